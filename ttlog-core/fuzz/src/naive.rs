@@ -1,0 +1,541 @@
+//! A second decoder, written from docs/format.md and nothing else, with no care for speed: `Vec`s everywhere, one rule of the
+//! document after the other. It shares no code with ttlog-core (not even its CBOR or LZ4 crates), so that what both read alike is
+//! what the document says.
+
+/// Why some bytes were refused. The differential target compares only whether both sides refuse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refused;
+
+type Result<T> = core::result::Result<T, Refused>;
+
+// --- CBOR (RFC 8949), as much as §3 and §6 use -------------------------------------------------------------------------------
+
+/// A CBOR item.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Cbor {
+    /// Major types 0 and 1.
+    Int(i128),
+    /// Major type 2.
+    Bytes(Vec<u8>),
+    /// Major type 3.
+    Text(String),
+    /// Major type 4.
+    Array(Vec<Cbor>),
+    /// Major type 5.
+    Map(Vec<(Cbor, Cbor)>),
+    /// Major type 6.
+    Tag(u64, Box<Cbor>),
+    /// Major type 7: bool, null and other simple values as their number.
+    Simple(u8),
+    /// Major type 7: a float of any size.
+    Float(f64),
+}
+
+/// Reads one item from the front of `data`, and moves `data` behind it.
+pub fn cbor(data: &mut &[u8], depth: usize) -> Result<Cbor> {
+    let first = take(data, 1)?[0];
+    let (major, info) = (first >> 5, first & 31);
+    if depth > 16 {
+        return Err(Refused);
+    }
+    if major == 7 {
+        return Ok(match info {
+            0..=23 => Cbor::Simple(info),
+            24 => Cbor::Simple(take(data, 1)?[0]),
+            25 => Cbor::Float(half(u16::from_be_bytes(array(data)?))),
+            26 => Cbor::Float(f64::from(f32::from_be_bytes(array(data)?))),
+            27 => Cbor::Float(f64::from_be_bytes(array(data)?)),
+            _ => return Err(Refused),
+        });
+    }
+    if info == 31 {
+        return indefinite(major, data, depth);
+    }
+    let argument = match info {
+        0..=23 => u64::from(info),
+        24 => u64::from(take(data, 1)?[0]),
+        25 => u64::from(u16::from_be_bytes(array(data)?)),
+        26 => u64::from(u32::from_be_bytes(array(data)?)),
+        27 => u64::from_be_bytes(array(data)?),
+        _ => return Err(Refused),
+    };
+    Ok(match major {
+        0 => Cbor::Int(i128::from(argument)),
+        1 => Cbor::Int(-1 - i128::from(argument)),
+        2 => Cbor::Bytes(take(data, argument)?.to_vec()),
+        3 => Cbor::Text(String::from_utf8(take(data, argument)?.to_vec()).map_err(|_| Refused)?),
+        4 => Cbor::Array((0..argument).map(|_| cbor(data, depth + 1)).collect::<Result<_>>()?),
+        5 => Cbor::Map((0..argument).map(|_| Ok((cbor(data, depth + 1)?, cbor(data, depth + 1)?))).collect::<Result<_>>()?),
+        _ => Cbor::Tag(argument, Box::new(cbor(data, depth + 1)?)),
+    })
+}
+
+fn indefinite(major: u8, data: &mut &[u8], depth: usize) -> Result<Cbor> {
+    let mut parts = Vec::new();
+    while data.first() != Some(&0xff) {
+        parts.push(cbor(data, depth + 1)?);
+    }
+    take(data, 1)?;
+    Ok(match major {
+        2 => Cbor::Bytes(parts.into_iter().map(|part| if let Cbor::Bytes(b) = part { Ok(b) } else { Err(Refused) }).collect::<Result<Vec<_>>>()?.concat()),
+        3 => Cbor::Text(parts.into_iter().map(|part| if let Cbor::Text(t) = part { Ok(t) } else { Err(Refused) }).collect::<Result<Vec<_>>>()?.concat()),
+        4 => Cbor::Array(parts),
+        5 if parts.len() % 2 == 0 => {
+            let mut parts = parts.into_iter();
+            let mut map = Vec::new();
+            while let (Some(key), Some(value)) = (parts.next(), parts.next()) {
+                map.push((key, value));
+            }
+            Cbor::Map(map)
+        }
+        _ => return Err(Refused),
+    })
+}
+
+fn half(bits: u16) -> f64 {
+    let (exponent, fraction) = (i32::from(bits >> 10 & 31), f64::from(bits & 1023));
+    let magnitude = match exponent {
+        0 => fraction * 2f64.powi(-24),
+        31 => if fraction == 0.0 { f64::INFINITY } else { f64::NAN },
+        _ => (1.0 + fraction / 1024.0) * 2f64.powi(exponent - 15),
+    };
+    if bits >> 15 == 1 { -magnitude } else { magnitude }
+}
+
+impl Cbor {
+    /// The number, if it is an unsigned one.
+    pub fn uint(&self) -> Result<u64> {
+        if let Cbor::Int(value) = self { u64::try_from(*value).map_err(|_| Refused) } else { Err(Refused) }
+    }
+
+    /// The elements, if it is an array.
+    pub fn array(&self) -> Result<&[Cbor]> {
+        if let Cbor::Array(elements) = self { Ok(elements) } else { Err(Refused) }
+    }
+
+    /// The bytes, if it is a byte string.
+    pub fn bytes(&self) -> Result<&[u8]> {
+        if let Cbor::Bytes(bytes) = self { Ok(bytes) } else { Err(Refused) }
+    }
+
+    /// The text, if it is one.
+    pub fn text(&self) -> Result<&str> {
+        if let Cbor::Text(text) = self { Ok(text) } else { Err(Refused) }
+    }
+}
+
+fn take<'a>(data: &mut &'a [u8], count: impl TryInto<usize>) -> Result<&'a [u8]> {
+    let (front, rest) = data.split_at_checked(count.try_into().map_err(|_| Refused)?).ok_or(Refused)?;
+    *data = rest;
+    Ok(front)
+}
+
+fn array<const N: usize>(data: &mut &[u8]) -> Result<[u8; N]> {
+    Ok(take(data, N)?.try_into().expect("N bytes were taken"))
+}
+
+// --- checksums and compression -----------------------------------------------------------------------------------------------
+
+/// CRC-32/ISO-HDLC, bit by bit.
+pub fn crc32(data: &[u8]) -> u32 {
+    !data.iter().fold(u32::MAX, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0xEDB8_8320 } else { crc >> 1 })
+    })
+}
+
+/// Decodes one LZ4 block to at most `limit` bytes.
+pub fn lz4(mut data: &[u8], limit: usize) -> Result<Vec<u8>> {
+    let data = &mut data;
+    let mut out = Vec::new();
+    let extended = |nibble: u8, data: &mut &[u8]| -> Result<usize> {
+        let mut length = usize::from(nibble);
+        if nibble == 15 {
+            loop {
+                let more = take(data, 1)?[0];
+                length += usize::from(more);
+                if more < 255 {
+                    break;
+                }
+            }
+        }
+        Ok(length)
+    };
+    loop {
+        let token = take(data, 1)?[0];
+        let literals = extended(token >> 4, data)?;
+        out.extend_from_slice(take(data, literals)?);
+        if out.len() > limit {
+            return Err(Refused);
+        }
+        if data.is_empty() {
+            return Ok(out);
+        }
+        let distance = usize::from(u16::from_le_bytes(array(data)?));
+        let length = extended(token & 15, data)? + 4;
+        if distance == 0 || distance > out.len() || out.len() + length > limit {
+            return Err(Refused);
+        }
+        for _ in 0..length {
+            out.push(out[out.len() - distance]);
+        }
+    }
+}
+
+// --- the snapshot, §6 ----------------------------------------------------------------------------------------------------------
+
+const MARK: [u8; 9] = [0xd9, 0xd9, 0xf7, 0x84, 0x64, b'T', b'T', b'L', b'G'];
+
+/// The intact items of a snapshot, as (offset, kind, body).
+pub fn items(data: &[u8]) -> Vec<(usize, u64, Vec<u8>)> {
+    let mut found = Vec::new();
+    let mut at = 0;
+    while at < data.len() {
+        if !data[at..].starts_with(&MARK) {
+            at += 1;
+            continue;
+        }
+        let mut rest = &data[at..];
+        match item(&mut rest) {
+            Ok((kind, body)) => {
+                found.push((at, kind, body));
+                at = data.len() - rest.len();
+            }
+            Err(Refused) => at += 1,
+        }
+    }
+    found
+}
+
+fn item(data: &mut &[u8]) -> Result<(u64, Vec<u8>)> {
+    take(data, MARK.len())?;
+    let kind = cbor(data, 0)?.uint()?;
+    let Cbor::Bytes(body) = cbor(data, 0)? else { return Err(Refused) };
+    if cbor(data, 0)?.uint()? != u64::from(crc32(&body)) {
+        return Err(Refused);
+    }
+    Ok((kind, body))
+}
+
+/// A segment item: the numbers before the codec, and the bytes of the records.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Segment {
+    /// index, sequence, context, mode, lap, base_ticks, close_ticks, lost, count, pending, damaged.
+    pub numbers: [u64; 11],
+    /// The records, as in a ring.
+    pub records: Vec<u8>,
+}
+
+/// Decodes the body of an item of kind 2.
+pub fn segment(body: &[u8]) -> Result<Segment> {
+    let element = cbor(&mut &body[..], 0)?;
+    let element = element.array()?;
+    if element.len() < 14 {
+        return Err(Refused);
+    }
+    let mut numbers = [0; 11];
+    for (number, element) in numbers.iter_mut().zip(element) {
+        *number = element.uint()?;
+    }
+    let (codec, raw_len, data) = (element[11].uint()?, element[12].uint()?, element[13].bytes()?);
+    let lap = u8::try_from(numbers[4]).map_err(|_| Refused)?;
+    if raw_len > 65_536 {
+        return Err(Refused);
+    }
+    let raw_len = raw_len as usize;
+    let records = match codec {
+        0 => data.to_vec(),
+        1 => lz4(data, raw_len)?,
+        2 => return Ok(Segment { numbers, records: columns(&lz4(data, raw_len + 4)?, raw_len, lap)? }),
+        _ => return Err(Refused),
+    };
+    if records.len() != raw_len || raw_len % 8 != 0 {
+        return Err(Refused);
+    }
+    Ok(Segment { numbers, records })
+}
+
+/// Turns columns (§6.3) back into records.
+pub fn columns(data: &[u8], raw_len: usize, lap: u8) -> Result<Vec<u8>> {
+    let n = u32::from_le_bytes(array(&mut &data[..])?) as usize;
+    if raw_len % 8 != 0 || n > raw_len / 8 || data.len() != raw_len + 4 - n {
+        return Err(Refused);
+    }
+    let p = raw_len / 8 - n;
+    let plane = |start: usize, count: usize, width: usize, i: usize| {
+        (0..width).fold(0u64, |value, byte| value | u64::from(data[start + byte * count + i]) << (8 * byte))
+    };
+    let mut last: [Vec<u64>; 256] = [const { Vec::new() }; 256];
+    let (mut out, mut delta, mut used) = (Vec::new(), 0u32, 0);
+    for i in 0..n {
+        let callsite = plane(4, n, 2, i);
+        let len = plane(4 + 2 * n, n, 1, i);
+        delta = delta.wrapping_add(plane(4 + 3 * n, n, 4, i) as u32);
+        let like = &last[callsite as usize % 256];
+        let (mut payload, mut count) = (Vec::<u64>::new(), if len == 255 { 1 } else { len });
+        while (payload.len() as u64) < count {
+            if used == p {
+                return Err(Refused);
+            }
+            payload.push(plane(4 + 7 * n, p, 8, used) ^ like.get(payload.len()).unwrap_or(&0));
+            used += 1;
+            if len == 255 && payload.len() == 1 {
+                count = payload[0];
+                if count == 0 {
+                    return Err(Refused);
+                }
+            }
+        }
+        let header = callsite | len << 16 | u64::from(delta) << 24;
+        out.push(header | u64::from(check(header, &payload, lap)) << 56);
+        out.extend_from_slice(&payload);
+        last[callsite as usize % 256] = payload;
+    }
+    if used != p {
+        return Err(Refused);
+    }
+    Ok(out.iter().flat_map(|word| word.to_le_bytes()).collect())
+}
+
+// --- records, §4 ---------------------------------------------------------------------------------------------------------------
+
+fn check(header: u64, payload: &[u64], lap: u8) -> u8 {
+    let mixed = payload.iter().fold(header & !(0xff << 56) ^ u64::from(lap), |mixed, word| mixed ^ word);
+    mixed.to_le_bytes().iter().fold(0, |sum: u8, byte| sum.wrapping_add(*byte))
+}
+
+/// What stands at one place of a segment.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Item {
+    /// A record of a callsite.
+    Event {
+        /// In bytes, from the first record.
+        offset: usize,
+        /// The callsite's id.
+        callsite: u16,
+        /// Clock reading.
+        ticks: u64,
+        /// Whose it is; 0: unknown.
+        context: u32,
+        /// The payload without the length word and without the context word, as bytes.
+        payload: Vec<u8>,
+    },
+    /// A context record: context, thread of the operating system, next index, name.
+    Context(u64, u64, u64, String),
+}
+
+/// Walks the records of a segment. `mode` and `lap` are those of the segment; `context` and `ticks` start as its fields say.
+pub fn walk(records: &[u8], mode: u64, lap: u8, mut context: u32, mut base: u64) -> Vec<Item> {
+    let words: Vec<u64> = records.chunks_exact(8).map(|word| u64::from_le_bytes(word.try_into().expect("8 bytes"))).collect();
+    let mut found = Vec::new();
+    let mut at = 0;
+    while at < words.len() {
+        let size = match step(&words, at, mode, lap) {
+            Some(Step::Skip(size)) => {
+                at += size;
+                continue;
+            }
+            Some(Step::Record(size)) => size,
+            None => {
+                at = (at + 1..words.len()).find(|at| trusted(&words, *at, mode, lap)).unwrap_or(words.len());
+                continue;
+            }
+        };
+        let (header, mut payload) = (words[at], &words[at + 1..at + size]);
+        if header >> 16 & 0xff == 255 {
+            payload = &payload[1..];
+        }
+        let (callsite, delta) = (header as u16, header >> 24 & 0xffff_ffff);
+        match (callsite, delta) {
+            (0, 1) => base = *payload.first().unwrap_or(&base),
+            (0, 2) => {
+                if let Ok(item) = context_record(payload) {
+                    if let (Item::Context(named, ..), 0) = (&item, mode) {
+                        context = *named as u32;
+                    }
+                    found.push(item);
+                }
+            }
+            (0, _) => {}
+            _ => {
+                let mut whose = context;
+                if mode == 2 {
+                    whose = payload.first().map_or(0, |word| *word as u32);
+                    payload = payload.get(1..).unwrap_or(&[]);
+                }
+                found.push(Item::Event {
+                    offset: at * 8,
+                    callsite,
+                    ticks: base.wrapping_add(delta),
+                    context: whose,
+                    payload: payload.iter().flat_map(|word| word.to_le_bytes()).collect(),
+                });
+            }
+        }
+        at += size;
+    }
+    found
+}
+
+enum Step {
+    Skip(usize),
+    Record(usize),
+}
+
+/// What stands at word `at`; `None`: nothing valid.
+fn step(words: &[u64], at: usize, mode: u64, lap: u8) -> Option<Step> {
+    let header = words[at];
+    if mode != 0 && header == 0 {
+        return Some(Step::Skip(1));
+    }
+    let len = header >> 16 & 0xff;
+    let count = if len == 255 { *words.get(at + 1)? } else { len };
+    if len == 255 && count == 0 || count >= (words.len() - at) as u64 {
+        return None;
+    }
+    let size = 1 + count as usize;
+    if header as u16 == 0xffff {
+        return (mode != 0).then_some(Step::Skip(size));
+    }
+    (u64::from(check(header, &words[at + 1..at + size], lap)) == header >> 56).then_some(Step::Record(size))
+}
+
+/// Whether two records in a row, or all up to the end, are valid from `at` on (§4.1).
+fn trusted(words: &[u64], mut at: usize, mode: u64, lap: u8) -> bool {
+    let mut records = 0;
+    while at < words.len() && records < 2 {
+        match step(words, at, mode, lap) {
+            Some(Step::Record(size)) => {
+                records += 1;
+                at += size;
+            }
+            Some(Step::Skip(size)) => at += size,
+            None => return false,
+        }
+    }
+    true
+}
+
+fn context_record(payload: &[u64]) -> Result<Item> {
+    let bytes: Vec<u8> = payload.iter().flat_map(|word| word.to_le_bytes()).collect();
+    let data = &mut &bytes[..];
+    let (context, thread, next) = (varint(data)?, varint(data)?, varint(data)?);
+    match value(data, &[15], false)? {
+        Value::Text(name, _) => Ok(Item::Context(context, thread, next, name)),
+        _ => Err(Refused),
+    }
+}
+
+// --- values, §4.2 and §4.3 -------------------------------------------------------------------------------------------------------
+
+/// A decoded value. Lengths before capping stand beside what can be capped.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// bool.
+    Bool(bool),
+    /// u8 to u64.
+    Unsigned(u64),
+    /// u128.
+    U128(u128),
+    /// i8 to i64.
+    Signed(i64),
+    /// i128.
+    I128(i128),
+    /// f32, as bits.
+    F32(u32),
+    /// f64, as bits.
+    F64(u64),
+    /// char.
+    Char(char),
+    /// str, display, debug.
+    Text(String, Option<u32>),
+    /// bytes.
+    Bytes(Vec<u8>, Option<u32>),
+    /// unit.
+    Unit,
+    /// An option that is none.
+    None,
+    /// sequence, error.
+    Sequence(Vec<Value>, Option<u32>),
+}
+
+/// Decodes the fields of a payload, whose types are given in source order.
+pub fn fields(payload: &[u8], types: &[Vec<u8>]) -> Result<Vec<Value>> {
+    let data = &mut &payload[..];
+    let mut values = vec![Value::Unit; types.len()];
+    let wide = |tags: &[u8]| matches!(tags, [6] | [11] | [13]);
+    for pass in [true, false] {
+        for (value_out, tags) in values.iter_mut().zip(types).filter(|(_, tags)| wide(tags) == pass) {
+            *value_out = value(data, tags, true)?;
+        }
+    }
+    Ok(values)
+}
+
+fn varint(data: &mut &[u8]) -> Result<u64> {
+    let first = take(data, 1)?[0];
+    let n = usize::from(first & 7);
+    if n == 7 {
+        return Ok(u64::from_le_bytes(array(data)?));
+    }
+    let mut bytes = [0; 8];
+    bytes[0] = first;
+    bytes[1..=n].copy_from_slice(take(data, n)?);
+    Ok(u64::from_le_bytes(bytes) >> 3)
+}
+
+fn length(data: &mut &[u8]) -> Result<(usize, Option<u32>)> {
+    match take(data, 1)?[0] {
+        short @ 0..250 => Ok((usize::from(short), None)),
+        250 => Ok((u32::from_le_bytes(array(data)?) as usize, None)),
+        251 => Ok((u32::from_le_bytes(array(data)?) as usize, Some(u32::from_le_bytes(array(data)?)))),
+        _ => Err(Refused),
+    }
+}
+
+fn value(data: &mut &[u8], tags: &[u8], _top: bool) -> Result<Value> {
+    let (tag, inner) = tags.split_first().ok_or(Refused)?;
+    Ok(match tag {
+        1 => match take(data, 1)?[0] {
+            0 => Value::Bool(false),
+            1 => Value::Bool(true),
+            _ => return Err(Refused),
+        },
+        2 => Value::Unsigned(u64::from(take(data, 1)?[0])),
+        3 => Value::Unsigned(u64::from(u16::from_le_bytes(array(data)?))),
+        4 => Value::Unsigned(u64::from(u32::from_le_bytes(array(data)?))),
+        5 => Value::Unsigned(varint(data)?),
+        6 => Value::U128(u128::from_le_bytes(array(data)?)),
+        7 => Value::Signed(i64::from(take(data, 1)?[0] as i8)),
+        8 => Value::Signed(i64::from(i16::from_le_bytes(array(data)?))),
+        9 => Value::Signed(i64::from(i32::from_le_bytes(array(data)?))),
+        10 => {
+            let folded = varint(data)?;
+            Value::Signed((folded >> 1) as i64 ^ -((folded & 1) as i64))
+        }
+        11 => Value::I128(i128::from_le_bytes(array(data)?)),
+        12 => Value::F32(u32::from_le_bytes(array(data)?)),
+        13 => Value::F64(u64::from_le_bytes(array(data)?)),
+        14 => Value::Char(char::from_u32(u32::from_le_bytes(array(data)?)).ok_or(Refused)?),
+        15 | 17 | 18 => {
+            let (len, full) = length(data)?;
+            Value::Text(String::from_utf8(take(data, len)?.to_vec()).map_err(|_| Refused)?, full)
+        }
+        16 => {
+            let (len, full) = length(data)?;
+            Value::Bytes(take(data, len)?.to_vec(), full)
+        }
+        19 | 33 => {
+            let (len, full) = length(data)?;
+            let inner = if *tag == 19 { &[15] } else { inner };
+            // A sequence of units takes no room, so its length is not bounded by that of the payload.
+            Value::Sequence((0..len.min(1 << 16)).map(|_| value(data, inner, false)).collect::<Result<_>>()?, full)
+        }
+        20 => Value::Unit,
+        32 => match take(data, 1)?[0] {
+            0 => Value::None,
+            1 => value(data, inner, false)?,
+            _ => return Err(Refused),
+        },
+        _ => return Err(Refused),
+    })
+}
