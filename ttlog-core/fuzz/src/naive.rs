@@ -419,7 +419,7 @@ fn context_record(payload: &[u64]) -> Result<Item> {
     let bytes: Vec<u8> = payload.iter().flat_map(|word| word.to_le_bytes()).collect();
     let data = &mut &bytes[..];
     let (context, thread, next) = (varint(data)?, varint(data)?, varint(data)?);
-    match value(data, &[15], false)? {
+    match value(data, &[15])? {
         Value::Text(name, _) => Ok(Item::Context(context, thread, next, name)),
         _ => Err(Refused),
     }
@@ -465,7 +465,7 @@ pub fn fields(payload: &[u8], types: &[Vec<u8>]) -> Result<Vec<Value>> {
     let wide = |tags: &[u8]| matches!(tags, [6] | [11] | [13]);
     for pass in [true, false] {
         for (value_out, tags) in values.iter_mut().zip(types).filter(|(_, tags)| wide(tags) == pass) {
-            *value_out = value(data, tags, true)?;
+            *value_out = value(data, tags)?;
         }
     }
     Ok(values)
@@ -492,8 +492,11 @@ fn length(data: &mut &[u8]) -> Result<(usize, Option<u32>)> {
     }
 }
 
-fn value(data: &mut &[u8], tags: &[u8], _top: bool) -> Result<Value> {
+fn value(data: &mut &[u8], tags: &[u8]) -> Result<Value> {
     let (tag, inner) = tags.split_first().ok_or(Refused)?;
+    if tags.len() > 8 {
+        return Err(Refused);
+    }
     Ok(match tag {
         1 => match take(data, 1)?[0] {
             0 => Value::Bool(false),
@@ -527,15 +530,68 @@ fn value(data: &mut &[u8], tags: &[u8], _top: bool) -> Result<Value> {
         19 | 33 => {
             let (len, full) = length(data)?;
             let inner = if *tag == 19 { &[15] } else { inner };
-            // A sequence of units takes no room, so its length is not bounded by that of the payload.
-            Value::Sequence((0..len.min(1 << 16)).map(|_| value(data, inner, false)).collect::<Result<_>>()?, full)
+            if len > 65_535 {
+                return Err(Refused);
+            }
+            Value::Sequence((0..len).map(|_| value(data, inner)).collect::<Result<_>>()?, full)
         }
         20 => Value::Unit,
         32 => match take(data, 1)?[0] {
             0 => Value::None,
-            1 => value(data, inner, false)?,
+            1 => value(data, inner)?,
             _ => return Err(Refused),
         },
         _ => return Err(Refused),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The blocks of docs/format.md marked as vectors of this name: the words of each line.
+    fn vectors(name: &str) -> Vec<Vec<String>> {
+        let document = include_str!("../../../docs/format.md");
+        let mut lines = document.lines();
+        let mut found = Vec::new();
+        while lines.by_ref().any(|line| line == format!("```vector {name}")) {
+            found.extend(lines.by_ref().take_while(|line| *line != "```").map(|line| line.split(' ').map(str::to_owned).collect()));
+        }
+        assert!(!found.is_empty(), "no vectors of {name}");
+        found
+    }
+
+    fn bytes(hex: &str) -> Vec<u8> {
+        (0..hex.len() / 2).map(|i| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).expect("hexadecimal")).collect()
+    }
+
+    #[test]
+    fn numbers_as_the_document_says() {
+        for line in vectors("varint") {
+            assert_eq!(varint(&mut &bytes(&line[1])[..]), Ok(line[0].parse().unwrap()), "{line:?}");
+        }
+        for line in vectors("zigzag") {
+            assert_eq!(value(&mut &bytes(&line[1])[..], &[10]), Ok(Value::Signed(line[0].parse().unwrap())), "{line:?}");
+        }
+        for line in vectors("length") {
+            let (kept, full) = line[0].split_once('/').map_or((&line[0][..], None), |(kept, full)| (kept, Some(full.parse().unwrap())));
+            assert_eq!(length(&mut &bytes(&line[1])[..]), Ok((kept.parse().unwrap(), full)), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn items_as_the_document_says() {
+        for line in vectors("item") {
+            let body = bytes(&line[1]);
+            assert_eq!(items(&bytes(&line[2..].concat())), [(0, line[0].parse().unwrap(), body)]);
+        }
+    }
+
+    #[test]
+    fn check_values() {
+        assert_eq!(crc32(b"123456789"), 0xCBF4_3926);
+        // 4 literals, then a match of 5 from 4 back, then the last literals.
+        assert_eq!(lz4(&[0x41, b'a', b'b', b'c', b'd', 4, 0, 0x10, b'!'], 64), Ok(b"abcdabcda!".to_vec()));
+        assert_eq!(lz4(&[0x41, b'a', b'b', b'c', b'd', 5, 0, 0x10, b'!'], 64), Err(Refused));
+    }
 }

@@ -1,0 +1,3 @@
+//! What the fuzz targets share: [`naive`], the second decoder.
+
+pub mod naive;
