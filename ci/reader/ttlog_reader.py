@@ -173,6 +173,13 @@ def segment_events(body):
     return sequence, events, names
 
 
+def literal(tags, value):
+    """The value of a literal (§3.2)."""
+    if tags[0] == 14:
+        return chr(value)
+    return int.from_bytes(value, "big", signed=tags[0] == 11) if tags[0] in (6, 11) else value
+
+
 def fields_of(site_fields, payload):
     """Name, type, value and full length of each field, in source order (§4.3)."""
     packed, values = Bytes(struct.pack(f"<{len(payload)}Q", *payload)), {}
@@ -182,18 +189,22 @@ def fields_of(site_fields, payload):
             if (site_fields[at][1][0] in WIDE) == wide:
                 values[at] = packed.value(site_fields[at][1])
     for at, field in enumerate(site_fields):
-        value, full = values[at] if at in values else (field[2], None)
+        value, full = values[at] if at in values else (literal(field[1], field[2]), None)
         yield {"name": field[0], "type": type_name(field[1]), "value": value, "full_len": full}
 
 
 def unix_ns(ticks, anchors, ticks_per_second):
     """Reads a clock by its anchors (§2.2)."""
-    if len(anchors) < 2:
-        at, ns = anchors[0] if anchors else (0, 0)
-        return ns + int(Fraction((ticks - at) * 10**9, ticks_per_second or 10**9))
-    after = next((i for i, anchor in enumerate(anchors) if anchor[0] > ticks), len(anchors) - 1)
-    (t0, n0), (t1, n1) = anchors[max(after, 1) - 1], anchors[max(after, 1)]
-    return n0 + int(Fraction((ticks - t0) * (n1 - n0), t1 - t0))
+    anchors = sorted(anchors) or [[0, 0]]
+    (first_ticks, first_ns), (last_ticks, last_ns) = anchors[0], anchors[-1]
+    for (t0, n0), (t1, n1) in zip(anchors, anchors[1:]):
+        if t0 <= ticks < t1:
+            return n0 + int(Fraction((ticks - t0) * (n1 - n0), t1 - t0))
+    from_ticks, from_ns = anchors[0] if ticks < first_ticks else anchors[-1]
+    rate = (last_ns - first_ns, last_ticks - first_ticks)
+    if rate[0] < 100_000_000:
+        rate = (1_000_000_000, ticks_per_second)
+    return from_ns + int(Fraction((ticks - from_ticks) * rate[0], rate[1]))
 
 
 def read(data):
