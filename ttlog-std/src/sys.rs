@@ -1,0 +1,425 @@
+//! System calls that std has no safe form of. All of this crate's unsafe calls into libc are here, each behind a safe function.
+//!
+//! On systems other than Linux the functions that only a mapped ring needs are absent, and the others have honest answers
+//! (nobody is another user, no limit is known).
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+/// Gives the user whose rights the process has.
+#[cfg(unix)]
+pub(crate) fn effective_uid() -> u32 {
+    // SAFETY: takes nothing, cannot fail.
+    unsafe { libc::geteuid() }
+}
+
+/// Gives the largest file the process may write (RLIMIT_FSIZE). Writing past it would raise SIGXFSZ, which ends a process
+/// that does not handle it, so writers of this crate ask first.
+pub(crate) fn file_size_limit() -> u64 {
+    #[cfg(unix)]
+    {
+        let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        // SAFETY: `limit` is a valid place for one rlimit.
+        let status = unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &raw mut limit) };
+        if status == 0 && limit.rlim_cur != libc::RLIM_INFINITY {
+            #[allow(clippy::useless_conversion, reason = "rlim_t is narrower on some systems")]
+            return u64::from(limit.rlim_cur);
+        }
+    }
+    u64::MAX
+}
+
+/// Gives the error that writing past [`file_size_limit`] would have given, had the signal been survived.
+pub(crate) fn file_too_large() -> io::Error {
+    #[cfg(unix)]
+    return io::Error::from_raw_os_error(libc::EFBIG);
+    #[cfg(not(unix))]
+    io::Error::from(io::ErrorKind::FileTooLarge)
+}
+
+/// Takes the exclusive lock of an open file without waiting. `Ok(false)`: somebody else holds it.
+///
+/// The lock belongs to the open file, not to the process: it ends when the last descriptor of it is closed, however the
+/// process ends.
+#[cfg(unix)]
+pub(crate) fn try_lock(file: &File) -> io::Result<bool> {
+    use std::os::fd::AsRawFd as _;
+    loop {
+        // SAFETY: the descriptor is open for as long as `file` is borrowed.
+        if unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } == 0 {
+            return Ok(true);
+        }
+        let error = io::Error::last_os_error();
+        match error.kind() {
+            io::ErrorKind::WouldBlock => return Ok(false),
+            io::ErrorKind::Interrupted => {}
+            _ => return Err(error),
+        }
+    }
+}
+
+/// Opens a directory, refusing a symbolic link in its last component.
+#[cfg(unix)]
+pub(crate) fn open_directory(path: &Path) -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    std::fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_DIRECTORY | libc::O_NOFOLLOW | libc::O_CLOEXEC)
+        .open(path)
+}
+
+/// Opens a file for reading, refusing a symbolic link, and without waiting for the other end of a pipe.
+pub(crate) fn open_for_reading(path: &Path) -> io::Result<File> {
+    let mut options = std::fs::OpenOptions::new();
+    options.read(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        options.custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NONBLOCK);
+    }
+    options.open(path)
+}
+
+/// Creates a file that must not exist, with mode 0600 whatever the umask, never through a symbolic link.
+pub(crate) fn create_private(path: &Path) -> io::Result<File> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        options.mode(0o600).custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC);
+    }
+    let file = options.open(path)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        // A umask can only take bits away; one that takes the owner's would make the file unreadable to its owner.
+        file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
+    }
+    Ok(file)
+}
+
+/// Renames `from` to `to` unless `to` exists (`AlreadyExists`), in one step where the file system can, else by a hard link.
+pub(crate) fn rename_no_clobber(from: &Path, to: &Path) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        use std::os::unix::ffi::OsStrExt as _;
+        let (from_c, to_c) =
+            (std::ffi::CString::new(from.as_os_str().as_bytes())?, std::ffi::CString::new(to.as_os_str().as_bytes())?);
+        // The bare system call, because older C libraries have no function for it.
+        // SAFETY: both paths are terminated strings that outlive the call.
+        let status = unsafe {
+            libc::syscall(
+                libc::SYS_renameat2,
+                libc::AT_FDCWD,
+                from_c.as_ptr(),
+                libc::AT_FDCWD,
+                to_c.as_ptr(),
+                libc::RENAME_NOREPLACE,
+            )
+        };
+        if status == 0 {
+            return Ok(());
+        }
+        let error = io::Error::last_os_error();
+        // EINVAL: this file system cannot. ENOSYS, EPERM: this kernel or its filter of system calls does not.
+        if !matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENOSYS | libc::EPERM)) {
+            return Err(error);
+        }
+    }
+    std::fs::hard_link(from, to)?;
+    std::fs::remove_file(from)
+}
+
+/// Creates `name` in an open directory for reading and writing: it must not exist, mode 0600.
+#[cfg(target_os = "linux")]
+pub(crate) fn create_at(directory: &File, name: &std::ffi::CStr) -> io::Result<File> {
+    use std::os::fd::{AsRawFd as _, FromRawFd as _};
+    let flags = libc::O_RDWR | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW | libc::O_CLOEXEC;
+    let mode: libc::c_uint = 0o600;
+    // SAFETY: the descriptor is open while `directory` is borrowed, `name` is a terminated string, and O_CREAT has its mode.
+    let fd = unsafe { libc::openat(directory.as_raw_fd(), name.as_ptr(), flags, mode) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: openat has just made this descriptor and nothing else knows it.
+    let file = unsafe { File::from_raw_fd(fd) };
+    use std::os::unix::fs::PermissionsExt as _;
+    file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
+    Ok(file)
+}
+
+/// Renames within an open directory; `to` must not matter (it has a random part).
+#[cfg(target_os = "linux")]
+pub(crate) fn rename_at(directory: &File, from: &std::ffi::CStr, to: &std::ffi::CStr) -> io::Result<()> {
+    use std::os::fd::AsRawFd as _;
+    let fd = directory.as_raw_fd();
+    // SAFETY: the descriptor is open while `directory` is borrowed, both names are terminated strings.
+    if unsafe { libc::renameat(fd, from.as_ptr(), fd, to.as_ptr()) } == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// Removes a file of an open directory.
+#[cfg(target_os = "linux")]
+pub(crate) fn remove_at(directory: &File, name: &std::ffi::CStr) -> io::Result<()> {
+    use std::os::fd::AsRawFd as _;
+    // SAFETY: the descriptor is open while `directory` is borrowed, `name` is a terminated string.
+    if unsafe { libc::unlinkat(directory.as_raw_fd(), name.as_ptr(), 0) } == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// Makes the file `len` bytes long and gives it all its blocks, so that a later store through a mapping cannot meet a full
+/// disk (which would be SIGBUS).
+#[cfg(target_os = "linux")]
+pub(crate) fn allocate(file: &File, len: usize) -> io::Result<()> {
+    use std::os::fd::AsRawFd as _;
+    if len as u64 > file_size_limit() {
+        return Err(file_too_large());
+    }
+    let len = libc::off_t::try_from(len).map_err(|_| file_too_large())?;
+    loop {
+        // SAFETY: the descriptor is open for as long as `file` is borrowed.
+        match unsafe { libc::posix_fallocate(file.as_raw_fd(), 0, len) } {
+            0 => return Ok(()),
+            libc::EINTR => {}
+            error => return Err(io::Error::from_raw_os_error(error)),
+        }
+    }
+}
+
+/// Maps the first `len` bytes of a file, shared, for reading and writing, until the process ends.
+///
+/// The pointer is aligned to a page. Cutting the file short while it is mapped makes accesses past its end SIGBUS; it is
+/// mode 0600 in a directory of mode 0700, so only this user can do that.
+#[cfg(target_os = "linux")]
+pub(crate) fn map_shared(file: &File, len: usize) -> io::Result<std::ptr::NonNull<u8>> {
+    use std::os::fd::AsRawFd as _;
+    // SAFETY: a new mapping at an address of the kernel's choice touches no memory that Rust knows of.
+    let address = unsafe {
+        libc::mmap(
+            std::ptr::null_mut(),
+            len,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_SHARED,
+            file.as_raw_fd(),
+            0,
+        )
+    };
+    if address == libc::MAP_FAILED {
+        return Err(io::Error::last_os_error());
+    }
+    std::ptr::NonNull::new(address.cast()).ok_or_else(|| io::Error::from_raw_os_error(libc::ENOMEM))
+}
+
+/// Undoes [`map_shared`], for a mapping that nothing refers to any more.
+///
+/// # Safety
+/// - `address` and `len` are those of one `map_shared`, and nothing uses that memory afterwards.
+#[cfg(target_os = "linux")]
+pub(crate) unsafe fn unmap(address: std::ptr::NonNull<u8>, len: usize) {
+    // SAFETY: the caller's promise. Failure would only leave the mapping there.
+    unsafe { libc::munmap(address.as_ptr().cast(), len) };
+}
+
+/// Makes the pages of a range present and writable now, so that events do not pay for them. Advice: failure is harmless.
+///
+/// `words` must start at a page boundary, else nothing happens.
+#[cfg(target_os = "linux")]
+pub(crate) fn populate<T>(words: &[T]) {
+    // SAFETY: the range is a live borrowed slice, and this advice changes no content.
+    let status = unsafe {
+        libc::madvise(words.as_ptr().cast_mut().cast(), size_of_val(words), libc::MADV_POPULATE_WRITE)
+    };
+    // Before Linux 5.14 the kernel does not know it. Then the pages come with the first lap.
+    let _ = status;
+}
+
+/// Blocks all signals in this thread for as long as the value lives, so that a thread made meanwhile starts with them blocked.
+#[cfg(unix)]
+pub(crate) struct SignalsBlocked {
+    /// The mask before; `None` when it could not be changed.
+    before: Option<libc::sigset_t>,
+}
+
+#[cfg(unix)]
+impl SignalsBlocked {
+    /// Blocks them.
+    pub(crate) fn new() -> Self {
+        let mut all = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+        let mut before = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+        // SAFETY: both are valid places for one set; sigfillset initialises the first before it is read, and the second is
+        // read only when pthread_sigmask says that it wrote it.
+        let before = unsafe {
+            libc::sigfillset(all.as_mut_ptr());
+            let status = libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr());
+            (status == 0).then(|| before.assume_init())
+        };
+        SignalsBlocked { before }
+    }
+}
+
+#[cfg(unix)]
+impl Drop for SignalsBlocked {
+    fn drop(&mut self) {
+        if let Some(before) = &self.before {
+            // SAFETY: `before` was filled by pthread_sigmask; no old mask is asked for.
+            unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const *before, std::ptr::null_mut()) };
+        }
+    }
+}
+
+/// Stands for the signal mask where there is none.
+#[cfg(not(unix))]
+pub(crate) struct SignalsBlocked;
+
+#[cfg(not(unix))]
+impl SignalsBlocked {
+    /// Does nothing.
+    pub(crate) fn new() -> Self {
+        SignalsBlocked
+    }
+}
+
+/// Gives the operating system's number of this thread; 0 where it is unknown.
+pub(crate) fn thread_id() -> u64 {
+    #[cfg(target_os = "linux")]
+    {
+        // SAFETY: takes nothing, cannot fail. The bare system call, because older C libraries have no function for it.
+        let id = unsafe { libc::syscall(libc::SYS_gettid) };
+        u64::try_from(id).unwrap_or(0)
+    }
+    #[cfg(not(target_os = "linux"))]
+    0
+}
+
+/// Gives the name of this thread as the operating system knows it, without allocating or touching thread-local state, so it
+/// works while the thread is being torn down. At most 15 bytes on Linux; empty where it is unknown.
+pub(crate) fn thread_name(buffer: &mut [u8; 16]) -> &str {
+    #[cfg(target_os = "linux")]
+    {
+        // SAFETY: PR_GET_NAME writes at most 16 bytes, terminator included, to the given place.
+        let status = unsafe { libc::prctl(libc::PR_GET_NAME, buffer.as_mut_ptr()) };
+        if status == 0 {
+            let len = buffer.iter().position(|byte| *byte == 0).unwrap_or(buffer.len());
+            // The kernel cuts names by bytes, perhaps in the middle of a character.
+            return match std::str::from_utf8(&buffer[..len]) {
+                Ok(name) => name,
+                Err(error) => std::str::from_utf8(&buffer[..error.valid_up_to()]).unwrap_or(""),
+            };
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = buffer;
+    ""
+}
+
+/// Reads CLOCK_MONOTONIC or, where there is none, std's monotonic clock, in nanoseconds from an arbitrary start.
+pub(crate) fn monotonic_ns() -> u64 {
+    #[cfg(unix)]
+    {
+        clock_ns(libc::CLOCK_MONOTONIC)
+    }
+    #[cfg(not(unix))]
+    {
+        static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
+        // 584 years of nanoseconds fit.
+        START.get_or_init(std::time::Instant::now).elapsed().as_nanos() as u64
+    }
+}
+
+/// Reads the monotonic clock that is not slewed, to measure a counter against.
+#[cfg(any(target_arch = "x86_64", target_arch = "x86"))]
+pub(crate) fn monotonic_raw_ns() -> u64 {
+    #[cfg(target_os = "linux")]
+    {
+        clock_ns(libc::CLOCK_MONOTONIC_RAW)
+    }
+    #[cfg(not(target_os = "linux"))]
+    monotonic_ns()
+}
+
+#[cfg(unix)]
+fn clock_ns(clock: libc::clockid_t) -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is a valid place for one timespec. The call fails only for clocks that do not exist.
+    unsafe { libc::clock_gettime(clock, &raw mut time) };
+    (time.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(time.tv_nsec as u64)
+}
+
+/// Gives the host's name, or an empty text.
+pub(crate) fn host_name() -> String {
+    #[cfg(unix)]
+    {
+        let mut buffer = [0_u8; 256];
+        // SAFETY: the place holds the stated number of bytes, of which the last stays 0.
+        let status = unsafe { libc::gethostname(buffer.as_mut_ptr().cast(), buffer.len() - 1) };
+        if status == 0 {
+            let len = buffer.iter().position(|byte| *byte == 0).unwrap_or(buffer.len());
+            return String::from_utf8_lossy(&buffer[..len]).into_owned();
+        }
+        String::new()
+    }
+    #[cfg(not(unix))]
+    std::env::var("COMPUTERNAME").unwrap_or_default()
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lock_is_exclusive_between_open_files() {
+        let path = std::env::temp_dir().join(format!("ttlog-lock-{:x}", crate::names::random()));
+        let first = create_private(&path).unwrap();
+        let second = open_for_reading(&path).unwrap();
+        assert!(try_lock(&first).unwrap());
+        assert!(!try_lock(&second).unwrap());
+        drop(first);
+        assert!(try_lock(&second).unwrap());
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn rename_does_not_clobber() {
+        let directory = std::env::temp_dir().join(format!("ttlog-rename-{:x}", crate::names::random()));
+        std::fs::create_dir(&directory).unwrap();
+        let (a, b) = (directory.join("a"), directory.join("b"));
+        std::fs::write(&a, "a").unwrap();
+        std::fs::write(&b, "b").unwrap();
+        assert_eq!(rename_no_clobber(&a, &b).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(std::fs::read(&b).unwrap(), b"b");
+        std::fs::remove_file(&b).unwrap();
+        rename_no_clobber(&a, &b).unwrap();
+        assert_eq!(std::fs::read(&b).unwrap(), b"a");
+        std::fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn directory_symlink_is_refused() {
+        let link = std::env::temp_dir().join(format!("ttlog-link-{:x}", crate::names::random()));
+        std::os::unix::fs::symlink(std::env::temp_dir(), &link).unwrap();
+        assert!(open_directory(&link).is_err());
+        std::fs::remove_file(link).unwrap();
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn thread_name_is_what_was_given() {
+        std::thread::Builder::new()
+            .name("worker-7".into())
+            .spawn(|| {
+                assert_eq!(thread_name(&mut [0; 16]), "worker-7");
+                assert_ne!(thread_id(), 0);
+            })
+            .unwrap()
+            .join()
+            .unwrap();
+    }
+}
