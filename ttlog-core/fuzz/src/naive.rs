@@ -48,9 +48,6 @@ pub fn cbor(data: &mut &[u8], depth: usize) -> Result<Cbor> {
             _ => return Err(Refused),
         });
     }
-    if info == 31 {
-        return indefinite(major, data, depth);
-    }
     let argument = match info {
         0..=23 => u64::from(info),
         24 => u64::from(take(data, 1)?[0]),
@@ -67,28 +64,6 @@ pub fn cbor(data: &mut &[u8], depth: usize) -> Result<Cbor> {
         4 => Cbor::Array((0..argument).map(|_| cbor(data, depth + 1)).collect::<Result<_>>()?),
         5 => Cbor::Map((0..argument).map(|_| Ok((cbor(data, depth + 1)?, cbor(data, depth + 1)?))).collect::<Result<_>>()?),
         _ => Cbor::Tag(argument, Box::new(cbor(data, depth + 1)?)),
-    })
-}
-
-fn indefinite(major: u8, data: &mut &[u8], depth: usize) -> Result<Cbor> {
-    let mut parts = Vec::new();
-    while data.first() != Some(&0xff) {
-        parts.push(cbor(data, depth + 1)?);
-    }
-    take(data, 1)?;
-    Ok(match major {
-        2 => Cbor::Bytes(parts.into_iter().map(|part| if let Cbor::Bytes(b) = part { Ok(b) } else { Err(Refused) }).collect::<Result<Vec<_>>>()?.concat()),
-        3 => Cbor::Text(parts.into_iter().map(|part| if let Cbor::Text(t) = part { Ok(t) } else { Err(Refused) }).collect::<Result<Vec<_>>>()?.concat()),
-        4 => Cbor::Array(parts),
-        5 if parts.len() % 2 == 0 => {
-            let mut parts = parts.into_iter();
-            let mut map = Vec::new();
-            while let (Some(key), Some(value)) = (parts.next(), parts.next()) {
-                map.push((key, value));
-            }
-            Cbor::Map(map)
-        }
-        _ => return Err(Refused),
     })
 }
 
@@ -227,13 +202,10 @@ pub struct Segment {
 
 /// Decodes the body of an item of kind 2.
 pub fn segment(body: &[u8]) -> Result<Segment> {
-    let element = cbor(&mut &body[..], 0)?;
-    let element = element.array()?;
-    if element.len() < 14 {
-        return Err(Refused);
-    }
+    let data = &mut &body[..];
+    let element = elements(data, 14)?;
     let mut numbers = [0; 11];
-    for (number, element) in numbers.iter_mut().zip(element) {
+    for (number, element) in numbers.iter_mut().zip(&element) {
         *number = element.uint()?;
     }
     let (codec, raw_len, data) = (element[11].uint()?, element[12].uint()?, element[13].bytes()?);
@@ -252,6 +224,22 @@ pub fn segment(body: &[u8]) -> Result<Segment> {
         return Err(Refused);
     }
     Ok(Segment { numbers, records })
+}
+
+/// The first `count` elements of an array that may be longer.
+fn elements(data: &mut &[u8], count: usize) -> Result<Vec<Cbor>> {
+    let announced = match take(data, 1)?[0] {
+        short @ 0x80..=0x97 => u64::from(short & 31),
+        0x98 => u64::from(take(data, 1)?[0]),
+        0x99 => u64::from(u16::from_be_bytes(array(data)?)),
+        0x9a => u64::from(u32::from_be_bytes(array(data)?)),
+        0x9b => u64::from_be_bytes(array(data)?),
+        _ => return Err(Refused),
+    };
+    if announced < count as u64 {
+        return Err(Refused);
+    }
+    (0..count).map(|_| cbor(data, 0)).collect()
 }
 
 /// Turns columns (§6.3) back into records.
