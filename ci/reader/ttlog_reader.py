@@ -135,7 +135,7 @@ def plain_records(raw, lap):
         if header == 0:  # reserved, nothing stored
             at += 1
             continue
-        if callsite != 0xFFFF:
+        if callsite != 0xFFFF:  # not one that is reserved and not committed
             mixed = header & (1 << 56) - 1 ^ lap
             for word in payload:
                 mixed ^= word
@@ -166,8 +166,10 @@ def segment_events(body):
             names[named] = packed.value(b"\x0f")[0]
             context = named if mode == 0 else context
         elif callsite != 0:
-            who, payload = (payload[0] & 0xFFFFFFFF, payload[1:]) if mode == 2 else (context, payload)
-            events.append((base + delta, who, callsite, payload))
+            who = context
+            if mode == 2:
+                who, delta, payload = payload[0] & 0xFFFFFFFF, delta | payload[0] >> 32 << 32, payload[1:]
+            events.append(((base + delta) % 2**64, who, callsite, payload))
     if len(events) != count:
         raise ValueError(f"segment {index}: {count} events announced, {len(events)} read")
     return sequence, events, names

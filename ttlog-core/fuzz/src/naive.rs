@@ -345,9 +345,11 @@ pub fn walk(records: &[u8], mode: u64, lap: u8, mut context: u32, mut base: u64)
             }
             (0, _) => {}
             _ => {
-                let mut whose = context;
+                let (mut whose, mut delta) = (context, delta);
                 if mode == 2 {
-                    whose = payload.first().map_or(0, |word| *word as u32);
+                    let first = payload.first().copied().unwrap_or(0);
+                    whose = first as u32;
+                    delta |= first >> 32 << 32;
                     payload = payload.get(1..).unwrap_or(&[]);
                 }
                 found.push(Item::Event {
@@ -372,18 +374,19 @@ enum Step {
 /// What stands at word `at`; `None`: nothing valid.
 fn step(words: &[u64], at: usize, mode: u64, lap: u8) -> Option<Step> {
     let header = words[at];
-    if mode != 0 && header == 0 {
-        return Some(Step::Skip(1));
+    if header == 0 {
+        return (mode != 0).then_some(Step::Skip(1));
     }
     let len = header >> 16 & 0xff;
+    if header as u16 == 0xffff {
+        let good = mode != 0 && len < (words.len() - at) as u64 && u64::from(check(header, &[], lap)) == header >> 56;
+        return good.then_some(Step::Skip(1 + len as usize));
+    }
     let count = if len == 255 { *words.get(at + 1)? } else { len };
-    if len == 255 && count == 0 || count >= (words.len() - at) as u64 {
+    if len == 255 && count <= 254 || count >= (words.len() - at) as u64 {
         return None;
     }
     let size = 1 + count as usize;
-    if header as u16 == 0xffff {
-        return (mode != 0).then_some(Step::Skip(size));
-    }
     (u64::from(check(header, &words[at + 1..at + size], lap)) == header >> 56).then_some(Step::Record(size))
 }
 
