@@ -1,0 +1,141 @@
+//! The log macros: what a program writes.
+//!
+//! Each is a thin front end of one procedural macro, to which it hands `$crate`, so that the expansion finds this crate under
+//! whatever name the program has for it. The syntax is described at [`info!`](crate::info).
+
+/// Records an event at level trace: the finest steps, off in most builds.
+///
+/// The syntax is that of [`info!`](crate::info).
+///
+/// ```
+/// let bytes = [1_u8, 2, 3];
+/// ttlog_core::trace!("frame received", bytes, len = bytes.len());
+/// ```
+#[macro_export]
+macro_rules! trace {
+    ($($event:tt)*) => {
+        $crate::__private::event!([$crate] [Trace] $($event)*)
+    };
+}
+
+/// Records an event at level debug: what helps to find a fault.
+///
+/// The syntax is that of [`info!`](crate::info).
+///
+/// ```
+/// let attempt = 2_u8;
+/// ttlog_core::debug!("attempt {attempt} of {}", 3);
+/// ```
+#[macro_export]
+macro_rules! debug {
+    ($($event:tt)*) => {
+        $crate::__private::event!([$crate] [Debug] $($event)*)
+    };
+}
+
+/// Records an event at level info; every log macro has this syntax.
+///
+/// ```
+/// use ttlog_core::info;
+///
+/// let (user, path, ms) = (7_u64, "/index.html", 12.345);
+/// info!("listening");                                    // a message
+/// info!("request served", user, path, took_ms = ms);     // and fields: by the name of a variable, or `name = value`
+/// info!(user, path, "request served");                   // fields may come first
+/// info!("user {user} took {ms:.1} ms", path);            // variables in the message are fields too
+/// info!("{} of {} served", user, 10);                    // so are positional arguments
+/// ```
+///
+/// The value of an event is its fields, each with its type; text is made by whoever reads the event. The call copies the fields into
+/// the ring and returns: it does not block, allocate or format (but see `%` and `?`). If the level is off, nothing is evaluated.
+///
+/// # Fields
+///
+/// | written | recorded |
+/// | --- | --- |
+/// | `user` | the variable, named `user` |
+/// | `req.user.id` | the place, named `req.user.id` |
+/// | `name = value` | any expression; also `http.status = value` and `"any text" = value` |
+/// | `%value`, `name = %value` | the text of `Display`, made in the call |
+/// | `?value`, `name = ?value` | the text of `Debug`, made in the call |
+/// | `env = "prod"`, `port = 8080` | literals: part of the callsite, at no cost per event |
+///
+/// A value without `%` or `?` is an integer, float, bool, char, string, bytes, an `Option`, a slice or array of such, an error (recorded with
+/// its sources), or a type that implements [`Value`](crate::Value).
+///
+/// ```
+/// use ttlog_core::info;
+///
+/// #[derive(Debug)]
+/// struct Session { id: u64 }
+///
+/// let session = Session { id: 3 };
+/// let address = std::net::Ipv4Addr::LOCALHOST;
+/// info!("session opened", session.id, %address, ?session, http.status = 200, "any text" = true);
+/// ```
+///
+/// # Message
+///
+/// A string literal, first, last, or anywhere between; after it come the positional arguments, if it has any, then fields. Braces are those of
+/// `std::fmt`: `{name}`, `{}`, `{0}`, with a format such as `{ms:.1}`, `{count:>8}`, `{id:#x}` or `{state:?}`, and `{{` for a brace. Also `{req.id}`.
+/// Widths and precisions are numbers (not `width$` or `*`). `{name}` shows the listed field of that name, or else a variable in
+/// scope. What a placeholder shows needs `Display` (`Debug` for `{:?}`) where it is none of the types above.
+///
+/// # Target
+///
+/// `info!(target: "audit", "logged in", user)` sets the target, which is the module path otherwise: a constant string.
+#[macro_export]
+macro_rules! info {
+    ($($event:tt)*) => {
+        $crate::__private::event!([$crate] [Info] $($event)*)
+    };
+}
+
+/// Records an event at level warn: something is off, and the program goes on.
+///
+/// The syntax is that of [`info!`](crate::info).
+///
+/// ```
+/// let free_bytes = 4096_u64;
+/// ttlog_core::warn!(free_bytes, "disk almost full");
+/// ```
+#[macro_export]
+macro_rules! warn {
+    ($($event:tt)*) => {
+        $crate::__private::event!([$crate] [Warn] $($event)*)
+    };
+}
+
+/// Records an event at level error: something failed.
+///
+/// The syntax is that of [`info!`](crate::info).
+///
+/// ```
+/// if let Err(error) = "x".parse::<u32>() {
+///     ttlog_core::error!("bad number", error, input = "x");
+/// }
+/// ```
+#[macro_export]
+macro_rules! error {
+    ($($event:tt)*) => {
+        $crate::__private::event!([$crate] [Error] $($event)*)
+    };
+}
+
+/// Records an event at a level given as a constant.
+///
+/// The level comes first, then what [`info!`](crate::info) takes; a `target:` may stand before or after it.
+///
+/// ```
+/// use ttlog_core::{Level, event};
+///
+/// const LEVEL: Level = Level::Warn;
+/// event!(LEVEL, "disk almost full", free_percent = 3);
+/// event!(Level::Info, target: "audit", "logged in", user = 7);
+/// ```
+#[macro_export]
+macro_rules! event {
+    ($($event:tt)*) => {
+        $crate::__private::event!([$crate] [] $($event)*)
+    };
+}

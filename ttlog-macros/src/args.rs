@@ -1,0 +1,283 @@
+//! The syntax of the log macros, without its meaning:
+//!
+//! ```text
+//! event    := "[" root "]" "[" level? "]" user            from the macro_rules! front end: `$crate`, and the level if fixed
+//! user     := (target ",")? (level ",")? (target ",")? (argument ("," argument)* ","?)?      level only where it is not fixed
+//! target   := "target" ":" expression
+//! argument := name "=" capture? expression  |  capture? expression
+//! name     := identifier ("." identifier)*  |  string literal
+//! capture  := "%" | "?"
+//! ```
+//!
+//! Which of the arguments is the message, a positional argument or a shorthand field is decided in `fields`.
+
+use proc_macro2::{Span, TokenStream};
+use quote::ToTokens as _;
+use syn::ext::IdentExt as _;
+use syn::parse::{Parse, ParseStream};
+use syn::{Error, Expr, ExprField, Ident, LitStr, Member, Result, Token, bracketed};
+
+use crate::literal;
+
+/// Everything in the parentheses of a log macro.
+pub(crate) struct Event {
+    /// `$crate` of the front end: the crate whose `__private` module the expansion uses.
+    pub(crate) root: TokenStream,
+    pub(crate) level: Level,
+    pub(crate) target: Option<Expr>,
+    pub(crate) arguments: Vec<Argument>,
+}
+
+/// The level of an event.
+pub(crate) enum Level {
+    /// A variant of `Level`, from `info!` and its like.
+    Fixed(Ident),
+    /// A constant expression, from `event!`.
+    Constant(Box<Expr>),
+}
+
+/// One comma-separated part.
+pub(crate) struct Argument {
+    pub(crate) name: Option<Name>,
+    pub(crate) capture: Capture,
+    pub(crate) expr: Expr,
+}
+
+/// What stands before a `=`.
+pub(crate) struct Name {
+    /// Without `r#`; segments joined by dots.
+    pub(crate) text: String,
+    /// As written, for errors.
+    pub(crate) tokens: TokenStream,
+}
+
+/// How the value of an argument is taken.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Capture {
+    /// With its type.
+    Plain,
+    /// `%`: as text, by `Display`.
+    Display,
+    /// `?`: as text, by `Debug`.
+    Debug,
+}
+
+impl Parse for Event {
+    fn parse(input: ParseStream<'_>) -> Result<Self> {
+        let header;
+        bracketed!(header in input);
+        let root: TokenStream = header.parse()?;
+        let header;
+        bracketed!(header in input);
+        let fixed_level: Option<Ident> = header.parse()?;
+
+        let mut target = parse_target(input)?;
+        let level = match fixed_level {
+            Some(level) => Level::Fixed(level),
+            None => parse_level(input)?,
+        };
+        if target.is_none() {
+            target = parse_target(input)?;
+        }
+        let mut arguments = Vec::new();
+        while !input.is_empty() {
+            arguments.push(input.parse()?);
+            if !input.is_empty() {
+                parse_comma(input)?;
+            }
+        }
+        if arguments.is_empty() {
+            return Err(Error::new(
+                Span::call_site(),
+                "this event says nothing: write a message, as in `info!(\"started\")`, or at least one field",
+            ));
+        }
+        Ok(Self {
+            root,
+            level,
+            target,
+            arguments,
+        })
+    }
+}
+
+/// Parses `target: expression,` if it comes next.
+fn parse_target(input: ParseStream<'_>) -> Result<Option<Expr>> {
+    if !next_is_labelled(input) {
+        return Ok(None);
+    }
+    let label: Ident = input.call(Ident::parse_any)?;
+    if label != "target" {
+        return Err(unknown_label(&label));
+    }
+    let colon: Token![:] = input.parse()?;
+    if next_is_missing(input) {
+        return Err(Error::new_spanned(colon, "missing value of `target:`"));
+    }
+    let target = input.parse()?;
+    if !input.is_empty() {
+        parse_comma(input)?;
+    }
+    Ok(Some(target))
+}
+
+fn parse_level(input: ParseStream<'_>) -> Result<Level> {
+    const EXPECTED: &str = "expected a level, as in `event!(Level::Info, \"started\")`";
+    if next_is_missing(input)
+        || next_is_labelled(input)
+        || next_is_named(input)
+        || input.peek(Token![%])
+        || input.peek(Token![?])
+    {
+        return Err(input.error(EXPECTED));
+    }
+    let level: Expr = input.parse()?;
+    if matches!(literal::peel(&level), Expr::Lit(_)) {
+        return Err(Error::new_spanned(level, EXPECTED));
+    }
+    if !input.is_empty() {
+        parse_comma(input)?;
+    }
+    Ok(Level::Constant(Box::new(level)))
+}
+
+fn parse_comma(input: ParseStream<'_>) -> Result<()> {
+    if input.peek(Token![,]) {
+        input.parse::<Token![,]>()?;
+        return Ok(());
+    }
+    Err(input.error("expected `,` before this"))
+}
+
+impl Parse for Argument {
+    fn parse(input: ParseStream<'_>) -> Result<Self> {
+        if next_is_labelled(input) {
+            let label: Ident = input.call(Ident::parse_any)?;
+            return Err(if label == "target" {
+                Error::new_spanned(label, "`target:` must come first")
+            } else {
+                unknown_label(&label)
+            });
+        }
+        if next_is_missing(input) {
+            return Err(input.error("expected a field, an argument or the message"));
+        }
+        let name = if next_is_named(input) {
+            Some(parse_name(input)?)
+        } else {
+            None
+        };
+        let mut before_value = None;
+        if let Some(name) = &name {
+            let equals: Token![=] = input.parse()?;
+            if name.text.is_empty() {
+                return Err(Error::new_spanned(
+                    &name.tokens,
+                    "the name of a field cannot be empty",
+                ));
+            }
+            before_value = Some((
+                equals.into_token_stream(),
+                format!("missing value of field `{}`", name.text),
+            ));
+        }
+        let capture = if input.peek(Token![%]) {
+            let sigil: Token![%] = input.parse()?;
+            before_value = Some((sigil.into_token_stream(), "missing value after `%`".to_owned()));
+            Capture::Display
+        } else if input.peek(Token![?]) {
+            let sigil: Token![?] = input.parse()?;
+            before_value = Some((sigil.into_token_stream(), "missing value after `?`".to_owned()));
+            Capture::Debug
+        } else {
+            Capture::Plain
+        };
+        if let Some((tokens, text)) = before_value.filter(|_| next_is_missing(input)) {
+            return Err(Error::new_spanned(tokens, text));
+        }
+        let expr: Expr = input.parse()?;
+        if let Expr::Assign(assign) = &expr {
+            return Err(if name.is_some() {
+                Error::new_spanned(
+                    &assign.eq_token,
+                    "unexpected `=` in a value: write `==` to compare",
+                )
+            } else {
+                Error::new_spanned(
+                    &assign.left,
+                    "the name of a field is an identifier, identifiers with dots between them, or a string literal",
+                )
+            });
+        }
+        Ok(Self { name, capture, expr })
+    }
+}
+
+/// Whether `identifier:` comes next, which no expression begins with.
+fn next_is_labelled(input: ParseStream<'_>) -> bool {
+    input.peek(Ident::peek_any) && input.peek2(Token![:]) && !input.peek2(Token![::])
+}
+
+fn next_is_missing(input: ParseStream<'_>) -> bool {
+    input.is_empty() || input.peek(Token![,])
+}
+
+fn next_is_named(input: ParseStream<'_>) -> bool {
+    let ahead = input.fork();
+    parse_name(&ahead).is_ok() && ahead.peek(Token![=]) && !ahead.peek(Token![==]) && !ahead.peek(Token![=>])
+}
+
+fn parse_name(input: ParseStream<'_>) -> Result<Name> {
+    if input.peek(LitStr) {
+        let literal: LitStr = input.parse()?;
+        return Ok(Name {
+            text: literal.value(),
+            tokens: literal.into_token_stream(),
+        });
+    }
+    let mut text = String::new();
+    let mut tokens = TokenStream::new();
+    loop {
+        let segment: Ident = input.call(Ident::parse_any)?;
+        if segment == "_" {
+            return Err(Error::new_spanned(segment, "`_` is not the name of a field"));
+        }
+        text.push_str(&segment.unraw().to_string());
+        segment.to_tokens(&mut tokens);
+        if !input.peek(Token![.]) {
+            return Ok(Name { text, tokens });
+        }
+        let dot: Token![.] = input.parse()?;
+        text.push('.');
+        dot.to_tokens(&mut tokens);
+    }
+}
+
+fn unknown_label(label: &Ident) -> Error {
+    let text = match label.to_string().as_str() {
+        "name" | "parent" => format!("`{label}:` is not supported: an event has a `target:` and fields"),
+        _ => format!("write a field as `{label} = value`"),
+    };
+    Error::new_spanned(label, text)
+}
+
+/// Returns the segments of `expr` if it is a variable or a path of fields such as `self.user.id`: what may stand without a name.
+pub(crate) fn place(expr: &Expr) -> Option<Vec<String>> {
+    match literal::peel(expr) {
+        Expr::Path(path) if path.attrs.is_empty() && path.qself.is_none() => {
+            path.path.get_ident().map(|ident| vec![ident.unraw().to_string()])
+        }
+        Expr::Field(ExprField {
+            attrs, base, member, ..
+        }) if attrs.is_empty() => {
+            let mut segments = place(base)?;
+            segments.push(match member {
+                Member::Named(ident) => ident.unraw().to_string(),
+                Member::Unnamed(index) => index.index.to_string(),
+            });
+            Some(segments)
+        }
+        _ => None,
+    }
+}
+

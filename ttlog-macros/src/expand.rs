@@ -1,0 +1,161 @@
+//! Code generation. An event becomes
+//!
+//! ```text
+//! {
+//!     static __TTLOG_METADATA: Metadata = …;                     everything that is known now, literals included
+//!     static __TTLOG_CALLSITE: Callsite = Callsite::new(&__TTLOG_METADATA);
+//!     if level_enabled(…) && Callsite::is_enabled(&__TTLOG_CALLSITE) {
+//!         match (hold the first operand, hold the second, …) {   evaluated once, in order, inside the `if`
+//!             (ref __ttlog_0, ref __ttlog_1, …) => record(&__TTLOG_CALLSITE, Cons(…, Cons(…, Nil))),
+//!         };
+//!     }
+//! }
+//! ```
+//!
+//! Why so:
+//! - `match`, not `let` or a closure: temporaries live until the event is recorded and no longer, and `?`, `return` and `.await` in an
+//!   argument mean what they mean outside. The semicolon after it drops the temporaries before the block ends, so that none is held
+//!   across an `.await` further on in the user's expression.
+//! - Functions are called by path, so that no trait in the user's scope can catch a call; the one method, `ttlog_hold`, picks
+//!   the best way to take a value by its type (autoref specialization) and needs its traits in scope.
+//! - Spans are `mixed_site`, which makes our variables invisible to the user's expressions and marks the code as ours for lints: no
+//!   `allow` attribute is needed, which a `forbid` in the user's crate would refuse.
+//! - Operands are in parentheses: `a as u64` and `a + b` stay one operand under the `&` before them.
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{format_ident, quote_spanned};
+use syn::Result;
+
+use crate::args::{Event, Level};
+use crate::fields::{Field, Fields, Hold, Operand, Source};
+
+/// Generates the block expression of an event.
+pub(crate) fn expand(event: Event) -> Result<TokenStream> {
+    let Event {
+        root,
+        level,
+        target,
+        arguments,
+    } = event;
+    let Fields {
+        message,
+        fields,
+        operands,
+    } = Fields::resolve(arguments)?;
+
+    let site = Span::mixed_site();
+    let private = quote_spanned!(site=> #root::__private);
+    let (level_item, level) = match level {
+        Level::Fixed(variant) => {
+            let variant = Ident::new(&variant.to_string(), site);
+            (None, quote_spanned!(site=> #private::Level::#variant))
+        }
+        Level::Constant(expr) => (
+            Some(quote_spanned!(site=> const __TTLOG_LEVEL: #private::Level = #expr;)),
+            quote_spanned!(site=> __TTLOG_LEVEL),
+        ),
+    };
+    let target = match target {
+        Some(target) => quote_spanned!(site=> #target),
+        None => quote_spanned!(site=> ::core::module_path!()),
+    };
+    let field_items = fields.iter().map(|Field { name, source }| match source {
+        Source::Folded(value) => {
+            quote_spanned!(site=> #private::Field::literal(#name, #private::Literal::#value))
+        }
+        Source::Operand(_) => quote_spanned!(site=> #private::Field::dynamic(#name)),
+    });
+    let record = record(&private, &fields, &operands);
+    Ok(quote_spanned! {site=>
+        {
+            #level_item
+            static __TTLOG_METADATA: #private::Metadata = #private::Metadata {
+                level: #level,
+                target: #target,
+                message: #message,
+                file: ::core::file!(),
+                line: ::core::line!(),
+                fields: &[#(#field_items),*],
+            };
+            static __TTLOG_CALLSITE: #private::Callsite = #private::Callsite::new(&__TTLOG_METADATA);
+            if #private::level_enabled(#level) && #private::Callsite::is_enabled(&__TTLOG_CALLSITE) {
+                #record
+            }
+        }
+    })
+}
+
+/// Generates what happens when the event is enabled.
+fn record(private: &TokenStream, fields: &[Field], operands: &[Operand]) -> TokenStream {
+    let site = Span::mixed_site();
+    if operands.is_empty() {
+        return quote_spanned!(site=> #private::record(&__TTLOG_CALLSITE, #private::Nil););
+    }
+    let holders = operands.iter().map(|operand| hold(private, operand));
+    let variables: Vec<Ident> = (0..operands.len())
+        .map(|index| format_ident!("__ttlog_{index}", span = site))
+        .collect();
+    let values = fields
+        .iter()
+        .rev()
+        .fold(quote_spanned!(site=> #private::Nil), |rest, field| {
+            match field.source {
+                Source::Folded(_) => rest,
+                Source::Operand(index) => {
+                    let variable = &variables[index];
+                    quote_spanned!(site=> #private::Cons(#private::Value::native(#variable), #rest))
+                }
+            }
+        });
+    let imports = imports(private, operands);
+    quote_spanned! {site=>
+        #imports
+        match (#(#holders,)*) {
+            (#(ref #variables,)*) => #private::record(&__TTLOG_CALLSITE, #values),
+        };
+    }
+}
+
+/// Generates the expression that takes an operand by reference, in the way its capture and its type ask for.
+fn hold(private: &TokenStream, Operand { expr, span, hold }: &Operand) -> TokenStream {
+    // Errors about the operand's type point at the operand.
+    let at = Span::mixed_site().located_at(*span);
+    let (function, is_chosen_by_type) = match hold {
+        Hold::Bare => ("Bare", true),
+        Hold::Template => ("Templ", true),
+        Hold::TemplateDebug => ("TemplDebug", true),
+        Hold::Display => ("display", false),
+        Hold::Debug => ("debug", false),
+    };
+    let function = Ident::new(function, at);
+    let held = quote_spanned!(at=> #private::#function(&(#expr)));
+    // As many references as the best choice of the longest list has; method lookup takes them off one by one.
+    if is_chosen_by_type {
+        quote_spanned!(at=> (&&&&#held).ttlog_hold())
+    } else {
+        held
+    }
+}
+
+/// Generates the `use` of the traits that `ttlog_hold` is found in; exactly those that can be needed.
+fn imports(private: &TokenStream, operands: &[Operand]) -> TokenStream {
+    let site = Span::mixed_site();
+    let any = |wanted: &[Hold]| operands.iter().any(|operand| wanted.contains(&operand.hold));
+    let traits = [
+        (
+            "ViaValue",
+            any(&[Hold::Bare, Hold::Template, Hold::TemplateDebug]),
+        ),
+        ("ViaError", any(&[Hold::Bare])),
+        ("ViaBoxedError", any(&[Hold::Bare])),
+        ("ViaNothing", any(&[Hold::Bare])),
+        ("ViaDisplay", any(&[Hold::Template])),
+        ("ViaDebug", any(&[Hold::TemplateDebug])),
+    ];
+    let names = traits
+        .iter()
+        .filter(|(_, needed)| *needed)
+        .map(|(name, _)| Ident::new(name, site));
+    quote_spanned!(site=> #(use #private::#names as _;)*)
+}
+

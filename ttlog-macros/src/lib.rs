@@ -1,0 +1,33 @@
+//! The procedural macro behind `trace! debug! info! warn! error! event!` of `ttlog-core`, `ttlog-std` and `ttlog-embedded`.
+//!
+//! Not for direct use: write `ttlog_std::info!` or `ttlog_core::info!`. Those are `macro_rules!` front ends that hand their `$crate`, and
+//! the level if it is fixed, to [`event!`], so that the expansion finds the run-time parts (`$crate::__private`) wherever the
+//! user's crate has them, under whatever name:
+//!
+//! ```text
+//! info!(tokens…)            →  $crate::__private::event!([$crate] [Info] tokens…)
+//! event!(level, tokens…)    →  $crate::__private::event!([$crate] [] level, tokens…)
+//! ```
+//!
+//! The work goes `args` (syntax) → `fields` (meaning; with `template` and `literal`) → `expand` (code). An error anywhere becomes a
+//! `compile_error!` at the span it is about.
+
+mod args;
+mod error;
+mod expand;
+mod fields;
+mod literal;
+mod template;
+
+use proc_macro::TokenStream;
+
+/// Expands to a block of type `()` that records one event; see the macros of `ttlog-core` for the syntax.
+///
+/// The input begins with two bracketed groups from the front end, `[$crate]` and `[Level]` or `[]`.
+#[proc_macro]
+pub fn event(input: TokenStream) -> TokenStream {
+    match syn::parse(input).and_then(expand::expand) {
+        Ok(expansion) => expansion.into(),
+        Err(error) => error.into_compile_error().into(),
+    }
+}
