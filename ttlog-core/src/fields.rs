@@ -1,0 +1,154 @@
+//! The run-time fields of one event, as a list whose types the compiler knows.
+//!
+//! The macros build `Cons(a, Cons(b, Nil))`. Everything that depends on types alone (the type list, its hash, the count of wide
+//! words, the bound on packed bytes) is constant, so the hot path of a callsite holds only what depends on values.
+
+use crate::packed::Packer;
+use crate::value::{Native, Type};
+
+/// The types of an event's run-time fields, in source order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TypeList {
+    /// No more fields.
+    Nil,
+    /// A field of this type, then the rest.
+    Cons(Type, &'static TypeList),
+}
+
+impl TypeList {
+    /// Hashes the list; never 0. Lists of one callsite that differ are told apart by it (docs/architecture.md has the odds).
+    #[must_use]
+    pub const fn hash(&self) -> u32 {
+        let mut hash = 0x811C_9DC5;
+        let mut rest = self;
+        while let TypeList::Cons(head, tail) = rest {
+            hash = head.hash(hash);
+            rest = tail;
+        }
+        if hash == 0 { 1 } else { hash }
+    }
+
+    /// Iterates over the types.
+    pub fn iter(&self) -> impl Iterator<Item = Type> + use<> {
+        let mut rest = *self;
+        core::iter::from_fn(move || match rest {
+            TypeList::Nil => None,
+            TypeList::Cons(head, tail) => {
+                rest = *tail;
+                Some(head)
+            }
+        })
+    }
+}
+
+/// A list of native values.
+pub trait Fields {
+    /// Their types.
+    const TYPES: TypeList;
+    /// The hash of their types.
+    const HASH: u32 = Self::TYPES.hash();
+    /// Words in the wide part.
+    const WIDE_WORDS: usize;
+    /// Most bytes in the packed part, apart from [`var_bound`](Fields::var_bound).
+    const FIXED_BOUND: usize;
+
+    /// Gives the packed bytes beyond `FIXED_BOUND` at most, uncapped; very large where only the slow path can record them.
+    fn var_bound(&self) -> usize;
+    /// Gives the exact bytes of the packed part with texts and sequences capped at `cap` bytes each.
+    fn packed_len(&self, cap: usize) -> usize;
+    /// Stores the wide part.
+    fn put_wide(&self, packer: &mut Packer);
+    /// Stores the packed part with texts and sequences capped at `cap` bytes each.
+    fn pack(&self, packer: &mut Packer, cap: usize);
+}
+
+/// The end of a field list.
+#[derive(Clone, Copy, Debug)]
+pub struct Nil;
+
+/// A field and the rest of the list.
+#[derive(Clone, Copy, Debug)]
+pub struct Cons<H, T>(pub H, pub T);
+
+impl Fields for Nil {
+    const TYPES: TypeList = TypeList::Nil;
+    const WIDE_WORDS: usize = 0;
+    const FIXED_BOUND: usize = 0;
+    #[inline(always)]
+    fn var_bound(&self) -> usize {
+        0
+    }
+    fn packed_len(&self, _cap: usize) -> usize {
+        0
+    }
+    #[inline(always)]
+    fn put_wide(&self, _packer: &mut Packer) {}
+    #[inline(always)]
+    fn pack(&self, _packer: &mut Packer, _cap: usize) {}
+}
+
+impl<H: Native, T: Fields> Fields for Cons<H, T> {
+    const TYPES: TypeList = TypeList::Cons(H::TYPE, &T::TYPES);
+    const WIDE_WORDS: usize = H::WIDE_WORDS + T::WIDE_WORDS;
+    const FIXED_BOUND: usize = T::FIXED_BOUND + if H::WIDE_WORDS > 0 { 0 } else { H::FIXED_BOUND };
+    #[inline(always)]
+    fn var_bound(&self) -> usize {
+        self.0.var_bound() + self.1.var_bound()
+    }
+    fn packed_len(&self, cap: usize) -> usize {
+        self.1.packed_len(cap)
+            + if H::WIDE_WORDS > 0 {
+                0
+            } else {
+                self.0.packed_len(cap)
+            }
+    }
+    #[inline(always)]
+    fn put_wide(&self, packer: &mut Packer) {
+        if H::WIDE_WORDS > 0 {
+            self.0.put_wide(packer);
+        }
+        self.1.put_wide(packer);
+    }
+    #[inline(always)]
+    fn pack(&self, packer: &mut Packer, cap: usize) {
+        if H::WIDE_WORDS == 0 {
+            self.0.pack(packer, cap);
+        }
+        self.1.pack(packer, cap);
+    }
+}
+
+/// A field list behind a pointer: for the slow path and for recorders that are not known at compile time.
+pub trait AnyFields {
+    /// The types.
+    fn types(&self) -> TypeList;
+    /// The hash of the types.
+    fn types_hash(&self) -> u32;
+    /// Exact payload words with texts and sequences capped at `cap` bytes each.
+    fn payload_words(&self, cap: usize) -> usize;
+    /// Stores the whole payload, capped so.
+    fn put(&self, packer: &mut Packer, cap: usize);
+}
+
+impl<F: Fields> AnyFields for F {
+    fn types(&self) -> TypeList {
+        F::TYPES
+    }
+    fn types_hash(&self) -> u32 {
+        F::HASH
+    }
+    fn payload_words(&self, cap: usize) -> usize {
+        F::WIDE_WORDS + self.packed_len(cap).div_ceil(8)
+    }
+    fn put(&self, packer: &mut Packer, cap: usize) {
+        self.put_wide(packer);
+        self.pack(packer, cap);
+    }
+}
+
+impl core::fmt::Debug for dyn AnyFields + '_ {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("AnyFields").field("types", &self.types()).finish()
+    }
+}

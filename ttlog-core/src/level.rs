@@ -1,0 +1,129 @@
+//! Levels: how much an event matters, and the compile-time ceiling.
+
+use core::fmt;
+use core::str::FromStr;
+
+/// How much an event matters. Ordered: `Trace < Debug < Info < Warn < Error`.
+///
+/// # Format
+/// docs/format.md §3.2: the discriminant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Level {
+    /// Steps of an algorithm.
+    Trace = 1,
+    /// What helps to find a fault.
+    Debug = 2,
+    /// What happened in the normal course.
+    Info = 3,
+    /// What should not have happened, but was coped with.
+    Warn = 4,
+    /// What failed.
+    Error = 5,
+}
+
+impl Level {
+    /// All levels, lowest first.
+    pub const ALL: [Level; 5] = [Level::Trace, Level::Debug, Level::Info, Level::Warn, Level::Error];
+    /// [`Level::Trace`], spelt as `tracing` and `log` users know it.
+    pub const TRACE: Level = Level::Trace;
+    /// [`Level::Debug`].
+    pub const DEBUG: Level = Level::Debug;
+    /// [`Level::Info`].
+    pub const INFO: Level = Level::Info;
+    /// [`Level::Warn`].
+    pub const WARN: Level = Level::Warn;
+    /// [`Level::Error`].
+    pub const ERROR: Level = Level::Error;
+
+    /// Gives the level's name in capitals.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Level::Trace => "TRACE",
+            Level::Debug => "DEBUG",
+            Level::Info => "INFO",
+            Level::Warn => "WARN",
+            Level::Error => "ERROR",
+        }
+    }
+}
+
+/// The lowest level that is compiled in at all; events below it leave no code behind. Set by the features `max_level_off`,
+/// `max_level_error` … `max_level_debug` (the strictest that is on wins); without them everything is compiled in.
+pub const STATIC_LEVEL_FLOOR: u8 = if cfg!(feature = "max_level_off") {
+    6
+} else if cfg!(feature = "max_level_error") {
+    5
+} else if cfg!(feature = "max_level_warn") {
+    4
+} else if cfg!(feature = "max_level_info") {
+    3
+} else if cfg!(feature = "max_level_debug") {
+    2
+} else {
+    1
+};
+
+/// Tells whether events of `level` are compiled in. Constant: the macros' test of it costs nothing at run time.
+#[inline(always)]
+#[must_use]
+pub const fn level_enabled(level: Level) -> bool {
+    level as u8 >= STATIC_LEVEL_FLOOR
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// The text or number names no level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnknownLevel;
+
+impl fmt::Display for UnknownLevel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("unknown level, expected one of trace, debug, info, warn, error")
+    }
+}
+
+impl core::error::Error for UnknownLevel {}
+
+impl FromStr for Level {
+    type Err = UnknownLevel;
+
+    fn from_str(text: &str) -> Result<Self, UnknownLevel> {
+        Level::ALL
+            .into_iter()
+            .find(|level| text.eq_ignore_ascii_case(level.as_str()))
+            .ok_or(UnknownLevel)
+    }
+}
+
+impl TryFrom<u8> for Level {
+    type Error = UnknownLevel;
+
+    fn try_from(number: u8) -> Result<Self, UnknownLevel> {
+        Level::ALL
+            .into_iter()
+            .find(|level| *level as u8 == number)
+            .ok_or(UnknownLevel)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_numbers_round_trip() {
+        for level in Level::ALL {
+            assert_eq!(level.as_str().to_ascii_lowercase().parse(), Ok(level));
+            assert_eq!(Level::try_from(level as u8), Ok(level));
+        }
+        assert_eq!("loud".parse::<Level>(), Err(UnknownLevel));
+        assert_eq!(Level::try_from(0), Err(UnknownLevel));
+        assert!(Level::Trace < Level::Error);
+    }
+}

@@ -1,0 +1,74 @@
+//! The flight recorder's core: rings, records, callsites, snapshots, and the wire format of all of them.
+//!
+//! An event goes, in a few stores, into a fixed-size ring in memory that survives the program. This crate is what a library
+//! uses to log under whichever recorder the program has, and what recorders and viewers are built from. It is `no_std` and
+//! does not allocate.
+//!
+//! - **Bounded**: a ring is as large as it was made; a record is at most a segment; texts are capped and say so.
+//! - **Never blocks**: no lock, no allocation, no system call, here or in what the macros expand to.
+//! - **When full**, the oldest segment's events are replaced, and counted as overwritten. Nothing waits.
+//! - **Lost** are events that were overwritten, and those refused because no segment was free or could hold them; both are
+//!   counted where a reader finds them. An event whose macro has returned is one or the other, or retained.
+//! - **Bytes from outside are hostile**: readers here do not panic, do not allocate, and take time in proportion to the bytes.
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | [`level`], [`callsite`] | what is known at compile time, and whether it is on |
+//! | [`value`], [`capture`], [`fields`] | what an event carries |
+//! | [`record`], [`packed`] | how it is encoded |
+//! | [`ring`] | where it goes |
+//! | [`table`] | what is written once: process, callsites |
+//! | [`clock`] | ticks and wall-clock time |
+//! | [`snapshot`] | what is kept and sent |
+//! | [`recorder`] | the recorder that the macros of this crate write to |
+//!
+//! The format is described in `docs/format.md`, the design in `docs/architecture.md`.
+#![no_std]
+
+#[cfg(feature = "alloc")]
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+// The macros' expansions name this crate by `$crate`; its own doc tests by its name.
+extern crate self as ttlog_core;
+
+pub mod callsite;
+pub mod capture;
+pub mod clock;
+mod crc;
+pub mod error;
+pub mod fields;
+pub mod level;
+mod macros;
+pub mod packed;
+pub mod record;
+pub mod recorder;
+pub mod ring;
+//SNAP pub mod snapshot;
+pub mod table;
+pub mod value;
+mod word;
+
+pub use callsite::Metadata;
+pub use capture::Value;
+pub use clock::{Anchor, TimeScale};
+pub use crc::crc32;
+pub use error::{FormatError, FormatErrorKind};
+pub use level::Level;
+pub use ring::{Ring, RingConfig, RingImage};
+pub use value::{Bytes, Type, ValueRef};
+pub use word::Word;
+
+/// What the macros expand to. Not for use by hand; may change in any version.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::callsite::{Callsite, Field, Literal, Metadata};
+    pub use crate::capture::{
+        Bare, Templ, TemplDebug, Value, ViaBoxedError, ViaDebug, ViaDisplay, ViaError, ViaNothing, ViaValue,
+        debug, display,
+    };
+    pub use crate::fields::{Cons, Nil};
+    pub use crate::level::{Level, level_enabled};
+    pub use crate::recorder::record;
+    pub use ttlog_macros::event;
+}

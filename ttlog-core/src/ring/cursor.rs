@@ -1,0 +1,408 @@
+//! The exclusive writer: one context's place in the segment it holds. This is the hot path.
+//!
+//! An append loads the segment's commit half-word, marks it busy, stores the record's words, and stores the commit half-word
+//! that takes the record in: plain stores, the last one releasing. No read-modify-write, no lock, no system call.
+//!
+//! **Death** at any point leaves a commit half-word that speaks of complete records only. **Nesting** (a signal handler, an
+//! allocator, a panic hook that logs while an append is under way in the same thread) finds the segment busy and goes to the
+//! slow path, which turns to a shared segment.
+
+use core::cell::Cell;
+use core::fmt;
+use core::marker::PhantomData;
+use core::sync::atomic::{Ordering, compiler_fence};
+
+use super::layout::{Mode, SEGMENT_HEADER_WORDS, commit, segment_word};
+use super::{DropReason, Ring};
+use crate::fields::{AnyFields, Fields};
+use crate::packed::Packer;
+use crate::record::{
+    CONTROL, ContextInfo, KIND_CONTEXT, KIND_REBASE, SHORT_PAYLOAD_WORDS, encode_header, len_field,
+};
+use crate::word::Word;
+
+/// What became of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is in the ring.
+    Recorded,
+    /// It was refused, and counted in the ring.
+    Dropped(DropReason),
+}
+
+/// Texts and sequences are capped at so many bytes, or fewer where a record would not fit otherwise.
+pub(super) const CAP_MAX: usize = 16 * 1024;
+
+/// Stands for the segment of a cursor that holds none: its commit half-word is busy for ever, so that the hot path needs no
+/// test of its own for this case.
+#[cfg(not(loom))]
+static NO_SEGMENT: [Word; SEGMENT_HEADER_WORDS] = {
+    const COMMIT: u64 = commit::BUSY as u64;
+    [
+        Word::new(0),
+        Word::new(0),
+        Word::new(0),
+        Word::new(0),
+        Word::new(COMMIT),
+        Word::new(0),
+    ]
+};
+
+/// One context's place in the ring `'m`. Used by that context alone, and by what interrupts it.
+pub struct Cursor<'m> {
+    /// First word of the segment that is held, or of `NO_SEGMENT`. Under loom null stands for none.
+    segment: Cell<*const Word>,
+    /// Words for records in the segment; what `Ring::record_words` says.
+    limit: Cell<usize>,
+    /// The segment's lap: start value of each record's check.
+    lap: Cell<u64>,
+    /// Index of the segment that is held.
+    index: Cell<u32>,
+    /// Clock reading from which deltas count: the segment's base, or that of the last rebase record.
+    base: Cell<u64>,
+    /// Events of this context before `count_before` was taken.
+    total_before: Cell<u64>,
+    /// Events that were in the segment when this context came to hold it.
+    count_before: Cell<u32>,
+    /// The slow path is at work: whatever nests now keeps its hands off.
+    moving: Cell<bool>,
+    /// Counted among the holders of exclusive segments.
+    holder: Cell<bool>,
+    ring: PhantomData<&'m [Word]>,
+}
+
+impl<'m> Cursor<'m> {
+    /// Makes a cursor that holds no segment; the first event gets it one.
+    #[must_use]
+    pub const fn new() -> Self {
+        Cursor {
+            #[cfg(not(loom))]
+            segment: Cell::new(NO_SEGMENT.as_ptr()),
+            #[cfg(loom)]
+            segment: Cell::new(core::ptr::null()),
+            limit: Cell::new(0),
+            lap: Cell::new(0),
+            index: Cell::new(0),
+            base: Cell::new(0),
+            total_before: Cell::new(0),
+            count_before: Cell::new(0),
+            moving: Cell::new(false),
+            holder: Cell::new(false),
+            ring: PhantomData,
+        }
+    }
+
+    fn holds_none(&self) -> bool {
+        #[cfg(not(loom))]
+        return core::ptr::eq(self.segment.get(), NO_SEGMENT.as_ptr());
+        #[cfg(loom)]
+        return self.segment.get().is_null();
+    }
+
+    /// The word at `index` of the segment that is held, or of `NO_SEGMENT`.
+    ///
+    /// # Safety
+    /// - `index` is below `SEGMENT_HEADER_WORDS`, or below `SEGMENT_HEADER_WORDS + limit` while a segment is held.
+    #[inline(always)]
+    unsafe fn word(&self, index: usize) -> &'m Word {
+        // SAFETY: `segment` points to the start of that many words, which live for `'m` (or for ever): see the field.
+        unsafe { &*self.segment.get().add(index) }
+    }
+
+    /// Appends an event if that is simple: a segment is held and not busy, the record surely fits, its texts are short, and the
+    /// clock is within reach of the base. Gives `false` and leaves everything as it was otherwise.
+    ///
+    /// Never blocks, allocates or calls the system. Callable anywhere on the cursor's own context.
+    #[inline(always)]
+    pub fn append_fast<F: Fields>(&self, callsite: u16, ticks: u64, fields: &F) -> bool {
+        const {
+            assert!(
+                F::WIDE_WORDS + F::FIXED_BOUND / 8 < SHORT_PAYLOAD_WORDS,
+                "too many fields in one event"
+            )
+        };
+        #[cfg(loom)]
+        if self.holds_none() {
+            return false;
+        }
+        // SAFETY: a word of the header.
+        let commit_word = unsafe { self.word(segment_word::COMMIT) };
+        let now = commit_word.load() as u32;
+        // Busy counts as an offset beyond any limit.
+        let used = (now & (commit::BUSY | commit::OFFSET_MASK)) as usize;
+        let bound = 1 + F::WIDE_WORDS + (F::FIXED_BOUND + fields.var_bound()).div_ceil(8);
+        let delta = ticks.wrapping_sub(self.base.get());
+        if used + bound > self.limit.get() || bound > 1 + SHORT_PAYLOAD_WORDS || delta > u64::from(u32::MAX) {
+            return false;
+        }
+        self.begin(now);
+        // SAFETY: used + bound <= limit, so the header word and `bound - 1` words after it are in the segment that is held;
+        // and `bound` covers what `fields` store, as sealed `Native` impls promise.
+        unsafe {
+            let header = self.word(SEGMENT_HEADER_WORDS + used);
+            #[cfg(ttlog_mutant_commit_first)]
+            self.commit(commit::step(1 + fields.payload_words(usize::MAX), 1) + now);
+            let mut packer = Packer::new(core::ptr::from_ref(header).add(1), self.lap.get());
+            fields.put_wide(&mut packer);
+            fields.pack(&mut packer, usize::MAX);
+            let (end, others) = packer.finish();
+            let words = end.offset_from(header) as usize;
+            header.store(encode_header(callsite, (words - 1) as u8, delta as u32, others));
+            self.commit(commit::step(words, 1) + now);
+        }
+        true
+    }
+
+    /// Marks the segment busy: what nests from here on does not touch it.
+    #[inline(always)]
+    fn begin(&self, now: u32) {
+        // SAFETY: a word of the header.
+        unsafe { self.word(segment_word::COMMIT) }.store_low(now | commit::BUSY);
+        // What nests runs on this very core: the compiler alone could put the record's stores before the mark.
+        compiler_fence(Ordering::SeqCst);
+    }
+
+    /// Takes the record in and lifts the mark. Everything stored before is visible to whoever sees this.
+    #[inline(always)]
+    fn commit(&self, next: u32) {
+        // SAFETY: a word of the header.
+        unsafe { self.word(segment_word::COMMIT) }.store_low_release(next);
+    }
+
+    /// Appends an event whatever it takes: getting a segment, a rebase, capping texts, or turning to a shared segment.
+    ///
+    /// `clock` reads the recording clock. `who` is told once per segment. Bounded and lock-free; does not allocate or call the
+    /// system. Callable anywhere on the cursor's own context, also while another append on it is under way.
+    #[cold]
+    #[inline(never)]
+    pub fn append_slow(
+        &self,
+        ring: &Ring<'m>,
+        clock: &dyn Fn() -> u64,
+        who: &ContextInfo<'_>,
+        callsite: u16,
+        fields: &dyn AnyFields,
+    ) -> Outcome {
+        if self.moving.get() || self.is_busy() {
+            return ring.append_shared(clock(), who.context, callsite, fields, DropReason::Reentrant);
+        }
+        self.moving.set(true);
+        compiler_fence(Ordering::SeqCst);
+        let outcome = self.append_moving(ring, clock(), who, callsite, fields);
+        compiler_fence(Ordering::SeqCst);
+        self.moving.set(false);
+        outcome.unwrap_or_else(|| {
+            ring.append_shared(clock(), who.context, callsite, fields, DropReason::NoSegment)
+        })
+    }
+
+    fn is_busy(&self) -> bool {
+        // SAFETY: a word of the header.
+        !self.holds_none() && unsafe { self.word(segment_word::COMMIT) }.load() as u32 & commit::BUSY != 0
+    }
+
+    /// `None`: there is no segment to hold.
+    fn append_moving(
+        &self,
+        ring: &Ring<'m>,
+        ticks: u64,
+        who: &ContextInfo<'_>,
+        callsite: u16,
+        fields: &dyn AnyFields,
+    ) -> Option<Outcome> {
+        let context_words = 1 + who.payload_words();
+        let rebase_words = 2;
+        // What an empty segment surely holds.
+        let most = ring
+            .record_words()
+            .saturating_sub(context_words.min(ring.record_words() / 4) + rebase_words);
+        let Some((cap, payload_words)) = fit(fields, most) else {
+            ring.count_one_dropped(DropReason::TooLarge);
+            return Some(Outcome::Dropped(DropReason::TooLarge));
+        };
+        let (len, len_words) = len_field(payload_words);
+        let needed = 1 + len_words + rebase_words;
+        if self.holds_none() || self.offset() + needed > self.limit.get() {
+            self.leave(ring, ticks);
+            if !self.enter(ring, ticks, who, context_words, needed) {
+                return None;
+            }
+        }
+        if ticks.wrapping_sub(self.base.get()) > u64::from(u32::MAX) {
+            self.put_control(KIND_REBASE, 1, |packer| packer.put_word(ticks));
+            self.base.set(ticks);
+        }
+        let delta = ticks.wrapping_sub(self.base.get()) as u32;
+        self.put(callsite, len, delta, 1, 1 + len_words, |packer| {
+            if len_words > payload_words {
+                packer.put_word(len_words as u64);
+            }
+            fields.put(packer, cap);
+        });
+        Some(Outcome::Recorded)
+    }
+
+    fn offset(&self) -> usize {
+        // SAFETY: a word of the header.
+        commit::offset(unsafe { self.word(segment_word::COMMIT) }.load() as u32)
+    }
+
+    /// Gets hold of a segment with room for `needed` words, adopted if the context has had none yet, else opened.
+    fn enter(
+        &self,
+        ring: &Ring<'m>,
+        ticks: u64,
+        who: &ContextInfo<'_>,
+        context_words: usize,
+        needed: usize,
+    ) -> bool {
+        if !self.holder.get() {
+            if !ring.join_holders() {
+                return false;
+            }
+            self.holder.set(true);
+            if let Some(held) = ring.adopt_segment() {
+                self.hold(ring, held, None);
+                if self.offset() + context_words + 2 + needed <= self.limit.get() {
+                    self.put_who(who);
+                    // The base of records before is not known here, so a new one is told.
+                    self.put_control(KIND_REBASE, 1, |packer| packer.put_word(ticks));
+                    self.base.set(ticks);
+                    return true;
+                }
+                ring.leave_segment(held.index, ticks);
+                self.hold_none();
+            }
+        }
+        let Some(held) = ring.open_segment(Mode::Exclusive, who.context, ticks) else {
+            self.holder.set(false);
+            ring.leave_holders();
+            return false;
+        };
+        self.hold(ring, held, Some(ticks));
+        if context_words <= ring.record_words() / 4 {
+            self.put_who(who);
+        }
+        true
+    }
+
+    fn put_who(&self, who: &ContextInfo<'_>) {
+        let who = ContextInfo {
+            next_index: self.total_before.get(),
+            ..*who
+        };
+        self.put_control(KIND_CONTEXT, who.payload_words(), |packer| who.pack(packer));
+    }
+
+    fn hold(&self, ring: &Ring<'m>, held: super::segment::Held, base: Option<u64>) {
+        let words = ring.segment(held.index);
+        self.index.set(held.index);
+        self.lap.set(u64::from(held.lap));
+        self.base.set(base.unwrap_or(0));
+        self.limit.set(ring.record_words());
+        self.segment.set(words.as_ptr());
+        self.count_before
+            .set(commit::count(words[segment_word::COMMIT].load() as u32));
+    }
+
+    fn hold_none(&self) {
+        #[cfg(not(loom))]
+        self.segment.set(NO_SEGMENT.as_ptr());
+        #[cfg(loom)]
+        self.segment.set(core::ptr::null());
+        self.limit.set(0);
+    }
+
+    /// Leaves the segment, if one is held. What nests meanwhile finds none.
+    fn leave(&self, ring: &Ring<'m>, ticks: u64) {
+        if self.holds_none() {
+            return;
+        }
+        // SAFETY: a word of the header.
+        let count = commit::count(unsafe { self.word(segment_word::COMMIT) }.load() as u32);
+        self.total_before
+            .set(self.total_before.get() + u64::from(count - self.count_before.get().min(count)));
+        self.hold_none();
+        compiler_fence(Ordering::SeqCst);
+        ring.leave_segment(self.index.get(), ticks);
+    }
+
+    /// Leaves the ring for good: what the end of a thread calls. Events that come later all the same go the slow way and get a
+    /// segment again.
+    pub fn detach(&self, ring: &Ring<'m>, ticks: u64) {
+        if self.moving.get() || self.is_busy() {
+            return; // an append was cut off by whatever ends this context; its segment is never touched again
+        }
+        self.leave(ring, ticks);
+        if self.holder.replace(false) {
+            ring.leave_holders();
+        }
+    }
+
+    fn put_control(&self, kind: u32, payload_words: usize, put: impl FnOnce(&mut Packer)) {
+        self.put(CONTROL, payload_words as u8, kind, 0, 1 + payload_words, put);
+    }
+
+    /// Stores a record of `words` words, for which there is room, and commits it.
+    fn put(
+        &self,
+        callsite: u16,
+        len: u8,
+        delta: u32,
+        events: u32,
+        words: usize,
+        put: impl FnOnce(&mut Packer),
+    ) {
+        // SAFETY: a word of the header.
+        let now = unsafe { self.word(segment_word::COMMIT) }.load() as u32;
+        let used = commit::offset(now);
+        assert!(used + words <= self.limit.get(), "the caller has made room");
+        self.begin(now);
+        #[cfg(ttlog_mutant_commit_first)]
+        self.commit(commit::step(words, events) + now);
+        // SAFETY: used + words <= limit, asserted above, and `put` stores `words - 1` words: the callers have counted them.
+        unsafe {
+            let header = self.word(SEGMENT_HEADER_WORDS + used);
+            let mut packer = Packer::new(core::ptr::from_ref(header).add(1), self.lap.get());
+            put(&mut packer);
+            let (end, others) = packer.finish();
+            debug_assert_eq!(end.offset_from(header) as usize, words);
+            header.store(encode_header(callsite, len, delta, others));
+        }
+        self.commit(commit::step(words, events) + now);
+    }
+}
+
+/// Gives the cap under which the payload has at most `most` words with its count, and its words then.
+pub(super) fn fit(fields: &dyn AnyFields, most: usize) -> Option<(usize, usize)> {
+    let mut cap = CAP_MAX.min(most * 8);
+    loop {
+        let words = fields.payload_words(cap);
+        if 1 + len_field(words).1 <= most {
+            return Some((cap, words));
+        }
+        if cap == 0 {
+            return None;
+        }
+        cap /= 2;
+    }
+}
+
+impl Default for Cursor<'_> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Cursor<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = f.debug_struct("Cursor");
+        if self.holds_none() {
+            out.field("segment", &None::<u32>);
+        } else {
+            out.field("segment", &Some(self.index.get()))
+                .field("offset_words", &self.offset());
+        }
+        out.finish_non_exhaustive()
+    }
+}

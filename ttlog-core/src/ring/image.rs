@@ -1,0 +1,533 @@
+//! Reading a ring from bytes that may hold anything: a file of a dead process, retained RAM, what a probe took.
+//!
+//! Nothing here panics, allocates, or takes longer than a fixed multiple of the bytes given. A damaged part is passed over and
+//! told of; its neighbours come out.
+
+use core::fmt;
+
+use super::layout::{
+    ANCHOR_LEN, Mode, RingHeader, SEGMENT_HEADER_LEN, SequenceWord, commit, segment_crc, segment_crc_input,
+    segment_word,
+};
+use super::segment::lost_by_phase;
+use super::{ENTRY_COMMITTED, ENTRY_LEN_MAX, anchor_crc};
+use crate::clock::Anchor;
+use crate::crc::{check_or_repair, crc32};
+use crate::error::{FormatError, FormatErrorKind};
+use crate::record::{
+    CONTROL, ContextInfo, KIND_CONTEXT, KIND_REBASE, RESERVED, RawRecord, decode_record, word_at,
+};
+
+/// A ring as bytes.
+#[derive(Clone, Copy)]
+pub struct RingImage<'a> {
+    bytes: &'a [u8],
+    header: RingHeader,
+}
+
+impl<'a> RingImage<'a> {
+    /// Reads the ring header. The bytes may be cut off: parts that are not there read as unused.
+    ///
+    /// # Errors
+    /// What is wrong with the header, and where.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, FormatError> {
+        let header = RingHeader::decode(bytes)?;
+        Ok(RingImage { bytes, header })
+    }
+
+    /// Gives the ring header.
+    #[must_use]
+    pub fn header(&self) -> &RingHeader {
+        &self.header
+    }
+
+    /// Gives the bytes that are missing at the end.
+    #[must_use]
+    pub fn missing_bytes(&self) -> u64 {
+        self.header.region_len().saturating_sub(self.bytes.len() as u64)
+    }
+
+    fn part(&self, offset: u64, len: u64) -> &'a [u8] {
+        let start = usize::try_from(offset)
+            .unwrap_or(usize::MAX)
+            .min(self.bytes.len());
+        let end = usize::try_from(offset.saturating_add(len))
+            .unwrap_or(usize::MAX)
+            .min(self.bytes.len());
+        &self.bytes[start..end]
+    }
+
+    /// Iterates over the anchors that are whole, in the order of their slots.
+    pub fn anchors(&self) -> impl Iterator<Item = Anchor> + use<'a> {
+        let slots = self.part(
+            self.header.anchors_offset.into(),
+            u64::from(self.header.anchor_count) * ANCHOR_LEN as u64,
+        );
+        slots.chunks_exact(ANCHOR_LEN).filter_map(|slot| {
+            let stamp = word_at(slot, 0)?;
+            let anchor = Anchor {
+                ticks: word_at(slot, 8)?,
+                unix_ns: word_at(slot, 16)? as i64,
+            };
+            (stamp as u32 != 0 && (stamp >> 32) as u32 == anchor_crc(anchor)).then_some(anchor)
+        })
+    }
+
+    /// Iterates over the entries of the table that are whole, oldest first.
+    pub fn entries(&self) -> impl Iterator<Item = TableEntry<'a>> + use<'a> {
+        let table = self.part(self.header.table_offset.into(), self.header.table_len.into());
+        let mut at = 0;
+        core::iter::from_fn(move || next_entry(table, &mut at))
+    }
+
+    /// Reads a segment. An `index` of `segment_count` or more is unused.
+    #[must_use]
+    pub fn segment(&self, index: u32) -> SegmentState<'a> {
+        let len = u64::from(self.header.segment_len);
+        let offset = self.header.segments_offset.saturating_add(u64::from(index) * len);
+        let limit = if index < self.header.segment_count { len } else { 0 };
+        parse_segment(index, self.part(offset, limit), offset)
+    }
+
+    /// Gives the losses that the ring counted; overwritten events are summed over the segments.
+    #[must_use]
+    pub fn loss(&self) -> super::Loss {
+        let overwritten = (0..self.header.segment_count)
+            .take_while(|index| {
+                self.header.segments_offset + u64::from(*index) * u64::from(self.header.segment_len)
+                    < self.bytes.len() as u64
+            })
+            .map(|index| match self.segment(index) {
+                SegmentState::Opening { lost } => lost,
+                SegmentState::Valid(segment) => segment.header.lost,
+                SegmentState::Unused | SegmentState::Damaged(_) => 0,
+            })
+            .fold(0, u64::saturating_add);
+        super::Loss {
+            overwritten,
+            dropped: self.header.dropped,
+            suppressed: self.header.suppressed,
+        }
+    }
+}
+
+impl fmt::Debug for RingImage<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RingImage")
+            .field("len_bytes", &self.bytes.len())
+            .field("header", &self.header)
+            .finish()
+    }
+}
+
+/// An entry of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TableEntry<'a> {
+    /// Where it starts, from the start of the table.
+    pub offset: usize,
+    /// Its bytes: a CBOR item.
+    pub bytes: &'a [u8],
+}
+
+/// The entry whose header word is at `at`, if its CRC holds.
+fn entry_at(table: &[u8], at: usize, len_max: u32) -> Option<TableEntry<'_>> {
+    let header = word_at(table, at)?;
+    let len = header as u32 & !ENTRY_COMMITTED;
+    if len == 0 || len > len_max {
+        return None;
+    }
+    let bytes = table.get(at + 8..)?.get(..len as usize)?;
+    (crc32(bytes) == (header >> 32) as u32).then_some(TableEntry { offset: at, bytes })
+}
+
+fn next_entry<'a>(table: &'a [u8], at: &mut usize) -> Option<TableEntry<'a>> {
+    /// Searching word by word, only entries of usual length are believed: this bounds the work.
+    const SEARCH_LEN_MAX: u32 = 4096;
+    let after = |entry: &TableEntry<'_>| entry.offset + 8 + entry.bytes.len().next_multiple_of(8);
+    loop {
+        let header = word_at(table, *at).filter(|&header| header != 0)?;
+        if let Some(entry) = entry_at(table, *at, ENTRY_LEN_MAX) {
+            *at = after(&entry);
+            return Some(entry);
+        }
+        // Not committed, or damaged. Its length is good if something good follows.
+        let len = (header as u32 & !ENTRY_COMMITTED) as usize;
+        let follower = *at + 8 + len.next_multiple_of(8);
+        let good = word_at(table, follower) == Some(0) || entry_at(table, follower, ENTRY_LEN_MAX).is_some();
+        if good {
+            *at = follower;
+            continue;
+        }
+        let mut search = *at + 8;
+        let found = loop {
+            if search + 8 > table.len() {
+                return None;
+            }
+            if let Some(entry) = entry_at(table, search, SEARCH_LEN_MAX) {
+                break entry;
+            }
+            search += 8;
+        };
+        *at = after(&found);
+        return Some(found);
+    }
+}
+
+/// What a segment turned out to be.
+#[derive(Clone, Debug)]
+pub enum SegmentState<'a> {
+    /// It was never written.
+    Unused,
+    /// Its writer died, or is at work, between two contents: it holds no records, and has lost so many events.
+    Opening {
+        /// Events overwritten in it so far.
+        lost: u64,
+    },
+    /// Its header makes no sense; where and why.
+    Damaged(FormatError),
+    /// It holds records.
+    Valid(Segment<'a>),
+}
+
+/// The header of a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentHeader {
+    /// Its place in the ring.
+    pub index: u32,
+    /// Order in which segments were opened, from 1.
+    pub sequence: u64,
+    /// Which lap this is, modulo 256.
+    pub lap: u8,
+    /// How it is written.
+    pub mode: Mode,
+    /// The context that opened it; 0 in shared segments.
+    pub context: u32,
+    /// Clock reading from which deltas count.
+    pub base_ticks: u64,
+    /// Events overwritten in it in earlier laps.
+    pub lost: u64,
+    /// Words of records.
+    pub offset_words: u32,
+    /// Events among them; in shared segments reservations.
+    pub count: u32,
+    /// Shared: reservations that are done.
+    pub done: u32,
+    /// A writer holds it.
+    pub owned: bool,
+    /// A record was being written.
+    pub busy: bool,
+    /// Shared: takes no more reservations.
+    pub closed: bool,
+    /// Clock reading when it was closed; 0: open.
+    pub close_ticks: u64,
+}
+
+/// A segment with its records.
+#[derive(Clone, Debug)]
+pub struct Segment<'a> {
+    /// Its header.
+    pub header: SegmentHeader,
+    /// The room for records, as much of it as is there; beyond `offset_words` it may hold anything.
+    pub records: &'a [u8],
+}
+
+/// Reads a segment from its bytes, which start `region_offset` bytes into the ring. Fewer bytes than a segment has are good as
+/// long as its header is there.
+pub(crate) fn parse_segment(index: u32, bytes: &[u8], region_offset: u64) -> SegmentState<'_> {
+    let Some((header, records)) = bytes.split_first_chunk::<SEGMENT_HEADER_LEN>() else {
+        return SegmentState::Unused;
+    };
+    let word = |index: usize| word_at(header, index * 8).unwrap_or(0);
+    let sequence_word = word(segment_word::SEQUENCE);
+    if sequence_word == 0 {
+        return SegmentState::Unused;
+    }
+    let (base, lost, commit_word) = (
+        word(segment_word::BASE),
+        word(segment_word::LOST),
+        word(segment_word::COMMIT),
+    );
+    let (context, stored_crc) = (
+        word(segment_word::CONTEXT) as u32,
+        (word(segment_word::CONTEXT) >> 32) as u32,
+    );
+    let mut fixed = segment_crc_input(sequence_word, base, context, lost);
+    if segment_crc(sequence_word, base, context, lost) != stored_crc {
+        let phase = (sequence_word >> 60) as u8;
+        if (1..=3).contains(&phase) {
+            return SegmentState::Opening {
+                lost: lost_by_phase(phase, base, lost, commit_word as u32),
+            };
+        }
+        if !check_or_repair(&mut fixed, stored_crc) {
+            return SegmentState::Damaged(FormatError::new(region_offset, FormatErrorKind::BadChecksum));
+        }
+    }
+    let Some(decoded) = SequenceWord::decode(word_at(&fixed, 0).unwrap_or(0)) else {
+        return SegmentState::Damaged(FormatError::new(region_offset, FormatErrorKind::BadGeometry));
+    };
+    let commit_low = commit_word as u32;
+    SegmentState::Valid(Segment {
+        header: SegmentHeader {
+            index,
+            sequence: decoded.sequence,
+            lap: decoded.lap,
+            mode: decoded.mode,
+            context: u32::from_le_bytes([fixed[16], fixed[17], fixed[18], fixed[19]]),
+            base_ticks: word_at(&fixed, 8).unwrap_or(0),
+            lost: word_at(&fixed, 20).unwrap_or(0),
+            offset_words: commit::offset(commit_low) as u32,
+            count: commit::count(commit_low),
+            done: (commit_word >> 32) as u32,
+            owned: commit_low & commit::OWNED != 0,
+            busy: commit_low & commit::BUSY != 0,
+            closed: commit_low & commit::CLOSED != 0,
+            close_ticks: word(segment_word::CLOSE),
+        },
+        records: &records[..records.len() / 8 * 8],
+    })
+}
+
+impl<'a> Segment<'a> {
+    /// Gives the bytes that records fill, as far as they are there.
+    #[must_use]
+    pub fn used(&self) -> &'a [u8] {
+        &self.records[..self.offset_bytes()]
+    }
+
+    fn offset_bytes(&self) -> usize {
+        (self.header.offset_words as usize * 8).min(self.records.len())
+    }
+
+    /// Iterates over what the segment holds, in the order in which it was reserved.
+    #[must_use]
+    pub fn items(&self) -> Items<'a> {
+        Items {
+            records: self.records,
+            end: self.offset_bytes(),
+            header: self.header,
+            at: 0,
+            base: Some(self.header.base_ticks),
+            context: self.header.context,
+            next_index: None,
+            events: 0,
+            damaged: false,
+            control_hit: None,
+            finished: false,
+        }
+    }
+}
+
+/// A thing found in a segment. Offsets are bytes from the start of its records.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Item<'a> {
+    /// An event.
+    Event(Record<'a>),
+    /// Who the following records are by.
+    Context(ContextInfo<'a>),
+    /// A reservation that was not committed (or several, where nothing tells them apart).
+    Pending {
+        /// Where it starts.
+        offset: usize,
+        /// Its length.
+        len_bytes: usize,
+    },
+    /// Bytes that are no valid records.
+    Damaged {
+        /// Where they start.
+        offset: usize,
+        /// How many.
+        len_bytes: usize,
+    },
+}
+
+/// An event as it lies in a segment.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Record<'a> {
+    /// Where it starts.
+    pub offset: usize,
+    /// Its callsite's id.
+    pub callsite: u16,
+    /// When it happened. Meaningless if not `ticks_known`.
+    pub ticks: u64,
+    /// Whether `ticks` can be trusted: damage before it may have hidden a new base.
+    pub ticks_known: bool,
+    /// The context that recorded it; 0: unknown.
+    pub context: u32,
+    /// How many events its context recorded before it, where that is known.
+    pub index: Option<u64>,
+    /// The values; see [`CallsiteInfo::values`](crate::table::CallsiteInfo::values).
+    pub payload: &'a [u8],
+}
+
+/// Walks the records of a segment.
+#[derive(Clone, Debug)]
+pub struct Items<'a> {
+    records: &'a [u8],
+    /// Where records end, as the commit half-word says.
+    end: usize,
+    header: SegmentHeader,
+    at: usize,
+    /// `None`: unknown since damage.
+    base: Option<u64>,
+    context: u32,
+    next_index: Option<u64>,
+    /// Events met so far.
+    events: u32,
+    damaged: bool,
+    /// Whether damage hit a control record; computed when damage is first met.
+    control_hit: Option<bool>,
+    finished: bool,
+}
+
+impl<'a> Items<'a> {
+    /// Gives the events that are known to be lost to damage, once the walk is over: those that the segment counts and that were
+    /// neither met nor pending. 0 before that.
+    #[must_use]
+    pub fn missing(&self) -> u32 {
+        if self.finished && self.damaged && self.header.mode == Mode::Exclusive {
+            self.header.count.saturating_sub(self.events)
+        } else {
+            0
+        }
+    }
+
+    /// The record at `at` as an item; control records other than contexts are taken in and give `None`.
+    fn take(&mut self, record: RawRecord<'a>) -> Option<Item<'a>> {
+        let offset = self.at;
+        self.at += record.len_bytes;
+        let exclusive = self.header.mode == Mode::Exclusive;
+        match record.header.callsite {
+            RESERVED => Some(Item::Pending {
+                offset,
+                len_bytes: record.len_bytes,
+            }),
+            CONTROL => match record.header.delta {
+                KIND_REBASE => {
+                    self.base = word_at(record.payload, 0).or(self.base);
+                    None
+                }
+                KIND_CONTEXT => {
+                    let context = ContextInfo::decode(record.payload)?;
+                    if exclusive {
+                        self.context = context.context;
+                        self.next_index = Some(context.next_index);
+                    }
+                    Some(Item::Context(context))
+                }
+                _ => None,
+            },
+            callsite => {
+                self.events += 1;
+                let mut delta = u64::from(record.header.delta);
+                let (mut context, mut payload) = (self.context, record.payload);
+                if self.header.mode == Mode::SharedContexts {
+                    let (word, rest) = (
+                        word_at(payload, 0).unwrap_or(0),
+                        payload.get(8..).unwrap_or_default(),
+                    );
+                    context = word as u32;
+                    delta |= word >> 32 << 32;
+                    payload = rest;
+                }
+                let index = self.next_index;
+                self.next_index = index.map(|index| index.wrapping_add(1));
+                let ticks = self.base.unwrap_or(self.header.base_ticks).wrapping_add(delta);
+                let ticks_known = self.base.is_some();
+                Some(Item::Event(Record {
+                    offset,
+                    callsite,
+                    ticks,
+                    ticks_known,
+                    context,
+                    index,
+                    payload,
+                }))
+            }
+        }
+    }
+
+    /// Finds where valid records start again, from `from` on, before the end.
+    fn resync(&self, from: usize) -> usize {
+        let valid = |at| {
+            // Long records are not believed here: this bounds the work.
+            decode_record(self.records, at, self.header.lap).filter(|record| record.header.len < 255)
+        };
+        (from..self.end)
+            .step_by(8)
+            .find(|&at| {
+                valid(at).is_some_and(|record| {
+                    let next = at + record.len_bytes;
+                    next == self.end
+                        || next < self.end && decode_record(self.records, next, self.header.lap).is_some()
+                })
+            })
+            .unwrap_or(self.end)
+    }
+
+    /// Takes note of damage at `self.at`, up to where records start again.
+    fn damage(&mut self) -> Item<'a> {
+        let offset = self.at;
+        self.at = self.resync(offset + 8);
+        self.damaged = true;
+        if self.control_hit.is_none() {
+            // If all counted events are there, the damage must have hit a control record.
+            let mut ahead = self.clone();
+            ahead.control_hit = Some(false);
+            let events_ahead = ahead
+                .by_ref()
+                .filter(|item| matches!(item, Item::Event(_)))
+                .count();
+            self.control_hit = Some(self.events as usize + events_ahead >= self.header.count as usize);
+        }
+        if self.control_hit == Some(true) && self.header.mode == Mode::Exclusive {
+            self.base = None;
+            self.context = 0;
+            self.next_index = None;
+        } else {
+            // How many events the damage hid is not known here, so neither is the index of the next.
+            self.next_index = None;
+        }
+        Item::Damaged {
+            offset,
+            len_bytes: self.at - offset,
+        }
+    }
+}
+
+impl<'a> Iterator for Items<'a> {
+    type Item = Item<'a>;
+
+    fn next(&mut self) -> Option<Item<'a>> {
+        let exclusive = self.header.mode == Mode::Exclusive;
+        while !self.finished {
+            // Where offset and count contradict each other, one of them was damaged: valid records up to the greater count.
+            let more = self.at < self.end || exclusive && self.events < self.header.count && !self.damaged;
+            if !more {
+                break;
+            }
+            if let Some(record) = decode_record(self.records, self.at, self.header.lap) {
+                if let Some(item) = self.take(record) {
+                    return Some(item);
+                }
+                continue;
+            }
+            if !exclusive && self.at < self.end && word_at(self.records, self.at) == Some(0) {
+                let offset = self.at;
+                while self.at < self.end && word_at(self.records, self.at) == Some(0) {
+                    self.at += 8;
+                }
+                return Some(Item::Pending {
+                    offset,
+                    len_bytes: self.at - offset,
+                });
+            }
+            if self.at >= self.end || exclusive && self.events >= self.header.count {
+                break;
+            }
+            return Some(self.damage());
+        }
+        self.finished = true;
+        None
+    }
+}

@@ -1,0 +1,291 @@
+//! Where everything in a ring is: the one place that knows its offsets.
+//!
+//! # Format
+//! docs/format.md §2.
+
+use crate::crc::{check_or_repair, crc32};
+use crate::error::{FormatError, FormatErrorKind};
+
+/// Version of the format that is written.
+pub const FORMAT_VERSION: u16 = 1;
+/// Version a reader must know to read what is written.
+pub const MIN_READER_VERSION: u16 = 1;
+/// First bytes of a ring.
+pub(crate) const MAGIC: [u8; 8] = *b"TTLOGRNG";
+/// Bytes of the ring header.
+pub const HEADER_LEN: usize = 160;
+/// Bytes of the part of the ring header that never changes, without its CRC.
+const FIXED_LEN: usize = 56;
+/// Bytes of an anchor slot.
+pub const ANCHOR_LEN: usize = 24;
+/// Bytes of a segment header.
+pub const SEGMENT_HEADER_LEN: usize = 48;
+/// Words of a segment header.
+pub(crate) const SEGMENT_HEADER_WORDS: usize = SEGMENT_HEADER_LEN / 8;
+/// Smallest segment, in bytes.
+pub const SEGMENT_LEN_MIN: u32 = 128;
+/// Largest segment, in bytes.
+pub const SEGMENT_LEN_MAX: u32 = 65_536;
+
+/// Word indexes in the ring header.
+pub(crate) mod header_word {
+    pub(crate) const NEXT_SEQUENCE: usize = 8;
+    pub(crate) const COMPLETE_FROM: usize = 9;
+    /// The first of four counters, see [`DropReason`](crate::ring::DropReason).
+    pub(crate) const DROPPED: usize = 10;
+    pub(crate) const SUPPRESSED: usize = 14;
+    pub(crate) const ANCHORS_WRITTEN: usize = 15;
+    pub(crate) const STATE: usize = 16;
+    pub(crate) const OWNED_SEGMENTS: usize = 17;
+    pub(crate) const SHARED_SEGMENT: usize = 18;
+}
+
+/// Word indexes in a segment header.
+pub(crate) mod segment_word {
+    pub(crate) const SEQUENCE: usize = 0;
+    pub(crate) const BASE: usize = 1;
+    pub(crate) const CONTEXT: usize = 2;
+    pub(crate) const LOST: usize = 3;
+    pub(crate) const COMMIT: usize = 4;
+    pub(crate) const CLOSE: usize = 5;
+}
+
+/// Recording ended in good order; bit of the ring's state word.
+pub const STATE_ENDED: u64 = 1;
+
+/// How a segment is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// By one context, alone.
+    Exclusive,
+    /// By several contexts, which are not told apart.
+    Shared,
+    /// By several contexts; each record tells which.
+    SharedContexts,
+}
+
+/// The sequence word of a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SequenceWord {
+    pub(crate) sequence: u64,
+    pub(crate) lap: u8,
+    pub(crate) mode: Mode,
+    /// 0: valid; 1 to 3: being opened.
+    pub(crate) phase: u8,
+}
+
+/// Highest sequence; it would take years to reach.
+pub(crate) const SEQUENCE_MAX: u64 = (1 << 48) - 1;
+
+impl SequenceWord {
+    pub(crate) fn encode(self) -> u64 {
+        let mode = match self.mode {
+            Mode::Exclusive => 0,
+            Mode::Shared => 1,
+            Mode::SharedContexts => 2,
+        };
+        self.sequence & SEQUENCE_MAX | u64::from(self.lap) << 48 | mode << 56 | u64::from(self.phase) << 60
+    }
+
+    /// `None`: the segment was never used, or no such mode or phase exists.
+    pub(crate) fn decode(word: u64) -> Option<Self> {
+        let mode = match word >> 56 & 0xF {
+            0 => Mode::Exclusive,
+            1 => Mode::Shared,
+            2 => Mode::SharedContexts,
+            _ => return None,
+        };
+        let phase = (word >> 60) as u8;
+        let sequence = word & SEQUENCE_MAX;
+        (sequence != 0 && phase <= 3).then_some(SequenceWord {
+            sequence,
+            lap: (word >> 48) as u8,
+            mode,
+            phase,
+        })
+    }
+}
+
+/// The commit half-word of a segment.
+pub(crate) mod commit {
+    pub(crate) const OFFSET_MASK: u32 = 0x3FFF;
+    pub(crate) const COUNT_SHIFT: u32 = 14;
+    pub(crate) const COUNT_MASK: u32 = 0x3FFF;
+    /// A writer holds the segment.
+    pub(crate) const OWNED: u32 = 1 << 28;
+    /// A record is being written (exclusive).
+    pub(crate) const BUSY: u32 = 1 << 29;
+    /// No more reservations (shared).
+    pub(crate) const CLOSED: u32 = 1 << 30;
+    /// Takes reservations, unless closed.
+    pub(crate) const SHARED: u32 = 1 << 31;
+
+    pub(crate) const fn offset(commit: u32) -> usize {
+        (commit & OFFSET_MASK) as usize
+    }
+
+    pub(crate) const fn count(commit: u32) -> u32 {
+        commit >> COUNT_SHIFT & COUNT_MASK
+    }
+
+    /// What to add for a record of `words` words that counts as `events` events.
+    #[inline(always)]
+    pub(crate) const fn step(words: usize, events: u32) -> u32 {
+        words as u32 + (events << COUNT_SHIFT)
+    }
+}
+
+/// The ring header, as read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs)] // docs/format.md §2.1 has the meaning of each
+pub struct RingHeader {
+    pub format_version: u16,
+    pub min_reader_version: u16,
+    pub header_len: u32,
+    pub ring_id: u64,
+    pub segment_len: u32,
+    pub segment_count: u32,
+    pub segments_offset: u64,
+    pub table_offset: u32,
+    pub table_len: u32,
+    pub anchors_offset: u32,
+    pub anchor_count: u32,
+    pub next_sequence: u64,
+    pub complete_from: u64,
+    /// too large, re-entrant, no segment, unregistered
+    pub dropped: [u64; 4],
+    pub suppressed: u64,
+    pub anchors_written: u64,
+    pub state: u64,
+}
+
+impl RingHeader {
+    /// Writes the part that never changes, with its CRC.
+    pub(crate) fn encode_fixed(&self) -> [u8; 64] {
+        let mut bytes = [0; 64];
+        bytes[0..8].copy_from_slice(&MAGIC);
+        bytes[8..10].copy_from_slice(&self.format_version.to_le_bytes());
+        bytes[10..12].copy_from_slice(&self.min_reader_version.to_le_bytes());
+        bytes[12..16].copy_from_slice(&self.header_len.to_le_bytes());
+        bytes[16..24].copy_from_slice(&self.ring_id.to_le_bytes());
+        bytes[24..28].copy_from_slice(&self.segment_len.to_le_bytes());
+        bytes[28..32].copy_from_slice(&self.segment_count.to_le_bytes());
+        bytes[32..40].copy_from_slice(&self.segments_offset.to_le_bytes());
+        bytes[40..44].copy_from_slice(&self.table_offset.to_le_bytes());
+        bytes[44..48].copy_from_slice(&self.table_len.to_le_bytes());
+        bytes[48..52].copy_from_slice(&self.anchors_offset.to_le_bytes());
+        bytes[52..56].copy_from_slice(&self.anchor_count.to_le_bytes());
+        let crc = crc32(&bytes[..FIXED_LEN]);
+        bytes[56..60].copy_from_slice(&crc.to_le_bytes());
+        bytes
+    }
+
+    /// Reads a header and checks that what it says of the layout is possible; a single flipped bit in the part that never
+    /// changes is repaired.
+    ///
+    /// # Errors
+    /// What is wrong, with the offset in `bytes`.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, FormatError> {
+        let error = |offset, kind| Err(FormatError::new(offset, kind));
+        let Some(header) = bytes.first_chunk::<HEADER_LEN>() else {
+            let start = &bytes[..bytes.len().min(8)];
+            let kind = if MAGIC.starts_with(start) {
+                FormatErrorKind::TooShort
+            } else {
+                FormatErrorKind::BadMagic
+            };
+            return error(bytes.len() as u64, kind);
+        };
+        let mut fixed = [0; FIXED_LEN];
+        fixed.copy_from_slice(&header[..FIXED_LEN]);
+        let u16_at = |bytes: &[u8], at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]);
+        let u32_at =
+            |bytes: &[u8], at: usize| u32::from(u16_at(bytes, at)) | u32::from(u16_at(bytes, at + 2)) << 16;
+        let u64_at =
+            |bytes: &[u8], at: usize| u64::from(u32_at(bytes, at)) | u64::from(u32_at(bytes, at + 4)) << 32;
+        if !check_or_repair(&mut fixed, u32_at(header, FIXED_LEN)) {
+            let magic_differs = fixed[..8].iter().zip(MAGIC).any(|(a, b)| *a != b);
+            return if magic_differs {
+                error(0, FormatErrorKind::BadMagic)
+            } else {
+                error(FIXED_LEN as u64, FormatErrorKind::BadChecksum)
+            };
+        }
+        if fixed[..8] != MAGIC {
+            return error(0, FormatErrorKind::BadMagic);
+        }
+        let min_reader_version = u16_at(&fixed, 10);
+        if min_reader_version > FORMAT_VERSION {
+            return error(10, FormatErrorKind::TooNew(min_reader_version));
+        }
+        let word = |index: usize| u64_at(header, index * 8);
+        let decoded = RingHeader {
+            format_version: u16_at(&fixed, 8),
+            min_reader_version,
+            header_len: u32_at(&fixed, 12),
+            ring_id: u64_at(&fixed, 16),
+            segment_len: u32_at(&fixed, 24),
+            segment_count: u32_at(&fixed, 28),
+            segments_offset: u64_at(&fixed, 32),
+            table_offset: u32_at(&fixed, 40),
+            table_len: u32_at(&fixed, 44),
+            anchors_offset: u32_at(&fixed, 48),
+            anchor_count: u32_at(&fixed, 52),
+            next_sequence: word(header_word::NEXT_SEQUENCE),
+            complete_from: word(header_word::COMPLETE_FROM),
+            dropped: core::array::from_fn(|reason| word(header_word::DROPPED + reason)),
+            suppressed: word(header_word::SUPPRESSED),
+            anchors_written: word(header_word::ANCHORS_WRITTEN),
+            state: word(header_word::STATE),
+        };
+        decoded.check_geometry()?;
+        Ok(decoded)
+    }
+
+    /// Checks alignments and ranges. Parts that overlap or lie outside the region do no harm to a reader.
+    fn check_geometry(&self) -> Result<(), FormatError> {
+        let error = |offset| Err(FormatError::new(offset, FormatErrorKind::BadGeometry));
+        let words = |value: u64| value % 8 == 0;
+        if (self.header_len as usize) < HEADER_LEN || !words(self.header_len.into()) {
+            return error(12);
+        }
+        if !(SEGMENT_LEN_MIN..=SEGMENT_LEN_MAX).contains(&self.segment_len) || !words(self.segment_len.into())
+        {
+            return error(24);
+        }
+        if self.segment_count == 0 {
+            return error(28);
+        }
+        let segments_len = u64::from(self.segment_len) * u64::from(self.segment_count);
+        if !words(self.segments_offset) || self.segments_offset.checked_add(segments_len).is_none() {
+            return error(32);
+        }
+        if !words(self.table_offset.into()) || !words(self.table_len.into()) {
+            return error(40);
+        }
+        if !words(self.anchors_offset.into()) || self.anchor_count > 1 << 16 {
+            return error(48);
+        }
+        Ok(())
+    }
+
+    /// Gives the bytes of the whole region.
+    #[must_use]
+    pub fn region_len(&self) -> u64 {
+        self.segments_offset + u64::from(self.segment_len) * u64::from(self.segment_count)
+    }
+}
+
+/// Gives the CRC of a segment header: over its sequence word with phase 0, base, context and loss.
+pub(crate) fn segment_crc(sequence_word: u64, base: u64, context: u32, lost: u64) -> u32 {
+    crc32(&segment_crc_input(sequence_word, base, context, lost))
+}
+
+pub(crate) fn segment_crc_input(sequence_word: u64, base: u64, context: u32, lost: u64) -> [u8; 28] {
+    let mut bytes = [0; 28];
+    bytes[0..8].copy_from_slice(&(sequence_word & !(0xF << 60)).to_le_bytes());
+    bytes[8..16].copy_from_slice(&base.to_le_bytes());
+    bytes[16..20].copy_from_slice(&context.to_le_bytes());
+    bytes[20..28].copy_from_slice(&lost.to_le_bytes());
+    bytes
+}

@@ -1,0 +1,122 @@
+//! Copying out of a ring that is being written. Writers are never disturbed; what they overwrite meanwhile is noticed.
+
+use super::image::{SegmentState, parse_segment};
+use super::layout::{
+    Mode, RingHeader, SEGMENT_HEADER_LEN, SEGMENT_HEADER_WORDS, SequenceWord, commit, segment_word,
+};
+use super::{ANCHOR_WORDS, ENTRY_COMMITTED, HEADER_LEN, HEADER_WORDS, Ring, anchor_crc};
+use crate::clock::Anchor;
+use crate::error::{FormatError, FormatErrorKind};
+use crate::word::{Word, fence_acquire};
+
+/// How often a segment is copied again when it was overwritten meanwhile.
+const TRIES_MAX: u32 = 4;
+
+impl Ring<'_> {
+    /// Copies segment `index` into `out`, which has room for [`segment_len`](Self::segment_len) bytes, and reads it there.
+    /// Writers go on meanwhile; records committed after the copy began may be missing.
+    ///
+    /// A segment that is overwritten again and again while it is copied gives `Damaged` with
+    /// [`FormatErrorKind::Overwritten`]; too short an `out` gives [`FormatErrorKind::OutOfSpace`].
+    /// Does not block; takes as long as copying a segment a few times.
+    pub fn copy_segment<'b>(&self, index: u32, out: &'b mut [u8]) -> SegmentState<'b> {
+        let offset = (self.segments + index as usize * self.segment_words) as u64 * 8;
+        if index >= self.segment_count {
+            return SegmentState::Unused;
+        }
+        if out.len() < self.segment_len() {
+            return SegmentState::Damaged(FormatError::new(offset, FormatErrorKind::OutOfSpace));
+        }
+        let segment = self.segment(index);
+        for _ in 0..TRIES_MAX {
+            if let Some(len) = copy_once(segment, out) {
+                return parse_segment(index, &out[..len], offset);
+            }
+        }
+        SegmentState::Damaged(FormatError::new(offset, FormatErrorKind::Overwritten))
+    }
+
+    /// Copies one entry of the table after another into `scratch` and hands it to `each`, oldest first. Entries longer than
+    /// `scratch` are passed over.
+    pub fn for_each_entry(&self, scratch: &mut [u8], each: &mut dyn FnMut(&[u8])) {
+        let table = self.table();
+        let mut at = 0;
+        while let Some(word) = table.get(at) {
+            let header = word.load_acquire() as u32;
+            let len = (header & !ENTRY_COMMITTED) as usize;
+            if header == 0 {
+                return;
+            }
+            let start = at + 1;
+            at = start + len.div_ceil(8);
+            let (Some(words), Some(out)) = (table.get(start..at), scratch.get_mut(..len)) else {
+                continue;
+            };
+            if header & ENTRY_COMMITTED != 0 {
+                copy_words(words, out);
+                each(out);
+            }
+        }
+    }
+
+    /// Iterates over the anchors, in the order of their slots.
+    pub fn anchors(&self) -> impl Iterator<Item = Anchor> + use<'_> {
+        let slots = &self.words[HEADER_WORDS..HEADER_WORDS + self.anchor_count as usize * ANCHOR_WORDS];
+        slots.chunks_exact(ANCHOR_WORDS).filter_map(|slot| {
+            let stamp = slot[0].load_acquire();
+            let anchor = Anchor {
+                ticks: slot[1].load(),
+                unix_ns: slot[2].load() as i64,
+            };
+            // An anchor that is replaced meanwhile has another CRC.
+            (stamp as u32 != 0 && (stamp >> 32) as u32 == anchor_crc(anchor)).then_some(anchor)
+        })
+    }
+
+    /// Gives the ring header.
+    #[must_use]
+    pub fn header_now(&self) -> RingHeader {
+        let mut bytes = [0; HEADER_LEN];
+        copy_words(&self.words[..HEADER_WORDS], &mut bytes);
+        // The ring was created by `create`, so its header is good; a default stands for the impossible.
+        RingHeader::decode(&bytes).unwrap_or_default()
+    }
+
+    /// Copies the whole region into `out`, as a probe or a core dump would: writers that go on meanwhile tear it. For a ring at
+    /// rest the copy is exact. Gives the bytes copied, the lesser of both lengths.
+    pub fn copy_image(&self, out: &mut [u8]) -> usize {
+        let len = out.len().min(self.len_bytes());
+        copy_words(self.words, &mut out[..len]);
+        len
+    }
+}
+
+/// Copies words as little-endian bytes until either ends.
+fn copy_words(words: &[Word], out: &mut [u8]) {
+    for (word, bytes) in words.iter().zip(out.chunks_mut(8)) {
+        let len = bytes.len();
+        bytes.copy_from_slice(&word.load().to_le_bytes()[..len]);
+    }
+}
+
+/// Copies a segment's header and what its commit half-word speaks of; `None` if it was replaced meanwhile.
+fn copy_once(segment: &[Word], out: &mut [u8]) -> Option<usize> {
+    let sequence = segment[segment_word::SEQUENCE].load_acquire();
+    // Acquire: the records that it speaks of were stored before.
+    let commit_word = segment[segment_word::COMMIT].load_acquire();
+    copy_words(&segment[..SEGMENT_HEADER_WORDS], &mut out[..SEGMENT_HEADER_LEN]);
+    out[segment_word::COMMIT * 8..][..8].copy_from_slice(&commit_word.to_le_bytes());
+    let words = commit::offset(commit_word as u32).min(segment.len() - SEGMENT_HEADER_WORDS);
+    let records = &segment[SEGMENT_HEADER_WORDS..][..words];
+    let out_records = &mut out[SEGMENT_HEADER_LEN..][..words * 8];
+    if SequenceWord::decode(sequence).is_some_and(|word| word.mode != Mode::Exclusive) {
+        // In a shared segment each header word publishes its own payload.
+        for (word, bytes) in records.iter().zip(out_records.chunks_exact_mut(8)) {
+            bytes.copy_from_slice(&word.load_acquire().to_le_bytes());
+        }
+    } else {
+        copy_words(records, out_records);
+    }
+    fence_acquire();
+    (segment[segment_word::SEQUENCE].load() == sequence).then_some(SEGMENT_HEADER_LEN + words * 8)
+}

@@ -1,0 +1,402 @@
+//! The ring: one region of words that several contexts write and anybody reads, also after the writers' death.
+//!
+//! | file | what it holds |
+//! | --- | --- |
+//! | `layout` | where everything is |
+//! | `mod` | creating a ring; its header, anchors and table |
+//! | `segment` | opening, sharing and leaving segments |
+//! | `cursor` | the exclusive writer: the hot path |
+//! | `shared` | the shared writer |
+//! | `image` | reading a ring from bytes that may hold anything |
+//! | `live` | copying out of a ring that is being written |
+//!
+//! # Format
+//! docs/format.md §2.
+
+mod cursor;
+mod image;
+mod layout;
+mod live;
+mod segment;
+mod shared;
+
+use core::fmt;
+
+pub use cursor::{Cursor, Outcome};
+pub use image::{Item, Items, Record, RingImage, Segment, SegmentHeader, SegmentState, TableEntry};
+pub use layout::{
+    ANCHOR_LEN, FORMAT_VERSION, HEADER_LEN, MIN_READER_VERSION, Mode, RingHeader, SEGMENT_HEADER_LEN,
+    SEGMENT_LEN_MAX, SEGMENT_LEN_MIN, STATE_ENDED,
+};
+
+use crate::clock::Anchor;
+use crate::crc::crc32;
+use crate::word::Word;
+use layout::{MAGIC, commit, header_word, segment_word};
+
+/// How a ring is laid out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RingConfig {
+    /// Identity of the ring; random.
+    pub ring_id: u64,
+    /// Bytes of a segment: a multiple of 8, 128 to 65,536.
+    pub segment_len: u32,
+    /// Bytes of the table: a multiple of 8. About 150 are needed for a callsite.
+    pub table_len: u32,
+    /// Slots for anchors, 24 bytes each.
+    pub anchor_count: u32,
+}
+
+impl RingConfig {
+    /// Chooses a layout for a region of `capacity_bytes` on a server: 1/16 of it for the table (4 KiB to 4 MiB), segments of
+    /// 4 to 64 KiB so that there are some 256 of them, and 64 anchors.
+    #[must_use]
+    pub fn for_capacity(capacity_bytes: usize, ring_id: u64) -> Self {
+        let power_below = |bytes: usize| 1u32 << (usize::BITS - 1 - bytes.max(1).leading_zeros()).min(31);
+        RingConfig {
+            ring_id,
+            segment_len: power_below(capacity_bytes / 256).clamp(4096, SEGMENT_LEN_MAX),
+            table_len: power_below(capacity_bytes / 16).clamp(4096, 4 << 20),
+            anchor_count: 64,
+        }
+    }
+
+    /// Gives the bytes before the segments.
+    #[must_use]
+    pub const fn overhead_len(&self) -> usize {
+        HEADER_LEN + self.anchor_count as usize * ANCHOR_LEN + self.table_len as usize
+    }
+}
+
+/// Why a ring cannot be created in a region.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RingError {
+    /// `segment_len` or `table_len` is no multiple of 8 or out of range.
+    BadConfig,
+    /// The region has no room for a single segment; so many bytes are needed.
+    TooSmall {
+        /// Bytes needed at least.
+        needed_bytes: usize,
+    },
+}
+
+impl fmt::Display for RingError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RingError::BadConfig => {
+                f.write_str("segment or table length is no multiple of 8 or out of range")
+            }
+            RingError::TooSmall { needed_bytes } => {
+                write!(f, "no room for a segment: {needed_bytes} bytes are needed")
+            }
+        }
+    }
+}
+
+impl core::error::Error for RingError {}
+
+/// The table has no room for an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TableFull;
+
+impl fmt::Display for TableFull {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the ring's table is full")
+    }
+}
+
+impl core::error::Error for TableFull {}
+
+/// Why an event was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DropReason {
+    /// No segment could hold it, even with its texts cut to nothing.
+    TooLarge,
+    /// A log call was under way in the same context, and no shared segment took it.
+    Reentrant,
+    /// Every segment was in use.
+    NoSegment,
+    /// The table or the callsite ids were full.
+    Unregistered,
+}
+
+impl DropReason {
+    /// All reasons, in the order in which the ring header counts them.
+    pub const ALL: [DropReason; 4] = [
+        DropReason::TooLarge,
+        DropReason::Reentrant,
+        DropReason::NoSegment,
+        DropReason::Unregistered,
+    ];
+}
+
+/// What was lost so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Loss {
+    /// Events replaced by newer ones: the normal course of a ring.
+    pub overwritten: u64,
+    /// Events refused, by [`DropReason`].
+    pub dropped: [u64; 4],
+    /// Events withheld by sampling or rate limit.
+    pub suppressed: u64,
+}
+
+impl Loss {
+    /// Gives all refused events.
+    #[must_use]
+    pub fn dropped_total(&self) -> u64 {
+        self.dropped
+            .iter()
+            .fold(0, |sum, count| sum.saturating_add(*count))
+    }
+}
+
+/// A ring in memory that is being written. A handle: copies are the same ring, from any thread or interrupt.
+///
+/// Nothing here blocks, allocates or makes a system call.
+#[derive(Clone, Copy)]
+pub struct Ring<'m> {
+    /// The region; exactly as long as the header says.
+    words: &'m [Word],
+    /// Index of the first word of the segments. `segments + segment_count * segment_words == words.len()`.
+    segments: usize,
+    segment_words: usize,
+    segment_count: u32,
+    table_words: usize,
+    anchor_count: u32,
+}
+
+/// Words of the ring header.
+const HEADER_WORDS: usize = HEADER_LEN / 8;
+/// Words of an anchor slot.
+const ANCHOR_WORDS: usize = ANCHOR_LEN / 8;
+
+impl<'m> Ring<'m> {
+    /// Lays a ring out in `words`, which are zero, and gives the handle. Words that are left over at the end stay unused.
+    ///
+    /// # Errors
+    /// [`RingError`] if the configuration is wrong or the region too small.
+    pub fn create(words: &'m [Word], config: &RingConfig) -> Result<Self, RingError> {
+        let RingConfig {
+            ring_id,
+            segment_len,
+            table_len,
+            anchor_count,
+        } = *config;
+        let segment_range = SEGMENT_LEN_MIN..=SEGMENT_LEN_MAX;
+        if segment_len % 8 != 0
+            || table_len % 8 != 0
+            || !segment_range.contains(&segment_len)
+            || anchor_count > 1 << 16
+        {
+            return Err(RingError::BadConfig);
+        }
+        let segments = config.overhead_len() / 8;
+        let segment_words = segment_len as usize / 8;
+        let segment_count =
+            u32::try_from(words.len().saturating_sub(segments) / segment_words).unwrap_or(u32::MAX);
+        if segment_count == 0 {
+            return Err(RingError::TooSmall {
+                needed_bytes: (segments + segment_words) * 8,
+            });
+        }
+        let words = &words[..segments + segment_count as usize * segment_words];
+        let ring = Ring {
+            words,
+            segments,
+            segment_words,
+            segment_count,
+            table_words: table_len as usize / 8,
+            anchor_count,
+        };
+        let anchors_offset = HEADER_LEN as u32;
+        let header = RingHeader {
+            format_version: FORMAT_VERSION,
+            min_reader_version: MIN_READER_VERSION,
+            header_len: HEADER_LEN as u32,
+            ring_id,
+            segment_len,
+            segment_count,
+            segments_offset: segments as u64 * 8,
+            table_offset: anchors_offset + anchor_count * ANCHOR_LEN as u32,
+            table_len,
+            anchors_offset,
+            anchor_count,
+            next_sequence: 1,
+            complete_from: 0,
+            dropped: [0; 4],
+            suppressed: 0,
+            anchors_written: 0,
+            state: 0,
+        };
+        ring.words[header_word::NEXT_SEQUENCE].store(1);
+        // The magic is stored last: a region in which creation was cut short is no ring.
+        for (index, chunk) in header.encode_fixed().chunks_exact(8).enumerate().rev() {
+            ring.words[index].store_release(u64::from_le_bytes(chunk.try_into().unwrap_or(MAGIC)));
+        }
+        Ok(ring)
+    }
+
+    /// Gives the number of segments.
+    #[must_use]
+    pub fn segment_count(&self) -> u32 {
+        self.segment_count
+    }
+
+    /// Gives the bytes of a segment.
+    #[must_use]
+    pub fn segment_len(&self) -> usize {
+        self.segment_words * 8
+    }
+
+    /// Gives the bytes of the whole ring.
+    #[must_use]
+    pub fn len_bytes(&self) -> usize {
+        self.words.len() * 8
+    }
+
+    fn header(&self, index: usize) -> &'m Word {
+        &self.words[index]
+    }
+
+    fn segment(&self, index: u32) -> &'m [Word] {
+        let start = self.segments + index as usize * self.segment_words;
+        &self.words[start..start + self.segment_words]
+    }
+
+    /// Counts `n` events as refused.
+    pub fn count_dropped(&self, reason: DropReason, n: u64) {
+        self.header(header_word::DROPPED + reason as usize).add(n);
+    }
+
+    /// Counts `n` events as withheld by sampling or rate limit.
+    pub fn count_suppressed(&self, n: u64) {
+        self.header(header_word::SUPPRESSED).add(n);
+    }
+
+    /// Marks the ring as ended in good order.
+    pub fn mark_ended(&self) {
+        self.header(header_word::STATE).set_bits(STATE_ENDED);
+    }
+
+    /// Gives what was lost so far. While others write the figures are those of slightly different moments.
+    #[must_use]
+    pub fn loss(&self) -> Loss {
+        Loss {
+            overwritten: (0..self.segment_count)
+                .map(|index| segment::lost_in(self.segment(index)))
+                .sum(),
+            dropped: core::array::from_fn(|reason| self.header(header_word::DROPPED + reason).load()),
+            suppressed: self.header(header_word::SUPPRESSED).load(),
+        }
+    }
+
+    /// Gives the ticks from which no event was overwritten; 0 if none was at all.
+    #[must_use]
+    pub fn complete_from(&self) -> u64 {
+        self.header(header_word::COMPLETE_FROM).load()
+    }
+
+    /// Gives the share of the segments' room that records fill, 0 to 1.
+    #[must_use]
+    pub fn utilization(&self) -> f64 {
+        let room = u64::from(self.segment_count) * self.record_words() as u64;
+        let used: u64 = (0..self.segment_count)
+            .map(|index| commit::offset(self.segment(index)[segment_word::COMMIT].load() as u32) as u64)
+            .sum();
+        used as f64 / room as f64
+    }
+
+    /// Gives the words for records in a segment.
+    fn record_words(&self) -> usize {
+        self.segment_words - layout::SEGMENT_HEADER_WORDS
+    }
+
+    /// Writes an anchor. One caller at a time; a ring without slots for anchors takes none.
+    ///
+    /// # Format
+    /// docs/format.md §2.2.
+    pub fn write_anchor(&self, anchor: Anchor) {
+        let written = self.header(header_word::ANCHORS_WRITTEN);
+        let n = written.load();
+        let slot = match (n, u64::from(self.anchor_count)) {
+            (_, 0) => return,
+            (0, _) => 0,
+            (_, 1) => return, // the first anchor is kept for ever
+            (_, slots) => 1 + (n - 1) % (slots - 1),
+        };
+        let start = HEADER_WORDS + slot as usize * ANCHOR_WORDS;
+        let [stamp, ticks, unix_ns] = [start, start + 1, start + 2].map(|index| &self.words[index]);
+        stamp.store_release(0);
+        crate::word::fence_release();
+        ticks.store(anchor.ticks);
+        unix_ns.store(anchor.unix_ns as u64);
+        stamp.store_release(encode_anchor_stamp(n, anchor));
+        written.store_release(n + 1);
+    }
+
+    /// Appends an entry to the table, whoever else appends at the same time.
+    ///
+    /// # Errors
+    /// [`TableFull`]; nothing was written then.
+    ///
+    /// # Format
+    /// docs/format.md §2.3.
+    pub fn append_entry(&self, entry: &[u8]) -> Result<(), TableFull> {
+        let table = self.table();
+        let len = u32::try_from(entry.len())
+            .ok()
+            .filter(|len| (1..=ENTRY_LEN_MAX).contains(len))
+            .ok_or(TableFull)?;
+        let mut at = 0;
+        loop {
+            let needed = 1 + entry.len().div_ceil(8);
+            if at + needed > table.len() {
+                return Err(TableFull);
+            }
+            match table[at].swap_low(0, len) {
+                Ok(()) => break,
+                Err(taken) => at += 1 + ((taken & !ENTRY_COMMITTED) as usize).div_ceil(8),
+            }
+        }
+        for (word, chunk) in table[at + 1..].iter().zip(entry.chunks(8)) {
+            let mut bytes = [0; 8];
+            bytes[..chunk.len()].copy_from_slice(chunk);
+            word.store(u64::from_le_bytes(bytes));
+        }
+        table[at].store_release(u64::from(len | ENTRY_COMMITTED) | u64::from(crc32(entry)) << 32);
+        Ok(())
+    }
+
+    fn table(&self) -> &'m [Word] {
+        let start = HEADER_WORDS + self.anchor_count as usize * ANCHOR_WORDS;
+        &self.words[start..start + self.table_words]
+    }
+}
+
+/// Bit of a table entry's header word: its bytes are complete.
+const ENTRY_COMMITTED: u32 = 1 << 31;
+/// Longest entry of the table, in bytes.
+const ENTRY_LEN_MAX: u32 = 0xFFFF;
+
+/// Gives the stamp word of the `n`-th anchor.
+fn encode_anchor_stamp(n: u64, anchor: Anchor) -> u64 {
+    u64::from(n as u32 + 1) | u64::from(anchor_crc(anchor)) << 32
+}
+
+fn anchor_crc(anchor: Anchor) -> u32 {
+    let mut bytes = [0; 16];
+    bytes[..8].copy_from_slice(&anchor.ticks.to_le_bytes());
+    bytes[8..].copy_from_slice(&anchor.unix_ns.to_le_bytes());
+    crc32(&bytes)
+}
+
+impl fmt::Debug for Ring<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ring")
+            .field("len_bytes", &self.len_bytes())
+            .field("segment_len", &self.segment_len())
+            .field("segment_count", &self.segment_count)
+            .finish_non_exhaustive()
+    }
+}

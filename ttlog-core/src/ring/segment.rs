@@ -1,0 +1,195 @@
+//! Opening and leaving segments: the only place where contexts meet.
+//!
+//! A context takes the oldest segment that nobody holds: one atomic operation for a sequence, one to claim the segment, once for
+//! thousands of events.
+
+use super::layout::{
+    Mode, SEGMENT_HEADER_WORDS, SequenceWord, commit, header_word, segment_crc, segment_word,
+};
+use super::{DropReason, Ring};
+use crate::word::{Word, fence_release};
+
+/// Gives the events that were overwritten in a segment, at whichever step its opening was cut short (docs/format.md §2.4).
+pub(super) fn lost_in(segment: &[Word]) -> u64 {
+    let [sequence, base, lost, commit] = [
+        segment_word::SEQUENCE,
+        segment_word::BASE,
+        segment_word::LOST,
+        segment_word::COMMIT,
+    ]
+    .map(|index| segment[index].load());
+    lost_by_phase((sequence >> 60) as u8, base, lost, commit as u32)
+}
+
+/// As [`lost_in`], from the words.
+pub(super) fn lost_by_phase(phase: u8, base: u64, lost: u64, commit: u32) -> u64 {
+    match phase {
+        1 => lost.wrapping_add(u64::from(commit::count(commit))),
+        2 => base,
+        _ => lost,
+    }
+}
+
+/// A segment that the caller holds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Held {
+    pub(super) index: u32,
+    pub(super) lap: u8,
+}
+
+impl Ring<'_> {
+    /// Opens the oldest segment that nobody holds. The new segment is owned by the caller if exclusive, open for reservations if
+    /// shared. Bounded: gives up after trying each segment once.
+    pub(super) fn open_segment(&self, mode: Mode, context: u32, ticks: u64) -> Option<Held> {
+        for _ in 0..self.segment_count {
+            let sequence = self.header(header_word::NEXT_SEQUENCE).add(1);
+            let index = ((sequence - 1) % u64::from(self.segment_count)) as u32;
+            let segment = self.segment(index);
+            if let Some(old) = claim_for_opening(segment) {
+                let lap = self.replace_content(segment, old, sequence, mode, context, ticks);
+                return Some(Held { index, lap });
+            }
+        }
+        None
+    }
+
+    /// Makes the claimed segment a new one. The order of the stores is that of docs/format.md §2.4: at each of them the loss of
+    /// the old records is known exactly, and no reader takes old words for new records.
+    fn replace_content(
+        &self,
+        segment: &[Word],
+        old: u32,
+        sequence: u64,
+        mode: Mode,
+        context: u32,
+        ticks: u64,
+    ) -> u8 {
+        let before = SequenceWord::decode(segment[segment_word::SEQUENCE].load());
+        let lap = before.map_or(0, |before| before.lap.wrapping_add(1));
+        let count = u64::from(commit::count(old));
+        let lost = segment[segment_word::LOST].load() + count;
+        if count > 0 {
+            let closed = segment[segment_word::CLOSE].load();
+            self.header(header_word::COMPLETE_FROM)
+                .raise(if closed == 0 { ticks } else { closed });
+        }
+        let phase = |phase| {
+            SequenceWord {
+                sequence,
+                lap,
+                mode,
+                phase,
+            }
+            .encode()
+        };
+        segment[segment_word::SEQUENCE].store_release(phase(1));
+        fence_release(); // a reader that sees any store below also sees the phase
+        segment[segment_word::BASE].store_release(lost);
+        segment[segment_word::SEQUENCE].store_release(phase(2));
+        segment[segment_word::LOST].store_release(lost);
+        segment[segment_word::COMMIT].store_release(u64::from(commit::OWNED));
+        segment[segment_word::SEQUENCE].store_release(phase(3));
+        segment[segment_word::BASE].store_release(ticks);
+        let crc = segment_crc(phase(0), ticks, context, lost);
+        segment[segment_word::CONTEXT].store_release(u64::from(context) | u64::from(crc) << 32);
+        segment[segment_word::CLOSE].store_release(0);
+        if mode != Mode::Exclusive {
+            // In a shared segment a header word of 0 means: reserved, nothing stored yet.
+            for word in &segment[SEGMENT_HEADER_WORDS..] {
+                word.store(0);
+            }
+        }
+        segment[segment_word::SEQUENCE].store_release(phase(0));
+        if mode != Mode::Exclusive {
+            segment[segment_word::COMMIT].store_release(u64::from(commit::SHARED));
+        }
+        lap
+    }
+
+    /// Takes over an exclusive segment that its context left with room, looking at the latest few only: so that many
+    /// short-lived threads share a segment instead of spending one each.
+    pub(super) fn adopt_segment(&self) -> Option<Held> {
+        const LOOK_BACK: u64 = 8;
+        let next = self.header(header_word::NEXT_SEQUENCE).load();
+        let oldest = next
+            .saturating_sub(LOOK_BACK.min(self.segment_count.into()))
+            .max(1);
+        for sequence in (oldest..next).rev() {
+            let index = ((sequence - 1) % u64::from(self.segment_count)) as u32;
+            let segment = self.segment(index);
+            let is_it = |word: &Word| {
+                SequenceWord::decode(word.load()).filter(|now| now.mode == Mode::Exclusive && now.phase == 0)
+            };
+            if is_it(&segment[segment_word::SEQUENCE]).is_none() {
+                continue;
+            }
+            let now = segment[segment_word::COMMIT].load() as u32;
+            let room = self.record_words() - commit::offset(now).min(self.record_words());
+            let taken = now & (commit::OWNED | commit::SHARED | commit::CLOSED) != 0;
+            if taken || room < self.record_words() / 8 {
+                continue;
+            }
+            if segment[segment_word::COMMIT]
+                .swap_low(now, now | commit::OWNED)
+                .is_err()
+            {
+                continue;
+            }
+            // Owned now, so nobody else replaces it; but it may have been replaced before, by a shared one even.
+            if let Some(sequence_word) = is_it(&segment[segment_word::SEQUENCE]) {
+                return Some(Held {
+                    index,
+                    lap: sequence_word.lap,
+                });
+            }
+            segment[segment_word::COMMIT].store_low_release(now);
+        }
+        None
+    }
+
+    /// Leaves an exclusive segment: it may be adopted or replaced from now on.
+    pub(super) fn leave_segment(&self, index: u32, ticks: u64) {
+        let segment = self.segment(index);
+        segment[segment_word::CLOSE].store(ticks.max(1));
+        let now = segment[segment_word::COMMIT].load() as u32;
+        segment[segment_word::COMMIT].store_low_release(now & !(commit::OWNED | commit::BUSY));
+    }
+
+    /// Counts the caller among the holders of exclusive segments, unless so many are held that too few would be left to turn
+    /// over. Three quarters may be held; of one segment, one.
+    pub(super) fn join_holders(&self) -> bool {
+        let most = u64::from((self.segment_count - self.segment_count.div_ceil(4)).max(1));
+        let owned = self.header(header_word::OWNED_SEGMENTS);
+        if owned.add(1) < most {
+            return true;
+        }
+        owned.add(1u64.wrapping_neg());
+        false
+    }
+
+    /// Undoes [`join_holders`](Self::join_holders).
+    pub(super) fn leave_holders(&self) {
+        self.header(header_word::OWNED_SEGMENTS).add(1u64.wrapping_neg());
+    }
+
+    pub(super) fn count_one_dropped(&self, reason: DropReason) {
+        self.count_dropped(reason, 1);
+    }
+}
+
+/// Claims a segment that nobody holds, and gives its commit half-word before.
+fn claim_for_opening(segment: &[Word]) -> Option<u32> {
+    let word = segment[segment_word::COMMIT].load_acquire();
+    let (now, done) = (word as u32, (word >> 32) as u32);
+    if now & commit::OWNED != 0 {
+        return None;
+    }
+    // A shared segment can be replaced once it takes no more reservations and none is under way.
+    if now & commit::SHARED != 0 && (now & commit::CLOSED == 0 || done != commit::count(now)) {
+        return None;
+    }
+    segment[segment_word::COMMIT]
+        .swap_low(now, now | commit::OWNED)
+        .ok()
+        .map(|()| now)
+}

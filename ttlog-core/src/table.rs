@@ -1,0 +1,344 @@
+//! The items of the table: process and callsites, as CBOR, each with both directions.
+//!
+//! # Format
+//! docs/format.md §3.
+
+use minicbor::data::Type as Cbor;
+use minicbor::encode::write::{Cursor, EndOfSlice};
+use minicbor::{Decoder, Encoder};
+
+use crate::callsite::{Literal, Metadata};
+use crate::error::{FormatError, FormatErrorKind};
+use crate::fields::TypeList;
+use crate::level::Level;
+use crate::packed::Unpacker;
+use crate::record::CALLSITE_MAX;
+use crate::value::{TYPE_DEPTH_MAX, Text, Type, ValueRef, decode_packed, decode_wide, wide_words};
+
+const KIND_PROCESS: u64 = 1;
+const KIND_CALLSITE: u64 = 2;
+
+/// An item of the table.
+#[derive(Clone, Copy, Debug)]
+pub enum TableItem<'a> {
+    /// Whose ring this is.
+    Process(ProcessInfo<'a>),
+    /// A callsite.
+    Callsite(CallsiteInfo<'a>),
+    /// An item of a kind that this version does not know.
+    Unknown(u64),
+}
+
+/// Whose ring this is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ProcessInfo<'a> {
+    /// The name of the service, as the program gave it.
+    pub service: &'a str,
+    /// Process id.
+    pub pid: u64,
+    /// Host name.
+    pub host: &'a str,
+    /// Path of the executable.
+    pub executable: &'a str,
+    /// Start of recording, nanoseconds since 1970.
+    pub start_unix_ns: i64,
+    /// Build id of the executable; empty: unknown.
+    pub build_id: &'a [u8],
+    /// Name of the recording clock.
+    pub clock: &'a str,
+    /// Its rate as calibrated when recording started; 0: unknown.
+    pub ticks_per_second: u64,
+    /// Start time of the process in the operating system's units; 0: unknown.
+    pub process_start: u64,
+    /// The operating system.
+    pub os: &'a str,
+}
+
+/// A callsite as the table tells it; borrows from the entry.
+#[derive(Clone, Copy, Debug)]
+pub struct CallsiteInfo<'a> {
+    /// Its id in records, from 1.
+    pub id: u16,
+    /// How much it matters.
+    pub level: Level,
+    /// The module path, or what `target:` said.
+    pub target: &'a str,
+    /// Message or template.
+    pub message: &'a str,
+    /// Source file.
+    pub file: &'a str,
+    /// Line, from 1.
+    pub line: u32,
+    /// The CBOR of the fields, read once already.
+    fields: &'a [u8],
+    field_count: u64,
+}
+
+/// A field of a callsite.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FieldInfo<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its type (docs/format.md §4.2).
+    pub type_tags: &'a [u8],
+    /// Its value, if that is a literal.
+    pub literal: Option<LiteralRef<'a>>,
+}
+
+/// The value of a literal field.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[allow(missing_docs)] // the CBOR type of the same name
+pub enum LiteralRef<'a> {
+    Bool(bool),
+    Unsigned(u64),
+    Signed(i64),
+    U128(u128),
+    I128(i128),
+    Float(f64),
+    Text(&'a str),
+    Char(char),
+}
+
+type EncodeError = minicbor::encode::Error<EndOfSlice>;
+
+/// Encodes the process item into `out` and gives its length, or `None` if `out` is too short.
+#[must_use]
+pub fn encode_process(info: &ProcessInfo<'_>, out: &mut [u8]) -> Option<usize> {
+    encode_into(out, |encoder| {
+        encoder.array(2)?.u64(KIND_PROCESS)?.map(10)?;
+        encoder
+            .u8(0)?
+            .str(info.service)?
+            .u8(1)?
+            .u64(info.pid)?
+            .u8(2)?
+            .str(info.host)?;
+        encoder
+            .u8(3)?
+            .str(info.executable)?
+            .u8(4)?
+            .i64(info.start_unix_ns)?
+            .u8(5)?
+            .bytes(info.build_id)?;
+        encoder
+            .u8(6)?
+            .str(info.clock)?
+            .u8(7)?
+            .u64(info.ticks_per_second)?;
+        encoder.u8(8)?.u64(info.process_start)?.u8(9)?.str(info.os)?;
+        Ok(())
+    })
+}
+
+/// Encodes a callsite with the types of its run-time fields into `out` and gives its length, or `None` if `out` is too short.
+#[must_use]
+pub fn encode_callsite(id: u16, metadata: &Metadata, types: TypeList, out: &mut [u8]) -> Option<usize> {
+    encode_into(out, |encoder| {
+        encoder
+            .array(8)?
+            .u64(KIND_CALLSITE)?
+            .u16(id)?
+            .u8(metadata.level as u8)?
+            .str(metadata.target)?;
+        encoder
+            .str(metadata.message)?
+            .str(metadata.file)?
+            .u32(metadata.line)?;
+        encoder.array(metadata.fields.len() as u64)?;
+        let mut types = types.iter();
+        for field in metadata.fields {
+            match field.literal {
+                None => {
+                    // The macro makes as many types as fields without a literal; a unit stands for what is missing.
+                    let mut tags = [0; TYPE_DEPTH_MAX];
+                    let len = types.next().unwrap_or(Type::Unit).encode_tags(&mut tags);
+                    encoder.array(2)?.str(field.name)?.bytes(&tags[..len])?;
+                }
+                Some(literal) => {
+                    encoder.array(3)?.str(field.name)?;
+                    encode_literal(encoder, literal)?;
+                }
+            }
+        }
+        Ok(())
+    })
+}
+
+fn encode_into(
+    out: &mut [u8],
+    encode: impl FnOnce(&mut Encoder<Cursor<&mut [u8]>>) -> Result<(), EncodeError>,
+) -> Option<usize> {
+    let mut encoder = Encoder::new(Cursor::new(out));
+    encode(&mut encoder).ok()?;
+    Some(encoder.writer().position())
+}
+
+fn encode_literal(encoder: &mut Encoder<Cursor<&mut [u8]>>, literal: Literal) -> Result<(), EncodeError> {
+    match literal {
+        Literal::Bool(value) => encoder.bytes(&[Type::Bool.tag()])?.bool(value)?,
+        Literal::U64(value) => encoder.bytes(&[Type::U64.tag()])?.u64(value)?,
+        Literal::I64(value) => encoder.bytes(&[Type::I64.tag()])?.i64(value)?,
+        Literal::U128(value) => encoder.bytes(&[Type::U128.tag()])?.bytes(&value.to_be_bytes())?,
+        Literal::I128(value) => encoder.bytes(&[Type::I128.tag()])?.bytes(&value.to_be_bytes())?,
+        Literal::F64(value) => encoder.bytes(&[Type::F64.tag()])?.f64(value)?,
+        Literal::Str(value) => encoder.bytes(&[Type::Str.tag()])?.str(value)?,
+        Literal::Char(value) => encoder.bytes(&[Type::Char.tag()])?.u32(value.into())?,
+    };
+    Ok(())
+}
+
+fn decode_literal<'a>(tags: &[u8], from: &mut Decoder<'a>) -> Option<LiteralRef<'a>> {
+    let wide = |bytes: &[u8]| bytes.try_into().ok();
+    Some(match (tags, from.datatype().ok()?) {
+        ([6], Cbor::Bytes) => LiteralRef::U128(u128::from_be_bytes(wide(from.bytes().ok()?)?)),
+        ([11], Cbor::Bytes) => LiteralRef::I128(i128::from_be_bytes(wide(from.bytes().ok()?)?)),
+        ([14], _) => LiteralRef::Char(char::from_u32(from.u32().ok()?)?),
+        (_, Cbor::Bool) => LiteralRef::Bool(from.bool().ok()?),
+        (_, Cbor::F16 | Cbor::F32 | Cbor::F64) => LiteralRef::Float(from.f64().ok()?),
+        (_, Cbor::String) => LiteralRef::Text(from.str().ok()?),
+        ([10], _) => LiteralRef::Signed(from.i64().ok()?),
+        (_, Cbor::U8 | Cbor::U16 | Cbor::U32 | Cbor::U64) => LiteralRef::Unsigned(from.u64().ok()?),
+        _ => LiteralRef::Signed(from.i64().ok()?),
+    })
+}
+
+fn decode_field<'a>(from: &mut Decoder<'a>) -> Option<FieldInfo<'a>> {
+    let count = from.array().ok()??;
+    let name = from.str().ok()?;
+    let type_tags = from.bytes().ok()?;
+    let literal = if count > 2 {
+        Some(decode_literal(type_tags, from)?)
+    } else {
+        None
+    };
+    for _ in 3..count {
+        from.skip().ok()?;
+    }
+    Some(FieldInfo {
+        name,
+        type_tags,
+        literal,
+    })
+}
+
+impl<'a> TableItem<'a> {
+    /// Reads an entry of the table.
+    ///
+    /// # Errors
+    /// [`FormatErrorKind::BadCbor`] with the offset in `bytes` up to which it could be read.
+    pub fn decode(bytes: &'a [u8]) -> Result<Self, FormatError> {
+        let mut from = Decoder::new(bytes);
+        decode_item(bytes, &mut from)
+            .ok_or(FormatError::new(from.position() as u64, FormatErrorKind::BadCbor))
+    }
+}
+
+fn decode_item<'a>(bytes: &'a [u8], from: &mut Decoder<'a>) -> Option<TableItem<'a>> {
+    let count = from.array().ok()??;
+    match from.u64().ok()? {
+        KIND_PROCESS => {
+            let mut info = ProcessInfo::default();
+            for _ in 0..from.map().ok()?? {
+                match from.u64().ok()? {
+                    0 => info.service = from.str().ok()?,
+                    1 => info.pid = from.u64().ok()?,
+                    2 => info.host = from.str().ok()?,
+                    3 => info.executable = from.str().ok()?,
+                    4 => info.start_unix_ns = from.i64().ok()?,
+                    5 => info.build_id = from.bytes().ok()?,
+                    6 => info.clock = from.str().ok()?,
+                    7 => info.ticks_per_second = from.u64().ok()?,
+                    8 => info.process_start = from.u64().ok()?,
+                    9 => info.os = from.str().ok()?,
+                    _ => from.skip().ok()?,
+                }
+            }
+            Some(TableItem::Process(info))
+        }
+        KIND_CALLSITE if count >= 8 => {
+            let id = from.u16().ok().filter(|id| (1..=CALLSITE_MAX).contains(id))?;
+            let level = Level::try_from(from.u8().ok()?).ok()?;
+            let (target, message, file) = (from.str().ok()?, from.str().ok()?, from.str().ok()?);
+            let line = from.u32().ok()?;
+            let field_count = from.array().ok()??;
+            let start = from.position();
+            for _ in 0..field_count {
+                decode_field(from)?;
+            }
+            let fields = &bytes[start..from.position()];
+            Some(TableItem::Callsite(CallsiteInfo {
+                id,
+                level,
+                target,
+                message,
+                file,
+                line,
+                fields,
+                field_count,
+            }))
+        }
+        unknown => Some(TableItem::Unknown(unknown)),
+    }
+}
+
+impl<'a> CallsiteInfo<'a> {
+    /// Iterates over the fields in source order.
+    pub fn fields(&self) -> impl Iterator<Item = FieldInfo<'a>> + Clone + use<'a> {
+        let mut from = Decoder::new(self.fields);
+        let mut rest = self.field_count;
+        core::iter::from_fn(move || {
+            rest = rest.checked_sub(1)?;
+            decode_field(&mut from)
+        })
+    }
+
+    /// Iterates over the fields and their values in source order, literals included. `payload` is that of a record of this
+    /// callsite. After an error no more values come.
+    pub fn values(
+        &self,
+        payload: &'a [u8],
+    ) -> impl Iterator<Item = Result<(FieldInfo<'a>, ValueRef<'a>), FormatError>> + use<'a> {
+        let wide_len: usize = self
+            .fields()
+            .filter(|field| field.literal.is_none())
+            .map(|field| wide_words(field.type_tags) * 8)
+            .fold(0, usize::saturating_add);
+        let (wide, packed) = payload.split_at_checked(wide_len).unwrap_or((&[], &[]));
+        let (mut wide, mut packed) = (Unpacker::new(wide), Unpacker::new(packed));
+        let mut failed = false;
+        self.fields().map_while(move |field| {
+            if failed {
+                return None;
+            }
+            let value = match field.literal {
+                Some(literal) => Ok(literal.to_value()),
+                None if wide_words(field.type_tags) > 0 => decode_wide(field.type_tags, &mut wide),
+                None => decode_packed(field.type_tags, &mut packed),
+            };
+            failed = value.is_err();
+            let offset = (payload.len() - packed.rest().len()) as u64;
+            Some(
+                value
+                    .map(|value| (field, value))
+                    .map_err(|error| FormatError::new(offset, FormatErrorKind::Value(error))),
+            )
+        })
+    }
+}
+
+impl<'a> LiteralRef<'a> {
+    /// Gives the literal as the value that a record would have held.
+    #[must_use]
+    pub fn to_value(self) -> ValueRef<'a> {
+        match self {
+            LiteralRef::Bool(value) => ValueRef::Bool(value),
+            LiteralRef::Unsigned(value) => ValueRef::Unsigned(value),
+            LiteralRef::Signed(value) => ValueRef::Signed(value),
+            LiteralRef::U128(value) => ValueRef::U128(value),
+            LiteralRef::I128(value) => ValueRef::I128(value),
+            LiteralRef::Float(value) => ValueRef::F64(value),
+            LiteralRef::Text(text) => ValueRef::Str(Text { text, full_len: None }),
+            LiteralRef::Char(value) => ValueRef::Char(value),
+        }
+    }
+}
