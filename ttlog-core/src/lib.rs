@@ -49,13 +49,16 @@ pub mod table;
 pub mod value;
 mod word;
 
-pub use callsite::Metadata;
+pub use callsite::{Callsite, Metadata};
 pub use capture::Value;
 pub use clock::{Anchor, TimeScale};
 pub use crc::crc32;
 pub use error::{FormatError, FormatErrorKind};
+pub use fields::{AnyFields, Fields, TypeList};
 pub use level::Level;
-pub use ring::{Ring, RingConfig, RingImage};
+pub use record::ContextInfo;
+pub use ring::{DropReason, Item, Loss, Record, Ring, RingConfig, RingError, RingImage, Segment, SegmentState};
+pub use table::{CallsiteInfo, FieldInfo, ProcessInfo, TableItem, encode_callsite, encode_process};
 pub use value::{Bytes, Type, ValueRef};
 pub use word::Word;
 

@@ -1,0 +1,176 @@
+//! The thread: its cursor, its name, and the way of an event from the macro into the ring.
+//!
+//! The hot path is [`record`]: the callsite's id, the clock, and an append to the thread's own segment. What is not simple goes
+//! to `record_slow`, once per callsite, per segment, and per change of the filter.
+
+use std::cell::Cell;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use ttlog_core::callsite::epoch;
+use ttlog_core::record::CONTEXT_NAME_MAX;
+use ttlog_core::ring::Cursor;
+use ttlog_core::{AnyFields, Callsite, ContextInfo, DropReason, Fields};
+
+use crate::clock;
+use crate::recorder::{RecorderInner, recorder};
+
+thread_local! {
+    /// The thread's place in the ring. Has no destructor, so that events are recorded while other thread-locals are destroyed.
+    static CURSOR: Cursor<'static> = const { Cursor::new() };
+    /// Who the thread is, found out at its first event.
+    static IDENTITY: Identity = const { Identity::new() };
+    /// Leaves the thread's segment to others when the thread ends.
+    static LEAVE_AT_END: LeaveAtEnd = const { LeaveAtEnd };
+}
+
+/// The number given to the latest context.
+static LAST_CONTEXT: AtomicU32 = AtomicU32::new(0);
+
+/// Records an event; what the macros of this crate expand to.
+///
+/// Never blocks. After a thread's first event it does not allocate and makes no system call. Callable anywhere: in signal
+/// handlers, destructors of thread-locals, allocators and panic hooks too.
+#[inline]
+pub fn record<F: Fields>(callsite: &'static Callsite, fields: F) {
+    if let Some(id) = callsite.id_if_on(F::HASH) {
+        if CURSOR.with(|cursor| cursor.append_fast(id, clock::now(), &fields)) {
+            return;
+        }
+    }
+    record_slow(callsite, &fields);
+}
+
+/// Records an event whatever it takes.
+#[cold]
+#[inline(never)]
+pub(crate) fn record_slow(callsite: &'static Callsite, fields: &dyn AnyFields) {
+    let Some(recorder) = recorder() else { return };
+    if let Some(id) = id_of(recorder, callsite, fields) {
+        append(recorder, id, fields);
+    }
+}
+
+/// Asks the filter and the registry. `None`: the callsite is off, or was refused and the event counted.
+fn id_of(recorder: &'static RecorderInner, callsite: &'static Callsite, fields: &dyn AnyFields) -> Option<u16> {
+    let hash = fields.types_hash();
+    if let Some(id) = callsite.id_if_on(hash) {
+        return Some(id);
+    }
+    // The epoch is read before the filter is asked: if it changes in between, the callsite asks again.
+    let epoch = epoch();
+    if !recorder.is_on(callsite.metadata()) {
+        callsite.set_off(epoch);
+        return None;
+    }
+    match recorder.registry.register(&recorder.ring, callsite, fields.types(), hash) {
+        Some(id) => {
+            callsite.set_on(epoch, hash, id);
+            Some(id)
+        }
+        None => {
+            recorder.ring.count_dropped(DropReason::Unregistered, 1);
+            None
+        }
+    }
+}
+
+fn append(recorder: &'static RecorderInner, id: u16, fields: &dyn AnyFields) {
+    IDENTITY.with(|identity| {
+        if identity.state.get() == State::New {
+            identity.find_out();
+        }
+        match identity.state.get() {
+            State::Known => {
+                let name = identity.name.get();
+                let who = identity.info(&name);
+                CURSOR.with(|cursor| cursor.append_slow(&recorder.ring, &clock::now, &who, id, fields));
+            }
+            // An event while the identity is being found out (an allocator that logs), or after the thread's end: the thread
+            // holds no segment then, or will not give it back.
+            State::New | State::FindingOut | State::Ended => {
+                let context = identity.context.get();
+                recorder.ring.append_shared(clock::now(), context, id, fields, DropReason::Reentrant);
+            }
+        }
+    });
+}
+
+/// What is known of the thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    New,
+    FindingOut,
+    Known,
+    Ended,
+}
+
+/// Who the thread is.
+struct Identity {
+    state: Cell<State>,
+    /// Its number in the ring; 0 before the first event.
+    context: Cell<u32>,
+    os_thread_id: Cell<u64>,
+    /// Its name in UTF-8.
+    name: Cell<[u8; CONTEXT_NAME_MAX]>,
+    /// Bytes of the name.
+    name_len: Cell<usize>,
+}
+
+impl Identity {
+    const fn new() -> Self {
+        Identity {
+            state: Cell::new(State::New),
+            context: Cell::new(0),
+            os_thread_id: Cell::new(0),
+            name: Cell::new([0; CONTEXT_NAME_MAX]),
+            name_len: Cell::new(0),
+        }
+    }
+
+    /// Gives the thread its number and asks for its name: the one place where a thread's event may allocate and call the
+    /// system.
+    fn find_out(&self) {
+        self.state.set(State::FindingOut);
+        // From 1; after 4 billion threads the numbers repeat.
+        self.context.set(LAST_CONTEXT.fetch_add(1, Ordering::Relaxed).wrapping_add(1).max(1));
+        self.os_thread_id.set(crate::sys::thread_id());
+        // Fails when the thread is ending already: then it never holds a segment.
+        let lives = LEAVE_AT_END.try_with(|_| ()).is_ok();
+        if !lives {
+            self.state.set(State::Ended);
+            return;
+        }
+        let thread = std::thread::current();
+        let text = thread.name().unwrap_or_default();
+        let mut len = text.len().min(CONTEXT_NAME_MAX);
+        while !text.is_char_boundary(len) {
+            len -= 1;
+        }
+        let mut name = [0; CONTEXT_NAME_MAX];
+        name[..len].copy_from_slice(&text.as_bytes()[..len]);
+        self.name.set(name);
+        self.name_len.set(len);
+        self.state.set(State::Known);
+    }
+
+    fn info<'a>(&self, name: &'a [u8; CONTEXT_NAME_MAX]) -> ContextInfo<'a> {
+        ContextInfo {
+            context: self.context.get(),
+            os_thread_id: self.os_thread_id.get(),
+            next_index: 0, // the cursor knows
+            name: std::str::from_utf8(&name[..self.name_len.get()]).unwrap_or_default(),
+        }
+    }
+}
+
+/// Its destructor runs at the thread's end.
+struct LeaveAtEnd;
+
+impl Drop for LeaveAtEnd {
+    fn drop(&mut self) {
+        IDENTITY.with(|identity| identity.state.set(State::Ended));
+        if let Some(recorder) = recorder() {
+            CURSOR.with(|cursor| cursor.detach(&recorder.ring, clock::now()));
+        }
+    }
+}
