@@ -1,0 +1,243 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::filter::{Condition, Key};
+
+/// Shows what a TTLog flight recorder kept.
+#[derive(Debug, Parser)]
+#[command(
+    name = "ttlog-view",
+    version,
+    about = "Shows what a TTLog flight recorder kept: snapshots, rings of running programs and rings of programs that died",
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    after_help = AFTER_HELP,
+)]
+pub struct Cli {
+    /// What to do instead of showing events.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// What to show, and how.
+    #[command(flatten)]
+    pub view: View,
+}
+
+const AFTER_HELP: &str = "\
+Examples:
+  ttlog-view /tmp/ttlog-*.bin                                  everything, merged in time order
+  ttlog-view crash.bin --limit 100 --filter 'level>=WARN'      the last 100 warnings and errors
+  ttlog-view crash.bin --last 5s                               the last five seconds before the end
+  ttlog-view crash.bin --filter target=app::net --filter 'bytes>1000' --filter 'message~=refused'
+  ttlog-view crash.bin --format ndjson | jq .fields
+  ttlog-view crash.bin --stats --group-by target,level
+
+Exit codes:
+  0  everything named was read
+  1  something was shown, but an input could not be read or is damaged (a line on stderr says which and why)
+  2  nothing could be read, or the command line is wrong";
+
+/// Commands other than showing events.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Turns the rings that dead processes left behind into snapshots
+    #[command(after_help = "\
+Rings of running processes are left alone: they are locked, or their process is still there.
+
+Exit codes:
+  0  every ring of a dead process was recovered (or there was none)
+  1  some could not be recovered
+  2  the directory could not be read, or the command line is wrong")]
+    Recover(Recover),
+    /// Tells what of a file is intact, what is lost, and why
+    #[command(after_help = "\
+Exit codes:
+  0  intact: every item and every record is good (events that were overwritten or dropped are no damage)
+  1  usable, but damaged: what is lost is listed with its offset and reason
+  2  unusable: cannot be read, is no snapshot and no ring, or holds nothing that can be read")]
+    Verify(Verify),
+}
+
+/// Options of showing events.
+#[derive(Args, Debug)]
+pub struct View {
+    /// Snapshots and rings, in any mix; a directory means the snapshots and rings in it; `-` reads a snapshot from standard input
+    #[arg(required = true, value_name = "FILE|DIR|GLOB")]
+    pub inputs: Vec<String>,
+
+    /// Show only events that fulfil this; repeat it for more conditions, all of which must hold
+    ///
+    /// KEY=VALUE, !=, >, >=, <, <=, and ~= for "contains". KEY is level, target, message, template, file, line, callsite, thread,
+    /// context, service, pid, host, or the name of a field (fields.KEY for a field with one of these names). `level=WARN` is exactly that
+    /// level, `level>=WARN` that and above. `target=a::b` means the module and everything in it. `KEY!=VALUE` also holds where there
+    /// is no such field.
+    #[arg(short, long = "filter", value_name = "EXPR")]
+    pub filters: Vec<Condition>,
+
+    /// Show the last N of the matching events
+    #[arg(short = 'n', long, value_name = "N", conflicts_with = "head")]
+    pub limit: Option<usize>,
+
+    /// Show the first N of the matching events
+    #[arg(long, value_name = "N")]
+    pub head: Option<usize>,
+
+    /// Show events from this time on: a date and time (local, or with a zone), a time of the last day, or -5s before the last event
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub since: Option<String>,
+
+    /// Show events up to this time
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub until: Option<String>,
+
+    /// Show the last stretch before the last event, such as 5s or 2m; the same as --since -5s
+    #[arg(long, value_name = "DURATION", conflicts_with = "since")]
+    pub last: Option<String>,
+
+    /// The form of the output
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+
+    /// How times are shown in text
+    #[arg(long, value_enum, default_value_t = TimeStyle::Local)]
+    pub time: TimeStyle,
+
+    /// The same as --time utc
+    #[arg(long, conflicts_with = "time")]
+    pub utc: bool,
+
+    /// Colour in text
+    #[arg(long, value_enum, default_value_t = ColorChoice::Auto, value_name = "WHEN")]
+    pub color: ColorChoice,
+
+    /// Show also the place in the source, nanoseconds, contexts and the fields that the message already shows
+    #[arg(short, long)]
+    pub verbose: bool,
+
+    /// Leave out the lines about files, gaps and losses
+    #[arg(short, long)]
+    pub quiet: bool,
+
+    /// Write line breaks and tabs inside messages and values as they are; other control characters stay escaped
+    #[arg(long)]
+    pub raw: bool,
+
+    /// Show events again that several snapshots of one ring hold
+    #[arg(long)]
+    pub duplicates: bool,
+
+    /// Count events instead of showing them
+    #[arg(long)]
+    pub stats: bool,
+
+    /// What to count by, separated by commas: level, target, callsite, thread, … or the name of a field
+    #[arg(long, value_name = "KEY", value_delimiter = ',', value_parser = parse_key, requires = "stats")]
+    pub group_by: Vec<GroupKey>,
+}
+
+/// A key to count by, with the name it was given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupKey {
+    /// As it was typed.
+    pub name: String,
+    /// What it means.
+    pub key: Key,
+}
+
+fn parse_key(name: &str) -> Result<GroupKey, String> {
+    let name = name.trim();
+    if name.is_empty() {
+        return Err("empty key".to_owned());
+    }
+    Ok(GroupKey { name: name.to_owned(), key: Key::from_name(name) })
+}
+
+/// Options of `recover`.
+#[derive(Args, Debug)]
+pub struct Recover {
+    /// The directory with the rings
+    pub directory: PathBuf,
+    /// Where the snapshots go; by default the temporary directory, where the programs' own snapshots go
+    #[arg(short, long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+    /// Remove each ring after its snapshot is safely on disk
+    #[arg(long)]
+    pub remove: bool,
+}
+
+/// Options of `verify`.
+#[derive(Args, Debug)]
+pub struct Verify {
+    /// Snapshots and rings
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<String>,
+}
+
+/// The form of the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// One line per event, for people
+    Text,
+    /// One JSON array of all events
+    Json,
+    /// One JSON object per line
+    Ndjson,
+}
+
+/// How times are shown in text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TimeStyle {
+    /// Date and time in the local time zone
+    Local,
+    /// Date and time in UTC
+    Utc,
+    /// Seconds before the last event
+    Relative,
+    /// The reading of the recording clock
+    Ticks,
+}
+
+/// When text is coloured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ColorChoice {
+    /// On a terminal that can, unless NO_COLOR is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn lines_of_the_readme_parse() {
+        for line in [
+            "ttlog-view a.bin b.bin --filter level=ERROR --limit 100",
+            "ttlog-view a.bin --format json",
+            "ttlog-view a.bin --stats --group-by target",
+            "ttlog-view a.bin --stats --group-by target,level --group-by user",
+            "ttlog-view a.bin --since -5s --until -1s",
+            "ttlog-view recover /dev/shm --output /tmp --remove",
+            "ttlog-view verify a.bin b.ring",
+        ] {
+            Cli::try_parse_from(line.split(' ')).unwrap_or_else(|error| panic!("{line}: {error}"));
+        }
+        for line in
+            ["ttlog-view", "ttlog-view a --filter x", "ttlog-view a --limit 1 --head 1", "ttlog-view a --group-by x"]
+        {
+            assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
+        }
+    }
+}

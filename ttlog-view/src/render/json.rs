@@ -1,0 +1,248 @@
+//! Events as JSON, one object each. README.md documents the form; numbers are exact, whatever their width.
+
+use crate::render::Event;
+use crate::time::TimeFormatter;
+use crate::value::{Value, push_hex};
+
+/// Writes events as JSON objects.
+#[derive(Debug)]
+pub struct JsonRenderer {
+    time: TimeFormatter,
+    message: String,
+}
+
+impl JsonRenderer {
+    /// Makes the renderer.
+    #[must_use]
+    pub fn new() -> Self {
+        JsonRenderer { time: TimeFormatter::rfc3339(), message: String::new() }
+    }
+
+    /// Appends an event, without a line break.
+    pub fn push(&mut self, out: &mut String, event: &Event<'_, '_>) {
+        out.push_str("{\"time\":\"");
+        self.time.push_clock(out, event.unix_ns);
+        out.push_str("\",\"unix_ns\":");
+        push_number(out, event.unix_ns);
+        if !event.entry.time_known {
+            out.push_str(",\"time_known\":false");
+        }
+        out.push_str(",\"ticks\":");
+        push_number(out, event.entry.ticks);
+        if let Some(callsite) = event.callsite {
+            push_member(out, "level", callsite.info.level.as_str());
+            push_member(out, "target", callsite.info.target);
+            self.message.clear();
+            event.push_message(&mut self.message);
+            push_member(out, "message", &self.message);
+            push_member(out, "template", callsite.info.message);
+            push_member(out, "file", callsite.info.file);
+            out.push_str(",\"line\":");
+            push_number(out, callsite.info.line);
+        } else {
+            out.push_str(
+                ",\"level\":null,\"target\":null,\"message\":null,\"template\":null,\"file\":null,\"line\":null",
+            );
+        }
+        out.push_str(",\"context\":");
+        push_number(out, event.entry.context);
+        out.push_str(",\"thread\":");
+        match event.thread {
+            Some((name, _)) if !name.is_empty() => push_string(out, name),
+            _ => out.push_str("null"),
+        }
+        if let Some((_, id @ 1..)) = event.thread {
+            out.push_str(",\"thread_id\":");
+            push_number(out, id);
+        }
+        out.push_str(",\"callsite\":");
+        push_number(out, event.entry.callsite);
+        if let Some(process) = &event.source.process {
+            push_member(out, "service", process.service);
+            push_member(out, "host", process.host);
+            out.push_str(",\"pid\":");
+            push_number(out, process.pid);
+        }
+        push_member(out, "source", event.source.path);
+        out.push_str(",\"fields\":{");
+        if let Some(callsite) = event.callsite {
+            let mut first = true;
+            for (field, value) in callsite.fields.iter().zip(&event.values) {
+                if let Some(value) = value {
+                    if !std::mem::take(&mut first) {
+                        out.push(',');
+                    }
+                    push_string(out, field.name);
+                    out.push(':');
+                    push_value(out, value);
+                }
+            }
+        }
+        out.push('}');
+        if let Some(damage) = &event.damage {
+            push_member(out, "damage", damage);
+            out.push_str(",\"payload\":\"");
+            push_hex(out, event.payload);
+            out.push('"');
+        }
+        out.push('}');
+    }
+}
+
+impl Default for JsonRenderer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn push_number(out: &mut String, number: impl std::fmt::Display) {
+    use std::fmt::Write as _;
+    _ = write!(out, "{number}"); // cannot fail on a String
+}
+
+/// Appends `,"key":"value"`; the key needs no escapes.
+fn push_member(out: &mut String, key: &str, value: &str) {
+    out.push_str(",\"");
+    out.push_str(key);
+    out.push_str("\":");
+    push_string(out, value);
+}
+
+/// Appends a JSON string. Control characters are escaped, those of the writing direction and the C1 set too, so that the output is
+/// harmless on a terminal.
+pub fn push_string(out: &mut String, text: &str) {
+    use std::fmt::Write as _;
+    out.push('"');
+    if text.bytes().all(|byte| (0x20..0x7f).contains(&byte) && byte != b'"' && byte != b'\\') {
+        out.push_str(text);
+    } else {
+        for c in text.chars() {
+            match c {
+                '"' => out.push_str("\\\""),
+                '\\' => out.push_str("\\\\"),
+                '\n' => out.push_str("\\n"),
+                '\r' => out.push_str("\\r"),
+                '\t' => out.push_str("\\t"),
+                c if crate::escape::is_unsafe(c) => {
+                    for unit in c.encode_utf16(&mut [0; 2]) {
+                        _ = write!(out, "\\u{unit:04x}"); // cannot fail on a String
+                    }
+                }
+                c => out.push(c),
+            }
+        }
+    }
+    out.push('"');
+}
+
+/// Appends a float as a number with the fewest digits that give it back, or as a string where JSON has no number for it.
+fn push_float(out: &mut String, finite: bool, value: &dyn std::fmt::Debug) {
+    use std::fmt::Write as _;
+    _ = if finite { write!(out, "{value:?}") } else { write!(out, "\"{value:?}\"") }; // cannot fail on a String
+}
+
+/// Appends a value.
+pub fn push_value(out: &mut String, value: &Value<'_>) {
+    match value {
+        Value::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
+        Value::Unsigned(value) => push_number(out, value),
+        Value::U128(value) => push_number(out, value),
+        Value::Signed { value, .. } => push_number(out, value),
+        Value::I128(value) => push_number(out, value),
+        Value::F32(value) => push_float(out, value.is_finite(), value),
+        Value::F64(value) => push_float(out, value.is_finite(), value),
+        Value::Char(value) => push_string(out, value.encode_utf8(&mut [0; 4])),
+        Value::Str(text) | Value::Display(text) | Value::Debug(text) => match text.full_len {
+            None => push_string(out, text.text),
+            Some(full_len) => {
+                out.push_str("{\"text\":");
+                push_string(out, text.text);
+                push_full_len(out, full_len);
+            }
+        },
+        Value::Bytes(bytes, full_len) => {
+            out.push_str("{\"bytes\":\"");
+            push_hex(out, bytes);
+            out.push('"');
+            match full_len {
+                Some(full_len) => push_full_len(out, *full_len),
+                None => out.push('}'),
+            }
+        }
+        Value::Error(texts, full_len) => {
+            push_list(out, texts.iter().map(|text| Value::Str(*text)), *full_len);
+        }
+        Value::Unit | Value::None => out.push_str("null"),
+        Value::Some(value) => push_value(out, value),
+        Value::Sequence(elements, full_len) => push_list(out, elements.iter().cloned(), *full_len),
+    }
+}
+
+fn push_full_len(out: &mut String, full_len: u32) {
+    out.push_str(",\"full_len\":");
+    push_number(out, full_len);
+    out.push('}');
+}
+
+fn push_list<'a>(out: &mut String, elements: impl Iterator<Item = Value<'a>>, full_len: Option<u32>) {
+    out.push_str(if full_len.is_some() { "{\"items\":[" } else { "[" });
+    for (index, element) in elements.enumerate() {
+        if index > 0 {
+            out.push(',');
+        }
+        push_value(out, &element);
+    }
+    out.push(']');
+    if let Some(full_len) = full_len {
+        push_full_len(out, full_len);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ttlog_core::value::Text;
+
+    use super::*;
+
+    fn json(value: &Value<'_>) -> String {
+        let mut out = String::new();
+        push_value(&mut out, value);
+        serde_json::from_str::<serde_json::Value>(&out).expect("well-formed JSON");
+        out
+    }
+
+    #[test]
+    fn values_as_json() {
+        let text = |text| Text { text, full_len: None };
+        let capped = Text { text: "abc", full_len: Some(1000) };
+        let cases: &[(Value<'_>, &str)] = &[
+            (Value::Bool(false), "false"),
+            (Value::Unsigned(u64::MAX), "18446744073709551615"),
+            (Value::Signed { value: i64::MIN, bits: 64 }, "-9223372036854775808"),
+            (Value::U128(u128::MAX), "340282366920938463463374607431768211455"),
+            (Value::I128(i128::MIN), "-170141183460469231731687303715884105728"),
+            (Value::F64(0.1), "0.1"),
+            (Value::F64(1.0), "1.0"),
+            (Value::F64(-0.0), "-0.0"),
+            (Value::F64(1e300), "1e300"),
+            (Value::F32(0.1), "0.1"),
+            (Value::F64(f64::NAN), "\"NaN\""),
+            (Value::F32(f32::NEG_INFINITY), "\"-inf\""),
+            (Value::F64(f64::INFINITY), "\"inf\""),
+            (Value::Char('"'), "\"\\\"\""),
+            (Value::Str(text("a\n\u{1b}\u{202e}\u{e0001}é\\")), "\"a\\n\\u001b\\u202e\\udb40\\udc01é\\\\\""),
+            (Value::Str(capped), "{\"text\":\"abc\",\"full_len\":1000}"),
+            (Value::Bytes(&[0, 0xfe], None), "{\"bytes\":\"00fe\"}"),
+            (Value::Bytes(&[1], Some(2)), "{\"bytes\":\"01\",\"full_len\":2}"),
+            (Value::Error(vec![text("a"), text("b")], None), "[\"a\",\"b\"]"),
+            (Value::Unit, "null"),
+            (Value::None, "null"),
+            (Value::Some(Box::new(Value::Unsigned(1))), "1"),
+            (Value::Sequence(vec![Value::Unsigned(1), Value::None], None), "[1,null]"),
+            (Value::Sequence(vec![], Some(3)), "{\"items\":[],\"full_len\":3}"),
+        ];
+        for (value, expected) in cases {
+            assert_eq!(json(value), *expected);
+        }
+    }
+}

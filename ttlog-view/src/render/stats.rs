@@ -1,0 +1,285 @@
+//! Counts of events by level, target, callsite or field, and the sum of losses.
+
+use std::collections::HashMap;
+
+use crate::cli::GroupKey;
+use crate::escape::{LineBreaks, push_escaped};
+use crate::filter::Key;
+use crate::render::json::push_string;
+use crate::render::text::losses;
+use crate::render::{DROP_REASONS, Event, is_damaged, kind_name};
+use crate::time::{TimeFormatter, grouped};
+use crate::timeline::{Mark, Timeline};
+
+/// Stands for a key that an event does not have.
+const NONE: &str = "-";
+
+/// Counts of events by key.
+#[derive(Debug, Default)]
+pub struct Stats {
+    groups: Vec<Group>,
+    by_key: HashMap<String, usize>,
+    /// Per source and callsite: the group, where the callsite decides it.
+    by_callsite: HashMap<(usize, u16), usize>,
+    total: u64,
+    scratch: String,
+}
+
+#[derive(Debug)]
+struct Group {
+    key: Vec<String>,
+    count: u64,
+    first: i64,
+    last: i64,
+}
+
+/// Tells whether events of one callsite can differ in this key.
+fn varies(key: &Key) -> bool {
+    matches!(key, Key::Message | Key::Thread | Key::Context | Key::Field(_))
+}
+
+impl Stats {
+    /// Counts all events of the timeline.
+    #[must_use]
+    pub fn count(timeline: &mut Timeline<'_, '_>, keys: &[GroupKey]) -> Self {
+        let mut stats = Stats::default();
+        let fixed = !keys.iter().any(|key| varies(&key.key));
+        let (mut scratch, mut payload) = (Vec::new(), Vec::new());
+        for index in 0..timeline.entries.len() {
+            let entry = timeline.entries[index];
+            let source = timeline.parts[entry.part as usize].source as usize;
+            let known = if fixed { stats.by_callsite.get(&(source, entry.callsite)).copied() } else { None };
+            let group = match known {
+                Some(group) => group,
+                None => {
+                    timeline.payload(&entry, &mut scratch, &mut payload);
+                    let group = stats.group_of(&Event::read(timeline, entry, &payload), keys);
+                    if fixed {
+                        stats.by_callsite.insert((source, entry.callsite), group);
+                    }
+                    group
+                }
+            };
+            let group = &mut stats.groups[group];
+            if group.count == 0 {
+                group.first = entry.key;
+            }
+            group.last = entry.key;
+            group.count += 1;
+            stats.total += 1;
+        }
+        stats.groups.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.key.cmp(&b.key)));
+        stats
+    }
+
+    fn group_of(&mut self, event: &Event<'_, '_>, keys: &[GroupKey]) -> usize {
+        let mut text = std::mem::take(&mut self.scratch);
+        text.clear();
+        let mut ends = Vec::with_capacity(keys.len());
+        for key in keys {
+            push_key(&mut text, event, &key.key);
+            ends.push(text.len());
+            text.push('\u{0}');
+        }
+        let group = match self.by_key.get(&text) {
+            Some(group) => *group,
+            None => {
+                let mut start = 0;
+                let mut key = Vec::with_capacity(ends.len());
+                for end in ends {
+                    key.push(text[start..end].to_owned());
+                    start = end + 1;
+                }
+                self.groups.push(Group { key, count: 0, first: 0, last: 0 });
+                self.by_key.insert(text.clone(), self.groups.len() - 1);
+                self.groups.len() - 1
+            }
+        };
+        self.scratch = text;
+        group
+    }
+
+    /// Appends a table.
+    pub fn push_text(&self, out: &mut String, keys: &[GroupKey], time: &mut TimeFormatter) {
+        let mut rows =
+            vec![vec!["count".to_owned(), "share".into(), "per second".into(), "first".into(), "last".into()]];
+        rows[0].extend(keys.iter().map(|key| shown(&key.name)));
+        for group in &self.groups {
+            let mut row = vec![grouped(group.count), format!("{:.1} %", self.share(group) * 100.0)];
+            row.push(group.rate().map_or_else(|| NONE.to_owned(), |rate| format!("{rate:.1}")));
+            for at in [group.first, group.last] {
+                let mut text = String::new();
+                time.push_clock(&mut text, at);
+                row.push(text);
+            }
+            row.extend(group.key.iter().map(|part| shown(part)));
+            rows.push(row);
+        }
+        let columns = rows[0].len();
+        let widths: Vec<usize> =
+            (0..columns).map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0)).collect();
+        for row in &rows {
+            let mut line = String::new();
+            for (column, cell) in row.iter().enumerate() {
+                // Numbers to the right, text to the left.
+                let width = widths[column];
+                let cell = if column < 3 { format!("{cell:>width$}") } else { format!("{cell:<width$}") };
+                line.push_str(&cell);
+                line.push_str("  ");
+            }
+            out.push_str(line.trim_end());
+            out.push('\n');
+        }
+        out.push_str(&format!("{} events in {} groups\n", grouped(self.total), grouped(self.groups.len() as u64)));
+    }
+
+    fn share(&self, group: &Group) -> f64 {
+        group.count as f64 / self.total.max(1) as f64
+    }
+
+    /// Gives the groups as JSON objects.
+    #[must_use]
+    pub fn json_groups(&self, keys: &[GroupKey]) -> Vec<String> {
+        let mut time = TimeFormatter::rfc3339();
+        self.groups
+            .iter()
+            .map(|group| {
+                let mut out = "{\"key\":{".to_owned();
+                for (index, (key, part)) in keys.iter().zip(&group.key).enumerate() {
+                    if index > 0 {
+                        out.push(',');
+                    }
+                    push_string(&mut out, &key.name);
+                    out.push(':');
+                    push_string(&mut out, part);
+                }
+                out.push_str(&format!("}},\"count\":{},\"share\":{:?},\"first\":\"", group.count, self.share(group)));
+                time.push_clock(&mut out, group.first);
+                out.push_str("\",\"last\":\"");
+                time.push_clock(&mut out, group.last);
+                out.push_str("\",\"per_second\":");
+                out.push_str(&group.rate().map_or_else(|| "null".to_owned(), |rate| format!("{rate:?}")));
+                out.push('}');
+                out
+            })
+            .collect()
+    }
+
+    /// Gives the number of events counted.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.total
+    }
+}
+
+impl Group {
+    /// Events per second between the first and the last.
+    fn rate(&self) -> Option<f64> {
+        let span_ns = i128::from(self.last) - i128::from(self.first);
+        (self.count > 1 && span_ns > 0).then(|| (self.count - 1) as f64 * 1e9 / span_ns as f64)
+    }
+}
+
+fn shown(text: &str) -> String {
+    let mut out = String::new();
+    push_escaped(&mut out, if text.is_empty() { "\"\"" } else { text }, LineBreaks::Escape);
+    out
+}
+
+fn push_key(out: &mut String, event: &Event<'_, '_>, key: &Key) {
+    let process = event.source.process.unwrap_or_default();
+    let info = event.callsite.map(|callsite| callsite.info);
+    match (key, info) {
+        (Key::Level, Some(info)) => out.push_str(info.level.as_str()),
+        (Key::Target, Some(info)) => out.push_str(info.target),
+        (Key::Template, Some(info)) => out.push_str(info.message),
+        (Key::File, Some(info)) => out.push_str(info.file),
+        (Key::Line, Some(info)) => out.push_str(&info.line.to_string()),
+        (Key::Message, Some(_)) => event.push_message(out),
+        (Key::Callsite, Some(info)) => {
+            out.push_str(&format!("{} {}:{} {}", info.level, info.file, info.line, info.message));
+        }
+        (Key::Callsite, None) => out.push_str(&format!("callsite {}", event.entry.callsite)),
+        (Key::Thread, _) => match event.thread {
+            Some((name, _)) if !name.is_empty() => out.push_str(name),
+            _ => out.push_str(&format!("#{}", event.entry.context)),
+        },
+        (Key::Context, _) => out.push_str(&event.entry.context.to_string()),
+        (Key::Service, _) => out.push_str(process.service),
+        (Key::Host, _) => out.push_str(process.host),
+        (Key::Pid, _) => out.push_str(&process.pid.to_string()),
+        (Key::Field(name), Some(_)) => {
+            let fields = event.callsite.map(|callsite| callsite.fields.as_slice()).unwrap_or_default();
+            let value = fields.iter().zip(&event.values).find(|(field, _)| field.name == name);
+            match value.and_then(|(_, value)| value.as_ref()) {
+                Some(value) => value.push_plain(out),
+                None => out.push_str(NONE),
+            }
+        }
+        (_, None) => out.push_str(NONE),
+    }
+}
+
+/// Appends what each source holds and has lost.
+pub fn push_losses(out: &mut String, timeline: &Timeline<'_, '_>) {
+    for (source, found) in timeline.sources.iter().zip(&timeline.found) {
+        let lost = losses(source, found);
+        let lost = if lost.is_empty() { "nothing lost".to_owned() } else { lost.join(", ") };
+        out.push_str(&format!("{}: {} events read; {lost}\n", shown(source.path), grouped(found.events)));
+    }
+    let missing: u64 = timeline
+        .marks
+        .iter()
+        .map(|(_, mark)| match mark {
+            Mark::Gap { count, .. } => *count,
+            Mark::CompleteFrom { .. } => 0,
+        })
+        .sum();
+    if missing > 0 {
+        out.push_str(&format!("{} events missing in gaps between events of the same thread\n", grouped(missing)));
+    }
+}
+
+/// Gives what each source holds and has lost as JSON objects.
+#[must_use]
+pub fn json_sources(timeline: &Timeline<'_, '_>) -> Vec<String> {
+    let mut time = TimeFormatter::rfc3339();
+    let sources = timeline.sources.iter().zip(&timeline.found).map(|(source, found)| {
+        let mut out = "{\"source\":".to_owned();
+        push_string(&mut out, source.path);
+        out.push_str(&format!(",\"kind\":\"{}\",\"ring_id\":\"{:016x}\"", kind_name(source), source.ring_id));
+        if let Some(process) = &source.process {
+            for (key, value) in [("service", process.service), ("host", process.host)] {
+                out.push_str(&format!(",\"{key}\":"));
+                push_string(&mut out, value);
+            }
+            out.push_str(&format!(",\"pid\":{}", process.pid));
+        }
+        out.push_str(&format!(
+            ",\"retained\":{},\"in_other_sources\":{},\"overwritten\":{},\"dropped\":{{",
+            found.events + found.duplicates,
+            found.duplicates,
+            source.loss.overwritten
+        ));
+        for (index, ((reason, _), count)) in DROP_REASONS.iter().zip(source.loss.dropped).enumerate() {
+            out.push_str(&format!("{}\"{reason}\":{count}", if index > 0 { "," } else { "" }));
+        }
+        out.push_str(&format!(
+            "}},\"suppressed\":{},\"being_written\":{},\"damaged_events\":{},\"damaged\":{},\"complete_from\":",
+            source.loss.suppressed,
+            found.pending,
+            found.damaged_events,
+            is_damaged(source, found)
+        ));
+        if source.complete_from == 0 {
+            out.push_str("null");
+        } else {
+            out.push('"');
+            time.push_clock(&mut out, source.scale.unix_ns(source.complete_from));
+            out.push('"');
+        }
+        out.push('}');
+        out
+    });
+    sources.collect()
+}

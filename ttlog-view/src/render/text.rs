@@ -1,0 +1,297 @@
+//! Events as lines for people, with what was lost between them.
+
+use anstyle::{AnsiColor, Color, Style};
+use ttlog_core::Level;
+
+use crate::escape::{LineBreaks, escaped, push_escaped};
+use crate::render::{DROP_REASONS, Event, is_damaged, kind_name};
+use crate::source::{Damage, Kind, Source};
+use crate::time::{TimeFormatter, grouped};
+use crate::timeline::{Found, Mark, Timeline};
+use crate::value::{Value, push_hex};
+
+/// Most places of damage that are listed above the events.
+const DAMAGE_SHOWN: usize = 5;
+
+const fn colour(colour: AnsiColor) -> Style {
+    Style::new().fg_color(Some(Color::Ansi(colour)))
+}
+
+const DIM: Style = Style::new().dimmed();
+const KEY: Style = colour(AnsiColor::Cyan);
+const MARK: Style = colour(AnsiColor::Yellow);
+const BAD: Style = colour(AnsiColor::Red).bold();
+
+fn style_of(level: Level) -> Style {
+    match level {
+        Level::Trace => colour(AnsiColor::Magenta),
+        Level::Debug => colour(AnsiColor::Blue),
+        Level::Info => colour(AnsiColor::Green),
+        Level::Warn => colour(AnsiColor::Yellow),
+        Level::Error => BAD,
+    }
+}
+
+/// Writes events as text.
+#[derive(Debug)]
+pub struct TextRenderer {
+    /// How times are written.
+    pub time: TimeFormatter,
+    /// Whether there is colour.
+    pub colour: bool,
+    /// Whether everything is shown.
+    pub verbose: bool,
+    /// What becomes of line breaks in values.
+    pub breaks: LineBreaks,
+    /// Whether each line says whose event it is.
+    pub several_rings: bool,
+    /// Scratch room for messages.
+    pub message: String,
+}
+
+impl TextRenderer {
+    fn styled(&self, out: &mut String, style: Style, write: impl FnOnce(&mut String)) {
+        use std::fmt::Write as _;
+        if self.colour {
+            _ = write!(out, "{style}"); // cannot fail on a String
+            write(out);
+            _ = write!(out, "{style:#}"); // as above
+        } else {
+            write(out);
+        }
+    }
+
+    fn line(&self, out: &mut String, style: Style, text: &str) {
+        self.styled(out, style, |out| out.push_str(text));
+        out.push('\n');
+    }
+
+    /// Appends an event and a line break.
+    pub fn push_event(&mut self, out: &mut String, event: &Event<'_, '_>) {
+        let mut text = String::with_capacity(32);
+        self.time.push(&mut text, event.unix_ns, event.entry.ticks);
+        self.styled(out, DIM, |out| out.push_str(&text));
+        // Somewhere around that time: what the clock reading counts from is lost.
+        out.push_str(if event.entry.time_known { " " } else { "~" });
+        match event.callsite {
+            Some(callsite) => {
+                let level = callsite.info.level;
+                self.styled(out, style_of(level), |out| out.push_str(&format!("{:>5}", level.as_str())));
+            }
+            None => self.styled(out, BAD, |out| out.push_str("    ?")),
+        }
+        out.push(' ');
+        text.clear();
+        self.push_thread(&mut text, event);
+        out.push_str(&text);
+        if let Some(callsite) = event.callsite {
+            out.push(' ');
+            self.styled(out, DIM, |out| {
+                push_escaped(out, callsite.info.target, LineBreaks::Escape);
+                out.push(':');
+            });
+            self.message.clear();
+            event.push_message(&mut self.message);
+            if !self.message.is_empty() {
+                out.push(' ');
+                push_escaped(out, &self.message, self.breaks);
+            }
+            let mut gap = "  ";
+            for (index, (field, value)) in callsite.fields.iter().zip(&event.values).enumerate() {
+                let Some(value) = value else { continue };
+                if !self.verbose && callsite.template.uses(index) && !has_sources(value) {
+                    continue;
+                }
+                out.push_str(std::mem::replace(&mut gap, " "));
+                self.styled(out, KEY, |out| push_escaped(out, field.name, LineBreaks::Escape));
+                out.push('=');
+                value.push_shown(out, self.breaks);
+            }
+        }
+        if let Some(damage) = &event.damage {
+            out.push_str("  ");
+            self.styled(out, BAD, |out| {
+                out.push_str("[damaged: ");
+                out.push_str(damage);
+                out.push_str("; bytes 0x");
+                push_hex(out, event.payload);
+                out.push(']');
+            });
+        }
+        if let (true, Some(callsite)) = (self.verbose, event.callsite) {
+            out.push_str("  ");
+            self.styled(out, DIM, |out| {
+                out.push_str("at ");
+                push_escaped(out, callsite.info.file, LineBreaks::Escape);
+                out.push(':');
+                out.push_str(&callsite.info.line.to_string());
+            });
+        }
+        out.push('\n');
+    }
+
+    fn push_thread(&self, out: &mut String, event: &Event<'_, '_>) {
+        if self.several_rings {
+            push_owner(out, event.source);
+            out.push('/');
+        }
+        let name = event.thread.map_or("", |(name, _)| name);
+        push_context(out, name, event.entry.context);
+        if self.verbose && !name.is_empty() {
+            out.push('#');
+            out.push_str(&event.entry.context.to_string());
+        }
+        if let (true, Some((_, id @ 1..))) = (self.verbose, event.thread) {
+            out.push('[');
+            out.push_str(&id.to_string());
+            out.push(']');
+        }
+    }
+
+    /// Appends what is to be said between two events: `marks` are those that stand there.
+    pub fn push_marks(&mut self, out: &mut String, timeline: &Timeline<'_, '_>, marks: &[&Mark]) {
+        let mut missing = 0;
+        let mut contexts = Vec::new();
+        for mark in marks {
+            match mark {
+                Mark::Gap { ring, context, count } => {
+                    missing += count;
+                    if !contexts.contains(&(*ring, *context)) {
+                        contexts.push((*ring, *context));
+                    }
+                }
+                Mark::CompleteFrom { ring, unix_ns, overwritten } => {
+                    self.push_gap(out, timeline, std::mem::take(&mut missing), &std::mem::take(&mut contexts));
+                    let mut text = "──── complete from ".to_owned();
+                    self.time.push_clock(&mut text, *unix_ns);
+                    if let (true, Some(&source)) = (self.several_rings, timeline.rings[*ring].sources.first()) {
+                        text.push_str(" for ");
+                        push_owner(&mut text, &timeline.sources[source]);
+                    }
+                    text.push_str(": events before this line may be missing");
+                    if let Some(overwritten) = overwritten {
+                        text.push_str(&format!(" ({} overwritten)", grouped(*overwritten)));
+                    }
+                    text.push_str(" ────");
+                    self.line(out, MARK, &text);
+                }
+            }
+        }
+        self.push_gap(out, timeline, missing, &contexts);
+    }
+
+    fn push_gap(&self, out: &mut String, timeline: &Timeline<'_, '_>, missing: u64, contexts: &[(usize, u32)]) {
+        let events = if missing == 1 { "event" } else { "events" };
+        let text = match contexts {
+            [] => return,
+            [(ring, context)] => {
+                let name = timeline.rings[*ring].context(*context).map_or("", |context| context.name.as_str());
+                let mut thread = String::new();
+                push_context(&mut thread, name, *context);
+                format!("… {} {events} of thread {thread} missing …", grouped(missing))
+            }
+            several => format!("… {} {events} of {} threads missing …", grouped(missing), several.len()),
+        };
+        self.line(out, MARK, &text);
+    }
+
+    /// Appends what a source is, and what of it was lost.
+    pub fn push_source(&mut self, out: &mut String, source: &Source<'_>, found: &Found) {
+        let mut text = format!("── {}: {}", escaped(source.path), kind_name(source));
+        if let Some(process) = &source.process {
+            text.push_str(&format!(" of {} (pid {}", escaped(process.service), process.pid));
+            if !process.host.is_empty() {
+                text.push_str(&format!(" on {}", escaped(process.host)));
+            }
+            text.push(')');
+        }
+        if let Kind::Snapshot { reason, created_unix_ns, .. } = &source.kind {
+            text.push_str(&format!(", reason {}, made ", escaped(reason)));
+            self.time.push_clock(&mut text, *created_unix_ns);
+        }
+        text.push_str(&format!(": {} events", grouped(found.events)));
+        if found.duplicates > 0 {
+            text.push_str(&format!(" and {} that another file has too", grouped(found.duplicates)));
+        }
+        self.line(out, DIM, &text);
+        let lost = losses(source, found);
+        if !lost.is_empty() {
+            self.line(out, if is_damaged(source, found) { BAD } else { MARK }, &format!("   {}", lost.join(", ")));
+        }
+        let damage: Vec<_> = source.damage.iter().chain(&found.damage).collect();
+        for place in damage.iter().take(DAMAGE_SHOWN) {
+            self.line(out, BAD, &format!("   damaged: {}", damage_line(place)));
+        }
+        if damage.len() > DAMAGE_SHOWN {
+            let rest = damage.len() - DAMAGE_SHOWN;
+            self.line(out, BAD, &format!("   and {rest} more places; see ttlog-view verify"));
+        }
+    }
+
+    /// Appends a closing line where not everything was shown.
+    pub fn push_total(&self, out: &mut String, shown: usize, read: u64) {
+        if shown as u64 != read {
+            self.line(out, DIM, &format!("── {} of {} events shown", grouped(shown as u64), grouped(read)));
+        }
+    }
+}
+
+/// Tells whether a value is an error of which the message shows only the outermost text.
+fn has_sources(value: &Value<'_>) -> bool {
+    match value {
+        Value::Error(texts, _) => texts.len() > 1,
+        Value::Some(value) => has_sources(value),
+        _ => false,
+    }
+}
+
+fn push_owner(out: &mut String, source: &Source<'_>) {
+    match &source.process {
+        Some(process) => {
+            push_escaped(out, process.service, LineBreaks::Escape);
+            out.push_str(&format!("[{}]", process.pid));
+        }
+        None => out.push_str(&format!("ring-{:08x}", source.ring_id >> 32)),
+    }
+}
+
+fn push_context(out: &mut String, name: &str, context: u32) {
+    if name.is_empty() {
+        out.push('#');
+        out.push_str(&context.to_string());
+    } else {
+        push_escaped(out, name, LineBreaks::Escape);
+    }
+}
+
+/// Gives a line for a place of damage.
+#[must_use]
+pub fn damage_line(damage: &Damage) -> String {
+    match damage.len_bytes {
+        0 => format!("offset {}: {}", damage.offset, escaped(&damage.reason)),
+        len => format!("offset {}, {} bytes: {}", damage.offset, grouped(len), escaped(&damage.reason)),
+    }
+}
+
+/// Lists what of a source was lost, in words.
+#[must_use]
+pub fn losses(source: &Source<'_>, found: &Found) -> Vec<String> {
+    let mut lost = Vec::new();
+    let mut add = |count: u64, what: &str| {
+        if count > 0 {
+            lost.push(format!("{} {what}", grouped(count)));
+        }
+    };
+    add(source.loss.overwritten, "overwritten");
+    for ((_, reason), count) in DROP_REASONS.iter().zip(source.loss.dropped) {
+        add(count, &format!("dropped ({reason})"));
+    }
+    add(source.loss.suppressed, "suppressed");
+    add(found.pending, "being written at the end");
+    add(found.damaged_events, "lost to damage");
+    add(source.changed_segments.into(), "segments overwritten while they were read");
+    if matches!(source.kind, Kind::Snapshot { complete: false, .. }) {
+        lost.push("cut off: the end of the snapshot is missing".to_owned());
+    }
+    lost
+}

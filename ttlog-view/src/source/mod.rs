@@ -1,0 +1,295 @@
+//! Where events come from: snapshots and rings, recognised by what they hold.
+//!
+//! An [`Input`] owns the bytes of a file; a [`Source`] borrows from it and gives both kinds the same shape: whose events they are,
+//! the callsites, the time scale, the losses, and the segments as [`Part`]s that the [timeline](crate::timeline) reads.
+
+pub mod callsite;
+mod file;
+pub mod process;
+mod ring;
+mod snapshot;
+
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use ttlog_core::clock::TimeScale;
+use ttlog_core::error::FormatError;
+use ttlog_core::ring::{Loss, SEGMENT_LEN_MAX, Segment};
+use ttlog_core::snapshot::PackedSegment;
+use ttlog_core::table::{ProcessInfo, TableItem};
+
+use callsite::Callsite;
+pub use file::{Content, content, content_of, open, read};
+use process::Liveness;
+
+/// Bytes that unpacking a segment needs.
+pub const UNPACK_LEN: usize = ttlog_core::snapshot::unpack_len(SEGMENT_LEN_MAX as usize);
+
+/// A file that was read.
+#[derive(Debug)]
+pub struct Input {
+    /// As it was named.
+    pub path: String,
+    /// What it held.
+    pub data: Vec<u8>,
+    /// Segments of a live ring that were overwritten while they were read.
+    pub changed_segments: u32,
+}
+
+/// What a source is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A snapshot.
+    Snapshot {
+        /// Why it was made.
+        reason: String,
+        /// When, in nanoseconds since 1970.
+        created_unix_ns: i64,
+        /// Whether its end is there.
+        complete: bool,
+    },
+    /// A ring.
+    Ring(Liveness),
+}
+
+/// A place in a file that is damaged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// Byte offset in the file.
+    pub offset: u64,
+    /// Bytes concerned; 0: unknown.
+    pub len_bytes: u64,
+    /// What is wrong.
+    pub reason: String,
+}
+
+/// The events of one ring as one file holds them.
+#[derive(Debug)]
+pub struct Source<'a> {
+    /// The file, as it was named.
+    pub path: &'a str,
+    /// Its length.
+    pub len_bytes: u64,
+    /// Snapshot or ring.
+    pub kind: Kind,
+    /// Version of the format it is written in.
+    pub format_version: u64,
+    /// Identity of the ring.
+    pub ring_id: u64,
+    /// Segments of the ring.
+    pub segment_count: u64,
+    /// Bytes of a segment.
+    pub segment_len: u64,
+    /// Whose ring it is, if that is known.
+    pub process: Option<ProcessInfo<'a>>,
+    /// Callsites by id.
+    pub callsites: Vec<Option<Callsite<'a>>>,
+    /// Converts ticks.
+    pub scale: TimeScale,
+    /// Ticks from which nothing was overwritten; 0: nothing was at all.
+    pub complete_from: u64,
+    /// Ticks up to which events are in the source; `None`: to the end of recording.
+    pub taken_at: Option<u64>,
+    /// Whether recording ended in good order.
+    pub ended: bool,
+    /// What was lost.
+    pub loss: Loss,
+    /// The segments.
+    pub parts: Vec<Part<'a>>,
+    /// Entries of the table, read well.
+    pub entry_count: u64,
+    /// Segments of a live ring that were overwritten while they were read.
+    pub changed_segments: u32,
+    /// What is damaged, apart from records.
+    pub damage: Vec<Damage>,
+}
+
+/// A segment of a source.
+#[derive(Debug)]
+pub struct Part<'a> {
+    /// Its place in the ring.
+    pub index: u32,
+    /// Its number in the order of opening; 0: it holds no events.
+    pub sequence: u64,
+    /// The events in it, as its header says.
+    pub count: u32,
+    /// Records that were being written, as a snapshot's writer counted them.
+    pub pending: u32,
+    /// Events lost to damage, as a snapshot's writer counted them.
+    pub damaged: u32,
+    /// Where it starts in the file.
+    pub offset: u64,
+    /// Its bytes in the file.
+    pub len_bytes: u64,
+    /// Where its records start in the file; in a snapshot, where the segment starts.
+    pub records_offset: u64,
+    /// The records.
+    pub body: Body<'a>,
+}
+
+/// The records of a segment.
+#[derive(Debug)]
+pub enum Body<'a> {
+    /// As they lie in a ring.
+    Plain(Segment<'a>),
+    /// As a snapshot has them.
+    Packed(PackedSegment<'a>),
+}
+
+impl<'a> Source<'a> {
+    /// Reads everything but the records.
+    ///
+    /// # Errors
+    /// Where the file is neither a ring nor a snapshot, is from a version that this one cannot read, or has nothing left to read.
+    pub fn new(input: &'a Input) -> Result<Self, FormatError> {
+        match content_of(&input.data) {
+            Content::Ring => ring::read(input),
+            // A snapshot may be damaged at its start, and a ring may have a flipped bit in its magic.
+            Content::Snapshot => snapshot::read(input),
+            Content::Unknown if file::holds_items(&input.data) => snapshot::read(input),
+            Content::Unknown => ring::read(input),
+        }
+    }
+
+    /// Gives the callsite of this id, if the table has it.
+    #[must_use]
+    pub fn callsite(&self, id: u16) -> Option<&Callsite<'a>> {
+        self.callsites.get(usize::from(id))?.as_ref()
+    }
+
+    /// Takes an entry of the table in.
+    fn add_entry(&mut self, offset: u64, bytes: &'a [u8]) {
+        match TableItem::decode(bytes) {
+            Ok(TableItem::Process(process)) => self.process = Some(process),
+            Ok(TableItem::Callsite(info)) => {
+                let id = usize::from(info.id);
+                if self.callsites.len() <= id {
+                    self.callsites.resize_with(id + 1, || None);
+                }
+                self.callsites[id] = Some(Callsite::new(info));
+            }
+            Ok(TableItem::Unknown(_)) => {}
+            Err(error) => {
+                let reason = format!("table entry: {}", error.kind);
+                self.damage.push(Damage { offset: offset + error.offset, len_bytes: bytes.len() as u64, reason });
+                return;
+            }
+        }
+        self.entry_count += 1;
+    }
+}
+
+/// What was read of what the command line names, and what could not be.
+#[derive(Debug, Default)]
+pub struct Inputs {
+    /// The files.
+    pub read: Vec<Input>,
+    /// What went wrong, a line each.
+    pub errors: Vec<String>,
+}
+
+impl Inputs {
+    /// Reads files, the snapshots and rings of directories, and what patterns match.
+    #[must_use]
+    pub fn read(names: &[String]) -> Self {
+        let mut inputs = Inputs::default();
+        for name in names {
+            inputs.add(name);
+        }
+        inputs
+    }
+
+    fn add(&mut self, name: &str) {
+        if name == "-" {
+            let mut data = Vec::new();
+            match io::stdin().lock().read_to_end(&mut data) {
+                Ok(_) => self.read.push(Input { path: "-".to_owned(), data, changed_segments: 0 }),
+                Err(error) => self.errors.push(format!("standard input: {error}")),
+            }
+            return;
+        }
+        let path = Path::new(name);
+        if path.is_dir() {
+            self.add_directory(path);
+        } else if !path.exists() && name.contains(['*', '?', '[']) {
+            self.add_pattern(name);
+        } else {
+            self.add_file(path);
+        }
+    }
+
+    fn add_pattern(&mut self, pattern: &str) {
+        let paths = match glob::glob(pattern) {
+            Ok(paths) => paths,
+            Err(error) => {
+                return self.errors.push(format!("{}: bad pattern: {error}", crate::escape::escaped(pattern)));
+            }
+        };
+        let before = self.read.len() + self.errors.len();
+        for path in paths {
+            match path {
+                Ok(path) if path.is_dir() => {}
+                Ok(path) => self.add_file(&path),
+                Err(error) => self.errors.push(shown(error.path(), error.error())),
+            }
+        }
+        if self.read.len() + self.errors.len() == before {
+            self.errors.push(format!("{}: no file matches", crate::escape::escaped(pattern)));
+        }
+    }
+
+    /// Takes the snapshots and rings of a directory, and says of others only what bears our name and yet is neither.
+    fn add_directory(&mut self, directory: &Path) {
+        let entries = match files_in(directory) {
+            Ok(entries) => entries,
+            Err(error) => return self.errors.push(shown(directory, &error)),
+        };
+        let before = self.read.len() + self.errors.len();
+        for path in entries {
+            let ours = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("ttlog-"));
+            match open(&path).and_then(|file| content(&file)) {
+                Ok(Content::Unknown) if !ours => {}
+                Ok(_) => self.add_file(&path),
+                Err(error) if ours => self.errors.push(shown(&path, &error)),
+                Err(_) => {} // not ours, so nobody asked for it
+            }
+        }
+        if self.read.len() + self.errors.len() == before {
+            let directory = crate::escape::escaped(&directory.to_string_lossy());
+            self.errors.push(format!("{directory}: no snapshots and no rings in this directory"));
+        }
+    }
+
+    fn add_file(&mut self, path: &Path) {
+        match open(path).and_then(|file| read(&file)) {
+            Ok(bytes) => self.read.push(Input {
+                path: path.to_string_lossy().into_owned(),
+                data: bytes.data,
+                changed_segments: bytes.changed_segments,
+            }),
+            Err(error) => self.errors.push(shown(path, &error)),
+        }
+    }
+}
+
+/// Gives the regular files of a directory, by name.
+///
+/// # Errors
+/// Those of listing.
+pub fn files_in(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_type()?.is_file() {
+            paths.push(entry.path());
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+/// Gives the line that tells of an error with a file.
+#[must_use]
+pub fn shown(path: &Path, error: &dyn std::fmt::Display) -> String {
+    format!("{}: {error}", crate::escape::escaped(&path.to_string_lossy()))
+}

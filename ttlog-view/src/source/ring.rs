@@ -1,0 +1,81 @@
+//! A ring as a source: the file of a running program, or what a dead one left.
+
+use ttlog_core::clock::TimeScale;
+use ttlog_core::error::FormatError;
+use ttlog_core::ring::{RingImage, SEGMENT_HEADER_LEN, STATE_ENDED, SegmentState};
+
+use super::process::{Liveness, liveness};
+use super::{Body, Damage, Input, Kind, Part, Source};
+
+pub(super) fn read(input: &Input) -> Result<Source<'_>, FormatError> {
+    let image = RingImage::parse(&input.data)?;
+    let header = *image.header();
+    let mut source = Source {
+        path: &input.path,
+        len_bytes: input.data.len() as u64,
+        kind: Kind::Ring(Liveness::Unknown),
+        format_version: header.format_version.into(),
+        ring_id: header.ring_id,
+        segment_count: header.segment_count.into(),
+        segment_len: header.segment_len.into(),
+        process: None,
+        callsites: Vec::new(),
+        scale: TimeScale::new(&[], 0),
+        complete_from: header.complete_from,
+        taken_at: None,
+        ended: header.state & STATE_ENDED != 0,
+        loss: image.loss(),
+        parts: Vec::new(),
+        entry_count: 0,
+        changed_segments: input.changed_segments,
+        damage: Vec::new(),
+    };
+    if image.missing_bytes() > 0 {
+        source.damage.push(Damage {
+            offset: input.data.len() as u64,
+            len_bytes: image.missing_bytes(),
+            reason: "cut off: the file is shorter than its ring".to_owned(),
+        });
+    }
+    for entry in image.entries() {
+        source.add_entry(u64::from(header.table_offset) + 8 + entry.offset as u64, entry.bytes);
+    }
+    let process = source.process.unwrap_or_default();
+    let anchors: Vec<_> = image.anchors().collect();
+    source.scale = TimeScale::new(&anchors, process.ticks_per_second);
+    source.kind = Kind::Ring(if source.ended {
+        Liveness::Gone
+    } else {
+        liveness(process.pid, process.process_start, process.host)
+    });
+    for index in 0..header.segment_count {
+        let offset = header.segments_offset + u64::from(index) * u64::from(header.segment_len);
+        if offset >= input.data.len() as u64 {
+            break;
+        }
+        match image.segment(index) {
+            SegmentState::Unused | SegmentState::Opening { .. } => {}
+            SegmentState::Damaged(error) => {
+                source.damage.push(Damage {
+                    offset: error.offset,
+                    len_bytes: header.segment_len.into(),
+                    reason: format!("segment {index}: header: {}", error.kind),
+                });
+            }
+            SegmentState::Valid(segment) => {
+                source.parts.push(Part {
+                    index,
+                    sequence: segment.header.sequence,
+                    count: segment.header.count,
+                    pending: 0,
+                    damaged: 0,
+                    offset,
+                    len_bytes: header.segment_len.into(),
+                    records_offset: offset + SEGMENT_HEADER_LEN as u64,
+                    body: Body::Plain(segment),
+                });
+            }
+        }
+    }
+    Ok(source)
+}

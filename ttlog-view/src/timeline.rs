@@ -1,0 +1,592 @@
+//! The timeline: the events of all sources in time order, with the places where events are missing.
+//!
+//! Sources are read segment by segment, in the order in which each ring's segments were opened. For each event that passes the
+//! filter only a small [`Entry`] is kept; values are read again when the event is shown, so filtering and counting allocate nothing
+//! per event. Snapshots of one ring share segments; of these the fullest copy is read and the others are left out.
+//!
+//! Entries are sorted by wall-clock time. Within one context the recorded order rules: an event whose clock reading is before that
+//! of its predecessor is placed as if both had the same. Equal times are ordered by source, then by place in the ring.
+//!
+//! Memory: 32 bytes per kept event, and the unpacked segments of kept events up to [`UNPACKED_MAX`] bytes; beyond that
+//! segments are unpacked again as they are needed.
+
+use std::cmp::Reverse;
+use std::collections::{HashMap, VecDeque};
+
+use ttlog_core::record::ContextInfo;
+use ttlog_core::ring::{Item, Mode, Segment};
+
+use crate::filter::Condition;
+use crate::progress::Progress;
+use crate::source::callsite::Verdict;
+use crate::source::{Body, Damage, Source, UNPACK_LEN};
+
+/// Most bytes of unpacked segments that are held at a time.
+pub const UNPACKED_MAX: usize = 512 << 20;
+
+/// An event as the timeline holds it: when it is shown and where it lies.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    /// Where it stands in the timeline: nanoseconds since 1970, never before its predecessor in the same context.
+    pub key: i64,
+    /// The reading of the recording clock.
+    pub ticks: u64,
+    /// Index of its segment in [`Timeline::parts`].
+    pub part: u32,
+    /// The context; 0: unknown.
+    pub context: u32,
+    /// Where its payload starts in the segment's records.
+    pub payload_offset: u16,
+    /// Bytes of its payload.
+    pub payload_len: u16,
+    /// Its callsite.
+    pub callsite: u16,
+    /// Whether its time is known: damage before it may have hidden what the clock readings count from.
+    pub time_known: bool,
+}
+
+impl Entry {
+    fn place(&self) -> Place {
+        (self.key, self.part, self.payload_offset)
+    }
+}
+
+/// Where something stands in the timeline; ordered.
+pub type Place = (i64, u32, u16);
+
+/// A segment that is part of the timeline.
+#[derive(Clone, Copy, Debug)]
+pub struct PartRef {
+    /// Index of the source.
+    pub source: u32,
+    /// Index of the segment in the source.
+    pub part: u32,
+    /// Index of the ring in [`Timeline::rings`].
+    pub ring: u32,
+}
+
+/// A ring, of which several sources can be pictures.
+#[derive(Debug)]
+pub struct RingView {
+    /// Indexes of the sources, in the order given.
+    pub sources: Vec<usize>,
+    contexts: Vec<Context>,
+    /// Where each context stands in `contexts`.
+    by_id: HashMap<u32, usize>,
+    runs: Vec<Run>,
+}
+
+impl RingView {
+    fn new() -> Self {
+        RingView { sources: Vec::new(), contexts: Vec::new(), by_id: HashMap::new(), runs: Vec::new() }
+    }
+
+    /// Gives what is known of a context, if anything is.
+    #[must_use]
+    pub fn context(&self, id: u32) -> Option<&Context> {
+        self.by_id.get(&id).map(|&index| &self.contexts[index])
+    }
+
+    /// Gives the index of a context, known from now on.
+    fn index_of(&mut self, id: u32) -> usize {
+        *self.by_id.entry(id).or_insert_with(|| {
+            self.contexts.push(Context::default());
+            self.contexts.len() - 1
+        })
+    }
+}
+
+/// A thread, task, core or interrupt that recorded.
+#[derive(Clone, Debug, Default)]
+pub struct Context {
+    /// The name it had last; may be empty.
+    pub name: String,
+    /// The operating system's id of the thread; 0: unknown.
+    pub os_thread_id: u64,
+    /// Where its last event stands, once there was one.
+    last_key: Option<i64>,
+    /// Events of which it is not known which of the context's they are.
+    unindexed: u64,
+}
+
+/// Events of one context that follow one another without a gap.
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    context: u32,
+    start: u64,
+    count: u64,
+    first: Place,
+}
+
+/// What was found in a source while it was read.
+#[derive(Clone, Debug, Default)]
+pub struct Found {
+    /// Events read.
+    pub events: u64,
+    /// Events left out because a fuller copy of their segment is in another source.
+    pub duplicates: u64,
+    /// Records that were being written.
+    pub pending: u64,
+    /// Places where records are damaged.
+    pub damage: Vec<Damage>,
+    /// Events known to be lost to damage: what the counts say less what was read.
+    pub damaged_events: u64,
+}
+
+/// A place where something is to be said between events.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// From here on the ring's events are all there.
+    CompleteFrom {
+        /// Index of the ring.
+        ring: usize,
+        /// The time.
+        unix_ns: i64,
+        /// Events overwritten before, where known.
+        overwritten: Option<u64>,
+    },
+    /// Events of a context are missing.
+    Gap {
+        /// Index of the ring.
+        ring: usize,
+        /// The context.
+        context: u32,
+        /// How many.
+        count: u64,
+    },
+}
+
+/// How many of the matching events are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// All.
+    All,
+    /// The last so many.
+    Last(usize),
+    /// The first so many.
+    First(usize),
+}
+
+/// What is read.
+#[derive(Debug)]
+pub struct Query<'q> {
+    /// All must hold.
+    pub conditions: &'q [Condition],
+    /// How many events are kept.
+    pub keep: Keep,
+    /// Only events in this range of time.
+    pub range: (i64, i64),
+    /// Whether copies of a segment are read again.
+    pub duplicates: bool,
+}
+
+/// The events of all sources in time order.
+#[derive(Debug)]
+pub struct Timeline<'s, 'a> {
+    /// Where the events come from.
+    pub sources: &'s [Source<'a>],
+    /// What was found in each.
+    pub found: Vec<Found>,
+    /// The rings.
+    pub rings: Vec<RingView>,
+    /// The segments, in reading order.
+    pub parts: Vec<PartRef>,
+    /// The events that passed the filter, in order.
+    pub entries: Vec<Entry>,
+    /// What is to be said between them, in order.
+    pub marks: Vec<(Place, Mark)>,
+    /// The time of the last event of all, whether it passed the filter or not.
+    pub end: Option<i64>,
+    unpacked: Unpacked,
+}
+
+/// Unpacked records of segments, the oldest given up first.
+#[derive(Debug)]
+struct Unpacked {
+    records: Vec<Option<Box<[u8]>>>,
+    order: VecDeque<u32>,
+    bytes: usize,
+    limit: usize,
+}
+
+impl Unpacked {
+    fn keep(&mut self, part: u32, records: &[u8]) {
+        while self.bytes + records.len() > self.limit {
+            let Some(oldest) = self.order.pop_front() else { break };
+            if let Some(freed) = self.records[oldest as usize].take() {
+                self.bytes -= freed.len();
+            }
+        }
+        self.bytes += records.len();
+        self.order.push_back(part);
+        self.records[part as usize] = Some(records.into());
+    }
+}
+
+impl<'s, 'a> Timeline<'s, 'a> {
+    /// Reads all sources.
+    #[must_use]
+    pub fn read(sources: &'s [Source<'a>], query: &Query<'_>, progress: &mut Progress) -> Self {
+        let mut timeline = Timeline {
+            sources,
+            found: vec![Found::default(); sources.len()],
+            rings: Vec::new(),
+            parts: Vec::new(),
+            entries: Vec::new(),
+            marks: Vec::new(),
+            end: None,
+            unpacked: Unpacked { records: Vec::new(), order: VecDeque::new(), bytes: 0, limit: UNPACKED_MAX },
+        };
+        timeline.choose_parts(query.duplicates);
+        timeline.unpacked.records.resize_with(timeline.parts.len(), || None);
+        let mut scan = Scan::new(sources, query);
+        let mut scratch = vec![0; UNPACK_LEN];
+        let total = timeline.parts.len();
+        for index in 0..total {
+            timeline.read_part(index, &mut scan, &mut scratch);
+            progress.step(index, total, timeline.entries.len());
+        }
+        timeline.entries = std::mem::take(&mut scan.kept);
+        // Stable, and quick on what comes in sorted stretches, as the events of each context do.
+        timeline.entries.sort_by_key(Entry::place);
+        timeline.cut(query.keep);
+        timeline.end = scan.end;
+        timeline.mark_gaps();
+        timeline.mark_complete_from();
+        timeline.marks.sort_by_key(|(place, _)| *place);
+        timeline
+    }
+
+    /// Drops entries outside the range, then all but those to keep. For limits that are known only once the end is.
+    pub fn narrow(&mut self, range: (i64, i64), keep: Keep) {
+        self.entries.retain(|entry| (range.0..=range.1).contains(&entry.key));
+        self.cut(keep);
+    }
+
+    fn cut(&mut self, keep: Keep) {
+        match keep {
+            Keep::All => {}
+            Keep::Last(count) => _ = self.entries.drain(..self.entries.len().saturating_sub(count)),
+            Keep::First(count) => self.entries.truncate(count),
+        }
+    }
+
+    /// Decides which segments are read, and in which order.
+    fn choose_parts(&mut self, duplicates: bool) {
+        let mut ring_of = HashMap::new();
+        let mut chosen: Vec<(u32, u64, u32, u32, u32)> = Vec::new(); // ring, sequence, source, part, count
+        for (index, source) in self.sources.iter().enumerate() {
+            let ring = *ring_of.entry(source.ring_id).or_insert_with(|| {
+                self.rings.push(RingView::new());
+                self.rings.len() - 1
+            });
+            self.rings[ring].sources.push(index);
+            for (part, segment) in source.parts.iter().enumerate() {
+                chosen.push((ring as u32, segment.sequence, index as u32, part as u32, segment.count));
+            }
+        }
+        // Of the copies of a segment the fullest comes first; segments only ever grow.
+        chosen.sort_unstable_by_key(|&(ring, sequence, source, part, count)| {
+            (ring, sequence, Reverse(count), source, part)
+        });
+        let mut last = None;
+        for (ring, sequence, source, part, count) in chosen {
+            if !duplicates && sequence != 0 && last == Some((ring, sequence)) {
+                self.found[source as usize].duplicates += u64::from(count);
+                continue;
+            }
+            last = Some((ring, sequence));
+            self.parts.push(PartRef { source, part, ring });
+        }
+    }
+
+    fn read_part(&mut self, index: usize, scan: &mut Scan<'_, 'a>, scratch: &mut [u8]) {
+        let PartRef { source, part, ring } = self.parts[index];
+        let found = &mut self.found[source as usize];
+        let part = &self.sources[source as usize].parts[part as usize];
+        let kept_before = scan.kept.len();
+        match &part.body {
+            Body::Plain(segment) => {
+                scan.read_segment(
+                    segment,
+                    index as u32,
+                    source as usize,
+                    part.records_offset,
+                    &mut self.rings[ring as usize],
+                    found,
+                );
+                found.damaged_events += u64::from(part.damaged);
+            }
+            Body::Packed(packed) => match packed.unpack(scratch) {
+                Ok(segment) => {
+                    let ring = &mut self.rings[ring as usize];
+                    scan.read_segment(&segment, index as u32, source as usize, part.records_offset, ring, found);
+                    found.pending += u64::from(part.pending);
+                    found.damaged_events += u64::from(part.damaged);
+                    if scan.kept.len() > kept_before {
+                        self.unpacked.keep(index as u32, segment.records);
+                    }
+                }
+                Err(error) => {
+                    found.damaged_events += u64::from(part.count);
+                    found.damage.push(Damage {
+                        offset: part.offset,
+                        len_bytes: part.len_bytes,
+                        reason: format!("segment {} cannot be unpacked: {}", part.index, error.kind),
+                    });
+                }
+            },
+        }
+    }
+
+    /// Gives the source of an entry.
+    #[must_use]
+    pub fn source_of(&self, entry: &Entry) -> &'s Source<'a> {
+        &self.sources[self.parts[entry.part as usize].source as usize]
+    }
+
+    /// Gives the context of an entry, if anything is known of it.
+    #[must_use]
+    pub fn context_of(&self, entry: &Entry) -> Option<&Context> {
+        self.rings[self.parts[entry.part as usize].ring as usize].context(entry.context)
+    }
+
+    /// Copies the payload of an entry into `out`.
+    pub fn payload(&mut self, entry: &Entry, scratch: &mut Vec<u8>, out: &mut Vec<u8>) {
+        out.clear();
+        let part = self.parts[entry.part as usize];
+        let start = usize::from(entry.payload_offset);
+        let range = start..start + usize::from(entry.payload_len);
+        match &self.sources[part.source as usize].parts[part.part as usize].body {
+            Body::Plain(segment) => out.extend_from_slice(segment.records.get(range).unwrap_or_default()),
+            Body::Packed(packed) => {
+                if self.unpacked.records[entry.part as usize].is_none() {
+                    scratch.resize(UNPACK_LEN, 0);
+                    // It was unpacked before, or there would be no entry.
+                    if let Ok(segment) = packed.unpack(scratch) {
+                        self.unpacked.keep(entry.part, segment.records);
+                    }
+                }
+                let records = self.unpacked.records[entry.part as usize].as_deref();
+                out.extend_from_slice(records.and_then(|records| records.get(range)).unwrap_or_default());
+            }
+        }
+    }
+
+    /// Finds where the indexes of a context's events jump.
+    fn mark_gaps(&mut self) {
+        for (index, ring) in self.rings.iter_mut().enumerate() {
+            let overwritten: u64 = ring.sources.iter().map(|&source| self.sources[source].loss.overwritten).sum();
+            let mut runs = std::mem::take(&mut ring.runs);
+            runs.sort_by_key(|run| (run.context, run.start));
+            let mut previous: Option<(u32, u64)> = None;
+            for run in &runs {
+                let expected = match previous {
+                    Some((context, end)) if context == run.context => end,
+                    // What is missing before the first event was overwritten, where anything was.
+                    _ if overwritten > 0 => run.start,
+                    _ => 0,
+                };
+                if run.start > expected {
+                    // Events that are there, but of which it is not known which they are, may be the missing ones.
+                    let context = ring.index_of(run.context);
+                    let unindexed = &mut ring.contexts[context].unindexed;
+                    let count = run.start - expected;
+                    let explained = count.min(*unindexed);
+                    *unindexed -= explained;
+                    if count > explained {
+                        self.marks.push((
+                            run.first,
+                            Mark::Gap { ring: index, context: run.context, count: count - explained },
+                        ));
+                    }
+                }
+                let end = run
+                    .start
+                    .saturating_add(run.count)
+                    .max(previous.map_or(0, |(context, end)| if context == run.context { end } else { 0 }));
+                previous = Some((run.context, end));
+            }
+        }
+    }
+
+    /// Finds from when on each ring's events are all there. Sources of one ring complete each other where they overlap.
+    fn mark_complete_from(&mut self) {
+        for (index, ring) in self.rings.iter().enumerate() {
+            let mut stretches: Vec<(i64, i64, u64)> = ring
+                .sources
+                .iter()
+                .map(|&source| &self.sources[source])
+                .map(|source| {
+                    let from =
+                        if source.complete_from == 0 { i64::MIN } else { source.scale.unix_ns(source.complete_from) };
+                    let until = source.taken_at.map_or(i64::MAX, |ticks| source.scale.unix_ns(ticks));
+                    (from, until, source.loss.overwritten)
+                })
+                .collect();
+            stretches.sort_unstable();
+            let mut covered: Option<i64> = None;
+            for (from, until, overwritten) in stretches {
+                let first = covered.is_none();
+                if covered.is_none_or(|covered| from > covered) && from != i64::MIN {
+                    let mark =
+                        Mark::CompleteFrom { ring: index, unix_ns: from, overwritten: first.then_some(overwritten) };
+                    self.marks.push(((from, u32::MAX, u16::MAX), mark));
+                }
+                covered = Some(covered.map_or(until, |covered| covered.max(until)));
+            }
+        }
+    }
+}
+
+/// The reading of segments into entries.
+struct Scan<'q, 'a> {
+    sources: &'q [Source<'a>],
+    query: &'q Query<'q>,
+    /// Per source and callsite id: what the filter says as far as the callsite decides.
+    verdicts: Vec<Vec<Verdict>>,
+    kept: Vec<Entry>,
+    /// Entries below this place are not among the last that are kept.
+    floor: Option<Place>,
+    /// Entries above this place are not among the first that are kept.
+    ceiling: Option<Place>,
+    end: Option<i64>,
+}
+
+impl<'q, 'a> Scan<'q, 'a> {
+    fn new(sources: &'q [Source<'a>], query: &'q Query<'q>) -> Self {
+        let verdicts = sources
+            .iter()
+            .map(|source| {
+                let ids = source.callsites.len().max(1);
+                (0..ids).map(|id| Verdict::new(query.conditions, source, source.callsite(id as u16))).collect()
+            })
+            .collect();
+        Scan { sources, query, verdicts, kept: Vec::new(), floor: None, ceiling: None, end: None }
+    }
+
+    fn read_segment(
+        &mut self,
+        segment: &Segment<'_>,
+        part: u32,
+        source_index: usize,
+        records_offset: u64,
+        ring: &mut RingView,
+        found: &mut Found,
+    ) {
+        let source = &self.sources[source_index];
+        let verdicts = std::mem::take(&mut self.verdicts[source_index]);
+        let origin = segment.records.as_ptr().addr();
+        let mut current = None; // the context of the last event, and where it stands
+        let mut run: Option<Run> = None;
+        let mut items = segment.items();
+        for item in items.by_ref() {
+            match item {
+                Item::Event(record) => {
+                    found.events += 1;
+                    let context = match current {
+                        Some((id, context)) if id == record.context => context,
+                        _ => {
+                            let context = ring.index_of(record.context);
+                            current = Some((record.context, context));
+                            context
+                        }
+                    };
+                    let context = &mut ring.contexts[context];
+                    let unix_ns = source.scale.unix_ns(record.ticks);
+                    let key = match context.last_key {
+                        Some(last) if !record.ticks_known => last,
+                        Some(last) => last.max(unix_ns),
+                        None => unix_ns,
+                    };
+                    context.last_key = Some(key);
+                    self.end = self.end.max(Some(key));
+                    let payload_offset = record.payload.as_ptr().addr().wrapping_sub(origin);
+                    let entry = Entry {
+                        key,
+                        ticks: record.ticks,
+                        part,
+                        context: record.context,
+                        // A segment has at most 65,536 bytes, of which its header takes some.
+                        payload_offset: if record.payload.is_empty() { record.offset } else { payload_offset } as u16,
+                        payload_len: record.payload.len() as u16,
+                        callsite: record.callsite,
+                        time_known: record.ticks_known,
+                    };
+                    match (&mut run, record.index) {
+                        // Events in shared segments have no index and take none.
+                        (_, None) => context.unindexed += u64::from(segment.header.mode == Mode::Exclusive),
+                        (Some(run), Some(index))
+                            if run.context == record.context && run.start.wrapping_add(run.count) == index =>
+                        {
+                            run.count += 1;
+                        }
+                        (run, Some(start)) => {
+                            let begun = Run { context: record.context, start, count: 1, first: entry.place() };
+                            ring.runs.extend(run.replace(begun));
+                        }
+                    }
+                    if !(self.query.range.0..=self.query.range.1).contains(&key) {
+                        continue;
+                    }
+                    let verdict = verdicts.get(usize::from(record.callsite)).or(verdicts.first());
+                    let accepted = verdict.is_none_or(|verdict| {
+                        let callsite = source.callsite(record.callsite);
+                        verdict.decide(self.query.conditions, callsite, record.payload, record.context, &context.name)
+                    });
+                    if accepted {
+                        self.keep(entry);
+                    }
+                }
+                Item::Context(info) => {
+                    let context = ring.index_of(info.context);
+                    ring.contexts[context].learn(&info);
+                }
+                Item::Pending { .. } => found.pending += 1,
+                Item::Damaged { offset, len_bytes } => found.damage.push(Damage {
+                    offset: records_offset + offset as u64,
+                    len_bytes: len_bytes as u64,
+                    reason: format!("records of segment {} are damaged", segment.header.index),
+                }),
+            }
+        }
+        ring.runs.extend(run);
+        found.damaged_events += u64::from(items.missing());
+        self.verdicts[source_index] = verdicts;
+    }
+
+    fn keep(&mut self, entry: Entry) {
+        match self.query.keep {
+            Keep::All => self.kept.push(entry),
+            Keep::Last(count) => {
+                if self.floor.is_none_or(|floor| entry.place() > floor) {
+                    self.kept.push(entry);
+                }
+                if self.kept.len() >= count.saturating_mul(2).saturating_add(4096) {
+                    self.kept.select_nth_unstable_by_key(count, |entry| Reverse(entry.place()));
+                    self.floor = Some(self.kept[count].place());
+                    self.kept.truncate(count);
+                }
+            }
+            Keep::First(count) => {
+                if self.ceiling.is_none_or(|ceiling| entry.place() < ceiling) {
+                    self.kept.push(entry);
+                }
+                if self.kept.len() >= count.saturating_mul(2).saturating_add(4096) {
+                    self.kept.select_nth_unstable_by_key(count, Entry::place);
+                    self.ceiling = Some(self.kept[count].place());
+                    self.kept.truncate(count);
+                }
+            }
+        }
+    }
+}
+
+impl Context {
+    fn learn(&mut self, info: &ContextInfo<'_>) {
+        if self.name != info.name {
+            info.name.clone_into(&mut self.name);
+        }
+        self.os_thread_id = info.os_thread_id;
+    }
+}

@@ -1,0 +1,270 @@
+//! Showing events: the command without a name.
+
+use std::io::{self, IsTerminal as _, Write};
+
+use jiff::tz::TimeZone;
+
+use crate::cli::{ColorChoice, Format, GroupKey, TimeStyle, View};
+use crate::escape::LineBreaks;
+use crate::filter::Key;
+use crate::progress::Progress;
+use crate::render::json::JsonRenderer;
+use crate::render::stats::{Stats, json_sources, push_losses};
+use crate::render::text::{TextRenderer, damage_line};
+use crate::render::{Event, is_damaged};
+use crate::source::{Inputs, Source, shown};
+use crate::time::{TimeFormatter, TimeLimit, parse_duration};
+use crate::timeline::{Keep, Mark, Place, Query, Timeline};
+use crate::{Outcome, complain};
+
+/// How much text is gathered before it is written.
+const CHUNK_LEN: usize = 1 << 15;
+
+/// Shows what the options ask for.
+///
+/// # Errors
+/// Those of writing to `out`.
+pub fn run(options: &View, out: &mut dyn Write) -> io::Result<Outcome> {
+    let zone = if options.utc || options.time == TimeStyle::Utc { TimeZone::UTC } else { TimeZone::system() };
+    let limits = match limits_of(options, &zone) {
+        Ok(limits) => limits,
+        Err(line) => {
+            complain(&line);
+            return Ok(Outcome::Failed);
+        }
+    };
+    let inputs = Inputs::read(&options.inputs);
+    let mut errors = inputs.errors;
+    let mut sources = Vec::new();
+    for input in &inputs.read {
+        match Source::new(input) {
+            Ok(source) => sources.push(source),
+            Err(error) => errors.push(shown(input.path.as_ref(), &error)),
+        }
+    }
+    let mut outcome = if errors.is_empty() { Outcome::Good } else { Outcome::Partial };
+    for line in &errors {
+        complain(line);
+    }
+    if sources.is_empty() {
+        return Ok(Outcome::Failed);
+    }
+    let timeline = read_timeline(&sources, options, limits, &zone);
+    if timeline.sources.iter().zip(&timeline.found).any(|(source, found)| is_damaged(source, found)) {
+        outcome = Outcome::Partial;
+    }
+    if options.format != Format::Text || options.stats {
+        complain_of_damage(&timeline);
+    }
+    match (options.stats, options.format) {
+        (true, format) => show_stats(timeline, options, format, out)?,
+        (false, Format::Text) => show_text(timeline, options, limits, out)?,
+        (false, format) => show_json(timeline, format, out)?,
+    }
+    Ok(outcome)
+}
+
+/// The limits in time, as typed.
+#[derive(Clone, Copy, Debug, Default)]
+struct Limits {
+    since: Option<TimeLimit>,
+    until: Option<TimeLimit>,
+}
+
+impl Limits {
+    fn resolve(self, end: i64, zone: &TimeZone) -> (i64, i64) {
+        let at = |limit: Option<TimeLimit>, default| limit.map_or(default, |limit| limit.resolve(end, zone));
+        (at(self.since, i64::MIN), at(self.until, i64::MAX))
+    }
+
+    /// Tells whether the limits mean something only once the last event is known.
+    fn depend_on_end(self) -> bool {
+        [self.since, self.until].into_iter().flatten().any(|limit| !matches!(limit, TimeLimit::At(_)))
+    }
+}
+
+fn limits_of(options: &View, zone: &TimeZone) -> Result<Limits, String> {
+    let parse = |name: &str, text: &Option<String>| match text {
+        Some(text) => TimeLimit::parse(text, zone).map(Some).map_err(|error| format!("--{name}: {error}")),
+        None => Ok(None),
+    };
+    let mut since = parse("since", &options.since)?;
+    if let Some(last) = &options.last {
+        since = Some(TimeLimit::BeforeEnd(parse_duration(last).map_err(|error| format!("--last: {error}"))?));
+    }
+    Ok(Limits { since, until: parse("until", &options.until)? })
+}
+
+fn read_timeline<'s, 'a>(
+    sources: &'s [Source<'a>],
+    options: &View,
+    limits: Limits,
+    zone: &TimeZone,
+) -> Timeline<'s, 'a> {
+    let keep = match (options.limit, options.head) {
+        (Some(count), _) => Keep::Last(count),
+        (None, Some(count)) => Keep::First(count),
+        (None, None) => Keep::All,
+    };
+    let mut progress = Progress::new();
+    let late = limits.depend_on_end();
+    let query = Query {
+        conditions: &options.filters,
+        keep: if late { Keep::All } else { keep },
+        range: if late { (i64::MIN, i64::MAX) } else { limits.resolve(0, zone) },
+        duplicates: options.duplicates,
+    };
+    let mut timeline = Timeline::read(sources, &query, &mut progress);
+    if let (true, Some(end)) = (late, timeline.end) {
+        timeline.narrow(limits.resolve(end, zone), keep);
+    }
+    progress.finish();
+    timeline
+}
+
+fn complain_of_damage(timeline: &Timeline<'_, '_>) {
+    for (source, found) in timeline.sources.iter().zip(&timeline.found) {
+        for damage in source.damage.iter().chain(&found.damage) {
+            complain(&shown(source.path.as_ref(), &damage_line(damage)));
+        }
+    }
+}
+
+fn formatter(options: &View, end: Option<i64>) -> TimeFormatter {
+    let style = if options.utc { TimeStyle::Utc } else { options.time };
+    TimeFormatter::new(style, if options.verbose { 9 } else { 6 }, end.unwrap_or(0))
+}
+
+fn show_text(mut timeline: Timeline<'_, '_>, options: &View, limits: Limits, out: &mut dyn Write) -> io::Result<()> {
+    let mut renderer = TextRenderer {
+        time: formatter(options, timeline.end),
+        colour: match options.color {
+            ColorChoice::Always => true,
+            ColorChoice::Never => false,
+            ColorChoice::Auto => {
+                let stdout = io::stdout();
+                stdout.is_terminal() && anstream::AutoStream::choice(&stdout) != anstream::ColorChoice::Never
+            }
+        },
+        verbose: options.verbose,
+        breaks: if options.raw { LineBreaks::Keep } else { LineBreaks::Escape },
+        several_rings: timeline.rings.len() > 1,
+        message: String::new(),
+    };
+    let mut text = String::with_capacity(2 * CHUNK_LEN);
+    if !options.quiet {
+        for (source, found) in timeline.sources.iter().zip(&timeline.found) {
+            renderer.push_source(&mut text, source, found);
+        }
+    }
+    let marks = if options.quiet { Vec::new() } else { std::mem::take(&mut timeline.marks) };
+    let marks = marks_in_view(&marks, &timeline, options, limits);
+    let mut next_mark = 0;
+    let (mut scratch, mut payload) = (Vec::new(), Vec::new());
+    for index in 0..timeline.entries.len() {
+        let entry = timeline.entries[index];
+        let place: Place = (entry.key, entry.part, entry.payload_offset);
+        let due = marks[next_mark..].iter().take_while(|(at, _)| *at <= place).count();
+        if due > 0 {
+            let marks: Vec<&Mark> = marks[next_mark..next_mark + due].iter().map(|(_, mark)| mark).collect();
+            renderer.push_marks(&mut text, &timeline, &marks);
+            next_mark += due;
+        }
+        timeline.payload(&entry, &mut scratch, &mut payload);
+        renderer.push_event(&mut text, &Event::read(&timeline, entry, &payload));
+        write_chunk(&mut text, out)?;
+    }
+    let rest: Vec<&Mark> = marks[next_mark..].iter().map(|(_, mark)| mark).collect();
+    renderer.push_marks(&mut text, &timeline, &rest);
+    if !options.quiet {
+        let read = timeline.found.iter().map(|found| found.events).sum();
+        renderer.push_total(&mut text, timeline.entries.len(), read);
+    }
+    out.write_all(text.as_bytes())
+}
+
+/// Gives the marks that stand between the events that are shown. Where the view was cut, those outside it say nothing.
+fn marks_in_view<'m>(
+    marks: &'m [(Place, Mark)],
+    timeline: &Timeline<'_, '_>,
+    options: &View,
+    limits: Limits,
+) -> &'m [(Place, Mark)] {
+    let place = |entry: &crate::timeline::Entry| (entry.key, entry.part, entry.payload_offset);
+    let (first, last) = (timeline.entries.first().map(place), timeline.entries.last().map(place));
+    let cut_front = options.limit.is_some() || limits.since.is_some();
+    let cut_back = options.head.is_some() || limits.until.is_some();
+    let from = match first {
+        Some(first) if cut_front => marks.partition_point(|(at, _)| *at <= first),
+        None if cut_front || cut_back => marks.len(),
+        _ => 0,
+    };
+    let to = match last {
+        Some(last) if cut_back => marks.partition_point(|(at, _)| *at <= last).max(from),
+        _ => marks.len(),
+    };
+    &marks[from..to]
+}
+
+fn show_json(mut timeline: Timeline<'_, '_>, format: Format, out: &mut dyn Write) -> io::Result<()> {
+    let mut renderer = JsonRenderer::new();
+    let array = format == Format::Json;
+    let mut text = String::with_capacity(2 * CHUNK_LEN);
+    text.push_str(if array { "[" } else { "" });
+    let (mut scratch, mut payload) = (Vec::new(), Vec::new());
+    for index in 0..timeline.entries.len() {
+        let entry = timeline.entries[index];
+        match (array, index) {
+            (true, 0) => text.push('\n'),
+            (true, _) => text.push_str(",\n"),
+            (false, _) => {}
+        }
+        timeline.payload(&entry, &mut scratch, &mut payload);
+        renderer.push(&mut text, &Event::read(&timeline, entry, &payload));
+        if !array {
+            text.push('\n');
+        }
+        write_chunk(&mut text, out)?;
+    }
+    text.push_str(if array { "\n]\n" } else { "" });
+    out.write_all(text.as_bytes())
+}
+
+fn show_stats(mut timeline: Timeline<'_, '_>, options: &View, format: Format, out: &mut dyn Write) -> io::Result<()> {
+    let by_level = [GroupKey { name: "level".to_owned(), key: Key::Level }];
+    let keys = if options.group_by.is_empty() { &by_level[..] } else { &options.group_by };
+    let stats = Stats::count(&mut timeline, keys);
+    let mut text = String::new();
+    match format {
+        Format::Text => {
+            // Positions relative to the end or in ticks say little in a table of counts.
+            let style = if options.utc || options.time == TimeStyle::Utc { TimeStyle::Utc } else { TimeStyle::Local };
+            stats.push_text(&mut text, keys, &mut TimeFormatter::new(style, 6, 0));
+            if !options.quiet {
+                push_losses(&mut text, &timeline);
+            }
+        }
+        Format::Json => {
+            text.push_str(&format!("{{\"total\":{},\"groups\":[\n", stats.total()));
+            text.push_str(&stats.json_groups(keys).join(",\n"));
+            text.push_str("\n],\"sources\":[\n");
+            text.push_str(&json_sources(&timeline).join(",\n"));
+            text.push_str("\n]}\n");
+        }
+        Format::Ndjson => {
+            for line in stats.json_groups(keys).into_iter().chain(json_sources(&timeline)) {
+                text.push_str(&line);
+                text.push('\n');
+            }
+        }
+    }
+    out.write_all(text.as_bytes())
+}
+
+fn write_chunk(text: &mut String, out: &mut dyn Write) -> io::Result<()> {
+    if text.len() >= CHUNK_LEN {
+        out.write_all(text.as_bytes())?;
+        text.clear();
+    }
+    Ok(())
+}
