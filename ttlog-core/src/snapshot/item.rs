@@ -1,0 +1,254 @@
+//! The frame around every item of a snapshot, and how a reader finds items again after damage.
+//!
+//! # Format
+//! docs/format.md §6.
+
+use minicbor::Decoder;
+
+use super::Sink;
+use crate::crc::Digest;
+use crate::error::FormatErrorKind;
+
+/// First bytes of every item: tag 55799, array of four, text `TTLG`.
+pub const ITEM_MARK: [u8; 9] = [0xD9, 0xD9, 0xF7, 0x84, 0x64, b'T', b'T', b'L', b'G'];
+/// Bytes that the frame adds to a body.
+pub const ITEM_OVERHEAD_LEN: usize = 20;
+/// Highest kind.
+const KIND_MAX: u64 = 23;
+/// CBOR: byte string with a 4-byte length.
+const BYTES_32: u8 = 0x5A;
+/// CBOR: unsigned integer of 4 bytes.
+const UINT_32: u8 = 0x1A;
+
+pub(super) const KIND_HEADER: u8 = 0;
+pub(super) const KIND_ENTRY: u8 = 1;
+pub(super) const KIND_SEGMENT: u8 = 2;
+pub(super) const KIND_END: u8 = 3;
+
+/// An item that is being written: what goes in between is its body.
+pub(super) struct ItemWriter<'s, S: Sink> {
+    sink: &'s mut S,
+    digest: Digest,
+    kind: u8,
+    /// Bytes of the body still to come.
+    rest: u32,
+}
+
+impl<'s, S: Sink> ItemWriter<'s, S> {
+    /// Begins an item whose body will have `body_len` bytes.
+    pub(super) fn begin(sink: &'s mut S, kind: u8, body_len: u32) -> Result<Self, S::Error> {
+        let mut head = [0; 15];
+        head[..9].copy_from_slice(&ITEM_MARK);
+        head[9] = kind;
+        head[10] = BYTES_32;
+        head[11..].copy_from_slice(&body_len.to_be_bytes());
+        sink.write_all(&head)?;
+        Ok(ItemWriter { sink, digest: Digest::new(), kind, rest: body_len })
+    }
+
+    /// Writes a part of the body.
+    pub(super) fn body(&mut self, bytes: &[u8]) -> Result<(), S::Error> {
+        debug_assert!(bytes.len() <= self.rest as usize, "more body than announced");
+        self.rest = self.rest.wrapping_sub(bytes.len() as u32);
+        self.digest.update(bytes);
+        self.sink.write_all(bytes)
+    }
+
+    /// Ends the item; one that is not `good` is marked as void.
+    pub(super) fn end(mut self, good: bool) -> Result<(), S::Error> {
+        debug_assert_eq!(self.rest, 0, "less body than announced");
+        self.digest.update(&[self.kind]);
+        let crc = self.digest.finish();
+        let mut tail = [UINT_32; 5];
+        tail[1..].copy_from_slice(&if good { crc } else { !crc }.to_be_bytes());
+        self.sink.write_all(&tail)
+    }
+}
+
+/// What an [`ItemFinder`] finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found<'a> {
+    /// An intact item.
+    Item {
+        offset: usize,
+        kind: u8,
+        /// Where the body starts.
+        body_offset: usize,
+        body: &'a [u8],
+    },
+    /// Bytes in which no intact item starts.
+    Damaged { offset: usize, len_bytes: usize, reason: FormatErrorKind },
+}
+
+/// Walks the items of a snapshot, whatever it holds.
+///
+/// Takes a time in proportion to the length of the bytes: the checksums that fail may cost so much and no more.
+#[derive(Clone, Debug)]
+pub(super) struct ItemFinder<'a> {
+    bytes: &'a [u8],
+    /// In 0..=bytes.len().
+    at: usize,
+    /// Found already, to be given next.
+    next: Option<Found<'a>>,
+    /// Bytes whose checksums may still fail.
+    budget: u64,
+}
+
+/// What stands at an offset where an item should be.
+enum Stands<'a> {
+    Item(Found<'a>, usize),
+    /// Its writer took it back; it ends there.
+    Void(usize),
+    /// It is damaged and ends there, if its length is right.
+    BadChecksum(usize),
+    Nothing(FormatErrorKind),
+}
+
+impl<'a> ItemFinder<'a> {
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
+        ItemFinder { bytes, at: 0, next: None, budget: bytes.len() as u64 * 8 + 65_536 }
+    }
+
+    /// Reads what starts at `at`.
+    fn look(&mut self, at: usize) -> Stands<'a> {
+        let rest = &self.bytes[at..];
+        let Some(after_mark) = rest.strip_prefix(&ITEM_MARK) else {
+            let cut = ITEM_MARK.starts_with(&rest[..rest.len().min(ITEM_MARK.len())]);
+            return Stands::Nothing(if cut { FormatErrorKind::TooShort } else { FormatErrorKind::BadMagic });
+        };
+        let mut from = Decoder::new(after_mark);
+        let kind = match from.u64() {
+            Ok(kind) if kind <= KIND_MAX => kind as u8,
+            Ok(_) => return Stands::Nothing(FormatErrorKind::BadCbor),
+            Err(error) => return Stands::Nothing(kind_of(&error)),
+        };
+        let body = match from.bytes() {
+            Ok(body) => body,
+            Err(error) => return Stands::Nothing(kind_of(&error)),
+        };
+        let body_end = at + ITEM_MARK.len() + from.position();
+        let stored = match from.u32() {
+            Ok(stored) => stored,
+            Err(error) => return Stands::Nothing(kind_of(&error)),
+        };
+        let end = at + ITEM_MARK.len() + from.position();
+        if body.len() as u64 > self.budget {
+            return Stands::Nothing(FormatErrorKind::TooLarge);
+        }
+        let mut digest = Digest::new();
+        digest.update(body);
+        digest.update(&[kind]);
+        let crc = digest.finish();
+        if crc == stored {
+            let body_offset = body_end - body.len();
+            return Stands::Item(Found::Item { offset: at, kind, body_offset, body }, end);
+        }
+        self.budget -= body.len() as u64;
+        if crc == !stored { Stands::Void(end) } else { Stands::BadChecksum(end) }
+    }
+
+    /// Tells whether an item could start at `at`, or the bytes end there.
+    fn is_boundary(&self, at: usize) -> bool {
+        at == self.bytes.len() || self.bytes[at..].starts_with(&ITEM_MARK)
+    }
+
+    /// The next mark after `at`, or the end.
+    fn next_mark(&self, at: usize) -> usize {
+        let mut from = at + 1;
+        while let Some(found) =
+            self.bytes.get(from..).and_then(|rest| rest.iter().position(|&byte| byte == ITEM_MARK[0]))
+        {
+            from += found;
+            if self.bytes[from..].starts_with(&ITEM_MARK) {
+                return from;
+            }
+            from += 1;
+        }
+        self.bytes.len()
+    }
+}
+
+/// Tells apart bytes that end too early and bytes that are wrong.
+fn kind_of(error: &minicbor::decode::Error) -> FormatErrorKind {
+    if error.is_end_of_input() { FormatErrorKind::TooShort } else { FormatErrorKind::BadCbor }
+}
+
+impl<'a> Iterator for ItemFinder<'a> {
+    type Item = Found<'a>;
+
+    fn next(&mut self) -> Option<Found<'a>> {
+        if let Some(found) = self.next.take() {
+            return Some(found);
+        }
+        let start = self.at;
+        let mut reason = None;
+        while self.at < self.bytes.len() {
+            let at = self.at;
+            let why = match self.look(at) {
+                Stands::Item(found, end) => {
+                    self.at = end;
+                    let Some(reason) = reason else { return Some(found) };
+                    self.next = Some(found);
+                    return Some(Found::Damaged { offset: start, len_bytes: at - start, reason });
+                }
+                Stands::Void(end) if reason.is_none() => {
+                    self.at = end;
+                    return Some(Found::Damaged {
+                        offset: at,
+                        len_bytes: end - at,
+                        reason: FormatErrorKind::Overwritten,
+                    });
+                }
+                Stands::Void(end) => {
+                    self.at = end;
+                    continue;
+                }
+                // The length is right, so what looks like an item within the body is a value that somebody logged.
+                Stands::BadChecksum(end) if self.is_boundary(end) => {
+                    self.at = end;
+                    FormatErrorKind::BadChecksum
+                }
+                Stands::BadChecksum(_) => {
+                    self.at = self.next_mark(at);
+                    FormatErrorKind::BadChecksum
+                }
+                Stands::Nothing(why) => {
+                    self.at = self.next_mark(at);
+                    why
+                }
+            };
+            reason = reason.or(Some(why));
+        }
+        reason.map(|reason| Found::Damaged { offset: start, len_bytes: self.bytes.len() - start, reason })
+    }
+}
+
+/// Encodes a whole item into `out` and gives its length, or `None` if `out` is too short.
+#[must_use]
+pub fn encode_item(kind: u8, body: &[u8], out: &mut [u8]) -> Option<usize> {
+    struct Fill<'a>(&'a mut [u8], usize);
+    impl Sink for Fill<'_> {
+        type Error = ();
+
+        fn write_all(&mut self, bytes: &[u8]) -> Result<(), ()> {
+            let place = self.0.get_mut(self.1..).and_then(|rest| rest.get_mut(..bytes.len())).ok_or(())?;
+            place.copy_from_slice(bytes);
+            self.1 += bytes.len();
+            Ok(())
+        }
+    }
+    let mut fill = Fill(out, 0);
+    let mut item = ItemWriter::begin(&mut fill, kind, u32::try_from(body.len()).ok()?).ok()?;
+    item.body(body).ok()?;
+    item.end(true).ok()?;
+    Some(fill.1)
+}
+
+/// Reads one item from the start of `bytes`, as (kind, body), if an intact one stands there.
+#[must_use]
+pub fn decode_item(bytes: &[u8]) -> Option<(u8, &[u8])> {
+    match ItemFinder::new(bytes).look(0) {
+        Stands::Item(Found::Item { kind, body, .. }, _) => Some((kind, body)),
+        _ => None,
+    }
+}

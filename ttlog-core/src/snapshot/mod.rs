@@ -1,0 +1,40 @@
+//! The snapshot: a self-contained, checksummed copy of a ring, streamed to a sink, and its reader.
+//!
+//! [`write_snapshot_of_ring`] takes one of a ring that is being written, [`write_snapshot_of_image`] one of a dead ring's bytes.
+//! Nothing is allocated: the caller lends [`scratch_len`] bytes, or as few as [`SCRATCH_LEN_MIN`] for [`Codec::None`]. What
+//! writers overwrite meanwhile is noticed, left out and counted. [`SnapshotReader`] gives every intact part of bytes that may
+//! hold anything, borrowing from them.
+//!
+//! | file | what it holds |
+//! | --- | --- |
+//! | `item` | the frame of each item, and finding items again after damage |
+//! | `columns` | the records of a segment, laid out for compression |
+//! | `write` | ring to snapshot |
+//! | `read` | snapshot to table entries and segments |
+//!
+//! # Format
+//! docs/format.md §6.
+
+#[cfg(feature = "lz4")]
+mod columns;
+mod item;
+mod read;
+mod write;
+
+#[cfg(feature = "lz4")]
+pub use columns::{columns_len_max, decode_columns, encode_columns};
+pub use item::{ITEM_MARK, ITEM_OVERHEAD_LEN, decode_item, encode_item};
+pub use read::{PackedSegment, SnapshotHeader, SnapshotItem, SnapshotItems, SnapshotReader, unpack_len};
+pub use write::{
+    Codec, SCRATCH_LEN_MIN, Sink, SnapshotError, SnapshotMeta, SnapshotStats, scratch_len, write_snapshot_of_image,
+    write_snapshot_of_ring,
+};
+
+/// Data of a segment item: the records as in a ring.
+const CODEC_NONE: u64 = 0;
+/// Data of a segment item: the records as an LZ4 block.
+#[cfg(feature = "lz4")]
+const CODEC_LZ4: u64 = 1;
+/// Data of a segment item: the records in columns, as an LZ4 block.
+#[cfg(feature = "lz4")]
+const CODEC_COLUMNS: u64 = 2;
