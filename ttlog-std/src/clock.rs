@@ -4,20 +4,20 @@
 //!
 //! - the processor's **counter** (TSC, CNTVCT), when it runs at one rate on all cores and through idle states;
 //! - **CLOCK_MONOTONIC** else, in nanoseconds;
-//! - the **coarse** clock, when asked for: the last reading that the service thread stored, each millisecond.
+//! - the **coarse** clock, when asked for: the last reading that a thread of its own stored, each millisecond.
 //!
 //! The rate of the TSC is measured at the start against CLOCK_MONOTONIC_RAW for [`CALIBRATION_NS`], good to about 20 ppm. That
 //! figure is needed only for a ring with a single anchor: the service thread writes another one soon after, and one each
 //! second, and readers convert between anchors.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ttlog_core::Anchor;
 
 /// Reading the processor's counter.
 pub(crate) const MODE_COUNTER: u32 = 0;
-/// Reading what the service thread stored.
+/// Reading what the coarse clock's thread stored.
 pub(crate) const MODE_COARSE: u32 = 1;
 /// Asking the operating system.
 pub(crate) const MODE_MONOTONIC: u32 = 2;
@@ -89,7 +89,7 @@ impl ClockInfo {
     }
 
     /// Stores the present reading as the coarse clock's.
-    pub(crate) fn update_coarse(&self) {
+    fn update_coarse(&self) {
         COARSE.0.store(self.precise_now(), Ordering::Relaxed);
     }
 
@@ -102,36 +102,58 @@ impl ClockInfo {
     /// Makes the choice stick: from here on [`now`] reads the chosen clock.
     pub(crate) fn activate(&self) {
         let mode = match (self.name, self.from_counter) {
-            ("coarse", _) => {
-                self.update_coarse();
-                MODE_COARSE
-            }
+            ("coarse", _) => MODE_COARSE,
             (_, true) => MODE_COUNTER,
             (_, false) => MODE_MONOTONIC,
         };
         MODE.store(mode, Ordering::Relaxed);
     }
+}
 
-    /// Goes from the coarse clock to the one beneath it, when there is no thread to keep the coarse one going.
-    pub(crate) fn without_coarse(self) -> Self {
-        let name = match (self.name, self.from_counter) {
-            ("coarse", true) => COUNTER_NAME,
-            ("coarse", false) => "monotonic",
-            (name, _) => name,
-        };
-        ClockInfo { name, ..self }
-    }
+/// Time between two readings of the coarse clock.
+const COARSE_INTERVAL: Duration = Duration::from_millis(1);
+/// Set when nobody needs the coarse clock any more.
+static COARSE_STOPPED: AtomicBool = AtomicBool::new(false);
+
+/// Starts the thread that keeps the coarse clock of `clock` going until [`stop_coarse`].
+fn start_coarse(clock: ClockInfo) -> std::io::Result<()> {
+    clock.update_coarse();
+    let blocked = crate::sys::SignalsBlocked::new();
+    let spawned = std::thread::Builder::new().name("ttlog-clock".into()).stack_size(64 * 1024).spawn(move || {
+        while !COARSE_STOPPED.load(Ordering::Relaxed) {
+            clock.update_coarse();
+            std::thread::sleep(COARSE_INTERVAL);
+        }
+    });
+    drop(blocked);
+    spawned.map(drop)
+}
+
+/// Ends the coarse clock's thread.
+pub(crate) fn stop_coarse() {
+    COARSE_STOPPED.store(true, Ordering::Relaxed);
 }
 
 const COUNTER_NAME: &str = if cfg!(target_arch = "aarch64") { "cntvct" } else { "tsc" };
 
-/// Chooses the clock and learns its rate. Takes about 4 ms where the TSC is measured, nothing elsewhere.
+/// Chooses the clock, learns its rate and, for the coarse one, starts its thread; if there is none to be had, warns and
+/// chooses the clock beneath. Takes about 4 ms where the TSC is measured, nothing elsewhere.
 pub(crate) fn choose(coarse: bool) -> ClockInfo {
     let precise = match counter_rate() {
         Some(ticks_per_second) => ClockInfo { name: COUNTER_NAME, ticks_per_second, from_counter: true },
         None => ClockInfo { name: "monotonic", ticks_per_second: 1_000_000_000, from_counter: false },
     };
-    if coarse { ClockInfo { name: "coarse", ..precise } } else { precise }
+    if !coarse {
+        return precise;
+    }
+    match start_coarse(precise) {
+        Ok(()) => ClockInfo { name: "coarse", ..precise },
+        Err(error) => {
+            let name = precise.name;
+            crate::report::warn(format_args!("no thread for the coarse clock, events use the {name} clock: {error}"));
+            precise
+        }
+    }
 }
 
 /// Gives the wall clock, in nanoseconds since 1970; saturates outside the years 1677 to 2262.
@@ -168,15 +190,14 @@ fn counter_rate() -> Option<u64> {
     // Bit 8 of EDX of leaf 0x8000_0007: one rate in all power states.
     #[allow(unused_unsafe, reason = "safe since Rust 1.94, unsafe in the oldest version supported")]
     // SAFETY: every x86_64 processor has the instruction; the leaf is asked for only when the processor knows it.
-    let invariant =
-        unsafe { __cpuid(0x8000_0000).eax >= 0x8000_0007 && __cpuid(0x8000_0007).edx & (1 << 8) != 0 };
+    let invariant = unsafe { __cpuid(0x8000_0000).eax >= 0x8000_0007 && __cpuid(0x8000_0007).edx & (1 << 8) != 0 };
     if !invariant || !kernel_trusts_tsc() {
         return None;
     }
     // SAFETY: as in `counter`.
     let read = || unsafe { _rdtsc() };
     let (ticks_0, ns_0) = bracket(read, crate::sys::monotonic_raw_ns);
-    std::thread::sleep(std::time::Duration::from_nanos(CALIBRATION_NS));
+    std::thread::sleep(Duration::from_nanos(CALIBRATION_NS));
     let (ticks_1, ns_1) = bracket(read, crate::sys::monotonic_raw_ns);
     rate_between(ticks_0, ns_0, ticks_1, ns_1)
 }
@@ -223,7 +244,7 @@ fn rate_between(ticks_0: u64, ns_0: u64, ticks_1: u64, ns_1: u64) -> Option<u64>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::{Duration, Instant};
+    use std::time::Instant;
 
     #[test]
     fn counter_that_stands_or_goes_back_is_no_clock() {
@@ -258,11 +279,17 @@ mod tests {
     }
 
     #[test]
-    fn coarse_falls_back_to_what_is_beneath() {
+    fn coarse_clock_goes_on_by_itself() {
         let clock = choose(true);
         assert_eq!(clock.name, "coarse");
-        assert_ne!(clock.without_coarse().name, "coarse");
-        assert_eq!(clock.without_coarse().ticks_per_second, clock.ticks_per_second);
+        let before = COARSE.0.load(Ordering::Relaxed);
+        assert!(before <= clock.precise_now());
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while COARSE.0.load(Ordering::Relaxed) == before {
+            assert!(Instant::now() < deadline, "the coarse clock stands");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        stop_coarse();
     }
 
     #[test]

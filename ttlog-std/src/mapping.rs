@@ -44,9 +44,9 @@ pub(crate) struct RingFile {
 /// Why there is no mapped ring: what was being done, where, and the cause.
 #[derive(Debug)]
 pub(crate) struct MappingError {
-    action: &'static str,
-    path: PathBuf,
-    cause: io::Error,
+    pub(crate) action: &'static str,
+    pub(crate) path: PathBuf,
+    pub(crate) cause: io::Error,
 }
 
 impl MappingError {
@@ -98,9 +98,9 @@ fn uid() -> u32 {
 /// Gives the directories to try, best first: what was asked for (and then only that), else shared memory, else the temp
 /// directory.
 pub(crate) fn candidate_directories(asked: Option<&Path>) -> Vec<PathBuf> {
-    let asked = asked.map(Path::to_path_buf).or_else(|| {
-        std::env::var_os("TTLOG_DIR").filter(|value| !value.is_empty()).map(PathBuf::from)
-    });
+    let asked = asked
+        .map(Path::to_path_buf)
+        .or_else(|| std::env::var_os("TTLOG_DIR").filter(|value| !value.is_empty()).map(PathBuf::from));
     match asked {
         Some(directory) => vec![directory],
         None => {
@@ -116,7 +116,7 @@ fn private_name() -> String {
 }
 
 #[cfg(target_os = "linux")]
-pub(crate) use linux::{create_ring_file, open_ring_directory};
+pub(crate) use linux::create_ring_file;
 
 #[cfg(target_os = "linux")]
 mod linux {
@@ -141,8 +141,7 @@ mod linux {
     /// used. A private directory that is too open gets mode 0700.
     pub(crate) fn open_ring_directory(path: &Path) -> Result<(File, PathBuf), MappingError> {
         let directory = open_or_create(path)?;
-        let metadata =
-            directory.metadata().map_err(|cause| MappingError::new("examine directory", path, cause))?;
+        let metadata = directory.metadata().map_err(|cause| MappingError::new("examine directory", path, cause))?;
         let ours = metadata.uid() == uid();
         let is_private = path.file_name().is_some_and(|name| *name == *private_name());
         if is_private {
@@ -153,8 +152,7 @@ mod linux {
         }
         let path = path.join(private_name());
         let directory = open_or_create(&path)?;
-        let metadata =
-            directory.metadata().map_err(|cause| MappingError::new("examine directory", &path, cause))?;
+        let metadata = directory.metadata().map_err(|cause| MappingError::new("examine directory", &path, cause))?;
         make_private(directory, path, metadata.uid() == uid(), metadata.mode())
     }
 
@@ -211,10 +209,9 @@ mod linux {
                 Err(cause) => return Err(MappingError::new("lock ring file", &path, cause)),
             }
             let len = len_words * size_of::<Word>();
-            sys::allocate(&file, len)
-                .map_err(|cause| MappingError::new("allocate ring file", &path, cause))?;
-            let start = sys::map_shared(&file, len)
-                .map_err(|cause| MappingError::new("map ring file", &path, cause))?;
+            sys::allocate(&file, len).map_err(|cause| MappingError::new("allocate ring file", &path, cause))?;
+            let start =
+                sys::map_shared(&file, len).map_err(|cause| MappingError::new("map ring file", &path, cause))?;
             // SAFETY: the mapping is `len_words` words long, starts at a page boundary, and is never unmapped once it was
             // handed out. Other processes can see it, which is why words are atomic. A new file is all zero.
             let words: &'static [Word] =
@@ -280,6 +277,7 @@ pub(crate) fn create_ring_file<T, E: fmt::Display>(
 mod tests {
     use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _, symlink};
 
+    use super::linux::open_ring_directory;
     use super::*;
 
     fn scratch() -> PathBuf {

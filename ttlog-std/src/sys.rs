@@ -40,8 +40,8 @@ pub(crate) fn file_too_large() -> io::Error {
 
 /// Takes the exclusive lock of an open file without waiting. `Ok(false)`: somebody else holds it.
 ///
-/// The lock belongs to the open file, not to the process: it ends when the last descriptor of it is closed, however the
-/// process ends.
+/// The lock belongs to the open file, not to the process: it ends when the last descriptor is closed and the last mapping of it is
+/// gone, which the end of the process, however it comes, and `exec` both see to.
 #[cfg(unix)]
 pub(crate) fn try_lock(file: &File) -> io::Result<bool> {
     use std::os::fd::AsRawFd as _;
@@ -203,14 +203,7 @@ pub(crate) fn map_shared(file: &File, len: usize) -> io::Result<std::ptr::NonNul
     use std::os::fd::AsRawFd as _;
     // SAFETY: a new mapping at an address of the kernel's choice touches no memory that Rust knows of.
     let address = unsafe {
-        libc::mmap(
-            std::ptr::null_mut(),
-            len,
-            libc::PROT_READ | libc::PROT_WRITE,
-            libc::MAP_SHARED,
-            file.as_raw_fd(),
-            0,
-        )
+        libc::mmap(std::ptr::null_mut(), len, libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED, file.as_raw_fd(), 0)
     };
     if address == libc::MAP_FAILED {
         return Err(io::Error::last_os_error());
@@ -234,9 +227,8 @@ pub(crate) unsafe fn unmap(address: std::ptr::NonNull<u8>, len: usize) {
 #[cfg(target_os = "linux")]
 pub(crate) fn populate<T>(words: &[T]) {
     // SAFETY: the range is a live borrowed slice, and this advice changes no content.
-    let status = unsafe {
-        libc::madvise(words.as_ptr().cast_mut().cast(), size_of_val(words), libc::MADV_POPULATE_WRITE)
-    };
+    let status =
+        unsafe { libc::madvise(words.as_ptr().cast_mut().cast(), size_of_val(words), libc::MADV_POPULATE_WRITE) };
     // Before Linux 5.14 the kernel does not know it. Then the pages come with the first lap.
     let _ = status;
 }
@@ -297,27 +289,6 @@ pub(crate) fn thread_id() -> u64 {
     }
     #[cfg(not(target_os = "linux"))]
     0
-}
-
-/// Gives the name of this thread as the operating system knows it, without allocating or touching thread-local state, so it
-/// works while the thread is being torn down. At most 15 bytes on Linux; empty where it is unknown.
-pub(crate) fn thread_name(buffer: &mut [u8; 16]) -> &str {
-    #[cfg(target_os = "linux")]
-    {
-        // SAFETY: PR_GET_NAME writes at most 16 bytes, terminator included, to the given place.
-        let status = unsafe { libc::prctl(libc::PR_GET_NAME, buffer.as_mut_ptr()) };
-        if status == 0 {
-            let len = buffer.iter().position(|byte| *byte == 0).unwrap_or(buffer.len());
-            // The kernel cuts names by bytes, perhaps in the middle of a character.
-            return match std::str::from_utf8(&buffer[..len]) {
-                Ok(name) => name,
-                Err(error) => std::str::from_utf8(&buffer[..error.valid_up_to()]).unwrap_or(""),
-            };
-        }
-    }
-    #[cfg(not(target_os = "linux"))]
-    let _ = buffer;
-    ""
 }
 
 /// Reads CLOCK_MONOTONIC or, where there is none, std's monotonic clock, in nanoseconds from an arbitrary start.
@@ -407,19 +378,5 @@ mod tests {
         std::os::unix::fs::symlink(std::env::temp_dir(), &link).unwrap();
         assert!(open_directory(&link).is_err());
         std::fs::remove_file(link).unwrap();
-    }
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn thread_name_is_what_was_given() {
-        std::thread::Builder::new()
-            .name("worker-7".into())
-            .spawn(|| {
-                assert_eq!(thread_name(&mut [0; 16]), "worker-7");
-                assert_ne!(thread_id(), 0);
-            })
-            .unwrap()
-            .join()
-            .unwrap();
     }
 }

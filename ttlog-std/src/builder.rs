@@ -1,0 +1,509 @@
+//! Starting the recorder: the options, what can be wrong with them, and the order in which things are set up.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU8};
+use std::sync::{Mutex, PoisonError};
+
+use ttlog_core::callsite::start_epoch;
+use ttlog_core::ring::SEGMENT_LEN_MAX;
+use ttlog_core::{Level, Ring, RingConfig, RingError, Word};
+
+use crate::clock::{self, ClockInfo};
+use crate::mapping::{self, MappingError, Region};
+use crate::recorder::{RecorderInner, Trace, publish, recorder};
+use crate::registry::Registry;
+use crate::report;
+use crate::service::{Service, Work};
+use crate::snapshot_file::{self, Scratch};
+use crate::{names, panic, process};
+
+/// Smallest room for events, in bytes.
+pub const CAPACITY_BYTES_MIN: usize = 64 * 1024;
+/// Largest room for events, in bytes.
+pub const CAPACITY_BYTES_MAX: usize = if cfg!(target_pointer_width = "64") { 1 << 30 } else { 1 << 28 };
+/// Room for events without another choice, in bytes.
+pub const CAPACITY_BYTES_DEFAULT: usize = 16 * 1024 * 1024;
+/// Most snapshot requests that can wait.
+pub const CHANNEL_CAPACITY_MAX: usize = 1 << 20;
+
+/// Bytes that an event takes, as [`Trace::init`] reckons.
+const EVENT_LEN: usize = 40;
+/// Snapshot requests that wait without another choice.
+const CHANNEL_CAPACITY_DEFAULT: usize = 64;
+/// Smallest segment that may be chosen, in bytes: it must hold an event with a few texts.
+const SEGMENT_BYTES_MIN: usize = 512;
+/// Fewest segments of a ring: two for threads, one for nested events, one to be opened next.
+const SEGMENT_COUNT_MIN: usize = 4;
+/// Limits of the table's size, in bytes.
+const TABLE_BYTES_MIN: usize = 4 * 1024;
+const TABLE_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Size of the table in small rings; the core makes it larger in large ones.
+const TABLE_BYTES_DEFAULT_MIN: u32 = 64 * 1024;
+
+/// How to start the recorder of this process: made by [`Trace::builder`], ended by [`build`](Builder::build).
+///
+/// Every option has a default that suits a server, so `Trace::builder().build()` is complete.
+///
+/// # Examples
+/// ```no_run
+/// use ttlog_std::{Level, Trace};
+///
+/// let trace = Trace::builder()
+///     .service("shop")
+///     .capacity_bytes(64 << 20)
+///     .snapshot_directory("/var/lib/shop")
+///     .level(Level::Debug)
+///     .build()?;
+/// # Ok::<(), ttlog_std::InitError>(())
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "nothing is recorded before `build`"]
+pub struct Builder {
+    service: Option<String>,
+    capacity_bytes: usize,
+    channel_capacity: usize,
+    segment_bytes: Option<usize>,
+    table_bytes: Option<usize>,
+    directory: Option<PathBuf>,
+    snapshot_directory: Option<PathBuf>,
+    level: Level,
+    coarse_clock: bool,
+    panic_hook: bool,
+    panic_backtrace: bool,
+    recover_orphans: bool,
+    ring_file: RingFileChoice,
+    /// Whether sizes out of range are moved into it, with a warning, instead of being errors.
+    clamp: bool,
+}
+
+/// Whether the ring is in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RingFileChoice {
+    /// In a file if that can be had, else on the heap, which is told on stderr. The default.
+    Preferred,
+    /// In a file; without one there is no recorder ([`InitError::RingFile`]).
+    Required,
+    /// On the heap: nothing survives the end of the process except snapshots.
+    None,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Builder::new()
+    }
+}
+
+impl Builder {
+    /// Makes one with the defaults.
+    pub fn new() -> Self {
+        Builder {
+            service: None,
+            capacity_bytes: CAPACITY_BYTES_DEFAULT,
+            channel_capacity: CHANNEL_CAPACITY_DEFAULT,
+            segment_bytes: None,
+            table_bytes: None,
+            directory: None,
+            snapshot_directory: None,
+            level: Level::Trace,
+            coarse_clock: false,
+            panic_hook: true,
+            panic_backtrace: true,
+            recover_orphans: true,
+            ring_file: RingFileChoice::Preferred,
+            clamp: false,
+        }
+    }
+
+    /// Sets the name under which the ring and its snapshots are known; default: the name of the executable. Any text will do:
+    /// in file names everything but ASCII letters, digits, `.`, `_` and `-` becomes `_`, and at most 64 characters are kept.
+    pub fn service(mut self, name: impl Into<String>) -> Self {
+        self.service = Some(name.into());
+        self
+    }
+
+    /// Sets the room for events in bytes, [`CAPACITY_BYTES_MIN`] to [`CAPACITY_BYTES_MAX`]; default 16 MiB. It is rounded up to
+    /// whole segments, and the table of callsites comes on top of it.
+    pub fn capacity_bytes(mut self, capacity_bytes: usize) -> Self {
+        self.capacity_bytes = capacity_bytes;
+        self
+    }
+
+    /// Sets the room for events as a count of events of 40 bytes each.
+    pub fn event_capacity(self, event_capacity: usize) -> Self {
+        self.capacity_bytes(event_capacity.saturating_mul(EVENT_LEN))
+    }
+
+    /// Sets how many snapshot requests may wait, 1 to [`CHANNEL_CAPACITY_MAX`]; default 64. Memory is used only by those that
+    /// do wait.
+    pub fn channel_capacity(mut self, channel_capacity: usize) -> Self {
+        self.channel_capacity = channel_capacity;
+        self
+    }
+
+    /// Sets the bytes of a segment: a multiple of 8, 512 to 65,536, and a quarter of the capacity at most. Default: a 256th of
+    /// the capacity, 4 to 64 KiB. A thread takes a segment at a time, so small segments suit many threads, and large ones
+    /// large events: no event can be longer than a segment.
+    pub fn segment_bytes(mut self, segment_bytes: usize) -> Self {
+        self.segment_bytes = Some(segment_bytes);
+        self
+    }
+
+    /// Sets the bytes of the table of callsites: a multiple of 8, 4 KiB to 64 MiB. Default: a 16th of the capacity, 64 KiB to
+    /// 4 MiB. A callsite takes about 150; events of callsites that find no room are dropped and counted.
+    pub fn table_bytes(mut self, table_bytes: usize) -> Self {
+        self.table_bytes = Some(table_bytes);
+        self
+    }
+
+    /// Sets the directory of the ring file. Default: `$TTLOG_DIR`, else `/dev/shm/ttlog-<uid>`, else `ttlog-<uid>` in the temp
+    /// directory. It is made if missing, with mode 0700. In a directory that others can write to, or that is not this user's,
+    /// a directory `ttlog-<uid>` is used instead.
+    pub fn directory(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.directory = Some(directory.into());
+        self
+    }
+
+    /// Sets the directory of snapshots. Default: `$TTLOG_SNAPSHOT_DIR`, else the temp directory. It is made if missing, with
+    /// mode 0700.
+    pub fn snapshot_directory(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.snapshot_directory = Some(directory.into());
+        self
+    }
+
+    /// Sets the lowest level that is recorded; default [`Level::Trace`]: everything.
+    pub fn level(mut self, level: Level) -> Self {
+        self.level = level;
+        self
+    }
+
+    /// Has events read a clock that a thread moves each millisecond, instead of the processor's; default `false`. It saves most
+    /// of the cost of an event and gives times that are 1 ms coarse; the order within a thread is kept.
+    pub fn coarse_clock(mut self, coarse: bool) -> Self {
+        self.coarse_clock = coarse;
+        self
+    }
+
+    /// Sets whether a panic is recorded as an event and followed by a snapshot, before the panic hook that was there runs;
+    /// default `true`.
+    pub fn panic_hook(mut self, install: bool) -> Self {
+        self.panic_hook = install;
+        self
+    }
+
+    /// Sets whether the event of a panic has a backtrace, whatever `RUST_BACKTRACE` says; default `true`. Making its text takes
+    /// milliseconds, and longer where the debug information is large.
+    pub fn panic_backtrace(mut self, capture: bool) -> Self {
+        self.panic_backtrace = capture;
+        self
+    }
+
+    /// Sets whether rings that dead processes of this user left in the directory are made snapshots of; default `true`. It is
+    /// done by the service thread, after the start.
+    pub fn recover_orphans(mut self, recover: bool) -> Self {
+        self.recover_orphans = recover;
+        self
+    }
+
+    /// Sets whether the ring is in a file; default [`RingFileChoice::Preferred`].
+    pub fn ring_file(mut self, choice: RingFileChoice) -> Self {
+        self.ring_file = choice;
+        self
+    }
+
+    /// Moves sizes into their range, with a warning, instead of refusing them.
+    pub(crate) fn clamped(mut self) -> Self {
+        self.clamp = true;
+        self
+    }
+
+    /// Starts the recorder of this process.
+    ///
+    /// Takes a few milliseconds: the clock is measured, and the ring's pages are made present. What goes wrong besides the
+    /// errors below degrades the recorder and is told on stderr.
+    ///
+    /// # Errors
+    /// [`InitError`]; nothing was changed then.
+    pub fn build(self) -> Result<Trace, InitError> {
+        // One at a time; the others find out that they come too late.
+        static STARTING: Mutex<()> = Mutex::new(());
+        let _starting = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
+        if recorder().is_some() {
+            return Err(InitError::AlreadyInitialised);
+        }
+        if ttlog_core::recorder::installed().is_some() {
+            return Err(InitError::OtherRecorder);
+        }
+        let layout = self.layout()?;
+        let channel_capacity = self.in_range("channel_capacity", self.channel_capacity, 1, CHANNEL_CAPACITY_MAX)?;
+        let service = self.service.clone().unwrap_or_else(default_service);
+
+        let clock = clock::choose(self.coarse_clock);
+        let start = clock.anchor();
+        let prepare = |words: &'static [Word], config: &RingConfig| -> Result<Ring<'static>, RingError> {
+            let ring = Ring::create(words, config)?;
+            if let Some(item) = process::encode_item(&service, &clock, start.unix_ns) {
+                // A table too small for it has a ring without a name, which is better than none.
+                let _ = ring.append_entry(&item);
+            }
+            ring.write_anchor(start);
+            Ok(ring)
+        };
+        let made = self.make_ring(&service, &layout, prepare).inspect_err(|_| clock::stop_coarse())?;
+        Ok(self.start(service, channel_capacity, clock, made))
+    }
+
+    /// The part that cannot fail.
+    fn start(self, service: String, channel_capacity: usize, clock: ClockInfo, made: MadeRing) -> Trace {
+        clock.activate();
+        let MadeRing { region, ring, config, directory } = made;
+        let inner = publish(RecorderInner {
+            ring,
+            words: region.words,
+            registry: Registry::new(config.table_len as usize),
+            clock,
+            service: Service::new(channel_capacity),
+            // An orphan's segments may be of any size.
+            scratch: Mutex::new(Scratch::new(SEGMENT_LEN_MAX as usize)),
+            snapshot_directory: snapshot_file::directory(self.snapshot_directory.as_deref()),
+            service_name: service,
+            file: region.file,
+            level: AtomicU8::new(self.level as u8),
+            ended: AtomicBool::new(false),
+            anchor_lock: Mutex::new(()),
+        });
+        let work = Work {
+            orphan_directory: directory.filter(|_| self.recover_orphans),
+            populated_words: if inner.file.is_some() { mapping::POPULATE_AT_ONCE_BYTES / 8 } else { usize::MAX },
+        };
+        if let Err(error) = Service::start(inner, work) {
+            report::warn(format_args!(
+                "no service thread, so no snapshots on request and times less exact; events are recorded: {error}"
+            ));
+        }
+        if self.panic_hook {
+            panic::install_hook(self.panic_backtrace);
+        }
+        // Libraries that use ttlog-core's macros. Nobody can have installed another in the meantime but a program that races
+        // with itself; then its own events still come here.
+        if ttlog_core::recorder::install(inner).is_err() {
+            start_epoch();
+            report::warn(format_args!("another recorder was installed meanwhile; it gets the events of libraries"));
+        }
+        Trace::of(inner)
+    }
+
+    fn in_range(&self, option: &'static str, value: usize, min: usize, max: usize) -> Result<usize, InitError> {
+        let near = value.clamp(min, max);
+        if near == value {
+            Ok(value)
+        } else if self.clamp {
+            report::warn(format_args!("{option} {value} is out of range, {near} is used"));
+            Ok(near)
+        } else {
+            Err(InitError::OutOfRange { option, value, min, max })
+        }
+    }
+
+    fn layout(&self) -> Result<Layout, InitError> {
+        let capacity = self.in_range("capacity_bytes", self.capacity_bytes, CAPACITY_BYTES_MIN, CAPACITY_BYTES_MAX)?;
+        let mut config = RingConfig::for_capacity(capacity, names::random());
+        config.table_len = config.table_len.max(TABLE_BYTES_DEFAULT_MIN);
+        let narrow = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
+        if let Some(bytes) = self.segment_bytes {
+            let max = (SEGMENT_LEN_MAX as usize).min(capacity / SEGMENT_COUNT_MIN);
+            config.segment_len = narrow(self.in_range("segment_bytes", bytes, SEGMENT_BYTES_MIN, max)?) / 8 * 8;
+        }
+        if let Some(bytes) = self.table_bytes {
+            config.table_len = narrow(self.in_range("table_bytes", bytes, TABLE_BYTES_MIN, TABLE_BYTES_MAX)?) / 8 * 8;
+        }
+        Ok(Layout::of(config, capacity))
+    }
+
+    /// Makes the ring: in a file, on the heap, or, when there is no memory at all, in the last resort.
+    fn make_ring(
+        &self,
+        service: &str,
+        layout: &Layout,
+        prepare: impl Fn(&'static [Word], &RingConfig) -> Result<Ring<'static>, RingError>,
+    ) -> Result<MadeRing, InitError> {
+        if self.ring_file != RingFileChoice::None {
+            let stem = format!(
+                "ttlog-{}-{}-{}-{:016x}",
+                names::service(service),
+                std::process::id(),
+                process::start_time(),
+                names::random()
+            );
+            let mut failures: Vec<MappingError> = Vec::new();
+            for directory in mapping::candidate_directories(self.directory.as_deref()) {
+                let made = mapping::create_ring_file(&directory, &stem, layout.len_words, |words| {
+                    prepare(words, &layout.config)
+                });
+                match made {
+                    Ok((region, ring)) => {
+                        let directory = region.file.as_ref().and_then(|file| file.path.parent()).map(Path::to_path_buf);
+                        return Ok(MadeRing { region, ring, config: layout.config, directory });
+                    }
+                    Err(error) => failures.push(error),
+                }
+            }
+            if self.ring_file == RingFileChoice::Required {
+                return Err(failures.pop().map_or(InitError::OutOfMemory, InitError::from));
+            }
+            let causes: Vec<_> = failures.iter().map(ToString::to_string).collect();
+            report::warn(format_args!(
+                "events are kept in memory only and will not outlive this process: {}",
+                causes.join("; ")
+            ));
+        }
+        let on_heap = mapping::heap(layout.len_words).and_then(|region| {
+            let ring = prepare(region.words, &layout.config).ok()?;
+            Some(MadeRing { region, ring, config: layout.config, directory: None })
+        });
+        if let Some(made) = on_heap {
+            return Ok(made);
+        }
+        if !self.clamp {
+            return Err(InitError::OutOfMemory);
+        }
+        report::warn(format_args!("no memory for the ring, {} bytes must do", mapping::EMERGENCY_BYTES));
+        let config =
+            RingConfig { ring_id: layout.config.ring_id, segment_len: 1024, table_len: 8192, anchor_count: 16 };
+        let region = mapping::emergency().ok_or(InitError::OutOfMemory)?;
+        let ring = prepare(region.words, &config).map_err(|_| InitError::OutOfMemory)?;
+        Ok(MadeRing { region, ring, config, directory: None })
+    }
+}
+
+/// The shape of the ring to be made.
+struct Layout {
+    config: RingConfig,
+    len_words: usize,
+}
+
+impl Layout {
+    /// Rounds the capacity up to whole segments and adds what comes before them.
+    fn of(config: RingConfig, capacity: usize) -> Self {
+        let segments = capacity.next_multiple_of(config.segment_len as usize);
+        Layout { config, len_words: (config.overhead_len() + segments) / 8 }
+    }
+}
+
+/// A ring, laid out.
+struct MadeRing {
+    region: Region,
+    ring: Ring<'static>,
+    config: RingConfig,
+    /// The directory of its file.
+    directory: Option<PathBuf>,
+}
+
+/// Gives the executable's file name.
+fn default_service() -> String {
+    std::env::current_exe()
+        .ok()
+        .and_then(|path| path.file_stem().map(|name| name.to_string_lossy().into_owned()))
+        .unwrap_or_else(|| "unnamed".to_owned())
+}
+
+/// Why there is no (new) recorder.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum InitError {
+    /// This process has its recorder; [`Trace::current`] gives it.
+    AlreadyInitialised,
+    /// Something else was installed as the recorder of ttlog-core's macros.
+    OtherRecorder,
+    /// An option is out of its range.
+    OutOfRange {
+        /// The option's name.
+        option: &'static str,
+        /// What was asked for.
+        value: usize,
+        /// The least that is possible.
+        min: usize,
+        /// The most that is possible.
+        max: usize,
+    },
+    /// The ring file that was [required](RingFileChoice::Required) cannot be had.
+    RingFile {
+        /// What was being done, as in "create directory".
+        action: &'static str,
+        /// The file or directory.
+        path: PathBuf,
+        /// What the operating system says.
+        cause: io::Error,
+    },
+    /// There is not enough memory for the ring.
+    OutOfMemory,
+}
+
+impl From<MappingError> for InitError {
+    fn from(error: MappingError) -> Self {
+        let MappingError { action, path, cause } = error;
+        InitError::RingFile { action, path, cause }
+    }
+}
+
+impl fmt::Display for InitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            InitError::AlreadyInitialised => f.write_str("this process has a recorder already"),
+            InitError::OtherRecorder => f.write_str("another recorder is installed in this process"),
+            InitError::OutOfRange { option, value, min, max } => {
+                write!(f, "{option} {value} is not in {min} to {max}")
+            }
+            InitError::RingFile { action, path, cause } => write!(f, "cannot {action} {path:?}: {cause}"),
+            InitError::OutOfMemory => f.write_str("not enough memory for the ring"),
+        }
+    }
+}
+
+impl std::error::Error for InitError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            InitError::RingFile { cause, .. } => Some(cause),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layout_holds_what_was_asked_for() {
+        for capacity in [CAPACITY_BYTES_MIN, 100_000, CAPACITY_BYTES_DEFAULT, CAPACITY_BYTES_MAX] {
+            let layout = Builder::new().capacity_bytes(capacity).layout().unwrap();
+            let segments = layout.len_words * 8 - layout.config.overhead_len();
+            assert!(segments >= capacity && segments - capacity < layout.config.segment_len as usize);
+            assert_eq!(segments % layout.config.segment_len as usize, 0);
+            assert!(segments / layout.config.segment_len as usize >= SEGMENT_COUNT_MIN);
+        }
+    }
+
+    #[test]
+    fn sizes_out_of_range_are_refused_or_moved() {
+        for (option, builder) in [
+            ("capacity_bytes", Builder::new().event_capacity(0)),
+            ("capacity_bytes", Builder::new().event_capacity(usize::MAX)),
+            ("segment_bytes", Builder::new().segment_bytes(0)),
+            ("segment_bytes", Builder::new().capacity_bytes(CAPACITY_BYTES_MIN).segment_bytes(65_536)),
+            ("table_bytes", Builder::new().table_bytes(usize::MAX)),
+        ] {
+            let error = builder.layout().map(drop).unwrap_err();
+            assert!(error.to_string().starts_with(option), "{error}");
+            let layout = builder.clamped().layout().unwrap();
+            assert!(layout.len_words * 8 <= CAPACITY_BYTES_MAX + TABLE_BYTES_MAX + 65_536);
+        }
+    }
+
+    #[test]
+    fn odd_segment_and_table_sizes_are_rounded() {
+        let layout = Builder::new().segment_bytes(1001).table_bytes(5001).layout().unwrap();
+        assert_eq!((layout.config.segment_len, layout.config.table_len), (1000, 5000));
+    }
+}

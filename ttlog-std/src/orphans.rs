@@ -1,0 +1,188 @@
+//! Orphans: rings of processes that died without saying goodbye.
+//!
+//! At its start a recorder looks through the directory of its own ring. A ring whose lock can be taken has no owner any more
+//! (the lock ends with the process, whatever ended it) and becomes a snapshot with reason `recovered`; only when that is safely
+//! on disk is the ring removed. Of two processes that start at once the one that gets the lock does it. Rings of processes
+//! that live are locked and left alone; so are files of other users.
+//!
+//! What is in an orphan is read as hostile input: copied into memory up to a stated size, never mapped, and only ever handed
+//! to the core's reader.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use ttlog_core::ring::STATE_ENDED;
+use ttlog_core::{FormatError, ProcessInfo, RingImage, TableItem};
+
+use crate::mapping::{RING_SUFFIX, UNFINISHED_SUFFIX};
+use crate::snapshot_file::{self, Label, Scratch, SnapshotError, Source};
+
+/// Largest ring that is read: the largest that can be made, with room to spare for its table.
+const RING_MAX_LEN: u64 = crate::builder::CAPACITY_BYTES_MAX as u64 + 64 * 1024 * 1024;
+/// Age from which an unlocked file that never got its name is taken for a leftover. Its maker locks it at once.
+const UNFINISHED_MIN_AGE: Duration = Duration::from_secs(60);
+/// Appended to the name of a file that is no ring, so that it is looked at only once.
+const DAMAGED_SUFFIX: &str = ".damaged";
+
+/// What became of a file that looked like an orphan.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Its events are in this snapshot; the ring is gone.
+    Recovered(PathBuf),
+    /// There was nothing to recover: it ended in good order or was never finished. It is gone.
+    Removed,
+    /// It belongs to a living process, to another user, or somebody else recovers it.
+    LeftAlone,
+}
+
+/// Why an orphan was not recovered.
+#[derive(Debug)]
+pub(crate) enum OrphanError {
+    /// The file cannot be worked with. It stays.
+    Io { action: &'static str, path: PathBuf, cause: io::Error },
+    /// It is larger than any ring. It stays.
+    TooLarge { path: PathBuf },
+    /// It is no ring. It was renamed.
+    Damaged { path: PathBuf, cause: FormatError },
+    /// The snapshot could not be written. The ring stays for the next start.
+    Snapshot { path: PathBuf, cause: SnapshotError },
+}
+
+impl fmt::Display for OrphanError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            OrphanError::Io { action, path, cause } => write!(f, "cannot {action} {path:?}: {cause}"),
+            OrphanError::TooLarge { path } => write!(f, "{path:?} is larger than any ring"),
+            OrphanError::Damaged { path, cause } => write!(f, "{path:?} is no readable ring: {cause}"),
+            OrphanError::Snapshot { path, cause } => write!(f, "cannot make a snapshot of {path:?}: {cause}"),
+        }
+    }
+}
+
+/// Gives the files of a directory that may be orphans, oldest name first. A directory that cannot be read has none.
+pub(crate) fn candidates(directory: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
+    let looks_right = |entry: &std::fs::DirEntry| {
+        let name = entry.file_name();
+        let name = name.as_encoded_bytes();
+        name.starts_with(b"ttlog-")
+            && (name.ends_with(RING_SUFFIX.as_bytes()) || name.ends_with(UNFINISHED_SUFFIX.as_bytes()))
+    };
+    let mut paths: Vec<_> = entries.flatten().filter(looks_right).map(|entry| entry.path()).collect();
+    paths.sort_unstable();
+    paths
+}
+
+/// Makes a snapshot of the ring at `path` in `snapshot_directory` and removes the ring, if it is an orphan.
+///
+/// # Errors
+/// [`OrphanError`]; the ring's events are still where they were.
+pub(crate) fn recover(path: &Path, snapshot_directory: &Path, scratch: &mut Scratch) -> Result<Outcome, OrphanError> {
+    let io_error = |action| move |cause| OrphanError::Io { action, path: path.to_path_buf(), cause };
+    let file = match crate::sys::open_for_reading(path) {
+        Ok(file) => file,
+        // Somebody else has removed it since the directory was read.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Outcome::LeftAlone),
+        Err(cause) => return Err(io_error("open")(cause)),
+    };
+    let metadata = file.metadata().map_err(io_error("examine"))?;
+    if !metadata.is_file() || !is_ours(&metadata) || !lock(&file).map_err(io_error("lock"))? {
+        return Ok(Outcome::LeftAlone);
+    }
+    // Looked at again under the lock: whoever held it before may have removed the file or written to it.
+    let metadata = file.metadata().map_err(io_error("examine"))?;
+    if !is_linked(&metadata) {
+        return Ok(Outcome::LeftAlone);
+    }
+    if path.as_os_str().as_encoded_bytes().ends_with(UNFINISHED_SUFFIX.as_bytes()) {
+        let age = metadata.modified().ok().and_then(|time| SystemTime::now().duration_since(time).ok());
+        if age.is_none_or(|age| age < UNFINISHED_MIN_AGE) {
+            return Ok(Outcome::LeftAlone);
+        }
+        return std::fs::remove_file(path).map(|()| Outcome::Removed).map_err(io_error("remove"));
+    }
+
+    let bytes = read_bounded(&file, metadata.len())
+        .map_err(io_error("read"))?
+        .ok_or_else(|| OrphanError::TooLarge { path: path.to_path_buf() })?;
+    let image = match RingImage::parse(&bytes) {
+        Ok(image) => image,
+        Err(cause) => {
+            let mut renamed = path.as_os_str().to_owned();
+            renamed.push(DAMAGED_SUFFIX);
+            std::fs::rename(path, renamed).map_err(io_error("rename"))?;
+            return Err(OrphanError::Damaged { path: path.to_path_buf(), cause });
+        }
+    };
+    if image.header().state & STATE_ENDED != 0 {
+        return std::fs::remove_file(path).map(|()| Outcome::Removed).map_err(io_error("remove"));
+    }
+    let process = process_of(&image);
+    let label = Label { service: process.service, pid: process.pid, reason: "recovered" };
+    // The ring's clock may not be this process's, and may have started anew since.
+    let ticks = 0;
+    let snapshot = snapshot_file::write(snapshot_directory, label, Source::Image(&image), ticks, scratch.borrow())
+        .map_err(|cause| OrphanError::Snapshot { path: path.to_path_buf(), cause })?;
+    std::fs::remove_file(path).map_err(io_error("remove"))?;
+    Ok(Outcome::Recovered(snapshot))
+}
+
+/// Finds whose ring it was, as far as it says.
+fn process_of<'a>(image: &RingImage<'a>) -> ProcessInfo<'a> {
+    image
+        .entries()
+        .find_map(|entry| match TableItem::decode(entry.bytes) {
+            Ok(TableItem::Process(process)) => Some(process),
+            _ => None,
+        })
+        .unwrap_or(ProcessInfo { service: "unknown", ..ProcessInfo::default() })
+}
+
+/// Reads a file of about `expected_len` bytes; `None` when it is larger than any ring.
+fn read_bounded(file: &File, expected_len: u64) -> io::Result<Option<Vec<u8>>> {
+    if expected_len > RING_MAX_LEN {
+        return Ok(None);
+    }
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(expected_len as usize + 1)?;
+    file.take(RING_MAX_LEN + 1).read_to_end(&mut bytes)?;
+    Ok((bytes.len() as u64 <= RING_MAX_LEN).then_some(bytes))
+}
+
+#[cfg(unix)]
+fn lock(file: &File) -> io::Result<bool> {
+    crate::sys::try_lock(file)
+}
+
+#[cfg(unix)]
+fn is_ours(metadata: &std::fs::Metadata) -> bool {
+    std::os::unix::fs::MetadataExt::uid(metadata) == crate::sys::effective_uid()
+}
+
+/// Tells whether the file still has its name, and no other (a hard link would be somebody's trick).
+#[cfg(unix)]
+fn is_linked(metadata: &std::fs::Metadata) -> bool {
+    std::os::unix::fs::MetadataExt::nlink(metadata) == 1
+}
+
+/// Without locks nobody can know who owns a ring. None are made on such systems either.
+#[cfg(not(unix))]
+fn lock(_file: &File) -> io::Result<bool> {
+    Ok(false)
+}
+
+#[cfg(not(unix))]
+fn is_ours(_metadata: &std::fs::Metadata) -> bool {
+    true
+}
+
+#[cfg(not(unix))]
+fn is_linked(_metadata: &std::fs::Metadata) -> bool {
+    true
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests;

@@ -1,0 +1,304 @@
+//! The recorder: the one of this process, and [`Trace`], the handle by which the program steers it.
+//!
+//! [`RecorderInner`] is made once, by the [builder](crate::Builder), and never freed: threads write into its ring until the
+//! process ends. The log macros find it through [`recorder`].
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use ttlog_core::callsite::start_epoch;
+use ttlog_core::recorder::Recorder;
+use ttlog_core::{AnyFields, Callsite, Level, Loss, Metadata, Ring, Word};
+
+use crate::builder::{Builder, InitError};
+use crate::clock::ClockInfo;
+use crate::mapping::RingFile;
+use crate::registry::Registry;
+use crate::report;
+use crate::service::{Service, SnapshotTicket};
+use crate::snapshot_file::{self, BorrowedScratch, Label, Scratch, SnapshotError, Source};
+
+/// How long [`Trace::shutdown`] waits for snapshots that were accepted.
+const SHUTDOWN_MAX: Duration = Duration::from_secs(10);
+
+/// The recorder of this process; null until it is made. Set once, to a leaked box.
+static RECORDER: AtomicPtr<RecorderInner> = AtomicPtr::new(std::ptr::null_mut());
+
+/// Gives the recorder of this process. One load and a test; callable anywhere.
+#[inline(always)]
+pub(crate) fn recorder() -> Option<&'static RecorderInner> {
+    // SAFETY: the pointer is null, or a leaked box that was complete before `publish` stored it with release.
+    unsafe { RECORDER.load(Ordering::Acquire).as_ref() }
+}
+
+/// Makes `inner` the recorder of this process. Called once, under the builder's lock.
+pub(crate) fn publish(inner: RecorderInner) -> &'static RecorderInner {
+    let inner = Box::leak(Box::new(inner));
+    RECORDER.store(inner, Ordering::Release);
+    inner
+}
+
+/// Everything that recording needs.
+pub(crate) struct RecorderInner {
+    /// Where records go.
+    pub(crate) ring: Ring<'static>,
+    /// The memory of the ring.
+    pub(crate) words: &'static [Word],
+    /// Callsite ids.
+    pub(crate) registry: Registry,
+    /// What [`now`](crate::clock::now) reads.
+    pub(crate) clock: ClockInfo,
+    /// Requests to the service thread.
+    pub(crate) service: Service,
+    /// Memory for the snapshot that is being written, and the lock by which there is one at a time.
+    pub(crate) scratch: Mutex<Scratch>,
+    /// Where snapshots go.
+    pub(crate) snapshot_directory: PathBuf,
+    /// The name of the service, as the program gave it.
+    pub(crate) service_name: String,
+    /// The ring's file, if it has one.
+    pub(crate) file: Option<RingFile>,
+    /// Lowest level that is recorded, as a number.
+    pub(crate) level: AtomicU8,
+    /// Set by `shutdown`, for good.
+    pub(crate) ended: AtomicBool,
+    /// Held while an anchor is written.
+    pub(crate) anchor_lock: Mutex<()>,
+}
+
+impl RecorderInner {
+    /// Tells whether events are recorded at all.
+    pub(crate) fn is_recording(&self) -> bool {
+        !self.ended.load(Ordering::Relaxed)
+    }
+
+    /// Tells whether events of this callsite are to be recorded at present. What callsites remember of it is forgotten when
+    /// the epoch changes.
+    pub(crate) fn is_on(&self, metadata: &Metadata) -> bool {
+        metadata.level as u8 >= self.level.load(Ordering::Relaxed) && self.is_recording()
+    }
+
+    /// Pairs the ring's clock with the wall clock, unless somebody else is doing so.
+    pub(crate) fn write_anchor(&self) {
+        if let Ok(_guard) = self.anchor_lock.try_lock() {
+            self.ring.write_anchor(self.clock.anchor());
+        }
+    }
+
+    /// Writes a snapshot, waiting for one that is under way.
+    pub(crate) fn write_snapshot(&self, reason: &str) -> Result<PathBuf, SnapshotError> {
+        let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
+        self.write_snapshot_with(reason, scratch.borrow())
+    }
+
+    /// Writes a snapshot with the given working memory.
+    pub(crate) fn write_snapshot_with(
+        &self,
+        reason: &str,
+        scratch: BorrowedScratch<'_>,
+    ) -> Result<PathBuf, SnapshotError> {
+        self.write_anchor();
+        let label = Label { service: &self.service_name, pid: u64::from(std::process::id()), reason };
+        let ticks = self.clock.precise_now();
+        snapshot_file::write(&self.snapshot_directory, label, Source::Live(self.ring), ticks, scratch)
+    }
+}
+
+/// Takes the events of libraries that know only ttlog-core.
+impl Recorder for RecorderInner {
+    fn record(&self, callsite: &'static Callsite, fields: &dyn AnyFields) {
+        crate::thread::record_slow(callsite, fields);
+    }
+}
+
+impl fmt::Debug for RecorderInner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RecorderInner")
+            .field("service", &self.service_name)
+            .field("ring", &self.ring)
+            .field("file", &self.file.as_ref().map(|file| &file.path))
+            .field("clock", &self.clock)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The handle of this process's recorder.
+///
+/// There is one recorder in a process, and it records until [`shutdown`](Trace::shutdown) or the end of the process: handles
+/// are cheap to clone, and dropping them changes nothing. A process that ends without `shutdown` leaves its ring behind on
+/// purpose; the next start of any recorder of this user, or `ttlog-view recover`, makes a snapshot of it.
+///
+/// # Examples
+/// ```
+/// use ttlog_std::{Trace, info};
+///
+/// let trace = Trace::init(100_000, 100, "shop");
+/// info!("order executed", symbol = "ACME", quantity = 5_u64);
+/// let snapshot = trace.request_snapshot("checkpoint").wait();
+/// # let _ = std::fs::remove_file(snapshot?);
+/// # assert!(trace.shutdown());
+/// # Ok::<(), ttlog_std::SnapshotError>(())
+/// ```
+#[derive(Clone)]
+pub struct Trace {
+    /// `None` for the handle of a recorder that could not be made.
+    inner: Option<&'static RecorderInner>,
+}
+
+impl Trace {
+    /// Starts recording, whatever happens, and gives the handle.
+    ///
+    /// `event_capacity` is turned into bytes at 40 to the event, which is generous for events with a few fields (most need 16
+    /// to 32), and rounded up to whole segments. `channel_capacity` is how many snapshot requests may wait. `service` is the
+    /// name under which the ring and its snapshots are known.
+    ///
+    /// Capacities out of range ([`CAPACITY_BYTES_MIN`](crate::CAPACITY_BYTES_MIN) to
+    /// [`CAPACITY_BYTES_MAX`](crate::CAPACITY_BYTES_MAX), and 1 to
+    /// [`CHANNEL_CAPACITY_MAX`](crate::CHANNEL_CAPACITY_MAX)) are moved to the nearest limit. Without a place for a ring file
+    /// the ring is on the heap, and does not outlive the process. A second call gives the recorder that is there. Each of
+    /// these is told in one line on stderr. For control over any of it, see [`builder`](Self::builder).
+    ///
+    /// All levels are recorded; [`set_level`](Self::set_level) restricts that.
+    ///
+    /// # Panics
+    /// Never.
+    pub fn init(event_capacity: usize, channel_capacity: usize, service: &str) -> Trace {
+        let builder =
+            Builder::new().service(service).event_capacity(event_capacity).channel_capacity(channel_capacity).clamped();
+        match builder.build() {
+            Ok(trace) => trace,
+            Err(InitError::AlreadyInitialised) => {
+                report::warn(format_args!("initialised a second time; the first recorder goes on unchanged"));
+                Trace::current().unwrap_or(Trace { inner: None })
+            }
+            Err(error) => {
+                report::warn(format_args!("nothing is recorded: {error}"));
+                Trace { inner: None }
+            }
+        }
+    }
+
+    /// Gives the full form of [`init`](Self::init), whose errors are returned.
+    #[must_use]
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    /// Gives a handle of the recorder that is there, if there is one.
+    #[must_use]
+    pub fn current() -> Option<Trace> {
+        recorder().map(Trace::of)
+    }
+
+    pub(crate) fn of(inner: &'static RecorderInner) -> Trace {
+        Trace { inner: Some(inner) }
+    }
+
+    /// Asks the service thread for a snapshot. Returns at once.
+    ///
+    /// Dropping the ticket changes nothing; [`wait`](SnapshotTicket::wait) on it gives the path. The snapshot holds at least
+    /// everything that was recorded before this call and not overwritten since. `reason` goes into the snapshot as it is, and
+    /// into the file's name with everything but ASCII letters, digits, `.`, `_` and `-` replaced.
+    ///
+    /// When as many requests are waiting as the channel has room for, the ticket fails with [`SnapshotError::QueueFull`].
+    pub fn request_snapshot(&self, reason: &str) -> SnapshotTicket {
+        match self.inner {
+            Some(inner) => inner.service.request(reason),
+            None => SnapshotTicket::failed(SnapshotError::NoServiceThread),
+        }
+    }
+
+    /// Gives the share of the ring that holds events, 0 to 1. It stays near 1 once the ring has been filled: then the oldest
+    /// events are overwritten, which is what a ring is for.
+    #[must_use]
+    pub fn get_buffer_utilization(&self) -> f64 {
+        self.inner.map_or(0.0, |inner| inner.ring.utilization())
+    }
+
+    /// Records events of `level` and above from now on; every callsite knows at its next event. Events compiled out by the
+    /// `max_level_…` features stay out.
+    pub fn set_level(&self, level: Level) {
+        if let Some(inner) = self.inner {
+            inner.level.store(level as u8, Ordering::Relaxed);
+            start_epoch();
+        }
+    }
+
+    /// Gives the lowest level that is recorded.
+    #[must_use]
+    pub fn level(&self) -> Level {
+        self.inner.and_then(|inner| Level::try_from(inner.level.load(Ordering::Relaxed)).ok()).unwrap_or(Level::Error)
+    }
+
+    /// Gives what was lost so far: overwritten, dropped, suppressed.
+    #[must_use]
+    pub fn loss(&self) -> Loss {
+        self.inner.map_or(Loss::default(), |inner| inner.ring.loss())
+    }
+
+    /// Gives the file in which the ring is; `None` when it is on the heap and will not outlive the process.
+    #[must_use]
+    pub fn ring_path(&self) -> Option<&Path> {
+        self.inner.and_then(|inner| inner.file.as_ref()).map(|file| file.path.as_path())
+    }
+
+    /// Gives the bytes that the ring occupies, its table of callsites included.
+    #[must_use]
+    pub fn ring_len_bytes(&self) -> usize {
+        self.inner.map_or(0, |inner| inner.ring.len_bytes())
+    }
+
+    /// Tells whether events are being recorded: `false` after [`shutdown`](Self::shutdown), and when nothing could be set up.
+    #[must_use]
+    pub fn is_recording(&self) -> bool {
+        self.inner.is_some_and(RecorderInner::is_recording)
+    }
+
+    /// Ends recording in good order: no more events, snapshots that were asked for are finished, the ring is marked as ended
+    /// and its file removed. `true` if all that is done.
+    ///
+    /// Waits for the snapshots, but no longer than 10 seconds; when that is not enough (or in a fork of the process that
+    /// started the recorder) the ring's file stays, for the next start to recover. Recording cannot be started again in this
+    /// process. A program that wants its last events must ask for a snapshot first.
+    pub fn shutdown(&self) -> bool {
+        let Some(inner) = self.inner else { return true };
+        if inner.service.is_in_fork() {
+            return false;
+        }
+        inner.ended.store(true, Ordering::SeqCst);
+        start_epoch();
+        if !inner.service.stop(SHUTDOWN_MAX) {
+            report::warn(format_args!("shut down while a snapshot was being written; the ring's file stays"));
+            return false;
+        }
+        crate::clock::stop_coarse();
+        inner.write_anchor();
+        inner.ring.mark_ended();
+        match inner.file.as_ref().map(RingFile::remove) {
+            None | Some(Ok(())) => true,
+            // Removed by an earlier call, or by somebody who tidied up.
+            Some(Err(error)) if error.kind() == std::io::ErrorKind::NotFound => true,
+            Some(Err(error)) => {
+                report::warn(format_args!("cannot remove the ring's file {:?}: {error}", self.ring_path()));
+                false
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Trace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.inner {
+            Some(inner) => f
+                .debug_struct("Trace")
+                .field("service", &inner.service_name)
+                .field("ring_path", &self.ring_path())
+                .field("level", &self.level())
+                .finish_non_exhaustive(),
+            None => f.write_str("Trace(not recording)"),
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! What the tests of this crate share: child processes, each with directories of its own, and reading what they left behind.
+//!
+//! The recorder is one per process, so every case runs in a child: the test binary itself, started again with the case's name
+//! in [`CASE`].
+
+#![allow(dead_code, reason = "not every test binary uses everything")]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use ttlog_core::snapshot::{SnapshotItem, SnapshotReader};
+use ttlog_core::{Item, Level, TableItem, ValueRef};
+
+/// Names the case that a child runs.
+pub const CASE: &str = "TTLOG_TEST_CASE";
+
+/// Gives the case this process is a child for.
+pub fn case() -> Option<String> {
+    std::env::var(CASE).ok()
+}
+
+/// A directory for one test, removed at its end, with places for rings and snapshots.
+pub struct Place(PathBuf);
+
+impl Place {
+    pub fn new(test: &str) -> Self {
+        let unique = format!("ttlog-test-{test}-{}-{:?}", std::process::id(), std::thread::current().id());
+        let path = std::env::temp_dir().join(unique.replace(['(', ')'], ""));
+        std::fs::create_dir(&path).unwrap();
+        #[cfg(unix)]
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        Place(path)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub fn rings(&self) -> PathBuf {
+        self.0.join("rings")
+    }
+
+    pub fn snapshots(&self) -> PathBuf {
+        self.0.join("snapshots")
+    }
+
+    /// Makes the command that runs a case in a child.
+    pub fn child(&self, case: &str) -> Command {
+        self.child_of(&std::env::current_exe().unwrap(), case)
+    }
+
+    /// As `child`, with another copy of the test binary.
+    pub fn child_of(&self, executable: &Path, case: &str) -> Command {
+        let mut command = Command::new(executable);
+        command
+            .args(["child", "--exact", "--nocapture", "--ignored", "--test-threads=1"])
+            .env(CASE, case)
+            .env("TTLOG_DIR", self.rings())
+            .env("TTLOG_SNAPSHOT_DIR", self.snapshots())
+            .stdin(Stdio::null())
+            .current_dir("/");
+        command
+    }
+
+    /// Runs a case to its end, which must come within a minute, and be a good one.
+    pub fn run(&self, case: &str) -> Output {
+        let output = finish(self.child(case));
+        assert!(output.status.success(), "{case}: {:?}\n{}", output.status, stderr(&output));
+        output
+    }
+
+    /// Gives the ring files that are there, sorted.
+    pub fn ring_files(&self) -> Vec<PathBuf> {
+        files(&self.rings())
+    }
+
+    /// Gives the snapshots that are there, sorted.
+    pub fn snapshot_files(&self) -> Vec<PathBuf> {
+        files(&self.snapshots())
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            let _ = std::fs::remove_dir_all(&self.0); // a leftover in the temp directory harms nobody
+        }
+    }
+}
+
+/// Gives the files of a directory, hidden ones too, sorted; none if it does not exist.
+pub fn files(directory: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
+    let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    paths
+}
+
+/// Runs a command to its end; one that hangs for a minute is ended and fails the test.
+pub fn finish(mut command: Command) -> Output {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let readers = [
+        drain(child.stdout.take().unwrap()),
+        drain(child.stderr.take().unwrap()),
+    ];
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break Some(status);
+        }
+        if Instant::now() > deadline {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            break None;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    let [stdout, stderr] = readers.map(|reader| reader.join().unwrap());
+    let status = status.unwrap_or_else(|| panic!("the child hung:\n{}", String::from_utf8_lossy(&stderr)));
+    Output { status, stdout, stderr }
+}
+
+fn drain(mut from: impl std::io::Read + Send + 'static) -> std::thread::JoinHandle<Vec<u8>> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        from.read_to_end(&mut bytes).unwrap();
+        bytes
+    })
+}
+
+pub fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Gives the recorder's own lines on stderr.
+pub fn warnings(output: &Output) -> Vec<String> {
+    stderr(output).lines().filter(|line| line.starts_with("ttlog: ")).map(str::to_owned).collect()
+}
+
+/// An event as a snapshot tells it.
+#[derive(Debug, Clone)]
+pub struct Event {
+    pub level: Level,
+    pub target: String,
+    pub message: String,
+    pub fields: BTreeMap<String, String>,
+}
+
+/// What a snapshot holds.
+#[derive(Debug, Default)]
+pub struct Snapshot {
+    pub reason: String,
+    pub service: String,
+    pub clock: String,
+    pub anchor_count: usize,
+    pub events: Vec<Event>,
+    pub overwritten: u64,
+}
+
+impl Snapshot {
+    /// Reads a snapshot, which must be whole.
+    pub fn read(path: &Path) -> Snapshot {
+        let bytes = std::fs::read(path).unwrap();
+        let reader = SnapshotReader::new(&bytes);
+        let mut snapshot = Snapshot::default();
+        let mut callsites = BTreeMap::new();
+        let mut segments = Vec::new();
+        let mut ended = false;
+        for item in reader.items() {
+            match item {
+                SnapshotItem::Header(header) => {
+                    snapshot.reason = header.reason.to_owned();
+                    snapshot.anchor_count = header.anchors().count();
+                }
+                SnapshotItem::Entry(entry) => match TableItem::decode(entry.bytes).unwrap() {
+                    TableItem::Process(process) => {
+                        snapshot.service = process.service.to_owned();
+                        snapshot.clock = process.clock.to_owned();
+                    }
+                    TableItem::Callsite(callsite) => {
+                        callsites.insert(callsite.id, callsite);
+                    }
+                    TableItem::Unknown(kind) => panic!("table item of kind {kind}"),
+                },
+                SnapshotItem::Segment(segment) => segments.push(segment),
+                SnapshotItem::End { .. } => ended = true,
+                other => panic!("{other:?} in {path:?}"),
+            }
+        }
+        assert!(ended, "{path:?} was cut off");
+        segments.sort_by_key(|segment| segment.sequence);
+        for packed in segments {
+            snapshot.overwritten += packed.lost;
+            let mut room = vec![0; ttlog_core::snapshot::unpack_len(65_536)];
+            let segment = packed.unpack(&mut room).unwrap();
+            for item in segment.items() {
+                let Item::Event(record) = item else { continue };
+                let callsite = &callsites[&record.callsite];
+                let fields = callsite.values(record.payload).map(|value| {
+                    let (field, value) = value.unwrap();
+                    (field.name.to_owned(), text(value))
+                });
+                snapshot.events.push(Event {
+                    level: callsite.level,
+                    target: callsite.target.to_owned(),
+                    message: callsite.message.to_owned(),
+                    fields: fields.collect(),
+                });
+            }
+        }
+        snapshot
+    }
+
+    /// Gives the events with this message.
+    pub fn with_message(&self, message: &str) -> Vec<&Event> {
+        self.events.iter().filter(|event| event.message == message).collect()
+    }
+}
+
+fn text(value: ValueRef<'_>) -> String {
+    match value {
+        ValueRef::Str(text) | ValueRef::Display(text) | ValueRef::Debug(text) => text.text.to_owned(),
+        ValueRef::Unsigned(number) => number.to_string(),
+        ValueRef::Signed(number) => number.to_string(),
+        other => format!("{other:?}"),
+    }
+}
+
+/// Waits until something is so, for at most half a minute.
+pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !holds() {
+        assert!(Instant::now() < deadline, "waited in vain: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
