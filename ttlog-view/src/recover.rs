@@ -156,7 +156,7 @@ fn write_to(image: &RingImage<'_>, now: i64, path: &Path) -> Result<u64, String>
         .map_err(|error| format!("{}: {error}", escaped(&path.to_string_lossy())))?;
     let file = sink.0.into_inner().map_err(|error| text(error.into_error()))?;
     file.sync_all().map_err(text)?;
-    Ok(stats.events)
+    Ok(stats.event_count)
 }
 
 /// A file as the snapshot's writer wants it.

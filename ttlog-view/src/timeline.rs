@@ -19,10 +19,14 @@ use ttlog_core::ring::{Item, Mode, Segment};
 use crate::filter::Condition;
 use crate::progress::Progress;
 use crate::source::callsite::Verdict;
-use crate::source::{Body, Damage, Source, UNPACK_LEN};
+use crate::source::{Body, Damage, Part, Source, UNPACK_LEN};
 
 /// Most bytes of unpacked segments that are held at a time.
 pub const UNPACKED_MAX: usize = 512 << 20;
+
+/// Most entries that are kept, beside one for each two bytes of input. Real recordings need fewer; a file made to exhaust memory gets
+/// no more.
+pub const ENTRIES_MAX: usize = 32 << 20;
 
 /// An event as the timeline holds it: when it is shown and where it lies.
 #[derive(Clone, Copy, Debug)]
@@ -197,6 +201,8 @@ pub struct Timeline<'s, 'a> {
     pub marks: Vec<(Place, Mark)>,
     /// The time of the last event of all, whether it passed the filter or not.
     pub end: Option<i64>,
+    /// Matching events that are left out because there were too many.
+    pub overflow: u64,
     unpacked: Unpacked,
 }
 
@@ -235,6 +241,7 @@ impl<'s, 'a> Timeline<'s, 'a> {
             entries: Vec::new(),
             marks: Vec::new(),
             end: None,
+            overflow: 0,
             unpacked: Unpacked { records: Vec::new(), order: VecDeque::new(), bytes: 0, limit: UNPACKED_MAX },
         };
         timeline.choose_parts(query.duplicates);
@@ -251,6 +258,7 @@ impl<'s, 'a> Timeline<'s, 'a> {
         timeline.entries.sort_by_key(Entry::place);
         timeline.cut(query.keep);
         timeline.end = scan.end;
+        timeline.overflow = scan.overflow;
         timeline.mark_gaps();
         timeline.mark_complete_from();
         timeline.marks.sort_by_key(|(place, _)| *place);
@@ -276,7 +284,9 @@ impl<'s, 'a> Timeline<'s, 'a> {
         let mut ring_of = HashMap::new();
         let mut chosen: Vec<(u32, u64, u32, u32, u32)> = Vec::new(); // ring, sequence, source, part, count
         for (index, source) in self.sources.iter().enumerate() {
-            let ring = *ring_of.entry(source.ring_id).or_insert_with(|| {
+            // A snapshot that has lost its header does not say whose it is.
+            let identity = (source.ring_id, if source.ring_id == 0 { index } else { 0 });
+            let ring = *ring_of.entry(identity).or_insert_with(|| {
                 self.rings.push(RingView::new());
                 self.rings.len() - 1
             });
@@ -305,24 +315,12 @@ impl<'s, 'a> Timeline<'s, 'a> {
         let found = &mut self.found[source as usize];
         let part = &self.sources[source as usize].parts[part as usize];
         let kept_before = scan.kept.len();
+        let ring = &mut self.rings[ring as usize];
         match &part.body {
-            Body::Plain(segment) => {
-                scan.read_segment(
-                    segment,
-                    index as u32,
-                    source as usize,
-                    part.records_offset,
-                    &mut self.rings[ring as usize],
-                    found,
-                );
-                found.damaged_events += u64::from(part.damaged);
-            }
+            Body::Plain(segment) => scan.read_segment(segment, index as u32, source as usize, part, ring, found),
             Body::Packed(packed) => match packed.unpack(scratch) {
                 Ok(segment) => {
-                    let ring = &mut self.rings[ring as usize];
-                    scan.read_segment(&segment, index as u32, source as usize, part.records_offset, ring, found);
-                    found.pending += u64::from(part.pending);
-                    found.damaged_events += u64::from(part.damaged);
+                    scan.read_segment(&segment, index as u32, source as usize, part, ring, found);
                     if scan.kept.len() > kept_before {
                         self.unpacked.keep(index as u32, segment.records);
                     }
@@ -450,6 +448,10 @@ struct Scan<'q, 'a> {
     floor: Option<Place>,
     /// Entries above this place are not among the first that are kept.
     ceiling: Option<Place>,
+    /// Most entries that are kept.
+    most: usize,
+    /// Entries beyond those.
+    overflow: u64,
     end: Option<i64>,
 }
 
@@ -462,7 +464,9 @@ impl<'q, 'a> Scan<'q, 'a> {
                 (0..ids).map(|id| Verdict::new(query.conditions, source, source.callsite(id as u16))).collect()
             })
             .collect();
-        Scan { sources, query, verdicts, kept: Vec::new(), floor: None, ceiling: None, end: None }
+        let input_len: u64 = sources.iter().map(|source| source.len_bytes).sum();
+        let most = usize::try_from(input_len / 2).unwrap_or(usize::MAX).saturating_add(ENTRIES_MAX);
+        Scan { sources, query, verdicts, kept: Vec::new(), floor: None, ceiling: None, most, overflow: 0, end: None }
     }
 
     fn read_segment(
@@ -470,7 +474,7 @@ impl<'q, 'a> Scan<'q, 'a> {
         segment: &Segment<'_>,
         part: u32,
         source_index: usize,
-        records_offset: u64,
+        file: &Part<'_>,
         ring: &mut RingView,
         found: &mut Found,
     ) {
@@ -479,6 +483,8 @@ impl<'q, 'a> Scan<'q, 'a> {
         let origin = segment.records.as_ptr().addr();
         let mut current = None; // the context of the last event, and where it stands
         let mut run: Option<Run> = None;
+        let mut pending = 0;
+        let (events_before, damage_before) = (found.events, found.damage.len());
         let mut items = segment.items();
         for item in items.by_ref() {
             match item {
@@ -542,21 +548,30 @@ impl<'q, 'a> Scan<'q, 'a> {
                     let context = ring.index_of(info.context);
                     ring.contexts[context].learn(&info);
                 }
-                Item::Pending { .. } => found.pending += 1,
+                Item::Pending { .. } => pending += 1,
                 Item::Damaged { offset, len_bytes } => found.damage.push(Damage {
-                    offset: records_offset + offset as u64,
+                    offset: file.records_offset + offset as u64,
                     len_bytes: len_bytes as u64,
                     reason: format!("records of segment {} are damaged", segment.header.index),
                 }),
             }
         }
         ring.runs.extend(run);
-        found.damaged_events += u64::from(items.missing());
+        let events = found.events - events_before;
+        found.pending += if segment.header.mode == Mode::Exclusive || found.damage.len() > damage_before {
+            // A snapshot's writer counted too, and may have seen what is not in its data.
+            pending.max(file.pending.into())
+        } else {
+            // Reservations that are no events; several that follow one another can look like one.
+            u64::from(segment.header.count).saturating_sub(events)
+        };
+        found.damaged_events += u64::from(items.missing().max(file.damaged));
         self.verdicts[source_index] = verdicts;
     }
 
     fn keep(&mut self, entry: Entry) {
         match self.query.keep {
+            Keep::All if self.kept.len() >= self.most => self.overflow += 1,
             Keep::All => self.kept.push(entry),
             Keep::Last(count) => {
                 if self.floor.is_none_or(|floor| entry.place() > floor) {

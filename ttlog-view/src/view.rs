@@ -13,7 +13,7 @@ use crate::render::stats::{Stats, json_sources, push_losses};
 use crate::render::text::{TextRenderer, damage_line};
 use crate::render::{Event, is_damaged};
 use crate::source::{Inputs, Source, shown};
-use crate::time::{TimeFormatter, TimeLimit, parse_duration};
+use crate::time::{TimeFormatter, TimeLimit, grouped, parse_duration};
 use crate::timeline::{Keep, Mark, Place, Query, Timeline};
 use crate::{Outcome, complain};
 
@@ -51,6 +51,11 @@ pub fn run(options: &View, out: &mut dyn Write) -> io::Result<Outcome> {
     }
     let timeline = read_timeline(&sources, options, limits, &zone);
     if timeline.sources.iter().zip(&timeline.found).any(|(source, found)| is_damaged(source, found)) {
+        outcome = Outcome::Partial;
+    }
+    if timeline.overflow > 0 {
+        let overflow = grouped(timeline.overflow);
+        complain(&format!("{overflow} events are left out, there are too many; use --limit, --filter or fewer files"));
         outcome = Outcome::Partial;
     }
     if options.format != Format::Text || options.stats {

@@ -67,7 +67,7 @@ pub(super) fn read(input: &Input) -> Result<Source<'_>, FormatError> {
                     index,
                     sequence: segment.header.sequence,
                     count: segment.header.count,
-                    pending: 0,
+                    pending: segment.header.busy.into(),
                     damaged: 0,
                     offset,
                     len_bytes: header.segment_len.into(),

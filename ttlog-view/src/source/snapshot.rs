@@ -1,0 +1,107 @@
+//! A snapshot as a source, whole or in what is left of it.
+
+use ttlog_core::clock::TimeScale;
+use ttlog_core::error::{FormatError, FormatErrorKind};
+use ttlog_core::ring::{Loss, STATE_ENDED};
+use ttlog_core::snapshot::{PackedSegment, SnapshotHeader, SnapshotItem, SnapshotReader};
+
+use super::{Body, Damage, Input, Kind, Part, Source};
+
+pub(super) fn read(input: &Input) -> Result<Source<'_>, FormatError> {
+    let mut source = Source {
+        path: &input.path,
+        len_bytes: input.data.len() as u64,
+        kind: Kind::Snapshot { reason: String::new(), created_unix_ns: 0, complete: false },
+        format_version: 0,
+        ring_id: 0,
+        segment_count: 0,
+        segment_len: 0,
+        process: None,
+        callsites: Vec::new(),
+        scale: TimeScale::new(&[], 0),
+        complete_from: 0,
+        taken_at: None,
+        ended: false,
+        loss: Loss::default(),
+        parts: Vec::new(),
+        entry_count: 0,
+        changed_segments: 0,
+        damage: Vec::new(),
+    };
+    let mut header: Option<SnapshotHeader<'_>> = None;
+    let mut end = None;
+    let (mut entries, mut segments) = (0, 0);
+    for item in SnapshotReader::new(&input.data).items() {
+        match item {
+            SnapshotItem::Header(found) => header = Some(header.unwrap_or(found)),
+            SnapshotItem::Entry(entry) => {
+                entries += 1;
+                source.add_entry(entry.offset as u64, entry.bytes);
+            }
+            SnapshotItem::Segment(segment) => {
+                segments += 1;
+                source.loss.overwritten = source.loss.overwritten.saturating_add(segment.lost);
+                if segment.sequence != 0 || !segment.data.is_empty() {
+                    source.parts.push(part(segment));
+                }
+            }
+            SnapshotItem::End { entry_count, segment_count } => end = Some((entry_count, segment_count)),
+            SnapshotItem::Unknown { .. } => {}
+            SnapshotItem::Damaged { reason: FormatErrorKind::Overwritten, .. } => source.changed_segments += 1,
+            SnapshotItem::Damaged { offset, reason: reason @ FormatErrorKind::TooNew(_), .. } => {
+                return Err(FormatError::new(offset as u64, reason));
+            }
+            SnapshotItem::Damaged { offset, len_bytes, reason } => source.damage.push(Damage {
+                offset: offset as u64,
+                len_bytes: len_bytes as u64,
+                reason: format!("item: {reason}"),
+            }),
+        }
+    }
+    if header.is_none() && end.is_none() && entries + segments == 0 {
+        return Err(FormatError::new(0, FormatErrorKind::BadMagic));
+    }
+    if header.is_none() {
+        let reason = "the header is lost: times count from an unknown start".to_owned();
+        source.damage.push(Damage { offset: 0, len_bytes: 0, reason });
+    }
+    if let Some((entry_count, segment_count)) = end {
+        let missing = entry_count.saturating_sub(entries) + segment_count.saturating_sub(segments);
+        if missing > 0 && source.damage.is_empty() {
+            let reason = format!("{missing} items are missing");
+            source.damage.push(Damage { offset: source.len_bytes, len_bytes: 0, reason });
+        }
+    }
+    let header = header.unwrap_or_default();
+    let anchors: Vec<_> = header.anchors().collect();
+    source.scale = TimeScale::new(&anchors, source.process.unwrap_or_default().ticks_per_second);
+    source.kind = Kind::Snapshot {
+        reason: header.reason.to_owned(),
+        created_unix_ns: header.created_unix_ns,
+        complete: end.is_some(),
+    };
+    source.format_version = header.format_version.into();
+    source.ring_id = header.ring_id;
+    source.segment_count = header.segment_count.into();
+    source.segment_len = header.segment_len.into();
+    source.complete_from = header.complete_from;
+    source.taken_at = (header.ticks != 0).then_some(header.ticks);
+    source.ended = header.state & STATE_ENDED != 0;
+    source.loss.dropped = header.dropped;
+    source.loss.suppressed = header.suppressed;
+    Ok(source)
+}
+
+fn part(segment: PackedSegment<'_>) -> Part<'_> {
+    Part {
+        index: segment.index,
+        sequence: segment.sequence,
+        count: segment.count,
+        pending: segment.pending,
+        damaged: segment.damaged,
+        offset: segment.offset as u64,
+        len_bytes: segment.data.len() as u64,
+        records_offset: segment.offset as u64,
+        body: Body::Packed(segment),
+    }
+}
