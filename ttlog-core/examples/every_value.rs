@@ -1,0 +1,249 @@
+//! Writes snapshots with every type of value, for comparing readers (ci/reader-check).
+//!
+//! `every_value DIR` writes into DIR, all of the same ring:
+//!
+//! - `none.bin`: codec 0
+//! - `columns.bin`: codec 2
+//! - `cut.bin`: made from an image of the ring in which a record was being written and another is damaged: codecs 1 and 2
+//!
+//! and prints how many events it recorded. The clock is made up, so that every run writes the same bytes.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::fmt;
+use std::path::Path;
+use std::sync::{Mutex, OnceLock};
+
+use ttlog_core::callsite::Callsite;
+use ttlog_core::clock::Anchor;
+use ttlog_core::fields::AnyFields;
+use ttlog_core::record::ContextInfo;
+use ttlog_core::recorder::Recorder;
+use ttlog_core::ring::{Cursor, DropReason, Outcome, Ring, RingConfig, RingImage};
+use ttlog_core::snapshot::{
+    Codec, Sink, SnapshotMeta, scratch_len, write_snapshot_of_image, write_snapshot_of_ring,
+};
+use ttlog_core::table::{ProcessInfo, encode_callsite, encode_process};
+use ttlog_core::{Bytes, Word};
+use ttlog_core::{debug, error, event, info, trace, warn};
+
+const CAPACITY: usize = 512 * 1024;
+
+/// The recorder of this example: one ring, one context that writes alone and one that shares.
+struct Example {
+    ring: OnceLock<Ring<'static>>,
+    ids: Mutex<BTreeMap<(usize, u32), u16>>,
+}
+
+static RECORDER: Example = Example {
+    ring: OnceLock::new(),
+    ids: Mutex::new(BTreeMap::new()),
+};
+
+thread_local! {
+    static CURSOR: Cursor<'static> = const { Cursor::new() };
+    static SHARING: Cell<bool> = const { Cell::new(false) };
+    static TICKS: Cell<u64> = const { Cell::new(1_000_000) };
+    static RECORDED: Cell<u64> = const { Cell::new(0) };
+}
+
+fn now() -> u64 {
+    TICKS.set(TICKS.get() + 997);
+    TICKS.get()
+}
+
+impl Recorder for Example {
+    fn record(&self, callsite: &'static Callsite, fields: &dyn AnyFields) {
+        let Some(ring) = self.ring.get() else { return };
+        let key = (core::ptr::from_ref(callsite).addr(), fields.types_hash());
+        let mut ids = self.ids.lock().expect("no panic while it is held");
+        let known = ids.len() as u16;
+        let id = *ids.entry(key).or_insert_with(|| {
+            let mut entry = [0; 4096];
+            let len = encode_callsite(known + 1, callsite.metadata(), fields.types(), &mut entry).expect("4 KiB hold it");
+            ring.append_entry(&entry[..len]).expect("the table has room");
+            known + 1
+        });
+        let outcome = if SHARING.get() {
+            ring.append_shared(now(), 2, id, fields, DropReason::NoSegment)
+        } else {
+            let main = ContextInfo { context: 1, os_thread_id: 4711, next_index: 0, name: "main" };
+            CURSOR.with(|cursor| cursor.append_slow(ring, &now, &main, id, fields))
+        };
+        assert_eq!(outcome, Outcome::Recorded);
+        RECORDED.set(RECORDED.get() + 1);
+    }
+}
+
+/// An error with a source.
+#[derive(Debug)]
+struct Failed(Option<Box<Failed>>, &'static str);
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.1)
+    }
+}
+
+impl Error for Failed {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.as_deref().map(|source| source as _)
+    }
+}
+
+/// Records each type of value, at its limits.
+fn numbers() {
+    info!("bool and unit", yes = true, no = false, nothing = ());
+    for value in [true, false] {
+        info!("bool", value);
+    }
+    for value in [0, 1, u8::MAX] {
+        trace!("u8", value);
+    }
+    for value in [0, 1, u16::MAX] {
+        trace!("u16", value);
+    }
+    for value in [0, 1, u32::MAX] {
+        trace!("u32", value);
+    }
+    for shift in 0..64 {
+        trace!("u64", below = (1_u64 << shift) - 1, value = 1_u64 << shift, complement = !(1_u64 << shift));
+    }
+    for value in [0, 1, u128::from(u64::MAX) + 1, u128::MAX] {
+        trace!("u128", value, small = 7_u8, again = value);
+    }
+    for value in [i8::MIN, -1, 0, 1, i8::MAX] {
+        trace!("i8", value);
+    }
+    for value in [i16::MIN, -1, 0, 1, i16::MAX] {
+        trace!("i16", value);
+    }
+    for value in [i32::MIN, -1, 0, 1, i32::MAX] {
+        trace!("i32", value);
+    }
+    for shift in 0..64 {
+        trace!("i64", value = 1_i64 << shift, complement = !(1_i64 << shift));
+    }
+    for value in [i128::MIN, -1, 0, 1, i128::MAX] {
+        trace!("i128", value);
+    }
+    for value in [0.0, -0.0, 0.1, f32::MIN_POSITIVE, f32::MAX, f32::INFINITY, f32::NEG_INFINITY, f32::NAN] {
+        debug!("f32", value);
+    }
+    for value in [0.0, -0.0, 0.1, 1e300, f64::MIN_POSITIVE, f64::MAX, f64::INFINITY, f64::NEG_INFINITY, f64::NAN] {
+        debug!("f64", value, before = 1_u8, after = "x");
+    }
+    info!("sizes", unsigned = usize::MAX, signed = isize::MIN);
+}
+
+fn texts() {
+    for value in ['a', '\0', '\n', 'é', '√', '🦀', char::MAX] {
+        info!("char", value);
+    }
+    for value in ["", "a", "1234567", "12345678", "123456789", "with \"quotes\" and \\", "tab\tnewline\n\u{1b}[31m", "Übermaß 🦀"] {
+        info!("str", value, len = value.len());
+    }
+    for len in [248, 249, 250, 251, 1000, 2100] {
+        let value = "x".repeat(len);
+        info!("str of some length", value = value.as_str(), len);
+    }
+    for len in [20_000, 60_000] {
+        let value = "é".repeat(len / 2);
+        warn!("capped str", value = value.as_str(), len);
+    }
+    for value in [&[][..], &[0], &[0xff; 300], b"text"] {
+        info!("bytes", value = Bytes(value));
+    }
+    let address = std::net::Ipv4Addr::LOCALHOST;
+    info!("display and debug", %address, shown = ?Some(address), long = %"y".repeat(3000));
+    let deep = Failed(Some(Box::new(Failed(Some(Box::new(Failed(None, "the disk is full"))), "cannot write"))), "no report");
+    let flat = Failed(None, "it failed");
+    error!("errors", deep, flat);
+}
+
+fn nested() {
+    for (number, text) in [(Some(7_u64), Some("seven")), (None, None), (Some(u64::MAX), Some(""))] {
+        info!("options", number, text, wide = number.map(u128::from), float = number.map(|_| 0.5), signed = number.map(|_| -5_i16));
+    }
+    info!("sequences", numbers = [1_u64, 300, 70_000], bytes = [1_u8, 2, 3], empty = [0_i64; 0], texts = ["a", "", "ccc"]);
+    info!("sequence of wide ones", wide = [u128::MAX, 1], signed = [i128::MIN, -1], floats = [0.5, f64::NAN, -1e-9], flags = [true, false]);
+    info!("nested", options = [Some("a"), None, Some("c")], rows = [[1_u16, 2], [3, 4]]);
+    let many: Vec<u32> = (0..20_000).collect();
+    info!("capped sequence", many = &many[..], count = many.len());
+    let few: Vec<u32> = (0..400).collect();
+    info!("long sequence", few = &few[..]);
+}
+
+fn callsites() {
+    info!("literals", text = "production", unsigned = 7_u64, signed = -7, float = 2.5, flag = true, letter = 'λ', huge = 340_282_366_920_938_463_463_374_607_431_768_211_455_u128, deep = -170_141_183_460_469_231_731_687_303_715_884_105_728_i128);
+    let (user, ms, state) = (42_u32, 12.3456, Some('x'));
+    info!("user {user} took {ms:.1} ms in {state:?} {{braces}} {} {user:>8}", user + 1);
+    warn!(target: "other::target", http.status = 404_u16, "a key with dots");
+    error!("no fields");
+    info!(user, ms);
+    event!(ttlog_core::Level::Debug, "by level", user);
+}
+
+fn record_all() {
+    numbers();
+    texts();
+    nested();
+    callsites();
+}
+
+/// Takes the bytes of a snapshot.
+struct File(std::fs::File);
+
+impl Sink for File {
+    type Error = std::io::Error;
+    fn write_all(&mut self, bytes: &[u8]) -> Result<(), std::io::Error> {
+        std::io::Write::write_all(&mut self.0, bytes)
+    }
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let dir = std::env::args_os().nth(1).ok_or("usage: every_value DIR")?;
+    let create = |name: &str| std::fs::File::create(Path::new(&dir).join(name)).map(File);
+
+    let words: &'static [Word] = (0..CAPACITY / 8).map(|_| Word::new(0)).collect::<Vec<_>>().leak();
+    let config = RingConfig { ring_id: 0x1234_5678_9abc_def0, segment_len: 32 * 1024, table_len: 32 * 1024, anchor_count: 8 };
+    let ring = Ring::create(words, &config)?;
+    let mut entry = [0; 1024];
+    let process = ProcessInfo {
+        service: "every-value",
+        pid: 4711,
+        host: "example",
+        executable: "/usr/bin/every_value",
+        start_unix_ns: 1_700_000_000_000_000_000,
+        build_id: &[1, 2, 3, 4],
+        clock: "made-up",
+        ticks_per_second: 1_000_000_000,
+        process_start: 5,
+        os: "linux",
+    };
+    let len = encode_process(&process, &mut entry).ok_or("1 KiB hold the process")?;
+    ring.append_entry(&entry[..len])?;
+    RECORDER.ring.set(ring).map_err(|_| "set twice")?;
+    ttlog_core::recorder::install(&RECORDER)?;
+
+    // Anchors before, among and after the events, unevenly, so that each way of reading the clock is taken.
+    let anchor = |ticks, unix_ns| ring.write_anchor(Anchor { ticks, unix_ns });
+    anchor(1_100_000, 1_700_000_000_000_000_000);
+    record_all();
+    anchor(TICKS.get() + 10, 1_700_000_000_200_000_003);
+    SHARING.set(true);
+    record_all();
+    TICKS.set(TICKS.get() + (1 << 33)); // beyond what 32 bits of delta can tell
+    record_all();
+    anchor(TICKS.get() - 10_000, 1_700_000_003_000_000_007);
+    SHARING.set(false);
+    record_all();
+
+    let meta = SnapshotMeta { reason: "manual", created_unix_ns: 1_700_000_009_000_000_000, ticks: TICKS.get() };
+    let mut scratch = vec![0; scratch_len(ring.segment_len())];
+    write_snapshot_of_ring(ring, &meta, Codec::None, &mut scratch, &mut create("none.bin")?)?;
+    write_snapshot_of_ring(ring, &meta, Codec::Lz4, &mut scratch, &mut create("columns.bin")?)?;
+    println!("{}", RECORDED.get());
+    Ok(())
+}
