@@ -92,12 +92,7 @@ impl Parse for Event {
                 "this event says nothing: write a message, as in `info!(\"started\")`, or at least one field",
             ));
         }
-        Ok(Self {
-            root,
-            level,
-            target,
-            arguments,
-        })
+        Ok(Self { root, level, target, arguments })
     }
 }
 
@@ -129,7 +124,7 @@ fn parse_level(input: ParseStream<'_>) -> Result<Level> {
         || input.peek(Token![%])
         || input.peek(Token![?])
     {
-        return Err(input.error(EXPECTED));
+        return Err(Error::new(input.span(), EXPECTED));
     }
     let level: Expr = input.parse()?;
     if matches!(literal::peel(&level), Expr::Lit(_)) {
@@ -162,24 +157,14 @@ impl Parse for Argument {
         if next_is_missing(input) {
             return Err(input.error("expected a field, an argument or the message"));
         }
-        let name = if next_is_named(input) {
-            Some(parse_name(input)?)
-        } else {
-            None
-        };
+        let name = if next_is_named(input) { Some(parse_name(input)?) } else { None };
         let mut before_value = None;
         if let Some(name) = &name {
             let equals: Token![=] = input.parse()?;
             if name.text.is_empty() {
-                return Err(Error::new_spanned(
-                    &name.tokens,
-                    "the name of a field cannot be empty",
-                ));
+                return Err(Error::new_spanned(&name.tokens, "the name of a field cannot be empty"));
             }
-            before_value = Some((
-                equals.into_token_stream(),
-                format!("missing value of field `{}`", name.text),
-            ));
+            before_value = Some((equals.into_token_stream(), format!("missing value of field `{}`", name.text)));
         }
         let capture = if input.peek(Token![%]) {
             let sigil: Token![%] = input.parse()?;
@@ -198,10 +183,7 @@ impl Parse for Argument {
         let expr: Expr = input.parse()?;
         if let Expr::Assign(assign) = &expr {
             return Err(if name.is_some() {
-                Error::new_spanned(
-                    &assign.eq_token,
-                    "unexpected `=` in a value: write `==` to compare",
-                )
+                Error::new(assign.eq_token.spans[0], "unexpected `=` in a value: write `==` to compare")
             } else {
                 Error::new_spanned(
                     &assign.left,
@@ -230,10 +212,7 @@ fn next_is_named(input: ParseStream<'_>) -> bool {
 fn parse_name(input: ParseStream<'_>) -> Result<Name> {
     if input.peek(LitStr) {
         let literal: LitStr = input.parse()?;
-        return Ok(Name {
-            text: literal.value(),
-            tokens: literal.into_token_stream(),
-        });
+        return Ok(Name { text: literal.value(), tokens: literal.into_token_stream() });
     }
     let mut text = String::new();
     let mut tokens = TokenStream::new();
@@ -267,9 +246,7 @@ pub(crate) fn place(expr: &Expr) -> Option<Vec<String>> {
         Expr::Path(path) if path.attrs.is_empty() && path.qself.is_none() => {
             path.path.get_ident().map(|ident| vec![ident.unraw().to_string()])
         }
-        Expr::Field(ExprField {
-            attrs, base, member, ..
-        }) if attrs.is_empty() => {
+        Expr::Field(ExprField { attrs, base, member, .. }) if attrs.is_empty() => {
             let mut segments = place(base)?;
             segments.push(match member {
                 Member::Named(ident) => ident.unraw().to_string(),
@@ -281,3 +258,5 @@ pub(crate) fn place(expr: &Expr) -> Option<Vec<String>> {
     }
 }
 
+#[cfg(test)]
+mod tests;

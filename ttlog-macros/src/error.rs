@@ -21,7 +21,5 @@ pub(crate) fn span_within(literal: &LitStr, range: Range<usize>) -> Span {
     if !verbatim {
         return literal.span();
     }
-    token
-        .subspan(opening_len + range.start..opening_len + range.end)
-        .unwrap_or_else(|| literal.span())
+    token.subspan(opening_len + range.start..opening_len + range.end).unwrap_or_else(|| literal.span())
 }

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! {
+//!     use $crate::__private as __ttlog;
 //!     static __TTLOG_METADATA: Metadata = …;                     everything that is known now, literals included
 //!     static __TTLOG_CALLSITE: Callsite = Callsite::new(&__TTLOG_METADATA);
 //!     if level_enabled(…) && Callsite::is_enabled(&__TTLOG_CALLSITE) {
@@ -20,6 +21,8 @@
 //!   the best way to take a value by its type (autoref specialization) and needs its traits in scope.
 //! - Spans are `mixed_site`, which makes our variables invisible to the user's expressions and marks the code as ours for lints: no
 //!   `allow` attribute is needed, which a `forbid` in the user's crate would refuse.
+//! - `__ttlog` stands for `$crate::__private` in all paths: `$crate` is a place in the front end, and an expression that begins there
+//!   would draw errors about the user's types to the front end.
 //! - Operands are in parentheses: `a as u64` and `a + b` stay one operand under the `&` before them.
 
 use proc_macro2::{Ident, Span, TokenStream};
@@ -31,20 +34,11 @@ use crate::fields::{Field, Fields, Hold, Operand, Source};
 
 /// Generates the block expression of an event.
 pub(crate) fn expand(event: Event) -> Result<TokenStream> {
-    let Event {
-        root,
-        level,
-        target,
-        arguments,
-    } = event;
-    let Fields {
-        message,
-        fields,
-        operands,
-    } = Fields::resolve(arguments)?;
+    let Event { root, level, target, arguments } = event;
+    let Fields { message, fields, operands } = Fields::resolve(arguments)?;
 
     let site = Span::mixed_site();
-    let private = quote_spanned!(site=> #root::__private);
+    let private = quote_spanned!(site=> __ttlog);
     let (level_item, level) = match level {
         Level::Fixed(variant) => {
             let variant = Ident::new(&variant.to_string(), site);
@@ -68,6 +62,7 @@ pub(crate) fn expand(event: Event) -> Result<TokenStream> {
     let record = record(&private, &fields, &operands);
     Ok(quote_spanned! {site=>
         {
+            use #root::__private as __ttlog;
             #level_item
             static __TTLOG_METADATA: #private::Metadata = #private::Metadata {
                 level: #level,
@@ -92,21 +87,18 @@ fn record(private: &TokenStream, fields: &[Field], operands: &[Operand]) -> Toke
         return quote_spanned!(site=> #private::record(&__TTLOG_CALLSITE, #private::Nil););
     }
     let holders = operands.iter().map(|operand| hold(private, operand));
-    let variables: Vec<Ident> = (0..operands.len())
-        .map(|index| format_ident!("__ttlog_{index}", span = site))
-        .collect();
-    let values = fields
-        .iter()
-        .rev()
-        .fold(quote_spanned!(site=> #private::Nil), |rest, field| {
-            match field.source {
-                Source::Folded(_) => rest,
-                Source::Operand(index) => {
-                    let variable = &variables[index];
-                    quote_spanned!(site=> #private::Cons(#private::Value::native(#variable), #rest))
-                }
-            }
-        });
+    let variables: Vec<Ident> =
+        (0..operands.len()).map(|index| format_ident!("__ttlog_{index}", span = site)).collect();
+    let values = fields.iter().rev().fold(quote_spanned!(site=> #private::Nil), |rest, field| match field.source {
+        Source::Folded(_) => rest,
+        Source::Operand(index) => {
+            let variable = &variables[index];
+            // Here the type is found to be no `Value`, if nothing else could take it either.
+            let variable = Ident::new(&variable.to_string(), errors_at(&operands[index]));
+            let native = quote_spanned!(errors_at(&operands[index])=> #private::Value::native(#variable));
+            quote_spanned!(site=> #private::Cons(#native, #rest))
+        }
+    });
     let imports = imports(private, operands);
     quote_spanned! {site=>
         #imports
@@ -117,10 +109,10 @@ fn record(private: &TokenStream, fields: &[Field], operands: &[Operand]) -> Toke
 }
 
 /// Generates the expression that takes an operand by reference, in the way its capture and its type ask for.
-fn hold(private: &TokenStream, Operand { expr, span, hold }: &Operand) -> TokenStream {
-    // Errors about the operand's type point at the operand.
-    let at = Span::mixed_site().located_at(*span);
-    let (function, is_chosen_by_type) = match hold {
+fn hold(private: &TokenStream, operand: &Operand) -> TokenStream {
+    let at = errors_at(operand);
+    let expr = &operand.expr;
+    let (function, is_chosen_by_type) = match operand.hold {
         Hold::Bare => ("Bare", true),
         Hold::Template => ("Templ", true),
         Hold::TemplateDebug => ("TemplDebug", true),
@@ -130,32 +122,27 @@ fn hold(private: &TokenStream, Operand { expr, span, hold }: &Operand) -> TokenS
     let function = Ident::new(function, at);
     let held = quote_spanned!(at=> #private::#function(&(#expr)));
     // As many references as the best choice of the longest list has; method lookup takes them off one by one.
-    if is_chosen_by_type {
-        quote_spanned!(at=> (&&&&#held).ttlog_hold())
-    } else {
-        held
-    }
+    if is_chosen_by_type { quote_spanned!(at=> (&&&&#held).ttlog_hold()) } else { held }
+}
+
+/// Returns a span that resolves names as our code does and lets errors about the operand's type point at the operand.
+fn errors_at(operand: &Operand) -> Span {
+    Span::mixed_site().located_at(operand.span)
 }
 
 /// Generates the `use` of the traits that `ttlog_hold` is found in; exactly those that can be needed.
-fn imports(private: &TokenStream, operands: &[Operand]) -> TokenStream {
+fn imports(private: &TokenStream, operands: &[Operand]) -> Option<TokenStream> {
     let site = Span::mixed_site();
     let any = |wanted: &[Hold]| operands.iter().any(|operand| wanted.contains(&operand.hold));
     let traits = [
-        (
-            "ViaValue",
-            any(&[Hold::Bare, Hold::Template, Hold::TemplateDebug]),
-        ),
+        ("ViaValue", any(&[Hold::Bare, Hold::Template, Hold::TemplateDebug])),
         ("ViaError", any(&[Hold::Bare])),
         ("ViaBoxedError", any(&[Hold::Bare])),
-        ("ViaNothing", any(&[Hold::Bare])),
+        ("ViaNothing", any(&[Hold::Bare, Hold::Template, Hold::TemplateDebug])),
         ("ViaDisplay", any(&[Hold::Template])),
         ("ViaDebug", any(&[Hold::TemplateDebug])),
     ];
-    let names = traits
-        .iter()
-        .filter(|(_, needed)| *needed)
-        .map(|(name, _)| Ident::new(name, site));
-    quote_spanned!(site=> #(use #private::#names as _;)*)
+    let names: Vec<Ident> =
+        traits.iter().filter(|(_, needed)| *needed).map(|(name, _)| Ident::new(name, site)).collect();
+    (!names.is_empty()).then(|| quote_spanned!(site=> use #private::{#(#names as _),*};))
 }
-

@@ -93,11 +93,7 @@ impl Fields {
         let mut shown: HashMap<&str, Hold> = HashMap::new();
         if let Some((_, _, template)) = &parts.message {
             for (placeholder, name) in template.placeholders().zip(&placeholder_names) {
-                let hold = if placeholder.is_debug {
-                    Hold::TemplateDebug
-                } else {
-                    Hold::Template
-                };
+                let hold = if placeholder.is_debug { Hold::TemplateDebug } else { Hold::Template };
                 shown.entry(name).or_insert(hold);
             }
         }
@@ -109,8 +105,7 @@ impl Fields {
                 Some((message_index, literal, template)) if *message_index == index => {
                     for (placeholder, name) in template.placeholders().zip(&placeholder_names) {
                         let slot = order.slot(name);
-                        if let (Reference::Name(path), None) =
-                            (&placeholder.reference, names.listed.get(name.as_str()))
+                        if let (Reference::Name(path), None) = (&placeholder.reference, names.listed.get(name.as_str()))
                         {
                             if order.sources[slot].is_none() {
                                 order.sources[slot] = Some(Source::Operand(operands.len()));
@@ -135,11 +130,7 @@ impl Fields {
                                 Capture::Debug => Hold::Debug,
                             };
                             let expr = argument.expr.to_token_stream();
-                            operands.push(Operand {
-                                expr,
-                                span: argument.expr.span(),
-                                hold,
-                            });
+                            operands.push(Operand { expr, span: argument.expr.span(), hold });
                             Source::Operand(operands.len() - 1)
                         }
                     });
@@ -151,11 +142,7 @@ impl Fields {
             Some((_, _, template)) => template.with_names(placeholder_names.iter().map(String::as_str)),
             None => String::new(),
         };
-        Ok(Self {
-            message,
-            fields: order.into_fields(),
-            operands,
-        })
+        Ok(Self { message, fields: order.into_fields(), operands })
     }
 }
 
@@ -163,9 +150,7 @@ impl<'a> Parts<'a> {
     fn find(arguments: &'a [Argument]) -> Result<Self> {
         let is_bare = |argument: &Argument| argument.name.is_none() && argument.capture == Capture::Plain;
         let message = arguments.iter().enumerate().find_map(|(index, argument)| {
-            literal::as_str(&argument.expr)
-                .filter(|_| is_bare(argument))
-                .map(|literal| (index, literal))
+            literal::as_str(&argument.expr).filter(|_| is_bare(argument)).map(|literal| (index, literal))
         });
         let message = match message {
             None => None,
@@ -191,26 +176,24 @@ impl<'a> Parts<'a> {
                 },
             });
         }
-        Ok(Self {
-            message,
-            positional,
-            listed,
-        })
+        Ok(Self { message, positional, listed })
     }
 }
 
 /// Says what is wrong with an argument that has no name and needs one. `after_message`: None where there is no message.
 fn nameless(argument: &Argument, after_message: Option<bool>) -> Error {
     let expr = &argument.expr;
-    let shown = expr.to_token_stream().to_string();
     let text = match after_message {
         Some(true) if literal::as_str(expr).is_some() && argument.capture == Capture::Plain => {
-            "an event has one message; this is the second string that stands alone, and the first has no `{}` for it".to_owned()
+            "an event has one message; this is the second string that stands alone, and the first has no `{}` for it"
+                .to_owned()
         }
-        Some(true) => format!("the message has no `{{}}` for this argument; to record it as a field, give it a name: `name = {shown}`"),
-        Some(false) => format!("this field needs a name: `name = {shown}`"),
+        Some(true) => {
+            "the message has no `{}` for this argument; to record it as a field, give it a name: `name = …`".to_owned()
+        }
+        Some(false) => "this field needs a name: `name = …`".to_owned(),
         None if argument.capture == Capture::Plain => {
-            format!("the message must be a string literal; to record this as a field, give it a name: `name = {shown}`")
+            "the message must be a string literal; to record this as a field, give it a name: `name = …`".to_owned()
         }
         None => "this field needs a name, as in `name = %value`".to_owned(),
     };
@@ -258,11 +241,10 @@ fn missing_positional(literal: &LitStr, placeholder: &Placeholder, wanted: usize
     let shown = &literal.value()[placeholder.range.clone()];
     let found = match count {
         0 => "there is none".to_owned(),
-        1 => "there is 1, with index 0".to_owned(),
-        _ => format!("there are {count}, counted from 0"),
+        1 => "there is only index 0".to_owned(),
+        _ => format!("the last one has index {}", count - 1),
     };
-    let text =
-        format!("`{shown}` needs a positional argument with index {wanted} after the message, but {found}");
+    let text = format!("`{shown}` needs a positional argument with index {wanted} after the message, but {found}");
     Error::new(span_within(literal, placeholder.range.clone()), text)
 }
 
@@ -300,26 +282,18 @@ impl<'a> Names<'a> {
         let mut positional: Vec<String> = Vec::new();
         for (position, &index) in parts.positional.iter().enumerate() {
             let is_free = |name: &String| {
-                !listed.contains_key(name.as_str())
-                    && !captured.contains(&name.as_str())
-                    && !positional.contains(name)
+                !listed.contains_key(name.as_str()) && !captured.contains(&name.as_str()) && !positional.contains(name)
             };
-            let name = named_after(&arguments[index].expr)
-                .filter(is_free)
-                .unwrap_or_else(|| {
-                    let mut name = format!("arg{position}");
-                    while !is_free(&name) {
-                        name.push('_');
-                    }
-                    name
-                });
+            let name = named_after(&arguments[index].expr).filter(is_free).unwrap_or_else(|| {
+                let mut name = format!("arg{position}");
+                while !is_free(&name) {
+                    name.push('_');
+                }
+                name
+            });
             positional.push(name);
         }
-        Ok(Self {
-            parts,
-            listed,
-            positional,
-        })
+        Ok(Self { parts, listed, positional })
     }
 
     /// The names the placeholders show, in the order of the text.
@@ -336,12 +310,7 @@ impl<'a> Names<'a> {
     }
 
     fn of_argument(&self, index: usize) -> &str {
-        match self
-            .parts
-            .positional
-            .iter()
-            .position(|&positional| positional == index)
-        {
+        match self.parts.positional.iter().position(|&positional| positional == index) {
             Some(position) => &self.positional[position],
             None => &self.parts.listed[index],
         }
@@ -384,15 +353,11 @@ fn named_after(expr: &Expr) -> Option<String> {
         Expr::Paren(inner) => named_after(&inner.expr),
         Expr::Reference(inner) => named_after(&inner.expr),
         Expr::Unary(inner) if matches!(inner.op, syn::UnOp::Deref(_)) => named_after(&inner.expr),
-        Expr::Path(path) if path.qself.is_none() => path
-            .path
-            .segments
-            .last()
-            .map(|segment| segment.ident.unraw().to_string()),
+        Expr::Path(path) if path.qself.is_none() => {
+            path.path.segments.last().map(|segment| segment.ident.unraw().to_string())
+        }
         // The index of a tuple's element is no name: `{0}` would mean something else.
-        other => place(other)?
-            .pop()
-            .filter(|name| !name.starts_with(|c: char| c.is_ascii_digit())),
+        other => place(other)?.pop().filter(|name| !name.starts_with(|c: char| c.is_ascii_digit())),
     }
 }
 
@@ -408,10 +373,7 @@ fn captured(path: &str, literal: &LitStr, placeholder: &Placeholder, hold: Hold)
             Ok(member) => expr.extend([Literal::usize_unsuffixed(member)]),
             Err(_) => {
                 let mut ident = identifier(segment, index == 0).ok_or_else(|| {
-                    Error::new(
-                        span,
-                        format!("`{segment}` in `{{{path}}}` is not the name of a variable or field"),
-                    )
+                    Error::new(span, format!("`{segment}` in `{{{path}}}` is not the name of a variable or field"))
                 })?;
                 ident.set_span(span);
                 expr.extend([ident]);
@@ -427,12 +389,10 @@ fn identifier(name: &str, first: bool) -> Option<Ident> {
         "self" if first => Some(Ident::new("self", Span::call_site())),
         "self" | "Self" | "super" | "crate" => None,
         _ => Ident::parse_any.parse_str(name).ok().map(|ident| {
-            if syn::parse_str::<Ident>(name).is_ok() {
-                ident
-            } else {
-                Ident::new_raw(name, Span::call_site())
-            }
+            if syn::parse_str::<Ident>(name).is_ok() { ident } else { Ident::new_raw(name, Span::call_site()) }
         }),
     }
 }
 
+#[cfg(test)]
+mod tests;

@@ -30,15 +30,8 @@ pub(crate) fn fold(expr: &Expr) -> Result<Option<Folded>, Error> {
         Expr::Group(group) => fold(&group.expr),
         Expr::Paren(paren) if paren.attrs.is_empty() => fold(&paren.expr),
         Expr::Lit(ExprLit { lit, .. }) => fold_lit(lit, false),
-        Expr::Unary(ExprUnary {
-            op: UnOp::Neg(_),
-            expr,
-            ..
-        }) => match peel(expr) {
-            Expr::Lit(ExprLit {
-                lit: lit @ (Lit::Int(_) | Lit::Float(_)),
-                ..
-            }) => fold_lit(lit, true),
+        Expr::Unary(ExprUnary { op: UnOp::Neg(_), expr, .. }) => match peel(expr) {
+            Expr::Lit(ExprLit { lit: lit @ (Lit::Int(_) | Lit::Float(_)), .. }) => fold_lit(lit, true),
             _ => Ok(None),
         },
         _ => Ok(None),
@@ -48,10 +41,7 @@ pub(crate) fn fold(expr: &Expr) -> Result<Option<Folded>, Error> {
 /// Returns the literal if `expr` is a string literal and nothing else.
 pub(crate) fn as_str(expr: &Expr) -> Option<&LitStr> {
     match peel(expr) {
-        Expr::Lit(ExprLit {
-            lit: Lit::Str(literal),
-            ..
-        }) => Some(literal),
+        Expr::Lit(ExprLit { lit: Lit::Str(literal), .. }) => Some(literal),
         _ => None,
     }
 }
@@ -71,12 +61,7 @@ fn fold_lit(lit: &Lit, negative: bool) -> Result<Option<Folded>, Error> {
         Lit::Char(literal) => Folded::Char(literal.value()),
         Lit::Byte(literal) => Folded::U64(literal.value().into()),
         Lit::Int(literal) => fold_int(literal, negative)?,
-        Lit::Float(literal) => fold_float(
-            literal.span(),
-            literal.base10_digits(),
-            literal.suffix(),
-            negative,
-        )?,
+        Lit::Float(literal) => fold_float(literal.span(), literal.base10_digits(), literal.suffix(), negative)?,
         _ => return Ok(None),
     }))
 }
@@ -86,32 +71,18 @@ fn fold_int(literal: &LitInt, negative: bool) -> Result<Folded, Error> {
     if matches!(suffix, "f32" | "f64") {
         return fold_float(literal.span(), literal.base10_digits(), suffix, negative);
     }
-    let shown = if negative {
-        format!("-{literal}")
-    } else {
-        literal.to_string()
-    };
-    let out_of_range = |range: &str| {
-        Error::new(
-            literal.span(),
-            format!("literal `{shown}` is out of range for `{range}`"),
-        )
-    };
-    let magnitude: u128 = literal
-        .base10_digits()
-        .parse()
-        .map_err(|_| out_of_range("u128"))?;
+    let shown = if negative { format!("-{literal}") } else { literal.to_string() };
+    let out_of_range =
+        |range: &str| Error::new(literal.span(), format!("literal `{shown}` is out of range for `{range}`"));
+    let magnitude: u128 = literal.base10_digits().parse().map_err(|_| out_of_range("u128"))?;
     // None: below i128::MIN or above i128::MAX.
     let signed = match (negative, i128::try_from(magnitude)) {
         (false, value) => value.ok(),
         (true, Ok(value)) => Some(-value),
         (true, Err(_)) => (magnitude == 1 << 127).then_some(i128::MIN),
     };
-    let bounded = |min: i128, max: i128| {
-        signed
-            .filter(|value| (min..=max).contains(value))
-            .ok_or_else(|| out_of_range(suffix))
-    };
+    let bounded =
+        |min: i128, max: i128| signed.filter(|value| (min..=max).contains(value)).ok_or_else(|| out_of_range(suffix));
     let to_i64 = |value: i128| Folded::I64(value.try_into().expect("the bounds lie within i64"));
     let to_u64 = |value: i128| Folded::U64(value.try_into().expect("the bounds lie within u64"));
     match suffix {
@@ -128,28 +99,21 @@ fn fold_int(literal: &LitInt, negative: bool) -> Result<Folded, Error> {
         "i32" => bounded(i32::MIN.into(), i32::MAX.into()).map(to_i64),
         "i64" | "isize" => bounded(i64::MIN.into(), i64::MAX.into()).map(to_i64),
         "i128" => bounded(i128::MIN, i128::MAX).map(Folded::I128),
-        _ if negative && suffix.starts_with('u') => Err(Error::new(
-            literal.span(),
-            format!("`{shown}`: `{suffix}` has no negative values"),
-        )),
+        _ if negative && suffix.starts_with('u') => {
+            Err(Error::new(literal.span(), format!("`{shown}`: `{suffix}` has no negative values")))
+        }
         "u8" => bounded(0, u8::MAX.into()).map(to_u64),
         "u16" => bounded(0, u16::MAX.into()).map(to_u64),
         "u32" => bounded(0, u32::MAX.into()).map(to_u64),
         "u64" | "usize" => bounded(0, u64::MAX.into()).map(to_u64),
         "u128" => Ok(Folded::U128(magnitude)),
-        _ => Err(Error::new(
-            literal.span(),
-            format!("unknown suffix `{suffix}` of an integer literal"),
-        )),
+        _ => Err(Error::new(literal.span(), format!("unknown suffix `{suffix}` of an integer literal"))),
     }
 }
 
 fn fold_float(span: Span, digits: &str, suffix: &str, negative: bool) -> Result<Folded, Error> {
     if !matches!(suffix, "" | "f32" | "f64") {
-        return Err(Error::new(
-            span,
-            format!("unknown suffix `{suffix}` of a float literal"),
-        ));
+        return Err(Error::new(span, format!("unknown suffix `{suffix}` of a float literal")));
     }
     let fits_f32 = suffix != "f32" || digits.parse::<f32>().is_ok_and(f32::is_finite);
     match digits.parse::<f64>() {
@@ -157,10 +121,7 @@ fn fold_float(span: Span, digits: &str, suffix: &str, negative: bool) -> Result<
         Ok(value) if value.is_finite() && fits_f32 => Ok(Folded::F64(if negative { -value } else { value })),
         _ => {
             let range = if suffix.is_empty() { "f64" } else { suffix };
-            Err(Error::new(
-                span,
-                format!("literal `{digits}` is out of range for `{range}`"),
-            ))
+            Err(Error::new(span, format!("literal `{digits}` is out of range for `{range}`")))
         }
     }
 }
@@ -185,3 +146,5 @@ impl ToTokens for Folded {
     }
 }
 
+#[cfg(test)]
+mod tests;

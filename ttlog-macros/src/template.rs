@@ -166,26 +166,15 @@ impl<'a> Cursor<'a> {
         self.skip_whitespace();
         let name_start = self.at;
         let name = self.take_while(|c| is_name_char(c) || c == '.');
-        let reference = parse_reference(name).map_err(|reason| TemplateError {
-            text: reason,
-            range: name_start..self.at,
-        })?;
+        let reference =
+            parse_reference(name).map_err(|reason| TemplateError { text: reason, range: name_start..self.at })?;
         self.skip_whitespace();
-        let (spec, is_debug) = if self.take(':') {
-            self.spec(start)?
-        } else {
-            (String::new(), false)
-        };
+        let (spec, is_debug) = if self.take(':') { self.spec(start)? } else { (String::new(), false) };
         self.skip_whitespace();
         if !self.take('}') {
             return Err(self.unclosed(start));
         }
-        Ok(Placeholder {
-            reference,
-            spec,
-            is_debug,
-            range: start..self.at,
-        })
+        Ok(Placeholder { reference, spec, is_debug, range: start..self.at })
     }
 
     /// Says why the placeholder that begins at `start` does not end here.
@@ -197,9 +186,7 @@ impl<'a> Cursor<'a> {
                 range: start..self.at,
             },
             Some('{') => TemplateError {
-                text: format!(
-                    "unclosed `{before}` before another `{{`: add `}}`, or write `{{{{` for a brace"
-                ),
+                text: format!("unclosed `{before}` before another `{{`: add `}}`, or write `{{{{` for a brace"),
                 range: start..self.at,
             },
             Some(found) => TemplateError {
@@ -278,10 +265,7 @@ impl<'a> Cursor<'a> {
 
     /// Reads a number if there is one; `what` names it. A name or a number followed by `$` is refused.
     fn number(&mut self, what: &str, sigil: &str, start: usize) -> Result<bool, TemplateError> {
-        let name_len = self
-            .rest()
-            .find(|c| !is_name_char(c))
-            .unwrap_or(self.rest().len());
+        let name_len = self.rest().find(|c| !is_name_char(c)).unwrap_or(self.rest().len());
         if name_len > 0 && self.rest()[name_len..].starts_with(sigil) {
             self.at += name_len + sigil.len();
             return Err(self.run_time_number(start, &format!("`{sigil}` takes the {what}")));
@@ -321,19 +305,13 @@ fn parse_reference(name: &str) -> Result<Reference, String> {
         return Ok(Reference::Next);
     }
     if name.bytes().all(|b| b.is_ascii_digit()) {
-        return name
-            .parse()
-            .map(Reference::Index)
-            .map_err(|_| format!("argument index `{name}` is too large"));
+        return name.parse().map(Reference::Index).map_err(|_| format!("argument index `{name}` is too large"));
     }
     for (index, segment) in name.split('.').enumerate() {
         let is_number = !segment.is_empty() && segment.bytes().all(|b| b.is_ascii_digit());
-        let is_identifier = segment != "_"
-            && segment
-                .chars()
-                .next()
-                .is_some_and(|c| is_name_char(c) && !c.is_numeric());
-        if !is_identifier && !(is_number && index > 0) {
+        let is_identifier =
+            segment != "_" && segment.chars().next().is_some_and(|c| is_name_char(c) && !c.is_numeric());
+        if !(is_identifier || is_number && index > 0) {
             return Err(format!(
                 "`{name}` is not a name: a placeholder holds an identifier, a path of fields as in `{{user.id}}`, \
                  or the index of an argument"
@@ -343,3 +321,5 @@ fn parse_reference(name: &str) -> Result<Reference, String> {
     Ok(Reference::Name(name.to_owned()))
 }
 
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,5 @@
+use ttlog_core::event;
+
+fn main() {
+    event!(5, "started");
+}

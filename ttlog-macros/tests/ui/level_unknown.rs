@@ -1,0 +1,5 @@
+use ttlog_core::{Level, event};
+
+fn main() {
+    event!(Level::Notice, "started");
+}

@@ -1,0 +1,6 @@
+use ttlog_core::info;
+
+fn main() {
+    let a = 1;
+    info!("{} and {:.1}", a);
+}
