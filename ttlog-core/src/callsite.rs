@@ -48,10 +48,7 @@ impl Field {
     /// A field whose value is a literal.
     #[must_use]
     pub const fn literal(name: &'static str, value: Literal) -> Self {
-        Field {
-            name,
-            literal: Some(value),
-        }
+        Field { name, literal: Some(value) }
     }
 }
 
@@ -147,9 +144,7 @@ impl Callsite {
     ///
     /// Callers give the same id to the same callsite and type list, so that it does not matter which of two is first.
     pub fn set_on(&self, epoch: u32, types_hash: u32, id: u16) {
-        let bound = self
-            .bound
-            .compare_exchange(0, types_hash, Ordering::Relaxed, Ordering::Relaxed);
+        let bound = self.bound.compare_exchange(0, types_hash, Ordering::Relaxed, Ordering::Relaxed);
         if bound == Ok(0) || bound == Err(types_hash) {
             self.id.store(u32::from(id), Ordering::Relaxed);
             self.on_key.store(epoch ^ types_hash, Ordering::Release);

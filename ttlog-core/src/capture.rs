@@ -51,23 +51,7 @@ macro_rules! value_itself {
         }
     )*};
 }
-value_itself!(
-    bool,
-    u8,
-    u16,
-    u32,
-    u64,
-    u128,
-    i8,
-    i16,
-    i32,
-    i64,
-    i128,
-    f32,
-    f64,
-    char,
-    ()
-);
+value_itself!(bool, u8, u16, u32, u64, u128, i8, i16, i32, i64, i128, f32, f64, char, ());
 
 macro_rules! value_as {
     ($($rust:ty => $native:ty, |$value:ident| $mapped:expr;)*) => {$(
@@ -168,11 +152,7 @@ value_deref! {
 }
 
 /// Room for text that is formatted: bytes on the stack of the log call.
-pub const FORMAT_ROOM: usize = if cfg!(target_pointer_width = "64") {
-    1024
-} else {
-    128
-};
+pub const FORMAT_ROOM: usize = if cfg!(target_pointer_width = "64") { 1024 } else { 128 };
 
 /// Text formatted into bounded room; what does not fit is cut at a character and counted.
 #[derive(Debug)]
@@ -184,10 +164,7 @@ struct Room {
 
 impl Room {
     fn new() -> Self {
-        Room {
-            text: heapless::String::new(),
-            offered: 0,
-        }
+        Room { text: heapless::String::new(), offered: 0 }
     }
 
     fn full_len(&self) -> Option<u32> {
@@ -198,11 +175,7 @@ impl Room {
 impl Write for Room {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         // Once something was cut nothing more is kept: text with a hole in it would be false.
-        let mut kept = if self.offered > self.text.len() {
-            0
-        } else {
-            text.len().min(FORMAT_ROOM - self.text.len())
-        };
+        let mut kept = if self.offered > self.text.len() { 0 } else { text.len().min(FORMAT_ROOM - self.text.len()) };
         while !text.is_char_boundary(kept) {
             kept -= 1;
         }
@@ -237,10 +210,7 @@ impl<const DEBUG: bool> Value for Formatted<DEBUG> {
     type Native<'a> = FormattedText<'a, DEBUG>;
     #[inline(always)]
     fn native(&self) -> FormattedText<'_, DEBUG> {
-        FormattedText {
-            text: &self.0.text,
-            full_len: self.0.full_len(),
-        }
+        FormattedText { text: &self.0.text, full_len: self.0.full_len() }
     }
 }
 
@@ -259,11 +229,7 @@ pub struct ErrorChain {
 /// Formats an error and its sources, outermost first, at most 8 of them. As [`display`].
 #[inline(never)]
 pub fn error_chain(error: &(dyn Error + '_)) -> ErrorChain {
-    let mut chain = ErrorChain {
-        room: Room::new(),
-        ends: heapless::Vec::new(),
-        count: 0,
-    };
+    let mut chain = ErrorChain { room: Room::new(), ends: heapless::Vec::new(), count: 0 };
     chain.push(error);
     let mut source = error.source();
     while let Some(error) = source {
@@ -291,11 +257,7 @@ impl Value for ErrorChain {
     type Native<'a> = ErrorTexts<'a>;
     fn native(&self) -> ErrorTexts<'_> {
         let kept = self.ends.len() as u32;
-        ErrorTexts {
-            text: &self.room.text,
-            ends: &self.ends,
-            full_len: (self.count > kept).then_some(self.count),
-        }
+        ErrorTexts { text: &self.room.text, ends: &self.ends, full_len: (self.count > kept).then_some(self.count) }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The run-time fields of one event, as a list whose types the compiler knows.
 //!
 //! The macros build `Cons(a, Cons(b, Nil))`. Everything that depends on types alone (the type list, its hash, the count of wide
-//! words, the bound on packed bytes) is constant, so the hot path of a callsite holds only what depends on values.
+//! words, the bound on small values) is constant, so the hot path of a callsite holds only what depends on values.
 
 use crate::packed::Packer;
 use crate::value::{Native, Type};
@@ -42,18 +42,20 @@ impl TypeList {
 }
 
 /// A list of native values.
-pub trait Fields {
+pub trait Fields: Copy {
     /// Their types.
     const TYPES: TypeList;
     /// The hash of their types.
     const HASH: u32 = Self::TYPES.hash();
     /// Words in the wide part.
     const WIDE_WORDS: usize;
-    /// Most bytes in the packed part, apart from [`var_bound`](Fields::var_bound).
-    const FIXED_BOUND: usize;
+    /// Most bytes in the packed part if all values are small.
+    const SMALL_LEN_MAX: usize;
 
-    /// Gives the packed bytes beyond `FIXED_BOUND` at most, uncapped; very large where only the slow path can record them.
-    fn var_bound(&self) -> usize;
+    /// Tells whether all values are small, see [`Native`].
+    fn are_small(&self) -> bool;
+    /// Stores the packed part of small values.
+    fn pack_small(&self, packer: &mut Packer);
     /// Gives the exact bytes of the packed part with texts and sequences capped at `cap` bytes each.
     fn packed_len(&self, cap: usize) -> usize;
     /// Stores the wide part.
@@ -73,11 +75,13 @@ pub struct Cons<H, T>(pub H, pub T);
 impl Fields for Nil {
     const TYPES: TypeList = TypeList::Nil;
     const WIDE_WORDS: usize = 0;
-    const FIXED_BOUND: usize = 0;
+    const SMALL_LEN_MAX: usize = 0;
     #[inline(always)]
-    fn var_bound(&self) -> usize {
-        0
+    fn are_small(&self) -> bool {
+        true
     }
+    #[inline(always)]
+    fn pack_small(&self, _packer: &mut Packer) {}
     fn packed_len(&self, _cap: usize) -> usize {
         0
     }
@@ -90,18 +94,20 @@ impl Fields for Nil {
 impl<H: Native, T: Fields> Fields for Cons<H, T> {
     const TYPES: TypeList = TypeList::Cons(H::TYPE, &T::TYPES);
     const WIDE_WORDS: usize = H::WIDE_WORDS + T::WIDE_WORDS;
-    const FIXED_BOUND: usize = T::FIXED_BOUND + if H::WIDE_WORDS > 0 { 0 } else { H::FIXED_BOUND };
+    const SMALL_LEN_MAX: usize = T::SMALL_LEN_MAX + if H::WIDE_WORDS > 0 { 0 } else { H::SMALL_LEN_MAX };
     #[inline(always)]
-    fn var_bound(&self) -> usize {
-        self.0.var_bound() + self.1.var_bound()
+    fn are_small(&self) -> bool {
+        (H::WIDE_WORDS > 0 || self.0.is_small()) && self.1.are_small()
+    }
+    #[inline(always)]
+    fn pack_small(&self, packer: &mut Packer) {
+        if H::WIDE_WORDS == 0 {
+            self.0.pack_small(packer);
+        }
+        self.1.pack_small(packer);
     }
     fn packed_len(&self, cap: usize) -> usize {
-        self.1.packed_len(cap)
-            + if H::WIDE_WORDS > 0 {
-                0
-            } else {
-                self.0.packed_len(cap)
-            }
+        self.1.packed_len(cap) + if H::WIDE_WORDS > 0 { 0 } else { self.0.packed_len(cap) }
     }
     #[inline(always)]
     fn put_wide(&self, packer: &mut Packer) {

@@ -8,6 +8,8 @@
 
 use crate::word::Word;
 
+/// Most bytes that [`Packer::put_small_bytes`] takes.
+pub(crate) const SMALL_BYTES_MAX: usize = 7;
 /// Longest length that is a single byte.
 pub const SHORT_LEN_MAX: usize = 249;
 const LONG_LEN: u8 = 250;
@@ -21,29 +23,28 @@ pub const fn byte_sum(word: u64) -> u8 {
     (word.wrapping_mul(0x0101_0101_0101_0101) >> 56) as u8
 }
 
-/// Gives the varint of `value` as (bytes in little-endian order, byte count) when it needs at most 7 bytes.
-#[inline(always)]
-const fn short_varint(value: u64) -> (u64, u32) {
-    let shifted = value << 3;
-    let n = (63 - (shifted | 1).leading_zeros()) >> 3;
-    (shifted | n as u64, n + 1)
-}
+/// Longest varint that [`is_short`], in bytes.
+pub(crate) const SHORT_VARINT_LEN: usize = 7;
 
 /// Tells whether `value` fits a varint of at most 7 bytes.
 #[inline(always)]
-const fn is_short(value: u64) -> bool {
+pub(crate) const fn is_short(value: u64) -> bool {
     value < 1 << 53
+}
+
+/// Gives the varint of a short `value` as (bytes in little-endian order, bits).
+#[inline(always)]
+const fn short_varint(value: u64) -> (u64, u32) {
+    let shifted = value << 3;
+    let top_bit = (shifted | 1).ilog2();
+    (shifted | (top_bit >> 3) as u64, (top_bit | 7) + 1)
 }
 
 /// Gives the length in bytes, 1 to 9, of the varint of `value`.
 #[inline(always)]
 #[must_use]
 pub const fn varint_len(value: u64) -> usize {
-    if is_short(value) {
-        short_varint(value).1 as usize
-    } else {
-        9
-    }
+    if is_short(value) { short_varint(value).1 as usize } else { 9 }
 }
 
 /// Maps a signed number to an unsigned one, small magnitudes to small numbers.
@@ -95,12 +96,7 @@ impl Packer {
     /// - From `out` on there is room for every word that will be stored, in memory that stays valid as long as the packer lives.
     #[inline(always)]
     pub(crate) unsafe fn new(out: *const Word, check: u64) -> Self {
-        Packer {
-            acc: 0,
-            bits: 0,
-            out,
-            check,
-        }
+        Packer { acc: 0, bits: 0, out, check }
     }
 
     /// Stores one whole word. Only while no bytes are gathered, that is before any packed value.
@@ -138,19 +134,25 @@ impl Packer {
     }
 
     /// Appends a varint.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn put_varint(&mut self, value: u64) {
         if is_short(value) {
-            let (bytes, len) = short_varint(value);
-            self.put_bits(bytes, len * 8);
+            self.put_short_varint(value);
         } else {
             self.put_bits(7, 8);
             self.put_bits(value, 64);
         }
     }
 
-    /// Appends a length; `full_len` is given where the value was capped.
+    /// Appends a varint of a value that is short.
     #[inline(always)]
+    pub(crate) fn put_short_varint(&mut self, value: u64) {
+        debug_assert!(is_short(value));
+        let (bytes, bits) = short_varint(value);
+        self.put_bits(bytes, bits);
+    }
+
+    /// Appends a length; `full_len` is given where the value was capped.
     pub(crate) fn put_len(&mut self, len: usize, full_len: Option<u32>) {
         match full_len {
             None if len <= SHORT_LEN_MAX => self.put_bits(len as u64, 8),
@@ -162,9 +164,9 @@ impl Packer {
         }
     }
 
-    /// Appends bytes.
-    #[inline(always)]
-    pub(crate) fn put_bytes(&mut self, bytes: &[u8]) {
+    /// Appends a length and bytes.
+    pub(crate) fn put_len_and_bytes(&mut self, bytes: &[u8], full_len: Option<u32>) {
+        self.put_len(bytes.len(), full_len);
         let mut chunks = bytes.chunks_exact(8);
         for chunk in &mut chunks {
             self.put_bits(u64::from_le_bytes(chunk.try_into().unwrap_or_default()), 64);
@@ -175,18 +177,10 @@ impl Packer {
         }
     }
 
-    /// Appends a length and bytes, in one step where they fit a word together.
+    /// Appends a length and at most 7 bytes, in one step.
     #[inline(always)]
-    pub(crate) fn put_len_and_bytes(&mut self, bytes: &[u8], full_len: Option<u32>) {
-        if bytes.len() < 8 && full_len.is_none() {
-            self.put_bits(
-                load_tail(bytes) << 8 | bytes.len() as u64,
-                bytes.len() as u32 * 8 + 8,
-            );
-        } else {
-            self.put_len(bytes.len(), full_len);
-            self.put_bytes(bytes);
-        }
+    pub(crate) fn put_small_bytes(&mut self, bytes: &[u8]) {
+        self.put_bits(load_tail(bytes) << 8 | bytes.len() as u64, bytes.len() as u32 * 8 + 8);
     }
 
     /// Stores what is left, filled up with zeros. Gives the end of the payload and the exclusive or of all its words and the
@@ -214,9 +208,7 @@ fn load_tail(bytes: &[u8]) -> u64 {
             [] => 0,
             _ => {
                 let (middle, last) = (len / 2, len - 1);
-                u64::from(bytes[0])
-                    | u64::from(bytes[middle]) << (middle * 8)
-                    | u64::from(bytes[last]) << (last * 8)
+                u64::from(bytes[0]) | u64::from(bytes[middle]) << (middle * 8) | u64::from(bytes[last]) << (last * 8)
             }
         }
     }
@@ -289,21 +281,12 @@ impl<'a> Unpacker<'a> {
     /// Takes a length. Nothing says yet that so many bytes or elements follow.
     pub fn length(&mut self) -> Option<Length> {
         match self.byte()? {
-            LONG_LEN => Some(Length {
-                kept: u32::from_le_bytes(self.array()?) as usize,
-                full: None,
-            }),
+            LONG_LEN => Some(Length { kept: u32::from_le_bytes(self.array()?) as usize, full: None }),
             CAPPED_LEN => {
                 let kept = u32::from_le_bytes(self.array()?) as usize;
-                Some(Length {
-                    kept,
-                    full: Some(u32::from_le_bytes(self.array()?)),
-                })
+                Some(Length { kept, full: Some(u32::from_le_bytes(self.array()?)) })
             }
-            short if usize::from(short) <= SHORT_LEN_MAX => Some(Length {
-                kept: usize::from(short),
-                full: None,
-            }),
+            short if usize::from(short) <= SHORT_LEN_MAX => Some(Length { kept: usize::from(short), full: None }),
             _ => None,
         }
     }

@@ -76,9 +76,7 @@ pub(crate) fn word_at(bytes: &[u8], offset: usize) -> Option<u64> {
 
 /// Gives the exclusive or of the words of `bytes`, a whole number of words.
 pub(crate) fn xor_words(bytes: &[u8]) -> u64 {
-    bytes.chunks_exact(8).fold(0, |xor, word| {
-        xor ^ u64::from_le_bytes(word.try_into().unwrap_or_default())
-    })
+    bytes.chunks_exact(8).fold(0, |xor, word| xor ^ u64::from_le_bytes(word.try_into().unwrap_or_default()))
 }
 
 /// Reads the record at byte `offset` of `records` if its check and its length hold. A header word of 0 is none.
@@ -102,18 +100,10 @@ pub(crate) fn decode_record(records: &[u8], offset: usize, lap: u8) -> Option<Ra
     if sum != header.check {
         return None;
     }
-    let len_words = if header.callsite == RESERVED {
-        header.delta as usize
-    } else {
-        words
-    };
+    let len_words = if header.callsite == RESERVED { header.delta as usize } else { words };
     let len_bytes = len_words.checked_mul(8)?.checked_add(8)?;
     records.get(offset..)?.get(..len_bytes)?;
-    Some(RawRecord {
-        header,
-        payload: &all[skipped..],
-        len_bytes,
-    })
+    Some(RawRecord { header, payload: &all[skipped..], len_bytes })
 }
 
 /// Kinds of control records.
@@ -148,8 +138,7 @@ impl<'a> ContextInfo<'a> {
     /// Gives the payload words of the control record.
     pub(crate) fn payload_words(&self) -> usize {
         let name_len = self.kept_name().len();
-        let ids =
-            varint_len(u64::from(self.context)) + varint_len(self.os_thread_id) + varint_len(self.next_index);
+        let ids = varint_len(u64::from(self.context)) + varint_len(self.os_thread_id) + varint_len(self.next_index);
         (ids + length_len(name_len, false) + name_len).div_ceil(8)
     }
 
@@ -168,11 +157,6 @@ impl<'a> ContextInfo<'a> {
         let (os_thread_id, next_index) = (from.varint()?, from.varint()?);
         let name_len = from.length()?.kept;
         let name = core::str::from_utf8(from.bytes(name_len)?).ok()?;
-        Some(ContextInfo {
-            context,
-            os_thread_id,
-            next_index,
-            name,
-        })
+        Some(ContextInfo { context, os_thread_id, next_index, name })
     }
 }

@@ -9,7 +9,9 @@
 use core::fmt;
 
 use crate::capture::Value;
-use crate::packed::{Length, Packer, Unpacker, length_len, unzigzag, varint_len, zigzag};
+use crate::packed::{
+    Length, Packer, SHORT_VARINT_LEN, SMALL_BYTES_MAX, Unpacker, is_short, length_len, unzigzag, varint_len, zigzag,
+};
 
 /// The type of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -108,9 +110,6 @@ impl Type {
     }
 }
 
-/// A bound that no record fits: sends an event to the slow path, which knows how to cap.
-pub(crate) const NOT_FAST: usize = 1 << 24;
-
 mod sealed {
     pub trait Sealed {}
 }
@@ -118,20 +117,28 @@ pub(crate) use sealed::Sealed;
 
 /// A type with an encoding of its own. Sealed: rings trust what implementations say of their lengths.
 ///
+/// *Small* values (numbers below 2^53, texts below 8 bytes) are what the hot path takes: their encoding has no loop and a
+/// bound that is known at compile time.
+///
 /// Every method is bounded, does not block or allocate, and is callable anywhere.
-pub trait Native: Sealed {
+pub trait Native: Sealed + Copy {
     /// The type readers are told.
     const TYPE: Type;
     /// Words in the wide part when this is the type of a field itself; 0: the value is packed.
     const WIDE_WORDS: usize = 0;
-    /// Most bytes the packed value takes, apart from [`var_bound`](Native::var_bound).
-    const FIXED_BOUND: usize;
+    /// Most bytes the packed value takes if it is small.
+    const SMALL_LEN_MAX: usize;
 
-    /// Gives the bytes beyond `FIXED_BOUND` that this value takes at most, uncapped; very large where only the slow path can
-    /// record it.
+    /// Tells whether the value is small.
     #[inline(always)]
-    fn var_bound(&self) -> usize {
-        0
+    fn is_small(&self) -> bool {
+        true
+    }
+
+    /// Packs a small value.
+    #[inline(always)]
+    fn pack_small(&self, packer: &mut Packer) {
+        self.pack(packer, usize::MAX);
     }
 
     /// Gives the exact bytes the packed value takes when its texts and sequences are capped at `cap` bytes each.
@@ -150,7 +157,7 @@ macro_rules! native_fixed {
         impl Sealed for $rust {}
         impl Native for $rust {
             const TYPE: Type = Type::$variant;
-            const FIXED_BOUND: usize = $bytes;
+            const SMALL_LEN_MAX: usize = $bytes;
             #[inline(always)]
             fn packed_len(&self, _cap: usize) -> usize {
                 $bytes
@@ -181,7 +188,17 @@ macro_rules! native_varint {
         impl Sealed for $rust {}
         impl Native for $rust {
             const TYPE: Type = Type::$variant;
-            const FIXED_BOUND: usize = 9;
+            const SMALL_LEN_MAX: usize = SHORT_VARINT_LEN;
+            #[inline(always)]
+            fn is_small(&self) -> bool {
+                let $value = *self;
+                is_short($mapped)
+            }
+            #[inline(always)]
+            fn pack_small(&self, packer: &mut Packer) {
+                let $value = *self;
+                packer.put_short_varint($mapped);
+            }
             #[inline(always)]
             fn packed_len(&self, _cap: usize) -> usize {
                 let $value = *self;
@@ -207,7 +224,7 @@ macro_rules! native_wide {
         impl Native for $rust {
             const TYPE: Type = Type::$variant;
             const WIDE_WORDS: usize = size_of::<$rust>() / 8;
-            const FIXED_BOUND: usize = size_of::<$rust>();
+            const SMALL_LEN_MAX: usize = size_of::<$rust>();
             #[inline(always)]
             fn packed_len(&self, _cap: usize) -> usize {
                 size_of::<$rust>()
@@ -235,7 +252,7 @@ native_wide! {
 impl Sealed for () {}
 impl Native for () {
     const TYPE: Type = Type::Unit;
-    const FIXED_BOUND: usize = 0;
+    const SMALL_LEN_MAX: usize = 0;
     fn packed_len(&self, _cap: usize) -> usize {
         0
     }
@@ -252,16 +269,6 @@ fn cap_text(text: &str, cap: usize) -> &str {
         end -= 1;
     }
     &text[..end]
-}
-
-#[inline(always)]
-fn text_bound(len: usize, full_len: Option<u32>) -> usize {
-    // One byte of length is in FIXED_BOUND; longer lengths and marks are for the slow path.
-    if len <= crate::packed::SHORT_LEN_MAX && full_len.is_none() {
-        len
-    } else {
-        NOT_FAST
-    }
 }
 
 #[inline(always)]
@@ -283,10 +290,14 @@ fn text_len(text: &str, full_len: Option<u32>, cap: usize) -> usize {
 impl Sealed for &str {}
 impl Native for &str {
     const TYPE: Type = Type::Str;
-    const FIXED_BOUND: usize = 1;
+    const SMALL_LEN_MAX: usize = 1 + SMALL_BYTES_MAX;
     #[inline(always)]
-    fn var_bound(&self) -> usize {
-        text_bound(self.len(), None)
+    fn is_small(&self) -> bool {
+        self.len() <= SMALL_BYTES_MAX
+    }
+    #[inline(always)]
+    fn pack_small(&self, packer: &mut Packer) {
+        packer.put_small_bytes(self.as_bytes());
     }
     fn packed_len(&self, cap: usize) -> usize {
         text_len(self, None, cap)
@@ -310,10 +321,14 @@ pub struct Bytes<'a>(pub &'a [u8]);
 impl Sealed for Bytes<'_> {}
 impl Native for Bytes<'_> {
     const TYPE: Type = Type::Bytes;
-    const FIXED_BOUND: usize = 1;
+    const SMALL_LEN_MAX: usize = 1 + SMALL_BYTES_MAX;
     #[inline(always)]
-    fn var_bound(&self) -> usize {
-        text_bound(self.0.len(), None)
+    fn is_small(&self) -> bool {
+        self.0.len() <= SMALL_BYTES_MAX
+    }
+    #[inline(always)]
+    fn pack_small(&self, packer: &mut Packer) {
+        packer.put_small_bytes(self.0);
     }
     fn packed_len(&self, cap: usize) -> usize {
         let kept = self.0.len().min(cap);
@@ -339,10 +354,14 @@ pub struct FormattedText<'a, const DEBUG: bool> {
 impl<const DEBUG: bool> Sealed for FormattedText<'_, DEBUG> {}
 impl<const DEBUG: bool> Native for FormattedText<'_, DEBUG> {
     const TYPE: Type = if DEBUG { Type::Debug } else { Type::Display };
-    const FIXED_BOUND: usize = 1;
+    const SMALL_LEN_MAX: usize = 1 + SMALL_BYTES_MAX;
     #[inline(always)]
-    fn var_bound(&self) -> usize {
-        text_bound(self.text.len(), self.full_len)
+    fn is_small(&self) -> bool {
+        self.text.len() <= SMALL_BYTES_MAX && self.full_len.is_none()
+    }
+    #[inline(always)]
+    fn pack_small(&self, packer: &mut Packer) {
+        packer.put_small_bytes(self.text.as_bytes());
     }
     fn packed_len(&self, cap: usize) -> usize {
         text_len(self.text, self.full_len, cap)
@@ -378,9 +397,9 @@ impl ErrorTexts<'_> {
 impl Sealed for ErrorTexts<'_> {}
 impl Native for ErrorTexts<'_> {
     const TYPE: Type = Type::Error;
-    const FIXED_BOUND: usize = 0;
-    fn var_bound(&self) -> usize {
-        NOT_FAST
+    const SMALL_LEN_MAX: usize = 0;
+    fn is_small(&self) -> bool {
+        false
     }
     fn packed_len(&self, cap: usize) -> usize {
         length_len(self.ends.len(), self.full_len.is_some())
@@ -397,10 +416,20 @@ impl Native for ErrorTexts<'_> {
 impl<T: Native> Sealed for Option<T> {}
 impl<T: Native> Native for Option<T> {
     const TYPE: Type = Type::Option(&T::TYPE);
-    const FIXED_BOUND: usize = 1 + T::FIXED_BOUND;
+    const SMALL_LEN_MAX: usize = 1 + T::SMALL_LEN_MAX;
     #[inline(always)]
-    fn var_bound(&self) -> usize {
-        self.as_ref().map_or(0, T::var_bound)
+    fn is_small(&self) -> bool {
+        self.as_ref().is_none_or(T::is_small)
+    }
+    #[inline(always)]
+    fn pack_small(&self, packer: &mut Packer) {
+        match self {
+            None => packer.put_bits(0, 8),
+            Some(value) => {
+                packer.put_bits(1, 8);
+                value.pack_small(packer);
+            }
+        }
     }
     fn packed_len(&self, cap: usize) -> usize {
         1 + self.as_ref().map_or(0, |value| value.packed_len(cap))
@@ -421,6 +450,14 @@ impl<T: Native> Native for Option<T> {
 #[derive(Debug)]
 pub struct Elements<'a, T>(pub(crate) &'a [T]);
 
+// By hand, for `derive` would ask `T` to be `Copy` too.
+impl<T> Clone for Elements<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<T> Copy for Elements<'_, T> {}
+
 impl<T: Value> Elements<'_, T> {
     /// How many leading elements fit `cap` bytes, and the bytes they take.
     fn fitting(&self, cap: usize) -> (usize, usize) {
@@ -439,27 +476,16 @@ impl<T: Value> Elements<'_, T> {
 impl<T> Sealed for Elements<'_, T> {}
 impl<'a, T: Value> Native for Elements<'a, T> {
     const TYPE: Type = Type::Sequence(&<T::Native<'a> as Native>::TYPE);
-    const FIXED_BOUND: usize = 1;
-    #[inline(always)]
-    fn var_bound(&self) -> usize {
-        if self.0.len() > 32 {
-            return NOT_FAST;
-        }
-        self.0
-            .iter()
-            .map(|element| <T::Native<'_> as Native>::FIXED_BOUND + element.native().var_bound())
-            .sum()
+    const SMALL_LEN_MAX: usize = 0;
+    fn is_small(&self) -> bool {
+        false
     }
     fn packed_len(&self, cap: usize) -> usize {
         let (count, len) = self.fitting(cap);
         length_len(count, count < self.0.len()) + len
     }
     fn pack(&self, packer: &mut Packer, cap: usize) {
-        let count = if cap == usize::MAX {
-            self.0.len()
-        } else {
-            self.fitting(cap).0
-        };
+        let count = if cap == usize::MAX { self.0.len() } else { self.fitting(cap).0 };
         let full = u32::try_from(self.0.len()).unwrap_or(u32::MAX);
         packer.put_len(count, (count < self.0.len()).then_some(full));
         for element in &self.0[..count] {
@@ -631,10 +657,7 @@ pub(crate) fn decode_packed<'a>(tags: &'a [u8], from: &mut Unpacker<'a>) -> Resu
         15 => ValueRef::Str(decode_text(from)?),
         16 => {
             let Length { kept, full } = from.length().ok_or(short)?;
-            ValueRef::Bytes(Blob {
-                bytes: from.bytes(kept).ok_or(short)?,
-                full_len: full,
-            })
+            ValueRef::Bytes(Blob { bytes: from.bytes(kept).ok_or(short)?, full_len: full })
         }
         17 => ValueRef::Display(decode_text(from)?),
         18 => ValueRef::Debug(decode_text(from)?),
@@ -658,10 +681,7 @@ fn decode_text<'a>(from: &mut Unpacker<'a>) -> Result<Text<'a>, ValueError> {
 }
 
 fn decode_seq<'a>(element_tags: &'a [u8], from: &mut Unpacker<'a>) -> Result<Seq<'a>, ValueError> {
-    let Length {
-        kept: count,
-        full: full_len,
-    } = from.length().ok_or(ValueError::TooShort)?;
+    let Length { kept: count, full: full_len } = from.length().ok_or(ValueError::TooShort)?;
     let bytes = from.rest();
     // Elements may take no room (units), so the count is bounded by itself.
     if count > bytes.len() && (element_tags != [20] || count > usize::from(u16::MAX)) {
@@ -670,10 +690,5 @@ fn decode_seq<'a>(element_tags: &'a [u8], from: &mut Unpacker<'a>) -> Result<Seq
     for _ in 0..count {
         decode_packed(element_tags, from)?;
     }
-    Ok(Seq {
-        element_tags,
-        count,
-        bytes: &bytes[..bytes.len() - from.rest().len()],
-        full_len,
-    })
+    Ok(Seq { element_tags, count, bytes: &bytes[..bytes.len() - from.rest().len()], full_len })
 }

@@ -33,11 +33,34 @@ static LAST_CONTEXT: AtomicU32 = AtomicU32::new(0);
 #[inline]
 pub fn record<F: Fields>(callsite: &'static Callsite, fields: F) {
     if let Some(id) = callsite.id_if_on(F::HASH) {
-        if CURSOR.with(|cursor| cursor.append_fast(id, clock::now(), &fields)) {
+        if cursor().append_small(id, clock::now(), &fields) {
             return;
         }
     }
-    record_slow(callsite, &fields);
+    // A copy, so that the hot path keeps the fields in registers.
+    let copy = fields;
+    record_other(callsite, &copy);
+}
+
+/// Records an event that is not small, or not simple.
+#[inline(never)]
+fn record_other<F: Fields>(callsite: &'static Callsite, fields: &F) {
+    if let Some(id) = callsite.id_if_on(F::HASH) {
+        if cursor().append_plain(id, clock::now(), fields) {
+            return;
+        }
+    }
+    record_slow(callsite, fields);
+}
+
+/// Gives the thread's cursor.
+#[inline(always)]
+fn cursor<'a>() -> &'a Cursor<'static> {
+    let cursor = CURSOR.with(core::ptr::from_ref);
+    // SAFETY: a thread-local without a destructor lives as long as its thread, and the reference does not leave this module,
+    // whose functions return before the thread ends. (The closure of `with` is not used for the whole append, because then
+    // the compiler would not keep the fields in registers.)
+    unsafe { &*cursor }
 }
 
 /// Records an event whatever it takes.
@@ -83,7 +106,7 @@ fn append(recorder: &'static RecorderInner, id: u16, fields: &dyn AnyFields) {
             State::Known => {
                 let name = identity.name.get();
                 let who = identity.info(&name);
-                CURSOR.with(|cursor| cursor.append_slow(&recorder.ring, &clock::now, &who, id, fields));
+                cursor().append_slow(&recorder.ring, &clock::now, &who, id, fields);
             }
             // An event while the identity is being found out (an allocator that logs), or after the thread's end: the thread
             // holds no segment then, or will not give it back.
@@ -170,7 +193,7 @@ impl Drop for LeaveAtEnd {
     fn drop(&mut self) {
         IDENTITY.with(|identity| identity.state.set(State::Ended));
         if let Some(recorder) = recorder() {
-            CURSOR.with(|cursor| cursor.detach(&recorder.ring, clock::now()));
+            cursor().detach(&recorder.ring, clock::now());
         }
     }
 }

@@ -16,9 +16,7 @@ use super::layout::{Mode, SEGMENT_HEADER_WORDS, commit, segment_word};
 use super::{DropReason, Ring};
 use crate::fields::{AnyFields, Fields};
 use crate::packed::Packer;
-use crate::record::{
-    CONTROL, ContextInfo, KIND_CONTEXT, KIND_REBASE, SHORT_PAYLOAD_WORDS, encode_header, len_field,
-};
+use crate::record::{CONTROL, ContextInfo, KIND_CONTEXT, KIND_REBASE, SHORT_PAYLOAD_WORDS, encode_header, len_field};
 use crate::word::Word;
 
 /// What became of an event.
@@ -38,22 +36,15 @@ pub(super) const CAP_MAX: usize = 16 * 1024;
 #[cfg(not(loom))]
 static NO_SEGMENT: [Word; SEGMENT_HEADER_WORDS] = {
     const COMMIT: u64 = commit::BUSY as u64;
-    [
-        Word::new(0),
-        Word::new(0),
-        Word::new(0),
-        Word::new(0),
-        Word::new(COMMIT),
-        Word::new(0),
-    ]
+    [Word::new(0), Word::new(0), Word::new(0), Word::new(0), Word::new(COMMIT), Word::new(0)]
 };
 
 /// One context's place in the ring `'m`. Used by that context alone, and by what interrupts it.
 pub struct Cursor<'m> {
     /// First word of the segment that is held, or of `NO_SEGMENT`. Under loom null stands for none.
     segment: Cell<*const Word>,
-    /// Words for records in the segment; what `Ring::record_words` says.
-    limit: Cell<usize>,
+    /// Bytes for records in the segment, 8 times what `Ring::record_words` says; 0 if none is held.
+    limit_bytes: Cell<usize>,
     /// The segment's lap: start value of each record's check.
     lap: Cell<u64>,
     /// Index of the segment that is held.
@@ -80,7 +71,7 @@ impl<'m> Cursor<'m> {
             segment: Cell::new(NO_SEGMENT.as_ptr()),
             #[cfg(loom)]
             segment: Cell::new(core::ptr::null()),
-            limit: Cell::new(0),
+            limit_bytes: Cell::new(0),
             lap: Cell::new(0),
             index: Cell::new(0),
             base: Cell::new(0),
@@ -109,46 +100,62 @@ impl<'m> Cursor<'m> {
         unsafe { &*self.segment.get().add(index) }
     }
 
-    /// Appends an event if that is simple: a segment is held and not busy, the record surely fits, its texts are short, and the
-    /// clock is within reach of the base. Gives `false` and leaves everything as it was otherwise.
+    /// Appends an event of small values if a segment is held and not busy, the record surely fits, and the clock is within
+    /// reach of the base. Gives `false` and leaves everything as it was otherwise.
     ///
     /// Never blocks, allocates or calls the system. Callable anywhere on the cursor's own context.
     #[inline(always)]
-    pub fn append_fast<F: Fields>(&self, callsite: u16, ticks: u64, fields: &F) -> bool {
-        const {
-            assert!(
-                F::WIDE_WORDS + F::FIXED_BOUND / 8 < SHORT_PAYLOAD_WORDS,
-                "too many fields in one event"
-            )
-        };
+    pub fn append_small<F: Fields>(&self, callsite: u16, ticks: u64, fields: &F) -> bool {
+        let bound_bytes = const { 8 + F::WIDE_WORDS * 8 + F::SMALL_LEN_MAX.next_multiple_of(8) };
+        if const { F::WIDE_WORDS + F::SMALL_LEN_MAX.div_ceil(8) > SHORT_PAYLOAD_WORDS } || !fields.are_small() {
+            return false;
+        }
+        self.append_within(callsite, ticks, bound_bytes, |packer| {
+            fields.put_wide(packer);
+            fields.pack_small(packer);
+        })
+    }
+
+    /// As [`append_small`](Self::append_small) for values of any length, as long as they need no cap.
+    #[inline(never)]
+    pub fn append_plain<F: Fields>(&self, callsite: u16, ticks: u64, fields: &F) -> bool {
+        let payload_words = fields.payload_words(usize::MAX);
+        payload_words <= SHORT_PAYLOAD_WORDS
+            && self.append_within(callsite, ticks, 8 + payload_words * 8, |packer| fields.put(packer, usize::MAX))
+    }
+
+    /// Appends a record of at most `bound_bytes`, header included, whose payload is what `put` stores.
+    #[inline(always)]
+    fn append_within(&self, callsite: u16, ticks: u64, bound_bytes: usize, put: impl Fn(&mut Packer)) -> bool {
         #[cfg(loom)]
         if self.holds_none() {
             return false;
         }
-        // SAFETY: a word of the header.
-        let commit_word = unsafe { self.word(segment_word::COMMIT) };
+        let segment = self.segment.get();
+        // SAFETY: a word of the header of the segment that is held, or of `NO_SEGMENT`.
+        let commit_word = unsafe { &*segment.add(segment_word::COMMIT) };
         let now = commit_word.load() as u32;
         // Busy counts as an offset beyond any limit.
         let used = (now & (commit::BUSY | commit::OFFSET_MASK)) as usize;
-        let bound = 1 + F::WIDE_WORDS + (F::FIXED_BOUND + fields.var_bound()).div_ceil(8);
         let delta = ticks.wrapping_sub(self.base.get());
-        if used + bound > self.limit.get() || bound > 1 + SHORT_PAYLOAD_WORDS || delta > u64::from(u32::MAX) {
+        if used * 8 + bound_bytes > self.limit_bytes.get() || delta > u64::from(u32::MAX) {
             return false;
         }
-        self.begin(now);
-        // SAFETY: used + bound <= limit, so the header word and `bound - 1` words after it are in the segment that is held;
-        // and `bound` covers what `fields` store, as sealed `Native` impls promise.
+        commit_word.store_low(now | commit::BUSY);
+        // What nests runs on this very core: the compiler alone could put the record's stores before the mark.
+        compiler_fence(Ordering::SeqCst);
+        // SAFETY: used * 8 + bound_bytes <= limit_bytes, so the header word and what `bound_bytes` covers after it are in the
+        // segment that is held; and it covers what `put` stores, as the sealed `Native` impls promise.
         unsafe {
-            let header = self.word(SEGMENT_HEADER_WORDS + used);
+            let header = segment.add(SEGMENT_HEADER_WORDS + used);
             #[cfg(ttlog_mutant_commit_first)]
-            self.commit(commit::step(1 + fields.payload_words(usize::MAX), 1) + now);
-            let mut packer = Packer::new(core::ptr::from_ref(header).add(1), self.lap.get());
-            fields.put_wide(&mut packer);
-            fields.pack(&mut packer, usize::MAX);
+            commit_word.store_low_release(now + commit::step(bound_bytes / 8, 1));
+            let mut packer = Packer::new(header.add(1), self.lap.get());
+            put(&mut packer);
             let (end, others) = packer.finish();
             let words = end.offset_from(header) as usize;
-            header.store(encode_header(callsite, (words - 1) as u8, delta as u32, others));
-            self.commit(commit::step(words, 1) + now);
+            (*header).store(encode_header(callsite, (words - 1) as u8, delta as u32, others));
+            commit_word.store_low_release(now + commit::step(words, 1));
         }
         true
     }
@@ -191,9 +198,7 @@ impl<'m> Cursor<'m> {
         let outcome = self.append_moving(ring, clock(), who, callsite, fields);
         compiler_fence(Ordering::SeqCst);
         self.moving.set(false);
-        outcome.unwrap_or_else(|| {
-            ring.append_shared(clock(), who.context, callsite, fields, DropReason::NoSegment)
-        })
+        outcome.unwrap_or_else(|| ring.append_shared(clock(), who.context, callsite, fields, DropReason::NoSegment))
     }
 
     fn is_busy(&self) -> bool {
@@ -213,16 +218,14 @@ impl<'m> Cursor<'m> {
         let context_words = 1 + who.payload_words();
         let rebase_words = 2;
         // What an empty segment surely holds.
-        let most = ring
-            .record_words()
-            .saturating_sub(context_words.min(ring.record_words() / 4) + rebase_words);
+        let most = ring.record_words().saturating_sub(context_words.min(ring.record_words() / 4) + rebase_words);
         let Some((cap, payload_words)) = fit(fields, most) else {
             ring.count_one_dropped(DropReason::TooLarge);
             return Some(Outcome::Dropped(DropReason::TooLarge));
         };
         let (len, len_words) = len_field(payload_words);
         let needed = 1 + len_words + rebase_words;
-        if self.holds_none() || self.offset() + needed > self.limit.get() {
+        if self.holds_none() || self.offset() + needed > self.limit_words() {
             self.leave(ring, ticks);
             if !self.enter(ring, ticks, who, context_words, needed) {
                 return None;
@@ -242,20 +245,17 @@ impl<'m> Cursor<'m> {
         Some(Outcome::Recorded)
     }
 
+    fn limit_words(&self) -> usize {
+        self.limit_bytes.get() / 8
+    }
+
     fn offset(&self) -> usize {
         // SAFETY: a word of the header.
         commit::offset(unsafe { self.word(segment_word::COMMIT) }.load() as u32)
     }
 
     /// Gets hold of a segment with room for `needed` words, adopted if the context has had none yet, else opened.
-    fn enter(
-        &self,
-        ring: &Ring<'m>,
-        ticks: u64,
-        who: &ContextInfo<'_>,
-        context_words: usize,
-        needed: usize,
-    ) -> bool {
+    fn enter(&self, ring: &Ring<'m>, ticks: u64, who: &ContextInfo<'_>, context_words: usize, needed: usize) -> bool {
         if !self.holder.get() {
             if !ring.join_holders() {
                 return false;
@@ -263,7 +263,7 @@ impl<'m> Cursor<'m> {
             self.holder.set(true);
             if let Some(held) = ring.adopt_segment() {
                 self.hold(ring, held, None);
-                if self.offset() + context_words + 2 + needed <= self.limit.get() {
+                if self.offset() + context_words + 2 + needed <= self.limit_words() {
                     self.put_who(who);
                     // The base of records before is not known here, so a new one is told.
                     self.put_control(KIND_REBASE, 1, |packer| packer.put_word(ticks));
@@ -287,10 +287,7 @@ impl<'m> Cursor<'m> {
     }
 
     fn put_who(&self, who: &ContextInfo<'_>) {
-        let who = ContextInfo {
-            next_index: self.total_before.get(),
-            ..*who
-        };
+        let who = ContextInfo { next_index: self.total_before.get(), ..*who };
         self.put_control(KIND_CONTEXT, who.payload_words(), |packer| who.pack(packer));
     }
 
@@ -299,10 +296,9 @@ impl<'m> Cursor<'m> {
         self.index.set(held.index);
         self.lap.set(u64::from(held.lap));
         self.base.set(base.unwrap_or(0));
-        self.limit.set(ring.record_words());
+        self.limit_bytes.set(ring.record_words() * 8);
         self.segment.set(words.as_ptr());
-        self.count_before
-            .set(commit::count(words[segment_word::COMMIT].load() as u32));
+        self.count_before.set(commit::count(words[segment_word::COMMIT].load() as u32));
     }
 
     fn hold_none(&self) {
@@ -310,7 +306,7 @@ impl<'m> Cursor<'m> {
         self.segment.set(NO_SEGMENT.as_ptr());
         #[cfg(loom)]
         self.segment.set(core::ptr::null());
-        self.limit.set(0);
+        self.limit_bytes.set(0);
     }
 
     /// Leaves the segment, if one is held. What nests meanwhile finds none.
@@ -320,8 +316,7 @@ impl<'m> Cursor<'m> {
         }
         // SAFETY: a word of the header.
         let count = commit::count(unsafe { self.word(segment_word::COMMIT) }.load() as u32);
-        self.total_before
-            .set(self.total_before.get() + u64::from(count - self.count_before.get().min(count)));
+        self.total_before.set(self.total_before.get() + u64::from(count - self.count_before.get().min(count)));
         self.hold_none();
         compiler_fence(Ordering::SeqCst);
         ring.leave_segment(self.index.get(), ticks);
@@ -344,19 +339,11 @@ impl<'m> Cursor<'m> {
     }
 
     /// Stores a record of `words` words, for which there is room, and commits it.
-    fn put(
-        &self,
-        callsite: u16,
-        len: u8,
-        delta: u32,
-        events: u32,
-        words: usize,
-        put: impl FnOnce(&mut Packer),
-    ) {
+    fn put(&self, callsite: u16, len: u8, delta: u32, events: u32, words: usize, put: impl FnOnce(&mut Packer)) {
         // SAFETY: a word of the header.
         let now = unsafe { self.word(segment_word::COMMIT) }.load() as u32;
         let used = commit::offset(now);
-        assert!(used + words <= self.limit.get(), "the caller has made room");
+        assert!(used + words <= self.limit_words(), "the caller has made room");
         self.begin(now);
         #[cfg(ttlog_mutant_commit_first)]
         self.commit(commit::step(words, events) + now);
@@ -400,8 +387,7 @@ impl fmt::Debug for Cursor<'_> {
         if self.holds_none() {
             out.field("segment", &None::<u32>);
         } else {
-            out.field("segment", &Some(self.index.get()))
-                .field("offset_words", &self.offset());
+            out.field("segment", &Some(self.index.get())).field("offset_words", &self.offset());
         }
         out.finish_non_exhaustive()
     }

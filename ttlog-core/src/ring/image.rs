@@ -14,9 +14,7 @@ use super::{ENTRY_COMMITTED, ENTRY_LEN_MAX, anchor_crc};
 use crate::clock::Anchor;
 use crate::crc::{check_or_repair, crc32};
 use crate::error::{FormatError, FormatErrorKind};
-use crate::record::{
-    CONTROL, ContextInfo, KIND_CONTEXT, KIND_REBASE, RESERVED, RawRecord, decode_record, word_at,
-};
+use crate::record::{CONTROL, ContextInfo, KIND_CONTEXT, KIND_REBASE, RESERVED, RawRecord, decode_record, word_at};
 
 /// A ring as bytes.
 #[derive(Clone, Copy)]
@@ -48,27 +46,18 @@ impl<'a> RingImage<'a> {
     }
 
     fn part(&self, offset: u64, len: u64) -> &'a [u8] {
-        let start = usize::try_from(offset)
-            .unwrap_or(usize::MAX)
-            .min(self.bytes.len());
-        let end = usize::try_from(offset.saturating_add(len))
-            .unwrap_or(usize::MAX)
-            .min(self.bytes.len());
+        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(self.bytes.len());
+        let end = usize::try_from(offset.saturating_add(len)).unwrap_or(usize::MAX).min(self.bytes.len());
         &self.bytes[start..end]
     }
 
     /// Iterates over the anchors that are whole, in the order of their slots.
     pub fn anchors(&self) -> impl Iterator<Item = Anchor> + use<'a> {
-        let slots = self.part(
-            self.header.anchors_offset.into(),
-            u64::from(self.header.anchor_count) * ANCHOR_LEN as u64,
-        );
+        let slots =
+            self.part(self.header.anchors_offset.into(), u64::from(self.header.anchor_count) * ANCHOR_LEN as u64);
         slots.chunks_exact(ANCHOR_LEN).filter_map(|slot| {
             let stamp = word_at(slot, 0)?;
-            let anchor = Anchor {
-                ticks: word_at(slot, 8)?,
-                unix_ns: word_at(slot, 16)? as i64,
-            };
+            let anchor = Anchor { ticks: word_at(slot, 8)?, unix_ns: word_at(slot, 16)? as i64 };
             (stamp as u32 != 0 && (stamp >> 32) as u32 == anchor_crc(anchor)).then_some(anchor)
         })
     }
@@ -103,20 +92,13 @@ impl<'a> RingImage<'a> {
                 SegmentState::Unused | SegmentState::Damaged(_) => 0,
             })
             .fold(0, u64::saturating_add);
-        super::Loss {
-            overwritten,
-            dropped: self.header.dropped,
-            suppressed: self.header.suppressed,
-        }
+        super::Loss { overwritten, dropped: self.header.dropped, suppressed: self.header.suppressed }
     }
 }
 
 impl fmt::Debug for RingImage<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RingImage")
-            .field("len_bytes", &self.bytes.len())
-            .field("header", &self.header)
-            .finish()
+        f.debug_struct("RingImage").field("len_bytes", &self.bytes.len()).field("header", &self.header).finish()
     }
 }
 
@@ -242,22 +224,13 @@ pub(crate) fn parse_segment(index: u32, bytes: &[u8], region_offset: u64) -> Seg
     if sequence_word == 0 {
         return SegmentState::Unused;
     }
-    let (base, lost, commit_word) = (
-        word(segment_word::BASE),
-        word(segment_word::LOST),
-        word(segment_word::COMMIT),
-    );
-    let (context, stored_crc) = (
-        word(segment_word::CONTEXT) as u32,
-        (word(segment_word::CONTEXT) >> 32) as u32,
-    );
+    let (base, lost, commit_word) = (word(segment_word::BASE), word(segment_word::LOST), word(segment_word::COMMIT));
+    let (context, stored_crc) = (word(segment_word::CONTEXT) as u32, (word(segment_word::CONTEXT) >> 32) as u32);
     let mut fixed = segment_crc_input(sequence_word, base, context, lost);
     if segment_crc(sequence_word, base, context, lost) != stored_crc {
         let phase = (sequence_word >> 60) as u8;
         if (1..=3).contains(&phase) {
-            return SegmentState::Opening {
-                lost: lost_by_phase(phase, base, lost, commit_word as u32),
-            };
+            return SegmentState::Opening { lost: lost_by_phase(phase, base, lost, commit_word as u32) };
         }
         if !check_or_repair(&mut fixed, stored_crc) {
             return SegmentState::Damaged(FormatError::new(region_offset, FormatErrorKind::BadChecksum));
@@ -398,10 +371,7 @@ impl<'a> Items<'a> {
         self.at += record.len_bytes;
         let exclusive = self.header.mode == Mode::Exclusive;
         match record.header.callsite {
-            RESERVED => Some(Item::Pending {
-                offset,
-                len_bytes: record.len_bytes,
-            }),
+            RESERVED => Some(Item::Pending { offset, len_bytes: record.len_bytes }),
             CONTROL => match record.header.delta {
                 KIND_REBASE => {
                     self.base = word_at(record.payload, 0).or(self.base);
@@ -422,10 +392,7 @@ impl<'a> Items<'a> {
                 let mut delta = u64::from(record.header.delta);
                 let (mut context, mut payload) = (self.context, record.payload);
                 if self.header.mode == Mode::SharedContexts {
-                    let (word, rest) = (
-                        word_at(payload, 0).unwrap_or(0),
-                        payload.get(8..).unwrap_or_default(),
-                    );
+                    let (word, rest) = (word_at(payload, 0).unwrap_or(0), payload.get(8..).unwrap_or_default());
                     context = word as u32;
                     delta |= word >> 32 << 32;
                     payload = rest;
@@ -434,15 +401,7 @@ impl<'a> Items<'a> {
                 self.next_index = index.map(|index| index.wrapping_add(1));
                 let ticks = self.base.unwrap_or(self.header.base_ticks).wrapping_add(delta);
                 let ticks_known = self.base.is_some();
-                Some(Item::Event(Record {
-                    offset,
-                    callsite,
-                    ticks,
-                    ticks_known,
-                    context,
-                    index,
-                    payload,
-                }))
+                Some(Item::Event(Record { offset, callsite, ticks, ticks_known, context, index, payload }))
             }
         }
     }
@@ -458,8 +417,7 @@ impl<'a> Items<'a> {
             .find(|&at| {
                 valid(at).is_some_and(|record| {
                     let next = at + record.len_bytes;
-                    next == self.end
-                        || next < self.end && decode_record(self.records, next, self.header.lap).is_some()
+                    next == self.end || next < self.end && decode_record(self.records, next, self.header.lap).is_some()
                 })
             })
             .unwrap_or(self.end)
@@ -474,10 +432,7 @@ impl<'a> Items<'a> {
             // If all counted events are there, the damage must have hit a control record.
             let mut ahead = self.clone();
             ahead.control_hit = Some(false);
-            let events_ahead = ahead
-                .by_ref()
-                .filter(|item| matches!(item, Item::Event(_)))
-                .count();
+            let events_ahead = ahead.by_ref().filter(|item| matches!(item, Item::Event(_))).count();
             self.control_hit = Some(self.events as usize + events_ahead >= self.header.count as usize);
         }
         if self.control_hit == Some(true) && self.header.mode == Mode::Exclusive {
@@ -488,10 +443,7 @@ impl<'a> Items<'a> {
             // How many events the damage hid is not known here, so neither is the index of the next.
             self.next_index = None;
         }
-        Item::Damaged {
-            offset,
-            len_bytes: self.at - offset,
-        }
+        Item::Damaged { offset, len_bytes: self.at - offset }
     }
 }
 
@@ -517,10 +469,7 @@ impl<'a> Iterator for Items<'a> {
                 while self.at < self.end && word_at(self.records, self.at) == Some(0) {
                     self.at += 8;
                 }
-                return Some(Item::Pending {
-                    offset,
-                    len_bytes: self.at - offset,
-                });
+                return Some(Item::Pending { offset, len_bytes: self.at - offset });
             }
             if self.at >= self.end || exclusive && self.events >= self.header.count {
                 break;

@@ -97,12 +97,7 @@ impl SequenceWord {
         };
         let phase = (word >> 60) as u8;
         let sequence = word & SEQUENCE_MAX;
-        (sequence != 0 && phase <= 3).then_some(SequenceWord {
-            sequence,
-            lap: (word >> 48) as u8,
-            mode,
-            phase,
-        })
+        (sequence != 0 && phase <= 3).then_some(SequenceWord { sequence, lap: (word >> 48) as u8, mode, phase })
     }
 }
 
@@ -189,20 +184,14 @@ impl RingHeader {
         let error = |offset, kind| Err(FormatError::new(offset, kind));
         let Some(header) = bytes.first_chunk::<HEADER_LEN>() else {
             let start = &bytes[..bytes.len().min(8)];
-            let kind = if MAGIC.starts_with(start) {
-                FormatErrorKind::TooShort
-            } else {
-                FormatErrorKind::BadMagic
-            };
+            let kind = if MAGIC.starts_with(start) { FormatErrorKind::TooShort } else { FormatErrorKind::BadMagic };
             return error(bytes.len() as u64, kind);
         };
         let mut fixed = [0; FIXED_LEN];
         fixed.copy_from_slice(&header[..FIXED_LEN]);
         let u16_at = |bytes: &[u8], at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]);
-        let u32_at =
-            |bytes: &[u8], at: usize| u32::from(u16_at(bytes, at)) | u32::from(u16_at(bytes, at + 2)) << 16;
-        let u64_at =
-            |bytes: &[u8], at: usize| u64::from(u32_at(bytes, at)) | u64::from(u32_at(bytes, at + 4)) << 32;
+        let u32_at = |bytes: &[u8], at: usize| u32::from(u16_at(bytes, at)) | u32::from(u16_at(bytes, at + 2)) << 16;
+        let u64_at = |bytes: &[u8], at: usize| u64::from(u32_at(bytes, at)) | u64::from(u32_at(bytes, at + 4)) << 32;
         if !check_or_repair(&mut fixed, u32_at(header, FIXED_LEN)) {
             let magic_differs = fixed[..8].iter().zip(MAGIC).any(|(a, b)| *a != b);
             return if magic_differs {
@@ -249,8 +238,7 @@ impl RingHeader {
         if (self.header_len as usize) < HEADER_LEN || !words(self.header_len.into()) {
             return error(12);
         }
-        if !(SEGMENT_LEN_MIN..=SEGMENT_LEN_MAX).contains(&self.segment_len) || !words(self.segment_len.into())
-        {
+        if !(SEGMENT_LEN_MIN..=SEGMENT_LEN_MAX).contains(&self.segment_len) || !words(self.segment_len.into()) {
             return error(24);
         }
         if self.segment_count == 0 {

@@ -1,9 +1,7 @@
 //! Copying out of a ring that is being written. Writers are never disturbed; what they overwrite meanwhile is noticed.
 
 use super::image::{SegmentState, parse_segment};
-use super::layout::{
-    Mode, RingHeader, SEGMENT_HEADER_LEN, SEGMENT_HEADER_WORDS, SequenceWord, commit, segment_word,
-};
+use super::layout::{Mode, RingHeader, SEGMENT_HEADER_LEN, SEGMENT_HEADER_WORDS, SequenceWord, commit, segment_word};
 use super::{ANCHOR_WORDS, ENTRY_COMMITTED, HEADER_LEN, HEADER_WORDS, Ring, anchor_crc};
 use crate::clock::Anchor;
 use crate::error::{FormatError, FormatErrorKind};
@@ -64,10 +62,7 @@ impl Ring<'_> {
         let slots = &self.words[HEADER_WORDS..HEADER_WORDS + self.anchor_count as usize * ANCHOR_WORDS];
         slots.chunks_exact(ANCHOR_WORDS).filter_map(|slot| {
             let stamp = slot[0].load_acquire();
-            let anchor = Anchor {
-                ticks: slot[1].load(),
-                unix_ns: slot[2].load() as i64,
-            };
+            let anchor = Anchor { ticks: slot[1].load(), unix_ns: slot[2].load() as i64 };
             // An anchor that is replaced meanwhile has another CRC.
             (stamp as u32 != 0 && (stamp >> 32) as u32 == anchor_crc(anchor)).then_some(anchor)
         })
@@ -92,7 +87,7 @@ impl Ring<'_> {
 }
 
 /// Copies words as little-endian bytes until either ends.
-fn copy_words(words: &[Word], out: &mut [u8]) {
+pub(super) fn copy_words(words: &[Word], out: &mut [u8]) {
     for (word, bytes) in words.iter().zip(out.chunks_mut(8)) {
         let len = bytes.len();
         bytes.copy_from_slice(&word.load().to_le_bytes()[..len]);

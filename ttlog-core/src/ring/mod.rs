@@ -9,6 +9,7 @@
 //! | `shared` | the shared writer |
 //! | `image` | reading a ring from bytes that may hold anything |
 //! | `live` | copying out of a ring that is being written |
+//! | `peek` | looking at its parts in place |
 //!
 //! # Format
 //! docs/format.md §2.
@@ -17,6 +18,7 @@ mod cursor;
 mod image;
 mod layout;
 mod live;
+mod peek;
 mod segment;
 mod shared;
 
@@ -25,8 +27,8 @@ use core::fmt;
 pub use cursor::{Cursor, Outcome};
 pub use image::{Item, Items, Record, RingImage, Segment, SegmentHeader, SegmentState, TableEntry};
 pub use layout::{
-    ANCHOR_LEN, FORMAT_VERSION, HEADER_LEN, MIN_READER_VERSION, Mode, RingHeader, SEGMENT_HEADER_LEN,
-    SEGMENT_LEN_MAX, SEGMENT_LEN_MIN, STATE_ENDED,
+    ANCHOR_LEN, FORMAT_VERSION, HEADER_LEN, MIN_READER_VERSION, Mode, RingHeader, SEGMENT_HEADER_LEN, SEGMENT_LEN_MAX,
+    SEGMENT_LEN_MIN, STATE_ENDED,
 };
 
 use crate::clock::Anchor;
@@ -83,9 +85,7 @@ pub enum RingError {
 impl fmt::Display for RingError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            RingError::BadConfig => {
-                f.write_str("segment or table length is no multiple of 8 or out of range")
-            }
+            RingError::BadConfig => f.write_str("segment or table length is no multiple of 8 or out of range"),
             RingError::TooSmall { needed_bytes } => {
                 write!(f, "no room for a segment: {needed_bytes} bytes are needed")
             }
@@ -122,12 +122,8 @@ pub enum DropReason {
 
 impl DropReason {
     /// All reasons, in the order in which the ring header counts them.
-    pub const ALL: [DropReason; 4] = [
-        DropReason::TooLarge,
-        DropReason::Reentrant,
-        DropReason::NoSegment,
-        DropReason::Unregistered,
-    ];
+    pub const ALL: [DropReason; 4] =
+        [DropReason::TooLarge, DropReason::Reentrant, DropReason::NoSegment, DropReason::Unregistered];
 }
 
 /// What was lost so far.
@@ -145,9 +141,7 @@ impl Loss {
     /// Gives all refused events.
     #[must_use]
     pub fn dropped_total(&self) -> u64 {
-        self.dropped
-            .iter()
-            .fold(0, |sum, count| sum.saturating_add(*count))
+        self.dropped.iter().fold(0, |sum, count| sum.saturating_add(*count))
     }
 }
 
@@ -177,38 +171,21 @@ impl<'m> Ring<'m> {
     /// # Errors
     /// [`RingError`] if the configuration is wrong or the region too small.
     pub fn create(words: &'m [Word], config: &RingConfig) -> Result<Self, RingError> {
-        let RingConfig {
-            ring_id,
-            segment_len,
-            table_len,
-            anchor_count,
-        } = *config;
+        let RingConfig { ring_id, segment_len, table_len, anchor_count } = *config;
         let segment_range = SEGMENT_LEN_MIN..=SEGMENT_LEN_MAX;
-        if segment_len % 8 != 0
-            || table_len % 8 != 0
-            || !segment_range.contains(&segment_len)
-            || anchor_count > 1 << 16
+        if segment_len % 8 != 0 || table_len % 8 != 0 || !segment_range.contains(&segment_len) || anchor_count > 1 << 16
         {
             return Err(RingError::BadConfig);
         }
         let segments = config.overhead_len() / 8;
         let segment_words = segment_len as usize / 8;
-        let segment_count =
-            u32::try_from(words.len().saturating_sub(segments) / segment_words).unwrap_or(u32::MAX);
+        let segment_count = u32::try_from(words.len().saturating_sub(segments) / segment_words).unwrap_or(u32::MAX);
         if segment_count == 0 {
-            return Err(RingError::TooSmall {
-                needed_bytes: (segments + segment_words) * 8,
-            });
+            return Err(RingError::TooSmall { needed_bytes: (segments + segment_words) * 8 });
         }
         let words = &words[..segments + segment_count as usize * segment_words];
-        let ring = Ring {
-            words,
-            segments,
-            segment_words,
-            segment_count,
-            table_words: table_len as usize / 8,
-            anchor_count,
-        };
+        let ring =
+            Ring { words, segments, segment_words, segment_count, table_words: table_len as usize / 8, anchor_count };
         let anchors_offset = HEADER_LEN as u32;
         let header = RingHeader {
             format_version: FORMAT_VERSION,
@@ -283,9 +260,7 @@ impl<'m> Ring<'m> {
     #[must_use]
     pub fn loss(&self) -> Loss {
         Loss {
-            overwritten: (0..self.segment_count)
-                .map(|index| segment::lost_in(self.segment(index)))
-                .sum(),
+            overwritten: (0..self.segment_count).map(|index| segment::lost_in(self.segment(index))).sum(),
             dropped: core::array::from_fn(|reason| self.header(header_word::DROPPED + reason).load()),
             suppressed: self.header(header_word::SUPPRESSED).load(),
         }
@@ -344,10 +319,7 @@ impl<'m> Ring<'m> {
     /// docs/format.md §2.3.
     pub fn append_entry(&self, entry: &[u8]) -> Result<(), TableFull> {
         let table = self.table();
-        let len = u32::try_from(entry.len())
-            .ok()
-            .filter(|len| (1..=ENTRY_LEN_MAX).contains(len))
-            .ok_or(TableFull)?;
+        let len = u32::try_from(entry.len()).ok().filter(|len| (1..=ENTRY_LEN_MAX).contains(len)).ok_or(TableFull)?;
         let mut at = 0;
         loop {
             let needed = 1 + entry.len().div_ceil(8);

@@ -3,21 +3,15 @@
 //! A context takes the oldest segment that nobody holds: one atomic operation for a sequence, one to claim the segment, once for
 //! thousands of events.
 
-use super::layout::{
-    Mode, SEGMENT_HEADER_WORDS, SequenceWord, commit, header_word, segment_crc, segment_word,
-};
+use super::layout::{Mode, SEGMENT_HEADER_WORDS, SequenceWord, commit, header_word, segment_crc, segment_word};
 use super::{DropReason, Ring};
 use crate::word::{Word, fence_release};
 
 /// Gives the events that were overwritten in a segment, at whichever step its opening was cut short (docs/format.md §2.4).
 pub(super) fn lost_in(segment: &[Word]) -> u64 {
-    let [sequence, base, lost, commit] = [
-        segment_word::SEQUENCE,
-        segment_word::BASE,
-        segment_word::LOST,
-        segment_word::COMMIT,
-    ]
-    .map(|index| segment[index].load());
+    let [sequence, base, lost, commit] =
+        [segment_word::SEQUENCE, segment_word::BASE, segment_word::LOST, segment_word::COMMIT]
+            .map(|index| segment[index].load());
     lost_by_phase((sequence >> 60) as u8, base, lost, commit as u32)
 }
 
@@ -55,33 +49,16 @@ impl Ring<'_> {
 
     /// Makes the claimed segment a new one. The order of the stores is that of docs/format.md §2.4: at each of them the loss of
     /// the old records is known exactly, and no reader takes old words for new records.
-    fn replace_content(
-        &self,
-        segment: &[Word],
-        old: u32,
-        sequence: u64,
-        mode: Mode,
-        context: u32,
-        ticks: u64,
-    ) -> u8 {
+    fn replace_content(&self, segment: &[Word], old: u32, sequence: u64, mode: Mode, context: u32, ticks: u64) -> u8 {
         let before = SequenceWord::decode(segment[segment_word::SEQUENCE].load());
         let lap = before.map_or(0, |before| before.lap.wrapping_add(1));
         let count = u64::from(commit::count(old));
         let lost = segment[segment_word::LOST].load() + count;
         if count > 0 {
             let closed = segment[segment_word::CLOSE].load();
-            self.header(header_word::COMPLETE_FROM)
-                .raise(if closed == 0 { ticks } else { closed });
+            self.header(header_word::COMPLETE_FROM).raise(if closed == 0 { ticks } else { closed });
         }
-        let phase = |phase| {
-            SequenceWord {
-                sequence,
-                lap,
-                mode,
-                phase,
-            }
-            .encode()
-        };
+        let phase = |phase| SequenceWord { sequence, lap, mode, phase }.encode();
         segment[segment_word::SEQUENCE].store_release(phase(1));
         fence_release(); // a reader that sees any store below also sees the phase
         segment[segment_word::BASE].store_release(lost);
@@ -111,9 +88,7 @@ impl Ring<'_> {
     pub(super) fn adopt_segment(&self) -> Option<Held> {
         const LOOK_BACK: u64 = 8;
         let next = self.header(header_word::NEXT_SEQUENCE).load();
-        let oldest = next
-            .saturating_sub(LOOK_BACK.min(self.segment_count.into()))
-            .max(1);
+        let oldest = next.saturating_sub(LOOK_BACK.min(self.segment_count.into())).max(1);
         for sequence in (oldest..next).rev() {
             let index = ((sequence - 1) % u64::from(self.segment_count)) as u32;
             let segment = self.segment(index);
@@ -129,18 +104,12 @@ impl Ring<'_> {
             if taken || room < self.record_words() / 8 {
                 continue;
             }
-            if segment[segment_word::COMMIT]
-                .swap_low(now, now | commit::OWNED)
-                .is_err()
-            {
+            if segment[segment_word::COMMIT].swap_low(now, now | commit::OWNED).is_err() {
                 continue;
             }
             // Owned now, so nobody else replaces it; but it may have been replaced before, by a shared one even.
             if let Some(sequence_word) = is_it(&segment[segment_word::SEQUENCE]) {
-                return Some(Held {
-                    index,
-                    lap: sequence_word.lap,
-                });
+                return Some(Held { index, lap: sequence_word.lap });
             }
             segment[segment_word::COMMIT].store_low_release(now);
         }
@@ -188,8 +157,5 @@ fn claim_for_opening(segment: &[Word]) -> Option<u32> {
     if now & commit::SHARED != 0 && (now & commit::CLOSED == 0 || done != commit::count(now)) {
         return None;
     }
-    segment[segment_word::COMMIT]
-        .swap_low(now, now | commit::OWNED)
-        .ok()
-        .map(|()| now)
+    segment[segment_word::COMMIT].swap_low(now, now | commit::OWNED).ok().map(|()| now)
 }

@@ -38,9 +38,7 @@ impl Ring<'_> {
                 break;
             };
             if let Some(at) = self.reserve(index, 1 + len_words) {
-                self.fill(index, at, ticks, context, callsite, len, len_words, |packer| {
-                    fields.put(packer, cap)
-                });
+                self.fill(index, at, ticks, context, callsite, len, len_words, |packer| fields.put(packer, cap));
                 return Outcome::Recorded;
             }
         }
