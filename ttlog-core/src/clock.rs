@@ -32,13 +32,9 @@ impl TimeScale {
     #[must_use]
     pub fn new(anchors: &[Anchor], ticks_per_second: u64) -> Self {
         let step = anchors.len().div_ceil(TIME_SCALE_ANCHORS).max(1);
-        let mut kept: heapless::Vec<Anchor, TIME_SCALE_ANCHORS> =
-            anchors.iter().step_by(step).copied().collect();
+        let mut kept: heapless::Vec<Anchor, TIME_SCALE_ANCHORS> = anchors.iter().step_by(step).copied().collect();
         kept.sort_unstable_by_key(|anchor| anchor.ticks);
-        TimeScale {
-            anchors: kept,
-            ticks_per_second,
-        }
+        TimeScale { anchors: kept, ticks_per_second }
     }
 
     /// Gives the wall-clock time of `ticks` in nanoseconds since 1970; without any anchor, nanoseconds since tick 0; without a
@@ -49,10 +45,8 @@ impl TimeScale {
         let at = |index: usize| self.anchors.get(index).copied();
         match (next.checked_sub(1).and_then(at), at(next)) {
             (Some(before), Some(after)) => {
-                let (span_ticks, span_ns) = (
-                    after.ticks - before.ticks,
-                    i128::from(after.unix_ns) - i128::from(before.unix_ns),
-                );
+                let (span_ticks, span_ns) =
+                    (after.ticks - before.ticks, i128::from(after.unix_ns) - i128::from(before.unix_ns));
                 let ns = i128::from(ticks - before.ticks) * span_ns / i128::from(span_ticks.max(1));
                 saturate(i128::from(before.unix_ns) + ns)
             }
@@ -77,11 +71,7 @@ impl TimeScale {
                 (span_ticks, span_ns) = (ticks, ns);
             }
         }
-        if span_ticks == 0 {
-            ticks
-        } else {
-            ticks * span_ns / span_ticks
-        }
+        if span_ticks == 0 { ticks } else { ticks * span_ns / span_ticks }
     }
 }
 
@@ -93,25 +83,15 @@ fn saturate(ns: i128) -> i64 {
 mod tests {
     use super::*;
 
-    const A: Anchor = Anchor {
-        ticks: 1_000,
-        unix_ns: 5_000_000_000,
-    };
-    const B: Anchor = Anchor {
-        ticks: 3_000,
-        unix_ns: 6_000_000_000,
-    };
+    const A: Anchor = Anchor { ticks: 1_000, unix_ns: 5_000_000_000 };
+    const B: Anchor = Anchor { ticks: 3_000, unix_ns: 6_000_000_000 };
 
     #[test]
     fn between_and_outside_anchors() {
         let scale = TimeScale::new(&[B, A], 1);
         assert_eq!(scale.unix_ns(1_000), 5_000_000_000);
         assert_eq!(scale.unix_ns(2_000), 5_500_000_000);
-        assert_eq!(
-            scale.unix_ns(5_000),
-            7_000_000_000,
-            "the rate of the anchors, not of the calibration"
-        );
+        assert_eq!(scale.unix_ns(5_000), 7_000_000_000, "the rate of the anchors, not of the calibration");
         assert_eq!(scale.unix_ns(0), 4_500_000_000);
     }
 
@@ -126,18 +106,9 @@ mod tests {
     #[test]
     fn absurd_anchors_saturate() {
         let absurd = [
-            Anchor {
-                ticks: 0,
-                unix_ns: i64::MIN,
-            },
-            Anchor {
-                ticks: u64::MAX,
-                unix_ns: i64::MAX,
-            },
-            Anchor {
-                ticks: u64::MAX,
-                unix_ns: i64::MIN,
-            },
+            Anchor { ticks: 0, unix_ns: i64::MIN },
+            Anchor { ticks: u64::MAX, unix_ns: i64::MAX },
+            Anchor { ticks: u64::MAX, unix_ns: i64::MIN },
         ];
         for rate in [0, 1, u64::MAX] {
             for count in 0..=absurd.len() {

@@ -94,10 +94,7 @@ impl FromStr for Level {
     type Err = UnknownLevel;
 
     fn from_str(text: &str) -> Result<Self, UnknownLevel> {
-        Level::ALL
-            .into_iter()
-            .find(|level| text.eq_ignore_ascii_case(level.as_str()))
-            .ok_or(UnknownLevel)
+        Level::ALL.into_iter().find(|level| text.eq_ignore_ascii_case(level.as_str())).ok_or(UnknownLevel)
     }
 }
 
@@ -105,10 +102,7 @@ impl TryFrom<u8> for Level {
     type Error = UnknownLevel;
 
     fn try_from(number: u8) -> Result<Self, UnknownLevel> {
-        Level::ALL
-            .into_iter()
-            .find(|level| *level as u8 == number)
-            .ok_or(UnknownLevel)
+        Level::ALL.into_iter().find(|level| *level as u8 == number).ok_or(UnknownLevel)
     }
 }
 

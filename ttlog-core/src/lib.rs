@@ -44,7 +44,7 @@ pub mod packed;
 pub mod record;
 pub mod recorder;
 pub mod ring;
-//SNAP pub mod snapshot;
+pub mod snapshot;
 pub mod table;
 pub mod value;
 mod word;
@@ -67,8 +67,8 @@ pub use word::Word;
 pub mod __private {
     pub use crate::callsite::{Callsite, Field, Literal, Metadata};
     pub use crate::capture::{
-        Bare, Templ, TemplDebug, Value, ViaBoxedError, ViaDebug, ViaDisplay, ViaError, ViaNothing, ViaValue,
-        debug, display,
+        Bare, Templ, TemplDebug, Value, ViaBoxedError, ViaDebug, ViaDisplay, ViaError, ViaNothing, ViaValue, debug,
+        display,
     };
     pub use crate::fields::{Cons, Nil};
     pub use crate::level::{Level, level_enabled};

@@ -47,9 +47,7 @@ impl core::error::Error for AlreadyInstalled {}
 /// # Errors
 /// [`AlreadyInstalled`] from the second call on.
 pub fn install(recorder: &'static dyn Recorder) -> Result<(), AlreadyInstalled> {
-    STATE
-        .compare_exchange(NONE, INSTALLING, Ordering::Relaxed, Ordering::Relaxed)
-        .map_err(|_| AlreadyInstalled)?;
+    STATE.compare_exchange(NONE, INSTALLING, Ordering::Relaxed, Ordering::Relaxed).map_err(|_| AlreadyInstalled)?;
     // SAFETY: only this caller is between INSTALLING and INSTALLED, and nobody reads before INSTALLED.
     unsafe { *SLOT.0.get() = Some(recorder) };
     STATE.store(INSTALLED, Ordering::Release);

@@ -106,25 +106,9 @@ type EncodeError = minicbor::encode::Error<EndOfSlice>;
 pub fn encode_process(info: &ProcessInfo<'_>, out: &mut [u8]) -> Option<usize> {
     encode_into(out, |encoder| {
         encoder.array(2)?.u64(KIND_PROCESS)?.map(10)?;
-        encoder
-            .u8(0)?
-            .str(info.service)?
-            .u8(1)?
-            .u64(info.pid)?
-            .u8(2)?
-            .str(info.host)?;
-        encoder
-            .u8(3)?
-            .str(info.executable)?
-            .u8(4)?
-            .i64(info.start_unix_ns)?
-            .u8(5)?
-            .bytes(info.build_id)?;
-        encoder
-            .u8(6)?
-            .str(info.clock)?
-            .u8(7)?
-            .u64(info.ticks_per_second)?;
+        encoder.u8(0)?.str(info.service)?.u8(1)?.u64(info.pid)?.u8(2)?.str(info.host)?;
+        encoder.u8(3)?.str(info.executable)?.u8(4)?.i64(info.start_unix_ns)?.u8(5)?.bytes(info.build_id)?;
+        encoder.u8(6)?.str(info.clock)?.u8(7)?.u64(info.ticks_per_second)?;
         encoder.u8(8)?.u64(info.process_start)?.u8(9)?.str(info.os)?;
         Ok(())
     })
@@ -134,16 +118,8 @@ pub fn encode_process(info: &ProcessInfo<'_>, out: &mut [u8]) -> Option<usize> {
 #[must_use]
 pub fn encode_callsite(id: u16, metadata: &Metadata, types: TypeList, out: &mut [u8]) -> Option<usize> {
     encode_into(out, |encoder| {
-        encoder
-            .array(8)?
-            .u64(KIND_CALLSITE)?
-            .u16(id)?
-            .u8(metadata.level as u8)?
-            .str(metadata.target)?;
-        encoder
-            .str(metadata.message)?
-            .str(metadata.file)?
-            .u32(metadata.line)?;
+        encoder.array(8)?.u64(KIND_CALLSITE)?.u16(id)?.u8(metadata.level as u8)?.str(metadata.target)?;
+        encoder.str(metadata.message)?.str(metadata.file)?.u32(metadata.line)?;
         encoder.array(metadata.fields.len() as u64)?;
         let mut types = types.iter();
         for field in metadata.fields {
@@ -206,19 +182,11 @@ fn decode_field<'a>(from: &mut Decoder<'a>) -> Option<FieldInfo<'a>> {
     let count = from.array().ok()??;
     let name = from.str().ok()?;
     let type_tags = from.bytes().ok()?;
-    let literal = if count > 2 {
-        Some(decode_literal(type_tags, from)?)
-    } else {
-        None
-    };
+    let literal = if count > 2 { Some(decode_literal(type_tags, from)?) } else { None };
     for _ in 3..count {
         from.skip().ok()?;
     }
-    Some(FieldInfo {
-        name,
-        type_tags,
-        literal,
-    })
+    Some(FieldInfo { name, type_tags, literal })
 }
 
 impl<'a> TableItem<'a> {
@@ -228,8 +196,7 @@ impl<'a> TableItem<'a> {
     /// [`FormatErrorKind::BadCbor`] with the offset in `bytes` up to which it could be read.
     pub fn decode(bytes: &'a [u8]) -> Result<Self, FormatError> {
         let mut from = Decoder::new(bytes);
-        decode_item(bytes, &mut from)
-            .ok_or(FormatError::new(from.position() as u64, FormatErrorKind::BadCbor))
+        decode_item(bytes, &mut from).ok_or(FormatError::new(from.position() as u64, FormatErrorKind::BadCbor))
     }
 }
 
@@ -266,16 +233,7 @@ fn decode_item<'a>(bytes: &'a [u8], from: &mut Decoder<'a>) -> Option<TableItem<
                 decode_field(from)?;
             }
             let fields = &bytes[start..from.position()];
-            Some(TableItem::Callsite(CallsiteInfo {
-                id,
-                level,
-                target,
-                message,
-                file,
-                line,
-                fields,
-                field_count,
-            }))
+            Some(TableItem::Callsite(CallsiteInfo { id, level, target, message, file, line, fields, field_count }))
         }
         unknown => Some(TableItem::Unknown(unknown)),
     }

@@ -104,10 +104,7 @@ impl Word {
                 return Err(whole as u32);
             }
             let wanted = whole & !0xFFFF_FFFF | u64::from(new);
-            match self
-                .0
-                .compare_exchange_weak(whole, wanted, Ordering::AcqRel, Ordering::Relaxed)
-            {
+            match self.0.compare_exchange_weak(whole, wanted, Ordering::AcqRel, Ordering::Relaxed) {
                 Ok(_) => return Ok(()),
                 Err(now) => whole = now,
             }
@@ -138,10 +135,7 @@ impl Word {
     /// Makes a word holding `value`.
     #[must_use]
     pub const fn new(value: u64) -> Self {
-        Word {
-            low: AtomicU32::new(value as u32),
-            high: AtomicU32::new((value >> 32) as u32),
-        }
+        Word { low: AtomicU32::new(value as u32), high: AtomicU32::new((value >> 32) as u32) }
     }
 
     /// Loads without ordering.
@@ -213,9 +207,7 @@ impl Word {
     /// Replaces the lower half if it is `current`; else gives what it is. Acquires and releases.
     #[inline]
     pub(crate) fn swap_low(&self, current: u32, new: u32) -> Result<(), u32> {
-        self.low
-            .compare_exchange(current, new, Ordering::AcqRel, Ordering::Relaxed)
-            .map(drop)
+        self.low.compare_exchange(current, new, Ordering::AcqRel, Ordering::Relaxed).map(drop)
     }
 
     /// Adds `n` to the upper half, after everything stored before.
