@@ -8,13 +8,13 @@ use minicbor::encode::write::{Cursor, EndOfSlice};
 use super::CODEC_NONE;
 use super::item::{ITEM_OVERHEAD_LEN, ItemWriter, KIND_END, KIND_ENTRY, KIND_HEADER, KIND_SEGMENT};
 use crate::clock::Anchor;
-use crate::ring::{Mode, Ring, RingHeader, RingImage, SegmentHeader, SegmentState};
+use crate::record::decode_record;
+use crate::ring::{Item, Mode, Ring, RingHeader, RingImage, Segment, SegmentHeader, SegmentState};
 #[cfg(feature = "lz4")]
 use {
     super::columns::{columns_len_max, encode_columns},
     super::{CODEC_COLUMNS, CODEC_LZ4},
-    crate::record::decode_record,
-    crate::ring::{Item, SEGMENT_HEADER_LEN, Segment},
+    crate::ring::SEGMENT_HEADER_LEN,
 };
 
 /// Fewest bytes of scratch that a snapshot can be written with.
@@ -208,15 +208,14 @@ pub fn write_snapshot_of_image<S: Sink>(
             SegmentState::Damaged(_) => out.stats.damaged_count += 1,
             SegmentState::Valid(segment) => match codec {
                 Codec::None => {
-                    let (header, used) = (&segment.header, segment.used());
-                    let (count, pending) = counts_of(header);
-                    if used.is_empty() {
+                    let header = &segment.header;
+                    let walked = walk(header, segment.used().len(), segment.records);
+                    let records = &segment.records[..walked.used];
+                    if records.is_empty() {
                         out.lost(index, header.lost)?;
-                        continue;
+                    } else {
+                        out.segment(header, &walked, CODEC_NONE, records.len(), records)?;
                     }
-                    let (head, head_len) = segment_head(header, count, pending, 0, CODEC_NONE, used.len(), used.len());
-                    out.item(KIND_SEGMENT, &[&head[..head_len], used])?;
-                    out.count_segment(count);
                 }
                 #[cfg(feature = "lz4")]
                 Codec::Lz4 => {
@@ -240,16 +239,6 @@ fn check_scratch<E>(codec: Codec, segment_len: usize, scratch: &[u8]) -> Result<
         Codec::Lz4 => scratch_len(segment_len),
     };
     if scratch.len() < needed_bytes { Err(SnapshotError::ScratchTooSmall { needed_bytes }) } else { Ok(()) }
-}
-
-/// Events that are committed and reservations that are not, as a segment's header has them.
-fn counts_of(header: &SegmentHeader) -> (u32, u32) {
-    match header.mode {
-        Mode::Exclusive => (header.count, header.busy.into()),
-        Mode::Shared | Mode::SharedContexts => {
-            (header.done.min(header.count), header.count.saturating_sub(header.done))
-        }
-    }
 }
 
 /// A snapshot on its way to a sink.
@@ -326,8 +315,8 @@ impl<'s, S: Sink> Output<'s, S> {
             return self.lost(index, ring.segment_loss(index));
         };
         let len = peek.records.len() * 8;
-        let (count, pending) = counts_of(&peek.header);
-        let (head, head_len) = segment_head(&peek.header, count, pending, 0, CODEC_NONE, len, len);
+        let walked = believe(&peek.header, len);
+        let (head, head_len) = segment_head(&peek.header, &walked, CODEC_NONE, len, len);
         let mut item =
             ItemWriter::begin(&mut self.sink, KIND_SEGMENT, (head_len + len) as u32).map_err(SnapshotError::Sink)?;
         item.body(&head[..head_len]).map_err(SnapshotError::Sink)?;
@@ -337,7 +326,7 @@ impl<'s, S: Sink> Output<'s, S> {
         let good = peek.is_unchanged();
         item.end(good).map_err(SnapshotError::Sink)?;
         if good {
-            self.count_segment(count);
+            self.count_segment(walked.count);
             return Ok(());
         }
         self.stats.void_count += 1;
@@ -359,9 +348,9 @@ impl<'s, S: Sink> Output<'s, S> {
         }
         let (columns, compressed) = rest.split_at_mut(columns_len_max(records.len()));
         if let Some(len) = encode_columns(&mut records[..used], header.lap, header.count, columns) {
-            let pending = u32::from(header.busy);
+            let walked = Walked { count: header.count, pending: header.busy.into(), damaged: 0, used };
             return match lz4_flex::block::compress_into(&columns[..len], compressed) {
-                Ok(len) => self.segment(header, header.count, pending, 0, CODEC_COLUMNS, used, &compressed[..len]),
+                Ok(len) => self.segment(header, &walked, CODEC_COLUMNS, used, &compressed[..len]),
                 // Not possible, as there is room for the worst case; said to be lost rather than passed over in silence.
                 Err(_) => self.lost(header.index, header.lost + u64::from(header.count)),
             };
@@ -372,24 +361,20 @@ impl<'s, S: Sink> Output<'s, S> {
             Ok(len) => (CODEC_LZ4, &compressed[..len]),
             Err(_) => (CODEC_NONE, records),
         };
-        self.segment(header, walked.count, walked.pending, walked.damaged, codec, records.len(), data)
+        self.segment(header, &walked, codec, records.len(), data)
     }
 
-    #[cfg(feature = "lz4")]
-    #[allow(clippy::too_many_arguments)] // all of them are parts of one item
     fn segment(
         &mut self,
         header: &SegmentHeader,
-        count: u32,
-        pending: u32,
-        damaged: u32,
+        walked: &Walked,
         codec: u64,
         raw_len: usize,
         data: &[u8],
     ) -> Result<(), SnapshotError<S::Error>> {
-        let (head, head_len) = segment_head(header, count, pending, damaged, codec, raw_len, data.len());
+        let (head, head_len) = segment_head(header, walked, codec, raw_len, data.len());
         self.item(KIND_SEGMENT, &[&head[..head_len], data])?;
-        self.count_segment(count);
+        self.count_segment(walked.count);
         Ok(())
     }
 
@@ -420,7 +405,7 @@ impl<'s, S: Sink> Output<'s, S> {
             closed: false,
             close_ticks: 0,
         };
-        let (head, head_len) = segment_head(&header, 0, 0, 0, CODEC_NONE, 0, 0);
+        let (head, head_len) = segment_head(&header, &Walked::default(), CODEC_NONE, 0, 0);
         self.item(KIND_SEGMENT, &[&head[..head_len]])?;
         self.segment_items += 1;
         Ok(())
@@ -439,18 +424,31 @@ impl<'s, S: Sink> Output<'s, S> {
     }
 }
 
-/// What a walk over the records of a segment found.
-#[cfg(feature = "lz4")]
+/// What the records of a segment are.
+#[derive(Clone, Copy, Debug, Default)]
 struct Walked {
+    /// Events.
     count: u32,
+    /// Reservations that are not committed.
     pending: u32,
+    /// Events known to be lost to damage.
     damaged: u32,
     /// Bytes up to the end of the last record.
     used: usize,
 }
 
-/// Walks the records of a segment of which some are pending, damaged, or not where the header has them.
-#[cfg(feature = "lz4")]
+/// What the header of a segment says of its records, without a look at them.
+fn believe(header: &SegmentHeader, used: usize) -> Walked {
+    let (count, pending) = match header.mode {
+        Mode::Exclusive => (header.count, header.busy.into()),
+        Mode::Shared | Mode::SharedContexts => {
+            (header.done.min(header.count), header.count.saturating_sub(header.done))
+        }
+    };
+    Walked { count, pending, damaged: 0, used }
+}
+
+/// Walks the records of a segment of which some may be pending, damaged, or not where the header has them.
 fn walk(header: &SegmentHeader, used: usize, records: &[u8]) -> Walked {
     let segment = Segment { header: *header, records };
     let mut walked = Walked { count: 0, pending: 0, damaged: 0, used };
@@ -489,9 +487,7 @@ fn load_words<'b>(words: &[crate::Word], scratch: &'b mut [u8]) -> &'b [u8] {
 /// Encodes the elements of a segment item up to the length of its data.
 fn segment_head(
     header: &SegmentHeader,
-    count: u32,
-    pending: u32,
-    damaged: u32,
+    walked: &Walked,
     codec: u64,
     raw_len: usize,
     data_len: usize,
@@ -506,7 +502,7 @@ fn segment_head(
     let mut encode = || -> Result<(), minicbor::encode::Error<EndOfSlice>> {
         encoder.array(14)?.u32(header.index)?.u64(header.sequence)?.u32(header.context)?.u8(mode)?.u8(header.lap)?;
         encoder.u64(header.base_ticks)?.u64(header.close_ticks)?.u64(header.lost)?;
-        encoder.u32(count)?.u32(pending)?.u32(damaged)?;
+        encoder.u32(walked.count)?.u32(walked.pending)?.u32(walked.damaged)?;
         encoder.u64(codec)?.u64(raw_len as u64)?.bytes_len(data_len as u64)?.ok()
     };
     let encoded = encode();
@@ -530,12 +526,14 @@ fn sort_anchors(anchors: impl Iterator<Item = Anchor>, scratch: &mut [u8]) -> &[
             place -= 1;
         }
         if count == most {
-            if place <= 1 {
+            // The second oldest of them all goes.
+            if place == 1 {
                 continue;
             }
-            // The second oldest goes.
-            scratch.copy_within(2 * ANCHOR_LEN..place * ANCHOR_LEN, ANCHOR_LEN);
-            place -= 1;
+            if place > 1 {
+                scratch.copy_within(2 * ANCHOR_LEN..place * ANCHOR_LEN, ANCHOR_LEN);
+                place -= 1;
+            }
         } else {
             scratch.copy_within(place * ANCHOR_LEN..count * ANCHOR_LEN, (place + 1) * ANCHOR_LEN);
             count += 1;
