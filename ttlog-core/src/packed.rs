@@ -44,7 +44,7 @@ const fn short_varint(value: u64) -> (u64, u32) {
 #[inline(always)]
 #[must_use]
 pub const fn varint_len(value: u64) -> usize {
-    if is_short(value) { short_varint(value).1 as usize } else { 9 }
+    if is_short(value) { short_varint(value).1 as usize / 8 } else { 9 }
 }
 
 /// Maps a signed number to an unsigned one, small magnitudes to small numbers.
