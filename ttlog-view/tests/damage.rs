@@ -1,0 +1,155 @@
+//! Every truncation and every flipped bit of a small snapshot and a small ring, and bytes that are nothing at all: nothing panics,
+//! and nothing is shown that was not recorded.
+
+mod support;
+
+use std::collections::HashSet;
+
+use support::{SECOND, Thread};
+use ttlog_core::snapshot::Codec;
+use ttlog_view::progress::Progress;
+use ttlog_view::render::Event;
+use ttlog_view::render::is_damaged;
+use ttlog_view::render::json::JsonRenderer;
+use ttlog_view::source::{Input, Source};
+use ttlog_view::timeline::{Keep, Query, Timeline};
+
+/// A recording of a few events on two threads, small enough to damage it in every way.
+fn small() -> support::Recording {
+    let recording = support::Recording::new(0x0123_4567_89ab_cdef, 3, 256);
+    recording.know_shop();
+    let (main, worker) = (Thread::new(1, "main"), Thread::new(2, "worker"));
+    recording.started(&main, SECOND, 80);
+    recording.order(&worker, SECOND + 5, 100, "ann", 1.5, "/a");
+    recording.tick(&main, SECOND + 9, 1);
+    recording.refused(&worker, SECOND + 20, 100);
+    recording
+}
+
+/// What the viewer makes of these bytes: the events as JSON without their times and threads, and whether it says that something is
+/// damaged. `None`: it refuses them.
+fn read(data: &[u8]) -> Option<(Vec<String>, bool)> {
+    let input = Input { path: "x".to_owned(), data: data.to_vec(), changed_segments: 0 };
+    let sources = [Source::new(&input).ok()?];
+    let query = Query { conditions: &[], keep: Keep::All, range: (i64::MIN, i64::MAX), duplicates: false };
+    let mut timeline = Timeline::read(&sources, &query, &mut Progress::silent());
+    let (mut scratch, mut payload) = (Vec::new(), Vec::new());
+    let mut events = Vec::new();
+    for index in 0..timeline.entries.len() {
+        let entry = timeline.entries[index];
+        timeline.payload(&entry, &mut scratch, &mut payload);
+        let event = Event::read(&timeline, entry, &payload);
+        let mut json = String::new();
+        JsonRenderer::new().push(&mut json, &event);
+        let json: serde_json::Value = serde_json::from_str(&json).expect("well-formed JSON");
+        // What a lost table entry takes with it is missing, not wrong.
+        events.push(match event.damage {
+            Some(_) => String::new(),
+            None => format!("{} {} {} {}", json["level"], json["target"], json["message"], json["fields"]),
+        });
+    }
+    let damaged = is_damaged(timeline.sources.first()?, timeline.found.first()?);
+    Some((events, damaged))
+}
+
+/// Checks a damaged copy: what it shows was recorded, and what is missing is told of. Returns how many events came out.
+fn check(data: &[u8], good: &HashSet<String>, what: &str) -> usize {
+    let Some((events, _)) = read(data) else { return 0 };
+    let shown = events.iter().filter(|event| !event.is_empty());
+    let mut seen = HashSet::new();
+    for event in shown {
+        assert!(good.contains(event), "{what}: shows what was never recorded: {event}");
+        assert!(seen.insert(event.clone()), "{what}: shows an event twice: {event}");
+    }
+    seen.len()
+}
+
+fn good_events(data: &[u8]) -> HashSet<String> {
+    let (events, damaged) = read(data).expect("it is whole");
+    assert!(!damaged);
+    assert_eq!(events.len(), 4);
+    events.into_iter().collect()
+}
+
+fn truncations(data: &[u8]) {
+    let good = good_events(data);
+    let mut most = 0;
+    for len in 0..data.len() {
+        let count = check(&data[..len], &good, &format!("cut at {len}"));
+        assert!(count >= most, "cut at {len}: a longer file shows fewer events");
+        most = count;
+        if let Some((_, damaged)) = read(&data[..len]) {
+            assert!(damaged, "cut at {len}: nothing said of it");
+        }
+    }
+}
+
+#[test]
+fn every_truncation_of_a_snapshot() {
+    truncations(&small().snapshot("panic", 2 * SECOND, Codec::Lz4));
+    truncations(&small().snapshot("panic", 2 * SECOND, Codec::None));
+}
+
+#[test]
+fn every_truncation_of_a_ring() {
+    truncations(&small().image());
+}
+
+#[test]
+fn every_flipped_bit_of_a_snapshot() {
+    for codec in [Codec::Lz4, Codec::None] {
+        let mut data = small().snapshot("panic", 2 * SECOND, codec);
+        let good = good_events(&data);
+        for bit in 0..data.len() * 8 {
+            data[bit / 8] ^= 1 << (bit % 8);
+            // The damage takes one item at most, and no item holds more than two events.
+            let count = check(&data, &good, &format!("bit {bit} flipped"));
+            assert!(count + 2 >= good.len(), "bit {bit} flipped: {count} events left");
+            data[bit / 8] ^= 1 << (bit % 8);
+        }
+    }
+}
+
+#[test]
+fn every_flipped_bit_of_a_ring() {
+    let mut data = small().image();
+    let good = good_events(&data);
+    let header = *ttlog_core::RingImage::parse(&data).expect("a good ring").header();
+    let table = header.table_offset as usize..(header.table_offset + header.table_len) as usize;
+    for bit in 0..data.len() * 8 {
+        data[bit / 8] ^= 1 << (bit % 8);
+        let count = check(&data, &good, &format!("bit {bit} flipped"));
+        // A wrong length in the table can hide the entries after it, and with them what events mean.
+        assert!(count + 2 >= good.len() || table.contains(&(bit / 8)), "bit {bit} flipped: {count} events left");
+        data[bit / 8] ^= 1 << (bit % 8);
+    }
+}
+
+#[test]
+fn noise_and_overwritten_stretches() {
+    let mut random = 0x9e37_79b9_7f4a_7c15u64;
+    let mut next = move || {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        random
+    };
+    let images = [small().image(), small().snapshot("panic", 2 * SECOND, Codec::Lz4)];
+    for round in 0..4000 {
+        let mut data = images[round % 2].clone();
+        let start = next() as usize % data.len();
+        let len = next() as usize % 200;
+        for byte in data.iter_mut().skip(start).take(len) {
+            *byte = match round % 3 {
+                0 => 0,
+                1 => 0xff,
+                _ => next() as u8,
+            };
+        }
+        _ = read(&data);
+    }
+    for len in [0, 1, 8, 100, 5000] {
+        let noise: Vec<u8> = (0..len).map(|_| next() as u8).collect();
+        assert!(read(&noise).is_none(), "{len} bytes of noise");
+    }
+}
