@@ -127,8 +127,11 @@ impl<'a> ItemFinder<'a> {
             Err(error) => return Stands::Nothing(kind_of(&error)),
         };
         let body_end = at + ITEM_MARK.len() + from.position();
+        // As it is written, the checksum takes 5 bytes.
+        let written_end = body_end + 1 + size_of::<u32>();
         let stored = match from.u32() {
             Ok(stored) => stored,
+            Err(_) if self.is_boundary(written_end) => return Stands::BadChecksum(written_end),
             Err(error) => return Stands::Nothing(kind_of(&error)),
         };
         let end = at + ITEM_MARK.len() + from.position();
@@ -144,12 +147,16 @@ impl<'a> ItemFinder<'a> {
             return Stands::Item(Found::Item { offset: at, kind, body_offset, body }, end);
         }
         self.budget -= body.len() as u64;
-        if crc == !stored { Stands::Void(end) } else { Stands::BadChecksum(end) }
+        if crc == !stored {
+            Stands::Void(end)
+        } else {
+            Stands::BadChecksum(if self.is_boundary(end) { end } else { written_end })
+        }
     }
 
     /// Tells whether an item could start at `at`, or the bytes end there.
     fn is_boundary(&self, at: usize) -> bool {
-        at == self.bytes.len() || self.bytes[at..].starts_with(&ITEM_MARK)
+        self.bytes.get(at..).is_some_and(|rest| rest.is_empty() || rest.starts_with(&ITEM_MARK))
     }
 
     /// The next mark after `at`, or the end.
