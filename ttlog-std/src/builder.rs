@@ -20,7 +20,7 @@ use crate::snapshot_file::{self, Scratch};
 use crate::{names, panic, process};
 
 /// Smallest room for events, in bytes.
-pub const CAPACITY_BYTES_MIN: usize = 64 * 1024;
+pub const CAPACITY_BYTES_MIN: usize = 16 * 1024;
 /// Largest room for events, in bytes.
 pub const CAPACITY_BYTES_MAX: usize = if cfg!(target_pointer_width = "64") { 1 << 30 } else { 1 << 28 };
 /// Room for events without another choice, in bytes.

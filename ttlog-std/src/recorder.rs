@@ -182,7 +182,6 @@ impl Trace {
     }
 
     /// Gives the full form of [`init`](Self::init), whose errors are returned.
-    #[must_use]
     pub fn builder() -> Builder {
         Builder::new()
     }

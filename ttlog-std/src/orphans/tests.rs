@@ -46,7 +46,7 @@ fn snapshot_count(directory: &Path) -> usize {
 fn dead_ring_becomes_a_snapshot() {
     let directory = scratch_directory();
     let path = dead_ring(&directory, "ttlog-a", false);
-    assert_eq!(candidates(&directory), [path.clone()]);
+    assert_eq!(candidates(&directory), std::slice::from_ref(&path));
     let Ok(Outcome::Recovered(snapshot)) = recover_in(&directory, &path) else { panic!("not recovered") };
     let name = snapshot.file_name().unwrap().to_str().unwrap();
     let pid = std::process::id();
@@ -143,7 +143,7 @@ fn unfinished_file_is_removed_when_it_is_old() {
     let directory = scratch_directory();
     let path = directory.join(format!("ttlog-a{UNFINISHED_SUFFIX}"));
     let file = std::fs::File::create(&path).unwrap();
-    assert_eq!(candidates(&directory), [path.clone()]);
+    assert_eq!(candidates(&directory), std::slice::from_ref(&path));
     assert_eq!(recover_in(&directory, &path).unwrap(), Outcome::LeftAlone);
     file.set_modified(SystemTime::now() - 2 * UNFINISHED_MIN_AGE).unwrap();
     assert_eq!(recover_in(&directory, &path).unwrap(), Outcome::Removed);

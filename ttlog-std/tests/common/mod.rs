@@ -3,7 +3,7 @@
 //! The recorder is one per process, so every case runs in a child: the test binary itself, started again with the case's name
 //! in [`CASE`].
 
-#![allow(dead_code, reason = "not every test binary uses everything")]
+#![allow(dead_code, unreachable_pub, reason = "not every test binary uses everything")]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -101,10 +101,7 @@ pub fn files(directory: &Path) -> Vec<PathBuf> {
 /// Runs a command to its end; one that hangs for a minute is ended and fails the test.
 pub fn finish(mut command: Command) -> Output {
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let readers = [
-        drain(child.stdout.take().unwrap()),
-        drain(child.stderr.take().unwrap()),
-    ];
+    let readers = [drain(child.stdout.take().unwrap()), drain(child.stderr.take().unwrap())];
     let deadline = Instant::now() + Duration::from_secs(60);
     let status = loop {
         if let Some(status) = child.try_wait().unwrap() {

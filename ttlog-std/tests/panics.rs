@@ -1,0 +1,245 @@
+//! The panic hook: what is recorded, what is written, who is called afterwards, and that nothing hangs.
+#![cfg(target_os = "linux")]
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::os::unix::process::ExitStatusExt as _;
+use std::sync::Barrier;
+
+use common::{Place, Snapshot, finish, stderr, warnings};
+use ttlog_std::{Level, Trace, info};
+
+/// A value whose text cannot be had.
+struct Bad;
+
+impl fmt::Display for Bad {
+    fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+        panic!("inside the formatting");
+    }
+}
+
+/// Panics while it is unwound.
+struct PanicsInDrop;
+
+impl Drop for PanicsInDrop {
+    fn drop(&mut self) {
+        panic!("while unwinding");
+    }
+}
+
+/// A place that a panic cannot leave, so that the process aborts.
+extern "C" fn cannot_unwind() {
+    panic!("no way out");
+}
+
+/// Not a test of its own: what the children of the tests below run.
+#[test]
+#[ignore = "run by the other tests in child processes"]
+fn child() {
+    let Some(case) = common::case() else { return };
+    if case == "previous hook" {
+        std::panic::set_hook(Box::new(|info| eprintln!("PREVIOUS HOOK: {info}")));
+    }
+    let builder = Trace::builder().service("panics").panic_hook(case != "no hook");
+    let trace = builder.panic_backtrace(case != "no backtrace").build().unwrap();
+    info!("before");
+    match case.as_str() {
+        "plain" | "previous hook" | "no hook" | "no backtrace" => panic!("out of {}", "luck"),
+        "static message" => panic!("static"),
+        "payload" => std::panic::panic_any(77_u32),
+        "long message" => panic!("{}", "ä".repeat(100_000)),
+        "caught" => {
+            for round in 0..3 {
+                let caught = std::panic::catch_unwind(|| panic!("round {round}"));
+                assert!(caught.is_err());
+            }
+            info!("after");
+            assert!(trace.is_recording());
+        }
+        "bad display" => panic!("{Bad}"),
+        "in drop" => {
+            let _bomb = PanicsInDrop;
+            panic!("first");
+        }
+        "cannot unwind" => cannot_unwind(),
+        "bad field" => {
+            let caught = std::panic::catch_unwind(|| info!("never recorded", bad = %Bad));
+            assert!(caught.is_err());
+            info!("after");
+            let snapshot = Snapshot::read(&trace.request_snapshot("after").wait().unwrap());
+            assert_eq!(snapshot.with_message("after").len(), 1);
+            assert!(snapshot.with_message("never recorded").is_empty());
+        }
+        "many threads" => {
+            let barrier = Barrier::new(8);
+            std::thread::scope(|scope| {
+                let threads: Vec<_> = (0..8)
+                    .map(|number| {
+                        let barrier = &barrier;
+                        scope.spawn(move || {
+                            barrier.wait();
+                            panic!("thread {number}");
+                        })
+                    })
+                    .collect();
+                for thread in threads {
+                    assert!(thread.join().is_err());
+                }
+            });
+        }
+        "no snapshot directory" => {
+            let directory = std::env::var_os("TTLOG_SNAPSHOT_DIR").unwrap();
+            std::fs::write(directory, "in the way").unwrap();
+            panic!("nowhere to go");
+        }
+        "after shutdown" => {
+            assert!(trace.shutdown());
+            panic!("too late");
+        }
+        other => panic!("unknown case {other}"),
+    }
+}
+
+/// Runs a case whose process may end as it likes, and gives its output and its snapshots.
+fn run(place: &Place, case: &str) -> (std::process::Output, Vec<Snapshot>) {
+    let output = finish(place.child(case));
+    let snapshots = place.snapshot_files().iter().map(|path| Snapshot::read(path)).collect();
+    (output, snapshots)
+}
+
+#[test]
+fn panic_is_an_event_in_a_snapshot() {
+    let place = Place::new("plain-panic");
+    let (output, snapshots) = run(&place, "plain");
+    assert_eq!(output.status.code(), Some(101));
+    let [snapshot] = &snapshots[..] else { panic!("{} snapshots: {}", snapshots.len(), stderr(&output)) };
+    assert!(place.snapshot_files()[0].to_str().unwrap().ends_with("-panic.bin"));
+    assert_eq!(snapshot.reason, "panic");
+    assert_eq!(snapshot.with_message("before").len(), 1);
+    let event = snapshot.events.last().unwrap();
+    assert_eq!((event.level, event.target.as_str()), (Level::Error, "panic"));
+    assert_eq!(event.fields["message"], "out of luck");
+    assert!(event.fields["location"].contains("tests/panics.rs:"), "{event:?}");
+    assert!(event.fields["backtrace"].contains("panics::child"), "{event:?}");
+    assert!(stderr(&output).contains("out of luck"), "the default hook runs too");
+    let [warning] = &warnings(&output)[..] else { panic!("{}", stderr(&output)) };
+    assert!(warning.contains("-panic.bin"), "{warning}");
+    // The ring outlives the process as well.
+    assert_eq!(place.ring_files().len(), 1);
+}
+
+#[test]
+fn previous_hook_is_called() {
+    let (output, snapshots) = run(&Place::new("previous"), "previous hook");
+    let stderr = stderr(&output);
+    assert_eq!(stderr.matches("PREVIOUS HOOK: panicked at").count(), 1, "{stderr}");
+    assert_eq!(snapshots.len(), 1);
+}
+
+#[test]
+fn no_hook_when_none_is_wanted() {
+    let (output, snapshots) = run(&Place::new("none"), "no hook");
+    assert_eq!((output.status.code(), snapshots.len()), (Some(101), 0));
+}
+
+#[test]
+fn no_backtrace_when_none_is_wanted() {
+    let (_, snapshots) = run(&Place::new("nobacktrace"), "no backtrace");
+    assert_eq!(snapshots[0].events.last().unwrap().fields["backtrace"], "");
+}
+
+#[test]
+fn messages_of_every_kind() {
+    for (case, expected) in [
+        ("static message", "static".to_owned()),
+        ("payload", "(no message)".to_owned()),
+        ("long message", "ä".repeat(1024)),
+    ] {
+        let (output, snapshots) = run(&Place::new("messages"), case);
+        assert_eq!(snapshots.len(), 1, "{case}: {}", stderr(&output));
+        let event = snapshots[0].events.last().unwrap();
+        assert_eq!(event.fields["message"], expected, "{case}");
+    }
+}
+
+#[test]
+fn panics_that_are_caught_are_recorded_one_by_one() {
+    let place = Place::new("caught");
+    let (output, snapshots) = run(&place, "caught");
+    assert!(output.status.success(), "{}", stderr(&output));
+    let counts: BTreeSet<_> = snapshots.iter().map(panic_count).collect();
+    assert_eq!(counts, BTreeSet::from([1, 2, 3]));
+}
+
+fn panic_count(snapshot: &Snapshot) -> usize {
+    snapshot.events.iter().filter(|event| event.target == "panic").count()
+}
+
+#[test]
+fn panic_while_the_message_is_formatted_leaves_the_ring() {
+    let place = Place::new("baddisplay");
+    let (output, snapshots) = run(&place, "bad display");
+    // std ends the process without calling any hook.
+    assert_eq!(output.status.signal(), Some(libc::SIGABRT), "{}", stderr(&output));
+    assert_eq!(snapshots.len(), 0);
+    assert_eq!(place.ring_files().len(), 1);
+}
+
+#[test]
+fn second_panic_while_unwinding_is_recorded_before_the_abort() {
+    let place = Place::new("indrop");
+    let (output, snapshots) = run(&place, "in drop");
+    assert_eq!(output.status.signal(), Some(libc::SIGABRT), "{}", stderr(&output));
+    let most = snapshots.iter().max_by_key(|snapshot| panic_count(snapshot)).unwrap();
+    let messages: Vec<_> = most.events.iter().filter_map(|event| event.fields.get("message")).collect();
+    assert_eq!(messages[..2], ["first", "while unwinding"]);
+}
+
+#[test]
+fn panic_that_aborts_is_recorded_before_the_abort() {
+    let (output, snapshots) = run(&Place::new("abort"), "cannot unwind");
+    assert_eq!(output.status.signal(), Some(libc::SIGABRT), "{}", stderr(&output));
+    assert!(snapshots.iter().any(|snapshot| {
+        snapshot.events.iter().any(|event| event.fields.get("message").is_some_and(|text| text == "no way out"))
+    }));
+}
+
+#[test]
+fn panic_in_a_field_costs_that_event_only() {
+    let (output, _) = run(&Place::new("badfield"), "bad field");
+    assert!(output.status.success(), "{}", stderr(&output));
+}
+
+#[test]
+fn threads_that_panic_at_once_are_all_recorded() {
+    let place = Place::new("threads");
+    let (output, snapshots) = run(&place, "many threads");
+    assert!(output.status.success(), "{}", stderr(&output));
+    let messages: BTreeSet<_> = snapshots
+        .iter()
+        .flat_map(|snapshot| &snapshot.events)
+        .filter(|event| event.target == "panic")
+        .map(|event| event.fields["message"].clone())
+        .collect();
+    assert_eq!(messages, (0..8).map(|number| format!("thread {number}")).collect());
+    assert!((1..=8).contains(&snapshots.len()), "{} snapshots", snapshots.len());
+}
+
+#[test]
+fn panic_without_a_place_for_the_snapshot() {
+    let place = Place::new("nowhere");
+    let output = finish(place.child("no snapshot directory"));
+    assert_eq!(output.status.code(), Some(101), "{}", stderr(&output));
+    let warnings = warnings(&output);
+    assert!(warnings.iter().any(|line| line.contains("not in a snapshot")), "{warnings:?}");
+    assert!(stderr(&output).contains("nowhere to go"));
+}
+
+#[test]
+fn panic_after_the_end_is_only_the_previous_hooks() {
+    let (output, snapshots) = run(&Place::new("late"), "after shutdown");
+    assert_eq!((output.status.code(), snapshots.len()), (Some(101), 0));
+    assert!(stderr(&output).contains("too late"));
+}

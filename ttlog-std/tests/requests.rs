@@ -1,0 +1,203 @@
+//! Snapshot requests: tickets, a full queue, many at once, the end of the recorder, forks.
+#![cfg(target_os = "linux")]
+
+mod common;
+
+use std::time::Duration;
+
+use common::{Place, Snapshot, finish, stderr, wait_until, warnings};
+use ttlog_std::{SnapshotError, Trace, info};
+
+/// Not a test of its own: what the children of the tests below run.
+#[test]
+#[ignore = "run by the other tests in child processes"]
+fn child() {
+    let Some(case) = common::case() else { return };
+    let (event_capacity, channel_capacity) = if case == "full queue" { (400_000, 2) } else { (10_000, 100) };
+    let trace = Trace::init(event_capacity, channel_capacity, "requests");
+    match case.as_str() {
+        "dropped ticket" => {
+            info!("before");
+            drop(trace.request_snapshot("dropped"));
+            trace.request_snapshot("waited for").wait().unwrap();
+        }
+        "each ticket its own" => {
+            for round in 0..20_u32 {
+                info!("round", round);
+                let path = trace.request_snapshot(&format!("round{round}")).wait().unwrap();
+                let snapshot = Snapshot::read(&path);
+                assert_eq!(snapshot.reason, format!("round{round}"));
+                assert_eq!(snapshot.with_message("round").len(), round as usize + 1);
+            }
+        }
+        "full queue" => {
+            for n in 0..100_000_u64 {
+                info!("filling", n);
+            }
+            let tickets: Vec<_> = (0..50).map(|_| trace.request_snapshot("burst")).collect();
+            let results: Vec<_> = tickets.into_iter().map(ttlog_std::SnapshotTicket::wait).collect();
+            let written = results.iter().filter(|result| result.is_ok()).count();
+            let refused = results.iter().filter(|result| matches!(result, Err(SnapshotError::QueueFull))).count();
+            assert_eq!(written + refused, 50, "{results:?}");
+            assert!(written >= 2, "what fits into the queue is written");
+            println!("WRITTEN {written}");
+        }
+        "time-out" => {
+            let mut ticket = trace.request_snapshot("slow");
+            let path = loop {
+                match ticket.wait_timeout(Duration::from_micros(50)) {
+                    Ok(result) => break result.unwrap(),
+                    Err(again) => ticket = again,
+                }
+            };
+            assert!(path.exists());
+            let ticket = trace.request_snapshot("polled");
+            wait_until("the ticket is done", || ticket.is_done());
+            assert!(ticket.wait().unwrap().exists());
+        }
+        "hostile reason" => {
+            let reason = "../up\n\u{1b}[2J/ü";
+            let path = trace.request_snapshot(reason).wait().unwrap();
+            assert!(path.to_str().unwrap().ends_with("-_._up___2J__.bin"), "{path:?}");
+            assert_eq!(Snapshot::read(&path).reason, reason);
+        }
+        "shutdown" => {
+            info!("last words");
+            let tickets: Vec<_> = (0..5).map(|_| trace.request_snapshot("last")).collect();
+            let ring = trace.ring_path().unwrap().to_owned();
+            assert!(ring.exists());
+            assert!(trace.shutdown());
+            assert!(!ring.exists());
+            for ticket in tickets {
+                assert!(ticket.is_done(), "accepted requests are finished first");
+                let snapshot = Snapshot::read(&ticket.wait().unwrap());
+                assert_eq!(snapshot.with_message("last words").len(), 1);
+            }
+            let used = trace.get_buffer_utilization();
+            for _ in 0..3 {
+                info!("after the end");
+            }
+            assert!(!trace.is_recording());
+            assert_eq!(used, trace.get_buffer_utilization());
+            assert!(matches!(trace.request_snapshot("late").wait(), Err(SnapshotError::ShutDown)));
+            assert!(trace.shutdown(), "again");
+            assert!(Trace::init(1, 1, "again").ring_path().is_some(), "the first one's handle");
+        }
+        "directory removed" => {
+            let directory = trace.request_snapshot("first").wait().unwrap().parent().unwrap().to_owned();
+            std::fs::remove_dir_all(&directory).unwrap();
+            assert!(trace.request_snapshot("second").wait().unwrap().exists(), "made again");
+            std::fs::remove_dir_all(&directory).unwrap();
+            std::fs::write(&directory, "in the way").unwrap();
+            let error = trace.request_snapshot("third").wait().unwrap_err();
+            assert!(matches!(&error, SnapshotError::Io { .. }), "{error}");
+            std::fs::remove_file(&directory).unwrap();
+            assert!(trace.request_snapshot("fourth").wait().unwrap().exists(), "the thread has gone on");
+        }
+        "fork" => {
+            // SAFETY: the child calls nothing that another thread could hold a lock of, and ends without unwinding.
+            let pid = unsafe { libc::fork() };
+            if pid == 0 {
+                let refused = trace.request_snapshot("in the fork").wait();
+                let alone = matches!(refused, Err(SnapshotError::NoServiceThread)) && !trace.shutdown();
+                // SAFETY: ends the process.
+                unsafe { libc::_exit(if alone { 0 } else { 1 }) };
+            }
+            let mut status = 0;
+            // SAFETY: waits for the child just made; `status` is a valid place.
+            assert_eq!(unsafe { libc::waitpid(pid, &raw mut status, 0) }, pid);
+            assert_eq!(status, 0);
+            assert!(trace.ring_path().unwrap().exists());
+            assert!(trace.request_snapshot("in the parent").wait().unwrap().exists());
+        }
+        "while writing" => {
+            let writing = std::sync::atomic::AtomicBool::new(true);
+            std::thread::scope(|scope| {
+                for thread in 0..2_u32 {
+                    let writing = &writing;
+                    scope.spawn(move || {
+                        let mut n = 0_u64;
+                        while writing.load(std::sync::atomic::Ordering::Relaxed) {
+                            info!("busy", thread, n);
+                            n += 1;
+                        }
+                    });
+                }
+                for _ in 0..5 {
+                    std::thread::sleep(Duration::from_millis(10));
+                    let snapshot = Snapshot::read(&trace.request_snapshot("busy").wait().unwrap());
+                    for thread in ["0", "1"] {
+                        let numbers: Vec<u64> = snapshot
+                            .with_message("busy")
+                            .iter()
+                            .filter(|event| event.fields["thread"] == thread)
+                            .map(|event| event.fields["n"].parse().unwrap())
+                            .collect();
+                        assert!(numbers.is_sorted(), "events of a thread are in order");
+                    }
+                }
+                writing.store(false, std::sync::atomic::Ordering::Relaxed);
+            });
+        }
+        other => panic!("unknown case {other}"),
+    }
+}
+
+#[test]
+fn dropping_a_ticket_changes_nothing() {
+    let place = Place::new("dropped");
+    place.run("dropped ticket");
+    assert_eq!(place.snapshot_files().len(), 2);
+}
+
+#[test]
+fn each_request_sees_what_was_recorded_before_it() {
+    let place = Place::new("sequence");
+    place.run("each ticket its own");
+    assert_eq!(place.snapshot_files().len(), 20);
+}
+
+#[test]
+fn fifty_requests_in_a_queue_for_two() {
+    let place = Place::new("burst");
+    let output = place.run("full queue");
+    let written = format!("WRITTEN {}\n", place.snapshot_files().len());
+    assert!(String::from_utf8_lossy(&output.stdout).contains(&written), "{written}");
+}
+
+#[test]
+fn waiting_with_a_time_out() {
+    Place::new("timeout").run("time-out");
+}
+
+#[test]
+fn hostile_reason_stays_in_its_directory() {
+    let place = Place::new("reason");
+    place.run("hostile reason");
+    assert_eq!(place.snapshot_files().len(), 1);
+}
+
+#[test]
+fn shutdown_finishes_what_was_accepted() {
+    let place = Place::new("end");
+    let warnings = warnings(&place.run("shutdown"));
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].contains("second time"), "{warnings:?}");
+    assert_eq!(place.snapshot_files().len(), 5);
+}
+
+#[test]
+fn snapshot_directory_that_goes_away() {
+    Place::new("removed").run("directory removed");
+}
+
+#[test]
+fn fork_has_no_service_thread_and_does_no_harm() {
+    let output = finish(Place::new("fork").child("fork"));
+    assert!(output.status.success(), "{}", stderr(&output));
+}
+
+#[test]
+fn snapshots_while_threads_write() {
+    Place::new("busy").run("while writing");
+}

@@ -1,0 +1,478 @@
+//! Starting and ending: sizes and names out of range, directories that cannot be used, full disks, missing threads.
+#![cfg(target_os = "linux")]
+
+mod common;
+
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
+use std::process::Command;
+
+use common::{Place, Snapshot, finish, stderr, warnings};
+use ttlog_std::{InitError, Level, RingFileChoice, SnapshotError, Trace, debug, info};
+
+/// Not a test of its own: what the children of the tests below run.
+#[test]
+#[ignore = "run by the other tests in child processes"]
+fn child() {
+    match common::case().as_deref() {
+        Some("plain") => {
+            let trace = Trace::init(1000, 10, "plain");
+            works(&trace);
+        }
+        Some("plain and shutdown") => {
+            let trace = Trace::init(1000, 10, "plain");
+            works(&trace);
+            assert!(trace.shutdown());
+        }
+        Some("zero") => {
+            let trace = Trace::init(0, 0, "zero");
+            assert!(trace.ring_len_bytes() >= ttlog_std::CAPACITY_BYTES_MIN);
+            works(&trace);
+        }
+        Some("absurd") => {
+            let trace = Trace::init(usize::MAX, usize::MAX, "absurd");
+            assert!(trace.ring_len_bytes() >= ttlog_std::CAPACITY_BYTES_MAX);
+            assert!(trace.ring_len_bytes() < ttlog_std::CAPACITY_BYTES_MAX + (16 << 20));
+            info!("ready");
+            assert!(trace.get_buffer_utilization() > 0.0);
+        }
+        Some("hostile name") => {
+            let trace = Trace::init(1000, 10, HOSTILE_NAME);
+            println!("RING {}", trace.ring_path().unwrap().display());
+            works(&trace);
+        }
+        Some("second") => {
+            let first = Trace::init(1000, 10, "first");
+            let second = Trace::init(77, 10, "second");
+            assert_eq!(first.ring_path(), second.ring_path());
+            assert!(matches!(Trace::builder().build(), Err(InitError::AlreadyInitialised)));
+            assert_eq!(Trace::current().unwrap().ring_path(), first.ring_path());
+            #[allow(clippy::drop_non_drop, reason = "that it does nothing is what is tested")]
+            drop(first);
+            works(&second);
+        }
+        Some("racing starts") => {
+            let start =
+                || std::thread::spawn(|| matches!(Trace::builder().build(), Err(InitError::AlreadyInitialised)));
+            let threads: Vec<_> = (0..8).map(|_| start()).collect();
+            let late = threads.into_iter().filter_map(|thread| thread.join().ok()).filter(|late| *late).count();
+            assert_eq!(late, 7);
+            works(&Trace::current().unwrap());
+        }
+        Some("required file") => {
+            let error = Trace::builder().ring_file(RingFileChoice::Required).build().unwrap_err();
+            let InitError::RingFile { path, cause, .. } = &error else { panic!("{error}") };
+            assert!(path.ends_with("rings") && cause.raw_os_error().is_some(), "{error}");
+            assert!(Trace::current().is_none());
+            // A failed start leaves room for another.
+            works(&Trace::builder().ring_file(RingFileChoice::None).build().unwrap());
+        }
+        Some("on the heap") => {
+            let trace = Trace::builder().ring_file(RingFileChoice::None).build().unwrap();
+            assert_eq!(trace.ring_path(), None);
+            works(&trace);
+        }
+        Some("no stderr") => {
+            // SAFETY: nothing in this process relies on the descriptor.
+            unsafe { libc::close(2) };
+            let trace = Trace::init(0, 0, "silent");
+            Trace::init(0, 0, "again");
+            works(&trace);
+        }
+        Some("no threads") => {
+            let limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+            // SAFETY: `limit` is a valid rlimit.
+            assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NPROC, &raw const limit) }, 0);
+            let trace = Trace::init(1000, 10, "alone");
+            info!("ready");
+            assert!(trace.get_buffer_utilization() > 0.0);
+            let refused = trace.request_snapshot("any").wait();
+            assert!(matches!(refused, Err(SnapshotError::NoServiceThread)), "{refused:?}");
+            assert!(trace.shutdown());
+        }
+        Some("big snapshot") => {
+            let trace = Trace::builder().capacity_bytes(4 << 20).build().unwrap();
+            fill_with_noise();
+            let error = trace.request_snapshot("big").wait().unwrap_err();
+            assert!(matches!(&error, SnapshotError::Io { action: "write", .. }), "{error}");
+            println!("ERROR {error}");
+            info!("still recording");
+            assert!(trace.is_recording());
+        }
+        Some("levels") => {
+            let trace = Trace::init(1000, 10, "levels");
+            assert_eq!(trace.level(), Level::Trace);
+            let log = |n: u32| debug!("at debug", n);
+            log(1);
+            trace.set_level(Level::Info);
+            log(2);
+            log(2);
+            trace.set_level(Level::Debug);
+            log(3);
+            let path = trace.request_snapshot("levels").wait().unwrap();
+            let snapshot = Snapshot::read(&path);
+            let seen: Vec<_> =
+                snapshot.with_message("at debug").iter().map(|event| event.fields["n"].clone()).collect();
+            assert_eq!(seen, ["1", "3"]);
+        }
+        Some("coarse clock") => {
+            let trace = Trace::builder().coarse_clock(true).build().unwrap();
+            works(&trace);
+            let snapshot = Snapshot::read(&trace.request_snapshot("coarse").wait().unwrap());
+            assert_eq!(snapshot.clock, "coarse");
+            assert!(trace.shutdown());
+        }
+        Some("options") => {
+            let place = PathBuf::from(std::env::var_os("TTLOG_TEST_PLACE").unwrap());
+            let trace = Trace::builder()
+                .service("opted")
+                .directory(place.join("own rings"))
+                .snapshot_directory(place.join("own snapshots"))
+                .segment_bytes(1024)
+                .table_bytes(8192)
+                .level(Level::Info)
+                .build()
+                .unwrap();
+            assert_eq!(trace.ring_path().unwrap().parent().unwrap(), place.join("own rings"));
+            debug!("not recorded");
+            let path = works(&trace);
+            assert_eq!(path.parent().unwrap(), place.join("own snapshots"));
+            assert!(Snapshot::read(&path).with_message("not recorded").is_empty());
+        }
+        Some("library") => {
+            ttlog_core::info!("before the start");
+            let trace = Trace::init(1000, 10, "library");
+            ttlog_core::info!("from a library", n = 7_u32);
+            let snapshot = Snapshot::read(&trace.request_snapshot("library").wait().unwrap());
+            assert_eq!(snapshot.with_message("from a library")[0].fields["n"], "7");
+            assert!(snapshot.with_message("before the start").is_empty());
+        }
+        Some(other) => panic!("unknown case {other}"),
+        None => {}
+    }
+}
+
+/// Control characters, a way out of the directory, and letters that are not ASCII.
+const HOSTILE_NAME: &str = "../../etc/pass\u{1b}[31mwd\n-\u{7f}ü";
+
+/// Records an event and finds it in a snapshot, whose path it gives.
+fn works(trace: &Trace) -> PathBuf {
+    assert!(trace.is_recording());
+    info!("ready", answer = 42_u32);
+    let path = trace.request_snapshot("test").wait().unwrap();
+    let snapshot = Snapshot::read(&path);
+    assert_eq!(snapshot.reason, "test");
+    assert!(snapshot.anchor_count >= 1);
+    let events = snapshot.with_message("ready");
+    assert_eq!(events.len(), 1, "{snapshot:?}");
+    assert_eq!((events[0].level, events[0].fields["answer"].as_str()), (Level::Info, "42"));
+    path
+}
+
+/// Fills a ring with what does not compress.
+fn fill_with_noise() {
+    let mut state = 0x1234_5678_9ABC_DEF1_u64;
+    for _ in 0..40_000 {
+        let noise = [(); 16].map(|()| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state
+        });
+        info!("noise", noise);
+    }
+}
+
+#[test]
+fn plain_start_leaves_a_ring_and_a_snapshot() {
+    let place = Place::new("plain");
+    let output = place.run("plain");
+    assert_eq!(warnings(&output), Vec::<String>::new());
+    assert_eq!(place.snapshot_files().len(), 1);
+    let [ring] = &place.ring_files()[..] else { panic!("{:?}", place.ring_files()) };
+    let name = ring.file_name().unwrap().to_str().unwrap();
+    assert!(name.starts_with("ttlog-plain-") && name.ends_with(".ring"), "{name}");
+}
+
+#[test]
+fn shutdown_removes_the_ring() {
+    let place = Place::new("shutdown");
+    let output = place.run("plain and shutdown");
+    assert_eq!(warnings(&output), Vec::<String>::new());
+    assert_eq!(place.ring_files(), Vec::<PathBuf>::new());
+    assert_eq!(place.snapshot_files().len(), 1);
+}
+
+#[test]
+fn capacities_of_zero_are_raised_with_a_warning_each() {
+    let output = Place::new("zero").run("zero");
+    let warnings = warnings(&output);
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    assert!(warnings[0].contains("capacity_bytes 0 is out of range, 16384 is used"), "{warnings:?}");
+    assert!(warnings[1].contains("channel_capacity 0 is out of range, 1 is used"), "{warnings:?}");
+}
+
+#[test]
+fn absurd_capacities_are_lowered_with_a_warning_each() {
+    let place = Place::new("absurd");
+    std::fs::write(place.rings(), "no directory, so that no gigabyte is written to a disk").unwrap();
+    let warnings = warnings(&place.run("absurd"));
+    assert_eq!(warnings.iter().filter(|line| line.contains("is out of range")).count(), 2, "{warnings:?}");
+    assert_eq!(warnings.len(), 3, "{warnings:?}");
+}
+
+#[test]
+fn hostile_service_name_stays_in_its_directory() {
+    let place = Place::new("hostile");
+    let output = place.run("hostile name");
+    assert_eq!(warnings(&output), Vec::<String>::new());
+    for path in [&place.ring_files()[..], &place.snapshot_files()[..]].concat() {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        assert!(name.starts_with("ttlog-_._.._etc_pass__31mwd_-__-"), "{name}");
+    }
+    assert_eq!(place.ring_files().len(), 1);
+    assert_eq!(Snapshot::read(&place.snapshot_files()[0]).service, HOSTILE_NAME);
+}
+
+#[test]
+fn second_start_gives_the_first_recorder_and_one_warning() {
+    let place = Place::new("second");
+    let warnings = warnings(&place.run("second"));
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].contains("second time"), "{warnings:?}");
+    assert_eq!(place.ring_files().len(), 1);
+}
+
+#[test]
+fn of_racing_starts_one_wins() {
+    let place = Place::new("racing");
+    place.run("racing starts");
+    assert_eq!(place.ring_files().len(), 1);
+}
+
+#[test]
+fn file_in_place_of_the_directory_is_told_once_with_path_and_cause() {
+    let place = Place::new("file");
+    std::fs::write(place.rings(), "in the way").unwrap();
+    let warnings = warnings(&place.run("plain"));
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].contains("memory only") && warnings[0].contains("rings"), "{warnings:?}");
+    assert!(warnings[0].contains("Not a directory"), "{warnings:?}");
+    assert_eq!(std::fs::read_to_string(place.rings()).unwrap(), "in the way");
+}
+
+#[test]
+fn required_ring_file_that_cannot_be_had_is_an_error() {
+    let place = Place::new("required");
+    std::fs::write(place.rings(), "in the way").unwrap();
+    place.run("required file");
+}
+
+#[test]
+fn ring_on_the_heap_by_choice_is_no_trouble() {
+    let place = Place::new("heap");
+    let output = place.run("on the heap");
+    assert_eq!(warnings(&output), Vec::<String>::new());
+    assert_eq!(place.ring_files(), Vec::<PathBuf>::new());
+}
+
+/// Runs a case as a user who may do nothing, with a copy of the test binary that this user can reach.
+fn as_nobody(place: &Place, case: &str) -> Command {
+    let executable = place.path().join("test-binary");
+    std::fs::copy(std::env::current_exe().unwrap(), &executable).unwrap();
+    std::fs::set_permissions(&executable, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mut command = place.child_of(&executable, case);
+    if std::fs::metadata(place.path()).unwrap().uid() == 0 {
+        command.uid(65_534).gid(65_534);
+    }
+    command
+}
+
+#[test]
+fn read_only_directory() {
+    let place = Place::new("readonly");
+    std::fs::create_dir(place.rings()).unwrap();
+    std::fs::set_permissions(place.rings(), std::fs::Permissions::from_mode(0o555)).unwrap();
+    std::fs::create_dir(place.snapshots()).unwrap();
+    std::fs::set_permissions(place.snapshots(), std::fs::Permissions::from_mode(0o777)).unwrap();
+    let output = finish(as_nobody(&place, "plain"));
+    assert!(output.status.success(), "{}", stderr(&output));
+    let warnings = warnings(&output);
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].contains("Permission denied") && warnings[0].contains("rings"), "{warnings:?}");
+}
+
+#[test]
+fn directory_of_somebody_else_gets_a_private_one_inside() {
+    let place = Place::new("shared");
+    for directory in [place.rings(), place.snapshots()] {
+        std::fs::create_dir(&directory).unwrap();
+        std::fs::set_permissions(&directory, std::fs::Permissions::from_mode(0o777)).unwrap();
+    }
+    let output = finish(as_nobody(&place, "plain"));
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(warnings(&output), Vec::<String>::new());
+    let [inside] = &place.ring_files()[..] else { panic!("{:?}", place.ring_files()) };
+    assert_eq!(std::fs::metadata(inside).unwrap().mode() & 0o7777, 0o700);
+    assert_eq!(common::files(inside).len(), 1);
+}
+
+#[test]
+fn no_more_threads() {
+    let place = Place::new("threads");
+    std::fs::set_permissions(place.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
+    let is_root = std::fs::metadata("/proc/self").unwrap().uid() == 0;
+    let command = as_nobody(&place, "no threads");
+    if !is_root {
+        println!("skipped: other processes of this user count against the limit too");
+        return;
+    }
+    let output = finish(command);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let warnings = warnings(&output);
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].contains("no service thread"), "{warnings:?}");
+}
+
+#[test]
+fn whatever_the_umask_files_are_private() {
+    // One that forbids everything makes directories that only root can use.
+    let is_root = std::fs::metadata("/proc/self").unwrap().uid() == 0;
+    for mask in if is_root { &[0o000, 0o777][..] } else { &[0o000] } {
+        let mask = *mask;
+        let place = Place::new(&format!("umask{mask}"));
+        let mut command = place.child("plain");
+        // SAFETY: umask is async-signal-safe and touches no memory.
+        unsafe {
+            command.pre_exec(move || {
+                libc::umask(mask);
+                Ok(())
+            });
+        }
+        let output = finish(command);
+        assert!(output.status.success(), "{}", stderr(&output));
+        for path in [&place.ring_files()[..], &place.snapshot_files()[..]].concat() {
+            assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o7777, 0o600, "{path:?}");
+        }
+        if mask == 0 {
+            for path in [place.rings(), place.snapshots()] {
+                assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o7777, 0o700, "{path:?}");
+            }
+        }
+        assert_eq!((place.ring_files().len(), place.snapshot_files().len()), (1, 1));
+    }
+}
+
+/// Runs a case with RLIMIT_FSIZE, past which writes raise a signal that ends a process.
+fn with_file_limit(place: &Place, case: &str, bytes: u64) -> std::process::Output {
+    let mut command = place.child(case);
+    // SAFETY: setrlimit is async-signal-safe, and the value is its own.
+    unsafe {
+        command.pre_exec(move || {
+            let limit = libc::rlimit { rlim_cur: bytes, rlim_max: bytes };
+            match libc::setrlimit(libc::RLIMIT_FSIZE, &raw const limit) {
+                0 => Ok(()),
+                _ => Err(std::io::Error::last_os_error()),
+            }
+        });
+    }
+    finish(command)
+}
+
+#[test]
+fn file_size_limit_below_the_ring() {
+    let place = Place::new("fsize");
+    let output = with_file_limit(&place, "plain", 50_000);
+    assert!(output.status.success(), "{:?} {}", output.status, stderr(&output));
+    let warnings = warnings(&output);
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].contains("File too large"), "{warnings:?}");
+    assert_eq!(place.ring_files(), Vec::<PathBuf>::new(), "nothing is left of the attempt");
+    assert_eq!(place.snapshot_files().len(), 1, "a small snapshot has room");
+}
+
+#[test]
+fn file_size_limit_below_the_snapshot() {
+    let place = Place::new("fsize-snapshot");
+    let output = with_file_limit(&place, "big snapshot", 300_000);
+    assert!(output.status.success(), "{:?} {}", output.status, stderr(&output));
+    assert_eq!(place.snapshot_files(), Vec::<PathBuf>::new(), "nothing is left of the attempt");
+}
+
+#[test]
+fn full_disk() {
+    let place = Place::new("full");
+    for directory in [place.rings(), place.snapshots()] {
+        std::fs::create_dir(&directory).unwrap();
+    }
+    let _mounted = match Tmpfs::mount(place.snapshots(), "1m").and_then(|a| Ok([a, Tmpfs::mount(place.rings(), "1m")?]))
+    {
+        Ok(mounted) => mounted,
+        Err(cause) => {
+            println!("skipped: no tmpfs can be mounted here: {cause}");
+            return;
+        }
+    };
+    let output = finish(place.child("big snapshot"));
+    assert!(output.status.success(), "{:?} {}", output.status, stderr(&output));
+    let warnings = warnings(&output);
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].contains("No space left on device"), "{warnings:?}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("No space left on device"));
+    assert_eq!(place.ring_files(), Vec::<PathBuf>::new());
+    assert_eq!(place.snapshot_files(), Vec::<PathBuf>::new());
+}
+
+/// A small file system in memory, for as long as it lives.
+struct Tmpfs(PathBuf);
+
+impl Tmpfs {
+    fn mount(at: PathBuf, size: &str) -> Result<Tmpfs, String> {
+        let options = format!("size={size},mode=0700");
+        let output = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(&at).output();
+        match output {
+            Ok(output) if output.status.success() => Ok(Tmpfs(at)),
+            Ok(output) => Err(stderr(&output)),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
+
+impl Drop for Tmpfs {
+    fn drop(&mut self) {
+        let unmounted = Command::new("umount").arg("-l").arg(&self.0).status();
+        assert!(unmounted.is_ok_and(|status| status.success()), "{:?} stays mounted", self.0);
+    }
+}
+
+#[test]
+fn closed_stderr_is_no_trouble() {
+    // The test harness of the child itself needs none of it.
+    Place::new("silent").run("no stderr");
+}
+
+#[test]
+fn level_is_changed_while_running() {
+    Place::new("levels").run("levels");
+}
+
+#[test]
+fn coarse_clock_is_named_in_the_ring() {
+    assert_eq!(warnings(&Place::new("coarse").run("coarse clock")), Vec::<String>::new());
+}
+
+#[test]
+fn options_of_the_builder_come_before_the_environment() {
+    let place = Place::new("options");
+    let mut command = place.child("options");
+    command.env("TTLOG_TEST_PLACE", place.path());
+    let output = finish(command);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(!place.rings().exists() && !place.snapshots().exists());
+}
+
+#[test]
+fn macros_of_core_reach_this_recorder() {
+    Place::new("library").run("library");
+}
