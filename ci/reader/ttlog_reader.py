@@ -8,6 +8,7 @@ import io
 import json
 import struct
 import sys
+import typing
 import zlib
 from fractions import Fraction
 
@@ -19,7 +20,14 @@ LEVELS = {1: "TRACE", 2: "DEBUG", 3: "INFO", 4: "WARN", 5: "ERROR"}
 FIXED = {2: "<B", 3: "<H", 4: "<I", 7: "<b", 8: "<h", 9: "<i", 12: "<f", 13: "<d"}  # §4.2
 NAMES = {1: "bool", 2: "u8", 3: "u16", 4: "u32", 5: "u64", 6: "u128", 7: "i8", 8: "i16", 9: "i32", 10: "i64", 11: "i128", 12: "f32",
          13: "f64", 14: "char", 15: "str", 16: "bytes", 17: "display", 18: "debug", 19: "error", 20: "unit", 32: "option", 33: "sequence"}
-OPTION, SEQUENCE, ERROR, WIDE = 32, 33, 19, (6, 11, 13)
+OPTION, SEQUENCE, ERROR, WIDE, RESERVED = 32, 33, 19, (6, 11, 13), 0xFFFF
+
+
+class Capped(typing.NamedTuple):
+    """What was kept of a text, of bytes or of a sequence, and the length it had."""
+
+    kept: object
+    full_len: int
 
 
 class Bytes(io.BytesIO):
@@ -46,34 +54,34 @@ class Bytes(io.BytesIO):
         return kept, struct.unpack("<I", self.take(4))[0] if first == 251 else kept
 
     def value(self, tags):
-        """Decodes a value of the type at the front of `tags`: (value, length it had before it was capped or None)."""
+        """Decodes a value of the type at the front of `tags`."""
         tag = tags[0]
         if tag == 1:
-            return self.take(1) != b"\0", None
+            return self.take(1) != b"\0"
         if tag in FIXED:
-            return struct.unpack(FIXED[tag], self.take(struct.calcsize(FIXED[tag])))[0], None
+            return struct.unpack(FIXED[tag], self.take(struct.calcsize(FIXED[tag])))[0]
         if tag == 5:
-            return self.varint(), None
+            return self.varint()
         if tag == 10:
             folded = self.varint()
-            return (folded >> 1) ^ -(folded & 1), None
+            return (folded >> 1) ^ -(folded & 1)
         if tag in (6, 11):
-            return int.from_bytes(self.take(16), "little", signed=tag == 11), None
+            return int.from_bytes(self.take(16), "little", signed=tag == 11)
         if tag == 14:
-            return chr(struct.unpack("<I", self.take(4))[0]), None
+            return chr(struct.unpack("<I", self.take(4))[0])
         if tag == 20:
-            return (), None
+            return None
         if tag == OPTION:
-            return self.value(tags[1:]) if self.take(1) != b"\0" else (None, None)
+            return self.value(tags[1:]) if self.take(1) != b"\0" else None
         if tag not in (15, 16, 17, 18, ERROR, SEQUENCE):
             raise ValueError(f"unknown type tag {tag}")
         kept, full = self.length()
         if tag in (ERROR, SEQUENCE):
-            inner = bytes([15]) if tag == ERROR else tags[1:]
-            value = [self.value(inner)[0] for _ in range(kept)]
+            inner = b"\x0f" if tag == ERROR else tags[1:]
+            value = [self.value(inner) for _ in range(kept)]
         else:
             value = self.take(kept) if tag == 16 else self.take(kept).decode()
-        return value, full if full != kept else None
+        return Capped(value, full) if full != kept else value
 
 
 def type_name(tags):
@@ -88,9 +96,11 @@ def items(data):
         file.seek(at)
         try:
             _, kind, body, crc = cbor2.load(file)
-            if zlib.crc32(body) != crc:
+            right = zlib.crc32(body + bytes([kind]))
+            if crc not in (right, right ^ 0xFFFFFFFF):
                 raise ValueError("checksum")
-            yield kind, body
+            if crc == right:  # else it is void
+                yield kind, body
             at = data.find(MAGIC, file.tell())
         except (cbor2.CBORDecodeError, ValueError, TypeError):
             print(f"item at {at} is damaged", file=sys.stderr)
@@ -98,52 +108,92 @@ def items(data):
 
 
 def column_records(columns, raw_len):
-    """Undoes §6.3: the records, as header words (without check) and payload words."""
-    n = struct.unpack_from("<I", columns)[0]
-    if len(columns) != raw_len + 4 - n:
-        raise ValueError("columns of a wrong length")
+    """Undoes §6.3: the records, as header (without check) and payload words."""
+    source = Bytes(columns)
 
-    def planes(at, count, width):
-        return [sum(columns[at + byte * count + i] << 8 * byte for byte in range(width)) for i in range(count)]
+    def number(size):
+        return int.from_bytes(source.take(size), "little")
 
-    callsites, lens = planes(4, n, 2), planes(4 + 2 * n, n, 1)
-    deltas = planes(4 + 3 * n, n, 4)
-    words = iter(planes(4 + 7 * n, (raw_len - 8 * n) // 8, 8))
-    delta, like, records = 0, {}, []
-    for callsite, length, difference in zip(callsites, lens, deltas):
+    def planes(count, width):
+        data = source.take(count * width)
+        return [sum(data[byte * count + i] << 8 * byte for byte in range(width)) for i in range(count)]
+
+    def sums(count):
+        total, found = 0, []
+        for difference in planes(count, 8):
+            total = (total + ((difference >> 1) ^ -(difference & 1))) % 2**64
+            found.append(total)
+        return found
+
+    def column(form, count):
+        if 1 <= form <= 8:
+            entries = [number(form) for _ in range(number(1) + 1)]
+            places = source.take(count)
+            return [entries[place] | upper << 8 * form for place, upper in zip(places, planes(count, 8 - form))]
+        if form == 0:
+            return planes(count, 8)
+        if form == 10:
+            return sums(count)
+        if 16 <= form <= 31:
+            signed = [total - 2**64 if total >= 2**63 else total for total in sums(count)]
+            return [struct.unpack("<Q", struct.pack("<d", float(whole) / float(10 ** (form - 16))))[0] for whole in signed]
+        raise ValueError(f"unknown form {form}")
+
+    n, s = number(2), number(2)
+    places = source.take(n)
+    shapes = [(number(2), number(2)) for _ in range(s)]
+    differences, payloads = planes(n, 4), {}
+    for place, (_, words) in enumerate(shapes):
+        count = places.count(place)
+        forms = source.take(words)
+        found = [None if form == 9 else column(form, count) for form in forms]
+        payloads[place] = iter([[number(8) if words is None else words[i] for words in found] for i in range(count)])
+    delta, records = 0, []
+    for place, difference in zip(places, differences):
         delta = (delta + difference) % 2**32
-        last, payload = like.get(callsite % 256, []), []
-        count = length if length < 255 else 1
-        while len(payload) < count:
-            word = next(words) ^ (last[len(payload)] if len(payload) < len(last) else 0)
-            payload.append(word)
-            if length == 255 and len(payload) == 1:
-                count = word
-        like[callsite % 256] = payload
-        records.append((callsite, length, delta, payload))
+        records.append((shapes[place][0], min(shapes[place][1], 255), delta, next(payloads[place])))
+    if source.read(1) or sum(8 + 8 * len(payload) for *_, payload in records) != raw_len:
+        raise ValueError("columns of a wrong length")
     return records
 
 
-def plain_records(raw, lap):
-    """The records of §4.1; from a damaged one on, nothing (the writer of a snapshot leaves none in)."""
+def record_at(words, at, lap):
+    """The record whose header is at `at`: (words it takes, header's parts and payload); None if it is not valid (§4.1)."""
+    header = words[at]
+    callsite, length, delta, check = header & 0xFFFF, header >> 16 & 0xFF, header >> 24 & 0xFFFFFFFF, header >> 56
+    count = words[at + 1] if length == 255 and at + 1 < len(words) else length
+    covered = () if callsite == RESERVED else words[at + 1 : at + 1 + count]
+    count = delta if callsite == RESERVED else count
+    mixed = header & (1 << 56) - 1 ^ lap
+    for word in covered:
+        mixed ^= word
+    vouched = mixed * 0x0101010101010101 >> 56 & 0xFF == check
+    if header == 0 or at + 1 + count > len(words) or (length == 255 and count < 255) or not vouched:
+        return None
+    return 1 + count, (callsite, length, delta, list(covered))
+
+
+def plain_records(raw, lap, mode):
+    """The records of a segment, as they are in a ring; pending and damaged ones are passed over (§4.1)."""
     words, at, records = struct.unpack(f"<{len(raw) // 8}Q", raw), 0, []
+
+    def trusted(at):
+        found = record_at(words, at, lap)
+        if found is None or found[1][1] == 255:
+            return False
+        return at + found[0] == len(words) or record_at(words, at + found[0], lap) is not None
+
     while at < len(words):
-        header = words[at]
-        callsite, length, delta, check = header & 0xFFFF, header >> 16 & 0xFF, header >> 24 & 0xFFFFFFFF, header >> 56
-        count = words[at + 1] if length == 255 and at + 1 < len(words) else length
-        payload = words[at + 1 : at + 1 + count]
-        if header == 0:  # reserved, nothing stored
+        found = record_at(words, at, lap)
+        if found is not None:
+            size, record = found
+            if record[0] != RESERVED:
+                records.append(record)
+            at += size
+        elif words[at] == 0 and mode != 0:  # reserved, nothing stored
             at += 1
-            continue
-        if callsite != 0xFFFF:  # not one that is reserved and not committed
-            mixed = header & (1 << 56) - 1 ^ lap
-            for word in payload:
-                mixed ^= word
-            if len(payload) < count or sum(mixed.to_bytes(8, "little")) % 256 != check:
-                print(f"record at word {at} is damaged", file=sys.stderr)
-                break
-            records.append((callsite, length, delta, list(payload)))
-        at += 1 + count
+        else:
+            at = next((later for later in range(at + 1, len(words)) if trusted(later)), len(words))
     return records
 
 
@@ -153,8 +203,8 @@ def segment_events(body):
     if codec == 0:
         raw = data
     else:
-        raw = lz4.block.decompress(data, uncompressed_size=raw_len + 4)
-    records = column_records(raw, raw_len) if codec == 2 else plain_records(raw, lap)
+        raw = lz4.block.decompress(data, uncompressed_size=raw_len if codec == 1 else raw_len + raw_len // 8 + 8)
+    records = column_records(raw, raw_len) if codec == 2 else plain_records(raw, lap, mode)
     events, names = [], {}
     for callsite, length, delta, payload in records:
         payload = payload[1:] if length == 255 else payload
@@ -163,7 +213,7 @@ def segment_events(body):
         elif callsite == 0 and delta == 2:
             packed = Bytes(struct.pack(f"<{len(payload)}Q", *payload))
             named, _thread, _next = packed.varint(), packed.varint(), packed.varint()
-            names[named] = packed.value(b"\x0f")[0]
+            names[named] = packed.value(b"\x0f")
             context = named if mode == 0 else context
         elif callsite != 0:
             who = context
@@ -183,16 +233,15 @@ def literal(tags, value):
 
 
 def fields_of(site_fields, payload):
-    """Name, type, value and full length of each field, in source order (§4.3)."""
+    """Name, type and value of each field, in source order (§4.3)."""
     packed, values = Bytes(struct.pack(f"<{len(payload)}Q", *payload)), {}
     dynamic = [at for at, field in enumerate(site_fields) if len(field) == 2]
     for wide in (True, False):
         for at in dynamic:
             if (site_fields[at][1][0] in WIDE) == wide:
                 values[at] = packed.value(site_fields[at][1])
-    for at, field in enumerate(site_fields):
-        value, full = values[at] if at in values else (literal(field[1], field[2]), None)
-        yield {"name": field[0], "type": type_name(field[1]), "value": value, "full_len": full}
+    for at, (name, tags, *value) in enumerate(site_fields):
+        yield {"name": name, "type": type_name(tags), "value": literal(tags, value[0]) if value else values[at]}
 
 
 def unix_ns(ticks, anchors, ticks_per_second):
@@ -235,7 +284,7 @@ def read(data):
     for _, found in sorted(segments, key=lambda segment: segment[0]):
         for ticks, context, callsite, payload in found:
             level, target, message, file, line, site_fields = sites[callsite]
-            events.append({"unix_ns": unix_ns(ticks, header[5], process.get(7, 0)), "level": LEVELS[level], "target": target,
+            events.append({"ticks": ticks, "unix_ns": unix_ns(ticks, header[5], process.get(7, 0)), "level": LEVELS[level], "target": target,
                            "message": message, "file": file, "line": line, "context": context, "context_name": names.get(context),
                            "fields": list(fields_of(site_fields, payload))})
     return header, process, events

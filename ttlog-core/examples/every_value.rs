@@ -20,10 +20,8 @@ use ttlog_core::clock::Anchor;
 use ttlog_core::fields::AnyFields;
 use ttlog_core::record::ContextInfo;
 use ttlog_core::recorder::Recorder;
-use ttlog_core::ring::{Cursor, DropReason, Outcome, Ring, RingConfig, RingImage};
-use ttlog_core::snapshot::{
-    Codec, Sink, SnapshotMeta, scratch_len, write_snapshot_of_image, write_snapshot_of_ring,
-};
+use ttlog_core::ring::{Cursor, DropReason, Mode, Outcome, Ring, RingConfig, RingImage, SegmentState};
+use ttlog_core::snapshot::{Codec, Sink, SnapshotMeta, scratch_len, write_snapshot_of_image, write_snapshot_of_ring};
 use ttlog_core::table::{ProcessInfo, encode_callsite, encode_process};
 use ttlog_core::{Bytes, Word};
 use ttlog_core::{debug, error, event, info, trace, warn};
@@ -36,10 +34,7 @@ struct Example {
     ids: Mutex<BTreeMap<(usize, u32), u16>>,
 }
 
-static RECORDER: Example = Example {
-    ring: OnceLock::new(),
-    ids: Mutex::new(BTreeMap::new()),
-};
+static RECORDER: Example = Example { ring: OnceLock::new(), ids: Mutex::new(BTreeMap::new()) };
 
 thread_local! {
     static CURSOR: Cursor<'static> = const { Cursor::new() };
@@ -61,7 +56,8 @@ impl Recorder for Example {
         let known = ids.len() as u16;
         let id = *ids.entry(key).or_insert_with(|| {
             let mut entry = [0; 4096];
-            let len = encode_callsite(known + 1, callsite.metadata(), fields.types(), &mut entry).expect("4 KiB hold it");
+            let len =
+                encode_callsite(known + 1, callsite.metadata(), fields.types(), &mut entry).expect("4 KiB hold it");
             ring.append_entry(&entry[..len]).expect("the table has room");
             known + 1
         });
@@ -141,7 +137,16 @@ fn texts() {
     for value in ['a', '\0', '\n', 'é', '√', '🦀', char::MAX] {
         info!("char", value);
     }
-    for value in ["", "a", "1234567", "12345678", "123456789", "with \"quotes\" and \\", "tab\tnewline\n\u{1b}[31m", "Übermaß 🦀"] {
+    for value in [
+        "",
+        "a",
+        "1234567",
+        "12345678",
+        "123456789",
+        "with \"quotes\" and \\",
+        "tab\tnewline\n\u{1b}[31m",
+        "Übermaß 🦀",
+    ] {
         info!("str", value, len = value.len());
     }
     for len in [248, 249, 250, 251, 1000, 2100] {
@@ -157,17 +162,37 @@ fn texts() {
     }
     let address = std::net::Ipv4Addr::LOCALHOST;
     info!("display and debug", %address, shown = ?Some(address), long = %"y".repeat(3000));
-    let deep = Failed(Some(Box::new(Failed(Some(Box::new(Failed(None, "the disk is full"))), "cannot write"))), "no report");
+    let deep =
+        Failed(Some(Box::new(Failed(Some(Box::new(Failed(None, "the disk is full"))), "cannot write"))), "no report");
     let flat = Failed(None, "it failed");
     error!("errors", deep, flat);
 }
 
 fn nested() {
     for (number, text) in [(Some(7_u64), Some("seven")), (None, None), (Some(u64::MAX), Some(""))] {
-        info!("options", number, text, wide = number.map(u128::from), float = number.map(|_| 0.5), signed = number.map(|_| -5_i16));
+        info!(
+            "options",
+            number,
+            text,
+            wide = number.map(u128::from),
+            float = number.map(|_| 0.5),
+            signed = number.map(|_| -5_i16)
+        );
     }
-    info!("sequences", numbers = [1_u64, 300, 70_000], bytes = [1_u8, 2, 3], empty = [0_i64; 0], texts = ["a", "", "ccc"]);
-    info!("sequence of wide ones", wide = [u128::MAX, 1], signed = [i128::MIN, -1], floats = [0.5, f64::NAN, -1e-9], flags = [true, false]);
+    info!(
+        "sequences",
+        numbers = [1_u64, 300, 70_000],
+        bytes = [1_u8, 2, 3],
+        empty = [0_i64; 0],
+        texts = ["a", "", "ccc"]
+    );
+    info!(
+        "sequence of wide ones",
+        wide = [u128::MAX, 1],
+        signed = [i128::MIN, -1],
+        floats = [0.5, f64::NAN, -1e-9],
+        flags = [true, false]
+    );
     info!("nested", options = [Some("a"), None, Some("c")], rows = [[1_u16, 2], [3, 4]]);
     let many: Vec<u32> = (0..20_000).collect();
     info!("capped sequence", many = &many[..], count = many.len());
@@ -176,7 +201,17 @@ fn nested() {
 }
 
 fn callsites() {
-    info!("literals", text = "production", unsigned = 7_u64, signed = -7, float = 2.5, flag = true, letter = 'λ', huge = 340_282_366_920_938_463_463_374_607_431_768_211_455_u128, deep = -170_141_183_460_469_231_731_687_303_715_884_105_728_i128);
+    info!(
+        "literals",
+        text = "production",
+        unsigned = 7_u64,
+        signed = -7,
+        float = 2.5,
+        flag = true,
+        letter = 'λ',
+        huge = 340_282_366_920_938_463_463_374_607_431_768_211_455_u128,
+        deep = -170_141_183_460_469_231_731_687_303_715_884_105_728_i128
+    );
     let (user, ms, state) = (42_u32, 12.3456, Some('x'));
     info!("user {user} took {ms:.1} ms in {state:?} {{braces}} {} {user:>8}", user + 1);
     warn!(target: "other::target", http.status = 404_u16, "a key with dots");
@@ -202,12 +237,36 @@ impl Sink for File {
     }
 }
 
+/// Leaves the ring as a crash might, and worse: in the last exclusive segment a record was being written, in the first shared one
+/// a reservation was not committed, and in the first exclusive one a bit flipped.
+fn hurt(image: &mut [u8]) {
+    let header = *RingImage::parse(image).expect("a ring").header();
+    let start = |index: u32| (header.segments_offset + u64::from(index) * u64::from(header.segment_len)) as usize;
+    let valid = |index| match RingImage::parse(image).expect("a ring").segment(index) {
+        SegmentState::Valid(segment) => Some((index, segment.header.mode, segment.header.lap)),
+        _ => None,
+    };
+    let segments = (0..header.segment_count).filter_map(valid);
+    type Segments = Vec<(u32, Mode, u8)>;
+    let (shared, exclusive): (Segments, Segments) = segments.partition(|(_, mode, _)| *mode == Mode::SharedContexts);
+
+    let (busy, ..) = exclusive[exclusive.len() - 1];
+    image[start(busy) + 35] |= 1 << 5;
+    let (pending, _, lap) = shared[0];
+    let record = image[start(pending) + 48..].first_chunk_mut::<8>().expect("a record");
+    *record = [0xff, 0xff, 0, record[2], 0, 0, 0, 0]; // callsite 65,535, so many words
+    record[7] = ((u64::from_le_bytes(*record) ^ u64::from(lap)).wrapping_mul(0x0101_0101_0101_0101) >> 56) as u8;
+    let (damaged, ..) = exclusive[0];
+    image[start(damaged) + 48 + 2000] ^= 1;
+}
+
 fn main() -> Result<(), Box<dyn Error>> {
     let dir = std::env::args_os().nth(1).ok_or("usage: every_value DIR")?;
     let create = |name: &str| std::fs::File::create(Path::new(&dir).join(name)).map(File);
 
     let words: &'static [Word] = (0..CAPACITY / 8).map(|_| Word::new(0)).collect::<Vec<_>>().leak();
-    let config = RingConfig { ring_id: 0x1234_5678_9abc_def0, segment_len: 32 * 1024, table_len: 32 * 1024, anchor_count: 8 };
+    let config =
+        RingConfig { ring_id: 0x1234_5678_9abc_def0, segment_len: 32 * 1024, table_len: 32 * 1024, anchor_count: 8 };
     let ring = Ring::create(words, &config)?;
     let mut entry = [0; 1024];
     let process = ProcessInfo {
@@ -239,11 +298,19 @@ fn main() -> Result<(), Box<dyn Error>> {
     anchor(TICKS.get() - 10_000, 1_700_000_003_000_000_007);
     SHARING.set(false);
     record_all();
+    TICKS.set(TICKS.get() + (1 << 33)); // in the midst of a segment: a rebase record
+    callsites();
 
     let meta = SnapshotMeta { reason: "manual", created_unix_ns: 1_700_000_009_000_000_000, ticks: TICKS.get() };
     let mut scratch = vec![0; scratch_len(ring.segment_len())];
     write_snapshot_of_ring(ring, &meta, Codec::None, &mut scratch, &mut create("none.bin")?)?;
     write_snapshot_of_ring(ring, &meta, Codec::Lz4, &mut scratch, &mut create("columns.bin")?)?;
+
+    let mut image = vec![0; ring.len_bytes()];
+    ring.copy_image(&mut image);
+    hurt(&mut image);
+    let cut = SnapshotMeta { reason: "recovered", ticks: 0, ..meta };
+    write_snapshot_of_image(&RingImage::parse(&image)?, &cut, Codec::Lz4, &mut scratch, &mut create("cut.bin")?)?;
     println!("{}", RECORDED.get());
     Ok(())
 }
