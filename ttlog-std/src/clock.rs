@@ -23,6 +23,7 @@ pub(crate) const MODE_COARSE: u32 = 1;
 pub(crate) const MODE_MONOTONIC: u32 = 2;
 
 /// How long the rate of the TSC is measured at the start.
+#[cfg(target_arch = "x86_64")]
 const CALIBRATION_NS: u64 = 4_000_000;
 /// Tries for one reading of two clocks at once; the one with the least time between them counts.
 const BRACKET_TRIES: u32 = 12;

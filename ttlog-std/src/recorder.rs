@@ -81,8 +81,11 @@ impl RecorderInner {
         metadata.level as u8 >= self.level.load(Ordering::Relaxed) && self.is_recording()
     }
 
-    /// Pairs the ring's clock with the wall clock, unless somebody else is doing so.
+    /// Pairs the ring's clock with the wall clock, unless somebody else is doing so. In a fork, that is the parent.
     pub(crate) fn write_anchor(&self) {
+        if self.service.is_in_fork() {
+            return;
+        }
         if let Ok(_guard) = self.anchor_lock.try_lock() {
             self.ring.write_anchor(self.clock.anchor());
         }

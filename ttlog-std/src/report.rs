@@ -1,17 +1,39 @@
 //! Warnings of the recorder about itself: one line on stderr.
 //!
 //! A recorder must not harm its host, so trouble degrades it and is told once; it never panics and never returns through a
-//! log macro. The standard `eprintln!` panics when stderr is closed, which is why it is not used in this crate.
+//! log macro. Warnings may come from wherever the program logs, its allocator and signal handlers included, so they are made
+//! on the stack and go to the descriptor itself: the standard `eprintln!` panics when stderr is closed, and may hold a lock
+//! that the interrupted code holds.
 
-use std::fmt;
-use std::io::Write as _;
+use std::fmt::{self, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Writes `ttlog: <text>` to stderr, as one write where it fits a pipe buffer. Never panics.
+/// Longest warning, in bytes; the rest is cut.
+const LINE_MAX_LEN: usize = 4096;
+
+/// Writes `ttlog: <text>` to stderr, as one write. Never panics or allocates.
 pub(crate) fn warn(text: fmt::Arguments<'_>) {
-    let line = format!("ttlog: {text}\n");
-    // Nobody is left to be told when stderr itself fails.
-    let _ = std::io::stderr().write_all(line.as_bytes());
+    let mut line = Line { bytes: [0; LINE_MAX_LEN + 1], len: 0 };
+    // The error means that the line is full.
+    let _ = write!(line, "ttlog: {text}");
+    line.bytes[line.len] = b'\n';
+    crate::sys::write_to_stderr(&line.bytes[..=line.len]);
+}
+
+/// A line on the stack that keeps what fits.
+struct Line {
+    bytes: [u8; LINE_MAX_LEN + 1],
+    /// At most `LINE_MAX_LEN`, so that the end of the line has room.
+    len: usize,
+}
+
+impl fmt::Write for Line {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let kept = text.len().min(LINE_MAX_LEN - self.len);
+        self.bytes[self.len..self.len + kept].copy_from_slice(&text.as_bytes()[..kept]);
+        self.len += kept;
+        if kept < text.len() { Err(fmt::Error) } else { Ok(()) }
+    }
 }
 
 /// A warning that is given at most once in the life of the process.
@@ -29,5 +51,18 @@ impl Once {
         if !self.0.swap(true, Ordering::Relaxed) {
             warn(text);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_line_is_cut() {
+        let mut line = Line { bytes: [0; LINE_MAX_LEN + 1], len: 0 };
+        assert!(write!(line, "{}", "x".repeat(LINE_MAX_LEN)).is_ok());
+        assert!(write!(line, "y").is_err());
+        assert_eq!((line.len, line.bytes[LINE_MAX_LEN - 1], line.bytes[LINE_MAX_LEN]), (LINE_MAX_LEN, b'x', 0));
     }
 }

@@ -252,7 +252,6 @@ fn run(recorder: &'static RecorderInner, work: Work) {
     let start = Instant::now();
     let mut early = EARLY_ANCHORS.iter().map(|after| start + *after);
     let mut next_anchor = early.next().unwrap_or(start + ANCHOR_INTERVAL);
-    #[cfg(target_os = "linux")]
     if let Some(rest) = recorder.words.get(work.populated_words..).filter(|rest| !rest.is_empty()) {
         crate::sys::populate(rest);
     }

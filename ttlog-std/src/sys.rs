@@ -38,6 +38,38 @@ pub(crate) fn file_too_large() -> io::Error {
     io::Error::from(io::ErrorKind::FileTooLarge)
 }
 
+/// Writes to stderr as it is, without a lock or a buffer; what it does not take is lost.
+pub(crate) fn write_to_stderr(bytes: &[u8]) {
+    #[cfg(unix)]
+    {
+        // SAFETY: the range is a live borrowed slice. A descriptor that is closed gives an error, and nobody is left to be
+        // told of it.
+        let _ = unsafe { libc::write(libc::STDERR_FILENO, bytes.as_ptr().cast(), bytes.len()) };
+    }
+    #[cfg(not(unix))]
+    {
+        use std::io::Write as _;
+        let _ = std::io::stderr().write_all(bytes); // nobody is left to be told
+    }
+}
+
+/// Moves a file away from the descriptors of stdin, stdout and stderr, which it gets when the program has closed them: what is
+/// printed would go into it.
+#[cfg(unix)]
+fn above_stdio(file: File) -> io::Result<File> {
+    use std::os::fd::{AsRawFd as _, FromRawFd as _};
+    if file.as_raw_fd() > libc::STDERR_FILENO {
+        return Ok(file);
+    }
+    // SAFETY: the descriptor is open for as long as `file` lives.
+    let fd = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_DUPFD_CLOEXEC, libc::STDERR_FILENO + 1) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: fcntl has just made this descriptor and nothing else knows it.
+    Ok(unsafe { File::from_raw_fd(fd) })
+}
+
 /// Takes the exclusive lock of an open file without waiting. `Ok(false)`: somebody else holds it.
 ///
 /// The lock belongs to the open file, not to the process: it ends when the last descriptor is closed and the last mapping of it is
@@ -60,7 +92,7 @@ pub(crate) fn try_lock(file: &File) -> io::Result<bool> {
 }
 
 /// Opens a directory, refusing a symbolic link in its last component.
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 pub(crate) fn open_directory(path: &Path) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt as _;
     std::fs::OpenOptions::new()
@@ -92,11 +124,13 @@ pub(crate) fn create_private(path: &Path) -> io::Result<File> {
     }
     let file = options.open(path)?;
     #[cfg(unix)]
-    {
+    let file = {
         use std::os::unix::fs::PermissionsExt as _;
+        let file = above_stdio(file)?;
         // A umask can only take bits away; one that takes the owner's would make the file unreadable to its owner.
         file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
-    }
+        file
+    };
     Ok(file)
 }
 
@@ -144,7 +178,7 @@ pub(crate) fn create_at(directory: &File, name: &std::ffi::CStr) -> io::Result<F
         return Err(io::Error::last_os_error());
     }
     // SAFETY: openat has just made this descriptor and nothing else knows it.
-    let file = unsafe { File::from_raw_fd(fd) };
+    let file = above_stdio(unsafe { File::from_raw_fd(fd) })?;
     use std::os::unix::fs::PermissionsExt as _;
     file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
     Ok(file)
@@ -221,16 +255,19 @@ pub(crate) unsafe fn unmap(address: std::ptr::NonNull<u8>, len: usize) {
     unsafe { libc::munmap(address.as_ptr().cast(), len) };
 }
 
-/// Makes the pages of a range present and writable now, so that events do not pay for them. Advice: failure is harmless.
+/// Makes the pages of a range present and writable now, so that events do not pay for them. Advice: where it is not known, and
+/// before Linux 5.14, the pages come with the first lap.
 ///
 /// `words` must start at a page boundary, else nothing happens.
-#[cfg(target_os = "linux")]
 pub(crate) fn populate<T>(words: &[T]) {
-    // SAFETY: the range is a live borrowed slice, and this advice changes no content.
-    let status =
-        unsafe { libc::madvise(words.as_ptr().cast_mut().cast(), size_of_val(words), libc::MADV_POPULATE_WRITE) };
-    // Before Linux 5.14 the kernel does not know it. Then the pages come with the first lap.
-    let _ = status;
+    #[cfg(target_os = "linux")]
+    {
+        let (start, len) = (words.as_ptr().cast_mut().cast(), size_of_val(words));
+        // SAFETY: the range is a live borrowed slice, and this advice changes no content.
+        let _ = unsafe { libc::madvise(start, len, libc::MADV_POPULATE_WRITE) }; // advice: failure is harmless
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = words;
 }
 
 /// Blocks all signals in this thread for as long as the value lives, so that a thread made meanwhile starts with them blocked.
@@ -306,7 +343,7 @@ pub(crate) fn monotonic_ns() -> u64 {
 }
 
 /// Reads the monotonic clock that is not slewed, to measure a counter against.
-#[cfg(any(target_arch = "x86_64", target_arch = "x86"))]
+#[cfg(target_arch = "x86_64")]
 pub(crate) fn monotonic_raw_ns() -> u64 {
     #[cfg(target_os = "linux")]
     {
@@ -372,6 +409,7 @@ mod tests {
         std::fs::remove_dir_all(directory).unwrap();
     }
 
+    #[cfg(target_os = "linux")]
     #[test]
     fn directory_symlink_is_refused() {
         let link = std::env::temp_dir().join(format!("ttlog-link-{:x}", crate::names::random()));

@@ -79,6 +79,9 @@ fn child() {
             let trace = Trace::init(0, 0, "silent");
             Trace::init(0, 0, "again");
             works(&trace);
+            let under_stderr = std::fs::read_link("/proc/self/fd/2").unwrap_or_default();
+            assert!(!under_stderr.to_str().unwrap().contains("ttlog-silent"), "{under_stderr:?}");
+            eprintln!("goes nowhere");
         }
         Some("no threads") => {
             let limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
