@@ -321,7 +321,8 @@ impl<'s, 'a> Timeline<'s, 'a> {
             Body::Packed(packed) => match packed.unpack(scratch) {
                 Ok(segment) => {
                     scan.read_segment(&segment, index as u32, source as usize, part, ring, found);
-                    if scan.kept.len() > kept_before {
+                    // Where few are kept in the end, what is unpacked now is hardly ever what is needed then.
+                    if scan.query.keep == Keep::All && scan.kept.len() > kept_before {
                         self.unpacked.keep(index as u32, segment.records);
                     }
                 }

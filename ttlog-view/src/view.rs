@@ -155,6 +155,7 @@ fn show_text(mut timeline: Timeline<'_, '_>, options: &View, limits: Limits, out
         breaks: if options.raw { LineBreaks::Keep } else { LineBreaks::Escape },
         several_rings: timeline.rings.len() > 1,
         message: String::new(),
+        scratch: String::new(),
     };
     let mut text = String::with_capacity(2 * CHUNK_LEN);
     if !options.quiet {

@@ -117,6 +117,10 @@ fn every_flipped_bit_of_a_ring() {
     let header = *ttlog_core::RingImage::parse(&data).expect("a good ring").header();
     let table = header.table_offset as usize..(header.table_offset + header.table_len) as usize;
     for bit in 0..data.len() * 8 {
+        // Most of a small ring is empty: one bit of each empty byte, in turn, must do.
+        if data[bit / 8] == 0 && bit % 8 != bit / 8 % 8 {
+            continue;
+        }
         data[bit / 8] ^= 1 << (bit % 8);
         let count = check(&data, &good, &format!("bit {bit} flipped"));
         // A wrong length in the table can hide the entries after it, and with them what events mean.

@@ -47,6 +47,8 @@ pub struct TextRenderer {
     pub several_rings: bool,
     /// Scratch room for messages.
     pub message: String,
+    /// Scratch room for times.
+    pub scratch: String,
 }
 
 impl TextRenderer {
@@ -68,22 +70,25 @@ impl TextRenderer {
 
     /// Appends an event and a line break.
     pub fn push_event(&mut self, out: &mut String, event: &Event<'_, '_>) {
-        let mut text = String::with_capacity(32);
+        let mut text = std::mem::take(&mut self.scratch);
+        text.clear();
         self.time.push(&mut text, event.unix_ns, event.entry.ticks);
         self.styled(out, DIM, |out| out.push_str(&text));
+        self.scratch = text;
         // Somewhere around that time: what the clock reading counts from is lost.
         out.push_str(if event.entry.time_known { " " } else { "~" });
         match event.callsite {
             Some(callsite) => {
                 let level = callsite.info.level;
-                self.styled(out, style_of(level), |out| out.push_str(&format!("{:>5}", level.as_str())));
+                self.styled(out, style_of(level), |out| {
+                    out.push_str(&"     "[level.as_str().len().min(5)..]);
+                    out.push_str(level.as_str());
+                });
             }
             None => self.styled(out, BAD, |out| out.push_str("    ?")),
         }
         out.push(' ');
-        text.clear();
-        self.push_thread(&mut text, event);
-        out.push_str(&text);
+        self.push_thread(out, event);
         if let Some(callsite) = event.callsite {
             out.push(' ');
             self.styled(out, DIM, |out| {
