@@ -83,6 +83,10 @@ fn recover(path: &Path, file: &File, output: &Path, remove: bool) -> Result<Done
     if !lock(file).map_err(text)? {
         return Ok(Done::InUse("it is locked".to_owned()));
     }
+    // Whoever held the lock before may have recovered and removed it.
+    if !is_still_there(path, file).map_err(text)? {
+        return Ok(Done::InUse("somebody else has just recovered it".to_owned()));
+    }
     let bytes = read(file).map_err(text)?;
     let image = RingImage::parse(&bytes.data).map_err(|error| error.to_string())?;
     let process = process_of(&image);
@@ -173,19 +177,24 @@ impl ttlog_core::snapshot::Sink for FileSink {
 
 /// Gives a name that is not taken: `ttlog-<service>-<pid>-<utc time>-recovered.bin`, with a number where that is.
 fn free_name(output: &Path, process: &ProcessInfo<'_>, now: i64) -> PathBuf {
-    let service: String = process
-        .service
-        .chars()
-        .take(SERVICE_LEN_MAX)
-        .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '_' })
-        .collect();
-    let service = if service.is_empty() { "unknown" } else { &service };
-    let time = Timestamp::from_nanosecond(now.into()).unwrap_or_default().strftime("%Y%m%dT%H%M%S%.3fZ").to_string();
-    let stem = format!("ttlog-{service}-{}-{time}-recovered", process.pid);
+    let time = Timestamp::from_nanosecond(now.into()).unwrap_or_default().strftime("%Y%m%dT%H%M%SZ");
+    let stem = format!("ttlog-{}-{}-{time}-recovered", name_part(process.service), process.pid);
     (1..)
         .map(|n| output.join(if n == 1 { format!("{stem}.bin") } else { format!("{stem}-{n}.bin") }))
         .find(|path| path.symlink_metadata().is_err())
         .unwrap_or_else(|| output.join(format!("{stem}.bin")))
+}
+
+/// Makes a service's name harmless as part of a file's name, in the same way as the recorder does.
+fn name_part(service: &str) -> String {
+    if service.is_empty() {
+        return "unnamed".to_owned();
+    }
+    let keep = |(index, c): (usize, char)| {
+        let leading = index == 0 && matches!(c, '.' | '-');
+        if !leading && (c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')) { c } else { '_' }
+    };
+    service.chars().take(SERVICE_LEN_MAX).enumerate().map(keep).collect()
 }
 
 /// Opens a file that is no link, without waiting.
@@ -210,6 +219,24 @@ fn lock(file: &File) -> io::Result<bool> {
         Err(rustix::io::Errno::WOULDBLOCK) => Ok(false),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Tells whether the path still names this file.
+#[cfg(unix)]
+fn is_still_there(path: &Path, file: &File) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt as _;
+    let held = file.metadata()?;
+    match path.symlink_metadata() {
+        Ok(named) => Ok((named.dev(), named.ino()) == (held.dev(), held.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Never asked: there is no lock to hold.
+#[cfg(not(unix))]
+fn is_still_there(_path: &Path, _file: &File) -> io::Result<bool> {
+    Ok(false)
 }
 
 /// Without a way to tell whether a ring is in use, none is touched.

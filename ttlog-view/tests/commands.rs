@@ -119,7 +119,7 @@ fn a_service_name_cannot_leave_the_directory() {
     write(&dir, "ring", &recording.image());
     let run = view(&dir, &["recover", ".", "-o", "."]);
     assert_eq!(run.code, Some(0), "{}", run.err);
-    assert!(names(&dir)[1].starts_with("ttlog-.._.._etc_pass_wd__-1-"), "{:?}", names(&dir));
+    assert!(names(&dir)[1].starts_with("ttlog-_._.._etc_pass_wd__-1-"), "{:?}", names(&dir));
 }
 
 #[test]
