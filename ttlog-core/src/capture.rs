@@ -40,6 +40,39 @@ pub trait Value {
     fn native(&self) -> Self::Native<'_>;
 }
 
+/// A value that can stand in a sequence. Sealed: the lengths of elements are asked for more than once, and code of others
+/// might give different answers.
+#[diagnostic::on_unimplemented(
+    message = "a sequence of `{Self}` cannot be a field of an event",
+    label = "elements are numbers, `bool`, `char`, texts, options and sequences of them",
+    note = "write `?value` to record it with `Debug`"
+)]
+pub trait Element: Value + ElementSealed {}
+
+mod element_sealed {
+    pub trait ElementSealed {}
+}
+use element_sealed::ElementSealed;
+
+macro_rules! element {
+    ($($(#[$attribute:meta])* ($($generics:tt)*) $rust:ty;)*) => {$(
+        $(#[$attribute])*
+        impl<$($generics)*> ElementSealed for $rust {}
+        $(#[$attribute])*
+        impl<$($generics)*> Element for $rust {}
+    )*};
+}
+element! {
+    () bool; () char; () u8; () u16; () u32; () u64; () u128; () usize; () i8; () i16; () i32; () i64; () i128; () isize;
+    () f32; () f64; () str; () Bytes<'_>;
+    (T: Element) Option<T>; (T: Element) [T]; (T: Element, const N: usize) [T; N];
+    (T: Element + ?Sized) &T;
+    #[cfg(feature = "alloc")] () alloc::string::String;
+    #[cfg(feature = "alloc")] (T: Element) alloc::vec::Vec<T>;
+    #[cfg(feature = "alloc")] (T: Element + ?Sized) alloc::boxed::Box<T>;
+    #[cfg(feature = "alloc")] (T: Element + ?Sized) alloc::sync::Arc<T>;
+}
+
 macro_rules! value_itself {
     ($($rust:ty),*) => {$(
         impl Value for $rust {
@@ -101,11 +134,11 @@ impl<T: Value> Value for Option<T> {
         Self: 'a;
     #[inline(always)]
     fn native(&self) -> Self::Native<'_> {
-        self.as_ref().map(T::native)
+        self.as_ref().map(|value| value.native())
     }
 }
 
-impl<T: Value> Value for [T] {
+impl<T: Element> Value for [T] {
     type Native<'a>
         = Elements<'a, T>
     where
@@ -116,7 +149,7 @@ impl<T: Value> Value for [T] {
     }
 }
 
-impl<T: Value, const N: usize> Value for [T; N] {
+impl<T: Element, const N: usize> Value for [T; N] {
     type Native<'a>
         = Elements<'a, T>
     where
@@ -143,7 +176,7 @@ value_deref! {
     (T: Value + ?Sized) &T => T;
     (T: Value + ?Sized) &mut T => T;
     #[cfg(feature = "alloc")] () alloc::string::String => str;
-    #[cfg(feature = "alloc")] (T: Value) alloc::vec::Vec<T> => [T];
+    #[cfg(feature = "alloc")] (T: Element) alloc::vec::Vec<T> => [T];
     #[cfg(feature = "alloc")] (T: Value + ?Sized) alloc::boxed::Box<T> => T;
     #[cfg(feature = "alloc")] (T: Value + ?Sized) alloc::rc::Rc<T> => T;
     #[cfg(feature = "alloc")] (T: Value + ?Sized) alloc::sync::Arc<T> => T;
@@ -375,9 +408,15 @@ impl<T: fmt::Debug + ?Sized> ViaDebug for &TemplDebug<'_, T> {
     }
 }
 
-impl<'a, T: Value + ?Sized> ViaNothing for Bare<'a, T> {
-    type Held = &'a T;
-    fn ttlog_hold(&self) -> &'a T {
-        self.0
-    }
+macro_rules! via_nothing {
+    ($($wrapper:ident),*) => {$(
+        // Without a bound on `T`, so that the lookup ends here and it is `Value::native` that is refused, in its own words.
+        impl<'a, T: ?Sized> ViaNothing for $wrapper<'a, T> {
+            type Held = &'a T;
+            fn ttlog_hold(&self) -> &'a T {
+                self.0
+            }
+        }
+    )*};
 }
+via_nothing!(Bare, Templ, TemplDebug);

@@ -4,7 +4,7 @@
 //! words, the bound on small values) is constant, so the hot path of a callsite holds only what depends on values.
 
 use crate::packed::Packer;
-use crate::value::{Native, Type};
+use crate::value::{Native, Sealed, Type};
 
 /// The types of an event's run-time fields, in source order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,8 +41,8 @@ impl TypeList {
     }
 }
 
-/// A list of native values.
-pub trait Fields: Copy {
+/// A list of native values. Sealed, as [`Native`]: rings trust what it says of lengths.
+pub trait Fields: Copy + Sealed {
     /// Their types.
     const TYPES: TypeList;
     /// The hash of their types.
@@ -72,6 +72,7 @@ pub struct Nil;
 #[derive(Clone, Copy, Debug)]
 pub struct Cons<H, T>(pub H, pub T);
 
+impl Sealed for Nil {}
 impl Fields for Nil {
     const TYPES: TypeList = TypeList::Nil;
     const WIDE_WORDS: usize = 0;
@@ -91,6 +92,7 @@ impl Fields for Nil {
     fn pack(&self, _packer: &mut Packer, _cap: usize) {}
 }
 
+impl<H: Native, T: Fields> Sealed for Cons<H, T> {}
 impl<H: Native, T: Fields> Fields for Cons<H, T> {
     const TYPES: TypeList = TypeList::Cons(H::TYPE, &T::TYPES);
     const WIDE_WORDS: usize = H::WIDE_WORDS + T::WIDE_WORDS;
@@ -125,8 +127,8 @@ impl<H: Native, T: Fields> Fields for Cons<H, T> {
     }
 }
 
-/// A field list behind a pointer: for the slow path and for recorders that are not known at compile time.
-pub trait AnyFields {
+/// A field list behind a pointer: for the slow path and for recorders that are not known at compile time. Sealed.
+pub trait AnyFields: Sealed {
     /// The types.
     fn types(&self) -> TypeList;
     /// The hash of the types.

@@ -8,7 +8,7 @@
 
 use core::fmt;
 
-use crate::capture::Value;
+use crate::capture::Element;
 use crate::packed::{
     Length, Packer, SHORT_VARINT_LEN, SMALL_BYTES_MAX, Unpacker, is_short, length_len, unzigzag, varint_len, zigzag,
 };
@@ -446,7 +446,7 @@ impl<T: Native> Native for Option<T> {
     }
 }
 
-/// Elements that implement [`Value`], as one value.
+/// The elements of a sequence, as one value.
 #[derive(Debug)]
 pub struct Elements<'a, T>(pub(crate) &'a [T]);
 
@@ -458,7 +458,7 @@ impl<T> Clone for Elements<'_, T> {
 }
 impl<T> Copy for Elements<'_, T> {}
 
-impl<T: Value> Elements<'_, T> {
+impl<T: Element> Elements<'_, T> {
     /// How many leading elements fit `cap` bytes, and the bytes they take.
     fn fitting(&self, cap: usize) -> (usize, usize) {
         let mut len = 0;
@@ -474,7 +474,7 @@ impl<T: Value> Elements<'_, T> {
 }
 
 impl<T> Sealed for Elements<'_, T> {}
-impl<'a, T: Value> Native for Elements<'a, T> {
+impl<'a, T: Element> Native for Elements<'a, T> {
     const TYPE: Type = Type::Sequence(&<T::Native<'a> as Native>::TYPE);
     const SMALL_LEN_MAX: usize = 0;
     fn is_small(&self) -> bool {

@@ -14,7 +14,13 @@ use super::{ENTRY_COMMITTED, ENTRY_LEN_MAX, anchor_crc};
 use crate::clock::Anchor;
 use crate::crc::{check_or_repair, crc32};
 use crate::error::{FormatError, FormatErrorKind};
-use crate::record::{CONTROL, ContextInfo, KIND_CONTEXT, KIND_REBASE, RESERVED, RawRecord, decode_record, word_at};
+use crate::record::{
+    CONTROL, ContextInfo, KIND_CONTEXT, KIND_REBASE, RESERVED, RawRecord, SHORT_PAYLOAD_WORDS, decode_header, decode_record,
+    word_at,
+};
+
+/// Payload length in a record header that is not the mark of a long one.
+const SHORT_LEN: u8 = SHORT_PAYLOAD_WORDS as u8;
 
 /// A ring as bytes.
 #[derive(Clone, Copy)]
@@ -135,8 +141,7 @@ fn next_entry<'a>(table: &'a [u8], at: &mut usize) -> Option<TableEntry<'a>> {
         // Not committed, or damaged. Its length is good if something good follows.
         let len = (header as u32 & !ENTRY_COMMITTED) as usize;
         let follower = *at + 8 + len.next_multiple_of(8);
-        let good = word_at(table, follower) == Some(0) || entry_at(table, follower, ENTRY_LEN_MAX).is_some();
-        if good {
+        if entry_at(table, follower, ENTRY_LEN_MAX).is_some() {
             *at = follower;
             continue;
         }
@@ -221,7 +226,8 @@ pub(crate) fn parse_segment(index: u32, bytes: &[u8], region_offset: u64) -> Seg
     };
     let word = |index: usize| word_at(header, index * 8).unwrap_or(0);
     let sequence_word = word(segment_word::SEQUENCE);
-    if sequence_word == 0 {
+    // One flipped bit can make a sequence 0, but not the CRC as well.
+    if sequence_word == 0 && word(segment_word::CONTEXT) == 0 {
         return SegmentState::Unused;
     }
     let (base, lost, commit_word) = (word(segment_word::BASE), word(segment_word::LOST), word(segment_word::COMMIT));
@@ -284,8 +290,8 @@ impl<'a> Segment<'a> {
             context: self.header.context,
             next_index: None,
             events: 0,
+            counted: 0,
             damaged: false,
-            control_hit: None,
             finished: false,
         }
     }
@@ -347,9 +353,9 @@ pub struct Items<'a> {
     next_index: Option<u64>,
     /// Events met so far.
     events: u32,
+    /// Of what the segment's count speaks of, so much was met: events, and in a shared segment reservations too.
+    counted: u32,
     damaged: bool,
-    /// Whether damage hit a control record; computed when damage is first met.
-    control_hit: Option<bool>,
     finished: bool,
 }
 
@@ -371,7 +377,10 @@ impl<'a> Items<'a> {
         self.at += record.len_bytes;
         let exclusive = self.header.mode == Mode::Exclusive;
         match record.header.callsite {
-            RESERVED => Some(Item::Pending { offset, len_bytes: record.len_bytes }),
+            RESERVED => {
+                self.counted += 1;
+                Some(Item::Pending { offset, len_bytes: record.len_bytes })
+            }
             CONTROL => match record.header.delta {
                 KIND_REBASE => {
                     self.base = word_at(record.payload, 0).or(self.base);
@@ -389,6 +398,7 @@ impl<'a> Items<'a> {
             },
             callsite => {
                 self.events += 1;
+                self.counted += 1;
                 let mut delta = u64::from(record.header.delta);
                 let (mut context, mut payload) = (self.context, record.payload);
                 if self.header.mode == Mode::SharedContexts {
@@ -406,42 +416,75 @@ impl<'a> Items<'a> {
         }
     }
 
-    /// Finds where valid records start again, from `from` on, before the end.
-    fn resync(&self, from: usize) -> usize {
-        let valid = |at| {
-            // Long records are not believed here: this bounds the work.
-            decode_record(self.records, at, self.header.lap).filter(|record| record.header.len < 255)
+    /// Counts what the segment's count speaks of between `from` and the end, if all of it is valid.
+    fn count_rest(&self, from: usize) -> Option<u32> {
+        let (mut at, mut counted) = (from, 0);
+        while at < self.end {
+            let record = decode_record(self.records, at, self.header.lap)?;
+            counted += u32::from(record.header.callsite != CONTROL);
+            at += record.len_bytes;
+        }
+        (at == self.end).then_some(counted)
+    }
+
+    /// Finds where records start again after a single damaged one at `self.at`, and whether that one was a control record: from
+    /// there on all must be valid, and there must be as many as the segment's count says. That is a strong condition; the
+    /// check of a single record is not, since bytes of the damaged one pass it once in 256 times.
+    fn after_single(&self) -> Option<(usize, bool)> {
+        let header = decode_header(word_at(self.records, self.at)?);
+        let rest = self.header.count.checked_sub(self.counted)?;
+        let looks_control = header.callsite == CONTROL;
+        let fits = |from: usize, control: bool| {
+            let expected = if control { Some(rest) } else { rest.checked_sub(1) };
+            from <= self.end && expected.is_some() && self.count_rest(from) == expected
         };
-        (from..self.end)
+        // The first such place is the right one: a later one would pass over records that do not count. Long records are not
+        // searched for: this bounds the work.
+        let find = |control| {
+            let mut starts = (self.at + 8..=self.end.min(self.at + 8 * 256)).step_by(8);
+            starts.find(|&from| fits(from, control)).map(|from| (from, control))
+        };
+        // A control record whose callsite was hit looks like an event, but its length is right.
+        let by_len = self.at + 8 + usize::from(header.len) * 8;
+        if !looks_control && fits(by_len, true) {
+            return Some((by_len, true));
+        }
+        find(looks_control).or_else(|| find(!looks_control))
+    }
+
+    /// Finds where valid records start again after `self.at` when much is damaged: two of them in a row, or one that ends at
+    /// the end.
+    fn after_much(&self) -> usize {
+        // Long records are not believed here: this bounds the work.
+        let valid =
+            |at| decode_record(self.records, at, self.header.lap).filter(|record| record.header.len <= SHORT_LEN);
+        (self.at + 8..self.end)
             .step_by(8)
             .find(|&at| {
                 valid(at).is_some_and(|record| {
                     let next = at + record.len_bytes;
-                    next == self.end || next < self.end && decode_record(self.records, next, self.header.lap).is_some()
+                    next == self.end
+                        || next < self.end && decode_record(self.records, next, self.header.lap).is_some()
                 })
             })
             .unwrap_or(self.end)
     }
 
-    /// Takes note of damage at `self.at`, up to where records start again.
+    /// Takes note of damage at `self.at`, and goes to where records start again.
     fn damage(&mut self) -> Item<'a> {
         let offset = self.at;
-        self.at = self.resync(offset + 8);
+        let single = if self.damaged { None } else { self.after_single() };
         self.damaged = true;
-        if self.control_hit.is_none() {
-            // If all counted events are there, the damage must have hit a control record.
-            let mut ahead = self.clone();
-            ahead.control_hit = Some(false);
-            let events_ahead = ahead.by_ref().filter(|item| matches!(item, Item::Event(_))).count();
-            self.control_hit = Some(self.events as usize + events_ahead >= self.header.count as usize);
-        }
-        if self.control_hit == Some(true) && self.header.mode == Mode::Exclusive {
+        let (next, control_hit) = single.unwrap_or_else(|| (self.after_much(), true));
+        self.at = next;
+        if control_hit && self.header.mode == Mode::Exclusive {
             self.base = None;
             self.context = 0;
             self.next_index = None;
         } else {
-            // How many events the damage hid is not known here, so neither is the index of the next.
-            self.next_index = None;
+            // The one event that was hit has an index too.
+            self.next_index = self.next_index.map(|index| index.wrapping_add(1));
+            self.counted += 1;
         }
         Item::Damaged { offset, len_bytes: self.at - offset }
     }
@@ -454,7 +497,7 @@ impl<'a> Iterator for Items<'a> {
         let exclusive = self.header.mode == Mode::Exclusive;
         while !self.finished {
             // Where offset and count contradict each other, one of them was damaged: valid records up to the greater count.
-            let more = self.at < self.end || exclusive && self.events < self.header.count && !self.damaged;
+            let more = self.at < self.end || self.counted < self.header.count && !self.damaged;
             if !more {
                 break;
             }
@@ -466,6 +509,7 @@ impl<'a> Iterator for Items<'a> {
             }
             if !exclusive && self.at < self.end && word_at(self.records, self.at) == Some(0) {
                 let offset = self.at;
+                self.counted += 1; // or more, nobody knows
                 while self.at < self.end && word_at(self.records, self.at) == Some(0) {
                     self.at += 8;
                 }

@@ -22,6 +22,11 @@ mod peek;
 mod segment;
 mod shared;
 
+#[cfg(all(test, loom))]
+mod loom;
+#[cfg(all(test, not(loom)))]
+mod tests;
+
 use core::fmt;
 
 pub use cursor::{Cursor, Outcome};
