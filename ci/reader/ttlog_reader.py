@@ -173,15 +173,20 @@ def record_at(words, at, lap):
     return 1 + count, (callsite, length, delta, list(covered))
 
 
-def plain_records(raw, lap, mode):
-    """The records of a segment, as they are in a ring; pending and damaged ones are passed over (§4.1)."""
+def plain_records(raw, lap, mode, count):
+    """The records of a segment of `count` events, as they are in a ring; pending and damaged ones are passed over (§4.1)."""
     words, at, records = struct.unpack(f"<{len(raw) // 8}Q", raw), 0, []
 
-    def trusted(at):
-        found = record_at(words, at, lap)
-        if found is None or found[1][1] == 255:
-            return False
-        return at + found[0] == len(words) or record_at(words, at + found[0], lap) is not None
+    def rest(at):
+        """The events from `at` to the end, if all records are valid there."""
+        events = 0
+        while at < len(words):
+            found = record_at(words, at, lap)
+            if found is None:
+                return None
+            events += found[1][0] != 0
+            at += found[0]
+        return events
 
     while at < len(words):
         found = record_at(words, at, lap)
@@ -193,7 +198,9 @@ def plain_records(raw, lap, mode):
         elif words[at] == 0 and mode != 0:  # reserved, nothing stored
             at += 1
         else:
-            at = next((later for later in range(at + 1, len(words)) if trusted(later)), len(words))
+            missing = count - sum(record[0] != 0 for record in records)
+            places = {later: rest(later) for later in range(at + 1, len(words) + 1)}
+            at = next((later for later, events in places.items() if events in (missing - 1, missing)), len(words))
     return records
 
 
@@ -204,7 +211,7 @@ def segment_events(body):
         raw = data
     else:
         raw = lz4.block.decompress(data, uncompressed_size=raw_len if codec == 1 else raw_len + raw_len // 8 + 8)
-    records = column_records(raw, raw_len) if codec == 2 else plain_records(raw, lap, mode)
+    records = column_records(raw, raw_len) if codec == 2 else plain_records(raw, lap, mode, count + (damaged if mode == 0 else pending))
     events, names = [], {}
     for callsite, length, delta, payload in records:
         payload = payload[1:] if length == 255 else payload

@@ -21,8 +21,9 @@ struct Input {
 
 #[derive(Arbitrary, Clone, Copy, Debug, PartialEq)]
 enum Path {
-    /// The hot path, and the slow one where that declines.
-    Own,
+    /// The hot path, and the next slower one where that declines.
+    Small,
+    Plain,
     Slow,
     Shared,
 }
@@ -146,7 +147,10 @@ struct Recorder<'m> {
 impl Recorder<'_> {
     fn record<F: Fields>(&self, callsite: u16, fields: &F) -> Outcome {
         let who = ContextInfo { context: 3, os_thread_id: 9, next_index: 0, name: "fuzzer" };
-        if self.path == Path::Own && self.own.append_fast(callsite, self.ticks, fields) {
+        if self.path == Path::Small && self.own.append_small(callsite, self.ticks, fields) {
+            return Outcome::Recorded;
+        }
+        if matches!(self.path, Path::Small | Path::Plain) && self.own.append_plain(callsite, self.ticks, fields) {
             return Outcome::Recorded;
         }
         if self.path == Path::Shared {
@@ -225,7 +229,7 @@ fuzz_target!(|input: Input| {
     let words: Vec<Word> = (0..64 + 6 * segment_len as usize / 8).map(|_| Word::new(0)).collect();
     let config = RingConfig { ring_id: 1, segment_len, table_len: 0, anchor_count: 0 };
     let Ok(ring) = Ring::create(&words, &config) else { panic!("room for a segment") };
-    let mut recorder = Recorder { ring, own: Cursor::new(), ticks: 1, path: Path::Own };
+    let mut recorder = Recorder { ring, own: Cursor::new(), ticks: 1, path: Path::Small };
     for (index, (path, passed, event)) in input.events.iter().take(200).enumerate() {
         recorder.path = *path;
         // Now and then beyond what 32 bits of delta can tell.

@@ -170,25 +170,30 @@ pub fn items(data: &[u8]) -> Vec<(usize, u64, Vec<u8>)> {
             continue;
         }
         let mut rest = &data[at..];
-        match item(&mut rest) {
-            Ok((kind, body)) => {
-                found.push((at, kind, body));
-                at = data.len() - rest.len();
-            }
-            Err(Refused) => at += 1,
+        let Ok((kind, body, crc)) = item(&mut rest) else {
+            at += 1;
+            continue;
+        };
+        let end = data.len() - rest.len();
+        let right = crc32(&[body.as_slice(), &[kind as u8]].concat());
+        if crc == right {
+            found.push((at, kind, body));
+            at = end;
+        } else if crc == !right || end == data.len() || rest.starts_with(&MARK) {
+            at = end; // void, or damaged and its length can be trusted
+        } else {
+            at += 1;
         }
     }
     found
 }
 
-fn item(data: &mut &[u8]) -> Result<(u64, Vec<u8>)> {
+fn item(data: &mut &[u8]) -> Result<(u64, Vec<u8>, u32)> {
     take(data, MARK.len())?;
     let kind = cbor(data, 0)?.uint()?;
     let Cbor::Bytes(body) = cbor(data, 0)? else { return Err(Refused) };
-    if cbor(data, 0)?.uint()? != u64::from(crc32(&body)) {
-        return Err(Refused);
-    }
-    Ok((kind, body))
+    let crc = u32::try_from(cbor(data, 0)?.uint()?).map_err(|_| Refused)?;
+    if kind > 23 { Err(Refused) } else { Ok((kind, body, crc)) }
 }
 
 /// A segment item: the numbers before the codec, and the bytes of the records.
@@ -210,17 +215,17 @@ pub fn segment(body: &[u8]) -> Result<Segment> {
     }
     let (codec, raw_len, data) = (element[11].uint()?, element[12].uint()?, element[13].bytes()?);
     let lap = u8::try_from(numbers[4]).map_err(|_| Refused)?;
-    if raw_len > 65_536 {
+    if raw_len > 65_536 || raw_len % 8 != 0 || numbers[3] > 2 {
         return Err(Refused);
     }
     let raw_len = raw_len as usize;
     let records = match codec {
         0 => data.to_vec(),
         1 => lz4(data, raw_len)?,
-        2 => return Ok(Segment { numbers, records: columns(&lz4(data, raw_len + 4)?, raw_len, lap)? }),
+        2 => return Ok(Segment { numbers, records: columns(&lz4(data, raw_len + raw_len / 8 + 8)?, raw_len, lap)? }),
         _ => return Err(Refused),
     };
-    if records.len() != raw_len || raw_len % 8 != 0 {
+    if records.len() != raw_len {
         return Err(Refused);
     }
     Ok(Segment { numbers, records })
@@ -243,52 +248,104 @@ fn elements(data: &mut &[u8], count: usize) -> Result<Vec<Cbor>> {
 }
 
 /// Turns columns (§6.3) back into records.
-pub fn columns(data: &[u8], raw_len: usize, lap: u8) -> Result<Vec<u8>> {
-    let n = u32::from_le_bytes(array(&mut &data[..])?) as usize;
-    if raw_len % 8 != 0 || n > raw_len / 8 || data.len() != raw_len + 4 - n {
+pub fn columns(mut data: &[u8], raw_len: usize, lap: u8) -> Result<Vec<u8>> {
+    let data = &mut data;
+    let n = usize::from(u16::from_le_bytes(array(data)?));
+    let s = usize::from(u16::from_le_bytes(array(data)?));
+    if s > 256 {
         return Err(Refused);
     }
-    let p = raw_len / 8 - n;
-    let plane = |start: usize, count: usize, width: usize, i: usize| {
-        (0..width).fold(0u64, |value, byte| value | u64::from(data[start + byte * count + i]) << (8 * byte))
-    };
-    let mut last: [Vec<u64>; 256] = [const { Vec::new() }; 256];
-    let (mut out, mut delta, mut used) = (Vec::new(), 0u32, 0);
-    for i in 0..n {
-        let callsite = plane(4, n, 2, i);
-        let len = plane(4 + 2 * n, n, 1, i);
-        delta = delta.wrapping_add(plane(4 + 3 * n, n, 4, i) as u32);
-        let like = &last[callsite as usize % 256];
-        let (mut payload, mut count) = (Vec::<u64>::new(), if len == 255 { 1 } else { len });
-        while (payload.len() as u64) < count {
-            if used == p {
-                return Err(Refused);
-            }
-            payload.push(plane(4 + 7 * n, p, 8, used) ^ like.get(payload.len()).unwrap_or(&0));
-            used += 1;
-            if len == 255 && payload.len() == 1 {
-                count = payload[0];
-                if count == 0 {
-                    return Err(Refused);
-                }
-            }
+    let places: Vec<usize> = take(data, n)?.iter().map(|place| usize::from(*place)).collect();
+    let mut shapes = Vec::new();
+    for _ in 0..s {
+        shapes.push((u16::from_le_bytes(array(data)?), usize::from(u16::from_le_bytes(array(data)?))));
+    }
+    let size: usize = places.iter().map(|place| Ok(8 + 8 * shapes.get(*place).ok_or(Refused)?.1)).sum::<Result<usize>>()?;
+    if size != raw_len {
+        return Err(Refused);
+    }
+    let deltas = planes(data, n, 4)?;
+    let mut payloads = Vec::new();
+    for (place, (_, words)) in shapes.iter().enumerate() {
+        let count = places.iter().filter(|other| **other == place).count();
+        let forms = take(data, *words)?;
+        let mut found = Vec::new();
+        for form in forms {
+            found.push(if *form == 9 { vec![0; count] } else { column(data, *form, count)? });
         }
-        let header = callsite | len << 16 | u64::from(delta) << 24;
-        out.push(header | u64::from(check(header, &payload, lap)) << 56);
-        out.extend_from_slice(&payload);
-        last[callsite as usize % 256] = payload;
+        let mut of_shape = std::collections::VecDeque::new();
+        for record in 0..count {
+            let mut payload = Vec::new();
+            for (form, column) in forms.iter().zip(&found) {
+                payload.push(if *form == 9 { u64::from_le_bytes(array(data)?) } else { column[record] });
+            }
+            of_shape.push_back(payload);
+        }
+        payloads.push(of_shape);
     }
-    if used != p {
+    if !data.is_empty() {
         return Err(Refused);
+    }
+    let (mut out, mut delta) = (Vec::new(), 0u32);
+    for (place, difference) in places.iter().zip(deltas) {
+        let (callsite, words) = shapes[*place];
+        let payload = payloads[*place].pop_front().expect("as many as there are records");
+        if words >= 255 && payload[0] != words as u64 {
+            return Err(Refused);
+        }
+        delta = delta.wrapping_add(difference as u32);
+        let header = u64::from(callsite) | (words.min(255) as u64) << 16 | u64::from(delta) << 24;
+        out.push(header | u64::from(check(header, &payload, lap)) << 56);
+        out.extend(payload);
     }
     Ok(out.iter().flat_map(|word| word.to_le_bytes()).collect())
+}
+
+/// `count` numbers of `width` bytes in planes.
+fn planes(data: &mut &[u8], count: usize, width: usize) -> Result<Vec<u64>> {
+    let bytes = take(data, count * width)?;
+    Ok((0..count).map(|i| (0..width).map(|byte| u64::from(bytes[byte * count + i]) << (8 * byte)).sum()).collect())
+}
+
+/// One column in one of its forms.
+fn column(data: &mut &[u8], form: u8, count: usize) -> Result<Vec<u64>> {
+    match form {
+        0 => planes(data, count, 8),
+        1..=8 => {
+            let lower = usize::from(form);
+            let entries = usize::from(take(data, 1)?[0]) + 1;
+            let mut dictionary = Vec::new();
+            for _ in 0..entries {
+                dictionary.push(take(data, lower)?.iter().rev().fold(0u64, |value, byte| value << 8 | u64::from(*byte)));
+            }
+            let places = take(data, count)?;
+            let upper = planes(data, count, 8 - lower)?;
+            places
+                .iter()
+                .zip(upper)
+                .map(|(place, upper)| {
+                    let upper = if lower == 8 { 0 } else { upper << (8 * lower) };
+                    Ok(dictionary.get(usize::from(*place)).ok_or(Refused)? | upper)
+                })
+                .collect()
+        }
+        10 | 16..=31 => {
+            let mut sum = 0i64;
+            let sums = planes(data, count, 8)?.into_iter().map(|folded| {
+                sum = sum.wrapping_add((folded >> 1) as i64 ^ -((folded & 1) as i64));
+                if form == 10 { sum as u64 } else { (sum as f64 / 10f64.powi(i32::from(form) - 16)).to_bits() }
+            });
+            Ok(sums.collect())
+        }
+        _ => Err(Refused),
+    }
 }
 
 // --- records, §4 ---------------------------------------------------------------------------------------------------------------
 
 fn check(header: u64, payload: &[u64], lap: u8) -> u8 {
     let mixed = payload.iter().fold(header & !(0xff << 56) ^ u64::from(lap), |mixed, word| mixed ^ word);
-    mixed.to_le_bytes().iter().fold(0, |sum: u8, byte| sum.wrapping_add(*byte))
+    (mixed.wrapping_mul(0x0101_0101_0101_0101) >> 56) as u8
 }
 
 /// What stands at one place of a segment.
@@ -308,45 +365,69 @@ pub enum Item {
         payload: Vec<u8>,
     },
     /// A context record: context, thread of the operating system, next index, name.
-    Context(u64, u64, u64, String),
+    Context(u32, u64, u64, String),
 }
 
-/// Walks the records of a segment. `mode` and `lap` are those of the segment; `context` and `ticks` start as its fields say.
-pub fn walk(records: &[u8], mode: u64, lap: u8, mut context: u32, mut base: u64) -> Vec<Item> {
-    let words: Vec<u64> = records.chunks_exact(8).map(|word| u64::from_le_bytes(word.try_into().expect("8 bytes"))).collect();
-    let mut found = Vec::new();
-    let mut at = 0;
-    while at < words.len() {
-        let size = match step(&words, at, mode, lap) {
-            Some(Step::Skip(size)) => {
-                at += size;
+/// A segment's records, and what of its header the walk needs.
+#[derive(Debug, Clone)]
+pub struct Records {
+    /// All words of the room for records.
+    pub words: Vec<u64>,
+    /// How many of them hold records.
+    pub offset: usize,
+    /// How many events they are.
+    pub count: usize,
+    /// 0 exclusive, 1 shared, 2 shared with contexts.
+    pub mode: u8,
+    /// Start value of the checks.
+    pub lap: u8,
+    /// The context that opened the segment.
+    pub context: u32,
+    /// From where deltas count.
+    pub base_ticks: u64,
+}
+
+/// Walks the records of a segment up to its end or to the first that is damaged; gives the items, and the word at which damage was
+/// met.
+pub fn walk(of: &Records) -> (Vec<Item>, Option<usize>) {
+    let (mut found, mut counted) = (Vec::new(), 0);
+    let (mut at, mut base, mut context) = (0, of.base_ticks, of.context);
+    let exclusive = of.mode == 0;
+    let mut in_zeros = false;
+    // "Where `offset` and `count` contradict each other although all records are valid, the valid records up to the greater count."
+    while at < of.offset || counted < of.count {
+        let Some((size, header)) = record(of, at) else {
+            if !exclusive && at < of.offset && of.words[at] == 0 {
+                counted += usize::from(!in_zeros);
+                in_zeros = true;
+                at += 1;
                 continue;
             }
-            Some(Step::Record(size)) => size,
-            None => {
-                at = (at + 1..words.len()).find(|at| trusted(&words, *at, mode, lap)).unwrap_or(words.len());
-                continue;
-            }
+            let damage = at < of.offset && !(exclusive && counted >= of.count);
+            return (found, damage.then_some(at));
         };
-        let (header, mut payload) = (words[at], &words[at + 1..at + size]);
-        if header >> 16 & 0xff == 255 {
+        in_zeros = false;
+        let mut payload = &of.words[at + 1..at + size];
+        if header >> 16 & 0xff == 255 && header as u16 != 0xffff {
             payload = &payload[1..];
         }
-        let (callsite, delta) = (header as u16, header >> 24 & 0xffff_ffff);
+        let (callsite, mut delta) = (header as u16, header >> 24 & 0xffff_ffff);
+        counted += usize::from(callsite != 0);
         match (callsite, delta) {
-            (0, 1) => base = *payload.first().unwrap_or(&base),
+            (0xffff, _) => {}
+            (0, 1) => base = payload.first().copied().unwrap_or(base),
             (0, 2) => {
                 if let Ok(item) = context_record(payload) {
-                    if let (Item::Context(named, ..), 0) = (&item, mode) {
-                        context = *named as u32;
+                    if let (Item::Context(named, ..), true) = (&item, exclusive) {
+                        context = *named;
                     }
                     found.push(item);
                 }
             }
             (0, _) => {}
             _ => {
-                let (mut whose, mut delta) = (context, delta);
-                if mode == 2 {
+                let mut whose = context;
+                if of.mode == 2 {
                     let first = payload.first().copied().unwrap_or(0);
                     whose = first as u32;
                     delta |= first >> 32 << 32;
@@ -363,47 +444,29 @@ pub fn walk(records: &[u8], mode: u64, lap: u8, mut context: u32, mut base: u64)
         }
         at += size;
     }
-    found
+    (found, None)
 }
 
-enum Step {
-    Skip(usize),
-    Record(usize),
+/// Whether there is a valid record of an event at word `at`: what a reader may still show behind damage.
+pub fn is_event(of: &Records, at: usize) -> bool {
+    record(of, at).is_some_and(|(_, header)| !matches!(header as u16, 0 | 0xffff))
 }
 
-/// What stands at word `at`; `None`: nothing valid.
-fn step(words: &[u64], at: usize, mode: u64, lap: u8) -> Option<Step> {
-    let header = words[at];
-    if header == 0 {
-        return (mode != 0).then_some(Step::Skip(1));
-    }
+/// The record at word `at`, committed or reserved: its size in words, and its header. `None`: nothing valid.
+fn record(of: &Records, at: usize) -> Option<(usize, u64)> {
+    let (header, rest) = of.words.get(at..)?.split_first()?;
     let len = header >> 16 & 0xff;
-    if header as u16 == 0xffff {
-        let good = mode != 0 && len < (words.len() - at) as u64 && u64::from(check(header, &[], lap)) == header >> 56;
-        return good.then_some(Step::Skip(1 + len as usize));
-    }
-    let count = if len == 255 { *words.get(at + 1)? } else { len };
-    if len == 255 && count <= 254 || count >= (words.len() - at) as u64 {
-        return None;
-    }
-    let size = 1 + count as usize;
-    (u64::from(check(header, &words[at + 1..at + size], lap)) == header >> 56).then_some(Step::Record(size))
-}
-
-/// Whether two records in a row, or all up to the end, are valid from `at` on (§4.1).
-fn trusted(words: &[u64], mut at: usize, mode: u64, lap: u8) -> bool {
-    let mut records = 0;
-    while at < words.len() && records < 2 {
-        match step(words, at, mode, lap) {
-            Some(Step::Record(size)) => {
-                records += 1;
-                at += size;
-            }
-            Some(Step::Skip(size)) => at += size,
-            None => return false,
-        }
-    }
-    true
+    let (size, payload) = if *header as u16 == 0xffff {
+        (header >> 24 & 0xffff_ffff, &[][..])
+    } else {
+        let count = if len == 255 { *rest.first()? } else { len };
+        (count, rest.get(..usize::try_from(count).ok()?)?)
+    };
+    let good = *header != 0
+        && size <= rest.len() as u64
+        && (len < 255 || *header as u16 == 0xffff || size >= 255)
+        && u64::from(check(*header, payload, of.lap)) == header >> 56;
+    good.then_some((1 + size as usize, *header))
 }
 
 fn context_record(payload: &[u64]) -> Result<Item> {
@@ -411,7 +474,7 @@ fn context_record(payload: &[u64]) -> Result<Item> {
     let data = &mut &bytes[..];
     let (context, thread, next) = (varint(data)?, varint(data)?, varint(data)?);
     match value(data, &[15])? {
-        Value::Text(name, _) => Ok(Item::Context(context, thread, next, name)),
+        Value::Text(name, _) => Ok(Item::Context(u32::try_from(context).map_err(|_| Refused)?, thread, next, name)),
         _ => Err(Refused),
     }
 }
@@ -453,7 +516,7 @@ pub enum Value {
 pub fn fields(payload: &[u8], types: &[Vec<u8>]) -> Result<Vec<Value>> {
     let data = &mut &payload[..];
     let mut values = vec![Value::Unit; types.len()];
-    let wide = |tags: &[u8]| matches!(tags, [6] | [11] | [13]);
+    let wide = |tags: &[u8]| matches!(tags, [6 | 11 | 13, ..]);
     for pass in [true, false] {
         for (value_out, tags) in values.iter_mut().zip(types).filter(|(_, tags)| wide(tags) == pass) {
             *value_out = value(data, tags)?;
@@ -574,7 +637,7 @@ mod tests {
     fn items_as_the_document_says() {
         for line in vectors("item") {
             let body = bytes(&line[1]);
-            assert_eq!(items(&bytes(&line[2..].concat())), [(0, line[0].parse().unwrap(), body)]);
+            assert_eq!(items(&bytes(&line[2..].concat())), [(0, line[0].parse().unwrap(), body)], "{line:?}");
         }
     }
 
