@@ -1,0 +1,367 @@
+//! The vectors of docs/format.md, in both directions: what the document shows is what is written and what is read.
+//!
+//! A failure shows what the code makes of every vector that differs, for the document if the code is right.
+
+mod snapshot_support;
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
+use snapshot_support::{META, Vector, record};
+use ttlog_core::callsite::{Field, Metadata};
+use ttlog_core::fields::{AnyFields, Cons, Nil, TypeList};
+use ttlog_core::packed::{Unpacker, unzigzag, varint_len, zigzag};
+use ttlog_core::record::{decode_header, encode_header};
+use ttlog_core::ring::{DropReason, Mode, Outcome, Ring, RingConfig, RingImage, SegmentState};
+use ttlog_core::snapshot::{
+    Codec, SnapshotItem, SnapshotReader, columns_len_max, decode_columns, decode_item, encode_columns, encode_item,
+    scratch_len, unpack_len, write_snapshot_of_ring,
+};
+use ttlog_core::table::{TableItem, encode_callsite};
+use ttlog_core::value::Bytes;
+use ttlog_core::{Level, Type, Word, crc32};
+
+const DOCUMENT: &str = include_str!("../../docs/format.md");
+
+/// The names and lines of all blocks marked as vectors; what follows a `#` is a comment.
+fn blocks() -> Vec<(&'static str, Vec<&'static str>)> {
+    let mut blocks = Vec::new();
+    let mut lines = DOCUMENT.lines();
+    while let Some(line) = lines.next() {
+        if let Some(name) = line.strip_prefix("```vector ") {
+            let content = lines.by_ref().take_while(|line| *line != "```");
+            let content = content.map(|line| line.split('#').next().unwrap_or("").trim());
+            blocks.push((name.trim(), content.filter(|line| !line.is_empty()).collect()));
+        }
+    }
+    blocks
+}
+
+fn hex(words: &[&str]) -> Vec<u8> {
+    let digits = words.concat();
+    assert!(digits.len() % 2 == 0, "half a byte in {digits}");
+    (0..digits.len() / 2).map(|n| u8::from_str_radix(&digits[2 * n..2 * n + 2], 16).expect("hex digits")).collect()
+}
+
+fn number<T: std::str::FromStr>(text: &str) -> T {
+    text.parse().ok().unwrap_or_else(|| panic!("{text} is no such number"))
+}
+
+thread_local! {
+    static DIFFERENT: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Compares what the code makes with what the document shows.
+fn expect(what: &str, made: &[u8], shown: &[u8]) -> bool {
+    if made != shown {
+        let made: String = made.iter().map(|byte| format!("{byte:02x}")).collect();
+        DIFFERENT.with_borrow_mut(|different| different.push(format!("{what}\n  the code makes {made}")));
+        return false;
+    }
+    true
+}
+
+fn words(len_bytes: usize) -> Vec<Word> {
+    (0..len_bytes / 8).map(|_| Word::new(0)).collect()
+}
+
+/// The bytes of a ring of one segment after one event of callsite 7 in context 3 at tick 1000.
+fn ring_with(segment_len: u32, fields: &dyn AnyFields) -> Vec<u8> {
+    let memory = words(160 + segment_len as usize);
+    let config = RingConfig { ring_id: 1, segment_len, table_len: 0, anchor_count: 0 };
+    let ring = Ring::create(&memory, &config).expect("it fits");
+    assert_eq!(ring.append_shared(1000, 3, 7, fields, DropReason::Reentrant), Outcome::Recorded);
+    let mut bytes = vec![0; ring.len_bytes()];
+    ring.copy_image(&mut bytes);
+    bytes
+}
+
+/// The payload of an event, without the word that tells its context.
+fn payload_of(segment_len: u32, fields: &dyn AnyFields) -> Vec<u8> {
+    let bytes = ring_with(segment_len, fields);
+    let SegmentState::Valid(segment) = RingImage::parse(&bytes).expect("a whole ring").segment(0) else {
+        panic!("the segment holds an event");
+    };
+    let Some(ttlog_core::ring::Item::Event(record)) = segment.items().next() else { panic!("an event") };
+    record.payload.to_vec()
+}
+
+fn varint(line: &[&str]) {
+    let (value, shown) = (number::<u64>(line[0]), hex(&line[1..]));
+    if !expect(line[0], &payload_of(1024, &Cons(value, Nil))[..shown.len()], &shown) {
+        return;
+    }
+    assert_eq!(varint_len(value), shown.len());
+    let mut from = Unpacker::new(&shown);
+    assert_eq!((from.varint(), from.rest().len()), (Some(value), 0), "varint {value}");
+    assert_eq!(Unpacker::new(&shown[..shown.len() - 1]).varint(), None);
+}
+
+fn zigzag_line(line: &[&str]) {
+    let (value, shown) = (number::<i64>(line[0]), hex(&line[1..]));
+    if !expect(line[0], &payload_of(1024, &Cons(value, Nil))[..shown.len()], &shown) {
+        return;
+    }
+    assert_eq!(Unpacker::new(&shown).varint().map(unzigzag), Some(value));
+    assert_eq!(unzigzag(zigzag(value)), value);
+}
+
+fn length(line: &[&str]) {
+    let shown = hex(&line[1..]);
+    let (kept, full) = match line[0].split_once('/') {
+        Some((kept, full)) => (number::<usize>(kept), Some(number::<u32>(full))),
+        None => (number::<usize>(line[0]), None),
+    };
+    let mut from = Unpacker::new(&shown);
+    let decoded = from.length().expect("a length");
+    assert_eq!((decoded.kept, decoded.full, from.rest().len()), (kept, full, 0), "length {}", line[0]);
+    let text = vec![b'x'; full.map_or(kept, |full| full as usize)];
+    let made = match full {
+        None if kept > 16_384 => return, // read only: a longer value is capped when it is recorded
+        None => payload_of(65_536, &Cons(Bytes(&text), Nil)),
+        Some(_) => capped(&text, kept),
+    };
+    if !expect(line[0], &made[..shown.len()], &shown) {
+        return;
+    }
+}
+
+/// The packed part of a payload in which a text was cut to `kept` bytes, 3 of them: a segment with 12 words for a record, of
+/// which the header takes one and four wide values 8, so that two texts of 3 bytes just fit.
+fn capped(text: &[u8], kept: usize) -> Vec<u8> {
+    assert_eq!(kept, 3, "the segment is chosen for this");
+    let wide = 1_u128;
+    let texts = Cons(Bytes(text), Cons(Bytes(text), Nil));
+    payload_of(160, &Cons(wide, Cons(wide, Cons(wide, Cons(wide, texts)))))[64..].to_vec()
+}
+
+fn item(line: &[&str]) {
+    let (kind, body, shown) = (number::<u8>(line[0]), hex(&line[1..2]), hex(&line[2..]));
+    let mut made = vec![0; body.len() + 20];
+    assert_eq!(encode_item(kind, &body, &mut made), Some(made.len()));
+    if !expect("item", &made, &shown) {
+        return;
+    }
+    assert_eq!(decode_item(&shown), Some((kind, &body[..])), "item");
+}
+
+fn table_entry(line: &[&str]) {
+    let (entry, shown) = (hex(&line[..1]), hex(&line[1..]));
+    let memory = words(160 + 64 + 128);
+    let config = RingConfig { ring_id: 1, segment_len: 128, table_len: 64, anchor_count: 0 };
+    let ring = Ring::create(&memory, &config).expect("it fits");
+    ring.append_entry(&entry).expect("it fits");
+    let mut bytes = vec![0; ring.len_bytes()];
+    ring.copy_image(&mut bytes);
+    if !expect("table-entry", &bytes[160..][..8 + entry.len().next_multiple_of(8)], &shown) {
+        return;
+    }
+    assert_eq!(bytes[160 + shown.len()..224], vec![0; 64 - shown.len()]);
+    bytes[160..][..shown.len()].copy_from_slice(&shown);
+    let image = RingImage::parse(&bytes).expect("a whole ring");
+    assert_eq!(image.entries().map(|entry| entry.bytes).collect::<Vec<_>>(), [&entry[..]]);
+}
+
+fn callsite(line: &[&str]) {
+    let shown = hex(&line[6..]);
+    static FIELDS: [Field; 2] =
+        [Field::dynamic("bytes"), Field::literal("env", ttlog_core::callsite::Literal::Str("prod"))];
+    let leak = |text: &str| -> &'static str { Box::leak(text.into()) };
+    let metadata = Metadata {
+        level: Level::try_from(number::<u8>(line[1])).expect("a level"),
+        target: leak(line[2]),
+        message: leak(line[3]),
+        file: leak(line[4]),
+        line: number(line[5]),
+        fields: &FIELDS,
+    };
+    let mut made = [0; 256];
+    let len = encode_callsite(number(line[0]), &metadata, TypeList::Cons(Type::U64, &TypeList::Nil), &mut made);
+    if !expect("callsite", &made[..len.expect("it fits")], &shown) {
+        return;
+    }
+    let TableItem::Callsite(info) = TableItem::decode(&shown).expect("an item") else { panic!("a callsite") };
+    assert_eq!((info.id, info.level as u8, info.line), (number(line[0]), number(line[1]), number(line[5])));
+    assert_eq!((info.target, info.message, info.file), (line[2], line[3], line[4]));
+    let fields: Vec<_> = info.fields().map(|field| (field.name, field.type_tags, field.literal.is_some())).collect();
+    assert_eq!(fields, [("bytes", &[5][..], false), ("env", &[15], true)]);
+}
+
+fn record_line(line: &[&str]) {
+    let (callsite, delta, lap) = (number::<u16>(line[0]), number::<u32>(line[1]), number::<u8>(line[2]));
+    let (payload, shown) = (hex(&line[3..4]), hex(&line[4..]));
+    let words: Vec<_> = payload.chunks(8).map(|word| u64::from_le_bytes(word.try_into().expect("words"))).collect();
+    let others = words.iter().fold(u64::from(lap), |xor, word| xor ^ word);
+    let header = encode_header(callsite, words.len() as u8, delta, others);
+    if !expect("record", &[&header.to_le_bytes()[..], &payload].concat(), &shown) {
+        return;
+    }
+    let naive: Vec<u8> = record(callsite, delta, &words, lap).iter().flat_map(|word| word.to_le_bytes()).collect();
+    if !expect("record, made from the document", &naive, &shown) {
+        return;
+    }
+    let decoded = decode_header(u64::from_le_bytes(shown[..8].try_into().expect("a word")));
+    assert_eq!((decoded.callsite, decoded.len, decoded.delta), (callsite, words.len() as u8, delta));
+}
+
+fn ring_header(line: &[&str]) {
+    let shown = hex(&line[5..]);
+    let (segment_len, segment_count, table_len, anchor_count) =
+        (number::<u32>(line[1]), number::<u32>(line[2]), number::<u32>(line[3]), number::<u32>(line[4]));
+    let config = RingConfig { ring_id: number(line[0]), segment_len, table_len, anchor_count };
+    let memory = words(config.overhead_len() + (segment_len * segment_count) as usize);
+    let ring = Ring::create(&memory, &config).expect("it fits");
+    let mut bytes = vec![0; ring.len_bytes()];
+    ring.copy_image(&mut bytes);
+    if !expect("ring-header", &bytes[..160], &shown) {
+        return;
+    }
+    bytes[..160].copy_from_slice(&shown);
+    let image = RingImage::parse(&bytes).expect("a whole ring");
+    let header = image.header();
+    assert_eq!(
+        (header.ring_id, header.segment_len, header.segment_count),
+        (config.ring_id, segment_len, segment_count)
+    );
+    assert_eq!((header.table_len, header.anchor_count, header.next_sequence), (table_len, anchor_count, 1));
+}
+
+/// The header of a segment with one event of one value.
+fn segment_header(line: &[&str]) {
+    let shown = hex(&line[9..]);
+    let value: u64 = 5;
+    let mut bytes = ring_with(128, &Cons(value, Nil));
+    if !expect("segment-header", &bytes[160..][..48], &shown) {
+        return;
+    }
+    bytes[160..][..48].copy_from_slice(&shown);
+    let SegmentState::Valid(segment) = RingImage::parse(&bytes).expect("a whole ring").segment(0) else {
+        panic!("the segment is valid");
+    };
+    let header = segment.header;
+    let mode = match header.mode {
+        Mode::Exclusive => 0,
+        Mode::Shared => 1,
+        Mode::SharedContexts => 2,
+    };
+    let found = [
+        header.sequence,
+        header.lap.into(),
+        mode,
+        header.context.into(),
+        header.base_ticks,
+        header.lost,
+        header.offset_words.into(),
+        header.count.into(),
+        header.done.into(),
+    ];
+    assert_eq!(found.to_vec(), line[..9].iter().map(|text| number::<u64>(text)).collect::<Vec<_>>());
+    assert_eq!(segment.items().count(), 1);
+}
+
+fn columns(line: &[&str]) {
+    let (lap, records, shown) = (number::<u8>(line[0]), hex(&line[1..2]), hex(&line[2..]));
+    let mut decoded = vec![0; records.len()];
+    let count = event_count(&records);
+    let (mut clobbered, mut made) = (records.clone(), vec![0; columns_len_max(records.len())]);
+    let len = encode_columns(&mut clobbered, lap, count, &mut made).expect("valid records");
+    if expect("columns", &made[..len], &shown) {
+        assert_eq!(decode_columns(&shown, lap, &mut decoded), Some(()));
+        assert_eq!(decoded, records);
+    }
+}
+
+/// Counts the events among records with short payloads.
+fn event_count(records: &[u8]) -> u32 {
+    let (mut at, mut count) = (0, 0);
+    while at < records.len() {
+        count += u32::from(records[at..at + 2] != [0, 0]);
+        at += 8 + 8 * usize::from(records[at + 2]);
+    }
+    count
+}
+
+/// The snapshot of a ring that is told in the document beside the vector.
+fn whole_snapshot(shown: &[u8]) {
+    let memory = words(160 + 64 + 2 * 128);
+    let config = RingConfig { ring_id: 42, segment_len: 128, table_len: 64, anchor_count: 0 };
+    let ring = Ring::create(&memory, &config).expect("it fits");
+    ring.append_entry(&[0x81, 0]).expect("it fits");
+    for (ticks, value) in [(1000, 5_u64), (1030, 6)] {
+        assert_eq!(ring.append_shared(ticks, 3, 7, &Cons(value, Nil), DropReason::Reentrant), Outcome::Recorded);
+    }
+    let mut sink = Vector::default();
+    write_snapshot_of_ring(ring, &META, Codec::Lz4, &mut vec![0; scratch_len(128)], &mut sink).expect("it takes all");
+    if !expect("snapshot", &sink.0, shown) {
+        return;
+    }
+    let mut scratch = vec![0; unpack_len(128)];
+    let mut told = Vec::new();
+    for item in SnapshotReader::new(shown).items() {
+        match item {
+            SnapshotItem::Header(header) => told.push(format!("header {} {}", header.ring_id, header.reason)),
+            SnapshotItem::Entry(entry) => told.push(format!("entry {:02x?}", entry.bytes)),
+            SnapshotItem::Segment(packed) => {
+                for item in packed.unpack(&mut scratch).expect("intact").items() {
+                    let ttlog_core::ring::Item::Event(record) = item else { panic!("{item:?}") };
+                    let values = Unpacker::new(record.payload).varint();
+                    told.push(format!("{} {} {} {values:?}", record.ticks, record.context, record.callsite));
+                }
+            }
+            SnapshotItem::End { entry_count, segment_count } => told.push(format!("end {entry_count} {segment_count}")),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(told, ["header 42 manual", "entry [81, 00]", "1000 3 7 Some(5)", "1030 3 7 Some(6)", "end 1 1"]);
+}
+
+#[test]
+fn vectors_of_the_document() {
+    let mut visited = BTreeSet::new();
+    for (name, lines) in blocks() {
+        assert!(!lines.is_empty(), "{name}: an empty block");
+        visited.insert(name);
+        if name == "snapshot" {
+            whole_snapshot(&hex(&lines.concat().split(' ').collect::<Vec<_>>()));
+            continue;
+        }
+        for line in lines {
+            let line: Vec<&str> = line.split_whitespace().collect();
+            match name {
+                "varint" => varint(&line),
+                "zigzag" => zigzag_line(&line),
+                "length" => length(&line),
+                "item" => item(&line),
+                "table-entry" => table_entry(&line),
+                "callsite" => callsite(&line),
+                "record" => record_line(&line),
+                "ring-header" => ring_header(&line),
+                "segment-header" => segment_header(&line),
+                "columns" => columns(&line),
+                unknown => panic!("no test knows the vector {unknown}"),
+            }
+        }
+    }
+    let all = [
+        "callsite",
+        "columns",
+        "item",
+        "length",
+        "record",
+        "ring-header",
+        "segment-header",
+        "snapshot",
+        "table-entry",
+        "varint",
+        "zigzag",
+    ];
+    assert_eq!(visited.into_iter().collect::<Vec<_>>(), all);
+    let different = DIFFERENT.take();
+    assert!(different.is_empty(), "the document differs:\n{}", different.join("\n"));
+}
+
+#[test]
+fn checksum_of_the_document() {
+    assert_eq!(crc32(b"123456789"), 0xCBF4_3926);
+    assert!(DOCUMENT.contains("`0xCBF43926`"));
+}
