@@ -1,0 +1,249 @@
+//! The kept file of format version 1 still means what it meant: every type of value, every kind of segment, all codecs.
+//!
+//! With `TTLOG_BLESS=1` the file and what it is read as are written anew. Only for a version that was never released.
+
+mod snapshot_support;
+
+use std::fmt::Write;
+
+use snapshot_support::{META, Vector};
+use ttlog_core::callsite::{Field, Literal, Metadata};
+use ttlog_core::capture::{debug, display};
+use ttlog_core::clock::Anchor;
+use ttlog_core::fields::{AnyFields, Cons, Nil};
+use ttlog_core::record::ContextInfo;
+use ttlog_core::ring::{Cursor, DropReason, Item, Outcome, Ring, RingConfig};
+use ttlog_core::snapshot::{
+    Codec, SnapshotItem, SnapshotReader, scratch_len, unpack_len, write_snapshot_of_ring,
+};
+use ttlog_core::table::{CallsiteInfo, ProcessInfo, TableItem, encode_callsite, encode_process};
+use ttlog_core::value::Bytes;
+use ttlog_core::{Level, Value, ValueRef, Word};
+
+const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/v1.ttlog.bin");
+const TEXT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/v1.txt");
+
+static FIELDS: [Field; 12] = [
+    Field::dynamic("a"),
+    Field::dynamic("b"),
+    Field::dynamic("c"),
+    Field::dynamic("d"),
+    Field::dynamic("e"),
+    Field::literal("on", Literal::Bool(true)),
+    Field::literal("few", Literal::I64(-3)),
+    Field::literal("many", Literal::U128(u128::MAX)),
+    Field::literal("deep", Literal::I128(i128::MIN)),
+    Field::literal("part", Literal::F64(0.5)),
+    Field::literal("env", Literal::Str("prod")),
+    Field::literal("letter", Literal::Char('λ')),
+];
+
+struct Writer<'m> {
+    ring: Ring<'m>,
+    cursor: Cursor<'m>,
+    ticks: u64,
+    id: u16,
+}
+
+impl Writer<'_> {
+    /// Registers a callsite for these types and records one event of it alone and one in a shared segment.
+    fn event(&mut self, fields: &dyn AnyFields) {
+        self.id += 1;
+        self.ticks += 37;
+        let types = fields.types();
+        let dynamic = types.iter().count();
+        let metadata = Metadata {
+            level: Level::try_from(1 + (self.id % 5) as u8).expect("1 to 5"),
+            target: "kept::target",
+            message: "{a} and {{more}}",
+            file: "src/kept.rs",
+            line: self.id.into(),
+            fields: if self.id == 1 { &FIELDS } else { &FIELDS[..dynamic] },
+        };
+        let mut entry = [0; 512];
+        let len = encode_callsite(self.id, &metadata, types, &mut entry).expect("it fits");
+        self.ring.append_entry(&entry[..len]).expect("it fits");
+        let who = ContextInfo { context: 1, os_thread_id: 77, next_index: 0, name: "worker" };
+        for _ in 0..3 {
+            let alone = self.cursor.append_slow(&self.ring, &|| self.ticks, &who, self.id, fields);
+            let shared = self.ring.append_shared(self.ticks, 2, self.id, fields, DropReason::Reentrant);
+            assert_eq!((alone, shared), (Outcome::Recorded, Outcome::Recorded));
+            self.ticks += 5;
+        }
+    }
+}
+
+fn make() -> Vec<u8> {
+    let memory: Vec<Word> = (0..64 * 1024 / 8).map(|_| Word::new(0)).collect();
+    let config = RingConfig { ring_id: 0x1122_3344_5566_7788, segment_len: 4096, table_len: 8192, anchor_count: 4 };
+    let ring = Ring::create(&memory, &config).expect("it fits");
+    let process = ProcessInfo {
+        service: "kept",
+        pid: 4711,
+        host: "example",
+        executable: "/usr/bin/kept",
+        start_unix_ns: 1_700_000_000_000_000_000,
+        build_id: &[0xCA, 0xFE],
+        clock: "tsc",
+        ticks_per_second: 1_000_000,
+        process_start: 9,
+        os: "linux",
+    };
+    let mut entry = [0; 512];
+    let len = encode_process(&process, &mut entry).expect("it fits");
+    ring.append_entry(&entry[..len]).expect("it fits");
+    ring.write_anchor(Anchor { ticks: 1000, unix_ns: 1_700_000_000_000_000_000 });
+    let mut writer = Writer { ring, cursor: Cursor::new(), ticks: 1000, id: 0 };
+    writer.event(&Cons(true, Cons(1_u8, Cons(2_u16, Cons(3_u32, Cons(u64::MAX, Nil))))));
+    writer.event(&Cons(-1_i8, Cons(-2_i16, Cons(-3_i32, Cons(i64::MIN, Cons(u128::MAX, Nil))))));
+    writer.event(&Cons(i128::MIN, Cons(1.5_f32, Cons(-0.1_f64, Cons('🦀', Cons((), Nil))))));
+    writer.event(&Cons("", Cons("text", Cons(Bytes(&[0, 255]), Nil))));
+    let long = "long ".repeat(60);
+    writer.event(&Cons(long.as_str(), Nil));
+    writer.event(&Cons(f64::NAN, Cons(f64::INFINITY, Cons(-0.0_f64, Nil))));
+    writer.event(&Cons(Some(7_u64), Cons(None::<u64>, Cons(Some("some"), Nil))));
+    let (numbers, texts, nested) = ([1_u64, 300, 70_000], ["a", ""], [Some(1_u8), None]);
+    writer.event(&Cons(numbers.native(), Cons(texts.native(), Cons(nested.native(), Nil))));
+    let (shown, dumped) = (display(&12.5), debug(&"quo\"te"));
+    writer.event(&Cons(shown.native(), Cons(dumped.native(), Nil)));
+    writer.event(&Nil);
+    writer.ticks += 1 << 33;
+    for n in 0..40_u64 {
+        writer.id = 3;
+        let who = ContextInfo { context: 1, os_thread_id: 77, next_index: 0, name: "worker" };
+        let fields = Cons(i128::from(n), Cons(1.5_f32, Cons(100.0 + n as f64 / 100.0, Cons('x', Cons((), Nil)))));
+        writer.ticks += 30 + n % 7;
+        let outcome = writer.cursor.append_slow(&writer.ring, &|| writer.ticks, &who, 3, &fields);
+        assert_eq!(outcome, Outcome::Recorded);
+    }
+    ring.write_anchor(Anchor { ticks: writer.ticks, unix_ns: 1_700_000_009_000_000_000 });
+    ring.count_dropped(DropReason::TooLarge, 2);
+    ring.count_suppressed(3);
+    // Both ways of writing one after the other: readers take items as they come.
+    let mut sink = Vector::default();
+    for codec in [Codec::Lz4, Codec::None] {
+        write_snapshot_of_ring(ring, &META, codec, &mut vec![0; scratch_len(4096)], &mut sink).expect("it takes all");
+    }
+    sink.0
+}
+
+fn show(value: &ValueRef<'_>, out: &mut String) {
+    let sequence = |values: &mut dyn Iterator<Item = ValueRef<'_>>, out: &mut String| {
+        out.push('[');
+        for value in values {
+            show(&value, out);
+            out.push(',');
+        }
+        out.push(']');
+    };
+    match value {
+        ValueRef::Bool(value) => write!(out, "{value}"),
+        ValueRef::Unsigned(value) => write!(out, "u{value}"),
+        ValueRef::U128(value) => write!(out, "u128:{value}"),
+        ValueRef::Signed(value) => write!(out, "i{value}"),
+        ValueRef::I128(value) => write!(out, "i128:{value}"),
+        ValueRef::F32(value) => write!(out, "f32:{value}={:08x}", value.to_bits()),
+        ValueRef::F64(value) => write!(out, "f64:{value}={:016x}", value.to_bits()),
+        ValueRef::Char(value) => write!(out, "{value:?}"),
+        ValueRef::Str(text) => write!(out, "{:?}/{:?}", text.text, text.full_len),
+        ValueRef::Bytes(blob) => write!(out, "{:02x?}/{:?}", blob.bytes, blob.full_len),
+        ValueRef::Display(text) => write!(out, "%{:?}/{:?}", text.text, text.full_len),
+        ValueRef::Debug(text) => write!(out, "?{:?}/{:?}", text.text, text.full_len),
+        ValueRef::Error(values) => {
+            out.push('!');
+            sequence(&mut values.clone(), out);
+            Ok(())
+        }
+        ValueRef::Unit => write!(out, "()"),
+        ValueRef::None => write!(out, "none"),
+        ValueRef::Sequence(values) => {
+            sequence(&mut values.clone(), out);
+            Ok(())
+        }
+    }
+    .expect("a string takes all");
+}
+
+/// What the file is read as, one thing a line.
+fn read(bytes: &[u8]) -> String {
+    let mut out = String::new();
+    let mut scratch = vec![0; unpack_len(65_536)];
+    let mut callsites: Vec<CallsiteInfo<'_>> = Vec::new();
+    for item in SnapshotReader::new(bytes).items() {
+        match item {
+            SnapshotItem::Header(header) => {
+                let anchors: Vec<_> = header.anchors().map(|anchor| (anchor.ticks, anchor.unix_ns)).collect();
+                let counts = (header.complete_from, header.dropped, header.suppressed, header.state);
+                let ring = (header.ring_id, header.segment_count, header.segment_len);
+                let made = (header.reason, header.created_unix_ns, header.ticks);
+                let versions = (header.format_version, header.min_reader_version);
+                writeln!(out, "header {versions:?} {made:?} {ring:?} {counts:?} {anchors:?}")
+            }
+            SnapshotItem::Entry(entry) => match TableItem::decode(entry.bytes).expect("an item") {
+                TableItem::Process(process) => writeln!(out, "{process:?}"),
+                TableItem::Callsite(info) => {
+                    callsites.push(info);
+                    let place = (info.target, info.message, info.file, info.line);
+                    write!(out, "callsite {} {} {place:?}", info.id, info.level).expect("a string takes all");
+                    for field in info.fields() {
+                        write!(out, " {}:{:?}={:?}", field.name, field.type_tags, field.literal).expect("as above");
+                    }
+                    writeln!(out)
+                }
+                TableItem::Unknown(kind) => writeln!(out, "unknown {kind}"),
+            },
+            SnapshotItem::Segment(packed) => {
+                let counts = (packed.lost, packed.count, packed.pending, packed.damaged, packed.codec);
+                writeln!(out, "segment {} {} {:?} {counts:?}", packed.index, packed.sequence, packed.mode)
+                    .expect("as above");
+                for item in packed.unpack(&mut scratch).expect("intact").items() {
+                    match item {
+                        Item::Event(record) => {
+                            let id = record.callsite;
+                            write!(out, "  {} {} {:?} {id}", record.ticks, record.context, record.index)
+                                .expect("as above");
+                            let info = callsites.iter().find(|info| info.id == id).expect("it is in the table");
+                            for value in info.values(record.payload) {
+                                out.push(' ');
+                                let (field, value) = value.expect("a value");
+                                out.push_str(field.name);
+                                out.push('=');
+                                show(&value, &mut out);
+                            }
+                            writeln!(out)
+                        }
+                        other => writeln!(out, "  {other:?}"),
+                    }
+                    .expect("as above");
+                }
+                Ok(())
+            }
+            other => writeln!(out, "{other:?}"),
+        }
+        .expect("a string takes all");
+    }
+    out
+}
+
+#[test]
+fn file_of_version_1() {
+    if std::env::var_os("TTLOG_BLESS").is_some_and(|value| value == "1") {
+        let bytes = make();
+        std::fs::write(FILE, &bytes).expect("the file can be written");
+        std::fs::write(TEXT, read(&bytes)).expect("the text can be written");
+    }
+    let bytes = std::fs::read(FILE).expect("the kept file is there");
+    let text = std::fs::read_to_string(TEXT).expect("the text is there");
+    let found = read(&bytes);
+    for (n, (found, expected)) in found.lines().zip(text.lines()).enumerate() {
+        assert_eq!(found, expected, "line {}", n + 1);
+    }
+    assert_eq!(found.lines().count(), text.lines().count());
+}
+
+/// What is written today is read as the kept file is, whatever the bytes are.
+#[test]
+fn written_today() {
+    let text = std::fs::read_to_string(TEXT).expect("the text is there");
+    assert!(read(&make()) == text);
+}
