@@ -249,9 +249,9 @@ mod linux {
     }
 }
 
-/// Rings up to this size have their pages populated at the start (about 1 ms per 2 MiB); of larger ones the rest is populated by
-/// the service thread.
-pub(crate) const POPULATE_AT_ONCE_BYTES: usize = 64 * 1024 * 1024;
+/// This much of a ring is made present at the start, which takes about 1 ms per 1 MiB; the rest by the service thread, faster than
+/// a program can fill it.
+pub(crate) const POPULATE_AT_ONCE_BYTES: usize = 4 * 1024 * 1024;
 
 #[cfg(not(target_os = "linux"))]
 impl RingFile {

@@ -243,3 +243,25 @@ fn panic_after_the_end_is_only_the_previous_hooks() {
     assert_eq!((output.status.code(), snapshots.len()), (Some(101), 0));
     assert!(stderr(&output).contains("too late"));
 }
+
+#[test]
+#[ignore = "builds the crate once more, with panic=abort"]
+fn panic_in_a_program_built_to_abort() {
+    let place = Place::new("build-abort");
+    let mut command = std::process::Command::new(env!("CARGO"));
+    command
+        .args(["run", "--quiet", "--example", "last_words"])
+        .args(["--manifest-path", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")])
+        .args(["--config", "profile.dev.panic=\"abort\""])
+        .arg("--target-dir")
+        .arg(concat!(env!("CARGO_TARGET_TMPDIR"), "/panic-abort"))
+        .env("TTLOG_DIR", place.rings())
+        .env("TTLOG_SNAPSHOT_DIR", place.snapshots());
+    // Its own limit: a build takes longer than a minute on a small machine.
+    let output = command.output().unwrap();
+    assert!(!output.status.success());
+    let [path] = &place.snapshot_files()[..] else { panic!("{}", stderr(&output)) };
+    let snapshot = Snapshot::read(path);
+    assert_eq!(snapshot.events.last().unwrap().fields["message"], "nothing left to do", "{}", stderr(&output));
+    assert_eq!(place.ring_files().len(), 1);
+}

@@ -1,0 +1,14 @@
+//! A program that panics: what it logged is in a snapshot, and the panic is its last event.
+//!
+//! `cargo run -p ttlog-std --example last_words`, then `ttlog-view` with the path that it prints.
+
+use ttlog_std::{Trace, info, warn};
+
+fn main() {
+    let trace = Trace::init(10_000, 10, "last-words");
+    info!("started", ring = ?trace.ring_path());
+    for tries_left in (0..3_u32).rev() {
+        warn!("could not reach the server, {tries_left} tries left");
+    }
+    panic!("nothing left to do");
+}
