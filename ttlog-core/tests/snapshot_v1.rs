@@ -4,18 +4,17 @@
 
 mod snapshot_support;
 
-use std::fmt::Write;
+use std::error::Error;
+use std::fmt::{self, Write};
 
 use snapshot_support::{META, Vector};
 use ttlog_core::callsite::{Field, Literal, Metadata};
-use ttlog_core::capture::{debug, display};
+use ttlog_core::capture::{debug, display, error_chain};
 use ttlog_core::clock::Anchor;
 use ttlog_core::fields::{AnyFields, Cons, Nil};
 use ttlog_core::record::ContextInfo;
 use ttlog_core::ring::{Cursor, DropReason, Item, Outcome, Ring, RingConfig};
-use ttlog_core::snapshot::{
-    Codec, SnapshotItem, SnapshotReader, scratch_len, unpack_len, write_snapshot_of_ring,
-};
+use ttlog_core::snapshot::{Codec, SnapshotItem, SnapshotReader, scratch_len, unpack_len, write_snapshot_of_ring};
 use ttlog_core::table::{CallsiteInfo, ProcessInfo, TableItem, encode_callsite, encode_process};
 use ttlog_core::value::Bytes;
 use ttlog_core::{Level, Value, ValueRef, Word};
@@ -37,6 +36,21 @@ static FIELDS: [Field; 12] = [
     Field::literal("env", Literal::Str("prod")),
     Field::literal("letter", Literal::Char('λ')),
 ];
+
+#[derive(Debug)]
+struct Failed(&'static str, Option<Box<Failed>>);
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl Error for Failed {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.1.as_ref().map(|cause| cause.as_ref() as _)
+    }
+}
 
 struct Writer<'m> {
     ring: Ring<'m>,
@@ -106,6 +120,10 @@ fn make() -> Vec<u8> {
     writer.event(&Cons(numbers.native(), Cons(texts.native(), Cons(nested.native(), Nil))));
     let (shown, dumped) = (display(&12.5), debug(&"quo\"te"));
     writer.event(&Cons(shown.native(), Cons(dumped.native(), Nil)));
+    let failed = Failed("cannot write", Some(Box::new(Failed("the disk is full", None))));
+    writer.event(&Cons(error_chain(&failed).native(), Nil));
+    let cut = "y".repeat(5000);
+    writer.event(&Cons(cut.as_str(), Nil));
     writer.event(&Nil);
     writer.ticks += 1 << 33;
     for n in 0..40_u64 {
