@@ -48,7 +48,9 @@
 //! | ring | `ttlog-<service>-<pid>-<start>-<random>.ring` in `$TTLOG_DIR`, else `/dev/shm/ttlog-<uid>`, else `ttlog-<uid>` in the temp directory | 0600 in a directory of mode 0700 |
 //! | snapshots | `ttlog-<service>-<pid>-<utc time>-<reason>.bin` in `$TTLOG_SNAPSHOT_DIR`, else the temp directory | 0600 |
 //!
-//! Options of the [`Builder`] come before the environment.
+//! Options of the [`Builder`] come before the environment, and a directory that was named in either way is the only one that is
+//! tried. Whoever cuts the ring's file short while the process runs ends that process with SIGBUS; the modes above leave that to
+//! the user and to root. Deleting the file is harmless to the process.
 //!
 //! # Forks
 //!

@@ -28,7 +28,8 @@ fn names_in(directory: &Path) -> Vec<String> {
 
 #[test]
 fn file_is_whole_private_and_alone() {
-    let directory = scratch_directory().join("made/on/demand");
+    let scratch = scratch_directory();
+    let directory = scratch.join("made/on/demand");
     let path = write_to(&directory).unwrap();
     let name = path.file_name().unwrap().to_str().unwrap();
     assert!(name.starts_with("ttlog-svc-7-2") && name.ends_with("Z-a_b.bin"), "{name}");
@@ -41,7 +42,7 @@ fn file_is_whole_private_and_alone() {
     }
     let bytes = std::fs::read(&path).unwrap();
     assert!(bytes.starts_with(&[0xD9, 0xD9, 0xF7, 0x84, 0x64, b'T', b'T', b'L', b'G', 0]));
-    std::fs::remove_dir_all(directory).unwrap();
+    std::fs::remove_dir_all(scratch).unwrap();
 }
 
 #[test]
