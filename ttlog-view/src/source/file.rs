@@ -113,6 +113,7 @@ fn reread_segments(file: &File, data: &mut [u8]) -> io::Result<u32> {
     let header = *image.header();
     let segment_len = header.segment_len as usize;
     let mut changed = 0;
+    // First so that each segment is whole in itself.
     for index in 0..u64::from(header.segment_count) {
         let start = header.segments_offset.saturating_add(index * u64::from(header.segment_len));
         let Ok(start) = usize::try_from(start) else { break };
@@ -120,6 +121,18 @@ fn reread_segments(file: &File, data: &mut [u8]) -> io::Result<u32> {
         if !reread_segment(file, start as u64, segment)? {
             segment.fill(0);
             changed += 1;
+        }
+    }
+    // A context may have gone on from a segment read early to one read late, and then the end of the first is not there though the
+    // second is. Once more, then: each as it is now, as long as it is the same segment. Whatever was read before is complete then.
+    let mut again = vec![0; segment_len];
+    for index in 0..u64::from(header.segment_count) {
+        let start = header.segments_offset.saturating_add(index * u64::from(header.segment_len));
+        let Ok(start) = usize::try_from(start) else { break };
+        let Some(segment) = data.get_mut(start..).and_then(|rest| rest.get_mut(..segment_len)) else { break };
+        let used = segment[..8] != [0; 8];
+        if used && reread_segment(file, start as u64, &mut again)? && again[..8] == segment[..8] {
+            segment.copy_from_slice(&again);
         }
     }
     // Anchors and table after the segments, so that they know what the segments speak of; the counts of loss last.

@@ -36,6 +36,10 @@ impl Thread {
     }
 }
 
+pub fn append<F: Fields>(ring: &Ring<'static>, thread: &Thread, ticks: u64, callsite: u16, fields: F) {
+    thread.cursor.append_slow(ring, &|| ticks, &thread.who, callsite, &fields);
+}
+
 impl Recording {
     pub fn new(ring_id: u64, segments: usize, segment_len: u32) -> Self {
         let process = ProcessInfo {
@@ -67,7 +71,7 @@ impl Recording {
     }
 
     pub fn event<F: Fields>(&self, thread: &Thread, ticks: u64, callsite: u16, fields: F) {
-        thread.cursor.append_slow(&self.ring, &|| ticks, &thread.who, callsite, &fields);
+        append(&self.ring, thread, ticks, callsite, fields);
     }
 
     /// Makes the callsite known, with the types of these fields.
