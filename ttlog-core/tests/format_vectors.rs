@@ -1,6 +1,7 @@
 //! The vectors of docs/format.md, in both directions: what the document shows is what is written and what is read.
 //!
 //! A failure shows what the code makes of every vector that differs, for the document if the code is right.
+#![cfg(feature = "lz4")] // both codecs are tested
 
 mod snapshot_support;
 

@@ -1,4 +1,5 @@
 //! Snapshots that were cut off, damaged, extended or made up: what is intact comes out, nothing false does, nothing panics.
+#![cfg(feature = "lz4")] // both codecs are tested
 
 mod snapshot_support;
 

@@ -1,4 +1,5 @@
 //! What goes into a snapshot comes out of it: of images with every kind of segment, and of rings that are being written.
+#![cfg(feature = "lz4")] // both codecs are tested
 
 mod snapshot_support;
 

@@ -1,6 +1,7 @@
 //! The kept file of format version 1 still means what it meant: every type of value, every kind of segment, all codecs.
 //!
 //! With `TTLOG_BLESS=1` the file and what it is read as are written anew. Only for a version that was never released.
+#![cfg(feature = "lz4")] // both codecs are tested
 
 mod snapshot_support;
 

@@ -392,9 +392,9 @@ impl Column<'_> {
                 *count += 1;
             }
         }
-        for prefix in 2..=8 {
-            if distinct[prefix] * 2 <= size {
-                let dictionary = distinct[prefix] * prefix * size / usize::from(self.chain.count);
+        for (prefix, &distinct) in distinct.iter().enumerate().skip(2) {
+            if distinct * 2 <= size {
+                let dictionary = distinct * prefix * size / usize::from(self.chain.count);
                 let rest: usize = noise.planes[prefix..].iter().sum();
                 offer(noise.prefixes[prefix] + dictionary + rest, prefix as u8);
             }

@@ -297,7 +297,7 @@ fn decode_segment(body: &[u8], offset: usize) -> Option<PackedSegment<'_>> {
         raw_len: from.u32().ok()?,
         data: from.bytes().ok()?,
     };
-    (segment.raw_len % 8 == 0 && segment.raw_len <= SEGMENT_LEN_MAX).then_some(segment)
+    (segment.raw_len.is_multiple_of(8) && segment.raw_len <= SEGMENT_LEN_MAX).then_some(segment)
 }
 
 /// Gives the bytes of scratch that [`PackedSegment::unpack`] needs for segments of up to `segment_len` bytes.
