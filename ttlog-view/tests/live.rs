@@ -52,7 +52,7 @@ fn a_ring_being_written_is_complete_from_where_the_viewer_says() {
                     support::append(ring, &thread, u64::from(n) * 100, id::TICK, Cons(n, Nil));
                     n += 1;
                     // Now slow enough to be read in peace, now so fast that segments are replaced while they are read.
-                    if n % 64 == 0 && n % 16_384 < 8_192 {
+                    if n.is_multiple_of(64) && n % 16_384 < 8_192 {
                         std::thread::sleep(std::time::Duration::from_millis(1));
                     }
                 }
