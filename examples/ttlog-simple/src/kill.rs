@@ -1,0 +1,100 @@
+//! Starts the worker and kills it in the middle of its work.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::counters;
+use crate::options::Options;
+use crate::place::Place;
+
+/// How long the worker may take to log its first event.
+const START_MAX: Duration = Duration::from_secs(20);
+
+/// What a killed worker has left behind.
+#[derive(Debug)]
+pub(crate) struct Death {
+    pub(crate) pid: u32,
+    /// Its ring.
+    pub(crate) ring: PathBuf,
+    /// How many log calls of each thread had returned.
+    pub(crate) counts: Vec<u64>,
+}
+
+/// Starts a worker, lets it work for `after`, and kills it.
+pub(crate) fn start_and_kill(run: &Place, tree: &Path, options: &Options, after: Duration) -> Result<Death, String> {
+    let run = run.path();
+    let in_run = |error| format!("{}: {error}", run.display());
+    counters::create(run, options.threads).map_err(in_run)?;
+    let program = std::env::current_exe().map_err(|error| format!("where this program is: {error}"))?;
+    let mut worker = Command::new(&program)
+        .arg("--worker")
+        .arg(run)
+        .arg(format!("--threads={}", options.threads))
+        .arg(format!("--ring-kib={}", options.ring_kib))
+        .arg("--")
+        .arg(tree)
+        .stdin(Stdio::piped()) // whose end tells it that this process is gone
+        .stdout(Stdio::null())
+        .spawn()
+        .map(Worker)
+        .map_err(|error| format!("cannot start {}: {error}", program.display()))?;
+
+    let started = Instant::now();
+    while counters::read(run).map_err(in_run)?.iter().sum::<u64>() == 0 {
+        worker.must_run()?;
+        if started.elapsed() > START_MAX {
+            return Err(format!("the worker has logged nothing within {} s", START_MAX.as_secs()));
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    std::thread::sleep(after);
+    worker.must_run()?;
+    worker.kill()?;
+
+    let counts = counters::read(run).map_err(in_run)?;
+    Ok(Death { pid: worker.0.id(), ring: ring_in(run)?, counts })
+}
+
+/// Finds the one ring of the run.
+fn ring_in(run: &Path) -> Result<PathBuf, String> {
+    let entries = std::fs::read_dir(run).map_err(|error| format!("{}: {error}", run.display()))?;
+    let is_ring = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "ring");
+    let ring = entries.flatten().map(|entry| entry.path()).find(is_ring);
+    ring.ok_or_else(|| format!("the worker left no ring in {}", run.display()))
+}
+
+/// A worker, which does not outlive its handle.
+struct Worker(Child);
+
+impl Worker {
+    fn must_run(&mut self) -> Result<(), String> {
+        match self.0.try_wait() {
+            Ok(None) => Ok(()),
+            Ok(Some(status)) => Err(format!("the worker ended before it was killed: {status}")),
+            Err(error) => Err(format!("the worker cannot be watched: {error}")),
+        }
+    }
+
+    /// Kills it (on Unix with SIGKILL) and waits for its end.
+    fn kill(&mut self) -> Result<(), String> {
+        let status = self
+            .0
+            .kill()
+            .and_then(|()| self.0.wait())
+            .map_err(|error| format!("the worker cannot be killed: {error}"))?;
+        #[cfg(unix)]
+        if std::os::unix::process::ExitStatusExt::signal(&status) != Some(9) {
+            return Err(format!("the worker ended by itself: {status}"));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // Both fail when it has been waited for, as it has been where all went well.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}

@@ -1,0 +1,109 @@
+//! Kills a process in the middle of its work, and shows what its flight recorder has kept.
+//!
+//! | file | what it does |
+//! | --- | --- |
+//! | `main` | says what happens, in order |
+//! | `options` | the command line |
+//! | `place` | a directory for the run, removed at its end |
+//! | `worker` | the process that is killed: indexes a directory tree on several threads and logs every file |
+//! | `counters` | how many log calls have returned, kept apart from the recorder |
+//! | `kill` | starts the worker and kills it |
+//! | `check` | recovers the ring and compares it with the count |
+//! | `show` | runs commands of ttlog-view |
+
+mod check;
+mod counters;
+mod kill;
+mod options;
+mod place;
+mod show;
+mod worker;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use options::Options;
+
+/// Every event is accounted for.
+const EXIT_GOOD: u8 = 0;
+/// Events are missing, too many, or damaged.
+const EXIT_NOT_ACCOUNTED: u8 = 1;
+/// The experiment could not be made.
+const EXIT_FAILED: u8 = 2;
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    if let Some(run) = &options.worker {
+        let Err(error) = worker::run(run, &options);
+        return failed(&format!("worker: {error}"));
+    }
+    match experiment(&options) {
+        Ok(true) => ExitCode::from(EXIT_GOOD),
+        Ok(false) => ExitCode::from(EXIT_NOT_ACCOUNTED),
+        Err(error) => failed(&error),
+    }
+}
+
+fn failed(error: &str) -> ExitCode {
+    // If standard error is gone, the exit code is all that is left to say it.
+    let _ = writeln!(io::stderr(), "ttlog-simple: {error}");
+    ExitCode::from(EXIT_FAILED)
+}
+
+/// Makes the experiment and tells of it. `true`: every event is accounted for.
+fn experiment(options: &Options) -> Result<bool, String> {
+    let tree = options.tree();
+    let file_count = worker::walk::check(&tree)?;
+    let snapshots = options.output.clone().unwrap_or_else(std::env::temp_dir);
+    if !snapshots.is_dir() {
+        return Err(format!("{} is no directory, so the snapshot cannot go there", snapshots.display()));
+    }
+    let run = place::Place::new()?;
+    let after = options.moment();
+
+    say(format_args!("{} threads index {file_count} files of {}, over and over", options.threads, tree.display()))?;
+    let death = kill::start_and_kill(&run, &tree, options, after)?;
+    say(format_args!(
+        "process {} killed with SIGKILL after {} ms of work; its ring is {}",
+        death.pid,
+        after.as_millis(),
+        death.ring.display()
+    ))?;
+    let snapshot = check::recover(&run, death.pid, &snapshots)?;
+    let verdict = check::account(&death, &snapshot)?;
+
+    let view = show::Viewer::new(&snapshot);
+    say(format_args!("\nThe last events before its death:"))?;
+    view.show(&["--limit", &options.last.to_string()])?;
+    say(format_args!("\nWhat is in the ring:"))?;
+    view.show(&["--stats", "--group-by", "level,target"])?;
+    say(format_args!(""))?;
+    view.show(&["--stats", "--quiet", "--group-by", "thread"])?;
+
+    say(format_args!("\nThe snapshot: {}\nExplore it with:", snapshot.display()))?;
+    for arguments in [
+        "--last 100ms",
+        "--filter 'level>=WARN'",
+        "--filter 'bytes>100000' --limit 20",
+        "--stats --group-by callsite",
+        "--format ndjson",
+    ] {
+        say(format_args!("  ttlog-view {} {arguments}", view.quoted()))?;
+    }
+    say(format_args!("  ttlog-view verify {}", view.quoted()))?;
+    say(format_args!(
+        "(ttlog-view is installed by `cargo install --path ttlog-view`; or take `cargo run --release --bin ttlog-view --` for it)\n"
+    ))?;
+    for fault in &verdict.faults {
+        failed(fault);
+    }
+    say(format_args!("{verdict}"))?;
+    Ok(verdict.holds())
+}
+
+/// Prints a line. A reader that has gone away is an error like any other: the check has not been told.
+fn say(line: std::fmt::Arguments<'_>) -> Result<(), String> {
+    writeln!(io::stdout(), "{line}").map_err(|error| format!("standard output: {error}"))
+}
