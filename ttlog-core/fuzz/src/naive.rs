@@ -403,7 +403,8 @@ pub fn walk(of: &Records) -> (Vec<Item>, Option<usize>) {
                 at += 1;
                 continue;
             }
-            let damage = at < of.offset && !(exclusive && counted >= of.count);
+            let events = found.iter().filter(|item| matches!(item, Item::Event { .. })).count();
+            let damage = at < of.offset && !(exclusive && events >= of.count);
             return (found, damage.then_some(at));
         };
         in_zeros = false;

@@ -1,0 +1,94 @@
+//! Writes the seeds of `snapshot_reader` and `ring_recovery`: a small ring with a few callsites, events of several kinds and a
+//! shared segment, and its snapshots. `cargo run --example seeds` in ttlog-core/fuzz; the files are committed.
+
+use std::fs;
+use std::path::Path;
+
+use ttlog_core::callsite::Field;
+use ttlog_core::fields::{Cons, Nil};
+use ttlog_core::ring::Cursor;
+use ttlog_core::snapshot::{Codec, Sink, SnapshotMeta, scratch_len, write_snapshot_of_ring};
+use ttlog_core::{
+    Anchor, AnyFields, ContextInfo, DropReason, Fields, Level, Metadata, ProcessInfo, Ring, RingConfig, Value, Word, encode_callsite,
+    encode_process,
+};
+
+const SITE: Metadata = Metadata {
+    level: Level::Info,
+    target: "seed",
+    message: "user {name} took {ms:.1} ms",
+    file: "seeds.rs",
+    line: 9,
+    fields: &[Field::dynamic("name"), Field::dynamic("ms"), Field::dynamic("tries")],
+};
+const NOTE: Metadata = Metadata { level: Level::Warn, message: "", fields: &[], ..SITE };
+
+struct Bytes(Vec<u8>);
+
+impl Sink for Bytes {
+    type Error = std::convert::Infallible;
+    fn write_all(&mut self, bytes: &[u8]) -> Result<(), Self::Error> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
+fn fields<'a>(name: &'a str, ms: f64, tries: &'a Option<u64>) -> impl Fields + 'a {
+    Cons(name.native(), Cons(ms, Cons(tries.native(), Nil)))
+}
+
+/// A ring after `events` events.
+fn ring(words: &[Word], events: u64) -> Ring<'_> {
+    let config = RingConfig { ring_id: 0x0123_4567_89ab_cdef, segment_len: 256, table_len: 512, anchor_count: 2 };
+    let ring = Ring::create(words, &config).expect("room for a ring");
+    let mut entry = [0; 256];
+    let process = ProcessInfo { service: "seed", pid: 7, ticks_per_second: 1_000, clock: "made-up", ..ProcessInfo::default() };
+    let len = encode_process(&process, &mut entry).expect("room");
+    ring.append_entry(&entry[..len]).expect("room");
+    let tries = Some(3);
+    for (id, site, types) in [(1, &SITE, fields("", 0.0, &tries).types()), (2, &NOTE, Nil.types())] {
+        let len = encode_callsite(id, site, types, &mut entry).expect("room");
+        ring.append_entry(&entry[..len]).expect("room");
+    }
+    ring.write_anchor(Anchor { ticks: 100, unix_ns: 1_700_000_000_000_000_000 });
+    let cursor = Cursor::new();
+    let who = ContextInfo { context: 1, os_thread_id: 77, next_index: 0, name: "main" };
+    for event in 0..events {
+        let ticks = 100 + event * 10 + if event > 12 { 1 << 34 } else { 0 };
+        let name = ["ann", "bob", "a name of more than eight bytes"][event as usize % 3];
+        let tries = (event % 2 == 0).then_some(event << (event % 60));
+        let fields = fields(name, event as f64 / 4.0, &tries);
+        match event % 5 {
+            4 => ring.append_shared(ticks, 2, 1, &fields, DropReason::NoSegment),
+            3 => cursor.append_slow(&ring, &|| ticks, &who, 2, &Nil),
+            _ => cursor.append_slow(&ring, &|| ticks, &who, 1, &fields),
+        };
+    }
+    ring.write_anchor(Anchor { ticks: 5_000, unix_ns: 1_700_000_005_000_000_000 });
+    ring
+}
+
+fn main() -> std::io::Result<()> {
+    let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds");
+    let write = |target: &str, name: &str, first: u8, bytes: &[u8]| {
+        fs::create_dir_all(seeds.join(target))?;
+        fs::write(seeds.join(target).join(name), [&[first], bytes].concat())
+    };
+    for (name, events) in [("empty", 0), ("one", 1), ("some", 12), ("wrapped", 60)] {
+        let words: Vec<Word> = (0..(160 + 48 + 512 + 4 * 256) / 8).map(|_| Word::new(0)).collect();
+        let ring = ring(&words, events);
+        let mut image = vec![0; ring.len_bytes()];
+        ring.copy_image(&mut image);
+        write("ring_recovery", name, 0, &image)?;
+        write("ring_recovery", &format!("{name}-mended"), 7, &image)?;
+        let meta = SnapshotMeta { reason: "seed", created_unix_ns: 1_700_000_006_000_000_000, ticks: 6_000 };
+        for (codec_name, codec) in [("none", Codec::None), ("lz4", Codec::Lz4)] {
+            let mut out = Bytes(Vec::new());
+            let mut scratch = vec![0; scratch_len(256)];
+            write_snapshot_of_ring(ring, &meta, codec, &mut scratch, &mut out).expect("nothing can fail here");
+            write("snapshot_reader", &format!("{name}-{codec_name}"), 0, &out.0)?;
+            write("snapshot_reader", &format!("{name}-{codec_name}-mended"), 1, &out.0)?;
+        }
+    }
+    Ok(())
+}
