@@ -36,7 +36,7 @@ Examples:
 
 Exit codes:
   0  everything named was read
-  1  something was shown, but an input could not be read or is damaged (a line on stderr says which and why)
+  1  something was shown, but an input could not be read or is damaged (a line says which and why)
   2  nothing could be read, or the command line is wrong";
 
 /// Commands other than showing events.

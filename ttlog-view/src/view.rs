@@ -9,7 +9,7 @@ use crate::escape::LineBreaks;
 use crate::filter::Key;
 use crate::progress::Progress;
 use crate::render::json::JsonRenderer;
-use crate::render::stats::{Stats, json_sources, push_losses};
+use crate::render::stats::{Stats, json_gaps, json_sources, push_losses};
 use crate::render::text::{TextRenderer, damage_line};
 use crate::render::{Event, is_damaged};
 use crate::source::{Inputs, Source, shown};
@@ -255,10 +255,13 @@ fn show_stats(mut timeline: Timeline<'_, '_>, options: &View, format: Format, ou
             text.push_str(&stats.json_groups(keys).join(",\n"));
             text.push_str("\n],\"sources\":[\n");
             text.push_str(&json_sources(&timeline).join(",\n"));
+            text.push_str("\n],\"gaps\":[\n");
+            text.push_str(&json_gaps(&timeline).join(",\n"));
             text.push_str("\n]}\n");
         }
         Format::Ndjson => {
-            for line in stats.json_groups(keys).into_iter().chain(json_sources(&timeline)) {
+            let lines = stats.json_groups(keys).into_iter().chain(json_sources(&timeline)).chain(json_gaps(&timeline));
+            for line in lines {
                 text.push_str(&line);
                 text.push('\n');
             }

@@ -104,6 +104,10 @@ fn a_jump_in_a_threads_index_is_a_gap() {
     let shown = run.out.lines().filter(|line| line.contains("shop::timer")).count();
     assert_eq!(gap, [format!("… {} events of thread worker\\u{{1b}}[31m missing …", 60 - shown)]);
     assert!(run.out.contains(&format!("offset {start}")), "{}", run.out);
+    let stats = view(&dir, &["ring", "--stats", "--format", "json"]).out;
+    let stats: Json = serde_json::from_str(&stats).expect("one JSON value");
+    assert_eq!(stats["gaps"][0]["missing"].as_u64(), Some(60 - shown as u64));
+    assert_eq!(stats["gaps"][0]["thread"], "worker\u{1b}[31m");
 }
 
 #[test]

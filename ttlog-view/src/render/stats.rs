@@ -283,3 +283,21 @@ pub fn json_sources(timeline: &Timeline<'_, '_>) -> Vec<String> {
     });
     sources.collect()
 }
+
+/// Gives the gaps between events of the same thread as JSON objects.
+#[must_use]
+pub fn json_gaps(timeline: &Timeline<'_, '_>) -> Vec<String> {
+    let mut gaps = Vec::new();
+    for ((before, _, _), mark) in &timeline.marks {
+        let Mark::Gap { ring, context, count } = mark else { continue };
+        let ring = &timeline.rings[*ring];
+        let mut out = "{\"gap_before\":\"".to_owned();
+        TimeFormatter::rfc3339().push_clock(&mut out, *before);
+        let ring_id = ring.sources.first().map_or(0, |&source| timeline.sources[source].ring_id);
+        out.push_str(&format!("\",\"ring_id\":\"{ring_id:016x}\",\"context\":{context},\"thread\":"));
+        push_string(&mut out, ring.context(*context).map_or("", |context| context.name.as_str()));
+        out.push_str(&format!(",\"missing\":{count}}}"));
+        gaps.push(out);
+    }
+    gaps
+}

@@ -82,8 +82,8 @@ pub struct Source<'a> {
     pub segment_len: u64,
     /// Whose ring it is, if that is known.
     pub process: Option<ProcessInfo<'a>>,
-    /// Callsites by id.
-    pub callsites: Vec<Option<Callsite<'a>>>,
+    /// Callsites by id; boxed, because a file may name the highest id alone.
+    pub callsites: Vec<Option<Box<Callsite<'a>>>>,
     /// Converts ticks.
     pub scale: TimeScale,
     /// Ticks from which nothing was overwritten; 0: nothing was at all.
@@ -154,7 +154,7 @@ impl<'a> Source<'a> {
     /// Gives the callsite of this id, if the table has it.
     #[must_use]
     pub fn callsite(&self, id: u16) -> Option<&Callsite<'a>> {
-        self.callsites.get(usize::from(id))?.as_ref()
+        self.callsites.get(usize::from(id))?.as_deref()
     }
 
     /// Takes an entry of the table in.
@@ -166,7 +166,7 @@ impl<'a> Source<'a> {
                 if self.callsites.len() <= id {
                     self.callsites.resize_with(id + 1, || None);
                 }
-                self.callsites[id] = Some(Callsite::new(info));
+                self.callsites[id] = Some(Box::new(Callsite::new(info)));
             }
             Ok(TableItem::Unknown(_)) => {}
             Err(error) => {
