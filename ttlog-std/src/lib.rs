@@ -97,3 +97,8 @@ pub mod __private {
         ViaDisplay, ViaError, ViaNothing, ViaValue, debug, display, event, level_enabled,
     };
 }
+
+/// Compiles the example of the repository's README with the documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+mod readme {}
