@@ -55,9 +55,15 @@ pub fn encode_columns(records: &mut [u8], lap: u8, event_count: u32, out: &mut [
     }
     let mut shapes = Shapes::new();
     let (mut at, mut record_count, mut found) = (0, 0, 0);
+    let mut last = None;
     while at * 8 < records.len() {
         let (callsite, words) = checked_record(records, at, lap)?;
-        out[4 + record_count] = shapes.find_or_add(callsite, words)?;
+        let shape = match last {
+            Some((of, shape)) if of == (callsite, words) => shape,
+            _ => shapes.find_or_add(callsite, words)?,
+        };
+        last = Some(((callsite, words), shape));
+        out[4 + record_count] = shape;
         record_count += 1;
         found += u32::from(callsite != CONTROL);
         at += 1 + usize::from(words);

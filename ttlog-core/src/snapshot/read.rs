@@ -331,8 +331,9 @@ impl<'a> PackedSegment<'a> {
             base_ticks: self.base_ticks,
             lost: self.lost,
             offset_words: self.raw_len / 8,
-            count: self.count.saturating_add(if exclusive { self.damaged } else { self.pending }),
-            done: if exclusive { 0 } else { self.count },
+            // In an exclusive segment what is pending is not counted.
+            count: self.count.saturating_add(self.damaged).saturating_add(if exclusive { 0 } else { self.pending }),
+            done: if exclusive { 0 } else { self.count.saturating_add(self.damaged) },
             owned: false,
             busy: exclusive && self.pending > 0,
             closed: !exclusive,

@@ -451,26 +451,27 @@ fn believe(header: &SegmentHeader, used: usize) -> Walked {
 /// Walks the records of a segment of which some may be pending, damaged, or not where the header has them.
 fn walk(header: &SegmentHeader, used: usize, records: &[u8]) -> Walked {
     let segment = Segment { header: *header, records };
-    let mut walked = Walked { count: 0, pending: 0, damaged: 0, used };
-    let mut items = segment.items();
-    for item in &mut items {
+    // Zero words do not tell how many reservations they are; the header does.
+    let mut walked = Walked { count: 0, damaged: 0, used, ..believe(header, used) };
+    let mut damaged = false;
+    for item in segment.items() {
         match item {
             Item::Event(record) => {
                 walked.count += 1;
                 let len = decode_record(records, record.offset, header.lap).map_or(0, |record| record.len_bytes);
                 walked.used = walked.used.max(record.offset + len).min(records.len());
             }
-            Item::Pending { .. } => walked.pending += 1,
-            Item::Context(_) | Item::Damaged { .. } => {}
+            Item::Damaged { .. } => damaged = true,
+            Item::Pending { .. } | Item::Context(_) => {}
         }
     }
-    walked.damaged = items.missing();
-    match header.mode {
-        Mode::Exclusive => walked.pending = u32::from(header.busy),
-        // Zero words do not tell how many reservations they are.
-        Mode::Shared | Mode::SharedContexts => {
-            walked.pending = walked.pending.max(header.count.saturating_sub(header.done));
-        }
+    if header.mode != Mode::Exclusive {
+        // A record can be whole although its reservation is not yet counted as done.
+        walked.pending = walked.pending.min(header.count.saturating_sub(walked.count));
+    }
+    if damaged {
+        let reserved = if header.mode == Mode::Exclusive { 0 } else { walked.pending };
+        walked.damaged = header.count.saturating_sub(walked.count.saturating_add(reserved));
     }
     walked
 }
