@@ -20,9 +20,7 @@ pub fn run(options: &Verify, out: &mut dyn Write) -> io::Result<Outcome> {
     let mut worst = Outcome::Good;
     for name in &options.files {
         let outcome = match open(Path::new(name)).and_then(|file| read(&file)) {
-            Ok(bytes) => {
-                verify(&Input { path: name.clone(), data: bytes.data, changed_segments: bytes.changed_segments }, out)?
-            }
+            Ok(bytes) => verify(&Input { path: name.clone(), bytes }, out)?,
             Err(error) => {
                 complain(&shown(name.as_ref(), &error));
                 Outcome::Failed

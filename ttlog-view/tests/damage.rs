@@ -29,7 +29,7 @@ fn small() -> support::Recording {
 /// What the viewer makes of these bytes: the events as JSON without their times and threads, and whether it says that something is
 /// damaged. `None`: it refuses them.
 fn read(data: &[u8]) -> Option<(Vec<String>, bool)> {
-    let input = Input { path: "x".to_owned(), data: data.to_vec(), changed_segments: 0 };
+    let input = Input { path: "x".to_owned(), bytes: data.to_vec().into() };
     let sources = [Source::new(&input).ok()?];
     let query = Query { conditions: &[], keep: Keep::All, range: (i64::MIN, i64::MAX), duplicates: false };
     let mut timeline = Timeline::read(&sources, &query, &mut Progress::silent());

@@ -33,6 +33,15 @@ pub struct Bytes {
     pub data: Vec<u8>,
     /// Segments that were overwritten faster than they could be read.
     pub changed_segments: u32,
+    /// Segments from this sequence on were opened while the ring was read, and are not to be shown.
+    pub sequence_limit: Option<u64>,
+}
+
+impl From<Vec<u8>> for Bytes {
+    /// Takes bytes that nobody writes.
+    fn from(data: Vec<u8>) -> Self {
+        Bytes { data, changed_segments: 0, sequence_limit: None }
+    }
 }
 
 /// Opens a regular file for reading. Does not wait for pipes.
@@ -85,12 +94,11 @@ pub(super) fn holds_items(data: &[u8]) -> bool {
 /// # Errors
 /// Those of reading, and `OutOfMemory` if the file does not fit.
 pub fn read(file: &File) -> io::Result<Bytes> {
-    let mut data = read_all(file)?;
-    let mut changed_segments = 0;
-    if content_of(&data) == Content::Ring {
-        changed_segments = reread_segments(file, &mut data)?;
+    let mut bytes = Bytes::from(read_all(file)?);
+    if content_of(&bytes.data) == Content::Ring {
+        reread(file, &mut bytes)?;
     }
-    Ok(Bytes { data, changed_segments })
+    Ok(bytes)
 }
 
 fn read_all(file: &File) -> io::Result<Vec<u8>> {
@@ -103,55 +111,55 @@ fn read_all(file: &File) -> io::Result<Vec<u8>> {
     Ok(data)
 }
 
-/// Reads each segment of a ring so that what was read belongs together, then what describes the segments. Returns how many segments
-/// could not be had.
+/// Reads the parts of a ring again so that they belong together, although the ring is written meanwhile.
 ///
-/// The header of the segment is read first: what it says is committed is in the bytes that are read after it. If its sequence is
-/// still the same after that, the bytes are those of this segment.
-fn reread_segments(file: &File, data: &mut [u8]) -> io::Result<u32> {
-    let Ok(image) = RingImage::parse(data) else { return Ok(0) };
+/// First the header, which says which segments are open already: only these are shown. A context opens a segment after it has left
+/// the one before, so of each context everything up to some moment is there, without gaps. Then each segment; then anchors and table,
+/// so that they know what the segments speak of; the header with the counts of loss last, so that what was overwritten meanwhile is
+/// counted.
+fn reread(file: &File, bytes: &mut Bytes) -> io::Result<()> {
+    let Ok(image) = RingImage::parse(&bytes.data) else { return Ok(()) };
+    let header_len = image.header().header_len as usize;
+    reread_part(file, &mut bytes.data, 0, header_len)?;
+    let Ok(image) = RingImage::parse(&bytes.data) else { return Ok(()) };
     let header = *image.header();
     let segment_len = header.segment_len as usize;
-    let mut changed = 0;
-    // First so that each segment is whole in itself.
     for index in 0..u64::from(header.segment_count) {
         let start = header.segments_offset.saturating_add(index * u64::from(header.segment_len));
         let Ok(start) = usize::try_from(start) else { break };
-        let Some(segment) = data.get_mut(start..).and_then(|rest| rest.get_mut(..segment_len)) else { break };
+        let Some(segment) = bytes.data.get_mut(start..).and_then(|rest| rest.get_mut(..segment_len)) else { break };
         if !reread_segment(file, start as u64, segment)? {
             segment.fill(0);
-            changed += 1;
+            bytes.changed_segments += 1;
         }
     }
-    // A context may have gone on from a segment read early to one read late, and then the end of the first is not there though the
-    // second is. Once more, then: each as it is now, as long as it is the same segment. Whatever was read before is complete then.
-    let mut again = vec![0; segment_len];
-    for index in 0..u64::from(header.segment_count) {
-        let start = header.segments_offset.saturating_add(index * u64::from(header.segment_len));
-        let Ok(start) = usize::try_from(start) else { break };
-        let Some(segment) = data.get_mut(start..).and_then(|rest| rest.get_mut(..segment_len)) else { break };
-        let used = segment[..8] != [0; 8];
-        if used && reread_segment(file, start as u64, &mut again)? && again[..8] == segment[..8] {
-            segment.copy_from_slice(&again);
-        }
+    let anchors_len = header.anchor_count as usize * ttlog_core::ring::ANCHOR_LEN;
+    reread_part(file, &mut bytes.data, header.anchors_offset as usize, anchors_len)?;
+    reread_part(file, &mut bytes.data, header.table_offset as usize, header.table_len as usize)?;
+    reread_part(file, &mut bytes.data, 0, header_len)?;
+    if let Ok(image) = RingImage::parse(&bytes.data) {
+        // Of a ring at rest the number is not needed, and damage may have made it wrong.
+        let moved = image.header().next_sequence != header.next_sequence;
+        bytes.sequence_limit = moved.then_some(header.next_sequence);
     }
-    // Anchors and table after the segments, so that they know what the segments speak of; the counts of loss last.
-    for (start, len) in [
-        (header.anchors_offset as usize, header.anchor_count as usize * ttlog_core::ring::ANCHOR_LEN),
-        (header.table_offset as usize, header.table_len as usize),
-        (0, header.header_len as usize),
-    ] {
-        if let Some(part) = data.get_mut(start..start.saturating_add(len)) {
-            // A file that was truncated since keeps what was read at first.
-            let mut again = vec![0; part.len()];
-            if read_up_to(file, &mut again, start as u64)? == again.len() {
-                part.copy_from_slice(&again);
-            }
-        }
-    }
-    Ok(changed)
+    Ok(())
 }
 
+/// Reads a part of the file again. A part that is not there any more stays as it was read at first.
+fn reread_part(file: &File, data: &mut [u8], start: usize, len: usize) -> io::Result<()> {
+    if let Some(part) = data.get_mut(start..start.saturating_add(len)) {
+        let mut again = vec![0; len];
+        if read_up_to(file, &mut again, start as u64)? == len {
+            part.copy_from_slice(&again);
+        }
+    }
+    Ok(())
+}
+
+/// Reads a segment so that its bytes belong together, and tells whether that was possible.
+///
+/// Its header is read first: what it says is committed is in the bytes that are read after it. If its sequence is still the same after
+/// that, the bytes are those of this segment.
 fn reread_segment(file: &File, offset: u64, segment: &mut [u8]) -> io::Result<bool> {
     for _ in 0..ATTEMPTS {
         let mut before = [0; SEGMENT_HEADER_LEN];

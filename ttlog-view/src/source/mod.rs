@@ -19,7 +19,7 @@ use ttlog_core::snapshot::PackedSegment;
 use ttlog_core::table::{ProcessInfo, TableItem};
 
 use callsite::Callsite;
-pub use file::{Content, content, content_of, open, read};
+pub use file::{Bytes, Content, content, content_of, open, read};
 use process::Liveness;
 
 /// Bytes that unpacking a segment needs.
@@ -31,9 +31,7 @@ pub struct Input {
     /// As it was named.
     pub path: String,
     /// What it held.
-    pub data: Vec<u8>,
-    /// Segments of a live ring that were overwritten while they were read.
-    pub changed_segments: u32,
+    pub bytes: Bytes,
 }
 
 /// What a source is.
@@ -142,11 +140,11 @@ impl<'a> Source<'a> {
     /// # Errors
     /// Where the file is neither a ring nor a snapshot, is from a version that this one cannot read, or has nothing left to read.
     pub fn new(input: &'a Input) -> Result<Self, FormatError> {
-        match content_of(&input.data) {
+        match content_of(&input.bytes.data) {
             Content::Ring => ring::read(input),
             // A snapshot may be damaged at its start, and a ring may have a flipped bit in its magic.
             Content::Snapshot => snapshot::read(input),
-            Content::Unknown if file::holds_items(&input.data) => snapshot::read(input),
+            Content::Unknown if file::holds_items(&input.bytes.data) => snapshot::read(input),
             Content::Unknown => ring::read(input),
         }
     }
@@ -203,7 +201,7 @@ impl Inputs {
         if name == "-" {
             let mut data = Vec::new();
             match io::stdin().lock().read_to_end(&mut data) {
-                Ok(_) => self.read.push(Input { path: "-".to_owned(), data, changed_segments: 0 }),
+                Ok(_) => self.read.push(Input { path: "-".to_owned(), bytes: data.into() }),
                 Err(error) => self.errors.push(format!("standard input: {error}")),
             }
             return;
@@ -262,11 +260,7 @@ impl Inputs {
 
     fn add_file(&mut self, path: &Path) {
         match open(path).and_then(|file| read(&file)) {
-            Ok(bytes) => self.read.push(Input {
-                path: path.to_string_lossy().into_owned(),
-                data: bytes.data,
-                changed_segments: bytes.changed_segments,
-            }),
+            Ok(bytes) => self.read.push(Input { path: path.to_string_lossy().into_owned(), bytes }),
             Err(error) => self.errors.push(shown(path, &error)),
         }
     }

@@ -8,11 +8,11 @@ use super::process::{Liveness, liveness};
 use super::{Body, Damage, Input, Kind, Part, Source};
 
 pub(super) fn read(input: &Input) -> Result<Source<'_>, FormatError> {
-    let image = RingImage::parse(&input.data)?;
+    let image = RingImage::parse(&input.bytes.data)?;
     let header = *image.header();
     let mut source = Source {
         path: &input.path,
-        len_bytes: input.data.len() as u64,
+        len_bytes: input.bytes.data.len() as u64,
         kind: Kind::Ring(Liveness::Unknown),
         format_version: header.format_version.into(),
         ring_id: header.ring_id,
@@ -27,12 +27,12 @@ pub(super) fn read(input: &Input) -> Result<Source<'_>, FormatError> {
         loss: image.loss(),
         parts: Vec::new(),
         entry_count: 0,
-        changed_segments: input.changed_segments,
+        changed_segments: input.bytes.changed_segments,
         damage: Vec::new(),
     };
     if image.missing_bytes() > 0 {
         source.damage.push(Damage {
-            offset: input.data.len() as u64,
+            offset: input.bytes.data.len() as u64,
             len_bytes: image.missing_bytes(),
             reason: "cut off: the file is shorter than its ring".to_owned(),
         });
@@ -50,7 +50,7 @@ pub(super) fn read(input: &Input) -> Result<Source<'_>, FormatError> {
     });
     for index in 0..header.segment_count {
         let offset = header.segments_offset + u64::from(index) * u64::from(header.segment_len);
-        if offset >= input.data.len() as u64 {
+        if offset >= input.bytes.data.len() as u64 {
             break;
         }
         match image.segment(index) {
@@ -62,6 +62,8 @@ pub(super) fn read(input: &Input) -> Result<Source<'_>, FormatError> {
                     reason: format!("segment {index}: header: {}", error.kind),
                 });
             }
+            SegmentState::Valid(segment)
+                if input.bytes.sequence_limit.is_some_and(|limit| segment.header.sequence >= limit) => {}
             SegmentState::Valid(segment) => {
                 source.parts.push(Part {
                     index,

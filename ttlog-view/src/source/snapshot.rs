@@ -10,7 +10,7 @@ use super::{Body, Damage, Input, Kind, Part, Source};
 pub(super) fn read(input: &Input) -> Result<Source<'_>, FormatError> {
     let mut source = Source {
         path: &input.path,
-        len_bytes: input.data.len() as u64,
+        len_bytes: input.bytes.data.len() as u64,
         kind: Kind::Snapshot { reason: String::new(), created_unix_ns: 0, complete: false },
         format_version: 0,
         ring_id: 0,
@@ -31,7 +31,7 @@ pub(super) fn read(input: &Input) -> Result<Source<'_>, FormatError> {
     let mut header: Option<SnapshotHeader<'_>> = None;
     let mut end = None;
     let (mut entries, mut segments) = (0, 0);
-    for item in SnapshotReader::new(&input.data).items() {
+    for item in SnapshotReader::new(&input.bytes.data).items() {
         match item {
             SnapshotItem::Header(found) => header = Some(header.unwrap_or(found)),
             SnapshotItem::Entry(entry) => {
