@@ -205,7 +205,7 @@ fn item_within_an_item() {
         .collect();
     words.insert(0, 7);
     let segment = TestSegment { sequence: 1, count: 1, words: record(1, 1, &words, 0), ..TestSegment::default() };
-    let image = image(512, &[], &[forged.clone()], &[segment.bytes(512)]);
+    let image = image(512, &[], std::slice::from_ref(&forged), &[segment.bytes(512)]);
     let events = content_of_image(&image).events;
     let original = snapshot(&image, Codec::None);
     assert_eq!(content_of_snapshot(&original).events, events);

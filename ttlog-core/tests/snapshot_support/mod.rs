@@ -146,7 +146,7 @@ pub fn random_segment(rng: &mut Rng, sequence: u64, segment_len: usize) -> TestS
         let wide = f64::from(rng.i32(-1000..1000)) / [1.0, 100.0, 7.0][rng.usize(..3)];
         let mut words = match callsite {
             1 => vec![],
-            2 => vec![wide.to_bits(), 0x4C50_4141_04 + (rng.u64(..1 << 10) << 40)],
+            2 => vec![wide.to_bits(), 0x004C_5041_4104 + (rng.u64(..1 << 10) << 40)],
             3 => vec![u64::from(delta) << 3],
             4 => (0..rng.usize(..12)).map(|_| rng.u64(..)).collect(),
             _ if room > 300 && rng.u8(..20) == 0 => {
