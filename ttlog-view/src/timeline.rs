@@ -247,7 +247,7 @@ impl<'s, 'a> Timeline<'s, 'a> {
         timeline.choose_parts(query.duplicates);
         timeline.unpacked.records.resize_with(timeline.parts.len(), || None);
         let mut scan = Scan::new(sources, query);
-        let mut scratch = vec![0; UNPACK_LEN];
+        let mut scratch = Vec::new();
         let total = timeline.parts.len();
         for index in 0..total {
             timeline.read_part(index, &mut scan, &mut scratch);
@@ -310,7 +310,7 @@ impl<'s, 'a> Timeline<'s, 'a> {
         }
     }
 
-    fn read_part(&mut self, index: usize, scan: &mut Scan<'_, 'a>, scratch: &mut [u8]) {
+    fn read_part(&mut self, index: usize, scan: &mut Scan<'_, 'a>, scratch: &mut Vec<u8>) {
         let PartRef { source, part, ring } = self.parts[index];
         let found = &mut self.found[source as usize];
         let part = &self.sources[source as usize].parts[part as usize];
@@ -318,7 +318,7 @@ impl<'s, 'a> Timeline<'s, 'a> {
         let ring = &mut self.rings[ring as usize];
         match &part.body {
             Body::Plain(segment) => scan.read_segment(segment, index as u32, source as usize, part, ring, found),
-            Body::Packed(packed) => match packed.unpack(scratch) {
+            Body::Packed(packed) => match packed.unpack(with_room(scratch)) {
                 Ok(segment) => {
                     scan.read_segment(&segment, index as u32, source as usize, part, ring, found);
                     // Where few are kept in the end, what is unpacked now is hardly ever what is needed then.
@@ -360,9 +360,8 @@ impl<'s, 'a> Timeline<'s, 'a> {
             Body::Plain(segment) => out.extend_from_slice(segment.records.get(range).unwrap_or_default()),
             Body::Packed(packed) => {
                 if self.unpacked.records[entry.part as usize].is_none() {
-                    scratch.resize(UNPACK_LEN, 0);
                     // It was unpacked before, or there would be no entry.
-                    if let Ok(segment) = packed.unpack(scratch) {
+                    if let Ok(segment) = packed.unpack(with_room(scratch)) {
                         self.unpacked.keep(entry.part, segment.records);
                     }
                 }
@@ -436,6 +435,12 @@ impl<'s, 'a> Timeline<'s, 'a> {
             }
         }
     }
+}
+
+/// Gives the scratch the room that unpacking needs, the first time.
+fn with_room(scratch: &mut Vec<u8>) -> &mut [u8] {
+    scratch.resize(UNPACK_LEN, 0);
+    scratch
 }
 
 /// The reading of segments into entries.
