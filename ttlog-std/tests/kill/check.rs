@@ -156,8 +156,8 @@ pub(crate) fn check(plan: &Plan, ring: &[u8], counts: &[u64]) -> (Figures, Vec<S
 /// Checks that nothing is missing where nothing may be missing, and gives how many are missing elsewhere: between the oldest event
 /// that is there and the last that was counted.
 ///
-/// A thread that is suspended between choosing a segment and taking it leaves the oldest events standing while others overwrite
-/// newer ones. So holes are normal with several threads. The ring says up to when: `complete_from`.
+/// While a thread that has chosen a segment is suspended before it clears it, the old events in there stand, and others overwrite newer
+/// ones. So holes are normal with several threads. The ring says up to when there may be any: `complete_from`.
 fn check_writer(plan: &Plan, writer: u64, count: u64, seen: &Seen, dropped: u64, faults: &mut Vec<String>) -> u64 {
     let (Some(first), Some(last)) = (seen.indexes.first(), seen.indexes.last()) else { return 0 };
     if *last > count {
