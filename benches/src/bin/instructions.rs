@@ -1,0 +1,42 @@
+//! Logs one kind of event so many times: what `ci/instructions` runs under callgrind.
+//!
+//! `instructions CASE COUNT`. Only the function `measured` of the case (see `ttlog_benches::cases`) is to be counted.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use ttlog_benches::readback::check_single;
+use ttlog_benches::recorder::Recorder;
+use ttlog_benches::{Result, cases, inputs};
+
+/// Logs one kind of event so many times, for callgrind, and checks that all of them are accounted for.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// The case, as in `max_performance cost`; also bare_loop and empty_call
+    case: String,
+    /// Events
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
+    count: u64,
+}
+
+fn main() -> ExitCode {
+    let Arguments { case, count } = Arguments::parse();
+    match run(&case, count) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("instructions: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(name: &str, count: u64) -> Result<()> {
+    let known = || cases::ALL.iter().map(|case| case.name).collect::<Vec<_>>().join(", ");
+    let case = cases::find(name).ok_or_else(|| format!("no such case: {name}; there are {}", known()))?;
+    let recorder = Recorder::start(case.coarse_clock, case.level)?;
+    let inputs = inputs::table(case.texts);
+    (case.measured)(inputs, 0, count);
+    check_single(case, inputs, &recorder.image()?, if case.emits { count } else { 0 }, 1000)?;
+    recorder.end()
+}

@@ -1,0 +1,32 @@
+//! Child processes: this program again, with a hidden subcommand, which reports in one line of JSON.
+//!
+//! The recorder is one per process, so each case that needs its own has a process of its own.
+
+use std::process::{Command, Stdio};
+
+use serde::de::DeserializeOwned;
+
+use crate::{Result, ensure};
+
+/// Runs this program with `arguments` to its end and reads the last line that it prints. What it says on stderr goes to ours.
+///
+/// # Errors
+/// When it fails or prints no such line.
+pub fn run<T: DeserializeOwned>(arguments: &[String]) -> Result<T> {
+    let output = Command::new(std::env::current_exe()?)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|error| format!("cannot start a child process: {error}"))?;
+    ensure!(output.status.success(), "{}: {}", arguments.join(" "), output.status);
+    let text = String::from_utf8_lossy(&output.stdout);
+    let line = text.lines().last().unwrap_or_default();
+    serde_json::from_str(line).map_err(|error| format!("{} printed {line:?}: {error}", arguments.join(" ")).into())
+}
+
+/// Turns words and numbers into arguments.
+#[macro_export]
+macro_rules! arguments {
+    ($($argument:expr),* $(,)?) => { [$($argument.to_string()),*] };
+}

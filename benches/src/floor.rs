@@ -1,0 +1,119 @@
+//! The floor: what any recorder with a timestamp has to do, and nothing else.
+//!
+//! One reading of the processor's counter and 32 bytes stored, one after another, to a ring of 16 MiB in a mapped file. The
+//! values are fetched from the same table, by the same loop, as those of the events, so that the loop's own cost cancels.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use memmap2::{MmapMut, MmapOptions};
+
+use crate::inputs::{INPUT_COUNT, Input, Inputs};
+use crate::{Result, ensure};
+
+/// Bytes of the ring, as many as the recorder's.
+pub const RING_LEN: usize = 16 << 20;
+/// Bytes stored each time.
+pub const CELL_LEN: usize = 32;
+
+const CELL_COUNT: usize = RING_LEN / CELL_LEN;
+type Cells = [[AtomicU64; CELL_LEN / 8]; CELL_COUNT];
+
+/// A mapped file to store into.
+#[derive(Debug)]
+pub struct Floor {
+    map: MmapMut,
+}
+
+impl Floor {
+    /// Maps a file of its own in `directory`, with all pages present. The file has no name any more when this returns.
+    ///
+    /// # Errors
+    /// When there is no such file to be had.
+    pub fn new(directory: &Path) -> Result<Self> {
+        let path = directory.join(format!(".floor-{}.tmp", std::process::id()));
+        let file = std::fs::File::options().read(true).write(true).create_new(true).open(&path)?;
+        std::fs::remove_file(&path)?;
+        file.set_len(RING_LEN as u64)?;
+        // SAFETY: nobody else knows the file, and it is not truncated.
+        let mut map = unsafe { MmapOptions::new().populate().map_mut(&file)? };
+        map.fill(0xFF);
+        Ok(Floor { map })
+    }
+
+    fn cells(&self) -> &Cells {
+        // SAFETY: the mapping is that long, aligned to a page, and writable; it is accessed by atomic operations only, through
+        // this function, while it is shared.
+        unsafe { &*self.map.as_ptr().cast::<Cells>() }
+    }
+
+    /// Stores `count` times, from input `first` on.
+    pub fn run(&self, inputs: &Inputs, first: u64, count: u64) {
+        store(self.cells(), inputs, first, count);
+    }
+
+    /// Checks that the last cells that [`run`](Self::run) stored before `next` hold what they must.
+    ///
+    /// # Errors
+    /// When one does not.
+    pub fn check(&self, inputs: &Inputs, next: u64) -> Result<()> {
+        for index in next.saturating_sub(1000)..next {
+            let Input { quantity, price, .. } = inputs[index as usize % INPUT_COUNT];
+            let cell = &self.cells()[index as usize % CELL_COUNT];
+            let stored = [2, 3].map(|word: usize| cell[word].load(Ordering::Relaxed));
+            ensure!(stored == [quantity, price.to_bits()], "the floor's cell {index} holds {stored:x?}");
+        }
+        Ok(())
+    }
+}
+
+#[inline(never)]
+fn store(cells: &Cells, inputs: &Inputs, first: u64, count: u64) {
+    for index in first..first + count {
+        let Input { text, quantity, price } = inputs[index as usize % INPUT_COUNT];
+        let cell = &cells[index as usize % CELL_COUNT];
+        cell[0].store(ticks(), Ordering::Relaxed);
+        cell[1].store(text.as_ptr() as u64 ^ text.len() as u64, Ordering::Relaxed);
+        cell[2].store(quantity, Ordering::Relaxed);
+        cell[3].store(price.to_bits(), Ordering::Relaxed);
+    }
+}
+
+/// Reads the processor's counter; elsewhere than on x86_64 and aarch64 the clock of the operating system.
+#[inline(always)]
+#[must_use]
+pub fn ticks() -> u64 {
+    #[cfg(target_arch = "x86_64")]
+    {
+        // SAFETY: reads a register that every x86_64 processor has.
+        unsafe { core::arch::x86_64::_rdtsc() }
+    }
+    #[cfg(target_arch = "aarch64")]
+    {
+        let ticks: u64;
+        // SAFETY: reads a register that operating systems open to programs.
+        unsafe { core::arch::asm!("mrs {}, cntvct_el0", out(reg) ticks, options(nomem, nostack, preserves_flags)) };
+        ticks
+    }
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    {
+        static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
+        START.get_or_init(std::time::Instant::now).elapsed().as_nanos() as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inputs::{Texts, table};
+
+    #[test]
+    fn stores_what_is_checked() {
+        let floor = Floor::new(&std::env::temp_dir()).unwrap();
+        let inputs = table(Texts::Symbols);
+        assert!(floor.check(inputs, 10).is_err(), "nothing was stored yet");
+        floor.run(inputs, 0, CELL_COUNT as u64 + 5);
+        floor.check(inputs, CELL_COUNT as u64 + 5).unwrap();
+        assert!(floor.check(inputs, CELL_COUNT as u64 + 6).is_err());
+    }
+}

@@ -1,0 +1,111 @@
+//! The values that are logged: prepared before the clock runs, and unknown to the compiler.
+//!
+//! They look like trades: a symbol, a quantity, a price in cents that wanders. They come from a generator with a fixed seed, so
+//! that every run and every machine logs the same.
+
+use std::hint::black_box;
+
+/// What one event is made of.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Input {
+    /// A symbol, or another text.
+    pub text: &'static str,
+    /// 1 to 10,000.
+    pub quantity: u64,
+    /// 10.00 to 500.00 at the start.
+    pub price: f64,
+}
+
+/// Inputs that the measured loops go through, over and over.
+pub const INPUT_COUNT: usize = 1024;
+
+/// The table of a measured loop: 32 KiB, which the processor has at hand.
+pub type Inputs = [Input; INPUT_COUNT];
+
+/// What the texts are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Texts {
+    /// 3 to 6 letters.
+    Symbols,
+    /// 8 letters.
+    Letters8,
+    /// 64 letters.
+    Letters64,
+}
+
+impl Texts {
+    fn len(self, random: &mut Random) -> usize {
+        match self {
+            Texts::Symbols => 3 + random.below(4) as usize,
+            Texts::Letters8 => 8,
+            Texts::Letters64 => 64,
+        }
+    }
+}
+
+/// Different texts, each with a price of its own.
+const SYMBOL_COUNT: usize = 64;
+
+/// Makes `count` inputs. They are never freed.
+#[must_use]
+pub fn prepare(texts: Texts, count: usize) -> &'static [Input] {
+    let mut random = Random(0x9E37_79B9_7F4A_7C15);
+    let mut symbols: Vec<(&'static str, u64)> = (0..SYMBOL_COUNT)
+        .map(|_| {
+            let letters: String =
+                (0..texts.len(&mut random)).map(|_| char::from(b'A' + random.below(26) as u8)).collect();
+            (&*letters.leak(), 1_000 + random.below(49_000))
+        })
+        .collect();
+    let inputs: Vec<Input> = (0..count)
+        .map(|_| {
+            let (text, cents) = &mut symbols[random.below(SYMBOL_COUNT as u64) as usize];
+            *cents = (*cents + random.below(21)).saturating_sub(10).max(1);
+            Input { text, quantity: 1 + random.below(10_000), price: *cents as f64 / 100.0 }
+        })
+        .collect();
+    black_box(inputs.leak())
+}
+
+/// Makes the table for a measured loop.
+#[must_use]
+pub fn table(texts: Texts) -> &'static Inputs {
+    let Some(table) = prepare(texts, INPUT_COUNT).first_chunk() else { unreachable!("that many were prepared") };
+    black_box(table)
+}
+
+/// Numbers that look random (xorshift, with a multiplication at the end).
+#[derive(Clone, Copy, Debug)]
+pub struct Random(u64);
+
+impl Random {
+    /// Makes a generator; equal seeds, equal numbers.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Random(seed | 1)
+    }
+
+    /// Gives a number in `0..limit`; `limit` is not 0.
+    pub fn below(&mut self, limit: u64) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % limit
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inputs_are_what_they_are_called() {
+        for (texts, lens) in [(Texts::Symbols, 3..=6), (Texts::Letters8, 8..=8), (Texts::Letters64, 64..=64)] {
+            let table = table(texts);
+            assert!(table.iter().all(|input| lens.contains(&input.text.len()) && input.quantity > 0));
+            assert!(table.iter().any(|input| input.text != table[0].text));
+            assert!(table.iter().any(|input| input.price != table[0].price));
+        }
+        assert_eq!(table(Texts::Symbols), table(Texts::Symbols));
+    }
+}

@@ -1,0 +1,152 @@
+//! The slowest calls: how long single events take, alone and while snapshots are being made.
+//!
+//! The processor's counter is read before and after each call. What two such readings take without a call between them is
+//! measured and reported beside, not subtracted.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+use ttlog_std::{Level, info};
+
+use crate::cases::standard;
+use crate::floor::ticks;
+use crate::inputs::{INPUT_COUNT, Input, Inputs};
+use crate::readback::check_single;
+use crate::recorder::Recorder;
+use crate::stats::{Histogram, rounded};
+use crate::{Result, arguments, child, inputs, report};
+
+/// Time between snapshots.
+const SNAPSHOT_INTERVAL: Duration = Duration::from_secs(1);
+/// What is to be reached: p99.9 in relation to the median, and with snapshots in relation to without.
+const REACH_TAIL: f64 = 10.0;
+const REACH_SNAPSHOTS: f64 = 2.0;
+
+/// A line of the report. Nanoseconds.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TailLine {
+    /// What was between the two readings.
+    pub name: String,
+    /// Calls.
+    pub calls: u64,
+    /// Half of the calls took no longer.
+    pub p50: f64,
+    /// 99 % took no longer.
+    pub p99: f64,
+    /// 99.9 % took no longer.
+    pub p99_9: f64,
+    /// 99.99 % took no longer.
+    pub p99_99: f64,
+    /// The slowest.
+    pub max: f64,
+    /// Snapshots that were made meanwhile.
+    pub snapshots: u64,
+}
+
+/// Measures in a process of its own, and prints.
+///
+/// # Errors
+/// When something could not be measured or events are not accounted for.
+pub fn run(calls: u64, json: bool) -> Result<()> {
+    let lines: [TailLine; 3] = child::run(&arguments!["tail-case", "--calls", calls])?;
+    if json {
+        return lines.iter().try_for_each(report::json);
+    }
+    let rows: Vec<_> = lines
+        .iter()
+        .map(|line| {
+            let mut row = vec![line.name.clone(), report::grouped(line.calls)];
+            row.extend([line.p50, line.p99, line.p99_9, line.p99_99, line.max].map(|ns| format!("{ns:.0}")));
+            row.push(line.snapshots.to_string());
+            row
+        })
+        .collect();
+    report::table(&["nanoseconds", "calls", "p50", "p99", "p99.9", "p99.99", "max", "snapshots"], &rows);
+    let [_, alone, beside] = &lines;
+    let (tail, snapshots) = (alone.p99_9 / alone.p50, beside.p99_9 / alone.p99_9);
+    println!("p99.9 : median = {tail:.1} (to reach: {REACH_TAIL}, {})", report::verdict(tail <= REACH_TAIL));
+    println!(
+        "p99.9 with snapshots : without = {snapshots:.2} (to reach: {REACH_SNAPSHOTS}, {})",
+        report::verdict(snapshots <= REACH_SNAPSHOTS)
+    );
+    Ok(())
+}
+
+/// Measures in this process, whose recorder it starts and ends: the bare readings, the calls alone, the calls with a snapshot
+/// each second.
+///
+/// # Errors
+/// When events are not accounted for, or a snapshot fails.
+pub fn measure(calls: u64) -> Result<[TailLine; 3]> {
+    let case = standard();
+    let recorder = Recorder::start(false, Level::Trace)?;
+    let inputs = inputs::table(case.texts);
+    let warm_up = (calls / 10).clamp(1, 1 << 20);
+    (case.measured)(inputs, 0, warm_up);
+
+    let (begun, begun_ticks) = (Instant::now(), ticks());
+    let mut bare = Histogram::new();
+    for _ in 0..calls.min(10_000_000) {
+        let before = ticks();
+        bare.add(ticks().wrapping_sub(before));
+    }
+    let mut alone = Histogram::new();
+    time_calls(inputs, warm_up, calls, &mut alone);
+
+    let mut beside = Histogram::new();
+    let done = AtomicBool::new(false);
+    let snapshots = std::thread::scope(|scope| {
+        let maker = scope.spawn(|| make_snapshots(&recorder, &done));
+        time_calls(inputs, warm_up + calls, calls, &mut beside);
+        done.store(true, Ordering::Relaxed);
+        maker.join().unwrap_or_else(|_| Err("the thread that asks for snapshots panicked".to_owned()))
+    })?;
+    let ns_per_tick = begun.elapsed().as_nanos() as f64 / ticks().wrapping_sub(begun_ticks) as f64;
+
+    check_single(case, inputs, &recorder.image()?, warm_up + 2 * calls, u64::MAX)?;
+    recorder.end()?;
+    let line = |name: &str, histogram: &Histogram, snapshots| {
+        let at = |share| rounded(histogram.quantile(share) as f64 * ns_per_tick);
+        TailLine {
+            name: name.to_owned(),
+            calls: histogram.count(),
+            p50: at(0.5),
+            p99: at(0.99),
+            p99_9: at(0.999),
+            p99_99: at(0.9999),
+            max: rounded(histogram.max() as f64 * ns_per_tick),
+            snapshots,
+        }
+    };
+    Ok([
+        line("nothing between the readings", &bare, 0),
+        line("event", &alone, 0),
+        line("event, a snapshot each second", &beside, snapshots),
+    ])
+}
+
+#[inline(never)]
+fn time_calls(inputs: &Inputs, first: u64, calls: u64, histogram: &mut Histogram) {
+    for index in first..first + calls {
+        let Input { text: symbol, quantity, price } = inputs[index as usize % INPUT_COUNT];
+        let before = ticks();
+        info!("order executed", symbol, quantity, price);
+        histogram.add(ticks().wrapping_sub(before));
+    }
+}
+
+/// Asks for a snapshot at once and then each second, until it is done. The files are removed.
+fn make_snapshots(recorder: &Recorder, done: &AtomicBool) -> std::result::Result<u64, String> {
+    let mut count = 0;
+    while !done.load(Ordering::Relaxed) {
+        let next = Instant::now() + SNAPSHOT_INTERVAL;
+        let path = recorder.snapshot().map_err(|error| error.to_string())?;
+        std::fs::remove_file(&path).map_err(|error| format!("cannot remove {path:?}: {error}"))?;
+        count += 1;
+        while !done.load(Ordering::Relaxed) && Instant::now() < next {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+    Ok(count)
+}
