@@ -439,7 +439,9 @@ impl<'s, 'a> Timeline<'s, 'a> {
 
 /// Gives the scratch the room that unpacking needs, the first time.
 fn with_room(scratch: &mut Vec<u8>) -> &mut [u8] {
-    scratch.resize(UNPACK_LEN, 0);
+    if scratch.is_empty() {
+        *scratch = vec![0; UNPACK_LEN];
+    }
     scratch
 }
 
