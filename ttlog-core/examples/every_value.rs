@@ -23,7 +23,7 @@ use ttlog_core::recorder::Recorder;
 use ttlog_core::ring::{Cursor, DropReason, Mode, Outcome, Ring, RingConfig, RingImage, SegmentState};
 use ttlog_core::snapshot::{Codec, Sink, SnapshotMeta, scratch_len, write_snapshot_of_image, write_snapshot_of_ring};
 use ttlog_core::table::{ProcessInfo, encode_callsite, encode_process};
-use ttlog_core::{Bytes, Word};
+use ttlog_core::{Bytes, Metadata, Word};
 use ttlog_core::{debug, error, event, info, trace, warn};
 
 const CAPACITY: usize = 512 * 1024;
@@ -49,6 +49,10 @@ fn now() -> u64 {
 }
 
 impl Recorder for Example {
+    fn is_on(&self, _metadata: &Metadata) -> bool {
+        true
+    }
+
     fn record(&self, callsite: &'static Callsite, fields: &dyn AnyFields) {
         let Some(ring) = self.ring.get() else { return };
         let key = (core::ptr::from_ref(callsite).addr(), fields.types_hash());

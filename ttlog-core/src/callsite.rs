@@ -11,6 +11,7 @@
 use portable_atomic::{AtomicU32, Ordering};
 
 use crate::level::Level;
+use crate::recorder::installed;
 
 /// What the source says of a callsite.
 #[derive(Clone, Copy, Debug)]
@@ -85,17 +86,22 @@ pub fn epoch() -> u32 {
 /// The static place of one event macro.
 #[derive(Debug)]
 pub struct Callsite {
-    /// The epoch for which the callsite is off. 0 at first: off while there is no recorder.
+    /// The epoch for which the callsite is known to be off. 0 at first: off while there is no recorder.
     off_epoch: AtomicU32,
-    /// `epoch ^ bound` when the callsite is on in that epoch and `id` is valid; else anything that differs from it.
-    on_key: AtomicU32,
-    /// Hash of the type list for which `id` was given; 0: none yet. Set once: a generic function can use one callsite with
-    /// several type lists, of which the first is the one with the fast path.
+    /// The epoch for which it is known to be on; 0: none.
+    on_epoch: AtomicU32,
+    /// Hash of the type list for which `id` was given; [`UNBOUND`] before, [`BINDING`] while `id` is written. Bound once: a
+    /// generic function can use one callsite with several type lists, of which the first has the fast path.
     bound: AtomicU32,
-    /// The callsite's id for that type list. Written before `on_key`.
+    /// The callsite's id for that type list; valid once `bound` is a hash.
     id: AtomicU32,
     metadata: &'static Metadata,
 }
+
+const UNBOUND: u32 = 0;
+const BINDING: u32 = 1;
+/// Hashes of type lists are not below this.
+pub(crate) const TYPES_HASH_MIN: u32 = 2;
 
 impl Callsite {
     /// Makes the callsite of a macro.
@@ -103,8 +109,8 @@ impl Callsite {
     pub const fn new(metadata: &'static Metadata) -> Self {
         Callsite {
             off_epoch: AtomicU32::new(0),
-            on_key: AtomicU32::new(0),
-            bound: AtomicU32::new(0),
+            on_epoch: AtomicU32::new(0),
+            bound: AtomicU32::new(UNBOUND),
             id: AtomicU32::new(0),
             metadata,
         }
@@ -116,38 +122,41 @@ impl Callsite {
         self.metadata
     }
 
-    /// Tells whether the event is to be recorded, as far as is known: `false` is certain, `true` may turn out to be wrong in
-    /// the recorder, once. Two loads and a compare.
+    /// Tells whether the event is to be recorded. Costs two loads and a compare when it is not, one more when it is; once per
+    /// epoch the recorder is asked. Does not block; callable anywhere.
     #[inline(always)]
     pub fn is_enabled(&self) -> bool {
-        self.off_epoch.load(Ordering::Relaxed) != EPOCH.load(Ordering::Relaxed)
+        let epoch = EPOCH.load(Ordering::Relaxed);
+        self.off_epoch.load(Ordering::Relaxed) != epoch
+            && (self.on_epoch.load(Ordering::Relaxed) == epoch || self.ask())
     }
 
-    /// Gives the id for this type list if the callsite is on in this epoch and the id is known here.
+    /// Asks the recorder, and remembers the answer for this epoch.
+    #[cold]
+    #[inline(never)]
+    fn ask(&self) -> bool {
+        // Before the recorder is asked: if the filter changes in between, this callsite asks again.
+        let epoch = EPOCH.load(Ordering::Acquire);
+        let on = installed().is_some_and(|recorder| recorder.is_on(self.metadata));
+        let known = if on { &self.on_epoch } else { &self.off_epoch };
+        known.store(epoch, Ordering::Relaxed);
+        on
+    }
+
+    /// Gives the id for this type list, if it is known here. One load and a compare.
     #[inline(always)]
     #[must_use]
-    pub fn id_if_on(&self, types_hash: u32) -> Option<u16> {
-        // Acquire: the id was stored before the key.
-        if self.on_key.load(Ordering::Acquire) == EPOCH.load(Ordering::Relaxed) ^ types_hash {
-            Some(self.id.load(Ordering::Relaxed) as u16)
-        } else {
-            None
-        }
+    pub fn id_for(&self, types_hash: u32) -> Option<u16> {
+        // Acquire: the id was stored before.
+        (self.bound.load(Ordering::Acquire) == types_hash).then(|| self.id.load(Ordering::Relaxed) as u16)
     }
 
-    /// Remembers that the callsite is off in `epoch`.
-    pub fn set_off(&self, epoch: u32) {
-        self.off_epoch.store(epoch, Ordering::Relaxed);
-    }
-
-    /// Remembers that the callsite is on in `epoch`, with `id` for this type list. Without effect for a second type list.
-    ///
-    /// Callers give the same id to the same callsite and type list, so that it does not matter which of two is first.
-    pub fn set_on(&self, epoch: u32, types_hash: u32, id: u16) {
-        let bound = self.bound.compare_exchange(0, types_hash, Ordering::Relaxed, Ordering::Relaxed);
-        if bound == Ok(0) || bound == Err(types_hash) {
+    /// Remembers `id` for this type list. Without effect if an id is known already, be it for this list or for another.
+    pub fn bind(&self, types_hash: u32, id: u16) {
+        debug_assert!(types_hash >= TYPES_HASH_MIN);
+        if self.bound.compare_exchange(UNBOUND, BINDING, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
             self.id.store(u32::from(id), Ordering::Relaxed);
-            self.on_key.store(epoch ^ types_hash, Ordering::Release);
+            self.bound.store(types_hash, Ordering::Release);
         }
     }
 }

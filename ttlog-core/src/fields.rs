@@ -3,6 +3,7 @@
 //! The macros build `Cons(a, Cons(b, Nil))`. Everything that depends on types alone (the type list, its hash, the count of wide
 //! words, the bound on small values) is constant, so the hot path of a callsite holds only what depends on values.
 
+use crate::callsite::TYPES_HASH_MIN;
 use crate::packed::Packer;
 use crate::value::{Native, Sealed, Type};
 
@@ -16,7 +17,7 @@ pub enum TypeList {
 }
 
 impl TypeList {
-    /// Hashes the list; never 0. Lists of one callsite that differ are told apart by it (docs/architecture.md has the odds).
+    /// Hashes the list; 2 or more. Lists of one callsite that differ are told apart by it (docs/architecture.md has the odds).
     #[must_use]
     pub const fn hash(&self) -> u32 {
         let mut hash = 0x811C_9DC5;
@@ -25,7 +26,7 @@ impl TypeList {
             hash = head.hash(hash);
             rest = tail;
         }
-        if hash == 0 { 1 } else { hash }
+        if hash < TYPES_HASH_MIN { TYPES_HASH_MIN } else { hash }
     }
 
     /// Iterates over the types.

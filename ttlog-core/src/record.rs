@@ -14,7 +14,7 @@ pub const CALLSITE_MAX: u16 = 0xFFFE;
 /// Most payload words that the header word can tell.
 pub const SHORT_PAYLOAD_WORDS: usize = 254;
 /// In the header: the first payload word tells how many there are.
-const LONG_PAYLOAD: u8 = 255;
+pub(crate) const LONG_PAYLOAD: u8 = 255;
 
 /// A header word, taken apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,12 +6,18 @@ use core::fmt;
 
 use portable_atomic::{AtomicU8, Ordering};
 
-use crate::callsite::{Callsite, start_epoch};
+use crate::callsite::{Callsite, Metadata, start_epoch};
 use crate::fields::{AnyFields, Fields};
 
 /// Takes events of callsites that may be enabled.
 pub trait Recorder: Sync {
-    /// Records the event, or counts it as lost, or finds that its callsite is off and remembers it there.
+    /// Tells whether events of such a callsite are to be recorded. Asked once per callsite and epoch: whoever changes the answer
+    /// calls [`start_epoch`] afterwards.
+    ///
+    /// Must not block, must not panic, and must be callable wherever the program logs.
+    fn is_on(&self, metadata: &Metadata) -> bool;
+
+    /// Records the event, or counts it as lost.
     ///
     /// Must not block, must not panic, and must be callable wherever the program logs.
     fn record(&self, callsite: &'static Callsite, fields: &dyn AnyFields);

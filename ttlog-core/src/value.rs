@@ -683,8 +683,9 @@ fn decode_text<'a>(from: &mut Unpacker<'a>) -> Result<Text<'a>, ValueError> {
 fn decode_seq<'a>(element_tags: &'a [u8], from: &mut Unpacker<'a>) -> Result<Seq<'a>, ValueError> {
     let Length { kept: count, full: full_len } = from.length().ok_or(ValueError::TooShort)?;
     let bytes = from.rest();
-    // Elements may take no room (units), so the count is bounded by itself.
-    if count > bytes.len() && (element_tags != [20] || count > usize::from(u16::MAX)) {
+    // Each element takes a byte or more, except units: no writer makes sequences of those, so a few are enough to be polite.
+    const UNITS_MAX: usize = 64;
+    if count > bytes.len() && (element_tags != [20] || count > UNITS_MAX) {
         return Err(ValueError::TooShort);
     }
     for _ in 0..count {

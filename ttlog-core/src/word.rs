@@ -86,25 +86,19 @@ impl Word {
         self.0.store(u64::from(low), Ordering::Release);
     }
 
-    /// As [`store_low_release`](Self::store_low_release), without ordering.
-    #[inline(always)]
-    pub(crate) fn store_low(&self, low: u32) {
-        self.0.store(u64::from(low), Ordering::Relaxed);
-    }
-
-    /// Replaces the lower half if it is `current`; else gives what it is. Acquires and releases.
+    /// Replaces the lower half if it is `current`; else gives what it is. Acquires in both cases, and releases.
     ///
     /// Fails only when the lower half differed: a change of the upper half alone is tried again, at most once for each such
     /// change (which are commits of other contexts, so somebody makes progress).
     #[inline]
     pub(crate) fn swap_low(&self, current: u32, new: u32) -> Result<(), u32> {
-        let mut whole = self.0.load(Ordering::Relaxed);
+        let mut whole = self.0.load(Ordering::Acquire);
         loop {
             if whole as u32 != current {
                 return Err(whole as u32);
             }
             let wanted = whole & !0xFFFF_FFFF | u64::from(new);
-            match self.0.compare_exchange_weak(whole, wanted, Ordering::AcqRel, Ordering::Relaxed) {
+            match self.0.compare_exchange_weak(whole, wanted, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => return Ok(()),
                 Err(now) => whole = now,
             }
@@ -198,16 +192,10 @@ impl Word {
         self.low.store(low, Ordering::Release);
     }
 
-    /// As [`store_low_release`](Self::store_low_release), without ordering.
-    #[inline(always)]
-    pub(crate) fn store_low(&self, low: u32) {
-        self.low.store(low, Ordering::Relaxed);
-    }
-
-    /// Replaces the lower half if it is `current`; else gives what it is. Acquires and releases.
+    /// Replaces the lower half if it is `current`; else gives what it is. Acquires in both cases, and releases.
     #[inline]
     pub(crate) fn swap_low(&self, current: u32, new: u32) -> Result<(), u32> {
-        self.low.compare_exchange(current, new, Ordering::AcqRel, Ordering::Relaxed).map(drop)
+        self.low.compare_exchange(current, new, Ordering::AcqRel, Ordering::Acquire).map(drop)
     }
 
     /// Adds `n` to the upper half, after everything stored before.

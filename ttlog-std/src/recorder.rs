@@ -75,12 +75,6 @@ impl RecorderInner {
         !self.ended.load(Ordering::Relaxed)
     }
 
-    /// Tells whether events of this callsite are to be recorded at present. What callsites remember of it is forgotten when
-    /// the epoch changes.
-    pub(crate) fn is_on(&self, metadata: &Metadata) -> bool {
-        metadata.level as u8 >= self.level.load(Ordering::Relaxed) && self.is_recording()
-    }
-
     /// Pairs the ring's clock with the wall clock, unless somebody else is doing so. In a fork, that is the parent.
     pub(crate) fn write_anchor(&self) {
         if self.service.is_in_fork() {
@@ -112,6 +106,10 @@ impl RecorderInner {
 
 /// Takes the events of libraries that know only ttlog-core.
 impl Recorder for RecorderInner {
+    fn is_on(&self, metadata: &Metadata) -> bool {
+        metadata.level as u8 >= self.level.load(Ordering::Relaxed) && self.is_recording()
+    }
+
     fn record(&self, callsite: &'static Callsite, fields: &dyn AnyFields) {
         crate::thread::record_slow(callsite, fields);
     }

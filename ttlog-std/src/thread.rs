@@ -6,7 +6,6 @@
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use ttlog_core::callsite::epoch;
 use ttlog_core::record::CONTEXT_NAME_MAX;
 use ttlog_core::ring::Cursor;
 use ttlog_core::{AnyFields, Callsite, ContextInfo, DropReason, Fields};
@@ -32,7 +31,7 @@ static LAST_CONTEXT: AtomicU32 = AtomicU32::new(0);
 /// handlers, destructors of thread-locals, allocators and panic hooks too.
 #[inline]
 pub fn record<F: Fields>(callsite: &'static Callsite, fields: F) {
-    if let Some(id) = callsite.id_if_on(F::HASH) {
+    if let Some(id) = callsite.id_for(F::HASH) {
         if cursor().append_small(id, clock::now(), &fields) {
             return;
         }
@@ -45,7 +44,7 @@ pub fn record<F: Fields>(callsite: &'static Callsite, fields: F) {
 /// Records an event that is not small, or not simple.
 #[inline(never)]
 fn record_other<F: Fields>(callsite: &'static Callsite, fields: &F) {
-    if let Some(id) = callsite.id_if_on(F::HASH) {
+    if let Some(id) = callsite.id_for(F::HASH) {
         if cursor().append_plain(id, clock::now(), fields) {
             return;
         }
@@ -73,28 +72,18 @@ pub(crate) fn record_slow(callsite: &'static Callsite, fields: &dyn AnyFields) {
     }
 }
 
-/// Asks the filter and the registry. `None`: the callsite is off, or was refused and the event counted.
+/// Gives the callsite's id, from the registry if it is new. `None`: it was refused, and the event counted.
 fn id_of(recorder: &'static RecorderInner, callsite: &'static Callsite, fields: &dyn AnyFields) -> Option<u16> {
     let hash = fields.types_hash();
-    if let Some(id) = callsite.id_if_on(hash) {
+    if let Some(id) = callsite.id_for(hash) {
         return Some(id);
     }
-    // The epoch is read before the filter is asked: if it changes in between, the callsite asks again.
-    let epoch = epoch();
-    if !recorder.is_on(callsite.metadata()) {
-        callsite.set_off(epoch);
-        return None;
+    let id = recorder.registry.register(&recorder.ring, callsite, fields.types(), hash);
+    match id {
+        Some(id) => callsite.bind(hash, id),
+        None => recorder.ring.count_dropped(DropReason::Unregistered, 1),
     }
-    match recorder.registry.register(&recorder.ring, callsite, fields.types(), hash) {
-        Some(id) => {
-            callsite.set_on(epoch, hash, id);
-            Some(id)
-        }
-        None => {
-            recorder.ring.count_dropped(DropReason::Unregistered, 1);
-            None
-        }
-    }
+    id
 }
 
 fn append(recorder: &'static RecorderInner, id: u16, fields: &dyn AnyFields) {

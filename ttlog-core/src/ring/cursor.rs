@@ -1,7 +1,8 @@
 //! The exclusive writer: one context's place in the segment it holds. This is the hot path.
 //!
 //! An append loads the segment's commit half-word, marks it busy, stores the record's words, and stores the commit half-word
-//! that takes the record in: plain stores, the last one releasing. No read-modify-write, no lock, no system call.
+//! that takes the record in. The words are stored relaxed, the half-word releasing. No read-modify-write, no lock, no system
+//! call.
 //!
 //! **Death** at any point leaves a commit half-word that speaks of complete records only. **Nesting** (a signal handler, an
 //! allocator, a panic hook that logs while an append is under way in the same thread) finds the segment busy and goes to the
@@ -141,7 +142,8 @@ impl<'m> Cursor<'m> {
         if used * 8 + bound_bytes > self.limit_bytes.get() || delta > u64::from(u32::MAX) {
             return false;
         }
-        commit_word.store_low(now | commit::BUSY);
+        // Releasing, for a reader that sees this mark has to see the records that the same half-word speaks of.
+        commit_word.store_low_release(now | commit::BUSY);
         // What nests runs on this very core: the compiler alone could put the record's stores before the mark.
         compiler_fence(Ordering::SeqCst);
         // SAFETY: used * 8 + bound_bytes <= limit_bytes, so the header word and what `bound_bytes` covers after it are in the
@@ -164,7 +166,7 @@ impl<'m> Cursor<'m> {
     #[inline(always)]
     fn begin(&self, now: u32) {
         // SAFETY: a word of the header.
-        unsafe { self.word(segment_word::COMMIT) }.store_low(now | commit::BUSY);
+        unsafe { self.word(segment_word::COMMIT) }.store_low_release(now | commit::BUSY);
         // What nests runs on this very core: the compiler alone could put the record's stores before the mark.
         compiler_fence(Ordering::SeqCst);
     }

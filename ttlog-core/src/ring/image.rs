@@ -15,8 +15,8 @@ use crate::clock::Anchor;
 use crate::crc::{check_or_repair, crc32};
 use crate::error::{FormatError, FormatErrorKind};
 use crate::record::{
-    CONTROL, ContextInfo, KIND_CONTEXT, KIND_REBASE, RESERVED, RawRecord, SHORT_PAYLOAD_WORDS, decode_header, decode_record,
-    word_at,
+    CONTROL, ContextInfo, KIND_CONTEXT, KIND_REBASE, RESERVED, RawRecord, SHORT_PAYLOAD_WORDS, decode_header,
+    decode_record, word_at,
 };
 
 /// Payload length in a record header that is not the mark of a long one.
@@ -463,8 +463,7 @@ impl<'a> Items<'a> {
             .find(|&at| {
                 valid(at).is_some_and(|record| {
                     let next = at + record.len_bytes;
-                    next == self.end
-                        || next < self.end && decode_record(self.records, next, self.header.lap).is_some()
+                    next == self.end || next < self.end && decode_record(self.records, next, self.header.lap).is_some()
                 })
             })
             .unwrap_or(self.end)

@@ -5,10 +5,11 @@ use super::layout::{Mode, RingHeader, SEGMENT_HEADER_LEN, SEGMENT_HEADER_WORDS, 
 use super::{ANCHOR_WORDS, ENTRY_COMMITTED, HEADER_LEN, HEADER_WORDS, Ring, anchor_crc};
 use crate::clock::Anchor;
 use crate::error::{FormatError, FormatErrorKind};
+use crate::record::{LONG_PAYLOAD, RESERVED, decode_header};
 use crate::word::{Word, fence_acquire};
 
 /// How often a segment is copied again when it was overwritten meanwhile.
-const TRIES_MAX: u32 = 4;
+const TRIES_MAX: u32 = if cfg!(loom) { 1 } else { 4 };
 
 impl Ring<'_> {
     /// Copies segment `index` into `out`, which has room for [`segment_len`](Self::segment_len) bytes, and reads it there.
@@ -105,13 +106,42 @@ fn copy_once(segment: &[Word], out: &mut [u8]) -> Option<usize> {
     let records = &segment[SEGMENT_HEADER_WORDS..][..words];
     let out_records = &mut out[SEGMENT_HEADER_LEN..][..words * 8];
     if SequenceWord::decode(sequence).is_some_and(|word| word.mode != Mode::Exclusive) {
-        // In a shared segment each header word publishes its own payload.
-        for (word, bytes) in records.iter().zip(out_records.chunks_exact_mut(8)) {
-            bytes.copy_from_slice(&word.load_acquire().to_le_bytes());
-        }
+        copy_shared(records, out_records);
     } else {
         copy_words(records, out_records);
     }
     fence_acquire();
     (segment[segment_word::SEQUENCE].load() == sequence).then_some(SEGMENT_HEADER_LEN + words * 8)
+}
+
+/// Copies the records of a shared segment while their writers fill them: committed records whole, of others the header at
+/// most, zeros else. Word after word would not do: a header that was still 0 when it was copied, and a word of its payload that
+/// was stored and copied afterwards, would together look like a record that begins with that word.
+fn copy_shared(records: &[Word], out: &mut [u8]) {
+    out.fill(0);
+    let mut at = 0;
+    while at < records.len() {
+        let word = records[at].load_acquire();
+        if word == 0 {
+            // Reserved, and nothing stored yet, or so it was a moment ago. What follows may belong to it or to the next record:
+            // who sees a payload word also sees its header from then on, so after looking again it is clear.
+            let follower = (at + 1..records.len()).find(|&next| records[next].load_acquire() != 0);
+            let Some(follower) = follower else { return };
+            at = (at..follower).find(|&again| records[again].load_acquire() != 0).unwrap_or(follower);
+            continue;
+        }
+        let header = decode_header(word);
+        let first = records.get(at + 1).map_or(0, Word::load);
+        let len = match header.len {
+            _ if header.callsite == RESERVED => header.delta as usize,
+            LONG_PAYLOAD => usize::try_from(first).unwrap_or(usize::MAX),
+            short => usize::from(short),
+        };
+        let end = at.saturating_add(1).saturating_add(len).min(records.len());
+        out[at * 8..][..8].copy_from_slice(&word.to_le_bytes());
+        if header.callsite != RESERVED {
+            copy_words(&records[at + 1..end], &mut out[(at + 1) * 8..end * 8]);
+        }
+        at = end;
+    }
 }

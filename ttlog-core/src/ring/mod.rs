@@ -188,9 +188,7 @@ impl<'m> Ring<'m> {
         if segment_count == 0 {
             return Err(RingError::TooSmall { needed_bytes: (segments + segment_words) * 8 });
         }
-        let words = &words[..segments + segment_count as usize * segment_words];
-        let ring =
-            Ring { words, segments, segment_words, segment_count, table_words: table_len as usize / 8, anchor_count };
+        let ring = Ring::over(words, config);
         let anchors_offset = HEADER_LEN as u32;
         let header = RingHeader {
             format_version: FORMAT_VERSION,
@@ -217,6 +215,21 @@ impl<'m> Ring<'m> {
             ring.words[index].store_release(u64::from_le_bytes(chunk.try_into().unwrap_or(MAGIC)));
         }
         Ok(ring)
+    }
+
+    /// Gives the handle of a ring that `create` laid out in `words` with the same configuration.
+    fn over(words: &'m [Word], config: &RingConfig) -> Self {
+        let segments = config.overhead_len() / 8;
+        let segment_words = config.segment_len as usize / 8;
+        let segment_count = (words.len() - segments) / segment_words;
+        Ring {
+            words: &words[..segments + segment_count * segment_words],
+            segments,
+            segment_words,
+            segment_count: u32::try_from(segment_count).unwrap_or(u32::MAX),
+            table_words: config.table_len as usize / 8,
+            anchor_count: config.anchor_count,
+        }
     }
 
     /// Gives the number of segments.

@@ -7,11 +7,11 @@ use std::vec::Vec;
 
 use super::layout::{SEGMENT_HEADER_LEN, commit};
 use super::*;
+use crate::TypeList;
 use crate::fields::{AnyFields, Cons, Nil};
 use crate::packed::{Packer, Unpacker};
 use crate::record::ContextInfo;
 use crate::value::Sealed;
-use crate::TypeList;
 
 /// Fewer rounds under Miri, which is a thousand times slower.
 fn rounds(count: usize) -> usize {
@@ -22,7 +22,8 @@ fn words(len_bytes: usize) -> Vec<Word> {
     (0..len_bytes / 8).map(|_| Word::new(0)).collect()
 }
 
-const CONFIG: RingConfig = RingConfig { ring_id: 0x1122_3344_5566_7788, segment_len: 256, table_len: 512, anchor_count: 4 };
+const CONFIG: RingConfig =
+    RingConfig { ring_id: 0x1122_3344_5566_7788, segment_len: 256, table_len: 512, anchor_count: 4 };
 
 /// Memory for a ring of so many segments of `CONFIG`.
 fn memory(segment_count: usize) -> Vec<Word> {
@@ -58,7 +59,9 @@ impl Event {
     /// Appends the event as a recorder does: by the hot path if that takes it, then the plain one, then the slow one.
     fn append<'m>(&self, ring: &Ring<'m>, cursor: &Cursor<'m>) -> Outcome {
         let fields = Cons(self.id, Cons(self.text.as_str(), Nil));
-        if cursor.append_small(self.callsite, self.ticks, &fields) || cursor.append_plain(self.callsite, self.ticks, &fields) {
+        if cursor.append_small(self.callsite, self.ticks, &fields)
+            || cursor.append_plain(self.callsite, self.ticks, &fields)
+        {
             return Outcome::Recorded;
         }
         cursor.append_slow(ring, &|| self.ticks, &who(self.context), self.callsite, &fields)
@@ -134,11 +137,8 @@ fn read_image(image: &RingImage<'_>) -> Found {
 
 fn read_ring(ring: &Ring<'_>) -> Found {
     let mut scratch = vec![0; ring.segment_len()];
-    let mut found = Found {
-        dropped: ring.loss().dropped_total(),
-        complete_from: ring.complete_from(),
-        ..Found::default()
-    };
+    let mut found =
+        Found { dropped: ring.loss().dropped_total(), complete_from: ring.complete_from(), ..Found::default() };
     for index in 0..ring.segment_count() {
         take_segment(&mut found, ring.copy_segment(index, &mut scratch));
     }
@@ -270,7 +270,8 @@ fn long_texts_are_capped_and_say_so() {
     assert_eq!(cursor.append_slow(&ring, &|| 1, &who(1), 1, &fields), Outcome::Recorded);
     let image = image_of(&ring);
     let SegmentState::Valid(segment) = RingImage::parse(&image).unwrap().segment(0) else { panic!() };
-    let record = segment.items().find_map(|item| if let Item::Event(record) = item { Some(record) } else { None }).unwrap();
+    let record =
+        segment.items().find_map(|item| if let Item::Event(record) = item { Some(record) } else { None }).unwrap();
     let mut from = Unpacker::new(record.payload);
     let len = from.length().unwrap();
     assert_eq!(len.full, Some(1000));
@@ -409,7 +410,7 @@ fn context_that_dies_in_an_append_loses_only_that_event() {
     // As SIGKILL leaves it in the middle: busy, and words of the next record stored in part.
     let segment = ring.segment(0);
     let now = segment[segment_word::COMMIT].load() as u32;
-    segment[segment_word::COMMIT].store_low(now | commit::BUSY);
+    segment[segment_word::COMMIT].store_low_release(now | commit::BUSY);
     segment[layout::SEGMENT_HEADER_WORDS + commit::offset(now) + 1].store(0xDEAD);
     let found = read_ring(&ring);
     assert_eq!((found.events.len(), found.damaged), (3, 0));
@@ -452,7 +453,8 @@ fn random_operations_agree_with_a_naive_model() {
         let segment_count = random.usize(1..9);
         let memory = memory(segment_count);
         let ring = Ring::create(&memory, &CONFIG).unwrap();
-        let mut contexts: Vec<(u32, Cursor<'_>)> = (1..=random.u32(1..6)).map(|context| (context, Cursor::new())).collect();
+        let mut contexts: Vec<(u32, Cursor<'_>)> =
+            (1..=random.u32(1..6)).map(|context| (context, Cursor::new())).collect();
         let mut next_context = contexts.len() as u32 + 1;
         let (mut all, mut ticks) = (Vec::<Event>::new(), random.u64(..));
         for _ in 0..rounds(600) {
@@ -524,7 +526,11 @@ fn threads_account_for_every_event() {
                     let cursor = Cursor::new();
                     for n in 0..per_thread {
                         let event = Event::new(thread * per_thread + n, (n % 12) as usize, n, thread as u32 + 1);
-                        if n % 5 == 0 { event.append_shared(&ring) } else { event.append(&ring, &cursor) };
+                        if n % 5 == 0 {
+                            event.append_shared(&ring)
+                        } else {
+                            event.append(&ring, &cursor)
+                        };
                     }
                     cursor.detach(&ring, per_thread);
                 });
@@ -538,7 +544,10 @@ fn threads_account_for_every_event() {
                             match item {
                                 Item::Event(record) => {
                                     let event = Event::read(&record).expect("valid");
-                                    assert_eq!(event, Event::new(event.id, event.text.len(), event.ticks, event.context));
+                                    assert_eq!(
+                                        event,
+                                        Event::new(event.id, event.text.len(), event.ticks, event.context)
+                                    );
                                 }
                                 Item::Damaged { .. } => panic!("{segment:?}"),
                                 Item::Context(_) | Item::Pending { .. } => {}
@@ -588,7 +597,9 @@ fn table_appended_by_threads_holds_every_entry() {
     let ring = Ring::create(&memory, &config).unwrap();
     std::thread::scope(|scope| {
         for thread in 0..4_u8 {
-            scope.spawn(move || (0..20_u8).for_each(|n| ring.append_entry(&vec![thread * 20 + n; 1 + n as usize]).unwrap()));
+            scope.spawn(move || {
+                (0..20_u8).for_each(|n| ring.append_entry(&vec![thread * 20 + n; 1 + n as usize]).unwrap())
+            });
         }
     });
     let image = image_of(&ring);
@@ -654,15 +665,15 @@ fn every_truncation_keeps_what_is_there() {
 fn every_single_flipped_bit_costs_at_most_one_event_and_shows_nothing_false() {
     let whole = small_ring_image();
     let original = read_image(&RingImage::parse(&whole).unwrap());
-    let entries: Vec<Vec<u8>> =
-        RingImage::parse(&whole).unwrap().entries().map(|entry| entry.bytes.to_vec()).collect();
+    let entries: Vec<Vec<u8>> = RingImage::parse(&whole).unwrap().entries().map(|entry| entry.bytes.to_vec()).collect();
     for bit in (0..whole.len() * 8).step_by(if cfg!(miri) { 311 } else { 1 }) {
         let mut flipped = whole.clone();
         flipped[bit / 8] ^= 1 << (bit % 8);
         let image = RingImage::parse(&flipped).unwrap_or_else(|error| panic!("bit {bit}: {error}"));
         let found = read_image(&image);
         for (id, event) in &found.events {
-            let mut expected = original.events.get(id).unwrap_or_else(|| panic!("bit {bit}: false event {event:?}")).clone();
+            let mut expected =
+                original.events.get(id).unwrap_or_else(|| panic!("bit {bit}: false event {event:?}")).clone();
             if found.timeless.contains(id) {
                 expected.ticks = event.ticks;
             }
@@ -728,8 +739,16 @@ fn opening_cut_short_anywhere_keeps_the_account() {
     let phase = |phase| layout::SequenceWord { sequence: sequence.sequence + 1, phase, ..sequence }.encode();
     let lost = word(&before, 3) + u64::from(commit::count(word(&before, 4) as u32));
     let mut image = before;
-    let stores =
-        [(0, phase(1)), (1, lost), (0, phase(2)), (3, lost), (4, u64::from(commit::OWNED)), (0, phase(3)), (1, 99), (2, 5)];
+    let stores = [
+        (0, phase(1)),
+        (1, lost),
+        (0, phase(2)),
+        (3, lost),
+        (4, u64::from(commit::OWNED)),
+        (0, phase(3)),
+        (1, 99),
+        (2, 5),
+    ];
     for (step, (index, value)) in stores.into_iter().enumerate() {
         set(&mut image, index, value);
         let found = read_image(&RingImage::parse(&image).unwrap());

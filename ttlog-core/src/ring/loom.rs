@@ -1,0 +1,321 @@
+//! Every interleaving of small scenes: writer and reader with wrap, two shared writers, nested appends, segments that change
+//! hands. Run by `ci/loom`.
+
+use std::vec;
+use std::vec::Vec;
+
+use ::loom::model::Builder;
+use ::loom::sync::Arc;
+use ::loom::thread;
+
+use super::*;
+use crate::TypeList;
+use crate::fields::{AnyFields, Cons, Nil};
+use crate::packed::{Packer, Unpacker};
+use crate::record::ContextInfo;
+use crate::value::Sealed;
+
+const CONFIG: RingConfig = RingConfig { ring_id: 7, segment_len: 128, table_len: 0, anchor_count: 0 };
+
+/// Memory of a ring, shared by the threads of a model.
+struct Memory(Vec<Word>);
+
+impl Memory {
+    fn new(segment_count: usize) -> Arc<Self> {
+        let len = CONFIG.overhead_len() + segment_count * CONFIG.segment_len as usize;
+        let memory = Memory((0..len / 8).map(|_| Word::new(0)).collect());
+        Ring::create(&memory.0, &CONFIG).unwrap();
+        Arc::new(memory)
+    }
+
+    fn ring(&self) -> Ring<'_> {
+        Ring::over(&self.0, &CONFIG)
+    }
+}
+
+fn explore(scene: impl Fn() + Sync + Send + 'static) {
+    let mut builder = Builder::new();
+    builder.max_branches = 100_000;
+    builder.preemption_bound = builder.preemption_bound.or(Some(2));
+    builder.check(scene);
+}
+
+fn who(context: u32) -> ContextInfo<'static> {
+    ContextInfo { context, os_thread_id: 0, next_index: 0, name: "" }
+}
+
+/// The two values of every event in these models: a reader that finds others was shown a torn record.
+fn fields(id: u64) -> Cons<u64, Cons<f64, Nil>> {
+    Cons(id, Cons(id as f64 * 3.0, Nil))
+}
+
+fn append<'m>(ring: &Ring<'m>, cursor: &Cursor<'m>, context: u32, id: u64) -> Outcome {
+    if cursor.append_small(1, id, &fields(id)) {
+        return Outcome::Recorded;
+    }
+    cursor.append_slow(ring, &|| id, &who(context), 1, &fields(id))
+}
+
+fn append_shared(ring: &Ring<'_>, context: u32, id: u64) -> Outcome {
+    ring.append_shared(id, context, 1, &fields(id), DropReason::NoSegment)
+}
+
+#[derive(Debug, Default)]
+struct Found {
+    ids: Vec<u64>,
+    pending: usize,
+    overwritten: u64,
+}
+
+/// Reads the ring as a live reader does, and checks that nothing false is shown.
+fn read(ring: &Ring<'_>) -> Found {
+    let mut found = Found::default();
+    let mut scratch = vec![0; ring.segment_len()];
+    for index in 0..ring.segment_count() {
+        match ring.copy_segment(index, &mut scratch) {
+            SegmentState::Valid(segment) => {
+                found.overwritten += segment.header.lost;
+                for item in segment.items() {
+                    match item {
+                        Item::Event(record) => {
+                            let bits = u64::from_le_bytes(*record.payload.first_chunk().unwrap());
+                            let id = Unpacker::new(&record.payload[8..]).varint().unwrap();
+                            assert_eq!(f64::from_bits(bits), id as f64 * 3.0, "torn");
+                            assert_eq!(record.ticks, id, "torn");
+                            found.ids.push(id);
+                        }
+                        Item::Pending { .. } => found.pending += 1,
+                        Item::Damaged { .. } => panic!("damaged: {segment:?}"),
+                        Item::Context(_) => {}
+                    }
+                }
+            }
+            SegmentState::Opening { lost } => found.overwritten += lost,
+            SegmentState::Unused => {}
+            SegmentState::Damaged(error) => assert_eq!(error.kind, crate::FormatErrorKind::Overwritten),
+        }
+    }
+    found.ids.sort_unstable();
+    found
+}
+
+/// At rest: every event is retained or counted.
+fn settle(ring: &Ring<'_>, emitted: u64) -> Found {
+    let found = read(ring);
+    let dropped = ring.loss().dropped_total();
+    assert_eq!(found.pending, 0);
+    assert_eq!(found.ids.len() as u64 + found.overwritten + dropped, emitted, "{found:?}");
+    found
+}
+
+#[test]
+fn reader_beside_a_writer_that_wraps_sees_whole_records_only() {
+    explore(|| {
+        // The segment is full, so the next event replaces what it holds while the reader copies.
+        let memory = Memory::new(1);
+        let cursor = Cursor::new();
+        let mut next = 1;
+        while memory.ring().loss().overwritten == 0 && next < 4 {
+            append(&memory.ring(), &cursor, 1, next);
+            next += 1;
+        }
+        let full = read(&memory.ring()).ids.len() as u64;
+        assert!((1..4).contains(&full));
+        cursor.detach(&memory.ring(), next);
+        let writer = {
+            let memory = memory.clone();
+            thread::spawn(move || append(&memory.ring(), &Cursor::new(), 1, 4))
+        };
+        let found = read(&memory.ring());
+        assert!(found.ids.is_sorted() && found.ids.windows(2).all(|pair| pair[0] + 1 == pair[1]), "no hole: {found:?}");
+        writer.join().unwrap();
+        settle(&memory.ring(), 4);
+    });
+}
+
+#[test]
+fn shared_writer_and_a_reader() {
+    explore(|| {
+        let memory = Memory::new(1);
+        append_shared(&memory.ring(), 9, 1);
+        let writer = {
+            let memory = memory.clone();
+            thread::spawn(move || append_shared(&memory.ring(), 2, 2))
+        };
+        let found = read(&memory.ring());
+        assert!(found.ids.contains(&1), "what was committed before is seen: {found:?}");
+        assert_eq!(writer.join().unwrap(), Outcome::Recorded);
+        assert_eq!(settle(&memory.ring(), 2).ids, [1, 2]);
+    });
+}
+
+#[test]
+fn two_shared_writers_in_one_segment() {
+    explore(|| {
+        let memory = Memory::new(2);
+        append_shared(&memory.ring(), 9, 1);
+        let other = {
+            let memory = memory.clone();
+            thread::spawn(move || append_shared(&memory.ring(), 2, 2))
+        };
+        append_shared(&memory.ring(), 3, 3);
+        other.join().unwrap();
+        settle(&memory.ring(), 3);
+    });
+}
+
+#[test]
+fn two_shared_writers_that_both_need_the_first_segment() {
+    explore(|| {
+        let memory = Memory::new(2);
+        let other = {
+            let memory = memory.clone();
+            thread::spawn(move || append_shared(&memory.ring(), 1, 1))
+        };
+        append_shared(&memory.ring(), 2, 2);
+        other.join().unwrap();
+        let found = settle(&memory.ring(), 2);
+        assert_eq!(found.ids, [1, 2], "nothing refused: there was a segment for each");
+    });
+}
+
+#[test]
+fn two_shared_writers_at_the_end_of_a_segment() {
+    explore(|| {
+        let memory = Memory::new(2);
+        // A record takes four words, a segment holds two of them.
+        append_shared(&memory.ring(), 9, 1);
+        append_shared(&memory.ring(), 9, 2);
+        let other = {
+            let memory = memory.clone();
+            thread::spawn(move || append_shared(&memory.ring(), 1, 3))
+        };
+        append_shared(&memory.ring(), 2, 4);
+        other.join().unwrap();
+        settle(&memory.ring(), 4);
+    });
+}
+
+#[test]
+fn two_exclusive_writers_turn_segments_over() {
+    explore(|| {
+        let memory = Memory::new(3);
+        let other = {
+            let memory = memory.clone();
+            thread::spawn(move || {
+                let (ring, cursor) = (memory.ring(), Cursor::new());
+                append(&ring, &cursor, 1, 1);
+                append(&ring, &cursor, 1, 2);
+                cursor.detach(&ring, 2);
+            })
+        };
+        {
+            let (ring, cursor) = (memory.ring(), Cursor::new());
+            for id in 3..=6 {
+                append(&ring, &cursor, 2, id);
+            }
+            cursor.detach(&ring, 6);
+        }
+        other.join().unwrap();
+        settle(&memory.ring(), 6);
+    });
+}
+
+#[test]
+fn segment_left_by_one_is_adopted_by_one_of_two() {
+    explore(|| {
+        let memory = Memory::new(4);
+        {
+            let (ring, cursor) = (memory.ring(), Cursor::new());
+            append(&ring, &cursor, 1, 1);
+            cursor.detach(&ring, 1);
+        }
+        let other = {
+            let memory = memory.clone();
+            thread::spawn(move || {
+                let (ring, cursor) = (memory.ring(), Cursor::new());
+                append(&ring, &cursor, 2, 2);
+                cursor.detach(&ring, 2);
+            })
+        };
+        {
+            let (ring, cursor) = (memory.ring(), Cursor::new());
+            append(&ring, &cursor, 3, 3);
+            cursor.detach(&ring, 3);
+        }
+        other.join().unwrap();
+        assert_eq!(settle(&memory.ring(), 3).ids, [1, 2, 3]);
+    });
+}
+
+#[test]
+fn exclusive_and_shared_writers_contend_for_the_last_segment() {
+    explore(|| {
+        let memory = Memory::new(1);
+        let other = {
+            let memory = memory.clone();
+            thread::spawn(move || append_shared(&memory.ring(), 1, 1))
+        };
+        let (ring, cursor) = (memory.ring(), Cursor::new());
+        append(&ring, &cursor, 2, 2);
+        cursor.detach(&ring, 2);
+        other.join().unwrap();
+        settle(&memory.ring(), 2);
+    });
+}
+
+/// Fields that log while they are packed, as a signal handler does that interrupts an append.
+#[derive(Clone, Copy)]
+struct Nesting<'a, 'm>(&'a Ring<'m>, &'a Cursor<'m>);
+impl Sealed for &Nesting<'_, '_> {}
+impl AnyFields for &Nesting<'_, '_> {
+    fn types(&self) -> TypeList {
+        TypeList::Nil
+    }
+    fn types_hash(&self) -> u32 {
+        1
+    }
+    fn payload_words(&self, cap: usize) -> usize {
+        fields(1).payload_words(cap)
+    }
+    fn put(&self, packer: &mut Packer, cap: usize) {
+        append(self.0, self.1, 1, 2);
+        fields(1).put(packer, cap);
+    }
+}
+
+#[test]
+fn nested_append_beside_another_writer() {
+    explore(|| {
+        let memory = Memory::new(3);
+        let other = {
+            let memory = memory.clone();
+            thread::spawn(move || append_shared(&memory.ring(), 3, 3))
+        };
+        let (ring, cursor) = (memory.ring(), Cursor::new());
+        let outcome = cursor.append_slow(&ring, &|| 1, &who(1), 1, &&Nesting(&ring, &cursor));
+        assert_eq!(outcome, Outcome::Recorded);
+        other.join().unwrap();
+        assert_eq!(settle(&ring, 3).ids, [1, 2, 3]);
+    });
+}
+
+#[test]
+fn table_entries_of_two_threads() {
+    explore(|| {
+        let config = RingConfig { table_len: 64, ..CONFIG };
+        let words: Vec<_> = (0..(config.overhead_len() + 128) / 8).map(|_| Word::new(0)).collect();
+        let memory = Arc::new(Memory(words));
+        Ring::create(&memory.0, &config).unwrap();
+        let other = {
+            let memory = memory.clone();
+            thread::spawn(move || Ring::over(&memory.0, &config).append_entry(b"one").unwrap())
+        };
+        let ring = Ring::over(&memory.0, &config);
+        ring.append_entry(b"two").unwrap();
+        let mut seen = Vec::new();
+        ring.for_each_entry(&mut [0; 16], &mut |entry| seen.push(entry.to_vec()));
+        assert!(seen.iter().all(|entry| entry == b"one" || entry == b"two") && seen.contains(&b"two".to_vec()));
+        other.join().unwrap();
+    });
+}
