@@ -52,16 +52,19 @@ impl Floor {
         store(self.cells(), inputs, first, count);
     }
 
-    /// Checks that the last cells that [`run`](Self::run) stored before `next` hold what they must.
+    /// Checks that the last cells that [`run`](Self::run) stored before `next` hold what they must, from one lap.
     ///
     /// # Errors
     /// When one does not.
     pub fn check(&self, inputs: &Inputs, next: u64) -> Result<()> {
-        for index in next.saturating_sub(1000)..next {
+        let first = next.saturating_sub(1000);
+        let ticks_of = |index: u64| self.cells()[index as usize % CELL_COUNT][0].load(Ordering::Relaxed);
+        for index in first..next {
             let Input { quantity, price, .. } = inputs[index as usize % INPUT_COUNT];
             let cell = &self.cells()[index as usize % CELL_COUNT];
             let stored = [2, 3].map(|word: usize| cell[word].load(Ordering::Relaxed));
             ensure!(stored == [quantity, price.to_bits()], "the floor's cell {index} holds {stored:x?}");
+            ensure!(ticks_of(index) >= ticks_of(first), "the floor's cell {index} is of an earlier lap");
         }
         Ok(())
     }

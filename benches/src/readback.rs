@@ -173,7 +173,7 @@ pub fn check_single(case: Case, inputs: &Inputs, bytes: &[u8], emitted: u64, che
         let index = event.record.index.ok_or("an event has no index")?;
         ensure!(next.is_none_or(|next| next == index), "event {index} follows event {:?}", next.map(|next| next - 1));
         next = Some(index + 1);
-        if index + checked_count >= emitted {
+        if index.saturating_add(checked_count) >= emitted {
             check_values(case, inputs, index, event)?;
         }
         Ok(())

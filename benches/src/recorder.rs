@@ -27,6 +27,7 @@ impl Recorder {
             .level(level)
             .ring_file(RingFileChoice::Required)
             .recover_orphans(false)
+            .panic_hook(false)
             .build()?;
         let ring_path = trace.ring_path().ok_or("the ring has no file")?.to_path_buf();
         Ok(Recorder { trace, ring_path })
