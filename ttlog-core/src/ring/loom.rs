@@ -1,6 +1,7 @@
 //! Every interleaving of small scenes: writer and reader with wrap, two shared writers, nested appends, segments that change
 //! hands. Run by `ci/loom`.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::vec;
 use std::vec::Vec;
 
@@ -34,10 +35,33 @@ impl Memory {
 }
 
 fn explore(scene: impl Fn() + Sync + Send + 'static) {
+    explore_with(Builder::new().preemption_bound.unwrap_or(2), scene);
+}
+
+fn explore_with(preemptions: usize, scene: impl Fn() + Sync + Send + 'static) {
     let mut builder = Builder::new();
     builder.max_branches = 100_000;
-    builder.preemption_bound = builder.preemption_bound.or(Some(2));
+    builder.preemption_bound = Some(preemptions);
     builder.check(scene);
+}
+
+/// Which answers a reader beside a writer got over all executions. Not part of the model, so plain atomics.
+#[derive(Default)]
+struct Seen {
+    before: AtomicBool,
+    after: AtomicBool,
+}
+
+impl Seen {
+    fn note(&self, has_new: bool) {
+        let seen = if has_new { &self.after } else { &self.before };
+        seen.store(true, Ordering::Relaxed);
+    }
+
+    /// A model in which the reader always comes first, or always last, checks nothing.
+    fn assert_both(&self) {
+        assert!(self.before.load(Ordering::Relaxed) && self.after.load(Ordering::Relaxed), "not explored");
+    }
 }
 
 fn who(context: u32) -> ContextInfo<'static> {
@@ -108,45 +132,70 @@ fn settle(ring: &Ring<'_>, emitted: u64) -> Found {
     found
 }
 
-#[test]
-fn reader_beside_a_writer_that_wraps_sees_whole_records_only() {
-    explore(|| {
-        // The segment is full, so the next event replaces what it holds while the reader copies.
-        let memory = Memory::new(1);
-        let cursor = Cursor::new();
-        let mut next = 1;
-        while memory.ring().loss().overwritten == 0 && next < 4 {
-            append(&memory.ring(), &cursor, 1, next);
-            next += 1;
-        }
-        let full = read(&memory.ring()).ids.len() as u64;
-        assert!((1..4).contains(&full));
-        cursor.detach(&memory.ring(), next);
-        let writer = {
-            let memory = memory.clone();
-            thread::spawn(move || append(&memory.ring(), &Cursor::new(), 1, 4))
-        };
+/// A thread that reads once and notes whether it saw event `new`.
+///
+/// Readers are the spawned threads and writers the first one: loom orders a load after every store it might see, but
+/// forgets that a thread has loaded a word once another one has loaded it too, and would never run the writer first.
+fn reader(memory: &Arc<Memory>, new: u64, seen: &std::sync::Arc<Seen>) -> thread::JoinHandle<()> {
+    let (memory, seen) = (memory.clone(), seen.clone());
+    thread::spawn(move || {
         let found = read(&memory.ring());
-        assert!(found.ids.is_sorted() && found.ids.windows(2).all(|pair| pair[0] + 1 == pair[1]), "no hole: {found:?}");
-        writer.join().unwrap();
-        settle(&memory.ring(), 4);
-    });
+        assert!(found.ids.windows(2).all(|pair| pair[0] + 1 == pair[1]), "no hole: {found:?}");
+        seen.note(found.ids.contains(&new));
+    })
 }
 
 #[test]
-fn shared_writer_and_a_reader() {
-    explore(|| {
+fn reader_beside_a_writer_that_wraps_sees_whole_records_only() {
+    let seen = std::sync::Arc::new(Seen::default());
+    let noted = seen.clone();
+    // Each word of the segment can be old or new to the reader, so one preemption makes executions enough.
+    let preemptions = Builder::new().preemption_bound.map_or(1, |bound| bound.saturating_sub(1));
+    explore_with(preemptions, move || {
+        // The segment has no room for a second event, so that replaces the first while the reader copies.
+        let memory = Memory::new(1);
+        let (ring, cursor) = (memory.ring(), Cursor::new());
+        append(&ring, &cursor, 1, 1);
+        cursor.detach(&ring, 1);
+        let used = ring.segment(0)[segment_word::COMMIT].load() as u32;
+        ring.segment(0)[segment_word::COMMIT].store_low_release(used | commit::CLOSED);
+        let reader = reader(&memory, 2, &noted);
+        append(&ring, &Cursor::new(), 1, 2);
+        reader.join().unwrap();
+        settle(&ring, 2);
+    });
+    seen.assert_both();
+}
+
+#[test]
+fn reader_beside_an_exclusive_writer() {
+    let seen = std::sync::Arc::new(Seen::default());
+    let noted = seen.clone();
+    explore(move || {
+        let memory = Memory::new(1);
+        let (ring, cursor) = (memory.ring(), Cursor::new());
+        append(&ring, &cursor, 1, 1);
+        let reader = reader(&memory, 2, &noted);
+        append(&ring, &cursor, 1, 2);
+        reader.join().unwrap();
+        assert_eq!(settle(&ring, 2).ids, [1, 2]);
+    });
+    seen.assert_both();
+}
+
+#[test]
+fn reader_beside_a_shared_writer() {
+    let seen = std::sync::Arc::new(Seen::default());
+    let noted = seen.clone();
+    explore(move || {
         let memory = Memory::new(1);
         append_shared(&memory.ring(), 9, 1);
-        let writer = {
-            let memory = memory.clone();
-            thread::spawn(move || append_shared(&memory.ring(), 2, 2))
-        };
-        let found = read(&memory.ring());
-        assert!(found.ids.contains(&1), "what was committed before is seen: {found:?}");
-        assert_eq!(writer.join().unwrap(), Outcome::Recorded);
+        let reader = reader(&memory, 2, &noted);
+        assert_eq!(append_shared(&memory.ring(), 2, 2), Outcome::Recorded);
+        reader.join().unwrap();
         assert_eq!(settle(&memory.ring(), 2).ids, [1, 2]);
     });
+    seen.assert_both();
 }
 
 #[test]
