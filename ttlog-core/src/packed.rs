@@ -119,7 +119,7 @@ impl Packer {
     /// Appends the lower `bits` bits of `value`; `bits` is 8 to 64 in steps of 8, and `value` has no bit above them.
     #[inline(always)]
     pub(crate) fn put_bits(&mut self, value: u64, bits: u32) {
-        debug_assert!(bits % 8 == 0 && bits <= 64 && (bits == 64 || value >> bits == 0));
+        debug_assert!(bits.is_multiple_of(8) && bits <= 64 && (bits == 64 || value >> bits == 0));
         self.acc |= value << self.bits;
         let total = self.bits + bits;
         if total >= 64 {

@@ -367,7 +367,7 @@ pub(super) fn fit(fields: &dyn AnyFields, most: usize) -> Option<(usize, usize)>
     let mut cap = CAP_MAX.min(most * 8);
     loop {
         let words = fields.payload_words(cap);
-        if 1 + len_field(words).1 <= most {
+        if len_field(words).1 < most {
             return Some((cap, words));
         }
         if cap == 0 {

@@ -234,7 +234,7 @@ impl RingHeader {
     /// Checks alignments and ranges. Parts that overlap or lie outside the region do no harm to a reader.
     fn check_geometry(&self) -> Result<(), FormatError> {
         let error = |offset| Err(FormatError::new(offset, FormatErrorKind::BadGeometry));
-        let words = |value: u64| value % 8 == 0;
+        let words = |value: u64| value.is_multiple_of(8);
         if (self.header_len as usize) < HEADER_LEN || !words(self.header_len.into()) {
             return error(12);
         }

@@ -40,6 +40,13 @@ impl Ring<'_> {
             let index = ((sequence - 1) % u64::from(self.segment_count)) as u32;
             let segment = self.segment(index);
             if let Some(old) = claim_for_opening(segment) {
+                // A context that is suspended right after taking its number may be overtaken by a whole lap: what it has
+                // claimed then is newer than what it was to replace.
+                let present = SequenceWord::decode(segment[segment_word::SEQUENCE].load());
+                if present.is_some_and(|present| present.sequence > sequence) {
+                    unclaim(segment, old);
+                    continue;
+                }
                 let lap = self.replace_content(segment, old, sequence, mode, context, ticks);
                 return Some(Held { index, lap });
             }
@@ -111,7 +118,7 @@ impl Ring<'_> {
             if let Some(sequence_word) = is_it(&segment[segment_word::SEQUENCE]) {
                 return Some(Held { index, lap: sequence_word.lap });
             }
-            segment[segment_word::COMMIT].store_low_release(now);
+            unclaim(segment, now);
         }
         None
     }
@@ -158,4 +165,10 @@ fn claim_for_opening(segment: &[Word]) -> Option<u32> {
         return None;
     }
     segment[segment_word::COMMIT].swap_low(now, now | commit::OWNED).ok().map(|()| now)
+}
+
+/// Gives a claimed segment back as it was.
+fn unclaim(segment: &[Word], before: u32) {
+    let given_back = segment[segment_word::COMMIT].swap_low(before | commit::OWNED, before);
+    debug_assert!(given_back.is_ok(), "nobody else changes an owned segment");
 }

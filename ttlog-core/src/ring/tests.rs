@@ -179,7 +179,7 @@ fn impossible_layouts_are_refused() {
 fn capacities_get_sensible_layouts() {
     for capacity in [0, 1, 4096, 65_536, 1 << 20, 16 << 20, 1 << 30, usize::MAX] {
         let config = RingConfig::for_capacity(capacity, 1);
-        assert!(config.segment_len % 8 == 0 && config.table_len % 8 == 0);
+        assert!(config.segment_len.is_multiple_of(8) && config.table_len.is_multiple_of(8));
         assert!((4096..=SEGMENT_LEN_MAX).contains(&config.segment_len));
     }
     let usual = RingConfig::for_capacity(16 << 20, 1);
@@ -598,7 +598,7 @@ fn table_appended_by_threads_holds_every_entry() {
     std::thread::scope(|scope| {
         for thread in 0..4_u8 {
             scope.spawn(move || {
-                (0..20_u8).for_each(|n| ring.append_entry(&vec![thread * 20 + n; 1 + n as usize]).unwrap())
+                (0..20_u8).for_each(|n| ring.append_entry(&vec![thread * 20 + n; 1 + n as usize]).unwrap());
             });
         }
     });
