@@ -13,7 +13,7 @@ use ttlog_core_fuzz::naive::{self, Value};
 #[derive(Arbitrary, Debug)]
 enum Input {
     Records(Records),
-    Values(Vec<(Type, bool)>, Vec<u8>),
+    Values(Vec<Type>, Vec<u8>),
     Snapshot(Vec<Part>),
 }
 
@@ -158,20 +158,20 @@ fn records(input: &Records) {
 
 // --- values ------------------------------------------------------------------------------------------------------------------------
 
+/// Up to ten options and sequences, one around the other, around a simple type. (Readers take eight tags.)
 #[derive(Arbitrary, Debug)]
-enum Type {
-    Simple(u8),
-    Option(Box<Type>),
-    Sequence(Box<Type>),
+struct Type {
+    depth: u8,
+    options: u16,
+    tag: u8,
 }
 
 impl Type {
     fn tags(&self) -> Vec<u8> {
-        match self {
-            Type::Simple(tag) => vec![tag % 24],
-            Type::Option(inner) => [vec![32], inner.tags()].concat(),
-            Type::Sequence(inner) => [vec![33], inner.tags()].concat(),
-        }
+        let mut tags: Vec<u8> = (0..self.depth % 10).map(|level| if self.options >> level & 1 == 1 { 32 } else { 33 }).collect();
+        // Units are no elements; what a reader does with them is up to it.
+        tags.push(if self.tag % 24 == 20 && tags.last() == Some(&33) { 1 } else { self.tag % 24 });
+        tags
     }
 }
 
@@ -195,10 +195,9 @@ fn converted(value: &ValueRef<'_>) -> Value {
     }
 }
 
-fn values(types: &[(Type, bool)], payload: &[u8]) {
-    // Sequences of units of sequences of units could fill the memory; that they are bounded is what ring_recovery tests.
-    let payload = &payload[..payload.len().min(96)];
-    let types: Vec<Vec<u8>> = types.iter().take(20).map(|(of, _)| of.tags()).filter(|tags| tags.len() < 24).collect();
+fn values(types: &[Type], payload: &[u8]) {
+    let payload = &payload[..payload.len().min(512)];
+    let types: Vec<Vec<u8>> = types.iter().take(20).map(Type::tags).collect();
 
     // [2, 1, 3, "", "", "", 1, [["", tags], …]]
     let mut entry = vec![0x88, 2, 1, 3, 0x60, 0x60, 0x60, 1, 0x80 + types.len() as u8];

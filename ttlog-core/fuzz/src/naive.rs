@@ -585,7 +585,7 @@ fn value(data: &mut &[u8], tags: &[u8]) -> Result<Value> {
         19 | 33 => {
             let (len, full) = length(data)?;
             let inner = if *tag == 19 { &[15] } else { inner };
-            if len > 65_535 {
+            if inner == [20] {
                 return Err(Refused);
             }
             Value::Sequence((0..len).map(|_| value(data, inner)).collect::<Result<_>>()?, full)
