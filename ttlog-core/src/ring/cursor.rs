@@ -208,7 +208,7 @@ impl<'m> Cursor<'m> {
         !self.holds_none() && unsafe { self.word(segment_word::COMMIT) }.load() as u32 & commit::BUSY != 0
     }
 
-    /// `None`: there is no segment to hold.
+    /// `None`: there is no segment to hold, or it is not this context's alone any more.
     fn append_moving(
         &self,
         ring: &Ring<'m>,
@@ -234,17 +234,19 @@ impl<'m> Cursor<'m> {
             }
         }
         if ticks.wrapping_sub(self.base.get()) > u64::from(u32::MAX) {
-            self.put_control(KIND_REBASE, 1, |packer| packer.put_word(ticks));
+            if !self.put_control(KIND_REBASE, 1, |packer| packer.put_word(ticks)) {
+                return None;
+            }
             self.base.set(ticks);
         }
         let delta = ticks.wrapping_sub(self.base.get()) as u32;
-        self.put(callsite, len, delta, 1, 1 + len_words, |packer| {
+        let has_put = self.put(callsite, len, delta, 1, 1 + len_words, |packer| {
             if len_words > payload_words {
                 packer.put_word(len_words as u64);
             }
             fields.put(packer, cap);
         });
-        Some(Outcome::Recorded)
+        has_put.then_some(Outcome::Recorded)
     }
 
     fn limit_words(&self) -> usize {
@@ -266,11 +268,10 @@ impl<'m> Cursor<'m> {
             if let Some(held) = ring.adopt_segment() {
                 self.hold(ring, held, None);
                 if self.offset() + context_words + 2 + needed <= self.limit_words() {
-                    self.put_who(who);
                     // The base of records before is not known here, so a new one is told.
-                    self.put_control(KIND_REBASE, 1, |packer| packer.put_word(ticks));
+                    let has_put = self.put_who(who) && self.put_control(KIND_REBASE, 1, |packer| packer.put_word(ticks));
                     self.base.set(ticks);
-                    return true;
+                    return has_put;
                 }
                 ring.leave_segment(held.index, ticks);
                 self.hold_none();
@@ -282,15 +283,12 @@ impl<'m> Cursor<'m> {
             return false;
         };
         self.hold(ring, held, Some(ticks));
-        if context_words <= ring.record_words() / 4 {
-            self.put_who(who);
-        }
-        true
+        context_words > ring.record_words() / 4 || self.put_who(who)
     }
 
-    fn put_who(&self, who: &ContextInfo<'_>) {
+    fn put_who(&self, who: &ContextInfo<'_>) -> bool {
         let who = ContextInfo { next_index: self.total_before.get(), ..*who };
-        self.put_control(KIND_CONTEXT, who.payload_words(), |packer| who.pack(packer));
+        self.put_control(KIND_CONTEXT, who.payload_words(), |packer| who.pack(packer))
     }
 
     fn hold(&self, ring: &Ring<'m>, held: super::segment::Held, base: Option<u64>) {
@@ -336,29 +334,43 @@ impl<'m> Cursor<'m> {
         }
     }
 
-    fn put_control(&self, kind: u32, payload_words: usize, put: impl FnOnce(&mut Packer)) {
-        self.put(CONTROL, payload_words as u8, kind, 0, 1 + payload_words, put);
+    fn put_control(&self, kind: u32, payload_words: usize, put: impl FnOnce(&mut Packer)) -> bool {
+        self.put(CONTROL, payload_words as u8, kind, 0, 1 + payload_words, put)
     }
 
-    /// Stores a record of `words` words, for which there is room, and commits it.
-    fn put(&self, callsite: u16, len: u8, delta: u32, events: u32, words: usize, put: impl FnOnce(&mut Packer)) {
+    /// Stores a record of `words` words, for which the caller has made room, and commits it.
+    ///
+    /// `false`: the room is gone. That cannot be, unless the segment became zero under the hands of its holder and another
+    /// context took it: the ring's file was cut short.
+    fn put(
+        &self,
+        callsite: u16,
+        len: u8,
+        delta: u32,
+        events: u32,
+        words: usize,
+        put: impl FnOnce(&mut Packer),
+    ) -> bool {
         // SAFETY: a word of the header.
-        let now = unsafe { self.word(segment_word::COMMIT) }.load() as u32;
+        let now = unsafe { self.word(segment_word::COMMIT) }.load() as u32 & !commit::BUSY;
         let used = commit::offset(now);
-        assert!(used + words <= self.limit_words(), "the caller has made room");
+        if used + words > self.limit_words() {
+            return false;
+        }
         self.begin(now);
         #[cfg(ttlog_mutant_commit_first)]
         self.commit(commit::step(words, events) + now);
-        // SAFETY: used + words <= limit, asserted above, and `put` stores `words - 1` words: the callers have counted them.
+        // SAFETY: used + words <= limit, tested above, and `put` stores `words - 1` words: the callers have counted them.
         unsafe {
-            let header = self.word(SEGMENT_HEADER_WORDS + used);
-            let mut packer = Packer::new(core::ptr::from_ref(header).add(1), self.lap.get());
+            let header = self.segment.get().add(SEGMENT_HEADER_WORDS + used);
+            let mut packer = Packer::new(header.add(1), self.lap.get());
             put(&mut packer);
             let (end, others) = packer.finish();
             debug_assert_eq!(end.offset_from(header) as usize, words);
-            header.store(encode_header(callsite, len, delta, others));
+            (*header).store(encode_header(callsite, len, delta, others));
         }
         self.commit(commit::step(words, events) + now);
+        true
     }
 }
 
