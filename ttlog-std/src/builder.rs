@@ -73,6 +73,7 @@ pub struct Builder {
     panic_hook: bool,
     panic_backtrace: bool,
     recover_orphans: bool,
+    fault_handler: bool,
     ring_file: RingFileChoice,
     /// Whether sizes out of range are moved into it, with a warning, instead of being errors.
     clamp: bool,
@@ -111,6 +112,7 @@ impl Builder {
             panic_hook: true,
             panic_backtrace: true,
             recover_orphans: true,
+            fault_handler: true,
             ring_file: RingFileChoice::Preferred,
             clamp: false,
         }
@@ -206,6 +208,16 @@ impl Builder {
         self
     }
 
+    /// Sets whether SIGBUS gets a handler that keeps the process going when somebody cuts the ring's file short, where the next
+    /// event would end it otherwise; default `true`.
+    ///
+    /// The handler takes care of faults in the ring only. All others go to the handler that was there before, as if this one
+    /// were not there; a handler that is installed later should do the same. A thread that blocks SIGBUS is not helped.
+    pub fn fault_handler(mut self, install: bool) -> Self {
+        self.fault_handler = install;
+        self
+    }
+
     /// Sets whether the ring is in a file; default [`RingFileChoice::Preferred`].
     pub fn ring_file(mut self, choice: RingFileChoice) -> Self {
         self.ring_file = choice;
@@ -273,6 +285,15 @@ impl Builder {
             ended: AtomicBool::new(false),
             anchor_lock: Mutex::new(()),
         });
+        #[cfg(target_os = "linux")]
+        {
+            crate::fork::end_recording_in_children();
+            if let Some(file) = inner.file.as_ref().filter(|_| self.fault_handler) {
+                if let Err(error) = crate::fault::guard(inner.words, file.file()) {
+                    report::warn(format_args!("cutting the ring's file short would end this process: {error}"));
+                }
+            }
+        }
         let work = Work {
             orphan_directory: directory.filter(|_| self.recover_orphans),
             populated_words: if inner.file.is_some() { mapping::POPULATE_AT_ONCE_BYTES / 8 } else { usize::MAX },

@@ -49,13 +49,18 @@
 //! | snapshots | `ttlog-<service>-<pid>-<utc time>-<reason>.bin` in `$TTLOG_SNAPSHOT_DIR`, else the temp directory | 0600 |
 //!
 //! Options of the [`Builder`] come before the environment, and a directory that was named in either way is the only one that is
-//! tried. Whoever cuts the ring's file short while the process runs ends that process with SIGBUS; the modes above leave that to
-//! the user and to root. Deleting the file is harmless to the process.
+//! tried. Deleting the ring's file is harmless to the process.
+//!
+//! When somebody cuts the ring's file short while the process runs, which the modes above leave to the user and to root, the
+//! process goes on: a handler of SIGBUS replaces the lost part by memory ([`Builder::fault_handler`]). What that part held is
+//! lost and not counted, and from then on the ring does not outlive the process as a whole ([`Trace::ring_path`]).
 //!
 //! # Forks
 //!
-//! A child of `fork` has no service thread: its snapshot requests fail, and its `shutdown` does nothing. `exec` ends the lock on
-//! the ring's file, so that the ring becomes an orphan.
+//! A child of `fork` records nothing: it would write into its parent's ring. Its events are not counted either, its snapshot
+//! requests fail, its `shutdown` does nothing, and its parent's ring stays as it is. Children that are made past the C library's
+//! `fork` (`vfork`, a bare `clone`) must not log before they `exec`. `exec` ends the lock on the ring's file, so that the ring
+//! of a process that replaces itself becomes an orphan.
 //!
 //! # Features
 //!
@@ -65,6 +70,10 @@ extern crate self as ttlog_std;
 
 mod builder;
 mod clock;
+#[cfg(target_os = "linux")]
+mod fault;
+#[cfg(target_os = "linux")]
+mod fork;
 mod macros;
 mod mapping;
 mod names;

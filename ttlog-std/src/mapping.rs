@@ -38,7 +38,10 @@ pub(crate) struct RingFile {
     name: std::ffi::CString,
     /// Holds the lock.
     #[cfg(target_os = "linux")]
-    _file: std::fs::File,
+    file: std::fs::File,
+    /// What the system calls that file, whatever becomes of its descriptor.
+    #[cfg(target_os = "linux")]
+    identity: Option<crate::sys::FileIdentity>,
 }
 
 /// Why there is no mapped ring: what was being done, where, and the cause.
@@ -131,6 +134,18 @@ mod linux {
         /// Removes the file's name. The mapping stays valid.
         pub(crate) fn remove(&self) -> io::Result<()> {
             sys::remove_at(&self.directory, &self.name)
+        }
+
+        /// Gives the open file.
+        pub(crate) fn file(&self) -> &File {
+            &self.file
+        }
+
+        /// Closes the file for good, in a fork. Async-signal-safe.
+        pub(crate) fn release(&self) {
+            if let Some(identity) = self.identity {
+                sys::close_if_same(&self.file, identity);
+            }
         }
     }
 
@@ -233,7 +248,8 @@ mod linux {
         })();
         match built {
             Ok((words, value)) => {
-                Ok((Region { words, file: Some(RingFile { path, directory, name, _file: file }) }, value))
+                let identity = sys::identity_and_len(&file).map(|(identity, _)| identity);
+                Ok((Region { words, file: Some(RingFile { path, directory, name, file, identity }) }, value))
             }
             Err(error) => {
                 // The error that is being returned matters more; a leftover is removed by the next start.

@@ -85,6 +85,29 @@ impl RecorderInner {
         }
     }
 
+    /// Tells whether somebody cut the ring's file short, so that a part of the ring is memory without a file.
+    pub(crate) fn is_cut(&self) -> bool {
+        #[cfg(target_os = "linux")]
+        return self.file.is_some() && crate::fault::cut_len() > 0;
+        #[cfg(not(target_os = "linux"))]
+        false
+    }
+
+    /// Warns once, when the ring's file was cut short.
+    pub(crate) fn report_cut(&self) {
+        static CUT: report::Once = report::Once::new();
+        #[cfg(target_os = "linux")]
+        if let Some(file) = self.file.as_ref().filter(|_| self.is_cut()) {
+            CUT.warn(format_args!(
+                "somebody cut the ring's file {:?} short: its events are lost from there on, and {} of {} bytes will not \
+                 outlive this process",
+                file.path,
+                crate::fault::cut_len(),
+                self.ring.len_bytes()
+            ));
+        }
+    }
+
     /// Writes a snapshot, waiting for one that is under way.
     pub(crate) fn write_snapshot(&self, reason: &str) -> Result<PathBuf, SnapshotError> {
         let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
@@ -239,10 +262,11 @@ impl Trace {
         self.inner.map_or(Loss::default(), |inner| inner.ring.loss())
     }
 
-    /// Gives the file in which the ring is; `None` when it is on the heap and will not outlive the process.
+    /// Gives the file in which the ring is; `None` when it is in memory, or a part of it since somebody cut the file short, and
+    /// will not outlive the process.
     #[must_use]
     pub fn ring_path(&self) -> Option<&Path> {
-        self.inner.and_then(|inner| inner.file.as_ref()).map(|file| file.path.as_path())
+        self.inner.filter(|inner| !inner.is_cut()).and_then(|inner| inner.file.as_ref()).map(|file| file.path.as_path())
     }
 
     /// Gives the bytes that the ring occupies, its table of callsites included.
@@ -276,6 +300,7 @@ impl Trace {
         }
         crate::clock::stop_coarse();
         inner.write_anchor();
+        inner.report_cut();
         inner.ring.mark_ended();
         match inner.file.as_ref().map(RingFile::remove) {
             None | Some(Ok(())) => true,

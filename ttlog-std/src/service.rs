@@ -1,6 +1,6 @@
 //! The service thread: snapshots on request, anchors, orphans.
 //!
-//! One thread named `ttlog`, with all signals blocked so that it never runs a handler of the program. It sleeps until the
+//! One thread named `ttlog`, with all signals but those of faults blocked, so that it runs no handler of the program. It sleeps until the
 //! next anchor is due (a second) or somebody asks for something. Requests come through a bounded queue: when it is full a
 //! request fails at once, nobody waits.
 
@@ -168,7 +168,7 @@ impl Service {
         std::process::id() != self.pid
     }
 
-    /// Starts the thread, with all signals blocked in it.
+    /// Starts the thread, with signals blocked in it.
     ///
     /// # Errors
     /// What the operating system says, when it gives no thread.
@@ -260,6 +260,7 @@ fn run(recorder: &'static RecorderInner, work: Work) {
     let mut recovered = Recovered::default();
 
     loop {
+        recorder.report_cut();
         let now = Instant::now();
         if now >= next_anchor {
             recorder.write_anchor();

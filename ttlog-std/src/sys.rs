@@ -1,4 +1,5 @@
-//! System calls that std has no safe form of. All of this crate's unsafe calls into libc are here, each behind a safe function.
+//! System calls that std has no safe form of. All of this crate's unsafe calls into libc are here, each behind a safe function;
+//! only the handler of SIGBUS is in [`fault`](crate::fault).
 //!
 //! On systems other than Linux the functions that only a mapped ring needs are absent, and the others have honest answers
 //! (nobody is another user, no limit is known).
@@ -230,8 +231,8 @@ pub(crate) fn allocate(file: &File, len: usize) -> io::Result<()> {
 
 /// Maps the first `len` bytes of a file, shared, for reading and writing, until the process ends.
 ///
-/// The pointer is aligned to a page. Cutting the file short while it is mapped makes accesses past its end SIGBUS; it is
-/// mode 0600 in a directory of mode 0700, so only this user can do that.
+/// The pointer is aligned to a page. Cutting the file short while it is mapped makes accesses past its end SIGBUS, see
+/// [`fault`](crate::fault); it is mode 0600 in a directory of mode 0700, so only this user can do that.
 #[cfg(target_os = "linux")]
 pub(crate) fn map_shared(file: &File, len: usize) -> io::Result<std::ptr::NonNull<u8>> {
     use std::os::fd::AsRawFd as _;
@@ -255,6 +256,58 @@ pub(crate) unsafe fn unmap(address: std::ptr::NonNull<u8>, len: usize) {
     unsafe { libc::munmap(address.as_ptr().cast(), len) };
 }
 
+/// Puts private zeroed memory in place of a mapping of [`map_shared`], which nobody else who has it mapped can see. Async-signal-safe.
+/// Failure leaves the mapping as it was; for that the kernel must be out of memory for its own tables.
+#[cfg(target_os = "linux")]
+pub(crate) fn detach_mapping(words: &'static [ttlog_core::Word]) {
+    let flags = libc::MAP_FIXED | libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+    // SAFETY: the range is a mapping of its own, to the end of its last page, and words may hold anything.
+    unsafe {
+        let start = words.as_ptr().cast_mut().cast();
+        libc::mmap(start, size_of_val(words), libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0);
+    }
+}
+
+/// What tells a file from all others: its device and number.
+#[cfg(target_os = "linux")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FileIdentity(u64, u64);
+
+/// Gives which file a descriptor stands for, and its length; `None` if the descriptor is closed. Async-signal-safe.
+#[cfg(target_os = "linux")]
+pub(crate) fn identity_and_len(file: &impl std::os::fd::AsRawFd) -> Option<(FileIdentity, u64)> {
+    let mut status = std::mem::MaybeUninit::<libc::stat>::uninit();
+    // SAFETY: `status` is a valid place; a descriptor that is not open gives an error.
+    if unsafe { libc::fstat(file.as_raw_fd(), status.as_mut_ptr()) } != 0 {
+        return None;
+    }
+    // SAFETY: the call succeeded, so it was written.
+    let status = unsafe { status.assume_init() };
+    #[allow(clippy::unnecessary_cast, reason = "the types differ between systems")]
+    Some((FileIdentity(status.st_dev as u64, status.st_ino as u64), status.st_size as u64))
+}
+
+/// Closes the descriptor of a file that is never dropped, unless the program has closed it and given its number away.
+/// Async-signal-safe.
+#[cfg(target_os = "linux")]
+pub(crate) fn close_if_same(file: &File, identity: FileIdentity) {
+    use std::os::fd::AsRawFd as _;
+    if identity_and_len(file).is_some_and(|(now, _)| now == identity) {
+        // SAFETY: the descriptor is that of the file, and nobody uses it afterwards.
+        unsafe { libc::close(file.as_raw_fd()) };
+    }
+}
+
+/// Has `run` called in each child of `fork`, before `fork` returns there.
+#[cfg(target_os = "linux")]
+pub(crate) fn at_fork_in_child(run: extern "C" fn()) -> io::Result<()> {
+    // SAFETY: a plain function, that stays.
+    match unsafe { libc::pthread_atfork(None, None, Some(run)) } {
+        0 => Ok(()),
+        error => Err(io::Error::from_raw_os_error(error)),
+    }
+}
+
 /// Makes the pages of a range present and writable now, so that events do not pay for them. Advice: where it is not known, and
 /// before Linux 5.14, the pages come with the first lap.
 ///
@@ -270,7 +323,8 @@ pub(crate) fn populate<T>(words: &[T]) {
     let _ = words;
 }
 
-/// Blocks all signals in this thread for as long as the value lives, so that a thread made meanwhile starts with them blocked.
+/// Blocks signals in this thread for as long as the value lives, so that a thread made meanwhile starts with them blocked: all but
+/// those of faults, which would end the process without asking a handler.
 #[cfg(unix)]
 pub(crate) struct SignalsBlocked {
     /// The mask before; `None` when it could not be changed.
@@ -287,6 +341,9 @@ impl SignalsBlocked {
         // read only when pthread_sigmask says that it wrote it.
         let before = unsafe {
             libc::sigfillset(all.as_mut_ptr());
+            for fault in [libc::SIGBUS, libc::SIGSEGV, libc::SIGILL, libc::SIGFPE] {
+                libc::sigdelset(all.as_mut_ptr(), fault);
+            }
             let status = libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr());
             (status == 0).then(|| before.assume_init())
         };

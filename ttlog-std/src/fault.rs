@@ -1,0 +1,211 @@
+//! Faults in the mapped ring: what happens when somebody cuts the ring's file short while the process runs.
+//!
+//! An access to a mapping past the end of its file is SIGBUS, which would end the host at its next event. So SIGBUS gets a
+//! handler that, for faults in the ring and no others, puts zeroed memory in place of the part that has no file any more, and
+//! has the access done again. The ring goes on there, without what that part held. Faults elsewhere go to whoever had the
+//! signal before, as if this handler were not there.
+//!
+//! The handler may run in any thread at any point: it makes system calls only, and takes no lock that it waits for.
+
+use std::fs::File;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd as _, RawFd};
+use std::ptr;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use libc::{c_int, c_void, sigaction, siginfo_t};
+use ttlog_core::Word;
+
+use crate::sys::{FileIdentity, SignalsBlocked, identity_and_len};
+
+/// The mapping that is guarded. Set once, before the handler is installed.
+static GUARD: OnceLock<Guard> = OnceLock::new();
+
+/// A mapping and what its handler must know.
+struct Guard {
+    /// Address of its first byte, at the start of a page.
+    start: usize,
+    /// Its bytes, up to the end of its last page.
+    len: usize,
+    page_len: usize,
+    /// The file behind it.
+    fd: RawFd,
+    /// What that file is: the program may have closed the descriptor and given its number to another file.
+    identity: FileIdentity,
+    /// From this byte on there is memory without a file; `len`: nowhere. Only ever lowered, by who holds `mending`.
+    cut_from: AtomicUsize,
+    /// A thread is replacing memory.
+    mending: AtomicBool,
+    /// What SIGBUS did before.
+    previous: sigaction,
+}
+
+/// Installs the handler for the mapping `words` of `file`, for the life of the process. Once.
+///
+/// # Errors
+/// What the operating system says; faults then end the process as they do without the handler.
+pub(crate) fn guard(words: &'static [Word], file: &File) -> io::Result<()> {
+    let mut previous = MaybeUninit::<sigaction>::uninit();
+    // SAFETY: no new action is set, and `previous` is a valid place for the present one.
+    if unsafe { libc::sigaction(libc::SIGBUS, ptr::null(), previous.as_mut_ptr()) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the call succeeded, so it was written.
+    let previous = unsafe { previous.assume_init() };
+    // SAFETY: takes a constant, touches nothing.
+    let page_len = usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096);
+    let fd = file.as_raw_fd();
+    let (identity, _) = identity_and_len(&fd).ok_or_else(io::Error::last_os_error)?;
+    let len = size_of_val(words).next_multiple_of(page_len);
+    let guard = Guard {
+        start: words.as_ptr() as usize,
+        len,
+        page_len,
+        fd,
+        identity,
+        cut_from: AtomicUsize::new(len),
+        mending: AtomicBool::new(false),
+        previous,
+    };
+    if GUARD.set(guard).is_err() {
+        return Ok(());
+    }
+    // On the alternate stack, for a stack overflow may be SIGBUS too; with SIGBUS unblocked, for a handler of another signal
+    // may log while this one runs. The previous handler gets the mask that it asked for.
+    let mut action = previous;
+    action.sa_sigaction = handle as extern "C" fn(c_int, *mut siginfo_t, *mut c_void) as usize;
+    action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_NODEFER | (previous.sa_flags & libc::SA_RESTART);
+    if is_default_or_ignored(&previous) {
+        // SAFETY: `sa_mask` is a valid place for one set.
+        unsafe { libc::sigemptyset(&raw mut action.sa_mask) };
+    }
+    // SAFETY: the action is complete, and its handler is async-signal-safe.
+    match unsafe { libc::sigaction(libc::SIGBUS, &raw const action, ptr::null_mut()) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Gives how many bytes at the end of the ring have no file any more.
+pub(crate) fn cut_len() -> usize {
+    GUARD.get().map_or(0, |guard| guard.len - guard.cut_from.load(Ordering::Relaxed))
+}
+
+extern "C" fn handle(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
+    let Some(guard) = GUARD.get() else { return };
+    // SAFETY: a place of this thread's own that lives as long as the thread.
+    let errno = unsafe { libc::__errno_location() };
+    // SAFETY: as above.
+    let errno_before = unsafe { *errno };
+    // SAFETY: the kernel hands a complete siginfo to a handler with SA_SIGINFO; the address is that of a fault if the code
+    // says so, and not looked at otherwise.
+    let (code, address) = unsafe { ((*info).si_code, (*info).si_addr() as usize) };
+    let offset = address.wrapping_sub(guard.start);
+    let is_mended = code == libc::BUS_ADRERR && offset < guard.len && guard.mend(offset);
+    // SAFETY: as above.
+    unsafe { *errno = errno_before };
+    if !is_mended {
+        // SAFETY: the arguments are those of the kernel.
+        unsafe { chain(&guard.previous, signal, info, context) };
+    }
+}
+
+impl Guard {
+    /// Puts memory where the file has ended, at `offset` at least. `false`: there is none to be had.
+    fn mend(&self, offset: usize) -> bool {
+        // A thread that is interrupted here by a handler that logs must not meet its own mark.
+        let _blocked = SignalsBlocked::new();
+        // Another thread may have mended it, or be about to: then the access is done again, and faults again if it must.
+        if offset >= self.cut_from.load(Ordering::Acquire) || self.mending.swap(true, Ordering::Acquire) {
+            return true;
+        }
+        let before = self.cut_from.load(Ordering::Relaxed);
+        let from = self.end_of_file().min(offset / self.page_len * self.page_len);
+        let mut is_mended = true;
+        if from < before {
+            let address = (self.start + from) as *mut c_void;
+            // SAFETY: the range is part of the ring's mapping and holds pages without a file, or with one that is being given
+            // up. What refers to it are words, for which any content is good.
+            let mapped = unsafe {
+                libc::mmap(
+                    address,
+                    before - from,
+                    libc::PROT_READ | libc::PROT_WRITE,
+                    libc::MAP_FIXED | libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+                    -1,
+                    0,
+                )
+            };
+            is_mended = mapped == address;
+            if is_mended {
+                self.cut_from.store(from, Ordering::Release);
+            }
+        }
+        self.mending.store(false, Ordering::Release);
+        is_mended
+    }
+
+    /// Gives the bytes that can be accessed because the file reaches so far; all of them if that cannot be found out.
+    fn end_of_file(&self) -> usize {
+        match identity_and_len(&self.fd) {
+            Some((identity, len)) if identity == self.identity => {
+                usize::try_from(len).unwrap_or(usize::MAX).min(self.len).next_multiple_of(self.page_len)
+            }
+            _ => self.len,
+        }
+    }
+}
+
+fn is_default_or_ignored(action: &sigaction) -> bool {
+    action.sa_sigaction == libc::SIG_DFL || action.sa_sigaction == libc::SIG_IGN
+}
+
+/// Hands a signal on to the action that was there before.
+///
+/// # Safety
+/// - Called in a signal handler, with the arguments that the kernel gave it.
+unsafe fn chain(previous: &sigaction, signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
+    // SAFETY: the kernel hands a complete siginfo over.
+    let is_sent = unsafe { (*info).si_code } <= 0; // by kill and the like; nothing recurs then
+    if is_default_or_ignored(previous) {
+        if is_sent && previous.sa_sigaction == libc::SIG_IGN {
+            return;
+        }
+        // A fault recurs when this handler returns, and meets the old action; the kernel lets nobody ignore it.
+        // SAFETY: the action is one that the kernel gave.
+        unsafe { libc::sigaction(signal, previous, ptr::null_mut()) };
+        if is_sent {
+            // SAFETY: async-signal-safe; ends the process.
+            unsafe { libc::raise(signal) };
+        }
+        return;
+    }
+    let mut block = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: the set is made before it is used, the actions are valid, and all of this is async-signal-safe.
+    unsafe {
+        if previous.sa_flags & libc::SA_RESETHAND != 0 {
+            let mut default = *previous;
+            default.sa_sigaction = libc::SIG_DFL;
+            default.sa_flags = 0;
+            libc::sigaction(signal, &raw const default, ptr::null_mut());
+        }
+        if previous.sa_flags & libc::SA_NODEFER == 0 {
+            libc::sigemptyset(block.as_mut_ptr());
+            libc::sigaddset(block.as_mut_ptr(), signal);
+            // The mask from before is restored when the handler returns.
+            libc::pthread_sigmask(libc::SIG_BLOCK, block.as_ptr(), ptr::null_mut());
+        }
+    }
+    if previous.sa_flags & libc::SA_SIGINFO != 0 {
+        // SAFETY: the flag says that it is a handler with these parameters.
+        let handler: extern "C" fn(c_int, *mut siginfo_t, *mut c_void) =
+            unsafe { std::mem::transmute(previous.sa_sigaction) };
+        handler(signal, info, context);
+    } else {
+        // SAFETY: neither default nor ignored, and without the flag: a handler of the plain kind.
+        let handler: extern "C" fn(c_int) = unsafe { std::mem::transmute(previous.sa_sigaction) };
+        handler(signal);
+    }
+}
