@@ -45,7 +45,8 @@ fn count(events: u64, trace: &Path) -> Result<usize> {
     calls_between_marks(&text)
 }
 
-/// Counts the lines of the marking thread between its two marks.
+/// Counts the calls of the marking thread between its two marks. A call during which another thread's line came in between has
+/// a second line, which says that it was resumed.
 fn calls_between_marks(text: &str) -> Result<usize> {
     let mut marks = text.lines().enumerate().filter(|(_, line)| line.contains(MARK));
     let (Some((from, line)), Some((to, _)), None) = (marks.next(), marks.next(), marks.next()) else {
@@ -53,7 +54,8 @@ fn calls_between_marks(text: &str) -> Result<usize> {
     };
     let thread = line.split_whitespace().next().unwrap_or_default();
     let between = text.lines().take(to).skip(from + 1);
-    Ok(between.filter(|line| line.split_whitespace().next() == Some(thread)).count())
+    let of_thread = between.filter(|line| line.split_whitespace().next() == Some(thread));
+    Ok(of_thread.filter(|line| !line.contains("<... ")).count())
 }
 
 /// What the child does.
@@ -83,7 +85,7 @@ mod tests {
 
     #[test]
     fn only_the_marking_thread_counts() {
-        let text = "1 getppid() = 5\n2 write(1)\n1 brk(0)\n1 getppid() = 5\n1 write(1)\n";
+        let text = "1 getppid( <unfinished ...>\n2 write(1)\n1 <... getppid resumed>) = 5\n1 brk(0)\n1 getppid() = 5\n1 write(1)\n";
         assert_eq!(calls_between_marks(text).unwrap(), 1);
         assert!(calls_between_marks("1 getppid() = 5\n").is_err());
     }
