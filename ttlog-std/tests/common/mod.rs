@@ -221,6 +221,10 @@ fn text(value: ValueRef<'_>) -> String {
         ValueRef::Str(text) | ValueRef::Display(text) | ValueRef::Debug(text) => text.text.to_owned(),
         ValueRef::Unsigned(number) => number.to_string(),
         ValueRef::Signed(number) => number.to_string(),
+        ValueRef::Sequence(values) | ValueRef::Error(values) => {
+            let texts: Vec<_> = values.map(text).collect();
+            format!("[{}]", texts.join(", "))
+        }
         other => format!("{other:?}"),
     }
 }
