@@ -1,4 +1,4 @@
-//! Names of files: what a service or a reason becomes in them, UTC times, random parts.
+//! Names: what a service or a reason becomes in that of a file, UTC times, random parts, texts that are too long.
 //!
 //! Names come from the program, from the environment and, when a dead ring is recovered, from hostile bytes. In a file name
 //! only ASCII letters, digits, `.`, `_` and `-` are kept; everything else becomes `_`, so no name can leave its directory,
@@ -42,6 +42,15 @@ impl fmt::Display for FileNamePart<'_> {
         }
         Ok(())
     }
+}
+
+/// Cuts a text to at most `max_len` bytes, between two characters. Never panics.
+pub(crate) fn cut(text: &str, max_len: usize) -> &str {
+    let mut len = text.len().min(max_len);
+    while !text.is_char_boundary(len) {
+        len -= 1;
+    }
+    text.get(..len).unwrap_or("")
 }
 
 /// Displays Unix nanoseconds as `20261122T214159Z`: UTC, sorts by time, no character that a file system minds.
@@ -105,6 +114,13 @@ mod tests {
     fn long_names_are_cut() {
         assert_eq!(service(&"x".repeat(5000)).to_string().len(), SERVICE_MAX_LEN);
         assert_eq!(reason(&"ü".repeat(5000)).to_string().len(), REASON_MAX_LEN);
+    }
+
+    #[test]
+    fn texts_are_cut_between_characters() {
+        for (max_len, expected) in [(0, ""), (1, "a"), (2, "a"), (3, "aä"), (4, "aäb"), (9, "aäb")] {
+            assert_eq!(cut("aäb", max_len), expected);
+        }
     }
 
     #[test]

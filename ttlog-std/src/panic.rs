@@ -13,6 +13,7 @@ use std::sync::TryLockError;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::names::cut;
 use crate::recorder::{RecorderInner, recorder};
 use crate::report;
 use crate::snapshot_file::{SnapshotError, StackScratch};
@@ -107,15 +108,6 @@ fn covering<T>(mine: u64, write: impl FnOnce() -> Result<T, SnapshotError>) -> R
     Ok(Some(value))
 }
 
-/// Cuts a text to `max_len` bytes, at a character's boundary.
-fn cut(text: &str, max_len: usize) -> &str {
-    let mut len = text.len().min(max_len);
-    while !text.is_char_boundary(len) {
-        len -= 1;
-    }
-    text.get(..len).unwrap_or("")
-}
-
 /// A text on the stack that keeps what fits.
 struct Capped<const N: usize> {
     bytes: [u8; N],
@@ -188,10 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_are_cut_between_characters() {
-        assert_eq!(cut("aäb", 2), "a");
-        assert_eq!(cut("aäb", 3), "aä");
-        assert_eq!(cut("aäb", 0), "");
+    fn texts_keep_what_fits() {
         let mut text = Capped::<4>::new();
         text.push(format_args!("{}{}", "aä", "ä"));
         assert_eq!(text.as_str(), "aä");

@@ -39,13 +39,8 @@ pub(crate) fn encode_item(service: &str, clock: &ClockInfo, start_unix_ns: i64) 
     Some(item)
 }
 
-/// Cuts a text to [`TEXT_MAX_LEN`] bytes, at a character's boundary.
 fn cut(text: &str) -> &str {
-    let mut len = text.len().min(TEXT_MAX_LEN);
-    while !text.is_char_boundary(len) {
-        len -= 1;
-    }
-    &text[..len]
+    crate::names::cut(text, TEXT_MAX_LEN)
 }
 
 /// Gives when this process started, in the operating system's units (Linux: clock ticks after boot); 0: unknown.

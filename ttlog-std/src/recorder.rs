@@ -95,9 +95,9 @@ impl RecorderInner {
 
     /// Warns once, when the ring's file was cut short.
     pub(crate) fn report_cut(&self) {
-        static CUT: report::Once = report::Once::new();
         #[cfg(target_os = "linux")]
         if let Some(file) = self.file.as_ref().filter(|_| self.is_cut()) {
+            static CUT: report::Once = report::Once::new();
             CUT.warn(format_args!(
                 "somebody cut the ring's file {:?} short: its events are lost from there on, and {} of {} bytes will not \
                  outlive this process",
