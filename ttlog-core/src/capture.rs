@@ -70,7 +70,7 @@ element! {
     #[cfg(feature = "alloc")] () alloc::string::String;
     #[cfg(feature = "alloc")] (T: Element) alloc::vec::Vec<T>;
     #[cfg(feature = "alloc")] (T: Element + ?Sized) alloc::boxed::Box<T>;
-    #[cfg(feature = "alloc")] (T: Element + ?Sized) alloc::sync::Arc<T>;
+    #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))] (T: Element + ?Sized) alloc::sync::Arc<T>;
 }
 
 macro_rules! value_itself {
@@ -179,7 +179,7 @@ value_deref! {
     #[cfg(feature = "alloc")] (T: Element) alloc::vec::Vec<T> => [T];
     #[cfg(feature = "alloc")] (T: Value + ?Sized) alloc::boxed::Box<T> => T;
     #[cfg(feature = "alloc")] (T: Value + ?Sized) alloc::rc::Rc<T> => T;
-    #[cfg(feature = "alloc")] (T: Value + ?Sized) alloc::sync::Arc<T> => T;
+    #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))] (T: Value + ?Sized) alloc::sync::Arc<T> => T;
     #[cfg(feature = "alloc")] (T: Value + ?Sized + alloc::borrow::ToOwned) alloc::borrow::Cow<'_, T> => T;
     (const N: usize) heapless::String<N> => str;
 }

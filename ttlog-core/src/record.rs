@@ -33,7 +33,14 @@ pub struct RecordHeader {
 #[inline(always)]
 #[must_use]
 pub const fn encode_header(callsite: u16, len: u8, delta: u32, others: u64) -> u64 {
-    let header = callsite as u64 | (len as u64) << 16 | (delta as u64) << 24;
+    seal_header(callsite as u64, len as u64, delta as u64, others)
+}
+
+/// As [`encode_header`], from numbers that are known to be in range: the hot path need not cut them.
+#[inline(always)]
+pub(crate) const fn seal_header(callsite: u64, len: u64, delta: u64, others: u64) -> u64 {
+    debug_assert!(callsite <= 0xFFFF && len <= 0xFF && delta <= 0xFFFF_FFFF);
+    let header = callsite | len << 16 | delta << 24;
     header | (byte_sum(header ^ others) as u64) << 56
 }
 

@@ -38,19 +38,21 @@ pub(crate) struct CoarseTicks(AtomicU64);
 /// The coarse clock's reading, in ticks of the clock beneath it.
 pub(crate) static COARSE: CoarseTicks = CoarseTicks(AtomicU64::new(0));
 
-/// Reads the clock. One predictable branch, then the counter.
+/// Reads the clock if that takes no call: a call in the hot path, even one that is never made, costs it registers.
+#[inline(always)]
+pub(crate) fn now_inline() -> Option<u64> {
+    match MODE.load(Ordering::Relaxed) {
+        MODE_COUNTER => Some(counter()),
+        MODE_COARSE => Some(COARSE.0.load(Ordering::Relaxed)),
+        _ => None,
+    }
+}
+
+/// Reads the clock.
 ///
 /// Callable at any time, also before the start (then it reads the counter) and in signal handlers.
-#[inline(always)]
 pub(crate) fn now() -> u64 {
-    let mode = MODE.load(Ordering::Relaxed);
-    if mode == MODE_COUNTER {
-        counter()
-    } else if mode == MODE_COARSE {
-        COARSE.0.load(Ordering::Relaxed)
-    } else {
-        crate::sys::monotonic_ns()
-    }
+    now_inline().unwrap_or_else(crate::sys::monotonic_ns)
 }
 
 /// Reads the processor's counter; 0 where there is none that is known.

@@ -17,7 +17,9 @@ use super::layout::{Mode, SEGMENT_HEADER_WORDS, commit, segment_word};
 use super::{DropReason, Ring};
 use crate::fields::{AnyFields, Fields};
 use crate::packed::Packer;
-use crate::record::{CONTROL, ContextInfo, KIND_CONTEXT, KIND_REBASE, SHORT_PAYLOAD_WORDS, encode_header, len_field};
+use crate::record::{
+    CONTROL, ContextInfo, KIND_CONTEXT, KIND_REBASE, SHORT_PAYLOAD_WORDS, encode_header, len_field, seal_header,
+};
 use crate::word::Word;
 
 /// What became of an event.
@@ -156,7 +158,7 @@ impl<'m> Cursor<'m> {
             put(&mut packer);
             let (end, others) = packer.finish();
             let words = end.offset_from(header) as usize;
-            (*header).store(encode_header(callsite, (words - 1) as u8, delta as u32, others));
+            (*header).store(seal_header(u64::from(callsite), words as u64 - 1, delta, others));
             commit_word.store_low_release(now + commit::step(words, 1));
         }
         true
@@ -269,7 +271,8 @@ impl<'m> Cursor<'m> {
                 self.hold(ring, held, None);
                 if self.offset() + context_words + 2 + needed <= self.limit_words() {
                     // The base of records before is not known here, so a new one is told.
-                    let has_put = self.put_who(who) && self.put_control(KIND_REBASE, 1, |packer| packer.put_word(ticks));
+                    let has_put =
+                        self.put_who(who) && self.put_control(KIND_REBASE, 1, |packer| packer.put_word(ticks));
                     self.base.set(ticks);
                     return has_put;
                 }
