@@ -160,8 +160,8 @@ impl Builder {
     }
 
     /// Sets the directory of the ring file. Default: `$TTLOG_DIR`; if that is not set, `/dev/shm/ttlog-<uid>`, or where that
-    /// cannot be used, `ttlog-<uid>` in the temp directory. It is made if missing, with mode 0700. In a directory that others can write to, or that is not this user's,
-    /// a directory `ttlog-<uid>` is used instead.
+    /// cannot be used, `ttlog-<uid>` in the temp directory. It is made if missing, with mode 0700. In a directory that others
+    /// can write to, or that is not this user's, a directory `ttlog-<uid>` is used instead.
     pub fn directory(mut self, directory: impl Into<PathBuf>) -> Self {
         self.directory = Some(directory.into());
         self

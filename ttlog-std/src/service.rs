@@ -1,8 +1,8 @@
 //! The service thread: snapshots on request, anchors, orphans.
 //!
-//! One thread named `ttlog`, with all signals but those of faults blocked, so that it runs no handler of the program. It sleeps until the
-//! next anchor is due (a second) or somebody asks for something. Requests come through a bounded queue: when it is full a
-//! request fails at once, nobody waits.
+//! One thread named `ttlog`, with all signals but those of faults blocked, so that it runs no handler of the program. It
+//! sleeps until the next anchor is due (a second) or somebody asks for something. Requests come through a bounded queue: when
+//! it is full a request fails at once, nobody waits.
 
 use std::collections::VecDeque;
 use std::fmt;

@@ -256,8 +256,8 @@ pub(crate) unsafe fn unmap(address: std::ptr::NonNull<u8>, len: usize) {
     unsafe { libc::munmap(address.as_ptr().cast(), len) };
 }
 
-/// Puts private zeroed memory in place of a mapping of [`map_shared`], which nobody else who has it mapped can see. Async-signal-safe.
-/// Failure leaves the mapping as it was; for that the kernel must be out of memory for its own tables.
+/// Puts private zeroed memory in place of a mapping of [`map_shared`], which nobody else who has it mapped can see.
+/// Async-signal-safe. Failure leaves the mapping as it was; for that the kernel must be out of memory for its own tables.
 #[cfg(target_os = "linux")]
 pub(crate) fn detach_mapping(words: &'static [ttlog_core::Word]) {
     let flags = libc::MAP_FIXED | libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
@@ -323,8 +323,8 @@ pub(crate) fn populate<T>(words: &[T]) {
     let _ = words;
 }
 
-/// Blocks signals in this thread for as long as the value lives, so that a thread made meanwhile starts with them blocked: all but
-/// those of faults, which would end the process without asking a handler.
+/// Blocks signals in this thread for as long as the value lives, so that a thread made meanwhile starts with them blocked:
+/// all but those of faults, which would end the process without asking a handler.
 #[cfg(unix)]
 pub(crate) struct SignalsBlocked {
     /// The mask before; `None` when it could not be changed.
