@@ -3,9 +3,9 @@
 .PHONY: bench perf-test benchmark-report bench-stress test deep fmt lint
 
 bench:            ; cargo bench -p ttlog-benches
-perf-test:        ; cargo run --release -p ttlog-benches --bin max_performance
+perf-test:        ; cargo run --release -p ttlog-benches --bin max_performance -- cost
 benchmark-report: ; ci/benchmark-report
-bench-stress:     ; cargo run --release -p ttlog-benches --bin heavy_stress_test
+bench-stress:     ; cargo run --release -p ttlog-benches --bin max_performance -- concurrency
 test:             ; ci/test
 deep:             ; ci/deep
 fmt:              ; cargo fmt --all

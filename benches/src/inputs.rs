@@ -10,7 +10,7 @@ use std::hint::black_box;
 pub struct Input {
     /// A symbol, or another text.
     pub text: &'static str,
-    /// 1 to 10,000.
+    /// 1 to 8,000.
     pub quantity: u64,
     /// 10.00 to 500.00 at the start.
     pub price: f64,
@@ -25,7 +25,7 @@ pub type Inputs = [Input; INPUT_COUNT];
 /// What the texts are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Texts {
-    /// 3 to 6 letters.
+    /// 3 to 5 letters, as most symbols of stocks have.
     Symbols,
     /// 8 letters.
     Letters8,
@@ -36,7 +36,7 @@ pub enum Texts {
 impl Texts {
     fn len(self, random: &mut Random) -> usize {
         match self {
-            Texts::Symbols => 3 + random.below(4) as usize,
+            Texts::Symbols => 3 + random.below(3) as usize,
             Texts::Letters8 => 8,
             Texts::Letters64 => 64,
         }
@@ -61,7 +61,7 @@ pub fn prepare(texts: Texts, count: usize) -> &'static [Input] {
         .map(|_| {
             let (text, cents) = &mut symbols[random.below(SYMBOL_COUNT as u64) as usize];
             *cents = (*cents + random.below(21)).saturating_sub(10).max(1);
-            Input { text, quantity: 1 + random.below(10_000), price: *cents as f64 / 100.0 }
+            Input { text, quantity: 1 + random.below(8_000), price: *cents as f64 / 100.0 }
         })
         .collect();
     black_box(inputs.leak())
