@@ -68,7 +68,7 @@ mod tests {
     fn single_flips_are_repaired_double_flips_refused() {
         let good = *b"a header of some bytes, CRC beside it";
         let stored = crc32(&good);
-        for bit in 0..good.len() * 8 {
+        for bit in (0..good.len() * 8).step_by(if cfg!(miri) { 101 } else { 1 }) {
             let mut bytes = good;
             bytes[bit / 8] ^= 1 << (bit % 8);
             assert!(check_or_repair(&mut bytes, stored) && bytes == good, "bit {bit}");
