@@ -22,6 +22,9 @@ thread_local! {
     static LEAVE_AT_END: LeaveAtEnd = const { LeaveAtEnd };
 }
 
+// Both are used while the thread's other thread-locals are destroyed, and `cursor` relies on the first never being so.
+const _: () = assert!(!std::mem::needs_drop::<Cursor<'static>>() && !std::mem::needs_drop::<Identity>());
+
 /// The number given to the latest context.
 static LAST_CONTEXT: AtomicU32 = AtomicU32::new(0);
 
@@ -153,15 +156,11 @@ impl Identity {
             return;
         }
         let thread = std::thread::current();
-        let text = thread.name().unwrap_or_default();
-        let mut len = text.len().min(CONTEXT_NAME_MAX);
-        while !text.is_char_boundary(len) {
-            len -= 1;
-        }
+        let text = crate::names::cut(thread.name().unwrap_or_default(), CONTEXT_NAME_MAX);
         let mut name = [0; CONTEXT_NAME_MAX];
-        name[..len].copy_from_slice(&text.as_bytes()[..len]);
+        name[..text.len()].copy_from_slice(text.as_bytes());
         self.name.set(name);
-        self.name_len.set(len);
+        self.name_len.set(text.len());
         self.state.set(State::Known);
     }
 
