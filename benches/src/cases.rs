@@ -110,6 +110,7 @@ pub const ALL: &[Case] = &[
     Case { name: "event_0_fields", measured: event_0_fields::measured, fields: &[], ..STANDARD },
     STANDARD,
     Case { name: "event_3_fields_coarse", coarse_clock: true, ..STANDARD },
+    Case { name: "event_3_fields_longer", texts: Texts::LongerSymbols, ..STANDARD },
     Case { name: "event_3_fields_text_8", texts: Texts::Letters8, ..STANDARD },
     Case {
         name: "event_string_64",

@@ -12,10 +12,11 @@ use crate::stats::{median, rounded};
 use crate::{Result, arguments, child, ensure, inputs, report};
 
 /// What is reported, in this order.
-const REPORTED: [&str; 7] = [
+const REPORTED: [&str; 8] = [
     "event_0_fields",
     "event_3_fields",
     "event_3_fields_coarse",
+    "event_3_fields_longer",
     "event_3_fields_text_8",
     "event_string_64",
     "event_template",

@@ -10,7 +10,7 @@ use std::hint::black_box;
 pub struct Input {
     /// A symbol, or another text.
     pub text: &'static str,
-    /// 1 to 8,000.
+    /// 1 to 8,000; beside longer symbols to 10,000.
     pub quantity: u64,
     /// 10.00 to 500.00 at the start.
     pub price: f64,
@@ -27,6 +27,8 @@ pub type Inputs = [Input; INPUT_COUNT];
 pub enum Texts {
     /// 3 to 5 letters, as most symbols of stocks have.
     Symbols,
+    /// 3 to 6 letters, beside quantities of up to 10,000: one event in four needs a word more.
+    LongerSymbols,
     /// 8 letters.
     Letters8,
     /// 64 letters.
@@ -37,12 +39,16 @@ impl Texts {
     fn len(self, random: &mut Random) -> usize {
         match self {
             Texts::Symbols => 3 + random.below(3) as usize,
+            Texts::LongerSymbols => 3 + random.below(4) as usize,
             Texts::Letters8 => 8,
             Texts::Letters64 => 64,
         }
     }
 }
 
+/// Largest quantities.
+const QUANTITY_MAX: u64 = 8_000;
+const LARGER_QUANTITY_MAX: u64 = 10_000;
 /// Different texts, each with a price of its own.
 const SYMBOL_COUNT: usize = 64;
 
@@ -57,11 +63,12 @@ pub fn prepare(texts: Texts, count: usize) -> &'static [Input] {
             (&*letters.leak(), 1_000 + random.below(49_000))
         })
         .collect();
+    let quantity_max = if texts == Texts::LongerSymbols { LARGER_QUANTITY_MAX } else { QUANTITY_MAX };
     let inputs: Vec<Input> = (0..count)
         .map(|_| {
             let (text, cents) = &mut symbols[random.below(SYMBOL_COUNT as u64) as usize];
             *cents = (*cents + random.below(21)).saturating_sub(10).max(1);
-            Input { text, quantity: 1 + random.below(8_000), price: *cents as f64 / 100.0 }
+            Input { text, quantity: 1 + random.below(quantity_max), price: *cents as f64 / 100.0 }
         })
         .collect();
     black_box(inputs.leak())
@@ -100,7 +107,12 @@ mod tests {
 
     #[test]
     fn inputs_are_what_they_are_called() {
-        for (texts, lens) in [(Texts::Symbols, 3..=6), (Texts::Letters8, 8..=8), (Texts::Letters64, 64..=64)] {
+        for (texts, lens) in [
+            (Texts::Symbols, 3..=5),
+            (Texts::LongerSymbols, 3..=6),
+            (Texts::Letters8, 8..=8),
+            (Texts::Letters64, 64..=64),
+        ] {
             let table = table(texts);
             assert!(table.iter().all(|input| lens.contains(&input.text.len()) && input.quantity > 0));
             assert!(table.iter().any(|input| input.text != table[0].text));

@@ -51,8 +51,8 @@ pub struct MemoryLine {
 /// When something could not be measured or an answer was wrong.
 pub fn run(json: bool) -> Result<()> {
     let mut rows = Vec::new();
-    for pauses in [false, true] {
-        let line: MemoryLine = child::run(&arguments!["memory-case", "--pauses", pauses])?;
+    for (pauses, longer) in [(false, false), (true, false), (true, true)] {
+        let line: MemoryLine = child::run(&arguments!["memory-case", "--pauses", pauses, "--longer", longer])?;
         if json {
             report::json(&line)?;
         }
@@ -96,8 +96,8 @@ fn log_with_pauses(inputs: &[Input], count: u64) {
 
 /// Makes inputs that differ.
 #[must_use]
-pub fn different_inputs() -> &'static [Input] {
-    inputs::prepare(Texts::Symbols, INPUT_COUNT)
+pub fn different_inputs(texts: Texts) -> &'static [Input] {
+    inputs::prepare(texts, INPUT_COUNT)
 }
 
 /// Reads a snapshot of a ring into which one thread logged `emitted` events by [`log_different`]: it must be whole and hold the
@@ -150,9 +150,9 @@ pub fn check_snapshot(bytes: &[u8], inputs: &[Input], emitted: u64) -> Result<u6
 ///
 /// # Errors
 /// When the ring or the snapshot holds anything else than it should.
-pub fn measure(pauses: bool) -> Result<MemoryLine> {
+pub fn measure(pauses: bool, longer: bool) -> Result<MemoryLine> {
     let recorder = Recorder::start(false, Level::Trace)?;
-    let inputs = different_inputs();
+    let inputs = different_inputs(if longer { Texts::LongerSymbols } else { Texts::Symbols });
     if pauses {
         log_with_pauses(inputs, FILL);
     } else {
@@ -171,7 +171,8 @@ pub fn measure(pauses: bool) -> Result<MemoryLine> {
     );
     recorder.end()?;
     Ok(MemoryLine {
-        name: if pauses { "after random pauses" } else { "at once" }.to_owned(),
+        name: if pauses { "after random pauses" } else { "at once" }.to_owned()
+            + if longer { ", longer symbols and quantities" } else { "" },
         ring_bytes_per_event: rounded(counted.bytes_per_event()),
         segment_bytes_per_event: rounded(counted.segment_bytes_per_event()),
         retained: counted.retained,

@@ -97,6 +97,8 @@ enum Command {
     MemoryCase {
         #[arg(long, action = clap::ArgAction::Set)]
         pauses: bool,
+        #[arg(long, action = clap::ArgAction::Set)]
+        longer: bool,
     },
     #[command(hide = true)]
     ConcurrencyCase { what: String, count: u64 },
@@ -168,7 +170,7 @@ fn run(command: Option<Command>) -> Result<()> {
         Some(Command::Syscalls { events }) => syscalls::run(events),
         Some(Command::CostCase { case, options }) => report::json(&cost::measure(&case, options.into())?),
         Some(Command::ThroughputRound { threads, events }) => report::json(&throughput::measure(threads, events)?),
-        Some(Command::MemoryCase { pauses }) => report::json(&memory::measure(pauses)?),
+        Some(Command::MemoryCase { pauses, longer }) => report::json(&memory::measure(pauses, longer)?),
         Some(Command::ConcurrencyCase { what, count }) => report::json(&match what.as_str() {
             "threads" => concurrency::many_threads(count)?,
             "rings" => concurrency::many_rings(count)?,
