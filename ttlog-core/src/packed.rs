@@ -197,20 +197,14 @@ impl Packer {
 /// Loads up to 7 bytes as a little-endian number, with at most two overlapping loads and no call to `memcpy`.
 #[inline(always)]
 fn load_tail(bytes: &[u8]) -> u64 {
-    let len = bytes.len();
-    debug_assert!(len < 8);
+    let bits = bytes.len() as u32 * 8;
+    debug_assert!(bits < 64);
     if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
-        let (low, high) = (u32::from_le_bytes(*first), u32::from_le_bytes(*last));
-        u64::from(low) | u64::from(high) << ((len as u32 * 8).wrapping_sub(32) & 63)
+        u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << (bits.wrapping_sub(32) & 63)
+    } else if let (Some(first), Some(last)) = (bytes.first_chunk::<2>(), bytes.last_chunk::<2>()) {
+        u64::from(u16::from_le_bytes(*first)) | u64::from(u16::from_le_bytes(*last)) << (bits.wrapping_sub(16) & 63)
     } else {
-        // 0 to 3 bytes: first, middle and last cover them all; where they coincide they agree.
-        match bytes {
-            [] => 0,
-            _ => {
-                let (middle, last) = (len / 2, len - 1);
-                u64::from(bytes[0]) | u64::from(bytes[middle]) << (middle * 8) | u64::from(bytes[last]) << (last * 8)
-            }
-        }
+        bytes.first().map_or(0, |byte| u64::from(*byte))
     }
 }
 
