@@ -149,9 +149,8 @@ fn reader(memory: &Arc<Memory>, new: u64, seen: &std::sync::Arc<Seen>) -> thread
 fn reader_beside_a_writer_that_wraps_sees_whole_records_only() {
     let seen = std::sync::Arc::new(Seen::default());
     let noted = seen.clone();
-    // Each word of the segment can be old or new to the reader, so one preemption makes executions enough.
-    let preemptions = Builder::new().preemption_bound.map_or(1, |bound| bound.saturating_sub(1));
-    explore_with(preemptions, move || {
+    // Each word of the segment can be old or new to the reader, so one preemption makes executions enough: with two it is hours.
+    explore_with(1, move || {
         // The segment has no room for a second event, so that replaces the first while the reader copies.
         let memory = Memory::new(1);
         let (ring, cursor) = (memory.ring(), Cursor::new());
