@@ -42,7 +42,10 @@ static NO_SEGMENT: [Word; SEGMENT_HEADER_WORDS] = {
     [Word::new(0), Word::new(0), Word::new(0), Word::new(0), Word::new(COMMIT), Word::new(0)]
 };
 
-/// One context's place in the ring `'m`. Used by that context alone, and by what interrupts it.
+/// One context's place in the ring `'m`. Used by that context alone, and by what interrupts it, always with the same ring.
+///
+/// A cursor that is dropped without [`detach`](Cursor::detach) leaves its segment owned for as long as the ring is written; its
+/// events stay readable.
 pub struct Cursor<'m> {
     /// First word of the segment that is held, or of `NO_SEGMENT`. Under loom null stands for none.
     segment: Cell<*const Word>,
