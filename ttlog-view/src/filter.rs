@@ -48,7 +48,7 @@ pub enum Key {
 
 /// How a condition compares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
+#[allow(missing_docs)] // each name is the operator it stands for
 pub enum Operator {
     Equal,
     /// The negation of `Equal`: true also where there is nothing to compare.
