@@ -7,7 +7,8 @@ use ttlog_core::ring::SEGMENT_LEN_MAX;
 use ttlog_core::snapshot::{
     Codec, Sink, SnapshotItem, SnapshotMeta, SnapshotReader, scratch_len, unpack_len, write_snapshot_of_ring,
 };
-use ttlog_core::{CallsiteInfo, Item, RingImage, Segment, SegmentState, TableItem, ValueRef};
+use ttlog_core::table::{FieldInfo, values_of};
+use ttlog_core::{Item, RingImage, Segment, SegmentState, TableItem, ValueRef};
 
 struct Gather(Vec<u8>);
 
@@ -20,14 +21,14 @@ impl Sink for Gather {
     }
 }
 
-/// Counts the events of a segment; with a callsite, also sums up their quantities.
-fn take(segment: &Segment<'_>, callsite: Option<&CallsiteInfo<'_>>, total: &mut (u64, u64)) {
+/// Counts the events of a segment; with the fields of their callsite, also sums up their quantities.
+fn take<'a>(segment: &Segment<'a>, fields: Option<&[FieldInfo<'a>]>, total: &mut (u64, u64)) {
     for item in segment.items() {
         let Item::Event(record) = item else { continue };
         total.0 += 1;
-        let Some(callsite) = callsite else { continue };
-        for value in callsite.values(record.payload) {
-            if let (_, ValueRef::Unsigned(quantity)) = value.expect("a value") {
+        let Some(fields) = fields else { continue };
+        for value in values_of(fields, record.payload) {
+            if let ValueRef::Unsigned(quantity) = value.expect("a value") {
                 total.1 += quantity;
             }
         }
@@ -37,10 +38,10 @@ fn take(segment: &Segment<'_>, callsite: Option<&CallsiteInfo<'_>>, total: &mut 
 fn ring_total(bytes: &[u8], with_values: bool) -> (u64, u64) {
     let image = RingImage::parse(bytes).expect("a ring");
     let mut total = (0, 0);
-    let callsite = image.entries().find_map(|entry| callsite_of(entry.bytes)).filter(|_| with_values);
+    let fields = image.entries().find_map(|entry| fields_of(entry.bytes)).filter(|_| with_values);
     for index in 0..image.header().segment_count {
         if let SegmentState::Valid(segment) = image.segment(index) {
-            take(&segment, callsite.as_ref(), &mut total);
+            take(&segment, fields.as_deref(), &mut total);
         }
     }
     total
@@ -48,12 +49,12 @@ fn ring_total(bytes: &[u8], with_values: bool) -> (u64, u64) {
 
 fn snapshot_total(bytes: &[u8], room: &mut [u8], with_values: bool) -> (u64, u64) {
     let mut total = (0, 0);
-    let mut callsite = None;
+    let mut fields = None;
     for item in SnapshotReader::new(bytes).items() {
         match item {
-            SnapshotItem::Entry(entry) => callsite = callsite_of(entry.bytes).filter(|_| with_values).or(callsite),
+            SnapshotItem::Entry(entry) => fields = fields_of(entry.bytes).filter(|_| with_values).or(fields),
             SnapshotItem::Segment(segment) => {
-                take(&segment.unpack(room).expect("a segment"), callsite.as_ref(), &mut total);
+                take(&segment.unpack(room).expect("a segment"), fields.as_deref(), &mut total);
             }
             _ => {}
         }
@@ -61,9 +62,9 @@ fn snapshot_total(bytes: &[u8], room: &mut [u8], with_values: bool) -> (u64, u64
     total
 }
 
-fn callsite_of(entry: &[u8]) -> Option<CallsiteInfo<'_>> {
+fn fields_of(entry: &[u8]) -> Option<Vec<FieldInfo<'_>>> {
     match TableItem::decode(entry) {
-        Ok(TableItem::Callsite(callsite)) => Some(callsite),
+        Ok(TableItem::Callsite(callsite)) => Some(callsite.fields().collect()),
         _ => None,
     }
 }

@@ -226,18 +226,21 @@ pub struct Length {
 
 impl<'a> Unpacker<'a> {
     /// Starts at the first byte.
+    #[inline]
     #[must_use]
     pub fn new(bytes: &'a [u8]) -> Self {
         Unpacker { rest: bytes }
     }
 
     /// Gives the bytes not read yet.
+    #[inline]
     #[must_use]
     pub fn rest(&self) -> &'a [u8] {
         self.rest
     }
 
     /// Takes `len` bytes.
+    #[inline]
     pub fn bytes(&mut self, len: usize) -> Option<&'a [u8]> {
         let (taken, rest) = self.rest.split_at_checked(len)?;
         self.rest = rest;
@@ -245,21 +248,25 @@ impl<'a> Unpacker<'a> {
     }
 
     /// Takes `N` bytes as an array.
+    #[inline]
     pub fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         self.bytes(N)?.try_into().ok()
     }
 
     /// Takes one byte.
+    #[inline]
     pub fn byte(&mut self) -> Option<u8> {
         self.array::<1>().map(|[byte]| byte)
     }
 
     /// Takes a word.
+    #[inline]
     pub fn word(&mut self) -> Option<u64> {
         self.array().map(u64::from_le_bytes)
     }
 
     /// Takes a varint.
+    #[inline]
     pub fn varint(&mut self) -> Option<u64> {
         let first = *self.rest.first()?;
         let n = usize::from(first & 7);
@@ -267,12 +274,18 @@ impl<'a> Unpacker<'a> {
             self.byte()?;
             return self.word();
         }
+        // Nearly always a whole word is there to load, which is quicker than copying as many bytes as there are.
+        if let Some(word) = self.rest.first_chunk::<8>() {
+            self.rest = &self.rest[n + 1..];
+            return Some((u64::from_le_bytes(*word) & (u64::MAX >> (56 - 8 * n))) >> 3);
+        }
         let mut bytes = [0; 8];
         bytes[..=n].copy_from_slice(self.bytes(n + 1)?);
         Some(u64::from_le_bytes(bytes) >> 3)
     }
 
     /// Takes a length. Nothing says yet that so many bytes or elements follow.
+    #[inline]
     pub fn length(&mut self) -> Option<Length> {
         match self.byte()? {
             LONG_LEN => Some(Length { kept: u32::from_le_bytes(self.array()?) as usize, full: None }),

@@ -252,35 +252,78 @@ impl<'a> CallsiteInfo<'a> {
 
     /// Iterates over the fields and their values in source order, literals included. `payload` is that of a record of this
     /// callsite. After an error no more values come.
+    ///
+    /// Reads the fields anew each time. Whoever reads many records reads them once and uses [`values_of`].
     pub fn values(
         &self,
         payload: &'a [u8],
     ) -> impl Iterator<Item = Result<(FieldInfo<'a>, ValueRef<'a>), FormatError>> + use<'a> {
-        let wide_len: usize = self
-            .fields()
-            .filter(|field| field.literal.is_none())
-            .map(|field| wide_words(field.type_tags) * 8)
-            .fold(0, usize::saturating_add);
+        let mut values = Payload::new(self.fields().map(|field| field.wide_len()), payload);
+        self.fields().map_while(move |field| values.next(&field).map(|value| value.map(|value| (field, value))))
+    }
+}
+
+/// Iterates over the values of a record whose callsite has these `fields`, in their order, literals included. After an error no
+/// more values come. Several times as fast as [`CallsiteInfo::values`], which reads the fields from the table each time.
+///
+/// ```
+/// # use ttlog_core::table::{CallsiteInfo, values_of};
+/// # fn read(callsite: &CallsiteInfo<'_>, payloads: &[&[u8]]) {
+/// let fields: Vec<_> = callsite.fields().collect();
+/// for payload in payloads {
+///     for (field, value) in fields.iter().zip(values_of(&fields, payload)) {
+///         println!("{} is {value:?}", field.name);
+///     }
+/// }
+/// # }
+/// ```
+#[inline]
+pub fn values_of<'f, 'a>(
+    fields: &'f [FieldInfo<'a>],
+    payload: &'a [u8],
+) -> impl Iterator<Item = Result<ValueRef<'a>, FormatError>> + use<'f, 'a> {
+    let mut values = Payload::new(fields.iter().map(FieldInfo::wide_len), payload);
+    fields.iter().map_while(move |field| values.next(field))
+}
+
+/// A payload whose values are taken out field by field.
+struct Payload<'a> {
+    wide: Unpacker<'a>,
+    packed: Unpacker<'a>,
+    len: usize,
+    failed: bool,
+}
+
+impl<'a> Payload<'a> {
+    #[inline]
+    fn new(wide_lens: impl Iterator<Item = usize>, payload: &'a [u8]) -> Self {
+        let wide_len = wide_lens.fold(0, usize::saturating_add);
         let (wide, packed) = payload.split_at_checked(wide_len).unwrap_or((&[], &[]));
-        let (mut wide, mut packed) = (Unpacker::new(wide), Unpacker::new(packed));
-        let mut failed = false;
-        self.fields().map_while(move |field| {
-            if failed {
-                return None;
-            }
-            let value = match field.literal {
-                Some(literal) => Ok(literal.to_value()),
-                None if wide_words(field.type_tags) > 0 => decode_wide(field.type_tags, &mut wide),
-                None => decode_packed(field.type_tags, &mut packed),
-            };
-            failed = value.is_err();
-            let offset = (payload.len() - packed.rest().len()) as u64;
-            Some(
-                value
-                    .map(|value| (field, value))
-                    .map_err(|error| FormatError::new(offset, FormatErrorKind::Value(error))),
-            )
-        })
+        Payload { wide: Unpacker::new(wide), packed: Unpacker::new(packed), len: payload.len(), failed: false }
+    }
+
+    #[inline]
+    fn next(&mut self, field: &FieldInfo<'a>) -> Option<Result<ValueRef<'a>, FormatError>> {
+        if self.failed {
+            return None;
+        }
+        let value = match field.literal {
+            Some(literal) => Ok(literal.to_value()),
+            None if field.wide_len() > 0 => decode_wide(field.type_tags, &mut self.wide),
+            None => decode_packed(field.type_tags, &mut self.packed),
+        };
+        Some(value.map_err(|error| {
+            self.failed = true;
+            FormatError::new((self.len - self.packed.rest().len()) as u64, FormatErrorKind::Value(error))
+        }))
+    }
+}
+
+impl FieldInfo<'_> {
+    /// Gives the bytes that the field takes in the part of the payload for wide values.
+    #[inline]
+    fn wide_len(&self) -> usize {
+        if self.literal.is_some() { 0 } else { wide_words(self.type_tags) * 8 }
     }
 }
 

@@ -612,6 +612,7 @@ impl fmt::Display for ValueError {
 }
 
 /// Gives the wide words of a field of this type: 0 when it is packed.
+#[inline]
 pub(crate) fn wide_words(tags: &[u8]) -> usize {
     match tags.first() {
         Some(6 | 11) => 2,
@@ -621,11 +622,13 @@ pub(crate) fn wide_words(tags: &[u8]) -> usize {
 }
 
 /// Reads the value of a wide field from its words.
+#[inline]
 pub(crate) fn decode_wide<'a>(tags: &'a [u8], words: &mut Unpacker<'a>) -> Result<ValueRef<'a>, ValueError> {
     decode_packed(tags, words) // the same bytes, as it happens: words are stored in little-endian order too
 }
 
 /// Reads one packed value of the type that starts `tags`.
+#[inline]
 pub(crate) fn decode_packed<'a>(tags: &'a [u8], from: &mut Unpacker<'a>) -> Result<ValueRef<'a>, ValueError> {
     if tags.len() > TYPE_DEPTH_MAX {
         return Err(ValueError::BadType);

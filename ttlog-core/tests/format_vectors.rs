@@ -96,6 +96,10 @@ fn varint(line: &[&str]) {
     let mut from = Unpacker::new(&shown);
     assert_eq!((from.varint(), from.rest().len()), (Some(value), 0), "varint {value}");
     assert_eq!(Unpacker::new(&shown[..shown.len() - 1]).varint(), None);
+    // With more bytes behind it, it is read another way.
+    let followed = [&shown[..], &[0xff; 8]].concat();
+    let mut from = Unpacker::new(&followed);
+    assert_eq!((from.varint(), from.rest()), (Some(value), &[0xff; 8][..]), "varint {value}");
 }
 
 fn zigzag_line(line: &[&str]) {

@@ -9,6 +9,7 @@ use std::sync::Once;
 
 use ttlog_core::callsite::{Callsite, Metadata};
 use ttlog_core::ring::{DropReason, Outcome};
+use ttlog_core::table::values_of;
 use ttlog_core::{
     AnyFields, Bytes, CallsiteInfo, Item, Level, Ring, RingConfig, RingImage, SegmentState, TableItem, Value, ValueRef,
     Word, encode_callsite, recorder,
@@ -67,11 +68,15 @@ fn show(callsite: &CallsiteInfo<'_>, payload: &[u8]) -> String {
     if callsite.target != module_path!() {
         write!(out, " [{}]", callsite.target).expect("a String takes all");
     }
+    let fields: Vec<_> = callsite.fields().collect();
+    let mut again = values_of(&fields, payload);
     for value in callsite.values(payload) {
         let (field, value) = value.expect("the payload fits the types");
+        assert_eq!(again.next(), Some(Ok(value.clone())), "fields read once and fields read each time");
         let mark = if field.literal.is_some() { "!" } else { "" };
         write!(out, " {}{mark}={}", field.name, show_value(&value)).expect("a String takes all");
     }
+    assert_eq!(again.next(), None);
     out
 }
 

@@ -1,7 +1,7 @@
 //! A callsite as the viewer uses it: fields and template read once, and what the filter says of it.
 
 use ttlog_core::error::FormatError;
-use ttlog_core::table::{CallsiteInfo, FieldInfo};
+use ttlog_core::table::{CallsiteInfo, FieldInfo, values_of};
 
 use super::Source;
 use crate::filter::{Condition, Key};
@@ -37,10 +37,10 @@ impl<'a> Callsite<'a> {
     {
         let mut values = Vec::with_capacity(self.fields.len());
         let mut damage = None;
-        let info: &CallsiteInfo<'p> = &self.info;
-        for read in info.values(payload) {
+        let fields: &[FieldInfo<'p>] = &self.fields;
+        for (field, read) in fields.iter().zip(values_of(fields, payload)) {
             match read {
-                Ok((field, value)) => values.push(Some(Value::new(value, field.type_tags))),
+                Ok(value) => values.push(Some(Value::new(value, field.type_tags))),
                 Err(error) => damage = Some(error),
             }
         }
@@ -53,9 +53,9 @@ impl<'a> Callsite<'a> {
     where
         'a: 'p,
     {
-        let info: &CallsiteInfo<'p> = &self.info;
-        let (field, value) = info.values(payload).nth(index)?.ok()?;
-        Some(Value::new(value, field.type_tags))
+        let fields: &[FieldInfo<'p>] = &self.fields;
+        let value = values_of(fields, payload).nth(index)?.ok()?;
+        Some(Value::new(value, fields[index].type_tags))
     }
 
     fn field_index(&self, name: &str) -> Option<usize> {
