@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU8};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8};
 use std::sync::{Mutex, PoisonError};
 
 use ttlog_core::callsite::start_epoch;
@@ -11,6 +11,7 @@ use ttlog_core::ring::SEGMENT_LEN_MAX;
 use ttlog_core::{Level, Ring, RingConfig, RingError, Word};
 
 use crate::clock::{self, ClockInfo};
+use crate::generation::Generation;
 use crate::mapping::{self, MappingError, Region};
 use crate::recorder::{RecorderInner, Trace, publish, recorder};
 use crate::registry::Registry;
@@ -270,25 +271,24 @@ impl Builder {
     fn start(self, service: String, channel_capacity: usize, clock: ClockInfo, made: MadeRing) -> Trace {
         clock.activate();
         let MadeRing { region, ring, config, directory } = made;
+        // An orphan's segments may be of any size.
+        let scratch = Scratch::new(SEGMENT_LEN_MAX as usize);
+        let generation = Generation::new(Service::new(channel_capacity), scratch, region.file);
         let inner = publish(RecorderInner {
             ring,
             words: region.words,
             registry: Registry::new(config.table_len as usize),
             clock,
-            service: Service::new(channel_capacity),
-            // An orphan's segments may be of any size.
-            scratch: Mutex::new(Scratch::new(SEGMENT_LEN_MAX as usize)),
+            generation: AtomicPtr::new(Box::leak(Box::new(generation))),
             snapshot_directory: snapshot_file::directory(self.snapshot_directory.as_deref()),
             service_name: service,
-            file: region.file,
             level: AtomicU8::new(self.level as u8),
             ended: AtomicBool::new(false),
-            anchor_lock: Mutex::new(()),
         });
         #[cfg(target_os = "linux")]
         {
             crate::fork::end_recording_in_children();
-            if let Some(file) = inner.file.as_ref().filter(|_| self.fault_handler) {
+            if let Some(file) = inner.generation().file().filter(|_| self.fault_handler) {
                 if let Err(error) = crate::fault::guard(inner.words, file.file()) {
                     report::warn(format_args!("cutting the ring's file short would end this process: {error}"));
                 }
@@ -296,7 +296,11 @@ impl Builder {
         }
         let work = Work {
             orphan_directory: directory.filter(|_| self.recover_orphans),
-            populated_words: if inner.file.is_some() { mapping::POPULATE_AT_ONCE_BYTES / 8 } else { usize::MAX },
+            populated_words: if inner.generation().file().is_some() {
+                mapping::POPULATE_AT_ONCE_BYTES / 8
+            } else {
+                usize::MAX
+            },
         };
         if let Err(error) = Service::start(inner, work) {
             report::warn(format_args!(

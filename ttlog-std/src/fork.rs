@@ -29,7 +29,7 @@ extern "C" fn in_child() {
     let Some(recorder) = recorder() else { return };
     recorder.ended.store(true, Ordering::Relaxed);
     start_epoch();
-    if let Some(file) = &recorder.file {
+    if let Some(file) = recorder.generation().file() {
         crate::sys::detach_mapping(recorder.words);
         file.release();
     }

@@ -74,6 +74,7 @@ mod clock;
 mod fault;
 #[cfg(target_os = "linux")]
 mod fork;
+mod generation;
 mod macros;
 mod mapping;
 mod names;

@@ -75,7 +75,7 @@ fn snapshot(recorder: &RecorderInner) {
     let mine = RECORDED.fetch_add(1, Ordering::SeqCst) + 1;
     let deadline = Instant::now() + WAIT_MAX;
     let result = loop {
-        match recorder.scratch.try_lock() {
+        match recorder.generation().scratch.try_lock() {
             Ok(mut scratch) => break covering(mine, || recorder.write_snapshot_with("panic", scratch.borrow())),
             Err(TryLockError::Poisoned(poisoned)) => {
                 break covering(mine, || recorder.write_snapshot_with("panic", poisoned.into_inner().borrow()));

@@ -5,8 +5,8 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use ttlog_core::callsite::start_epoch;
@@ -15,11 +15,12 @@ use ttlog_core::{AnyFields, Callsite, Level, Loss, Metadata, Ring, Word};
 
 use crate::builder::{Builder, InitError};
 use crate::clock::ClockInfo;
+use crate::generation::Generation;
 use crate::mapping::RingFile;
 use crate::registry::Registry;
 use crate::report;
-use crate::service::{Service, SnapshotTicket};
-use crate::snapshot_file::{self, BorrowedScratch, Label, Scratch, SnapshotError, Source};
+use crate::service::SnapshotTicket;
+use crate::snapshot_file::{self, BorrowedScratch, Label, SnapshotError, Source};
 
 /// How long [`Trace::shutdown`] waits for snapshots that were accepted.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(10);
@@ -51,25 +52,26 @@ pub(crate) struct RecorderInner {
     pub(crate) registry: Registry,
     /// What [`now`](crate::clock::now) reads.
     pub(crate) clock: ClockInfo,
-    /// Requests to the service thread.
-    pub(crate) service: Service,
-    /// Memory for the snapshot that is being written, and the lock by which there is one at a time.
-    pub(crate) scratch: Mutex<Scratch>,
+    /// What this process has for itself; a child of `fork` has another. Set once in each process, to something that is never
+    /// freed.
+    pub(crate) generation: AtomicPtr<Generation>,
     /// Where snapshots go.
     pub(crate) snapshot_directory: PathBuf,
     /// The name of the service, as the program gave it.
     pub(crate) service_name: String,
-    /// The ring's file, if it has one.
-    pub(crate) file: Option<RingFile>,
     /// Lowest level that is recorded, as a number.
     pub(crate) level: AtomicU8,
     /// Set by `shutdown`, for good.
     pub(crate) ended: AtomicBool,
-    /// Held while an anchor is written.
-    pub(crate) anchor_lock: Mutex<()>,
 }
 
 impl RecorderInner {
+    /// Gives what this process has for itself. One load; callable anywhere.
+    pub(crate) fn generation(&self) -> &'static Generation {
+        // SAFETY: what is stored there is complete and never freed, see the field.
+        unsafe { &*self.generation.load(Ordering::Acquire) }
+    }
+
     /// Tells whether events are recorded at all.
     pub(crate) fn is_recording(&self) -> bool {
         !self.ended.load(Ordering::Relaxed)
@@ -77,10 +79,11 @@ impl RecorderInner {
 
     /// Pairs the ring's clock with the wall clock, unless somebody else is doing so. In a fork, that is the parent.
     pub(crate) fn write_anchor(&self) {
-        if self.service.is_in_fork() {
+        let generation = self.generation();
+        if generation.service.is_in_fork() {
             return;
         }
-        if let Ok(_guard) = self.anchor_lock.try_lock() {
+        if let Ok(_guard) = generation.anchor_lock.try_lock() {
             self.ring.write_anchor(self.clock.anchor());
         }
     }
@@ -88,7 +91,7 @@ impl RecorderInner {
     /// Tells whether somebody cut the ring's file short, so that a part of the ring is memory without a file.
     pub(crate) fn is_cut(&self) -> bool {
         #[cfg(target_os = "linux")]
-        return self.file.is_some() && crate::fault::cut_len() > 0;
+        return self.generation().file().is_some() && crate::fault::cut_len() > 0;
         #[cfg(not(target_os = "linux"))]
         false
     }
@@ -96,7 +99,7 @@ impl RecorderInner {
     /// Warns once, when the ring's file was cut short.
     pub(crate) fn report_cut(&self) {
         #[cfg(target_os = "linux")]
-        if let Some(file) = self.file.as_ref().filter(|_| self.is_cut()) {
+        if let Some(file) = self.generation().file().filter(|_| self.is_cut()) {
             static CUT: report::Once = report::Once::new();
             CUT.warn(format_args!(
                 "somebody cut the ring's file {:?} short: its events are lost from there on, and {} of {} bytes will not \
@@ -110,7 +113,7 @@ impl RecorderInner {
 
     /// Writes a snapshot, waiting for one that is under way.
     pub(crate) fn write_snapshot(&self, reason: &str) -> Result<PathBuf, SnapshotError> {
-        let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut scratch = self.generation().scratch.lock().unwrap_or_else(PoisonError::into_inner);
         self.write_snapshot_with(reason, scratch.borrow())
     }
 
@@ -143,7 +146,7 @@ impl fmt::Debug for RecorderInner {
         f.debug_struct("RecorderInner")
             .field("service", &self.service_name)
             .field("ring", &self.ring)
-            .field("file", &self.file.as_ref().map(|file| &file.path))
+            .field("file", &self.generation().file().map(|file| &file.path))
             .field("clock", &self.clock)
             .finish_non_exhaustive()
     }
@@ -229,7 +232,7 @@ impl Trace {
     /// When as many requests are waiting as the channel has room for, the ticket fails with [`SnapshotError::QueueFull`].
     pub fn request_snapshot(&self, reason: &str) -> SnapshotTicket {
         match self.inner {
-            Some(inner) => inner.service.request(reason),
+            Some(inner) => inner.generation().service.request(reason),
             None => SnapshotTicket::failed(SnapshotError::NoServiceThread),
         }
     }
@@ -266,7 +269,10 @@ impl Trace {
     /// will not outlive the process.
     #[must_use]
     pub fn ring_path(&self) -> Option<&Path> {
-        self.inner.filter(|inner| !inner.is_cut()).and_then(|inner| inner.file.as_ref()).map(|file| file.path.as_path())
+        self.inner
+            .filter(|inner| !inner.is_cut())
+            .and_then(|inner| inner.generation().file())
+            .map(|file| file.path.as_path())
     }
 
     /// Gives the bytes that the ring occupies, its table of callsites included.
@@ -289,12 +295,12 @@ impl Trace {
     /// process. A program that wants its last events must ask for a snapshot first.
     pub fn shutdown(&self) -> bool {
         let Some(inner) = self.inner else { return true };
-        if inner.service.is_in_fork() {
+        if inner.generation().service.is_in_fork() {
             return false;
         }
         inner.ended.store(true, Ordering::SeqCst);
         start_epoch();
-        if !inner.service.stop(SHUTDOWN_MAX) {
+        if !inner.generation().service.stop(SHUTDOWN_MAX) {
             report::warn(format_args!("shut down while a snapshot was being written; the ring's file stays"));
             return false;
         }
@@ -302,7 +308,7 @@ impl Trace {
         inner.write_anchor();
         inner.report_cut();
         inner.ring.mark_ended();
-        match inner.file.as_ref().map(RingFile::remove) {
+        match inner.generation().file().map(RingFile::remove) {
             None | Some(Ok(())) => true,
             // Removed by an earlier call, or by somebody who tidied up.
             Some(Err(error)) if error.kind() == std::io::ErrorKind::NotFound => true,

@@ -173,14 +173,14 @@ impl Service {
     /// # Errors
     /// What the operating system says, when it gives no thread.
     pub(crate) fn start(recorder: &'static RecorderInner, work: Work) -> std::io::Result<()> {
-        lock(&recorder.service.queue).phase = Phase::Running;
+        lock(&recorder.generation().service.queue).phase = Phase::Running;
         let blocked = crate::sys::SignalsBlocked::new();
         let spawned = std::thread::Builder::new().name("ttlog".into()).stack_size(256 * 1024).spawn(move || {
             let _ended = EndGuard(recorder);
             run(recorder, work);
         });
         drop(blocked);
-        spawned.map(drop).inspect_err(|_| lock(&recorder.service.queue).phase = Phase::Absent)
+        spawned.map(drop).inspect_err(|_| lock(&recorder.generation().service.queue).phase = Phase::Absent)
     }
 
     /// Queues a snapshot. Waits for nothing but other callers of this function.
@@ -228,7 +228,7 @@ struct EndGuard(&'static RecorderInner);
 
 impl Drop for EndGuard {
     fn drop(&mut self) {
-        let service = &self.0.service;
+        let service = &self.0.generation().service;
         let left = {
             let mut queue = lock(&service.queue);
             queue.phase = Phase::Ended;
@@ -268,7 +268,7 @@ fn run(recorder: &'static RecorderInner, work: Work) {
         }
         // Requests come first, orphans one at a time between them.
         let wait = if orphans.len() > 0 { Duration::ZERO } else { next_anchor.saturating_duration_since(now) };
-        match next_request(&recorder.service, wait) {
+        match next_request(&recorder.generation().service, wait) {
             Next::Request(request) => {
                 let write = || recorder.write_snapshot(&request.reason);
                 // A defect there must not cost the process its anchors and later snapshots.
@@ -302,7 +302,7 @@ struct Recovered {
 impl Recovered {
     fn count(&mut self, recorder: &'static RecorderInner, path: &std::path::Path) {
         static TROUBLE: report::Once = report::Once::new();
-        let mut scratch = lock(&recorder.scratch);
+        let mut scratch = lock(&recorder.generation().scratch);
         match orphans::recover(path, &recorder.snapshot_directory, &mut scratch) {
             Ok(Outcome::Recovered(snapshot)) => {
                 self.count += 1;
