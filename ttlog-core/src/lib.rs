@@ -38,6 +38,10 @@ pub mod clock;
 mod crc;
 pub mod error;
 pub mod fields;
+#[cfg(ttlog_kill_points)]
+pub mod kill;
+#[cfg(not(ttlog_kill_points))]
+mod kill;
 pub mod level;
 mod macros;
 pub mod packed;

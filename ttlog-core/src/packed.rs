@@ -6,6 +6,7 @@
 //! # Format
 //! docs/format.md §4.1 (check), §4.2 (varint, length), §4.3 (payload).
 
+use crate::kill::kill_point;
 use crate::word::Word;
 
 /// Most bytes that [`Packer::put_small_bytes`] takes.
@@ -114,6 +115,7 @@ impl Packer {
             (*self.out).store(word);
             self.out = self.out.add(1);
         }
+        kill_point!(WordStored);
     }
 
     /// Appends the lower `bits` bits of `value`; `bits` is 8 to 64 in steps of 8, and `value` has no bit above them.

@@ -16,6 +16,7 @@ use core::sync::atomic::{Ordering, compiler_fence};
 use super::layout::{Mode, SEGMENT_HEADER_WORDS, commit, segment_word};
 use super::{DropReason, Ring};
 use crate::fields::{AnyFields, Fields};
+use crate::kill::kill_point;
 use crate::packed::Packer;
 use crate::record::{
     CONTROL, ContextInfo, KIND_CONTEXT, KIND_REBASE, SHORT_PAYLOAD_WORDS, encode_header, len_field, seal_header,
@@ -138,6 +139,7 @@ impl<'m> Cursor<'m> {
             return false;
         }
         let segment = self.segment.get();
+        kill_point!(HotEntered);
         // SAFETY: a word of the header of the segment that is held, or of `NO_SEGMENT`.
         let commit_word = unsafe { &*segment.add(segment_word::COMMIT) };
         let now = commit_word.load() as u32;
@@ -147,10 +149,12 @@ impl<'m> Cursor<'m> {
         if used * 8 + bound_bytes > self.limit_bytes.get() || delta > u64::from(u32::MAX) {
             return false;
         }
+        kill_point!(HotLoaded);
         // Releasing, for a reader that sees this mark has to see the records that the same half-word speaks of.
         commit_word.store_low_release(now | commit::BUSY);
         // What nests runs on this very core: the compiler alone could put the record's stores before the mark.
         compiler_fence(Ordering::SeqCst);
+        kill_point!(HotMarked);
         // SAFETY: used * 8 + bound_bytes <= limit_bytes, so the header word and what `bound_bytes` covers after it are in the
         // segment that is held; and it covers what `put` stores, as the sealed `Native` impls promise.
         unsafe {
@@ -162,8 +166,10 @@ impl<'m> Cursor<'m> {
             let (end, others) = packer.finish();
             let words = end.offset_from(header) as usize;
             (*header).store(seal_header(u64::from(callsite), words as u64 - 1, delta, others));
+            kill_point!(HotSealed);
             commit_word.store_low_release(now + commit::step(words, 1));
         }
+        kill_point!(HotCommitted);
         true
     }
 
@@ -202,9 +208,11 @@ impl<'m> Cursor<'m> {
         }
         self.moving.set(true);
         compiler_fence(Ordering::SeqCst);
+        kill_point!(SlowEntered);
         let outcome = self.append_moving(ring, clock(), who, callsite, fields);
         compiler_fence(Ordering::SeqCst);
         self.moving.set(false);
+        kill_point!(SlowLeft);
         outcome.unwrap_or_else(|| ring.append_shared(clock(), who.context, callsite, fields, DropReason::NoSegment))
     }
 
@@ -281,6 +289,7 @@ impl<'m> Cursor<'m> {
                 }
                 ring.leave_segment(held.index, ticks);
                 self.hold_none();
+                kill_point!(LeaveForgotten);
             }
         }
         let Some(held) = ring.open_segment(Mode::Exclusive, who.context, ticks) else {
@@ -304,7 +313,9 @@ impl<'m> Cursor<'m> {
         self.base.set(base.unwrap_or(0));
         self.limit_bytes.set(ring.record_words() * 8);
         self.segment.set(words.as_ptr());
+        kill_point!(HoldPrepared);
         self.count_before.set(commit::count(words[segment_word::COMMIT].load() as u32));
+        kill_point!(Held);
     }
 
     fn hold_none(&self) {
@@ -323,8 +334,10 @@ impl<'m> Cursor<'m> {
         // SAFETY: a word of the header.
         let count = commit::count(unsafe { self.word(segment_word::COMMIT) }.load() as u32);
         self.total_before.set(self.total_before.get() + u64::from(count - self.count_before.get().min(count)));
+        kill_point!(LeaveCounted);
         self.hold_none();
         compiler_fence(Ordering::SeqCst);
+        kill_point!(LeaveForgotten);
         ring.leave_segment(self.index.get(), ticks);
     }
 
@@ -363,7 +376,9 @@ impl<'m> Cursor<'m> {
         if used + words > self.limit_words() {
             return false;
         }
+        kill_point!(PutLoaded);
         self.begin(now);
+        kill_point!(PutMarked);
         #[cfg(ttlog_mutant_commit_first)]
         self.commit(commit::step(words, events) + now);
         // SAFETY: used + words <= limit, tested above, and `put` stores `words - 1` words: the callers have counted them.
@@ -375,7 +390,9 @@ impl<'m> Cursor<'m> {
             debug_assert_eq!(end.offset_from(header) as usize, words);
             (*header).store(encode_header(callsite, len, delta, others));
         }
+        kill_point!(PutSealed);
         self.commit(commit::step(words, events) + now);
+        kill_point!(events == 0 => ControlCommitted, else PutCommitted);
         true
     }
 }

@@ -38,6 +38,7 @@ pub use layout::{
 
 use crate::clock::Anchor;
 use crate::crc::crc32;
+use crate::kill::kill_point;
 use crate::word::Word;
 use layout::{MAGIC, commit, header_word, segment_word};
 
@@ -321,11 +322,16 @@ impl<'m> Ring<'m> {
         let start = HEADER_WORDS + slot as usize * ANCHOR_WORDS;
         let [stamp, ticks, unix_ns] = [start, start + 1, start + 2].map(|index| &self.words[index]);
         stamp.store_release(0);
+        kill_point!(AnchorVoided);
         crate::word::fence_release();
         ticks.store(anchor.ticks);
+        kill_point!(AnchorTicks);
         unix_ns.store(anchor.unix_ns as u64);
+        kill_point!(AnchorTime);
         stamp.store_release(encode_anchor_stamp(n, anchor));
+        kill_point!(AnchorStamped);
         written.store_release(n + 1);
+        kill_point!(AnchorCounted);
     }
 
     /// Appends an entry to the table, whoever else appends at the same time.
@@ -349,12 +355,15 @@ impl<'m> Ring<'m> {
                 Err(taken) => at += 1 + ((taken & !ENTRY_COMMITTED) as usize).div_ceil(8),
             }
         }
+        kill_point!(EntryClaimed);
         for (word, chunk) in table[at + 1..].iter().zip(entry.chunks(8)) {
             let mut bytes = [0; 8];
             bytes[..chunk.len()].copy_from_slice(chunk);
             word.store(u64::from_le_bytes(bytes));
+            kill_point!(EntryWord);
         }
         table[at].store_release(u64::from(len | ENTRY_COMMITTED) | u64::from(crc32(entry)) << 32);
+        kill_point!(EntryCommitted);
         Ok(())
     }
 

@@ -5,6 +5,7 @@
 
 use super::layout::{Mode, SEGMENT_HEADER_WORDS, SequenceWord, commit, header_word, segment_crc, segment_word};
 use super::{DropReason, Ring};
+use crate::kill::kill_point;
 use crate::word::{Word, fence_release};
 
 /// Gives the events that were overwritten in a segment, at whichever step its opening was cut short (docs/format.md §2.4).
@@ -37,15 +38,18 @@ impl Ring<'_> {
     pub(super) fn open_segment(&self, mode: Mode, context: u32, ticks: u64) -> Option<Held> {
         for _ in 0..self.segment_count {
             let sequence = self.header(header_word::NEXT_SEQUENCE).add(1);
+            kill_point!(OpenNumbered);
             // Wrapping, for the memory of the ring may become zero under our hands: its file was cut short.
             let index = (sequence.wrapping_sub(1) % u64::from(self.segment_count)) as u32;
             let segment = self.segment(index);
             if let Some(old) = claim_for_opening(segment) {
+                kill_point!(OpenClaimed);
                 // A context that is suspended right after taking its number may be overtaken by a whole lap: what it has
                 // claimed then is newer than what it was to replace.
                 let present = SequenceWord::decode(segment[segment_word::SEQUENCE].load());
                 if present.is_some_and(|present| present.sequence > sequence) {
                     unclaim(segment, old);
+                    kill_point!(OpenReturned);
                     continue;
                 }
                 let lap = self.replace_content(segment, old, sequence, mode, context, ticks);
@@ -66,27 +70,40 @@ impl Ring<'_> {
             let closed = segment[segment_word::CLOSE].load();
             self.header(header_word::COMPLETE_FROM).raise(if closed == 0 { ticks } else { closed });
         }
+        kill_point!(OpenRaised);
         let phase = |phase| SequenceWord { sequence, lap, mode, phase }.encode();
         segment[segment_word::SEQUENCE].store_release(phase(1));
+        kill_point!(OpenPhase1);
         fence_release(); // a reader that sees any store below also sees the phase
         segment[segment_word::BASE].store_release(lost);
+        kill_point!(OpenLossSaved);
         segment[segment_word::SEQUENCE].store_release(phase(2));
+        kill_point!(OpenPhase2);
         segment[segment_word::LOST].store_release(lost);
+        kill_point!(OpenLossStored);
         segment[segment_word::COMMIT].store_release(u64::from(commit::OWNED));
+        kill_point!(OpenEmptied);
         segment[segment_word::SEQUENCE].store_release(phase(3));
+        kill_point!(OpenPhase3);
         segment[segment_word::BASE].store_release(ticks);
+        kill_point!(OpenBase);
         let crc = segment_crc(phase(0), ticks, context, lost);
         segment[segment_word::CONTEXT].store_release(u64::from(context) | u64::from(crc) << 32);
+        kill_point!(OpenContext);
         segment[segment_word::CLOSE].store_release(0);
+        kill_point!(OpenClose);
         if mode != Mode::Exclusive {
             // In a shared segment a header word of 0 means: reserved, nothing stored yet.
             for word in &segment[SEGMENT_HEADER_WORDS..] {
                 word.store(0);
+                kill_point!(OpenZeroed);
             }
         }
         segment[segment_word::SEQUENCE].store_release(phase(0));
+        kill_point!(OpenPhase0);
         if mode != Mode::Exclusive {
             segment[segment_word::COMMIT].store_release(u64::from(commit::SHARED));
+            kill_point!(OpenShared);
         }
         lap
     }
@@ -112,14 +129,17 @@ impl Ring<'_> {
             if taken || room < self.record_words() / 8 {
                 continue;
             }
+            kill_point!(AdoptFound);
             if segment[segment_word::COMMIT].swap_low(now, now | commit::OWNED).is_err() {
                 continue;
             }
+            kill_point!(AdoptClaimed);
             // Owned now, so nobody else replaces it; but it may have been replaced before, by a shared one even.
             if let Some(sequence_word) = is_it(&segment[segment_word::SEQUENCE]) {
                 return Some(Held { index, lap: sequence_word.lap });
             }
             unclaim(segment, now);
+            kill_point!(AdoptReturned);
         }
         None
     }
@@ -128,8 +148,10 @@ impl Ring<'_> {
     pub(super) fn leave_segment(&self, index: u32, ticks: u64) {
         let segment = self.segment(index);
         segment[segment_word::CLOSE].store(ticks.max(1));
+        kill_point!(LeaveClosed);
         let now = segment[segment_word::COMMIT].load() as u32;
         segment[segment_word::COMMIT].store_low_release(now & !(commit::OWNED | commit::BUSY));
+        kill_point!(LeaveFreed);
     }
 
     /// Counts the caller among the holders of exclusive segments, unless so many are held that too few would be left to turn
@@ -138,20 +160,25 @@ impl Ring<'_> {
         let most = i64::from((self.segment_count - self.segment_count.div_ceil(4)).max(1));
         let owned = self.header(header_word::OWNED_SEGMENTS);
         // Signed, for it is below 0 when the count became zero under the hands of holders that then left.
-        if (owned.add(1) as i64) < most {
+        let has_place = (owned.add(1) as i64) < most;
+        kill_point!(HolderAdded);
+        if has_place {
             return true;
         }
         owned.add(1u64.wrapping_neg());
+        kill_point!(HolderRefused);
         false
     }
 
     /// Undoes [`join_holders`](Self::join_holders).
     pub(super) fn leave_holders(&self) {
         self.header(header_word::OWNED_SEGMENTS).add(1u64.wrapping_neg());
+        kill_point!(HolderLeft);
     }
 
     pub(super) fn count_one_dropped(&self, reason: DropReason) {
         self.count_dropped(reason, 1);
+        kill_point!(Dropped);
     }
 }
 
@@ -166,6 +193,7 @@ fn claim_for_opening(segment: &[Word]) -> Option<u32> {
     if now & commit::SHARED != 0 && (now & commit::CLOSED == 0 || done != commit::count(now)) {
         return None;
     }
+    kill_point!(OpenFree);
     segment[segment_word::COMMIT].swap_low(now, now | commit::OWNED).ok().map(|()| now)
 }
 

@@ -8,6 +8,7 @@ use super::cursor::{Outcome, fit};
 use super::layout::{Mode, SEGMENT_HEADER_WORDS, SequenceWord, commit, header_word, segment_word};
 use super::{DropReason, Ring};
 use crate::fields::AnyFields;
+use crate::kill::kill_point;
 use crate::packed::Packer;
 use crate::record::{RESERVED, encode_header, len_field};
 use crate::word::fence_release;
@@ -50,13 +51,19 @@ impl Ring<'_> {
     fn shared_segment(&self, ticks: u64) -> Option<u32> {
         let current = self.header(header_word::SHARED_SEGMENT);
         let now = current.load_acquire() as u32;
+        kill_point!(SharedLoaded);
         if let Some(index) = now.checked_sub(1) {
             return Some(index);
         }
         let held = self.open_segment(Mode::SharedContexts, 0, ticks)?;
+        kill_point!(SharedOpened);
         match current.swap_low(0, held.index + 1) {
-            Ok(()) => Some(held.index),
+            Ok(()) => {
+                kill_point!(SharedPublished);
+                Some(held.index)
+            }
             Err(other) => {
+                kill_point!(SharedSurplus);
                 // Another context was quicker; ours takes no reservation, so it can be replaced at once.
                 self.close_shared(held.index);
                 other.checked_sub(1)
@@ -68,10 +75,14 @@ impl Ring<'_> {
     fn close_shared(&self, index: u32) {
         let word = &self.segment(index)[segment_word::COMMIT];
         let mut now = word.load() as u32;
+        kill_point!(CloseLoaded);
         // Bounded: each failure is another context's reservation, and the segment is finite.
         while now & commit::CLOSED == 0 && now & commit::SHARED != 0 {
             match word.swap_low(now, now | commit::CLOSED) {
-                Ok(()) => return,
+                Ok(()) => {
+                    kill_point!(Closed);
+                    return;
+                }
                 Err(changed) => now = changed,
             }
         }
@@ -83,11 +94,15 @@ impl Ring<'_> {
         let commit_word = &self.segment(index)[segment_word::COMMIT];
         let mut now = commit_word.load() as u32;
         loop {
+            kill_point!(ReserveLoaded);
             let open = now & (commit::SHARED | commit::CLOSED | commit::OWNED) == commit::SHARED;
             let at = commit::offset(now);
             if open && at + words <= self.record_words() {
                 match commit_word.swap_low(now, now + commit::step(words, 1)) {
-                    Ok(()) => return Some(at),
+                    Ok(()) => {
+                        kill_point!(Reserved);
+                        return Some(at);
+                    }
                     Err(changed) => {
                         now = changed;
                         continue;
@@ -97,6 +112,7 @@ impl Ring<'_> {
             self.close_shared(index);
             // Whoever closes it makes room for the next; that somebody did already is as good.
             let _ = self.header(header_word::SHARED_SEGMENT).swap_low(index + 1, 0);
+            kill_point!(ReserveForgotten);
             return None;
         }
     }
@@ -120,10 +136,12 @@ impl Ring<'_> {
         let lap = SequenceWord::decode(segment[segment_word::SEQUENCE].load()).map_or(0, |word| word.lap);
         let delta = ticks.wrapping_sub(base);
         let record = &segment[SEGMENT_HEADER_WORDS + at..][..1 + len_words];
+        kill_point!(FillBegun);
         #[cfg(not(ttlog_mutant_commit_first))]
         record[0].store(encode_header(RESERVED, 0, len_words as u32, u64::from(lap)));
         #[cfg(ttlog_mutant_commit_first)]
         record[0].store(encode_header(callsite, len, delta as u32, u64::from(lap)));
+        kill_point!(FillLength);
         fence_release(); // who sees a word of the payload sees that header
         // SAFETY: the packer stores `len_words` words, which are those of `record` after its header.
         let (end, others) = unsafe {
@@ -137,7 +155,10 @@ impl Ring<'_> {
         };
         debug_assert_eq!(end, record.as_ptr_range().end);
         record[0].store_release(encode_header(callsite, len, delta as u32, others));
+        kill_point!(FillSealed);
         segment[segment_word::CLOSE].raise(ticks);
+        kill_point!(FillRaised);
         segment[segment_word::COMMIT].add_high_release(1);
+        kill_point!(FillDone);
     }
 }
