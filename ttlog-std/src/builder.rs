@@ -6,46 +6,39 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8};
 use std::sync::{Mutex, PoisonError};
 
+mod options;
+
 use ttlog_core::callsite::start_epoch;
 use ttlog_core::ring::SEGMENT_LEN_MAX;
-use ttlog_core::{Level, Ring, RingConfig, RingError, Word};
+use ttlog_core::{Ring, RingConfig, RingError, Word};
 
 use crate::clock::{self, ClockInfo};
+use crate::environment::{self, BadVariable};
 use crate::generation::Generation;
 use crate::mapping::{self, MappingError, Region};
 use crate::recorder::{RecorderInner, Trace, publish, recorder};
 use crate::registry::Registry;
 use crate::report;
 use crate::service::{Service, Work};
-use crate::snapshot_file::{self, Scratch};
+use crate::settings::{
+    CAPACITY_BYTES_MAX, CAPACITY_BYTES_MIN, CHANNEL_CAPACITY_MAX, RingFileChoice, SEGMENT_BYTES_MIN, Settings,
+    TABLE_BYTES_MAX, TABLE_BYTES_MIN,
+};
+use crate::snapshot_file::Scratch;
 use crate::{names, panic, process};
-
-/// Smallest room for events, in bytes.
-pub const CAPACITY_BYTES_MIN: usize = 16 * 1024;
-/// Largest room for events, in bytes.
-pub const CAPACITY_BYTES_MAX: usize = if cfg!(target_pointer_width = "64") { 1 << 30 } else { 1 << 28 };
-/// Room for events without another choice, in bytes.
-pub const CAPACITY_BYTES_DEFAULT: usize = 16 * 1024 * 1024;
-/// Most snapshot requests that can wait.
-pub const CHANNEL_CAPACITY_MAX: usize = 1 << 20;
 
 /// Bytes that an event takes, as [`Trace::init`] reckons.
 const EVENT_LEN: usize = 40;
-/// Snapshot requests that wait without another choice.
-const CHANNEL_CAPACITY_DEFAULT: usize = 64;
-/// Smallest segment that may be chosen, in bytes: it must hold an event with a few texts.
-const SEGMENT_BYTES_MIN: usize = 512;
 /// Fewest segments of a ring: two for threads, one for nested events, one to be opened next.
 const SEGMENT_COUNT_MIN: usize = 4;
-/// Limits of the table's size, in bytes.
-const TABLE_BYTES_MIN: usize = 4 * 1024;
-const TABLE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Size of the table in small rings; the core makes it larger in large ones.
 const TABLE_BYTES_DEFAULT_MIN: u32 = 64 * 1024;
 
 /// How to start the recorder of this process: made by [`Trace::builder`], ended by [`build`](Builder::build).
 ///
-/// Every option has a default that suits a server, so `Trace::builder().build()` is complete.
+/// Every option has a default that suits a server, so `Trace::builder().build()` is complete. Each can be changed without building
+/// the program again, by an environment variable that wins over what the program says: the crate's documentation has the
+/// table.
 ///
 /// # Examples
 /// ```no_run
@@ -62,33 +55,11 @@ const TABLE_BYTES_DEFAULT_MIN: u32 = 64 * 1024;
 #[derive(Debug, Clone)]
 #[must_use = "nothing is recorded before `build`"]
 pub struct Builder {
-    service: Option<String>,
-    capacity_bytes: usize,
-    channel_capacity: usize,
-    segment_bytes: Option<usize>,
-    table_bytes: Option<usize>,
-    directory: Option<PathBuf>,
-    snapshot_directory: Option<PathBuf>,
-    level: Level,
-    coarse_clock: bool,
-    panic_hook: bool,
-    panic_backtrace: bool,
-    recover_orphans: bool,
-    fault_handler: bool,
-    ring_file: RingFileChoice,
-    /// Whether sizes out of range are moved into it, with a warning, instead of being errors.
+    settings: Settings,
+    /// Whether the environment is left out of account.
+    ignore_environment: bool,
+    /// Whether options out of range are moved into it, with a warning, instead of being errors.
     clamp: bool,
-}
-
-/// Whether the ring is in a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RingFileChoice {
-    /// In a file if that can be had, else on the heap, which is told on stderr. The default.
-    Preferred,
-    /// In a file; without one there is no recorder ([`InitError::RingFile`]).
-    Required,
-    /// On the heap: nothing survives the end of the process except snapshots.
-    None,
 }
 
 impl Default for Builder {
@@ -100,129 +71,7 @@ impl Default for Builder {
 impl Builder {
     /// Makes one with the defaults.
     pub fn new() -> Self {
-        Builder {
-            service: None,
-            capacity_bytes: CAPACITY_BYTES_DEFAULT,
-            channel_capacity: CHANNEL_CAPACITY_DEFAULT,
-            segment_bytes: None,
-            table_bytes: None,
-            directory: None,
-            snapshot_directory: None,
-            level: Level::Trace,
-            coarse_clock: false,
-            panic_hook: true,
-            panic_backtrace: true,
-            recover_orphans: true,
-            fault_handler: true,
-            ring_file: RingFileChoice::Preferred,
-            clamp: false,
-        }
-    }
-
-    /// Sets the name under which the ring and its snapshots are known; default: the name of the executable. Any text will do:
-    /// in file names everything but ASCII letters, digits, `.`, `_` and `-` becomes `_`, and at most 64 characters are kept.
-    pub fn service(mut self, name: impl Into<String>) -> Self {
-        self.service = Some(name.into());
-        self
-    }
-
-    /// Sets the room for events in bytes, [`CAPACITY_BYTES_MIN`] to [`CAPACITY_BYTES_MAX`]; default 16 MiB. It is rounded up to
-    /// whole segments, and the table of callsites comes on top of it.
-    pub fn capacity_bytes(mut self, capacity_bytes: usize) -> Self {
-        self.capacity_bytes = capacity_bytes;
-        self
-    }
-
-    /// Sets the room for events as a count of events of 40 bytes each.
-    pub fn event_capacity(self, event_capacity: usize) -> Self {
-        self.capacity_bytes(event_capacity.saturating_mul(EVENT_LEN))
-    }
-
-    /// Sets how many snapshot requests may wait, 1 to [`CHANNEL_CAPACITY_MAX`]; default 64. Memory is used only by those that
-    /// do wait.
-    pub fn channel_capacity(mut self, channel_capacity: usize) -> Self {
-        self.channel_capacity = channel_capacity;
-        self
-    }
-
-    /// Sets the bytes of a segment: a multiple of 8, 512 to 65,536, and a quarter of the capacity at most. Default: a 256th of
-    /// the capacity, 4 to 64 KiB. A thread takes a segment at a time, so small segments suit many threads, and large ones
-    /// large events: no event can be longer than a segment.
-    pub fn segment_bytes(mut self, segment_bytes: usize) -> Self {
-        self.segment_bytes = Some(segment_bytes);
-        self
-    }
-
-    /// Sets the bytes of the table of callsites: a multiple of 8, 4 KiB to 64 MiB. Default: a 16th of the capacity, 64 KiB to
-    /// 4 MiB. A callsite takes about 150; events of callsites that find no room are dropped and counted.
-    pub fn table_bytes(mut self, table_bytes: usize) -> Self {
-        self.table_bytes = Some(table_bytes);
-        self
-    }
-
-    /// Sets the directory of the ring file. Default: `$TTLOG_DIR`; if that is not set, `/dev/shm/ttlog-<uid>`, or where that
-    /// cannot be used, `ttlog-<uid>` in the temp directory. It is made if missing, with mode 0700. In a directory that others
-    /// can write to, or that is not this user's, a directory `ttlog-<uid>` is used instead.
-    pub fn directory(mut self, directory: impl Into<PathBuf>) -> Self {
-        self.directory = Some(directory.into());
-        self
-    }
-
-    /// Sets the directory of snapshots. Default: `$TTLOG_SNAPSHOT_DIR`, else the temp directory. It is made if missing, with
-    /// mode 0700.
-    pub fn snapshot_directory(mut self, directory: impl Into<PathBuf>) -> Self {
-        self.snapshot_directory = Some(directory.into());
-        self
-    }
-
-    /// Sets the lowest level that is recorded; default [`Level::Trace`]: everything.
-    pub fn level(mut self, level: Level) -> Self {
-        self.level = level;
-        self
-    }
-
-    /// Has events read a clock that a thread moves each millisecond, instead of the processor's; default `false`. It saves most
-    /// of the cost of an event and gives times that are 1 ms coarse; the order within a thread is kept.
-    pub fn coarse_clock(mut self, coarse: bool) -> Self {
-        self.coarse_clock = coarse;
-        self
-    }
-
-    /// Sets whether a panic is recorded as an event and followed by a snapshot, before the panic hook that was there runs;
-    /// default `true`.
-    pub fn panic_hook(mut self, install: bool) -> Self {
-        self.panic_hook = install;
-        self
-    }
-
-    /// Sets whether the event of a panic has a backtrace, whatever `RUST_BACKTRACE` says; default `true`. Making its text takes
-    /// milliseconds, and longer where the debug information is large.
-    pub fn panic_backtrace(mut self, capture: bool) -> Self {
-        self.panic_backtrace = capture;
-        self
-    }
-
-    /// Sets whether rings that dead processes of this user left in the directory are made snapshots of; default `true`. It is
-    /// done by the service thread, after the start.
-    pub fn recover_orphans(mut self, recover: bool) -> Self {
-        self.recover_orphans = recover;
-        self
-    }
-
-    /// Sets whether SIGBUS gets a handler that keeps the process going when somebody cuts the ring's file short, where the next
-    /// event would end it otherwise; default `true`.
-    ///
-    /// The handler takes care of faults in the ring only. All others go to the handler that was there before, as if this one
-    /// were not there; a handler that is installed later should do the same. A thread that blocks SIGBUS is not helped.
-    pub fn fault_handler(mut self, install: bool) -> Self {
-        self.fault_handler = install;
-        self
-    }
-
-    /// Sets whether the ring is in a file; default [`RingFileChoice::Preferred`].
-    pub fn ring_file(mut self, choice: RingFileChoice) -> Self {
-        self.ring_file = choice;
-        self
+        Builder { settings: Settings::default(), ignore_environment: false, clamp: false }
     }
 
     /// Moves sizes into their range, with a warning, instead of refusing them.
@@ -234,11 +83,12 @@ impl Builder {
     /// Starts the recorder of this process.
     ///
     /// Takes a few milliseconds: the clock is measured, and the ring's pages are made present. What goes wrong besides the
-    /// errors below degrades the recorder and is told on stderr.
+    /// errors below degrades the recorder and is told on stderr. When the environment says `TTLOG=off` there is no recorder:
+    /// the handle is then one that does nothing.
     ///
     /// # Errors
     /// [`InitError`]; nothing was changed then.
-    pub fn build(self) -> Result<Trace, InitError> {
+    pub fn build(mut self) -> Result<Trace, InitError> {
         // One at a time; the others find out that they come too late.
         static STARTING: Mutex<()> = Mutex::new(());
         let _starting = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
@@ -248,11 +98,16 @@ impl Builder {
         if ttlog_core::recorder::installed().is_some() {
             return Err(InitError::OtherRecorder);
         }
+        if !self.ignore_environment && self.take_environment()? {
+            return Ok(Trace::off());
+        }
+        self.settings.check(self.clamp)?;
         let layout = self.layout()?;
-        let channel_capacity = self.in_range("channel_capacity", self.channel_capacity, 1, CHANNEL_CAPACITY_MAX)?;
-        let service = self.service.clone().unwrap_or_else(default_service);
+        let asked = self.settings.channel_capacity;
+        self.settings.channel_capacity = self.in_range("channel_capacity", asked, 1, CHANNEL_CAPACITY_MAX)?;
+        let service = self.settings.service.get_or_insert_with(default_service).clone();
 
-        let clock = clock::choose(self.coarse_clock);
+        let clock = clock::choose(self.settings.coarse_clock);
         let start = clock.anchor();
         let prepare = |words: &'static [Word], config: &RingConfig| -> Result<Ring<'static>, RingError> {
             let ring = Ring::create(words, config)?;
@@ -264,38 +119,41 @@ impl Builder {
             Ok(ring)
         };
         let made = self.make_ring(&service, &layout, prepare).inspect_err(|_| clock::stop_coarse())?;
-        Ok(self.start(service, channel_capacity, clock, made))
+        Ok(self.start(service, clock, made))
     }
 
     /// The part that cannot fail.
-    fn start(self, service: String, channel_capacity: usize, clock: ClockInfo, made: MadeRing) -> Trace {
+    fn start(self, service: String, clock: ClockInfo, made: MadeRing) -> Trace {
+        let settings = self.settings;
         clock.activate();
         let MadeRing { region, ring, config, directory } = made;
         // An orphan's segments may be of any size.
         let scratch = Scratch::new(SEGMENT_LEN_MAX as usize);
-        let generation = Generation::new(Service::new(channel_capacity), scratch, region.file);
+        let generation = Generation::new(Service::new(settings.channel_capacity), scratch, region.file);
         let inner = publish(RecorderInner {
             ring,
             words: region.words,
             registry: Registry::new(config.table_len as usize),
             clock,
             generation: AtomicPtr::new(Box::leak(Box::new(generation))),
-            snapshot_directory: snapshot_file::directory(self.snapshot_directory.as_deref()),
+            snapshot_directory: settings.snapshot_directory.clone().unwrap_or_else(std::env::temp_dir),
             service_name: service,
-            level: AtomicU8::new(self.level as u8),
+            level: AtomicU8::new(settings.level as u8),
             ended: AtomicBool::new(false),
+            settings,
         });
+        let settings = &inner.settings;
         #[cfg(target_os = "linux")]
         {
             crate::fork::end_recording_in_children();
-            if let Some(file) = inner.generation().file().filter(|_| self.fault_handler) {
+            if let Some(file) = inner.generation().file().filter(|_| settings.fault_handler) {
                 if let Err(error) = crate::fault::guard(inner.words, file.file()) {
                     report::warn(format_args!("cutting the ring's file short would end this process: {error}"));
                 }
             }
         }
         let work = Work {
-            orphan_directory: directory.filter(|_| self.recover_orphans),
+            orphan_directory: directory.filter(|_| settings.recover_orphans),
             populated_words: if inner.generation().file().is_some() {
                 mapping::POPULATE_AT_ONCE_BYTES / 8
             } else {
@@ -307,8 +165,8 @@ impl Builder {
                 "no service thread, so no snapshots on request and times less exact; events are recorded: {error}"
             ));
         }
-        if self.panic_hook {
-            panic::install_hook(self.panic_backtrace);
+        if settings.panic_hook {
+            panic::install_hook(settings.panic_backtrace);
         }
         // Libraries that use ttlog-core's macros. Nobody can have installed another in the meantime but a program that races
         // with itself; then its own events still come here.
@@ -317,6 +175,26 @@ impl Builder {
             report::warn(format_args!("another recorder was installed meanwhile; it gets the events of libraries"));
         }
         Trace::of(inner)
+    }
+
+    /// Takes the environment over the options. `true` if it says that there shall be no recorder.
+    fn take_environment(&mut self) -> Result<bool, InitError> {
+        let read = |name: &str| std::env::var_os(name);
+        let clamp = self.clamp;
+        let on_bad = |bad: BadVariable| {
+            if clamp {
+                report::warn(format_args!("{bad}; it is ignored"));
+                return Ok(());
+            }
+            Err(InitError::from(bad))
+        };
+        match environment::is_switched_off(read) {
+            Ok(true) => return Ok(true),
+            Ok(false) => {}
+            Err(bad) => on_bad(bad)?,
+        }
+        environment::apply(&mut self.settings, read, on_bad)?;
+        Ok(false)
     }
 
     fn in_range(&self, option: &'static str, value: usize, min: usize, max: usize) -> Result<usize, InitError> {
@@ -332,15 +210,16 @@ impl Builder {
     }
 
     fn layout(&self) -> Result<Layout, InitError> {
-        let capacity = self.in_range("capacity_bytes", self.capacity_bytes, CAPACITY_BYTES_MIN, CAPACITY_BYTES_MAX)?;
+        let capacity =
+            self.in_range("capacity_bytes", self.settings.capacity_bytes, CAPACITY_BYTES_MIN, CAPACITY_BYTES_MAX)?;
         let mut config = RingConfig::for_capacity(capacity, names::random());
         config.table_len = config.table_len.max(TABLE_BYTES_DEFAULT_MIN);
         let narrow = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
-        if let Some(bytes) = self.segment_bytes {
+        if let Some(bytes) = self.settings.segment_bytes {
             let max = (SEGMENT_LEN_MAX as usize).min(capacity / SEGMENT_COUNT_MIN);
             config.segment_len = narrow(self.in_range("segment_bytes", bytes, SEGMENT_BYTES_MIN, max)?) / 8 * 8;
         }
-        if let Some(bytes) = self.table_bytes {
+        if let Some(bytes) = self.settings.table_bytes {
             config.table_len = narrow(self.in_range("table_bytes", bytes, TABLE_BYTES_MIN, TABLE_BYTES_MAX)?) / 8 * 8;
         }
         Ok(Layout::of(config, capacity))
@@ -353,7 +232,7 @@ impl Builder {
         layout: &Layout,
         prepare: impl Fn(&'static [Word], &RingConfig) -> Result<Ring<'static>, RingError>,
     ) -> Result<MadeRing, InitError> {
-        if self.ring_file != RingFileChoice::None {
+        if self.settings.ring_file != RingFileChoice::None {
             let stem = format!(
                 "ttlog-{}-{}-{}-{:016x}",
                 names::service(service),
@@ -362,7 +241,7 @@ impl Builder {
                 names::random()
             );
             let mut failures: Vec<MappingError> = Vec::new();
-            for directory in mapping::candidate_directories(self.directory.as_deref()) {
+            for directory in mapping::candidate_directories(self.settings.directory.as_deref()) {
                 let made = mapping::create_ring_file(&directory, &stem, layout.len_words, |words| {
                     prepare(words, &layout.config)
                 });
@@ -374,7 +253,7 @@ impl Builder {
                     Err(error) => failures.push(error),
                 }
             }
-            if self.ring_file == RingFileChoice::Required {
+            if self.settings.ring_file == RingFileChoice::Required {
                 return Err(failures.pop().map_or(InitError::OutOfMemory, InitError::from));
             }
             let causes: Vec<_> = failures.iter().map(ToString::to_string).collect();
@@ -452,6 +331,24 @@ pub enum InitError {
         /// The most that is possible.
         max: usize,
     },
+    /// An option that is no size cannot have this value.
+    Option {
+        /// The option's name.
+        option: &'static str,
+        /// What was asked for, in Rust's notation.
+        value: String,
+        /// What would do.
+        expected: &'static str,
+    },
+    /// An environment variable cannot have this value.
+    Environment {
+        /// Its name.
+        variable: &'static str,
+        /// What it says.
+        value: String,
+        /// What would do.
+        expected: &'static str,
+    },
     /// The ring file that was [required](RingFileChoice::Required) cannot be had.
     RingFile {
         /// What was being done, as in "create directory".
@@ -463,6 +360,13 @@ pub enum InitError {
     },
     /// There is not enough memory for the ring.
     OutOfMemory,
+}
+
+impl From<BadVariable> for InitError {
+    fn from(bad: BadVariable) -> Self {
+        let BadVariable { variable, value, expected } = bad;
+        InitError::Environment { variable, value, expected }
+    }
 }
 
 impl From<MappingError> for InitError {
@@ -479,6 +383,10 @@ impl fmt::Display for InitError {
             InitError::OtherRecorder => f.write_str("another recorder is installed in this process"),
             InitError::OutOfRange { option, value, min, max } => {
                 write!(f, "{option} {value} is not in {min} to {max}")
+            }
+            InitError::Option { option, value, expected } => write!(f, "{option} {value} is not {expected}"),
+            InitError::Environment { variable, value, expected } => {
+                write!(f, "environment variable {variable}={value:?}: expected {expected}")
             }
             InitError::RingFile { action, path, cause } => write!(f, "cannot {action} {path:?}: {cause}"),
             InitError::OutOfMemory => f.write_str("not enough memory for the ring"),
@@ -498,6 +406,7 @@ impl std::error::Error for InitError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::CAPACITY_BYTES_DEFAULT;
 
     #[test]
     fn layout_holds_what_was_asked_for() {

@@ -48,12 +48,56 @@
 //! | ring | `ttlog-<service>-<pid>-<start>-<random>.ring` in `$TTLOG_DIR`, else `/dev/shm/ttlog-<uid>`, else `ttlog-<uid>` in the temp directory | 0600 in a directory of mode 0700 |
 //! | snapshots | `ttlog-<service>-<pid>-<utc time>-<reason>.bin` in `$TTLOG_SNAPSHOT_DIR`, else the temp directory | 0600 |
 //!
-//! Options of the [`Builder`] come before the environment, and a directory that was named in either way is the only one that is
-//! tried. Deleting the ring's file is harmless to the process.
+//! A directory that was named, by the program or by the environment, is the only one that is tried. Deleting the ring's file is
+//! harmless to the process.
 //!
 //! When somebody cuts the ring's file short while the process runs, which the modes above leave to the user and to root, the
 //! process goes on: a handler of SIGBUS replaces the lost part by memory ([`Builder::fault_handler`]). What that part held is
 //! lost and not counted, and from then on the ring does not outlive the process as a whole ([`Trace::ring_path`]).
+//!
+//! # Configuration without building the program again
+//!
+//! Every option of the [`Builder`] has an environment variable. **The environment wins** over what the program says, unless the
+//! program says [`ignore_environment`](Builder::ignore_environment). It is read once, at the start. A variable that is empty
+//! counts as not set. One whose value makes no sense is an error of [`Builder::build`] ([`InitError::Environment`] names the
+//! variable, its value and what is expected); [`Trace::init`] says so on stderr and goes on without it.
+//!
+//! `TTLOG=off` switches the recorder off as a whole: there is no ring, no thread and no handler, every event costs what a disabled
+//! one costs, and the handle that the program gets does nothing.
+//!
+//! | option | variable | value | default |
+//! | --- | --- | --- | --- |
+//! | [`service`](Builder::service) | `TTLOG_SERVICE` | any text | the executable's name |
+//! | [`capacity_bytes`](Builder::capacity_bytes) | `TTLOG_CAPACITY` | bytes, 16K to 1G | 16M |
+//! | [`kept_bytes`](Builder::kept_bytes) | `TTLOG_KEPT` | bytes, 0 to half of the capacity | an eighth of the capacity |
+//! | [`segment_bytes`](Builder::segment_bytes) | `TTLOG_SEGMENT` | bytes, 512 to 64K and at most a quarter of the capacity | a 256th of the capacity, 4K to 64K |
+//! | [`table_bytes`](Builder::table_bytes) | `TTLOG_TABLE` | bytes, 4K to 64M | a 16th of the capacity, 64K to 4M |
+//! | [`channel_capacity`](Builder::channel_capacity) | `TTLOG_CHANNEL_CAPACITY` | a number, 1 to 1048576 | 64 |
+//! | [`directory`](Builder::directory) | `TTLOG_DIR` | a directory | `/dev/shm/ttlog-<uid>`, else `ttlog-<uid>` in the temp directory |
+//! | [`snapshot_directory`](Builder::snapshot_directory) | `TTLOG_SNAPSHOT_DIR` | a directory | the temp directory |
+//! | [`level`](Builder::level) | `TTLOG_LEVEL` | `trace`, `debug`, `info`, `warn` or `error` | `trace`: everything |
+//! | [`coarse_clock`](Builder::coarse_clock) | `TTLOG_CLOCK` | `precise` or `coarse` | `precise` |
+//! | [`panic_hook`](Builder::panic_hook) | `TTLOG_PANIC_HOOK` | `on` or `off` | `on` |
+//! | [`panic_backtrace`](Builder::panic_backtrace) | `TTLOG_PANIC_BACKTRACE` | `on` or `off` | `on` |
+//! | [`recover_orphans`](Builder::recover_orphans) | `TTLOG_RECOVER` | `on` or `off` | `on` |
+//! | [`fault_handler`](Builder::fault_handler) | `TTLOG_FAULT_HANDLER` | `on` or `off` | `on` |
+//! | [`fatal_signals`](Builder::fatal_signals) | `TTLOG_FATAL_SIGNALS` | `off`, `faults` or `all` | `all` |
+//! | [`ring_file`](Builder::ring_file) | `TTLOG_RING_FILE` | `preferred`, `required` or `none` | `preferred` |
+//! | [`min_age`](Builder::min_age) | `TTLOG_MIN_AGE` | a time such as `250ms`, `10s`, `5m` or `1h`, 100 ms to 366 days, or `none` | `none` |
+//! | [`snapshot_every`](Builder::snapshot_every) | `TTLOG_SNAPSHOT_EVERY` | a time such as `250ms`, `10s`, `5m` or `1h`, 100 ms to 366 days, or `none` | `none` |
+//! | [`snapshot_on_level`](Builder::snapshot_on_level) | `TTLOG_SNAPSHOT_ON_LEVEL` | `warn`, `error` or `none` | `none` |
+//! | [`snapshot_on_signal`](Builder::snapshot_on_signal) | `TTLOG_SNAPSHOT_ON_SIGNAL` | `usr1`, `usr2` or `none` | `none` |
+//! | [`snapshot_when_filled`](Builder::snapshot_when_filled) | `TTLOG_SNAPSHOT_WHEN_FILLED` | a share of the ring, `10%` to `100%`, or `none` | `none` |
+//! | [`snapshot_throttle`](Builder::snapshot_throttle) | `TTLOG_SNAPSHOT_THROTTLE` | a time such as `250ms`, `10s`, `5m` or `1h`, at most 366 days, or `none` | `1s` |
+//! | [`retain_count`](Builder::retain_count) | `TTLOG_RETAIN_COUNT` | a number, 1 or more | 32 |
+//! | [`retain_bytes`](Builder::retain_bytes) | `TTLOG_RETAIN_BYTES` | bytes, such as 100000, 64K, 16M or 1G | 1G |
+//! | [`retain_age`](Builder::retain_age) | `TTLOG_RETAIN_AGE` | a time such as `250ms`, `10s`, `5m` or `1h`, 100 ms to 366 days, or `none` | `none` |
+//! | [`retain_free_percent`](Builder::retain_free_percent) | `TTLOG_RETAIN_FREE` | a share of the disk, `0%` to `90%` | `15%` |
+//! | [`secret_keys`](Builder::secret_keys) | `TTLOG_SECRET_KEYS` | names, separated by commas | none but the built-in ones |
+//! | [`withhold_secrets`](Builder::withhold_secrets) | `TTLOG_WITHHOLD_SECRETS` | `on` or `off` | `on` |
+//!
+//! Bytes are a number, or one with `K`, `M` or `G` (powers of 1024); times a number with `ms`, `s`, `m`, `h` or `d`. Case does
+//! not matter. `none` takes back what the program asked for. Keys of `TTLOG_SECRET_KEYS` are added to those of the program.
 //!
 //! # Forks
 //!
@@ -70,6 +114,7 @@ extern crate self as ttlog_std;
 
 mod builder;
 mod clock;
+mod environment;
 #[cfg(target_os = "linux")]
 mod fault;
 #[cfg(target_os = "linux")]
@@ -85,16 +130,18 @@ mod recorder;
 mod registry;
 mod report;
 mod service;
+mod settings;
 mod snapshot_file;
 mod sys;
 mod thread;
 
-pub use builder::{
-    Builder, CAPACITY_BYTES_DEFAULT, CAPACITY_BYTES_MAX, CAPACITY_BYTES_MIN, CHANNEL_CAPACITY_MAX, InitError,
-    RingFileChoice,
-};
+pub use builder::{Builder, InitError};
 pub use recorder::Trace;
 pub use service::SnapshotTicket;
+pub use settings::{
+    CAPACITY_BYTES_DEFAULT, CAPACITY_BYTES_MAX, CAPACITY_BYTES_MIN, CHANNEL_CAPACITY_MAX, FatalSignals, RingFileChoice,
+    SnapshotSignal,
+};
 pub use snapshot_file::SnapshotError;
 pub use ttlog_core::{Level, Loss, Value};
 

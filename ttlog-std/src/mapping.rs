@@ -101,11 +101,8 @@ fn uid() -> u32 {
 /// Gives the directories to try, best first: what was asked for (and then only that), else shared memory, else the temp
 /// directory.
 pub(crate) fn candidate_directories(asked: Option<&Path>) -> Vec<PathBuf> {
-    let asked = asked
-        .map(Path::to_path_buf)
-        .or_else(|| std::env::var_os("TTLOG_DIR").filter(|value| !value.is_empty()).map(PathBuf::from));
     match asked {
-        Some(directory) => vec![directory],
+        Some(directory) => vec![directory.to_path_buf()],
         None => {
             let name = private_name();
             vec![Path::new("/dev/shm").join(&name), std::env::temp_dir().join(name)]

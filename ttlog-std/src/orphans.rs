@@ -21,7 +21,7 @@ use crate::mapping::{RING_SUFFIX, UNFINISHED_SUFFIX};
 use crate::snapshot_file::{self, Label, Scratch, SnapshotError, Source};
 
 /// Largest ring that is read: the largest that can be made, with room to spare for its table.
-const RING_MAX_LEN: u64 = crate::builder::CAPACITY_BYTES_MAX as u64 + 64 * 1024 * 1024;
+const RING_MAX_LEN: u64 = crate::settings::CAPACITY_BYTES_MAX as u64 + 64 * 1024 * 1024;
 /// Age from which an unlocked file that never got its name is taken for a leftover. Its maker locks it at once.
 const UNFINISHED_MIN_AGE: Duration = Duration::from_secs(60);
 /// Appended to the name of a file that is no ring, so that it is looked at only once.

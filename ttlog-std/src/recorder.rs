@@ -20,6 +20,7 @@ use crate::mapping::RingFile;
 use crate::registry::Registry;
 use crate::report;
 use crate::service::SnapshotTicket;
+use crate::settings::Settings;
 use crate::snapshot_file::{self, BorrowedScratch, Label, SnapshotError, Source};
 
 /// How long [`Trace::shutdown`] waits for snapshots that were accepted.
@@ -63,6 +64,8 @@ pub(crate) struct RecorderInner {
     pub(crate) level: AtomicU8,
     /// Set by `shutdown`, for good.
     pub(crate) ended: AtomicBool,
+    /// The options, as checked.
+    pub(crate) settings: Settings,
 }
 
 impl RecorderInner {
@@ -184,9 +187,10 @@ impl Trace {
     ///
     /// Capacities out of range ([`CAPACITY_BYTES_MIN`](crate::CAPACITY_BYTES_MIN) to
     /// [`CAPACITY_BYTES_MAX`](crate::CAPACITY_BYTES_MAX), and 1 to
-    /// [`CHANNEL_CAPACITY_MAX`](crate::CHANNEL_CAPACITY_MAX)) are moved to the nearest limit. Without a place for a ring file
-    /// the ring is on the heap, and does not outlive the process. A second call gives the recorder that is there. Each of
-    /// these is told in one line on stderr. For control over any of it, see [`builder`](Self::builder).
+    /// [`CHANNEL_CAPACITY_MAX`](crate::CHANNEL_CAPACITY_MAX)) are moved to the nearest limit. An environment variable whose value
+    /// makes no sense is ignored. Without a place for a ring file the ring is on the heap, and does not outlive the process. A
+    /// second call gives the recorder that is there. Each of these is told in one line on stderr. For control over any of it,
+    /// see [`builder`](Self::builder).
     ///
     /// All levels are recorded; [`set_level`](Self::set_level) restricts that.
     ///
@@ -199,11 +203,11 @@ impl Trace {
             Ok(trace) => trace,
             Err(InitError::AlreadyInitialised) => {
                 report::warn(format_args!("initialised a second time; the first recorder goes on unchanged"));
-                Trace::current().unwrap_or(Trace { inner: None })
+                Trace::current().unwrap_or(Trace::off())
             }
             Err(error) => {
                 report::warn(format_args!("nothing is recorded: {error}"));
-                Trace { inner: None }
+                Trace::off()
             }
         }
     }
@@ -217,6 +221,11 @@ impl Trace {
     #[must_use]
     pub fn current() -> Option<Trace> {
         recorder().map(Trace::of)
+    }
+
+    /// Gives the handle of a process without a recorder.
+    pub(crate) fn off() -> Trace {
+        Trace { inner: None }
     }
 
     pub(crate) fn of(inner: &'static RecorderInner) -> Trace {

@@ -150,14 +150,6 @@ pub(crate) struct Label<'a> {
     pub(crate) reason: &'a str,
 }
 
-/// Gives the directory for snapshots: what was asked for, else `$TTLOG_SNAPSHOT_DIR`, else the temp directory.
-pub(crate) fn directory(asked: Option<&Path>) -> PathBuf {
-    asked
-        .map(Path::to_path_buf)
-        .or_else(|| std::env::var_os("TTLOG_SNAPSHOT_DIR").filter(|value| !value.is_empty()).map(PathBuf::from))
-        .unwrap_or_else(std::env::temp_dir)
-}
-
 /// Writes a snapshot to a new file in `directory` (made if missing, with mode 0700) and gives its path once it is durable.
 ///
 /// Writers of the ring are not disturbed.

@@ -135,6 +135,7 @@ fn child() {
                 .segment_bytes(1024)
                 .table_bytes(8192)
                 .level(Level::Info)
+                .ignore_environment()
                 .build()
                 .unwrap();
             assert_eq!(trace.ring_path().unwrap().parent().unwrap(), place.join("own rings"));
@@ -142,6 +143,46 @@ fn child() {
             let path = works(&trace);
             assert_eq!(path.parent().unwrap(), place.join("own snapshots"));
             assert!(Snapshot::read(&path).with_message("not recorded").is_empty());
+        }
+        Some("environment") => {
+            let place = PathBuf::from(std::env::var_os("TTLOG_TEST_PLACE").unwrap());
+            let trace = Trace::builder()
+                .service("the program's choice")
+                .directory(place.join("own rings"))
+                .snapshot_directory(place.join("own snapshots"))
+                .capacity_bytes(1 << 20)
+                .level(Level::Error)
+                .build()
+                .unwrap();
+            assert_eq!(trace.ring_path().unwrap().parent().unwrap(), place.join("rings"));
+            assert!((64 << 10..256 << 10).contains(&trace.ring_len_bytes()), "{}", trace.ring_len_bytes());
+            debug!("not recorded");
+            let path = works(&trace);
+            assert_eq!(path.parent().unwrap(), place.join("snapshots"));
+            let snapshot = Snapshot::read(&path);
+            assert_eq!((snapshot.service.as_str(), snapshot.clock.as_str()), ("the operator's choice", "coarse"));
+            assert!(snapshot.with_message("not recorded").is_empty());
+        }
+        Some("bad environment") => {
+            let error = Trace::builder().build().unwrap_err();
+            let InitError::Environment { variable, value, expected } = &error else { panic!("{error}") };
+            assert_eq!((*variable, value.as_str()), ("TTLOG_CAPACITY", "lots"));
+            assert!(expected.contains("16K to 1G"), "{expected}");
+            let told = error.to_string();
+            assert_eq!(told, "environment variable TTLOG_CAPACITY=\"lots\": expected bytes, 16K to 1G");
+            // `init` goes on without it.
+            works(&Trace::init(1000, 10, "undaunted"));
+        }
+        Some("off") => {
+            let trace = Trace::builder().build().unwrap();
+            is_off(&trace);
+            is_off(&Trace::init(1000, 10, "off"));
+            assert!(Trace::current().is_none());
+        }
+        Some("options out of range") => {
+            let error = Trace::builder().snapshot_when_filled(7.5).build().unwrap_err();
+            assert_eq!(error.to_string(), "snapshot_when_filled Some(7.5) is not 0.1 to 1");
+            assert!(matches!(error, InitError::Option { option: "snapshot_when_filled", .. }), "{error:?}");
         }
         Some("library") => {
             ttlog_core::info!("before the start");
@@ -171,6 +212,21 @@ fn works(trace: &Trace) -> PathBuf {
     assert_eq!(events.len(), 1, "{snapshot:?}");
     assert_eq!((events[0].level, events[0].fields["answer"].as_str()), (Level::Info, "42"));
     path
+}
+
+fn is_off(trace: &Trace) {
+    let mut evaluated = false;
+    info!(
+        "nowhere",
+        n = {
+            evaluated = true;
+            1_u32
+        }
+    );
+    assert!(!evaluated && !trace.is_recording());
+    assert_eq!((trace.ring_path(), trace.ring_len_bytes()), (None, 0));
+    assert!(matches!(trace.request_snapshot("any").wait(), Err(SnapshotError::NoServiceThread)));
+    assert!(trace.shutdown());
 }
 
 /// Fills a ring with what does not compress.
@@ -466,13 +522,58 @@ fn coarse_clock_is_named_in_the_ring() {
 }
 
 #[test]
-fn options_of_the_builder_come_before_the_environment() {
+fn environment_is_ignored_when_the_program_says_so() {
     let place = Place::new("options");
     let mut command = place.child("options");
-    command.env("TTLOG_TEST_PLACE", place.path());
+    command.env("TTLOG_TEST_PLACE", place.path()).env("TTLOG", "off").env("TTLOG_CAPACITY", "lots");
     let output = finish(command);
     assert!(output.status.success(), "{}", stderr(&output));
     assert!(!place.rings().exists() && !place.snapshots().exists());
+}
+
+#[test]
+fn environment_comes_before_the_options_of_the_builder() {
+    let place = Place::new("environment");
+    let mut command = place.child("environment");
+    command
+        .env("TTLOG_TEST_PLACE", place.path())
+        .env("TTLOG_SERVICE", "the operator's choice")
+        .env("TTLOG_CAPACITY", "64K")
+        .env("TTLOG_LEVEL", "info")
+        .env("TTLOG_CLOCK", "coarse");
+    let output = finish(command);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(warnings(&output), Vec::<String>::new());
+    assert!(!place.path().join("own rings").exists() && !place.path().join("own snapshots").exists());
+}
+
+#[test]
+fn bad_variable_is_an_error_of_build_and_a_warning_of_init() {
+    let place = Place::new("bad-environment");
+    let mut command = place.child("bad environment");
+    command.env("TTLOG_CAPACITY", "lots").env("TTLOG_RETAIN_FREE", "91%");
+    let output = finish(command);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let warnings = warnings(&output);
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    assert!(warnings[0].contains("TTLOG_CAPACITY=\"lots\": expected bytes, 16K to 1G; it is ignored"), "{warnings:?}");
+    assert!(warnings[1].contains("TTLOG_RETAIN_FREE=\"91%\""), "{warnings:?}");
+}
+
+#[test]
+fn switched_off_by_the_environment() {
+    let place = Place::new("off");
+    let mut command = place.child("off");
+    command.env("TTLOG", "off");
+    let output = finish(command);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(warnings(&output), Vec::<String>::new());
+    assert!(!place.rings().exists() && !place.snapshots().exists());
+}
+
+#[test]
+fn option_out_of_range_is_refused_by_name() {
+    Place::new("range").run("options out of range");
 }
 
 #[test]

@@ -34,6 +34,8 @@ pub(crate) fn run(run: &Path, options: &Options) -> Result<Infallible, String> {
         .directory(run)
         .ring_file(RingFileChoice::Required)
         .recover_orphans(false)
+        // What the check expects of the ring is what is said here.
+        .ignore_environment()
         .build()
         .map_err(|error| error.to_string())?;
     let tree = Arc::new(Tree::new(options.tree()));
