@@ -242,13 +242,13 @@ def literal(tags, value):
 def fields_of(site_fields, payload):
     """Name, type and value of each field, in source order (§4.3)."""
     packed, values = Bytes(struct.pack(f"<{len(payload)}Q", *payload)), {}
-    dynamic = [at for at, field in enumerate(site_fields) if len(field) == 2]
+    dynamic = [at for at, field in enumerate(site_fields) if len(field) == 2 or field[2] is None]
     for wide in (True, False):
         for at in dynamic:
             if (site_fields[at][1][0] in WIDE) == wide:
                 values[at] = packed.value(site_fields[at][1])
-    for at, (name, tags, *value) in enumerate(site_fields):
-        yield {"name": name, "type": type_name(tags), "value": literal(tags, value[0]) if value else values[at]}
+    for at, (name, tags, *more) in enumerate(site_fields):
+        yield {"name": name, "type": type_name(tags), "value": values[at] if at in dynamic else literal(tags, more[0])}
 
 
 def unix_ns(ticks, anchors, ticks_per_second):

@@ -37,19 +37,28 @@ pub struct Field {
     pub name: &'static str,
     /// Its value if that is a literal; else the value is in each record.
     pub literal: Option<Literal>,
+    /// Whether the source marks it as secret: its value is withheld from snapshots and exports.
+    pub secret: bool,
 }
 
 impl Field {
     /// A field whose value is in each record.
     #[must_use]
     pub const fn dynamic(name: &'static str) -> Self {
-        Field { name, literal: None }
+        Field { name, literal: None, secret: false }
     }
 
     /// A field whose value is a literal.
     #[must_use]
     pub const fn literal(name: &'static str, value: Literal) -> Self {
-        Field { name, literal: Some(value) }
+        Field { name, literal: Some(value), secret: false }
+    }
+
+    /// Marks the field as secret.
+    #[must_use]
+    pub const fn secret(mut self) -> Self {
+        self.secret = true;
+        self
     }
 }
 

@@ -18,6 +18,7 @@
 //! | [`record`], [`packed`] | how it is encoded |
 //! | [`ring`] | where it goes |
 //! | [`table`] | what is written once: process, callsites |
+//! | [`secret`] | which fields are withheld from snapshots and exports |
 //! | [`clock`] | ticks and wall-clock time |
 //! | [`snapshot`] | what is kept and sent |
 //! | [`recorder`] | the recorder that the macros of this crate write to |
@@ -48,6 +49,7 @@ pub mod packed;
 pub mod record;
 pub mod recorder;
 pub mod ring;
+pub mod secret;
 pub mod snapshot;
 pub mod table;
 pub mod value;

@@ -17,6 +17,10 @@ use crate::value::{TYPE_DEPTH_MAX, Text, Type, ValueRef, decode_packed, decode_w
 
 const KIND_PROCESS: u64 = 1;
 const KIND_CALLSITE: u64 = 2;
+/// Flag of a field: the source marks it as secret.
+const FIELD_SECRET: u64 = 1;
+/// Flag of a field: its value was withheld when the snapshot was written.
+const FIELD_WITHHELD: u64 = 2;
 
 /// An item of the table.
 #[derive(Clone, Copy, Debug)]
@@ -83,6 +87,11 @@ pub struct FieldInfo<'a> {
     pub type_tags: &'a [u8],
     /// Its value, if that is a literal.
     pub literal: Option<LiteralRef<'a>>,
+    /// Whether the source marks it as secret.
+    pub secret: bool,
+    /// Whether its value was withheld when the snapshot was written: neither the literal nor what records hold of it means
+    /// anything then.
+    pub withheld: bool,
 }
 
 /// The value of a literal field.
@@ -123,16 +132,17 @@ pub fn encode_callsite(id: u16, metadata: &Metadata, types: TypeList, out: &mut 
         encoder.array(metadata.fields.len() as u64)?;
         let mut types = types.iter();
         for field in metadata.fields {
+            let flags = if field.secret { FIELD_SECRET } else { 0 };
             match field.literal {
                 None => {
                     // The macro makes as many types as fields without a literal; a unit stands for what is missing.
                     let mut tags = [0; TYPE_DEPTH_MAX];
                     let len = types.next().unwrap_or(Type::Unit).encode_tags(&mut tags);
-                    encoder.array(2)?.str(field.name)?.bytes(&tags[..len])?;
+                    encode_field(encoder, field.name, &tags[..len], None, flags)?;
                 }
                 Some(literal) => {
-                    encoder.array(3)?.str(field.name)?;
-                    encode_literal(encoder, literal)?;
+                    let (tag, literal) = split_literal(literal);
+                    encode_field(encoder, field.name, &[tag], Some(literal), flags)?;
                 }
             }
         }
@@ -149,18 +159,46 @@ fn encode_into(
     Some(encoder.writer().position())
 }
 
-fn encode_literal(encoder: &mut Encoder<Cursor<&mut [u8]>>, literal: Literal) -> Result<(), EncodeError> {
+/// Encodes a field: as many elements as say something.
+fn encode_field<W: minicbor::encode::Write>(
+    encoder: &mut Encoder<W>,
+    name: &str,
+    type_tags: &[u8],
+    literal: Option<LiteralRef<'_>>,
+    flags: u64,
+) -> Result<(), minicbor::encode::Error<W::Error>> {
+    let count = if flags != 0 { 4 } else { 2 + u64::from(literal.is_some()) };
+    encoder.array(count)?.str(name)?.bytes(type_tags)?;
     match literal {
-        Literal::Bool(value) => encoder.bytes(&[Type::Bool.tag()])?.bool(value)?,
-        Literal::U64(value) => encoder.bytes(&[Type::U64.tag()])?.u64(value)?,
-        Literal::I64(value) => encoder.bytes(&[Type::I64.tag()])?.i64(value)?,
-        Literal::U128(value) => encoder.bytes(&[Type::U128.tag()])?.bytes(&value.to_be_bytes())?,
-        Literal::I128(value) => encoder.bytes(&[Type::I128.tag()])?.bytes(&value.to_be_bytes())?,
-        Literal::F64(value) => encoder.bytes(&[Type::F64.tag()])?.f64(value)?,
-        Literal::Str(value) => encoder.bytes(&[Type::Str.tag()])?.str(value)?,
-        Literal::Char(value) => encoder.bytes(&[Type::Char.tag()])?.u32(value.into())?,
+        Some(LiteralRef::Bool(value)) => encoder.bool(value)?,
+        Some(LiteralRef::Unsigned(value)) => encoder.u64(value)?,
+        Some(LiteralRef::Signed(value)) => encoder.i64(value)?,
+        Some(LiteralRef::U128(value)) => encoder.bytes(&value.to_be_bytes())?,
+        Some(LiteralRef::I128(value)) => encoder.bytes(&value.to_be_bytes())?,
+        Some(LiteralRef::Float(value)) => encoder.f64(value)?,
+        Some(LiteralRef::Text(value)) => encoder.str(value)?,
+        Some(LiteralRef::Char(value)) => encoder.u32(value.into())?,
+        None if flags != 0 => encoder.null()?,
+        None => encoder,
     };
+    if flags != 0 {
+        encoder.u64(flags)?;
+    }
     Ok(())
+}
+
+/// Gives the type of a literal and the form in which it is encoded.
+fn split_literal(literal: Literal) -> (u8, LiteralRef<'static>) {
+    match literal {
+        Literal::Bool(value) => (Type::Bool.tag(), LiteralRef::Bool(value)),
+        Literal::U64(value) => (Type::U64.tag(), LiteralRef::Unsigned(value)),
+        Literal::I64(value) => (Type::I64.tag(), LiteralRef::Signed(value)),
+        Literal::U128(value) => (Type::U128.tag(), LiteralRef::U128(value)),
+        Literal::I128(value) => (Type::I128.tag(), LiteralRef::I128(value)),
+        Literal::F64(value) => (Type::F64.tag(), LiteralRef::Float(value)),
+        Literal::Str(value) => (Type::Str.tag(), LiteralRef::Text(value)),
+        Literal::Char(value) => (Type::Char.tag(), LiteralRef::Char(value)),
+    }
 }
 
 fn decode_literal<'a>(tags: &[u8], from: &mut Decoder<'a>) -> Option<LiteralRef<'a>> {
@@ -182,11 +220,17 @@ fn decode_field<'a>(from: &mut Decoder<'a>) -> Option<FieldInfo<'a>> {
     let count = from.array().ok()??;
     let name = from.str().ok()?;
     let type_tags = from.bytes().ok()?;
-    let literal = if count > 2 { Some(decode_literal(type_tags, from)?) } else { None };
-    for _ in 3..count {
+    let literal = match count {
+        ..=2 => None,
+        _ if from.datatype().ok()? == Cbor::Null => from.null().map(|()| None).ok()?,
+        _ => Some(decode_literal(type_tags, from)?),
+    };
+    let flags = if count > 3 { from.u64().ok()? } else { 0 };
+    for _ in 4..count {
         from.skip().ok()?;
     }
-    Some(FieldInfo { name, type_tags, literal })
+    let (secret, withheld) = (flags & FIELD_SECRET != 0, flags & FIELD_WITHHELD != 0);
+    Some(FieldInfo { name, type_tags, literal, secret, withheld })
 }
 
 impl<'a> TableItem<'a> {

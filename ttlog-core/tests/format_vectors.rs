@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 
 use snapshot_support::{META, Vector, record};
-use ttlog_core::callsite::{Field, Metadata};
+use ttlog_core::callsite::{Field, Literal, Metadata};
 use ttlog_core::fields::{AnyFields, Cons, Nil, TypeList};
 use ttlog_core::packed::{Unpacker, unzigzag, varint_len, zigzag};
 use ttlog_core::record::{decode_header, encode_header};
@@ -166,9 +166,23 @@ fn table_entry(line: &[&str]) {
 }
 
 fn callsite(line: &[&str]) {
+    static FIELDS: [Field; 2] = [Field::dynamic("bytes"), Field::literal("env", Literal::Str("prod"))];
+    let types = TypeList::Cons(Type::U64, &TypeList::Nil);
+    let Some(fields) = callsite_with(line, &FIELDS, types) else { return };
+    assert_eq!(fields, ["bytes [5]", "env [15] Text(\"prod\")"]);
+}
+
+fn callsite_secret(line: &[&str]) {
+    static FIELDS: [Field; 3] =
+        [Field::dynamic("user"), Field::dynamic("token").secret(), Field::literal("pin", Literal::I64(1234)).secret()];
+    let types = TypeList::Cons(Type::U64, &TypeList::Cons(Type::Str, &TypeList::Nil));
+    let Some(fields) = callsite_with(line, &FIELDS, types) else { return };
+    assert_eq!(fields, ["user [5]", "token [15] secret", "pin [10] Signed(1234) secret"]);
+}
+
+/// Compares a callsite with these fields, and gives them as they are read.
+fn callsite_with(line: &[&str], fields: &'static [Field], types: TypeList) -> Option<Vec<String>> {
     let shown = hex(&line[6..]);
-    static FIELDS: [Field; 2] =
-        [Field::dynamic("bytes"), Field::literal("env", ttlog_core::callsite::Literal::Str("prod"))];
     let leak = |text: &str| -> &'static str { Box::leak(text.into()) };
     let metadata = Metadata {
         level: Level::try_from(number::<u8>(line[1])).expect("a level"),
@@ -176,18 +190,22 @@ fn callsite(line: &[&str]) {
         message: leak(line[3]),
         file: leak(line[4]),
         line: number(line[5]),
-        fields: &FIELDS,
+        fields,
     };
     let mut made = [0; 256];
-    let len = encode_callsite(number(line[0]), &metadata, TypeList::Cons(Type::U64, &TypeList::Nil), &mut made);
+    let len = encode_callsite(number(line[0]), &metadata, types, &mut made);
     if !expect("callsite", &made[..len.expect("it fits")], &shown) {
-        return;
+        return None;
     }
     let TableItem::Callsite(info) = TableItem::decode(&shown).expect("an item") else { panic!("a callsite") };
     assert_eq!((info.id, info.level as u8, info.line), (number(line[0]), number(line[1]), number(line[5])));
     assert_eq!((info.target, info.message, info.file), (line[2], line[3], line[4]));
-    let fields: Vec<_> = info.fields().map(|field| (field.name, field.type_tags, field.literal.is_some())).collect();
-    assert_eq!(fields, [("bytes", &[5][..], false), ("env", &[15], true)]);
+    let fields = info.fields().map(|field| {
+        assert!(!field.withheld, "only snapshots withhold");
+        let literal = field.literal.map(|literal| format!(" {literal:?}")).unwrap_or_default();
+        format!("{} {:?}{literal}{}", field.name, field.type_tags, if field.secret { " secret" } else { "" })
+    });
+    Some(fields.collect())
 }
 
 fn record_line(line: &[&str]) {
@@ -337,6 +355,7 @@ fn vectors_of_the_document() {
                 "item" => item(&line),
                 "table-entry" => table_entry(&line),
                 "callsite" => callsite(&line),
+                "callsite-secret" => callsite_secret(&line),
                 "record" => record_line(&line),
                 "ring-header" => ring_header(&line),
                 "segment-header" => segment_header(&line),
@@ -347,6 +366,7 @@ fn vectors_of_the_document() {
     }
     let all = [
         "callsite",
+        "callsite-secret",
         "columns",
         "item",
         "length",

@@ -4,10 +4,12 @@
 //! event    := "[" root "]" "[" level? "]" user            from the macro_rules! front end: `$crate`, and the level if fixed
 //! user     := (target ",")? (level ",")? (target ",")? (argument ("," argument)* ","?)?      level only where it is not fixed
 //! target   := "target" ":" expression
-//! argument := name "=" capture? expression  |  capture? expression
+//! argument := "secret"? name "=" capture? expression  |  "secret"? capture? expression
 //! name     := identifier ("." identifier)*  |  string literal
 //! capture  := "%" | "?"
 //! ```
+//!
+//! A `secret` that is itself the variable, the name, or the start of an expression is no mark; see [`parse_secret`].
 //!
 //! Which of the arguments is the message, a positional argument or a shorthand field is decided in `fields`.
 
@@ -15,7 +17,7 @@ use proc_macro2::{Span, TokenStream};
 use quote::ToTokens as _;
 use syn::ext::IdentExt as _;
 use syn::parse::{Parse, ParseStream};
-use syn::{Error, Expr, ExprField, Ident, LitStr, Member, Result, Token, bracketed};
+use syn::{Error, Expr, ExprField, Ident, Lit, LitStr, Member, Result, Token, bracketed};
 
 use crate::literal;
 
@@ -38,6 +40,8 @@ pub(crate) enum Level {
 
 /// One comma-separated part.
 pub(crate) struct Argument {
+    /// `secret` stands before it.
+    pub(crate) secret: bool,
     pub(crate) name: Option<Name>,
     pub(crate) capture: Capture,
     pub(crate) expr: Expr,
@@ -157,6 +161,7 @@ impl Parse for Argument {
         if next_is_missing(input) {
             return Err(input.error("expected a field, an argument or the message"));
         }
+        let secret = parse_secret(input)?;
         let name = if next_is_named(input) { Some(parse_name(input)?) } else { None };
         let mut before_value = None;
         if let Some(name) = &name {
@@ -165,6 +170,9 @@ impl Parse for Argument {
                 return Err(Error::new_spanned(&name.tokens, "the name of a field cannot be empty"));
             }
             before_value = Some((equals.into_token_stream(), format!("missing value of field `{}`", name.text)));
+        }
+        if name.is_some() {
+            refuse_late_secret(input, "the name")?;
         }
         let capture = if input.peek(Token![%]) {
             let sigil: Token![%] = input.parse()?;
@@ -180,6 +188,11 @@ impl Parse for Argument {
         if let Some((tokens, text)) = before_value.filter(|_| next_is_missing(input)) {
             return Err(Error::new_spanned(tokens, text));
         }
+        match capture {
+            Capture::Plain => {}
+            Capture::Display => refuse_late_secret(input, "`%`")?,
+            Capture::Debug => refuse_late_secret(input, "`?`")?,
+        }
         let expr: Expr = input.parse()?;
         if let Expr::Assign(assign) = &expr {
             return Err(if name.is_some() {
@@ -191,8 +204,47 @@ impl Parse for Argument {
                 )
             });
         }
-        Ok(Self { name, capture, expr })
+        Ok(Self { secret, name, capture, expr })
     }
+}
+
+/// Parses the mark `secret`, if one comes next: `secret x`, `secret name = …`, `secret %x`, `secret ?x`.
+///
+/// Everything that was an expression without it stays one, such as `secret`, `secret.x`, `secret == 1`, `secret as u64`, `secret?.x`
+/// or `secret % 2`, but for `secret % x`, which needs parentheses to be one.
+fn parse_secret(input: ParseStream<'_>) -> Result<bool> {
+    if !next_is_secret(input) {
+        return Ok(false);
+    }
+    input.call(Ident::parse_any)?;
+    if next_is_secret(input) {
+        return Err(input.error("`secret` is said twice"));
+    }
+    Ok(true)
+}
+
+fn next_is_secret(input: ParseStream<'_>) -> bool {
+    let ahead = input.fork();
+    if !ahead.call(Ident::parse_any).is_ok_and(|ident| ident == "secret") {
+        return false;
+    }
+    if ahead.peek(Token![%]) && !ahead.peek(Token![%=]) {
+        return !ahead.peek2(Lit);
+    }
+    if ahead.peek(Token![?]) {
+        return ahead.peek2(Ident::peek_any) && !ahead.peek2(Token![as]);
+    }
+    ahead.peek(Lit) || ahead.peek(Ident::peek_any) && !ahead.peek(Token![as])
+}
+
+/// Says where the mark belongs, if it comes next, after `what`.
+fn refuse_late_secret(input: ParseStream<'_>, what: &str) -> Result<()> {
+    if next_is_secret(input) {
+        return Err(
+            input.error(format!("`secret` comes before {what}, as in `secret name = value` or `secret %value`"))
+        );
+    }
+    Ok(())
 }
 
 /// Whether `identifier:` comes next, which no expression begins with.

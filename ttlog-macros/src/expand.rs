@@ -53,11 +53,14 @@ pub(crate) fn expand(event: Event) -> Result<TokenStream> {
         Some(target) => quote_spanned!(site=> #target),
         None => quote_spanned!(site=> ::core::module_path!()),
     };
-    let field_items = fields.iter().map(|Field { name, source }| match source {
-        Source::Folded(value) => {
-            quote_spanned!(site=> #private::Field::literal(#name, #private::Literal::#value))
+    let field_items = fields.iter().map(|Field { name, source, secret }| {
+        let mark = secret.then(|| quote_spanned!(site=> .secret()));
+        match source {
+            Source::Folded(value) => {
+                quote_spanned!(site=> #private::Field::literal(#name, #private::Literal::#value) #mark)
+            }
+            Source::Operand(_) => quote_spanned!(site=> #private::Field::dynamic(#name) #mark),
         }
-        Source::Operand(_) => quote_spanned!(site=> #private::Field::dynamic(#name)),
     });
     let record = record(&private, &fields, &operands);
     Ok(quote_spanned! {site=>

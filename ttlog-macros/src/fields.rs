@@ -7,6 +7,7 @@
 //! - Fields are ordered by first appearance, a placeholder being one; expressions are evaluated in the order they are written.
 //! - A positional argument is named after the variable or the last field it names (references and parentheses do not count), or
 //!   `arg0`, `arg1`, … where it names none or the name is taken. Readers see names only.
+//! - `secret` marks the field of the argument that it stands before, wherever that is shown.
 //! - A plain argument shown by a placeholder need only implement what the placeholder asks for (`Display` or `Debug`).
 
 use std::collections::HashMap;
@@ -37,6 +38,8 @@ pub(crate) struct Fields {
 pub(crate) struct Field {
     pub(crate) name: String,
     pub(crate) source: Source,
+    /// Marked as such.
+    pub(crate) secret: bool,
 }
 
 /// Where the value of a field comes from.
@@ -117,6 +120,7 @@ impl Fields {
                 _ => {
                     let name = names.of_argument(index);
                     let slot = order.slot(name);
+                    order.secret[slot] = argument.secret;
                     let folded = match argument.capture {
                         Capture::Plain => literal::fold(&argument.expr)?,
                         Capture::Display | Capture::Debug => None,
@@ -152,6 +156,11 @@ impl<'a> Parts<'a> {
         let message = arguments.iter().enumerate().find_map(|(index, argument)| {
             literal::as_str(&argument.expr).filter(|_| is_bare(argument)).map(|literal| (index, literal))
         });
+        if let Some((_, literal)) = message.filter(|(index, _)| arguments[*index].secret) {
+            let text = "a message cannot be secret: mark the fields that it shows, as in \
+                        `info!(\"token {token}\", secret token)`";
+            return Err(Error::new_spanned(literal, text));
+        }
         let message = match message {
             None => None,
             Some((index, literal)) => {
@@ -322,6 +331,7 @@ impl<'a> Names<'a> {
 struct Order {
     names: Vec<String>,
     sources: Vec<Option<Source>>,
+    secret: Vec<bool>,
 }
 
 impl Order {
@@ -331,6 +341,7 @@ impl Order {
         }
         self.names.push(name.to_owned());
         self.sources.push(None);
+        self.secret.push(false);
         self.names.len() - 1
     }
 
@@ -338,9 +349,11 @@ impl Order {
         self.names
             .into_iter()
             .zip(self.sources)
-            .map(|(name, source)| Field {
+            .zip(self.secret)
+            .map(|((name, source), secret)| Field {
                 name,
                 source: source.expect("every name stands for an argument or a capture"),
+                secret,
             })
             .collect()
     }

@@ -463,3 +463,17 @@ fn thirty_fields() {
          p=u8 1 q=u8 1 r=u8 1 s=u8 1 t=u8 1 u=u8 1 v=u8 1 w=u8 1 x=u8 1 y=u8 1 z=u8 1 aa=u8 1 ab=u8 1 ac=u8 1 ad=u8 1"
     );
 }
+
+#[test]
+fn secret() {
+    let (user, token, secret) = (7_u8, 8_u8, 9_u8);
+    assert_event!(
+        info!("user {user} token {token}", user, secret token, secret pin = 1234, secret k = %user, secret ?secret),
+        "Info \"user {user} token {token}\" user=u8 7 secret token=u8 8 secret pin=I64(1234) secret k=display 7 \
+         secret secret=debug 9"
+    );
+    assert_event!(info!("{}", secret token), "Info \"{token}\" secret token=u8 8");
+    assert_event!(info!("x", secret), "Info \"x\" secret=u8 9");
+    assert_event!(info!("x", secret = 5), "Info \"x\" secret=I64(5)");
+    assert_event!(info!("{} {secret}", secret % 2), "Info \"{arg0} {secret}\" arg0=u8 1 secret=u8 9");
+}

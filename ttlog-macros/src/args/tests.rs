@@ -16,7 +16,8 @@ fn arguments(user: &str) -> Vec<String> {
             Capture::Display => "%",
             Capture::Debug => "?",
         };
-        format!("{name}{sigil}{}", argument.expr.to_token_stream().to_string().replace(' ', ""))
+        let mark = if argument.secret { "secret " } else { "" };
+        format!("{mark}{name}{sigil}{}", argument.expr.to_token_stream().to_string().replace(' ', ""))
     };
     event.arguments.into_iter().map(show).collect()
 }
@@ -109,4 +110,76 @@ fn misuse_of_the_level() {
             Err(error) => assert!(error.to_string().starts_with("expected a level"), "{user}: {error}"),
         }
     }
+}
+
+#[test]
+fn secret_before_every_form_of_argument() {
+    assert_eq!(
+        arguments(
+            r#"secret x, secret %x, secret ?x, secret k = v, secret k = %v, secret k = ?v, secret a.b = 1,
+               secret "any text" = 2, secret r#type = 3, secret self.id, secret secret, secret secret = 4, secret %f(x)"#
+        ),
+        [
+            "secret x",
+            "secret %x",
+            "secret ?x",
+            "secret k=v",
+            "secret k=%v",
+            "secret k=?v",
+            "secret a.b=1",
+            "secret any text=2",
+            "secret type=3",
+            "secret self.id",
+            "secret secret",
+            "secret secret=4",
+            "secret %f(x)"
+        ]
+    );
+}
+
+#[test]
+fn secret_as_a_name_and_in_expressions() {
+    assert_eq!(
+        arguments(
+            r"secret, %secret, ?secret, secret = 5, secret = %secret, secret.x, secret.x = 1, secret == 1, secret as u64,
+              secret?, secret?.x, secret(1), secret[0], secret::<u8>(), secret!(), &secret, secret % 2, (secret % x),
+              secret + x, secret - x, secret & x, r#secret, k = secret, k = secret.x"
+        ),
+        [
+            "secret",
+            "%secret",
+            "?secret",
+            "secret=5",
+            "secret=%secret",
+            "secret.x",
+            "secret.x=1",
+            "secret==1",
+            "secretasu64",
+            "secret?",
+            "secret?.x",
+            "secret(1)",
+            "secret[0]",
+            "secret::<u8>()",
+            "secret!()",
+            "&secret",
+            "secret%2",
+            "(secret%x)",
+            "secret+x",
+            "secret-x",
+            "secret&x",
+            "r#secret",
+            "k=secret",
+            "k=secret.x"
+        ]
+    );
+}
+
+#[test]
+fn secret_in_the_wrong_place() {
+    assert!(refused("k = secret x").contains("`secret` comes before the name"));
+    assert!(refused("k = secret %x").contains("`secret` comes before the name"));
+    assert!(refused("%secret x").contains("`secret` comes before `%`"));
+    assert!(refused("?secret x").contains("`secret` comes before `?`"));
+    assert!(refused("secret secret x").contains("said twice"));
+    assert!(refused("secret x y").contains("expected `,`"));
 }

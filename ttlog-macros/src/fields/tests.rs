@@ -11,7 +11,8 @@ fn resolve(user: &str) -> Result<Fields> {
 fn resolved(user: &str) -> String {
     let Fields { message, fields, operands } = resolve(user).unwrap_or_else(|error| panic!("{user}: {error}"));
     let mut out = message;
-    for Field { name, source } in fields {
+    for Field { name, source, secret } in fields {
+        let name = if secret { format!("secret {name}") } else { name };
         match source {
             Source::Folded(value) => out.push_str(&format!(" | {name}={value:?}")),
             Source::Operand(index) => {
@@ -143,4 +144,25 @@ fn misuse() {
         let text = refused(user);
         assert!(text.contains(expected), "{user}: {text}");
     }
+}
+
+#[test]
+fn secret_marks_the_field_wherever_it_is_shown() {
+    assert_eq!(
+        resolved(r#""user {user} token {token}", user, secret token"#),
+        "user {user} token {token} | user=Template user #0 | secret token=Template token #1"
+    );
+    assert_eq!(
+        resolved(r#"secret token, "{token} {} {}", secret a, b, secret pin = 7, secret %c"#),
+        "{token} {a} {b} | secret token=Template token #0 | secret a=Template a #1 | b=Template b #2 \
+         | secret pin=I64(7) | secret c=Display c #3"
+    );
+    // Positional without a name of its own.
+    assert_eq!(resolved(r#""{}", secret f()"#), "{arg0} | secret arg0=Template f() #0");
+}
+
+#[test]
+fn secret_message_and_secret_without_a_name() {
+    assert!(refused(r#"secret "m""#).starts_with("a message cannot be secret"));
+    assert!(refused(r#""m", secret if a { b } else { c }"#).contains("give it a name"));
 }

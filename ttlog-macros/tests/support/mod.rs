@@ -103,15 +103,21 @@ pub mod __private {
     pub struct Field {
         name: &'static str,
         literal: Option<Literal>,
+        secret: bool,
     }
 
     impl Field {
         pub const fn dynamic(name: &'static str) -> Self {
-            Self { name, literal: None }
+            Self { name, literal: None, secret: false }
         }
 
         pub const fn literal(name: &'static str, value: Literal) -> Self {
-            Self { name, literal: Some(value) }
+            Self { name, literal: Some(value), secret: false }
+        }
+
+        pub const fn secret(mut self) -> Self {
+            self.secret = true;
+            self
         }
     }
 
@@ -151,12 +157,13 @@ pub mod __private {
         let mut values = Vec::new();
         fields.append_to(&mut values);
         let mut values = values.into_iter();
-        for Field { name, literal } in names {
+        for Field { name, literal, secret } in names {
             let value = match literal {
                 Some(literal) => format!("{literal:?}"),
                 None => values.next().expect("a value for every field that is no literal"),
             };
-            text.push_str(&format!(" {name}={value}"));
+            let mark = if *secret { "secret " } else { "" };
+            text.push_str(&format!(" {mark}{name}={value}"));
         }
         assert_eq!(values.next(), None, "a value without a field");
         super::TAKEN.with_borrow_mut(|taken| taken.push(text));

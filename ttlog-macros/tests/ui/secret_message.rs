@@ -1,0 +1,5 @@
+use ttlog_core::info;
+
+fn main() {
+    info!(secret "token {}", 1);
+}
