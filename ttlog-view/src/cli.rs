@@ -42,6 +42,16 @@ Exit codes:
 /// Commands other than showing events.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Copies the ring of a process, running or dead, to a snapshot
+    ///
+    /// The process takes no part in it and is not disturbed; it may be stopped or stuck. The path of the snapshot is printed. Without
+    /// --output it goes to $TTLOG_SNAPSHOT_DIR, or the temporary directory. Only its owner can read it (mode 0600).
+    #[command(after_help = "\
+Exit codes:
+  0  the snapshot was made
+  1  the snapshot was made, but parts of the ring were overwritten faster than they could be read
+  2  there is no snapshot: no such process or ring, no permission, no room; or the command line is wrong")]
+    Snapshot(Snapshot),
     /// Turns the rings that dead processes left behind into snapshots
     #[command(after_help = "\
 Rings of running processes are left alone: they are locked, or their process is still there.
@@ -152,6 +162,20 @@ fn parse_key(name: &str) -> Result<GroupKey, String> {
         return Err("empty key".to_owned());
     }
     Ok(GroupKey { name: name.to_owned(), key: Key::from_name(name) })
+}
+
+/// Options of `snapshot`.
+#[derive(Args, Debug)]
+pub struct Snapshot {
+    /// A process id, or the path of a ring (that of a file whose name is a number with ./ before it)
+    #[arg(value_name = "PID|RING")]
+    pub target: String,
+    /// Where the snapshot goes
+    #[arg(short, long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+    /// Why it is made: a word or two for its name and its header
+    #[arg(short, long, value_name = "TEXT", default_value = "manual")]
+    pub reason: String,
 }
 
 /// Options of `recover`.

@@ -12,7 +12,8 @@
 //! | [`render`] | writes text, JSON and counts |
 //! | [`escape`] | keeps what programs logged from controlling the terminal |
 //!
-//! [`recover`] and [`verify`] are the commands of these names, [`view`] is the one without a name.
+//! [`snapshot`], [`recover`] and [`verify`] are the commands of these names, [`view`] is the one without a name. [`processes`] finds the
+//! ring of a process, [`snapshot_file`] writes snapshots.
 //!
 //! **Files are hostile**: whatever they hold, nothing panics, memory stays in proportion to what they really contain, and what is intact
 //! comes out. **Nothing is mapped**, so a file may be cut while it is read. **Nothing is hidden**: what was overwritten, dropped or damaged is
@@ -21,9 +22,12 @@
 pub mod cli;
 pub mod escape;
 pub mod filter;
+pub mod processes;
 pub mod progress;
 pub mod recover;
 pub mod render;
+pub mod snapshot;
+pub mod snapshot_file;
 pub mod source;
 pub mod template;
 pub mod time;
@@ -56,6 +60,7 @@ pub fn run() -> ExitCode {
     let result = match &cli.command {
         Some(cli::Command::Recover(options)) => recover::run(options, &mut out),
         Some(cli::Command::Verify(options)) => verify::run(options, &mut out),
+        Some(cli::Command::Snapshot(options)) => snapshot::run(options, &mut out),
         None => view::run(&cli.view, &mut out),
     };
     let outcome = result.and_then(|outcome| out.flush().map(|()| outcome));

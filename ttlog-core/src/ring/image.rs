@@ -267,6 +267,17 @@ pub(crate) fn parse_segment(index: u32, bytes: &[u8], region_offset: u64) -> Seg
     })
 }
 
+/// Makes the copy of a segment hold no records, in its bytes; what it says of earlier laps stays.
+///
+/// For whoever copies a ring that is being written: a segment that was opened only after the copying began, or changed all the
+/// while, is not to be shown, but the events that it replaced are to be counted. Bytes too short for a header stay as they are.
+pub fn forget_records(segment: &mut [u8]) {
+    let at = segment_word::COMMIT * 8;
+    if let Some(word) = segment.get_mut(at..at + 8) {
+        word.fill(0);
+    }
+}
+
 impl<'a> Segment<'a> {
     /// Gives the bytes that records fill, as far as they are there.
     #[must_use]

@@ -30,7 +30,7 @@ mod tests;
 use core::fmt;
 
 pub use cursor::{Cursor, Outcome};
-pub use image::{Item, Items, Record, RingImage, Segment, SegmentHeader, SegmentState, TableEntry};
+pub use image::{Item, Items, Record, RingImage, Segment, SegmentHeader, SegmentState, TableEntry, forget_records};
 pub use layout::{
     ANCHOR_LEN, FORMAT_VERSION, HEADER_LEN, MIN_READER_VERSION, Mode, RingHeader, SEGMENT_HEADER_LEN, SEGMENT_LEN_MAX,
     SEGMENT_LEN_MIN, STATE_ENDED,

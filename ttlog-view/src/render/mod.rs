@@ -69,6 +69,7 @@ pub fn kind_name(source: &Source<'_>) -> &'static str {
         Kind::Snapshot { .. } => "snapshot",
         Kind::Ring(Liveness::Running) => "ring of a running process",
         Kind::Ring(_) if source.ended => "ring, ended in good order",
+        Kind::Ring(Liveness::LetGo) => "ring that its process has let go of",
         Kind::Ring(Liveness::Gone) => "ring of a dead process",
         Kind::Ring(Liveness::Unknown) => "ring",
     }

@@ -6,12 +6,16 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use ttlog_core::ring::{RingImage, SEGMENT_HEADER_LEN};
+use ttlog_core::ring::{RingImage, SEGMENT_HEADER_LEN, SegmentState, forget_records};
+
+use super::process::{Liveness, holder, process_of};
 
 /// First bytes of a ring.
 const RING_MAGIC: &[u8] = b"TTLOGRNG";
 /// First bytes of each item of a snapshot.
 const SNAPSHOT_MAGIC: &[u8] = b"\xd9\xd9\xf7\x84\x64TTLG";
+/// More than the header of a ring has.
+const HEADER_LEN_MAX: usize = 4096;
 /// How often a segment is read that is overwritten meanwhile.
 const ATTEMPTS: u32 = 4;
 
@@ -29,18 +33,21 @@ pub enum Content {
 /// The bytes of a file, and what happened while they were read.
 #[derive(Debug)]
 pub struct Bytes {
-    /// What was read. Segments that kept changing are zero.
+    /// What was read. Segments of a ring that were opened while it was read, or kept changing, hold no records.
     pub data: Vec<u8>,
     /// Segments that were overwritten faster than they could be read.
     pub changed_segments: u32,
-    /// Segments from this sequence on were opened while the ring was read, and are not to be shown.
-    pub sequence_limit: Option<u64>,
+    /// Of a ring: the newest anchor there was before the segments were read, in ticks. Up to then nothing can be missing that was
+    /// not overwritten.
+    pub read_from_ticks: Option<u64>,
+    /// Whether the file was mapped by the process it names, as far as that can be told.
+    pub liveness: Option<Liveness>,
 }
 
 impl From<Vec<u8>> for Bytes {
     /// Takes bytes that nobody writes.
     fn from(data: Vec<u8>) -> Self {
-        Bytes { data, changed_segments: 0, sequence_limit: None }
+        Bytes { data, changed_segments: 0, read_from_ticks: None, liveness: None }
     }
 }
 
@@ -97,8 +104,31 @@ pub fn read(file: &File) -> io::Result<Bytes> {
     let mut bytes = Bytes::from(read_all(file)?);
     if content_of(&bytes.data) == Content::Ring {
         reread(file, &mut bytes)?;
+        if let Ok(image) = RingImage::parse(&bytes.data) {
+            bytes.liveness = Some(holder(&process_of(&image), file));
+        }
     }
     Ok(bytes)
+}
+
+/// Reads the part of a ring before its segments: header, anchors and table.
+///
+/// # Errors
+/// Those of reading, and `InvalidData` if it is no ring.
+pub fn read_head(file: &File) -> io::Result<Vec<u8>> {
+    let mut start = vec![0; HEADER_LEN_MAX];
+    let len = read_up_to(file, &mut start, 0)?;
+    start.truncate(len);
+    let image =
+        RingImage::parse(&start).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
+    let head_len = image.header().segments_offset.min(file.metadata()?.len());
+    let mut head = Vec::new();
+    let head_len = usize::try_from(head_len).map_err(|_| io::ErrorKind::OutOfMemory)?;
+    head.try_reserve_exact(head_len).map_err(|_| io::ErrorKind::OutOfMemory)?;
+    head.resize(head_len, 0);
+    let len = read_up_to(file, &mut head, 0)?;
+    head.truncate(len);
+    Ok(head)
 }
 
 fn read_all(file: &File) -> io::Result<Vec<u8>> {
@@ -113,34 +143,51 @@ fn read_all(file: &File) -> io::Result<Vec<u8>> {
 
 /// Reads the parts of a ring again so that they belong together, although the ring is written meanwhile.
 ///
-/// First the header, which says which segments are open already: only these are shown. A context opens a segment after it has left
-/// the one before, so of each context everything up to some moment is there, without gaps. Then each segment; then anchors and table,
-/// so that they know what the segments speak of; the header with the counts of loss last, so that what was overwritten meanwhile is
-/// counted.
+/// First the header, which says which segments are open already: only these keep their records. A context opens a segment after it
+/// has left the one before, so of each context everything up to some moment is there, without gaps. Then each segment; then anchors
+/// and table, so that they know what the segments speak of; the header with the counts of loss last, so that what was overwritten
+/// meanwhile is counted.
 fn reread(file: &File, bytes: &mut Bytes) -> io::Result<()> {
     let Ok(image) = RingImage::parse(&bytes.data) else { return Ok(()) };
+    bytes.read_from_ticks = image.anchors().map(|anchor| anchor.ticks).max();
     let header_len = image.header().header_len as usize;
     reread_part(file, &mut bytes.data, 0, header_len)?;
     let Ok(image) = RingImage::parse(&bytes.data) else { return Ok(()) };
     let header = *image.header();
     let segment_len = header.segment_len as usize;
-    for index in 0..u64::from(header.segment_count) {
-        let start = header.segments_offset.saturating_add(index * u64::from(header.segment_len));
-        let Ok(start) = usize::try_from(start) else { break };
+    let start_of = |index: u32| {
+        usize::try_from(header.segments_offset.saturating_add(u64::from(index) * u64::from(header.segment_len))).ok()
+    };
+    let mut emptied = Vec::new();
+    for index in 0..header.segment_count {
+        let Some(start) = start_of(index) else { break };
         let Some(segment) = bytes.data.get_mut(start..).and_then(|rest| rest.get_mut(..segment_len)) else { break };
         if !reread_segment(file, start as u64, segment)? {
-            segment.fill(0);
             bytes.changed_segments += 1;
+            emptied.push(index);
         }
     }
     let anchors_len = header.anchor_count as usize * ttlog_core::ring::ANCHOR_LEN;
     reread_part(file, &mut bytes.data, header.anchors_offset as usize, anchors_len)?;
     reread_part(file, &mut bytes.data, header.table_offset as usize, header.table_len as usize)?;
     reread_part(file, &mut bytes.data, 0, header_len)?;
-    if let Ok(image) = RingImage::parse(&bytes.data) {
-        // Of a ring at rest the number is not needed, and damage may have made it wrong.
-        let moved = image.header().next_sequence != header.next_sequence;
-        bytes.sequence_limit = moved.then_some(header.next_sequence);
+    let Ok(image) = RingImage::parse(&bytes.data) else { return Ok(()) };
+    // Of a ring at rest the number is not needed, and damage may have made it wrong.
+    if image.header().next_sequence != header.next_sequence {
+        let newer = |index: &u32| match image.segment(*index) {
+            SegmentState::Valid(segment) => segment.header.sequence >= header.next_sequence,
+            _ => false,
+        };
+        emptied.extend(
+            (0..header.segment_count)
+                .take_while(|index| start_of(*index).is_some_and(|start| start < bytes.data.len()))
+                .filter(newer),
+        );
+    }
+    for index in emptied {
+        if let Some(segment) = start_of(index).and_then(|start| bytes.data.get_mut(start..)) {
+            forget_records(segment);
+        }
     }
     Ok(())
 }
@@ -159,7 +206,7 @@ fn reread_part(file: &File, data: &mut [u8], start: usize, len: usize) -> io::Re
 /// Reads a segment so that its bytes belong together, and tells whether that was possible.
 ///
 /// Its header is read first: what it says is committed is in the bytes that are read after it. If its sequence is still the same after
-/// that, the bytes are those of this segment.
+/// that, the bytes are those of this segment. Where it is not possible the header is the newest, for it counts what was lost.
 fn reread_segment(file: &File, offset: u64, segment: &mut [u8]) -> io::Result<bool> {
     for _ in 0..ATTEMPTS {
         let mut before = [0; SEGMENT_HEADER_LEN];
@@ -168,6 +215,7 @@ fn reread_segment(file: &File, offset: u64, segment: &mut [u8]) -> io::Result<bo
             && read_up_to(file, segment, offset)? == segment.len()
             && read_up_to(file, &mut after, offset)? == after.len();
         if !whole {
+            segment.fill(0);
             return Ok(false);
         }
         if before[..8] == after {
@@ -175,6 +223,8 @@ fn reread_segment(file: &File, offset: u64, segment: &mut [u8]) -> io::Result<bo
             return Ok(true);
         }
     }
+    segment.fill(0);
+    read_up_to(file, &mut segment[..SEGMENT_HEADER_LEN], offset)?;
     Ok(false)
 }
 

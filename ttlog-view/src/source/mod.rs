@@ -19,7 +19,7 @@ use ttlog_core::snapshot::PackedSegment;
 use ttlog_core::table::{ProcessInfo, TableItem};
 
 use callsite::Callsite;
-pub use file::{Bytes, Content, content, content_of, open, read};
+pub use file::{Bytes, Content, content, content_of, open, read, read_head};
 use process::Liveness;
 
 /// Bytes that unpacking a segment needs.

@@ -46,8 +46,11 @@ pub(super) fn read(input: &Input) -> Result<Source<'_>, FormatError> {
     source.kind = Kind::Ring(if source.ended {
         Liveness::Gone
     } else {
-        liveness(process.pid, process.process_start, process.host)
+        input.bytes.liveness.unwrap_or_else(|| liveness(process.pid, process.process_start, process.host))
     });
+    if source.kind == Kind::Ring(Liveness::Running) {
+        source.taken_at = input.bytes.read_from_ticks;
+    }
     for index in 0..header.segment_count {
         let offset = header.segments_offset + u64::from(index) * u64::from(header.segment_len);
         if offset >= input.bytes.data.len() as u64 {
@@ -62,8 +65,6 @@ pub(super) fn read(input: &Input) -> Result<Source<'_>, FormatError> {
                     reason: format!("segment {index}: header: {}", error.kind),
                 });
             }
-            SegmentState::Valid(segment)
-                if input.bytes.sequence_limit.is_some_and(|limit| segment.header.sequence >= limit) => {}
             SegmentState::Valid(segment) => {
                 source.parts.push(Part {
                     index,

@@ -1,6 +1,9 @@
 //! Recordings made with `ttlog-core` alone, and the program run on them.
 #![allow(dead_code, unreachable_pub)] // each test binary is a crate of its own and uses a part
 
+#[cfg(target_os = "linux")]
+pub mod live;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 

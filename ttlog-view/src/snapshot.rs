@@ -1,0 +1,47 @@
+//! The command `snapshot`: a copy of the ring of a process, made from outside.
+//!
+//! The process takes no part in it, and is not disturbed: it may be stopped, stuck or dead. What is copied of each thread is everything
+//! up to some moment while the copying went on.
+
+use std::io::{self, Write};
+
+use crate::cli::Snapshot;
+use crate::processes::find;
+use crate::snapshot_file;
+use crate::source::process::{Liveness, process_of};
+use crate::{Outcome, complain};
+
+/// Writes the snapshot and prints its path.
+///
+/// # Errors
+/// Those of writing to `out`.
+pub fn run(options: &Snapshot, out: &mut dyn Write) -> io::Result<Outcome> {
+    let ring = match find(&options.target) {
+        Ok(ring) => ring,
+        Err(error) => {
+            complain(&error.to_string());
+            return Ok(Outcome::Failed);
+        }
+    };
+    let output = snapshot_file::directory(options.output.as_deref());
+    let written = ring.image().and_then(|image| {
+        // Of a dead process nothing more will come: the snapshot holds everything to its end.
+        let until = if ring.liveness() == Liveness::Running { ring.bytes.read_from_ticks.unwrap_or(0) } else { 0 };
+        snapshot_file::write(&image, &process_of(&image), &options.reason, until, &output)
+    });
+    match written {
+        Ok(written) => {
+            writeln!(out, "{}", written.path.display())?;
+            if ring.bytes.changed_segments > 0 {
+                let changed = ring.bytes.changed_segments;
+                complain(&format!("{changed} segments were overwritten faster than they could be read"));
+                return Ok(Outcome::Partial);
+            }
+            Ok(Outcome::Good)
+        }
+        Err(error) => {
+            complain(&error);
+            Ok(Outcome::Failed)
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! The commands that look at processes: `snapshot`.
+#![cfg(target_os = "linux")]
+
+mod support;
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use support::live::{self, Recorder};
+use support::{Run, directory, view};
+
+#[test]
+#[ignore = "a process that records for the other tests"]
+fn child() {
+    live::child();
+}
+
+/// Gives the snapshot whose path was printed, and that it is one.
+fn made(dir: &Path, run: &Run) -> PathBuf {
+    assert_eq!((run.code, run.err.as_str()), (Some(0), ""));
+    let path = dir.join(run.out.strip_suffix('\n').expect("a line"));
+    assert_eq!(path.metadata().expect("the snapshot is there").permissions().mode() & 0o777, 0o600);
+    path
+}
+
+fn count(text: &str, what: &str) -> usize {
+    text.matches(what).count()
+}
+
+#[test]
+fn snapshot_of_a_process_that_knows_nothing_of_it() {
+    let dir = directory("snapshot_live");
+    let mut recorder = Recorder::start(&dir, &[]);
+    recorder.tell("info 500");
+    recorder.tell("error 3");
+    let pid = recorder.pid().to_string();
+    // Stopped it cannot help.
+    let process = rustix::process::Pid::from_raw(pid.parse().expect("a number")).expect("not 0");
+    rustix::process::kill_process(process, rustix::process::Signal::STOP).expect("our own child");
+    let run = view(&dir, &["snapshot", &pid, "--output", ".", "--reason", "slow orders"]);
+    rustix::process::kill_process(process, rustix::process::Signal::CONT).expect("our own child");
+    let path = made(&dir, &run);
+    let name = path.file_name().expect("a name").to_string_lossy();
+    assert!(name.starts_with(&format!("ttlog-shop-{pid}-")) && name.ends_with("-slow_orders.bin"), "{name}");
+    let shown = view(&dir, &[&path.to_string_lossy()]);
+    assert_eq!((shown.code, shown.err.as_str()), (Some(0), ""));
+    assert_eq!((count(&shown.out, " worked  n="), count(&shown.out, " failed  n=")), (500, 3), "{}", shown.out);
+    assert!(shown.out.contains("reason slow orders"), "{}", shown.out);
+    assert_eq!(view(&dir, &["verify", &path.to_string_lossy()]).code, Some(0));
+    // And it goes on, with the ring it had.
+    recorder.tell("info 7");
+    let ring = recorder.ring().to_string_lossy().into_owned();
+    let run = view(&dir, &["snapshot", &ring, "-o", "."]);
+    let both = view(&dir, &[&path.to_string_lossy(), &made(&dir, &run).to_string_lossy()]);
+    assert_eq!((count(&both.out, " worked  n="), count(&both.out, " failed  n=")), (507, 3), "{}", both.out);
+}
+
+#[test]
+fn snapshot_of_a_dead_process_and_of_a_ring_without_a_name() {
+    let dir = directory("snapshot_dead");
+    let mut recorder = Recorder::start(&dir, &[]);
+    recorder.tell("info 5");
+    let (pid, ring) = (recorder.pid().to_string(), recorder.ring());
+    // Without its name it is found through the process alone.
+    std::fs::rename(&ring, dir.join("kept")).expect("our own file");
+    std::fs::hard_link(dir.join("kept"), dir.join("linked")).expect("a link");
+    std::fs::remove_file(dir.join("kept")).expect("our own file");
+    let run = view(&dir, &["snapshot", &pid, "-o", "."]);
+    assert_eq!(count(&view(&dir, &[&made(&dir, &run).to_string_lossy()]).out, " worked  n="), 5);
+    std::fs::rename(dir.join("linked"), &ring).expect("our own file");
+    assert!(!recorder.end("abort").success());
+    let rings = dir.join("rings");
+    let found = std::process::Command::new(env!("CARGO_BIN_EXE_ttlog-view"))
+        .args(["snapshot", &pid, "-o", "."])
+        .current_dir(&dir)
+        .env("TTLOG_DIR", &rings)
+        .output()
+        .expect("the program can be run");
+    assert!(found.status.success(), "{}", String::from_utf8_lossy(&found.stderr));
+    assert!(ring.exists(), "a snapshot leaves the ring where it is");
+    let run = view(&dir, &["snapshot", &pid, "-o", "."]);
+    assert_eq!((run.code, run.out.as_str()), (Some(2), ""));
+    assert!(run.err.contains(&format!("no process {pid} runs here")), "{}", run.err);
+}
+
+#[test]
+fn snapshot_says_why_there_is_none() {
+    let dir = directory("snapshot_none");
+    support::write(&dir, "text", b"hello");
+    support::write(&dir, "crash.bin", &support::shop(1).snapshot("manual", 0, ttlog_core::snapshot::Codec::Lz4));
+    support::write(&dir, "shop.ring", &support::shop(1).image());
+    let own = std::process::id().to_string();
+    for (arguments, message) in [
+        (&["snapshot", "missing"][..], "missing: No such file"),
+        (&["snapshot", "text"], "text: is not a ring"),
+        (&["snapshot", "crash.bin"], "crash.bin: is a snapshot, not a ring"),
+        (&["snapshot", "."], "not a regular file"),
+        (&["snapshot", &own], "has no ring that can be found: it has none mapped"),
+        (&["snapshot", "shop.ring", "-o", "missing"], "missing: No such file"),
+    ] {
+        let run = view(&dir, arguments);
+        assert_eq!((run.code, run.out.as_str()), (Some(2), ""), "{arguments:?}");
+        assert!(run.err.contains(message), "{arguments:?}: {}", run.err);
+    }
+}
+
+#[test]
+fn a_ring_that_its_process_let_go_of_by_exec_is_recovered() {
+    let dir = directory("exec");
+    let mut recorder = Recorder::start(&dir, &[]);
+    recorder.tell("info 4");
+    let ring = recorder.ring();
+    assert!(view(&dir, &["rings"]).out.contains("ring of a running process"));
+    recorder.tell("exec");
+    // The answer came before the exec itself.
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while view(&dir, &["rings"]).out.contains("ring of a running process") {
+        assert!(std::time::Instant::now() < deadline, "exec does not come");
+    }
+    let shown = view(&dir, &["rings"]).out;
+    assert!(shown.contains("ring that its process has let go of"), "{shown}");
+    let run = view(&dir, &["recover", "rings", "-o", ".", "--remove"]);
+    assert_eq!(run.code, Some(0), "{}", run.err);
+    assert!(run.out.contains("recovered 4 events"), "{}", run.out);
+    assert!(!ring.exists());
+}

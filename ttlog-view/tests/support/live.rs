@@ -1,0 +1,125 @@
+//! Processes that record with `ttlog-std` while a test looks at them: the test binary itself, started again, which does what it is
+//! told line by line.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+
+use ttlog_std::Trace;
+
+/// Set in children.
+const CHILD: &str = "TTLOG_VIEW_TEST_CHILD";
+/// Starts a child's answers, which come among what the test harness prints.
+const ANSWER: &str = "answer: ";
+
+/// A process that records.
+pub struct Recorder {
+    child: Child,
+    commands: ChildStdin,
+    answers: BufReader<ChildStdout>,
+    directory: PathBuf,
+}
+
+impl Recorder {
+    /// Starts one with its ring in `rings` and its snapshots in `snapshots` below `directory`, and these environment variables.
+    pub fn start(directory: &Path, variables: &[(&str, &str)]) -> Self {
+        let mut command = Command::new(std::env::current_exe().expect("this program has a path"));
+        command
+            .args(["child", "--exact", "--nocapture", "--ignored", "--test-threads=1"])
+            .env(CHILD, "1")
+            .env("TTLOG_DIR", directory.join("rings"))
+            .env("TTLOG_SNAPSHOT_DIR", directory.join("snapshots"))
+            .envs(variables.iter().copied())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
+        let mut child = command.spawn().expect("the test binary can be started");
+        let commands = child.stdin.take().expect("piped");
+        let answers = BufReader::new(child.stdout.take().expect("piped"));
+        let mut recorder = Recorder { child, commands, answers, directory: directory.to_path_buf() };
+        assert_eq!(recorder.answer(), "started");
+        recorder
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Gives the path of its ring.
+    pub fn ring(&self) -> PathBuf {
+        let rings = std::fs::read_dir(self.directory.join("rings")).expect("a directory with rings");
+        let part = format!("-{}-", self.pid());
+        let mut own = rings.map(|entry| entry.expect("an entry").path()).filter(|path| {
+            path.extension().is_some_and(|extension| extension == "ring") && path.to_string_lossy().contains(&part)
+        });
+        own.next().expect("its ring")
+    }
+
+    /// Tells it to do something and gives its answer.
+    pub fn tell(&mut self, command: &str) -> String {
+        writeln!(self.commands, "{command}").expect("it listens");
+        self.answer()
+    }
+
+    fn answer(&mut self) -> String {
+        let mut line = String::new();
+        loop {
+            line.clear();
+            assert_ne!(self.answers.read_line(&mut line).expect("lines of text"), 0, "it ended without an answer");
+            // The harness may have begun the line.
+            if let Some((_, answer)) = line.split_once(ANSWER) {
+                return answer.trim_end().to_owned();
+            }
+        }
+    }
+
+    /// Tells it to do something after which it is gone.
+    pub fn end(&mut self, command: &str) -> ExitStatus {
+        writeln!(self.commands, "{command}").expect("it listens");
+        self.child.wait().expect("a child")
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        // Where it has ended already there is nothing to end.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What a child does. A test binary that starts recorders has an ignored test `child` that calls this.
+pub fn child() {
+    if std::env::var_os(CHILD).is_none() {
+        return;
+    }
+    let mut trace = Some(Trace::builder().service("shop").build().expect("a recorder"));
+    println!("{ANSWER}started");
+    for line in std::io::stdin().lines() {
+        let line = line.expect("lines of text");
+        let (command, argument) = line.split_once(' ').unwrap_or((&line, ""));
+        let number = argument.parse::<u32>().unwrap_or(0);
+        match command {
+            "debug" => (0..number).for_each(|n| ttlog_std::debug!("looked", n)),
+            "info" => (0..number).for_each(|n| ttlog_std::info!("worked", n)),
+            "error" => (0..number).for_each(|n| ttlog_std::error!("failed", n)),
+            "large" => ttlog_std::info!("large", text = "x".repeat(1 << 20)),
+            "panic" => {
+                let worker = std::thread::Builder::new().name("worker".into()).spawn(|| panic!("on purpose"));
+                assert!(worker.expect("a thread").join().is_err());
+            }
+            "exit" => std::process::exit(number as i32),
+            "abort" => std::process::abort(),
+            "shutdown" => drop(trace.take().map(|trace| trace.shutdown())),
+            "exec" => {
+                use std::os::unix::process::CommandExt as _;
+                println!("{ANSWER}ok");
+                panic!("{}", Command::new("sleep").arg("600").exec());
+            }
+            other => panic!("no command: {other}"),
+        }
+        println!("{ANSWER}ok");
+    }
+    // The test is over.
+    std::process::exit(0);
+}
