@@ -10,7 +10,9 @@ import struct
 import sys
 import typing
 import zlib
+from bisect import bisect_right
 from fractions import Fraction
+from math import floor, inf
 
 import cbor2
 import lz4.block
@@ -251,18 +253,57 @@ def fields_of(site_fields, payload):
         yield {"name": name, "type": type_name(tags), "value": values[at] if at in dynamic else literal(tags, more[0])}
 
 
-def unix_ns(ticks, anchors, ticks_per_second):
+class Clock:
     """Reads a clock by its anchors (§2.2)."""
-    anchors = sorted(anchors) or [[0, 0]]
-    (first_ticks, first_ns), (last_ticks, last_ns) = anchors[0], anchors[-1]
-    for (t0, n0), (t1, n1) in zip(anchors, anchors[1:]):
-        if t0 <= ticks < t1:
-            return n0 + int(Fraction((ticks - t0) * (n1 - n0), t1 - t0))
-    from_ticks, from_ns = anchors[0] if ticks < first_ticks else anchors[-1]
-    rate = (last_ns - first_ns, last_ticks - first_ticks)
-    if rate[0] < 100_000_000:
-        rate = (1_000_000_000, ticks_per_second)
-    return from_ns + int(Fraction((ticks - from_ticks) * rate[0], rate[1]))
+
+    def __init__(self, anchors, ticks_per_second):
+        self.anchors = sorted(anchors)
+        pairs = list(zip(self.anchors, self.anchors[1:]))
+        rates = sorted(Fraction(n1 - n0, t1 - t0) for (t0, n0), (t1, n1) in pairs if t1 > t0 and n1 - n0 >= 100_000_000)
+        if len(rates) >= 3:
+            self.rate = rates[(len(rates) - 1) // 2]
+        elif ticks_per_second:
+            self.rate = Fraction(1_000_000_000, ticks_per_second)
+        else:
+            self.rate = self.between(0, -1, 100_000_000, 0) or Fraction(1)
+        # For each anchor the length of the step in the interval before it, or None.
+        self.steps = [None]
+        for (t0, n0), (t1, n1) in pairs:
+            expected = floor((t1 - t0) * self.rate)
+            jump = n1 - n0 - expected
+            self.steps.append(jump if n1 < n0 or abs(jump) > 1_000_000 + expected // 1000 else None)
+        last = len(self.anchors) - 1
+        self.head = self.end_rate(0, range(1, last + 1))
+        self.tail = self.end_rate(last, range(last - 1, -1, -1))
+
+    def between(self, a, b, span, steps):
+        if not self.anchors:
+            return None
+        (t0, n0), (t1, n1) = self.anchors[a], self.anchors[b]
+        ns = n1 - n0 - steps
+        return Fraction(ns, t1 - t0) if t1 > t0 and ns >= span else None
+
+    def end_rate(self, end, others):
+        tries = [(other, 1_000_000_000) for other in others] + [(other, 100_000_000) for other in list(others)[-1:]]
+        for other, span in tries:
+            a, b = min(end, other), max(end, other)
+            found = self.between(a, b, span, sum(step or 0 for step in self.steps[a + 1 : b + 1]))
+            if found is not None:
+                return found
+        return self.rate
+
+    def unix_ns(self, ticks):
+        if not self.anchors:
+            return floor(ticks * self.rate)
+        if ticks < self.anchors[0][0]:
+            return self.anchors[0][1] - floor((self.anchors[0][0] - ticks) * self.head)
+        at = bisect_right(self.anchors, [ticks, inf]) - 1
+        t0, n0 = self.anchors[at]
+        if at + 1 == len(self.anchors):
+            rate = self.tail
+        else:
+            rate = self.rate if self.steps[at + 1] is not None else self.between(at, at + 1, 0, 0)
+        return n0 + floor((ticks - t0) * rate)
 
 
 def read(data):
@@ -287,11 +328,12 @@ def read(data):
             end = cbor2.loads(body)
     if end is None:
         print("the snapshot was cut off", file=sys.stderr)
+    clock = Clock(header[5], process.get(7, 0))
     events = []
     for _, found in sorted(segments, key=lambda segment: segment[0]):
         for ticks, context, callsite, payload in found:
             level, target, message, file, line, site_fields = sites[callsite]
-            events.append({"ticks": ticks, "unix_ns": unix_ns(ticks, header[5], process.get(7, 0)), "level": LEVELS[level], "target": target,
+            events.append({"ticks": ticks, "unix_ns": clock.unix_ns(ticks), "level": LEVELS[level], "target": target,
                            "message": message, "file": file, "line": line, "context": context, "context_name": names.get(context),
                            "fields": list(fields_of(site_fields, payload))})
     return header, process, events

@@ -290,16 +290,21 @@ fn main() -> Result<(), Box<dyn Error>> {
     RECORDER.ring.set(ring).map_err(|_| "set twice")?;
     ttlog_core::recorder::install(&RECORDER)?;
 
-    // Anchors before, among and after the events, unevenly, so that each way of reading the clock is taken.
-    let anchor = |ticks, unix_ns| ring.write_anchor(Anchor { ticks, unix_ns });
-    anchor(1_100_000, 1_700_000_000_000_000_000);
+    // Anchors before, among and after the events, unevenly, and a wall clock that is set back: each way of reading the clock.
+    const START_TICKS: u64 = 1_100_000;
+    let at = |ticks: u64, off_ns: i64| Anchor {
+        ticks,
+        unix_ns: 1_700_000_000_000_000_000 + (ticks - START_TICKS) as i64 + off_ns,
+    };
+    ring.write_anchor(at(START_TICKS, 0));
     record_all();
-    anchor(TICKS.get() + 10, 1_700_000_000_200_000_003);
+    ring.write_anchor(at(TICKS.get() + 10, 300_003));
     SHARING.set(true);
     record_all();
+    ring.write_step(at(TICKS.get() + 10, 200_000), at(TICKS.get() + 11, -2_000_000_000));
     TICKS.set(TICKS.get() + (1 << 33)); // beyond what 32 bits of delta can tell
     record_all();
-    anchor(TICKS.get() - 10_000, 1_700_000_003_000_000_007);
+    ring.write_anchor(at(TICKS.get() - 10_000, -1_995_000_007));
     SHARING.set(false);
     record_all();
     TICKS.set(TICKS.get() + (1 << 33)); // in the midst of a segment: a rebase record

@@ -1,5 +1,9 @@
 //! Clocks, anchors, and the conversion of ticks to wall-clock time, which happens at read time.
 //!
+//! The recording clock goes on evenly; the wall clock may be set, or go on while the recording clock stands (a suspended
+//! machine). A [`TimeScale`] finds such *steps* between the anchors and gives two answers: the time that the wall clock showed
+//! ([`TimeScale::unix_ns`]), and a time to order by, in which no step occurs ([`TimeScale::smooth_ns`]).
+//!
 //! # Format
 //! docs/format.md §2.2.
 
@@ -12,67 +16,240 @@ pub struct Anchor {
     pub unix_ns: i64,
 }
 
-/// Most anchors a [`TimeScale`] keeps.
+/// Most anchors a [`TimeScale`] keeps unless its type says otherwise.
 pub const TIME_SCALE_ANCHORS: usize = 64;
 
-/// Converts ticks to wall-clock time by anchors.
+/// Shortest time between two anchors from which a rate is taken, in nanoseconds of wall clock.
+const RATE_SPAN_MIN_NS: i128 = 100_000_000;
+/// Time between two anchors that makes a rate exact, in nanoseconds of wall clock.
+const RATE_SPAN_NS: i128 = 1_000_000_000;
+/// Intervals it takes for their median to count for more than the stated rate.
+const MEDIAN_INTERVALS_MIN: usize = 3;
+/// By how much an interval may differ from what the rate makes of it, besides a thousandth of it; more is a step.
+const STEP_MIN_NS: i128 = 1_000_000;
+
+/// Converts ticks to wall-clock time by at most `N` anchors, of which each takes 32 bytes.
 ///
-/// Between two anchors it interpolates; before the first and after the last it goes on with the calibrated rate. Anchors may
-/// come from a file: whatever they hold, nothing panics or overflows, results saturate.
+/// Between two anchors it interpolates, unless the wall clock was set between them: then it goes on at the usual rate from the
+/// first and jumps at the second. Before the first anchor and after the last it goes on at the rate of the anchors nearest to
+/// that end. Anchors may come from a file: whatever they hold, nothing panics or overflows, results saturate.
+///
+/// # Examples
+/// ```
+/// use ttlog_core::{Anchor, TimeScale};
+///
+/// // 1,000 ticks per second; the clock is set back by 60 s after two seconds.
+/// let anchors = [(0, 100), (1_000, 101), (2_000, 102), (2_001, 42), (3_000, 43)]
+///     .map(|(ticks, seconds)| Anchor { ticks, unix_ns: seconds * 1_000_000_000 });
+/// let scale = TimeScale::<64>::new(&anchors, 1_000);
+/// assert_eq!(scale.unix_ns(1_500), 101_500_000_000);
+/// assert!(scale.unix_ns(2_500) < scale.unix_ns(1_500), "the wall clock went back");
+/// assert!(scale.smooth_ns(2_500) > scale.smooth_ns(1_500), "the order did not");
+/// assert_eq!(scale.steps().map(|step| step.delta_ns() / 1_000_000_000).collect::<Vec<_>>(), [-60]);
+/// ```
 #[derive(Clone, Debug)]
-pub struct TimeScale {
+pub struct TimeScale<const N: usize = TIME_SCALE_ANCHORS> {
     /// In order of ticks.
-    anchors: heapless::Vec<Anchor, TIME_SCALE_ANCHORS>,
-    ticks_per_second: u64,
+    points: heapless::Vec<Point, N>,
+    /// The usual rate.
+    rate: Rate,
+    /// The rate before the first anchor.
+    head: Rate,
+    /// The rate after the last.
+    tail: Rate,
 }
 
-impl TimeScale {
-    /// Makes a scale from anchors (in any order; of more than 64 the first and every n-th are kept) and the rate as calibrated
+/// A step of the wall clock: it was set, or it went on while the recording clock stood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// The first reading of the recording clock after it. Where it happened is known no better than to the anchor before.
+    pub ticks: u64,
+    /// What the wall clock would have shown then, in nanoseconds since 1970.
+    pub expected_unix_ns: i64,
+    /// What it showed.
+    pub unix_ns: i64,
+}
+
+impl Step {
+    /// Gives by how many nanoseconds the wall clock went forward; back, if negative. Saturates.
+    #[must_use]
+    pub fn delta_ns(&self) -> i64 {
+        self.unix_ns.saturating_sub(self.expected_unix_ns)
+    }
+}
+
+/// An anchor, and what lies around it.
+#[derive(Clone, Copy, Debug)]
+struct Point {
+    anchor: Anchor,
+    /// The interval before this anchor holds a step.
+    after_step: bool,
+    /// Sum of the steps after this anchor.
+    later_ns: i64,
+}
+
+/// So many nanoseconds in so many ticks.
+#[derive(Clone, Copy, Debug)]
+struct Rate {
+    ns: u64,
+    /// Not 0.
+    ticks: u64,
+}
+
+impl Rate {
+    /// Gives the nanoseconds of so many ticks, rounded down; saturates.
+    fn ns_of(self, ticks: u64) -> i128 {
+        match ticks.checked_mul(self.ns) {
+            Some(product) => i128::from(product / self.ticks), // all there is to do in an interval of a second
+            None => {
+                let ns = u128::from(ticks) * u128::from(self.ns) / u128::from(self.ticks);
+                i128::try_from(ns).unwrap_or(i128::MAX)
+            }
+        }
+    }
+
+    /// Gives the rate between two anchors, `later_ns` being the sum of the steps between them; `None` where they are nearer than
+    /// `span_ns` of wall clock.
+    fn between(a: Anchor, b: Anchor, steps_ns: i64, span_ns: i128) -> Option<Rate> {
+        let ns = i128::from(b.unix_ns) - i128::from(a.unix_ns) - i128::from(steps_ns);
+        let ticks = b.ticks.checked_sub(a.ticks).filter(|ticks| *ticks > 0)?;
+        let ns = u64::try_from(ns).ok().filter(|ns| i128::from(*ns) >= span_ns)?;
+        Some(Rate { ns, ticks })
+    }
+
+    /// Compares which is faster.
+    fn compare(&self, other: &Rate) -> core::cmp::Ordering {
+        (u128::from(self.ticks) * u128::from(other.ns)).cmp(&(u128::from(other.ticks) * u128::from(self.ns)))
+    }
+}
+
+impl<const N: usize> TimeScale<N> {
+    /// Makes a scale from anchors (in any order; of more than `N` the first and every n-th are kept) and the rate as calibrated
     /// when recording started (0: unknown).
     #[must_use]
     pub fn new(anchors: &[Anchor], ticks_per_second: u64) -> Self {
-        let step = anchors.len().div_ceil(TIME_SCALE_ANCHORS).max(1);
-        let mut kept: heapless::Vec<Anchor, TIME_SCALE_ANCHORS> = anchors.iter().step_by(step).copied().collect();
-        kept.sort_unstable_by_key(|anchor| anchor.ticks);
-        TimeScale { anchors: kept, ticks_per_second }
+        const { assert!(N > 0, "a scale has room for an anchor") };
+        let stride = anchors.len().div_ceil(N).max(1);
+        let point = |anchor: &Anchor| Point { anchor: *anchor, after_step: false, later_ns: 0 };
+        let mut points: heapless::Vec<Point, N> = anchors.iter().step_by(stride).map(point).collect();
+        points.sort_unstable_by_key(|point| (point.anchor.ticks, point.anchor.unix_ns));
+        let rate = usual_rate(&points, ticks_per_second);
+        find_steps(&mut points, rate);
+        let (head, tail) = (head_rate(&points).unwrap_or(rate), tail_rate(&points).unwrap_or(rate));
+        TimeScale { points, rate, head, tail }
     }
 
     /// Gives the wall-clock time of `ticks` in nanoseconds since 1970; without any anchor, nanoseconds since tick 0; without a
     /// rate either, the ticks.
     #[must_use]
     pub fn unix_ns(&self, ticks: u64) -> i64 {
-        let next = self.anchors.partition_point(|anchor| anchor.ticks <= ticks);
-        let at = |index: usize| self.anchors.get(index).copied();
-        match (next.checked_sub(1).and_then(at), at(next)) {
-            (Some(before), Some(after)) => {
-                let (span_ticks, span_ns) =
-                    (after.ticks - before.ticks, i128::from(after.unix_ns) - i128::from(before.unix_ns));
-                let ns = i128::from(ticks - before.ticks) * span_ns / i128::from(span_ticks.max(1));
-                saturate(i128::from(before.unix_ns) + ns)
-            }
-            (Some(only), None) | (None, Some(only)) => {
-                let distance = i128::from(ticks) - i128::from(only.ticks);
-                saturate(i128::from(only.unix_ns) + self.to_ns(distance))
-            }
-            (None, None) => saturate(self.to_ns(i128::from(ticks))),
-        }
+        saturate(self.at(ticks).0)
     }
 
-    /// Converts a distance in ticks to nanoseconds by the rate.
-    fn to_ns(&self, ticks: i128) -> i128 {
-        let (mut span_ticks, mut span_ns) = (i128::from(self.ticks_per_second), 1_000_000_000);
-        if let (Some(first), Some(last)) = (self.anchors.first(), self.anchors.last()) {
-            // The anchors know the rate better than the calibration once they are far enough apart.
-            let (ticks, ns) = (
-                i128::from(last.ticks) - i128::from(first.ticks),
-                i128::from(last.unix_ns) - i128::from(first.unix_ns),
-            );
-            if ns >= 100_000_000 && ticks > 0 {
-                (span_ticks, span_ns) = (ticks, ns);
-            }
-        }
-        if span_ticks == 0 { ticks } else { ticks * span_ns / span_ticks }
+    /// Gives a time to order by: what the wall clock would have shown, had it always gone evenly and been as right as it was in
+    /// the end. Unless it saturates it never goes back while the ticks go on; it differs from [`unix_ns`](Self::unix_ns) only before steps.
+    #[must_use]
+    pub fn smooth_ns(&self, ticks: u64) -> i64 {
+        let (ns, later_ns) = self.at(ticks);
+        saturate(ns.saturating_add(i128::from(later_ns)))
     }
+
+    /// Gives the steps of the wall clock, in order.
+    pub fn steps(&self) -> impl Iterator<Item = Step> + use<'_, N> {
+        self.points.windows(2).filter_map(|pair| match pair {
+            [before, after] if after.after_step => Some(Step {
+                ticks: after.anchor.ticks,
+                expected_unix_ns: saturate(expected_ns(before.anchor, after.anchor, self.rate)),
+                unix_ns: after.anchor.unix_ns,
+            }),
+            _ => None,
+        })
+    }
+
+    /// Gives the wall-clock time of `ticks`, and the sum of the steps after it.
+    fn at(&self, ticks: u64) -> (i128, i64) {
+        let next = self.points.partition_point(|point| point.anchor.ticks <= ticks);
+        let at = |index: usize| self.points.get(index);
+        match (next.checked_sub(1).and_then(at), at(next)) {
+            (Some(before), Some(after)) => {
+                let rate = if after.after_step {
+                    self.rate
+                } else {
+                    // Without a step time does not go back, and the anchors around `ticks` are not at the same tick.
+                    Rate::between(before.anchor, after.anchor, 0, 0).unwrap_or(self.rate)
+                };
+                (since(before.anchor, rate, ticks), before.later_ns)
+            }
+            (Some(last), None) => (since(last.anchor, self.tail, ticks), 0),
+            (None, Some(first)) => {
+                let ns = self.head.ns_of(first.anchor.ticks.saturating_sub(ticks));
+                (i128::from(first.anchor.unix_ns).saturating_sub(ns), first.later_ns)
+            }
+            (None, None) => (self.rate.ns_of(ticks), 0),
+        }
+    }
+}
+
+/// Gives the wall-clock time of `ticks`, which are not before the anchor's.
+fn since(anchor: Anchor, rate: Rate, ticks: u64) -> i128 {
+    rate.ns_of(ticks.saturating_sub(anchor.ticks)).saturating_add(i128::from(anchor.unix_ns))
+}
+
+/// Gives what the wall clock would show at `b`, had nobody set it since `a`.
+fn expected_ns(a: Anchor, b: Anchor, rate: Rate) -> i128 {
+    since(a, rate, b.ticks)
+}
+
+/// Gives the rate that the clock usually has. The median of the intervals knows it better than the calibration, and whatever steps
+/// there were; it takes three.
+fn usual_rate<const N: usize>(points: &heapless::Vec<Point, N>, ticks_per_second: u64) -> Rate {
+    let mut rates: heapless::Vec<Rate, N> = points
+        .windows(2)
+        .filter_map(|pair| Rate::between(pair[0].anchor, pair[1].anchor, 0, RATE_SPAN_MIN_NS))
+        .collect();
+    if rates.len() >= MEDIAN_INTERVALS_MIN {
+        rates.sort_unstable_by(Rate::compare);
+        return rates[(rates.len() - 1) / 2];
+    }
+    if ticks_per_second != 0 {
+        return Rate { ns: 1_000_000_000, ticks: ticks_per_second };
+    }
+    let ends = points.first().zip(points.last());
+    ends.and_then(|(first, last)| Rate::between(first.anchor, last.anchor, 0, RATE_SPAN_MIN_NS))
+        .unwrap_or(Rate { ns: 1, ticks: 1 })
+}
+
+/// Marks the intervals that hold a step, and sums the steps up.
+fn find_steps(points: &mut [Point], rate: Rate) {
+    let mut later_ns = 0_i64;
+    for index in (1..points.len()).rev() {
+        let (before, after) = (points[index - 1].anchor, points[index].anchor);
+        let length_ns = i128::from(after.unix_ns) - i128::from(before.unix_ns);
+        let expected_length_ns = rate.ns_of(after.ticks - before.ticks);
+        let jump_ns = length_ns.saturating_sub(expected_length_ns);
+        let tolerance_ns = STEP_MIN_NS.saturating_add(expected_length_ns / 1000);
+        points[index].after_step = length_ns < 0 || !(-tolerance_ns..=tolerance_ns).contains(&jump_ns);
+        if points[index].after_step {
+            later_ns = later_ns.saturating_add(saturate(jump_ns));
+        }
+        points[index - 1].later_ns = later_ns;
+    }
+}
+
+/// Gives the rate at the start: to the first anchor that is a second after the first of all, else to the last.
+fn head_rate(points: &[Point]) -> Option<Rate> {
+    let (first, rest) = points.split_first()?;
+    let to = |point: &Point, span_ns| {
+        Rate::between(first.anchor, point.anchor, first.later_ns.saturating_sub(point.later_ns), span_ns)
+    };
+    rest.iter().find_map(|point| to(point, RATE_SPAN_NS)).or_else(|| to(rest.last()?, RATE_SPAN_MIN_NS))
+}
+
+/// Gives the rate at the end: from the last anchor that is a second before the last of all, else from the first.
+fn tail_rate(points: &[Point]) -> Option<Rate> {
+    let (last, rest) = points.split_last()?;
+    let from = |point: &Point, span_ns| Rate::between(point.anchor, last.anchor, point.later_ns, span_ns);
+    rest.iter().rev().find_map(|point| from(point, RATE_SPAN_NS)).or_else(|| from(rest.first()?, RATE_SPAN_MIN_NS))
 }
 
 fn saturate(ns: i128) -> i64 {
@@ -80,43 +257,4 @@ fn saturate(ns: i128) -> i64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const A: Anchor = Anchor { ticks: 1_000, unix_ns: 5_000_000_000 };
-    const B: Anchor = Anchor { ticks: 3_000, unix_ns: 6_000_000_000 };
-
-    #[test]
-    fn between_and_outside_anchors() {
-        let scale = TimeScale::new(&[B, A], 1);
-        assert_eq!(scale.unix_ns(1_000), 5_000_000_000);
-        assert_eq!(scale.unix_ns(2_000), 5_500_000_000);
-        assert_eq!(scale.unix_ns(5_000), 7_000_000_000, "the rate of the anchors, not of the calibration");
-        assert_eq!(scale.unix_ns(0), 4_500_000_000);
-    }
-
-    #[test]
-    fn one_anchor_uses_the_calibration() {
-        let scale = TimeScale::new(&[A], 2_000);
-        assert_eq!(scale.unix_ns(3_000), 6_000_000_000);
-        assert_eq!(TimeScale::new(&[], 2_000).unix_ns(4_000), 2_000_000_000);
-        assert_eq!(TimeScale::new(&[], 0).unix_ns(77), 77);
-    }
-
-    #[test]
-    fn absurd_anchors_saturate() {
-        let absurd = [
-            Anchor { ticks: 0, unix_ns: i64::MIN },
-            Anchor { ticks: u64::MAX, unix_ns: i64::MAX },
-            Anchor { ticks: u64::MAX, unix_ns: i64::MIN },
-        ];
-        for rate in [0, 1, u64::MAX] {
-            for count in 0..=absurd.len() {
-                let scale = TimeScale::new(&absurd[..count], rate);
-                for ticks in [0, 1, u64::MAX / 2, u64::MAX] {
-                    let _ = scale.unix_ns(ticks); // does not panic
-                }
-            }
-        }
-    }
-}
+mod tests;

@@ -226,6 +226,25 @@ fn append(ring: &Ring<'_>, from: u64, to: u64) {
 }
 
 #[test]
+fn all_anchors_of_a_server_ring_are_in_order() {
+    let config = RingConfig { segment_len: 4096, table_len: 0, ..RingConfig::for_capacity(16 << 20, 1) };
+    let memory = words(config.overhead_len() + 4096);
+    let ring = Ring::create(&memory, &config).expect("it fits");
+    (0..100_000).for_each(|n| ring.write_anchor(Anchor { ticks: n, unix_ns: n as i64 * 10 }));
+    let mut expected: Vec<_> = ring.anchors().collect();
+    expected.sort_unstable_by_key(|anchor| anchor.ticks);
+    assert!(expected.len() > 700, "{}", expected.len());
+    let mut sink = Vector::default();
+    let mut scratch = vec![0; scratch_len(4096)];
+    write_snapshot_of_ring(ring, &META, Codec::Lz4, &mut scratch, &mut sink).expect("it takes all");
+    let header = SnapshotReader::new(&sink.0).items().find_map(|item| match item {
+        SnapshotItem::Header(header) => Some(header),
+        _ => None,
+    });
+    assert_eq!(header.expect("the first item").anchors().collect::<Vec<_>>(), expected);
+}
+
+#[test]
 fn live_ring_like_its_image() {
     let memory = words(24 * 1024);
     let ring = Ring::create(&memory, &config(1024)).expect("it fits");

@@ -5,12 +5,13 @@
 
 use core::fmt;
 
+use super::anchors::anchor_crc;
 use super::layout::{
     ANCHOR_LEN, Mode, RingHeader, SEGMENT_HEADER_LEN, SequenceWord, commit, segment_crc, segment_crc_input,
     segment_word,
 };
 use super::segment::lost_by_phase;
-use super::{ENTRY_COMMITTED, ENTRY_LEN_MAX, anchor_crc};
+use super::{ENTRY_COMMITTED, ENTRY_LEN_MAX};
 use crate::clock::Anchor;
 use crate::crc::{check_or_repair, crc32};
 use crate::error::{FormatError, FormatErrorKind};

@@ -2,8 +2,7 @@
 
 use super::image::{SegmentState, parse_segment};
 use super::layout::{Mode, RingHeader, SEGMENT_HEADER_LEN, SEGMENT_HEADER_WORDS, SequenceWord, commit, segment_word};
-use super::{ANCHOR_WORDS, ENTRY_COMMITTED, HEADER_LEN, HEADER_WORDS, Ring, anchor_crc};
-use crate::clock::Anchor;
+use super::{ENTRY_COMMITTED, HEADER_LEN, HEADER_WORDS, Ring};
 use crate::error::{FormatError, FormatErrorKind};
 use crate::record::{LONG_PAYLOAD, RESERVED, decode_header};
 use crate::word::{Word, fence_acquire};
@@ -56,17 +55,6 @@ impl Ring<'_> {
                 each(out);
             }
         }
-    }
-
-    /// Iterates over the anchors, in the order of their slots.
-    pub fn anchors(&self) -> impl Iterator<Item = Anchor> + use<'_> {
-        let slots = &self.words[HEADER_WORDS..HEADER_WORDS + self.anchor_count as usize * ANCHOR_WORDS];
-        slots.chunks_exact(ANCHOR_WORDS).filter_map(|slot| {
-            let stamp = slot[0].load_acquire();
-            let anchor = Anchor { ticks: slot[1].load(), unix_ns: slot[2].load() as i64 };
-            // An anchor that is replaced meanwhile has another CRC.
-            (stamp as u32 != 0 && (stamp >> 32) as u32 == anchor_crc(anchor)).then_some(anchor)
-        })
     }
 
     /// Gives the ring header.

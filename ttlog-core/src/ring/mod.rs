@@ -3,7 +3,8 @@
 //! | file | what it holds |
 //! | --- | --- |
 //! | `layout` | where everything is |
-//! | `mod` | creating a ring; its header, anchors and table |
+//! | `mod` | creating a ring; its header and table |
+//! | `anchors` | the anchors, and which slot each goes to |
 //! | `segment` | opening, sharing and leaving segments |
 //! | `cursor` | the exclusive writer: the hot path |
 //! | `shared` | the shared writer |
@@ -14,6 +15,7 @@
 //! # Format
 //! docs/format.md §2.
 
+mod anchors;
 mod cursor;
 mod image;
 mod layout;
@@ -29,6 +31,7 @@ mod tests;
 
 use core::fmt;
 
+pub use anchors::SERVER_ANCHOR_COUNT;
 pub use cursor::{Cursor, Outcome};
 pub use image::{Item, Items, Record, RingImage, Segment, SegmentHeader, SegmentState, TableEntry, forget_records};
 pub use layout::{
@@ -36,7 +39,6 @@ pub use layout::{
     SEGMENT_LEN_MIN, STATE_ENDED,
 };
 
-use crate::clock::Anchor;
 use crate::crc::crc32;
 use crate::kill::kill_point;
 use crate::word::Word;
@@ -57,7 +59,7 @@ pub struct RingConfig {
 
 impl RingConfig {
     /// Chooses a layout for a region of `capacity_bytes` on a server: 1/16 of it for the table (4 KiB to 4 MiB), segments of
-    /// 4 to 64 KiB so that there are some 256 of them, and 64 anchors.
+    /// 4 to 64 KiB so that there are some 256 of them, and 1/64 of it for anchors (64 to 1,024 of them).
     #[must_use]
     pub fn for_capacity(capacity_bytes: usize, ring_id: u64) -> Self {
         let power_below = |bytes: usize| 1u32 << (usize::BITS - 1 - bytes.max(1).leading_zeros()).min(31);
@@ -65,7 +67,7 @@ impl RingConfig {
             ring_id,
             segment_len: power_below(capacity_bytes / 256).clamp(4096, SEGMENT_LEN_MAX),
             table_len: power_below(capacity_bytes / 16).clamp(4096, 4 << 20),
-            anchor_count: 64,
+            anchor_count: (capacity_bytes / 64 / ANCHOR_LEN).clamp(64, SERVER_ANCHOR_COUNT) as u32,
         }
     }
 
@@ -168,8 +170,6 @@ pub struct Ring<'m> {
 
 /// Words of the ring header.
 const HEADER_WORDS: usize = HEADER_LEN / 8;
-/// Words of an anchor slot.
-const ANCHOR_WORDS: usize = ANCHOR_LEN / 8;
 
 impl<'m> Ring<'m> {
     /// Lays a ring out in `words`, which are zero, and gives the handle. Words that are left over at the end stay unused.
@@ -306,34 +306,6 @@ impl<'m> Ring<'m> {
         self.segment_words - layout::SEGMENT_HEADER_WORDS
     }
 
-    /// Writes an anchor. One caller at a time; a ring without slots for anchors takes none.
-    ///
-    /// # Format
-    /// docs/format.md §2.2.
-    pub fn write_anchor(&self, anchor: Anchor) {
-        let written = self.header(header_word::ANCHORS_WRITTEN);
-        let n = written.load();
-        let slot = match (n, u64::from(self.anchor_count)) {
-            (_, 0) => return,
-            (0, _) => 0,
-            (_, 1) => return, // the first anchor is kept for ever
-            (_, slots) => 1 + (n - 1) % (slots - 1),
-        };
-        let start = HEADER_WORDS + slot as usize * ANCHOR_WORDS;
-        let [stamp, ticks, unix_ns] = [start, start + 1, start + 2].map(|index| &self.words[index]);
-        stamp.store_release(0);
-        kill_point!(AnchorVoided);
-        crate::word::fence_release();
-        ticks.store(anchor.ticks);
-        kill_point!(AnchorTicks);
-        unix_ns.store(anchor.unix_ns as u64);
-        kill_point!(AnchorTime);
-        stamp.store_release(encode_anchor_stamp(n, anchor));
-        kill_point!(AnchorStamped);
-        written.store_release(n + 1);
-        kill_point!(AnchorCounted);
-    }
-
     /// Appends an entry to the table, whoever else appends at the same time.
     ///
     /// # Errors
@@ -367,8 +339,13 @@ impl<'m> Ring<'m> {
         Ok(())
     }
 
+    /// Gives the index of the first word of an anchor slot.
+    fn slot_start(&self, slot: u64) -> usize {
+        HEADER_WORDS + slot as usize * anchors::ANCHOR_WORDS
+    }
+
     fn table(&self) -> &'m [Word] {
-        let start = HEADER_WORDS + self.anchor_count as usize * ANCHOR_WORDS;
+        let start = self.slot_start(self.anchor_count.into());
         &self.words[start..start + self.table_words]
     }
 }
@@ -377,18 +354,6 @@ impl<'m> Ring<'m> {
 const ENTRY_COMMITTED: u32 = 1 << 31;
 /// Longest entry of the table, in bytes.
 const ENTRY_LEN_MAX: u32 = 0xFFFF;
-
-/// Gives the stamp word of the `n`-th anchor.
-fn encode_anchor_stamp(n: u64, anchor: Anchor) -> u64 {
-    u64::from(n as u32 + 1) | u64::from(anchor_crc(anchor)) << 32
-}
-
-fn anchor_crc(anchor: Anchor) -> u32 {
-    let mut bytes = [0; 16];
-    bytes[..8].copy_from_slice(&anchor.ticks.to_le_bytes());
-    bytes[8..].copy_from_slice(&anchor.unix_ns.to_le_bytes());
-    crc32(&bytes)
-}
 
 impl fmt::Debug for Ring<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -8,6 +8,7 @@ use std::vec::Vec;
 use super::layout::{SEGMENT_HEADER_LEN, commit};
 use super::*;
 use crate::TypeList;
+use crate::clock::Anchor;
 use crate::fields::{AnyFields, Cons, Nil};
 use crate::packed::{Packer, Unpacker};
 use crate::record::ContextInfo;

@@ -9,7 +9,7 @@ use super::CODEC_NONE;
 use super::item::{ITEM_OVERHEAD_LEN, ItemWriter, KIND_END, KIND_ENTRY, KIND_HEADER, KIND_SEGMENT};
 use crate::clock::Anchor;
 use crate::record::decode_record;
-use crate::ring::{Item, Mode, Ring, RingHeader, RingImage, Segment, SegmentHeader, SegmentState};
+use crate::ring::{Item, Mode, Ring, RingHeader, RingImage, SERVER_ANCHOR_COUNT, Segment, SegmentHeader, SegmentState};
 #[cfg(feature = "lz4")]
 use {
     super::columns::{columns_len_max, encode_columns},
@@ -19,8 +19,8 @@ use {
 
 /// Fewest bytes of scratch that a snapshot can be written with.
 pub const SCRATCH_LEN_MIN: usize = 64;
-/// Most anchors that are written.
-const ANCHOR_MAX: usize = 256;
+/// Most anchors that are written: all of a ring on a server.
+const ANCHOR_MAX: usize = SERVER_ANCHOR_COUNT;
 /// Bytes of an anchor while it is in the scratch.
 const ANCHOR_LEN: usize = 16;
 /// Room for the elements of a segment item before its data.

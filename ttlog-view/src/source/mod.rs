@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use ttlog_core::clock::TimeScale;
 use ttlog_core::error::FormatError;
-use ttlog_core::ring::{Loss, SEGMENT_LEN_MAX, Segment};
+use ttlog_core::ring::{Loss, SEGMENT_LEN_MAX, SERVER_ANCHOR_COUNT, Segment};
 use ttlog_core::snapshot::PackedSegment;
 use ttlog_core::table::{ProcessInfo, TableItem};
 
@@ -83,7 +83,7 @@ pub struct Source<'a> {
     /// Callsites by id; boxed, because a file may name the highest id alone.
     pub callsites: Vec<Option<Box<Callsite<'a>>>>,
     /// Converts ticks.
-    pub scale: TimeScale,
+    pub scale: TimeScale<SERVER_ANCHOR_COUNT>,
     /// Ticks from which nothing was overwritten; 0: nothing was at all.
     pub complete_from: u64,
     /// Ticks up to which events are in the source; `None`: to the end of recording.
