@@ -129,6 +129,7 @@ mod process;
 mod recorder;
 mod registry;
 mod report;
+mod retention;
 mod service;
 mod settings;
 mod snapshot_file;

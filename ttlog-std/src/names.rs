@@ -67,6 +67,19 @@ impl fmt::Display for UtcStamp {
     }
 }
 
+/// Bytes of a [`UtcStamp`] between the years 0 and 9999.
+pub(crate) const UTC_STAMP_LEN: usize = 16;
+
+/// Tells whether `text` could be a [`UtcStamp`]: a date, `T`, a time, `Z`.
+pub(crate) fn is_utc_stamp(text: &[u8]) -> bool {
+    text.len() == UTC_STAMP_LEN
+        && text.iter().enumerate().all(|(index, byte)| match index {
+            8 => *byte == b'T',
+            15 => *byte == b'Z',
+            _ => byte.is_ascii_digit(),
+        })
+}
+
 /// Gives year, month and day in the Gregorian calendar of a day counted from 1970-01-01.
 ///
 /// Years are taken to start in March, so that the leap day is the last of a year; 400 years are 146,097 days.
@@ -134,6 +147,10 @@ mod tests {
             (-1, "19691231T235959Z"),
         ] {
             assert_eq!(UtcStamp(seconds * 1_000_000_000).to_string(), expected);
+        }
+        assert!(is_utc_stamp(UtcStamp(0).to_string().as_bytes()));
+        for text in ["", "19700101T000000", "19700101T000000Zx", "19700101t000000Z", "1970010aT000000Z"] {
+            assert!(!is_utc_stamp(text.as_bytes()), "{text}");
         }
         // The ends of the range: no overflow.
         assert_eq!(UtcStamp(i64::MAX).to_string(), "22620411T234716Z");

@@ -19,6 +19,7 @@ use ttlog_core::{FormatError, ProcessInfo, RingImage, TableItem};
 
 use crate::mapping::{RING_SUFFIX, UNFINISHED_SUFFIX};
 use crate::snapshot_file::{self, Label, Scratch, SnapshotError, Source};
+use crate::sys;
 
 /// Largest ring that is read: the largest that can be made, with room to spare for its table.
 const RING_MAX_LEN: u64 = crate::settings::CAPACITY_BYTES_MAX as u64 + 64 * 1024 * 1024;
@@ -82,19 +83,20 @@ pub(crate) fn candidates(directory: &Path) -> Vec<PathBuf> {
 /// [`OrphanError`]; the ring's events are still where they were.
 pub(crate) fn recover(path: &Path, snapshot_directory: &Path, scratch: &mut Scratch) -> Result<Outcome, OrphanError> {
     let io_error = |action| move |cause| OrphanError::Io { action, path: path.to_path_buf(), cause };
-    let file = match crate::sys::open_for_reading(path) {
+    let file = match sys::open_for_reading(path) {
         Ok(file) => file,
         // Somebody else has removed it since the directory was read.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Outcome::LeftAlone),
         Err(cause) => return Err(io_error("open")(cause)),
     };
     let metadata = file.metadata().map_err(io_error("examine"))?;
-    if !metadata.is_file() || !is_ours(&metadata) || !lock(&file).map_err(io_error("lock"))? {
+    if !metadata.is_file() || !sys::is_ours(&metadata) || !sys::try_lock(&file).map_err(io_error("lock"))? {
         return Ok(Outcome::LeftAlone);
     }
     // Looked at again under the lock: whoever held it before may have removed the file or written to it.
     let metadata = file.metadata().map_err(io_error("examine"))?;
-    if !is_linked(&metadata) {
+    // Its name, and no other: a hard link would be somebody's trick.
+    if sys::link_count(&metadata) != 1 {
         return Ok(Outcome::LeftAlone);
     }
     if path.as_os_str().as_encoded_bytes().ends_with(UNFINISHED_SUFFIX.as_bytes()) {
@@ -150,38 +152,6 @@ fn read_bounded(file: &File, expected_len: u64) -> io::Result<Option<Vec<u8>>> {
     bytes.try_reserve_exact(expected_len as usize + 1)?;
     file.take(RING_MAX_LEN + 1).read_to_end(&mut bytes)?;
     Ok((bytes.len() as u64 <= RING_MAX_LEN).then_some(bytes))
-}
-
-#[cfg(unix)]
-fn lock(file: &File) -> io::Result<bool> {
-    crate::sys::try_lock(file)
-}
-
-#[cfg(unix)]
-fn is_ours(metadata: &std::fs::Metadata) -> bool {
-    std::os::unix::fs::MetadataExt::uid(metadata) == crate::sys::effective_uid()
-}
-
-/// Tells whether the file still has its name, and no other (a hard link would be somebody's trick).
-#[cfg(unix)]
-fn is_linked(metadata: &std::fs::Metadata) -> bool {
-    std::os::unix::fs::MetadataExt::nlink(metadata) == 1
-}
-
-/// Without locks nobody can know who owns a ring. None are made on such systems either.
-#[cfg(not(unix))]
-fn lock(_file: &File) -> io::Result<bool> {
-    Ok(false)
-}
-
-#[cfg(not(unix))]
-fn is_ours(_metadata: &std::fs::Metadata) -> bool {
-    true
-}
-
-#[cfg(not(unix))]
-fn is_linked(_metadata: &std::fs::Metadata) -> bool {
-    true
 }
 
 #[cfg(all(test, target_os = "linux"))]

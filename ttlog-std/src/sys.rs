@@ -92,6 +92,74 @@ pub(crate) fn try_lock(file: &File) -> io::Result<bool> {
     }
 }
 
+/// Finds that a lock cannot be taken where there are none, so nobody's file is taken for an orphan.
+#[cfg(not(unix))]
+pub(crate) fn try_lock(_file: &File) -> io::Result<bool> {
+    Ok(false)
+}
+
+/// Tells whether a file belongs to the user whose rights the process has.
+pub(crate) fn is_ours(metadata: &std::fs::Metadata) -> bool {
+    #[cfg(unix)]
+    return std::os::unix::fs::MetadataExt::uid(metadata) == effective_uid();
+    #[cfg(not(unix))]
+    {
+        let _ = metadata;
+        true
+    }
+}
+
+/// Gives how many names a file has; 1 where that is not known.
+pub(crate) fn link_count(metadata: &std::fs::Metadata) -> u64 {
+    #[cfg(unix)]
+    return std::os::unix::fs::MetadataExt::nlink(metadata);
+    #[cfg(not(unix))]
+    {
+        let _ = metadata;
+        1
+    }
+}
+
+/// Tells whether two descriptions are of one file; `true` where that cannot be told.
+pub(crate) fn is_same_file(a: &std::fs::Metadata, b: &std::fs::Metadata) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        (a.dev(), a.ino()) == (b.dev(), b.ino())
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = (a, b);
+        true
+    }
+}
+
+/// Gives the room of the disk on which `path` is, as `df` reckons it: without what is kept for root. `None` where that is not known.
+pub(crate) fn disk_room(path: &Path) -> Option<crate::retention::Disk> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::ffi::OsStrExt as _;
+        let path = std::ffi::CString::new(path.as_os_str().as_bytes()).ok()?;
+        let mut status = std::mem::MaybeUninit::<libc::statvfs>::uninit();
+        // SAFETY: the path is a terminated string that outlives the call, and `status` a valid place.
+        if unsafe { libc::statvfs(path.as_ptr(), status.as_mut_ptr()) } != 0 {
+            return None;
+        }
+        // SAFETY: the call succeeded, so it was written.
+        let status = unsafe { status.assume_init() };
+        #[allow(clippy::unnecessary_cast, reason = "the types differ between systems")]
+        let (block, blocks, free, available) =
+            (status.f_frsize as u64, status.f_blocks as u64, status.f_bfree as u64, status.f_bavail as u64);
+        let total = blocks.saturating_sub(free).saturating_add(available);
+        Some(crate::retention::Disk { free: available.saturating_mul(block), total: total.saturating_mul(block) })
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        None
+    }
+}
+
 /// Opens a directory, refusing a symbolic link in its last component.
 #[cfg(target_os = "linux")]
 pub(crate) fn open_directory(path: &Path) -> io::Result<File> {
