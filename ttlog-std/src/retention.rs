@@ -186,6 +186,11 @@ impl Scope<'_> {
     }
 }
 
+/// Gives the service that a snapshot belongs to by its name.
+pub(crate) fn service_of(name: &[u8]) -> Option<&str> {
+    split_name(name).and_then(|(service, _)| std::str::from_utf8(service).ok())
+}
+
 /// Gives service and reason (with its number, if it has one) of a snapshot's name.
 fn split_name(name: &[u8]) -> Option<(&[u8], &[u8])> {
     let stem = name.strip_prefix(b"ttlog-")?.strip_suffix(b".bin")?;

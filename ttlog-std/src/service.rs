@@ -1,20 +1,32 @@
-//! The service thread: snapshots on request, anchors, orphans.
+//! The service thread: everything that the recorder does by itself, and the queue of what it is asked for.
 //!
-//! One thread named `ttlog`, with all signals but those of faults blocked, so that it runs no handler of the program. It
-//! sleeps until the next anchor is due (a second) or somebody asks for something. Requests come through a bounded queue: when
-//! it is full a request fails at once, nobody waits.
+//! One thread named `ttlog`, with all signals but those of faults (and the one that asks for snapshots) blocked, so that it runs no
+//! handler of the program. Ten times a second it looks at what has become due: the ring's heartbeat, anchors, the
+//! [triggers](crate::trigger), the window. It wakes earlier for a request. Requests come through a bounded queue: when it is full a
+//! request fails at once, nobody waits.
+//!
+//! Snapshots are [throttled](crate::throttle) and [coalesced](crate::coalesce); after each the [retention](crate::retention) removes
+//! what is too much.
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::path::PathBuf;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::coalesce::Batch;
 use crate::orphans::{self, Outcome};
 use crate::recorder::RecorderInner;
 use crate::report;
-use crate::snapshot_file::SnapshotError;
+use crate::retention::{self, Scope};
+use crate::snapshot_file::{SnapshotError, Urgency};
+use crate::sys::monotonic_ns;
+use crate::throttle::Throttle;
+use crate::ticket::{Request, SnapshotTicket};
+use crate::trigger::{Cause, Causes, Progress, Schedule, Triggers};
 
+/// Time between two looks at what has become due.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// Time between anchors, once recording has been under way for a while.
 const ANCHOR_INTERVAL: Duration = Duration::from_secs(1);
 /// When the first anchors after the one of the start are written. A process that dies early is dated by them; later ones make
@@ -23,101 +35,8 @@ const EARLY_ANCHORS: [Duration; 3] =
     [Duration::from_millis(20), Duration::from_millis(150), Duration::from_millis(500)];
 
 /// Locks, whether or not a thread panicked while it held the lock: what is protected here is always whole.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The answer to one request, shared by who waits and who answers.
-#[derive(Debug, Default)]
-struct Answer {
-    result: Mutex<Option<Result<PathBuf, SnapshotError>>>,
-    answered: Condvar,
-}
-
-/// A snapshot that was asked for. Dropping it changes nothing: the snapshot is made all the same.
-#[derive(Debug)]
-pub struct SnapshotTicket {
-    answer: Arc<Answer>,
-}
-
-impl SnapshotTicket {
-    /// Waits until the snapshot is on disk, and gives its path.
-    ///
-    /// Takes as long as the disk and the requests before this one take.
-    ///
-    /// # Errors
-    /// [`SnapshotError`] if there is none.
-    ///
-    /// # Examples
-    /// ```no_run
-    /// # let trace = ttlog_std::Trace::init(1000, 10, "example");
-    /// let path = trace.request_snapshot("checkpoint").wait()?;
-    /// println!("ttlog-view {}", path.display());
-    /// # Ok::<(), ttlog_std::SnapshotError>(())
-    /// ```
-    pub fn wait(self) -> Result<PathBuf, SnapshotError> {
-        let mut result = lock(&self.answer.result);
-        loop {
-            if let Some(result) = result.take() {
-                return result;
-            }
-            result = self.answer.answered.wait(result).unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-
-    /// Waits as [`wait`](Self::wait) does, but no longer than `timeout`; gives the ticket back when it has passed.
-    ///
-    /// # Errors
-    /// The ticket, when there is no answer yet.
-    pub fn wait_timeout(self, timeout: Duration) -> Result<Result<PathBuf, SnapshotError>, SnapshotTicket> {
-        let result = {
-            let guard = lock(&self.answer.result);
-            let (mut guard, _) = self
-                .answer
-                .answered
-                .wait_timeout_while(guard, timeout, |result| result.is_none())
-                .unwrap_or_else(PoisonError::into_inner);
-            guard.take()
-        };
-        result.ok_or(self)
-    }
-
-    /// Tells whether [`wait`](Self::wait) would return at once.
-    #[must_use]
-    pub fn is_done(&self) -> bool {
-        lock(&self.answer.result).is_some()
-    }
-
-    /// Makes a ticket that has failed.
-    pub(crate) fn failed(error: SnapshotError) -> Self {
-        SnapshotTicket { answer: Arc::new(Answer { result: Mutex::new(Some(Err(error))), ..Answer::default() }) }
-    }
-}
-
-/// A request in the queue. Answered when dropped, if not before, so that nobody waits for ever.
-struct Request {
-    reason: String,
-    answer: Arc<Answer>,
-}
-
-impl Request {
-    fn answer(&self, result: Result<PathBuf, SnapshotError>) {
-        let mut slot = lock(&self.answer.result);
-        if slot.is_none() {
-            *slot = Some(result);
-        }
-        drop(slot);
-        self.answer.answered.notify_all();
-    }
-}
-
-impl Drop for Request {
-    fn drop(&mut self) {
-        // The first answer stays.
-        if Arc::strong_count(&self.answer) > 1 && lock(&self.answer.result).is_none() {
-            self.answer(Err(SnapshotError::NoServiceThread));
-        }
-    }
 }
 
 /// How far the service thread is.
@@ -145,6 +64,10 @@ pub(crate) struct Service {
     changed: Condvar,
     /// Most requests that wait.
     capacity: usize,
+    /// When the next snapshot may begin.
+    pub(crate) throttle: Throttle,
+    /// What asks for snapshots by itself.
+    pub(crate) triggers: Triggers,
     /// The process that has the thread; a fork of it has none.
     pid: u32,
 }
@@ -156,10 +79,16 @@ impl fmt::Debug for Service {
 }
 
 impl Service {
-    /// Makes the shared part, without a thread.
-    pub(crate) fn new(capacity: usize) -> Self {
-        let queue = Queue { requests: VecDeque::new(), phase: Phase::Absent };
-        Service { queue: Mutex::new(queue), changed: Condvar::new(), capacity, pid: std::process::id() }
+    /// Makes the shared part, without a thread, for at most `capacity` requests that wait and at most one snapshot per `throttle`.
+    pub(crate) fn new(capacity: usize, throttle: Duration) -> Self {
+        Service {
+            queue: Mutex::new(Queue { requests: VecDeque::new(), phase: Phase::Absent }),
+            changed: Condvar::new(),
+            capacity,
+            throttle: Throttle::new(throttle),
+            triggers: Triggers::default(),
+            pid: std::process::id(),
+        }
     }
 
     /// Tells whether this process is a fork of the one that made the recorder. The queue may then be locked by a thread that
@@ -188,21 +117,21 @@ impl Service {
         if self.is_in_fork() {
             return SnapshotTicket::failed(SnapshotError::NoServiceThread);
         }
-        let reason = reason.to_owned();
+        let (request, ticket) = Request::new(reason);
         let mut queue = lock(&self.queue);
         let refused = match queue.phase {
             Phase::Absent => SnapshotError::NoServiceThread,
             Phase::Stopping | Phase::Ended => SnapshotError::ShutDown,
             Phase::Running if queue.requests.len() >= self.capacity => SnapshotError::QueueFull,
             Phase::Running => {
-                let answer = Arc::new(Answer::default());
-                queue.requests.push_back(Request { reason, answer: Arc::clone(&answer) });
+                queue.requests.push_back(request);
                 self.changed.notify_all();
-                return SnapshotTicket { answer };
+                return ticket;
             }
         };
         drop(queue);
-        SnapshotTicket::failed(refused)
+        request.answer(Err(refused));
+        ticket
     }
 
     /// Has the thread answer what is queued and end, and waits for that at most `timeout`. `true` if it has ended.
@@ -249,72 +178,154 @@ pub(crate) struct Work {
 }
 
 fn run(recorder: &'static RecorderInner, work: Work) {
-    let start = Instant::now();
-    let mut early = EARLY_ANCHORS.iter().map(|after| start + *after);
-    let mut next_anchor = early.next().unwrap_or(start + ANCHOR_INTERVAL);
     if let Some(rest) = recorder.words.get(work.populated_words..).filter(|rest| !rest.is_empty()) {
         crate::sys::populate(rest);
     }
-    let orphans = work.orphan_directory.map(|directory| orphans::candidates(&directory)).unwrap_or_default();
-    let mut orphans = orphans.into_iter();
-    let mut recovered = Recovered::default();
-
+    let mut orphans = Orphans::find(work.orphan_directory.as_deref());
+    let mut duties = Duties::new(recorder);
+    retain(recorder, Scope::Service(&recorder.service_name), None);
     loop {
-        recorder.report_cut();
-        let now = Instant::now();
-        if now >= next_anchor {
-            recorder.write_anchor();
-            next_anchor = early.next().unwrap_or(now + ANCHOR_INTERVAL);
-        }
+        duties.look(recorder);
+        let service = &recorder.generation().service;
         // Requests come first, orphans one at a time between them.
-        let wait = if orphans.len() > 0 { Duration::ZERO } else { next_anchor.saturating_duration_since(now) };
-        match next_request(&recorder.generation().service, wait) {
-            Next::Request(request) => {
-                let write = || recorder.write_snapshot(&request.reason);
-                // A defect there must not cost the process its anchors and later snapshots.
-                let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(write));
-                request.answer(
-                    result.unwrap_or_else(|_| {
-                        Err(SnapshotError::Ring { cause: "the snapshot writer panicked".to_owned() })
-                    }),
-                );
+        let until = if orphans.is_empty() { duties.next() } else { Instant::now() };
+        match service.next(until, !duties.causes.is_empty()) {
+            Next::Snapshot(requests) => duties.take_snapshot(recorder, requests),
+            Next::Stop(requests) => {
+                duties.causes.add(service.triggers.take());
+                service.throttle.begin(monotonic_ns());
+                duties.take_snapshot(recorder, requests);
+                break;
             }
-            Next::Stop => break,
-            Next::Timeout => {
-                if let Some(path) = orphans.next() {
-                    recovered.count(recorder, &path);
-                    if orphans.len() == 0 {
-                        recovered.report();
-                    }
-                }
-            }
+            Next::Timeout => orphans.recover_one(recorder),
         }
     }
 }
 
-/// What came of the orphans, told in one line however many there are.
-#[derive(Default)]
-struct Recovered {
-    count: u64,
+/// What becomes due in the course of time, and how far it is.
+struct Duties {
+    next_poll: Instant,
+    early_anchors: std::vec::IntoIter<Instant>,
+    next_anchor: Instant,
+    schedule: Schedule,
+    /// What has asked for a snapshot and has none yet.
+    causes: Causes,
+}
+
+impl Duties {
+    fn new(recorder: &RecorderInner) -> Self {
+        let now = Instant::now();
+        let early: Vec<_> = EARLY_ANCHORS.iter().map(|after| now + *after).collect();
+        let mut early_anchors = early.into_iter();
+        Duties {
+            next_poll: now,
+            next_anchor: early_anchors.next().unwrap_or(now + ANCHOR_INTERVAL),
+            early_anchors,
+            schedule: Schedule::new(&recorder.settings, recorder.ring.segment_count(), now),
+            causes: Causes::default(),
+        }
+    }
+
+    /// Does what is due.
+    fn look(&mut self, recorder: &RecorderInner) {
+        let now = Instant::now();
+        if now >= self.next_anchor {
+            recorder.write_anchor();
+            self.next_anchor = self.early_anchors.next().unwrap_or(now + ANCHOR_INTERVAL);
+        }
+        if now < self.next_poll {
+            return;
+        }
+        self.next_poll = now + POLL_INTERVAL;
+        recorder.report_cut();
+        self.causes.add(recorder.generation().service.triggers.take());
+        self.causes.add(self.schedule.causes(now, || Progress::of(&recorder.ring)));
+    }
+
+    /// Gives when something is due next.
+    fn next(&self) -> Instant {
+        self.next_poll.min(self.next_anchor)
+    }
+
+    /// Takes one snapshot for everybody who wants one, unless nobody does.
+    fn take_snapshot(&mut self, recorder: &RecorderInner, requests: Vec<Request>) {
+        static TROUBLE: report::Once = report::Once::new();
+        let batch = Batch { causes: std::mem::take(&mut self.causes), requests };
+        if batch.is_empty() {
+            return;
+        }
+        self.schedule.begin(Progress::of(&recorder.ring));
+        let urgency = if batch.causes.has(Cause::Panic) { Urgency::LastWords } else { Urgency::Normal };
+        let reason = batch.reason();
+        let write = || recorder.write_snapshot(&reason, urgency);
+        // A defect there must not cost the process its anchors and later snapshots.
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(write))
+            .unwrap_or_else(|_| Err(SnapshotError::Ring { cause: "the snapshot writer panicked".to_owned() }));
+        match &result {
+            Ok(path) => retain(recorder, Scope::Service(&recorder.service_name), Some(path)),
+            // Those who wait learn it anyway.
+            Err(error) if !batch.causes.is_empty() => TROUBLE.warn(format_args!(
+                "no snapshot (reason {reason}): {error} (further trouble of this kind is not reported)"
+            )),
+            Err(_) => {}
+        }
+        batch.answer(&result);
+    }
+}
+
+/// Removes what is too much in the directory of snapshots.
+fn retain(recorder: &RecorderInner, scope: Scope<'_>, written: Option<&Path>) {
+    retention::sweep(&recorder.snapshot_directory, scope, &recorder.settings.retention(), written);
+}
+
+/// The rings of dead processes that were found at the start, and what came of them: told in one line however many there are.
+struct Orphans {
+    left: std::vec::IntoIter<PathBuf>,
+    recovered_count: u64,
     last: PathBuf,
 }
 
-impl Recovered {
-    fn count(&mut self, recorder: &'static RecorderInner, path: &std::path::Path) {
+impl Orphans {
+    fn find(directory: Option<&Path>) -> Self {
+        let left = directory.map(orphans::candidates).unwrap_or_default().into_iter();
+        Orphans { left, recovered_count: 0, last: PathBuf::new() }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.left.len() == 0
+    }
+
+    fn recover_one(&mut self, recorder: &'static RecorderInner) {
         static TROUBLE: report::Once = report::Once::new();
+        let Some(path) = self.left.next() else { return };
         let mut scratch = lock(&recorder.generation().scratch);
-        match orphans::recover(path, &recorder.snapshot_directory, &mut scratch) {
+        let outcome = orphans::recover(&path, &recorder.snapshot_directory, &mut scratch);
+        drop(scratch);
+        match outcome {
             Ok(Outcome::Recovered(snapshot)) => {
-                self.count += 1;
+                self.retain_recovered(recorder, &snapshot);
+                self.recovered_count += 1;
                 self.last = snapshot;
             }
             Ok(Outcome::Removed | Outcome::LeftAlone) => {}
             Err(error) => TROUBLE.warn(format_args!("{error} (further trouble of this kind is not reported)")),
         }
+        if self.is_empty() {
+            self.report();
+        }
+    }
+
+    /// The dead process may have been one of another service.
+    fn retain_recovered(&self, recorder: &RecorderInner, snapshot: &Path) {
+        let name = snapshot.file_name().unwrap_or_default();
+        let Some(service) = retention::service_of(name.as_encoded_bytes()) else { return };
+        let own = crate::names::service(&recorder.service_name).to_string();
+        let scope = if service == own { Scope::Service(&own) } else { Scope::RecoveredOf(service) };
+        retain(recorder, scope, Some(snapshot));
     }
 
     fn report(&self) {
-        match self.count {
+        match self.recovered_count {
             0 => {}
             1 => report::warn(format_args!("recovered the events of a process that died: {:?}", self.last)),
             count => report::warn(format_args!(
@@ -326,18 +337,37 @@ impl Recovered {
 }
 
 enum Next {
-    Request(Request),
-    Stop,
+    /// A snapshot may begin, and somebody wants one: these, or nobody but the triggers.
+    Snapshot(Vec<Request>),
+    /// The recorder ends; these want a last snapshot.
+    Stop(Vec<Request>),
     Timeout,
 }
 
-fn next_request(service: &Service, wait: Duration) -> Next {
-    let queue = lock(&service.queue);
-    let idle = |queue: &mut Queue| queue.requests.is_empty() && queue.phase == Phase::Running;
-    let (mut queue, _) = service.changed.wait_timeout_while(queue, wait, idle).unwrap_or_else(PoisonError::into_inner);
-    match queue.requests.pop_front() {
-        Some(request) => Next::Request(request),
-        None if queue.phase == Phase::Running => Next::Timeout,
-        None => Next::Stop,
+impl Service {
+    /// Waits until somebody wants a snapshot and one may begin, the recorder ends, or it is `until`. `is_wanted`: one is wanted in
+    /// any case.
+    ///
+    /// The requests leave the queue only when their snapshot begins, so that those which come meanwhile are answered by the same.
+    fn next(&self, until: Instant, is_wanted: bool) -> Next {
+        let mut queue = lock(&self.queue);
+        loop {
+            if queue.phase != Phase::Running {
+                return Next::Stop(queue.requests.drain(..).collect());
+            }
+            let now = Instant::now();
+            let mut wait = until.saturating_duration_since(now);
+            if is_wanted || !queue.requests.is_empty() {
+                if self.throttle.try_begin(monotonic_ns()) {
+                    return Next::Snapshot(queue.requests.drain(..).collect());
+                }
+                // At least 1 ms: of two who see it become ready, the other may be the faster.
+                wait = wait.min(self.throttle.wait(monotonic_ns()).max(Duration::from_millis(1)));
+            }
+            if now >= until {
+                return Next::Timeout;
+            }
+            (queue, _) = self.changed.wait_timeout(queue, wait).unwrap_or_else(PoisonError::into_inner);
+        }
     }
 }

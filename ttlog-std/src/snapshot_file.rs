@@ -4,22 +4,31 @@
 //! durable, and only then gets its name, which no other file has; then the directory is made durable. Whatever fails on the
 //! way, the temporary file is removed. Memory for all this is allocated once, at the start of the recorder, because the panic
 //! hook must not depend on the allocator more than it can help.
+//!
+//! When the disk is nearly full no snapshot is written: what the host needs the room for is more important, and the ring keeps its
+//! events. Only last words may take some of what is left.
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use ttlog_core::snapshot::{self, Codec, Sink, SnapshotMeta};
 use ttlog_core::{Ring, RingImage};
 
 use crate::names::{self, UtcStamp};
-use crate::sys;
+use crate::{report, sys};
+
+mod os;
+
+pub(crate) use os::{Os, System};
 
 /// Bytes gathered before they are written.
 const BUFFER_LEN: usize = 64 * 1024;
 /// Bytes of working memory with which a snapshot can be written without compression.
 const SMALL_SCRATCH_LEN: usize = 512;
+/// Percent of the disk that last words leave free.
+const LAST_WORDS_FREE_PERCENT: u8 = 2;
 /// Snapshots of one service, process, second and reason that get names of their own.
 const SAME_NAME_MAX: u32 = 10_000;
 
@@ -42,6 +51,16 @@ pub enum SnapshotError {
         /// What the operating system says.
         cause: io::Error,
     },
+    /// So little of the disk is free that no more of it is taken
+    /// ([`retain_free_percent`](crate::Builder::retain_free_percent)). The ring keeps its events.
+    DiskAlmostFull {
+        /// Where the snapshot was to be.
+        directory: PathBuf,
+        /// Percent of the disk that is free.
+        free_percent: u8,
+        /// Percent that must be free.
+        needed_percent: u8,
+    },
     /// The ring could not be read, which is a defect of the recorder or damage to its memory.
     Ring {
         /// What is wrong with it.
@@ -56,6 +75,10 @@ impl fmt::Display for SnapshotError {
             SnapshotError::ShutDown => f.write_str("the recorder was shut down"),
             SnapshotError::NoServiceThread => f.write_str("this process has no service thread to write snapshots"),
             SnapshotError::Io { action, path, cause } => write!(f, "cannot {action} {path:?}: {cause}"),
+            SnapshotError::DiskAlmostFull { directory, free_percent, needed_percent } => write!(
+                f,
+                "the disk of {directory:?} is almost full: {free_percent} % are free, {needed_percent} % must be"
+            ),
             SnapshotError::Ring { cause } => write!(f, "cannot read the ring: {cause}"),
         }
     }
@@ -66,6 +89,30 @@ impl std::error::Error for SnapshotError {
         match self {
             SnapshotError::Io { cause, .. } => Some(cause),
             _ => None,
+        }
+    }
+}
+
+impl SnapshotError {
+    /// Makes another one that says the same, for another who waits.
+    pub(crate) fn duplicate(&self) -> Self {
+        match self {
+            SnapshotError::QueueFull => SnapshotError::QueueFull,
+            SnapshotError::ShutDown => SnapshotError::ShutDown,
+            SnapshotError::NoServiceThread => SnapshotError::NoServiceThread,
+            SnapshotError::Io { action, path, cause } => {
+                let cause = match cause.raw_os_error() {
+                    Some(code) => io::Error::from_raw_os_error(code),
+                    None => io::Error::new(cause.kind(), cause.to_string()),
+                };
+                SnapshotError::Io { action, path: path.clone(), cause }
+            }
+            SnapshotError::DiskAlmostFull { directory, free_percent, needed_percent } => SnapshotError::DiskAlmostFull {
+                directory: directory.clone(),
+                free_percent: *free_percent,
+                needed_percent: *needed_percent,
+            },
+            SnapshotError::Ring { cause } => SnapshotError::Ring { cause: cause.clone() },
         }
     }
 }
@@ -150,6 +197,39 @@ pub(crate) struct Label<'a> {
     pub(crate) reason: &'a str,
 }
 
+/// How much a snapshot matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Urgency {
+    /// Another one can be had when the disk has room again.
+    Normal,
+    /// The process may not live to write another one: a panic, or it is dead already.
+    LastWords,
+}
+
+/// Fails unless enough of the disk of `directory` is free: `free_percent`, or less for last words.
+///
+/// # Errors
+/// [`SnapshotError::DiskAlmostFull`].
+pub(crate) fn check_room(
+    os: &dyn Os,
+    directory: &Path,
+    urgency: Urgency,
+    free_percent: u8,
+) -> Result<(), SnapshotError> {
+    let needed_percent = match urgency {
+        Urgency::Normal => free_percent,
+        Urgency::LastWords => free_percent.min(LAST_WORDS_FREE_PERCENT),
+    };
+    match os.disk(directory) {
+        Some(disk) if !disk.has_free(needed_percent) => Err(SnapshotError::DiskAlmostFull {
+            directory: directory.to_path_buf(),
+            free_percent: disk.free_percent(),
+            needed_percent,
+        }),
+        _ => Ok(()),
+    }
+}
+
 /// Writes a snapshot to a new file in `directory` (made if missing, with mode 0700) and gives its path once it is durable.
 ///
 /// Writers of the ring are not disturbed.
@@ -157,47 +237,53 @@ pub(crate) struct Label<'a> {
 /// # Errors
 /// [`SnapshotError::Io`] or [`SnapshotError::Ring`]; no file is left then.
 pub(crate) fn write(
+    os: &dyn Os,
     directory: &Path,
     label: Label<'_>,
     source: Source<'_>,
     ticks: u64,
     scratch: BorrowedScratch<'_>,
 ) -> Result<PathBuf, SnapshotError> {
-    let created_unix_ns = crate::clock::unix_ns_now();
+    let created_unix_ns = os.unix_ns_now();
     let meta = SnapshotMeta { reason: label.reason, created_unix_ns, ticks };
     let stem = format!(
         "ttlog-{}-{}-{}-{}",
         names::service(label.service),
         label.pid,
-        UtcStamp(created_unix_ns),
+        UtcStamp(os.naming_unix_ns(created_unix_ns)),
         names::reason(label.reason)
     );
-    let temporary = Temporary::create(directory, &stem)?;
+    let temporary = Temporary::create(os, directory, &stem)?;
     temporary.fill(source, &meta, scratch)?;
     let path = temporary.publish(directory, &stem)?;
-    sync_directory(directory)?;
+    // The file is whole and has its name; that a crash of the machine might take the name away again is no reason to do so now.
+    static TROUBLE: report::Once = report::Once::new();
+    if let Err(error) = os.sync_directory(directory) {
+        TROUBLE.warn(format_args!("snapshots in {directory:?} may not survive a crash of the machine: {error}"));
+    }
     Ok(path)
 }
 
 /// A file without its final name; removed when dropped.
-struct Temporary {
+struct Temporary<'a> {
+    os: &'a dyn Os,
     file: File,
     path: PathBuf,
     published: bool,
 }
 
-impl Temporary {
-    fn create(directory: &Path, stem: &str) -> Result<Self, SnapshotError> {
+impl<'a> Temporary<'a> {
+    fn create(os: &'a dyn Os, directory: &Path, stem: &str) -> Result<Self, SnapshotError> {
         let path = directory.join(format!(".{stem}-{:016x}.tmp", names::random()));
-        let file = match sys::create_private(&path) {
+        let file = match os.create(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 create_directory(directory).map_err(|cause| io_error("create directory", directory, cause))?;
-                sys::create_private(&path)
+                os.create(&path)
             }
             result => result,
         }
         .map_err(|cause| io_error("create", &path, cause))?;
-        Ok(Temporary { file, path, published: false })
+        Ok(Temporary { os, file, path, published: false })
     }
 
     fn fill(
@@ -207,7 +293,8 @@ impl Temporary {
         scratch: BorrowedScratch<'_>,
     ) -> Result<(), SnapshotError> {
         let BorrowedScratch { codec, work, buffer } = scratch;
-        let mut sink = FileSink { file: &self.file, buffer, filled: 0, written: 0, limit: sys::file_size_limit() };
+        let (os, file, limit) = (self.os, &self.file, sys::file_size_limit());
+        let mut sink = FileSink { os, file, buffer, filled: 0, written: 0, limit };
         let result = match source {
             Source::Live(ring) => snapshot::write_snapshot_of_ring(ring, meta, codec, work, &mut sink),
             Source::Image(image) => snapshot::write_snapshot_of_image(image, meta, codec, work, &mut sink),
@@ -218,14 +305,14 @@ impl Temporary {
             Err(other) => return Err(SnapshotError::Ring { cause: other.to_string() }),
         }
         sink.flush().map_err(|cause| io_error("write", &self.path, cause))?;
-        self.file.sync_all().map_err(|cause| io_error("make durable", &self.path, cause))
+        os.sync(&self.file).map_err(|cause| io_error("make durable", &self.path, cause))
     }
 
     /// Gives the file its name: that of the stem, or with a number when there is such a file already.
     fn publish(mut self, directory: &Path, stem: &str) -> Result<PathBuf, SnapshotError> {
         let mut path = directory.join(format!("{stem}.bin"));
         for number in 2..SAME_NAME_MAX {
-            match sys::rename_no_clobber(&self.path, &path) {
+            match self.os.rename(&self.path, &path) {
                 Ok(()) => {
                     self.published = true;
                     return Ok(path);
@@ -240,7 +327,7 @@ impl Temporary {
     }
 }
 
-impl Drop for Temporary {
+impl Drop for Temporary<'_> {
     fn drop(&mut self) {
         if !self.published {
             // The error that led here matters more than one of the clean-up.
@@ -257,29 +344,10 @@ fn create_directory(path: &Path) -> io::Result<()> {
     builder.create(path)
 }
 
-/// Makes the names in a directory durable.
-fn sync_directory(path: &Path) -> Result<(), SnapshotError> {
-    #[cfg(unix)]
-    {
-        File::open(path)
-            .and_then(|directory| directory.sync_all())
-            .or_else(|error| match error.raw_os_error() {
-                // Some file systems have nothing to sync in a directory and say so.
-                Some(libc::EINVAL | libc::ENOTSUP | libc::EBADF) => Ok(()),
-                _ => Err(error),
-            })
-            .map_err(|cause| io_error("make durable", path, cause))
-    }
-    #[cfg(not(unix))]
-    {
-        let _ = path;
-        Ok(())
-    }
-}
-
 /// Hands the encoder's small pieces to a file in large ones, and stops short of the file size limit, whose signal would end
 /// the process.
 struct FileSink<'a> {
+    os: &'a dyn Os,
     file: &'a File,
     buffer: &'a mut [u8],
     /// Bytes in the buffer.
@@ -292,7 +360,7 @@ struct FileSink<'a> {
 impl FileSink<'_> {
     fn flush(&mut self) -> io::Result<()> {
         let filled = std::mem::take(&mut self.filled);
-        self.file.write_all(&self.buffer[..filled])
+        self.os.write_all(self.file, &self.buffer[..filled])
     }
 }
 
@@ -308,7 +376,7 @@ impl Sink for FileSink<'_> {
             self.flush()?;
         }
         if bytes.len() > self.buffer.len() {
-            return self.file.write_all(bytes);
+            return self.os.write_all(self.file, bytes);
         }
         self.buffer[self.filled..self.filled + bytes.len()].copy_from_slice(bytes);
         self.filled += bytes.len();
