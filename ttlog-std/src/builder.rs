@@ -25,7 +25,7 @@ use crate::settings::{
     TABLE_BYTES_MAX, TABLE_BYTES_MIN,
 };
 use crate::snapshot_file::Scratch;
-use crate::{names, panic, process};
+use crate::{names, panic, process, trigger};
 
 /// Bytes that an event takes, as [`Trace::init`] reckons.
 const EVENT_LEN: usize = 40;
@@ -129,7 +129,8 @@ impl Builder {
         let MadeRing { region, ring, config, directory } = made;
         // An orphan's segments may be of any size.
         let scratch = Scratch::new(SEGMENT_LEN_MAX as usize);
-        let generation = Generation::new(Service::new(settings.channel_capacity), scratch, region.file);
+        let service_thread = Service::new(settings.channel_capacity, settings.snapshot_throttle);
+        let generation = Generation::new(service_thread, scratch, region.file);
         let inner = publish(RecorderInner {
             ring,
             words: region.words,
@@ -164,6 +165,11 @@ impl Builder {
             report::warn(format_args!(
                 "no service thread, so no snapshots on request and times less exact; events are recorded: {error}"
             ));
+        }
+        if let Some(signal) = settings.snapshot_on_signal {
+            if let Err(error) = trigger::watch_signal(signal) {
+                report::warn(format_args!("no snapshots on a signal: {error}"));
+            }
         }
         if settings.panic_hook {
             panic::install_hook(settings.panic_backtrace);

@@ -158,7 +158,8 @@ impl Guard {
     }
 }
 
-fn is_default_or_ignored(action: &sigaction) -> bool {
+/// Tells whether an action has no handler.
+pub(crate) fn is_default_or_ignored(action: &sigaction) -> bool {
     action.sa_sigaction == libc::SIG_DFL || action.sa_sigaction == libc::SIG_IGN
 }
 
@@ -166,7 +167,7 @@ fn is_default_or_ignored(action: &sigaction) -> bool {
 ///
 /// # Safety
 /// - Called in a signal handler, with the arguments that the kernel gave it.
-unsafe fn chain(previous: &sigaction, signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
+pub(crate) unsafe fn chain(previous: &sigaction, signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     // SAFETY: the kernel hands a complete siginfo over.
     let is_sent = unsafe { (*info).si_code } <= 0; // by kill and the like; nothing recurs then
     if is_default_or_ignored(previous) {

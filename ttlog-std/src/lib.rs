@@ -114,6 +114,7 @@ extern crate self as ttlog_std;
 
 mod builder;
 mod clock;
+mod coalesce;
 mod environment;
 #[cfg(target_os = "linux")]
 mod fault;
@@ -135,15 +136,18 @@ mod settings;
 mod snapshot_file;
 mod sys;
 mod thread;
+mod throttle;
+mod ticket;
+mod trigger;
 
 pub use builder::{Builder, InitError};
 pub use recorder::Trace;
-pub use service::SnapshotTicket;
 pub use settings::{
     CAPACITY_BYTES_DEFAULT, CAPACITY_BYTES_MAX, CAPACITY_BYTES_MIN, CHANNEL_CAPACITY_MAX, FatalSignals, RingFileChoice,
     SnapshotSignal,
 };
 pub use snapshot_file::SnapshotError;
+pub use ticket::SnapshotTicket;
 pub use ttlog_core::{Level, Loss, Value};
 
 /// What the macros expand to. Not for use by hand; may change in any version.

@@ -18,7 +18,7 @@ use ttlog_core::ring::STATE_ENDED;
 use ttlog_core::{FormatError, ProcessInfo, RingImage, TableItem};
 
 use crate::mapping::{RING_SUFFIX, UNFINISHED_SUFFIX};
-use crate::snapshot_file::{self, Label, Scratch, SnapshotError, Source};
+use crate::snapshot_file::{self, Label, Scratch, SnapshotError, Source, System, Urgency};
 use crate::sys;
 
 /// Largest ring that is read: the largest that can be made, with room to spare for its table.
@@ -77,11 +77,17 @@ pub(crate) fn candidates(directory: &Path) -> Vec<PathBuf> {
     paths
 }
 
-/// Makes a snapshot of the ring at `path` in `snapshot_directory` and removes the ring, if it is an orphan.
+/// Makes a snapshot of the ring at `path` in `snapshot_directory` and removes the ring, if it is an orphan. `free_percent` is what
+/// snapshots leave free of the disk; these ones are last words.
 ///
 /// # Errors
 /// [`OrphanError`]; the ring's events are still where they were.
-pub(crate) fn recover(path: &Path, snapshot_directory: &Path, scratch: &mut Scratch) -> Result<Outcome, OrphanError> {
+pub(crate) fn recover(
+    path: &Path,
+    snapshot_directory: &Path,
+    free_percent: u8,
+    scratch: &mut Scratch,
+) -> Result<Outcome, OrphanError> {
     let io_error = |action| move |cause| OrphanError::Io { action, path: path.to_path_buf(), cause };
     let file = match sys::open_for_reading(path) {
         Ok(file) => file,
@@ -126,7 +132,10 @@ pub(crate) fn recover(path: &Path, snapshot_directory: &Path, scratch: &mut Scra
     let label = Label { service: process.service, pid: process.pid, reason: "recovered" };
     // The ring's clock may not be this process's, and may have started anew since.
     let ticks = 0;
-    let snapshot = snapshot_file::write(snapshot_directory, label, Source::Image(&image), ticks, scratch.borrow())
+    let snapshot = snapshot_file::check_room(&System, snapshot_directory, Urgency::LastWords, free_percent)
+        .and_then(|()| {
+            snapshot_file::write(&System, snapshot_directory, label, Source::Image(&image), ticks, scratch.borrow())
+        })
         .map_err(|cause| OrphanError::Snapshot { path: path.to_path_buf(), cause })?;
     std::fs::remove_file(path).map_err(io_error("remove"))?;
     Ok(Outcome::Recovered(snapshot))

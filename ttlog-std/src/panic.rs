@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use crate::names::cut;
 use crate::recorder::{RecorderInner, recorder};
 use crate::report;
-use crate::snapshot_file::{SnapshotError, StackScratch};
+use crate::snapshot_file::{SnapshotError, StackScratch, Urgency};
 
 /// Longest panic message that is recorded, in bytes.
 const MESSAGE_MAX_LEN: usize = 2 * 1024;
@@ -76,16 +76,22 @@ fn snapshot(recorder: &RecorderInner) {
     let deadline = Instant::now() + WAIT_MAX;
     let result = loop {
         match recorder.generation().scratch.try_lock() {
-            Ok(mut scratch) => break covering(mine, || recorder.write_snapshot_with("panic", scratch.borrow())),
+            Ok(mut scratch) => {
+                break covering(mine, || recorder.write_snapshot_with("panic", Urgency::LastWords, scratch.borrow()));
+            }
             Err(TryLockError::Poisoned(poisoned)) => {
-                break covering(mine, || recorder.write_snapshot_with("panic", poisoned.into_inner().borrow()));
+                break covering(mine, || {
+                    recorder.write_snapshot_with("panic", Urgency::LastWords, poisoned.into_inner().borrow())
+                });
             }
             Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
                 std::thread::sleep(Duration::from_millis(1));
             }
             // Its owner hangs, or is this very thread, or is gone (after fork).
             Err(TryLockError::WouldBlock) => {
-                break recorder.write_snapshot_with("panic", StackScratch::new().borrow()).map(Some);
+                break recorder
+                    .write_snapshot_with("panic", Urgency::LastWords, StackScratch::new().borrow())
+                    .map(Some);
             }
         }
     };

@@ -19,9 +19,9 @@ use crate::generation::Generation;
 use crate::mapping::RingFile;
 use crate::registry::Registry;
 use crate::report;
-use crate::service::SnapshotTicket;
 use crate::settings::Settings;
-use crate::snapshot_file::{self, BorrowedScratch, Label, SnapshotError, Source};
+use crate::snapshot_file::{self, BorrowedScratch, Label, SnapshotError, Source, System, Urgency};
+use crate::ticket::SnapshotTicket;
 
 /// How long [`Trace::shutdown`] waits for snapshots that were accepted.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(10);
@@ -115,21 +115,24 @@ impl RecorderInner {
     }
 
     /// Writes a snapshot, waiting for one that is under way.
-    pub(crate) fn write_snapshot(&self, reason: &str) -> Result<PathBuf, SnapshotError> {
+    pub(crate) fn write_snapshot(&self, reason: &str, urgency: Urgency) -> Result<PathBuf, SnapshotError> {
         let mut scratch = self.generation().scratch.lock().unwrap_or_else(PoisonError::into_inner);
-        self.write_snapshot_with(reason, scratch.borrow())
+        self.write_snapshot_with(reason, urgency, scratch.borrow())
     }
 
-    /// Writes a snapshot with the given working memory.
+    /// Writes a snapshot with the given working memory, if the disk has room for one of this urgency.
     pub(crate) fn write_snapshot_with(
         &self,
         reason: &str,
+        urgency: Urgency,
         scratch: BorrowedScratch<'_>,
     ) -> Result<PathBuf, SnapshotError> {
+        let directory = &self.snapshot_directory;
+        snapshot_file::check_room(&System, directory, urgency, self.settings.retain_free_percent)?;
         self.write_anchor();
         let label = Label { service: &self.service_name, pid: u64::from(std::process::id()), reason };
         let ticks = self.clock.precise_now();
-        snapshot_file::write(&self.snapshot_directory, label, Source::Live(self.ring), ticks, scratch)
+        snapshot_file::write(&System, directory, label, Source::Live(self.ring), ticks, scratch)
     }
 }
 

@@ -99,7 +99,7 @@ struct Candidate {
 
 /// Removes what is too much in `directory`, but never `keep`. A directory that cannot be read has nothing to remove.
 ///
-/// The newest file is not removed to free the disk, nor because of its size: one snapshot is worth more than the room it takes.
+/// The newest file stays in any case: one snapshot is worth more than the room it takes.
 pub(crate) fn sweep(directory: &Path, scope: Scope<'_>, limits: &Limits, keep: Option<&Path>) -> Swept {
     sweep_at(directory, scope, limits, keep, SystemTime::now(), &Disk::of)
 }
@@ -143,7 +143,7 @@ fn sweep_at(
     for candidate in oldest.into_sorted_vec() {
         let is_newest = count <= 1;
         let age = now.duration_since(candidate.modified).unwrap_or_default();
-        let is_too_old = limits.age.is_some_and(|most| age > most);
+        let is_too_old = !is_newest && limits.age.is_some_and(|most| age > most);
         let is_too_much = count > limits.count || (bytes > limits.bytes && !is_newest);
         let disk_is_full = !is_newest && room.is_some_and(|room| !room.has_free(limits.free_percent));
         if keep == Some(candidate.path.as_path()) || !(is_too_old || is_too_much || disk_is_full) {

@@ -23,7 +23,7 @@ use crate::snapshot_file::{SnapshotError, Urgency};
 use crate::sys::monotonic_ns;
 use crate::throttle::Throttle;
 use crate::ticket::{Request, SnapshotTicket};
-use crate::trigger::{Cause, Causes, Progress, Schedule, Triggers};
+use crate::trigger::{self, Cause, Causes, Progress, Schedule, Triggers};
 
 /// Time between two looks at what has become due.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
@@ -178,6 +178,7 @@ pub(crate) struct Work {
 }
 
 fn run(recorder: &'static RecorderInner, work: Work) {
+    trigger::accept_signal(recorder);
     if let Some(rest) = recorder.words.get(work.populated_words..).filter(|rest| !rest.is_empty()) {
         crate::sys::populate(rest);
     }
@@ -299,7 +300,8 @@ impl Orphans {
         static TROUBLE: report::Once = report::Once::new();
         let Some(path) = self.left.next() else { return };
         let mut scratch = lock(&recorder.generation().scratch);
-        let outcome = orphans::recover(&path, &recorder.snapshot_directory, &mut scratch);
+        let outcome =
+            orphans::recover(&path, &recorder.snapshot_directory, recorder.settings.retain_free_percent, &mut scratch);
         drop(scratch);
         match outcome {
             Ok(Outcome::Recovered(snapshot)) => {

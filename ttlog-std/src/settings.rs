@@ -9,6 +9,7 @@ use std::time::Duration;
 use ttlog_core::Level;
 
 use crate::builder::InitError;
+use crate::retention::Limits;
 
 /// Smallest room for events, in bytes.
 pub const CAPACITY_BYTES_MIN: usize = 16 * 1024;
@@ -150,6 +151,16 @@ impl Settings {
     #[allow(dead_code, reason = "the ring that has such a part is not there yet")]
     pub(crate) fn kept_bytes_of(&self, capacity: usize) -> usize {
         self.kept_bytes.unwrap_or(capacity / KEPT_SHARE_DEFAULT)
+    }
+
+    /// Gives what snapshots may stay.
+    pub(crate) fn retention(&self) -> Limits {
+        Limits {
+            count: self.retain_count as u64,
+            bytes: self.retain_bytes,
+            age: self.retain_age,
+            free_percent: self.retain_free_percent,
+        }
     }
 
     /// Checks what is not a size. With `clamp` an option that is out of range is set back to its default, with a warning.

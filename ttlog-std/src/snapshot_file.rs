@@ -107,11 +107,13 @@ impl SnapshotError {
                 };
                 SnapshotError::Io { action, path: path.clone(), cause }
             }
-            SnapshotError::DiskAlmostFull { directory, free_percent, needed_percent } => SnapshotError::DiskAlmostFull {
-                directory: directory.clone(),
-                free_percent: *free_percent,
-                needed_percent: *needed_percent,
-            },
+            SnapshotError::DiskAlmostFull { directory, free_percent, needed_percent } => {
+                SnapshotError::DiskAlmostFull {
+                    directory: directory.clone(),
+                    free_percent: *free_percent,
+                    needed_percent: *needed_percent,
+                }
+            }
             SnapshotError::Ring { cause } => SnapshotError::Ring { cause: cause.clone() },
         }
     }

@@ -429,6 +429,18 @@ impl Drop for SignalsBlocked {
     }
 }
 
+/// Lets a signal arrive in this thread.
+#[cfg(target_os = "linux")]
+pub(crate) fn unblock_signal(signal: libc::c_int) {
+    let mut set = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: the set is made before it is read; no old mask is asked for.
+    unsafe {
+        libc::sigemptyset(set.as_mut_ptr());
+        libc::sigaddset(set.as_mut_ptr(), signal);
+        libc::pthread_sigmask(libc::SIG_UNBLOCK, set.as_ptr(), std::ptr::null_mut());
+    }
+}
+
 /// Stands for the signal mask where there is none.
 #[cfg(not(unix))]
 pub(crate) struct SignalsBlocked;

@@ -12,6 +12,7 @@ use ttlog_core::{AnyFields, Callsite, ContextInfo, DropReason, Fields};
 
 use crate::clock;
 use crate::recorder::{RecorderInner, recorder};
+use crate::trigger;
 
 thread_local! {
     /// The thread's place in the ring. Has no destructor, so that events are recorded while other thread-locals are destroyed.
@@ -76,6 +77,7 @@ pub(crate) fn record_slow(callsite: &'static Callsite, fields: &dyn AnyFields) {
     if let Some(id) = id_of(recorder, callsite, fields) {
         append(recorder, id, fields);
     }
+    trigger::on_event(recorder, callsite.metadata().level);
 }
 
 /// Gives the callsite's id, from the registry if it is new. `None`: it was refused, and the event counted.
@@ -86,6 +88,8 @@ fn id_of(recorder: &'static RecorderInner, callsite: &'static Callsite, fields: 
     }
     let id = recorder.registry.register(&recorder.ring, callsite, fields.types(), hash);
     match id {
+        // What asks for snapshots is never bound, so that each of its events comes this way.
+        Some(_) if trigger::is_asked_by(recorder, callsite.metadata().level) => {}
         Some(id) => callsite.bind(hash, id),
         None => recorder.ring.count_dropped(DropReason::Unregistered, 1),
     }

@@ -27,8 +27,7 @@ impl Throttle {
     pub(crate) fn try_begin(&self, now_ns: u64) -> bool {
         let ready = self.ready_ns.load(Ordering::Relaxed);
         let next = now_ns.saturating_add(self.interval_ns);
-        now_ns >= ready
-            && self.ready_ns.compare_exchange(ready, next, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        now_ns >= ready && self.ready_ns.compare_exchange(ready, next, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
     /// Notes that a snapshot begins at `now_ns` although it may be too early: the last one of a recorder that ends.

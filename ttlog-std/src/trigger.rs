@@ -11,13 +11,16 @@
 //! Setting a flag is at most one atomic operation, in signal handlers too, and never waits. The service thread looks at the
 //! flags ten times a second and takes one snapshot for all that are set.
 
+#[cfg(target_os = "linux")]
+mod signal;
+
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use ttlog_core::{Level, Ring};
 
 use crate::recorder::RecorderInner;
-use crate::settings::Settings;
+use crate::settings::{Settings, SnapshotSignal};
 
 /// What asks for a snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,11 +111,40 @@ impl Triggers {
     }
 }
 
+/// Tells whether events of `level` ask for snapshots.
+pub(crate) fn is_asked_by(recorder: &RecorderInner, level: Level) -> bool {
+    recorder.settings.snapshot_on_level.is_some_and(|least| level >= least)
+}
+
 /// Asks for a snapshot if an event of `level` is one that does. Called after the event was recorded; never waits.
 pub(crate) fn on_event(recorder: &RecorderInner, level: Level) {
-    if recorder.settings.snapshot_on_level.is_some_and(|least| level >= least) {
+    if is_asked_by(recorder, level) {
         recorder.generation().service.triggers.raise(Cause::Level);
     }
+}
+
+/// Has a snapshot taken whenever the process gets this signal. Once.
+///
+/// # Errors
+/// What the operating system says, or that this one has no such signals here.
+pub(crate) fn watch_signal(signal: SnapshotSignal) -> std::io::Result<()> {
+    #[cfg(target_os = "linux")]
+    return signal::install(signal);
+    #[cfg(not(target_os = "linux"))]
+    {
+        let message = format!("{signal:?} is not supported on this system");
+        Err(std::io::Error::new(std::io::ErrorKind::Unsupported, message))
+    }
+}
+
+/// Lets the signal that asks for snapshots arrive in the calling thread, which blocks all others.
+pub(crate) fn accept_signal(recorder: &RecorderInner) {
+    #[cfg(target_os = "linux")]
+    if let Some(signal) = recorder.settings.snapshot_on_signal {
+        crate::sys::unblock_signal(signal::number(signal));
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = recorder;
 }
 
 /// What the service thread must remember to notice that it is time, or that enough was written.

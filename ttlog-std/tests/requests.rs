@@ -40,7 +40,9 @@ fn child() {
             let refused = results.iter().filter(|result| matches!(result, Err(SnapshotError::QueueFull))).count();
             assert_eq!(written + refused, 50, "{results:?}");
             assert!(written >= 2, "what fits into the queue is written");
-            println!("WRITTEN {written}");
+            let paths: std::collections::BTreeSet<_> = results.into_iter().filter_map(Result::ok).collect();
+            assert!(paths.iter().all(|path| path.exists()));
+            println!("WRITTEN {}", paths.len());
         }
         "time-out" => {
             let mut ticket = trace.request_snapshot("slow");
@@ -147,7 +149,11 @@ fn child() {
 fn dropping_a_ticket_changes_nothing() {
     let place = Place::new("dropped");
     place.run("dropped ticket");
-    assert_eq!(place.snapshot_files().len(), 2);
+    // Two snapshots, or one for both.
+    let reasons: Vec<_> = place.snapshot_files().iter().map(|path| Snapshot::read(path).reason).collect();
+    let mut reasons: Vec<_> = reasons.iter().flat_map(|reason| reason.split('+')).collect();
+    reasons.sort_unstable();
+    assert_eq!(reasons, ["dropped", "waited for"]);
 }
 
 #[test]
@@ -183,7 +189,7 @@ fn shutdown_finishes_what_was_accepted() {
     let warnings = warnings(&place.run("shutdown"));
     assert_eq!(warnings.len(), 1, "{warnings:?}");
     assert!(warnings[0].contains("second time"), "{warnings:?}");
-    assert_eq!(place.snapshot_files().len(), 5);
+    assert!((1..=5).contains(&place.snapshot_files().len()), "those that waited together have one");
 }
 
 #[test]

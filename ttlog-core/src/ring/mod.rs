@@ -11,6 +11,7 @@
 //! | `image` | reading a ring from bytes that may hold anything |
 //! | `live` | copying out of a ring that is being written |
 //! | `peek` | looking at its parts in place |
+//! | `progress` | how far it has come |
 //!
 //! # Format
 //! docs/format.md §2.
@@ -21,6 +22,7 @@ mod image;
 mod layout;
 mod live;
 mod peek;
+mod progress;
 mod segment;
 mod shared;
 

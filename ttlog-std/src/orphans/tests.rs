@@ -35,7 +35,7 @@ fn scratch_directory() -> PathBuf {
 }
 
 fn recover_in(directory: &Path, path: &Path) -> Result<Outcome, OrphanError> {
-    recover(path, &directory.join("snapshots"), &mut Scratch::new(65_536))
+    recover(path, &directory.join("snapshots"), 0, &mut Scratch::new(65_536))
 }
 
 fn snapshot_count(directory: &Path) -> usize {

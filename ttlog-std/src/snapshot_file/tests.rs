@@ -271,7 +271,8 @@ fn names_sort_when_the_clock_is_set_back() {
 fn disk_that_is_almost_full_takes_last_words_only() {
     let directory = scratch_directory();
     let mut os = Faulty::new(None, 0);
-    for (free, normal, last_words) in [(1500, true, true), (1499, false, true), (200, false, true), (199, false, false)] {
+    for (free, normal, last_words) in [(1500, true, true), (1499, false, true), (200, false, true), (199, false, false)]
+    {
         os.disk = Some(Disk { free, total: 10_000 });
         let is_ok = |urgency| check_room(&os, &directory, urgency, 15).is_ok();
         assert_eq!((is_ok(Urgency::Normal), is_ok(Urgency::LastWords)), (normal, last_words), "{free} of 10,000 free");
