@@ -158,7 +158,8 @@ fn events_of(ring: u64, rings: u64) -> u64 {
 /// # Errors
 /// When events are not accounted for or hold what was not logged.
 pub fn many_rings(rings: u64) -> Result<ConcurrencyLine> {
-    let config = |ring_id| RingConfig { ring_id, segment_len: SEGMENT_LEN, table_len: 0, anchor_count: 0 };
+    let config =
+        |ring_id| RingConfig { ring_id, segment_len: SEGMENT_LEN, table_len: 0, anchor_count: 0, ..RingConfig::PLAIN };
     let words = RING_LEN / 8;
     let memory: Vec<Word> = (0..rings as usize * words).map(|_| Word::new(0)).collect();
     let made: std::result::Result<Vec<(Ring<'_>, Cursor<'_>)>, _> = memory

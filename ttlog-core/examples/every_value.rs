@@ -269,8 +269,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     let create = |name: &str| std::fs::File::create(Path::new(&dir).join(name)).map(File);
 
     let words: &'static [Word] = (0..CAPACITY / 8).map(|_| Word::new(0)).collect::<Vec<_>>().leak();
-    let config =
-        RingConfig { ring_id: 0x1234_5678_9abc_def0, segment_len: 32 * 1024, table_len: 32 * 1024, anchor_count: 8 };
+    let config = RingConfig {
+        ring_id: 0x1234_5678_9abc_def0,
+        segment_len: 32 * 1024,
+        table_len: 32 * 1024,
+        anchor_count: 8,
+        ..RingConfig::PLAIN
+    };
     let ring = Ring::create(words, &config)?;
     let mut entry = [0; 1024];
     let process = ProcessInfo {

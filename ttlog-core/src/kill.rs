@@ -145,7 +145,11 @@ mod on {
         FillBegun,
         /// The header that tells the reservation's length is stored.
         FillLength,
-        /// The record's header is stored.
+        /// Kept class: the context remembers that it is told in this segment.
+        KeptTold,
+        /// Kept class: the event's header is stored, the context record before it is not.
+        FillUnnamed,
+        /// The record's header is stored; of two records that of the first.
         FillSealed,
         /// The segment's closing time was raised.
         FillRaised,

@@ -13,7 +13,9 @@ use ttlog_core::callsite::{Field, Literal, Metadata};
 use ttlog_core::fields::{AnyFields, Cons, Nil, TypeList};
 use ttlog_core::packed::{Unpacker, unzigzag, varint_len, zigzag};
 use ttlog_core::record::{decode_header, encode_header};
-use ttlog_core::ring::{DropReason, Mode, Outcome, Ring, RingConfig, RingImage, SegmentState};
+use ttlog_core::ring::{
+    DropReason, EndKind, Mode, Outcome, Panics, ProcessEnd, Ring, RingConfig, RingImage, SegmentState,
+};
 use ttlog_core::snapshot::{
     Codec, SnapshotItem, SnapshotReader, columns_len_max, decode_columns, decode_item, encode_columns, encode_item,
     scratch_len, unpack_len, write_snapshot_of_ring,
@@ -69,7 +71,7 @@ fn words(len_bytes: usize) -> Vec<Word> {
 /// The bytes of a ring of one segment after one event of callsite 7 in context 3 at tick 1000.
 fn ring_with(segment_len: u32, fields: &dyn AnyFields) -> Vec<u8> {
     let memory = words(160 + segment_len as usize);
-    let config = RingConfig { ring_id: 1, segment_len, table_len: 0, anchor_count: 0 };
+    let config = RingConfig { ring_id: 1, segment_len, table_len: 0, anchor_count: 0, ..RingConfig::PLAIN };
     let ring = Ring::create(&memory, &config).expect("it fits");
     assert_eq!(ring.append_shared(1000, 3, 7, fields, DropReason::Reentrant), Outcome::Recorded);
     let mut bytes = vec![0; ring.len_bytes()];
@@ -151,7 +153,7 @@ fn item(line: &[&str]) {
 fn table_entry(line: &[&str]) {
     let (entry, shown) = (hex(&line[..1]), hex(&line[1..]));
     let memory = words(160 + 64 + 128);
-    let config = RingConfig { ring_id: 1, segment_len: 128, table_len: 64, anchor_count: 0 };
+    let config = RingConfig { ring_id: 1, segment_len: 128, table_len: 64, anchor_count: 0, ..RingConfig::PLAIN };
     let ring = Ring::create(&memory, &config).expect("it fits");
     ring.append_entry(&entry).expect("it fits");
     let mut bytes = vec![0; ring.len_bytes()];
@@ -229,7 +231,7 @@ fn ring_header(line: &[&str]) {
     let shown = hex(&line[5..]);
     let (segment_len, segment_count, table_len, anchor_count) =
         (number::<u32>(line[1]), number::<u32>(line[2]), number::<u32>(line[3]), number::<u32>(line[4]));
-    let config = RingConfig { ring_id: number(line[0]), segment_len, table_len, anchor_count };
+    let config = RingConfig { ring_id: number(line[0]), segment_len, table_len, anchor_count, ..RingConfig::PLAIN };
     let memory = words(config.overhead_len() + (segment_len * segment_count) as usize);
     let ring = Ring::create(&memory, &config).expect("it fits");
     let mut bytes = vec![0; ring.len_bytes()];
@@ -245,6 +247,85 @@ fn ring_header(line: &[&str]) {
         (config.ring_id, segment_len, segment_count)
     );
     assert_eq!((header.table_len, header.anchor_count, header.next_sequence), (table_len, anchor_count, 1));
+}
+
+/// A ring with a kept class and its bytes, after what the line says: identity, segment_len, segment_count, kept, table, anchors.
+fn long_ring_header(line: &[&str]) {
+    let shown = hex(&line[6..]);
+    let count = |index: usize| number::<u32>(line[index]);
+    let config = RingConfig {
+        ring_id: number(line[0]),
+        segment_len: count(1),
+        table_len: count(4),
+        anchor_count: count(5),
+        kept_segment_count: count(3),
+        control: true,
+    };
+    let memory = words(config.overhead_len() + (count(1) * count(2)) as usize);
+    let ring = Ring::create(&memory, &config).expect("it fits");
+    let mut bytes = vec![0; ring.len_bytes()];
+    ring.copy_image(&mut bytes);
+    if !expect("long-ring-header", &bytes[..192], &shown) {
+        return;
+    }
+    assert!(bytes[192..1536].iter().all(|byte| *byte == 0));
+    let header = *RingImage::parse(&bytes).expect("a whole ring").header();
+    assert_eq!((header.segment_count, header.kept_segment_count), (count(2), count(3)));
+    assert_eq!((header.header_len, header.kept_next_sequence), (1536, 1 << 47 | 1));
+}
+
+/// Memory of a ring with the long header and one small segment.
+fn long_ring_memory() -> (Vec<Word>, RingConfig) {
+    let config = RingConfig { control: true, ..RingConfig::PLAIN };
+    (words(config.overhead_len() + 128), config)
+}
+
+fn end_block(line: &[&str]) {
+    let shown = hex(&line[12..]);
+    let end = ProcessEnd {
+        kind: EndKind::Signal,
+        signal: number(line[0]),
+        code: number(line[1]),
+        address: number(line[2]),
+        ticks: number(line[3]),
+        unix_ns: number(line[4]),
+        os_thread_id: number(line[5]),
+        context: number(line[6]),
+        sender_pid: number(line[7]),
+        sender_uid: number(line[8]),
+    };
+    let (count, last_ticks, last_os_thread_id) = (number::<u64>(line[9]), number(line[10]), number(line[11]));
+    let (memory, config) = long_ring_memory();
+    let ring = Ring::create(&memory, &config).expect("it fits");
+    for _ in 0..count {
+        ring.count_panic(last_ticks, last_os_thread_id);
+    }
+    assert!(ring.stamp_end(&end));
+    let mut bytes = vec![0; ring.len_bytes()];
+    ring.copy_image(&mut bytes);
+    if expect("end-block", &bytes[192..272], &shown) {
+        let image = RingImage::parse(&bytes).expect("a whole ring");
+        assert_eq!(image.end(), Some(end));
+        assert_eq!(image.panics(), Panics { count, last_ticks, last_os_thread_id });
+    }
+}
+
+fn control_request(line: &[&str]) {
+    let (pid, text, shown) = (number::<u32>(line[0]), line[1].replace('_', " "), hex(&line[2..]));
+    let (memory, config) = long_ring_memory();
+    let ring = Ring::create(&memory, &config).expect("it fits");
+    let mut bytes = vec![0; ring.len_bytes()];
+    ring.copy_image(&mut bytes);
+    let control = RingImage::parse(&bytes).expect("a whole ring").control().expect("it has one");
+    let request = control.request(pid, &text).expect("it is short");
+    let [(offset, body), (number_offset, number)] = request.writes();
+    assert_eq!((offset, number_offset, number), (344, 320, &1_u64.to_le_bytes()[..]));
+    if expect("control-request", &body[..shown.len()], &shown) {
+        assert!(body[shown.len()..].iter().all(|byte| *byte == 0));
+        bytes[344..][..shown.len()].copy_from_slice(&shown);
+        let control = RingImage::parse(&bytes).expect("a whole ring").control().expect("it has one");
+        assert_eq!((control.requester_pid, control.request), (pid.into(), Some(&text[..])));
+    }
 }
 
 /// The header of a segment with one event of one value.
@@ -305,7 +386,7 @@ fn event_count(records: &[u8]) -> u32 {
 /// The snapshot of a ring that is told in the document beside the vector.
 fn whole_snapshot(shown: &[u8]) {
     let memory = words(160 + 64 + 2 * 128);
-    let config = RingConfig { ring_id: 42, segment_len: 128, table_len: 64, anchor_count: 0 };
+    let config = RingConfig { ring_id: 42, segment_len: 128, table_len: 64, anchor_count: 0, ..RingConfig::PLAIN };
     let ring = Ring::create(&memory, &config).expect("it fits");
     ring.append_entry(&[0x81, 0]).expect("it fits");
     for (ticks, value) in [(1000, 5_u64), (1030, 6)] {
@@ -358,6 +439,9 @@ fn vectors_of_the_document() {
                 "callsite-secret" => callsite_secret(&line),
                 "record" => record_line(&line),
                 "ring-header" => ring_header(&line),
+                "long-ring-header" => long_ring_header(&line),
+                "end-block" => end_block(&line),
+                "control-request" => control_request(&line),
                 "segment-header" => segment_header(&line),
                 "columns" => columns(&line),
                 unknown => panic!("no test knows the vector {unknown}"),
@@ -368,8 +452,11 @@ fn vectors_of_the_document() {
         "callsite",
         "callsite-secret",
         "columns",
+        "control-request",
+        "end-block",
         "item",
         "length",
+        "long-ring-header",
         "record",
         "ring-header",
         "segment-header",

@@ -30,7 +30,8 @@ impl recorder::Recorder for RoundTrip {
 
     fn record(&self, callsite: &'static Callsite, fields: &dyn AnyFields) {
         let words: Vec<Word> = (0..4096).map(|_| Word::new(0)).collect();
-        let config = RingConfig { ring_id: 1, segment_len: 8192, table_len: 4096, anchor_count: 2 };
+        let config =
+            RingConfig { ring_id: 1, segment_len: 8192, table_len: 4096, anchor_count: 2, ..RingConfig::PLAIN };
         let ring = Ring::create(&words, &config).expect("the ring is large enough");
         let mut entry = [0; 2048];
         let len = encode_callsite(1, callsite.metadata(), fields.types(), &mut entry).expect("2 KiB hold the callsite");

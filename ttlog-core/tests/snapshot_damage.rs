@@ -174,14 +174,14 @@ fn newer_snapshot_is_refused() {
     let original = snapshot(&small_image(), Codec::Lz4);
     let (start, end) = bounds(&original)[0];
     let mut body = original[start + 15..end - 5].to_vec();
-    assert_eq!(body[3..5], [1, 1], "key 1, version 1");
-    body[4] = 2;
+    assert_eq!(body[3..5], [1, 2], "key 1, version 2");
+    body[4] = 3;
     let newer = [item(0, &body), original[end..].to_vec()].concat();
     let items: Vec<_> = SnapshotReader::new(&newer).items().collect();
     let [SnapshotItem::Header(header), SnapshotItem::Damaged { offset, len_bytes, reason }] = &items[..] else {
         panic!("{items:?}");
     };
-    assert_eq!((header.min_reader_version, *reason), (2, FormatErrorKind::TooNew(2)));
+    assert_eq!((header.min_reader_version, *reason), (3, FormatErrorKind::TooNew(3)));
     assert_eq!((*offset, *offset + *len_bytes), (end, newer.len()));
 }
 

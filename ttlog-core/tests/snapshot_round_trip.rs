@@ -74,7 +74,7 @@ fn header_says_what_the_ring_says() {
     for codec in CODECS {
         let bytes = snapshot(&image, codec);
         let header = SnapshotReader::new(&bytes).header().expect("a snapshot starts with it");
-        assert_eq!((header.format_version, header.min_reader_version), (1, 1));
+        assert_eq!((header.format_version, header.min_reader_version), (2, 2));
         assert_eq!((header.ring_id, header.segment_count, header.segment_len), (0xABCD_EF01_2345_6789, 1, 128));
         assert_eq!((header.reason, header.created_unix_ns, header.ticks), ("manual", -5, 77));
         assert_eq!((header.complete_from, header.dropped, header.suppressed, header.state), (1234, [1, 2, 3, 4], 5, 1));
@@ -213,7 +213,7 @@ fn words(len_bytes: usize) -> Vec<Word> {
 }
 
 fn config(segment_len: u32) -> RingConfig {
-    RingConfig { ring_id: 9, segment_len, table_len: 4096, anchor_count: 4 }
+    RingConfig { ring_id: 9, segment_len, table_len: 4096, anchor_count: 4, ..RingConfig::PLAIN }
 }
 
 /// Appends events whose only value is their number, to a shared segment.
@@ -227,7 +227,8 @@ fn append(ring: &Ring<'_>, from: u64, to: u64) {
 
 #[test]
 fn all_anchors_of_a_server_ring_are_in_order() {
-    let config = RingConfig { segment_len: 4096, table_len: 0, ..RingConfig::for_capacity(16 << 20, 1) };
+    let server = RingConfig::for_capacity(16 << 20, 1);
+    let config = RingConfig { segment_len: 4096, table_len: 0, kept_segment_count: 0, ..server };
     let memory = words(config.overhead_len() + 4096);
     let ring = Ring::create(&memory, &config).expect("it fits");
     (0..100_000).for_each(|n| ring.write_anchor(Anchor { ticks: n, unix_ns: n as i64 * 10 }));

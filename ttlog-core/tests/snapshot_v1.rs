@@ -90,7 +90,13 @@ impl Writer<'_> {
 
 fn make() -> Vec<u8> {
     let memory: Vec<Word> = (0..64 * 1024 / 8).map(|_| Word::new(0)).collect();
-    let config = RingConfig { ring_id: 0x1122_3344_5566_7788, segment_len: 4096, table_len: 8192, anchor_count: 4 };
+    let config = RingConfig {
+        ring_id: 0x1122_3344_5566_7788,
+        segment_len: 4096,
+        table_len: 8192,
+        anchor_count: 4,
+        ..RingConfig::PLAIN
+    };
     let ring = Ring::create(&memory, &config).expect("it fits");
     let process = ProcessInfo {
         service: "kept",
@@ -264,5 +270,5 @@ fn file_of_version_1() {
 #[test]
 fn written_today() {
     let text = std::fs::read_to_string(TEXT).expect("the text is there");
-    assert!(read(&make()) == text);
+    assert_eq!(read(&make()), text.replace("header (1, 1) ", "header (2, 2) "));
 }

@@ -13,7 +13,7 @@
 //! // On a device: a static in a section that a reset does not clear.
 //! static MEMORY: [Word; 256] = [const { Word::new(0) }; 256];
 //!
-//! let config = RingConfig { ring_id: 1, segment_len: 256, table_len: 512, anchor_count: 2 };
+//! let config = RingConfig { ring_id: 1, segment_len: 256, table_len: 512, anchor_count: 2, ..RingConfig::PLAIN };
 //! let ring = Ring::create(&MEMORY, &config).expect("2 KiB hold such a ring");
 //! assert_eq!(ring.segment_count(), 5);
 //! ```

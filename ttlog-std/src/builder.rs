@@ -228,6 +228,7 @@ impl Builder {
         if let Some(bytes) = self.settings.table_bytes {
             config.table_len = narrow(self.in_range("table_bytes", bytes, TABLE_BYTES_MIN, TABLE_BYTES_MAX)?) / 8 * 8;
         }
+        config.kept_segment_count = RingConfig::usual_kept_count(capacity / config.segment_len as usize);
         Ok(Layout::of(config, capacity))
     }
 
@@ -279,8 +280,13 @@ impl Builder {
             return Err(InitError::OutOfMemory);
         }
         report::warn(format_args!("no memory for the ring, {} bytes must do", mapping::EMERGENCY_BYTES));
-        let config =
-            RingConfig { ring_id: layout.config.ring_id, segment_len: 1024, table_len: 8192, anchor_count: 16 };
+        let config = RingConfig {
+            ring_id: layout.config.ring_id,
+            segment_len: 1024,
+            table_len: 8192,
+            anchor_count: 16,
+            ..RingConfig::PLAIN
+        };
         let region = mapping::emergency().ok_or(InitError::OutOfMemory)?;
         let ring = prepare(region.words, &config).map_err(|_| InitError::OutOfMemory)?;
         Ok(MadeRing { region, ring, config, directory: None })

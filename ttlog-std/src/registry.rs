@@ -174,7 +174,7 @@ mod tests {
     }
 
     fn ring(table_len: u32) -> Ring<'static> {
-        let config = RingConfig { ring_id: 1, segment_len: 1024, table_len, anchor_count: 0 };
+        let config = RingConfig { ring_id: 1, segment_len: 1024, table_len, anchor_count: 0, ..RingConfig::PLAIN };
         let words = (0..(config.overhead_len() + 1024) / 8).map(|_| Word::new(0)).collect::<Vec<_>>().leak();
         Ring::create(words, &config).unwrap()
     }

@@ -25,7 +25,7 @@ fn mapped_ring(path: &std::path::Path, len: usize, segment_len: u32) -> Ring<'st
     // SAFETY: the mapping has `len` bytes, is aligned to a page and never unmapped; a word is 8 bytes of any content, and all
     // access to it is atomic.
     let words: &'static [Word] = unsafe { std::slice::from_raw_parts(start.cast(), len / 8) };
-    let config = RingConfig { ring_id: 77, segment_len, table_len: 2048, anchor_count: 4 };
+    let config = RingConfig { ring_id: 77, segment_len, table_len: 2048, anchor_count: 4, ..RingConfig::PLAIN };
     let ring = Ring::create(words, &config).expect("the configuration is good");
     ring.write_anchor(Anchor { ticks: 0, unix_ns: support::START });
     ring.write_anchor(Anchor { ticks: SECOND, unix_ns: support::START + SECOND as i64 });

@@ -39,7 +39,7 @@ fn fields<'a>(name: &'a str, ms: f64, tries: &'a Option<u64>) -> impl Fields + '
 
 /// A ring after `events` events.
 fn ring(words: &[Word], events: u64) -> Ring<'_> {
-    let config = RingConfig { ring_id: 0x0123_4567_89ab_cdef, segment_len: 256, table_len: 512, anchor_count: 2 };
+    let config = RingConfig { ring_id: 0x0123_4567_89ab_cdef, segment_len: 256, table_len: 512, anchor_count: 2, ..RingConfig::PLAIN };
     let ring = Ring::create(words, &config).expect("room for a ring");
     let mut entry = [0; 256];
     let process = ProcessInfo { service: "seed", pid: 7, ticks_per_second: 1_000, clock: "made-up", ..ProcessInfo::default() };

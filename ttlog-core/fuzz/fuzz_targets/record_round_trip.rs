@@ -227,7 +227,7 @@ fn check(recorder: &Recorder<'_>, words: &[Word], event: &Event, callsite: u16) 
 fuzz_target!(|input: Input| {
     let segment_len = 128 + u32::from(input.segment_words) * 64;
     let words: Vec<Word> = (0..64 + 6 * segment_len as usize / 8).map(|_| Word::new(0)).collect();
-    let config = RingConfig { ring_id: 1, segment_len, table_len: 0, anchor_count: 0 };
+    let config = RingConfig { ring_id: 1, segment_len, table_len: 0, anchor_count: 0, ..RingConfig::PLAIN };
     let Ok(ring) = Ring::create(&words, &config) else { panic!("room for a segment") };
     let mut recorder = Recorder { ring, own: Cursor::new(), ticks: 1, path: Path::Small };
     for (index, (path, passed, event)) in input.events.iter().take(200).enumerate() {

@@ -292,7 +292,7 @@ impl<'m> Cursor<'m> {
                 kill_point!(LeaveForgotten);
             }
         }
-        let Some(held) = ring.open_segment(Mode::Exclusive, who.context, ticks) else {
+        let Some(held) = ring.open_segment(&ring.main_class(), Mode::Exclusive, who.context, ticks) else {
             self.holder.set(false);
             ring.leave_holders();
             return false;

@@ -6,9 +6,10 @@
 use core::fmt;
 
 use super::anchors::anchor_crc;
+use super::end::{Panics, ProcessEnd};
 use super::layout::{
-    ANCHOR_LEN, Mode, RingHeader, SEGMENT_HEADER_LEN, SequenceWord, commit, segment_crc, segment_crc_input,
-    segment_word,
+    ANCHOR_LEN, KEPT_SEQUENCE_BIT, LONG_HEADER_LEN, Mode, RingHeader, SEGMENT_HEADER_LEN, SequenceWord, commit,
+    segment_crc, segment_crc_input, segment_word,
 };
 use super::segment::lost_by_phase;
 use super::{ENTRY_COMMITTED, ENTRY_LEN_MAX};
@@ -85,10 +86,39 @@ impl<'a> RingImage<'a> {
         parse_segment(index, self.part(offset, limit), offset)
     }
 
+    /// Gives the bytes of the header if it is a long one, and all of it is there.
+    pub(super) fn long_header(&self) -> Option<&'a [u8]> {
+        if self.header.is_long() { self.bytes.get(..LONG_HEADER_LEN) } else { None }
+    }
+
+    /// Gives how the process ended, if it said so.
+    #[must_use]
+    pub fn end(&self) -> Option<ProcessEnd> {
+        self.header.end
+    }
+
+    /// Gives the panics of the process.
+    #[must_use]
+    pub fn panics(&self) -> Panics {
+        self.header.panics
+    }
+
     /// Gives the losses that the ring counted; overwritten events are summed over the segments.
     #[must_use]
     pub fn loss(&self) -> super::Loss {
-        let overwritten = (0..self.header.segment_count)
+        let main = self.header.main_segment_count();
+        let kept_overwritten = self.lost_in(main..self.header.segment_count);
+        super::Loss {
+            overwritten: self.lost_in(0..main).saturating_add(kept_overwritten),
+            kept_overwritten,
+            dropped: self.header.dropped,
+            suppressed: self.header.suppressed,
+        }
+    }
+
+    /// Gives the events overwritten in these segments.
+    fn lost_in(&self, indexes: core::ops::Range<u32>) -> u64 {
+        indexes
             .take_while(|index| {
                 self.header.segments_offset + u64::from(*index) * u64::from(self.header.segment_len)
                     < self.bytes.len() as u64
@@ -98,8 +128,7 @@ impl<'a> RingImage<'a> {
                 SegmentState::Valid(segment) => segment.header.lost,
                 SegmentState::Unused | SegmentState::Damaged(_) => 0,
             })
-            .fold(0, u64::saturating_add);
-        super::Loss { overwritten, dropped: self.header.dropped, suppressed: self.header.suppressed }
+            .fold(0, u64::saturating_add)
     }
 }
 
@@ -208,6 +237,14 @@ pub struct SegmentHeader {
     pub closed: bool,
     /// Clock reading when it was closed; 0: open.
     pub close_ticks: u64,
+}
+
+impl SegmentHeader {
+    /// Tells whether the segment is of the kept class: warnings and errors.
+    #[must_use]
+    pub fn is_kept(&self) -> bool {
+        self.sequence & KEPT_SEQUENCE_BIT != 0
+    }
 }
 
 /// A segment with its records.

@@ -3,19 +3,27 @@
 //! # Format
 //! docs/format.md §2.
 
+use super::end::{Panics, ProcessEnd};
 use crate::crc::{check_or_repair, crc32};
 use crate::error::{FormatError, FormatErrorKind};
+use crate::record::word_at;
 
 /// Version of the format that is written.
-pub const FORMAT_VERSION: u16 = 1;
+pub const FORMAT_VERSION: u16 = 2;
 /// Version a reader must know to read what is written.
-pub const MIN_READER_VERSION: u16 = 1;
+pub const MIN_READER_VERSION: u16 = 2;
 /// First bytes of a ring.
 pub(crate) const MAGIC: [u8; 8] = *b"TTLOGRNG";
-/// Bytes of the ring header.
+/// Bytes of the short ring header, that of devices; the long one begins with the same words.
 pub const HEADER_LEN: usize = 160;
-/// Bytes of the part of the ring header that never changes, without its CRC.
-const FIXED_LEN: usize = 56;
+/// Bytes of the long ring header, that of servers: with the kept class, the end block and the control block.
+pub const LONG_HEADER_LEN: usize = 1536;
+/// Where the CRC of the ring header is. It covers what is before it and, from version 2 on, the four bytes behind it.
+const CRC_OFFSET: usize = 56;
+/// Bytes that the CRC of the ring header covers in version 1.
+const FIXED_LEN_V1: usize = CRC_OFFSET;
+/// Bytes that the CRC of the ring header covers from version 2 on.
+const FIXED_LEN: usize = CRC_OFFSET + 4;
 /// Bytes of an anchor slot.
 pub const ANCHOR_LEN: usize = 24;
 /// Bytes of a segment header.
@@ -38,6 +46,12 @@ pub(crate) mod header_word {
     pub(crate) const STATE: usize = 16;
     pub(crate) const OWNED_SEGMENTS: usize = 17;
     pub(crate) const SHARED_SEGMENT: usize = 18;
+    // The long header only, from here on. The words of the end block are named in `end`, those of the control block in `control`.
+    pub(crate) const KEPT_NEXT_SEQUENCE: usize = 20;
+    pub(crate) const KEPT_COMPLETE_FROM: usize = 21;
+    pub(crate) const KEPT_SHARED_SEGMENT: usize = 22;
+    pub(crate) const HEARTBEAT: usize = 34;
+    pub(crate) const MIN_AGE: usize = 35;
 }
 
 /// Word indexes in a segment header.
@@ -76,6 +90,8 @@ pub(crate) struct SequenceWord {
 
 /// Highest sequence; it would take years to reach.
 pub(crate) const SEQUENCE_MAX: u64 = (1 << 48) - 1;
+/// Bit of the sequences of the kept class, so that they are unique in the ring.
+pub const KEPT_SEQUENCE_BIT: u64 = 1 << 47;
 
 impl SequenceWord {
     pub(crate) fn encode(self) -> u64 {
@@ -145,6 +161,7 @@ pub struct RingHeader {
     pub table_len: u32,
     pub anchors_offset: u32,
     pub anchor_count: u32,
+    pub kept_segment_count: u32,
     pub next_sequence: u64,
     pub complete_from: u64,
     /// too large, re-entrant, no segment, unregistered
@@ -152,6 +169,13 @@ pub struct RingHeader {
     pub suppressed: u64,
     pub anchors_written: u64,
     pub state: u64,
+    /// The rest is 0 or `None` where the header is short.
+    pub kept_next_sequence: u64,
+    pub kept_complete_from: u64,
+    pub end: Option<ProcessEnd>,
+    pub panics: Panics,
+    pub heartbeat_unix_ns: u64,
+    pub min_age_ns: u64,
 }
 
 impl RingHeader {
@@ -170,36 +194,39 @@ impl RingHeader {
         bytes[44..48].copy_from_slice(&self.table_len.to_le_bytes());
         bytes[48..52].copy_from_slice(&self.anchors_offset.to_le_bytes());
         bytes[52..56].copy_from_slice(&self.anchor_count.to_le_bytes());
-        let crc = crc32(&bytes[..FIXED_LEN]);
-        bytes[56..60].copy_from_slice(&crc.to_le_bytes());
+        bytes[60..64].copy_from_slice(&self.kept_segment_count.to_le_bytes());
+        let crc = crc32(&fixed_part(&bytes));
+        bytes[CRC_OFFSET..CRC_OFFSET + 4].copy_from_slice(&crc.to_le_bytes());
         bytes
     }
 
     /// Reads a header and checks that what it says of the layout is possible; a single flipped bit in the part that never
-    /// changes is repaired.
+    /// changes is repaired. Of a long header that is cut off, what is missing counts as 0.
     ///
     /// # Errors
     /// What is wrong, with the offset in `bytes`.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, FormatError> {
-        let error = |offset, kind| Err(FormatError::new(offset, kind));
         let Some(header) = bytes.first_chunk::<HEADER_LEN>() else {
             let start = &bytes[..bytes.len().min(8)];
             let kind = if MAGIC.starts_with(start) { FormatErrorKind::TooShort } else { FormatErrorKind::BadMagic };
-            return error(bytes.len() as u64, kind);
+            return Err(FormatError::new(bytes.len() as u64, kind));
         };
-        let mut fixed = [0; FIXED_LEN];
-        fixed.copy_from_slice(&header[..FIXED_LEN]);
+        Ok(Self::decode_short(header)?.with_long_part(|index| word_at(bytes, index * 8).unwrap_or(0)))
+    }
+
+    /// As [`decode`](Self::decode), without what only a long header has.
+    pub(crate) fn decode_short(header: &[u8; HEADER_LEN]) -> Result<Self, FormatError> {
+        let error = |offset, kind| Err(FormatError::new(offset, kind));
         let u16_at = |bytes: &[u8], at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]);
         let u32_at = |bytes: &[u8], at: usize| u32::from(u16_at(bytes, at)) | u32::from(u16_at(bytes, at + 2)) << 16;
         let u64_at = |bytes: &[u8], at: usize| u64::from(u32_at(bytes, at)) | u64::from(u32_at(bytes, at + 4)) << 32;
-        if !check_or_repair(&mut fixed, u32_at(header, FIXED_LEN)) {
-            let magic_differs = fixed[..8].iter().zip(MAGIC).any(|(a, b)| *a != b);
-            return if magic_differs {
-                error(0, FormatErrorKind::BadMagic)
+        let Some(fixed) = check_fixed(header) else {
+            return if header[..8] == MAGIC {
+                error(CRC_OFFSET as u64, FormatErrorKind::BadChecksum)
             } else {
-                error(FIXED_LEN as u64, FormatErrorKind::BadChecksum)
+                error(0, FormatErrorKind::BadMagic)
             };
-        }
+        };
         if fixed[..8] != MAGIC {
             return error(0, FormatErrorKind::BadMagic);
         }
@@ -208,8 +235,9 @@ impl RingHeader {
             return error(10, FormatErrorKind::TooNew(min_reader_version));
         }
         let word = |index: usize| u64_at(header, index * 8);
+        let format_version = u16_at(&fixed, 8);
         let decoded = RingHeader {
-            format_version: u16_at(&fixed, 8),
+            format_version,
             min_reader_version,
             header_len: u32_at(&fixed, 12),
             ring_id: u64_at(&fixed, 16),
@@ -220,15 +248,45 @@ impl RingHeader {
             table_len: u32_at(&fixed, 44),
             anchors_offset: u32_at(&fixed, 48),
             anchor_count: u32_at(&fixed, 52),
+            kept_segment_count: if format_version >= 2 { u32_at(&fixed, CRC_OFFSET) } else { 0 },
             next_sequence: word(header_word::NEXT_SEQUENCE),
             complete_from: word(header_word::COMPLETE_FROM),
             dropped: core::array::from_fn(|reason| word(header_word::DROPPED + reason)),
             suppressed: word(header_word::SUPPRESSED),
             anchors_written: word(header_word::ANCHORS_WRITTEN),
             state: word(header_word::STATE),
+            ..RingHeader::default()
         };
         decoded.check_geometry()?;
         Ok(decoded)
+    }
+
+    /// Adds what only a long header has; `word` gives its words.
+    pub(crate) fn with_long_part(self, word: impl Fn(usize) -> u64) -> Self {
+        if !self.is_long() {
+            return self;
+        }
+        RingHeader {
+            kept_next_sequence: word(header_word::KEPT_NEXT_SEQUENCE),
+            kept_complete_from: word(header_word::KEPT_COMPLETE_FROM),
+            end: ProcessEnd::decode(&word),
+            panics: Panics::decode(&word),
+            heartbeat_unix_ns: word(header_word::HEARTBEAT),
+            min_age_ns: word(header_word::MIN_AGE),
+            ..self
+        }
+    }
+
+    /// Tells whether the header is a long one.
+    #[must_use]
+    pub fn is_long(&self) -> bool {
+        self.format_version >= 2 && self.header_len as usize >= LONG_HEADER_LEN
+    }
+
+    /// Gives the segments that are not of the kept class: those before it.
+    #[must_use]
+    pub fn main_segment_count(&self) -> u32 {
+        self.segment_count.saturating_sub(self.kept_segment_count)
     }
 
     /// Checks alignments and ranges. Parts that overlap or lie outside the region do no harm to a reader.
@@ -254,6 +312,10 @@ impl RingHeader {
         if !words(self.anchors_offset.into()) || self.anchor_count > 1 << 16 {
             return error(48);
         }
+        // The class of the others has one segment at least.
+        if self.kept_segment_count >= self.segment_count || self.kept_segment_count > 0 && !self.is_long() {
+            return error(60);
+        }
         Ok(())
     }
 
@@ -262,6 +324,28 @@ impl RingHeader {
     pub fn region_len(&self) -> u64 {
         self.segments_offset + u64::from(self.segment_len) * u64::from(self.segment_count)
     }
+}
+
+/// Gives what the CRC of the ring header covers from version 2 on.
+fn fixed_part(header: &[u8]) -> [u8; FIXED_LEN] {
+    let mut fixed = [0; FIXED_LEN];
+    fixed[..CRC_OFFSET].copy_from_slice(&header[..CRC_OFFSET]);
+    fixed[CRC_OFFSET..].copy_from_slice(&header[60..64]);
+    fixed
+}
+
+/// Checks the part of the ring header that never changes, repairs a single flipped bit of it, and gives it. What version 1 leaves
+/// unchecked is then meaningless.
+fn check_fixed(header: &[u8; HEADER_LEN]) -> Option<[u8; FIXED_LEN]> {
+    let stored = u32::from_le_bytes([header[56], header[57], header[58], header[59]]);
+    let version = |fixed: &[u8]| u16::from_le_bytes([fixed[8], fixed[9]]);
+    // The version says which bytes are covered; but it may be hit itself, so it is believed only with the CRC.
+    let mut newer = fixed_part(header);
+    if check_or_repair(&mut newer, stored) && version(&newer) >= 2 {
+        return Some(newer);
+    }
+    let mut older = fixed_part(header);
+    (check_or_repair(&mut older[..FIXED_LEN_V1], stored) && version(&older) < 2).then_some(older)
 }
 
 /// Gives the CRC of a segment header: over its sequence word with phase 0, base, context and loss.

@@ -63,7 +63,9 @@ impl Ring<'_> {
         let mut bytes = [0; HEADER_LEN];
         copy_words(&self.words[..HEADER_WORDS], &mut bytes);
         // The ring was created by `create`, so its header is good; a default stands for the impossible.
-        RingHeader::decode(&bytes).unwrap_or_default()
+        let header = RingHeader::decode_short(&bytes).unwrap_or_default();
+        let Some(long) = self.long_header() else { return header };
+        RingHeader { end: self.end(), ..header.with_long_part(|index| long[index].load()) }
     }
 
     /// Copies the whole region into `out`, as a probe or a core dump would: writers that go on meanwhile tear it. For a ring at

@@ -16,7 +16,8 @@ use crate::packed::{Packer, Unpacker};
 use crate::record::ContextInfo;
 use crate::value::Sealed;
 
-const CONFIG: RingConfig = RingConfig { ring_id: 7, segment_len: 128, table_len: 0, anchor_count: 0 };
+const CONFIG: RingConfig =
+    RingConfig { ring_id: 7, segment_len: 128, table_len: 0, anchor_count: 0, ..RingConfig::PLAIN };
 
 /// Memory of a ring, shared by the threads of a model.
 struct Memory(Vec<Word>);

@@ -8,6 +8,8 @@
 //! | `segment` | opening, sharing and leaving segments |
 //! | `cursor` | the exclusive writer: the hot path |
 //! | `shared` | the shared writer |
+//! | `end` | how the process ended, and its panics |
+//! | `control` | requests to the process from outside, and their answers |
 //! | `image` | reading a ring from bytes that may hold anything |
 //! | `live` | copying out of a ring that is being written |
 //! | `peek` | looking at its parts in place |
@@ -17,7 +19,9 @@
 //! docs/format.md §2.
 
 mod anchors;
+mod control;
 mod cursor;
+mod end;
 mod image;
 mod layout;
 mod live;
@@ -34,11 +38,16 @@ mod tests;
 use core::fmt;
 
 pub use anchors::SERVER_ANCHOR_COUNT;
+pub use control::{
+    BadControlText, CONTROL_TEXT_MAX, ControlAnswer, ControlCommand, ControlImage, ControlRequest, ControlResult,
+    EncodedRequest,
+};
 pub use cursor::{Cursor, Outcome};
+pub use end::{EndKind, Panics, ProcessEnd};
 pub use image::{Item, Items, Record, RingImage, Segment, SegmentHeader, SegmentState, TableEntry, forget_records};
 pub use layout::{
-    ANCHOR_LEN, FORMAT_VERSION, HEADER_LEN, MIN_READER_VERSION, Mode, RingHeader, SEGMENT_HEADER_LEN, SEGMENT_LEN_MAX,
-    SEGMENT_LEN_MIN, STATE_ENDED,
+    ANCHOR_LEN, FORMAT_VERSION, HEADER_LEN, KEPT_SEQUENCE_BIT, LONG_HEADER_LEN, MIN_READER_VERSION, Mode, RingHeader,
+    SEGMENT_HEADER_LEN, SEGMENT_LEN_MAX, SEGMENT_LEN_MIN, STATE_ENDED,
 };
 
 use crate::crc::crc32;
@@ -57,35 +66,70 @@ pub struct RingConfig {
     pub table_len: u32,
     /// Slots for anchors, 24 bytes each.
     pub anchor_count: u32,
+    /// Segments of the kept class: those that take warnings and errors, so that other events do not replace them. 0: none, warnings
+    /// are as other events. Fewer than there are segments; needs `control`.
+    pub kept_segment_count: u32,
+    /// Whether the ring has the long header, which takes 1376 bytes more: with the kept class, and room for how the process ended
+    /// and for requests from outside.
+    pub control: bool,
 }
 
 impl RingConfig {
+    /// A ring without a table, anchors, or a long header; to be completed by its identity and what else it is to have. As it is, its
+    /// segments are of the smallest size.
+    pub const PLAIN: Self = RingConfig {
+        ring_id: 0,
+        segment_len: SEGMENT_LEN_MIN,
+        table_len: 0,
+        anchor_count: 0,
+        kept_segment_count: 0,
+        control: false,
+    };
+
     /// Chooses a layout for a region of `capacity_bytes` on a server: 1/16 of it for the table (4 KiB to 4 MiB), segments of
-    /// 4 to 64 KiB so that there are some 256 of them, and 1/64 of it for anchors (64 to 1,024 of them).
+    /// 4 to 64 KiB so that there are some 256 of them, one in eight of these for the kept class if there are 16 at least, 1/64 of
+    /// it for anchors (64 to 1,024 of them), and the long header.
     #[must_use]
     pub fn for_capacity(capacity_bytes: usize, ring_id: u64) -> Self {
         let power_below = |bytes: usize| 1u32 << (usize::BITS - 1 - bytes.max(1).leading_zeros()).min(31);
-        RingConfig {
+        let config = RingConfig {
             ring_id,
             segment_len: power_below(capacity_bytes / 256).clamp(4096, SEGMENT_LEN_MAX),
             table_len: power_below(capacity_bytes / 16).clamp(4096, 4 << 20),
             anchor_count: (capacity_bytes / 64 / ANCHOR_LEN).clamp(64, SERVER_ANCHOR_COUNT) as u32,
-        }
+            kept_segment_count: 0,
+            control: true,
+        };
+        let segments = capacity_bytes.saturating_sub(config.overhead_len()) / config.segment_len as usize;
+        RingConfig { kept_segment_count: Self::usual_kept_count(segments), ..config }
+    }
+
+    /// Gives how many of `segment_count` segments the kept class gets by default: one in eight, or none of fewer than 16, for it
+    /// would take too much from the others there.
+    #[must_use]
+    pub fn usual_kept_count(segment_count: usize) -> u32 {
+        let count = if segment_count < 16 { 0 } else { segment_count / 8 };
+        u32::try_from(count).unwrap_or(0)
+    }
+
+    /// Gives the bytes of the ring header.
+    const fn header_len(&self) -> usize {
+        if self.control { LONG_HEADER_LEN } else { HEADER_LEN }
     }
 
     /// Gives the bytes before the segments.
     #[must_use]
     pub const fn overhead_len(&self) -> usize {
-        HEADER_LEN + self.anchor_count as usize * ANCHOR_LEN + self.table_len as usize
+        self.header_len() + self.anchor_count as usize * ANCHOR_LEN + self.table_len as usize
     }
 }
 
 /// Why a ring cannot be created in a region.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RingError {
-    /// `segment_len` or `table_len` is no multiple of 8 or out of range.
+    /// `segment_len` or `table_len` is no multiple of 8 or out of range, or there is to be a kept class without the long header.
     BadConfig,
-    /// The region has no room for a single segment; so many bytes are needed.
+    /// The region has no room for a single segment beside those of the kept class; so many bytes are needed.
     TooSmall {
         /// Bytes needed at least.
         needed_bytes: usize,
@@ -95,7 +139,9 @@ pub enum RingError {
 impl fmt::Display for RingError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            RingError::BadConfig => f.write_str("segment or table length is no multiple of 8 or out of range"),
+            RingError::BadConfig => f.write_str(
+                "segment or table length is no multiple of 8 or out of range, or a kept class without control",
+            ),
             RingError::TooSmall { needed_bytes } => {
                 write!(f, "no room for a segment: {needed_bytes} bytes are needed")
             }
@@ -139,8 +185,10 @@ impl DropReason {
 /// What was lost so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Loss {
-    /// Events replaced by newer ones: the normal course of a ring.
+    /// Events replaced by newer ones: the normal course of a ring. Those of the kept class are among them.
     pub overwritten: u64,
+    /// Events of the kept class that were replaced by newer ones.
+    pub kept_overwritten: u64,
     /// Events refused, by [`DropReason`].
     pub dropped: [u64; 4],
     /// Events withheld by sampling or rate limit.
@@ -166,12 +214,18 @@ pub struct Ring<'m> {
     segments: usize,
     segment_words: usize,
     segment_count: u32,
+    /// The last so many segments are of the kept class. Below `segment_count`; 0 where the header is short.
+    kept_segment_count: u32,
+    /// Words of the ring header: those of the short or of the long one.
+    header_words: usize,
     table_words: usize,
     anchor_count: u32,
 }
 
-/// Words of the ring header.
+/// Words of the short ring header.
 const HEADER_WORDS: usize = HEADER_LEN / 8;
+/// Words of the long ring header.
+const LONG_HEADER_WORDS: usize = LONG_HEADER_LEN / 8;
 
 impl<'m> Ring<'m> {
     /// Lays a ring out in `words`, which are zero, and gives the handle. Words that are left over at the end stay unused.
@@ -179,40 +233,41 @@ impl<'m> Ring<'m> {
     /// # Errors
     /// [`RingError`] if the configuration is wrong or the region too small.
     pub fn create(words: &'m [Word], config: &RingConfig) -> Result<Self, RingError> {
-        let RingConfig { ring_id, segment_len, table_len, anchor_count } = *config;
+        let RingConfig { ring_id, segment_len, table_len, anchor_count, kept_segment_count, control } = *config;
         let segment_range = SEGMENT_LEN_MIN..=SEGMENT_LEN_MAX;
-        if segment_len % 8 != 0 || table_len % 8 != 0 || !segment_range.contains(&segment_len) || anchor_count > 1 << 16
-        {
+        let uneven = segment_len % 8 != 0 || table_len % 8 != 0;
+        let kept_without_room = kept_segment_count > 0 && !control;
+        if uneven || kept_without_room || !segment_range.contains(&segment_len) || anchor_count > 1 << 16 {
             return Err(RingError::BadConfig);
         }
         let segments = config.overhead_len() / 8;
         let segment_words = segment_len as usize / 8;
         let segment_count = u32::try_from(words.len().saturating_sub(segments) / segment_words).unwrap_or(u32::MAX);
-        if segment_count == 0 {
-            return Err(RingError::TooSmall { needed_bytes: (segments + segment_words) * 8 });
+        if segment_count <= kept_segment_count {
+            let needed_words = (kept_segment_count as usize + 1).saturating_mul(segment_words).saturating_add(segments);
+            return Err(RingError::TooSmall { needed_bytes: needed_words.saturating_mul(8) });
         }
         let ring = Ring::over(words, config);
-        let anchors_offset = HEADER_LEN as u32;
+        let header_len = config.header_len() as u32;
         let header = RingHeader {
             format_version: FORMAT_VERSION,
             min_reader_version: MIN_READER_VERSION,
-            header_len: HEADER_LEN as u32,
+            header_len,
             ring_id,
             segment_len,
             segment_count,
             segments_offset: segments as u64 * 8,
-            table_offset: anchors_offset + anchor_count * ANCHOR_LEN as u32,
+            table_offset: header_len + anchor_count * ANCHOR_LEN as u32,
             table_len,
-            anchors_offset,
+            anchors_offset: header_len,
             anchor_count,
-            next_sequence: 1,
-            complete_from: 0,
-            dropped: [0; 4],
-            suppressed: 0,
-            anchors_written: 0,
-            state: 0,
+            kept_segment_count,
+            ..RingHeader::default()
         };
         ring.words[header_word::NEXT_SEQUENCE].store(1);
+        if kept_segment_count > 0 {
+            ring.words[header_word::KEPT_NEXT_SEQUENCE].store(KEPT_SEQUENCE_BIT | 1);
+        }
         // The magic is stored last: a region in which creation was cut short is no ring.
         for (index, chunk) in header.encode_fixed().chunks_exact(8).enumerate().rev() {
             ring.words[index].store_release(u64::from_le_bytes(chunk.try_into().unwrap_or(MAGIC)));
@@ -230,15 +285,23 @@ impl<'m> Ring<'m> {
             segments,
             segment_words,
             segment_count: u32::try_from(segment_count).unwrap_or(u32::MAX),
+            kept_segment_count: config.kept_segment_count,
+            header_words: config.header_len() / 8,
             table_words: config.table_len as usize / 8,
             anchor_count: config.anchor_count,
         }
     }
 
-    /// Gives the number of segments.
+    /// Gives the number of segments, those of the kept class included.
     #[must_use]
     pub fn segment_count(&self) -> u32 {
         self.segment_count
+    }
+
+    /// Gives the number of segments of the kept class, which are the last ones.
+    #[must_use]
+    pub fn kept_segment_count(&self) -> u32 {
+        self.kept_segment_count
     }
 
     /// Gives the bytes of a segment.
@@ -255,6 +318,11 @@ impl<'m> Ring<'m> {
 
     fn header(&self, index: usize) -> &'m Word {
         &self.words[index]
+    }
+
+    /// The words of the header if it is a long one.
+    fn long_header(&self) -> Option<&'m [Word; LONG_HEADER_WORDS]> {
+        if self.header_words < LONG_HEADER_WORDS { None } else { self.words.first_chunk() }
     }
 
     fn segment(&self, index: u32) -> &'m [Word] {
@@ -280,17 +348,27 @@ impl<'m> Ring<'m> {
     /// Gives what was lost so far. While others write the figures are those of slightly different moments.
     #[must_use]
     pub fn loss(&self) -> Loss {
+        let lost_in = |indexes: core::ops::Range<u32>| indexes.map(|index| segment::lost_in(self.segment(index))).sum();
+        let main = self.segment_count - self.kept_segment_count;
+        let (others, kept): (u64, u64) = (lost_in(0..main), lost_in(main..self.segment_count));
         Loss {
-            overwritten: (0..self.segment_count).map(|index| segment::lost_in(self.segment(index))).sum(),
+            overwritten: others.saturating_add(kept),
+            kept_overwritten: kept,
             dropped: core::array::from_fn(|reason| self.header(header_word::DROPPED + reason).load()),
             suppressed: self.header(header_word::SUPPRESSED).load(),
         }
     }
 
-    /// Gives the ticks from which no event was overwritten; 0 if none was at all.
+    /// Gives the ticks from which no event was overwritten but for those of the kept class; 0 if none was at all.
     #[must_use]
     pub fn complete_from(&self) -> u64 {
         self.header(header_word::COMPLETE_FROM).load()
+    }
+
+    /// Gives the ticks from which no event of the kept class was overwritten; 0 if none was at all.
+    #[must_use]
+    pub fn kept_complete_from(&self) -> u64 {
+        self.long_header().map_or(0, |header| header[header_word::KEPT_COMPLETE_FROM].load())
     }
 
     /// Gives the share of the segments' room that records fill, 0 to 1.
@@ -343,7 +421,7 @@ impl<'m> Ring<'m> {
 
     /// Gives the index of the first word of an anchor slot.
     fn slot_start(&self, slot: u64) -> usize {
-        HEADER_WORDS + slot as usize * anchors::ANCHOR_WORDS
+        self.header_words + slot as usize * anchors::ANCHOR_WORDS
     }
 
     fn table(&self) -> &'m [Word] {

@@ -3,7 +3,9 @@
 //! A context takes the oldest segment that nobody holds: one atomic operation for a sequence, one to claim the segment, once for
 //! thousands of events.
 
-use super::layout::{Mode, SEGMENT_HEADER_WORDS, SequenceWord, commit, header_word, segment_crc, segment_word};
+use super::layout::{
+    KEPT_SEQUENCE_BIT, Mode, SEGMENT_HEADER_WORDS, SequenceWord, commit, header_word, segment_crc, segment_word,
+};
 use super::{DropReason, Ring};
 use crate::kill::kill_point;
 use crate::word::{Word, fence_release};
@@ -32,15 +34,64 @@ pub(super) struct Held {
     pub(super) lap: u8,
 }
 
+/// The segments that are replaced by one another, and the words of the ring header that are theirs.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Class {
+    /// Index of the first segment.
+    first: u32,
+    /// How many there are; 1 or more.
+    count: u32,
+    next_sequence: usize,
+    complete_from: usize,
+    pub(super) shared_segment: usize,
+    /// In all sequences of the class, and in none of another.
+    sequence_bit: u64,
+}
+
+impl Class {
+    /// Tells whether a segment is of this class.
+    pub(super) fn has(&self, index: u32) -> bool {
+        (self.first..self.first + self.count).contains(&index)
+    }
+}
+
 impl Ring<'_> {
-    /// Opens the oldest segment that nobody holds. The new segment is owned by the caller if exclusive, open for reservations if
-    /// shared. Bounded: gives up after trying each segment once.
-    pub(super) fn open_segment(&self, mode: Mode, context: u32, ticks: u64) -> Option<Held> {
-        for _ in 0..self.segment_count {
-            let sequence = self.header(header_word::NEXT_SEQUENCE).add(1);
-            kill_point!(OpenNumbered);
+    /// The class of all events that no other class takes.
+    pub(super) fn main_class(&self) -> Class {
+        Class {
+            first: 0,
+            count: self.segment_count - self.kept_segment_count,
+            next_sequence: header_word::NEXT_SEQUENCE,
+            complete_from: header_word::COMPLETE_FROM,
+            shared_segment: header_word::SHARED_SEGMENT,
+            sequence_bit: 0,
+        }
+    }
+
+    /// The class of warnings and errors, if the ring has one.
+    pub(super) fn kept_class(&self) -> Option<Class> {
+        if self.kept_segment_count == 0 {
+            return None;
+        }
+        Some(Class {
+            first: self.segment_count - self.kept_segment_count,
+            count: self.kept_segment_count,
+            next_sequence: header_word::KEPT_NEXT_SEQUENCE,
+            complete_from: header_word::KEPT_COMPLETE_FROM,
+            shared_segment: header_word::KEPT_SHARED_SEGMENT,
+            sequence_bit: KEPT_SEQUENCE_BIT,
+        })
+    }
+
+    /// Opens the oldest segment of a class that nobody holds. The new segment is owned by the caller if exclusive, open for
+    /// reservations if shared. Bounded: gives up after trying each segment once.
+    pub(super) fn open_segment(&self, class: &Class, mode: Mode, context: u32, ticks: u64) -> Option<Held> {
+        for _ in 0..class.count {
             // Wrapping, for the memory of the ring may become zero under our hands: its file was cut short.
-            let index = (sequence.wrapping_sub(1) % u64::from(self.segment_count)) as u32;
+            let order = self.header(class.next_sequence).add(1) & !class.sequence_bit;
+            kill_point!(OpenNumbered);
+            let index = class.first + (order.wrapping_sub(1) % u64::from(class.count)) as u32;
+            let sequence = order | class.sequence_bit;
             let segment = self.segment(index);
             if let Some(old) = claim_for_opening(segment) {
                 kill_point!(OpenClaimed);
@@ -52,7 +103,7 @@ impl Ring<'_> {
                     kill_point!(OpenReturned);
                     continue;
                 }
-                let lap = self.replace_content(segment, old, sequence, mode, context, ticks);
+                let lap = self.replace_content(class, segment, old, sequence, mode, context, ticks);
                 return Some(Held { index, lap });
             }
         }
@@ -61,14 +112,24 @@ impl Ring<'_> {
 
     /// Makes the claimed segment a new one. The order of the stores is that of docs/format.md §2.4: at each of them the loss of
     /// the old records is known exactly, and no reader takes old words for new records.
-    fn replace_content(&self, segment: &[Word], old: u32, sequence: u64, mode: Mode, context: u32, ticks: u64) -> u8 {
+    #[allow(clippy::too_many_arguments)] // what was, and what shall be
+    fn replace_content(
+        &self,
+        class: &Class,
+        segment: &[Word],
+        old: u32,
+        sequence: u64,
+        mode: Mode,
+        context: u32,
+        ticks: u64,
+    ) -> u8 {
         let before = SequenceWord::decode(segment[segment_word::SEQUENCE].load());
         let lap = before.map_or(0, |before| before.lap.wrapping_add(1));
         let count = u64::from(commit::count(old));
         let lost = segment[segment_word::LOST].load() + count;
         if count > 0 {
             let closed = segment[segment_word::CLOSE].load();
-            self.header(header_word::COMPLETE_FROM).raise(if closed == 0 { ticks } else { closed });
+            self.header(class.complete_from).raise(if closed == 0 { ticks } else { closed });
         }
         kill_point!(OpenRaised);
         let phase = |phase| SequenceWord { sequence, lap, mode, phase }.encode();
@@ -113,9 +174,10 @@ impl Ring<'_> {
     pub(super) fn adopt_segment(&self) -> Option<Held> {
         const LOOK_BACK: u64 = 8;
         let next = self.header(header_word::NEXT_SEQUENCE).load();
-        let oldest = next.saturating_sub(LOOK_BACK.min(self.segment_count.into())).max(1);
+        let count = u64::from(self.main_class().count);
+        let oldest = next.saturating_sub(LOOK_BACK.min(count)).max(1);
         for sequence in (oldest..next).rev() {
-            let index = ((sequence - 1) % u64::from(self.segment_count)) as u32;
+            let index = ((sequence - 1) % count) as u32;
             let segment = self.segment(index);
             let is_it = |word: &Word| {
                 SequenceWord::decode(word.load()).filter(|now| now.mode == Mode::Exclusive && now.phase == 0)
@@ -157,7 +219,8 @@ impl Ring<'_> {
     /// Counts the caller among the holders of exclusive segments, unless so many are held that too few would be left to turn
     /// over. Three quarters may be held; of one segment, one.
     pub(super) fn join_holders(&self) -> bool {
-        let most = i64::from((self.segment_count - self.segment_count.div_ceil(4)).max(1));
+        let count = self.main_class().count;
+        let most = i64::from((count - count.div_ceil(4)).max(1));
         let owned = self.header(header_word::OWNED_SEGMENTS);
         // Signed, for it is below 0 when the count became zero under the hands of holders that then left.
         let has_place = (owned.add(1) as i64) < most;

@@ -1,5 +1,7 @@
 //! The ring against a naive model, at its boundaries, and under damage.
 
+mod long;
+
 use std::collections::BTreeMap;
 use std::string::{String, ToString};
 use std::vec;
@@ -23,8 +25,13 @@ fn words(len_bytes: usize) -> Vec<Word> {
     (0..len_bytes / 8).map(|_| Word::new(0)).collect()
 }
 
-const CONFIG: RingConfig =
-    RingConfig { ring_id: 0x1122_3344_5566_7788, segment_len: 256, table_len: 512, anchor_count: 4 };
+const CONFIG: RingConfig = RingConfig {
+    ring_id: 0x1122_3344_5566_7788,
+    segment_len: 256,
+    table_len: 512,
+    anchor_count: 4,
+    ..RingConfig::PLAIN
+};
 
 /// Memory for a ring of so many segments of `CONFIG`.
 fn memory(segment_count: usize) -> Vec<Word> {

@@ -10,7 +10,10 @@ use super::item::{Found, ItemFinder, KIND_END, KIND_ENTRY, KIND_HEADER, KIND_SEG
 use super::{CODEC_COLUMNS, CODEC_LZ4, columns::columns_len_max, columns::decode_columns};
 use crate::clock::Anchor;
 use crate::error::{FormatError, FormatErrorKind};
-use crate::ring::{FORMAT_VERSION, Mode, SEGMENT_LEN_MAX, Segment, SegmentHeader, TableEntry};
+use crate::ring::{
+    EndKind, FORMAT_VERSION, KEPT_SEQUENCE_BIT, Mode, Panics, ProcessEnd, SEGMENT_LEN_MAX, Segment, SegmentHeader,
+    TableEntry,
+};
 
 /// A snapshot as bytes.
 #[derive(Clone, Copy)]
@@ -159,6 +162,16 @@ pub struct SnapshotHeader<'a> {
     pub segment_len: u32,
     /// The state of the ring; see [`STATE_ENDED`](crate::ring::STATE_ENDED).
     pub state: u64,
+    /// Segments of the kept class, warnings and errors: the last so many of the ring.
+    pub kept_segment_count: u32,
+    /// No event of the kept class later than this was overwritten; 0: none was at all.
+    pub kept_complete_from: u64,
+    /// How the process ended; `None`: it had not, or could not say so.
+    pub end: Option<ProcessEnd>,
+    /// The panics of the process.
+    pub panics: Panics,
+    /// The filter that held; empty: it was not told.
+    pub filter: &'a str,
     /// The CBOR of the anchors, read once already.
     anchors: &'a [u8],
     anchor_count: u64,
@@ -219,10 +232,59 @@ fn decode_header(body: &[u8]) -> Option<SnapshotHeader<'_>> {
             9 => header.segment_len = from.u32().ok()?,
             10 => header.ticks = from.u64().ok()?,
             11 => header.state = from.u64().ok()?,
+            12 => header.kept_segment_count = from.u32().ok()?,
+            13 => header.kept_complete_from = from.u64().ok()?,
+            14 => header.end = decode_process_end(&mut from)?,
+            15 => {
+                let [count, last_ticks, last_os_thread_id] = decode_numbers(&mut from)?;
+                header.panics = Panics { count, last_ticks, last_os_thread_id };
+            }
+            17 => header.filter = from.str().ok()?,
             _ => from.skip().ok()?,
         }
     }
     Some(header)
+}
+
+/// Decodes an array of `N` numbers or more; what is more is skipped.
+fn decode_numbers<const N: usize>(from: &mut Decoder<'_>) -> Option<[u64; N]> {
+    let count = from.array().ok()??;
+    if count < N as u64 {
+        return None;
+    }
+    let mut numbers = [0; N];
+    for number in &mut numbers {
+        *number = from.u64().ok()?;
+    }
+    for _ in N as u64..count {
+        from.skip().ok()?;
+    }
+    Some(numbers)
+}
+
+/// Decodes how a process ended; the inner `None` is no end.
+fn decode_process_end(from: &mut Decoder<'_>) -> Option<Option<ProcessEnd>> {
+    let count = from.array().ok()??;
+    if count < 10 {
+        return None;
+    }
+    let kind = EndKind::from_number(from.u8().ok()?);
+    let end = ProcessEnd {
+        kind: kind.unwrap_or(EndKind::Unfinished),
+        signal: from.u8().ok()?,
+        code: from.i32().ok()?,
+        address: from.u64().ok()?,
+        ticks: from.u64().ok()?,
+        unix_ns: from.i64().ok()?,
+        os_thread_id: from.u32().ok()?,
+        context: from.u32().ok()?,
+        sender_pid: from.u32().ok()?,
+        sender_uid: from.u32().ok()?,
+    };
+    for _ in 10..count {
+        from.skip().ok()?;
+    }
+    Some(kind.map(|_| end))
 }
 
 fn decode_end<'a>(body: &[u8]) -> Option<SnapshotItem<'a>> {
@@ -308,6 +370,12 @@ pub const fn unpack_len(segment_len: usize) -> usize {
 }
 
 impl<'a> PackedSegment<'a> {
+    /// Tells whether the segment is of the kept class: warnings and errors.
+    #[must_use]
+    pub fn is_kept(&self) -> bool {
+        self.sequence & KEPT_SEQUENCE_BIT != 0
+    }
+
     /// Decodes the records, into `scratch` where they are compressed, and gives the segment as a ring would.
     ///
     /// `scratch` needs [`unpack_len`] of the ring's segment length; of 65,536 bytes for any snapshot.

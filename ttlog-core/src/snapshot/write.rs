@@ -9,7 +9,10 @@ use super::CODEC_NONE;
 use super::item::{ITEM_OVERHEAD_LEN, ItemWriter, KIND_END, KIND_ENTRY, KIND_HEADER, KIND_SEGMENT};
 use crate::clock::Anchor;
 use crate::record::decode_record;
-use crate::ring::{Item, Mode, Ring, RingHeader, RingImage, SERVER_ANCHOR_COUNT, Segment, SegmentHeader, SegmentState};
+use crate::ring::{
+    CONTROL_TEXT_MAX, FORMAT_VERSION, Item, MIN_READER_VERSION, Mode, Ring, RingHeader, RingImage, SERVER_ANCHOR_COUNT,
+    Segment, SegmentHeader, SegmentState,
+};
 #[cfg(feature = "lz4")]
 use {
     super::columns::{columns_len_max, encode_columns},
@@ -147,13 +150,16 @@ pub fn write_snapshot_of_ring<S: Sink>(
 ) -> Result<SnapshotStats, SnapshotError<S::Error>> {
     check_scratch(codec, ring.segment_len(), scratch)?;
     let mut out = Output::new(sink);
-    out.header(&ring.header_now(), ring.anchors(), meta, scratch)?;
+    let header = ring.header_now();
+    let (scratch_before, filter) = split_for_filter(scratch);
+    let filter = filter.and_then(|buffer| ring.filter_text(buffer));
+    out.header(&header, ring.anchors(), meta, filter, scratch_before)?;
     let mut entry_at = 0;
     out.live_entries(ring, &mut entry_at, scratch)?;
-    // The oldest first: it is the next to be overwritten.
-    let count = ring.segment_count();
-    let oldest = (ring.header_now().next_sequence.wrapping_sub(1) % u64::from(count)) as u32;
-    for index in (oldest..count).chain(0..oldest) {
+    // The oldest first: it is the next to be overwritten. Then the kept class, which turns over slowly.
+    let (main, count) = (header.main_segment_count(), ring.segment_count());
+    let oldest = (header.next_sequence.wrapping_sub(1) % u64::from(main.max(1))) as u32;
+    for index in (oldest..main).chain(0..oldest).chain(main..count) {
         match codec {
             Codec::None => out.live_segment(ring, index, scratch)?,
             #[cfg(feature = "lz4")]
@@ -192,7 +198,8 @@ pub fn write_snapshot_of_image<S: Sink>(
 ) -> Result<SnapshotStats, SnapshotError<S::Error>> {
     check_scratch(codec, image.header().segment_len as usize, scratch)?;
     let mut out = Output::new(sink);
-    out.header(image.header(), image.anchors(), meta, scratch)?;
+    let filter = image.control().and_then(|control| control.filter);
+    out.header(image.header(), image.anchors(), meta, filter, scratch)?;
     for entry in image.entries() {
         out.item(KIND_ENTRY, &[entry.bytes])?;
         out.stats.entry_count += 1;
@@ -269,17 +276,18 @@ impl<'s, S: Sink> Output<'s, S> {
         ring: &RingHeader,
         anchors: impl Iterator<Item = Anchor>,
         meta: &SnapshotMeta<'_>,
+        filter: Option<&str>,
         scratch: &mut [u8],
     ) -> Result<(), SnapshotError<S::Error>> {
         let anchors = sort_anchors(anchors, scratch);
         // Once for the length, once for the bytes: there may be no room for them all.
         let mut length = Length(0);
-        if encode_header(&mut Encoder::new(&mut length), ring, anchors, meta).is_err() {
+        if encode_header(&mut Encoder::new(&mut length), ring, anchors, meta, filter).is_err() {
             return Ok(()); // not possible: counting does not fail
         }
         let mut item = ItemWriter::begin(&mut self.sink, KIND_HEADER, length.0).map_err(SnapshotError::Sink)?;
         let mut body = Body { item: &mut item, error: None };
-        if encode_header(&mut Encoder::new(&mut body), ring, anchors, meta).is_err() {
+        if encode_header(&mut Encoder::new(&mut body), ring, anchors, meta, filter).is_err() {
             if let Some(error) = body.error {
                 return Err(SnapshotError::Sink(error));
             }
@@ -552,8 +560,15 @@ fn encode_header<W: minicbor::encode::Write>(
     ring: &RingHeader,
     anchors: &[u8],
     meta: &SnapshotMeta<'_>,
+    filter: Option<&str>,
 ) -> Result<(), minicbor::encode::Error<W::Error>> {
-    encoder.map(12)?.u8(0)?.u16(ring.format_version)?.u8(1)?.u16(ring.min_reader_version)?;
+    // What a ring does not have, or has not seen, takes no room.
+    let has_kept = ring.kept_segment_count > 0;
+    let has_panics = ring.panics.count > 0;
+    let extra =
+        2 * u64::from(has_kept) + u64::from(ring.end.is_some()) + u64::from(has_panics) + u64::from(filter.is_some());
+    // The versions are those of the snapshot: it may be made of a ring of an older version.
+    encoder.map(12 + extra)?.u8(0)?.u16(FORMAT_VERSION)?.u8(1)?.u16(MIN_READER_VERSION)?;
     encoder.u8(2)?.u64(ring.ring_id)?.u8(3)?.str(meta.reason)?.u8(4)?.i64(meta.created_unix_ns)?;
     encoder.u8(5)?.array((anchors.len() / ANCHOR_LEN) as u64)?;
     for anchor in anchors.chunks_exact(ANCHOR_LEN) {
@@ -567,7 +582,34 @@ fn encode_header<W: minicbor::encode::Write>(
         encoder.u64(dropped)?;
     }
     encoder.u64(ring.suppressed)?.u8(8)?.u32(ring.segment_count)?.u8(9)?.u32(ring.segment_len)?;
-    encoder.u8(10)?.u64(meta.ticks)?.u8(11)?.u64(ring.state)?.ok()
+    encoder.u8(10)?.u64(meta.ticks)?.u8(11)?.u64(ring.state)?;
+    if has_kept {
+        encoder.u8(12)?.u32(ring.kept_segment_count)?.u8(13)?.u64(ring.kept_complete_from)?;
+    }
+    if let Some(end) = ring.end {
+        encoder.u8(14)?.array(10)?.u8(end.kind.number())?.u8(end.signal)?.i32(end.code)?.u64(end.address)?;
+        encoder.u64(end.ticks)?.i64(end.unix_ns)?.u32(end.os_thread_id)?.u32(end.context)?;
+        encoder.u32(end.sender_pid)?.u32(end.sender_uid)?;
+    }
+    if has_panics {
+        let panics = ring.panics;
+        encoder.u8(15)?.array(3)?.u64(panics.count)?.u64(panics.last_ticks)?.u64(panics.last_os_thread_id)?;
+    }
+    if let Some(filter) = filter {
+        encoder.u8(17)?.str(filter)?;
+    }
+    Ok(())
+}
+
+/// Takes the room for the filter's text off the end of `scratch`, if it is long enough for that and for the anchors.
+fn split_for_filter(scratch: &mut [u8]) -> (&mut [u8], Option<&mut [u8; CONTROL_TEXT_MAX]>) {
+    if scratch.len() < ANCHOR_MAX * ANCHOR_LEN + CONTROL_TEXT_MAX {
+        return (scratch, None);
+    }
+    match scratch.split_last_chunk_mut() {
+        Some((rest, last)) => (rest, Some(last)),
+        None => (&mut [], None),
+    }
 }
 
 /// Counts bytes.

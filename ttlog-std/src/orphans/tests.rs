@@ -16,7 +16,7 @@ fn dead_ring(directory: &Path, name: &str, ended: bool) -> PathBuf {
 }
 
 fn ring_file(directory: &Path, name: &str) -> (crate::mapping::Region, Ring<'static>) {
-    let config = RingConfig { ring_id: 5, segment_len: 1024, table_len: 8192, anchor_count: 4 };
+    let config = RingConfig { ring_id: 5, segment_len: 1024, table_len: 8192, anchor_count: 4, ..RingConfig::PLAIN };
     let len_words = (config.overhead_len() + 8 * 1024) / 8;
     create_ring_file(directory, name, len_words, |words: &'static [Word]| {
         let ring = Ring::create(words, &config)?;

@@ -4,7 +4,7 @@ use ttlog_core::{RingConfig, Word};
 
 /// A ring on the heap that holds nothing but its process item.
 fn ring() -> Ring<'static> {
-    let config = RingConfig { ring_id: 5, segment_len: 1024, table_len: 4096, anchor_count: 4 };
+    let config = RingConfig { ring_id: 5, segment_len: 1024, table_len: 4096, anchor_count: 4, ..RingConfig::PLAIN };
     let words = (0..(config.overhead_len() + 4 * 1024) / 8).map(|_| Word::new(0)).collect::<Vec<_>>().leak();
     let ring = Ring::create(words, &config).unwrap();
     ring.append_entry(&crate::process::encode_item("svc", &crate::clock::choose(false), 1).unwrap()).unwrap();

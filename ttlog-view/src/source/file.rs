@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use ttlog_core::ring::{RingImage, SEGMENT_HEADER_LEN, SegmentState, forget_records};
+use ttlog_core::ring::{RingHeader, RingImage, SEGMENT_HEADER_LEN, Segment, SegmentState, forget_records};
 
 use super::process::{Liveness, holder, process_of};
 
@@ -172,10 +172,13 @@ fn reread(file: &File, bytes: &mut Bytes) -> io::Result<()> {
     reread_part(file, &mut bytes.data, header.table_offset as usize, header.table_len as usize)?;
     reread_part(file, &mut bytes.data, 0, header_len)?;
     let Ok(image) = RingImage::parse(&bytes.data) else { return Ok(()) };
-    // Of a ring at rest the number is not needed, and damage may have made it wrong.
-    if image.header().next_sequence != header.next_sequence {
+    let next = |header: &RingHeader| (header.next_sequence, header.kept_next_sequence);
+    // Of a ring at rest the numbers are not needed, and damage may have made them wrong.
+    if next(image.header()) != next(&header) {
+        let (limit, kept_limit) = next(&header);
         let newer = |index: &u32| match image.segment(*index) {
-            SegmentState::Valid(segment) => segment.header.sequence >= header.next_sequence,
+            SegmentState::Valid(Segment { header, .. }) if header.is_kept() => header.sequence >= kept_limit,
+            SegmentState::Valid(segment) => segment.header.sequence >= limit,
             _ => false,
         };
         emptied.extend(

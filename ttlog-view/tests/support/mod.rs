@@ -61,7 +61,7 @@ impl Recording {
     }
 
     pub fn of(ring_id: u64, segments: usize, segment_len: u32, process: &ProcessInfo<'_>) -> Self {
-        let config = RingConfig { ring_id, segment_len, table_len: 2048, anchor_count: 4 };
+        let config = RingConfig { ring_id, segment_len, table_len: 2048, anchor_count: 4, ..RingConfig::PLAIN };
         let len = config.overhead_len() + segments * segment_len as usize;
         let words: &'static [Word] = Vec::leak((0..len / 8).map(|_| Word::new(0)).collect());
         let ring = Ring::create(words, &config).expect("the configuration is good");
