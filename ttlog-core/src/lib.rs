@@ -14,6 +14,7 @@
 //! | module | what it holds |
 //! | --- | --- |
 //! | [`level`], [`callsite`] | what is known at compile time, and whether it is on |
+//! | [`filter`] | directives such as `info,my_crate::net=debug` |
 //! | [`value`], [`capture`], [`fields`] | what an event carries |
 //! | [`record`], [`packed`] | how it is encoded |
 //! | [`ring`] | where it goes |
@@ -39,6 +40,7 @@ pub mod clock;
 mod crc;
 pub mod error;
 pub mod fields;
+pub mod filter;
 #[cfg(ttlog_kill_points)]
 pub mod kill;
 #[cfg(not(ttlog_kill_points))]
@@ -61,6 +63,7 @@ pub use clock::{Anchor, TimeScale};
 pub use crc::crc32;
 pub use error::{FormatError, FormatErrorKind};
 pub use fields::{AnyFields, Fields, TypeList};
+pub use filter::{Filter, FilterError};
 pub use level::Level;
 pub use record::ContextInfo;
 pub use ring::{DropReason, Item, Loss, Record, Ring, RingConfig, RingError, RingImage, Segment, SegmentState};

@@ -3,14 +3,15 @@
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8};
+use std::sync::atomic::{AtomicBool, AtomicPtr};
 use std::sync::{Mutex, PoisonError};
 
 mod options;
 
 use ttlog_core::callsite::start_epoch;
+use ttlog_core::filter::FilterCell;
 use ttlog_core::ring::SEGMENT_LEN_MAX;
-use ttlog_core::{Ring, RingConfig, RingError, Word};
+use ttlog_core::{Filter, FilterError, Ring, RingConfig, RingError, Word};
 
 use crate::clock::{self, ClockInfo};
 use crate::environment::{self, BadVariable};
@@ -131,6 +132,11 @@ impl Builder {
         let scratch = Scratch::new(SEGMENT_LEN_MAX as usize);
         let service_thread = Service::new(settings.channel_capacity, settings.snapshot_throttle);
         let generation = Generation::new(service_thread, scratch, region.file);
+        let filter = FilterCell::new();
+        // It was checked.
+        if let Ok(checked) = Filter::parse(&settings.filter) {
+            filter.set(checked);
+        }
         let inner = publish(RecorderInner {
             ring,
             words: region.words,
@@ -139,7 +145,7 @@ impl Builder {
             generation: AtomicPtr::new(Box::leak(Box::new(generation))),
             snapshot_directory: settings.snapshot_directory.clone().unwrap_or_else(std::env::temp_dir),
             service_name: service,
-            level: AtomicU8::new(settings.level as u8),
+            filter,
             ended: AtomicBool::new(false),
             settings,
         });
@@ -359,7 +365,14 @@ pub enum InitError {
         /// What it says.
         value: String,
         /// What would do.
-        expected: &'static str,
+        expected: String,
+    },
+    /// The directives of the [`filter`](Builder::filter) are no good.
+    Filter {
+        /// What was asked for.
+        directives: String,
+        /// What is wrong with it.
+        error: FilterError,
     },
     /// The ring file that was [required](RingFileChoice::Required) cannot be had.
     RingFile {
@@ -400,6 +413,7 @@ impl fmt::Display for InitError {
             InitError::Environment { variable, value, expected } => {
                 write!(f, "environment variable {variable}={value:?}: expected {expected}")
             }
+            InitError::Filter { directives, error } => write!(f, "filter {directives:?}: {error}"),
             InitError::RingFile { action, path, cause } => write!(f, "cannot {action} {path:?}: {cause}"),
             InitError::OutOfMemory => f.write_str("not enough memory for the ring"),
         }
@@ -410,6 +424,7 @@ impl std::error::Error for InitError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             InitError::RingFile { cause, .. } => Some(cause),
+            InitError::Filter { error, .. } => Some(error),
             _ => None,
         }
     }

@@ -8,7 +8,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ttlog_core::Level;
+use ttlog_core::{Filter, Level};
 
 use crate::settings::{
     CAPACITY_BYTES_MAX, CAPACITY_BYTES_MIN, CHANNEL_CAPACITY_MAX, FILLED_MAX, FILLED_MIN, FREE_PERCENT_MAX,
@@ -39,6 +39,7 @@ pub(crate) struct Variable {
 enum Set {
     Text(fn(&mut Settings, &str) -> Option<()>),
     Path(fn(&mut Settings, PathBuf)),
+    Filter,
 }
 
 /// A variable whose value is no good.
@@ -46,7 +47,7 @@ enum Set {
 pub(crate) struct BadVariable {
     pub(crate) variable: &'static str,
     pub(crate) value: String,
-    pub(crate) expected: &'static str,
+    pub(crate) expected: String,
 }
 
 impl fmt::Display for BadVariable {
@@ -118,10 +119,10 @@ pub(crate) const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "TTLOG_LEVEL",
-        option: "level",
-        expected: "`trace`, `debug`, `info`, `warn` or `error`",
+        option: "filter",
+        expected: "directives such as `info,my_crate::net=debug,other=off`",
         default: "`trace`: everything",
-        set: Set::Text(|s, text| put(&mut s.level, text.parse().ok())),
+        set: Set::Filter,
     },
     Variable {
         name: "TTLOG_CLOCK",
@@ -298,19 +299,30 @@ impl Variable {
     /// # Errors
     /// [`BadVariable`]; nothing was changed then.
     fn apply(&self, settings: &mut Settings, value: OsString) -> Result<(), BadVariable> {
+        let text = || value.to_str().map(str::trim);
         let taken = match self.set {
             Set::Path(set) => {
                 set(settings, PathBuf::from(&value));
                 Some(())
             }
-            Set::Text(set) => value.to_str().and_then(|text| set(settings, text.trim())),
+            Set::Text(set) => text().and_then(|text| set(settings, text)),
+            Set::Filter => match text().map(|text| (text, Filter::parse(text))) {
+                Some((_, Err(error))) => {
+                    return Err(bad(self.name, &value, format!("{} ({error})", self.expected)));
+                }
+                Some((text, Ok(_))) => {
+                    text.clone_into(&mut settings.filter);
+                    Some(())
+                }
+                None => None,
+            },
         };
         taken.ok_or_else(|| bad(self.name, &value, self.expected))
     }
 }
 
-fn bad(variable: &'static str, value: &OsStr, expected: &'static str) -> BadVariable {
-    BadVariable { variable, value: value.to_string_lossy().into_owned(), expected }
+fn bad(variable: &'static str, value: &OsStr, expected: impl Into<String>) -> BadVariable {
+    BadVariable { variable, value: value.to_string_lossy().into_owned(), expected: expected.into() }
 }
 
 /// Takes over all variables that are set; one that is empty counts as not set. `read` gives the value of a variable. `on_bad` is

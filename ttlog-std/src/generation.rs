@@ -19,6 +19,8 @@ pub(crate) struct Generation {
     pub(crate) scratch: Mutex<Scratch>,
     /// Held while an anchor is written.
     pub(crate) anchor_lock: Mutex<()>,
+    /// Held while the filter is changed.
+    pub(crate) filter_lock: Mutex<()>,
     /// The ring's file, if it has one.
     file: Option<RingFile>,
 }
@@ -26,7 +28,13 @@ pub(crate) struct Generation {
 impl Generation {
     /// Makes that of the process that starts the recorder.
     pub(crate) fn new(service: Service, scratch: Scratch, file: Option<RingFile>) -> Self {
-        Generation { service, scratch: Mutex::new(scratch), anchor_lock: Mutex::new(()), file }
+        Generation {
+            service,
+            scratch: Mutex::new(scratch),
+            anchor_lock: Mutex::new(()),
+            filter_lock: Mutex::new(()),
+            file,
+        }
     }
 
     /// Gives the ring's file, if it has one.

@@ -38,7 +38,7 @@
 //! - **What blocks**: [`Builder::build`] (a few milliseconds), [`SnapshotTicket::wait`], [`Trace::shutdown`] (10 s at most), and the
 //!   panic hook. Nothing else does.
 //! - **The recorder never panics** and never ends the process: trouble makes it do less, and is told on stderr once.
-//! - **All levels are recorded** unless [`Builder::level`] or [`Trace::set_level`] says otherwise: a ring that holds the last
+//! - **All levels are recorded** unless [`Builder::filter`] or [`Trace::set_filter`] says otherwise: a ring that holds the last
 //!   moments of a process is worth most when it holds everything.
 //!
 //! # Where things are
@@ -75,7 +75,7 @@
 //! | [`channel_capacity`](Builder::channel_capacity) | `TTLOG_CHANNEL_CAPACITY` | a number, 1 to 1048576 | 64 |
 //! | [`directory`](Builder::directory) | `TTLOG_DIR` | a directory | `/dev/shm/ttlog-<uid>`, else `ttlog-<uid>` in the temp directory |
 //! | [`snapshot_directory`](Builder::snapshot_directory) | `TTLOG_SNAPSHOT_DIR` | a directory | the temp directory |
-//! | [`level`](Builder::level) | `TTLOG_LEVEL` | `trace`, `debug`, `info`, `warn` or `error` | `trace`: everything |
+//! | [`filter`](Builder::filter) | `TTLOG_LEVEL` | directives such as `info,my_crate::net=debug,other=off` | `trace`: everything |
 //! | [`coarse_clock`](Builder::coarse_clock) | `TTLOG_CLOCK` | `precise` or `coarse` | `precise` |
 //! | [`panic_hook`](Builder::panic_hook) | `TTLOG_PANIC_HOOK` | `on` or `off` | `on` |
 //! | [`panic_backtrace`](Builder::panic_backtrace) | `TTLOG_PANIC_BACKTRACE` | `on` or `off` | `on` |
@@ -148,7 +148,8 @@ pub use settings::{
 };
 pub use snapshot_file::SnapshotError;
 pub use ticket::SnapshotTicket;
-pub use ttlog_core::{Level, Loss, Value};
+pub use ttlog_core::filter::FilterErrorKind;
+pub use ttlog_core::{FilterError, Level, Loss, Value};
 
 /// What the macros expand to. Not for use by hand; may change in any version.
 #[doc(hidden)]

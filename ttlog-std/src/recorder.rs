@@ -6,12 +6,13 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use std::time::Duration;
 
 use ttlog_core::callsite::start_epoch;
+use ttlog_core::filter::FilterCell;
 use ttlog_core::recorder::Recorder;
-use ttlog_core::{AnyFields, Callsite, Level, Loss, Metadata, Ring, Word};
+use ttlog_core::{AnyFields, Callsite, Filter, FilterError, Level, Loss, Metadata, Ring, Word};
 
 use crate::builder::{Builder, InitError};
 use crate::clock::ClockInfo;
@@ -60,8 +61,8 @@ pub(crate) struct RecorderInner {
     pub(crate) snapshot_directory: PathBuf,
     /// The name of the service, as the program gave it.
     pub(crate) service_name: String,
-    /// Lowest level that is recorded, as a number.
-    pub(crate) level: AtomicU8,
+    /// Which events are recorded. Changed under the filter lock of the generation.
+    pub(crate) filter: FilterCell,
     /// Set by `shutdown`, for good.
     pub(crate) ended: AtomicBool,
     /// The options, as checked.
@@ -89,6 +90,13 @@ impl RecorderInner {
         if let Ok(_guard) = generation.anchor_lock.try_lock() {
             self.ring.write_anchor(self.clock.anchor());
         }
+    }
+
+    /// Puts a filter in force. Waits for other callers.
+    pub(crate) fn set_filter(&self, filter: Filter<'_>) {
+        let _changing = self.generation().filter_lock.lock().unwrap_or_else(PoisonError::into_inner);
+        self.filter.set(filter);
+        start_epoch();
     }
 
     /// Tells whether somebody cut the ring's file short, so that a part of the ring is memory without a file.
@@ -139,7 +147,7 @@ impl RecorderInner {
 /// Takes the events of libraries that know only ttlog-core.
 impl Recorder for RecorderInner {
     fn is_on(&self, metadata: &Metadata) -> bool {
-        metadata.level as u8 >= self.level.load(Ordering::Relaxed) && self.is_recording()
+        self.filter.is_on(metadata) && self.is_recording()
     }
 
     fn record(&self, callsite: &'static Callsite, fields: &dyn AnyFields) {
@@ -256,19 +264,59 @@ impl Trace {
         self.inner.map_or(0.0, |inner| inner.ring.utilization())
     }
 
-    /// Records events of `level` and above from now on; every callsite knows at its next event. Events compiled out by the
+    /// Records what these directives say from now on; every callsite knows at its next event. Events compiled out by the
     /// `max_level_…` features stay out.
-    pub fn set_level(&self, level: Level) {
+    ///
+    /// A directive is a level (`trace`, `debug`, `info`, `warn`, `error`) or `off`, for all that no other directive names, or
+    /// `target=level`, for that target (the module path, if the event does not say otherwise) and all below it. The longest
+    /// target wins, of several equal ones the last. Without a directive for the rest, the rest is recorded. At most 512 bytes.
+    ///
+    /// Waits for other callers of this function at most. Not for signal handlers.
+    ///
+    /// # Errors
+    /// [`FilterError`] if the directives are no good; the filter stays as it was.
+    ///
+    /// # Examples
+    /// ```
+    /// # let trace = ttlog_std::Trace::init(1000, 10, "example");
+    /// trace.set_filter("info,my_crate::net=debug,other=off")?;
+    /// assert_eq!(trace.filter(), "info,my_crate::net=debug,other=off");
+    /// assert!(trace.set_filter("info,my_crate=loud").is_err());
+    /// # trace.shutdown();
+    /// # Ok::<(), ttlog_std::FilterError>(())
+    /// ```
+    pub fn set_filter(&self, directives: &str) -> Result<(), FilterError> {
+        let filter = Filter::parse(directives)?;
         if let Some(inner) = self.inner {
-            inner.level.store(level as u8, Ordering::Relaxed);
-            start_epoch();
+            inner.set_filter(filter);
+        }
+        Ok(())
+    }
+
+    /// Gives the directives that are in force; `off` without a recorder.
+    #[must_use]
+    pub fn filter(&self) -> String {
+        let text = |inner: &RecorderInner| inner.filter.with(|filter| filter.text().to_owned());
+        match self.inner {
+            // Only a storm of changes gives none.
+            Some(inner) => text(inner).unwrap_or_else(|| Filter::EVERYTHING.text().to_owned()),
+            None => "off".to_owned(),
         }
     }
 
-    /// Gives the lowest level that is recorded.
+    /// Records events of `level` and above from now on, of whatever target: a [`set_filter`](Self::set_filter) of this level
+    /// alone.
+    pub fn set_level(&self, level: Level) {
+        // A level is a good directive.
+        let _ = self.set_filter(&level.as_str().to_ascii_lowercase());
+    }
+
+    /// Gives the lowest level that is recorded of targets that no directive of the [filter](Self::filter) names;
+    /// [`Level::Error`] too where that is none.
     #[must_use]
     pub fn level(&self) -> Level {
-        self.inner.and_then(|inner| Level::try_from(inner.level.load(Ordering::Relaxed)).ok()).unwrap_or(Level::Error)
+        let lowest = |inner: &RecorderInner| inner.filter.with(|filter| filter.default_level()).flatten();
+        self.inner.and_then(lowest).unwrap_or(Level::Error)
     }
 
     /// Gives what was lost so far: overwritten, dropped, suppressed.
@@ -339,7 +387,7 @@ impl fmt::Debug for Trace {
                 .debug_struct("Trace")
                 .field("service", &inner.service_name)
                 .field("ring_path", &self.ring_path())
-                .field("level", &self.level())
+                .field("filter", &self.filter())
                 .finish_non_exhaustive(),
             None => f.write_str("Trace(not recording)"),
         }

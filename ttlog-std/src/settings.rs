@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ttlog_core::Level;
+use ttlog_core::{Filter, Level};
 
 use crate::builder::InitError;
 use crate::retention::Limits;
@@ -82,7 +82,8 @@ pub(crate) struct Settings {
     pub(crate) channel_capacity: usize,
     pub(crate) directory: Option<PathBuf>,
     pub(crate) snapshot_directory: Option<PathBuf>,
-    pub(crate) level: Level,
+    /// Directives, see [`Filter`].
+    pub(crate) filter: String,
     pub(crate) coarse_clock: bool,
     pub(crate) panic_hook: bool,
     pub(crate) panic_backtrace: bool,
@@ -121,7 +122,7 @@ impl Default for Settings {
             channel_capacity: CHANNEL_CAPACITY_DEFAULT,
             directory: None,
             snapshot_directory: None,
-            level: Level::Trace,
+            filter: Filter::EVERYTHING.text().to_owned(),
             coarse_clock: false,
             panic_hook: true,
             panic_backtrace: true,
@@ -166,9 +167,16 @@ impl Settings {
     /// Checks what is not a size. With `clamp` an option that is out of range is set back to its default, with a warning.
     ///
     /// # Errors
-    /// [`InitError::Option`], not with `clamp`.
+    /// [`InitError::Filter`] and [`InitError::Option`], not with `clamp`.
     pub(crate) fn check(&mut self, clamp: bool) -> Result<(), InitError> {
         let defaults = Settings::default();
+        if let Err(error) = Filter::parse(&self.filter) {
+            if !clamp {
+                return Err(InitError::Filter { directives: self.filter.clone(), error });
+            }
+            crate::report::warn(format_args!("filter {:?}: {error}; everything is recorded", self.filter));
+            self.filter = defaults.filter;
+        }
         let interval = |time: Duration| (INTERVAL_MIN..=INTERVAL_MAX).contains(&time);
         let mut wrong = Wrong { clamp };
         wrong.check("min_age", &mut self.min_age, defaults.min_age, INTERVAL, |age| age.is_none_or(interval))?;
@@ -250,7 +258,8 @@ mod tests {
     #[test]
     fn values_out_of_range_are_refused_by_name_or_set_back() {
         type Spoil = fn(&mut Settings);
-        let spoils: [(&str, Spoil); 10] = [
+        let spoils: [(&str, Spoil); 11] = [
+            ("filter", |s| s.filter = "info,a=loud".to_owned()),
             ("min_age", |s| s.min_age = Some(Duration::ZERO)),
             ("snapshot_every", |s| s.snapshot_every = Some(Duration::from_millis(99))),
             ("retain_age", |s| s.retain_age = Some(Duration::MAX)),

@@ -119,6 +119,40 @@ fn child() {
                 snapshot.with_message("at debug").iter().map(|event| event.fields["n"].clone()).collect();
             assert_eq!(seen, ["1", "3"]);
         }
+        Some("filter") => {
+            let trace = Trace::builder().filter("warn,mine=debug").build().unwrap();
+            assert_eq!((trace.filter(), trace.level()), ("warn,mine=debug".to_owned(), Level::Warn));
+            let mut expected = Vec::new();
+            let mut log = |n: u32, is_mine: bool, is_other: bool, is_deep: bool| {
+                debug!(target: "mine", "filtered", n, from = "mine");
+                info!(target: "other", "filtered", n, from = "other");
+                ttlog_core::info!(target: "mine::deep", "filtered", n, from = "deep");
+                let from = [("mine", is_mine), ("other", is_other), ("deep", is_deep)];
+                expected.extend(from.iter().filter(|(_, is_on)| *is_on).map(|(from, _)| format!("{n} {from}")));
+            };
+            log(1, true, false, true);
+            trace.set_filter("info,mine::deep=off").unwrap();
+            log(2, false, true, false);
+            assert_eq!(trace.set_filter("mine=loud").unwrap_err().offset, 5);
+            assert_eq!(trace.filter(), "info,mine::deep=off");
+            log(3, false, true, false);
+            trace.set_filter("off,mine=trace").unwrap();
+            assert_eq!(trace.level(), Level::Error);
+            log(4, true, false, true);
+            trace.set_level(Level::Trace);
+            assert_eq!(trace.filter(), "trace");
+            log(5, true, true, true);
+            let snapshot = Snapshot::read(&trace.request_snapshot("filter").wait().unwrap());
+            let events = snapshot.with_message("filtered");
+            let seen: Vec<_> =
+                events.iter().map(|event| format!("{} {}", event.fields["n"], event.fields["from"])).collect();
+            assert_eq!(seen, expected);
+        }
+        Some("bad filter") => {
+            let error = Trace::builder().filter("info,a=loud").build().unwrap_err();
+            assert!(matches!(&error, InitError::Filter { error, .. } if error.offset == 7), "{error}");
+            works(&Trace::init(1000, 10, "undaunted"));
+        }
         Some("coarse clock") => {
             let trace = Trace::builder().coarse_clock(true).build().unwrap();
             works(&trace);
@@ -514,6 +548,20 @@ fn closed_stderr_is_no_trouble() {
 #[test]
 fn level_is_changed_while_running() {
     Place::new("levels").run("levels");
+}
+
+#[test]
+fn filter_is_changed_while_running() {
+    Place::new("filter").run("filter");
+}
+
+#[test]
+fn bad_filter_is_refused_with_its_place() {
+    let place = Place::new("bad-filter");
+    let mut command = place.child("bad filter");
+    command.env("TTLOG_LEVEL", "");
+    let output = finish(command);
+    assert!(output.status.success(), "{}", stderr(&output));
 }
 
 #[test]

@@ -80,9 +80,16 @@ impl Builder {
         self
     }
 
-    /// Sets the lowest level that is recorded; default [`Level::Trace`]: everything.
-    pub fn level(mut self, level: Level) -> Self {
-        self.settings.level = level;
+    /// Sets the lowest level that is recorded; default [`Level::Trace`]: everything. The same as a [`filter`](Self::filter) of this
+    /// level alone.
+    pub fn level(self, level: Level) -> Self {
+        self.filter(level.as_str().to_ascii_lowercase())
+    }
+
+    /// Sets which events are recorded, by directives such as `info,my_crate::net=debug,other=off`: see
+    /// [`Trace::set_filter`](crate::Trace::set_filter), by which it can be changed. At most 512 bytes.
+    pub fn filter(mut self, directives: impl Into<String>) -> Self {
+        self.settings.filter = directives.into();
         self
     }
 

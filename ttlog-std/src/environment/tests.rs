@@ -24,7 +24,7 @@ const GOOD: &[(&str, &str, &str)] = &[
     ("TTLOG_CHANNEL_CAPACITY", "1", "channel_capacity: 1"),
     ("TTLOG_DIR", "/a b", "directory: Some(\"/a b\")"),
     ("TTLOG_SNAPSHOT_DIR", "relative", "snapshot_directory: Some(\"relative\")"),
-    ("TTLOG_LEVEL", "Warn", "level: Warn"),
+    ("TTLOG_LEVEL", "Warn,a::b=off", "filter: \"Warn,a::b=off\""),
     ("TTLOG_CLOCK", "coarse", "coarse_clock: true"),
     ("TTLOG_PANIC_HOOK", "off", "panic_hook: false"),
     ("TTLOG_PANIC_BACKTRACE", "OFF", "panic_backtrace: false"),
@@ -71,7 +71,7 @@ fn values_that_make_no_sense_are_refused_and_change_nothing() {
         ("TTLOG_SEGMENT", &["511", "65537"]),
         ("TTLOG_TABLE", &["4095", "64M1"]),
         ("TTLOG_CHANNEL_CAPACITY", &["0", "1048577", "ten"]),
-        ("TTLOG_LEVEL", &["loud", "3"]),
+        ("TTLOG_LEVEL", &["loud", "3", "info,", "a=info,b"]),
         ("TTLOG_CLOCK", &["on", "fast"]),
         ("TTLOG_PANIC_HOOK", &["1", "true", "yes"]),
         ("TTLOG_FATAL_SIGNALS", &["on", "fault"]),
@@ -96,6 +96,12 @@ fn values_that_make_no_sense_are_refused_and_change_nothing() {
             assert!(told.contains(&format!("{name}={value:?}")) && told.contains(variable.expected), "{told}");
         }
     }
+}
+
+#[test]
+fn place_of_a_bad_directive_is_told() {
+    let told = applied("TTLOG_LEVEL", "info,a=loud").unwrap_err().to_string();
+    assert!(told.contains("(offset 7: unknown level"), "{told}");
 }
 
 #[test]
