@@ -113,6 +113,15 @@ pub(crate) fn decode_record(records: &[u8], offset: usize, lap: u8) -> Option<Ra
     Some(RawRecord { header, payload: &all[skipped..], len_bytes })
 }
 
+/// Computes the check of the record that fills `record` again, after its payload was changed.
+pub(crate) fn reseal_record(record: &mut [u8], lap: u8) {
+    if let Some((word, payload)) = record.split_first_chunk_mut() {
+        let unsealed = u64::from_le_bytes(*word) & !(0xFF << 56);
+        let check = byte_sum(unsealed ^ xor_words(payload) ^ u64::from(lap));
+        *word = (unsealed | u64::from(check) << 56).to_le_bytes();
+    }
+}
+
 /// Kinds of control records.
 pub(crate) const KIND_REBASE: u32 = 1;
 pub(crate) const KIND_CONTEXT: u32 = 2;

@@ -150,6 +150,27 @@ pub fn encode_callsite(id: u16, metadata: &Metadata, types: TypeList, out: &mut 
     })
 }
 
+/// Encodes a callsite as a snapshot has it from which values are withheld: with the flag on the fields for which `is_withheld` says
+/// so, and something meaningless of its type in place of such a literal. Its twin is [`TableItem::decode`].
+pub(crate) fn encode_withheld<W: minicbor::encode::Write>(
+    encoder: &mut Encoder<W>,
+    info: &CallsiteInfo<'_>,
+    is_withheld: impl Fn(&FieldInfo<'_>) -> bool,
+) -> Result<(), minicbor::encode::Error<W::Error>> {
+    encoder.array(8)?.u64(KIND_CALLSITE)?.u16(info.id)?.u8(info.level as u8)?.str(info.target)?;
+    encoder.str(info.message)?.str(info.file)?.u32(info.line)?.array(info.field_count)?;
+    for field in info.fields() {
+        let secret = if field.secret { FIELD_SECRET } else { 0 };
+        if is_withheld(&field) {
+            let literal = field.literal.map(LiteralRef::without_value);
+            encode_field(encoder, field.name, field.type_tags, literal, secret | FIELD_WITHHELD)?;
+        } else {
+            encode_field(encoder, field.name, field.type_tags, field.literal, secret)?;
+        }
+    }
+    Ok(())
+}
+
 fn encode_into(
     out: &mut [u8],
     encode: impl FnOnce(&mut Encoder<Cursor<&mut [u8]>>) -> Result<(), EncodeError>,
@@ -372,6 +393,20 @@ impl FieldInfo<'_> {
 }
 
 impl<'a> LiteralRef<'a> {
+    /// Gives zero, or the empty text, in the same form.
+    fn without_value(self) -> Self {
+        match self {
+            LiteralRef::Bool(_) => LiteralRef::Bool(false),
+            LiteralRef::Unsigned(_) => LiteralRef::Unsigned(0),
+            LiteralRef::Signed(_) => LiteralRef::Signed(0),
+            LiteralRef::U128(_) => LiteralRef::U128(0),
+            LiteralRef::I128(_) => LiteralRef::I128(0),
+            LiteralRef::Float(_) => LiteralRef::Float(0.0),
+            LiteralRef::Text(_) => LiteralRef::Text(""),
+            LiteralRef::Char(_) => LiteralRef::Char('\0'),
+        }
+    }
+
     /// Gives the literal as the value that a record would have held.
     #[must_use]
     pub fn to_value(self) -> ValueRef<'a> {

@@ -137,7 +137,7 @@ fn what_is_unknown_is_skipped() {
         let mut body = original[start + 15..end - 5].to_vec();
         let kind = original[start + 9];
         match kind {
-            // A key more in the map of twelve; an element more in the array of 14.
+            // A key more in the map of twelve; the element 15 of the array, which is known, and one more.
             0 => {
                 assert_eq!(body[0], 0xAC);
                 body[0] = 0xAD;
@@ -145,8 +145,8 @@ fn what_is_unknown_is_skipped() {
             }
             2 => {
                 assert_eq!(body[0], 0x8E);
-                body[0] = 0x8F;
-                body.extend([0x43, 1, 2, 3]);
+                body[0] = 0x90;
+                body.extend([0, 0x43, 1, 2, 3]);
             }
             _ => {}
         }

@@ -9,6 +9,7 @@
 //! | --- | --- |
 //! | `item` | the frame of each item, and finding items again after damage |
 //! | `columns` | the records of a segment, laid out for compression |
+//! | `withhold` | taking secret values out of what is written |
 //! | `write` | ring to snapshot |
 //! | `read` | snapshot to table entries and segments |
 //!
@@ -19,15 +20,17 @@
 mod columns;
 mod item;
 mod read;
+mod withhold;
 mod write;
 
 #[cfg(feature = "lz4")]
 pub use columns::{columns_len_max, decode_columns, encode_columns};
 pub use item::{ITEM_MARK, ITEM_OVERHEAD_LEN, decode_item, encode_item};
-pub use read::{PackedSegment, SnapshotHeader, SnapshotItem, SnapshotItems, SnapshotReader, unpack_len};
+pub use read::{LeftOut, PackedSegment, SnapshotHeader, SnapshotItem, SnapshotItems, SnapshotReader, unpack_len};
+pub use withhold::Withhold;
 pub use write::{
-    Codec, SCRATCH_LEN_MIN, Sink, SnapshotError, SnapshotMeta, SnapshotStats, scratch_len, write_snapshot_of_image,
-    write_snapshot_of_ring,
+    Codec, SCRATCH_LEN_MIN, Sink, SnapshotError, SnapshotMeta, SnapshotOptions, SnapshotStats, scratch_len,
+    write_snapshot_of_image, write_snapshot_of_ring,
 };
 
 /// Data of a segment item: the records as in a ring.

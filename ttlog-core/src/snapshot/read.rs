@@ -162,6 +162,8 @@ pub struct SnapshotHeader<'a> {
     pub segment_len: u32,
     /// The state of the ring; see [`STATE_ENDED`](crate::ring::STATE_ENDED).
     pub state: u64,
+    /// What was left out because of its age, where that was asked for.
+    pub left_out: Option<LeftOut>,
     /// Segments of the kept class, warnings and errors: the last so many of the ring.
     pub kept_segment_count: u32,
     /// No event of the kept class later than this was overwritten; 0: none was at all.
@@ -175,6 +177,15 @@ pub struct SnapshotHeader<'a> {
     /// The CBOR of the anchors, read once already.
     anchors: &'a [u8],
     anchor_count: u64,
+}
+
+/// What a snapshot leaves out because it is older than the program asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Events, counted when writing began. What is said of each segment ([`PackedSegment::left_out`]) is exact.
+    pub event_count: u64,
+    /// The age asked for, in nanoseconds; 0: not told.
+    pub min_age_ns: u64,
 }
 
 impl<'a> SnapshotHeader<'a> {
@@ -238,6 +249,10 @@ fn decode_header(body: &[u8]) -> Option<SnapshotHeader<'_>> {
             15 => {
                 let [count, last_ticks, last_os_thread_id] = decode_numbers(&mut from)?;
                 header.panics = Panics { count, last_ticks, last_os_thread_id };
+            }
+            16 => {
+                let [event_count, min_age_ns] = decode_numbers(&mut from)?;
+                header.left_out = Some(LeftOut { event_count, min_age_ns });
             }
             17 => header.filter = from.str().ok()?,
             _ => from.skip().ok()?,
@@ -328,11 +343,14 @@ pub struct PackedSegment<'a> {
     pub raw_len: u32,
     /// The records, encoded.
     pub data: &'a [u8],
+    /// Events left out because of their age; there are no records then.
+    pub left_out: u32,
 }
 
 fn decode_segment(body: &[u8], offset: usize) -> Option<PackedSegment<'_>> {
     let mut from = Decoder::new(body);
-    if from.array().ok()?? < 14 {
+    let elements = from.array().ok()??;
+    if elements < 14 {
         return None;
     }
     let (index, sequence, context) = (from.u32().ok()?, from.u64().ok()?, from.u32().ok()?);
@@ -358,6 +376,7 @@ fn decode_segment(body: &[u8], offset: usize) -> Option<PackedSegment<'_>> {
         codec: from.u64().ok()?,
         raw_len: from.u32().ok()?,
         data: from.bytes().ok()?,
+        left_out: if elements > 14 { from.u32().ok()? } else { 0 },
     };
     (segment.raw_len.is_multiple_of(8) && segment.raw_len <= SEGMENT_LEN_MAX).then_some(segment)
 }

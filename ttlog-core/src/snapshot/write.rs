@@ -7,17 +7,18 @@ use minicbor::encode::write::{Cursor, EndOfSlice};
 
 use super::CODEC_NONE;
 use super::item::{ITEM_OVERHEAD_LEN, ItemWriter, KIND_END, KIND_ENTRY, KIND_HEADER, KIND_SEGMENT};
+use super::withhold::{WITHHOLD_LEN, Withheld, Withhold, Withholder, readable};
 use crate::clock::Anchor;
 use crate::record::decode_record;
 use crate::ring::{
-    CONTROL_TEXT_MAX, FORMAT_VERSION, Item, MIN_READER_VERSION, Mode, Ring, RingHeader, RingImage, SERVER_ANCHOR_COUNT,
-    Segment, SegmentHeader, SegmentState,
+    CONTROL_TEXT_MAX, FORMAT_VERSION, Item, MIN_READER_VERSION, Mode, Ring, RingHeader, RingImage, SEGMENT_HEADER_LEN,
+    SERVER_ANCHOR_COUNT, Segment, SegmentHeader, SegmentState,
 };
+use crate::table::{TableItem, encode_withheld};
 #[cfg(feature = "lz4")]
 use {
     super::columns::{columns_len_max, encode_columns},
     super::{CODEC_COLUMNS, CODEC_LZ4},
-    crate::ring::SEGMENT_HEADER_LEN,
 };
 
 /// Fewest bytes of scratch that a snapshot can be written with.
@@ -26,6 +27,8 @@ pub const SCRATCH_LEN_MIN: usize = 64;
 const ANCHOR_MAX: usize = SERVER_ANCHOR_COUNT;
 /// Bytes of an anchor while it is in the scratch.
 const ANCHOR_LEN: usize = 16;
+/// Entries of a live ring's table that are longer may not fit the scratch, and are left out where something is withheld.
+const ENTRY_ROOM_LEN: usize = 4096;
 /// Room for the elements of a segment item before its data.
 const SEGMENT_HEAD_LEN: usize = 96;
 
@@ -70,6 +73,64 @@ pub enum Codec {
     Lz4,
 }
 
+/// How a snapshot is written, and what is left out of it.
+///
+/// A [`Codec`] alone is enough where nothing is: the functions that write snapshots take either.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SnapshotOptions<'a> {
+    /// How records are encoded.
+    pub codec: Codec,
+    /// What is withheld; `None`: nothing, all values are written as the ring has them.
+    ///
+    /// A callsite that is not in the ring's table may have secrets, so the payloads of its records are withheld wholly.
+    pub withhold: Option<Withhold<'a>>,
+    /// Segments closed before this, in ticks, are left out and their events counted; 0: none are. (Events of level WARN and
+    /// above that have segments of their own are never left out.)
+    pub left_out_before_ticks: u64,
+    /// The age from which events are left out, in nanoseconds, for readers to be told; of no effect by itself.
+    pub min_age_ns: u64,
+}
+
+impl SnapshotOptions<'static> {
+    /// Withholds what is marked as secret or named like one, and leaves nothing out.
+    #[must_use]
+    pub const fn new(codec: Codec) -> Self {
+        SnapshotOptions { codec, withhold: Some(Withhold::DEFAULT), left_out_before_ticks: 0, min_age_ns: 0 }
+    }
+}
+
+impl SnapshotOptions<'_> {
+    /// Gives the bytes of scratch that it takes to write a snapshot of segments of `segment_len` bytes. Where something is
+    /// withheld that is room for a copy of a segment, and 320 KiB, of which little more is touched than 4 bytes for each callsite.
+    #[must_use]
+    pub const fn scratch_len(&self, segment_len: usize) -> usize {
+        let codec_len = match self.codec {
+            Codec::None => SCRATCH_LEN_MIN,
+            #[cfg(feature = "lz4")]
+            Codec::Lz4 => scratch_len(segment_len),
+        };
+        if self.withhold.is_none() {
+            return codec_len;
+        }
+        // The copy of a segment, another to look at while it is masked, and the longest usual entry of the table.
+        let mut work_len = 2 * segment_len;
+        if work_len < codec_len {
+            work_len = codec_len;
+        }
+        if work_len < segment_len + ENTRY_ROOM_LEN {
+            work_len = segment_len + ENTRY_ROOM_LEN;
+        }
+        work_len + WITHHOLD_LEN
+    }
+}
+
+impl From<Codec> for SnapshotOptions<'static> {
+    /// Nothing is withheld, and nothing left out.
+    fn from(codec: Codec) -> Self {
+        SnapshotOptions { codec, withhold: None, left_out_before_ticks: 0, min_age_ns: 0 }
+    }
+}
+
 /// What was written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SnapshotStats {
@@ -85,6 +146,10 @@ pub struct SnapshotStats {
     pub void_count: u64,
     /// Segments whose header was damaged, of which nothing could be written.
     pub damaged_count: u64,
+    /// Events in segments that were left out, as [`SnapshotOptions::left_out_before_ticks`] asks.
+    pub left_out_count: u64,
+    /// Events of which something was withheld.
+    pub withheld_count: u64,
 }
 
 /// Why a snapshot was not written to its end.
@@ -121,7 +186,7 @@ impl<E: core::error::Error + 'static> core::error::Error for SnapshotError<E> {
 
 /// Gives the bytes of scratch that compressing segments of `segment_len` bytes takes: some 230 KiB for 64 KiB.
 ///
-/// [`Codec::None`] needs [`SCRATCH_LEN_MIN`] only.
+/// [`Codec::None`] needs [`SCRATCH_LEN_MIN`] only. Withholding needs more, see [`SnapshotOptions::scratch_len`].
 #[must_use]
 pub const fn scratch_len(segment_len: usize) -> usize {
     // The copy of a segment, its columns, and what LZ4 asks for in the worst case.
@@ -137,128 +202,174 @@ const fn lz4_len_max(len: usize) -> usize {
 /// Writes a snapshot of a ring that is being written. Writers are not disturbed; events that are recorded meanwhile may or may
 /// not be in it.
 ///
-/// A segment that is overwritten while it is being written is left out and its events are counted as lost (`void_count`).
+/// A segment that is overwritten while it is being written is left out and its events are counted as lost (`void_count`). Where
+/// something is withheld a segment is copied and masked before any of it is written, whatever the codec.
 ///
 /// # Errors
-/// [`SnapshotError::Sink`] if the sink fails, [`SnapshotError::ScratchTooSmall`] if `scratch` is too short.
-pub fn write_snapshot_of_ring<S: Sink>(
+/// [`SnapshotError::Sink`] if the sink fails, [`SnapshotError::ScratchTooSmall`] if `scratch` is shorter than
+/// [`SnapshotOptions::scratch_len`].
+pub fn write_snapshot_of_ring<'o, S: Sink>(
     ring: Ring<'_>,
     meta: &SnapshotMeta<'_>,
-    codec: Codec,
+    options: impl Into<SnapshotOptions<'o>>,
     scratch: &mut [u8],
     sink: &mut S,
 ) -> Result<SnapshotStats, SnapshotError<S::Error>> {
-    check_scratch(codec, ring.segment_len(), scratch)?;
-    let mut out = Output::new(sink);
+    let options = options.into();
+    let (work, withholder) = split_scratch(&options, ring.segment_len(), scratch)?;
+    let mut out = Output::new(sink, options, withholder);
     let header = ring.header_now();
-    let (scratch_before, filter) = split_for_filter(scratch);
-    let filter = filter.and_then(|buffer| ring.filter_text(buffer));
-    out.header(&header, ring.anchors(), meta, filter, scratch_before)?;
-    let mut entry_at = 0;
-    out.live_entries(ring, &mut entry_at, scratch)?;
-    // The oldest first: it is the next to be overwritten. Then the kept class, which turns over slowly.
     let (main, count) = (header.main_segment_count(), ring.segment_count());
+    let looked_at = if options.left_out_before_ticks > 0 { main } else { 0 };
+    let left_out = LeftOut::count((0..looked_at).filter_map(|index| {
+        let peek = ring.peek_segment(index)?;
+        out.leaves_out(&header, &peek.header).then_some(peek.header)
+    }));
+    let (anchors, filter) = split_for_filter(work);
+    let filter = filter.and_then(|buffer| ring.filter_text(buffer));
+    out.header(&header, left_out, ring.anchors(), meta, filter, anchors)?;
+    let mut entry_at = 0;
+    out.live_entries(ring, &mut entry_at, work)?;
+    // The oldest first: it is the next to be overwritten. Then the kept class, which turns over slowly.
     let oldest = (header.next_sequence.wrapping_sub(1) % u64::from(main.max(1))) as u32;
     for index in (oldest..main).chain(0..oldest).chain(main..count) {
-        match codec {
-            Codec::None => out.live_segment(ring, index, scratch)?,
-            #[cfg(feature = "lz4")]
-            Codec::Lz4 => {
-                let (copy, rest) = scratch.split_at_mut(ring.segment_len());
-                match ring.copy_segment(index, copy) {
-                    SegmentState::Valid(segment) => {
-                        let (header, used) = (segment.header, segment.used().len());
-                        out.packed_segment(&header, used, &mut copy[SEGMENT_HEADER_LEN..], rest)?;
-                    }
-                    SegmentState::Unused => {}
-                    SegmentState::Opening { lost } => out.lost(index, lost)?,
-                    SegmentState::Damaged(_) => {
-                        out.stats.void_count += 1;
-                        out.lost(index, ring.segment_loss(index))?;
-                    }
-                }
+        if options.left_out_before_ticks > 0 {
+            if let Some(peek) = ring.peek_segment(index).filter(|peek| out.leaves_out(&header, &peek.header)) {
+                out.left_out(&peek.header)?;
+                continue;
+            }
+        }
+        if options.codec == Codec::None && out.withholder.is_none() {
+            out.live_segment(ring, index, work)?;
+            continue;
+        }
+        let (copy, rest) = work.split_at_mut(ring.segment_len());
+        match ring.copy_segment(index, copy) {
+            SegmentState::Valid(segment) => {
+                let (header, used) = (segment.header, segment.used().len());
+                // A record's callsite is in the table before the record is in the segment.
+                out.live_entries(ring, &mut entry_at, rest)?;
+                // Nothing was copied behind what is used.
+                out.packed_segment(&header, used, &mut copy[SEGMENT_HEADER_LEN..][..used], rest)?;
+            }
+            SegmentState::Unused => {}
+            SegmentState::Opening { lost } => out.lost(index, lost)?,
+            SegmentState::Damaged(_) => {
+                out.stats.void_count += 1;
+                out.lost(index, ring.segment_loss(index))?;
             }
         }
     }
     // Callsites that were met for the first time meanwhile.
-    out.live_entries(ring, &mut entry_at, scratch)?;
+    out.live_entries(ring, &mut entry_at, work)?;
     out.end()
 }
 
 /// Writes a snapshot of a ring's bytes, which may hold anything: what is damaged is left out, what is intact is written.
 ///
 /// # Errors
-/// [`SnapshotError::Sink`] if the sink fails, [`SnapshotError::ScratchTooSmall`] if `scratch` is too short.
-pub fn write_snapshot_of_image<S: Sink>(
+/// [`SnapshotError::Sink`] if the sink fails, [`SnapshotError::ScratchTooSmall`] if `scratch` is shorter than
+/// [`SnapshotOptions::scratch_len`].
+pub fn write_snapshot_of_image<'o, S: Sink>(
     image: &RingImage<'_>,
     meta: &SnapshotMeta<'_>,
-    codec: Codec,
+    options: impl Into<SnapshotOptions<'o>>,
     scratch: &mut [u8],
     sink: &mut S,
 ) -> Result<SnapshotStats, SnapshotError<S::Error>> {
-    check_scratch(codec, image.header().segment_len as usize, scratch)?;
-    let mut out = Output::new(sink);
+    let options = options.into();
+    let header = image.header();
+    let (work, withholder) = split_scratch(&options, header.segment_len as usize, scratch)?;
+    let mut out = Output::new(sink, options, withholder);
     let filter = image.control().and_then(|control| control.filter);
-    out.header(image.header(), image.anchors(), meta, filter, scratch)?;
-    for entry in image.entries() {
-        out.item(KIND_ENTRY, &[entry.bytes])?;
-        out.stats.entry_count += 1;
-    }
-    let segment_len = u64::from(image.header().segment_len);
+    let segment_len = u64::from(header.segment_len);
     // A header may claim more segments than there are bytes for.
-    let present = image.header().region_len().saturating_sub(image.missing_bytes());
-    let count = present.saturating_sub(image.header().segments_offset).div_ceil(segment_len);
-    for index in 0..u32::try_from(count).unwrap_or(u32::MAX).min(image.header().segment_count) {
+    let present = header.region_len().saturating_sub(image.missing_bytes());
+    let count = present.saturating_sub(header.segments_offset).div_ceil(segment_len);
+    let count = u32::try_from(count).unwrap_or(u32::MAX).min(header.segment_count);
+    let looked_at = if options.left_out_before_ticks > 0 { count } else { 0 };
+    let left_out = LeftOut::count((0..looked_at).filter_map(|index| match image.segment(index) {
+        SegmentState::Valid(segment) => out.leaves_out(header, &segment.header).then_some(segment.header),
+        _ => None,
+    }));
+    out.header(header, left_out, image.anchors(), meta, filter, work)?;
+    for entry in image.entries() {
+        out.entry(entry.bytes)?;
+    }
+    for index in 0..count {
         match image.segment(index) {
             SegmentState::Unused => {}
             SegmentState::Opening { lost } => out.lost(index, lost)?,
             SegmentState::Damaged(_) => out.stats.damaged_count += 1,
-            SegmentState::Valid(segment) => match codec {
-                Codec::None => {
-                    let header = &segment.header;
-                    let walked = walk(header, segment.used().len(), segment.records);
-                    let records = &segment.records[..walked.used];
-                    if records.is_empty() {
-                        out.lost(index, header.lost)?;
-                    } else {
-                        out.segment(header, &walked, CODEC_NONE, records.len(), records)?;
-                    }
-                }
-                #[cfg(feature = "lz4")]
-                Codec::Lz4 => {
-                    let (copy, rest) = scratch.split_at_mut(segment_len as usize);
-                    let copy = &mut copy[..segment.records.len()];
-                    copy.copy_from_slice(segment.records);
-                    out.packed_segment(&segment.header, segment.used().len(), copy, rest)?;
-                }
-            },
+            SegmentState::Valid(segment) if out.leaves_out(header, &segment.header) => out.left_out(&segment.header)?,
+            SegmentState::Valid(segment) if options.codec == Codec::None && out.withholder.is_none() => {
+                out.plain_segment(&segment.header, segment.used().len(), segment.records)?;
+            }
+            SegmentState::Valid(segment) => {
+                let (copy, rest) = work.split_at_mut(segment_len as usize);
+                let copy = &mut copy[..segment.records.len()];
+                copy.copy_from_slice(segment.records);
+                out.packed_segment(&segment.header, segment.used().len(), copy, rest)?;
+            }
         }
     }
     out.end()
 }
 
-fn check_scratch<E>(codec: Codec, segment_len: usize, scratch: &[u8]) -> Result<(), SnapshotError<E>> {
-    #[cfg(not(feature = "lz4"))]
-    let _ = segment_len; // only compressing depends on it
-    let needed_bytes = match codec {
-        Codec::None => SCRATCH_LEN_MIN,
-        #[cfg(feature = "lz4")]
-        Codec::Lz4 => scratch_len(segment_len),
-    };
-    if scratch.len() < needed_bytes { Err(SnapshotError::ScratchTooSmall { needed_bytes }) } else { Ok(()) }
+/// Divides the scratch into what the codec works with and what withholding needs.
+fn split_scratch<'o, 's, E>(
+    options: &SnapshotOptions<'o>,
+    segment_len: usize,
+    scratch: &'s mut [u8],
+) -> Result<(&'s mut [u8], Option<Withholder<'o, 's>>), SnapshotError<E>> {
+    let needed_bytes = options.scratch_len(segment_len);
+    if scratch.len() < needed_bytes {
+        return Err(SnapshotError::ScratchTooSmall { needed_bytes });
+    }
+    let Some(policy) = options.withhold else { return Ok((scratch, None)) };
+    let (withholding, work) = scratch.split_at_mut(WITHHOLD_LEN);
+    Ok((work, Some(Withholder::new(policy, withholding))))
+}
+
+/// What is left out of a snapshot.
+#[derive(Clone, Copy, Debug, Default)]
+struct LeftOut {
+    /// Events.
+    event_count: u64,
+    /// When the last of the segments was closed, in ticks; 0: there is none.
+    until_ticks: u64,
+}
+
+impl LeftOut {
+    fn count(segments: impl Iterator<Item = SegmentHeader>) -> Self {
+        segments.fold(LeftOut::default(), |sum, header| LeftOut {
+            event_count: sum.event_count + u64::from(believe(&header, 0).count),
+            until_ticks: sum.until_ticks.max(header.close_ticks),
+        })
+    }
 }
 
 /// A snapshot on its way to a sink.
-struct Output<'s, S: Sink> {
+struct Output<'s, 'o, 'w, S: Sink> {
     sink: Counted<'s, S>,
+    options: SnapshotOptions<'o>,
+    /// There if something is withheld.
+    withholder: Option<Withholder<'o, 'w>>,
     stats: SnapshotStats,
     /// Items of kind 2, those without records included.
     segment_items: u64,
 }
 
-impl<'s, S: Sink> Output<'s, S> {
-    fn new(sink: &'s mut S) -> Self {
-        Output { sink: Counted { sink, written_bytes: 0 }, stats: SnapshotStats::default(), segment_items: 0 }
+impl<'s, 'o, 'w, S: Sink> Output<'s, 'o, 'w, S> {
+    fn new(sink: &'s mut S, options: SnapshotOptions<'o>, withholder: Option<Withholder<'o, 'w>>) -> Self {
+        let sink = Counted { sink, written_bytes: 0 };
+        Output { sink, options, withholder, stats: SnapshotStats::default(), segment_items: 0 }
+    }
+
+    /// Tells whether a segment is left out because of its age. One that a writer holds is not, nor one of the kept class.
+    fn leaves_out(&self, ring: &RingHeader, segment: &SegmentHeader) -> bool {
+        let is_old = (1..self.options.left_out_before_ticks).contains(&segment.close_ticks);
+        is_old && !segment.owned && segment.index < ring.main_segment_count()
     }
 
     /// Writes an item of several parts.
@@ -271,28 +382,62 @@ impl<'s, S: Sink> Output<'s, S> {
         item.end(true).map_err(SnapshotError::Sink)
     }
 
+    /// Writes an item of a body that is encoded as it is written; once for the length, once for the bytes: there may be no room
+    /// for them all.
+    fn encoded_item(
+        &mut self,
+        kind: u8,
+        encode: impl Fn(&mut Encoder<&mut dyn CborOut>) -> Result<(), minicbor::encode::Error<()>>,
+    ) -> Result<(), SnapshotError<S::Error>> {
+        let mut length = Length(0);
+        if encode(&mut Encoder::new(&mut length)).is_err() {
+            return Ok(()); // not possible: counting does not fail
+        }
+        let mut item = ItemWriter::begin(&mut self.sink, kind, length.0).map_err(SnapshotError::Sink)?;
+        let mut body = Body { item: &mut item, error: None };
+        if encode(&mut Encoder::new(&mut body)).is_err() {
+            if let Some(error) = body.error {
+                return Err(SnapshotError::Sink(error));
+            }
+        }
+        item.end(true).map_err(SnapshotError::Sink)
+    }
+
     fn header(
         &mut self,
         ring: &RingHeader,
+        left_out: LeftOut,
         anchors: impl Iterator<Item = Anchor>,
         meta: &SnapshotMeta<'_>,
         filter: Option<&str>,
         scratch: &mut [u8],
     ) -> Result<(), SnapshotError<S::Error>> {
         let anchors = sort_anchors(anchors, scratch);
-        // Once for the length, once for the bytes: there may be no room for them all.
-        let mut length = Length(0);
-        if encode_header(&mut Encoder::new(&mut length), ring, anchors, meta, filter).is_err() {
-            return Ok(()); // not possible: counting does not fail
-        }
-        let mut item = ItemWriter::begin(&mut self.sink, KIND_HEADER, length.0).map_err(SnapshotError::Sink)?;
-        let mut body = Body { item: &mut item, error: None };
-        if encode_header(&mut Encoder::new(&mut body), ring, anchors, meta, filter).is_err() {
-            if let Some(error) = body.error {
-                return Err(SnapshotError::Sink(error));
-            }
-        }
-        item.end(true).map_err(SnapshotError::Sink)
+        let options = self.options;
+        self.encoded_item(KIND_HEADER, |encoder| {
+            encode_header(encoder, ring, &options, left_out, anchors, meta, filter)
+        })
+    }
+
+    /// Writes an entry of the table; without the literals that are withheld, and not at all if nobody knows what may be in it.
+    fn entry(&mut self, bytes: &[u8]) -> Result<(), SnapshotError<S::Error>> {
+        let withheld = match (&mut self.withholder, readable(bytes)) {
+            (None, _) | (Some(_), Some(TableItem::Process(_))) => None,
+            (Some(_), None | Some(TableItem::Unknown(_))) => return Ok(()),
+            (Some(withholder), Some(TableItem::Callsite(callsite))) => match withholder.note(&callsite) {
+                Withheld::Nothing => None,
+                what => Some((callsite, what)),
+            },
+        };
+        self.stats.entry_count += 1;
+        let (Some((callsite, what)), Some(withholder)) = (withheld, self.withholder.take()) else {
+            return self.item(KIND_ENTRY, &[bytes]);
+        };
+        let result = self.encoded_item(KIND_ENTRY, |encoder| {
+            encode_withheld(encoder, &callsite, |field| withholder.is_withheld(field, what))
+        });
+        self.withholder = Some(withholder);
+        result
     }
 
     /// Writes the entries of the table from word `at` on.
@@ -303,6 +448,12 @@ impl<'s, S: Sink> Output<'s, S> {
         scratch: &mut [u8],
     ) -> Result<(), SnapshotError<S::Error>> {
         while let Some((len, words)) = ring.next_entry(at) {
+            if self.withholder.is_some() {
+                if words.len() * 8 <= scratch.len() {
+                    self.entry(&load_words(words, scratch)[..len])?;
+                }
+                continue;
+            }
             let mut item = ItemWriter::begin(&mut self.sink, KIND_ENTRY, len as u32).map_err(SnapshotError::Sink)?;
             let mut rest = len;
             for words in words.chunks(scratch.len() / 8) {
@@ -343,7 +494,6 @@ impl<'s, S: Sink> Output<'s, S> {
 
     /// Writes a segment whose records are in `records`, `used` bytes of them according to its header; what lies behind may
     /// belong to them if the header is damaged. `rest` is the scratch after the copy.
-    #[cfg(feature = "lz4")]
     fn packed_segment(
         &mut self,
         header: &SegmentHeader,
@@ -354,6 +504,40 @@ impl<'s, S: Sink> Output<'s, S> {
         if used == 0 && (header.count == 0 || header.mode != Mode::Exclusive) {
             return self.lost(header.index, header.lost);
         }
+        if let Some(withholder) = &mut self.withholder {
+            withholder.mask(header, used, records, rest);
+            self.stats.withheld_count = withholder.masked_count;
+        }
+        #[cfg(feature = "lz4")]
+        if self.options.codec == Codec::Lz4 {
+            return self.compressed_segment(header, used, records, rest);
+        }
+        self.plain_segment(header, used, records)
+    }
+
+    /// Writes a segment without compressing it.
+    fn plain_segment(
+        &mut self,
+        header: &SegmentHeader,
+        used: usize,
+        records: &[u8],
+    ) -> Result<(), SnapshotError<S::Error>> {
+        let walked = walk(header, used, records);
+        let records = &records[..walked.used];
+        if records.is_empty() {
+            return self.lost(header.index, header.lost);
+        }
+        self.segment(header, &walked, CODEC_NONE, records.len(), records)
+    }
+
+    #[cfg(feature = "lz4")]
+    fn compressed_segment(
+        &mut self,
+        header: &SegmentHeader,
+        used: usize,
+        records: &mut [u8],
+        rest: &mut [u8],
+    ) -> Result<(), SnapshotError<S::Error>> {
         let (columns, compressed) = rest.split_at_mut(columns_len_max(records.len()));
         if let Some(len) = encode_columns(&mut records[..used], header.lap, header.count, columns) {
             let walked = Walked { count: header.count, pending: header.busy.into(), damaged: 0, used };
@@ -394,9 +578,17 @@ impl<'s, S: Sink> Output<'s, S> {
 
     /// Writes what was lost in a segment without records.
     fn lost(&mut self, index: u32, lost: u64) -> Result<(), SnapshotError<S::Error>> {
-        if lost == 0 {
-            return Ok(());
-        }
+        if lost == 0 { Ok(()) } else { self.without_records(index, lost, 0) }
+    }
+
+    /// Writes how many events of a segment are left out.
+    fn left_out(&mut self, header: &SegmentHeader) -> Result<(), SnapshotError<S::Error>> {
+        let left_out = believe(header, 0).count;
+        self.stats.left_out_count += u64::from(left_out);
+        self.without_records(header.index, header.lost, left_out)
+    }
+
+    fn without_records(&mut self, index: u32, lost: u64, left_out: u32) -> Result<(), SnapshotError<S::Error>> {
         let header = SegmentHeader {
             index,
             sequence: 0,
@@ -414,7 +606,15 @@ impl<'s, S: Sink> Output<'s, S> {
             close_ticks: 0,
         };
         let (head, head_len) = segment_head(&header, &Walked::default(), CODEC_NONE, 0, 0);
-        self.item(KIND_SEGMENT, &[&head[..head_len]])?;
+        let mut more = [0; 8];
+        let mut encoder = Encoder::new(Cursor::new(&mut more[..]));
+        // Only where there are some: a reader that finds no such element knows that there are none.
+        let encoded = if left_out > 0 { encoder.u32(left_out).map(|_| ()) } else { Ok(()) };
+        debug_assert!(encoded.is_ok(), "a header of at most 5 bytes");
+        let more_len = encoder.writer().position();
+        let mut head = head;
+        head[0] += u8::from(left_out > 0); // the length of the array
+        self.item(KIND_SEGMENT, &[&head[..head_len], &more[..more_len]])?;
         self.segment_items += 1;
         Ok(())
     }
@@ -558,6 +758,8 @@ fn sort_anchors(anchors: impl Iterator<Item = Anchor>, scratch: &mut [u8]) -> &[
 fn encode_header<W: minicbor::encode::Write>(
     encoder: &mut Encoder<W>,
     ring: &RingHeader,
+    options: &SnapshotOptions<'_>,
+    left_out: LeftOut,
     anchors: &[u8],
     meta: &SnapshotMeta<'_>,
     filter: Option<&str>,
@@ -565,8 +767,9 @@ fn encode_header<W: minicbor::encode::Write>(
     // What a ring does not have, or has not seen, takes no room.
     let has_kept = ring.kept_segment_count > 0;
     let has_panics = ring.panics.count > 0;
-    let extra =
-        2 * u64::from(has_kept) + u64::from(ring.end.is_some()) + u64::from(has_panics) + u64::from(filter.is_some());
+    let leaves_out = options.left_out_before_ticks > 0;
+    let extra = 2 * u64::from(has_kept)
+        + [ring.end.is_some(), has_panics, leaves_out, filter.is_some()].into_iter().map(u64::from).sum::<u64>();
     // The versions are those of the snapshot: it may be made of a ring of an older version.
     encoder.map(12 + extra)?.u8(0)?.u16(FORMAT_VERSION)?.u8(1)?.u16(MIN_READER_VERSION)?;
     encoder.u8(2)?.u64(ring.ring_id)?.u8(3)?.str(meta.reason)?.u8(4)?.i64(meta.created_unix_ns)?;
@@ -577,7 +780,8 @@ fn encode_header<W: minicbor::encode::Write>(
         let unix_ns = i64::from_le_bytes(unix_ns.try_into().unwrap_or_default());
         encoder.array(2)?.u64(ticks)?.i64(unix_ns)?;
     }
-    encoder.u8(6)?.u64(ring.complete_from)?.u8(7)?.array(5)?;
+    // Nothing is missing from the time on at which the last segment ended that is left out.
+    encoder.u8(6)?.u64(ring.complete_from.max(left_out.until_ticks))?.u8(7)?.array(5)?;
     for dropped in ring.dropped {
         encoder.u64(dropped)?;
     }
@@ -594,6 +798,9 @@ fn encode_header<W: minicbor::encode::Write>(
     if has_panics {
         let panics = ring.panics;
         encoder.u8(15)?.array(3)?.u64(panics.count)?.u64(panics.last_ticks)?.u64(panics.last_os_thread_id)?;
+    }
+    if leaves_out {
+        encoder.u8(16)?.array(2)?.u64(left_out.event_count)?.u64(options.min_age_ns)?;
     }
     if let Some(filter) = filter {
         encoder.u8(17)?.str(filter)?;
@@ -612,13 +819,24 @@ fn split_for_filter(scratch: &mut [u8]) -> (&mut [u8], Option<&mut [u8; CONTROL_
     }
 }
 
+/// Where CBOR goes: an object, so that what encodes it is compiled once.
+trait CborOut {
+    fn put(&mut self, bytes: &[u8]) -> Result<(), ()>;
+}
+
+impl minicbor::encode::Write for &mut dyn CborOut {
+    type Error = ();
+
+    fn write_all(&mut self, bytes: &[u8]) -> Result<(), ()> {
+        self.put(bytes)
+    }
+}
+
 /// Counts bytes.
 struct Length(u32);
 
-impl minicbor::encode::Write for Length {
-    type Error = core::convert::Infallible;
-
-    fn write_all(&mut self, bytes: &[u8]) -> Result<(), Self::Error> {
+impl CborOut for Length {
+    fn put(&mut self, bytes: &[u8]) -> Result<(), ()> {
         self.0 += bytes.len() as u32;
         Ok(())
     }
@@ -630,10 +848,8 @@ struct Body<'i, 's, S: Sink> {
     error: Option<S::Error>,
 }
 
-impl<S: Sink> minicbor::encode::Write for Body<'_, '_, S> {
-    type Error = ();
-
-    fn write_all(&mut self, bytes: &[u8]) -> Result<(), ()> {
+impl<S: Sink> CborOut for Body<'_, '_, S> {
+    fn put(&mut self, bytes: &[u8]) -> Result<(), ()> {
         self.item.body(bytes).map_err(|error| self.error = Some(error))
     }
 }

@@ -1,0 +1,312 @@
+//! Withholding: secret values are taken out of what a snapshot is written from, and the callsites say so.
+//!
+//! A callsite with secrets is written with the flag *withheld* on their fields and without their literals. In the copy of a
+//! segment the values of these fields are masked where they lie, so that records keep their length: texts become asterisks,
+//! numbers zeros, and the check is computed again. What nobody can tell the meaning of is not copied: a payload that does not
+//! decode, or whose callsite the table does not have, is overwritten wholly; bytes that are no valid records are blanked.
+//!
+//! Before a segment is masked, all callsites of its records are known: whoever writes a live ring's segment reads the table
+//! after copying it, and a callsite is in the table before its id is in any record.
+//!
+//! # Format
+//! docs/format.md §3.2 (flags), §6.5 (masked values).
+
+use crate::packed::Unpacker;
+use crate::record::{CALLSITE_MAX, CONTROL, KIND_CONTEXT, KIND_REBASE, RESERVED, decode_record, reseal_record};
+use crate::ring::{Item, Mode, Segment, SegmentHeader};
+use crate::secret::SecretKeys;
+use crate::table::{CallsiteInfo, FieldInfo, TableItem};
+use crate::value::{TYPE_DEPTH_MAX, Type, decode_packed, mask_packed, wide_words};
+
+/// What is withheld from a snapshot: the values of fields that are marked as secret, and of those whose name is in `keys`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Withhold<'a> {
+    /// The names.
+    pub keys: SecretKeys<'a>,
+}
+
+impl<'a> Withhold<'a> {
+    /// Withholds what is marked, and what the built-in list names.
+    pub const DEFAULT: Withhold<'static> = Withhold { keys: SecretKeys::BUILT_IN };
+
+    /// Withholds what is marked, and what `keys` name.
+    #[must_use]
+    pub const fn new(keys: SecretKeys<'a>) -> Self {
+        Withhold { keys }
+    }
+
+    /// Tells whether the value of this field is secret. A unit has none.
+    #[must_use]
+    pub fn is_secret(&self, field: &FieldInfo<'_>) -> bool {
+        let has_value = field.literal.is_some() || field.type_tags != [Type::Unit.tag()];
+        has_value && (field.secret || field.withheld || self.keys.contains(field.name))
+    }
+}
+
+/// Bytes of the index: what is known of each callsite.
+const INDEX_LEN: usize = 4 * (CALLSITE_MAX as usize + 1);
+/// Bytes for the plans of callsites with secrets: some two thousand of them.
+const PLANS_LEN: usize = 64 * 1024;
+/// Bytes of scratch that withholding takes.
+pub(super) const WITHHOLD_LEN: usize = INDEX_LEN + PLANS_LEN;
+
+/// In the index: the callsite is not in the table.
+const UNKNOWN: u32 = 0;
+/// In the index: the callsite has no secrets.
+const PLAIN: u32 = 1;
+/// In the index: there is no plan, and records are masked wholly.
+const WHOLLY: u32 = 2;
+/// In the index, from here on: the place of the callsite's plan, and this.
+const PLANNED: u32 = 3;
+
+/// In a plan: the value is secret.
+const SECRET: u8 = 1;
+/// In a plan: the value is in the wide part.
+const WIDE: u8 = 2;
+
+/// What a payload that is masked wholly is filled with. No payload of a callsite with secrets is such otherwise: masked values
+/// have other bytes.
+const FILL: u8 = 0xFF;
+
+/// Which fields of a callsite are withheld.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Withheld {
+    /// None: the entry can be copied.
+    Nothing,
+    /// Those that are secret.
+    Secrets,
+    /// All that have a value in the records.
+    All,
+}
+
+/// What is withheld, and what is known of the callsites met so far.
+#[derive(Debug)]
+pub(super) struct Withholder<'p, 's> {
+    policy: Withhold<'p>,
+    /// For each callsite 4 bytes; those below `known_len` mean something.
+    index: &'s mut [u8],
+    known_len: usize,
+    /// A plan is its length (2 bytes), and for each field with a value in the records its flags, the number of its tags,
+    /// and its tags.
+    plans: &'s mut [u8],
+    plans_len: usize,
+    /// Records in which something was withheld.
+    pub(super) masked_count: u64,
+}
+
+impl<'p, 's> Withholder<'p, 's> {
+    /// Starts with a table of which nothing is known. `scratch` has [`WITHHOLD_LEN`] bytes.
+    pub(super) fn new(policy: Withhold<'p>, scratch: &'s mut [u8]) -> Self {
+        let (index, plans) = scratch.split_at_mut(INDEX_LEN.min(scratch.len()));
+        Withholder { policy, index, known_len: 0, plans, plans_len: 0, masked_count: 0 }
+    }
+
+    /// Takes note of a callsite, before records that may be of it are masked, and tells what of it is withheld.
+    pub(super) fn note(&mut self, callsite: &CallsiteInfo<'_>) -> Withheld {
+        let secret = callsite.fields().any(|field| self.policy.is_secret(&field));
+        let known = self.known(callsite.id);
+        let plan = match (known, secret) {
+            (UNKNOWN | PLAIN, false) => PLAIN,
+            (UNKNOWN, true) => self.plan(callsite).map_or(WHOLLY, |at| PLANNED + at),
+            // Two callsites of one id: nobody knows of which a record is.
+            _ => WHOLLY,
+        };
+        self.remember(callsite.id, plan);
+        match plan {
+            PLAIN => Withheld::Nothing,
+            WHOLLY => Withheld::All,
+            _ => Withheld::Secrets,
+        }
+    }
+
+    /// Tells whether a field is withheld.
+    pub(super) fn is_withheld(&self, field: &FieldInfo<'_>, what: Withheld) -> bool {
+        match what {
+            Withheld::Nothing => false,
+            Withheld::Secrets => self.policy.is_secret(field),
+            Withheld::All => {
+                self.policy.is_secret(field) || field.literal.is_none() && field.type_tags != [Type::Unit.tag()]
+            }
+        }
+    }
+
+    fn known(&self, id: u16) -> u32 {
+        let at = usize::from(id) * 4;
+        let known = self.index[..self.known_len].get(at..).and_then(|rest| rest.first_chunk());
+        known.map_or(UNKNOWN, |bytes| u32::from_le_bytes(*bytes))
+    }
+
+    fn remember(&mut self, id: u16, known: u32) {
+        let at = usize::from(id) * 4;
+        if at >= self.known_len {
+            self.index[self.known_len..at].fill(0);
+            self.known_len = at + 4;
+        }
+        self.index[at..at + 4].copy_from_slice(&known.to_le_bytes());
+    }
+
+    /// Writes the plan of a callsite and gives its place; `None` if there is no room, or a type that nobody can read.
+    fn plan(&mut self, callsite: &CallsiteInfo<'_>) -> Option<u32> {
+        let start = self.plans_len;
+        let mut end = start + 2;
+        for field in callsite.fields().filter(|field| field.literal.is_none()) {
+            if field.type_tags.len() > TYPE_DEPTH_MAX {
+                return None;
+            }
+            let secret = if self.policy.is_secret(&field) { SECRET } else { 0 };
+            let wide = if wide_words(field.type_tags) > 0 { WIDE } else { 0 };
+            let room = self.plans.get_mut(end..end + 2 + field.type_tags.len())?;
+            room[..2].copy_from_slice(&[secret | wide, field.type_tags.len() as u8]);
+            room[2..].copy_from_slice(field.type_tags);
+            end += room.len();
+        }
+        let len = u16::try_from(end - start - 2).ok()?;
+        self.plans.get_mut(start..start + 2)?.copy_from_slice(&len.to_le_bytes());
+        self.plans_len = end;
+        u32::try_from(start).ok()
+    }
+
+    /// Masks in a copy of a segment's records whatever is secret, and blanks what nobody knows the meaning of. `used` bytes of
+    /// `records` hold records, as the header says; what lies behind may belong to them where the header is damaged.
+    /// `pristine` has room for another copy.
+    ///
+    /// Records that were valid stay so, at the same places.
+    pub(super) fn mask(&mut self, header: &SegmentHeader, used: usize, records: &mut [u8], pristine: &mut [u8]) {
+        let masked_before = self.masked_count;
+        let (mut at, mut events) = (0, 0);
+        while at < used {
+            let Some(record) = decode_record(records, at, header.lap) else { break };
+            if record.header.callsite == RESERVED {
+                break;
+            }
+            events += u32::from(record.header.callsite != CONTROL);
+            at += self.mask_record(header, records, at);
+        }
+        if at == used && events >= header.count {
+            return;
+        }
+        // Something is pending, damaged, or not where the header has it. Masking twice changes no more.
+        self.masked_count = masked_before;
+        let pristine = &mut pristine[..records.len()];
+        pristine.copy_from_slice(records);
+        let mut done = 0;
+        for item in (Segment { header: *header, records: pristine }).items() {
+            match item {
+                Item::Event(record) => {
+                    self.mask_controls(header, records, done, record.offset);
+                    done = record.offset + self.mask_record(header, records, record.offset);
+                }
+                Item::Pending { offset, len_bytes } => {
+                    self.mask_controls(header, records, done, offset);
+                    done = offset + len_bytes;
+                    // The header of a reservation says how long it is. Nobody knows what its words hold so far.
+                    let is_reserved = decode_record(pristine, offset, header.lap).is_some();
+                    records[(offset + if is_reserved { 8 } else { 0 }).min(done)..done].fill(0);
+                }
+                Item::Damaged { offset, len_bytes } => {
+                    self.mask_controls(header, records, done, offset);
+                    done = offset + len_bytes;
+                    // No record begins with a word of these; zeros would be pending where several write.
+                    let blank = if header.mode == Mode::Exclusive { 0 } else { FILL };
+                    records[offset..done].fill(blank);
+                }
+                Item::Context(_) => {}
+            }
+        }
+        self.mask_controls(header, records, done, used.max(done));
+        records[used.max(done)..].fill(0);
+    }
+
+    /// Passes over the control records in a stretch that holds no events, and blanks what is none.
+    fn mask_controls(&mut self, header: &SegmentHeader, records: &mut [u8], from: usize, to: usize) {
+        let mut at = from;
+        while at < to {
+            match decode_record(records, at, header.lap) {
+                Some(record) if record.header.callsite == CONTROL => at += self.mask_record(header, records, at),
+                _ => {
+                    records[at..(at + 8).min(to)].fill(0);
+                    at += 8;
+                }
+            }
+        }
+    }
+
+    /// Masks the valid record at `at` and gives its length in bytes.
+    fn mask_record(&mut self, header: &SegmentHeader, records: &mut [u8], at: usize) -> usize {
+        let Some(record) = decode_record(records, at, header.lap) else { return 8 };
+        let (callsite, kind, len) = (record.header.callsite, record.header.delta, record.len_bytes);
+        let payload_len = record.payload.len();
+        let known = match callsite {
+            CONTROL if matches!(kind, KIND_REBASE | KIND_CONTEXT) => PLAIN,
+            CONTROL => WHOLLY,
+            callsite => self.known(callsite),
+        };
+        if known == PLAIN {
+            return len;
+        }
+        let mut payload = &mut records[at + len - payload_len..at + len];
+        if header.mode == Mode::SharedContexts && callsite != CONTROL {
+            // The context, and the upper bits of the time.
+            payload = payload.get_mut(8..).unwrap_or_default();
+        }
+        let plan = known.checked_sub(PLANNED).and_then(|at| {
+            let (len, rest) = self.plans.get(at as usize..)?.split_first_chunk()?;
+            rest.get(..usize::from(u16::from_le_bytes(*len)))
+        });
+        if !plan.is_some_and(|plan| mask_payload(plan, payload)) {
+            payload.fill(FILL);
+        }
+        self.masked_count += u64::from(callsite != CONTROL);
+        reseal_record(&mut records[at..at + len], header.lap);
+        len
+    }
+}
+
+/// Iterates over the fields of a plan: flags and tags.
+fn plan_fields(mut plan: &[u8]) -> impl Iterator<Item = (u8, &[u8])> + Clone {
+    core::iter::from_fn(move || {
+        let (&[flags, len], rest) = plan.split_first_chunk()?;
+        let (tags, rest) = rest.split_at_checked(usize::from(len))?;
+        plan = rest;
+        Some((flags, tags))
+    })
+}
+
+/// Masks the secret values of a payload. `false`: it is not what the plan says, and nothing was changed.
+fn mask_payload(plan: &[u8], payload: &mut [u8]) -> bool {
+    let fields = plan_fields(plan);
+    let wide_len = fields.clone().map(|(_, tags)| wide_words(tags) * 8).sum();
+    let Some((_, packed)) = payload.split_at_checked(wide_len) else { return false };
+    // All of it is read before any of it is changed. What follows the last value is less than a word of zeros.
+    let mut from = Unpacker::new(packed);
+    let mut packed_fields = fields.clone().filter(|(flags, _)| flags & WIDE == 0);
+    if packed_fields.any(|(_, tags)| decode_packed(tags, &mut from).is_err())
+        || from.rest().len() >= 8
+        || from.rest().iter().any(|&byte| byte != 0)
+    {
+        return false;
+    }
+    let (wide, packed) = payload.split_at_mut(wide_len);
+    let (mut wide_at, mut packed_at) = (0, 0);
+    for (flags, tags) in fields {
+        if flags & WIDE != 0 {
+            let len = wide_words(tags) * 8;
+            if flags & SECRET != 0 {
+                wide[wide_at..wide_at + len].fill(0);
+            }
+            wide_at += len;
+        } else {
+            let Some(len) = mask_packed(tags, &mut packed[packed_at..], flags & SECRET != 0) else {
+                debug_assert!(false, "what was read just now can be masked");
+                return false; // and all of it is masked
+            };
+            packed_at += len;
+        }
+    }
+    true
+}
+
+/// Reads an entry of the table as the writer of a snapshot that withholds needs it; `None` if nobody knows what it holds.
+pub(super) fn readable(bytes: &[u8]) -> Option<TableItem<'_>> {
+    TableItem::decode(bytes).ok().filter(|item| !matches!(item, TableItem::Unknown(_)))
+}
