@@ -6,29 +6,41 @@
 //! - **CLOCK_MONOTONIC** else, in nanoseconds;
 //! - the **coarse** clock, when asked for: the last reading that a thread of its own stored, each millisecond.
 //!
-//! The rate of the TSC is measured at the start against CLOCK_MONOTONIC_RAW for [`CALIBRATION_NS`], good to about 20 ppm. That
-//! figure is needed only for a ring with a single anchor: the service thread writes another one soon after, and one each
-//! second, and readers convert between anchors.
+//! The service thread pairs the clock with the wall clock each second and looks for steps ([`tend`]). A counter that turns out to
+//! be wrong at run time is [given up](give_counter_up), once and for good: the operating system's clock goes on from its last good
+//! reading, in the same ticks.
+//!
+//! | file | what it holds |
+//! | --- | --- |
+//! | `clock` | reading |
+//! | `choose` | what to read, and its rate |
+//! | `watch` | finding steps and wrong counters, from readings alone |
+//! | `tend` | what the service thread does |
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+mod choose;
+mod tend;
+mod watch;
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ttlog_core::Anchor;
+
+pub(crate) use choose::choose;
+pub(crate) use tend::{Tending, tend};
+use watch::Reading;
 
 /// Reading the processor's counter.
 pub(crate) const MODE_COUNTER: u32 = 0;
 /// Reading what the coarse clock's thread stored.
 pub(crate) const MODE_COARSE: u32 = 1;
 /// Asking the operating system.
-pub(crate) const MODE_MONOTONIC: u32 = 2;
+pub(crate) const MODE_SYSTEM: u32 = 2;
 
-/// How long the rate of the TSC is measured at the start.
-#[cfg(target_arch = "x86_64")]
-const CALIBRATION_NS: u64 = 4_000_000;
 /// Tries for one reading of two clocks at once; the one with the least time between them counts.
 const BRACKET_TRIES: u32 = 12;
 
-/// One of the `MODE_` constants. Written once, before the first event.
+/// One of the `MODE_` constants. Written before the first event, and when the counter is given up.
 pub(crate) static MODE: AtomicU32 = AtomicU32::new(MODE_COUNTER);
 
 /// The coarse clock's reading, alone in its cache line: it is written each millisecond and read by every event.
@@ -37,6 +49,12 @@ pub(crate) struct CoarseTicks(AtomicU64);
 
 /// The coarse clock's reading, in ticks of the clock beneath it.
 pub(crate) static COARSE: CoarseTicks = CoarseTicks(AtomicU64::new(0));
+
+/// Set when the counter was given up.
+static COUNTER_LOST: AtomicBool = AtomicBool::new(false);
+
+/// The operating system's clock, in ticks.
+static SYSTEM: SystemTicks = SystemTicks::new();
 
 /// Reads the clock if that takes no call: a call in the hot path, even one that is never made, costs it registers.
 #[inline(always)]
@@ -52,7 +70,10 @@ pub(crate) fn now_inline() -> Option<u64> {
 ///
 /// Callable at any time, also before the start (then it reads the counter) and in signal handlers.
 pub(crate) fn now() -> u64 {
-    now_inline().unwrap_or_else(crate::sys::monotonic_ns)
+    now_inline().unwrap_or_else(|| {
+        fence(Ordering::Acquire); // what SYSTEM was given before the mode was stored
+        SYSTEM.at(crate::sys::monotonic_ns())
+    })
 }
 
 /// Reads the processor's counter; 0 where there is none that is known.
@@ -74,6 +95,42 @@ fn counter() -> u64 {
     0
 }
 
+/// Makes ticks of CLOCK_MONOTONIC: nanoseconds, unless it stands in for a counter. Then it goes on where that was given up, at
+/// its rate.
+struct SystemTicks {
+    /// Ticks per second; 0: nanoseconds are the ticks.
+    ticks_per_second: AtomicU64,
+    /// Where it stands in from, in ticks.
+    from_ticks: AtomicU64,
+    /// The same moment, by CLOCK_MONOTONIC.
+    from_ns: AtomicU64,
+}
+
+impl SystemTicks {
+    const fn new() -> Self {
+        SystemTicks { ticks_per_second: AtomicU64::new(0), from_ticks: AtomicU64::new(0), from_ns: AtomicU64::new(0) }
+    }
+
+    /// Makes it go on from `ticks` at `monotonic_ns` with a rate other than its own.
+    fn stand_in(&self, ticks: u64, monotonic_ns: u64, ticks_per_second: u64) {
+        self.from_ticks.store(ticks, Ordering::Relaxed);
+        self.from_ns.store(monotonic_ns, Ordering::Relaxed);
+        self.ticks_per_second.store(ticks_per_second, Ordering::Release);
+    }
+
+    /// Gives the ticks at a reading of CLOCK_MONOTONIC.
+    fn at(&self, monotonic_ns: u64) -> u64 {
+        match self.ticks_per_second.load(Ordering::Acquire) {
+            0 => monotonic_ns,
+            ticks_per_second => {
+                let since_ns = monotonic_ns.saturating_sub(self.from_ns.load(Ordering::Relaxed));
+                let ticks = u128::from(since_ns) * u128::from(ticks_per_second) / 1_000_000_000;
+                self.from_ticks.load(Ordering::Relaxed).wrapping_add(ticks as u64)
+            }
+        }
+    }
+}
+
 /// What was chosen at the start, as the ring's process item tells it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ClockInfo {
@@ -81,14 +138,19 @@ pub(crate) struct ClockInfo {
     pub(crate) name: &'static str,
     /// Ticks per second, as measured or stated by the hardware.
     pub(crate) ticks_per_second: u64,
-    /// Whether precise ticks come from the processor's counter.
+    /// Whether precise ticks came from the processor's counter at the start.
     from_counter: bool,
 }
 
 impl ClockInfo {
     /// Reads the clock beneath the coarse one.
     pub(crate) fn precise_now(&self) -> u64 {
-        if self.from_counter { counter() } else { crate::sys::monotonic_ns() }
+        if self.reads_counter() { counter() } else { SYSTEM.at(crate::sys::monotonic_ns()) }
+    }
+
+    /// Tells whether precise ticks come from the processor's counter now.
+    fn reads_counter(&self) -> bool {
+        self.from_counter && !COUNTER_LOST.load(Ordering::Acquire)
     }
 
     /// Stores the present reading as the coarse clock's.
@@ -98,8 +160,16 @@ impl ClockInfo {
 
     /// Pairs the clock with the wall clock.
     pub(crate) fn anchor(&self) -> Anchor {
-        let (ticks, unix_ns) = bracket(|| self.precise_now(), unix_ns_now);
+        let (_, ticks, unix_ns) = bracket(|| self.precise_now(), unix_ns_now);
         Anchor { ticks, unix_ns }
+    }
+
+    /// Reads all clocks at once.
+    fn reading(&self) -> Reading {
+        use crate::sys::{boot_ns, monotonic_ns, monotonic_raw_ns};
+        let others = || (unix_ns_now(), monotonic_ns(), monotonic_raw_ns(), boot_ns());
+        let (width_ticks, ticks, (unix_ns, monotonic_ns, raw_ns, boot_ns)) = bracket(|| self.precise_now(), others);
+        Reading { ticks, width_ticks, unix_ns, monotonic_ns, raw_ns, boot_ns }
     }
 
     /// Makes the choice stick: from here on [`now`] reads the chosen clock.
@@ -107,9 +177,19 @@ impl ClockInfo {
         let mode = match (self.name, self.from_counter) {
             ("coarse", _) => MODE_COARSE,
             (_, true) => MODE_COUNTER,
-            (_, false) => MODE_MONOTONIC,
+            (_, false) => MODE_SYSTEM,
         };
         MODE.store(mode, Ordering::Relaxed);
+    }
+}
+
+/// Has CLOCK_MONOTONIC stand in for the counter from here on: its ticks go on from `ticks`, which is what the counter should have
+/// shown at `monotonic_ns`.
+fn give_counter_up(clock: &ClockInfo, ticks: u64, monotonic_ns: u64) {
+    SYSTEM.stand_in(ticks, monotonic_ns, clock.ticks_per_second);
+    COUNTER_LOST.store(true, Ordering::Release);
+    if MODE.load(Ordering::Relaxed) == MODE_COUNTER {
+        MODE.store(MODE_SYSTEM, Ordering::Release);
     }
 }
 
@@ -137,28 +217,6 @@ pub(crate) fn stop_coarse() {
     COARSE_STOPPED.store(true, Ordering::Relaxed);
 }
 
-const COUNTER_NAME: &str = if cfg!(target_arch = "aarch64") { "cntvct" } else { "tsc" };
-
-/// Chooses the clock, learns its rate and, for the coarse one, starts its thread; if there is none to be had, warns and
-/// chooses the clock beneath. Takes about 4 ms where the TSC is measured, nothing elsewhere.
-pub(crate) fn choose(coarse: bool) -> ClockInfo {
-    let precise = match counter_rate() {
-        Some(ticks_per_second) => ClockInfo { name: COUNTER_NAME, ticks_per_second, from_counter: true },
-        None => ClockInfo { name: "monotonic", ticks_per_second: 1_000_000_000, from_counter: false },
-    };
-    if !coarse {
-        return precise;
-    }
-    match start_coarse(precise) {
-        Ok(()) => ClockInfo { name: "coarse", ..precise },
-        Err(error) => {
-            let name = precise.name;
-            crate::report::warn(format_args!("no thread for the coarse clock, events use the {name} clock: {error}"));
-            precise
-        }
-    }
-}
-
 /// Gives the wall clock, in nanoseconds since 1970; saturates outside the years 1677 to 2262.
 pub(crate) fn unix_ns_now() -> i64 {
     match SystemTime::now().duration_since(UNIX_EPOCH) {
@@ -168,11 +226,13 @@ pub(crate) fn unix_ns_now() -> i64 {
 }
 
 /// Reads two clocks as nearly at once as it can be had: the first before and after the second, the middle taken, the
-/// tightest of several tries kept.
-fn bracket<T>(mut first: impl FnMut() -> u64, mut second: impl FnMut() -> T) -> (u64, T) {
+/// tightest of several tries kept. Gives the width of that bracket too: the true reading of the first clock at that of the second is
+/// no further than half of it from what is given.
+fn bracket<T>(mut first: impl FnMut() -> u64, mut second: impl FnMut() -> T) -> (u64, u64, T) {
     let mut attempt = || {
         let before = first();
         let value = second();
+        // A clock that goes back gives a width that no other try exceeds.
         let width = first().wrapping_sub(before);
         (width, before.wrapping_add(width / 2), value)
     };
@@ -183,129 +243,8 @@ fn bracket<T>(mut first: impl FnMut() -> u64, mut second: impl FnMut() -> T) -> 
             best = next;
         }
     }
-    (best.1, best.2)
-}
-
-/// Gives the rate of the processor's counter, `None` if it cannot be trusted as a clock.
-#[cfg(target_arch = "x86_64")]
-fn counter_rate() -> Option<u64> {
-    use core::arch::x86_64::{__cpuid, _rdtsc};
-    // Bit 8 of EDX of leaf 0x8000_0007: one rate in all power states.
-    #[allow(unused_unsafe, reason = "safe since Rust 1.94, unsafe in the oldest version supported")]
-    // SAFETY: every x86_64 processor has the instruction; the leaf is asked for only when the processor knows it.
-    let invariant = unsafe { __cpuid(0x8000_0000).eax >= 0x8000_0007 && __cpuid(0x8000_0007).edx & (1 << 8) != 0 };
-    if !invariant || !kernel_trusts_tsc() {
-        return None;
-    }
-    // SAFETY: as in `counter`.
-    let read = || unsafe { _rdtsc() };
-    let (ticks_0, ns_0) = bracket(read, crate::sys::monotonic_raw_ns);
-    std::thread::sleep(Duration::from_nanos(CALIBRATION_NS));
-    let (ticks_1, ns_1) = bracket(read, crate::sys::monotonic_raw_ns);
-    rate_between(ticks_0, ns_0, ticks_1, ns_1)
-}
-
-/// Gives the rate of the processor's counter, `None` if it cannot be trusted as a clock.
-#[cfg(target_arch = "aarch64")]
-fn counter_rate() -> Option<u64> {
-    // The generic timer has one rate by architecture, and firmware says which.
-    let rate: u64;
-    // SAFETY: reads a register that operating systems open to programs; no memory, no flags.
-    unsafe { core::arch::asm!("mrs {}, cntfrq_el0", out(reg) rate, options(nomem, nostack, preserves_flags)) };
-    (rate >= 1_000_000).then_some(rate)
-}
-
-/// Gives the rate of the processor's counter, `None` if it cannot be trusted as a clock.
-#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-fn counter_rate() -> Option<u64> {
-    None
-}
-
-/// Tells whether the kernel uses the TSC itself. It watches it at run time, and leaves it when cores disagree. Under a
-/// hypervisor the paravirtual clocks stand on an invariant TSC.
-#[cfg(target_arch = "x86_64")]
-fn kernel_trusts_tsc() -> bool {
-    match std::fs::read_to_string("/sys/devices/system/clocksource/clocksource0/current_clocksource") {
-        Ok(source) => {
-            let source = source.trim();
-            source == "tsc" || source == "kvm-clock" || source.starts_with("hyperv_clocksource_tsc")
-        }
-        // Not Linux, or hidden: the processor's own word has to do.
-        Err(_) => true,
-    }
-}
-
-/// Gives ticks per second between two readings; `None` when they make no sense (a counter that stands or goes back).
-#[cfg(any(target_arch = "x86_64", test))]
-fn rate_between(ticks_0: u64, ns_0: u64, ticks_1: u64, ns_1: u64) -> Option<u64> {
-    let ticks = u128::from(ticks_1.checked_sub(ticks_0)?);
-    let ns = u128::from(ns_1.checked_sub(ns_0)?);
-    let rate = u64::try_from((ticks * 1_000_000_000).checked_div(ns)?).ok()?;
-    (1_000_000..=100_000_000_000).contains(&rate).then_some(rate)
+    best
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::time::Instant;
-
-    #[test]
-    fn counter_that_stands_or_goes_back_is_no_clock() {
-        assert_eq!(rate_between(0, 0, 3_000_000, 1_000_000), Some(3_000_000_000));
-        assert_eq!(rate_between(5, 0, 5, 1_000_000), None);
-        assert_eq!(rate_between(6, 0, 5, 1_000_000), None);
-        assert_eq!(rate_between(0, 7, 5, 7), None);
-        assert_eq!(rate_between(0, 8, 5, 7), None);
-        assert_eq!(rate_between(0, 0, u64::MAX, 1), None);
-    }
-
-    #[test]
-    fn stated_rate_is_the_true_one() {
-        let start = Instant::now();
-        let clock = choose(false);
-        assert!(start.elapsed() < Duration::from_millis(200), "calibration took {:?}", start.elapsed());
-        let (ticks_0, time_0) = bracket(|| clock.precise_now(), Instant::now);
-        std::thread::sleep(Duration::from_millis(50));
-        let (ticks_1, time_1) = bracket(|| clock.precise_now(), Instant::now);
-        let expected = (time_1 - time_0).as_secs_f64() * clock.ticks_per_second as f64;
-        let error = ((ticks_1 - ticks_0) as f64 / expected - 1.0).abs();
-        assert!(error < 1e-3, "{clock:?} is off by {error}");
-    }
-
-    #[test]
-    fn anchors_pair_with_the_wall_clock() {
-        let clock = choose(false);
-        let before = unix_ns_now();
-        let anchor = clock.anchor();
-        assert!((before..=unix_ns_now()).contains(&anchor.unix_ns));
-        assert!(anchor.ticks <= clock.precise_now());
-    }
-
-    #[test]
-    fn coarse_clock_goes_on_by_itself() {
-        let clock = choose(true);
-        assert_eq!(clock.name, "coarse");
-        let before = COARSE.0.load(Ordering::Relaxed);
-        assert!(before <= clock.precise_now());
-        let deadline = Instant::now() + Duration::from_secs(5);
-        while COARSE.0.load(Ordering::Relaxed) == before {
-            assert!(Instant::now() < deadline, "the coarse clock stands");
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        stop_coarse();
-    }
-
-    #[test]
-    fn tightest_try_wins() {
-        let mut readings = [0, 100, 200, 204, 300, 400].into_iter().chain((5..).map(|n| n * 100));
-        let mut n = 0;
-        let (ticks, which) = bracket(
-            || readings.next().unwrap(),
-            || {
-                n += 1;
-                n
-            },
-        );
-        assert_eq!((ticks, which), (202, 2));
-    }
-}
+mod tests;

@@ -35,6 +35,11 @@
 //! - **A panic** is recorded as an event of level error with target `panic`: its message, its place, its backtrace. The panicking thread
 //!   writes a snapshot (it waits at most 5 s for one that is under way), then the panic hook that was there before runs. A
 //!   panic *inside* the formatting of another panic's message ends the process before any hook runs; the ring has the rest.
+//! - **The clock** is the processor's counter where the processor and the kernel vouch for it, else the operating system's. Events carry
+//!   its ticks; readers convert them by pairs with the wall clock, one a second, to within a microsecond. When the wall clock is set, or
+//!   the machine sleeps, order and durations stay right and readers mark the step, which is known to 100 ms. A counter that stands, goes
+//!   back or jumps while the process runs is replaced within 100 ms, and that is told on stderr.
+//!   [`Builder::coarse_clock`] trades a millisecond of exactness for about half of an event's cost.
 //! - **What blocks**: [`Builder::build`] (a few milliseconds), [`SnapshotTicket::wait`], [`Trace::shutdown`] (10 s at most), and the
 //!   panic hook. Nothing else does.
 //! - **The recorder never panics** and never ends the process: trouble makes it do less, and is told on stderr once.

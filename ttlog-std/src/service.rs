@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::clock::{self, Tending};
 use crate::coalesce::Batch;
 use crate::orphans::{self, Outcome};
 use crate::recorder::RecorderInner;
@@ -27,13 +28,6 @@ use crate::trigger::{self, Cause, Causes, Progress, Schedule, Triggers};
 
 /// Time between two looks at what has become due.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
-/// Time between anchors, once recording has been under way for a while.
-const ANCHOR_INTERVAL: Duration = Duration::from_secs(1);
-/// When the first anchors after the one of the start are written. A process that dies early is dated by them; later ones make
-/// the rate more exact.
-const EARLY_ANCHORS: [Duration; 3] =
-    [Duration::from_millis(20), Duration::from_millis(150), Duration::from_millis(500)];
-
 /// Locks, whether or not a thread panicked while it held the lock: what is protected here is always whole.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -206,8 +200,8 @@ fn run(recorder: &'static RecorderInner, work: Work) {
 /// What becomes due in the course of time, and how far it is.
 struct Duties {
     next_poll: Instant,
-    early_anchors: std::vec::IntoIter<Instant>,
-    next_anchor: Instant,
+    clock: Tending,
+    next_clock: Instant,
     schedule: Schedule,
     /// What has asked for a snapshot and has none yet.
     causes: Causes,
@@ -216,12 +210,10 @@ struct Duties {
 impl Duties {
     fn new(recorder: &RecorderInner) -> Self {
         let now = Instant::now();
-        let early: Vec<_> = EARLY_ANCHORS.iter().map(|after| now + *after).collect();
-        let mut early_anchors = early.into_iter();
         Duties {
             next_poll: now,
-            next_anchor: early_anchors.next().unwrap_or(now + ANCHOR_INTERVAL),
-            early_anchors,
+            clock: Tending::new(&recorder.clock),
+            next_clock: now,
             schedule: Schedule::new(&recorder.settings, recorder.ring.segment_count(), now),
             causes: Causes::default(),
         }
@@ -230,9 +222,8 @@ impl Duties {
     /// Does what is due.
     fn look(&mut self, recorder: &RecorderInner) {
         let now = Instant::now();
-        if now >= self.next_anchor {
-            recorder.write_anchor();
-            self.next_anchor = self.early_anchors.next().unwrap_or(now + ANCHOR_INTERVAL);
+        if now >= self.next_clock {
+            self.next_clock = now + clock::tend(recorder, &mut self.clock);
         }
         if now < self.next_poll {
             return;
@@ -245,7 +236,7 @@ impl Duties {
 
     /// Gives when something is due next.
     fn next(&self) -> Instant {
-        self.next_poll.min(self.next_anchor)
+        self.next_poll.min(self.next_clock)
     }
 
     /// Takes one snapshot for everybody who wants one, unless nobody does.

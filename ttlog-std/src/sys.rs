@@ -479,12 +479,22 @@ pub(crate) fn monotonic_ns() -> u64 {
     }
 }
 
-/// Reads the monotonic clock that is not slewed, to measure a counter against.
-#[cfg(target_arch = "x86_64")]
+/// Reads the monotonic clock that is not slewed, to measure a counter against; where there is none, the one that is.
 pub(crate) fn monotonic_raw_ns() -> u64 {
     #[cfg(target_os = "linux")]
     {
         clock_ns(libc::CLOCK_MONOTONIC_RAW)
+    }
+    #[cfg(not(target_os = "linux"))]
+    monotonic_ns()
+}
+
+/// Reads the monotonic clock that goes on while the machine sleeps. Where there is none, [`monotonic_ns`], which does so itself on
+/// some systems.
+pub(crate) fn boot_ns() -> u64 {
+    #[cfg(target_os = "linux")]
+    {
+        clock_ns(libc::CLOCK_BOOTTIME)
     }
     #[cfg(not(target_os = "linux"))]
     monotonic_ns()

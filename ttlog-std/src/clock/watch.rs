@@ -1,0 +1,121 @@
+//! Finding out, from readings of all clocks, that the wall clock was set, that the machine slept, or that the processor's counter
+//! is no clock.
+//!
+//! Nothing here reads a clock, so each case is tested with made-up readings. What is compared:
+//!
+//! - the *counter* with CLOCK_MONOTONIC_RAW, which nobody slews: it may go on or stand while the machine sleeps, but else it keeps
+//!   to the rate that was measured;
+//! - the *wall clock* with the recording clock, and with CLOCK_MONOTONIC: slewing moves the latter along with the wall clock, and
+//!   setting it does not.
+
+use ttlog_core::Anchor;
+
+/// What may be missing or too much between two readings; besides a thousandth of the time between them.
+const TOLERANCE_NS: i128 = 1_000_000;
+
+/// All clocks at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Reading {
+    /// The recording clock.
+    pub(crate) ticks: u64,
+    /// Ticks that passed while the other clocks were read.
+    pub(crate) width_ticks: u64,
+    /// The wall clock, in nanoseconds since 1970.
+    pub(crate) unix_ns: i64,
+    /// CLOCK_MONOTONIC: slewed with the wall clock, stands while the machine sleeps.
+    pub(crate) monotonic_ns: u64,
+    /// CLOCK_MONOTONIC_RAW: not slewed, stands while the machine sleeps.
+    pub(crate) raw_ns: u64,
+    /// CLOCK_BOOTTIME: slewed, goes on while the machine sleeps.
+    pub(crate) boot_ns: u64,
+}
+
+/// What a reading tells, together with the one before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Finding {
+    /// Nothing is the matter.
+    Steady,
+    /// The wall clock was set, or the machine slept while the recording clock stood.
+    Step {
+        /// What the wall clock would have shown a tick before `after`.
+        before: Anchor,
+        /// What it shows.
+        after: Anchor,
+    },
+    /// The counter went back, stood, jumped, or changed its rate.
+    CounterWrong {
+        /// What it should show. Never less than it does, so that giving it up does not turn time back.
+        ticks: u64,
+        /// The last reading that was good.
+        last_good: Anchor,
+    },
+}
+
+/// Compares each reading with the one before.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StepWatch {
+    last: Reading,
+    /// Not 0.
+    ticks_per_second: u64,
+}
+
+impl StepWatch {
+    /// Starts at a reading.
+    pub(crate) fn new(first: Reading, ticks_per_second: u64) -> Self {
+        StepWatch { last: first, ticks_per_second: ticks_per_second.max(1) }
+    }
+
+    /// Takes the next reading. `from_counter`: its ticks are those of the processor's counter, which may be wrong.
+    pub(crate) fn look(&mut self, now: Reading, from_counter: bool) -> Finding {
+        let last = std::mem::replace(&mut self.last, now);
+        let passed = |of: fn(&Reading) -> u64| i128::from(of(&now)) - i128::from(of(&last));
+        let raw_ns = passed(|reading| reading.raw_ns);
+        let monotonic_ns = passed(|reading| reading.monotonic_ns);
+        let asleep_ns = (passed(|reading| reading.boot_ns) - monotonic_ns).max(0);
+        let clock_ns = self.ns(passed(|reading| reading.ticks));
+        let doubt_ns = self.ns(i128::from(now.width_ticks) + i128::from(last.width_ticks));
+        let tolerance_ns = TOLERANCE_NS + doubt_ns + raw_ns.max(clock_ns) / 1000;
+
+        let may_be = raw_ns - tolerance_ns..=raw_ns + asleep_ns + tolerance_ns;
+        if from_counter && !may_be.contains(&clock_ns) {
+            let expected = last.ticks.saturating_add(self.ticks(raw_ns));
+            // To the next reading the present one is as good as any.
+            self.last.ticks = expected.max(now.ticks);
+            return Finding::CounterWrong {
+                ticks: self.last.ticks,
+                last_good: Anchor { ticks: last.ticks, unix_ns: last.unix_ns },
+            };
+        }
+
+        // CLOCK_MONOTONIC knows exactly what the wall clock should show, unless the recording clock went on without it.
+        let with_monotonic = (clock_ns - monotonic_ns).abs() <= tolerance_ns;
+        let expected_ns = i128::from(last.unix_ns) + if with_monotonic { monotonic_ns } else { clock_ns };
+        let unix_ns = i128::from(now.unix_ns) - i128::from(last.unix_ns);
+        let off_ns = i128::from(now.unix_ns) - expected_ns;
+        let was_set = (unix_ns - monotonic_ns).abs() > TOLERANCE_NS / 2 + doubt_ns;
+        if off_ns.abs() <= TOLERANCE_NS + doubt_ns || !was_set {
+            return Finding::Steady;
+        }
+        Finding::Step {
+            before: Anchor { ticks: now.ticks.saturating_sub(1), unix_ns: saturate(expected_ns) },
+            after: Anchor { ticks: now.ticks, unix_ns: now.unix_ns },
+        }
+    }
+
+    /// Gives the nanoseconds of so many ticks.
+    fn ns(&self, ticks: i128) -> i128 {
+        ticks * 1_000_000_000 / i128::from(self.ticks_per_second)
+    }
+
+    /// Gives the ticks of so many nanoseconds; none, if they are negative.
+    fn ticks(&self, ns: i128) -> u64 {
+        u64::try_from(ns.max(0) * i128::from(self.ticks_per_second) / 1_000_000_000).unwrap_or(u64::MAX)
+    }
+}
+
+fn saturate(ns: i128) -> i64 {
+    i64::try_from(ns).unwrap_or(if ns < 0 { i64::MIN } else { i64::MAX })
+}
+
+#[cfg(test)]
+mod tests;
