@@ -144,6 +144,7 @@ mod thread;
 mod throttle;
 mod ticket;
 mod trigger;
+mod window;
 
 pub use builder::{Builder, InitError};
 pub use recorder::Trace;
@@ -155,6 +156,7 @@ pub use snapshot_file::SnapshotError;
 pub use ticket::SnapshotTicket;
 pub use ttlog_core::filter::FilterErrorKind;
 pub use ttlog_core::{FilterError, Level, Loss, Value};
+pub use window::Window;
 
 /// What the macros expand to. Not for use by hand; may change in any version.
 #[doc(hidden)]

@@ -23,6 +23,7 @@ use crate::report;
 use crate::settings::Settings;
 use crate::snapshot_file::{self, BorrowedScratch, Label, SnapshotError, Source, System, Urgency};
 use crate::ticket::SnapshotTicket;
+use crate::window::Window;
 
 /// How long [`Trace::shutdown`] waits for snapshots that were accepted.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(10);
@@ -333,6 +334,12 @@ impl Trace {
             .filter(|inner| !inner.is_cut())
             .and_then(|inner| inner.generation().file())
             .map(|file| file.path.as_path())
+    }
+
+    /// Gives how far back the ring reaches without a gap, just now. Takes some hundred loads; waits for nothing.
+    #[must_use]
+    pub fn window(&self) -> Window {
+        self.inner.map_or(Window::default(), |inner| Window::of(&inner.ring, &inner.clock, inner.settings.min_age))
     }
 
     /// Gives the bytes that the ring occupies, its table of callsites included.

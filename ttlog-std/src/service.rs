@@ -25,6 +25,7 @@ use crate::sys::monotonic_ns;
 use crate::throttle::Throttle;
 use crate::ticket::{Request, SnapshotTicket};
 use crate::trigger::{self, Cause, Causes, Progress, Schedule, Triggers};
+use crate::window::Window;
 
 /// Time between two looks at what has become due.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
@@ -176,6 +177,8 @@ fn run(recorder: &'static RecorderInner, work: Work) {
     if let Some(rest) = recorder.words.get(work.populated_words..).filter(|rest| !rest.is_empty()) {
         crate::sys::populate(rest);
     }
+    let min_age = recorder.settings.min_age.unwrap_or_default();
+    recorder.ring.set_min_age_ns(u64::try_from(min_age.as_nanos()).unwrap_or(u64::MAX));
     let mut orphans = Orphans::find(work.orphan_directory.as_deref());
     let mut duties = Duties::new(recorder);
     retain(recorder, Scope::Service(&recorder.service_name), None);
@@ -214,7 +217,11 @@ impl Duties {
             next_poll: now,
             clock: Tending::new(&recorder.clock),
             next_clock: now,
-            schedule: Schedule::new(&recorder.settings, recorder.ring.segment_count(), now),
+            schedule: Schedule::new(
+                &recorder.settings,
+                recorder.ring.segment_count() - recorder.ring.kept_segment_count(),
+                now,
+            ),
             causes: Causes::default(),
         }
     }
@@ -229,7 +236,9 @@ impl Duties {
             return;
         }
         self.next_poll = now + POLL_INTERVAL;
+        recorder.ring.beat(u64::try_from(crate::clock::unix_ns_now()).unwrap_or(0));
         recorder.report_cut();
+        warn_of_short_window(recorder);
         self.causes.add(recorder.generation().service.triggers.take());
         self.causes.add(self.schedule.causes(now, || Progress::of(&recorder.ring)));
     }
@@ -262,6 +271,20 @@ impl Duties {
             Err(_) => {}
         }
         batch.answer(&result);
+    }
+}
+
+/// Warns once when the ring reaches less far back than was asked for.
+fn warn_of_short_window(recorder: &RecorderInner) {
+    static SHORT: report::Once = report::Once::new();
+    let Some(min_age) = recorder.settings.min_age else { return };
+    let window = Window::of(&recorder.ring, &recorder.clock, Some(min_age));
+    if !window.is_long_enough() {
+        SHORT.warn(format_args!(
+            "the ring reaches {:.1?} back, and min_age asks for {min_age:?}: a larger capacity_bytes or a higher level makes it \
+             reach further",
+            window.covered
+        ));
     }
 }
 

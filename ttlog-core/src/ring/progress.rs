@@ -5,9 +5,9 @@ use super::layout::{commit, header_word, segment_word};
 use super::segment::lost_in;
 
 impl Ring<'_> {
-    /// Gives how many segments were opened since the start, as far as sequences tell: one that was given up because every segment was
-    /// in use counts too. The share of the ring that was written between two moments is the difference, over
-    /// [`segment_count`](Self::segment_count).
+    /// Gives how many segments were opened since the start, but for those of the kept class, as far as sequences tell: one that was
+    /// in use, and so was passed over, counts too. The share of the ring that was written between two moments is the difference,
+    /// over the number of segments.
     #[must_use]
     pub fn opened_count(&self) -> u64 {
         self.header(header_word::NEXT_SEQUENCE).load().saturating_sub(1)

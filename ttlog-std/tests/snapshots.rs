@@ -1,0 +1,339 @@
+//! Snapshots that the recorder takes by itself, how often, and which of them are kept.
+#![cfg(target_os = "linux")]
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use common::{Place, Snapshot, files, finish, stderr, wait_until, warnings};
+use ttlog_std::{Level, SnapshotSignal, SnapshotTicket, Trace, debug, error, info, warn};
+
+/// Not a test of its own: what the children of the tests below run.
+#[test]
+#[ignore = "run by the other tests in child processes"]
+fn child() {
+    let Some(case) = common::case() else { return };
+    let builder = Trace::builder().service("watched").capacity_bytes(1 << 20);
+    match case.as_str() {
+        "level" => {
+            builder.snapshot_on_level(Level::Error).build().unwrap();
+            for n in 0..10_u32 {
+                warn!("not bad enough", n);
+            }
+            std::thread::sleep(Duration::from_millis(300));
+            assert_eq!(snapshots(), [""; 0]);
+            // The first event of a callsite takes another path than later ones.
+            for n in 0..3_u32 {
+                error!("bad enough", n);
+                wait_until("there is a snapshot", || snapshots().len() == n as usize + 1);
+            }
+        }
+        "storm" => {
+            let start = Instant::now();
+            builder.snapshot_on_level(Level::Warn).snapshot_throttle(Duration::from_millis(400)).build().unwrap();
+            while start.elapsed() < Duration::from_secs(2) {
+                error!("again");
+            }
+            let (count, most) = (snapshots().len() as u128, start.elapsed().as_millis() / 400 + 1);
+            assert!((1..=most).contains(&count), "{count} snapshots, at most {most}");
+        }
+        "periodic" => {
+            builder.snapshot_every(Duration::from_millis(100)).build().unwrap();
+            for n in 0..3_usize {
+                info!("something new", n);
+                wait_until("there is a snapshot", || snapshots().len() > n);
+            }
+            // What was recorded last may be in the last one or need one more; then there is nothing new any more.
+            std::thread::sleep(Duration::from_millis(300));
+            let before = snapshots();
+            std::thread::sleep(Duration::from_millis(600));
+            assert_eq!(before, snapshots());
+        }
+        "filled" => {
+            builder.snapshot_when_filled(0.5).build().unwrap();
+            let mut n = 0_u64;
+            wait_until("there are three snapshots", || {
+                for _ in 0..500 {
+                    debug!("filling", n);
+                    n += 1;
+                }
+                snapshots().len() >= 3
+            });
+        }
+        "signal" => {
+            let builder = match std::env::var_os("TTLOG_SNAPSHOT_ON_SIGNAL") {
+                Some(_) => builder,
+                None => builder.snapshot_on_signal(SnapshotSignal::Usr2),
+            };
+            let signal =
+                if std::env::var_os("TTLOG_SNAPSHOT_ON_SIGNAL").is_some() { libc::SIGUSR1 } else { libc::SIGUSR2 };
+            count_signal(signal);
+            builder.build().unwrap();
+            info!("before the signal");
+            raise(signal);
+            wait_until("there is a snapshot", || snapshots().len() == 1);
+            assert_eq!(COUNTED.load(Ordering::Relaxed), 1, "the handler that was there before runs too");
+        }
+        "blocked signal" => {
+            builder.snapshot_on_signal(SnapshotSignal::Usr1).build().unwrap();
+            // In this thread and, because it is where signals of a process end up, in that of the test harness.
+            block_everywhere(libc::SIGUSR1);
+            info!("before the signal");
+            // SAFETY: sends a signal to this process.
+            unsafe { libc::kill(libc::getpid(), libc::SIGUSR1) };
+            wait_until("there is a snapshot", || snapshots().len() == 1);
+        }
+        "signal not asked for" => {
+            builder.build().unwrap();
+            info!("before the signal");
+            raise(libc::SIGUSR1);
+        }
+        "throttle" => {
+            let trace = builder.snapshot_throttle(Duration::from_millis(500)).build().unwrap();
+            let start = Instant::now();
+            trace.request_snapshot("first").wait().unwrap();
+            let early = trace.request_snapshot("second").wait_timeout(Duration::from_millis(1));
+            let Err(second) = early else { panic!("the second did not wait") };
+            let path = second.wait().unwrap();
+            assert!(start.elapsed() >= Duration::from_millis(500), "{:?}", start.elapsed());
+            assert_eq!(Snapshot::read(&path).reason, "second");
+            // The end waits for nothing.
+            info!("last words");
+            let last = trace.request_snapshot("last");
+            assert!(trace.shutdown());
+            assert_eq!(Snapshot::read(&last.wait().unwrap()).with_message("last words").len(), 1);
+        }
+        "together" => {
+            let trace = builder.snapshot_throttle(Duration::from_millis(300)).channel_capacity(1000).build().unwrap();
+            trace.request_snapshot("first").wait().unwrap();
+            let tickets: Vec<SnapshotTicket> = (0..100_u32)
+                .map(|n| {
+                    info!("asked", n);
+                    trace.request_snapshot(["red", "green", "blue"][n as usize % 3])
+                })
+                .collect();
+            let paths: BTreeSet<PathBuf> = tickets.into_iter().map(|ticket| ticket.wait().unwrap()).collect();
+            // A machine that stands still for so long may have begun one in the middle.
+            assert!(paths.len() <= 2, "{paths:?}");
+            let last = Snapshot::read(paths.last().unwrap());
+            assert_eq!(last.with_message("asked").len(), 100);
+            for reason in last.reason.split('+') {
+                assert!(["red", "green", "blue"].contains(&reason), "{}", last.reason);
+            }
+        }
+        "retention" => {
+            let trace = builder.build().unwrap();
+            for n in 0..8_u32 {
+                info!("kept", n);
+                trace.request_snapshot("one of many").wait().unwrap();
+            }
+        }
+        "window" => {
+            let trace = builder.min_age(Duration::from_secs(3600)).build().unwrap();
+            let start = Instant::now();
+            info!("first", n = 0_u64);
+            let window = trace.window();
+            assert_eq!((window.complete_from, window.min_age), (None, Some(Duration::from_secs(3600))));
+            assert!(window.covered >= start.elapsed() / 2 && window.is_long_enough());
+            let mut times = Vec::new();
+            while trace.loss().overwritten == 0 || times.len() < 100_000 {
+                times.push(SystemTime::now());
+                info!("filling", n = times.len() as u64);
+            }
+            let window = trace.window();
+            let from = window.complete_from.unwrap();
+            let error = SystemTime::now().duration_since(from + window.covered).unwrap();
+            assert!(error < Duration::from_secs(1), "{window:?}, {error:?}");
+            assert!(!window.is_long_enough());
+            // Every event that the ring is said to be complete for is there. A clock that is measured so shortly is good to
+            // 100 µs in a second.
+            let path = trace.request_snapshot("window").wait().unwrap();
+            let snapshot = Snapshot::read(&path);
+            let there: BTreeSet<u64> =
+                snapshot.with_message("filling").iter().map(|event| event.fields["n"].parse().unwrap()).collect();
+            let margin = Duration::from_millis(10);
+            let covered = (1..).zip(&times).filter(|(_, time)| **time > from + margin);
+            let missing: Vec<u64> = covered.map(|(n, _)| n).filter(|n| !there.contains(n)).collect();
+            assert_eq!(missing, [0; 0]);
+            let gone = (1..).zip(&times).filter(|(n, _)| !there.contains(n)).map(|(_, time)| *time).max().unwrap();
+            assert!(gone <= from + margin, "the last that is gone is before");
+            std::thread::sleep(Duration::from_millis(500));
+        }
+        other => panic!("unknown case {other}"),
+    }
+}
+
+/// Gives the names of the snapshots so far.
+fn snapshots() -> Vec<String> {
+    let directory = PathBuf::from(std::env::var_os("TTLOG_SNAPSHOT_DIR").unwrap());
+    let names = files(&directory).into_iter().map(|path| path.file_name().unwrap().to_str().unwrap().to_owned());
+    names.filter(|name| name.ends_with(".bin")).collect()
+}
+
+/// Counts the signals that arrived.
+static COUNTED: AtomicU32 = AtomicU32::new(0);
+
+extern "C" fn count(_signal: libc::c_int) {
+    COUNTED.fetch_add(1, Ordering::Relaxed);
+}
+
+fn count_signal(signal: libc::c_int) {
+    // SAFETY: the handler is async-signal-safe; a zeroed action is valid.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = count as extern "C" fn(libc::c_int) as usize;
+        assert_eq!(libc::sigaction(signal, &raw const action, std::ptr::null_mut()), 0);
+    }
+}
+
+fn raise(signal: libc::c_int) {
+    // SAFETY: sends a signal to this thread.
+    unsafe { libc::raise(signal) };
+}
+
+/// Blocks a signal in this thread; those of the harness have it blocked from the start.
+fn block_everywhere(signal: libc::c_int) {
+    // SAFETY: the set is made before it is used.
+    unsafe {
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut set);
+        libc::sigaddset(&raw mut set, signal);
+        assert_eq!(libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut()), 0);
+    }
+}
+
+/// Gives the one snapshot that there must be.
+fn only(place: &Place) -> Snapshot {
+    let [path] = &place.snapshot_files()[..] else { panic!("{:?}", place.snapshot_files()) };
+    Snapshot::read(path)
+}
+
+#[test]
+fn event_of_a_level_or_above() {
+    let place = Place::new("level");
+    place.run("level");
+    let last = Snapshot::read(place.snapshot_files().last().unwrap());
+    assert_eq!(last.reason, "level");
+    assert!(!last.with_message("bad enough").is_empty());
+}
+
+#[test]
+fn storm_of_errors_is_throttled() {
+    Place::new("storm").run("storm");
+}
+
+#[test]
+fn interval_and_nothing_new() {
+    let place = Place::new("periodic");
+    place.run("periodic");
+    let snapshots: Vec<_> = place.snapshot_files().iter().map(|path| Snapshot::read(path)).collect();
+    assert!(snapshots.iter().all(|snapshot| snapshot.reason == "periodic"));
+    assert!(snapshots.iter().any(|snapshot| snapshot.with_message("something new").len() == 3));
+}
+
+#[test]
+fn share_of_the_ring() {
+    let place = Place::new("filled");
+    place.run("filled");
+    assert!(place.snapshot_files().iter().all(|path| Snapshot::read(path).reason == "filled"));
+}
+
+#[test]
+fn signal_by_option_and_by_environment() {
+    for variable in [None, Some("usr1")] {
+        let place = Place::new("signal");
+        let mut command = place.child("signal");
+        if let Some(value) = variable {
+            command.env("TTLOG_SNAPSHOT_ON_SIGNAL", value);
+        }
+        let output = finish(command);
+        assert!(output.status.success(), "{}", stderr(&output));
+        let snapshot = only(&place);
+        assert_eq!((snapshot.reason.as_str(), snapshot.with_message("before the signal").len()), ("signal", 1));
+    }
+}
+
+#[test]
+fn signal_that_every_thread_of_the_program_blocks() {
+    use std::os::unix::process::CommandExt as _;
+    let place = Place::new("blocked");
+    let mut command = place.child("blocked signal");
+    // SAFETY: async-signal-safe, and its result is its own.
+    unsafe {
+        command.pre_exec(|| {
+            block_everywhere(libc::SIGUSR1);
+            Ok(())
+        });
+    }
+    let output = finish(command);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(only(&place).reason, "signal");
+}
+
+#[test]
+fn signal_that_nobody_asked_for_ends_the_process_as_ever() {
+    use std::os::unix::process::ExitStatusExt as _;
+    let place = Place::new("unasked");
+    let output = finish(place.child("signal not asked for"));
+    assert_eq!(output.status.signal(), Some(libc::SIGUSR1), "{}", stderr(&output));
+}
+
+#[test]
+fn one_snapshot_in_a_stated_time() {
+    let place = Place::new("throttle");
+    place.run("throttle");
+    assert_eq!(place.snapshot_files().len(), 3);
+}
+
+#[test]
+fn one_snapshot_for_all_who_wait() {
+    Place::new("together").run("together");
+}
+
+#[test]
+fn retention_counts_those_of_earlier_runs() {
+    let place = Place::new("retention");
+    let run = |count: &str| {
+        let mut command = place.child("retention");
+        command.env("TTLOG_RETAIN_COUNT", count);
+        let output = finish(command);
+        assert!(output.status.success(), "{}", stderr(&output));
+        place.snapshot_files()
+    };
+    let first = run("5");
+    assert_eq!(first.len(), 5);
+    let newest = |paths: &[PathBuf]| {
+        let n = |path: &PathBuf| Snapshot::read(path).with_message("kept").len();
+        let mut counts: Vec<_> = paths.iter().map(n).collect();
+        counts.sort_unstable();
+        counts
+    };
+    assert_eq!(newest(&first), [4, 5, 6, 7, 8], "the newest ones");
+    let others = ["ttlog-other-1-20261122T214159Z-x.bin", "ttlog-watched-notes.bin", "watched.bin"];
+    for name in others {
+        std::fs::write(place.snapshots().join(name), "not ours").unwrap();
+    }
+    let second = run("10");
+    let ours = |paths: &[PathBuf]| {
+        let is_other = |path: &&PathBuf| others.iter().any(|name| path.ends_with(name));
+        paths.iter().filter(|path| !is_other(path)).cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(
+        (ours(&second).len(), second.len()),
+        (10, 13),
+        "five rings are lost in the meantime: none were recovered"
+    );
+    // The ring of the second run is recovered by the third, and counts.
+    assert_eq!(ours(&run("1")).len(), 1);
+}
+
+#[test]
+fn window_says_what_the_ring_covers_and_warns_once() {
+    let place = Place::new("window");
+    let warnings = warnings(&place.run("window"));
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].contains("min_age asks for 3600s"), "{warnings:?}");
+}
