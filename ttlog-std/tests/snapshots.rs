@@ -33,7 +33,7 @@ fn child() {
         }
         "storm" => {
             let start = Instant::now();
-            builder.snapshot_on_level(Level::Warn).snapshot_throttle(Duration::from_millis(400)).build().unwrap();
+            builder.snapshot_on_level(Level::Warn).build().unwrap();
             while start.elapsed() < Duration::from_secs(2) {
                 error!("again");
             }
@@ -92,7 +92,7 @@ fn child() {
             raise(libc::SIGUSR1);
         }
         "throttle" => {
-            let trace = builder.snapshot_throttle(Duration::from_millis(500)).build().unwrap();
+            let trace = builder.build().unwrap();
             let start = Instant::now();
             trace.request_snapshot("first").wait().unwrap();
             let early = trace.request_snapshot("second").wait_timeout(Duration::from_millis(1));
@@ -107,7 +107,7 @@ fn child() {
             assert_eq!(Snapshot::read(&last.wait().unwrap()).with_message("last words").len(), 1);
         }
         "together" => {
-            let trace = builder.snapshot_throttle(Duration::from_millis(300)).channel_capacity(1000).build().unwrap();
+            let trace = builder.channel_capacity(1000).build().unwrap();
             trace.request_snapshot("first").wait().unwrap();
             let tickets: Vec<SnapshotTicket> = (0..100_u32)
                 .map(|n| {
@@ -220,9 +220,16 @@ fn event_of_a_level_or_above() {
     assert!(!last.with_message("bad enough").is_empty());
 }
 
+fn run_throttled(place: &Place, case: &str, throttle: &str) {
+    let mut command = place.child(case);
+    command.env("TTLOG_SNAPSHOT_THROTTLE", throttle);
+    let output = finish(command);
+    assert!(output.status.success(), "{}", stderr(&output));
+}
+
 #[test]
 fn storm_of_errors_is_throttled() {
-    Place::new("storm").run("storm");
+    run_throttled(&Place::new("storm"), "storm", "400ms");
 }
 
 #[test]
@@ -284,13 +291,13 @@ fn signal_that_nobody_asked_for_ends_the_process_as_ever() {
 #[test]
 fn one_snapshot_in_a_stated_time() {
     let place = Place::new("throttle");
-    place.run("throttle");
+    run_throttled(&place, "throttle", "500ms");
     assert_eq!(place.snapshot_files().len(), 3);
 }
 
 #[test]
 fn one_snapshot_for_all_who_wait() {
-    Place::new("together").run("together");
+    run_throttled(&Place::new("together"), "together", "300ms");
 }
 
 #[test]
