@@ -331,9 +331,8 @@ fn retention_counts_those_of_earlier_runs() {
     assert_eq!(
         (ours(&second).len(), second.len()),
         (10, 13),
-        "five rings are lost in the meantime: none were recovered"
+        "those of the first run count, and those of others do not"
     );
-    // The ring of the second run is recovered by the third, and counts.
     assert_eq!(ours(&run("1")).len(), 1);
 }
 
