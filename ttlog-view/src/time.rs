@@ -13,8 +13,6 @@ pub struct TimeFormatter {
     zone: TimeZone,
     /// Digits of the second's fraction.
     digits: usize,
-    /// The time of the last event, from which relative times count.
-    end: i64,
     /// Between date and time.
     separator: char,
     /// After the time.
@@ -26,26 +24,25 @@ pub struct TimeFormatter {
 impl TimeFormatter {
     /// Makes the formatter for text.
     #[must_use]
-    pub fn new(style: TimeStyle, digits: usize, end: i64) -> Self {
+    pub fn new(style: TimeStyle, digits: usize) -> Self {
         let zone = if style == TimeStyle::Local { TimeZone::system() } else { TimeZone::UTC };
         let suffix = if style == TimeStyle::Utc { "Z" } else { "" };
-        TimeFormatter { style, zone, digits, end, separator: ' ', suffix, second: None, text: String::new() }
+        TimeFormatter { style, zone, digits, separator: ' ', suffix, second: None, text: String::new() }
     }
 
     /// Makes the formatter for RFC 3339 in UTC with nanoseconds.
     #[must_use]
     pub fn rfc3339() -> Self {
-        TimeFormatter { separator: 'T', suffix: "Z", ..TimeFormatter::new(TimeStyle::Utc, 9, 0) }
+        TimeFormatter { separator: 'T', suffix: "Z", ..TimeFormatter::new(TimeStyle::Utc, 9) }
     }
 
-    /// Appends a time in the chosen style.
-    pub fn push(&mut self, out: &mut String, unix_ns: i64, ticks: u64) {
+    /// Appends a time in the chosen style: what the wall clock showed, how long before the last event it was, or ticks.
+    pub fn push(&mut self, out: &mut String, unix_ns: i64, before_end_ns: i64, ticks: u64) {
         match self.style {
             TimeStyle::Ticks => out.push_str(&ticks.to_string()),
             TimeStyle::Relative => {
-                let distance = i128::from(unix_ns) - i128::from(self.end);
-                let (sign, distance) =
-                    if distance <= 0 { ('-', distance.unsigned_abs()) } else { ('+', distance.unsigned_abs()) };
+                let distance = before_end_ns.unsigned_abs();
+                let sign = if before_end_ns >= 0 { '-' } else { '+' };
                 let text = format!("{sign}{}.{:09}", distance / 1_000_000_000, distance % 1_000_000_000);
                 let text = &text[..text.len() - (9 - self.digits)];
                 out.push_str(&format!("{text:>14}"));
@@ -181,19 +178,19 @@ mod tests {
 
     fn shown(mut formatter: TimeFormatter, unix_ns: i64) -> String {
         let mut out = String::new();
-        formatter.push(&mut out, unix_ns, 42);
+        formatter.push(&mut out, unix_ns, 1_500_000_000, 42);
         out
     }
 
     #[test]
     fn styles() {
         assert_eq!(shown(TimeFormatter::rfc3339(), T), "2023-11-14T22:13:20.123456789Z");
-        assert_eq!(shown(TimeFormatter::new(TimeStyle::Utc, 6, 0), T), "2023-11-14 22:13:20.123456Z");
-        assert_eq!(shown(TimeFormatter::new(TimeStyle::Relative, 6, T + 1_500_000_000), T), "     -1.500000");
-        assert_eq!(shown(TimeFormatter::new(TimeStyle::Ticks, 6, 0), T), "42");
+        assert_eq!(shown(TimeFormatter::new(TimeStyle::Utc, 6), T), "2023-11-14 22:13:20.123456Z");
+        assert_eq!(shown(TimeFormatter::new(TimeStyle::Relative, 6), T), "     -1.500000");
+        assert_eq!(shown(TimeFormatter::new(TimeStyle::Ticks, 6), T), "42");
         let berlin = TimeZone::fixed(jiff::tz::offset(1));
         assert_eq!(
-            shown(TimeFormatter { zone: berlin, ..TimeFormatter::new(TimeStyle::Local, 6, 0) }, T),
+            shown(TimeFormatter { zone: berlin, ..TimeFormatter::new(TimeStyle::Local, 6) }, T),
             "2023-11-14 23:13:20.123456"
         );
     }
@@ -203,8 +200,9 @@ mod tests {
         assert_eq!(shown(TimeFormatter::rfc3339(), i64::MIN), "1677-09-21T00:12:43.145224192Z");
         assert_eq!(shown(TimeFormatter::rfc3339(), i64::MAX), "2262-04-11T23:47:16.854775807Z");
         assert_eq!(shown(TimeFormatter::rfc3339(), -1), "1969-12-31T23:59:59.999999999Z");
-        let relative = TimeFormatter::new(TimeStyle::Relative, 9, i64::MIN);
-        assert_eq!(shown(relative, i64::MAX), "+18446744073.709551615");
+        let mut out = String::new();
+        TimeFormatter::new(TimeStyle::Relative, 9).push(&mut out, 0, i64::MIN, 0);
+        assert_eq!(out, "+9223372036.854775808");
     }
 
     #[test]

@@ -4,8 +4,11 @@
 //! filter only a small [`Entry`] is kept; values are read again when the event is shown, so filtering and counting allocate nothing
 //! per event. Snapshots of one ring share segments; of these the fullest copy is read and the others are left out.
 //!
-//! Entries are sorted by wall-clock time. Within one context the recorded order rules: an event whose clock reading is before that
-//! of its predecessor is placed as if both had the same. Equal times are ordered by source, then by place in the ring.
+//! Entries are sorted by a time in which no step of the wall clock occurs ([`TimeScale::smooth_ns`](ttlog_core::TimeScale::smooth_ns)),
+//! so the order is right although somebody set the clock; where it was set a [`Mark`] says so. All sources of a ring are ordered by the
+//! scale of that which knows most, and a ring that ended before a step by what others of its host know of it. Within one context
+//! the recorded order rules: an event whose clock reading is before that of its predecessor is placed as if both had the same.
+//! Equal times are ordered by source, then by place in the ring.
 //!
 //! Memory: 32 bytes per kept event, and the unpacked segments of kept events up to [`UNPACKED_MAX`] bytes; beyond that
 //! segments are unpacked again as they are needed.
@@ -31,7 +34,8 @@ pub const ENTRIES_MAX: usize = 32 << 20;
 /// An event as the timeline holds it: when it is shown and where it lies.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry {
-    /// Where it stands in the timeline: nanoseconds since 1970, never before its predecessor in the same context.
+    /// Where it stands in the timeline: nanoseconds since 1970 but for steps of the wall clock, never before its predecessor in the
+    /// same context.
     pub key: i64,
     /// The reading of the recording clock.
     pub ticks: u64,
@@ -74,6 +78,12 @@ pub struct PartRef {
 pub struct RingView {
     /// Indexes of the sources, in the order given.
     pub sources: Vec<usize>,
+    /// The source whose scale knows most of the wall clock's steps.
+    newest: usize,
+    /// The source that is being read, where each is read by itself.
+    reading: usize,
+    /// Steps of the wall clock after all of this ring, which others know of; in nanoseconds.
+    later_steps_ns: i64,
     contexts: Vec<Context>,
     /// Where each context stands in `contexts`.
     by_id: HashMap<u32, usize>,
@@ -82,7 +92,20 @@ pub struct RingView {
 
 impl RingView {
     fn new() -> Self {
-        RingView { sources: Vec::new(), contexts: Vec::new(), by_id: HashMap::new(), runs: Vec::new() }
+        RingView {
+            sources: Vec::new(),
+            newest: 0,
+            reading: 0,
+            later_steps_ns: 0,
+            contexts: Vec::new(),
+            by_id: HashMap::new(),
+            runs: Vec::new(),
+        }
+    }
+
+    /// Gives where ticks stand in the timeline.
+    fn key(&self, sources: &[Source<'_>], ticks: u64) -> i64 {
+        sources[self.newest].scale.smooth_ns(ticks).saturating_add(self.later_steps_ns)
     }
 
     /// Gives what is known of a context, if anything is.
@@ -120,6 +143,8 @@ struct Run {
     start: u64,
     count: u64,
     first: Place,
+    /// What the wall clock showed at the first.
+    first_unix_ns: i64,
 }
 
 /// What was found in a source while it was read.
@@ -149,6 +174,15 @@ pub enum Mark {
         /// Events overwritten before, where known.
         overwritten: Option<u64>,
     },
+    /// The wall clock was set, or went on while the recording clock stood (the machine slept).
+    ClockStep {
+        /// Index of the ring.
+        ring: usize,
+        /// What it would have shown.
+        expected_unix_ns: i64,
+        /// What it showed.
+        unix_ns: i64,
+    },
     /// Events of a context are missing.
     Gap {
         /// Index of the ring.
@@ -157,6 +191,8 @@ pub enum Mark {
         context: u32,
         /// How many.
         count: u64,
+        /// What the wall clock showed at the event after them.
+        unix_ns: i64,
     },
 }
 
@@ -171,6 +207,27 @@ pub enum Keep {
     First(usize),
 }
 
+/// A range of time, ends included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Range {
+    /// What the wall clock showed.
+    pub clock: (i64, i64),
+    /// Where events stand in the timeline.
+    pub place: (i64, i64),
+}
+
+impl Range {
+    /// All there is.
+    pub const ALL: Range = Range { clock: (i64::MIN, i64::MAX), place: (i64::MIN, i64::MAX) };
+
+    /// Tells whether an event at `key` is in it, whose wall clock showed `clock`.
+    fn contains(&self, key: i64, clock: impl FnOnce() -> i64) -> bool {
+        (self.place.0..=self.place.1).contains(&key)
+            // Most ranges are not bounded by the clock, and it takes a while to tell.
+            && (self.clock == Self::ALL.clock || (self.clock.0..=self.clock.1).contains(&clock()))
+    }
+}
+
 /// What is read.
 #[derive(Debug)]
 pub struct Query<'q> {
@@ -179,7 +236,7 @@ pub struct Query<'q> {
     /// How many events are kept.
     pub keep: Keep,
     /// Only events in this range of time.
-    pub range: (i64, i64),
+    pub range: Range,
     /// Whether copies of a segment are read again.
     pub duplicates: bool,
 }
@@ -199,8 +256,10 @@ pub struct Timeline<'s, 'a> {
     pub entries: Vec<Entry>,
     /// What is to be said between them, in order.
     pub marks: Vec<(Place, Mark)>,
-    /// The time of the last event of all, whether it passed the filter or not.
+    /// Where the last event of all stands, whether it passed the filter or not.
     pub end: Option<i64>,
+    /// Where the first stands.
+    pub start: Option<i64>,
     /// Matching events that are left out because there were too many.
     pub overflow: u64,
     unpacked: Unpacked,
@@ -241,6 +300,7 @@ impl<'s, 'a> Timeline<'s, 'a> {
             entries: Vec::new(),
             marks: Vec::new(),
             end: None,
+            start: None,
             overflow: 0,
             unpacked: Unpacked { records: Vec::new(), order: VecDeque::new(), bytes: 0, limit: UNPACKED_MAX },
         };
@@ -257,17 +317,20 @@ impl<'s, 'a> Timeline<'s, 'a> {
         // Stable, and quick on what comes in sorted stretches, as the events of each context do.
         timeline.entries.sort_by_key(Entry::place);
         timeline.cut(query.keep);
-        timeline.end = scan.end;
+        (timeline.start, timeline.end) = (scan.start, scan.end);
         timeline.overflow = scan.overflow;
         timeline.mark_gaps();
         timeline.mark_complete_from();
+        timeline.mark_steps();
         timeline.marks.sort_by_key(|(place, _)| *place);
         timeline
     }
 
     /// Drops entries outside the range, then all but those to keep. For limits that are known only once the end is.
-    pub fn narrow(&mut self, range: (i64, i64), keep: Keep) {
-        self.entries.retain(|entry| (range.0..=range.1).contains(&entry.key));
+    pub fn narrow(&mut self, range: Range, keep: Keep) {
+        let (sources, parts) = (self.sources, &self.parts);
+        let clock = |entry: &Entry| sources[parts[entry.part as usize].source as usize].scale.unix_ns(entry.ticks);
+        self.entries.retain(|entry| range.contains(entry.key, || clock(entry)));
         self.cut(keep);
     }
 
@@ -295,9 +358,11 @@ impl<'s, 'a> Timeline<'s, 'a> {
                 chosen.push((ring as u32, segment.sequence, index as u32, part as u32, segment.count));
             }
         }
-        // Of the copies of a segment the fullest comes first; segments only ever grow.
+        self.choose_scales();
+        // Of the copies of a segment the fullest comes first; segments only ever grow. With all copies each source is read by
+        // itself.
         chosen.sort_unstable_by_key(|&(ring, sequence, source, part, count)| {
-            (ring, sequence, Reverse(count), source, part)
+            (ring, if duplicates { source } else { 0 }, sequence, Reverse(count), source, part)
         });
         let mut last = None;
         for (ring, sequence, source, part, count) in chosen {
@@ -310,12 +375,39 @@ impl<'s, 'a> Timeline<'s, 'a> {
         }
     }
 
+    /// Decides by which scale each ring is ordered.
+    fn choose_scales(&mut self) {
+        let sources = self.sources;
+        let newest_of = |indexes: &mut dyn Iterator<Item = usize>| {
+            indexes.max_by_key(|&index| (sources[index].newest_anchor, std::cmp::Reverse(index))).unwrap_or(0)
+        };
+        for ring in &mut self.rings {
+            ring.newest = newest_of(&mut ring.sources.iter().copied());
+        }
+        // Recorders of one host have one clock in common, if it has the same name; what one saw of its steps is true for all.
+        let clock = |index: usize| {
+            sources[index].process.map(|process| (process.host, process.clock)).filter(|(host, _)| !host.is_empty())
+        };
+        for ring in &mut self.rings {
+            let own = sources[ring.newest].newest_anchor;
+            if let (Some(name), 1..) = (clock(ring.newest), own) {
+                let newest = newest_of(&mut (0..sources.len()).filter(|&index| clock(index) == Some(name)));
+                let scale = &sources[newest].scale;
+                ring.later_steps_ns = scale.smooth_ns(own).saturating_sub(scale.unix_ns(own));
+            }
+        }
+    }
+
     fn read_part(&mut self, index: usize, scan: &mut Scan<'_, 'a>, scratch: &mut Vec<u8>) {
         let PartRef { source, part, ring } = self.parts[index];
         let found = &mut self.found[source as usize];
         let part = &self.sources[source as usize].parts[part as usize];
         let kept_before = scan.kept.len();
         let ring = &mut self.rings[ring as usize];
+        if scan.query.duplicates && std::mem::replace(&mut ring.reading, source as usize) != source as usize {
+            // The same events come again.
+            ring.contexts.iter_mut().for_each(|context| context.last_key = None);
+        }
         match &part.body {
             Body::Plain(segment) => scan.read_segment(segment, index as u32, source as usize, part, ring, found),
             Body::Packed(packed) => match packed.unpack(with_room(scratch)) {
@@ -342,6 +434,13 @@ impl<'s, 'a> Timeline<'s, 'a> {
     #[must_use]
     pub fn source_of(&self, entry: &Entry) -> &'s Source<'a> {
         &self.sources[self.parts[entry.part as usize].source as usize]
+    }
+
+    /// Gives how long before the last event of all an entry was, by its own clock reading.
+    #[must_use]
+    pub fn before_end_ns(&self, entry: &Entry) -> i64 {
+        let ring = &self.rings[self.parts[entry.part as usize].ring as usize];
+        self.end.unwrap_or(0).saturating_sub(ring.key(self.sources, entry.ticks))
     }
 
     /// Gives the context of an entry, if anything is known of it.
@@ -395,7 +494,12 @@ impl<'s, 'a> Timeline<'s, 'a> {
                     if count > explained {
                         self.marks.push((
                             run.first,
-                            Mark::Gap { ring: index, context: run.context, count: count - explained },
+                            Mark::Gap {
+                                ring: index,
+                                context: run.context,
+                                count: count - explained,
+                                unix_ns: run.first_unix_ns,
+                            },
                         ));
                     }
                 }
@@ -411,29 +515,62 @@ impl<'s, 'a> Timeline<'s, 'a> {
     /// Finds from when on each ring's events are all there. Sources of one ring complete each other where they overlap.
     fn mark_complete_from(&mut self) {
         for (index, ring) in self.rings.iter().enumerate() {
-            let mut stretches: Vec<(i64, i64, u64)> = ring
+            let mut stretches: Vec<(i64, i64, u64, i64)> = ring
                 .sources
                 .iter()
                 .map(|&source| &self.sources[source])
                 .map(|source| {
-                    let from =
-                        if source.complete_from == 0 { i64::MIN } else { source.scale.unix_ns(source.complete_from) };
-                    let until = source.taken_at.map_or(i64::MAX, |ticks| source.scale.unix_ns(ticks));
-                    (from, until, source.loss.overwritten)
+                    let key = |ticks| ring.key(self.sources, ticks);
+                    let from = if source.complete_from == 0 { i64::MIN } else { key(source.complete_from) };
+                    let until = source.taken_at.map_or(i64::MAX, key);
+                    (from, until, source.loss.overwritten, source.scale.unix_ns(source.complete_from))
                 })
                 .collect();
             stretches.sort_unstable();
             let mut covered: Option<i64> = None;
-            for (from, until, overwritten) in stretches {
+            for (from, until, overwritten, unix_ns) in stretches {
                 let first = covered.is_none();
                 if covered.is_none_or(|covered| from > covered) && from != i64::MIN {
-                    let mark =
-                        Mark::CompleteFrom { ring: index, unix_ns: from, overwritten: first.then_some(overwritten) };
+                    let mark = Mark::CompleteFrom { ring: index, unix_ns, overwritten: first.then_some(overwritten) };
                     self.marks.push(((from, u32::MAX, u16::MAX), mark));
                 }
                 covered = Some(covered.map_or(until, |covered| covered.max(until)));
             }
         }
+    }
+}
+
+/// Steps of one host's clock that are as near to each other in time, and in length, are one.
+const SAME_STEP_NS: (u64, u64) = (2_000_000_000, 20_000_000);
+
+impl Timeline<'_, '_> {
+    /// Finds where the wall clock was set, as far as there are events.
+    fn mark_steps(&mut self) {
+        let (Some(start), Some(end)) = (self.start, self.end) else { return };
+        let mut steps: Vec<(i64, Mark, &str)> = Vec::new();
+        for (index, ring) in self.rings.iter().enumerate() {
+            let source = &self.sources[ring.newest];
+            let host = source.process.map_or("", |process| process.host);
+            for step in source.scale.steps() {
+                let place = ring.key(self.sources, step.ticks);
+                if (start..=end).contains(&place) {
+                    let (expected_unix_ns, unix_ns) = (step.expected_unix_ns, step.unix_ns);
+                    steps.push((place, Mark::ClockStep { ring: index, expected_unix_ns, unix_ns }, host));
+                }
+            }
+        }
+        steps.sort_by_key(|(place, ..)| *place);
+        // Each recorder of the host saw it.
+        let delta = |mark: &Mark| match mark {
+            Mark::ClockStep { expected_unix_ns, unix_ns, .. } => unix_ns.saturating_sub(*expected_unix_ns),
+            _ => 0,
+        };
+        steps.dedup_by(|later, earlier| {
+            later.2 == earlier.2
+                && later.0.abs_diff(earlier.0) < SAME_STEP_NS.0
+                && delta(&later.1).abs_diff(delta(&earlier.1)) < SAME_STEP_NS.1
+        });
+        self.marks.extend(steps.into_iter().map(|(place, mark, _)| ((place, 0, 0), mark)));
     }
 }
 
@@ -461,6 +598,7 @@ struct Scan<'q, 'a> {
     /// Entries beyond those.
     overflow: u64,
     end: Option<i64>,
+    start: Option<i64>,
 }
 
 impl<'q, 'a> Scan<'q, 'a> {
@@ -474,7 +612,18 @@ impl<'q, 'a> Scan<'q, 'a> {
             .collect();
         let input_len: u64 = sources.iter().map(|source| source.len_bytes).sum();
         let most = usize::try_from(input_len / 2).unwrap_or(usize::MAX).saturating_add(ENTRIES_MAX);
-        Scan { sources, query, verdicts, kept: Vec::new(), floor: None, ceiling: None, most, overflow: 0, end: None }
+        Scan {
+            sources,
+            query,
+            verdicts,
+            kept: Vec::new(),
+            floor: None,
+            ceiling: None,
+            most,
+            overflow: 0,
+            end: None,
+            start: None,
+        }
     }
 
     fn read_segment(
@@ -493,6 +642,8 @@ impl<'q, 'a> Scan<'q, 'a> {
         let mut run: Option<Run> = None;
         let mut pending = 0;
         let (events_before, damage_before) = (found.events, found.damage.len());
+        let scale = &self.sources[ring.newest].scale;
+        let later_steps_ns = ring.later_steps_ns;
         let mut items = segment.items();
         for item in items.by_ref() {
             match item {
@@ -507,14 +658,15 @@ impl<'q, 'a> Scan<'q, 'a> {
                         }
                     };
                     let context = &mut ring.contexts[context];
-                    let unix_ns = source.scale.unix_ns(record.ticks);
+                    let smooth_ns = scale.smooth_ns(record.ticks).saturating_add(later_steps_ns);
                     let key = match context.last_key {
                         Some(last) if !record.ticks_known => last,
-                        Some(last) => last.max(unix_ns),
-                        None => unix_ns,
+                        Some(last) => last.max(smooth_ns),
+                        None => smooth_ns,
                     };
                     context.last_key = Some(key);
                     self.end = self.end.max(Some(key));
+                    self.start = Some(self.start.map_or(key, |start| start.min(key)));
                     let payload_offset = record.payload.as_ptr().addr().wrapping_sub(origin);
                     let entry = Entry {
                         key,
@@ -536,11 +688,17 @@ impl<'q, 'a> Scan<'q, 'a> {
                             run.count += 1;
                         }
                         (run, Some(start)) => {
-                            let begun = Run { context: record.context, start, count: 1, first: entry.place() };
+                            let begun = Run {
+                                context: record.context,
+                                start,
+                                count: 1,
+                                first: entry.place(),
+                                first_unix_ns: source.scale.unix_ns(record.ticks),
+                            };
                             ring.runs.extend(run.replace(begun));
                         }
                     }
-                    if !(self.query.range.0..=self.query.range.1).contains(&key) {
+                    if !self.query.range.contains(key, || source.scale.unix_ns(record.ticks)) {
                         continue;
                     }
                     let verdict = verdicts.get(usize::from(record.callsite)).or(verdicts.first());

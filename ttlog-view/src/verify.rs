@@ -5,11 +5,11 @@ use std::path::Path;
 
 use crate::cli::{TimeStyle, Verify};
 use crate::progress::Progress;
-use crate::render::text::damage_line;
+use crate::render::text::{clock_step, damage_line};
 use crate::render::{DROP_REASONS, is_damaged, kind_name};
 use crate::source::{Input, Kind, Source, open, read, shown};
 use crate::time::{TimeFormatter, grouped};
-use crate::timeline::{Found, Keep, Mark, Query, Timeline};
+use crate::timeline::{Found, Keep, Mark, Query, Range, Timeline};
 use crate::{Outcome, complain, escape::escaped};
 
 /// Checks each file.
@@ -41,7 +41,7 @@ fn verify(input: &Input, out: &mut dyn Write) -> io::Result<Outcome> {
     };
     let sources = [source];
     // Everything is read and nothing kept.
-    let query = Query { conditions: &[], keep: Keep::First(0), range: (i64::MIN, i64::MAX), duplicates: true };
+    let query = Query { conditions: &[], keep: Keep::First(0), range: Range::ALL, duplicates: true };
     let mut progress = Progress::new();
     let timeline = Timeline::read(&sources, &query, &mut progress);
     progress.finish();
@@ -69,7 +69,7 @@ fn verify(input: &Input, out: &mut dyn Write) -> io::Result<Outcome> {
 }
 
 fn write_what(out: &mut dyn Write, source: &Source<'_>) -> io::Result<()> {
-    let mut time = TimeFormatter::new(TimeStyle::Local, 6, 0);
+    let mut time = TimeFormatter::new(TimeStyle::Local, 6);
     write!(
         out,
         "  what: {}, format version {}, {} bytes",
@@ -138,10 +138,14 @@ fn write_counts(
         match mark {
             Mark::CompleteFrom { unix_ns, .. } => {
                 let mut at = String::new();
-                TimeFormatter::new(TimeStyle::Local, 6, 0).push_clock(&mut at, *unix_ns);
+                TimeFormatter::new(TimeStyle::Local, 6).push_clock(&mut at, *unix_ns);
                 writeln!(out, "  complete from: {at}")?;
             }
-            Mark::Gap { ring, context, count } => {
+            Mark::ClockStep { expected_unix_ns, unix_ns, .. } => {
+                let mut time = TimeFormatter::new(TimeStyle::Local, 6);
+                writeln!(out, "  clock: {}", clock_step(&mut time, *expected_unix_ns, *unix_ns))?;
+            }
+            Mark::Gap { ring, context, count, .. } => {
                 let name = timeline.rings[*ring].context(*context).map_or("", |context| context.name.as_str());
                 writeln!(out, "  gap: {} events of context {context} {}", grouped(*count), escaped(name))?;
             }

@@ -9,12 +9,12 @@ use crate::escape::LineBreaks;
 use crate::filter::Key;
 use crate::progress::Progress;
 use crate::render::json::JsonRenderer;
-use crate::render::stats::{Stats, json_gaps, json_sources, push_losses};
+use crate::render::stats::{Stats, json_clock_steps, json_gaps, json_sources, push_losses};
 use crate::render::text::{TextRenderer, damage_line};
 use crate::render::{Event, is_damaged};
 use crate::source::{Inputs, Source, shown};
 use crate::time::{TimeFormatter, TimeLimit, grouped, parse_duration};
-use crate::timeline::{Keep, Mark, Place, Query, Timeline};
+use crate::timeline::{Keep, Mark, Place, Query, Range, Timeline};
 use crate::{Outcome, complain};
 
 /// How much text is gathered before it is written.
@@ -77,15 +77,26 @@ struct Limits {
 }
 
 impl Limits {
-    fn resolve(self, end: i64, zone: &TimeZone) -> (i64, i64) {
-        let at = |limit: Option<TimeLimit>, default| limit.map_or(default, |limit| limit.resolve(end, zone));
-        (at(self.since, i64::MIN), at(self.until, i64::MAX))
+    fn resolve(self, end: i64, zone: &TimeZone) -> Range {
+        let mut range = Range::ALL;
+        if let Some(since) = self.since {
+            bounds(&mut range, since).0 = since.resolve(end, zone);
+        }
+        if let Some(until) = self.until {
+            bounds(&mut range, until).1 = until.resolve(end, zone);
+        }
+        range
     }
 
     /// Tells whether the limits mean something only once the last event is known.
     fn depend_on_end(self) -> bool {
         [self.since, self.until].into_iter().flatten().any(|limit| !matches!(limit, TimeLimit::At(_)))
     }
+}
+
+/// A time of the clock limits what the clock showed; so long before the end, what really lay between.
+fn bounds(range: &mut Range, limit: TimeLimit) -> &mut (i64, i64) {
+    if matches!(limit, TimeLimit::BeforeEnd(_)) { &mut range.place } else { &mut range.clock }
 }
 
 fn limits_of(options: &View, zone: &TimeZone) -> Result<Limits, String> {
@@ -116,7 +127,7 @@ fn read_timeline<'s, 'a>(
     let query = Query {
         conditions: &options.filters,
         keep: if late { Keep::All } else { keep },
-        range: if late { (i64::MIN, i64::MAX) } else { limits.resolve(0, zone) },
+        range: if late { Range::ALL } else { limits.resolve(0, zone) },
         duplicates: options.duplicates,
     };
     let mut timeline = Timeline::read(sources, &query, &mut progress);
@@ -135,14 +146,14 @@ fn complain_of_damage(timeline: &Timeline<'_, '_>) {
     }
 }
 
-fn formatter(options: &View, end: Option<i64>) -> TimeFormatter {
+fn formatter(options: &View) -> TimeFormatter {
     let style = if options.utc { TimeStyle::Utc } else { options.time };
-    TimeFormatter::new(style, if options.verbose { 9 } else { 6 }, end.unwrap_or(0))
+    TimeFormatter::new(style, if options.verbose { 9 } else { 6 })
 }
 
 fn show_text(mut timeline: Timeline<'_, '_>, options: &View, limits: Limits, out: &mut dyn Write) -> io::Result<()> {
     let mut renderer = TextRenderer {
-        time: formatter(options, timeline.end),
+        time: formatter(options),
         colour: match options.color {
             ColorChoice::Always => true,
             ColorChoice::Never => false,
@@ -245,7 +256,7 @@ fn show_stats(mut timeline: Timeline<'_, '_>, options: &View, format: Format, ou
         Format::Text => {
             // Positions relative to the end or in ticks say little in a table of counts.
             let style = if options.utc || options.time == TimeStyle::Utc { TimeStyle::Utc } else { TimeStyle::Local };
-            stats.push_text(&mut text, keys, &mut TimeFormatter::new(style, 6, 0));
+            stats.push_text(&mut text, keys, &mut TimeFormatter::new(style, 6));
             if !options.quiet {
                 push_losses(&mut text, &timeline);
             }
@@ -257,11 +268,13 @@ fn show_stats(mut timeline: Timeline<'_, '_>, options: &View, format: Format, ou
             text.push_str(&json_sources(&timeline).join(",\n"));
             text.push_str("\n],\"gaps\":[\n");
             text.push_str(&json_gaps(&timeline).join(",\n"));
+            text.push_str("\n],\"clock_steps\":[\n");
+            text.push_str(&json_clock_steps(&timeline).join(",\n"));
             text.push_str("\n]}\n");
         }
         Format::Ndjson => {
-            let lines = stats.json_groups(keys).into_iter().chain(json_sources(&timeline)).chain(json_gaps(&timeline));
-            for line in lines {
+            let lines = stats.json_groups(keys).into_iter().chain(json_sources(&timeline));
+            for line in lines.chain(json_gaps(&timeline)).chain(json_clock_steps(&timeline)) {
                 text.push_str(&line);
                 text.push('\n');
             }

@@ -12,7 +12,7 @@ use ttlog_view::render::Event;
 use ttlog_view::render::is_damaged;
 use ttlog_view::render::json::JsonRenderer;
 use ttlog_view::source::{Input, Source};
-use ttlog_view::timeline::{Keep, Query, Timeline};
+use ttlog_view::timeline::{Keep, Query, Range, Timeline};
 
 /// A recording of a few events on two threads, small enough to damage it in every way.
 fn small() -> support::Recording {
@@ -31,7 +31,7 @@ fn small() -> support::Recording {
 fn read(data: &[u8]) -> Option<(Vec<String>, bool)> {
     let input = Input { path: "x".to_owned(), bytes: data.to_vec().into() };
     let sources = [Source::new(&input).ok()?];
-    let query = Query { conditions: &[], keep: Keep::All, range: (i64::MIN, i64::MAX), duplicates: false };
+    let query = Query { conditions: &[], keep: Keep::All, range: Range::ALL, duplicates: false };
     let mut timeline = Timeline::read(&sources, &query, &mut Progress::silent());
     let (mut scratch, mut payload) = (Vec::new(), Vec::new());
     let mut events = Vec::new();

@@ -8,7 +8,7 @@ use ttlog_view::cli::Recover;
 use ttlog_view::progress::Progress;
 use ttlog_view::source::{Inputs, Source};
 use ttlog_view::time::grouped;
-use ttlog_view::timeline::{Keep, Query, Timeline};
+use ttlog_view::timeline::{Keep, Query, Range, Timeline};
 use ttlog_view::{Outcome, recover};
 
 use crate::kill::Death;
@@ -86,7 +86,7 @@ pub(crate) fn account(death: &Death, snapshot: &Path) -> Result<Verdict, String>
         sources.push(Source::new(input).map_err(|error| format!("{}: {error}", input.path))?);
     }
     let [_] = sources[..] else { return Err(format!("{}: not one snapshot", snapshot.display())) };
-    let query = Query { conditions: &[], keep: Keep::Last(0), range: (i64::MIN, i64::MAX), duplicates: false };
+    let query = Query { conditions: &[], keep: Keep::Last(0), range: Range::ALL, duplicates: false };
     let timeline = Timeline::read(&sources, &query, &mut Progress::silent());
     let (source, found) = (&sources[0], &timeline.found[0]);
     let mut verdict = Verdict {

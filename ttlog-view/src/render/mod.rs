@@ -14,8 +14,10 @@ use crate::value::Value;
 pub struct Event<'e, 'a> {
     /// Its place in the timeline.
     pub entry: Entry,
-    /// Its own time, which is before that of its place where the clock went back.
+    /// What the wall clock showed.
     pub unix_ns: i64,
+    /// Nanoseconds before (or, negative, after) the last event of all: what a clock that nobody set would have shown.
+    pub before_end_ns: i64,
     /// Where it comes from.
     pub source: &'e Source<'a>,
     /// Its callsite, unless the table has lost it.
@@ -43,7 +45,9 @@ impl<'e, 'a> Event<'e, 'a> {
             _ => None,
         };
         let thread = timeline.context_of(&entry).map(|context| (context.name.as_str(), context.os_thread_id));
-        Event { entry, unix_ns: source.scale.unix_ns(entry.ticks), source, callsite, thread, values, damage, payload }
+        let unix_ns = source.scale.unix_ns(entry.ticks);
+        let before_end_ns = timeline.before_end_ns(&entry);
+        Event { entry, unix_ns, before_end_ns, source, callsite, thread, values, damage, payload }
     }
 
     /// Appends the message with its template filled in.

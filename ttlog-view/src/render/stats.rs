@@ -29,8 +29,17 @@ pub struct Stats {
 struct Group {
     key: Vec<String>,
     count: u64,
-    first: i64,
-    last: i64,
+    first: Moment,
+    last: Moment,
+}
+
+/// When an event was.
+#[derive(Clone, Copy, Debug, Default)]
+struct Moment {
+    /// Where it stands in the timeline.
+    key: i64,
+    /// What the wall clock showed.
+    unix_ns: i64,
 }
 
 /// Tells whether events of one callsite can differ in this key.
@@ -61,10 +70,12 @@ impl Stats {
                 }
             };
             let group = &mut stats.groups[group];
+            let known = entry.time_known.then(|| timeline.source_of(&entry).scale.unix_ns(entry.ticks));
+            let moment = Moment { key: entry.key, unix_ns: known.unwrap_or(entry.key) };
             if group.count == 0 {
-                group.first = entry.key;
+                group.first = moment;
             }
-            group.last = entry.key;
+            group.last = moment;
             group.count += 1;
             stats.total += 1;
         }
@@ -90,7 +101,7 @@ impl Stats {
                     key.push(text[start..end].to_owned());
                     start = end + 1;
                 }
-                self.groups.push(Group { key, count: 0, first: 0, last: 0 });
+                self.groups.push(Group { key, count: 0, first: Moment::default(), last: Moment::default() });
                 self.by_key.insert(text.clone(), self.groups.len() - 1);
                 self.groups.len() - 1
             }
@@ -109,7 +120,7 @@ impl Stats {
             row.push(group.rate().map_or_else(|| NONE.to_owned(), |rate| format!("{rate:.1}")));
             for at in [group.first, group.last] {
                 let mut text = String::new();
-                time.push_clock(&mut text, at);
+                time.push_clock(&mut text, at.unix_ns);
                 row.push(text);
             }
             row.extend(group.key.iter().map(|part| shown(part)));
@@ -154,9 +165,9 @@ impl Stats {
                     push_string(&mut out, part);
                 }
                 out.push_str(&format!("}},\"count\":{},\"share\":{:?},\"first\":\"", group.count, self.share(group)));
-                time.push_clock(&mut out, group.first);
+                time.push_clock(&mut out, group.first.unix_ns);
                 out.push_str("\",\"last\":\"");
-                time.push_clock(&mut out, group.last);
+                time.push_clock(&mut out, group.last.unix_ns);
                 out.push_str("\",\"per_second\":");
                 out.push_str(&group.rate().map_or_else(|| "null".to_owned(), |rate| format!("{rate:?}")));
                 out.push('}');
@@ -175,7 +186,7 @@ impl Stats {
 impl Group {
     /// Events per second between the first and the last.
     fn rate(&self) -> Option<f64> {
-        let span_ns = i128::from(self.last) - i128::from(self.first);
+        let span_ns = i128::from(self.last.key) - i128::from(self.first.key);
         (self.count > 1 && span_ns > 0).then(|| (self.count - 1) as f64 * 1e9 / span_ns as f64)
     }
 }
@@ -232,7 +243,7 @@ pub fn push_losses(out: &mut String, timeline: &Timeline<'_, '_>) {
         .iter()
         .map(|(_, mark)| match mark {
             Mark::Gap { count, .. } => *count,
-            Mark::CompleteFrom { .. } => 0,
+            Mark::CompleteFrom { .. } | Mark::ClockStep { .. } => 0,
         })
         .sum();
     if missing > 0 {
@@ -288,11 +299,11 @@ pub fn json_sources(timeline: &Timeline<'_, '_>) -> Vec<String> {
 #[must_use]
 pub fn json_gaps(timeline: &Timeline<'_, '_>) -> Vec<String> {
     let mut gaps = Vec::new();
-    for ((before, _, _), mark) in &timeline.marks {
-        let Mark::Gap { ring, context, count } = mark else { continue };
+    for (_, mark) in &timeline.marks {
+        let Mark::Gap { ring, context, count, unix_ns } = mark else { continue };
         let ring = &timeline.rings[*ring];
         let mut out = "{\"gap_before\":\"".to_owned();
-        TimeFormatter::rfc3339().push_clock(&mut out, *before);
+        TimeFormatter::rfc3339().push_clock(&mut out, *unix_ns);
         let ring_id = ring.sources.first().map_or(0, |&source| timeline.sources[source].ring_id);
         out.push_str(&format!("\",\"ring_id\":\"{ring_id:016x}\",\"context\":{context},\"thread\":"));
         push_string(&mut out, ring.context(*context).map_or("", |context| context.name.as_str()));
@@ -300,4 +311,26 @@ pub fn json_gaps(timeline: &Timeline<'_, '_>) -> Vec<String> {
         gaps.push(out);
     }
     gaps
+}
+
+/// Gives the steps of the wall clock as JSON objects.
+#[must_use]
+pub fn json_clock_steps(timeline: &Timeline<'_, '_>) -> Vec<String> {
+    let mut steps = Vec::new();
+    let mut time = TimeFormatter::rfc3339();
+    for (_, mark) in &timeline.marks {
+        let Mark::ClockStep { ring, expected_unix_ns, unix_ns } = mark else { continue };
+        let ring = &timeline.rings[*ring];
+        let ring_id = ring.sources.first().map_or(0, |&source| timeline.sources[source].ring_id);
+        let mut out = format!(
+            "{{\"clock_step\":{},\"ring_id\":\"{ring_id:016x}\",\"from\":\"",
+            i128::from(*unix_ns) - i128::from(*expected_unix_ns)
+        );
+        time.push_clock(&mut out, *expected_unix_ns);
+        out.push_str("\",\"to\":\"");
+        time.push_clock(&mut out, *unix_ns);
+        out.push_str("\"}");
+        steps.push(out);
+    }
+    steps
 }

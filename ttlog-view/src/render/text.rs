@@ -72,7 +72,7 @@ impl TextRenderer {
     pub fn push_event(&mut self, out: &mut String, event: &Event<'_, '_>) {
         let mut text = std::mem::take(&mut self.scratch);
         text.clear();
-        self.time.push(&mut text, event.unix_ns, event.entry.ticks);
+        self.time.push(&mut text, event.unix_ns, event.before_end_ns, event.entry.ticks);
         self.styled(out, DIM, |out| out.push_str(&text));
         self.scratch = text;
         // Somewhere around that time: what the clock reading counts from is lost.
@@ -159,11 +159,16 @@ impl TextRenderer {
         let mut contexts = Vec::new();
         for mark in marks {
             match mark {
-                Mark::Gap { ring, context, count } => {
+                Mark::Gap { ring, context, count, .. } => {
                     missing += count;
                     if !contexts.contains(&(*ring, *context)) {
                         contexts.push((*ring, *context));
                     }
+                }
+                Mark::ClockStep { expected_unix_ns, unix_ns, .. } => {
+                    self.push_gap(out, timeline, std::mem::take(&mut missing), &std::mem::take(&mut contexts));
+                    let text = clock_step(&mut self.time, *expected_unix_ns, *unix_ns);
+                    self.line(out, MARK, &format!("──── {text} ────"));
                 }
                 Mark::CompleteFrom { ring, unix_ns, overwritten } => {
                     self.push_gap(out, timeline, std::mem::take(&mut missing), &std::mem::take(&mut contexts));
@@ -267,6 +272,22 @@ fn push_context(out: &mut String, name: &str, context: u32) {
     } else {
         push_escaped(out, name, LineBreaks::Escape);
     }
+}
+
+/// Tells of a step of the wall clock.
+#[must_use]
+pub fn clock_step(time: &mut TimeFormatter, expected_unix_ns: i64, unix_ns: i64) -> String {
+    let delta = i128::from(unix_ns) - i128::from(expected_unix_ns);
+    let seconds = delta.unsigned_abs() as f64 / 1e9;
+    let mut text = if delta < 0 {
+        format!("the wall clock was set back by {seconds:.3} s, from ")
+    } else {
+        format!("the wall clock went forward by {seconds:.3} s (it was set, or the machine slept), from ")
+    };
+    time.push_clock(&mut text, expected_unix_ns);
+    text.push_str(" to ");
+    time.push_clock(&mut text, unix_ns);
+    text
 }
 
 /// Gives a line for a place of damage.

@@ -12,7 +12,7 @@ mod snapshot;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use ttlog_core::clock::TimeScale;
+use ttlog_core::clock::{Anchor, TimeScale};
 use ttlog_core::error::FormatError;
 use ttlog_core::ring::{Loss, SEGMENT_LEN_MAX, SERVER_ANCHOR_COUNT, Segment};
 use ttlog_core::snapshot::PackedSegment;
@@ -82,8 +82,10 @@ pub struct Source<'a> {
     pub process: Option<ProcessInfo<'a>>,
     /// Callsites by id; boxed, because a file may name the highest id alone.
     pub callsites: Vec<Option<Box<Callsite<'a>>>>,
-    /// Converts ticks.
-    pub scale: TimeScale<SERVER_ANCHOR_COUNT>,
+    /// Converts ticks. Boxed, for it is large.
+    pub scale: Box<TimeScale<SERVER_ANCHOR_COUNT>>,
+    /// The newest anchor, in ticks: how far its scale knows of steps of the wall clock. 0: there is none.
+    pub newest_anchor: u64,
     /// Ticks from which nothing was overwritten; 0: nothing was at all.
     pub complete_from: u64,
     /// Ticks up to which events are in the source; `None`: to the end of recording.
@@ -147,6 +149,12 @@ impl<'a> Source<'a> {
             Content::Unknown if file::holds_items(&input.bytes.data) => snapshot::read(input),
             Content::Unknown => ring::read(input),
         }
+    }
+
+    /// Takes the anchors in, once the process is known.
+    fn set_scale(&mut self, anchors: &[Anchor]) {
+        *self.scale = TimeScale::new(anchors, self.process.unwrap_or_default().ticks_per_second);
+        self.newest_anchor = anchors.iter().map(|anchor| anchor.ticks).max().unwrap_or(0);
     }
 
     /// Gives the callsite of this id, if the table has it.

@@ -20,7 +20,8 @@ pub(super) fn read(input: &Input) -> Result<Source<'_>, FormatError> {
         segment_len: header.segment_len.into(),
         process: None,
         callsites: Vec::new(),
-        scale: TimeScale::new(&[], 0),
+        scale: Box::new(TimeScale::new(&[], 0)),
+        newest_anchor: 0,
         complete_from: header.complete_from,
         taken_at: None,
         ended: header.state & STATE_ENDED != 0,
@@ -42,7 +43,7 @@ pub(super) fn read(input: &Input) -> Result<Source<'_>, FormatError> {
     }
     let process = source.process.unwrap_or_default();
     let anchors: Vec<_> = image.anchors().collect();
-    source.scale = TimeScale::new(&anchors, process.ticks_per_second);
+    source.set_scale(&anchors);
     source.kind = Kind::Ring(if source.ended {
         Liveness::Gone
     } else {

@@ -18,7 +18,8 @@ pub(super) fn read(input: &Input) -> Result<Source<'_>, FormatError> {
         segment_len: 0,
         process: None,
         callsites: Vec::new(),
-        scale: TimeScale::new(&[], 0),
+        scale: Box::new(TimeScale::new(&[], 0)),
+        newest_anchor: 0,
         complete_from: 0,
         taken_at: None,
         ended: false,
@@ -74,7 +75,7 @@ pub(super) fn read(input: &Input) -> Result<Source<'_>, FormatError> {
     }
     let header = header.unwrap_or_default();
     let anchors: Vec<_> = header.anchors().collect();
-    source.scale = TimeScale::new(&anchors, source.process.unwrap_or_default().ticks_per_second);
+    source.set_scale(&anchors);
     source.kind = Kind::Snapshot {
         reason: header.reason.to_owned(),
         created_unix_ns: header.created_unix_ns,

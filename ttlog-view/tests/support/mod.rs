@@ -21,6 +21,20 @@ pub const START: i64 = 1_769_828_340_000_000_000;
 /// Ticks of a second.
 pub const SECOND: u64 = 1_000_000_000;
 
+/// The process of most recordings.
+pub const SHOP: ProcessInfo<'static> = ProcessInfo {
+    service: "shop",
+    pid: 4711,
+    host: "web-3",
+    executable: "/usr/bin/shop",
+    start_unix_ns: START,
+    build_id: &[1, 2, 3],
+    clock: "monotonic",
+    ticks_per_second: SECOND,
+    process_start: 0,
+    os: "test",
+};
+
 /// A ring that a test writes.
 pub struct Recording {
     pub ring: Ring<'static>,
@@ -45,28 +59,30 @@ pub fn append<F: Fields>(ring: &Ring<'static>, thread: &Thread, ticks: u64, call
 
 impl Recording {
     pub fn new(ring_id: u64, segments: usize, segment_len: u32) -> Self {
-        let process = ProcessInfo {
-            service: "shop",
-            pid: 4711,
-            host: "web-3",
-            executable: "/usr/bin/shop",
-            start_unix_ns: START,
-            build_id: &[1, 2, 3],
-            clock: "monotonic",
-            ticks_per_second: SECOND,
-            process_start: 0,
-            os: "test",
-        };
-        Self::of(ring_id, segments, segment_len, &process)
+        Self::of(ring_id, segments, segment_len, &SHOP)
     }
 
     pub fn of(ring_id: u64, segments: usize, segment_len: u32, process: &ProcessInfo<'_>) -> Self {
-        let config = RingConfig { ring_id, segment_len, table_len: 2048, anchor_count: 4, ..RingConfig::PLAIN };
+        let anchors = [(0, START), (100 * SECOND, START + 100_000_000_000)];
+        Self::dated(ring_id, segments, segment_len, process, &anchors)
+    }
+
+    /// With these anchors, each as ticks and nanoseconds since 1970.
+    pub fn dated(
+        ring_id: u64,
+        segments: usize,
+        segment_len: u32,
+        process: &ProcessInfo<'_>,
+        anchors: &[(u64, i64)],
+    ) -> Self {
+        let anchor_count = anchors.len().max(4) as u32;
+        let config = RingConfig { ring_id, segment_len, table_len: 2048, anchor_count, ..RingConfig::PLAIN };
         let len = config.overhead_len() + segments * segment_len as usize;
         let words: &'static [Word] = Vec::leak((0..len / 8).map(|_| Word::new(0)).collect());
         let ring = Ring::create(words, &config).expect("the configuration is good");
-        ring.write_anchor(Anchor { ticks: 0, unix_ns: START });
-        ring.write_anchor(Anchor { ticks: 100 * SECOND, unix_ns: START + 100_000_000_000 });
+        for &(ticks, unix_ns) in anchors {
+            ring.write_anchor(Anchor { ticks, unix_ns });
+        }
         let mut bytes = [0; 1024];
         let len = encode_process(process, &mut bytes).expect("room enough");
         ring.append_entry(&bytes[..len]).expect("room in the table");
