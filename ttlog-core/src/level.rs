@@ -72,6 +72,13 @@ pub const fn level_enabled(level: Level) -> bool {
     level as u8 >= STATIC_LEVEL_FLOOR
 }
 
+/// Tells whether events of `level` go to the kept class, where events of lower levels do not replace them: warnings and errors.
+#[inline(always)]
+#[must_use]
+pub const fn is_kept(level: Level) -> bool {
+    level as u8 >= Level::Warn as u8
+}
+
 impl fmt::Display for Level {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())

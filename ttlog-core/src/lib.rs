@@ -80,7 +80,7 @@ pub mod __private {
         display,
     };
     pub use crate::fields::{Cons, Nil};
-    pub use crate::level::{Level, level_enabled};
+    pub use crate::level::{Level, is_kept, level_enabled};
     pub use crate::recorder::record;
     pub use ttlog_macros::event;
 }

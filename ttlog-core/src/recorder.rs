@@ -71,9 +71,10 @@ pub fn installed() -> Option<&'static dyn Recorder> {
     unsafe { *SLOT.0.get() }
 }
 
-/// Hands an event to the installed recorder; what the macros of this crate expand to.
+/// Hands an event to the installed recorder; what the macros of this crate expand to. The recorder finds out by itself whether
+/// the event is to be kept.
 #[inline]
-pub fn record<F: Fields>(callsite: &'static Callsite, fields: F) {
+pub fn record<const KEPT: bool, F: Fields>(callsite: &'static Callsite, fields: F) {
     record_any(callsite, &fields);
 }
 

@@ -7,7 +7,7 @@
 //!     static __TTLOG_CALLSITE: Callsite = Callsite::new(&__TTLOG_METADATA);
 //!     if level_enabled(…) && Callsite::is_enabled(&__TTLOG_CALLSITE) {
 //!         match (hold the first operand, hold the second, …) {   evaluated once, in order, inside the `if`
-//!             (ref __ttlog_0, ref __ttlog_1, …) => record(&__TTLOG_CALLSITE, Cons(…, Cons(…, Nil))),
+//!             (ref __ttlog_0, ref __ttlog_1, …) => record::<is_kept(level), _>(&__TTLOG_CALLSITE, Cons(…, Cons(…, Nil))),
 //!         };
 //!     }
 //! }
@@ -62,7 +62,7 @@ pub(crate) fn expand(event: Event) -> Result<TokenStream> {
             Source::Operand(_) => quote_spanned!(site=> #private::Field::dynamic(#name) #mark),
         }
     });
-    let record = record(&private, &fields, &operands);
+    let record = record(&private, &level, &fields, &operands);
     Ok(quote_spanned! {site=>
         {
             use #root::__private as __ttlog;
@@ -84,10 +84,11 @@ pub(crate) fn expand(event: Event) -> Result<TokenStream> {
 }
 
 /// Generates what happens when the event is enabled.
-fn record(private: &TokenStream, fields: &[Field], operands: &[Operand]) -> TokenStream {
+fn record(private: &TokenStream, level: &TokenStream, fields: &[Field], operands: &[Operand]) -> TokenStream {
     let site = Span::mixed_site();
+    let record = quote_spanned!(site=> #private::record::<{ #private::is_kept(#level) }, _>);
     if operands.is_empty() {
-        return quote_spanned!(site=> #private::record(&__TTLOG_CALLSITE, #private::Nil););
+        return quote_spanned!(site=> #record(&__TTLOG_CALLSITE, #private::Nil););
     }
     let holders = operands.iter().map(|operand| hold(private, operand));
     let variables: Vec<Ident> =
@@ -106,7 +107,7 @@ fn record(private: &TokenStream, fields: &[Field], operands: &[Operand]) -> Toke
     quote_spanned! {site=>
         #imports
         match (#(#holders,)*) {
-            (#(ref #variables,)*) => #private::record(&__TTLOG_CALLSITE, #values),
+            (#(ref #variables,)*) => #record(&__TTLOG_CALLSITE, #values),
         };
     }
 }

@@ -234,7 +234,8 @@ impl Builder {
         if let Some(bytes) = self.settings.table_bytes {
             config.table_len = narrow(self.in_range("table_bytes", bytes, TABLE_BYTES_MIN, TABLE_BYTES_MAX)?) / 8 * 8;
         }
-        config.kept_segment_count = RingConfig::usual_kept_count(capacity / config.segment_len as usize);
+        let segment_len = config.segment_len as usize;
+        config.kept_segment_count = self.settings.kept_segment_count(capacity.div_ceil(segment_len), segment_len);
         Ok(Layout::of(config, capacity))
     }
 

@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ttlog_core::{Filter, Level};
+use ttlog_core::{Filter, Level, RingConfig};
 
 use crate::builder::InitError;
 use crate::retention::Limits;
@@ -27,8 +27,6 @@ pub(crate) const SEGMENT_BYTES_MIN: usize = 512;
 /// Limits of the table's size, in bytes.
 pub(crate) const TABLE_BYTES_MIN: usize = 4 * 1024;
 pub(crate) const TABLE_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// The share of the capacity that warnings and errors get without another choice, as its divisor.
-const KEPT_SHARE_DEFAULT: usize = 8;
 /// Limits of times between things the service thread does, which looks ten times a second.
 pub(crate) const INTERVAL_MIN: Duration = Duration::from_millis(100);
 pub(crate) const INTERVAL_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
@@ -147,11 +145,13 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Gives the part of `capacity` bytes that is for warnings and errors alone; 0: they share the rest. Not yet rounded to
-    /// segments.
-    #[allow(dead_code, reason = "the ring that has such a part is not there yet")]
-    pub(crate) fn kept_bytes_of(&self, capacity: usize) -> usize {
-        self.kept_bytes.unwrap_or(capacity / KEPT_SHARE_DEFAULT)
+    /// Gives how many of `segment_count` segments of `segment_len` bytes are for warnings and errors alone: at most half of them;
+    /// 0: they share those of all others.
+    pub(crate) fn kept_segment_count(&self, segment_count: usize, segment_len: usize) -> u32 {
+        match self.kept_bytes {
+            None => RingConfig::usual_kept_count(segment_count),
+            Some(bytes) => u32::try_from(bytes.div_ceil(segment_len).min(segment_count / 2)).unwrap_or(0),
+        }
     }
 
     /// Gives what snapshots may stay.
@@ -282,10 +282,12 @@ mod tests {
     }
 
     #[test]
-    fn warnings_and_errors_get_an_eighth() {
+    fn warnings_and_errors_get_an_eighth_or_as_told() {
         let mut settings = Settings::default();
-        assert_eq!(settings.kept_bytes_of(800_000), 100_000);
-        settings.kept_bytes = Some(0);
-        assert_eq!(settings.kept_bytes_of(800_000), 0);
+        assert_eq!([256, 16, 15].map(|count| settings.kept_segment_count(count, 4096)), [32, 2, 0]);
+        for (bytes, count) in [(0, 0), (1, 1), (4096, 1), (4097, 2), (1 << 30, 8)] {
+            settings.kept_bytes = Some(bytes);
+            assert_eq!(settings.kept_segment_count(16, 4096), count, "{bytes}");
+        }
     }
 }

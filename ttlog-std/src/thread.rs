@@ -6,6 +6,7 @@
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use ttlog_core::level::is_kept;
 use ttlog_core::record::CONTEXT_NAME_MAX;
 use ttlog_core::ring::Cursor;
 use ttlog_core::{AnyFields, Callsite, ContextInfo, DropReason, Fields};
@@ -33,8 +34,14 @@ static LAST_CONTEXT: AtomicU32 = AtomicU32::new(0);
 ///
 /// Never blocks. After a thread's first event it does not allocate and makes no system call. Callable anywhere: in signal
 /// handlers, destructors of thread-locals, allocators and panic hooks too.
+///
+/// `KEPT` says that its level is one that is kept: such events are rare, and all go the slow way.
 #[inline(always)] // out of line, the fields would go through memory: some thirty instructions more
-pub fn record<F: Fields>(callsite: &'static Callsite, fields: F) {
+pub fn record<const KEPT: bool, F: Fields>(callsite: &'static Callsite, fields: F) {
+    if KEPT {
+        record_slow(callsite, &fields);
+        return;
+    }
     if let (Some(id), true) = (callsite.id_for(F::HASH), fields.are_small()) {
         // The clock is read only now: reading it takes longer than all the rest, and the other path reads it for itself.
         if let Some(ticks) = clock::now_inline() {
@@ -75,7 +82,11 @@ fn cursor<'a>() -> &'a Cursor<'static> {
 pub(crate) fn record_slow(callsite: &'static Callsite, fields: &dyn AnyFields) {
     let Some(recorder) = recorder() else { return };
     if let Some(id) = id_of(recorder, callsite, fields) {
-        append(recorder, id, fields);
+        if recorder.ring.kept_segment_count() > 0 && is_kept(callsite.metadata().level) {
+            append_kept(recorder, id, fields);
+        } else {
+            append(recorder, id, fields);
+        }
     }
     trigger::on_event(recorder, callsite.metadata().level);
 }
@@ -117,6 +128,20 @@ fn append(recorder: &'static RecorderInner, id: u16, fields: &dyn AnyFields) {
     });
 }
 
+/// Records an event where those of lower levels do not replace it.
+fn append_kept(recorder: &'static RecorderInner, id: u16, fields: &dyn AnyFields) {
+    IDENTITY.with(|identity| {
+        if identity.state.get() == State::New {
+            identity.find_out();
+        }
+        // While the thread's name is being found out it is not told.
+        let told = (identity.state.get() != State::FindingOut).then_some(&identity.told);
+        let name = identity.name.get();
+        let who = identity.info(&name);
+        recorder.ring.append_kept(clock::now(), &who, told, id, fields, DropReason::NoSegment);
+    });
+}
+
 /// What is known of the thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -136,6 +161,9 @@ struct Identity {
     name: Cell<[u8; CONTEXT_NAME_MAX]>,
     /// Bytes of the name.
     name_len: Cell<usize>,
+    /// Where among the kept events it was told last who the thread is, as [`Ring::append_kept`](ttlog_core::Ring::append_kept)
+    /// remembers it.
+    told: Cell<u64>,
 }
 
 impl Identity {
@@ -146,6 +174,7 @@ impl Identity {
             os_thread_id: Cell::new(0),
             name: Cell::new([0; CONTEXT_NAME_MAX]),
             name_len: Cell::new(0),
+            told: Cell::new(0),
         }
     }
 

@@ -192,7 +192,7 @@ mod tests {
     fn complete_from_of_warnings_with_known_times() {
         let (ring, cursor, told) = (ring(), Cursor::new(), Cell::new(0));
         for n in 1_u64..=2_000 {
-            ring.append_kept(START + n, &WHO, &told, CALLSITE, &Nil, DropReason::NoSegment);
+            ring.append_kept(START + n, &WHO, Some(&told), CALLSITE, &Nil, DropReason::NoSegment);
             let (window, lost) = (window(&ring, START + n), ring.loss().kept_overwritten);
             assert_window(window.kept_covered, n, lost);
             assert_eq!((window.covered.as_nanos() as u64, window.complete_from), (n, None), "nor here");

@@ -20,6 +20,10 @@ fn child() {
         trace.request_snapshot("values").wait().unwrap();
         return;
     }
+    if let Some(kept_bytes) = case.strip_prefix("flood ") {
+        flood(kept_bytes.parse().unwrap());
+        return;
+    }
     let numbers: Vec<usize> = case.split(' ').map(|number| number.parse().unwrap()).collect();
     let [threads, per_thread, capacity_bytes, segment_bytes] = numbers[..] else { panic!("{case}") };
     let builder = Trace::builder().capacity_bytes(capacity_bytes).segment_bytes(segment_bytes);
@@ -110,6 +114,39 @@ fn more_threads_than_segments() {
 fn segments_that_are_too_short_for_some_events() {
     let [retained, overwritten, _] = count(3, 5000, 16 << 10, 512);
     assert!(retained > 0 && overwritten > 0);
+}
+
+/// Logs 1,000 errors from two threads and then so many other events that the ring wraps several times, and tells how many of
+/// the errors a snapshot has.
+fn flood(kept_bytes: usize) {
+    let trace = Trace::builder().capacity_bytes(1 << 20).kept_bytes(kept_bytes).build().unwrap();
+    for thread in 0..2 {
+        let log = move || (0..500).for_each(|number| error!("an error", thread, number));
+        std::thread::Builder::new().name(format!("thread {thread}")).spawn(log).unwrap().join().unwrap();
+    }
+    for number in 0..300_000 {
+        debug!("a detail", number);
+    }
+    let path = trace.request_snapshot("flood").wait().unwrap();
+    let snapshot = Snapshot::read(&path);
+    let errors = snapshot.with_message("an error");
+    let loss = trace.loss();
+    assert_eq!(snapshot.events.len() as u64 + loss.overwritten + loss.dropped_total(), 301_000, "{loss:?}");
+    assert!(loss.overwritten > 200_000 && loss.kept_overwritten == 0);
+    for (index, event) in errors.iter().enumerate() {
+        assert_eq!(event.fields["number"], (index % 500).to_string(), "all of them, in order");
+    }
+    println!("ERRORS {}", errors.len());
+}
+
+#[test]
+fn errors_outlive_a_flood_of_details() {
+    for (kept_bytes, errors) in [(128 << 10, 1000), (0, 0)] {
+        let place = Place::new(&format!("flood-{kept_bytes}"));
+        let output = place.run(&format!("flood {kept_bytes}"));
+        let stdout = String::from_utf8_lossy(&output.stdout);
+        assert!(stdout.contains(&format!("ERRORS {errors}\n")), "{stdout}");
+    }
 }
 
 /// Logs a value of every kind, through every macro.

@@ -77,13 +77,13 @@ impl Ring<'_> {
     /// lock-free; callable anywhere, nested anywhere.
     ///
     /// `told` is the context's memory of where it said last who it is; 0 in the beginning. It does so once per segment, in front of
-    /// an event. Without a kept class, or where all its segments are in use, the event goes to an other shared segment as
+    /// an event; never where there is no memory. Without a kept class, or where all its segments are in use, the event goes to an other shared segment as
     /// [`append_shared`](Self::append_shared) has it, and `reason` is counted if that is not to be had either.
     pub fn append_kept(
         &self,
         ticks: u64,
         who: &ContextInfo<'_>,
-        told: &Cell<u64>,
+        told: Option<&Cell<u64>>,
         callsite: u16,
         fields: &dyn AnyFields,
         reason: DropReason,
@@ -91,7 +91,8 @@ impl Ring<'_> {
         let shared = || self.append_shared(ticks, who.context, callsite, fields, reason);
         let Some(class) = self.kept_class() else { return shared() };
         // Where a name would take too much of a small segment it is not told.
-        let who_words = Some(1 + who.payload_words()).filter(|words| *words <= self.record_words() / 4);
+        let fits = |words: &usize| told.is_some() && *words <= self.record_words() / 4;
+        let who_words = Some(1 + who.payload_words()).filter(fits);
         let most = self.record_words() - who_words.unwrap_or(0);
         let Some(event) = SizedEvent::new(ticks, who.context, callsite, fields, most) else {
             return self.refuse(DropReason::TooLarge);
@@ -102,11 +103,11 @@ impl Ring<'_> {
                 let word = self.segment(index)[segment_word::SEQUENCE].load_acquire();
                 SequenceWord::decode(word).map_or(0, |word| word.sequence)
             };
-            let who_words = who_words.filter(|_| told.get() != sequence());
+            let who_words = who_words.filter(|_| told.is_some_and(|told| told.get() != sequence()));
             if let Some(at) = self.reserve(&class, index, who_words.unwrap_or(0) + 1 + event.len_words) {
                 // Asked again, for it may have been replaced before there was a reservation in it. Then it was not told there who
                 // this is, and the next event tells it.
-                if who_words.is_some() {
+                if let (Some(told), Some(_)) = (told, who_words) {
                     told.set(sequence());
                     kill_point!(KeptTold);
                 }

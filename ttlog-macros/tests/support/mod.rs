@@ -91,6 +91,10 @@ pub mod __private {
         !matches!(level, Level::Trace)
     }
 
+    pub const fn is_kept(level: Level) -> bool {
+        matches!(level, Level::Warn | Level::Error)
+    }
+
     pub struct Metadata {
         pub level: Level,
         pub target: &'static str,
@@ -145,8 +149,9 @@ pub mod __private {
         }
     }
 
-    pub fn record(callsite: &'static Callsite, fields: impl Fields) {
+    pub fn record<const KEPT: bool, F: Fields>(callsite: &'static Callsite, fields: F) {
         let Metadata { level, target, message, file, line, fields: names } = *callsite.0;
+        assert_eq!(KEPT, is_kept(level), "what is known at compile time and at run time");
         assert!(file.ends_with(".rs") && line > 0, "{file}:{line}");
         let mut text = format!("{level:?} ");
         let module = file.rsplit('/').next().and_then(|name| name.strip_suffix(".rs")).expect("a file name");

@@ -60,7 +60,7 @@ struct Seen {
     indexes: BTreeSet<u64>,
     /// Least index recorded after the time up to which events were overwritten.
     first_complete: Option<u64>,
-    /// Whether some were in shared segments.
+    /// Whether some of those that are not kept were in shared segments.
     shared: bool,
 }
 
@@ -86,6 +86,9 @@ pub(crate) fn check(plan: &Plan, ring: &[u8], counts: &[u64]) -> (Figures, Vec<S
             Err(error) => faults.push(format!("table: {error}")),
         }
     }
+    // A warning may be among the others while all segments of the kept class are in use, so both must be past.
+    let complete_from = image.header().complete_from.max(image.header().kept_complete_from);
+    let has_kept = image.header().kept_segment_count > 0;
     let mut seen: BTreeMap<u64, Seen> = BTreeMap::new();
     for index in 0..image.header().segment_count {
         let segment = match image.segment(index) {
@@ -114,12 +117,12 @@ pub(crate) fn check(plan: &Plan, ring: &[u8], counts: &[u64]) -> (Figures, Vec<S
                             if !seen.indexes.insert(event_index) {
                                 faults.push(format!("{}: writer {writer}'s {event_index} again", at(record.offset)));
                             }
-                            if record.ticks > image.header().complete_from {
+                            if record.ticks > complete_from {
                                 let first = seen.first_complete.map_or(event_index, |first| first.min(event_index));
                                 seen.first_complete = Some(first);
                                 figures.complete += 1;
                             }
-                            seen.shared |= segment.header.mode != Mode::Exclusive;
+                            seen.shared |= segment.header.mode != Mode::Exclusive && !is_kept(writer, event_index);
                         }
                         Err(fault) => faults.push(format!("{}: {fault}", at(record.offset))),
                     }
@@ -148,23 +151,37 @@ pub(crate) fn check(plan: &Plan, ring: &[u8], counts: &[u64]) -> (Figures, Vec<S
             faults.push(format!("there was no writer {writer}"));
             continue;
         };
-        figures.in_holes += check_writer(plan, *writer, *count, seen, figures.dropped, &mut faults);
+        for kept in [false, true] {
+            let is_of_class = |index: &u64| (has_kept && is_kept(*writer, *index)) == kept;
+            figures.in_holes += check_writer(plan, *writer, *count, seen, &is_of_class, figures.dropped, &mut faults);
+        }
     }
     (figures, faults)
 }
 
-/// Checks that nothing is missing where nothing may be missing, and gives how many are missing elsewhere: between the oldest event
-/// that is there and the last that was counted.
+/// Checks that of the events of one class nothing is missing where nothing may be missing, and gives how many are missing elsewhere:
+/// between the oldest event that is there and the last that was counted.
 ///
 /// While a thread that has chosen a segment is suspended before it clears it, the old events in there stand, and others overwrite newer
 /// ones. So holes are normal with several threads. The ring says up to when there may be any: `complete_from`.
-fn check_writer(plan: &Plan, writer: u64, count: u64, seen: &Seen, dropped: u64, faults: &mut Vec<String>) -> u64 {
-    let (Some(first), Some(last)) = (seen.indexes.first(), seen.indexes.last()) else { return 0 };
-    if *last > count {
+fn check_writer(
+    plan: &Plan,
+    writer: u64,
+    count: u64,
+    seen: &Seen,
+    is_of_class: &dyn Fn(&u64) -> bool,
+    dropped: u64,
+    faults: &mut Vec<String>,
+) -> u64 {
+    let mut there = seen.indexes.iter().copied().filter(is_of_class);
+    let Some(first) = there.next() else { return 0 };
+    let last = there.next_back().unwrap_or(first);
+    if last > count {
         faults.push(format!("writer {writer}'s event {last} is there, but it had counted {count}"));
     }
-    let missing_from = |first: u64| (first..count).filter(|index| !seen.indexes.contains(index)).count() as u64;
-    let in_holes = missing_from(*first);
+    let is_missing = |index: &u64| is_of_class(index) && !seen.indexes.contains(index);
+    let missing_from = |first: u64| (first..count).filter(is_missing).count() as u64;
+    let in_holes = missing_from(first);
     if let Some(first) = seen.first_complete {
         let missing = missing_from(first);
         // Whose events were dropped is not known.
@@ -179,6 +196,11 @@ fn check_writer(plan: &Plan, writer: u64, count: u64, seen: &Seen, dropped: u64,
         faults.push(format!("writer {writer} had to use a shared segment"));
     }
     in_holes
+}
+
+/// Tells whether an event is a warning or an error; see `worker::log`.
+fn is_kept(writer: u64, index: u64) -> bool {
+    matches!(shape_of(check_of(writer, index)), 6..=8 | 13..)
 }
 
 /// Reads an event and checks that it is one that its writer has recorded. Gives writer and index.

@@ -15,7 +15,7 @@ fn memory_of(config: &RingConfig, segment_count: usize) -> Vec<Word> {
 impl Event {
     fn append_kept(&self, ring: &Ring<'_>, told: &Cell<u64>) -> Outcome {
         let fields = Cons(self.id, Cons(self.text.as_str(), Nil));
-        ring.append_kept(self.ticks, &who(self.context), told, self.callsite, &fields, DropReason::NoSegment)
+        ring.append_kept(self.ticks, &who(self.context), Some(told), self.callsite, &fields, DropReason::NoSegment)
     }
 }
 
