@@ -14,11 +14,14 @@
 //! | --- | --- |
 //! | `clock` | reading |
 //! | `choose` | what to read, and its rate |
+//! | `tsc` | whether the TSC can be trusted, and measuring its rate |
 //! | `watch` | finding steps and wrong counters, from readings alone |
 //! | `tend` | what the service thread does |
 
 mod choose;
 mod tend;
+#[cfg(any(target_arch = "x86_64", test))]
+mod tsc;
 mod watch;
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence};

@@ -453,6 +453,12 @@ impl SignalsBlocked {
     }
 }
 
+#[cfg(not(unix))]
+impl Drop for SignalsBlocked {
+    /// Does nothing; the type ends where it does elsewhere.
+    fn drop(&mut self) {}
+}
+
 /// Gives the operating system's number of this thread; 0 where it is unknown.
 pub(crate) fn thread_id() -> u64 {
     #[cfg(target_os = "linux")]

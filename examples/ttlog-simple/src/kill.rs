@@ -87,6 +87,8 @@ impl Worker {
         if std::os::unix::process::ExitStatusExt::signal(&status) != Some(9) {
             return Err(format!("the worker ended by itself: {status}"));
         }
+        #[cfg(not(unix))]
+        let _ = status; // does not tell who ended it
         Ok(())
     }
 }

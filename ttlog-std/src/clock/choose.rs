@@ -1,19 +1,8 @@
-//! Choosing what the clock reads, and learning its rate.
-//!
-//! The rate of the TSC is measured at the start against CLOCK_MONOTONIC_RAW for [`CALIBRATION_NS`], good to about 20 ppm. Readers
-//! convert between anchors, which tell the rate better once there are some; the measured one tells them which of the intervals
-//! hold a step of the wall clock, for which a tenth of a per cent is enough.
+//! Choosing what the clock reads.
 
-use std::time::Duration;
-
-use super::{ClockInfo, bracket, start_coarse};
-
-/// How long the rate of the TSC is measured at the start.
-const CALIBRATION_NS: u64 = 4_000_000;
-/// How uncertain the two readings of a measurement may be together, as a share of the time between them.
-const CALIBRATION_DOUBT_MAX: f64 = 50e-6;
-/// How often a measurement is taken that is less certain, as where the thread was interrupted in all its brackets.
-const CALIBRATION_TRIES: u32 = 5;
+#[cfg(target_arch = "x86_64")]
+use super::tsc;
+use super::{ClockInfo, start_coarse};
 
 const COUNTER_NAME: &str = if cfg!(target_arch = "aarch64") { "cntvct" } else { "tsc" };
 
@@ -51,7 +40,8 @@ fn counter_rate() -> Option<u64> {
     // SAFETY: every x86_64 processor has the instruction; the leaf is asked for only when the processor knows it.
     let invariant = unsafe { __cpuid(0x8000_0000).eax >= 0x8000_0007 && __cpuid(0x8000_0007).edx & (1 << 8) != 0 };
     let kernel = std::fs::read_to_string("/sys/devices/system/clocksource/clocksource0/current_clocksource");
-    tsc_rate(invariant, kernel.ok().as_deref(), || measure(super::counter, crate::sys::monotonic_raw_ns))
+    let measure = || tsc::measure(super::counter, crate::sys::monotonic_raw_ns);
+    tsc::rate(invariant, kernel.ok().as_deref(), measure)
 }
 
 /// Gives the rate of the processor's counter, `None` if it cannot be trusted as a clock.
@@ -70,101 +60,15 @@ fn counter_rate() -> Option<u64> {
     None
 }
 
-/// Gives the rate of the TSC, as `measure` finds it; `None` if it is not `invariant`, or the kernel does not use it itself. The kernel
-/// watches it, and leaves it when cores disagree. Under a hypervisor the paravirtual clocks stand on an invariant TSC. A
-/// `kernel_source` of `None`: not Linux, or hidden; then the processor's own word has to do.
-#[cfg(any(target_arch = "x86_64", test))]
-fn tsc_rate(invariant: bool, kernel_source: Option<&str>, measure: impl FnOnce() -> Option<u64>) -> Option<u64> {
-    let trusted = kernel_source
-        .map(str::trim)
-        .is_none_or(|source| source == "tsc" || source == "kvm-clock" || source.starts_with("hyperv_clocksource_tsc"));
-    if invariant && trusted { measure() } else { None }
-}
-
-/// Measures the ticks per second of `counter` against a clock of nanoseconds; `None` when the readings make no sense.
-#[cfg(any(target_arch = "x86_64", test))]
-fn measure(counter: impl Fn() -> u64, reference_ns: impl Fn() -> u64) -> Option<u64> {
-    let mut best: Option<(f64, u64)> = None;
-    for _ in 0..CALIBRATION_TRIES {
-        let (width_0, ticks_0, ns_0) = bracket(&counter, &reference_ns);
-        std::thread::sleep(Duration::from_nanos(CALIBRATION_NS));
-        let (width_1, ticks_1, ns_1) = bracket(&counter, &reference_ns);
-        let rate = rate_between(ticks_0, ns_0, ticks_1, ns_1)?;
-        let doubt = (width_0 as f64 + width_1 as f64) / 2.0 / (ticks_1 - ticks_0) as f64;
-        if best.is_none_or(|(least, _)| doubt < least) {
-            best = Some((doubt, rate));
-        }
-        if doubt <= CALIBRATION_DOUBT_MAX {
-            break;
-        }
-    }
-    best.map(|(_, rate)| rate)
-}
-
-/// Gives ticks per second between two readings; `None` when they make no sense (a counter that stands or goes back).
-#[cfg(any(target_arch = "x86_64", test))]
-fn rate_between(ticks_0: u64, ns_0: u64, ticks_1: u64, ns_1: u64) -> Option<u64> {
-    let ticks = u128::from(ticks_1.checked_sub(ticks_0)?);
-    let ns = u128::from(ns_1.checked_sub(ns_0)?);
-    let rate = u64::try_from((ticks * 1_000_000_000).checked_div(ns)?).ok()?;
-    (1_000_000..=100_000_000_000).contains(&rate).then_some(rate)
-}
-
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
-
     use super::*;
 
     #[test]
-    fn counter_that_stands_or_goes_back_is_no_clock() {
-        assert_eq!(rate_between(0, 0, 3_000_000, 1_000_000), Some(3_000_000_000));
-        assert_eq!(rate_between(5, 0, 5, 1_000_000), None);
-        assert_eq!(rate_between(6, 0, 5, 1_000_000), None);
-        assert_eq!(rate_between(0, 7, 5, 7), None);
-        assert_eq!(rate_between(0, 8, 5, 7), None);
-        assert_eq!(rate_between(0, 0, u64::MAX, 1), None);
-    }
-
-    #[test]
-    fn tsc_that_is_not_invariant_or_not_trusted_is_not_chosen() {
-        let rate_with = |invariant, source| tsc_rate(invariant, source, || Some(3_000_000_000));
-        for source in [Some("tsc\n"), Some("kvm-clock"), Some("hyperv_clocksource_tsc_page\n"), None] {
-            assert_eq!(rate_with(true, source), Some(3_000_000_000), "{source:?}");
-            assert_eq!(rate_with(false, source), None, "{source:?}");
-        }
-        for source in ["hpet\n", "acpi_pm", "xen", "tsc-early", ""] {
-            assert_eq!(rate_with(true, Some(source)), None, "{source}");
-        }
-        assert_eq!(tsc_rate(true, Some("tsc"), || None), None);
-        assert_eq!(tsc_rate(false, None, || unreachable!("it is not measured for nothing")), None);
-
+    fn counter_without_a_rate_leaves_the_system_clock() {
         let system = precise(None);
         assert_eq!((system.name, system.ticks_per_second, system.reads_counter()), ("monotonic", 1_000_000_000, false));
         let counter = precise(Some(7_000_000));
         assert_eq!((counter.name, counter.ticks_per_second, counter.reads_counter()), (COUNTER_NAME, 7_000_000, true));
-    }
-
-    #[test]
-    fn uncertain_measurement_is_repeated() {
-        // Twelve tries to a bracket, two brackets to a measurement: the first measurement is interrupted in each try of its
-        // second bracket, for half a millisecond.
-        let (reads, ticks) = (Cell::new(0), Cell::new(0_u64));
-        let counter = || {
-            reads.set(reads.get() + 1);
-            let interrupted = (25..=48).contains(&reads.get()) && reads.get() % 2 == 0;
-            ticks.set(ticks.get() + if interrupted { 1_500_000 } else { 3 });
-            ticks.get()
-        };
-        let ns = || {
-            // The sleep between brackets.
-            if reads.get() % 24 == 1 {
-                ticks.set(ticks.get() + 12_000_000);
-            }
-            ticks.get() / 3
-        };
-        let rate = measure(counter, ns).unwrap();
-        assert!(reads.get() > 48, "measured again");
-        assert!(rate.abs_diff(3_000_000_000) < 3_000_000, "{rate}");
     }
 }
