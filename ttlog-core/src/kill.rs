@@ -39,8 +39,8 @@ mod on {
     }
 
     sites! {
-        /// Hot path: the cursor's limit and segment were read.
-        HotEntered,
+        /// Hot path: the cursor is closed.
+        HotClosed,
         /// Hot path: the commit half-word was read, and there is room.
         HotLoaded,
         /// Hot path: the segment is marked busy.
@@ -51,12 +51,10 @@ mod on {
         HotCommitted,
         /// A word of a payload is stored.
         WordStored,
-        /// Slow path: the cursor is marked as moving.
-        SlowEntered,
-        /// Slow path: the cursor's mark is lifted.
-        SlowLeft,
-        /// The commit half-word was read, and there is room.
-        PutLoaded,
+        /// Slow path: the cursor is closed.
+        SlowClosed,
+        /// Slow path: the cursor is open again.
+        SlowOpened,
         /// The segment is marked busy.
         PutMarked,
         /// The record's header is stored.
@@ -173,6 +171,30 @@ mod on {
         AnchorStamped,
         /// The anchor is counted.
         AnchorCounted,
+        /// The end block is claimed.
+        EndClaimed,
+        /// A word of the end block is stored.
+        EndWord,
+        /// The CRC of the end block is stored.
+        EndSealed,
+        /// The end block is valid.
+        EndStored,
+        /// The time of a panic is stored.
+        PanicTimed,
+        /// The thread of a panic is stored.
+        PanicTold,
+        /// The panic is counted.
+        PanicCounted,
+        /// The text of the filter is void.
+        FilterVoided,
+        /// A word of the filter's text is stored.
+        FilterWord,
+        /// The text of the filter is valid.
+        FilterTold,
+        /// The result of a request is stored.
+        AnswerTold,
+        /// The request is answered.
+        Answered,
     }
 
     static CALLBACK: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());

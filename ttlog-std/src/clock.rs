@@ -62,11 +62,15 @@ static SYSTEM: SystemTicks = SystemTicks::new();
 /// Reads the clock if that takes no call: a call in the hot path, even one that is never made, costs it registers.
 #[inline(always)]
 pub(crate) fn now_inline() -> Option<u64> {
-    match MODE.load(Ordering::Relaxed) {
-        MODE_COUNTER => Some(counter()),
-        MODE_COARSE => Some(COARSE.0.load(Ordering::Relaxed)),
-        _ => None,
+    /// Has the compiler lay out the code so that the counter needs no jump.
+    #[cold]
+    fn other() {}
+    let mode = MODE.load(Ordering::Relaxed);
+    if mode == MODE_COUNTER {
+        return Some(counter());
     }
+    other();
+    (mode == MODE_COARSE).then(|| COARSE.0.load(Ordering::Relaxed))
 }
 
 /// Reads the clock.

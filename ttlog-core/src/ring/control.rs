@@ -15,6 +15,7 @@ use core::fmt;
 use super::layout::HEADER_LEN;
 use super::{Ring, RingImage};
 use crate::crc::crc32;
+use crate::kill::kill_point;
 use crate::record::word_at;
 use crate::word::{Word, fence_acquire, fence_release};
 
@@ -165,7 +166,9 @@ impl Ring<'_> {
         let Some(header) = self.long_header() else { return };
         self.set_filter_text(filter);
         header[RESULT].store_release(result.number());
+        kill_point!(AnswerTold);
         header[ACKNOWLEDGED].store_release(number);
+        kill_point!(Answered);
     }
 
     /// Tells readers which filter holds, or its first 512 bytes. One caller at a time.
@@ -173,12 +176,15 @@ impl Ring<'_> {
         let Some(header) = self.long_header() else { return };
         let text = cut(filter).as_bytes();
         header[FILTER_TEXT].store_release(0);
+        kill_point!(FilterVoided);
         fence_release(); // a reader that sees any store below also sees the mark gone
         for (index, word) in header[FILTER_TEXT + 1..][..TEXT_WORDS].iter().enumerate() {
             let chunk = text.get(index * 8..).unwrap_or_default();
             word.store(u64::from_le_bytes(core::array::from_fn(|byte| chunk.get(byte).copied().unwrap_or(0))));
+            kill_point!(FilterWord);
         }
         header[FILTER_TEXT].store_release(text_mark(text));
+        kill_point!(FilterTold);
     }
 
     /// Gives the filter that was told last; `None`: none was, it is being changed, or it is damaged.

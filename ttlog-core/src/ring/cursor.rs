@@ -1,12 +1,13 @@
 //! The exclusive writer: one context's place in the segment it holds. This is the hot path.
 //!
-//! An append loads the segment's commit half-word, marks it busy, stores the record's words, and stores the commit half-word
-//! that takes the record in. The words are stored relaxed, the half-word releasing. No read-modify-write, no lock, no system
-//! call.
+//! An append closes the cursor, loads the segment's commit half-word, marks it busy, opens the cursor, stores the record's words, and
+//! stores the commit half-word that takes the record in. The words are stored relaxed, the half-word releasing. No
+//! read-modify-write, no lock, no system call.
 //!
 //! **Death** at any point leaves a commit half-word that speaks of complete records only. **Nesting** (a signal handler, an
-//! allocator, a panic hook that logs while an append is under way in the same thread) finds the segment busy and goes to the
-//! slow path, which turns to a shared segment.
+//! allocator, a panic hook that logs while an append is under way in the same thread) finds the cursor closed or the segment
+//! busy, and goes to the slow path, which turns to a shared segment. The mark alone would not do: an event that nests after the
+//! half-word was read and before it is marked would be undone by the mark.
 
 use core::cell::Cell;
 use core::fmt;
@@ -43,6 +44,11 @@ static NO_SEGMENT: [Word; SEGMENT_HEADER_WORDS] = {
     [Word::new(0), Word::new(0), Word::new(0), Word::new(0), Word::new(COMMIT), Word::new(0)]
 };
 
+/// The limit of a cursor that holds no segment: no record is so short.
+const NONE_BYTES: usize = 1;
+/// The limit of a cursor that is closed.
+const CLOSED_BYTES: usize = 0;
+
 /// One context's place in the ring `'m`. Used by that context alone, and by what interrupts it, always with the same ring.
 ///
 /// A cursor that is dropped without [`detach`](Cursor::detach) leaves its segment owned for as long as the ring is written; its
@@ -50,8 +56,12 @@ static NO_SEGMENT: [Word; SEGMENT_HEADER_WORDS] = {
 pub struct Cursor<'m> {
     /// First word of the segment that is held, or of `NO_SEGMENT`. Under loom null stands for none.
     segment: Cell<*const Word>,
-    /// Bytes for records in the segment, 8 times what `Ring::record_words` says; 0 if none is held.
+    /// `CLOSED_BYTES` while an append is between looking at the segment and marking it, and on the slow path, so that what nests
+    /// finds no room; else `room_bytes`.
     limit_bytes: Cell<usize>,
+    /// Bytes for records in the segment, 8 times what `Ring::record_words` says; `NONE_BYTES` if none is held. Changes only
+    /// while the cursor is closed.
+    room_bytes: Cell<usize>,
     /// The segment's lap: start value of each record's check.
     lap: Cell<u64>,
     /// Index of the segment that is held.
@@ -62,8 +72,6 @@ pub struct Cursor<'m> {
     total_before: Cell<u64>,
     /// Events that were in the segment when this context came to hold it.
     count_before: Cell<u32>,
-    /// The slow path is at work: whatever nests now keeps its hands off.
-    moving: Cell<bool>,
     /// Counted among the holders of exclusive segments.
     holder: Cell<bool>,
     ring: PhantomData<&'m [Word]>,
@@ -78,13 +86,13 @@ impl<'m> Cursor<'m> {
             segment: Cell::new(NO_SEGMENT.as_ptr()),
             #[cfg(loom)]
             segment: Cell::new(core::ptr::null()),
-            limit_bytes: Cell::new(0),
+            limit_bytes: Cell::new(NONE_BYTES),
+            room_bytes: Cell::new(NONE_BYTES),
             lap: Cell::new(0),
             index: Cell::new(0),
             base: Cell::new(0),
             total_before: Cell::new(0),
             count_before: Cell::new(0),
-            moving: Cell::new(false),
             holder: Cell::new(false),
             ring: PhantomData,
         }
@@ -107,8 +115,8 @@ impl<'m> Cursor<'m> {
         unsafe { &*self.segment.get().add(index) }
     }
 
-    /// Appends an event of small values if a segment is held and not busy, the record surely fits, and the clock is within
-    /// reach of the base. Gives `false` and leaves everything as it was otherwise.
+    /// Appends an event of small values if a segment is held, no append is under way, the record surely fits, and the clock is
+    /// within reach of the base. Gives `false` and leaves everything as it was otherwise.
     ///
     /// Never blocks, allocates or calls the system. Callable anywhere on the cursor's own context.
     #[inline(always)]
@@ -138,24 +146,29 @@ impl<'m> Cursor<'m> {
         if self.holds_none() {
             return false;
         }
+        let limit = self.limit_bytes.replace(CLOSED_BYTES);
+        // What nests runs on this very core: the compiler alone could read before the cursor is closed.
+        compiler_fence(Ordering::SeqCst);
+        kill_point!(HotClosed);
         let segment = self.segment.get();
-        kill_point!(HotEntered);
         // SAFETY: a word of the header of the segment that is held, or of `NO_SEGMENT`.
         let commit_word = unsafe { &*segment.add(segment_word::COMMIT) };
         let now = commit_word.load() as u32;
         // Busy counts as an offset beyond any limit.
         let used = (now & (commit::BUSY | commit::OFFSET_MASK)) as usize;
         let delta = ticks.wrapping_sub(self.base.get());
-        if used * 8 + bound_bytes > self.limit_bytes.get() || delta > u64::from(u32::MAX) {
+        if used * 8 + bound_bytes > limit || delta > u64::from(u32::MAX) {
+            self.open_again(limit);
             return false;
         }
         kill_point!(HotLoaded);
         // Releasing, for a reader that sees this mark has to see the records that the same half-word speaks of.
-        commit_word.store_low_release(now | commit::BUSY);
-        // What nests runs on this very core: the compiler alone could put the record's stores before the mark.
+        commit_word.store_low_release(now + commit::BUSY);
         compiler_fence(Ordering::SeqCst);
+        self.limit_bytes.set(limit);
         kill_point!(HotMarked);
-        // SAFETY: used * 8 + bound_bytes <= limit_bytes, so the header word and what `bound_bytes` covers after it are in the
+        // SAFETY: used * 8 + bound_bytes <= limit, which is the room in the segment that is held (a cursor that came to hold none
+        // since `limit` was read has the busy `NO_SEGMENT`), so the header word and what `bound_bytes` covers after it are in the
         // segment that is held; and it covers what `put` stores, as the sealed `Native` impls promise.
         unsafe {
             let header = segment.add(SEGMENT_HEADER_WORDS + used);
@@ -173,20 +186,31 @@ impl<'m> Cursor<'m> {
         true
     }
 
-    /// Marks the segment busy: what nests from here on does not touch it.
-    #[inline(always)]
-    fn begin(&self, now: u32) {
+    /// Opens the cursor after an append that found no room. `limit` is what it found before it closed the cursor: if that was
+    /// closed already, this append is nested in the one that will open it.
+    #[cold]
+    fn open_again(&self, limit: usize) {
+        if limit != CLOSED_BYTES {
+            self.open();
+        }
+    }
+
+    /// Tells whether an append is under way, in which the caller nests.
+    fn is_in_use(&self) -> bool {
         // SAFETY: a word of the header.
-        unsafe { self.word(segment_word::COMMIT) }.store_low_release(now | commit::BUSY);
-        // What nests runs on this very core: the compiler alone could put the record's stores before the mark.
+        self.limit_bytes.get() == CLOSED_BYTES
+            || !self.holds_none() && unsafe { self.word(segment_word::COMMIT) }.load() as u32 & commit::BUSY != 0
+    }
+
+    /// Keeps the hands of whatever nests from here on off the segment.
+    fn close(&self) {
+        self.limit_bytes.set(CLOSED_BYTES);
         compiler_fence(Ordering::SeqCst);
     }
 
-    /// Takes the record in and lifts the mark. Everything stored before is visible to whoever sees this.
-    #[inline(always)]
-    fn commit(&self, next: u32) {
-        // SAFETY: a word of the header.
-        unsafe { self.word(segment_word::COMMIT) }.store_low_release(next);
+    fn open(&self) {
+        compiler_fence(Ordering::SeqCst);
+        self.limit_bytes.set(self.room_bytes.get());
     }
 
     /// Appends an event whatever it takes: getting a segment, a rebase, capping texts, or turning to a shared segment.
@@ -203,22 +227,15 @@ impl<'m> Cursor<'m> {
         callsite: u16,
         fields: &dyn AnyFields,
     ) -> Outcome {
-        if self.moving.get() || self.is_busy() {
+        if self.is_in_use() {
             return ring.append_shared(clock(), who.context, callsite, fields, DropReason::Reentrant);
         }
-        self.moving.set(true);
-        compiler_fence(Ordering::SeqCst);
-        kill_point!(SlowEntered);
+        self.close();
+        kill_point!(SlowClosed);
         let outcome = self.append_moving(ring, clock(), who, callsite, fields);
-        compiler_fence(Ordering::SeqCst);
-        self.moving.set(false);
-        kill_point!(SlowLeft);
+        self.open();
+        kill_point!(SlowOpened);
         outcome.unwrap_or_else(|| ring.append_shared(clock(), who.context, callsite, fields, DropReason::NoSegment))
-    }
-
-    fn is_busy(&self) -> bool {
-        // SAFETY: a word of the header.
-        !self.holds_none() && unsafe { self.word(segment_word::COMMIT) }.load() as u32 & commit::BUSY != 0
     }
 
     /// `None`: there is no segment to hold, or it is not this context's alone any more.
@@ -263,7 +280,7 @@ impl<'m> Cursor<'m> {
     }
 
     fn limit_words(&self) -> usize {
-        self.limit_bytes.get() / 8
+        self.room_bytes.get() / 8
     }
 
     fn offset(&self) -> usize {
@@ -311,7 +328,7 @@ impl<'m> Cursor<'m> {
         self.index.set(held.index);
         self.lap.set(u64::from(held.lap));
         self.base.set(base.unwrap_or(0));
-        self.limit_bytes.set(ring.record_words() * 8);
+        self.room_bytes.set(ring.record_words() * 8);
         self.segment.set(words.as_ptr());
         kill_point!(HoldPrepared);
         self.count_before.set(commit::count(words[segment_word::COMMIT].load() as u32));
@@ -323,10 +340,10 @@ impl<'m> Cursor<'m> {
         self.segment.set(NO_SEGMENT.as_ptr());
         #[cfg(loom)]
         self.segment.set(core::ptr::null());
-        self.limit_bytes.set(0);
+        self.room_bytes.set(NONE_BYTES);
     }
 
-    /// Leaves the segment, if one is held. What nests meanwhile finds none.
+    /// Leaves the segment, if one is held. The cursor is closed.
     fn leave(&self, ring: &Ring<'m>, ticks: u64) {
         if self.holds_none() {
             return;
@@ -336,7 +353,6 @@ impl<'m> Cursor<'m> {
         self.total_before.set(self.total_before.get() + u64::from(count - self.count_before.get().min(count)));
         kill_point!(LeaveCounted);
         self.hold_none();
-        compiler_fence(Ordering::SeqCst);
         kill_point!(LeaveForgotten);
         ring.leave_segment(self.index.get(), ticks);
     }
@@ -344,13 +360,15 @@ impl<'m> Cursor<'m> {
     /// Leaves the ring for good: what the end of a thread calls. Events that come later all the same go the slow way and get a
     /// segment again.
     pub fn detach(&self, ring: &Ring<'m>, ticks: u64) {
-        if self.moving.get() || self.is_busy() {
+        if self.is_in_use() {
             return; // an append was cut off by whatever ends this context; its segment is never touched again
         }
+        self.close();
         self.leave(ring, ticks);
         if self.holder.replace(false) {
             ring.leave_holders();
         }
+        self.open();
     }
 
     fn put_control(&self, kind: u32, payload_words: usize, put: impl FnOnce(&mut Packer)) -> bool {
@@ -371,16 +389,16 @@ impl<'m> Cursor<'m> {
         put: impl FnOnce(&mut Packer),
     ) -> bool {
         // SAFETY: a word of the header.
-        let now = unsafe { self.word(segment_word::COMMIT) }.load() as u32 & !commit::BUSY;
+        let commit_word = unsafe { self.word(segment_word::COMMIT) };
+        let now = commit_word.load() as u32 & !commit::BUSY;
         let used = commit::offset(now);
         if used + words > self.limit_words() {
             return false;
         }
-        kill_point!(PutLoaded);
-        self.begin(now);
+        commit_word.store_low_release(now | commit::BUSY);
         kill_point!(PutMarked);
         #[cfg(ttlog_mutant_commit_first)]
-        self.commit(commit::step(words, events) + now);
+        commit_word.store_low_release(now + commit::step(words, events));
         // SAFETY: used + words <= limit, tested above, and `put` stores `words - 1` words: the callers have counted them.
         unsafe {
             let header = self.segment.get().add(SEGMENT_HEADER_WORDS + used);
@@ -391,7 +409,7 @@ impl<'m> Cursor<'m> {
             (*header).store(encode_header(callsite, len, delta, others));
         }
         kill_point!(PutSealed);
-        self.commit(commit::step(words, events) + now);
+        commit_word.store_low_release(now + commit::step(words, events));
         kill_point!(events == 0 => ControlCommitted, else PutCommitted);
         true
     }

@@ -10,6 +10,7 @@
 use super::Ring;
 use super::layout::header_word;
 use crate::crc::{check_or_repair, crc32};
+use crate::kill::kill_point;
 
 /// Word indexes in the ring header.
 mod end_word {
@@ -194,12 +195,16 @@ impl Ring<'_> {
         if header[END].swap_low(0, CLAIMED).is_err() {
             return false;
         }
+        kill_point!(EndClaimed);
         let words = end.encode();
         for (word, value) in header[ADDRESS..=SENDER].iter().zip(&words[1..]) {
             word.store(*value);
+            kill_point!(EndWord);
         }
         header[CRC].store_release(u64::from(crc32(&block_bytes(&words))));
+        kill_point!(EndSealed);
         header[END].store_release(words[0]);
+        kill_point!(EndStored);
         true
     }
 
@@ -218,8 +223,11 @@ impl Ring<'_> {
     pub fn count_panic(&self, ticks: u64, os_thread_id: u64) {
         if let Some(header) = self.long_header() {
             header[LAST_PANIC_TICKS].store(ticks);
+            kill_point!(PanicTimed);
             header[LAST_PANIC_THREAD].store(os_thread_id);
+            kill_point!(PanicTold);
             header[PANIC_COUNT].add(1);
+            kill_point!(PanicCounted);
         }
     }
 

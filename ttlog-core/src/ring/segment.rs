@@ -209,7 +209,9 @@ impl Ring<'_> {
     /// Leaves an exclusive segment: it may be adopted or replaced from now on.
     pub(super) fn leave_segment(&self, index: u32, ticks: u64) {
         let segment = self.segment(index);
-        segment[segment_word::CLOSE].store(ticks.max(1));
+        // Not lowered: who adopted the segment may have read the clock before the context that left it had.
+        let closed = segment[segment_word::CLOSE].load();
+        segment[segment_word::CLOSE].store(ticks.max(closed).max(1));
         kill_point!(LeaveClosed);
         let now = segment[segment_word::COMMIT].load() as u32;
         segment[segment_word::COMMIT].store_low_release(now & !(commit::OWNED | commit::BUSY));
