@@ -21,8 +21,8 @@ use crate::mapping::{RING_SUFFIX, UNFINISHED_SUFFIX};
 use crate::snapshot_file::{self, Label, Scratch, SnapshotError, Source, System, Urgency};
 use crate::sys;
 
-/// Largest ring that is read: the largest that can be made, with room to spare for its table.
-const RING_MAX_LEN: u64 = crate::settings::CAPACITY_BYTES_MAX as u64 + 64 * 1024 * 1024;
+/// Largest ring that any process recovers by itself.
+const RING_MAX_LEN_MIN: u64 = 64 * 1024 * 1024;
 /// Age from which an unlocked file that never got its name is taken for a leftover. Its maker locks it at once.
 const UNFINISHED_MIN_AGE: Duration = Duration::from_secs(60);
 /// Appended to the name of a file that is no ring, so that it is looked at only once.
@@ -44,7 +44,7 @@ pub(crate) enum Outcome {
 pub(crate) enum OrphanError {
     /// The file cannot be worked with. It stays.
     Io { action: &'static str, path: PathBuf, cause: io::Error },
-    /// It is larger than any ring. It stays.
+    /// It is larger than what this process may read into its memory. It stays, for somebody else.
     TooLarge { path: PathBuf },
     /// It is no ring. It was renamed.
     Damaged { path: PathBuf, cause: FormatError },
@@ -56,7 +56,9 @@ impl fmt::Display for OrphanError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             OrphanError::Io { action, path, cause } => write!(f, "cannot {action} {path:?}: {cause}"),
-            OrphanError::TooLarge { path } => write!(f, "{path:?} is larger than any ring"),
+            OrphanError::TooLarge { path } => {
+                write!(f, "{path:?} is too large to be recovered by this process; `ttlog-view recover` does")
+            }
             OrphanError::Damaged { path, cause } => write!(f, "{path:?} is no readable ring: {cause}"),
             OrphanError::Snapshot { path, cause } => write!(f, "cannot make a snapshot of {path:?}: {cause}"),
         }
@@ -77,17 +79,31 @@ pub(crate) fn candidates(directory: &Path) -> Vec<PathBuf> {
     paths
 }
 
-/// Makes a snapshot of the ring at `path` in `snapshot_directory` and removes the ring, if it is an orphan. `free_percent` is what
-/// snapshots leave free of the disk; these ones are last words.
+/// What recovery keeps to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rules<'a> {
+    /// Where the snapshots go.
+    pub(crate) snapshot_directory: &'a Path,
+    /// What snapshots leave free of the disk, in percent; these ones are last words.
+    pub(crate) free_percent: u8,
+    /// Largest ring that is read into memory, in bytes.
+    pub(crate) ring_max_len: u64,
+}
+
+impl<'a> Rules<'a> {
+    /// Makes those of a process whose own ring is `ring_len` bytes long: it recovers rings of twice that size, or of 64 MiB. One that
+    /// has little memory must not end for want of it because another had more.
+    pub(crate) fn new(snapshot_directory: &'a Path, free_percent: u8, ring_len: usize) -> Self {
+        Rules { snapshot_directory, free_percent, ring_max_len: RING_MAX_LEN_MIN.max(2 * ring_len as u64) }
+    }
+}
+
+/// Makes a snapshot of the ring at `path` and removes the ring, if it is an orphan.
 ///
 /// # Errors
 /// [`OrphanError`]; the ring's events are still where they were.
-pub(crate) fn recover(
-    path: &Path,
-    snapshot_directory: &Path,
-    free_percent: u8,
-    scratch: &mut Scratch,
-) -> Result<Outcome, OrphanError> {
+pub(crate) fn recover(path: &Path, rules: &Rules<'_>, scratch: &mut Scratch) -> Result<Outcome, OrphanError> {
+    let Rules { snapshot_directory, free_percent, ring_max_len } = *rules;
     let io_error = |action| move |cause| OrphanError::Io { action, path: path.to_path_buf(), cause };
     let file = match sys::open_for_reading(path) {
         Ok(file) => file,
@@ -113,7 +129,7 @@ pub(crate) fn recover(
         return std::fs::remove_file(path).map(|()| Outcome::Removed).map_err(io_error("remove"));
     }
 
-    let bytes = read_bounded(&file, metadata.len())
+    let bytes = read_bounded(&file, metadata.len(), ring_max_len)
         .map_err(io_error("read"))?
         .ok_or_else(|| OrphanError::TooLarge { path: path.to_path_buf() })?;
     let image = match RingImage::parse(&bytes) {
@@ -152,15 +168,15 @@ fn process_of<'a>(image: &RingImage<'a>) -> ProcessInfo<'a> {
         .unwrap_or(ProcessInfo { service: "unknown", ..ProcessInfo::default() })
 }
 
-/// Reads a file of about `expected_len` bytes; `None` when it is larger than any ring.
-fn read_bounded(file: &File, expected_len: u64) -> io::Result<Option<Vec<u8>>> {
-    if expected_len > RING_MAX_LEN {
+/// Reads a file of about `expected_len` bytes; `None` when it has more than `max_len`.
+fn read_bounded(file: &File, expected_len: u64, max_len: u64) -> io::Result<Option<Vec<u8>>> {
+    if expected_len > max_len {
         return Ok(None);
     }
     let mut bytes = Vec::new();
     bytes.try_reserve_exact(expected_len as usize + 1)?;
-    file.take(RING_MAX_LEN + 1).read_to_end(&mut bytes)?;
-    Ok((bytes.len() as u64 <= RING_MAX_LEN).then_some(bytes))
+    file.take(max_len + 1).read_to_end(&mut bytes)?;
+    Ok((bytes.len() as u64 <= max_len).then_some(bytes))
 }
 
 #[cfg(all(test, target_os = "linux"))]

@@ -314,8 +314,9 @@ impl Orphans {
         static TROUBLE: report::Once = report::Once::new();
         let Some(path) = self.left.next() else { return };
         let mut scratch = lock(&recorder.generation().scratch);
-        let outcome =
-            orphans::recover(&path, &recorder.snapshot_directory, recorder.settings.retain_free_percent, &mut scratch);
+        let (directory, free_percent) = (&recorder.snapshot_directory, recorder.settings.retain_free_percent);
+        let rules = orphans::Rules::new(directory, free_percent, recorder.ring.len_bytes());
+        let outcome = orphans::recover(&path, &rules, &mut scratch);
         drop(scratch);
         match outcome {
             Ok(Outcome::Recovered(snapshot)) => {

@@ -35,7 +35,7 @@ fn scratch_directory() -> PathBuf {
 }
 
 fn recover_in(directory: &Path, path: &Path) -> Result<Outcome, OrphanError> {
-    recover(path, &directory.join("snapshots"), 0, &mut Scratch::new(65_536))
+    recover(path, &Rules::new(&directory.join("snapshots"), 0, 1 << 20), &mut Scratch::new(65_536))
 }
 
 fn snapshot_count(directory: &Path) -> usize {
@@ -116,8 +116,14 @@ fn ring_cut_short_gives_what_is_left() {
 fn oversized_file_is_not_read() {
     let directory = scratch_directory();
     let path = directory.join("ttlog-huge.ring");
-    std::fs::File::create(&path).unwrap().set_len(RING_MAX_LEN + 1).unwrap();
-    assert!(matches!(recover_in(&directory, &path).unwrap_err(), OrphanError::TooLarge { .. }));
+    let file = std::fs::File::create(&path).unwrap();
+    file.set_len(RING_MAX_LEN_MIN + 1).unwrap();
+    let error = recover_in(&directory, &path).unwrap_err();
+    assert!(matches!(error, OrphanError::TooLarge { .. }) && path.exists(), "{error}");
+    // A process whose own ring is as large reads it, and finds that it is none.
+    let rules = Rules::new(&directory, 0, RING_MAX_LEN_MIN as usize);
+    let error = recover(&path, &rules, &mut Scratch::new(65_536)).unwrap_err();
+    assert!(matches!(error, OrphanError::Damaged { .. }), "{error}");
     std::fs::remove_dir_all(directory).unwrap();
 }
 
@@ -148,5 +154,82 @@ fn unfinished_file_is_removed_when_it_is_old() {
     file.set_modified(SystemTime::now() - 2 * UNFINISHED_MIN_AGE).unwrap();
     assert_eq!(recover_in(&directory, &path).unwrap(), Outcome::Removed);
     assert!(!path.exists());
+    std::fs::remove_dir_all(directory).unwrap();
+}
+
+/// Every byte that names or counts something is set to what a hostile file would have there. Whatever comes of it, the process goes
+/// on, and nothing is written outside the directory of snapshots.
+#[test]
+fn hostile_ring_stays_in_its_directory() {
+    let directory = scratch_directory();
+    let original = std::fs::read(dead_ring(&directory, "ttlog-original", false)).unwrap();
+    let name_at = original.windows(6).position(|bytes| bytes == b"../svc").unwrap();
+    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+    let mut random = |below: usize| {
+        state = state.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(0x1405_7B7E_F767_814F);
+        (state >> 33) as usize % below
+    };
+    for round in 0..400 {
+        let mut bytes = original.clone();
+        match round % 4 {
+            // Sizes, counts and places in the header.
+            0 => bytes[8 + random(148)] = [0x00, 0x7F, 0x80, 0xFF][random(4)],
+            // The table: lengths, and what is said of the process.
+            1 => bytes[name_at - 40 + random(120)] = [0x00, 0x1B, 0x2F, 0x7F, 0xFF][random(5)],
+            // Segments.
+            2 => {
+                let at = bytes.len() - 1 - random(8 * 1024);
+                bytes[at] = 0xFF;
+            }
+            // All over.
+            _ => (0..50).for_each(|_| {
+                let at = random(bytes.len());
+                bytes[at] = random(256) as u8;
+            }),
+        }
+        let path = directory.join(format!("ttlog-{round}{RING_SUFFIX}"));
+        std::fs::write(&path, &bytes).unwrap();
+        match recover_in(&directory, &path) {
+            Ok(Outcome::Recovered(snapshot)) => {
+                assert_eq!(snapshot.parent().unwrap(), directory.join("snapshots"));
+                assert!(snapshot.metadata().unwrap().len() < 2 * bytes.len() as u64);
+            }
+            Ok(Outcome::Removed | Outcome::LeftAlone) | Err(OrphanError::Damaged { .. }) => {}
+            Err(error) => panic!("round {round}: {error}"),
+        }
+    }
+    for entry in std::fs::read_dir(&directory).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        assert!(name == "snapshots" || name.ends_with(RING_SUFFIX) || name.ends_with(DAMAGED_SUFFIX), "{name}");
+    }
+    for entry in std::fs::read_dir(directory.join("snapshots")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        assert!(name.starts_with("ttlog-") && name.contains("-recovered") && name.ends_with(".bin"), "{name}");
+        assert!(name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte)), "{name}");
+    }
+    std::fs::remove_dir_all(directory).unwrap();
+}
+
+/// The name of a ring tells a pid. Another process may have it by now, and be alive; the lock decides, not the pid.
+#[test]
+fn pid_that_was_given_to_another_process() {
+    let directory = scratch_directory();
+    let name = format!("ttlog-svc-{}-1-0123456789abcdef", std::process::id());
+    let path = dead_ring(&directory, &name, false);
+    assert!(matches!(recover_in(&directory, &path).unwrap(), Outcome::Recovered(_)));
+    std::fs::remove_dir_all(directory).unwrap();
+}
+
+#[test]
+fn ring_of_another_user_is_left_alone() {
+    if crate::sys::effective_uid() != 0 {
+        println!("SKIPPED: making a file of another user takes root");
+        return;
+    }
+    let directory = scratch_directory();
+    let path = dead_ring(&directory, "ttlog-a", false);
+    std::os::unix::fs::chown(&path, Some(12_345), None).unwrap();
+    assert_eq!(recover_in(&directory, &path).unwrap(), Outcome::LeftAlone);
+    assert!(path.exists());
     std::fs::remove_dir_all(directory).unwrap();
 }
