@@ -255,15 +255,26 @@ impl Duties {
         if batch.is_empty() {
             return;
         }
-        self.schedule.begin(Progress::of(&recorder.ring));
+        let progress = Progress::of(&recorder.ring);
         let urgency = if batch.causes.has(Cause::Panic) { Urgency::LastWords } else { Urgency::Normal };
         let reason = batch.reason();
-        let write = || recorder.write_snapshot(&reason, urgency);
-        // A defect there must not cost the process its anchors and later snapshots.
-        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(write))
-            .unwrap_or_else(|_| Err(SnapshotError::Ring { cause: "the snapshot writer panicked".to_owned() }));
+        let write = || {
+            // A defect there must not cost the process its anchors and later snapshots.
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| recorder.write_snapshot(&reason, urgency)))
+                .unwrap_or_else(|_| Err(SnapshotError::Ring { cause: "the snapshot writer panicked".to_owned() }))
+        };
+        let own = Scope::Service(&recorder.service_name);
+        let mut result = write();
+        if matches!(result, Err(SnapshotError::DiskAlmostFull { .. })) {
+            // Older ones make room for it, if there are any.
+            retain(recorder, own, None);
+            result = write();
+        }
         match &result {
-            Ok(path) => retain(recorder, Scope::Service(&recorder.service_name), Some(path)),
+            Ok(path) => {
+                self.schedule.begin(progress);
+                retain(recorder, own, Some(path));
+            }
             // Those who wait learn it anyway.
             Err(error) if !batch.causes.is_empty() => TROUBLE.warn(format_args!(
                 "no snapshot (reason {reason}): {error} (further trouble of this kind is not reported)"

@@ -204,7 +204,7 @@ impl Schedule {
         causes
     }
 
-    /// Notes how far the ring is when a snapshot begins.
+    /// Notes how far the ring was when the last snapshot began.
     pub(crate) fn begin(&mut self, progress: Progress) {
         self.last = progress;
     }

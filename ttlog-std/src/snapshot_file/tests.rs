@@ -297,3 +297,24 @@ fn temporary_file_is_locked_while_it_is_written() {
     drop(temporary);
     std::fs::remove_dir_all(directory).unwrap();
 }
+
+/// Somebody who can write to the directory knows what the next snapshot will be called.
+#[test]
+#[cfg(unix)]
+fn links_that_lie_in_wait_are_not_followed() {
+    let directory = scratch_directory();
+    let precious = directory.join("precious");
+    std::fs::write(&precious, "theirs").unwrap();
+    let os = Faulty::new(None, 0);
+    let first = write_on(&os, &directory).unwrap();
+    std::fs::remove_file(&first).unwrap();
+    let second = first.to_str().unwrap().replace(".bin", "-2.bin");
+    std::os::unix::fs::symlink(&precious, &first).unwrap();
+    std::fs::hard_link(&precious, &second).unwrap();
+    let third = write_on(&os, &directory).unwrap();
+    assert!(third.to_str().unwrap().ends_with("-3.bin"), "{third:?}");
+    assert_eq!(std::fs::read(&precious).unwrap(), b"theirs");
+    assert!(std::fs::symlink_metadata(&first).unwrap().is_symlink());
+    assert!(std::fs::symlink_metadata(&third).unwrap().is_file());
+    std::fs::remove_dir_all(directory).unwrap();
+}
