@@ -207,7 +207,7 @@ fn block_everywhere(signal: libc::c_int) {
 
 /// Gives the one snapshot that there must be.
 fn only(place: &Place) -> Snapshot {
-    let [path] = &place.snapshot_files()[..] else { panic!("{:?}", place.snapshot_files()) };
+    let [path] = &place.whole_snapshots()[..] else { panic!("{:?}", place.whole_snapshots()) };
     Snapshot::read(path)
 }
 
@@ -215,7 +215,7 @@ fn only(place: &Place) -> Snapshot {
 fn event_of_a_level_or_above() {
     let place = Place::new("level");
     place.run("level");
-    let last = Snapshot::read(place.snapshot_files().last().unwrap());
+    let last = Snapshot::read(place.whole_snapshots().last().unwrap());
     assert_eq!(last.reason, "level");
     assert!(!last.with_message("bad enough").is_empty());
 }
@@ -236,7 +236,7 @@ fn storm_of_errors_is_throttled() {
 fn interval_and_nothing_new() {
     let place = Place::new("periodic");
     place.run("periodic");
-    let snapshots: Vec<_> = place.snapshot_files().iter().map(|path| Snapshot::read(path)).collect();
+    let snapshots: Vec<_> = place.whole_snapshots().iter().map(|path| Snapshot::read(path)).collect();
     assert!(snapshots.iter().all(|snapshot| snapshot.reason == "periodic"));
     assert!(snapshots.iter().any(|snapshot| snapshot.with_message("something new").len() == 3));
 }
@@ -245,7 +245,7 @@ fn interval_and_nothing_new() {
 fn share_of_the_ring() {
     let place = Place::new("filled");
     place.run("filled");
-    assert!(place.snapshot_files().iter().all(|path| Snapshot::read(path).reason == "filled"));
+    assert!(place.whole_snapshots().iter().all(|path| Snapshot::read(path).reason == "filled"));
 }
 
 #[test]
@@ -292,7 +292,7 @@ fn signal_that_nobody_asked_for_ends_the_process_as_ever() {
 fn one_snapshot_in_a_stated_time() {
     let place = Place::new("throttle");
     run_throttled(&place, "throttle", "500ms");
-    assert_eq!(place.snapshot_files().len(), 3);
+    assert_eq!(place.whole_snapshots().len(), 3);
 }
 
 #[test]
@@ -308,7 +308,7 @@ fn retention_counts_those_of_earlier_runs() {
         command.env("TTLOG_RETAIN_COUNT", count);
         let output = finish(command);
         assert!(output.status.success(), "{}", stderr(&output));
-        place.snapshot_files()
+        place.whole_snapshots()
     };
     let first = run("5");
     assert_eq!(first.len(), 5);

@@ -81,9 +81,14 @@ impl Place {
         files(&self.rings())
     }
 
-    /// Gives the snapshots that are there, sorted.
+    /// Gives the snapshots that are there, sorted, and whatever else lies among them.
     pub fn snapshot_files(&self) -> Vec<PathBuf> {
         files(&self.snapshots())
+    }
+
+    /// Gives the snapshots that are there and whole, sorted. A process that ended while it wrote one left more.
+    pub fn whole_snapshots(&self) -> Vec<PathBuf> {
+        self.snapshot_files().into_iter().filter(|path| path.extension().is_some_and(|end| end == "bin")).collect()
     }
 }
 
