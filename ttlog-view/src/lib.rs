@@ -10,6 +10,7 @@
 //! | [`filter`] | decides which are shown |
 //! | [`value`], [`template`] | make messages and values of records |
 //! | [`render`] | writes text, JSON and counts |
+//! | [`ending`] | says how a process ended |
 //! | [`escape`] | keeps what programs logged from controlling the terminal |
 //!
 //! [`snapshot`], [`recover`] and [`verify`] are the commands of these names, [`view`] is the one without a name. [`processes`] finds the
@@ -20,6 +21,7 @@
 //! counted and shown where it is missing.
 
 pub mod cli;
+pub mod ending;
 pub mod escape;
 pub mod filter;
 pub mod processes;

@@ -156,6 +156,26 @@ fn to_ns(timestamp: Timestamp) -> i64 {
     i64::try_from(ns).unwrap_or(if ns < 0 { i64::MIN } else { i64::MAX })
 }
 
+/// Gives a length of time as people read it: two units at most.
+#[must_use]
+pub fn duration(ns: u64) -> String {
+    const UNITS: [(u64, &str); 4] = [(86_400, "d"), (3600, "h"), (60, "min"), (1, "s")];
+    let seconds = ns / 1_000_000_000;
+    if seconds < 60 {
+        return match ns {
+            1_000_000_000.. => format!("{:.1} s", ns as f64 / 1e9),
+            1_000_000.. => format!("{} ms", ns / 1_000_000),
+            _ => format!("{} µs", ns / 1000),
+        };
+    }
+    let at = UNITS.iter().position(|(unit, _)| seconds >= *unit).unwrap_or(UNITS.len() - 1);
+    let (unit, name) = UNITS[at];
+    let rest =
+        UNITS.get(at + 1).map(|(smaller, name)| (seconds % unit / smaller, *name)).filter(|(count, _)| *count > 0);
+    let main = format!("{} {name}", grouped(seconds / unit));
+    rest.map_or_else(|| main.clone(), |(count, name)| format!("{main} {count} {name}"))
+}
+
 /// Gives a number with its thousands set apart.
 #[must_use]
 pub fn grouped(number: u64) -> String {
@@ -219,6 +239,25 @@ mod tests {
         assert_eq!(parse("2023-11-15"), whole - 800_000_000_000);
         for wrong in ["", "yesterday-ish", "-", "--5s", "5s", "25:00"] {
             assert!(TimeLimit::parse(wrong, &zone).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn durations() {
+        const S: u64 = 1_000_000_000;
+        for (ns, expected) in [
+            (0, "0 µs"),
+            (1_500, "1 µs"),
+            (250_000_000, "250 ms"),
+            (S, "1.0 s"),
+            (12_340_000_000, "12.3 s"),
+            (60 * S, "1 min"),
+            (3_599 * S, "59 min 59 s"),
+            (3_600 * S, "1 h"),
+            (90_061 * S, "1 d 1 h"),
+            (u64::MAX, "213,503 d 23 h"),
+        ] {
+            assert_eq!(duration(ns), expected);
         }
     }
 

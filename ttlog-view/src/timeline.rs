@@ -8,6 +8,7 @@
 //! so the order is right although somebody set the clock; where it was set a [`Mark`] says so. All sources of a ring are ordered by the
 //! scale of that which knows most, and a ring that ended before a step by what others of its host know of it. Within one context
 //! the recorded order rules: an event whose clock reading is before that of its predecessor is placed as if both had the same.
+//! (Warnings and errors have segments of their own, and an order of their own; among the others of their context they stand by time.)
 //! Equal times are ordered by source, then by place in the ring.
 //!
 //! Memory: 32 bytes per kept event, and the unpacked segments of kept events up to [`UNPACKED_MAX`] bytes; beyond that
@@ -19,10 +20,12 @@ use std::collections::{HashMap, VecDeque};
 use ttlog_core::record::ContextInfo;
 use ttlog_core::ring::{Item, Mode, Segment};
 
+use crate::ending;
 use crate::filter::Condition;
 use crate::progress::Progress;
 use crate::source::callsite::Verdict;
 use crate::source::{Body, Damage, Part, Source, UNPACK_LEN};
+use crate::time::TimeFormatter;
 
 /// Most bytes of unpacked segments that are held at a time.
 pub const UNPACKED_MAX: usize = 512 << 20;
@@ -108,6 +111,14 @@ impl RingView {
         sources[self.newest].scale.smooth_ns(ticks).saturating_add(self.later_steps_ns)
     }
 
+    /// Gives the name of the thread with this context (0: unknown) or system id (0: unknown), if it has one.
+    #[must_use]
+    pub fn thread_name(&self, context: u32, os_thread_id: u64) -> Option<&str> {
+        let of_id = || self.contexts.iter().find(|context| os_thread_id != 0 && context.os_thread_id == os_thread_id);
+        let context = if context == 0 { of_id() } else { self.context(context).or_else(of_id) };
+        context.map(|context| context.name.as_str()).filter(|name| !name.is_empty())
+    }
+
     /// Gives what is known of a context, if anything is.
     #[must_use]
     pub fn context(&self, id: u32) -> Option<&Context> {
@@ -130,8 +141,8 @@ pub struct Context {
     pub name: String,
     /// The operating system's id of the thread; 0: unknown.
     pub os_thread_id: u64,
-    /// Where its last event stands, once there was one.
-    last_key: Option<i64>,
+    /// Where its last event stands, once there was one: of the kept class, and of the others.
+    last_keys: [Option<i64>; 2],
     /// Events of which it is not known which of the context's they are.
     unindexed: u64,
 }
@@ -171,8 +182,12 @@ pub enum Mark {
         ring: usize,
         /// The time.
         unix_ns: i64,
+        /// Whether that is said of warnings and errors, which have segments of their own; else of all others.
+        kept: bool,
         /// Events overwritten before, where known.
         overwritten: Option<u64>,
+        /// Events before that a snapshot left out.
+        left_out: u64,
     },
     /// The wall clock was set, or went on while the recording clock stood (the machine slept).
     ClockStep {
@@ -406,7 +421,7 @@ impl<'s, 'a> Timeline<'s, 'a> {
         let ring = &mut self.rings[ring as usize];
         if scan.query.duplicates && std::mem::replace(&mut ring.reading, source as usize) != source as usize {
             // The same events come again.
-            ring.contexts.iter_mut().for_each(|context| context.last_key = None);
+            ring.contexts.iter_mut().for_each(|context| context.last_keys = [None; 2]);
         }
         match &part.body {
             Body::Plain(segment) => scan.read_segment(segment, index as u32, source as usize, part, ring, found),
@@ -434,6 +449,19 @@ impl<'s, 'a> Timeline<'s, 'a> {
     #[must_use]
     pub fn source_of(&self, entry: &Entry) -> &'s Source<'a> {
         &self.sources[self.parts[entry.part as usize].source as usize]
+    }
+
+    /// Gives the ring that a source is a picture of.
+    #[must_use]
+    pub fn ring_of(&self, source: usize) -> Option<&RingView> {
+        self.rings.iter().find(|ring| ring.sources.contains(&source))
+    }
+
+    /// Tells in a sentence how the process of a source ended, as far as that is known.
+    #[must_use]
+    pub fn ending(&self, source: usize, time: &mut TimeFormatter) -> Option<String> {
+        let name = |context, id| Some(self.ring_of(source)?.thread_name(context, id)?.to_owned());
+        ending::sentence(&self.sources[source], time, &name)
     }
 
     /// Gives how long before the last event of all an entry was, by its own clock reading.
@@ -473,7 +501,9 @@ impl<'s, 'a> Timeline<'s, 'a> {
     /// Finds where the indexes of a context's events jump.
     fn mark_gaps(&mut self) {
         for (index, ring) in self.rings.iter_mut().enumerate() {
-            let overwritten: u64 = ring.sources.iter().map(|&source| self.sources[source].loss.overwritten).sum();
+            let of =
+                |&source: &usize| main_overwritten(&self.sources[source]).saturating_add(self.sources[source].left_out);
+            let overwritten = ring.sources.iter().map(of).fold(0, u64::saturating_add);
             let mut runs = std::mem::take(&mut ring.runs);
             runs.sort_by_key(|run| (run.context, run.start));
             let mut previous: Option<(u32, u64)> = None;
@@ -512,32 +542,66 @@ impl<'s, 'a> Timeline<'s, 'a> {
         }
     }
 
-    /// Finds from when on each ring's events are all there. Sources of one ring complete each other where they overlap.
+    /// Finds from when on each ring's events are all there, of both classes. Sources of one ring complete each other where they overlap.
     fn mark_complete_from(&mut self) {
         for (index, ring) in self.rings.iter().enumerate() {
-            let mut stretches: Vec<(i64, i64, u64, i64)> = ring
-                .sources
-                .iter()
-                .map(|&source| &self.sources[source])
-                .map(|source| {
-                    let key = |ticks| ring.key(self.sources, ticks);
-                    let from = if source.complete_from == 0 { i64::MIN } else { key(source.complete_from) };
-                    let until = source.taken_at.map_or(i64::MAX, key);
-                    (from, until, source.loss.overwritten, source.scale.unix_ns(source.complete_from))
-                })
-                .collect();
-            stretches.sort_unstable();
-            let mut covered: Option<i64> = None;
-            for (from, until, overwritten, unix_ns) in stretches {
-                let first = covered.is_none();
-                if covered.is_none_or(|covered| from > covered) && from != i64::MIN {
-                    let mark = Mark::CompleteFrom { ring: index, unix_ns, overwritten: first.then_some(overwritten) };
-                    self.marks.push(((from, u32::MAX, u16::MAX), mark));
+            for kept in [false, true] {
+                let stretches = ring
+                    .sources
+                    .iter()
+                    .map(|&source| Stretch::of(&self.sources[source], kept, |ticks| ring.key(self.sources, ticks)));
+                let mut stretches: Vec<_> = stretches.collect();
+                stretches.sort_unstable_by_key(|stretch| (stretch.from, stretch.until));
+                let mut covered: Option<i64> = None;
+                for stretch in stretches {
+                    let first = covered.is_none();
+                    if covered.is_none_or(|covered| stretch.from > covered) && stretch.from != i64::MIN {
+                        let mark = Mark::CompleteFrom {
+                            ring: index,
+                            unix_ns: stretch.unix_ns,
+                            kept,
+                            overwritten: first.then_some(stretch.overwritten),
+                            left_out: if first { stretch.left_out } else { 0 },
+                        };
+                        self.marks.push(((stretch.from, u32::MAX, u16::MAX), mark));
+                    }
+                    covered = Some(covered.map_or(stretch.until, |covered| covered.max(stretch.until)));
                 }
-                covered = Some(covered.map_or(until, |covered| covered.max(until)));
             }
         }
     }
+}
+
+/// The stretch of time of which a source has every event of a class.
+struct Stretch {
+    from: i64,
+    until: i64,
+    /// What the wall clock showed at its start.
+    unix_ns: i64,
+    overwritten: u64,
+    left_out: u64,
+}
+
+impl Stretch {
+    fn of(source: &Source<'_>, kept: bool, key: impl Fn(u64) -> i64) -> Self {
+        let (from, overwritten, left_out) = if kept {
+            (source.kept_complete_from, source.loss.kept_overwritten, 0)
+        } else {
+            (source.complete_from, main_overwritten(source), source.left_out)
+        };
+        Stretch {
+            from: if from == 0 { i64::MIN } else { key(from) },
+            until: source.taken_at.map_or(i64::MAX, key),
+            unix_ns: source.scale.unix_ns(from),
+            overwritten,
+            left_out,
+        }
+    }
+}
+
+/// Gives the events overwritten that were not of the kept class.
+fn main_overwritten(source: &Source<'_>) -> u64 {
+    source.loss.overwritten.saturating_sub(source.loss.kept_overwritten)
 }
 
 /// Steps of one host's clock that are as near to each other in time, and in length, are one.
@@ -659,12 +723,13 @@ impl<'q, 'a> Scan<'q, 'a> {
                     };
                     let context = &mut ring.contexts[context];
                     let smooth_ns = scale.smooth_ns(record.ticks).saturating_add(later_steps_ns);
-                    let key = match context.last_key {
+                    let last_key = &mut context.last_keys[usize::from(file.is_kept())];
+                    let key = match *last_key {
                         Some(last) if !record.ticks_known => last,
                         Some(last) => last.max(smooth_ns),
                         None => smooth_ns,
                     };
-                    context.last_key = Some(key);
+                    *last_key = Some(key);
                     self.end = self.end.max(Some(key));
                     self.start = Some(self.start.map_or(key, |start| start.min(key)));
                     let payload_offset = record.payload.as_ptr().addr().wrapping_sub(origin);

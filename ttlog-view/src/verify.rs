@@ -8,7 +8,7 @@ use crate::progress::Progress;
 use crate::render::text::{clock_step, damage_line};
 use crate::render::{DROP_REASONS, is_damaged, kind_name};
 use crate::source::{Input, Kind, Source, open, read, shown};
-use crate::time::{TimeFormatter, grouped};
+use crate::time::{TimeFormatter, duration, grouped};
 use crate::timeline::{Found, Keep, Mark, Query, Range, Timeline};
 use crate::{Outcome, complain, escape::escaped};
 
@@ -57,7 +57,7 @@ fn verify(input: &Input, out: &mut dyn Write) -> io::Result<Outcome> {
         Outcome::Failed => "UNUSABLE: nothing in it can be read",
     };
     writeln!(out, "{}: {verdict}", escaped(source.path))?;
-    write_what(out, source)?;
+    write_what(out, source, &timeline)?;
     write_counts(out, source, found, &timeline)?;
     for damage in source.damage.iter().chain(&found.damage) {
         writeln!(out, "  damage: {}", damage_line(damage))?;
@@ -68,7 +68,7 @@ fn verify(input: &Input, out: &mut dyn Write) -> io::Result<Outcome> {
     Ok(outcome)
 }
 
-fn write_what(out: &mut dyn Write, source: &Source<'_>) -> io::Result<()> {
+fn write_what(out: &mut dyn Write, source: &Source<'_>, timeline: &Timeline<'_, '_>) -> io::Result<()> {
     let mut time = TimeFormatter::new(TimeStyle::Local, 6);
     write!(
         out,
@@ -96,6 +96,12 @@ fn write_what(out: &mut dyn Write, source: &Source<'_>) -> io::Result<()> {
             writeln!(out, "  by: {service}, pid {} on {host}, {executable}, recording since {at}", process.pid)?;
         }
         None => writeln!(out, "  by: unknown, there is no process item")?,
+    }
+    if let Some(ending) = timeline.ending(0, &mut time) {
+        writeln!(out, "  process: {ending}")?;
+    }
+    if let Some(filter) = source.filter {
+        writeln!(out, "  level: {}", escaped(filter))?;
     }
     Ok(())
 }
@@ -134,12 +140,28 @@ fn write_counts(
     if source.changed_segments > 0 {
         writeln!(out, "  {} segments were overwritten while they were read", source.changed_segments)?;
     }
+    if source.kept_segment_count > 0 {
+        let kept = grouped(source.loss.kept_overwritten);
+        writeln!(
+            out,
+            "  of those overwritten {kept} were warnings and errors, which have {} segments of their own",
+            source.kept_segment_count
+        )?;
+    }
+    if source.left_out > 0 {
+        writeln!(
+            out,
+            "  {} left out of the snapshot, for they were older than {}",
+            grouped(source.left_out),
+            duration(source.min_age_ns)
+        )?;
+    }
     for (_, mark) in &timeline.marks {
         match mark {
-            Mark::CompleteFrom { unix_ns, .. } => {
+            Mark::CompleteFrom { unix_ns, kept, .. } => {
                 let mut at = String::new();
                 TimeFormatter::new(TimeStyle::Local, 6).push_clock(&mut at, *unix_ns);
-                writeln!(out, "  complete from: {at}")?;
+                writeln!(out, "  {}complete from: {at}", if *kept { "warnings and errors " } else { "" })?;
             }
             Mark::ClockStep { expected_unix_ns, unix_ns, .. } => {
                 let mut time = TimeFormatter::new(TimeStyle::Local, 6);

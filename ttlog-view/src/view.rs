@@ -170,8 +170,8 @@ fn show_text(mut timeline: Timeline<'_, '_>, options: &View, limits: Limits, out
     };
     let mut text = String::with_capacity(2 * CHUNK_LEN);
     if !options.quiet {
-        for (source, found) in timeline.sources.iter().zip(&timeline.found) {
-            renderer.push_source(&mut text, source, found);
+        for index in 0..timeline.sources.len() {
+            renderer.push_source(&mut text, &timeline, index);
         }
     }
     let marks = if options.quiet { Vec::new() } else { std::mem::take(&mut timeline.marks) };
@@ -258,7 +258,7 @@ fn show_stats(mut timeline: Timeline<'_, '_>, options: &View, format: Format, ou
             let style = if options.utc || options.time == TimeStyle::Utc { TimeStyle::Utc } else { TimeStyle::Local };
             stats.push_text(&mut text, keys, &mut TimeFormatter::new(style, 6));
             if !options.quiet {
-                push_losses(&mut text, &timeline);
+                push_losses(&mut text, &timeline, &mut TimeFormatter::new(style, 6));
             }
         }
         Format::Json => {

@@ -2,7 +2,10 @@
 
 use std::collections::HashMap;
 
+use ttlog_core::ring::EndKind;
+
 use crate::cli::GroupKey;
+use crate::ending::{Ending, signal_name};
 use crate::escape::{LineBreaks, push_escaped};
 use crate::filter::Key;
 use crate::render::json::push_string;
@@ -232,11 +235,15 @@ fn push_key(out: &mut String, event: &Event<'_, '_>, key: &Key) {
 }
 
 /// Appends what each source holds and has lost.
-pub fn push_losses(out: &mut String, timeline: &Timeline<'_, '_>) {
-    for (source, found) in timeline.sources.iter().zip(&timeline.found) {
+pub fn push_losses(out: &mut String, timeline: &Timeline<'_, '_>, time: &mut TimeFormatter) {
+    for (index, (source, found)) in timeline.sources.iter().zip(&timeline.found).enumerate() {
         let lost = losses(source, found);
         let lost = if lost.is_empty() { "nothing lost".to_owned() } else { lost.join(", ") };
-        out.push_str(&format!("{}: {} events read; {lost}\n", shown(source.path), grouped(found.events)));
+        out.push_str(&format!("{}: {} events read; {lost}", shown(source.path), grouped(found.events)));
+        if let Some(ending) = timeline.ending(index, time) {
+            out.push_str(&format!("; process: {ending}"));
+        }
+        out.push('\n');
     }
     let missing: u64 = timeline
         .marks
@@ -255,7 +262,7 @@ pub fn push_losses(out: &mut String, timeline: &Timeline<'_, '_>) {
 #[must_use]
 pub fn json_sources(timeline: &Timeline<'_, '_>) -> Vec<String> {
     let mut time = TimeFormatter::rfc3339();
-    let sources = timeline.sources.iter().zip(&timeline.found).map(|(source, found)| {
+    let sources = timeline.sources.iter().zip(&timeline.found).enumerate().map(|(index, (source, found))| {
         let mut out = "{\"source\":".to_owned();
         push_string(&mut out, source.path);
         out.push_str(&format!(",\"kind\":\"{}\",\"ring_id\":\"{:016x}\"", kind_name(source), source.ring_id));
@@ -276,19 +283,30 @@ pub fn json_sources(timeline: &Timeline<'_, '_>) -> Vec<String> {
             out.push_str(&format!("{}\"{reason}\":{count}", if index > 0 { "," } else { "" }));
         }
         out.push_str(&format!(
-            "}},\"suppressed\":{},\"being_written\":{},\"damaged_events\":{},\"damaged\":{},\"complete_from\":",
+            "}},\"suppressed\":{},\"kept_overwritten\":{},\"left_out\":{},\"being_written\":{},\"damaged_events\":{},\"damaged\":{}",
             source.loss.suppressed,
+            source.loss.kept_overwritten,
+            source.left_out,
             found.pending,
             found.damaged_events,
             is_damaged(source, found)
         ));
-        if source.complete_from == 0 {
-            out.push_str("null");
-        } else {
-            out.push('"');
-            time.push_clock(&mut out, source.scale.unix_ns(source.complete_from));
-            out.push('"');
+        for (name, ticks) in [("complete_from", source.complete_from), ("kept_complete_from", source.kept_complete_from)] {
+            out.push_str(&format!(",\"{name}\":"));
+            if ticks == 0 {
+                out.push_str("null");
+            } else {
+                out.push('"');
+                time.push_clock(&mut out, source.scale.unix_ns(ticks));
+                out.push('"');
+            }
         }
+        if let Some(filter) = source.filter {
+            out.push_str(",\"level\":");
+            push_string(&mut out, filter);
+        }
+        out.push_str(",\"process\":");
+        push_ending(&mut out, timeline, index, &mut time);
         out.push('}');
         out
     });
@@ -333,4 +351,28 @@ pub fn json_clock_steps(timeline: &Timeline<'_, '_>) -> Vec<String> {
         steps.push(out);
     }
     steps
+}
+
+/// Appends what is known of a process's end and its panics as a JSON object.
+fn push_ending(out: &mut String, timeline: &Timeline<'_, '_>, index: usize, time: &mut TimeFormatter) {
+    let source = &timeline.sources[index];
+    let ending = Ending::of(source);
+    out.push_str(&format!("{{\"state\":\"{}\",\"text\":", ending.word()));
+    push_string(out, &timeline.ending(index, time).unwrap_or_default());
+    if let Ending::Told(end) = ending {
+        if end.kind == EndKind::Signal {
+            out.push_str(",\"signal\":");
+            push_string(out, &signal_name(end.signal, source.process.map_or("", |process| process.os)));
+            out.push_str(&format!(
+                ",\"signal_number\":{},\"code\":{},\"address\":{}",
+                end.signal, end.code, end.address
+            ));
+        }
+        out.push_str(&format!(",\"thread_id\":{},\"context\":{}", end.os_thread_id, end.context));
+        out.push_str(&format!(
+            ",\"unix_ns\":{},\"sender_pid\":{},\"sender_uid\":{}",
+            end.unix_ns, end.sender_pid, end.sender_uid
+        ));
+    }
+    out.push_str(&format!(",\"panics\":{}}}", source.life.panics.count));
 }

@@ -3,10 +3,11 @@
 use anstyle::{AnsiColor, Color, Style};
 use ttlog_core::Level;
 
+use crate::ending::Ending;
 use crate::escape::{LineBreaks, escaped, push_escaped};
 use crate::render::{DROP_REASONS, Event, is_damaged, kind_name};
 use crate::source::{Damage, Kind, Source};
-use crate::time::{TimeFormatter, grouped};
+use crate::time::{TimeFormatter, duration, grouped};
 use crate::timeline::{Found, Mark, Timeline};
 use crate::value::{Value, push_hex};
 
@@ -170,17 +171,31 @@ impl TextRenderer {
                     let text = clock_step(&mut self.time, *expected_unix_ns, *unix_ns);
                     self.line(out, MARK, &format!("──── {text} ────"));
                 }
-                Mark::CompleteFrom { ring, unix_ns, overwritten } => {
+                Mark::CompleteFrom { ring, unix_ns, kept, overwritten, left_out } => {
                     self.push_gap(out, timeline, std::mem::take(&mut missing), &std::mem::take(&mut contexts));
-                    let mut text = "──── complete from ".to_owned();
+                    let first = timeline.rings[*ring].sources.first().map(|&source| &timeline.sources[source]);
+                    let two_classes = first.is_some_and(|source| source.kept_segment_count > 0);
+                    let mut text = if *kept { "──── warnings and errors " } else { "──── " }.to_owned();
+                    text.push_str("complete from ");
                     self.time.push_clock(&mut text, *unix_ns);
-                    if let (true, Some(&source)) = (self.several_rings, timeline.rings[*ring].sources.first()) {
+                    if let (true, Some(source)) = (self.several_rings, first) {
                         text.push_str(" for ");
-                        push_owner(&mut text, &timeline.sources[source]);
+                        push_owner(&mut text, source);
                     }
-                    text.push_str(": events before this line may be missing");
-                    if let Some(overwritten) = overwritten {
-                        text.push_str(&format!(" ({} overwritten)", grouped(*overwritten)));
+                    text.push_str(match (kept, two_classes) {
+                        (true, _) => ": some before this line may be missing",
+                        (false, true) => ": events below WARN before this line may be missing",
+                        (false, false) => ": events before this line may be missing",
+                    });
+                    let mut why = Vec::new();
+                    why.extend(
+                        overwritten
+                            .filter(|count| *count > 0 || *left_out == 0)
+                            .map(|count| format!("{} overwritten", grouped(count))),
+                    );
+                    why.extend((*left_out > 0).then(|| format!("{} left out", grouped(*left_out))));
+                    if !why.is_empty() {
+                        text.push_str(&format!(" ({})", why.join(", ")));
                     }
                     text.push_str(" ────");
                     self.line(out, MARK, &text);
@@ -206,7 +221,8 @@ impl TextRenderer {
     }
 
     /// Appends what a source is, and what of it was lost.
-    pub fn push_source(&mut self, out: &mut String, source: &Source<'_>, found: &Found) {
+    pub fn push_source(&mut self, out: &mut String, timeline: &Timeline<'_, '_>, index: usize) {
+        let (source, found) = (&timeline.sources[index], &timeline.found[index]);
         let mut text = format!("── {}: {}", escaped(source.path), kind_name(source));
         if let Some(process) = &source.process {
             text.push_str(&format!(" of {} (pid {}", escaped(process.service), process.pid));
@@ -224,6 +240,12 @@ impl TextRenderer {
             text.push_str(&format!(" and {} that another file has too", grouped(found.duplicates)));
         }
         self.line(out, DIM, &text);
+        let ending = Ending::of(source);
+        // That it runs, or ran, the line above says.
+        let says_more = !matches!(ending, Ending::Running | Ending::RanThen) || source.life.panics.count > 0;
+        if let Some(text) = timeline.ending(index, &mut self.time).filter(|_| says_more) {
+            self.line(out, if ending.is_bad() { BAD } else { DIM }, &format!("   process: {text}"));
+        }
         let lost = losses(source, found);
         if !lost.is_empty() {
             self.line(out, if is_damaged(source, found) { BAD } else { MARK }, &format!("   {}", lost.join(", ")));
@@ -308,7 +330,15 @@ pub fn losses(source: &Source<'_>, found: &Found) -> Vec<String> {
             lost.push(format!("{} {what}", grouped(count)));
         }
     };
-    add(source.loss.overwritten, "overwritten");
+    if source.loss.kept_overwritten > 0 {
+        let kept = grouped(source.loss.kept_overwritten);
+        add(source.loss.overwritten, &format!("overwritten ({kept} of them warnings and errors)"));
+    } else {
+        add(source.loss.overwritten, "overwritten");
+    }
+    let age =
+        if source.min_age_ns > 0 { format!(" (older than {})", duration(source.min_age_ns)) } else { String::new() };
+    add(source.left_out, &format!("left out{age}"));
     for ((_, reason), count) in DROP_REASONS.iter().zip(source.loss.dropped) {
         add(count, &format!("dropped ({reason})"));
     }

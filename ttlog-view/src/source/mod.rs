@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use ttlog_core::clock::{Anchor, TimeScale};
 use ttlog_core::error::FormatError;
-use ttlog_core::ring::{Loss, SEGMENT_LEN_MAX, SERVER_ANCHOR_COUNT, Segment};
+use ttlog_core::ring::{KEPT_SEQUENCE_BIT, Loss, Panics, ProcessEnd, SEGMENT_LEN_MAX, SERVER_ANCHOR_COUNT, Segment};
 use ttlog_core::snapshot::PackedSegment;
 use ttlog_core::table::{ProcessInfo, TableItem};
 
@@ -86,12 +86,24 @@ pub struct Source<'a> {
     pub scale: Box<TimeScale<SERVER_ANCHOR_COUNT>>,
     /// The newest anchor, in ticks: how far its scale knows of steps of the wall clock. 0: there is none.
     pub newest_anchor: u64,
-    /// Ticks from which nothing was overwritten; 0: nothing was at all.
+    /// Ticks from which nothing was overwritten or left out; 0: nothing was at all.
     pub complete_from: u64,
+    /// Segments of the kept class, warnings and errors; 0: those have no segments of their own.
+    pub kept_segment_count: u64,
+    /// Ticks from which nothing of the kept class was overwritten; 0: nothing was at all.
+    pub kept_complete_from: u64,
+    /// Events that a snapshot left out because of their age.
+    pub left_out: u64,
+    /// The age that snapshots are to cover, in nanoseconds, as the program asked; 0: all there is.
+    pub min_age_ns: u64,
     /// Ticks up to which events are in the source; `None`: to the end of recording.
     pub taken_at: Option<u64>,
     /// Whether recording ended in good order.
     pub ended: bool,
+    /// What the process said of its end and of its panics.
+    pub life: Life,
+    /// What was recorded, as directives by level and target; `None`: not told.
+    pub filter: Option<&'a str>,
     /// What was lost.
     pub loss: Loss,
     /// The segments.
@@ -102,6 +114,19 @@ pub struct Source<'a> {
     pub changed_segments: u32,
     /// What is damaged, apart from records.
     pub damage: Vec<Damage>,
+}
+
+/// What a process said of itself while it lived.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Life {
+    /// How it ended.
+    pub end: Option<ProcessEnd>,
+    /// Whether it would have said so: rings of older versions and of devices have no room for it.
+    pub tells_end: bool,
+    /// Its panics.
+    pub panics: Panics,
+    /// When it last said that it lives, in nanoseconds since 1970; 0: never, or not told.
+    pub heartbeat_unix_ns: u64,
 }
 
 /// A segment of a source.
@@ -125,6 +150,14 @@ pub struct Part<'a> {
     pub records_offset: u64,
     /// The records.
     pub body: Body<'a>,
+}
+
+impl Part<'_> {
+    /// Tells whether it is of the kept class.
+    #[must_use]
+    pub fn is_kept(&self) -> bool {
+        self.sequence & KEPT_SEQUENCE_BIT != 0
+    }
 }
 
 /// The records of a segment.

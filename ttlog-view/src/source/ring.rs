@@ -5,7 +5,7 @@ use ttlog_core::error::FormatError;
 use ttlog_core::ring::{RingImage, SEGMENT_HEADER_LEN, STATE_ENDED, SegmentState};
 
 use super::process::{Liveness, liveness};
-use super::{Body, Damage, Input, Kind, Part, Source};
+use super::{Body, Damage, Input, Kind, Life, Part, Source};
 
 pub(super) fn read(input: &Input) -> Result<Source<'_>, FormatError> {
     let image = RingImage::parse(&input.bytes.data)?;
@@ -23,8 +23,19 @@ pub(super) fn read(input: &Input) -> Result<Source<'_>, FormatError> {
         scale: Box::new(TimeScale::new(&[], 0)),
         newest_anchor: 0,
         complete_from: header.complete_from,
+        kept_segment_count: header.kept_segment_count.into(),
+        kept_complete_from: header.kept_complete_from,
+        left_out: 0,
+        min_age_ns: header.min_age_ns,
         taken_at: None,
         ended: header.state & STATE_ENDED != 0,
+        life: Life {
+            end: header.end,
+            tells_end: header.is_long(),
+            panics: header.panics,
+            heartbeat_unix_ns: header.heartbeat_unix_ns,
+        },
+        filter: image.control().and_then(|control| control.filter),
         loss: image.loss(),
         parts: Vec::new(),
         entry_count: 0,

@@ -5,7 +5,7 @@ use ttlog_core::error::{FormatError, FormatErrorKind};
 use ttlog_core::ring::{Loss, STATE_ENDED};
 use ttlog_core::snapshot::{PackedSegment, SnapshotHeader, SnapshotItem, SnapshotReader};
 
-use super::{Body, Damage, Input, Kind, Part, Source};
+use super::{Body, Damage, Input, Kind, Life, Part, Source};
 
 pub(super) fn read(input: &Input) -> Result<Source<'_>, FormatError> {
     let mut source = Source {
@@ -21,8 +21,14 @@ pub(super) fn read(input: &Input) -> Result<Source<'_>, FormatError> {
         scale: Box::new(TimeScale::new(&[], 0)),
         newest_anchor: 0,
         complete_from: 0,
+        kept_segment_count: 0,
+        kept_complete_from: 0,
+        left_out: 0,
+        min_age_ns: 0,
         taken_at: None,
         ended: false,
+        life: Life::default(),
+        filter: None,
         loss: Loss::default(),
         parts: Vec::new(),
         entry_count: 0,
@@ -32,6 +38,7 @@ pub(super) fn read(input: &Input) -> Result<Source<'_>, FormatError> {
     let mut header: Option<SnapshotHeader<'_>> = None;
     let mut end = None;
     let (mut entries, mut segments) = (0, 0);
+    let mut lost = Vec::new();
     for item in SnapshotReader::new(&input.bytes.data).items() {
         match item {
             SnapshotItem::Header(found) => header = Some(header.unwrap_or(found)),
@@ -41,7 +48,8 @@ pub(super) fn read(input: &Input) -> Result<Source<'_>, FormatError> {
             }
             SnapshotItem::Segment(segment) => {
                 segments += 1;
-                source.loss.overwritten = source.loss.overwritten.saturating_add(segment.lost);
+                lost.push((segment.index, segment.lost));
+                source.left_out = source.left_out.saturating_add(segment.left_out.into());
                 if segment.sequence != 0 || !segment.data.is_empty() {
                     source.parts.push(part(segment));
                 }
@@ -86,6 +94,19 @@ pub(super) fn read(input: &Input) -> Result<Source<'_>, FormatError> {
     source.segment_count = header.segment_count.into();
     source.segment_len = header.segment_len.into();
     source.complete_from = header.complete_from;
+    source.kept_segment_count = header.kept_segment_count.into();
+    source.kept_complete_from = header.kept_complete_from;
+    source.min_age_ns = header.left_out.map_or(0, |left_out| left_out.min_age_ns);
+    source.life =
+        Life { end: header.end, tells_end: header.format_version >= 2, panics: header.panics, heartbeat_unix_ns: 0 };
+    source.filter = Some(header.filter).filter(|filter| !filter.is_empty());
+    let first_kept = header.segment_count.saturating_sub(header.kept_segment_count);
+    for (index, events) in lost {
+        source.loss.overwritten = source.loss.overwritten.saturating_add(events);
+        if index >= first_kept && header.kept_segment_count > 0 {
+            source.loss.kept_overwritten = source.loss.kept_overwritten.saturating_add(events);
+        }
+    }
     source.taken_at = (header.ticks != 0).then_some(header.ticks);
     source.ended = header.state & STATE_ENDED != 0;
     source.loss.dropped = header.dropped;

@@ -77,9 +77,14 @@ impl Recording {
     ) -> Self {
         let anchor_count = anchors.len().max(4) as u32;
         let config = RingConfig { ring_id, segment_len, table_len: 2048, anchor_count, ..RingConfig::PLAIN };
+        Self::with(&config, segments, process, anchors)
+    }
+
+    fn with(config: &RingConfig, segments: usize, process: &ProcessInfo<'_>, anchors: &[(u64, i64)]) -> Self {
+        let segment_len = config.segment_len;
         let len = config.overhead_len() + segments * segment_len as usize;
         let words: &'static [Word] = Vec::leak((0..len / 8).map(|_| Word::new(0)).collect());
-        let ring = Ring::create(words, &config).expect("the configuration is good");
+        let ring = Ring::create(words, config).expect("the configuration is good");
         for &(ticks, unix_ns) in anchors {
             ring.write_anchor(Anchor { ticks, unix_ns });
         }
@@ -356,4 +361,28 @@ pub fn compare(name: &str, actual: &str) {
         "{} differs; read it and set TTLOG_BLESS=1 to keep it\n--- kept\n{kept}\n--- now\n{actual}",
         path.display()
     );
+}
+
+impl Recording {
+    /// With `kept` of its segments for warnings and errors, and all that a ring on a server tells of its process.
+    pub fn on_a_server(ring_id: u64, segments: usize, kept: u32, segment_len: u32, process: &ProcessInfo<'_>) -> Self {
+        let config = RingConfig {
+            ring_id,
+            segment_len,
+            table_len: 2048,
+            anchor_count: 4,
+            kept_segment_count: kept,
+            control: true,
+        };
+        let recording = Self::with(&config, segments, process, &[(0, START), (100 * SECOND, START + 100_000_000_000)]);
+        recording.know_shop();
+        recording
+    }
+
+    /// An error that goes to the segments kept for such.
+    pub fn kept_refused(&self, thread: &Thread, told: &std::cell::Cell<u64>, ticks: u64, order: u64) {
+        let chain = error_chain(&Refusal(std::io::Error::other("limit reached")));
+        let fields = Cons(order, Cons(chain.native(), Nil));
+        self.ring.append_kept(ticks, &thread.who, Some(told), id::REFUSED, &fields, DropReason::NoSegment);
+    }
 }
