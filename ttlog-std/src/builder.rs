@@ -23,7 +23,7 @@ use crate::report;
 use crate::service::{Service, Work};
 use crate::settings::{
     CAPACITY_BYTES_MAX, CAPACITY_BYTES_MIN, CHANNEL_CAPACITY_MAX, RingFileChoice, SEGMENT_BYTES_MIN, Settings,
-    TABLE_BYTES_MAX, TABLE_BYTES_MIN,
+    TABLE_BYTES_MAX, TABLE_BYTES_MIN, kept_segment_count,
 };
 use crate::snapshot_file::Scratch;
 use crate::{names, panic, process, trigger};
@@ -136,6 +136,7 @@ impl Builder {
         // It was checked.
         if let Ok(checked) = Filter::parse(&settings.filter) {
             filter.set(checked);
+            ring.set_filter_text(checked.text());
         }
         let inner = publish(RecorderInner {
             ring,
@@ -235,7 +236,9 @@ impl Builder {
             config.table_len = narrow(self.in_range("table_bytes", bytes, TABLE_BYTES_MIN, TABLE_BYTES_MAX)?) / 8 * 8;
         }
         let segment_len = config.segment_len as usize;
-        config.kept_segment_count = self.settings.kept_segment_count(capacity.div_ceil(segment_len), segment_len);
+        let kept_bytes = self.settings.kept_bytes;
+        let kept_bytes = kept_bytes.map(|bytes| self.in_range("kept_bytes", bytes, 0, capacity / 2)).transpose()?;
+        config.kept_segment_count = kept_segment_count(kept_bytes, capacity.div_ceil(segment_len), segment_len);
         Ok(Layout::of(config, capacity))
     }
 
@@ -461,6 +464,16 @@ mod tests {
             let layout = builder.clamped().layout().unwrap();
             assert!(layout.len_words * 8 <= CAPACITY_BYTES_MAX + TABLE_BYTES_MAX + 65_536);
         }
+    }
+
+    #[test]
+    fn room_for_warnings_and_errors_is_within_the_capacity() {
+        let small = || Builder::new().capacity_bytes(64 << 10).segment_bytes(1024);
+        let with = small().kept_bytes(8192).layout().unwrap();
+        assert_eq!((with.config.kept_segment_count, with.len_words), (8, small().layout().unwrap().len_words));
+        assert_eq!(small().kept_bytes(32 << 10).layout().unwrap().config.kept_segment_count, 32);
+        let error = small().kept_bytes((32 << 10) + 1).layout().map(drop).unwrap_err();
+        assert_eq!(error.to_string(), "kept_bytes 32769 is not in 0 to 32768");
     }
 
     #[test]

@@ -104,6 +104,18 @@
 //! Bytes are a number, or one with `K`, `M` or `G` (powers of 1024); times a number with `ms`, `s`, `m`, `h` or `d`. Case does
 //! not matter. `none` takes back what the program asked for. Keys of `TTLOG_SECRET_KEYS` are added to those of the program.
 //!
+//! # Levels
+//!
+//! [`Trace::set_filter`] changes which events are recorded: the change is in force at every callsite's next event, in every thread,
+//! without a lock or a list of callsites. `ttlog-view level PID DIRECTIVES` does the same from outside, through the ring's file: in
+//! at most 100 ms, or when the snapshot that is being written is done. Whoever may write that file may ask, which its mode leaves
+//! to this user and to root.
+//!
+//! # Warnings and errors
+//!
+//! They go to a part of the ring that is theirs ([`Builder::kept_bytes`]): a flood of other events does not overwrite them. An event
+//! there costs about as much as the first of a new segment does (some 100 ns instead of 10), as all threads share the place.
+//!
 //! # Forks
 //!
 //! A child of `fork` records nothing: it would write into its parent's ring. Its events are not counted either, its snapshot
@@ -120,6 +132,7 @@ extern crate self as ttlog_std;
 mod builder;
 mod clock;
 mod coalesce;
+mod control;
 mod environment;
 #[cfg(target_os = "linux")]
 mod fault;

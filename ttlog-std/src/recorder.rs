@@ -98,6 +98,13 @@ impl RecorderInner {
         let _changing = self.generation().filter_lock.lock().unwrap_or_else(PoisonError::into_inner);
         self.filter.set(filter);
         start_epoch();
+        self.ring.set_filter_text(filter.text());
+    }
+
+    /// Calls `tell` with the filter in force, which does not change meanwhile.
+    pub(crate) fn with_filter_text(&self, tell: impl FnOnce(&str)) {
+        let _unchanged = self.generation().filter_lock.lock().unwrap_or_else(PoisonError::into_inner);
+        self.filter.with(|filter| tell(filter.text()));
     }
 
     /// Tells whether somebody cut the ring's file short, so that a part of the ring is memory without a file.
@@ -271,6 +278,8 @@ impl Trace {
     /// A directive is a level (`trace`, `debug`, `info`, `warn`, `error`) or `off`, for all that no other directive names, or
     /// `target=level`, for that target (the module path, if the event does not say otherwise) and all below it. The longest
     /// target wins, of several equal ones the last. Without a directive for the rest, the rest is recorded. At most 512 bytes.
+    ///
+    /// The same can be done from outside, with `ttlog-view level PID DIRECTIVES`: within 100 ms, unless a snapshot is being written.
     ///
     /// Waits for other callers of this function at most. Not for signal handlers.
     ///

@@ -1,7 +1,7 @@
 //! The service thread: everything that the recorder does by itself, and the queue of what it is asked for.
 //!
 //! One thread named `ttlog`, with all signals but those of faults (and the one that asks for snapshots) blocked, so that it runs no
-//! handler of the program. Ten times a second it looks at what has become due: the ring's heartbeat, anchors, the
+//! handler of the program. Ten times a second it looks at what has become due: the ring's heartbeat, requests from outside, anchors, the
 //! [triggers](crate::trigger), the window. It wakes earlier for a request. Requests come through a bounded queue: when it is full a
 //! request fails at once, nobody waits.
 //!
@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use crate::clock::{self, Tending};
 use crate::coalesce::Batch;
+use crate::control;
 use crate::orphans::{self, Outcome};
 use crate::recorder::RecorderInner;
 use crate::report;
@@ -238,6 +239,7 @@ impl Duties {
         self.next_poll = now + POLL_INTERVAL;
         recorder.ring.beat(u64::try_from(crate::clock::unix_ns_now()).unwrap_or(0));
         recorder.report_cut();
+        control::poll(recorder);
         warn_of_short_window(recorder);
         self.causes.add(recorder.generation().service.triggers.take());
         self.causes.add(self.schedule.causes(now, || Progress::of(&recorder.ring)));

@@ -145,15 +145,6 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Gives how many of `segment_count` segments of `segment_len` bytes are for warnings and errors alone: at most half of them;
-    /// 0: they share those of all others.
-    pub(crate) fn kept_segment_count(&self, segment_count: usize, segment_len: usize) -> u32 {
-        match self.kept_bytes {
-            None => RingConfig::usual_kept_count(segment_count),
-            Some(bytes) => u32::try_from(bytes.div_ceil(segment_len).min(segment_count / 2)).unwrap_or(0),
-        }
-    }
-
     /// Gives what snapshots may stay.
     pub(crate) fn retention(&self) -> Limits {
         Limits {
@@ -214,6 +205,16 @@ impl Settings {
             "at most 90",
             |percent| *percent <= FREE_PERCENT_MAX,
         )
+    }
+}
+
+/// Gives how many of `segment_count` segments of `segment_len` bytes are for warnings and errors alone: two at least, for each that is
+/// opened replaces another, and at most half of them; 0: they share those of all others.
+pub(crate) fn kept_segment_count(kept_bytes: Option<usize>, segment_count: usize, segment_len: usize) -> u32 {
+    match kept_bytes {
+        None => RingConfig::usual_kept_count(segment_count),
+        Some(0) => 0,
+        Some(bytes) => u32::try_from(bytes.div_ceil(segment_len).max(2).min(segment_count / 2)).unwrap_or(0),
     }
 }
 
@@ -283,11 +284,9 @@ mod tests {
 
     #[test]
     fn warnings_and_errors_get_an_eighth_or_as_told() {
-        let mut settings = Settings::default();
-        assert_eq!([256, 16, 15].map(|count| settings.kept_segment_count(count, 4096)), [32, 2, 0]);
-        for (bytes, count) in [(0, 0), (1, 1), (4096, 1), (4097, 2), (1 << 30, 8)] {
-            settings.kept_bytes = Some(bytes);
-            assert_eq!(settings.kept_segment_count(16, 4096), count, "{bytes}");
+        assert_eq!([256, 16, 15].map(|count| kept_segment_count(None, count, 4096)), [32, 2, 0]);
+        for (bytes, count) in [(0, 0), (1, 2), (4096, 2), (8193, 3), (1 << 30, 8)] {
+            assert_eq!(kept_segment_count(Some(bytes), 16, 4096), count, "{bytes}");
         }
     }
 }

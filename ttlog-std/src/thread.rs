@@ -99,8 +99,6 @@ fn id_of(recorder: &'static RecorderInner, callsite: &'static Callsite, fields: 
     }
     let id = recorder.registry.register(&recorder.ring, callsite, fields.types(), hash);
     match id {
-        // What asks for snapshots is never bound, so that each of its events comes this way.
-        Some(_) if trigger::is_asked_by(recorder, callsite.metadata().level) => {}
         Some(id) => callsite.bind(hash, id),
         None => recorder.ring.count_dropped(DropReason::Unregistered, 1),
     }

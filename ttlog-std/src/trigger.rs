@@ -111,14 +111,10 @@ impl Triggers {
     }
 }
 
-/// Tells whether events of `level` ask for snapshots.
-pub(crate) fn is_asked_by(recorder: &RecorderInner, level: Level) -> bool {
-    recorder.settings.snapshot_on_level.is_some_and(|least| level >= least)
-}
-
-/// Asks for a snapshot if an event of `level` is one that does. Called after the event was recorded; never waits.
+/// Asks for a snapshot if an event of `level` is one that does. Called after an event was recorded the slow way, as all events are
+/// that can ask: warnings and errors. Never waits.
 pub(crate) fn on_event(recorder: &RecorderInner, level: Level) {
-    if is_asked_by(recorder, level) {
+    if recorder.settings.snapshot_on_level.is_some_and(|least| level >= least) {
         recorder.generation().service.triggers.raise(Cause::Level);
     }
 }

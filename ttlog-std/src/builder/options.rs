@@ -33,7 +33,8 @@ impl Builder {
     }
 
     /// Sets how many bytes of the capacity are for events of level warn and error alone, so that a flood of lesser ones cannot
-    /// evict them: 0 (they share the room of all) to half of the capacity; default an eighth.
+    /// evict them: 0 (they share the room of all) to half of the capacity; default an eighth, or 0 where the ring has fewer
+    /// than 16 segments. It is rounded up to whole segments, of which there are two at least.
     pub fn kept_bytes(mut self, kept_bytes: usize) -> Self {
         self.settings.kept_bytes = Some(kept_bytes);
         self
