@@ -12,7 +12,9 @@
 //! docs/format.md §3.2 (flags), §6.5 (masked values).
 
 use crate::packed::Unpacker;
-use crate::record::{CALLSITE_MAX, CONTROL, KIND_CONTEXT, KIND_REBASE, RESERVED, decode_record, reseal_record};
+use crate::record::{
+    CALLSITE_MAX, CONTROL, KIND_CONTEXT, KIND_REBASE, RESERVED, decode_record, encode_header, reseal_record,
+};
 use crate::ring::{Item, Mode, Segment, SegmentHeader};
 use crate::secret::SecretKeys;
 use crate::table::{CallsiteInfo, FieldInfo, TableItem};
@@ -170,8 +172,15 @@ impl<'p, 's> Withholder<'p, 's> {
     /// `records` hold records, as the header says; what lies behind may belong to them where the header is damaged.
     /// `pristine` has room for another copy.
     ///
-    /// Records that were valid stay so, at the same places.
-    pub(super) fn mask(&mut self, header: &SegmentHeader, used: usize, records: &mut [u8], pristine: &mut [u8]) {
+    /// Records that were valid stay so, at the same places. `false`: some were not, and `pristine` is as good as `records` were
+    /// for telling what they are.
+    pub(super) fn mask(
+        &mut self,
+        header: &SegmentHeader,
+        used: usize,
+        records: &mut [u8],
+        pristine: &mut [u8],
+    ) -> bool {
         let masked_before = self.masked_count;
         let (mut at, mut events) = (0, 0);
         while at < used {
@@ -183,7 +192,7 @@ impl<'p, 's> Withholder<'p, 's> {
             at += self.mask_record(header, records, at);
         }
         if at == used && events >= header.count {
-            return;
+            return true;
         }
         // Something is pending, damaged, or not where the header has it. Masking twice changes no more.
         self.masked_count = masked_before;
@@ -206,15 +215,20 @@ impl<'p, 's> Withholder<'p, 's> {
                 Item::Damaged { offset, len_bytes } => {
                     self.mask_controls(header, records, done, offset);
                     done = offset + len_bytes;
-                    // No record begins with a word of these; zeros would be pending where several write.
-                    let blank = if header.mode == Mode::Exclusive { 0 } else { FILL };
-                    records[offset..done].fill(blank);
+                    records[offset..done].fill(0);
+                    if header.mode != Mode::Exclusive {
+                        // Zeros would be reservations of unknown length; so readers go on at the same place as here.
+                        let words = ((len_bytes / 8).max(1) - 1) as u32;
+                        let reserved = encode_header(RESERVED, 0, words, u64::from(header.lap));
+                        records[offset..offset + 8].copy_from_slice(&reserved.to_le_bytes());
+                    }
                 }
                 Item::Context(_) => {}
             }
         }
         self.mask_controls(header, records, done, used.max(done));
         records[used.max(done)..].fill(0);
+        false
     }
 
     /// Passes over the control records in a stretch that holds no events, and blanks what is none.

@@ -303,7 +303,7 @@ pub fn write_snapshot_of_image<'o, S: Sink>(
             SegmentState::Damaged(_) => out.stats.damaged_count += 1,
             SegmentState::Valid(segment) if out.leaves_out(header, &segment.header) => out.left_out(&segment.header)?,
             SegmentState::Valid(segment) if options.codec == Codec::None && out.withholder.is_none() => {
-                out.plain_segment(&segment.header, segment.used().len(), segment.records)?;
+                out.plain_segment(&segment.header, segment.used().len(), None, segment.records)?;
             }
             SegmentState::Valid(segment) => {
                 let (copy, rest) = work.split_at_mut(segment_len as usize);
@@ -430,9 +430,9 @@ impl<'s, 'o, 'w, S: Sink> Output<'s, 'o, 'w, S> {
             },
         };
         self.stats.entry_count += 1;
-        let (Some((callsite, what)), Some(withholder)) = (withheld, self.withholder.take()) else {
-            return self.item(KIND_ENTRY, &[bytes]);
-        };
+        let Some((callsite, what)) = withheld else { return self.item(KIND_ENTRY, &[bytes]) };
+        // Taken out while `self` writes, and put back.
+        let Some(withholder) = self.withholder.take() else { return Ok(()) };
         let result = self.encoded_item(KIND_ENTRY, |encoder| {
             encode_withheld(encoder, &callsite, |field| withholder.is_withheld(field, what))
         });
@@ -504,25 +504,30 @@ impl<'s, 'o, 'w, S: Sink> Output<'s, 'o, 'w, S> {
         if used == 0 && (header.count == 0 || header.mode != Mode::Exclusive) {
             return self.lost(header.index, header.lost);
         }
+        let mut walked = None;
         if let Some(withholder) = &mut self.withholder {
-            withholder.mask(header, used, records, rest);
+            if !withholder.mask(header, used, records, rest) {
+                // What is damaged can be told from the records as they were.
+                walked = Some(walk(header, used, &rest[..records.len()]));
+            }
             self.stats.withheld_count = withholder.masked_count;
         }
         #[cfg(feature = "lz4")]
         if self.options.codec == Codec::Lz4 {
-            return self.compressed_segment(header, used, records, rest);
+            return self.compressed_segment(header, used, walked, records, rest);
         }
-        self.plain_segment(header, used, records)
+        self.plain_segment(header, used, walked, records)
     }
 
-    /// Writes a segment without compressing it.
+    /// Writes a segment without compressing it. `walked`: what its records are, if that is known.
     fn plain_segment(
         &mut self,
         header: &SegmentHeader,
         used: usize,
+        walked: Option<Walked>,
         records: &[u8],
     ) -> Result<(), SnapshotError<S::Error>> {
-        let walked = walk(header, used, records);
+        let walked = walked.unwrap_or_else(|| walk(header, used, records));
         let records = &records[..walked.used];
         if records.is_empty() {
             return self.lost(header.index, header.lost);
@@ -535,11 +540,17 @@ impl<'s, 'o, 'w, S: Sink> Output<'s, 'o, 'w, S> {
         &mut self,
         header: &SegmentHeader,
         used: usize,
+        walked: Option<Walked>,
         records: &mut [u8],
         rest: &mut [u8],
     ) -> Result<(), SnapshotError<S::Error>> {
         let (columns, compressed) = rest.split_at_mut(columns_len_max(records.len()));
-        if let Some(len) = encode_columns(&mut records[..used], header.lap, header.count, columns) {
+        // Only records that are all valid fit columns.
+        let encoded = match walked {
+            None => encode_columns(&mut records[..used], header.lap, header.count, columns),
+            Some(_) => None,
+        };
+        if let Some(len) = encoded {
             let walked = Walked { count: header.count, pending: header.busy.into(), damaged: 0, used };
             return match lz4_flex::block::compress_into(&columns[..len], compressed) {
                 Ok(len) => self.segment(header, &walked, CODEC_COLUMNS, used, &compressed[..len]),
@@ -547,7 +558,7 @@ impl<'s, 'o, 'w, S: Sink> Output<'s, 'o, 'w, S> {
                 Err(_) => self.lost(header.index, header.lost + u64::from(header.count)),
             };
         }
-        let walked = walk(header, used, records);
+        let walked = walked.unwrap_or_else(|| walk(header, used, records));
         let records = &records[..walked.used];
         let (codec, data) = match lz4_flex::block::compress_into(records, compressed) {
             Ok(len) => (CODEC_LZ4, &compressed[..len]),

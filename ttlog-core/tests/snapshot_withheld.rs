@@ -1,0 +1,776 @@
+//! Secrets and snapshots: no byte of a secret gets out, everything else does, and readers see what was withheld.
+//!
+//! Rings are made byte by byte with random types, values and damage. A secret is told by bytes that nothing else has: its
+//! *needle*.
+#![cfg(feature = "lz4")] // both codecs are tested
+
+mod snapshot_support;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use fastrand::Rng;
+use snapshot_support::{
+    CODECS, Event, META, TestSegment, Vector, content_of_image, content_of_snapshot, image, record,
+};
+use ttlog_core::callsite::{Field, Literal, Metadata};
+use ttlog_core::fields::{AnyFields, Cons, Nil};
+use ttlog_core::ring::{Cursor, DropReason, Outcome, Ring, RingConfig, RingImage};
+use ttlog_core::secret::SecretKeys;
+use ttlog_core::snapshot::{
+    Codec, LeftOut, SnapshotError, SnapshotItem, SnapshotOptions, SnapshotReader, SnapshotStats, Withhold, unpack_len,
+    write_snapshot_of_image, write_snapshot_of_ring,
+};
+use ttlog_core::table::{CallsiteInfo, LiteralRef, TableItem, encode_callsite, encode_process};
+use ttlog_core::{ContextInfo, Level, ProcessInfo, TypeList, ValueRef, Word};
+
+const KEYS: &[&str] = &["iban"];
+
+fn options(codec: Codec) -> SnapshotOptions<'static> {
+    SnapshotOptions { withhold: Some(Withhold::new(SecretKeys::with(KEYS))), ..SnapshotOptions::new(codec) }
+}
+
+fn withheld_snapshot(bytes: &[u8], codec: Codec) -> (Vec<u8>, SnapshotStats) {
+    let image = RingImage::parse(bytes).expect("the image has a header");
+    let options = options(codec);
+    let mut scratch = vec![0xEE; options.scratch_len(image.header().segment_len as usize)];
+    let mut sink = Vector::default();
+    let stats = write_snapshot_of_image(&image, &META, options, &mut scratch, &mut sink).expect("a vector takes all");
+    (sink.0, stats)
+}
+
+/// All that a snapshot holds, compressed or not, one after another.
+fn unpacked(snapshot: &[u8]) -> Vec<u8> {
+    let mut all = snapshot.to_vec();
+    let mut scratch = vec![0; unpack_len(65_536)];
+    for item in SnapshotReader::new(snapshot).items() {
+        match item {
+            SnapshotItem::Segment(packed) => {
+                all.extend(packed.unpack(&mut scratch).expect("what was just written can be read").records)
+            }
+            SnapshotItem::Damaged { offset, reason, .. } => panic!("offset {offset}: {reason}"),
+            _ => {}
+        }
+    }
+    all
+}
+
+fn assert_absent(needles: &[Vec<u8>], snapshot: &[u8], what: &str) {
+    let all = unpacked(snapshot);
+    let mut places: HashMap<[u8; 6], Vec<&[u8]>> = HashMap::new();
+    for needle in needles {
+        places.entry(needle[..6].try_into().expect("six bytes or more")).or_default().push(needle);
+    }
+    for (at, start) in all.windows(6).enumerate() {
+        if let Some(needles) = places.get(start) {
+            for needle in needles {
+                assert!(!all[at..].starts_with(needle), "{what}: {} is at byte {at}", needle.escape_ascii());
+            }
+        }
+    }
+}
+
+// --------------------------------------------------------------------------------------------------- random callsites
+
+/// A CBOR head of this major type.
+fn head(major: u8, number: u64) -> Vec<u8> {
+    match number {
+        0..24 => vec![major << 5 | number as u8],
+        24..256 => vec![major << 5 | 24, number as u8],
+        _ => [vec![major << 5 | 26], (number as u32).to_be_bytes().to_vec()].concat(),
+    }
+}
+
+fn text(text: &str) -> Vec<u8> {
+    [head(3, text.len() as u64), text.into()].concat()
+}
+
+#[derive(Clone, Debug)]
+struct TestField {
+    name: String,
+    tags: Vec<u8>,
+    literal: Option<String>,
+    flagged: bool,
+    secret: bool,
+}
+
+#[derive(Clone, Debug)]
+struct TestCallsite {
+    id: u16,
+    fields: Vec<TestField>,
+}
+
+impl TestCallsite {
+    fn entry(&self) -> Vec<u8> {
+        let mut entry = [head(4, 8), head(0, 2), head(0, self.id.into()), head(0, 3)].concat();
+        entry.extend([text("app::auth"), text("login {x}"), text("src/auth.rs"), head(0, 7)].concat());
+        entry.extend(head(4, self.fields.len() as u64));
+        for field in &self.fields {
+            entry.extend(head(4, if field.flagged { 4 } else { 2 + u64::from(field.literal.is_some()) }));
+            entry.extend([text(&field.name), head(2, field.tags.len() as u64), field.tags.clone()].concat());
+            match &field.literal {
+                Some(literal) => entry.extend(text(literal)),
+                None if field.flagged => entry.push(0xF6),
+                None => {}
+            }
+            if field.flagged {
+                entry.push(1);
+            }
+        }
+        entry
+    }
+}
+
+fn random_tags(rng: &mut Rng, depth: usize) -> Vec<u8> {
+    match rng.u8(..10) {
+        0..3 if depth < 4 => {
+            let inner = random_tags(rng, depth + 1);
+            // Sequences of units are nothing that a program can write.
+            let outer = if rng.bool() && inner != [20] { 33 } else { 32 };
+            [vec![outer], inner].concat()
+        }
+        _ => vec![rng.u8(1..21)],
+    }
+}
+
+fn random_callsite(rng: &mut Rng, id: u16, needles: &mut Vec<Vec<u8>>) -> TestCallsite {
+    let count = rng.usize(..7);
+    let fields = (0..count).map(|n| {
+        let flagged = rng.u8(..6) == 0;
+        let by_name = ["password", "user.api_key", "Set-Cookie", "IBAN", "payer.iban"];
+        let name = if rng.u8(..6) == 0 { by_name[rng.usize(..5)].to_owned() } else { format!("f{n}") };
+        let secret = flagged || !name.starts_with('f');
+        let literal = (rng.u8(..5) == 0).then(|| random_text(rng, secret, needles));
+        let tags = if literal.is_some() { vec![15] } else { random_tags(rng, 0) };
+        TestField { secret: secret && tags != [20], name, tags, literal, flagged }
+    });
+    TestCallsite { id, fields: fields.collect() }
+}
+
+/// A text in lower case, or, if it is secret, one in capitals, which is a needle.
+fn random_text(rng: &mut Rng, secret: bool, needles: &mut Vec<Vec<u8>>) -> String {
+    let len = if rng.u8(..20) == 0 { rng.usize(200..700) } else { rng.usize(..20) };
+    if !secret {
+        return (0..len).map(|_| rng.lowercase()).collect();
+    }
+    let text: String = (0..len).map(|_| if rng.u8(..9) == 0 { 'Ö' } else { rng.uppercase() }).collect();
+    if text.len() >= 6 {
+        needles.push(text.clone().into());
+    }
+    text
+}
+
+fn length(out: &mut Vec<u8>, rng: &mut Rng, len: usize) {
+    match rng.u8(..10) {
+        0 => {
+            out.push(251);
+            out.extend((len as u32).to_le_bytes());
+            out.extend((len as u32 + 5).to_le_bytes());
+        }
+        _ if len < 250 => out.push(len as u8),
+        _ => {
+            out.push(250);
+            out.extend((len as u32).to_le_bytes());
+        }
+    }
+}
+
+/// Appends a random value, as docs/format.md §4.2 has it.
+fn random_value(rng: &mut Rng, tags: &[u8], secret: bool, out: &mut Vec<u8>, needles: &mut Vec<Vec<u8>>) {
+    let fixed = |rng: &mut Rng, len: usize, out: &mut Vec<u8>, needles: &mut Vec<Vec<u8>>| {
+        let bytes: Vec<u8> = (0..len).map(|_| rng.u8(..)).collect();
+        if secret && len >= 8 {
+            needles.push(bytes.clone());
+        }
+        out.extend(bytes);
+    };
+    match tags[0] {
+        1 => out.push(rng.u8(..2)),
+        2 | 7 => fixed(rng, 1, out, needles),
+        3 | 8 => fixed(rng, 2, out, needles),
+        4 | 9 | 12 => fixed(rng, 4, out, needles),
+        5 | 10 if rng.bool() => {
+            out.push(7);
+            fixed(rng, 8, out, needles);
+        }
+        5 | 10 => {
+            let n = rng.u8(..7);
+            let number = rng.u64(..1 << (8 * (u32::from(n) + 1) - 3)) << 3 | u64::from(n);
+            out.extend(&number.to_le_bytes()[..usize::from(n) + 1]);
+            if secret && n >= 5 {
+                needles.push(number.to_le_bytes()[..usize::from(n) + 1].to_vec());
+            }
+        }
+        6 | 11 => fixed(rng, 16, out, needles),
+        13 => fixed(rng, 8, out, needles),
+        14 => out.extend(u32::from(rng.alphanumeric()).to_le_bytes()),
+        15 | 17 | 18 => {
+            let text = random_text(rng, secret, needles);
+            length(out, rng, text.len());
+            out.extend(text.as_bytes());
+        }
+        16 => {
+            let len = rng.usize(..30);
+            length(out, rng, len);
+            let start = out.len();
+            out.extend((0..len).map(|_| rng.u8(..)));
+            if secret && len >= 8 {
+                needles.push(out[start..].to_vec());
+            }
+        }
+        19 | 33 => {
+            let inner = if tags[0] == 19 { &[15] } else { &tags[1..] };
+            let count = rng.usize(..4);
+            length(out, rng, count);
+            for _ in 0..count {
+                random_value(rng, inner, secret, out, needles);
+            }
+        }
+        20 => {}
+        32 => {
+            let present = rng.bool();
+            out.push(present.into());
+            if present {
+                random_value(rng, &tags[1..], secret, out, needles);
+            }
+        }
+        tag => panic!("no type has tag {tag}"),
+    }
+}
+
+/// The payload words of a record.
+fn random_payload(rng: &mut Rng, callsite: &TestCallsite, needles: &mut Vec<Vec<u8>>) -> Vec<u64> {
+    let is_wide = |field: &&TestField| matches!(field.tags[0], 6 | 11 | 13);
+    let dynamic = || callsite.fields.iter().filter(|field| field.literal.is_none());
+    let mut bytes = Vec::new();
+    for field in dynamic().filter(is_wide).chain(dynamic().filter(|field| !is_wide(field))) {
+        random_value(rng, &field.tags, field.secret, &mut bytes, needles);
+    }
+    bytes.resize(bytes.len().next_multiple_of(8), 0);
+    bytes.chunks(8).map(|word| u64::from_le_bytes(word.try_into().expect("whole words"))).collect()
+}
+
+/// Words that nothing else holds.
+fn random_secret_words(rng: &mut Rng, needles: &mut Vec<Vec<u8>>) -> Vec<u64> {
+    let words: Vec<u64> = (0..rng.usize(1..6)).map(|_| rng.u64(..)).collect();
+    needles.extend(words.iter().map(|word| word.to_le_bytes().to_vec()));
+    words
+}
+
+struct TestRing {
+    bytes: Vec<u8>,
+    needles: Vec<Vec<u8>>,
+    callsites: Vec<TestCallsite>,
+}
+
+/// A ring with events of random callsites, of some that are not in the table, of some that do not decode, reservations, and with
+/// `damage` bytes that are no records.
+fn random_ring(rng: &mut Rng, segment_len: usize, damage: bool) -> TestRing {
+    let mut needles = Vec::new();
+    let callsites: Vec<_> = (1..20).map(|id| random_callsite(rng, id, &mut needles)).collect();
+    let room = segment_len / 8 - 6;
+    let segments = (0..rng.usize(1..6)).map(|index| {
+        let mut segment = TestSegment {
+            sequence: index as u64 + 1,
+            lap: rng.u8(..),
+            mode: rng.u8(..3),
+            base_ticks: rng.u64(..1 << 40),
+            close_ticks: rng.u64(..1 << 41),
+            ..TestSegment::default()
+        };
+        loop {
+            let (mut id, mut kind) = (rng.u16(1..20), rng.u32(..1000));
+            let mut words = random_payload(rng, &callsites[usize::from(id) - 1], &mut needles);
+            match rng.u8(..40) {
+                // Not in the table.
+                0 => (id, words) = (rng.u16(100..), random_secret_words(rng, &mut needles)),
+                // Not what the callsite says, with more behind it than there may be.
+                1 if callsites[usize::from(id) - 1]
+                    .fields
+                    .iter()
+                    .any(|field| field.secret && field.literal.is_none()) =>
+                {
+                    words.extend(random_secret_words(rng, &mut needles));
+                }
+                // A control record of a kind that nobody knows.
+                2 => (id, kind, words) = (0, 99, random_secret_words(rng, &mut needles)),
+                // A new base.
+                3 if segment.mode == 0 => (id, kind, words) = (0, 1, vec![segment.base_ticks + 5]),
+                _ => {}
+            }
+            if id == 0xFFFF {
+                continue;
+            }
+            if segment.mode == 2 && id != 0 {
+                words.insert(0, 3);
+            }
+            if words.len() > 254 {
+                words.insert(0, words.len() as u64 + 1);
+            }
+            let mut made = record(id, kind, &words, segment.lap);
+            let is_event = id != 0;
+            if damage && rng.u8(..20) == 0 {
+                match rng.u8(..3) {
+                    // One that was hit: its words are secrets that nobody can tell.
+                    0 if words.len() > 1 && id != 0 => {
+                        needles.extend(made[2..].iter().map(|word| word.to_le_bytes().to_vec()));
+                        let at = rng.usize(1..made.len());
+                        made[at] ^= 1 << rng.u32(..64);
+                    }
+                    // A reservation with words in it.
+                    1 if segment.mode != 0 => {
+                        let stale = random_secret_words(rng, &mut needles);
+                        made = record(0xFFFF, stale.len() as u32, &[], segment.lap);
+                        made.extend(stale);
+                    }
+                    // One whose header is not there yet.
+                    _ if segment.mode != 0 => {
+                        made[0] = 0;
+                        needles.extend(made[1..].iter().map(|word| word.to_le_bytes().to_vec()));
+                    }
+                    _ => {}
+                }
+            }
+            if segment.words.len() + made.len() > room || segment_len < 65_536 && rng.u8(..40) == 0 {
+                break;
+            }
+            segment.words.extend(made);
+            segment.count += u32::from(is_event);
+        }
+        segment.done = if segment.mode == 0 { 0 } else { segment.count };
+        segment.busy = segment.mode == 0 && rng.u8(..4) == 0;
+        if damage && segment.mode == 0 && rng.u8(..4) == 0 {
+            segment.count = segment.count.saturating_sub(rng.u32(..3));
+        }
+        let mut bytes = segment.bytes(segment_len);
+        if segment.busy {
+            // A record that was being written.
+            let at = 48 + segment.words.len() * 8;
+            for word in random_secret_words(rng, &mut needles).iter().take((segment_len - at) / 8) {
+                bytes.splice(at..at + 8, word.to_le_bytes());
+            }
+        }
+        bytes
+    });
+    let segments: Vec<_> = segments.collect();
+    let entries: Vec<_> = callsites.iter().map(TestCallsite::entry).collect();
+    let bytes = image(segment_len, &[(1, 1000), (1 << 41, 1 << 41)], &entries, &segments);
+    // A context, or the start of a text, can be anywhere.
+    needles.retain(|needle| needle.iter().collect::<HashSet<_>>().len() >= 5);
+    TestRing { bytes, needles, callsites }
+}
+
+// --------------------------------------------------------------------------------------------------- what readers see
+
+fn callsites(entries: &[Vec<u8>]) -> HashMap<u16, CallsiteInfo<'_>> {
+    let items = entries.iter().filter_map(|entry| match TableItem::decode(entry).expect("an item") {
+        TableItem::Callsite(info) => Some((info.id, info)),
+        _ => None,
+    });
+    items.collect()
+}
+
+/// Compares an event of a ring with the same one of its snapshot.
+fn compare(ring: &Event, snapshot: &Event, before: Option<&CallsiteInfo<'_>>, after: Option<&CallsiteInfo<'_>>) {
+    assert_eq!(
+        (ring.sequence, ring.callsite, ring.ticks, ring.context, ring.payload.len()),
+        (snapshot.sequence, snapshot.callsite, snapshot.ticks, snapshot.context, snapshot.payload.len())
+    );
+    let (Some(before), Some(after)) = (before, after) else {
+        assert!(before.is_none() && after.is_none());
+        return assert!(snapshot.payload.iter().all(|&byte| byte == 0xFF), "{snapshot:?}");
+    };
+    let is_secret = |name: &str, flagged: bool| flagged || !name.starts_with('f');
+    let is_wholly = !snapshot.payload.is_empty() && snapshot.payload.iter().all(|&byte| byte == 0xFF);
+    let has_secret = after.fields().any(|field| field.withheld && field.literal.is_none());
+    if has_secret && is_wholly {
+        let good: Result<Vec<_>, _> = before.values(&ring.payload).collect();
+        let used = good.as_ref().map_or(0, |values| values.len());
+        // Only what a reader would not have taken for whole, or what has too much in it.
+        return assert!(good.is_err() || used > 0 && ring.payload.len() > 8, "masked wholly: {ring:?}");
+    }
+    let (mut before, mut after) = (before.values(&ring.payload), after.values(&snapshot.payload));
+    loop {
+        let (field, value, field_after, value_after) = match (before.next(), after.next()) {
+            (Some(Ok((field, value))), Some(Ok((field_after, value_after)))) => {
+                (field, value, field_after, value_after)
+            }
+            (Some(Err(a)), Some(Err(b))) => return assert_eq!(a, b),
+            (None, None) => return,
+            other => panic!("{other:?}"),
+        };
+        let secret = is_secret(field.name, field.secret) && (field.literal.is_some() || field.type_tags != [20]);
+        assert_eq!(
+            (field_after.name, field_after.type_tags, field_after.secret, field_after.withheld),
+            (field.name, field.type_tags, field.secret, secret)
+        );
+        assert_eq!(field_after.literal.is_some(), field.literal.is_some());
+        if secret {
+            assert_masked(&value_after);
+        } else {
+            // Not NaN == NaN, but the same bits.
+            assert_eq!(format!("{value_after:?}"), format!("{value:?}"), "{}", field.name);
+        }
+    }
+}
+
+fn assert_masked(value: &ValueRef<'_>) {
+    match value {
+        ValueRef::Bool(value) => assert!(!value),
+        ValueRef::Unsigned(value) => assert_eq!(*value, 0),
+        ValueRef::U128(value) => assert_eq!(*value, 0),
+        ValueRef::Signed(value) => assert_eq!(*value, 0),
+        ValueRef::I128(value) => assert_eq!(*value, 0),
+        ValueRef::F32(value) => assert_eq!(value.to_bits(), 0),
+        ValueRef::F64(value) => assert_eq!(value.to_bits(), 0),
+        ValueRef::Char(value) => assert_eq!(*value, '\0'),
+        ValueRef::Str(text) | ValueRef::Display(text) | ValueRef::Debug(text) => {
+            assert!(text.text.bytes().all(|byte| byte == b'*'), "{text:?}");
+        }
+        ValueRef::Bytes(blob) => assert!(blob.bytes.iter().all(|&byte| byte == b'*')),
+        ValueRef::Error(elements) | ValueRef::Sequence(elements) => {
+            elements.clone().for_each(|element| assert_masked(&element));
+        }
+        ValueRef::Unit | ValueRef::None => {}
+    }
+}
+
+/// What a snapshot says of each segment: place, overwritten, retained, pending and damaged events.
+fn counts(snapshot: &[u8]) -> Vec<(u32, u64, u32, u32, u32)> {
+    let segments = SnapshotReader::new(snapshot).items().filter_map(|item| match item {
+        SnapshotItem::Segment(packed) => {
+            Some((packed.index, packed.lost, packed.count, packed.pending, packed.damaged))
+        }
+        _ => None,
+    });
+    segments.collect()
+}
+
+fn check(ring: &TestRing, what: &str) -> SnapshotStats {
+    let before = content_of_image(&ring.bytes);
+    // Whoever does not ask for it gets everything.
+    let open = snapshot_support::snapshot(&ring.bytes, Codec::None);
+    let content = content_of_snapshot(&open);
+    assert_eq!(content.entries, before.entries, "{what}");
+    assert!(content.events == before.events, "{what}");
+    let mut stats = SnapshotStats::default();
+    for codec in CODECS {
+        let what = format!("{what}, {codec:?}");
+        let (snapshot, written) = withheld_snapshot(&ring.bytes, codec);
+        assert_absent(&ring.needles, &snapshot, &what);
+        let after = content_of_snapshot(&snapshot);
+        assert_eq!(after.events.len(), before.events.len(), "{what}");
+        assert_eq!((after.lost, after.entries.len()), (before.lost, before.entries.len()), "{what}");
+        let (sites_before, sites_after) = (callsites(&before.entries), callsites(&after.entries));
+        for (event, shown) in before.events.iter().zip(&after.events) {
+            compare(event, shown, sites_before.get(&event.callsite), sites_after.get(&event.callsite));
+        }
+        assert_eq!(written.event_count, before.events.len() as u64, "{what}");
+        assert_eq!(counts(&snapshot), counts(&open), "{what}");
+        stats = written;
+    }
+    stats
+}
+
+#[test]
+fn secrets_of_random_types() {
+    let (mut withheld, mut needles, mut secret_fields) = (0, 0, 0);
+    for seed in 0..100 {
+        let mut rng = Rng::with_seed(seed);
+        let segment_len = [512, 4096, 65_536][rng.usize(..20).saturating_sub(17)];
+        let ring = random_ring(&mut rng, segment_len, false);
+        let stats = check(&ring, &format!("seed {seed}"));
+        withheld += stats.withheld_count;
+        needles += ring.needles.len();
+        secret_fields +=
+            ring.callsites.iter().flat_map(|callsite| &callsite.fields).filter(|field| field.secret).count();
+    }
+    assert!(withheld > 2000 && needles > 2500 && secret_fields > 700, "{withheld} {needles} {secret_fields}");
+}
+
+#[test]
+fn secrets_in_damaged_segments() {
+    for seed in 0..120 {
+        let mut rng = Rng::with_seed(seed);
+        let segment_len = [512, 4096][rng.usize(..2)];
+        check(&random_ring(&mut rng, segment_len, true), &format!("seed {seed}"));
+    }
+}
+
+/// Whatever single bit of the image is flipped, no secret gets out.
+#[test]
+fn secrets_behind_a_flipped_bit() {
+    let mut looked_at = 0;
+    for seed in 0..4 {
+        let mut rng = Rng::with_seed(seed);
+        let ring = random_ring(&mut rng, 512, false);
+        for bit in (0..ring.bytes.len() * 8).step_by(67) {
+            let mut bytes = ring.bytes.clone();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            if RingImage::parse(&bytes).is_ok() {
+                let (snapshot, _) = withheld_snapshot(&bytes, Codec::None);
+                assert_absent(&ring.needles, &snapshot, &format!("seed {seed}, bit {bit}"));
+                looked_at += ring.needles.len();
+            }
+        }
+    }
+    assert!(looked_at > 20_000, "{looked_at}");
+}
+
+/// Two entries of one id, of which nobody knows which one a record is by.
+#[test]
+fn callsites_that_share_an_id() {
+    let field = |name: &str, secret: bool| TestField {
+        name: name.into(),
+        tags: vec![15],
+        literal: None,
+        flagged: secret,
+        secret,
+    };
+    let first = TestCallsite { id: 7, fields: vec![field("token", true), field("user", false)] };
+    let second = TestCallsite { id: 7, fields: vec![field("user", false), field("f2", true)] };
+    let plain = TestCallsite { id: 7, fields: vec![field("user", false), field("f2", false)] };
+    let words: Vec<u64> = [*b"\x03AAA\x03BBB"].map(u64::from_le_bytes).to_vec();
+    let segment = TestSegment { sequence: 1, count: 1, words: record(7, 1, &words, 0), ..TestSegment::default() };
+    for entries in [[&first, &second], [&first, &plain], [&plain, &first]] {
+        let entries = entries.map(TestCallsite::entry);
+        let bytes = image(512, &[], &entries, &[segment.bytes(512)]);
+        let (snapshot, stats) = withheld_snapshot(&bytes, Codec::None);
+        assert_eq!(stats.withheld_count, 1);
+        let content = content_of_snapshot(&snapshot);
+        assert_eq!(content.events[0].payload, [0xFF; 8]);
+        let last = TableItem::decode(&content.entries[1]).expect("an item");
+        let TableItem::Callsite(last) = last else { panic!("{last:?}") };
+        assert!(last.fields().all(|field| field.withheld), "the reader's callsite says that nothing is to be seen");
+    }
+}
+
+/// More callsites with secrets than there is room to remember: all of their values are withheld.
+#[test]
+fn callsites_beyond_the_room() {
+    let field = |name: String| TestField { name, tags: vec![15], literal: None, flagged: false, secret: true };
+    let plain = TestField { name: "f".into(), tags: vec![2], literal: None, flagged: false, secret: false };
+    let sites: Vec<_> = (1..=3000)
+        .map(|id| TestCallsite { id, fields: [vec![plain.clone()], vec![field("password".into()); 8]].concat() })
+        .collect();
+    let entries: Vec<_> = sites.iter().map(TestCallsite::entry).collect();
+    let mut segment = TestSegment { sequence: 1, lap: 4, ..TestSegment::default() };
+    for id in [1, 1500, 3000] {
+        // A u8, one text and seven that are empty.
+        let words = [*b"\x09\x06AAAAAA", *b"\0\0\0\0\0\0\0\0"].map(u64::from_le_bytes);
+        segment.words.extend(record(id, 1, &words, 4));
+        segment.count += 1;
+    }
+    let bytes = image(512, &[], &entries, &[segment.bytes(512)]);
+    let (snapshot, stats) = withheld_snapshot(&bytes, Codec::Lz4);
+    assert_eq!((stats.withheld_count, stats.entry_count), (3, 3000));
+    let content = content_of_snapshot(&snapshot);
+    let sites = callsites(&content.entries);
+    let first: Vec<_> = sites[&1].values(&content.events[0].payload).map(|value| value.expect("good")).collect();
+    assert!(!first[0].0.withheld && first[0].1 == ValueRef::Unsigned(9));
+    assert!(first[1..].iter().all(|(field, _)| field.withheld));
+    assert!(sites[&3000].fields().all(|field| field.withheld));
+    assert_eq!(content.events[2].payload, [0xFF; 16]);
+    assert_absent(&[b"AAAAAA".to_vec()], &snapshot, "beyond the room");
+}
+
+// ------------------------------------------------------------------------------------------------------- live rings
+
+fn words(len_bytes: usize) -> Vec<Word> {
+    (0..len_bytes / 8).map(|_| Word::new(0)).collect()
+}
+
+fn config(segment_len: u32) -> RingConfig {
+    RingConfig { ring_id: 7, segment_len, table_len: 16 * 1024, anchor_count: 2, ..RingConfig::PLAIN }
+}
+
+const WHO: ContextInfo<'static> = ContextInfo { context: 3, os_thread_id: 4, next_index: 0, name: "main" };
+
+static LOGIN: [Field; 3] = [
+    Field::dynamic("user"),
+    Field::dynamic("password"),
+    Field { name: "f", literal: Some(Literal::Str("LITERALSECRET")), secret: true },
+];
+
+fn add_callsite(ring: &Ring<'_>, id: u16, types: TypeList) {
+    let metadata =
+        Metadata { level: Level::Info, target: "t", message: "{password}", file: "f.rs", line: 1, fields: &LOGIN };
+    let mut entry = [0; 256];
+    let len = encode_callsite(id, &metadata, types, &mut entry).expect("it fits");
+    ring.append_entry(&entry[..len]).expect("it fits");
+}
+
+#[test]
+fn live_ring() {
+    let memory = words(64 * 1024);
+    let ring = Ring::create(&memory, &config(1024)).expect("it fits");
+    let mut process = [0; 256];
+    let info = ProcessInfo { service: "shop", pid: 1, ..ProcessInfo::default() };
+    let len = encode_process(&info, &mut process).expect("it fits");
+    ring.append_entry(&process[..len]).expect("it fits");
+    let fields = |n: u64| Cons(n, Cons("SECRETSECRET", Nil));
+    add_callsite(&ring, 5, AnyFields::types(&fields(0)));
+    let cursor = Cursor::new();
+    for n in 0..500 {
+        if n % 5 == 0 {
+            assert_eq!(ring.append_shared(n, 9, 5, &fields(n), DropReason::Reentrant), Outcome::Recorded);
+        } else {
+            assert_eq!(cursor.append_slow(&ring, &|| n, &WHO, 5, &fields(n)), Outcome::Recorded);
+        }
+    }
+    let needles = [b"SECRETSECRET".to_vec(), b"LITERALSECRET".to_vec()];
+    for codec in CODECS {
+        let options = options(codec);
+        let mut scratch = vec![0; options.scratch_len(1024)];
+        let mut sink = Vector::default();
+        let stats = write_snapshot_of_ring(ring, &META, options, &mut scratch, &mut sink).expect("it takes all");
+        assert_eq!((stats.event_count, stats.withheld_count, stats.entry_count), (500, 500, 2));
+        assert_absent(&needles, &sink.0, "live");
+        let content = content_of_snapshot(&sink.0);
+        let sites = callsites(&content.entries);
+        let mut users = Vec::new();
+        for event in &content.events {
+            let values: Vec<_> = sites[&5].values(&event.payload).map(|value| value.expect("good")).collect();
+            let ValueRef::Unsigned(user) = values[0].1 else { panic!("{values:?}") };
+            assert_eq!(user, event.ticks);
+            users.push(user);
+            assert!(!values[0].0.withheld && values[1].0.withheld && values[2].0.withheld);
+            assert_eq!((values[1].0.secret, values[2].0.secret), (false, true));
+            assert_eq!(values[2].0.literal, Some(LiteralRef::Text("")));
+        }
+        users.sort_unstable();
+        assert_eq!(users, (0..500).collect::<Vec<_>>());
+        let result = write_snapshot_of_ring(ring, &META, options, &mut scratch[1..], &mut Vector::default());
+        assert_eq!(result, Err(SnapshotError::ScratchTooSmall { needed_bytes: options.scratch_len(1024) }));
+    }
+    // Nobody asked for it: everything is there.
+    let mut sink = Vector::default();
+    write_snapshot_of_ring(ring, &META, Codec::None, &mut [0; 64], &mut sink).expect("it takes all");
+    assert!(needles.iter().all(|needle| sink.0.windows(needle.len()).any(|window| window == needle)));
+}
+
+/// Snapshots of a ring into which another thread writes, with callsites that are new all the time.
+#[test]
+fn live_ring_under_way() {
+    let memory = words(256 * 1024);
+    let ring = Ring::create(&memory, &RingConfig { table_len: 64 * 1024, ..config(1024) }).expect("it fits");
+    let done = AtomicBool::new(false);
+    let (mut snapshots, mut events, mut withheld) = (0, 0, 0);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let cursor = Cursor::new();
+            let fields = |n: u64| Cons(n, Cons("SECRETSECRET", Nil));
+            for n in 0..60_000_u64 {
+                if n % 100 == 0 {
+                    add_callsite(&ring, (n / 100) as u16 + 1, AnyFields::types(&fields(0)));
+                }
+                let id = (n / 100) as u16 + 1;
+                let _outcome = if n % 7 == 0 {
+                    ring.append_shared(n, 9, id, &fields(n), DropReason::Reentrant)
+                } else {
+                    cursor.append_slow(&ring, &|| n, &WHO, id, &fields(n))
+                };
+            }
+            done.store(true, Ordering::Release);
+        });
+        loop {
+            let last = done.load(Ordering::Acquire);
+            for codec in CODECS {
+                let options = options(codec);
+                let mut scratch = vec![0; options.scratch_len(1024)];
+                let mut sink = Vector::default();
+                let stats = write_snapshot_of_ring(ring, &META, options, &mut scratch, &mut sink).expect("all");
+                assert_absent(&[b"SECRETSECRET".to_vec(), b"LITERALSECRET".to_vec()], &sink.0, "under way");
+                let content = content_of_snapshot(&sink.0);
+                let sites = callsites(&content.entries);
+                for event in &content.events {
+                    // Each callsite was known when its records were masked, so each value is there that is no secret.
+                    let values: Vec<_> = sites[&event.callsite].values(&event.payload).collect();
+                    let first = values[0].as_ref().expect("a user");
+                    assert_eq!(first.1, ValueRef::Unsigned(event.ticks), "{event:?}");
+                }
+                snapshots += 1;
+                events += stats.event_count;
+                withheld += stats.withheld_count;
+            }
+            if last {
+                break;
+            }
+        }
+    });
+    assert!(snapshots >= 2 && events > 1000 && withheld == events, "{snapshots} {events} {withheld}");
+}
+
+// --------------------------------------------------------------------------------------------------- what is left out
+
+/// Events of a snapshot by what became of them: retained, overwritten, left out.
+fn account(snapshot: &[u8]) -> (u64, u64, u64) {
+    let (mut lost, mut left_out) = (0, 0);
+    for item in SnapshotReader::new(snapshot).items() {
+        if let SnapshotItem::Segment(packed) = item {
+            lost += packed.lost;
+            left_out += u64::from(packed.left_out);
+            assert!(packed.left_out == 0 || packed.sequence == 0 && packed.data.is_empty());
+        }
+    }
+    (content_of_snapshot(snapshot).events.len() as u64, lost, left_out)
+}
+
+#[test]
+fn old_segments_are_left_out_and_counted() {
+    for (memory_len, kept) in [(64 * 1024, 0), (24 * 1024, 0), (64 * 1024, 2)] {
+        let memory = words(memory_len);
+        let config = RingConfig { kept_segment_count: kept, control: kept > 0, ..config(1024) };
+        let ring = Ring::create(&memory, &config).expect("it fits");
+        let cursor = Cursor::new();
+        let told = core::cell::Cell::new(0);
+        let mut emitted = 0;
+        for n in 1..=2000_u64 {
+            let outcome = match n % 10 {
+                0 if kept > 0 && n <= 100 => ring.append_kept(n, &WHO, &told, 5, &Cons(n, Nil), DropReason::Reentrant),
+                1 => ring.append_shared(n, 9, 5, &Cons(n, Nil), DropReason::Reentrant),
+                _ => cursor.append_slow(&ring, &|| n, &WHO, 5, &Cons(n, Nil)),
+            };
+            assert_eq!(outcome, Outcome::Recorded);
+            emitted += 1;
+        }
+        let mut bytes = vec![0; ring.len_bytes()];
+        ring.copy_image(&mut bytes);
+        let image = RingImage::parse(&bytes).expect("a whole ring");
+        for before in [0, 1, 300, 1500, 1999, u64::MAX] {
+            let mut accounts = Vec::new();
+            for (codec, withhold) in
+                CODECS.into_iter().flat_map(|codec| [(codec, None), (codec, Some(Withhold::DEFAULT))])
+            {
+                let options = SnapshotOptions { codec, withhold, left_out_before_ticks: before, min_age_ns: 5_000 };
+                let mut scratch = vec![0; options.scratch_len(1024)];
+                let (mut of_ring, mut of_image) = (Vector::default(), Vector::default());
+                let stats = write_snapshot_of_ring(ring, &META, options, &mut scratch, &mut of_ring).expect("all");
+                write_snapshot_of_image(&image, &META, options, &mut scratch, &mut of_image).expect("all");
+                for snapshot in [&of_ring.0, &of_image.0] {
+                    let (retained, lost, left_out) = account(snapshot);
+                    assert_eq!(retained + lost + left_out, emitted, "{memory_len} {before} {options:?}");
+                    assert_eq!((stats.event_count, stats.left_out_count), (retained, left_out));
+                    let header = SnapshotReader::new(snapshot).header().expect("a header");
+                    let told = LeftOut { event_count: left_out, min_age_ns: 5_000 };
+                    assert_eq!(header.left_out, (before > 0).then_some(told));
+                    // Whatever is said to be complete is.
+                    let shown: Vec<_> = content_of_snapshot(snapshot).events.iter().map(|event| event.ticks).collect();
+                    let missing = (header.complete_from + 1..=2000).filter(|ticks| !shown.contains(ticks));
+                    assert_eq!(missing.count(), 0, "{memory_len} {before}");
+                    if kept > 0 {
+                        assert!((10..=100).step_by(10).all(|ticks| shown.contains(&ticks)), "the kept class stays");
+                    }
+                    assert!(left_out == 0 || header.complete_from < before);
+                    accounts.push((retained, lost, left_out));
+                }
+            }
+            assert!(accounts.iter().all(|account| *account == accounts[0]), "{accounts:?}");
+            match before {
+                0 | 1 => assert_eq!(accounts[0].2, 0),
+                1999.. => assert!(accounts[0].2 > 100, "{accounts:?}"),
+                _ => {}
+            }
+        }
+    }
+}
