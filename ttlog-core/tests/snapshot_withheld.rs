@@ -727,7 +727,9 @@ fn old_segments_are_left_out_and_counted() {
         let mut emitted = 0;
         for n in 1..=2000_u64 {
             let outcome = match n % 10 {
-                0 if kept > 0 && n <= 100 => ring.append_kept(n, &WHO, &told, 5, &Cons(n, Nil), DropReason::Reentrant),
+                0 if kept > 0 && n <= 100 => {
+                    ring.append_kept(n, &WHO, Some(&told), 5, &Cons(n, Nil), DropReason::Reentrant)
+                }
                 1 => ring.append_shared(n, 9, 5, &Cons(n, Nil), DropReason::Reentrant),
                 _ => cursor.append_slow(&ring, &|| n, &WHO, 5, &Cons(n, Nil)),
             };

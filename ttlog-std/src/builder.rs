@@ -25,7 +25,7 @@ use crate::settings::{
     CAPACITY_BYTES_MAX, CAPACITY_BYTES_MIN, CHANNEL_CAPACITY_MAX, RingFileChoice, SEGMENT_BYTES_MIN, Settings,
     TABLE_BYTES_MAX, TABLE_BYTES_MIN, kept_segment_count,
 };
-use crate::snapshot_file::Scratch;
+use crate::snapshot_file;
 use crate::{names, panic, process, trigger};
 
 /// Bytes that an event takes, as [`Trace::init`] reckons.
@@ -128,10 +128,11 @@ impl Builder {
         let settings = self.settings;
         clock.activate();
         let MadeRing { region, ring, config, directory } = made;
-        // An orphan's segments may be of any size.
-        let scratch = Scratch::new(SEGMENT_LEN_MAX as usize);
         let service_thread = Service::new(settings.channel_capacity, settings.snapshot_throttle);
-        let generation = Generation::new(service_thread, scratch, region.file);
+        // An orphan's segments may be of any size.
+        let segment_len = SEGMENT_LEN_MAX as usize;
+        let options = snapshot_file::options(&settings);
+        let generation = Generation::new(service_thread, options, segment_len, region.file);
         let filter = FilterCell::new();
         // It was checked.
         if let Ok(checked) = Filter::parse(&settings.filter) {

@@ -7,6 +7,8 @@
 use std::fmt;
 use std::sync::Mutex;
 
+use ttlog_core::snapshot::SnapshotOptions;
+
 use crate::mapping::RingFile;
 use crate::service::Service;
 use crate::snapshot_file::Scratch;
@@ -17,6 +19,8 @@ pub(crate) struct Generation {
     pub(crate) service: Service,
     /// Memory for the snapshot that is being written, and the lock by which there is one at a time.
     pub(crate) scratch: Mutex<Scratch>,
+    /// Memory for a snapshot when that one is in use and cannot be waited for.
+    pub(crate) spare_scratch: Mutex<Scratch>,
     /// Held while an anchor is written.
     pub(crate) anchor_lock: Mutex<()>,
     /// Held while the filter is changed.
@@ -27,10 +31,17 @@ pub(crate) struct Generation {
 
 impl Generation {
     /// Makes that of the process that starts the recorder.
-    pub(crate) fn new(service: Service, scratch: Scratch, file: Option<RingFile>) -> Self {
+    /// `segment_len`: the longest segment that a snapshot may be written of.
+    pub(crate) fn new(
+        service: Service,
+        options: SnapshotOptions<'static>,
+        segment_len: usize,
+        file: Option<RingFile>,
+    ) -> Self {
         Generation {
             service,
-            scratch: Mutex::new(scratch),
+            scratch: Mutex::new(Scratch::new(options, segment_len)),
+            spare_scratch: Mutex::new(Scratch::spare(options, segment_len)),
             anchor_lock: Mutex::new(()),
             filter_lock: Mutex::new(()),
             file,

@@ -2,13 +2,14 @@
 //!
 //! std ends the process at once when a hook panics, and holds the panicking thread for as long as the hook runs. So nothing here
 //! unwraps, indexes unchecked or waits without a bound, and what can fail is left out: without memory for it, the backtrace;
-//! without the big scratch, the compression; without a disk, the snapshot. The ring itself has the event in any case, and a
+//! without the big memory, the compression; without a disk, the snapshot. The ring itself has the event in any case, and a
 //! ring in a file outlives the process.
 //!
 //! When several threads panic at once each is an event, and one snapshot that was begun after the last of them serves them all.
 
 use std::fmt::{self, Write as _};
 use std::panic::PanicHookInfo;
+use std::path::PathBuf;
 use std::sync::TryLockError;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -16,7 +17,7 @@ use std::time::{Duration, Instant};
 use crate::names::cut;
 use crate::recorder::{RecorderInner, recorder};
 use crate::report;
-use crate::snapshot_file::{SnapshotError, StackScratch, Urgency};
+use crate::snapshot_file::{SnapshotError, Urgency};
 
 /// Longest panic message that is recorded, in bytes.
 const MESSAGE_MAX_LEN: usize = 2 * 1024;
@@ -88,11 +89,7 @@ fn snapshot(recorder: &RecorderInner) {
                 std::thread::sleep(Duration::from_millis(1));
             }
             // Its owner hangs, or is this very thread, or is gone (after fork).
-            Err(TryLockError::WouldBlock) => {
-                break recorder
-                    .write_snapshot_with("panic", Urgency::LastWords, StackScratch::new().borrow())
-                    .map(Some);
-            }
+            Err(TryLockError::WouldBlock) => break with_spare_scratch(recorder),
         }
     };
     match result {
@@ -100,6 +97,16 @@ fn snapshot(recorder: &RecorderInner) {
         Ok(None) => {}
         Err(error) => report::warn(format_args!("panic recorded, but not in a snapshot: {error}")),
     }
+}
+
+/// Writes a snapshot while another one does not come to an end.
+fn with_spare_scratch(recorder: &RecorderInner) -> Result<Option<PathBuf>, SnapshotError> {
+    let mut scratch = match recorder.generation().spare_scratch.try_lock() {
+        Ok(scratch) => scratch,
+        Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+        Err(TryLockError::WouldBlock) => return Err(SnapshotError::Busy),
+    };
+    recorder.write_snapshot_with("panic", Urgency::LastWords, scratch.borrow()).map(Some)
 }
 
 /// Runs `write` unless the panic with number `mine` is in a snapshot already.

@@ -148,6 +148,10 @@ impl RecorderInner {
         self.write_anchor();
         let label = Label { service: &self.service_name, pid: u64::from(std::process::id()), reason };
         let ticks = self.clock.precise_now();
+        let scratch = match self.settings.min_age {
+            Some(age) => scratch.leaving_out_before(ticks, self.clock.ticks_per_second, age),
+            None => scratch,
+        };
         snapshot_file::write(&System, directory, label, Source::Live(self.ring), ticks, scratch)
     }
 }

@@ -12,11 +12,14 @@ use std::fmt;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use ttlog_core::snapshot::{self, Codec, Sink, SnapshotMeta};
+use ttlog_core::secret::SecretKeys;
+use ttlog_core::snapshot::{self, Codec, Sink, SnapshotMeta, SnapshotOptions, Withhold};
 use ttlog_core::{Ring, RingImage};
 
 use crate::names::{self, UtcStamp};
+use crate::settings::Settings;
 use crate::{report, sys};
 
 mod os;
@@ -25,8 +28,10 @@ pub(crate) use os::{Os, System};
 
 /// Bytes gathered before they are written.
 const BUFFER_LEN: usize = 64 * 1024;
-/// Bytes of working memory with which a snapshot can be written without compression.
-const SMALL_SCRATCH_LEN: usize = 512;
+/// Bytes of working memory with which a snapshot is written without compression, if no more are needed.
+const SPARE_WORK_LEN_MIN: usize = 512;
+/// Bytes gathered then before they are written.
+const SPARE_BUFFER_LEN: usize = 8 * 1024;
 /// Percent of the disk that last words leave free.
 const LAST_WORDS_FREE_PERCENT: u8 = 2;
 /// Snapshots of one service, process, second and reason that get names of their own.
@@ -61,6 +66,8 @@ pub enum SnapshotError {
         /// Percent that must be free.
         needed_percent: u8,
     },
+    /// Several snapshots are being written, and do not come to an end.
+    Busy,
     /// The ring could not be read, which is a defect of the recorder or damage to its memory.
     Ring {
         /// What is wrong with it.
@@ -79,6 +86,7 @@ impl fmt::Display for SnapshotError {
                 f,
                 "the disk of {directory:?} is almost full: {free_percent} % are free, {needed_percent} % must be"
             ),
+            SnapshotError::Busy => f.write_str("other snapshots are being written and do not come to an end"),
             SnapshotError::Ring { cause } => write!(f, "cannot read the ring: {cause}"),
         }
     }
@@ -114,6 +122,7 @@ impl SnapshotError {
                     needed_percent: *needed_percent,
                 }
             }
+            SnapshotError::Busy => SnapshotError::Busy,
             SnapshotError::Ring { cause } => SnapshotError::Ring { cause: cause.clone() },
         }
     }
@@ -123,9 +132,18 @@ fn io_error(action: &'static str, path: &Path, cause: io::Error) -> SnapshotErro
     SnapshotError::Io { action, path: path.to_path_buf(), cause }
 }
 
-/// Working memory for one snapshot at a time.
+/// Gives how this recorder writes its snapshots. The extra names of secrets are kept for ever, as the recorder is.
+pub(crate) fn options(settings: &Settings) -> SnapshotOptions<'static> {
+    let keys = || -> &'static [&'static str] {
+        settings.secret_keys.iter().map(|key| &*key.clone().leak()).collect::<Vec<_>>().leak()
+    };
+    let withhold = settings.withhold_secrets.then(|| Withhold::new(SecretKeys::with(keys())));
+    SnapshotOptions { withhold, ..SnapshotOptions::new(Codec::Lz4) }
+}
+
+/// Working memory for one snapshot at a time, and how it is written.
 pub(crate) struct Scratch {
-    codec: Codec,
+    options: SnapshotOptions<'static>,
     /// For the core's encoder.
     work: Box<[u8]>,
     /// Between the encoder and the file.
@@ -134,17 +152,21 @@ pub(crate) struct Scratch {
 
 impl Scratch {
     /// Allocates what a ring with segments of `segment_len` bytes needs.
-    pub(crate) fn new(segment_len: usize) -> Self {
-        Scratch {
-            codec: Codec::Lz4,
-            work: vec![0; snapshot::scratch_len(segment_len)].into(),
-            buffer: vec![0; BUFFER_LEN].into(),
-        }
+    pub(crate) fn new(options: SnapshotOptions<'static>, segment_len: usize) -> Self {
+        Scratch { options, work: vec![0; options.scratch_len(segment_len)].into(), buffer: vec![0; BUFFER_LEN].into() }
+    }
+
+    /// Allocates less, for when the other one is in use and cannot be waited for. Snapshots made with it are not compressed. The
+    /// memory is not touched, and so not taken from the system, before it is used.
+    pub(crate) fn spare(options: SnapshotOptions<'static>, segment_len: usize) -> Self {
+        let options = SnapshotOptions { codec: Codec::None, ..options };
+        let work_len = options.scratch_len(segment_len).max(SPARE_WORK_LEN_MIN);
+        Scratch { options, work: vec![0; work_len].into(), buffer: vec![0; SPARE_BUFFER_LEN].into() }
     }
 
     /// Lends the memory out.
     pub(crate) fn borrow(&mut self) -> BorrowedScratch<'_> {
-        BorrowedScratch { codec: self.codec, work: &mut self.work, buffer: &mut self.buffer }
+        BorrowedScratch { options: self.options, work: &mut self.work, buffer: &mut self.buffer }
     }
 }
 
@@ -154,30 +176,22 @@ impl fmt::Debug for Scratch {
     }
 }
 
-/// Working memory on the stack, for when the allocated one is in use and cannot be waited for. Snapshots made with it are not
-/// compressed.
-pub(crate) struct StackScratch {
-    work: [u8; SMALL_SCRATCH_LEN],
-    buffer: [u8; 8 * 1024],
-}
-
-impl StackScratch {
-    /// Makes it.
-    pub(crate) fn new() -> Self {
-        StackScratch { work: [0; SMALL_SCRATCH_LEN], buffer: [0; 8 * 1024] }
-    }
-
-    /// Lends the memory out.
-    pub(crate) fn borrow(&mut self) -> BorrowedScratch<'_> {
-        BorrowedScratch { codec: Codec::None, work: &mut self.work, buffer: &mut self.buffer }
-    }
-}
-
 /// Working memory, wherever it is.
 pub(crate) struct BorrowedScratch<'a> {
-    codec: Codec,
+    options: SnapshotOptions<'static>,
     work: &'a mut [u8],
     buffer: &'a mut [u8],
+}
+
+impl BorrowedScratch<'_> {
+    /// Leaves out what is older than `age` at `ticks`, but for warnings and errors.
+    pub(crate) fn leaving_out_before(mut self, ticks: u64, ticks_per_second: u64, age: Duration) -> Self {
+        let age_ticks = age.as_nanos().saturating_mul(ticks_per_second.into()) / 1_000_000_000;
+        let age_ticks = u64::try_from(age_ticks).unwrap_or(u64::MAX);
+        self.options.left_out_before_ticks = ticks.saturating_sub(age_ticks);
+        self.options.min_age_ns = u64::try_from(age.as_nanos()).unwrap_or(u64::MAX);
+        self
+    }
 }
 
 /// What a snapshot is made from.
@@ -294,12 +308,12 @@ impl<'a> Temporary<'a> {
         meta: &SnapshotMeta<'_>,
         scratch: BorrowedScratch<'_>,
     ) -> Result<(), SnapshotError> {
-        let BorrowedScratch { codec, work, buffer } = scratch;
+        let BorrowedScratch { options, work, buffer } = scratch;
         let (os, file, limit) = (self.os, &self.file, sys::file_size_limit());
         let mut sink = FileSink { os, file, buffer, filled: 0, written: 0, limit };
         let result = match source {
-            Source::Live(ring) => snapshot::write_snapshot_of_ring(ring, meta, codec, work, &mut sink),
-            Source::Image(image) => snapshot::write_snapshot_of_image(image, meta, codec, work, &mut sink),
+            Source::Live(ring) => snapshot::write_snapshot_of_ring(ring, meta, options, work, &mut sink),
+            Source::Image(image) => snapshot::write_snapshot_of_image(image, meta, options, work, &mut sink),
         };
         match result {
             Ok(_) => {}

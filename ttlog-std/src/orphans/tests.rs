@@ -1,5 +1,6 @@
 use super::*;
 use crate::mapping::create_ring_file;
+use ttlog_core::snapshot::{Codec, SnapshotOptions};
 use ttlog_core::{Ring, RingConfig, Word};
 
 /// Leaves the ring file of a process that died, and gives its path.
@@ -35,7 +36,11 @@ fn scratch_directory() -> PathBuf {
 }
 
 fn recover_in(directory: &Path, path: &Path) -> Result<Outcome, OrphanError> {
-    recover(path, &Rules::new(&directory.join("snapshots"), 0, 1 << 20), &mut Scratch::new(65_536))
+    recover(path, &Rules::new(&directory.join("snapshots"), 0, 1 << 20), &mut scratch())
+}
+
+fn scratch() -> Scratch {
+    Scratch::new(SnapshotOptions::new(Codec::Lz4), 65_536)
 }
 
 fn snapshot_count(directory: &Path) -> usize {
@@ -122,7 +127,7 @@ fn oversized_file_is_not_read() {
     assert!(matches!(error, OrphanError::TooLarge { .. }) && path.exists(), "{error}");
     // A process whose own ring is as large reads it, and finds that it is none.
     let rules = Rules::new(&directory, 0, RING_MAX_LEN_MIN as usize);
-    let error = recover(&path, &rules, &mut Scratch::new(65_536)).unwrap_err();
+    let error = recover(&path, &rules, &mut scratch()).unwrap_err();
     assert!(matches!(error, OrphanError::Damaged { .. }), "{error}");
     std::fs::remove_dir_all(directory).unwrap();
 }

@@ -19,7 +19,14 @@ fn scratch_directory() -> PathBuf {
 
 fn write_to(directory: &Path) -> Result<PathBuf, SnapshotError> {
     let label = Label { service: "svc", pid: 7, reason: "a/b" };
-    write(&System, directory, label, Source::Live(ring()), 1, Scratch::new(1024).borrow())
+    write(
+        &System,
+        directory,
+        label,
+        Source::Live(ring()),
+        1,
+        Scratch::new(SnapshotOptions::new(Codec::Lz4), 1024).borrow(),
+    )
 }
 
 fn names_in(directory: &Path) -> Vec<String> {
@@ -56,12 +63,24 @@ fn same_second_same_reason_other_name() {
 }
 
 #[test]
-fn stack_scratch_is_enough() {
+fn spare_scratch_is_enough() {
     let directory = scratch_directory();
     let label = Label { service: "svc", pid: 7, reason: "panic" };
-    write(&System, &directory, label, Source::Live(ring()), 1, StackScratch::new().borrow()).unwrap();
-    assert_eq!(names_in(&directory).len(), 1);
+    let withholding = SnapshotOptions::new(Codec::Lz4);
+    for options in [withholding, SnapshotOptions { withhold: None, ..withholding }] {
+        let mut spare = Scratch::spare(options, 1024);
+        write(&System, &directory, label, Source::Live(ring()), 1, spare.borrow()).unwrap();
+    }
+    assert_eq!(names_in(&directory).len(), 2);
     std::fs::remove_dir_all(directory).unwrap();
+}
+
+#[test]
+fn settings_say_what_is_withheld() {
+    let settings = Settings { secret_keys: vec!["iban".into()], ..Settings::default() };
+    let keys = options(&settings).withhold.expect("secrets are withheld").keys;
+    assert!(keys.contains("payer.iban") && keys.contains("password") && !keys.contains("user"));
+    assert_eq!(options(&Settings { withhold_secrets: false, ..settings }).withhold, None);
 }
 
 #[test]
@@ -199,7 +218,7 @@ const EIO: i32 = 5;
 
 fn write_on(os: &Faulty, directory: &Path) -> Result<PathBuf, SnapshotError> {
     let label = Label { service: "svc", pid: 7, reason: "a/b" };
-    write(os, directory, label, Source::Live(ring()), 1, Scratch::new(1024).borrow())
+    write(os, directory, label, Source::Live(ring()), 1, Scratch::new(SnapshotOptions::new(Codec::Lz4), 1024).borrow())
 }
 
 #[test]
