@@ -46,7 +46,7 @@ fn unpacked(snapshot: &[u8]) -> Vec<u8> {
     for item in SnapshotReader::new(snapshot).items() {
         match item {
             SnapshotItem::Segment(packed) => {
-                all.extend(packed.unpack(&mut scratch).expect("what was just written can be read").records)
+                all.extend(packed.unpack(&mut scratch).expect("what was just written can be read").records);
             }
             SnapshotItem::Damaged { offset, reason, .. } => panic!("offset {offset}: {reason}"),
             _ => {}
