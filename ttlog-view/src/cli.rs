@@ -52,6 +52,18 @@ Exit codes:
   1  the snapshot was made, but parts of the ring were overwritten faster than they could be read
   2  there is no snapshot: no such process or ring, no permission, no room; or the command line is wrong")]
     Snapshot(Snapshot),
+    /// Shows, or changes, what a running process records
+    ///
+    /// DIRECTIVES is a level for all (trace, debug, info, warn, error, off), and levels for modules and what is in them:
+    /// info,my_crate::net=debug,other=off. Of several that fit, the one with the longest module holds. The process
+    /// needs no help: its recorder looks into its ring for requests, and acts within a fraction of a second.
+    #[command(after_help = "\
+Exit codes:
+  0  what is recorded now was printed
+  1  the process did not answer within two seconds: it is stopped, or has lost its recorder's service thread
+  2  not asked, or not done: bad directives, no such process or ring, the process is gone or on another host, its recorder takes no
+     requests, no permission (only the user that it runs as may ask); or the command line is wrong")]
+    Level(Level),
     /// Turns the rings that dead processes left behind into snapshots
     #[command(after_help = "\
 Rings of running processes are left alone: they are locked, or their process is still there.
@@ -176,6 +188,17 @@ pub struct Snapshot {
     /// Why it is made: a word or two for its name and its header
     #[arg(short, long, value_name = "TEXT", default_value = "manual")]
     pub reason: String,
+}
+
+/// Options of `level`.
+#[derive(Args, Debug)]
+pub struct Level {
+    /// A process id, or the path of a ring (that of a file whose name is a number with ./ before it)
+    #[arg(value_name = "PID|RING")]
+    pub target: String,
+    /// What to record from now on; without it, what is recorded is shown
+    #[arg(value_name = "DIRECTIVES")]
+    pub directives: Option<String>,
 }
 
 /// Options of `recover`.

@@ -13,7 +13,7 @@
 //! | [`ending`] | says how a process ended |
 //! | [`escape`] | keeps what programs logged from controlling the terminal |
 //!
-//! [`snapshot`], [`recover`] and [`verify`] are the commands of these names, [`view`] is the one without a name. [`processes`] finds the
+//! [`snapshot`], [`level`], [`recover`] and [`verify`] are the commands of these names, [`view`] is the one without a name. [`processes`] finds the
 //! ring of a process, [`snapshot_file`] writes snapshots.
 //!
 //! **Files are hostile**: whatever they hold, nothing panics, memory stays in proportion to what they really contain, and what is intact
@@ -24,6 +24,7 @@ pub mod cli;
 pub mod ending;
 pub mod escape;
 pub mod filter;
+pub mod level;
 pub mod processes;
 pub mod progress;
 pub mod recover;
@@ -63,6 +64,7 @@ pub fn run() -> ExitCode {
         Some(cli::Command::Recover(options)) => recover::run(options, &mut out),
         Some(cli::Command::Verify(options)) => verify::run(options, &mut out),
         Some(cli::Command::Snapshot(options)) => snapshot::run(options, &mut out),
+        Some(cli::Command::Level(options)) => level::run(options, &mut out),
         None => view::run(&cli.view, &mut out),
     };
     let outcome = result.and_then(|outcome| out.flush().map(|()| outcome));

@@ -156,6 +156,13 @@ fn to_ns(timestamp: Timestamp) -> i64 {
     i64::try_from(ns).unwrap_or(if ns < 0 { i64::MIN } else { i64::MAX })
 }
 
+/// Gives how long ago a time was by this host's clock, in nanoseconds; 0 if it is not over yet.
+#[must_use]
+pub fn since_ns(unix_ns: u64) -> u64 {
+    let now = u64::try_from(Timestamp::now().as_nanosecond()).unwrap_or(0);
+    now.saturating_sub(unix_ns)
+}
+
 /// Gives a length of time as people read it: two units at most.
 #[must_use]
 pub fn duration(ns: u64) -> String {

@@ -1,4 +1,4 @@
-//! The commands that look at processes: `snapshot`.
+//! The commands that look at processes: `snapshot` and `level`.
 #![cfg(target_os = "linux")]
 
 mod support;
@@ -123,4 +123,102 @@ fn a_ring_that_its_process_let_go_of_by_exec_is_recovered() {
     assert_eq!(run.code, Some(0), "{}", run.err);
     assert!(run.out.contains("recovered 4 events"), "{}", run.out);
     assert!(!ring.exists());
+}
+
+#[test]
+fn level_changes_what_a_running_process_records() {
+    let dir = directory("level");
+    let mut recorder = Recorder::start(&dir, &[("TTLOG_LEVEL", "info")]);
+    let pid = recorder.pid().to_string();
+    let level = |arguments: &[&str]| {
+        let run = view(&dir, &[&["level", &pid], arguments].concat());
+        assert_eq!((run.code, run.err.as_str()), (Some(0), ""), "{arguments:?}");
+        run.out
+    };
+    assert_eq!(level(&[]), "info\n");
+    recorder.tell("debug 1");
+    assert_eq!(level(&["off,processes::support=debug"]), "off,processes::support=debug\n");
+    recorder.tell("debug 10");
+    assert_eq!(level(&["error,processes=off,processes::support::live=error"]), level(&[]));
+    recorder.tell("info 100");
+    recorder.tell("error 1000");
+    let ring = recorder.ring().to_string_lossy().into_owned();
+    assert_eq!(view(&dir, &["level", &ring, "trace"]).out, "trace\n");
+    let shown = view(&dir, &["rings", "--stats", "--group-by", "level"]).out;
+    let counts: Vec<_> = shown.lines().filter_map(|line| line.split_ascii_whitespace().next()).collect();
+    assert_eq!(counts[1..3], ["1,000", "10"], "{shown}");
+    assert!(view(&dir, &["verify", &ring]).out.contains("\n  level: trace\n"));
+    // Two who ask at once are both answered.
+    let ask = |directives: &'static str| {
+        let (dir, pid) = (dir.clone(), pid.clone());
+        std::thread::spawn(move || view(&dir, &["level", &pid, directives]))
+    };
+    for run in [ask("warn"), ask("info"), ask("debug")].map(|thread| thread.join().expect("an answer")) {
+        assert!(run.code == Some(0) || run.err.contains("others ask"), "{}", run.err);
+    }
+}
+
+#[test]
+fn level_says_why_it_was_not_changed() {
+    let dir = directory("level_refused");
+    support::write(&dir, "shop.ring", &support::shop(1).image());
+    let run = view(&dir, &["level", "1", "info,net=loud"]);
+    assert_eq!((run.code, run.out.as_str()), (Some(2), ""));
+    assert!(run.err.contains("unknown level") && run.err.contains("info,net=loud\n           ^"), "{}", run.err);
+    let run = view(&dir, &["level", "shop.ring", "info"]);
+    assert_eq!(run.code, Some(2));
+    assert!(run.err.contains("cannot tell whether process 4711 on web-3 runs; ask on its host"), "{}", run.err);
+    let run = view(&dir, &["level", "shop.ring"]);
+    assert_eq!(run.code, Some(2));
+    assert!(run.err.contains("takes no requests"), "{}", run.err);
+
+    let mut recorder = Recorder::start(&dir, &[]);
+    let pid = recorder.pid().to_string();
+    let process = rustix::process::Pid::from_raw(pid.parse().expect("a number")).expect("not 0");
+    rustix::process::kill_process(process, rustix::process::Signal::STOP).expect("our own child");
+    let run = view(&dir, &["level", &pid, "error"]);
+    rustix::process::kill_process(process, rustix::process::Signal::CONT).expect("our own child");
+    assert_eq!((run.code, run.out.as_str()), (Some(1), ""), "{}", run.err);
+    let expected = format!("process {pid} did not answer within 2 s: it is stopped. The request stays");
+    assert!(run.err.contains(&expected), "{}", run.err);
+    // As it says: the process wakes up, and sees it.
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while view(&dir, &["level", &pid]).out != "error\n" {
+        assert!(std::time::Instant::now() < deadline, "the request is lost");
+    }
+    // One whose recorder was shut down, and one that is gone.
+    recorder.tell("shutdown");
+    let run = view(&dir, &["level", &pid, "info"]);
+    assert_eq!(run.code, Some(2), "{}", run.out);
+    let mut recorder = Recorder::start(&dir, &[]);
+    recorder.tell("info 1");
+    let ring = recorder.ring().to_string_lossy().into_owned();
+    recorder.end("abort");
+    let run = view(&dir, &["level", &ring, "info"]);
+    assert_eq!(run.code, Some(2));
+    assert!(run.err.contains("is gone; there is nobody to ask"), "{}", run.err);
+}
+
+#[test]
+fn another_user_is_told_so() {
+    use std::os::unix::process::CommandExt as _;
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: only root can act for another user");
+        return;
+    }
+    let dir = std::env::temp_dir().join(format!("ttlog-view-other-user-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).expect("a directory");
+    std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(0o755)).expect("our own directory");
+    let program = dir.join("ttlog-view");
+    std::fs::copy(env!("CARGO_BIN_EXE_ttlog-view"), &program).expect("a copy");
+    let recorder = Recorder::start(&dir, &[]);
+    for arguments in [vec!["snapshot"], vec!["level"], vec!["level", "info"]] {
+        let mut command = std::process::Command::new(&program);
+        command.arg(arguments[0]).arg(recorder.pid().to_string()).args(&arguments[1..]).uid(65_534).gid(65_534);
+        let output = command.current_dir("/").output().expect("the program can be run");
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{message}");
+        assert!(message.contains("its files cannot be seen (it belongs to another user"), "{message}");
+    }
+    std::fs::remove_dir_all(&dir).expect("our own directory");
 }

@@ -40,6 +40,13 @@ pub fn liveness(pid: u64, start: u64, host: &str) -> Liveness {
     }
 }
 
+/// Gives what the process is doing, as the letter of `/proc/PID/stat`; `None`: unknown.
+#[must_use]
+pub fn state_of(pid: u64) -> Option<char> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    start_and_state(&stat)?.1.chars().next()
+}
+
 /// Finds whose ring it is, as far as it says.
 #[must_use]
 pub fn process_of<'a>(image: &RingImage<'a>) -> ProcessInfo<'a> {
