@@ -67,7 +67,7 @@ pub use filter::{Filter, FilterError};
 pub use level::Level;
 pub use record::ContextInfo;
 pub use ring::{DropReason, Item, Loss, Record, Ring, RingConfig, RingError, RingImage, Segment, SegmentState};
-pub use table::{CallsiteInfo, FieldInfo, ProcessInfo, TableItem, encode_callsite, encode_process};
+pub use table::{CallsiteInfo, EntryStart, FieldInfo, ProcessInfo, TableItem, encode_callsite, encode_process};
 pub use value::{Bytes, Type, ValueRef};
 pub use word::Word;
 

@@ -110,6 +110,34 @@ pub enum LiteralRef<'a> {
 
 type EncodeError = minicbor::encode::Error<EndOfSlice>;
 
+/// What the start of an entry tells of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EntryStart {
+    /// A process item.
+    Process,
+    /// A callsite with this id.
+    Callsite(u64),
+    /// Something else, or nothing that can be read.
+    Unknown,
+}
+
+impl EntryStart {
+    /// Reads the first bytes of an entry, 16 at least if it is so long. Uses little stack; async-signal-safe.
+    #[must_use]
+    pub fn decode(start: &[u8]) -> Self {
+        let mut decoder = Decoder::new(start);
+        let mut read = || -> Result<Self, minicbor::decode::Error> {
+            decoder.array()?;
+            Ok(match decoder.u64()? {
+                KIND_PROCESS => EntryStart::Process,
+                KIND_CALLSITE => EntryStart::Callsite(decoder.u64()?),
+                _ => EntryStart::Unknown,
+            })
+        };
+        read().unwrap_or(EntryStart::Unknown)
+    }
+}
+
 /// Encodes the process item into `out` and gives its length, or `None` if `out` is too short.
 #[must_use]
 pub fn encode_process(info: &ProcessInfo<'_>, out: &mut [u8]) -> Option<usize> {

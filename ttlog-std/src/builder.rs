@@ -10,13 +10,16 @@ mod options;
 
 use ttlog_core::callsite::start_epoch;
 use ttlog_core::filter::FilterCell;
-use ttlog_core::ring::SEGMENT_LEN_MAX;
+use ttlog_core::ring::{Renewal, SEGMENT_LEN_MAX};
 use ttlog_core::{Filter, FilterError, Ring, RingConfig, RingError, Word};
 
 use crate::clock::{self, ClockInfo};
 use crate::environment::{self, BadVariable};
+#[cfg(target_os = "linux")]
+use crate::fork::Heritage;
 use crate::generation::Generation;
 use crate::mapping::{self, MappingError, Region};
+use crate::process::Description;
 use crate::recorder::{RecorderInner, Trace, publish, recorder};
 use crate::registry::Registry;
 use crate::report;
@@ -110,29 +113,33 @@ impl Builder {
 
         let clock = clock::choose(self.settings.coarse_clock);
         let start = clock.anchor();
+        let description = Description::new(&service);
         let prepare = |words: &'static [Word], config: &RingConfig| -> Result<Ring<'static>, RingError> {
             let ring = Ring::create(words, config)?;
-            if let Some(item) = process::encode_item(&service, &clock, start.unix_ns) {
+            let mut room = [0; process::ITEM_MAX_LEN];
+            if let Some(item) = description.encode_item(&clock, clock.name, start.unix_ns, 0, &mut room) {
                 // A table too small for it has a ring without a name, which is better than none.
-                let _ = ring.append_entry(&item);
+                let _ = ring.append_entry(item);
             }
             ring.write_anchor(start);
             Ok(ring)
         };
         let made = self.make_ring(&service, &layout, prepare).inspect_err(|_| clock::stop_coarse())?;
-        Ok(self.start(service, clock, made))
+        Ok(self.start(service, description, clock, made))
     }
 
     /// The part that cannot fail.
-    fn start(self, service: String, clock: ClockInfo, made: MadeRing) -> Trace {
+    fn start(self, service: String, description: Description, clock: ClockInfo, made: MadeRing) -> Trace {
         let settings = self.settings;
         clock.activate();
         let MadeRing { region, ring, config, directory } = made;
+        #[cfg(target_os = "linux")]
+        let heritage = Heritage::new(config, description, format!("ttlog-{}", names::service(&service)).into());
+        #[cfg(not(target_os = "linux"))]
+        drop(description);
         let service_thread = Service::new(settings.channel_capacity, settings.snapshot_throttle);
-        // An orphan's segments may be of any size.
-        let segment_len = SEGMENT_LEN_MAX as usize;
         let options = snapshot_file::options(&settings);
-        let generation = Generation::new(service_thread, options, segment_len, region.file);
+        let generation = Generation::new(service_thread, options, region.file);
         let filter = FilterCell::new();
         // It was checked.
         if let Ok(checked) = Filter::parse(&settings.filter) {
@@ -149,14 +156,17 @@ impl Builder {
             service_name: service,
             filter,
             ended: AtomicBool::new(false),
+            renewal: Renewal::new(),
+            #[cfg(target_os = "linux")]
+            heritage,
             settings,
         });
         let settings = &inner.settings;
         #[cfg(target_os = "linux")]
         {
-            crate::fork::end_recording_in_children();
+            crate::fork::prepare_children();
             if let Some(file) = inner.generation().file().filter(|_| settings.fault_handler) {
-                if let Err(error) = crate::fault::guard(inner.words, file.file()) {
+                if let Err(error) = crate::fault::guard(inner.words, file) {
                     report::warn(format_args!("cutting the ring's file short would end this process: {error}"));
                 }
             }

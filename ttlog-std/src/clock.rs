@@ -181,12 +181,27 @@ impl ClockInfo {
 
     /// Makes the choice stick: from here on [`now`] reads the chosen clock.
     pub(crate) fn activate(&self) {
-        let mode = match (self.name, self.from_counter) {
-            ("coarse", _) => MODE_COARSE,
-            (_, true) => MODE_COUNTER,
-            (_, false) => MODE_SYSTEM,
-        };
+        let mode = if self.name == "coarse" { MODE_COARSE } else { self.precise_mode() };
         MODE.store(mode, Ordering::Relaxed);
+    }
+
+    fn precise_mode(&self) -> u32 {
+        if self.reads_counter() { MODE_COUNTER } else { MODE_SYSTEM }
+    }
+
+    /// Gives the name of the clock beneath the coarse one.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn precise_name(&self) -> &'static str {
+        if self.from_counter { choose::COUNTER_NAME } else { choose::MONOTONIC_NAME }
+    }
+}
+
+/// Has events read the clock beneath the coarse one, in a child of `fork`: the thread that keeps the coarse one going stays behind.
+/// Async-signal-safe.
+#[cfg(target_os = "linux")]
+pub(crate) fn leave_coarse(clock: &ClockInfo) {
+    if MODE.load(Ordering::Relaxed) == MODE_COARSE {
+        MODE.store(clock.precise_mode(), Ordering::Relaxed);
     }
 }
 

@@ -7,18 +7,17 @@
 //!
 //! The handler may run in any thread at any point: it makes system calls only, and takes no lock that it waits for.
 
-use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd as _, RawFd};
 use std::ptr;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 
 use libc::{c_int, c_void, sigaction, siginfo_t};
 use ttlog_core::Word;
 
-use crate::sys::{FileIdentity, SignalsBlocked, identity_and_len};
+use crate::mapping::RingFile;
+use crate::sys::SignalsBlocked;
 
 /// The mapping that is guarded. Set once, before the handler is installed.
 static GUARD: OnceLock<Guard> = OnceLock::new();
@@ -30,10 +29,8 @@ struct Guard {
     /// Its bytes, up to the end of its last page.
     len: usize,
     page_len: usize,
-    /// The file behind it.
-    fd: RawFd,
-    /// What that file is: the program may have closed the descriptor and given its number to another file.
-    identity: FileIdentity,
+    /// The file behind it; null: none, in a child of `fork` that has not made one. What it points to is never freed.
+    file: AtomicPtr<RingFile>,
     /// From this byte on there is memory without a file; `len`: nowhere. Only ever lowered, by who holds `mending`.
     cut_from: AtomicUsize,
     /// A thread is replacing memory.
@@ -46,7 +43,7 @@ struct Guard {
 ///
 /// # Errors
 /// What the operating system says; faults then end the process as they do without the handler.
-pub(crate) fn guard(words: &'static [Word], file: &File) -> io::Result<()> {
+pub(crate) fn guard(words: &'static [Word], file: &'static RingFile) -> io::Result<()> {
     let mut previous = MaybeUninit::<sigaction>::uninit();
     // SAFETY: no new action is set, and `previous` is a valid place for the present one.
     if unsafe { libc::sigaction(libc::SIGBUS, ptr::null(), previous.as_mut_ptr()) } != 0 {
@@ -56,15 +53,12 @@ pub(crate) fn guard(words: &'static [Word], file: &File) -> io::Result<()> {
     let previous = unsafe { previous.assume_init() };
     // SAFETY: takes a constant, touches nothing.
     let page_len = usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096);
-    let fd = file.as_raw_fd();
-    let (identity, _) = identity_and_len(&fd).ok_or_else(io::Error::last_os_error)?;
     let len = size_of_val(words).next_multiple_of(page_len);
     let guard = Guard {
         start: words.as_ptr() as usize,
         len,
         page_len,
-        fd,
-        identity,
+        file: AtomicPtr::new(ptr::from_ref(file).cast_mut()),
         cut_from: AtomicUsize::new(len),
         mending: AtomicBool::new(false),
         previous,
@@ -85,6 +79,22 @@ pub(crate) fn guard(words: &'static [Word], file: &File) -> io::Result<()> {
     match unsafe { libc::sigaction(libc::SIGBUS, &raw const action, ptr::null_mut()) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Says that the guarded memory has no file any more, as in a child of `fork`. Async-signal-safe.
+pub(crate) fn forget_file() {
+    if let Some(guard) = GUARD.get() {
+        guard.file.store(ptr::null_mut(), Ordering::Release);
+        guard.cut_from.store(guard.len, Ordering::Release);
+        guard.mending.store(false, Ordering::Release);
+    }
+}
+
+/// Says that the guarded memory has another file from now on. Async-signal-safe.
+pub(crate) fn guard_file(file: &'static RingFile) {
+    if let Some(guard) = GUARD.get() {
+        guard.file.store(ptr::from_ref(file).cast_mut(), Ordering::Release);
     }
 }
 
@@ -149,11 +159,11 @@ impl Guard {
 
     /// Gives the bytes that can be accessed because the file reaches so far; all of them if that cannot be found out.
     fn end_of_file(&self) -> usize {
-        match identity_and_len(&self.fd) {
-            Some((identity, len)) if identity == self.identity => {
-                usize::try_from(len).unwrap_or(usize::MAX).min(self.len).next_multiple_of(self.page_len)
-            }
-            _ => self.len,
+        // SAFETY: null, or complete and never freed.
+        let file = unsafe { self.file.load(Ordering::Acquire).as_ref() };
+        match file.and_then(RingFile::len) {
+            Some(len) => usize::try_from(len).unwrap_or(usize::MAX).min(self.len).next_multiple_of(self.page_len),
+            None => self.len,
         }
     }
 }

@@ -118,10 +118,20 @@
 //!
 //! # Forks
 //!
-//! A child of `fork` records nothing: it would write into its parent's ring. Its events are not counted either, its snapshot
-//! requests fail, its `shutdown` does nothing, and its parent's ring stays as it is. Children that are made past the C library's
-//! `fork` (`vfork`, a bare `clone`) must not log before they `exec`. `exec` ends the lock on the ring's file, so that the ring
-//! of a process that replaces itself becomes an orphan.
+//! A child of `fork` has a recorder of its own that goes on as its parent's was set up. Its first event, or its first use of [`Trace`],
+//! makes its ring: a file of its own beside the parent's, of the same size, with the child's process id, clock anchors and counters; in
+//! memory, with a line on stderr, if there is no room for the file. That takes some milliseconds for 16 MiB. It allocates nothing and
+//! takes no lock, so a child may log from its first instruction on, whatever the parent's other threads were doing, and in the
+//! signal handler that has called `fork`. Events that other threads of the child emit while the ring is being made, or that it
+//! emits before a log call has returned which `fork` has interrupted, are counted as dropped. The parent's ring stays as it is.
+//!
+//! - Snapshots on request, periodic ones and exact times need the service thread, which a child starts at its first use of [`Trace`]
+//!   ([`Trace::current`] is one) or at a panic. Until then its events have an anchor each second in which a segment is begun.
+//! - The coarse clock's thread stays behind: a child reads the precise clock.
+//! - [`Trace::shutdown`] in a child ends the child's recording. A child that ends without it leaves its ring to be recovered, as any
+//!   process does; so does one that calls `exec`, which ends the lock on its ring's file.
+//! - Children that are made past the C library's `fork` (`vfork`, `posix_spawn`, a bare `clone`) must not log before they `exec`.
+//! - On systems other than Linux a child has a copy of its parent's recorder in memory, without a service thread.
 //!
 //! # Features
 //!

@@ -27,15 +27,13 @@ pub(crate) struct Region {
     pub(crate) file: Option<RingFile>,
 }
 
-/// The file behind a ring, held open and locked.
+/// The file behind a ring, held open and locked. Never dropped.
 #[derive(Debug)]
 pub(crate) struct RingFile {
     /// Where it is.
-    pub(crate) path: PathBuf,
+    pub(crate) path: &'static Path,
     #[cfg(target_os = "linux")]
-    directory: std::fs::File,
-    #[cfg(target_os = "linux")]
-    name: std::ffi::CString,
+    directory: linux::Directory,
     /// Holds the lock.
     #[cfg(target_os = "linux")]
     file: std::fs::File,
@@ -64,27 +62,33 @@ impl fmt::Display for MappingError {
     }
 }
 
-/// Gives `len_words` zeroed words on the heap, never freed; `None` when there is not that much memory.
+/// Gives `len_words` zeroed words of memory without a file, never freed; `None` when there is not that much memory.
 pub(crate) fn heap(len_words: usize) -> Option<Region> {
-    let layout = std::alloc::Layout::array::<Word>(len_words).ok()?.align_to(4096).ok()?;
-    if layout.size() == 0 {
-        return None;
-    }
-    // SAFETY: the layout is not empty.
-    let start = unsafe { std::alloc::alloc_zeroed(layout) }.cast::<Word>();
-    if start.is_null() {
-        return None;
-    }
-    // SAFETY: the allocation is `len_words` words long, aligned, never freed, and known to nobody else; zero is a word.
+    #[cfg(target_os = "linux")]
+    let start = crate::sys::map_private(len_words * size_of::<Word>()).ok()?.as_ptr().cast::<Word>();
+    #[cfg(not(target_os = "linux"))]
+    let start = {
+        let layout = std::alloc::Layout::array::<Word>(len_words).ok().filter(|layout| layout.size() > 0)?;
+        // SAFETY: the layout is not empty.
+        let start = unsafe { std::alloc::alloc_zeroed(layout) }.cast::<Word>();
+        if start.is_null() {
+            return None;
+        }
+        start
+    };
+    // SAFETY: the memory is `len_words` words long, aligned, never freed, and known to nobody else; zero is a word.
     let words = unsafe { std::slice::from_raw_parts(start, len_words) };
     Some(Region { words, file: None })
 }
 
 /// Gives the last resort: a small static region, for a process that cannot even allocate. Once; `None` afterwards.
 pub(crate) fn emergency() -> Option<Region> {
-    static WORDS: [Word; EMERGENCY_BYTES / 8] = [const { Word::new(0) }; EMERGENCY_BYTES / 8];
+    /// Whole pages of any size, for a child of `fork` puts other memory in their place.
+    #[repr(align(65536))]
+    struct Pages([Word; EMERGENCY_BYTES / 8]);
+    static PAGES: Pages = Pages([const { Word::new(0) }; EMERGENCY_BYTES / 8]);
     static TAKEN: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
-    (!TAKEN.swap(true, std::sync::atomic::Ordering::Relaxed)).then_some(Region { words: &WORDS, file: None })
+    (!TAKEN.swap(true, std::sync::atomic::Ordering::Relaxed)).then_some(Region { words: &PAGES.0, file: None })
 }
 
 /// Size of the last resort.
@@ -116,26 +120,42 @@ fn private_name() -> String {
 }
 
 #[cfg(target_os = "linux")]
-pub(crate) use linux::create_ring_file;
+pub(crate) use linux::{Trouble, create_ring_file, replace_by_ring_file};
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use std::ffi::CString;
+    use std::ffi::{CStr, CString, OsStr};
     use std::fs::{DirBuilder, File};
+    use std::mem::ManuallyDrop;
+    use std::os::fd::{FromRawFd as _, IntoRawFd as _, RawFd};
+    use std::os::unix::ffi::OsStrExt as _;
     use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
+    use std::ptr::NonNull;
 
     use super::*;
-    use crate::sys;
+    use crate::sys::{self, FileIdentity};
 
     impl RingFile {
-        /// Removes the file's name. The mapping stays valid.
-        pub(crate) fn remove(&self) -> io::Result<()> {
-            sys::remove_at(&self.directory, &self.name)
+        /// Takes a file that was made. No allocation; async-signal-safe.
+        fn new(path: &'static Path, directory: Directory, file: File) -> Self {
+            let identity = sys::identity_and_len(&file).map(|(identity, _)| identity);
+            RingFile { path, directory, file, identity }
         }
 
-        /// Gives the open file.
-        pub(crate) fn file(&self) -> &File {
-            &self.file
+        /// Removes the file's name. The mapping stays valid.
+        pub(crate) fn remove(&self) -> io::Result<()> {
+            let name = self.path.file_name().unwrap_or_default();
+            let name = CString::new(name.as_bytes())?;
+            match self.directory.open() {
+                Some(directory) => sys::remove_at(&directory, &name),
+                None => std::fs::remove_file(self.path),
+            }
+        }
+
+        /// Gives the length of the file in bytes; `None` when the program has closed its descriptor. Async-signal-safe.
+        pub(crate) fn len(&self) -> Option<u64> {
+            let (identity, len) = sys::identity_and_len(&self.file)?;
+            (Some(identity) == self.identity).then_some(len)
         }
 
         /// Closes the file for good, in a fork. Async-signal-safe.
@@ -143,6 +163,38 @@ mod linux {
             if let Some(identity) = self.identity {
                 sys::close_if_same(&self.file, identity);
             }
+        }
+    }
+
+    /// The directory of a ring file, held open for good.
+    #[derive(Debug, Clone, Copy)]
+    pub(crate) struct Directory {
+        fd: RawFd,
+        /// What it is: the program may have closed the descriptor and given its number to something else.
+        identity: FileIdentity,
+    }
+
+    impl Directory {
+        fn hold(directory: File) -> Option<Self> {
+            let (identity, _) = sys::identity_and_len(&directory)?;
+            Some(Directory { fd: directory.into_raw_fd(), identity })
+        }
+
+        /// Gives the open directory; `None` when the program has closed it, as daemons do. Async-signal-safe.
+        fn open(&self) -> Option<ManuallyDrop<File>> {
+            let is_same = sys::identity_and_len(&self.fd).is_some_and(|(identity, _)| identity == self.identity);
+            // SAFETY: the descriptor is open and stands for the directory; it is not closed here.
+            is_same.then(|| ManuallyDrop::new(unsafe { File::from_raw_fd(self.fd) }))
+        }
+
+        /// Opens it anew by its path, if that still leads to it. Async-signal-safe.
+        fn reopen(&self, path: &Path) -> Option<Self> {
+            let mut room = [0; 1024];
+            let bytes = path.as_os_str().as_bytes();
+            room.get_mut(..bytes.len())?.copy_from_slice(bytes);
+            let path = CStr::from_bytes_until_nul(&room).ok()?;
+            let directory = Directory::hold(sys::open_directory_at(path).ok()?)?;
+            (directory.identity == self.identity).then_some(directory)
         }
     }
 
@@ -208,52 +260,161 @@ mod linux {
         let unfinished = file_name(&directory_path, stem, UNFINISHED_SUFFIX)?;
         let name = file_name(&directory_path, stem, RING_SUFFIX)?;
         let path = directory_path.join(format!("{stem}{RING_SUFFIX}"));
+        let mut why = None;
+        let made = make(&directory, &unfinished, &name, len_words, |words| {
+            sys::populate(&words[..len_words.min(POPULATE_AT_ONCE_BYTES / 8)]);
+            prepare(words).map_err(|cause| why = Some(cause.to_string())).ok()
+        });
+        let made = made.map_err(|Trouble { action, cause }| {
+            MappingError::new(action, &path, why.map_or(cause, io::Error::other))
+        })?;
+        let Some(directory) = Directory::hold(directory) else {
+            let cause = io::Error::last_os_error();
+            return Err(MappingError::new("examine directory", &directory_path, cause));
+        };
+        let file = RingFile::new(Box::leak(path.into_boxed_path()), directory, made.file);
+        Ok((Region { words: made.words, file: Some(file) }, made.value))
+    }
 
-        let file = sys::create_at(&directory, &unfinished)
-            .map_err(|cause| MappingError::new("create ring file", &path, cause))?;
-        let built = (|| {
+    /// What could not be done, and why.
+    pub(crate) struct Trouble {
+        pub(crate) action: &'static str,
+        pub(crate) cause: io::Error,
+    }
+
+    impl Trouble {
+        fn in_doing(action: &'static str) -> impl FnOnce(io::Error) -> Self {
+            move |cause| Trouble { action, cause }
+        }
+    }
+
+    /// A ring file that was made, and is mapped somewhere.
+    struct Made<T> {
+        file: File,
+        start: NonNull<u8>,
+        words: &'static [Word],
+        value: T,
+    }
+
+    /// The part of making a ring file that a child of `fork` does too: allocates nothing, async-signal-safe if `prepare` is.
+    ///
+    /// On any error nothing is left behind.
+    fn make<T>(
+        directory: &File,
+        unfinished: &CStr,
+        name: &CStr,
+        len_words: usize,
+        prepare: impl FnOnce(&'static [Word]) -> Option<T>,
+    ) -> Result<Made<T>, Trouble> {
+        let file = sys::create_at(directory, unfinished).map_err(Trouble::in_doing("create ring file"))?;
+        let build = || {
             match sys::try_lock(&file) {
                 Ok(true) => {}
                 Ok(false) => {
-                    let cause = io::Error::new(io::ErrorKind::WouldBlock, "another process took the lock");
-                    return Err(MappingError::new("lock ring file", &path, cause));
+                    let cause = io::Error::from(io::ErrorKind::WouldBlock); // another process took the lock
+                    return Err(Trouble { action: "lock ring file", cause });
                 }
-                Err(cause) => return Err(MappingError::new("lock ring file", &path, cause)),
+                Err(cause) => return Err(Trouble { action: "lock ring file", cause }),
             }
             let len = len_words * size_of::<Word>();
-            sys::allocate(&file, len).map_err(|cause| MappingError::new("allocate ring file", &path, cause))?;
-            let start =
-                sys::map_shared(&file, len).map_err(|cause| MappingError::new("map ring file", &path, cause))?;
+            sys::allocate(&file, len).map_err(Trouble::in_doing("allocate ring file"))?;
+            let start = sys::map_shared(&file, len).map_err(Trouble::in_doing("map ring file"))?;
             // SAFETY: the mapping is `len_words` words long, starts at a page boundary, and is never unmapped once it was
             // handed out. Other processes can see it, which is why words are atomic. A new file is all zero.
             let words: &'static [Word] =
                 unsafe { std::slice::from_raw_parts(start.as_ptr().cast::<Word>(), len_words) };
-            sys::populate(&words[..len_words.min(POPULATE_AT_ONCE_BYTES / 8)]);
-            let finished = prepare(words)
-                .map_err(|cause| MappingError::new("lay out ring file", &path, io::Error::other(cause.to_string())))
+            let prepared = prepare(words)
+                .ok_or(Trouble { action: "lay out ring file", cause: io::ErrorKind::InvalidInput.into() })
                 .and_then(|value| {
-                    sys::rename_at(&directory, &unfinished, &name)
-                        .map_err(|cause| MappingError::new("name ring file", &path, cause))?;
+                    sys::rename_at(directory, unfinished, name).map_err(Trouble::in_doing("name ring file"))?;
                     Ok(value)
                 });
-            if finished.is_err() {
+            if prepared.is_err() {
                 // SAFETY: this is the mapping just made, `words` is not used again, and what `prepare` made of it is gone
                 // with the error.
                 unsafe { sys::unmap(start, len) };
             }
-            finished.map(|value| (words, value))
-        })();
-        match built {
-            Ok((words, value)) => {
-                let identity = sys::identity_and_len(&file).map(|(identity, _)| identity);
-                Ok((Region { words, file: Some(RingFile { path, directory, name, file, identity }) }, value))
-            }
-            Err(error) => {
+            prepared.map(|value| (start, words, value))
+        };
+        match build() {
+            Ok((start, words, value)) => Ok(Made { file, start, words, value }),
+            Err(trouble) => {
                 // The error that is being returned matters more; a leftover is removed by the next start.
-                let _ = sys::remove_at(&directory, &unfinished);
-                Err(error)
+                let _ = sys::remove_at(directory, unfinished);
+                Err(trouble)
             }
         }
+    }
+
+    /// A text in memory of fixed size, ended by a zero.
+    struct Text<'a> {
+        room: &'a mut [u8],
+        len: usize,
+    }
+
+    impl fmt::Write for Text<'_> {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            let end = self.len + text.len();
+            self.room.get_mut(self.len..end).ok_or(fmt::Error)?.copy_from_slice(text.as_bytes());
+            // The room was zero, and stays so behind the text.
+            self.len = if end < self.room.len() { end } else { return Err(fmt::Error) };
+            Ok(())
+        }
+    }
+
+    /// Makes a ring file in the directory of the file `of`, named `stem`, in a child of `fork`, and puts it in the place of
+    /// `words`. What `prepare` writes is complete when it gets there. `announce` is given the file right before.
+    ///
+    /// Allocates nothing on the heap; async-signal-safe if `prepare` and `announce` are. On any error nothing has changed.
+    pub(crate) fn replace_by_ring_file(
+        of: &RingFile,
+        stem: fmt::Arguments<'_>,
+        words: &'static [Word],
+        prepare: impl FnOnce(&'static [Word]) -> Option<()>,
+        announce: impl FnOnce(RingFile) -> Option<&'static RingFile>,
+    ) -> Result<(), Trouble> {
+        let too_long =
+            |_| Trouble { action: "name ring file", cause: io::Error::from_raw_os_error(libc::ENAMETOOLONG) };
+        let gone = || Trouble { action: "open directory", cause: io::Error::from_raw_os_error(libc::ENOENT) };
+        let directory_path = of.path.parent().ok_or_else(gone)?;
+        let directory = match of.directory.open() {
+            Some(_) => of.directory,
+            None => of.directory.reopen(directory_path).ok_or_else(gone)?,
+        };
+        let opened = directory.open().ok_or_else(gone)?;
+
+        let mut rooms = [[0; 256]; 2];
+        let [unfinished, name] = &mut rooms;
+        for (room, suffix) in [(unfinished, UNFINISHED_SUFFIX), (name, RING_SUFFIX)] {
+            fmt::write(&mut Text { room, len: 0 }, format_args!("{stem}{suffix}")).map_err(too_long)?;
+        }
+        let [unfinished, name] = &rooms;
+        let [unfinished, name] = [unfinished, name].map(|room| CStr::from_bytes_until_nul(room).unwrap_or_default());
+        let made = make(&opened, unfinished, name, words.len(), |words| {
+            // A child of this child must not keep it.
+            sys::exclude_from_forks(words);
+            prepare(words)
+        })?;
+
+        let undo = |trouble| {
+            let _ = sys::remove_at(&opened, name); // the error that is being returned matters more
+            trouble
+        };
+        let bytes = directory_path.as_os_str().as_bytes();
+        let path_len = bytes.len() + 1 + name.count_bytes();
+        let path = sys::map_private(path_len).map_err(Trouble::in_doing("get memory")).map_err(undo)?;
+        // SAFETY: the memory is `path_len` bytes long, zero, never unmapped and known to nobody else.
+        let path = unsafe { std::slice::from_raw_parts_mut(path.as_ptr(), path_len) };
+        path[..bytes.len()].copy_from_slice(bytes);
+        path[bytes.len()] = b'/';
+        path[bytes.len() + 1..].copy_from_slice(name.to_bytes());
+        let no_memory = || io::Error::from_raw_os_error(libc::ENOMEM);
+        let placed = announce(RingFile::new(Path::new(OsStr::from_bytes(path)), directory, made.file))
+            .ok_or_else(no_memory)
+            .and_then(|file| sys::map_shared_over(words, &file.file));
+        // SAFETY: the mapping that `make` made, which nothing refers to any more.
+        unsafe { sys::unmap(made.start, size_of_val(made.words)) };
+        placed.map_err(Trouble::in_doing("map ring file")).map_err(undo)
     }
 
     fn file_name(directory: &Path, stem: &str, suffix: &str) -> Result<CString, MappingError> {
@@ -310,15 +471,15 @@ mod tests {
     fn file_is_private_locked_allocated_and_shared() {
         let directory = scratch();
         let (region, ()) = create(&directory.join("deep/new")).unwrap();
-        let path = region.file.as_ref().unwrap().path.clone();
-        let metadata = std::fs::metadata(&path).unwrap();
+        let path = region.file.as_ref().unwrap().path;
+        let metadata = std::fs::metadata(path).unwrap();
         assert_eq!(metadata.mode() & 0o7777, 0o600);
         assert_eq!(std::fs::metadata(path.parent().unwrap()).unwrap().mode() & 0o7777, 0o700);
         assert_eq!(metadata.len(), 8192);
         assert!(metadata.blocks() * 512 >= 8192);
         region.words[1].store(0x0807_0605_0403_0201);
-        assert_eq!(std::fs::read(&path).unwrap()[..16], [7, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8]);
-        assert!(!crate::sys::try_lock(&crate::sys::open_for_reading(&path).unwrap()).unwrap());
+        assert_eq!(std::fs::read(path).unwrap()[..16], [7, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8]);
+        assert!(!crate::sys::try_lock(&crate::sys::open_for_reading(path).unwrap()).unwrap());
         region.file.as_ref().unwrap().remove().unwrap();
         assert!(!path.exists());
         region.words[1].store(9); // still mapped

@@ -36,6 +36,7 @@ pub(crate) fn install_hook(with_backtrace: bool) {
     let previous = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         if let Some(recorder) = recorder().filter(|recorder| recorder.is_recording()) {
+            recorder.settle();
             record(info, with_backtrace);
             snapshot(recorder);
         }

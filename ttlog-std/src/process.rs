@@ -13,30 +13,64 @@ use crate::clock::ClockInfo;
 /// Longest text of the process item, in bytes; the rest is cut.
 const TEXT_MAX_LEN: usize = 512;
 /// Most bytes of the encoded process item: five capped texts and small change.
-const ITEM_MAX_LEN: usize = 5 * TEXT_MAX_LEN + 256;
+pub(crate) const ITEM_MAX_LEN: usize = 5 * TEXT_MAX_LEN + 256;
 
-/// Encodes the process item of this process. `None` cannot happen as long as the texts are capped, and means no item.
+/// What is known of this process and stays true in its children.
+#[derive(Debug)]
+pub(crate) struct Description {
+    service: String,
+    host: String,
+    executable: String,
+    os: String,
+    build_id: Vec<u8>,
+}
+
+impl Description {
+    /// Finds it out.
+    pub(crate) fn new(service: &str) -> Self {
+        let executable = std::env::current_exe().unwrap_or_default();
+        Description {
+            service: cut(service).to_owned(),
+            host: cut(&crate::sys::host_name()).to_owned(),
+            executable: cut(&executable.to_string_lossy()).to_owned(),
+            os: cut(&operating_system()).to_owned(),
+            build_id: build_id(&executable).unwrap_or_default(),
+        }
+    }
+
+    /// Encodes the process item of the process that calls, whose clock has the given name, into `out`, of which it gives the used
+    /// part. The text about the operating system lacks its last `os_cut` bytes. `None` cannot happen as long as the texts are
+    /// capped, and means no item. Async-signal-safe.
+    pub(crate) fn encode_item<'a>(
+        &self,
+        clock: &ClockInfo,
+        clock_name: &'static str,
+        start_unix_ns: i64,
+        os_cut: usize,
+        out: &'a mut [u8; ITEM_MAX_LEN],
+    ) -> Option<&'a [u8]> {
+        let info = ProcessInfo {
+            service: &self.service,
+            pid: u64::from(std::process::id()),
+            host: &self.host,
+            executable: &self.executable,
+            start_unix_ns,
+            build_id: &self.build_id,
+            clock: clock_name,
+            ticks_per_second: clock.ticks_per_second,
+            process_start: start_time(),
+            os: crate::names::cut(&self.os, self.os.len().saturating_sub(os_cut)),
+        };
+        let len = ttlog_core::encode_process(&info, out)?;
+        out.get(..len)
+    }
+}
+
+/// Encodes the process item of this process, for tests.
+#[cfg(test)]
 pub(crate) fn encode_item(service: &str, clock: &ClockInfo, start_unix_ns: i64) -> Option<Vec<u8>> {
-    let executable = std::env::current_exe().unwrap_or_default();
-    let executable_text = executable.to_string_lossy();
-    let (host, os) = (crate::sys::host_name(), operating_system());
-    let build_id = build_id(&executable).unwrap_or_default();
-    let info = ProcessInfo {
-        service: cut(service),
-        pid: u64::from(std::process::id()),
-        host: cut(&host),
-        executable: cut(&executable_text),
-        start_unix_ns,
-        build_id: &build_id,
-        clock: clock.name,
-        ticks_per_second: clock.ticks_per_second,
-        process_start: start_time(),
-        os: cut(&os),
-    };
-    let mut item = vec![0; ITEM_MAX_LEN];
-    let len = ttlog_core::encode_process(&info, &mut item)?;
-    item.truncate(len);
-    Some(item)
+    let mut room = [0; ITEM_MAX_LEN];
+    Description::new(service).encode_item(clock, clock.name, start_unix_ns, 0, &mut room).map(<[u8]>::to_vec)
 }
 
 fn cut(text: &str) -> &str {
@@ -44,15 +78,25 @@ fn cut(text: &str) -> &str {
 }
 
 /// Gives when this process started, in the operating system's units (Linux: clock ticks after boot); 0: unknown.
+/// Async-signal-safe.
 pub(crate) fn start_time() -> u64 {
-    std::fs::read_to_string("/proc/self/stat").ok().and_then(|stat| parse_start_time(&stat)).unwrap_or(0)
+    #[cfg(target_os = "linux")]
+    {
+        // Field 22 is within the first 600 bytes, whatever the others are.
+        let mut room = [0; 1024];
+        crate::sys::read_start(c"/proc/self/stat", &mut room).and_then(parse_start_time).unwrap_or(0)
+    }
+    #[cfg(not(target_os = "linux"))]
+    0
 }
 
-/// Finds field 22 of `/proc/PID/stat`. The command in field 2 may hold spaces and parentheses, so fields count from the
-/// last one that closes.
-fn parse_start_time(stat: &str) -> Option<u64> {
-    let (_, after_command) = stat.rsplit_once(')')?;
-    after_command.split_ascii_whitespace().nth(19)?.parse().ok()
+/// Finds field 22 of `/proc/PID/stat`. The command in field 2 may hold anything, so fields count from the last parenthesis
+/// that closes.
+#[cfg(target_os = "linux")]
+fn parse_start_time(stat: &[u8]) -> Option<u64> {
+    let command_end = stat.iter().rposition(|byte| *byte == b')')?;
+    let mut fields = stat.get(command_end + 1..)?.split(u8::is_ascii_whitespace).filter(|field| !field.is_empty());
+    std::str::from_utf8(fields.nth(19)?).ok()?.parse().ok()
 }
 
 fn operating_system() -> String {
@@ -128,12 +172,12 @@ mod tests {
     use super::*;
 
     #[test]
+    #[cfg(target_os = "linux")]
     fn start_time_counts_from_the_command_that_may_hold_anything() {
-        let stat = "77 (a) b (c) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4242 20";
+        let stat = b"77 (a) b (c) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4242 20";
         assert_eq!(parse_start_time(stat), Some(4242));
-        assert_eq!(parse_start_time("77 (x"), None);
-        assert_eq!(parse_start_time(""), None);
-        #[cfg(target_os = "linux")]
+        assert_eq!(parse_start_time(b"77 (x"), None);
+        assert_eq!(parse_start_time(b""), None);
         assert_ne!(start_time(), 0);
     }
 
@@ -160,8 +204,9 @@ mod tests {
     fn item_tells_this_process_and_survives_long_names() {
         let clock = crate::clock::choose(false);
         for service in ["", "svc", &"ä".repeat(3000)] {
-            let item = encode_item(service, &clock, 5).unwrap();
-            let ttlog_core::TableItem::Process(info) = ttlog_core::TableItem::decode(&item).unwrap() else {
+            let mut room = [0; ITEM_MAX_LEN];
+            let item = Description::new(service).encode_item(&clock, clock.name, 5, 0, &mut room).unwrap();
+            let ttlog_core::TableItem::Process(info) = ttlog_core::TableItem::decode(item).unwrap() else {
                 panic!("not a process item");
             };
             assert!(service.starts_with(info.service) && (service.len() < 500) == (info.service == service));

@@ -12,14 +12,19 @@ use std::time::Duration;
 use ttlog_core::callsite::start_epoch;
 use ttlog_core::filter::FilterCell;
 use ttlog_core::recorder::Recorder;
+use ttlog_core::ring::Renewal;
 use ttlog_core::{AnyFields, Callsite, Filter, FilterError, Level, Loss, Metadata, Ring, Word};
 
 use crate::builder::{Builder, InitError};
 use crate::clock::ClockInfo;
+#[cfg(target_os = "linux")]
+use crate::fork::Heritage;
 use crate::generation::Generation;
 use crate::mapping::RingFile;
 use crate::registry::Registry;
 use crate::report;
+#[cfg(target_os = "linux")]
+use crate::service::{Service, Work};
 use crate::settings::Settings;
 use crate::snapshot_file::{self, BorrowedScratch, Label, SnapshotError, Source, System, Urgency};
 use crate::ticket::SnapshotTicket;
@@ -66,6 +71,11 @@ pub(crate) struct RecorderInner {
     pub(crate) filter: FilterCell,
     /// Set by `shutdown`, for good.
     pub(crate) ended: AtomicBool,
+    /// Whether this process has its ring; a child of `fork` makes it at its first event.
+    pub(crate) renewal: Renewal,
+    /// What a child makes its ring from.
+    #[cfg(target_os = "linux")]
+    pub(crate) heritage: Heritage,
     /// The options, as checked.
     pub(crate) settings: Settings,
 }
@@ -89,7 +99,46 @@ impl RecorderInner {
             return;
         }
         if let Ok(_guard) = generation.anchor_lock.try_lock() {
-            self.ring.write_anchor(self.clock.anchor());
+            let anchor = self.clock.anchor();
+            self.ring.write_anchor(anchor);
+            generation.note_anchor(anchor.ticks);
+        }
+    }
+
+    /// Pairs the clocks where no service thread does, in a child of `fork` that does nothing but log: when a second has passed since
+    /// that was done last. Bounded; async-signal-safe.
+    pub(crate) fn write_anchor_if_due(&self) {
+        let generation = self.generation();
+        if !generation.is_settled.load(Ordering::Relaxed) {
+            let age = self.clock.precise_now().wrapping_sub(generation.last_anchor());
+            if age >= self.clock.ticks_per_second {
+                self.write_anchor();
+            }
+        }
+    }
+
+    /// Makes sure that this process has what its parent had besides the ring: the service thread and memory for snapshots. In the
+    /// process that started the recorder, and from the second call on, it is a load and a test.
+    ///
+    /// Not async-signal-safe: it allocates and starts a thread.
+    pub(crate) fn settle(&'static self) {
+        #[cfg(target_os = "linux")]
+        {
+            let generation = self.generation();
+            if generation.is_settled.load(Ordering::Acquire)
+                || !self.is_recording()
+                || !crate::fork::make_sure_of_ring(self)
+                || generation.is_settled.swap(true, Ordering::AcqRel)
+            {
+                return;
+            }
+            generation.allocate_scratch();
+            let work = Work { orphan_directory: None, populated_words: usize::MAX };
+            if let Err(error) = Service::start(self, work) {
+                report::warn(format_args!(
+                    "no service thread in this child process, so no snapshots on request: {error}"
+                ));
+            }
         }
     }
 
@@ -243,7 +292,14 @@ impl Trace {
     /// Gives a handle of the recorder that is there, if there is one.
     #[must_use]
     pub fn current() -> Option<Trace> {
-        recorder().map(Trace::of)
+        let trace = recorder().map(Trace::of);
+        trace.as_ref().and_then(Trace::inner);
+        trace
+    }
+
+    /// Gives the recorder, with all that belongs to it in this process.
+    fn inner(&self) -> Option<&'static RecorderInner> {
+        self.inner.inspect(|inner| inner.settle())
     }
 
     /// Gives the handle of a process without a recorder.
@@ -263,7 +319,7 @@ impl Trace {
     ///
     /// When as many requests are waiting as the channel has room for, the ticket fails with [`SnapshotError::QueueFull`].
     pub fn request_snapshot(&self, reason: &str) -> SnapshotTicket {
-        match self.inner {
+        match self.inner() {
             Some(inner) => inner.generation().service.request(reason),
             None => SnapshotTicket::failed(SnapshotError::NoServiceThread),
         }
@@ -273,7 +329,7 @@ impl Trace {
     /// events are overwritten, which is what a ring is for.
     #[must_use]
     pub fn get_buffer_utilization(&self) -> f64 {
-        self.inner.map_or(0.0, |inner| inner.ring.utilization())
+        self.inner().map_or(0.0, |inner| inner.ring.utilization())
     }
 
     /// Records what these directives say from now on; every callsite knows at its next event. Events compiled out by the
@@ -301,7 +357,7 @@ impl Trace {
     /// ```
     pub fn set_filter(&self, directives: &str) -> Result<(), FilterError> {
         let filter = Filter::parse(directives)?;
-        if let Some(inner) = self.inner {
+        if let Some(inner) = self.inner() {
             inner.set_filter(filter);
         }
         Ok(())
@@ -311,7 +367,7 @@ impl Trace {
     #[must_use]
     pub fn filter(&self) -> String {
         let text = |inner: &RecorderInner| inner.filter.with(|filter| filter.text().to_owned());
-        match self.inner {
+        match self.inner() {
             // Only a storm of changes gives none.
             Some(inner) => text(inner).unwrap_or_else(|| Filter::EVERYTHING.text().to_owned()),
             None => "off".to_owned(),
@@ -330,51 +386,47 @@ impl Trace {
     #[must_use]
     pub fn level(&self) -> Level {
         let lowest = |inner: &RecorderInner| inner.filter.with(|filter| filter.default_level()).flatten();
-        self.inner.and_then(lowest).unwrap_or(Level::Error)
+        self.inner().and_then(lowest).unwrap_or(Level::Error)
     }
 
     /// Gives what was lost so far: overwritten, dropped, suppressed.
     #[must_use]
     pub fn loss(&self) -> Loss {
-        self.inner.map_or(Loss::default(), |inner| inner.ring.loss())
+        self.inner().map_or(Loss::default(), |inner| inner.ring.loss())
     }
 
     /// Gives the file in which the ring is; `None` when it is in memory, or a part of it since somebody cut the file short, and
     /// will not outlive the process.
     #[must_use]
     pub fn ring_path(&self) -> Option<&Path> {
-        self.inner
-            .filter(|inner| !inner.is_cut())
-            .and_then(|inner| inner.generation().file())
-            .map(|file| file.path.as_path())
+        self.inner().filter(|inner| !inner.is_cut()).and_then(|inner| inner.generation().file()).map(|file| file.path)
     }
 
     /// Gives how far back the ring reaches without a gap, just now. Takes some hundred loads; waits for nothing.
     #[must_use]
     pub fn window(&self) -> Window {
-        self.inner.map_or(Window::default(), |inner| Window::of(&inner.ring, &inner.clock, inner.settings.min_age))
+        self.inner().map_or(Window::default(), |inner| Window::of(&inner.ring, &inner.clock, inner.settings.min_age))
     }
 
     /// Gives the bytes that the ring occupies, its table of callsites included.
     #[must_use]
     pub fn ring_len_bytes(&self) -> usize {
-        self.inner.map_or(0, |inner| inner.ring.len_bytes())
+        self.inner().map_or(0, |inner| inner.ring.len_bytes())
     }
 
     /// Tells whether events are being recorded: `false` after [`shutdown`](Self::shutdown), and when nothing could be set up.
     #[must_use]
     pub fn is_recording(&self) -> bool {
-        self.inner.is_some_and(RecorderInner::is_recording)
+        self.inner().is_some_and(RecorderInner::is_recording)
     }
 
     /// Ends recording in good order: no more events, snapshots that were asked for are finished, the ring is marked as ended
     /// and its file removed. `true` if all that is done.
     ///
-    /// Waits for the snapshots, but no longer than 10 seconds; when that is not enough (or in a fork of the process that
-    /// started the recorder) the ring's file stays, for the next start to recover. Recording cannot be started again in this
-    /// process. A program that wants its last events must ask for a snapshot first.
+    /// Waits for the snapshots, but no longer than 10 seconds; when that is not enough the ring's file stays, for the
+    /// next start to recover. A child of `fork` ends its own recording only. Recording cannot be started again in this process. A program that wants its last events must ask for a snapshot first.
     pub fn shutdown(&self) -> bool {
-        let Some(inner) = self.inner else { return true };
+        let Some(inner) = self.inner() else { return true };
         if inner.generation().service.is_in_fork() {
             return false;
         }

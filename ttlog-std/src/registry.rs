@@ -129,9 +129,9 @@ impl Registry {
         Some(id)
     }
 
-    /// Gives how many ids were given.
-    #[cfg(test)]
-    fn id_count(&self) -> u32 {
+    /// Gives the highest id that was given; 0: none.
+    #[cfg(any(test, target_os = "linux"))]
+    pub(crate) fn last_id(&self) -> u32 {
         self.last_id.load(Ordering::Relaxed)
     }
 }
@@ -187,7 +187,7 @@ mod tests {
         assert_eq!(registry.register(&ring, b, TypeList::Nil, 1), Some(2));
         assert_eq!(registry.register(&ring, a, TypeList::Nil, 2), Some(3));
         assert_eq!(registry.register(&ring, a, TypeList::Nil, 1), Some(1));
-        assert_eq!(registry.id_count(), 3);
+        assert_eq!(registry.last_id(), 3);
     }
 
     #[test]

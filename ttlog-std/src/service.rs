@@ -87,6 +87,12 @@ impl Service {
         }
     }
 
+    /// Makes that of a child of `fork`, without a thread. Allocates nothing.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn in_child(parent: &Service) -> Self {
+        Service::new(parent.capacity, parent.throttle.interval())
+    }
+
     /// Tells whether this process is a fork of the one that made the recorder. The queue may then be locked by a thread that
     /// does not exist here, and is not touched.
     pub(crate) fn is_in_fork(&self) -> bool {

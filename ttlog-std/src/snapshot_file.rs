@@ -45,7 +45,7 @@ pub enum SnapshotError {
     QueueFull,
     /// The recorder was shut down, or is about to be.
     ShutDown,
-    /// There is no service thread: it could not be created, or this process is a fork of the one that has it.
+    /// There is no service thread: it could not be created.
     NoServiceThread,
     /// The file could not be written.
     Io {
@@ -162,6 +162,12 @@ impl Scratch {
         let options = SnapshotOptions { codec: Codec::None, ..options };
         let work_len = options.scratch_len(segment_len).max(SPARE_WORK_LEN_MIN);
         Scratch { options, work: vec![0; work_len].into(), buffer: vec![0; SPARE_BUFFER_LEN].into() }
+    }
+
+    /// Makes one without memory, to be replaced before it is used. Allocates nothing.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn empty(options: SnapshotOptions<'static>) -> Self {
+        Scratch { options, work: Box::default(), buffer: Box::default() }
     }
 
     /// Lends the memory out.

@@ -324,16 +324,92 @@ pub(crate) unsafe fn unmap(address: std::ptr::NonNull<u8>, len: usize) {
     unsafe { libc::munmap(address.as_ptr().cast(), len) };
 }
 
-/// Puts private zeroed memory in place of a mapping of [`map_shared`], which nobody else who has it mapped can see.
-/// Async-signal-safe. Failure leaves the mapping as it was; for that the kernel must be out of memory for its own tables.
+/// Opens a directory, refusing a symbolic link in its last component. Async-signal-safe.
 #[cfg(target_os = "linux")]
-pub(crate) fn detach_mapping(words: &'static [ttlog_core::Word]) {
-    let flags = libc::MAP_FIXED | libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
-    // SAFETY: the range is a mapping of its own, to the end of its last page, and words may hold anything.
-    unsafe {
-        let start = words.as_ptr().cast_mut().cast();
-        libc::mmap(start, size_of_val(words), libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0);
+pub(crate) fn open_directory_at(path: &std::ffi::CStr) -> io::Result<File> {
+    use std::os::fd::FromRawFd as _;
+    let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_NOFOLLOW | libc::O_CLOEXEC;
+    // SAFETY: the path is a terminated string.
+    let fd = unsafe { libc::open(path.as_ptr(), flags) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
     }
+    // SAFETY: open has just made this descriptor and nothing else knows it.
+    above_stdio(unsafe { File::from_raw_fd(fd) })
+}
+
+/// Reads the start of a file of the system into `room` and gives what it is. Async-signal-safe.
+#[cfg(target_os = "linux")]
+pub(crate) fn read_start<'a>(path: &std::ffi::CStr, room: &'a mut [u8]) -> Option<&'a [u8]> {
+    // SAFETY: the path is a terminated string, the room is as long as said, and the descriptor is closed once.
+    let len = unsafe {
+        let fd = libc::open(path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC);
+        if fd < 0 {
+            return None;
+        }
+        let len = libc::read(fd, room.as_mut_ptr().cast(), room.len());
+        libc::close(fd);
+        len
+    };
+    room.get(..usize::try_from(len).ok()?)
+}
+
+/// Maps `len` bytes of zeroed memory of this process alone, until the process ends. The pointer is aligned to a page.
+/// Async-signal-safe.
+#[cfg(target_os = "linux")]
+pub(crate) fn map_private(len: usize) -> io::Result<std::ptr::NonNull<u8>> {
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+    // SAFETY: a new mapping at an address of the kernel's choice touches no memory that Rust knows of.
+    let address = unsafe { libc::mmap(std::ptr::null_mut(), len, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0) };
+    if address == libc::MAP_FAILED {
+        return Err(io::Error::last_os_error());
+    }
+    std::ptr::NonNull::new(address.cast()).ok_or_else(|| io::Error::from_raw_os_error(libc::ENOMEM))
+}
+
+/// Puts the mapping `start` of [`map_private`] in the place of `words`, which is as long; it is no more where it was.
+/// Async-signal-safe.
+#[cfg(target_os = "linux")]
+pub(crate) fn move_over(words: &'static [ttlog_core::Word], start: std::ptr::NonNull<u8>) -> io::Result<()> {
+    let len = size_of_val(words);
+    let to: *mut libc::c_void = words.as_ptr().cast_mut().cast();
+    // SAFETY: both ranges are mappings of their own, to the end of their last page; words may hold anything, and nothing
+    // refers to the memory that is moved.
+    let moved = unsafe { libc::mremap(start.as_ptr().cast(), len, len, libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED, to) };
+    if moved == to { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Maps a file, shared, in the place of `words`. Async-signal-safe.
+#[cfg(target_os = "linux")]
+pub(crate) fn map_shared_over(words: &'static [ttlog_core::Word], file: &File) -> io::Result<()> {
+    use std::os::fd::AsRawFd as _;
+    let to: *mut libc::c_void = words.as_ptr().cast_mut().cast();
+    let (access, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_FIXED);
+    // SAFETY: the range is a mapping of its own, to the end of its last page, and words may hold anything.
+    let mapped = unsafe { libc::mmap(to, size_of_val(words), access, flags, file.as_raw_fd(), 0) };
+    if mapped == to { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Leaves a mapping out of the memory of children. Advice: without it a child has it mapped for nothing. Async-signal-safe.
+#[cfg(target_os = "linux")]
+pub(crate) fn exclude_from_forks(words: &[ttlog_core::Word]) {
+    // SAFETY: the range is a mapping of its own, and this process keeps it.
+    let _ = unsafe { libc::madvise(words.as_ptr().cast_mut().cast(), size_of_val(words), libc::MADV_DONTFORK) };
+}
+
+/// Gives a number that another process is very unlikely to get, without an allocation; not for secrets. Async-signal-safe.
+#[cfg(target_os = "linux")]
+pub(crate) fn random() -> u64 {
+    let mut bytes = [0; 8];
+    // SAFETY: the place is as long as said. The bare system call, because older C libraries have no function for it.
+    let len = unsafe { libc::syscall(libc::SYS_getrandom, bytes.as_mut_ptr(), bytes.len(), libc::GRND_NONBLOCK) };
+    if len == 8 {
+        return u64::from_le_bytes(bytes);
+    }
+    // Early at boot, or a kernel from before 2014.
+    let mixed =
+        monotonic_ns() ^ u64::from(std::process::id()).rotate_left(32) ^ (&raw const bytes as u64).rotate_left(17);
+    mixed.wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
 /// What tells a file from all others: its device and number.
@@ -366,11 +442,11 @@ pub(crate) fn close_if_same(file: &File, identity: FileIdentity) {
     }
 }
 
-/// Has `run` called in each child of `fork`, before `fork` returns there.
+/// Has `before` called in each thread that calls `fork`, and `in_child` in the child before `fork` returns there.
 #[cfg(target_os = "linux")]
-pub(crate) fn at_fork_in_child(run: extern "C" fn()) -> io::Result<()> {
-    // SAFETY: a plain function, that stays.
-    match unsafe { libc::pthread_atfork(None, None, Some(run)) } {
+pub(crate) fn at_fork(before: extern "C" fn(), in_child: extern "C" fn()) -> io::Result<()> {
+    // SAFETY: plain functions, that stay.
+    match unsafe { libc::pthread_atfork(Some(before), None, Some(in_child)) } {
         0 => Ok(()),
         error => Err(io::Error::from_raw_os_error(error)),
     }
@@ -457,6 +533,28 @@ impl SignalsBlocked {
 impl Drop for SignalsBlocked {
     /// Does nothing; the type ends where it does elsewhere.
     fn drop(&mut self) {}
+}
+
+/// Keeps `errno` as it is for as long as the value lives: what runs in a signal handler must not change it under the interrupted
+/// code.
+#[cfg(target_os = "linux")]
+pub(crate) struct ErrnoKept(libc::c_int);
+
+#[cfg(target_os = "linux")]
+impl ErrnoKept {
+    /// Takes its present value.
+    pub(crate) fn new() -> Self {
+        // SAFETY: a place of this thread's own that lives as long as the thread.
+        ErrnoKept(unsafe { *libc::__errno_location() })
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Drop for ErrnoKept {
+    fn drop(&mut self) {
+        // SAFETY: as in `new`.
+        unsafe { *libc::__errno_location() = self.0 };
+    }
 }
 
 /// Gives the operating system's number of this thread; 0 where it is unknown.

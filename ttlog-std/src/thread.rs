@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use ttlog_core::level::is_kept;
 use ttlog_core::record::CONTEXT_NAME_MAX;
 use ttlog_core::ring::Cursor;
+#[cfg(target_os = "linux")]
+use ttlog_core::ring::UnderWay;
 use ttlog_core::{AnyFields, Callsite, ContextInfo, DropReason, Fields};
 
 use crate::clock;
@@ -20,12 +22,21 @@ thread_local! {
     static CURSOR: Cursor<'static> = const { Cursor::new() };
     /// Who the thread is, found out at its first event.
     static IDENTITY: Identity = const { Identity::new() };
+    /// How deep the thread is in work on the ring that is not on the hot path.
+    static DEPTH: Depth = const { Depth { calls: Cell::new(0), has_forked: Cell::new(false) } };
+    /// Whether this thread has forked, is the one of the child, and was in an append on the hot path which may still be under way.
+    #[cfg(target_os = "linux")]
+    static HAS_FORKED: Cell<bool> = const { Cell::new(false) };
+    /// What [`about_to_fork`] found.
+    #[cfg(target_os = "linux")]
+    static INTERRUPTED: Cell<Option<(UnderWay<'static>, bool)>> = const { Cell::new(None) };
     /// Leaves the thread's segment to others when the thread ends.
     static LEAVE_AT_END: LeaveAtEnd = const { LeaveAtEnd };
 }
 
 // Both are used while the thread's other thread-locals are destroyed, and `cursor` relies on the first never being so.
 const _: () = assert!(!std::mem::needs_drop::<Cursor<'static>>() && !std::mem::needs_drop::<Identity>());
+const _: () = assert!(!std::mem::needs_drop::<Depth>());
 
 /// The number given to the latest context.
 static LAST_CONTEXT: AtomicU32 = AtomicU32::new(0);
@@ -81,6 +92,14 @@ fn cursor<'a>() -> &'a Cursor<'static> {
 #[inline(never)]
 pub(crate) fn record_slow(callsite: &'static Callsite, fields: &dyn AnyFields) {
     let Some(recorder) = recorder() else { return };
+    let _inside = Inside::new();
+    #[cfg(target_os = "linux")]
+    if !recorder.renewal.is_ready() {
+        see_fast_path(recorder);
+        if !crate::fork::may_record(recorder) {
+            return;
+        }
+    }
     if let Some(id) = id_of(recorder, callsite, fields) {
         if recorder.ring.kept_segment_count() > 0 && is_kept(callsite.metadata().level) {
             append_kept(recorder, id, fields);
@@ -88,7 +107,82 @@ pub(crate) fn record_slow(callsite: &'static Callsite, fields: &dyn AnyFields) {
             append(recorder, id, fields);
         }
     }
+    recorder.write_anchor_if_due();
     trigger::on_event(recorder, callsite.metadata().level);
+}
+
+/// How deep a thread is in work on the ring.
+struct Depth {
+    calls: Cell<u32>,
+    /// The process was forked meanwhile, by a signal handler that interrupted that work.
+    has_forked: Cell<bool>,
+}
+
+/// Marks work on the ring for as long as it lives.
+struct Inside;
+
+impl Inside {
+    fn new() -> Self {
+        DEPTH.with(|depth| depth.calls.set(depth.calls.get() + 1));
+        Inside
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        let is_over = DEPTH.with(|depth| {
+            depth.calls.set(depth.calls.get() - 1);
+            depth.calls.get() == 0 && depth.has_forked.replace(false)
+        });
+        #[cfg(target_os = "linux")]
+        if let Some(recorder) = recorder().filter(|_| is_over) {
+            // What was interrupted by the fork has stored its last word. From here on this thread may record.
+            cursor().forget();
+            recorder.heritage.slow_under_way.store(false, Ordering::Release);
+            recorder.heritage.see_fast_path(cursor().is_closed());
+        }
+        #[cfg(not(target_os = "linux"))]
+        let _ = is_over;
+    }
+}
+
+/// Notes which append of this thread is interrupted by the fork that is about to happen. In the child that could not be told any
+/// more: its parent goes on with that append at the same time, in the same memory. Async-signal-safe.
+#[cfg(target_os = "linux")]
+pub(crate) fn about_to_fork() {
+    let under_way = cursor().under_way().map(|append| (append, append.is_busy()));
+    INTERRUPTED.with(|interrupted| interrupted.set(under_way));
+}
+
+/// Makes the thread that has forked, now the only one of a child, forget its place in the parent's ring. Gives the append that the
+/// fork has interrupted before it has committed its record, and whether it has marked its segment busy. Called in the child;
+/// async-signal-safe.
+#[cfg(target_os = "linux")]
+pub(crate) fn forked(recorder: &'static RecorderInner) -> Option<(UnderWay<'static>, bool)> {
+    let under_way = INTERRUPTED.with(Cell::take);
+    let is_inside = DEPTH.with(|depth| {
+        depth.has_forked.set(depth.calls.get() > 0);
+        depth.has_forked.get()
+    });
+    recorder.heritage.slow_under_way.store(is_inside, Ordering::Release);
+    if !is_inside {
+        cursor().forget();
+    }
+    IDENTITY.with(|identity| {
+        if identity.context.get() != 0 {
+            identity.os_thread_id.set(crate::sys::thread_id());
+        }
+    });
+    HAS_FORKED.with(|has_forked| has_forked.set(under_way.is_some()));
+    under_way
+}
+
+/// Tells the heritage that an append of this thread is over which the fork has interrupted, if that is so.
+#[cfg(target_os = "linux")]
+fn see_fast_path(recorder: &'static RecorderInner) {
+    if HAS_FORKED.with(Cell::get) && recorder.heritage.see_fast_path(cursor().is_closed()) {
+        HAS_FORKED.with(|has_forked| has_forked.set(false));
+    }
 }
 
 /// Gives the callsite's id, from the registry if it is new. `None`: it was refused, and the event counted.
@@ -215,6 +309,7 @@ impl Drop for LeaveAtEnd {
     fn drop(&mut self) {
         IDENTITY.with(|identity| identity.state.set(State::Ended));
         if let Some(recorder) = recorder() {
+            let _inside = Inside::new();
             cursor().detach(&recorder.ring, clock::now());
         }
     }

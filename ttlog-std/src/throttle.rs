@@ -22,6 +22,12 @@ impl Throttle {
         Throttle { interval_ns, ready_ns: AtomicU64::new(0) }
     }
 
+    /// Gives the least time between two snapshots.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn interval(&self) -> Duration {
+        Duration::from_nanos(self.interval_ns)
+    }
+
     /// Takes the right to begin a snapshot at `now_ns` (of [`monotonic_ns`](crate::sys::monotonic_ns)). `false`: it is too early.
     /// Of several callers at once one gets it.
     pub(crate) fn try_begin(&self, now_ns: u64) -> bool {

@@ -1,15 +1,21 @@
-//! Children of `fork`: what they log goes nowhere, and their parent's ring stays as it is.
+//! Children of `fork`: each has a ring of its own from its first event on, and changes nothing for its parent.
 #![cfg(target_os = "linux")]
 
 mod common;
 
+use std::collections::BTreeSet;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use common::ring::RingContents;
 use common::{Place, Snapshot};
-use ttlog_std::{SnapshotError, Trace, info};
+use ttlog_core::TimeScale;
+use ttlog_std::{RingFileChoice, Trace, info};
 
-/// Forks, runs `in_child` there, and gives how the child ended.
-fn fork(in_child: impl FnOnce()) -> libc::c_int {
+/// Forks, runs `in_child` there, and gives how the child ended and its number.
+fn fork(in_child: impl FnOnce()) -> (libc::c_int, libc::pid_t) {
     // SAFETY: the child runs `in_child`, which is this test's own, and ends without returning.
     unsafe {
         match libc::fork() {
@@ -19,93 +25,190 @@ fn fork(in_child: impl FnOnce()) -> libc::c_int {
             }
             child => {
                 assert!(child > 0, "fork failed");
-                let mut status = 0;
-                assert_eq!(libc::waitpid(child, &raw mut status, 0), child);
-                status
+                (wait(child), child)
             }
         }
     }
+}
+
+fn wait(child: libc::pid_t) -> libc::c_int {
+    let mut status = 0;
+    // SAFETY: a valid place for the status.
+    assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+    status
+}
+
+fn unix_ns() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as i64
+}
+
+/// Gives the ring of the process with this number.
+fn ring_of(rings: &Path, pid: impl std::fmt::Display) -> PathBuf {
+    let part = format!("-{pid}-");
+    let is_its = |path: &PathBuf| path.to_string_lossy().ends_with(".ring") && path.to_string_lossy().contains(&part);
+    let found: Vec<_> = common::files(rings).into_iter().filter(is_its).collect();
+    assert_eq!(found.len(), 1, "{pid}: {:?}", common::files(rings));
+    found[0].clone()
+}
+
+/// Says that a ring is that of a child, and whole.
+fn assert_is_childs(ring: &RingContents, pid: libc::pid_t, parent: &RingContents) {
+    assert_eq!(ring.pid, pid as u64);
+    assert_ne!(ring.ring_id, parent.ring_id);
+    assert!(ring.process_start >= parent.process_start && ring.service == parent.service);
+    assert!(ring.start_unix_ns > parent.start_unix_ns);
+    let ids: BTreeSet<_> = ring.callsite_ids.iter().collect();
+    assert_eq!(ids.len(), ring.callsite_ids.len(), "no number stands for two callsites");
+    let scale = TimeScale::<64>::new(&ring.anchors, ring.ticks_per_second);
+    for event in &ring.events {
+        let time = scale.unix_ns(event.ticks);
+        assert!((ring.start_unix_ns - 50_000_000..=unix_ns() + 50_000_000).contains(&time), "{event:?} at {time}");
+    }
+}
+
+fn builder() -> ttlog_std::Builder {
+    Trace::builder().service("forks").capacity_bytes(1 << 20)
+}
+
+fn log(process: &str, number: u64) {
+    info!("event", process, number);
 }
 
 /// Not a test of its own: what the children of the tests below run.
 #[test]
 #[ignore = "run by the other tests in child processes"]
 fn child() {
-    match common::case().as_deref() {
-        Some("logs") => {
-            let trace = Trace::builder().capacity_bytes(1 << 20).build().unwrap();
-            let log = |process: &str, number: u64| info!("event", process, number);
-            (0..100).for_each(|number| log("parent", number));
-            let path = trace.ring_path().unwrap().to_path_buf();
-            let before = std::fs::read(&path).unwrap();
-            let status = fork(|| {
-                // The callsite is known, and the thread holds a segment.
-                (0..50_000).for_each(|number| log("child", number));
-                info!("a callsite that the parent has not met");
-                std::thread::spawn(|| info!("from a thread of the child")).join().unwrap();
-                assert!(!trace.is_recording());
-                let refused = trace.request_snapshot("child").wait();
-                assert!(matches!(refused, Err(SnapshotError::NoServiceThread)), "{refused:?}");
-                assert!(!trace.shutdown());
+    let Some(case) = common::case() else { return };
+    let rings = PathBuf::from(std::env::var_os("TTLOG_DIR").unwrap());
+    match case.as_str() {
+        "own ring" => own_ring(&rings),
+        "child of a child" => child_of_a_child(&rings),
+        "thread forks and ends" => thread_forks_and_ends(&rings),
+        "others log meanwhile" => others_log_meanwhile(&rings),
+        "threads of a child" => threads_of_a_child(&rings),
+        "in a handler" => in_a_handler(&rings),
+        "exec" => exec(&rings),
+        "spawn" => spawn(&rings),
+        "killed" => {
+            let trace = builder().build().unwrap();
+            log("parent", 0);
+            let (status, child) = fork(|| {
+                (0..100_000).for_each(|number| log("child", number));
+                // SAFETY: ends this process.
+                unsafe { libc::kill(libc::getpid(), libc::SIGKILL) };
+            });
+            assert_eq!(status, libc::SIGKILL);
+            let ring = RingContents::read(&ring_of(&rings, child));
+            assert_eq!((ring.accounted(), ring.values("event", "number").last()), (100_000, Some(&"99999")));
+            assert!(trace.shutdown());
+        }
+        "shutdown" => {
+            let trace = builder().build().unwrap();
+            log("parent", 0);
+            let (status, child) = fork(|| {
+                log("child", 0);
+                let path = trace.ring_path().unwrap().to_path_buf();
+                assert!(path.exists() && trace.shutdown() && !path.exists() && !trace.is_recording());
+                log("child", 1);
             });
             assert_eq!(status, 0);
-            assert!(is_same_but_for_anchors(&before, &std::fs::read(&path).unwrap()));
-            (100..200).for_each(|number| log("parent", number));
-            let snapshot = Snapshot::read(&trace.request_snapshot("after").wait().unwrap());
-            let numbers: Vec<_> =
-                snapshot.with_message("event").iter().map(|event| event.fields["number"].clone()).collect();
-            assert_eq!(numbers, (0..200).map(|number| number.to_string()).collect::<Vec<_>>());
-            assert_eq!((snapshot.events.len(), snapshot.overwritten, trace.loss().dropped_total()), (200, 0, 0));
+            assert!(trace.is_recording() && common::files(&rings).len() == 1, "{child} has removed its own ring only");
+            log("parent", 1);
+            let ring = RingContents::read(trace.ring_path().unwrap());
+            assert_eq!(ring.values("event", "process"), ["parent", "parent"]);
         }
-        Some("thread forks and ends") => {
-            let trace = Trace::builder().capacity_bytes(1 << 20).build().unwrap();
-            info!("of main");
-            let path = trace.ring_path().unwrap().to_path_buf();
-            std::thread::spawn(move || {
-                info!("before the fork");
-                let before = std::fs::read(&path).unwrap();
-                // In the child this thread ends: what it then does to its segment must not reach the parent.
-                // SAFETY: the child ends this thread and with it itself.
-                let child = unsafe { libc::fork() };
-                if child == 0 {
-                    info!("in the child");
-                    // SAFETY: runs the destructors of thread-locals, then ends the child, whose last thread this is.
-                    unsafe { libc::pthread_exit(std::ptr::null_mut()) };
-                }
-                let mut status = 0;
-                // SAFETY: a valid place for the status.
-                assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
-                assert!(is_same_but_for_anchors(&before, &std::fs::read(&path).unwrap()));
-                info!("after the fork");
-            })
-            .join()
-            .unwrap();
-            let snapshot = Snapshot::read(&trace.request_snapshot("after").wait().unwrap());
-            let messages: Vec<_> = snapshot.events.iter().map(|event| event.message.as_str()).collect();
-            assert_eq!(messages, ["of main", "before the fork", "after the fork"]);
-        }
-        Some("others log meanwhile") => {
-            let trace = Trace::builder().capacity_bytes(8 << 20).build().unwrap();
-            let (stop, logged) = (AtomicBool::new(false), AtomicU64::new(0));
-            std::thread::scope(|scope| {
-                for _ in 0..2 {
-                    scope.spawn(|| {
-                        while !stop.load(Ordering::Relaxed) {
-                            info!("busy");
-                            logged.fetch_add(1, Ordering::Relaxed);
-                        }
-                    });
-                }
-                for _ in 0..20 {
-                    assert_eq!(fork(|| (0..1000).for_each(|_| info!("busy"))), 0);
-                }
-                stop.store(true, Ordering::Relaxed);
+        "after shutdown" => {
+            let trace = builder().build().unwrap();
+            assert!(trace.shutdown());
+            let (status, _) = fork(|| {
+                log("child", 0);
+                assert!(!trace.is_recording());
             });
-            let snapshot = Snapshot::read(&trace.request_snapshot("after").wait().unwrap());
-            let found = snapshot.events.len() as u64 + snapshot.overwritten + trace.loss().dropped_total();
-            assert_eq!(found, logged.load(Ordering::Relaxed));
+            assert_eq!((status, common::files(&rings).len()), (0, 0));
         }
-        Some("dies and leaves a child") => {
+        "no room" => {
+            let trace = builder().build().unwrap();
+            log("parent", 0);
+            let (status, _) = fork(|| {
+                let limit = libc::rlimit { rlim_cur: 4096, rlim_max: 4096 };
+                // SAFETY: a valid place for the limit.
+                unsafe { libc::setrlimit(libc::RLIMIT_FSIZE, &raw const limit) };
+                (0..100).for_each(|number| log("child", number));
+                assert!(trace.is_recording() && trace.ring_path().is_none());
+                assert_eq!((trace.loss().dropped_total(), trace.loss().overwritten), (0, 0));
+                assert!(trace.get_buffer_utilization() > 0.0);
+            });
+            assert_eq!((status, common::files(&rings).len()), (0, 1));
+        }
+        "in memory" => {
+            let trace = builder().ring_file(RingFileChoice::None).build().unwrap();
+            (0..1000).for_each(|number| log("parent", number));
+            let (status, _) = fork(|| {
+                (0..100).for_each(|number| log("child", number));
+                let snapshot = Snapshot::read(&trace.request_snapshot("child").wait().unwrap());
+                assert_eq!(snapshot.events.len(), 100);
+                assert!(snapshot.events.iter().all(|event| event.fields["process"] == "child"));
+            });
+            assert_eq!((status, common::files(&rings).len()), (0, 0));
+            let snapshot = Snapshot::read(&trace.request_snapshot("parent").wait().unwrap());
+            assert_eq!(snapshot.events.len(), 1000);
+        }
+        "descriptors closed" => {
+            let trace = builder().build().unwrap();
+            log("parent", 0);
+            // As daemons do it.
+            let (status, child) = fork(|| {
+                for fd in 3..1024 {
+                    // SAFETY: what had them open is not used any more, but for the recorder, and that is the matter.
+                    unsafe { libc::close(fd) };
+                }
+                std::env::set_current_dir("/").unwrap();
+                (0..100).for_each(|number| log("child", number));
+                assert_eq!(trace.ring_path(), Some(&*ring_of(&rings, std::process::id())));
+            });
+            assert_eq!(status, 0);
+            assert_eq!(RingContents::read(&ring_of(&rings, child)).events.len(), 100);
+        }
+        "coarse" => {
+            let trace = builder().coarse_clock(true).build().unwrap();
+            log("parent", 0);
+            let (status, child) = fork(|| {
+                log("child", 0);
+                std::thread::sleep(Duration::from_millis(20));
+                log("child", 1);
+            });
+            assert_eq!(status, 0);
+            let (parent, ring) =
+                (RingContents::read(trace.ring_path().unwrap()), RingContents::read(&ring_of(&rings, child)));
+            assert_eq!(parent.clock, "coarse");
+            assert_ne!(ring.clock, "coarse");
+            let ms = (ring.events[1].ticks - ring.events[0].ticks) as f64 * 1e3 / ring.ticks_per_second as f64;
+            assert!((19.0..20_000.0).contains(&ms), "the clock stands: {ms} ms");
+        }
+        "panic" => {
+            let trace = builder().build().unwrap();
+            log("parent", 0);
+            let (status, child) = fork(|| panic!("in the child"));
+            assert_eq!(libc::WEXITSTATUS(status), 1);
+            let snapshots = common::files(std::env::var_os("TTLOG_SNAPSHOT_DIR").unwrap().as_ref());
+            assert!(snapshots.len() == 1 && snapshots[0].to_string_lossy().contains(&format!("-{child}-")));
+            let snapshot = Snapshot::read(&snapshots[0]);
+            assert_eq!((snapshot.reason.as_str(), snapshot.events.len()), ("panic", 1));
+            assert_eq!(snapshot.events[0].fields["message"], "in the child");
+            assert_eq!(RingContents::read(trace.ring_path().unwrap()).events.len(), 1);
+        }
+        "full table" => {
+            let trace = builder().table_bytes(4096).build().unwrap();
+            let fill = common::many_callsites();
+            fill();
+            let dropped = trace.loss().dropped_total();
+            assert!(dropped > 0, "the table is full");
+            let (status, child) = fork(fill);
+            assert_eq!(status, 0);
+            let ring = RingContents::read(&ring_of(&rings, child));
+            assert_eq!((ring.loss.dropped_total(), ring.pid), (dropped, child as u64));
+        }
+        "dies and leaves a child" => {
             let _trace = Trace::init(1000, 10, "parent");
             info!("last words");
             // SAFETY: the child sleeps until the pipe of its output is closed; the parent ends at once.
@@ -122,16 +225,308 @@ fn child() {
                 libc::kill(libc::getpid(), libc::SIGKILL);
             }
         }
-        Some("recovers") => {
+        "recovers" => {
             let trace = Trace::init(1000, 10, "heir");
-            common::wait_until("the snapshot of the orphan", || {
-                let directory = std::env::var_os("TTLOG_SNAPSHOT_DIR").unwrap();
-                common::files(directory.as_ref()).iter().any(|path| path.to_string_lossy().ends_with("-recovered.bin"))
-            });
+            common::wait_until("the snapshots of all orphans", || common::files(&rings).len() == 1);
             assert!(trace.shutdown());
         }
         other => panic!("unknown case {other:?}"),
     }
+}
+
+fn own_ring(rings: &Path) {
+    let trace = builder().build().unwrap();
+    (0..100).for_each(|number| log("parent", number));
+    let path = trace.ring_path().unwrap().to_path_buf();
+    let before = std::fs::read(&path).unwrap();
+    let (status, child) = fork(|| {
+        // The callsite is known, and the thread holds a segment.
+        (0..50_000).for_each(|number| log("child", number));
+        info!("a callsite that the parent has not met");
+        std::thread::Builder::new().name("of-child".into()).spawn(|| info!("from a thread")).unwrap().join().unwrap();
+        assert!(trace.is_recording());
+        let own = ring_of(rings, std::process::id());
+        assert_eq!(trace.ring_path(), Some(&*own));
+        assert_eq!(trace.loss().dropped_total(), 0);
+        let snapshot = trace.request_snapshot("child").wait().unwrap();
+        assert!(snapshot.to_string_lossy().contains(&format!("-{}-", std::process::id())), "{snapshot:?}");
+        let snapshot = Snapshot::read(&snapshot);
+        assert_eq!(snapshot.events.len() as u64 + snapshot.overwritten, 50_002);
+        assert_eq!(snapshot.with_message("from a thread").len(), 1);
+    });
+    assert_eq!(status, 0);
+    assert!(is_same_but_for_anchors(&before, &std::fs::read(&path).unwrap()));
+    (100..200).for_each(|number| log("parent", number));
+
+    let parent = RingContents::read(&path);
+    let expected: Vec<_> = (0..200).map(|number| number.to_string()).collect();
+    assert_eq!(parent.values("event", "number"), expected);
+    assert_eq!((parent.events.len(), parent.accounted()), (200, 200));
+    let ring = RingContents::read(&ring_of(rings, child));
+    assert_is_childs(&ring, child, &parent);
+    assert_eq!(ring.accounted(), 50_002);
+    assert!(ring.values("event", "process").iter().all(|process| *process == "child"));
+    assert_eq!(ring.count("a callsite that the parent has not met"), 1);
+    let snapshot = Snapshot::read(&trace.request_snapshot("after").wait().unwrap());
+    assert_eq!((snapshot.events.len(), snapshot.overwritten), (200, 0));
+}
+
+fn child_of_a_child(rings: &Path) {
+    let trace = builder().build().unwrap();
+    log("parent", 0);
+    let (status, child) = fork(|| {
+        // Logs nothing before it forks.
+        let (status, grandchild) = fork(|| {
+            log("grandchild", 0);
+            let (status, child) = fork(|| log("great-grandchild", 0));
+            assert_eq!(status, 0);
+            println!("PID {child}");
+            log("grandchild", 1);
+        });
+        assert_eq!(status, 0);
+        println!("PID {grandchild}");
+        log("child", 0);
+        let (status, second) = fork(|| log("second grandchild", 0));
+        assert_eq!(status, 0);
+        println!("PID {second}");
+        log("child", 1);
+    });
+    assert_eq!(status, 0);
+    log("parent", 1);
+    assert!(trace.is_recording());
+    let parent = RingContents::read(&ring_of(rings, std::process::id()));
+    let mut found = BTreeSet::new();
+    for path in common::files(rings) {
+        let ring = RingContents::read(&path);
+        if ring.pid != parent.pid {
+            assert_is_childs(&ring, ring.pid as libc::pid_t, &parent);
+        }
+        let names: BTreeSet<_> = ring.values("event", "process").into_iter().map(str::to_owned).collect();
+        assert_eq!(names.len(), 1, "{names:?} in one ring");
+        found.insert((names.into_iter().next().unwrap(), ring.events.len()));
+        if ring.pid == child as u64 {
+            assert_eq!(ring.values("event", "process"), ["child", "child"]);
+        }
+    }
+    let expected = [("child", 2), ("grandchild", 2), ("great-grandchild", 1), ("parent", 2), ("second grandchild", 1)];
+    assert_eq!(found, expected.map(|(name, count)| (name.to_owned(), count)).into());
+}
+
+fn thread_forks_and_ends(rings: &Path) {
+    let trace = builder().build().unwrap();
+    info!("of main");
+    let path = trace.ring_path().unwrap().to_path_buf();
+    let child = std::thread::spawn(move || {
+        info!("before the fork");
+        let before = std::fs::read(&path).unwrap();
+        // In the child this thread ends: what it then does to its segment must not reach the parent.
+        // SAFETY: the child ends this thread and with it itself.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            info!("in the child");
+            // SAFETY: runs the destructors of thread-locals, then ends the child, whose last thread this is.
+            unsafe { libc::pthread_exit(std::ptr::null_mut()) };
+        }
+        wait(child);
+        assert!(is_same_but_for_anchors(&before, &std::fs::read(&path).unwrap()));
+        info!("after the fork");
+        child
+    })
+    .join()
+    .unwrap();
+    let parent = RingContents::read(trace.ring_path().unwrap());
+    let messages: Vec<_> = parent.events.iter().map(|event| event.event.message.as_str()).collect();
+    assert_eq!(messages, ["of main", "before the fork", "after the fork"]);
+    let ring = RingContents::read(&ring_of(rings, child));
+    assert_is_childs(&ring, child, &parent);
+    assert_eq!((ring.events.len(), ring.count("in the child")), (1, 1));
+}
+
+fn others_log_meanwhile(rings: &Path) {
+    let trace = builder().capacity_bytes(4 << 20).build().unwrap();
+    let (stop, logged) = (AtomicBool::new(false), AtomicU64::new(0));
+    let mut children = Vec::new();
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    info!("busy");
+                    logged.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        for round in 0..20_u64 {
+            let (status, child) = fork(|| {
+                (0..1000).for_each(|number| log("child", number));
+                // Callsites that another thread of the parent may be adding at this very moment.
+                common::many_callsites()();
+            });
+            assert_eq!(status, 0, "round {round}");
+            children.push(child);
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+    let logged = logged.load(Ordering::Relaxed);
+    let parent = RingContents::read(trace.ring_path().unwrap());
+    assert_eq!(parent.accounted(), logged);
+    for child in children {
+        let ring = RingContents::read(&ring_of(rings, child));
+        assert_is_childs(&ring, child, &parent);
+        assert_eq!((ring.accounted(), ring.count("event"), ring.count("busy")), (1000 + common::MANY, 1000, 0));
+    }
+}
+
+/// Several threads of a child log first at once: one makes the ring, and what the others miss meanwhile is counted.
+fn threads_of_a_child(rings: &Path) {
+    let trace = builder().build().unwrap();
+    log("parent", 0);
+    for _ in 0..10 {
+        let (status, child) = fork(|| {
+            let barrier = std::sync::Barrier::new(4);
+            std::thread::scope(|scope| {
+                for _ in 0..4 {
+                    scope.spawn(|| {
+                        barrier.wait();
+                        (0..1000).for_each(|number| log("child", number));
+                    });
+                }
+            });
+            assert!(trace.is_recording());
+        });
+        assert_eq!(status, 0);
+        let ring = RingContents::read(&ring_of(rings, child));
+        assert_eq!(ring.accounted(), 4000, "{:?}", ring.loss);
+        assert!(ring.events.len() >= 1000, "the thread that makes the ring misses nothing");
+    }
+}
+
+/// Children that were forked in the handler.
+static FORKED: AtomicU64 = AtomicU64::new(0);
+/// How many events the child has logged since.
+const IN_HANDLER: u64 = 10;
+const AFTER_HANDLER: u64 = 100;
+
+extern "C" fn fork_in_handler(_: libc::c_int) {
+    // SAFETY: async-signal-safe, and so is what the child does here.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        (0..IN_HANDLER).for_each(|number| info!("in the handler", number));
+        IS_CHILD.store(true, Ordering::Relaxed);
+    } else {
+        FORKED.store(child as u64, Ordering::Relaxed);
+    }
+}
+
+static IS_CHILD: AtomicBool = AtomicBool::new(false);
+
+/// A thread that does nothing but log is interrupted by a handler that forks, most of the time inside a log call. The child goes on where
+/// its parent was.
+fn in_a_handler(rings: &Path) {
+    let trace = builder().build().unwrap();
+    // SAFETY: zero is an action; the handler fits.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = fork_in_handler as *const () as usize;
+        assert_eq!(libc::sigaction(libc::SIGUSR1, &raw const action, std::ptr::null_mut()), 0);
+    }
+    let text = "long text ".repeat(150);
+    let (mut logged, mut children) = (0_u64, Vec::new());
+    // SAFETY: asks for this thread's own handle.
+    let this_thread = unsafe { libc::pthread_self() } as usize;
+    while children.len() < 40 {
+        FORKED.store(0, Ordering::Relaxed);
+        let sender = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_micros(300));
+            // SAFETY: the thread lives, it waits for this one.
+            unsafe { libc::pthread_kill(this_thread as libc::pthread_t, libc::SIGUSR1) };
+        });
+        while FORKED.load(Ordering::Relaxed) == 0 {
+            info!("text", text = text.as_str());
+            logged += 1;
+            if IS_CHILD.load(Ordering::Relaxed) {
+                (0..AFTER_HANDLER).for_each(|number| info!("after the handler", number));
+                // SAFETY: ends the child.
+                unsafe { libc::_exit(0) };
+            }
+        }
+        sender.join().unwrap();
+        let child = FORKED.load(Ordering::Relaxed) as libc::pid_t;
+        assert_eq!(wait(child), 0);
+        children.push(child);
+    }
+    let parent = RingContents::read(trace.ring_path().unwrap());
+    assert_eq!((parent.accounted(), parent.count("in the handler")), (logged, 0));
+    let mut blocked = 0;
+    for child in children {
+        let ring = RingContents::read(&ring_of(rings, child));
+        // What was interrupted is the parent's, unless it had not begun to record.
+        let own = IN_HANDLER + AFTER_HANDLER;
+        assert!((own..=own + 1).contains(&ring.accounted()), "{}: {:?}", ring.accounted(), ring.loss);
+        assert!([0, IN_HANDLER].contains(&ring.loss.dropped_total()), "{:?}", ring.loss);
+        assert_eq!(ring.count("after the handler") as u64, AFTER_HANDLER);
+        blocked += u64::from(ring.loss.dropped_total() > 0);
+    }
+    println!("{blocked} of 40 forks were inside a log call");
+    assert!(blocked > 0, "none was inside a log call: this shows nothing");
+}
+
+fn exec(rings: &Path) {
+    let trace = builder().build().unwrap();
+    log("parent", 0);
+    let (status, child) = fork(|| {
+        log("child", 0);
+        panic!("{}", std::process::Command::new("true").exec());
+    });
+    assert_eq!(status, 0);
+    assert_eq!(RingContents::read(&ring_of(rings, child)).values("event", "process"), ["child"]);
+    // As std does it when there is something to do in between.
+    let mut command = std::process::Command::new("true");
+    // SAFETY: logging is async-signal-safe.
+    unsafe {
+        command.pre_exec(|| {
+            log("between fork and exec", 0);
+            Ok(())
+        });
+    }
+    let mut spawned = command.spawn().unwrap();
+    assert!(spawned.wait().unwrap().success());
+    let ring = RingContents::read(&ring_of(rings, spawned.id()));
+    assert_eq!(ring.values("event", "process"), ["between fork and exec"]);
+    // This process replaces itself.
+    log("parent", 1);
+    assert!(trace.is_recording());
+    println!("RING {}", trace.ring_path().unwrap().display());
+    panic!("{}", std::process::Command::new("sleep").arg("20").exec());
+}
+
+/// Children made by `vfork` and `posix_spawn` share the parent's memory until they `exec`, and none of its handlers run.
+fn spawn(rings: &Path) {
+    let trace = builder().build().unwrap();
+    let (stop, logged) = (AtomicBool::new(false), AtomicU64::new(0));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                info!("busy");
+                logged.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        for _ in 0..20 {
+            // std uses posix_spawn where nothing is to be done before the exec.
+            assert!(std::process::Command::new("true").status().unwrap().success());
+            // SAFETY: the child calls `_exit` at once.
+            #[allow(deprecated, reason = "it is what is tested")]
+            let child = unsafe { libc::vfork() };
+            if child == 0 {
+                // SAFETY: ends the child.
+                unsafe { libc::_exit(0) };
+            }
+            assert_eq!(wait(child), 0);
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+    assert_eq!(common::files(rings).len(), 1);
+    assert!(trace.is_recording());
+    assert_eq!(RingContents::read(trace.ring_path().unwrap()).accounted(), logged.load(Ordering::Relaxed));
 }
 
 /// Compares two states of a ring's file. Its anchors are written each second, whoever logs.
@@ -145,8 +540,13 @@ fn is_same_but_for_anchors(before: &[u8], after: &[u8]) -> bool {
 }
 
 #[test]
-fn child_that_logs_changes_nothing_for_its_parent() {
-    Place::new("fork-logs").run("logs");
+fn child_has_a_ring_of_its_own() {
+    Place::new("fork-own").run("own ring");
+}
+
+#[test]
+fn children_of_children_have_rings_of_their_own() {
+    Place::new("fork-deep").run("child of a child");
 }
 
 #[test]
@@ -157,6 +557,90 @@ fn end_of_the_forked_thread_changes_nothing_for_its_parent() {
 #[test]
 fn events_are_accounted_for_while_others_fork() {
     Place::new("fork-busy").run("others log meanwhile");
+}
+
+#[test]
+fn threads_of_a_child_that_log_first_at_once() {
+    Place::new("fork-threads").run("threads of a child");
+}
+
+#[test]
+fn fork_in_a_handler_that_interrupted_a_log_call() {
+    Place::new("fork-handler").run("in a handler");
+}
+
+#[test]
+fn exec_leaves_a_readable_orphan() {
+    let place = Place::new("fork-exec");
+    let rings = place.rings();
+    let mut process = place.child("exec");
+    let mut process = process.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
+    // By its name the process is another program by now, but it lives; nobody holds the lock.
+    let executable = format!("/proc/{}/exe", process.id());
+    common::wait_until("the exec", || {
+        assert!(process.try_wait().unwrap().is_none(), "the process has failed");
+        std::fs::read_link(&executable).is_ok_and(|path| !path.to_string_lossy().contains("forks"))
+    });
+    let path = ring_of(&rings, process.id());
+    assert_eq!(RingContents::read(&path).values("event", "number"), ["0", "1"]);
+    place.run("recovers");
+    assert!(process.try_wait().unwrap().is_none());
+    process.kill().unwrap();
+    process.wait().unwrap();
+    assert!(!path.exists(), "it was recovered");
+    let recovered: Vec<_> = place.snapshot_files().iter().map(|path| Snapshot::read(path)).collect();
+    assert_eq!(recovered.len(), 3, "the process and its two children");
+    assert_eq!(recovered.iter().map(|snapshot| snapshot.events.len()).sum::<usize>(), 4);
+}
+
+#[test]
+fn children_that_share_memory_are_harmless() {
+    Place::new("fork-spawn").run("spawn");
+}
+
+#[test]
+fn child_that_is_killed_leaves_its_ring() {
+    Place::new("fork-killed").run("killed");
+}
+
+#[test]
+fn shutdown_in_a_child_ends_its_own_ring() {
+    Place::new("fork-shutdown").run("shutdown");
+    Place::new("fork-after").run("after shutdown");
+}
+
+#[test]
+fn child_without_room_for_a_file_records_in_memory() {
+    let place = Place::new("fork-room");
+    let output = place.run("no room");
+    let [warning] = &common::warnings(&output)[..] else { panic!("{}", common::stderr(&output)) };
+    assert!(warning.contains("in memory only") && warning.contains("allocate"), "{warning}");
+}
+
+#[test]
+fn child_of_a_process_without_a_file_records_in_memory() {
+    let output = Place::new("fork-memory").run("in memory");
+    assert!(common::warnings(&output).is_empty(), "{}", common::stderr(&output));
+}
+
+#[test]
+fn child_that_closes_all_descriptors() {
+    Place::new("fork-closed").run("descriptors closed");
+}
+
+#[test]
+fn child_has_no_coarse_clock() {
+    Place::new("fork-coarse").run("coarse");
+}
+
+#[test]
+fn panic_in_a_child_is_in_a_snapshot_of_the_child() {
+    Place::new("fork-panic").run("panic");
+}
+
+#[test]
+fn child_of_a_process_with_a_full_table() {
+    Place::new("fork-table").run("full table");
 }
 
 #[test]

@@ -49,6 +49,48 @@ const NONE_BYTES: usize = 1;
 /// The limit of a cursor that is closed.
 const CLOSED_BYTES: usize = 0;
 
+/// An append that a fork has interrupted, known by the commit half-word of the segment that it was about to write, or writes: it goes
+/// on in the memory of the ring, whatever that is by then.
+#[derive(Clone, Copy, Debug)]
+pub struct UnderWay<'m>(&'m Word);
+
+/// The commit half-word of a segment that nobody may append to any more. No append leaves one like it.
+const FULL: u32 = commit::OFFSET_MASK;
+
+impl<'m> UnderWay<'m> {
+    /// Has the append find no room, if it has not looked yet, in memory that has taken the place of the ring's. `is_busy`: it had
+    /// looked, and had marked the segment.
+    pub fn mark(&self, is_busy: bool) {
+        self.0.store_low_release(if is_busy { FULL | commit::BUSY } else { FULL });
+    }
+
+    /// Tells whether it has marked the segment and not committed its record yet.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.0.load_acquire() as u32 & commit::BUSY != 0
+    }
+
+    /// Tells whether it has committed its record. One that found no room never does; its own context knows that it is over when the
+    /// cursor is not [closed](Cursor::is_closed) any more and the segment not [busy](Self::is_busy).
+    #[must_use]
+    pub fn has_committed(&self) -> bool {
+        let now = self.0.load_acquire() as u32;
+        now & commit::BUSY == 0 && now != FULL
+    }
+
+    /// Gives the word by which it is known.
+    #[must_use]
+    pub fn word(&self) -> &'m Word {
+        self.0
+    }
+
+    /// Takes what [`word`](Self::word) gave.
+    #[must_use]
+    pub fn of_word(word: &'m Word) -> Self {
+        UnderWay(word)
+    }
+}
+
 /// One context's place in the ring `'m`. Used by that context alone, and by what interrupts it, always with the same ring.
 ///
 /// A cursor that is dropped without [`detach`](Cursor::detach) leaves its segment owned for as long as the ring is written; its
@@ -369,6 +411,33 @@ impl<'m> Cursor<'m> {
             ring.leave_holders();
         }
         self.open();
+    }
+
+    /// Forgets the segment and all that was counted, because other memory has taken the place of the ring's: what a process that
+    /// was forked calls, for its only context. Not while `append_slow` or `detach` are under way.
+    ///
+    /// An append on the fast path that this call has interrupted finds no segment or ends as if nothing were, in the memory that
+    /// is there now; see [`under_way`](Self::under_way).
+    pub fn forget(&self) {
+        self.hold_none();
+        self.holder.set(false);
+        self.total_before.set(0);
+        self.count_before.set(0);
+        if !self.is_closed() {
+            self.open();
+        }
+    }
+
+    /// Tells whether an append keeps what nests off the segment: it has not marked it yet, or is on the slow path.
+    pub fn is_closed(&self) -> bool {
+        self.limit_bytes.get() == CLOSED_BYTES
+    }
+
+    /// Tells of the append that the caller has interrupted in this very context, if any, and if it may write to a segment.
+    pub fn under_way(&self) -> Option<UnderWay<'m>> {
+        let is_it = self.is_in_use() && !self.holds_none();
+        // SAFETY: a word of the header.
+        is_it.then(|| UnderWay(unsafe { self.word(segment_word::COMMIT) }))
     }
 
     fn put_control(&self, kind: u32, payload_words: usize, put: impl FnOnce(&mut Packer)) -> bool {

@@ -14,6 +14,8 @@
 //! | `live` | copying out of a ring that is being written |
 //! | `peek` | looking at its parts in place |
 //! | `progress` | how far it has come |
+//! | `inherit` | what a ring takes over from the one that was in its place |
+//! | `renewal` | the flag of a ring that must be made anew before it is written |
 //!
 //! # Format
 //! docs/format.md §2.
@@ -23,10 +25,12 @@ mod control;
 mod cursor;
 mod end;
 mod image;
+mod inherit;
 mod layout;
 mod live;
 mod peek;
 mod progress;
+mod renewal;
 mod segment;
 mod shared;
 
@@ -42,13 +46,15 @@ pub use control::{
     BadControlText, CONTROL_TEXT_MAX, ControlAnswer, ControlCommand, ControlImage, ControlRequest, ControlResult,
     EncodedRequest,
 };
-pub use cursor::{Cursor, Outcome};
+pub use cursor::{Cursor, Outcome, UnderWay};
 pub use end::{EndKind, Panics, ProcessEnd};
 pub use image::{Item, Items, Record, RingImage, Segment, SegmentHeader, SegmentState, TableEntry, forget_records};
+pub use inherit::ENTRY_START_LEN;
 pub use layout::{
     ANCHOR_LEN, FORMAT_VERSION, HEADER_LEN, KEPT_SEQUENCE_BIT, LONG_HEADER_LEN, MIN_READER_VERSION, Mode, RingHeader,
     SEGMENT_HEADER_LEN, SEGMENT_LEN_MAX, SEGMENT_LEN_MIN, STATE_ENDED,
 };
+pub use renewal::{Renewal, Turn};
 
 use crate::crc::crc32;
 use crate::kill::kill_point;
@@ -408,15 +414,22 @@ impl<'m> Ring<'m> {
             }
         }
         kill_point!(EntryClaimed);
+        self.store_entry(at, entry);
+        Ok(())
+    }
+
+    /// Stores an entry where the caller has claimed room for it, and commits it.
+    fn store_entry(&self, at: usize, entry: &[u8]) {
+        let table = self.table();
         for (word, chunk) in table[at + 1..].iter().zip(entry.chunks(8)) {
             let mut bytes = [0; 8];
             bytes[..chunk.len()].copy_from_slice(chunk);
             word.store(u64::from_le_bytes(bytes));
             kill_point!(EntryWord);
         }
-        table[at].store_release(u64::from(len | ENTRY_COMMITTED) | u64::from(crc32(entry)) << 32);
+        let committed = entry.len() as u64 | u64::from(ENTRY_COMMITTED);
+        table[at].store_release(committed | u64::from(crc32(entry)) << 32);
         kill_point!(EntryCommitted);
-        Ok(())
     }
 
     /// Gives the index of the first word of an anchor slot.

@@ -4,7 +4,8 @@
 use super::tsc;
 use super::{ClockInfo, start_coarse};
 
-const COUNTER_NAME: &str = if cfg!(target_arch = "aarch64") { "cntvct" } else { "tsc" };
+pub(super) const MONOTONIC_NAME: &str = "monotonic";
+pub(super) const COUNTER_NAME: &str = if cfg!(target_arch = "aarch64") { "cntvct" } else { "tsc" };
 
 /// Chooses the clock, learns its rate and, for the coarse one, starts its thread; if there is none to be had, warns and
 /// chooses the clock beneath. Takes about 4 ms where the TSC is measured, nothing elsewhere.
@@ -27,7 +28,7 @@ pub(crate) fn choose(coarse: bool) -> ClockInfo {
 fn precise(counter_rate: Option<u64>) -> ClockInfo {
     match counter_rate {
         Some(ticks_per_second) => ClockInfo { name: COUNTER_NAME, ticks_per_second, from_counter: true },
-        None => ClockInfo { name: "monotonic", ticks_per_second: 1_000_000_000, from_counter: false },
+        None => ClockInfo { name: MONOTONIC_NAME, ticks_per_second: 1_000_000_000, from_counter: false },
     }
 }
 

@@ -75,8 +75,8 @@ fn ring_that_ended_in_good_order_is_removed() {
 fn locked_ring_is_left_alone() {
     let directory = scratch_directory();
     let (region, _) = ring_file(&directory, "ttlog-a");
-    let path = region.file.as_ref().unwrap().path.clone();
-    assert_eq!(recover_in(&directory, &path).unwrap(), Outcome::LeftAlone);
+    let path = region.file.as_ref().unwrap().path;
+    assert_eq!(recover_in(&directory, path).unwrap(), Outcome::LeftAlone);
     assert!(path.exists());
     std::fs::remove_dir_all(directory).unwrap();
 }

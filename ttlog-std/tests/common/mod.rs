@@ -5,6 +5,8 @@
 
 #![allow(dead_code, unreachable_pub, reason = "not every test binary uses everything")]
 
+pub mod ring;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -226,7 +228,7 @@ impl Snapshot {
     }
 }
 
-fn text(value: ValueRef<'_>) -> String {
+pub fn text(value: ValueRef<'_>) -> String {
     match value {
         ValueRef::Str(text) | ValueRef::Display(text) | ValueRef::Debug(text) => text.text.to_owned(),
         ValueRef::Unsigned(number) => number.to_string(),
@@ -246,4 +248,23 @@ pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
         assert!(Instant::now() < deadline, "waited in vain: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// How many callsites [`many_callsites`] has.
+pub const MANY: u64 = 32;
+
+/// Gives a function that logs one event at each of many callsites, each with a long message.
+pub fn many_callsites() -> impl Fn() + Copy {
+    macro_rules! log {
+        ($($number:literal)*) => {
+            || {
+                $(ttlog_std::info!(
+                    target: concat!("common::many::number_", $number),
+                    "one of many callsites, whose message is long enough to fill a table of the smallest size",
+                    number = $number
+                );)*
+            }
+        };
+    }
+    log!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31)
 }

@@ -1,0 +1,130 @@
+//! Reading a ring file as the process left it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use ttlog_core::{Anchor, Item, Loss, RingImage, SegmentState, TableItem};
+
+use super::{Event, text};
+
+/// What a ring holds.
+#[derive(Debug)]
+pub struct RingContents {
+    pub ring_id: u64,
+    pub pid: u64,
+    pub process_start: u64,
+    pub start_unix_ns: i64,
+    pub service: String,
+    pub clock: String,
+    pub ticks_per_second: u64,
+    pub anchors: Vec<Anchor>,
+    pub events: Vec<RingEvent>,
+    pub loss: Loss,
+    /// Reservations that were not committed.
+    pub pending: u64,
+    /// Ids of the callsites in the table, as often as they occur.
+    pub callsite_ids: Vec<u16>,
+}
+
+/// An event with what the ring says of it besides its values.
+#[derive(Debug)]
+pub struct RingEvent {
+    pub event: Event,
+    pub ticks: u64,
+    pub context: u32,
+}
+
+impl RingContents {
+    /// Reads a ring in which nothing may be damaged.
+    pub fn read(path: &Path) -> RingContents {
+        Self::parse(&std::fs::read(path).unwrap_or_else(|error| panic!("{path:?}: {error}")))
+    }
+
+    /// As `read`, from bytes.
+    pub fn parse(bytes: &[u8]) -> RingContents {
+        let image = RingImage::parse(bytes).unwrap();
+        let mut contents = RingContents {
+            ring_id: image.header().ring_id,
+            pid: 0,
+            process_start: 0,
+            start_unix_ns: 0,
+            service: String::new(),
+            clock: String::new(),
+            ticks_per_second: 0,
+            anchors: image.anchors().collect(),
+            events: Vec::new(),
+            loss: image.loss(),
+            pending: 0,
+            callsite_ids: Vec::new(),
+        };
+        let mut callsites = BTreeMap::new();
+        let mut process_count = 0;
+        for entry in image.entries() {
+            match TableItem::decode(entry.bytes).unwrap() {
+                TableItem::Process(process) => {
+                    process_count += 1;
+                    contents.pid = process.pid;
+                    contents.process_start = process.process_start;
+                    contents.start_unix_ns = process.start_unix_ns;
+                    contents.service = process.service.to_owned();
+                    contents.clock = process.clock.to_owned();
+                    contents.ticks_per_second = process.ticks_per_second;
+                }
+                TableItem::Callsite(callsite) => {
+                    contents.callsite_ids.push(callsite.id);
+                    callsites.insert(callsite.id, callsite);
+                }
+                TableItem::Unknown(kind) => panic!("table item of kind {kind}"),
+            }
+        }
+        assert_eq!(process_count, 1, "one process owns a ring");
+        let mut segments: Vec<_> = (0..image.header().segment_count)
+            .filter_map(|index| match image.segment(index) {
+                SegmentState::Valid(segment) => Some(segment),
+                SegmentState::Damaged(error) => panic!("segment {index}: {error}"),
+                _ => None,
+            })
+            .collect();
+        segments.sort_by_key(|segment| segment.header.sequence);
+        for segment in segments {
+            for item in segment.items() {
+                match item {
+                    Item::Event(record) => {
+                        let callsite = &callsites[&record.callsite];
+                        let fields = callsite.values(record.payload).map(|value| {
+                            let (field, value) = value.unwrap();
+                            (field.name.to_owned(), text(value))
+                        });
+                        let event = Event {
+                            level: callsite.level,
+                            target: callsite.target.to_owned(),
+                            message: callsite.message.to_owned(),
+                            fields: fields.collect(),
+                        };
+                        contents.events.push(RingEvent { event, ticks: record.ticks, context: record.context });
+                    }
+                    Item::Context(_) => {}
+                    Item::Pending { .. } => contents.pending += 1,
+                    Item::Damaged { offset, len_bytes } => panic!("{len_bytes} bytes damaged at {offset}"),
+                }
+            }
+        }
+        contents
+    }
+
+    /// Gives the values of a field of the events with this message.
+    pub fn values(&self, message: &str, field: &str) -> Vec<&str> {
+        let with_message = self.events.iter().filter(|event| event.event.message == message);
+        with_message.map(|event| event.event.fields[field].as_str()).collect()
+    }
+
+    /// Gives how many events have this message.
+    pub fn count(&self, message: &str) -> usize {
+        self.events.iter().filter(|event| event.event.message == message).count()
+    }
+
+    /// Gives retained, overwritten and dropped events in one sum.
+    pub fn accounted(&self) -> u64 {
+        self.events.len() as u64 + self.loss.overwritten + self.loss.dropped_total()
+    }
+}
