@@ -312,7 +312,7 @@ def read(data):
     for kind, body in items(data):
         if kind == 0:
             header = cbor2.loads(body)
-            if header[1] > 1:
+            if header[1] > 2:
                 raise ValueError(f"needs a reader of version {header[1]}")
         elif kind == 1:
             entry = cbor2.loads(body)

@@ -18,6 +18,7 @@ use std::sync::{Mutex, OnceLock};
 use ttlog_core::callsite::Callsite;
 use ttlog_core::clock::Anchor;
 use ttlog_core::fields::AnyFields;
+use ttlog_core::level::is_kept;
 use ttlog_core::record::ContextInfo;
 use ttlog_core::recorder::Recorder;
 use ttlog_core::ring::{Cursor, DropReason, Mode, Outcome, Ring, RingConfig, RingImage, SegmentState};
@@ -26,9 +27,9 @@ use ttlog_core::table::{ProcessInfo, encode_callsite, encode_process};
 use ttlog_core::{Bytes, Metadata, Word};
 use ttlog_core::{debug, error, event, info, trace, warn};
 
-const CAPACITY: usize = 512 * 1024;
+const CAPACITY: usize = 1024 * 1024;
 
-/// The recorder of this example: one ring, one context that writes alone and one that shares.
+/// The recorder of this example: one ring, one context that writes alone and one that shares; warnings and errors of both are kept.
 struct Example {
     ring: OnceLock<Ring<'static>>,
     ids: Mutex<BTreeMap<(usize, u32), u16>>,
@@ -39,6 +40,7 @@ static RECORDER: Example = Example { ring: OnceLock::new(), ids: Mutex::new(BTre
 thread_local! {
     static CURSOR: Cursor<'static> = const { Cursor::new() };
     static SHARING: Cell<bool> = const { Cell::new(false) };
+    static TOLD: [Cell<u64>; 2] = const { [Cell::new(0), Cell::new(0)] };
     static TICKS: Cell<u64> = const { Cell::new(1_000_000) };
     static RECORDED: Cell<u64> = const { Cell::new(0) };
 }
@@ -65,10 +67,17 @@ impl Recorder for Example {
             ring.append_entry(&entry[..len]).expect("the table has room");
             known + 1
         });
-        let outcome = if SHARING.get() {
-            ring.append_shared(now(), 2, id, fields, DropReason::NoSegment)
+        let main = ContextInfo { context: 1, os_thread_id: 4711, next_index: 0, name: "main" };
+        let guest = ContextInfo { context: 2, os_thread_id: 4712, next_index: 0, name: "guest" };
+        let outcome = if is_kept(callsite.metadata().level) {
+            let who = if SHARING.get() { &guest } else { &main };
+            TOLD.with(|told| {
+                let told = &told[usize::from(SHARING.get())];
+                ring.append_kept(now(), who, Some(told), id, fields, DropReason::NoSegment)
+            })
+        } else if SHARING.get() {
+            ring.append_shared(now(), guest.context, id, fields, DropReason::NoSegment)
         } else {
-            let main = ContextInfo { context: 1, os_thread_id: 4711, next_index: 0, name: "main" };
             CURSOR.with(|cursor| cursor.append_slow(ring, &now, &main, id, fields))
         };
         assert_eq!(outcome, Outcome::Recorded);
@@ -274,7 +283,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         segment_len: 32 * 1024,
         table_len: 32 * 1024,
         anchor_count: 8,
-        ..RingConfig::PLAIN
+        kept_segment_count: 14,
+        control: true,
     };
     let ring = Ring::create(words, &config)?;
     let mut entry = [0; 1024];

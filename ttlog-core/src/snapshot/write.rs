@@ -819,9 +819,12 @@ fn encode_header<W: minicbor::encode::Write>(
     Ok(())
 }
 
-/// Takes the room for the filter's text off the end of `scratch`, if it is long enough for that and for the anchors.
+/// Fewest bytes of scratch of which some are for the filter's text.
+const SCRATCH_LEN_FOR_FILTER: usize = 4 * CONTROL_TEXT_MAX;
+
+/// Takes the room for the filter's text off the end of `scratch`, if enough is left for anchors then.
 fn split_for_filter(scratch: &mut [u8]) -> (&mut [u8], Option<&mut [u8; CONTROL_TEXT_MAX]>) {
-    if scratch.len() < ANCHOR_MAX * ANCHOR_LEN + CONTROL_TEXT_MAX {
+    if scratch.len() < SCRATCH_LEN_FOR_FILTER {
         return (scratch, None);
     }
     match scratch.split_last_chunk_mut() {

@@ -1,10 +1,12 @@
-//! The kept file of format version 1 still means what it meant: every type of value, every kind of segment, all codecs.
+//! The kept files of all format versions still mean what they meant: every type of value, every kind of segment, all codecs.
 //!
-//! With `TTLOG_BLESS=1` the file and what it is read as are written anew. Only for a version that was never released.
+//! With `TTLOG_BLESS=1` the file of the present version and what it is read as are written anew. Only for a version that was never
+//! released.
 #![cfg(feature = "lz4")] // both codecs are tested
 
 mod snapshot_support;
 
+use std::cell::Cell;
 use std::error::Error;
 use std::fmt::{self, Write};
 
@@ -14,19 +16,28 @@ use ttlog_core::capture::{debug, display, error_chain};
 use ttlog_core::clock::Anchor;
 use ttlog_core::fields::{AnyFields, Cons, Nil};
 use ttlog_core::record::ContextInfo;
-use ttlog_core::ring::{Cursor, DropReason, Item, Outcome, Ring, RingConfig};
-use ttlog_core::snapshot::{Codec, SnapshotItem, SnapshotReader, scratch_len, unpack_len, write_snapshot_of_ring};
+use ttlog_core::ring::{Cursor, DropReason, EndKind, FORMAT_VERSION, Item, Outcome, ProcessEnd, Ring, RingConfig};
+use ttlog_core::snapshot::{
+    Codec, SnapshotItem, SnapshotOptions, SnapshotReader, scratch_len, unpack_len, write_snapshot_of_ring,
+};
 use ttlog_core::table::{CallsiteInfo, ProcessInfo, TableItem, encode_callsite, encode_process};
 use ttlog_core::value::Bytes;
 use ttlog_core::{Level, Value, ValueRef, Word};
 
-const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/v1.ttlog.bin");
-const TEXT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/v1.txt");
+/// The path of the kept file of a version.
+fn file(version: u16) -> String {
+    format!("{}/tests/data/v{version}.ttlog.bin", env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The path of the text that it is read as.
+fn text_file(version: u16) -> String {
+    format!("{}/tests/data/v{version}.txt", env!("CARGO_MANIFEST_DIR"))
+}
 
 static FIELDS: [Field; 12] = [
     Field::dynamic("a"),
     Field::dynamic("b"),
-    Field::dynamic("c"),
+    Field::dynamic("c").secret(),
     Field::dynamic("d"),
     Field::dynamic("e"),
     Field::literal("on", Literal::Bool(true)),
@@ -35,7 +46,7 @@ static FIELDS: [Field; 12] = [
     Field::literal("deep", Literal::I128(i128::MIN)),
     Field::literal("part", Literal::F64(0.5)),
     Field::literal("env", Literal::Str("prod")),
-    Field::literal("letter", Literal::Char('λ')),
+    Field::literal("letter", Literal::Char('λ')).secret(),
 ];
 
 #[derive(Debug)]
@@ -56,12 +67,13 @@ impl Error for Failed {
 struct Writer<'m> {
     ring: Ring<'m>,
     cursor: Cursor<'m>,
+    told: Cell<u64>,
     ticks: u64,
     id: u16,
 }
 
 impl Writer<'_> {
-    /// Registers a callsite for these types and records one event of it alone and one in a shared segment.
+    /// Registers a callsite for these types and records events of it alone, in a shared segment, and among those that are kept.
     fn event(&mut self, fields: &dyn AnyFields) {
         self.id += 1;
         self.ticks += 37;
@@ -83,6 +95,9 @@ impl Writer<'_> {
             let alone = self.cursor.append_slow(&self.ring, &|| self.ticks, &who, self.id, fields);
             let shared = self.ring.append_shared(self.ticks, 2, self.id, fields, DropReason::Reentrant);
             assert_eq!((alone, shared), (Outcome::Recorded, Outcome::Recorded));
+            let kept =
+                self.ring.append_kept(self.ticks, &who, Some(&self.told), self.id, fields, DropReason::Reentrant);
+            assert_eq!(kept, Outcome::Recorded);
             self.ticks += 5;
         }
     }
@@ -95,7 +110,8 @@ fn make() -> Vec<u8> {
         segment_len: 4096,
         table_len: 8192,
         anchor_count: 4,
-        ..RingConfig::PLAIN
+        kept_segment_count: 4,
+        control: true,
     };
     let ring = Ring::create(&memory, &config).expect("it fits");
     let process = ProcessInfo {
@@ -114,7 +130,7 @@ fn make() -> Vec<u8> {
     let len = encode_process(&process, &mut entry).expect("it fits");
     ring.append_entry(&entry[..len]).expect("it fits");
     ring.write_anchor(Anchor { ticks: 1000, unix_ns: 1_700_000_000_000_000_000 });
-    let mut writer = Writer { ring, cursor: Cursor::new(), ticks: 1000, id: 0 };
+    let mut writer = Writer { ring, cursor: Cursor::new(), told: Cell::new(0), ticks: 1000, id: 0 };
     writer.event(&Cons(true, Cons(1_u8, Cons(2_u16, Cons(3_u32, Cons(u64::MAX, Nil))))));
     writer.event(&Cons(-1_i8, Cons(-2_i16, Cons(-3_i32, Cons(i64::MIN, Cons(u128::MAX, Nil))))));
     writer.event(&Cons(i128::MIN, Cons(1.5_f32, Cons(-0.1_f64, Cons('🦀', Cons((), Nil))))));
@@ -144,10 +160,22 @@ fn make() -> Vec<u8> {
     ring.write_anchor(Anchor { ticks: writer.ticks, unix_ns: 1_700_000_009_000_000_000 });
     ring.count_dropped(DropReason::TooLarge, 2);
     ring.count_suppressed(3);
-    // Both ways of writing one after the other: readers take items as they come.
+    ring.set_filter_text("info,kept::target=trace");
+    ring.count_panic(1200, 77);
+    let end =
+        ProcessEnd { signal: 6, code: -6, ticks: writer.ticks, sender_pid: 4711, ..ProcessEnd::of(EndKind::Signal) };
+    assert!(ring.stamp_end(&end));
+    // All ways of writing one after the other: readers take items as they come.
     let mut sink = Vector::default();
-    for codec in [Codec::Lz4, Codec::None] {
-        write_snapshot_of_ring(ring, &META, codec, &mut vec![0; scratch_len(4096)], &mut sink).expect("it takes all");
+    let plain = [Codec::Lz4, Codec::None].map(SnapshotOptions::from);
+    let less = SnapshotOptions {
+        left_out_before_ticks: 1 << 33,
+        min_age_ns: 60_000_000_000,
+        ..SnapshotOptions::new(Codec::Lz4)
+    };
+    for options in [plain[0], plain[1], less] {
+        let scratch = &mut vec![0; options.scratch_len(4096).max(scratch_len(4096))];
+        write_snapshot_of_ring(ring, &META, options, scratch, &mut sink).expect("it takes all");
     }
     sink.0
 }
@@ -202,7 +230,13 @@ fn read(bytes: &[u8]) -> String {
                 let ring = (header.ring_id, header.segment_count, header.segment_len);
                 let made = (header.reason, header.created_unix_ns, header.ticks);
                 let versions = (header.format_version, header.min_reader_version);
-                writeln!(out, "header {versions:?} {made:?} {ring:?} {counts:?} {anchors:?}")
+                writeln!(out, "header {versions:?} {made:?} {ring:?} {counts:?} {anchors:?}").expect("as below");
+                if header.format_version < 2 {
+                    continue;
+                }
+                let kept = (header.kept_segment_count, header.kept_complete_from);
+                let died = (header.end, header.panics);
+                writeln!(out, "  kept {kept:?} {died:?} {:?} {:?}", header.left_out, header.filter)
             }
             SnapshotItem::Entry(entry) => match TableItem::decode(entry.bytes).expect("an item") {
                 TableItem::Process(process) => writeln!(out, "{process:?}"),
@@ -212,6 +246,9 @@ fn read(bytes: &[u8]) -> String {
                     write!(out, "callsite {} {} {place:?}", info.id, info.level).expect("a string takes all");
                     for field in info.fields() {
                         write!(out, " {}:{:?}={:?}", field.name, field.type_tags, field.literal).expect("as above");
+                        if field.secret || field.withheld {
+                            write!(out, "/{}/{}", field.secret, field.withheld).expect("as above");
+                        }
                     }
                     writeln!(out)
                 }
@@ -219,8 +256,12 @@ fn read(bytes: &[u8]) -> String {
             },
             SnapshotItem::Segment(packed) => {
                 let counts = (packed.lost, packed.count, packed.pending, packed.damaged, packed.codec);
-                writeln!(out, "segment {} {} {:?} {counts:?}", packed.index, packed.sequence, packed.mode)
+                write!(out, "segment {} {} {:?} {counts:?}", packed.index, packed.sequence, packed.mode)
                     .expect("as above");
+                if packed.is_kept() || packed.left_out > 0 {
+                    write!(out, " {} {}", packed.is_kept(), packed.left_out).expect("as above");
+                }
+                out.push('\n');
                 for item in packed.unpack(&mut scratch).expect("intact").items() {
                     match item {
                         Item::Event(record) => {
@@ -250,25 +291,35 @@ fn read(bytes: &[u8]) -> String {
     out
 }
 
-#[test]
-fn file_of_version_1() {
-    if std::env::var_os("TTLOG_BLESS").is_some_and(|value| value == "1") {
-        let bytes = make();
-        std::fs::write(FILE, &bytes).expect("the file can be written");
-        std::fs::write(TEXT, read(&bytes)).expect("the text can be written");
-    }
-    let bytes = std::fs::read(FILE).expect("the kept file is there");
-    let text = std::fs::read_to_string(TEXT).expect("the text is there");
+/// Compares what the kept file of a version is read as with the text beside it.
+fn check_file(version: u16) {
+    let bytes = std::fs::read(file(version)).expect("the kept file is there");
+    let text = std::fs::read_to_string(text_file(version)).expect("the text is there");
     let found = read(&bytes);
     for (n, (found, expected)) in found.lines().zip(text.lines()).enumerate() {
-        assert_eq!(found, expected, "line {}", n + 1);
+        assert_eq!(found, expected, "version {version}, line {}", n + 1);
     }
     assert_eq!(found.lines().count(), text.lines().count());
+}
+
+#[test]
+fn file_of_version_1() {
+    check_file(1);
+}
+
+#[test]
+fn file_of_version_2() {
+    if std::env::var_os("TTLOG_BLESS").is_some_and(|value| value == "1") {
+        let bytes = make();
+        std::fs::write(file(2), &bytes).expect("the file can be written");
+        std::fs::write(text_file(2), read(&bytes)).expect("the text can be written");
+    }
+    check_file(2);
 }
 
 /// What is written today is read as the kept file is, whatever the bytes are.
 #[test]
 fn written_today() {
-    let text = std::fs::read_to_string(TEXT).expect("the text is there");
-    assert_eq!(read(&make()), text.replace("header (1, 1) ", "header (2, 2) "));
+    let text = std::fs::read_to_string(text_file(FORMAT_VERSION)).expect("the text is there");
+    assert!(read(&make()) == text);
 }
