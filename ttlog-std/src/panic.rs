@@ -5,7 +5,9 @@
 //! without the big memory, the compression; without a disk, the snapshot. The ring itself has the event in any case, and a
 //! ring in a file outlives the process.
 //!
-//! When several threads panic at once each is an event, and one snapshot that was begun after the last of them serves them all.
+//! When several threads panic at once each is an event, and one snapshot that was begun after the last of them serves them all. So it
+//! is when panics follow each other closely: while the [throttle](crate::throttle) allows no snapshot, the service thread is asked to take
+//! one as soon as it does. If the process ends before, the ring has the panic; a ring that would end with it is not throttled.
 
 use std::fmt::{self, Write as _};
 use std::panic::PanicHookInfo;
@@ -18,6 +20,8 @@ use crate::names::cut;
 use crate::recorder::{RecorderInner, recorder};
 use crate::report;
 use crate::snapshot_file::{SnapshotError, Urgency};
+use crate::sys::monotonic_ns;
+use crate::trigger::Cause;
 
 /// Longest panic message that is recorded, in bytes.
 const MESSAGE_MAX_LEN: usize = 2 * 1024;
@@ -75,6 +79,12 @@ static COVERED: AtomicU64 = AtomicU64::new(0);
 /// Writes a snapshot, unless another thread's holds this thread's panic as well.
 fn snapshot(recorder: &RecorderInner) {
     let mine = RECORDED.fetch_add(1, Ordering::SeqCst) + 1;
+    let service = &recorder.generation().service;
+    let outlives = recorder.generation().file().is_some() && !recorder.is_cut();
+    if !service.throttle.try_begin(monotonic_ns()) && outlives && service.ask(Cause::Panic) {
+        report::warn(format_args!("panic recorded, its snapshot follows: the last one was just now"));
+        return;
+    }
     let deadline = Instant::now() + WAIT_MAX;
     let result = loop {
         match recorder.generation().scratch.try_lock() {

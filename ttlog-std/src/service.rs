@@ -11,7 +11,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use crate::clock::{self, Tending};
@@ -134,6 +134,20 @@ impl Service {
         drop(queue);
         request.answer(Err(refused));
         ticket
+    }
+
+    /// Has the thread take a snapshot for `cause` as soon as it may. `false`: there is no thread that would. Waits for nothing.
+    pub(crate) fn ask(&self, cause: Cause) -> bool {
+        let is_there = match self.queue.try_lock() {
+            Ok(queue) => queue.phase == Phase::Running,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner().phase == Phase::Running,
+            // Somebody is in the middle of a request, or the thread itself looks.
+            Err(TryLockError::WouldBlock) => true,
+        };
+        if is_there {
+            self.triggers.raise(cause);
+        }
+        is_there
     }
 
     /// Has the thread answer what is queued and end, and waits for that at most `timeout`. `true` if it has ended.

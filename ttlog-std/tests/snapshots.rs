@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use common::{Place, Snapshot, files, finish, stderr, wait_until, warnings};
-use ttlog_std::{Level, SnapshotSignal, SnapshotTicket, Trace, debug, error, info, warn};
+use ttlog_std::{Level, RingFileChoice, SnapshotSignal, SnapshotTicket, Trace, debug, error, info, warn};
 
 /// Not a test of its own: what the children of the tests below run.
 #[test]
@@ -123,6 +123,39 @@ fn child() {
             for reason in last.reason.split('+') {
                 assert!(["red", "green", "blue"].contains(&reason), "{}", last.reason);
             }
+        }
+        "panics" => {
+            let trace = builder.build().unwrap();
+            for n in 0..20_u32 {
+                assert!(std::panic::catch_unwind(|| panic!("panic {n}")).is_err());
+                assert_eq!(snapshots().len(), 1, "the first has a snapshot at once, the others later");
+            }
+            assert!(trace.shutdown());
+        }
+        "panics on the heap" => {
+            builder.ring_file(RingFileChoice::None).build().unwrap();
+            for n in 0..3_u32 {
+                assert!(std::panic::catch_unwind(|| panic!("panic {n}")).is_err());
+                assert_eq!(snapshots().len(), n as usize + 1, "nothing else outlives the process");
+            }
+        }
+        "min age" => {
+            let trace = builder.min_age(Duration::from_millis(300)).build().unwrap();
+            for round in 0..3_u64 {
+                // More than a few segments, so that some are older as a whole.
+                for n in 0..2_000_u64 {
+                    info!("in rounds", round, n);
+                }
+                std::thread::sleep(Duration::from_millis(250));
+            }
+            let snapshot = Snapshot::read(&trace.request_snapshot("young ones").wait().unwrap());
+            let of_round = |round: u64| {
+                let events = snapshot.with_message("in rounds").into_iter();
+                events.filter(|event| event.fields["round"] == round.to_string()).count()
+            };
+            assert!(of_round(0) < 1_000 && of_round(2) == 2_000, "{} {}", of_round(0), of_round(2));
+            assert_eq!(snapshot.events.len() as u64 + snapshot.left_out + snapshot.overwritten, 6_000);
+            assert!(snapshot.left_out >= 1_000);
         }
         "retention" => {
             let trace = builder.build().unwrap();
@@ -293,6 +326,28 @@ fn one_snapshot_in_a_stated_time() {
     let place = Place::new("throttle");
     run_throttled(&place, "throttle", "500ms");
     assert_eq!(place.whole_snapshots().len(), 3);
+}
+
+#[test]
+fn panics_in_a_loop_have_one_snapshot_in_a_stated_time() {
+    let place = Place::new("panics");
+    run_throttled(&place, "panics", "1h");
+    let paths = place.whole_snapshots();
+    let counts: Vec<_> = paths
+        .iter()
+        .map(|path| Snapshot::read(path))
+        .map(|snapshot| (snapshot.reason, snapshot.events.iter().filter(|event| event.target == "panic").count()))
+        .collect();
+    assert_eq!(counts.iter().map(|(reason, _)| reason.as_str()).collect::<Vec<_>>(), ["panic", "panic"]);
+    assert_eq!(counts.iter().map(|(_, count)| *count).max(), Some(20), "the last one has them all");
+    let place = Place::new("panics-heap");
+    run_throttled(&place, "panics on the heap", "1h");
+    assert_eq!(place.whole_snapshots().len(), 3);
+}
+
+#[test]
+fn what_is_older_than_asked_for_is_left_out_and_counted() {
+    Place::new("minage").run("min age");
 }
 
 #[test]

@@ -166,6 +166,7 @@ pub struct Snapshot {
     pub anchor_count: usize,
     pub events: Vec<Event>,
     pub overwritten: u64,
+    pub left_out: u64,
 }
 
 impl Snapshot {
@@ -202,6 +203,7 @@ impl Snapshot {
         segments.sort_by_key(|segment| segment.sequence);
         for packed in segments {
             snapshot.overwritten += packed.lost;
+            snapshot.left_out += u64::from(packed.left_out);
             let mut room = vec![0; ttlog_core::snapshot::unpack_len(65_536)];
             let segment = packed.unpack(&mut room).unwrap();
             for item in segment.items() {

@@ -15,6 +15,7 @@ mod common;
 mod slots;
 mod worker;
 
+use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::FileExt as _;
 use std::os::unix::process::CommandExt as _;
@@ -119,14 +120,23 @@ struct Tally {
     events: u64,
     retained: u64,
     faults: Vec<String>,
+    /// Names of rings that were checked.
+    seen: BTreeSet<String>,
+    /// Processes that were started, and not forked.
+    started: BTreeSet<u64>,
 }
 
 impl Tally {
     /// Checks the ring of a process that is dead, or quiet if `is_quiet`.
     fn check_ring(&mut self, path: &Path, slots: Slots, is_quiet: bool) {
-        let Ok(bytes) = std::fs::read(path) else { return };
         let name = path.file_name().unwrap().to_str().unwrap();
+        // What a process that was killed soon did not come to recover is met again.
+        if !self.seen.insert(name.to_owned()) {
+            return;
+        }
+        let bytes = std::fs::read(path).unwrap();
         let pid: u64 = name.split('-').nth(2).unwrap().parse().unwrap();
+        self.forks += u64::from(!self.started.contains(&pid));
         let (begun, threads) = slots.begun_by(pid);
         let image = match RingImage::parse(&bytes) {
             Ok(image) => image,
@@ -160,6 +170,7 @@ impl Tally {
                 "{name}: {begun} events begun by {threads} threads, {accounted} accounted for: {loss:?}"
             ));
         }
+        slots.retire(pid);
         self.rings += 1;
         self.events += begun;
         self.retained += retained;
@@ -243,10 +254,12 @@ fn soak() {
     let mut tally = Tally::default();
     let steady_rings = rings("steady");
     let mut steady = Running::start(&place, &slots_path, &steady_rings);
+    tally.started.insert(steady.pid());
     let mut workers: Vec<(PathBuf, Running, Instant)> = (0..WORKER_COUNT)
         .map(|n| {
             let directory = rings(&n.to_string());
             let running = Running::start(&place, &slots_path, &directory);
+            tally.started.insert(running.pid());
             (directory, running, Instant::now())
         })
         .collect();
@@ -266,10 +279,11 @@ fn soak() {
             tally.kills += 1;
             for path in ring_files(directory) {
                 tally.check_ring(&path, slots, false);
-                tally.forks += u64::from(!path.to_str().unwrap().contains(&format!("-{}-", running.pid())));
             }
+            slots.retire(running.pid()); // if it has died before it had a ring
             // The next one recovers what the last one left.
             *running = Running::start(&place, &slots_path, directory);
+            tally.started.insert(running.pid());
             *end = Instant::now() + Duration::from_millis(random.between(LIFE_MS.0, LIFE_MS.1));
         }
         if tick.is_multiple_of(10) {
@@ -279,7 +293,6 @@ fn soak() {
                 let is_fork = !path.to_str().unwrap().contains(&format!("-{}-", steady.pid()));
                 if is_fork && is_orphan(&path) {
                     tally.check_ring(&path, slots, false);
-                    tally.forks += 1;
                     std::fs::remove_file(&path).unwrap();
                 }
             }
@@ -306,7 +319,7 @@ fn soak() {
     tally.check_ring(&ring, slots, true);
     steady.kill();
     tally.check_snapshots(&place);
-    let Tally { kills, rings, forks, snapshots, level_requests, signals, events, retained, faults } = &tally;
+    let Tally { kills, rings, forks, snapshots, level_requests, signals, events, retained, faults, .. } = &tally;
     println!("memory of the process that lived on: {rss_before} KiB in the first third, {rss_after} KiB afterwards");
     println!(
         "= {seconds} s: {kills} kills, {rings} rings ({forks} of forks) with {events} events, {retained} retained; {snapshots} \

@@ -60,10 +60,18 @@ impl Slots {
         Some(slot)
     }
 
+    fn of(self, pid: u64) -> impl Iterator<Item = &'static Slot> {
+        let taken = self.0[0].begun.load(Ordering::Acquire) as usize;
+        self.0.iter().skip(1).take(taken).filter(move |slot| slot.pid.load(Ordering::Acquire) == pid)
+    }
+
     /// Gives how many events a process has begun, and how many slots it has.
     pub(crate) fn begun_by(self, pid: u64) -> (u64, u64) {
-        let taken = self.0[0].begun.load(Ordering::Acquire) as usize;
-        let of_pid = self.0.iter().skip(1).take(taken).filter(|slot| slot.pid.load(Ordering::Acquire) == pid);
-        of_pid.fold((0, 0), |(begun, slots), slot| (begun + slot.begun.load(Ordering::Acquire), slots + 1))
+        self.of(pid).fold((0, 0), |(begun, slots), slot| (begun + slot.begun.load(Ordering::Acquire), slots + 1))
+    }
+
+    /// Takes its slots from a process that is dead: another may get its pid.
+    pub(crate) fn retire(self, pid: u64) {
+        self.of(pid).for_each(|slot| slot.pid.store(0, Ordering::Release));
     }
 }
