@@ -6,18 +6,18 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use ttlog_benches::cases::{self, Case};
 use ttlog_benches::inputs::{Inputs, table};
 use ttlog_benches::readback::read_ring;
-use ttlog_benches::recorder::Recorder;
+use ttlog_benches::recorder::{Recorder, Setup};
 use ttlog_std::Level;
 
 /// Events per iteration, so that the iteration's own cost does not show.
 const BATCH: u64 = 1000;
 
 fn record(criterion: &mut Criterion) {
-    let recorder = Recorder::start(false, Level::Trace).expect("a recorder");
+    let recorder = Recorder::start(Setup::default()).expect("a recorder");
     let emitted = Cell::new(0);
     let mut group = criterion.benchmark_group("record");
     group.throughput(Throughput::Elements(BATCH));
-    let all = cases::ALL.iter().filter(|case| case.emits && !case.coarse_clock);
+    let all = cases::ALL.iter().filter(|case| case.emits && !case.setup.coarse_clock);
     for case in all {
         let inputs = table(case.texts);
         group.bench_function(case.name, |bencher| bencher.iter(|| log(*case, inputs, &emitted)));

@@ -6,9 +6,10 @@
 
 use ttlog_core::ValueRef;
 use ttlog_core::value::Text;
-use ttlog_std::Level;
+use ttlog_std::{FatalSignals, Level};
 
 use crate::inputs::{INPUT_COUNT, Input, Inputs, Texts};
+use crate::recorder::Setup;
 
 /// Makes a module with a function `measured` for each case.
 macro_rules! measured {
@@ -36,6 +37,8 @@ measured! {
     event_0_fields(text, quantity, price) => ttlog_std::info!("tick");
     /// The standard event: a text, a u64, an f64.
     event_3_fields(symbol, quantity, price) => ttlog_std::info!("order executed", symbol, quantity, price);
+    /// The standard event as a warning, which goes to the segments that are kept for them.
+    event_3_fields_warn(symbol, quantity, price) => ttlog_std::warn!("order executed", symbol, quantity, price);
     /// An event with one text of 64 bytes.
     event_string_64(line, quantity, price) => ttlog_std::info!("line read", line);
     /// The standard event with its fields in the message.
@@ -83,10 +86,10 @@ pub struct Case {
     pub measured: fn(&Inputs, u64, u64),
     /// The texts that it logs.
     pub texts: Texts,
-    /// Whether the recorder has the coarse clock.
-    pub coarse_clock: bool,
-    /// The lowest level that the recorder takes.
-    pub level: Level,
+    /// How the recorder is started.
+    pub setup: Setup,
+    /// Whether the events go to the segments kept for warnings: shared ones, whose records do not tell their index.
+    pub kept: bool,
     /// Whether each round makes an event.
     pub emits: bool,
     /// Names of the fields that an event must have, in order.
@@ -95,12 +98,14 @@ pub struct Case {
 
 const TRADE: &[&str] = &["symbol", "quantity", "price"];
 
+const SETUP: Setup = Setup { coarse_clock: false, level: Level::Trace, fatal_signals: FatalSignals::All, heap: false };
+
 const STANDARD: Case = Case {
     name: "event_3_fields",
     measured: event_3_fields::measured,
     texts: Texts::Symbols,
-    coarse_clock: false,
-    level: Level::Trace,
+    setup: SETUP,
+    kept: false,
     emits: true,
     fields: TRADE,
 };
@@ -109,7 +114,9 @@ const STANDARD: Case = Case {
 pub const ALL: &[Case] = &[
     Case { name: "event_0_fields", measured: event_0_fields::measured, fields: &[], ..STANDARD },
     STANDARD,
-    Case { name: "event_3_fields_coarse", coarse_clock: true, ..STANDARD },
+    Case { name: "event_3_fields_coarse", setup: Setup { coarse_clock: true, ..SETUP }, ..STANDARD },
+    Case { name: "event_3_fields_signals_off", setup: Setup { fatal_signals: FatalSignals::Off, ..SETUP }, ..STANDARD },
+    Case { name: "event_3_fields_warn", measured: event_3_fields_warn::measured, kept: true, ..STANDARD },
     Case { name: "event_3_fields_longer", texts: Texts::LongerSymbols, ..STANDARD },
     Case { name: "event_3_fields_text_8", texts: Texts::Letters8, ..STANDARD },
     Case {
@@ -125,7 +132,7 @@ pub const ALL: &[Case] = &[
         fields: &["quantity", "symbol", "price"],
         ..STANDARD
     },
-    Case { name: "disabled", level: Level::Warn, emits: false, ..STANDARD },
+    Case { name: "disabled", setup: Setup { level: Level::Warn, ..SETUP }, emits: false, ..STANDARD },
     Case { name: "bare_loop", measured: bare_loop::measured, emits: false, ..STANDARD },
     Case { name: "empty_call", measured: empty_call::measured, emits: false, ..STANDARD },
 ];

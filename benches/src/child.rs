@@ -2,6 +2,7 @@
 //!
 //! The recorder is one per process, so each case that needs its own has a process of its own.
 
+use std::ffi::OsStr;
 use std::process::{Command, Stdio};
 
 use serde::de::DeserializeOwned;
@@ -13,8 +14,17 @@ use crate::{Result, ensure};
 /// # Errors
 /// When it fails or prints no such line.
 pub fn run<T: DeserializeOwned>(arguments: &[String]) -> Result<T> {
+    run_with(arguments, &[])
+}
+
+/// As [`run`], with additions to the environment.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_with<T: DeserializeOwned>(arguments: &[String], environment: &[(&str, &OsStr)]) -> Result<T> {
     let output = Command::new(std::env::current_exe()?)
         .args(arguments)
+        .envs(environment.iter().copied())
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .output()

@@ -12,7 +12,7 @@ use ttlog_core::{CallsiteInfo, Metadata, TableItem, encode_callsite};
 use ttlog_std::{Level, info};
 
 use crate::readback::read_ring;
-use crate::recorder::Recorder;
+use crate::recorder::{Recorder, Setup};
 use crate::stats::rounded;
 use crate::{Result, arguments, child, ensure, floor, report};
 
@@ -73,7 +73,7 @@ const STRETCHES: u64 = 4;
 /// # Errors
 /// When events are not accounted for, appear twice, or hold what was not logged.
 pub fn many_threads(threads: u64) -> Result<ConcurrencyLine> {
-    let recorder = Recorder::start(false, Level::Trace)?;
+    let recorder = Recorder::start(Setup::default())?;
     let barrier = Barrier::new(threads as usize);
     let barrier = &barrier;
     let start = Instant::now();

@@ -7,15 +7,17 @@ use serde::{Deserialize, Serialize};
 use crate::cases;
 use crate::floor::{CELL_LEN, Floor};
 use crate::readback::{Counted, check_single};
-use crate::recorder::Recorder;
+use crate::recorder::{Recorder, Setup};
 use crate::stats::{median, rounded};
 use crate::{Result, arguments, child, ensure, inputs, report};
 
 /// What is reported, in this order.
-const REPORTED: [&str; 8] = [
+const REPORTED: [&str; 10] = [
     "event_0_fields",
     "event_3_fields",
     "event_3_fields_coarse",
+    "event_3_fields_signals_off",
+    "event_3_fields_warn",
     "event_3_fields_longer",
     "event_3_fields_text_8",
     "event_string_64",
@@ -121,13 +123,13 @@ fn print(lines: &[CostLine]) {
     );
 }
 
-/// Measures one case in this process, whose recorder it starts and ends.
+/// Measures one case in this process, whose recorder it starts and ends, with the ring in a file or on the heap.
 ///
 /// # Errors
 /// When the case is unknown, or an answer is wrong: an event that is not accounted for, a value that was not logged.
-pub fn measure(name: &str, options: Options) -> Result<CostLine> {
+pub fn measure(name: &str, heap: bool, options: Options) -> Result<CostLine> {
     let case = cases::find(name).ok_or_else(|| format!("no such case: {name}"))?;
-    let recorder = Recorder::start(case.coarse_clock, case.level)?;
+    let recorder = Recorder::start(Setup { heap, ..case.setup })?;
     let inputs = inputs::table(case.texts);
     let floor = Floor::new(recorder.directory())?;
     let mut emitted = 0;

@@ -26,19 +26,27 @@ pub struct Floor {
 }
 
 impl Floor {
-    /// Maps a file of its own in `directory`, with all pages present. The file has no name any more when this returns.
+    /// Maps a file of its own in `directory`, or memory without a file, with all pages present. The file has no name any more when
+    /// this returns.
     ///
     /// # Errors
     /// When there is no such file to be had.
-    pub fn new(directory: &Path) -> Result<Self> {
+    pub fn new(directory: Option<&Path>) -> Result<Self> {
+        let mut map = match directory {
+            Some(directory) => Self::map_file(directory)?,
+            None => MmapMut::map_anon(RING_LEN)?,
+        };
+        map.fill(0xFF);
+        Ok(Floor { map })
+    }
+
+    fn map_file(directory: &Path) -> Result<MmapMut> {
         let path = directory.join(format!(".floor-{}.tmp", std::process::id()));
         let file = std::fs::File::options().read(true).write(true).create_new(true).open(&path)?;
         std::fs::remove_file(&path)?;
         file.set_len(RING_LEN as u64)?;
         // SAFETY: nobody else knows the file, and it is not truncated.
-        let mut map = unsafe { MmapOptions::new().populate().map_mut(&file)? };
-        map.fill(0xFF);
-        Ok(Floor { map })
+        Ok(unsafe { MmapOptions::new().populate().map_mut(&file)? })
     }
 
     fn cells(&self) -> &Cells {
@@ -112,7 +120,7 @@ mod tests {
 
     #[test]
     fn stores_what_is_checked() {
-        let floor = Floor::new(&std::env::temp_dir()).unwrap();
+        let floor = Floor::new(Some(&std::env::temp_dir())).unwrap();
         let inputs = table(Texts::Symbols);
         assert!(floor.check(inputs, 10).is_err(), "nothing was stored yet");
         floor.run(inputs, 0, CELL_COUNT as u64 + 5);

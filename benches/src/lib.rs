@@ -13,6 +13,7 @@
 //! | [`recorder`] | starting and ending the recorder of a process |
 //! | [`readback`] | counting and checking what a ring holds |
 //! | [`cost`] | time and bytes of one event |
+//! | [`places`] | the same with the ring in memory of different kinds |
 //! | [`throughput`] | several threads at once |
 //! | [`memory`] | bytes of an event in ring and snapshot |
 //! | [`concurrency`] | very many threads, very many rings |
@@ -30,6 +31,7 @@ pub mod cost;
 pub mod floor;
 pub mod inputs;
 pub mod memory;
+pub mod places;
 pub mod readback;
 pub mod recorder;
 pub mod report;

@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 use ttlog_core::ring::SEGMENT_LEN_MAX;
 use ttlog_core::snapshot::{SnapshotItem, SnapshotReader, unpack_len};
 use ttlog_core::{Item, TableItem};
-use ttlog_std::{Level, info};
+use ttlog_std::info;
 
 use crate::cases::expected;
 use crate::inputs::{Input, Random, Texts};
 use crate::readback::{Counted, read_ring};
-use crate::recorder::Recorder;
+use crate::recorder::{Recorder, Setup};
 use crate::stats::rounded;
 use crate::{Result, arguments, child, ensure, floor, inputs, report};
 
@@ -151,7 +151,7 @@ pub fn check_snapshot(bytes: &[u8], inputs: &[Input], emitted: u64) -> Result<u6
 /// # Errors
 /// When the ring or the snapshot holds anything else than it should.
 pub fn measure(pauses: bool, longer: bool) -> Result<MemoryLine> {
-    let recorder = Recorder::start(false, Level::Trace)?;
+    let recorder = Recorder::start(Setup::default())?;
     let inputs = different_inputs(if longer { Texts::LongerSymbols } else { Texts::Symbols });
     if pauses {
         log_with_pauses(inputs, FILL);

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use ttlog_core::ring::Mode;
+use ttlog_core::ring::{Mode, SEGMENT_LEN_MAX};
+use ttlog_core::snapshot::{SnapshotItem, SnapshotReader, unpack_len};
 use ttlog_core::{CallsiteInfo, Item, Record, RingImage, Segment, SegmentState, TableItem, ValueRef};
 
 use crate::cases::{Case, expected};
@@ -84,17 +85,23 @@ impl Counted {
     }
 }
 
-/// Walks the ring's segments in the order in which they were opened, hands each event to `each`, and counts.
+/// Walks the segments of a ring or of a snapshot in the order in which they were opened, hands each event to `each`, and counts.
 ///
 /// # Errors
 /// When anything is damaged or pending: nobody writes while this reads, and nobody died. And what `each` says.
+pub fn read(bytes: &[u8], each: impl FnMut(&Event<'_>) -> Result<()>) -> Result<Counted> {
+    if bytes.starts_with(b"TTLOGRNG") { read_ring(bytes, each) } else { read_snapshot(bytes, each) }
+}
+
+/// As [`read`], of a ring.
+///
+/// # Errors
+/// As [`read`].
 pub fn read_ring<'a>(bytes: &'a [u8], mut each: impl FnMut(&Event<'_>) -> Result<()>) -> Result<Counted> {
     let image = RingImage::parse(bytes)?;
-    let mut callsites: Vec<Option<CallsiteInfo<'a>>> = vec![None; 1 << 16];
+    let mut walk = Walk::new(u64::from(image.header().segment_len));
     for entry in image.entries() {
-        if let TableItem::Callsite(callsite) = TableItem::decode(entry.bytes)? {
-            callsites[usize::from(callsite.id)] = Some(callsite);
-        }
+        walk.entry(entry.bytes)?;
     }
     let mut segments: Vec<Segment<'a>> = Vec::new();
     for index in 0..image.header().segment_count {
@@ -105,46 +112,98 @@ pub fn read_ring<'a>(bytes: &'a [u8], mut each: impl FnMut(&Event<'_>) -> Result
         }
     }
     segments.sort_by_key(|segment| segment.header.sequence);
-
-    let mut counted = Counted {
-        overwritten: image.loss().overwritten,
-        dropped: image.loss().dropped_total(),
-        segment_len: u64::from(image.header().segment_len),
-        ..Counted::default()
-    };
-    let mut threads: BTreeMap<u32, &str> = BTreeMap::new();
+    walk.counted.overwritten = image.loss().overwritten;
+    walk.counted.dropped = image.loss().dropped_total();
     for segment in segments {
+        walk.segment(&segment, &mut each)?;
+    }
+    Ok(walk.counted)
+}
+
+/// As [`read`], of a snapshot.
+///
+/// # Errors
+/// As [`read`], and when the snapshot is cut off.
+fn read_snapshot(bytes: &[u8], mut each: impl FnMut(&Event<'_>) -> Result<()>) -> Result<Counted> {
+    let mut walk = Walk::new(0);
+    let (mut segments, mut ended) = (Vec::new(), false);
+    for item in SnapshotReader::new(bytes).items() {
+        match item {
+            SnapshotItem::Header(header) => {
+                walk.counted.dropped = header.dropped.iter().sum();
+                walk.counted.segment_len = u64::from(header.segment_len);
+            }
+            SnapshotItem::Entry(entry) => walk.entry(entry.bytes)?,
+            SnapshotItem::Segment(segment) => {
+                walk.counted.overwritten += segment.lost;
+                segments.push(segment);
+            }
+            SnapshotItem::End { .. } => ended = true,
+            other => return Err(format!("the snapshot holds {other:?}").into()),
+        }
+    }
+    ensure!(ended, "the snapshot was cut off");
+    segments.sort_by_key(|segment| segment.sequence);
+    let mut room = vec![0; unpack_len(SEGMENT_LEN_MAX as usize)];
+    for packed in segments.iter().filter(|packed| packed.sequence != 0) {
+        walk.segment(&packed.unpack(&mut room)?, &mut each)?;
+    }
+    Ok(walk.counted)
+}
+
+/// A walk through segments.
+struct Walk<'a> {
+    callsites: Vec<Option<CallsiteInfo<'a>>>,
+    threads: BTreeMap<u32, String>,
+    counted: Counted,
+}
+
+impl<'a> Walk<'a> {
+    fn new(segment_len: u64) -> Self {
+        let counted = Counted { segment_len, ..Counted::default() };
+        Walk { callsites: vec![None; 1 << 16], threads: BTreeMap::new(), counted }
+    }
+
+    fn entry(&mut self, bytes: &'a [u8]) -> Result<()> {
+        if let TableItem::Callsite(callsite) = TableItem::decode(bytes)? {
+            self.callsites[usize::from(callsite.id)] = Some(callsite);
+        }
+        Ok(())
+    }
+
+    fn segment(&mut self, segment: &Segment<'_>, each: &mut impl FnMut(&Event<'_>) -> Result<()>) -> Result<()> {
         let header = &segment.header;
-        let before = counted.retained;
+        let mut events = 0;
         for item in segment.items() {
             match item {
                 Item::Event(record) => {
-                    let callsite = callsites[usize::from(record.callsite)].as_ref();
+                    let callsite = self.callsites[usize::from(record.callsite)].as_ref();
                     let callsite = callsite.ok_or_else(|| format!("callsite {} is unknown", record.callsite))?;
-                    let thread = threads.get(&record.context).copied().unwrap_or_default();
+                    let thread = self.threads.get(&record.context).map_or("", String::as_str);
                     each(&Event { callsite, thread, record })?;
-                    counted.retained += 1;
+                    events += 1;
                 }
                 Item::Context(context) => {
-                    threads.insert(context.context, context.name);
+                    self.threads.insert(context.context, context.name.to_owned());
                 }
                 other => return Err(format!("segment {}: {other:?}", header.index).into()),
             }
         }
-        let events = counted.retained - before;
+        let exclusive = header.mode == Mode::Exclusive;
         ensure!(
-            header.mode != Mode::Exclusive || events == u64::from(header.count),
+            !exclusive || events == u64::from(header.count),
             "segment {} says it holds {} events, and holds {events}",
             header.index,
             header.count
         );
-        if header.mode == Mode::Exclusive && !header.owned {
-            counted.full_segments += 1;
-            counted.full_events += events;
-            counted.full_bytes += u64::from(header.offset_words) * 8;
+        self.counted.retained += events;
+        if if exclusive { !header.owned } else { header.closed } {
+            self.counted.full_segments += 1;
+            self.counted.full_events += events;
+            self.counted.full_bytes += u64::from(header.offset_words) * 8;
         }
+        Ok(())
     }
-    Ok(counted)
 }
 
 /// Checks that the values of an event are those that its case logs as its thread's event number `index`.
@@ -162,15 +221,18 @@ pub fn check_values(case: Case, inputs: &Inputs, index: u64, event: &Event<'_>) 
     Ok(())
 }
 
-/// Reads a ring in which the only thread logged `case` so many times: everything must be accounted for, the events must be the
-/// last ones without a gap, and each of the last `checked_count` must hold what was logged.
+/// Reads a ring, or a snapshot of it, in which the only thread logged `case` so many times: everything must be accounted for, the
+/// events must be the last ones without a gap, and each of the last `checked_count` must hold what was logged.
 ///
 /// # Errors
 /// What is wrong.
 pub fn check_single(case: Case, inputs: &Inputs, bytes: &[u8], emitted: u64, checked_count: u64) -> Result<Counted> {
     let mut next = None;
-    let counted = read_ring(bytes, |event| {
-        let index = event.record.index.ok_or("an event has no index")?;
+    // Of kept events their order alone is known, and how many are missing.
+    let mut kept_index = if case.kept { RingImage::parse(bytes)?.loss().overwritten } else { 0 };
+    let counted = read(bytes, |event| {
+        let index = if case.kept { kept_index } else { event.record.index.ok_or("an event has no index")? };
+        kept_index += 1;
         ensure!(next.is_none_or(|next| next == index), "event {index} follows event {:?}", next.map(|next| next - 1));
         next = Some(index + 1);
         if index.saturating_add(checked_count) >= emitted {

@@ -1,8 +1,9 @@
-//! The recorder of a measuring process: one per process, with a ring of 16 MiB in a file.
+//! The recorder of a measuring process: one per process, with a ring of 16 MiB.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use ttlog_std::{Level, RingFileChoice, Trace};
+use ttlog_std::{FatalSignals, Level, RingFileChoice, Trace};
 
 use crate::floor::RING_LEN;
 use crate::{Result, ensure};
@@ -11,7 +12,27 @@ use crate::{Result, ensure};
 #[derive(Debug)]
 pub struct Recorder {
     trace: Trace,
-    ring_path: PathBuf,
+    /// `None`: the ring is on the heap.
+    ring_path: Option<PathBuf>,
+}
+
+/// How a recorder is started.
+#[derive(Clone, Copy, Debug)]
+pub struct Setup {
+    /// Whether events have the coarse clock.
+    pub coarse_clock: bool,
+    /// The lowest level that is recorded.
+    pub level: Level,
+    /// Which signals leave a mark in the ring.
+    pub fatal_signals: FatalSignals,
+    /// Whether the ring is on the heap, not in a file.
+    pub heap: bool,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Setup { coarse_clock: false, level: Level::Trace, fatal_signals: FatalSignals::All, heap: false }
+    }
 }
 
 impl Recorder {
@@ -19,17 +40,20 @@ impl Recorder {
     ///
     /// # Errors
     /// When there is one already, or no ring file to be had.
-    pub fn start(coarse_clock: bool, level: Level) -> Result<Self> {
+    pub fn start(setup: Setup) -> Result<Self> {
         let trace = Trace::builder()
             .service("ttlog-benches")
             .capacity_bytes(RING_LEN)
-            .coarse_clock(coarse_clock)
-            .level(level)
-            .ring_file(RingFileChoice::Required)
+            .coarse_clock(setup.coarse_clock)
+            .level(setup.level)
+            .fatal_signals(setup.fatal_signals)
+            .ring_file(if setup.heap { RingFileChoice::None } else { RingFileChoice::Required })
+            .snapshot_throttle(Duration::ZERO)
             .recover_orphans(false)
             .panic_hook(false)
             .build()?;
-        let ring_path = trace.ring_path().ok_or("the ring has no file")?.to_path_buf();
+        let ring_path = trace.ring_path().map(Path::to_path_buf);
+        ensure!(ring_path.is_some() != setup.heap, "the ring's file is {ring_path:?}");
         Ok(Recorder { trace, ring_path })
     }
 
@@ -39,18 +63,24 @@ impl Recorder {
         &self.trace
     }
 
-    /// Gives the directory of the ring's file.
+    /// Gives the directory of the ring's file; `None`: the ring is on the heap.
     #[must_use]
-    pub fn directory(&self) -> &Path {
-        self.ring_path.parent().unwrap_or(Path::new("/"))
+    pub fn directory(&self) -> Option<&Path> {
+        self.ring_path.as_ref().map(|path| path.parent().unwrap_or(Path::new("/")))
     }
 
-    /// Reads the ring's file, as it is at this moment.
+    /// Reads the ring's file, as it is at this moment; of a ring on the heap a snapshot, whose file is removed.
     ///
     /// # Errors
     /// What the operating system says.
     pub fn image(&self) -> Result<Vec<u8>> {
-        std::fs::read(&self.ring_path).map_err(|error| format!("cannot read {:?}: {error}", self.ring_path).into())
+        let snapshot = if self.ring_path.is_none() { Some(self.snapshot()?) } else { None };
+        let path = snapshot.as_ref().or(self.ring_path.as_ref()).ok_or("neither a ring nor a snapshot")?;
+        let bytes = std::fs::read(path).map_err(|error| format!("cannot read {path:?}: {error}"))?;
+        if let Some(snapshot) = snapshot {
+            std::fs::remove_file(snapshot)?;
+        }
+        Ok(bytes)
     }
 
     /// Asks for a snapshot, waits until it is on disk, and gives its path.

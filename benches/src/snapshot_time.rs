@@ -6,11 +6,10 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 use ttlog_core::RingImage;
 use ttlog_core::snapshot::{Codec, Sink, SnapshotMeta, scratch_len, write_snapshot_of_image};
-use ttlog_std::Level;
 
 use crate::inputs::Texts;
 use crate::memory::{FILL, check_snapshot, different_inputs, log_different};
-use crate::recorder::Recorder;
+use crate::recorder::{Recorder, Setup};
 use crate::stats::{median, rounded};
 use crate::{Result, arguments, child, ensure, report};
 
@@ -67,7 +66,7 @@ pub fn run(rounds: u64, json: bool) -> Result<()> {
 /// # Errors
 /// When a snapshot cannot be written or does not hold what it should.
 pub fn measure(rounds: u64) -> Result<SnapshotLine> {
-    let recorder = Recorder::start(false, Level::Trace)?;
+    let recorder = Recorder::start(Setup::default())?;
     let inputs = different_inputs(Texts::Symbols);
     log_different(inputs, 0, FILL);
     let (mut totals, mut encodes, mut writes) = (Vec::new(), Vec::new(), Vec::new());

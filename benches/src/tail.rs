@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
-use ttlog_std::{Level, info};
+use ttlog_std::info;
 
 use crate::cases::standard;
 use crate::floor::ticks;
 use crate::inputs::{INPUT_COUNT, Input, Inputs};
 use crate::readback::check_single;
-use crate::recorder::Recorder;
+use crate::recorder::{Recorder, Setup};
 use crate::stats::{Histogram, rounded};
 use crate::{Result, arguments, child, inputs, report};
 
@@ -80,7 +80,7 @@ pub fn run(calls: u64, json: bool) -> Result<()> {
 /// When events are not accounted for, or a snapshot fails.
 pub fn measure(calls: u64) -> Result<[TailLine; 3]> {
     let case = standard();
-    let recorder = Recorder::start(false, Level::Trace)?;
+    let recorder = Recorder::start(Setup::default())?;
     let inputs = inputs::table(case.texts);
     let warm_up = (calls / 10).clamp(1, 1 << 20);
     (case.measured)(inputs, 0, warm_up);

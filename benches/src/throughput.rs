@@ -4,7 +4,6 @@ use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
-use ttlog_std::Level;
 
 use crate::cases;
 use crate::readback::{check_values, read_ring};
@@ -112,7 +111,7 @@ fn print(lines: &[ThroughputLine]) {
 /// When the events are not accounted for, or one holds what was not logged.
 pub fn measure(threads: u64, events: u64) -> Result<ThroughputLine> {
     let case = cases::standard();
-    let recorder = Recorder::start(case.coarse_clock, Level::Trace)?;
+    let recorder = Recorder::start(case.setup)?;
     let inputs = inputs::table(case.texts);
     let (warm_up, timed) = ((WARM_UP_TOTAL / threads).max(1), (events / threads).max(1));
     let barrier = Barrier::new(threads as usize);

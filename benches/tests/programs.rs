@@ -37,6 +37,8 @@ fn cost_reports_every_case_and_the_floor() {
         "event_0_fields",
         "event_3_fields",
         "event_3_fields_coarse",
+        "event_3_fields_signals_off",
+        "event_3_fields_warn",
         "event_string_64",
         "event_template",
         "disabled",
@@ -63,6 +65,22 @@ fn throughput_adds_up_with_any_number_of_threads() {
         assert!(emitted >= 1_000_000.0 && retained > 0.0, "{line}");
         assert_eq!(emitted, retained + overwritten + dropped, "{line}");
     }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn places_are_reported_side_by_side() {
+    // Where the directory for temporary files is in memory, that of the build is not.
+    let disk = format!("{}/places-{}", env!("CARGO_TARGET_TMPDIR"), std::process::id());
+    std::fs::create_dir(&disk).expect("a directory");
+    let lines = lines(&format!("places --rounds 2 --events 100000 --json --disk {disk}"));
+    assert_eq!(lines.len(), 3);
+    for line in &lines {
+        assert!(number(line, "ns_per_event") > 0.0 && number(line, "retained") > 500_000.0, "{line}");
+    }
+    let complaint = complaint("places --disk /dev/shm", 1);
+    assert!(complaint.contains("is in memory"), "{complaint}");
+    std::fs::remove_dir(&disk).expect("nothing is left there");
 }
 
 #[test]

@@ -250,7 +250,8 @@ impl Duties {
     /// Does what is due.
     fn look(&mut self, recorder: &RecorderInner) {
         let now = Instant::now();
-        if now >= self.next_clock {
+        // At each poll too, so that the thread does not wake twice for the two.
+        if now >= self.next_clock.min(self.next_poll) {
             self.next_clock = now + clock::tend(recorder, &mut self.clock);
         }
         if now < self.next_poll {

@@ -34,7 +34,7 @@ fn main() -> ExitCode {
 fn run(name: &str, count: u64) -> Result<()> {
     let known = || cases::ALL.iter().map(|case| case.name).collect::<Vec<_>>().join(", ");
     let case = cases::find(name).ok_or_else(|| format!("no such case: {name}; there are {}", known()))?;
-    let recorder = Recorder::start(case.coarse_clock, case.level)?;
+    let recorder = Recorder::start(case.setup)?;
     let inputs = inputs::table(case.texts);
     (case.measured)(inputs, 0, count);
     check_single(case, inputs, &recorder.image()?, if case.emits { count } else { 0 }, 1000)?;

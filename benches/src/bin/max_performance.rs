@@ -1,13 +1,14 @@
 //! Measures what TTLog does at most, and checks each figure by reading the ring back. `max_performance --help` lists what there is.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use ttlog_benches::{Result, concurrency, cost, memory, report, snapshot_time, syscalls, tail, throughput};
+use ttlog_benches::{Result, concurrency, cost, memory, places, report, snapshot_time, syscalls, tail, throughput};
 
 /// Measures what TTLog does at most, and checks each figure by reading the ring back.
 ///
-/// Without a subcommand all but `syscalls` are run, the longer ones shortened.
+/// Without a subcommand all but `places` and `syscalls` are run, the longer ones shortened.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
@@ -24,6 +25,16 @@ enum Command {
         /// Measures only this case
         #[arg(long)]
         case: Option<String>,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Time of the standard event with the ring in a file in /dev/shm, in a file on a disk, and on the heap, in turn
+    Places {
+        /// A directory on a disk [default: the directory for temporary files]
+        #[arg(long)]
+        disk: Option<PathBuf>,
+        #[command(flatten)]
+        options: CostOptions,
         #[command(flatten)]
         output: Output,
     },
@@ -73,16 +84,24 @@ enum Command {
         #[command(flatten)]
         output: Output,
     },
-    /// Counts the system calls that events make after the first of their thread (needs strace)
+    /// Counts the system calls that events make after the first of their thread, and those of the recorder's own thread (needs
+    /// strace)
     Syscalls {
-        /// Events
-        #[arg(long, default_value_t = 1_000_000, value_parser = events())]
-        events: u64,
+        /// Threads that log
+        #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=1024))]
+        threads: u64,
+        /// Seconds
+        #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3600))]
+        seconds: u64,
+        #[command(flatten)]
+        output: Output,
     },
     // What follows is how this program calls itself, once for each recorder.
     #[command(hide = true)]
     CostCase {
         case: String,
+        #[arg(long)]
+        heap: bool,
         #[command(flatten)]
         options: CostOptions,
     },
@@ -115,7 +134,9 @@ enum Command {
     #[command(hide = true)]
     SyscallsCase {
         #[arg(long)]
-        events: u64,
+        threads: u64,
+        #[arg(long)]
+        seconds: u64,
     },
 }
 
@@ -160,6 +181,10 @@ fn run(command: Option<Command>) -> Result<()> {
     match command {
         None => run_all(),
         Some(Command::Cost { options, case, output }) => cost::run(options.into(), case.as_deref(), output.json),
+        Some(Command::Places { disk, options, output }) => {
+            let disk = disk.unwrap_or_else(std::env::temp_dir);
+            places::run(&disk, options.rounds, options.events, output.json)
+        }
         Some(Command::Throughput { threads, rounds, events, output }) => {
             throughput::run(&threads, rounds, events, output.json)
         }
@@ -167,8 +192,8 @@ fn run(command: Option<Command>) -> Result<()> {
         Some(Command::Concurrency { threads, rings, output }) => concurrency::run(threads, rings, output.json),
         Some(Command::Tail { calls, output }) => tail::run(calls, output.json),
         Some(Command::Snapshot { rounds, output }) => snapshot_time::run(rounds, output.json),
-        Some(Command::Syscalls { events }) => syscalls::run(events),
-        Some(Command::CostCase { case, options }) => report::json(&cost::measure(&case, options.into())?),
+        Some(Command::Syscalls { threads, seconds, output }) => syscalls::run(threads, seconds, output.json),
+        Some(Command::CostCase { case, heap, options }) => report::json(&cost::measure(&case, heap, options.into())?),
         Some(Command::ThroughputRound { threads, events }) => report::json(&throughput::measure(threads, events)?),
         Some(Command::MemoryCase { pauses, longer }) => report::json(&memory::measure(pauses, longer)?),
         Some(Command::ConcurrencyCase { what, count }) => report::json(&match what.as_str() {
@@ -178,7 +203,7 @@ fn run(command: Option<Command>) -> Result<()> {
         }),
         Some(Command::TailCase { calls }) => report::json(&tail::measure(calls)?),
         Some(Command::SnapshotCase { rounds }) => report::json(&snapshot_time::measure(rounds)?),
-        Some(Command::SyscallsCase { events }) => syscalls::child(events),
+        Some(Command::SyscallsCase { threads, seconds }) => report::json(&syscalls::child(threads, seconds)?),
     }
 }
 
