@@ -52,6 +52,16 @@ Exit codes:
   1  the snapshot was made, but parts of the ring were overwritten faster than they could be read
   2  there is no snapshot: no such process or ring, no permission, no room; or the command line is wrong")]
     Snapshot(Snapshot),
+    /// Tells whether processes record, where, how much, what they lose, and what to do about it
+    ///
+    /// Without a target, this user's usual directories are looked at: $TTLOG_DIR, /dev/shm/ttlog-<uid>, and ttlog-<uid> in the temporary
+    /// directory. Nothing is changed.
+    #[command(after_help = "\
+Exit codes:
+  0  all is well
+  1  something wants attention: a line with ! says what, the line below it what to do
+  2  nothing was found or could be read, or the command line is wrong")]
+    Doctor(Doctor),
     /// Shows, or changes, what a running process records
     ///
     /// DIRECTIVES is a level for all (trace, debug, info, warn, error, off), and levels for modules and what is in them:
@@ -188,6 +198,29 @@ pub struct Snapshot {
     /// Why it is made: a word or two for its name and its header
     #[arg(short, long, value_name = "TEXT", default_value = "manual")]
     pub reason: String,
+}
+
+/// Options of `doctor`.
+#[derive(Args, Debug)]
+pub struct Doctor {
+    /// Process ids, rings, and directories with rings
+    #[arg(value_name = "PID|RING|DIR")]
+    pub targets: Vec<String>,
+    /// The form of the output
+    #[arg(long, value_enum, default_value_t = DoctorFormat::Text)]
+    pub format: DoctorFormat,
+    /// Colour in text
+    #[arg(long, value_enum, default_value_t = ColorChoice::Auto, value_name = "WHEN")]
+    pub color: ColorChoice,
+}
+
+/// The form of what `doctor` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DoctorFormat {
+    /// For people
+    Text,
+    /// One JSON object
+    Json,
 }
 
 /// Options of `level`.

@@ -5,7 +5,7 @@ use ttlog_core::ring::{EndKind, Panics, ProcessEnd};
 use crate::escape::escaped;
 use crate::source::process::Liveness;
 use crate::source::{Kind, Source};
-use crate::time::{TimeFormatter, grouped};
+use crate::time::{TimeFormatter, counted};
 
 /// What is known of the end of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,7 +93,11 @@ pub fn sentence(
         Ending::Running => "is running".to_owned(),
         Ending::RanThen => "was running when the snapshot was made".to_owned(),
         Ending::LetGo => "runs without this ring: it called exec, or this is a copy".to_owned(),
-        Ending::Told(end) => told(source, &end, time, thread_name),
+        Ending::Told(end) => {
+            // It writes its core, runs what it wants to run at its end, or has survived.
+            let still = if source.kind == Kind::Ring(Liveness::Running) { "still runs; " } else { "" };
+            format!("{still}{}", told(source, &end, time, thread_name))
+        }
         Ending::ShutDown => "shut down in good order".to_owned(),
         Ending::Silent => "gone without a word: SIGKILL, out of memory, _exit or loss of power".to_owned(),
         Ending::Unrecorded => "gone; how is not recorded".to_owned(),
@@ -104,7 +108,7 @@ pub fn sentence(
         if text.is_empty() {
             text.push_str("panicked");
         }
-        text.push_str(&format!("; {} panic{}, the last", grouped(count), if count == 1 { "" } else { "s" }));
+        text.push_str(&format!("; {}, the last", counted(count, "panic")));
         if count == 1 {
             text.truncate(text.len() - ", the last".len());
         }

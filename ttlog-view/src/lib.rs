@@ -13,7 +13,7 @@
 //! | [`ending`] | says how a process ended |
 //! | [`escape`] | keeps what programs logged from controlling the terminal |
 //!
-//! [`snapshot`], [`level`], [`recover`] and [`verify`] are the commands of these names, [`view`] is the one without a name. [`processes`] finds the
+//! [`doctor`], [`snapshot`], [`level`], [`recover`] and [`verify`] are the commands of these names, [`view`] is the one without a name. [`processes`] finds the
 //! ring of a process, [`snapshot_file`] writes snapshots.
 //!
 //! **Files are hostile**: whatever they hold, nothing panics, memory stays in proportion to what they really contain, and what is intact
@@ -21,6 +21,7 @@
 //! counted and shown where it is missing.
 
 pub mod cli;
+pub mod doctor;
 pub mod ending;
 pub mod escape;
 pub mod filter;
@@ -64,6 +65,7 @@ pub fn run() -> ExitCode {
         Some(cli::Command::Recover(options)) => recover::run(options, &mut out),
         Some(cli::Command::Verify(options)) => verify::run(options, &mut out),
         Some(cli::Command::Snapshot(options)) => snapshot::run(options, &mut out),
+        Some(cli::Command::Doctor(options)) => doctor::run(options, &mut out),
         Some(cli::Command::Level(options)) => level::run(options, &mut out),
         None => view::run(&cli.view, &mut out),
     };

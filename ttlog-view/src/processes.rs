@@ -236,12 +236,17 @@ fn inode_of(_file: &File) -> Option<u64> {
 fn rings_of(directory: &Path, ids: &[u64]) -> Vec<FoundRing> {
     let mut rings = Vec::new();
     for path in files_in(directory).unwrap_or_default() {
-        if path.extension().is_none_or(|extension| extension != "ring") || !names_one_of(&path, ids) {
+        if !is_ring_name(&path) || !names_one_of(&path, ids) {
             continue;
         }
         rings.extend(ring_at(&path, &path).ok());
     }
     rings
+}
+
+/// Tells whether a file has a name such as recorders give to rings.
+pub(crate) fn is_ring_name(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "ring")
 }
 
 /// Tells whether the head of the ring at `path` names a process of one of these ids, without reading the whole.
@@ -258,12 +263,9 @@ fn names_one_of(path: &Path, ids: &[u64]) -> bool {
 /// its user and of ours.
 fn directories_of(pid: u64) -> Vec<PathBuf> {
     let mut directories = Vec::new();
-    let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
     let owner = owner_of(Path::new(&format!("/proc/{pid}")));
-    for variable in environment.split(|byte| *byte == 0) {
-        if let Some(told) = variable.strip_prefix(b"TTLOG_DIR=").filter(|told| !told.is_empty()) {
-            add_with_private(&mut directories, PathBuf::from(String::from_utf8_lossy(told).into_owned()), owner);
-        }
+    if let Some(told) = variable_of(pid, "TTLOG_DIR") {
+        add_with_private(&mut directories, PathBuf::from(told), owner);
     }
     for user in [owner, own_user()].into_iter().flatten() {
         for directory in directories_of_user(user) {
@@ -273,6 +275,14 @@ fn directories_of(pid: u64) -> Vec<PathBuf> {
         }
     }
     directories
+}
+
+/// Gives a variable of the environment with which a process was started; `None`: it is not set, is empty, or cannot be seen.
+pub(crate) fn variable_of(pid: u64, name: &str) -> Option<String> {
+    let environment = std::fs::read(format!("/proc/{pid}/environ")).ok()?;
+    let mut variables = environment.split(|byte| *byte == 0);
+    let value = variables.find_map(|variable| variable.strip_prefix(name.as_bytes())?.strip_prefix(b"="))?;
+    Some(String::from_utf8_lossy(value).into_owned()).filter(|value| !value.is_empty())
 }
 
 /// Adds a directory, and the private one that recorders make in it where others can write to it.
@@ -302,14 +312,19 @@ fn directories_of_user(user: u32) -> Vec<PathBuf> {
 }
 
 /// Gives the user that a file or a process belongs to.
-#[cfg(unix)]
-pub(crate) fn owner_of(path: &Path) -> Option<u32> {
-    std::fs::metadata(path).ok().map(|metadata| std::os::unix::fs::MetadataExt::uid(&metadata))
+fn owner_of(path: &Path) -> Option<u32> {
+    user_of(&std::fs::metadata(path).ok()?)
 }
 
-/// Gives the user that a file or a process belongs to.
+/// Gives the user that a file belongs to.
+#[cfg(unix)]
+pub(crate) fn user_of(metadata: &std::fs::Metadata) -> Option<u32> {
+    Some(std::os::unix::fs::MetadataExt::uid(metadata))
+}
+
+/// Gives the user that a file belongs to.
 #[cfg(not(unix))]
-pub(crate) fn owner_of(_path: &Path) -> Option<u32> {
+pub(crate) fn user_of(_metadata: &std::fs::Metadata) -> Option<u32> {
     None
 }
 

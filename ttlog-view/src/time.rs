@@ -83,7 +83,9 @@ impl TimeFormatter {
             *digit += (rest % 10) as u8;
             rest /= 10;
         }
-        out.push('.');
+        if self.digits > 0 {
+            out.push('.');
+        }
         out.extend(digits[..self.digits].iter().map(|digit| char::from(*digit)));
         out.push_str(self.suffix);
     }
@@ -183,6 +185,28 @@ pub fn duration(ns: u64) -> String {
     rest.map_or_else(|| main.clone(), |(count, name)| format!("{main} {count} {name}"))
 }
 
+/// Gives a number and what is counted: `1 event`, `2 events`.
+#[must_use]
+pub fn counted(number: u64, what: &str) -> String {
+    format!("{} {what}{}", grouped(number), if number == 1 { "" } else { "s" })
+}
+
+/// Gives a size as people read it.
+#[must_use]
+pub fn bytes(len: u64) -> String {
+    let units = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    if len < 1024 {
+        return format!("{len} bytes");
+    }
+    let mut size = len as f64 / 1024.0;
+    let mut unit = 0;
+    while size >= 1023.95 && unit + 1 < units.len() {
+        size /= 1024.0;
+        unit += 1;
+    }
+    format!("{size:.1} {}", units[unit])
+}
+
 /// Gives a number with its thousands set apart.
 #[must_use]
 pub fn grouped(number: u64) -> String {
@@ -265,6 +289,20 @@ mod tests {
             (u64::MAX, "213,503 d 23 h"),
         ] {
             assert_eq!(duration(ns), expected);
+        }
+    }
+
+    #[test]
+    fn sizes() {
+        for (len, expected) in [
+            (0, "0 bytes"),
+            (1023, "1023 bytes"),
+            (1024, "1.0 KiB"),
+            ((1 << 20) - 1, "1.0 MiB"),
+            (16 << 20, "16.0 MiB"),
+            (u64::MAX, "16.0 EiB"),
+        ] {
+            assert_eq!(bytes(len), expected);
         }
     }
 

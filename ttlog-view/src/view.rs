@@ -151,17 +151,22 @@ fn formatter(options: &View) -> TimeFormatter {
     TimeFormatter::new(style, if options.verbose { 9 } else { 6 })
 }
 
+/// Tells whether text on standard output is coloured.
+pub(crate) fn use_colour(choice: ColorChoice) -> bool {
+    match choice {
+        ColorChoice::Always => true,
+        ColorChoice::Never => false,
+        ColorChoice::Auto => {
+            let stdout = io::stdout();
+            stdout.is_terminal() && anstream::AutoStream::choice(&stdout) != anstream::ColorChoice::Never
+        }
+    }
+}
+
 fn show_text(mut timeline: Timeline<'_, '_>, options: &View, limits: Limits, out: &mut dyn Write) -> io::Result<()> {
     let mut renderer = TextRenderer {
         time: formatter(options),
-        colour: match options.color {
-            ColorChoice::Always => true,
-            ColorChoice::Never => false,
-            ColorChoice::Auto => {
-                let stdout = io::stdout();
-                stdout.is_terminal() && anstream::AutoStream::choice(&stdout) != anstream::ColorChoice::Never
-            }
-        },
+        colour: use_colour(options.color),
         verbose: options.verbose,
         breaks: if options.raw { LineBreaks::Keep } else { LineBreaks::Escape },
         several_rings: timeline.rings.len() > 1,

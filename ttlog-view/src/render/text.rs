@@ -18,10 +18,11 @@ const fn colour(colour: AnsiColor) -> Style {
     Style::new().fg_color(Some(Color::Ansi(colour)))
 }
 
-const DIM: Style = Style::new().dimmed();
-const KEY: Style = colour(AnsiColor::Cyan);
-const MARK: Style = colour(AnsiColor::Yellow);
-const BAD: Style = colour(AnsiColor::Red).bold();
+pub(crate) const DIM: Style = Style::new().dimmed();
+pub(crate) const KEY: Style = colour(AnsiColor::Cyan);
+pub(crate) const GOOD: Style = colour(AnsiColor::Green);
+pub(crate) const MARK: Style = colour(AnsiColor::Yellow);
+pub(crate) const BAD: Style = colour(AnsiColor::Red).bold();
 
 fn style_of(level: Level) -> Style {
     match level {

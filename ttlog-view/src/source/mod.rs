@@ -84,6 +84,8 @@ pub struct Source<'a> {
     pub callsites: Vec<Option<Box<Callsite<'a>>>>,
     /// Converts ticks. Boxed, for it is large.
     pub scale: Box<TimeScale<SERVER_ANCHOR_COUNT>>,
+    /// The oldest anchor, in ticks: when recording started.
+    pub oldest_anchor: Option<u64>,
     /// The newest anchor, in ticks: how far its scale knows of steps of the wall clock. 0: there is none.
     pub newest_anchor: u64,
     /// Ticks from which nothing was overwritten or left out; 0: nothing was at all.
@@ -187,6 +189,7 @@ impl<'a> Source<'a> {
     /// Takes the anchors in, once the process is known.
     fn set_scale(&mut self, anchors: &[Anchor]) {
         *self.scale = TimeScale::new(anchors, self.process.unwrap_or_default().ticks_per_second);
+        self.oldest_anchor = anchors.iter().map(|anchor| anchor.ticks).min();
         self.newest_anchor = anchors.iter().map(|anchor| anchor.ticks).max().unwrap_or(0);
     }
 

@@ -21,6 +21,7 @@ pub(super) fn read(input: &Input) -> Result<Source<'_>, FormatError> {
         process: None,
         callsites: Vec::new(),
         scale: Box::new(TimeScale::new(&[], 0)),
+        oldest_anchor: None,
         newest_anchor: 0,
         complete_from: header.complete_from,
         kept_segment_count: header.kept_segment_count.into(),

@@ -1,0 +1,242 @@
+//! The command `doctor`: what it finds, what it advises, and its exit codes.
+#![cfg(target_os = "linux")]
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use serde_json::Value as Json;
+use support::live::{self, Recorder};
+use support::{Recording, SECOND, SHOP, Thread, directory, view};
+use ttlog_core::ProcessInfo;
+use ttlog_core::ring::{DropReason, EndKind, ProcessEnd};
+
+#[test]
+#[ignore = "a process that records for the other tests"]
+fn child() {
+    live::child();
+}
+
+/// A process that is gone for certain: no process has this id.
+const GONE: ProcessInfo<'static> = ProcessInfo { pid: 4_194_305, process_start: 1, host: "", os: "Linux 6.1", ..SHOP };
+
+/// Writes a ring as a recorder would have.
+fn write_ring(dir: &Path, name: &str, bytes: &[u8]) {
+    support::write(dir, name, bytes);
+    fs::set_permissions(dir.join(name), fs::Permissions::from_mode(0o600)).expect("our own file");
+}
+
+/// A directory with mode 0700, as recorders make it.
+fn rings(test: &str) -> (std::path::PathBuf, std::path::PathBuf) {
+    let dir = directory(test);
+    let rings = dir.join("rings");
+    fs::create_dir(&rings).expect("a directory");
+    fs::set_permissions(&rings, fs::Permissions::from_mode(0o700)).expect("our own directory");
+    (dir, rings)
+}
+
+fn examined(dir: &Path, target: &str) -> (Option<i32>, Json) {
+    let run = view(dir, &["doctor", target, "--format", "json"]);
+    assert_eq!(run.err, "");
+    (run.code, serde_json::from_str(&run.out).unwrap_or_else(|error| panic!("{error}: {}", run.out)))
+}
+
+/// Gives the texts of what wants attention among the remarks.
+fn problems(of: &Json) -> Vec<&str> {
+    let remarks = of["remarks"].as_array().expect("remarks").iter();
+    remarks.filter(|remark| remark["attention"] == true).map(|remark| remark["text"].as_str().expect("text")).collect()
+}
+
+#[test]
+fn a_running_process_is_well() {
+    let dir = directory("doctor_live");
+    let mut recorder = Recorder::start(&dir, &[("TTLOG_LEVEL", "info"), ("TTLOG_MIN_AGE", "5s")]);
+    recorder.tell("info 20");
+    let pid = recorder.pid().to_string();
+    for target in [pid.as_str(), "rings"] {
+        let (_, found) = examined(&dir, target);
+        let ring = &found["rings"][0];
+        assert_eq!(found["rings"].as_array().map(Vec::len), Some(1));
+        assert_eq!(
+            (&ring["state"], &ring["service"], &ring["level"]),
+            (&"running".into(), &"shop".into(), &"info".into())
+        );
+        assert_eq!((&ring["mode"], &ring["retained"], &ring["overwritten"]), (&"0600".into(), &20.into(), &0.into()));
+        assert_eq!((&ring["covered_ns"], &ring["min_age_ns"]), (&Json::Null, &5_000_000_000_u64.into()));
+        assert!(ring["heartbeat_age_ns"].as_u64().expect("a heartbeat") < 60_000_000_000, "{ring}");
+        assert_eq!(problems(ring), [""; 0], "{ring}");
+        assert_eq!(problems(&found["directories"][0]), [""; 0]);
+        assert_eq!(found["directories"][0]["mode"], "0700");
+        // Where its environment says.
+        assert_eq!(found["snapshots"][0]["path"], dir.join("snapshots").to_string_lossy().as_ref());
+    }
+    let text = view(&dir, &["doctor", &pid, "--color", "never"]).out;
+    for part in [
+        &format!("ring {}\n", recorder.ring().display()),
+        &format!("  process   shop, pid {pid} on "),
+        "  state     is running, heartbeat ",
+        "  window    all since the start, ",
+        "; asked for: 5.0 s\n",
+        "  events    20 retained, 0 overwritten, none dropped\n",
+        "  level     info\n",
+        "mode 0600, owner ",
+        " free, ",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let process = rustix::process::Pid::from_raw(pid.parse().expect("a number")).expect("not 0");
+    rustix::process::kill_process(process, rustix::process::Signal::STOP).expect("our own child");
+    let (code, found) = examined(&dir, &pid);
+    rustix::process::kill_process(process, rustix::process::Signal::CONT).expect("our own child");
+    assert_eq!((code, problems(&found["rings"][0])), (Some(1), vec!["the process is stopped"]));
+    // Without its name the ring is lost with the process.
+    fs::remove_file(recorder.ring()).expect("our own file");
+    let (code, found) = examined(&dir, &pid);
+    assert_eq!(code, Some(1));
+    assert!(problems(&found["rings"][0])[0].starts_with("its file has lost its name"), "{found}");
+}
+
+#[test]
+fn a_dead_process_leaves_a_stale_ring_until_it_is_recovered() {
+    let dir = directory("doctor_stale");
+    let mut recorder = Recorder::start(&dir, &[]);
+    recorder.tell("info 3");
+    let ring = recorder.ring();
+    recorder.end("abort");
+    let run = view(&dir, &["doctor", "rings"]);
+    assert_eq!((run.code, run.err.as_str()), (Some(1), ""));
+    assert!(
+        run.out.contains("  ! 1 stale ring: their processes are gone\n    ttlog-view recover rings --remove "),
+        "{}",
+        run.out
+    );
+    assert!(
+        run.out.contains("  state     ended by SIGABRT") || run.out.contains("  state     gone without a word"),
+        "{}",
+        run.out
+    );
+    let (code, found) = examined(&dir, &ring.to_string_lossy());
+    assert_eq!((code, problems(&found["rings"][0])), (Some(1), vec!["stale: its process is gone"]));
+    assert_eq!(view(&dir, &["recover", "rings", "--remove", "-o", "."]).code, Some(0));
+    let run = view(&dir, &["doctor", "rings"]);
+    assert_eq!(run.code, Some(2));
+    assert!(run.out.ends_with("nothing found: no recorder has a ring in these directories\n"), "{}", run.out);
+}
+
+#[test]
+fn losses_come_with_advice() {
+    let (dir, rings) = rings("doctor_losses");
+    let recording = Recording::on_a_server(1, 10, 2, 512, &GONE);
+    let thread = Thread::new(1, "worker");
+    for n in 0..400 {
+        recording.tick(&thread, SECOND + u64::from(n) * SECOND / 100, n);
+    }
+    for (reason, count) in [
+        (DropReason::TooLarge, 1),
+        (DropReason::Reentrant, 2),
+        (DropReason::NoSegment, 3),
+        (DropReason::Unregistered, 4),
+    ] {
+        recording.ring.count_dropped(reason, count);
+    }
+    recording.ring.count_suppressed(5);
+    recording.ring.set_min_age_ns(3600 * SECOND);
+    recording.ring.count_panic(SECOND, 101);
+    recording.ring.set_filter_text("info");
+    let end = ProcessEnd { signal: 15, code: 0, sender_pid: 7, ..ProcessEnd::of(EndKind::Signal) };
+    assert!(recording.ring.stamp_end(&end));
+    write_ring(&rings, "lossy.ring", &recording.image());
+    let run = view(&dir, &["doctor", "rings", "--color", "never"]);
+    assert_eq!((run.code, run.err.as_str()), (Some(1), ""));
+    let ring = run.out.split("\n\n").next().expect("a block");
+    let own = rustix::process::geteuid().as_raw();
+    support::compare("doctor.txt", &format!("{}\n", ring.replace(&format!("owner {own} (you)"), "owner N (you)")));
+}
+
+#[test]
+fn files_that_others_can_read_and_leftovers_are_named() {
+    let (dir, rings) = rings("doctor_leftovers");
+    fs::set_permissions(&rings, fs::Permissions::from_mode(0o777)).expect("our own directory");
+    support::write(&rings, "open.ring", &Recording::on_a_server(1, 4, 0, 512, &GONE).image());
+    fs::set_permissions(rings.join("open.ring"), fs::Permissions::from_mode(0o644)).expect("our own file");
+    fs::hard_link(rings.join("open.ring"), rings.join("link.ring")).expect("a link");
+    let ended = Recording::on_a_server(2, 4, 0, 512, &GONE);
+    ended.ring.mark_ended();
+    write_ring(&rings, "ended.ring", &ended.image());
+    write_ring(&rings, "ttlog-x.ring.new", b"");
+    write_ring(&rings, "young.ring.new", b"");
+    write_ring(&rings, "ttlog-y.ring.damaged", b"x");
+    let old = fs::File::options().write(true).open(rings.join("ttlog-x.ring.new")).expect("our own file");
+    old.set_modified(SystemTime::now() - Duration::from_secs(3600)).expect("our own file");
+    let (code, found) = examined(&dir, "rings");
+    assert_eq!(code, Some(1));
+    let directory = &found["directories"][0];
+    assert_eq!(
+        problems(directory),
+        [
+            "others can write to it (mode 0777)",
+            "2 stale rings: their processes are gone",
+            "1 unfinished (*.ring.new): their makers died, or ran out of room",
+            "1 set aside as no readable rings (*.ring.damaged)",
+        ]
+    );
+    assert_eq!((&directory["rings"], &directory["stale"], &directory["unfinished"]), (&3.into(), &2.into(), &1.into()));
+    for ring in found["rings"].as_array().expect("rings").iter().filter(|ring| ring["state"] != "shut_down") {
+        let problems = problems(ring);
+        assert!(problems.contains(&"others may read or write it (mode 0644)"), "{problems:?}");
+        assert!(
+            problems.contains(&"its file has another name, too (a hard link): recorders do not recover such rings")
+        );
+    }
+}
+
+#[test]
+fn hostile_files_break_nothing() {
+    let (dir, rings) = rings("doctor_hostile");
+    let good = Recording::on_a_server(1, 4, 1, 512, &ProcessInfo { service: "\x1b[2J", ..GONE });
+    good.tick(&Thread::new(1, "\x1b]0;x"), SECOND, 1);
+    good.ring.set_filter_text("\x1b[31m");
+    let image = good.image();
+    write_ring(&rings, "a-good.ring", &image);
+    for len in [0, 1, 8, 63, 64, 159, 160, 1535, 1536, 2000, image.len() - 1] {
+        write_ring(&rings, &format!("cut-{len}.ring"), &image[..len]);
+    }
+    for (index, seed) in (0..40_u64).map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15)).enumerate() {
+        let mut damaged = image.clone();
+        for n in 0..20_u64 {
+            let at = (seed.rotate_left(n as u32 * 3) % damaged.len() as u64) as usize;
+            damaged[at] ^= 1 << (seed.rotate_left(n as u32) & 7);
+        }
+        write_ring(&rings, &format!("flipped-{index}.ring"), &damaged);
+    }
+    write_ring(&rings, "zero.ring", &[0; 4096]);
+    write_ring(&rings, "\x1b[31m.ring", b"TTLOGRNG");
+    fs::create_dir(rings.join("directory.ring")).expect("a directory");
+    std::os::unix::fs::symlink("/etc/passwd", rings.join("link.ring")).expect("a link");
+    rustix::fs::mknodat(rustix::fs::CWD, rings.join("pipe.ring"), rustix::fs::FileType::Fifo, 0o600.into(), 0)
+        .expect("a pipe");
+    for format in ["text", "json"] {
+        let run = view(&dir, &["doctor", "rings", "--format", format]);
+        assert_eq!((run.code, run.err.as_str()), (Some(1), ""));
+        assert!(run.out.chars().all(|c| c == '\n' || !c.is_control()), "{:?}", run.out);
+        assert!(run.out.contains("a-good.ring") && run.out.contains("zero.ring"), "{}", run.out);
+        assert!(!run.out.contains("root:"), "a link is not followed");
+    }
+}
+
+#[test]
+fn nothing_to_look_at() {
+    let dir = directory("doctor_nothing");
+    for targets in [&["."][..], &["missing"], &["4194305"]] {
+        let run = view(&dir, &[&["doctor"], targets].concat());
+        assert_eq!(run.code, Some(2), "{}", run.out);
+        assert!(run.out.contains("nothing found"), "{}", run.out);
+    }
+    let (code, found) = examined(&dir, "missing");
+    assert_eq!(code, Some(2));
+    assert_eq!(found["errors"][0], "missing: No such file or directory (os error 2)");
+    assert_eq!(found["attention"], 1);
+}
