@@ -30,6 +30,10 @@ pub(crate) struct Generation {
     /// Memory for a snapshot when that one is in use and cannot be waited for.
     pub(crate) spare_scratch: Mutex<Scratch>,
     /// How snapshots are written.
+    #[cfg_attr(
+        not(target_os = "linux"),
+        allow(dead_code, reason = "for children of fork, which have rings on Linux alone")
+    )]
     options: SnapshotOptions<'static>,
     /// Held while an anchor is written.
     pub(crate) anchor_lock: Mutex<()>,
@@ -38,6 +42,10 @@ pub(crate) struct Generation {
     /// The ring's file; null: it has none (yet). What it points to is never freed.
     file: AtomicPtr<RingFile>,
     /// The file that the first ancestor with one had: children make theirs beside it.
+    #[cfg_attr(
+        not(target_os = "linux"),
+        allow(dead_code, reason = "for children of fork, which have rings on Linux alone")
+    )]
     parent_file: Option<&'static RingFile>,
     /// Whether the service thread and the memory for snapshots are there, or were tried for.
     pub(crate) is_settled: AtomicBool,

@@ -431,7 +431,7 @@ pub(crate) const POPULATE_AT_ONCE_BYTES: usize = 4 * 1024 * 1024;
 impl RingFile {
     /// Removes the file's name.
     pub(crate) fn remove(&self) -> io::Result<()> {
-        std::fs::remove_file(&self.path)
+        std::fs::remove_file(self.path)
     }
 }
 

@@ -72,6 +72,10 @@ pub(crate) struct RecorderInner {
     /// Set by `shutdown`, for good.
     pub(crate) ended: AtomicBool,
     /// Whether this process has its ring; a child of `fork` makes it at its first event.
+    #[cfg_attr(
+        not(target_os = "linux"),
+        allow(dead_code, reason = "for children of fork, which have rings on Linux alone")
+    )]
     pub(crate) renewal: Renewal,
     /// What a child makes its ring from.
     #[cfg(target_os = "linux")]
