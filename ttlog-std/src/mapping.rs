@@ -125,11 +125,11 @@ pub(crate) use linux::{Trouble, create_ring_file, replace_by_ring_file};
 #[cfg(target_os = "linux")]
 mod linux {
     use std::ffi::{CStr, CString, OsStr};
-    use std::fs::{DirBuilder, File};
+    use std::fs::File;
     use std::mem::ManuallyDrop;
     use std::os::fd::{FromRawFd as _, IntoRawFd as _, RawFd};
     use std::os::unix::ffi::OsStrExt as _;
-    use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
     use std::ptr::NonNull;
 
     use super::*;
@@ -236,9 +236,8 @@ mod linux {
     fn open_or_create(path: &Path) -> Result<File, MappingError> {
         match sys::open_directory(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let mut builder = DirBuilder::new();
-                builder.mode(0o700).recursive(true);
-                builder.create(path).map_err(|cause| MappingError::new("create directory", path, cause))?;
+                sys::create_private_directory(path)
+                    .map_err(|cause| MappingError::new("create directory", path, cause))?;
                 sys::open_directory(path)
             }
             result => result,
@@ -506,6 +505,30 @@ mod tests {
         std::fs::set_permissions(&inside, std::fs::Permissions::from_mode(0o755)).unwrap();
         open_ring_directory(&inside).unwrap();
         assert_eq!(std::fs::metadata(&inside).unwrap().mode() & 0o7777, 0o700);
+        std::fs::remove_dir_all(directory).unwrap();
+    }
+
+    /// In a directory that belongs to all, anybody can take the name first.
+    #[test]
+    fn private_directory_that_somebody_else_has_made() {
+        if uid() != 0 {
+            println!("SKIPPED: making a directory of another user takes root");
+            return;
+        }
+        let directory = scratch();
+        std::fs::set_permissions(&directory, std::fs::Permissions::from_mode(0o1777)).unwrap();
+        let inside = directory.join(private_name());
+        std::fs::DirBuilder::new().mode(0o700).create(&inside).unwrap();
+        std::os::unix::fs::chown(&inside, Some(12_345), None).unwrap();
+        for path in [&inside, &directory] {
+            let error = create(path).map(drop).unwrap_err().to_string();
+            assert!(error.contains("belongs to another user"), "{error}");
+        }
+        assert_eq!(std::fs::read_dir(&inside).unwrap().count(), 0);
+        std::fs::remove_dir(&inside).unwrap();
+        symlink("/etc", &inside).unwrap();
+        let error = create(&directory).map(drop).unwrap_err().to_string();
+        assert!(error.contains("cannot open directory"), "{error}");
         std::fs::remove_dir_all(directory).unwrap();
     }
 

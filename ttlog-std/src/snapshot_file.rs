@@ -299,7 +299,8 @@ impl<'a> Temporary<'a> {
         let path = directory.join(format!(".{stem}-{:016x}.tmp", names::random()));
         let file = match os.create(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                create_directory(directory).map_err(|cause| io_error("create directory", directory, cause))?;
+                sys::create_private_directory(directory)
+                    .map_err(|cause| io_error("create directory", directory, cause))?;
                 os.create(&path)
             }
             result => result,
@@ -356,14 +357,6 @@ impl Drop for Temporary<'_> {
             let _ = std::fs::remove_file(&self.path);
         }
     }
-}
-
-fn create_directory(path: &Path) -> io::Result<()> {
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)
 }
 
 /// Hands the encoder's small pieces to a file in large ones, and stops short of the file size limit, whose signal would end

@@ -203,6 +203,40 @@ pub(crate) fn create_private(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
+/// Makes a directory of mode 0700 whatever the umask, and those above it that are missing. One that is there already is left as
+/// it is.
+pub(crate) fn create_private_directory(path: &Path) -> io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    let created = match builder.create(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => match path.parent().filter(|above| *above != path) {
+            Some(above) if !above.as_os_str().is_empty() => {
+                create_private_directory(above)?;
+                builder.create(path)
+            }
+            _ => Err(error),
+        },
+        result => result,
+    };
+    match created {
+        Ok(()) => {}
+        // Another process has made it in the meantime.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => return Ok(()),
+        Err(error) => return Err(error),
+    }
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+        // A umask can only take bits away; one that takes the owner's would make the directory of no use to its owner.
+        let made = std::fs::symlink_metadata(path)?;
+        if made.is_dir() && is_ours(&made) && made.mode() & 0o7777 != 0o700 {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))?;
+        }
+    }
+    Ok(())
+}
+
 /// Renames `from` to `to` unless `to` exists (`AlreadyExists`), in one step where the file system can, else by a hard link.
 pub(crate) fn rename_no_clobber(from: &Path, to: &Path) -> io::Result<()> {
     #[cfg(target_os = "linux")]

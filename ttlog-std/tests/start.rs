@@ -430,12 +430,13 @@ fn no_more_threads() {
 
 #[test]
 fn whatever_the_umask_files_are_private() {
-    // One that forbids everything makes directories that only root can use.
-    let is_root = std::fs::metadata("/proc/self").unwrap().uid() == 0;
-    for mask in if is_root { &[0o000, 0o777][..] } else { &[0o000] } {
-        let mask = *mask;
+    for mask in [0o000, 0o777] {
         let place = Place::new(&format!("umask{mask}"));
-        let mut command = place.child("plain");
+        // As a user whom modes keep out, with directories several levels of which are missing.
+        std::fs::set_permissions(place.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
+        let (rings, snapshots) = (place.rings().join("deep/er"), place.snapshots().join("deep/er"));
+        let mut command = as_nobody(&place, "plain");
+        command.env("TTLOG_DIR", &rings).env("TTLOG_SNAPSHOT_DIR", &snapshots);
         // SAFETY: umask is async-signal-safe and touches no memory.
         unsafe {
             command.pre_exec(move || {
@@ -445,15 +446,15 @@ fn whatever_the_umask_files_are_private() {
         }
         let output = finish(command);
         assert!(output.status.success(), "{}", stderr(&output));
-        for path in [&place.ring_files()[..], &place.snapshot_files()[..]].concat() {
-            assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o7777, 0o600, "{path:?}");
+        assert_eq!(warnings(&output), Vec::<String>::new());
+        let (ring_files, snapshot_files) = (common::files(&rings), common::files(&snapshots));
+        assert_eq!((ring_files.len(), snapshot_files.len()), (1, 1));
+        for path in ring_files.iter().chain(&snapshot_files) {
+            assert_eq!(std::fs::metadata(path).unwrap().mode() & 0o7777, 0o600, "{path:?}");
         }
-        if mask == 0 {
-            for path in [place.rings(), place.snapshots()] {
-                assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o7777, 0o700, "{path:?}");
-            }
+        for directory in [&rings, &snapshots].into_iter().flat_map(|path| path.ancestors().take(3)) {
+            assert_eq!(std::fs::metadata(directory).unwrap().mode() & 0o7777, 0o700, "{directory:?}");
         }
-        assert_eq!((place.ring_files().len(), place.snapshot_files().len()), (1, 1));
     }
 }
 
