@@ -78,12 +78,38 @@ pub enum Literal {
 
 /// The epoch of the filter; 0: no recorder, every callsite is off. Never 0 again once a recorder is there.
 static EPOCH: AtomicU32 = AtomicU32::new(0);
+/// Stands in a plugin for the epoch of the program it is attached to. No callsite ever remembers it, so each event asks.
+const FOREIGN: u32 = u32::MAX;
+/// The epoch of a plugin that was detached.
+const DETACHED: u32 = u32::MAX - 1;
 
-/// Starts a new epoch: each callsite asks the recorder again at its next use. One atomic operation; callable anywhere.
+/// Starts a new epoch: each callsite asks the recorder again at its next use. Atomic operations only; callable anywhere.
 pub fn start_epoch() {
-    if EPOCH.fetch_add(1, Ordering::Release) == u32::MAX {
-        EPOCH.fetch_add(1, Ordering::Release); // not 0, which means that there is no recorder
-    }
+    let next = |epoch: u32| match epoch {
+        FOREIGN => None,                           // it is the program that starts epochs
+        epoch if epoch + 1 >= DETACHED => Some(1), // not 0, which means that there is no recorder
+        epoch => Some(epoch + 1),
+    };
+    // The error is that this is a plugin.
+    let _ = EPOCH.fetch_update(Ordering::Release, Ordering::Relaxed, next);
+}
+
+/// Gives the place of the epoch, for plugins.
+#[cfg(not(target_os = "none"))]
+pub(crate) const fn epoch_place() -> &'static AtomicU32 {
+    &EPOCH
+}
+
+/// Has each callsite compare with the epoch of the program that this plugin is attached to.
+#[cfg(not(target_os = "none"))]
+pub(crate) fn follow_host() {
+    EPOCH.store(FOREIGN, Ordering::Release);
+}
+
+/// Ends [`follow_host`]: every callsite is off from its next use on.
+#[cfg(not(target_os = "none"))]
+pub(crate) fn follow_nobody() {
+    EPOCH.store(DETACHED, Ordering::Release);
 }
 
 /// Gives the present epoch.
@@ -106,6 +132,10 @@ pub struct Callsite {
     id: AtomicU32,
     metadata: &'static Metadata,
 }
+
+/// Where in a callsite its metadata stands, which a program and its plugins must agree on.
+#[cfg(not(target_os = "none"))]
+pub(crate) const METADATA_OFFSET: usize = core::mem::offset_of!(Callsite, metadata);
 
 const UNBOUND: u32 = 0;
 const BINDING: u32 = 1;
@@ -146,6 +176,20 @@ impl Callsite {
     fn ask(&self) -> bool {
         // Before the recorder is asked: if the filter changes in between, this callsite asks again.
         let epoch = EPOCH.load(Ordering::Acquire);
+        #[cfg(not(target_os = "none"))]
+        let epoch = if epoch == FOREIGN {
+            let Some(host) = crate::plugin::host() else { return false };
+            let epoch = host.epoch();
+            if self.off_epoch.load(Ordering::Relaxed) == epoch {
+                return false;
+            }
+            if self.on_epoch.load(Ordering::Relaxed) == epoch {
+                return true;
+            }
+            epoch
+        } else {
+            epoch
+        };
         let on = installed().is_some_and(|recorder| recorder.is_on(self.metadata));
         let known = if on { &self.on_epoch } else { &self.off_epoch };
         known.store(epoch, Ordering::Relaxed);

@@ -23,6 +23,7 @@
 //! | [`clock`] | ticks and wall-clock time |
 //! | [`snapshot`] | what is kept and sent |
 //! | [`recorder`] | the recorder that the macros of this crate write to |
+//! | `plugin` | a library that is loaded at run time, and logs into the program's recorder (not on devices) |
 //!
 //! The format is described in `docs/format.md`, the design in `docs/architecture.md`.
 #![no_std]
@@ -48,6 +49,8 @@ mod kill;
 pub mod level;
 mod macros;
 pub mod packed;
+#[cfg(not(target_os = "none"))]
+pub mod plugin;
 pub mod record;
 pub mod recorder;
 pub mod ring;

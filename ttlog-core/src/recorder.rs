@@ -51,8 +51,12 @@ impl core::error::Error for AlreadyInstalled {}
 /// Installs the recorder of this program, for good, and starts a new epoch so that callsites ask it. Does not block.
 ///
 /// # Errors
-/// [`AlreadyInstalled`] from the second call on.
+/// [`AlreadyInstalled`] from the second call on, and in a plugin that is attached to the recorder of its program.
 pub fn install(recorder: &'static dyn Recorder) -> Result<(), AlreadyInstalled> {
+    #[cfg(not(target_os = "none"))]
+    if crate::plugin::host().is_some() {
+        return Err(AlreadyInstalled);
+    }
     STATE.compare_exchange(NONE, INSTALLING, Ordering::Relaxed, Ordering::Relaxed).map_err(|_| AlreadyInstalled)?;
     // SAFETY: only this caller is between INSTALLING and INSTALLED, and nobody reads before INSTALLED.
     unsafe { *SLOT.0.get() = Some(recorder) };
@@ -61,10 +65,19 @@ pub fn install(recorder: &'static dyn Recorder) -> Result<(), AlreadyInstalled> 
     Ok(())
 }
 
-/// Gives the installed recorder.
+/// Tells whether a recorder was installed in this very copy of the crate.
+#[cfg(not(target_os = "none"))]
+pub(crate) fn has_own_recorder() -> bool {
+    STATE.load(Ordering::Acquire) != NONE
+}
+
+/// Gives the installed recorder; in a plugin, that of the program it is attached to.
 #[must_use]
 pub fn installed() -> Option<&'static dyn Recorder> {
     if STATE.load(Ordering::Acquire) != INSTALLED {
+        #[cfg(not(target_os = "none"))]
+        return crate::plugin::host().map(crate::plugin::Host::recorder);
+        #[cfg(target_os = "none")]
         return None;
     }
     // SAFETY: INSTALLED was stored with release after the only write, and loaded with acquire.
@@ -78,8 +91,9 @@ pub fn record<const KEPT: bool, F: Fields>(callsite: &'static Callsite, fields: 
     record_any(callsite, &fields);
 }
 
+/// As [`record`], for a list of fields behind a pointer.
 #[inline(never)]
-fn record_any(callsite: &'static Callsite, fields: &dyn AnyFields) {
+pub fn record_any(callsite: &'static Callsite, fields: &dyn AnyFields) {
     if let Some(recorder) = installed() {
         recorder.record(callsite, fields);
     }

@@ -247,6 +247,7 @@ fn lay_out(recorder: &RecorderInner, words: &'static [Word]) -> Option<()> {
             _ => break,
         }
     }
+    recorder.filter.with(|filter| ring.set_filter_text(filter.text()));
     ring.write_anchor(anchor);
     recorder.generation().note_anchor(anchor.ticks);
     Some(())

@@ -133,6 +133,15 @@
 //! - Children that are made past the C library's `fork` (`vfork`, `posix_spawn`, a bare `clone`) must not log before they `exec`.
 //! - On systems other than Linux a child has a copy of its parent's recorder in memory, without a service thread.
 //!
+//! # Plugins
+//!
+//! A library of type `cdylib` that is loaded at run time has copies of its own of all statics, so it does not see the program's recorder
+//! by itself. The program hands it [`Trace::plugin_handle`], and the library attaches itself with it ([`attach`](ttlog_core::plugin::attach), with an
+//! example): its events, through the macros of this crate or those of ttlog-core, then go to the program's ring, and the program's filter
+//! holds for them. It must detach before it is unloaded; afterwards nothing points into it. Program and library must be built from
+//! the same version of ttlog-core by the same compiler, else attaching is refused. Panics in the library are its own affair, for
+//! it also has a panic hook of its own.
+//!
 //! # Features
 //!
 //! `max_level_off`, `max_level_error`, `max_level_warn`, `max_level_info` and `max_level_debug` compile events below that level out.
@@ -154,6 +163,7 @@ mod mapping;
 mod names;
 mod orphans;
 mod panic;
+mod plugin;
 mod process;
 mod recorder;
 mod registry;
@@ -178,6 +188,7 @@ pub use settings::{
 pub use snapshot_file::SnapshotError;
 pub use ticket::SnapshotTicket;
 pub use ttlog_core::filter::FilterErrorKind;
+pub use ttlog_core::plugin::PluginHandle;
 pub use ttlog_core::{FilterError, Level, Loss, Value};
 pub use window::Window;
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use ttlog_core::callsite::start_epoch;
 use ttlog_core::filter::FilterCell;
+use ttlog_core::plugin::PluginHandle;
 use ttlog_core::recorder::Recorder;
 use ttlog_core::ring::Renewal;
 use ttlog_core::{AnyFields, Callsite, Filter, FilterError, Level, Loss, Metadata, Ring, Word};
@@ -391,6 +392,13 @@ impl Trace {
     pub fn level(&self) -> Level {
         let lowest = |inner: &RecorderInner| inner.filter.with(|filter| filter.default_level()).flatten();
         self.inner().and_then(lowest).unwrap_or(Level::Error)
+    }
+
+    /// Gives what a plugin needs to log into this recorder: see [`attach`](ttlog_core::plugin::attach). A process without a recorder
+    /// gives a handle with which plugins record nothing.
+    #[must_use]
+    pub fn plugin_handle(&self) -> PluginHandle {
+        self.inner.map_or(PluginHandle::off(), |_| crate::plugin::handle())
     }
 
     /// Gives what was lost so far: overwritten, dropped, suppressed.

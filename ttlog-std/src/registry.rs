@@ -64,8 +64,13 @@ impl Registry {
         callsite: &'static Callsite,
         types: TypeList,
         types_hash: u32,
+        origin: Origin,
     ) -> Option<u16> {
-        let id = self.find_or_add(ring, callsite, types, types_hash).and_then(|id| u16::try_from(id).ok());
+        let key = match origin {
+            Origin::Program => key(callsite, types_hash),
+            Origin::Plugin => content_key(callsite, types)?,
+        };
+        let id = self.find_or_add(ring, key, callsite, types).and_then(|id| u16::try_from(id).ok());
         if id.is_none() && !self.refused.swap(true, Ordering::Relaxed) {
             let Metadata { file, line, .. } = callsite.metadata();
             crate::report::warn(format_args!(
@@ -76,14 +81,7 @@ impl Registry {
         id
     }
 
-    fn find_or_add(
-        &self,
-        ring: &Ring<'_>,
-        callsite: &'static Callsite,
-        types: TypeList,
-        types_hash: u32,
-    ) -> Option<u32> {
-        let key = key(callsite, types_hash);
+    fn find_or_add(&self, ring: &Ring<'_>, key: u64, callsite: &'static Callsite, types: TypeList) -> Option<u32> {
         let mask = self.slots.len() - 1;
         let mut index = key as usize & mask;
         for _ in 0..PROBES_MAX.min(self.slots.len()) {
@@ -136,11 +134,37 @@ impl Registry {
     }
 }
 
-/// Hashes what makes a callsite with a list of types unique; never 0.
+/// Where a callsite is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// In the program, for as long as it runs: its address tells it from all others.
+    Program,
+    /// In a plugin: after it was unloaded, another may have another callsite at the same address, or it may be back at another
+    /// address. What a callsite says is what tells it from all others.
+    Plugin,
+}
+
+/// Hashes what makes a callsite of a plugin with a list of types unique: its item in the table; never 0. `None`: the item is too
+/// long for the table.
+fn content_key(callsite: &'static Callsite, types: TypeList) -> Option<u64> {
+    let mut item = [0; ITEM_MAX_LEN];
+    let len = encode_callsite(0, callsite.metadata(), types, &mut item)?;
+    let mut hash = len as u64;
+    for chunk in item.get(..len)?.chunks(8) {
+        let mut eight = [0; 8];
+        eight[..chunk.len()].copy_from_slice(chunk);
+        hash = (hash ^ u64::from_le_bytes(eight)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        hash ^= hash >> 29;
+    }
+    Some(finished(hash))
+}
+
+/// Hashes what makes a callsite of the program with a list of types unique; never 0.
 ///
-/// The address of the callsite alone would do, were it not for plugins: after one was unloaded, another may have a callsite at
-/// the same address. So the addresses and lengths of its texts and its line take part. With all 65,534 ids in use, two that
-/// collide have odds of 1 in 8 billion; the events of one would then be shown under the name of the other.
+/// The address of the callsite alone would do, were it not for libraries that are loaded at run time and share this very recorder
+/// with the program: after one was unloaded, another may have a callsite at the same address. So the addresses and lengths of
+/// its texts and its line take part. With all 65,534 ids in use, two that collide have odds of 1 in 8 billion; the events of
+/// one would then be shown under the name of the other.
 fn key(callsite: &'static Callsite, types_hash: u32) -> u64 {
     let metadata = callsite.metadata();
     let text = |text: &'static str| [text.as_ptr() as usize as u64, text.len() as u64];
@@ -154,7 +178,12 @@ fn key(callsite: &'static Callsite, types_hash: u32) -> u64 {
         hash = (hash ^ part).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         hash ^= hash >> 29;
     }
-    hash = (hash ^ hash >> 32).wrapping_mul(0xD6E8_FEB8_6659_FD93);
+    finished(hash)
+}
+
+/// Spreads what went into a hash over all its bits; never 0.
+fn finished(hash: u64) -> u64 {
+    let hash = (hash ^ hash >> 32).wrapping_mul(0xD6E8_FEB8_6659_FD93);
     (hash ^ hash >> 32).max(1)
 }
 
@@ -164,7 +193,8 @@ mod tests {
     use std::sync::Barrier;
 
     use super::*;
-    use ttlog_core::{Level, RingConfig, Word};
+    use ttlog_core::callsite::Field;
+    use ttlog_core::{Level, RingConfig, Type, Word};
 
     const METADATA: Metadata =
         Metadata { level: Level::Info, target: "t", message: "m", file: "f.rs", line: 1, fields: &[] };
@@ -183,21 +213,37 @@ mod tests {
     fn same_callsite_and_types_same_id() {
         let (ring, registry) = (ring(4096), Registry::new(4096));
         let [a, b] = callsites(2) else { unreachable!() };
-        assert_eq!(registry.register(&ring, a, TypeList::Nil, 1), Some(1));
-        assert_eq!(registry.register(&ring, b, TypeList::Nil, 1), Some(2));
-        assert_eq!(registry.register(&ring, a, TypeList::Nil, 2), Some(3));
-        assert_eq!(registry.register(&ring, a, TypeList::Nil, 1), Some(1));
+        assert_eq!(registry.register(&ring, a, TypeList::Nil, 1, Origin::Program), Some(1));
+        assert_eq!(registry.register(&ring, b, TypeList::Nil, 1, Origin::Program), Some(2));
+        assert_eq!(registry.register(&ring, a, TypeList::Nil, 2, Origin::Program), Some(3));
+        assert_eq!(registry.register(&ring, a, TypeList::Nil, 1, Origin::Program), Some(1));
         assert_eq!(registry.last_id(), 3);
+    }
+
+    #[test]
+    fn callsites_of_plugins_are_what_they_say() {
+        let (ring, registry) = (ring(4096), Registry::new(4096));
+        const OTHER: Metadata = Metadata { message: "n", fields: &[Field::dynamic("x")], ..METADATA };
+        let [a, b] = callsites(2) else { unreachable!() };
+        let other: &Callsite = Box::leak(Box::new(Callsite::new(&OTHER)));
+        let register = |callsite, types| registry.register(&ring, callsite, types, 1, Origin::Plugin);
+        assert_eq!(register(a, TypeList::Nil), Some(1));
+        assert_eq!(register(b, TypeList::Nil), Some(1), "the same one, loaded at another address");
+        assert_eq!(register(other, TypeList::Cons(Type::U8, &TypeList::Nil)), Some(2));
+        assert_eq!(register(other, TypeList::Cons(Type::U16, &TypeList::Nil)), Some(3));
+        assert_eq!(registry.register(&ring, a, TypeList::Nil, 1, Origin::Program), Some(4));
     }
 
     #[test]
     fn full_table_refuses_and_keeps_what_it_has() {
         let (ring, registry) = (ring(256), Registry::new(256));
         let callsites = callsites(100);
-        let ids: Vec<_> = callsites.iter().map(|c| registry.register(&ring, c, TypeList::Nil, 1)).collect();
+        let ids: Vec<_> =
+            callsites.iter().map(|c| registry.register(&ring, c, TypeList::Nil, 1, Origin::Program)).collect();
         let given = ids.iter().flatten().count();
         assert!((2..20).contains(&given), "{given} callsites in 256 bytes");
-        let again: Vec<_> = callsites.iter().map(|c| registry.register(&ring, c, TypeList::Nil, 1)).collect();
+        let again: Vec<_> =
+            callsites.iter().map(|c| registry.register(&ring, c, TypeList::Nil, 1, Origin::Program)).collect();
         assert_eq!(ids[..given], again[..given]);
     }
 
@@ -206,8 +252,8 @@ mod tests {
         let (ring, registry) = (ring(1 << 20), Registry::new(1 << 20));
         registry.last_id.store(ID_MAX - 1, Ordering::Relaxed);
         let [a, b] = callsites(2) else { unreachable!() };
-        assert_eq!(registry.register(&ring, a, TypeList::Nil, 1), Some(65_534));
-        assert_eq!(registry.register(&ring, b, TypeList::Nil, 1), None);
+        assert_eq!(registry.register(&ring, a, TypeList::Nil, 1, Origin::Program), Some(65_534));
+        assert_eq!(registry.register(&ring, b, TypeList::Nil, 1, Origin::Program), None);
     }
 
     #[test]
@@ -218,7 +264,7 @@ mod tests {
         let ids: Vec<Vec<Option<u16>>> = std::thread::scope(|scope| {
             let work = || {
                 barrier.wait();
-                callsites.iter().map(|c| registry.register(&ring, c, TypeList::Nil, 9)).collect()
+                callsites.iter().map(|c| registry.register(&ring, c, TypeList::Nil, 9, Origin::Program)).collect()
             };
             let threads: Vec<_> = (0..4).map(|_| scope.spawn(work)).collect();
             threads.into_iter().map(|thread| thread.join().unwrap()).collect()
@@ -234,6 +280,6 @@ mod tests {
         // As a thread leaves it that was suspended right after claiming the slot.
         let claimed = key(a, 1);
         registry.slots[claimed as usize & (registry.slots.len() - 1)].key.store(claimed, Ordering::Relaxed);
-        assert_eq!(registry.register(&ring, a, TypeList::Nil, 1), Some(1));
+        assert_eq!(registry.register(&ring, a, TypeList::Nil, 1, Origin::Program), Some(1));
     }
 }

@@ -15,6 +15,7 @@ use ttlog_core::{AnyFields, Callsite, ContextInfo, DropReason, Fields};
 
 use crate::clock;
 use crate::recorder::{RecorderInner, recorder};
+use crate::registry::Origin;
 use crate::trigger;
 
 thread_local! {
@@ -87,10 +88,20 @@ fn cursor<'a>() -> &'a Cursor<'static> {
     unsafe { &*cursor }
 }
 
-/// Records an event whatever it takes.
+/// Records an event whatever it takes. In a library that was loaded at run time and is attached to the recorder of its program, all
+/// events come here, and are handed to that.
 #[cold]
 #[inline(never)]
 pub(crate) fn record_slow(callsite: &'static Callsite, fields: &dyn AnyFields) {
+    if recorder().is_some() {
+        record_from(Origin::Program, callsite, fields);
+    } else {
+        ttlog_core::recorder::record_any(callsite, fields);
+    }
+}
+
+/// Records an event of a callsite that is in the program or in a plugin.
+pub(crate) fn record_from(origin: Origin, callsite: &'static Callsite, fields: &dyn AnyFields) {
     let Some(recorder) = recorder() else { return };
     let _inside = Inside::new();
     #[cfg(target_os = "linux")]
@@ -100,7 +111,7 @@ pub(crate) fn record_slow(callsite: &'static Callsite, fields: &dyn AnyFields) {
             return;
         }
     }
-    if let Some(id) = id_of(recorder, callsite, fields) {
+    if let Some(id) = id_of(recorder, origin, callsite, fields) {
         if recorder.ring.kept_segment_count() > 0 && is_kept(callsite.metadata().level) {
             append_kept(recorder, id, fields);
         } else {
@@ -138,6 +149,7 @@ impl Drop for Inside {
         if let Some(recorder) = recorder().filter(|_| is_over) {
             // What was interrupted by the fork has stored its last word. From here on this thread may record.
             cursor().forget();
+            IDENTITY.with(|identity| identity.told.set(0));
             recorder.heritage.slow_under_way.store(false, Ordering::Release);
             recorder.heritage.see_fast_path(cursor().is_closed());
         }
@@ -172,6 +184,7 @@ pub(crate) fn forked(recorder: &'static RecorderInner) -> Option<(UnderWay<'stat
         if identity.context.get() != 0 {
             identity.os_thread_id.set(crate::sys::thread_id());
         }
+        identity.told.set(0);
     });
     HAS_FORKED.with(|has_forked| has_forked.set(under_way.is_some()));
     under_way
@@ -186,12 +199,17 @@ fn see_fast_path(recorder: &'static RecorderInner) {
 }
 
 /// Gives the callsite's id, from the registry if it is new. `None`: it was refused, and the event counted.
-fn id_of(recorder: &'static RecorderInner, callsite: &'static Callsite, fields: &dyn AnyFields) -> Option<u16> {
+fn id_of(
+    recorder: &'static RecorderInner,
+    origin: Origin,
+    callsite: &'static Callsite,
+    fields: &dyn AnyFields,
+) -> Option<u16> {
     let hash = fields.types_hash();
     if let Some(id) = callsite.id_for(hash) {
         return Some(id);
     }
-    let id = recorder.registry.register(&recorder.ring, callsite, fields.types(), hash);
+    let id = recorder.registry.register(&recorder.ring, callsite, fields.types(), hash, origin);
     match id {
         Some(id) => callsite.bind(hash, id),
         None => recorder.ring.count_dropped(DropReason::Unregistered, 1),
