@@ -30,10 +30,13 @@
 //!   so only snapshots survive it.
 //! - **Without a place for the file** (no directory, a full disk, a system other than Linux) the ring is on the heap, which is told
 //!   on stderr once: events then end with the process, and snapshots are all that remains.
-//! - **A snapshot** ([`Trace::request_snapshot`]) is written by a thread of the recorder while writers go on. The file appears whole
-//!   or not at all. Asking never waits: when [`Builder::channel_capacity`] requests are waiting, the next one fails.
+//! - **A snapshot** ([`Trace::request_snapshot`], or [by itself](#snapshots-by-themselves)) is written by a thread of the recorder while
+//!   writers go on. The file appears whole or not at all. Asking never waits: when [`Builder::channel_capacity`] requests are
+//!   waiting, the next one fails.
 //! - **A panic** is recorded as an event of level error with target `panic`: its message, its place, its backtrace. The panicking thread
-//!   writes a snapshot (it waits at most 5 s for one that is under way), then the panic hook that was there before runs. A
+//!   writes a snapshot (it waits at most 5 s for one that is under way), then the panic hook that was there before runs. When the last
+//!   snapshot was less than [`Builder::snapshot_throttle`] ago the recorder's thread writes one later, for all panics until then; should
+//!   the process end before, the ring has them. (A ring on the heap has not, so there each panic has its snapshot at once.) A
 //!   panic *inside* the formatting of another panic's message ends the process before any hook runs; the ring has the rest.
 //! - **The clock** is the processor's counter where the processor and the kernel vouch for it, else the operating system's. Events carry
 //!   its ticks; readers convert them by pairs with the wall clock, one a second, to within a microsecond. When the wall clock is set, or
@@ -59,6 +62,47 @@
 //! When somebody cuts the ring's file short while the process runs, which the modes above leave to the user and to root, the
 //! process goes on: a handler of SIGBUS replaces the lost part by memory ([`Builder::fault_handler`]). What that part held is
 //! lost and not counted, and from then on the ring does not outlive the process as a whole ([`Trace::ring_path`]).
+//!
+//! # Snapshots by themselves
+//!
+//! | a snapshot is taken | when asked for with | its reason |
+//! | --- | --- | --- |
+//! | after a panic | [`Builder::panic_hook`], on by default | `panic` |
+//! | at an interval, if anything was recorded since the last one | [`Builder::snapshot_every`] | `periodic` |
+//! | after an event of level warn or error | [`Builder::snapshot_on_level`] | `level` |
+//! | when a share of the ring was written since the last one | [`Builder::snapshot_when_filled`] | `filled` |
+//! | on SIGUSR1 or SIGUSR2 | [`Builder::snapshot_on_signal`] | `signal` |
+//! | on request | [`Trace::request_snapshot`] | what the program says |
+//! | of the ring of a process that died | [`Builder::recover_orphans`], on by default | `recovered` |
+//! | from outside, without the process taking part | `ttlog-view snapshot PID` | what its user says |
+//!
+//! Threads and signal handlers only set a flag; the recorder's thread looks at the flags each 100 ms. One snapshot begins a second
+//! ([`Builder::snapshot_throttle`]), the first at once, and it is for all who want one when it begins: their reasons are joined by `+`. So
+//! a storm of errors costs one snapshot a second, and a request may have to wait for most of a second until its snapshot begins. What
+//! the last snapshot before [`Trace::shutdown`] is asked for is not kept waiting.
+//!
+//! The handler of the signal hands it on to the one that the program had installed before; without one the signal does nothing else
+//! any more. A handler that is installed later takes the signal away, unless it hands it on in its turn.
+//!
+//! # Which snapshots are kept
+//!
+//! After each snapshot, and at the start, the oldest ones of the same service and user go from the snapshot directory, those of
+//! earlier runs and of other processes too, until there are at most 32 ([`Builder::retain_count`]) with at most 1 GiB
+//! ([`Builder::retain_bytes`]), none is older than [`Builder::retain_age`], if that was asked for, and 15 % of the disk are free
+//! ([`Builder::retain_free_percent`]). The newest stays in any case. Of other services, whose rings this process may recover, only
+//! recovered ones are counted and removed. Whatever else lies there is left alone: files with other names, of other users, with
+//! several names, symbolic links, directories.
+//!
+//! When less of the disk is free in spite of that, no snapshot is written ([`SnapshotError::DiskAlmostFull`]), so that the recorder does not
+//! take from its host what it has left; only after a panic, or of a process that died, down to 2 %. Files are dated by their time
+//! of modification. One from the future, written before the clock was set back, counts as old. Unfinished files that a dead process
+//! left are removed an hour later.
+//!
+//! # How far back the ring reaches
+//!
+//! That depends on how much is logged, and [`Trace::window`] tells it: the time for which nothing was overwritten, for warnings and
+//! errors and for the rest. With [`Builder::min_age`] the recorder warns once on stderr when the ring reaches less far back than that, and
+//! its snapshots leave out what is older, except warnings and errors; what is left out is counted in them.
 //!
 //! # Configuration without building the program again
 //!
