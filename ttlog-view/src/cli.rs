@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::filter::{Condition, Key};
+use crate::secrets::SecretArgs;
 
 /// Shows what a TTLog flight recorder kept.
 #[derive(Debug, Parser)]
@@ -167,6 +168,10 @@ pub struct View {
     /// What to count by, separated by commas: level, target, callsite, thread, … or the name of a field
     #[arg(long, value_name = "KEY", value_delimiter = ',', value_parser = parse_key, requires = "stats")]
     pub group_by: Vec<GroupKey>,
+
+    /// What is withheld.
+    #[command(flatten)]
+    pub secrets: SecretArgs,
 }
 
 /// A key to count by, with the name it was given.
@@ -198,6 +203,9 @@ pub struct Snapshot {
     /// Why it is made: a word or two for its name and its header
     #[arg(short, long, value_name = "TEXT", default_value = "manual")]
     pub reason: String,
+    /// What is withheld.
+    #[command(flatten)]
+    pub secrets: SecretArgs,
 }
 
 /// Options of `doctor`.
@@ -245,6 +253,9 @@ pub struct Recover {
     /// Remove each ring after its snapshot is safely on disk
     #[arg(long)]
     pub remove: bool,
+    /// What is withheld.
+    #[command(flatten)]
+    pub secrets: SecretArgs,
 }
 
 /// Options of `verify`.

@@ -225,6 +225,7 @@ impl Condition {
 
     /// Compares a field's value.
     ///
+    /// A withheld value equals nothing, and differs from everything.
     /// An error matches if any text of its chain does, a sequence if any element does; `!=` is the negation of `=` throughout.
     #[must_use]
     pub fn accepts_value(&self, value: &Value<'_>) -> bool {
@@ -232,6 +233,8 @@ impl Condition {
             return !Condition { operator: Operator::Equal, ..self.clone() }.accepts_value(value);
         }
         match value {
+            // Else it could be guessed, one comparison after another.
+            Value::Withheld => false,
             Value::Unsigned(value) => self.accepts_number(*value),
             Value::Signed { value, .. } => self.accepts_any_number(Number::Int(i128::from(*value))),
             Value::U128(value) => self.accepts_any_number(Number::from_u128(*value)),

@@ -9,6 +9,7 @@
 //! | [`timeline`] | puts the events of all of them in order of time, with the places where some are missing |
 //! | [`filter`] | decides which are shown |
 //! | [`value`], [`template`] | make messages and values of records |
+//! | [`secrets`] | says which values are withheld |
 //! | [`render`] | writes text, JSON and counts |
 //! | [`ending`] | says how a process ended |
 //! | [`escape`] | keeps what programs logged from controlling the terminal |
@@ -30,6 +31,7 @@ pub mod processes;
 pub mod progress;
 pub mod recover;
 pub mod render;
+pub mod secrets;
 pub mod snapshot;
 pub mod snapshot_file;
 pub mod source;

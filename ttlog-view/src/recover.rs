@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use ttlog_core::ring::RingImage;
 
 use crate::cli::Recover;
+use crate::secrets::Secrets;
 use crate::snapshot_file::{self, Written};
 use crate::source::process::{Liveness, process_of};
 use crate::source::{Content, content, files_in, read, shown};
@@ -30,6 +31,7 @@ pub fn run(options: &Recover, out: &mut dyn Write) -> io::Result<Outcome> {
         }
     };
     let output = snapshot_file::directory(options.output.as_deref());
+    let secrets = Secrets::new(&options.secrets);
     let mut outcome = Outcome::Good;
     let (mut recovered, mut left) = (0, 0);
     for path in paths {
@@ -37,7 +39,7 @@ pub fn run(options: &Recover, out: &mut dyn Write) -> io::Result<Outcome> {
         if !matches!(content(&file), Ok(Content::Ring)) {
             continue;
         }
-        let done = recover(&path, &file, &output, options.remove);
+        let done = recover(&path, &file, &output, options.remove, &secrets);
         let line = match &done {
             Ok(Done::Recovered { snapshot, events, overwritten }) => {
                 recovered += 1;
@@ -71,7 +73,7 @@ enum Done {
     InUse(String),
 }
 
-fn recover(path: &Path, file: &File, output: &Path, remove: bool) -> Result<Done, String> {
+fn recover(path: &Path, file: &File, output: &Path, remove: bool, secrets: &Secrets) -> Result<Done, String> {
     let text = |error: io::Error| error.to_string();
     if !lock(file).map_err(text)? {
         return Ok(Done::InUse("it is locked".to_owned()));
@@ -91,7 +93,8 @@ fn recover(path: &Path, file: &File, output: &Path, remove: bool) -> Result<Done
         .take_while(|index| u64::from(*index) * u64::from(image.header().segment_len) < bytes.data.len() as u64)
         .any(|index| !matches!(image.segment(index), ttlog_core::ring::SegmentState::Unused));
     let done = if holds_segments || loss.dropped_total() > 0 {
-        let Written { path: snapshot, events } = snapshot_file::write(&image, &process, "recovered", 0, output)?;
+        let Written { path: snapshot, events } =
+            snapshot_file::write(&image, &process, "recovered", 0, secrets, output)?;
         Done::Recovered { snapshot, events, overwritten: loss.overwritten }
     } else {
         Done::Empty

@@ -7,6 +7,7 @@ use std::io::{self, Write};
 
 use crate::cli::Snapshot;
 use crate::processes::find;
+use crate::secrets::Secrets;
 use crate::snapshot_file;
 use crate::source::process::{Liveness, process_of};
 use crate::{Outcome, complain};
@@ -27,7 +28,8 @@ pub fn run(options: &Snapshot, out: &mut dyn Write) -> io::Result<Outcome> {
     let written = ring.image().and_then(|image| {
         // Of a dead process nothing more will come: the snapshot holds everything to its end.
         let until = if ring.liveness() == Liveness::Running { ring.bytes.read_from_ticks.unwrap_or(0) } else { 0 };
-        snapshot_file::write(&image, &process_of(&image), &options.reason, until, &output)
+        let secrets = Secrets::new(&options.secrets);
+        snapshot_file::write(&image, &process_of(&image), &options.reason, until, &secrets, &output)
     });
     match written {
         Ok(written) => {

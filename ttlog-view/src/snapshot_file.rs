@@ -11,10 +11,11 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use ttlog_core::ring::RingImage;
-use ttlog_core::snapshot::{Codec, SnapshotMeta, write_snapshot_of_image};
+use ttlog_core::snapshot::{SnapshotMeta, SnapshotOptions, write_snapshot_of_image};
 use ttlog_core::table::ProcessInfo;
 
 use crate::escape::escaped;
+use crate::secrets::Secrets;
 use crate::source::shown;
 
 /// Longest part of a service's name in a file's name.
@@ -41,7 +42,7 @@ pub fn directory(asked: Option<&Path>) -> PathBuf {
     asked.map(Path::to_path_buf).or_else(of_environment).unwrap_or_else(std::env::temp_dir)
 }
 
-/// Writes a snapshot of a ring's bytes to a new file in `directory`. `ticks` is the reading of the ring's clock up to which everything
+/// Writes a snapshot of a ring's bytes, without `secrets`, to a new file in `directory`. `ticks` is the reading of the ring's clock up to which everything
 /// is there; 0: to the end of recording.
 ///
 /// # Errors
@@ -51,13 +52,15 @@ pub fn write(
     process: &ProcessInfo<'_>,
     reason: &str,
     ticks: u64,
+    secrets: &Secrets,
     directory: &Path,
 ) -> Result<Written, String> {
     let now = Timestamp::now();
     let stem = stem(process, reason, now);
     let temporary = Temporary(directory.join(format!(".{stem}-{:016x}.tmp", random())));
     let created_unix_ns = i64::try_from(now.as_nanosecond()).unwrap_or(0);
-    let events = fill(image, &SnapshotMeta { reason, created_unix_ns, ticks }, &temporary.0)?;
+    let meta = SnapshotMeta { reason, created_unix_ns, ticks };
+    let events = secrets.with_options(|options| fill(image, &meta, options, &temporary.0))?;
     let path = publish(&temporary.0, directory, &stem).map_err(|error| shown(directory, &error))?;
     // Without this the new name may be lost with the power, though the data is there.
     #[cfg(unix)]
@@ -75,16 +78,21 @@ impl Drop for Temporary {
     }
 }
 
-fn fill(image: &RingImage<'_>, meta: &SnapshotMeta<'_>, path: &Path) -> Result<u64, String> {
+fn fill(
+    image: &RingImage<'_>,
+    meta: &SnapshotMeta<'_>,
+    options: SnapshotOptions<'_>,
+    path: &Path,
+) -> Result<u64, String> {
     let text = |error: io::Error| shown(path, &error);
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
+    let mut open = OpenOptions::new();
+    open.write(true).create_new(true);
     #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let file = options.open(path).map_err(|error| shown(path.parent().unwrap_or(path), &error))?;
+    std::os::unix::fs::OpenOptionsExt::mode(&mut open, 0o600);
+    let file = open.open(path).map_err(|error| shown(path.parent().unwrap_or(path), &error))?;
     let mut sink = FileSink(io::BufWriter::with_capacity(1 << 18, file));
-    let mut scratch = vec![0; ttlog_core::snapshot::scratch_len(image.header().segment_len as usize)];
-    let stats = write_snapshot_of_image(image, meta, Codec::Lz4, &mut scratch, &mut sink)
+    let mut scratch = vec![0; options.scratch_len(image.header().segment_len as usize)];
+    let stats = write_snapshot_of_image(image, meta, options, &mut scratch, &mut sink)
         .map_err(|error| format!("{}: {error}", escaped(&path.to_string_lossy())))?;
     let file = sink.0.into_inner().map_err(|error| text(error.into_error()))?;
     file.sync_all().map_err(text)?;

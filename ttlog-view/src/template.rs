@@ -10,6 +10,7 @@
 use std::fmt::Write as _;
 
 use crate::escape::LineBreaks;
+use crate::secrets::WITHHELD;
 use crate::value::{Value, chain};
 
 /// Widths and precisions above this are not applied: a file could ask for gigabytes of blanks.
@@ -316,6 +317,8 @@ fn push_formatted(out: &mut String, value: &Value<'_>, spec: &Spec) {
                 push_ellipsis(out, text.full_len);
             }
         }
+        // Neither padded nor cut: it is not the value.
+        Value::Withheld => out.push_str(WITHHELD),
         Value::Unit => spec.pad_text(out, "()"),
         // The derived `Debug` of a variant without fields does not pad.
         Value::None if spec.is_debug() => out.push_str("None"),

@@ -6,6 +6,7 @@
 use ttlog_core::value::{Text, ValueRef};
 
 use crate::escape::{LineBreaks, push_escaped, push_quoted};
+use crate::secrets::WITHHELD;
 
 /// Most elements of sequences that are looked at in one value. More than a record can hold, unless the elements take no room.
 const ELEMENTS_MAX: usize = 65_536;
@@ -59,6 +60,8 @@ pub enum Value<'a> {
     Some(Box<Value<'a>>),
     /// A sequence, and how many elements there were where it was capped.
     Sequence(Vec<Value<'a>>, Option<u32>),
+    /// A value that is not shown, or not there: a secret.
+    Withheld,
 }
 
 impl<'a> Value<'a> {
@@ -167,6 +170,7 @@ impl<'a> Value<'a> {
                 push_quoted(out, &chain(texts), breaks);
                 push_capped(out, texts.len(), *full_len, "sources");
             }
+            Value::Withheld => out.push_str(WITHHELD),
             Value::Unit => out.push_str("()"),
             Value::None => out.push_str("None"),
             Value::Some(value) => value.push_shown(out, breaks),

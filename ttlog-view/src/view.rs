@@ -12,6 +12,7 @@ use crate::render::json::JsonRenderer;
 use crate::render::stats::{Stats, json_clock_steps, json_gaps, json_sources, push_losses};
 use crate::render::text::{TextRenderer, damage_line};
 use crate::render::{Event, is_damaged};
+use crate::secrets::Secrets;
 use crate::source::{Inputs, Source, shown};
 use crate::time::{TimeFormatter, TimeLimit, grouped, parse_duration};
 use crate::timeline::{Keep, Mark, Place, Query, Range, Timeline};
@@ -33,11 +34,12 @@ pub fn run(options: &View, out: &mut dyn Write) -> io::Result<Outcome> {
             return Ok(Outcome::Failed);
         }
     };
+    let secrets = Secrets::new(&options.secrets);
     let inputs = Inputs::read(&options.inputs);
     let mut errors = inputs.errors;
     let mut sources = Vec::new();
     for input in &inputs.read {
-        match Source::new(input) {
+        match Source::with_secrets(input, &secrets) {
             Ok(source) => sources.push(source),
             Err(error) => errors.push(shown(input.path.as_ref(), &error)),
         }

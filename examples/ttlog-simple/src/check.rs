@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use ttlog_core::{Item, RingImage, SegmentState};
 use ttlog_view::cli::Recover;
 use ttlog_view::progress::Progress;
+use ttlog_view::secrets::SecretArgs;
 use ttlog_view::source::{Inputs, Source};
 use ttlog_view::time::grouped;
 use ttlog_view::timeline::{Keep, Query, Range, Timeline};
@@ -17,7 +18,12 @@ use crate::worker::SERVICE;
 
 /// Turns the ring of the dead worker into a snapshot in `snapshots`, as `ttlog-view recover` does, and gives its path.
 pub(crate) fn recover(run: &Place, pid: u32, snapshots: &Path) -> Result<PathBuf, String> {
-    let options = Recover { directory: run.path().to_path_buf(), output: Some(snapshots.to_path_buf()), remove: false };
+    let options = Recover {
+        directory: run.path().to_path_buf(),
+        output: Some(snapshots.to_path_buf()),
+        remove: false,
+        secrets: SecretArgs::default(),
+    };
     let mut told = Vec::new();
     let outcome = recover::run(&options, &mut told).map_err(|error| error.to_string())?;
     let told = String::from_utf8_lossy(&told);

@@ -4,6 +4,9 @@ use crate::render::Event;
 use crate::time::TimeFormatter;
 use crate::value::{Value, push_hex};
 
+/// What stands in place of a withheld value; no value is like it.
+const WITHHELD_JSON: &str = "{\"withheld\":true}";
+
 /// Writes events as JSON objects.
 #[derive(Debug)]
 pub struct JsonRenderer {
@@ -81,9 +84,14 @@ impl JsonRenderer {
         out.push('}');
         if let Some(damage) = &event.damage {
             push_member(out, "damage", damage);
-            out.push_str(",\"payload\":\"");
-            push_hex(out, event.payload);
-            out.push('"');
+            out.push_str(",\"payload\":");
+            if event.payload_withheld {
+                out.push_str(WITHHELD_JSON);
+            } else {
+                out.push('"');
+                push_hex(out, event.payload);
+                out.push('"');
+            }
         }
         out.push('}');
     }
@@ -144,6 +152,7 @@ fn push_float(out: &mut String, finite: bool, value: &dyn std::fmt::Debug) {
 /// Appends a value.
 pub fn push_value(out: &mut String, value: &Value<'_>) {
     match value {
+        Value::Withheld => out.push_str(WITHHELD_JSON),
         Value::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
         Value::Unsigned(value) => push_number(out, value),
         Value::U128(value) => push_number(out, value),

@@ -30,6 +30,8 @@ pub struct Event<'e, 'a> {
     pub damage: Option<String>,
     /// Its payload.
     pub payload: &'e [u8],
+    /// Whether the payload as it is may hold secrets, and is not to be shown.
+    pub payload_withheld: bool,
 }
 
 impl<'e, 'a> Event<'e, 'a> {
@@ -44,10 +46,14 @@ impl<'e, 'a> Event<'e, 'a> {
             (_, Some(error)) => Some(format!("payload, {error}")),
             _ => None,
         };
+        let payload_withheld = match callsite {
+            Some(callsite) => callsite.withholds_any(),
+            None => !source.secrets.are_shown(),
+        };
         let thread = timeline.context_of(&entry).map(|context| (context.name.as_str(), context.os_thread_id));
         let unix_ns = source.scale.unix_ns(entry.ticks);
         let before_end_ns = timeline.before_end_ns(&entry);
-        Event { entry, unix_ns, before_end_ns, source, callsite, thread, values, damage, payload }
+        Event { entry, unix_ns, before_end_ns, source, callsite, thread, values, damage, payload, payload_withheld }
     }
 
     /// Appends the message with its template filled in.

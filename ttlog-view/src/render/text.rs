@@ -6,6 +6,7 @@ use ttlog_core::Level;
 use crate::ending::Ending;
 use crate::escape::{LineBreaks, escaped, push_escaped};
 use crate::render::{DROP_REASONS, Event, is_damaged, kind_name};
+use crate::secrets::WITHHELD;
 use crate::source::{Damage, Kind, Source};
 use crate::time::{TimeFormatter, duration, grouped};
 use crate::timeline::{Found, Mark, Timeline};
@@ -120,8 +121,13 @@ impl TextRenderer {
             self.styled(out, BAD, |out| {
                 out.push_str("[damaged: ");
                 out.push_str(damage);
-                out.push_str("; bytes 0x");
-                push_hex(out, event.payload);
+                if event.payload_withheld {
+                    out.push_str("; bytes ");
+                    out.push_str(WITHHELD);
+                } else {
+                    out.push_str("; bytes 0x");
+                    push_hex(out, event.payload);
+                }
                 out.push(']');
             });
         }

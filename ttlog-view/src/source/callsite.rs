@@ -5,6 +5,7 @@ use ttlog_core::table::{CallsiteInfo, FieldInfo, values_of};
 
 use super::Source;
 use crate::filter::{Condition, Key};
+use crate::secrets::Secrets;
 use crate::template::Template;
 use crate::value::Value;
 
@@ -15,6 +16,8 @@ pub struct Callsite<'a> {
     pub info: CallsiteInfo<'a>,
     /// Its fields in source order.
     pub fields: Vec<FieldInfo<'a>>,
+    /// Which of them are withheld.
+    withheld: Vec<bool>,
     /// Its message, parsed.
     pub template: Template,
 }
@@ -22,39 +25,84 @@ pub struct Callsite<'a> {
 impl<'a> Callsite<'a> {
     /// Reads a callsite.
     #[must_use]
-    pub fn new(info: CallsiteInfo<'a>) -> Self {
+    pub fn new(info: CallsiteInfo<'a>, secrets: &Secrets) -> Self {
         let fields: Vec<_> = info.fields().collect();
         let names: Vec<_> = fields.iter().map(|field| field.name).collect();
-        Callsite { info, template: Template::parse(info.message, &names), fields }
+        let withheld = fields.iter().map(|field| secrets.withhold(field)).collect();
+        Callsite { info, template: Template::parse(info.message, &names), withheld, fields }
+    }
+
+    /// Tells whether records hold values that are withheld.
+    #[must_use]
+    pub fn withholds_any(&self) -> bool {
+        self.fields.iter().zip(&self.withheld).any(|(field, &withheld)| withheld && field.literal.is_none())
+    }
+
+    /// Tells whether a snapshot's writer withheld the whole payload, because it did not decode (docs/format.md §6.5).
+    fn is_wholly_withheld(&self, payload: &[u8]) -> bool {
+        !payload.is_empty()
+            && payload.iter().all(|&byte| byte == 0xFF)
+            && self.fields.iter().any(|field| field.withheld && field.literal.is_none())
     }
 
     /// Gives the values of a record's fields in field order. From the first that cannot be read on they are missing, and the error
-    /// says why.
+    /// says why. If any of them is secret, then all that the record holds are withheld: nobody knows where it is.
     #[must_use]
     pub fn values<'p>(&self, payload: &'p [u8]) -> (Vec<Option<Value<'p>>>, Option<FormatError>)
     where
         'a: 'p,
     {
+        let fields: &[FieldInfo<'p>] = &self.fields;
+        if self.is_wholly_withheld(payload) {
+            return (self.withhold_all(), None);
+        }
         let mut values = Vec::with_capacity(self.fields.len());
         let mut damage = None;
-        let fields: &[FieldInfo<'p>] = &self.fields;
-        for (field, read) in fields.iter().zip(values_of(fields, payload)) {
+        for ((field, &withheld), read) in fields.iter().zip(&self.withheld).zip(values_of(fields, payload)) {
             match read {
+                Ok(_) if withheld => values.push(Some(Value::Withheld)),
                 Ok(value) => values.push(Some(Value::new(value, field.type_tags))),
                 Err(error) => damage = Some(error),
             }
+        }
+        if damage.is_some() && self.withholds_any() {
+            return (self.withhold_all(), damage);
         }
         values.resize(self.fields.len(), None);
         (values, damage)
     }
 
-    /// Gives the value of one field, if it can be read.
+    /// Gives the values of a record of which only the literals can be shown.
+    fn withhold_all<'p>(&self) -> Vec<Option<Value<'p>>>
+    where
+        'a: 'p,
+    {
+        let value = |(field, &withheld): (&FieldInfo<'a>, &bool)| match field.literal {
+            Some(literal) if !withheld => Some(Value::new(literal.to_value(), field.type_tags)),
+            _ => Some(Value::Withheld),
+        };
+        self.fields.iter().zip(&self.withheld).map(value).collect()
+    }
+
+    /// Gives the value of one field, if it can be read and is not withheld.
     fn value<'p>(&self, index: usize, payload: &'p [u8]) -> Option<Value<'p>>
     where
         'a: 'p,
     {
         let fields: &[FieldInfo<'p>] = &self.fields;
-        let value = values_of(fields, payload).nth(index)?.ok()?;
+        let mut values = values_of(fields, payload);
+        if !self.withholds_any() {
+            let value = values.nth(index)?.ok()?;
+            return Some(Value::new(value, fields[index].type_tags));
+        }
+        if self.withheld[index] || self.is_wholly_withheld(payload) {
+            return None;
+        }
+        let value = values.by_ref().nth(index)?.ok()?;
+        // One that cannot be read tells that a secret may be anywhere.
+        if values.any(|value| value.is_err()) {
+            return None;
+        }
         Some(Value::new(value, fields[index].type_tags))
     }
 
@@ -127,6 +175,9 @@ fn decide_for_all(condition: &Condition, source: &Source<'_>, callsite: Option<&
             None => Some(condition.accepts_nothing()),
             Some((callsite, index)) => {
                 let field = &callsite.fields[index];
+                if callsite.withheld[index] {
+                    return Some(condition.accepts_nothing());
+                }
                 let literal = field.literal?;
                 Some(condition.accepts_value(&Value::new(literal.to_value(), field.type_tags)))
             }

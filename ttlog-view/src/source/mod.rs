@@ -18,6 +18,7 @@ use ttlog_core::ring::{KEPT_SEQUENCE_BIT, Loss, Panics, ProcessEnd, SEGMENT_LEN_
 use ttlog_core::snapshot::PackedSegment;
 use ttlog_core::table::{ProcessInfo, TableItem};
 
+use crate::secrets::Secrets;
 use callsite::Callsite;
 pub use file::{Bytes, Content, content, content_of, open, read, read_head};
 use process::Liveness;
@@ -80,6 +81,8 @@ pub struct Source<'a> {
     pub segment_len: u64,
     /// Whose ring it is, if that is known.
     pub process: Option<ProcessInfo<'a>>,
+    /// What is withheld of the events.
+    pub secrets: Secrets,
     /// Callsites by id; boxed, because a file may name the highest id alone.
     pub callsites: Vec<Option<Box<Callsite<'a>>>>,
     /// Converts ticks. Boxed, for it is large.
@@ -172,17 +175,25 @@ pub enum Body<'a> {
 }
 
 impl<'a> Source<'a> {
-    /// Reads everything but the records.
+    /// Reads everything but the records. Values of secret fields are withheld.
     ///
     /// # Errors
     /// Where the file is neither a ring nor a snapshot, is from a version that this one cannot read, or has nothing left to read.
     pub fn new(input: &'a Input) -> Result<Self, FormatError> {
+        Self::with_secrets(input, &Secrets::default())
+    }
+
+    /// As [`new`](Self::new), with what is withheld given.
+    ///
+    /// # Errors
+    /// Those of [`new`](Self::new).
+    pub fn with_secrets(input: &'a Input, secrets: &Secrets) -> Result<Self, FormatError> {
         match content_of(&input.bytes.data) {
-            Content::Ring => ring::read(input),
+            Content::Ring => ring::read(input, secrets),
             // A snapshot may be damaged at its start, and a ring may have a flipped bit in its magic.
-            Content::Snapshot => snapshot::read(input),
-            Content::Unknown if file::holds_items(&input.bytes.data) => snapshot::read(input),
-            Content::Unknown => ring::read(input),
+            Content::Snapshot => snapshot::read(input, secrets),
+            Content::Unknown if file::holds_items(&input.bytes.data) => snapshot::read(input, secrets),
+            Content::Unknown => ring::read(input, secrets),
         }
     }
 
@@ -208,7 +219,7 @@ impl<'a> Source<'a> {
                 if self.callsites.len() <= id {
                     self.callsites.resize_with(id + 1, || None);
                 }
-                self.callsites[id] = Some(Box::new(Callsite::new(info)));
+                self.callsites[id] = Some(Box::new(Callsite::new(info, &self.secrets)));
             }
             Ok(TableItem::Unknown(_)) => {}
             Err(error) => {

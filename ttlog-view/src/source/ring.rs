@@ -6,8 +6,9 @@ use ttlog_core::ring::{RingImage, SEGMENT_HEADER_LEN, STATE_ENDED, SegmentState}
 
 use super::process::{Liveness, liveness};
 use super::{Body, Damage, Input, Kind, Life, Part, Source};
+use crate::secrets::Secrets;
 
-pub(super) fn read(input: &Input) -> Result<Source<'_>, FormatError> {
+pub(super) fn read<'a>(input: &'a Input, secrets: &Secrets) -> Result<Source<'a>, FormatError> {
     let image = RingImage::parse(&input.bytes.data)?;
     let header = *image.header();
     let mut source = Source {
@@ -19,6 +20,7 @@ pub(super) fn read(input: &Input) -> Result<Source<'_>, FormatError> {
         segment_count: header.segment_count.into(),
         segment_len: header.segment_len.into(),
         process: None,
+        secrets: secrets.clone(),
         callsites: Vec::new(),
         scale: Box::new(TimeScale::new(&[], 0)),
         oldest_anchor: None,

@@ -6,8 +6,9 @@ use ttlog_core::ring::{Loss, STATE_ENDED};
 use ttlog_core::snapshot::{PackedSegment, SnapshotHeader, SnapshotItem, SnapshotReader};
 
 use super::{Body, Damage, Input, Kind, Life, Part, Source};
+use crate::secrets::Secrets;
 
-pub(super) fn read(input: &Input) -> Result<Source<'_>, FormatError> {
+pub(super) fn read<'a>(input: &'a Input, secrets: &Secrets) -> Result<Source<'a>, FormatError> {
     let mut source = Source {
         path: &input.path,
         len_bytes: input.bytes.data.len() as u64,
@@ -17,6 +18,7 @@ pub(super) fn read(input: &Input) -> Result<Source<'_>, FormatError> {
         segment_count: 0,
         segment_len: 0,
         process: None,
+        secrets: secrets.clone(),
         callsites: Vec::new(),
         scale: Box::new(TimeScale::new(&[], 0)),
         oldest_anchor: None,
