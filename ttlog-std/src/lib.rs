@@ -186,6 +186,30 @@
 //! the same version of ttlog-core by the same compiler, else attaching is refused. Panics in the library are its own affair, for
 //! it also has a panic hook of its own.
 //!
+//! # Other systems
+//!
+//! Linux is where this is used and tested (x86_64; aarch64 is compiled). macOS and Windows are compiled with each change and not
+//! run; what is missing there is missing on purpose, rather than there without having been tried:
+//!
+//! | | Linux | macOS | Windows |
+//! | --- | --- | --- | --- |
+//! | log macros, levels, filter, secrets, environment variables | yes | yes | yes |
+//! | where the ring is | a mapped file | the heap, told once on stderr | the heap, told once on stderr |
+//! | events outlive `kill -9`, `abort`, a crash | yes | no: those since the last snapshot are gone | as macOS |
+//! | snapshots on request, on panic, periodic, by level, when filled | yes | yes | yes |
+//! | snapshot on a signal | yes | no: `build` says so on stderr | as macOS |
+//! | recovery of rings of dead processes at the start | yes | there are none | there are none |
+//! | mark of the signal that ended the process | yes | no | no |
+//! | child of `fork` with a ring of its own | yes | no: a copy in memory | there is no `fork` |
+//! | snapshot files private whatever the umask, never through a symbolic link | yes | yes | as the directory's permissions say |
+//! | retention by count, bytes and age | yes | yes | yes |
+//! | retention by free room on the disk | yes | yes | no: the room is unknown |
+//! | clock, where the processor vouches for its counter | TSC (if the kernel uses it, too), CNTVCT | TSC, CNTVCT | TSC, CNTVCT |
+//! | clock else | CLOCK_MONOTONIC | CLOCK_MONOTONIC | QueryPerformanceCounter |
+//! | the operating system's number of a thread | yes | 0 | 0 |
+//! | `ttlog-view` of snapshots | yes | yes | yes |
+//! | `ttlog-view snapshot`, `level` and `doctor` of a running process | yes | no: there is no ring file | as macOS |
+//!
 //! # Features
 //!
 //! `max_level_off`, `max_level_error`, `max_level_warn`, `max_level_info` and `max_level_debug` compile events below that level out.
