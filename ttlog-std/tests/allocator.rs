@@ -7,7 +7,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use common::{Place, Snapshot};
-use ttlog_std::{Trace, info};
+use ttlog_std::{Trace, error, info};
 
 /// Logs allocations, once that is wanted.
 struct Logging;
@@ -32,7 +32,7 @@ unsafe impl GlobalAlloc for Logging {
 
     unsafe fn dealloc(&self, start: *mut u8, layout: Layout) {
         if LOGS.load(Ordering::Relaxed) && layout.size() == MARKED_LEN {
-            info!("freed", len = layout.size());
+            error!("freed", len = layout.size());
             EMITTED.fetch_add(1, Ordering::Relaxed);
         }
         // SAFETY: the caller's promise.

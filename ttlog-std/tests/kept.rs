@@ -1,0 +1,300 @@
+//! Warnings and errors in the segments kept for them: all there after a flood, in order with the others, accounted for, wherever they
+//! are logged from.
+#![cfg(target_os = "linux")]
+
+mod common;
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use common::{Place, Snapshot};
+use ttlog_core::ring::Mode;
+use ttlog_core::{Item, RingImage, SegmentState, TableItem, ValueRef};
+use ttlog_std::{Level, Trace, debug, error, info, trace, warn};
+
+/// An event as the ring's file has it.
+#[derive(Debug)]
+struct Event {
+    context: u32,
+    ticks: u64,
+    /// Whether it is in a segment for warnings and errors.
+    in_kept: bool,
+    mode: Mode,
+    level: Level,
+    message: String,
+    /// The field of this name; 0 if there is none.
+    number: u64,
+}
+
+/// Reads all events of a ring whose process does not log just now.
+fn events(ring: &Path) -> Vec<Event> {
+    let bytes = std::fs::read(ring).unwrap();
+    let image = RingImage::parse(&bytes).unwrap();
+    let mut callsites = BTreeMap::new();
+    for entry in image.entries() {
+        if let Ok(TableItem::Callsite(callsite)) = TableItem::decode(entry.bytes) {
+            callsites.insert(callsite.id, callsite);
+        }
+    }
+    let mut events = Vec::new();
+    for index in 0..image.header().segment_count {
+        let SegmentState::Valid(segment) = image.segment(index) else { continue };
+        for item in segment.items() {
+            let Item::Event(record) = item else { continue };
+            let callsite = &callsites[&record.callsite];
+            let number = callsite.values(record.payload).find_map(|value| match value.unwrap() {
+                (field, ValueRef::Unsigned(number)) if field.name == "number" => Some(number),
+                _ => None,
+            });
+            events.push(Event {
+                context: record.context,
+                ticks: record.ticks,
+                in_kept: index >= image.header().main_segment_count(),
+                mode: segment.header.mode,
+                level: callsite.level,
+                message: callsite.message.to_owned(),
+                number: number.unwrap_or_default(),
+            });
+        }
+    }
+    events
+}
+
+/// Logs an event whose level follows from its number, every third of them a warning or an error.
+fn log(number: u64) {
+    match number % 6 {
+        0 => trace!("mixed", number),
+        1 => debug!("mixed", number, text = "beside it"),
+        2 => warn!("mixed", number),
+        3 => info!("mixed", number),
+        4 => ttlog_core::debug!("mixed", number),
+        _ if number % 12 == 5 => error!("mixed", number, text = &"longer than a word"[..(number % 18) as usize]),
+        _ => ttlog_core::error!("mixed", number),
+    }
+}
+
+/// Tells whether [`log`] makes a warning or an error of it.
+fn is_kept(number: u64) -> bool {
+    matches!(number % 6, 2 | 5)
+}
+
+fn on_threads(count: u64, work: impl Fn(u64) + Sync) {
+    std::thread::scope(|scope| {
+        for thread in 0..count {
+            let work = &work;
+            scope.spawn(move || work(thread));
+        }
+    });
+}
+
+/// Not a test of its own: what the children of the tests below run.
+#[test]
+#[ignore = "run by the other tests in child processes"]
+fn child() {
+    let Some(case) = common::case() else { return };
+    match case.as_str() {
+        "flood" => flood(),
+        "mixed" => mixed(),
+        "wrap 1" => wrap(1),
+        "wrap 4" => wrap(4),
+        "no room" => no_room(),
+        "signals" => signals(),
+        "destructors" => destructors(),
+        other => panic!("unknown case {other}"),
+    }
+}
+
+fn flood() {
+    const FLOOD: u64 = 10_000_000;
+    let trace = Trace::builder().build().unwrap();
+    on_threads(4, |thread| (0..250).for_each(|number| error!("an error", number = thread * 250 + number)));
+    on_threads(2, |_| (0..FLOOD / 2).for_each(|number| debug!("a detail", number)));
+    let snapshot = Snapshot::read(&trace.request_snapshot("flood").wait().unwrap());
+    let mut numbers: Vec<u64> =
+        snapshot.with_message("an error").iter().map(|event| event.fields["number"].parse().unwrap()).collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, (0..1000).collect::<Vec<_>>());
+    let loss = trace.loss();
+    assert!(loss.overwritten > FLOOD / 2, "the ring was hardly filled: {loss:?}");
+    assert_eq!((loss.kept_overwritten, loss.dropped_total()), (0, 0));
+    assert_eq!(snapshot.events.len() as u64 + loss.overwritten, FLOOD + 1000);
+}
+
+fn mixed() {
+    const COUNT: u64 = 6000;
+    let trace = Trace::builder().build().unwrap();
+    on_threads(4, |_| (0..COUNT).for_each(log));
+    assert_eq!((trace.loss().overwritten, trace.loss().dropped_total()), (0, 0));
+    let mut by_context: BTreeMap<u32, Vec<Event>> = BTreeMap::new();
+    for event in events(trace.ring_path().unwrap()) {
+        assert_eq!(event.in_kept, ttlog_core::level::is_kept(event.level), "{event:?}");
+        assert_eq!(event.in_kept, is_kept(event.number), "{event:?}");
+        by_context.entry(event.context).or_default().push(event);
+    }
+    assert_eq!(by_context.len(), 4);
+    for events in by_context.values_mut() {
+        events.sort_by_key(|event| event.ticks);
+        let numbers: Vec<_> = events.iter().map(|event| event.number).collect();
+        assert_eq!(numbers, (0..COUNT).collect::<Vec<_>>());
+    }
+}
+
+fn wrap(threads: u64) {
+    const COUNT: u64 = 40_000;
+    let trace = Trace::builder().capacity_bytes(256 << 10).segment_bytes(1024).kept_bytes(32 << 10).build().unwrap();
+    on_threads(threads, |_| (0..COUNT).for_each(log));
+    let events = events(trace.ring_path().unwrap());
+    let loss = trace.loss();
+    assert_eq!(events.len() as u64 + loss.overwritten + loss.dropped_total(), threads * COUNT, "{loss:?}");
+    let retained = events.iter().filter(|event| is_kept(event.number)).count() as u64;
+    let emitted = threads * COUNT / 3;
+    assert!(retained > 300 && loss.kept_overwritten > emitted / 2, "{retained} {loss:?}");
+    if threads == 1 {
+        assert_eq!(loss.dropped_total(), 0);
+        assert_eq!(retained + loss.kept_overwritten, emitted);
+    } else {
+        // One that found all segments of its class in use is among the others, and counted there.
+        assert!(retained + loss.kept_overwritten <= emitted);
+    }
+}
+
+fn no_room() {
+    let trace = Trace::builder().kept_bytes(0).build().unwrap();
+    (0..600).for_each(log);
+    let events = events(trace.ring_path().unwrap());
+    assert_eq!(events.len(), 600);
+    assert!(events.iter().all(|event| !event.in_kept && event.mode == Mode::Exclusive));
+    assert!(events.iter().map(|event| event.number).eq(0..600), "in order without sorting");
+}
+
+static IN_HANDLER: AtomicU64 = AtomicU64::new(0);
+
+extern "C" fn on_signal(_signal: libc::c_int) {
+    let number = IN_HANDLER.fetch_add(1, Ordering::Relaxed);
+    if number.is_multiple_of(2) {
+        error!("in a handler", number);
+    } else {
+        warn!("in a handler", number, text = "a text that does not fit a word");
+    }
+}
+
+fn signals() {
+    const COUNT: u64 = 30_000;
+    let trace = Trace::builder().build().unwrap();
+    // SAFETY: the handler logs, which is async-signal-safe.
+    unsafe { libc::signal(libc::SIGUSR2, on_signal as extern "C" fn(libc::c_int) as libc::sighandler_t) };
+    let is_done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let is_done = &is_done;
+        let workers: Vec<_> = (0..2)
+            .map(|_| {
+                let (sender, receiver) = std::sync::mpsc::channel();
+                scope.spawn(move || {
+                    // SAFETY: asks for the calling thread.
+                    sender.send(unsafe { libc::pthread_self() }).unwrap();
+                    (0..COUNT).for_each(log);
+                    while !is_done.load(Ordering::Relaxed) {
+                        std::thread::yield_now();
+                    }
+                });
+                receiver.recv().unwrap()
+            })
+            .collect();
+        for _ in 0..2_000 {
+            for worker in &workers {
+                // SAFETY: the thread lives until it is told that this is done.
+                assert_eq!(unsafe { libc::pthread_kill(*worker, libc::SIGUSR2) }, 0);
+            }
+            std::thread::sleep(std::time::Duration::from_micros(20));
+        }
+        is_done.store(true, Ordering::Relaxed);
+    });
+    let emitted = IN_HANDLER.load(Ordering::Relaxed);
+    let events = events(trace.ring_path().unwrap());
+    let loss = trace.loss();
+    assert!(emitted > 100);
+    assert_eq!((loss.overwritten, loss.dropped_total()), (0, 0), "{loss:?}");
+    let mut numbers: Vec<_> =
+        events.iter().filter(|event| event.message == "in a handler").map(|event| event.number).collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, (0..emitted).collect::<Vec<_>>());
+    assert_eq!(events.len() as u64, emitted + 2 * COUNT);
+}
+
+/// Logs at the end of its thread.
+struct LogsAtEnd(Cell<u64>);
+
+impl Drop for LogsAtEnd {
+    fn drop(&mut self) {
+        error!("at the end", number = self.0.get());
+        warn!("at the end", number = self.0.get() + 1);
+    }
+}
+
+thread_local! {
+    static FIRST: LogsAtEnd = const { LogsAtEnd(Cell::new(0)) };
+    static LAST: LogsAtEnd = const { LogsAtEnd(Cell::new(0)) };
+}
+
+fn destructors() {
+    let trace = Trace::builder().build().unwrap();
+    // Destructors run in the reverse order of first use: one runs before the recorder's own, the other after it.
+    for round in 0..100 {
+        let thread = move || {
+            LAST.with(|logs| logs.0.set(round * 6));
+            error!("at the end", number = round * 6 + 2);
+            info!("alive");
+            FIRST.with(|logs| logs.0.set(round * 6 + 3));
+            error!("at the end", number = round * 6 + 5);
+        };
+        std::thread::spawn(thread).join().unwrap();
+    }
+    let events = events(trace.ring_path().unwrap());
+    let (mut numbers, mut contexts) = (Vec::new(), BTreeMap::new());
+    for event in events.iter().filter(|event| event.message == "at the end") {
+        assert!(event.in_kept);
+        numbers.push(event.number);
+        let context = *contexts.entry(event.number / 6).or_insert(event.context);
+        assert_eq!(context, event.context, "a thread has one number to its end");
+    }
+    numbers.sort_unstable();
+    assert_eq!(numbers, (0..600).collect::<Vec<_>>());
+    assert_eq!(trace.loss().dropped_total(), 0);
+}
+
+fn run(case: &str) {
+    Place::new(&format!("kept-{}", case.replace(' ', "-"))).run(case);
+}
+
+#[test]
+fn errors_are_there_after_ten_million_details() {
+    run("flood");
+}
+
+#[test]
+fn both_classes_are_in_order_by_time() {
+    run("mixed");
+}
+
+#[test]
+fn each_class_is_accounted_for_when_it_wraps() {
+    run("wrap 1");
+    run("wrap 4");
+}
+
+#[test]
+fn without_room_of_their_own_they_are_as_others() {
+    run("no room");
+}
+
+#[test]
+fn errors_in_signal_handlers() {
+    run("signals");
+}
+
+#[test]
+fn errors_in_destructors_of_thread_locals() {
+    run("destructors");
+}
