@@ -104,7 +104,10 @@ fn snapshot(recorder: &RecorderInner) {
         }
     };
     match result {
-        Ok(Some(path)) => report::warn(format_args!("panic recorded, snapshot in {path:?}")),
+        Ok(Some(path)) => {
+            service.note_written();
+            report::warn(format_args!("panic recorded, snapshot in {path:?}"));
+        }
         Ok(None) => {}
         Err(error) => report::warn(format_args!("panic recorded, but not in a snapshot: {error}")),
     }

@@ -11,6 +11,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
@@ -64,6 +65,8 @@ pub(crate) struct Service {
     pub(crate) throttle: Throttle,
     /// What asks for snapshots by itself.
     pub(crate) triggers: Triggers,
+    /// Another thread has written a snapshot, so that there may be too many.
+    was_written: AtomicBool,
     /// The process that has the thread; a fork of it has none.
     pid: u32,
 }
@@ -83,6 +86,7 @@ impl Service {
             capacity,
             throttle: Throttle::new(throttle),
             triggers: Triggers::default(),
+            was_written: AtomicBool::new(false),
             pid: std::process::id(),
         }
     }
@@ -148,6 +152,11 @@ impl Service {
             self.triggers.raise(cause);
         }
         is_there
+    }
+
+    /// Notes that another thread has written a snapshot: the service thread sees to it that there are not too many.
+    pub(crate) fn note_written(&self) {
+        self.was_written.store(true, Ordering::Relaxed);
     }
 
     /// Has the thread answer what is queued and end, and waits for that at most `timeout`. `true` if it has ended.
@@ -262,6 +271,9 @@ impl Duties {
         recorder.report_cut();
         control::poll(recorder);
         warn_of_short_window(recorder);
+        if recorder.generation().service.was_written.swap(false, Ordering::Relaxed) {
+            retain(recorder, Scope::Service(&recorder.service_name), None);
+        }
         self.causes.add(recorder.generation().service.triggers.take());
         self.causes.add(self.schedule.causes(now, || Progress::of(&recorder.ring)));
     }

@@ -132,6 +132,26 @@ fn child() {
             }
             assert!(trace.shutdown());
         }
+        "panics and retention" => {
+            builder.build().unwrap();
+            for n in 0..10_u32 {
+                assert!(std::panic::catch_unwind(|| panic!("panic {n}")).is_err());
+            }
+            wait_until("there are not too many", || snapshots().len() <= 3);
+        }
+        "sign of life" => {
+            let trace = builder.build().unwrap();
+            let heartbeat = || {
+                let bytes = std::fs::read(trace.ring_path().unwrap()).unwrap();
+                ttlog_core::RingImage::parse(&bytes).unwrap().header().heartbeat_unix_ns
+            };
+            let now = || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos() as u64;
+            for _ in 0..3 {
+                let before = now();
+                wait_until("there is a sign of life", || heartbeat() >= before);
+                assert!(heartbeat() <= now());
+            }
+        }
         "panics on the heap" => {
             builder.ring_file(RingFileChoice::None).build().unwrap();
             for n in 0..3_u32 {
@@ -343,6 +363,20 @@ fn panics_in_a_loop_have_one_snapshot_in_a_stated_time() {
     let place = Place::new("panics-heap");
     run_throttled(&place, "panics on the heap", "1h");
     assert_eq!(place.whole_snapshots().len(), 3);
+}
+
+#[test]
+fn snapshots_of_panics_are_not_too_many_either() {
+    let place = Place::new("panics-many");
+    let mut command = place.child("panics and retention");
+    command.env("TTLOG_RETAIN_COUNT", "3");
+    let output = finish(command);
+    assert!(output.status.success(), "{}", stderr(&output));
+}
+
+#[test]
+fn ring_says_that_its_process_is_alive() {
+    Place::new("alive").run("sign of life");
 }
 
 #[test]

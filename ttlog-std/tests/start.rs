@@ -370,18 +370,6 @@ fn ring_on_the_heap_by_choice_is_no_trouble() {
     assert_eq!(place.ring_files(), Vec::<PathBuf>::new());
 }
 
-/// Runs a case as a user who may do nothing, with a copy of the test binary that this user can reach.
-fn as_nobody(place: &Place, case: &str) -> Command {
-    let executable = place.path().join("test-binary");
-    std::fs::copy(std::env::current_exe().unwrap(), &executable).unwrap();
-    std::fs::set_permissions(&executable, std::fs::Permissions::from_mode(0o755)).unwrap();
-    let mut command = place.child_of(&executable, case);
-    if std::fs::metadata(place.path()).unwrap().uid() == 0 {
-        command.uid(65_534).gid(65_534);
-    }
-    command
-}
-
 #[test]
 fn read_only_directory() {
     let place = Place::new("readonly");
@@ -389,7 +377,7 @@ fn read_only_directory() {
     std::fs::set_permissions(place.rings(), std::fs::Permissions::from_mode(0o555)).unwrap();
     std::fs::create_dir(place.snapshots()).unwrap();
     std::fs::set_permissions(place.snapshots(), std::fs::Permissions::from_mode(0o777)).unwrap();
-    let output = finish(as_nobody(&place, "plain"));
+    let output = finish(place.as_nobody("plain"));
     assert!(output.status.success(), "{}", stderr(&output));
     let warnings = warnings(&output);
     assert_eq!(warnings.len(), 1, "{warnings:?}");
@@ -403,7 +391,7 @@ fn directory_of_somebody_else_gets_a_private_one_inside() {
         std::fs::create_dir(&directory).unwrap();
         std::fs::set_permissions(&directory, std::fs::Permissions::from_mode(0o777)).unwrap();
     }
-    let output = finish(as_nobody(&place, "plain"));
+    let output = finish(place.as_nobody("plain"));
     assert!(output.status.success(), "{}", stderr(&output));
     assert_eq!(warnings(&output), Vec::<String>::new());
     let [inside] = &place.ring_files()[..] else { panic!("{:?}", place.ring_files()) };
@@ -416,7 +404,7 @@ fn no_more_threads() {
     let place = Place::new("threads");
     std::fs::set_permissions(place.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
     let is_root = std::fs::metadata("/proc/self").unwrap().uid() == 0;
-    let command = as_nobody(&place, "no threads");
+    let command = place.as_nobody("no threads");
     if !is_root {
         println!("skipped: other processes of this user count against the limit too");
         return;
@@ -435,7 +423,7 @@ fn whatever_the_umask_files_are_private() {
         // As a user whom modes keep out, with directories several levels of which are missing.
         std::fs::set_permissions(place.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
         let (rings, snapshots) = (place.rings().join("deep/er"), place.snapshots().join("deep/er"));
-        let mut command = as_nobody(&place, "plain");
+        let mut command = place.as_nobody("plain");
         command.env("TTLOG_DIR", &rings).env("TTLOG_SNAPSHOT_DIR", &snapshots);
         // SAFETY: umask is async-signal-safe and touches no memory.
         unsafe {

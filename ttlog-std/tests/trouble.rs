@@ -4,6 +4,7 @@
 
 mod common;
 
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
@@ -127,6 +128,14 @@ fn child() {
             let trace = Trace::builder().service("crowd").build().unwrap();
             wait_until("every orphan is gone", || rings().len() == 1);
             assert!(trace.shutdown());
+        }
+        "one of two users" => {
+            let trace = Trace::builder().service("shared").capacity_bytes(64 << 10).build().unwrap();
+            assert!(trace.ring_path().is_some());
+            for _ in 0..5 {
+                info!("mine");
+                trace.request_snapshot("one of many").wait().unwrap();
+            }
         }
         "orphan" => {
             Trace::builder().service("orphaned").capacity_bytes(16 << 10).table_bytes(4 << 10).build().unwrap();
@@ -331,6 +340,44 @@ fn fifty_processes_of_one_service_at_once() {
         let events = snapshot.with_message("in the crowd");
         let writers: std::collections::BTreeSet<_> = events.iter().map(|event| &event.fields["pid"]).collect();
         assert_eq!((events.len(), writers.len()), (100, 1), "each snapshot is of one process, and whole: {path:?}");
+    }
+}
+
+#[test]
+fn two_users_in_one_directory() {
+    let place = Place::new("users");
+    let is_root = std::fs::metadata("/proc/self").unwrap().uid() == 0;
+    if !is_root {
+        println!("SKIPPED: running a child as another user takes root");
+        return;
+    }
+    // As /tmp is.
+    for directory in [place.path().to_owned(), place.rings(), place.snapshots()] {
+        let _ = std::fs::create_dir(&directory); // the first is there
+        std::fs::set_permissions(&directory, std::fs::Permissions::from_mode(0o1777)).unwrap();
+    }
+    let uids_of = |paths: Vec<PathBuf>| -> Vec<u32> {
+        paths.iter().map(|path| std::fs::metadata(path).unwrap().uid()).collect::<Vec<_>>()
+    };
+    // Each leaves a ring that it does not recover, and meets that of the other.
+    for is_other in [true, false, true, false] {
+        let mut command = if is_other { place.as_nobody("one of two users") } else { place.child("one of two users") };
+        command.env("TTLOG_RETAIN_COUNT", "2");
+        let output = finish(command);
+        assert!(output.status.success(), "{}", stderr(&output));
+        let trouble: Vec<_> = warnings(&output).into_iter().filter(|line| !line.contains("recovered")).collect();
+        assert_eq!(trouble, Vec::<String>::new());
+    }
+    let mut uids = uids_of(place.whole_snapshots());
+    uids.sort_unstable();
+    assert_eq!(uids, [0, 0, 65_534, 65_534], "each keeps two of its own");
+    // Each has a private directory for its rings, and in it the last one.
+    let directories = place.ring_files();
+    assert_eq!(directories.len(), 2);
+    for directory in directories {
+        let metadata = std::fs::metadata(&directory).unwrap();
+        assert_eq!(metadata.mode() & 0o7777, 0o700);
+        assert_eq!(uids_of(files(&directory)), [metadata.uid()]);
     }
 }
 

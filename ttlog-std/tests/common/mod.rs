@@ -71,6 +71,20 @@ impl Place {
         command
     }
 
+    /// Runs a case as a user who may do nothing, with a copy of the test binary that this user can reach.
+    #[cfg(unix)]
+    pub fn as_nobody(&self, case: &str) -> Command {
+        use std::os::unix::{fs::MetadataExt as _, process::CommandExt as _};
+        let executable = self.path().join("test-binary");
+        std::fs::copy(std::env::current_exe().unwrap(), &executable).unwrap();
+        std::fs::set_permissions(&executable, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let mut command = self.child_of(&executable, case);
+        if std::fs::metadata(self.path()).unwrap().uid() == 0 {
+            command.uid(65_534).gid(65_534);
+        }
+        command
+    }
+
     /// Runs a case to its end, which must come within a minute, and be a good one.
     pub fn run(&self, case: &str) -> Output {
         let output = finish(self.child(case));
