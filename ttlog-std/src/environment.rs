@@ -354,6 +354,38 @@ pub(crate) fn is_switched_off(read: impl Fn(&str) -> Option<OsString>) -> Result
     is_on.map(|is_on| !is_on).ok_or_else(|| bad(SWITCH, &value, SWITCH_EXPECTED))
 }
 
+/// Gives the names that are none of ours, but differ so little from one of ours that it was meant, each with that one.
+pub(crate) fn misspelt(names: impl Iterator<Item = OsString>) -> Vec<(String, &'static str)> {
+    let ours = || VARIABLES.iter().map(|variable| variable.name).chain([SWITCH]);
+    let meant = |name: &str| {
+        let near = ours().map(|our| (distance(name, our), our)).min()?;
+        (name.starts_with("TTLOG_") && (1..=TYPOS_MAX).contains(&near.0)).then_some(near.1)
+    };
+    let pair = |name: OsString| {
+        let name = name.into_string().ok()?;
+        let our = meant(&name)?;
+        Some((name, our))
+    };
+    names.filter_map(pair).collect()
+}
+
+/// Most letters that are wrong, missing or too many in a name that is taken for another.
+const TYPOS_MAX: usize = 2;
+
+/// Gives how many letters must be changed, added or taken away to make one text of the other.
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.bytes().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, y) in b.bytes().enumerate() {
+            let changed = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = changed.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
 fn put<T>(place: &mut T, value: Option<T>) -> Option<()> {
     *place = value?;
     Some(())

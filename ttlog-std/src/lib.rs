@@ -109,7 +109,8 @@
 //! Every option of the [`Builder`] has an environment variable. **The environment wins** over what the program says, unless the
 //! program says [`ignore_environment`](Builder::ignore_environment). It is read once, at the start. A variable that is empty
 //! counts as not set. One whose value makes no sense is an error of [`Builder::build`] ([`InitError::Environment`] names the
-//! variable, its value and what is expected); [`Trace::init`] says so on stderr and goes on without it.
+//! variable, its value and what is expected); [`Trace::init`] says so on stderr and goes on without it. A name that is one of these but
+//! for a letter or two is told on stderr.
 //!
 //! `TTLOG=off` switches the recorder off as a whole: there is no ring, no thread and no handler, every event costs what a disabled
 //! one costs, and the handle that the program gets does nothing.

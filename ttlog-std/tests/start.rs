@@ -598,6 +598,19 @@ fn bad_variable_is_an_error_of_build_and_a_warning_of_init() {
 }
 
 #[test]
+fn misspelt_variable_is_told() {
+    let place = Place::new("misspelt");
+    let mut command = place.child("plain");
+    command.env("TTLOG_CAPCITY", "64K");
+    let output = finish(command);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(
+        warnings(&output),
+        ["ttlog: environment variable TTLOG_CAPCITY means nothing; is TTLOG_CAPACITY meant?"]
+    );
+}
+
+#[test]
 fn switched_off_by_the_environment() {
     let place = Place::new("off");
     let mut command = place.child("off");

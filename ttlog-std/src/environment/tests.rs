@@ -159,6 +159,25 @@ fn switch() {
 }
 
 #[test]
+fn misspelt_names() {
+    let names = [
+        "TTLOG_CAPCITY",
+        "TTLOG_LEVELS",
+        "TTLOG_SNAPSHOT_DIR",
+        "TTLOG",
+        "TTLOGS",
+        "TTLOG_TEST_CASE",
+        "PATH",
+        "TTLOG_KILLS",
+        "",
+    ];
+    let found = misspelt(names.iter().map(OsString::from));
+    let expected = [("TTLOG_CAPCITY", "TTLOG_CAPACITY"), ("TTLOG_LEVELS", "TTLOG_LEVEL")];
+    assert_eq!(found, expected.map(|(name, meant)| (name.to_owned(), meant)));
+    assert_eq!((distance("", "abc"), distance("abc", "abc"), distance("kitten", "sitting")), (3, 0, 3));
+}
+
+#[test]
 fn documentation_has_this_table() {
     let mut table = String::from("//! | option | variable | value | default |\n//! | --- | --- | --- | --- |\n");
     for Variable { name, option, expected, default, .. } in VARIABLES {
