@@ -206,6 +206,7 @@ pub(crate) fn create_private(path: &Path) -> io::Result<File> {
 /// Makes a directory of mode 0700 whatever the umask, and those above it that are missing. One that is there already is left as
 /// it is.
 pub(crate) fn create_private_directory(path: &Path) -> io::Result<()> {
+    #[cfg_attr(not(unix), allow(unused_mut, reason = "only Unix has modes"))]
     let mut builder = std::fs::DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
