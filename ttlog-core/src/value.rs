@@ -664,18 +664,27 @@ pub(crate) fn decode_packed<'a>(tags: &'a [u8], from: &mut Unpacker<'a>) -> Resu
         }
         17 => ValueRef::Display(decode_text(from)?),
         18 => ValueRef::Debug(decode_text(from)?),
-        19 => ValueRef::Error(decode_seq(&[15], from)?),
         20 => ValueRef::Unit,
-        32 => match from.byte().ok_or(short)? {
-            0 => ValueRef::None,
-            1 => decode_packed(inner, from)?,
-            _ => return Err(ValueError::BadValue),
-        },
-        33 => ValueRef::Sequence(decode_seq(inner, from)?),
-        unknown => return Err(ValueError::UnknownTag(unknown)),
+        _ => return decode_composed(tag, inner, from),
     })
 }
 
+/// Reads a value that is made of others. Apart, so that the reading of simple ones can be inlined.
+#[inline(never)]
+fn decode_composed<'a>(tag: u8, inner: &'a [u8], from: &mut Unpacker<'a>) -> Result<ValueRef<'a>, ValueError> {
+    match tag {
+        19 => decode_seq(&[15], from).map(ValueRef::Error),
+        32 => match from.byte().ok_or(ValueError::TooShort)? {
+            0 => Ok(ValueRef::None),
+            1 => decode_packed(inner, from),
+            _ => Err(ValueError::BadValue),
+        },
+        33 => decode_seq(inner, from).map(ValueRef::Sequence),
+        unknown => Err(ValueError::UnknownTag(unknown)),
+    }
+}
+
+#[inline]
 fn decode_text<'a>(from: &mut Unpacker<'a>) -> Result<Text<'a>, ValueError> {
     let Length { kept, full } = from.length().ok_or(ValueError::TooShort)?;
     let bytes = from.bytes(kept).ok_or(ValueError::TooShort)?;
