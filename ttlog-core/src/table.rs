@@ -7,7 +7,7 @@ use minicbor::data::Type as Cbor;
 use minicbor::encode::write::{Cursor, EndOfSlice};
 use minicbor::{Decoder, Encoder};
 
-use crate::callsite::{Literal, Metadata};
+use crate::callsite::{Field, Literal, Metadata};
 use crate::error::{FormatError, FormatErrorKind};
 use crate::fields::TypeList;
 use crate::level::Level;
@@ -154,13 +154,25 @@ pub fn encode_process(info: &ProcessInfo<'_>, out: &mut [u8]) -> Option<usize> {
 /// Encodes a callsite with the types of its run-time fields into `out` and gives its length, or `None` if `out` is too short.
 #[must_use]
 pub fn encode_callsite(id: u16, metadata: &Metadata, types: TypeList, out: &mut [u8]) -> Option<usize> {
+    encode_callsite_marking(id, metadata, types, |field| field.secret, out)
+}
+
+/// As [`encode_callsite`], with the fields marked as secret for which `is_secret` says so, whatever the source says.
+#[must_use]
+pub fn encode_callsite_marking(
+    id: u16,
+    metadata: &Metadata,
+    types: TypeList,
+    is_secret: impl Fn(&Field) -> bool,
+    out: &mut [u8],
+) -> Option<usize> {
     encode_into(out, |encoder| {
         encoder.array(8)?.u64(KIND_CALLSITE)?.u16(id)?.u8(metadata.level as u8)?.str(metadata.target)?;
         encoder.str(metadata.message)?.str(metadata.file)?.u32(metadata.line)?;
         encoder.array(metadata.fields.len() as u64)?;
         let mut types = types.iter();
         for field in metadata.fields {
-            let flags = if field.secret { FIELD_SECRET } else { 0 };
+            let flags = if is_secret(field) { FIELD_SECRET } else { 0 };
             match field.literal {
                 None => {
                     // The macro makes as many types as fields without a literal; a unit stands for what is missing.

@@ -18,8 +18,8 @@ use ttlog_core::fields::{AnyFields, Cons, Nil};
 use ttlog_core::ring::{Cursor, DropReason, Outcome, Ring, RingConfig, RingImage};
 use ttlog_core::secret::SecretKeys;
 use ttlog_core::snapshot::{
-    Codec, LeftOut, SnapshotError, SnapshotItem, SnapshotOptions, SnapshotReader, SnapshotStats, Withhold, unpack_len,
-    write_snapshot_of_image, write_snapshot_of_ring,
+    Codec, LeftOut, Sink, SnapshotError, SnapshotItem, SnapshotOptions, SnapshotReader, SnapshotStats, Withhold,
+    unpack_len, write_snapshot_of_image, write_snapshot_of_ring,
 };
 use ttlog_core::table::{CallsiteInfo, LiteralRef, TableItem, encode_callsite, encode_process};
 use ttlog_core::{ContextInfo, Level, ProcessInfo, TypeList, ValueRef, Word};
@@ -774,5 +774,58 @@ fn old_segments_are_left_out_and_counted() {
                 _ => {}
             }
         }
+    }
+}
+
+/// Completes an entry of the table as soon as a segment is written.
+struct Late<'r> {
+    bytes: Vec<u8>,
+    header: &'r Word,
+    complete: u64,
+}
+
+impl Sink for Late<'_> {
+    type Error = ();
+    fn write_all(&mut self, bytes: &[u8]) -> Result<(), ()> {
+        self.bytes.extend(bytes);
+        let segment = [0xD9, 0xD9, 0xF7, 0x84, 0x64, b'T', b'T', b'L', b'G', 2];
+        if self.bytes.windows(10).any(|window| window == segment) {
+            self.header.store(self.complete);
+        }
+        Ok(())
+    }
+}
+
+/// A callsite whose entry is being written when the table is read, and complete when its records are.
+#[test]
+fn callsite_that_is_registered_meanwhile() {
+    for withhold in [None, Some(Withhold::DEFAULT)] {
+        let memory = words(32 * 1024);
+        let ring = Ring::create(&memory, &config(1024)).expect("it fits");
+        let fields = |n: u64| Cons(n, Cons("SECRETSECRET", Nil));
+        for id in [5, 6] {
+            add_callsite(&ring, id, AnyFields::types(&fields(0)));
+        }
+        let table = ring.header_now().table_offset as usize / 8;
+        let header = &memory[table];
+        let complete = header.load();
+        header.store(complete & 0x7FFF_FFFF);
+        for n in 0..200 {
+            let id = if n < 50 { 6 } else { 5 };
+            assert_eq!(ring.append_shared(n, 9, id, &fields(n), DropReason::Reentrant), Outcome::Recorded);
+        }
+        let options = SnapshotOptions { codec: Codec::None, withhold, ..SnapshotOptions::new(Codec::None) };
+        let mut sink = Late { bytes: Vec::new(), header, complete };
+        let mut scratch = vec![0; options.scratch_len(1024)];
+        let stats = write_snapshot_of_ring(ring, &META, options, &mut scratch, &mut sink).expect("it takes all");
+        assert_eq!((stats.entry_count, stats.event_count), (2, 200));
+        let content = content_of_snapshot(&sink.bytes);
+        let sites = callsites(&content.entries);
+        let users = content.events.iter().map(|event| sites[&event.callsite].values(&event.payload).next());
+        let users = users.map(|user| match user {
+            Some(Ok((_, ValueRef::Unsigned(user)))) => Some(user),
+            _ => None,
+        });
+        assert_eq!(users.collect::<Vec<_>>(), (0..200).map(Some).collect::<Vec<_>>(), "{withhold:?}");
     }
 }

@@ -149,7 +149,7 @@ impl Builder {
         let inner = publish(RecorderInner {
             ring,
             words: region.words,
-            registry: Registry::new(config.table_len as usize),
+            registry: Registry::new(config.table_len as usize, options.withhold.map(|withhold| withhold.keys)),
             clock,
             generation: AtomicPtr::new(Box::leak(Box::new(generation))),
             snapshot_directory: settings.snapshot_directory.clone().unwrap_or_else(std::env::temp_dir),

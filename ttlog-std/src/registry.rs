@@ -12,6 +12,9 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
+use ttlog_core::callsite::Field;
+use ttlog_core::secret::SecretKeys;
+use ttlog_core::table::encode_callsite_marking;
 use ttlog_core::{Callsite, Metadata, Ring, TypeList, encode_callsite};
 
 /// Highest id; 65,535 marks a reservation in the ring.
@@ -41,17 +44,20 @@ pub(crate) struct Registry {
     slots: Box<[Slot]>,
     /// The highest id that was given.
     last_id: AtomicU32,
+    /// Names whose fields are marked as secret in the table, so that whoever reads the ring knows them too.
+    secret_keys: Option<SecretKeys<'static>>,
     /// Set when the first callsite was refused, so that this is told once.
     refused: AtomicBool,
 }
 
 impl Registry {
-    /// Makes room for as many callsites as a ring's table of `table_len` bytes can hold.
-    pub(crate) fn new(table_len: usize) -> Self {
+    /// Makes room for as many callsites as a ring's table of `table_len` bytes can hold. `secret_keys`: names of fields that are
+    /// secret besides those that are marked.
+    pub(crate) fn new(table_len: usize, secret_keys: Option<SecretKeys<'static>>) -> Self {
         // No item is shorter than 40 bytes; half of the slots stay free.
         let count = (table_len / 20).clamp(64, 2 * ID_MAX as usize).next_power_of_two();
         let slots = (0..count).map(|_| Slot { key: AtomicU64::new(0), id: AtomicU32::new(0) }).collect();
-        Registry { slots, last_id: AtomicU32::new(0), refused: AtomicBool::new(false) }
+        Registry { slots, last_id: AtomicU32::new(0), secret_keys, refused: AtomicBool::new(false) }
     }
 
     /// Gives the id of a callsite whose run-time fields have these types, adding it to the ring's table if it is new.
@@ -122,7 +128,8 @@ impl Registry {
         let next = |last: u32| (last < ID_MAX).then_some(last + 1);
         let id = self.last_id.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).ok()? + 1;
         let mut item = [0; ITEM_MAX_LEN];
-        let len = encode_callsite(u16::try_from(id).ok()?, callsite.metadata(), types, &mut item)?;
+        let is_secret = |field: &Field| field.secret || self.secret_keys.is_some_and(|keys| keys.contains(field.name));
+        let len = encode_callsite_marking(u16::try_from(id).ok()?, callsite.metadata(), types, is_secret, &mut item)?;
         ring.append_entry(item.get(..len)?).ok()?;
         Some(id)
     }
@@ -211,7 +218,7 @@ mod tests {
 
     #[test]
     fn same_callsite_and_types_same_id() {
-        let (ring, registry) = (ring(4096), Registry::new(4096));
+        let (ring, registry) = (ring(4096), Registry::new(4096, None));
         let [a, b] = callsites(2) else { unreachable!() };
         assert_eq!(registry.register(&ring, a, TypeList::Nil, 1, Origin::Program), Some(1));
         assert_eq!(registry.register(&ring, b, TypeList::Nil, 1, Origin::Program), Some(2));
@@ -222,7 +229,7 @@ mod tests {
 
     #[test]
     fn callsites_of_plugins_are_what_they_say() {
-        let (ring, registry) = (ring(4096), Registry::new(4096));
+        let (ring, registry) = (ring(4096), Registry::new(4096, None));
         const OTHER: Metadata = Metadata { message: "n", fields: &[Field::dynamic("x")], ..METADATA };
         let [a, b] = callsites(2) else { unreachable!() };
         let other: &Callsite = Box::leak(Box::new(Callsite::new(&OTHER)));
@@ -236,7 +243,7 @@ mod tests {
 
     #[test]
     fn full_table_refuses_and_keeps_what_it_has() {
-        let (ring, registry) = (ring(256), Registry::new(256));
+        let (ring, registry) = (ring(256), Registry::new(256, None));
         let callsites = callsites(100);
         let ids: Vec<_> =
             callsites.iter().map(|c| registry.register(&ring, c, TypeList::Nil, 1, Origin::Program)).collect();
@@ -249,7 +256,7 @@ mod tests {
 
     #[test]
     fn ids_end_before_the_reserved_one() {
-        let (ring, registry) = (ring(1 << 20), Registry::new(1 << 20));
+        let (ring, registry) = (ring(1 << 20), Registry::new(1 << 20, None));
         registry.last_id.store(ID_MAX - 1, Ordering::Relaxed);
         let [a, b] = callsites(2) else { unreachable!() };
         assert_eq!(registry.register(&ring, a, TypeList::Nil, 1, Origin::Program), Some(65_534));
@@ -258,7 +265,7 @@ mod tests {
 
     #[test]
     fn threads_racing_agree_on_every_id() {
-        let (ring, registry) = (ring(1 << 20), Registry::new(1 << 20));
+        let (ring, registry) = (ring(1 << 20), Registry::new(1 << 20, None));
         let callsites = callsites(500);
         let barrier = Barrier::new(4);
         let ids: Vec<Vec<Option<u16>>> = std::thread::scope(|scope| {
@@ -275,7 +282,7 @@ mod tests {
 
     #[test]
     fn interrupted_registration_is_done_by_another() {
-        let (ring, registry) = (ring(4096), Registry::new(4096));
+        let (ring, registry) = (ring(4096), Registry::new(4096, None));
         let [a] = callsites(1) else { unreachable!() };
         // As a thread leaves it that was suspended right after claiming the slot.
         let claimed = key(a, 1);

@@ -130,6 +130,20 @@ fn no_snapshot_holds_a_secret() {
     }
 }
 
+/// The ring itself says what is secret, so that programs with other settings withhold the same.
+#[test]
+fn names_of_ones_own_are_known_to_who_recovers() {
+    let place = Place::new("known");
+    let mut command = place.child("every way");
+    command.env("TTLOG_SECRET_KEYS", "iban");
+    assert!(finish(command).status.signal().is_some());
+    place.run("next");
+    let is_recovered = |path: &&std::path::PathBuf| path.to_str().unwrap().ends_with("-recovered.bin");
+    let paths = place.snapshot_files();
+    let recovered = paths.iter().find(is_recovered).expect("the next start recovers it");
+    assert!(!holds(&content(recovered).0, IBAN));
+}
+
 #[test]
 fn names_of_ones_own_are_not_known_untold() {
     let place = Place::new("iban");

@@ -49,8 +49,8 @@ impl<'m> Ring<'m> {
     }
 
     /// Gives the next committed entry of the table from word `at` on, as its length in bytes and its words, and moves `at`
-    /// behind it.
-    pub(crate) fn next_entry(&self, at: &mut usize) -> Option<(usize, &'m [Word])> {
+    /// behind it. The places of entries before it that are being written, or never will be, go to `unfinished`.
+    pub(crate) fn next_entry(&self, at: &mut usize, mut unfinished: impl FnMut(usize)) -> Option<(usize, &'m [Word])> {
         let table = self.table();
         loop {
             let header = table.get(*at)?.load_acquire() as u32;
@@ -63,6 +63,7 @@ impl<'m> Ring<'m> {
             if header & ENTRY_COMMITTED != 0 {
                 return Some((len, table.get(start..*at)?));
             }
+            unfinished(start - 1);
         }
     }
 }

@@ -27,6 +27,8 @@ pub const SCRATCH_LEN_MIN: usize = 64;
 const ANCHOR_MAX: usize = SERVER_ANCHOR_COUNT;
 /// Bytes of an anchor while it is in the scratch.
 const ANCHOR_LEN: usize = 16;
+/// Entries that were being written when they were met, and are looked at again. Few threads meet new callsites at once.
+const UNFINISHED_MAX: usize = 16;
 /// Entries of a live ring's table that are longer may not fit the scratch, and are left out where something is withheld.
 const ENTRY_ROOM_LEN: usize = 4096;
 /// Room for the elements of a segment item before its data.
@@ -358,12 +360,21 @@ struct Output<'s, 'o, 'w, S: Sink> {
     stats: SnapshotStats,
     /// Items of kind 2, those without records included.
     segment_items: u64,
+    /// Places of entries that were being written when they were met.
+    unfinished: [Option<usize>; UNFINISHED_MAX],
 }
 
 impl<'s, 'o, 'w, S: Sink> Output<'s, 'o, 'w, S> {
     fn new(sink: &'s mut S, options: SnapshotOptions<'o>, withholder: Option<Withholder<'o, 'w>>) -> Self {
         let sink = Counted { sink, written_bytes: 0 };
-        Output { sink, options, withholder, stats: SnapshotStats::default(), segment_items: 0 }
+        Output {
+            sink,
+            options,
+            withholder,
+            stats: SnapshotStats::default(),
+            segment_items: 0,
+            unfinished: [None; UNFINISHED_MAX],
+        }
     }
 
     /// Tells whether a segment is left out because of its age. One that a writer holds is not, nor one of the kept class.
@@ -440,31 +451,60 @@ impl<'s, 'o, 'w, S: Sink> Output<'s, 'o, 'w, S> {
         result
     }
 
-    /// Writes the entries of the table from word `at` on.
+    /// Writes the entries of the table from word `at` on, and those before that were being written when they were passed.
     fn live_entries(
         &mut self,
         ring: Ring<'_>,
         at: &mut usize,
         scratch: &mut [u8],
     ) -> Result<(), SnapshotError<S::Error>> {
-        while let Some((len, words)) = ring.next_entry(at) {
-            if self.withholder.is_some() {
-                if words.len() * 8 <= scratch.len() {
-                    self.entry(&load_words(words, scratch)[..len])?;
-                }
-                continue;
+        for n in 0..UNFINISHED_MAX {
+            let Some(mut place) = self.unfinished[n] else { continue };
+            let mut is_unfinished = false;
+            // The entry behind is none of our business.
+            let entry = ring.next_entry(&mut place, |_| is_unfinished = true).filter(|_| !is_unfinished);
+            if let Some((len, words)) = entry {
+                self.unfinished[n] = None;
+                self.live_entry(len, words, scratch)?;
             }
-            let mut item = ItemWriter::begin(&mut self.sink, KIND_ENTRY, len as u32).map_err(SnapshotError::Sink)?;
-            let mut rest = len;
-            for words in words.chunks(scratch.len() / 8) {
-                let bytes = load_words(words, scratch);
-                let used = bytes.len().min(rest);
-                item.body(&bytes[..used]).map_err(SnapshotError::Sink)?;
-                rest -= used;
-            }
-            item.end(true).map_err(SnapshotError::Sink)?;
-            self.stats.entry_count += 1;
         }
+        loop {
+            let unfinished = &mut self.unfinished;
+            let entry = ring.next_entry(at, |place| {
+                if let Some(free) = unfinished.iter_mut().find(|slot| slot.is_none()) {
+                    *free = Some(place);
+                }
+            });
+            match entry {
+                Some((len, words)) => self.live_entry(len, words, scratch)?,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    fn live_entry(
+        &mut self,
+        len: usize,
+        words: &[crate::Word],
+        scratch: &mut [u8],
+    ) -> Result<(), SnapshotError<S::Error>> {
+        if self.withholder.is_some() {
+            // One that is too long for the scratch is left out, and its records are withheld wholly.
+            return match words.len() * 8 <= scratch.len() {
+                true => self.entry(&load_words(words, scratch)[..len]),
+                false => Ok(()),
+            };
+        }
+        let mut item = ItemWriter::begin(&mut self.sink, KIND_ENTRY, len as u32).map_err(SnapshotError::Sink)?;
+        let mut rest = len;
+        for words in words.chunks(scratch.len() / 8) {
+            let bytes = load_words(words, scratch);
+            let used = bytes.len().min(rest);
+            item.body(&bytes[..used]).map_err(SnapshotError::Sink)?;
+            rest -= used;
+        }
+        item.end(true).map_err(SnapshotError::Sink)?;
+        self.stats.entry_count += 1;
         Ok(())
     }
 
