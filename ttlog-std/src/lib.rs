@@ -221,6 +221,7 @@ mod builder;
 mod clock;
 mod coalesce;
 mod control;
+mod duties;
 mod environment;
 #[cfg(target_os = "linux")]
 mod fault;

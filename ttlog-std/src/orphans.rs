@@ -8,6 +8,8 @@
 //! What is in an orphan is read as hostile input: copied into memory up to a stated size, never mapped, and only ever handed
 //! to the core's reader.
 
+mod backlog;
+
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -20,6 +22,8 @@ use ttlog_core::{FormatError, ProcessInfo, RingImage, TableItem};
 use crate::mapping::{RING_SUFFIX, UNFINISHED_SUFFIX};
 use crate::snapshot_file::{self, Label, Scratch, SnapshotError, Source, System, Urgency};
 use crate::sys;
+
+pub(crate) use backlog::Backlog;
 
 /// Largest ring that any process recovers by itself.
 const RING_MAX_LEN_MIN: u64 = 64 * 1024 * 1024;

@@ -1,36 +1,29 @@
 //! The service thread: everything that the recorder does by itself, and the queue of what it is asked for.
 //!
 //! One thread named `ttlog`, with all signals but those of faults (and the one that asks for snapshots) blocked, so that it runs no
-//! handler of the program. Ten times a second it looks at what has become due: the ring's heartbeat, requests from outside, anchors, the
-//! [triggers](crate::trigger), the window. It wakes earlier for a request. Requests come through a bounded queue: when it is full a
-//! request fails at once, nobody waits.
+//! handler of the program. Ten times a second it sees to its [duties](crate::duties), and wakes earlier for a request. Requests come
+//! through a bounded queue: when it is full a request fails at once, nobody waits.
 //!
 //! Snapshots are [throttled](crate::throttle) and [coalesced](crate::coalesce); after each the [retention](crate::retention) removes
-//! what is too much.
+//! what is too much. The rings of dead processes are recovered between all this, one at a time.
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
-use crate::clock::{self, Tending};
-use crate::coalesce::Batch;
-use crate::control;
-use crate::orphans::{self, Outcome};
+use crate::duties::{Duties, retain};
+use crate::orphans::Backlog;
 use crate::recorder::RecorderInner;
-use crate::report;
-use crate::retention::{self, Scope};
-use crate::snapshot_file::{SnapshotError, Urgency};
+use crate::retention::Scope;
+use crate::snapshot_file::SnapshotError;
 use crate::sys::monotonic_ns;
 use crate::throttle::Throttle;
 use crate::ticket::{Request, SnapshotTicket};
-use crate::trigger::{self, Cause, Causes, Progress, Schedule, Triggers};
-use crate::window::Window;
+use crate::trigger::{self, Cause, Triggers};
 
-/// Time between two looks at what has become due.
-const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// Locks, whether or not a thread panicked while it held the lock: what is protected here is always whole.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -159,6 +152,11 @@ impl Service {
         self.was_written.store(true, Ordering::Relaxed);
     }
 
+    /// Tells whether another thread has written a snapshot since the last call.
+    pub(crate) fn take_written(&self) -> bool {
+        self.was_written.swap(false, Ordering::Relaxed)
+    }
+
     /// Has the thread answer what is queued and end, and waits for that at most `timeout`. `true` if it has ended.
     pub(crate) fn stop(&self, timeout: Duration) -> bool {
         if self.is_in_fork() {
@@ -209,7 +207,7 @@ fn run(recorder: &'static RecorderInner, work: Work) {
     }
     let min_age = recorder.settings.min_age.unwrap_or_default();
     recorder.ring.set_min_age_ns(u64::try_from(min_age.as_nanos()).unwrap_or(u64::MAX));
-    let mut orphans = Orphans::find(work.orphan_directory.as_deref());
+    let mut orphans = Backlog::find(work.orphan_directory.as_deref());
     let mut duties = Duties::new(recorder);
     retain(recorder, Scope::Service(&recorder.service_name), None);
     loop {
@@ -226,175 +224,6 @@ fn run(recorder: &'static RecorderInner, work: Work) {
                 break;
             }
             Next::Timeout => orphans.recover_one(recorder),
-        }
-    }
-}
-
-/// What becomes due in the course of time, and how far it is.
-struct Duties {
-    next_poll: Instant,
-    clock: Tending,
-    next_clock: Instant,
-    schedule: Schedule,
-    /// What has asked for a snapshot and has none yet.
-    causes: Causes,
-}
-
-impl Duties {
-    fn new(recorder: &RecorderInner) -> Self {
-        let now = Instant::now();
-        Duties {
-            next_poll: now,
-            clock: Tending::new(&recorder.clock),
-            next_clock: now,
-            schedule: Schedule::new(
-                &recorder.settings,
-                recorder.ring.segment_count() - recorder.ring.kept_segment_count(),
-                now,
-            ),
-            causes: Causes::default(),
-        }
-    }
-
-    /// Does what is due.
-    fn look(&mut self, recorder: &RecorderInner) {
-        let now = Instant::now();
-        // At each poll too, so that the thread does not wake twice for the two.
-        if now >= self.next_clock.min(self.next_poll) {
-            self.next_clock = now + clock::tend(recorder, &mut self.clock);
-        }
-        if now < self.next_poll {
-            return;
-        }
-        self.next_poll = now + POLL_INTERVAL;
-        recorder.ring.beat(u64::try_from(crate::clock::unix_ns_now()).unwrap_or(0));
-        recorder.report_cut();
-        control::poll(recorder);
-        warn_of_short_window(recorder);
-        if recorder.generation().service.was_written.swap(false, Ordering::Relaxed) {
-            retain(recorder, Scope::Service(&recorder.service_name), None);
-        }
-        self.causes.add(recorder.generation().service.triggers.take());
-        self.causes.add(self.schedule.causes(now, || Progress::of(&recorder.ring)));
-    }
-
-    /// Gives when something is due next.
-    fn next(&self) -> Instant {
-        self.next_poll.min(self.next_clock)
-    }
-
-    /// Takes one snapshot for everybody who wants one, unless nobody does.
-    fn take_snapshot(&mut self, recorder: &RecorderInner, requests: Vec<Request>) {
-        static TROUBLE: report::Once = report::Once::new();
-        let batch = Batch { causes: std::mem::take(&mut self.causes), requests };
-        if batch.is_empty() {
-            return;
-        }
-        let progress = Progress::of(&recorder.ring);
-        let urgency = if batch.causes.has(Cause::Panic) { Urgency::LastWords } else { Urgency::Normal };
-        let reason = batch.reason();
-        let write = || {
-            // A defect there must not cost the process its anchors and later snapshots.
-            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| recorder.write_snapshot(&reason, urgency)))
-                .unwrap_or_else(|_| Err(SnapshotError::Ring { cause: "the snapshot writer panicked".to_owned() }))
-        };
-        let own = Scope::Service(&recorder.service_name);
-        let mut result = write();
-        if matches!(result, Err(SnapshotError::DiskAlmostFull { .. })) {
-            // Older ones make room for it, if there are any.
-            retain(recorder, own, None);
-            result = write();
-        }
-        match &result {
-            Ok(path) => {
-                self.schedule.begin(progress);
-                retain(recorder, own, Some(path));
-            }
-            // Those who wait learn it anyway.
-            Err(error) if !batch.causes.is_empty() => TROUBLE.warn(format_args!(
-                "no snapshot (reason {reason}): {error} (further trouble of this kind is not reported)"
-            )),
-            Err(_) => {}
-        }
-        batch.answer(&result);
-    }
-}
-
-/// Warns once when the ring reaches less far back than was asked for.
-fn warn_of_short_window(recorder: &RecorderInner) {
-    static SHORT: report::Once = report::Once::new();
-    let Some(min_age) = recorder.settings.min_age else { return };
-    let window = Window::of(&recorder.ring, &recorder.clock, Some(min_age));
-    if !window.is_long_enough() {
-        SHORT.warn(format_args!(
-            "the ring reaches {:.1?} back, and min_age asks for {min_age:?}: a larger capacity_bytes or a higher level makes it \
-             reach further",
-            window.covered
-        ));
-    }
-}
-
-/// Removes what is too much in the directory of snapshots.
-fn retain(recorder: &RecorderInner, scope: Scope<'_>, written: Option<&Path>) {
-    retention::sweep(&recorder.snapshot_directory, scope, &recorder.settings.retention(), written);
-}
-
-/// The rings of dead processes that were found at the start, and what came of them: told in one line however many there are.
-struct Orphans {
-    left: std::vec::IntoIter<PathBuf>,
-    recovered_count: u64,
-    last: PathBuf,
-}
-
-impl Orphans {
-    fn find(directory: Option<&Path>) -> Self {
-        let left = directory.map(orphans::candidates).unwrap_or_default().into_iter();
-        Orphans { left, recovered_count: 0, last: PathBuf::new() }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.left.len() == 0
-    }
-
-    fn recover_one(&mut self, recorder: &'static RecorderInner) {
-        static TROUBLE: report::Once = report::Once::new();
-        let Some(path) = self.left.next() else { return };
-        let mut scratch = lock(&recorder.generation().scratch);
-        let (directory, free_percent) = (&recorder.snapshot_directory, recorder.settings.retain_free_percent);
-        let rules = orphans::Rules::new(directory, free_percent, recorder.ring.len_bytes());
-        let outcome = orphans::recover(&path, &rules, &mut scratch);
-        drop(scratch);
-        match outcome {
-            Ok(Outcome::Recovered(snapshot)) => {
-                self.retain_recovered(recorder, &snapshot);
-                self.recovered_count += 1;
-                self.last = snapshot;
-            }
-            Ok(Outcome::Removed | Outcome::LeftAlone) => {}
-            Err(error) => TROUBLE.warn(format_args!("{error} (further trouble of this kind is not reported)")),
-        }
-        if self.is_empty() {
-            self.report();
-        }
-    }
-
-    /// The dead process may have been one of another service.
-    fn retain_recovered(&self, recorder: &RecorderInner, snapshot: &Path) {
-        let name = snapshot.file_name().unwrap_or_default();
-        let Some(service) = retention::service_of(name.as_encoded_bytes()) else { return };
-        let own = crate::names::service(&recorder.service_name).to_string();
-        let scope = if service == own { Scope::Service(&own) } else { Scope::RecoveredOf(service) };
-        retain(recorder, scope, Some(snapshot));
-    }
-
-    fn report(&self) {
-        match self.recovered_count {
-            0 => {}
-            1 => report::warn(format_args!("recovered the events of a process that died: {:?}", self.last)),
-            count => report::warn(format_args!(
-                "recovered the events of {count} processes that died, the last into {:?}",
-                self.last
-            )),
         }
     }
 }
