@@ -207,6 +207,7 @@ pub(crate) fn create_private(path: &Path) -> io::Result<File> {
 /// it is.
 pub(crate) fn create_private_directory(path: &Path) -> io::Result<()> {
     #[cfg_attr(not(unix), allow(unused_mut, reason = "only Unix has modes"))]
+    #[cfg_attr(not(unix), allow(unused_mut, reason = "there is no mode to be set"))]
     let mut builder = std::fs::DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);

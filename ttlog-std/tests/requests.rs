@@ -97,20 +97,29 @@ fn child() {
             assert!(trace.request_snapshot("fourth").wait().unwrap().exists(), "the thread has gone on");
         }
         "fork" => {
-            // SAFETY: the child calls nothing that another thread could hold a lock of, and ends without unwinding.
+            info!("before the fork");
+            // SAFETY: the child ends without unwinding, and its C library's allocator works after a fork.
             let pid = unsafe { libc::fork() };
             if pid == 0 {
-                let refused = trace.request_snapshot("in the fork").wait();
-                let alone = matches!(refused, Err(SnapshotError::NoServiceThread)) && !trace.shutdown();
+                info!("in the fork");
+                let path = trace.request_snapshot("in the fork").wait();
+                let is_its_own = path.is_ok_and(|path| {
+                    let snapshot = Snapshot::read(&path);
+                    let counts = ["in the fork", "before the fork"].map(|message| snapshot.with_message(message).len());
+                    path.to_str().unwrap().contains(&format!("-{}-", std::process::id())) && counts == [1, 0]
+                });
+                let is_good = is_its_own && trace.shutdown();
                 // SAFETY: ends the process.
-                unsafe { libc::_exit(if alone { 0 } else { 1 }) };
+                unsafe { libc::_exit(if is_good { 0 } else { 1 }) };
             }
             let mut status = 0;
             // SAFETY: waits for the child just made; `status` is a valid place.
             assert_eq!(unsafe { libc::waitpid(pid, &raw mut status, 0) }, pid);
             assert_eq!(status, 0);
             assert!(trace.ring_path().unwrap().exists());
-            assert!(trace.request_snapshot("in the parent").wait().unwrap().exists());
+            let snapshot = Snapshot::read(&trace.request_snapshot("in the parent").wait().unwrap());
+            assert_eq!(snapshot.with_message("before the fork").len(), 1);
+            assert!(snapshot.with_message("in the fork").is_empty());
         }
         "while writing" => {
             let writing = std::sync::atomic::AtomicBool::new(true);
@@ -198,7 +207,7 @@ fn snapshot_directory_that_goes_away() {
 }
 
 #[test]
-fn fork_has_no_service_thread_and_does_no_harm() {
+fn fork_has_snapshots_of_its_own_and_does_no_harm() {
     let output = finish(Place::new("fork").child("fork"));
     assert!(output.status.success(), "{}", stderr(&output));
 }
