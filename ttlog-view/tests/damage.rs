@@ -6,12 +6,15 @@ mod support;
 use std::collections::HashSet;
 
 use support::{SECOND, Thread};
+use ttlog_core::ring::{EndKind, ProcessEnd};
 use ttlog_core::snapshot::Codec;
 use ttlog_view::progress::Progress;
 use ttlog_view::render::Event;
 use ttlog_view::render::is_damaged;
 use ttlog_view::render::json::JsonRenderer;
+use ttlog_view::render::stats::{json_sources, push_losses};
 use ttlog_view::source::{Input, Source};
+use ttlog_view::time::TimeFormatter;
 use ttlog_view::timeline::{Keep, Query, Range, Timeline};
 
 /// A recording of a few events on two threads, small enough to damage it in every way.
@@ -23,6 +26,21 @@ fn small() -> support::Recording {
     recording.order(&worker, SECOND + 5, 100, "ann", 1.5, "/a");
     recording.tick(&main, SECOND + 9, 1);
     recording.refused(&worker, SECOND + 20, 100);
+    recording
+}
+
+/// The same with all that a ring on a server tells: a segment for errors, an end, a panic, a filter.
+fn on_a_server() -> support::Recording {
+    let recording = support::Recording::on_a_server(0x0123_4567_89ab_cdef, 4, 1, 256, &support::SHOP);
+    let (main, worker, told) = (Thread::new(1, "main"), Thread::new(2, "worker"), std::cell::Cell::new(0));
+    recording.started(&main, SECOND, 80);
+    recording.order(&worker, SECOND + 5, 100, "ann", 1.5, "/a");
+    recording.tick(&main, SECOND + 9, 1);
+    recording.kept_refused(&worker, &told, SECOND + 20, 100);
+    recording.ring.count_panic(SECOND + 21, 102);
+    recording.ring.set_filter_text("info,shop::orders=debug");
+    let end = ProcessEnd { signal: 11, code: 1, ticks: SECOND + 22, context: 2, ..ProcessEnd::of(EndKind::Signal) };
+    assert!(recording.ring.stamp_end(&end));
     recording
 }
 
@@ -48,6 +66,12 @@ fn read(data: &[u8]) -> Option<(Vec<String>, bool)> {
             None => format!("{} {} {} {}", json["level"], json["target"], json["message"], json["fields"]),
         });
     }
+    // What is said of the file as a whole is well-formed, and harmless to a terminal.
+    let json = json_sources(&timeline).pop()?;
+    serde_json::from_str::<serde_json::Value>(&json).expect("well-formed JSON");
+    let mut text = String::new();
+    push_losses(&mut text, &timeline, &mut TimeFormatter::rfc3339());
+    assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
     let damaged = is_damaged(timeline.sources.first()?, timeline.found.first()?);
     Some((events, damaged))
 }
@@ -88,17 +112,21 @@ fn truncations(data: &[u8]) {
 fn every_truncation_of_a_snapshot() {
     truncations(&small().snapshot("panic", 2 * SECOND, Codec::Lz4));
     truncations(&small().snapshot("panic", 2 * SECOND, Codec::None));
+    truncations(&on_a_server().snapshot("panic", 2 * SECOND, Codec::Lz4));
 }
 
 #[test]
 fn every_truncation_of_a_ring() {
     truncations(&small().image());
+    truncations(&on_a_server().image());
 }
 
 #[test]
 fn every_flipped_bit_of_a_snapshot() {
-    for codec in [Codec::Lz4, Codec::None] {
-        let mut data = small().snapshot("panic", 2 * SECOND, codec);
+    let server = on_a_server().snapshot("recovered", 0, Codec::Lz4);
+    for mut data in
+        [Codec::Lz4, Codec::None].map(|codec| small().snapshot("panic", 2 * SECOND, codec)).into_iter().chain([server])
+    {
         let good = good_events(&data);
         for bit in 0..data.len() * 8 {
             data[bit / 8] ^= 1 << (bit % 8);
@@ -112,7 +140,11 @@ fn every_flipped_bit_of_a_snapshot() {
 
 #[test]
 fn every_flipped_bit_of_a_ring() {
-    let mut data = small().image();
+    flipped_bits_of_a_ring(small().image());
+    flipped_bits_of_a_ring(on_a_server().image());
+}
+
+fn flipped_bits_of_a_ring(mut data: Vec<u8>) {
     let good = good_events(&data);
     let header = *ttlog_core::RingImage::parse(&data).expect("a good ring").header();
     let table = header.table_offset as usize..(header.table_offset + header.table_len) as usize;
@@ -138,9 +170,10 @@ fn noise_and_overwritten_stretches() {
         random ^= random << 17;
         random
     };
-    let images = [small().image(), small().snapshot("panic", 2 * SECOND, Codec::Lz4)];
+    let rings = [small(), on_a_server()];
+    let images = rings.map(|ring| [ring.image(), ring.snapshot("panic", 2 * SECOND, Codec::Lz4)]).concat();
     for round in 0..4000 {
-        let mut data = images[round % 2].clone();
+        let mut data = images[round % images.len()].clone();
         let start = next() as usize % data.len();
         let len = next() as usize % 200;
         for byte in data.iter_mut().skip(start).take(len) {

@@ -11,7 +11,7 @@ use crate::filter::Key;
 use crate::render::json::push_string;
 use crate::render::text::losses;
 use crate::render::{DROP_REASONS, Event, is_damaged, kind_name};
-use crate::time::{TimeFormatter, grouped};
+use crate::time::{TimeFormatter, counted, grouped};
 use crate::timeline::{Mark, Timeline};
 
 /// Stands for a key that an event does not have.
@@ -254,7 +254,7 @@ pub fn push_losses(out: &mut String, timeline: &Timeline<'_, '_>, time: &mut Tim
         })
         .sum();
     if missing > 0 {
-        out.push_str(&format!("{} events missing in gaps between events of the same thread\n", grouped(missing)));
+        out.push_str(&format!("{} missing in gaps between events of the same thread\n", counted(missing, "event")));
     }
 }
 
