@@ -55,7 +55,7 @@ Exit codes:
     Snapshot(Snapshot),
     /// Tells whether processes record, where, how much, what they lose, and what to do about it
     ///
-    /// Without a target, this user's usual directories are looked at: $TTLOG_DIR, /dev/shm/ttlog-<uid>, and ttlog-<uid> in the temporary
+    /// Without a target, this user's usual directories are looked at: $TTLOG_DIR, /dev/shm/ttlog-UID, and ttlog-UID in the temporary
     /// directory. Nothing is changed.
     #[command(after_help = "\
 Exit codes:
