@@ -22,7 +22,8 @@ LEVELS = {1: "TRACE", 2: "DEBUG", 3: "INFO", 4: "WARN", 5: "ERROR"}
 FIXED = {2: "<B", 3: "<H", 4: "<I", 7: "<b", 8: "<h", 9: "<i", 12: "<f", 13: "<d"}  # §4.2
 NAMES = {1: "bool", 2: "u8", 3: "u16", 4: "u32", 5: "u64", 6: "u128", 7: "i8", 8: "i16", 9: "i32", 10: "i64", 11: "i128", 12: "f32",
          13: "f64", 14: "char", 15: "str", 16: "bytes", 17: "display", 18: "debug", 19: "error", 20: "unit", 32: "option", 33: "sequence"}
-OPTION, SEQUENCE, ERROR, WIDE, RESERVED = 32, 33, 19, (6, 11, 13), 0xFFFF
+OPTION, SEQUENCE, ERROR, UNIT, WIDE, RESERVED = 32, 33, 19, 20, (6, 11, 13), 0xFFFF
+WITHHELD = {"withheld": True}  # in place of a value that is not there
 
 
 class Capped(typing.NamedTuple):
@@ -71,7 +72,7 @@ class Bytes(io.BytesIO):
             return int.from_bytes(self.take(16), "little", signed=tag == 11)
         if tag == 14:
             return chr(struct.unpack("<I", self.take(4))[0])
-        if tag == 20:
+        if tag == UNIT:
             return None
         if tag == OPTION:
             return self.value(tags[1:]) if self.take(1) != b"\0" else None
@@ -208,7 +209,9 @@ def plain_records(raw, lap, mode, count):
 
 def segment_events(body):
     """The events of a segment: (ticks, context, callsite, payload), and (context, name) of its context records (§6.2, §4.4)."""
-    (index, sequence, context, mode, lap, base, close_ticks, lost, count, pending, damaged, codec, raw_len, data) = cbor2.loads(body)[:14]
+    (index, sequence, context, mode, lap, base, close_ticks, lost, count, pending, damaged, codec, raw_len, data, *more) = cbor2.loads(body)
+    if more and more[0] and (count or data):
+        raise ValueError(f"segment {index}: {more[0]} events are left out, and there are records")
     if codec == 0:
         raw = data
     else:
@@ -245,12 +248,17 @@ def fields_of(site_fields, payload):
     """Name, type and value of each field, in source order (§4.3)."""
     packed, values = Bytes(struct.pack(f"<{len(payload)}Q", *payload)), {}
     dynamic = [at for at, field in enumerate(site_fields) if len(field) == 2 or field[2] is None]
+    withheld = {at for at, field in enumerate(site_fields) if len(field) > 3 and field[3] & 2}
+    if payload and set(payload) == {2**64 - 1} and withheld.intersection(dynamic):  # §6.5: all of it is withheld
+        withheld.update(dynamic)
+    readable = [] if withheld.issuperset(dynamic) else dynamic
     for wide in (True, False):
-        for at in dynamic:
+        for at in readable:
             if (site_fields[at][1][0] in WIDE) == wide:
                 values[at] = packed.value(site_fields[at][1])
     for at, (name, tags, *more) in enumerate(site_fields):
-        yield {"name": name, "type": type_name(tags), "value": values[at] if at in dynamic else literal(tags, more[0])}
+        value = WITHHELD if at in withheld else values[at] if at in dynamic else literal(tags, more[0])
+        yield {"name": name, "type": type_name(tags), "value": value}
 
 
 class Clock:

@@ -5,6 +5,7 @@
 //! - `none.bin`: codec 0
 //! - `columns.bin`: codec 2
 //! - `cut.bin`: made from an image of the ring in which a record was being written and another is damaged: codecs 1 and 2
+//! - `withheld.bin`, `withheld-cut.bin`: the same without the values of secret fields
 //!
 //! and prints how many events it recorded. The clock is made up, so that every run writes the same bytes.
 
@@ -22,7 +23,9 @@ use ttlog_core::level::is_kept;
 use ttlog_core::record::ContextInfo;
 use ttlog_core::recorder::Recorder;
 use ttlog_core::ring::{Cursor, DropReason, Mode, Outcome, Ring, RingConfig, RingImage, SegmentState};
-use ttlog_core::snapshot::{Codec, Sink, SnapshotMeta, scratch_len, write_snapshot_of_image, write_snapshot_of_ring};
+use ttlog_core::snapshot::{
+    Codec, Sink, SnapshotMeta, SnapshotOptions, scratch_len, write_snapshot_of_image, write_snapshot_of_ring,
+};
 use ttlog_core::table::{ProcessInfo, encode_callsite, encode_process};
 use ttlog_core::{Bytes, Metadata, Word};
 use ttlog_core::{debug, error, event, info, trace, warn};
@@ -231,6 +234,29 @@ fn callsites() {
     error!("no fields");
     info!(user, ms);
     event!(ttlog_core::Level::Debug, "by level", user);
+    secrets();
+}
+
+fn secrets() {
+    let (user, token, key) = (7_u64, "abcdefgh".repeat(40), [1_u8, 2, 3]);
+    info!(
+        "user {user} logged in with {token}",
+        secret token = token.as_str(),
+        password = Some("x"),
+        secret none = None::<i32>,
+        secret wide = 2.5,
+        secret ratio = f64::from(user as u32) / 3.0,
+        secret big = u128::MAX - u128::from(user),
+        secret list = &[Some("a"), None, Some("bcd")][..],
+        secret letter = 'λ',
+        secret blob = ttlog_core::Bytes(&key),
+        secret shown = %user,
+        secret debugged = ?key,
+        secret small = -5_i64,
+        secret unit = (),
+        pin = 1234,
+        user
+    );
 }
 
 fn record_all() {
@@ -330,11 +356,17 @@ fn main() -> Result<(), Box<dyn Error>> {
     write_snapshot_of_ring(ring, &meta, Codec::None, &mut scratch, &mut create("none.bin")?)?;
     write_snapshot_of_ring(ring, &meta, Codec::Lz4, &mut scratch, &mut create("columns.bin")?)?;
 
+    let options = SnapshotOptions::new(Codec::Lz4);
+    let mut scratch = vec![0; options.scratch_len(ring.segment_len())];
+    write_snapshot_of_ring(ring, &meta, options, &mut scratch, &mut create("withheld.bin")?)?;
+
     let mut image = vec![0; ring.len_bytes()];
     ring.copy_image(&mut image);
     hurt(&mut image);
     let cut = SnapshotMeta { reason: "recovered", ticks: 0, ..meta };
-    write_snapshot_of_image(&RingImage::parse(&image)?, &cut, Codec::Lz4, &mut scratch, &mut create("cut.bin")?)?;
+    let image = RingImage::parse(&image)?;
+    write_snapshot_of_image(&image, &cut, Codec::Lz4, &mut scratch, &mut create("cut.bin")?)?;
+    write_snapshot_of_image(&image, &cut, options, &mut scratch, &mut create("withheld-cut.bin")?)?;
     println!("{}", RECORDED.get());
     Ok(())
 }

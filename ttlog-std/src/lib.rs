@@ -161,6 +161,38 @@
 //! They go to a part of the ring that is theirs ([`Builder::kept_bytes`]): a flood of other events does not overwrite them. An event
 //! there costs about as much as the first of a new segment does (some 100 ns instead of 10), as all threads share the place.
 //!
+//! # Secrets
+//!
+//! Values of secret fields are in the ring and nowhere else: they are withheld when a snapshot is written, on request, on panic, by itself
+//! or after death, and `ttlog-view` neither shows nor exports them. Secret are fields that a log macro marks
+//! ([`secret token`](crate::info#secrets)), and fields whose name, or its end after a separator, is one of these, in any case, with `-` for `_`
+//! or without: `password` `passwd` `passphrase` `pwd` `secret` `token` `authorization` `cookie` `set_cookie` `api_key` `apikey` `access_key`
+//! `private_key` `secret_key` `credential` `credentials` `auth_token` `access_token` `refresh_token` `session_id` `jwt` `pin` `otp` `ssn`
+//! `cvv` `card_number`. [`Builder::secret_keys`] adds names, [`Builder::withhold_secrets`] switches all of it off.
+//!
+//! ```
+//! # let trace = ttlog_std::Trace::init(1000, 10, "secrets");
+//! let (user, code, token) = ("ann", 4711, "t0k3n");
+//! ttlog_std::info!("login", user, secret code, token, db.password = "hunter2");
+//! // in a snapshot:  login  user="ann" code=<withheld> token=<withheld> db.password=<withheld>
+//! # trace.shutdown();
+//! ```
+//!
+//! What a snapshot has of such a value: that it was there, its type, for an option whether it was `None`, the lengths of texts and of lists, and
+//! how many bytes a number took. Where it cannot be told which bytes are secret (a record that does not decode, damage, a callsite that
+//! the table has lost) a snapshot has none of them.
+//!
+//! **In clear in the ring's file** is everything that was logged: all values of all fields, secret or not, until their segment is
+//! overwritten and its words are used again, which takes as long as the ring reaches back and can be longer at the end of a segment; the
+//! literals of log macros and all names and messages (also in the program itself); host, executable, process id and names of threads;
+//! the filter. The file has mode 0600 in a directory of mode 0700, so this user and root can read it. It lies in memory (`/dev/shm`) or
+//! on disk, is not wiped when it is removed, and goes along in a core dump as the process's memory does. What must not be there must not
+//! be logged.
+//!
+//! **In clear in snapshots too** is what nobody could know to be secret: a message that was put together from values before it was logged, the text of
+//! an error or of a panic, a `?value` whose `Debug` shows a password, names of threads, the reason of the snapshot. A field that two
+//! callsites name differently is secret in one place only. Numbers, texts and lists *inside* another value are withheld only with it.
+//!
 //! # Forks
 //!
 //! A child of `fork` has a recorder of its own that goes on as its parent's was set up. Its first event, or its first use of [`Trace`],

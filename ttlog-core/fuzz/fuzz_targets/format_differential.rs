@@ -220,7 +220,7 @@ fn values(types: &[Type], payload: &[u8]) {
 #[derive(Arbitrary, Debug)]
 enum Part {
     Item { kind: u8, body: Vec<u8>, crc: Crc },
-    Segment { numbers: [u32; 11], codec: u8, raw_len: u16, data: Vec<u8> },
+    Segment { numbers: [u32; 11], codec: u8, raw_len: u16, data: Vec<u8>, left_out: Option<u32> },
     Junk(Vec<u8>),
 }
 
@@ -253,8 +253,8 @@ fn snapshot(parts: &[Part]) {
         match part {
             // Not kind 0: a header that asks for a newer reader ends the reading, which is tested elsewhere.
             Part::Item { kind, body, crc } => bytes.extend(item(1 + kind % 23, body, crc)),
-            Part::Segment { numbers, codec, raw_len, data } => {
-                let mut body = vec![0x8e];
+            Part::Segment { numbers, codec, raw_len, data, left_out } => {
+                let mut body = vec![0x8e + u8::from(left_out.is_some())];
                 for (place, number) in numbers.iter().enumerate() {
                     // mode and lap are small
                     let number = match place {
@@ -270,6 +270,10 @@ fn snapshot(parts: &[Part]) {
                 body.push(0x59);
                 body.extend((data.len() as u16).to_be_bytes());
                 body.extend(&data[..data.len().min(0xffff)]);
+                if let Some(left_out) = left_out {
+                    body.push(0x1a);
+                    body.extend(left_out.to_be_bytes());
+                }
                 bytes.extend(item(2, &body, &Crc::Right));
             }
             Part::Junk(junk) => bytes.extend(junk),

@@ -209,6 +209,9 @@ pub struct Segment {
 pub fn segment(body: &[u8]) -> Result<Segment> {
     let data = &mut &body[..];
     let element = elements(data, 14)?;
+    if array_len(&mut &body[..])? > 14 {
+        u32::try_from(cbor(data, 0)?.uint()?).map_err(|_| Refused)?; // events that were left out
+    }
     let mut numbers = [0; 11];
     for (number, element) in numbers.iter_mut().zip(&element) {
         *number = element.uint()?;
@@ -231,17 +234,21 @@ pub fn segment(body: &[u8]) -> Result<Segment> {
     Ok(Segment { numbers, records })
 }
 
-/// The first `count` elements of an array that may be longer.
-fn elements(data: &mut &[u8], count: usize) -> Result<Vec<Cbor>> {
-    let announced = match take(data, 1)?[0] {
+/// The length of an array.
+fn array_len(data: &mut &[u8]) -> Result<u64> {
+    Ok(match take(data, 1)?[0] {
         short @ 0x80..=0x97 => u64::from(short & 31),
         0x98 => u64::from(take(data, 1)?[0]),
         0x99 => u64::from(u16::from_be_bytes(array(data)?)),
         0x9a => u64::from(u32::from_be_bytes(array(data)?)),
         0x9b => u64::from_be_bytes(array(data)?),
         _ => return Err(Refused),
-    };
-    if announced < count as u64 {
+    })
+}
+
+/// The first `count` elements of an array that may be longer.
+fn elements(data: &mut &[u8], count: usize) -> Result<Vec<Cbor>> {
+    if array_len(data)? < count as u64 {
         return Err(Refused);
     }
     (0..count).map(|_| cbor(data, 0)).collect()

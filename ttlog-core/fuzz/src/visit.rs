@@ -51,6 +51,42 @@ pub fn segment(segment: &Segment<'_>, callsites: &HashMap<u16, CallsiteInfo<'_>>
     }
 }
 
+/// Checks that the values that are withheld are masked, in every event of a segment: those of callsites that are not known wholly.
+pub fn withheld(segment: &Segment<'_>, callsites: &HashMap<u16, CallsiteInfo<'_>>) {
+    for item in segment.items() {
+        let Item::Event(record) = item else { continue };
+        let wholly = record.payload.iter().all(|&byte| byte == 0xFF);
+        let Some(callsite) = callsites.get(&record.callsite) else {
+            assert!(wholly, "nobody knows what is in it");
+            continue;
+        };
+        assert!(callsite.fields().all(|field| field.withheld || !field.secret || field.type_tags == [20]));
+        if !wholly && callsite.fields().any(|field| field.withheld && field.literal.is_none()) {
+            for value in callsite.values(record.payload) {
+                let (field, value) = value.expect("what does not decode is withheld wholly");
+                assert!(!field.withheld || is_masked(&value), "{}: {value:?}", field.name);
+            }
+        }
+    }
+}
+
+fn is_masked(value: &ValueRef<'_>) -> bool {
+    match value {
+        ValueRef::Bool(value) => !value,
+        ValueRef::Unsigned(value) => *value == 0,
+        ValueRef::U128(value) => *value == 0,
+        ValueRef::Signed(value) => *value == 0,
+        ValueRef::I128(value) => *value == 0,
+        ValueRef::F32(value) => value.to_bits() == 0,
+        ValueRef::F64(value) => value.to_bits() == 0,
+        ValueRef::Char(value) => *value == '\0',
+        ValueRef::Str(text) | ValueRef::Display(text) | ValueRef::Debug(text) => text.text.bytes().all(|byte| byte == b'*'),
+        ValueRef::Bytes(blob) => blob.bytes.iter().all(|&byte| byte == b'*'),
+        ValueRef::Error(elements) | ValueRef::Sequence(elements) => elements.clone().all(|element| is_masked(&element)),
+        ValueRef::Unit | ValueRef::None => true,
+    }
+}
+
 /// Reads a value to its end: a sequence has as many elements as it says.
 fn value(value: &ValueRef<'_>) {
     if let ValueRef::Sequence(elements) | ValueRef::Error(elements) = value {
