@@ -4,8 +4,8 @@
 //! handler of the program. Ten times a second it sees to its [duties](crate::duties), and wakes earlier for a request. Requests come
 //! through a bounded queue: when it is full a request fails at once, nobody waits.
 //!
-//! Snapshots are [throttled](crate::throttle) and [coalesced](crate::coalesce); after each the [retention](crate::retention) removes
-//! what is too much. The rings of dead processes are recovered between all this, one at a time.
+//! Snapshots are [throttled](crate::throttle) and [coalesced](crate::coalesce); after each, [what is too much](crate::retention)
+//! is removed. The rings of dead processes are recovered between all this, one at a time.
 
 use std::collections::VecDeque;
 use std::fmt;

@@ -70,7 +70,6 @@ pub enum SnapshotSignal {
 /// All options. `None` stands for "not asked for"; what a part does then is said at the method of the
 /// [`Builder`](crate::Builder) of the same name.
 #[derive(Debug, Clone)]
-#[allow(dead_code, reason = "the parts that read the newest options are not there yet")]
 pub(crate) struct Settings {
     pub(crate) service: Option<String>,
     pub(crate) capacity_bytes: usize,
