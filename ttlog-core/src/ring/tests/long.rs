@@ -660,3 +660,25 @@ fn version_is_told_by_the_header_alone_and_one_bit_is_repaired() {
         assert!(!header.is_long() && read_image(&image).events.len() == 1, "bit {bit}");
     }
 }
+
+#[test]
+fn progress_counts_every_event_and_every_segment() {
+    let memory = memory_of(&KEPT, 6);
+    let ring = Ring::create(&memory, &KEPT).unwrap();
+    let (cursor, told) = (Cursor::new(), Cell::new(0));
+    assert_eq!((ring.recorded_count(), ring.opened_count()), (0, 0));
+    let mut opened = 0;
+    for id in 0..rounds(300).max(60) as u64 {
+        match id % 3 {
+            0 => Event::new(id, 4, id + 1, 1).append_kept(&ring, &told),
+            1 => Event::new(id, 4, id + 1, 1).append_shared(&ring),
+            _ => Event::new(id, 4, id + 1, 1).append(&ring, &cursor),
+        };
+        assert_eq!(ring.recorded_count(), id + 1, "whatever was overwritten, of either class");
+        let now = ring.opened_count();
+        // One at most for an event; segments that are held are passed over.
+        assert!((opened..=opened + 4).contains(&now), "{opened}, {now}");
+        opened = now;
+    }
+    assert!(ring.loss().kept_overwritten > 0 && opened > u64::from(ring.segment_count()));
+}
