@@ -34,9 +34,9 @@
 //!   writers go on. The file appears whole or not at all. Asking never waits: when [`Builder::channel_capacity`] requests are
 //!   waiting, the next one fails.
 //! - **A panic** is recorded as an event of level error with target `panic`: its message, its place, its backtrace. The panicking thread
-//!   writes a snapshot (it waits at most 5 s for one that is under way), then the panic hook that was there before runs. When the last
-//!   snapshot was less than [`Builder::snapshot_throttle`] ago the recorder's thread writes one later, for all panics until then; should
-//!   the process end before, the ring has them. (A ring on the heap has not, so there each panic has its snapshot at once.) A
+//!   writes a snapshot (it waits at most 5 s for one that is under way), then the panic hook that was there before runs. When that of
+//!   another panic was less than [`Builder::snapshot_throttle`] ago the recorder's thread writes one later, for all panics until then;
+//!   should the process end before, the ring has them. (A ring on the heap has not, so there each panic has its snapshot at once.) A
 //!   panic *inside* the formatting of another panic's message ends the process before any hook runs; the ring has the rest.
 //! - **The clock** is the processor's counter where the processor and the kernel vouch for it, else the operating system's. Events carry
 //!   its ticks; readers convert them by pairs with the wall clock, one a second, to within a microsecond. When the wall clock is set, or
@@ -78,8 +78,8 @@
 //!
 //! Threads and signal handlers only set a flag; the recorder's thread looks at the flags each 100 ms. One snapshot begins a second
 //! ([`Builder::snapshot_throttle`]), the first at once, and it is for all who want one when it begins: their reasons are joined by `+`. So
-//! a storm of errors costs one snapshot a second, and a request may have to wait for most of a second until its snapshot begins. What
-//! the last snapshot before [`Trace::shutdown`] is asked for is not kept waiting.
+//! a storm of errors costs one snapshot a second, and a request may have to wait for most of a second until its snapshot begins. Two do
+//! not wait: the first after a panic, and the last before the end of [`Trace::shutdown`].
 //!
 //! The handler of the signal hands it on to the one that the program had installed before; without one the signal does nothing else
 //! any more. A handler that is installed later takes the signal away, unless it hands it on in its turn.

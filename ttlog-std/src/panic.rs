@@ -6,8 +6,8 @@
 //! ring in a file outlives the process.
 //!
 //! When several threads panic at once each is an event, and one snapshot that was begun after the last of them serves them all. So it
-//! is when panics follow each other closely: while the [throttle](crate::throttle) allows no snapshot, the service thread is asked to take
-//! one as soon as it does. If the process ends before, the ring has the panic; a ring that would end with it is not throttled.
+//! is when panics follow each other closely: while their [throttle](crate::throttle) allows no snapshot, the service thread is asked to
+//! take one as soon as it may. If the process ends before, the ring has the panic; a ring that would end with it is not throttled.
 
 use std::fmt::{self, Write as _};
 use std::panic::PanicHookInfo;
@@ -81,10 +81,12 @@ fn snapshot(recorder: &RecorderInner) {
     let mine = RECORDED.fetch_add(1, Ordering::SeqCst) + 1;
     let service = &recorder.generation().service;
     let outlives = recorder.generation().file().is_some() && !recorder.is_cut();
-    if !service.throttle.try_begin(monotonic_ns()) && outlives && service.ask(Cause::Panic) {
-        report::warn(format_args!("panic recorded, its snapshot follows: the last one was just now"));
+    let now = monotonic_ns();
+    if !service.panic_throttle.try_begin(now) && outlives && service.ask(Cause::Panic) {
+        report::warn(format_args!("panic recorded, its snapshot follows: that of another panic was just now"));
         return;
     }
+    service.throttle.begin(now);
     let deadline = Instant::now() + WAIT_MAX;
     let result = loop {
         match recorder.generation().scratch.try_lock() {

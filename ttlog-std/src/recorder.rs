@@ -320,7 +320,8 @@ impl Trace {
     ///
     /// Dropping the ticket changes nothing; [`wait`](SnapshotTicket::wait) on it gives the path. The snapshot holds at least
     /// everything that was recorded before this call and not overwritten since. `reason` goes into the snapshot as it is, and
-    /// into the file's name with everything but ASCII letters, digits, `.`, `_` and `-` replaced.
+    /// into the file's name with everything but ASCII letters, digits, `.`, `_` and `-` replaced. All who wait when a snapshot begins
+    /// get the same one, with the reasons of all; the next begins [`snapshot_throttle`](Builder::snapshot_throttle) later.
     ///
     /// When as many requests are waiting as the channel has room for, the ticket fails with [`SnapshotError::QueueFull`].
     pub fn request_snapshot(&self, reason: &str) -> SnapshotTicket {

@@ -56,6 +56,9 @@ pub(crate) struct Service {
     capacity: usize,
     /// When the next snapshot may begin.
     pub(crate) throttle: Throttle,
+    /// When the next one of a thread that panics may begin. It does not wait for the throttle of the others: what comes last must not
+    /// be missing because something came shortly before.
+    pub(crate) panic_throttle: Throttle,
     /// What asks for snapshots by itself.
     pub(crate) triggers: Triggers,
     /// Another thread has written a snapshot, so that there may be too many.
@@ -78,6 +81,7 @@ impl Service {
             changed: Condvar::new(),
             capacity,
             throttle: Throttle::new(throttle),
+            panic_throttle: Throttle::new(throttle),
             triggers: Triggers::default(),
             was_written: AtomicBool::new(false),
             pid: std::process::id(),

@@ -36,7 +36,7 @@ impl Throttle {
         now_ns >= ready && self.ready_ns.compare_exchange(ready, next, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
-    /// Notes that a snapshot begins at `now_ns` although it may be too early: the last one of a recorder that ends.
+    /// Notes that a snapshot begins at `now_ns` although it may be too early: of a panic, or the last one of a recorder that ends.
     pub(crate) fn begin(&self, now_ns: u64) {
         self.ready_ns.store(now_ns.saturating_add(self.interval_ns), Ordering::Relaxed);
     }

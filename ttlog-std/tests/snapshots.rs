@@ -126,9 +126,10 @@ fn child() {
         }
         "panics" => {
             let trace = builder.build().unwrap();
+            trace.request_snapshot("just before").wait().unwrap();
             for n in 0..20_u32 {
                 assert!(std::panic::catch_unwind(|| panic!("panic {n}")).is_err());
-                assert_eq!(snapshots().len(), 1, "the first has a snapshot at once, the others later");
+                assert_eq!(snapshots().len(), 2, "the first has a snapshot at once, the others later");
             }
             assert!(trace.shutdown());
         }
@@ -161,19 +162,23 @@ fn child() {
         }
         "min age" => {
             let trace = builder.min_age(Duration::from_millis(300)).build().unwrap();
+            let mut start = Instant::now();
             for round in 0..3_u64 {
+                std::thread::sleep(Duration::from_millis(250));
+                start = Instant::now();
                 // More than a few segments, so that some are older as a whole.
                 for n in 0..2_000_u64 {
                     info!("in rounds", round, n);
                 }
-                std::thread::sleep(Duration::from_millis(250));
             }
             let snapshot = Snapshot::read(&trace.request_snapshot("young ones").wait().unwrap());
             let of_round = |round: u64| {
                 let events = snapshot.with_message("in rounds").into_iter();
                 events.filter(|event| event.fields["round"] == round.to_string()).count()
             };
-            assert!(of_round(0) < 1_000 && of_round(2) == 2_000, "{} {}", of_round(0), of_round(2));
+            assert!(of_round(0) < 1_000, "{}", of_round(0));
+            // On a machine that stands still for so long even the last may be too old.
+            assert!(of_round(2) == 2_000 || start.elapsed() > Duration::from_millis(300), "{}", of_round(2));
             assert_eq!(snapshot.events.len() as u64 + snapshot.left_out + snapshot.overwritten, 6_000);
             assert!(snapshot.left_out >= 1_000);
         }
@@ -358,7 +363,9 @@ fn panics_in_a_loop_have_one_snapshot_in_a_stated_time() {
         .map(|path| Snapshot::read(path))
         .map(|snapshot| (snapshot.reason, snapshot.events.iter().filter(|event| event.target == "panic").count()))
         .collect();
-    assert_eq!(counts.iter().map(|(reason, _)| reason.as_str()).collect::<Vec<_>>(), ["panic", "panic"]);
+    let mut reasons: Vec<_> = counts.iter().map(|(reason, _)| reason.as_str()).collect();
+    reasons.sort_unstable();
+    assert_eq!(reasons, ["just before", "panic", "panic"]);
     assert_eq!(counts.iter().map(|(_, count)| *count).max(), Some(20), "the last one has them all");
     let place = Place::new("panics-heap");
     run_throttled(&place, "panics on the heap", "1h");
