@@ -85,8 +85,6 @@ mod on {
         AdoptFound,
         /// It is owned, and may have been replaced before.
         AdoptClaimed,
-        /// It had been replaced, and was given back.
-        AdoptReturned,
         /// A sequence was taken.
         OpenNumbered,
         /// The segment can be claimed.

@@ -188,7 +188,10 @@ impl<'m> Cursor<'m> {
         if self.holds_none() {
             return false;
         }
+        #[cfg(not(ttlog_mutant_open))]
         let limit = self.limit_bytes.replace(CLOSED_BYTES);
+        #[cfg(ttlog_mutant_open)]
+        let limit = self.limit_bytes.get();
         // What nests runs on this very core: the compiler alone could read before the cursor is closed.
         compiler_fence(Ordering::SeqCst);
         kill_point!(HotClosed);

@@ -133,6 +133,8 @@ impl Ring<'_> {
         }
         kill_point!(OpenRaised);
         let phase = |phase| SequenceWord { sequence, lap, mode, phase }.encode();
+        #[cfg(ttlog_mutant_loss_first)]
+        segment[segment_word::LOST].store_release(lost);
         segment[segment_word::SEQUENCE].store_release(phase(1));
         kill_point!(OpenPhase1);
         fence_release(); // a reader that sees any store below also sees the phase
@@ -201,7 +203,6 @@ impl Ring<'_> {
                 return Some(Held { index, lap: sequence_word.lap });
             }
             unclaim(segment, now);
-            kill_point!(AdoptReturned);
         }
         None
     }
@@ -255,7 +256,8 @@ fn claim_for_opening(segment: &[Word]) -> Option<u32> {
         return None;
     }
     // A shared segment can be replaced once it takes no more reservations and none is under way.
-    if now & commit::SHARED != 0 && (now & commit::CLOSED == 0 || done != commit::count(now)) {
+    let under_way = done != commit::count(now) && cfg!(not(ttlog_mutant_not_done));
+    if now & commit::SHARED != 0 && (now & commit::CLOSED == 0 || under_way) {
         return None;
     }
     kill_point!(OpenFree);

@@ -1,0 +1,538 @@
+//! A tiny ring, the contexts that write it, and a ledger of what became of each event: kept beside the ring, from the kill points
+//! passed, so that any image of the ring can be held against it.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use ttlog_core::fields::{Cons, Nil};
+use ttlog_core::kill::Site;
+use ttlog_core::packed::Unpacker;
+use ttlog_core::ring::{ControlResult, Cursor, EndKind, Mode, Outcome, ProcessEnd};
+use ttlog_core::{
+    Anchor, ContextInfo, DropReason, Fields, Item, Record, Ring, RingConfig, RingImage, SegmentState, Word,
+};
+
+use crate::snapshot_support::{CODECS, content_of_image, content_of_snapshot, snapshot};
+
+/// Ten words for records in a segment: a context record and four events.
+const CONFIG: RingConfig =
+    RingConfig { ring_id: 7, segment_len: 128, table_len: 128, anchor_count: 3, ..RingConfig::PLAIN };
+
+/// How many segments a ring has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Size {
+    pub(crate) main: usize,
+    /// Those of the kept class; 0: the ring has a short header.
+    pub(crate) kept: usize,
+}
+
+impl Size {
+    fn config(self) -> RingConfig {
+        RingConfig { kept_segment_count: self.kept as u32, control: self.kept > 0, ..CONFIG }
+    }
+
+    fn len(self) -> usize {
+        self.config().overhead_len() + (self.main + self.kept) * CONFIG.segment_len as usize
+    }
+}
+
+/// What a context does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Op {
+    /// Records an event with a text of so many bytes, by whichever path takes it.
+    Event(usize),
+    /// As `Event`, after so long a pause that the record's delta would not hold it.
+    Late(usize),
+    /// Records an event in a shared segment.
+    Shared(usize),
+    /// Records an event in the kept class.
+    Kept(usize),
+    /// Records an event that no segment can hold.
+    TooLarge,
+    /// Leaves the ring, as a thread does at its end.
+    Detach,
+    /// Appends an entry to the table.
+    Entry,
+    /// Writes an anchor. One context at a time.
+    Anchor,
+    /// Records how the process ended.
+    End,
+    /// Counts a panic.
+    Panic,
+    /// Answers a request, and tells the filter. One context at a time.
+    Answer,
+}
+
+/// What became of an event so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    /// Nothing of it counts.
+    Absent,
+    /// Its exclusive segment is marked busy: it is pending there.
+    Marked,
+    /// Its place in a shared segment is reserved: it is pending there.
+    Reserved,
+    /// It counts as recorded: it is retained, or was overwritten.
+    Recorded,
+    /// It counts as dropped.
+    Dropped,
+}
+
+/// What a kill point says of the event under way; `None`: nothing new.
+fn fate_at(site: Site) -> Option<Fate> {
+    match site {
+        Site::HotMarked | Site::PutMarked => Some(Fate::Marked),
+        Site::ControlCommitted => Some(Fate::Absent),
+        Site::HotCommitted | Site::PutCommitted | Site::FillSealed => Some(Fate::Recorded),
+        Site::Reserved => Some(Fate::Reserved),
+        Site::Dropped => Some(Fate::Dropped),
+        _ => None,
+    }
+}
+
+/// An event as it was given to the ring.
+#[derive(Clone, Debug)]
+struct Event {
+    context: u32,
+    ticks: u64,
+    text_len: usize,
+    /// It was meant for the kept class.
+    kept: bool,
+    fate: Fate,
+}
+
+/// Things whose writing has begun, and ended.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tally {
+    begun: u64,
+    ended: u64,
+}
+
+impl Tally {
+    fn allows(self, count: u64) -> bool {
+        (self.ended..=self.begun).contains(&count)
+    }
+
+    fn is_under_way(self) -> bool {
+        self.begun > self.ended
+    }
+}
+
+/// What was done to the ring, by everybody.
+#[derive(Clone, Debug, Default)]
+struct Ledger {
+    /// By id.
+    events: Vec<Event>,
+    ticks: u64,
+    entries: Tally,
+    anchors: Tally,
+    panics: Tally,
+    answers: Tally,
+    /// Ends; the n-th has n as its address.
+    ends: Tally,
+    /// The end that was recorded, once that is so.
+    end: Option<u64>,
+    /// Counts the changes of all this.
+    changes: u64,
+}
+
+/// A context: a thread, or a signal handler within it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Context<'c> {
+    pub(crate) number: u32,
+    pub(crate) cursor: &'c Cursor<'static>,
+    /// Where in the kept class it said who it is.
+    pub(crate) told: &'c Cell<u64>,
+}
+
+thread_local! {
+    /// The event under way in each of the contexts that are nested on this thread; the innermost is last.
+    static UNDER_WAY: RefCell<Vec<Option<usize>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Runs `work` as a context of its own, nested in whatever is under way on this thread.
+pub(crate) fn nested<T>(work: impl FnOnce() -> T) -> T {
+    struct Pop;
+    impl Drop for Pop {
+        fn drop(&mut self) {
+            UNDER_WAY.with_borrow_mut(|stack| stack.pop());
+        }
+    }
+    UNDER_WAY.with_borrow_mut(|stack| stack.push(None));
+    let _pop = Pop;
+    work()
+}
+
+/// Whether each kill point was passed, in any scene of the process.
+static PASSED: [AtomicBool; Site::ALL.len()] = [const { AtomicBool::new(false) }; Site::ALL.len()];
+
+/// Gives the kill points that were never passed.
+pub(crate) fn never_passed() -> Vec<Site> {
+    Site::ALL.iter().copied().filter(|site| !PASSED[*site as usize].load(Ordering::Relaxed)).collect()
+}
+
+/// The ring and its ledger.
+#[derive(Debug)]
+pub(crate) struct World {
+    ring: Ring<'static>,
+    words: &'static [Word],
+    ledger: Mutex<Ledger>,
+}
+
+/// Gives memory for the worlds of one thread, one after the other.
+pub(crate) fn memory() -> &'static [Word] {
+    let len = Size { main: 5, kept: 3 }.len();
+    Vec::leak((0..len / 8).map(|_| Word::new(0)).collect())
+}
+
+/// What is used again and again while images are checked.
+#[derive(Debug, Default)]
+pub(crate) struct Checker {
+    image: Vec<u8>,
+    /// Sums of the images of which snapshots were taken.
+    known: HashSet<u64>,
+    /// The image checked last, and the changes of the ledger until then.
+    last: Option<(u64, u64)>,
+    retained: Vec<bool>,
+    indexes: Vec<(u32, u64)>,
+}
+
+impl Checker {
+    /// Gives how many images there were that differ.
+    pub(crate) fn image_count(&self) -> u64 {
+        self.known.len() as u64
+    }
+}
+
+/// A world at rest, to begin with again and again.
+#[derive(Clone, Debug)]
+pub(crate) struct Beginning {
+    ring: Ring<'static>,
+    words: Vec<u64>,
+    ledger: Ledger,
+}
+
+impl World {
+    pub(crate) fn new(memory: &'static [Word], size: Size) -> Self {
+        let words = &memory[..size.len() / 8];
+        words.iter().for_each(|word| word.store(0));
+        let ring = Ring::create(words, &size.config()).unwrap();
+        World { ring, words, ledger: Mutex::new(Ledger { ticks: 1000, ..Ledger::default() }) }
+    }
+
+    /// Keeps the world as it is. The contexts that wrote it have left.
+    pub(crate) fn keep(&self) -> Beginning {
+        let words = self.words.iter().map(Word::load).collect();
+        Beginning { ring: self.ring, words, ledger: self.ledger.lock().unwrap().clone() }
+    }
+
+    /// Makes the world that was kept, in the same memory.
+    pub(crate) fn again(memory: &'static [Word], beginning: &Beginning) -> Self {
+        let words = &memory[..beginning.words.len()];
+        words.iter().zip(&beginning.words).for_each(|(word, value)| word.store(*value));
+        World { ring: beginning.ring, words, ledger: Mutex::new(beginning.ledger.clone()) }
+    }
+
+    pub(crate) fn run(&self, context: &Context<'_>, ops: &[Op]) {
+        ops.iter().for_each(|op| self.step(context, *op));
+    }
+
+    fn step(&self, context: &Context<'_>, op: Op) {
+        let usual = |id, ticks, text: &str| self.append(context, id, ticks, &Cons(id, Cons(text, Nil)));
+        match op {
+            Op::Event(len) => self.event(context, op, len, 1, &usual),
+            Op::Late(len) => self.event(context, op, len, 1 << 33, &usual),
+            Op::Shared(len) => self.event(context, op, len, 1, &|id, ticks, text| {
+                let (fields, reason) = (Cons(id, Cons(text, Nil)), DropReason::NoSegment);
+                self.ring.append_shared(ticks, context.number, callsite(id), &fields, reason)
+            }),
+            Op::Kept(len) => self.event(context, op, len, 1, &|id, ticks, text| {
+                let (fields, reason) = (Cons(id, Cons(text, Nil)), DropReason::NoSegment);
+                self.ring.append_kept(ticks, &who(context), Some(context.told), callsite(id), &fields, reason)
+            }),
+            Op::TooLarge => self.event(context, op, 0, 1, &|id, ticks, _| {
+                let wide = [Some(1_u128); 5];
+                let fields = Cons(wide[0], Cons(wide[1], Cons(wide[2], Cons(wide[3], Cons(wide[4], Nil)))));
+                self.append(context, id, ticks, &fields)
+            }),
+            // The short header has no place for them.
+            Op::End | Op::Panic | Op::Answer if self.ring.kept_segment_count() == 0 => {}
+            Op::Detach => {
+                let ticks = self.ledger.lock().unwrap().ticks;
+                context.cursor.detach(&self.ring, ticks);
+            }
+            Op::Entry => self.tally(|ledger| &mut ledger.entries, |_| self.ring.append_entry(&ENTRY).unwrap()),
+            Op::Anchor => self.tally(
+                |ledger| &mut ledger.anchors,
+                |n| self.ring.write_anchor(Anchor { ticks: n, unix_ns: n as i64 * 3 }),
+            ),
+            Op::End => self.tally(
+                |ledger| &mut ledger.ends,
+                |n| {
+                    if self.ring.stamp_end(&end(n)) {
+                        self.ledger.lock().unwrap().end = Some(n);
+                    }
+                },
+            ),
+            Op::Panic => self.tally(|ledger| &mut ledger.panics, |n| self.ring.count_panic(n, n)),
+            Op::Answer => self.tally(
+                |ledger| &mut ledger.answers,
+                |n| self.ring.answer_request(n, ControlResult::Other(n), &"x".repeat(n as usize)),
+            ),
+        }
+    }
+
+    /// Does the n-th thing of a kind, from 1, and counts it.
+    fn tally(&self, of: impl Fn(&mut Ledger) -> &mut Tally, work: impl FnOnce(u64)) {
+        let n = {
+            let mut ledger = self.ledger.lock().unwrap();
+            ledger.changes += 1;
+            let tally = of(&mut ledger);
+            tally.begun += 1;
+            tally.begun
+        };
+        work(n);
+        let mut ledger = self.ledger.lock().unwrap();
+        ledger.changes += 1;
+        of(&mut ledger).ended += 1;
+    }
+
+    /// Records an event as a recorder does: by the hot path if that takes it, then the plain one, then the slow one.
+    fn append(&self, context: &Context<'_>, id: u64, ticks: u64, fields: &impl Fields) -> Outcome {
+        let (cursor, callsite) = (context.cursor, callsite(id));
+        if cursor.append_small(callsite, ticks, fields) || cursor.append_plain(callsite, ticks, fields) {
+            return Outcome::Recorded;
+        }
+        cursor.append_slow(&self.ring, &|| ticks, &who(context), callsite, fields)
+    }
+
+    fn event(
+        &self,
+        context: &Context<'_>,
+        op: Op,
+        text_len: usize,
+        pause: u64,
+        append: &dyn Fn(u64, u64, &str) -> Outcome,
+    ) {
+        let kept = matches!(op, Op::Kept(_));
+        let (id, ticks) = {
+            let mut ledger = self.ledger.lock().unwrap();
+            ledger.changes += 1;
+            ledger.ticks += pause;
+            let ticks = ledger.ticks;
+            ledger.events.push(Event { context: context.number, ticks, text_len, kept, fate: Fate::Absent });
+            (ledger.events.len() - 1, ticks)
+        };
+        UNDER_WAY.with_borrow_mut(|stack| *stack.last_mut().unwrap() = Some(id));
+        let outcome = append(id as u64, ticks, &text(id as u64, text_len));
+        UNDER_WAY.with_borrow_mut(|stack| *stack.last_mut().unwrap() = None);
+        let fate = self.ledger.lock().unwrap().events[id].fate;
+        let expected = if outcome == Outcome::Recorded { Fate::Recorded } else { Fate::Dropped };
+        assert_eq!(fate, expected, "event {id} ended without its kill point");
+    }
+
+    /// Takes note of a kill point that the innermost context of this thread passes.
+    pub(crate) fn pass(&self, site: Site) {
+        let passed = &PASSED[site as usize];
+        if !passed.load(Ordering::Relaxed) {
+            passed.store(true, Ordering::Relaxed);
+        }
+        let Some(fate) = fate_at(site) else { return };
+        if let Some(id) = UNDER_WAY.with_borrow(|stack| stack.last().copied().flatten()) {
+            let mut ledger = self.ledger.lock().unwrap();
+            ledger.changes += 1;
+            ledger.events[id].fate = fate;
+        }
+    }
+
+    /// Holds the ring, as a process that died now would leave it, against the ledger. Of each image a snapshot is checked once.
+    pub(crate) fn check(&self, checker: &mut Checker) -> Result<(), String> {
+        let mut image = std::mem::take(&mut checker.image);
+        image.resize(self.words.len() * 8, 0);
+        let mut sum = self.words.len() as u64;
+        for (word, bytes) in self.words.iter().zip(image.chunks_exact_mut(8)) {
+            let value = word.load();
+            bytes.copy_from_slice(&value.to_le_bytes());
+            sum = (sum ^ value).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(23);
+        }
+        let ledger = self.ledger.lock().unwrap();
+        let last = checker.last.replace((sum, ledger.changes));
+        if last != checker.last {
+            ledger.check(&image, checker)?;
+        }
+        if checker.known.insert(sum) {
+            check_snapshots(&image)?;
+        }
+        checker.image = image;
+        Ok(())
+    }
+}
+
+const ENTRY: [u8; 9] = *b"\x82\x18\x63\x65entry";
+
+fn who(context: &Context<'_>) -> ContextInfo<'static> {
+    ContextInfo { context: context.number, os_thread_id: 5, next_index: 0, name: "" }
+}
+
+fn end(n: u64) -> ProcessEnd {
+    ProcessEnd { address: n, ticks: n, code: -1, sender_pid: 2, ..ProcessEnd::of(EndKind::Signal) }
+}
+
+fn text(id: u64, len: usize) -> String {
+    (0..len).map(|at| char::from(b'a' + ((id as usize + at) % 26) as u8)).collect()
+}
+
+fn callsite(id: u64) -> u16 {
+    1 + (id % 7) as u16
+}
+
+macro_rules! ensure {
+    ($condition:expr, $($message:tt)*) => {
+        if !$condition {
+            return Err(format!($($message)*));
+        }
+    };
+}
+
+impl Ledger {
+    fn count(&self, fate: Fate) -> u64 {
+        self.events.iter().filter(|event| event.fate == fate).count() as u64
+    }
+
+    fn check(&self, bytes: &[u8], checker: &mut Checker) -> Result<(), String> {
+        let image = RingImage::parse(bytes).map_err(|error| error.to_string())?;
+        let (header, loss) = (image.header(), image.loss());
+        let Checker { retained, indexes, .. } = checker;
+        retained.clear();
+        retained.resize(self.events.len(), false);
+        indexes.clear();
+        let (mut busy, mut reserved, mut overwritten) = (0, 0, 0);
+        for index in 0..header.segment_count {
+            match image.segment(index) {
+                SegmentState::Unused => {}
+                SegmentState::Opening { lost } => overwritten += lost,
+                SegmentState::Damaged(error) => return Err(format!("segment {index} is damaged: {error}")),
+                SegmentState::Valid(segment) => {
+                    let is_kept = index >= header.segment_count - header.kept_segment_count;
+                    ensure!(segment.header.is_kept() == is_kept, "a segment of the other class: {segment:?}");
+                    overwritten += segment.header.lost;
+                    busy += u64::from(segment.header.busy);
+                    let mut events = 0;
+                    let mut items = segment.items();
+                    for item in items.by_ref() {
+                        match item {
+                            Item::Event(record) => {
+                                events += 1;
+                                self.check_record(&record, is_kept, retained)?;
+                                if let Some(index) = record.index.map(|index| (record.context, index)) {
+                                    ensure!(!indexes.contains(&index), "an index twice: {record:?}");
+                                    indexes.push(index);
+                                }
+                            }
+                            Item::Context(_) | Item::Pending { .. } => {}
+                            Item::Damaged { .. } => return Err(format!("damaged: {segment:?}")),
+                        }
+                    }
+                    ensure!(items.missing() == 0, "records are missing in {segment:?}");
+                    let count = u64::from(segment.header.count);
+                    ensure!(events <= count, "{events} events, {count} counted: {segment:?}");
+                    if segment.header.mode == Mode::Exclusive {
+                        ensure!(events == count, "{events} events, {count} counted: {segment:?}");
+                    } else {
+                        reserved += count - events;
+                    }
+                }
+            }
+        }
+        ensure!(overwritten == loss.overwritten, "{overwritten} overwritten in segments, {loss:?}");
+        let count = retained.iter().filter(|retained| **retained).count() as u64;
+        let expected = (self.count(Fate::Recorded), self.count(Fate::Dropped));
+        let found = (count + overwritten, loss.dropped_total());
+        ensure!(
+            found == expected,
+            "(retained {count} + overwritten {overwritten}, dropped) {found:?}, should be {expected:?}"
+        );
+        let (found, expected) = ((busy, reserved), (self.count(Fate::Marked), self.count(Fate::Reserved)));
+        ensure!(found == expected, "(busy, reserved) {found:?}, should be {expected:?}");
+        for (id, event) in self.events.iter().enumerate() {
+            // An event that the kept class has no segment for is among the others.
+            let kept_from = if event.kept { header.kept_complete_from } else { 0 };
+            let complete_from = header.complete_from.max(kept_from);
+            let is_hole = event.fate == Fate::Recorded && !retained[id] && event.ticks > complete_from;
+            ensure!(!is_hole, "event {id} at {} was overwritten, complete from {complete_from}", event.ticks);
+        }
+        self.check_rest(&image)
+    }
+
+    /// The record has to be an event that counts as recorded, whole, and found for the first time.
+    fn check_record(&self, record: &Record<'_>, is_kept: bool, retained: &mut [bool]) -> Result<(), String> {
+        let mut from = Unpacker::new(record.payload);
+        let read = (|| {
+            let id = usize::try_from(from.varint()?).ok()?;
+            let len = from.length()?;
+            Some((id, from.bytes(len.kept)?, len.full.is_some()))
+        })();
+        let Some((id, read_text, capped)) = read else { return Err(format!("a false payload: {record:?}")) };
+        let Some(event) = self.events.get(id) else { return Err(format!("a false event: {record:?}")) };
+        ensure!(event.fate == Fate::Recorded, "event {id} is shown, and it is {:?}", event.fate);
+        ensure!(!std::mem::replace(&mut retained[id], true), "event {id} twice");
+        ensure!(event.kept || !is_kept, "event {id} is in the kept class");
+        let whole = text(id as u64, event.text_len);
+        let is_right = if capped { whole.as_bytes().starts_with(read_text) } else { whole.as_bytes() == read_text };
+        ensure!(is_right, "another text: {record:?}");
+        let expected = (callsite(id as u64), event.ticks, true, event.context);
+        let found = (record.callsite, record.ticks, record.ticks_known, record.context);
+        ensure!(found == expected, "event {id} is {found:?}, should be {expected:?}");
+        Ok(())
+    }
+
+    /// Everything but events.
+    fn check_rest(&self, image: &RingImage<'_>) -> Result<(), String> {
+        let entries = image.entries().inspect(|entry| assert_eq!(entry.bytes, ENTRY)).count();
+        ensure!(self.entries.allows(entries as u64), "{entries} entries of {:?}", self.entries);
+        let mut anchors = 0;
+        for anchor in image.anchors() {
+            anchors += 1;
+            let is_one = (1..=self.anchors.begun).contains(&anchor.ticks) && anchor.unix_ns == anchor.ticks as i64 * 3;
+            ensure!(is_one, "a false anchor: {anchor:?}");
+        }
+        // One of the three slots may be changing.
+        let most = self.anchors.begun.min(3);
+        ensure!((most.saturating_sub(1)..=most).contains(&anchors), "{anchors} anchors of {:?}", self.anchors);
+        ensure!(anchors == most || self.anchors.is_under_way(), "{anchors} anchors of {:?}", self.anchors);
+        let panics = image.panics().count;
+        ensure!(self.panics.allows(panics), "{panics} panics of {:?}", self.panics);
+        match (self.end, image.end()) {
+            (Some(n), found) => ensure!(found == Some(end(n)), "{found:?}, and end {n} was recorded"),
+            (None, None) => {}
+            (None, Some(found)) => {
+                ensure!(self.ends.is_under_way(), "{found:?}, and nobody is ending");
+                let is_one = (1..=self.ends.begun).any(|n| found == end(n));
+                ensure!(is_one || found == ProcessEnd::of(EndKind::Unfinished), "a false end: {found:?}");
+            }
+        }
+        if let Some(control) = image.control() {
+            let (acknowledged, answers) = (control.acknowledged, self.answers);
+            ensure!(answers.allows(acknowledged), "answer {acknowledged} of {answers:?}");
+            let told = control.filter.map_or(0, str::len) as u64;
+            ensure!(answers.allows(told) || told == 0 && answers.is_under_way(), "filter {told} of {answers:?}");
+            let is_known = control.result.number() == acknowledged;
+            ensure!(answers.is_under_way() || is_known, "{:?} of {answers:?}", control.result);
+        }
+        Ok(())
+    }
+}
+
+/// A snapshot of the image has to hold what the image holds.
+fn check_snapshots(image: &[u8]) -> Result<(), String> {
+    let mut expected = content_of_image(image);
+    expected.events.sort();
+    for codec in CODECS {
+        let mut found = content_of_snapshot(&snapshot(image, codec));
+        found.events.sort();
+        ensure!(found == expected, "snapshot with {codec:?}: {found:?}, should be {expected:?}");
+    }
+    Ok(())
+}
