@@ -1,0 +1,89 @@
+//! The times of events, as a reader finds them in the ring of a process that died.
+#![cfg(target_os = "linux")]
+
+mod common;
+
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use common::Place;
+use ttlog_core::{Item, RingImage, SegmentState, TableItem, TimeScale, ValueRef};
+use ttlog_std::{Trace, info};
+
+/// The anchor of the start, the three early ones, and two that are a second apart.
+const ANCHORS: usize = 6;
+
+fn anchor_count(ring: &Path) -> usize {
+    RingImage::parse(&std::fs::read(ring).unwrap()).unwrap().anchors().count()
+}
+
+/// Not a test of its own: what the children of the tests below run.
+#[test]
+#[ignore = "run by the other tests in child processes"]
+fn child() {
+    let Some(_) = common::case() else { return };
+    let trace = Trace::builder().build().unwrap();
+    let ring = trace.ring_path().unwrap().to_path_buf();
+    common::wait_until("anchors", || {
+        for _ in 0..20 {
+            let before = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as i64;
+            info!("now", before);
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        anchor_count(&ring) >= ANCHORS
+    });
+    info!("now", before = i64::MAX);
+    std::process::abort();
+}
+
+/// Each event must lie between two readings of the wall clock, the one before it and the one before the next.
+#[test]
+fn events_of_a_dead_process_are_dated_by_its_anchors() {
+    let place = Place::new("clock");
+    let output = common::finish(place.child("dated"));
+    assert!(!output.status.success(), "it aborts");
+    assert_eq!(common::warnings(&output), [""; 0]);
+    let rings = place.ring_files();
+    let bytes = std::fs::read(&rings[0]).unwrap();
+    let image = RingImage::parse(&bytes).unwrap();
+    let process = image.entries().find_map(|entry| match TableItem::decode(entry.bytes).unwrap() {
+        TableItem::Process(process) => Some(process),
+        _ => None,
+    });
+    let callsites: Vec<_> = image
+        .entries()
+        .filter_map(|entry| match TableItem::decode(entry.bytes).unwrap() {
+            TableItem::Callsite(callsite) => Some(callsite),
+            _ => None,
+        })
+        .collect();
+    let anchors: Vec<_> = image.anchors().collect();
+    assert!(anchors.len() >= ANCHORS);
+    let scale = TimeScale::<1024>::new(&anchors, process.unwrap().ticks_per_second);
+    assert_eq!(scale.steps().count(), 0, "{anchors:?}");
+
+    // Of each event the wall clock before it, and its time as converted.
+    let mut events = Vec::new();
+    for index in 0..image.header().segment_count {
+        let SegmentState::Valid(segment) = image.segment(index) else { continue };
+        for item in segment.items() {
+            let Item::Event(record) = item else { continue };
+            let callsite = callsites.iter().find(|callsite| callsite.id == record.callsite).unwrap();
+            let (_, value) = callsite.values(record.payload).next().unwrap().unwrap();
+            let ValueRef::Signed(before) = value else { panic!("{value:?}") };
+            events.push((before, scale.unix_ns(record.ticks)));
+        }
+    }
+    events.sort_unstable_by_key(|(before, _)| *before);
+    assert!(events.len() > 1000, "{}", events.len());
+    let mut off: Vec<i64> = events
+        .windows(2)
+        .map(|pair| {
+            let [(before, time), (next, _)] = pair[..] else { unreachable!("two at a time") };
+            (before - time).max(time - next).max(0)
+        })
+        .collect();
+    off.sort_unstable();
+    assert!(off[off.len() * 9 / 10] <= 1000, "{:?} ns", &off[off.len() * 9 / 10..]);
+    assert!(off[off.len() - 1] <= 50_000, "{:?} ns", &off[off.len() - 10..]);
+}
