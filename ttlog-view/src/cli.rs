@@ -322,12 +322,24 @@ mod tests {
             "ttlog-view a.bin --since -5s --until -1s",
             "ttlog-view recover /dev/shm --output /tmp --remove",
             "ttlog-view verify a.bin b.ring",
+            "ttlog-view doctor",
+            "ttlog-view doctor 4711 /dev/shm/ttlog-1000 --format json",
+            "ttlog-view snapshot 4711 --output /tmp --reason slow",
+            "ttlog-view level 4711",
+            "ttlog-view level 4711 info,shop::net=debug",
         ] {
             Cli::try_parse_from(line.split(' ')).unwrap_or_else(|error| panic!("{line}: {error}"));
         }
-        for line in
-            ["ttlog-view", "ttlog-view a --filter x", "ttlog-view a --limit 1 --head 1", "ttlog-view a --group-by x"]
-        {
+        for line in [
+            "ttlog-view",
+            "ttlog-view a --filter x",
+            "ttlog-view a --limit 1 --head 1",
+            "ttlog-view a --group-by x",
+            "ttlog-view snapshot",
+            "ttlog-view snapshot 1 2",
+            "ttlog-view level",
+            "ttlog-view doctor --format ndjson",
+        ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
         }
     }
