@@ -46,6 +46,8 @@ impl Ending {
             Kind::Ring(Liveness::Unknown) => Ending::Unknown,
             Kind::Snapshot { reason, .. } if reason == "recovered" => gone,
             Kind::Snapshot { .. } if source.taken_at.is_some() => Ending::RanThen,
+            // Made of a dead ring, or by a recorder that does not tell the time.
+            Kind::Snapshot { .. } if source.life.tells_end => Ending::Silent,
             Kind::Snapshot { .. } => Ending::Unknown,
         }
     }
@@ -99,7 +101,7 @@ pub fn sentence(
             format!("{still}{}", told(source, &end, time, thread_name))
         }
         Ending::ShutDown => "shut down in good order".to_owned(),
-        Ending::Silent => "gone without a word: SIGKILL, out of memory, _exit or loss of power".to_owned(),
+        Ending::Silent => "gone without a word: SIGKILL, out of memory, _exit, exec or loss of power".to_owned(),
         Ending::Unrecorded => "gone; how is not recorded".to_owned(),
         Ending::Unknown => String::new(),
     };

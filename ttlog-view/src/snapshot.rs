@@ -27,7 +27,8 @@ pub fn run(options: &Snapshot, out: &mut dyn Write) -> io::Result<Outcome> {
     let output = snapshot_file::directory(options.output.as_deref());
     let written = ring.image().and_then(|image| {
         // Of a dead process nothing more will come: the snapshot holds everything to its end.
-        let until = if ring.liveness() == Liveness::Running { ring.bytes.read_from_ticks.unwrap_or(0) } else { 0 };
+        let is_over = matches!(ring.liveness(), Liveness::Gone | Liveness::LetGo);
+        let until = if is_over { 0 } else { ring.bytes.read_from_ticks.unwrap_or(0) };
         let secrets = Secrets::new(&options.secrets);
         snapshot_file::write(&image, &process_of(&image), &options.reason, until, &secrets, &output)
     });

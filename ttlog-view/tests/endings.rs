@@ -74,7 +74,7 @@ fn silence_panics_and_good_order() {
     let dir = directory("silence");
     let quiet = recording();
     write(&dir, "quiet", &quiet.snapshot("recovered", 0, Codec::Lz4));
-    let silent = "gone without a word: SIGKILL, out of memory, _exit or loss of power";
+    let silent = "gone without a word: SIGKILL, out of memory, _exit, exec or loss of power";
     assert_eq!(line("quiet", &dir).as_deref(), Some(silent));
     write(&dir, "taken", &quiet.snapshot("manual", 2 * SECOND, Codec::Lz4));
     assert_eq!(line("taken", &dir), None);

@@ -78,6 +78,9 @@ fn snapshot_of_a_dead_process_and_of_a_ring_without_a_name() {
         .expect("the program can be run");
     assert!(found.status.success(), "{}", String::from_utf8_lossy(&found.stderr));
     assert!(ring.exists(), "a snapshot leaves the ring where it is");
+    let printed = String::from_utf8(found.stdout).expect("a path");
+    let shown = view(&dir, &[printed.trim_end()]).out;
+    assert!(shown.contains("\n   process: ") && !shown.contains("running"), "{shown}");
     let run = view(&dir, &["snapshot", &pid, "-o", "."]);
     assert_eq!((run.code, run.out.as_str()), (Some(2), ""));
     assert!(run.err.contains(&format!("no process {pid} runs here")), "{}", run.err);
