@@ -1,5 +1,6 @@
 //! The ring alone, on the heap, without macros, threads and clock: appending, getting segments, the table, copying out.
 
+use std::cell::Cell;
 use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
@@ -74,24 +75,39 @@ const TEXT: &str = match str::from_utf8(&[b'x'; 1000]) {
     Err(_) => "",
 };
 
+/// The other writer: what nests, what comes too late for a segment of its own, and the events that are kept.
 fn shared(criterion: &mut Criterion) {
-    let memory = memory(RING_LEN);
-    let ring = Ring::create(&memory, &RingConfig::for_capacity(RING_LEN, 1)).expect("a ring");
-    let mut group = criterion.benchmark_group("ring/append_shared");
+    let told = Cell::new(0);
+    shared_case(criterion, "ring/append_shared", |ring, ticks, fields| {
+        ring.append_shared(ticks, 1, 1, fields, DropReason::NoSegment)
+    });
+    shared_case(criterion, "ring/append_kept", |ring, ticks, fields| {
+        ring.append_kept(ticks, &WHO, Some(&told), 1, fields, DropReason::NoSegment)
+    });
+}
+
+fn shared_case(criterion: &mut Criterion, name: &str, append: impl Fn(&Ring<'_>, u64, &dyn AnyFields) -> Outcome) {
+    let mut group = criterion.benchmark_group(name);
     group.throughput(Throughput::Elements(BATCH));
-    let mut ticks = 0;
-    group.bench_function("u64", |bencher| {
-        bencher.iter(|| {
-            for _ in 0..BATCH {
-                ticks += 1;
-                let fields: &dyn AnyFields = &Cons(ticks, Nil);
-                let outcome = ring.append_shared(ticks, 1, 1, fields, DropReason::NoSegment);
-                assert_eq!(outcome, Outcome::Recorded);
-            }
+    let mut case = |name: &str, append: &dyn Fn(&Ring<'_>, u64) -> Outcome| {
+        let memory = memory(RING_LEN);
+        let ring = Ring::create(&memory, &RingConfig::for_capacity(RING_LEN, 1)).expect("a ring");
+        let mut ticks = 0;
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                for _ in 0..BATCH {
+                    ticks += 1;
+                    assert_eq!(append(&ring, ticks), Outcome::Recorded);
+                }
+            });
         });
+        must_account_for(&ring, ticks);
+    };
+    case("u64", &|ring, ticks| append(ring, ticks, &Cons(black_box(ticks), Nil)));
+    case("str_u64_f64", &|ring, ticks| {
+        append(ring, ticks, &Cons("ABCD", Cons(black_box(ticks), Cons(ticks as f64, Nil))))
     });
     group.finish();
-    must_account_for(&ring, ticks);
 }
 
 fn around(criterion: &mut Criterion) {

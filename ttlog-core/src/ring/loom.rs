@@ -1,6 +1,7 @@
 //! Every interleaving of small scenes: writer and reader with wrap, two shared writers, nested appends, segments that change
 //! hands. Run by `ci/loom`.
 
+use core::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::vec;
 use std::vec::Vec;
@@ -92,36 +93,41 @@ struct Found {
     overwritten: u64,
 }
 
-/// Reads the ring as a live reader does, and checks that nothing false is shown.
+/// Reads the whole ring as a live reader does.
 fn read(ring: &Ring<'_>) -> Found {
     let mut found = Found::default();
     let mut scratch = vec![0; ring.segment_len()];
     for index in 0..ring.segment_count() {
-        match ring.copy_segment(index, &mut scratch) {
-            SegmentState::Valid(segment) => {
-                found.overwritten += segment.header.lost;
-                for item in segment.items() {
-                    match item {
-                        Item::Event(record) => {
-                            let bits = u64::from_le_bytes(*record.payload.first_chunk().unwrap());
-                            let id = Unpacker::new(&record.payload[8..]).varint().unwrap();
-                            assert_eq!(f64::from_bits(bits), id as f64 * 3.0, "torn");
-                            assert_eq!(record.ticks, id, "torn");
-                            found.ids.push(id);
-                        }
-                        Item::Pending { .. } => found.pending += 1,
-                        Item::Damaged { .. } => panic!("damaged: {segment:?}"),
-                        Item::Context(_) => {}
-                    }
-                }
-            }
-            SegmentState::Opening { lost } => found.overwritten += lost,
-            SegmentState::Unused => {}
-            SegmentState::Damaged(error) => assert_eq!(error.kind, crate::FormatErrorKind::Overwritten),
-        }
+        read_segment(&mut found, ring.copy_segment(index, &mut scratch));
     }
     found.ids.sort_unstable();
     found
+}
+
+/// Reads one segment as a live reader does, and checks that nothing false is shown.
+fn read_segment(found: &mut Found, state: SegmentState<'_>) {
+    match state {
+        SegmentState::Valid(segment) => {
+            found.overwritten += segment.header.lost;
+            for item in segment.items() {
+                match item {
+                    Item::Event(record) => {
+                        let bits = u64::from_le_bytes(*record.payload.first_chunk().unwrap());
+                        let id = Unpacker::new(&record.payload[8..]).varint().unwrap();
+                        assert_eq!(f64::from_bits(bits), id as f64 * 3.0, "torn");
+                        assert_eq!(record.ticks, id, "torn");
+                        found.ids.push(id);
+                    }
+                    Item::Pending { .. } => found.pending += 1,
+                    Item::Damaged { .. } => panic!("damaged: {segment:?}"),
+                    Item::Context(_) => {}
+                }
+            }
+        }
+        SegmentState::Opening { lost } => found.overwritten += lost,
+        SegmentState::Unused => {}
+        SegmentState::Damaged(error) => assert_eq!(error.kind, crate::FormatErrorKind::Overwritten),
+    }
 }
 
 /// At rest: every event is retained or counted.
@@ -367,4 +373,171 @@ fn table_entries_of_two_threads() {
         assert!(seen.iter().all(|entry| entry == b"one" || entry == b"two") && seen.contains(&b"two".to_vec()));
         other.join().unwrap();
     });
+}
+
+// ------------------------------------------------------------------------------------------------------ kept class, end block
+
+/// A ring with so many segments of the kept class, and one or more others.
+fn kept_memory(kept_segment_count: u32, segment_count: usize) -> (Arc<Memory>, RingConfig) {
+    let config = RingConfig { kept_segment_count, control: true, ..CONFIG };
+    let len = config.overhead_len() + segment_count * config.segment_len as usize;
+    let memory = Memory((0..len / 8).map(|_| Word::new(0)).collect());
+    Ring::create(&memory.0, &config).unwrap();
+    (Arc::new(memory), config)
+}
+
+/// Takes four words, and two more where the context is told.
+fn append_kept(ring: &Ring<'_>, context: u32, told: Option<&Cell<u64>>, id: u64) -> Outcome {
+    ring.append_kept(id, &who(context), told, 1, &fields(id), DropReason::NoSegment)
+}
+
+/// Runs `append_kept` of two contexts at once, after so many events, and gives what is there in the end.
+fn two_kept_writers(kept_segment_count: u32, segment_count: usize, before: u64, check: impl Fn(&Ring<'_>, &Found)) {
+    let (memory, config) = kept_memory(kept_segment_count, segment_count);
+    for id in 1..=before {
+        append_kept(&Ring::over(&memory.0, &config), 9, None, id);
+    }
+    let other = {
+        let memory = memory.clone();
+        thread::spawn(move || append_kept(&Ring::over(&memory.0, &config), 1, None, before + 1))
+    };
+    let ring = Ring::over(&memory.0, &config);
+    let outcome = append_kept(&ring, 2, None, before + 2);
+    let outcomes = (outcome, other.join().unwrap());
+    assert_eq!(outcomes, (Outcome::Recorded, Outcome::Recorded), "there is a segment for each");
+    check(&ring, &settle(&ring, before + 2));
+}
+
+#[test]
+fn two_kept_writers_that_both_need_the_first_segment() {
+    explore(|| two_kept_writers(2, 3, 0, |_, found| assert_eq!(found.ids, [1, 2])));
+}
+
+#[test]
+fn two_kept_writers_race_to_open_the_next_segment() {
+    // The first segment is full, the second has never been used, and one of them has to be replaced if both are opened.
+    explore(|| {
+        two_kept_writers(2, 3, 2, |ring, found| {
+            assert!(found.ids.ends_with(&[3, 4]), "{found:?}");
+            assert_eq!(ring.loss().kept_overwritten, found.overwritten);
+        });
+    });
+}
+
+#[test]
+fn kept_segment_with_an_open_reservation_is_not_replaced() {
+    let (beside, replaced) = (std::sync::Arc::new(Seen::default()), std::sync::Arc::new(Seen::default()));
+    let noted = (beside.clone(), replaced.clone());
+    // The only segment of the class has room for one of the two. The other may replace it once it is committed, and must go to
+    // the others before that.
+    explore(move || {
+        two_kept_writers(1, 2, 1, |ring, found| {
+            let lost = ring.loss().kept_overwritten;
+            assert!(found.ids.ends_with(&[2, 3]) || lost == 2, "{found:?}");
+            noted.0.note(lost == 0);
+            noted.1.note(lost == 2);
+        });
+    });
+    beside.assert_both();
+    replaced.assert_both();
+}
+
+#[test]
+fn reader_beside_a_kept_writer_sees_the_context_with_its_event() {
+    let seen = std::sync::Arc::new(Seen::default());
+    let noted = seen.clone();
+    explore(move || {
+        let (memory, config) = kept_memory(1, 2);
+        let ring = Ring::over(&memory.0, &config);
+        append_kept(&ring, 9, None, 1);
+        let reader = {
+            let (memory, noted) = (memory.clone(), noted.clone());
+            thread::spawn(move || {
+                let ring = Ring::over(&memory.0, &config);
+                let mut scratch = vec![0; ring.segment_len()];
+                let SegmentState::Valid(segment) = ring.copy_segment(1, &mut scratch) else { panic!("it is open") };
+                let items: Vec<_> = segment.items().collect();
+                let is_new = |item: &Item<'_>| matches!(item, Item::Event(record) if record.context == 2);
+                let told = items.iter().any(|item| matches!(item, Item::Context(who) if who.context == 2));
+                assert_eq!(told, items.iter().any(is_new), "{items:?}");
+                assert!(!items.iter().any(|item| matches!(item, Item::Damaged { .. })), "{items:?}");
+                noted.note(told);
+            })
+        };
+        append_kept(&ring, 2, Some(&Cell::new(0)), 2);
+        reader.join().unwrap();
+        assert_eq!(settle(&ring, 2).ids, [1, 2]);
+    });
+    seen.assert_both();
+}
+
+#[test]
+fn reader_beside_a_kept_writer_that_wraps_sees_whole_records_only() {
+    let seen = std::sync::Arc::new(Seen::default());
+    let noted = seen.clone();
+    // Words that are zeroed in between have three values to choose from, which makes this endless even with one preemption: so many
+    // executions must do.
+    let mut builder = Builder::new();
+    builder.max_branches = 100_000;
+    builder.preemption_bound = Some(1);
+    builder.max_permutations = Some(300_000);
+    builder.check(move || {
+        let (memory, config) = kept_memory(1, 2);
+        let ring = Ring::over(&memory.0, &config);
+        append_kept(&ring, 1, None, 1);
+        // No room for a second event.
+        ring.close_shared(1);
+        let reader = {
+            let (memory, noted) = (memory.clone(), noted.clone());
+            thread::spawn(move || {
+                let ring = Ring::over(&memory.0, &config);
+                let mut found = Found::default();
+                read_segment(&mut found, ring.copy_segment(1, &mut vec![0; ring.segment_len()]));
+                assert!(found.ids.len() <= 1, "{found:?}");
+                noted.note(found.ids == [2]);
+            })
+        };
+        append_kept(&ring, 1, None, 2);
+        reader.join().unwrap();
+        assert_eq!((settle(&ring, 2).ids, ring.loss().kept_overwritten), (vec![2], 1));
+    });
+    seen.assert_both();
+}
+
+#[test]
+fn end_claimed_by_two_handlers_is_told_once_and_whole() {
+    let end = |signal| ProcessEnd {
+        signal,
+        address: u64::from(signal) * 3,
+        ticks: u64::from(signal) * 5,
+        ..ProcessEnd::of(EndKind::Signal)
+    };
+    let (before, whole) = (std::sync::Arc::new(Seen::default()), std::sync::Arc::new(Seen::default()));
+    let noted = (before.clone(), whole.clone());
+    explore(move || {
+        let (memory, config) = kept_memory(0, 1);
+        let other = {
+            let memory = memory.clone();
+            thread::spawn(move || Ring::over(&memory.0, &config).stamp_end(&end(6)))
+        };
+        let reader = {
+            let (memory, noted) = (memory.clone(), (noted.0.clone(), noted.1.clone()));
+            thread::spawn(move || {
+                let found = Ring::over(&memory.0, &config).end();
+                let known =
+                    found.is_none_or(|found| found.kind == EndKind::Unfinished || found == end(6) || found == end(11));
+                assert!(known, "{found:?}");
+                noted.0.note(found.is_some());
+                noted.1.note(found.is_some_and(|found| found.kind == EndKind::Signal));
+            })
+        };
+        let ring = Ring::over(&memory.0, &config);
+        let ours = ring.stamp_end(&end(11));
+        let theirs = other.join().unwrap();
+        reader.join().unwrap();
+        assert!(ours != theirs, "one of them");
+        assert_eq!(ring.end(), Some(end(if ours { 11 } else { 6 })));
+    });
+    before.assert_both();
+    whole.assert_both();
 }

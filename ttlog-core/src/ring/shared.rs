@@ -150,7 +150,7 @@ impl Ring<'_> {
     }
 
     /// Ends reservations in a segment.
-    fn close_shared(&self, index: u32) {
+    pub(super) fn close_shared(&self, index: u32) {
         let word = &self.segment(index)[segment_word::COMMIT];
         let mut now = word.load() as u32;
         kill_point!(CloseLoaded);
