@@ -1,16 +1,17 @@
 //! Writes the seeds of `snapshot_reader` and `ring_recovery`: a small ring with a few callsites, events of several kinds and a
 //! shared segment, and its snapshots. `cargo run --example seeds` in ttlog-core/fuzz; the files are committed.
 
+use std::cell::Cell;
 use std::fs;
 use std::path::Path;
 
 use ttlog_core::callsite::Field;
 use ttlog_core::fields::{Cons, Nil};
-use ttlog_core::ring::Cursor;
+use ttlog_core::ring::{Cursor, EndKind, ProcessEnd};
 use ttlog_core::snapshot::{Codec, Sink, SnapshotMeta, scratch_len, write_snapshot_of_ring};
 use ttlog_core::{
-    Anchor, AnyFields, ContextInfo, DropReason, Fields, Level, Metadata, ProcessInfo, Ring, RingConfig, Value, Word, encode_callsite,
-    encode_process,
+    Anchor, AnyFields, ContextInfo, DropReason, Fields, Level, Metadata, ProcessInfo, Ring, RingConfig, Value, Word,
+    encode_callsite, encode_process,
 };
 
 const SITE: Metadata = Metadata {
@@ -37,12 +38,21 @@ fn fields<'a>(name: &'a str, ms: f64, tries: &'a Option<u64>) -> impl Fields + '
     Cons(name.native(), Cons(ms, Cons(tries.native(), Nil)))
 }
 
+const SHORT: RingConfig = RingConfig {
+    ring_id: 0x0123_4567_89ab_cdef,
+    segment_len: 256,
+    table_len: 512,
+    anchor_count: 2,
+    ..RingConfig::PLAIN
+};
+const LONG: RingConfig = RingConfig { kept_segment_count: 2, control: true, ..SHORT };
+
 /// A ring after `events` events.
-fn ring(words: &[Word], events: u64) -> Ring<'_> {
-    let config = RingConfig { ring_id: 0x0123_4567_89ab_cdef, segment_len: 256, table_len: 512, anchor_count: 2, ..RingConfig::PLAIN };
-    let ring = Ring::create(words, &config).expect("room for a ring");
+fn ring<'m>(words: &'m [Word], config: &RingConfig, events: u64) -> Ring<'m> {
+    let ring = Ring::create(words, config).expect("room for a ring");
     let mut entry = [0; 256];
-    let process = ProcessInfo { service: "seed", pid: 7, ticks_per_second: 1_000, clock: "made-up", ..ProcessInfo::default() };
+    let process =
+        ProcessInfo { service: "seed", pid: 7, ticks_per_second: 1_000, clock: "made-up", ..ProcessInfo::default() };
     let len = encode_process(&process, &mut entry).expect("room");
     ring.append_entry(&entry[..len]).expect("room");
     let tries = Some(3);
@@ -51,7 +61,7 @@ fn ring(words: &[Word], events: u64) -> Ring<'_> {
         ring.append_entry(&entry[..len]).expect("room");
     }
     ring.write_anchor(Anchor { ticks: 100, unix_ns: 1_700_000_000_000_000_000 });
-    let cursor = Cursor::new();
+    let (cursor, told) = (Cursor::new(), Cell::new(0));
     let who = ContextInfo { context: 1, os_thread_id: 77, next_index: 0, name: "main" };
     for event in 0..events {
         let ticks = 100 + event * 10 + if event > 12 { 1 << 34 } else { 0 };
@@ -60,10 +70,14 @@ fn ring(words: &[Word], events: u64) -> Ring<'_> {
         let fields = fields(name, event as f64 / 4.0, &tries);
         match event % 5 {
             4 => ring.append_shared(ticks, 2, 1, &fields, DropReason::NoSegment),
+            2 => ring.append_kept(ticks, &who, Some(&told), 1, &fields, DropReason::NoSegment),
             3 => cursor.append_slow(&ring, &|| ticks, &who, 2, &Nil),
             _ => cursor.append_slow(&ring, &|| ticks, &who, 1, &fields),
         };
     }
+    ring.set_filter_text("info,seed=debug");
+    ring.count_panic(4_000, 77);
+    ring.stamp_end(&ProcessEnd { signal: 11, code: 1, ticks: 4_500, ..ProcessEnd::of(EndKind::Signal) });
     ring.write_anchor(Anchor { ticks: 5_000, unix_ns: 1_700_000_005_000_000_000 });
     ring
 }
@@ -74,13 +88,20 @@ fn main() -> std::io::Result<()> {
         fs::create_dir_all(seeds.join(target))?;
         fs::write(seeds.join(target).join(name), [&[first], bytes].concat())
     };
-    for (name, events) in [("empty", 0), ("one", 1), ("some", 12), ("wrapped", 60)] {
-        let words: Vec<Word> = (0..(160 + 48 + 512 + 4 * 256) / 8).map(|_| Word::new(0)).collect();
-        let ring = ring(&words, events);
+    for (name, config, events) in [
+        ("empty", SHORT, 0),
+        ("one", SHORT, 1),
+        ("some", SHORT, 12),
+        ("wrapped", SHORT, 60),
+        ("long", LONG, 12),
+        ("long-wrapped", LONG, 60),
+    ] {
+        let words: Vec<Word> = (0..(config.overhead_len() + 5 * 256) / 8).map(|_| Word::new(0)).collect();
+        let ring = ring(&words, &config, events);
         let mut image = vec![0; ring.len_bytes()];
         ring.copy_image(&mut image);
         write("ring_recovery", name, 0, &image)?;
-        write("ring_recovery", &format!("{name}-mended"), 7, &image)?;
+        write("ring_recovery", &format!("{name}-mended"), 15, &image)?;
         let meta = SnapshotMeta { reason: "seed", created_unix_ns: 1_700_000_006_000_000_000, ticks: 6_000 };
         for (codec_name, codec) in [("none", Codec::None), ("lz4", Codec::Lz4)] {
             let mut out = Bytes(Vec::new());

@@ -5,9 +5,9 @@
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use ttlog_core::ring::{Mode, SegmentHeader};
+use ttlog_core::ring::{Mode, RingConfig, RingImage, SegmentHeader};
 use ttlog_core::snapshot::{SnapshotItem, SnapshotReader, unpack_len};
-use ttlog_core::{Item, Segment, TableItem, ValueRef};
+use ttlog_core::{Item, Ring, Segment, TableItem, ValueRef, Word};
 use ttlog_core_fuzz::naive::{self, Value};
 
 #[derive(Arbitrary, Debug)]
@@ -15,6 +15,7 @@ enum Input {
     Records(Records),
     Values(Vec<Type>, Vec<u8>),
     Snapshot(Vec<Part>),
+    LongHeader(LongHeader),
 }
 
 fuzz_target!(|input: Input| {
@@ -22,8 +23,64 @@ fuzz_target!(|input: Input| {
         Input::Records(input) => records(&input),
         Input::Values(types, payload) => values(&types, &payload),
         Input::Snapshot(parts) => snapshot(&parts),
+        Input::LongHeader(header) => long_header(&header),
     }
 });
+
+// --- the long ring header ---------------------------------------------------------------------------------------------------------
+
+#[derive(Arbitrary, Debug)]
+struct LongHeader {
+    /// Of the end block, and whether its CRC is made right.
+    end: [u64; 6],
+    is_sealed: bool,
+    /// Off the length of each text, now and then.
+    len_error: i8,
+    texts: [Vec<u8>; 2],
+    /// Bits to flip in the end block and around it.
+    flips: Vec<u16>,
+}
+
+fn long_header(input: &LongHeader) {
+    let config = RingConfig { ring_id: 1, control: true, ..RingConfig::PLAIN };
+    let memory: Vec<Word> = (0..(config.overhead_len() + 128) / 8).map(|_| Word::new(0)).collect();
+    let ring = Ring::create(&memory, &config).expect("room for a segment");
+    let mut bytes = vec![0; ring.len_bytes()];
+    ring.copy_image(&mut bytes);
+
+    for (word, place) in input.end.iter().zip(bytes[192..].chunks_exact_mut(8)) {
+        place.copy_from_slice(&word.to_le_bytes());
+    }
+    if input.is_sealed {
+        let crc = naive::crc32(&bytes[192..240]);
+        bytes[264..268].copy_from_slice(&crc.to_le_bytes());
+    }
+    for (at, text) in [352, 872].into_iter().zip(&input.texts) {
+        let text = &text[..text.len().min(512)];
+        bytes[at..at + 4]
+            .copy_from_slice(&(text.len() as u32).wrapping_add_signed(input.len_error.into()).to_le_bytes());
+        bytes[at + 4..at + 8].copy_from_slice(&naive::crc32(text).to_le_bytes());
+        bytes[at + 8..at + 8 + text.len()].copy_from_slice(text);
+    }
+    for flip in input.flips.iter().take(3) {
+        let bit = 192 * 8 + usize::from(*flip) % (1344 * 8);
+        bytes[bit / 8] ^= 1 << (bit % 8);
+    }
+
+    let image = RingImage::parse(&bytes).expect("nothing of it was changed that never changes");
+    let read = image.end().map(|end| {
+        let who = [end.os_thread_id, end.context, end.sender_pid, end.sender_uid];
+        (end.kind.number(), end.signal, end.code, end.address, end.ticks, end.unix_ns, who)
+    });
+    let part = |at: usize| bytes[at..].first_chunk().expect("it is in the header");
+    assert_eq!(
+        read,
+        naive::end_block(bytes[192..].first_chunk().expect("as above")),
+        "left: ttlog-core, right: the document"
+    );
+    let control = image.control().expect("the header is long");
+    assert_eq!((control.request, control.filter), (naive::control_text(part(352)), naive::control_text(part(872))));
+}
 
 // --- the records of a segment ----------------------------------------------------------------------------------------------------
 
@@ -168,7 +225,8 @@ struct Type {
 
 impl Type {
     fn tags(&self) -> Vec<u8> {
-        let mut tags: Vec<u8> = (0..self.depth % 10).map(|level| if self.options >> level & 1 == 1 { 32 } else { 33 }).collect();
+        let mut tags: Vec<u8> =
+            (0..self.depth % 10).map(|level| if self.options >> level & 1 == 1 { 32 } else { 33 }).collect();
         // Units are no elements; what a reader does with them is up to it.
         tags.push(if self.tag % 24 == 20 && tags.last() == Some(&33) { 1 } else { self.tag % 24 });
         tags
@@ -185,7 +243,9 @@ fn converted(value: &ValueRef<'_>) -> Value {
         ValueRef::F32(value) => Value::F32(value.to_bits()),
         ValueRef::F64(value) => Value::F64(value.to_bits()),
         ValueRef::Char(value) => Value::Char(*value),
-        ValueRef::Str(text) | ValueRef::Display(text) | ValueRef::Debug(text) => Value::Text(text.text.to_owned(), text.full_len),
+        ValueRef::Str(text) | ValueRef::Display(text) | ValueRef::Debug(text) => {
+            Value::Text(text.text.to_owned(), text.full_len)
+        }
         ValueRef::Bytes(blob) => Value::Bytes(blob.bytes.to_vec(), blob.full_len),
         ValueRef::Unit => Value::Unit,
         ValueRef::None => Value::None,
@@ -206,8 +266,10 @@ fn values(types: &[Type], payload: &[u8]) {
         entry.extend(tags);
     }
     let Ok(TableItem::Callsite(callsite)) = TableItem::decode(&entry) else { panic!("a callsite") };
-    let read: Result<Vec<Value>, _> =
-        callsite.values(payload).map(|value| value.map(|(_, value)| converted(&value)).map_err(|_| naive::Refused)).collect();
+    let read: Result<Vec<Value>, _> = callsite
+        .values(payload)
+        .map(|value| value.map(|(_, value)| converted(&value)).map_err(|_| naive::Refused))
+        .collect();
     let expected = naive::fields(payload, &types);
     assert_eq!(read.is_ok(), expected.is_ok(), "{types:?}: ttlog-core {read:?}, the document {expected:?}");
     if let (Ok(read), Ok(expected)) = (read, expected) {
@@ -287,14 +349,16 @@ fn snapshot(parts: &[Part]) {
             SnapshotItem::Unknown { kind, offset, .. } => unknown.push((offset, u64::from(kind))),
             SnapshotItem::Segment(segment) => {
                 let mut scratch = vec![0; unpack_len(65_536)];
-                segments.push(segment.unpack(&mut scratch).ok().map(|read| (read.header.sequence, read.records.to_vec())));
+                segments
+                    .push(segment.unpack(&mut scratch).ok().map(|read| (read.header.sequence, read.records.to_vec())));
             }
             SnapshotItem::Header(_) | SnapshotItem::End { .. } | SnapshotItem::Damaged { .. } => {}
         }
     }
     let of_kind = |wanted| intact.iter().filter(move |(_, kind, _)| *kind == wanted);
     assert_eq!(entries, of_kind(1).map(|(_, _, body)| body.clone()).collect::<Vec<_>>());
-    let other: Vec<_> = intact.iter().filter(|(_, kind, _)| *kind > 3).map(|(offset, kind, _)| (*offset, *kind)).collect();
+    let other: Vec<_> =
+        intact.iter().filter(|(_, kind, _)| *kind > 3).map(|(offset, kind, _)| (*offset, *kind)).collect();
     assert_eq!(unknown, other);
     let read: Vec<_> = segments.into_iter().flatten().collect();
     let expected: Vec<_> = of_kind(2)

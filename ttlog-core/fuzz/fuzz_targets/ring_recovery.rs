@@ -30,6 +30,11 @@ fuzz_target!(|input: &[u8]| {
             visit::segment(&segment, &callsites);
         }
     }
+    assert!(header.kept_segment_count < header.segment_count);
+    let _ = (image.end(), image.panics());
+    for text in image.control().into_iter().flat_map(|control| [control.request, control.filter]).flatten() {
+        assert!((1..=512).contains(&text.len()));
+    }
     let _ = image.loss(); // any sum is as good as any other here; it must come without a panic
     withhold(&image);
 });

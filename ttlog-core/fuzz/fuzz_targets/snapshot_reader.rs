@@ -27,7 +27,7 @@ fuzz_target!(|input: &[u8]| {
         match item {
             SnapshotItem::Header(header) => {
                 assert!(header.anchors().count() <= bytes.len());
-                assert!(header.reason.len() <= bytes.len());
+                assert!(header.reason.len() <= bytes.len() && header.filter.len() <= bytes.len());
             }
             SnapshotItem::Segment(packed) => {
                 assert!(packed.offset < bytes.len() && packed.data.len() < bytes.len());

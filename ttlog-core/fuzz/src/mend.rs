@@ -8,6 +8,8 @@ pub const RING_HEADER: u8 = 1;
 pub const TABLE: u8 = 2;
 /// The headers of the segments.
 pub const SEGMENTS: u8 = 4;
+/// The end block and the texts of the control block.
+pub const LONG_HEADER: u8 = 8;
 
 fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
@@ -23,14 +25,26 @@ pub fn ring(bytes: &mut [u8], what: u8) {
         return;
     }
     if what & RING_HEADER != 0 {
-        let crc = crc32(&bytes[..56]);
+        let behind = if bytes[8] < 2 && bytes[9] == 0 { 60..60 } else { 60..64 };
+        let crc = crc32(&[&bytes[..56], &bytes[behind]].concat());
         put(bytes, 56, crc);
+    }
+    if what & LONG_HEADER != 0 && bytes.len() >= 1536 {
+        let crc = crc32(&bytes[192..240]);
+        put(bytes, 264, crc);
+        for at in [352, 872] {
+            let len = u32_at(bytes, at).unwrap_or(0) as usize % 514;
+            put(bytes, at, len as u32);
+            let crc = crc32(&bytes[at + 8..at + 8 + len]);
+            put(bytes, at + 4, crc);
+        }
     }
     let field = |bytes: &[u8], at| u32_at(bytes, at).unwrap_or(0) as usize;
     if what & TABLE != 0 {
         let (mut at, end) = (field(bytes, 40), field(bytes, 40).saturating_add(field(bytes, 44)).min(bytes.len()));
         while let Some(len) = u32_at(bytes, at).map(|len| (len & 0x7fff_ffff) as usize) {
-            let Some(entry) = bytes.get(at + 8..(at + 8).saturating_add(len).min(end)).filter(|entry| entry.len() == len && len > 0)
+            let Some(entry) =
+                bytes.get(at + 8..(at + 8).saturating_add(len).min(end)).filter(|entry| entry.len() == len && len > 0)
             else {
                 break;
             };

@@ -62,7 +62,9 @@ pub fn cbor(data: &mut &[u8], depth: usize) -> Result<Cbor> {
         2 => Cbor::Bytes(take(data, argument)?.to_vec()),
         3 => Cbor::Text(String::from_utf8(take(data, argument)?.to_vec()).map_err(|_| Refused)?),
         4 => Cbor::Array((0..argument).map(|_| cbor(data, depth + 1)).collect::<Result<_>>()?),
-        5 => Cbor::Map((0..argument).map(|_| Ok((cbor(data, depth + 1)?, cbor(data, depth + 1)?))).collect::<Result<_>>()?),
+        5 => Cbor::Map(
+            (0..argument).map(|_| Ok((cbor(data, depth + 1)?, cbor(data, depth + 1)?))).collect::<Result<_>>()?,
+        ),
         _ => Cbor::Tag(argument, Box::new(cbor(data, depth + 1)?)),
     })
 }
@@ -71,7 +73,13 @@ fn half(bits: u16) -> f64 {
     let (exponent, fraction) = (i32::from(bits >> 10 & 31), f64::from(bits & 1023));
     let magnitude = match exponent {
         0 => fraction * 2f64.powi(-24),
-        31 => if fraction == 0.0 { f64::INFINITY } else { f64::NAN },
+        31 => {
+            if fraction == 0.0 {
+                f64::INFINITY
+            } else {
+                f64::NAN
+            }
+        }
         _ => (1.0 + fraction / 1024.0) * 2f64.powi(exponent - 15),
     };
     if bits >> 15 == 1 { -magnitude } else { magnitude }
@@ -196,6 +204,48 @@ fn item(data: &mut &[u8]) -> Result<(u64, Vec<u8>, u32)> {
     if kind > 23 { Err(Refused) } else { Ok((kind, body, crc)) }
 }
 
+/// The numbers of an end block: kind (255: nothing but that there was one), signal, code, address, ticks, unix_ns, thread, context,
+/// sender's process and user.
+pub type End = (u8, u8, i32, u64, u64, i64, [u32; 4]);
+
+/// Reads the end block of a long ring header, bytes 192 to 271 (§2.1).
+pub fn end_block(block: &[u8; 80]) -> Option<End> {
+    let stored = u32::from_le_bytes(block[72..76].try_into().expect("four bytes"));
+    // All that one flipped bit can have been, of the block or of its CRC.
+    let with_flipped = |bit: Option<usize>| {
+        let (mut words, mut crc) = (block[..48].to_vec(), stored);
+        match bit {
+            Some(bit) if bit < 384 => words[bit / 8] ^= 1 << (bit % 8),
+            Some(bit) => crc ^= 1 << (bit - 384),
+            None => {}
+        }
+        (crc32(&words) == crc).then_some(words)
+    };
+    let whole = std::iter::once(None).chain((384..416).map(Some)).chain((0..384).map(Some)).find_map(with_flipped);
+    let low = |at: usize, words: &[u8]| u32::from_le_bytes(words[at..at + 4].try_into().expect("four bytes"));
+    let word = |at: usize, words: &[u8]| u64::from_le_bytes(words[at..at + 8].try_into().expect("eight bytes"));
+    let unfinished = (255, 0, 0, 0, 0, 0, [0; 4]);
+    let Some(words) = whole else {
+        let is_one = low(0, block) == u32::MAX || word(0, block) != 0 && stored != 0;
+        return is_one.then_some(unfinished);
+    };
+    if words[0] == 0 {
+        return None;
+    }
+    let who = [32, 36, 40, 44].map(|at| low(at, &words));
+    Some((words[0], words[1], low(4, &words) as i32, word(8, &words), word(16, &words), word(24, &words) as i64, who))
+}
+
+/// Reads a text of the control block, from its length on (§2.5); `None`: there is none, or it is not whole.
+pub fn control_text(block: &[u8; 520]) -> Option<&str> {
+    let [len, crc] = [0, 4].map(|at| u32::from_le_bytes(block[at..at + 4].try_into().expect("four bytes")));
+    let text = block[8..].get(..len as usize)?;
+    if text.is_empty() || crc32(text) != crc {
+        return None;
+    }
+    std::str::from_utf8(text).ok()
+}
+
 /// A segment item: the numbers before the codec, and the bytes of the records.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Segment {
@@ -267,7 +317,8 @@ pub fn columns(mut data: &[u8], raw_len: usize, lap: u8) -> Result<Vec<u8>> {
     for _ in 0..s {
         shapes.push((u16::from_le_bytes(array(data)?), usize::from(u16::from_le_bytes(array(data)?))));
     }
-    let size: usize = places.iter().map(|place| Ok(8 + 8 * shapes.get(*place).ok_or(Refused)?.1)).sum::<Result<usize>>()?;
+    let size: usize =
+        places.iter().map(|place| Ok(8 + 8 * shapes.get(*place).ok_or(Refused)?.1)).sum::<Result<usize>>()?;
     if size != raw_len {
         return Err(Refused);
     }
@@ -323,7 +374,8 @@ fn column(data: &mut &[u8], form: u8, count: usize) -> Result<Vec<u64>> {
             let entries = usize::from(take(data, 1)?[0]) + 1;
             let mut dictionary = Vec::new();
             for _ in 0..entries {
-                dictionary.push(take(data, lower)?.iter().rev().fold(0u64, |value, byte| value << 8 | u64::from(*byte)));
+                dictionary
+                    .push(take(data, lower)?.iter().rev().fold(0u64, |value, byte| value << 8 | u64::from(*byte)));
             }
             let places = take(data, count)?;
             let upper = planes(data, count, 8 - lower)?;
@@ -617,7 +669,12 @@ mod tests {
         let mut lines = document.lines();
         let mut found = Vec::new();
         while lines.by_ref().any(|line| line == format!("```vector {name}")) {
-            found.extend(lines.by_ref().take_while(|line| *line != "```").map(|line| line.split(' ').map(str::to_owned).collect()));
+            found.extend(
+                lines
+                    .by_ref()
+                    .take_while(|line| *line != "```")
+                    .map(|line| line.split(' ').map(str::to_owned).collect()),
+            );
         }
         assert!(!found.is_empty(), "no vectors of {name}");
         found
@@ -633,10 +690,16 @@ mod tests {
             assert_eq!(varint(&mut &bytes(&line[1])[..]), Ok(line[0].parse().unwrap()), "{line:?}");
         }
         for line in vectors("zigzag") {
-            assert_eq!(value(&mut &bytes(&line[1])[..], &[10]), Ok(Value::Signed(line[0].parse().unwrap())), "{line:?}");
+            assert_eq!(
+                value(&mut &bytes(&line[1])[..], &[10]),
+                Ok(Value::Signed(line[0].parse().unwrap())),
+                "{line:?}"
+            );
         }
         for line in vectors("length") {
-            let (kept, full) = line[0].split_once('/').map_or((&line[0][..], None), |(kept, full)| (kept, Some(full.parse().unwrap())));
+            let (kept, full) = line[0]
+                .split_once('/')
+                .map_or((&line[0][..], None), |(kept, full)| (kept, Some(full.parse().unwrap())));
             assert_eq!(length(&mut &bytes(&line[1])[..]), Ok((kept.parse().unwrap(), full)), "{line:?}");
         }
     }
