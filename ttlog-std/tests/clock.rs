@@ -24,19 +24,21 @@ fn child() {
     let Some(_) = common::case() else { return };
     let trace = Trace::builder().build().unwrap();
     let ring = trace.ring_path().unwrap().to_path_buf();
+    let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64;
+    let mut after_last = 0;
     common::wait_until("anchors", || {
         for _ in 0..20 {
-            let before = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as i64;
-            info!("now", before);
+            let before = now();
+            info!("now", before, after_last);
+            after_last = now();
             std::thread::sleep(Duration::from_millis(1));
         }
         anchor_count(&ring) >= ANCHORS
     });
-    info!("now", before = i64::MAX);
     std::process::abort();
 }
 
-/// Each event must lie between two readings of the wall clock, the one before it and the one before the next.
+/// Each event must lie between the readings of the wall clock before and after it.
 #[test]
 fn events_of_a_dead_process_are_dated_by_its_anchors() {
     let place = Place::new("clock");
@@ -62,25 +64,25 @@ fn events_of_a_dead_process_are_dated_by_its_anchors() {
     let scale = TimeScale::<1024>::new(&anchors, process.unwrap().ticks_per_second);
     assert_eq!(scale.steps().count(), 0, "{anchors:?}");
 
-    // Of each event the wall clock before it, and its time as converted.
+    // Of each event the wall clock before it, that after the last one, and its time as converted.
     let mut events = Vec::new();
     for index in 0..image.header().segment_count {
         let SegmentState::Valid(segment) = image.segment(index) else { continue };
         for item in segment.items() {
             let Item::Event(record) = item else { continue };
             let callsite = callsites.iter().find(|callsite| callsite.id == record.callsite).unwrap();
-            let (_, value) = callsite.values(record.payload).next().unwrap().unwrap();
-            let ValueRef::Signed(before) = value else { panic!("{value:?}") };
-            events.push((before, scale.unix_ns(record.ticks)));
+            let values: Vec<_> = callsite.values(record.payload).map(|value| value.unwrap().1).collect();
+            let [ValueRef::Unsigned(before), ValueRef::Unsigned(after_last)] = values[..] else { panic!("{values:?}") };
+            events.push((before as i64, after_last as i64, scale.unix_ns(record.ticks)));
         }
     }
-    events.sort_unstable_by_key(|(before, _)| *before);
+    events.sort_unstable();
     assert!(events.len() > 1000, "{}", events.len());
     let mut off: Vec<i64> = events
         .windows(2)
         .map(|pair| {
-            let [(before, time), (next, _)] = pair[..] else { unreachable!("two at a time") };
-            (before - time).max(time - next).max(0)
+            let [(before, _, time), (_, after, _)] = pair[..] else { unreachable!("two at a time") };
+            (before - time).max(time - after).max(0)
         })
         .collect();
     off.sort_unstable();
