@@ -14,7 +14,7 @@ use crate::cli::Level;
 use crate::escape::escaped;
 use crate::processes::{FoundRing, find};
 use crate::source::process::{Liveness, process_of, state_of};
-use crate::source::read_head;
+use crate::source::read_header;
 use crate::time::{duration, since_ns};
 use crate::{Outcome, complain};
 
@@ -134,15 +134,15 @@ fn change(ring: &FoundRing, directives: &str) -> Result<String, Refusal> {
     for _ in 0..ATTEMPTS {
         let request = write_request(&file, &text, deadline).map_err(|error| format!("{}: {error}", ring.name()))?;
         loop {
-            let head = read_head(&file).map_err(|error| format!("{}: {error}", ring.name()))?;
-            let control = RingImage::parse(&head).ok().and_then(|image| image.control());
+            let header = read_header(&file).map_err(|error| format!("{}: {error}", ring.name()))?;
+            let control = RingImage::parse(&header).ok().and_then(|image| image.control());
             let Some(control) = control else { return Err(format!("{}: the ring is damaged", ring.name()).into()) };
             match control.answer_to(&request) {
                 ControlAnswer::Answered(result) => {
                     return outcome(pid, result).map(|()| control.filter.unwrap_or(directives).to_owned());
                 }
                 ControlAnswer::Replaced => break,
-                ControlAnswer::Waiting if Instant::now() >= deadline => return Err(unanswered(pid, &head)),
+                ControlAnswer::Waiting if Instant::now() >= deadline => return Err(unanswered(pid, &header)),
                 ControlAnswer::Waiting => std::thread::sleep(PERIOD),
             }
         }
@@ -153,9 +153,9 @@ fn change(ring: &FoundRing, directives: &str) -> Result<String, Refusal> {
 /// Writes a request, once the one before it was answered or has waited long enough.
 fn write_request(file: &File, text: &str, deadline: Instant) -> io::Result<EncodedRequest> {
     loop {
-        let head = read_head(file)?;
+        let header = read_header(file)?;
         let damaged = |what: &dyn std::fmt::Display| io::Error::new(io::ErrorKind::InvalidData, what.to_string());
-        let image = RingImage::parse(&head).map_err(|error| damaged(&error))?;
+        let image = RingImage::parse(&header).map_err(|error| damaged(&error))?;
         let control = image.control().ok_or_else(|| damaged(&"the control block is gone"))?;
         if control.request_number != control.acknowledged && Instant::now() < deadline {
             std::thread::sleep(PERIOD);
@@ -194,8 +194,8 @@ fn outcome(pid: u64, result: ControlResult) -> Result<(), Refusal> {
 }
 
 /// Says that there was no answer, and what may be the reason.
-fn unanswered(pid: u64, head: &[u8]) -> Refusal {
-    let beat = RingImage::parse(head).map_or(0, |image| image.header().heartbeat_unix_ns);
+fn unanswered(pid: u64, header: &[u8]) -> Refusal {
+    let beat = RingImage::parse(header).map_or(0, |image| image.header().heartbeat_unix_ns);
     let reason = match (state_of(pid), beat) {
         (Some('T' | 't'), _) => "it is stopped".to_owned(),
         (Some('D'), _) => "it waits for a device".to_owned(),

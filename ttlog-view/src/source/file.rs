@@ -111,14 +111,23 @@ pub fn read(file: &File) -> io::Result<Bytes> {
     Ok(bytes)
 }
 
+/// Reads the header of a ring, and perhaps a little of what follows it.
+///
+/// # Errors
+/// Those of reading.
+pub fn read_header(file: &File) -> io::Result<Vec<u8>> {
+    let mut header = vec![0; HEADER_LEN_MAX];
+    let len = read_up_to(file, &mut header, 0)?;
+    header.truncate(len);
+    Ok(header)
+}
+
 /// Reads the part of a ring before its segments: header, anchors and table.
 ///
 /// # Errors
 /// Those of reading, and `InvalidData` if it is no ring.
 pub fn read_head(file: &File) -> io::Result<Vec<u8>> {
-    let mut start = vec![0; HEADER_LEN_MAX];
-    let len = read_up_to(file, &mut start, 0)?;
-    start.truncate(len);
+    let start = read_header(file)?;
     let image =
         RingImage::parse(&start).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
     let head_len = image.header().segments_offset.min(file.metadata()?.len());

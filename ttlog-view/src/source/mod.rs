@@ -20,7 +20,7 @@ use ttlog_core::table::{ProcessInfo, TableItem};
 
 use crate::secrets::Secrets;
 use callsite::Callsite;
-pub use file::{Bytes, Content, content, content_of, open, read, read_head};
+pub use file::{Bytes, Content, content, content_of, open, read, read_head, read_header};
 use process::Liveness;
 
 /// Bytes that unpacking a segment needs.
