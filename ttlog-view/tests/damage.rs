@@ -149,8 +149,11 @@ fn flipped_bits_of_a_ring(mut data: Vec<u8>) {
     let header = *ttlog_core::RingImage::parse(&data).expect("a good ring").header();
     let table = header.table_offset as usize..(header.table_offset + header.table_len) as usize;
     for bit in 0..data.len() * 8 {
-        // Most of a small ring is empty: one bit of each empty byte, in turn, must do.
-        if data[bit / 8] == 0 && bit % 8 != bit / 8 % 8 {
+        // Most of a small ring is empty: one bit of each empty word, and of each empty byte of others, in turn, must do.
+        let word = &data[bit / 64 * 8..][..8];
+        let skipped =
+            if *word == [0; 8] { bit % 64 != bit / 64 % 64 } else { word[bit / 8 % 8] == 0 && bit % 8 != bit / 8 % 8 };
+        if skipped {
             continue;
         }
         data[bit / 8] ^= 1 << (bit % 8);
