@@ -2,8 +2,8 @@
 //!
 //! A `cdylib` has copies of its own of all statics, so its macros know nothing of the program's recorder. The program hands it a
 //! [`PluginHandle`], and the plugin [attaches](attach) itself with it: its events then go to the program's recorder, under the
-//! program's filter, and a change of the filter reaches its callsites at their next event. They cost some 100 ns instead of 10,
-//! and a disabled one a function call. The program keeps nothing that points into the plugin, so that it can be unloaded.
+//! program's filter, and a change of the filter reaches its callsites at their next event. They cost several times what those
+//! of the program do, and a disabled one a function call. The program keeps nothing that points into the plugin, so that it can be unloaded.
 //!
 //! The program and the plugin share Rust types, whose layout is the compiler's affair: both must be built from the same version of
 //! this crate by the same compiler, which the handle carries a fingerprint of. Others are refused.

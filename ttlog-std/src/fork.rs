@@ -17,6 +17,7 @@
 //! it has left into the memory that is there by then. Therefore the child makes no ring before that call is over
 //! ([`Heritage::is_quiet`]); its events until then are counted as dropped.
 
+use std::fmt;
 use std::ptr;
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
@@ -203,8 +204,11 @@ fn make_ring(recorder: &'static RecorderInner) -> bool {
             Some(file)
         };
         let (start, random) = (process::start_time(), sys::random());
-        let stem = format_args!("{}-{}-{start}-{random:016x}", recorder.heritage.name_start, std::process::id());
-        match mapping::replace_by_ring_file(of, stem, recorder.words, |words| lay_out(recorder, words), announce) {
+        let (name_start, pid) = (&recorder.heritage.name_start, std::process::id());
+        let make = |stem: fmt::Arguments<'_>| {
+            mapping::replace_by_ring_file(of, stem, recorder.words, |words| lay_out(recorder, words), announce)
+        };
+        match make(format_args!("{name_start}-{pid}-{start}-{random:016x}")) {
             Ok(()) => return true,
             Err(mapping::Trouble { action, cause }) => {
                 generation.forget_file();

@@ -159,7 +159,7 @@
 //! # Warnings and errors
 //!
 //! They go to a part of the ring that is theirs ([`Builder::kept_bytes`]): a flood of other events does not overwrite them. An event
-//! there costs about as much as the first of a new segment does (some 100 ns instead of 10), as all threads share the place.
+//! there costs four to five times what another does, as all threads share the place and each event reserves its own room in it.
 //!
 //! # Secrets
 //!
