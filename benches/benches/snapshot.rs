@@ -4,9 +4,10 @@ mod support;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use ttlog_core::RingImage;
+use ttlog_core::secret::SecretKeys;
 use ttlog_core::snapshot::{
-    Codec, SCRATCH_LEN_MIN, Sink, SnapshotMeta, SnapshotStats, scratch_len, write_snapshot_of_image,
-    write_snapshot_of_ring,
+    Codec, SCRATCH_LEN_MIN, Sink, SnapshotMeta, SnapshotOptions, SnapshotStats, Withhold, scratch_len,
+    write_snapshot_of_image, write_snapshot_of_ring,
 };
 
 struct Counter(u64);
@@ -59,6 +60,21 @@ fn snapshot(criterion: &mut Criterion) {
             check(stats, &counter, 12);
         });
     });
+    // Looking for secrets where there are none, and masking a field of every event.
+    for (name, keys, withheld) in [("image_lz4_no_secrets", &[][..], 0), ("image_lz4_secrets", &["symbol"], retained)] {
+        let withhold = Some(Withhold::new(SecretKeys::with(keys)));
+        let options = SnapshotOptions { withhold, ..SnapshotOptions::new(Codec::Lz4) };
+        let mut scratch = vec![0; options.scratch_len(ring.segment_len())];
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                let mut counter = Counter(0);
+                let stats =
+                    write_snapshot_of_image(&image, &meta, options, &mut scratch, &mut counter).expect("a snapshot");
+                check(stats, &counter, 12);
+                assert_eq!(stats.withheld_count, withheld);
+            });
+        });
+    }
     group.finish();
 }
 

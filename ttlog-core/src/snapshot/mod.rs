@@ -5,6 +5,9 @@
 //! writers overwrite meanwhile is noticed, left out and counted. [`SnapshotReader`] gives every intact part of bytes that may
 //! hold anything, borrowing from them.
 //!
+//! [`SnapshotOptions`] say what is kept out: values of secret fields ([`Withhold`]), and what is too old. A [`Codec`] alone stands
+//! for all that the ring has, secrets included: whoever writes a snapshot that leaves the machine wants the options.
+//!
 //! | file | what it holds |
 //! | --- | --- |
 //! | `item` | the frame of each item, and finding items again after damage |
