@@ -10,7 +10,7 @@ use crate::coalesce::Batch;
 use crate::control;
 use crate::recorder::RecorderInner;
 use crate::report;
-use crate::retention::{self, Scope};
+use crate::retention::{self, Limits, Scope};
 use crate::snapshot_file::{SnapshotError, Urgency};
 use crate::ticket::Request;
 use crate::trigger::{Cause, Causes, Progress, Schedule};
@@ -90,9 +90,14 @@ impl Duties {
         };
         let own = Scope::Service(&recorder.service_name);
         let mut result = write();
-        if matches!(result, Err(SnapshotError::DiskAlmostFull { .. })) {
-            // Older ones make room for it, if there are any.
-            retain(recorder, own, None);
+        // Older ones make room for it, if there are any: as much as a packed ring takes, or as the whole ring.
+        let ring_len = recorder.ring.len_bytes() as u64;
+        for room in [ring_len / 4, 2 * ring_len] {
+            if !matches!(result, Err(SnapshotError::DiskAlmostFull { .. })) {
+                break;
+            }
+            let limits = Limits { room, ..recorder.settings.retention() };
+            retention::sweep(&recorder.snapshot_directory, own, &limits, None);
             result = write();
         }
         match &result {

@@ -152,9 +152,17 @@ pub(crate) fn recover(path: &Path, rules: &Rules<'_>, scratch: &mut Scratch) -> 
     let label = Label { service: process.service, pid: process.pid, reason: "recovered" };
     // The ring's clock may not be this process's, and may have started anew since.
     let ticks = 0;
-    let snapshot = snapshot_file::check_room(&System, snapshot_directory, Urgency::LastWords, free_percent)
-        .and_then(|()| {
-            snapshot_file::write(&System, snapshot_directory, label, Source::Image(&image), ticks, scratch.borrow())
+    let snapshot = snapshot_file::find_room(&System, snapshot_directory, Urgency::LastWords, free_percent)
+        .and_then(|room| {
+            snapshot_file::write(
+                &System,
+                snapshot_directory,
+                room,
+                label,
+                Source::Image(&image),
+                ticks,
+                scratch.borrow(),
+            )
         })
         .map_err(|cause| OrphanError::Snapshot { path: path.to_path_buf(), cause })?;
     std::fs::remove_file(path).map_err(io_error("remove"))?;

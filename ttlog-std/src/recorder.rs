@@ -198,7 +198,7 @@ impl RecorderInner {
         scratch: BorrowedScratch<'_>,
     ) -> Result<PathBuf, SnapshotError> {
         let directory = &self.snapshot_directory;
-        snapshot_file::check_room(&System, directory, urgency, self.settings.retain_free_percent)?;
+        let room = snapshot_file::find_room(&System, directory, urgency, self.settings.retain_free_percent)?;
         self.write_anchor();
         let label = Label { service: &self.service_name, pid: u64::from(std::process::id()), reason };
         let ticks = self.clock.precise_now();
@@ -206,7 +206,7 @@ impl RecorderInner {
             Some(age) => scratch.leaving_out_before(ticks, self.clock.ticks_per_second, age),
             None => scratch,
         };
-        snapshot_file::write(&System, directory, label, Source::Live(self.ring), ticks, scratch)
+        snapshot_file::write(&System, directory, room, label, Source::Live(self.ring), ticks, scratch)
     }
 }
 

@@ -38,6 +38,8 @@ pub(crate) struct Limits {
     pub(crate) age: Option<Duration>,
     /// Percent of the disk that must be free.
     pub(crate) free_percent: u8,
+    /// Bytes that must be free besides, for a snapshot that is to be written. With 0 percent they do not matter.
+    pub(crate) room: u64,
 }
 
 /// Whose snapshots are looked at.
@@ -76,9 +78,15 @@ impl Disk {
         crate::sys::disk_room(directory).filter(|disk| disk.total > 0)
     }
 
-    /// Tells whether at least `percent` of the disk is free.
-    pub(crate) fn has_free(&self, percent: u8) -> bool {
-        u128::from(self.free) * 100 >= u128::from(self.total) * u128::from(percent)
+    /// Tells whether at least `percent` of the disk is free, and `bytes` besides.
+    pub(crate) fn has_free(&self, percent: u8, bytes: u64) -> bool {
+        u128::from(self.free.saturating_sub(bytes)) * 100 >= u128::from(self.total) * u128::from(percent)
+    }
+
+    /// Gives the bytes that are free besides `percent` of the disk.
+    pub(crate) fn spare(&self, percent: u8) -> u64 {
+        let kept = (u128::from(self.total) * u128::from(percent)).div_ceil(100);
+        self.free.saturating_sub(u64::try_from(kept).unwrap_or(u64::MAX))
     }
 
     /// Gives the percent that is free, rounded down.
@@ -145,7 +153,8 @@ fn sweep_at(
         let age = now.duration_since(candidate.modified).unwrap_or_default();
         let is_too_old = !is_newest && limits.age.is_some_and(|most| age > most);
         let is_too_much = count > limits.count || (bytes > limits.bytes && !is_newest);
-        let disk_is_full = !is_newest && room.is_some_and(|room| !room.has_free(limits.free_percent));
+        let disk_is_full = !is_newest
+            && room.is_some_and(|room| limits.free_percent > 0 && !room.has_free(limits.free_percent, limits.room));
         if keep == Some(candidate.path.as_path()) || !(is_too_old || is_too_much || disk_is_full) {
             continue;
         }

@@ -151,6 +151,7 @@ impl Settings {
             bytes: self.retain_bytes,
             age: self.retain_age,
             free_percent: self.retain_free_percent,
+            room: 0,
         }
     }
 

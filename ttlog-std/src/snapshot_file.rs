@@ -32,6 +32,8 @@ const BUFFER_LEN: usize = 64 * 1024;
 const SPARE_WORK_LEN_MIN: usize = 512;
 /// Bytes gathered then before they are written.
 const SPARE_BUFFER_LEN: usize = 8 * 1024;
+/// Bytes in which disks are shared out, for what it matters here.
+const BLOCK_LEN: u64 = 4096;
 /// Percent of the disk that last words leave free.
 const LAST_WORDS_FREE_PERCENT: u8 = 2;
 /// Snapshots of one service, process, second and reason that get names of their own.
@@ -56,7 +58,7 @@ pub enum SnapshotError {
         /// What the operating system says.
         cause: io::Error,
     },
-    /// So little of the disk is free that no more of it is taken
+    /// So little of the disk is free, or would be with the snapshot, that no more of it is taken
     /// ([`retain_free_percent`](crate::Builder::retain_free_percent)). The ring keeps its events.
     DiskAlmostFull {
         /// Where the snapshot was to be.
@@ -84,7 +86,7 @@ impl fmt::Display for SnapshotError {
             SnapshotError::Io { action, path, cause } => write!(f, "cannot {action} {path:?}: {cause}"),
             SnapshotError::DiskAlmostFull { directory, free_percent, needed_percent } => write!(
                 f,
-                "the disk of {directory:?} is almost full: {free_percent} % are free, {needed_percent} % must be"
+                "the disk of {directory:?} has no room for a snapshot: {free_percent} % are free, {needed_percent} % must stay so"
             ),
             SnapshotError::Busy => f.write_str("other snapshots are being written and do not come to an end"),
             SnapshotError::Ring { cause } => write!(f, "cannot read the ring: {cause}"),
@@ -228,39 +230,64 @@ pub(crate) enum Urgency {
     LastWords,
 }
 
-/// Fails unless enough of the disk of `directory` is free: `free_percent`, or less for last words.
+/// How much of a disk a snapshot may take.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Room {
+    /// Most bytes of its file.
+    len: u64,
+    /// Percent of the disk that were free before.
+    free_percent: u8,
+    /// Percent that must be free afterwards.
+    needed_percent: u8,
+}
+
+impl Room {
+    /// As much as there is.
+    pub(crate) const ALL: Room = Room { len: u64::MAX, free_percent: 100, needed_percent: 0 };
+
+    fn error(&self, directory: &Path) -> SnapshotError {
+        let Room { free_percent, needed_percent, .. } = *self;
+        SnapshotError::DiskAlmostFull { directory: directory.to_path_buf(), free_percent, needed_percent }
+    }
+}
+
+/// Finds out how much a snapshot may take so that of the disk of `directory` there stay `free_percent` free, or less for last words.
 ///
 /// # Errors
-/// [`SnapshotError::DiskAlmostFull`].
-pub(crate) fn check_room(
+/// [`SnapshotError::DiskAlmostFull`] if less is free already.
+pub(crate) fn find_room(
     os: &dyn Os,
     directory: &Path,
     urgency: Urgency,
     free_percent: u8,
-) -> Result<(), SnapshotError> {
+) -> Result<Room, SnapshotError> {
     let needed_percent = match urgency {
         Urgency::Normal => free_percent,
         Urgency::LastWords => free_percent.min(LAST_WORDS_FREE_PERCENT),
     };
-    match os.disk(directory) {
-        Some(disk) if !disk.has_free(needed_percent) => Err(SnapshotError::DiskAlmostFull {
-            directory: directory.to_path_buf(),
-            free_percent: disk.free_percent(),
-            needed_percent,
-        }),
-        _ => Ok(()),
+    match os.disk(directory).filter(|_| needed_percent > 0) {
+        None => Ok(Room::ALL),
+        Some(disk) => {
+            // Files take whole blocks, and one more for what the file system notes of them.
+            let spare = disk.spare(needed_percent) / BLOCK_LEN;
+            let len = spare.saturating_sub(1) * BLOCK_LEN;
+            let room = Room { len, free_percent: disk.free_percent(), needed_percent };
+            if disk.has_free(needed_percent, 0) { Ok(room) } else { Err(room.error(directory)) }
+        }
     }
 }
 
-/// Writes a snapshot to a new file in `directory` (made if missing, with mode 0700) and gives its path once it is durable.
+/// Writes a snapshot to a new file in `directory` (made if missing, with mode 0700), no larger than `room`, and gives its path once it is
+/// durable.
 ///
 /// Writers of the ring are not disturbed.
 ///
 /// # Errors
-/// [`SnapshotError::Io`] or [`SnapshotError::Ring`]; no file is left then.
+/// [`SnapshotError::Io`], [`SnapshotError::DiskAlmostFull`] or [`SnapshotError::Ring`]; no file is left then.
 pub(crate) fn write(
     os: &dyn Os,
     directory: &Path,
+    room: Room,
     label: Label<'_>,
     source: Source<'_>,
     ticks: u64,
@@ -276,7 +303,7 @@ pub(crate) fn write(
         names::reason(label.reason)
     );
     let temporary = Temporary::create(os, directory, &stem)?;
-    temporary.fill(source, &meta, scratch)?;
+    temporary.fill(source, &meta, room, scratch)?;
     let path = temporary.publish(directory, &stem)?;
     // The file is whole and has its name; that a crash of the machine might take the name away again is no reason to do so now.
     static TROUBLE: report::Once = report::Once::new();
@@ -313,17 +340,21 @@ impl<'a> Temporary<'a> {
         &self,
         source: Source<'_>,
         meta: &SnapshotMeta<'_>,
+        room: Room,
         scratch: BorrowedScratch<'_>,
     ) -> Result<(), SnapshotError> {
         let BorrowedScratch { options, work, buffer } = scratch;
         let (os, file, limit) = (self.os, &self.file, sys::file_size_limit());
-        let mut sink = FileSink { os, file, buffer, filled: 0, written: 0, limit };
+        let mut sink = FileSink { os, file, buffer, filled: 0, written: 0, limit: limit.min(room.len) };
         let result = match source {
             Source::Live(ring) => snapshot::write_snapshot_of_ring(ring, meta, options, work, &mut sink),
             Source::Image(image) => snapshot::write_snapshot_of_image(image, meta, options, work, &mut sink),
         };
         match result {
             Ok(_) => {}
+            Err(snapshot::SnapshotError::Sink(_)) if sink.written > room.len => {
+                return Err(room.error(self.path.parent().unwrap_or(&self.path)));
+            }
             Err(snapshot::SnapshotError::Sink(cause)) => return Err(io_error("write", &self.path, cause)),
             Err(other) => return Err(SnapshotError::Ring { cause: other.to_string() }),
         }
@@ -369,6 +400,7 @@ struct FileSink<'a> {
     filled: usize,
     /// Bytes handed in so far.
     written: u64,
+    /// Most that are taken.
     limit: u64,
 }
 

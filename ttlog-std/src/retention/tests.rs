@@ -1,7 +1,7 @@
 use super::*;
 use std::os::unix::fs::{OpenOptionsExt as _, symlink};
 
-const NO_LIMITS: Limits = Limits { count: u64::MAX, bytes: u64::MAX, age: None, free_percent: 0 };
+const NO_LIMITS: Limits = Limits { count: u64::MAX, bytes: u64::MAX, age: None, free_percent: 0, room: 0 };
 const OURS: Scope<'_> = Scope::Service("shop");
 
 /// A directory of its own for each test, and the time that its files are dated by.
@@ -106,7 +106,7 @@ fn what_was_just_written_stays() {
     let directory = Directory::new();
     let keep = directory.snapshot(1, 1000);
     directory.snapshot(2, 10);
-    let all = Limits { count: 1, bytes: 0, age: Some(Duration::ZERO), free_percent: 100 };
+    let all = Limits { count: 1, bytes: 0, age: Some(Duration::ZERO), free_percent: 100, room: 0 };
     directory.sweep_on(all, Some(&keep), &|_| Some(Disk { free: 0, total: 100 }));
     assert_eq!(directory.numbers(), [1]);
 }
@@ -124,6 +124,10 @@ fn disk_gets_its_room_back() {
     };
     directory.sweep_on(Limits { free_percent: 15, ..NO_LIMITS }, None, &disk);
     assert_eq!(directory.numbers(), [7, 8, 9, 10], "15 % are free again");
+    directory.sweep_on(Limits { free_percent: 15, room: 100, ..NO_LIMITS }, None, &disk);
+    assert_eq!(directory.numbers(), [8, 9, 10], "and room for another");
+    directory.sweep_on(Limits { free_percent: 0, room: 5_000, ..NO_LIMITS }, None, &disk);
+    assert_eq!(directory.numbers(), [8, 9, 10], "switched off");
     directory.sweep_on(Limits { free_percent: 50, ..NO_LIMITS }, None, &disk);
     assert_eq!(directory.numbers(), [10], "the newest stays on a disk that others have filled");
     directory.sweep_on(Limits { free_percent: 100, ..NO_LIMITS }, None, &|_| None);
@@ -133,10 +137,12 @@ fn disk_gets_its_room_back() {
 #[test]
 fn shares_of_a_disk() {
     let disk = Disk { free: 15, total: 100 };
-    assert!(disk.has_free(15) && !disk.has_free(16));
+    assert!(disk.has_free(15, 0) && !disk.has_free(16, 0) && disk.has_free(10, 5) && !disk.has_free(10, 6));
+    assert_eq!((disk.spare(0), disk.spare(14), disk.spare(16)), (15, 1, 0));
+    assert_eq!(Disk { free: 5, total: 9 }.spare(50), 0, "rounded up");
     assert_eq!(disk.free_percent(), 15);
-    assert!(Disk { free: u64::MAX, total: u64::MAX }.has_free(100));
-    assert!(Disk { free: 0, total: 0 }.has_free(100));
+    assert!(Disk { free: u64::MAX, total: u64::MAX }.has_free(100, 0));
+    assert!(Disk { free: 0, total: 0 }.has_free(100, 0));
     let real = Disk::of(&std::env::temp_dir()).unwrap();
     assert!(real.free <= real.total && real.free_percent() <= 100);
     assert_eq!(Disk::of(Path::new("/no/such/directory")), None);

@@ -22,6 +22,7 @@ fn write_to(directory: &Path) -> Result<PathBuf, SnapshotError> {
     write(
         &System,
         directory,
+        Room::ALL,
         label,
         Source::Live(ring()),
         1,
@@ -69,7 +70,7 @@ fn spare_scratch_is_enough() {
     let withholding = SnapshotOptions::new(Codec::Lz4);
     for options in [withholding, SnapshotOptions { withhold: None, ..withholding }] {
         let mut spare = Scratch::spare(options, 1024);
-        write(&System, &directory, label, Source::Live(ring()), 1, spare.borrow()).unwrap();
+        write(&System, &directory, Room::ALL, label, Source::Live(ring()), 1, spare.borrow()).unwrap();
     }
     assert_eq!(names_in(&directory).len(), 2);
     std::fs::remove_dir_all(directory).unwrap();
@@ -218,7 +219,15 @@ const EIO: i32 = 5;
 
 fn write_on(os: &Faulty, directory: &Path) -> Result<PathBuf, SnapshotError> {
     let label = Label { service: "svc", pid: 7, reason: "a/b" };
-    write(os, directory, label, Source::Live(ring()), 1, Scratch::new(SnapshotOptions::new(Codec::Lz4), 1024).borrow())
+    write(
+        os,
+        directory,
+        Room::ALL,
+        label,
+        Source::Live(ring()),
+        1,
+        Scratch::new(SnapshotOptions::new(Codec::Lz4), 1024).borrow(),
+    )
 }
 
 #[test]
@@ -293,16 +302,16 @@ fn disk_that_is_almost_full_takes_last_words_only() {
     for (free, normal, last_words) in [(1500, true, true), (1499, false, true), (200, false, true), (199, false, false)]
     {
         os.disk = Some(Disk { free, total: 10_000 });
-        let is_ok = |urgency| check_room(&os, &directory, urgency, 15).is_ok();
+        let is_ok = |urgency| find_room(&os, &directory, urgency, 15).is_ok();
         assert_eq!((is_ok(Urgency::Normal), is_ok(Urgency::LastWords)), (normal, last_words), "{free} of 10,000 free");
     }
-    let error = check_room(&os, &directory, Urgency::Normal, 15).unwrap_err().to_string();
-    assert!(error.contains("1 % are free, 15 % must be"), "{error}");
+    let error = find_room(&os, &directory, Urgency::Normal, 15).unwrap_err().to_string();
+    assert!(error.contains("1 % are free, 15 % must stay so"), "{error}");
     os.disk = Some(Disk { free: 0, total: 10_000 });
-    assert!(check_room(&os, &directory, Urgency::Normal, 0).is_ok(), "switched off");
-    assert!(check_room(&os, &directory, Urgency::LastWords, 0).is_ok(), "switched off");
+    assert!(find_room(&os, &directory, Urgency::Normal, 0).is_ok(), "switched off");
+    assert!(find_room(&os, &directory, Urgency::LastWords, 0).is_ok(), "switched off");
     os.disk = None;
-    assert!(check_room(&os, &directory, Urgency::Normal, 90).is_ok(), "nobody knows");
+    assert!(find_room(&os, &directory, Urgency::Normal, 90).is_ok(), "nobody knows");
     assert!(System.disk(&directory.join("not/made/yet")).is_some() || cfg!(not(unix)));
     std::fs::remove_dir_all(directory).unwrap();
 }
@@ -335,5 +344,29 @@ fn links_that_lie_in_wait_are_not_followed() {
     assert_eq!(std::fs::read(&precious).unwrap(), b"theirs");
     assert!(std::fs::symlink_metadata(&first).unwrap().is_symlink());
     assert!(std::fs::symlink_metadata(&third).unwrap().is_file());
+    std::fs::remove_dir_all(directory).unwrap();
+}
+
+/// A snapshot that would leave too little is not finished, however much the disk would still take.
+#[test]
+fn room_is_kept_while_it_is_written() {
+    let directory = scratch_directory();
+    let os = Faulty::new(None, 0);
+    let label = Label { service: "svc", pid: 7, reason: "r" };
+    let write_in = |room| {
+        let mut scratch = Scratch::new(SnapshotOptions::new(Codec::Lz4), 1024);
+        write(&os, &directory, room, label, Source::Live(ring()), 1, scratch.borrow())
+    };
+    let len = std::fs::metadata(write_in(Room::ALL).unwrap()).unwrap().len();
+    for len in [0, 1, len / 2, len - 1] {
+        let error = write_in(Room { len, free_percent: 16, needed_percent: 15 }).unwrap_err();
+        assert!(error.to_string().contains("16 % are free, 15 % must stay so"), "{error}");
+        assert_eq!(names_in(&directory).len(), 1, "nothing is left of it");
+    }
+    write_in(Room { len, free_percent: 16, needed_percent: 15 }).unwrap();
+    let mut full = Faulty::new(None, 0);
+    full.disk = Some(Disk { free: 20 * BLOCK_LEN, total: 100 * BLOCK_LEN });
+    let room = find_room(&full, &directory, Urgency::Normal, 15).unwrap();
+    assert_eq!(room.len, 4 * BLOCK_LEN);
     std::fs::remove_dir_all(directory).unwrap();
 }
