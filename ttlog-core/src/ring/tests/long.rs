@@ -263,6 +263,7 @@ fn kept_class_that_is_stuck_gives_way_to_the_others() {
     let mut id = 0;
     for stuck in 0..2 {
         loop {
+            assert!(id < 100, "segment {stuck} of the class is never written");
             Event::new(id, 3, id, 1).append_kept(&ring, &told);
             id += 1;
             let index = ring.header(kept.shared_segment).load() as u32 - 1;
