@@ -165,6 +165,7 @@ impl Builder {
         #[cfg(target_os = "linux")]
         {
             crate::fork::prepare_children();
+            crate::end::watch(settings.fatal_signals);
             if let Some(file) = inner.generation().file().filter(|_| settings.fault_handler) {
                 if let Err(error) = crate::fault::guard(inner.words, file) {
                     report::warn(format_args!("cutting the ring's file short would end this process: {error}"));

@@ -8,7 +8,6 @@
 //! The handler may run in any thread at any point: it makes system calls only, and takes no lock that it waits for.
 
 use std::io;
-use std::mem::MaybeUninit;
 use std::ptr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
@@ -17,6 +16,7 @@ use libc::{c_int, c_void, sigaction, siginfo_t};
 use ttlog_core::Word;
 
 use crate::mapping::RingFile;
+use crate::signal_chain;
 use crate::sys::SignalsBlocked;
 
 /// The mapping that is guarded. Set once, before the handler is installed.
@@ -44,13 +44,7 @@ struct Guard {
 /// # Errors
 /// What the operating system says; faults then end the process as they do without the handler.
 pub(crate) fn guard(words: &'static [Word], file: &'static RingFile) -> io::Result<()> {
-    let mut previous = MaybeUninit::<sigaction>::uninit();
-    // SAFETY: no new action is set, and `previous` is a valid place for the present one.
-    if unsafe { libc::sigaction(libc::SIGBUS, ptr::null(), previous.as_mut_ptr()) } != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: the call succeeded, so it was written.
-    let previous = unsafe { previous.assume_init() };
+    let previous = signal_chain::present(libc::SIGBUS)?;
     // SAFETY: takes a constant, touches nothing.
     let page_len = usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096);
     let len = size_of_val(words).next_multiple_of(page_len);
@@ -66,20 +60,8 @@ pub(crate) fn guard(words: &'static [Word], file: &'static RingFile) -> io::Resu
     if GUARD.set(guard).is_err() {
         return Ok(());
     }
-    // On the alternate stack, for a stack overflow may be SIGBUS too; with SIGBUS unblocked, for a handler of another signal
-    // may log while this one runs. The previous handler gets the mask that it asked for.
-    let mut action = previous;
-    action.sa_sigaction = handle as extern "C" fn(c_int, *mut siginfo_t, *mut c_void) as usize;
-    action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_NODEFER | (previous.sa_flags & libc::SA_RESTART);
-    if is_default_or_ignored(&previous) {
-        // SAFETY: `sa_mask` is a valid place for one set.
-        unsafe { libc::sigemptyset(&raw mut action.sa_mask) };
-    }
-    // SAFETY: the action is complete, and its handler is async-signal-safe.
-    match unsafe { libc::sigaction(libc::SIGBUS, &raw const action, ptr::null_mut()) } {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
-    }
+    // With SIGBUS unblocked, for a handler of another signal may log while this one runs.
+    signal_chain::install(libc::SIGBUS, handle, 0, &previous)
 }
 
 /// Says that the guarded memory has no file any more, as in a child of `fork`. Async-signal-safe.
@@ -118,7 +100,7 @@ extern "C" fn handle(signal: c_int, info: *mut siginfo_t, context: *mut c_void) 
     unsafe { *errno = errno_before };
     if !is_mended {
         // SAFETY: the arguments are those of the kernel.
-        unsafe { chain(&guard.previous, signal, info, context) };
+        unsafe { signal_chain::chain(&guard.previous, signal, info, context) };
     }
 }
 
@@ -165,58 +147,5 @@ impl Guard {
             Some(len) => usize::try_from(len).unwrap_or(usize::MAX).min(self.len).next_multiple_of(self.page_len),
             None => self.len,
         }
-    }
-}
-
-/// Tells whether an action has no handler.
-pub(crate) fn is_default_or_ignored(action: &sigaction) -> bool {
-    action.sa_sigaction == libc::SIG_DFL || action.sa_sigaction == libc::SIG_IGN
-}
-
-/// Hands a signal on to the action that was there before.
-///
-/// # Safety
-/// - Called in a signal handler, with the arguments that the kernel gave it.
-pub(crate) unsafe fn chain(previous: &sigaction, signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
-    // SAFETY: the kernel hands a complete siginfo over.
-    let is_sent = unsafe { (*info).si_code } <= 0; // by kill and the like; nothing recurs then
-    if is_default_or_ignored(previous) {
-        if is_sent && previous.sa_sigaction == libc::SIG_IGN {
-            return;
-        }
-        // A fault recurs when this handler returns, and meets the old action; the kernel lets nobody ignore it.
-        // SAFETY: the action is one that the kernel gave.
-        unsafe { libc::sigaction(signal, previous, ptr::null_mut()) };
-        if is_sent {
-            // SAFETY: async-signal-safe; ends the process.
-            unsafe { libc::raise(signal) };
-        }
-        return;
-    }
-    let mut block = MaybeUninit::<libc::sigset_t>::uninit();
-    // SAFETY: the set is made before it is used, the actions are valid, and all of this is async-signal-safe.
-    unsafe {
-        if previous.sa_flags & libc::SA_RESETHAND != 0 {
-            let mut default = *previous;
-            default.sa_sigaction = libc::SIG_DFL;
-            default.sa_flags = 0;
-            libc::sigaction(signal, &raw const default, ptr::null_mut());
-        }
-        if previous.sa_flags & libc::SA_NODEFER == 0 {
-            libc::sigemptyset(block.as_mut_ptr());
-            libc::sigaddset(block.as_mut_ptr(), signal);
-            // The mask from before is restored when the handler returns.
-            libc::pthread_sigmask(libc::SIG_BLOCK, block.as_ptr(), ptr::null_mut());
-        }
-    }
-    if previous.sa_flags & libc::SA_SIGINFO != 0 {
-        // SAFETY: the flag says that it is a handler with these parameters.
-        let handler: extern "C" fn(c_int, *mut siginfo_t, *mut c_void) =
-            unsafe { std::mem::transmute(previous.sa_sigaction) };
-        handler(signal, info, context);
-    } else {
-        // SAFETY: neither default nor ignored, and without the flag: a handler of the plain kind.
-        let handler: extern "C" fn(c_int) = unsafe { std::mem::transmute(previous.sa_sigaction) };
-        handler(signal);
     }
 }

@@ -254,6 +254,8 @@ mod clock;
 mod coalesce;
 mod control;
 mod duties;
+#[cfg(target_os = "linux")]
+mod end;
 mod environment;
 #[cfg(target_os = "linux")]
 mod fault;
@@ -273,6 +275,8 @@ mod report;
 mod retention;
 mod service;
 mod settings;
+#[cfg(target_os = "linux")]
+mod signal_chain;
 mod snapshot_file;
 mod sys;
 mod thread;

@@ -41,6 +41,8 @@ pub(crate) fn install_hook(with_backtrace: bool) {
     std::panic::set_hook(Box::new(move |info| {
         if let Some(recorder) = recorder().filter(|recorder| recorder.is_recording()) {
             recorder.settle();
+            // First of all: in a panic inside the formatting of a panic's message no more than this comes about.
+            recorder.ring.count_panic(recorder.clock.precise_now(), crate::sys::thread_id());
             record(info, with_backtrace);
             snapshot(recorder);
         }

@@ -488,6 +488,107 @@ pub(crate) fn at_fork(before: extern "C" fn(), in_child: extern "C" fn()) -> io:
     }
 }
 
+/// Has `function` called by `exit` with the status of the process; where the C library cannot say it, with 0.
+#[cfg(target_os = "linux")]
+pub(crate) fn at_exit(function: extern "C" fn(libc::c_int, *mut libc::c_void)) -> io::Result<()> {
+    #[cfg(target_env = "gnu")]
+    {
+        unsafe extern "C" {
+            fn on_exit(
+                function: extern "C" fn(libc::c_int, *mut libc::c_void),
+                argument: *mut libc::c_void,
+            ) -> libc::c_int;
+        }
+        // SAFETY: a plain function, that stays; it does not look at its argument.
+        match unsafe { on_exit(function, std::ptr::null_mut()) } {
+            0 => Ok(()),
+            _ => Err(io::Error::other("no room for one more function")),
+        }
+    }
+    #[cfg(not(target_env = "gnu"))]
+    {
+        static FUNCTION: std::sync::OnceLock<extern "C" fn(libc::c_int, *mut libc::c_void)> =
+            std::sync::OnceLock::new();
+        extern "C" fn without_status() {
+            if let Some(function) = FUNCTION.get() {
+                function(0, std::ptr::null_mut());
+            }
+        }
+        let _ = FUNCTION.set(function); // set already: by an earlier call with the only function there is
+        // SAFETY: a plain function, that stays.
+        match unsafe { libc::atexit(without_status) } {
+            0 => Ok(()),
+            _ => Err(io::Error::other("no room for one more function")),
+        }
+    }
+}
+
+/// A stack for the signal handlers of one thread; given back when dropped, by that thread.
+#[cfg(target_os = "linux")]
+pub(crate) struct AlternateStack {
+    start: std::ptr::NonNull<u8>,
+    len: usize,
+}
+
+#[cfg(target_os = "linux")]
+impl AlternateStack {
+    /// Makes the calling thread one, with a page below it that faults, if it has none; threads that std starts have one.
+    /// Async-signal-safe.
+    pub(crate) fn for_thread_without() -> Option<Self> {
+        let mut present = std::mem::MaybeUninit::<libc::stack_t>::uninit();
+        // SAFETY: no stack is set, and `present` is a valid place for the present one, read only if it was written.
+        let present = unsafe {
+            if libc::sigaltstack(std::ptr::null(), present.as_mut_ptr()) != 0 {
+                return None;
+            }
+            present.assume_init()
+        };
+        if present.ss_flags & libc::SS_DISABLE == 0 {
+            return None;
+        }
+        // SAFETY: takes a constant, touches nothing.
+        let (page_len, frame_len) =
+            unsafe { (libc::sysconf(libc::_SC_PAGESIZE), libc::getauxval(libc::AT_MINSIGSTKSZ)) };
+        let page_len = usize::try_from(page_len).unwrap_or(4096);
+        // A previous handler may do more than this one.
+        let room = (4 * libc::SIGSTKSZ + usize::try_from(frame_len).unwrap_or(0)).next_multiple_of(page_len);
+        let len = page_len + room;
+        let start = map_private(len).ok()?;
+        let stack = AlternateStack { start, len };
+        // SAFETY: the page is part of the mapping just made, which nobody else knows. Without the protection it is a stack as
+        // well.
+        let _ = unsafe { libc::mprotect(start.as_ptr().cast(), page_len, libc::PROT_NONE) };
+        // SAFETY: `page_len` is below the length of the mapping.
+        let bottom = unsafe { start.as_ptr().add(page_len) };
+        let new = libc::stack_t { ss_sp: bottom.cast(), ss_flags: 0, ss_size: room };
+        // SAFETY: the stack stays until this value is dropped, which takes it out of use before.
+        (unsafe { libc::sigaltstack(&raw const new, std::ptr::null_mut()) } == 0).then_some(stack)
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Drop for AlternateStack {
+    fn drop(&mut self) {
+        let range = self.start.as_ptr() as usize..self.start.as_ptr() as usize + self.len;
+        let mut present = std::mem::MaybeUninit::<libc::stack_t>::uninit();
+        // SAFETY: as in `for_thread_without`; the memory is unmapped only when it is certain that this thread's handlers do not
+        // run on it from here on.
+        unsafe {
+            if libc::sigaltstack(std::ptr::null(), present.as_mut_ptr()) != 0 {
+                return;
+            }
+            let present = present.assume_init();
+            if range.contains(&(present.ss_sp as usize)) {
+                let none = libc::stack_t { ss_sp: std::ptr::null_mut(), ss_flags: libc::SS_DISABLE, ss_size: 0 };
+                if libc::sigaltstack(&raw const none, std::ptr::null_mut()) != 0 {
+                    return;
+                }
+            }
+            libc::munmap(self.start.as_ptr().cast(), self.len);
+        }
+    }
+}
+
 /// Makes the pages of a range present and writable now, so that events do not pay for them. Advice: where it is not known, and
 /// before Linux 5.14, the pages come with the first lap.
 ///

@@ -32,7 +32,7 @@ thread_local! {
     #[cfg(target_os = "linux")]
     static INTERRUPTED: Cell<Option<(UnderWay<'static>, bool)>> = const { Cell::new(None) };
     /// Leaves the thread's segment to others when the thread ends.
-    static LEAVE_AT_END: LeaveAtEnd = const { LeaveAtEnd };
+    static LEAVE_AT_END: LeaveAtEnd = const { LeaveAtEnd::new() };
 }
 
 // Both are used while the thread's other thread-locals are destroyed, and `cursor` relies on the first never being so.
@@ -296,7 +296,7 @@ impl Identity {
         self.context.set(LAST_CONTEXT.fetch_add(1, Ordering::Relaxed).wrapping_add(1).max(1));
         self.os_thread_id.set(crate::sys::thread_id());
         // Fails when the thread is ending already: then it never holds a segment.
-        let lives = LEAVE_AT_END.try_with(|_| ()).is_ok();
+        let lives = LEAVE_AT_END.try_with(LeaveAtEnd::prepare).is_ok();
         if !lives {
             self.state.set(State::Ended);
             return;
@@ -320,8 +320,35 @@ impl Identity {
     }
 }
 
+/// Gives the number of this thread in the ring; 0: it has recorded nothing yet. Async-signal-safe.
+#[cfg(target_os = "linux")]
+pub(crate) fn context() -> u32 {
+    IDENTITY.with(|identity| identity.context.get())
+}
+
 /// Its destructor runs at the thread's end.
-struct LeaveAtEnd;
+struct LeaveAtEnd {
+    /// The stack for signal handlers, of a thread that came without one.
+    #[cfg(target_os = "linux")]
+    stack: Cell<Option<crate::sys::AlternateStack>>,
+}
+
+impl LeaveAtEnd {
+    const fn new() -> Self {
+        LeaveAtEnd {
+            #[cfg(target_os = "linux")]
+            stack: Cell::new(None),
+        }
+    }
+
+    /// Sees to it that an overflow of the thread's stack can be noted in the ring.
+    fn prepare(&self) {
+        #[cfg(target_os = "linux")]
+        if recorder().is_some_and(|recorder| recorder.settings.fatal_signals != crate::settings::FatalSignals::Off) {
+            self.stack.set(crate::sys::AlternateStack::for_thread_without());
+        }
+    }
+}
 
 impl Drop for LeaveAtEnd {
     fn drop(&mut self) {

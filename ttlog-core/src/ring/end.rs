@@ -208,6 +208,17 @@ impl Ring<'_> {
         true
     }
 
+    /// Takes back what [`stamp_end`](Self::stamp_end) recorded: the process goes on after all. For who has recorded it alone.
+    ///
+    /// Async-signal-safe.
+    pub fn withdraw_end(&self) {
+        if let Some(header) = self.long_header() {
+            // The CRC first: without it the block says nothing.
+            header[CRC].store_release(0);
+            header[END].store_release(0);
+        }
+    }
+
     /// Gives how the process ended, if it said so.
     #[must_use]
     pub fn end(&self) -> Option<ProcessEnd> {

@@ -5,8 +5,6 @@
 //! blocks it in all threads of its own. A handler that the program installs later takes the signal away, unless it hands it on.
 
 use std::io;
-use std::mem::MaybeUninit;
-use std::ptr;
 use std::sync::OnceLock;
 
 use libc::{c_int, c_void, sigaction, siginfo_t};
@@ -14,6 +12,7 @@ use libc::{c_int, c_void, sigaction, siginfo_t};
 use super::Cause;
 use crate::recorder::recorder;
 use crate::settings::SnapshotSignal;
+use crate::signal_chain;
 
 /// What the signal did before. Set once, before the handler is installed.
 static PREVIOUS: OnceLock<sigaction> = OnceLock::new();
@@ -31,37 +30,19 @@ pub(crate) fn number(signal: SnapshotSignal) -> c_int {
 /// # Errors
 /// What the operating system says; the signal then does what it did before.
 pub(crate) fn install(signal: SnapshotSignal) -> io::Result<()> {
-    let mut previous = MaybeUninit::<sigaction>::uninit();
-    // SAFETY: no new action is set, and `previous` is a valid place for the present one.
-    if unsafe { libc::sigaction(number(signal), ptr::null(), previous.as_mut_ptr()) } != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: the call succeeded, so it was written.
-    let previous = unsafe { previous.assume_init() };
+    let previous = signal_chain::present(number(signal))?;
     if PREVIOUS.set(previous).is_err() {
         return Ok(());
     }
-    // The previous handler gets the mask that it asked for. A system call that is interrupted goes on by itself.
-    let mut action = previous;
-    action.sa_sigaction = handle as extern "C" fn(c_int, *mut siginfo_t, *mut c_void) as usize;
-    action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_RESTART;
-    if crate::fault::is_default_or_ignored(&previous) {
-        // SAFETY: `sa_mask` is a valid place for one set.
-        unsafe { libc::sigemptyset(&raw mut action.sa_mask) };
-    }
-    // SAFETY: the action is complete, and its handler is async-signal-safe.
-    match unsafe { libc::sigaction(number(signal), &raw const action, ptr::null_mut()) } {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
-    }
+    signal_chain::install(number(signal), handle, libc::SA_RESTART, &previous)
 }
 
 extern "C" fn handle(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     if let Some(recorder) = recorder() {
         recorder.generation().service.triggers.raise(Cause::Signal);
     }
-    if let Some(previous) = PREVIOUS.get().filter(|previous| !crate::fault::is_default_or_ignored(previous)) {
+    if let Some(previous) = PREVIOUS.get().filter(|previous| !signal_chain::is_default_or_ignored(previous)) {
         // SAFETY: the arguments are those of the kernel.
-        unsafe { crate::fault::chain(previous, signal, info, context) };
+        unsafe { signal_chain::chain(previous, signal, info, context) };
     }
 }
