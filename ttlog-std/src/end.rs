@@ -23,7 +23,7 @@ use std::sync::OnceLock;
 use libc::{c_int, c_void, sigaction, siginfo_t};
 use ttlog_core::ring::{EndKind, ProcessEnd};
 
-use crate::recorder::recorder;
+use crate::recorder::{RecorderInner, recorder};
 use crate::settings::FatalSignals;
 use crate::signal_chain;
 use crate::{clock, report, sys, thread};
@@ -83,7 +83,9 @@ extern "C" fn handle(signal: c_int, info: *mut siginfo_t, context: *mut c_void) 
         let _errno = sys::ErrnoKept::new();
         // SAFETY: the arguments are those of the kernel.
         let end = unsafe { end_of(signal, info) };
-        recorder().filter(|recorder| recorder.is_recording() && recorder.ring.stamp_end(&end))
+        // A ring that is at fault itself cannot be written to: that would be the same fault again, without end.
+        let is_good = |recorder: &&RecorderInner| recorder.is_recording() && !is_in_ring(recorder, end.address);
+        recorder().filter(is_good).filter(|recorder| recorder.ring.stamp_end(&end))
     };
     // SAFETY: the arguments are those of the kernel.
     unsafe { signal_chain::chain(previous, signal, info, context) };
@@ -93,6 +95,12 @@ extern "C" fn handle(signal: c_int, info: *mut siginfo_t, context: *mut c_void) 
             recorder.ring.withdraw_end();
         }
     }
+}
+
+/// Tells whether an address is in the memory of the ring.
+fn is_in_ring(recorder: &RecorderInner, address: u64) -> bool {
+    let range = recorder.words.as_ptr_range();
+    (range.start as u64..range.end as u64).contains(&address)
 }
 
 /// Describes the end that a signal is.
