@@ -354,7 +354,9 @@ impl<'m> Ring<'m> {
     /// Gives what was lost so far. While others write the figures are those of slightly different moments.
     #[must_use]
     pub fn loss(&self) -> Loss {
-        let lost_in = |indexes: core::ops::Range<u32>| indexes.map(|index| segment::lost_in(self.segment(index))).sum();
+        let lost_in = |indexes: core::ops::Range<u32>| {
+            indexes.map(|index| segment::lost_in(self.segment(index))).fold(0, u64::saturating_add)
+        };
         let main = self.segment_count - self.kept_segment_count;
         let (others, kept): (u64, u64) = (lost_in(0..main), lost_in(main..self.segment_count));
         Loss {

@@ -126,7 +126,8 @@ impl Ring<'_> {
         let before = SequenceWord::decode(segment[segment_word::SEQUENCE].load());
         let lap = before.map_or(0, |before| before.lap.wrapping_add(1));
         let count = u64::from(commit::count(old));
-        let lost = segment[segment_word::LOST].load() + count;
+        // Wrapping, for another process of the user may have written anything there.
+        let lost = segment[segment_word::LOST].load().wrapping_add(count);
         if count > 0 {
             let closed = segment[segment_word::CLOSE].load();
             self.header(class.complete_from).raise(if closed == 0 { ticks } else { closed });
