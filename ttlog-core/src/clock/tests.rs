@@ -115,9 +115,10 @@ fn order_is_kept_whatever_the_wall_clock_does() {
         (4_000, 91_000),
         (5_000, 92_001),
     ]);
+    let step = if cfg!(miri) { 97 } else { 1 };
     for ticks_per_second in [0, 999, 1_000, 1_001] {
         let scale = scale(&anchors, ticks_per_second);
-        let keys: Vec<_> = (0..7_000).map(|ticks| scale.smooth_ns(ticks)).collect();
+        let keys: Vec<_> = (0..7_000).step_by(step).map(|ticks| scale.smooth_ns(ticks)).collect();
         assert!(keys.is_sorted(), "at {ticks_per_second} ticks per second");
         assert_eq!(scale.smooth_ns(5_000), 92_001_000_000);
     }
@@ -146,8 +147,9 @@ fn absurd_anchors_saturate() {
         }
     };
     try_all(&absurd);
-    for a in &absurd {
-        for b in &absurd {
+    let step = if cfg!(miri) { 7 } else { 1 };
+    for a in absurd.iter().step_by(step) {
+        for b in absurd.iter().step_by(step) {
             try_all(&[*a, *b]);
             try_all(&[*a, *b, A]);
         }

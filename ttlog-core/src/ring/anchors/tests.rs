@@ -56,6 +56,7 @@ fn tiers_fill_the_slots_and_do_not_overlap() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "a million anchors")]
 fn seconds_minutes_and_hours_stay_for_their_time() {
     // Twelve days, one anchor a second.
     let days_12 = 12 * 86_400_u64;
@@ -71,6 +72,7 @@ fn seconds_minutes_and_hours_stay_for_their_time() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "ten thousand anchors")]
 fn steps_are_not_pushed_out_by_other_anchors() {
     let ticks = ticks_after(64, |ring| {
         ring.write_anchor(anchor(0));
