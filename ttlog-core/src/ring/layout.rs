@@ -50,6 +50,7 @@ pub(crate) mod header_word {
     pub(crate) const KEPT_NEXT_SEQUENCE: usize = 20;
     pub(crate) const KEPT_COMPLETE_FROM: usize = 21;
     pub(crate) const KEPT_SHARED_SEGMENT: usize = 22;
+    pub(crate) const KEPT_STRAYED_UNTIL: usize = 23;
     pub(crate) const HEARTBEAT: usize = 34;
     pub(crate) const MIN_AGE: usize = 35;
 }
@@ -171,6 +172,7 @@ pub struct RingHeader {
     pub state: u64,
     /// The rest is 0 or `None` where the header is short.
     pub kept_next_sequence: u64,
+    /// from when on no warning or error was overwritten, wherever it was recorded
     pub kept_complete_from: u64,
     pub end: Option<ProcessEnd>,
     pub panics: Panics,
@@ -268,7 +270,11 @@ impl RingHeader {
         }
         RingHeader {
             kept_next_sequence: word(header_word::KEPT_NEXT_SEQUENCE),
-            kept_complete_from: word(header_word::KEPT_COMPLETE_FROM),
+            kept_complete_from: kept_complete_from(
+                word(header_word::KEPT_COMPLETE_FROM),
+                word(header_word::KEPT_STRAYED_UNTIL),
+                self.complete_from,
+            ),
             end: ProcessEnd::decode(&word),
             panics: Panics::decode(&word),
             heartbeat_unix_ns: word(header_word::HEARTBEAT),
@@ -324,6 +330,12 @@ impl RingHeader {
     pub fn region_len(&self) -> u64 {
         self.segments_offset + u64::from(self.segment_len) * u64::from(self.segment_count)
     }
+}
+
+/// Gives from when on no warning or error was overwritten: `kept` says it of those in the kept class, and of the others, the last of
+/// which was recorded at `strayed_until`, what is true of all events.
+pub(crate) fn kept_complete_from(kept: u64, strayed_until: u64, complete_from: u64) -> u64 {
+    kept.max(strayed_until.min(complete_from))
 }
 
 /// Gives what the CRC of the ring header covers from version 2 on.

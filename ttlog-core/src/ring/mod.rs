@@ -373,10 +373,18 @@ impl<'m> Ring<'m> {
         self.header(header_word::COMPLETE_FROM).load()
     }
 
-    /// Gives the ticks from which no event of the kept class was overwritten; 0 if none was at all.
+    /// Gives the ticks from which no event that was to be kept was overwritten, be it in the kept class or, where that had no room,
+    /// among the others; 0 if none was at all.
     #[must_use]
     pub fn kept_complete_from(&self) -> u64 {
-        self.long_header().map_or(0, |header| header[header_word::KEPT_COMPLETE_FROM].load())
+        self.long_header().map_or(0, |header| {
+            let word = |index: usize| header[index].load();
+            layout::kept_complete_from(
+                word(header_word::KEPT_COMPLETE_FROM),
+                word(header_word::KEPT_STRAYED_UNTIL),
+                self.complete_from(),
+            )
+        })
     }
 
     /// Gives the share of the segments' room that records fill, 0 to 1.

@@ -9,7 +9,7 @@
 use core::cell::Cell;
 
 use super::cursor::{Outcome, fit};
-use super::layout::{Mode, SEGMENT_HEADER_WORDS, SequenceWord, commit, segment_word};
+use super::layout::{Mode, SEGMENT_HEADER_WORDS, SequenceWord, commit, header_word, segment_word};
 use super::segment::Class;
 use super::{DropReason, Ring};
 use crate::fields::AnyFields;
@@ -115,6 +115,9 @@ impl Ring<'_> {
                 return Outcome::Recorded;
             }
         }
+        // All segments of the class are stuck or being opened. Before the event is where others overwrite it, it is told that one
+        // is there.
+        self.header(header_word::KEPT_STRAYED_UNTIL).raise(ticks);
         shared()
     }
 

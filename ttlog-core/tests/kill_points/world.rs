@@ -457,9 +457,7 @@ impl Ledger {
         let (found, expected) = ((busy, reserved), (self.count(Fate::Marked), self.count(Fate::Reserved)));
         ensure!(found == expected, "(busy, reserved) {found:?}, should be {expected:?}");
         for (id, event) in self.events.iter().enumerate() {
-            // An event that the kept class has no segment for is among the others.
-            let kept_from = if event.kept { header.kept_complete_from } else { 0 };
-            let complete_from = header.complete_from.max(kept_from);
+            let complete_from = if event.kept { header.kept_complete_from } else { header.complete_from };
             let is_hole = event.fate == Fate::Recorded && !retained[id] && event.ticks > complete_from;
             ensure!(!is_hole, "event {id} at {} was overwritten, complete from {complete_from}", event.ticks);
         }

@@ -86,7 +86,7 @@ pub(crate) fn check(plan: &Plan, ring: &[u8], counts: &[u64]) -> (Figures, Vec<S
             Err(error) => faults.push(format!("table: {error}")),
         }
     }
-    // A warning may be among the others while all segments of the kept class are in use, so both must be past.
+    // Some of a writer's events are warnings, so both must be past.
     let complete_from = image.header().complete_from.max(image.header().kept_complete_from);
     let has_kept = image.header().kept_segment_count > 0;
     let mut seen: BTreeMap<u64, Seen> = BTreeMap::new();

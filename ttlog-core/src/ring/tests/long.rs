@@ -281,6 +281,14 @@ fn kept_class_that_is_stuck_gives_way_to_the_others() {
     let found = read_ring(&ring);
     assert_eq!((found.events.len() as u64 + found.overwritten, found.pending), (id + 40, 2));
     assert!(found.events.contains_key(&0), "what is stuck is not lost");
+    let first_after_loss = (0..id + 40).rev().take_while(|id| found.events.contains_key(id)).last().unwrap();
+    assert!(found.overwritten > 0 && ring.kept_complete_from() >= first_after_loss - 1, "what strayed is overwritten");
+    let strayed_until = id + 39;
+    for id in id + 40..id + 140 {
+        Event::new(id, 3, id, 1).append_shared(&ring);
+    }
+    assert!(ring.complete_from() > strayed_until);
+    assert_eq!(ring.kept_complete_from(), strayed_until, "no warning is later than this");
 }
 
 #[test]
