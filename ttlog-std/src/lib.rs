@@ -232,7 +232,7 @@
 //! | snapshots on request, on panic, periodic, by level, when filled | yes | yes | yes |
 //! | snapshot on a signal | yes | no: `build` says so on stderr | as macOS |
 //! | recovery of rings of dead processes at the start | yes | there are none | there are none |
-//! | mark of the signal that ended the process | yes | no | no |
+//! | mark of what ended the process: a signal, `exit` | yes | no | no |
 //! | child of `fork` with a ring of its own | yes | no: a copy in memory | there is no `fork` |
 //! | snapshot files private whatever the umask, never through a symbolic link | yes | yes | as the directory's permissions say |
 //! | retention by count, bytes and age | yes | yes | yes |
