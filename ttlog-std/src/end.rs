@@ -11,8 +11,9 @@
 //! is no lock, no allocation and nothing but a system call or two. After the stamp a signal goes to whoever had it before, so that the
 //! process ends as it would without this, with the same status and the same core dump.
 //!
-//! **A signal that is survived.** A previous handler may mend the fault and return. If this one is still in place then, the stamp is
-//! taken back. Where it leaves by a jump instead, the stamp stays, older than the process's latest events.
+//! **A signal that is survived.** A previous handler may mend the fault and return, or return from a signal that was only sent. The stamp
+//! is taken back then. Where it leaves by a jump instead, the stamp stays, older than the process's latest events. So it does where
+//! `raise(SIGABRT)` is survived, which looks like `abort`.
 //!
 //! **A handler that is installed later** takes the signal; if it hands faults on to this one they are stamped. Libraries for graceful
 //! shutdown hand on *everything* to the handler they found. SIGTERM and the like are therefore left alone unless this
@@ -87,14 +88,28 @@ extern "C" fn handle(signal: c_int, info: *mut siginfo_t, context: *mut c_void) 
         let is_good = |recorder: &&RecorderInner| recorder.is_recording() && !is_in_ring(recorder, end.address);
         recorder().filter(is_good).filter(|recorder| recorder.ring.stamp_end(&end))
     };
+    // SAFETY: the kernel hands a complete siginfo to a handler with SA_SIGINFO.
+    let code = unsafe { (*info).si_code };
     // SAFETY: the arguments are those of the kernel.
     unsafe { signal_chain::chain(previous, signal, info, context) };
-    if let Some(recorder) = stamped {
-        let was_handled = !signal_chain::is_default_or_ignored(previous) && signal_chain::is_installed(signal, handle);
-        if was_handled {
-            recorder.ring.withdraw_end();
-        }
+    if let Some(recorder) = stamped.filter(|_| is_survived(previous, signal, code)) {
+        recorder.ring.withdraw_end();
     }
+}
+
+/// Tells whether the process goes on after this signal, which the previous action has had. Async-signal-safe.
+fn is_survived(previous: &sigaction, signal: c_int, code: c_int) -> bool {
+    if signal == libc::SIGABRT && code <= 0 {
+        // When the handler returns, `abort` ends the process without one.
+        return false;
+    }
+    if signal_chain::recurs(signal, code) {
+        // What is at fault is done again. It is mended, or meets the action that the previous handler has put in the place of this one.
+        return !signal_chain::is_default_or_ignored(previous) && signal_chain::is_installed(signal, handle);
+    }
+    // The handler of std, as one example, restores the default and expects the fault to come again. One that was sent does not, unless
+    // the handler has sent it once more.
+    !signal_chain::is_pending(signal)
 }
 
 /// Tells whether an address is in the memory of the ring.

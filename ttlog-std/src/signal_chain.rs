@@ -61,6 +61,19 @@ pub(crate) fn is_default_or_ignored(action: &sigaction) -> bool {
     action.sa_sigaction == libc::SIG_DFL || action.sa_sigaction == libc::SIG_IGN
 }
 
+/// Tells whether what has caused a signal is done again when its handler returns: an access or an instruction, not a process that has
+/// sent it.
+pub(crate) fn recurs(signal: c_int, code: c_int) -> bool {
+    code > 0 && matches!(signal, libc::SIGSEGV | libc::SIGBUS | libc::SIGILL | libc::SIGFPE)
+}
+
+/// Tells whether a signal waits for this thread to unblock it.
+pub(crate) fn is_pending(signal: c_int) -> bool {
+    let mut pending = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: a valid place for a set, read only if it was written.
+    unsafe { libc::sigpending(pending.as_mut_ptr()) == 0 && libc::sigismember(pending.as_ptr(), signal) == 1 }
+}
+
 /// Hands a signal on to the action that was there before.
 ///
 /// # Safety
@@ -68,16 +81,15 @@ pub(crate) fn is_default_or_ignored(action: &sigaction) -> bool {
 pub(crate) unsafe fn chain(previous: &sigaction, signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     if is_default_or_ignored(previous) {
         // SAFETY: the kernel hands a complete siginfo over.
-        let is_sent = unsafe { (*info).si_code } <= 0; // by kill and the like
-        if is_sent && previous.sa_sigaction == libc::SIG_IGN {
-            return;
+        let code = unsafe { (*info).si_code };
+        if code <= 0 && previous.sa_sigaction == libc::SIG_IGN {
+            return; // sent by kill and the like
         }
         // An access or an instruction that is at fault is done again when this handler returns, and meets the old action; the
         // kernel lets nobody ignore it. A breakpoint or a system call that is not allowed was passed already.
         // SAFETY: the action is one that the kernel gave.
         unsafe { libc::sigaction(signal, previous, ptr::null_mut()) };
-        let recurs = !is_sent && matches!(signal, libc::SIGSEGV | libc::SIGBUS | libc::SIGILL | libc::SIGFPE);
-        if !recurs {
+        if !recurs(signal, code) {
             // SAFETY: async-signal-safe; ends the process, at the latest when the handler returns.
             unsafe { libc::raise(signal) };
         }
