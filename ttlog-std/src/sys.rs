@@ -488,7 +488,8 @@ pub(crate) fn at_fork(before: extern "C" fn(), in_child: extern "C" fn()) -> io:
     }
 }
 
-/// Has `function` called by `exit` with the status of the process; where the C library cannot say it, with 0.
+/// Has `function` called by `exit` with the status of the process, or
+/// [`STATUS_UNKNOWN`](ttlog_core::ring::ProcessEnd::STATUS_UNKNOWN) where the C library cannot say it.
 #[cfg(target_os = "linux")]
 pub(crate) fn at_exit(function: extern "C" fn(libc::c_int, *mut libc::c_void)) -> io::Result<()> {
     #[cfg(target_env = "gnu")]
@@ -511,7 +512,7 @@ pub(crate) fn at_exit(function: extern "C" fn(libc::c_int, *mut libc::c_void)) -
             std::sync::OnceLock::new();
         extern "C" fn without_status() {
             if let Some(function) = FUNCTION.get() {
-                function(0, std::ptr::null_mut());
+                function(ttlog_core::ring::ProcessEnd::STATUS_UNKNOWN, std::ptr::null_mut());
             }
         }
         let _ = FUNCTION.set(function); // set already: by an earlier call with the only function there is

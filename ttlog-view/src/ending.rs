@@ -140,7 +140,8 @@ fn told(
                 text.push_str(&format!(" at address {:#x}", end.address));
             }
         }
-        EndKind::Exit => text.push_str("exit()"),
+        EndKind::Exit if end.code == ProcessEnd::STATUS_UNKNOWN => text.push_str("exit()"),
+        EndKind::Exit => text.push_str(&format!("exit({})", end.code)),
         EndKind::Other(_) | EndKind::Unfinished => {
             text.truncate(text.len() - "ended by ".len());
             text.push_str("was ending, and did not get to say how");

@@ -40,7 +40,7 @@ fn ends_in_a_sentence() {
     let dir = directory("endings");
     let sent = ProcessEnd { signal: 15, code: 0, sender_pid: 1, sender_uid: 0, context: 0, os_thread_id: 0, ..segv() };
     let abort = ProcessEnd { signal: 6, code: -6, ..segv() };
-    let exit = ProcessEnd { signal: 0, code: 0, context: 0, ..ProcessEnd { kind: EndKind::Exit, ..segv() } };
+    let exit = ProcessEnd { signal: 0, code: 3, context: 0, ..ProcessEnd { kind: EndKind::Exit, ..segv() } };
     for (end, expected) in [
         (
             segv(),
@@ -52,7 +52,8 @@ fn ends_in_a_sentence() {
         ),
         (sent, "ended by SIGTERM (sent by process 1 of user 0), 2026-01-31 02:59:02.000000"),
         (abort, "ended by SIGABRT in thread 103 `worker`, 2026-01-31 02:59:02.000000"),
-        (exit, "ended by exit() in thread 103 `worker`, 2026-01-31 02:59:02.000000"),
+        (exit, "ended by exit(3) in thread 103 `worker`, 2026-01-31 02:59:02.000000"),
+        (ProcessEnd { code: ProcessEnd::STATUS_UNKNOWN, ..exit }, "ended by exit() in thread 103 `worker`"),
         (ProcessEnd { signal: 64, code: 0, ..segv() }, "ended by signal 64 in thread 103 `worker`"),
         (ProcessEnd { unix_ns: 0, ..segv() }, "in thread 103 `worker`, 2026-01-31 02:59:02.000000"),
         (ProcessEnd::of(EndKind::Unfinished), "was ending, and did not get to say how"),

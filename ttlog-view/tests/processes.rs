@@ -129,6 +129,38 @@ fn a_ring_that_its_process_let_go_of_by_exec_is_recovered() {
 }
 
 #[test]
+fn how_a_process_ended_is_told() {
+    let dir = directory("ended");
+    for (command, signal, expected) in [
+        ("abort", Some(6), "ended by SIGABRT in thread "),
+        ("segv", Some(11), "ended by SIGSEGV (no memory there) at address 0x10 in thread "),
+        ("exit 0", None, "ended by exit(0) in thread "),
+        ("exit 3", None, "ended by exit(3) in thread "),
+    ] {
+        let mut recorder = Recorder::start(&dir, &[]);
+        recorder.tell("info 1");
+        let ring = recorder.ring();
+        let status = recorder.end(command);
+        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), signal, "{command}: {status}");
+        let run = view(&dir, &[&ring.to_string_lossy()]);
+        assert_eq!((run.code, run.err.as_str()), (Some(0), ""));
+        let line =
+            run.out.lines().find_map(|line| line.strip_prefix("   process: ")).expect("a line about the process");
+        assert!(line.starts_with(expected), "{command}: {line}");
+        std::fs::remove_file(ring).expect("our own file");
+    }
+    let mut recorder = Recorder::start(&dir, &[]);
+    recorder.tell("panic");
+    let (pid, ring) = (recorder.pid(), recorder.ring().to_string_lossy().into_owned());
+    let sent = std::process::Command::new("kill").args(["-TERM", &pid.to_string()]).status().expect("kill is there");
+    assert!(sent.success());
+    recorder.wait();
+    let shown = view(&dir, &[&ring]).out;
+    let expected = "process: ended by SIGTERM (sent by process ";
+    assert!(shown.contains(expected) && shown.contains("; 1 panic in thread "), "{shown}");
+}
+
+#[test]
 fn level_changes_what_a_running_process_records() {
     let dir = directory("level");
     let mut recorder = Recorder::start(&dir, &[("TTLOG_LEVEL", "info")]);

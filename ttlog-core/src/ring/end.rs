@@ -80,7 +80,7 @@ pub struct ProcessEnd {
     pub kind: EndKind,
     /// The signal's number; 0: none.
     pub signal: u8,
-    /// The signal's code (`si_code`); of an exit its status where that is known, else 0.
+    /// The signal's code (`si_code`); of an exit its status, or [`STATUS_UNKNOWN`](Self::STATUS_UNKNOWN).
     pub code: i32,
     /// The address that a fault was about; 0: none, or unknown.
     pub address: u64,
@@ -99,6 +99,9 @@ pub struct ProcessEnd {
 }
 
 impl ProcessEnd {
+    /// Stands for the status of an exit where the C library does not tell it.
+    pub const STATUS_UNKNOWN: i32 = i32::MIN;
+
     /// An end of which only the kind is known.
     #[must_use]
     pub const fn of(kind: EndKind) -> Self {

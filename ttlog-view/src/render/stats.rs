@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use ttlog_core::ring::EndKind;
+use ttlog_core::ring::{EndKind, ProcessEnd};
 
 use crate::cli::GroupKey;
 use crate::ending::{Ending, signal_name};
@@ -367,6 +367,9 @@ fn push_ending(out: &mut String, timeline: &Timeline<'_, '_>, index: usize, time
                 ",\"signal_number\":{},\"code\":{},\"address\":{}",
                 end.signal, end.code, end.address
             ));
+        }
+        if end.kind == EndKind::Exit && end.code != ProcessEnd::STATUS_UNKNOWN {
+            out.push_str(&format!(",\"status\":{}", end.code));
         }
         out.push_str(&format!(",\"thread_id\":{},\"context\":{}", end.os_thread_id, end.context));
         out.push_str(&format!(

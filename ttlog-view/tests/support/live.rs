@@ -73,6 +73,11 @@ impl Recorder {
         }
     }
 
+    /// Gives how it ended, which it must be about to do.
+    pub fn wait(&mut self) -> ExitStatus {
+        self.child.wait().expect("a child")
+    }
+
     /// Tells it to do something after which it is gone.
     pub fn end(&mut self, command: &str) -> ExitStatus {
         writeln!(self.commands, "{command}").expect("it listens");
@@ -110,6 +115,8 @@ pub fn child() {
             }
             "exit" => std::process::exit(number as i32),
             "abort" => std::process::abort(),
+            // SAFETY: not at all: nothing is there, and that is what it is for.
+            "segv" => unsafe { std::ptr::without_provenance_mut::<u8>(16).write_volatile(1) },
             "shutdown" => drop(trace.take().map(|trace| trace.shutdown())),
             "exec" => {
                 use std::os::unix::process::CommandExt as _;
