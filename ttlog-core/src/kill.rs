@@ -143,6 +143,8 @@ mod on {
         FillLength,
         /// Kept class: the context remembers that it is told in this segment.
         KeptTold,
+        /// Kept class: no segment of it takes the event, which goes to another, and that is told.
+        KeptStrayed,
         /// Kept class: the event's header is stored, the context record before it is not.
         FillUnnamed,
         /// The record's header is stored; of two records that of the first.

@@ -118,6 +118,7 @@ impl Ring<'_> {
         // All segments of the class are stuck or being opened. Before the event is where others overwrite it, it is told that one
         // is there.
         self.header(header_word::KEPT_STRAYED_UNTIL).raise(ticks);
+        kill_point!(KeptStrayed);
         shared()
     }
 

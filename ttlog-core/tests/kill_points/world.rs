@@ -457,7 +457,8 @@ impl Ledger {
         let (found, expected) = ((busy, reserved), (self.count(Fate::Marked), self.count(Fate::Reserved)));
         ensure!(found == expected, "(busy, reserved) {found:?}, should be {expected:?}");
         for (id, event) in self.events.iter().enumerate() {
-            let complete_from = if event.kept { header.kept_complete_from } else { header.complete_from };
+            let is_kept = event.kept && header.kept_segment_count > 0;
+            let complete_from = if is_kept { header.kept_complete_from } else { header.complete_from };
             let is_hole = event.fate == Fate::Recorded && !retained[id] && event.ticks > complete_from;
             ensure!(!is_hole, "event {id} at {} was overwritten, complete from {complete_from}", event.ticks);
         }

@@ -259,7 +259,9 @@ pub fn content_of_image(bytes: &[u8]) -> Content {
 
 pub fn content_of_snapshot(bytes: &[u8]) -> Content {
     let mut content = Content::default();
-    let mut scratch = vec![0x55; unpack_len(65_536)];
+    let segment_len =
+        SnapshotReader::new(bytes).header().map_or(65_536, |header| (header.segment_len as usize).min(65_536));
+    let mut scratch = vec![0x55; unpack_len(segment_len)];
     for item in SnapshotReader::new(bytes).items() {
         match item {
             SnapshotItem::Entry(entry) => {
