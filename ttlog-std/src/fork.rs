@@ -252,6 +252,7 @@ fn lay_out(recorder: &RecorderInner, words: &'static [Word]) -> Option<()> {
         }
     }
     recorder.filter.with(|filter| ring.set_filter_text(filter.text()));
+    ring.set_min_age_ns(recorder.settings.min_age_ns());
     ring.write_anchor(anchor);
     recorder.generation().note_anchor(anchor.ticks);
     Some(())

@@ -202,8 +202,9 @@
 //! signal handler that has called `fork`. Events that other threads of the child emit while the ring is being made, or that it
 //! emits before a log call has returned which `fork` has interrupted, are counted as dropped. The parent's ring stays as it is.
 //!
-//! - Snapshots on request, periodic ones and exact times need the service thread, which a child starts at its first use of [`Trace`]
-//!   ([`Trace::current`] is one) or at a panic. Until then its events have an anchor each second in which a segment is begun.
+//! - Snapshots (but those of panics and `ttlog-view snapshot`), changes of the level from outside and exact times need the service thread,
+//!   which a child starts at its first use of [`Trace`] ([`Trace::current`] is one) or at a panic. Until then its events have an anchor
+//!   each second in which a segment is begun.
 //! - The coarse clock's thread stays behind: a child reads the precise clock.
 //! - [`Trace::shutdown`] in a child ends the child's recording. A child that ends without it leaves its ring to be recovered, as any
 //!   process does; so does one that calls `exec`, which ends the lock on its ring's file.

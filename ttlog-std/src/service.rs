@@ -209,8 +209,7 @@ fn run(recorder: &'static RecorderInner, work: Work) {
     if let Some(rest) = recorder.words.get(work.populated_words..).filter(|rest| !rest.is_empty()) {
         crate::sys::populate(rest);
     }
-    let min_age = recorder.settings.min_age.unwrap_or_default();
-    recorder.ring.set_min_age_ns(u64::try_from(min_age.as_nanos()).unwrap_or(u64::MAX));
+    recorder.ring.set_min_age_ns(recorder.settings.min_age_ns());
     let mut orphans = Backlog::find(work.orphan_directory.as_deref());
     let mut duties = Duties::new(recorder);
     retain(recorder, Scope::Service(&recorder.service_name), None);

@@ -155,6 +155,11 @@ impl Settings {
         }
     }
 
+    /// Gives the time that the ring is to cover, in nanoseconds; 0: not stated.
+    pub(crate) fn min_age_ns(&self) -> u64 {
+        u64::try_from(self.min_age.unwrap_or_default().as_nanos()).unwrap_or(u64::MAX)
+    }
+
     /// Checks what is not a size. With `clamp` an option that is out of range is set back to its default, with a warning.
     ///
     /// # Errors

@@ -12,7 +12,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use common::ring::RingContents;
 use common::{Place, Snapshot};
 use ttlog_core::TimeScale;
-use ttlog_std::{RingFileChoice, Trace, info};
+use ttlog_core::ring::{EndKind, ProcessEnd};
+use ttlog_std::{RingFileChoice, Trace, info, warn};
 
 /// Forks, runs `in_child` there, and gives how the child ended and its number.
 fn fork(in_child: impl FnOnce()) -> (libc::c_int, libc::pid_t) {
@@ -185,6 +186,8 @@ fn child() {
             let ms = (ring.events[1].ticks - ring.events[0].ticks) as f64 * 1e3 / ring.ticks_per_second as f64;
             assert!((19.0..20_000.0).contains(&ms), "the clock stands: {ms} ms");
         }
+        "kept" => kept(&rings),
+        "ends" => ends(&rings),
         "panic" => {
             let trace = builder().build().unwrap();
             log("parent", 0);
@@ -196,6 +199,8 @@ fn child() {
             assert_eq!((snapshot.reason.as_str(), snapshot.events.len()), ("panic", 1));
             assert_eq!(snapshot.events[0].fields["message"], "in the child");
             assert_eq!(RingContents::read(trace.ring_path().unwrap()).events.len(), 1);
+            assert_eq!(trouble_of(trace.ring_path().unwrap()), (None, 0));
+            assert_eq!(trouble_of(&ring_of(&rings, child)), (None, 1));
         }
         "full table" => {
             let trace = builder().table_bytes(4096).build().unwrap();
@@ -441,7 +446,12 @@ fn in_a_handler(rings: &Path) {
             unsafe { libc::pthread_kill(this_thread as libc::pthread_t, libc::SIGUSR1) };
         });
         while FORKED.load(Ordering::Relaxed) == 0 {
-            info!("text", text = text.as_str());
+            // Of a level that is kept every other: its way into the ring is another.
+            if logged % 2 == 0 {
+                info!("text", text = text.as_str());
+            } else {
+                warn!("text", text = text.as_str());
+            }
             logged += 1;
             if IS_CHILD.load(Ordering::Relaxed) {
                 (0..AFTER_HANDLER).for_each(|number| info!("after the handler", number));
@@ -527,6 +537,96 @@ fn spawn(rings: &Path) {
     assert_eq!(common::files(rings).len(), 1);
     assert!(trace.is_recording());
     assert_eq!(RingContents::read(trace.ring_path().unwrap()).accounted(), logged.load(Ordering::Relaxed));
+}
+
+/// Warnings have segments of their own, in which parent and child told who they are.
+fn kept(rings: &Path) {
+    let trace = builder().min_age(Duration::from_secs(77)).build().unwrap();
+    trace.set_filter("info,noisy=off").unwrap();
+    let log = |process: &str| {
+        for number in 0..3_u64 {
+            info!("event", process, number);
+            warn!("warning", process, number);
+        }
+    };
+    let named = |log: &(dyn Fn(&str) + Sync), process: &'static str| {
+        std::thread::scope(|scope| {
+            std::thread::Builder::new().name("thread".into()).spawn_scoped(scope, move || log(process)).unwrap();
+        });
+    };
+    log("parent");
+    named(&log, "parent");
+    let (status, child) = fork(|| {
+        log("child");
+        named(&log, "child");
+        (0..50_000_u64).for_each(|number| info!("flood", number));
+    });
+    assert_eq!(status, 0);
+    log("parent");
+    assert!(trace.is_recording());
+    let parent = RingContents::read(trace.ring_path().unwrap());
+    let path = ring_of(rings, child);
+    let ring = RingContents::read(&path);
+    assert_is_childs(&ring, child, &parent);
+    assert_eq!((parent.accounted(), ring.accounted()), (18, 50_012));
+    assert_eq!(ring.values("warning", "process"), ["child"; 6], "the flood has not replaced them");
+    let contexts: BTreeSet<_> = ring.events.iter().map(|event| event.context).collect();
+    assert!(contexts.len() == 2 && !contexts.contains(&0), "{contexts:?}");
+    // Each context says once in each class who it is, with the numbers of the child's threads.
+    let bytes = std::fs::read(&path).unwrap();
+    let image = ttlog_core::RingImage::parse(&bytes).unwrap();
+    let mut introduced = BTreeSet::new();
+    for index in 0..image.header().segment_count {
+        let ttlog_core::SegmentState::Valid(segment) = image.segment(index) else { continue };
+        for item in segment.items() {
+            if let ttlog_core::Item::Context(who) = item {
+                introduced.insert((who.context, who.os_thread_id));
+            }
+        }
+    }
+    assert_eq!(introduced.len(), 2, "{introduced:?}");
+    assert!(introduced.iter().any(|(_, thread)| *thread == child as u64), "{introduced:?}");
+    assert_eq!(image.header().min_age_ns, 77_000_000_000);
+    assert_eq!(image.control().unwrap().filter, Some("info,noisy=off"));
+}
+
+/// How the process ended as its ring says, and how often it panicked.
+fn trouble_of(ring: &Path) -> (Option<ProcessEnd>, u64) {
+    let bytes = std::fs::read(ring).unwrap();
+    let image = ttlog_core::RingImage::parse(&bytes).unwrap();
+    (image.end(), image.panics().count)
+}
+
+/// The end of a child is in its own ring, and not in its parent's.
+fn ends(rings: &Path) {
+    let trace = builder().build().unwrap();
+    log("parent", 0);
+    let crash = |signal: libc::c_int| {
+        move || {
+            log("child", 0);
+            // SAFETY: ends this process.
+            unsafe { libc::raise(signal) };
+        }
+    };
+    for signal in [libc::SIGABRT, libc::SIGTERM] {
+        let (status, child) = fork(crash(signal));
+        assert!(libc::WIFSIGNALED(status) && libc::WTERMSIG(status) == signal, "{status:#x}");
+        let (end, _) = trouble_of(&ring_of(rings, child));
+        let end = end.unwrap();
+        assert_eq!((end.kind, end.signal, end.os_thread_id), (EndKind::Signal, signal as u8, child as u32));
+    }
+    let (status, child) = fork(|| {
+        log("child", 0);
+        std::process::exit(3);
+    });
+    assert_eq!(libc::WEXITSTATUS(status), 3);
+    let (end, _) = trouble_of(&ring_of(rings, child));
+    let end = end.unwrap();
+    assert_eq!((end.kind, end.code, end.os_thread_id), (EndKind::Exit, 3, child as u32));
+    // One that never logs ends as it would without a recorder, and leaves nothing.
+    let (status, _) = fork(|| std::process::exit(4));
+    assert_eq!((libc::WEXITSTATUS(status), common::files(rings).len()), (4, 4));
+    assert_eq!(trouble_of(trace.ring_path().unwrap()), (None, 0));
 }
 
 /// Compares two states of a ring's file. Its anchors are written each second, whoever logs.
@@ -638,6 +738,16 @@ fn child_has_no_coarse_clock() {
 #[test]
 fn panic_in_a_child_is_in_a_snapshot_of_the_child() {
     Place::new("fork-panic").run("panic");
+}
+
+#[test]
+fn warnings_of_a_child_are_in_segments_of_their_own() {
+    Place::new("fork-kept").run("kept");
+}
+
+#[test]
+fn end_of_a_child_is_in_its_own_ring() {
+    Place::new("fork-ends-own").run("ends");
 }
 
 #[test]
