@@ -17,7 +17,7 @@ use crate::time::{bytes, counted, grouped};
 /// The ring of a recorder, by default.
 const USUAL_RING_LEN: u64 = 16 << 20;
 /// Share of a disk that recorders leave free, by default, in percent.
-const FREE_PERCENT: u64 = 15;
+pub(super) const FREE_PERCENT: u64 = 15;
 /// Age from which an unfinished ring is a leftover, in seconds: its maker needs a moment.
 const UNFINISHED_MIN_AGE_S: u64 = 60;
 /// Most files of a directory that are looked at.
@@ -26,7 +26,7 @@ const FILES_MAX: usize = 100_000;
 /// The room on a disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Room {
-    /// Bytes of it.
+    /// Bytes that this user could have if it were empty.
     pub total: u64,
     /// Bytes that this user can still have.
     pub free: u64,
@@ -39,7 +39,9 @@ impl Room {
     pub fn of(path: &Path) -> Option<Self> {
         let disk = rustix::fs::statvfs(path).ok()?;
         let of = |blocks: u64| blocks.saturating_mul(disk.f_frsize);
-        Some(Room { total: of(disk.f_blocks), free: of(disk.f_bavail) })
+        // As recorders and `df` reckon it: without what is kept for root. Where the system tells no size recorders know of no limit.
+        let total = disk.f_blocks.saturating_sub(disk.f_bfree).saturating_add(disk.f_bavail);
+        Some(Room { total: of(total), free: of(disk.f_bavail) }).filter(|room| room.total > 0)
     }
 
     /// Looks at the disk of a directory; `None` where that cannot be known.
@@ -279,9 +281,9 @@ pub struct SnapshotsReport {
 }
 
 impl SnapshotsReport {
-    /// Looks at a directory and the snapshots in it.
+    /// Looks at a directory and the snapshots in it. `free_percent` is the share of the disk that recorders leave free.
     #[must_use]
-    pub fn read(path: &Path) -> Self {
+    pub fn read(path: &Path, free_percent: u64) -> Self {
         let access = std::fs::metadata(path).ok().filter(Metadata::is_dir).map(|metadata| Access::of(&metadata));
         let room = Room::of(path);
         let (mut count, mut bytes_there, mut remarks) = (0, 0_u64, Vec::new());
@@ -300,9 +302,15 @@ impl SnapshotsReport {
                 "give the user of the processes a directory of its own with TTLOG_SNAPSHOT_DIR",
             )),
         }
-        if let Some(room) = room.filter(|room| room.free_percent() < FREE_PERCENT) {
+        if let (true, Some(why)) = (access.is_some(), unwritable(path)) {
+            remarks.push(Remark::problem(
+                format!("you cannot write there ({why}): processes of yours make no snapshots"),
+                "give the user of the processes a directory of its own with TTLOG_SNAPSHOT_DIR",
+            ));
+        }
+        if let Some(room) = room.filter(|room| room.free_percent() < free_percent) {
             let text = format!(
-                "only {} % of the disk are free: recorders write no snapshots below {FREE_PERCENT} %",
+                "only {} % of the disk are free: recorders write no snapshots below {free_percent} %",
                 room.free_percent()
             );
             let advice = "make room, set TTLOG_SNAPSHOT_DIR, or allow more with TTLOG_RETAIN_FREE";
@@ -310,6 +318,18 @@ impl SnapshotsReport {
         }
         SnapshotsReport { path: path.to_path_buf(), access, room, count, bytes: bytes_there, remarks }
     }
+}
+
+/// Says why no files can be made in a directory; `None` if they can, or where that is not known.
+#[cfg(unix)]
+fn unwritable(path: &Path) -> Option<io::Error> {
+    use rustix::fs::{Access, AtFlags, CWD, accessat};
+    accessat(CWD, path, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS).err().map(io::Error::from)
+}
+
+#[cfg(not(unix))]
+fn unwritable(_path: &Path) -> Option<io::Error> {
+    None
 }
 
 fn is_snapshot_name(path: &Path) -> bool {

@@ -106,12 +106,6 @@ impl Report {
         }
     }
 
-    fn add_snapshots(&mut self, path: &Path) {
-        if !self.snapshots.iter().any(|snapshots| snapshots.path == path) {
-            self.snapshots.push(SnapshotsReport::read(path));
-        }
-    }
-
     /// Takes in the ring of a process, or of this path, and where it lies.
     fn add_target(&mut self, target: &str) {
         let path = Path::new(target);
@@ -173,8 +167,8 @@ pub fn run(options: &Doctor, out: &mut dyn Write) -> io::Result<Outcome> {
     for target in &options.targets {
         report.add_target(target);
     }
-    for directory in snapshot_directories(&report) {
-        report.add_snapshots(&directory);
+    for (directory, free_percent) in snapshot_directories(&report) {
+        report.snapshots.push(SnapshotsReport::read(&directory, free_percent));
     }
     let text = match options.format {
         DoctorFormat::Text => text::shown(&report, use_colour(options.color)),
@@ -184,26 +178,29 @@ pub fn run(options: &Doctor, out: &mut dyn Write) -> io::Result<Outcome> {
     Ok(report.outcome())
 }
 
-/// Gives the directories in which the processes put their snapshots, as far as their environment says, and the usual one.
-fn snapshot_directories(report: &Report) -> Vec<PathBuf> {
-    let told = |ring: &RingReport| {
-        let directory = processes::variable_of(ring.pid.filter(|_| ring.runs)?, "TTLOG_SNAPSHOT_DIR")?;
-        Some(PathBuf::from(directory)).filter(|directory| directory.is_absolute())
+/// Gives the directories in which the processes put their snapshots, as far as their environment says, and the usual one; each with the
+/// share of its disk that they leave free, in percent: the largest, where they differ.
+fn snapshot_directories(report: &Report) -> Vec<(PathBuf, u64)> {
+    let mut directories: Vec<(PathBuf, u64)> = Vec::new();
+    let mut add = |path: PathBuf, free_percent: u64| match directories.iter_mut().find(|(known, _)| *known == path) {
+        Some((_, most)) => *most = free_percent.max(*most),
+        None => directories.push((path, free_percent)),
     };
-    let mut directories: Vec<PathBuf> = Vec::new();
-    let mut usual = false;
+    let usual = || snapshot_file::directory(None);
     for ring in &report.rings {
-        match told(ring) {
-            Some(directory) if !directories.contains(&directory) => directories.push(directory),
-            Some(_) => {}
-            None => usual = true,
-        }
+        let variable = |name: &str| processes::variable_of(ring.pid.filter(|_| ring.runs)?, name);
+        let told = variable("TTLOG_SNAPSHOT_DIR").map(PathBuf::from).filter(|directory| directory.is_absolute());
+        let free_percent = variable("TTLOG_RETAIN_FREE").and_then(|text| percent(&text));
+        add(told.unwrap_or_else(usual), free_percent.unwrap_or(directory::FREE_PERCENT));
     }
-    if usual || report.rings.is_empty() {
-        let own = snapshot_file::directory(None);
-        if !directories.contains(&own) {
-            directories.push(own);
-        }
+    if directories.is_empty() {
+        directories.push((usual(), directory::FREE_PERCENT));
     }
     directories
+}
+
+/// Reads whole percents, with or without the sign, as recorders do.
+fn percent(text: &str) -> Option<u64> {
+    let text = text.trim();
+    text.strip_suffix('%').unwrap_or(text).trim_end().parse().ok()
 }

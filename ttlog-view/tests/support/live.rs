@@ -29,6 +29,8 @@ impl Recorder {
             .env(CHILD, "1")
             .env("TTLOG_DIR", directory.join("rings"))
             .env("TTLOG_SNAPSHOT_DIR", directory.join("snapshots"))
+            // So that tests do not depend on how full this machine's disk is.
+            .env("TTLOG_RETAIN_FREE", "0")
             .envs(variables.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
