@@ -210,10 +210,15 @@ pub(crate) const VARIABLES: &[Variable] = &[
     Variable {
         name: "TTLOG_SNAPSHOT_ON_SIGNAL",
         option: "snapshot_on_signal",
-        expected: "`usr1`, `usr2` or `none`",
+        expected: "`on` (which is `usr1`), `usr1`, `usr2` or `none`",
         default: "`none`",
         set: Set::Text(|s, text| {
-            let choices = [("usr1", Some(SnapshotSignal::Usr1)), ("usr2", Some(SnapshotSignal::Usr2)), ("none", None)];
+            let choices = [
+                ("on", Some(SnapshotSignal::default())),
+                ("usr1", Some(SnapshotSignal::Usr1)),
+                ("usr2", Some(SnapshotSignal::Usr2)),
+                ("none", None),
+            ];
             put(&mut s.snapshot_on_signal, word(text, &choices))
         }),
     },

@@ -71,7 +71,7 @@
 //! | at an interval, if anything was recorded since the last one | [`Builder::snapshot_every`] | `periodic` |
 //! | after an event of level warn or error | [`Builder::snapshot_on_level`] | `level` |
 //! | when a share of the ring was written since the last one | [`Builder::snapshot_when_filled`] | `filled` |
-//! | on SIGUSR1 or SIGUSR2 | [`Builder::snapshot_on_signal`] | `signal` |
+//! | on SIGUSR1, or SIGUSR2 | [`Builder::snapshot_on_signal`] | `signal` |
 //! | on request | [`Trace::request_snapshot`] | what the program says |
 //! | of the ring of a process that died | [`Builder::recover_orphans`], on by default | `recovered` |
 //! | from outside, without the process taking part | `ttlog-view snapshot PID` | what its user says |
@@ -96,7 +96,7 @@
 //! When less of the disk is free in spite of that, or would be with it, no snapshot is written ([`SnapshotError::DiskAlmostFull`]), so that the recorder does not
 //! take from its host what it has left; only after a panic, or of a process that died, down to 2 %. Files are dated by their time
 //! of modification. One from the future, written before the clock was set back, counts as old. Unfinished files that a dead process
-//! left are removed an hour later.
+//! left are removed a minute later.
 //!
 //! # How far back the ring reaches
 //!

@@ -59,9 +59,10 @@ pub enum FatalSignals {
 }
 
 /// The signal that asks for a snapshot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum SnapshotSignal {
-    /// SIGUSR1.
+    /// SIGUSR1. The default, for those who ask for a signal and do not care which.
+    #[default]
     Usr1,
     /// SIGUSR2.
     Usr2,

@@ -35,6 +35,7 @@ const GOOD: &[(&str, &str, &str)] = &[
     ("TTLOG_MIN_AGE", "250ms", "min_age: Some(250ms)"),
     ("TTLOG_SNAPSHOT_EVERY", "5m", "snapshot_every: Some(300s)"),
     ("TTLOG_SNAPSHOT_ON_LEVEL", "error", "snapshot_on_level: Some(Error)"),
+    ("TTLOG_SNAPSHOT_ON_SIGNAL", "on", "snapshot_on_signal: Some(Usr1)"),
     ("TTLOG_SNAPSHOT_ON_SIGNAL", "usr2", "snapshot_on_signal: Some(Usr2)"),
     ("TTLOG_SNAPSHOT_WHEN_FILLED", "80%", "snapshot_when_filled: Some(0.8)"),
     ("TTLOG_SNAPSHOT_THROTTLE", "none", "snapshot_throttle: 0ns"),
