@@ -42,6 +42,9 @@ fn child() {
     if case == "previous hook" {
         std::panic::set_hook(Box::new(|info| eprintln!("PREVIOUS HOOK: {info}")));
     }
+    if case == "hooks that log" {
+        std::panic::set_hook(Box::new(|_| info!("in the earlier hook")));
+    }
     let builder = Trace::builder().service("panics").panic_hook(case != "no hook");
     let trace = builder.panic_backtrace(case != "no backtrace").build().unwrap();
     info!("before");
@@ -94,6 +97,18 @@ fn child() {
             std::fs::write(directory, "in the way").unwrap();
             panic!("nowhere to go");
         }
+        "hooks that log" => {
+            let recorders = std::panic::take_hook();
+            std::panic::set_hook(Box::new(move |info| {
+                info!("in the later hook");
+                recorders(info);
+            }));
+            for _ in 0..3 {
+                assert!(std::panic::catch_unwind(|| panic!("again")).is_err());
+            }
+            trace.request_snapshot("end").wait().unwrap();
+            assert_eq!(trace.loss().dropped_total(), 0);
+        }
         "after shutdown" => {
             assert!(trace.shutdown());
             panic!("too late");
@@ -136,6 +151,16 @@ fn previous_hook_is_called() {
     let stderr = stderr(&output);
     assert_eq!(stderr.matches("PREVIOUS HOOK: panicked at").count(), 1, "{stderr}");
     assert_eq!(snapshots.len(), 1);
+}
+
+#[test]
+fn hooks_that_log() {
+    let place = Place::new("logging-hooks");
+    let (output, snapshots) = run(&place, "hooks that log");
+    assert!(output.status.success(), "{}", stderr(&output));
+    let end = snapshots.iter().find(|snapshot| snapshot.reason == "end").unwrap();
+    let count = |message: &str| end.with_message(message).len();
+    assert_eq!((count("in the later hook"), count("in the earlier hook"), end.events.len()), (3, 3, 1 + 3 * 3));
 }
 
 #[test]
