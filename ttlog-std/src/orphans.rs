@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use ttlog_core::ring::STATE_ENDED;
-use ttlog_core::{FormatError, ProcessInfo, RingImage, TableItem};
+use ttlog_core::{FormatError, FormatErrorKind, ProcessInfo, RingImage, TableItem};
 
 use crate::mapping::{RING_SUFFIX, UNFINISHED_SUFFIX};
 use crate::snapshot_file::{self, Label, Scratch, SnapshotError, Source, System, Urgency};
@@ -39,7 +39,7 @@ pub(crate) enum Outcome {
     Recovered(PathBuf),
     /// There was nothing to recover: it ended in good order or was never finished. It is gone.
     Removed,
-    /// It belongs to a living process, to another user, or somebody else recovers it.
+    /// It belongs to a living process, to another user or to a newer recorder, or somebody else recovers it.
     LeftAlone,
 }
 
@@ -138,6 +138,8 @@ pub(crate) fn recover(path: &Path, rules: &Rules<'_>, scratch: &mut Scratch) -> 
         .ok_or_else(|| OrphanError::TooLarge { path: path.to_path_buf() })?;
     let image = match RingImage::parse(&bytes) {
         Ok(image) => image,
+        // Whoever wrote it will start again and can read it.
+        Err(FormatError { kind: FormatErrorKind::TooNew(_), .. }) => return Ok(Outcome::LeftAlone),
         Err(cause) => {
             let mut renamed = path.as_os_str().to_owned();
             renamed.push(DAMAGED_SUFFIX);

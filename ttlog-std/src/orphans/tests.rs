@@ -108,6 +108,21 @@ fn what_is_no_ring_is_looked_at_once() {
 }
 
 #[test]
+fn ring_of_a_newer_recorder_is_left_to_it() {
+    let directory = scratch_directory();
+    let path = dead_ring(&directory, "ttlog-a", false);
+    let mut bytes = std::fs::read(&path).unwrap();
+    // Bytes 10 and 11 are the version that a reader needs; bytes 0 to 55 and 60 to 63 have the CRC at 56.
+    bytes[10..12].copy_from_slice(&(ttlog_core::ring::FORMAT_VERSION + 1).to_le_bytes());
+    let crc = ttlog_core::crc32(&[&bytes[..56], &bytes[60..64]].concat());
+    bytes[56..60].copy_from_slice(&crc.to_le_bytes());
+    std::fs::write(&path, bytes).unwrap();
+    assert_eq!(recover_in(&directory, &path).unwrap(), Outcome::LeftAlone);
+    assert!(path.exists());
+    std::fs::remove_dir_all(directory).unwrap();
+}
+
+#[test]
 fn ring_cut_short_gives_what_is_left() {
     let directory = scratch_directory();
     let path = dead_ring(&directory, "ttlog-a", false);
