@@ -136,7 +136,7 @@
 //! | [`min_age`](Builder::min_age) | `TTLOG_MIN_AGE` | a time such as `250ms`, `10s`, `5m` or `1h`, 100 ms to 366 days, or `none` | `none` |
 //! | [`snapshot_every`](Builder::snapshot_every) | `TTLOG_SNAPSHOT_EVERY` | a time such as `250ms`, `10s`, `5m` or `1h`, 100 ms to 366 days, or `none` | `none` |
 //! | [`snapshot_on_level`](Builder::snapshot_on_level) | `TTLOG_SNAPSHOT_ON_LEVEL` | `warn`, `error` or `none` | `none` |
-//! | [`snapshot_on_signal`](Builder::snapshot_on_signal) | `TTLOG_SNAPSHOT_ON_SIGNAL` | `usr1`, `usr2` or `none` | `none` |
+//! | [`snapshot_on_signal`](Builder::snapshot_on_signal) | `TTLOG_SNAPSHOT_ON_SIGNAL` | `on` (which is `usr1`), `usr1`, `usr2` or `none` | `none` |
 //! | [`snapshot_when_filled`](Builder::snapshot_when_filled) | `TTLOG_SNAPSHOT_WHEN_FILLED` | a share of the ring, `10%` to `100%`, or `none` | `none` |
 //! | [`snapshot_throttle`](Builder::snapshot_throttle) | `TTLOG_SNAPSHOT_THROTTLE` | a time such as `250ms`, `10s`, `5m` or `1h`, at most 366 days, or `none` | `1s` |
 //! | [`retain_count`](Builder::retain_count) | `TTLOG_RETAIN_COUNT` | a number, 1 or more | 32 |

@@ -9,7 +9,8 @@
 //! this user with no other name. A directory, a symbolic link, a file of somebody else, a hard link to anything: none of them is
 //! removed or counted, whatever its name. What another process removes first is gone, and no error.
 //!
-//! Temporary files of snapshots that a dead process never finished go too, once they are an hour old and nobody holds their lock.
+//! Temporary files of snapshots that a dead process never finished go too, once they are a minute old and nobody holds their lock.
+//! (Each process that ends while it writes one leaves it; of programs that run for a moment only there can be many.)
 
 use std::collections::BinaryHeap;
 use std::fs::Metadata;
@@ -20,8 +21,8 @@ use std::time::{Duration, SystemTime};
 use crate::names;
 use crate::report;
 
-/// Age from which an unlocked temporary file is a leftover.
-const TEMPORARY_MIN_AGE: Duration = Duration::from_secs(3600);
+/// Age from which an unlocked temporary file is a leftover. Its writer locks it at once.
+const TEMPORARY_MIN_AGE: Duration = Duration::from_secs(60);
 /// Files that one pass remembers, and so can remove: the oldest ones. More go with the next passes.
 const REMEMBERED_MAX: usize = 4096;
 /// How far in the future a file may be dated before the clock must have been set back since.

@@ -121,7 +121,7 @@ fn open_unfollowed(path: &Path) -> io::Result<File> {
 
 /// Locks the file until it is closed; `false` if another process has it.
 #[cfg(unix)]
-fn lock(file: &File) -> io::Result<bool> {
+pub(crate) fn lock(file: &File) -> io::Result<bool> {
     use rustix::fs::{FlockOperation, flock};
     match flock(file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(true),
@@ -150,6 +150,6 @@ fn is_still_there(_path: &Path, _file: &File) -> io::Result<bool> {
 
 /// Without a way to tell whether a ring is in use, none is touched.
 #[cfg(not(unix))]
-fn lock(_file: &File) -> io::Result<bool> {
+pub(crate) fn lock(_file: &File) -> io::Result<bool> {
     Err(io::Error::new(io::ErrorKind::Unsupported, "rings cannot be recovered on this system"))
 }

@@ -90,6 +90,9 @@ fn fill(
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut open, 0o600);
     let file = open.open(path).map_err(|error| shown(path.parent().unwrap_or(path), &error))?;
+    // Recorders sweep away what nobody has locked. A file system without locks leaves that to the file's age.
+    #[cfg(unix)]
+    let _ = crate::recover::lock(&file);
     let mut sink = FileSink(io::BufWriter::with_capacity(1 << 18, file));
     let mut scratch = vec![0; options.scratch_len(image.header().segment_len as usize)];
     let stats = write_snapshot_of_image(image, meta, options, &mut scratch, &mut sink)

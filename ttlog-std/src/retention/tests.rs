@@ -246,10 +246,10 @@ fn directory_that_is_missing_or_a_file() {
 #[test]
 fn leftovers_of_the_dead_go_and_those_of_the_living_stay() {
     let directory = Directory::new();
-    directory.file(".ttlog-shop-1-20261122T214159Z-x-00.tmp", 9, 7200);
-    directory.file(".ttlog-other-1-20261122T214159Z-x-00.tmp", 9, 7200);
-    directory.file(".ttlog-shop-2-20261122T214159Z-young.tmp", 9, 60);
-    let written = directory.file(".ttlog-shop-3-20261122T214159Z-written.tmp", 9, 7200);
+    directory.file(".ttlog-shop-1-20261122T214159Z-x-00.tmp", 9, 90);
+    directory.file(".ttlog-other-1-20261122T214159Z-x-00.tmp", 9, 90);
+    directory.file(".ttlog-shop-2-20261122T214159Z-young.tmp", 9, 20);
+    let written = directory.file(".ttlog-shop-3-20261122T214159Z-written.tmp", 9, 90);
     let writer = std::fs::File::options().write(true).open(&written).unwrap();
     assert!(crate::sys::try_lock(&writer).unwrap());
     symlink(&written, directory.path.join(".ttlog-shop-4-20261122T214159Z-link.tmp")).unwrap();
