@@ -20,6 +20,7 @@
 //! handler is the installed one: that library's process is about to end in good order, or not at all.
 
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use libc::{c_int, c_void, sigaction, siginfo_t};
 use ttlog_core::ring::{EndKind, ProcessEnd};
@@ -40,9 +41,18 @@ const NUMBERS: usize = 64;
 /// What each signal did before, by its number. Set once, before the handler is installed.
 static PREVIOUS: [OnceLock<sigaction>; NUMBERS] = [const { OnceLock::new() }; NUMBERS];
 
+/// The process whose ends are stamped. A child that was not made by the C library's `fork` has its parent's ring still.
+static PROCESS: AtomicU32 = AtomicU32::new(0);
+
+/// Says that this process is a child whose ring is not its parent's. Async-signal-safe.
+pub(crate) fn in_child() {
+    PROCESS.store(std::process::id(), Ordering::Relaxed);
+}
+
 /// Has the end of the process stamped into the ring from here on. Once. Before the [guard of the ring's file](crate::fault) is
 /// installed, which must see the faults in the ring first: those are no ends.
 pub(crate) fn watch(signals: FatalSignals) {
+    PROCESS.store(std::process::id(), Ordering::Relaxed);
     if let Err(error) = sys::at_exit(at_exit) {
         report::warn(format_args!("a call of exit will not be noted in the ring: {error}"));
     }
@@ -85,8 +95,8 @@ extern "C" fn handle(signal: c_int, info: *mut siginfo_t, context: *mut c_void) 
         // SAFETY: the arguments are those of the kernel.
         let end = unsafe { end_of(signal, info) };
         // A ring that is at fault itself cannot be written to: that would be the same fault again, without end.
-        let is_good = |recorder: &&RecorderInner| recorder.is_recording() && !is_in_ring(recorder, end.address);
-        recorder().filter(is_good).filter(|recorder| recorder.ring.stamp_end(&end))
+        let is_good = |recorder: &&RecorderInner| !is_in_ring(recorder, end.address);
+        own_recorder().filter(is_good).filter(|recorder| recorder.ring.stamp_end(&end))
     };
     // SAFETY: the kernel hands a complete siginfo to a handler with SA_SIGINFO.
     let code = unsafe { (*info).si_code };
@@ -116,6 +126,12 @@ fn is_survived(previous: &sigaction, signal: c_int, code: c_int) -> bool {
 fn is_in_ring(recorder: &RecorderInner, address: u64) -> bool {
     let range = recorder.words.as_ptr_range();
     (range.start as u64..range.end as u64).contains(&address)
+}
+
+/// Gives the recorder if it records, into a ring of this process.
+fn own_recorder() -> Option<&'static RecorderInner> {
+    let is_own = PROCESS.load(Ordering::Relaxed) == std::process::id();
+    recorder().filter(|recorder| is_own && recorder.is_recording())
 }
 
 /// Describes the end that a signal is.
@@ -158,7 +174,7 @@ fn now(kind: EndKind) -> ProcessEnd {
 
 /// Called by `exit`, after the functions that were registered later.
 extern "C" fn at_exit(status: c_int, _: *mut c_void) {
-    if let Some(recorder) = recorder().filter(|recorder| recorder.is_recording()) {
+    if let Some(recorder) = own_recorder() {
         recorder.ring.stamp_end(&ProcessEnd { code: status, ..now(EndKind::Exit) });
     }
 }

@@ -30,7 +30,7 @@ use crate::generation::Generation;
 use crate::mapping::{self, RingFile};
 use crate::process::{self, Description};
 use crate::recorder::{RecorderInner, recorder};
-use crate::{clock, fault, report, sys, thread};
+use crate::{clock, end, fault, report, sys, thread};
 
 /// What a child needs to make its ring, found out at the start of the first process.
 pub(crate) struct Heritage {
@@ -128,6 +128,9 @@ extern "C" fn in_child() {
         recorder.generation.store(ptr::from_ref(child).cast_mut(), Ordering::Release);
     }
     let is_lost = !is_private || child.is_none();
+    if !is_lost {
+        end::in_child();
+    }
     heritage.is_lost.store(is_lost, Ordering::Relaxed);
     recorder.renewal.require();
     if is_lost {

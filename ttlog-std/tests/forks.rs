@@ -626,6 +626,17 @@ fn ends(rings: &Path) {
     // One that never logs ends as it would without a recorder, and leaves nothing.
     let (status, _) = fork(|| std::process::exit(4));
     assert_eq!((libc::WEXITSTATUS(status), common::files(rings).len()), (4, 4));
+    // SAFETY: not at all: nothing is there, and that is what it is for.
+    let fault = || unsafe { std::ptr::without_provenance_mut::<u8>(16).write_volatile(1) };
+    let (status, _) = fork(fault);
+    assert_eq!((libc::WTERMSIG(status), common::files(rings).len()), (libc::SIGSEGV, 4));
+    // One that was made past the C library has its parent's ring, and writes nothing into it.
+    // SAFETY: the child does nothing but end.
+    let child = unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) } as libc::pid_t;
+    if child == 0 {
+        fault();
+    }
+    assert_eq!(libc::WTERMSIG(wait(child)), libc::SIGSEGV);
     assert_eq!(trouble_of(trace.ring_path().unwrap()), (None, 0));
 }
 

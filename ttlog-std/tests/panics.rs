@@ -9,6 +9,8 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::sync::Barrier;
 
 use common::{Place, Snapshot, finish, stderr, warnings};
+use ttlog_core::RingImage;
+use ttlog_core::ring::EndKind;
 use ttlog_std::{Level, Trace, info};
 
 /// A value whose text cannot be had.
@@ -288,5 +290,10 @@ fn panic_in_a_program_built_to_abort() {
     let [path] = &place.snapshot_files()[..] else { panic!("{}", stderr(&output)) };
     let snapshot = Snapshot::read(path);
     assert_eq!(snapshot.events.last().unwrap().fields["message"], "nothing left to do", "{}", stderr(&output));
-    assert_eq!(place.ring_files().len(), 1);
+    let [ring] = &place.ring_files()[..] else { panic!("{}", stderr(&output)) };
+    let bytes = std::fs::read(ring).unwrap();
+    let image = RingImage::parse(&bytes).unwrap();
+    let end = image.end().expect("the abort is stamped");
+    assert_eq!((end.kind, i32::from(end.signal)), (EndKind::Signal, libc::SIGABRT));
+    assert_eq!((image.panics().count, image.panics().last_os_thread_id), (1, u64::from(end.os_thread_id)));
 }
