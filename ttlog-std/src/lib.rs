@@ -63,6 +63,36 @@
 //! process goes on: a handler of SIGBUS replaces the lost part by memory ([`Builder::fault_handler`]). What that part held is
 //! lost and not counted, and from then on the ring does not outlive the process as a whole ([`Trace::ring_path`]).
 //!
+//! # When the process ends
+//!
+//! The events are in the ring's file already, so at the end nothing has to be saved. What is added, where it can be, is how it ended;
+//! `ttlog-view` shows it in a sentence, and the snapshot that the next start makes of the ring carries it:
+//!
+//! | end | what the ring says |
+//! | --- | --- |
+//! | SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT (`abort`), SIGSYS, SIGTRAP | signal, code, address of a fault, thread, time |
+//! | SIGTERM, SIGINT, SIGHUP, SIGQUIT, where the program had no handler at the start | the same, and which process of which user has sent it |
+//! | stack overflow | SIGSEGV and the address; in a thread that std has not started, from its first event on |
+//! | `exit`, the return from `main` | the status (with the GNU C library), thread, time |
+//! | panic | how many there were; thread and time of the last. The event and the snapshot are the panic hook's |
+//! | SIGKILL, the out-of-memory killer, `_exit`, `exec`, loss of power | nothing, and from that the viewer concludes that it was one of these |
+//! | [`Trace::shutdown`] | that recording ended in good order; the file goes with it |
+//!
+//! **What the parent sees does not change**: the handler stores a few words, on an alternate stack, without locks or memory from the
+//! allocator, and hands the signal on to the handler that was there before with the same arguments and mask, or to the default action.
+//! Wait status, core dump and std's message of a stack overflow are as without it. The first end counts; a stamp whose signal is
+//! survived, because a handler from before has mended the fault or returned, is taken back.
+//!
+//! [`Builder::fatal_signals`] says which signals have a handler: all of the above by default, [`FatalSignals::Faults`] only those of
+//! faults, [`FatalSignals::Off`] none; exits and panics are noted in any case. **Left alone** are: signals that are ignored at
+//! the start; SIGTERM and the like in process 1, which the kernel protects as long as it has no handler; a handler that the program
+//! installs later. If that hands on what it gets, as libraries for several handlers do, faults are still stamped, but SIGTERM and the like
+//! are not, for then the end is the program's to choose.
+//!
+//! Two things to know. A handler from before that leaves by `longjmp` leaves the stamp behind; the events after it show that the process
+//! went on. And a thread that has no alternate stack for signals gets one at its first event (of some 50 KiB, given back when it ends);
+//! a thread that has one keeps its own.
+//!
 //! # Snapshots by themselves
 //!
 //! | a snapshot is taken | when asked for with | its reason |
