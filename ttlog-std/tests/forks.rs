@@ -6,7 +6,7 @@ mod common;
 use std::collections::BTreeSet;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use common::ring::RingContents;
@@ -187,6 +187,7 @@ fn child() {
             assert!((19.0..20_000.0).contains(&ms), "the clock stands: {ms} ms");
         }
         "kept" => kept(&rings),
+        "parent adds callsites" => parent_adds_callsites(&rings),
         "ends" => ends(&rings),
         "panic" => {
             let trace = builder().build().unwrap();
@@ -363,7 +364,6 @@ fn others_log_meanwhile(rings: &Path) {
         for round in 0..20_u64 {
             let (status, child) = fork(|| {
                 (0..1000).for_each(|number| log("child", number));
-                // Callsites that another thread of the parent may be adding at this very moment.
                 common::many_callsites()();
             });
             assert_eq!(status, 0, "round {round}");
@@ -427,7 +427,13 @@ static IS_CHILD: AtomicBool = AtomicBool::new(false);
 /// A thread that does nothing but log is interrupted by a handler that forks, most of the time inside a log call. The child goes on where
 /// its parent was.
 fn in_a_handler(rings: &Path) {
-    let trace = builder().build().unwrap();
+    extern "C" fn let_the_parent_go_ahead() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    // SAFETY: the handler fits. It runs in the child before the recorder's own.
+    assert_eq!(unsafe { libc::pthread_atfork(None, None, Some(let_the_parent_go_ahead)) }, 0);
+    // Few segments, so that what is stored into the child's ring by mistake hits what is in there.
+    let trace = builder().capacity_bytes(64 << 10).segment_bytes(16 << 10).build().unwrap();
     // SAFETY: zero is an action; the handler fits.
     unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
@@ -446,8 +452,8 @@ fn in_a_handler(rings: &Path) {
             unsafe { libc::pthread_kill(this_thread as libc::pthread_t, libc::SIGUSR1) };
         });
         while FORKED.load(Ordering::Relaxed) == 0 {
-            // Of a level that is kept every other: its way into the ring is another.
-            if logged % 2 == 0 {
+            // For every other child of a level that is kept: its way into the ring is another.
+            if children.len() % 2 == 0 {
                 info!("text", text = text.as_str());
             } else {
                 warn!("text", text = text.as_str());
@@ -537,6 +543,55 @@ fn spawn(rings: &Path) {
     assert_eq!(common::files(rings).len(), 1);
     assert!(trace.is_recording());
     assert_eq!(RingContents::read(trace.ring_path().unwrap()).accounted(), logged.load(Ordering::Relaxed));
+}
+
+/// Set by the parent when it has added callsites; in memory that parent and child share.
+static HAS_ADDED: AtomicPtr<AtomicBool> = AtomicPtr::new(std::ptr::null_mut());
+
+/// Runs in the child before the recorder's own handler: the parent gets ahead.
+extern "C" fn wait_for_parent() {
+    // SAFETY: set before the fork, never unmapped.
+    let has_added = unsafe { &*HAS_ADDED.load(Ordering::Relaxed) };
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    while !has_added.load(Ordering::Acquire) && std::time::Instant::now() < deadline {
+        std::hint::spin_loop();
+    }
+}
+
+/// Between the fork and the moment when the child parts from its parent's ring, the parent adds callsites. The child knows nothing of
+/// them and gives their numbers to its own.
+fn parent_adds_callsites(rings: &Path) {
+    // SAFETY: a new mapping, zero, and a handler that fits.
+    unsafe {
+        let (access, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);
+        let shared = libc::mmap(std::ptr::null_mut(), 4096, access, flags, -1, 0);
+        assert_ne!(shared, libc::MAP_FAILED);
+        HAS_ADDED.store(shared.cast(), Ordering::Relaxed);
+        assert_eq!(libc::pthread_atfork(None, None, Some(wait_for_parent)), 0);
+    }
+    let trace = builder().build().unwrap();
+    log("parent", 0);
+    // SAFETY: the child ends without returning.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        log("child", 0);
+        warn!("of the child alone", name = "child");
+        common::many_callsites()();
+        // SAFETY: ends the child.
+        unsafe { libc::_exit(0) };
+    }
+    info!("of the parent alone", name = "parent");
+    common::many_callsites()();
+    // SAFETY: mapped above.
+    unsafe { &*HAS_ADDED.load(Ordering::Relaxed) }.store(true, Ordering::Release);
+    assert_eq!(wait(child), 0);
+    let parent = RingContents::read(trace.ring_path().unwrap());
+    let ring = RingContents::read(&ring_of(rings, child));
+    assert_is_childs(&ring, child, &parent);
+    assert_eq!(ring.callsite_ids.len() as u64, 2 + common::MANY);
+    assert_eq!(ring.values("of the child alone", "name"), ["child"]);
+    assert_eq!((ring.accounted(), ring.count("of the parent alone")), (2 + common::MANY, 0));
+    assert_eq!((parent.accounted(), parent.count("of the parent alone")), (2 + common::MANY, 1));
 }
 
 /// Warnings have segments of their own, in which parent and child told who they are.
@@ -749,6 +804,11 @@ fn child_has_no_coarse_clock() {
 #[test]
 fn panic_in_a_child_is_in_a_snapshot_of_the_child() {
     Place::new("fork-panic").run("panic");
+}
+
+#[test]
+fn callsites_that_the_parent_adds_meanwhile_are_not_the_childs() {
+    Place::new("fork-adds").run("parent adds callsites");
 }
 
 #[test]
