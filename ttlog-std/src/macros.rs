@@ -60,7 +60,6 @@ macro_rules! debug {
 /// | `?value`, `name = ?value` | the text of `Debug`, made in the call |
 /// | `env = "prod"`, `port = 8080` | literals: part of the callsite, at no cost per event |
 /// | `secret token`, `secret pin = value`, `secret %value` | as without `secret`, and marked as secret |
-/// | `secret token`, `secret pin = value`, `secret %value` | as without `secret`, and marked as secret |
 ///
 /// A value without `%` or `?` is an integer, float, bool, char, string, bytes, an `Option`, a slice or array of such, an error (recorded with
 /// its sources), or a type that implements [`Value`](crate::Value).
@@ -80,26 +79,8 @@ macro_rules! debug {
 ///
 /// A field marked `secret` is recorded like any other, so that the log call costs no more, but its value is withheld when a snapshot is
 /// written and when events are shown or exported: readers see that there was one, not what it was. So are fields whose name says it,
-/// marked or not: `password`, `user.api_key`, `Set-Cookie`, … (the list is in [`ttlog_core::secret`](https://docs.rs/ttlog-core/latest/ttlog_core/secret/), and can be extended).
-/// The mark goes before a field wherever that is shown; for a variable in the message, list it:
-///
-/// ```
-/// # let (user, token, pin) = (7_u64, "t0k3n", 1234_u16);
-/// use ttlog_std::info;
-///
-/// info!("login", user, secret token, secret pin = pin + 1);
-/// info!("user {user} has token {token}", secret token);
-/// ```
-///
-/// A variable or field that is itself called `secret` stays one: `info!("x", secret)`, `info!("x", secret = 5)`. Only
-/// `secret % x` in an argument without a name needs parentheses to be a calculation.
-///
-/// # Secrets
-///
-/// A field marked `secret` is recorded like any other, so that the log call costs no more, but its value is withheld when a snapshot is
-/// written and when events are shown or exported: readers see that there was one, not what it was. So are fields whose name says it,
-/// marked or not: `password`, `user.api_key`, `Set-Cookie`, … (`ttlog_core::secret` has the list). The mark goes before a field wherever
-/// that is shown; to mark a variable in the message, list it:
+/// marked or not: `password`, `user.api_key`, `Set-Cookie`, … (the list can be extended). The mark goes before a field wherever that is
+/// shown; to mark a variable in the message, list it:
 ///
 /// ```
 /// use ttlog_std::info;
