@@ -8,8 +8,8 @@
 use std::fmt::{self, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Longest warning, in bytes; the rest is cut.
-const LINE_MAX_LEN: usize = 4096;
+/// Longest warning, in bytes; the rest is cut. It has to have room on the alternate stack of a signal handler, which may be 8 KiB.
+const LINE_MAX_LEN: usize = 2048;
 
 /// Writes `ttlog: <text>` to stderr, as one write. Never panics or allocates.
 pub(crate) fn warn(text: fmt::Arguments<'_>) {
