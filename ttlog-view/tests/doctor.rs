@@ -101,6 +101,14 @@ fn a_running_process_is_well() {
 }
 
 #[test]
+fn a_process_that_records_nothing_is_not_well() {
+    let dir = directory("doctor_off");
+    let recorder = Recorder::start(&dir, &[("TTLOG_LEVEL", "off")]);
+    let (code, found) = examined(&dir, &recorder.pid().to_string());
+    assert_eq!((code, problems(&found["rings"][0])), (Some(1), vec!["it records nothing: its level is off"]));
+}
+
+#[test]
 fn a_disk_is_full_when_the_process_says_so() {
     let dir = directory("doctor_disk");
     fs::create_dir(dir.join("snapshots")).expect("a directory");

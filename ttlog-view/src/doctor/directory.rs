@@ -302,7 +302,7 @@ impl SnapshotsReport {
                 "give the user of the processes a directory of its own with TTLOG_SNAPSHOT_DIR",
             )),
         }
-        if let (true, Some(why)) = (access.is_some(), unwritable(path)) {
+        if let (true, Some(why)) = (access.is_some() && remarks.is_empty(), unwritable(path)) {
             remarks.push(Remark::problem(
                 format!("you cannot write there ({why}): processes of yours make no snapshots"),
                 "give the user of the processes a directory of its own with TTLOG_SNAPSHOT_DIR",

@@ -152,6 +152,11 @@ impl RingReport {
         if let (true, Some(pid)) = (self.runs, self.pid) {
             self.remark_service(pid, &mut remarks);
         }
+        if self.runs && self.filter.as_ref().is_some_and(|filter| filter.trim().eq_ignore_ascii_case("off")) {
+            let advice =
+                "ttlog-view level PID info has it record again; TTLOG_LEVEL says what it records from its start on";
+            remarks.push(Remark::problem("it records nothing: its level is off", advice));
+        }
         if let Some(mode) = self.access.mode.filter(|mode| mode & 0o077 != 0) {
             let text = format!("others may read or write it (mode {mode:04o})");
             remarks.push(Remark::problem(text, "chmod 600; recorders make rings with mode 0600"));
