@@ -90,6 +90,9 @@ fn fill(
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut open, 0o600);
     let file = open.open(path).map_err(|error| shown(path.parent().unwrap_or(path), &error))?;
+    // A umask may have taken the owner's permissions away, too.
+    #[cfg(unix)]
+    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600)).map_err(text)?;
     // Recorders sweep away what nobody has locked. A file system without locks leaves that to the file's age.
     #[cfg(unix)]
     let _ = crate::recover::lock(&file);

@@ -52,6 +52,26 @@ fn recover_turns_dead_rings_into_snapshots() {
     assert!(view(&dir, &["snapshots"]).out.contains("reason recovered"));
 }
 
+#[cfg(unix)]
+#[test]
+fn snapshots_are_private_whatever_the_umask() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = directory("umask");
+    write(&dir, "shop.ring", &shop(1).image());
+    for mask in ["000", "277", "777"] {
+        let script = format!("umask {mask}; exec \"$0\" snapshot shop.ring -o . -r {mask}");
+        let viewer = env!("CARGO_BIN_EXE_ttlog-view");
+        let run = std::process::Command::new("sh").args(["-c", &script, viewer]).current_dir(&dir).output();
+        assert!(run.expect("a shell").status.success(), "umask {mask}");
+    }
+    let made: Vec<_> = names(&dir).into_iter().filter(|name| name.ends_with(".bin")).collect();
+    assert_eq!(made.len(), 3, "{made:?}");
+    for name in made {
+        let mode = fs::metadata(dir.join(&name)).expect("it is there").permissions().mode();
+        assert_eq!(mode & 0o7777, 0o600, "{name}");
+    }
+}
+
 #[test]
 fn recover_without_remove_keeps_the_ring_and_never_overwrites() {
     let dir = directory("recover_twice");
