@@ -123,8 +123,8 @@
 //! recovered ones are counted and removed. Whatever else lies there is left alone: files with other names, of other users, with
 //! several names, symbolic links, directories.
 //!
-//! When less of the disk is free in spite of that, or would be with it, no snapshot is written ([`SnapshotError::DiskAlmostFull`]), so that the recorder does not
-//! take from its host what it has left; only after a panic, or of a process that died, down to 2 %. Files are dated by their time
+//! When less of the disk is free in spite of that, or would be with it, no snapshot is written ([`SnapshotError::DiskAlmostFull`]), so
+//! that the recorder does not take from its host what it has left; only after a panic, or of a process that died, down to 2 %. Files are dated by their time
 //! of modification. One from the future, written before the clock was set back, counts as old. Unfinished files that a dead process
 //! left are removed a minute later.
 //!

@@ -437,7 +437,8 @@ impl Trace {
     /// and its file removed. `true` if all that is done.
     ///
     /// Waits for the snapshots, but no longer than 10 seconds; when that is not enough the ring's file stays, for the
-    /// next start to recover. A child of `fork` ends its own recording only. Recording cannot be started again in this process. A program that wants its last events must ask for a snapshot first.
+    /// next start to recover. A child of `fork` ends its own recording only. Recording cannot be started again in this process. A
+    /// program that wants its last events must ask for a snapshot first.
     pub fn shutdown(&self) -> bool {
         let Some(inner) = self.inner() else { return true };
         if inner.generation().service.is_in_fork() {

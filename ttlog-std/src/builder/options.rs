@@ -52,16 +52,16 @@ impl Builder {
         self
     }
 
-    /// Sets the bytes of a segment: a multiple of 8, 512 to 65,536, and a quarter of the capacity at most. Default: a 256th of
-    /// the capacity, 4 to 64 KiB. A thread takes a segment at a time, so small segments suit many threads, and large ones
+    /// Sets the bytes of a segment: 512 to 65,536, and a quarter of the capacity at most, rounded down to a multiple of 8. Default: a
+    /// 256th of the capacity, 4 to 64 KiB. A thread takes a segment at a time, so small segments suit many threads, and large ones
     /// large events: no event can be longer than a segment.
     pub fn segment_bytes(mut self, segment_bytes: usize) -> Self {
         self.settings.segment_bytes = Some(segment_bytes);
         self
     }
 
-    /// Sets the bytes of the table of callsites: a multiple of 8, 4 KiB to 64 MiB. Default: a 16th of the capacity, 64 KiB to
-    /// 4 MiB. A callsite takes about 150; events of callsites that find no room are dropped and counted.
+    /// Sets the bytes of the table of callsites: 4 KiB to 64 MiB, rounded down to a multiple of 8. Default: a 16th of the capacity, 64 KiB
+    /// to 4 MiB. A callsite takes about 150; events of callsites that find no room are dropped and counted.
     pub fn table_bytes(mut self, table_bytes: usize) -> Self {
         self.settings.table_bytes = Some(table_bytes);
         self
