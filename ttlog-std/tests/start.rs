@@ -400,6 +400,39 @@ fn directory_of_somebody_else_gets_a_private_one_inside() {
 }
 
 #[test]
+fn trap_in_place_of_the_private_directory_is_not_used() {
+    if std::fs::metadata("/proc/self").unwrap().uid() != 0 {
+        println!("SKIPPED: laying a trap for another user takes root");
+        return;
+    }
+    for trap in ["link to a directory of the victim", "directory of the attacker"] {
+        let place = Place::new("trap");
+        for directory in [place.rings(), place.snapshots()] {
+            std::fs::create_dir(&directory).unwrap();
+            std::fs::set_permissions(&directory, std::fs::Permissions::from_mode(0o1777)).unwrap();
+        }
+        let (precious, private) = (place.path().join("precious"), place.rings().join("ttlog-65534"));
+        let target = if trap.starts_with("link") { &precious } else { &private };
+        std::fs::create_dir(target).unwrap();
+        std::fs::set_permissions(target, std::fs::Permissions::from_mode(0o755)).unwrap();
+        if trap.starts_with("link") {
+            std::os::unix::fs::chown(target, Some(65_534), Some(65_534)).unwrap();
+            std::os::unix::fs::symlink(target, &private).unwrap();
+        } else {
+            std::fs::set_permissions(target, std::fs::Permissions::from_mode(0o777)).unwrap();
+        }
+        let before = std::fs::metadata(target).unwrap().mode();
+        let output = finish(place.as_nobody("plain"));
+        assert!(output.status.success(), "{trap}: {}", stderr(&output));
+        let warnings = warnings(&output);
+        assert_eq!(warnings.len(), 1, "{trap}: {warnings:?}");
+        assert!(warnings[0].contains("memory only") && warnings[0].contains("ttlog-65534"), "{trap}: {warnings:?}");
+        assert_eq!(common::files(target), Vec::<PathBuf>::new(), "{trap}");
+        assert_eq!(std::fs::metadata(target).unwrap().mode(), before, "{trap}");
+    }
+}
+
+#[test]
 fn no_more_threads() {
     let place = Place::new("threads");
     std::fs::set_permissions(place.path(), std::fs::Permissions::from_mode(0o777)).unwrap();

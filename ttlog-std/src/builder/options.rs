@@ -69,7 +69,8 @@ impl Builder {
 
     /// Sets the directory of the ring file, which is then the only one that is tried. Default: `/dev/shm/ttlog-<uid>`, or where
     /// that cannot be used, `ttlog-<uid>` in the temp directory. It is made if missing, with mode 0700. In a directory that
-    /// others can write to, or that is not this user's, a directory `ttlog-<uid>` is used instead.
+    /// others can write to, or that is not this user's, a directory `ttlog-<uid>` is used instead. One that is a symbolic link itself is
+    /// refused, for somebody else may have laid it.
     pub fn directory(mut self, directory: impl Into<PathBuf>) -> Self {
         self.settings.directory = Some(directory.into());
         self
