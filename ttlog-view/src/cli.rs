@@ -50,7 +50,7 @@ pub enum Command {
     #[command(after_help = "\
 Exit codes:
   0  the snapshot was made
-  1  the snapshot was made, but parts of the ring were overwritten faster than they could be read
+  1  the snapshot was made, but parts of the ring were overwritten faster than they could be read, or its file was cut short
   2  there is no snapshot: no such process or ring, no permission, no room; or the command line is wrong")]
     Snapshot(Snapshot),
     /// Tells whether processes record, where, how much, what they lose, and what to do about it

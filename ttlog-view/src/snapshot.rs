@@ -10,6 +10,7 @@ use crate::processes::find;
 use crate::secrets::Secrets;
 use crate::snapshot_file;
 use crate::source::process::{Liveness, process_of};
+use crate::time::bytes;
 use crate::{Outcome, complain};
 
 /// Writes the snapshot and prints its path.
@@ -35,12 +36,16 @@ pub fn run(options: &Snapshot, out: &mut dyn Write) -> io::Result<Outcome> {
     match written {
         Ok(written) => {
             writeln!(out, "{}", written.path.display())?;
-            if ring.bytes.changed_segments > 0 {
-                let changed = ring.bytes.changed_segments;
-                complain(&format!("{changed} segments were overwritten faster than they could be read"));
-                return Ok(Outcome::Partial);
+            let missing = ring.image().map_or(0, |image| image.missing_bytes());
+            if missing > 0 {
+                let present = bytes(ring.bytes.data.len() as u64);
+                complain(&format!("{}: was cut short: only {present} of the ring are there", ring.name()));
             }
-            Ok(Outcome::Good)
+            let changed = ring.bytes.changed_segments;
+            if changed > 0 {
+                complain(&format!("{changed} segments were overwritten faster than they could be read"));
+            }
+            Ok(if missing > 0 || changed > 0 { Outcome::Partial } else { Outcome::Good })
         }
         Err(error) => {
             complain(&error);

@@ -73,6 +73,17 @@ fn snapshots_are_private_whatever_the_umask() {
 }
 
 #[test]
+fn snapshot_of_a_ring_that_was_cut_short_says_so() {
+    let dir = directory("snapshot_cut");
+    let image = shop(1).image();
+    write(&dir, "cut.ring", &image[..image.len() / 2]);
+    let run = view(&dir, &["snapshot", "cut.ring", "-o", "."]);
+    assert_eq!(run.code, Some(1));
+    assert!(run.err.contains("cut.ring: was cut short: only "), "{}", run.err);
+    assert_eq!(names(&dir).iter().filter(|name| name.ends_with(".bin")).count(), 1);
+}
+
+#[test]
 fn recover_without_remove_keeps_the_ring_and_never_overwrites() {
     let dir = directory("recover_twice");
     write(&dir, "ring", &shop(1).image());
