@@ -238,7 +238,7 @@
 //! - The coarse clock's thread stays behind: a child reads the precise clock.
 //! - [`Trace::shutdown`] in a child ends the child's recording. A child that ends without it leaves its ring to be recovered, as any
 //!   process does; so does one that calls `exec`, which ends the lock on its ring's file.
-//! - Children that are made past the C library's `fork` (`vfork`, `posix_spawn`, a bare `clone`) must not log before they `exec`.
+//! - Children that are made past the C library's `fork` (`vfork`, `_Fork`, `posix_spawn`, a bare `clone`) must not log before they `exec`.
 //! - On systems other than Linux a child has a copy of its parent's recorder in memory, without a service thread.
 //!
 //! # Plugins
