@@ -20,6 +20,8 @@ use crate::{Outcome, complain};
 
 /// How long an answer is waited for. A service thread looks ten times a second.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// The least time for it, where others had asked before and were waited for.
+const GRACE: Duration = Duration::from_millis(500);
 /// How often it is looked for.
 const PERIOD: Duration = Duration::from_millis(10);
 /// How often a request is written again that another requester wrote over.
@@ -133,6 +135,7 @@ fn change(ring: &FoundRing, directives: &str) -> Result<String, Refusal> {
     let deadline = Instant::now() + PATIENCE;
     for _ in 0..ATTEMPTS {
         let request = write_request(&file, &text, deadline).map_err(|error| format!("{}: {error}", ring.name()))?;
+        let deadline = deadline.max(Instant::now() + GRACE);
         loop {
             let header = read_header(&file).map_err(|error| format!("{}: {error}", ring.name()))?;
             let control = RingImage::parse(&header).ok().and_then(|image| image.control());
