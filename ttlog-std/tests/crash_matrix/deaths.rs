@@ -11,8 +11,8 @@ use ttlog_std::{Trace, error, info};
 
 use crate::numbers::{ADDRESS, HANDLED, MOMENT, Numbers, OTHER, READY, THREAD};
 
-/// Events that each writer has logged before the end comes.
-const EVENTS_MIN: u64 = 300;
+/// Events that the writers have logged together before the end comes: more than the ring holds.
+const EVENTS_MIN: usize = 5000;
 
 static NUMBERS: OnceLock<Numbers> = OnceLock::new();
 static TRACE: OnceLock<Trace> = OnceLock::new();
@@ -35,7 +35,7 @@ pub(crate) fn run(case: &str) {
     if death == "SIGTERM, handled" || death == "SIGINT, handled" {
         install_handler(if death.starts_with("SIGTERM") { libc::SIGTERM } else { libc::SIGINT });
     }
-    let trace = Trace::builder().service("crash").capacity_bytes(256 << 10).segment_bytes(4096).build().unwrap();
+    let trace = Trace::builder().service("crash").capacity_bytes(64 << 10).segment_bytes(1024).build().unwrap();
     assert!(TRACE.set(trace).is_ok());
     if death == "SIGTERM, handled by a later handler" {
         install_handler(libc::SIGTERM);
@@ -44,7 +44,7 @@ pub(crate) fn run(case: &str) {
     for writer in 0..threads {
         std::thread::Builder::new().name(format!("writer {writer}")).spawn(move || write(writer)).unwrap();
     }
-    while (0..threads).any(|writer| numbers().get(writer) < EVENTS_MIN) {
+    while (0..threads).any(|writer| numbers().get(writer) < (EVENTS_MIN / threads) as u64) {
         std::thread::sleep(Duration::from_millis(1));
     }
     die(death);

@@ -291,6 +291,7 @@ fn check(row: &Death, threads: usize, outcome: &Outcome) {
         ring.events.len(),
         ring.loss
     );
+    assert!(ring.loss.overwritten > 0, "{name}: the ring was not filled once");
     assert!(ring.pending <= threads as u64 + 1, "{name}: {} reservations open", ring.pending);
     assert_eq!(ring.count("last words") as u64, numbers[OTHER], "{name}");
     assert_eq!(ring.count("never recorded"), 0, "{name}");
