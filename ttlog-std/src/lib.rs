@@ -17,8 +17,10 @@
 //!
 //! - **An event** costs a test of its level, a reading of the clock, and a few stores into memory that is the thread's own at that
 //!   moment. It takes no lock, allocates nothing, makes no system call and never waits. (The first event of a thread and the
-//!   first of a callsite do a little more: they take a segment and a number, still without locks or allocation, and ask the
-//!   operating system for the thread's number and name.) An event whose level is off does not evaluate its arguments.
+//!   first of a callsite do a little more: they take a segment and a number, still without locks, and ask the operating system
+//!   for the thread's number. The first event of a thread may also allocate, for its name and for what happens at its end; so a
+//!   thread whose signal handlers log, and may interrupt the allocator, should have logged before.) An event whose level is off
+//!   does not evaluate its arguments.
 //! - **Memory** is what was asked for at the start: the ring ([`Builder::capacity_bytes`], 16 MiB by default), its table of
 //!   callsites, the memory for one snapshot (below 1 MiB). It does not grow with threads, callsites or time.
 //! - **When the ring is full** the oldest events are overwritten and counted, a segment at a time. Nothing waits, nothing else
