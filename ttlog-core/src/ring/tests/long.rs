@@ -596,7 +596,7 @@ fn random_long_headers_are_read_without_panic() {
 #[test]
 fn scribbled_long_header_does_not_hurt_its_writer() {
     let mut random = fastrand::Rng::with_seed(11);
-    for _ in 0..rounds(300) {
+    for _ in 0..if cfg!(miri) { 1 } else { 300 } {
         let memory = memory_of(&KEPT, 5);
         let ring = Ring::create(&memory, &KEPT).unwrap();
         let (cursor, told) = (Cursor::new(), Cell::new(0));
@@ -613,7 +613,11 @@ fn scribbled_long_header_does_not_hurt_its_writer() {
                 ring.answer_request(number, ControlResult::BadText, "off");
                 assert_eq!(ring.pending_request(&mut buffer), None);
             }
-            let _ = (ring.loss(), ring.end(), ring.panics(), ring.header_now(), ring.filter_text(&mut buffer));
+            let _ = (ring.loss(), ring.panics(), ring.filter_text(&mut buffer));
+            // To try repairing a damaged end block takes seconds in Miri, and is safe code.
+            if !cfg!(miri) {
+                let _ = (ring.end(), ring.header_now());
+            }
         }
     }
 }
