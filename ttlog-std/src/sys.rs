@@ -207,7 +207,6 @@ pub(crate) fn create_private(path: &Path) -> io::Result<File> {
 /// it is.
 pub(crate) fn create_private_directory(path: &Path) -> io::Result<()> {
     #[cfg_attr(not(unix), allow(unused_mut, reason = "only Unix has modes"))]
-    #[cfg_attr(not(unix), allow(unused_mut, reason = "there is no mode to be set"))]
     let mut builder = std::fs::DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
@@ -426,9 +425,10 @@ pub(crate) fn map_shared_over(words: &'static [ttlog_core::Word], file: &File) -
     if mapped == to { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Leaves a mapping out of the memory of children. Advice: without it a child has it mapped for nothing. Async-signal-safe.
+/// Leaves a mapping out of the memory of children, where it would be mapped for nothing. Async-signal-safe.
 #[cfg(target_os = "linux")]
 pub(crate) fn exclude_from_forks(words: &[ttlog_core::Word]) {
+    // Advice: failure costs a child memory that it does not use.
     // SAFETY: the range is a mapping of its own, and this process keeps it.
     let _ = unsafe { libc::madvise(words.as_ptr().cast_mut().cast(), size_of_val(words), libc::MADV_DONTFORK) };
 }
