@@ -35,6 +35,11 @@ pub(crate) fn run(case: &str) {
     if death == "SIGTERM, handled" || death == "SIGINT, handled" {
         install_handler(if death.starts_with("SIGTERM") { libc::SIGTERM } else { libc::SIGINT });
     }
+    // A shell has its background jobs ignore these, and so do their children; what is ignored is no end.
+    for signal in [libc::SIGINT, libc::SIGQUIT, libc::SIGHUP, libc::SIGTERM] {
+        // SAFETY: the default action, before anything else is at work in this process.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
     let trace = Trace::builder().service("crash").capacity_bytes(64 << 10).segment_bytes(1024).build().unwrap();
     assert!(TRACE.set(trace).is_ok());
     if death == "SIGTERM, handled by a later handler" {
