@@ -32,13 +32,13 @@ pub(crate) fn run(case: &str) {
         libc::setrlimit(libc::RLIMIT_CORE, &libc::rlimit { rlim_cur: 0, rlim_max: 0 });
     }
     assert!(NUMBERS.set(Numbers::map()).is_ok());
-    if death == "SIGTERM, handled" || death == "SIGINT, handled" {
-        install_handler(if death.starts_with("SIGTERM") { libc::SIGTERM } else { libc::SIGINT });
-    }
     // A shell has its background jobs ignore these, and so do their children; what is ignored is no end.
     for signal in [libc::SIGINT, libc::SIGQUIT, libc::SIGHUP, libc::SIGTERM] {
         // SAFETY: the default action, before anything else is at work in this process.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+    if death == "SIGTERM, handled" || death == "SIGINT, handled" {
+        install_handler(if death.starts_with("SIGTERM") { libc::SIGTERM } else { libc::SIGINT });
     }
     let trace = Trace::builder().service("crash").capacity_bytes(64 << 10).segment_bytes(1024).build().unwrap();
     assert!(TRACE.set(trace).is_ok());
