@@ -19,6 +19,7 @@
 //! | [`record`], [`packed`] | how it is encoded |
 //! | [`ring`] | where it goes |
 //! | [`table`] | what is written once: process, callsites |
+//! | [`site_text`] | what a device's callsites say, outside its flash |
 //! | [`secret`] | which fields are withheld from snapshots and exports |
 //! | [`clock`] | ticks and wall-clock time |
 //! | [`snapshot`] | what is kept and sent |
@@ -55,6 +56,7 @@ pub mod record;
 pub mod recorder;
 pub mod ring;
 pub mod secret;
+pub mod site_text;
 pub mod snapshot;
 pub mod table;
 pub mod value;

@@ -13,7 +13,8 @@ use crate::fields::TypeList;
 use crate::level::Level;
 use crate::packed::Unpacker;
 use crate::record::CALLSITE_MAX;
-use crate::value::{TYPE_DEPTH_MAX, Text, Type, ValueRef, decode_packed, decode_wide, wide_words};
+use crate::site_text::SiteText;
+use crate::value::{TAG_OPTION, TAG_SEQUENCE, TYPE_DEPTH_MAX, Text, Type, ValueRef, decode_packed, decode_wide, wide_words};
 
 const KIND_PROCESS: u64 = 1;
 const KIND_CALLSITE: u64 = 2;
@@ -209,6 +210,52 @@ pub(crate) fn encode_withheld<W: minicbor::encode::Write>(
         }
     }
     Ok(())
+}
+
+/// Encodes the callsite of a device: its text, and the type tags of its run-time fields one after the other, as far as they are not 0.
+/// `None`: `out` is too short, the id is none, or the tags are not as many types as there are run-time fields.
+///
+/// # Format
+/// docs/format.md §3.2, of what §3.3 has.
+#[must_use]
+pub fn encode_site(id: u16, text: &SiteText<'_>, type_tags: &[u8], out: &mut [u8]) -> Option<usize> {
+    if !(1..=CALLSITE_MAX).contains(&id) {
+        return None;
+    }
+    let fields = text.fields();
+    let mut tags = type_tags;
+    for _ in fields.clone().filter(|field| field.literal.is_none()) {
+        tags = split_type(tags)?.1;
+    }
+    if tags.iter().any(|&tag| tag != 0) {
+        return None;
+    }
+    let mut tags = type_tags;
+    encode_into(out, |encoder| {
+        encoder.array(8)?.u64(KIND_CALLSITE)?.u16(id)?.u8(text.level as u8)?.str(text.target)?;
+        encoder.str(text.message)?.str(text.file)?.u32(text.line)?.array(fields.len() as u64)?;
+        for field in fields {
+            let flags = if field.secret { FIELD_SECRET } else { 0 };
+            if let Some((tag, literal)) = field.literal {
+                encode_field(encoder, field.name, &[tag], Some(literal), flags)?;
+            } else {
+                let (first, rest) = split_type(tags).unwrap_or((&[], &[])); // there is one, as counted above
+                tags = rest;
+                encode_field(encoder, field.name, first, None, flags)?;
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Splits the tags of the first type off; `None` where there is none, or it is too deep.
+fn split_type(tags: &[u8]) -> Option<(&[u8], &[u8])> {
+    let is_outer = |tag: &&u8| matches!(**tag, TAG_OPTION | TAG_SEQUENCE);
+    let depth = tags.iter().take_while(is_outer).count();
+    if depth >= TYPE_DEPTH_MAX || tags.get(depth).is_none_or(|&tag| tag == 0) {
+        return None;
+    }
+    Some(tags.split_at(depth + 1))
 }
 
 fn encode_into(

@@ -44,6 +44,11 @@ pub enum Type {
     Sequence(&'static Type),
 }
 
+/// Tag of an option, which the type of its value follows.
+pub(crate) const TAG_OPTION: u8 = 32;
+/// Tag of a sequence, which the type of its elements follows.
+pub(crate) const TAG_SEQUENCE: u8 = 33;
+
 /// How deep options and sequences may nest in a type that is read. Deeper types are refused.
 pub const TYPE_DEPTH_MAX: usize = 8;
 
@@ -72,8 +77,8 @@ impl Type {
             Type::Debug => 18,
             Type::Error => 19,
             Type::Unit => 20,
-            Type::Option(_) => 32,
-            Type::Sequence(_) => 33,
+            Type::Option(_) => TAG_OPTION,
+            Type::Sequence(_) => TAG_SEQUENCE,
         }
     }
 
