@@ -21,6 +21,7 @@
 //! | [`table`] | what is written once: process, callsites |
 //! | [`site_text`] | what a device's callsites say, outside its flash |
 //! | [`secret`] | which fields are withheld from snapshots and exports |
+//! | `frame` | what devices send over byte streams (feature `frames`) |
 //! | [`clock`] | ticks and wall-clock time |
 //! | [`snapshot`] | what is kept and sent |
 //! | [`recorder`] | the recorder that the macros of this crate write to |
@@ -43,6 +44,8 @@ mod crc;
 pub mod error;
 pub mod fields;
 pub mod filter;
+#[cfg(feature = "frames")]
+pub mod frame;
 #[cfg(ttlog_kill_points)]
 pub mod kill;
 #[cfg(not(ttlog_kill_points))]

@@ -14,7 +14,9 @@ use crate::level::Level;
 use crate::packed::Unpacker;
 use crate::record::CALLSITE_MAX;
 use crate::site_text::SiteText;
-use crate::value::{TAG_OPTION, TAG_SEQUENCE, TYPE_DEPTH_MAX, Text, Type, ValueRef, decode_packed, decode_wide, wide_words};
+use crate::value::{
+    TAG_OPTION, TAG_SEQUENCE, TYPE_DEPTH_MAX, Text, Type, ValueRef, decode_packed, decode_wide, wide_words,
+};
 
 const KIND_PROCESS: u64 = 1;
 const KIND_CALLSITE: u64 = 2;
