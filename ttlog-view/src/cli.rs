@@ -91,6 +91,15 @@ Exit codes:
   1  usable, but damaged: what is lost is listed with its offset and reason
   2  unusable: cannot be read, is no snapshot and no ring, or holds nothing that can be read")]
     Verify(Verify),
+    /// Writes what the callsites of a firmware say to a file, so that its recordings can be read without its ELF file
+    ///
+    /// The dictionary is accepted wherever --elf is. It has the build id, and names and types of all callsites; no code, and no addresses.
+    #[command(after_help = "\
+Exit codes:
+  0  the dictionary was written
+  1  it was written, but parts of the file make no sense (a line says which and why)
+  2  it was not written: no ELF file of a firmware with TTLog, or no room; or the command line is wrong")]
+    Dictionary(Dictionary),
 }
 
 /// Options of showing events.
@@ -266,6 +275,17 @@ pub struct Verify {
     pub files: Vec<String>,
 }
 
+/// Options of `dictionary`.
+#[derive(Args, Debug)]
+pub struct Dictionary {
+    /// The ELF file of the firmware, as the linker made it: not stripped
+    #[arg(value_name = "ELF")]
+    pub elf: PathBuf,
+    /// Where the dictionary goes; by default to standard output, if that is no terminal
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
 /// The form of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
@@ -326,6 +346,7 @@ mod tests {
             "ttlog-view doctor 4711 /dev/shm/ttlog-1000 --format json",
             "ttlog-view snapshot 4711 --output /tmp --reason slow",
             "ttlog-view level 4711",
+            "ttlog-view dictionary fw.elf -o fw.dict",
             "ttlog-view level 4711 info,shop::net=debug",
         ] {
             Cli::try_parse_from(line.split(' ')).unwrap_or_else(|error| panic!("{line}: {error}"));

@@ -13,6 +13,7 @@
 //! | [`render`] | writes text, JSON and counts |
 //! | [`ending`] | says how a process ended |
 //! | [`escape`] | keeps what programs logged from controlling the terminal |
+//! | [`device`] | makes snapshots of what is in the memory of a microcontroller, or comes from one |
 //!
 //! [`doctor`], [`snapshot`], [`level`], [`recover`] and [`verify`] are the commands of these names, [`view`] is the one without a name. [`processes`] finds the
 //! ring of a process, [`snapshot_file`] writes snapshots.
@@ -22,6 +23,7 @@
 //! counted and shown where it is missing.
 
 pub mod cli;
+pub mod device;
 pub mod doctor;
 pub mod ending;
 pub mod escape;
@@ -69,6 +71,7 @@ pub fn run() -> ExitCode {
         Some(cli::Command::Snapshot(options)) => snapshot::run(options, &mut out),
         Some(cli::Command::Doctor(options)) => doctor::run(options, &mut out),
         Some(cli::Command::Level(options)) => level::run(options, &mut out),
+        Some(cli::Command::Dictionary(options)) => device::dictionary::run(options, &mut out),
         None => view::run(&cli.view, &mut out),
     };
     let outcome = result.and_then(|outcome| out.flush().map(|()| outcome));

@@ -12,6 +12,7 @@
 //! | --- | --- |
 //! | `item` | the frame of each item, and finding items again after damage |
 //! | `columns` | the records of a segment, laid out for compression |
+//! | `dictionary` | the names of a device's callsites, without its events |
 //! | `withhold` | taking secret values out of what is written |
 //! | `write` | ring to snapshot |
 //! | `read` | snapshot to table entries and segments |
@@ -21,6 +22,7 @@
 
 #[cfg(feature = "lz4")]
 mod columns;
+mod dictionary;
 mod item;
 mod read;
 mod withhold;
@@ -28,6 +30,7 @@ mod write;
 
 #[cfg(feature = "lz4")]
 pub use columns::{columns_len_max, decode_columns, encode_columns};
+pub use dictionary::write_dictionary;
 pub use item::{ITEM_MARK, ITEM_OVERHEAD_LEN, decode_item, encode_item};
 pub use read::{LeftOut, PackedSegment, SnapshotHeader, SnapshotItem, SnapshotItems, SnapshotReader, unpack_len};
 pub use withhold::Withhold;

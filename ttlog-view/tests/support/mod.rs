@@ -1,6 +1,7 @@
 //! Recordings made with `ttlog-core` alone, and the program run on them.
 #![allow(dead_code, unreachable_pub)] // each test binary is a crate of its own and uses a part
 
+pub mod device;
 #[cfg(target_os = "linux")]
 pub mod live;
 
