@@ -1,11 +1,45 @@
-//! Tells the crate which compiler builds it: two copies of it in one process (a program and its plugin) may hand each other Rust
-//! types only if both were built by the same one.
+//! Tells the crate which compiler builds it, and what the target can do.
 
 use std::env;
 use std::process::Command;
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
+    compiler();
+    let cfg = |name: &str| env::var(format!("CARGO_CFG_{name}")).unwrap_or_default();
+    let has_feature = |name: &str| env::var_os(format!("CARGO_FEATURE_{name}")).is_some();
+    let is_bare = cfg("TARGET_OS") == "none";
+
+    // Read-modify-write operations that mask interrupts (`atomic`).
+    println!("cargo::rustc-check-cfg=cfg(ttlog_masked)");
+    println!("cargo::rustc-check-cfg=cfg(ttlog_no_swap)");
+    let has_swap = cfg("TARGET_HAS_ATOMIC").split(',').any(|width| width == "32") || has_feature("CRITICAL_SECTION");
+    if !has_swap && has_feature("SINGLE_CORE") {
+        println!("cargo::rustc-cfg=ttlog_masked");
+    } else if !has_swap {
+        println!("cargo::rustc-cfg=ttlog_no_swap");
+    }
+
+    // How the id of a callsite, an address below 65,536, comes into a register (`site`). Where there is no way, callsites register
+    // themselves with a recorder, as on servers.
+    println!("cargo::rustc-check-cfg=cfg(ttlog_sites)");
+    println!("cargo::rustc-check-cfg=cfg(ttlog_site, values(\"movw\", \"thumb1\", \"riscv\"))");
+    let target = env::var("TARGET").unwrap_or_default();
+    let site = match cfg("TARGET_ARCH").as_str() {
+        "arm" if target.starts_with("thumbv6m") => Some("thumb1"),
+        "arm" if ["thumbv7", "thumbv8", "armv7", "armv8"].iter().any(|start| target.starts_with(start)) => Some("movw"),
+        "riscv32" => Some("riscv"),
+        _ => None,
+    };
+    if let Some(site) = site.filter(|_| is_bare) {
+        println!("cargo::rustc-cfg=ttlog_sites");
+        println!("cargo::rustc-cfg=ttlog_site=\"{site}\"");
+    }
+}
+
+/// Two copies of the crate in one process (a program and its plugin) may hand each other Rust types only if both were built by the same
+/// compiler.
+fn compiler() {
     let compiler = env::var_os("RUSTC").and_then(|rustc| Command::new(rustc).arg("-vV").output().ok());
     let text = compiler.filter(|output| output.status.success()).map(|output| output.stdout).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);

@@ -8,7 +8,9 @@
 //! # Format
 //! docs/format.md §3.2, encoded and decoded in [`table`](crate::table).
 
-use portable_atomic::{AtomicU32, Ordering};
+use portable_atomic::Ordering;
+
+use crate::atomic::AtomicU32;
 
 use crate::level::Level;
 use crate::recorder::installed;

@@ -5,7 +5,7 @@
 
 use crate::callsite::TYPES_HASH_MIN;
 use crate::packed::Packer;
-use crate::value::{Native, Sealed, Type};
+use crate::value::{Native, Sealed, TYPE_DEPTH_MAX, Type};
 
 /// The types of an event's run-time fields, in source order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +27,28 @@ impl TypeList {
             rest = tail;
         }
         if hash < TYPES_HASH_MIN { TYPES_HASH_MIN } else { hash }
+    }
+
+    /// Gives the tags of the types one after the other (docs/format.md §4.2), zero padded.
+    ///
+    /// # Panics
+    /// If there are more than `N`. Used at compile time only.
+    #[must_use]
+    pub const fn tag_bytes<const N: usize>(&self) -> [u8; N] {
+        let (mut tags, mut len, mut rest) = ([0; N], 0, self);
+        while let TypeList::Cons(head, tail) = rest {
+            let (mut current, mut depth) = (Some(*head), 0);
+            while let Some(now) = current {
+                assert!(len < N, "a log call on a device has too many fields");
+                assert!(depth < TYPE_DEPTH_MAX, "the type of a field nests options and sequences too deeply");
+                tags[len] = now.tag();
+                len += 1;
+                depth += 1;
+                current = now.inner();
+            }
+            rest = tail;
+        }
+        tags
     }
 
     /// Iterates over the types.
@@ -52,7 +74,11 @@ pub trait Fields: Copy + Sealed {
     const WIDE_WORDS: usize;
     /// Most bytes in the packed part if all values are small.
     const SMALL_LEN_MAX: usize;
+    /// Bytes of the payload, if all fields are of fixed sizes, and 16 at most.
+    const FIXED_LEN: Option<usize>;
 
+    /// Gives the payload where it is of fixed size, the first field in the lowest bytes; else 0.
+    fn fixed(&self) -> u128;
     /// Tells whether all values are small, see [`Native`].
     fn are_small(&self) -> bool;
     /// Stores the packed part of small values.
@@ -78,6 +104,11 @@ impl Fields for Nil {
     const TYPES: TypeList = TypeList::Nil;
     const WIDE_WORDS: usize = 0;
     const SMALL_LEN_MAX: usize = 0;
+    const FIXED_LEN: Option<usize> = Some(0);
+    #[inline(always)]
+    fn fixed(&self) -> u128 {
+        0
+    }
     #[inline(always)]
     fn are_small(&self) -> bool {
         true
@@ -98,6 +129,17 @@ impl<H: Native, T: Fields> Fields for Cons<H, T> {
     const TYPES: TypeList = TypeList::Cons(H::TYPE, &T::TYPES);
     const WIDE_WORDS: usize = H::WIDE_WORDS + T::WIDE_WORDS;
     const SMALL_LEN_MAX: usize = T::SMALL_LEN_MAX + if H::WIDE_WORDS > 0 { 0 } else { H::SMALL_LEN_MAX };
+    const FIXED_LEN: Option<usize> = match (H::FIXED_LEN, T::FIXED_LEN) {
+        (Some(head), Some(tail)) if head + tail <= 16 => Some(head + tail),
+        _ => None,
+    };
+    #[inline(always)]
+    fn fixed(&self) -> u128 {
+        match H::FIXED_LEN {
+            Some(len) if len < 16 => u128::from(self.0.fixed_bits()) | self.1.fixed() << (len * 8),
+            _ => 0,
+        }
+    }
     #[inline(always)]
     fn are_small(&self) -> bool {
         (H::WIDE_WORDS > 0 || self.0.is_small()) && self.1.are_small()

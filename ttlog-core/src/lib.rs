@@ -37,6 +37,13 @@ extern crate std;
 // The macros' expansions name this crate by `$crate`; its own doc tests by its name.
 extern crate self as ttlog_core;
 
+#[cfg(ttlog_no_swap)]
+compile_error!(
+    "this target has no compare-and-swap: enable the feature `single-core` of ttlog-core or ttlog-embedded if it has one core, else \
+     `critical-section` with an implementation of the crate critical-section"
+);
+
+mod atomic;
 pub mod callsite;
 pub mod capture;
 pub mod clock;
@@ -59,6 +66,8 @@ pub mod record;
 pub mod recorder;
 pub mod ring;
 pub mod secret;
+#[cfg(ttlog_sites)]
+pub mod site;
 pub mod site_text;
 pub mod snapshot;
 pub mod table;
@@ -89,6 +98,17 @@ pub mod __private {
     };
     pub use crate::fields::{Cons, Nil};
     pub use crate::level::{Level, is_kept, level_enabled};
+    #[cfg(not(ttlog_sites))]
     pub use crate::recorder::record;
+    #[cfg(ttlog_sites)]
+    pub use crate::{
+        __ttlog_record_site as record_site,
+        fields::Fields,
+        site::{SiteText, is_level_on, record, tag_word},
+        site_text::encoded_len as text_len,
+    };
+    #[cfg(ttlog_sites)]
+    pub use ttlog_macros::device_event as event;
+    #[cfg(not(ttlog_sites))]
     pub use ttlog_macros::event;
 }

@@ -86,10 +86,31 @@ pub(crate) fn xor_words(bytes: &[u8]) -> u64 {
     bytes.chunks_exact(8).fold(0, |xor, word| xor ^ u64::from_le_bytes(word.try_into().unwrap_or_default()))
 }
 
+/// What the records of a segment have in common, besides their words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Seal {
+    /// Lap of the segment, which every check covers.
+    pub(crate) lap: u8,
+    /// Whether reservations are as devices make them, see [`device_reservation`].
+    pub(crate) is_device: bool,
+}
+
+/// Gives the lower half of the header word of a reservation on a device, of so many payload words. One store has to do there: of the
+/// upper half, and so of the check, nothing is to be believed.
+#[inline(always)]
+pub(crate) const fn device_reservation(payload_words: u8) -> u32 {
+    RESERVED as u32 | (payload_words as u32) << 16
+}
+
 /// Reads the record at byte `offset` of `records` if its check and its length hold. A header word of 0 is none.
-pub(crate) fn decode_record(records: &[u8], offset: usize, lap: u8) -> Option<RawRecord<'_>> {
+pub(crate) fn decode_record(records: &[u8], offset: usize, seal: Seal) -> Option<RawRecord<'_>> {
     let word = word_at(records, offset).filter(|&word| word != 0)?;
     let header = decode_header(word);
+    if seal.is_device && header.callsite == RESERVED {
+        let len_bytes = 8 + usize::from(header.len) * 8;
+        records.get(offset..)?.get(..len_bytes)?;
+        return Some(RawRecord { header, payload: &[], len_bytes });
+    }
     let start = offset + 8;
     let (words, skipped) = match header.len {
         _ if header.callsite == RESERVED => (0, 0), // its payload is not there yet
@@ -103,7 +124,7 @@ pub(crate) fn decode_record(records: &[u8], offset: usize, lap: u8) -> Option<Ra
         short => (usize::from(short), 0),
     };
     let all = records.get(start..start + words * 8)?;
-    let sum = byte_sum((word & !(0xFF << 56)) ^ xor_words(all) ^ u64::from(lap));
+    let sum = byte_sum((word & !(0xFF << 56)) ^ xor_words(all) ^ u64::from(seal.lap));
     if sum != header.check {
         return None;
     }
@@ -125,6 +146,8 @@ pub(crate) fn reseal_record(record: &mut [u8], lap: u8) {
 /// Kinds of control records.
 pub(crate) const KIND_REBASE: u32 = 1;
 pub(crate) const KIND_CONTEXT: u32 = 2;
+/// On devices: a reservation that a reset left behind, as the boot after it found it.
+pub(crate) const KIND_ABANDONED: u32 = 3;
 
 /// Who records: told once in each segment that the context writes alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

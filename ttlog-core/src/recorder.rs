@@ -4,7 +4,9 @@
 use core::cell::UnsafeCell;
 use core::fmt;
 
-use portable_atomic::{AtomicU8, Ordering};
+use portable_atomic::Ordering;
+
+use crate::atomic::AtomicU8;
 
 use crate::callsite::{Callsite, Metadata, start_epoch};
 use crate::fields::{AnyFields, Fields};

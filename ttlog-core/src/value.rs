@@ -133,6 +133,14 @@ pub trait Native: Sealed + Copy {
     const WIDE_WORDS: usize = 0;
     /// Most bytes the packed value takes if it is small.
     const SMALL_LEN_MAX: usize;
+    /// Bytes that every packed value takes, where they are the same for all.
+    const FIXED_LEN: Option<usize> = None;
+
+    /// Gives the packed value where it is of fixed size, in the lowest bytes; else 0.
+    #[inline(always)]
+    fn fixed_bits(&self) -> u64 {
+        0
+    }
 
     /// Tells whether the value is small.
     #[inline(always)]
@@ -163,6 +171,12 @@ macro_rules! native_fixed {
         impl Native for $rust {
             const TYPE: Type = Type::$variant;
             const SMALL_LEN_MAX: usize = $bytes;
+            const FIXED_LEN: Option<usize> = Some($bytes);
+            #[inline(always)]
+            fn fixed_bits(&self) -> u64 {
+                let $value = *self;
+                $bits
+            }
             #[inline(always)]
             fn packed_len(&self, _cap: usize) -> usize {
                 $bytes

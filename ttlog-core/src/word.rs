@@ -9,10 +9,10 @@
 
 #[cfg(loom)]
 use loom::sync::atomic::{AtomicU64, Ordering};
-#[cfg(all(not(loom), not(target_pointer_width = "64")))]
-use portable_atomic::{AtomicU32, Ordering};
 #[cfg(all(not(loom), target_pointer_width = "64"))]
 use portable_atomic::{AtomicU64, Ordering};
+#[cfg(all(not(loom), not(target_pointer_width = "64")))]
+use {crate::atomic::AtomicU32, portable_atomic::Ordering};
 
 /// Eight bytes of a ring, shared between writers, readers and whoever finds them after a crash.
 ///
@@ -80,6 +80,30 @@ impl Word {
         self.0.fetch_or(bits, Ordering::Relaxed);
     }
 
+    /// Loads the lower half without ordering.
+    #[inline(always)]
+    pub(crate) fn load_low(&self) -> u32 {
+        self.load() as u32
+    }
+
+    /// Loads the upper half without ordering.
+    #[inline(always)]
+    pub(crate) fn load_high(&self) -> u32 {
+        (self.load() >> 32) as u32
+    }
+
+    /// Stores the lower half in a word whose upper half does not matter, without ordering. Nobody else writes the word.
+    #[inline(always)]
+    pub(crate) fn mark_low(&self, low: u32) {
+        self.store(u64::from(low));
+    }
+
+    /// Stores both halves after everything stored before, the lower one last. Nobody else writes the word.
+    #[inline(always)]
+    pub(crate) fn publish(&self, low: u32, high: u32) {
+        self.store_release(u64::from(low) | u64::from(high) << 32);
+    }
+
     /// Stores the lower half in a word whose upper half is known to be `0` and to stay so, after everything stored before.
     #[inline(always)]
     pub(crate) fn store_low_release(&self, low: u32) {
@@ -103,6 +127,12 @@ impl Word {
                 Err(now) => whole = now,
             }
         }
+    }
+
+    /// As [`swap_low`](Self::swap_low), but may fail though the half is `current`: for loops.
+    #[inline(always)]
+    pub(crate) fn swap_low_weak(&self, current: u32, new: u32) -> Result<(), u32> {
+        self.swap_low(current, new)
     }
 
     /// Adds `n` to the upper half, after everything stored before.
@@ -186,6 +216,31 @@ impl Word {
         self.low.fetch_or(bits as u32, Ordering::Relaxed);
     }
 
+    /// Loads the lower half without ordering.
+    #[inline(always)]
+    pub(crate) fn load_low(&self) -> u32 {
+        self.low.load(Ordering::Relaxed)
+    }
+
+    /// Loads the upper half without ordering.
+    #[inline(always)]
+    pub(crate) fn load_high(&self) -> u32 {
+        self.high.load(Ordering::Relaxed)
+    }
+
+    /// Stores the lower half in a word whose upper half does not matter, without ordering. Nobody else writes the word.
+    #[inline(always)]
+    pub(crate) fn mark_low(&self, low: u32) {
+        self.low.store(low, Ordering::Relaxed);
+    }
+
+    /// Stores both halves after everything stored before, the lower one last. Nobody else writes the word.
+    #[inline(always)]
+    pub(crate) fn publish(&self, low: u32, high: u32) {
+        self.high.store(high, Ordering::Relaxed);
+        self.low.store(low, Ordering::Release);
+    }
+
     /// Stores the lower half, after everything stored before.
     #[inline(always)]
     pub(crate) fn store_low_release(&self, low: u32) {
@@ -196,6 +251,12 @@ impl Word {
     #[inline]
     pub(crate) fn swap_low(&self, current: u32, new: u32) -> Result<(), u32> {
         self.low.compare_exchange(current, new, Ordering::AcqRel, Ordering::Acquire).map(drop)
+    }
+
+    /// As [`swap_low`](Self::swap_low), but may fail though the half is `current`, and only acquires: for loops.
+    #[inline(always)]
+    pub(crate) fn swap_low_weak(&self, current: u32, new: u32) -> Result<(), u32> {
+        self.low.compare_exchange_weak(current, new, Ordering::Acquire, Ordering::Relaxed).map(drop)
     }
 
     /// Adds `n` to the upper half, after everything stored before.

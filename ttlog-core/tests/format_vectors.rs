@@ -254,6 +254,7 @@ fn long_ring_header(line: &[&str]) {
     let shown = hex(&line[6..]);
     let count = |index: usize| number::<u32>(line[index]);
     let config = RingConfig {
+        session_count: 0,
         ring_id: number(line[0]),
         segment_len: count(1),
         table_len: count(4),
@@ -345,6 +346,7 @@ fn segment_header(line: &[&str]) {
         Mode::Exclusive => 0,
         Mode::Shared => 1,
         Mode::SharedContexts => 2,
+        Mode::Device => 3,
     };
     let found = [
         header.sequence,

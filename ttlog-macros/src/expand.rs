@@ -13,6 +13,17 @@
 //! }
 //! ```
 //!
+//! On a device, where no callsite may cost RAM or flash, the metadata is a constant, the static holds its text and lies in a section that
+//! is not loaded, and the level is compared with that of the recorder:
+//!
+//! ```text
+//!     const __TTLOG_METADATA: Metadata = …;
+//!     #[link_section = ".ttlog.text"]
+//!     static __TTLOG_TEXT: SiteText<{ its length }> = SiteText::new(&__TTLOG_METADATA);
+//!     if level_enabled(…) && is_level_on(…) {
+//!         match … => record_site!(__TTLOG_TEXT, Cons(…, Cons(…, Nil))),
+//! ```
+//!
 //! Why so:
 //! - `match`, not `let` or a closure: temporaries live until the event is recorded and no longer, and `?`, `return` and `.await` in an
 //!   argument mean what they mean outside. The semicolon after it drops the temporaries before the block ends, so that none is held
@@ -32,8 +43,17 @@ use syn::Result;
 use crate::args::{Event, Level};
 use crate::fields::{Field, Fields, Hold, Operand, Source};
 
+/// What the program that contains the event runs on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// A system with files.
+    Server,
+    /// A microcontroller.
+    Device,
+}
+
 /// Generates the block expression of an event.
-pub(crate) fn expand(event: Event) -> Result<TokenStream> {
+pub(crate) fn expand(event: Event, on: Target) -> Result<TokenStream> {
     let Event { root, level, target, arguments } = event;
     let Fields { message, fields, operands } = Fields::resolve(arguments)?;
 
@@ -62,33 +82,70 @@ pub(crate) fn expand(event: Event) -> Result<TokenStream> {
             Source::Operand(_) => quote_spanned!(site=> #private::Field::dynamic(#name) #mark),
         }
     });
-    let record = record(&private, &level, &fields, &operands);
+    let call = match on {
+        Target::Server => {
+            let function = quote_spanned!(site=> #private::record::<{ #private::is_kept(#level) }, _>);
+            Call { before: function, first: quote_spanned!(site=> &__TTLOG_CALLSITE) }
+        }
+        Target::Device => {
+            Call { before: quote_spanned!(site=> #private::record_site!), first: quote_spanned!(site=> __TTLOG_TEXT) }
+        }
+    };
+    let record = record(&private, &call, &fields, &operands);
+    let metadata = quote_spanned! {site=>
+        #private::Metadata {
+            level: #level,
+            target: #target,
+            message: #message,
+            file: ::core::file!(),
+            line: ::core::line!(),
+            fields: &[#(#field_items),*],
+        }
+    };
+    let (items, is_on) = match on {
+        Target::Server => (
+            quote_spanned! {site=>
+                static __TTLOG_METADATA: #private::Metadata = #metadata;
+                static __TTLOG_CALLSITE: #private::Callsite = #private::Callsite::new(&__TTLOG_METADATA);
+            },
+            quote_spanned!(site=> #private::Callsite::is_enabled(&__TTLOG_CALLSITE)),
+        ),
+        Target::Device => (
+            quote_spanned! {site=>
+                const __TTLOG_METADATA: #private::Metadata = #metadata;
+                #[unsafe(link_section = ".ttlog.text")]
+                static __TTLOG_TEXT: #private::SiteText<{ #private::text_len(&__TTLOG_METADATA) }> =
+                    #private::SiteText::new(&__TTLOG_METADATA);
+            },
+            quote_spanned!(site=> #private::is_level_on(#level)),
+        ),
+    };
     Ok(quote_spanned! {site=>
         {
             use #root::__private as __ttlog;
             #level_item
-            static __TTLOG_METADATA: #private::Metadata = #private::Metadata {
-                level: #level,
-                target: #target,
-                message: #message,
-                file: ::core::file!(),
-                line: ::core::line!(),
-                fields: &[#(#field_items),*],
-            };
-            static __TTLOG_CALLSITE: #private::Callsite = #private::Callsite::new(&__TTLOG_METADATA);
-            if #private::level_enabled(#level) && #private::Callsite::is_enabled(&__TTLOG_CALLSITE) {
+            #items
+            if #private::level_enabled(#level) && #is_on {
                 #record
             }
         }
     })
 }
 
+/// What records the event.
+struct Call {
+    /// A function, or a macro with its exclamation mark.
+    before: TokenStream,
+    /// The argument before the values.
+    first: TokenStream,
+}
+
 /// Generates what happens when the event is enabled.
-fn record(private: &TokenStream, level: &TokenStream, fields: &[Field], operands: &[Operand]) -> TokenStream {
+fn record(private: &TokenStream, call: &Call, fields: &[Field], operands: &[Operand]) -> TokenStream {
     let site = Span::mixed_site();
-    let record = quote_spanned!(site=> #private::record::<{ #private::is_kept(#level) }, _>);
+    let Call { before, first } = call;
     if operands.is_empty() {
-        return quote_spanned!(site=> #record(&__TTLOG_CALLSITE, #private::Nil););
+        return quote_spanned!(site=> #before(#first, #private::Nil););
     }
     let holders = operands.iter().map(|operand| hold(private, operand));
     let variables: Vec<Ident> =
@@ -107,7 +164,7 @@ fn record(private: &TokenStream, level: &TokenStream, fields: &[Field], operands
     quote_spanned! {site=>
         #imports
         match (#(#holders,)*) {
-            (#(ref #variables,)*) => #record(&__TTLOG_CALLSITE, #values),
+            (#(ref #variables,)*) => #before(#first, #values),
         };
     }
 }

@@ -21,12 +21,24 @@ mod template;
 
 use proc_macro::TokenStream;
 
+use expand::Target;
+
 /// Expands to a block of type `()` that records one event; see the macros of `ttlog-core` for the syntax.
 ///
 /// The input begins with two bracketed groups from the front end, `[$crate]` and `[Level]` or `[]`.
 #[proc_macro]
 pub fn event(input: TokenStream) -> TokenStream {
-    match syn::parse(input).and_then(expand::expand) {
+    expand_for(Target::Server, input)
+}
+
+/// As [`event!`], for devices: the callsite is text in a section that is not loaded, and has no state.
+#[proc_macro]
+pub fn device_event(input: TokenStream) -> TokenStream {
+    expand_for(Target::Device, input)
+}
+
+fn expand_for(target: Target, input: TokenStream) -> TokenStream {
+    match syn::parse(input).and_then(|event| expand::expand(event, target)) {
         Ok(expansion) => expansion.into(),
         Err(error) => error.into_compile_error().into(),
     }

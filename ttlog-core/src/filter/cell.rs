@@ -8,7 +8,9 @@
 #[cfg(loom)]
 use loom::sync::atomic::{AtomicU32, Ordering};
 #[cfg(not(loom))]
-use portable_atomic::{AtomicU32, Ordering};
+use portable_atomic::Ordering;
+
+use crate::atomic::AtomicU32;
 
 use crate::callsite::Metadata;
 use crate::filter::{FILTER_MAX_LEN, Filter};

@@ -17,8 +17,8 @@ use crate::clock::Anchor;
 use crate::crc::{check_or_repair, crc32};
 use crate::error::{FormatError, FormatErrorKind};
 use crate::record::{
-    CONTROL, ContextInfo, KIND_CONTEXT, KIND_REBASE, RESERVED, RawRecord, SHORT_PAYLOAD_WORDS, decode_header,
-    decode_record, word_at,
+    CONTROL, ContextInfo, KIND_ABANDONED, KIND_CONTEXT, KIND_REBASE, RESERVED, RawRecord, RecordHeader,
+    SHORT_PAYLOAD_WORDS, Seal, decode_header, decode_record, word_at,
 };
 
 /// Payload length in a record header that is not the mark of a long one.
@@ -53,7 +53,7 @@ impl<'a> RingImage<'a> {
         self.header.region_len().saturating_sub(self.bytes.len() as u64)
     }
 
-    fn part(&self, offset: u64, len: u64) -> &'a [u8] {
+    pub(super) fn part(&self, offset: u64, len: u64) -> &'a [u8] {
         let start = usize::try_from(offset).unwrap_or(usize::MAX).min(self.bytes.len());
         let end = usize::try_from(offset.saturating_add(len)).unwrap_or(usize::MAX).min(self.bytes.len());
         &self.bytes[start..end]
@@ -245,7 +245,16 @@ impl SegmentHeader {
     pub fn is_kept(&self) -> bool {
         self.sequence & KEPT_SEQUENCE_BIT != 0
     }
+
+    /// Gives what its records have in common.
+    pub(crate) fn seal(&self) -> Seal {
+        Seal { lap: self.lap, is_device: self.mode == Mode::Device }
+    }
 }
+
+/// How far the time of a record of a device may be before that of the one before it, in ticks: a context that was interrupted reads
+/// the clock before, and reserves after, those that interrupt it. Greater differences are the clock's turn around at 2^32.
+const BACK_TICKS_MAX: u32 = 1 << 28;
 
 /// A segment with its records.
 #[derive(Clone, Debug)]
@@ -336,7 +345,9 @@ impl<'a> Segment<'a> {
             header: self.header,
             at: 0,
             base: Some(self.header.base_ticks),
-            context: self.header.context,
+            turned: 0,
+            // On a device that is the session.
+            context: if self.header.mode == Mode::Device { 0 } else { self.header.context },
             next_index: None,
             events: 0,
             counted: 0,
@@ -398,6 +409,8 @@ pub struct Items<'a> {
     at: usize,
     /// `None`: unknown since damage.
     base: Option<u64>,
+    /// On a device: ticks of the last record since the base, unwrapped.
+    turned: u64,
     context: u32,
     next_index: Option<u64>,
     /// Events met so far.
@@ -432,8 +445,18 @@ impl<'a> Items<'a> {
             }
             CONTROL => match record.header.delta {
                 KIND_REBASE => {
-                    self.base = word_at(record.payload, 0).or(self.base);
+                    let ticks = word_at(record.payload, 0);
+                    if self.header.mode == Mode::Device {
+                        // Deltas count from the segment's base on. This says how often the clock has turned around since.
+                        self.turned = ticks.map_or(self.turned, |ticks| ticks.wrapping_sub(self.header.base_ticks));
+                    } else {
+                        self.base = ticks.or(self.base);
+                    }
                     None
+                }
+                KIND_ABANDONED if self.header.mode == Mode::Device => {
+                    self.counted += 1;
+                    Some(Item::Pending { offset, len_bytes: record.len_bytes })
                 }
                 KIND_CONTEXT => {
                     let context = ContextInfo::decode(record.payload)?;
@@ -456,6 +479,9 @@ impl<'a> Items<'a> {
                     delta |= word >> 32 << 32;
                     payload = rest;
                 }
+                if self.header.mode == Mode::Device {
+                    delta = self.unwrap(record.header.delta);
+                }
                 let index = self.next_index;
                 self.next_index = index.map(|index| index.wrapping_add(1));
                 let ticks = self.base.unwrap_or(self.header.base_ticks).wrapping_add(delta);
@@ -465,12 +491,26 @@ impl<'a> Items<'a> {
         }
     }
 
+    /// Gives the ticks since the base of a record of a device, whose clock may have turned around since.
+    fn unwrap(&mut self, delta: u32) -> u64 {
+        let on = delta.wrapping_sub(self.turned as u32);
+        let back = on.wrapping_neg();
+        self.turned = if back != 0 && back <= BACK_TICKS_MAX {
+            self.turned.wrapping_sub(back.into())
+        } else {
+            self.turned.wrapping_add(on.into())
+        };
+        self.turned
+    }
+
     /// Counts what the segment's count speaks of between `from` and the end, if all of it is valid.
     fn count_rest(&self, from: usize) -> Option<u32> {
         let (mut at, mut counted) = (from, 0);
         while at < self.end {
-            let record = decode_record(self.records, at, self.header.lap)?;
-            counted += u32::from(record.header.callsite != CONTROL);
+            let record = decode_record(self.records, at, self.header.seal())?;
+            let RecordHeader { callsite, delta, .. } = record.header;
+            let is_abandoned = delta == KIND_ABANDONED && self.header.mode == Mode::Device;
+            counted += u32::from(callsite != CONTROL || is_abandoned);
             at += record.len_bytes;
         }
         (at == self.end).then_some(counted)
@@ -506,13 +546,14 @@ impl<'a> Items<'a> {
     fn after_much(&self) -> usize {
         // Long records are not believed here: this bounds the work.
         let valid =
-            |at| decode_record(self.records, at, self.header.lap).filter(|record| record.header.len <= SHORT_LEN);
+            |at| decode_record(self.records, at, self.header.seal()).filter(|record| record.header.len <= SHORT_LEN);
         (self.at + 8..self.end)
             .step_by(8)
             .find(|&at| {
                 valid(at).is_some_and(|record| {
                     let next = at + record.len_bytes;
-                    next == self.end || next < self.end && decode_record(self.records, next, self.header.lap).is_some()
+                    next == self.end
+                        || next < self.end && decode_record(self.records, next, self.header.seal()).is_some()
                 })
             })
             .unwrap_or(self.end)
@@ -549,7 +590,7 @@ impl<'a> Iterator for Items<'a> {
             if !more {
                 break;
             }
-            if let Some(record) = decode_record(self.records, self.at, self.header.lap) {
+            if let Some(record) = decode_record(self.records, self.at, self.header.seal()) {
                 if let Some(item) = self.take(record) {
                     return Some(item);
                 }

@@ -9,15 +9,19 @@ use crate::error::{FormatError, FormatErrorKind};
 use crate::record::word_at;
 
 /// Version of the format that is written.
-pub const FORMAT_VERSION: u16 = 2;
-/// Version a reader must know to read what is written.
+pub const FORMAT_VERSION: u16 = 3;
+/// Version a reader must know to read the rings of servers.
 pub const MIN_READER_VERSION: u16 = 2;
+/// Version a reader must know to read the rings of devices.
+pub const DEVICE_MIN_READER_VERSION: u16 = 3;
 /// First bytes of a ring.
 pub(crate) const MAGIC: [u8; 8] = *b"TTLOGRNG";
-/// Bytes of the short ring header, that of devices; the long one begins with the same words.
+/// Bytes of the short ring header; that of devices and the long one begin with the same words.
 pub const HEADER_LEN: usize = 160;
 /// Bytes of the long ring header, that of servers: with the kept class, the end block and the control block.
 pub const LONG_HEADER_LEN: usize = 1536;
+/// Bytes of the ring header of a device without the slots for sessions.
+pub const DEVICE_HEADER_LEN: usize = 168;
 /// Where the CRC of the ring header is. It covers what is before it and, from version 2 on, the four bytes behind it.
 const CRC_OFFSET: usize = 56;
 /// Bytes that the CRC of the ring header covers in version 1.
@@ -46,6 +50,8 @@ pub(crate) mod header_word {
     pub(crate) const STATE: usize = 16;
     pub(crate) const OWNED_SEGMENTS: usize = 17;
     pub(crate) const SHARED_SEGMENT: usize = 18;
+    /// The header of devices only: number of the session that records.
+    pub(crate) const BOOT: usize = 20;
     // The long header only, from here on. The words of the end block are named in `end`, those of the control block in `control`.
     pub(crate) const KEPT_NEXT_SEQUENCE: usize = 20;
     pub(crate) const KEPT_COMPLETE_FROM: usize = 21;
@@ -77,6 +83,31 @@ pub enum Mode {
     Shared,
     /// By several contexts; each record tells which.
     SharedContexts,
+    /// By several contexts of a device, which are not told apart: see docs/format.md §2.6.
+    Device,
+}
+
+impl Mode {
+    /// Gives its number in rings and snapshots.
+    pub(crate) const fn number(self) -> u8 {
+        match self {
+            Mode::Exclusive => 0,
+            Mode::Shared => 1,
+            Mode::SharedContexts => 2,
+            Mode::Device => 3,
+        }
+    }
+
+    /// Undoes [`number`](Self::number).
+    pub(crate) const fn from_number(number: u8) -> Option<Self> {
+        match number {
+            0 => Some(Mode::Exclusive),
+            1 => Some(Mode::Shared),
+            2 => Some(Mode::SharedContexts),
+            3 => Some(Mode::Device),
+            _ => None,
+        }
+    }
 }
 
 /// The sequence word of a segment.
@@ -96,22 +127,13 @@ pub const KEPT_SEQUENCE_BIT: u64 = 1 << 47;
 
 impl SequenceWord {
     pub(crate) fn encode(self) -> u64 {
-        let mode = match self.mode {
-            Mode::Exclusive => 0,
-            Mode::Shared => 1,
-            Mode::SharedContexts => 2,
-        };
-        self.sequence & SEQUENCE_MAX | u64::from(self.lap) << 48 | mode << 56 | u64::from(self.phase) << 60
+        let (lap, mode, phase) = (u64::from(self.lap), u64::from(self.mode.number()), u64::from(self.phase));
+        self.sequence & SEQUENCE_MAX | lap << 48 | mode << 56 | phase << 60
     }
 
     /// `None`: the segment was never used, or no such mode or phase exists.
     pub(crate) fn decode(word: u64) -> Option<Self> {
-        let mode = match word >> 56 & 0xF {
-            0 => Mode::Exclusive,
-            1 => Mode::Shared,
-            2 => Mode::SharedContexts,
-            _ => return None,
-        };
+        let mode = Mode::from_number((word >> 56) as u8 & 0xF)?;
         let phase = (word >> 60) as u8;
         let sequence = word & SEQUENCE_MAX;
         (sequence != 0 && phase <= 3).then_some(SequenceWord { sequence, lap: (word >> 48) as u8, mode, phase })
@@ -123,6 +145,8 @@ pub(crate) mod commit {
     pub(crate) const OFFSET_MASK: u32 = 0x3FFF;
     pub(crate) const COUNT_SHIFT: u32 = 14;
     pub(crate) const COUNT_MASK: u32 = 0x3FFF;
+    /// The flags begin here.
+    pub(crate) const FLAGS_SHIFT: u32 = 28;
     /// A writer holds the segment.
     pub(crate) const OWNED: u32 = 1 << 28;
     /// A record is being written (exclusive).
@@ -281,6 +305,13 @@ impl RingHeader {
             min_age_ns: word(header_word::MIN_AGE),
             ..self
         }
+    }
+
+    /// Tells whether it is the header of a device.
+    #[must_use]
+    pub fn is_device(&self) -> bool {
+        self.min_reader_version >= DEVICE_MIN_READER_VERSION
+            && (DEVICE_HEADER_LEN..LONG_HEADER_LEN).contains(&(self.header_len as usize))
     }
 
     /// Tells whether the header is a long one.

@@ -95,10 +95,9 @@ fn copy_once(segment: &[Word], out: &mut [u8]) -> Option<usize> {
     let words = commit::offset(commit_word as u32).min(segment.len() - SEGMENT_HEADER_WORDS);
     let records = &segment[SEGMENT_HEADER_WORDS..][..words];
     let out_records = &mut out[SEGMENT_HEADER_LEN..][..words * 8];
-    if SequenceWord::decode(sequence).is_some_and(|word| word.mode != Mode::Exclusive) {
-        copy_shared(records, out_records);
-    } else {
-        copy_words(records, out_records);
+    match SequenceWord::decode(sequence).map(|word| word.mode) {
+        None | Some(Mode::Exclusive) => copy_words(records, out_records),
+        Some(mode) => copy_shared(records, mode, out_records),
     }
     fence_acquire();
     (segment[segment_word::SEQUENCE].load() == sequence).then_some(SEGMENT_HEADER_LEN + words * 8)
@@ -107,7 +106,7 @@ fn copy_once(segment: &[Word], out: &mut [u8]) -> Option<usize> {
 /// Copies the records of a shared segment while their writers fill them: committed records whole, of others the header at
 /// most, zeros else. Word after word would not do: a header that was still 0 when it was copied, and a word of its payload that
 /// was stored and copied afterwards, would together look like a record that begins with that word.
-fn copy_shared(records: &[Word], out: &mut [u8]) {
+fn copy_shared(records: &[Word], mode: Mode, out: &mut [u8]) {
     out.fill(0);
     let mut at = 0;
     while at < records.len() {
@@ -123,7 +122,7 @@ fn copy_shared(records: &[Word], out: &mut [u8]) {
         let header = decode_header(word);
         let first = records.get(at + 1).map_or(0, Word::load);
         let len = match header.len {
-            _ if header.callsite == RESERVED => header.delta as usize,
+            _ if header.callsite == RESERVED && mode != Mode::Device => header.delta as usize,
             LONG_PAYLOAD => usize::try_from(first).unwrap_or(usize::MAX),
             short => usize::from(short),
         };

@@ -8,6 +8,9 @@
 //! | `segment` | opening, sharing and leaving segments |
 //! | `cursor` | the exclusive writer: the hot path |
 //! | `shared` | the shared writer |
+//! | `device` | the writer of devices, shared by all of their contexts |
+//! | `boot` | taking over what a reset left in a device's memory |
+//! | `session` | from one start of a device's firmware to the next |
 //! | `end` | how the process ended, and its panics |
 //! | `control` | requests to the process from outside, and their answers |
 //! | `image` | reading a ring from bytes that may hold anything |
@@ -21,8 +24,11 @@
 //! docs/format.md §2.
 
 mod anchors;
+mod boot;
 mod control;
 mod cursor;
+#[cfg(not(loom))]
+mod device;
 mod end;
 mod image;
 mod inherit;
@@ -32,6 +38,7 @@ mod peek;
 mod progress;
 mod renewal;
 mod segment;
+mod session;
 mod shared;
 
 #[cfg(all(test, loom))]
@@ -42,19 +49,24 @@ mod tests;
 use core::fmt;
 
 pub use anchors::SERVER_ANCHOR_COUNT;
+pub use boot::Found;
 pub use control::{
     BadControlText, CONTROL_TEXT_MAX, ControlAnswer, ControlCommand, ControlImage, ControlRequest, ControlResult,
     EncodedRequest,
 };
 pub use cursor::{Cursor, Outcome, UnderWay};
+#[cfg(not(loom))]
+pub use device::{DeviceClock, DeviceRecorder, SessionStart, Started};
 pub use end::{EndKind, Panics, ProcessEnd};
 pub use image::{Item, Items, Record, RingImage, Segment, SegmentHeader, SegmentState, TableEntry, forget_records};
 pub use inherit::ENTRY_START_LEN;
 pub use layout::{
-    ANCHOR_LEN, FORMAT_VERSION, HEADER_LEN, KEPT_SEQUENCE_BIT, LONG_HEADER_LEN, MIN_READER_VERSION, Mode, RingHeader,
-    SEGMENT_HEADER_LEN, SEGMENT_LEN_MAX, SEGMENT_LEN_MIN, STATE_ENDED,
+    ANCHOR_LEN, DEVICE_HEADER_LEN, DEVICE_MIN_READER_VERSION, FORMAT_VERSION, HEADER_LEN, KEPT_SEQUENCE_BIT,
+    LONG_HEADER_LEN, MIN_READER_VERSION, Mode, RingHeader, SEGMENT_HEADER_LEN, SEGMENT_LEN_MAX, SEGMENT_LEN_MIN,
+    STATE_ENDED,
 };
 pub use renewal::{Renewal, Turn};
+pub use session::{BUILD_ID_LEN, SESSION_LEN, Session};
 
 use crate::crc::crc32;
 use crate::kill::kill_point;
@@ -78,7 +90,13 @@ pub struct RingConfig {
     /// Whether the ring has the long header, which takes 1376 bytes more: with the kept class, and room for how the process ended
     /// and for requests from outside.
     pub control: bool,
+    /// Slots for sessions, 48 bytes each: how many starts of a device's firmware the header tells of. 0 on servers; else without
+    /// `control`, at most 28, and segments have at most [`DEVICE_SEGMENT_LEN_MAX`] bytes.
+    pub session_count: u32,
 }
+
+/// Largest segment of a device, in bytes: a reservation there tells its length in one byte.
+pub const DEVICE_SEGMENT_LEN_MAX: u32 = 2048;
 
 impl RingConfig {
     /// A ring without a table, anchors, or a long header; to be completed by its identity and what else it is to have. As it is, its
@@ -90,6 +108,7 @@ impl RingConfig {
         anchor_count: 0,
         kept_segment_count: 0,
         control: false,
+        session_count: 0,
     };
 
     /// Chooses a layout for a region of `capacity_bytes` on a server: 1/16 of it for the table (4 KiB to 4 MiB), segments of
@@ -105,6 +124,7 @@ impl RingConfig {
             anchor_count: (capacity_bytes / 64 / ANCHOR_LEN).clamp(64, SERVER_ANCHOR_COUNT) as u32,
             kept_segment_count: 0,
             control: true,
+            session_count: 0,
         };
         let segments = capacity_bytes.saturating_sub(config.overhead_len()) / config.segment_len as usize;
         RingConfig { kept_segment_count: Self::usual_kept_count(segments), ..config }
@@ -120,7 +140,34 @@ impl RingConfig {
 
     /// Gives the bytes of the ring header.
     const fn header_len(&self) -> usize {
-        if self.control { LONG_HEADER_LEN } else { HEADER_LEN }
+        if self.control {
+            LONG_HEADER_LEN
+        } else if self.session_count > 0 {
+            DEVICE_HEADER_LEN + self.session_count as usize * SESSION_LEN
+        } else {
+            HEADER_LEN
+        }
+    }
+
+    /// Tells whether a ring can be laid out in so many words.
+    const fn check(&self, words: usize) -> Result<(), RingError> {
+        let RingConfig { segment_len, table_len, anchor_count, kept_segment_count, control, session_count, .. } = *self;
+        let segment_len_max = if session_count > 0 { DEVICE_SEGMENT_LEN_MAX } else { SEGMENT_LEN_MAX };
+        let even = segment_len % 8 == 0 && table_len % 8 == 0;
+        let in_range = SEGMENT_LEN_MIN <= segment_len && segment_len <= segment_len_max && anchor_count <= 1 << 16;
+        let kept_without_room = kept_segment_count > 0 && !control;
+        let sessions_fit = session_count == 0 || !control && self.header_len() < LONG_HEADER_LEN;
+        if !even || !in_range || kept_without_room || !sessions_fit {
+            return Err(RingError::BadConfig);
+        }
+        let segments = self.overhead_len() / 8;
+        let segment_words = segment_len as usize / 8;
+        // Divides, as segments may be more than 32 bits can count.
+        if words.saturating_sub(segments) / segment_words <= kept_segment_count as usize {
+            let needed_words = (kept_segment_count as usize + 1).saturating_mul(segment_words).saturating_add(segments);
+            return Err(RingError::TooSmall { needed_bytes: needed_words.saturating_mul(8) });
+        }
+        Ok(())
     }
 
     /// Gives the bytes before the segments.
@@ -239,46 +286,40 @@ impl<'m> Ring<'m> {
     /// # Errors
     /// [`RingError`] if the configuration is wrong or the region too small.
     pub fn create(words: &'m [Word], config: &RingConfig) -> Result<Self, RingError> {
-        let RingConfig { ring_id, segment_len, table_len, anchor_count, kept_segment_count, control } = *config;
-        let segment_range = SEGMENT_LEN_MIN..=SEGMENT_LEN_MAX;
-        let uneven = segment_len % 8 != 0 || table_len % 8 != 0;
-        let kept_without_room = kept_segment_count > 0 && !control;
-        if uneven || kept_without_room || !segment_range.contains(&segment_len) || anchor_count > 1 << 16 {
-            return Err(RingError::BadConfig);
-        }
-        let segments = config.overhead_len() / 8;
-        let segment_words = segment_len as usize / 8;
-        let segment_count = u32::try_from(words.len().saturating_sub(segments) / segment_words).unwrap_or(u32::MAX);
-        if segment_count <= kept_segment_count {
-            let needed_words = (kept_segment_count as usize + 1).saturating_mul(segment_words).saturating_add(segments);
-            return Err(RingError::TooSmall { needed_bytes: needed_words.saturating_mul(8) });
-        }
+        config.check(words.len())?;
         let ring = Ring::over(words, config);
-        let header_len = config.header_len() as u32;
-        let header = RingHeader {
-            format_version: FORMAT_VERSION,
-            min_reader_version: MIN_READER_VERSION,
-            header_len,
-            ring_id,
-            segment_len,
-            segment_count,
-            segments_offset: segments as u64 * 8,
-            table_offset: header_len + anchor_count * ANCHOR_LEN as u32,
-            table_len,
-            anchors_offset: header_len,
-            anchor_count,
-            kept_segment_count,
-            ..RingHeader::default()
-        };
+        let header = ring.fixed_header(config);
         ring.words[header_word::NEXT_SEQUENCE].store(1);
-        if kept_segment_count > 0 {
+        if config.kept_segment_count > 0 {
             ring.words[header_word::KEPT_NEXT_SEQUENCE].store(KEPT_SEQUENCE_BIT | 1);
         }
         // The magic is stored last: a region in which creation was cut short is no ring.
-        for (index, chunk) in header.encode_fixed().chunks_exact(8).enumerate().rev() {
+        for (index, chunk) in header.chunks_exact(8).enumerate().rev() {
             ring.words[index].store_release(u64::from_le_bytes(chunk.try_into().unwrap_or(MAGIC)));
         }
         Ok(ring)
+    }
+
+    /// Gives the part of the ring header that never changes.
+    fn fixed_header(&self, config: &RingConfig) -> [u8; 64] {
+        let header_len = config.header_len() as u32;
+        let is_device = config.session_count > 0;
+        let header = RingHeader {
+            format_version: FORMAT_VERSION,
+            min_reader_version: if is_device { DEVICE_MIN_READER_VERSION } else { MIN_READER_VERSION },
+            header_len,
+            ring_id: config.ring_id,
+            segment_len: config.segment_len,
+            segment_count: self.segment_count,
+            segments_offset: self.segments as u64 * 8,
+            table_offset: header_len + config.anchor_count * ANCHOR_LEN as u32,
+            table_len: config.table_len,
+            anchors_offset: header_len,
+            anchor_count: config.anchor_count,
+            kept_segment_count: config.kept_segment_count,
+            ..RingHeader::default()
+        };
+        header.encode_fixed()
     }
 
     /// Gives the handle of a ring that `create` laid out in `words` with the same configuration.

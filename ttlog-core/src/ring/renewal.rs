@@ -12,7 +12,9 @@
 #[cfg(loom)]
 use loom::sync::atomic::{AtomicU32, Ordering};
 #[cfg(not(loom))]
-use portable_atomic::{AtomicU32, Ordering};
+use portable_atomic::Ordering;
+
+use crate::atomic::AtomicU32;
 
 /// The ring may be written.
 const READY: u32 = 0;

@@ -133,7 +133,29 @@ impl Ring<'_> {
             self.header(class.complete_from).raise(if closed == 0 { ticks } else { closed });
         }
         kill_point!(OpenRaised);
-        let phase = |phase| SequenceWord { sequence, lap, mode, phase }.encode();
+        self.refill(
+            segment,
+            SequenceWord { sequence, lap, mode, phase: 0 },
+            context,
+            ticks,
+            lost,
+            commit::SHARED.into(),
+        );
+        lap
+    }
+
+    /// Makes the claimed segment a new one that has lost so many events. `open_commit` is its commit word if it is a shared one.
+    #[inline] // a device has one place that calls it
+    pub(super) fn refill(
+        &self,
+        segment: &[Word],
+        of: SequenceWord,
+        context: u32,
+        ticks: u64,
+        lost: u64,
+        open_commit: u64,
+    ) {
+        let phase = |phase| SequenceWord { phase, ..of }.encode();
         #[cfg(ttlog_mutant_loss_first)]
         segment[segment_word::LOST].store_release(lost);
         segment[segment_word::SEQUENCE].store_release(phase(1));
@@ -156,20 +178,27 @@ impl Ring<'_> {
         kill_point!(OpenContext);
         segment[segment_word::CLOSE].store_release(0);
         kill_point!(OpenClose);
-        if mode != Mode::Exclusive {
-            // In a shared segment a header word of 0 means: reserved, nothing stored yet.
-            for word in &segment[SEGMENT_HEADER_WORDS..] {
+        if of.mode != Mode::Exclusive {
+            // In a shared segment a header word of 0 means: reserved, nothing stored yet. By fours, for devices, whose compilers are
+            // told to care for size.
+            let mut fours = segment[SEGMENT_HEADER_WORDS..].chunks_exact(4);
+            for four in &mut fours {
+                for index in 0..4 {
+                    four[index].store(0);
+                    kill_point!(OpenZeroed);
+                }
+            }
+            for word in fours.remainder() {
                 word.store(0);
                 kill_point!(OpenZeroed);
             }
         }
         segment[segment_word::SEQUENCE].store_release(phase(0));
         kill_point!(OpenPhase0);
-        if mode != Mode::Exclusive {
-            segment[segment_word::COMMIT].store_release(u64::from(commit::SHARED));
+        if of.mode != Mode::Exclusive {
+            segment[segment_word::COMMIT].store_release(open_commit);
             kill_point!(OpenShared);
         }
-        lap
     }
 
     /// Takes over an exclusive segment that its context left with room, looking at the latest few only: so that many

@@ -354,12 +354,7 @@ fn decode_segment(body: &[u8], offset: usize) -> Option<PackedSegment<'_>> {
         return None;
     }
     let (index, sequence, context) = (from.u32().ok()?, from.u64().ok()?, from.u32().ok()?);
-    let mode = match from.u8().ok()? {
-        0 => Mode::Exclusive,
-        1 => Mode::Shared,
-        2 => Mode::SharedContexts,
-        _ => return None,
-    };
+    let mode = Mode::from_number(from.u8().ok()?)?;
     let segment = PackedSegment {
         offset,
         index,

@@ -13,7 +13,8 @@
 
 use crate::packed::Unpacker;
 use crate::record::{
-    CALLSITE_MAX, CONTROL, KIND_CONTEXT, KIND_REBASE, RESERVED, decode_record, encode_header, reseal_record,
+    CALLSITE_MAX, CONTROL, KIND_CONTEXT, KIND_REBASE, RESERVED, decode_record, device_reservation, encode_header,
+    reseal_record,
 };
 use crate::ring::{Item, Mode, Segment, SegmentHeader};
 use crate::secret::SecretKeys;
@@ -184,7 +185,7 @@ impl<'p, 's> Withholder<'p, 's> {
         let masked_before = self.masked_count;
         let (mut at, mut events) = (0, 0);
         while at < used {
-            let Some(record) = decode_record(records, at, header.lap) else { break };
+            let Some(record) = decode_record(records, at, header.seal()) else { break };
             if record.header.callsite == RESERVED {
                 break;
             }
@@ -209,7 +210,7 @@ impl<'p, 's> Withholder<'p, 's> {
                     self.mask_controls(header, records, done, offset);
                     done = offset + len_bytes;
                     // The header of a reservation says how long it is. Nobody knows what its words hold so far.
-                    let is_reserved = decode_record(pristine, offset, header.lap).is_some();
+                    let is_reserved = decode_record(pristine, offset, header.seal()).is_some();
                     records[(offset + if is_reserved { 8 } else { 0 }).min(done)..done].fill(0);
                 }
                 Item::Damaged { offset, len_bytes } => {
@@ -219,7 +220,10 @@ impl<'p, 's> Withholder<'p, 's> {
                     if header.mode != Mode::Exclusive {
                         // Zeros would be reservations of unknown length; so readers go on at the same place as here.
                         let words = ((len_bytes / 8).max(1) - 1) as u32;
-                        let reserved = encode_header(RESERVED, 0, words, u64::from(header.lap));
+                        let reserved = match header.mode {
+                            Mode::Device => device_reservation(words as u8).into(), // a segment has less than 255
+                            _ => encode_header(RESERVED, 0, words, u64::from(header.lap)),
+                        };
                         records[offset..offset + 8].copy_from_slice(&reserved.to_le_bytes());
                     }
                 }
@@ -235,7 +239,7 @@ impl<'p, 's> Withholder<'p, 's> {
     fn mask_controls(&mut self, header: &SegmentHeader, records: &mut [u8], from: usize, to: usize) {
         let mut at = from;
         while at < to {
-            match decode_record(records, at, header.lap) {
+            match decode_record(records, at, header.seal()) {
                 Some(record) if record.header.callsite == CONTROL => at += self.mask_record(header, records, at),
                 _ => {
                     records[at..(at + 8).min(to)].fill(0);
@@ -247,7 +251,7 @@ impl<'p, 's> Withholder<'p, 's> {
 
     /// Masks the valid record at `at` and gives its length in bytes.
     fn mask_record(&mut self, header: &SegmentHeader, records: &mut [u8], at: usize) -> usize {
-        let Some(record) = decode_record(records, at, header.lap) else { return 8 };
+        let Some(record) = decode_record(records, at, header.seal()) else { return 8 };
         let (callsite, kind, len) = (record.header.callsite, record.header.delta, record.len_bytes);
         let payload_len = record.payload.len();
         let known = match callsite {

@@ -544,7 +544,9 @@ impl<'s, 'o, 'w, S: Sink> Output<'s, 'o, 'w, S> {
         if used == 0 && (header.count == 0 || header.mode != Mode::Exclusive) {
             return self.lost(header.index, header.lost);
         }
-        let mut walked = None;
+        // What is pending on a device can only be told from the records, and may be among those that have a valid check.
+        let mut walked =
+            (header.mode == Mode::Device).then(|| walk(header, used, records)).filter(|walked| walked.pending > 0);
         if let Some(withholder) = &mut self.withholder {
             if !withholder.mask(header, used, records, rest) {
                 // What is damaged can be told from the records as they were.
@@ -703,6 +705,8 @@ fn believe(header: &SegmentHeader, used: usize) -> Walked {
         Mode::Shared | Mode::SharedContexts => {
             (header.done.min(header.count), header.count.saturating_sub(header.done))
         }
+        // How many of them are pending can only be told from the records.
+        Mode::Device => (header.count, 0),
     };
     Walked { count, pending, damaged: 0, used }
 }
@@ -717,14 +721,18 @@ fn walk(header: &SegmentHeader, used: usize, records: &[u8]) -> Walked {
         match item {
             Item::Event(record) => {
                 walked.count += 1;
-                let len = decode_record(records, record.offset, header.lap).map_or(0, |record| record.len_bytes);
+                let len = decode_record(records, record.offset, header.seal()).map_or(0, |record| record.len_bytes);
                 walked.used = walked.used.max(record.offset + len).min(records.len());
             }
             Item::Damaged { .. } => damaged = true,
+            Item::Pending { .. } if header.mode == Mode::Device => walked.pending += 1,
             Item::Pending { .. } | Item::Context(_) => {}
         }
     }
-    if header.mode != Mode::Exclusive {
+    if header.mode == Mode::Device && !damaged {
+        // Zeros may be several reservations, of which the header knows.
+        walked.pending = walked.pending.max(header.count.saturating_sub(walked.count));
+    } else if header.mode != Mode::Exclusive {
         // A record can be whole although its reservation is not yet counted as done.
         walked.pending = walked.pending.min(header.count.saturating_sub(walked.count));
     }
@@ -754,13 +762,14 @@ fn segment_head(
 ) -> ([u8; SEGMENT_HEAD_LEN], usize) {
     let mut bytes = [0; SEGMENT_HEAD_LEN];
     let mut encoder = Encoder::new(Cursor::new(&mut bytes[..]));
-    let mode = match header.mode {
-        Mode::Exclusive => 0,
-        Mode::Shared => 1,
-        Mode::SharedContexts => 2,
-    };
     let mut encode = || -> Result<(), minicbor::encode::Error<EndOfSlice>> {
-        encoder.array(14)?.u32(header.index)?.u64(header.sequence)?.u32(header.context)?.u8(mode)?.u8(header.lap)?;
+        encoder
+            .array(14)?
+            .u32(header.index)?
+            .u64(header.sequence)?
+            .u32(header.context)?
+            .u8(header.mode.number())?
+            .u8(header.lap)?;
         encoder.u64(header.base_ticks)?.u64(header.close_ticks)?.u64(header.lost)?;
         encoder.u32(walked.count)?.u32(walked.pending)?.u32(walked.damaged)?;
         encoder.u64(codec)?.u64(raw_len as u64)?.bytes_len(data_len as u64)?.ok()

@@ -455,16 +455,16 @@ fn small_long_ring_image() -> Vec<u8> {
     image_of(&ring)
 }
 
-/// Where in an image the headers of valid records are, with the records of their segment from there on and its lap.
-fn record_headers(image: &RingImage<'_>) -> BTreeMap<usize, (usize, u8)> {
+/// Where in an image the headers of valid records are, with the records of their segment from there on and what their checks cover besides.
+fn record_headers(image: &RingImage<'_>) -> BTreeMap<usize, (usize, crate::record::Seal)> {
     let mut headers = BTreeMap::new();
     for index in 0..image.header().segment_count {
         let SegmentState::Valid(segment) = image.segment(index) else { continue };
         let start = image.header().segments_offset as usize + index as usize * CONFIG.segment_len as usize;
         let (first, len) = (start + SEGMENT_HEADER_LEN, segment.used().len());
         let mut at = 0;
-        while let Some(record) = crate::record::decode_record(segment.used(), at, segment.header.lap) {
-            headers.insert(first + at, (first + len, segment.header.lap));
+        while let Some(record) = crate::record::decode_record(segment.used(), at, segment.header.seal()) {
+            headers.insert(first + at, (first + len, segment.header.seal()));
             at += record.len_bytes;
         }
     }
@@ -485,8 +485,8 @@ fn every_single_flipped_bit_of_a_long_ring_shows_nothing_false() {
         flipped[bit / 8] ^= 1 << (bit % 8);
         let image = RingImage::parse(&flipped).unwrap_or_else(|error| panic!("bit {bit}: {error}"));
         // A length that was hit changes which words the check is over, and passes it once in 256 times.
-        if let Some((end, lap)) = headers.get(&(bit / 64 * 8)).filter(|_| (16..24).contains(&(bit % 64))) {
-            if crate::record::decode_record(&flipped[bit / 64 * 8..*end], 0, *lap).is_some() {
+        if let Some((end, seal)) = headers.get(&(bit / 64 * 8)).filter(|_| (16..24).contains(&(bit % 64))) {
+            if crate::record::decode_record(&flipped[bit / 64 * 8..*end], 0, *seal).is_some() {
                 passed_by_chance += 1;
                 continue;
             }

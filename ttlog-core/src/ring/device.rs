@@ -1,0 +1,473 @@
+//! The writer of devices: contexts of any priority, on one core or more, in one segment.
+//!
+//! Threads, interrupts, fault handlers and other cores all reserve in the same segment, by one compare-and-swap of its commit half-word;
+//! then each stores its words and publishes them. Nothing is counted when a record is done: a segment is replaced only after a look at
+//! all of its records, which is cheaper than an atomic operation for each event. So an event costs one atomic operation, on targets
+//! without compare-and-swap a handful of instructions with interrupts masked.
+//!
+//! A reservation is zero at first (the segment was zeroed when it was opened), then its length is stored, then its words, and last its
+//! callsite. Whoever is interrupted, or cut off by a reset, at any instruction leaves something that readers can step over.
+//!
+//! # Format
+//! docs/format.md §2.6.
+
+use core::cell::UnsafeCell;
+use core::fmt;
+use core::ptr;
+
+use portable_atomic::Ordering;
+
+use super::boot::{self, Found};
+use super::cursor::fit;
+use super::layout::{Mode, SEGMENT_HEADER_WORDS, SequenceWord, commit, header_word, segment_word};
+use super::{BUILD_ID_LEN, DropReason, Ring, RingConfig, RingError, Session};
+use crate::atomic::{AtomicPtr, AtomicU8, AtomicU32, may_have_interrupted_one};
+use crate::fields::AnyFields;
+use crate::packed::{Packer, byte_sum};
+use crate::record::{CONTROL, KIND_REBASE, RESERVED, device_reservation, encode_header};
+use crate::word::{Word, fence_release};
+
+/// How often an append tries again when other contexts were quicker to fill a segment.
+const TRIES_MAX: u32 = 16;
+/// The flags of a segment that takes reservations: shared, and none of the others.
+const OPEN: u32 = commit::SHARED >> commit::FLAGS_SHIFT;
+
+/// Where there is none: a segment that takes no reservations.
+static NO_SEGMENT: [Word; SEGMENT_HEADER_WORDS] = {
+    let mut words = [const { Word::new(0) }; SEGMENT_HEADER_WORDS];
+    words[segment_word::COMMIT] = Word::new(commit::CLOSED as u64);
+    words
+};
+
+/// The clock of a device.
+#[derive(Clone, Copy, Debug)]
+pub struct DeviceClock {
+    /// A register that counts up and turns around at 2^32, read for each event; null: `ticks` is called.
+    register: *const u32,
+    ticks: fn() -> u32,
+    ticks64: fn() -> u64,
+    /// Its rate; 0: unknown.
+    pub ticks_per_second: u32,
+}
+
+impl DeviceClock {
+    /// No clock: all times are 0, the order of events remains.
+    pub const NONE: Self = DeviceClock::new(|| 0, || 0, 0);
+
+    /// A clock that is read by functions. Both may be called anywhere, also before the clock runs, in interrupts and in faults, and must
+    /// neither block nor panic nor log.
+    ///
+    /// `ticks` gives the lower 32 bits, for each event; `ticks64` is asked once per segment for all of them.
+    #[must_use]
+    pub const fn new(ticks: fn() -> u32, ticks64: fn() -> u64, ticks_per_second: u32) -> Self {
+        DeviceClock { register: ptr::null(), ticks, ticks64, ticks_per_second }
+    }
+
+    /// A clock whose lower 32 bits are a register that counts up.
+    ///
+    /// # Safety
+    /// - `register` can be read at any time, from every context that logs, without an effect.
+    #[must_use]
+    pub const unsafe fn of_register(register: *const u32, ticks64: fn() -> u64, ticks_per_second: u32) -> Self {
+        DeviceClock { register, ticks: || 0, ticks64, ticks_per_second }
+    }
+}
+
+/// What a session begins with.
+#[derive(Clone, Copy, Debug)]
+pub struct SessionStart {
+    /// The clock.
+    pub clock: DeviceClock,
+    /// As in [`Session`].
+    pub build_id: [u8; BUILD_ID_LEN],
+    /// As in [`Session`].
+    pub reset_reason: u32,
+    /// As in [`Session`].
+    pub embedded_metadata: bool,
+}
+
+/// What was done to begin a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Started {
+    /// The number of the session, from 1.
+    pub boot: u32,
+    /// What was in the memory before.
+    pub found: Found,
+}
+
+/// Records the events of a device.
+///
+/// Nothing here blocks or allocates; every method but [`start`](Self::start) is callable from anywhere, at any time.
+pub struct DeviceRecorder {
+    /// The segment that takes reservations, or `NO_SEGMENT`.
+    current: AtomicPtr<Word>,
+    /// Words for records in a segment.
+    room_words: AtomicU32,
+    /// The clock, see [`DeviceClock`].
+    clock_register: AtomicPtr<u32>,
+    /// The segment to look at first when one is to be replaced.
+    next_index: AtomicU32,
+    boot: AtomicU32,
+    /// First bytes of the build id.
+    build_tag: AtomicU32,
+    /// Where `keep_time` was last: upper half of the clock, and commit half-word then.
+    kept_high: AtomicU32,
+    kept_commit: AtomicU32,
+    state: AtomicU8,
+    /// Written once, by the caller of `start` that moved `state` from `NEW` to `STARTING`; read only while it is `STARTED`.
+    parts: UnsafeCell<Parts>,
+}
+
+struct Parts {
+    ring: Option<Ring<'static>>,
+    clock: DeviceClock,
+}
+
+const NEW: u8 = 0;
+const STARTING: u8 = 1;
+const STARTED: u8 = 2;
+
+// SAFETY: `parts` is written once, before STARTED is stored with release, and read after that was loaded with acquire. The pointer in
+// it is that of a register which may be read from everywhere, as its maker vouched.
+unsafe impl Sync for DeviceRecorder {}
+
+/// A reservation: where its record goes, and what its header needs.
+struct Reserved {
+    record: *const Word,
+    delta: u32,
+    lap: u32,
+}
+
+impl DeviceRecorder {
+    /// Makes a recorder that refuses all events, uncounted, until it is started.
+    #[must_use]
+    pub const fn new() -> Self {
+        DeviceRecorder {
+            current: AtomicPtr::new(NO_SEGMENT.as_ptr().cast_mut()),
+            room_words: AtomicU32::new(0),
+            clock_register: AtomicPtr::new(ptr::null_mut()),
+            next_index: AtomicU32::new(0),
+            boot: AtomicU32::new(0),
+            build_tag: AtomicU32::new(0),
+            kept_high: AtomicU32::new(0),
+            kept_commit: AtomicU32::new(0),
+            state: AtomicU8::new(NEW),
+            parts: UnsafeCell::new(Parts { ring: None, clock: DeviceClock::NONE }),
+        }
+    }
+
+    /// Begins a session in `words`, which may hold anything: takes the ring that is there over if it has this layout, with all that
+    /// was recorded before the reset; else makes a new one. `config` needs a [`session_count`](RingConfig::session_count); its `ring_id`
+    /// is that of a new ring, for which some more is gathered from what is in memory.
+    ///
+    /// Takes a time in proportion to the memory: some 20 instructions for each of its bytes. Events that others try to record meanwhile
+    /// are refused.
+    ///
+    /// # Errors
+    /// [`RingError`] if the configuration is wrong or the memory too small. `None`: the recorder was started before.
+    pub fn start(
+        &self,
+        words: &'static [Word],
+        config: &RingConfig,
+        session: &SessionStart,
+    ) -> Option<Result<Started, RingError>> {
+        self.state.compare_exchange(NEW, STARTING, Ordering::Relaxed, Ordering::Relaxed).ok()?;
+        let boot = match boot::recover_or_create(words, config) {
+            Ok(boot) => boot,
+            Err(error) => {
+                self.state.store(NEW, Ordering::Relaxed);
+                return Some(Err(error));
+            }
+        };
+        let ring = boot.ring;
+        ring.store_session(&Session {
+            boot: boot.boot,
+            build_id: session.build_id,
+            reset_reason: session.reset_reason,
+            ticks_per_second: session.clock.ticks_per_second,
+            embedded_metadata: session.embedded_metadata,
+            first_sequence: ring.header(header_word::NEXT_SEQUENCE).load(),
+        });
+        // SAFETY: only this caller is between STARTING and STARTED, and nobody reads before STARTED.
+        unsafe { *self.parts.get() = Parts { ring: Some(ring), clock: session.clock } };
+        self.room_words.store(ring.record_words() as u32, Ordering::Relaxed);
+        self.next_index.store(boot.next_index, Ordering::Relaxed);
+        self.boot.store(boot.boot, Ordering::Relaxed);
+        let [a, b, c, d, ..] = session.build_id;
+        self.build_tag.store(u32::from_le_bytes([a, b, c, d]), Ordering::Relaxed);
+        self.clock_register.store(session.clock.register.cast_mut(), Ordering::Relaxed);
+        self.kept_high.store(((session.clock.ticks64)() >> 32) as u32, Ordering::Relaxed);
+        self.state.store(STARTED, Ordering::Release);
+        Some(Ok(Started { boot: boot.boot, found: boot.found }))
+    }
+
+    fn parts(&self) -> Option<&Parts> {
+        // SAFETY: written before STARTED was stored with release, and never again.
+        (self.state.load(Ordering::Acquire) == STARTED).then(|| unsafe { &*self.parts.get() })
+    }
+
+    /// Gives the ring, once there is one.
+    #[must_use]
+    pub fn ring(&self) -> Option<Ring<'static>> {
+        self.parts()?.ring
+    }
+
+    /// Gives the number of the session; 0 before the start.
+    #[must_use]
+    pub fn boot(&self) -> u32 {
+        self.boot.load(Ordering::Relaxed)
+    }
+
+    #[inline(always)]
+    fn ticks(&self) -> u32 {
+        let register = self.clock_register.load(Ordering::Relaxed);
+        if register.is_null() {
+            return self.call_clock();
+        }
+        // SAFETY: it may be read from everywhere at any time, as the maker of the clock vouched.
+        unsafe { register.read_volatile() }
+    }
+
+    #[inline(never)]
+    fn call_clock(&self) -> u32 {
+        self.parts().map_or(0, |parts| (parts.clock.ticks)())
+    }
+
+    /// Reserves a record of so many payload words, which counts as so many events; `None`: there is no room, and the event was counted
+    /// as dropped. The words fit into an empty segment.
+    #[inline(always)]
+    fn reserve(&self, payload_words: u32, events: u32) -> Option<Reserved> {
+        let ticks = self.ticks();
+        let mut tries = TRIES_MAX;
+        loop {
+            let segment: *const Word = self.current.load(Ordering::Relaxed);
+            // SAFETY: a word of the header of a segment, or of NO_SEGMENT.
+            let commit_word = unsafe { &*segment.add(segment_word::COMMIT) };
+            if may_have_interrupted_one() {
+                self.refuse(DropReason::Reentrant);
+                return None;
+            }
+            let mut now = commit_word.load_low();
+            loop {
+                let at = now & commit::OFFSET_MASK;
+                // Another lap of the segment may have begun since it was the current one; then it is as good if it takes reservations.
+                if now >> commit::FLAGS_SHIFT != OPEN || at + payload_words >= self.room_words.load(Ordering::Relaxed) {
+                    break;
+                }
+                match commit_word.swap_low_weak(now, now + commit::step(1 + payload_words as usize, events)) {
+                    Ok(()) => {
+                        // SAFETY: as above, of a real segment: NO_SEGMENT is not open. What its header says is that of this lap, for it
+                        // is not replaced while there is a reservation. at + payload_words < room: the record is inside.
+                        return Some(unsafe {
+                            Reserved {
+                                record: segment.add(SEGMENT_HEADER_WORDS + at as usize),
+                                delta: ticks.wrapping_sub((*segment.add(segment_word::BASE)).load_low()),
+                                lap: (*segment.add(segment_word::SEQUENCE)).load_high() >> 16 & 0xFF,
+                            }
+                        });
+                    }
+                    Err(changed) => now = changed,
+                }
+            }
+            tries -= 1;
+            if tries == 0 || !self.make_room(segment) {
+                self.refuse(DropReason::NoSegment);
+                return None;
+            }
+        }
+    }
+
+    /// Records an event of a callsite whose payload is `N` words, at most 8.
+    #[inline(always)]
+    pub fn append<const N: usize>(&self, callsite: u16, payload: [u64; N]) {
+        const { assert!(N <= 8, "as much as the smallest segment has room for") };
+        let Some(Reserved { record, delta, lap }) = self.reserve(N as u32, 1) else { return };
+        // SAFETY: the record and its payload were reserved.
+        let (header, words) = unsafe { (&*record, core::slice::from_raw_parts(record.add(1), N)) };
+        let low = u32::from(callsite) | (N as u32) << 16 | delta << 24;
+        let high = delta >> 8;
+        #[cfg(not(ttlog_mutant_commit_first))]
+        header.mark_low(device_reservation(N as u8));
+        #[cfg(not(ttlog_mutant_commit_first))]
+        fence_release(); // who sees any other word of the reservation sees that header
+        let mut others = u64::from(low ^ lap) | u64::from(high) << 32;
+        for word in payload {
+            others ^= word;
+        }
+        let high = high | u32::from(byte_sum(others)) << 24;
+        #[cfg(ttlog_mutant_commit_first)]
+        header.publish(low, high);
+        for (word, value) in words.iter().zip(payload) {
+            word.store(value);
+        }
+        #[cfg(not(ttlog_mutant_commit_first))]
+        header.publish(low, high);
+    }
+
+    /// Records an event with fields of any types and lengths; texts and sequences that do not fit into a segment are capped.
+    #[inline(never)]
+    pub fn append_any(&self, callsite: u16, fields: &dyn AnyFields) {
+        let room = self.room_words.load(Ordering::Relaxed) as usize;
+        let Some((cap, payload_words)) = fit(fields, room) else { return self.refuse(DropReason::TooLarge) };
+        let Some(Reserved { record, delta, lap }) = self.reserve(payload_words as u32, 1) else { return };
+        // SAFETY: the record and its payload were reserved; `fields` puts as many words as it says under this cap.
+        unsafe {
+            let header = &*record;
+            header.mark_low(device_reservation(payload_words as u8));
+            fence_release(); // as in `append`
+            let mut packer = Packer::new(record.add(1), lap.into());
+            fields.put(&mut packer, cap);
+            let (_, others) = packer.finish();
+            let word = encode_header(callsite, payload_words as u8, delta, others);
+            header.publish(word as u32, (word >> 32) as u32);
+        }
+    }
+
+    /// Lets readers know how often the clock has turned around. To be called at least once in each 2^32 ticks, by one context, where the
+    /// clock's upper half is of worth and events may be further apart than that; without it, the times of events after a longer silence
+    /// are too early by whole turns, until the next segment is opened. Costs a look at the clock, and 16 bytes of the ring per turn in
+    /// which something was recorded.
+    pub fn keep_time(&self) {
+        let Some(parts) = self.parts() else { return };
+        let now = (parts.clock.ticks64)();
+        let high = (now >> 32) as u32;
+        if self.kept_high.load(Ordering::Relaxed) == high {
+            return;
+        }
+        self.kept_high.store(high, Ordering::Relaxed);
+        let segment: *const Word = self.current.load(Ordering::Relaxed);
+        // SAFETY: a word of the header of a segment, or of NO_SEGMENT.
+        let commit = unsafe { &*segment.add(segment_word::COMMIT) }.load_low();
+        if commit >> commit::FLAGS_SHIFT != OPEN {
+            return; // the next event opens one, and tells the time
+        }
+        if commit == self.kept_commit.load(Ordering::Relaxed) {
+            // Nothing was recorded in a whole turn. Not to fill the ring with time, the next event is to open a segment.
+            close(segment);
+            return;
+        }
+        if let Some(Reserved { record, lap, .. }) = self.reserve(1, 0) {
+            // SAFETY: the record and its payload were reserved.
+            let (header, word) = unsafe { (&*record, &*record.add(1)) };
+            header.mark_low(device_reservation(1));
+            fence_release(); // as in `append`
+            word.store(now);
+            let sealed = encode_header(CONTROL, 1, KIND_REBASE, now ^ u64::from(lap));
+            header.publish(sealed as u32, (sealed >> 32) as u32);
+        }
+        let segment: *const Word = self.current.load(Ordering::Relaxed);
+        // SAFETY: as above.
+        self.kept_commit.store(unsafe { &*segment.add(segment_word::COMMIT) }.load_low(), Ordering::Relaxed);
+    }
+
+    /// Opens a segment in the place of `full`, which has no room or takes no reservations. `false`: all are in use.
+    #[cold]
+    #[inline(never)]
+    fn make_room(&self, full: *const Word) -> bool {
+        let Some(Parts { ring: Some(ring), clock }) = self.parts() else { return false };
+        close(full);
+        if !ptr::eq(self.current.load(Ordering::Acquire), full) {
+            return true; // another context did it meanwhile
+        }
+        let Some(segment) = self.open(ring, (clock.ticks64)()) else { return false };
+        let swapped =
+            self.current.compare_exchange(full.cast_mut(), segment.cast_mut(), Ordering::AcqRel, Ordering::Relaxed);
+        if swapped.is_err() {
+            close(segment); // another context was quicker; ours takes no reservation, so it can be replaced at once
+        }
+        true
+    }
+
+    /// Opens the oldest segment in which nothing is under way.
+    fn open(&self, ring: &Ring<'static>, ticks: u64) -> Option<*const Word> {
+        for _ in 0..ring.segment_count {
+            let segment = ring.segment(self.take_index(ring.segment_count));
+            let Some(events) = claim(segment) else { continue };
+            let before = SequenceWord::decode(segment[segment_word::SEQUENCE].load());
+            let lap = before.map_or(0, |before| before.lap.wrapping_add(1));
+            let sequence = ring.header(header_word::NEXT_SEQUENCE).add(1);
+            let of = SequenceWord { sequence, lap, mode: Mode::Device, phase: 0 };
+            let lost = segment[segment_word::LOST].load().wrapping_add(events.into());
+            let tag = self.build_tag.load(Ordering::Relaxed);
+            ring.refill(segment, of, self.boot(), ticks, lost, u64::from(commit::SHARED) | u64::from(tag) << 32);
+            return Some(segment.as_ptr());
+        }
+        None
+    }
+
+    /// Gives the segment to look at, and moves on to the next.
+    fn take_index(&self, count: u32) -> u32 {
+        let mut index = self.next_index.load(Ordering::Relaxed);
+        loop {
+            let next = if index + 1 < count { index + 1 } else { 0 };
+            match self.next_index.compare_exchange_weak(index, next, Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) => return index,
+                Err(changed) => index = changed,
+            }
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn refuse(&self, reason: DropReason) {
+        if let Some(ring) = self.ring() {
+            ring.count_dropped(reason, 1);
+        }
+    }
+}
+
+/// Ends reservations in a segment.
+fn close(segment: *const Word) {
+    // SAFETY: a word of the header of a segment, or of NO_SEGMENT, which is closed.
+    let word = unsafe { &*segment.add(segment_word::COMMIT) };
+    let mut now = word.load_low();
+    // Bounded: each failure is another context's reservation, and the segment is finite.
+    while now >> commit::FLAGS_SHIFT == OPEN {
+        match word.swap_low(now, now | commit::CLOSED) {
+            Ok(()) => return,
+            Err(changed) => now = changed,
+        }
+    }
+}
+
+/// Claims a segment that takes no reservations and in which none is under way, and gives the events in it.
+fn claim(segment: &[Word]) -> Option<u32> {
+    let word = &segment[segment_word::COMMIT];
+    let now = word.load_acquire() as u32;
+    if now & commit::OWNED != 0 || now >> commit::FLAGS_SHIFT == OPEN {
+        return None;
+    }
+    let events = count_events(segment, commit::offset(now))?;
+    // With the claim the count becomes that of events, without reservations that a reset left: what is lost from here on.
+    let claimed = now & !(commit::COUNT_MASK << commit::COUNT_SHIFT) | events << commit::COUNT_SHIFT | commit::OWNED;
+    word.swap_low(now, claimed).ok().map(|()| events)
+}
+
+/// Counts the events in the first `used` words of a segment's records; `None` if a reservation among them is not committed.
+fn count_events(segment: &[Word], used: usize) -> Option<u32> {
+    let records = &segment[SEGMENT_HEADER_WORDS..];
+    let (mut at, mut events) = (0, 0);
+    while let Some(word) = records.get(at).filter(|_| at < used) {
+        let low = word.load_low();
+        match low as u16 {
+            RESERVED => return None,
+            CONTROL if low == 0 => return None,
+            CONTROL => {}
+            _ => events += 1,
+        }
+        at += 1 + (low >> 16 & 0xFF) as usize;
+    }
+    Some(events)
+}
+
+impl Default for DeviceRecorder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for DeviceRecorder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DeviceRecorder").field("boot", &self.boot()).field("ring", &self.ring()).finish_non_exhaustive()
+    }
+}
