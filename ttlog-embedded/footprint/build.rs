@@ -1,0 +1,80 @@
+//! Writes the memory map, the linker arguments, and the functions with the callsites: `calls.rs` with one of each kind, and
+//! `more_KIND.rs` with `SITE_COUNT` of a kind.
+
+use std::env;
+use std::fs;
+use std::path::PathBuf;
+
+/// How many callsites a program `more_*` has more than the program `calls`. Also in report.py.
+const SITE_COUNT: usize = 64;
+
+/// What fits every machine it runs on; microbit has the least.
+const MEMORY: &str = "MEMORY { FLASH : ORIGIN = 0, LENGTH = 256K  RAM : ORIGIN = 0x20000000, LENGTH = 16K }\n";
+
+/// Kinds of events: name, and parameters of the function around the call, which are the arguments of the call.
+const KINDS: [(&str, &str); 4] =
+    [("0", ""), ("u32", "a: u32"), ("u32_u8", "a: u32, b: u8"), ("4_u32", "a: u32, b: u32, c: u32, d: u32")];
+
+fn main() {
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
+    let write = |name: &str, text: &str| fs::write(out.join(name), text).expect("OUT_DIR can be written");
+
+    write("memory.x", MEMORY);
+    println!("cargo:rustc-link-search={}", out.display());
+    println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rustc-link-arg-bins=--nmagic");
+    println!("cargo:rustc-link-arg-bins=-Tlink.x");
+    if env::var_os("CARGO_FEATURE_DEFMT").is_some() {
+        println!("cargo:rustc-link-arg-bins=-Tdefmt.x");
+    }
+
+    let mut calls = String::new();
+    for (kind, parameters) in KINDS {
+        calls += &function(&format!("call_{kind}"), parameters, &statement(kind, parameters));
+        calls += &function(&format!("bare_{kind}"), parameters, "");
+
+        let mut sites = String::new();
+        let mut names = String::new();
+        for site in 0..SITE_COUNT {
+            let name = format!("site_{site}");
+            sites += &function(&name, parameters, &statement(&format!("{kind} {site}"), parameters));
+            names += &name;
+            names += ", ";
+        }
+        let types: Vec<&str> = named(parameters).map(|(_, kind)| kind).collect();
+        sites += &format!("static SITES: [extern \"C\" fn({}); {SITE_COUNT}] = [{names}];\n", types.join(", "));
+        write(&format!("more_{kind}.rs"), &sites);
+    }
+    write("calls.rs", &calls);
+}
+
+/// A function that logs by `statement`. The name in the assembler's comment keeps functions without one from being merged.
+fn function(name: &str, parameters: &str, statement: &str) -> String {
+    let uses: String =
+        named(parameters).map(|(name, _)| format!("core::arch::asm!(\"/* {{0}} */\", in(reg) {name});")).collect();
+    format!(
+        "#[unsafe(no_mangle)] #[inline(never)] pub extern \"C\" fn {name}({parameters}) {{
+            // SAFETY: no instruction stands in the assembler text.
+            unsafe {{ core::arch::asm!(\"/* {name} */\", out(\"lr\") _); {uses} }}
+            {statement}
+            // SAFETY: as above.
+            unsafe {{ core::arch::asm!(\"/* end of {name} */\") }}
+        }}\n"
+    )
+}
+
+/// The call of the log macro of the recorder that the features choose.
+fn statement(text: &str, parameters: &str) -> String {
+    let names: String = named(parameters).map(|(name, _)| format!(", {name}")).collect();
+    if env::var_os("CARGO_FEATURE_DEFMT").is_some() {
+        let formats: String = named(parameters).map(|(_, kind)| format!(" {{={kind}}}")).collect();
+        format!("defmt::info!(\"event {text}{formats}\"{names});")
+    } else {
+        String::new()
+    }
+}
+
+/// Name and type of each parameter.
+fn named(parameters: &str) -> impl Iterator<Item = (&str, &str)> {
+    parameters.split(", ").filter_map(|parameter| parameter.split_once(": "))
+}

@@ -1,0 +1,273 @@
+"""Runs the programs that ci/footprint has built, in QEMU, and makes one table of what they cost.
+
+report.py DIRECTORY SETTINGS EXPECTED [--bless]: DIRECTORY holds the programs as TARGET/RECORDER/PROGRAM. Each is run twice:
+- with `-icount shift=0`, where SysTick counts instructions: the mean over 10,000 calls, among them those that begin a new segment;
+- with few calls and a trace of each instruction with the registers before it. From it come the instructions executed while interrupts
+  are masked (after `cpsid i`, up to and with the `cpsie i` or `msr primask` that ends it), the stack (how far the stack pointer goes
+  below where it is before the call), and the instructions once more, as a check of the first way.
+Flash per callsite is the difference of two programs, one of which has 64 callsites more. Of all this, what the same function without
+a log call needs is subtracted.
+"""
+
+import collections
+import pathlib
+import re
+import subprocess
+import sys
+
+MACHINES = {"thumbv7m-none-eabi": "mps2-an385", "thumbv6m-none-eabi": "microbit"}
+KINDS = {"0": "no arguments", "u32": "u32", "u32_u8": "u32, u8", "4_u32": "4 x u32"}
+OURS = "ttlog"
+RECORDERS = {
+    OURS: "TTLog",
+    "defmt-memory": "defmt, least",
+    "defmt-timestamp": "with time",
+    "defmt-rtt": "defmt-rtt",
+}
+NOTHING = "nothing"
+SITE_COUNT = 64  # as in build.rs
+RING_LEN = 4096  # as in src/recorder.rs
+TRACED_ROUNDS = 64
+WORSE = 1.02
+# Names of the recorders' functions and constants, as nm shows them.
+OWN_SYMBOLS = re.compile(r"^<*(dyn |&)*(ttlog_core|ttlog_embedded|_?defmt\w*|ttlog_footprint::recorder|<*ttlog_footprint::recorder\S*)\b")
+
+
+def fail(text):
+    sys.exit(f"footprint: {text}")
+
+
+def output_of(*command, **options):
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120, **options)
+    if result.returncode != 0:
+        fail(f"{' '.join(map(str, command))}: {result.stdout}{result.stderr}")
+    return result.stdout
+
+
+class Program:
+    """An ELF file: sizes of its sections, and its symbols."""
+
+    def __init__(self, path):
+        self.path = path
+        self.flash = self.ram = 0
+        for line in output_of("arm-none-eabi-readelf", "-SW", path).splitlines():
+            section = re.match(r" *\[ *\d+\] (\S+) +(\S+) +(\w+) \w+ (\w+) \w+ +(\w*) ", line)
+            if section and "A" in section[5]:
+                len_bytes = int(section[4], 16)
+                if section[2] != "NOBITS":
+                    self.flash += len_bytes
+                if int(section[3], 16) >= 0x2000_0000:
+                    self.ram += len_bytes
+        self.symbols = {}  # by name: address, length
+        for line in output_of("arm-none-eabi-nm", "-SC", path).splitlines():
+            symbol = re.match(r"(\w{8}) (?:(\w{8}) )?([a-zA-Z]) (.*)", line)
+            if symbol:
+                self.symbols[symbol[4]] = (int(symbol[1], 16), int(symbol[2] or "0", 16), symbol[3])
+
+    def masking(self):
+        """Address of each instruction that masks or unmasks interrupts: whether it masks, or the register that says it."""
+        found = {}
+        for line in output_of("arm-none-eabi-objdump", "-d", self.path).splitlines():
+            match = re.match(r" *(\w+):\t[\w ]+\t(cpsi[de]|msr)\t([^@;]*)", line)
+            if not match:
+                continue
+            operands = match[3].strip().lower()
+            if match[2] == "msr":
+                name, register = operands.split(", ")
+                if name == "primask":
+                    found[int(match[1], 16)] = register
+                elif name in ("basepri", "basepri_max", "faultmask"):
+                    fail(f"{self.path} masks interrupts by {name}, which is not counted: {line}")
+            elif "i" in operands:
+                found[int(match[1], 16)] = match[2] == "cpsid"
+        return found
+
+
+def qemu(machine, program, *more):
+    return [
+        "qemu-system-arm", "-M", machine, "-nographic", "-monitor", "none", "-serial", "none", "-icount", "shift=0",
+        "-semihosting-config", "enable=on,target=native", "-kernel", str(program.path), *more,
+    ]  # fmt: skip
+
+
+def count_by_clock(machine, program):
+    """Instructions per call and ring bytes per event, by kind."""
+    lines = output_of(*qemu(machine, program)).split("\n")
+    counted = {tuple(line.split()[:-2]): [int(word) for word in line.split()[-2:]] for line in lines if line}
+    instructions, ticks = counted[("calibration",)]
+    per_round = lambda what, name: counted[(what, name)][1] / counted[(what, name)][0]
+    cost = lambda name: per_round("ticks", name) * instructions / ticks
+    return {kind: cost(f"call_{kind}") - cost(f"bare_{kind}") for kind in KINDS}, {
+        kind: per_round("bytes", f"call_{kind}") for kind in KINDS
+    }
+
+
+Call = collections.namedtuple("Call", "instructions masked longest_masked stack")
+
+
+def trace(machine, program):
+    """The calls of each function `call_*` and `bare_*`, and the addresses of all instructions executed in the former."""
+    rounds_address = program.symbols["HOST_ROUNDS"][0]
+    starts = {place[0] & ~1: name for name, place in program.symbols.items() if re.fullmatch(r"(call|bare)_\w+", name)}
+    masking = program.masking()
+    calls = collections.defaultdict(list)
+    executed = set()
+    name = None
+    command = qemu(machine, program, "-singlestep", "-d", "exec,cpu,nochain", "-D", "/dev/stderr")
+    command += ["-device", f"loader,addr={rounds_address},data={TRACED_ROUNDS},data-len=4"]
+    with subprocess.Popen(["timeout", "120", *command], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as guest:
+        lines = iter(guest.stderr)
+        for line in lines:
+            if not line.startswith("Trace "):
+                continue
+            address = int(line.split("/", 2)[1], 16)
+            if name is None and address not in starts:
+                continue
+            registers = [int(word.split("=")[1], 16) for _ in range(4) for word in next(lines).split()]
+            stack_pointer = registers[13]
+            if name is None:
+                name, back, stack_before = starts[address], registers[14] & ~1, stack_pointer
+                instructions = masked_now = masked = stretch = longest = deepest = 0
+            elif address == back and stack_pointer == stack_before:
+                if masked_now:
+                    fail(f"{program.path}: {name} returns with interrupts masked")
+                calls[name].append(Call(instructions, masked, longest, deepest))
+                name = None
+                continue
+            instructions += 1
+            deepest = max(deepest, stack_before - stack_pointer)
+            if name.startswith("call"):
+                executed.add(address)
+            if masked_now:
+                masked += 1
+                stretch += 1
+                longest = max(longest, stretch)
+            if address in masking:
+                change = masking[address]
+                masked_now = registers[int(change[1:])] & 1 if isinstance(change, str) else change
+                stretch = stretch if masked_now else 0
+    if guest.returncode != 0:
+        fail(f"{' '.join(command)} ended with {guest.returncode}")
+    for kind in KINDS:
+        for each in ("call", "bare"):
+            if len(calls[f"{each}_{kind}"]) != TRACED_ROUNDS:
+                fail(f"{program.path}: {len(calls[f'{each}_{kind}'])} calls of {each}_{kind} in the trace, not {TRACED_ROUNDS}")
+    return calls, executed
+
+
+def figures_of(directory, target, recorder, notes):
+    """Every figure of a recorder, by its name."""
+    program = lambda name, of=recorder: Program(directory / target / of / name)
+    machine, calls_program, bare_program = MACHINES[target], program("calls"), program("calls", NOTHING)
+    figures = {}
+    by_clock, ring_bytes = count_by_clock(machine, calls_program)
+    calls, executed = trace(machine, calls_program)
+    sites = {}
+    for kind in KINDS:
+        here, bare = calls[f"call_{kind}"], calls[f"bare_{kind}"]
+        by_trace = sum(call.instructions for call in here) / len(here) - bare[0].instructions
+        if abs(by_trace - by_clock[kind]) > 0.05 * by_clock[kind] + 1:
+            fail(f"{target} {recorder} {kind}: {by_clock[kind]:.1f} instructions by the clock, but {by_trace:.1f} in the trace")
+        sizes = [p.flash for p in (program(f"more_{kind}"), calls_program, program(f"more_{kind}", NOTHING), bare_program)]
+        sites[kind] = (sizes[0] - sizes[1] - (sizes[2] - sizes[3])) / SITE_COUNT
+        figures |= {
+            ("instructions", kind): by_clock[kind],
+            ("most instructions", kind): max(call.instructions for call in here) - bare[0].instructions,
+            ("masked", kind): sum(call.masked for call in here) / len(here),
+            ("longest masked", kind): max(call.longest_masked for call in here),
+            ("ring bytes", kind): ring_bytes[kind],
+            ("flash per callsite", kind): sites[kind],
+            ("stack", kind): max(call.stack for call in here),
+        }
+    own = {
+        name: len_bytes
+        for name, (address, len_bytes, letter) in calls_program.symbols.items()
+        if letter in "tTrRwWvV" and len_bytes and OWN_SYMBOLS.match(name)
+    }
+    run_through = {
+        name
+        for name in own
+        if any(calls_program.symbols[name][0] & ~1 <= at < (calls_program.symbols[name][0] & ~1) + own[name] for at in executed)
+    }
+    figures["code", "a call"] = sum(own[name] for name in run_through)
+    figures["code", "all"] = sum(own.values())
+    figures["flash", "all"] = calls_program.flash - bare_program.flash - sum(sites.values())
+    if calls_program.ram < bare_program.ram + RING_LEN:
+        fail(f"{target} {recorder}: the program has no ring of {RING_LEN} bytes")
+    figures["RAM", "all"] = calls_program.ram - bare_program.ram - RING_LEN
+    notes.append(f"{target}, {RECORDERS[recorder]}: symbols counted as code (* a call runs through it)")
+    notes += [f"    {own[name]:5} {'*' if name in run_through else ' '} {name}" for name in sorted(own, key=own.get, reverse=True)]
+    return figures
+
+
+NAMES = {
+    "instructions": "instructions, mean",
+    "most instructions": "instructions, most",
+    "masked": "of them masked, mean",
+    "longest masked": "masked at a stretch, most",
+    "ring bytes": "ring, bytes per event",
+    "flash per callsite": "flash, bytes per callsite",
+    "stack": "stack, bytes",
+    "code": "code, bytes",
+    "flash": "flash without callsites, bytes",
+    "RAM": "RAM without ring, bytes",
+}
+# What design and acceptance ask for, on thumbv7m unless said otherwise.
+REACH = {
+    ("instructions", "u32_u8"): "60",
+    ("masked", "u32_u8"): "0 (v6m: 12)",
+    ("ring bytes", "0"): "8",
+    ("ring bytes", "u32_u8"): "16",
+    ("flash per callsite", "u32_u8"): "40",
+    ("code", "all"): "700",
+}
+
+
+def show(value):
+    return f"{value:.1f}".removesuffix(".0")
+
+
+def main():
+    directory, settings, expected_path = pathlib.Path(sys.argv[1]), sys.argv[2], pathlib.Path(sys.argv[3])
+    bless = sys.argv[4:] == ["--bless"]
+    expected = {}
+    if expected_path.exists():
+        for line in expected_path.read_text().splitlines():
+            if not line.startswith("#"):
+                *key, value = line.split("|")
+                expected[tuple(word.strip() for word in key)] = float(value)
+
+    notes, fresh, worse = [], {}, []
+    for target, machine in MACHINES.items():
+        recorders = [recorder for recorder in RECORDERS if (directory / target / recorder).is_dir()]
+        figures = {recorder: figures_of(directory, target, recorder, notes) for recorder in recorders}
+        print(f"\n{target} (QEMU {machine}), {settings}")
+        print(f"{'':44}" + "".join(f"{RECORDERS[recorder]:>14}" for recorder in recorders) + f"{'to reach':>14}")
+        order = list(NAMES)
+        for key in sorted(figures[recorders[0]], key=lambda key: order.index(key[0])):
+            name = f"{NAMES[key[0]]}: {KINDS.get(key[1], key[1])}"
+            row = f"{name:44}" + "".join(f"{show(figures[recorder][key]):>14}" for recorder in recorders)
+            row += f"{REACH.get(key, ''):>14}"
+            if OURS in figures:
+                now = fresh[target, *key] = round(figures[OURS][key], 2)
+                before = expected.get((target, *key))
+                if before is None:
+                    worse.append(f"{target}, {name}: {now}, not in {expected_path}")
+                elif now > before * WORSE + 0.01:
+                    worse.append(f"{target}, {name}: {now}, before {before}")
+                elif now < before / WORSE - 0.01:
+                    row += f"  better than {before}: bless it"
+            print(row.rstrip())
+    print("\n" + "\n".join(notes))
+
+    if bless:
+        head = "# What our recorder costs on a device, counted by ci/footprint, which also writes this file.\n# " + settings + "\n"
+        expected_path.write_text(head + "".join(f"{' | '.join(key)} | {value}\n" for key, value in fresh.items()))
+    elif worse:
+        print("\n".join(worse), file=sys.stderr)
+        fail("our recorder costs more than before; if that is meant, say why in the commit and run ci/footprint --bless")
+    main_figures = [f"{fresh[target, 'instructions', 'u32_u8']} on {target.split('-')[0]}" for target in MACHINES if fresh]
+    print(f"= instructions of an event with u32 and u8: {', '.join(main_figures)}" if fresh else "= no recorder of ours")
+
+
+main()

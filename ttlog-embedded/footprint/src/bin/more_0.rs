@@ -1,0 +1,11 @@
+//! The program `calls` and 64 callsites more of the kind `0`, which are not reached.
+#![no_std]
+#![no_main]
+
+include!(concat!(env!("OUT_DIR"), "/more_0.rs"));
+
+#[cortex_m_rt::entry]
+fn main() -> ! {
+    ttlog_footprint::run();
+    ttlog_footprint::end(&SITES)
+}

@@ -1,0 +1,11 @@
+//! The program `calls` and 64 callsites more of the kind `4_u32`, which are not reached.
+#![no_std]
+#![no_main]
+
+include!(concat!(env!("OUT_DIR"), "/more_4_u32.rs"));
+
+#[cortex_m_rt::entry]
+fn main() -> ! {
+    ttlog_footprint::run();
+    ttlog_footprint::end(&SITES)
+}
