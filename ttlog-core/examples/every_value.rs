@@ -311,6 +311,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         anchor_count: 8,
         kept_segment_count: 14,
         control: true,
+        session_count: 0,
     };
     let ring = Ring::create(words, &config)?;
     let mut entry = [0; 1024];

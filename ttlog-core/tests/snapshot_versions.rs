@@ -112,6 +112,7 @@ fn make() -> Vec<u8> {
         anchor_count: 4,
         kept_segment_count: 4,
         control: true,
+        session_count: 0,
     };
     let ring = Ring::create(&memory, &config).expect("it fits");
     let process = ProcessInfo {

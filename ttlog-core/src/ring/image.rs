@@ -53,6 +53,14 @@ impl<'a> RingImage<'a> {
         self.header.region_len().saturating_sub(self.bytes.len() as u64)
     }
 
+    /// Gives how many segments there are bytes of, at least of a part; a header may claim more.
+    #[must_use]
+    pub fn present_segments(&self) -> u32 {
+        let present = self.header.region_len().saturating_sub(self.missing_bytes());
+        let count = present.saturating_sub(self.header.segments_offset).div_ceil(self.header.segment_len.into());
+        u32::try_from(count).unwrap_or(u32::MAX).min(self.header.segment_count)
+    }
+
     pub(super) fn part(&self, offset: u64, len: u64) -> &'a [u8] {
         let start = usize::try_from(offset).unwrap_or(usize::MAX).min(self.bytes.len());
         let end = usize::try_from(offset.saturating_add(len)).unwrap_or(usize::MAX).min(self.bytes.len());

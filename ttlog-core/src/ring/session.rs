@@ -7,6 +7,8 @@
 //! # Format
 //! docs/format.md §2.6.
 
+use super::image::SegmentState;
+use super::layout::Mode;
 use super::layout::{DEVICE_HEADER_LEN, header_word};
 use super::{Ring, RingImage};
 use crate::crc::Digest;
@@ -130,5 +132,16 @@ impl<'a> RingImage<'a> {
         let count = if header.is_device() { slots_in(header.header_len as usize) } else { 0 };
         let slots = self.part(DEVICE_HEADER_LEN as u64, (count * SESSION_LEN) as u64);
         slots.chunks_exact(SESSION_LEN).filter_map(|slot| Session::decode(slot.try_into().ok()?))
+    }
+
+    /// Gives the number of the latest session of which anything is there; 0: there is none.
+    #[must_use]
+    pub fn latest_boot(&self) -> u32 {
+        let of_slots = self.sessions().map(|session| session.boot);
+        let of_segments = (0..self.present_segments()).filter_map(|index| match self.segment(index) {
+            SegmentState::Valid(segment) if segment.header.mode == Mode::Device => Some(segment.header.context),
+            _ => None,
+        });
+        of_slots.chain(of_segments).max().unwrap_or(0)
     }
 }

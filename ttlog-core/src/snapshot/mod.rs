@@ -32,11 +32,13 @@ mod write;
 pub use columns::{columns_len_max, decode_columns, encode_columns};
 pub use dictionary::write_dictionary;
 pub use item::{ITEM_MARK, ITEM_OVERHEAD_LEN, decode_item, encode_item};
-pub use read::{LeftOut, PackedSegment, SnapshotHeader, SnapshotItem, SnapshotItems, SnapshotReader, unpack_len};
+pub use read::{
+    LeftOut, PackedSegment, SessionOf, SnapshotHeader, SnapshotItem, SnapshotItems, SnapshotReader, unpack_len,
+};
 pub use withhold::Withhold;
 pub use write::{
     Codec, SCRATCH_LEN_MIN, Sink, SnapshotError, SnapshotMeta, SnapshotOptions, SnapshotStats, scratch_len,
-    write_snapshot_of_image, write_snapshot_of_ring,
+    write_session, write_snapshot_of_image, write_snapshot_of_ring,
 };
 
 /// Data of a segment item: the records as in a ring.

@@ -174,9 +174,20 @@ pub struct SnapshotHeader<'a> {
     pub panics: Panics,
     /// The filter that held; empty: it was not told.
     pub filter: &'a str,
+    /// The session of a device that it is of.
+    pub session: Option<SessionOf>,
     /// The CBOR of the anchors, read once already.
     anchors: &'a [u8],
     anchor_count: u64,
+}
+
+/// Which session of a device a snapshot is of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SessionOf {
+    /// Its number, from 1.
+    pub boot: u32,
+    /// Why the device had been reset before, as in [`Session`](crate::ring::Session).
+    pub reset_reason: u32,
 }
 
 /// What a snapshot leaves out because it is older than the program asked for.
@@ -255,6 +266,11 @@ fn decode_header(body: &[u8]) -> Option<SnapshotHeader<'_>> {
                 header.left_out = Some(LeftOut { event_count, min_age_ns });
             }
             17 => header.filter = from.str().ok()?,
+            18 => {
+                let [boot, reset_reason] = decode_numbers(&mut from)?;
+                let (boot, reset_reason) = (u32::try_from(boot).ok()?, u32::try_from(reset_reason).ok()?);
+                header.session = Some(SessionOf { boot, reset_reason });
+            }
             _ => from.skip().ok()?,
         }
     }

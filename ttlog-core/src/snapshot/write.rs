@@ -11,8 +11,8 @@ use super::withhold::{WITHHOLD_LEN, Withheld, Withhold, Withholder, readable};
 use crate::clock::Anchor;
 use crate::record::decode_record;
 use crate::ring::{
-    CONTROL_TEXT_MAX, FORMAT_VERSION, Item, MIN_READER_VERSION, Mode, Ring, RingHeader, RingImage, SEGMENT_HEADER_LEN,
-    SERVER_ANCHOR_COUNT, Segment, SegmentHeader, SegmentState,
+    CONTROL_TEXT_MAX, DEVICE_MIN_READER_VERSION, FORMAT_VERSION, Item, MIN_READER_VERSION, Mode, Ring, RingHeader,
+    RingImage, SEGMENT_HEADER_LEN, SERVER_ANCHOR_COUNT, Segment, SegmentHeader, SegmentState, Session,
 };
 use crate::table::{TableItem, encode_withheld};
 #[cfg(feature = "lz4")]
@@ -229,7 +229,7 @@ pub fn write_snapshot_of_ring<'o, S: Sink>(
     }));
     let (anchors, filter) = split_for_filter(work);
     let filter = filter.and_then(|buffer| ring.filter_text(buffer));
-    out.header(&header, left_out, ring.anchors(), meta, filter, anchors)?;
+    out.header(&About { ring: &header, session: None, left_out }, ring.anchors(), meta, filter, anchors)?;
     let mut entry_at = 0;
     out.live_entries(ring, &mut entry_at, work)?;
     // The oldest first: it is the next to be overwritten. Then the kept class, which turns over slowly.
@@ -285,16 +285,13 @@ pub fn write_snapshot_of_image<'o, S: Sink>(
     let mut out = Output::new(sink, options, withholder);
     let filter = image.control().and_then(|control| control.filter);
     let segment_len = u64::from(header.segment_len);
-    // A header may claim more segments than there are bytes for.
-    let present = header.region_len().saturating_sub(image.missing_bytes());
-    let count = present.saturating_sub(header.segments_offset).div_ceil(segment_len);
-    let count = u32::try_from(count).unwrap_or(u32::MAX).min(header.segment_count);
+    let count = image.present_segments();
     let looked_at = if options.left_out_before_ticks > 0 { count } else { 0 };
     let left_out = LeftOut::count((0..looked_at).filter_map(|index| match image.segment(index) {
         SegmentState::Valid(segment) => out.leaves_out(header, &segment.header).then_some(segment.header),
         _ => None,
     }));
-    out.header(header, left_out, image.anchors(), meta, filter, work)?;
+    out.header(&About { ring: header, session: None, left_out }, image.anchors(), meta, filter, work)?;
     for entry in image.entries() {
         out.entry(entry.bytes)?;
     }
@@ -316,6 +313,71 @@ pub fn write_snapshot_of_image<'o, S: Sink>(
         }
     }
     out.end()
+}
+
+/// Writes a snapshot of one session of a device's ring, whose bytes may hold anything. `entries` are the process item and the callsite
+/// items of its firmware, which the ring itself does not have.
+///
+/// What the ring counts for all sessions (events dropped, and what is lost in segments that are of no session) is in the snapshot of the
+/// latest, so that the snapshots of all sessions together account for all events.
+///
+/// # Errors
+/// [`SnapshotError::Sink`] if the sink fails, [`SnapshotError::ScratchTooSmall`] if `scratch` is shorter than
+/// [`SnapshotOptions::scratch_len`].
+pub fn write_session<'o, 'e, S: Sink>(
+    image: &RingImage<'_>,
+    session: &Session,
+    entries: impl Iterator<Item = &'e [u8]>,
+    meta: &SnapshotMeta<'_>,
+    options: impl Into<SnapshotOptions<'o>>,
+    scratch: &mut [u8],
+    sink: &mut S,
+) -> Result<SnapshotStats, SnapshotError<S::Error>> {
+    let options = options.into();
+    let segment_len = image.header().segment_len as usize;
+    let (work, withholder) = split_scratch(&options, segment_len, scratch)?;
+    let mut out = Output::new(sink, options, withholder);
+    let is_latest = image.latest_boot() == session.boot;
+    let header = session_header(image, session, is_latest);
+    let about = About { ring: &header, session: Some(session), left_out: LeftOut::default() };
+    out.header(&about, image.anchors(), meta, None, work)?;
+    for entry in entries {
+        out.entry(entry)?;
+    }
+    for index in 0..image.present_segments() {
+        match image.segment(index) {
+            SegmentState::Unused => {}
+            SegmentState::Opening { lost } if is_latest => out.lost(index, lost)?,
+            SegmentState::Damaged(_) if is_latest => out.stats.damaged_count += 1,
+            SegmentState::Opening { .. } | SegmentState::Damaged(_) => {}
+            SegmentState::Valid(segment) if segment.header.context != session.boot => {}
+            SegmentState::Valid(segment) if options.codec == Codec::None && out.withholder.is_none() => {
+                out.plain_segment(&segment.header, segment.used().len(), None, segment.records)?;
+            }
+            SegmentState::Valid(segment) => {
+                let (copy, rest) = work.split_at_mut(segment_len);
+                let copy = &mut copy[..segment.records.len()];
+                copy.copy_from_slice(segment.records);
+                out.packed_segment(&segment.header, segment.used().len(), copy, rest)?;
+            }
+        }
+    }
+    out.end()
+}
+
+/// Gives the ring's header as that of one session.
+fn session_header(image: &RingImage<'_>, session: &Session, is_latest: bool) -> RingHeader {
+    let of_session = (0..image.present_segments()).filter_map(|index| match image.segment(index) {
+        SegmentState::Valid(segment) if segment.header.context == session.boot => Some(segment.header),
+        _ => None,
+    });
+    // All there is, if its first segment is there; else what is missing was replaced before the oldest that is there was opened.
+    let complete_from = of_session
+        .min_by_key(|header| header.sequence)
+        .filter(|oldest| oldest.sequence > session.first_sequence)
+        .map_or(0, |oldest| oldest.base_ticks.max(1));
+    let header = RingHeader { complete_from, ..*image.header() };
+    if is_latest { header } else { RingHeader { dropped: [0; 4], suppressed: 0, ..header } }
 }
 
 /// Divides the scratch into what the codec works with and what withholding needs.
@@ -349,6 +411,14 @@ impl LeftOut {
             until_ticks: sum.until_ticks.max(header.close_ticks),
         })
     }
+}
+
+/// What the header of a snapshot tells of the ring.
+struct About<'r> {
+    ring: &'r RingHeader,
+    /// The session that the snapshot is of, of a device.
+    session: Option<&'r Session>,
+    left_out: LeftOut,
 }
 
 /// A snapshot on its way to a sink.
@@ -416,8 +486,7 @@ impl<'s, 'o, 'w, S: Sink> Output<'s, 'o, 'w, S> {
 
     fn header(
         &mut self,
-        ring: &RingHeader,
-        left_out: LeftOut,
+        about: &About<'_>,
         anchors: impl Iterator<Item = Anchor>,
         meta: &SnapshotMeta<'_>,
         filter: Option<&str>,
@@ -425,9 +494,7 @@ impl<'s, 'o, 'w, S: Sink> Output<'s, 'o, 'w, S> {
     ) -> Result<(), SnapshotError<S::Error>> {
         let anchors = sort_anchors(anchors, scratch);
         let options = self.options;
-        self.encoded_item(KIND_HEADER, |encoder| {
-            encode_header(encoder, ring, &options, left_out, anchors, meta, filter)
-        })
+        self.encoded_item(KIND_HEADER, |encoder| encode_header(encoder, about, &options, anchors, meta, filter))
     }
 
     /// Writes an entry of the table; without the literals that are withheld, and not at all if nobody knows what may be in it.
@@ -817,21 +884,25 @@ fn sort_anchors(anchors: impl Iterator<Item = Anchor>, scratch: &mut [u8]) -> &[
 /// Encodes the body of the header item; its twin is `SnapshotHeader::decode`.
 fn encode_header<W: minicbor::encode::Write>(
     encoder: &mut Encoder<W>,
-    ring: &RingHeader,
+    about: &About<'_>,
     options: &SnapshotOptions<'_>,
-    left_out: LeftOut,
     anchors: &[u8],
     meta: &SnapshotMeta<'_>,
     filter: Option<&str>,
 ) -> Result<(), minicbor::encode::Error<W::Error>> {
+    let About { ring, session, left_out } = *about;
     // What a ring does not have, or has not seen, takes no room.
     let has_kept = ring.kept_segment_count > 0;
     let has_panics = ring.panics.count > 0;
     let leaves_out = options.left_out_before_ticks > 0;
     let extra = 2 * u64::from(has_kept)
-        + [ring.end.is_some(), has_panics, leaves_out, filter.is_some()].into_iter().map(u64::from).sum::<u64>();
-    // The versions are those of the snapshot: it may be made of a ring of an older version.
-    encoder.map(12 + extra)?.u8(0)?.u16(FORMAT_VERSION)?.u8(1)?.u16(MIN_READER_VERSION)?;
+        + [ring.end.is_some(), has_panics, leaves_out, filter.is_some(), session.is_some()]
+            .into_iter()
+            .map(u64::from)
+            .sum::<u64>();
+    // The versions are those of the snapshot: it may be made of a ring of an older version. Segments of devices are new in version 3.
+    let min_reader_version = if ring.is_device() { DEVICE_MIN_READER_VERSION } else { MIN_READER_VERSION };
+    encoder.map(12 + extra)?.u8(0)?.u16(FORMAT_VERSION)?.u8(1)?.u16(min_reader_version)?;
     encoder.u8(2)?.u64(ring.ring_id)?.u8(3)?.str(meta.reason)?.u8(4)?.i64(meta.created_unix_ns)?;
     encoder.u8(5)?.array((anchors.len() / ANCHOR_LEN) as u64)?;
     for anchor in anchors.chunks_exact(ANCHOR_LEN) {
@@ -864,6 +935,9 @@ fn encode_header<W: minicbor::encode::Write>(
     }
     if let Some(filter) = filter {
         encoder.u8(17)?.str(filter)?;
+    }
+    if let Some(session) = session {
+        encoder.u8(18)?.array(2)?.u32(session.boot)?.u32(session.reset_reason)?;
     }
     Ok(())
 }

@@ -374,6 +374,7 @@ impl Recording {
             anchor_count: 4,
             kept_segment_count: kept,
             control: true,
+            session_count: 0,
         };
         let recording = Self::with(&config, segments, process, &[(0, START), (100 * SECOND, START + 100_000_000_000)]);
         recording.know_shop();

@@ -1,0 +1,134 @@
+//! The ring of a device, split into a snapshot per session.
+
+use ttlog_core::fields::{Cons, Nil};
+use ttlog_core::ring::{DeviceClock, DeviceRecorder, RingConfig, RingImage, Session, SessionStart, Started};
+use ttlog_core::snapshot::{
+    Codec, Sink, SnapshotItem, SnapshotMeta, SnapshotReader, scratch_len, unpack_len, write_session,
+};
+use ttlog_core::{Item, Word};
+
+const CONFIG: RingConfig =
+    RingConfig { ring_id: 77, segment_len: 128, table_len: 0, anchor_count: 0, session_count: 2, ..RingConfig::PLAIN };
+
+struct Device {
+    words: &'static [Word],
+}
+
+impl Device {
+    fn new(segments: usize) -> Self {
+        let len = CONFIG.overhead_len() + segments * 128;
+        Device { words: Vec::leak((0..len / 8).map(|_| Word::new(0)).collect()) }
+    }
+
+    /// Starts the firmware once more, and records.
+    fn boot(&self, build: u8, events: u64) -> Started {
+        let recorder: &'static DeviceRecorder = Box::leak(Box::new(DeviceRecorder::new()));
+        let clock = DeviceClock::new(|| 1000, || 1000, 1_000_000);
+        let start = SessionStart {
+            clock,
+            build_id: [build; 20],
+            reset_reason: u32::from(build) << 4,
+            embedded_metadata: false,
+        };
+        let started = recorder.start(self.words, &CONFIG, &start).expect("started once").expect("it fits");
+        for n in 0..events {
+            recorder.append(7, [n]);
+        }
+        // One that no segment can hold.
+        recorder.append_any(7, &Cons(1_u128, Cons(2_u128, Cons(3_u128, Cons(4_u128, Cons(5_u128, Nil))))));
+        started
+    }
+
+    fn image(&self) -> Vec<u8> {
+        self.words.iter().flat_map(|word| word.load().to_le_bytes()).collect()
+    }
+}
+
+struct Bytes(Vec<u8>);
+
+impl Sink for Bytes {
+    type Error = std::convert::Infallible;
+
+    fn write_all(&mut self, bytes: &[u8]) -> Result<(), Self::Error> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
+fn snapshot(image: &[u8], session: &Session, codec: Codec) -> Vec<u8> {
+    let image = RingImage::parse(image).expect("a good ring");
+    let mut sink = Bytes(Vec::new());
+    let mut scratch = vec![0; scratch_len(128)];
+    let meta = SnapshotMeta { reason: "image", created_unix_ns: 0, ticks: 0 };
+    let entries = [&b"\x81\x00"[..]];
+    write_session(&image, session, entries.into_iter(), &meta, codec, &mut scratch, &mut sink)
+        .expect("nothing can fail");
+    sink.0
+}
+
+/// Events and events lost, of a snapshot.
+fn counts(snapshot: &[u8]) -> (Vec<u64>, u64) {
+    let (mut events, mut lost) = (Vec::new(), 0);
+    for item in SnapshotReader::new(snapshot).items() {
+        match item {
+            SnapshotItem::Segment(segment) => {
+                lost += segment.lost;
+                let mut room = vec![0; unpack_len(128)];
+                let segment = segment.unpack(&mut room).expect("a good segment");
+                events.extend(segment.items().filter_map(|item| match item {
+                    Item::Event(record) => Some(u64::from_le_bytes(record.payload.try_into().expect("a word"))),
+                    _ => None,
+                }));
+            }
+            SnapshotItem::Damaged { .. } => panic!("damaged"),
+            _ => {}
+        }
+    }
+    events.sort_unstable();
+    (events, lost)
+}
+
+#[test]
+fn each_session_has_its_own_events_and_all_of_them_account_for_everything() {
+    for codec in [Codec::None, Codec::Lz4] {
+        let device = Device::new(8);
+        device.boot(1, 9);
+        device.boot(2, 17);
+        let image = device.image();
+        let parsed = RingImage::parse(&image).expect("a good ring");
+        assert_eq!(parsed.latest_boot(), 2);
+        let mut sessions: Vec<_> = parsed.sessions().collect();
+        sessions.sort_by_key(|session| session.boot);
+        let snapshots: Vec<_> = sessions.iter().map(|session| snapshot(&image, session, codec)).collect();
+        for ((snapshot, boot), events) in snapshots.iter().zip(1_u32..).zip([9, 17]) {
+            let header = SnapshotReader::new(snapshot).header().expect("a header");
+            let session = header.session.expect("it says which session it is of");
+            assert_eq!((session.boot, session.reset_reason), (boot, boot << 4));
+            assert_eq!((header.min_reader_version, header.ring_id), (3, parsed.header().ring_id));
+            assert_eq!(header.complete_from, 0);
+            // What was dropped counts once.
+            assert_eq!(header.dropped, if boot == 2 { [2, 0, 0, 0] } else { [0; 4] });
+            assert_eq!(counts(snapshot), ((0..events).collect(), 0));
+        }
+    }
+}
+
+#[test]
+fn what_was_overwritten_of_a_session_is_counted_once() {
+    let device = Device::new(4);
+    device.boot(1, 30);
+    device.boot(2, 10);
+    let image = device.image();
+    let parsed = RingImage::parse(&image).expect("a good ring");
+    let (mut total, mut complete_from) = (0, Vec::new());
+    for session in parsed.sessions() {
+        let snapshot = snapshot(&image, &session, Codec::None);
+        let (events, lost) = counts(&snapshot);
+        total += events.len() as u64 + lost;
+        complete_from.push((session.boot, SnapshotReader::new(&snapshot).header().expect("a header").complete_from));
+    }
+    assert_eq!(total, 40);
+    complete_from.sort_unstable();
+    // The first session has lost its beginning, the second is whole.
+    assert_eq!(complete_from, [(1, 1000), (2, 0)]);
+}
