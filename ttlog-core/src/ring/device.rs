@@ -40,36 +40,77 @@ static NO_SEGMENT: [Word; SEGMENT_HEADER_WORDS] = {
 };
 
 /// The clock of a device.
+///
+/// Its lower 32 bits are recorded with each event. All of it is asked for once per segment; a clock of 32 bits alone is extended there,
+/// with the help of [`DeviceRecorder::keep_time`].
 #[derive(Clone, Copy, Debug)]
 pub struct DeviceClock {
-    /// A register that counts up and turns around at 2^32, read for each event; null: `ticks` is called.
-    register: *const u32,
-    ticks: fn() -> u32,
-    ticks64: fn() -> u64,
+    source: ClockSource,
     /// Its rate; 0: unknown.
     pub ticks_per_second: u32,
 }
 
+#[derive(Clone, Copy, Debug)]
+enum ClockSource {
+    /// A register that counts up and turns around at 2^32. If `is_wide` the register behind it has the upper half.
+    Register { low: *const u32, is_wide: bool },
+    /// Functions. The second gives all bits, if there are more.
+    Functions(fn() -> u32, Option<fn() -> u64>),
+}
+
 impl DeviceClock {
     /// No clock: all times are 0, the order of events remains.
-    pub const NONE: Self = DeviceClock::new(|| 0, || 0, 0);
+    pub const NONE: Self = DeviceClock::new(|| 0, None, 0);
 
-    /// A clock that is read by functions. Both may be called anywhere, also before the clock runs, in interrupts and in faults, and must
-    /// neither block nor panic nor log.
+    /// A clock that is read by functions: `ticks` gives the lower 32 bits, `ticks64` all of it if there is more.
     ///
-    /// `ticks` gives the lower 32 bits, for each event; `ticks64` is asked once per segment for all of them.
+    /// Both may be called anywhere, also before the clock runs, in interrupts and in faults, and must neither block, panic nor log.
     #[must_use]
-    pub const fn new(ticks: fn() -> u32, ticks64: fn() -> u64, ticks_per_second: u32) -> Self {
-        DeviceClock { register: ptr::null(), ticks, ticks64, ticks_per_second }
+    pub const fn new(ticks: fn() -> u32, ticks64: Option<fn() -> u64>, ticks_per_second: u32) -> Self {
+        DeviceClock { source: ClockSource::Functions(ticks, ticks64), ticks_per_second }
     }
 
-    /// A clock whose lower 32 bits are a register that counts up.
+    /// A clock that is a register which counts up; with the upper half in the register behind it, if `is_wide`.
     ///
     /// # Safety
-    /// - `register` can be read at any time, from every context that logs, without an effect.
+    /// - The register, and the one behind it if `is_wide`, can be read at any time, from every context that logs, without an effect.
     #[must_use]
-    pub const unsafe fn of_register(register: *const u32, ticks64: fn() -> u64, ticks_per_second: u32) -> Self {
-        DeviceClock { register, ticks: || 0, ticks64, ticks_per_second }
+    pub const unsafe fn of_register(low: *const u32, is_wide: bool, ticks_per_second: u32) -> Self {
+        DeviceClock { source: ClockSource::Register { low, is_wide }, ticks_per_second }
+    }
+
+    /// The register to read for each event; null: there is a function.
+    const fn register(&self) -> *const u32 {
+        match self.source {
+            ClockSource::Register { low, .. } => low,
+            ClockSource::Functions(..) => ptr::null(),
+        }
+    }
+
+    fn ticks(&self) -> u32 {
+        match self.source {
+            // SAFETY: it may be read from everywhere at any time, as the maker of the clock vouched.
+            ClockSource::Register { low, .. } => unsafe { low.read_volatile() },
+            ClockSource::Functions(ticks, _) => ticks(),
+        }
+    }
+
+    /// Gives all of the clock. `turns` are the half turns of its lower 32 bits that were counted so far, which complete a clock that has
+    /// no more bits: one that was not counted yet shows in the highest bit.
+    fn ticks64(&self, turns: u32) -> u64 {
+        match self.source {
+            ClockSource::Functions(_, Some(ticks64)) => ticks64(),
+            ClockSource::Register { low, is_wide: true } => {
+                // SAFETY: as above, for both registers.
+                let read = || unsafe { (low.add(1).read_volatile(), low.read_volatile(), low.add(1).read_volatile()) };
+                let (mut before, mut now, after) = read();
+                if before != after {
+                    (before, now, _) = read(); // the lower half has just turned around, and will not again so soon
+                }
+                u64::from(before) << 32 | u64::from(now)
+            }
+            _ => (u64::from(turns) << 31) + u64::from(self.ticks() ^ (turns & 1) << 31),
+        }
     }
 }
 
@@ -110,6 +151,8 @@ pub struct DeviceRecorder {
     boot: AtomicU32,
     /// First bytes of the build id.
     build_tag: AtomicU32,
+    /// Half turns of the clock's lower 32 bits, as `keep_time` counts them.
+    turns: AtomicU32,
     /// Where `keep_time` was last: upper half of the clock, and commit half-word then.
     kept_high: AtomicU32,
     kept_commit: AtomicU32,
@@ -149,6 +192,7 @@ impl DeviceRecorder {
             next_index: AtomicU32::new(0),
             boot: AtomicU32::new(0),
             build_tag: AtomicU32::new(0),
+            turns: AtomicU32::new(0),
             kept_high: AtomicU32::new(0),
             kept_commit: AtomicU32::new(0),
             state: AtomicU8::new(NEW),
@@ -195,8 +239,8 @@ impl DeviceRecorder {
         self.boot.store(boot.boot, Ordering::Relaxed);
         let [a, b, c, d, ..] = session.build_id;
         self.build_tag.store(u32::from_le_bytes([a, b, c, d]), Ordering::Relaxed);
-        self.clock_register.store(session.clock.register.cast_mut(), Ordering::Relaxed);
-        self.kept_high.store(((session.clock.ticks64)() >> 32) as u32, Ordering::Relaxed);
+        self.clock_register.store(session.clock.register().cast_mut(), Ordering::Relaxed);
+        self.kept_high.store((session.clock.ticks64(0) >> 32) as u32, Ordering::Relaxed);
         self.state.store(STARTED, Ordering::Release);
         Some(Ok(Started { boot: boot.boot, found: boot.found }))
     }
@@ -230,7 +274,7 @@ impl DeviceRecorder {
 
     #[inline(never)]
     fn call_clock(&self) -> u32 {
-        self.parts().map_or(0, |parts| (parts.clock.ticks)())
+        self.parts().map_or(0, |parts| parts.clock.ticks())
     }
 
     /// Reserves a record of so many payload words, which counts as so many events; `None`: there is no room, and the event was counted
@@ -323,13 +367,16 @@ impl DeviceRecorder {
         }
     }
 
-    /// Lets readers know how often the clock has turned around. To be called at least once in each 2^32 ticks, by one context, where the
-    /// clock's upper half is of worth and events may be further apart than that; without it, the times of events after a longer silence
-    /// are too early by whole turns, until the next segment is opened. Costs a look at the clock, and 16 bytes of the ring per turn in
-    /// which something was recorded.
+    /// Lets readers know how often the clock has turned around. To be called at least once in each 2^31 ticks, by one context, where
+    /// events may be further apart than 2^32 ticks; without it, the times of events after a longer silence are too early by whole
+    /// turns, those of a 64-bit clock until the next segment is opened. Costs a look at the clock, and 16 bytes of the ring per turn
+    /// in which something was recorded.
     pub fn keep_time(&self) {
         let Some(parts) = self.parts() else { return };
-        let now = (parts.clock.ticks64)();
+        let turns = self.turns.load(Ordering::Relaxed);
+        let turns = turns.wrapping_add((turns ^ parts.clock.ticks() >> 31) & 1);
+        self.turns.store(turns, Ordering::Relaxed);
+        let now = parts.clock.ticks64(turns);
         let high = (now >> 32) as u32;
         if self.kept_high.load(Ordering::Relaxed) == high {
             return;
@@ -369,7 +416,7 @@ impl DeviceRecorder {
         if !ptr::eq(self.current.load(Ordering::Acquire), full) {
             return true; // another context did it meanwhile
         }
-        let Some(segment) = self.open(ring, (clock.ticks64)()) else { return false };
+        let Some(segment) = self.open(ring, clock.ticks64(self.turns.load(Ordering::Relaxed))) else { return false };
         let swapped =
             self.current.compare_exchange(full.cast_mut(), segment.cast_mut(), Ordering::AcqRel, Ordering::Relaxed);
         if swapped.is_err() {

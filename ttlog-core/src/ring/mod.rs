@@ -150,7 +150,10 @@ impl RingConfig {
     }
 
     /// Tells whether a ring can be laid out in so many words.
-    const fn check(&self, words: usize) -> Result<(), RingError> {
+    ///
+    /// # Errors
+    /// [`RingError`] if not.
+    pub const fn check(&self, words: usize) -> Result<(), RingError> {
         let RingConfig { segment_len, table_len, anchor_count, kept_segment_count, control, session_count, .. } = *self;
         let segment_len_max = if session_count > 0 { DEVICE_SEGMENT_LEN_MAX } else { SEGMENT_LEN_MAX };
         let even = segment_len % 8 == 0 && table_len % 8 == 0;

@@ -1,0 +1,75 @@
+//! Writes the linker script fragment `ttlog.x` to where the linker finds it (`-Tttlog.x`).
+//!
+//! It puts what callsites say into sections that are not loaded, or into flash with the feature `embedded-metadata`, and the build id
+//! into flash.
+
+use std::env;
+use std::fs;
+use std::path::PathBuf;
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-env-changed=TTLOG_FLASH_REGION");
+    let var = |name: &str| env::var(name).unwrap_or_default();
+    let out = PathBuf::from(var("OUT_DIR"));
+    // The names that cortex-m-rt and riscv-rt ask memory.x for.
+    let usual = if var("CARGO_CFG_TARGET_ARCH").starts_with("riscv") { "REGION_RODATA" } else { "FLASH" };
+    let region = env::var("TTLOG_FLASH_REGION").unwrap_or_else(|_| usual.to_owned());
+    let script = script(&region, env::var_os("CARGO_FEATURE_EMBEDDED_METADATA").is_some());
+    if let Err(error) = fs::write(out.join("ttlog.x"), script) {
+        println!("cargo::error=cannot write ttlog.x to {}: {error}", out.display());
+    }
+    println!("cargo::rustc-link-search={}", out.display());
+}
+
+/// Gives the linker script. `region` is the memory that constants are in.
+fn script(region: &str, embedded: bool) -> String {
+    let entries = if embedded {
+        format!(
+            "SECTIONS
+{{
+  /* What callsites say, in flash: the feature embedded-metadata. */
+  .ttlog.entry : ALIGN(4) {{
+    __ttlog_entries_start = .;
+    KEEP(*(.ttlog.entry));
+    __ttlog_entries_end = .;
+    KEEP(*(.ttlog.text .ttlog.text.*));
+    . = ALIGN(4);
+  }} > {region}
+}} INSERT AFTER .rodata;
+"
+        )
+    } else {
+        "SECTIONS
+{
+  /* What callsites say: in the ELF file, not in the device. */
+  .ttlog.entry 0 (INFO) : { KEEP(*(.ttlog.entry)); }
+  .ttlog.text 0 (INFO) : { KEEP(*(.ttlog.text .ttlog.text.*)); }
+}
+__ttlog_entries_start = 0;
+__ttlog_entries_end = 0;
+"
+        .to_owned()
+    };
+    format!(
+        "/* Written by the build script of ttlog-embedded; docs/format.md of TTLog, section 3.3. */
+SECTIONS
+{{
+  /* A byte per use of a callsite; its address is the callsite's id. The first is none, so ids begin with 1. Not loaded. */
+  .ttlog.id 0 (INFO) : {{ BYTE(0) KEEP(*(.ttlog.id)); }}
+}}
+{entries}SECTIONS
+{{
+  .ttlog.build_id : ALIGN(4) {{
+    __ttlog_build_id_start = .;
+    KEEP(*(.note.gnu.build-id));
+    . = ALIGN(4);
+    __ttlog_build_id_end = .;
+  }} > {region}
+}} INSERT AFTER .rodata;
+ASSERT(SIZEOF(.ttlog.id) < 65534, \"ttlog: more than 65,533 uses of log macros in one firmware\");
+ASSERT(__ttlog_build_id_end > __ttlog_build_id_start,
+       \"ttlog: no build id; link with `-C link-arg=--build-id`, so that no reader takes the names of another firmware\");
+"
+    )
+}
