@@ -23,7 +23,7 @@ impl Device {
     /// Starts the firmware once more, and records.
     fn boot(&self, build: u8, events: u64) -> Started {
         let recorder: &'static DeviceRecorder = Box::leak(Box::new(DeviceRecorder::new()));
-        let clock = DeviceClock::new(|| 1000, || 1000, 1_000_000);
+        let clock = DeviceClock::new(|| 1000, Some(|| 1000), 1_000_000);
         let start = SessionStart {
             clock,
             build_id: [build; 20],

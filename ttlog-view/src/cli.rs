@@ -40,6 +40,12 @@ Exit codes:
   1  something was shown, but an input could not be read or is damaged (a line says which and why)
   2  nothing could be read, or the command line is wrong";
 
+const AFTER_HELP_DEVICE: &str = "\
+Exit codes:
+  0  a ring was found, and all of it could be shown
+  1  something was shown, but parts are damaged or missing, or have no names: no --elf has the build id (a line says which and why)
+  2  there is no ring, no session is of a firmware that was named, or the command line is wrong";
+
 /// Commands other than showing events.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -91,6 +97,24 @@ Exit codes:
   1  usable, but damaged: what is lost is listed with its offset and reason
   2  unusable: cannot be read, is no snapshot and no ring, or holds nothing that can be read")]
     Verify(Verify),
+    /// Shows the ring in a raw image of a device's RAM
+    ///
+    /// The ring is looked for where the ELF file says it is (symbol _TTLOG_RING; that needs --base), else everywhere in the image.
+    ///
+    /// Ways to such an image: the probe-rs program
+    /// (`probe-rs dump`), gdb (`dump binary memory RAM.bin 0x20000000 0x20010000`), OpenOCD (`dump_image RAM.bin 0x20000000 0x10000`), QEMU (`pmemsave 0x20000000
+    /// 65536 RAM.bin`, also while the guest runs).
+    #[command(after_help = AFTER_HELP_DEVICE)]
+    Image(Image),
+    /// Shows the ring in a core dump of a device: of probe-rs, or an ELF core file
+    #[command(after_help = AFTER_HELP_DEVICE)]
+    Core(Core),
+    /// Shows dumps that a device sends over a serial line, a connection or in a file, as they arrive
+    ///
+    /// A dump may come among other output, as frames or as lines of text between BEGIN and END marks; what is damaged or lost on the way is
+    /// counted. Other output goes to standard error.
+    #[command(after_help = AFTER_HELP_DEVICE)]
+    Serial(Serial),
     /// Writes what the callsites of a firmware say to a file, so that its recordings can be read without its ELF file
     ///
     /// The dictionary is accepted wherever --elf is. It has the build id, and names and types of all callsites; no code, and no addresses.
@@ -102,17 +126,24 @@ Exit codes:
     Dictionary(Dictionary),
 }
 
-/// Options of showing events.
+/// What to show, and how.
 #[derive(Args, Debug)]
 pub struct View {
     /// Snapshots and rings, in any mix; a directory means the snapshots and rings in it; `-` reads a snapshot from standard input
     #[arg(required = true, value_name = "FILE|DIR|GLOB")]
     pub inputs: Vec<String>,
+    /// How.
+    #[command(flatten)]
+    pub show: Show,
+}
 
+/// Options of showing events.
+#[derive(Args, Debug)]
+pub struct Show {
     /// Show only events that fulfil this; repeat it for more conditions, all of which must hold
     ///
     /// KEY=VALUE, !=, >, >=, <, <=, and ~= for "contains". KEY is level, target, message, template, file, line, callsite, thread,
-    /// context, service, pid, host, or the name of a field (fields.KEY for a field with one of these names). `level=WARN` is exactly that
+    /// context, service, pid, host, boot, or the name of a field (fields.KEY for a field with one of these names). `level=WARN` is exactly that
     /// level, `level>=WARN` that and above. `target=a::b` means the module and everything in it. `KEY!=VALUE` also holds where there
     /// is no such field.
     #[arg(short, long = "filter", value_name = "EXPR")]
@@ -181,6 +212,13 @@ pub struct View {
     /// What is withheld.
     #[command(flatten)]
     pub secrets: SecretArgs,
+
+    /// Of recordings of devices: the ELF file of the firmware, or a dictionary made of it; repeat it for more firmwares
+    ///
+    /// Each session of a device (from one start of its firmware to the next) names the build id of its firmware. It is shown with the names
+    /// of the file that has this build id, and without names if none has.
+    #[arg(long = "elf", visible_alias = "dictionary", value_name = "ELF|DICTIONARY")]
+    pub firmware: Vec<PathBuf>,
 }
 
 /// A key to count by, with the name it was given.
@@ -275,6 +313,72 @@ pub struct Verify {
     pub files: Vec<String>,
 }
 
+/// Options of `image`.
+#[derive(Args, Debug)]
+pub struct Image {
+    /// Raw bytes of RAM
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The address of the first byte, such as 0x20000000; without it the ring is searched for, wherever the ELF file says it is
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
+    pub base: Option<u64>,
+    /// What becomes of sessions.
+    #[command(flatten)]
+    pub device: DeviceArgs,
+}
+
+/// Options of `core`.
+#[derive(Args, Debug)]
+pub struct Core {
+    /// A core dump of probe-rs, or an ELF core file
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// What becomes of sessions.
+    #[command(flatten)]
+    pub device: DeviceArgs,
+}
+
+/// Options of `serial`.
+#[derive(Args, Debug)]
+pub struct Serial {
+    /// A serial port, a file or pipe, `-` for standard input, or tcp:HOST:PORT
+    #[arg(value_name = "PORT|FILE|-|tcp:HOST:PORT")]
+    pub port: String,
+    /// Speed of a serial port, in bits per second
+    #[arg(long, value_name = "BAUD", default_value_t = 115_200)]
+    pub baud: u32,
+    /// Write other output among the events instead of to standard error
+    #[arg(long)]
+    pub passthrough: bool,
+    /// End after so many dumps
+    #[arg(long, value_name = "N")]
+    pub dumps: Option<u64>,
+    /// What becomes of sessions.
+    #[command(flatten)]
+    pub device: DeviceArgs,
+}
+
+/// Options that all commands for devices have.
+#[derive(Args, Debug)]
+pub struct DeviceArgs {
+    /// Keep each session as a snapshot in this directory
+    #[arg(long, value_name = "DIR")]
+    pub save: Option<PathBuf>,
+    /// How events are shown.
+    #[command(flatten)]
+    pub show: Show,
+}
+
+/// Reads an address: hexadecimal after 0x, else decimal; with `_` between digits.
+fn parse_address(text: &str) -> Result<u64, String> {
+    let digits = text.replace('_', "");
+    let parsed = match digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X")) {
+        Some(hexadecimal) => u64::from_str_radix(hexadecimal, 16),
+        None => digits.parse(),
+    };
+    parsed.map_err(|_| format!("`{text}` is no address; write 0x20000000"))
+}
+
 /// Options of `dictionary`.
 #[derive(Args, Debug)]
 pub struct Dictionary {
@@ -347,6 +451,10 @@ mod tests {
             "ttlog-view snapshot 4711 --output /tmp --reason slow",
             "ttlog-view level 4711",
             "ttlog-view dictionary fw.elf -o fw.dict",
+            "ttlog-view image RAM.bin --base 0x2000_0000 --elf fw.elf --dictionary old.dict",
+            "ttlog-view core dump.bin --elf fw.elf --limit 10 --save /tmp",
+            "ttlog-view serial /dev/ttyACM0 --baud 9600 --elf fw.elf --format ndjson --passthrough",
+            "ttlog-view serial tcp:localhost:4321 --dumps 1",
             "ttlog-view level 4711 info,shop::net=debug",
         ] {
             Cli::try_parse_from(line.split(' ')).unwrap_or_else(|error| panic!("{line}: {error}"));

@@ -1,7 +1,7 @@
 //! Filter expressions: `level>=WARN`, `target=my_app::net`, `message~=refused`, `bytes>1000`.
 //!
 //! An expression is `KEY OPERATOR VALUE`. The keys `level`, `target`, `message`, `template`, `file`, `line`, `callsite`, `thread`, `context`,
-//! `service`, `pid` and `host` mean what every event has; any other key is a field, and so is `fields.KEY` whatever KEY is. Values are
+//! `service`, `pid`, `host` and `boot` (or `session`) mean what every event has; any other key is a field, and so is `fields.KEY` whatever KEY is. Values are
 //! compared as what they are: numbers as numbers (exactly, to 128 bits), levels by severity, text as text.
 
 use std::cmp::Ordering;
@@ -42,6 +42,8 @@ pub enum Key {
     Service,
     Pid,
     Host,
+    /// The session of a device.
+    Boot,
     /// The field of this name.
     Field(String),
 }
@@ -143,6 +145,7 @@ impl Key {
             "service" => Key::Service,
             "pid" => Key::Pid,
             "host" => Key::Host,
+            "boot" | "session" => Key::Boot,
             name => Key::Field(name.strip_prefix("fields.").unwrap_or(name).to_owned()),
         }
     }

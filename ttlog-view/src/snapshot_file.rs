@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use ttlog_core::ring::RingImage;
-use ttlog_core::snapshot::{SnapshotMeta, SnapshotOptions, write_snapshot_of_image};
+use ttlog_core::snapshot::{SnapshotError, SnapshotMeta, SnapshotOptions, SnapshotStats, write_snapshot_of_image};
 use ttlog_core::table::ProcessInfo;
 
 use crate::escape::escaped;
@@ -55,12 +55,34 @@ pub fn write(
     secrets: &Secrets,
     directory: &Path,
 ) -> Result<Written, String> {
-    let now = Timestamp::now();
-    let stem = stem(process, reason, now);
-    let temporary = Temporary(directory.join(format!(".{stem}-{:016x}.tmp", random())));
-    let created_unix_ns = i64::try_from(now.as_nanosecond()).unwrap_or(0);
+    let created_unix_ns = i64::try_from(Timestamp::now().as_nanosecond()).unwrap_or(0);
     let meta = SnapshotMeta { reason, created_unix_ns, ticks };
-    let events = secrets.with_options(|options| fill(image, &meta, options, &temporary.0))?;
+    let segment_len = image.header().segment_len as usize;
+    write_with(process.service, process.pid, reason, segment_len, secrets, directory, |options, scratch, sink| {
+        write_snapshot_of_image(image, &meta, options, scratch, sink)
+    })
+}
+
+/// Writes a snapshot that `fill` makes, with options and scratch for segments of `segment_len` bytes, to a new file in `directory`. Its
+/// name has the service, the number (of a process, or of a session of a device) and the reason in it.
+///
+/// # Errors
+/// A line that says what failed; no file is left then.
+pub fn write_with(
+    service: &str,
+    number: u64,
+    reason: &str,
+    segment_len: usize,
+    secrets: &Secrets,
+    directory: &Path,
+    fill: impl FnOnce(SnapshotOptions<'_>, &mut [u8], &mut FileSink) -> Result<SnapshotStats, SnapshotError<io::Error>>,
+) -> Result<Written, String> {
+    let stem = stem(service, number, reason, Timestamp::now());
+    let temporary = Temporary(directory.join(format!(".{stem}-{:016x}.tmp", random())));
+    let events = secrets.with_options(|options| {
+        let mut scratch = vec![0; options.scratch_len(segment_len)];
+        write_file(&temporary.0, |sink| fill(options, &mut scratch, sink))
+    })?;
     let path = publish(&temporary.0, directory, &stem).map_err(|error| shown(directory, &error))?;
     // Without this the new name may be lost with the power, though the data is there.
     #[cfg(unix)]
@@ -78,11 +100,9 @@ impl Drop for Temporary {
     }
 }
 
-fn fill(
-    image: &RingImage<'_>,
-    meta: &SnapshotMeta<'_>,
-    options: SnapshotOptions<'_>,
+fn write_file(
     path: &Path,
+    fill: impl FnOnce(&mut FileSink) -> Result<SnapshotStats, SnapshotError<io::Error>>,
 ) -> Result<u64, String> {
     let text = |error: io::Error| shown(path, &error);
     let mut open = OpenOptions::new();
@@ -97,9 +117,7 @@ fn fill(
     #[cfg(unix)]
     let _ = crate::recover::lock(&file);
     let mut sink = FileSink(io::BufWriter::with_capacity(1 << 18, file));
-    let mut scratch = vec![0; options.scratch_len(image.header().segment_len as usize)];
-    let stats = write_snapshot_of_image(image, meta, options, &mut scratch, &mut sink)
-        .map_err(|error| format!("{}: {error}", escaped(&path.to_string_lossy())))?;
+    let stats = fill(&mut sink).map_err(|error| format!("{}: {error}", escaped(&path.to_string_lossy())))?;
     let file = sink.0.into_inner().map_err(|error| text(error.into_error()))?;
     file.sync_all().map_err(text)?;
     Ok(stats.event_count)
@@ -107,7 +125,7 @@ fn fill(
 
 /// A file as the snapshot's writer wants it.
 #[derive(Debug)]
-struct FileSink(io::BufWriter<File>);
+pub struct FileSink(io::BufWriter<File>);
 
 impl ttlog_core::snapshot::Sink for FileSink {
     type Error = io::Error;
@@ -136,10 +154,10 @@ fn publish(temporary: &Path, directory: &Path, stem: &str) -> io::Result<PathBuf
     Err(io::Error::new(io::ErrorKind::AlreadyExists, "all names for this second are taken"))
 }
 
-/// Gives the name without its end: `ttlog-<service>-<pid>-<utc time>-<reason>`.
-fn stem(process: &ProcessInfo<'_>, reason: &str, now: Timestamp) -> String {
-    let (service, reason) = (name_part(process.service, SERVICE_LEN_MAX), name_part(reason, REASON_LEN_MAX));
-    format!("ttlog-{service}-{}-{}-{reason}", process.pid, now.strftime("%Y%m%dT%H%M%SZ"))
+/// Gives the name without its end: `ttlog-<service>-<number>-<utc time>-<reason>`.
+fn stem(service: &str, number: u64, reason: &str, now: Timestamp) -> String {
+    let (service, reason) = (name_part(service, SERVICE_LEN_MAX), name_part(reason, REASON_LEN_MAX));
+    format!("ttlog-{service}-{number}-{}-{reason}", now.strftime("%Y%m%dT%H%M%SZ"))
 }
 
 /// Makes a text harmless as part of a file's name, in the same way as the recorder does.

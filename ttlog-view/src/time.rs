@@ -6,6 +6,27 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::cli::TimeStyle;
 
+/// When something was, as far as its source knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// What the wall clock showed, in nanoseconds since 1970.
+    Clock(i64),
+    /// How long after the start of a device's clock it was, in nanoseconds; there is no wall clock.
+    Boot {
+        /// The session.
+        boot: u32,
+        /// The time.
+        ns: i64,
+    },
+    /// The reading of a device's clock, of which it is not known how fast it goes.
+    Ticks {
+        /// The session.
+        boot: u32,
+        /// The reading.
+        ticks: u64,
+    },
+}
+
 /// Writes times, each second's date once.
 #[derive(Debug)]
 pub struct TimeFormatter {
@@ -36,8 +57,8 @@ impl TimeFormatter {
         TimeFormatter { separator: 'T', suffix: "Z", ..TimeFormatter::new(TimeStyle::Utc, 9) }
     }
 
-    /// Appends a time in the chosen style: what the wall clock showed, how long before the last event it was, or ticks.
-    pub fn push(&mut self, out: &mut String, unix_ns: i64, before_end_ns: i64, ticks: u64) {
+    /// Appends a time in the chosen style: when it was, how long before the last event it was, or ticks.
+    pub fn push(&mut self, out: &mut String, when: When, before_end_ns: i64, ticks: u64) {
         match self.style {
             TimeStyle::Ticks => out.push_str(&ticks.to_string()),
             TimeStyle::Relative => {
@@ -47,7 +68,22 @@ impl TimeFormatter {
                 let text = &text[..text.len() - (9 - self.digits)];
                 out.push_str(&format!("{text:>14}"));
             }
-            TimeStyle::Local | TimeStyle::Utc => self.push_clock(out, unix_ns),
+            TimeStyle::Local | TimeStyle::Utc => self.push_when(out, when),
+        }
+    }
+
+    /// Appends a time, whatever the style: date and time, or the session of a device and the time in it.
+    pub fn push_when(&mut self, out: &mut String, when: When) {
+        match when {
+            When::Clock(unix_ns) => self.push_clock(out, unix_ns),
+            When::Boot { boot, ns } => {
+                let sign = if ns < 0 { '-' } else { '+' };
+                let (seconds, fraction) = (ns.unsigned_abs() / 1_000_000_000, ns.unsigned_abs() % 1_000_000_000);
+                let text = format!("boot {boot} {sign}{seconds}.{fraction:09}");
+                out.push_str(text[..text.len() - (9 - self.digits)].trim_end_matches('.'));
+                out.push_str(" s");
+            }
+            When::Ticks { boot, ticks } => out.push_str(&format!("boot {boot} {ticks} ticks")),
         }
     }
 
@@ -229,7 +265,7 @@ mod tests {
 
     fn shown(mut formatter: TimeFormatter, unix_ns: i64) -> String {
         let mut out = String::new();
-        formatter.push(&mut out, unix_ns, 1_500_000_000, 42);
+        formatter.push(&mut out, When::Clock(unix_ns), 1_500_000_000, 42);
         out
     }
 
@@ -252,8 +288,21 @@ mod tests {
         assert_eq!(shown(TimeFormatter::rfc3339(), i64::MAX), "2262-04-11T23:47:16.854775807Z");
         assert_eq!(shown(TimeFormatter::rfc3339(), -1), "1969-12-31T23:59:59.999999999Z");
         let mut out = String::new();
-        TimeFormatter::new(TimeStyle::Relative, 9).push(&mut out, 0, i64::MIN, 0);
+        TimeFormatter::new(TimeStyle::Relative, 9).push(&mut out, When::Clock(0), i64::MIN, 0);
         assert_eq!(out, "+9223372036.854775808");
+    }
+
+    #[test]
+    fn times_of_devices() {
+        let shown = |when, digits| {
+            let mut out = String::new();
+            TimeFormatter::new(TimeStyle::Local, digits).push(&mut out, when, 0, 0);
+            out
+        };
+        assert_eq!(shown(When::Boot { boot: 3, ns: 1_234_567 }, 6), "boot 3 +0.001234 s");
+        assert_eq!(shown(When::Boot { boot: 3, ns: 61_000_000_009 }, 9), "boot 3 +61.000000009 s");
+        assert_eq!(shown(When::Boot { boot: 1, ns: i64::MIN }, 0), "boot 1 -9223372036 s");
+        assert_eq!(shown(When::Ticks { boot: 4, ticks: u64::MAX }, 6), "boot 4 18446744073709551615 ticks");
     }
 
     #[test]

@@ -11,6 +11,8 @@
 //! (Warnings and errors have segments of their own, and an order of their own; among the others of their context they stand by time.)
 //! Equal times are ordered by source, then by place in the ring.
 //!
+//! Sessions of a device stand one after the other, each as a ring of its own: their clocks start anew, or go on.
+//!
 //! Memory: 32 bytes per kept event, and the unpacked segments of kept events up to [`UNPACKED_MAX`] bytes; beyond that
 //! segments are unpacked again as they are needed.
 
@@ -25,7 +27,7 @@ use crate::filter::Condition;
 use crate::progress::Progress;
 use crate::source::callsite::Verdict;
 use crate::source::{Body, Damage, Part, Source, UNPACK_LEN};
-use crate::time::TimeFormatter;
+use crate::time::{TimeFormatter, When};
 
 /// Most bytes of unpacked segments that are held at a time.
 pub const UNPACKED_MAX: usize = 512 << 20;
@@ -87,6 +89,10 @@ pub struct RingView {
     reading: usize,
     /// Steps of the wall clock after all of this ring, which others know of; in nanoseconds.
     later_steps_ns: i64,
+    /// Of a session of a device, the identity of its ring.
+    session_of: Option<u64>,
+    /// How much later it stands than its clock says, for there are earlier sessions; `None` until its first event was met.
+    shift_ns: Option<i64>,
     contexts: Vec<Context>,
     /// Where each context stands in `contexts`.
     by_id: HashMap<u32, usize>,
@@ -100,6 +106,8 @@ impl RingView {
             newest: 0,
             reading: 0,
             later_steps_ns: 0,
+            session_of: None,
+            shift_ns: None,
             contexts: Vec::new(),
             by_id: HashMap::new(),
             runs: Vec::new(),
@@ -108,7 +116,8 @@ impl RingView {
 
     /// Gives where ticks stand in the timeline.
     fn key(&self, sources: &[Source<'_>], ticks: u64) -> i64 {
-        sources[self.newest].scale.smooth_ns(ticks).saturating_add(self.later_steps_ns)
+        let smooth_ns = sources[self.newest].scale.smooth_ns(ticks);
+        smooth_ns.saturating_add(self.later_steps_ns).saturating_add(self.shift_ns.unwrap_or(0))
     }
 
     /// Gives the name of the thread with this context (0: unknown) or system id (0: unknown), if it has one.
@@ -154,8 +163,8 @@ struct Run {
     start: u64,
     count: u64,
     first: Place,
-    /// What the wall clock showed at the first.
-    first_unix_ns: i64,
+    /// When the first was.
+    first_when: When,
 }
 
 /// What was found in a source while it was read.
@@ -181,7 +190,7 @@ pub enum Mark {
         /// Index of the ring.
         ring: usize,
         /// The time.
-        unix_ns: i64,
+        when: When,
         /// Whether that is said of warnings and errors, which have segments of their own; else of all others.
         kept: bool,
         /// Events overwritten before, where known.
@@ -206,8 +215,8 @@ pub enum Mark {
         context: u32,
         /// How many.
         count: u64,
-        /// What the wall clock showed at the event after them.
-        unix_ns: i64,
+        /// When the event after them was.
+        when: When,
     },
 }
 
@@ -360,14 +369,23 @@ impl<'s, 'a> Timeline<'s, 'a> {
     /// Decides which segments are read, and in which order.
     fn choose_parts(&mut self, duplicates: bool) {
         let mut ring_of = HashMap::new();
-        let mut chosen: Vec<(u32, u64, u32, u32, u32)> = Vec::new(); // ring, sequence, source, part, count
+        // Sessions of one ring are read one after the other, for each stands behind the one before.
+        let mut order: Vec<(usize, u32, usize)> = Vec::new(); // first source of the ring, session, source
+        let mut first_of = HashMap::new();
         for (index, source) in self.sources.iter().enumerate() {
-            // A snapshot that has lost its header does not say whose it is.
-            let identity = (source.ring_id, if source.ring_id == 0 { index } else { 0 });
-            let ring = *ring_of.entry(identity).or_insert_with(|| {
+            let first = if source.ring_id == 0 { index } else { *first_of.entry(source.ring_id).or_insert(index) };
+            order.push((first, source.session.map_or(0, |session| session.boot), index));
+        }
+        order.sort_unstable();
+        let mut chosen: Vec<(u32, u64, u32, u32, u32)> = Vec::new(); // ring, sequence, source, part, count
+        for (first, boot, index) in order {
+            let source = &self.sources[index];
+            // A snapshot that has lost its header does not say whose it is: it is its own first.
+            let ring = *ring_of.entry((first, boot)).or_insert_with(|| {
                 self.rings.push(RingView::new());
                 self.rings.len() - 1
             });
+            self.rings[ring].session_of = source.session.map(|_| source.ring_id);
             self.rings[ring].sources.push(index);
             for (part, segment) in source.parts.iter().enumerate() {
                 chosen.push((ring as u32, segment.sequence, index as u32, part as u32, segment.count));
@@ -528,7 +546,7 @@ impl<'s, 'a> Timeline<'s, 'a> {
                                 ring: index,
                                 context: run.context,
                                 count: count - explained,
-                                unix_ns: run.first_unix_ns,
+                                when: run.first_when,
                             },
                         ));
                     }
@@ -558,7 +576,7 @@ impl<'s, 'a> Timeline<'s, 'a> {
                     if covered.is_none_or(|covered| stretch.from > covered) && stretch.from != i64::MIN {
                         let mark = Mark::CompleteFrom {
                             ring: index,
-                            unix_ns: stretch.unix_ns,
+                            when: stretch.when,
                             kept,
                             overwritten: first.then_some(stretch.overwritten),
                             left_out: if first { stretch.left_out } else { 0 },
@@ -576,8 +594,8 @@ impl<'s, 'a> Timeline<'s, 'a> {
 struct Stretch {
     from: i64,
     until: i64,
-    /// What the wall clock showed at its start.
-    unix_ns: i64,
+    /// When it started.
+    when: When,
     overwritten: u64,
     left_out: u64,
 }
@@ -592,7 +610,7 @@ impl Stretch {
         Stretch {
             from: if from == 0 { i64::MIN } else { key(from) },
             until: source.taken_at.map_or(i64::MAX, key),
-            unix_ns: source.scale.unix_ns(from),
+            when: source.when(from),
             overwritten,
             left_out,
         }
@@ -663,6 +681,30 @@ struct Scan<'q, 'a> {
     overflow: u64,
     end: Option<i64>,
     start: Option<i64>,
+    /// The session that was read last.
+    session: Option<ReadSession>,
+}
+
+/// A session of a device that was read.
+#[derive(Clone, Copy, Debug)]
+struct ReadSession {
+    ring_id: u64,
+    /// How much later it stands than its clock says.
+    shift_ns: i64,
+    /// Where its last event stands.
+    last_key: i64,
+}
+
+impl ReadSession {
+    /// Gives the shift of the session that follows, whose first event its clock puts at `first_ns`: a clock that started anew starts after
+    /// the last event, one that went on goes on.
+    fn next_shift_ns(&self, first_ns: i64) -> i64 {
+        if first_ns.saturating_add(self.shift_ns) > self.last_key {
+            self.shift_ns
+        } else {
+            self.last_key.saturating_add(1)
+        }
+    }
 }
 
 impl<'q, 'a> Scan<'q, 'a> {
@@ -687,6 +729,7 @@ impl<'q, 'a> Scan<'q, 'a> {
             overflow: 0,
             end: None,
             start: None,
+            session: None,
         }
     }
 
@@ -708,6 +751,7 @@ impl<'q, 'a> Scan<'q, 'a> {
         let (events_before, damage_before) = (found.events, found.damage.len());
         let scale = &self.sources[ring.newest].scale;
         let later_steps_ns = ring.later_steps_ns;
+        let mut last_key_here = i64::MIN;
         let mut items = segment.items();
         for item in items.by_ref() {
             match item {
@@ -722,7 +766,14 @@ impl<'q, 'a> Scan<'q, 'a> {
                         }
                     };
                     let context = &mut ring.contexts[context];
-                    let smooth_ns = scale.smooth_ns(record.ticks).saturating_add(later_steps_ns);
+                    let mut smooth_ns = scale.smooth_ns(record.ticks).saturating_add(later_steps_ns);
+                    if let Some(ring_id) = ring.session_of {
+                        let shift_ns = ring.shift_ns.get_or_insert_with(|| {
+                            let before = self.session.filter(|session| session.ring_id == ring_id);
+                            before.map_or(0, |before| before.next_shift_ns(smooth_ns))
+                        });
+                        smooth_ns = smooth_ns.saturating_add(*shift_ns);
+                    }
                     let last_key = &mut context.last_keys[usize::from(file.is_kept())];
                     let key = match *last_key {
                         Some(last) if !record.ticks_known => last,
@@ -730,6 +781,7 @@ impl<'q, 'a> Scan<'q, 'a> {
                         None => smooth_ns,
                     };
                     *last_key = Some(key);
+                    last_key_here = last_key_here.max(key);
                     self.end = self.end.max(Some(key));
                     self.start = Some(self.start.map_or(key, |start| start.min(key)));
                     let payload_offset = record.payload.as_ptr().addr().wrapping_sub(origin);
@@ -758,7 +810,7 @@ impl<'q, 'a> Scan<'q, 'a> {
                                 start,
                                 count: 1,
                                 first: entry.place(),
-                                first_unix_ns: source.scale.unix_ns(record.ticks),
+                                first_when: source.when(record.ticks),
                             };
                             ring.runs.extend(run.replace(begun));
                         }
@@ -788,6 +840,11 @@ impl<'q, 'a> Scan<'q, 'a> {
             }
         }
         ring.runs.extend(run);
+        if let (Some(ring_id), Some(shift_ns)) = (ring.session_of, ring.shift_ns) {
+            let same = self.session.filter(|session| (session.ring_id, session.shift_ns) == (ring_id, shift_ns));
+            let last_key = same.map_or(last_key_here, |session| session.last_key.max(last_key_here));
+            self.session = Some(ReadSession { ring_id, shift_ns, last_key });
+        }
         let events = found.events - events_before;
         found.pending += if segment.header.mode == Mode::Exclusive || found.damage.len() > damage_before {
             // A snapshot's writer counted too, and may have seen what is not in its data.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::cli::{TimeStyle, Verify};
 use crate::progress::Progress;
-use crate::render::text::{clock_step, damage_line};
+use crate::render::text::{clock_step, damage_line, session_text};
 use crate::render::{DROP_REASONS, is_damaged, kind_name};
 use crate::source::{Input, Kind, Source, open, read, shown};
 use crate::time::{TimeFormatter, duration, grouped};
@@ -20,7 +20,7 @@ pub fn run(options: &Verify, out: &mut dyn Write) -> io::Result<Outcome> {
     let mut worst = Outcome::Good;
     for name in &options.files {
         let outcome = match open(Path::new(name)).and_then(|file| read(&file)) {
-            Ok(bytes) => verify(&Input { path: name.clone(), bytes }, out)?,
+            Ok(bytes) => verify(&Input::new(name.clone(), bytes), out)?,
             Err(error) => {
                 complain(&shown(name.as_ref(), &error));
                 Outcome::Failed
@@ -88,6 +88,10 @@ fn write_what(out: &mut dyn Write, source: &Source<'_>, timeline: &Timeline<'_, 
         writeln!(out, "  made: {at}, reason {}", escaped(reason))?;
     }
     match &source.process {
+        _ if source.session.is_some() => {
+            let session = source.session.as_ref().map(|session| session_text(source, session)).unwrap_or_default();
+            writeln!(out, "  by: a device, {session}")?;
+        }
         Some(process) => {
             let (service, host, executable) =
                 (escaped(process.service), escaped(process.host), escaped(process.executable));
@@ -158,9 +162,9 @@ fn write_counts(
     }
     for (_, mark) in &timeline.marks {
         match mark {
-            Mark::CompleteFrom { unix_ns, kept, .. } => {
+            Mark::CompleteFrom { when, kept, .. } => {
                 let mut at = String::new();
-                TimeFormatter::new(TimeStyle::Local, 6).push_clock(&mut at, *unix_ns);
+                TimeFormatter::new(TimeStyle::Local, 6).push_when(&mut at, *when);
                 writeln!(out, "  {}complete from: {at}", if *kept { "warnings and errors " } else { "" })?;
             }
             Mark::ClockStep { expected_unix_ns, unix_ns, .. } => {

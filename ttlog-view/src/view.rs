@@ -1,10 +1,12 @@
 //! Showing events: the command without a name.
 
+use std::collections::{HashMap, HashSet};
 use std::io::{self, IsTerminal as _, Write};
 
 use jiff::tz::TimeZone;
 
-use crate::cli::{ColorChoice, Format, GroupKey, TimeStyle, View};
+use crate::cli::{ColorChoice, Format, GroupKey, Show, TimeStyle, View};
+use crate::device::files::unfold;
 use crate::escape::LineBreaks;
 use crate::filter::Key;
 use crate::progress::Progress;
@@ -26,6 +28,15 @@ const CHUNK_LEN: usize = 1 << 15;
 /// # Errors
 /// Those of writing to `out`.
 pub fn run(options: &View, out: &mut dyn Write) -> io::Result<Outcome> {
+    let (inputs, outcome) = unfold(Inputs::read(&options.inputs), &options.show.firmware);
+    Ok(outcome.max(show(inputs, &options.show, None, out)?))
+}
+
+/// Shows the events of what was read; with `seen`, only those that it has not.
+///
+/// # Errors
+/// Those of writing to `out`.
+pub fn show(inputs: Inputs, options: &Show, seen: Option<&mut Seen>, out: &mut dyn Write) -> io::Result<Outcome> {
     let zone = if options.utc || options.time == TimeStyle::Utc { TimeZone::UTC } else { TimeZone::system() };
     let limits = match limits_of(options, &zone) {
         Ok(limits) => limits,
@@ -35,7 +46,6 @@ pub fn run(options: &View, out: &mut dyn Write) -> io::Result<Outcome> {
         }
     };
     let secrets = Secrets::new(&options.secrets);
-    let inputs = Inputs::read(&options.inputs);
     let mut errors = inputs.errors;
     let mut sources = Vec::new();
     for input in &inputs.read {
@@ -51,7 +61,16 @@ pub fn run(options: &View, out: &mut dyn Write) -> io::Result<Outcome> {
     if sources.is_empty() {
         return Ok(Outcome::Failed);
     }
-    let timeline = read_timeline(&sources, options, limits, &zone);
+    let (timeline, again) = match seen {
+        None => (read_timeline(&sources, options, limits, &zone), None),
+        Some(seen) => {
+            let mut timeline = read_all(&sources, options);
+            let again = seen.take(&mut timeline);
+            let keep = if again.is_first { keep_of(options) } else { Keep::All };
+            timeline.narrow(limits.resolve(timeline.end.unwrap_or(0), &zone), keep);
+            (timeline, Some(again))
+        }
+    };
     if timeline.sources.iter().zip(&timeline.found).any(|(source, found)| is_damaged(source, found)) {
         outcome = Outcome::Partial;
     }
@@ -65,10 +84,54 @@ pub fn run(options: &View, out: &mut dyn Write) -> io::Result<Outcome> {
     }
     match (options.stats, options.format) {
         (true, format) => show_stats(timeline, options, format, out)?,
-        (false, Format::Text) => show_text(timeline, options, limits, out)?,
+        (false, Format::Text) => show_text(timeline, options, limits, again.as_ref(), out)?,
         (false, format) => show_json(timeline, format, out)?,
     }
     Ok(outcome)
+}
+
+/// Which events were shown already, where the same ring is shown again and again.
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// By ring and segment: places of events.
+    segments: HashMap<(u64, u64), HashSet<u16>>,
+    /// Sources that were told of, by ring and session.
+    sessions: HashSet<(u64, u32)>,
+}
+
+impl Seen {
+    /// Leaves the events in the timeline that were not seen before, and takes note of them.
+    fn take(&mut self, timeline: &mut Timeline<'_, '_>) -> Again {
+        let is_first = self.sessions.is_empty();
+        let new_sources = timeline.sources.iter().map(|source| self.is_new(source)).collect();
+        let (sources, parts) = (timeline.sources, &timeline.parts);
+        let segment = |part: &crate::timeline::PartRef| {
+            let source = &sources[part.source as usize];
+            (source.ring_id, source.parts[part.part as usize].sequence)
+        };
+        // What a ring does not hold any more cannot come again.
+        let rings: HashSet<u64> = sources.iter().map(|source| source.ring_id).collect();
+        let held: HashSet<(u64, u64)> = parts.iter().map(segment).collect();
+        self.segments.retain(|key, _| held.contains(key) || !rings.contains(&key.0));
+        timeline.entries.retain(|entry| {
+            self.segments.entry(segment(&parts[entry.part as usize])).or_default().insert(entry.payload_offset)
+        });
+        Again { is_first, new_sources }
+    }
+
+    /// Tells whether a source is told of for the first time.
+    fn is_new(&mut self, source: &Source<'_>) -> bool {
+        self.sessions.insert((source.ring_id, source.session.map_or(0, |session| session.boot)))
+    }
+}
+
+/// What is new where the same ring is shown again.
+#[derive(Debug)]
+struct Again {
+    /// Whether nothing was shown before.
+    is_first: bool,
+    /// For each source whether it was not told of before.
+    new_sources: Vec<bool>,
 }
 
 /// The limits in time, as typed.
@@ -101,7 +164,7 @@ fn bounds(range: &mut Range, limit: TimeLimit) -> &mut (i64, i64) {
     if matches!(limit, TimeLimit::BeforeEnd(_)) { &mut range.place } else { &mut range.clock }
 }
 
-fn limits_of(options: &View, zone: &TimeZone) -> Result<Limits, String> {
+fn limits_of(options: &Show, zone: &TimeZone) -> Result<Limits, String> {
     let parse = |name: &str, text: &Option<String>| match text {
         Some(text) => TimeLimit::parse(text, zone).map(Some).map_err(|error| format!("--{name}: {error}")),
         None => Ok(None),
@@ -115,15 +178,11 @@ fn limits_of(options: &View, zone: &TimeZone) -> Result<Limits, String> {
 
 fn read_timeline<'s, 'a>(
     sources: &'s [Source<'a>],
-    options: &View,
+    options: &Show,
     limits: Limits,
     zone: &TimeZone,
 ) -> Timeline<'s, 'a> {
-    let keep = match (options.limit, options.head) {
-        (Some(count), _) => Keep::Last(count),
-        (None, Some(count)) => Keep::First(count),
-        (None, None) => Keep::All,
-    };
+    let keep = keep_of(options);
     let mut progress = Progress::new();
     let late = limits.depend_on_end();
     let query = Query {
@@ -140,6 +199,21 @@ fn read_timeline<'s, 'a>(
     timeline
 }
 
+/// Reads all events that fulfil the conditions, whatever the limits.
+fn read_all<'s, 'a>(sources: &'s [Source<'a>], options: &Show) -> Timeline<'s, 'a> {
+    let query =
+        Query { conditions: &options.filters, keep: Keep::All, range: Range::ALL, duplicates: options.duplicates };
+    Timeline::read(sources, &query, &mut Progress::new())
+}
+
+fn keep_of(options: &Show) -> Keep {
+    match (options.limit, options.head) {
+        (Some(count), _) => Keep::Last(count),
+        (None, Some(count)) => Keep::First(count),
+        (None, None) => Keep::All,
+    }
+}
+
 fn complain_of_damage(timeline: &Timeline<'_, '_>) {
     for (source, found) in timeline.sources.iter().zip(&timeline.found) {
         for damage in source.damage.iter().chain(&found.damage) {
@@ -148,9 +222,16 @@ fn complain_of_damage(timeline: &Timeline<'_, '_>) {
     }
 }
 
-fn formatter(options: &View) -> TimeFormatter {
+fn formatter(options: &Show) -> TimeFormatter {
     let style = if options.utc { TimeStyle::Utc } else { options.time };
     TimeFormatter::new(style, if options.verbose { 9 } else { 6 })
+}
+
+/// Tells whether the events are of more than one ring; sessions of a device share theirs.
+fn several_rings(timeline: &Timeline<'_, '_>) -> bool {
+    let session_of = |source: &Source<'_>| source.session.map(|_| source.ring_id);
+    let first = timeline.sources.first().and_then(session_of);
+    timeline.rings.len() > 1 && (first.is_none() || timeline.sources.iter().any(|source| session_of(source) != first))
 }
 
 /// Tells whether text on standard output is coloured.
@@ -165,23 +246,31 @@ pub(crate) fn use_colour(choice: ColorChoice) -> bool {
     }
 }
 
-fn show_text(mut timeline: Timeline<'_, '_>, options: &View, limits: Limits, out: &mut dyn Write) -> io::Result<()> {
+fn show_text(
+    mut timeline: Timeline<'_, '_>,
+    options: &Show,
+    limits: Limits,
+    again: Option<&Again>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let mut renderer = TextRenderer {
         time: formatter(options),
         colour: use_colour(options.color),
         verbose: options.verbose,
         breaks: if options.raw { LineBreaks::Keep } else { LineBreaks::Escape },
-        several_rings: timeline.rings.len() > 1,
+        several_rings: several_rings(&timeline),
         message: String::new(),
         scratch: String::new(),
     };
     let mut text = String::with_capacity(2 * CHUNK_LEN);
     if !options.quiet {
-        for index in 0..timeline.sources.len() {
+        let is_told = |index: &usize| again.is_none_or(|again| again.new_sources[*index]);
+        for index in (0..timeline.sources.len()).filter(is_told) {
             renderer.push_source(&mut text, &timeline, index);
         }
     }
-    let marks = if options.quiet { Vec::new() } else { std::mem::take(&mut timeline.marks) };
+    let is_repeated = again.is_some_and(|again| !again.is_first);
+    let marks = if options.quiet || is_repeated { Vec::new() } else { std::mem::take(&mut timeline.marks) };
     let marks = marks_in_view(&marks, &timeline, options, limits);
     let mut next_mark = 0;
     let (mut scratch, mut payload) = (Vec::new(), Vec::new());
@@ -200,7 +289,7 @@ fn show_text(mut timeline: Timeline<'_, '_>, options: &View, limits: Limits, out
     }
     let rest: Vec<&Mark> = marks[next_mark..].iter().map(|(_, mark)| mark).collect();
     renderer.push_marks(&mut text, &timeline, &rest);
-    if !options.quiet {
+    if !options.quiet && again.is_none() {
         let read = timeline.found.iter().map(|found| found.events).sum();
         renderer.push_total(&mut text, timeline.entries.len(), read);
     }
@@ -211,7 +300,7 @@ fn show_text(mut timeline: Timeline<'_, '_>, options: &View, limits: Limits, out
 fn marks_in_view<'m>(
     marks: &'m [(Place, Mark)],
     timeline: &Timeline<'_, '_>,
-    options: &View,
+    options: &Show,
     limits: Limits,
 ) -> &'m [(Place, Mark)] {
     let place = |entry: &crate::timeline::Entry| (entry.key, entry.part, entry.payload_offset);
@@ -254,7 +343,7 @@ fn show_json(mut timeline: Timeline<'_, '_>, format: Format, out: &mut dyn Write
     out.write_all(text.as_bytes())
 }
 
-fn show_stats(mut timeline: Timeline<'_, '_>, options: &View, format: Format, out: &mut dyn Write) -> io::Result<()> {
+fn show_stats(mut timeline: Timeline<'_, '_>, options: &Show, format: Format, out: &mut dyn Write) -> io::Result<()> {
     let by_level = [GroupKey { name: "level".to_owned(), key: Key::Level }];
     let keys = if options.group_by.is_empty() { &by_level[..] } else { &options.group_by };
     let stats = Stats::count(&mut timeline, keys);

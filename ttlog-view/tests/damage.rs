@@ -47,7 +47,7 @@ fn on_a_server() -> support::Recording {
 /// What the viewer makes of these bytes: the events as JSON without their times and threads, and whether it says that something is
 /// damaged. `None`: it refuses them.
 fn read(data: &[u8]) -> Option<(Vec<String>, bool)> {
-    let input = Input { path: "x".to_owned(), bytes: data.to_vec().into() };
+    let input = Input::new("x".to_owned(), data.to_vec().into());
     let sources = [Source::new(&input).ok()?];
     let query = Query { conditions: &[], keep: Keep::All, range: Range::ALL, duplicates: false };
     let mut timeline = Timeline::read(&sources, &query, &mut Progress::silent());

@@ -10,8 +10,8 @@ use ttlog_core::table::TableItem;
 use ttlog_core::{Level, RingImage, SegmentState};
 use ttlog_view::device::elf;
 use ttlog_view::device::firmware::{Firmware, is_dictionary};
-use ttlog_view::device::image::Ranges;
 use ttlog_view::device::memory::{Memory, MemoryError, find_rings};
+use ttlog_view::device::ranges::Ranges;
 
 /// Name, type tags, and whether it is secret.
 type Field = (String, Vec<u8>, bool);
@@ -32,7 +32,7 @@ fn callsites_build_id_and_ring_of_an_elf_file() {
     let firmware = elf::read(&motor_elf(&BUILD_ID)).expect("a good ELF file");
     assert_eq!(firmware.problems, Vec::<String>::new());
     assert_eq!(firmware.build_id, BUILD_ID);
-    assert_eq!(firmware.ring, Some((0x2000_0100, 4096)));
+    assert_eq!(firmware.ring, Some((0x2000_0100, 8192)));
     let field = |name: &str, tags: &[u8], secret| (name.to_owned(), tags.to_vec(), secret);
     assert_eq!(
         items(&firmware),

@@ -105,7 +105,7 @@ fn a_ring_cut_while_it_is_open_is_read_up_to_there() {
         // Through the file that was opened before, as when it is cut between opening and reading.
         let data = read(&opened).expect("what is left can be read").data;
         assert_eq!(data.len(), len);
-        let input = Input { path: "ring".to_owned(), bytes: data.into() };
+        let input = Input::new("ring".to_owned(), data.into());
         let source = ttlog_view::source::Source::new(&input);
         assert_eq!(source.is_ok(), len > 200);
         assert!(source.is_ok_and(|source| !source.damage.is_empty()) || len <= 200);

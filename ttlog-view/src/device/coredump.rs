@@ -7,7 +7,7 @@ use object::read::elf::{ElfFile, FileHeader, ProgramHeader as _};
 use object::{Endianness, Object as _};
 
 use super::elf::is_elf;
-use super::image::Ranges;
+use super::ranges::Ranges;
 
 /// Reads a core dump.
 ///

@@ -6,6 +6,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use ttlog_core::ring::{BUILD_ID_LEN, Session};
 use ttlog_core::snapshot::{Sink, SnapshotItem, SnapshotReader, write_dictionary};
 use ttlog_core::table::{EntryStart, TableItem};
 
@@ -15,8 +16,6 @@ use crate::source::{open, read, shown};
 /// Most callsites that a firmware can have: ids are 1 to 65,534.
 pub const CALLSITES_MAX: usize = 65_534;
 
-/// Bytes of a build id in a ring.
-const BUILD_ID_LEN: usize = 20;
 /// Most lines about what could not be read.
 const PROBLEMS_MAX: usize = 8;
 
@@ -182,6 +181,19 @@ impl Firmwares {
     pub fn of_build(&self, build_id: &[u8; BUILD_ID_LEN]) -> Option<&Firmware> {
         let same = |firmware: &&Firmware| firmware.short_build_id() == *build_id;
         self.known.iter().find(same).filter(|_| build_id.iter().any(|&byte| byte != 0))
+    }
+
+    /// Gives the one that a session is of. Of some sessions only the first bytes of the build id are known.
+    #[must_use]
+    pub fn of_session(&self, session: &Session) -> Option<&Firmware> {
+        if let Some(firmware) = self.of_build(&session.build_id) {
+            return Some(firmware);
+        }
+        let (tag, rest) = session.build_id.split_at(4);
+        let is_tag = rest.iter().all(|&byte| byte == 0) && tag.iter().any(|&byte| byte != 0);
+        let mut fitting = self.known.iter().filter(|firmware| is_tag && firmware.build_id.starts_with(tag));
+        // Two that begin alike cannot be told apart.
+        fitting.next().filter(|_| fitting.next().is_none())
     }
 
     /// Gives where rings may be, as far as ELF files say so.

@@ -1,57 +1,62 @@
-//! Memory from files: a raw image of RAM.
+//! The commands `image` and `core`: rings in files that hold memory.
 
-use std::ops::Range;
+use std::io::{self, Write};
+use std::path::Path;
 
-use super::memory::{Memory, MemoryError};
+use super::coredump;
+use super::firmware::Firmwares;
+use super::memory::Memory;
+use super::ranges::Ranges;
+use super::sessions::Recordings;
+use crate::cli::{Core, DeviceArgs, Image};
+use crate::source::{open, read, shown};
+use crate::{Outcome, complain};
 
-/// Ranges of memory that were copied, each in one piece.
-#[derive(Clone, Debug, Default)]
-pub struct Ranges {
-    /// Where each starts, and its bytes.
-    ranges: Vec<(u64, Vec<u8>)>,
+/// Shows what is in a raw image of RAM.
+///
+/// # Errors
+/// Those of writing to `out`.
+pub fn run(options: &Image, out: &mut dyn Write) -> io::Result<Outcome> {
+    show(&options.file, &options.device, "image", options.base.is_some(), out, |bytes| {
+        Ok(Ranges::raw(options.base.unwrap_or(0), bytes))
+    })
 }
 
-impl Ranges {
-    /// Takes the bytes of a raw image whose first byte was at `base`.
-    #[must_use]
-    pub fn raw(base: u64, bytes: Vec<u8>) -> Self {
-        let mut ranges = Ranges::default();
-        ranges.add(base, bytes);
-        ranges
-    }
-
-    /// Adds a range. What would lie beyond the last address is cut off.
-    pub fn add(&mut self, start: u64, mut bytes: Vec<u8>) {
-        let room = u64::MAX - start;
-        bytes.truncate(usize::try_from(room).unwrap_or(usize::MAX));
-        if !bytes.is_empty() {
-            self.ranges.push((start, bytes));
-        }
-    }
-
-    /// Tells whether there are no bytes at all.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.ranges.is_empty()
-    }
+/// Shows what is in a core dump.
+///
+/// # Errors
+/// Those of writing to `out`.
+pub fn run_core(options: &Core, out: &mut dyn Write) -> io::Result<Outcome> {
+    show(&options.file, &options.device, "core", true, out, |bytes| coredump::read(&bytes))
 }
 
-impl Memory for Ranges {
-    fn read(&mut self, address: u64, out: &mut [u8]) -> Result<(), MemoryError> {
-        let part = self.ranges.iter().find_map(|(start, bytes)| {
-            let offset = usize::try_from(address.checked_sub(*start)?).ok()?;
-            bytes.get(offset..)?.get(..out.len())
-        });
-        match part {
-            Some(part) => {
-                out.copy_from_slice(part);
-                Ok(())
-            }
-            None => Err(MemoryError::NotThere { address, len_bytes: out.len() as u64 }),
+fn show(
+    path: &Path,
+    device: &DeviceArgs,
+    reason: &str,
+    has_addresses: bool,
+    out: &mut dyn Write,
+    memory: impl FnOnce(Vec<u8>) -> Result<Ranges, String>,
+) -> io::Result<Outcome> {
+    let bytes = open(path).and_then(|file| read(&file)).map_err(|error| error.to_string());
+    let mut memory = match bytes.and_then(|bytes| memory(bytes.data)) {
+        Ok(memory) => memory,
+        Err(error) => {
+            complain(&shown(path, &error));
+            return Ok(Outcome::Failed);
         }
+    };
+    let mut firmwares = Firmwares::load(&device.show.firmware);
+    let mut outcome = Outcome::Good;
+    for line in &firmwares.errors {
+        complain(line);
+        outcome = Outcome::Partial;
     }
-
-    fn ram(&self) -> Vec<Range<u64>> {
-        self.ranges.iter().map(|(start, bytes)| *start..start + bytes.len() as u64).collect()
+    if !has_addresses {
+        // Nobody knows where in the image the symbols are.
+        firmwares.known.iter_mut().for_each(|firmware| firmware.ring = None);
     }
+    let memory: &mut dyn Memory = &mut memory;
+    let recordings = Recordings::of_memory(&path.to_string_lossy(), memory, &firmwares, reason);
+    Ok(outcome.max(recordings.show(device, None, out)?))
 }

@@ -5,11 +5,21 @@
 //! | [`firmware`], [`elf`] | what callsites of a firmware say: from its ELF file, or a dictionary made of one |
 //! | [`dictionary`] | the command of this name |
 //! | [`memory`] | finds rings in memory, and copies them |
-//! | [`image`], [`coredump`] | memory from files |
+//! | [`ranges`], [`coredump`] | memory from files |
+//! | [`stream`], [`receiver`] | byte streams, and the dumps in them |
+//! | [`sessions`] | makes a snapshot of each session of a ring, which then goes the way of all snapshots |
+//! | [`files`] | finds out what files without a command are recordings of devices |
+//! | [`image`], [`serial`] | the commands `image` and `core`, and `serial` |
 
 pub mod coredump;
 pub mod dictionary;
 pub mod elf;
+pub mod files;
 pub mod firmware;
 pub mod image;
 pub mod memory;
+pub mod ranges;
+pub mod receiver;
+pub mod serial;
+pub mod sessions;
+pub mod stream;

@@ -92,7 +92,7 @@ impl RingReport {
         let file = open(reach).map_err(|error| failed(&error))?;
         let metadata = file.metadata().map_err(|error| failed(&error))?;
         let content = read(&file).map_err(|error| failed(&error))?;
-        let mut input = Input { path: path.to_string_lossy().into_owned(), bytes: content };
+        let mut input = Input::new(path.to_string_lossy().into_owned(), content);
         if reach != path {
             // It was found through its process, which has it.
             input.bytes.liveness = Some(Liveness::Running);

@@ -1,7 +1,7 @@
 //! Events as JSON, one object each. README.md documents the form; numbers are exact, whatever their width.
 
 use crate::render::Event;
-use crate::time::TimeFormatter;
+use crate::time::{TimeFormatter, When};
 use crate::value::{Value, push_hex};
 
 /// What stands in place of a withheld value; no value is like it.
@@ -23,10 +23,22 @@ impl JsonRenderer {
 
     /// Appends an event, without a line break.
     pub fn push(&mut self, out: &mut String, event: &Event<'_, '_>) {
-        out.push_str("{\"time\":\"");
-        self.time.push_clock(out, event.unix_ns);
-        out.push_str("\",\"unix_ns\":");
-        push_number(out, event.unix_ns);
+        if let When::Clock(unix_ns) = event.when {
+            out.push_str("{\"time\":\"");
+            self.time.push_clock(out, unix_ns);
+            out.push_str("\",\"unix_ns\":");
+            push_number(out, unix_ns);
+        } else {
+            out.push_str("{\"time\":null,\"unix_ns\":null");
+        }
+        if let Some(session) = event.source.session {
+            out.push_str(",\"boot\":");
+            push_number(out, session.boot);
+        }
+        if let When::Boot { ns, .. } = event.when {
+            out.push_str(",\"since_boot_ns\":");
+            push_number(out, ns);
+        }
         if !event.entry.time_known {
             out.push_str(",\"time_known\":false");
         }

@@ -6,6 +6,7 @@ pub mod text;
 
 use crate::source::callsite::Callsite;
 use crate::source::{Kind, Source, process::Liveness};
+use crate::time::When;
 use crate::timeline::{Entry, Found, Timeline};
 use crate::value::Value;
 
@@ -14,8 +15,8 @@ use crate::value::Value;
 pub struct Event<'e, 'a> {
     /// Its place in the timeline.
     pub entry: Entry,
-    /// What the wall clock showed.
-    pub unix_ns: i64,
+    /// When it was.
+    pub when: When,
     /// Nanoseconds before (or, negative, after) the last event of all: what a clock that nobody set would have shown.
     pub before_end_ns: i64,
     /// Where it comes from.
@@ -51,9 +52,9 @@ impl<'e, 'a> Event<'e, 'a> {
             None => !source.secrets.are_shown(),
         };
         let thread = timeline.context_of(&entry).map(|context| (context.name.as_str(), context.os_thread_id));
-        let unix_ns = source.scale.unix_ns(entry.ticks);
+        let when = source.when(entry.ticks);
         let before_end_ns = timeline.before_end_ns(&entry);
-        Event { entry, unix_ns, before_end_ns, source, callsite, thread, values, damage, payload, payload_withheld }
+        Event { entry, when, before_end_ns, source, callsite, thread, values, damage, payload, payload_withheld }
     }
 
     /// Appends the message with its template filled in.
@@ -76,6 +77,7 @@ pub const DROP_REASONS: [(&str, &str); 4] = [
 #[must_use]
 pub fn kind_name(source: &Source<'_>) -> &'static str {
     match &source.kind {
+        Kind::Snapshot { .. } if source.session.is_some() => "session of a device",
         Kind::Snapshot { .. } => "snapshot",
         Kind::Ring(Liveness::Running) => "ring of a running process",
         Kind::Ring(_) if source.ended => "ring, ended in good order",

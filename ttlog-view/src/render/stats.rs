@@ -5,13 +5,14 @@ use std::collections::HashMap;
 use ttlog_core::ring::{EndKind, ProcessEnd};
 
 use crate::cli::GroupKey;
+use crate::device::firmware::build_id_text;
 use crate::ending::{Ending, signal_name};
 use crate::escape::{LineBreaks, push_escaped};
 use crate::filter::Key;
 use crate::render::json::push_string;
 use crate::render::text::losses;
 use crate::render::{DROP_REASONS, Event, is_damaged, kind_name};
-use crate::time::{TimeFormatter, counted, grouped};
+use crate::time::{TimeFormatter, When, counted, grouped};
 use crate::timeline::{Mark, Timeline};
 
 /// Stands for a key that an event does not have.
@@ -37,12 +38,17 @@ struct Group {
 }
 
 /// When an event was.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 struct Moment {
     /// Where it stands in the timeline.
     key: i64,
-    /// What the wall clock showed.
-    unix_ns: i64,
+    /// When it was.
+    when: When,
+}
+
+impl Moment {
+    /// Of a group without events.
+    const NONE: Moment = Moment { key: 0, when: When::Clock(0) };
 }
 
 /// Tells whether events of one callsite can differ in this key.
@@ -73,8 +79,10 @@ impl Stats {
                 }
             };
             let group = &mut stats.groups[group];
-            let known = entry.time_known.then(|| timeline.source_of(&entry).scale.unix_ns(entry.ticks));
-            let moment = Moment { key: entry.key, unix_ns: known.unwrap_or(entry.key) };
+            let source = timeline.source_of(&entry);
+            let known = entry.time_known || source.session.is_some();
+            let when = if known { source.when(entry.ticks) } else { When::Clock(entry.key) };
+            let moment = Moment { key: entry.key, when };
             if group.count == 0 {
                 group.first = moment;
             }
@@ -104,7 +112,7 @@ impl Stats {
                     key.push(text[start..end].to_owned());
                     start = end + 1;
                 }
-                self.groups.push(Group { key, count: 0, first: Moment::default(), last: Moment::default() });
+                self.groups.push(Group { key, count: 0, first: Moment::NONE, last: Moment::NONE });
                 self.by_key.insert(text.clone(), self.groups.len() - 1);
                 self.groups.len() - 1
             }
@@ -123,7 +131,7 @@ impl Stats {
             row.push(group.rate().map_or_else(|| NONE.to_owned(), |rate| format!("{rate:.1}")));
             for at in [group.first, group.last] {
                 let mut text = String::new();
-                time.push_clock(&mut text, at.unix_ns);
+                time.push_when(&mut text, at.when);
                 row.push(text);
             }
             row.extend(group.key.iter().map(|part| shown(part)));
@@ -168,9 +176,9 @@ impl Stats {
                     push_string(&mut out, part);
                 }
                 out.push_str(&format!("}},\"count\":{},\"share\":{:?},\"first\":\"", group.count, self.share(group)));
-                time.push_clock(&mut out, group.first.unix_ns);
+                time.push_when(&mut out, group.first.when);
                 out.push_str("\",\"last\":\"");
-                time.push_clock(&mut out, group.last.unix_ns);
+                time.push_when(&mut out, group.last.when);
                 out.push_str("\",\"per_second\":");
                 out.push_str(&group.rate().map_or_else(|| "null".to_owned(), |rate| format!("{rate:?}")));
                 out.push('}');
@@ -222,6 +230,10 @@ fn push_key(out: &mut String, event: &Event<'_, '_>, key: &Key) {
         (Key::Service, _) => out.push_str(process.service),
         (Key::Host, _) => out.push_str(process.host),
         (Key::Pid, _) => out.push_str(&process.pid.to_string()),
+        (Key::Boot, _) => match event.source.session {
+            Some(session) => out.push_str(&session.boot.to_string()),
+            None => out.push_str(NONE),
+        },
         (Key::Field(name), Some(_)) => {
             let fields = event.callsite.map(|callsite| callsite.fields.as_slice()).unwrap_or_default();
             let value = fields.iter().zip(&event.values).find(|(field, _)| field.name == name);
@@ -266,6 +278,11 @@ pub fn json_sources(timeline: &Timeline<'_, '_>) -> Vec<String> {
         let mut out = "{\"source\":".to_owned();
         push_string(&mut out, source.path);
         out.push_str(&format!(",\"kind\":\"{}\",\"ring_id\":\"{:016x}\"", kind_name(source), source.ring_id));
+        if let Some(session) = &source.session {
+            let build_id = build_id_text(source.process.map_or(&[][..], |process| process.build_id));
+            let (boot, reason) = (session.boot, session.reset_reason);
+            out.push_str(&format!(",\"boot\":{boot},\"reset_reason\":{reason},\"build_id\":\"{build_id}\""));
+        }
         if let Some(process) = &source.process {
             for (key, value) in [("service", process.service), ("host", process.host)] {
                 out.push_str(&format!(",\"{key}\":"));
@@ -297,7 +314,7 @@ pub fn json_sources(timeline: &Timeline<'_, '_>) -> Vec<String> {
                 out.push_str("null");
             } else {
                 out.push('"');
-                time.push_clock(&mut out, source.scale.unix_ns(ticks));
+                time.push_when(&mut out, source.when(ticks));
                 out.push('"');
             }
         }
@@ -318,10 +335,10 @@ pub fn json_sources(timeline: &Timeline<'_, '_>) -> Vec<String> {
 pub fn json_gaps(timeline: &Timeline<'_, '_>) -> Vec<String> {
     let mut gaps = Vec::new();
     for (_, mark) in &timeline.marks {
-        let Mark::Gap { ring, context, count, unix_ns } = mark else { continue };
+        let Mark::Gap { ring, context, count, when } = mark else { continue };
         let ring = &timeline.rings[*ring];
         let mut out = "{\"gap_before\":\"".to_owned();
-        TimeFormatter::rfc3339().push_clock(&mut out, *unix_ns);
+        TimeFormatter::rfc3339().push_when(&mut out, *when);
         let ring_id = ring.sources.first().map_or(0, |&source| timeline.sources[source].ring_id);
         out.push_str(&format!("\",\"ring_id\":\"{ring_id:016x}\",\"context\":{context},\"thread\":"));
         push_string(&mut out, ring.context(*context).map_or("", |context| context.name.as_str()));

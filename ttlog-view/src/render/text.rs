@@ -3,11 +3,12 @@
 use anstyle::{AnsiColor, Color, Style};
 use ttlog_core::Level;
 
+use crate::device::firmware::build_id_text;
 use crate::ending::Ending;
 use crate::escape::{LineBreaks, escaped, push_escaped};
 use crate::render::{DROP_REASONS, Event, is_damaged, kind_name};
 use crate::secrets::WITHHELD;
-use crate::source::{Damage, Kind, Source};
+use crate::source::{Damage, Kind, Session, Source};
 use crate::time::{TimeFormatter, duration, grouped};
 use crate::timeline::{Found, Mark, Timeline};
 use crate::value::{Value, push_hex};
@@ -75,7 +76,7 @@ impl TextRenderer {
     pub fn push_event(&mut self, out: &mut String, event: &Event<'_, '_>) {
         let mut text = std::mem::take(&mut self.scratch);
         text.clear();
-        self.time.push(&mut text, event.unix_ns, event.before_end_ns, event.entry.ticks);
+        self.time.push(&mut text, event.when, event.before_end_ns, event.entry.ticks);
         self.styled(out, DIM, |out| out.push_str(&text));
         self.scratch = text;
         // Somewhere around that time: what the clock reading counts from is lost.
@@ -90,8 +91,17 @@ impl TextRenderer {
             }
             None => self.styled(out, BAD, |out| out.push_str("    ?")),
         }
-        out.push(' ');
-        self.push_thread(out, event);
+        // Devices do not tell who recorded what.
+        let tells_thread = event.source.session.is_none()
+            || event.entry.context != 0
+            || event.thread.is_some_and(|(name, _)| !name.is_empty());
+        if tells_thread {
+            out.push(' ');
+            self.push_thread(out, event);
+        } else if self.several_rings {
+            out.push(' ');
+            push_owner(out, event.source);
+        }
         if let Some(callsite) = event.callsite {
             out.push(' ');
             self.styled(out, DIM, |out| {
@@ -178,13 +188,13 @@ impl TextRenderer {
                     let text = clock_step(&mut self.time, *expected_unix_ns, *unix_ns);
                     self.line(out, MARK, &format!("──── {text} ────"));
                 }
-                Mark::CompleteFrom { ring, unix_ns, kept, overwritten, left_out } => {
+                Mark::CompleteFrom { ring, when, kept, overwritten, left_out } => {
                     self.push_gap(out, timeline, std::mem::take(&mut missing), &std::mem::take(&mut contexts));
                     let first = timeline.rings[*ring].sources.first().map(|&source| &timeline.sources[source]);
                     let two_classes = first.is_some_and(|source| source.kept_segment_count > 0);
                     let mut text = if *kept { "──── warnings and errors " } else { "──── " }.to_owned();
                     text.push_str("complete from ");
-                    self.time.push_clock(&mut text, *unix_ns);
+                    self.time.push_when(&mut text, *when);
                     if let (true, Some(source)) = (self.several_rings, first) {
                         text.push_str(" for ");
                         push_owner(&mut text, source);
@@ -230,15 +240,21 @@ impl TextRenderer {
     /// Appends what a source is, and what of it was lost.
     pub fn push_source(&mut self, out: &mut String, timeline: &Timeline<'_, '_>, index: usize) {
         let (source, found) = (&timeline.sources[index], &timeline.found[index]);
-        let mut text = format!("── {}: {}", escaped(source.path), kind_name(source));
-        if let Some(process) = &source.process {
-            text.push_str(&format!(" of {} (pid {}", escaped(process.service), process.pid));
-            if !process.host.is_empty() {
-                text.push_str(&format!(" on {}", escaped(process.host)));
+        let mut text = format!("── {}: ", escaped(source.path));
+        match (&source.session, &source.process) {
+            (Some(session), _) => text.push_str(&session_text(source, session)),
+            (None, None) => text.push_str(kind_name(source)),
+            (None, Some(process)) => {
+                let (kind, service) = (kind_name(source), escaped(process.service));
+                text.push_str(&format!("{kind} of {service} (pid {}", process.pid));
+                if !process.host.is_empty() {
+                    text.push_str(&format!(" on {}", escaped(process.host)));
+                }
+                text.push(')');
             }
-            text.push(')');
         }
-        if let Kind::Snapshot { reason, created_unix_ns, .. } = &source.kind {
+        // A snapshot that was made in memory, to be shown, says nothing of its making.
+        if let Kind::Snapshot { reason, created_unix_ns: created_unix_ns @ 1.., .. } = &source.kind {
             text.push_str(&format!(", reason {}, made ", escaped(reason)));
             self.time.push_clock(&mut text, *created_unix_ns);
         }
@@ -284,8 +300,24 @@ fn has_sources(value: &Value<'_>) -> bool {
     }
 }
 
+/// Says which session it is, of which firmware, and why it began.
+#[must_use]
+pub fn session_text(source: &Source<'_>, session: &Session) -> String {
+    let mut text = format!("boot {}", session.boot);
+    if let Some(process) = source.process.filter(|process| !process.service.is_empty()) {
+        text.push_str(&format!(" of {}", escaped(process.service)));
+    }
+    let build_id = source.process.map_or(&[][..], |process| process.build_id);
+    text.push_str(&format!(", build {}", build_id_text(build_id)));
+    if session.reset_reason != 0 {
+        text.push_str(&format!(", reset reason {:#x}", session.reset_reason));
+    }
+    text
+}
+
 fn push_owner(out: &mut String, source: &Source<'_>) {
     match &source.process {
+        _ if source.session.is_some() => out.push_str(&format!("ring-{:08x}", source.ring_id >> 32)),
         Some(process) => {
             push_escaped(out, process.service, LineBreaks::Escape);
             out.push_str(&format!("[{}]", process.pid));

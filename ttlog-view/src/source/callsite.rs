@@ -166,6 +166,7 @@ fn decide_for_all(condition: &Condition, source: &Source<'_>, callsite: Option<&
         Key::Service => text(Some(process.service)),
         Key::Host => text(Some(process.host)),
         Key::Pid => number(Some(process.pid)),
+        Key::Boot => number(source.session.map(|session| session.boot.into())),
         Key::Thread | Key::Context => None,
         Key::Message => match callsite {
             Some(callsite) => callsite.template.constant().map(|message| condition.accepts_text(message)),

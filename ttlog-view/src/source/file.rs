@@ -92,7 +92,7 @@ pub fn content_of(start: &[u8]) -> Content {
 
 /// Tells whether an item of a snapshot begins anywhere in `data`.
 #[must_use]
-pub(super) fn holds_items(data: &[u8]) -> bool {
+pub fn holds_items(data: &[u8]) -> bool {
     data.windows(SNAPSHOT_MAGIC.len()).any(|window| window == SNAPSHOT_MAGIC)
 }
 

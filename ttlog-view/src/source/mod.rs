@@ -19,8 +19,9 @@ use ttlog_core::snapshot::PackedSegment;
 use ttlog_core::table::{ProcessInfo, TableItem};
 
 use crate::secrets::Secrets;
+use crate::time::When;
 use callsite::Callsite;
-pub use file::{Bytes, Content, content, content_of, open, read, read_head, read_header};
+pub use file::{Bytes, Content, content, content_of, holds_items, open, read, read_head, read_header};
 use process::Liveness;
 
 /// Bytes that unpacking a segment needs.
@@ -33,6 +34,16 @@ pub struct Input {
     pub path: String,
     /// What it held.
     pub bytes: Bytes,
+    /// What is known to be damaged, or missing, before its bytes are looked at.
+    pub damage: Vec<Damage>,
+}
+
+impl Input {
+    /// Takes what a file held.
+    #[must_use]
+    pub fn new(path: String, bytes: Bytes) -> Self {
+        Input { path, bytes, damage: Vec::new() }
+    }
 }
 
 /// What a source is.
@@ -49,6 +60,15 @@ pub enum Kind {
     },
     /// A ring.
     Ring(Liveness),
+}
+
+/// The session of a device that a source is a recording of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// Its number: each start of the firmware has the next.
+    pub boot: u32,
+    /// Why the device had been reset before, in the bits of its manufacturer; 0: not told.
+    pub reset_reason: u32,
 }
 
 /// A place in a file that is damaged.
@@ -81,6 +101,8 @@ pub struct Source<'a> {
     pub segment_len: u64,
     /// Whose ring it is, if that is known.
     pub process: Option<ProcessInfo<'a>>,
+    /// Which session of a device it is of.
+    pub session: Option<Session>,
     /// What is withheld of the events.
     pub secrets: Secrets,
     /// Callsites by id; boxed, because a file may name the highest id alone.
@@ -192,7 +214,7 @@ impl<'a> Source<'a> {
             Content::Ring => ring::read(input, secrets),
             // A snapshot may be damaged at its start, and a ring may have a flipped bit in its magic.
             Content::Snapshot => snapshot::read(input, secrets),
-            Content::Unknown if file::holds_items(&input.bytes.data) => snapshot::read(input, secrets),
+            Content::Unknown if holds_items(&input.bytes.data) => snapshot::read(input, secrets),
             Content::Unknown => ring::read(input, secrets),
         }
     }
@@ -202,6 +224,20 @@ impl<'a> Source<'a> {
         *self.scale = TimeScale::new(anchors, self.process.unwrap_or_default().ticks_per_second);
         self.oldest_anchor = anchors.iter().map(|anchor| anchor.ticks).min();
         self.newest_anchor = anchors.iter().map(|anchor| anchor.ticks).max().unwrap_or(0);
+    }
+
+    /// Tells when something was.
+    #[must_use]
+    pub fn when(&self, ticks: u64) -> When {
+        match self.session {
+            Some(Session { boot, .. }) if self.oldest_anchor.is_none() => {
+                match self.process.map_or(0, |process| process.ticks_per_second) {
+                    0 => When::Ticks { boot, ticks },
+                    _ => When::Boot { boot, ns: self.scale.unix_ns(ticks) },
+                }
+            }
+            _ => When::Clock(self.scale.unix_ns(ticks)),
+        }
     }
 
     /// Gives the callsite of this id, if the table has it.
@@ -256,7 +292,7 @@ impl Inputs {
         if name == "-" {
             let mut data = Vec::new();
             match io::stdin().lock().read_to_end(&mut data) {
-                Ok(_) => self.read.push(Input { path: "-".to_owned(), bytes: data.into() }),
+                Ok(_) => self.read.push(Input::new("-".to_owned(), data.into())),
                 Err(error) => self.errors.push(format!("standard input: {error}")),
             }
             return;
@@ -315,7 +351,7 @@ impl Inputs {
 
     fn add_file(&mut self, path: &Path) {
         match open(path).and_then(|file| read(&file)) {
-            Ok(bytes) => self.read.push(Input { path: path.to_string_lossy().into_owned(), bytes }),
+            Ok(bytes) => self.read.push(Input::new(path.to_string_lossy().into_owned(), bytes)),
             Err(error) => self.errors.push(shown(path, &error)),
         }
     }

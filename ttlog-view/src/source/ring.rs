@@ -20,6 +20,7 @@ pub(super) fn read<'a>(input: &'a Input, secrets: &Secrets) -> Result<Source<'a>
         segment_count: header.segment_count.into(),
         segment_len: header.segment_len.into(),
         process: None,
+        session: None,
         secrets: secrets.clone(),
         callsites: Vec::new(),
         scale: Box::new(TimeScale::new(&[], 0)),
@@ -43,7 +44,7 @@ pub(super) fn read<'a>(input: &'a Input, secrets: &Secrets) -> Result<Source<'a>
         parts: Vec::new(),
         entry_count: 0,
         changed_segments: input.bytes.changed_segments,
-        damage: Vec::new(),
+        damage: input.damage.clone(),
     };
     if image.missing_bytes() > 0 {
         source.damage.push(Damage {

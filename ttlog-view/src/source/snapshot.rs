@@ -3,9 +3,9 @@
 use ttlog_core::clock::TimeScale;
 use ttlog_core::error::{FormatError, FormatErrorKind};
 use ttlog_core::ring::{Loss, STATE_ENDED};
-use ttlog_core::snapshot::{PackedSegment, SnapshotHeader, SnapshotItem, SnapshotReader};
+use ttlog_core::snapshot::{PackedSegment, SessionOf, SnapshotHeader, SnapshotItem, SnapshotReader};
 
-use super::{Body, Damage, Input, Kind, Life, Part, Source};
+use super::{Body, Damage, Input, Kind, Life, Part, Session, Source};
 use crate::secrets::Secrets;
 
 pub(super) fn read<'a>(input: &'a Input, secrets: &Secrets) -> Result<Source<'a>, FormatError> {
@@ -18,6 +18,7 @@ pub(super) fn read<'a>(input: &'a Input, secrets: &Secrets) -> Result<Source<'a>
         segment_count: 0,
         segment_len: 0,
         process: None,
+        session: None,
         secrets: secrets.clone(),
         callsites: Vec::new(),
         scale: Box::new(TimeScale::new(&[], 0)),
@@ -35,8 +36,8 @@ pub(super) fn read<'a>(input: &'a Input, secrets: &Secrets) -> Result<Source<'a>
         loss: Loss::default(),
         parts: Vec::new(),
         entry_count: 0,
-        changed_segments: 0,
-        damage: Vec::new(),
+        changed_segments: input.bytes.changed_segments,
+        damage: input.damage.clone(),
     };
     let mut header: Option<SnapshotHeader<'_>> = None;
     let mut end = None;
@@ -100,8 +101,12 @@ pub(super) fn read<'a>(input: &'a Input, secrets: &Secrets) -> Result<Source<'a>
     source.kept_segment_count = header.kept_segment_count.into();
     source.kept_complete_from = header.kept_complete_from;
     source.min_age_ns = header.left_out.map_or(0, |left_out| left_out.min_age_ns);
-    source.life =
-        Life { end: header.end, tells_end: header.format_version >= 2, panics: header.panics, heartbeat_unix_ns: 0 };
+    source.life = Life {
+        end: header.end,
+        tells_end: header.format_version >= 2 && header.session.is_none(),
+        panics: header.panics,
+        heartbeat_unix_ns: 0,
+    };
     source.filter = Some(header.filter).filter(|filter| !filter.is_empty());
     let first_kept = header.segment_count.saturating_sub(header.kept_segment_count);
     for (index, events) in lost {
@@ -111,6 +116,7 @@ pub(super) fn read<'a>(input: &'a Input, secrets: &Secrets) -> Result<Source<'a>
         }
     }
     source.taken_at = (header.ticks != 0).then_some(header.ticks);
+    source.session = header.session.map(|SessionOf { boot, reset_reason }| Session { boot, reset_reason });
     source.ended = header.state & STATE_ENDED != 0;
     source.loss.dropped = header.dropped;
     source.loss.suppressed = header.suppressed;

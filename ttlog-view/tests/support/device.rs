@@ -1,12 +1,17 @@
 //! Firmware and device rings made by hand.
 
+use std::cell::Cell;
+
 use object::Endianness;
 use object::elf;
 use object::write::elf::{FileHeader, SectionHeader, Sym, Writer};
-use ttlog_core::Level;
 use ttlog_core::callsite::{Field, Literal, Metadata};
+use ttlog_core::fields::{AnyFields, Cons, Nil};
+use ttlog_core::frame::{Begin, FRAME_DATA_MAX, FRAME_LEN_MAX, Frame, FrameKind, LINE_LEN_MAX, TEXT_BEGIN, TEXT_END};
+use ttlog_core::ring::{DeviceClock, DeviceRecorder, RingConfig, SessionStart};
 use ttlog_core::site_text::{encode, encoded_len};
 use ttlog_core::value::Type;
+use ttlog_core::{Level, Word};
 
 /// Build id of the firmware of most tests.
 pub const BUILD_ID: [u8; 20] = *b"\xA1firmware one 0001\x00\x01";
@@ -173,5 +178,157 @@ pub fn motor_sites() -> Vec<Site> {
 /// The ELF file of the firmware of most tests.
 pub fn motor_elf(build_id: &[u8]) -> Vec<u8> {
     let [entries, texts] = site_sections(&motor_sites());
-    elf_file(&[build_id_note(build_id), entries, texts], &[("_TTLOG_RING", RAM + 0x100, 4096)])
+    elf_file(&[build_id_note(build_id), entries, texts], &[("_TTLOG_RING", RAM + 0x100, 8192)])
+}
+
+thread_local! {
+    /// What the clock of this thread's devices shows.
+    static TICKS: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Ticks of a second, on devices.
+pub const RATE: u32 = 1_000_000;
+
+/// A device: its RAM, which resets leave alone, and the firmware that runs.
+pub struct Device {
+    words: &'static [Word],
+    recorder: &'static DeviceRecorder,
+}
+
+impl Device {
+    /// A device with so many segments of 256 bytes, without a firmware.
+    pub fn new(segments: usize) -> Self {
+        let len = Self::config().overhead_len() + segments * 256;
+        let words = Vec::leak((0..len / 8).map(|_| Word::new(0)).collect());
+        Device { words, recorder: Box::leak(Box::default()) }
+    }
+
+    fn config() -> RingConfig {
+        RingConfig {
+            ring_id: 0,
+            segment_len: 256,
+            table_len: 0,
+            anchor_count: 0,
+            session_count: 4,
+            ..RingConfig::PLAIN
+        }
+    }
+
+    /// Starts a firmware: after a reset, or for the first time. Its clock starts anew.
+    pub fn boot(&mut self, build_id: [u8; 20], reset_reason: u32) {
+        self.boot_with(build_id, reset_reason, RATE);
+    }
+
+    /// As `boot`, with the rate of the clock.
+    pub fn boot_with(&mut self, build_id: [u8; 20], reset_reason: u32, ticks_per_second: u32) {
+        TICKS.set(0);
+        self.recorder = Box::leak(Box::default());
+        let clock = DeviceClock::new(|| TICKS.get() as u32, Some(|| TICKS.get()), ticks_per_second);
+        let start = SessionStart { clock, build_id, reset_reason, embedded_metadata: false };
+        self.recorder.start(self.words, &Self::config(), &start).expect("started once").expect("it fits");
+    }
+
+    /// Records an event so many ticks after the last.
+    pub fn event(&self, after: u64, id: u16, fields: &dyn AnyFields) {
+        TICKS.set(TICKS.get() + after);
+        self.recorder.append_any(id, fields);
+    }
+
+    pub fn turned(&self, after: u64, angle: i16) {
+        self.event(after, id::TURNED, &Cons(angle, Cons(Some(angle.unsigned_abs() as u8), Nil)));
+    }
+
+    pub fn stalled(&self, after: u64, why: &str) {
+        self.event(after, id::STALLED, &Cons(why, Cons(1234_u32, Nil)));
+    }
+
+    /// The bytes of its ring.
+    pub fn ring(&self) -> Vec<u8> {
+        self.words.iter().flat_map(|word| word.load().to_le_bytes()).collect()
+    }
+
+    /// The bytes of RAM from [`RAM`] on, with the ring at 0x100.
+    pub fn ram(&self) -> Vec<u8> {
+        let mut ram = vec![0xCC; 0x100];
+        ram.extend(self.ring());
+        ram.extend([0x55; 300]);
+        ram
+    }
+}
+
+/// The device of most tests: two sessions of one firmware, the first with a longer life.
+pub fn motor() -> Device {
+    let mut device = Device::new(8);
+    device.boot(BUILD_ID, 0);
+    device.event(1000, id::BOOTED, &Nil);
+    for n in 0..3 {
+        device.turned(500_000, n * 100 - 100);
+    }
+    device.stalled(1, "over\x1b[31mload");
+    device.boot(BUILD_ID, 0x24);
+    device.event(1234, id::BOOTED, &Nil);
+    device.turned(1, 7);
+    device
+}
+
+/// Frames of a dump of a ring.
+pub fn dump_frames(number: u8, ring: &[u8], build_id: [u8; 20]) -> Vec<Vec<u8>> {
+    dump_pieces(ring, build_id)
+        .iter()
+        .enumerate()
+        .map(|(at, piece)| frame(number, at, piece).encode(&mut [0; FRAME_LEN_MAX]).to_vec())
+        .collect()
+}
+
+/// Lines of such a dump.
+pub fn dump_lines(number: u8, ring: &[u8], build_id: [u8; 20]) -> String {
+    let mut lines = format!("{TEXT_BEGIN}\r\n");
+    for (at, piece) in dump_pieces(ring, build_id).iter().enumerate() {
+        let mut room = [0; LINE_LEN_MAX];
+        lines.push_str(std::str::from_utf8(frame(number, at, piece).encode_line(&mut room)).expect("it is text"));
+        lines.push_str("\r\n");
+    }
+    lines + TEXT_END + "\r\n"
+}
+
+type Piece = (FrameKind, u32, Vec<u8>);
+
+fn frame(dump: u8, at: usize, (kind, offset, data): &Piece) -> Frame<'_> {
+    Frame { kind: *kind, dump, number: at as u16, offset: *offset, data }
+}
+
+fn dump_pieces(ring: &[u8], build_id: [u8; 20]) -> Vec<Piece> {
+    let begin = Begin { version: 1, ring_len: ring.len() as u32, ring_id: 7, boot: 2, build_id, ..Begin::default() };
+    let mut pieces = vec![(FrameKind::Begin, 0, begin.encode().to_vec())];
+    for (index, chunk) in ring.chunks(FRAME_DATA_MAX).enumerate() {
+        pieces.push((FrameKind::Ring, (index * FRAME_DATA_MAX) as u32, chunk.to_vec()));
+    }
+    pieces.push((FrameKind::End, 0, (pieces.len() as u32).to_le_bytes().to_vec()));
+    pieces
+}
+
+/// Makes an ELF core file with one range of memory.
+pub fn elf_core(address: u64, memory: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut out = Writer::new(Endianness::Little, false, &mut bytes);
+    out.reserve_file_header();
+    out.reserve_program_headers(1);
+    let offset = out.reserve(memory.len(), 4) as u64;
+    let (e_type, e_machine) = (elf::ET_CORE, elf::EM_RISCV);
+    out.write_file_header(&FileHeader { os_abi: 0, abi_version: 0, e_type, e_machine, e_entry: 0, e_flags: 0 })
+        .expect("the header was reserved");
+    let len = memory.len() as u64;
+    out.write_program_header(&object::write::elf::ProgramHeader {
+        p_type: elf::PT_LOAD,
+        p_flags: elf::PF_R | elf::PF_W,
+        p_offset: offset,
+        p_vaddr: address,
+        p_paddr: address,
+        p_filesz: len,
+        p_memsz: len,
+        p_align: 4,
+    });
+    out.write_align(4);
+    out.write(memory);
+    bytes
 }
