@@ -27,6 +27,10 @@ fn main() {
     if env::var_os("CARGO_FEATURE_DEFMT").is_some() {
         println!("cargo:rustc-link-arg-bins=-Tdefmt.x");
     }
+    if env::var_os("CARGO_FEATURE_TTLOG").is_some() {
+        println!("cargo:rustc-link-arg-bins=-Tttlog.x");
+        println!("cargo:rustc-link-arg-bins=--build-id");
+    }
 
     let mut calls = String::new();
     for (kind, parameters) in KINDS {
@@ -69,6 +73,8 @@ fn statement(text: &str, parameters: &str) -> String {
     if env::var_os("CARGO_FEATURE_DEFMT").is_some() {
         let formats: String = named(parameters).map(|(_, kind)| format!(" {{={kind}}}")).collect();
         format!("defmt::info!(\"event {text}{formats}\"{names});")
+    } else if env::var_os("CARGO_FEATURE_TTLOG").is_some() {
+        format!("ttlog_embedded::info!(\"event {text}\"{names});")
     } else {
         String::new()
     }

@@ -54,15 +54,22 @@ fn measure(name: &str, count: u32, round: impl Fn(u32)) {
     println!("ticks {name} {count} {}", before.wrapping_sub(after) & (TURN - 1));
 }
 
-/// Prints how many bytes `round` puts into the ring.
+/// Prints how many bytes `round` puts into the ring: those of events, and with them those that go with the changes of segments.
 fn measure_bytes(name: &str, round: impl Fn(u32)) {
-    let mut len: u32 = 0;
+    let (mut count, mut event_bytes, mut all_bytes) = (0, 0, 0);
     for index in 0..ROUNDS_FOR_BYTES {
         let before = recorder::position();
         round(index);
-        len += recorder::position().wrapping_sub(before) % recorder::RING_LEN;
+        let after = recorder::position();
+        let segments = after.segment.wrapping_sub(before.segment);
+        all_bytes += (segments * recorder::SEGMENT_LEN + after.offset).wrapping_sub(before.offset) % recorder::RING_LEN;
+        if segments == 0 && after.offset >= before.offset {
+            count += 1;
+            event_bytes += after.offset - before.offset;
+        }
     }
-    println!("bytes {name} {ROUNDS_FOR_BYTES} {len}");
+    println!("event_bytes {name} {count} {event_bytes}");
+    println!("all_bytes {name} {ROUNDS_FOR_BYTES} {all_bytes}");
 }
 
 /// Prints how far a known number of instructions moves the counter.

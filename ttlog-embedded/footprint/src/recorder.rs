@@ -2,11 +2,25 @@
 
 #[cfg(feature = "defmt-memory")]
 pub use memory::*;
-#[cfg(not(feature = "defmt"))]
+#[cfg(not(any(feature = "defmt", feature = "ttlog")))]
 pub use nothing::*;
 #[cfg(feature = "defmt-rtt")]
 pub use rtt::*;
+#[cfg(feature = "ttlog")]
+pub use ttlog::*;
 
+/// Where the next event is written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Position {
+    /// Number of the segment, if the ring has segments.
+    pub segment: u32,
+    /// Bytes from the beginning of the ring or segment.
+    pub offset: u32,
+}
+
+/// Where there are no segments, the ring is the only one.
+#[cfg(not(feature = "ttlog"))]
+pub const SEGMENT_LEN: u32 = RING_LEN;
 /// Bytes of each recorder's ring.
 pub const RING_LEN: u32 = 4096;
 
@@ -15,14 +29,60 @@ pub const RING_LEN: u32 = 4096;
 defmt::timestamp!("{=u32}", cortex_m::peripheral::SYST::get_current());
 
 /// No recorder.
-#[cfg(not(feature = "defmt"))]
+#[cfg(not(any(feature = "defmt", feature = "ttlog")))]
 mod nothing {
+    use super::Position;
+
     /// Makes the recorder ready.
+    #[inline(never)] // its size is looked up by its name
     pub fn start() {}
 
-    /// Offset in the ring at which the next event is written.
-    pub fn position() -> u32 {
-        0
+    /// Nowhere, in a way that the compiler does not see through: what is around the calls is to be the same for all recorders.
+    #[inline(never)]
+    pub fn position() -> Position {
+        core::hint::black_box(Position { segment: 0, offset: 0 })
+    }
+}
+
+/// Ours.
+#[cfg(feature = "ttlog")]
+mod ttlog {
+    use ttlog_embedded::{Clock, Config};
+
+    use super::Position;
+
+    ttlog_embedded::recorder!(static RECORDER: 4096);
+    const _: () = assert!(super::RING_LEN == 4096);
+    /// Bytes of a segment: the default for this size.
+    pub const SEGMENT_LEN: u32 = 256;
+
+    unsafe extern "C" {
+        /// The ring, in the layout of docs/format.md, section 2.
+        static _TTLOG_RING: [u32; 1024];
+    }
+
+    /// Makes the recorder ready.
+    #[inline(never)] // its size is looked up by its name
+    pub fn start() {
+        const SYST_CVR: *const u32 = 0xE000_E018 as *const u32;
+        // The counter that also measures. That it counts down does not matter here.
+        // SAFETY: reading it has no effect.
+        let clock = unsafe { Clock::of_register(SYST_CVR, 0) };
+        RECORDER.start(Config { clock, ..Config::DEFAULT });
+    }
+
+    /// Gives where the next event is written: in the segment with the highest sequence.
+    #[inline(never)]
+    pub fn position() -> Position {
+        // SAFETY: the index is below 1024 where it is used, and a word is read at once.
+        let read =
+            |offset: u32| unsafe { (&raw const _TTLOG_RING).cast::<u32>().add(offset as usize / 4).read_volatile() };
+        let (segment_count, segments) = (read(28), read(32));
+        let newest = (0..segment_count).map(|index| segments + index * SEGMENT_LEN).max_by_key(|&at| read(at));
+        newest.map_or(Position { segment: 0, offset: 0 }, |at| Position {
+            segment: read(at),
+            offset: (read(at + 32) & 0x3FFF) * 8,
+        })
     }
 }
 
@@ -31,20 +91,24 @@ mod nothing {
 mod rtt {
     use defmt_rtt as _;
 
+    use super::Position;
+
     unsafe extern "C" {
         /// The control block of RTT: at 32 the length of the ring, at 36 how far it is written.
         static _SEGGER_RTT: [u32; 12];
     }
 
     /// Makes the recorder ready.
+    #[inline(never)] // its size is looked up by its name
     pub fn start() {}
 
-    /// Offset in the ring at which the next event is written.
-    pub fn position() -> u32 {
+    /// Gives where the next event is written.
+    #[inline(never)]
+    pub fn position() -> Position {
         // SAFETY: defmt-rtt exports it in this layout, which debug probes rely on, and a word is read at once.
         let read = |index: usize| unsafe { (&raw const _SEGGER_RTT).cast::<u32>().add(index).read_volatile() };
         assert_eq!(read(8), super::RING_LEN, "DEFMT_RTT_BUFFER_SIZE is not what is measured");
-        read(9)
+        Position { segment: 0, offset: read(9) }
     }
 }
 
@@ -56,7 +120,7 @@ mod memory {
 
     use critical_section::RestoreState;
 
-    use super::RING_LEN;
+    use super::{Position, RING_LEN};
 
     #[defmt::global_logger]
     struct Logger;
@@ -123,14 +187,17 @@ mod memory {
     }
 
     /// Makes the recorder ready.
+    #[inline(never)] // its size is looked up by its name
     pub fn start() {
         // A ring that nobody reads would not be written either.
         core::hint::black_box(RING.0.get());
     }
 
-    /// Offset in the ring at which the next event is written.
-    pub fn position() -> u32 {
+    /// Gives where the next event is written.
+    #[inline(never)]
+    pub fn position() -> Position {
         // SAFETY: no frame is being written, see Masked.
-        critical_section::with(|_| unsafe { (*STATE.0.get()).position as u32 })
+        let offset = critical_section::with(|_| unsafe { (*STATE.0.get()).position as u32 });
+        Position { segment: 0, offset }
     }
 }
