@@ -83,7 +83,7 @@ impl TimeFormatter {
                 out.push_str(text[..text.len() - (9 - self.digits)].trim_end_matches('.'));
                 out.push_str(" s");
             }
-            When::Ticks { boot, ticks } => out.push_str(&format!("boot {boot} {ticks} ticks")),
+            When::Ticks { boot, ticks } => out.push_str(&format!("boot {boot} tick {ticks}")),
         }
     }
 
@@ -302,7 +302,7 @@ mod tests {
         assert_eq!(shown(When::Boot { boot: 3, ns: 1_234_567 }, 6), "boot 3 +0.001234 s");
         assert_eq!(shown(When::Boot { boot: 3, ns: 61_000_000_009 }, 9), "boot 3 +61.000000009 s");
         assert_eq!(shown(When::Boot { boot: 1, ns: i64::MIN }, 0), "boot 1 -9223372036 s");
-        assert_eq!(shown(When::Ticks { boot: 4, ticks: u64::MAX }, 6), "boot 4 18446744073709551615 ticks");
+        assert_eq!(shown(When::Ticks { boot: 4, ticks: u64::MAX }, 6), "boot 4 tick 18446744073709551615");
     }
 
     #[test]

@@ -3,7 +3,9 @@
 mod support;
 
 use std::ops::Range;
-use support::device::{BUILD_ID, Section, Site, build_id_note, elf_file, motor_elf, motor_sites, site_sections};
+use support::device::{
+    BUILD_ID, Section, Site, TEXT_ADDRESS, build_id_note, elf_file, motor_elf, motor_sites, site_sections,
+};
 
 use support::{Recording, Thread, directory, view, write};
 use ttlog_core::table::TableItem;
@@ -65,6 +67,18 @@ fn an_entry_that_makes_no_sense_costs_itself_only() {
     assert_eq!(items(&firmware).iter().map(|(id, ..)| *id).collect::<Vec<_>>(), [1, 2, 3]);
     assert_eq!(firmware.problems.len(), 5, "{:?}", firmware.problems);
     assert_eq!(firmware.ring, None);
+}
+
+#[test]
+fn entries_and_texts_in_flash() {
+    let [entries, texts] = site_sections(&motor_sites());
+    let start = u64::from(TEXT_ADDRESS) - entries.data.len() as u64;
+    let end = u64::from(TEXT_ADDRESS);
+    let both = Section { address: start, data: [entries.data, texts.data].concat(), ..entries };
+    let symbols = [("__ttlog_entries_start", start, 0), ("__ttlog_entries_end", end, 0)];
+    let firmware = elf::read(&elf_file(&[build_id_note(&BUILD_ID), both], &symbols)).expect("a good ELF file");
+    assert_eq!(firmware.problems, Vec::<String>::new());
+    assert_eq!(items(&firmware), items(&elf::read(&motor_elf(&BUILD_ID)).expect("a good ELF file")));
 }
 
 #[test]

@@ -147,7 +147,7 @@ fn a_clock_of_unknown_rate_is_shown_in_ticks() {
     write(&dir, "RAM.bin", &device.ram());
     write(&dir, "motor.elf", &motor_elf(&BUILD_ID));
     let run = image(&dir, &["--elf", "motor.elf", "-q"]);
-    assert_eq!(run.out, "boot 1 42 ticks  INFO motor: booted  unit=\"left\"\n");
+    assert_eq!(run.out, "boot 1 tick 42  INFO motor: booted  unit=\"left\"\n");
 }
 
 #[test]

@@ -21,6 +21,8 @@ const ENTRY_LEN: usize = 72;
 const ITEM_ROOM_LEN: usize = 96 << 10;
 /// Longest item that tables and snapshots hold.
 const ITEM_LEN_MAX: usize = 65_535;
+/// The symbol of the end of the entries, where they are in flash; else it is 0.
+const ENTRIES_END_SYMBOL: &str = "__ttlog_entries_end";
 /// The symbol of the ring.
 const RING_SYMBOL: &str = "_TTLOG_RING";
 /// Most bytes of callsite items: a file may name one long text for each id.
@@ -53,10 +55,7 @@ where
     }
     let mut firmware = Firmware {
         build_id: file.build_id().ok().flatten().unwrap_or_default().to_vec(),
-        ring: file
-            .symbols()
-            .find(|symbol| symbol.name() == Ok(RING_SYMBOL) && !symbol.is_undefined())
-            .map(|symbol| (symbol.address(), symbol.size())),
+        ring: symbol(file, RING_SYMBOL),
         ..Firmware::default()
     };
     let Some(entries) = file.section_by_name(".ttlog.entry") else {
@@ -72,9 +71,22 @@ where
         firmware.problem(&"no build id: link with --build-id, or it cannot be told which firmware records are of");
     }
     let texts = Texts::of(file);
-    let entries = entries.data().map_err(|error| format!("section .ttlog.entry: {error}"))?;
+    let data = entries.data().map_err(|error| format!("section .ttlog.entry: {error}"))?;
+    // In flash the texts are behind the entries, in the same section.
+    let end = symbol(file, ENTRIES_END_SYMBOL).and_then(|(end, _)| end.checked_sub(entries.address()));
+    let end = end.and_then(|len| usize::try_from(len).ok()).filter(|&len| len > 0);
+    let entries = &data[..end.unwrap_or(data.len()).min(data.len())];
     read_entries(&mut firmware, entries, &texts);
     Ok(firmware)
+}
+
+/// Gives address and length of a symbol.
+fn symbol<E>(file: &ElfFile<'_, E>, name: &str) -> Option<(u64, u64)>
+where
+    E: object::read::elf::FileHeader<Endian = Endianness>,
+{
+    let found = file.symbols().find(|symbol| symbol.name() == Ok(name) && !symbol.is_undefined())?;
+    Some((found.address(), found.size()))
 }
 
 fn read_entries(firmware: &mut Firmware, entries: &[u8], texts: &Texts<'_>) {
