@@ -64,7 +64,10 @@ class Program:
         for line in output_of("arm-none-eabi-nm", "-SC", path).splitlines():
             symbol = re.match(r"(\w{8}) (?:(\w{8}) )?([a-zA-Z]) (.*)", line)
             if symbol:
-                self.symbols[symbol[4]] = (int(symbol[1], 16), int(symbol[2] or "0", 16), symbol[3])
+                name = symbol[4]
+                while name in self.symbols:  # several copies of a generic function
+                    name += "'"
+                self.symbols[name] = (int(symbol[1], 16), int(symbol[2] or "0", 16), symbol[3])
 
     def masking(self):
         """Address of each instruction that masks or unmasks interrupts: whether it masks, or the register that says it."""
@@ -108,16 +111,15 @@ class Printed:
         return self.mean("ticks", f"call_{kind}") - self.mean("ticks", f"bare_{kind}")
 
 
-Call = collections.namedtuple("Call", "instructions masked longest_masked stack")
+Call = collections.namedtuple("Call", "instructions masked longest_masked stack addresses")
 
 
 def trace(machine, program):
-    """The calls of each function `call_*` and `bare_*`, and the addresses of all instructions executed in the former."""
+    """The calls of each function `call_*` and `bare_*`, and what the program printed meanwhile."""
     rounds_address = program.symbols["HOST_ROUNDS"][0]
     starts = {place[0] & ~1: name for name, place in program.symbols.items() if re.fullmatch(r"(call|bare)_\w+", name)}
     masking = program.masking()
     calls = collections.defaultdict(list)
-    executed = set()
     printed = tempfile.TemporaryFile("w+")
     name = before = None
     command = qemu(machine, program, "-singlestep", "-d", "exec,cpu,nochain", "-D", "/dev/stderr")
@@ -136,17 +138,17 @@ def trace(machine, program):
             stack_pointer = registers[13]
             if name is None:
                 name, back, stack_before = starts[address], registers[14] & ~1, stack_pointer
+                addresses = set()
                 instructions = masked_now = masked = stretch = longest = deepest = 0
             elif address == back and stack_pointer == stack_before:
                 if masked_now:
                     fail(f"{program.path}: {name} returns with interrupts masked")
-                calls[name].append(Call(instructions, masked, longest, deepest))
+                calls[name].append(Call(instructions, masked, longest, deepest, addresses))
                 name = None
                 continue
             instructions += 1
             deepest = max(deepest, stack_before - stack_pointer)
-            if name.startswith("call"):
-                executed.add(address)
+            addresses.add(address)
             if masked_now:
                 masked += 1
                 stretch += 1
@@ -162,7 +164,7 @@ def trace(machine, program):
             if len(calls[f"{each}_{kind}"]) != TRACED_ROUNDS:
                 fail(f"{program.path}: {len(calls[f'{each}_{kind}'])} calls of {each}_{kind} in the trace, not {TRACED_ROUNDS}")
     printed.seek(0)
-    return calls, executed, Printed(printed.read())
+    return calls, Printed(printed.read())
 
 
 def figures_of(directory, target, recorder, notes):
@@ -172,8 +174,8 @@ def figures_of(directory, target, recorder, notes):
     figures = {}
     printed = Printed(output_of(*qemu(machine, calls_program)))
     per_tick = 1 / printed.mean("calibration")
-    calls, executed, printed_meanwhile = trace(machine, calls_program)
-    sites = {}
+    calls, printed_meanwhile = trace(machine, calls_program)
+    sites, executed, executed_usually = {}, set(), set()
     for kind in KINDS:
         here, bare = calls[f"call_{kind}"], calls[f"bare_{kind}"]
         by_trace = sum(call.instructions for call in here) / len(here) - bare[0].instructions
@@ -182,9 +184,12 @@ def figures_of(directory, target, recorder, notes):
             fail(f"{target} {recorder} {kind}: {by_trace:.2f} instructions in the trace, but {by_clock:.2f} by the clock")
         sizes = [p.flash for p in (program(f"more_{kind}"), calls_program, program(f"more_{kind}", NOTHING), bare_program)]
         sites[kind] = (sizes[0] - sizes[1] - (sizes[2] - sizes[3])) / SITE_COUNT
+        median = statistics.median_low(call.instructions for call in here)
+        executed |= set().union(*(call.addresses for call in here))
+        executed_usually |= set().union(*(call.addresses for call in here if call.instructions <= median))
         figures |= {
             ("instructions", kind): printed.ticks(kind) * per_tick,
-            ("median instructions", kind): statistics.median(call.instructions for call in here) - bare[0].instructions,
+            ("median instructions", kind): median - bare[0].instructions,
             ("most instructions", kind): max(call.instructions for call in here) - bare[0].instructions,
             ("masked", kind): sum(call.masked for call in here) / len(here),
             ("longest masked", kind): max(call.longest_masked for call in here),
@@ -198,19 +203,22 @@ def figures_of(directory, target, recorder, notes):
         for name, (address, len_bytes, letter) in calls_program.symbols.items()
         if letter in "tTrRwWvV" and len_bytes and OWN_SYMBOLS.match(name) and not name.endswith("::position")
     }
-    run_through = {
-        name
-        for name in own
-        if any(calls_program.symbols[name][0] & ~1 <= at < (calls_program.symbols[name][0] & ~1) + own[name] for at in executed)
-    }
-    figures["code", "a call"] = sum(own[name] for name in run_through)
+
+    def run_through(addresses):
+        ranges = {name: range(calls_program.symbols[name][0] & ~1, (calls_program.symbols[name][0] & ~1) + own[name]) for name in own}
+        return {name for name in own if any(address in ranges[name] for address in addresses)}
+
+    figures["code", "a usual call"] = sum(own[name] for name in run_through(executed_usually))
+    figures["code", "any call"] = sum(own[name] for name in run_through(executed))
     figures["code", "all"] = sum(own.values())
     figures["flash", "all"] = calls_program.flash - bare_program.flash - sum(sites.values())
     if calls_program.ram < bare_program.ram + RING_LEN:
         fail(f"{target} {recorder}: the program has no ring of {RING_LEN} bytes")
     figures["RAM", "all"] = calls_program.ram - bare_program.ram - RING_LEN
-    notes.append(f"{target}, {RECORDERS[recorder]}: symbols counted as code (* a call runs through it)")
-    notes += [f"    {own[name]:5} {'*' if name in run_through else ' '} {name}" for name in sorted(own, key=own.get, reverse=True)]
+    notes.append(f"{target}, {RECORDERS[recorder]}: symbols counted as code (** a usual call runs through it, * one that changes segments)")
+    for name in sorted(own, key=own.get, reverse=True):
+        mark = "**" if name in run_through(executed_usually) else "*" if name in run_through(executed) else ""
+        notes.append(f"    {own[name]:5} {mark:2} {name}")
     return figures
 
 
