@@ -1,22 +1,11 @@
 //! CRC-32/ISO-HDLC, and the repair of single flipped bits it allows.
 
-use crc::{CRC_32_ISO_HDLC, Crc};
-
-// Sixteen bytes at a time on servers, for snapshots; a 1 KiB table on devices.
-#[cfg(target_pointer_width = "64")]
-static CRC: Crc<u32, crc::Table<16>> = Crc::<u32, crc::Table<16>>::new(&CRC_32_ISO_HDLC);
-#[cfg(not(target_pointer_width = "64"))]
-static CRC: Crc<u32, crc::Table<1>> = Crc::<u32, crc::Table<1>>::new(&CRC_32_ISO_HDLC);
-
 /// A CRC-32 that is fed in pieces.
-pub(crate) struct Digest(
-    #[cfg(target_pointer_width = "64")] crc::Digest<'static, u32, crc::Table<16>>,
-    #[cfg(not(target_pointer_width = "64"))] crc::Digest<'static, u32, crc::Table<1>>,
-);
+pub(crate) struct Digest(imp::Digest);
 
 impl Digest {
     pub(crate) fn new() -> Self {
-        Digest(CRC.digest())
+        Digest(imp::Digest::new())
     }
 
     pub(crate) fn update(&mut self, bytes: &[u8]) {
@@ -24,15 +13,84 @@ impl Digest {
     }
 
     pub(crate) fn finish(self) -> u32 {
-        self.0.finalize()
+        self.0.finish()
     }
 }
 
 /// Gives the CRC-32 of `bytes`.
 #[must_use]
 pub fn crc32(bytes: &[u8]) -> u32 {
-    CRC.checksum(bytes)
+    let mut digest = Digest::new();
+    digest.update(bytes);
+    digest.finish()
 }
+
+/// Sixteen bytes at a time, for the snapshots of servers.
+#[cfg(target_pointer_width = "64")]
+mod imp {
+    use crc::{CRC_32_ISO_HDLC, Crc, Table};
+
+    static CRC: Crc<u32, Table<16>> = Crc::<u32, Table<16>>::new(&CRC_32_ISO_HDLC);
+
+    pub(super) struct Digest(crc::Digest<'static, u32, Table<16>>);
+
+    impl Digest {
+        pub(super) fn new() -> Self {
+            Digest(CRC.digest())
+        }
+
+        pub(super) fn update(&mut self, bytes: &[u8]) {
+            self.0.update(bytes);
+        }
+
+        pub(super) fn finish(self) -> u32 {
+            self.0.finalize()
+        }
+    }
+}
+
+/// Half a byte at a time, for devices: 64 bytes of flash and some 10 instructions for each byte. The crate `crc` has 1 KiB and 6, or no
+/// table and 60.
+#[cfg(any(test, not(target_pointer_width = "64")))]
+#[cfg_attr(target_pointer_width = "64", allow(dead_code))] // tested there, used elsewhere
+mod small {
+    static TABLE: [u32; 16] = {
+        let mut table = [0; 16];
+        let mut index = 0;
+        while index < 16 {
+            let (mut crc, mut bit) = (index as u32, 0);
+            while bit < 4 {
+                crc = crc >> 1 ^ if crc & 1 != 0 { 0xEDB8_8320 } else { 0 };
+                bit += 1;
+            }
+            table[index] = crc;
+            index += 1;
+        }
+        table
+    };
+
+    pub(super) struct Digest(u32);
+
+    impl Digest {
+        pub(super) fn new() -> Self {
+            Digest(!0)
+        }
+
+        pub(super) fn update(&mut self, bytes: &[u8]) {
+            for byte in bytes {
+                self.0 ^= u32::from(*byte);
+                self.0 = self.0 >> 4 ^ TABLE[self.0 as usize & 15];
+                self.0 = self.0 >> 4 ^ TABLE[self.0 as usize & 15];
+            }
+        }
+
+        pub(super) fn finish(self) -> u32 {
+            !self.0
+        }
+    }
+}
+#[cfg(not(target_pointer_width = "64"))]
+use small as imp;
 
 /// Checks `bytes` against `stored`; if one bit of `bytes` or of `stored` was flipped, puts that right. Gives whether `bytes` are
 /// good now.
@@ -42,15 +100,25 @@ pub fn crc32(bytes: &[u8]) -> u32 {
 #[must_use]
 pub(crate) fn check_or_repair(bytes: &mut [u8], stored: u32) -> bool {
     debug_assert!(bytes.len() <= 64, "repair is for short headers");
-    if (crc32(bytes) ^ stored).count_ones() <= 1 {
+    check_or_repair_with(bytes, stored, crc32)
+}
+
+/// As [`check_or_repair`], with another checksum that notices each single flip.
+#[must_use]
+pub(crate) fn check_or_repair_with<B: AsMut<[u8]> + ?Sized>(
+    bytes: &mut B,
+    stored: u32,
+    check: impl Fn(&B) -> u32,
+) -> bool {
+    if (check(bytes) ^ stored).count_ones() <= 1 {
         return true;
     }
-    for bit in 0..bytes.len() * 8 {
-        bytes[bit / 8] ^= 1 << (bit % 8);
-        if crc32(bytes) == stored {
+    for bit in 0..bytes.as_mut().len() * 8 {
+        bytes.as_mut()[bit / 8] ^= 1 << (bit % 8);
+        if check(bytes) == stored {
             return true;
         }
-        bytes[bit / 8] ^= 1 << (bit % 8);
+        bytes.as_mut()[bit / 8] ^= 1 << (bit % 8);
     }
     false
 }
@@ -62,6 +130,10 @@ mod tests {
     #[test]
     fn check_value() {
         assert_eq!(crc32(b"123456789"), 0xCBF4_3926);
+        let mut small = small::Digest::new();
+        small.update(b"1234");
+        small.update(b"56789");
+        assert_eq!(small.finish(), 0xCBF4_3926);
     }
 
     #[test]

@@ -99,7 +99,8 @@ pub(crate) struct Seal {
 /// upper half, and so of the check, nothing is to be believed.
 #[inline(always)]
 pub(crate) const fn device_reservation(payload_words: u8) -> u32 {
-    RESERVED as u32 | (payload_words as u32) << 16
+    // The highest byte does not matter; so it is an instruction rather than two.
+    RESERVED as u32 | (payload_words as u32) << 16 | 0xFF << 24
 }
 
 /// Reads the record at byte `offset` of `records` if its check and its length hold. A header word of 0 is none.

@@ -20,6 +20,7 @@ use crate::fields::Fields;
 use crate::level::Level;
 use crate::ring::DeviceRecorder;
 use crate::site_text;
+use crate::word::Word;
 
 /// Bytes of type tags in an entry.
 pub const ENTRY_TAGS_LEN: usize = 64;
@@ -59,38 +60,64 @@ impl<const N: usize> SiteText<N> {
     }
 }
 
-/// Records an event without run-time fields.
-#[inline(never)]
-fn record_0(id: u16) {
-    RECORDER.append(id, []);
+/// Defines a function that records events of so many payload words, given in halves, which come in registers. What it does when there is
+/// no room at once is a function of its own, so that the usual way needs no more registers than it has to.
+macro_rules! record_words {
+    ($(#[$doc:meta])* $name:ident, $anew:ident, $len:literal, [$($low:ident $high:ident $index:literal),*]) => {
+        $(#[$doc])*
+        #[inline(never)]
+        fn $name(id: u32, $($low: u32, $high: u32),*) {
+            let put = |words: &[Word]| {
+                let _ = words;
+                $(words[$index].store(u64::from($low) | u64::from($high) << 32);)*
+            };
+            let xor = 0 $(^ (u64::from($low) | u64::from($high) << 32))*;
+            if !RECORDER.append(id, $len, xor, put) {
+                $anew(id, $($low, $high),*);
+            }
+        }
+
+        #[cold]
+        #[inline(never)]
+        fn $anew(id: u32, $($low: u32, $high: u32),*) {
+            let put = |words: &[Word]| {
+                let _ = words;
+                $(words[$index].store(u64::from($low) | u64::from($high) << 32);)*
+            };
+            let xor = 0 $(^ (u64::from($low) | u64::from($high) << 32))*;
+            RECORDER.append_anew(id, $len, xor, put);
+        }
+    };
 }
 
-/// Records an event whose fields are a word, in two halves: so they come in registers.
-#[inline(never)]
-fn record_1(id: u16, low: u32, high: u32) {
-    RECORDER.append(id, [u64::from(low) | u64::from(high) << 32]);
-}
-
-/// Records an event whose fields are two words.
-#[inline(never)]
-fn record_2(id: u16, words: [u64; 2]) {
-    RECORDER.append(id, words);
-}
+record_words!(
+    /// Records an event without run-time fields.
+    record_0, record_0_anew, 0, []
+);
+record_words!(
+    /// Records an event whose fields are a word.
+    record_1, record_1_anew, 1, [low high 0]
+);
+record_words!(
+    /// Records an event whose fields are two words.
+    record_2, record_2_anew, 2, [low0 high0 0, low1 high1 1]
+);
 
 /// Records an event. Fields of fixed sizes that take two words at most go straight into registers; everything else takes the general way.
 #[inline(always)]
-pub fn record<F: Fields>(id: u16, fields: F) {
+pub fn record<F: Fields>(id: u32, fields: F) {
+    let half = |words: u128, index: u32| (words >> (32 * index)) as u32;
     match F::FIXED_LEN {
         Some(0) => record_0(id),
         Some(1..=8) => {
-            let word = fields.fixed() as u64;
-            record_1(id, word as u32, (word >> 32) as u32);
+            let words = fields.fixed();
+            record_1(id, half(words, 0), half(words, 1));
         }
         Some(9..=16) => {
             let words = fields.fixed();
-            record_2(id, [words as u64, (words >> 64) as u64]);
+            record_2(id, half(words, 0), half(words, 1), half(words, 2), half(words, 3));
         }
-        _ => RECORDER.append_any(id, &fields),
+        _ => RECORDER.append_any(id as u16, &fields),
     }
 }
 
@@ -157,7 +184,7 @@ macro_rules! __ttlog_entry {
                 options $options,
             );
         }
-        id as u16
+        id
     }};
 }
 

@@ -7,6 +7,8 @@
 //! stored last and loaded first, so whatever publishes a word (a record's callsite id, the commit half-word) sits in the
 //! lower half, except for the sequence word (see [`Word::store_release`]).
 
+use crate::kill::kill_point;
+
 #[cfg(loom)]
 use loom::sync::atomic::{AtomicU64, Ordering};
 #[cfg(all(not(loom), target_pointer_width = "64"))]
@@ -86,12 +88,6 @@ impl Word {
         self.load() as u32
     }
 
-    /// Loads the upper half without ordering.
-    #[inline(always)]
-    pub(crate) fn load_high(&self) -> u32 {
-        (self.load() >> 32) as u32
-    }
-
     /// Stores the lower half in a word whose upper half does not matter, without ordering. Nobody else writes the word.
     #[inline(always)]
     pub(crate) fn mark_low(&self, low: u32) {
@@ -129,10 +125,10 @@ impl Word {
         }
     }
 
-    /// As [`swap_low`](Self::swap_low), but may fail though the half is `current`: for loops.
+    /// As that of 32-bit targets.
     #[inline(always)]
-    pub(crate) fn swap_low_weak(&self, current: u32, new: u32) -> Result<(), u32> {
-        self.swap_low(current, new)
+    pub(crate) fn add_low_if_below(&self, flags: u32, limit: u32, step: u32) -> Option<u32> {
+        add_low_if_below(self.load_low(), flags, limit, step, |now, new| self.swap_low(now, new))
     }
 
     /// Adds `n` to the upper half, after everything stored before.
@@ -172,8 +168,11 @@ impl Word {
     /// Loads; what was stored before the matching release is visible afterwards.
     #[inline(always)]
     pub fn load_acquire(&self) -> u64 {
-        let low = self.low.load(Ordering::Acquire);
-        u64::from(self.high.load(Ordering::Acquire)) << 32 | u64::from(low)
+        let low = self.low.load(Ordering::Relaxed);
+        fence_cores(Ordering::Acquire);
+        let high = self.high.load(Ordering::Relaxed);
+        fence_cores(Ordering::Acquire);
+        u64::from(high) << 32 | u64::from(low)
     }
 
     /// Stores without ordering.
@@ -187,8 +186,10 @@ impl Word {
     /// of a record in the lower.
     #[inline(always)]
     pub fn store_release(&self, value: u64) {
-        self.high.store((value >> 32) as u32, Ordering::Release);
-        self.low.store(value as u32, Ordering::Release);
+        fence_cores(Ordering::Release);
+        self.high.store((value >> 32) as u32, Ordering::Relaxed);
+        fence_cores(Ordering::Release);
+        self.low.store(value as u32, Ordering::Relaxed);
     }
 
     /// Adds `n`, wrapping, and returns the value before. A reader may see the carry late.
@@ -222,12 +223,6 @@ impl Word {
         self.low.load(Ordering::Relaxed)
     }
 
-    /// Loads the upper half without ordering.
-    #[inline(always)]
-    pub(crate) fn load_high(&self) -> u32 {
-        self.high.load(Ordering::Relaxed)
-    }
-
     /// Stores the lower half in a word whose upper half does not matter, without ordering. Nobody else writes the word.
     #[inline(always)]
     pub(crate) fn mark_low(&self, low: u32) {
@@ -238,7 +233,8 @@ impl Word {
     #[inline(always)]
     pub(crate) fn publish(&self, low: u32, high: u32) {
         self.high.store(high, Ordering::Relaxed);
-        self.low.store(low, Ordering::Release);
+        fence_cores(Ordering::Release);
+        self.low.store(low, Ordering::Relaxed);
     }
 
     /// Stores the lower half, after everything stored before.
@@ -250,19 +246,140 @@ impl Word {
     /// Replaces the lower half if it is `current`; else gives what it is. Acquires in both cases, and releases.
     #[inline]
     pub(crate) fn swap_low(&self, current: u32, new: u32) -> Result<(), u32> {
-        self.low.compare_exchange(current, new, Ordering::AcqRel, Ordering::Acquire).map(drop)
+        fence_cores(Ordering::Release);
+        let result = self.low.compare_exchange(current, new, Ordering::Relaxed, Ordering::Relaxed).map(drop);
+        fence_cores(Ordering::Acquire);
+        result
     }
 
-    /// As [`swap_low`](Self::swap_low), but may fail though the half is `current`, and only acquires: for loops.
+    /// Adds `step` to the lower half, if its four highest bits are `flags` and its [`OFFSET_BITS`] lowest below `limit`, and gives what these
+    /// lowest bits were. Acquires. Nothing is changed, and `None` given, if not.
     #[inline(always)]
-    pub(crate) fn swap_low_weak(&self, current: u32, new: u32) -> Result<(), u32> {
-        self.low.compare_exchange_weak(current, new, Ordering::Acquire, Ordering::Relaxed).map(drop)
+    pub(crate) fn add_low_if_below(&self, flags: u32, limit: u32, step: u32) -> Option<u32> {
+        #[cfg(ttlog_site = "movw")]
+        {
+            let (offset, failed): (u32, u32);
+            // SAFETY: loads and stores the lower half alone, which is aligned, by an exclusive pair. What the compiler makes of a loop of
+            // compare-exchange is the same with a load and a compare more.
+            unsafe {
+                core::arch::asm!(
+                    "2: ldrex {now}, [{low}]",
+                    "cmp {flags}, {now}, lsr #28",
+                    "bne 3f",
+                    "ubfx {offset}, {now}, #0, #{offset_bits}",
+                    "cmp {offset}, {limit}",
+                    "bhs 3f",
+                    "add {now}, {step}",
+                    "strex {failed}, {now}, [{low}]",
+                    "cmp {failed}, #0",
+                    "bne 2b",
+                    "3:",
+                    now = out(reg) _,
+                    offset = out(reg) offset,
+                    failed = inout(reg) 1 => failed,
+                    low = in(reg) self.low.as_ptr(),
+                    flags = in(reg) flags,
+                    limit = in(reg) limit,
+                    step = in(reg) step,
+                    offset_bits = const OFFSET_BITS,
+                    options(nostack),
+                );
+            }
+            if failed != 0 {
+                return None;
+            }
+            fence_cores(Ordering::Acquire);
+            Some(offset)
+        }
+        #[cfg(not(ttlog_site = "movw"))]
+        add_low_if_below(self.load_low(), flags, limit, step, |now, new| {
+            self.low.compare_exchange_weak(now, new, Ordering::Acquire, Ordering::Relaxed).map(drop)
+        })
     }
 
     /// Adds `n` to the upper half, after everything stored before.
     #[inline]
     pub(crate) fn add_high_release(&self, n: u32) {
         self.high.fetch_add(n, Ordering::Release);
+    }
+}
+
+/// Stores zeros, without ordering.
+pub(crate) fn zero(words: &[Word]) {
+    let words = zero_fours(words);
+    for word in words {
+        word.store(0);
+        kill_point!(OpenZeroed);
+    }
+}
+
+/// Stores zeros to as many words as this is quick for, and gives the others.
+#[cfg(any(ttlog_site = "movw", ttlog_site = "thumb1"))]
+fn zero_fours(words: &[Word]) -> &[Word] {
+    let fours = words.len() / 4 * 4;
+    let (head, rest) = words.split_at(fours);
+    if fours > 0 {
+        let range = head.as_ptr_range();
+        // SAFETY: stores to whole words between both ends, which are 32 bytes apart or a multiple of that.
+        unsafe {
+            core::arch::asm!(
+                "2: stmia {at}!, {{r0, r1, r2, r3}}",
+                "stmia {at}!, {{r0, r1, r2, r3}}",
+                "cmp {at}, {end}",
+                "bne 2b",
+                at = inout(reg) range.start => _,
+                end = in(reg) range.end,
+                in("r0") 0,
+                in("r1") 0,
+                in("r2") 0,
+                in("r3") 0,
+                options(nostack),
+            );
+        }
+    }
+    rest
+}
+
+#[cfg(not(any(ttlog_site = "movw", ttlog_site = "thumb1")))]
+fn zero_fours(words: &[Word]) -> &[Word] {
+    words
+}
+
+/// Bits of the lower half of a commit word that are an offset.
+const OFFSET_BITS: u32 = 14;
+
+/// What `add_low_if_below` does, given the half and an operation that replaces it.
+#[inline(always)]
+#[cfg_attr(ttlog_site = "movw", allow(dead_code))] // assembly there
+fn add_low_if_below(
+    mut now: u32,
+    flags: u32,
+    limit: u32,
+    step: u32,
+    swap: impl Fn(u32, u32) -> Result<(), u32>,
+) -> Option<u32> {
+    loop {
+        let offset = now & ((1 << OFFSET_BITS) - 1);
+        if now >> 28 != flags || offset >= limit {
+            return None;
+        }
+        match swap(now, now + step) {
+            Ok(()) => return Some(offset),
+            Err(changed) => now = changed,
+        }
+    }
+}
+
+/// A fence between the cores of a device. With the feature `single-core` there is but one, whose contexts see its stores in order.
+#[inline(always)]
+pub(crate) fn fence_cores(order: Ordering) {
+    if cfg!(all(feature = "single-core", not(feature = "critical-section"), target_os = "none")) {
+        core::sync::atomic::compiler_fence(order);
+    } else {
+        #[cfg(loom)]
+        loom::sync::atomic::fence(order);
+        #[cfg(not(loom))]
+        core::sync::atomic::fence(order);
     }
 }
 

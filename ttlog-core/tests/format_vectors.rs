@@ -14,8 +14,10 @@ use ttlog_core::fields::{AnyFields, Cons, Nil, TypeList};
 use ttlog_core::packed::{Unpacker, unzigzag, varint_len, zigzag};
 use ttlog_core::record::{decode_header, encode_header};
 use ttlog_core::ring::{
-    DropReason, EndKind, Mode, Outcome, Panics, ProcessEnd, Ring, RingConfig, RingImage, SegmentState,
+    DeviceClock, DeviceRecorder, DropReason, EndKind, Mode, Outcome, Panics, ProcessEnd, Ring, RingConfig, RingImage,
+    SegmentState, Session, SessionStart,
 };
+use ttlog_core::site_text::{self, SiteText};
 use ttlog_core::snapshot::{
     Codec, SnapshotItem, SnapshotReader, columns_len_max, decode_columns, decode_item, encode_columns, encode_item,
     scratch_len, unpack_len, write_snapshot_of_ring,
@@ -375,6 +377,138 @@ fn columns(line: &[&str]) {
     }
 }
 
+/// The sessions' part of a device's ring header.
+fn device_header(line: &[&str]) {
+    let (session, shown) = session_of(line);
+    let memory = device_memory();
+    let recorder = started(memory, &session);
+    let bytes = image_of(&recorder);
+    // The number of the session is what the ring counts; the first one is 1.
+    let mut expected = shown.clone();
+    if !expect("device-header", &bytes[160..216], &expected) {
+        return;
+    }
+    assert_eq!(RingImage::parse(&bytes).expect("a whole ring").sessions().collect::<Vec<_>>(), [session]);
+    expected[8 + 20] ^= 1;
+    let mut damaged = bytes;
+    damaged[160..216].copy_from_slice(&expected);
+    assert_eq!(RingImage::parse(&damaged).expect("a whole ring").sessions().count(), 0, "the checksum holds no more");
+}
+
+/// A segment of a device.
+fn device_segment(line: &[&str]) {
+    let build_id = hex(&line[4..5]);
+    let mut session = Session { boot: 1, ticks_per_second: 1, ..Session::default() };
+    session.build_id[..build_id.len()].copy_from_slice(&build_id);
+    let recorder = started(device_memory(), &session);
+    recorder.append_words(7, &[]);
+    let bytes = image_of(&recorder);
+    let shown = hex(&line[5..]);
+    if !expect("device-segment", &bytes[216..272], &shown) {
+        return;
+    }
+    let mut read = bytes;
+    read[216..272].copy_from_slice(&shown);
+    let SegmentState::Valid(segment) = RingImage::parse(&read).expect("a whole ring").segment(0) else {
+        panic!("the segment is valid");
+    };
+    let header = segment.header;
+    let found = [header.sequence, header.context.into(), header.base_ticks, header.lost];
+    assert_eq!(found.to_vec(), line[..4].iter().map(|text| number::<u64>(text)).collect::<Vec<_>>());
+    assert_eq!((header.mode, header.done.to_le_bytes().as_slice()), (Mode::Device, &*build_id));
+    let items: Vec<_> = segment.items().collect();
+    let [ttlog_core::ring::Item::Event(record)] = items[..] else { panic!("{items:?}") };
+    assert_eq!((record.ticks, record.callsite, record.payload), ((1 << 32) + 5, 7, &[][..]));
+}
+
+fn session_of(line: &[&str]) -> (Session, Vec<u8>) {
+    let mut session = Session {
+        boot: number(line[0]),
+        reset_reason: number(line[1]),
+        ticks_per_second: number(line[2]),
+        embedded_metadata: number::<u8>(line[3]) == 1,
+        first_sequence: number(line[4]),
+        ..Session::default()
+    };
+    session.build_id.copy_from_slice(&hex(&line[5..6]));
+    (session, hex(&line[6..]))
+}
+
+/// Memory for a device's ring of one slot and two segments.
+fn device_memory() -> &'static [Word] {
+    words(216 + 2 * 128).leak()
+}
+
+/// A recorder that has begun a session in zeroed memory.
+fn started(memory: &'static [Word], session: &Session) -> DeviceRecorder {
+    let clock = DeviceClock::new(|| 5, Some(|| (1 << 32) + 4), session.ticks_per_second);
+    let config = RingConfig { ring_id: 1, session_count: 1, ..RingConfig::PLAIN };
+    let start = SessionStart {
+        clock,
+        build_id: session.build_id,
+        reset_reason: session.reset_reason,
+        embedded_metadata: session.embedded_metadata,
+    };
+    let recorder = DeviceRecorder::new();
+    recorder.start(memory, &config, &start).expect("not started").expect("it fits");
+    recorder
+}
+
+fn image_of(recorder: &DeviceRecorder) -> Vec<u8> {
+    let ring = recorder.ring().expect("it is started");
+    let mut bytes = vec![0; ring.len_bytes()];
+    ring.copy_image(&mut bytes);
+    bytes
+}
+
+/// The text of a device's callsite.
+fn site_text_line(line: &[&str]) {
+    const METADATA: Metadata = Metadata {
+        level: Level::Info,
+        target: "motor",
+        message: "moved{n}",
+        file: "src/m.rs",
+        line: 70,
+        fields: &[Field::dynamic("n"), Field::dynamic("pin").secret(), Field::literal("unit", Literal::Str("mm"))],
+    };
+    const LEN: usize = site_text::encoded_len(&METADATA);
+    const TEXT: [u8; LEN] = site_text::encode(&METADATA);
+    if !expect("site-text", &TEXT, &hex(&line[5..])) {
+        return;
+    }
+    let shown = hex(&line[5..]);
+    let text = SiteText::decode(&shown).expect("a whole text");
+    let level = (text.level as u8).to_string();
+    let line_number = text.line.to_string();
+    assert_eq!([&level, text.target, text.message, text.file, &line_number], line[..5]);
+    let names: Vec<_> = text.fields().map(|field| (field.name, field.secret, field.literal.is_some())).collect();
+    assert_eq!(names, [("n", false, false), ("pin", true, false), ("unit", false, true)]);
+}
+
+/// A frame.
+#[cfg(feature = "frames")]
+fn frame_line(line: &[&str]) {
+    use ttlog_core::frame::{FRAME_LEN_MAX, Frame, FrameKind};
+    assert_eq!(line[0], "2", "the kind of the example");
+    let data = hex(&line[4..5]);
+    let frame = Frame {
+        kind: FrameKind::Ring,
+        dump: number(line[1]),
+        number: number(line[2]),
+        offset: number(line[3]),
+        data: &data,
+    };
+    let mut shown = hex(&line[5..]);
+    if expect("frame", frame.encode(&mut [0; FRAME_LEN_MAX]), &shown) {
+        let len = shown.len();
+        assert_eq!(Frame::decode(&mut shown[1..len - 1]), Some(frame));
+    }
+}
+
+/// Without the feature there are no frames; `cargo test` of the workspace has it.
+#[cfg(not(feature = "frames"))]
+fn frame_line(_line: &[&str]) {}
+
 /// Counts the events among records with short payloads.
 fn event_count(records: &[u8]) -> u32 {
     let (mut at, mut count) = (0, 0);
@@ -446,6 +580,10 @@ fn vectors_of_the_document() {
                 "control-request" => control_request(&line),
                 "segment-header" => segment_header(&line),
                 "columns" => columns(&line),
+                "device-header" => device_header(&line),
+                "device-segment" => device_segment(&line),
+                "site-text" => site_text_line(&line),
+                "frame" => frame_line(&line),
                 unknown => panic!("no test knows the vector {unknown}"),
             }
         }
@@ -455,13 +593,17 @@ fn vectors_of_the_document() {
         "callsite-secret",
         "columns",
         "control-request",
+        "device-header",
+        "device-segment",
         "end-block",
+        "frame",
         "item",
         "length",
         "long-ring-header",
         "record",
         "ring-header",
         "segment-header",
+        "site-text",
         "snapshot",
         "table-entry",
         "varint",

@@ -32,7 +32,7 @@ impl Device {
         };
         let started = recorder.start(self.words, &CONFIG, &start).expect("started once").expect("it fits");
         for n in 0..events {
-            recorder.append(7, [n]);
+            recorder.append_words(7, &[n]);
         }
         // One that no segment can hold.
         recorder.append_any(7, &Cons(1_u128, Cons(2_u128, Cons(3_u128, Cons(4_u128, Cons(5_u128, Nil))))));

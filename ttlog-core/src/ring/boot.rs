@@ -152,8 +152,8 @@ impl<'m> Ring<'m> {
             }
         }
         let used = (header.offset_words as usize).min(self.record_words());
-        let (events, reservations, abandoned) = settle_records(&segment[SEGMENT_HEADER_WORDS..][..used], header.lap);
-        let count = reservations.unwrap_or(header.count);
+        let (events, is_whole, abandoned) = settle_records(&segment[SEGMENT_HEADER_WORDS..][..used], header.lap);
+        let count = if is_whole { events } else { header.count };
         let low = used as u32 | count << commit::COUNT_SHIFT | commit::SHARED | commit::CLOSED;
         segment[segment_word::COMMIT].publish(low, header.done);
         Settled::Good { sequence: header.sequence, boot: header.context, events, abandoned }
@@ -178,9 +178,9 @@ fn finish_opening(segment: &[Word]) {
     segment[segment_word::SEQUENCE].store_release(with_phase(3));
 }
 
-/// Makes control records of the reservations that a reset left in the records of a segment. Gives the events, the reservations in all
-/// if nothing is damaged, and how many of them were left.
-fn settle_records(records: &[Word], lap: u8) -> (u32, Option<u32>, u32) {
+/// Makes control records of the reservations that a reset left in the records of a segment. Gives the events, whether nothing is damaged,
+/// and how many reservations were left.
+fn settle_records(records: &[Word], lap: u8) -> (u32, bool, u32) {
     let (mut at, mut events, mut abandoned) = (0, 0, 0);
     while let Some(word) = records.get(at) {
         let low = word.load_low();
@@ -189,7 +189,7 @@ fn settle_records(records: &[Word], lap: u8) -> (u32, Option<u32>, u32) {
             // Zero up to the next header, for no other word is stored before that.
             len = records[at + 1..].iter().take_while(|word| word.load() == 0).count();
         }
-        let Some(payload) = records.get(at + 1..at + 1 + len) else { return (events, None, abandoned) };
+        let Some(payload) = records.get(at + 1..at + 1 + len) else { return (events, false, abandoned) };
         let others = payload.iter().fold(u64::from(lap), |others, word| others ^ word.load());
         if low == 0 || low as u16 == RESERVED {
             let sealed = encode_header(CONTROL, len as u8, KIND_ABANDONED, others);
@@ -200,7 +200,7 @@ fn settle_records(records: &[Word], lap: u8) -> (u32, Option<u32>, u32) {
             let whole = word.load();
             let header = decode_header(whole);
             if header.check != byte_sum(whole & !(0xFF << 56) ^ others) {
-                return (events, None, abandoned);
+                return (events, false, abandoned);
             }
             match header.callsite {
                 CONTROL if header.delta == KIND_ABANDONED => abandoned += 1,
@@ -210,7 +210,7 @@ fn settle_records(records: &[Word], lap: u8) -> (u32, Option<u32>, u32) {
         }
         at += 1 + len;
     }
-    (events, Some(events + abandoned), abandoned)
+    (events, true, abandoned)
 }
 
 /// Iterates over the words of the header's fixed part.

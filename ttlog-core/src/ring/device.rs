@@ -20,12 +20,13 @@ use portable_atomic::Ordering;
 use super::boot::{self, Found};
 use super::cursor::fit;
 use super::layout::{Mode, SEGMENT_HEADER_WORDS, SequenceWord, commit, header_word, segment_word};
+use super::segment::refill;
 use super::{BUILD_ID_LEN, DropReason, Ring, RingConfig, RingError, Session};
 use crate::atomic::{AtomicPtr, AtomicU8, AtomicU32, may_have_interrupted_one};
 use crate::fields::AnyFields;
 use crate::packed::{Packer, byte_sum};
 use crate::record::{CONTROL, KIND_REBASE, RESERVED, device_reservation, encode_header};
-use crate::word::{Word, fence_release};
+use crate::word::{Word, fence_cores};
 
 /// How often an append tries again when other contexts were quicker to fill a segment.
 const TRIES_MAX: u32 = 16;
@@ -38,6 +39,9 @@ static NO_SEGMENT: [Word; SEGMENT_HEADER_WORDS] = {
     words[segment_word::COMMIT] = Word::new(commit::CLOSED as u64);
     words
 };
+
+/// What is read where the clock is no register.
+static NO_CLOCK: u32 = 0;
 
 /// The clock of a device.
 ///
@@ -79,11 +83,11 @@ impl DeviceClock {
         DeviceClock { source: ClockSource::Register { low, is_wide }, ticks_per_second }
     }
 
-    /// The register to read for each event; null: there is a function.
-    const fn register(&self) -> *const u32 {
+    /// The register to read for each event, if there is one.
+    const fn register(&self) -> Option<*const u32> {
         match self.source {
-            ClockSource::Register { low, .. } => low,
-            ClockSource::Functions(..) => ptr::null(),
+            ClockSource::Register { low, .. } => Some(low),
+            ClockSource::Functions(..) => None,
         }
     }
 
@@ -140,12 +144,19 @@ pub struct Started {
 ///
 /// Nothing here blocks or allocates; every method but [`start`](Self::start) is callable from anywhere, at any time.
 pub struct DeviceRecorder {
-    /// The segment that takes reservations, or `NO_SEGMENT`.
-    current: AtomicPtr<Word>,
+    /// What the short way looks at: `current`, or for ever `NO_SEGMENT` where the clock is no register.
+    short: AtomicPtr<Word>,
+    /// The register that is the clock.
+    clock_register: AtomicPtr<u32>,
     /// Words for records in a segment.
     room_words: AtomicU32,
-    /// The clock, see [`DeviceClock`].
-    clock_register: AtomicPtr<u32>,
+    /// The segment that takes reservations, or `NO_SEGMENT`.
+    current: AtomicPtr<Word>,
+    /// The ring, and its segments: where they begin, their words, and how many there are.
+    header: AtomicPtr<Word>,
+    segments: AtomicPtr<Word>,
+    segment_words: AtomicU32,
+    segment_count: AtomicU32,
     /// The segment to look at first when one is to be replaced.
     next_index: AtomicU32,
     boot: AtomicU32,
@@ -177,8 +188,37 @@ unsafe impl Sync for DeviceRecorder {}
 /// A reservation: where its record goes, and what its header needs.
 struct Reserved {
     record: *const Word,
-    delta: u32,
-    lap: u32,
+    /// The clock, in the place of a delta.
+    ticks: u32,
+}
+
+impl Reserved {
+    /// Fills the reservation and publishes the record.
+    #[inline(always)]
+    fn fill(self, callsite: u32, payload_words: u8, xor: u64, put: impl FnOnce(&[Word])) {
+        let Reserved { record, ticks } = self;
+        // SAFETY: the record and its payload were reserved.
+        let (header, words) =
+            unsafe { (&*record, core::slice::from_raw_parts(record.add(1), usize::from(payload_words))) };
+        let low = callsite | u32::from(payload_words) << 16 | ticks << 24;
+        let high = ticks >> 8;
+        let others = (u64::from(low) | u64::from(high) << 32) ^ xor;
+        let high = high | u32::from(byte_sum(others)) << 24;
+        #[cfg(ttlog_mutant_commit_first)]
+        header.publish(low, high);
+        #[cfg(not(ttlog_mutant_commit_first))]
+        header.mark_low(device_reservation(payload_words));
+        order_stores(); // who sees any other word of the reservation sees that header
+        put(words);
+        #[cfg(not(ttlog_mutant_commit_first))]
+        header.publish(low, high);
+    }
+}
+
+/// Keeps stores in order, for other contexts and for other cores.
+#[inline(always)]
+fn order_stores() {
+    fence_cores(Ordering::Release);
 }
 
 impl DeviceRecorder {
@@ -186,9 +226,14 @@ impl DeviceRecorder {
     #[must_use]
     pub const fn new() -> Self {
         DeviceRecorder {
-            current: AtomicPtr::new(NO_SEGMENT.as_ptr().cast_mut()),
+            short: AtomicPtr::new(NO_SEGMENT.as_ptr().cast_mut()),
+            clock_register: AtomicPtr::new((&raw const NO_CLOCK).cast_mut().cast()),
             room_words: AtomicU32::new(0),
-            clock_register: AtomicPtr::new(ptr::null_mut()),
+            current: AtomicPtr::new(NO_SEGMENT.as_ptr().cast_mut()),
+            header: AtomicPtr::new(ptr::null_mut()),
+            segments: AtomicPtr::new(ptr::null_mut()),
+            segment_words: AtomicU32::new(0),
+            segment_count: AtomicU32::new(0),
             next_index: AtomicU32::new(0),
             boot: AtomicU32::new(0),
             build_tag: AtomicU32::new(0),
@@ -235,11 +280,17 @@ impl DeviceRecorder {
         // SAFETY: only this caller is between STARTING and STARTED, and nobody reads before STARTED.
         unsafe { *self.parts.get() = Parts { ring: Some(ring), clock: session.clock } };
         self.room_words.store(ring.record_words() as u32, Ordering::Relaxed);
+        self.header.store(words.as_ptr().cast_mut(), Ordering::Relaxed);
+        self.segments.store(words[ring.segments..].as_ptr().cast_mut(), Ordering::Relaxed);
+        self.segment_words.store(ring.segment_words as u32, Ordering::Relaxed);
+        self.segment_count.store(ring.segment_count, Ordering::Relaxed);
         self.next_index.store(boot.next_index, Ordering::Relaxed);
         self.boot.store(boot.boot, Ordering::Relaxed);
         let [a, b, c, d, ..] = session.build_id;
         self.build_tag.store(u32::from_le_bytes([a, b, c, d]), Ordering::Relaxed);
-        self.clock_register.store(session.clock.register().cast_mut(), Ordering::Relaxed);
+        if let Some(register) = session.clock.register() {
+            self.clock_register.store(register.cast_mut(), Ordering::Relaxed);
+        }
         self.kept_high.store((session.clock.ticks64(0) >> 32) as u32, Ordering::Relaxed);
         self.state.store(STARTED, Ordering::Release);
         Some(Ok(Started { boot: boot.boot, found: boot.found }))
@@ -262,90 +313,75 @@ impl DeviceRecorder {
         self.boot.load(Ordering::Relaxed)
     }
 
+    /// Reserves a record of so many payload words, which counts as so many events, in a segment or in `NO_SEGMENT`; `None`: it has no room,
+    /// or takes no reservations.
     #[inline(always)]
-    fn ticks(&self) -> u32 {
-        let register = self.clock_register.load(Ordering::Relaxed);
-        if register.is_null() {
-            return self.call_clock();
+    fn reserve(&self, segment: *const Word, ticks: u32, payload_words: u32, events: u32) -> Option<Reserved> {
+        // SAFETY: a word of its header.
+        let commit_word = unsafe { &*segment.add(segment_word::COMMIT) };
+        if may_have_interrupted_one() {
+            return None;
         }
-        // SAFETY: it may be read from everywhere at any time, as the maker of the clock vouched.
-        unsafe { register.read_volatile() }
+        // Another lap of the segment may have begun since it was the current one; then it is as good if it takes reservations.
+        let limit = self.room_words.load(Ordering::Relaxed).wrapping_sub(payload_words);
+        let at = commit_word.add_low_if_below(OPEN, limit, commit::step(1 + payload_words as usize, events))?;
+        // SAFETY: a real segment, as NO_SEGMENT is not open; and at + payload_words < room_words: the record is inside.
+        let record = unsafe { segment.add(SEGMENT_HEADER_WORDS + at as usize) };
+        Some(Reserved { record, ticks })
     }
 
+    /// As [`reserve`](Self::reserve), after it failed or where the clock is no register: opens a segment if need be. `None`: the event was counted as dropped. The words fit into an
+    /// empty segment.
+    #[cold]
     #[inline(never)]
-    fn call_clock(&self) -> u32 {
-        self.parts().map_or(0, |parts| parts.clock.ticks())
+    fn reserve_anew(&self, payload_words: u32, events: u32) -> Option<Reserved> {
+        if may_have_interrupted_one() {
+            self.refuse(DropReason::Reentrant);
+            return None;
+        }
+        let ticks = self.parts().map_or(0, |parts| parts.clock.ticks());
+        for _ in 0..TRIES_MAX {
+            if !self.make_room(payload_words) {
+                break;
+            }
+            let segment = self.current.load(Ordering::Relaxed);
+            if let Some(reserved) = self.reserve(segment, ticks, payload_words, events) {
+                return Some(reserved);
+            }
+        }
+        self.refuse(DropReason::NoSegment);
+        None
     }
 
-    /// Reserves a record of so many payload words, which counts as so many events; `None`: there is no room, and the event was counted
-    /// as dropped. The words fit into an empty segment.
+    /// Records an event whose payload is so many words, at most 8, which `put` stores, and whose exclusive or is `xor`. `false`: there was
+    /// no room at once, or the clock is no register, and nothing was done.
     #[inline(always)]
-    fn reserve(&self, payload_words: u32, events: u32) -> Option<Reserved> {
-        let ticks = self.ticks();
-        let mut tries = TRIES_MAX;
-        loop {
-            let segment: *const Word = self.current.load(Ordering::Relaxed);
-            // SAFETY: a word of the header of a segment, or of NO_SEGMENT.
-            let commit_word = unsafe { &*segment.add(segment_word::COMMIT) };
-            if may_have_interrupted_one() {
-                self.refuse(DropReason::Reentrant);
-                return None;
-            }
-            let mut now = commit_word.load_low();
-            loop {
-                let at = now & commit::OFFSET_MASK;
-                // Another lap of the segment may have begun since it was the current one; then it is as good if it takes reservations.
-                if now >> commit::FLAGS_SHIFT != OPEN || at + payload_words >= self.room_words.load(Ordering::Relaxed) {
-                    break;
-                }
-                match commit_word.swap_low_weak(now, now + commit::step(1 + payload_words as usize, events)) {
-                    Ok(()) => {
-                        // SAFETY: as above, of a real segment: NO_SEGMENT is not open. What its header says is that of this lap, for it
-                        // is not replaced while there is a reservation. at + payload_words < room: the record is inside.
-                        return Some(unsafe {
-                            Reserved {
-                                record: segment.add(SEGMENT_HEADER_WORDS + at as usize),
-                                delta: ticks.wrapping_sub((*segment.add(segment_word::BASE)).load_low()),
-                                lap: (*segment.add(segment_word::SEQUENCE)).load_high() >> 16 & 0xFF,
-                            }
-                        });
-                    }
-                    Err(changed) => now = changed,
-                }
-            }
-            tries -= 1;
-            if tries == 0 || !self.make_room(segment) {
-                self.refuse(DropReason::NoSegment);
-                return None;
-            }
+    pub(crate) fn append(&self, callsite: u32, payload_words: u8, xor: u64, put: impl FnOnce(&[Word])) -> bool {
+        // SAFETY: NO_CLOCK, or may be read from everywhere at any time, as the maker of the clock vouched.
+        let ticks = unsafe { self.clock_register.load(Ordering::Relaxed).read_volatile() };
+        let segment = self.short.load(Ordering::Relaxed);
+        let Some(reserved) = self.reserve(segment, ticks, payload_words.into(), 1) else { return false };
+        reserved.fill(callsite, payload_words, xor, put);
+        true
+    }
+
+    /// As [`append`](Self::append), after it failed; counts the event as dropped if there is no room at all.
+    #[inline(always)]
+    pub(crate) fn append_anew(&self, callsite: u32, payload_words: u8, xor: u64, put: impl FnOnce(&[Word])) {
+        if let Some(reserved) = self.reserve_anew(payload_words.into(), 1) {
+            reserved.fill(callsite, payload_words, xor, put);
         }
     }
 
-    /// Records an event of a callsite whose payload is `N` words, at most 8.
-    #[inline(always)]
-    pub fn append<const N: usize>(&self, callsite: u16, payload: [u64; N]) {
-        const { assert!(N <= 8, "as much as the smallest segment has room for") };
-        let Some(Reserved { record, delta, lap }) = self.reserve(N as u32, 1) else { return };
-        // SAFETY: the record and its payload were reserved.
-        let (header, words) = unsafe { (&*record, core::slice::from_raw_parts(record.add(1), N)) };
-        let low = u32::from(callsite) | (N as u32) << 16 | delta << 24;
-        let high = delta >> 8;
-        #[cfg(not(ttlog_mutant_commit_first))]
-        header.mark_low(device_reservation(N as u8));
-        #[cfg(not(ttlog_mutant_commit_first))]
-        fence_release(); // who sees any other word of the reservation sees that header
-        let mut others = u64::from(low ^ lap) | u64::from(high) << 32;
-        for word in payload {
-            others ^= word;
+    /// Records an event of a callsite whose payload is so many words, at most 8.
+    pub fn append_words(&self, callsite: u16, payload: &[u64]) {
+        debug_assert!(payload.len() <= 8, "as much as the smallest segment has room for");
+        let xor = payload.iter().fold(0, |xor, word| xor ^ word);
+        let put = |words: &[Word]| words.iter().zip(payload).for_each(|(word, value)| word.store(*value));
+        let len = payload.len() as u8;
+        if !self.append(callsite.into(), len, xor, put) {
+            self.append_anew(callsite.into(), len, xor, put);
         }
-        let high = high | u32::from(byte_sum(others)) << 24;
-        #[cfg(ttlog_mutant_commit_first)]
-        header.publish(low, high);
-        for (word, value) in words.iter().zip(payload) {
-            word.store(value);
-        }
-        #[cfg(not(ttlog_mutant_commit_first))]
-        header.publish(low, high);
     }
 
     /// Records an event with fields of any types and lengths; texts and sequences that do not fit into a segment are capped.
@@ -353,16 +389,17 @@ impl DeviceRecorder {
     pub fn append_any(&self, callsite: u16, fields: &dyn AnyFields) {
         let room = self.room_words.load(Ordering::Relaxed) as usize;
         let Some((cap, payload_words)) = fit(fields, room) else { return self.refuse(DropReason::TooLarge) };
-        let Some(Reserved { record, delta, lap }) = self.reserve(payload_words as u32, 1) else { return };
+        let words = payload_words as u32;
+        let Some(Reserved { record, ticks }) = self.reserve_anew(words, 1) else { return };
         // SAFETY: the record and its payload were reserved; `fields` puts as many words as it says under this cap.
         unsafe {
             let header = &*record;
             header.mark_low(device_reservation(payload_words as u8));
-            fence_release(); // as in `append`
-            let mut packer = Packer::new(record.add(1), lap.into());
+            order_stores(); // as in `fill`
+            let mut packer = Packer::new(record.add(1), 0);
             fields.put(&mut packer, cap);
             let (_, others) = packer.finish();
-            let word = encode_header(callsite, payload_words as u8, delta, others);
+            let word = encode_header(callsite, payload_words as u8, ticks, others);
             header.publish(word as u32, (word >> 32) as u32);
         }
     }
@@ -393,13 +430,13 @@ impl DeviceRecorder {
             close(segment);
             return;
         }
-        if let Some(Reserved { record, lap, .. }) = self.reserve(1, 0) {
+        if let Some(Reserved { record, .. }) = self.reserve_anew(1, 0) {
             // SAFETY: the record and its payload were reserved.
             let (header, word) = unsafe { (&*record, &*record.add(1)) };
             header.mark_low(device_reservation(1));
-            fence_release(); // as in `append`
+            order_stores(); // as in `fill`
             word.store(now);
-            let sealed = encode_header(CONTROL, 1, KIND_REBASE, now ^ u64::from(lap));
+            let sealed = encode_header(CONTROL, 1, KIND_REBASE, now);
             header.publish(sealed as u32, (sealed >> 32) as u32);
         }
         let segment: *const Word = self.current.load(Ordering::Relaxed);
@@ -407,37 +444,61 @@ impl DeviceRecorder {
         self.kept_commit.store(unsafe { &*segment.add(segment_word::COMMIT) }.load_low(), Ordering::Relaxed);
     }
 
-    /// Opens a segment in the place of `full`, which has no room or takes no reservations. `false`: all are in use.
-    #[cold]
-    #[inline(never)]
-    fn make_room(&self, full: *const Word) -> bool {
-        let Some(Parts { ring: Some(ring), clock }) = self.parts() else { return false };
-        close(full);
-        if !ptr::eq(self.current.load(Ordering::Acquire), full) {
-            return true; // another context did it meanwhile
+    /// Opens a segment in the place of the current one if that has no room for such a record, or takes none. `false`: all are in use.
+    fn make_room(&self, payload_words: u32) -> bool {
+        let Some(parts) = self.parts() else { return false };
+        let full: *const Word = self.current.load(Ordering::Acquire);
+        // SAFETY: a word of the header of a segment, or of NO_SEGMENT.
+        let now = unsafe { &*full.add(segment_word::COMMIT) }.load_low();
+        if now >> commit::FLAGS_SHIFT == OPEN
+            && (now & commit::OFFSET_MASK) + payload_words < self.room_words.load(Ordering::Relaxed)
+        {
+            // Another context made room meanwhile.
+            self.shorten(&parts.clock, full);
+            return true;
         }
-        let Some(segment) = self.open(ring, clock.ticks64(self.turns.load(Ordering::Relaxed))) else { return false };
+        close(full);
+        let Some(segment) = self.open(parts.clock.ticks64(self.turns.load(Ordering::Relaxed))) else { return false };
         let swapped =
             self.current.compare_exchange(full.cast_mut(), segment.cast_mut(), Ordering::AcqRel, Ordering::Relaxed);
         if swapped.is_err() {
             close(segment); // another context was quicker; ours takes no reservation, so it can be replaced at once
+        } else {
+            self.shorten(&parts.clock, segment);
         }
         true
     }
 
+    /// Sends the short way to a segment, if there is one. Where that was overtaken by what nests, the short way fails, and the long one leads
+    /// here again.
+    fn shorten(&self, clock: &DeviceClock, segment: *const Word) {
+        if clock.register().is_some() {
+            self.short.store(segment.cast_mut(), Ordering::Relaxed);
+        }
+    }
+
     /// Opens the oldest segment in which nothing is under way.
-    fn open(&self, ring: &Ring<'static>, ticks: u64) -> Option<*const Word> {
-        for _ in 0..ring.segment_count {
-            let segment = ring.segment(self.take_index(ring.segment_count));
-            let Some(events) = claim(segment) else { continue };
-            let before = SequenceWord::decode(segment[segment_word::SEQUENCE].load());
-            let lap = before.map_or(0, |before| before.lap.wrapping_add(1));
-            let sequence = ring.header(header_word::NEXT_SEQUENCE).add(1);
-            let of = SequenceWord { sequence, lap, mode: Mode::Device, phase: 0 };
-            let lost = segment[segment_word::LOST].load().wrapping_add(events.into());
-            let tag = self.build_tag.load(Ordering::Relaxed);
-            ring.refill(segment, of, self.boot(), ticks, lost, u64::from(commit::SHARED) | u64::from(tag) << 32);
-            return Some(segment.as_ptr());
+    fn open(&self, ticks: u64) -> Option<*const Word> {
+        let count = self.segment_count.load(Ordering::Relaxed);
+        let words = self.segment_words.load(Ordering::Relaxed) as usize;
+        for _ in 0..count {
+            let index = self.take_index(count);
+            // SAFETY: a segment of the ring, of which there are so many of so many words one after the other; more than a header's.
+            let (segment, header, records) = unsafe {
+                let segment = self.segments.load(Ordering::Relaxed).cast_const().add(index as usize * words);
+                let records = segment.add(SEGMENT_HEADER_WORDS);
+                let header = &*segment.cast::<[Word; SEGMENT_HEADER_WORDS]>();
+                (segment, header, core::slice::from_raw_parts(records, words - SEGMENT_HEADER_WORDS))
+            };
+            let Some(events) = claim(header, records) else { continue };
+            // SAFETY: a word of the ring's header.
+            let sequence = unsafe { &*self.header.load(Ordering::Relaxed).add(header_word::NEXT_SEQUENCE) }.add(1);
+            // No lap: a segment is zeroed when it is opened, so nothing of an earlier lap can be taken for a record.
+            let of = SequenceWord { sequence, lap: 0, mode: Mode::Device, phase: 0 };
+            let lost = header[segment_word::LOST].load().wrapping_add(events.into());
+            let open_commit = u64::from(commit::SHARED) | u64::from(self.build_tag.load(Ordering::Relaxed)) << 32;
+            refill(header, records, of, self.boot(), ticks, lost, open_commit);
+            return Some(segment);
         }
         None
     }
@@ -478,33 +539,54 @@ fn close(segment: *const Word) {
 }
 
 /// Claims a segment that takes no reservations and in which none is under way, and gives the events in it.
-fn claim(segment: &[Word]) -> Option<u32> {
-    let word = &segment[segment_word::COMMIT];
+fn claim(header: &[Word; SEGMENT_HEADER_WORDS], records: &[Word]) -> Option<u32> {
+    let word = &header[segment_word::COMMIT];
     let now = word.load_acquire() as u32;
     if now & commit::OWNED != 0 || now >> commit::FLAGS_SHIFT == OPEN {
         return None;
     }
-    let events = count_events(segment, commit::offset(now))?;
-    // With the claim the count becomes that of events, without reservations that a reset left: what is lost from here on.
-    let claimed = now & !(commit::COUNT_MASK << commit::COUNT_SHIFT) | events << commit::COUNT_SHIFT | commit::OWNED;
-    word.swap_low(now, claimed).ok().map(|()| events)
+    if !is_alone() && is_any_under_way(records, commit::offset(now)) {
+        return None;
+    }
+    word.swap_low(now, now | commit::OWNED).ok().map(|()| commit::count(now))
 }
 
-/// Counts the events in the first `used` words of a segment's records; `None` if a reservation among them is not committed.
-fn count_events(segment: &[Word], used: usize) -> Option<u32> {
-    let records = &segment[SEGMENT_HEADER_WORDS..];
-    let (mut at, mut events) = (0, 0);
-    while let Some(word) = records.get(at).filter(|_| at < used) {
-        let low = word.load_low();
-        match low as u16 {
-            RESERVED => return None,
-            CONTROL if low == 0 => return None,
-            CONTROL => {}
-            _ => events += 1,
+/// Tells whether no other context can be interrupted in a log call: on one core, in thread mode on the main stack. What the core interrupts
+/// to run that is nothing, and systems with threads give each of them a stack of its own, which is the process stack.
+///
+/// Source: ARMv7-M Architecture Reference Manual (DDI 0403E.e), B1.3.1 and B1.4.2 to B1.4.4 (IPSR, CONTROL); ARMv6-M (DDI 0419E) likewise.
+#[inline(always)]
+fn is_alone() -> bool {
+    #[cfg(all(target_arch = "arm", ttlog_sites, feature = "single-core", not(feature = "critical-section")))]
+    {
+        let (exception, control): (u32, u32);
+        // SAFETY: reads two registers.
+        unsafe {
+            core::arch::asm!("mrs {}, IPSR", "mrs {}, CONTROL", out(reg) exception, out(reg) control,
+                options(nomem, nostack, preserves_flags));
         }
-        at += 1 + (low >> 16 & 0xFF) as usize;
+        const SPSEL: u32 = 2;
+        exception == 0 && control & SPSEL == 0
     }
-    Some(events)
+    #[cfg(not(all(target_arch = "arm", ttlog_sites, feature = "single-core", not(feature = "critical-section"))))]
+    false
+}
+
+/// Tells whether a reservation is under way in the first `used` words of a segment's records.
+fn is_any_under_way(records: &[Word], used: usize) -> bool {
+    let end = records.as_ptr_range().end.min(records.as_ptr().wrapping_add(used));
+    let mut at = records.as_ptr();
+    while at < end {
+        // SAFETY: before the end of the records.
+        let low = unsafe { &*at }.load_low();
+        // Of the callsites that stand for something else, one is the highest number, and the other 0.
+        if low.wrapping_add(1) & 0xFFFF <= 1 && (low == 0 || low as u16 == RESERVED) {
+            return true;
+        }
+        // Not inside of the records where a length was damaged.
+        at = at.wrapping_add(1 + (low >> 16 & 0xFF) as usize);
+    }
+    false
 }
 
 impl Default for DeviceRecorder {

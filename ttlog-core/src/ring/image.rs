@@ -9,16 +9,16 @@ use super::anchors::anchor_crc;
 use super::end::{Panics, ProcessEnd};
 use super::layout::{
     ANCHOR_LEN, KEPT_SEQUENCE_BIT, LONG_HEADER_LEN, Mode, RingHeader, SEGMENT_HEADER_LEN, SequenceWord, commit,
-    segment_crc, segment_crc_input, segment_word,
+    segment_check, segment_crc, segment_crc_input, segment_word,
 };
 use super::segment::lost_by_phase;
 use super::{ENTRY_COMMITTED, ENTRY_LEN_MAX};
 use crate::clock::Anchor;
-use crate::crc::{check_or_repair, crc32};
+use crate::crc::{check_or_repair_with, crc32};
 use crate::error::{FormatError, FormatErrorKind};
 use crate::record::{
-    CONTROL, ContextInfo, KIND_ABANDONED, KIND_CONTEXT, KIND_REBASE, RESERVED, RawRecord, RecordHeader,
-    SHORT_PAYLOAD_WORDS, Seal, decode_header, decode_record, word_at,
+    CONTROL, ContextInfo, KIND_ABANDONED, KIND_CONTEXT, KIND_REBASE, RESERVED, RawRecord, SHORT_PAYLOAD_WORDS, Seal,
+    decode_header, decode_record, word_at,
 };
 
 /// Payload length in a record header that is not the mark of a long one.
@@ -293,7 +293,7 @@ pub(crate) fn parse_segment(index: u32, bytes: &[u8], region_offset: u64) -> Seg
         if (1..=3).contains(&phase) {
             return SegmentState::Opening { lost: lost_by_phase(phase, base, lost, commit_word as u32) };
         }
-        if !check_or_repair(&mut fixed, stored_crc) {
+        if !check_or_repair_with(&mut fixed, stored_crc, segment_check) {
             return SegmentState::Damaged(FormatError::new(region_offset, FormatErrorKind::BadChecksum));
         }
     }
@@ -353,7 +353,7 @@ impl<'a> Segment<'a> {
             header: self.header,
             at: 0,
             base: Some(self.header.base_ticks),
-            turned: 0,
+            clock: self.header.base_ticks,
             // On a device that is the session.
             context: if self.header.mode == Mode::Device { 0 } else { self.header.context },
             next_index: None,
@@ -417,8 +417,8 @@ pub struct Items<'a> {
     at: usize,
     /// `None`: unknown since damage.
     base: Option<u64>,
-    /// On a device: ticks of the last record since the base, unwrapped.
-    turned: u64,
+    /// On a device: the clock at the record before, all of its bits.
+    clock: u64,
     context: u32,
     next_index: Option<u64>,
     /// Events met so far.
@@ -455,15 +455,13 @@ impl<'a> Items<'a> {
                 KIND_REBASE => {
                     let ticks = word_at(record.payload, 0);
                     if self.header.mode == Mode::Device {
-                        // Deltas count from the segment's base on. This says how often the clock has turned around since.
-                        self.turned = ticks.map_or(self.turned, |ticks| ticks.wrapping_sub(self.header.base_ticks));
+                        self.clock = ticks.unwrap_or(self.clock);
                     } else {
                         self.base = ticks.or(self.base);
                     }
                     None
                 }
                 KIND_ABANDONED if self.header.mode == Mode::Device => {
-                    self.counted += 1;
                     Some(Item::Pending { offset, len_bytes: record.len_bytes })
                 }
                 KIND_CONTEXT => {
@@ -480,6 +478,7 @@ impl<'a> Items<'a> {
                 self.events += 1;
                 self.counted += 1;
                 let mut delta = u64::from(record.header.delta);
+                let mut base = self.base.unwrap_or(self.header.base_ticks);
                 let (mut context, mut payload) = (self.context, record.payload);
                 if self.header.mode == Mode::SharedContexts {
                     let (word, rest) = (word_at(payload, 0).unwrap_or(0), payload.get(8..).unwrap_or_default());
@@ -488,27 +487,27 @@ impl<'a> Items<'a> {
                     payload = rest;
                 }
                 if self.header.mode == Mode::Device {
-                    delta = self.unwrap(record.header.delta);
+                    (base, delta) = (self.unwrap(record.header.delta), 0);
                 }
                 let index = self.next_index;
                 self.next_index = index.map(|index| index.wrapping_add(1));
-                let ticks = self.base.unwrap_or(self.header.base_ticks).wrapping_add(delta);
+                let ticks = base.wrapping_add(delta);
                 let ticks_known = self.base.is_some();
                 Some(Item::Event(Record { offset, callsite, ticks, ticks_known, context, index, payload }))
             }
         }
     }
 
-    /// Gives the ticks since the base of a record of a device, whose clock may have turned around since.
-    fn unwrap(&mut self, delta: u32) -> u64 {
-        let on = delta.wrapping_sub(self.turned as u32);
+    /// Gives the clock at a record of a device, of which `low` are the lower bits: the upper ones may have changed since the record before.
+    fn unwrap(&mut self, low: u32) -> u64 {
+        let on = low.wrapping_sub(self.clock as u32);
         let back = on.wrapping_neg();
-        self.turned = if back != 0 && back <= BACK_TICKS_MAX {
-            self.turned.wrapping_sub(back.into())
+        self.clock = if back != 0 && back <= BACK_TICKS_MAX {
+            self.clock.wrapping_sub(back.into())
         } else {
-            self.turned.wrapping_add(on.into())
+            self.clock.wrapping_add(on.into())
         };
-        self.turned
+        self.clock
     }
 
     /// Counts what the segment's count speaks of between `from` and the end, if all of it is valid.
@@ -516,9 +515,7 @@ impl<'a> Items<'a> {
         let (mut at, mut counted) = (from, 0);
         while at < self.end {
             let record = decode_record(self.records, at, self.header.seal())?;
-            let RecordHeader { callsite, delta, .. } = record.header;
-            let is_abandoned = delta == KIND_ABANDONED && self.header.mode == Mode::Device;
-            counted += u32::from(callsite != CONTROL || is_abandoned);
+            counted += u32::from(record.header.callsite != CONTROL);
             at += record.len_bytes;
         }
         (at == self.end).then_some(counted)

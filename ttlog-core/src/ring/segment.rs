@@ -8,7 +8,7 @@ use super::layout::{
 };
 use super::{DropReason, Ring};
 use crate::kill::kill_point;
-use crate::word::{Word, fence_release};
+use crate::word::{Word, fence_release, zero};
 
 /// Gives the events that were overwritten in a segment, at whichever step its opening was cut short (docs/format.md §2.4).
 pub(super) fn lost_in(segment: &[Word]) -> u64 {
@@ -133,72 +133,11 @@ impl Ring<'_> {
             self.header(class.complete_from).raise(if closed == 0 { ticks } else { closed });
         }
         kill_point!(OpenRaised);
-        self.refill(
-            segment,
-            SequenceWord { sequence, lap, mode, phase: 0 },
-            context,
-            ticks,
-            lost,
-            commit::SHARED.into(),
-        );
+        if let Some((header, records)) = segment.split_first_chunk() {
+            let of = SequenceWord { sequence, lap, mode, phase: 0 };
+            refill(header, records, of, context, ticks, lost, commit::SHARED.into());
+        }
         lap
-    }
-
-    /// Makes the claimed segment a new one that has lost so many events. `open_commit` is its commit word if it is a shared one.
-    #[inline] // a device has one place that calls it
-    pub(super) fn refill(
-        &self,
-        segment: &[Word],
-        of: SequenceWord,
-        context: u32,
-        ticks: u64,
-        lost: u64,
-        open_commit: u64,
-    ) {
-        let phase = |phase| SequenceWord { phase, ..of }.encode();
-        #[cfg(ttlog_mutant_loss_first)]
-        segment[segment_word::LOST].store_release(lost);
-        segment[segment_word::SEQUENCE].store_release(phase(1));
-        kill_point!(OpenPhase1);
-        fence_release(); // a reader that sees any store below also sees the phase
-        segment[segment_word::BASE].store_release(lost);
-        kill_point!(OpenLossSaved);
-        segment[segment_word::SEQUENCE].store_release(phase(2));
-        kill_point!(OpenPhase2);
-        segment[segment_word::LOST].store_release(lost);
-        kill_point!(OpenLossStored);
-        segment[segment_word::COMMIT].store_release(u64::from(commit::OWNED));
-        kill_point!(OpenEmptied);
-        segment[segment_word::SEQUENCE].store_release(phase(3));
-        kill_point!(OpenPhase3);
-        segment[segment_word::BASE].store_release(ticks);
-        kill_point!(OpenBase);
-        let crc = segment_crc(phase(0), ticks, context, lost);
-        segment[segment_word::CONTEXT].store_release(u64::from(context) | u64::from(crc) << 32);
-        kill_point!(OpenContext);
-        segment[segment_word::CLOSE].store_release(0);
-        kill_point!(OpenClose);
-        if of.mode != Mode::Exclusive {
-            // In a shared segment a header word of 0 means: reserved, nothing stored yet. By fours, for devices, whose compilers are
-            // told to care for size.
-            let mut fours = segment[SEGMENT_HEADER_WORDS..].chunks_exact(4);
-            for four in &mut fours {
-                for index in 0..4 {
-                    four[index].store(0);
-                    kill_point!(OpenZeroed);
-                }
-            }
-            for word in fours.remainder() {
-                word.store(0);
-                kill_point!(OpenZeroed);
-            }
-        }
-        segment[segment_word::SEQUENCE].store_release(phase(0));
-        kill_point!(OpenPhase0);
-        if of.mode != Mode::Exclusive {
-            segment[segment_word::COMMIT].store_release(open_commit);
-            kill_point!(OpenShared);
-        }
     }
 
     /// Takes over an exclusive segment that its context left with room, looking at the latest few only: so that many
@@ -275,6 +214,52 @@ impl Ring<'_> {
     pub(super) fn count_one_dropped(&self, reason: DropReason) {
         self.count_dropped(reason, 1);
         kill_point!(Dropped);
+    }
+}
+
+/// Makes the claimed segment a new one that has lost so many events. `open_commit` is its commit word if it is a shared one.
+#[inline] // a device has one place that calls it
+pub(super) fn refill(
+    segment: &[Word; SEGMENT_HEADER_WORDS],
+    records: &[Word],
+    of: SequenceWord,
+    context: u32,
+    ticks: u64,
+    lost: u64,
+    open_commit: u64,
+) {
+    let phase = |phase| SequenceWord { phase, ..of }.encode();
+    #[cfg(ttlog_mutant_loss_first)]
+    segment[segment_word::LOST].store_release(lost);
+    segment[segment_word::SEQUENCE].store_release(phase(1));
+    kill_point!(OpenPhase1);
+    fence_release(); // a reader that sees any store below also sees the phase
+    segment[segment_word::BASE].store_release(lost);
+    kill_point!(OpenLossSaved);
+    segment[segment_word::SEQUENCE].store_release(phase(2));
+    kill_point!(OpenPhase2);
+    segment[segment_word::LOST].store_release(lost);
+    kill_point!(OpenLossStored);
+    segment[segment_word::COMMIT].store_release(u64::from(commit::OWNED));
+    kill_point!(OpenEmptied);
+    segment[segment_word::SEQUENCE].store_release(phase(3));
+    kill_point!(OpenPhase3);
+    segment[segment_word::BASE].store_release(ticks);
+    kill_point!(OpenBase);
+    let crc = segment_crc(phase(0), ticks, context, lost);
+    segment[segment_word::CONTEXT].store_release(u64::from(context) | u64::from(crc) << 32);
+    kill_point!(OpenContext);
+    segment[segment_word::CLOSE].store_release(0);
+    kill_point!(OpenClose);
+    if of.mode != Mode::Exclusive {
+        // In a shared segment a header word of 0 means: reserved, nothing stored yet.
+        zero(records);
+    }
+    segment[segment_word::SEQUENCE].store_release(phase(0));
+    kill_point!(OpenPhase0);
+    if of.mode != Mode::Exclusive {
+        segment[segment_word::COMMIT].store_release(open_commit);
+        kill_point!(OpenShared);
     }
 }
 
