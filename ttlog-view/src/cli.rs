@@ -101,14 +101,28 @@ Exit codes:
     ///
     /// The ring is looked for where the ELF file says it is (symbol _TTLOG_RING; that needs --base), else everywhere in the image.
     ///
-    /// Ways to such an image: the probe-rs program
-    /// (`probe-rs dump`), gdb (`dump binary memory RAM.bin 0x20000000 0x20010000`), OpenOCD (`dump_image RAM.bin 0x20000000 0x10000`), QEMU (`pmemsave 0x20000000
-    /// 65536 RAM.bin`, also while the guest runs).
+    /// Ways to an image of 64 KiB (16,384 words) at 0x20000000, all of which can be told to take the ring only:
+    ///
+    /// probe-rs read --chip CHIP b32 0x20000000 16384 --format binary --output RAM.bin
+    ///
+    /// gdb: dump binary memory RAM.bin 0x20000000 0x20010000
+    ///
+    /// OpenOCD: dump_image RAM.bin 0x20000000 0x10000
+    ///
+    /// QEMU, while the guest runs: pmemsave 0x20000000 65536 RAM.bin
     #[command(after_help = AFTER_HELP_DEVICE)]
     Image(Image),
     /// Shows the ring in a core dump of a device: of probe-rs, or an ELF core file
+    ///
+    /// The debugger of probe-rs makes one in its console, with the command `dump 0x20000000 0x10000 FILE`.
     #[command(after_help = AFTER_HELP_DEVICE)]
     Core(Core),
+    /// Shows the ring of a live device, read by a debug probe with no help from the firmware
+    ///
+    /// The ring is looked for where the ELF file says it is (symbol _TTLOG_RING), else in all of RAM. It is read while the core runs; some parts
+    /// give zeros while the core sleeps: --halt holds it for the moment of reading. Needs the cargo feature `probe`.
+    #[command(after_help = AFTER_HELP_DEVICE)]
+    Probe(Probe),
     /// Shows dumps that a device sends over a serial line, a connection or in a file, as they arrive
     ///
     /// A dump may come among other output, as frames or as lines of text between BEGIN and END marks; what is damaged or lost on the way is
@@ -338,6 +352,41 @@ pub struct Core {
     pub device: DeviceArgs,
 }
 
+/// Options of `probe`.
+#[derive(Args, Debug)]
+pub struct Probe {
+    /// The chip, as probe-rs names it (probe-rs chip list)
+    #[arg(long, value_name = "CHIP")]
+    pub chip: String,
+    /// Which probe, where there are several
+    #[arg(long, value_name = "VID:PID[:SERIAL]")]
+    pub probe: Option<String>,
+    /// swd or jtag; by default what the probe and the chip have
+    #[arg(long, value_name = "PROTOCOL")]
+    pub protocol: Option<String>,
+    /// Speed of the probe's line
+    #[arg(long, value_name = "KHZ")]
+    pub speed: Option<u32>,
+    /// The core whose view of memory is read
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub core: usize,
+    /// Hold the core's reset while connecting, for firmware that makes connecting hard (the session that runs then begins anew)
+    #[arg(long)]
+    pub connect_under_reset: bool,
+    /// Halt the core while its memory is read, and let it run on then
+    #[arg(long)]
+    pub halt: bool,
+    /// Go on, and show what is new
+    #[arg(long)]
+    pub follow: bool,
+    /// With --follow, how long to wait between two looks
+    #[arg(long, value_name = "MS", default_value_t = 200)]
+    pub interval: u64,
+    /// What becomes of sessions.
+    #[command(flatten)]
+    pub device: DeviceArgs,
+}
+
 /// Options of `serial`.
 #[derive(Args, Debug)]
 pub struct Serial {
@@ -455,6 +504,7 @@ mod tests {
             "ttlog-view core dump.bin --elf fw.elf --limit 10 --save /tmp",
             "ttlog-view serial /dev/ttyACM0 --baud 9600 --elf fw.elf --format ndjson --passthrough",
             "ttlog-view serial tcp:localhost:4321 --dumps 1",
+            "ttlog-view probe --chip nRF52840_xxAA --elf fw.elf --follow --halt",
             "ttlog-view level 4711 info,shop::net=debug",
         ] {
             Cli::try_parse_from(line.split(' ')).unwrap_or_else(|error| panic!("{line}: {error}"));

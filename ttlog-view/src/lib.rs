@@ -74,6 +74,7 @@ pub fn run() -> ExitCode {
         Some(cli::Command::Image(options)) => device::image::run(options, &mut out),
         Some(cli::Command::Core(options)) => device::image::run_core(options, &mut out),
         Some(cli::Command::Serial(options)) => device::serial::run(options, &mut out),
+        Some(cli::Command::Probe(options)) => device::probe::run(options, &mut out),
         Some(cli::Command::Dictionary(options)) => device::dictionary::run(options, &mut out),
         None => view::run(&cli.view, &mut out),
     };

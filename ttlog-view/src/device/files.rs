@@ -21,8 +21,6 @@ use crate::source::{Content, Input, Inputs, content_of, holds_items, shown};
 #[must_use]
 pub fn unfold(inputs: Inputs, firmware: &[PathBuf]) -> (Inputs, Outcome) {
     let mut firmwares = Firmwares::load(firmware);
-    // Nobody knows where memory in a file was.
-    firmwares.known.iter_mut().for_each(|firmware| firmware.ring = None);
     let mut unfolded = Inputs { read: Vec::new(), errors: inputs.errors };
     unfolded.errors.append(&mut firmwares.errors);
     let mut outcome = Outcome::Good;
@@ -74,7 +72,13 @@ fn recordings(input: &Input, firmwares: &Firmwares) -> Unfolded {
 fn of_unknown(input: &Input, firmwares: &Firmwares) -> Unfolded {
     let bytes = &input.bytes.data;
     if let Ok(mut memory) = coredump::read(bytes) {
-        return Unfolded::Device(vec![Recordings::of_memory(&input.path, &mut memory, firmwares, "core")]);
+        return Unfolded::Device(vec![Recordings::of_memory(
+            &input.path,
+            &mut memory,
+            &firmwares.ring_symbols(),
+            firmwares,
+            "core",
+        )]);
     }
     if is_elf(bytes) {
         return Unfolded::Refused("an ELF file has names and no events; name it with --elf beside a recording");
@@ -93,7 +97,7 @@ fn of_unknown(input: &Input, firmwares: &Firmwares) -> Unfolded {
     let mut memory = Ranges::raw(0, bytes.clone());
     match find_rings(&mut memory, &[]) {
         Ok(found) if !found.rings.is_empty() => {
-            Unfolded::Device(vec![Recordings::of_memory(&input.path, &mut memory, firmwares, "image")])
+            Unfolded::Device(vec![Recordings::of_memory(&input.path, &mut memory, &[], firmwares, "image")])
         }
         _ => Unfolded::Other,
     }

@@ -46,17 +46,15 @@ fn show(
             return Ok(Outcome::Failed);
         }
     };
-    let mut firmwares = Firmwares::load(&device.show.firmware);
+    let firmwares = Firmwares::load(&device.show.firmware);
     let mut outcome = Outcome::Good;
     for line in &firmwares.errors {
         complain(line);
         outcome = Outcome::Partial;
     }
-    if !has_addresses {
-        // Nobody knows where in the image the symbols are.
-        firmwares.known.iter_mut().for_each(|firmware| firmware.ring = None);
-    }
+    // Without addresses nobody knows where in the image the symbols are.
+    let places = if has_addresses { firmwares.ring_symbols() } else { Vec::new() };
     let memory: &mut dyn Memory = &mut memory;
-    let recordings = Recordings::of_memory(&path.to_string_lossy(), memory, &firmwares, reason);
+    let recordings = Recordings::of_memory(&path.to_string_lossy(), memory, &places, &firmwares, reason);
     Ok(outcome.max(recordings.show(device, None, out)?))
 }

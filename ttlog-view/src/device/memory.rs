@@ -234,12 +234,15 @@ fn leave_out_newer(bytes: &mut [u8], before: &RingHeader, after: &RingHeader, st
 
 /// Reads as much of a header as there is.
 fn read_start(memory: &mut dyn Memory, address: u64) -> Result<Vec<u8>, MemoryError> {
-    let mut start = vec![0; HEADER_LEN_MAX];
+    // Not beyond the end of RAM, where there may be anything.
+    let in_ram = memory.ram().into_iter().find(|range| range.contains(&address)).map(|range| range.end - address);
+    let rest = in_ram.and_then(|rest| usize::try_from(rest).ok()).unwrap_or(HEADER_LEN_MAX);
+    let mut start = vec![0; rest.min(HEADER_LEN_MAX)];
     if memory.read(address, &mut start).is_ok() {
         return Ok(start);
     }
-    // Where RAM ends soon after.
-    let mut len = HEADER_LEN_MIN;
+    // Where memory ends soon after.
+    let mut len = HEADER_LEN_MIN.min(start.len());
     start.truncate(len);
     memory.read(address, &mut start)?;
     let mut word = [0; 8];

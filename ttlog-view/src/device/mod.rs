@@ -9,7 +9,7 @@
 //! | [`stream`], [`receiver`] | byte streams, and the dumps in them |
 //! | [`sessions`] | makes a snapshot of each session of a ring, which then goes the way of all snapshots |
 //! | [`files`] | finds out what files without a command are recordings of devices |
-//! | [`image`], [`serial`] | the commands `image` and `core`, and `serial` |
+//! | [`image`], [`serial`], [`probe`] | the commands `image` and `core`, `serial`, and `probe` |
 
 pub mod coredump;
 pub mod dictionary;
@@ -18,6 +18,7 @@ pub mod files;
 pub mod firmware;
 pub mod image;
 pub mod memory;
+pub mod probe;
 pub mod ranges;
 pub mod receiver;
 pub mod serial;

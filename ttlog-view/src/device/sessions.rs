@@ -34,6 +34,10 @@ pub struct Recordings {
     pub inputs: Vec<Input>,
     /// What is to be said, a line each.
     pub complaints: Vec<String>,
+    /// Where the rings are in memory.
+    pub rings_at: Vec<u64>,
+    /// Whether there is no ring, and all that was read of the memory is zero.
+    pub only_zeros: bool,
     /// How good it is.
     outcome: Option<Outcome>,
     /// The rings, and what is to be written of them where they are to be kept.
@@ -58,12 +62,20 @@ struct Known {
 }
 
 impl Recordings {
-    /// Finds the rings in a memory.
+    /// Finds the rings in a memory: at `places` (address and length, 0: unknown), else wherever they are.
     #[must_use]
-    pub fn of_memory(name: &str, memory: &mut dyn Memory, firmwares: &Firmwares, reason: &str) -> Self {
+    pub fn of_memory(
+        name: &str,
+        memory: &mut dyn Memory,
+        places: &[(u64, u64)],
+        firmwares: &Firmwares,
+        reason: &str,
+    ) -> Self {
         let mut recordings = Recordings::default();
-        match find_rings(memory, &firmwares.ring_symbols()) {
+        match find_rings(memory, places) {
             Ok(found) => {
+                recordings.rings_at = found.rings.iter().map(|ring| ring.address).collect();
+                recordings.only_zeros = found.only_zeros;
                 for line in &found.remarks {
                     recordings.complain(name, line);
                 }
