@@ -23,7 +23,7 @@ pub(crate) fn may_have_interrupted_one() -> bool {
 #[cfg(ttlog_masked)]
 mod masked {
     use core::arch::asm;
-    use core::sync::atomic::{self, Ordering, compiler_fence};
+    use core::sync::atomic::{self, Ordering};
 
     /// Runs `body` with interrupts masked. Non-maskable ones get through.
     #[inline(always)]
@@ -59,16 +59,112 @@ mod masked {
     #[inline(always)]
     pub(crate) fn is_nmi_while_masked() -> bool {
         const NMI: u32 = 2;
-        let (exception, primask): (u32, u32);
-        // SAFETY: reads two registers.
-        unsafe {
-            asm!("mrs {}, IPSR", "mrs {}, PRIMASK", out(reg) exception, out(reg) primask, options(nomem, nostack, preserves_flags));
+        let primask: u32;
+        // SAFETY: reads a register.
+        unsafe { asm!("mrs {}, PRIMASK", out(reg) primask, options(nomem, nostack, preserves_flags)) };
+        if primask & 1 == 0 {
+            return false;
         }
-        exception == NMI && primask & 1 != 0
+        let exception: u32;
+        // SAFETY: as above.
+        unsafe { asm!("mrs {}, IPSR", out(reg) exception, options(nomem, nostack, preserves_flags)) };
+        exception == NMI
+    }
+
+    /// Replaces what is at `place` if it is `current`, and gives what was there. All in assembly, so that the compiler puts nothing more
+    /// between the masking and its end: that are five instructions.
+    ///
+    /// # Safety
+    /// - `place` can be read and written, and is aligned.
+    #[inline(always)]
+    unsafe fn swap_if(place: *mut u32, current: u32, new: u32) -> u32 {
+        let found: u32;
+        // SAFETY: as the caller vouches; the state of the mask from before is put back.
+        #[cfg(target_arch = "arm")]
+        unsafe {
+            asm!(
+                "mrs {mask}, PRIMASK",
+                "cpsid i",
+                "ldr {found}, [{place}]",
+                "cmp {found}, {current}",
+                "bne 2f",
+                "str {new}, [{place}]",
+                "2: msr PRIMASK, {mask}",
+                mask = out(reg) _,
+                found = out(reg) found,
+                place = in(reg) place,
+                current = in(reg) current,
+                new = in(reg) new,
+                options(nostack),
+            );
+        }
+        // SAFETY: as above; only the bit that was set before is set again.
+        #[cfg(target_arch = "riscv32")]
+        unsafe {
+            asm!(
+                "csrrci {mask}, mstatus, 8",
+                "lw {found}, 0({place})",
+                "bne {found}, {current}, 2f",
+                "sw {new}, 0({place})",
+                "2: andi {mask}, {mask}, 8",
+                "csrs mstatus, {mask}",
+                mask = out(reg) _,
+                found = out(reg) found,
+                place = in(reg) place,
+                current = in(reg) current,
+                new = in(reg) new,
+                options(nostack),
+            );
+        }
+        found
+    }
+
+    /// Adds `n` to what is at `place`, wrapping, and gives what was there; as [`swap_if`].
+    ///
+    /// # Safety
+    /// - As of [`swap_if`].
+    #[inline(always)]
+    unsafe fn add(place: *mut u32, n: u32) -> u32 {
+        let found: u32;
+        // SAFETY: as the caller vouches; the state of the mask from before is put back.
+        #[cfg(target_arch = "arm")]
+        unsafe {
+            asm!(
+                "mrs {mask}, PRIMASK",
+                "cpsid i",
+                "ldr {found}, [{place}]",
+                "adds {n}, {n}, {found}",
+                "str {n}, [{place}]",
+                "msr PRIMASK, {mask}",
+                mask = out(reg) _,
+                found = out(reg) found,
+                place = in(reg) place,
+                n = inout(reg) n => _,
+                options(nostack),
+            );
+        }
+        // SAFETY: as above; only the bit that was set before is set again.
+        #[cfg(target_arch = "riscv32")]
+        unsafe {
+            asm!(
+                "csrrci {mask}, mstatus, 8",
+                "lw {found}, 0({place})",
+                "add {n}, {n}, {found}",
+                "sw {n}, 0({place})",
+                "andi {mask}, {mask}, 8",
+                "csrs mstatus, {mask}",
+                mask = out(reg) _,
+                found = out(reg) found,
+                place = in(reg) place,
+                n = inout(reg) n => _,
+                options(nostack),
+            );
+        }
+        found
     }
 
     macro_rules! masked_atomic {
-        ($(#[$doc:meta])* $name:ident $(<$param:ident>)?, $inner:ty, $value:ty) => {
+        ($(#[$doc:meta])* $name:ident $(<$param:ident>)?, $inner:ty, $value:ty, $swap_if:expr) => {
             $(#[$doc])*
             #[derive(Debug)]
             #[repr(transparent)]
@@ -91,24 +187,6 @@ mod masked {
                 }
 
                 #[inline(always)]
-                fn update(&self, new: impl FnOnce($value) -> Option<$value>) -> Result<$value, $value> {
-                    // One core: what is ordered for the compiler is ordered for all contexts.
-                    compiler_fence(Ordering::SeqCst);
-                    let result = masked(|| {
-                        let now = self.0.load(Ordering::Relaxed);
-                        match new(now) {
-                            Some(new) => {
-                                self.0.store(new, Ordering::Relaxed);
-                                Ok(now)
-                            }
-                            None => Err(now),
-                        }
-                    });
-                    compiler_fence(Ordering::SeqCst);
-                    result
-                }
-
-                #[inline(always)]
                 pub(crate) fn compare_exchange(
                     &self,
                     current: $value,
@@ -116,18 +194,9 @@ mod masked {
                     _success: Ordering,
                     _failure: Ordering,
                 ) -> Result<$value, $value> {
-                    self.update(|now| (now == current).then_some(new))
-                }
-
-                #[inline(always)]
-                pub(crate) fn compare_exchange_weak(
-                    &self,
-                    current: $value,
-                    new: $value,
-                    success: Ordering,
-                    failure: Ordering,
-                ) -> Result<$value, $value> {
-                    self.compare_exchange(current, new, success, failure)
+                    // One core: what is ordered for the compiler, as the assembly is, is ordered for all contexts.
+                    let found = $swap_if(&self.0, current, new);
+                    if found == current { Ok(found) } else { Err(found) }
                 }
             }
         };
@@ -135,37 +204,73 @@ mod masked {
 
     masked_atomic!(
         /// A pointer that contexts of one core share.
-        AtomicPtr<T>, atomic::AtomicPtr<T>, *mut T
+        AtomicPtr<T>, atomic::AtomicPtr<T>, *mut T,
+        // SAFETY: the place of an atomic; a pointer has 32 bits.
+        |place: &atomic::AtomicPtr<T>, current: *mut T, new: *mut T| unsafe {
+            swap_if(place.as_ptr().cast(), current as u32, new as u32) as *mut T
+        }
     );
     masked_atomic!(
-        /// A byte that contexts of one core share.
-        AtomicU8, atomic::AtomicU8, u8
+        /// A byte that contexts of one core share. Not for the logging path.
+        AtomicU8, atomic::AtomicU8, u8,
+        |place: &atomic::AtomicU8, current: u8, new: u8| masked(|| {
+            let found = place.load(Ordering::Relaxed);
+            if found == current {
+                place.store(new, Ordering::Relaxed);
+            }
+            found
+        })
     );
     masked_atomic!(
         /// 32 bits that contexts of one core share.
-        AtomicU32, atomic::AtomicU32, u32
+        AtomicU32, atomic::AtomicU32, u32,
+        // SAFETY: the place of an atomic.
+        |place: &atomic::AtomicU32, current: u32, new: u32| unsafe { swap_if(place.as_ptr(), current, new) }
     );
 
     impl AtomicU32 {
         #[inline(always)]
-        fn change(&self, new: impl FnOnce(u32) -> u32) -> u32 {
-            let (Ok(before) | Err(before)) = self.update(|now| Some(new(now)));
-            before
+        pub(crate) fn compare_exchange_weak(
+            &self,
+            current: u32,
+            new: u32,
+            success: Ordering,
+            failure: Ordering,
+        ) -> Result<u32, u32> {
+            self.compare_exchange(current, new, success, failure)
         }
 
         #[inline(always)]
         pub(crate) fn fetch_add(&self, n: u32, _order: Ordering) -> u32 {
-            self.change(|now| now.wrapping_add(n))
+            // SAFETY: the place of an atomic.
+            unsafe { add(self.0.as_ptr(), n) }
+        }
+
+        /// What changes the value in any way. Not for the logging path.
+        #[inline(always)]
+        fn change(&self, new: impl Fn(u32) -> Option<u32>) -> Result<u32, u32> {
+            masked(|| {
+                let now = self.0.load(Ordering::Relaxed);
+                match new(now) {
+                    Some(new) => {
+                        self.0.store(new, Ordering::Relaxed);
+                        Ok(now)
+                    }
+                    None => Err(now),
+                }
+            })
         }
 
         #[inline(always)]
         pub(crate) fn swap(&self, value: u32, _order: Ordering) -> u32 {
-            self.change(|_| value)
+            let (Ok(before) | Err(before)) = self.change(|_| Some(value));
+            before
         }
 
         #[inline(always)]
         pub(crate) fn fetch_or(&self, bits: u32, _order: Ordering) -> u32 {
-            self.change(|now| now | bits)
+            let (Ok(before) | Err(before)) = self.change(|now| Some(now | bits));
+            before
         }
 
         #[inline(always)]
@@ -173,9 +278,9 @@ mod masked {
             &self,
             _success: Ordering,
             _failure: Ordering,
-            mut new: impl FnMut(u32) -> Option<u32>,
+            new: impl Fn(u32) -> Option<u32>,
         ) -> Result<u32, u32> {
-            self.update(|now| new(now))
+            self.change(new)
         }
     }
 }

@@ -352,7 +352,10 @@ mod tests {
 
     use super::*;
 
-    fn frames_in(stream: &[u8]) -> (Vec<(FrameKind, u16, u32, Vec<u8>)>, Vec<u8>) {
+    /// Kind, number, offset and data of a frame.
+    type Found = (FrameKind, u16, u32, Vec<u8>);
+
+    fn frames_in(stream: &[u8]) -> (Vec<Found>, Vec<u8>) {
         let (mut frames, mut other, mut scanner) = (Vec::new(), Vec::new(), FrameScanner::new());
         for &byte in stream {
             match scanner.push(byte) {
@@ -367,7 +370,7 @@ mod tests {
         (frames, other)
     }
 
-    fn stream(count: u16, data: impl Fn(u16) -> Vec<u8>) -> (Vec<u8>, Vec<(FrameKind, u16, u32, Vec<u8>)>) {
+    fn stream(count: u16, data: impl Fn(u16) -> Vec<u8>) -> (Vec<u8>, Vec<Found>) {
         let (mut bytes, mut expected) = (Vec::new(), Vec::new());
         for number in 0..count {
             let kind = FrameKind::ALL[usize::from(number) % 7];

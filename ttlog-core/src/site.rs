@@ -60,48 +60,68 @@ impl<const N: usize> SiteText<N> {
     }
 }
 
-/// Defines a function that records events of so many payload words, given in halves, which come in registers. What it does when there is
-/// no room at once is a function of its own, so that the usual way needs no more registers than it has to.
-macro_rules! record_words {
-    ($(#[$doc:meta])* $name:ident, $anew:ident, $len:literal, [$($low:ident $high:ident $index:literal),*]) => {
-        $(#[$doc])*
-        #[inline(never)]
-        fn $name(id: u32, $($low: u32, $high: u32),*) {
-            let put = |words: &[Word]| {
-                let _ = words;
-                $(words[$index].store(u64::from($low) | u64::from($high) << 32);)*
-            };
-            let xor = 0 $(^ (u64::from($low) | u64::from($high) << 32))*;
-            if !RECORDER.append(id, $len, xor, put) {
-                $anew(id, $($low, $high),*);
-            }
-        }
+// The id comes last, for the values are often in the first registers already. What is done when there is no room at once is a function of
+// its own, so that the usual way needs no more registers than it has to.
 
-        #[cold]
-        #[inline(never)]
-        fn $anew(id: u32, $($low: u32, $high: u32),*) {
-            let put = |words: &[Word]| {
-                let _ = words;
-                $(words[$index].store(u64::from($low) | u64::from($high) << 32);)*
-            };
-            let xor = 0 $(^ (u64::from($low) | u64::from($high) << 32))*;
-            RECORDER.append_anew(id, $len, xor, put);
-        }
-    };
+/// Records an event without run-time fields.
+#[inline(never)]
+fn record_0(id: u32) {
+    if !RECORDER.append(id, 0, 0, |_| {}) {
+        record_anew(0, 0, id);
+    }
 }
 
-record_words!(
-    /// Records an event without run-time fields.
-    record_0, record_0_anew, 0, []
-);
-record_words!(
-    /// Records an event whose fields are a word.
-    record_1, record_1_anew, 1, [low high 0]
-);
-record_words!(
-    /// Records an event whose fields are two words.
-    record_2, record_2_anew, 2, [low0 high0 0, low1 high1 1]
-);
+/// Records an event whose fields are a word, in two halves.
+#[inline(never)]
+fn record_1(low: u32, high: u32, id: u32) {
+    let word = join(low, high);
+    if !RECORDER.append(id, 1, word, |words| words[0].store(word)) {
+        record_anew(low, high, id | 1 << 16);
+    }
+}
+
+/// Records an event whose fields are two words.
+#[inline(never)]
+fn record_2(low0: u32, high0: u32, low1: u32, high1: u32, id: u32) {
+    let (first, second) = (join(low0, high0), join(low1, high1));
+    let put = |words: &[Word]| {
+        words[0].store(first);
+        words[1].store(second);
+    };
+    if !RECORDER.append(id, 2, first ^ second, put) {
+        record_2_anew(low0, high0, low1, high1, id);
+    }
+}
+
+/// As [`record_0`] and [`record_1`]; `id` has the number of words from bit 16 on.
+#[cold]
+#[inline(never)]
+fn record_anew(low: u32, high: u32, id: u32) {
+    let word = join(low, high);
+    RECORDER.append_anew(id & 0xFFFF, (id >> 16) as u8, word, |words| {
+        if let Some(first) = words.first() {
+            first.store(word);
+        }
+    });
+}
+
+/// As [`record_2`].
+#[cold]
+#[inline(never)]
+fn record_2_anew(low0: u32, high0: u32, low1: u32, high1: u32, id: u32) {
+    let (first, second) = (join(low0, high0), join(low1, high1));
+    RECORDER.append_anew(id, 2, first ^ second, |words| {
+        if let [a, b, ..] = words {
+            a.store(first);
+            b.store(second);
+        }
+    });
+}
+
+#[inline(always)]
+const fn join(low: u32, high: u32) -> u64 {
+    low as u64 | (high as u64) << 32
+}
 
 /// Records an event. Fields of fixed sizes that take two words at most go straight into registers; everything else takes the general way.
 #[inline(always)]
@@ -111,11 +131,11 @@ pub fn record<F: Fields>(id: u32, fields: F) {
         Some(0) => record_0(id),
         Some(1..=8) => {
             let words = fields.fixed();
-            record_1(id, half(words, 0), half(words, 1));
+            record_1(half(words, 0), half(words, 1), id);
         }
         Some(9..=16) => {
             let words = fields.fixed();
-            record_2(id, half(words, 0), half(words, 1), half(words, 2), half(words, 3));
+            record_2(half(words, 0), half(words, 1), half(words, 2), half(words, 3), id);
         }
         _ => RECORDER.append_any(id as u16, &fields),
     }

@@ -22,8 +22,8 @@ pub(crate) static DEVICE: ttlog_core::ring::DeviceRecorder = ttlog_core::ring::D
 /// # fn main() {}
 /// ```
 ///
-/// The number is the size in bytes, 1,024 or more. By default segments have 256 bytes (128 in a ring below 4 KiB), and the ring remembers
-/// four sessions (two below 4 KiB). Both can be given; larger segments cost fewer instructions per event and more memory that is in
+/// The number is the size in bytes, 1,024 or more. By default segments have 128 bytes, from 4 KiB on 256, from 8 KiB on 512, from 32 KiB on
+/// 1,024; and the ring remembers four sessions, two below 4 KiB. Both can be given; larger segments cost fewer instructions per event and more memory that is in
 /// the act of being replaced:
 ///
 /// ```
@@ -150,12 +150,13 @@ impl Recorder {
     #[doc(hidden)]
     #[must_use]
     pub const fn usual_config(bytes: usize) -> RingConfig {
-        let is_small = bytes < 4096;
-        RingConfig {
-            segment_len: if is_small { 128 } else { 256 },
-            session_count: if is_small { 2 } else { 4 },
-            ..RingConfig::PLAIN
-        }
+        let segment_len = match bytes {
+            0..4096 => 128,
+            4096..8192 => 256,
+            8192..32_768 => 512,
+            _ => 1024,
+        };
+        RingConfig { segment_len, session_count: if bytes < 4096 { 2 } else { 4 }, ..RingConfig::PLAIN }
     }
 
     fn words(&self) -> &'static [Word] {

@@ -33,10 +33,10 @@ const TRIES_MAX: u32 = 16;
 /// The flags of a segment that takes reservations: shared, and none of the others.
 const OPEN: u32 = commit::SHARED >> commit::FLAGS_SHIFT;
 
-/// Where there is none: a segment that takes no reservations.
-static NO_SEGMENT: [Word; SEGMENT_HEADER_WORDS] = {
-    let mut words = [const { Word::new(0) }; SEGMENT_HEADER_WORDS];
-    words[segment_word::COMMIT] = Word::new(commit::CLOSED as u64);
+/// Where there is none: the header of a segment that takes no reservations. It is never written, so it need not be in RAM.
+static NO_SEGMENT: [u64; SEGMENT_HEADER_WORDS] = {
+    let mut words = [0; SEGMENT_HEADER_WORDS];
+    words[segment_word::COMMIT] = commit::CLOSED as u64;
     words
 };
 
@@ -226,10 +226,10 @@ impl DeviceRecorder {
     #[must_use]
     pub const fn new() -> Self {
         DeviceRecorder {
-            short: AtomicPtr::new(NO_SEGMENT.as_ptr().cast_mut()),
+            short: AtomicPtr::new(NO_SEGMENT.as_ptr().cast_mut().cast()),
             clock_register: AtomicPtr::new((&raw const NO_CLOCK).cast_mut().cast()),
             room_words: AtomicU32::new(0),
-            current: AtomicPtr::new(NO_SEGMENT.as_ptr().cast_mut()),
+            current: AtomicPtr::new(NO_SEGMENT.as_ptr().cast_mut().cast()),
             header: AtomicPtr::new(ptr::null_mut()),
             segments: AtomicPtr::new(ptr::null_mut()),
             segment_words: AtomicU32::new(0),
