@@ -1,0 +1,85 @@
+//! The RISC-V machine `virt`.
+
+use core::arch::asm;
+
+use riscv::register::{mcycle, mie, mstatus};
+use riscv_rt as _;
+
+/// Resets or ends the machine.
+const FINISHER: *mut u32 = 0x10_0000 as *mut u32;
+const MSIP: *mut u32 = 0x200_0000 as *mut u32;
+const MTIMECMP: *mut u32 = 0x200_4000 as *mut u32;
+const MTIME: *const u32 = 0x200_BFF8 as *const u32;
+/// The timer's rate is 10 MHz, an instruction a nanosecond.
+const INSTRUCTIONS_PER_TICK: u32 = 100;
+
+/// Resets the machine.
+pub fn reset() -> ! {
+    // SAFETY: a device's register.
+    unsafe { FINISHER.write_volatile(0x7777) };
+    loop {
+        riscv::asm::wfi();
+    }
+}
+
+/// Starts the timer: its interrupt comes once, after about `ticks` of it. The same time after the return of this, to an instruction.
+pub fn arm_timer(ticks: u32) {
+    // SAFETY: registers of a device and the core, used by nothing else here.
+    unsafe {
+        // A fixed place within a tick, which the timer itself is too coarse for.
+        let phase = mcycle::read() as u32 % INSTRUCTIONS_PER_TICK;
+        delay(2 * INSTRUCTIONS_PER_TICK - phase);
+        let due = MTIME.read_volatile() + ticks;
+        MTIMECMP.add(1).write_volatile(u32::MAX);
+        MTIMECMP.write_volatile(due);
+        MTIMECMP.add(1).write_volatile(0);
+        mie::set_mtimer();
+        mstatus::set_mie();
+    }
+}
+
+/// Stops the timer, and takes back an interrupt that it asked for.
+pub fn stop_timer() {
+    // SAFETY: as above.
+    unsafe {
+        mie::clear_mtimer();
+        MTIMECMP.add(1).write_volatile(u32::MAX);
+    }
+}
+
+/// Asks for the software interrupt.
+pub fn pend_urgent() {
+    // SAFETY: a device's register; handlers may run from here on.
+    unsafe {
+        mie::set_msoft();
+        mstatus::set_mie();
+        MSIP.write_volatile(1);
+    }
+    // The interrupt is taken within the next instructions.
+    riscv::asm::nop();
+    riscv::asm::nop();
+}
+
+/// Takes the request for the software interrupt back.
+pub fn clear_urgent() {
+    // SAFETY: a device's register.
+    unsafe { MSIP.write_volatile(0) };
+}
+
+pub(crate) fn delay(instructions: u32) {
+    // SAFETY: counts down in registers.
+    unsafe {
+        asm!(
+            "andi {odd}, {n}, 1",
+            "srli {n}, {n}, 1",
+            "beqz {odd}, 2f",
+            "nop",
+            "2:",
+            "addi {n}, {n}, -1",
+            "bnez {n}, 2b",
+            n = inout(reg) instructions => _,
+            odd = out(reg) _,
+            options(nomem, nostack),
+        );
+    }
+}

@@ -1,0 +1,89 @@
+//! Builds the test programs of `ttlog-embedded/firmware` for a machine, and runs them in QEMU: under a time-out, with what they print, a
+//! serial port, and a look into the RAM of the running guest.
+//!
+//! ```no_run
+//! let machine = ttlog_qemu::machine("mps2-an385");
+//! let output = ttlog_qemu::Run::new(machine, "survive").argument(5).finish();
+//! assert_eq!(output.text, "survived 5 resets\n");
+//! ```
+//!
+//! Everything here is for tests: it panics, and says why, where something is missing or takes too long.
+
+mod build;
+mod guest;
+mod qmp;
+
+pub use build::{Variant, program};
+pub use guest::{Guest, Output, Run};
+pub use qmp::Qmp;
+
+/// A machine that QEMU knows, with the Rust target of its core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Machine {
+    /// What tests call it.
+    pub name: &'static str,
+    /// Its core.
+    pub core: &'static str,
+    /// The target that its programs are built for.
+    pub target: &'static str,
+    /// The feature of the firmware that names it.
+    pub feature: &'static str,
+    /// The program and the arguments that start it.
+    pub(crate) emulator: &'static [&'static str],
+    /// Where its RAM begins.
+    pub ram_base: u32,
+    /// How much of it there is; of larger ones, how much is worth a look.
+    pub ram_len: u32,
+}
+
+macro_rules! arm {
+    ($name:literal, $core:literal, $target:literal, $ram_base:literal, $ram_kib:literal) => {
+        Machine {
+            name: $name,
+            core: $core,
+            target: $target,
+            feature: $name,
+            emulator: &["qemu-system-arm", "-M", $name],
+            ram_base: $ram_base,
+            ram_len: $ram_kib << 10,
+        }
+    };
+}
+
+/// All machines that are tested on.
+pub const MACHINES: [Machine; 9] = [
+    arm!("microbit", "Cortex-M0", "thumbv6m-none-eabi", 0x2000_0000, 16),
+    arm!("lm3s6965evb", "Cortex-M3", "thumbv7m-none-eabi", 0x2000_0000, 64),
+    arm!("mps2-an385", "Cortex-M3", "thumbv7m-none-eabi", 0x2000_0000, 64),
+    arm!("stm32vldiscovery", "Cortex-M3", "thumbv7m-none-eabi", 0x2000_0000, 8),
+    arm!("mps2-an386", "Cortex-M4", "thumbv7em-none-eabihf", 0x2000_0000, 64),
+    arm!("mps2-an500", "Cortex-M7", "thumbv7em-none-eabihf", 0x2000_0000, 64),
+    arm!("mps2-an505", "Cortex-M33", "thumbv8m.main-none-eabihf", 0x3800_0000, 64),
+    Machine {
+        name: "riscv-virt",
+        core: "RV32IMAC",
+        target: "riscv32imac-unknown-none-elf",
+        feature: "riscv-virt",
+        emulator: &["qemu-system-riscv32", "-M", "virt", "-bios", "none"],
+        ram_base: 0x8010_0000,
+        ram_len: 64 << 10,
+    },
+    Machine {
+        name: "riscv-virt-imc",
+        core: "RV32IMC, no atomics",
+        target: "riscv32imc-unknown-none-elf",
+        feature: "riscv-virt",
+        emulator: &["qemu-system-riscv32", "-M", "virt", "-bios", "none", "-cpu", "rv32,a=false"],
+        ram_base: 0x8010_0000,
+        ram_len: 64 << 10,
+    },
+];
+
+/// Gives a machine by name.
+///
+/// # Panics
+/// If there is none of this name.
+#[must_use]
+pub fn machine(name: &str) -> &'static Machine {
+    MACHINES.iter().find(|machine| machine.name == name).unwrap_or_else(|| panic!("no machine is called {name}"))
+}

@@ -1,0 +1,66 @@
+//! QEMU's control channel, as far as it is needed here.
+
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+/// A connection on which commands are given to QEMU.
+#[derive(Debug)]
+pub struct Qmp {
+    stream: BufReader<UnixStream>,
+}
+
+impl Qmp {
+    pub(crate) fn new(stream: UnixStream) -> io::Result<Self> {
+        let mut qmp = Qmp { stream: BufReader::new(stream) };
+        qmp.execute("qmp_capabilities", "{}")?;
+        Ok(qmp)
+    }
+
+    /// Has a command executed and waits for its answer. `arguments` are a JSON object.
+    ///
+    /// # Errors
+    /// If QEMU refuses the command, with what it said, or the connection is gone.
+    pub fn execute(&mut self, command: &str, arguments: &str) -> io::Result<()> {
+        let line = format!("{{\"execute\": \"{command}\", \"arguments\": {arguments}}}\n");
+        self.stream.get_mut().write_all(line.as_bytes())?;
+        loop {
+            let mut answer = String::new();
+            if self.stream.read_line(&mut answer)? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            // A greeting and events come between.
+            if answer.starts_with("{\"return\"") {
+                return Ok(());
+            }
+            if answer.starts_with("{\"error\"") {
+                return Err(io::Error::other(answer));
+            }
+        }
+    }
+
+    /// Writes `len` bytes of the guest's memory from `address` on to a file. The guest goes on meanwhile.
+    ///
+    /// # Errors
+    /// As for [`execute`](Self::execute).
+    pub fn save_memory(&mut self, address: u32, len: u32, path: &Path) -> io::Result<()> {
+        let path = path.display().to_string().replace('\\', "\\\\").replace('"', "\\\"");
+        self.execute("pmemsave", &format!("{{\"val\": {address}, \"size\": {len}, \"filename\": \"{path}\"}}"))
+    }
+
+    /// Resets the machine, as a button does.
+    ///
+    /// # Errors
+    /// As for [`execute`](Self::execute).
+    pub fn reset(&mut self) -> io::Result<()> {
+        self.execute("system_reset", "{}")
+    }
+
+    /// Ends QEMU.
+    ///
+    /// # Errors
+    /// As for [`execute`](Self::execute).
+    pub fn quit(&mut self) -> io::Result<()> {
+        self.execute("quit", "{}")
+    }
+}
