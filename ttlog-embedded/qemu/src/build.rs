@@ -43,6 +43,8 @@ pub fn program(machine: &Machine, variant: Variant, program: &str) -> PathBuf {
     path
 }
 
+// `File::lock` is newer than what the libraries promise; this crate is for our own tests.
+#[allow(clippy::incompatible_msrv)]
 fn build(machine: &Machine, variant: Variant) -> PathBuf {
     let firmware = Path::new(env!("CARGO_MANIFEST_DIR")).join("../firmware");
     let outer = std::env::var_os("CARGO_TARGET_DIR")

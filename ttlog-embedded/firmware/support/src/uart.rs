@@ -101,7 +101,9 @@ pub fn receive() -> Option<u8> {
         Kind::Stm32 => (read(0) & 1 << 5 != 0, 4),
         Kind::Nrf => {
             let ready = read(0x108) != 0;
-            write(0x108, 0);
+            if ready {
+                write(0x108, 0); // only then: the event may come just now
+            }
             (ready, 0x518)
         }
         Kind::Ns16550 => (read(5) & 1 != 0, 0),
