@@ -310,12 +310,17 @@ fn file_of_version_1() {
 
 #[test]
 fn file_of_version_2() {
+    check_file(2);
+}
+
+#[test]
+fn file_of_version_3() {
     if std::env::var_os("TTLOG_BLESS").is_some_and(|value| value == "1") {
         let bytes = make();
-        std::fs::write(file(2), &bytes).expect("the file can be written");
-        std::fs::write(text_file(2), read(&bytes)).expect("the text can be written");
+        std::fs::write(file(3), &bytes).expect("the file can be written");
+        std::fs::write(text_file(3), read(&bytes)).expect("the text can be written");
     }
-    check_file(2);
+    check_file(3);
 }
 
 /// What is written today is read as the kept file is, whatever the bytes are.
