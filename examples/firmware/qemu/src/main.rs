@@ -1,0 +1,108 @@
+//! TTLog on a Cortex-M3 that QEMU emulates: a firmware that panics in its first run, faults in its second, and in its third sends what
+//! was recorded in all of them over its UART.
+//!
+//! See README.md for how to run it.
+#![no_std]
+#![no_main]
+
+mod dump;
+mod uart;
+
+use core::panic::PanicInfo;
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use cortex_m::peripheral::syst::SystClkSource;
+use cortex_m::peripheral::{SCB, SYST};
+use cortex_m_rt::{ExceptionFrame, entry, exception};
+use cortex_m_semihosting::debug;
+use ttlog_embedded::{Clock, Config, debug, error, info, trace, warn};
+
+use crate::uart::Uart;
+
+// 4,096 bytes in `.uninit.ttlog`, which the start-up code leaves alone.
+ttlog_embedded::recorder!(static RECORDER: 4096);
+
+/// Cycles of SysTick in a second: the internal oscillator.
+const CLOCK_HZ: u32 = 12_000_000;
+/// Milliseconds since the start.
+static UPTIME_MS: AtomicU32 = AtomicU32::new(0);
+
+#[entry]
+fn main() -> ! {
+    // SAFETY: the register "Reset Cause" can be read without an effect.
+    let reset_reason = unsafe { RESC.read_volatile() };
+    let mut core = cortex_m::Peripherals::take().expect("this is the only place that takes them");
+    start_systick(&mut core.SYST);
+
+    let started = RECORDER.start(Config { clock: Clock::systick(CLOCK_HZ), reset_reason, ..Config::DEFAULT });
+    info!("started", boot = started.boot);
+
+    match started.boot {
+        1 => {
+            let mut level_mm = 1_930;
+            loop {
+                work(level_mm);
+                level_mm += 10;
+            }
+        }
+        2 => {
+            warn!("comes to an undefined instruction");
+            cortex_m::asm::udf();
+        }
+        _ => {}
+    }
+    info!("sends what was recorded");
+    let ring = RECORDER.ring().expect("started above");
+    let sent = dump::dump(&mut Uart, ring, started.boot);
+    debug::exit(if sent.is_ok() { debug::EXIT_SUCCESS } else { debug::EXIT_FAILURE });
+    loop {
+        cortex_m::asm::wfi();
+    }
+}
+
+/// What there is to do every 10 ms.
+fn work(level_mm: u32) {
+    let begin = UPTIME_MS.load(Ordering::Relaxed);
+    while UPTIME_MS.load(Ordering::Relaxed).wrapping_sub(begin) < 10 {
+        cortex_m::asm::wfi();
+    }
+    debug!("measured", level_mm);
+    assert!(level_mm < 2_000, "the tank overflows at {level_mm} mm");
+}
+
+/// Reset Cause; LM3S6965 data sheet, "System Control".
+const RESC: *const u32 = 0x400F_E05C as *const u32;
+
+/// Lets SysTick start over each millisecond.
+fn start_systick(systick: &mut SYST) {
+    systick.set_clock_source(SystClkSource::Core);
+    systick.set_reload(CLOCK_HZ / 1_000 - 1);
+    systick.clear_current();
+    systick.enable_interrupt();
+    systick.enable_counter();
+}
+
+#[exception]
+fn SysTick() {
+    ttlog_embedded::clock::count_systick();
+    let uptime_ms = UPTIME_MS.load(Ordering::Relaxed) + 1;
+    UPTIME_MS.store(uptime_ms, Ordering::Relaxed);
+    if uptime_ms.is_multiple_of(25) {
+        trace!("tick", uptime_ms);
+    }
+}
+
+/// Records the panic and resets.
+#[panic_handler]
+fn panic(info: &PanicInfo) -> ! {
+    let (file, line) = info.location().map_or(("", 0), |location| (location.file(), location.line()));
+    error!("panic", message = %info.message(), file, line);
+    SCB::sys_reset()
+}
+
+/// Records the fault and resets.
+#[exception]
+unsafe fn HardFault(frame: &ExceptionFrame) -> ! {
+    error!("hard fault", pc = frame.pc(), lr = frame.lr());
+    SCB::sys_reset()
+}
