@@ -46,6 +46,7 @@ fn value(index: u32) -> u32 {
 
 /// Prints how far `round` moves the counter when it is called `count` times, and how many bytes it puts into the ring.
 fn measure(name: &str, count: u32, round: impl Fn(u32)) {
+    recorder::fill();
     let before = SYST::get_current();
     for index in 0..count {
         round(index);

@@ -37,6 +37,10 @@ mod nothing {
     #[inline(never)] // its size is looked up by its name
     pub fn start() {}
 
+    /// Does nothing: what is in the ring makes no difference.
+    #[inline(never)]
+    pub fn fill() {}
+
     /// Nowhere, in a way that the compiler does not see through: what is around the calls is to be the same for all recorders.
     #[inline(never)]
     pub fn position() -> Position {
@@ -71,6 +75,14 @@ mod ttlog {
         RECORDER.start(Config { clock, ..Config::DEFAULT });
     }
 
+    /// Fills the ring with the shortest events: to replace a segment takes longest where it has most of them.
+    #[inline(never)]
+    pub fn fill() {
+        for _ in 0..super::RING_LEN / 8 {
+            ttlog_embedded::info!("filler");
+        }
+    }
+
     /// Gives where the next event is written: in the segment with the highest sequence.
     #[inline(never)]
     pub fn position() -> Position {
@@ -101,6 +113,10 @@ mod rtt {
     /// Makes the recorder ready.
     #[inline(never)] // its size is looked up by its name
     pub fn start() {}
+
+    /// Does nothing: what is in the ring makes no difference.
+    #[inline(never)]
+    pub fn fill() {}
 
     /// Gives where the next event is written.
     #[inline(never)]
@@ -192,6 +208,10 @@ mod memory {
         // A ring that nobody reads would not be written either.
         core::hint::black_box(RING.0.get());
     }
+
+    /// Does nothing: what is in the ring makes no difference.
+    #[inline(never)]
+    pub fn fill() {}
 
     /// Gives where the next event is written.
     #[inline(never)]
