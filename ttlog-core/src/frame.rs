@@ -98,33 +98,12 @@ pub struct Frame<'a> {
 }
 
 impl<'a> Frame<'a> {
-    /// Lays the content out, and gives its length.
-    ///
-    /// # Panics
-    /// If there are more than [`FRAME_DATA_MAX`] bytes of data.
-    fn encode_content(&self, out: &mut [u8; FRAME_CONTENT_MAX]) -> usize {
-        let data_end = HEAD_LEN + self.data.len();
-        out[0] = self.kind.code();
-        out[1] = self.dump;
-        out[2..4].copy_from_slice(&self.number.to_le_bytes());
-        out[4..8].copy_from_slice(&self.offset.to_le_bytes());
-        out[HEAD_LEN..data_end].copy_from_slice(self.data);
-        let crc = crc32(&out[..data_end]);
-        out[data_end..data_end + CRC_LEN].copy_from_slice(&crc.to_le_bytes());
-        data_end + CRC_LEN
-    }
-
     /// Encodes the frame with its delimiters, and gives what of `out` it takes.
     ///
     /// # Panics
     /// If there are more than [`FRAME_DATA_MAX`] bytes of data.
     pub fn encode<'o>(&self, out: &'o mut [u8; FRAME_LEN_MAX]) -> &'o [u8] {
-        let mut content = [0; FRAME_CONTENT_MAX];
-        let content_len = self.encode_content(&mut content);
-        out[0] = DELIMITER;
-        let len = cobs::encode(&content[..content_len], &mut out[1..]);
-        out[len + 1] = DELIMITER;
-        &out[..len + 2]
+        self.content().encode(out)
     }
 
     /// Encodes the frame as a line of text without its end, and gives what of `out` it takes.
@@ -132,13 +111,14 @@ impl<'a> Frame<'a> {
     /// # Panics
     /// If there are more than [`FRAME_DATA_MAX`] bytes of data.
     pub fn encode_line<'o>(&self, out: &'o mut [u8; LINE_LEN_MAX]) -> &'o [u8] {
-        let mut content = [0; FRAME_CONTENT_MAX];
-        let content_len = self.encode_content(&mut content);
-        let (start, rest) = out.split_at_mut(LINE_START.len());
-        start.copy_from_slice(LINE_START.as_bytes());
-        // The room suffices for the longest content.
-        let len = STANDARD_NO_PAD.encode_slice(&content[..content_len], rest).unwrap_or(0);
-        &out[..LINE_START.len() + len]
+        self.content().encode_line(out)
+    }
+
+    fn content(&self) -> Content {
+        let mut content = Content::new();
+        content.data_mut()[..self.data.len()].copy_from_slice(self.data);
+        content.seal(self.kind, self.dump, self.number, self.offset, self.data.len());
+        content
     }
 
     /// Reads the content of a frame; `None` if it is none.
@@ -174,6 +154,68 @@ impl<'a> Frame<'a> {
         let text = line.trim_ascii().strip_prefix(LINE_START.as_bytes())?;
         let len = STANDARD_NO_PAD.decode_slice(text, room).ok()?;
         Self::decode_content(&room[..len])
+    }
+}
+
+/// Room in which the content of a frame is put together, before it is encoded.
+#[derive(Clone, Debug)]
+pub struct Content {
+    bytes: [u8; FRAME_CONTENT_MAX],
+    /// Bytes of the content, once it is sealed; 0 before.
+    len: usize,
+}
+
+impl Content {
+    /// Makes room.
+    #[must_use]
+    pub const fn new() -> Self {
+        Content { bytes: [0; FRAME_CONTENT_MAX], len: 0 }
+    }
+
+    /// Gives the room for the data, [`FRAME_DATA_MAX`] bytes.
+    pub fn data_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes[HEAD_LEN..HEAD_LEN + FRAME_DATA_MAX]
+    }
+
+    /// Completes a content of `data_len` bytes of data; the rest is as in [`Frame`].
+    pub fn seal(&mut self, kind: FrameKind, dump: u8, number: u16, offset: u32, data_len: usize) {
+        let data_end = HEAD_LEN + data_len.min(FRAME_DATA_MAX);
+        self.bytes[0] = kind.code();
+        self.bytes[1] = dump;
+        self.bytes[2..4].copy_from_slice(&number.to_le_bytes());
+        self.bytes[4..8].copy_from_slice(&offset.to_le_bytes());
+        let crc = crc32(&self.bytes[..data_end]);
+        self.bytes[data_end..data_end + CRC_LEN].copy_from_slice(&crc.to_le_bytes());
+        self.len = data_end + CRC_LEN;
+    }
+
+    /// Encodes the sealed content with delimiters, and gives what of `out` it takes.
+    pub fn encode<'o>(&self, out: &'o mut [u8; FRAME_LEN_MAX]) -> &'o [u8] {
+        out[0] = DELIMITER;
+        let len = cobs::encode(&self.bytes[..self.len], &mut out[1..]);
+        out[len + 1] = DELIMITER;
+        &out[..len + 2]
+    }
+
+    /// Encodes the sealed content as a line of text without its end, and gives what of `out` it takes.
+    pub fn encode_line<'o>(&self, out: &'o mut [u8; LINE_LEN_MAX]) -> &'o [u8] {
+        let (start, rest) = out.split_at_mut(LINE_START.len());
+        start.copy_from_slice(LINE_START.as_bytes());
+        // The room suffices for the longest content.
+        let len = STANDARD_NO_PAD.encode_slice(&self.bytes[..self.len], rest).unwrap_or(0);
+        &out[..LINE_START.len() + len]
+    }
+
+    /// Gives the sealed content as a frame.
+    #[must_use]
+    pub fn frame(&self) -> Option<Frame<'_>> {
+        Frame::decode_content(&self.bytes[..self.len])
+    }
+}
+
+impl Default for Content {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -253,13 +295,17 @@ pub const PART_HEAD_LEN: usize = 4;
 pub const PART_LEN_MAX: usize = FRAME_DATA_MAX - PART_HEAD_LEN;
 
 impl<'a> Part<'a> {
-    /// Lays it out as the data of a frame, and gives what of `out` it takes. Of more than [`PART_LEN_MAX`] bytes only those are taken.
-    pub fn encode<'o>(&self, out: &'o mut [u8; FRAME_DATA_MAX]) -> &'o [u8] {
-        let bytes = &self.bytes[..self.bytes.len().min(PART_LEN_MAX)];
-        out[0..2].copy_from_slice(&self.position.to_le_bytes());
-        out[2..4].copy_from_slice(&self.total.to_le_bytes());
-        out[PART_HEAD_LEN..PART_HEAD_LEN + bytes.len()].copy_from_slice(bytes);
-        &out[..PART_HEAD_LEN + bytes.len()]
+    /// Lays a part of a whole out as the data of a frame, and gives how much of `out` it takes: of the bytes, which begin at `position`
+    /// of the whole, as many as fit. `out` has room for four bytes and more.
+    pub fn encode<'b>(position: u16, total: u16, bytes: impl Iterator<Item = &'b u8>, out: &mut [u8]) -> usize {
+        out[0..2].copy_from_slice(&position.to_le_bytes());
+        out[2..4].copy_from_slice(&total.to_le_bytes());
+        let mut len = PART_HEAD_LEN;
+        for (place, byte) in out[PART_HEAD_LEN..].iter_mut().zip(bytes) {
+            *place = *byte;
+            len += 1;
+        }
+        len
     }
 
     /// Reads the data of a frame; `None` if it is no part, or does not fit into the whole.
@@ -465,9 +511,11 @@ mod tests {
         };
         assert_eq!(Begin::decode(&begin.encode()), Some(begin));
         assert_eq!(Begin::decode(&begin.encode()[1..]), None);
-        let part = Part { position: 236, total: 300, bytes: &[5; 64] };
-        assert_eq!(Part::decode(part.encode(&mut [0; FRAME_DATA_MAX])), Some(part));
-        let beyond = Part { position: 237, ..part };
-        assert_eq!(Part::decode(beyond.encode(&mut [0; FRAME_DATA_MAX])), None);
+        let mut data = [0; FRAME_DATA_MAX];
+        let len = Part::encode(236, 300, [5; 64].iter(), &mut data);
+        assert_eq!(Part::decode(&data[..len]), Some(Part { position: 236, total: 300, bytes: &[5; 64] }));
+        let len = Part::encode(237, 300, [5; 64].iter(), &mut data);
+        assert_eq!(Part::decode(&data[..len]), None, "beyond the whole");
+        assert_eq!(Part::encode(0, 300, [5; 300].iter(), &mut data), FRAME_DATA_MAX);
     }
 }

@@ -42,15 +42,19 @@
 //! | --- | --- |
 //! | [`recorder`] | the ring in retained memory, and the start of a session |
 //! | [`clock`] | clocks |
+//! | [`dump`] | sending the ring over a byte stream |
 //! | [`build_id`] | whose firmware this is |
 #![no_std]
 
 pub mod build_id;
 pub mod clock;
+pub mod dump;
 pub mod recorder;
 
 pub use clock::Clock;
+pub use dump::{Dump, DumpOptions, dump_text_to, dump_to};
 pub use recorder::{Config, Recorder};
+pub use ttlog_core::frame::{FRAME_LEN_MAX, LINE_LEN_MAX};
 pub use ttlog_core::ring::{Found, Started};
 pub use ttlog_core::{Bytes, DropReason, Level, Loss, Value};
 pub use ttlog_core::{debug, error, event, info, trace, warn};

@@ -307,6 +307,12 @@ impl DeviceRecorder {
         self.parts()?.ring
     }
 
+    /// Gives the index of the segment that is replaced next: the oldest, as far as one can tell while others go on.
+    #[must_use]
+    pub fn oldest_index(&self) -> u32 {
+        self.next_index.load(Ordering::Relaxed)
+    }
+
     /// Gives the number of the session; 0 before the start.
     #[must_use]
     pub fn boot(&self) -> u32 {

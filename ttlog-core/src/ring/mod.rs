@@ -10,6 +10,7 @@
 //! | `shared` | the shared writer |
 //! | `device` | the writer of devices, shared by all of their contexts |
 //! | `boot` | taking over what a reset left in a device's memory |
+//! | `dump` | sending a device's ring in frames (feature `frames`) |
 //! | `session` | from one start of a device's firmware to the next |
 //! | `end` | how the process ended, and its panics |
 //! | `control` | requests to the process from outside, and their answers |
@@ -29,6 +30,8 @@ mod control;
 mod cursor;
 #[cfg(not(loom))]
 mod device;
+#[cfg(feature = "frames")]
+mod dump;
 mod end;
 mod image;
 mod inherit;
@@ -57,6 +60,8 @@ pub use control::{
 pub use cursor::{Cursor, Outcome, UnderWay};
 #[cfg(not(loom))]
 pub use device::{DeviceClock, DeviceRecorder, SessionStart, Started};
+#[cfg(feature = "frames")]
+pub use dump::{RingDump, RingDumpOptions, SiteAt, SiteBytes};
 pub use end::{EndKind, Panics, ProcessEnd};
 pub use image::{Item, Items, Record, RingImage, Segment, SegmentHeader, SegmentState, TableEntry, forget_records};
 pub use inherit::ENTRY_START_LEN;

@@ -201,8 +201,9 @@ fn compressed_and_void_segments() {
         let len = lz4_flex::block::compress_into(&ring[offset..offset + 256], &mut room).expect("room enough");
         let block = &room[..len];
         for (at, bytes) in block.chunks(100).enumerate() {
-            let part = Part { position: at as u16 * 100, total: block.len() as u16, bytes };
-            pieces.push((FrameKind::Packed, offset as u32, part.encode(&mut [0; FRAME_DATA_MAX]).to_vec()));
+            let mut part = [0; FRAME_DATA_MAX];
+            let len = Part::encode(at as u16 * 100, block.len() as u16, bytes.iter(), &mut part);
+            pieces.push((FrameKind::Packed, offset as u32, part[..len].to_vec()));
         }
     }
     let second = (start + 256) as u32;
@@ -263,7 +264,9 @@ fn hostile_claims_cost_no_memory() {
         ] {
             stream.extend(encode(n as u8, &[wrong]).concat());
         }
-        let part = Part { position: 0, total: u16::MAX, bytes: &[1] }.encode(&mut [0; FRAME_DATA_MAX]).to_vec();
+        let mut part = vec![0; FRAME_DATA_MAX];
+        let len = Part::encode(0, u16::MAX, [1].iter(), &mut part);
+        part.truncate(len);
         stream.extend(encode(200, &[(FrameKind::Callsite, n, part)]).concat());
     }
     let out = receive(&stream);
