@@ -336,8 +336,8 @@ impl DeviceRecorder {
         Some(Reserved { record, ticks })
     }
 
-    /// As [`reserve`](Self::reserve), after it failed or where the clock is no register: opens a segment if need be. `None`: the event was counted as dropped. The words fit into an
-    /// empty segment.
+    /// As [`reserve`](Self::reserve), after it failed or where the clock is no register: opens a segment if need be. `None`: the event was
+    /// counted as dropped. The words fit into an empty segment.
     #[cold]
     #[inline(never)]
     fn reserve_anew(&self, payload_words: u32, events: u32) -> Option<Reserved> {
