@@ -9,7 +9,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ttlog_core::frame::{Begin, FRAME_VERSION, Frame, FrameKind, FrameScanner, Part, Scanned, TEXT_BEGIN, TEXT_END};
+use ttlog_core::frame::{
+    Begin, FRAME_DATA_MAX, FRAME_VERSION, Frame, FrameKind, FrameScanner, Part, Scanned, TEXT_BEGIN, TEXT_END,
+};
 use ttlog_core::ring::RingImage;
 use ttlog_core::site_text::SiteText;
 use ttlog_core::table::encode_site;
@@ -21,8 +23,8 @@ use crate::time::{counted, grouped};
 pub const RING_LEN_MAX: usize = 8 << 20;
 /// Most bytes of callsites, and of compressed segments, that are kept of a dump.
 pub const PARTS_LEN_MAX: usize = 16 << 20;
-/// A dump of which less than this part of the ring came is none.
-const LEAST_PART: u64 = 256;
+/// Rings above this length of which less than a 256th part came are left out: a few bytes are not to cost much.
+const RING_LEN_CHEAP: usize = 1 << 20;
 /// Bytes of the ring that are kept together.
 const PAGE_LEN: usize = 4096;
 /// Most dumps that are under way at a time.
@@ -69,7 +71,7 @@ pub struct Dump {
     pub ended: bool,
     /// The ring; what is missing of it is zero.
     pub ring: RingCopy,
-    /// Stretches of the ring that are missing: offset and length.
+    /// Stretches of the ring that are missing: offset and length. Segments that hold nothing are not sent, and not missing.
     pub missing: Vec<(usize, usize)>,
     /// Callsite items that came along, in the order of their ids.
     pub callsites: Vec<Vec<u8>>,
@@ -342,6 +344,31 @@ fn without_void(missing: &[(usize, usize)], void: &BTreeSet<usize>, segment_len:
     rest
 }
 
+/// Takes whole segments out of the stretches that are missing, if more is missing than so many lost frames can have carried: segments
+/// that hold nothing are not sent.
+fn without_unsent(missing: Vec<(usize, usize)>, layout: Option<(usize, usize)>, lost: u64) -> Vec<(usize, usize)> {
+    let total: u64 = missing.iter().map(|&(_, len)| len as u64).sum();
+    let Some((start, segment_len)) = layout.filter(|_| total > lost.saturating_mul(FRAME_DATA_MAX as u64)) else {
+        return missing;
+    };
+    if lost == 0 {
+        return Vec::new();
+    }
+    let mut rest = Vec::new();
+    for (offset, len) in missing {
+        let end = offset + len;
+        // The whole segments in it are from `first` to `last`.
+        let first = start + offset.saturating_sub(start).div_ceil(segment_len) * segment_len;
+        let last = start + end.saturating_sub(start) / segment_len * segment_len;
+        if first >= last {
+            rest.push((offset, len));
+            continue;
+        }
+        rest.extend([(offset, first - offset.min(first)), (last, end - last)].into_iter().filter(|&(_, len)| len > 0));
+    }
+    rest
+}
+
 /// A frame that owns its data.
 struct OwnedFrame {
     kind: FrameKind,
@@ -429,10 +456,16 @@ impl Pages {
         }
     }
 
-    /// Gives the segment's length, if the ring's header came.
-    fn segment_len(&self) -> Option<usize> {
+    /// Gives where segments start, and their length, if the ring's header came.
+    fn layout(&self) -> Option<(usize, usize)> {
         let first = self.0.get(&0)?;
-        RingImage::parse(&first.bytes).ok().map(|image| image.header().segment_len as usize)
+        let header = *RingImage::parse(&first.bytes).ok()?.header();
+        Some((usize::try_from(header.segments_offset).ok()?, header.segment_len as usize))
+    }
+
+    /// Gives the length of segments, if the ring's header came.
+    fn segment_len(&self) -> Option<usize> {
+        self.layout().map(|(_, len)| len)
     }
 
     fn came_words(&self) -> impl Iterator<Item = usize> {
@@ -615,16 +648,19 @@ impl Assembly {
         }
         let said_len = self.begin.map_or(0, |begin| (begin.ring_len as usize).min(RING_LEN_MAX) / 8 * 8);
         let last = self.ring.came_words().last().map_or(0, |word| word * 8 + 8);
-        if (said_len.max(last) as u64) / LEAST_PART > came_bytes {
+        let ring_len = said_len.max(last);
+        if ring_len > RING_LEN_CHEAP && ring_len as u64 / 256 > came_bytes {
             let text = format!("dump {}: next to nothing of its ring came, and it is left out", self.number);
             return out(Received::Remark(text));
         }
         let (bytes, missing) = self.ring.ring(said_len);
-        let missing = without_void(&missing, &self.void, self.ring.segment_len().unwrap_or(0));
         if let Some(expected) = self.expected {
             // The frame that ends it is not among those.
             self.counts.lost = expected.saturating_sub(self.counts.frames.saturating_sub(1));
         }
+        let lost = if ended { self.counts.lost } else { u64::MAX };
+        let missing = without_void(&missing, &self.void, self.ring.segment_len().unwrap_or(0));
+        let missing = without_unsent(missing, self.ring.layout(), lost);
         let mut room = vec![0; ITEM_ROOM_LEN];
         let items = self.callsites.iter().map(|(id, whole)| {
             let (tags, text) = whole.whole()?.split_at_checked(TAGS_LEN)?;

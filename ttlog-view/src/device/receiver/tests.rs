@@ -1,5 +1,5 @@
 use ttlog_core::Word;
-use ttlog_core::frame::{FRAME_DATA_MAX, FRAME_LEN_MAX, LINE_LEN_MAX};
+use ttlog_core::frame::{FRAME_LEN_MAX, LINE_LEN_MAX};
 use ttlog_core::ring::{Ring, RingConfig};
 
 use super::*;
@@ -227,6 +227,28 @@ fn compressed_and_void_segments() {
         .map(|(frame, _)| frame)
         .collect();
     assert_eq!(receive(&kept.concat()).dumps[0].missing, [(start, 256)]);
+}
+
+#[test]
+fn segments_that_are_not_sent_are_not_missing() {
+    let ring = ring();
+    let start = ring.len() - 4 * 256;
+    let mut all = pieces(&ring);
+    // Header, and the second segment in two frames.
+    let (begin, end) = (all[0].clone(), start + 256);
+    let sent = [(0, start), (end, end + 128), (end + 128, end + 256)];
+    all = vec![begin];
+    all.extend(sent.map(|(from, to)| (FrameKind::Ring, from as u32, ring[from..to].to_vec())));
+    all.push((FrameKind::End, 0, 4_u32.to_le_bytes().to_vec()));
+    let frames = encode(0, &all);
+    let out = receive(&frames.concat());
+    assert!(out.dumps[0].is_whole(), "{:?}", out.dumps[0]);
+    assert_eq!(out.dumps[0].ring.bytes.len(), ring.len());
+    // With a part of that lost, that part is missing.
+    let cut: Vec<u8> =
+        frames.iter().enumerate().filter(|(index, _)| *index != 3).flat_map(|(_, frame)| frame.clone()).collect();
+    let out = receive(&cut);
+    assert_eq!((out.dumps[0].counts.lost, &out.dumps[0].missing), (1, &vec![(end + 128, 128)]));
 }
 
 #[test]
