@@ -81,6 +81,29 @@ pub const fn length_len(len: usize, capped: bool) -> usize {
     }
 }
 
+/// Encodes a text as the value of a payload's only field at the front of `out`, and gives its bytes; `full_len` is given where the text was
+/// capped. `None`: there is no room.
+#[must_use]
+pub fn encode_text(text: &str, full_len: Option<u32>, out: &mut [u8]) -> Option<usize> {
+    let head_len = length_len(text.len(), full_len.is_some());
+    let (head, rest) = out.get_mut(..head_len + text.len())?.split_at_mut(head_len);
+    rest.copy_from_slice(text.as_bytes());
+    let len = (text.len() as u32).to_le_bytes();
+    match (full_len, head) {
+        (None, [short]) => *short = text.len() as u8,
+        (None, head) => {
+            head[0] = LONG_LEN;
+            head[1..5].copy_from_slice(&len);
+        }
+        (Some(full_len), head) => {
+            head[0] = CAPPED_LEN;
+            head[1..5].copy_from_slice(&len);
+            head[5..9].copy_from_slice(&full_len.to_le_bytes());
+        }
+    }
+    Some(head_len + text.len())
+}
+
 /// Writes a payload word by word into a ring.
 ///
 /// Bytes gather in `acc`; each full word is stored once. `check` is the running exclusive or of all stored words.
@@ -303,6 +326,27 @@ impl<'a> Unpacker<'a> {
             }
             short if usize::from(short) <= SHORT_LEN_MAX => Some(Length { kept: usize::from(short), full: None }),
             _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_come_back() {
+        for len in [0, 1, 7, 249, 250, 1000] {
+            for full_len in [None, Some(70_000)] {
+                let text = std::string::String::from_utf8(std::vec![b'x'; len]).unwrap();
+                let mut out = std::vec![0xFF; len + 9];
+                let written = encode_text(&text, full_len, &mut out).unwrap();
+                let mut from = Unpacker::new(&out[..written]);
+                let length = from.length().unwrap();
+                assert_eq!((length.kept, length.full), (len, full_len));
+                assert_eq!(from.rest(), text.as_bytes());
+                assert_eq!(encode_text(&text, full_len, &mut out[..written - 1]), None);
+            }
         }
     }
 }

@@ -250,6 +250,37 @@ pub fn encode_site(id: u16, text: &SiteText<'_>, type_tags: &[u8], out: &mut [u8
     })
 }
 
+/// A callsite with at most one field, a text in its records: what viewers make of log records of other systems.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)] // as in `CallsiteInfo`
+pub struct TextCallsite<'a> {
+    pub id: u16,
+    pub level: Level,
+    pub target: &'a str,
+    pub message: &'a str,
+    pub file: &'a str,
+    pub line: u32,
+    /// The name of the field.
+    pub field: Option<&'a str>,
+}
+
+/// Encodes such a callsite into `out` and gives its length, or `None` if `out` is too short or the id is none.
+#[must_use]
+pub fn encode_text_callsite(callsite: &TextCallsite<'_>, out: &mut [u8]) -> Option<usize> {
+    let TextCallsite { id, level, target, message, file, line, field } = *callsite;
+    if !(1..=CALLSITE_MAX).contains(&id) {
+        return None;
+    }
+    encode_into(out, |encoder| {
+        encoder.array(8)?.u64(KIND_CALLSITE)?.u16(id)?.u8(level as u8)?.str(target)?;
+        encoder.str(message)?.str(file)?.u32(line)?.array(field.iter().len() as u64)?;
+        if let Some(name) = field {
+            encode_field(encoder, name, &[Type::Str.tag()], None, 0)?;
+        }
+        Ok(())
+    })
+}
+
 /// Splits the tags of the first type off; `None` where there is none, or it is too deep.
 fn split_type(tags: &[u8]) -> Option<(&[u8], &[u8])> {
     let is_outer = |tag: &&u8| matches!(**tag, TAG_OPTION | TAG_SEQUENCE);

@@ -1,11 +1,14 @@
 //! The ring of a device, split into a snapshot per session.
 
 use ttlog_core::fields::{Cons, Nil};
-use ttlog_core::ring::{DeviceClock, DeviceRecorder, RingConfig, RingImage, Session, SessionStart, Started};
-use ttlog_core::snapshot::{
-    Codec, Sink, SnapshotItem, SnapshotMeta, SnapshotReader, scratch_len, unpack_len, write_session,
+use ttlog_core::ring::{
+    DeviceClock, DeviceRecorder, Replace, RingConfig, RingImage, Session, SessionStart, Started, rewrite_segment,
 };
-use ttlog_core::{Item, Word};
+use ttlog_core::snapshot::{
+    Codec, SessionImage, Sink, SnapshotItem, SnapshotMeta, SnapshotReader, session_scratch_len, unpack_len,
+    write_session,
+};
+use ttlog_core::{Item, Record, SegmentState, Word};
 
 const CONFIG: RingConfig =
     RingConfig { ring_id: 77, segment_len: 128, table_len: 0, anchor_count: 0, session_count: 2, ..RingConfig::PLAIN };
@@ -56,13 +59,17 @@ impl Sink for Bytes {
 }
 
 fn snapshot(image: &[u8], session: &Session, codec: Codec) -> Vec<u8> {
+    rewritten(image, session, codec, None)
+}
+
+fn rewritten(image: &[u8], session: &Session, codec: Codec, replace: Option<&Replace<'_>>) -> Vec<u8> {
     let image = RingImage::parse(image).expect("a good ring");
     let mut sink = Bytes(Vec::new());
-    let mut scratch = vec![0; scratch_len(128)];
+    let mut scratch = vec![0; session_scratch_len(&codec.into(), 128, replace.is_some())];
     let meta = SnapshotMeta { reason: "image", created_unix_ns: 0, ticks: 0 };
     let entries = [&b"\x81\x00"[..]];
-    write_session(&image, session, entries.into_iter(), &meta, codec, &mut scratch, &mut sink)
-        .expect("nothing can fail");
+    let recording = SessionImage { image: &image, session, replace };
+    write_session(&recording, entries.into_iter(), &meta, codec, &mut scratch, &mut sink).expect("nothing can fail");
     sink.0
 }
 
@@ -131,4 +138,59 @@ fn what_was_overwritten_of_a_session_is_counted_once() {
     complete_from.sort_unstable();
     // The first session has lost its beginning, the second is whole.
     assert_eq!(complete_from, [(1, 1000), (2, 0)]);
+}
+
+#[test]
+fn records_that_stand_in_for_others_keep_their_place_and_time() {
+    let device = Device::new(8);
+    device.boot(1, 20);
+    let image = device.image();
+    let parsed = RingImage::parse(&image).expect("a good ring");
+    let session = parsed.sessions().next().expect("there is one");
+    // Odd numbers become longer, and of another callsite.
+    let replace = |record: &Record<'_>, room: &mut [u8]| {
+        let n = u64::from_le_bytes(record.payload.try_into().expect("a word"));
+        room.get_mut(..8)?.copy_from_slice(&(n + 100).to_le_bytes());
+        room.get_mut(8..160)?.fill(0xAB);
+        (n % 2 == 1).then_some((9, 160))
+    };
+    for codec in [Codec::None, Codec::Lz4] {
+        let snapshot = rewritten(&image, &session, codec, Some(&replace));
+        let mut events = Vec::new();
+        for item in SnapshotReader::new(&snapshot).items() {
+            let SnapshotItem::Segment(segment) = item else { continue };
+            let mut room = vec![0; unpack_len(65_536)];
+            let segment = segment.unpack(&mut room).expect("a good segment");
+            for item in segment.items() {
+                let Item::Event(record) = item else { panic!("{item:?}") };
+                let n = u64::from_le_bytes(*record.payload.first_chunk().expect("a word"));
+                events.push((n, record.callsite, record.payload.len(), record.ticks));
+            }
+        }
+        let expected = |n| if n % 2 == 1 { (n + 100, 9, 160, 1000) } else { (n, 7, 8, 1000) };
+        assert_eq!(events, (0..20).map(expected).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn records_for_which_there_is_no_room_stay_as_they_are() {
+    let device = Device::new(4);
+    device.boot(1, 9);
+    let image = device.image();
+    let parsed = RingImage::parse(&image).expect("a good ring");
+    let SegmentState::Valid(segment) = parsed.segment(0) else { panic!("it was used") };
+    let count = segment.items().count();
+    for room in (0..segment.used().len() + 64).step_by(8) {
+        let mut out = vec![0; room];
+        let rewritten = rewrite_segment(&segment, &mut out, &|_, room| {
+            room.get_mut(..16)?.fill(1);
+            Some((9, 16))
+        });
+        let items: Vec<_> = rewritten.items().collect();
+        assert!(items.len() <= count && items.iter().all(|item| matches!(item, Item::Event(_))), "{room} bytes");
+        // Those that are replaced have 24 bytes, those that are not 16.
+        let replaced = count.min(room / 24);
+        let kept = usize::from(replaced < count && room - replaced * 24 >= 16);
+        assert_eq!(items.len(), replaced + kept, "{room} bytes");
+    }
 }

@@ -58,12 +58,13 @@ pub fn write(
     let created_unix_ns = i64::try_from(Timestamp::now().as_nanosecond()).unwrap_or(0);
     let meta = SnapshotMeta { reason, created_unix_ns, ticks };
     let segment_len = image.header().segment_len as usize;
-    write_with(process.service, process.pid, reason, segment_len, secrets, directory, |options, scratch, sink| {
+    let scratch_len = |options: &SnapshotOptions<'_>| options.scratch_len(segment_len);
+    write_with(process.service, process.pid, reason, scratch_len, secrets, directory, |options, scratch, sink| {
         write_snapshot_of_image(image, &meta, options, scratch, sink)
     })
 }
 
-/// Writes a snapshot that `fill` makes, with options and scratch for segments of `segment_len` bytes, to a new file in `directory`. Its
+/// Writes a snapshot that `fill` makes, with options and as much scratch as they take, to a new file in `directory`. Its
 /// name has the service, the number (of a process, or of a session of a device) and the reason in it.
 ///
 /// # Errors
@@ -72,7 +73,7 @@ pub fn write_with(
     service: &str,
     number: u64,
     reason: &str,
-    segment_len: usize,
+    scratch_len: impl FnOnce(&SnapshotOptions<'_>) -> usize,
     secrets: &Secrets,
     directory: &Path,
     fill: impl FnOnce(SnapshotOptions<'_>, &mut [u8], &mut FileSink) -> Result<SnapshotStats, SnapshotError<io::Error>>,
@@ -80,7 +81,7 @@ pub fn write_with(
     let stem = stem(service, number, reason, Timestamp::now());
     let temporary = Temporary(directory.join(format!(".{stem}-{:016x}.tmp", random())));
     let events = secrets.with_options(|options| {
-        let mut scratch = vec![0; options.scratch_len(segment_len)];
+        let mut scratch = vec![0; scratch_len(&options)];
         write_file(&temporary.0, |sink| fill(options, &mut scratch, sink))
     })?;
     let path = publish(&temporary.0, directory, &stem).map_err(|error| shown(directory, &error))?;

@@ -40,6 +40,8 @@ mod live;
 mod peek;
 mod progress;
 mod renewal;
+mod rewrite;
+
 mod segment;
 mod session;
 mod shared;
@@ -71,6 +73,7 @@ pub use layout::{
     STATE_ENDED,
 };
 pub use renewal::{Renewal, Turn};
+pub use rewrite::{Replace, rewrite_segment};
 pub use session::{BUILD_ID_LEN, SESSION_LEN, Session};
 
 use crate::crc::crc32;

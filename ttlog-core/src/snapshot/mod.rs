@@ -37,8 +37,8 @@ pub use read::{
 };
 pub use withhold::Withhold;
 pub use write::{
-    Codec, SCRATCH_LEN_MIN, Sink, SnapshotError, SnapshotMeta, SnapshotOptions, SnapshotStats, scratch_len,
-    write_session, write_snapshot_of_image, write_snapshot_of_ring,
+    Codec, SCRATCH_LEN_MIN, SessionImage, Sink, SnapshotError, SnapshotMeta, SnapshotOptions, SnapshotStats,
+    scratch_len, session_scratch_len, write_session, write_snapshot_of_image, write_snapshot_of_ring,
 };
 
 /// Data of a segment item: the records as in a ring.

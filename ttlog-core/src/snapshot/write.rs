@@ -11,8 +11,9 @@ use super::withhold::{WITHHOLD_LEN, Withheld, Withhold, Withholder, readable};
 use crate::clock::Anchor;
 use crate::record::decode_record;
 use crate::ring::{
-    CONTROL_TEXT_MAX, DEVICE_MIN_READER_VERSION, FORMAT_VERSION, Item, MIN_READER_VERSION, Mode, Ring, RingHeader,
-    RingImage, SEGMENT_HEADER_LEN, SERVER_ANCHOR_COUNT, Segment, SegmentHeader, SegmentState, Session,
+    CONTROL_TEXT_MAX, DEVICE_MIN_READER_VERSION, FORMAT_VERSION, Item, MIN_READER_VERSION, Mode, Replace, Ring,
+    RingHeader, RingImage, SEGMENT_HEADER_LEN, SEGMENT_LEN_MAX, SERVER_ANCHOR_COUNT, Segment, SegmentHeader,
+    SegmentState, Session, rewrite_segment,
 };
 use crate::table::{TableItem, encode_withheld};
 #[cfg(feature = "lz4")]
@@ -315,6 +316,34 @@ pub fn write_snapshot_of_image<'o, S: Sink>(
     out.end()
 }
 
+/// A session of a device's ring, and what else is to be in its snapshot.
+#[derive(Clone, Copy)]
+pub struct SessionImage<'r, 'a> {
+    /// The ring.
+    pub image: &'r RingImage<'a>,
+    /// The session.
+    pub session: &'r Session,
+    /// Puts other records in the place of some, if anything is to.
+    pub replace: Option<&'r Replace<'r>>,
+}
+
+impl fmt::Debug for SessionImage<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionImage").field("image", self.image).field("session", self.session).finish_non_exhaustive()
+    }
+}
+
+/// Gives the bytes of scratch that it takes to write a session: room for a segment as the ring has it, and where records are replaced for
+/// the longest that there can be, twice.
+#[must_use]
+pub const fn session_scratch_len(options: &SnapshotOptions<'_>, segment_len: usize, replaces: bool) -> usize {
+    if replaces {
+        SEGMENT_LEN_MAX as usize + options.scratch_len(SEGMENT_LEN_MAX as usize)
+    } else {
+        options.scratch_len(segment_len)
+    }
+}
+
 /// Writes a snapshot of one session of a device's ring, whose bytes may hold anything. `entries` are the process item and the callsite
 /// items of its firmware, which the ring itself does not have.
 ///
@@ -323,10 +352,9 @@ pub fn write_snapshot_of_image<'o, S: Sink>(
 ///
 /// # Errors
 /// [`SnapshotError::Sink`] if the sink fails, [`SnapshotError::ScratchTooSmall`] if `scratch` is shorter than
-/// [`SnapshotOptions::scratch_len`].
+/// [`session_scratch_len`].
 pub fn write_session<'o, 'e, S: Sink>(
-    image: &RingImage<'_>,
-    session: &Session,
+    recording: &SessionImage<'_, '_>,
     entries: impl Iterator<Item = &'e [u8]>,
     meta: &SnapshotMeta<'_>,
     options: impl Into<SnapshotOptions<'o>>,
@@ -334,7 +362,17 @@ pub fn write_session<'o, 'e, S: Sink>(
     sink: &mut S,
 ) -> Result<SnapshotStats, SnapshotError<S::Error>> {
     let options = options.into();
-    let segment_len = image.header().segment_len as usize;
+    let SessionImage { image, session, replace } = *recording;
+    let ring_segment_len = image.header().segment_len as usize;
+    let needed_bytes = session_scratch_len(&options, ring_segment_len, replace.is_some());
+    if scratch.len() < needed_bytes {
+        return Err(SnapshotError::ScratchTooSmall { needed_bytes });
+    }
+    let rewritten_len = if replace.is_some() { SEGMENT_LEN_MAX as usize } else { 0 };
+    let segment_len = if replace.is_some() { rewritten_len } else { ring_segment_len };
+    let (rewritten, scratch) = scratch.split_at_mut(rewritten_len);
+    // The longest that a snapshot can have, less the header that a segment has in a ring.
+    let rewritten = &mut rewritten[..rewritten_len.saturating_sub(SEGMENT_HEADER_LEN)];
     let (work, withholder) = split_scratch(&options, segment_len, scratch)?;
     let mut out = Output::new(sink, options, withholder);
     let is_latest = image.latest_boot() == session.boot;
@@ -351,10 +389,15 @@ pub fn write_session<'o, 'e, S: Sink>(
             SegmentState::Damaged(_) if is_latest => out.stats.damaged_count += 1,
             SegmentState::Opening { .. } | SegmentState::Damaged(_) => {}
             SegmentState::Valid(segment) if segment.header.context != session.boot => {}
-            SegmentState::Valid(segment) if options.codec == Codec::None && out.withholder.is_none() => {
-                out.plain_segment(&segment.header, segment.used().len(), None, segment.records)?;
-            }
             SegmentState::Valid(segment) => {
+                let segment = match replace {
+                    Some(replace) => rewrite_segment(&segment, rewritten, replace),
+                    None => segment,
+                };
+                if options.codec == Codec::None && out.withholder.is_none() {
+                    out.plain_segment(&segment.header, segment.used().len(), None, segment.records)?;
+                    continue;
+                }
                 let (copy, rest) = work.split_at_mut(segment_len);
                 let copy = &mut copy[..segment.records.len()];
                 copy.copy_from_slice(segment.records);

@@ -43,7 +43,14 @@ pub fn read(bytes: &[u8]) -> Result<Firmware, String> {
         Some(2) => ElfFile::<object::elf::FileHeader64<Endianness>>::parse(bytes).map(|file| read_file(&file)),
         _ => ElfFile::<object::elf::FileHeader32<Endianness>>::parse(bytes).map(|file| read_file(&file)),
     };
-    firmware.map_err(|error| format!("damaged ELF file: {error}"))?
+    #[cfg_attr(not(feature = "defmt"), allow(unused_mut))]
+    let mut firmware = firmware.map_err(|error| format!("damaged ELF file: {error}"))??;
+    #[cfg(feature = "defmt")]
+    match super::defmt::Defmt::read(bytes) {
+        Ok(defmt) => firmware.defmt = defmt.map(std::rc::Rc::new),
+        Err(error) => firmware.problem(&format_args!("defmt: {error}")),
+    }
+    Ok(firmware)
 }
 
 fn read_file<'a, E>(file: &ElfFile<'a, E>) -> Result<Firmware, String>

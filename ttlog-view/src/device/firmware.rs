@@ -30,6 +30,9 @@ pub struct Firmware {
     pub callsites: Vec<Vec<u8>>,
     /// Where its ring is, if the file says so: address, and bytes (0: not told).
     pub ring: Option<(u64, u64)>,
+    /// What its defmt frames mean.
+    #[cfg(feature = "defmt")]
+    pub defmt: Option<std::rc::Rc<super::defmt::Defmt>>,
     /// What of the file could not be read, a line each.
     pub problems: Vec<String>,
 }

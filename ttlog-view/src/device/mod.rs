@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`firmware`], [`elf`] | what callsites of a firmware say: from its ELF file, or a dictionary made of one |
 //! | [`dictionary`] | the command of this name |
+//! | `defmt` | what firmware logs with defmt (feature `defmt`) |
 //! | [`memory`] | finds rings in memory, and copies them |
 //! | [`ranges`], [`coredump`] | memory from files |
 //! | [`stream`], [`receiver`] | byte streams, and the dumps in them |
@@ -12,6 +13,8 @@
 //! | [`image`], [`serial`], [`probe`] | the commands `image` and `core`, `serial`, and `probe` |
 
 pub mod coredump;
+#[cfg(feature = "defmt")]
+pub mod defmt;
 pub mod dictionary;
 pub mod elf;
 pub mod files;

@@ -8,8 +8,10 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use jiff::Timestamp;
+#[cfg(feature = "defmt")]
+use ttlog_core::Record;
 use ttlog_core::ring::{BUILD_ID_LEN, Mode, RingImage, SegmentState, Session};
-use ttlog_core::snapshot::{Codec, SnapshotMeta, scratch_len, write_session};
+use ttlog_core::snapshot::{Codec, SessionImage, SnapshotMeta, SnapshotOptions, session_scratch_len, write_session};
 use ttlog_core::table::{ProcessInfo, encode_process};
 
 use super::firmware::{Firmware, Firmwares, VecSink, build_id_text};
@@ -52,13 +54,16 @@ struct Kept {
 }
 
 /// A session, and what is known of its firmware.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Known {
     session: Session,
     service: String,
     /// The whole build id, where that is known.
     build_id: Vec<u8>,
     callsites: Vec<Vec<u8>>,
+    /// What becomes of frames of defmt.
+    #[cfg(feature = "defmt")]
+    frames: Option<super::defmt::Frames>,
 }
 
 impl Recordings {
@@ -167,7 +172,7 @@ impl Recordings {
             let events = has_records(&image, session.boot);
             let firmware = own.filter(|own| own.short_build_id() == session.build_id);
             let firmware = firmware.or_else(|| self.firmware_of(name, &session, firmwares, events));
-            known.push(Known::new(session, firmware));
+            known.push(Known::new(&image, session, firmware));
         }
         let latest = image.latest_boot();
         for known in &known {
@@ -279,19 +284,40 @@ impl Recordings {
 }
 
 impl Known {
-    fn new(session: Session, firmware: Option<&Firmware>) -> Self {
-        let Some(firmware) = firmware else {
-            let len = session.build_id.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
-            let build_id = session.build_id[..len].to_vec();
-            return Known { session, service: String::new(), build_id, callsites: Vec::new() };
-        };
-        let stem = Path::new(&firmware.path).file_stem().unwrap_or_default();
-        Known {
+    #[cfg_attr(not(feature = "defmt"), allow(unused_variables))]
+    fn new(image: &RingImage<'_>, session: Session, firmware: Option<&Firmware>) -> Self {
+        let len = session.build_id.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+        let mut known = Known {
             session,
-            service: stem.to_string_lossy().into_owned(),
-            build_id: firmware.build_id.clone(),
-            callsites: firmware.callsites.clone(),
+            service: String::new(),
+            build_id: session.build_id[..len].to_vec(),
+            callsites: Vec::new(),
+            #[cfg(feature = "defmt")]
+            frames: None,
+        };
+        if let Some(firmware) = firmware {
+            let stem = Path::new(&firmware.path).file_stem().unwrap_or_default();
+            known.service = stem.to_string_lossy().into_owned();
+            known.build_id.clone_from(&firmware.build_id);
+            known.callsites.clone_from(&firmware.callsites);
+            #[cfg(feature = "defmt")]
+            {
+                known.frames = super::defmt::Frames::of_session(image, session.boot, firmware);
+                known.callsites.extend(known.frames.iter().flat_map(|frames| frames.callsites.iter().cloned()));
+            }
         }
+        known
+    }
+
+    /// Gives what else there is to do to the records of the session: `write` is called with it.
+    fn with_image<T>(&self, image: &RingImage<'_>, write: impl FnOnce(&SessionImage<'_, '_>) -> T) -> T {
+        let session = &self.session;
+        #[cfg(feature = "defmt")]
+        if let Some(frames) = &self.frames {
+            let replace = |record: &Record<'_>, room: &mut [u8]| frames.replace(record, room);
+            return write(&SessionImage { image, session, replace: Some(&replace) });
+        }
+        write(&SessionImage { image, session, replace: None })
     }
 
     fn process(&self) -> ProcessInfo<'_> {
@@ -316,12 +342,16 @@ impl Known {
     /// Makes a snapshot with everything in it, to be shown by this program.
     fn snapshot(&self, image: &RingImage<'_>, reason: &str) -> Vec<u8> {
         let mut sink = VecSink::default();
-        let mut scratch = vec![0; scratch_len(image.header().segment_len as usize)];
         let process = self.process_item();
         let entries = std::iter::once(process.as_slice()).chain(self.callsites.iter().map(Vec::as_slice));
         let meta = SnapshotMeta { reason, created_unix_ns: 0, ticks: 0 };
-        // Neither can the sink fail nor is the scratch too short.
-        let _ = write_session(image, &self.session, entries, &meta, Codec::None, &mut scratch, &mut sink);
+        self.with_image(image, |recording| {
+            let segment_len = image.header().segment_len as usize;
+            let mut scratch =
+                vec![0; session_scratch_len(&Codec::None.into(), segment_len, recording.replace.is_some())];
+            // Neither can the sink fail nor is the scratch too short.
+            let _ = write_session(recording, entries, &meta, Codec::None, &mut scratch, &mut sink);
+        });
         sink.0
     }
 
@@ -338,8 +368,18 @@ impl Known {
         let boot = self.session.boot.into();
         let created_unix_ns = i64::try_from(Timestamp::now().as_nanosecond()).unwrap_or(0);
         let meta = SnapshotMeta { reason: "device", created_unix_ns, ticks: 0 };
-        snapshot_file::write_with(service, boot, "device", segment_len, secrets, directory, |options, scratch, sink| {
-            write_session(image, &self.session, entries, &meta, options, scratch, sink)
+        self.with_image(image, |recording| {
+            let replaces = recording.replace.is_some();
+            let scratch_len = |options: &SnapshotOptions<'_>| session_scratch_len(options, segment_len, replaces);
+            snapshot_file::write_with(
+                service,
+                boot,
+                "device",
+                scratch_len,
+                secrets,
+                directory,
+                |options, scratch, sink| write_session(recording, entries, &meta, options, scratch, sink),
+            )
         })
     }
 }

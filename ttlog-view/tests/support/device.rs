@@ -30,14 +30,21 @@ pub struct Section {
 
 /// Makes an ELF file for a 32-bit device, with a symbol (name, address, length) for each of `symbols`.
 pub fn elf_file(sections: &[Section], symbols: &[(&str, u64, u64)]) -> Vec<u8> {
+    let symbols: Vec<_> = symbols.iter().map(|&(name, address, len)| (name, address, len, None)).collect();
+    elf_file_with(sections, &symbols)
+}
+
+/// As `elf_file`, with the name of the section for each symbol that is in one.
+pub fn elf_file_with(sections: &[Section], symbols: &[(&str, u64, u64, Option<&str>)]) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut out = Writer::new(Endianness::Little, false, &mut bytes);
     out.reserve_file_header();
-    let mut places = Vec::new();
+    let (mut places, mut indexes) = (Vec::new(), Vec::new());
     for section in sections {
         let name = out.add_section_name(section.name.as_bytes());
-        out.reserve_section_index();
+        let index = out.reserve_section_index();
         places.push((name, out.reserve(section.data.len(), 4)));
+        indexes.push((section.name, index));
     }
     let mut names = Vec::new();
     out.reserve_null_symbol_index();
@@ -60,9 +67,10 @@ pub fn elf_file(sections: &[Section], symbols: &[(&str, u64, u64)]) -> Vec<u8> {
         out.write(&section.data);
     }
     out.write_null_symbol();
-    for (name, (_, st_value, st_size)) in names.into_iter().zip(symbols.iter().copied()) {
+    for (name, &(_, st_value, st_size, within)) in names.into_iter().zip(symbols) {
+        let section = indexes.iter().find(|(name, _)| within == Some(*name)).map(|(_, index)| *index);
         let (st_info, st_shndx) = (elf::STB_GLOBAL << 4 | elf::STT_OBJECT, elf::SHN_ABS);
-        out.write_symbol(&Sym { name: Some(name), section: None, st_info, st_other: 0, st_shndx, st_value, st_size });
+        out.write_symbol(&Sym { name: Some(name), section, st_info, st_other: 0, st_shndx, st_value, st_size });
     }
     out.write_strtab();
     out.write_shstrtab();
@@ -331,4 +339,64 @@ pub fn elf_core(address: u64, memory: &[u8]) -> Vec<u8> {
     out.write_align(4);
     out.write(memory);
     bytes
+}
+
+pub static FRAME: Metadata = Metadata {
+    level: Level::Info,
+    target: "defmt",
+    message: "defmt frame",
+    file: "",
+    line: 0,
+    fields: &[Field::dynamic("frame")],
+};
+
+/// Indexes of the format strings of [`defmt_elf`].
+pub mod defmt_index {
+    pub const PLAIN: u16 = 1;
+    pub const SPEED: u16 = 2;
+    pub const NESTED: u16 = 3;
+    pub const POINT: u16 = 4;
+    pub const STATE: u16 = 5;
+    pub const ITSELF: u16 = 6;
+    pub const EMPTY: u16 = 7;
+    pub const LIST: u16 = 8;
+}
+
+/// The ELF file of the firmware of most tests, with callsite 4 for frames of defmt and these format strings.
+pub fn defmt_elf(build_id: &[u8], timestamp: bool) -> Vec<u8> {
+    let mut sites = motor_sites();
+    sites.push(Site::new::<{ encoded_len(&FRAME) }>(&FRAME, &[Type::Bytes]));
+    let [entries, texts] = site_sections(&sites);
+    let symbol = |tag: &str, data: &str| {
+        format!(
+            "{{\"package\":\"motor\",\"tag\":\"defmt_{tag}\",\"data\":\"{data}\",\"disambiguator\":\"{data}\",\"crate_name\":\"motor\"}}"
+        )
+    };
+    let mut formats = vec![
+        (symbol("warn", "{{stalled}}"), defmt_index::PLAIN),
+        (symbol("info", "speed {=u16} of {=str}, {=[u8]:02x}"), defmt_index::SPEED),
+        (symbol("error", "at {} in {}"), defmt_index::NESTED),
+        (symbol("derived", "Point {{ x: {=i8}, y: {=i8} }}"), defmt_index::POINT),
+        (symbol("derived", "Idle|Running({=u8})"), defmt_index::STATE),
+        (symbol("derived", "{}"), defmt_index::ITSELF),
+        (symbol("derived", "()"), defmt_index::EMPTY),
+        (symbol("debug", "{=[?]}"), defmt_index::LIST),
+    ];
+    if timestamp {
+        formats.push((symbol("timestamp", "{=u32:us}"), 100));
+    }
+    let mut symbols: Vec<_> =
+        formats.iter().map(|(name, index)| (name.as_str(), u64::from(*index), 1, Some(".defmt"))).collect();
+    symbols.push(("_defmt_version_ = 4", 0, 0, None));
+    symbols.push(("_defmt_encoding_ = raw", 0, 0, None));
+    symbols.push(("_TTLOG_RING", RAM + 0x100, 8192, None));
+    let defmt = Section { name: ".defmt", address: 0, kind: elf::SHT_PROGBITS, data: vec![0; 128] };
+    elf_file_with(&[build_id_note(build_id), entries, texts, defmt], &symbols)
+}
+
+impl Device {
+    /// Records a frame of defmt.
+    pub fn frame(&self, after: u64, frame: &[u8]) {
+        self.event(after, 4, &Cons(ttlog_core::Bytes(frame), Nil));
+    }
 }

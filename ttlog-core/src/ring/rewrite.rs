@@ -1,0 +1,70 @@
+//! Putting other records in the place of some in the copy of a device's segment.
+//!
+//! For viewers: a record whose payload is in a format of somebody else's becomes one that readers of this format understand.
+
+use super::image::{Record, Segment, SegmentHeader};
+use super::{Item, Mode};
+use crate::record::{CONTROL, RESERVED, decode_record, encode_header, len_field, xor_words};
+
+/// Puts another record in the place of one, see [`rewrite_segment`]: writes the payload, and gives callsite and bytes of the payload.
+pub type Replace<'r> = dyn Fn(&Record<'_>, &mut [u8]) -> Option<(u16, usize)> + 'r;
+
+/// Copies the records of a device's segment to `out`, with others in the place of some, and gives the segment that they make.
+///
+/// `replace` is asked for each event. It puts the payload of the record that is to stand in its place into what is left of `out`, and gives
+/// its callsite and the bytes of the payload; `None`: the record stays. The time stays in any case. What finds no room in `out` is left
+/// as it was, or where not even that finds room, left out. Damaged bytes are copied as they are.
+#[must_use]
+pub fn rewrite_segment<'o>(segment: &Segment<'_>, out: &'o mut [u8], replace: &Replace<'_>) -> Segment<'o> {
+    let used = segment.used();
+    let seal = segment.header.seal();
+    let is_device = segment.header.mode == Mode::Device;
+    let mut events = segment.items().filter_map(|item| match item {
+        Item::Event(record) => Some(record),
+        _ => None,
+    });
+    let mut next = events.next();
+    let (mut at, mut len) = (0, 0);
+    while at < used.len() {
+        let record = decode_record(used, at, seal);
+        let len_bytes = record.map_or(8, |record| record.len_bytes).min(used.len() - at);
+        while next.is_some_and(|event| event.offset < at) {
+            next = events.next();
+        }
+        let replaced = match (record, next) {
+            (Some(raw), Some(event))
+                if event.offset == at && is_device && !matches!(raw.header.callsite, CONTROL | RESERVED) =>
+            {
+                put(&mut out[len..], raw.header.delta, segment.header.lap, |room| replace(&event, room))
+            }
+            _ => None,
+        };
+        if let Some(written) = replaced {
+            len += written;
+        } else if let Some(place) = out.get_mut(len..len + len_bytes) {
+            place.copy_from_slice(&used[at..at + len_bytes]);
+            len += len_bytes;
+        }
+        at += len_bytes;
+    }
+    let offset_words = (len / 8) as u32;
+    Segment { header: SegmentHeader { offset_words, ..segment.header }, records: &out[..len] }
+}
+
+/// Puts a record at the front of `out` whose payload `fill` writes, and gives its length.
+fn put(out: &mut [u8], delta: u32, lap: u8, fill: impl FnOnce(&mut [u8]) -> Option<(u16, usize)>) -> Option<usize> {
+    /// The longest record of a device.
+    const WORDS_MAX: usize = crate::record::SHORT_PAYLOAD_WORDS;
+    let (header, room) = out.split_first_chunk_mut::<8>()?;
+    let room_len = room.len().min(WORDS_MAX * 8) / 8 * 8;
+    let room = &mut room[..room_len];
+    room.fill(0);
+    let (callsite, payload_len) = fill(room)?;
+    let words = payload_len.div_ceil(8);
+    let payload = room.get(..words * 8)?;
+    debug_assert!(!matches!(callsite, CONTROL | RESERVED));
+    let (len, _) = len_field(words);
+    let word = encode_header(callsite, len, delta, xor_words(payload) ^ u64::from(lap));
+    *header = word.to_le_bytes();
+    Some(8 + words * 8)
+}
