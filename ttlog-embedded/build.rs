@@ -61,6 +61,7 @@ SECTIONS
 {entries}SECTIONS
 {{
   .ttlog.build_id : ALIGN(4) {{
+    KEEP(*(.ttlog.build_id.type));
     __ttlog_build_id_start = .;
     KEEP(*(.note.gnu.build-id));
     . = ALIGN(4);

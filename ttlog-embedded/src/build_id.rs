@@ -12,6 +12,13 @@ unsafe extern "C" {
     static __ttlog_build_id_end: u8;
 }
 
+/// Nothing, but of the type of program data: the linker gives that type to all of `.ttlog.build_id` then. A section of type note is
+/// left out by the tools that make flash images for Espressif's chips, loaded or not.
+#[cfg(target_os = "none")]
+#[used]
+#[unsafe(link_section = ".ttlog.build_id.type")]
+static SECTION_TYPE: [u8; 0] = [];
+
 /// Bytes of the note before the id: three words, and the name with its zero.
 const NOTE_HEAD_LEN: usize = 16;
 

@@ -70,6 +70,28 @@ fn an_entry_that_makes_no_sense_costs_itself_only() {
 }
 
 #[test]
+fn build_id_in_program_data() {
+    let section = |data: &[u8]| Section {
+        name: ".ttlog.build_id",
+        kind: object::elf::SHT_PROGBITS,
+        data: data.to_vec(),
+        ..build_id_note(&[])
+    };
+    let read = |data: &[u8]| {
+        let [entries, texts] = site_sections(&motor_sites());
+        elf::read(&elf_file(&[section(data), entries, texts], &[])).expect("a good ELF file").build_id
+    };
+    let note = build_id_note(&BUILD_ID).data;
+    assert_eq!(read(&note), BUILD_ID);
+    for len in 0..note.len() {
+        assert_eq!(read(&note[..len]), [], "{len} bytes of the note");
+    }
+    let mut other = note.clone();
+    other[8] = 1; // another type of note
+    assert_eq!(read(&other), []);
+}
+
+#[test]
 fn entries_and_texts_in_flash() {
     let [entries, texts] = site_sections(&motor_sites());
     let start = u64::from(TEXT_ADDRESS) - entries.data.len() as u64;

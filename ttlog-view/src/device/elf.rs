@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `.ttlog.entry` | per callsite id: the id, the address of its text, the types of its run-time fields (docs/format.md §3.3) |
 //! | `.ttlog.text` | the texts |
-//! | `.note.gnu.build-id` | the build id |
+//! | `.ttlog.build_id` | the note with the build id; a section of type note, such as `.note.gnu.build-id`, is taken if there is one |
 //!
 //! The bytes are hostile: each address is looked up in the sections, and an entry that makes no sense costs itself only.
 
@@ -61,7 +61,7 @@ where
         return Err("big-endian, and rings are little-endian".to_owned());
     }
     let mut firmware = Firmware {
-        build_id: file.build_id().ok().flatten().unwrap_or_default().to_vec(),
+        build_id: build_id(file).unwrap_or_default().to_vec(),
         ring: symbol(file, RING_SYMBOL),
         ..Firmware::default()
     };
@@ -85,6 +85,21 @@ where
     let entries = &data[..end.unwrap_or(data.len()).min(data.len())];
     read_entries(&mut firmware, entries, &texts);
     Ok(firmware)
+}
+
+/// Gives the build id.
+fn build_id<'a, E>(file: &ElfFile<'a, E>) -> Option<&'a [u8]>
+where
+    E: object::read::elf::FileHeader<Endian = Endianness>,
+{
+    if let Ok(Some(build_id)) = file.build_id() {
+        return Some(build_id);
+    }
+    // `ttlog.x` makes program data of the note, which tools that flash do not leave out.
+    let note = file.section_by_name(".ttlog.build_id")?.data().ok()?;
+    let len = usize::try_from(half(note, 4)?).ok()?;
+    let is_build_id = half(note, 0)? == 4 && half(note, 8)? == object::elf::NT_GNU_BUILD_ID;
+    note.get(12..)?.strip_prefix(b"GNU\0")?.get(..len).filter(|_| is_build_id)
 }
 
 /// Gives address and length of a symbol.
