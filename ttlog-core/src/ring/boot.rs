@@ -15,6 +15,10 @@ use crate::packed::byte_sum;
 use crate::record::{CONTROL, KIND_ABANDONED, RESERVED, decode_header, device_reservation, encode_header};
 use crate::word::Word;
 
+/// What hashes of the FNV kind begin with, and multiply by.
+const FNV_BASIS: u64 = 0xCBF2_9CE4_8422_2325;
+const FNV_PRIME: u64 = 0x100_0000_01B3;
+
 /// Highest sequence that is believed: it would take centuries to reach.
 const SEQUENCE_BELIEVED_MAX: u64 = 1 << 46;
 
@@ -54,10 +58,10 @@ pub(super) fn recover_or_create<'m>(words: &'m [Word], config: &RingConfig) -> R
     if ring.mend_fixed_header(config) {
         return Ok(ring.take_over());
     }
-    let mut ring_id = config.ring_id;
+    let mut ring_id = config.ring_id ^ FNV_BASIS;
     for word in words {
         // What memory holds after power came back is different on each device, and somewhat each time.
-        ring_id = (ring_id ^ word.load()).wrapping_mul(0x100_0000_01B3).rotate_left(5);
+        ring_id = (ring_id ^ word.load()).wrapping_mul(FNV_PRIME).rotate_left(5);
         word.store(0);
     }
     let ring = Ring::create(words, &RingConfig { ring_id, ..*config })?;
