@@ -25,6 +25,14 @@ pub const FRAME_DATA_MAX: usize = 240;
 pub const FRAME_CONTENT_MAX: usize = HEAD_LEN + FRAME_DATA_MAX + CRC_LEN;
 /// Most bytes of a frame on the wire, its delimiters included.
 pub const FRAME_LEN_MAX: usize = 256;
+/// Most bytes of data in a frame of a dump: fewer than a frame may have, so that a device needs less stack.
+pub const DUMP_DATA_MAX: usize = 160;
+/// Most bytes of such a frame before it is encoded.
+pub const DUMP_CONTENT_MAX: usize = HEAD_LEN + DUMP_DATA_MAX + CRC_LEN;
+/// Most bytes of such a frame on the wire, its delimiters included.
+pub const DUMP_FRAME_LEN_MAX: usize = cobs::max_encoding_length(DUMP_CONTENT_MAX) + 2;
+/// Most bytes of a line of text that stands for such a frame, without its end.
+pub const DUMP_LINE_LEN_MAX: usize = LINE_START.len() + (DUMP_CONTENT_MAX * 4).div_ceil(3);
 /// Most bytes of a line of text that stands for a frame, without its end.
 pub const LINE_LEN_MAX: usize = LINE_START.len() + (FRAME_CONTENT_MAX * 4).div_ceil(3);
 /// The line before a dump in lines of text.
@@ -114,7 +122,7 @@ impl<'a> Frame<'a> {
         self.content().encode_line(out)
     }
 
-    fn content(&self) -> Content {
+    fn content(&self) -> Content<FRAME_CONTENT_MAX> {
         let mut content = Content::new();
         content.data_mut()[..self.data.len()].copy_from_slice(self.data);
         content.seal(self.kind, self.dump, self.number, self.offset, self.data.len());
@@ -157,29 +165,30 @@ impl<'a> Frame<'a> {
     }
 }
 
-/// Room in which the content of a frame is put together, before it is encoded.
+/// Room of `N` bytes in which the content of a frame is put together, before it is encoded.
 #[derive(Clone, Debug)]
-pub struct Content {
-    bytes: [u8; FRAME_CONTENT_MAX],
+pub struct Content<const N: usize = DUMP_CONTENT_MAX> {
+    bytes: [u8; N],
     /// Bytes of the content, once it is sealed; 0 before.
     len: usize,
 }
 
-impl Content {
+impl<const N: usize> Content<N> {
     /// Makes room.
     #[must_use]
     pub const fn new() -> Self {
-        Content { bytes: [0; FRAME_CONTENT_MAX], len: 0 }
+        const { assert!(N > HEAD_LEN + CRC_LEN && N <= FRAME_CONTENT_MAX, "room for a frame") };
+        Content { bytes: [0; N], len: 0 }
     }
 
-    /// Gives the room for the data, [`FRAME_DATA_MAX`] bytes.
+    /// Gives the room for the data.
     pub fn data_mut(&mut self) -> &mut [u8] {
-        &mut self.bytes[HEAD_LEN..HEAD_LEN + FRAME_DATA_MAX]
+        &mut self.bytes[HEAD_LEN..N - CRC_LEN]
     }
 
     /// Completes a content of `data_len` bytes of data; the rest is as in [`Frame`].
     pub fn seal(&mut self, kind: FrameKind, dump: u8, number: u16, offset: u32, data_len: usize) {
-        let data_end = HEAD_LEN + data_len.min(FRAME_DATA_MAX);
+        let data_end = HEAD_LEN + data_len.min(N - HEAD_LEN - CRC_LEN);
         self.bytes[0] = kind.code();
         self.bytes[1] = dump;
         self.bytes[2..4].copy_from_slice(&number.to_le_bytes());
@@ -189,19 +198,26 @@ impl Content {
         self.len = data_end + CRC_LEN;
     }
 
-    /// Encodes the sealed content with delimiters, and gives what of `out` it takes.
-    pub fn encode<'o>(&self, out: &'o mut [u8; FRAME_LEN_MAX]) -> &'o [u8] {
+    /// Encodes the sealed content with delimiters, and gives what of `out` it takes. There must be room for that: for a content of so many
+    /// bytes, [`FRAME_LEN_MAX`] or [`DUMP_FRAME_LEN_MAX`].
+    ///
+    /// # Panics
+    /// If there is not.
+    pub fn encode<'o>(&self, out: &'o mut [u8]) -> &'o [u8] {
         out[0] = DELIMITER;
         let len = cobs::encode(&self.bytes[..self.len], &mut out[1..]);
         out[len + 1] = DELIMITER;
         &out[..len + 2]
     }
 
-    /// Encodes the sealed content as a line of text without its end, and gives what of `out` it takes.
-    pub fn encode_line<'o>(&self, out: &'o mut [u8; LINE_LEN_MAX]) -> &'o [u8] {
+    /// Encodes the sealed content as a line of text without its end, and gives what of `out` it takes. There must be room for that:
+    /// [`LINE_LEN_MAX`] or [`DUMP_LINE_LEN_MAX`].
+    ///
+    /// # Panics
+    /// If there is not even room for the start of the line.
+    pub fn encode_line<'o>(&self, out: &'o mut [u8]) -> &'o [u8] {
         let (start, rest) = out.split_at_mut(LINE_START.len());
         start.copy_from_slice(LINE_START.as_bytes());
-        // The room suffices for the longest content.
         let len = STANDARD_NO_PAD.encode_slice(&self.bytes[..self.len], rest).unwrap_or(0);
         &out[..LINE_START.len() + len]
     }
@@ -213,7 +229,7 @@ impl Content {
     }
 }
 
-impl Default for Content {
+impl<const N: usize> Default for Content<N> {
     fn default() -> Self {
         Self::new()
     }
@@ -291,8 +307,8 @@ pub struct Part<'a> {
 
 /// Bytes of a [`Part`] before its own.
 pub const PART_HEAD_LEN: usize = 4;
-/// Most bytes of the whole that one part carries.
-pub const PART_LEN_MAX: usize = FRAME_DATA_MAX - PART_HEAD_LEN;
+/// Most bytes of the whole that a part in a dump carries.
+pub const DUMP_PART_LEN_MAX: usize = DUMP_DATA_MAX - PART_HEAD_LEN;
 
 impl<'a> Part<'a> {
     /// Lays a part of a whole out as the data of a frame, and gives how much of `out` it takes: of the bytes, which begin at `position`

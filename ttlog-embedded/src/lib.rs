@@ -52,9 +52,8 @@ pub mod dump;
 pub mod recorder;
 
 pub use clock::Clock;
-pub use dump::{Dump, DumpOptions, dump_text_to, dump_to};
+pub use dump::{Dump, DumpOptions, FRAME_LEN_MAX, LINE_LEN_MAX, dump_text_to, dump_to};
 pub use recorder::{Config, Recorder};
-pub use ttlog_core::frame::{FRAME_LEN_MAX, LINE_LEN_MAX};
 pub use ttlog_core::ring::{Found, Started};
 pub use ttlog_core::{Bytes, DropReason, Level, Loss, Value};
 pub use ttlog_core::{debug, error, event, info, trace, warn};

@@ -8,12 +8,12 @@
 
 use super::layout::{Mode, SEGMENT_HEADER_WORDS, SequenceWord, commit, segment_word};
 use super::{DEVICE_SEGMENT_LEN_MAX, Ring};
-use crate::frame::{Begin, Content, FRAME_DATA_MAX, FRAME_VERSION, FrameKind, PART_LEN_MAX, Part};
+use crate::frame::{Begin, Content, DUMP_DATA_MAX, DUMP_PART_LEN_MAX, FRAME_VERSION, FrameKind, Part};
 use crate::record::RESERVED;
 use crate::word::{Word, fence_acquire};
 
 /// Words in a frame.
-const PIECE_WORDS: usize = FRAME_DATA_MAX / 8;
+const PIECE_WORDS: usize = DUMP_DATA_MAX / 8;
 /// How often a segment is sent again that was replaced meanwhile.
 const TRIES_MAX: u8 = 3;
 
@@ -57,6 +57,8 @@ pub struct RingDump<'m, 's> {
     /// Frames given so far.
     frame_count: u32,
     stage: Stage,
+    /// The segment that is on its way, in the stage `Pieces`.
+    walk: Walk,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -68,8 +70,8 @@ enum Stage {
     Site(usize, usize),
     /// So many segments were sent.
     Segments(u32),
-    /// A segment of which some words were sent.
-    Pieces(Walk),
+    /// So many segments were sent, and some words of the next.
+    Pieces(u32),
     /// A segment that lies in the scratch: `len` bytes from `start` on, of which `position` were sent.
     Copied {
         visited: u32,
@@ -83,10 +85,8 @@ enum Stage {
 }
 
 /// Where the walk through a segment's words is.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Walk {
-    /// Segments sent before it.
-    visited: u32,
     tries: u8,
     sequence_word: u64,
     commit_word: u64,
@@ -104,7 +104,7 @@ impl<'m, 's> RingDump<'m, 's> {
     /// Begins a dump.
     #[must_use]
     pub fn new(ring: Ring<'m>, options: RingDumpOptions<'s>) -> Self {
-        RingDump { ring, options, frame_count: 0, stage: Stage::Begin }
+        RingDump { ring, options, frame_count: 0, stage: Stage::Begin, walk: Walk::default() }
     }
 
     /// Gives the bytes of scratch that it takes to compress segments of so many bytes: they are copied, and what comes of them may be a
@@ -141,7 +141,7 @@ impl<'m, 's> RingDump<'m, 's> {
                     Some(site) => {
                         let total = site.tags.len() + site.text.len();
                         if position < total && total <= usize::from(u16::MAX) {
-                            self.stage = Stage::Site(index, position + PART_LEN_MAX);
+                            self.stage = Stage::Site(index, position + DUMP_PART_LEN_MAX);
                             let whole = site.tags.iter().chain(site.text).skip(position);
                             let len = Part::encode(position as u16, total as u16, whole, content.data_mut());
                             self.seal(content, FrameKind::Callsite, site.id.into(), len);
@@ -152,16 +152,16 @@ impl<'m, 's> RingDump<'m, 's> {
                 },
                 Stage::Segments(visited) if visited == self.ring.segment_count => self.stage = Stage::End,
                 Stage::Segments(visited) => self.enter_segment(visited),
-                Stage::Pieces(walk) if walk.at >= walk.used => self.stage = Stage::Segments(walk.visited + 1),
-                Stage::Pieces(walk) => {
-                    self.piece(walk, content);
+                Stage::Pieces(visited) if self.walk.at >= self.walk.used => self.stage = Stage::Segments(visited + 1),
+                Stage::Pieces(visited) => {
+                    self.piece(visited, content);
                     return true;
                 }
                 Stage::Copied { visited, len, position, .. } if position >= len => {
                     self.stage = Stage::Segments(visited + 1);
                 }
                 Stage::Copied { visited, start, len, position, is_packed } => {
-                    let most = if is_packed { PART_LEN_MAX } else { FRAME_DATA_MAX };
+                    let most = if is_packed { DUMP_PART_LEN_MAX } else { DUMP_DATA_MAX };
                     let end = len.min(position + most);
                     self.stage = Stage::Copied { visited, start, len, position: end, is_packed };
                     self.copied(visited, start..start + len, position..end, is_packed, content);
@@ -213,49 +213,52 @@ impl<'m, 's> RingDump<'m, 's> {
     fn enter_segment(&mut self, visited: u32) {
         self.stage = match self.copy(visited) {
             Some(stage) => stage,
-            None => self.walk(visited, 0).map_or(Stage::Segments(visited + 1), Stage::Pieces),
+            None if self.begin_walk(visited, 0) => Stage::Pieces(visited),
+            None => Stage::Segments(visited + 1),
         };
     }
 
-    /// Starts to send a segment as it lies in the ring; `None`: it holds nothing.
-    fn walk(&self, visited: u32, tries: u8) -> Option<Walk> {
+    /// Starts to send a segment as it lies in the ring; `false`: it holds nothing.
+    fn begin_walk(&mut self, visited: u32, tries: u8) -> bool {
         let segment = self.ring.segment(self.index(visited));
         let sequence_word = segment[segment_word::SEQUENCE].load_acquire();
         // Acquire: the reservations that it speaks of were made before.
         let commit_word = segment[segment_word::COMMIT].load_acquire();
         if sequence_word == 0 && segment[segment_word::CONTEXT].load() == 0 {
-            return None;
+            return false;
         }
         // While it is being opened only its header is of use: for what it has lost.
         let holds_records = SequenceWord::decode(sequence_word).is_some_and(|word| word.phase == 0);
         let records = if holds_records { commit::offset(commit_word as u32).min(self.ring.record_words()) } else { 0 };
         let used = SEGMENT_HEADER_WORDS + records;
-        Some(Walk { visited, tries, sequence_word, commit_word, at: 0, used, left: 0, is_record: false })
+        self.walk = Walk { tries, sequence_word, commit_word, at: 0, used, left: 0, is_record: false };
+        true
     }
 
     /// Sends as much of a segment as a frame holds, or takes back what was sent.
-    fn piece(&mut self, mut walk: Walk, content: &mut Content) {
-        let offset = self.offset(walk.visited);
-        let segment = self.ring.segment(self.index(walk.visited));
+    fn piece(&mut self, visited: u32, content: &mut Content) {
+        let offset = self.offset(visited);
+        let segment = self.ring.segment(self.index(visited));
+        let walk = &mut self.walk;
         let start = walk.at;
         let end = walk.used.min(start + PIECE_WORDS);
-        let data = content.data_mut();
-        while walk.at < end {
-            let word = walk.next_word(segment);
-            data[(walk.at - start) * 8..][..8].copy_from_slice(&word.to_le_bytes());
+        for out in content.data_mut().chunks_exact_mut(8).take(end - start) {
+            out.copy_from_slice(&walk.next_word(segment).to_le_bytes());
             walk.at += 1;
         }
         fence_acquire();
         if segment[segment_word::SEQUENCE].load() == walk.sequence_word {
-            self.stage = Stage::Pieces(walk);
             return self.seal(content, FrameKind::Ring, offset + start * 8, (end - start) * 8);
         }
-        let again = if walk.tries < TRIES_MAX { self.walk(walk.visited, walk.tries + 1) } else { None };
-        self.stage = again.map_or(Stage::Segments(walk.visited + 1), Stage::Pieces);
+        let tries = walk.tries + 1;
+        if tries > TRIES_MAX || !self.begin_walk(visited, tries) {
+            self.stage = Stage::Segments(visited + 1);
+        }
         self.seal(content, FrameKind::Void, offset, 0);
     }
 
     /// Copies a segment into the scratch, if there is one, and compresses it there if that is of use.
+    #[inline(never)]
     fn copy(&mut self, visited: u32) -> Option<Stage> {
         let index = self.index(visited);
         let segment_len = self.ring.segment_len();
@@ -266,13 +269,9 @@ impl<'m, 's> RingDump<'m, 's> {
         // One that is replaced again and again, or being opened, is sent as it lies.
         let super::SegmentState::Valid(segment) = self.ring.copy_segment(index, copy) else { return None };
         let used = SEGMENT_HEADER_WORDS * 8 + segment.used().len();
-        #[cfg(feature = "lz4")]
-        if let Ok(len) = lz4_flex::block::compress_into(copy, packed) {
-            if len < used {
-                return Some(Stage::Copied { visited, start: segment_len, len, position: 0, is_packed: true });
-            }
+        if let Some(len) = compress(copy, packed).filter(|len| *len < used) {
+            return Some(Stage::Copied { visited, start: segment_len, len, position: 0, is_packed: true });
         }
-        let _ = packed; // not needed without compression
         Some(Stage::Copied { visited, start: 0, len: used, position: 0, is_packed: false })
     }
 
@@ -295,6 +294,20 @@ impl<'m, 's> RingDump<'m, 's> {
         content.data_mut()[..bytes.len()].copy_from_slice(bytes);
         self.seal(content, FrameKind::Ring, offset + part.start, part.len());
     }
+}
+
+/// Compresses a segment, and gives the length of what comes of it. A function of its own, so that only who calls it needs the stack.
+#[cfg(feature = "lz4")]
+#[inline(never)]
+fn compress(segment: &[u8], out: &mut [u8]) -> Option<usize> {
+    // That there are no more is known to the compiler then, and with it that the smaller one of two tables will do.
+    let segment = &segment[..segment.len().min(DEVICE_SEGMENT_LEN_MAX as usize)];
+    lz4_flex::block::compress_into(segment, out).ok()
+}
+
+#[cfg(not(feature = "lz4"))]
+fn compress(_segment: &[u8], _out: &mut [u8]) -> Option<usize> {
+    None
 }
 
 impl Walk {
