@@ -9,10 +9,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ttlog_core::frame::{
-    Begin, FRAME_DATA_MAX, FRAME_VERSION, Frame, FrameKind, FrameScanner, Part, Scanned, TEXT_BEGIN, TEXT_END,
-};
-use ttlog_core::ring::RingImage;
+use ttlog_core::frame::{Begin, FRAME_VERSION, Frame, FrameKind, FrameScanner, Part, Scanned, TEXT_BEGIN, TEXT_END};
+use ttlog_core::ring::{RingImage, SEGMENT_HEADER_LEN, SegmentState};
 use ttlog_core::site_text::SiteText;
 use ttlog_core::table::encode_site;
 
@@ -344,27 +342,39 @@ fn without_void(missing: &[(usize, usize)], void: &BTreeSet<usize>, segment_len:
     rest
 }
 
-/// Takes whole segments out of the stretches that are missing, if more is missing than so many lost frames can have carried: segments
-/// that hold nothing are not sent.
-fn without_unsent(missing: Vec<(usize, usize)>, layout: Option<(usize, usize)>, lost: u64) -> Vec<(usize, usize)> {
-    let total: u64 = missing.iter().map(|&(_, len)| len as u64).sum();
-    let Some((start, segment_len)) = layout.filter(|_| total > lost.saturating_mul(FRAME_DATA_MAX as u64)) else {
-        return missing;
+/// Leaves of the stretches that are missing what is to be missed: of a segment whose header came only what that speaks of; of one of which
+/// nothing came nothing, for segments that hold nothing are not sent, unless the dump was cut off.
+fn without_unsent(missing: &[(usize, usize)], bytes: &[u8], ended: bool) -> Vec<(usize, usize)> {
+    let Ok(image) = RingImage::parse(bytes) else { return missing.to_vec() };
+    let start = usize::try_from(image.header().segments_offset).unwrap_or(usize::MAX);
+    let segment_len = image.header().segment_len as usize;
+    let mut rest: Vec<(usize, usize)> = Vec::new();
+    let mut add = |from: usize, to: usize| match rest.last_mut() {
+        Some((offset, len)) if *offset + *len == from => *len += to - from,
+        _ if from < to => rest.push((from, to - from)),
+        _ => {}
     };
-    if lost == 0 {
-        return Vec::new();
-    }
-    let mut rest = Vec::new();
-    for (offset, len) in missing {
-        let end = offset + len;
-        // The whole segments in it are from `first` to `last`.
-        let first = start + offset.saturating_sub(start).div_ceil(segment_len) * segment_len;
-        let last = start + end.saturating_sub(start) / segment_len * segment_len;
-        if first >= last {
-            rest.push((offset, len));
-            continue;
+    for &(offset, len) in missing {
+        let (mut at, end) = (offset, offset + len);
+        if at < start {
+            add(at, end.min(start));
+            at = end.min(start);
         }
-        rest.extend([(offset, first - offset.min(first)), (last, end - last)].into_iter().filter(|&(_, len)| len > 0));
+        while at < end {
+            let index = (at - start) / segment_len;
+            let (from, to) = (start + index * segment_len, start + (index + 1) * segment_len);
+            // Stretches are in order and apart.
+            let touching = missing.partition_point(|&(offset, len)| offset + len <= from);
+            let has_header = missing.get(touching).is_none_or(|&(offset, _)| offset >= from + SEGMENT_HEADER_LEN);
+            let wanted = match u32::try_from(index).map(|index| image.segment(index)) {
+                Ok(SegmentState::Valid(segment)) if has_header => from + SEGMENT_HEADER_LEN + segment.used().len(),
+                _ if at == from && end >= to && ended => from,
+                // Its header did not come, or makes no sense.
+                _ => to,
+            };
+            add(at, end.min(wanted).max(at));
+            at = end.min(to);
+        }
     }
     rest
 }
@@ -456,16 +466,10 @@ impl Pages {
         }
     }
 
-    /// Gives where segments start, and their length, if the ring's header came.
-    fn layout(&self) -> Option<(usize, usize)> {
-        let first = self.0.get(&0)?;
-        let header = *RingImage::parse(&first.bytes).ok()?.header();
-        Some((usize::try_from(header.segments_offset).ok()?, header.segment_len as usize))
-    }
-
     /// Gives the length of segments, if the ring's header came.
     fn segment_len(&self) -> Option<usize> {
-        self.layout().map(|(_, len)| len)
+        let first = self.0.get(&0)?;
+        RingImage::parse(&first.bytes).ok().map(|image| image.header().segment_len as usize)
     }
 
     fn came_words(&self) -> impl Iterator<Item = usize> {
@@ -560,6 +564,7 @@ impl Assembly {
             }
             FrameKind::Packed => {
                 if let Some(part) = Part::decode(frame.data) {
+                    self.void.remove(&offset);
                     Self::take_part(&mut self.packed, &mut self.parts_len, frame.offset, &part);
                 }
             }
@@ -598,6 +603,8 @@ impl Assembly {
         if !offset.is_multiple_of(8) || !data.len().is_multiple_of(8) || end > limit {
             return;
         }
+        // A segment that was void is sent anew.
+        self.void.remove(&offset);
         self.ring.store(offset, data);
     }
 
@@ -658,9 +665,11 @@ impl Assembly {
             // The frame that ends it is not among those.
             self.counts.lost = expected.saturating_sub(self.counts.frames.saturating_sub(1));
         }
-        let lost = if ended { self.counts.lost } else { u64::MAX };
-        let missing = without_void(&missing, &self.void, self.ring.segment_len().unwrap_or(0));
-        let missing = without_unsent(missing, self.ring.layout(), lost);
+        let mut missing = without_void(&missing, &self.void, self.ring.segment_len().unwrap_or(0));
+        missing = without_unsent(&missing, &bytes, ended);
+        if ended && self.counts.lost == 0 {
+            missing.clear();
+        }
         let mut room = vec![0; ITEM_ROOM_LEN];
         let items = self.callsites.iter().map(|(id, whole)| {
             let (tags, text) = whole.whole()?.split_at_checked(TAGS_LEN)?;
