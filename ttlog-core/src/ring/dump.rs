@@ -64,8 +64,11 @@ pub struct RingDump<'m, 's> {
 #[derive(Clone, Copy, Debug)]
 enum Stage {
     Begin,
-    /// The ring header from this word on.
-    Header(usize),
+    /// The ring header from this word on; once more at the end, for without it nothing else can be read, and a frame may be lost.
+    Header {
+        at: usize,
+        is_again: bool,
+    },
     /// The callsite of this index, from this byte on.
     Site(usize, usize),
     /// So many segments were sent.
@@ -122,19 +125,19 @@ impl<'m, 's> RingDump<'m, 's> {
         loop {
             match self.stage {
                 Stage::Begin => {
-                    self.stage = Stage::Header(0);
+                    self.stage = Stage::Header { at: 0, is_again: false };
                     self.begin(content);
                     return true;
                 }
-                Stage::Header(at) => {
+                Stage::Header { at, is_again } => {
                     let words = &self.ring.words[at..self.ring.segments.min(at + PIECE_WORDS)];
                     if !words.is_empty() {
-                        self.stage = Stage::Header(at + words.len());
+                        self.stage = Stage::Header { at: at + words.len(), is_again };
                         super::live::copy_words(words, content.data_mut());
                         self.seal(content, FrameKind::Ring, at * 8, words.len() * 8);
                         return true;
                     }
-                    self.stage = Stage::Site(0, 0);
+                    self.stage = if is_again { Stage::End } else { Stage::Site(0, 0) };
                 }
                 Stage::Site(index, position) => match self.options.sites.and_then(|site| site(index)) {
                     None => self.stage = Stage::Segments(0),
@@ -150,7 +153,9 @@ impl<'m, 's> RingDump<'m, 's> {
                         self.stage = Stage::Site(index + 1, 0);
                     }
                 },
-                Stage::Segments(visited) if visited == self.ring.segment_count => self.stage = Stage::End,
+                Stage::Segments(visited) if visited == self.ring.segment_count => {
+                    self.stage = Stage::Header { at: 0, is_again: true };
+                }
                 Stage::Segments(visited) => self.enter_segment(visited),
                 Stage::Pieces(visited) if self.walk.at >= self.walk.used => self.stage = Stage::Segments(visited + 1),
                 Stage::Pieces(visited) => {

@@ -10,7 +10,8 @@ use std::path::Path;
 use jiff::Timestamp;
 #[cfg(feature = "defmt")]
 use ttlog_core::Record;
-use ttlog_core::ring::{BUILD_ID_LEN, Mode, RingImage, SegmentState, Session};
+use ttlog_core::record::encode_header;
+use ttlog_core::ring::{BUILD_ID_LEN, Mode, RingImage, SEGMENT_HEADER_LEN, SegmentState, Session};
 use ttlog_core::snapshot::{Codec, SessionImage, SnapshotMeta, SnapshotOptions, session_scratch_len, write_session};
 use ttlog_core::table::{ProcessInfo, encode_process};
 
@@ -115,7 +116,9 @@ impl Recordings {
             reason: "did not come".to_owned(),
         });
         let missing = missing.collect();
-        recordings.add_ring(name, &dump.ring, firmwares, own.as_ref(), missing, "dump");
+        let mut ring = dump.ring.clone();
+        mark_missing(&mut ring.bytes, &dump.missing);
+        recordings.add_ring(name, &ring, firmwares, own.as_ref(), missing, "dump");
         recordings
     }
 
@@ -381,6 +384,36 @@ impl Known {
                 |options, scratch, sink| write_session(recording, entries, &meta, options, scratch, sink),
             )
         })
+    }
+}
+
+/// Puts words that are no records where records are missing, so that they count as damaged: zeros would be records that were being written.
+fn mark_missing(bytes: &mut [u8], missing: &[(usize, usize)]) {
+    let Ok(image) = RingImage::parse(bytes) else { return };
+    let header = *image.header();
+    let mut marks = Vec::new();
+    for &(offset, len) in missing {
+        for at in (offset..offset + len).step_by(8) {
+            let Some(index) =
+                (at as u64).checked_sub(header.segments_offset).map(|at| at / u64::from(header.segment_len))
+            else {
+                continue;
+            };
+            let SegmentState::Valid(segment) = image.segment(u32::try_from(index).unwrap_or(u32::MAX)) else {
+                continue;
+            };
+            let start = header.segments_offset + index * u64::from(header.segment_len) + SEGMENT_HEADER_LEN as u64;
+            if at as u64 >= start {
+                // The check of a record without payload, with a bit of it flipped.
+                let word = encode_header(1, 0, 0, segment.header.lap.into()) ^ 1 << 63;
+                marks.push((at, word));
+            }
+        }
+    }
+    for (at, word) in marks {
+        if let Some(place) = bytes.get_mut(at..at + 8) {
+            place.copy_from_slice(&word.to_le_bytes());
+        }
     }
 }
 

@@ -7,8 +7,12 @@ use object::elf;
 use object::write::elf::{FileHeader, SectionHeader, Sym, Writer};
 use ttlog_core::callsite::{Field, Literal, Metadata};
 use ttlog_core::fields::{AnyFields, Cons, Nil};
-use ttlog_core::frame::{Begin, FRAME_DATA_MAX, FRAME_LEN_MAX, Frame, FrameKind, LINE_LEN_MAX, TEXT_BEGIN, TEXT_END};
-use ttlog_core::ring::{DeviceClock, DeviceRecorder, RingConfig, SessionStart};
+use ttlog_core::frame::{
+    Begin, Content, FRAME_DATA_MAX, FRAME_LEN_MAX, Frame, FrameKind, LINE_LEN_MAX, TEXT_BEGIN, TEXT_END,
+};
+use ttlog_core::ring::{
+    DeviceClock, DeviceRecorder, RingConfig, RingDump, RingDumpOptions, SessionStart, SiteAt, SiteBytes,
+};
 use ttlog_core::site_text::{encode, encoded_len};
 use ttlog_core::value::Type;
 use ttlog_core::{Level, Word};
@@ -398,5 +402,41 @@ impl Device {
     /// Records a frame of defmt.
     pub fn frame(&self, after: u64, frame: &[u8]) {
         self.event(after, 4, &Cons(ttlog_core::Bytes(frame), Nil));
+    }
+}
+
+thread_local! {
+    /// The callsites that a device of this thread has in its flash.
+    static SITES: std::cell::RefCell<Vec<SiteBytes>> = const { std::cell::RefCell::new(Vec::new()) };
+}
+
+impl Device {
+    /// The frames of a dump as a device sends it, with the names of its callsites if there are any.
+    pub fn sent(&self, number: u8, sites: &[Site]) -> Vec<Vec<u8>> {
+        SITES.set(
+            (1..)
+                .zip(sites)
+                .map(|(id, site)| {
+                    let mut tags = Box::new([0; 64]);
+                    tags[..site.tags.len()].copy_from_slice(&site.tags);
+                    SiteBytes { id, tags: Box::leak(tags), text: site.text.clone().leak() }
+                })
+                .collect(),
+        );
+        let site_at: SiteAt = |index| SITES.with_borrow(|sites| sites.get(index).copied());
+        let options = RingDumpOptions {
+            number,
+            boot: self.recorder.boot(),
+            build_id: BUILD_ID,
+            first_index: 0,
+            sites: (!sites.is_empty()).then_some(site_at),
+            scratch: None,
+        };
+        let mut dump = RingDump::new(self.recorder.ring().expect("it was started"), options);
+        let (mut frames, mut content) = (Vec::new(), Content::new());
+        while dump.next_frame(&mut content) {
+            frames.push(content.encode(&mut [0; FRAME_LEN_MAX]).to_vec());
+        }
+        frames
     }
 }
