@@ -8,6 +8,7 @@ use core::str::FromStr;
 /// # Format
 /// docs/format.md §3.2: the discriminant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[repr(u8)]
 pub enum Level {
     /// Steps of an algorithm.

@@ -43,11 +43,14 @@
 //! | [`recorder`] | the ring in retained memory, and the start of a session |
 //! | [`clock`] | clocks |
 //! | [`dump`] | sending the ring over a byte stream |
+//! | `defmt_logger` | what is logged with defmt (feature `defmt-logger`) |
 //! | [`build_id`] | whose firmware this is |
 #![no_std]
 
 pub mod build_id;
 pub mod clock;
+#[cfg(feature = "defmt-logger")]
+pub mod defmt_logger;
 pub mod dump;
 pub mod recorder;
 

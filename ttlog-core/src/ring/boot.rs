@@ -24,6 +24,7 @@ const SEQUENCE_BELIEVED_MAX: u64 = 1 << 46;
 
 /// What was in a device's memory when its firmware started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Found {
     /// No ring of this layout: the device was without power, or another firmware had another layout. A new ring was made.
     Nothing,

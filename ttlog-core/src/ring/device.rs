@@ -133,6 +133,7 @@ pub struct SessionStart {
 
 /// What was done to begin a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Started {
     /// The number of the session, from 1.
     pub boot: u32,

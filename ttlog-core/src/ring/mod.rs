@@ -229,6 +229,7 @@ impl core::error::Error for TableFull {}
 
 /// Why an event was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum DropReason {
     /// No segment could hold it, even with its texts cut to nothing.
     TooLarge,
@@ -248,6 +249,7 @@ impl DropReason {
 
 /// What was lost so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Loss {
     /// Events replaced by newer ones: the normal course of a ring. Those of the kept class are among them.
     pub overwritten: u64,

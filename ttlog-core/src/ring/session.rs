@@ -26,6 +26,7 @@ const FLAG_EMBEDDED_METADATA: u32 = 1;
 
 /// A session: what is known of the firmware between two resets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Session {
     /// Its number, from 1; each start of the firmware gives the next.
     pub boot: u32,
