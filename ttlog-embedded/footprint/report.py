@@ -10,6 +10,7 @@ a log call needs is subtracted.
 """
 
 import collections
+import concurrent.futures
 import pathlib
 import re
 import statistics
@@ -168,8 +169,8 @@ def trace(machine, program):
     return calls, Printed(printed.read())
 
 
-def figures_of(directory, target, recorder, notes):
-    """Every figure of a recorder, by its name."""
+def figures_of(directory, target, recorder):
+    """Every figure of a recorder, by its name; and lines that say what was counted as code."""
     program = lambda name, of=recorder: Program(directory / target / of / name)
     machine, calls_program, bare_program = MACHINES[target], program("calls"), program("calls", NOTHING)
     figures = {}
@@ -216,11 +217,11 @@ def figures_of(directory, target, recorder, notes):
     if calls_program.ram < bare_program.ram + RING_LEN:
         fail(f"{target} {recorder}: the program has no ring of {RING_LEN} bytes")
     figures["RAM", "all"] = calls_program.ram - bare_program.ram - RING_LEN
-    notes.append(f"{target}, {RECORDERS[recorder]}: symbols counted as code (** a usual call runs through it, * one that changes segments)")
+    notes = [f"{target}, {RECORDERS[recorder]}: symbols counted as code (** a usual call runs through it, * one that changes segments)"]
     for name in sorted(own, key=own.get, reverse=True):
         mark = "**" if name in run_through(executed_usually) else "*" if name in run_through(executed) else ""
         notes.append(f"    {own[name]:5} {mark:2} {name}")
-    return figures
+    return figures, notes
 
 
 NAMES = {
@@ -263,8 +264,12 @@ def main():
                 expected[tuple(word.strip() for word in key)] = float(value)
 
     notes, fresh, worse, missing = [], {}, [], []
+    cases = [(target, recorder) for target in MACHINES for recorder in RECORDERS]
+    with concurrent.futures.ProcessPoolExecutor() as pool:
+        counted = dict(zip(cases, pool.map(figures_of, [directory] * len(cases), *zip(*cases))))
     for target, machine in MACHINES.items():
-        figures = {recorder: figures_of(directory, target, recorder, notes) for recorder in RECORDERS}
+        figures = {recorder: counted[target, recorder][0] for recorder in RECORDERS}
+        notes += [line for recorder in RECORDERS for line in counted[target, recorder][1]]
         print(f"\n{target} (QEMU {machine}), {settings}")
         print(f"{'':44}" + "".join(f"{RECORDERS[recorder]:>14}" for recorder in RECORDERS) + f"{'to reach':>14}")
         order = list(NAMES)
@@ -300,4 +305,5 @@ def main():
     print(f"= instructions of an event with a u32 and a u8: {', '.join(usual)}")
 
 
-main()
+if __name__ == "__main__":
+    main()
