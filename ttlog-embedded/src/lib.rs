@@ -43,6 +43,8 @@
 //! | [`recorder`] | the ring in retained memory, and the start of a session |
 //! | [`clock`] | clocks |
 //! | [`dump`] | sending the ring over a byte stream |
+//! | `rtt` | the same through a channel of RTT (feature `rtt`) |
+//! | `task` | the same from async programs (feature `embedded-io-async`; the task that dumps by itself, with `embassy-time`) |
 //! | `defmt_logger` | what is logged with defmt (feature `defmt-logger`) |
 //! | [`build_id`] | whose firmware this is |
 #![no_std]
@@ -53,6 +55,12 @@ pub mod clock;
 pub mod defmt_logger;
 pub mod dump;
 pub mod recorder;
+#[cfg(feature = "rtt")]
+pub mod rtt;
+#[cfg(feature = "embedded-io-async")]
+pub mod task;
+#[cfg(all(test, any(feature = "rtt", feature = "embedded-io-async")))]
+mod testing;
 
 pub use clock::Clock;
 pub use dump::{Dump, DumpOptions, FRAME_LEN_MAX, LINE_LEN_MAX, dump_text_to, dump_to};
