@@ -22,6 +22,9 @@ const FNV_PRIME: u64 = 0x100_0000_01B3;
 /// Highest sequence that is believed: it would take centuries to reach.
 const SEQUENCE_BELIEVED_MAX: u64 = 1 << 46;
 
+/// Where in the ring header its identity is, of which a boot does not know what it should be.
+const RING_ID_WORD: usize = 2;
+
 /// What was in a device's memory when its firmware started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -79,16 +82,27 @@ enum Settled {
 impl<'m> Ring<'m> {
     /// Tells whether the part of the header that never changes is that of this configuration, and puts a flipped bit right.
     fn mend_fixed_header(&self, config: &RingConfig) -> bool {
-        let ring_id = self.words[2].load();
-        let expected = self.fixed_header(&RingConfig { ring_id, ..*config });
-        let differing: u32 =
-            self.words.iter().zip(words_of(&expected)).map(|(word, good)| (word.load() ^ good).count_ones()).sum();
-        if differing == 1 {
-            for (word, good) in self.words.iter().zip(words_of(&expected)) {
+        let ring_id = self.words[RING_ID_WORD].load();
+        let expected = |ring_id| self.fixed_header(&RingConfig { ring_id, ..*config });
+        let differing = |header: &[u8; 64]| -> u32 {
+            self.words.iter().zip(words_of(header)).map(|(word, good)| (word.load() ^ good).count_ones()).sum()
+        };
+        let mut good = expected(ring_id);
+        let mut flipped = differing(&good);
+        // The identity may be any; but if the bit is there, the CRC tells which one it is.
+        for bit in 0..64 {
+            if flipped <= 1 {
+                break;
+            }
+            good = expected(ring_id ^ 1 << bit);
+            flipped = differing(&good);
+        }
+        if flipped == 1 {
+            for (word, good) in self.words.iter().zip(words_of(&good)) {
                 word.store(good);
             }
         }
-        differing <= 1
+        flipped <= 1
     }
 
     fn take_over(self) -> Boot<'m> {
@@ -157,10 +171,12 @@ impl<'m> Ring<'m> {
             }
         }
         let used = (header.offset_words as usize).min(self.record_words());
-        let (events, is_whole, abandoned) = settle_records(&segment[SEGMENT_HEADER_WORDS..][..used], header.lap);
-        let count = if is_whole { events } else { header.count };
+        let records = settle_records(&segment[SEGMENT_HEADER_WORDS..], used, header.count, header.lap);
+        let count = if records.is_whole { records.events } else { header.count };
+        let used = if records.is_whole { records.used } else { used };
         let low = used as u32 | count << commit::COUNT_SHIFT | commit::SHARED | commit::CLOSED;
         segment[segment_word::COMMIT].publish(low, header.done);
+        let SettledRecords { events, abandoned, .. } = records;
         Settled::Good { sequence: header.sequence, boot: header.context, events, abandoned }
     }
 }
@@ -183,39 +199,66 @@ fn finish_opening(segment: &[Word]) {
     segment[segment_word::SEQUENCE].store_release(with_phase(3));
 }
 
-/// Makes control records of the reservations that a reset left in the records of a segment. Gives the events, whether nothing is damaged,
-/// and how many reservations were left.
-fn settle_records(records: &[Word], lap: u8) -> (u32, bool, u32) {
-    let (mut at, mut events, mut abandoned) = (0, 0, 0);
-    while let Some(word) = records.get(at) {
-        let low = word.load_low();
+/// What is in the records of a segment.
+struct SettledRecords {
+    events: u32,
+    abandoned: u32,
+    /// Words of records.
+    used: usize,
+    /// Nothing is damaged; else the figures are those of what is before the damage.
+    is_whole: bool,
+}
+
+/// Makes control records of the reservations that a reset left in a segment, which has `used` words of records, and says that there are
+/// `count`. Where it is so by the flip of a bit of `used` alone that there are fewer, the others are found all the same.
+fn settle_records(records: &[Word], used: usize, count: u32, lap: u8) -> SettledRecords {
+    let mut settled = SettledRecords { events: 0, abandoned: 0, used: 0, is_whole: true };
+    let mut counted = 0;
+    while let Some(word) = records.get(settled.used) {
+        let (at, low) = (settled.used, word.load_low());
+        let is_behind = at >= used;
         let mut len = (low >> 16 & 0xFF) as usize;
         if low == 0 {
             // Zero up to the next header, for no other word is stored before that.
-            len = records[at + 1..].iter().take_while(|word| word.load() == 0).count();
+            let rest = if is_behind { &records[at + 1..] } else { &records[at + 1..used] };
+            len = rest.iter().take_while(|word| word.load() == 0).count();
         }
-        let Some(payload) = records.get(at + 1..at + 1 + len) else { return (events, false, abandoned) };
+        // Behind its end a segment is zero since it was opened.
+        if is_behind && (counted >= count || low == 0 && at + 1 + len == records.len()) {
+            break;
+        }
+        let Some(payload) = records.get(at + 1..at + 1 + len) else { return settled.damaged() };
         let others = payload.iter().fold(u64::from(lap), |others, word| others ^ word.load());
         if low == 0 || low as u16 == RESERVED {
             let sealed = encode_header(CONTROL, len as u8, KIND_ABANDONED, others);
             word.mark_low(device_reservation(len as u8));
             word.publish(sealed as u32, (sealed >> 32) as u32);
-            abandoned += 1;
+            settled.abandoned += 1;
+            counted += 1;
         } else {
             let whole = word.load();
             let header = decode_header(whole);
             if header.check != byte_sum(whole & !(0xFF << 56) ^ others) {
-                return (events, false, abandoned);
+                return settled.damaged();
             }
             match header.callsite {
-                CONTROL if header.delta == KIND_ABANDONED => abandoned += 1,
+                CONTROL if header.delta == KIND_ABANDONED => settled.abandoned += 1,
                 CONTROL => {}
-                _ => events += 1,
+                _ => {
+                    settled.events += 1;
+                    counted += 1;
+                }
             }
         }
-        at += 1 + len;
+        settled.used = at + 1 + len;
     }
-    (events, true, abandoned)
+    settled
+}
+
+impl SettledRecords {
+    fn damaged(self) -> Self {
+        SettledRecords { is_whole: false, ..self }
+    }
 }
 
 /// Iterates over the words of the header's fixed part.
@@ -224,3 +267,6 @@ fn words_of(bytes: &[u8; 64]) -> impl Iterator<Item = u64> + use<'_> {
 }
 
 const _: () = assert!(HEADER_WORDS >= 8, "the fixed part is in the header");
+
+#[cfg(all(test, not(loom)))]
+mod tests;

@@ -497,7 +497,7 @@ impl DeviceRecorder {
                 let header = &*segment.cast::<[Word; SEGMENT_HEADER_WORDS]>();
                 (segment, header, core::slice::from_raw_parts(records, words - SEGMENT_HEADER_WORDS))
             };
-            let Some(events) = claim(header, records) else { continue };
+            let Some(events) = claim(header, records, self.boot()) else { continue };
             // SAFETY: a word of the ring's header.
             let sequence = unsafe { &*self.header.load(Ordering::Relaxed).add(header_word::NEXT_SEQUENCE) }.add(1);
             // No lap: a segment is zeroed when it is opened, so nothing of an earlier lap can be taken for a record.
@@ -546,16 +546,23 @@ fn close(segment: *const Word) {
 }
 
 /// Claims a segment that takes no reservations and in which none is under way, and gives the events in it.
-fn claim(header: &[Word; SEGMENT_HEADER_WORDS], records: &[Word]) -> Option<u32> {
+fn claim(header: &[Word; SEGMENT_HEADER_WORDS], records: &[Word], boot: u32) -> Option<u32> {
     let word = &header[segment_word::COMMIT];
-    let now = word.load_acquire() as u32;
+    let now = word.load_low();
     if now & commit::OWNED != 0 || now >> commit::FLAGS_SHIFT == OPEN {
         return None;
     }
-    if !is_alone() && is_any_under_way(records, commit::offset(now)) {
+    word.swap_low(now, now | commit::OWNED).ok()?;
+    // Claimed first: so nobody opens it, fills it to the same point and leaves a reservation there while it is being looked at. Of what is
+    // of another session nothing is under way, whatever its records look like.
+    let is_of_session = || header[segment_word::CONTEXT].load_low() == boot;
+    if !is_alone() && is_of_session() && is_any_under_way(records, commit::offset(now)) {
+        // Nobody else changes a claimed segment.
+        let _ = word.swap_low(now | commit::OWNED, now);
         return None;
     }
-    word.swap_low(now, now | commit::OWNED).ok().map(|()| commit::count(now))
+    fence_cores(Ordering::Acquire); // what replaces the records is stored after them
+    Some(commit::count(now))
 }
 
 /// Tells whether no other context can be interrupted in a log call: on one core, in thread mode on the main stack. What the core interrupts
@@ -607,3 +614,6 @@ impl fmt::Debug for DeviceRecorder {
         f.debug_struct("DeviceRecorder").field("boot", &self.boot()).field("ring", &self.ring()).finish_non_exhaustive()
     }
 }
+
+#[cfg(all(test, not(loom)))]
+pub(super) mod tests;
