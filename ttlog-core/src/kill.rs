@@ -15,8 +15,19 @@ macro_rules! kill_point {
 }
 pub(crate) use kill_point;
 
+/// Tells another callback of a *step*: a word, or half of one, was stored, or is about to be changed after something was loaded that the
+/// change depends on. These are the kill points of devices, where all stores to memory outlive a reset, in their order. Without
+/// `--cfg ttlog_kill_points` it stands for nothing.
+macro_rules! kill_step {
+    () => {
+        #[cfg(ttlog_kill_points)]
+        $crate::kill::step()
+    };
+}
+pub(crate) use kill_step;
+
 #[cfg(ttlog_kill_points)]
-pub use on::{Site, pass, set_callback};
+pub use on::{Site, pass, set_callback, set_step_callback, step};
 
 #[cfg(ttlog_kill_points)]
 mod on {
@@ -198,6 +209,7 @@ mod on {
     }
 
     static CALLBACK: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
+    static STEP_CALLBACK: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
 
     /// Sets what is called, on the passing context, at each kill point. It may unwind, log into the ring, or never return.
     pub fn set_callback(callback: fn(Site)) {
@@ -211,6 +223,21 @@ mod on {
             // SAFETY: nothing but a `fn(Site)` is ever stored.
             let callback = unsafe { core::mem::transmute::<*mut (), fn(Site)>(callback) };
             callback(site);
+        }
+    }
+
+    /// Sets what is called, on the context that makes it, at each step. It may unwind, or log into the ring.
+    pub fn set_step_callback(callback: fn()) {
+        STEP_CALLBACK.store(callback as *mut (), Ordering::Release);
+    }
+
+    /// Calls the callback of steps.
+    pub fn step() {
+        let callback = STEP_CALLBACK.load(Ordering::Acquire);
+        if !callback.is_null() {
+            // SAFETY: nothing but a `fn()` is ever stored.
+            let callback = unsafe { core::mem::transmute::<*mut (), fn()>(callback) };
+            callback();
         }
     }
 }

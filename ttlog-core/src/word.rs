@@ -7,13 +7,13 @@
 //! stored last and loaded first, so whatever publishes a word (a record's callsite id, the commit half-word) sits in the
 //! lower half, except for the sequence word (see [`Word::store_release`]).
 
-use crate::kill::kill_point;
+use crate::kill::{kill_point, kill_step};
 
 #[cfg(loom)]
 use loom::sync::atomic::{AtomicU64, Ordering};
-#[cfg(all(not(loom), target_pointer_width = "64"))]
+#[cfg(all(not(loom), not(ttlog_half_words), target_pointer_width = "64"))]
 use portable_atomic::{AtomicU64, Ordering};
-#[cfg(all(not(loom), not(target_pointer_width = "64")))]
+#[cfg(all(not(loom), any(ttlog_half_words, not(target_pointer_width = "64"))))]
 use {crate::atomic::AtomicU32, portable_atomic::Ordering};
 
 /// Eight bytes of a ring, shared between writers, readers and whoever finds them after a crash.
@@ -21,10 +21,10 @@ use {crate::atomic::AtomicU32, portable_atomic::Ordering};
 /// Never blocks or allocates; callable anywhere, also in interrupts and signal handlers.
 #[derive(Debug)]
 #[repr(transparent)]
-#[cfg(any(loom, target_pointer_width = "64"))]
+#[cfg(any(loom, all(not(ttlog_half_words), target_pointer_width = "64")))]
 pub struct Word(AtomicU64);
 
-#[cfg(any(loom, target_pointer_width = "64"))]
+#[cfg(any(loom, all(not(ttlog_half_words), target_pointer_width = "64")))]
 impl Word {
     /// Makes a word holding `value`.
     #[cfg(not(loom))]
@@ -56,18 +56,22 @@ impl Word {
     #[inline(always)]
     pub fn store(&self, value: u64) {
         self.0.store(value, Ordering::Relaxed);
+        kill_step!();
     }
 
     /// Stores after everything stored before.
     #[inline(always)]
     pub fn store_release(&self, value: u64) {
         self.0.store(value, Ordering::Release);
+        kill_step!();
     }
 
     /// Adds `n`, wrapping, and returns the value before.
     #[inline]
     pub fn add(&self, n: u64) -> u64 {
-        self.0.fetch_add(n, Ordering::Relaxed)
+        let before = self.0.fetch_add(n, Ordering::Relaxed);
+        kill_step!();
+        before
     }
 
     /// Raises the word to `value` if it is lower.
@@ -104,6 +108,7 @@ impl Word {
     #[inline(always)]
     pub(crate) fn store_low_release(&self, low: u32) {
         self.0.store(u64::from(low), Ordering::Release);
+        kill_step!();
     }
 
     /// Replaces the lower half if it is `current`; else gives what it is. Acquires in both cases, and releases.
@@ -117,9 +122,13 @@ impl Word {
             if whole as u32 != current {
                 return Err(whole as u32);
             }
+            kill_step!();
             let wanted = whole & !0xFFFF_FFFF | u64::from(new);
             match self.0.compare_exchange_weak(whole, wanted, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => return Ok(()),
+                Ok(_) => {
+                    kill_step!();
+                    return Ok(());
+                }
                 Err(now) => whole = now,
             }
         }
@@ -144,13 +153,13 @@ impl Word {
 /// contexts nest (one core); see each of them.
 #[derive(Debug)]
 #[repr(C, align(8))]
-#[cfg(all(not(loom), not(target_pointer_width = "64")))]
+#[cfg(all(not(loom), any(ttlog_half_words, not(target_pointer_width = "64"))))]
 pub struct Word {
     low: AtomicU32,
     high: AtomicU32,
 }
 
-#[cfg(all(not(loom), not(target_pointer_width = "64")))]
+#[cfg(all(not(loom), any(ttlog_half_words, not(target_pointer_width = "64"))))]
 impl Word {
     /// Makes a word holding `value`.
     #[must_use]
@@ -179,7 +188,9 @@ impl Word {
     #[inline(always)]
     pub fn store(&self, value: u64) {
         self.high.store((value >> 32) as u32, Ordering::Relaxed);
+        kill_step!();
         self.low.store(value as u32, Ordering::Relaxed);
+        kill_step!();
     }
 
     /// Stores after everything stored before. Both halves release: the phase of a segment is in the upper half, the callsite
@@ -188,16 +199,20 @@ impl Word {
     pub fn store_release(&self, value: u64) {
         fence_cores(Ordering::Release);
         self.high.store((value >> 32) as u32, Ordering::Relaxed);
+        kill_step!();
         fence_cores(Ordering::Release);
         self.low.store(value as u32, Ordering::Relaxed);
+        kill_step!();
     }
 
     /// Adds `n`, wrapping, and returns the value before. A reader may see the carry late.
     #[inline]
     pub fn add(&self, n: u64) -> u64 {
         let low = self.low.fetch_add(n as u32, Ordering::Relaxed);
+        kill_step!();
         let carry = u32::from(low.checked_add(n as u32).is_none());
         let high = self.high.fetch_add((n >> 32) as u32 + carry, Ordering::Relaxed);
+        kill_step!();
         u64::from(high) << 32 | u64::from(low)
     }
 
@@ -227,27 +242,33 @@ impl Word {
     #[inline(always)]
     pub(crate) fn mark_low(&self, low: u32) {
         self.low.store(low, Ordering::Relaxed);
+        kill_step!();
     }
 
     /// Stores both halves after everything stored before, the lower one last. Nobody else writes the word.
     #[inline(always)]
     pub(crate) fn publish(&self, low: u32, high: u32) {
         self.high.store(high, Ordering::Relaxed);
+        kill_step!();
         fence_cores(Ordering::Release);
         self.low.store(low, Ordering::Relaxed);
+        kill_step!();
     }
 
     /// Stores the lower half, after everything stored before.
     #[inline(always)]
     pub(crate) fn store_low_release(&self, low: u32) {
         self.low.store(low, Ordering::Release);
+        kill_step!();
     }
 
     /// Replaces the lower half if it is `current`; else gives what it is. Acquires in both cases, and releases.
     #[inline]
     pub(crate) fn swap_low(&self, current: u32, new: u32) -> Result<(), u32> {
         fence_cores(Ordering::Release);
+        kill_step!();
         let result = self.low.compare_exchange(current, new, Ordering::Relaxed, Ordering::Relaxed).map(drop);
+        kill_step!();
         fence_cores(Ordering::Acquire);
         result
     }
@@ -293,7 +314,10 @@ impl Word {
         }
         #[cfg(not(ttlog_site = "movw"))]
         add_low_if_below(self.load_low(), flags, limit, step, |now, new| {
-            self.low.compare_exchange_weak(now, new, Ordering::Acquire, Ordering::Relaxed).map(drop)
+            kill_step!();
+            let result = self.low.compare_exchange_weak(now, new, Ordering::Acquire, Ordering::Relaxed).map(drop);
+            kill_step!();
+            result
         })
     }
 

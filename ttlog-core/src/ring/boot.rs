@@ -229,7 +229,7 @@ fn settle_records(records: &[Word], used: usize, count: u32, lap: u8) -> Settled
         }
         let Some(payload) = records.get(at + 1..at + 1 + len) else { return settled.damaged() };
         let others = payload.iter().fold(u64::from(lap), |others, word| others ^ word.load());
-        if low == 0 || low as u16 == RESERVED {
+        if cfg!(not(ttlog_mutant_unsettled)) && (low == 0 || low as u16 == RESERVED) {
             let sealed = encode_header(CONTROL, len as u8, KIND_ABANDONED, others);
             word.mark_low(device_reservation(len as u8));
             word.publish(sealed as u32, (sealed >> 32) as u32);

@@ -24,6 +24,7 @@ use super::segment::refill;
 use super::{BUILD_ID_LEN, DropReason, Ring, RingConfig, RingError, Session};
 use crate::atomic::{AtomicPtr, AtomicU8, AtomicU32, may_have_interrupted_one};
 use crate::fields::AnyFields;
+use crate::kill::kill_step;
 use crate::packed::{Packer, byte_sum};
 use crate::record::{CONTROL, KIND_REBASE, RESERVED, device_reservation, encode_header};
 use crate::word::{Word, fence_cores};
@@ -227,10 +228,10 @@ impl DeviceRecorder {
     #[must_use]
     pub const fn new() -> Self {
         DeviceRecorder {
-            short: AtomicPtr::new(NO_SEGMENT.as_ptr().cast_mut().cast()),
+            short: AtomicPtr::new(none().cast_mut()),
             clock_register: AtomicPtr::new((&raw const NO_CLOCK).cast_mut().cast()),
             room_words: AtomicU32::new(0),
-            current: AtomicPtr::new(NO_SEGMENT.as_ptr().cast_mut().cast()),
+            current: AtomicPtr::new(none().cast_mut()),
             header: AtomicPtr::new(ptr::null_mut()),
             segments: AtomicPtr::new(ptr::null_mut()),
             segment_words: AtomicU32::new(0),
@@ -292,7 +293,9 @@ impl DeviceRecorder {
         if let Some(register) = session.clock.register() {
             self.clock_register.store(register.cast_mut(), Ordering::Relaxed);
         }
-        self.kept_high.store((session.clock.ticks64(0) >> 32) as u32, Ordering::Relaxed);
+        let turns = session.clock.ticks() >> 31; // the clock need not begin at 0
+        self.turns.store(turns, Ordering::Relaxed);
+        self.kept_high.store((session.clock.ticks64(turns) >> 32) as u32, Ordering::Relaxed);
         self.state.store(STARTED, Ordering::Release);
         Some(Ok(Started { boot: boot.boot, found: boot.found }))
     }
@@ -352,11 +355,14 @@ impl DeviceRecorder {
                 break;
             }
             let segment = self.current.load(Ordering::Relaxed);
+            kill_step!();
             if let Some(reserved) = self.reserve(segment, ticks, payload_words, events) {
                 return Some(reserved);
             }
         }
-        self.refuse(DropReason::NoSegment);
+        if events > 0 {
+            self.refuse(DropReason::NoSegment);
+        }
         None
     }
 
@@ -367,6 +373,7 @@ impl DeviceRecorder {
         // SAFETY: NO_CLOCK, or may be read from everywhere at any time, as the maker of the clock vouched.
         let ticks = unsafe { self.clock_register.load(Ordering::Relaxed).read_volatile() };
         let segment = self.short.load(Ordering::Relaxed);
+        kill_step!();
         let Some(reserved) = self.reserve(segment, ticks, payload_words.into(), 1) else { return false };
         reserved.fill(callsite, payload_words, xor, put);
         true
@@ -455,6 +462,7 @@ impl DeviceRecorder {
     fn make_room(&self, payload_words: u32) -> bool {
         let Some(parts) = self.parts() else { return false };
         let full: *const Word = self.current.load(Ordering::Acquire);
+        kill_step!();
         // SAFETY: a word of the header of a segment, or of NO_SEGMENT.
         let now = unsafe { &*full.add(segment_word::COMMIT) }.load_low();
         if now >> commit::FLAGS_SHIFT == OPEN
@@ -464,22 +472,35 @@ impl DeviceRecorder {
             self.shorten(&parts.clock, full);
             return true;
         }
-        close(full);
-        let Some(segment) = self.open(parts.clock.ticks64(self.turns.load(Ordering::Relaxed))) else { return false };
-        let swapped =
-            self.current.compare_exchange(full.cast_mut(), segment.cast_mut(), Ordering::AcqRel, Ordering::Relaxed);
-        if swapped.is_err() {
-            close(segment); // another context was quicker; ours takes no reservation, so it can be replaced at once
+        // Nobody's from here on until one is open. So if another context opens one meanwhile that is known from this word, even if it is
+        // the same segment again.
+        if self.swap_current(full, none()) {
+            close(full);
         } else {
+            return true;
+        }
+        let Some(segment) = self.open(parts.clock.ticks64(self.turns.load(Ordering::Relaxed))) else { return false };
+        if self.swap_current(none(), segment) {
             self.shorten(&parts.clock, segment);
+        } else {
+            kill_step!();
+            close(segment); // another context was quicker; ours takes no reservation, so it can be replaced at once
         }
         true
+    }
+
+    /// Makes another segment the one that takes reservations, if that was `before`.
+    fn swap_current(&self, before: *const Word, now: *const Word) -> bool {
+        kill_step!();
+        let (before, now) = (before.cast_mut(), now.cast_mut());
+        self.current.compare_exchange(before, now, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
     /// Sends the short way to a segment, if there is one. Where that was overtaken by what nests, the short way fails, and the long one leads
     /// here again.
     fn shorten(&self, clock: &DeviceClock, segment: *const Word) {
         if clock.register().is_some() {
+            kill_step!();
             self.short.store(segment.cast_mut(), Ordering::Relaxed);
         }
     }
@@ -497,6 +518,7 @@ impl DeviceRecorder {
                 let header = &*segment.cast::<[Word; SEGMENT_HEADER_WORDS]>();
                 (segment, header, core::slice::from_raw_parts(records, words - SEGMENT_HEADER_WORDS))
             };
+            kill_step!();
             let Some(events) = claim(header, records, self.boot()) else { continue };
             // SAFETY: a word of the ring's header.
             let sequence = unsafe { &*self.header.load(Ordering::Relaxed).add(header_word::NEXT_SEQUENCE) }.add(1);
@@ -515,6 +537,7 @@ impl DeviceRecorder {
         let mut index = self.next_index.load(Ordering::Relaxed);
         loop {
             let next = if index + 1 < count { index + 1 } else { 0 };
+            kill_step!();
             match self.next_index.compare_exchange_weak(index, next, Ordering::Relaxed, Ordering::Relaxed) {
                 Ok(_) => return index,
                 Err(changed) => index = changed,
@@ -529,6 +552,11 @@ impl DeviceRecorder {
             ring.count_dropped(reason, 1);
         }
     }
+}
+
+/// Gives `NO_SEGMENT` as a segment.
+const fn none() -> *const Word {
+    NO_SEGMENT.as_ptr().cast()
 }
 
 /// Ends reservations in a segment.
@@ -556,7 +584,8 @@ fn claim(header: &[Word; SEGMENT_HEADER_WORDS], records: &[Word], boot: u32) -> 
     // Claimed first: so nobody opens it, fills it to the same point and leaves a reservation there while it is being looked at. Of what is
     // of another session nothing is under way, whatever its records look like.
     let is_of_session = || header[segment_word::CONTEXT].load_low() == boot;
-    if !is_alone() && is_of_session() && is_any_under_way(records, commit::offset(now)) {
+    let looks = cfg!(not(ttlog_mutant_under_way));
+    if looks && !is_alone() && is_of_session() && is_any_under_way(records, commit::offset(now)) {
         // Nobody else changes a claimed segment.
         let _ = word.swap_low(now | commit::OWNED, now);
         return None;
