@@ -40,7 +40,7 @@
 //!
 //! | module | what it holds |
 //! | --- | --- |
-//! | [`recorder`] | the ring in retained memory, and the start of a session |
+//! | [`mod@recorder`] | the ring in retained memory, and the start of a session |
 //! | [`clock`] | clocks |
 //! | [`dump`] | sending the ring over a byte stream |
 //! | `rtt` | the same through a channel of RTT (feature `rtt`) |
