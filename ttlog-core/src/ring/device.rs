@@ -479,7 +479,10 @@ impl DeviceRecorder {
         } else {
             return true;
         }
-        let Some(segment) = self.open(parts.clock.ticks64(self.turns.load(Ordering::Relaxed))) else { return false };
+        let Some(segment) = self.open(parts.clock.ticks64(self.turns.load(Ordering::Relaxed))) else {
+            // There may be none because another context has opened the last.
+            return self.current.load(Ordering::Relaxed).cast_const() != none();
+        };
         if self.swap_current(none(), segment) {
             self.shorten(&parts.clock, segment);
         } else {
