@@ -13,7 +13,7 @@ const MACHINES: [(&str, u32, u32, u32, u32); 8] = [
     // As the secure world sees them, in which the core starts.
     ("MPS2_AN505", 0x1000_0000, 4 << 20, 0x3800_0000, 4 << 20),
     ("STM32VLDISCOVERY", 0x0800_0000, 128 << 10, 0x2000_0000, 8 << 10),
-    ("RISCV_VIRT", 0x8000_0000, 1 << 20, 0x8010_0000, 64 << 10),
+    ("RISCV_VIRT", 0x2000_0000, 1 << 20, 0x8000_0000, 64 << 10),
 ];
 
 fn main() {

@@ -80,7 +80,40 @@ fn build(machine: &Machine, variant: Variant) -> PathBuf {
         let source = source.unwrap_or_else(|error| panic!("cannot list {}: {error}", sources.display())).path();
         let Some(name) = source.file_stem() else { continue };
         let from = target_dir.join(machine.target).join("release").join(name);
-        fs::copy(&from, folder.join(name)).unwrap_or_else(|error| panic!("cannot copy {}: {error}", from.display()));
+        let to = folder.join(name);
+        fs::copy(&from, &to).unwrap_or_else(|error| panic!("cannot copy {}: {error}", from.display()));
+        if machine.flash.1 > 0 {
+            let image = flash_image(&to, machine.flash).and_then(|image| {
+                fs::write(to.with_extension("flash"), image.as_slice()).map_err(|error| error.to_string())
+            });
+            image.unwrap_or_else(|error| panic!("cannot make a flash image of {}: {error}", to.display()));
+        }
     }
     folder
+}
+
+/// Gives what an ELF file of 32 bits, little endian, loads into the flash.
+fn flash_image(elf: &Path, (base, len): (u32, u64)) -> Result<Vec<u8>, String> {
+    let elf = fs::read(elf).map_err(|error| error.to_string())?;
+    let bytes = |at: usize, len: usize| elf.get(at..at.checked_add(len)?);
+    let number = |at: usize, len: usize| {
+        let bytes = bytes(at, len).ok_or("it is cut off")?;
+        Ok::<_, String>(bytes.iter().rev().fold(0, |number, byte| number << 8 | usize::from(*byte)))
+    };
+    if bytes(0, 6) != Some(b"\x7FELF\x01\x01") {
+        return Err("it is no such file".to_owned());
+    }
+    let (headers, header_len, header_count) = (number(28, 4)?, number(42, 2)?, number(44, 2)?);
+    let mut image = vec![0; usize::try_from(len).map_err(|error| error.to_string())?];
+    for header in (0..header_count).map(|index| headers + index * header_len) {
+        let (kind, from, to, len) =
+            (number(header, 4)?, number(header + 4, 4)?, number(header + 12, 4)?, number(header + 16, 4)?);
+        const LOAD: usize = 1;
+        if kind == LOAD && len > 0 {
+            let start = to.checked_sub(base as usize).ok_or("it loads something that is not in the flash")?;
+            let room = image.get_mut(start..start + len).ok_or("it loads something that is not in the flash")?;
+            room.copy_from_slice(bytes(from, len).ok_or("it is cut off")?);
+        }
+    }
+    Ok(image)
 }

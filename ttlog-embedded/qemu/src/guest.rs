@@ -123,7 +123,12 @@ impl Run {
         if self.has_qmp {
             qemu.arg("-qmp").arg(format!("unix:{},server=on,wait=off", qmp_path.display()));
         }
-        qemu.arg("-kernel").arg(&self.elf);
+        if self.machine.flash.1 > 0 {
+            let flash = self.elf.with_extension("flash");
+            qemu.arg("-drive").arg(format!("if=pflash,unit=0,format=raw,readonly=on,file={}", flash.display()));
+        } else {
+            qemu.arg("-kernel").arg(&self.elf);
+        }
         qemu.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = qemu.spawn().unwrap_or_else(|error| panic!("cannot run {emulator} (see ci/qemu): {error}"));
         let text = collect(child.stdout.take().expect("stdout is piped"));

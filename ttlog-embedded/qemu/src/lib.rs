@@ -28,6 +28,11 @@ pub struct Machine {
     pub target: &'static str,
     /// The feature of the firmware that names it.
     pub feature: &'static str,
+    /// Where and how long a flash is that is given to QEMU as a file; 0: the ELF file is.
+    ///
+    /// What QEMU loads from an ELF file into memory that the guest could write, it loads again at each reset, and has all code to
+    /// translate again: a reset takes 50 times longer.
+    pub(crate) flash: (u32, u64),
     /// The program and the arguments that start it.
     pub(crate) emulator: &'static [&'static str],
     /// Where its RAM begins.
@@ -43,6 +48,7 @@ macro_rules! arm {
             core: $core,
             target: $target,
             feature: $name,
+            flash: (0, 0),
             emulator: &["qemu-system-arm", "-M", $name],
             ram_base: $ram_base,
             ram_len: $ram_kib << 10,
@@ -64,8 +70,9 @@ pub const MACHINES: [Machine; 9] = [
         core: "RV32IMAC",
         target: "riscv32imac-unknown-none-elf",
         feature: "riscv-virt",
+        flash: (0x2000_0000, 32 << 20),
         emulator: &["qemu-system-riscv32", "-M", "virt", "-bios", "none"],
-        ram_base: 0x8010_0000,
+        ram_base: 0x8000_0000,
         ram_len: 64 << 10,
     },
     Machine {
@@ -73,8 +80,9 @@ pub const MACHINES: [Machine; 9] = [
         core: "RV32IMC, no atomics",
         target: "riscv32imc-unknown-none-elf",
         feature: "riscv-virt",
+        flash: (0x2000_0000, 32 << 20),
         emulator: &["qemu-system-riscv32", "-M", "virt", "-bios", "none", "-cpu", "rv32,a=false"],
-        ram_base: 0x8010_0000,
+        ram_base: 0x8000_0000,
         ram_len: 64 << 10,
     },
 ];

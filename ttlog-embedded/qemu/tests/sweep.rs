@@ -1,0 +1,82 @@
+//! Resets and interrupts at every instruction of log calls; what is swept and checked stands in the program, `sweep`.
+
+use std::time::Duration;
+
+use ttlog_qemu::{Machine, Output, Run, Variant, machine};
+
+/// What the program's first argument means.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Mode {
+    Reset = 0,
+    Interrupt = 1,
+    InterruptAndReset = 2,
+    NestedInterrupts = 3,
+}
+
+const MODES: [Mode; 4] = [Mode::Reset, Mode::Interrupt, Mode::InterruptAndReset, Mode::NestedInterrupts];
+
+fn sweep(machine: &'static Machine, variant: Variant, mode: Mode, stride: u32) -> Output {
+    Run::of_variant(machine, variant, "sweep")
+        .argument(mode as u32)
+        .argument(1)
+        .argument(stride)
+        .time_out(Duration::from_secs(300))
+        .finish()
+}
+
+/// Runs a sweep and checks that it went through calls, at so many points at least.
+fn sweep_right(name: &str, stride: u32, points_min: u32) {
+    let machine = machine(name);
+    for mode in MODES {
+        let started = std::time::Instant::now();
+        let text = sweep(machine, Variant::Usual, mode, stride).expect_success();
+        println!("{name} {mode:?}: {} ({:?})", text.trim_end(), started.elapsed());
+        let numbers: Vec<u32> = text.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+        let [_, inside, nothing, reservation, event] = numbers[..] else { panic!("{text}") };
+        assert!(inside >= points_min, "{name} {mode:?}: {text}");
+        if mode == Mode::Reset || mode == Mode::InterruptAndReset {
+            // Each kind of end was met: before the reservation, before the commit, after it.
+            assert!(nothing > 0 && reservation > 0 && event > 0, "{name} {mode:?}: {text}");
+            assert_eq!(nothing + reservation + event, inside, "{name} {mode:?}: {text}");
+        }
+    }
+}
+
+#[test]
+fn cortex_m3_at_every_instruction() {
+    sweep_right("lm3s6965evb", 1, 1500);
+}
+
+#[test]
+fn cortex_m3_with_little_ram_at_every_instruction() {
+    sweep_right("stm32vldiscovery", 1, 1500);
+}
+
+#[test]
+fn riscv_at_every_instruction() {
+    sweep_right("riscv-virt", 1, 1500);
+}
+
+#[test]
+fn riscv_without_atomics_at_every_instruction() {
+    sweep_right("riscv-virt-imc", 1, 1500);
+}
+
+/// At every instruction it would take minutes: resets are slow on this machine.
+#[test]
+fn cortex_m0() {
+    sweep_right("microbit", 7, 300);
+}
+
+/// A recorder that publishes records before their words are stored must not get through.
+#[test]
+fn wrong_store_order_is_noticed() {
+    for mode in MODES {
+        let output = sweep(machine("lm3s6965evb"), Variant::MutantCommitFirst, mode, 1);
+        println!("{mode:?}: {}", output.text.trim_end());
+        // Those whose calls all go on, and that look at the ring only then, cannot notice.
+        let can_notice = mode != Mode::NestedInterrupts;
+        assert_eq!(output.status.code(), Some(i32::from(can_notice)), "{mode:?}: {}", output.text);
+        assert_eq!(output.text.contains("panicked"), can_notice, "{mode:?}: {}", output.text);
+    }
+}
