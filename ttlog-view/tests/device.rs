@@ -232,6 +232,16 @@ fn rings_that_are_cut_off_by_the_end_of_memory_are_read_as_far_as_they_are_there
 }
 
 #[test]
+fn a_ring_may_lie_in_several_ranges_that_touch() {
+    let image = ring(5, 10).image();
+    let mut memory = Ranges::raw(0x2000_0000, image[..600].to_vec());
+    memory.add(0x2000_0000 + 600, image[600..].to_vec());
+    memory.add(0x3000_0000, vec![1; 8]);
+    assert_eq!(memory.ram().len(), 2);
+    assert_eq!(find_rings(&mut memory, &[]).expect("it can be read").rings[0].bytes, image);
+}
+
+#[test]
 fn memory_without_a_ring_says_whether_it_is_all_zero() {
     let found = find_rings(&mut Ranges::raw(0, vec![0; 40_000]), &[(64, 64)]).expect("it can be read");
     assert!(found.only_zeros && found.rings.is_empty());

@@ -110,6 +110,10 @@ fn a_session_is_shown_with_names_of_its_own_build_only() {
     // None: nothing of what was named is of any use.
     let none = image(&dir, &["--elf", "wrong.elf", "-q"]);
     assert_eq!(none.code, Some(2));
+    write(&dir, "frames", &dump_frames(0, &device.ring(), OTHER_ID).concat());
+    for (elf, code) in [("wrong.elf", 2), ("other.elf", 1)] {
+        assert_eq!(view(&dir, &["serial", "frames", "--elf", elf, "-q"]).code, Some(code), "{elf}");
+    }
     assert_eq!(none.out.matches("is not in the table").count(), 2, "{}", none.out);
     assert!(none.err.contains("given is 0909090909090909090909090909090909090909 of wrong.elf"), "{}", none.err);
     let plain = view(&dir, &["RAM.bin", "--elf", "wrong.elf"]);
@@ -373,6 +377,41 @@ fn dumps_over_a_connection_and_from_standard_input() {
     child.stdin.take().expect("a pipe").write_all(&stream).expect("it reads");
     let output = child.wait_with_output().expect("it ends");
     assert_eq!(String::from_utf8_lossy(&output.stdout), expected);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn dumps_over_a_serial_port() {
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    let dir = motor_directory("device_port");
+    let expected = image(&dir, &["--elf", "motor.elf", "-q"]).out;
+    let line = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a pseudo-terminal");
+    grantpt(&line).and_then(|()| unlockpt(&line)).expect("it is ours");
+    let port = ptsname(&line, Vec::new()).expect("it has a name").into_string().expect("of letters");
+    let child = Command::new(env!("CARGO_BIN_EXE_ttlog-view"))
+        .args(["serial", &port, "--elf", "motor.elf", "-q", "--dumps", "1"])
+        .current_dir(&dir)
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the program runs");
+    let stream = dump_frames(0, &motor().ring(), BUILD_ID).concat();
+    // Again and again, for what comes before the port is open and raw is lost or changed, like that of a device that was on before.
+    let mut line = std::fs::File::from(line);
+    let sender = std::thread::spawn(move || {
+        for _ in 0..100 {
+            for piece in stream.chunks(100) {
+                if line.write_all(piece).is_err() {
+                    return;
+                }
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+        }
+    });
+    let output = child.wait_with_output().expect("it ends");
+    drop(sender); // ends with the test
+    let out = String::from_utf8_lossy(&output.stdout);
+    assert!(out == expected || output.status.code() == Some(1), "{out}");
+    assert!(out.contains("booted"), "{out}");
 }
 
 #[test]

@@ -27,6 +27,10 @@ pub fn run(options: &Dictionary, out: &mut dyn Write) -> io::Result<Outcome> {
     for problem in &firmware.problems {
         complain(&shown(&options.elf, problem));
     }
+    #[cfg(feature = "defmt")]
+    if firmware.defmt.is_some() {
+        complain("what is logged with defmt is not in a dictionary: keep the ELF file for it");
+    }
     let bytes = firmware.to_dictionary();
     if let Some(path) = &options.output {
         if let Err(error) = std::fs::write(path, &bytes) {

@@ -20,12 +20,15 @@ impl Ranges {
         ranges
     }
 
-    /// Adds a range. What would lie beyond the last address is cut off.
+    /// Adds a range; one that begins where the last ended makes it longer. What would lie beyond the last address is cut off.
     pub fn add(&mut self, start: u64, mut bytes: Vec<u8>) {
         let room = u64::MAX - start;
         bytes.truncate(usize::try_from(room).unwrap_or(usize::MAX));
-        if !bytes.is_empty() {
-            self.ranges.push((start, bytes));
+        match self.ranges.last_mut() {
+            _ if bytes.is_empty() => {}
+            // Some tools cut one stretch of memory into several.
+            Some((before, last)) if *before + last.len() as u64 == start => last.append(&mut bytes),
+            _ => self.ranges.push((start, bytes)),
         }
     }
 

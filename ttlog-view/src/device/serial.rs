@@ -28,7 +28,8 @@ pub fn run(options: &Serial, out: &mut dyn Write) -> io::Result<Outcome> {
         return Ok(Outcome::Failed);
     }
     let firmwares = Firmwares::load(&options.device.show.firmware);
-    let mut console = Console { options, outcome: Outcome::Good, dumps: 0, seen: Seen::default(), firmwares, out };
+    let mut console =
+        Console { options, outcome: Outcome::Good, dumps: 0, useful: 0, seen: Seen::default(), firmwares, out };
     for line in &console.firmwares.errors {
         complain(line);
         console.outcome = Outcome::Partial;
@@ -86,6 +87,8 @@ struct Console<'o> {
     firmwares: Firmwares,
     seen: Seen,
     dumps: u64,
+    /// Dumps of which something could be shown.
+    useful: u64,
     outcome: Outcome,
     out: &'o mut dyn Write,
 }
@@ -129,6 +132,8 @@ impl Console<'_> {
         }
         let recordings = Recordings::of_dump(&self.options.port, &dump, &self.firmwares);
         let outcome = recordings.show(&self.options.device, Some(&mut self.seen), self.out)?;
+        // One that is of no use does not spoil the others.
+        self.useful += u64::from(outcome != Outcome::Failed);
         self.outcome = self.outcome.max(outcome.min(Outcome::Partial));
         self.out.flush()
     }
@@ -140,6 +145,8 @@ impl Console<'_> {
         }
         if self.dumps == 0 {
             complain("no dump came");
+        }
+        if self.useful == 0 {
             self.outcome = Outcome::Failed;
         }
         self.out.flush()?;
