@@ -168,6 +168,14 @@ fn what_comes_twice_is_taken_once() {
         assert_eq!(out.dumps[0].counts.repeated, u64::from(repeated + 1 < frames.len()), "frame {repeated}");
         assert!(out.dumps[0].is_whole(), "frame {repeated}");
     }
+    // Late, as when a line repeats what it holds.
+    for repeated in 1..frames.len() - 1 {
+        let mut late = frames.clone();
+        late.insert(frames.len() - 1, frames[repeated].clone());
+        let dump = &receive(&late.concat()).dumps[0];
+        assert!(dump.is_whole() && dump.ring.bytes == ring, "frame {repeated}: {:?}", dump.counts);
+        assert_eq!(dump.counts, Counts { frames: frames.len() as u64, lost: 0, repeated: 1 }, "frame {repeated}");
+    }
     let twice: Vec<u8> = frames.iter().chain(&frames).flatten().copied().collect();
     assert_eq!(receive(&twice).dumps.len(), 2, "a device may send with the same number again");
 }
