@@ -9,7 +9,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ttlog_core::frame::{Begin, FRAME_VERSION, Frame, FrameKind, FrameScanner, Part, Scanned, TEXT_BEGIN, TEXT_END};
+use ttlog_core::frame::{
+    Begin, FRAME_VERSION, Frame, FrameKind, FrameScanner, LINE_LEN_MAX, Part, Scanned, TEXT_BEGIN, TEXT_END,
+};
 use ttlog_core::ring::{RingImage, SEGMENT_HEADER_LEN, SegmentState};
 use ttlog_core::site_text::SiteText;
 use ttlog_core::table::encode_site;
@@ -139,6 +141,8 @@ pub struct Receiver {
     is_text: bool,
     /// The line of text that is under way.
     line: Vec<u8>,
+    /// A line that began like one of ours and was no frame: a terminal may have broken it. Empty: there is none.
+    broken: Vec<u8>,
     dumps: Vec<Assembly>,
     /// Pieces between delimiters that are neither a frame nor text, and lines that look like frames and are none.
     damaged: u64,
@@ -179,6 +183,7 @@ impl Receiver {
         let rest = self.scanner.finish().map(<[u8]>::to_vec).unwrap_or_default();
         self.other(&rest, false, out);
         self.end_line(out);
+        self.damaged += u64::from(!self.broken.is_empty());
         self.give_up(out);
     }
 
@@ -252,6 +257,9 @@ impl Receiver {
     fn end_line(&mut self, out: &mut dyn FnMut(Received)) {
         let line = std::mem::take(&mut self.line);
         let trimmed = line.trim_ascii();
+        if self.continues(trimmed, out) {
+            return;
+        }
         if trimmed.is_empty() || trimmed == TEXT_BEGIN.as_bytes() || trimmed == TEXT_END.as_bytes() {
             if trimmed.is_empty() && !line.is_empty() {
                 out(Received::Text(line));
@@ -262,16 +270,34 @@ impl Receiver {
         let Some(at) = line.windows(LINE_MARK.len()).position(|window| window == LINE_MARK) else {
             return out(Received::Text(line));
         };
+        if at > 0 {
+            out(Received::Text(line[..at].to_vec()));
+        }
         let mut room = [0; ttlog_core::frame::FRAME_LEN_MAX];
         match Frame::decode_line(&line[at..], &mut room).map(|frame| OwnedFrame::of(&frame)) {
-            Some(frame) => {
-                if at > 0 {
-                    out(Received::Text(line[..at].to_vec()));
-                }
-                self.take(&frame.as_frame(), out);
-            }
-            None => self.damaged += 1,
+            Some(frame) => self.take(&frame.as_frame(), out),
+            None => self.broken = line[at..].trim_ascii().to_vec(),
         }
+    }
+
+    /// Takes a line that goes on where the one before was broken off; else that one was damaged.
+    fn continues(&mut self, line: &[u8], out: &mut dyn FnMut(Received)) -> bool {
+        if self.broken.is_empty() {
+            return false;
+        }
+        let mut whole = std::mem::take(&mut self.broken);
+        let is_base64 = |&byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+        if !line.is_empty() && line.iter().all(is_base64) && whole.len() + line.len() <= LINE_LEN_MAX {
+            whole.extend_from_slice(line);
+            let mut room = [0; ttlog_core::frame::FRAME_LEN_MAX];
+            match Frame::decode_line(&whole, &mut room).map(|frame| OwnedFrame::of(&frame)) {
+                Some(frame) => self.take(&frame.as_frame(), out),
+                None => self.broken = whole,
+            }
+            return true;
+        }
+        self.damaged += 1;
+        false
     }
 
     fn take(&mut self, frame: &Frame<'_>, out: &mut dyn FnMut(Received)) {

@@ -197,6 +197,16 @@ fn dumps_in_lines_of_text() {
     assert!(out.dumps[0].is_whole(), "{:?}", out.dumps[0]);
     assert_eq!(out.dumps[0].ring.bytes, ring);
     assert_eq!(String::from_utf8(out.text).expect("text"), "prompt> dump\r\n[12:03:01] prompt> ");
+    // A terminal of 80 columns breaks the lines.
+    let text = String::from_utf8(stream.clone()).expect("text");
+    let broken: Vec<String> = text
+        .lines()
+        .flat_map(|line| line.as_bytes().chunks(80).map(|part| String::from_utf8_lossy(part).into_owned()))
+        .collect();
+    let out = receive(broken.join("\r\n").as_bytes());
+    assert!(out.dumps[0].is_whole() && out.damaged == 0, "{:?}", out.dumps[0].counts);
+    assert_eq!(out.dumps[0].ring.bytes, ring);
+    assert_eq!(String::from_utf8(out.text).expect("text"), "prompt> dump\r\n[12:03:01] prompt> ");
     // A line that was changed is damaged, and no text.
     let at = stream.windows(6).position(|window| window == b"TTLOG:").expect("there is a line") + 20;
     stream[at] = if stream[at] == b'A' { b'B' } else { b'A' };
