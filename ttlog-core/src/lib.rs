@@ -29,6 +29,8 @@
 //!
 //! The format is described in `docs/format.md`, the design in `docs/architecture.md`.
 #![no_std]
+// The writer of devices is in no model, and what only it uses is not used then.
+#![cfg_attr(loom, allow(dead_code, unused_imports))]
 
 #[cfg(feature = "alloc")]
 extern crate alloc;

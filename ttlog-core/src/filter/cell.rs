@@ -10,8 +10,8 @@ use loom::sync::atomic::{AtomicU32, Ordering};
 #[cfg(not(loom))]
 use portable_atomic::Ordering;
 
+#[cfg(not(loom))]
 use crate::atomic::AtomicU32;
-
 use crate::callsite::Metadata;
 use crate::filter::{FILTER_MAX_LEN, Filter};
 use crate::word::{Word, fence_acquire, fence_release};

@@ -14,6 +14,7 @@ use loom::sync::atomic::{AtomicU32, Ordering};
 #[cfg(not(loom))]
 use portable_atomic::Ordering;
 
+#[cfg(not(loom))]
 use crate::atomic::AtomicU32;
 
 /// The ring may be written.
