@@ -330,24 +330,13 @@ impl Walk {
             self.left -= 1;
             return if self.is_record { segment[self.at].load() } else { 0 };
         }
-        let header = segment[self.at].load_acquire();
-        if header == 0 {
-            // Reserved, and nothing stored yet, or so it was a moment ago. The next word that is not 0 may be of it, or the next header.
-            let behind = self.at + 1..self.used;
-            let follower = behind.clone().find(|&next| segment[next].load_acquire() != 0).unwrap_or(self.used);
-            // Who sees a word of a reservation also sees its header from then on.
-            let next = (self.at..follower).find(|&again| segment[again].load_acquire() != 0).unwrap_or(follower);
-            if next > self.at {
-                (self.left, self.is_record) = (next - self.at - 1, false);
-                return 0;
-            }
-            return self.next_word_of(segment[self.at].load_acquire());
+        let next = super::live::next_header(&segment[..self.used], self.at).unwrap_or(self.used);
+        if next > self.at {
+            // Reserved, and nothing stored yet.
+            (self.left, self.is_record) = (next - self.at - 1, false);
+            return 0;
         }
-        self.next_word_of(header)
-    }
-
-    /// Begins a record or a reservation.
-    fn next_word_of(&mut self, header: u64) -> u64 {
+        let header = segment[self.at].load_acquire();
         self.left = (header >> 16 & 0xFF) as usize;
         self.is_record = header as u16 != RESERVED;
         header

@@ -109,16 +109,9 @@ fn copy_once(segment: &[Word], out: &mut [u8]) -> Option<usize> {
 fn copy_shared(records: &[Word], mode: Mode, out: &mut [u8]) {
     out.fill(0);
     let mut at = 0;
-    while at < records.len() {
+    while let Some(found) = next_header(records, at) {
+        at = found;
         let word = records[at].load_acquire();
-        if word == 0 {
-            // Reserved, and nothing stored yet, or so it was a moment ago. What follows may belong to it or to the next record:
-            // who sees a payload word also sees its header from then on, so after looking again it is clear.
-            let follower = (at + 1..records.len()).find(|&next| records[next].load_acquire() != 0);
-            let Some(follower) = follower else { return };
-            at = (at..follower).find(|&again| records[again].load_acquire() != 0).unwrap_or(follower);
-            continue;
-        }
         let header = decode_header(word);
         let first = records.get(at + 1).map_or(0, Word::load);
         let len = match header.len {
@@ -133,4 +126,18 @@ fn copy_shared(records: &[Word], mode: Mode, out: &mut [u8]) {
         }
         at = end;
     }
+}
+
+/// Finds the first header from `at` on, which is where a record or a reservation begins, among words of a shared segment that are 0 until
+/// they are stored; `None`: there is none yet.
+///
+/// What is not 0 may also be of the payload of a reservation whose header was still 0 when that was looked at. Who sees a payload word sees
+/// its header from then on. So a word is a header if all from `at` to it are 0 when they are looked at after it; else the first that is
+/// not 0 is the next to ask this of, for it may have been stored in between.
+pub(super) fn next_header(records: &[Word], at: usize) -> Option<usize> {
+    let mut found = records.len();
+    while let Some(earlier) = (at..found).find(|&index| records[index].load_acquire() != 0) {
+        found = earlier;
+    }
+    (found < records.len()).then_some(found)
 }

@@ -10,12 +10,14 @@ use ::loom::model::Builder;
 use ::loom::sync::Arc;
 use ::loom::thread;
 
+use super::layout::{SEGMENT_HEADER_WORDS, SequenceWord};
 use super::*;
 use crate::TypeList;
 use crate::fields::{AnyFields, Cons, Nil};
 use crate::packed::{Packer, Unpacker};
-use crate::record::ContextInfo;
+use crate::record::{ContextInfo, RESERVED, encode_header};
 use crate::value::Sealed;
+use crate::word::fence_release;
 
 const CONFIG: RingConfig =
     RingConfig { ring_id: 7, segment_len: 128, table_len: 0, anchor_count: 0, ..RingConfig::PLAIN };
@@ -69,6 +71,9 @@ impl Seen {
 fn who(context: u32) -> ContextInfo<'static> {
     ContextInfo { context, os_thread_id: 0, next_index: 0, name: "" }
 }
+
+/// Words of an event in a shared segment.
+const RECORD_WORDS: usize = 4;
 
 /// The two values of every event in these models: a reader that finds others was shown a torn record.
 fn fields(id: u64) -> Cons<u64, Cons<f64, Nil>> {
@@ -200,6 +205,40 @@ fn reader_beside_a_shared_writer() {
         assert_eq!(append_shared(&memory.ring(), 2, 2), Outcome::Recorded);
         reader.join().unwrap();
         assert_eq!(settle(&memory.ring(), 2).ids, [1, 2]);
+    });
+    seen.assert_both();
+}
+
+/// The first of two reservations is filled when the second is committed and the reader may be in the midst of telling where one ends.
+#[test]
+fn reader_beside_a_reservation_with_a_record_behind_it() {
+    let seen = std::sync::Arc::new(Seen::default());
+    let noted = seen.clone();
+    explore(move || {
+        let memory = Memory::new(1);
+        let ring = memory.ring();
+        append_shared(&ring, 9, 1);
+        append_shared(&ring, 9, 2);
+        // As if the first had only been reserved so far.
+        let reserved = &ring.segment(0)[SEGMENT_HEADER_WORDS..][..RECORD_WORDS];
+        let words: Vec<_> = reserved.iter().map(Word::load).collect();
+        reserved.iter().for_each(|word| word.store(0));
+        let reader = {
+            let (memory, noted) = (memory.clone(), noted.clone());
+            thread::spawn(move || {
+                let found = read(&memory.ring());
+                assert!(found.ids == [1, 2] || found.ids == [2] && found.pending == 1, "{found:?}");
+                noted.note(found.pending == 0);
+            })
+        };
+        // As `fill` does it.
+        let lap = SequenceWord::decode(ring.segment(0)[segment_word::SEQUENCE].load()).unwrap().lap;
+        reserved[0].store(encode_header(RESERVED, 0, RECORD_WORDS as u32 - 1, lap.into()));
+        fence_release();
+        (1..RECORD_WORDS).for_each(|at| reserved[at].store(words[at]));
+        reserved[0].store_release(words[0]);
+        reader.join().unwrap();
+        assert_eq!(settle(&ring, 2).ids, [1, 2]);
     });
     seen.assert_both();
 }
