@@ -1,7 +1,7 @@
-"""An independent reader of TTLog snapshots, written from docs/format.md alone (the section signs point there).
+"""An independent reader of TTLog snapshots and of the rings of devices, written from docs/format.md alone (the section signs point there).
 
-`python ttlog_reader.py FILE...` prints one JSON object per event, in the order of segments and of records within them. Its purpose
-is to be compared with ttlog-view (ci/reader-check): whatever the two read differently is a fault of one of them or of the format.
+`python ttlog_reader.py FILE...` prints one JSON object per event, in the order of segments and of records within them; of the ring of a
+device one per session and then one per event, with its payload in hex, as the ring does not know names. Its purpose is to be compared with ttlog-view (ci/reader-check): whatever the two read differently is a fault of one of them or of the format.
 """
 
 import io
@@ -22,7 +22,7 @@ LEVELS = {1: "TRACE", 2: "DEBUG", 3: "INFO", 4: "WARN", 5: "ERROR"}
 FIXED = {2: "<B", 3: "<H", 4: "<I", 7: "<b", 8: "<h", 9: "<i", 12: "<f", 13: "<d"}  # §4.2
 NAMES = {1: "bool", 2: "u8", 3: "u16", 4: "u32", 5: "u64", 6: "u128", 7: "i8", 8: "i16", 9: "i32", 10: "i64", 11: "i128", 12: "f32",
          13: "f64", 14: "char", 15: "str", 16: "bytes", 17: "display", 18: "debug", 19: "error", 20: "unit", 32: "option", 33: "sequence"}
-OPTION, SEQUENCE, ERROR, UNIT, WIDE, RESERVED = 32, 33, 19, 20, (6, 11, 13), 0xFFFF
+OPTION, SEQUENCE, ERROR, UNIT, WIDE, RESERVED, DEVICE = 32, 33, 19, 20, (6, 11, 13), 0xFFFF, 3
 WITHHELD = {"withheld": True}  # in place of a value that is not there
 
 
@@ -160,10 +160,12 @@ def column_records(columns, raw_len):
     return records
 
 
-def record_at(words, at, lap):
-    """The record whose header is at `at`: (words it takes, header's parts and payload); None if it is not valid (§4.1)."""
+def record_at(words, at, lap, mode):
+    """The record whose header is at `at`: (words it takes, header's parts and payload); None if it is not valid (§4.1, §2.6)."""
     header = words[at]
     callsite, length, delta, check = header & 0xFFFF, header >> 16 & 0xFF, header >> 24 & 0xFFFFFFFF, header >> 56
+    if mode == DEVICE and callsite == RESERVED:  # nothing else vouches for it
+        return (1 + length, (callsite, length, delta, [])) if at + 1 + length <= len(words) else None
     count = words[at + 1] if length == 255 and at + 1 < len(words) else length
     covered = () if callsite == RESERVED else words[at + 1 : at + 1 + count]
     count = delta if callsite == RESERVED else count
@@ -184,7 +186,7 @@ def plain_records(raw, lap, mode, count):
         """The events from `at` to the end, if all records are valid there."""
         events = 0
         while at < len(words):
-            found = record_at(words, at, lap)
+            found = record_at(words, at, lap, mode)
             if found is None:
                 return None
             events += found[1][0] != 0
@@ -192,7 +194,7 @@ def plain_records(raw, lap, mode, count):
         return events
 
     while at < len(words):
-        found = record_at(words, at, lap)
+        found = record_at(words, at, lap, mode)
         if found is not None:
             size, record = found
             if record[0] != RESERVED:
@@ -217,6 +219,14 @@ def segment_events(body):
     else:
         raw = lz4.block.decompress(data, uncompressed_size=raw_len if codec == 1 else raw_len + raw_len // 8 + 8)
     records = column_records(raw, raw_len) if codec == 2 else plain_records(raw, lap, mode, count + (damaged if mode == 0 else pending))
+    events, names = events_of(records, context, mode, base)
+    if len(events) != count:
+        raise ValueError(f"segment {index}: {count} events announced, {len(events)} read")
+    return sequence, events, names
+
+
+def events_of(records, context, mode, base):
+    """The events among the records of a segment, and the names of contexts (§4.4)."""
     events, names = [], {}
     for callsite, length, delta, payload in records:
         payload = payload[1:] if length == 255 else payload
@@ -231,10 +241,68 @@ def segment_events(body):
             who = context
             if mode == 2:
                 who, delta, payload = payload[0] & 0xFFFFFFFF, delta | payload[0] >> 32 << 32, payload[1:]
+            if mode == DEVICE:  # §2.6: the lower half of the clock, told from that of the record before
+                on = (delta - base) % 2**32
+                base = (base + on - (2**32 if on >= 2**32 - 2**28 else 0)) % 2**64
+                who, delta = 0, 0
             events.append(((base + delta) % 2**64, who, callsite, payload))
-    if len(events) != count:
-        raise ValueError(f"segment {index}: {count} events announced, {len(events)} read")
-    return sequence, events, names
+    return events, names
+
+
+def mix(covered):
+    """What vouches for the header of a device's segment (§2.6)."""
+    total = 0x54544C47
+    for half in struct.unpack("<7I", covered):
+        total = (total ^ half) * 0x9E3779B1 % 2**32
+        total ^= total >> 15
+    return total
+
+
+def mended(covered, stored):
+    """The covered bytes, with a flipped bit put right; None if that does not explain it."""
+    if bin(mix(covered) ^ stored).count("1") <= 1:
+        return covered
+    for bit in range(len(covered) * 8):
+        flipped = bytearray(covered)
+        flipped[bit // 8] ^= 1 << bit % 8
+        if mix(flipped) == stored:
+            return bytes(flipped)
+    return None
+
+
+def device_ring(data):
+    """The sessions and the events of a device's ring: (boot, sequence, index in the segment, ticks, callsite, payload) (§2.6)."""
+    magic, _version, reader, header_len, _ring_id, segment_len, count, segments_offset = struct.unpack_from("<8sHHIQIIQ", data)
+    stored = struct.unpack_from("<I", data, 56)[0]
+    if magic != b"TTLOGRNG" or reader > 3 or zlib.crc32(data[:56] + data[60:64]) != stored or not 168 <= header_len < 1536:
+        raise ValueError("not the ring of a device")
+    sessions = []
+    for at in range(168, header_len - 47, 48):
+        boot, crc, build_id, reason, rate, flags, first = struct.unpack_from("<II20sIIIQ", data, at)
+        if boot and zlib.crc32(data[at : at + 4] + data[at + 8 : at + 48]) == crc:
+            sessions.append({"session": boot, "build_id": build_id.hex(), "reset_reason": reason, "ticks_per_second": rate,
+                             "flags": flags, "first_sequence": first})
+    events = []
+    for at in range(segments_offset, segments_offset + count * segment_len, segment_len):
+        stored, = struct.unpack_from("<I", data, at + 20)
+        word, = struct.unpack_from("<Q", data, at)
+        if word == 0 and data[at + 16 : at + 24] == bytes(8):
+            continue  # never used
+        covered = bytearray(data[at : at + 20] + data[at + 24 : at + 32])
+        covered[7] &= 0x0F
+        whole = mended(bytes(covered), stored)
+        if whole is None:  # damaged, or being opened
+            continue
+        word, base, boot, _lost = struct.unpack("<QQIQ", whole)
+        if word >> 56 & 0xF != DEVICE:
+            raise ValueError("a segment that is not a device's")
+        commit, = struct.unpack_from("<I", data, at + 32)
+        start = at + 48
+        raw = data[start : min(start + (commit & 0x3FFF) * 8, at + segment_len)]
+        found, _ = events_of(plain_records(raw, word >> 48 & 0xFF, DEVICE, commit >> 14 & 0x3FFF), 0, DEVICE, base)
+        for index, (ticks, _, callsite, payload) in enumerate(found):
+            events.append((boot, word & 2**48 - 1, index, ticks, callsite, payload))
+    return sorted(sessions, key=lambda session: session["session"]), sorted(events)
 
 
 def literal(tags, value):
@@ -320,7 +388,7 @@ def read(data):
     for kind, body in items(data):
         if kind == 0:
             header = cbor2.loads(body)
-            if header[1] > 2:
+            if header[1] > 3:
                 raise ValueError(f"needs a reader of version {header[1]}")
         elif kind == 1:
             entry = cbor2.loads(body)
@@ -337,18 +405,35 @@ def read(data):
     if end is None:
         print("the snapshot was cut off", file=sys.stderr)
     clock = Clock(header[5], process.get(7, 0))
+    is_since_boot = 18 in header and not header[5]  # a device that knows no wall clock
     events = []
     for _, found in sorted(segments, key=lambda segment: segment[0]):
         for ticks, context, callsite, payload in found:
             level, target, message, file, line, site_fields = sites[callsite]
-            events.append({"ticks": ticks, "unix_ns": clock.unix_ns(ticks), "level": LEVELS[level], "target": target,
+            unix_ns = None if is_since_boot else clock.unix_ns(ticks)
+            events.append({"ticks": ticks, "unix_ns": unix_ns, "level": LEVELS[level], "target": target,
                            "message": message, "file": file, "line": line, "context": context, "context_name": names.get(context),
                            "fields": list(fields_of(site_fields, payload))})
     return header, process, events
 
 
+def read_records(data):
+    """The events of a snapshot as its segments have them: (ticks, callsite, payload)."""
+    segments = sorted(segment_events(body)[:2] for kind, body in items(data) if kind == 2)
+    return [(ticks, callsite, payload) for _, events in segments for ticks, _, callsite, payload in events]
+
+
 if __name__ == "__main__":
     for path in sys.argv[1:]:
         with open(path, "rb") as opened:
-            for event in read(opened.read())[2]:
-                print(json.dumps(event, default=lambda value: value.hex()))
+            content = opened.read()
+        if content.startswith(b"TTLOGRNG"):
+            sessions, recorded = device_ring(content)
+            for session in sessions:
+                print(json.dumps(session))
+            for boot, _, _, ticks, callsite, payload in recorded:
+                print(json.dumps({"session": boot, "ticks": ticks, "callsite": callsite,
+                                  "payload": struct.pack(f"<{len(payload)}Q", *payload).hex()}))
+            continue
+        for event in read(content)[2]:
+            print(json.dumps(event, default=lambda value: value.hex()))

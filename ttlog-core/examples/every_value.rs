@@ -7,9 +7,15 @@
 //! - `cut.bin`: made from an image of the ring in which a record was being written and another is damaged: codecs 1 and 2
 //! - `withheld.bin`, `withheld-cut.bin`: the same without the values of secret fields
 //!
-//! and prints how many events it recorded. The clock is made up, so that every run writes the same bytes.
+//! and of the ring of a device, in two sessions, of which the second records the same twice:
+//!
+//! - `device.ring`: its memory, in which a reservation is under way and a record is damaged
+//! - `session.bin`, `session-cut.bin`: the second session, from the memory before and after that
+//!
+//! and prints how many events it recorded in the first ring, and how many in the second session. The clock is made up, so that every run
+//! writes the same bytes.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt;
@@ -22,9 +28,13 @@ use ttlog_core::fields::AnyFields;
 use ttlog_core::level::is_kept;
 use ttlog_core::record::ContextInfo;
 use ttlog_core::recorder::Recorder;
-use ttlog_core::ring::{Cursor, DropReason, Mode, Outcome, Ring, RingConfig, RingImage, SegmentState};
+use ttlog_core::ring::{
+    Cursor, DeviceClock, DeviceRecorder, DropReason, Mode, Outcome, Ring, RingConfig, RingImage, SEGMENT_HEADER_LEN,
+    SegmentState, SessionStart,
+};
 use ttlog_core::snapshot::{
-    Codec, Sink, SnapshotMeta, SnapshotOptions, scratch_len, write_snapshot_of_image, write_snapshot_of_ring,
+    Codec, SessionImage, Sink, SnapshotMeta, SnapshotOptions, scratch_len, session_scratch_len, write_session,
+    write_snapshot_of_image, write_snapshot_of_ring,
 };
 use ttlog_core::table::{ProcessInfo, encode_callsite, encode_process};
 use ttlog_core::{Bytes, Metadata, Word};
@@ -36,9 +46,12 @@ const CAPACITY: usize = 1024 * 1024;
 struct Example {
     ring: OnceLock<Ring<'static>>,
     ids: Mutex<BTreeMap<(usize, u32), u16>>,
+    /// The callsites, which a device's ring does not have.
+    entries: Mutex<Vec<Vec<u8>>>,
 }
 
-static RECORDER: Example = Example { ring: OnceLock::new(), ids: Mutex::new(BTreeMap::new()) };
+static RECORDER: Example =
+    Example { ring: OnceLock::new(), ids: Mutex::new(BTreeMap::new()), entries: Mutex::new(Vec::new()) };
 
 thread_local! {
     static CURSOR: Cursor<'static> = const { Cursor::new() };
@@ -46,6 +59,8 @@ thread_local! {
     static TOLD: [Cell<u64>; 2] = const { [Cell::new(0), Cell::new(0)] };
     static TICKS: Cell<u64> = const { Cell::new(1_000_000) };
     static RECORDED: Cell<u64> = const { Cell::new(0) };
+    /// The recorder of the device, while that is what records.
+    static DEVICE: RefCell<Option<DeviceRecorder>> = const { RefCell::new(None) };
 }
 
 fn now() -> u64 {
@@ -68,8 +83,13 @@ impl Recorder for Example {
             let len =
                 encode_callsite(known + 1, callsite.metadata(), fields.types(), &mut entry).expect("4 KiB hold it");
             ring.append_entry(&entry[..len]).expect("the table has room");
+            self.entries.lock().expect("as above").push(entry[..len].to_vec());
             known + 1
         });
+        RECORDED.set(RECORDED.get() + 1);
+        if DEVICE.with_borrow(|device| device.as_ref().map(|device| device.append_any(id, fields)).is_some()) {
+            return;
+        }
         let main = ContextInfo { context: 1, os_thread_id: 4711, next_index: 0, name: "main" };
         let guest = ContextInfo { context: 2, os_thread_id: 4712, next_index: 0, name: "guest" };
         let outcome = if is_kept(callsite.metadata().level) {
@@ -84,7 +104,6 @@ impl Recorder for Example {
             CURSOR.with(|cursor| cursor.append_slow(ring, &now, &main, id, fields))
         };
         assert_eq!(outcome, Outcome::Recorded);
-        RECORDED.set(RECORDED.get() + 1);
     }
 }
 
@@ -368,6 +387,70 @@ fn main() -> Result<(), Box<dyn Error>> {
     let image = RingImage::parse(&image)?;
     write_snapshot_of_image(&image, &cut, Codec::Lz4, &mut scratch, &mut create("cut.bin")?)?;
     write_snapshot_of_image(&image, &cut, options, &mut scratch, &mut create("withheld-cut.bin")?)?;
-    println!("{}", RECORDED.get());
+    let recorded = RECORDED.replace(0);
+    let entries = std::mem::take(&mut *RECORDER.entries.lock().map_err(|_| "a panic")?);
+    let process = ProcessInfo { service: "every-value", build_id: &[9; 20], clock: "made-up", ..process };
+    let mut process_entry = [0; 1024];
+    let len = encode_process(&process, &mut process_entry).ok_or("1 KiB hold the process")?;
+    device(&process_entry[..len], &entries, &create)?;
+    println!("{recorded} {}", RECORDED.get());
+    Ok(())
+}
+
+/// Records the same on a device.
+fn device(
+    process: &[u8],
+    entries: &[Vec<u8>],
+    create: &dyn Fn(&str) -> std::io::Result<File>,
+) -> Result<(), Box<dyn Error>> {
+    let config = RingConfig { ring_id: 5, segment_len: 2048, session_count: 3, ..RingConfig::PLAIN };
+    let words: &'static [Word] = (0..CAPACITY / 8).map(|_| Word::new(0)).collect::<Vec<_>>().leak();
+    let boot = |reset_reason| {
+        let recorder = DeviceRecorder::new();
+        let clock = DeviceClock::new(|| now() as u32, Some(now), 1_000_000);
+        let session = SessionStart { clock, build_id: [9; 20], reset_reason, embedded_metadata: false };
+        let started =
+            recorder.start(words, &config, &session).ok_or("started twice")?.map_err(|error| error.to_string())?;
+        DEVICE.set(Some(recorder));
+        Ok::<_, Box<dyn Error>>(started.boot)
+    };
+    TICKS.set((1 << 32) - 300_000); // the lower half turns around in the midst
+    boot(1)?;
+    record_all();
+    TICKS.set(40_000);
+    assert_eq!(boot(0x1234)?, 2);
+    RECORDED.set(0);
+    record_all();
+    TICKS.set(TICKS.get() + (1 << 33));
+    DEVICE.with_borrow(|device| device.as_ref().map(DeviceRecorder::keep_time));
+    record_all();
+    let mut image: Vec<u8> = words.iter().flat_map(|word| word.load().to_le_bytes()).collect();
+    let save = |image: &[u8], name: &str| -> Result<(), Box<dyn Error>> {
+        let image = RingImage::parse(image)?;
+        let session = image.sessions().find(|session| session.boot == 2).ok_or("no session")?;
+        let options = SnapshotOptions::from(Codec::Lz4);
+        let mut scratch = vec![0; session_scratch_len(&options, image.header().segment_len as usize, false)];
+        let meta = SnapshotMeta { reason: "image", created_unix_ns: 1_700_000_009_000_000_000, ticks: 0 };
+        let all = std::iter::once(process).chain(entries.iter().map(Vec::as_slice));
+        let of = SessionImage { image: &image, session: &session, replace: None };
+        write_session(&of, all, &meta, options, &mut scratch, &mut create(name)?)?;
+        Ok(())
+    };
+    save(&image, "session.bin")?;
+    // The first record of the third segment of the session becomes a reservation, in one of the fourth a bit flips.
+    let header = *RingImage::parse(&image)?.header();
+    let place = |sequence: u64| {
+        let parsed = RingImage::parse(&image).ok()?;
+        let is_it =
+            |index: &u32| matches!(parsed.segment(*index), SegmentState::Valid(of) if of.header.sequence == sequence);
+        let index = (0..header.segment_count).find(is_it)?;
+        Some((header.segments_offset + u64::from(index) * u64::from(header.segment_len)) as usize + SEGMENT_HEADER_LEN)
+    };
+    let first = RingImage::parse(&image)?.sessions().map(|session| session.first_sequence).max().ok_or("no session")?;
+    let (reserved, damaged) = (place(first + 2).ok_or("no segment")?, place(first + 3).ok_or("no segment")?);
+    image[reserved..reserved + 2].fill(0xFF);
+    image[damaged + 7] ^= 1; // the check of a record
+    save(&image, "session-cut.bin")?;
+    std::io::Write::write_all(&mut create("device.ring")?.0, &image)?;
     Ok(())
 }
