@@ -16,9 +16,13 @@ use ttlog_core::capture::{debug, display, error_chain};
 use ttlog_core::clock::Anchor;
 use ttlog_core::fields::{AnyFields, Cons, Nil};
 use ttlog_core::record::ContextInfo;
-use ttlog_core::ring::{Cursor, DropReason, EndKind, FORMAT_VERSION, Item, Outcome, ProcessEnd, Ring, RingConfig};
+use ttlog_core::ring::{
+    Cursor, DeviceClock, DeviceRecorder, DropReason, EndKind, FORMAT_VERSION, Item, Outcome, ProcessEnd, Ring,
+    RingConfig, RingImage, SegmentHeader, SegmentState, SessionStart,
+};
 use ttlog_core::snapshot::{
-    Codec, SnapshotItem, SnapshotOptions, SnapshotReader, scratch_len, unpack_len, write_snapshot_of_ring,
+    Codec, SessionImage, SnapshotItem, SnapshotOptions, SnapshotReader, scratch_len, session_scratch_len, unpack_len,
+    write_session, write_snapshot_of_ring,
 };
 use ttlog_core::table::{CallsiteInfo, ProcessInfo, TableItem, encode_callsite, encode_process};
 use ttlog_core::value::Bytes;
@@ -232,6 +236,9 @@ fn read(bytes: &[u8]) -> String {
                 let made = (header.reason, header.created_unix_ns, header.ticks);
                 let versions = (header.format_version, header.min_reader_version);
                 writeln!(out, "header {versions:?} {made:?} {ring:?} {counts:?} {anchors:?}").expect("as below");
+                if let Some(session) = header.session {
+                    writeln!(out, "  session {} {}", session.boot, session.reset_reason).expect("as below");
+                }
                 if header.format_version < 2 {
                     continue;
                 }
@@ -301,6 +308,138 @@ fn check_file(version: u16) {
         assert_eq!(found, expected, "version {version}, line {}", n + 1);
     }
     assert_eq!(found.lines().count(), text.lines().count());
+}
+
+/// The memory of a device, and its callsites: two sessions, of which the first was cut off while it recorded, as the second found it; and
+/// that one, with an event under way.
+fn make_device() -> (Vec<u8>, Vec<Vec<u8>>) {
+    let words: &'static [Word] = Vec::leak((0..4096 / 8).map(|_| Word::new(0)).collect());
+    let config = RingConfig { ring_id: 0x0102_0304_0506_0708, segment_len: 256, session_count: 4, ..RingConfig::PLAIN };
+    let mut entries = Vec::new();
+    let process = ProcessInfo { service: "kept", build_id: &[0xCA; 20], clock: "dwt", ..ProcessInfo::default() };
+    let mut entry = [0; 512];
+    let len = encode_process(&process, &mut entry).expect("it fits");
+    entries.push(entry[..len].to_vec());
+    for boot in 1..=2_u32 {
+        let recorder = DeviceRecorder::new();
+        let clock = DeviceClock::new(|| now() as u32, Some(now), 64_000_000);
+        let session =
+            SessionStart { clock, build_id: [0xCA; 20], reset_reason: boot << 2, embedded_metadata: boot == 2 };
+        let started = recorder.start(words, &config, &session).expect("started once").expect("it fits");
+        assert_eq!(started.boot, boot);
+        let mut id = 0;
+        let mut event = |fields: &dyn AnyFields, wait: u64| {
+            id += 1;
+            TICKS.set(TICKS.get() + wait);
+            recorder.append_any(id, fields);
+            if boot == 1 {
+                let dynamic = fields.types().iter().count();
+                let metadata = Metadata {
+                    level: Level::try_from(1 + (id % 5) as u8).expect("1 to 5"),
+                    target: "kept::device",
+                    message: "{a}",
+                    file: "src/main.rs",
+                    line: id.into(),
+                    fields: &FIELDS[..dynamic],
+                };
+                let mut entry = [0; 512];
+                let len = encode_callsite(id, &metadata, fields.types(), &mut entry).expect("it fits");
+                entries.push(entry[..len].to_vec());
+            }
+        };
+        TICKS.set(if boot == 1 { (1 << 32) - 50 } else { 7 });
+        let (long, numbers) = ("long ".repeat(60), [1_u64, 300, 70_000]);
+        event(&Nil, 1);
+        event(&Cons(true, Cons(1_u8, Cons(2_u16, Cons(3_u32, Nil)))), 20);
+        event(&Cons(i128::MIN, Cons(-0.1_f64, Cons('🦀', Nil))), 40);
+        event(&Cons("text", Cons(Some(7_u64), Nil)), 1 << 30);
+        event(&Cons(long.as_str(), Nil), 3);
+        event(&Cons(numbers.native(), Cons(display(&12.5).native(), Nil)), 1 << 33);
+        recorder.append_words(2, &[0x0000_0003_0002_0101]);
+        // The last record is cut off: its header is what a reservation says first.
+        let image = RingImage::parse(&image_of(words)).expect("a ring").segment_starts();
+        let (start, segment) = image.into_iter().max_by_key(|(_, segment)| segment.sequence).expect("a segment");
+        let header = start / 8 + 6 + segment.offset_words as usize - 2;
+        words[header].store(0xFF01_FFFF);
+    }
+    (image_of(words), entries)
+}
+
+trait SegmentStarts {
+    /// Where the segments that hold records start, and their headers.
+    fn segment_starts(&self) -> Vec<(usize, SegmentHeader)>;
+}
+
+impl SegmentStarts for RingImage<'_> {
+    fn segment_starts(&self) -> Vec<(usize, SegmentHeader)> {
+        let of = self.header();
+        let start = |index: u32| of.segments_offset as usize + index as usize * of.segment_len as usize;
+        let header = |index| match self.segment(index) {
+            SegmentState::Valid(segment) => Some((start(index), segment.header)),
+            _ => None,
+        };
+        (0..of.segment_count).filter_map(header).collect()
+    }
+}
+
+thread_local! {
+    static TICKS: Cell<u64> = const { Cell::new(0) };
+}
+
+fn now() -> u64 {
+    TICKS.get()
+}
+
+fn image_of(words: &[Word]) -> Vec<u8> {
+    words.iter().flat_map(|word| word.load().to_le_bytes()).collect()
+}
+
+/// Snapshots of all sessions of a device, one after the other.
+fn sessions_of(image: &[u8], entries: &[Vec<u8>]) -> Vec<u8> {
+    let image = RingImage::parse(image).expect("a ring");
+    let mut sink = Vector::default();
+    for session in image.sessions() {
+        for codec in [Codec::Lz4, Codec::None] {
+            let options = SnapshotOptions::from(codec);
+            let mut scratch = vec![0; session_scratch_len(&options, 256, false)];
+            let of = SessionImage { image: &image, session: &session, replace: None };
+            let entries = entries.iter().map(Vec::as_slice);
+            write_session(&of, entries, &META, options, &mut scratch, &mut sink).expect("it takes all");
+        }
+    }
+    sink.0
+}
+
+/// Gives the path of the memory of a device that is kept.
+fn ring_file() -> String {
+    format!("{}/tests/data/v3-device.ring", env!("CARGO_MANIFEST_DIR"))
+}
+
+#[test]
+fn device_of_version_3() {
+    let snapshot_file = ring_file().replace(".ring", ".ttlog.bin");
+    let text_file = ring_file().replace(".ring", ".txt");
+    let (made, entries) = make_device();
+    if std::env::var_os("TTLOG_BLESS").is_some_and(|value| value == "1") {
+        let snapshots = sessions_of(&made, &entries);
+        std::fs::write(ring_file(), &made).expect("the file can be written");
+        std::fs::write(&snapshot_file, &snapshots).expect("as above");
+        std::fs::write(&text_file, read(&snapshots)).expect("as above");
+    }
+    let kept_ring = std::fs::read(ring_file()).expect("the kept ring is there");
+    let kept_snapshots = std::fs::read(snapshot_file).expect("the kept file is there");
+    let text = std::fs::read_to_string(text_file).expect("the text is there");
+    for (what, snapshots) in [
+        ("the kept snapshots", kept_snapshots),
+        ("the kept ring", sessions_of(&kept_ring, &entries)),
+        ("what is written today", sessions_of(&made, &entries)),
+    ] {
+        let found = read(&snapshots);
+        for (n, (found, expected)) in found.lines().zip(text.lines()).enumerate() {
+            assert_eq!(found, expected, "{what}, line {}", n + 1);
+        }
+        assert_eq!(found.lines().count(), text.lines().count(), "{what}");
+    }
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! Writes the seeds of `snapshot_reader` and `ring_recovery`: a small ring with a few callsites, events of several kinds and a
-//! shared segment, and its snapshots. `cargo run --example seeds` in ttlog-core/fuzz; the files are committed.
+//! Writes the seeds of `snapshot_reader`, `ring_recovery`, `device_boot` and `frames`: a small ring with a few callsites, events of several
+//! kinds and a shared segment, and its snapshots; the memory of a device after a few sessions, and frames of it. `cargo run --example seeds` in ttlog-core/fuzz; the files are committed.
 
 use std::cell::Cell;
 use std::fs;
@@ -7,7 +7,8 @@ use std::path::Path;
 
 use ttlog_core::callsite::Field;
 use ttlog_core::fields::{Cons, Nil};
-use ttlog_core::ring::{Cursor, EndKind, ProcessEnd};
+use ttlog_core::frame::{FRAME_LEN_MAX, Frame, FrameKind, LINE_LEN_MAX};
+use ttlog_core::ring::{Cursor, DeviceClock, DeviceRecorder, EndKind, ProcessEnd, SessionStart};
 use ttlog_core::snapshot::{Codec, Sink, SnapshotMeta, scratch_len, write_snapshot_of_ring};
 use ttlog_core::{
     Anchor, AnyFields, ContextInfo, DropReason, Fields, Level, Metadata, ProcessInfo, Ring, RingConfig, Value, Word,
@@ -111,5 +112,43 @@ fn main() -> std::io::Result<()> {
             write("snapshot_reader", &format!("{name}-{codec_name}-mended"), 1, &out.0)?;
         }
     }
+    for (name, sessions) in [("device", 1), ("device-reset", 3), ("device-wrapped", 8)] {
+        let image = device(sessions);
+        write("ring_recovery", name, 0, &image)?;
+        write("ring_recovery", &format!("{name}-mended"), 31, &image)?;
+        write("device_boot", name, 0, &image)?;
+        write("device_boot", &format!("{name}-mended"), 31, &image)?;
+        let mut frames = Vec::new();
+        for (number, data) in image.chunks(160).enumerate() {
+            let offset = number as u32 * 160;
+            let frame = Frame { kind: FrameKind::Ring, dump: 1, number: number as u16, offset, data };
+            frames.extend_from_slice(frame.encode(&mut [0; FRAME_LEN_MAX]));
+            frames.extend_from_slice(frame.encode_line(&mut [0; LINE_LEN_MAX]));
+            frames.push(b'\n');
+        }
+        write("frames", name, 0, &frames)?;
+    }
     Ok(())
 }
+
+/// The memory of a device after so many sessions, with a record that a reset cut off.
+fn device(sessions: u8) -> Vec<u8> {
+    let config = RingConfig { ring_id: 9, segment_len: 256, session_count: 2, ..RingConfig::PLAIN };
+    let words: &'static [Word] = Vec::leak((0..DEVICE_LEN / 8).map(|_| Word::new(0)).collect());
+    for boot in 1..=sessions {
+        let recorder = DeviceRecorder::new();
+        let clock = DeviceClock::new(|| 1_000, Some(|| 1_000), 32_768);
+        let session = SessionStart { clock, build_id: [boot; 20], reset_reason: 4, embedded_metadata: false };
+        recorder.start(words, &config, &session).expect("started once").expect("it fits");
+        for n in 0..12_u64 {
+            recorder.append_words(3, &[n][..(n % 2) as usize]);
+            recorder.append_any(1, &fields("a name of more than eight bytes", 0.25, &Some(n)));
+        }
+        // The first record of the ring is a reservation that was cut off.
+        words[config.overhead_len() / 8 + 6].store(0xFFFF | 1 << 16);
+    }
+    words.iter().flat_map(|word| word.load().to_le_bytes()).collect()
+}
+
+/// Bytes of the memory that `device_boot` boots.
+const DEVICE_LEN: usize = 2048;

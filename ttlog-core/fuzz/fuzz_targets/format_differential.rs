@@ -5,7 +5,7 @@
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use ttlog_core::ring::{Mode, RingConfig, RingImage, SegmentHeader};
+use ttlog_core::ring::{Mode, RingConfig, RingImage, SegmentHeader, SegmentState};
 use ttlog_core::snapshot::{SnapshotItem, SnapshotReader, unpack_len};
 use ttlog_core::{Item, Ring, Segment, TableItem, ValueRef, Word};
 use ttlog_core_fuzz::naive::{self, Value};
@@ -16,6 +16,7 @@ enum Input {
     Values(Vec<Type>, Vec<u8>),
     Snapshot(Vec<Part>),
     LongHeader(LongHeader),
+    Session(Session),
 }
 
 fuzz_target!(|input: Input| {
@@ -24,6 +25,7 @@ fuzz_target!(|input: Input| {
         Input::Values(types, payload) => values(&types, &payload),
         Input::Snapshot(parts) => snapshot(&parts),
         Input::LongHeader(header) => long_header(&header),
+        Input::Session(input) => session(&input),
     }
 });
 
@@ -82,6 +84,60 @@ fn long_header(input: &LongHeader) {
     assert_eq!((control.request, control.filter), (naive::control_text(part(352)), naive::control_text(part(872))));
 }
 
+// --- the ring header of a device, and the header of a segment ---------------------------------------------------------------------
+
+#[derive(Arbitrary, Debug)]
+struct Session {
+    slot: [u8; 48],
+    /// sequence word, base, context, loss
+    segment: (u64, u64, u32, u64),
+    is_sealed: bool,
+    flips: Vec<u16>,
+}
+
+fn session(input: &Session) {
+    let config = RingConfig { ring_id: 1, session_count: 1, ..RingConfig::PLAIN };
+    let memory: Vec<Word> = (0..(config.overhead_len() + 128) / 8).map(|_| Word::new(0)).collect();
+    let ring = Ring::create(&memory, &config).expect("room for a segment");
+    let mut bytes = vec![0; ring.len_bytes()];
+    ring.copy_image(&mut bytes);
+    bytes[168..216].copy_from_slice(&input.slot);
+    let (sequence, base, context, lost) = input.segment;
+    let sequence = sequence & !(0xff << 56) | 3 << 56;
+    let mut covered = [0; 28];
+    covered[..8].copy_from_slice(&sequence.to_le_bytes());
+    covered[8..16].copy_from_slice(&base.to_le_bytes());
+    covered[16..20].copy_from_slice(&context.to_le_bytes());
+    covered[20..].copy_from_slice(&lost.to_le_bytes());
+    bytes[216..236].copy_from_slice(&covered[..20]);
+    bytes[240..248].copy_from_slice(&covered[20..]);
+    if input.is_sealed {
+        let crc = naive::crc32(&[&input.slot[..4], &input.slot[8..]].concat());
+        bytes[172..176].copy_from_slice(&crc.to_le_bytes());
+        bytes[236..240].copy_from_slice(&naive::mix(&covered).to_le_bytes());
+    }
+    for flip in input.flips.iter().take(2) {
+        let bit = 168 * 8 + usize::from(*flip) % (96 * 8);
+        bytes[bit / 8] ^= 1 << (bit % 8);
+    }
+    let image = RingImage::parse(&bytes).expect("nothing of it was changed that never changes");
+    let read: Vec<_> = image
+        .sessions()
+        .map(|of| {
+            let flags = u32::from(of.embedded_metadata);
+            (of.boot, of.build_id, of.reset_reason, of.ticks_per_second, flags, of.first_sequence)
+        })
+        .collect();
+    let expected = naive::session(bytes[168..216].try_into().expect("48 bytes"))
+        .map(|(boot, build_id, reason, rate, flags, first)| (boot, build_id, reason, rate, flags & 1, first));
+    assert_eq!(read, expected.into_iter().collect::<Vec<_>>(), "left: ttlog-core, right: the document");
+    if input.is_sealed && input.flips.is_empty() && sequence & 0xffff_ffff_ffff != 0 {
+        let SegmentState::Valid(segment) = image.segment(0) else { panic!("the mix is that of the document") };
+        let header = segment.header;
+        assert_eq!((header.mode, header.context, header.base_ticks, header.lost), (Mode::Device, context, base, lost));
+    }
+}
+
 // --- the records of a segment ----------------------------------------------------------------------------------------------------
 
 #[derive(Arbitrary, Debug)]
@@ -100,11 +156,25 @@ struct Records {
 
 #[derive(Arbitrary, Debug)]
 enum Piece {
-    Event { callsite: u16, delta: u32, payload: Vec<u64> },
-    Long { callsite: u16, delta: u32, words: u8, fill: u64 },
+    Event {
+        callsite: u16,
+        delta: u32,
+        payload: Vec<u64>,
+    },
+    Long {
+        callsite: u16,
+        delta: u32,
+        words: u8,
+        fill: u64,
+    },
     Rebase(u64),
     Context(Vec<u64>),
-    Reserved { words: u8, fill: u64 },
+    Reserved {
+        words: u8,
+        fill: u64,
+    },
+    /// On a device.
+    Abandoned(Vec<u64>),
     Word(u64),
 }
 
@@ -137,6 +207,14 @@ fn records(input: &Records) {
                 let payload = &payload[..payload.len().min(254)];
                 record(0, payload.len() as u8, 2, payload, input.lap)
             }
+            Piece::Reserved { words, fill } if input.mode % 4 == 3 => {
+                let header = 0xffff | u64::from(*words) << 16 | fill << 24;
+                [&[header], &vec![*fill; usize::from(*words)][..]].concat()
+            }
+            Piece::Abandoned(payload) => {
+                let payload = &payload[..payload.len().min(254)];
+                record(0, payload.len() as u8, 3, payload, input.lap)
+            }
             Piece::Reserved { words, fill } => {
                 record(0xffff, 0, u32::from(*words), &vec![*fill; usize::from(*words)], input.lap)
             }
@@ -152,7 +230,7 @@ fn records(input: &Records) {
     let of = naive::Records {
         offset,
         count: count.saturating_add_signed(input.count_error.into()).min(0x3fff),
-        mode: input.mode % 3,
+        mode: input.mode % 4,
         lap: input.lap,
         context: input.context,
         base_ticks: input.base_ticks,
@@ -164,7 +242,7 @@ fn records(input: &Records) {
             index: 0,
             sequence: 1,
             lap: of.lap,
-            mode: [Mode::Exclusive, Mode::Shared, Mode::SharedContexts][usize::from(of.mode)],
+            mode: [Mode::Exclusive, Mode::Shared, Mode::SharedContexts, Mode::Device][usize::from(of.mode)],
             context: of.context,
             base_ticks: of.base_ticks,
             lost: 0,
@@ -320,7 +398,7 @@ fn snapshot(parts: &[Part]) {
                 for (place, number) in numbers.iter().enumerate() {
                     // mode and lap are small
                     let number = match place {
-                        3 => number % 4,
+                        3 => number % 5,
                         4 => number % 256,
                         _ => *number,
                     };

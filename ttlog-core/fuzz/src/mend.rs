@@ -2,6 +2,8 @@
 
 use ttlog_core::crc32;
 
+use crate::naive;
+
 /// The ring's header.
 pub const RING_HEADER: u8 = 1;
 /// The entries of the table.
@@ -10,6 +12,8 @@ pub const TABLE: u8 = 2;
 pub const SEGMENTS: u8 = 4;
 /// The end block and the texts of the control block.
 pub const LONG_HEADER: u8 = 8;
+/// The slots for sessions of a device.
+pub const SESSIONS: u8 = 16;
 
 fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
@@ -39,6 +43,14 @@ pub fn ring(bytes: &mut [u8], what: u8) {
             put(bytes, at + 4, crc);
         }
     }
+    let header_len = u32_at(bytes, 12).unwrap_or(0) as usize;
+    if what & SESSIONS != 0 && (168..1536).contains(&header_len) {
+        let end = header_len.min(bytes.len());
+        for at in (168..end.saturating_sub(47)).step_by(48) {
+            let crc = crc32(&[&bytes[at..at + 4], &bytes[at + 8..at + 48]].concat());
+            put(bytes, at + 4, crc);
+        }
+    }
     let field = |bytes: &[u8], at| u32_at(bytes, at).unwrap_or(0) as usize;
     if what & TABLE != 0 {
         let (mut at, end) = (field(bytes, 40), field(bytes, 40).saturating_add(field(bytes, 44)).min(bytes.len()));
@@ -58,7 +70,9 @@ pub fn ring(bytes: &mut [u8], what: u8) {
         while len >= 128 && at + 48 <= bytes.len() {
             let mut covered = [bytes[at..at + 20].as_ref(), &bytes[at + 24..at + 32]].concat();
             covered[7] &= 0x0f; // the phase counts as 0
-            put(bytes, at + 20, crc32(&covered));
+            let is_device = covered[7] == 3;
+            let check = covered[..].try_into().ok().filter(|_| is_device).map_or_else(|| crc32(&covered), naive::mix);
+            put(bytes, at + 20, check);
             at += len;
         }
     }

@@ -246,6 +246,30 @@ pub fn control_text(block: &[u8; 520]) -> Option<&str> {
     std::str::from_utf8(text).ok()
 }
 
+/// What vouches for the header of a device's segment (§2.6).
+pub fn mix(covered: &[u8; 28]) -> u32 {
+    let mut sum = 0x5454_4C47_u32;
+    for half in covered.chunks(4) {
+        let product = (sum ^ u32::from_le_bytes(half.try_into().expect("four bytes"))).wrapping_mul(0x9E37_79B1);
+        sum = product ^ product >> 15;
+    }
+    sum
+}
+
+/// A session's slot: boot, build id, reset reason, ticks per second, flags, first sequence (§2.6). `None`: empty or damaged.
+pub type Session = (u32, [u8; 20], u32, u32, u32, u64);
+
+/// Reads a session's slot.
+pub fn session(slot: &[u8; 48]) -> Option<Session> {
+    let half = |at: usize| u32::from_le_bytes(slot[at..at + 4].try_into().expect("four bytes"));
+    if half(0) == 0 || half(4) != crc32(&[&slot[..4], &slot[8..]].concat()) {
+        return None;
+    }
+    let build_id = slot[8..28].try_into().expect("20 bytes");
+    let first = u64::from_le_bytes(slot[40..].try_into().expect("eight bytes"));
+    Some((half(0), build_id, half(28), half(32), half(36), first))
+}
+
 /// A segment item: the numbers before the codec, and the bytes of the records.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Segment {
@@ -268,7 +292,7 @@ pub fn segment(body: &[u8]) -> Result<Segment> {
     }
     let (codec, raw_len, data) = (element[11].uint()?, element[12].uint()?, element[13].bytes()?);
     let lap = u8::try_from(numbers[4]).map_err(|_| Refused)?;
-    if raw_len > 65_536 || raw_len % 8 != 0 || numbers[3] > 2 {
+    if raw_len > 65_536 || raw_len % 8 != 0 || numbers[3] > 3 {
         return Err(Refused);
     }
     let raw_len = raw_len as usize;
@@ -436,7 +460,7 @@ pub struct Records {
     pub offset: usize,
     /// How many events they are.
     pub count: usize,
-    /// 0 exclusive, 1 shared, 2 shared with contexts.
+    /// 0 exclusive, 1 shared, 2 shared with contexts, 3 of a device.
     pub mode: u8,
     /// Start value of the checks.
     pub lap: u8,
@@ -450,7 +474,9 @@ pub struct Records {
 /// met.
 pub fn walk(of: &Records) -> (Vec<Item>, Option<usize>) {
     let (mut found, mut counted) = (Vec::new(), 0);
-    let (mut at, mut base, mut context) = (0, of.base_ticks, of.context);
+    // In a device's segment `context` is the session, and `base` is the clock at the record before (§2.6).
+    let device = of.mode == 3;
+    let (mut at, mut base, mut context) = (0, of.base_ticks, if device { 0 } else { of.context });
     let exclusive = of.mode == 0;
     let mut in_zeros = false;
     // "Where `offset` and `count` contradict each other although all records are valid, the valid records up to the greater count."
@@ -493,6 +519,15 @@ pub fn walk(of: &Records) -> (Vec<Item>, Option<usize>) {
                     delta |= first >> 32 << 32;
                     payload = payload.get(1..).unwrap_or(&[]);
                 }
+                if device {
+                    let on = (delta as u32).wrapping_sub(base as u32);
+                    base = if u64::from(on) >= (1 << 32) - (1 << 28) {
+                        base.wrapping_sub((1 << 32) - u64::from(on))
+                    } else {
+                        base.wrapping_add(on.into())
+                    };
+                    delta = 0;
+                }
                 found.push(Item::Event {
                     offset: at * 8,
                     callsite,
@@ -516,6 +551,9 @@ pub fn is_event(of: &Records, at: usize) -> bool {
 fn record(of: &Records, at: usize) -> Option<(usize, u64)> {
     let (header, rest) = of.words.get(at..)?.split_first()?;
     let len = header >> 16 & 0xff;
+    if of.mode == 3 && *header as u16 == 0xffff {
+        return (len <= rest.len() as u64).then_some((1 + len as usize, *header));
+    }
     let (size, payload) = if *header as u16 == 0xffff {
         (header >> 24 & 0xffff_ffff, &[][..])
     } else {
@@ -709,6 +747,24 @@ mod tests {
         for line in vectors("item") {
             let body = bytes(&line[1]);
             assert_eq!(items(&bytes(&line[2..].concat())), [(0, line[0].parse().unwrap(), body)], "{line:?}");
+        }
+    }
+
+    #[test]
+    fn headers_of_devices_as_the_document_says() {
+        for line in vectors("device-segment") {
+            let segment = bytes(line.last().expect("the bytes"));
+            let mut covered = [&segment[..20], &segment[24..32]].concat();
+            covered[7] &= 0x0f;
+            let stored = u32::from_le_bytes(segment[20..24].try_into().unwrap());
+            assert_eq!(mix(covered[..].try_into().unwrap()), stored, "{line:?}");
+        }
+        for line in vectors("device-header") {
+            let header = bytes(line.last().expect("the bytes"));
+            let build_id = bytes(&line[5]).try_into().unwrap();
+            let [boot, reason, rate, flag, first] = [0, 1, 2, 3, 4].map(|at| line[at].parse::<u32>().unwrap());
+            let found = session(header[8..].try_into().unwrap());
+            assert_eq!(found, Some((boot, build_id, reason, rate, flag, first.into())), "{line:?}");
         }
     }
 

@@ -21,6 +21,8 @@ const FNV_PRIME: u64 = 0x100_0000_01B3;
 
 /// Highest sequence that is believed: it would take centuries to reach.
 const SEQUENCE_BELIEVED_MAX: u64 = 1 << 46;
+/// As much for the number of a session, so that no session has the number of one before.
+const BOOT_BELIEVED_MAX: u32 = 1 << 31;
 
 /// Where in the ring header its identity is, of which a boot does not know what it should be.
 const RING_ID_WORD: usize = 2;
@@ -124,11 +126,12 @@ impl<'m> Ring<'m> {
             }
         }
         for slot in 1..=super::session::slots_in(self.header_words * 8) as u32 {
-            boot = boot.max(self.session_in_slot_of(slot).map_or(0, |session| session.boot));
+            let of_slot = self.session_in_slot_of(slot).map(|session| session.boot);
+            boot = boot.max(of_slot.filter(|boot| *boot < BOOT_BELIEVED_MAX).unwrap_or(0));
         }
         self.header(header_word::NEXT_SEQUENCE).store(highest + 1);
         let found = Found::Ring { event_count, abandoned_count, damaged_count };
-        Boot { ring: self, boot: boot.checked_add(1).unwrap_or(1), next_index, found }
+        Boot { ring: self, boot: boot + 1, next_index, found }
     }
 
     /// Brings a segment into a state in which it can be read and replaced, wherever a reset cut its writers short.
@@ -149,7 +152,8 @@ impl<'m> Ring<'m> {
                 return if matches!(state, SegmentState::Unused) { Settled::Empty } else { Settled::Damaged };
             }
         };
-        if header.mode != Mode::Device || header.sequence >= SEQUENCE_BELIEVED_MAX {
+        let is_believed = header.sequence < SEQUENCE_BELIEVED_MAX && header.context < BOOT_BELIEVED_MAX;
+        if header.mode != Mode::Device || !is_believed {
             for word in &segment[..SEGMENT_HEADER_WORDS] {
                 word.store(0);
             }
