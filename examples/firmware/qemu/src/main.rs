@@ -5,7 +5,6 @@
 #![no_std]
 #![no_main]
 
-mod dump;
 mod uart;
 
 use core::panic::PanicInfo;
@@ -52,9 +51,8 @@ fn main() -> ! {
         _ => {}
     }
     info!("sends what was recorded");
-    let ring = RECORDER.ring().expect("started above");
-    let sent = dump::dump(&mut Uart, ring, started.boot);
-    debug::exit(if sent.is_ok() { debug::EXIT_SUCCESS } else { debug::EXIT_FAILURE });
+    let Ok(()) = ttlog_embedded::dump_to(&mut Uart);
+    debug::exit(debug::EXIT_SUCCESS);
     loop {
         cortex_m::asm::wfi();
     }
