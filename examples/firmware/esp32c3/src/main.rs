@@ -1,0 +1,73 @@
+//! TTLog on an ESP32-C3: a firmware that panics after a while and, after the reset, sends what was recorded over UART 0.
+//!
+//! See README.md for how to flash it, and how to read what it recorded.
+#![no_std]
+#![no_main]
+
+use core::panic::PanicInfo;
+
+use esp_hal::clock::CpuClock;
+use esp_hal::delay::Delay;
+use esp_hal::main;
+use esp_hal::system::{reset_reason, software_reset};
+use esp_hal::time::Instant;
+use esp_hal::uart::UartTx;
+use ttlog_embedded::{Clock, Config, Found, debug, error, info, warn};
+
+// 8 KiB in `.uninit.ttlog`, which esp-hal and the boot loader leave alone.
+ttlog_embedded::recorder!(static RECORDER: 8192);
+
+// The second-stage boot loader starts nothing without it.
+esp_bootloader_esp_idf::esp_app_desc!();
+
+#[main]
+fn main() -> ! {
+    let peripherals = esp_hal::init(esp_hal::Config::default().with_cpu_clock(CpuClock::max()));
+    // The code of the ESP32-C3 Technical Reference Manual, table "Reset Source".
+    let reason = reset_reason().map_or(0, |reason| reason as u32);
+
+    // After `init`, which starts the timer that the clock reads.
+    let started = RECORDER.start(Config {
+        clock: Clock::new(ticks, Some(ticks64), 1_000_000),
+        reset_reason: reason,
+        ..Config::DEFAULT
+    });
+    info!("started", boot = started.boot, reset_reason = reason);
+
+    let mut uart = UartTx::new(peripherals.UART0, esp_hal::uart::Config::default())
+        .expect("115,200 baud can be made of the clock")
+        .with_tx(peripherals.GPIO21);
+    if let Found::Ring { event_count, .. } = started.found {
+        info!("sends what was recorded before", event_count);
+        if ttlog_embedded::dump_to(&mut uart).is_err() {
+            warn!("the dump was cut off");
+        }
+    }
+
+    let delay = Delay::new();
+    let mut level_mm = 1_930_u32;
+    loop {
+        delay.delay_millis(200);
+        level_mm += 10;
+        debug!("measured", level_mm);
+        assert!(level_mm < 2_000, "the tank overflows at {level_mm} mm");
+    }
+}
+
+/// Microseconds since the start.
+fn ticks64() -> u64 {
+    Instant::now().duration_since_epoch().as_micros()
+}
+
+/// The lower half of them.
+fn ticks() -> u32 {
+    ticks64() as u32
+}
+
+/// Records the panic and resets. What the handler of esp-hal makes of an exception of the core comes here too.
+#[panic_handler]
+fn panic(info: &PanicInfo) -> ! {
+    let (file, line) = info.location().map_or(("", 0), |location| (location.file(), location.line()));
+    error!("panic", message = %info.message(), file, line);
+    software_reset()
+}

@@ -1,0 +1,96 @@
+//! TTLog on the nRF52840-DK, with embassy: one task works and logs, another sends what was recorded over the serial port of the on-board
+//! debugger: after a reset, and whenever button 1 is pressed. Button 2 makes the firmware panic.
+//!
+//! See README.md for how to flash it, and how to read what it recorded.
+#![no_std]
+#![no_main]
+
+use core::panic::PanicInfo;
+
+use cortex_m::peripheral::SCB;
+use cortex_m_rt::{ExceptionFrame, exception};
+use embassy_executor::Spawner;
+use embassy_nrf::gpio::{Input, Pull};
+use embassy_nrf::uarte::{self, UarteTx};
+use embassy_nrf::{bind_interrupts, pac, peripherals};
+use embassy_time::Timer;
+use ttlog_embedded::dump::{Dump, DumpOptions};
+use ttlog_embedded::{Clock, Config, Found, debug, error, info, warn};
+
+// 16 KiB in `.uninit.ttlog`, which the start-up code leaves alone.
+ttlog_embedded::recorder!(static RECORDER: 16384);
+
+bind_interrupts!(struct Irqs {
+    UARTE0 => uarte::InterruptHandler<peripherals::UARTE0>;
+});
+
+#[embassy_executor::main]
+async fn main(spawner: Spawner) {
+    // RESETREAS, nRF52840 Product Specification, "POWER". Its bits add up until they are cleared.
+    let reasons = pac::POWER.resetreas().read();
+    pac::POWER.resetreas().write_value(reasons); // a bit is cleared by writing 1
+    let reset_reason = reasons.0;
+    // Starts the clock of embassy-time, which the recorder asks for the time from its start on.
+    let board = embassy_nrf::init(embassy_nrf::config::Config::default());
+    let started = RECORDER.start(Config { clock: Clock::embassy(), reset_reason, ..Config::DEFAULT });
+    info!("started", boot = started.boot, reset_reason);
+
+    // Pins of the DK: the serial port of the debugger, buttons 1 and 2.
+    let uart = UarteTx::new(board.UARTE0, Irqs, board.P0_06, uarte::Config::default());
+    let dump_button = Input::new(board.P0_11, Pull::Up);
+    let panic_button = Input::new(board.P0_12, Pull::Up);
+    let has_news = matches!(started.found, Found::Ring { .. });
+    spawner.spawn(send_dumps(uart, dump_button, has_news).expect("spawned once"));
+    spawner.spawn(panic_on_request(panic_button).expect("spawned once"));
+
+    let mut level_mm = 1_500_u32;
+    loop {
+        Timer::after_millis(100).await;
+        level_mm = 1_500 + (level_mm + 7) % 500;
+        debug!("measured", level_mm);
+        if level_mm > 1_990 {
+            warn!("the tank is nearly full", level_mm);
+        }
+    }
+}
+
+/// Sends what was recorded: at once if it `has_news`, and each time the button is pressed. The other tasks go on, and go on logging.
+#[embassy_executor::task]
+async fn send_dumps(mut uart: UarteTx<'static>, mut button: Input<'static>, mut has_news: bool) {
+    loop {
+        if !has_news {
+            button.wait_for_falling_edge().await;
+        }
+        has_news = false;
+        let mut dump = Dump::new(DumpOptions::DEFAULT);
+        let mut room = [0; 256];
+        while let Some(frame) = dump.next_frame(&mut room) {
+            if let Err(error) = uart.write(frame).await {
+                warn!("the dump was cut off", error = ?error);
+                break;
+            }
+        }
+    }
+}
+
+/// Panics when the button is pressed.
+#[embassy_executor::task]
+async fn panic_on_request(mut button: Input<'static>) {
+    button.wait_for_falling_edge().await;
+    panic!("button 2 was pressed");
+}
+
+/// Records the panic and resets.
+#[panic_handler]
+fn panic(info: &PanicInfo) -> ! {
+    let (file, line) = info.location().map_or(("", 0), |location| (location.file(), location.line()));
+    error!("panic", message = %info.message(), file, line);
+    SCB::sys_reset()
+}
+
+/// Records the fault and resets.
+#[exception]
+unsafe fn HardFault(frame: &ExceptionFrame) -> ! {
+    error!("hard fault", pc = frame.pc(), lr = frame.lr());
+    SCB::sys_reset()
+}

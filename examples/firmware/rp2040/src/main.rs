@@ -1,0 +1,131 @@
+//! TTLog on a Raspberry Pi Pico: both cores log into one ring. Core 1 gets stuck after a while, and the watchdog resets the chip; after that
+//! it sends what was recorded over UART 0.
+//!
+//! See README.md for how to flash it, and how to read what it recorded.
+#![no_std]
+#![no_main]
+
+use core::panic::PanicInfo;
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use cortex_m_rt::{ExceptionFrame, exception};
+use embedded_hal::delay::DelayNs;
+use rp2040_hal as hal;
+use rp2040_hal::Clock as _;
+use rp2040_hal::fugit::{ExtU32, RateExtU32};
+use rp2040_hal::multicore::{Multicore, Stack};
+use rp2040_hal::pac;
+use rp2040_hal::uart::{DataBits, StopBits, UartConfig, UartPeripheral};
+use ttlog_embedded::{Clock, Config, Found, debug, error, info, warn};
+
+// 16 KiB in `.uninit.ttlog`, which the start-up code leaves alone; both cores log into it.
+ttlog_embedded::recorder!(static RECORDER: 16384, segment_len = 512);
+
+/// The second stage of the boot loader, for most flash chips.
+#[used]
+#[unsafe(link_section = ".boot2")]
+static BOOT2: [u8; 256] = rp2040_boot2::BOOT_LOADER_GENERIC_03H;
+
+/// Frequency of the crystal of the Pico, in hertz.
+const CRYSTAL_HZ: u32 = 12_000_000;
+/// Stack of core 1.
+static CORE1_STACK: Stack<4096> = Stack::new();
+/// Samples that core 1 has taken.
+static SAMPLE_COUNT: AtomicU32 = AtomicU32::new(0);
+
+#[hal::entry]
+fn main() -> ! {
+    let mut pac = pac::Peripherals::take().expect("this is the only place that takes them");
+    let reset_reason = reset_reason(&pac);
+
+    // Starts the microsecond counter that the clock below reads.
+    let mut watchdog = hal::Watchdog::new(pac.WATCHDOG);
+    let clocks = hal::clocks::init_clocks_and_plls(
+        CRYSTAL_HZ,
+        pac.XOSC,
+        pac.CLOCKS,
+        pac.PLL_SYS,
+        pac.PLL_USB,
+        &mut pac.RESETS,
+        &mut watchdog,
+    )
+    .ok()
+    .expect("the crystal runs");
+    let mut timer = hal::Timer::new(pac.TIMER, &mut pac.RESETS, &clocks);
+
+    // Before core 1 runs, which logs too.
+    let started = RECORDER.start(Config { clock: clock(), reset_reason, ..Config::DEFAULT });
+    info!("started", boot = started.boot, reset_reason);
+
+    let mut sio = hal::Sio::new(pac.SIO);
+    let pins = hal::gpio::Pins::new(pac.IO_BANK0, pac.PADS_BANK0, sio.gpio_bank0, &mut pac.RESETS);
+    let mut uart =
+        UartPeripheral::new(pac.UART0, (pins.gpio0.into_function(), pins.gpio1.into_function()), &mut pac.RESETS)
+            .enable(UartConfig::new(115_200.Hz(), DataBits::Eight, None, StopBits::One), clocks.peripheral_clock.freq())
+            .expect("115,200 baud can be made of the clock");
+    if let Found::Ring { event_count, .. } = started.found {
+        info!("sends what was recorded before", event_count);
+        if ttlog_embedded::dump_to(&mut uart).is_err() {
+            warn!("the dump was cut off");
+        }
+    }
+
+    let mut multicore = Multicore::new(&mut pac.PSM, &mut pac.PPB, &mut sio.fifo);
+    let stack = CORE1_STACK.take().expect("core 1 is started once");
+    multicore.cores()[1].spawn(stack, move || core1(timer)).expect("core 1 answers");
+
+    watchdog.start(2_000.millis());
+    let mut seen = 0;
+    loop {
+        timer.delay_ms(500);
+        let now = SAMPLE_COUNT.load(Ordering::Relaxed);
+        info!("core 0 saw samples", count = now.wrapping_sub(seen));
+        if now == seen {
+            warn!("core 1 does not answer, leaves the rest to the watchdog");
+        } else {
+            watchdog.feed();
+        }
+        seen = now;
+    }
+}
+
+/// Takes samples, and gets stuck after 100 of them.
+fn core1(mut timer: hal::Timer) {
+    info!("core 1 started");
+    for number in 1..=100_u32 {
+        timer.delay_ms(50);
+        let value = timer.get_counter_low() ^ number;
+        debug!("core 1 took a sample", number, value);
+        SAMPLE_COUNT.store(number, Ordering::Relaxed);
+    }
+    error!("core 1 is stuck");
+    loop {
+        cortex_m::asm::nop();
+    }
+}
+
+/// The timer of the chip: a microsecond per tick, the same for both cores.
+fn clock() -> Clock {
+    // SAFETY: TIMERAWL can be read at any time, without an effect (TIMELR would latch the upper half).
+    unsafe { Clock::of_register((*pac::TIMER::PTR).timerawl().as_ptr(), 1_000_000) }
+}
+
+/// Why the chip was reset: CHIP_RESET (RP2040 data sheet, 2.12.7), with the REASON of the watchdog (4.7.6) in the lowest two bits.
+fn reset_reason(pac: &pac::Peripherals) -> u32 {
+    pac.VREG_AND_CHIP_RESET.chip_reset().read().bits() | pac.WATCHDOG.reason().read().bits()
+}
+
+/// Records the panic, on whichever core, and resets the chip.
+#[panic_handler]
+fn panic(info: &PanicInfo) -> ! {
+    let (file, line) = info.location().map_or(("", 0), |location| (location.file(), location.line()));
+    error!("panic", message = %info.message(), file, line);
+    hal::reset()
+}
+
+/// Records the fault, on whichever core, and resets the chip.
+#[exception]
+unsafe fn HardFault(frame: &ExceptionFrame) -> ! {
+    error!("hard fault", pc = frame.pc(), lr = frame.lr());
+    hal::reset()
+}

@@ -1,0 +1,64 @@
+//! A boot loader that starts the application behind it, and logs into the same ring: what it did stands before what the application did.
+#![no_std]
+#![no_main]
+
+use core::panic::PanicInfo;
+
+use cortex_m::peripheral::SCB;
+use cortex_m_rt::{ExceptionFrame, entry, exception};
+use ttlog_embedded::{Clock, Config, error, info};
+
+// In the memory that memory.x gives it, with the same layout as in the application: the ring outlives updates of both.
+ttlog_embedded::recorder!(static RECORDER: region, segment_len = 256, session_count = 8);
+
+/// Cycles in a second: the internal oscillator, on which the chip starts.
+const CLOCK_HZ: u32 = 16_000_000;
+/// RCC_CSR, whose upper bits tell why the chip was reset; reference manual RM0390, 6.3.21.
+const RCC_CSR: *const u32 = 0x4002_3874 as *const u32;
+
+unsafe extern "C" {
+    /// Where the application begins, with its vector table.
+    static _application_start: u32;
+    /// Where its flash ends.
+    static _application_end: u32;
+}
+
+#[entry]
+fn main() -> ! {
+    let mut core = cortex_m::Peripherals::take().expect("this is the only place that takes them");
+    core.DCB.enable_trace();
+    core.DWT.set_cycle_count(0);
+    core.DWT.enable_cycle_counter();
+    // SAFETY: can be read without an effect. The application clears it.
+    let reset_reason = unsafe { RCC_CSR.read_volatile() } & 0xFE00_0000;
+    let started = RECORDER.start(Config { clock: Clock::dwt(CLOCK_HZ), reset_reason, ..Config::DEFAULT });
+    info!("boot loader started", boot = started.boot, reset_reason);
+
+    let (start, end) = (&raw const _application_start, &raw const _application_end);
+    // SAFETY: flash, of which any word can be read.
+    let (stack, reset) = unsafe { (start.read_volatile(), start.add(1).read_volatile()) };
+    if stack >> 28 != 0x2 || !(start as u32..end as u32).contains(&reset) || reset & 1 == 0 {
+        error!("there is no application", stack, reset);
+        loop {
+            cortex_m::asm::wfi();
+        }
+    }
+    info!("starts the application", reset);
+    // SAFETY: it has a stack in RAM, and starts in its flash. Nothing was enabled here that would interrupt it.
+    unsafe { cortex_m::asm::bootload(start) }
+}
+
+/// Records the panic and resets.
+#[panic_handler]
+fn panic(info: &PanicInfo) -> ! {
+    let (file, line) = info.location().map_or(("", 0), |location| (location.file(), location.line()));
+    error!("panic", message = %info.message(), file, line);
+    SCB::sys_reset()
+}
+
+/// Records the fault and resets.
+#[exception]
+unsafe fn HardFault(frame: &ExceptionFrame) -> ! {
+    error!("hard fault", pc = frame.pc(), lr = frame.lr());
+    SCB::sys_reset()
+}
