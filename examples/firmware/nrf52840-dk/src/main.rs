@@ -14,7 +14,7 @@ use embassy_nrf::gpio::{Input, Pull};
 use embassy_nrf::uarte::{self, UarteTx};
 use embassy_nrf::{bind_interrupts, pac, peripherals};
 use embassy_time::Timer;
-use ttlog_embedded::dump::{Dump, DumpOptions};
+use ttlog_embedded::task::{When, dump_task, request_dump};
 use ttlog_embedded::{Clock, Config, Found, debug, error, info, warn};
 
 // 16 KiB in `.uninit.ttlog`, which the start-up code leaves alone.
@@ -39,9 +39,14 @@ async fn main(spawner: Spawner) {
     let uart = UarteTx::new(board.UARTE0, Irqs, board.P0_06, uarte::Config::default());
     let dump_button = Input::new(board.P0_11, Pull::Up);
     let panic_button = Input::new(board.P0_12, Pull::Up);
-    let has_news = matches!(started.found, Found::Ring { .. });
-    spawner.spawn(send_dumps(uart, dump_button, has_news).expect("spawned once"));
+    spawner.spawn(send_dumps(uart).expect("spawned once"));
+    spawner.spawn(dump_on_request(dump_button).expect("spawned once"));
     spawner.spawn(panic_on_request(panic_button).expect("spawned once"));
+
+    if let Found::Ring { event_count, .. } = started.found {
+        info!("asks for a dump of what was recorded before", event_count);
+        request_dump();
+    }
 
     let mut level_mm = 1_500_u32;
     loop {
@@ -54,22 +59,18 @@ async fn main(spawner: Spawner) {
     }
 }
 
-/// Sends what was recorded: at once if it `has_news`, and each time the button is pressed. The other tasks go on, and go on logging.
+/// Sends what was recorded whenever that is asked for. The other tasks go on, and go on logging.
 #[embassy_executor::task]
-async fn send_dumps(mut uart: UarteTx<'static>, mut button: Input<'static>, mut has_news: bool) {
+async fn send_dumps(uart: UarteTx<'static>) -> ! {
+    dump_task(uart, When::ON_REQUEST).await
+}
+
+/// Asks for a dump each time the button is pressed.
+#[embassy_executor::task]
+async fn dump_on_request(mut button: Input<'static>) {
     loop {
-        if !has_news {
-            button.wait_for_falling_edge().await;
-        }
-        has_news = false;
-        let mut dump = Dump::new(DumpOptions::DEFAULT);
-        let mut room = [0; 256];
-        while let Some(frame) = dump.next_frame(&mut room) {
-            if let Err(error) = uart.write(frame).await {
-                warn!("the dump was cut off", error = ?error);
-                break;
-            }
-        }
+        button.wait_for_falling_edge().await;
+        request_dump();
     }
 }
 
