@@ -337,6 +337,29 @@ fn what_a_device_sends_is_shown_whatever_frame_is_lost() {
 }
 
 #[test]
+fn a_dump_without_the_header_of_its_ring_is_read_by_its_segments() {
+    let dir = motor_directory("device_headless");
+    let mut device = Device::new(8);
+    device.boot(BUILD_ID, 0);
+    for n in 0..60 {
+        device.turned(10, n);
+    }
+    let is_header = |frame: &Vec<u8>| {
+        let mut bytes = frame[1..frame.len() - 1].to_vec();
+        Frame::decode(&mut bytes).is_some_and(|frame| frame.kind == FrameKind::Ring && frame.offset < 168 + 4 * 48)
+    };
+    let mut frames = device.sent(0, &[]);
+    let before = frames.len();
+    frames.retain(|frame| !is_header(frame));
+    assert!(frames.len() + 4 <= before);
+    write(&dir, "frames", &frames.concat());
+    let run = view(&dir, &["serial", "frames", "--elf", "motor.elf", "--format", "ndjson", "-q"]);
+    assert_eq!(run.code, Some(1), "{}", run.err);
+    let angles: Vec<_> = ndjson(&run.out).iter().map(|event| event["fields"]["angle"].as_i64()).collect();
+    assert_eq!(angles, (0..60).map(Some).collect::<Vec<_>>(), "{}", run.err);
+}
+
+#[test]
 fn dumps_that_carry_their_names_need_no_elf_file() {
     let dir = motor_directory("device_embedded");
     let sites = support::device::motor_sites();

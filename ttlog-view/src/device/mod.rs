@@ -8,6 +8,7 @@
 //! | [`memory`] | finds rings in memory, and copies them |
 //! | [`ranges`], [`coredump`] | memory from files |
 //! | [`stream`], [`receiver`] | byte streams, and the dumps in them |
+//! | `geometry` | the layout of a ring whose header did not come |
 //! | [`sessions`] | makes a snapshot of each session of a ring, which then goes the way of all snapshots |
 //! | [`files`] | finds out what files without a command are recordings of devices |
 //! | [`image`], [`serial`], [`probe`] | the commands `image` and `core`, `serial`, and `probe` |
@@ -19,6 +20,7 @@ pub mod dictionary;
 pub mod elf;
 pub mod files;
 pub mod firmware;
+mod geometry;
 pub mod image;
 pub mod memory;
 pub mod probe;

@@ -16,6 +16,7 @@ use ttlog_core::ring::{RingImage, SEGMENT_HEADER_LEN, SegmentState};
 use ttlog_core::site_text::SiteText;
 use ttlog_core::table::encode_site;
 
+use super::geometry::restore_header;
 use super::memory::RingCopy;
 use crate::time::{counted, grouped};
 
@@ -25,6 +26,8 @@ pub const RING_LEN_MAX: usize = 8 << 20;
 pub const PARTS_LEN_MAX: usize = 16 << 20;
 /// Rings above this length of which less than a 256th part came are left out: a few bytes are not to cost much.
 const RING_LEN_CHEAP: usize = 1 << 20;
+/// Rings up to this length are short.
+const RING_LEN_SHORT: usize = 16 << 10;
 /// Bytes of the ring that are kept together.
 const PAGE_LEN: usize = 4096;
 /// Most dumps that are under way at a time.
@@ -686,7 +689,12 @@ impl Assembly {
             let text = format!("dump {}: next to nothing of its ring came, and it is left out", self.number);
             return out(Received::Remark(text));
         }
-        let (bytes, missing) = self.ring.ring(said_len);
+        let (mut bytes, missing) = self.ring.ring(said_len);
+        // Trying all layouts takes a while, which a few bytes are not worth.
+        let is_worth_it = bytes.len() <= RING_LEN_SHORT || came_bytes * 16 >= bytes.len() as u64;
+        if is_worth_it && RingImage::parse(&bytes).is_err() {
+            restore_header(&mut bytes, self.begin.map_or(0, |begin| begin.ring_id));
+        }
         if let Some(expected) = self.expected {
             // The frame that ends it is not among those.
             self.counts.lost = expected.saturating_sub(self.counts.frames.saturating_sub(1));
