@@ -407,6 +407,11 @@ pub struct Record<'a> {
     pub payload: &'a [u8],
 }
 
+/// Tells whether control records of this kind exist.
+fn is_kind(kind: u32) -> bool {
+    matches!(kind, KIND_REBASE | KIND_CONTEXT | KIND_ABANDONED)
+}
+
 /// Walks the records of a segment.
 #[derive(Clone, Debug)]
 pub struct Items<'a> {
@@ -538,9 +543,18 @@ impl<'a> Items<'a> {
             let mut starts = (self.at + 8..=self.end.min(self.at + 8 * 256)).step_by(8);
             starts.find(|&from| fits(from, control)).map(|from| (from, control))
         };
-        // A control record whose callsite was hit looks like an event, but its length is right.
         let by_len = self.at + 8 + usize::from(header.len) * 8;
-        if !looks_control && fits(by_len, true) {
+        if self.header.mode == Mode::Device {
+            // Where not the length was hit, it is right, whatever the callsite looks like now: hit as well, it makes a control record of
+            // an event, or the other way round, if it is one bit from it. Searching comes after that: what was hit may have bytes that
+            // look like a record, which would take its place in the count.
+            let may_be_control = looks_control || header.callsite.is_power_of_two() && is_kind(header.delta);
+            let controls = [Some(false), may_be_control.then_some(true)];
+            if let Some(control) = controls.into_iter().flatten().find(|&control| fits(by_len, control)) {
+                return Some((by_len, control));
+            }
+        } else if !looks_control && fits(by_len, true) {
+            // A control record whose callsite was hit looks like an event, but its length is right.
             return Some((by_len, true));
         }
         find(looks_control).or_else(|| find(!looks_control))

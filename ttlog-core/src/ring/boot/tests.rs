@@ -8,7 +8,7 @@ use super::super::device::tests::{CONFIG, Reading, image_of, memory, record, set
 use super::super::layout::segment_check;
 use super::super::{RingImage, SESSION_LEN};
 use super::*;
-use crate::ring::{DEVICE_HEADER_LEN, DeviceRecorder};
+use crate::ring::{DEVICE_HEADER_LEN, DeviceRecorder, Item};
 
 /// A ring of 1 KiB.
 const SEGMENTS: usize = 5;
@@ -126,6 +126,36 @@ fn every_flipped_bit_of_a_small_ring() {
             assert_eq!((&reading.events, reading.pending), (&whole.events, whole.pending), "{place:?}");
         }
         assert_works(&recorder, words, &place);
+    }
+}
+
+#[test]
+fn values_that_look_like_records_do_not_become_events() {
+    let words = memory(&CONFIG, SEGMENTS);
+    words.iter().for_each(|word| word.store(0));
+    let (recorder, _) = start(words, &CONFIG, 1);
+    // Read as a header, it is a whole record without values.
+    let value = encode_header(33, 0, 7, 0);
+    for _ in 0..4 {
+        recorder.append_words(1, &[value]);
+    }
+    let good = image_of(words);
+    let records = SEGMENTS_OFFSET + SEGMENT_HEADER_LEN;
+    for bit in 0..4 * 2 * 64 {
+        let mut image = good.clone();
+        image[records + bit / 8] ^= 1 << (bit % 8);
+        let image = RingImage::parse(&image).expect("the header of the ring is whole");
+        let SegmentState::Valid(segment) = image.segment(0) else { panic!("bit {bit}: no segment") };
+        let mut events = 0;
+        for item in segment.items() {
+            let Item::Event(record) = item else { continue };
+            // An event without its values is one that nobody can read.
+            if record.callsite != 1 || !record.payload.is_empty() {
+                assert_eq!((record.callsite, record.payload), (1, &value.to_le_bytes()[..]), "bit {bit}");
+                events += 1;
+            }
+        }
+        assert!(events >= 3, "bit {bit}: {events} events");
     }
 }
 
