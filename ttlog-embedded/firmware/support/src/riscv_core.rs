@@ -2,7 +2,7 @@
 
 use core::arch::asm;
 
-use riscv::register::{mcycle, mie, mstatus};
+use riscv::register::{mcycle, mepc, mie, mstatus};
 use riscv_rt as _;
 
 /// Resets or ends the machine.
@@ -50,17 +50,20 @@ pub fn stop_timer() {
     }
 }
 
-/// Asks for the software interrupt.
+/// Asks for the software interrupt, which comes before this returns, also in the handler of another interrupt.
 pub fn pend_urgent() {
-    // SAFETY: a device's register; handlers may run from here on.
+    // SAFETY: registers of a device and the core. What the handler of another interrupt needs for its return is put back.
     unsafe {
+        let (mepc, mstatus) = (mepc::read(), mstatus::read());
         mie::set_msoft();
         mstatus::set_mie();
         MSIP.write_volatile(1);
+        // The interrupt is taken within the next instructions, and takes its request back.
+        while MSIP.read_volatile() != 0 {}
+        mstatus::clear_mie();
+        mepc::write(mepc);
+        mstatus::write(mstatus);
     }
-    // The interrupt is taken within the next instructions.
-    riscv::asm::nop();
-    riscv::asm::nop();
 }
 
 /// Takes the request for the software interrupt back.

@@ -325,17 +325,7 @@ fn timer() {
         }
         _ => {
             call(1);
-            #[cfg(target_arch = "riscv32")]
-            // SAFETY: the handler may be interrupted by the other one; what it needs afterwards is on the stack.
-            let before = (riscv::register::mepc::read(), riscv::register::mstatus::read());
             support::pend_urgent();
-            #[cfg(target_arch = "riscv32")]
-            // SAFETY: as the interrupt found them.
-            unsafe {
-                riscv::register::mstatus::clear_mie();
-                riscv::register::mepc::write(before.0);
-                riscv::register::mstatus::write(before.1);
-            }
             call(1);
         }
     }
