@@ -46,8 +46,9 @@ fn text() {
 
 fn packed() {
     static mut SCRATCH: [u8; scratch_len(256)] = [0; scratch_len(256)];
+    let scratch = &raw mut SCRATCH;
     // SAFETY: only here, and once.
-    let scratch = unsafe { &mut *(&raw mut SCRATCH) };
+    let scratch = unsafe { &mut *scratch };
     dump_with(DumpOptions { scratch: Some(scratch) }, take).expect("it takes all");
 }
 

@@ -170,8 +170,9 @@ fn ring_bytes() -> &'static [u8] {
     unsafe extern "C" {
         static _TTLOG_RING: [u8; RING_LEN];
     }
+    let ring = &raw const _TTLOG_RING;
     // SAFETY: one core, and whoever reads is not interrupted by whoever writes.
-    unsafe { &*(&raw const _TTLOG_RING) }
+    unsafe { &*ring }
 }
 
 /// What was found in the ring.
