@@ -57,7 +57,7 @@ macro_rules! arm {
 }
 
 /// All machines that are tested on.
-pub const MACHINES: [Machine; 9] = [
+pub const MACHINES: [Machine; 10] = [
     arm!("microbit", "Cortex-M0", "thumbv6m-none-eabi", 0x2000_0000, 16),
     arm!("lm3s6965evb", "Cortex-M3", "thumbv7m-none-eabi", 0x2000_0000, 64),
     arm!("mps2-an385", "Cortex-M3", "thumbv7m-none-eabi", 0x2000_0000, 64),
@@ -65,6 +65,17 @@ pub const MACHINES: [Machine; 9] = [
     arm!("mps2-an386", "Cortex-M4", "thumbv7em-none-eabihf", 0x2000_0000, 64),
     arm!("mps2-an500", "Cortex-M7", "thumbv7em-none-eabihf", 0x2000_0000, 64),
     arm!("mps2-an505", "Cortex-M33", "thumbv8m.main-none-eabihf", 0x3800_0000, 64),
+    // What a Cortex-M0 executes, on a machine that is quick to reset.
+    Machine {
+        name: "lm3s6965evb-v6m",
+        core: "Cortex-M3, code for Cortex-M0",
+        target: "thumbv6m-none-eabi",
+        feature: "lm3s6965evb",
+        flash: (0, 0),
+        emulator: &["qemu-system-arm", "-M", "lm3s6965evb"],
+        ram_base: 0x2000_0000,
+        ram_len: 64 << 10,
+    },
     Machine {
         name: "riscv-virt",
         core: "RV32IMAC",
