@@ -29,7 +29,7 @@
 //!
 //! The format is described in `docs/format.md`, the design in `docs/architecture.md`.
 #![no_std]
-// The writer of devices is in no model, and what only it uses is not used then.
+// The boot of devices and other things are in no model, and what only they use is not used then.
 #![cfg_attr(loom, allow(dead_code, unused_imports))]
 
 #[cfg(feature = "alloc")]

@@ -15,6 +15,8 @@ use core::cell::UnsafeCell;
 use core::fmt;
 use core::ptr;
 
+#[cfg(loom)]
+use ::loom::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32};
 use portable_atomic::Ordering;
 
 use super::boot::{self, Found};
@@ -22,7 +24,9 @@ use super::cursor::fit;
 use super::layout::{Mode, SEGMENT_HEADER_WORDS, SequenceWord, commit, header_word, segment_word};
 use super::segment::refill;
 use super::{BUILD_ID_LEN, DropReason, Ring, RingConfig, RingError, Session};
-use crate::atomic::{AtomicPtr, AtomicU8, AtomicU32, may_have_interrupted_one};
+use crate::atomic::may_have_interrupted_one;
+#[cfg(not(loom))]
+use crate::atomic::{AtomicPtr, AtomicU8, AtomicU32};
 use crate::fields::AnyFields;
 use crate::kill::kill_step;
 use crate::packed::{Packer, byte_sum};
@@ -34,7 +38,9 @@ const TRIES_MAX: u32 = 16;
 /// The flags of a segment that takes reservations: shared, and none of the others.
 const OPEN: u32 = commit::SHARED >> commit::FLAGS_SHIFT;
 
-/// Where there is none: the header of a segment that takes no reservations. It is never written, so it need not be in RAM.
+/// Where there is none: the header of a segment that takes no reservations. It is never written, so it need not be in RAM. In a model
+/// null stands for it.
+#[cfg(not(loom))]
 static NO_SEGMENT: [u64; SEGMENT_HEADER_WORDS] = {
     let mut words = [0; SEGMENT_HEADER_WORDS];
     words[segment_word::COMMIT] = commit::CLOSED as u64;
@@ -223,29 +229,39 @@ fn order_stores() {
     fence_cores(Ordering::Release);
 }
 
-impl DeviceRecorder {
-    /// Makes a recorder that refuses all events, uncounted, until it is started.
-    #[must_use]
-    pub const fn new() -> Self {
-        DeviceRecorder {
-            short: AtomicPtr::new(none().cast_mut()),
-            clock_register: AtomicPtr::new((&raw const NO_CLOCK).cast_mut().cast()),
-            room_words: AtomicU32::new(0),
-            current: AtomicPtr::new(none().cast_mut()),
-            header: AtomicPtr::new(ptr::null_mut()),
-            segments: AtomicPtr::new(ptr::null_mut()),
-            segment_words: AtomicU32::new(0),
-            segment_count: AtomicU32::new(0),
-            next_index: AtomicU32::new(0),
-            boot: AtomicU32::new(0),
-            build_tag: AtomicU32::new(0),
-            turns: AtomicU32::new(0),
-            kept_high: AtomicU32::new(0),
-            kept_commit: AtomicU32::new(0),
-            state: AtomicU8::new(NEW),
-            parts: UnsafeCell::new(Parts { ring: None, clock: DeviceClock::NONE }),
+/// Defines how a recorder is made, which is constant but in a model.
+macro_rules! define_new {
+    ($($const:ident)?) => {
+        /// Makes a recorder that refuses all events, uncounted, until it is started.
+        #[must_use]
+        pub $($const)? fn new() -> Self {
+            DeviceRecorder {
+                short: AtomicPtr::new(none().cast_mut()),
+                clock_register: AtomicPtr::new((&raw const NO_CLOCK).cast_mut().cast()),
+                room_words: AtomicU32::new(0),
+                current: AtomicPtr::new(none().cast_mut()),
+                header: AtomicPtr::new(ptr::null_mut()),
+                segments: AtomicPtr::new(ptr::null_mut()),
+                segment_words: AtomicU32::new(0),
+                segment_count: AtomicU32::new(0),
+                next_index: AtomicU32::new(0),
+                boot: AtomicU32::new(0),
+                build_tag: AtomicU32::new(0),
+                turns: AtomicU32::new(0),
+                kept_high: AtomicU32::new(0),
+                kept_commit: AtomicU32::new(0),
+                state: AtomicU8::new(NEW),
+                parts: UnsafeCell::new(Parts { ring: None, clock: DeviceClock::NONE }),
+            }
         }
-    }
+    };
+}
+
+impl DeviceRecorder {
+    #[cfg(not(loom))]
+    define_new!(const);
+    #[cfg(loom)]
+    define_new!();
 
     /// Begins a session in `words`, which may hold anything: takes the ring that is there over if it has this layout, with all that
     /// was recorded before the reset; else makes a new one. `config` needs a [`session_count`](RingConfig::session_count); its `ring_id`
@@ -327,8 +343,7 @@ impl DeviceRecorder {
     /// or takes no reservations.
     #[inline(always)]
     fn reserve(&self, segment: *const Word, ticks: u32, payload_words: u32, events: u32) -> Option<Reserved> {
-        // SAFETY: a word of its header.
-        let commit_word = unsafe { &*segment.add(segment_word::COMMIT) };
+        let commit_word = commit_word(segment)?;
         if may_have_interrupted_one() {
             return None;
         }
@@ -434,8 +449,7 @@ impl DeviceRecorder {
         }
         self.kept_high.store(high, Ordering::Relaxed);
         let segment: *const Word = self.current.load(Ordering::Relaxed);
-        // SAFETY: a word of the header of a segment, or of NO_SEGMENT.
-        let commit = unsafe { &*segment.add(segment_word::COMMIT) }.load_low();
+        let commit = commit_word(segment).map_or(commit::CLOSED, Word::load_low);
         if commit >> commit::FLAGS_SHIFT != OPEN {
             return; // the next event opens one, and tells the time
         }
@@ -454,8 +468,8 @@ impl DeviceRecorder {
             header.publish(sealed as u32, (sealed >> 32) as u32);
         }
         let segment: *const Word = self.current.load(Ordering::Relaxed);
-        // SAFETY: as above.
-        self.kept_commit.store(unsafe { &*segment.add(segment_word::COMMIT) }.load_low(), Ordering::Relaxed);
+        let commit = commit_word(segment).map_or(commit::CLOSED, Word::load_low);
+        self.kept_commit.store(commit, Ordering::Relaxed);
     }
 
     /// Opens a segment in the place of the current one if that has no room for such a record, or takes none. `false`: all are in use.
@@ -463,8 +477,7 @@ impl DeviceRecorder {
         let Some(parts) = self.parts() else { return false };
         let full: *const Word = self.current.load(Ordering::Acquire);
         kill_step!();
-        // SAFETY: a word of the header of a segment, or of NO_SEGMENT.
-        let now = unsafe { &*full.add(segment_word::COMMIT) }.load_low();
+        let now = commit_word(full).map_or(commit::CLOSED, Word::load_low);
         if now >> commit::FLAGS_SHIFT == OPEN
             && (now & commit::OFFSET_MASK) + payload_words < self.room_words.load(Ordering::Relaxed)
         {
@@ -559,13 +572,25 @@ impl DeviceRecorder {
 
 /// Gives `NO_SEGMENT` as a segment.
 const fn none() -> *const Word {
-    NO_SEGMENT.as_ptr().cast()
+    #[cfg(not(loom))]
+    return NO_SEGMENT.as_ptr().cast();
+    #[cfg(loom)]
+    ptr::null()
+}
+
+/// Gives the commit word of a segment, or of `NO_SEGMENT`, which is closed. `None`: it is that, in a model.
+#[inline(always)]
+fn commit_word<'a>(segment: *const Word) -> Option<&'a Word> {
+    if cfg!(loom) && segment.is_null() {
+        return None;
+    }
+    // SAFETY: a word of the header of a segment, or of NO_SEGMENT; both live as long as anybody has this address.
+    Some(unsafe { &*segment.add(segment_word::COMMIT) })
 }
 
 /// Ends reservations in a segment.
 fn close(segment: *const Word) {
-    // SAFETY: a word of the header of a segment, or of NO_SEGMENT, which is closed.
-    let word = unsafe { &*segment.add(segment_word::COMMIT) };
+    let Some(word) = commit_word(segment) else { return };
     let mut now = word.load_low();
     // Bounded: each failure is another context's reservation, and the segment is finite.
     while now >> commit::FLAGS_SHIFT == OPEN {

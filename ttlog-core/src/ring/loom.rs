@@ -580,3 +580,177 @@ fn end_claimed_by_two_handlers_is_told_once_and_whole() {
     before.assert_both();
     whole.assert_both();
 }
+
+// ------------------------------------------------------------------------------------------------------------------ devices
+
+const DEVICE_CONFIG: RingConfig = RingConfig { session_count: 1, ..CONFIG };
+
+/// A device's recorder with its memory, shared by the contexts of a model.
+struct Device {
+    recorder: DeviceRecorder,
+    _memory: Vec<Word>,
+}
+
+impl Device {
+    fn new(segment_count: usize) -> Arc<Self> {
+        let len = DEVICE_CONFIG.overhead_len() + segment_count * DEVICE_CONFIG.segment_len as usize;
+        let memory: Vec<_> = (0..len / 8).map(|_| Word::new(0)).collect();
+        // SAFETY: the words live beside the recorder, which nothing outlives that has a reference to them.
+        let words: &'static [Word] = unsafe { core::slice::from_raw_parts(memory.as_ptr(), memory.len()) };
+        let recorder = DeviceRecorder::new();
+        let clock = DeviceClock::new(|| 5, Some(|| 5), 0);
+        let session = SessionStart { clock, build_id: [1; 20], reset_reason: 0, embedded_metadata: false };
+        recorder.start(words, &DEVICE_CONFIG, &session).unwrap().unwrap();
+        Arc::new(Device { recorder, _memory: memory })
+    }
+
+    fn append(&self, id: u64) {
+        self.recorder.append_words(1, &[id, id * 3]);
+    }
+
+    /// Records an event that leaves no room for another in its segment.
+    fn append_long(&self, id: u64) {
+        self.recorder.append_words(1, &[id, id * 3, 0, 0, 0, 0, 0, id]);
+    }
+
+    /// Reads as a live reader does: what is shown is whole.
+    fn read(&self) -> Found {
+        let ring = self.recorder.ring().unwrap();
+        let (mut found, mut scratch) = (Found::default(), vec![0; ring.segment_len()]);
+        for index in 0..ring.segment_count() {
+            match ring.copy_segment(index, &mut scratch) {
+                SegmentState::Valid(segment) => {
+                    found.overwritten += segment.header.lost;
+                    for item in segment.items() {
+                        match item {
+                            Item::Event(record) => {
+                                let word = |at: usize| u64::from_le_bytes(*record.payload[at..].first_chunk().unwrap());
+                                assert_eq!(word(8), word(0) * 3, "torn");
+                                assert!([16, 64].contains(&record.payload.len()), "torn");
+                                assert!(record.payload.len() == 16 || word(56) == word(0), "torn");
+                                found.ids.push(word(0));
+                            }
+                            Item::Pending { .. } => found.pending += 1,
+                            item => panic!("{item:?} in {segment:?}"),
+                        }
+                    }
+                }
+                SegmentState::Opening { lost } => found.overwritten += lost,
+                SegmentState::Unused => {}
+                SegmentState::Damaged(error) => assert_eq!(error.kind, crate::FormatErrorKind::Overwritten),
+            }
+        }
+        found.ids.sort_unstable();
+        found
+    }
+
+    /// At rest: every event is retained or counted.
+    fn settle(&self, emitted: u64) -> Found {
+        let found = self.read();
+        let dropped = self.recorder.ring().unwrap().loss().dropped_total();
+        assert_eq!(found.pending, 0);
+        assert_eq!(found.ids.len() as u64 + found.overwritten + dropped, emitted, "{found:?}");
+        found
+    }
+}
+
+/// Two contexts record at once after so many events, three of which fill a segment.
+fn two_device_contexts(segments: usize, before: u64, check: impl Fn(&Found) + Sync + Send + 'static) {
+    explore(move || {
+        let device = Device::new(segments);
+        (1..=before).for_each(|id| device.append(id));
+        let other = {
+            let device = device.clone();
+            thread::spawn(move || device.append(before + 1))
+        };
+        device.append(before + 2);
+        other.join().unwrap();
+        check(&device.settle(before + 2));
+    });
+}
+
+#[test]
+fn two_contexts_of_a_device_in_one_segment() {
+    two_device_contexts(2, 1, |found| assert_eq!(found.ids, [1, 2, 3]));
+}
+
+#[test]
+fn two_contexts_of_a_device_that_both_open_a_segment() {
+    two_device_contexts(3, 0, |found| assert_eq!(found.ids, [1, 2]));
+}
+
+#[test]
+fn two_contexts_of_a_device_at_the_end_of_a_segment() {
+    two_device_contexts(3, 2, |found| assert_eq!(found.ids, [1, 2, 3, 4]));
+}
+
+#[test]
+fn reader_beside_the_writer_of_a_device() {
+    let seen = std::sync::Arc::new(Seen::default());
+    let noted = seen.clone();
+    explore(move || {
+        let device = Device::new(1);
+        device.append(1);
+        let reader = {
+            let (device, noted) = (device.clone(), noted.clone());
+            thread::spawn(move || {
+                let found = device.read();
+                assert_eq!(found.ids.first(), Some(&1));
+                noted.note(found.ids.contains(&2));
+            })
+        };
+        device.append(2);
+        reader.join().unwrap();
+        assert_eq!(device.settle(2).ids, [1, 2]);
+    });
+    seen.assert_both();
+}
+
+#[test]
+fn segment_of_a_device_is_not_replaced_while_a_reservation_is_under_way() {
+    let seen = std::sync::Arc::new(Seen::default());
+    let noted = seen.clone();
+    // With two preemptions it takes minutes.
+    explore_with(1, move || {
+        // Each event fills a segment. The other's is replaced by the third of ours, if it is done until then.
+        let device = Device::new(2);
+        let other = {
+            let device = device.clone();
+            thread::spawn(move || device.append_long(1))
+        };
+        (2..=4).for_each(|id| device.append_long(id));
+        other.join().unwrap();
+        noted.note(device.settle(4).ids.contains(&1));
+    });
+    seen.assert_both();
+}
+
+#[test]
+fn reader_beside_the_writer_of_a_device_that_wraps_sees_whole_records_only() {
+    let seen = std::sync::Arc::new(Seen::default());
+    let noted = seen.clone();
+    // As with the kept class: so many executions must do.
+    let mut builder = Builder::new();
+    builder.max_branches = 100_000;
+    builder.preemption_bound = Some(1);
+    builder.max_permutations = Some(100_000);
+    builder.check(move || {
+        let device = Device::new(1);
+        device.append(1);
+        // No room for a second event.
+        let commit = &device.recorder.ring().unwrap().segment(0)[segment_word::COMMIT];
+        commit.set_bits(commit::CLOSED.into());
+        let reader = {
+            let (device, noted) = (device.clone(), noted.clone());
+            thread::spawn(move || {
+                let found = device.read();
+                assert!(found.ids.len() <= 1, "{found:?}");
+                noted.note(found.ids == [2]);
+            })
+        };
+        device.append(2);
+        reader.join().unwrap();
+        assert_eq!(device.settle(2).ids, [2]);
+    });
+    seen.assert_both();
+}

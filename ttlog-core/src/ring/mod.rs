@@ -28,7 +28,6 @@ mod anchors;
 mod boot;
 mod control;
 mod cursor;
-#[cfg(not(loom))]
 mod device;
 #[cfg(feature = "frames")]
 mod dump;
@@ -60,7 +59,6 @@ pub use control::{
     EncodedRequest,
 };
 pub use cursor::{Cursor, Outcome, UnderWay};
-#[cfg(not(loom))]
 pub use device::{DeviceClock, DeviceRecorder, SessionStart, Started};
 #[cfg(feature = "frames")]
 pub use dump::{RingDump, RingDumpOptions, SiteAt, SiteBytes};
