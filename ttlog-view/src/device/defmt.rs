@@ -16,6 +16,7 @@ use std::sync::Once;
 
 use defmt_decoder::{Locations, Table};
 use defmt_parser::{Fragment, Parameter, ParserMode, Type};
+use object::Object;
 use ttlog_core::packed::{Unpacker, encode_text};
 use ttlog_core::ring::{RingImage, SegmentState};
 use ttlog_core::table::{EntryStart, TableItem, TextCallsite, encode_text_callsite};
@@ -70,6 +71,11 @@ impl Defmt {
     /// # Errors
     /// What is wrong with it.
     pub fn read(elf: &[u8]) -> Result<Option<Self>, String> {
+        // Without its linker script a firmware does not log with it, though it may have the library in it, and symbols of that.
+        let has_section = object::File::parse(elf).is_ok_and(|file| file.section_by_name(".defmt").is_some());
+        if !has_section {
+            return Ok(None);
+        }
         let read = quietly(|| {
             let Some(table) = Table::parse(elf).map_err(|error| error.to_string())? else { return Ok(None) };
             // Without debug information there are no places.

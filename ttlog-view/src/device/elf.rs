@@ -23,8 +23,9 @@ const ITEM_ROOM_LEN: usize = 96 << 10;
 const ITEM_LEN_MAX: usize = 65_535;
 /// The symbol of the end of the entries, where they are in flash; else it is 0.
 const ENTRIES_END_SYMBOL: &str = "__ttlog_entries_end";
-/// The symbol of the ring.
-const RING_SYMBOL: &str = "_TTLOG_RING";
+/// The symbols of the ring, as the recorder was made: with memory of its own, in a region, or by defmt's logger. The first that there is
+/// counts: who has a recorder of their own may have the logger's as well, which is not used then.
+const RING_SYMBOLS: [&str; 3] = ["_TTLOG_RING", "__ttlog_ring_start", "_TTLOG_DEFMT_RING"];
 /// Most bytes of callsite items: a file may name one long text for each id.
 const ITEMS_LEN_MAX: usize = 64 << 20;
 
@@ -62,7 +63,7 @@ where
     }
     let mut firmware = Firmware {
         build_id: build_id(file).unwrap_or_default().to_vec(),
-        ring: symbol(file, RING_SYMBOL),
+        ring: RING_SYMBOLS.iter().find_map(|name| symbol(file, name)),
         ..Firmware::default()
     };
     let Some(entries) = file.section_by_name(".ttlog.entry") else {

@@ -114,8 +114,8 @@ pub fn find_rings(memory: &mut dyn Memory, symbols: &[(u64, u64)]) -> Result<Fou
                 }
                 found.rings.push(ring);
             }
-            Ok(None) => found.remarks.push(format!("no ring at the symbol _TTLOG_RING, {address:#010x}")),
-            Err(error) => found.remarks.push(format!("the symbol _TTLOG_RING: {error}")),
+            Ok(None) => found.remarks.push(format!("no ring at {address:#010x}, where the ELF file has it")),
+            Err(error) => found.remarks.push(format!("the ring of the ELF file: {error}")),
         }
     }
     if found.rings.is_empty() {
