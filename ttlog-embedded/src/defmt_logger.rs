@@ -1,7 +1,7 @@
 //! TTLog in the place of defmt's logger: what firmware logs with `defmt::info!` goes into the ring.
 //!
 //! ```ignore
-//! use ttlog_embedded::defmt_logger as _; // was: use defmt_rtt as _;
+//! use ttlog_embedded as _; // was: use defmt_rtt as _;
 //! ```
 //!
 //! With the feature `defmt-recorder` that is all: the first log call starts a ring of 4 KiB, without a clock. Without that feature the

@@ -26,30 +26,42 @@ impl Variant {
     }
 }
 
-/// Gives the ELF file of a program of `ttlog-embedded/firmware`, and builds it before that. The programs of a machine are built together,
-/// once per process.
+/// Gives the ELF file of a program of `ttlog-embedded/firmware`, and builds it before that. The programs of a package are built together for
+/// a machine, once per process; packages by themselves, for what they have of libraries differs.
 ///
 /// # Panics
 /// If it cannot be built.
 #[must_use]
 pub fn program(machine: &Machine, variant: Variant, program: &str) -> PathBuf {
-    static BUILT: Mutex<Option<HashMap<(&'static str, Variant), PathBuf>>> = Mutex::new(None);
+    /// Folders of programs, by machine, variant and package.
+    type Built = HashMap<(&'static str, Variant, PathBuf), PathBuf>;
+    static BUILT: Mutex<Option<Built>> = Mutex::new(None);
+    let package = package_of(program);
     // A test that panicked in here left nothing half done: an entry is made when all is built.
     let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
     let built = built.get_or_insert_default();
-    let folder = built.entry((machine.name, variant)).or_insert_with(|| build(machine, variant));
+    let key = (machine.name, variant, package.clone());
+    let folder = built.entry(key).or_insert_with(|| build(machine, variant, &package));
     let path = folder.join(program);
     assert!(path.is_file(), "there is no program {program} for {}", machine.name);
     path
 }
 
+/// Gives the folder of the package that a program is in.
+fn package_of(program: &str) -> PathBuf {
+    let firmware = Path::new(env!("CARGO_MANIFEST_DIR")).join("../firmware");
+    let entries = fs::read_dir(&firmware).unwrap_or_else(|error| panic!("cannot list {}: {error}", firmware.display()));
+    let mut packages = entries.flatten().map(|entry| entry.path());
+    let package = packages.find(|package| package.join("src/bin").join(program).with_extension("rs").is_file());
+    package.unwrap_or_else(|| panic!("no package has a program {program}"))
+}
+
 // `File::lock` is newer than what the libraries promise; this crate is for our own tests.
 #[allow(clippy::incompatible_msrv)]
-fn build(machine: &Machine, variant: Variant) -> PathBuf {
-    let firmware = Path::new(env!("CARGO_MANIFEST_DIR")).join("../firmware");
+fn build(machine: &Machine, variant: Variant, package_folder: &Path) -> PathBuf {
+    let package = package_folder.file_name().and_then(|name| name.to_str()).expect("a folder of ours");
     let outer = std::env::var_os("CARGO_TARGET_DIR")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target"), PathBuf::from);
-    // Targets share it, for the sake of build scripts and macros; variants would rebuild each other's.
     let target_dir = outer.join("firmware").join(variant.name());
     fs::create_dir_all(&target_dir).unwrap_or_else(|error| panic!("cannot make {}: {error}", target_dir.display()));
     // All machines of a target put their programs into one folder, from which they are copied while nobody else builds.
@@ -58,8 +70,8 @@ fn build(machine: &Machine, variant: Variant) -> PathBuf {
     let _lock = lock.unwrap_or_else(|error| panic!("cannot lock {}: {error}", lock_path.display()));
 
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args(["build", "--release", "--locked", "--quiet", "-p", "programs", "--target", machine.target]);
-    cargo.args(["--features", &format!("programs/{}", machine.feature)]);
+    cargo.args(["build", "--release", "--locked", "--quiet", "-p", package, "--target", machine.target]);
+    cargo.args(["--features", &format!("{package}/{}", machine.feature)]);
     if variant == Variant::MutantCommitFirst {
         // Cargo joins this to what .cargo/config.toml says.
         cargo.arg("--config");
@@ -69,13 +81,13 @@ fn build(machine: &Machine, variant: Variant) -> PathBuf {
     for name in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET", "CARGO_BUILD_RUSTFLAGS"] {
         cargo.env_remove(name);
     }
-    cargo.current_dir(&firmware).env("CARGO_TARGET_DIR", &target_dir);
+    cargo.current_dir(package_folder).env("CARGO_TARGET_DIR", &target_dir);
     let output = cargo.output().unwrap_or_else(|error| panic!("cannot run {cargo:?}: {error}"));
     assert!(output.status.success(), "{cargo:?} failed:\n{}", String::from_utf8_lossy(&output.stderr));
 
     let folder = target_dir.join("programs").join(machine.name);
     fs::create_dir_all(&folder).unwrap_or_else(|error| panic!("cannot make {}: {error}", folder.display()));
-    let sources = firmware.join("programs/src/bin");
+    let sources = package_folder.join("src/bin");
     for source in fs::read_dir(&sources).unwrap_or_else(|error| panic!("cannot list {}: {error}", sources.display())) {
         let source = source.unwrap_or_else(|error| panic!("cannot list {}: {error}", sources.display())).path();
         let Some(name) = source.file_stem() else { continue };

@@ -192,7 +192,9 @@ impl Guest {
     pub fn ram_image(&mut self) -> Vec<u8> {
         let path = self.sockets[1].with_extension("ram");
         let (base, len) = (self.machine.ram_base, self.machine.ram_len);
-        let saved = self.qmp().save_memory(base, len, &path).and_then(|()| std::fs::read(&path));
+        // The memory of these chips is behind their core, and nothing of it on the machine's bus.
+        let as_core = ["microbit", "mps2-an505"].contains(&self.machine.name);
+        let saved = self.qmp().save_memory(base, len, as_core, &path).and_then(|()| std::fs::read(&path));
         let _ = std::fs::remove_file(&path); // in the folder of temporary files; nothing depends on it
         saved.unwrap_or_else(|error| panic!("cannot read the RAM of {}: {error}", self.machine.name))
     }

@@ -39,13 +39,15 @@ impl Qmp {
         }
     }
 
-    /// Writes `len` bytes of the guest's memory from `address` on to a file. The guest goes on meanwhile.
+    /// Writes `len` bytes of the guest's memory from `address` on to a file. The guest goes on meanwhile. `as_core`: as its core sees the
+    /// memory; else as the machine's bus does.
     ///
     /// # Errors
     /// As for [`execute`](Self::execute).
-    pub fn save_memory(&mut self, address: u32, len: u32, path: &Path) -> io::Result<()> {
+    pub fn save_memory(&mut self, address: u32, len: u32, as_core: bool, path: &Path) -> io::Result<()> {
         let path = path.display().to_string().replace('\\', "\\\\").replace('"', "\\\"");
-        self.execute("pmemsave", &format!("{{\"val\": {address}, \"size\": {len}, \"filename\": \"{path}\"}}"))
+        let command = if as_core { "memsave" } else { "pmemsave" };
+        self.execute(command, &format!("{{\"val\": {address}, \"size\": {len}, \"filename\": \"{path}\"}}"))
     }
 
     /// Resets the machine, as a button does.

@@ -1,0 +1,9 @@
+//! Has the programs that log with defmt linked as such, and everything in them recorded.
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    for program in ["defmt_events", "defmt_only"] {
+        println!("cargo::rustc-link-arg-bin={program}=-Tdefmt.x");
+    }
+    println!("cargo::rustc-env=DEFMT_LOG=trace");
+}
