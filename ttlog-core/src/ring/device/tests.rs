@@ -393,7 +393,7 @@ fn a_clock_that_is_kept_costs_nothing_while_nothing_is_recorded() {
 fn clock_that_is_a_register() {
     let register: &'static [core::sync::atomic::AtomicU32; 2] = Box::leak(Box::default());
     // SAFETY: two atomics for ever, which can be read as what they are.
-    let clock = |is_wide| unsafe { DeviceClock::of_register(register[0].as_ptr(), is_wide, 9) };
+    let clock = |is_wide| unsafe { DeviceClock::of_register(register.as_ptr().cast(), is_wide, 9) };
     for is_wide in [false, true] {
         register[0].store(100, Ordering::Relaxed);
         register[1].store(3, Ordering::Relaxed);
