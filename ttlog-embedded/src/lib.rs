@@ -59,7 +59,7 @@ pub mod recorder;
 pub mod rtt;
 #[cfg(feature = "embedded-io-async")]
 pub mod task;
-#[cfg(all(test, any(feature = "rtt", feature = "embedded-io-async")))]
+#[cfg(all(test, any(feature = "rtt", all(feature = "embedded-io-async", feature = "embassy-time"))))]
 mod testing;
 
 pub use clock::Clock;
