@@ -267,6 +267,7 @@ impl Word {
     pub(crate) fn swap_low(&self, current: u32, new: u32) -> Result<(), u32> {
         fence_cores(Ordering::Release);
         kill_step!();
+        let new = in_register(new);
         let result = self.low.compare_exchange(current, new, Ordering::Relaxed, Ordering::Relaxed).map(drop);
         kill_step!();
         fence_cores(Ordering::Acquire);
@@ -392,6 +393,21 @@ fn add_low_if_below(
             Err(changed) => now = changed,
         }
     }
+}
+
+/// Gives the value, and has it calculated before: where the swap is a critical section, calculations would be moved into it.
+#[cfg(not(target_pointer_width = "64"))]
+#[inline(always)]
+fn in_register(value: u32) -> u32 {
+    #[cfg(all(feature = "critical-section", target_arch = "arm", target_os = "none"))]
+    {
+        let same: u32;
+        // SAFETY: no instruction stands in the assembly.
+        unsafe { core::arch::asm!("/* {} */", inout(reg) value => same, options(nomem, nostack, preserves_flags)) };
+        return same;
+    }
+    #[allow(unreachable_code)]
+    value
 }
 
 /// A fence between the cores of a device. With the feature `single-core` there is but one, whose contexts see its stores in order.
