@@ -710,15 +710,20 @@ fn reader_beside_the_writer_of_a_device() {
 fn segment_of_a_device_is_not_replaced_while_a_reservation_is_under_way() {
     let seen = std::sync::Arc::new(Seen::default());
     let noted = seen.clone();
-    // With two preemptions it takes minutes.
-    explore_with(1, move || {
-        // Each event fills a segment. The other's is replaced by the third of ours, if it is done until then.
+    // All of them take minutes; a writer that does not look fails in the first hundred.
+    let mut builder = Builder::new();
+    builder.max_branches = 100_000;
+    builder.preemption_bound = Some(1);
+    builder.max_permutations = Some(50_000);
+    builder.check(move || {
+        // Each event fills a segment. Ours is replaced by the third of the other, if it is done until then. It is ours that may be cut off
+        // in its midst by one preemption.
         let device = Device::new(2);
         let other = {
             let device = device.clone();
-            thread::spawn(move || device.append_long(1))
+            thread::spawn(move || (2..=4).for_each(|id| device.append_long(id)))
         };
-        (2..=4).for_each(|id| device.append_long(id));
+        device.append_long(1);
         other.join().unwrap();
         noted.note(device.settle(4).ids.contains(&1));
     });
