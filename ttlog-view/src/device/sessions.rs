@@ -420,20 +420,25 @@ fn mark_missing(bytes: &mut [u8], missing: &[(usize, usize)]) {
 /// Gives the sessions in the order of their numbers: those that the ring's header tells of, and those of which there are only segments.
 fn sessions_of(image: &RingImage<'_>) -> Vec<Session> {
     let mut sessions: BTreeMap<u32, Session> = image.sessions().map(|session| (session.boot, session)).collect();
+    let mut tags: BTreeMap<u32, u32> = BTreeMap::new();
     for index in 0..image.present_segments() {
         let SegmentState::Valid(segment) = image.segment(index) else { continue };
         let header = segment.header;
-        if header.mode != Mode::Device {
-            continue;
+        if header.mode == Mode::Device {
+            // A segment that was being opened when the reset came may have none yet.
+            let tag = tags.entry(header.context).or_default();
+            *tag = if *tag == 0 { header.done } else { *tag };
         }
+    }
+    for (boot, tag) in tags {
         // Of older ones only the first bytes of the build id are known.
         let mut build_id = [0; BUILD_ID_LEN];
-        build_id[..4].copy_from_slice(&header.done.to_le_bytes());
+        build_id[..4].copy_from_slice(&tag.to_le_bytes());
         let same_build = sessions.values().find(|session| session.build_id[..4] == build_id[..4]).copied();
-        sessions.entry(header.context).or_insert_with(|| {
+        sessions.entry(boot).or_insert_with(|| {
             // The same build has the same clock.
             let like = same_build.unwrap_or(Session { build_id, ..Session::default() });
-            Session { boot: header.context, reset_reason: 0, first_sequence: 0, ..like }
+            Session { boot, reset_reason: 0, first_sequence: 0, ..like }
         });
     }
     sessions.into_values().collect()
