@@ -11,6 +11,11 @@ fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-env-changed=TTLOG_FLASH_REGION");
     let var = |name: &str| env::var(name).unwrap_or_default();
+    // Cores that tell why there was a fault.
+    println!("cargo::rustc-check-cfg=cfg(ttlog_fault_status)");
+    if ["thumbv7", "thumbv8m.main"].iter().any(|start| var("TARGET").starts_with(start)) {
+        println!("cargo::rustc-cfg=ttlog_fault_status");
+    }
     let out = PathBuf::from(var("OUT_DIR"));
     // The names that cortex-m-rt and riscv-rt ask memory.x for.
     let usual = if var("CARGO_CFG_TARGET_ARCH").starts_with("riscv") { "REGION_RODATA" } else { "FLASH" };

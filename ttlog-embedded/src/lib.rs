@@ -38,6 +38,58 @@
 //! - **A reset** at any instruction leaves every event whose macro has returned. Loss of power does not: RAM forgets.
 //! - **What is in RAM is hostile**: whatever the start finds there, it takes a ring over or makes a new one, in bounded time.
 //!
+//! # Panics and faults
+//!
+//! With the features `panic-handler` and `fault-handler` this crate has the program's handlers, the second with a line in the firmware,
+//! `ttlog_embedded::fault_handler!();`. They record what happened at level error, with the targets `panic` (message, file, line, column) and
+//! `fault` (the registers that the core saved, and those that say why), wherever it came: in a log call, in an interrupt, in
+//! each other. Then follows what [`Config::after_failure`] says: a reset, a halt, or a function of the firmware. A failure before
+//! [`Recorder::start`] is not recorded, so that is to be called first of all.
+//!
+//! A stack overflow leaves nothing to run a handler on: see the module `fault` for what happens, and what `flip-link` makes of it.
+//!
+//! The fault handler takes 0.7 KB of code; the panic handler 3.0 KB where the firmware formats text for events anyway (`%`, `?`), else
+//! 6.5 KB, most of which is the formatting of `core` (thumbv7m; thumbv6m 0.7, 2.8 and 6.0 KB; opt-level s, LTO, rustc 1.95, 2026-11-26; compared
+//! with handlers that only loop).
+//!
+//! # Resets, error correction, caches
+//!
+//! `reset()` resets a Cortex-M after [`flush`]. Before a reset in another way [`flush`] is to be called.
+//!
+//! **RAM with error correction** (STM32H7, H5, N6: all of their SRAM) keeps the last store that was shorter than its words, 32 or 64 bits,
+//! in a buffer until the next such store to another word of the same RAM, and a reset makes it forget that. With the feature
+//! `ecc-flush` each event is followed by such a store (three instructions), so that even a watchdog leaves every event whose macro has
+//! returned. Without it that holds for panics, faults, [`flush`] and `reset()`, which do this once, and the event before any other reset may
+//! count as unfinished; only where nothing but the ring is in that RAM, though, for any variable that is written later flushes it too.
+//! Source: RM0433 rev. 8, 2.4 (embedded SRAM); AN5342.
+//!
+//! **A data cache** (Cortex-M7) loses what is in it at a reset, and a probe does not see it. The ring belongs into memory that is not cached:
+//! tightly coupled memory (DTCM; on STM32H7 and F7 at 0x2000_0000, which is where `.uninit` is if that is called RAM in memory.x) needs
+//! nothing more. Elsewhere, let the ring have a region of its own ([`recorder!`], `region`) whose size is a power of two, and exempt that from
+//! caching before the cache is switched on:
+//!
+//! ```text
+//! MEMORY { RETAINED : ORIGIN = 0x24000000, LENGTH = 16K /* and FLASH, RAM as ever */ }
+//! __ttlog_ring_start = ORIGIN(RETAINED);
+//! __ttlog_ring_end = ORIGIN(RETAINED) + LENGTH(RETAINED);
+//! ```
+//!
+//! ```ignore
+//! let mut core = cortex_m::Peripherals::take().unwrap();
+//! uncache(&mut core.MPU, 0x2400_0000, 14);
+//! core.SCB.enable_dcache(&mut core.CPUID);
+//! let started = RECORDER.start(config);
+//! ```
+//!
+//! ```ignore
+#![doc = include_str!("../recipes/cortex_m7.rs")]
+//! ```
+//!
+//! Write-through (TEX 0, C 1: `1 << 17` in the place of `NORMAL_NOT_CACHED`) does as well, and makes log calls faster, which read the header
+//! of their segment; not on cores of revision r0p1 (some STM32F7), which corrupt data so (see the errata sheet of the part). The memory must
+//! not be shareable (S stays 0): compare-and-swap in such memory asks for a monitor outside of the core, which few of these chips have.
+//! Source: ARMv7-M Architecture Reference Manual (DDI 0403E.e), B3.5.
+//!
 //! | module | what it holds |
 //! | --- | --- |
 //! | [`mod@recorder`] | the ring in retained memory, and the start of a session |
@@ -47,13 +99,21 @@
 //! | `task` | the same from async programs (feature `embedded-io-async`; the task that dumps by itself, with `embassy-time`) |
 //! | `defmt_logger` | what is logged with defmt (feature `defmt-logger`) |
 //! | [`build_id`] | whose firmware this is |
+//! | [`after`] | what follows a panic or a fault, and what to do before a reset |
+//! | `panic` | records panics; the panic handler with the feature `panic-handler`. On devices only |
+//! | `fault` | records hard faults and exceptions, with the feature `fault-handler`. On devices only |
 #![no_std]
 
+pub mod after;
 pub mod build_id;
 pub mod clock;
 #[cfg(feature = "defmt-logger")]
 pub mod defmt_logger;
 pub mod dump;
+#[cfg(all(feature = "fault-handler", target_os = "none"))]
+pub mod fault;
+#[cfg(target_os = "none")]
+pub mod panic;
 pub mod recorder;
 #[cfg(feature = "rtt")]
 pub mod rtt;
@@ -62,6 +122,9 @@ pub mod task;
 #[cfg(all(test, any(feature = "rtt", all(feature = "embedded-io-async", feature = "embassy-time"))))]
 mod testing;
 
+#[cfg(all(target_arch = "arm", target_os = "none"))]
+pub use after::reset;
+pub use after::{After, flush};
 pub use clock::Clock;
 pub use dump::{Dump, DumpOptions, FRAME_LEN_MAX, LINE_LEN_MAX, dump_text_to, dump_to};
 pub use recorder::{Config, Recorder};

@@ -5,6 +5,7 @@ use core::fmt;
 use ttlog_core::ring::{Ring, RingConfig, SessionStart, Started};
 use ttlog_core::{Level, Loss, Word};
 
+use crate::after::After;
 use crate::build_id::build_id;
 use crate::clock::Clock;
 
@@ -107,11 +108,14 @@ pub struct Config {
     pub reset_reason: u32,
     /// The lowest level that is recorded; `None`: nothing. Can be changed later with [`set_level`](Recorder::set_level).
     pub level: Option<Level>,
+    /// What follows a panic or a fault, where their handlers are ours (features `panic-handler`, `fault-handler`).
+    pub after_failure: After,
 }
 
 impl Config {
-    /// All levels, and no clock: events have an order, and all the same time.
-    pub const DEFAULT: Self = Config { clock: Clock::NONE, reset_reason: 0, level: Some(Level::Trace) };
+    /// All levels, and no clock: events have an order, and all the same time. After a failure, [`After::DEFAULT`].
+    pub const DEFAULT: Self =
+        Config { clock: Clock::NONE, reset_reason: 0, level: Some(Level::Trace), after_failure: After::DEFAULT };
 }
 
 impl Default for Config {
@@ -191,6 +195,7 @@ impl Recorder {
             None => return Started { boot: DEVICE.boot(), found: crate::Found::Nothing },
         };
         self.set_level(config.level);
+        config.after_failure.keep();
         started
     }
 

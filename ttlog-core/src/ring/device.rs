@@ -313,6 +313,7 @@ impl DeviceRecorder {
         self.turns.store(turns, Ordering::Relaxed);
         self.kept_high.store((session.clock.ticks64(turns) >> 32) as u32, Ordering::Relaxed);
         self.state.store(STARTED, Ordering::Release);
+        self.settle();
         Some(Ok(Started { boot: boot.boot, found: boot.found }))
     }
 
@@ -331,6 +332,12 @@ impl DeviceRecorder {
     #[must_use]
     pub fn oldest_index(&self) -> u32 {
         self.next_index.load(Ordering::Relaxed)
+    }
+
+    /// Gives how many words a segment has for records; 0 before the start.
+    #[must_use]
+    pub fn record_words(&self) -> u32 {
+        self.room_words.load(Ordering::Relaxed)
     }
 
     /// Gives the number of the session; 0 before the start.
@@ -391,6 +398,7 @@ impl DeviceRecorder {
         kill_step!();
         let Some(reserved) = self.reserve(segment, ticks, payload_words.into(), 1) else { return false };
         reserved.fill(callsite, payload_words, xor, put);
+        self.settle_each();
         true
     }
 
@@ -399,6 +407,7 @@ impl DeviceRecorder {
     pub(crate) fn append_anew(&self, callsite: u32, payload_words: u8, xor: u64, put: impl FnOnce(&[Word])) {
         if let Some(reserved) = self.reserve_anew(payload_words.into(), 1) {
             reserved.fill(callsite, payload_words, xor, put);
+            self.settle_each();
         }
     }
 
@@ -431,6 +440,26 @@ impl DeviceRecorder {
             let word = encode_header(callsite, payload_words as u8, ticks, others);
             header.publish(word as u32, (word >> 32) as u32);
         }
+        self.settle_each();
+    }
+
+    /// Lets a RAM with error correction write down what it holds back: the controllers of some (STM32H7, H5, N6) keep the last store that
+    /// was shorter than their words until the next such store, and a reset makes them forget it. A store of one byte is shorter than any.
+    /// It goes to a byte of the ring's header that is 0 and stays it. Three instructions; callable anywhere, before the start of no effect.
+    #[inline(always)]
+    pub fn settle(&self) {
+        let header = self.header.load(Ordering::Relaxed);
+        if !header.is_null() {
+            // SAFETY: the header of the ring, which is longer than that; the byte is part of a word that is only read from now on.
+            unsafe { store_zero(header.cast::<u8>().add(SPARE_OFFSET)) };
+        }
+    }
+
+    /// What is done after each record.
+    #[inline(always)]
+    fn settle_each(&self) {
+        #[cfg(feature = "ecc-flush")]
+        self.settle();
     }
 
     /// Lets readers know how often the clock has turned around. To be called at least once in each 2^31 ticks, by one context, where
@@ -466,6 +495,7 @@ impl DeviceRecorder {
             word.store(now);
             let sealed = encode_header(CONTROL, 1, KIND_REBASE, now);
             header.publish(sealed as u32, (sealed >> 32) as u32);
+            self.settle_each();
         }
         let segment: *const Word = self.current.load(Ordering::Relaxed);
         let commit = commit_word(segment).map_or(commit::CLOSED, Word::load_low);
@@ -586,6 +616,32 @@ fn commit_word<'a>(segment: *const Word) -> Option<&'a Word> {
     }
     // SAFETY: a word of the header of a segment, or of NO_SEGMENT; both live as long as anybody has this address.
     Some(unsafe { &*segment.add(segment_word::COMMIT) })
+}
+
+/// A byte of the ring's header that is always 0: the last one behind the number of the session.
+const SPARE_OFFSET: usize = header_word::BOOT * 8 + 7;
+
+/// Stores 0 in a byte, as such: the compiler may neither leave it out nor make it part of a longer store.
+///
+/// # Safety
+/// - The byte is 0, and nobody stores anything else there meanwhile.
+#[inline(always)]
+unsafe fn store_zero(place: *mut u8) {
+    // In assembly, for stores and loads of different lengths must not meet in the language; here they find the same value, whoever comes
+    // first. Not `nomem`: all stores before it stay before it.
+    // SAFETY: as the caller vouches.
+    #[cfg(all(target_arch = "arm", ttlog_sites))]
+    unsafe {
+        core::arch::asm!("strb {zero}, [{place}]", zero = in(reg) 0, place = in(reg) place,
+            options(nostack, preserves_flags));
+    }
+    // SAFETY: as the caller vouches.
+    #[cfg(all(target_arch = "riscv32", ttlog_sites))]
+    unsafe {
+        core::arch::asm!("sb zero, 0({place})", place = in(reg) place, options(nostack, preserves_flags));
+    }
+    #[cfg(not(ttlog_sites))]
+    let _ = place; // no device
 }
 
 /// Ends reservations in a segment.
