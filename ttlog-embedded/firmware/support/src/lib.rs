@@ -85,6 +85,7 @@ pub fn delay(instructions: u32) {
     core_::delay(instructions.max(16))
 }
 
+#[cfg(feature = "panic-handler")]
 #[panic_handler]
 fn panic(info: &core::panic::PanicInfo) -> ! {
     println!("{}", info);
