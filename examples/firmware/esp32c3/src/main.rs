@@ -4,15 +4,13 @@
 #![no_std]
 #![no_main]
 
-use core::panic::PanicInfo;
-
 use esp_hal::clock::CpuClock;
 use esp_hal::delay::Delay;
 use esp_hal::main;
 use esp_hal::system::{reset_reason, software_reset};
 use esp_hal::time::Instant;
 use esp_hal::uart::UartTx;
-use ttlog_embedded::{Clock, Config, Found, debug, error, info, warn};
+use ttlog_embedded::{After, Clock, Config, Found, debug, info, warn};
 
 // 8 KiB in `.uninit.ttlog`, which esp-hal and the boot loader leave alone.
 ttlog_embedded::recorder!(static RECORDER: 8192);
@@ -30,6 +28,8 @@ fn main() -> ! {
     let started = RECORDER.start(Config {
         clock: Clock::new(ticks, Some(ticks64), 1_000_000),
         reset_reason: reason,
+        // The panic handler of TTLog does that, also after what the handler of esp-hal makes of an exception of the core.
+        after_failure: After::Call(software_reset),
         ..Config::DEFAULT
     });
     info!("started", boot = started.boot, reset_reason = reason);
@@ -62,12 +62,4 @@ fn ticks64() -> u64 {
 /// The lower half of them.
 fn ticks() -> u32 {
     ticks64() as u32
-}
-
-/// Records the panic and resets. What the handler of esp-hal makes of an exception of the core comes here too.
-#[panic_handler]
-fn panic(info: &PanicInfo) -> ! {
-    let (file, line) = info.location().map_or(("", 0), |location| (location.file(), location.line()));
-    error!("panic", message = %info.message(), file, line);
-    software_reset()
 }

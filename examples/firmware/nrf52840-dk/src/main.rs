@@ -5,20 +5,19 @@
 #![no_std]
 #![no_main]
 
-use core::panic::PanicInfo;
-
-use cortex_m::peripheral::SCB;
-use cortex_m_rt::{ExceptionFrame, exception};
 use embassy_executor::Spawner;
 use embassy_nrf::gpio::{Input, Pull};
 use embassy_nrf::uarte::{self, UarteTx};
 use embassy_nrf::{bind_interrupts, pac, peripherals};
 use embassy_time::Timer;
 use ttlog_embedded::task::{When, dump_task, request_dump};
-use ttlog_embedded::{Clock, Config, Found, debug, error, info, warn};
+use ttlog_embedded::{Clock, Config, Found, debug, info, warn};
 
 // 16 KiB in `.uninit.ttlog`, which the start-up code leaves alone.
 ttlog_embedded::recorder!(static RECORDER: 16384);
+
+// Records hard faults; the feature `panic-handler` of TTLog does that for panics. After either the chip is reset.
+ttlog_embedded::fault_handler!();
 
 bind_interrupts!(struct Irqs {
     UARTE0 => uarte::InterruptHandler<peripherals::UARTE0>;
@@ -79,19 +78,4 @@ async fn dump_on_request(mut button: Input<'static>) {
 async fn panic_on_request(mut button: Input<'static>) {
     button.wait_for_falling_edge().await;
     panic!("button 2 was pressed");
-}
-
-/// Records the panic and resets.
-#[panic_handler]
-fn panic(info: &PanicInfo) -> ! {
-    let (file, line) = info.location().map_or(("", 0), |location| (location.file(), location.line()));
-    error!("panic", message = %info.message(), file, line);
-    SCB::sys_reset()
-}
-
-/// Records the fault and resets.
-#[exception]
-unsafe fn HardFault(frame: &ExceptionFrame) -> ! {
-    error!("hard fault", pc = frame.pc(), lr = frame.lr());
-    SCB::sys_reset()
 }

@@ -7,19 +7,21 @@
 
 mod uart;
 
-use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicU32, Ordering};
 
+use cortex_m::peripheral::SYST;
 use cortex_m::peripheral::syst::SystClkSource;
-use cortex_m::peripheral::{SCB, SYST};
-use cortex_m_rt::{ExceptionFrame, entry, exception};
+use cortex_m_rt::{entry, exception};
 use cortex_m_semihosting::debug;
-use ttlog_embedded::{Clock, Config, debug, error, info, trace, warn};
+use ttlog_embedded::{Clock, Config, debug, info, trace, warn};
 
 use crate::uart::Uart;
 
 // 4,096 bytes in `.uninit.ttlog`, which the start-up code leaves alone.
 ttlog_embedded::recorder!(static RECORDER: 4096);
+
+// Records hard faults; the feature `panic-handler` of TTLog does that for panics. After either the chip is reset.
+ttlog_embedded::fault_handler!();
 
 /// Cycles of SysTick in a second: the internal oscillator.
 const CLOCK_HZ: u32 = 12_000_000;
@@ -88,19 +90,4 @@ fn SysTick() {
     if uptime_ms.is_multiple_of(25) {
         trace!("tick", uptime_ms);
     }
-}
-
-/// Records the panic and resets.
-#[panic_handler]
-fn panic(info: &PanicInfo) -> ! {
-    let (file, line) = info.location().map_or(("", 0), |location| (location.file(), location.line()));
-    error!("panic", message = %info.message(), file, line);
-    SCB::sys_reset()
-}
-
-/// Records the fault and resets.
-#[exception]
-unsafe fn HardFault(frame: &ExceptionFrame) -> ! {
-    error!("hard fault", pc = frame.pc(), lr = frame.lr());
-    SCB::sys_reset()
 }

@@ -5,10 +5,8 @@
 #![no_std]
 #![no_main]
 
-use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use cortex_m_rt::{ExceptionFrame, exception};
 use embedded_hal::delay::DelayNs;
 use rp2040_hal as hal;
 use rp2040_hal::Clock as _;
@@ -16,10 +14,13 @@ use rp2040_hal::fugit::{ExtU32, RateExtU32};
 use rp2040_hal::multicore::{Multicore, Stack};
 use rp2040_hal::pac;
 use rp2040_hal::uart::{DataBits, StopBits, UartConfig, UartPeripheral};
-use ttlog_embedded::{Clock, Config, Found, debug, error, info, warn};
+use ttlog_embedded::{After, Clock, Config, Found, debug, error, info, warn};
 
 // 16 KiB in `.uninit.ttlog`, which the start-up code leaves alone; both cores log into it.
 ttlog_embedded::recorder!(static RECORDER: 16384, segment_len = 512);
+
+// Records hard faults; the feature `panic-handler` of TTLog does that for panics. After either the chip is reset.
+ttlog_embedded::fault_handler!();
 
 /// The second stage of the boot loader, for most flash chips.
 #[used]
@@ -54,7 +55,12 @@ fn main() -> ! {
     let mut timer = hal::Timer::new(pac.TIMER, &mut pac.RESETS, &clocks);
 
     // Before core 1 runs, which logs too.
-    let started = RECORDER.start(Config { clock: clock(), reset_reason, ..Config::DEFAULT });
+    let started = RECORDER.start(Config {
+        clock: clock(),
+        reset_reason,
+        after_failure: After::Call(hal::reset),
+        ..Config::DEFAULT
+    });
     info!("started", boot = started.boot, reset_reason);
 
     let mut sio = hal::Sio::new(pac.SIO);
@@ -113,19 +119,4 @@ fn clock() -> Clock {
 /// Why the chip was reset: CHIP_RESET (RP2040 data sheet, 2.12.7), with the REASON of the watchdog (4.7.6) in the lowest two bits.
 fn reset_reason(pac: &pac::Peripherals) -> u32 {
     pac.VREG_AND_CHIP_RESET.chip_reset().read().bits() | pac.WATCHDOG.reason().read().bits()
-}
-
-/// Records the panic, on whichever core, and resets the chip.
-#[panic_handler]
-fn panic(info: &PanicInfo) -> ! {
-    let (file, line) = info.location().map_or(("", 0), |location| (location.file(), location.line()));
-    error!("panic", message = %info.message(), file, line);
-    hal::reset()
-}
-
-/// Records the fault, on whichever core, and resets the chip.
-#[exception]
-unsafe fn HardFault(frame: &ExceptionFrame) -> ! {
-    error!("hard fault", pc = frame.pc(), lr = frame.lr());
-    hal::reset()
 }

@@ -2,14 +2,14 @@
 #![no_std]
 #![no_main]
 
-use core::panic::PanicInfo;
-
-use cortex_m::peripheral::SCB;
-use cortex_m_rt::{ExceptionFrame, entry, exception};
+use cortex_m_rt::entry;
 use ttlog_embedded::{Clock, Config, error, info};
 
 // In the memory that memory.x gives it, with the same layout as in the application: the ring outlives updates of both.
 ttlog_embedded::recorder!(static RECORDER: region, segment_len = 256, session_count = 8);
+
+// Records hard faults; the feature `panic-handler` of TTLog does that for panics. After either the chip is reset.
+ttlog_embedded::fault_handler!();
 
 /// Cycles in a second: the internal oscillator, on which the chip starts.
 const CLOCK_HZ: u32 = 16_000_000;
@@ -46,19 +46,4 @@ fn main() -> ! {
     info!("starts the application", reset);
     // SAFETY: it has a stack in RAM, and starts in its flash. Nothing was enabled here that would interrupt it.
     unsafe { cortex_m::asm::bootload(start) }
-}
-
-/// Records the panic and resets.
-#[panic_handler]
-fn panic(info: &PanicInfo) -> ! {
-    let (file, line) = info.location().map_or(("", 0), |location| (location.file(), location.line()));
-    error!("panic", message = %info.message(), file, line);
-    SCB::sys_reset()
-}
-
-/// Records the fault and resets.
-#[exception]
-unsafe fn HardFault(frame: &ExceptionFrame) -> ! {
-    error!("hard fault", pc = frame.pc(), lr = frame.lr());
-    SCB::sys_reset()
 }

@@ -5,20 +5,21 @@
 #![no_std]
 #![no_main]
 
-use core::panic::PanicInfo;
-
-use cortex_m::peripheral::{NVIC, SCB};
-use cortex_m_rt::{ExceptionFrame, entry, exception};
+use cortex_m::peripheral::NVIC;
+use cortex_m_rt::entry;
 use stm32f4xx_hal::pac::{self, interrupt};
 use stm32f4xx_hal::prelude::*;
 use stm32f4xx_hal::rcc::Config as RccConfig;
 use stm32f4xx_hal::timer::Event;
 use stm32f4xx_hal::watchdog::IndependentWatchdog;
 use ttlog_embedded::dump::{DumpOptions, dump_with};
-use ttlog_embedded::{Clock, Config, Found, debug, error, info, trace, warn};
+use ttlog_embedded::{Clock, Config, Found, debug, info, trace, warn};
 
 // In the memory that memory.x gives it, with the same layout as in the boot loader: the ring outlives updates of both.
 ttlog_embedded::recorder!(static RECORDER: region, segment_len = 256, session_count = 8);
+
+// Records hard faults; the feature `panic-handler` of TTLog does that for panics. After either the chip is reset.
+ttlog_embedded::fault_handler!();
 
 #[entry]
 fn main() -> ! {
@@ -80,19 +81,4 @@ fn TIM2() {
     // SAFETY: the flag of TIM2, which nothing else touches once the timer runs.
     unsafe { (*pac::TIM2::ptr()).sr().modify(|_, w| w.uif().clear_bit()) };
     trace!("tick");
-}
-
-/// Records the panic and resets.
-#[panic_handler]
-fn panic(info: &PanicInfo) -> ! {
-    let (file, line) = info.location().map_or(("", 0), |location| (location.file(), location.line()));
-    error!("panic", message = %info.message(), file, line);
-    SCB::sys_reset()
-}
-
-/// Records the fault and resets.
-#[exception]
-unsafe fn HardFault(frame: &ExceptionFrame) -> ! {
-    error!("hard fault", pc = frame.pc(), lr = frame.lr());
-    SCB::sys_reset()
 }
