@@ -40,10 +40,19 @@ const OPEN: u32 = commit::SHARED >> commit::FLAGS_SHIFT;
 
 /// Where there is none: the header of a segment that takes no reservations. It is never written, so it need not be in RAM. In a model
 /// null stands for it.
-#[cfg(not(loom))]
+#[cfg(not(any(loom, miri)))]
 static NO_SEGMENT: [u64; SEGMENT_HEADER_WORDS] = {
     let mut words = [0; SEGMENT_HEADER_WORDS];
     words[segment_word::COMMIT] = commit::CLOSED as u64;
+    words
+};
+
+/// As above, where references to words are held against a rule that is not settled yet: that they point to what may be written, even if it is
+/// not.
+#[cfg(miri)]
+static NO_SEGMENT: [Word; SEGMENT_HEADER_WORDS] = {
+    let mut words = [const { Word::new(0) }; SEGMENT_HEADER_WORDS];
+    words[segment_word::COMMIT] = Word::new(commit::CLOSED as u64);
     words
 };
 
