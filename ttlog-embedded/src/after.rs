@@ -1,6 +1,6 @@
 //! What follows a failure of the firmware once it is recorded, and what to do before a reset.
 //!
-//! Handlers of panics and faults go through [`enter`] and [`leave`], so that a failure in a handler ends, whatever fails in it: a second one is
+//! Handlers of panics and faults go through `enter` and `leave`, so that a failure in a handler ends, whatever fails in it: a second one is
 //! recorded in brief, a third one is not, and each action is tried once.
 
 use core::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
@@ -11,7 +11,7 @@ use crate::recorder::DEVICE;
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum After {
-    /// Resets the chip, as [`reset`] does. Only on Arm: RISC-V leaves resets to the makers of chips, so there [`Call`](Self::Call) what
+    /// Resets the chip, as `reset` does. Only on Arm: RISC-V leaves resets to the makers of chips, so there [`Call`](Self::Call) what
     /// the chip's HAL has for it.
     #[cfg(not(any(target_arch = "riscv32", target_arch = "riscv64")))]
     Reset,
@@ -62,7 +62,7 @@ const CALL: u8 = 2;
 static HOOK: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
 
 /// Sees to it that what was recorded is in RAM, and stays there, when a reset comes. To be called before a reset that the firmware asks
-/// for itself; [`reset`] and the handlers of panics and faults do so. Some ten instructions; callable anywhere.
+/// for itself; `reset` and the handlers of panics and faults do so. Some ten instructions; callable anywhere.
 ///
 /// Waits for stores that are under way, and lets RAM with error correction write down the last one, which some of them hold back (STM32H7, H5
 /// and others; see the feature `ecc-flush`, which does that after each event). It cleans no cache: see the crate's documentation for
