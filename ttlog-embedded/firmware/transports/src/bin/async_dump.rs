@@ -41,7 +41,7 @@ async fn work() -> ! {
             Some(b'q') => support::succeed(),
             _ => {}
         }
-        if round % 64 == 0 {
+        if round.is_multiple_of(64) {
             info!("working", round);
         }
         round += 1;
