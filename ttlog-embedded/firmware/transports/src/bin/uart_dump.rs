@@ -26,7 +26,7 @@ impl embedded_io::Write for Chatty {
     fn write(&mut self, bytes: &[u8]) -> Result<usize, Infallible> {
         self.writes += 1;
         // Not so often that what was recorded before is replaced.
-        if self.writes % 8 == 0 {
+        if self.writes.is_multiple_of(8) {
             info!("sending", write = self.writes / 8);
         }
         Port.write(bytes)
