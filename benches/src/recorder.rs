@@ -49,6 +49,8 @@ impl Recorder {
             .fatal_signals(setup.fatal_signals)
             .ring_file(if setup.heap { RingFileChoice::None } else { RingFileChoice::Required })
             .snapshot_throttle(Duration::ZERO)
+            // A few snapshots, removed at once: a disk that is almost full is no reason not to measure.
+            .retain_free_percent(0)
             .recover_orphans(false)
             .panic_hook(false)
             .build()?;

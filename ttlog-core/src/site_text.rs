@@ -271,7 +271,7 @@ mod tests {
         for len in 0..TEXT.len() {
             assert!(SiteText::decode(&TEXT[..len]).is_err(), "{len} bytes");
         }
-        for bit in 0..TEXT.len() * 8 {
+        for bit in (0..TEXT.len() * 8).step_by(if cfg!(miri) { 13 } else { 1 }) {
             let mut text = TEXT;
             text[bit / 8] ^= 1 << (bit % 8);
             if let Ok(text) = SiteText::decode(&text) {

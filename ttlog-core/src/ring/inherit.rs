@@ -139,7 +139,8 @@ mod tests {
     fn gaps_are_filled_where_the_rest_is_a_gap_again() {
         let config = config(256);
         // With 32 bytes one word would be left.
-        for (len, fits) in [(1, true), (24, true), (32, false), (33, true), (40, true), (41, false)] {
+        let lens = [(33, true), (1, true), (24, true), (32, false), (40, true), (41, false)];
+        for (len, fits) in lens.into_iter().take(if cfg!(miri) { 1 } else { lens.len() }) {
             let (old, new) = (words(&config), words(&config));
             let ring = Ring::create(&old, &config).unwrap();
             ring.append_entry(&[1; 40]).unwrap();

@@ -223,6 +223,20 @@ fn bytes_lost_changed_and_doubled_on_the_way() {
     end(guest);
 }
 
+#[test]
+fn sessions_before_and_after_a_reset_in_one_dump() {
+    let machine = machine("lm3s6965evb");
+    let elf = elf(machine, "uart_dump");
+    let mut guest = start(machine, "uart_dump", 10);
+    command(&mut guest, b'r');
+    wait_for(&mut guest, b"ready\n");
+    let (outcome, events) = watch(&mut guest, &elf, b'd', 1, unchanged);
+    end(guest);
+    let boots: Vec<_> = events.iter().map(|event| event["boot"].as_u64()).collect();
+    assert_eq!(boots, [[Some(1); 11], [Some(2); 11]].concat());
+    assert_eq!((outcome, measured(&events)), (Outcome::Good, [expected(10), expected(10)].concat()));
+}
+
 /// Reads what is still on the way, after a viewer that had seen enough.
 fn wait_until_quiet(guest: &mut Guest) {
     guest.serial().set_read_timeout(Some(Duration::from_millis(300))).expect("not zero");

@@ -6,16 +6,16 @@ use std::vec::Vec;
 
 use super::*;
 use crate::frame::Frame;
+use crate::ring::device::tests::words_for_ever;
 use crate::ring::{DeviceClock, DeviceRecorder, Item, RingConfig, RingImage, SegmentState, SessionStart};
 
 const CONFIG: RingConfig = RingConfig { ring_id: 7, segment_len: 256, session_count: 2, ..RingConfig::PLAIN };
 
 fn started(len_bytes: usize) -> DeviceRecorder {
-    let words: Vec<Word> = (0..len_bytes / 8).map(|_| Word::new(0)).collect();
     let clock = DeviceClock::new(|| 3, None, 1000);
     let session = SessionStart { clock, build_id: [9; 20], reset_reason: 0, embedded_metadata: false };
     let recorder = DeviceRecorder::new();
-    recorder.start(words.leak(), &CONFIG, &session).unwrap().unwrap();
+    recorder.start(words_for_ever(len_bytes / 8), &CONFIG, &session).unwrap().unwrap();
     recorder
 }
 

@@ -659,6 +659,7 @@ fn request_that_another_wrote_over_is_told_as_replaced() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "safe code, and slow there")]
 fn version_is_told_by_the_header_alone_and_one_bit_is_repaired() {
     // A ring of version 1 has its CRC over four bytes less.
     let memory = memory(2);

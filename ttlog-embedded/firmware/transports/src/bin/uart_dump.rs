@@ -1,5 +1,5 @@
 //! Records, says so, and sends what it recorded over the serial port when it is asked to: `d` for frames, `t` for lines of text, `l` for
-//! frames while events are recorded, `q` to end.
+//! frames while events are recorded, `r` to reset, `q` to end.
 #![no_std]
 #![no_main]
 
@@ -53,6 +53,7 @@ fn main() -> ! {
             b'd' => dump_to(&mut Port),
             b't' => dump_text_to(&mut Port),
             b'l' => dump_to(&mut Chatty { writes: 0 }),
+            b'r' => support::reset(),
             b'q' => support::succeed(),
             _ => Ok(()),
         };
