@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
@@ -19,10 +19,12 @@ const BLOCKS_MAX: usize = 64;
 /// How long a serial port waits for a byte before it is asked again.
 const PORT_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// A byte stream that is being read.
+/// A byte stream that is being read. A connection is closed when this is dropped; anything else is read until bytes come again.
 #[derive(Debug)]
 pub struct Stream {
     blocks: Receiver<io::Result<Vec<u8>>>,
+    /// What is read is a connection.
+    connection: Option<TcpStream>,
     /// Whether it ends by itself soon: a file.
     pub is_file: bool,
 }
@@ -52,7 +54,10 @@ impl Stream {
         }
         if let Some(address) = name.strip_prefix("tcp:") {
             let connection = TcpStream::connect(address).map_err(|error| failed(&error))?;
-            return Ok(Self::of(connection, false));
+            let reader = connection.try_clone().map_err(|error| failed(&error))?;
+            let mut stream = Self::of(reader, false);
+            stream.connection = Some(connection);
+            return Ok(stream);
         }
         // A file, or a pipe with a name; a device is asked for as a port, for it has a speed.
         if let Ok(metadata) = Path::new(name).metadata() {
@@ -75,7 +80,7 @@ impl Stream {
         let (sender, blocks) = sync_channel(BLOCKS_MAX);
         // Ends with the stream, or when nobody listens any more, or with the program.
         std::thread::spawn(move || read_all(reader, &sender));
-        Stream { blocks, is_file }
+        Stream { blocks, connection: None, is_file }
     }
 
     /// Waits for bytes.
@@ -86,6 +91,15 @@ impl Stream {
             Ok(Err(error)) => Arrival::Failed(error),
             Err(RecvTimeoutError::Timeout) => Arrival::Nothing,
             Err(RecvTimeoutError::Disconnected) => Arrival::End,
+        }
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        if let Some(connection) = &self.connection {
+            // The thread waits in it. That it is closed already is no trouble.
+            let _ = connection.shutdown(Shutdown::Both);
         }
     }
 }
@@ -161,6 +175,18 @@ mod tests {
         let stream = Stream::open(&format!("tcp:{address}"), 0).expect("somebody listens");
         assert_eq!(all(&stream), [7; 10_000]);
         sender.join().expect("all was sent");
+    }
+
+    #[test]
+    fn a_connection_is_closed_when_nobody_reads_it_any_more() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port of this machine");
+        let address = listener.local_addr().expect("it has an address");
+        let stream = Stream::open(&format!("tcp:{address}"), 0).expect("somebody listens");
+        let (mut connection, _) = listener.accept().expect("somebody connects");
+        assert!(matches!(stream.wait(Duration::from_millis(1)), Arrival::Nothing));
+        drop(stream);
+        connection.set_read_timeout(Some(Duration::from_secs(10))).expect("not zero");
+        assert_eq!(connection.read(&mut [0]).expect("it ends"), 0);
     }
 
     #[test]
