@@ -459,11 +459,8 @@ impl<'a> Items<'a> {
             CONTROL => match record.header.delta {
                 KIND_REBASE => {
                     let ticks = word_at(record.payload, 0);
-                    if self.header.mode == Mode::Device {
-                        self.clock = ticks.unwrap_or(self.clock);
-                    } else {
-                        self.base = ticks.or(self.base);
-                    }
+                    self.clock = ticks.unwrap_or(self.clock);
+                    self.base = ticks.or(self.base);
                     None
                 }
                 KIND_ABANDONED if self.header.mode == Mode::Device => {
@@ -585,14 +582,19 @@ impl<'a> Items<'a> {
         self.damaged = true;
         let (next, control_hit) = single.unwrap_or_else(|| (self.after_much(), true));
         self.at = next;
-        if control_hit && self.header.mode == Mode::Exclusive {
-            self.base = None;
-            self.context = 0;
-            self.next_index = None;
-        } else {
-            // The one event that was hit has an index too.
-            self.next_index = self.next_index.map(|index| index.wrapping_add(1));
-            self.counted += 1;
+        match self.header.mode {
+            Mode::Exclusive if control_hit => {
+                self.base = None;
+                self.context = 0;
+                self.next_index = None;
+            }
+            // It may have said that the clock turned around.
+            Mode::Device if control_hit => self.base = None,
+            _ => {
+                // The one event that was hit has an index too.
+                self.next_index = self.next_index.map(|index| index.wrapping_add(1));
+                self.counted += 1;
+            }
         }
         Item::Damaged { offset, len_bytes: self.at - offset }
     }

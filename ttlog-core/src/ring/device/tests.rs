@@ -11,7 +11,7 @@ use std::vec::Vec;
 use super::*;
 use crate::fields::{Cons, Fields, Nil};
 use crate::packed::Unpacker;
-use crate::ring::{Item, RingImage, SegmentState};
+use crate::ring::{Item, RingImage, SEGMENT_HEADER_LEN, SegmentState};
 
 /// Ten words for records in a segment, and two slots for sessions.
 pub(in crate::ring) const CONFIG: RingConfig = RingConfig { ring_id: 77, session_count: 2, ..RingConfig::PLAIN };
@@ -117,6 +117,8 @@ pub(in crate::ring) struct Reading {
     /// Places in records that make no sense.
     pub(in crate::ring) damaged: usize,
     pub(in crate::ring) damaged_segments: usize,
+    /// Events of which the reader says that it does not know when they were.
+    pub(in crate::ring) unknown_times: usize,
     pub(in crate::ring) overwritten: u64,
     /// By reason.
     pub(in crate::ring) dropped: [u64; 4],
@@ -149,7 +151,7 @@ impl Reading {
         for item in segment.items() {
             match item {
                 Item::Event(record) if is_event(record.callsite, record.payload) => {
-                    assert!(record.ticks_known);
+                    self.unknown_times += usize::from(!record.ticks_known);
                     self.events.push((header.sequence, record.callsite, record.ticks, header.context));
                 }
                 Item::Event(_) => self.false_count += 1,
@@ -336,7 +338,9 @@ fn refused_before_the_start_and_started_once() {
 
 /// The clock readings of all events.
 fn times(words: &[Word]) -> Vec<u64> {
-    reading_of(words).events.iter().map(|event| event.2).collect()
+    let reading = reading_of(words);
+    assert_eq!(reading.unknown_times, 0);
+    reading.events.iter().map(|event| event.2).collect()
 }
 
 #[test]
@@ -398,6 +402,40 @@ fn a_clock_that_is_kept_costs_nothing_while_nothing_is_recorded() {
     record(&recorder, 4);
     assert_eq!(times(words).last(), Some(&ticks_now()));
     assert_eq!(reading_of(words).ids(), [1, 2, 3, 4]);
+}
+
+/// Where the record that tells of a turn of the clock is hit, times up to the next such record are unknown, none is wrong.
+#[test]
+fn turns_that_were_hit_make_no_time_wrong() {
+    let config = RingConfig { segment_len: 256, ..CONFIG };
+    let words = memory(&config, 1);
+    set_ticks(0);
+    let (recorder, _) = start_with(words, &config, 1, NARROW);
+    let mut expected = Vec::new();
+    for _ in 0..3 {
+        record(&recorder, NO_WORDS);
+        expected.push(ticks_now());
+        for _ in 0..2 {
+            set_ticks(ticks_now() + (1 << 31));
+            recorder.keep_time();
+        }
+    }
+    assert_eq!(times(words), expected);
+    let good = image_of(words);
+    // An event takes a word, what tells of a turn two.
+    let first = config.overhead_len() + SEGMENT_HEADER_LEN + 8;
+    for bit in (first * 8..(first + 16) * 8).step_by(if cfg!(miri) { 17 } else { 1 }) {
+        let mut image = good.clone();
+        image[bit / 8] ^= 1 << (bit % 8);
+        let image = RingImage::parse(&image).expect("the header of the ring is whole");
+        let SegmentState::Valid(segment) = image.segment(0) else { panic!("bit {bit}: no segment") };
+        let times: Vec<_> = segment
+            .items()
+            .filter_map(|item| if let Item::Event(record) = item { Some(record) } else { None })
+            .map(|record| record.ticks_known.then_some(record.ticks))
+            .collect();
+        assert_eq!(times, [Some(expected[0]), None, Some(expected[2])], "bit {bit}");
+    }
 }
 
 #[test]
@@ -474,6 +512,7 @@ impl Model {
     fn check(&self, words: &[Word], seed: u64) {
         let reading = reading_of(words);
         assert_eq!((reading.damaged, reading.damaged_segments, reading.false_count), (0, 0, 0), "seed {seed}");
+        assert_eq!(reading.unknown_times, 0, "seed {seed}");
         let found: Vec<_> = reading.events.iter().map(|(_, id, ticks, boot)| (*id, *ticks, *boot)).collect();
         let mut all = self.events.iter();
         assert!(found.iter().all(|event| all.any(|one| one == event)), "seed {seed}: {found:?} in {self:?}");
