@@ -144,6 +144,34 @@ fn sessions_that_the_header_has_forgotten_are_told_by_their_segments() {
     assert_eq!(angles, (0..9).map(|boot| (Some(boot + 1), Some(boot as i64))).collect::<Vec<_>>());
 }
 
+/// A reset while a segment was opened may leave it without the tag of its build.
+#[test]
+fn a_forgotten_session_has_its_build_from_whichever_segment_tells_it() {
+    let dir = directory("device_untagged");
+    let mut device = Device::new(16);
+    device.boot(OTHER_ID, 0);
+    (0..20).for_each(|angle| device.turned(10, angle));
+    for boot in 1..9 {
+        device.boot(BUILD_ID, boot);
+        device.turned(10, 100);
+    }
+    let mut ram = device.ram();
+    let segments = ram.len() - 300 - 16 * 256;
+    let tag = &mut ram[segments + 36..segments + 40];
+    assert_eq!(tag, &OTHER_ID[..4]);
+    tag.fill(0);
+    write(&dir, "RAM.bin", &ram);
+    write(&dir, "motor.elf", &motor_elf(&BUILD_ID));
+    write(&dir, "other.elf", &motor_elf(&OTHER_ID));
+    let run = image(&dir, &["--elf", "motor.elf", "--elf", "other.elf", "--format", "ndjson"]);
+    assert_eq!((run.code, run.err.as_str()), (Some(0), ""));
+    let events = ndjson(&run.out);
+    let first: Vec<_> =
+        events.iter().filter(|event| event["boot"] == 1).map(|event| event["fields"]["angle"].as_i64()).collect();
+    assert_eq!(first, (0..20).map(Some).collect::<Vec<_>>());
+    assert_eq!(events.len(), 28);
+}
+
 #[test]
 fn a_clock_of_unknown_rate_is_shown_in_ticks() {
     let dir = directory("device_ticks");
