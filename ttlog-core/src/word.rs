@@ -396,7 +396,7 @@ fn add_low_if_below(
 }
 
 /// Gives the value, and has it calculated before: where the swap is a critical section, calculations would be moved into it.
-#[cfg(not(target_pointer_width = "64"))]
+#[cfg(any(ttlog_half_words, not(target_pointer_width = "64")))]
 #[inline(always)]
 fn in_register(value: u32) -> u32 {
     #[cfg(all(feature = "critical-section", target_arch = "arm", target_os = "none"))]
