@@ -186,6 +186,10 @@ def plain_records(raw, lap, mode, count):
         """The events from `at` to the end, if all records are valid there."""
         events = 0
         while at < len(words):
+            if mode == DEVICE and words[at] == 0:  # a reservation, if no more
+                events += 1
+                at = next((later for later in range(at, len(words)) if words[later]), len(words))
+                continue
             found = record_at(words, at, lap, mode)
             if found is None:
                 return None
@@ -193,14 +197,26 @@ def plain_records(raw, lap, mode, count):
             at += found[0]
         return events
 
+    def reservation_size(at, size, behind):
+        by_len = rest(at + size)
+        if by_len is not None and by_len >= behind:
+            return size
+        places = (later for later in range(at + 1, len(words) + 1) if later == len(words) or words[later])
+        return next((later - at for later in places if rest(later) == behind), size)
+
+    reserved = 0
     while at < len(words):
         found = record_at(words, at, lap, mode)
         if found is not None:
             size, record = found
             if record[0] != RESERVED:
                 records.append(record)
+            elif mode == DEVICE and not any(record[0] == 0 and record[2] == 3 for record in records):  # its length may be wrong (§2.6)
+                size = reservation_size(at, size, count - reserved - sum(record[0] != 0 for record in records) - 1)
+                reserved += 1
             at += size
         elif words[at] == 0 and mode != 0:  # reserved, nothing stored
+            reserved += words[at - 1] != 0 or at == 0
             at += 1
         else:
             missing = count - sum(record[0] != 0 for record in records)

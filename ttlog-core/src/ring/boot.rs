@@ -180,8 +180,8 @@ impl<'m> Ring<'m> {
         let used = if records.is_whole { records.used } else { used };
         let low = used as u32 | count << commit::COUNT_SHIFT | commit::SHARED | commit::CLOSED;
         segment[segment_word::COMMIT].publish(low, header.done);
-        let SettledRecords { events, abandoned, .. } = records;
-        Settled::Good { sequence: header.sequence, boot: header.context, events, abandoned }
+        let SettledRecords { events, abandoned, reserved, .. } = records;
+        Settled::Good { sequence: header.sequence, boot: header.context, events, abandoned: abandoned + reserved }
     }
 }
 
@@ -206,7 +206,10 @@ fn finish_opening(segment: &[Word]) {
 /// What is in the records of a segment.
 struct SettledRecords {
     events: u32,
+    /// Control records that were reservations.
     abandoned: u32,
+    /// Reservations.
+    reserved: u32,
     /// Words of records.
     used: usize,
     /// Nothing is damaged; else the figures are those of what is before the damage.
@@ -214,10 +217,18 @@ struct SettledRecords {
 }
 
 /// Makes control records of the reservations that a reset left in a segment, which has `used` words of records, and says that there are
-/// `count`. Where it is so by the flip of a bit of `used` alone that there are fewer, the others are found all the same.
+/// `count`. Where it is so by the flip of a bit of `used` alone that there are fewer, the others are found all the same. Where not all
+/// records are valid, or the length of a reservation makes others vanish, nothing is changed.
 fn settle_records(records: &[Word], used: usize, count: u32, lap: u8) -> SettledRecords {
-    let mut settled = SettledRecords { events: 0, abandoned: 0, used: 0, is_whole: true };
-    let mut counted = 0;
+    let found = walk_records(records, used, count, lap, false);
+    if found.is_whole && found.reserved > 0 { walk_records(records, used, count, lap, true) } else { found }
+}
+
+/// Looks at the records of a segment. `settles`: and makes control records of reservations.
+fn walk_records(records: &[Word], used: usize, count: u32, lap: u8, settles: bool) -> SettledRecords {
+    let mut settled = SettledRecords { events: 0, abandoned: 0, reserved: 0, used: 0, is_whole: true };
+    // Zeros may be several reservations, up to one per word.
+    let mut more_max = 0;
     while let Some(word) = records.get(settled.used) {
         let (at, low) = (settled.used, word.load_low());
         let is_behind = at >= used;
@@ -228,17 +239,19 @@ fn settle_records(records: &[Word], used: usize, count: u32, lap: u8) -> Settled
             len = rest.iter().take_while(|word| word.load() == 0).count();
         }
         // Behind its end a segment is zero since it was opened.
-        if is_behind && (counted >= count || low == 0 && at + 1 + len == records.len()) {
+        if is_behind && (settled.events + settled.reserved >= count || low == 0 && at + 1 + len == records.len()) {
             break;
         }
         let Some(payload) = records.get(at + 1..at + 1 + len) else { return settled.damaged() };
         let others = payload.iter().fold(u64::from(lap), |others, word| others ^ word.load());
         if cfg!(not(ttlog_mutant_unsettled)) && (low == 0 || low as u16 == RESERVED) {
-            let sealed = encode_header(CONTROL, len as u8, KIND_ABANDONED, others);
-            word.mark_low(device_reservation(len as u8));
-            word.publish(sealed as u32, (sealed >> 32) as u32);
-            settled.abandoned += 1;
-            counted += 1;
+            settled.reserved += 1;
+            more_max += if low == 0 { len as u32 } else { 0 };
+            if settles {
+                let sealed = encode_header(CONTROL, len as u8, KIND_ABANDONED, others);
+                word.mark_low(device_reservation(len as u8));
+                word.publish(sealed as u32, (sealed >> 32) as u32);
+            }
         } else {
             let whole = word.load();
             let header = decode_header(whole);
@@ -248,13 +261,15 @@ fn settle_records(records: &[Word], used: usize, count: u32, lap: u8) -> Settled
             match header.callsite {
                 CONTROL if header.delta == KIND_ABANDONED => settled.abandoned += 1,
                 CONTROL => {}
-                _ => {
-                    settled.events += 1;
-                    counted += 1;
-                }
+                _ => settled.events += 1,
             }
         }
         settled.used = at + 1 + len;
+    }
+    // Too few: a length that was hit has swallowed some. A boot that was cut short has made control records of reservations, and not
+    // yet said so.
+    if settled.reserved > 0 && settled.events + settled.reserved + settled.abandoned + more_max < count {
+        return settled.damaged();
     }
     settled
 }

@@ -9,7 +9,6 @@
 use super::layout::{Mode, SEGMENT_HEADER_WORDS, SequenceWord, commit, segment_word};
 use super::{DEVICE_SEGMENT_LEN_MAX, Ring};
 use crate::frame::{Begin, Content, DUMP_DATA_MAX, DUMP_PART_LEN_MAX, FRAME_VERSION, FrameKind, Part};
-use crate::record::RESERVED;
 use crate::word::{Word, fence_acquire};
 
 /// Words in a frame.
@@ -316,7 +315,7 @@ fn compress(_segment: &[u8], _out: &mut [u8]) -> Option<usize> {
 }
 
 impl Walk {
-    /// Gives the word at `at`, as it may be shown: committed records whole, of reservations the header at most, zeros else. What is copied
+    /// Gives the word at `at`, as it may be shown: of reservations in which nothing is stored yet zeros. What is copied
     /// word by word, while writers go on, would else look like records that nobody wrote; see `live::copy_shared`.
     fn next_word(&mut self, segment: &[Word]) -> u64 {
         if self.at < SEGMENT_HEADER_WORDS {
@@ -337,8 +336,8 @@ impl Walk {
             return 0;
         }
         let header = segment[self.at].load_acquire();
-        self.left = (header >> 16 & 0xFF) as usize;
-        self.is_record = header as u16 != RESERVED;
+        // The words of a reservation are passed over by its length. They are copied all the same, for that may have been hit.
+        (self.left, self.is_record) = ((header >> 16 & 0xFF) as usize, true);
         header
     }
 }

@@ -360,6 +360,7 @@ impl<'a> Segment<'a> {
             events: 0,
             counted: 0,
             damaged: false,
+            judgements: 8,
             finished: false,
         }
     }
@@ -431,6 +432,8 @@ pub struct Items<'a> {
     /// Of what the segment's count speaks of, so much was met: events, and in a shared segment reservations too.
     counted: u32,
     damaged: bool,
+    /// How many reservations may still be held against what is behind them: this bounds the work.
+    judgements: u8,
     finished: bool,
 }
 
@@ -446,15 +449,36 @@ impl<'a> Items<'a> {
         }
     }
 
+    /// Where a reservation of a device ends. Nothing vouches for its length but what is behind: if that is not valid, or less than the
+    /// segment's count has, and from another place on it is as it should be, this is the right one.
+    fn end_of_reservation(&mut self, by_len: usize) -> usize {
+        if self.damaged || self.judgements == 0 {
+            return by_len;
+        }
+        let expected = self.header.count.checked_sub(self.counted + 1);
+        // `None`, not even valid, is less than any number. Where there is more than the count says, it is the count that was hit.
+        let is_right = self.count_rest(by_len) >= expected;
+        let fits = |from: usize| word_at(self.records, from) != Some(0) && self.count_rest(from) == expected;
+        let other = if is_right { None } else { self.starts_after(self.at).find(|&from| fits(from)) };
+        // Where it is right, that vouches for all behind it.
+        self.judgements = if is_right { 0 } else { self.judgements - 1 };
+        other.unwrap_or(by_len)
+    }
+
     /// The record at `at` as an item; control records other than contexts are taken in and give `None`.
     fn take(&mut self, record: RawRecord<'a>) -> Option<Item<'a>> {
         let offset = self.at;
-        self.at += record.len_bytes;
         let exclusive = self.header.mode == Mode::Exclusive;
+        let by_len = offset + record.len_bytes;
+        if record.header.callsite == RESERVED && self.header.mode == Mode::Device {
+            self.at = self.end_of_reservation(by_len);
+        } else {
+            self.at = by_len;
+        }
         match record.header.callsite {
             RESERVED => {
                 self.counted += 1;
-                Some(Item::Pending { offset, len_bytes: record.len_bytes })
+                Some(Item::Pending { offset, len_bytes: self.at - offset })
             }
             CONTROL => match record.header.delta {
                 KIND_REBASE => {
@@ -464,6 +488,8 @@ impl<'a> Items<'a> {
                     None
                 }
                 KIND_ABANDONED if self.header.mode == Mode::Device => {
+                    // A boot may have been cut short before it made the count that of the events. Then the count says nothing.
+                    self.judgements = 0;
                     Some(Item::Pending { offset, len_bytes: record.len_bytes })
                 }
                 KIND_CONTEXT => {
@@ -516,11 +542,27 @@ impl<'a> Items<'a> {
     fn count_rest(&self, from: usize) -> Option<u32> {
         let (mut at, mut counted) = (from, 0);
         while at < self.end {
+            if self.header.mode == Mode::Device && word_at(self.records, at) == Some(0) {
+                counted += 1; // or more, nobody knows
+                at = self.end_of_zeros(at);
+                continue;
+            }
             let record = decode_record(self.records, at, self.header.seal())?;
             counted += u32::from(record.header.callsite != CONTROL);
             at += record.len_bytes;
         }
         (at == self.end).then_some(counted)
+    }
+
+    /// Gives where the zero words end that begin at `at`: reservations in which nothing is stored yet.
+    fn end_of_zeros(&self, at: usize) -> usize {
+        let is_zero = |at: &usize| word_at(self.records, *at) == Some(0);
+        at + 8 * (at..self.end).step_by(8).take_while(is_zero).count()
+    }
+
+    /// Gives the places where a record may end that begins at `at`. Long records are not searched for: this bounds the work.
+    fn starts_after(&self, at: usize) -> impl Iterator<Item = usize> + use<> {
+        (at + 8..=self.end.min(at + 8 * 256)).step_by(8)
     }
 
     /// Finds where records start again after a single damaged one at `self.at`, and whether that one was a control record: from
@@ -534,12 +576,8 @@ impl<'a> Items<'a> {
             let expected = if control { Some(rest) } else { rest.checked_sub(1) };
             from <= self.end && expected.is_some() && self.count_rest(from) == expected
         };
-        // The first such place is the right one: a later one would pass over records that do not count. Long records are not
-        // searched for: this bounds the work.
-        let find = |control| {
-            let mut starts = (self.at + 8..=self.end.min(self.at + 8 * 256)).step_by(8);
-            starts.find(|&from| fits(from, control)).map(|from| (from, control))
-        };
+        // The first such place is the right one: a later one would pass over records that do not count.
+        let find = |control| self.starts_after(self.at).find(|&from| fits(from, control)).map(|from| (from, control));
         let by_len = self.at + 8 + usize::from(header.len) * 8;
         if self.header.mode == Mode::Device {
             // Where not the length was hit, it is right, whatever the callsite looks like now: hit as well, it makes a control record of
@@ -620,9 +658,7 @@ impl<'a> Iterator for Items<'a> {
             if !exclusive && self.at < self.end && word_at(self.records, self.at) == Some(0) {
                 let offset = self.at;
                 self.counted += 1; // or more, nobody knows
-                while self.at < self.end && word_at(self.records, self.at) == Some(0) {
-                    self.at += 8;
-                }
+                self.at = self.end_of_zeros(offset);
                 return Some(Item::Pending { offset, len_bytes: self.at - offset });
             }
             if self.at >= self.end || exclusive && self.events >= self.header.count {

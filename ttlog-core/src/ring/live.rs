@@ -121,7 +121,8 @@ fn copy_shared(records: &[Word], mode: Mode, out: &mut [u8]) {
         };
         let end = at.saturating_add(1).saturating_add(len).min(records.len());
         out[at * 8..][..8].copy_from_slice(&word.to_le_bytes());
-        if header.callsite != RESERVED {
+        // The length of a device's reservation may have been hit, so what follows is not left out: readers pass over it.
+        if header.callsite != RESERVED || mode == Mode::Device {
             copy_words(&records[at + 1..end], &mut out[(at + 1) * 8..end * 8]);
         }
         at = end;

@@ -27,9 +27,13 @@ pub fn rewrite_segment<'o>(segment: &Segment<'_>, out: &'o mut [u8], replace: &R
     let (mut at, mut len) = (0, 0);
     while at < used.len() {
         let record = decode_record(used, at, seal);
-        let len_bytes = record.map_or(8, |record| record.len_bytes).min(used.len() - at);
+        let mut len_bytes = record.map_or(8, |record| record.len_bytes).min(used.len() - at);
         while next.is_some_and(|event| event.offset < at) {
             next = events.next();
+        }
+        // The length of a reservation may have been hit.
+        if let Some(event) = next.filter(|event| event.offset > at) {
+            len_bytes = len_bytes.min(event.offset - at);
         }
         let replaced = match (record, next) {
             (Some(raw), Some(event))
