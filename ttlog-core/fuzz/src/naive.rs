@@ -478,10 +478,10 @@ pub fn walk(of: &Records) -> (Vec<Item>, Option<usize>) {
     let device = of.mode == 3;
     let (mut at, mut base, mut context) = (0, of.base_ticks, if device { 0 } else { of.context });
     let exclusive = of.mode == 0;
-    let mut in_zeros = false;
+    let (mut in_zeros, mut doubts) = (false, 8);
     // "Where `offset` and `count` contradict each other although all records are valid, the valid records up to the greater count."
     while at < of.offset || counted < of.count {
-        let Some((size, header)) = record(of, at) else {
+        let Some((mut size, header)) = record(of, at) else {
             if !exclusive && at < of.offset && of.words[at] == 0 {
                 counted += usize::from(!in_zeros);
                 in_zeros = true;
@@ -500,7 +500,19 @@ pub fn walk(of: &Records) -> (Vec<Item>, Option<usize>) {
         let (callsite, mut delta) = (header as u16, header >> 24 & 0xffff_ffff);
         counted += usize::from(callsite != 0);
         match (callsite, delta) {
+            (0xffff, _) if device && doubts > 0 && counted <= of.count => {
+                // "If the records from its end on are not all valid, or fewer than `count` has"
+                let missing = of.count - counted;
+                if behind(of, at + size).is_none_or(|events| events < missing) {
+                    doubts -= 1;
+                    let ends = (at + 1..=of.offset.min(at + 256))
+                        .filter(|end| of.words.get(*end) != Some(&0) || *end == of.offset);
+                    size = ends.map(|end| end - at).find(|size| behind(of, at + size) == Some(missing)).unwrap_or(size);
+                }
+            }
             (0xffff, _) => {}
+            // "a boot was cut short, and `count` says nothing yet"
+            (0, 3) if device => doubts = 0,
             (0, 1) => base = payload.first().copied().unwrap_or(base),
             (0, 2) => {
                 if let Ok(item) = context_record(payload) {
@@ -540,6 +552,22 @@ pub fn walk(of: &Records) -> (Vec<Item>, Option<usize>) {
         at += size;
     }
     (found, None)
+}
+
+/// How many records there are from word `from` to the end, if all are valid.
+fn behind(of: &Records, from: usize) -> Option<usize> {
+    let (mut at, mut counted) = (from, 0);
+    while at < of.offset {
+        if of.words[at] == 0 {
+            counted += 1;
+            at += of.words[at..of.offset].iter().take_while(|word| **word == 0).count();
+            continue;
+        }
+        let (size, header) = record(of, at)?;
+        counted += usize::from(header as u16 != 0);
+        at += size;
+    }
+    (at == of.offset).then_some(counted)
 }
 
 /// Whether there is a valid record of an event at word `at`: what a reader may still show behind damage.

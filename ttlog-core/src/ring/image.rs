@@ -458,7 +458,9 @@ impl<'a> Items<'a> {
         let expected = self.header.count.checked_sub(self.counted + 1);
         // `None`, not even valid, is less than any number. Where there is more than the count says, it is the count that was hit.
         let is_right = self.count_rest(by_len) >= expected;
-        let fits = |from: usize| word_at(self.records, from) != Some(0) && self.count_rest(from) == expected;
+        // Zeros in its payload look like reservations.
+        let is_record = |from: usize| from == self.end || word_at(self.records, from) != Some(0);
+        let fits = |from: usize| is_record(from) && self.count_rest(from) == expected;
         let other = if is_right { None } else { self.starts_after(self.at).find(|&from| fits(from)) };
         // Where it is right, that vouches for all behind it.
         self.judgements = if is_right { 0 } else { self.judgements - 1 };
