@@ -12,8 +12,8 @@
 //! again under its number. So the numbers in the ring have no holes, and the highest is that of the last call that returned, or of
 //! the one that was cut off. All events ever: those in the ring, and those that it says were replaced.
 //!
-//! The second argument is how often to go through, the third by how many instructions the delay gets shorter each time. Prints `points`, and how many of the points were inside of calls, and of calls
-//! that were cut off, how many left nothing, a reservation, and an event.
+//! The second argument is how often to go through. Prints `points`, and how many of the points were inside of calls, and of calls that were
+//! cut off, how many left nothing, a reservation, and an event.
 #![no_std]
 #![no_main]
 
@@ -53,7 +53,6 @@ struct State {
     /// Ticks of the timer until the interrupt, and a delay that is longer than they are.
     ticks: u32,
     first_delay: u32,
-    stride: u32,
     delay: u32,
     /// A point is being tried: the timer runs.
     is_trying: u32,
@@ -379,7 +378,6 @@ fn main() -> ! {
         unsafe { (&raw mut STATE).write(core::mem::MaybeUninit::zeroed()) };
         set!(support::argument(0) => mode);
         set!(support::argument(1).max(1) => passes_left);
-        set!(support::argument(2).max(1) => stride);
         RECORDER.start(config);
         learn();
         set!(UNTIL_INTERRUPT * 16 / calibrate(16) => ticks);
@@ -464,7 +462,7 @@ fn point() {
 fn next_point(has_fired: bool) {
     set!(0 => is_trying);
     set!(get!(points) + 1 => points);
-    set!(get!(delay).saturating_sub(get!(stride)) => delay);
+    set!(get!(delay) - 1 => delay);
     if has_fired {
         assert!(get!(delay) > 16, "the calls are longer than the time until the interrupt");
         return;
