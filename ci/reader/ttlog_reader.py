@@ -182,13 +182,15 @@ def plain_records(raw, lap, mode, count):
     """The records of a segment of `count` events, as they are in a ring; pending and damaged ones are passed over (§4.1)."""
     words, at, records = struct.unpack(f"<{len(raw) // 8}Q", raw), 0, []
 
+    def after_zeros(at):
+        return next((later for later in range(at, len(words)) if words[later]), len(words))
+
     def rest(at):
-        """The events from `at` to the end, if all records are valid there."""
+        """The events from `at` to the end, and on a device the reservations, if all records are valid there."""
         events = 0
         while at < len(words):
-            if mode == DEVICE and words[at] == 0:  # a reservation, if no more
-                events += 1
-                at = next((later for later in range(at, len(words)) if words[later]), len(words))
+            if mode == DEVICE and words[at] == 0:
+                events, at = events + 1, after_zeros(at)
                 continue
             found = record_at(words, at, lap, mode)
             if found is None:
@@ -197,27 +199,31 @@ def plain_records(raw, lap, mode, count):
             at += found[0]
         return events
 
-    def reservation_size(at, size, behind):
+    def reservation_size(at, size, expected):
+        """What a device's reservation takes, although a bit of its length may be wrong (§2.6); `None`: there is no such place."""
         by_len = rest(at + size)
-        if by_len is not None and by_len >= behind:
+        if by_len is not None and by_len >= expected:
             return size
         places = (later for later in range(at + 1, len(words) + 1) if later == len(words) or words[later])
-        return next((later - at for later in places if rest(later) == behind), size)
+        return next((later - at for later in places if rest(later) == expected), None)
 
-    reserved = 0
+    reserved, doubts = 0, 8
     while at < len(words):
         found = record_at(words, at, lap, mode)
         if found is not None:
             size, record = found
             if record[0] != RESERVED:
                 records.append(record)
-            elif mode == DEVICE and not any(record[0] == 0 and record[2] == 3 for record in records):  # its length may be wrong (§2.6)
-                size = reservation_size(at, size, count - reserved - sum(record[0] != 0 for record in records) - 1)
+            elif mode == DEVICE:
                 reserved += 1
+                better = reservation_size(at, size, count - reserved - sum(earlier[0] != 0 for earlier in records)) if doubts else size
+                doubts -= better is None
+                size = better or size
+            if record[0] == 0 and record[2] == 3:  # abandoned: the count may be that from before the boot
+                doubts = 0
             at += size
         elif words[at] == 0 and mode != 0:  # reserved, nothing stored
-            reserved += words[at - 1] != 0 or at == 0
-            at += 1
+            reserved, at = reserved + 1, after_zeros(at)
         else:
             missing = count - sum(record[0] != 0 for record in records)
             places = {later: rest(later) for later in range(at + 1, len(words) + 1)}

@@ -9,7 +9,7 @@
 //!
 //! and of the ring of a device, in two sessions, of which the second records the same twice:
 //!
-//! - `device.ring`: its memory, in which a reservation is under way and a record is damaged
+//! - `device.ring`: its memory, in which a reservation is under way, whose length is wrong by a bit, and a record is damaged
 //! - `session.bin`, `session-cut.bin`: the second session, from the memory before and after that
 //!
 //! and prints how many events it recorded in the first ring, and how many in the second session. The clock is made up, so that every run
@@ -437,7 +437,8 @@ fn device(
         Ok(())
     };
     save(&image, "session.bin")?;
-    // The first record of the third segment of the session becomes a reservation, in one of the fourth a bit flips.
+    // The first record of the third segment of the session becomes a reservation, with a wrong bit in its length; in one of the fourth a bit
+    // flips.
     let header = *RingImage::parse(&image)?.header();
     let place = |sequence: u64| {
         let parsed = RingImage::parse(&image).ok()?;
@@ -449,6 +450,7 @@ fn device(
     let first = RingImage::parse(&image)?.sessions().map(|session| session.first_sequence).max().ok_or("no session")?;
     let (reserved, damaged) = (place(first + 2).ok_or("no segment")?, place(first + 3).ok_or("no segment")?);
     image[reserved..reserved + 2].fill(0xFF);
+    image[reserved + 2] ^= 8;
     image[damaged + 7] ^= 1; // the check of a record
     save(&image, "session-cut.bin")?;
     std::io::Write::write_all(&mut create("device.ring")?.0, &image)?;

@@ -15,7 +15,7 @@ use ttlog_core::packed::{Unpacker, unzigzag, varint_len, zigzag};
 use ttlog_core::record::{decode_header, encode_header};
 use ttlog_core::ring::{
     DeviceClock, DeviceRecorder, DropReason, EndKind, Mode, Outcome, Panics, ProcessEnd, Ring, RingConfig, RingImage,
-    SegmentState, Session, SessionStart,
+    Segment, SegmentHeader, SegmentState, Session, SessionStart,
 };
 use ttlog_core::site_text::{self, SiteText};
 use ttlog_core::snapshot::{
@@ -421,6 +421,28 @@ fn device_segment(line: &[&str]) {
     assert_eq!((record.ticks, record.callsite, record.payload), ((1 << 32) + 5, 7, &[][..]));
 }
 
+/// The records of a device's segment, with a reservation of which a bit of the length may be wrong.
+fn device_reservation(line: &[&str]) {
+    let records = hex(&line[2..]);
+    let recorder = started(device_memory(), &Session { boot: 1, ticks_per_second: 1, ..Session::default() });
+    recorder.append_words(7, &[]);
+    let bytes = image_of(&recorder);
+    let SegmentState::Valid(segment) = RingImage::parse(&bytes).expect("a whole ring").segment(0) else {
+        panic!("the segment is valid");
+    };
+    let (offset_words, count) = ((records.len() / 8) as u32, number(line[0]));
+    let segment = Segment { header: SegmentHeader { offset_words, count, ..segment.header }, records: &records };
+    let places: Vec<_> = segment
+        .items()
+        .filter_map(|item| match item {
+            ttlog_core::ring::Item::Event(record) => Some((record.offset / 8).to_string()),
+            ttlog_core::ring::Item::Pending { .. } => None,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(places.join(","), line[1]);
+}
+
 fn session_of(line: &[&str]) -> (Session, Vec<u8>) {
     let mut session = Session {
         boot: number(line[0]),
@@ -582,6 +604,7 @@ fn vectors_of_the_document() {
                 "columns" => columns(&line),
                 "device-header" => device_header(&line),
                 "device-segment" => device_segment(&line),
+                "device-reservation" => device_reservation(&line),
                 "site-text" => site_text_line(&line),
                 "frame" => frame_line(&line),
                 unknown => panic!("no test knows the vector {unknown}"),
@@ -594,6 +617,7 @@ fn vectors_of_the_document() {
         "columns",
         "control-request",
         "device-header",
+        "device-reservation",
         "device-segment",
         "end-block",
         "frame",

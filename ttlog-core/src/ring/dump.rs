@@ -96,10 +96,11 @@ struct Walk {
     at: usize,
     /// Words that are used, its header included.
     used: usize,
-    /// Words left of the record that a piece before began.
+    /// Words left of the record, or the zeros, that a piece before began.
     left: usize,
-    /// Whether these are those of a record; else of a reservation, and nobody knows what they hold.
-    is_record: bool,
+    /// Whether these are words of a record or a reservation, which are copied; else there is no header before them yet, and they are sent
+    /// as zeros.
+    has_header: bool,
 }
 
 impl<'m, 's> RingDump<'m, 's> {
@@ -235,7 +236,7 @@ impl<'m, 's> RingDump<'m, 's> {
         let holds_records = SequenceWord::decode(sequence_word).is_some_and(|word| word.phase == 0);
         let records = if holds_records { commit::offset(commit_word as u32).min(self.ring.record_words()) } else { 0 };
         let used = SEGMENT_HEADER_WORDS + records;
-        self.walk = Walk { tries, sequence_word, commit_word, at: 0, used, left: 0, is_record: false };
+        self.walk = Walk { tries, sequence_word, commit_word, at: 0, used, left: 0, has_header: false };
         true
     }
 
@@ -315,8 +316,8 @@ fn compress(_segment: &[u8], _out: &mut [u8]) -> Option<usize> {
 }
 
 impl Walk {
-    /// Gives the word at `at`, as it may be shown: of reservations in which nothing is stored yet zeros. What is copied
-    /// word by word, while writers go on, would else look like records that nobody wrote; see `live::copy_shared`.
+    /// Gives the word at `at`, as it may be shown: where no header is stored yet zeros. What is copied word by word, while writers go on,
+    /// would else look like records that nobody wrote; see `live::copy_shared`.
     fn next_word(&mut self, segment: &[Word]) -> u64 {
         if self.at < SEGMENT_HEADER_WORDS {
             return match self.at {
@@ -327,17 +328,17 @@ impl Walk {
         }
         if self.left > 0 {
             self.left -= 1;
-            return if self.is_record { segment[self.at].load() } else { 0 };
+            return if self.has_header { segment[self.at].load() } else { 0 };
         }
         let next = super::live::next_header(&segment[..self.used], self.at).unwrap_or(self.used);
         if next > self.at {
             // Reserved, and nothing stored yet.
-            (self.left, self.is_record) = (next - self.at - 1, false);
+            (self.left, self.has_header) = (next - self.at - 1, false);
             return 0;
         }
         let header = segment[self.at].load_acquire();
         // The words of a reservation are passed over by its length. They are copied all the same, for that may have been hit.
-        (self.left, self.is_record) = ((header >> 16 & 0xFF) as usize, true);
+        (self.left, self.has_header) = ((header >> 16 & 0xFF) as usize, true);
         header
     }
 }

@@ -104,7 +104,7 @@ fn copy_once(segment: &[Word], out: &mut [u8]) -> Option<usize> {
 }
 
 /// Copies the records of a shared segment while their writers fill them: committed records whole, of others the header at
-/// most, zeros else. Word after word would not do: a header that was still 0 when it was copied, and a word of its payload that
+/// most (on a device what follows it too), zeros else. Word after word would not do: a header that was still 0 when it was copied, and a word of its payload that
 /// was stored and copied afterwards, would together look like a record that begins with that word.
 fn copy_shared(records: &[Word], mode: Mode, out: &mut [u8]) {
     out.fill(0);

@@ -17,42 +17,29 @@ pub type Replace<'r> = dyn Fn(&Record<'_>, &mut [u8]) -> Option<(u16, usize)> + 
 #[must_use]
 pub fn rewrite_segment<'o>(segment: &Segment<'_>, out: &'o mut [u8], replace: &Replace<'_>) -> Segment<'o> {
     let used = segment.used();
-    let seal = segment.header.seal();
     let is_device = segment.header.mode == Mode::Device;
-    let mut events = segment.items().filter_map(|item| match item {
-        Item::Event(record) => Some(record),
-        _ => None,
-    });
-    let mut next = events.next();
+    // Up to where `used` is dealt with, and what has come of it.
     let (mut at, mut len) = (0, 0);
-    while at < used.len() {
-        let record = decode_record(used, at, seal);
-        let mut len_bytes = record.map_or(8, |record| record.len_bytes).min(used.len() - at);
-        while next.is_some_and(|event| event.offset < at) {
-            next = events.next();
-        }
-        // The length of a reservation may have been hit.
-        if let Some(event) = next.filter(|event| event.offset > at) {
-            len_bytes = len_bytes.min(event.offset - at);
-        }
-        let replaced = match (record, next) {
-            (Some(raw), Some(event))
-                if event.offset == at && is_device && !matches!(raw.header.callsite, CONTROL | RESERVED) =>
-            {
-                put(&mut out[len..], raw.header.delta, segment.header.lap, |room| replace(&event, room))
-            }
-            _ => None,
-        };
-        if let Some(written) = replaced {
-            len += written;
-        } else if let Some(place) = out.get_mut(len..len + len_bytes) {
-            place.copy_from_slice(&used[at..at + len_bytes]);
-            len += len_bytes;
-        }
-        at += len_bytes;
+    for item in segment.items() {
+        let Item::Event(event) = item else { continue };
+        // Events that lie behind what the header speaks of are not copied.
+        let Some(raw) = decode_record(used, event.offset, segment.header.seal()) else { break };
+        len += copy(&used[at..event.offset], &mut out[len..]);
+        at = event.offset + raw.len_bytes;
+        let fill = |room: &mut [u8]| if is_device { replace(&event, room) } else { None };
+        let written = put(&mut out[len..], raw.header.delta, segment.header.lap, fill);
+        len += written.unwrap_or_else(|| copy(&used[event.offset..at], &mut out[len..]));
     }
+    len += copy(&used[at..], &mut out[len..]);
     let offset_words = (len / 8) as u32;
     Segment { header: SegmentHeader { offset_words, ..segment.header }, records: &out[..len] }
+}
+
+/// Copies the bytes to the front of `out`, if there is room for all of them, and gives how many were copied.
+fn copy(bytes: &[u8], out: &mut [u8]) -> usize {
+    let Some(place) = out.get_mut(..bytes.len()) else { return 0 };
+    place.copy_from_slice(bytes);
+    bytes.len()
 }
 
 /// Puts a record at the front of `out` whose payload `fill` writes, and gives its length.
