@@ -2,7 +2,8 @@
 
 use ttlog_core::fields::{Cons, Nil};
 use ttlog_core::ring::{
-    DeviceClock, DeviceRecorder, Replace, RingConfig, RingImage, Session, SessionStart, Started, rewrite_segment,
+    DeviceClock, DeviceRecorder, Replace, RingConfig, RingImage, SEGMENT_HEADER_LEN, Session, SessionStart, Started,
+    rewrite_segment,
 };
 use ttlog_core::snapshot::{
     Codec, SessionImage, Sink, SnapshotItem, SnapshotMeta, SnapshotReader, session_scratch_len, unpack_len,
@@ -192,5 +193,34 @@ fn records_for_which_there_is_no_room_stay_as_they_are() {
         let replaced = count.min(room / 24);
         let kept = usize::from(replaced < count && room - replaced * 24 >= 16);
         assert_eq!(items.len(), replaced + kept, "{room} bytes");
+    }
+}
+
+#[test]
+fn wrong_length_of_a_reservation_hides_no_record_that_is_replaced() {
+    let device = Device::new(4);
+    device.boot(1, 9);
+    for bit in 0..8 {
+        let mut image = device.image();
+        let header = *RingImage::parse(&image).expect("a good ring").header();
+        // The second record, of 16 bytes as all are.
+        let at = header.segments_offset as usize + SEGMENT_HEADER_LEN + 16;
+        image[at..at + 2].fill(0xFF);
+        image[at + 2] ^= 1 << bit;
+        let parsed = RingImage::parse(&image).expect("a good ring");
+        let SegmentState::Valid(segment) = parsed.segment(0) else { panic!("it was used") };
+        let mut out = vec![0; 2 * segment.used().len()];
+        let rewritten = rewrite_segment(&segment, &mut out, &|_, room| {
+            room.get_mut(..16)?.fill(1);
+            Some((9, 16))
+        });
+        let mut events = 0;
+        for item in rewritten.items() {
+            if let Item::Event(record) = item {
+                assert_eq!(record.callsite, 9, "bit {bit}");
+                events += 1;
+            }
+        }
+        assert_eq!(events + 1, segment.header.count, "bit {bit}");
     }
 }
