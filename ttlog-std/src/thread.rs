@@ -345,7 +345,7 @@ impl LeaveAtEnd {
     fn prepare(&self) {
         #[cfg(target_os = "linux")]
         if recorder().is_some_and(|recorder| recorder.settings.fatal_signals != crate::settings::FatalSignals::Off) {
-            self.stack.set(crate::sys::AlternateStack::for_thread_without());
+            self.stack.set(crate::sys::AlternateStack::for_thread_that_needs_one());
         }
     }
 }

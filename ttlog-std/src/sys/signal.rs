@@ -52,6 +52,10 @@ pub(crate) fn at_exit(function: extern "C" fn(libc::c_int, *mut libc::c_void)) -
     }
 }
 
+/// Bytes that two nested handlers need besides the frames that the kernel makes for them.
+#[cfg(target_os = "linux")]
+const HANDLERS_LEN: usize = 4096;
+
 /// A stack for the signal handlers of one thread; given back when dropped, by that thread.
 #[cfg(target_os = "linux")]
 pub(crate) struct AlternateStack {
@@ -61,9 +65,11 @@ pub(crate) struct AlternateStack {
 
 #[cfg(target_os = "linux")]
 impl AlternateStack {
-    /// Makes the calling thread one, with a page below it that faults, if it has none; threads that std starts have one.
-    /// Async-signal-safe.
-    pub(crate) fn for_thread_without() -> Option<Self> {
+    /// Makes the calling thread one, with a page below it that faults, if it has none or too small a one.
+    ///
+    /// std gives its threads 8 KiB. When a stack overflows, std's handler aborts on it, so the frames of two signals lie there
+    /// at once; on processors with wide registers that is more than there is. A larger stack stays. Async-signal-safe.
+    pub(crate) fn for_thread_that_needs_one() -> Option<Self> {
         let mut present = std::mem::MaybeUninit::<libc::stack_t>::uninit();
         // SAFETY: no stack is set, and `present` is a valid place for the present one, read only if it was written.
         let present = unsafe {
@@ -72,15 +78,16 @@ impl AlternateStack {
             }
             present.assume_init()
         };
-        if present.ss_flags & libc::SS_DISABLE == 0 {
-            return None;
-        }
         // SAFETY: takes a constant, touches nothing.
         let (page_len, frame_len) =
             unsafe { (libc::sysconf(libc::_SC_PAGESIZE), libc::getauxval(libc::AT_MINSIGSTKSZ)) };
         let page_len = usize::try_from(page_len).unwrap_or(4096);
+        let frame_len = usize::try_from(frame_len).unwrap_or(0);
+        if present.ss_flags & libc::SS_DISABLE == 0 && present.ss_size >= 2 * frame_len + HANDLERS_LEN {
+            return None;
+        }
         // A previous handler may do more than this one.
-        let room = (4 * libc::SIGSTKSZ + usize::try_from(frame_len).unwrap_or(0)).next_multiple_of(page_len);
+        let room = (4 * libc::SIGSTKSZ + frame_len).next_multiple_of(page_len);
         let len = page_len + room;
         let start = map_private(len).ok()?;
         let stack = AlternateStack { start, len };
@@ -100,7 +107,7 @@ impl Drop for AlternateStack {
     fn drop(&mut self) {
         let range = self.start.as_ptr() as usize..self.start.as_ptr() as usize + self.len;
         let mut present = std::mem::MaybeUninit::<libc::stack_t>::uninit();
-        // SAFETY: as in `for_thread_without`; the memory is unmapped only when it is certain that this thread's handlers do not
+        // SAFETY: as in `for_thread_that_needs_one`; the memory is unmapped only when it is certain that this thread's handlers do not
         // run on it from here on.
         unsafe {
             if libc::sigaltstack(std::ptr::null(), present.as_mut_ptr()) != 0 {
