@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::value::ValueError;
+use crate::record::value::ValueError;
 
 /// Bytes that are not what they should be: where, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,10 +3,10 @@
 //! # Format
 //! docs/format.md §2.
 
-use super::end::{Panics, ProcessEnd};
-use crate::crc::{check_or_repair, crc32};
 use crate::error::{FormatError, FormatErrorKind};
+use crate::memory::crc::{check_or_repair, crc32};
 use crate::record::word_at;
+use crate::ring::server::end::{Panics, ProcessEnd};
 
 /// Version of the format that is written.
 pub const FORMAT_VERSION: u16 = 3;

@@ -25,27 +25,12 @@
 //! # Format
 //! docs/format.md §2.
 
-mod anchors;
-mod boot;
-mod control;
-mod cursor;
-mod device;
-#[cfg(feature = "frames")]
-mod dump;
-mod end;
+pub(crate) mod device_session;
 pub mod file_name;
-mod image;
-mod inherit;
-mod layout;
-mod live;
-mod peek;
-mod progress;
-mod renewal;
-mod rewrite;
-
-mod segment;
-mod session;
-mod shared;
+pub(crate) mod layout;
+pub(crate) mod read;
+pub(crate) mod server;
+pub(crate) mod write;
 
 #[cfg(all(test, loom))]
 mod loom;
@@ -54,31 +39,31 @@ mod tests;
 
 use core::fmt;
 
-pub use anchors::SERVER_ANCHOR_COUNT;
-pub use boot::Found;
-pub use control::{
-    BadControlText, CONTROL_TEXT_MAX, ControlAnswer, ControlCommand, ControlImage, ControlRequest, ControlResult,
-    EncodedRequest,
-};
-pub use cursor::{Cursor, Outcome, UnderWay};
-pub use device::{DeviceClock, DeviceRecorder, SessionStart, Started};
+pub use crate::device::{DeviceClock, DeviceRecorder, Found, Replace, SessionStart, Started, rewrite_segment};
 #[cfg(feature = "frames")]
-pub use dump::{RingDump, RingDumpOptions, SiteAt, SiteBytes};
-pub use end::{EndKind, Panics, ProcessEnd};
-pub use image::{Item, Items, Record, RingImage, Segment, SegmentHeader, SegmentState, TableEntry, forget_records};
-pub use inherit::ENTRY_START_LEN;
+pub use crate::device::{RingDump, RingDumpOptions, SiteAt, SiteBytes};
+pub use device_session::{BUILD_ID_LEN, SESSION_LEN, Session};
 pub use layout::{
     ANCHOR_LEN, DEVICE_HEADER_LEN, DEVICE_MIN_READER_VERSION, FORMAT_VERSION, HEADER_LEN, KEPT_SEQUENCE_BIT,
     LONG_HEADER_LEN, MIN_READER_VERSION, Mode, RING_MAGIC, RingHeader, SEGMENT_HEADER_LEN, SEGMENT_LEN_MAX,
     SEGMENT_LEN_MIN, STATE_ENDED,
 };
-pub use renewal::{Renewal, Turn};
-pub use rewrite::{Replace, rewrite_segment};
-pub use session::{BUILD_ID_LEN, SESSION_LEN, Session};
+pub use read::image::{
+    Item, Items, Record, RingImage, Segment, SegmentHeader, SegmentState, TableEntry, forget_records,
+};
+pub use server::anchors::SERVER_ANCHOR_COUNT;
+pub use server::control::{
+    BadControlText, CONTROL_TEXT_MAX, ControlAnswer, ControlCommand, ControlImage, ControlRequest, ControlResult,
+    EncodedRequest,
+};
+pub use server::end::{EndKind, Panics, ProcessEnd};
+pub use server::inherit::ENTRY_START_LEN;
+pub use server::renewal::{Renewal, Turn};
+pub use write::cursor::{Cursor, Outcome, UnderWay};
 
-use crate::crc::crc32;
-use crate::kill::kill_point;
-use crate::word::Word;
+use crate::memory::crc::crc32;
+use crate::memory::kill::kill_point;
+use crate::memory::word::Word;
 use layout::{commit, header_word, segment_word};
 
 /// How a ring is laid out.
@@ -147,7 +132,7 @@ impl RingConfig {
     }
 
     /// Gives the bytes of the ring header.
-    const fn header_len(&self) -> usize {
+    pub(crate) const fn header_len(&self) -> usize {
         if self.control {
             LONG_HEADER_LEN
         } else if self.session_count > 0 {
@@ -275,23 +260,23 @@ impl Loss {
 #[derive(Clone, Copy)]
 pub struct Ring<'m> {
     /// The region; exactly as long as the header says.
-    words: &'m [Word],
+    pub(crate) words: &'m [Word],
     /// Index of the first word of the segments. `segments + segment_count * segment_words == words.len()`.
-    segments: usize,
-    segment_words: usize,
-    segment_count: u32,
+    pub(crate) segments: usize,
+    pub(crate) segment_words: usize,
+    pub(crate) segment_count: u32,
     /// The last so many segments are of the kept class. Below `segment_count`; 0 where the header is short.
-    kept_segment_count: u32,
+    pub(crate) kept_segment_count: u32,
     /// Words of the ring header: those of the short or of the long one.
-    header_words: usize,
-    table_words: usize,
-    anchor_count: u32,
+    pub(crate) header_words: usize,
+    pub(crate) table_words: usize,
+    pub(crate) anchor_count: u32,
 }
 
 /// Words of the short ring header.
-const HEADER_WORDS: usize = HEADER_LEN / 8;
+pub(crate) const HEADER_WORDS: usize = HEADER_LEN / 8;
 /// Words of the long ring header.
-const LONG_HEADER_WORDS: usize = LONG_HEADER_LEN / 8;
+pub(crate) const LONG_HEADER_WORDS: usize = LONG_HEADER_LEN / 8;
 
 impl<'m> Ring<'m> {
     /// Lays a ring out in `words`, which are zero, and gives the handle. Words that are left over at the end stay unused.
@@ -314,7 +299,7 @@ impl<'m> Ring<'m> {
     }
 
     /// Gives the part of the ring header that never changes.
-    fn fixed_header(&self, config: &RingConfig) -> [u8; 64] {
+    pub(crate) fn fixed_header(&self, config: &RingConfig) -> [u8; 64] {
         let header_len = config.header_len() as u32;
         let is_device = config.session_count > 0;
         let header = RingHeader {
@@ -336,7 +321,7 @@ impl<'m> Ring<'m> {
     }
 
     /// Gives the handle of a ring that `create` laid out in `words` with the same configuration.
-    fn over(words: &'m [Word], config: &RingConfig) -> Self {
+    pub(crate) fn over(words: &'m [Word], config: &RingConfig) -> Self {
         let segments = config.overhead_len() / 8;
         let segment_words = config.segment_len as usize / 8;
         let segment_count = (words.len() - segments) / segment_words;
@@ -376,16 +361,16 @@ impl<'m> Ring<'m> {
         self.words.len() * 8
     }
 
-    fn header(&self, index: usize) -> &'m Word {
+    pub(crate) fn header(&self, index: usize) -> &'m Word {
         &self.words[index]
     }
 
     /// The words of the header if it is a long one.
-    fn long_header(&self) -> Option<&'m [Word; LONG_HEADER_WORDS]> {
+    pub(crate) fn long_header(&self) -> Option<&'m [Word; LONG_HEADER_WORDS]> {
         if self.header_words < LONG_HEADER_WORDS { None } else { self.words.first_chunk() }
     }
 
-    fn segment(&self, index: u32) -> &'m [Word] {
+    pub(crate) fn segment(&self, index: u32) -> &'m [Word] {
         let start = self.segments + index as usize * self.segment_words;
         &self.words[start..start + self.segment_words]
     }
@@ -409,7 +394,7 @@ impl<'m> Ring<'m> {
     #[must_use]
     pub fn loss(&self) -> Loss {
         let lost_in = |indexes: core::ops::Range<u32>| {
-            indexes.map(|index| segment::lost_in(self.segment(index))).fold(0, u64::saturating_add)
+            indexes.map(|index| write::segment::lost_in(self.segment(index))).fold(0, u64::saturating_add)
         };
         let main = self.segment_count - self.kept_segment_count;
         let (others, kept): (u64, u64) = (lost_in(0..main), lost_in(main..self.segment_count));
@@ -452,7 +437,7 @@ impl<'m> Ring<'m> {
     }
 
     /// Gives the words for records in a segment.
-    fn record_words(&self) -> usize {
+    pub(crate) fn record_words(&self) -> usize {
         self.segment_words - layout::SEGMENT_HEADER_WORDS
     }
 
@@ -483,7 +468,7 @@ impl<'m> Ring<'m> {
     }
 
     /// Stores an entry where the caller has claimed room for it, and commits it.
-    fn store_entry(&self, at: usize, entry: &[u8]) {
+    pub(crate) fn store_entry(&self, at: usize, entry: &[u8]) {
         let table = self.table();
         for (word, chunk) in table[at + 1..].iter().zip(entry.chunks(8)) {
             let mut bytes = [0; 8];
@@ -497,20 +482,20 @@ impl<'m> Ring<'m> {
     }
 
     /// Gives the index of the first word of an anchor slot.
-    fn slot_start(&self, slot: u64) -> usize {
-        self.header_words + slot as usize * anchors::ANCHOR_WORDS
+    pub(crate) fn slot_start(&self, slot: u64) -> usize {
+        self.header_words + slot as usize * server::anchors::ANCHOR_WORDS
     }
 
-    fn table(&self) -> &'m [Word] {
+    pub(crate) fn table(&self) -> &'m [Word] {
         let start = self.slot_start(self.anchor_count.into());
         &self.words[start..start + self.table_words]
     }
 }
 
 /// Bit of a table entry's header word: its bytes are complete.
-const ENTRY_COMMITTED: u32 = 1 << 31;
+pub(crate) const ENTRY_COMMITTED: u32 = 1 << 31;
 /// Longest entry of the table, in bytes.
-const ENTRY_LEN_MAX: u32 = 0xFFFF;
+pub(crate) const ENTRY_LEN_MAX: u32 = 0xFFFF;
 
 impl fmt::Debug for Ring<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -5,7 +5,7 @@ use crate::snapshot::item::ITEM_MARK;
 
 /// Bytes that [`content_of`] looks at; fewer are enough where there are no more.
 #[cfg(feature = "frames")]
-pub const CONTENT_LEN_MAX: usize = crate::frame::FRAME_LEN_MAX;
+pub const CONTENT_LEN_MAX: usize = crate::device::frame::FRAME_LEN_MAX;
 /// Bytes that [`content_of`] looks at; fewer are enough where there are no more.
 #[cfg(not(feature = "frames"))]
 pub const CONTENT_LEN_MAX: usize = ITEM_MARK.len();
@@ -45,7 +45,7 @@ pub fn holds_items(bytes: &[u8]) -> bool {
 
 #[cfg(feature = "frames")]
 fn starts_with_frame(start: &[u8]) -> bool {
-    crate::frame::starts_with_frame(start)
+    crate::device::frame::starts_with_frame(start)
 }
 
 #[cfg(not(feature = "frames"))]
@@ -77,7 +77,7 @@ mod tests {
     #[cfg(feature = "frames")]
     #[test]
     fn frames_are_known_by_the_first_of_them() {
-        use crate::frame::{FRAME_DATA_MAX, FRAME_LEN_MAX, Frame, FrameKind, LINE_LEN_MAX, TEXT_BEGIN};
+        use crate::device::frame::{FRAME_DATA_MAX, FRAME_LEN_MAX, Frame, FrameKind, LINE_LEN_MAX, TEXT_BEGIN};
         let data = [7; FRAME_DATA_MAX];
         let frame = Frame { kind: FrameKind::Begin, dump: 1, number: 0, offset: 0, data: &data };
         let mut bytes = frame.encode(&mut [0; FRAME_LEN_MAX]).to_vec();

@@ -6,8 +6,8 @@
 use minicbor::Decoder;
 
 use super::Sink;
-use crate::crc::Digest;
 use crate::error::FormatErrorKind;
+use crate::memory::crc::Digest;
 
 /// First bytes of every item: tag 55799, array of four, text `TTLG`.
 pub const ITEM_MARK: [u8; 9] = [0xD9, 0xD9, 0xF7, 0x84, 0x64, b'T', b'T', b'L', b'G'];
