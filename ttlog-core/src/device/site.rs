@@ -15,9 +15,9 @@
 
 use core::sync::atomic::{AtomicU8, Ordering};
 
-use crate::event::callsite::Metadata;
 use crate::event::fields::Fields;
 use crate::event::level::Level;
+use crate::event::metadata::Metadata;
 use crate::memory::word::Word;
 use crate::ring::DeviceRecorder;
 use crate::table::site_text;

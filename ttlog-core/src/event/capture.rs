@@ -6,7 +6,9 @@
 use core::error::Error;
 use core::fmt::{self, Write};
 
-use crate::record::value::{Bytes, Elements, ErrorTexts, FormattedText, Native};
+use crate::record::packed::{Packer, length_len};
+use crate::record::types::Type;
+use crate::record::value::{Bytes, ErrorTexts, FormattedText, Native, Sealed};
 
 /// A type that can be a field.
 ///
@@ -71,6 +73,54 @@ element! {
     #[cfg(feature = "alloc")] (T: Element) alloc::vec::Vec<T>;
     #[cfg(feature = "alloc")] (T: Element + ?Sized) alloc::boxed::Box<T>;
     #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))] (T: Element + ?Sized) alloc::sync::Arc<T>;
+}
+
+/// The elements of a sequence, as one value.
+#[derive(Debug)]
+pub struct Elements<'a, T>(pub(crate) &'a [T]);
+
+// By hand, for `derive` would ask `T` to be `Copy` too.
+impl<T> Clone for Elements<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<T> Copy for Elements<'_, T> {}
+
+impl<T: Element> Elements<'_, T> {
+    /// How many leading elements fit `cap` bytes, and the bytes they take.
+    fn fitting(&self, cap: usize) -> (usize, usize) {
+        let mut len = 0;
+        for (index, element) in self.0.iter().enumerate() {
+            let next = len + element.native().packed_len(cap);
+            if next > cap {
+                return (index, len);
+            }
+            len = next;
+        }
+        (self.0.len(), len)
+    }
+}
+
+impl<T> Sealed for Elements<'_, T> {}
+impl<'a, T: Element> Native for Elements<'a, T> {
+    const TYPE: Type = Type::Sequence(&<T::Native<'a> as Native>::TYPE);
+    const SMALL_LEN_MAX: usize = 0;
+    fn is_small(&self) -> bool {
+        false
+    }
+    fn packed_len(&self, cap: usize) -> usize {
+        let (count, len) = self.fitting(cap);
+        length_len(count, count < self.0.len()) + len
+    }
+    fn pack(&self, packer: &mut Packer, cap: usize) {
+        let count = if cap == usize::MAX { self.0.len() } else { self.fitting(cap).0 };
+        let full = u32::try_from(self.0.len()).unwrap_or(u32::MAX);
+        packer.put_len(count, (count < self.0.len()).then_some(full));
+        for element in &self.0[..count] {
+            element.native().pack(packer, cap);
+        }
+    }
 }
 
 macro_rules! value_itself {

@@ -3,9 +3,12 @@
 //! The macros build `Cons(a, Cons(b, Nil))`. Everything that depends on types alone (the type list, its hash, the count of wide
 //! words, the bound on small values) is constant, so the hot path of a callsite holds only what depends on values.
 
-use crate::event::callsite::TYPES_HASH_MIN;
 use crate::record::packed::Packer;
-use crate::record::value::{Native, Sealed, TYPE_DEPTH_MAX, Type};
+use crate::record::types::{TYPE_DEPTH_MAX, Type};
+use crate::record::value::{Native, Sealed};
+
+/// Hashes of type lists are not below this.
+pub(crate) const TYPES_HASH_MIN: u32 = 2;
 
 /// The types of an event's run-time fields, in source order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,10 @@
 
 pub mod callsite;
 pub mod capture;
+pub mod epoch;
 pub mod fields;
 pub mod filter;
 pub mod level;
+pub mod literal;
+pub mod metadata;
 pub mod secret;

@@ -3,7 +3,9 @@
 //! # Format
 //! docs/format.md §4.1, §4.4.
 
+pub(crate) mod mask;
 pub mod packed;
+pub mod types;
 pub mod value;
 
 use packed::{Packer, Unpacker, byte_sum, length_len, varint_len};

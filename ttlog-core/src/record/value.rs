@@ -6,114 +6,11 @@
 //! # Format
 //! docs/format.md §4.2, §4.3.
 
-use core::fmt;
-
-use crate::event::capture::Element;
-use crate::record::packed::{
+use super::packed::{
     Length, Packer, SHORT_VARINT_LEN, SMALL_BYTES_MAX, Unpacker, is_short, length_len, unzigzag, varint_len, zigzag,
 };
-
-/// The type of a field.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)] // each name is the Rust type of the same name
-pub enum Type {
-    Bool,
-    U8,
-    U16,
-    U32,
-    U64,
-    U128,
-    I8,
-    I16,
-    I32,
-    I64,
-    I128,
-    F32,
-    F64,
-    Char,
-    Str,
-    Bytes,
-    /// Text the program made with `Display`.
-    Display,
-    /// Text the program made with `Debug`.
-    Debug,
-    /// An error and its sources, each as text.
-    Error,
-    Unit,
-    Option(&'static Type),
-    Sequence(&'static Type),
-}
-
-/// Tag of an option, which the type of its value follows.
-pub(crate) const TAG_OPTION: u8 = 32;
-/// Tag of a sequence, which the type of its elements follows.
-pub(crate) const TAG_SEQUENCE: u8 = 33;
-
-/// How deep options and sequences may nest in a type that is read. Deeper types are refused.
-pub const TYPE_DEPTH_MAX: usize = 8;
-
-impl Type {
-    /// Gives the tag (docs/format.md §4.2) of the outermost type.
-    #[must_use]
-    pub const fn tag(self) -> u8 {
-        match self {
-            Type::Bool => 1,
-            Type::U8 => 2,
-            Type::U16 => 3,
-            Type::U32 => 4,
-            Type::U64 => 5,
-            Type::U128 => 6,
-            Type::I8 => 7,
-            Type::I16 => 8,
-            Type::I32 => 9,
-            Type::I64 => 10,
-            Type::I128 => 11,
-            Type::F32 => 12,
-            Type::F64 => 13,
-            Type::Char => 14,
-            Type::Str => 15,
-            Type::Bytes => 16,
-            Type::Display => 17,
-            Type::Debug => 18,
-            Type::Error => 19,
-            Type::Unit => 20,
-            Type::Option(_) => TAG_OPTION,
-            Type::Sequence(_) => TAG_SEQUENCE,
-        }
-    }
-
-    /// Gives the type inside an option or a sequence.
-    #[must_use]
-    pub const fn inner(self) -> Option<Type> {
-        match self {
-            Type::Option(inner) | Type::Sequence(inner) => Some(*inner),
-            _ => None,
-        }
-    }
-
-    /// Writes the tags into `out`, outermost first, and returns how many; [`TYPE_DEPTH_MAX`] at most, for deeper types are not
-    /// told apart.
-    pub fn encode_tags(self, out: &mut [u8; TYPE_DEPTH_MAX]) -> usize {
-        let mut current = Some(self);
-        let mut len = 0;
-        while let (Some(now), true) = (current, len < TYPE_DEPTH_MAX) {
-            out[len] = now.tag();
-            len += 1;
-            current = now.inner();
-        }
-        len
-    }
-
-    /// Folds the type into a hash (FNV-1a over its tags).
-    pub(crate) const fn hash(self, mut hash: u32) -> u32 {
-        let mut current = Some(self);
-        while let Some(now) = current {
-            hash = (hash ^ now.tag() as u32).wrapping_mul(0x0100_0193);
-            current = now.inner();
-        }
-        hash
-    }
-}
+pub use super::types::{TYPE_DEPTH_MAX, Type};
+pub use crate::error::ValueError;
 
 mod sealed {
     pub trait Sealed {}
@@ -465,54 +362,6 @@ impl<T: Native> Native for Option<T> {
     }
 }
 
-/// The elements of a sequence, as one value.
-#[derive(Debug)]
-pub struct Elements<'a, T>(pub(crate) &'a [T]);
-
-// By hand, for `derive` would ask `T` to be `Copy` too.
-impl<T> Clone for Elements<'_, T> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-impl<T> Copy for Elements<'_, T> {}
-
-impl<T: Element> Elements<'_, T> {
-    /// How many leading elements fit `cap` bytes, and the bytes they take.
-    fn fitting(&self, cap: usize) -> (usize, usize) {
-        let mut len = 0;
-        for (index, element) in self.0.iter().enumerate() {
-            let next = len + element.native().packed_len(cap);
-            if next > cap {
-                return (index, len);
-            }
-            len = next;
-        }
-        (self.0.len(), len)
-    }
-}
-
-impl<T> Sealed for Elements<'_, T> {}
-impl<'a, T: Element> Native for Elements<'a, T> {
-    const TYPE: Type = Type::Sequence(&<T::Native<'a> as Native>::TYPE);
-    const SMALL_LEN_MAX: usize = 0;
-    fn is_small(&self) -> bool {
-        false
-    }
-    fn packed_len(&self, cap: usize) -> usize {
-        let (count, len) = self.fitting(cap);
-        length_len(count, count < self.0.len()) + len
-    }
-    fn pack(&self, packer: &mut Packer, cap: usize) {
-        let count = if cap == usize::MAX { self.0.len() } else { self.fitting(cap).0 };
-        let full = u32::try_from(self.0.len()).unwrap_or(u32::MAX);
-        packer.put_len(count, (count < self.0.len()).then_some(full));
-        for element in &self.0[..count] {
-            element.native().pack(packer, cap);
-        }
-    }
-}
-
 // ---------------------------------------------------------------------------------------------------------------- reading
 
 /// A value read from a record; borrows from its payload.
@@ -603,30 +452,6 @@ impl<'a> Iterator for Seq<'a> {
         let value = decode_packed(self.element_tags, &mut unpacker).ok()?;
         self.bytes = unpacker.rest();
         Some(value)
-    }
-}
-
-/// Why a value cannot be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ValueError {
-    /// A type tag that this version does not know.
-    UnknownTag(u8),
-    /// Options and sequences nested deeper than [`TYPE_DEPTH_MAX`], or a type that ends early.
-    BadType,
-    /// The payload ends inside the value.
-    TooShort,
-    /// Bytes that cannot be a value of this type: text that is not UTF-8, a bool other than 0 and 1, a char out of range.
-    BadValue,
-}
-
-impl fmt::Display for ValueError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ValueError::UnknownTag(tag) => write!(f, "unknown type tag {tag}"),
-            ValueError::BadType => f.write_str("type incomplete or nested too deep"),
-            ValueError::TooShort => f.write_str("payload ends inside a value"),
-            ValueError::BadValue => f.write_str("bytes that are no value of their type"),
-        }
     }
 }
 
@@ -723,68 +548,4 @@ fn decode_seq<'a>(element_tags: &'a [u8], from: &mut Unpacker<'a>) -> Result<Seq
         decode_packed(element_tags, from)?;
     }
     Ok(Seq { element_tags, count, bytes: &bytes[..bytes.len() - from.rest().len()], full_len })
-}
-
-/// Gives the length of the packed value of the type that starts `tags` at the start of `bytes`, as [`decode_packed`] reads it, and
-/// overwrites it if `mask` says so: texts and bytes with asterisks, numbers with zeros. Lengths stay, and whether an option has a
-/// value, so that the value can be read as before. `None` for bytes that `decode_packed` refuses; some of them may be changed.
-pub(crate) fn mask_packed(tags: &[u8], bytes: &mut [u8], mask: bool) -> Option<usize> {
-    let (&tag, inner) = tags.split_first().filter(|_| tags.len() <= TYPE_DEPTH_MAX)?;
-    let fixed_len = match tag {
-        1 | 2 | 7 => 1,
-        3 | 8 => 2,
-        4 | 9 | 12 | 14 => 4,
-        13 => 8,
-        6 | 11 => 16,
-        5 | 10 => {
-            let more = usize::from(bytes.first()? & 7);
-            let len = if more == 7 { 9 } else { more + 1 };
-            if mask {
-                bytes.get_mut(..len)?.fill(0);
-                bytes[0] = more as u8;
-            }
-            return (len <= bytes.len()).then_some(len);
-        }
-        20 => return Some(0),
-        32 => {
-            let (&mut present, rest) = bytes.split_first_mut()?;
-            return match present {
-                0 => Some(1),
-                1 => mask_packed(inner, rest, mask).map(|len| len + 1),
-                _ => None,
-            };
-        }
-        _ => 0,
-    };
-    if fixed_len > 0 {
-        let value = bytes.get_mut(..fixed_len)?;
-        if mask {
-            value.fill(0);
-        }
-        return Some(fixed_len);
-    }
-    let mut from = Unpacker::new(bytes);
-    let count = from.length()?.kept;
-    let start = bytes.len() - from.rest().len();
-    match tag {
-        15..=18 => {
-            let value = bytes.get_mut(start..start.checked_add(count)?)?;
-            if mask {
-                value.fill(b'*');
-            }
-            Some(start + count)
-        }
-        19 | 33 => {
-            let inner = if tag == 19 { &[15] } else { inner };
-            let mut at = start;
-            if inner == [20] {
-                return Some(at); // elements without a byte
-            }
-            for _ in 0..count {
-                at += mask_packed(inner, bytes.get_mut(at..)?, mask)?;
-            }
-            Some(at)
-        }
-        _ => None,
-    }
 }

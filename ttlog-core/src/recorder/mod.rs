@@ -1,23 +1,23 @@
 //! The recorder that macros write to when they know none of their own: how a library logs under whichever recorder the
 //! program installs.
 
+pub(crate) mod enabled;
+#[cfg(not(target_os = "none"))]
+pub(crate) mod host;
+pub(crate) mod install;
 #[cfg(not(target_os = "none"))]
 pub mod plugin;
 
-use core::cell::UnsafeCell;
-use core::fmt;
+pub use install::{AlreadyInstalled, install, installed, record, record_any};
 
-use portable_atomic::Ordering;
-
-use crate::memory::atomic::AtomicU8;
-
-use crate::event::callsite::{Callsite, Metadata, start_epoch};
-use crate::event::fields::{AnyFields, Fields};
+use crate::event::callsite::Callsite;
+use crate::event::fields::AnyFields;
+use crate::event::metadata::Metadata;
 
 /// Takes events of callsites that may be enabled.
 pub trait Recorder: Sync {
     /// Tells whether events of such a callsite are to be recorded. Asked once per callsite and epoch: whoever changes the answer
-    /// calls [`start_epoch`] afterwards.
+    /// calls [`start_epoch`](crate::event::epoch::start_epoch) afterwards.
     ///
     /// Must not block, must not panic, and must be callable wherever the program logs.
     fn is_on(&self, metadata: &Metadata) -> bool;
@@ -26,80 +26,4 @@ pub trait Recorder: Sync {
     ///
     /// Must not block, must not panic, and must be callable wherever the program logs.
     fn record(&self, callsite: &'static Callsite, fields: &dyn AnyFields);
-}
-
-/// The installed recorder. Written once, while `STATE` is `INSTALLING`; read only when it is `INSTALLED`.
-struct Slot(UnsafeCell<Option<&'static dyn Recorder>>);
-
-// SAFETY: the cell is written by the one caller that moved STATE from NONE to INSTALLING, and read only after STATE is
-// INSTALLED, which that caller stores with release when it has written.
-unsafe impl Sync for Slot {}
-
-static SLOT: Slot = Slot(UnsafeCell::new(None));
-static STATE: AtomicU8 = AtomicU8::new(NONE);
-const NONE: u8 = 0;
-const INSTALLING: u8 = 1;
-const INSTALLED: u8 = 2;
-
-/// There is a recorder already.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AlreadyInstalled;
-
-impl fmt::Display for AlreadyInstalled {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a recorder is installed already")
-    }
-}
-
-impl core::error::Error for AlreadyInstalled {}
-
-/// Installs the recorder of this program, for good, and starts a new epoch so that callsites ask it. Does not block.
-///
-/// # Errors
-/// [`AlreadyInstalled`] from the second call on, and in a plugin that is attached to the recorder of its program.
-pub fn install(recorder: &'static dyn Recorder) -> Result<(), AlreadyInstalled> {
-    #[cfg(not(target_os = "none"))]
-    if crate::recorder::plugin::host().is_some() {
-        return Err(AlreadyInstalled);
-    }
-    STATE.compare_exchange(NONE, INSTALLING, Ordering::Relaxed, Ordering::Relaxed).map_err(|_| AlreadyInstalled)?;
-    // SAFETY: only this caller is between INSTALLING and INSTALLED, and nobody reads before INSTALLED.
-    unsafe { *SLOT.0.get() = Some(recorder) };
-    STATE.store(INSTALLED, Ordering::Release);
-    start_epoch();
-    Ok(())
-}
-
-/// Tells whether a recorder was installed in this very copy of the crate.
-#[cfg(not(target_os = "none"))]
-pub(crate) fn has_own_recorder() -> bool {
-    STATE.load(Ordering::Acquire) != NONE
-}
-
-/// Gives the installed recorder; in a plugin, that of the program it is attached to.
-#[must_use]
-pub fn installed() -> Option<&'static dyn Recorder> {
-    if STATE.load(Ordering::Acquire) != INSTALLED {
-        #[cfg(not(target_os = "none"))]
-        return crate::recorder::plugin::host().map(crate::recorder::plugin::Host::recorder);
-        #[cfg(target_os = "none")]
-        return None;
-    }
-    // SAFETY: INSTALLED was stored with release after the only write, and loaded with acquire.
-    unsafe { *SLOT.0.get() }
-}
-
-/// Hands an event to the installed recorder; what the macros of this crate expand to. The recorder finds out by itself whether
-/// the event is to be kept.
-#[inline]
-pub fn record<const KEPT: bool, F: Fields>(callsite: &'static Callsite, fields: F) {
-    record_any(callsite, &fields);
-}
-
-/// As [`record`], for a list of fields behind a pointer.
-#[inline(never)]
-pub fn record_any(callsite: &'static Callsite, fields: &dyn AnyFields) {
-    if let Some(recorder) = installed() {
-        recorder.record(callsite, fields);
-    }
 }

@@ -36,44 +36,15 @@ use core::fmt;
 use core::mem::{align_of, offset_of, size_of};
 use core::ptr;
 
-use portable_atomic::{AtomicPtr, AtomicU32, Ordering};
+use portable_atomic::Ordering;
 
-use crate::event::callsite::{self, Callsite, Field, Literal, Metadata};
+use super::host::HOST;
+pub use super::host::Host;
+use super::install::has_own_recorder;
+use crate::event::callsite::{self, Callsite};
+use crate::event::epoch;
 use crate::event::fields::{AnyFields, TypeList};
-use crate::recorder::{Recorder, has_own_recorder};
-
-/// What a program offers its plugins. Lives as long as the process.
-pub struct Host {
-    recorder: &'static dyn Recorder,
-    /// The epoch of the program's callsites.
-    epoch: &'static AtomicU32,
-}
-
-impl Host {
-    /// Makes it. Plugins ask `recorder` whether their callsites are on, and give it their events. Their callsites are gone when the
-    /// plugin is unloaded, and another may have others at the same addresses: a callsite of a plugin is what its metadata
-    /// says.
-    #[must_use]
-    pub const fn new(recorder: &'static dyn Recorder) -> Self {
-        Host { recorder, epoch: callsite::epoch_place() }
-    }
-
-    /// Gives the recorder.
-    pub(crate) fn recorder(&self) -> &'static dyn Recorder {
-        self.recorder
-    }
-
-    /// Gives the epoch that holds in the program.
-    pub(crate) fn epoch(&self) -> u32 {
-        self.epoch.load(Ordering::Acquire)
-    }
-}
-
-impl fmt::Debug for Host {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Host").finish_non_exhaustive()
-    }
-}
+use crate::event::metadata::{Field, Literal, Metadata};
 
 /// The way to the recorder of a program, for its plugins. Has the same layout whatever built it, so that it can be an argument of an
 /// `extern "C"` function.
@@ -157,15 +128,6 @@ const fn hash_bytes(mut hash: u64, bytes: &[u8]) -> u64 {
     hash
 }
 
-/// The program that this copy of the crate is attached to; null: none.
-static HOST: AtomicPtr<Host> = AtomicPtr::new(ptr::null_mut());
-
-/// Gives the program that this copy of the crate is attached to.
-pub(crate) fn host() -> Option<&'static Host> {
-    // SAFETY: null, or what `attach` stored: a host that lives as long as the process.
-    unsafe { HOST.load(Ordering::Acquire).as_ref() }
-}
-
 /// Has the events of this library go to the recorder of the program that gave the handle, until the result is dropped.
 ///
 /// Where the library and the program share one copy of this crate (a `dylib` that both link to) there is nothing to do, and
@@ -189,7 +151,7 @@ pub unsafe fn attach(handle: PluginHandle) -> Result<Attached, AttachError> {
     // SAFETY: null, or a `Host` that lives as long as the process, by the caller's promise; that it has the layout that this
     // copy of the crate believes in is what the fingerprint says.
     let Some(found) = (unsafe { host.as_ref() }) else { return Ok(Attached { undo: false }) };
-    if ptr::eq(found.epoch, callsite::epoch_place()) {
+    if ptr::eq(found.epoch, epoch::epoch_place()) {
         return Ok(Attached { undo: false });
     }
     if has_own_recorder() {
@@ -197,7 +159,7 @@ pub unsafe fn attach(handle: PluginHandle) -> Result<Attached, AttachError> {
     }
     HOST.compare_exchange(ptr::null_mut(), host, Ordering::AcqRel, Ordering::Relaxed)
         .map_err(|_| AttachError::AlreadyAttached)?;
-    callsite::follow_host();
+    epoch::follow_host();
     Ok(Attached { undo: true })
 }
 
@@ -212,7 +174,7 @@ pub struct Attached {
 impl Drop for Attached {
     fn drop(&mut self) {
         if self.undo {
-            callsite::follow_nobody();
+            epoch::follow_nobody();
             HOST.store(ptr::null_mut(), Ordering::Release);
         }
     }
@@ -249,6 +211,8 @@ impl core::error::Error for AttachError {}
 
 #[cfg(test)]
 mod tests {
+    use super::super::Recorder;
+    use super::super::host::host;
     use super::*;
 
     struct Silent;

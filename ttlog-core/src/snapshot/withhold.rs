@@ -12,8 +12,10 @@
 //! docs/format.md §3.2 (flags), §6.5 (masked values).
 
 use crate::event::secret::SecretKeys;
+use crate::record::mask::mask_packed;
 use crate::record::packed::Unpacker;
-use crate::record::value::{TYPE_DEPTH_MAX, Type, decode_packed, mask_packed, wide_words};
+use crate::record::types::{TYPE_DEPTH_MAX, Type};
+use crate::record::value::{decode_packed, wide_words};
 use crate::record::{
     CALLSITE_MAX, CONTROL, KIND_CONTEXT, KIND_REBASE, RESERVED, decode_record, device_reservation, encode_header,
     reseal_record,

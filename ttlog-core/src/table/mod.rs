@@ -10,15 +10,15 @@ use minicbor::encode::write::{Cursor, EndOfSlice};
 use minicbor::{Decoder, Encoder};
 
 use crate::error::{FormatError, FormatErrorKind};
-use crate::event::callsite::{Field, Literal, Metadata};
 use crate::event::fields::TypeList;
 use crate::event::level::Level;
+pub use crate::event::literal::LiteralRef;
+use crate::event::metadata::{Field, Literal, Metadata};
 use crate::record::CALLSITE_MAX;
 use crate::record::packed::Unpacker;
-use crate::record::value::{
-    TAG_OPTION, TAG_SEQUENCE, TYPE_DEPTH_MAX, Text, Type, ValueRef, decode_packed, decode_wide, wide_words,
-};
-use crate::table::site_text::SiteText;
+use crate::record::types::{TAG_OPTION, TAG_SEQUENCE, TYPE_DEPTH_MAX, Type};
+use crate::record::value::{ValueRef, decode_packed, decode_wide, wide_words};
+use site_text::SiteText;
 
 const KIND_PROCESS: u64 = 1;
 const KIND_CALLSITE: u64 = 2;
@@ -97,20 +97,6 @@ pub struct FieldInfo<'a> {
     /// Whether its value was withheld when the snapshot was written: neither the literal nor what records hold of it means
     /// anything then.
     pub withheld: bool,
-}
-
-/// The value of a literal field.
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[allow(missing_docs)] // the CBOR type of the same name
-pub enum LiteralRef<'a> {
-    Bool(bool),
-    Unsigned(u64),
-    Signed(i64),
-    U128(u128),
-    I128(i128),
-    Float(f64),
-    Text(&'a str),
-    Char(char),
 }
 
 type EncodeError = minicbor::encode::Error<EndOfSlice>;
@@ -511,36 +497,5 @@ impl FieldInfo<'_> {
     #[inline]
     fn wide_len(&self) -> usize {
         if self.literal.is_some() { 0 } else { wide_words(self.type_tags) * 8 }
-    }
-}
-
-impl<'a> LiteralRef<'a> {
-    /// Gives zero, or the empty text, in the same form.
-    fn without_value(self) -> Self {
-        match self {
-            LiteralRef::Bool(_) => LiteralRef::Bool(false),
-            LiteralRef::Unsigned(_) => LiteralRef::Unsigned(0),
-            LiteralRef::Signed(_) => LiteralRef::Signed(0),
-            LiteralRef::U128(_) => LiteralRef::U128(0),
-            LiteralRef::I128(_) => LiteralRef::I128(0),
-            LiteralRef::Float(_) => LiteralRef::Float(0.0),
-            LiteralRef::Text(_) => LiteralRef::Text(""),
-            LiteralRef::Char(_) => LiteralRef::Char('\0'),
-        }
-    }
-
-    /// Gives the literal as the value that a record would have held.
-    #[must_use]
-    pub fn to_value(self) -> ValueRef<'a> {
-        match self {
-            LiteralRef::Bool(value) => ValueRef::Bool(value),
-            LiteralRef::Unsigned(value) => ValueRef::Unsigned(value),
-            LiteralRef::Signed(value) => ValueRef::Signed(value),
-            LiteralRef::U128(value) => ValueRef::U128(value),
-            LiteralRef::I128(value) => ValueRef::I128(value),
-            LiteralRef::Float(value) => ValueRef::F64(value),
-            LiteralRef::Text(text) => ValueRef::Str(Text { text, full_len: None }),
-            LiteralRef::Char(value) => ValueRef::Char(value),
-        }
     }
 }

@@ -10,10 +10,10 @@
 //! docs/format.md §3.3.
 
 use crate::error::{FormatError, FormatErrorKind};
-use crate::event::callsite::{Literal, Metadata};
 use crate::event::level::Level;
+use crate::event::literal::LiteralRef;
+use crate::event::metadata::{Literal, Metadata};
 use crate::record::packed::Unpacker;
-use crate::table::LiteralRef;
 
 /// Version of the layout.
 const VERSION: u8 = 1;
@@ -219,7 +219,7 @@ mod tests {
     use std::vec::Vec;
 
     use super::*;
-    use crate::event::callsite::Field;
+    use crate::event::metadata::Field;
 
     const METADATA: Metadata = Metadata {
         level: Level::Warn,

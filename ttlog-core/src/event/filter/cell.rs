@@ -10,8 +10,8 @@ use loom::sync::atomic::{AtomicU32, Ordering};
 #[cfg(not(loom))]
 use portable_atomic::Ordering;
 
-use crate::event::callsite::Metadata;
 use crate::event::filter::{FILTER_MAX_LEN, Filter};
+use crate::event::metadata::Metadata;
 #[cfg(not(loom))]
 use crate::memory::atomic::AtomicU32;
 use crate::memory::word::{Word, fence_acquire, fence_release};
