@@ -94,7 +94,7 @@ pub mod __private {
     pub use crate::event::fields::{Cons, Nil};
     pub use crate::event::level::{Level, is_kept, level_enabled};
     #[cfg(not(ttlog_sites))]
-    pub use crate::recorder::record;
+    pub use crate::recorder::install::record;
     #[cfg(ttlog_sites)]
     pub use crate::{
         __ttlog_record_site as record_site,

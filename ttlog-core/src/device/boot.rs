@@ -8,12 +8,13 @@ use crate::memory::word::Word;
 use crate::record::packed::byte_sum;
 use crate::record::{CONTROL, KIND_ABANDONED, RESERVED, decode_header, device_reservation, encode_header};
 use crate::ring::layout::{
-    Mode, SEGMENT_HEADER_LEN, SEGMENT_HEADER_WORDS, SequenceWord, commit, header_word, segment_crc, segment_word,
+    HEADER_WORDS, Mode, SEGMENT_HEADER_LEN, SEGMENT_HEADER_WORDS, SequenceWord, commit, header_word, segment_crc,
+    segment_word,
 };
-use crate::ring::read::image::{SegmentState, parse_segment};
+use crate::ring::loss::lost_by_phase;
 use crate::ring::read::live::copy_words;
-use crate::ring::write::segment::lost_by_phase;
-use crate::ring::{HEADER_WORDS, Ring, RingConfig, RingError};
+use crate::ring::read::segment::{SegmentState, parse_segment};
+use crate::ring::{Ring, RingConfig, RingError};
 
 /// What hashes of the FNV kind begin with, and multiply by.
 const FNV_BASIS: u64 = 0xCBF2_9CE4_8422_2325;

@@ -4,9 +4,9 @@
 //! | --- | --- |
 //! | `writer` | the writer, shared by all contexts of a device |
 //! | `boot` | taking over what a reset left in memory |
-//! | [`site`] | callsites whose texts cost no flash |
+//! | `site` | callsites whose texts cost no flash |
 //! | `dump` | sending the ring in frames (feature `frames`) |
-//! | [`frame`] | the pieces of a byte stream (feature `frames`) |
+//! | `frame` | the pieces of a byte stream (feature `frames`) |
 //! | `rewrite` | a segment with other records in the place of some |
 
 pub(crate) mod boot;

@@ -3,8 +3,8 @@
 //! For viewers: a record whose payload is in a format of somebody else's becomes one that readers of this format understand.
 
 use crate::record::{CONTROL, RESERVED, decode_record, encode_header, len_field, xor_words};
-use crate::ring::read::image::{Record, Segment, SegmentHeader};
 use crate::ring::{Item, Mode};
+use crate::ring::{Record, Segment, SegmentHeader};
 
 /// Puts another record in the place of one, see [`rewrite_segment`]: writes the payload, and gives callsite and bytes of the payload.
 pub type Replace<'r> = dyn Fn(&Record<'_>, &mut [u8]) -> Option<(u16, usize)> + 'r;

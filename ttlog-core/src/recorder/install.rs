@@ -8,7 +8,9 @@ use portable_atomic::Ordering;
 use super::Recorder;
 use crate::event::callsite::Callsite;
 use crate::event::epoch::start_epoch;
-use crate::event::fields::{AnyFields, Fields};
+use crate::event::fields::AnyFields;
+#[cfg(not(ttlog_sites))]
+use crate::event::fields::Fields;
 use crate::memory::atomic::AtomicU8;
 
 /// The installed recorder. Written once, while `STATE` is `INSTALLING`; read only when it is `INSTALLED`.
@@ -74,12 +76,13 @@ pub fn installed() -> Option<&'static dyn Recorder> {
 
 /// Hands an event to the installed recorder; what the macros of this crate expand to. The recorder finds out by itself whether
 /// the event is to be kept.
+#[cfg(not(ttlog_sites))]
 #[inline]
 pub fn record<const KEPT: bool, F: Fields>(callsite: &'static Callsite, fields: F) {
     record_any(callsite, &fields);
 }
 
-/// As [`record`], for a list of fields behind a pointer.
+/// Hands an event with a list of fields behind a pointer to the installed recorder.
 #[inline(never)]
 pub fn record_any(callsite: &'static Callsite, fields: &dyn AnyFields) {
     if let Some(recorder) = installed() {

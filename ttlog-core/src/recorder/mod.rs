@@ -8,7 +8,7 @@ pub(crate) mod install;
 #[cfg(not(target_os = "none"))]
 pub mod plugin;
 
-pub use install::{AlreadyInstalled, install, installed, record, record_any};
+pub use install::{AlreadyInstalled, install, installed, record_any};
 
 use crate::event::callsite::Callsite;
 use crate::event::fields::AnyFields;

@@ -10,15 +10,12 @@
 use crate::memory::crc::Digest;
 use crate::memory::word::Word;
 use crate::record::word_at;
-use crate::ring::layout::Mode;
-use crate::ring::layout::{DEVICE_HEADER_LEN, header_word};
-use crate::ring::read::image::SegmentState;
+use crate::ring::layout::{DEVICE_HEADER_LEN, Mode, SESSION_LEN, header_word};
+use crate::ring::read::segment::SegmentState;
 use crate::ring::{Ring, RingImage};
 
 /// Bytes of a build id that are kept; longer ones are cut, shorter ones filled up with zeros.
 pub const BUILD_ID_LEN: usize = 20;
-/// Bytes of a session's slot.
-pub const SESSION_LEN: usize = 48;
 /// Words of a session's slot.
 const SESSION_WORDS: usize = SESSION_LEN / 8;
 /// Bit of the flags: what callsites say is in the firmware's flash.

@@ -3,11 +3,13 @@
 use crate::error::{FormatError, FormatErrorKind};
 use crate::memory::word::{Word, fence_acquire};
 use crate::record::{LONG_PAYLOAD, RESERVED, decode_header};
+use crate::ring::Ring;
+use crate::ring::header::RingHeader;
 use crate::ring::layout::{
-    Mode, RingHeader, SEGMENT_HEADER_LEN, SEGMENT_HEADER_WORDS, SequenceWord, commit, segment_word,
+    HEADER_LEN, HEADER_WORDS, Mode, SEGMENT_HEADER_LEN, SEGMENT_HEADER_WORDS, SequenceWord, commit, segment_word,
 };
-use crate::ring::read::image::{SegmentState, parse_segment};
-use crate::ring::{ENTRY_COMMITTED, HEADER_LEN, HEADER_WORDS, Ring};
+use crate::ring::read::segment::{SegmentState, parse_segment};
+use crate::ring::table::ENTRY_COMMITTED;
 
 /// How often a segment is copied again when it was overwritten meanwhile.
 const TRIES_MAX: u32 = if cfg!(loom) { 1 } else { 4 };

@@ -3,3 +3,5 @@
 pub(crate) mod image;
 pub(crate) mod live;
 pub(crate) mod peek;
+pub(crate) mod records;
+pub(crate) mod segment;

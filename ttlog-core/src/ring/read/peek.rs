@@ -1,11 +1,12 @@
 //! Looking at the parts of a ring in place, for a snapshot that is streamed without room for a copy.
 
 use crate::memory::word::{Word, fence_acquire};
+use crate::ring::Ring;
 use crate::ring::layout::{SEGMENT_HEADER_LEN, SEGMENT_HEADER_WORDS, commit, segment_word};
-use crate::ring::read::image::{SegmentHeader, SegmentState, parse_segment};
+use crate::ring::loss::lost_in;
 use crate::ring::read::live::copy_words;
-use crate::ring::write::segment::lost_in;
-use crate::ring::{ENTRY_COMMITTED, Ring};
+use crate::ring::read::segment::{SegmentHeader, SegmentState, parse_segment};
+use crate::ring::table::ENTRY_COMMITTED;
 
 /// A segment of a ring that is being written, where it lies.
 pub(crate) struct SegmentPeek<'m> {

@@ -6,18 +6,13 @@
 use crate::clock::Anchor;
 use crate::memory::crc::crc32;
 use crate::memory::kill::kill_point;
-use crate::ring::layout::header_word;
-use crate::ring::{ANCHOR_LEN, Ring};
+use crate::ring::Ring;
+use crate::ring::layout::{ANCHOR_WORDS, header_word};
 
-/// Slots for anchors that a ring on a server has, unless it is small: see [`RingConfig::for_capacity`](crate::ring::RingConfig::for_capacity).
-pub const SERVER_ANCHOR_COUNT: usize = 1024;
 /// From so many slots on they are shared out among tiers.
 const TIERED_MIN: u64 = 64;
 /// How many anchors of a tier there are to one of the next.
 const TIER_STRIDE: u64 = 60;
-/// Words of an anchor slot.
-pub(crate) const ANCHOR_WORDS: usize = ANCHOR_LEN / 8;
-
 /// Where the slots of each tier start and how many there are. Slot 0 belongs to the first anchor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Tier {

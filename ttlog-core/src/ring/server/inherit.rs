@@ -4,7 +4,8 @@
 //! so the entries go along, at their old places, for an append that was interrupted by the fork still stores where it began.
 
 use crate::memory::word::Word;
-use crate::ring::{ENTRY_COMMITTED, Ring};
+use crate::ring::Ring;
+use crate::ring::table::ENTRY_COMMITTED;
 
 /// Bytes of an entry's start that are shown to who decides whether it is taken over.
 pub const ENTRY_START_LEN: usize = 64;

@@ -2,7 +2,7 @@
 
 use crate::ring::Ring;
 use crate::ring::layout::{commit, header_word, segment_word};
-use crate::ring::write::segment::lost_in;
+use crate::ring::loss::lost_in;
 
 impl Ring<'_> {
     /// Gives how many segments were opened since the start, but for those of the kept class, as far as sequences tell: one that was

@@ -10,23 +10,6 @@ use crate::ring::layout::{
 };
 use crate::ring::{DropReason, Ring};
 
-/// Gives the events that were overwritten in a segment, at whichever step its opening was cut short (docs/format.md §2.4).
-pub(crate) fn lost_in(segment: &[Word]) -> u64 {
-    let [sequence, base, lost, commit] =
-        [segment_word::SEQUENCE, segment_word::BASE, segment_word::LOST, segment_word::COMMIT]
-            .map(|index| segment[index].load());
-    lost_by_phase((sequence >> 60) as u8, base, lost, commit as u32)
-}
-
-/// As [`lost_in`], from the words.
-pub(crate) fn lost_by_phase(phase: u8, base: u64, lost: u64, commit: u32) -> u64 {
-    match phase {
-        1 => lost.wrapping_add(u64::from(commit::count(commit))),
-        2 => base,
-        _ => lost,
-    }
-}
-
 /// A segment that the caller holds.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Held {

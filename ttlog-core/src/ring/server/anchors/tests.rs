@@ -4,7 +4,7 @@ use std::vec::Vec;
 
 use super::*;
 use crate::memory::word::Word;
-use crate::ring::{RingConfig, RingImage};
+use crate::ring::{RingConfig, RingImage, SERVER_ANCHOR_COUNT};
 
 const SECOND: i64 = 1_000_000_000;
 
