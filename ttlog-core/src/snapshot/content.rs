@@ -1,7 +1,7 @@
 //! What a file or a piece of memory holds, going by its first bytes.
 
+use super::item::ITEM_MARK;
 use crate::ring::RING_MAGIC;
-use crate::snapshot::item::ITEM_MARK;
 
 /// Bytes that [`content_of`] looks at; fewer are enough where there are no more.
 #[cfg(feature = "frames")]

@@ -5,7 +5,7 @@
 
 use minicbor::Decoder;
 
-use super::Sink;
+use super::sink::Sink;
 use crate::error::FormatErrorKind;
 use crate::memory::crc::Digest;
 
