@@ -6,7 +6,7 @@
 use minicbor::{Decoder, Encoder};
 
 use super::options::{SnapshotMeta, SnapshotOptions};
-use super::walk::believe;
+use super::walk::counts_of_header;
 use crate::clock::Anchor;
 use crate::ring::{
     DEVICE_MIN_READER_VERSION, EndKind, FORMAT_VERSION, MIN_READER_VERSION, Panics, ProcessEnd, RingHeader,
@@ -115,7 +115,7 @@ pub(super) struct LeftOutSegments {
 impl LeftOutSegments {
     pub(super) fn count(segments: impl Iterator<Item = SegmentHeader>) -> Self {
         segments.fold(LeftOutSegments::default(), |sum, header| LeftOutSegments {
-            event_count: sum.event_count + u64::from(believe(&header, 0).count),
+            event_count: sum.event_count + u64::from(counts_of_header(&header, 0).count),
             until_ticks: sum.until_ticks.max(header.close_ticks),
         })
     }

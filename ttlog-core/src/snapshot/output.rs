@@ -15,7 +15,7 @@ use super::result::{SnapshotError, SnapshotStats};
 use super::segment::{CODEC_COLUMNS, CODEC_LZ4};
 use super::segment::{CODEC_NONE, segment_head};
 use super::sink::Sink;
-use super::walk::{Walked, believe, walk};
+use super::walk::{Walked, counts_of_header, walk};
 use super::withhold::{WITHHOLD_LEN, Withheld, Withholder, readable};
 use crate::clock::Anchor;
 use crate::memory::word::Word;
@@ -185,7 +185,7 @@ impl<'s, 'o, 'w, S: Sink> Output<'s, 'o, 'w, S> {
             return self.lost(index, ring.segment_loss(index));
         };
         let len = peek.records.len() * 8;
-        let walked = believe(&peek.header, len);
+        let walked = counts_of_header(&peek.header, len);
         let (head, head_len) = segment_head(&peek.header, &walked, CODEC_NONE, len, len);
         let mut item =
             ItemWriter::begin(&mut self.sink, KIND_SEGMENT, (head_len + len) as u32).map_err(SnapshotError::Sink)?;
@@ -307,7 +307,7 @@ impl<'s, 'o, 'w, S: Sink> Output<'s, 'o, 'w, S> {
 
     /// Writes how many events of a segment are left out.
     pub(super) fn left_out(&mut self, header: &SegmentHeader) -> Result<(), SnapshotError<S::Error>> {
-        let left_out = believe(header, 0).count;
+        let left_out = counts_of_header(header, 0).count;
         self.stats.left_out_count += u64::from(left_out);
         self.without_records(header.index, header.lost, left_out)
     }

@@ -5,7 +5,7 @@ use core::fmt;
 use minicbor::Decoder;
 
 use super::header::{SnapshotHeader, decode_header};
-use super::item::{Found, ItemFinder, KIND_END, KIND_ENTRY, KIND_HEADER, KIND_SEGMENT};
+use super::item::{FoundItem, ItemFinder, KIND_END, KIND_ENTRY, KIND_HEADER, KIND_SEGMENT};
 use super::segment::{PackedSegment, decode_segment};
 use crate::error::FormatErrorKind;
 use crate::ring::{FORMAT_VERSION, TableEntry};
@@ -108,10 +108,10 @@ impl<'a> Iterator for SnapshotItems<'a> {
             return Some(SnapshotItem::Damaged { offset, len_bytes: self.len - offset, reason });
         }
         let (offset, kind, body_offset, body) = match self.finder.next()? {
-            Found::Damaged { offset, len_bytes, reason } => {
+            FoundItem::Damaged { offset, len_bytes, reason } => {
                 return Some(SnapshotItem::Damaged { offset, len_bytes, reason });
             }
-            Found::Item { offset, kind, body_offset, body } => (offset, kind, body_offset, body),
+            FoundItem::Item { offset, kind, body_offset, body } => (offset, kind, body_offset, body),
         };
         let len_bytes = body_offset + body.len() - offset + 5;
         let item = match kind {

@@ -17,7 +17,7 @@ pub(super) struct Walked {
 }
 
 /// What the header of a segment says of its records, without a look at them.
-pub(super) fn believe(header: &SegmentHeader, used: usize) -> Walked {
+pub(super) fn counts_of_header(header: &SegmentHeader, used: usize) -> Walked {
     let (count, pending) = match header.mode {
         Mode::Exclusive => (header.count, header.busy.into()),
         Mode::Shared | Mode::SharedContexts => {
@@ -33,7 +33,7 @@ pub(super) fn believe(header: &SegmentHeader, used: usize) -> Walked {
 pub(super) fn walk(header: &SegmentHeader, used: usize, records: &[u8]) -> Walked {
     let segment = Segment { header: *header, records };
     // Zero words do not tell how many reservations they are; the header does.
-    let mut walked = Walked { count: 0, damaged: 0, used, ..believe(header, used) };
+    let mut walked = Walked { count: 0, damaged: 0, used, ..counts_of_header(header, used) };
     let mut damaged = false;
     for item in segment.items() {
         match item {
