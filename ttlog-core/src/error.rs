@@ -2,8 +2,6 @@
 
 use core::fmt;
 
-use crate::value::ValueError;
-
 /// Bytes that are not what they should be: where, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FormatError {
@@ -18,6 +16,30 @@ impl FormatError {
     #[must_use]
     pub const fn new(offset: u64, kind: FormatErrorKind) -> Self {
         FormatError { offset, kind }
+    }
+}
+
+/// Why a value cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ValueError {
+    /// A type tag that this version does not know.
+    UnknownTag(u8),
+    /// Options and sequences nested deeper than [`TYPE_DEPTH_MAX`](crate::record::types::TYPE_DEPTH_MAX), or a type that ends early.
+    BadType,
+    /// The payload ends inside the value.
+    TooShort,
+    /// Bytes that cannot be a value of this type: text that is not UTF-8, a bool other than 0 and 1, a char out of range.
+    BadValue,
+}
+
+impl fmt::Display for ValueError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ValueError::UnknownTag(tag) => write!(f, "unknown type tag {tag}"),
+            ValueError::BadType => f.write_str("type incomplete or nested too deep"),
+            ValueError::TooShort => f.write_str("payload ends inside a value"),
+            ValueError::BadValue => f.write_str("bytes that are no value of their type"),
+        }
     }
 }
 

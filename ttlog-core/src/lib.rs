@@ -45,69 +45,62 @@ compile_error!(
      `critical-section` with an implementation of the crate critical-section"
 );
 
-mod atomic;
-pub mod callsite;
-pub mod capture;
 pub mod clock;
-mod crc;
+pub mod device;
 pub mod error;
-pub mod fields;
-pub mod filter;
-#[cfg(feature = "frames")]
-pub mod frame;
-#[cfg(ttlog_kill_points)]
-pub mod kill;
-#[cfg(not(ttlog_kill_points))]
-mod kill;
-pub mod level;
+pub mod event;
 mod macros;
-pub mod packed;
-#[cfg(not(target_os = "none"))]
-pub mod plugin;
+mod memory;
 pub mod record;
 pub mod recorder;
 pub mod ring;
-pub mod secret;
-#[cfg(ttlog_sites)]
-pub mod site;
-pub mod site_text;
 pub mod snapshot;
 pub mod table;
-pub mod value;
-mod word;
 
-pub use callsite::{Callsite, Metadata};
-pub use capture::Value;
+#[cfg(feature = "frames")]
+pub use device::frame;
+#[cfg(ttlog_sites)]
+pub use device::site;
+pub use event::{callsite, capture, fields, filter, level, secret};
+#[cfg(ttlog_kill_points)]
+pub use memory::kill;
+pub use record::{packed, value};
+#[cfg(not(target_os = "none"))]
+pub use recorder::plugin;
+pub use table::site_text;
+
 pub use clock::{Anchor, TimeScale};
-pub use crc::crc32;
 pub use error::{FormatError, FormatErrorKind};
-pub use fields::{AnyFields, Fields, TypeList};
-pub use filter::{Filter, FilterError};
-pub use level::Level;
+pub use event::callsite::{Callsite, Metadata};
+pub use event::capture::Value;
+pub use event::fields::{AnyFields, Fields, TypeList};
+pub use event::filter::{Filter, FilterError};
+pub use event::level::Level;
+pub use memory::crc::crc32;
+pub use memory::word::Word;
 pub use record::ContextInfo;
+pub use record::value::{Bytes, Type, ValueRef};
 pub use ring::{DropReason, Item, Loss, Record, Ring, RingConfig, RingError, RingImage, Segment, SegmentState};
 pub use table::{CallsiteInfo, EntryStart, FieldInfo, ProcessInfo, TableItem, encode_callsite, encode_process};
-pub use value::{Bytes, Type, ValueRef};
-pub use word::Word;
 
 /// What the macros expand to. Not for use by hand; may change in any version.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::callsite::{Callsite, Field, Literal, Metadata};
-    pub use crate::capture::{
+    pub use crate::event::callsite::{Callsite, Field, Literal, Metadata};
+    pub use crate::event::capture::{
         Bare, Templ, TemplDebug, Value, ViaBoxedError, ViaDebug, ViaDisplay, ViaError, ViaNothing, ViaValue, debug,
         display,
     };
-    pub use crate::fields::{Cons, Nil};
-    pub use crate::level::{Level, is_kept, level_enabled};
+    pub use crate::event::fields::{Cons, Nil};
+    pub use crate::event::level::{Level, is_kept, level_enabled};
     #[cfg(not(ttlog_sites))]
-    pub use crate::recorder::record;
+    pub use crate::recorder::install::record;
     #[cfg(ttlog_sites)]
     pub use crate::{
         __ttlog_record_site as record_site,
-        fields::Fields,
-        site::{SiteText, is_level_on, record, tag_word},
-        site_text::encoded_len as text_len,
+        device::site::{SiteText, is_level_on, record, tag_word},
+        event::fields::Fields,
+        table::site_text::encoded_len as text_len,
     };
     #[cfg(ttlog_sites)]
     pub use ttlog_macros::device_event as event;

@@ -9,8 +9,8 @@ use ttlog_core::callsite::Field;
 use ttlog_core::fields::{Cons, Nil};
 use ttlog_core::ring::{Cursor, Outcome};
 use ttlog_core::{
-    AnyFields, Bytes, CallsiteInfo, ContextInfo, DropReason, Fields, Item, Level, Metadata, Ring, RingConfig, RingImage, SegmentState,
-    TableItem, Value, ValueRef, Word, encode_callsite,
+    AnyFields, Bytes, CallsiteInfo, ContextInfo, DropReason, Fields, Item, Level, Metadata, Ring, RingConfig,
+    RingImage, SegmentState, TableItem, Value, ValueRef, Word, encode_callsite,
 };
 
 #[derive(Arbitrary, Debug)]
@@ -164,7 +164,8 @@ impl Recorder<'_> {
 fn check(recorder: &Recorder<'_>, words: &[Word], event: &Event, callsite: u16) {
     fn go<F: Fields>(recorder: &Recorder<'_>, words: &[Word], callsite: u16, fields: &F, expected: &[&dyn Expected]) {
         let mut entry = [0; 1024];
-        let len = encode_callsite(callsite, &metadata(expected.len()), AnyFields::types(fields), &mut entry).expect("1 KiB hold it");
+        let len = encode_callsite(callsite, &metadata(expected.len()), AnyFields::types(fields), &mut entry)
+            .expect("1 KiB hold it");
         let Ok(TableItem::Callsite(info)) = TableItem::decode(&entry[..len]) else { panic!("its own entry") };
 
         let dropped = recorder.ring.loss().dropped_total();

@@ -80,7 +80,9 @@ fn is_masked(value: &ValueRef<'_>) -> bool {
         ValueRef::F32(value) => value.to_bits() == 0,
         ValueRef::F64(value) => value.to_bits() == 0,
         ValueRef::Char(value) => *value == '\0',
-        ValueRef::Str(text) | ValueRef::Display(text) | ValueRef::Debug(text) => text.text.bytes().all(|byte| byte == b'*'),
+        ValueRef::Str(text) | ValueRef::Display(text) | ValueRef::Debug(text) => {
+            text.text.bytes().all(|byte| byte == b'*')
+        }
         ValueRef::Bytes(blob) => blob.bytes.iter().all(|&byte| byte == b'*'),
         ValueRef::Error(elements) | ValueRef::Sequence(elements) => elements.clone().all(|element| is_masked(&element)),
         ValueRef::Unit | ValueRef::None => true,

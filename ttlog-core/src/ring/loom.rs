@@ -13,11 +13,11 @@ use ::loom::thread;
 use super::layout::{SEGMENT_HEADER_WORDS, SequenceWord};
 use super::*;
 use crate::TypeList;
-use crate::fields::{AnyFields, Cons, Nil};
-use crate::packed::{Packer, Unpacker};
+use crate::event::fields::{AnyFields, Cons, Nil};
+use crate::memory::word::fence_release;
+use crate::record::packed::{Packer, Unpacker};
+use crate::record::value::Sealed;
 use crate::record::{ContextInfo, RESERVED, encode_header};
-use crate::value::Sealed;
-use crate::word::fence_release;
 
 const CONFIG: RingConfig =
     RingConfig { ring_id: 7, segment_len: 128, table_len: 0, anchor_count: 0, ..RingConfig::PLAIN };

@@ -11,10 +11,10 @@ use super::layout::{SEGMENT_HEADER_LEN, commit};
 use super::*;
 use crate::TypeList;
 use crate::clock::Anchor;
-use crate::fields::{AnyFields, Cons, Nil};
-use crate::packed::{Packer, Unpacker};
+use crate::event::fields::{AnyFields, Cons, Nil};
 use crate::record::ContextInfo;
-use crate::value::Sealed;
+use crate::record::packed::{Packer, Unpacker};
+use crate::record::value::Sealed;
 
 /// Fewer rounds under Miri, which is a thousand times slower.
 fn rounds(count: usize) -> usize {

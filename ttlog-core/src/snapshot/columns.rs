@@ -12,7 +12,7 @@
 //! # Format
 //! docs/format.md §6.3.
 
-use crate::packed::{byte_sum, unzigzag, zigzag};
+use crate::record::packed::{byte_sum, unzigzag, zigzag};
 use crate::record::{CONTROL, RESERVED};
 
 /// Shapes that columns can hold.

@@ -11,8 +11,8 @@
 use minicbor::Encoder;
 use minicbor::encode::write::Cursor;
 
-use super::Sink;
 use super::item::{ItemWriter, KIND_END, KIND_ENTRY};
+use super::sink::Sink;
 use crate::table::{ProcessInfo, encode_process};
 
 /// Room for a process item that holds a build id and nothing else; a build id is cut to what fits.

@@ -5,9 +5,9 @@
 
 use minicbor::Decoder;
 
-use super::Sink;
-use crate::crc::Digest;
+use super::sink::Sink;
 use crate::error::FormatErrorKind;
+use crate::memory::crc::Digest;
 
 /// First bytes of every item: tag 55799, array of four, text `TTLG`.
 pub const ITEM_MARK: [u8; 9] = [0xD9, 0xD9, 0xF7, 0x84, 0x64, b'T', b'T', b'L', b'G'];
@@ -67,7 +67,7 @@ impl<'s, S: Sink> ItemWriter<'s, S> {
 
 /// What an [`ItemFinder`] finds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Found<'a> {
+pub(super) enum FoundItem<'a> {
     /// An intact item.
     Item {
         offset: usize,
@@ -88,15 +88,15 @@ pub(super) struct ItemFinder<'a> {
     bytes: &'a [u8],
     /// In 0..=bytes.len().
     at: usize,
-    /// Found already, to be given next.
-    next: Option<Found<'a>>,
+    /// FoundItem already, to be given next.
+    next: Option<FoundItem<'a>>,
     /// Bytes whose checksums may still fail.
     budget: u64,
 }
 
 /// What stands at an offset where an item should be.
 enum Stands<'a> {
-    Item(Found<'a>, usize),
+    Item(FoundItem<'a>, usize),
     /// Its writer took it back; it ends there.
     Void(usize),
     /// It is damaged and ends there, if its length is right.
@@ -144,7 +144,7 @@ impl<'a> ItemFinder<'a> {
         let crc = digest.finish();
         if crc == stored {
             let body_offset = body_end - body.len();
-            return Stands::Item(Found::Item { offset: at, kind, body_offset, body }, end);
+            return Stands::Item(FoundItem::Item { offset: at, kind, body_offset, body }, end);
         }
         self.budget -= body.len() as u64;
         if crc == !stored {
@@ -181,9 +181,9 @@ fn kind_of(error: &minicbor::decode::Error) -> FormatErrorKind {
 }
 
 impl<'a> Iterator for ItemFinder<'a> {
-    type Item = Found<'a>;
+    type Item = FoundItem<'a>;
 
-    fn next(&mut self) -> Option<Found<'a>> {
+    fn next(&mut self) -> Option<FoundItem<'a>> {
         if let Some(found) = self.next.take() {
             return Some(found);
         }
@@ -196,11 +196,11 @@ impl<'a> Iterator for ItemFinder<'a> {
                     self.at = end;
                     let Some(reason) = reason else { return Some(found) };
                     self.next = Some(found);
-                    return Some(Found::Damaged { offset: start, len_bytes: at - start, reason });
+                    return Some(FoundItem::Damaged { offset: start, len_bytes: at - start, reason });
                 }
                 Stands::Void(end) if reason.is_none() => {
                     self.at = end;
-                    return Some(Found::Damaged {
+                    return Some(FoundItem::Damaged {
                         offset: at,
                         len_bytes: end - at,
                         reason: FormatErrorKind::Overwritten,
@@ -226,7 +226,7 @@ impl<'a> Iterator for ItemFinder<'a> {
             };
             reason = reason.or(Some(why));
         }
-        reason.map(|reason| Found::Damaged { offset: start, len_bytes: self.bytes.len() - start, reason })
+        reason.map(|reason| FoundItem::Damaged { offset: start, len_bytes: self.bytes.len() - start, reason })
     }
 }
 
@@ -255,7 +255,7 @@ pub fn encode_item(kind: u8, body: &[u8], out: &mut [u8]) -> Option<usize> {
 #[must_use]
 pub fn decode_item(bytes: &[u8]) -> Option<(u8, &[u8])> {
     match ItemFinder::new(bytes).look(0) {
-        Stands::Item(Found::Item { kind, body, .. }, _) => Some((kind, body)),
+        Stands::Item(FoundItem::Item { kind, body, .. }, _) => Some((kind, body)),
         _ => None,
     }
 }

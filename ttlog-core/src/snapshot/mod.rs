@@ -14,38 +14,50 @@
 //! | `columns` | the records of a segment, laid out for compression |
 //! | `dictionary` | the names of a device's callsites, without its events |
 //! | `withhold` | taking secret values out of what is written |
-//! | `write` | ring to snapshot |
+//! | `options` | how a snapshot is written, and what it leaves out |
+//! | `sink`, `result` | where it goes, and what came of it |
+//! | `header`, `segment` | the items of these kinds, both directions |
+//! | `walk` | what the records of a segment are |
+//! | `output` | items on their way to a sink |
+//! | `write`, `sessions` | ring to snapshot; a device's ring to one for each session |
 //! | `read` | snapshot to table entries and segments |
+//! | [`content`] | what the first bytes of a file say |
+//! | [`file_name`] | what the file of a snapshot is called |
+//! | [`publish`](mod@publish) | how a snapshot becomes a file that is whole or not there |
 //!
 //! # Format
 //! docs/format.md §6.
 
 #[cfg(feature = "lz4")]
 mod columns;
+pub mod content;
 mod dictionary;
+pub mod file_name;
+mod header;
 mod item;
+mod options;
+mod output;
+pub mod publish;
 mod read;
+mod result;
+mod segment;
+mod sessions;
+mod sink;
+mod walk;
 mod withhold;
 mod write;
 
 #[cfg(feature = "lz4")]
 pub use columns::{columns_len_max, decode_columns, encode_columns};
+pub use content::{CONTENT_LEN_MAX, Content, content_of, holds_items};
 pub use dictionary::write_dictionary;
+pub use header::{LeftOut, SessionOf, SnapshotHeader};
 pub use item::{ITEM_MARK, ITEM_OVERHEAD_LEN, decode_item, encode_item};
-pub use read::{
-    LeftOut, PackedSegment, SessionOf, SnapshotHeader, SnapshotItem, SnapshotItems, SnapshotReader, unpack_len,
-};
+pub use options::{Codec, SCRATCH_LEN_MIN, SnapshotMeta, SnapshotOptions, scratch_len};
+pub use read::{SnapshotItem, SnapshotItems, SnapshotReader};
+pub use result::{SnapshotError, SnapshotStats};
+pub use segment::{PackedSegment, unpack_len};
+pub use sessions::{SessionImage, session_scratch_len, write_session};
+pub use sink::Sink;
 pub use withhold::Withhold;
-pub use write::{
-    Codec, SCRATCH_LEN_MIN, SessionImage, Sink, SnapshotError, SnapshotMeta, SnapshotOptions, SnapshotStats,
-    scratch_len, session_scratch_len, write_session, write_snapshot_of_image, write_snapshot_of_ring,
-};
-
-/// Data of a segment item: the records as in a ring.
-const CODEC_NONE: u64 = 0;
-/// Data of a segment item: the records as an LZ4 block.
-#[cfg(feature = "lz4")]
-const CODEC_LZ4: u64 = 1;
-/// Data of a segment item: the records in columns, as an LZ4 block.
-#[cfg(feature = "lz4")]
-const CODEC_COLUMNS: u64 = 2;
+pub use write::{write_snapshot_of_image, write_snapshot_of_ring};

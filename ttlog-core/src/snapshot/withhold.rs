@@ -11,15 +11,17 @@
 //! # Format
 //! docs/format.md §3.2 (flags), §6.5 (masked values).
 
-use crate::packed::Unpacker;
+use crate::event::secret::SecretKeys;
+use crate::record::mask::mask_packed;
+use crate::record::packed::Unpacker;
+use crate::record::types::{TYPE_DEPTH_MAX, Type};
+use crate::record::value::{decode_packed, wide_words};
 use crate::record::{
     CALLSITE_MAX, CONTROL, KIND_CONTEXT, KIND_REBASE, RESERVED, decode_record, device_reservation, encode_header,
     reseal_record,
 };
 use crate::ring::{Item, Mode, Segment, SegmentHeader};
-use crate::secret::SecretKeys;
 use crate::table::{CallsiteInfo, FieldInfo, TableItem};
-use crate::value::{TYPE_DEPTH_MAX, Type, decode_packed, mask_packed, wide_words};
 
 /// What is withheld from a snapshot: the values of fields that are marked as secret, and of those whose name is in `keys`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 use core::cell::Cell;
 
 use super::*;
+use crate::memory::crc::crc32;
 use crate::ring::layout::header_word;
 
 const LONG: RingConfig = RingConfig { control: true, ..CONFIG };

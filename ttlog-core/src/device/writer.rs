@@ -1,0 +1,667 @@
+//! The writer of devices: contexts of any priority, on one core or more, in one segment.
+//!
+//! Threads, interrupts, fault handlers and other cores all reserve in the same segment, by one compare-and-swap of its commit half-word;
+//! then each stores its words and publishes them. Nothing is counted when a record is done: a segment is replaced only after a look at
+//! all of its records, which is cheaper than an atomic operation for each event. So an event costs one atomic operation, on targets
+//! without compare-and-swap a handful of instructions with interrupts masked.
+//!
+//! A reservation is zero at first (the segment was zeroed when it was opened), then its length is stored, then its words, and last its
+//! callsite. Whoever is interrupted, or cut off by a reset, at any instruction leaves something that readers can step over.
+//!
+//! # Format
+//! docs/format.md §2.6.
+
+use core::cell::UnsafeCell;
+use core::fmt;
+use core::ptr;
+
+#[cfg(loom)]
+use ::loom::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32};
+use portable_atomic::Ordering;
+
+use super::boot::{self, Found};
+use super::clock::DeviceClock;
+use crate::event::fields::AnyFields;
+use crate::memory::atomic::may_have_interrupted_one;
+#[cfg(not(loom))]
+use crate::memory::atomic::{AtomicPtr, AtomicU8, AtomicU32};
+use crate::memory::kill::kill_step;
+use crate::memory::word::{Word, fence_cores};
+use crate::record::packed::{Packer, byte_sum};
+use crate::record::{CONTROL, KIND_REBASE, RESERVED, device_reservation, encode_header};
+use crate::ring::layout::{Mode, SEGMENT_HEADER_WORDS, SequenceWord, commit, header_word, segment_word};
+use crate::ring::write::cursor::fit;
+use crate::ring::write::segment::refill;
+use crate::ring::{BUILD_ID_LEN, DropReason, Ring, RingConfig, RingError, Session};
+
+/// How often an append tries again when other contexts were quicker to fill a segment.
+const TRIES_MAX: u32 = 16;
+/// The flags of a segment that takes reservations: shared, and none of the others.
+const OPEN: u32 = commit::SHARED >> commit::FLAGS_SHIFT;
+
+/// Where there is none: the header of a segment that takes no reservations. It is never written, so it need not be in RAM. In a model
+/// null stands for it.
+#[cfg(not(any(loom, miri)))]
+static NO_SEGMENT: [u64; SEGMENT_HEADER_WORDS] = {
+    let mut words = [0; SEGMENT_HEADER_WORDS];
+    words[segment_word::COMMIT] = commit::CLOSED as u64;
+    words
+};
+
+/// As above, where references to words are held against a rule that is not settled yet: that they point to what may be written, even if it is
+/// not.
+#[cfg(miri)]
+static NO_SEGMENT: [Word; SEGMENT_HEADER_WORDS] = {
+    let mut words = [const { Word::new(0) }; SEGMENT_HEADER_WORDS];
+    words[segment_word::COMMIT] = Word::new(commit::CLOSED as u64);
+    words
+};
+
+/// What is read where the clock is no register.
+static NO_CLOCK: u32 = 0;
+
+/// What a session begins with.
+#[derive(Clone, Copy, Debug)]
+pub struct SessionStart {
+    /// The clock.
+    pub clock: DeviceClock,
+    /// As in [`Session`].
+    pub build_id: [u8; BUILD_ID_LEN],
+    /// As in [`Session`].
+    pub reset_reason: u32,
+    /// As in [`Session`].
+    pub embedded_metadata: bool,
+}
+
+/// What was done to begin a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Started {
+    /// The number of the session, from 1.
+    pub boot: u32,
+    /// What was in the memory before.
+    pub found: Found,
+}
+
+/// Records the events of a device.
+///
+/// Nothing here blocks or allocates; every method but [`start`](Self::start) is callable from anywhere, at any time.
+pub struct DeviceRecorder {
+    /// What the short way looks at: `current`, or for ever `NO_SEGMENT` where the clock is no register.
+    short: AtomicPtr<Word>,
+    /// The register that is the clock.
+    clock_register: AtomicPtr<u32>,
+    /// Words for records in a segment.
+    room_words: AtomicU32,
+    /// The segment that takes reservations, or `NO_SEGMENT`.
+    current: AtomicPtr<Word>,
+    /// The ring, and its segments: where they begin, their words, and how many there are.
+    header: AtomicPtr<Word>,
+    segments: AtomicPtr<Word>,
+    segment_words: AtomicU32,
+    segment_count: AtomicU32,
+    /// The segment to look at first when one is to be replaced.
+    next_index: AtomicU32,
+    boot: AtomicU32,
+    /// First bytes of the build id.
+    build_tag: AtomicU32,
+    /// Half turns of the clock's lower 32 bits, as `keep_time` counts them.
+    turns: AtomicU32,
+    /// Where `keep_time` was last: upper half of the clock, and commit half-word then.
+    kept_high: AtomicU32,
+    kept_commit: AtomicU32,
+    state: AtomicU8,
+    /// Written once, by the caller of `start` that moved `state` from `NEW` to `STARTING`; read only while it is `STARTED`.
+    parts: UnsafeCell<Parts>,
+}
+
+struct Parts {
+    ring: Option<Ring<'static>>,
+    clock: DeviceClock,
+}
+
+const NEW: u8 = 0;
+const STARTING: u8 = 1;
+const STARTED: u8 = 2;
+
+// SAFETY: `parts` is written once, before STARTED is stored with release, and read after that was loaded with acquire. The pointer in
+// it is that of a register which may be read from everywhere, as its maker vouched.
+unsafe impl Sync for DeviceRecorder {}
+
+/// A reservation: where its record goes, and what its header needs.
+struct Reserved {
+    record: *const Word,
+    /// The clock, in the place of a delta.
+    ticks: u32,
+}
+
+impl Reserved {
+    /// Fills the reservation and publishes the record.
+    #[inline(always)]
+    fn fill(self, callsite: u32, payload_words: u8, xor: u64, put: impl FnOnce(&[Word])) {
+        let Reserved { record, ticks } = self;
+        // SAFETY: the record and its payload were reserved.
+        let (header, words) =
+            unsafe { (&*record, core::slice::from_raw_parts(record.add(1), usize::from(payload_words))) };
+        let low = callsite | u32::from(payload_words) << 16 | ticks << 24;
+        let high = ticks >> 8;
+        let others = (u64::from(low) | u64::from(high) << 32) ^ xor;
+        let high = high | u32::from(byte_sum(others)) << 24;
+        #[cfg(ttlog_mutant_commit_first)]
+        header.publish(low, high);
+        #[cfg(not(ttlog_mutant_commit_first))]
+        header.mark_low(device_reservation(payload_words));
+        order_stores(); // who sees any other word of the reservation sees that header
+        put(words);
+        #[cfg(not(ttlog_mutant_commit_first))]
+        header.publish(low, high);
+    }
+}
+
+/// Keeps stores in order, for other contexts and for other cores.
+#[inline(always)]
+fn order_stores() {
+    fence_cores(Ordering::Release);
+}
+
+/// Defines how a recorder is made, which is constant but in a model.
+macro_rules! define_new {
+    ($($const:ident)?) => {
+        /// Makes a recorder that refuses all events, uncounted, until it is started.
+        #[must_use]
+        pub $($const)? fn new() -> Self {
+            DeviceRecorder {
+                short: AtomicPtr::new(none().cast_mut()),
+                clock_register: AtomicPtr::new((&raw const NO_CLOCK).cast_mut().cast()),
+                room_words: AtomicU32::new(0),
+                current: AtomicPtr::new(none().cast_mut()),
+                header: AtomicPtr::new(ptr::null_mut()),
+                segments: AtomicPtr::new(ptr::null_mut()),
+                segment_words: AtomicU32::new(0),
+                segment_count: AtomicU32::new(0),
+                next_index: AtomicU32::new(0),
+                boot: AtomicU32::new(0),
+                build_tag: AtomicU32::new(0),
+                turns: AtomicU32::new(0),
+                kept_high: AtomicU32::new(0),
+                kept_commit: AtomicU32::new(0),
+                state: AtomicU8::new(NEW),
+                parts: UnsafeCell::new(Parts { ring: None, clock: DeviceClock::NONE }),
+            }
+        }
+    };
+}
+
+impl DeviceRecorder {
+    #[cfg(not(loom))]
+    define_new!(const);
+    #[cfg(loom)]
+    define_new!();
+
+    /// Begins a session in `words`, which may hold anything: takes the ring that is there over if it has this layout, with all that
+    /// was recorded before the reset; else makes a new one. `config` needs a [`session_count`](RingConfig::session_count); its `ring_id`
+    /// is that of a new ring, for which some more is gathered from what is in memory.
+    ///
+    /// Takes a time in proportion to the memory: some 20 instructions for each of its bytes. Events that others try to record meanwhile
+    /// are refused.
+    ///
+    /// # Errors
+    /// [`RingError`] if the configuration is wrong or the memory too small. `None`: the recorder was started before.
+    pub fn start(
+        &self,
+        words: &'static [Word],
+        config: &RingConfig,
+        session: &SessionStart,
+    ) -> Option<Result<Started, RingError>> {
+        self.state.compare_exchange(NEW, STARTING, Ordering::Relaxed, Ordering::Relaxed).ok()?;
+        let boot = match boot::recover_or_create(words, config) {
+            Ok(boot) => boot,
+            Err(error) => {
+                self.state.store(NEW, Ordering::Relaxed);
+                return Some(Err(error));
+            }
+        };
+        let ring = boot.ring;
+        ring.store_session(&Session {
+            boot: boot.boot,
+            build_id: session.build_id,
+            reset_reason: session.reset_reason,
+            ticks_per_second: session.clock.ticks_per_second,
+            embedded_metadata: session.embedded_metadata,
+            first_sequence: ring.header(header_word::NEXT_SEQUENCE).load(),
+        });
+        // SAFETY: only this caller is between STARTING and STARTED, and nobody reads before STARTED.
+        unsafe { *self.parts.get() = Parts { ring: Some(ring), clock: session.clock } };
+        self.room_words.store(ring.record_words() as u32, Ordering::Relaxed);
+        self.header.store(words.as_ptr().cast_mut(), Ordering::Relaxed);
+        self.segments.store(words[ring.segments..].as_ptr().cast_mut(), Ordering::Relaxed);
+        self.segment_words.store(ring.segment_words as u32, Ordering::Relaxed);
+        self.segment_count.store(ring.segment_count, Ordering::Relaxed);
+        self.next_index.store(boot.next_index, Ordering::Relaxed);
+        self.boot.store(boot.boot, Ordering::Relaxed);
+        let [a, b, c, d, ..] = session.build_id;
+        self.build_tag.store(u32::from_le_bytes([a, b, c, d]), Ordering::Relaxed);
+        if let Some(register) = session.clock.register() {
+            self.clock_register.store(register.cast_mut(), Ordering::Relaxed);
+        }
+        let turns = session.clock.ticks() >> 31; // the clock need not begin at 0
+        self.turns.store(turns, Ordering::Relaxed);
+        self.kept_high.store((session.clock.ticks64(turns) >> 32) as u32, Ordering::Relaxed);
+        self.state.store(STARTED, Ordering::Release);
+        self.settle();
+        Some(Ok(Started { boot: boot.boot, found: boot.found }))
+    }
+
+    fn parts(&self) -> Option<&Parts> {
+        // SAFETY: written before STARTED was stored with release, and never again.
+        (self.state.load(Ordering::Acquire) == STARTED).then(|| unsafe { &*self.parts.get() })
+    }
+
+    /// Gives the ring, once there is one.
+    #[must_use]
+    pub fn ring(&self) -> Option<Ring<'static>> {
+        self.parts()?.ring
+    }
+
+    /// Gives the index of the segment that is replaced next: the oldest, as far as one can tell while others go on.
+    #[must_use]
+    pub fn oldest_index(&self) -> u32 {
+        self.next_index.load(Ordering::Relaxed)
+    }
+
+    /// Gives how many words a segment has for records; 0 before the start.
+    #[must_use]
+    pub fn record_words(&self) -> u32 {
+        self.room_words.load(Ordering::Relaxed)
+    }
+
+    /// Gives the number of the session; 0 before the start.
+    #[must_use]
+    pub fn boot(&self) -> u32 {
+        self.boot.load(Ordering::Relaxed)
+    }
+
+    /// Reserves a record of so many payload words, which counts as so many events, in a segment or in `NO_SEGMENT`; `None`: it has no room,
+    /// or takes no reservations.
+    #[inline(always)]
+    fn reserve(&self, segment: *const Word, ticks: u32, payload_words: u32, events: u32) -> Option<Reserved> {
+        let commit_word = commit_word(segment)?;
+        if may_have_interrupted_one() {
+            return None;
+        }
+        // Another lap of the segment may have begun since it was the current one; then it is as good if it takes reservations.
+        let limit = self.room_words.load(Ordering::Relaxed).wrapping_sub(payload_words);
+        let at = commit_word.add_low_if_below(OPEN, limit, commit::step(1 + payload_words as usize, events))?;
+        // SAFETY: a real segment, as NO_SEGMENT is not open; and at + payload_words < room_words: the record is inside.
+        let record = unsafe { segment.add(SEGMENT_HEADER_WORDS + at as usize) };
+        Some(Reserved { record, ticks })
+    }
+
+    /// As [`reserve`](Self::reserve), after it failed or where the clock is no register: opens a segment if need be. `None`: the event was
+    /// counted as dropped. The words fit into an empty segment.
+    #[cold]
+    #[inline(never)]
+    fn reserve_anew(&self, payload_words: u32, events: u32) -> Option<Reserved> {
+        if may_have_interrupted_one() {
+            self.refuse(DropReason::Reentrant);
+            return None;
+        }
+        let ticks = self.parts().map_or(0, |parts| parts.clock.ticks());
+        for _ in 0..TRIES_MAX {
+            if !self.make_room(payload_words) {
+                break;
+            }
+            let segment = self.current.load(Ordering::Relaxed);
+            kill_step!();
+            if let Some(reserved) = self.reserve(segment, ticks, payload_words, events) {
+                return Some(reserved);
+            }
+        }
+        if events > 0 {
+            self.refuse(DropReason::NoSegment);
+        }
+        None
+    }
+
+    /// Records an event whose payload is so many words, at most 8, which `put` stores, and whose exclusive or is `xor`. `false`: there was
+    /// no room at once, or the clock is no register, and nothing was done.
+    #[inline(always)]
+    pub(crate) fn append(&self, callsite: u32, payload_words: u8, xor: u64, put: impl FnOnce(&[Word])) -> bool {
+        // SAFETY: NO_CLOCK, or may be read from everywhere at any time, as the maker of the clock vouched.
+        let ticks = unsafe { self.clock_register.load(Ordering::Relaxed).read_volatile() };
+        let segment = self.short.load(Ordering::Relaxed);
+        kill_step!();
+        let Some(reserved) = self.reserve(segment, ticks, payload_words.into(), 1) else { return false };
+        reserved.fill(callsite, payload_words, xor, put);
+        self.settle_each();
+        true
+    }
+
+    /// As [`append`](Self::append), after it failed; counts the event as dropped if there is no room at all.
+    #[inline(always)]
+    pub(crate) fn append_anew(&self, callsite: u32, payload_words: u8, xor: u64, put: impl FnOnce(&[Word])) {
+        if let Some(reserved) = self.reserve_anew(payload_words.into(), 1) {
+            reserved.fill(callsite, payload_words, xor, put);
+            self.settle_each();
+        }
+    }
+
+    /// Records an event of a callsite whose payload is so many words, at most 8.
+    pub fn append_words(&self, callsite: u16, payload: &[u64]) {
+        debug_assert!(payload.len() <= 8, "as much as the smallest segment has room for");
+        let xor = payload.iter().fold(0, |xor, word| xor ^ word);
+        let put = |words: &[Word]| words.iter().zip(payload).for_each(|(word, value)| word.store(*value));
+        let len = payload.len() as u8;
+        if !self.append(callsite.into(), len, xor, put) {
+            self.append_anew(callsite.into(), len, xor, put);
+        }
+    }
+
+    /// Records an event with fields of any types and lengths; texts and sequences that do not fit into a segment are capped.
+    #[inline(never)]
+    pub fn append_any(&self, callsite: u16, fields: &dyn AnyFields) {
+        let room = self.room_words.load(Ordering::Relaxed) as usize;
+        let Some((cap, payload_words)) = fit(fields, room) else { return self.refuse(DropReason::TooLarge) };
+        let words = payload_words as u32;
+        let Some(Reserved { record, ticks }) = self.reserve_anew(words, 1) else { return };
+        // SAFETY: the record and its payload were reserved; `fields` puts as many words as it says under this cap.
+        unsafe {
+            let header = &*record;
+            header.mark_low(device_reservation(payload_words as u8));
+            order_stores(); // as in `fill`
+            let mut packer = Packer::new(record.add(1), 0);
+            fields.put(&mut packer, cap);
+            let (_, others) = packer.finish();
+            let word = encode_header(callsite, payload_words as u8, ticks, others);
+            header.publish(word as u32, (word >> 32) as u32);
+        }
+        self.settle_each();
+    }
+
+    /// Lets a RAM with error correction write down what it holds back: the controllers of some (STM32H7, H5, N6) keep the last store that
+    /// was shorter than their words until the next such store, and a reset makes them forget it. A store of one byte is shorter than any.
+    /// It goes to a byte of the ring's header that is 0 and stays it. Three instructions; callable anywhere, before the start of no effect.
+    #[inline(always)]
+    pub fn settle(&self) {
+        let header = self.header.load(Ordering::Relaxed);
+        if !header.is_null() {
+            // SAFETY: the header of the ring, which is longer than that; the byte is part of a word that is only read from now on.
+            unsafe { store_zero(header.cast::<u8>().add(SPARE_OFFSET)) };
+        }
+    }
+
+    /// What is done after each record.
+    #[inline(always)]
+    fn settle_each(&self) {
+        #[cfg(feature = "ecc-flush")]
+        self.settle();
+    }
+
+    /// Lets readers know how often the clock has turned around. To be called at least once in each 2^31 ticks, by one context, where
+    /// events may be further apart than 2^32 ticks; without it, the times of events after a longer silence are too early by whole
+    /// turns, those of a 64-bit clock until the next segment is opened. Costs a look at the clock, and 16 bytes of the ring per turn
+    /// in which something was recorded.
+    pub fn keep_time(&self) {
+        let Some(parts) = self.parts() else { return };
+        let turns = self.turns.load(Ordering::Relaxed);
+        let turns = turns.wrapping_add((turns ^ parts.clock.ticks() >> 31) & 1);
+        self.turns.store(turns, Ordering::Relaxed);
+        let now = parts.clock.ticks64(turns);
+        let high = (now >> 32) as u32;
+        if self.kept_high.load(Ordering::Relaxed) == high {
+            return;
+        }
+        self.kept_high.store(high, Ordering::Relaxed);
+        let segment: *const Word = self.current.load(Ordering::Relaxed);
+        let commit = commit_word(segment).map_or(commit::CLOSED, Word::load_low);
+        if commit >> commit::FLAGS_SHIFT != OPEN {
+            return; // the next event opens one, and tells the time
+        }
+        if commit == self.kept_commit.load(Ordering::Relaxed) {
+            // Nothing was recorded in a whole turn. Not to fill the ring with time, the next event is to open a segment.
+            close(segment);
+            return;
+        }
+        if let Some(Reserved { record, .. }) = self.reserve_anew(1, 0) {
+            // SAFETY: the record and its payload were reserved.
+            let (header, word) = unsafe { (&*record, &*record.add(1)) };
+            header.mark_low(device_reservation(1));
+            order_stores(); // as in `fill`
+            word.store(now);
+            let sealed = encode_header(CONTROL, 1, KIND_REBASE, now);
+            header.publish(sealed as u32, (sealed >> 32) as u32);
+            self.settle_each();
+        }
+        let segment: *const Word = self.current.load(Ordering::Relaxed);
+        let commit = commit_word(segment).map_or(commit::CLOSED, Word::load_low);
+        self.kept_commit.store(commit, Ordering::Relaxed);
+    }
+
+    /// Opens a segment in the place of the current one if that has no room for such a record, or takes none. `false`: all are in use.
+    fn make_room(&self, payload_words: u32) -> bool {
+        let Some(parts) = self.parts() else { return false };
+        let full: *const Word = self.current.load(Ordering::Acquire);
+        kill_step!();
+        let now = commit_word(full).map_or(commit::CLOSED, Word::load_low);
+        if now >> commit::FLAGS_SHIFT == OPEN
+            && (now & commit::OFFSET_MASK) + payload_words < self.room_words.load(Ordering::Relaxed)
+        {
+            // Another context made room meanwhile.
+            self.shorten(&parts.clock, full);
+            return true;
+        }
+        // Nobody's from here on until one is open. So if another context opens one meanwhile that is known from this word, even if it is
+        // the same segment again.
+        if self.swap_current(full, none()) {
+            close(full);
+        } else {
+            return true;
+        }
+        let Some(segment) = self.open(parts.clock.ticks64(self.turns.load(Ordering::Relaxed))) else {
+            // There may be none because another context has opened the last.
+            return self.current.load(Ordering::Relaxed).cast_const() != none();
+        };
+        if self.swap_current(none(), segment) {
+            self.shorten(&parts.clock, segment);
+        } else {
+            kill_step!();
+            close(segment); // another context was quicker; ours takes no reservation, so it can be replaced at once
+        }
+        true
+    }
+
+    /// Makes another segment the one that takes reservations, if that was `before`.
+    fn swap_current(&self, before: *const Word, now: *const Word) -> bool {
+        kill_step!();
+        let (before, now) = (before.cast_mut(), now.cast_mut());
+        self.current.compare_exchange(before, now, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    }
+
+    /// Sends the short way to a segment, if there is one. Where that was overtaken by what nests, the short way fails, and the long one leads
+    /// here again.
+    fn shorten(&self, clock: &DeviceClock, segment: *const Word) {
+        if clock.register().is_some() {
+            kill_step!();
+            self.short.store(segment.cast_mut(), Ordering::Relaxed);
+        }
+    }
+
+    /// Opens the oldest segment in which nothing is under way.
+    fn open(&self, ticks: u64) -> Option<*const Word> {
+        let count = self.segment_count.load(Ordering::Relaxed);
+        let words = self.segment_words.load(Ordering::Relaxed) as usize;
+        for _ in 0..count {
+            let index = self.take_index(count);
+            // SAFETY: a segment of the ring, of which there are so many of so many words one after the other; more than a header's.
+            let (segment, header, records) = unsafe {
+                let segment = self.segments.load(Ordering::Relaxed).cast_const().add(index as usize * words);
+                let records = segment.add(SEGMENT_HEADER_WORDS);
+                let header = &*segment.cast::<[Word; SEGMENT_HEADER_WORDS]>();
+                (segment, header, core::slice::from_raw_parts(records, words - SEGMENT_HEADER_WORDS))
+            };
+            kill_step!();
+            let Some(events) = claim(header, records, self.boot()) else { continue };
+            // SAFETY: a word of the ring's header.
+            let sequence = unsafe { &*self.header.load(Ordering::Relaxed).add(header_word::NEXT_SEQUENCE) }.add(1);
+            // No lap: a segment is zeroed when it is opened, so nothing of an earlier lap can be taken for a record.
+            let of = SequenceWord { sequence, lap: 0, mode: Mode::Device, phase: 0 };
+            let lost = header[segment_word::LOST].load().wrapping_add(events.into());
+            let open_commit = u64::from(commit::SHARED) | u64::from(self.build_tag.load(Ordering::Relaxed)) << 32;
+            refill(header, records, of, self.boot(), ticks, lost, open_commit);
+            return Some(segment);
+        }
+        None
+    }
+
+    /// Gives the segment to look at, and moves on to the next.
+    fn take_index(&self, count: u32) -> u32 {
+        let mut index = self.next_index.load(Ordering::Relaxed);
+        loop {
+            let next = if index + 1 < count { index + 1 } else { 0 };
+            kill_step!();
+            match self.next_index.compare_exchange_weak(index, next, Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) => return index,
+                Err(changed) => index = changed,
+            }
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn refuse(&self, reason: DropReason) {
+        if let Some(ring) = self.ring() {
+            ring.count_dropped(reason, 1);
+        }
+    }
+}
+
+/// Gives `NO_SEGMENT` as a segment.
+const fn none() -> *const Word {
+    #[cfg(not(loom))]
+    return NO_SEGMENT.as_ptr().cast();
+    #[cfg(loom)]
+    ptr::null()
+}
+
+/// Gives the commit word of a segment, or of `NO_SEGMENT`, which is closed. `None`: it is that, in a model.
+#[inline(always)]
+fn commit_word<'a>(segment: *const Word) -> Option<&'a Word> {
+    if cfg!(loom) && segment.is_null() {
+        return None;
+    }
+    // SAFETY: a word of the header of a segment, or of NO_SEGMENT; both live as long as anybody has this address.
+    Some(unsafe { &*segment.add(segment_word::COMMIT) })
+}
+
+/// A byte of the ring's header that is always 0: the last one behind the number of the session.
+const SPARE_OFFSET: usize = header_word::BOOT * 8 + 7;
+
+/// Stores 0 in a byte, as such: the compiler may neither leave it out nor make it part of a longer store.
+///
+/// # Safety
+/// - The byte is 0, and nobody stores anything else there meanwhile.
+#[inline(always)]
+unsafe fn store_zero(place: *mut u8) {
+    // In assembly, for stores and loads of different lengths must not meet in the language; here they find the same value, whoever comes
+    // first. Not `nomem`: all stores before it stay before it.
+    // SAFETY: as the caller vouches.
+    #[cfg(all(target_arch = "arm", ttlog_sites))]
+    unsafe {
+        core::arch::asm!("strb {zero}, [{place}]", zero = in(reg) 0, place = in(reg) place,
+            options(nostack, preserves_flags));
+    }
+    // SAFETY: as the caller vouches.
+    #[cfg(all(target_arch = "riscv32", ttlog_sites))]
+    unsafe {
+        core::arch::asm!("sb zero, 0({place})", place = in(reg) place, options(nostack, preserves_flags));
+    }
+    #[cfg(not(ttlog_sites))]
+    let _ = place; // no device
+}
+
+/// Ends reservations in a segment.
+fn close(segment: *const Word) {
+    let Some(word) = commit_word(segment) else { return };
+    let mut now = word.load_low();
+    // Bounded: each failure is another context's reservation, and the segment is finite.
+    while now >> commit::FLAGS_SHIFT == OPEN {
+        match word.swap_low(now, now | commit::CLOSED) {
+            Ok(()) => return,
+            Err(changed) => now = changed,
+        }
+    }
+}
+
+/// Claims a segment that takes no reservations and in which none is under way, and gives the events in it.
+fn claim(header: &[Word; SEGMENT_HEADER_WORDS], records: &[Word], boot: u32) -> Option<u32> {
+    let word = &header[segment_word::COMMIT];
+    let now = word.load_low();
+    if now & commit::OWNED != 0 || now >> commit::FLAGS_SHIFT == OPEN {
+        return None;
+    }
+    word.swap_low(now, now | commit::OWNED).ok()?;
+    // Claimed first: so nobody opens it, fills it to the same point and leaves a reservation there while it is being looked at. Of what is
+    // of another session nothing is under way, whatever its records look like.
+    let is_of_session = || header[segment_word::CONTEXT].load_low() == boot;
+    let looks = cfg!(not(ttlog_mutant_under_way));
+    if looks && !is_alone() && is_of_session() && is_any_under_way(records, commit::offset(now)) {
+        // Nobody else changes a claimed segment.
+        let _ = word.swap_low(now | commit::OWNED, now);
+        return None;
+    }
+    fence_cores(Ordering::Acquire); // what replaces the records is stored after them
+    Some(commit::count(now))
+}
+
+/// Tells whether no other context can be interrupted in a log call: on one core, in thread mode on the main stack. What the core interrupts
+/// to run that is nothing, and systems with threads give each of them a stack of its own, which is the process stack.
+///
+/// Source: ARMv7-M Architecture Reference Manual (DDI 0403E.e), B1.3.1 and B1.4.2 to B1.4.4 (IPSR, CONTROL); ARMv6-M (DDI 0419E) likewise.
+#[inline(always)]
+fn is_alone() -> bool {
+    #[cfg(all(target_arch = "arm", ttlog_sites, feature = "single-core", not(feature = "critical-section")))]
+    {
+        let (exception, control): (u32, u32);
+        // SAFETY: reads two registers.
+        unsafe {
+            core::arch::asm!("mrs {}, IPSR", "mrs {}, CONTROL", out(reg) exception, out(reg) control,
+                options(nomem, nostack, preserves_flags));
+        }
+        const SPSEL: u32 = 2;
+        exception == 0 && control & SPSEL == 0
+    }
+    #[cfg(not(all(target_arch = "arm", ttlog_sites, feature = "single-core", not(feature = "critical-section"))))]
+    false
+}
+
+/// Tells whether a reservation is under way in the first `used` words of a segment's records.
+fn is_any_under_way(records: &[Word], used: usize) -> bool {
+    let end = records.as_ptr_range().end.min(records.as_ptr().wrapping_add(used));
+    let mut at = records.as_ptr();
+    while at < end {
+        // SAFETY: before the end of the records.
+        let low = unsafe { &*at }.load_low();
+        // Of the callsites that stand for something else, one is the highest number, and the other 0.
+        if low.wrapping_add(1) & 0xFFFF <= 1 && (low == 0 || low as u16 == RESERVED) {
+            return true;
+        }
+        // Not inside of the records where a length was damaged.
+        at = at.wrapping_add(1 + (low >> 16 & 0xFF) as usize);
+    }
+    false
+}
+
+impl Default for DeviceRecorder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for DeviceRecorder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DeviceRecorder").field("boot", &self.boot()).field("ring", &self.ring()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+pub(crate) mod tests;

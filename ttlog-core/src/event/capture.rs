@@ -1,0 +1,472 @@
+//! Capturing arguments: how what stands in a log macro becomes a native value.
+//!
+//! [`Value`] maps types to native ones. What has no native form is formatted once, into bounded room on the stack, *before* a
+//! record is reserved: so a `Display` impl may log, panic or take its time without harm to the ring.
+
+use core::error::Error;
+use core::fmt::{self, Write};
+
+use crate::record::packed::{Packer, length_len};
+use crate::record::types::Type;
+use crate::record::value::{Bytes, ErrorTexts, FormattedText, Native, Sealed};
+
+/// A type that can be a field.
+///
+/// Types of your own name the native type that stands for them:
+///
+/// ```
+/// struct OrderId(u64);
+///
+/// impl ttlog_core::Value for OrderId {
+///     type Native<'a> = u64;
+///     fn native(&self) -> u64 {
+///         self.0
+///     }
+/// }
+/// ttlog_core::info!("order accepted", order = OrderId(7));
+/// ```
+///
+/// `native` runs in the log call: it should be as cheap as reading a field.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be a field of an event",
+    label = "no native encoding for this type",
+    note = "write `%value` to record it with `Display`, `?value` with `Debug`, or implement `ttlog_core::Value` for it"
+)]
+pub trait Value {
+    /// What stands for a value of this type in a record.
+    type Native<'a>: Native
+    where
+        Self: 'a;
+
+    /// Gives what stands for this value.
+    fn native(&self) -> Self::Native<'_>;
+}
+
+/// A value that can stand in a sequence. Sealed: the lengths of elements are asked for more than once, and code of others
+/// might give different answers.
+#[diagnostic::on_unimplemented(
+    message = "a sequence of `{Self}` cannot be a field of an event",
+    label = "elements are numbers, `bool`, `char`, texts, options and sequences of them",
+    note = "write `?value` to record it with `Debug`"
+)]
+pub trait Element: Value + ElementSealed {}
+
+mod element_sealed {
+    pub trait ElementSealed {}
+}
+use element_sealed::ElementSealed;
+
+macro_rules! element {
+    ($($(#[$attribute:meta])* ($($generics:tt)*) $rust:ty;)*) => {$(
+        $(#[$attribute])*
+        impl<$($generics)*> ElementSealed for $rust {}
+        $(#[$attribute])*
+        impl<$($generics)*> Element for $rust {}
+    )*};
+}
+element! {
+    () bool; () char; () u8; () u16; () u32; () u64; () u128; () usize; () i8; () i16; () i32; () i64; () i128; () isize;
+    () f32; () f64; () str; () Bytes<'_>;
+    (T: Element) Option<T>; (T: Element) [T]; (T: Element, const N: usize) [T; N];
+    (T: Element + ?Sized) &T;
+    #[cfg(feature = "alloc")] () alloc::string::String;
+    #[cfg(feature = "alloc")] (T: Element) alloc::vec::Vec<T>;
+    #[cfg(feature = "alloc")] (T: Element + ?Sized) alloc::boxed::Box<T>;
+    #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))] (T: Element + ?Sized) alloc::sync::Arc<T>;
+}
+
+/// The elements of a sequence, as one value.
+#[derive(Debug)]
+pub struct Elements<'a, T>(pub(crate) &'a [T]);
+
+// By hand, for `derive` would ask `T` to be `Copy` too.
+impl<T> Clone for Elements<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<T> Copy for Elements<'_, T> {}
+
+impl<T: Element> Elements<'_, T> {
+    /// How many leading elements fit `cap` bytes, and the bytes they take.
+    fn fitting(&self, cap: usize) -> (usize, usize) {
+        let mut len = 0;
+        for (index, element) in self.0.iter().enumerate() {
+            let next = len + element.native().packed_len(cap);
+            if next > cap {
+                return (index, len);
+            }
+            len = next;
+        }
+        (self.0.len(), len)
+    }
+}
+
+impl<T> Sealed for Elements<'_, T> {}
+impl<'a, T: Element> Native for Elements<'a, T> {
+    const TYPE: Type = Type::Sequence(&<T::Native<'a> as Native>::TYPE);
+    const SMALL_LEN_MAX: usize = 0;
+    fn is_small(&self) -> bool {
+        false
+    }
+    fn packed_len(&self, cap: usize) -> usize {
+        let (count, len) = self.fitting(cap);
+        length_len(count, count < self.0.len()) + len
+    }
+    fn pack(&self, packer: &mut Packer, cap: usize) {
+        let count = if cap == usize::MAX { self.0.len() } else { self.fitting(cap).0 };
+        let full = u32::try_from(self.0.len()).unwrap_or(u32::MAX);
+        packer.put_len(count, (count < self.0.len()).then_some(full));
+        for element in &self.0[..count] {
+            element.native().pack(packer, cap);
+        }
+    }
+}
+
+macro_rules! value_itself {
+    ($($rust:ty),*) => {$(
+        impl Value for $rust {
+            type Native<'a> = $rust;
+            #[inline(always)]
+            fn native(&self) -> $rust {
+                *self
+            }
+        }
+    )*};
+}
+value_itself!(bool, u8, u16, u32, u64, u128, i8, i16, i32, i64, i128, f32, f64, char, ());
+
+macro_rules! value_as {
+    ($($rust:ty => $native:ty, |$value:ident| $mapped:expr;)*) => {$(
+        impl Value for $rust {
+            type Native<'a> = $native;
+            #[inline(always)]
+            fn native(&self) -> $native {
+                let $value = self;
+                $mapped
+            }
+        }
+    )*};
+}
+value_as! {
+    usize => u64, |v| *v as u64;
+    isize => i64, |v| *v as i64;
+    core::num::NonZeroU8 => u8, |v| v.get();
+    core::num::NonZeroU16 => u16, |v| v.get();
+    core::num::NonZeroU32 => u32, |v| v.get();
+    core::num::NonZeroU64 => u64, |v| v.get();
+    core::num::NonZeroUsize => u64, |v| v.get() as u64;
+}
+
+impl Value for str {
+    type Native<'a> = &'a str;
+    #[inline(always)]
+    fn native(&self) -> &str {
+        self
+    }
+}
+
+impl Value for Bytes<'_> {
+    type Native<'a>
+        = Bytes<'a>
+    where
+        Self: 'a;
+    #[inline(always)]
+    fn native(&self) -> Bytes<'_> {
+        *self
+    }
+}
+
+impl<T: Value> Value for Option<T> {
+    type Native<'a>
+        = Option<T::Native<'a>>
+    where
+        Self: 'a;
+    #[inline(always)]
+    fn native(&self) -> Self::Native<'_> {
+        self.as_ref().map(|value| value.native())
+    }
+}
+
+impl<T: Element> Value for [T] {
+    type Native<'a>
+        = Elements<'a, T>
+    where
+        Self: 'a;
+    #[inline(always)]
+    fn native(&self) -> Elements<'_, T> {
+        Elements(self)
+    }
+}
+
+impl<T: Element, const N: usize> Value for [T; N] {
+    type Native<'a>
+        = Elements<'a, T>
+    where
+        Self: 'a;
+    #[inline(always)]
+    fn native(&self) -> Elements<'_, T> {
+        Elements(self)
+    }
+}
+
+macro_rules! value_deref {
+    ($($(#[$attribute:meta])* ($($generics:tt)*) $rust:ty => $target:ty;)*) => {$(
+        $(#[$attribute])*
+        impl<$($generics)*> Value for $rust {
+            type Native<'a> = <$target as Value>::Native<'a> where Self: 'a;
+            #[inline(always)]
+            fn native(&self) -> Self::Native<'_> {
+                <$target as Value>::native(self)
+            }
+        }
+    )*};
+}
+value_deref! {
+    (T: Value + ?Sized) &T => T;
+    (T: Value + ?Sized) &mut T => T;
+    #[cfg(feature = "alloc")] () alloc::string::String => str;
+    #[cfg(feature = "alloc")] (T: Element) alloc::vec::Vec<T> => [T];
+    #[cfg(feature = "alloc")] (T: Value + ?Sized) alloc::boxed::Box<T> => T;
+    #[cfg(feature = "alloc")] (T: Value + ?Sized) alloc::rc::Rc<T> => T;
+    #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))] (T: Value + ?Sized) alloc::sync::Arc<T> => T;
+    #[cfg(feature = "alloc")] (T: Value + ?Sized + alloc::borrow::ToOwned) alloc::borrow::Cow<'_, T> => T;
+    (const N: usize) heapless::String<N> => str;
+}
+
+/// Room for text that is formatted: bytes on the stack of the log call.
+pub const FORMAT_ROOM: usize = if cfg!(target_pointer_width = "64") { 1024 } else { 128 };
+
+/// Text formatted into bounded room; what does not fit is cut at a character and counted.
+#[derive(Debug)]
+struct Room {
+    text: heapless::String<FORMAT_ROOM>,
+    /// Bytes offered so far, kept or not.
+    offered: usize,
+}
+
+impl Room {
+    fn new() -> Self {
+        Room { text: heapless::String::new(), offered: 0 }
+    }
+
+    fn full_len(&self) -> Option<u32> {
+        (self.offered > self.text.len()).then(|| u32::try_from(self.offered).unwrap_or(u32::MAX))
+    }
+}
+
+impl Write for Room {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        // Once something was cut nothing more is kept: text with a hole in it would be false.
+        let mut kept = if self.offered > self.text.len() { 0 } else { text.len().min(FORMAT_ROOM - self.text.len()) };
+        while !text.is_char_boundary(kept) {
+            kept -= 1;
+        }
+        self.offered += text.len();
+        self.text.push_str(&text[..kept]).map_err(|_| fmt::Error)
+    }
+}
+
+/// A formatted argument, held for the time of the log call.
+#[derive(Debug)]
+pub struct Formatted<const DEBUG: bool>(Room);
+
+/// Formats `value` with `Display`, once. An error of the impl ends the text where it is.
+///
+/// Runs the caller's code, which may do anything; nothing of the ring is held meanwhile.
+#[inline(never)]
+pub fn display<T: fmt::Display + ?Sized>(value: &T) -> Formatted<false> {
+    let mut room = Room::new();
+    let _ = write!(room, "{value}"); // what was written before the error is what there is to record
+    Formatted(room)
+}
+
+/// Formats `value` with `Debug`, once. As [`display`].
+#[inline(never)]
+pub fn debug<T: fmt::Debug + ?Sized>(value: &T) -> Formatted<true> {
+    let mut room = Room::new();
+    let _ = write!(room, "{value:?}"); // as in `display`
+    Formatted(room)
+}
+
+impl<const DEBUG: bool> Value for Formatted<DEBUG> {
+    type Native<'a> = FormattedText<'a, DEBUG>;
+    #[inline(always)]
+    fn native(&self) -> FormattedText<'_, DEBUG> {
+        FormattedText { text: &self.0.text, full_len: self.0.full_len() }
+    }
+}
+
+/// Most texts kept of an error's chain, itself included.
+const ERROR_CHAIN_MAX: usize = 8;
+
+/// An error and its sources as texts, held for the time of the log call.
+#[derive(Debug)]
+pub struct ErrorChain {
+    room: Room,
+    ends: heapless::Vec<u16, ERROR_CHAIN_MAX>,
+    /// Texts there were, kept or not; counted up to 1000, for a chain may be a circle.
+    count: u32,
+}
+
+/// Formats an error and its sources, outermost first, at most 8 of them. As [`display`].
+#[inline(never)]
+pub fn error_chain(error: &(dyn Error + '_)) -> ErrorChain {
+    let mut chain = ErrorChain { room: Room::new(), ends: heapless::Vec::new(), count: 0 };
+    chain.push(error);
+    let mut source = error.source();
+    while let Some(error) = source {
+        if chain.count == 1000 {
+            break;
+        }
+        chain.push(error);
+        source = error.source();
+    }
+    chain
+}
+
+impl ErrorChain {
+    fn push(&mut self, error: &(dyn Error + '_)) {
+        self.count += 1;
+        if !self.ends.is_full() && self.room.offered == self.room.text.len() {
+            let _ = write!(self.room, "{error}"); // as in `display`
+            let end = u16::try_from(self.room.text.len()).unwrap_or(u16::MAX);
+            let _ = self.ends.push(end); // not full, see above
+        }
+    }
+}
+
+impl Value for ErrorChain {
+    type Native<'a> = ErrorTexts<'a>;
+    fn native(&self) -> ErrorTexts<'_> {
+        let kept = self.ends.len() as u32;
+        ErrorTexts { text: &self.room.text, ends: &self.ends, full_len: (self.count > kept).then_some(self.count) }
+    }
+}
+
+// The macros do not know the types of their arguments. Method lookup does: it tries a receiver before what the receiver points
+// to, so `(&&&&Bare(&x)).ttlog_hold()` takes the impl for the most references that applies to the type of `x`.
+
+/// A plain field: `Value`, else `Error`, else a boxed error.
+#[derive(Debug)]
+pub struct Bare<'a, T: ?Sized>(pub &'a T);
+
+/// An argument shown in a template with `{}` or a number format: `Value`, else `Display`.
+#[derive(Debug)]
+pub struct Templ<'a, T: ?Sized>(pub &'a T);
+
+/// An argument shown in a template with `{:?}`: `Value`, else `Debug`.
+#[derive(Debug)]
+pub struct TemplDebug<'a, T: ?Sized>(pub &'a T);
+
+/// Chooses the native form.
+pub trait ViaValue {
+    /// What is held for the time of the log call.
+    type Held;
+    /// Captures the argument.
+    fn ttlog_hold(&self) -> Self::Held;
+}
+
+/// Chooses the chain of an error.
+pub trait ViaError {
+    /// Captures the argument.
+    fn ttlog_hold(&self) -> ErrorChain;
+}
+
+/// Chooses the chain of a boxed error (a box of a trait object is no `Error` itself).
+pub trait ViaBoxedError {
+    /// Captures the argument.
+    fn ttlog_hold(&self) -> ErrorChain;
+}
+
+/// Chooses `Display`.
+pub trait ViaDisplay {
+    /// Captures the argument.
+    fn ttlog_hold(&self) -> Formatted<false>;
+}
+
+/// Chooses `Debug`.
+pub trait ViaDebug {
+    /// Captures the argument.
+    fn ttlog_hold(&self) -> Formatted<true>;
+}
+
+/// Chooses nothing: refuses the argument with the text of [`Value`]'s diagnostic.
+pub trait ViaNothing {
+    /// What would be held.
+    type Held;
+    /// Never called.
+    fn ttlog_hold(&self) -> Self::Held;
+}
+
+impl<'a, T: Value + ?Sized> ViaValue for &&&Bare<'a, T> {
+    type Held = &'a T;
+    #[inline(always)]
+    fn ttlog_hold(&self) -> &'a T {
+        self.0
+    }
+}
+
+impl<'a, T: Value + ?Sized> ViaValue for &&Templ<'a, T> {
+    type Held = &'a T;
+    #[inline(always)]
+    fn ttlog_hold(&self) -> &'a T {
+        self.0
+    }
+}
+
+impl<'a, T: Value + ?Sized> ViaValue for &&TemplDebug<'a, T> {
+    type Held = &'a T;
+    #[inline(always)]
+    fn ttlog_hold(&self) -> &'a T {
+        self.0
+    }
+}
+
+impl<T: Error> ViaError for &&Bare<'_, T> {
+    fn ttlog_hold(&self) -> ErrorChain {
+        error_chain(self.0)
+    }
+}
+
+macro_rules! via_dyn_error {
+    ($($error:ty),*) => {$(
+        impl ViaError for &&Bare<'_, $error> {
+            fn ttlog_hold(&self) -> ErrorChain {
+                error_chain(self.0)
+            }
+        }
+        #[cfg(feature = "alloc")]
+        impl ViaBoxedError for &Bare<'_, alloc::boxed::Box<$error>> {
+            fn ttlog_hold(&self) -> ErrorChain {
+                error_chain(&**self.0)
+            }
+        }
+    )*};
+}
+via_dyn_error!(dyn Error, dyn Error + Send, dyn Error + Send + Sync);
+
+impl<T: fmt::Display + ?Sized> ViaDisplay for &Templ<'_, T> {
+    fn ttlog_hold(&self) -> Formatted<false> {
+        display(self.0)
+    }
+}
+
+impl<T: fmt::Debug + ?Sized> ViaDebug for &TemplDebug<'_, T> {
+    fn ttlog_hold(&self) -> Formatted<true> {
+        debug(self.0)
+    }
+}
+
+macro_rules! via_nothing {
+    ($($wrapper:ident),*) => {$(
+        // Without a bound on `T`, so that the lookup ends here and it is `Value::native` that is refused, in its own words.
+        impl<'a, T: ?Sized> ViaNothing for $wrapper<'a, T> {
+            type Held = &'a T;
+            fn ttlog_hold(&self) -> &'a T {
+                self.0
+            }
+        }
+    )*};
+}
+via_nothing!(Bare, Templ, TemplDebug);

@@ -1,0 +1,206 @@
+//! The filter: which events are recorded, by level and target, as directives in a text.
+//!
+//! ```text
+//! info,my_crate::net=debug,other=off
+//! ```
+//!
+//! A directive is a level or `off`, for every target that no other directive names, or `target=level`, for that target and all below
+//! it (`my_crate::net` is for `my_crate::net` and `my_crate::net::tcp`, not for `my_crate::network`). The directive with the
+//! longest target wins, of several with the same target the last. Without a directive for the rest, the rest is recorded.
+//! Blanks around names do not matter, nor does the case of levels.
+//!
+//! A filter is its text: nothing is compiled, allocated or sorted. It is evaluated once per callsite and change, off the hot
+//! path, by looking through the text.
+
+mod cell;
+
+use core::fmt;
+
+use crate::event::level::Level;
+
+pub use cell::FilterCell;
+
+/// Longest text of a filter, in bytes.
+pub const FILTER_MAX_LEN: usize = 512;
+
+/// Directives that were found to be good.
+///
+/// # Examples
+/// ```
+/// use ttlog_core::{Filter, Level};
+///
+/// let filter = Filter::parse("info,my_crate::net=debug,other=off")?;
+/// assert!(filter.is_on(Level::Debug, "my_crate::net::tcp"));
+/// assert!(!filter.is_on(Level::Debug, "my_crate::disk"));
+/// assert!(!filter.is_on(Level::Error, "other"));
+/// # Ok::<(), ttlog_core::FilterError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Filter<'a> {
+    /// Good directives; or, if it came out of a [`FilterCell`], anything: evaluating it must cope with that.
+    text: &'a str,
+}
+
+impl Filter<'static> {
+    /// Everything is recorded.
+    pub const EVERYTHING: Filter<'static> = Filter { text: "trace" };
+}
+
+impl<'a> Filter<'a> {
+    /// Checks directives. Does not block or allocate; takes time in proportion to the text.
+    ///
+    /// # Errors
+    /// [`FilterError`], for the first directive that is no good.
+    pub fn parse(text: &'a str) -> Result<Self, FilterError> {
+        if text.len() > FILTER_MAX_LEN {
+            return Err(FilterError { offset: FILTER_MAX_LEN, kind: FilterErrorKind::TooLong });
+        }
+        let mut offset = 0;
+        for piece in text.split(',') {
+            check(piece).map_err(|(within, kind)| FilterError { offset: offset + within, kind })?;
+            offset += piece.len() + 1;
+        }
+        Ok(Filter { text })
+    }
+
+    /// Takes directives over that [`parse`](Self::parse) found good before. Of others, what is no directive is passed over.
+    pub(crate) const fn trusted(text: &'a str) -> Self {
+        Filter { text }
+    }
+
+    /// Gives the directives.
+    #[must_use]
+    pub fn text(self) -> &'a str {
+        self.text
+    }
+
+    /// Tells whether events of this level and target are recorded. Does not block or allocate; takes time in proportion to the text;
+    /// callable anywhere.
+    #[must_use]
+    pub fn is_on(self, level: Level, target: &str) -> bool {
+        level as u8 >= self.threshold(target)
+    }
+
+    /// Gives the lowest level that is recorded of targets that no directive names; `None`: nothing of them is.
+    #[must_use]
+    pub fn default_level(self) -> Option<Level> {
+        let bare = self.directives().filter(|directive| directive.target.is_none()).last();
+        Level::try_from(bare.map_or(Level::Trace as u8, |directive| directive.threshold)).ok()
+    }
+
+    /// Gives the number of the lowest level that is recorded; [`OFF`]: none.
+    fn threshold(self, target: &str) -> u8 {
+        let mut threshold = Level::Trace as u8;
+        let mut best = 0;
+        for directive in self.directives() {
+            // One more than the target's length, so that a bare level is the shortest.
+            let len = match directive.target {
+                None => 0,
+                Some(prefix) if is_within(target, prefix) => prefix.len() + 1,
+                Some(_) => continue,
+            };
+            if len >= best {
+                best = len;
+                threshold = directive.threshold;
+            }
+        }
+        threshold
+    }
+
+    /// Iterates over what is a directive.
+    fn directives(self) -> impl Iterator<Item = Directive<'a>> {
+        self.text.split(',').filter_map(|piece| check(piece).ok())
+    }
+}
+
+impl fmt::Display for Filter<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.text)
+    }
+}
+
+/// One directive.
+#[derive(Clone, Copy)]
+struct Directive<'a> {
+    /// `None`: for the rest.
+    target: Option<&'a str>,
+    /// The number of the lowest level that is recorded, or [`OFF`].
+    threshold: u8,
+}
+
+/// Above all levels.
+const OFF: u8 = Level::Error as u8 + 1;
+
+/// Reads one directive; else tells what is wrong with it, and at which byte of it.
+fn check(piece: &str) -> Result<Directive<'_>, (usize, FilterErrorKind)> {
+    let blanks = |text: &str| text.len() - text.trim_start().len();
+    let (target, level, level_offset) = match piece.rfind('=') {
+        Some(equals) => (Some(piece[..equals].trim()), &piece[equals + 1..], equals + 1),
+        None => (None, piece, 0),
+    };
+    if piece.trim().is_empty() {
+        return Err((blanks(piece).min(piece.len()), FilterErrorKind::NoDirective));
+    }
+    if target.is_some_and(str::is_empty) {
+        return Err((blanks(piece), FilterErrorKind::NoTarget));
+    }
+    let level_offset = level_offset + blanks(level);
+    let threshold = if level.trim().eq_ignore_ascii_case("off") {
+        OFF
+    } else {
+        level.trim().parse::<Level>().map_err(|_| (level_offset, FilterErrorKind::UnknownLevel))? as u8
+    };
+    Ok(Directive { target, threshold })
+}
+
+/// Tells whether `target` is `prefix` or below it.
+fn is_within(target: &str, prefix: &str) -> bool {
+    target.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+}
+
+/// Directives that are no good: where, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FilterError {
+    /// Byte offset into the text.
+    pub offset: usize,
+    /// Why.
+    pub kind: FilterErrorKind,
+}
+
+/// The ways in which directives can be wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FilterErrorKind {
+    /// There is nothing where a directive must be.
+    NoDirective,
+    /// There is nothing before the `=`.
+    NoTarget,
+    /// Neither a level nor `off`.
+    UnknownLevel,
+    /// Longer than [`FILTER_MAX_LEN`].
+    TooLong,
+}
+
+impl fmt::Display for FilterErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FilterErrorKind::NoDirective => f.write_str("expected a level or target=level"),
+            FilterErrorKind::NoTarget => f.write_str("expected a target before the `=`"),
+            FilterErrorKind::UnknownLevel => {
+                f.write_str("unknown level, expected one of trace, debug, info, warn, error, off, or target=level")
+            }
+            FilterErrorKind::TooLong => write!(f, "longer than {FILTER_MAX_LEN} bytes"),
+        }
+    }
+}
+
+impl fmt::Display for FilterError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "offset {}: {}", self.offset, self.kind)
+    }
+}
+
+impl core::error::Error for FilterError {}
+
+#[cfg(all(test, not(loom)))]
+mod tests;

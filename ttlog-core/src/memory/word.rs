@@ -1,0 +1,442 @@
+//! The word: the unit in which a ring is stored and shared.
+//!
+//! All memory of a ring is words, and every access to it is atomic, so that Miri, loom and ThreadSanitizer can judge the
+//! protocols. Relaxed loads and stores are ordinary loads and stores on every target.
+//!
+//! On 64-bit targets a word is one `AtomicU64`. On 32-bit targets it is two halves in little-endian order; the lower half is
+//! stored last and loaded first, so whatever publishes a word (a record's callsite id, the commit half-word) sits in the
+//! lower half, except for the sequence word (see [`Word::store_release`]).
+
+use crate::memory::kill::{kill_point, kill_step};
+
+#[cfg(loom)]
+use loom::sync::atomic::{AtomicU64, Ordering};
+#[cfg(all(not(loom), not(ttlog_half_words), target_pointer_width = "64"))]
+use portable_atomic::{AtomicU64, Ordering};
+#[cfg(all(not(loom), any(ttlog_half_words, not(target_pointer_width = "64"))))]
+use {crate::memory::atomic::AtomicU32, portable_atomic::Ordering};
+
+/// Eight bytes of a ring, shared between writers, readers and whoever finds them after a crash.
+///
+/// Never blocks or allocates; callable anywhere, also in interrupts and signal handlers.
+#[derive(Debug)]
+#[repr(transparent)]
+#[cfg(any(loom, all(not(ttlog_half_words), target_pointer_width = "64")))]
+pub struct Word(AtomicU64);
+
+#[cfg(any(loom, all(not(ttlog_half_words), target_pointer_width = "64")))]
+impl Word {
+    /// Makes a word holding `value`.
+    #[cfg(not(loom))]
+    #[must_use]
+    pub const fn new(value: u64) -> Self {
+        Word(AtomicU64::new(value))
+    }
+
+    /// Makes a word holding `value`.
+    #[cfg(loom)]
+    #[must_use]
+    pub fn new(value: u64) -> Self {
+        Word(AtomicU64::new(value))
+    }
+
+    /// Loads without ordering.
+    #[inline(always)]
+    pub fn load(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Loads; what was stored before the matching release is visible afterwards.
+    #[inline(always)]
+    pub fn load_acquire(&self) -> u64 {
+        self.0.load(Ordering::Acquire)
+    }
+
+    /// Stores without ordering.
+    #[inline(always)]
+    pub fn store(&self, value: u64) {
+        self.0.store(value, Ordering::Relaxed);
+        kill_step!();
+    }
+
+    /// Stores after everything stored before.
+    #[inline(always)]
+    pub fn store_release(&self, value: u64) {
+        self.0.store(value, Ordering::Release);
+        kill_step!();
+    }
+
+    /// Adds `n`, wrapping, and returns the value before.
+    #[inline]
+    pub fn add(&self, n: u64) -> u64 {
+        let before = self.0.fetch_add(n, Ordering::Relaxed);
+        kill_step!();
+        before
+    }
+
+    /// Raises the word to `value` if it is lower.
+    #[inline]
+    pub fn raise(&self, value: u64) {
+        self.0.fetch_max(value, Ordering::Relaxed);
+    }
+
+    /// Sets bits.
+    #[inline]
+    pub fn set_bits(&self, bits: u64) {
+        self.0.fetch_or(bits, Ordering::Relaxed);
+    }
+
+    /// Loads the lower half without ordering.
+    #[inline(always)]
+    pub(crate) fn load_low(&self) -> u32 {
+        self.load() as u32
+    }
+
+    /// Stores the lower half in a word whose upper half does not matter, without ordering. Nobody else writes the word.
+    #[inline(always)]
+    pub(crate) fn mark_low(&self, low: u32) {
+        self.store(u64::from(low));
+    }
+
+    /// Stores both halves after everything stored before, the lower one last. Nobody else writes the word.
+    #[inline(always)]
+    pub(crate) fn publish(&self, low: u32, high: u32) {
+        self.store_release(u64::from(low) | u64::from(high) << 32);
+    }
+
+    /// Stores the lower half in a word whose upper half is known to be `0` and to stay so, after everything stored before.
+    #[inline(always)]
+    pub(crate) fn store_low_release(&self, low: u32) {
+        self.0.store(u64::from(low), Ordering::Release);
+        kill_step!();
+    }
+
+    /// Replaces the lower half if it is `current`; else gives what it is. Acquires in both cases, and releases.
+    ///
+    /// Fails only when the lower half differed: a change of the upper half alone is tried again, at most once for each such
+    /// change (which are commits of other contexts, so somebody makes progress).
+    #[inline]
+    pub(crate) fn swap_low(&self, current: u32, new: u32) -> Result<(), u32> {
+        let mut whole = self.0.load(Ordering::Acquire);
+        loop {
+            if whole as u32 != current {
+                return Err(whole as u32);
+            }
+            kill_step!();
+            let wanted = whole & !0xFFFF_FFFF | u64::from(new);
+            match self.0.compare_exchange_weak(whole, wanted, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => {
+                    kill_step!();
+                    return Ok(());
+                }
+                Err(now) => whole = now,
+            }
+        }
+    }
+
+    /// As that of 32-bit targets.
+    #[inline(always)]
+    pub(crate) fn add_low_if_below(&self, flags: u32, limit: u32, step: u32) -> Option<u32> {
+        add_low_if_below(self.load_low(), flags, limit, step, |now, new| self.swap_low(now, new))
+    }
+
+    /// Adds `n` to the upper half, after everything stored before.
+    #[inline]
+    pub(crate) fn add_high_release(&self, n: u32) {
+        self.0.fetch_add(u64::from(n) << 32, Ordering::Release);
+    }
+}
+
+/// Eight bytes of a ring, shared between writers, readers and whoever finds them after a crash.
+///
+/// Never blocks or allocates; callable anywhere, also in interrupts. Operations that need both halves are exact as long as
+/// contexts nest (one core); see each of them.
+#[derive(Debug)]
+#[repr(C, align(8))]
+#[cfg(all(not(loom), any(ttlog_half_words, not(target_pointer_width = "64"))))]
+pub struct Word {
+    low: AtomicU32,
+    high: AtomicU32,
+}
+
+#[cfg(all(not(loom), any(ttlog_half_words, not(target_pointer_width = "64"))))]
+impl Word {
+    /// Makes a word holding `value`.
+    #[must_use]
+    pub const fn new(value: u64) -> Self {
+        Word { low: AtomicU32::new(value as u32), high: AtomicU32::new((value >> 32) as u32) }
+    }
+
+    /// Loads without ordering.
+    #[inline(always)]
+    pub fn load(&self) -> u64 {
+        let low = self.low.load(Ordering::Relaxed);
+        u64::from(self.high.load(Ordering::Relaxed)) << 32 | u64::from(low)
+    }
+
+    /// Loads; what was stored before the matching release is visible afterwards.
+    #[inline(always)]
+    pub fn load_acquire(&self) -> u64 {
+        let low = self.low.load(Ordering::Relaxed);
+        fence_cores(Ordering::Acquire);
+        let high = self.high.load(Ordering::Relaxed);
+        fence_cores(Ordering::Acquire);
+        u64::from(high) << 32 | u64::from(low)
+    }
+
+    /// Stores without ordering.
+    #[inline(always)]
+    pub fn store(&self, value: u64) {
+        self.high.store((value >> 32) as u32, Ordering::Relaxed);
+        kill_step!();
+        self.low.store(value as u32, Ordering::Relaxed);
+        kill_step!();
+    }
+
+    /// Stores after everything stored before. Both halves release: the phase of a segment is in the upper half, the callsite
+    /// of a record in the lower.
+    #[inline(always)]
+    pub fn store_release(&self, value: u64) {
+        fence_cores(Ordering::Release);
+        self.high.store((value >> 32) as u32, Ordering::Relaxed);
+        kill_step!();
+        fence_cores(Ordering::Release);
+        self.low.store(value as u32, Ordering::Relaxed);
+        kill_step!();
+    }
+
+    /// Adds `n`, wrapping, and returns the value before. A reader may see the carry late.
+    #[inline]
+    pub fn add(&self, n: u64) -> u64 {
+        let low = self.low.fetch_add(n as u32, Ordering::Relaxed);
+        kill_step!();
+        let carry = u32::from(low.checked_add(n as u32).is_none());
+        let high = self.high.fetch_add((n >> 32) as u32 + carry, Ordering::Relaxed);
+        kill_step!();
+        u64::from(high) << 32 | u64::from(low)
+    }
+
+    /// Raises the word to `value` if it is lower. A context that nests between load and store and raises it further is undone;
+    /// callers raise with readings of a clock, so the next one repairs that.
+    #[inline]
+    pub fn raise(&self, value: u64) {
+        if self.load() < value {
+            self.store(value);
+        }
+    }
+
+    /// Sets bits.
+    #[inline]
+    pub fn set_bits(&self, bits: u64) {
+        self.high.fetch_or((bits >> 32) as u32, Ordering::Relaxed);
+        self.low.fetch_or(bits as u32, Ordering::Relaxed);
+    }
+
+    /// Loads the lower half without ordering.
+    #[inline(always)]
+    pub(crate) fn load_low(&self) -> u32 {
+        self.low.load(Ordering::Relaxed)
+    }
+
+    /// Stores the lower half in a word whose upper half does not matter, without ordering. Nobody else writes the word.
+    #[inline(always)]
+    pub(crate) fn mark_low(&self, low: u32) {
+        self.low.store(low, Ordering::Relaxed);
+        kill_step!();
+    }
+
+    /// Stores both halves after everything stored before, the lower one last. Nobody else writes the word.
+    #[inline(always)]
+    pub(crate) fn publish(&self, low: u32, high: u32) {
+        self.high.store(high, Ordering::Relaxed);
+        kill_step!();
+        fence_cores(Ordering::Release);
+        self.low.store(low, Ordering::Relaxed);
+        kill_step!();
+    }
+
+    /// Stores the lower half, after everything stored before.
+    #[inline(always)]
+    pub(crate) fn store_low_release(&self, low: u32) {
+        self.low.store(low, Ordering::Release);
+        kill_step!();
+    }
+
+    /// Replaces the lower half if it is `current`; else gives what it is. Acquires in both cases, and releases.
+    #[inline]
+    pub(crate) fn swap_low(&self, current: u32, new: u32) -> Result<(), u32> {
+        fence_cores(Ordering::Release);
+        kill_step!();
+        let new = in_register(new);
+        let result = self.low.compare_exchange(current, new, Ordering::Relaxed, Ordering::Relaxed).map(drop);
+        kill_step!();
+        fence_cores(Ordering::Acquire);
+        result
+    }
+
+    /// Adds `step` to the lower half, if its four highest bits are `flags` and its [`OFFSET_BITS`] lowest below `limit`, and gives what these
+    /// lowest bits were. Acquires. Nothing is changed, and `None` given, if not.
+    #[inline(always)]
+    pub(crate) fn add_low_if_below(&self, flags: u32, limit: u32, step: u32) -> Option<u32> {
+        #[cfg(ttlog_site = "movw")]
+        {
+            let (offset, failed): (u32, u32);
+            // SAFETY: loads and stores the lower half alone, which is aligned, by an exclusive pair. What the compiler makes of a loop of
+            // compare-exchange is the same with a load and a compare more.
+            unsafe {
+                core::arch::asm!(
+                    "2: ldrex {now}, [{low}]",
+                    "cmp {flags}, {now}, lsr #28",
+                    "bne 3f",
+                    "ubfx {offset}, {now}, #0, #{offset_bits}",
+                    "cmp {offset}, {limit}",
+                    "bhs 3f",
+                    "add {now}, {step}",
+                    "strex {failed}, {now}, [{low}]",
+                    "cmp {failed}, #0",
+                    "bne 2b",
+                    "3:",
+                    now = out(reg) _,
+                    offset = out(reg) offset,
+                    failed = inout(reg) 1 => failed,
+                    low = in(reg) self.low.as_ptr(),
+                    flags = in(reg) flags,
+                    limit = in(reg) limit,
+                    step = in(reg) step,
+                    offset_bits = const OFFSET_BITS,
+                    options(nostack),
+                );
+            }
+            if failed != 0 {
+                return None;
+            }
+            fence_cores(Ordering::Acquire);
+            Some(offset)
+        }
+        #[cfg(not(ttlog_site = "movw"))]
+        add_low_if_below(self.load_low(), flags, limit, step, |now, new| {
+            kill_step!();
+            let result = self.low.compare_exchange_weak(now, new, Ordering::Acquire, Ordering::Relaxed).map(drop);
+            kill_step!();
+            result
+        })
+    }
+
+    /// Adds `n` to the upper half, after everything stored before.
+    #[inline]
+    pub(crate) fn add_high_release(&self, n: u32) {
+        self.high.fetch_add(n, Ordering::Release);
+    }
+}
+
+/// Stores zeros, without ordering.
+pub(crate) fn zero(words: &[Word]) {
+    let words = zero_fours(words);
+    for word in words {
+        word.store(0);
+        kill_point!(OpenZeroed);
+    }
+}
+
+/// Stores zeros to as many words as this is quick for, and gives the others.
+#[cfg(any(ttlog_site = "movw", ttlog_site = "thumb1"))]
+fn zero_fours(words: &[Word]) -> &[Word] {
+    let fours = words.len() / 4 * 4;
+    let (head, rest) = words.split_at(fours);
+    if fours > 0 {
+        let range = head.as_ptr_range();
+        // SAFETY: stores to whole words between both ends, which are 32 bytes apart or a multiple of that.
+        unsafe {
+            core::arch::asm!(
+                "2: stmia {at}!, {{r0, r1, r2, r3}}",
+                "stmia {at}!, {{r0, r1, r2, r3}}",
+                "cmp {at}, {end}",
+                "bne 2b",
+                at = inout(reg) range.start => _,
+                end = in(reg) range.end,
+                in("r0") 0,
+                in("r1") 0,
+                in("r2") 0,
+                in("r3") 0,
+                options(nostack),
+            );
+        }
+    }
+    rest
+}
+
+#[cfg(not(any(ttlog_site = "movw", ttlog_site = "thumb1")))]
+fn zero_fours(words: &[Word]) -> &[Word] {
+    words
+}
+
+/// Bits of the lower half of a commit word that are an offset.
+const OFFSET_BITS: u32 = 14;
+
+/// What `add_low_if_below` does, given the half and an operation that replaces it.
+#[inline(always)]
+#[cfg_attr(ttlog_site = "movw", allow(dead_code))] // assembly there
+fn add_low_if_below(
+    mut now: u32,
+    flags: u32,
+    limit: u32,
+    step: u32,
+    swap: impl Fn(u32, u32) -> Result<(), u32>,
+) -> Option<u32> {
+    loop {
+        let offset = now & ((1 << OFFSET_BITS) - 1);
+        if now >> 28 != flags || offset >= limit {
+            return None;
+        }
+        match swap(now, now + step) {
+            Ok(()) => return Some(offset),
+            Err(changed) => now = changed,
+        }
+    }
+}
+
+/// Gives the value, and has it calculated before: where the swap is a critical section, calculations would be moved into it.
+#[cfg(any(ttlog_half_words, not(target_pointer_width = "64")))]
+#[inline(always)]
+fn in_register(value: u32) -> u32 {
+    #[cfg(all(feature = "critical-section", target_arch = "arm", target_os = "none"))]
+    {
+        let same: u32;
+        // SAFETY: no instruction stands in the assembly.
+        unsafe { core::arch::asm!("/* {} */", inout(reg) value => same, options(nomem, nostack, preserves_flags)) };
+        return same;
+    }
+    #[allow(unreachable_code)]
+    value
+}
+
+/// A fence between the cores of a device. With the feature `single-core` there is but one, whose contexts see its stores in order.
+#[inline(always)]
+pub(crate) fn fence_cores(order: Ordering) {
+    if cfg!(all(feature = "single-core", not(feature = "critical-section"), target_os = "none")) {
+        core::sync::atomic::compiler_fence(order);
+    } else {
+        #[cfg(loom)]
+        loom::sync::atomic::fence(order);
+        #[cfg(not(loom))]
+        core::sync::atomic::fence(order);
+    }
+}
+
+/// A fence as loom knows it, or the real one.
+#[inline(always)]
+pub(crate) fn fence_acquire() {
+    #[cfg(loom)]
+    loom::sync::atomic::fence(Ordering::Acquire);
+    #[cfg(not(loom))]
+    core::sync::atomic::fence(Ordering::Acquire);
+}
+
+/// As [`fence_acquire`], for stores.
+#[inline(always)]
+pub(crate) fn fence_release() {
+    #[cfg(loom)]
+    loom::sync::atomic::fence(Ordering::Release);
+    #[cfg(not(loom))]
+    core::sync::atomic::fence(Ordering::Release);
+}

@@ -1,0 +1,71 @@
+//! Overwriting a value in place, so that it can be read as before.
+//!
+//! # Format
+//! docs/format.md §4.3.
+
+use super::packed::Unpacker;
+use super::types::TYPE_DEPTH_MAX;
+
+/// Gives the length of the packed value of the type that starts `tags` at the start of `bytes`, as [`decode_packed`](super::value::decode_packed) reads it, and
+/// overwrites it if `mask` says so: texts and bytes with asterisks, numbers with zeros. Lengths stay, and whether an option has a
+/// value, so that the value can be read as before. `None` for bytes that `decode_packed` refuses; some of them may be changed.
+pub(crate) fn mask_packed(tags: &[u8], bytes: &mut [u8], mask: bool) -> Option<usize> {
+    let (&tag, inner) = tags.split_first().filter(|_| tags.len() <= TYPE_DEPTH_MAX)?;
+    let fixed_len = match tag {
+        1 | 2 | 7 => 1,
+        3 | 8 => 2,
+        4 | 9 | 12 | 14 => 4,
+        13 => 8,
+        6 | 11 => 16,
+        5 | 10 => {
+            let more = usize::from(bytes.first()? & 7);
+            let len = if more == 7 { 9 } else { more + 1 };
+            if mask {
+                bytes.get_mut(..len)?.fill(0);
+                bytes[0] = more as u8;
+            }
+            return (len <= bytes.len()).then_some(len);
+        }
+        20 => return Some(0),
+        32 => {
+            let (&mut present, rest) = bytes.split_first_mut()?;
+            return match present {
+                0 => Some(1),
+                1 => mask_packed(inner, rest, mask).map(|len| len + 1),
+                _ => None,
+            };
+        }
+        _ => 0,
+    };
+    if fixed_len > 0 {
+        let value = bytes.get_mut(..fixed_len)?;
+        if mask {
+            value.fill(0);
+        }
+        return Some(fixed_len);
+    }
+    let mut from = Unpacker::new(bytes);
+    let count = from.length()?.kept;
+    let start = bytes.len() - from.rest().len();
+    match tag {
+        15..=18 => {
+            let value = bytes.get_mut(start..start.checked_add(count)?)?;
+            if mask {
+                value.fill(b'*');
+            }
+            Some(start + count)
+        }
+        19 | 33 => {
+            let inner = if tag == 19 { &[15] } else { inner };
+            let mut at = start;
+            if inner == [20] {
+                return Some(at); // elements without a byte
+            }
+            for _ in 0..count {
+                at += mask_packed(inner, bytes.get_mut(at..)?, mask)?;
+            }
+            Some(at)
+        }
+        _ => None,
+    }
+}

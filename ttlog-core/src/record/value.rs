@@ -1,0 +1,551 @@
+//! Types and values: what a field can hold, how it is packed, how it is read back.
+//!
+//! [`Native`] is the sealed set of types that have an encoding of their own. Programs meet [`Value`](crate::event::capture::Value), which
+//! maps their types to native ones, and readers meet [`ValueRef`].
+//!
+//! # Format
+//! docs/format.md §4.2, §4.3.
+
+use super::packed::{
+    Length, Packer, SHORT_VARINT_LEN, SMALL_BYTES_MAX, Unpacker, is_short, length_len, unzigzag, varint_len, zigzag,
+};
+pub use super::types::{TYPE_DEPTH_MAX, Type};
+pub use crate::error::ValueError;
+
+mod sealed {
+    pub trait Sealed {}
+}
+pub(crate) use sealed::Sealed;
+
+/// A type with an encoding of its own. Sealed: rings trust what implementations say of their lengths.
+///
+/// *Small* values (numbers below 2^53, texts below 8 bytes) are what the hot path takes: their encoding has no loop and a
+/// bound that is known at compile time.
+///
+/// Every method is bounded, does not block or allocate, and is callable anywhere.
+pub trait Native: Sealed + Copy {
+    /// The type readers are told.
+    const TYPE: Type;
+    /// Words in the wide part when this is the type of a field itself; 0: the value is packed.
+    const WIDE_WORDS: usize = 0;
+    /// Most bytes the packed value takes if it is small.
+    const SMALL_LEN_MAX: usize;
+    /// Bytes that every packed value takes, where they are the same for all.
+    const FIXED_LEN: Option<usize> = None;
+
+    /// Gives the packed value where it is of fixed size, in the lowest bytes; else 0.
+    #[inline(always)]
+    fn fixed_bits(&self) -> u64 {
+        0
+    }
+
+    /// Tells whether the value is small.
+    #[inline(always)]
+    fn is_small(&self) -> bool {
+        true
+    }
+
+    /// Packs a small value.
+    #[inline(always)]
+    fn pack_small(&self, packer: &mut Packer) {
+        self.pack(packer, usize::MAX);
+    }
+
+    /// Gives the exact bytes the packed value takes when its texts and sequences are capped at `cap` bytes each.
+    fn packed_len(&self, cap: usize) -> usize;
+
+    /// Packs the value with its texts and sequences capped at `cap` bytes each.
+    fn pack(&self, packer: &mut Packer, cap: usize);
+
+    /// Stores the wide words.
+    #[inline(always)]
+    fn put_wide(&self, _packer: &mut Packer) {}
+}
+
+macro_rules! native_fixed {
+    ($($rust:ty => $variant:ident, $bytes:literal, |$value:ident| $bits:expr;)*) => {$(
+        impl Sealed for $rust {}
+        impl Native for $rust {
+            const TYPE: Type = Type::$variant;
+            const SMALL_LEN_MAX: usize = $bytes;
+            const FIXED_LEN: Option<usize> = Some($bytes);
+            #[inline(always)]
+            fn fixed_bits(&self) -> u64 {
+                let $value = *self;
+                $bits
+            }
+            #[inline(always)]
+            fn packed_len(&self, _cap: usize) -> usize {
+                $bytes
+            }
+            #[inline(always)]
+            fn pack(&self, packer: &mut Packer, _cap: usize) {
+                let $value = *self;
+                packer.put_bits($bits, $bytes * 8);
+            }
+        }
+    )*};
+}
+
+native_fixed! {
+    bool => Bool, 1, |v| u64::from(v);
+    u8 => U8, 1, |v| u64::from(v);
+    u16 => U16, 2, |v| u64::from(v);
+    u32 => U32, 4, |v| u64::from(v);
+    i8 => I8, 1, |v| u64::from(v as u8);
+    i16 => I16, 2, |v| u64::from(v as u16);
+    i32 => I32, 4, |v| u64::from(v as u32);
+    f32 => F32, 4, |v| u64::from(v.to_bits());
+    char => Char, 4, |v| u64::from(v);
+}
+
+macro_rules! native_varint {
+    ($($rust:ty => $variant:ident, |$value:ident| $mapped:expr;)*) => {$(
+        impl Sealed for $rust {}
+        impl Native for $rust {
+            const TYPE: Type = Type::$variant;
+            const SMALL_LEN_MAX: usize = SHORT_VARINT_LEN;
+            #[inline(always)]
+            fn is_small(&self) -> bool {
+                let $value = *self;
+                is_short($mapped)
+            }
+            #[inline(always)]
+            fn pack_small(&self, packer: &mut Packer) {
+                let $value = *self;
+                packer.put_short_varint($mapped);
+            }
+            #[inline(always)]
+            fn packed_len(&self, _cap: usize) -> usize {
+                let $value = *self;
+                varint_len($mapped)
+            }
+            #[inline(always)]
+            fn pack(&self, packer: &mut Packer, _cap: usize) {
+                let $value = *self;
+                packer.put_varint($mapped);
+            }
+        }
+    )*};
+}
+
+native_varint! {
+    u64 => U64, |v| v;
+    i64 => I64, |v| zigzag(v);
+}
+
+macro_rules! native_wide {
+    ($($rust:ty => $variant:ident, |$value:ident| [$($word:expr),+];)*) => {$(
+        impl Sealed for $rust {}
+        impl Native for $rust {
+            const TYPE: Type = Type::$variant;
+            const WIDE_WORDS: usize = size_of::<$rust>() / 8;
+            const SMALL_LEN_MAX: usize = size_of::<$rust>();
+            #[inline(always)]
+            fn packed_len(&self, _cap: usize) -> usize {
+                size_of::<$rust>()
+            }
+            #[inline(always)]
+            fn pack(&self, packer: &mut Packer, _cap: usize) {
+                let $value = *self;
+                $(packer.put_bits($word, 64);)+
+            }
+            #[inline(always)]
+            fn put_wide(&self, packer: &mut Packer) {
+                let $value = *self;
+                $(packer.put_word($word);)+
+            }
+        }
+    )*};
+}
+
+native_wide! {
+    f64 => F64, |v| [v.to_bits()];
+    u128 => U128, |v| [v as u64, (v >> 64) as u64];
+    i128 => I128, |v| [v as u64, (v >> 64) as u64];
+}
+
+impl Sealed for () {}
+impl Native for () {
+    const TYPE: Type = Type::Unit;
+    const SMALL_LEN_MAX: usize = 0;
+    fn packed_len(&self, _cap: usize) -> usize {
+        0
+    }
+    fn pack(&self, _packer: &mut Packer, _cap: usize) {}
+}
+
+/// Cuts `text` to at most `cap` bytes at a character boundary.
+fn cap_text(text: &str, cap: usize) -> &str {
+    if text.len() <= cap {
+        return text;
+    }
+    let mut end = cap;
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+#[inline(always)]
+fn pack_text(text: &str, full_len: Option<u32>, packer: &mut Packer, cap: usize) {
+    if text.len() <= cap {
+        packer.put_len_and_bytes(text.as_bytes(), full_len);
+    } else {
+        let kept = cap_text(text, cap);
+        let full = full_len.unwrap_or(u32::try_from(text.len()).unwrap_or(u32::MAX));
+        packer.put_len_and_bytes(kept.as_bytes(), Some(full));
+    }
+}
+
+fn text_len(text: &str, full_len: Option<u32>, cap: usize) -> usize {
+    let kept = cap_text(text, cap).len();
+    length_len(kept, full_len.is_some() || kept < text.len()) + kept
+}
+
+impl Sealed for &str {}
+impl Native for &str {
+    const TYPE: Type = Type::Str;
+    const SMALL_LEN_MAX: usize = 1 + SMALL_BYTES_MAX;
+    #[inline(always)]
+    fn is_small(&self) -> bool {
+        self.len() <= SMALL_BYTES_MAX
+    }
+    #[inline(always)]
+    fn pack_small(&self, packer: &mut Packer) {
+        packer.put_small_bytes(self.as_bytes());
+    }
+    fn packed_len(&self, cap: usize) -> usize {
+        text_len(self, None, cap)
+    }
+    #[inline(always)]
+    fn pack(&self, packer: &mut Packer, cap: usize) {
+        pack_text(self, None, packer, cap);
+    }
+}
+
+/// Bytes as one value, shown in hexadecimal. (A `&[u8]` by itself is a sequence of numbers.)
+///
+/// ```
+/// # use ttlog_core::Bytes;
+/// # let frame = [0u8; 4];
+/// ttlog_core::info!("frame received", frame = Bytes(&frame));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bytes<'a>(pub &'a [u8]);
+
+impl Sealed for Bytes<'_> {}
+impl Native for Bytes<'_> {
+    const TYPE: Type = Type::Bytes;
+    const SMALL_LEN_MAX: usize = 1 + SMALL_BYTES_MAX;
+    #[inline(always)]
+    fn is_small(&self) -> bool {
+        self.0.len() <= SMALL_BYTES_MAX
+    }
+    #[inline(always)]
+    fn pack_small(&self, packer: &mut Packer) {
+        packer.put_small_bytes(self.0);
+    }
+    fn packed_len(&self, cap: usize) -> usize {
+        let kept = self.0.len().min(cap);
+        length_len(kept, kept < self.0.len()) + kept
+    }
+    #[inline(always)]
+    fn pack(&self, packer: &mut Packer, cap: usize) {
+        let kept = self.0.len().min(cap);
+        let full = u32::try_from(self.0.len()).unwrap_or(u32::MAX);
+        packer.put_len_and_bytes(&self.0[..kept], (kept < self.0.len()).then_some(full));
+    }
+}
+
+/// Text that was formatted into bounded room; `DEBUG` tells with which trait.
+#[derive(Clone, Copy, Debug)]
+pub struct FormattedText<'a, const DEBUG: bool> {
+    /// What was kept.
+    pub(crate) text: &'a str,
+    /// The length there was, where the room did not suffice.
+    pub(crate) full_len: Option<u32>,
+}
+
+impl<const DEBUG: bool> Sealed for FormattedText<'_, DEBUG> {}
+impl<const DEBUG: bool> Native for FormattedText<'_, DEBUG> {
+    const TYPE: Type = if DEBUG { Type::Debug } else { Type::Display };
+    const SMALL_LEN_MAX: usize = 1 + SMALL_BYTES_MAX;
+    #[inline(always)]
+    fn is_small(&self) -> bool {
+        self.text.len() <= SMALL_BYTES_MAX && self.full_len.is_none()
+    }
+    #[inline(always)]
+    fn pack_small(&self, packer: &mut Packer) {
+        packer.put_small_bytes(self.text.as_bytes());
+    }
+    fn packed_len(&self, cap: usize) -> usize {
+        text_len(self.text, self.full_len, cap)
+    }
+    #[inline(always)]
+    fn pack(&self, packer: &mut Packer, cap: usize) {
+        pack_text(self.text, self.full_len, packer, cap);
+    }
+}
+
+/// The texts of an error and its sources, formatted into bounded room.
+#[derive(Clone, Copy, Debug)]
+pub struct ErrorTexts<'a> {
+    /// All kept texts, one after another.
+    pub(crate) text: &'a str,
+    /// Where each ends in `text`. Ascending, character boundaries, the last is `text.len()`.
+    pub(crate) ends: &'a [u16],
+    /// How many there were, where not all were kept.
+    pub(crate) full_len: Option<u32>,
+}
+
+impl ErrorTexts<'_> {
+    fn texts(&self) -> impl Iterator<Item = &str> {
+        let mut start = 0;
+        self.ends.iter().map(move |&end| {
+            let text = self.text.get(start..usize::from(end)).unwrap_or_default();
+            start = usize::from(end);
+            text
+        })
+    }
+}
+
+impl Sealed for ErrorTexts<'_> {}
+impl Native for ErrorTexts<'_> {
+    const TYPE: Type = Type::Error;
+    const SMALL_LEN_MAX: usize = 0;
+    fn is_small(&self) -> bool {
+        false
+    }
+    fn packed_len(&self, cap: usize) -> usize {
+        length_len(self.ends.len(), self.full_len.is_some())
+            + self.texts().map(|text| text_len(text, None, cap)).sum::<usize>()
+    }
+    fn pack(&self, packer: &mut Packer, cap: usize) {
+        packer.put_len(self.ends.len(), self.full_len);
+        for text in self.texts() {
+            pack_text(text, None, packer, cap);
+        }
+    }
+}
+
+impl<T: Native> Sealed for Option<T> {}
+impl<T: Native> Native for Option<T> {
+    const TYPE: Type = Type::Option(&T::TYPE);
+    const SMALL_LEN_MAX: usize = 1 + T::SMALL_LEN_MAX;
+    #[inline(always)]
+    fn is_small(&self) -> bool {
+        self.as_ref().is_none_or(T::is_small)
+    }
+    #[inline(always)]
+    fn pack_small(&self, packer: &mut Packer) {
+        match self {
+            None => packer.put_bits(0, 8),
+            Some(value) => {
+                packer.put_bits(1, 8);
+                value.pack_small(packer);
+            }
+        }
+    }
+    fn packed_len(&self, cap: usize) -> usize {
+        1 + self.as_ref().map_or(0, |value| value.packed_len(cap))
+    }
+    #[inline(always)]
+    fn pack(&self, packer: &mut Packer, cap: usize) {
+        match self {
+            None => packer.put_bits(0, 8),
+            Some(value) => {
+                packer.put_bits(1, 8);
+                value.pack(packer, cap);
+            }
+        }
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------------------- reading
+
+/// A value read from a record; borrows from its payload.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ValueRef<'a> {
+    /// A bool.
+    Bool(bool),
+    /// u8 to u64 and usize.
+    Unsigned(u64),
+    /// A u128.
+    U128(u128),
+    /// i8 to i64 and isize.
+    Signed(i64),
+    /// An i128.
+    I128(i128),
+    /// An f32.
+    F32(f32),
+    /// An f64.
+    F64(f64),
+    /// A char.
+    Char(char),
+    /// A string.
+    Str(Text<'a>),
+    /// Bytes.
+    Bytes(Blob<'a>),
+    /// Text made with `Display`.
+    Display(Text<'a>),
+    /// Text made with `Debug`.
+    Debug(Text<'a>),
+    /// An error's text and those of its sources.
+    Error(Seq<'a>),
+    /// `()`.
+    Unit,
+    /// An option without a value. (One with a value is that value.)
+    None,
+    /// A sequence.
+    Sequence(Seq<'a>),
+}
+
+/// Text, and how long it was where it was capped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Text<'a> {
+    /// What was kept.
+    pub text: &'a str,
+    /// Bytes there were, where the text was capped.
+    pub full_len: Option<u32>,
+}
+
+/// Bytes, and how many there were where they were capped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Blob<'a> {
+    /// What was kept.
+    pub bytes: &'a [u8],
+    /// Bytes there were, where they were capped.
+    pub full_len: Option<u32>,
+}
+
+/// A sequence; iterate it for its elements. It was read once already, so that the elements are good.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Seq<'a> {
+    element_tags: &'a [u8],
+    count: usize,
+    bytes: &'a [u8],
+    /// Elements there were, where the sequence was capped.
+    pub full_len: Option<u32>,
+}
+
+impl Seq<'_> {
+    /// Gives the number of elements kept.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Tells whether no element was kept.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+}
+
+impl<'a> Iterator for Seq<'a> {
+    type Item = ValueRef<'a>;
+
+    fn next(&mut self) -> Option<ValueRef<'a>> {
+        self.count = self.count.checked_sub(1)?;
+        let mut unpacker = Unpacker::new(self.bytes);
+        let value = decode_packed(self.element_tags, &mut unpacker).ok()?;
+        self.bytes = unpacker.rest();
+        Some(value)
+    }
+}
+
+/// Gives the wide words of a field of this type: 0 when it is packed.
+#[inline]
+pub(crate) fn wide_words(tags: &[u8]) -> usize {
+    match tags.first() {
+        Some(6 | 11) => 2,
+        Some(13) => 1,
+        _ => 0,
+    }
+}
+
+/// Reads the value of a wide field from its words.
+#[inline]
+pub(crate) fn decode_wide<'a>(tags: &'a [u8], words: &mut Unpacker<'a>) -> Result<ValueRef<'a>, ValueError> {
+    decode_packed(tags, words) // the same bytes, as it happens: words are stored in little-endian order too
+}
+
+/// Reads one packed value of the type that starts `tags`.
+#[inline]
+pub(crate) fn decode_packed<'a>(tags: &'a [u8], from: &mut Unpacker<'a>) -> Result<ValueRef<'a>, ValueError> {
+    if tags.len() > TYPE_DEPTH_MAX {
+        return Err(ValueError::BadType);
+    }
+    let (&tag, inner) = tags.split_first().ok_or(ValueError::BadType)?;
+    let short = ValueError::TooShort;
+    Ok(match tag {
+        1 => match from.byte().ok_or(short)? {
+            0 => ValueRef::Bool(false),
+            1 => ValueRef::Bool(true),
+            _ => return Err(ValueError::BadValue),
+        },
+        2 => ValueRef::Unsigned(u64::from(from.byte().ok_or(short)?)),
+        3 => ValueRef::Unsigned(u64::from(u16::from_le_bytes(from.array().ok_or(short)?))),
+        4 => ValueRef::Unsigned(u64::from(u32::from_le_bytes(from.array().ok_or(short)?))),
+        5 => ValueRef::Unsigned(from.varint().ok_or(short)?),
+        6 => ValueRef::U128(u128::from_le_bytes(from.array().ok_or(short)?)),
+        7 => ValueRef::Signed(i64::from(i8::from_le_bytes(from.array().ok_or(short)?))),
+        8 => ValueRef::Signed(i64::from(i16::from_le_bytes(from.array().ok_or(short)?))),
+        9 => ValueRef::Signed(i64::from(i32::from_le_bytes(from.array().ok_or(short)?))),
+        10 => ValueRef::Signed(unzigzag(from.varint().ok_or(short)?)),
+        11 => ValueRef::I128(i128::from_le_bytes(from.array().ok_or(short)?)),
+        12 => ValueRef::F32(f32::from_le_bytes(from.array().ok_or(short)?)),
+        13 => ValueRef::F64(f64::from_le_bytes(from.array().ok_or(short)?)),
+        14 => {
+            let scalar = u32::from_le_bytes(from.array().ok_or(short)?);
+            ValueRef::Char(char::from_u32(scalar).ok_or(ValueError::BadValue)?)
+        }
+        15 => ValueRef::Str(decode_text(from)?),
+        16 => {
+            let Length { kept, full } = from.length().ok_or(short)?;
+            ValueRef::Bytes(Blob { bytes: from.bytes(kept).ok_or(short)?, full_len: full })
+        }
+        17 => ValueRef::Display(decode_text(from)?),
+        18 => ValueRef::Debug(decode_text(from)?),
+        20 => ValueRef::Unit,
+        _ => return decode_composed(tag, inner, from),
+    })
+}
+
+/// Reads a value that is made of others. Apart, so that the reading of simple ones can be inlined.
+#[inline(never)]
+fn decode_composed<'a>(tag: u8, inner: &'a [u8], from: &mut Unpacker<'a>) -> Result<ValueRef<'a>, ValueError> {
+    match tag {
+        19 => decode_seq(&[15], from).map(ValueRef::Error),
+        32 => match from.byte().ok_or(ValueError::TooShort)? {
+            0 => Ok(ValueRef::None),
+            1 => decode_packed(inner, from),
+            _ => Err(ValueError::BadValue),
+        },
+        33 => decode_seq(inner, from).map(ValueRef::Sequence),
+        unknown => Err(ValueError::UnknownTag(unknown)),
+    }
+}
+
+#[inline]
+fn decode_text<'a>(from: &mut Unpacker<'a>) -> Result<Text<'a>, ValueError> {
+    let Length { kept, full } = from.length().ok_or(ValueError::TooShort)?;
+    let bytes = from.bytes(kept).ok_or(ValueError::TooShort)?;
+    let text = core::str::from_utf8(bytes).map_err(|_| ValueError::BadValue)?;
+    Ok(Text { text, full_len: full })
+}
+
+fn decode_seq<'a>(element_tags: &'a [u8], from: &mut Unpacker<'a>) -> Result<Seq<'a>, ValueError> {
+    let Length { kept: count, full: full_len } = from.length().ok_or(ValueError::TooShort)?;
+    let bytes = from.rest();
+    // Each element takes a byte or more, except units: no writer makes sequences of those, so a few are enough to be polite.
+    const UNITS_MAX: usize = 64;
+    if count > bytes.len() && (element_tags != [20] || count > UNITS_MAX) {
+        return Err(ValueError::TooShort);
+    }
+    for _ in 0..count {
+        decode_packed(element_tags, from)?;
+    }
+    Ok(Seq { element_tags, count, bytes: &bytes[..bytes.len() - from.rest().len()], full_len })
+}

@@ -1,0 +1,52 @@
+//! The program that a plugin is attached to, as this copy of the crate knows it.
+
+use core::fmt;
+use core::ptr;
+
+use portable_atomic::{AtomicPtr, Ordering};
+
+use super::Recorder;
+use crate::event::epoch;
+use crate::memory::atomic::AtomicU32;
+
+/// What a program offers its plugins. Lives as long as the process.
+pub struct Host {
+    pub(super) recorder: &'static dyn Recorder,
+    /// The epoch of the program's callsites.
+    pub(super) epoch: &'static AtomicU32,
+}
+
+impl Host {
+    /// Makes it. Plugins ask `recorder` whether their callsites are on, and give it their events. Their callsites are gone when the
+    /// plugin is unloaded, and another may have others at the same addresses: a callsite of a plugin is what its metadata
+    /// says.
+    #[must_use]
+    pub const fn new(recorder: &'static dyn Recorder) -> Self {
+        Host { recorder, epoch: epoch::epoch_place() }
+    }
+
+    /// Gives the recorder.
+    pub(crate) fn recorder(&self) -> &'static dyn Recorder {
+        self.recorder
+    }
+
+    /// Gives the epoch that holds in the program.
+    pub(crate) fn epoch(&self) -> u32 {
+        self.epoch.load(Ordering::Acquire)
+    }
+}
+
+impl fmt::Debug for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Host").finish_non_exhaustive()
+    }
+}
+
+/// The program that this copy of the crate is attached to; null: none.
+pub(super) static HOST: AtomicPtr<Host> = AtomicPtr::new(ptr::null_mut());
+
+/// Gives the program that this copy of the crate is attached to.
+pub(crate) fn host() -> Option<&'static Host> {
+    // SAFETY: null, or what `plugin::attach` stored: a host that lives as long as the process.
+    unsafe { HOST.load(Ordering::Acquire).as_ref() }
+}

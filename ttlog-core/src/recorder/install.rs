@@ -1,0 +1,91 @@
+//! Which recorder the program has, and how events get to it.
+
+use core::cell::UnsafeCell;
+use core::fmt;
+
+use portable_atomic::Ordering;
+
+use super::Recorder;
+use crate::event::callsite::Callsite;
+use crate::event::epoch::start_epoch;
+use crate::event::fields::AnyFields;
+#[cfg(not(ttlog_sites))]
+use crate::event::fields::Fields;
+use crate::memory::atomic::AtomicU8;
+
+/// The installed recorder. Written once, while `STATE` is `INSTALLING`; read only when it is `INSTALLED`.
+struct Slot(UnsafeCell<Option<&'static dyn Recorder>>);
+
+// SAFETY: the cell is written by the one caller that moved STATE from NONE to INSTALLING, and read only after STATE is
+// INSTALLED, which that caller stores with release when it has written.
+unsafe impl Sync for Slot {}
+
+static SLOT: Slot = Slot(UnsafeCell::new(None));
+static STATE: AtomicU8 = AtomicU8::new(NONE);
+const NONE: u8 = 0;
+const INSTALLING: u8 = 1;
+const INSTALLED: u8 = 2;
+
+/// There is a recorder already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AlreadyInstalled;
+
+impl fmt::Display for AlreadyInstalled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a recorder is installed already")
+    }
+}
+
+impl core::error::Error for AlreadyInstalled {}
+
+/// Installs the recorder of this program, for good, and starts a new epoch so that callsites ask it. Does not block.
+///
+/// # Errors
+/// [`AlreadyInstalled`] from the second call on, and in a plugin that is attached to the recorder of its program.
+pub fn install(recorder: &'static dyn Recorder) -> Result<(), AlreadyInstalled> {
+    #[cfg(not(target_os = "none"))]
+    if super::host::host().is_some() {
+        return Err(AlreadyInstalled);
+    }
+    STATE.compare_exchange(NONE, INSTALLING, Ordering::Relaxed, Ordering::Relaxed).map_err(|_| AlreadyInstalled)?;
+    // SAFETY: only this caller is between INSTALLING and INSTALLED, and nobody reads before INSTALLED.
+    unsafe { *SLOT.0.get() = Some(recorder) };
+    STATE.store(INSTALLED, Ordering::Release);
+    start_epoch();
+    Ok(())
+}
+
+/// Tells whether a recorder was installed in this very copy of the crate.
+#[cfg(not(target_os = "none"))]
+pub(crate) fn has_own_recorder() -> bool {
+    STATE.load(Ordering::Acquire) != NONE
+}
+
+/// Gives the installed recorder; in a plugin, that of the program it is attached to.
+#[must_use]
+pub fn installed() -> Option<&'static dyn Recorder> {
+    if STATE.load(Ordering::Acquire) != INSTALLED {
+        #[cfg(not(target_os = "none"))]
+        return super::host::host().map(super::host::Host::recorder);
+        #[cfg(target_os = "none")]
+        return None;
+    }
+    // SAFETY: INSTALLED was stored with release after the only write, and loaded with acquire.
+    unsafe { *SLOT.0.get() }
+}
+
+/// Hands an event to the installed recorder; what the macros of this crate expand to. The recorder finds out by itself whether
+/// the event is to be kept.
+#[cfg(not(ttlog_sites))]
+#[inline]
+pub fn record<const KEPT: bool, F: Fields>(callsite: &'static Callsite, fields: F) {
+    record_any(callsite, &fields);
+}
+
+/// Hands an event with a list of fields behind a pointer to the installed recorder.
+#[inline(never)]
+pub fn record_any(callsite: &'static Callsite, fields: &dyn AnyFields) {
+    if let Some(recorder) = installed() {
+        recorder.record(callsite, fields);
+    }
+}

@@ -1,0 +1,255 @@
+//! The shared writer: several contexts in one segment, each nesting in any other.
+//!
+//! To reserve is one compare-and-swap of the segment's commit half-word. The segment is zero beforehand, and the first thing
+//! that is stored into a reservation is a header that tells its length; so a reader, and a context that was interrupted, can
+//! always step over what is not committed. A reservation holds its segment: it is not replaced before all are done.
+//!
+//! The kept class is written in this way only. There a reservation may begin with a record that tells who the context is.
+
+use core::cell::Cell;
+
+use crate::event::fields::AnyFields;
+use crate::memory::kill::kill_point;
+use crate::memory::word::fence_release;
+use crate::record::packed::Packer;
+use crate::record::{CONTROL, ContextInfo, KIND_CONTEXT, RESERVED, encode_header, len_field};
+use crate::ring::layout::{Mode, SEGMENT_HEADER_WORDS, SequenceWord, commit, header_word, segment_word};
+use crate::ring::write::cursor::{Outcome, fit};
+use crate::ring::write::segment::Class;
+use crate::ring::{DropReason, Ring};
+
+/// How often an append tries again when other contexts were quicker.
+const TRIES_MAX: u32 = 64;
+
+/// An event for a shared segment, its size known.
+struct SizedEvent<'a> {
+    ticks: u64,
+    context: u32,
+    callsite: u16,
+    fields: &'a dyn AnyFields,
+    /// Cap on its texts and sequences.
+    cap: usize,
+    /// As in the record's header.
+    len: u8,
+    /// Words of the payload, with the context and the count of a long payload.
+    len_words: usize,
+}
+
+impl<'a> SizedEvent<'a> {
+    /// `most` words are there for it in an empty segment. `None`: it is too large.
+    fn new(ticks: u64, context: u32, callsite: u16, fields: &'a dyn AnyFields, most: usize) -> Option<Self> {
+        // Two words less: the context, and the count of a long payload.
+        let (cap, payload_words) = fit(fields, most.saturating_sub(2))?;
+        let (len, len_words) = len_field(1 + payload_words);
+        Some(SizedEvent { ticks, context, callsite, fields, cap, len, len_words })
+    }
+}
+
+impl Ring<'_> {
+    /// Appends an event to a shared segment. Bounded and lock-free; callable anywhere, nested anywhere.
+    ///
+    /// `reason` is counted if no shared segment can be had.
+    pub fn append_shared(
+        &self,
+        ticks: u64,
+        context: u32,
+        callsite: u16,
+        fields: &dyn AnyFields,
+        reason: DropReason,
+    ) -> Outcome {
+        let Some(event) = SizedEvent::new(ticks, context, callsite, fields, self.record_words()) else {
+            return self.refuse(DropReason::TooLarge);
+        };
+        let class = self.main_class();
+        for _ in 0..TRIES_MAX {
+            let Some(index) = self.shared_segment(&class, ticks) else {
+                break;
+            };
+            if let Some(at) = self.reserve(&class, index, 1 + event.len_words) {
+                self.fill(index, at, &event, None);
+                return Outcome::Recorded;
+            }
+        }
+        self.refuse(reason)
+    }
+
+    /// Appends an event to the kept class, where other events than such do not replace it: warnings and errors. Bounded and
+    /// lock-free; callable anywhere, nested anywhere.
+    ///
+    /// `told` is the context's memory of where it said last who it is; 0 in the beginning. It does so once per segment, in front of
+    /// an event; never where there is no memory. Without a kept class, or where all its segments are in use, the event goes to an other shared segment as
+    /// [`append_shared`](Self::append_shared) has it, and `reason` is counted if that is not to be had either.
+    pub fn append_kept(
+        &self,
+        ticks: u64,
+        who: &ContextInfo<'_>,
+        told: Option<&Cell<u64>>,
+        callsite: u16,
+        fields: &dyn AnyFields,
+        reason: DropReason,
+    ) -> Outcome {
+        let shared = || self.append_shared(ticks, who.context, callsite, fields, reason);
+        let Some(class) = self.kept_class() else { return shared() };
+        // Where a name would take too much of a small segment it is not told.
+        let fits = |words: &usize| told.is_some() && *words <= self.record_words() / 4;
+        let who_words = Some(1 + who.payload_words()).filter(fits);
+        let most = self.record_words() - who_words.unwrap_or(0);
+        let Some(event) = SizedEvent::new(ticks, who.context, callsite, fields, most) else {
+            return self.refuse(DropReason::TooLarge);
+        };
+        for _ in 0..TRIES_MAX {
+            let Some(index) = self.shared_segment(&class, ticks) else { break };
+            let sequence = || {
+                let word = self.segment(index)[segment_word::SEQUENCE].load_acquire();
+                SequenceWord::decode(word).map_or(0, |word| word.sequence)
+            };
+            let who_words = who_words.filter(|_| told.is_some_and(|told| told.get() != sequence()));
+            if let Some(at) = self.reserve(&class, index, who_words.unwrap_or(0) + 1 + event.len_words) {
+                // Asked again, for it may have been replaced before there was a reservation in it. Then it was not told there who
+                // this is, and the next event tells it.
+                if let (Some(told), Some(_)) = (told, who_words) {
+                    told.set(sequence());
+                    kill_point!(KeptTold);
+                }
+                self.fill(index, at, &event, who_words.map(|words| (who, words)));
+                return Outcome::Recorded;
+            }
+        }
+        // All segments of the class are stuck or being opened. Before the event is where others overwrite it, it is told that one
+        // is there.
+        self.header(header_word::KEPT_STRAYED_UNTIL).raise(ticks);
+        kill_point!(KeptStrayed);
+        shared()
+    }
+
+    fn refuse(&self, reason: DropReason) -> Outcome {
+        self.count_one_dropped(reason);
+        Outcome::Dropped(reason)
+    }
+
+    /// Gives the segment of a class that takes reservations, opened if need be.
+    fn shared_segment(&self, class: &Class, ticks: u64) -> Option<u32> {
+        let current = self.header(class.shared_segment);
+        let now = current.load_acquire() as u32;
+        kill_point!(SharedLoaded);
+        // What is no segment of the class stands there only if somebody else wrote into the ring; it is as good as none.
+        let index_in = |word: u32| word.checked_sub(1).filter(|index| class.has(*index));
+        if let Some(index) = index_in(now) {
+            return Some(index);
+        }
+        let held = self.open_segment(class, Mode::SharedContexts, 0, ticks)?;
+        kill_point!(SharedOpened);
+        match current.swap_low(now, held.index + 1) {
+            Ok(()) => {
+                kill_point!(SharedPublished);
+                Some(held.index)
+            }
+            Err(other) => {
+                kill_point!(SharedSurplus);
+                // Another context was quicker; ours takes no reservation, so it can be replaced at once.
+                self.close_shared(held.index);
+                index_in(other)
+            }
+        }
+    }
+
+    /// Ends reservations in a segment.
+    pub(crate) fn close_shared(&self, index: u32) {
+        let word = &self.segment(index)[segment_word::COMMIT];
+        let mut now = word.load() as u32;
+        kill_point!(CloseLoaded);
+        // Bounded: each failure is another context's reservation, and the segment is finite.
+        while now & commit::CLOSED == 0 && now & commit::SHARED != 0 {
+            match word.swap_low(now, now | commit::CLOSED) {
+                Ok(()) => {
+                    kill_point!(Closed);
+                    return;
+                }
+                Err(changed) => now = changed,
+            }
+        }
+    }
+
+    /// Reserves `words` words and gives their index; `None` if the segment has no room (it is closed then) or is no longer the
+    /// shared one.
+    fn reserve(&self, class: &Class, index: u32, words: usize) -> Option<usize> {
+        let commit_word = &self.segment(index)[segment_word::COMMIT];
+        let mut now = commit_word.load() as u32;
+        loop {
+            kill_point!(ReserveLoaded);
+            let open = now & (commit::SHARED | commit::CLOSED | commit::OWNED) == commit::SHARED;
+            let at = commit::offset(now);
+            if open && at + words <= self.record_words() {
+                match commit_word.swap_low(now, now + commit::step(words, 1)) {
+                    Ok(()) => {
+                        kill_point!(Reserved);
+                        return Some(at);
+                    }
+                    Err(changed) => {
+                        now = changed;
+                        continue;
+                    }
+                }
+            }
+            self.close_shared(index);
+            // Whoever closes it makes room for the next; that somebody did already is as good.
+            let _ = self.header(class.shared_segment).swap_low(index + 1, 0);
+            kill_point!(ReserveForgotten);
+            return None;
+        }
+    }
+
+    /// Fills a reservation and commits it: with the event, and before it, if that is given, with who its context is, in so many
+    /// words.
+    fn fill(&self, index: u32, at: usize, event: &SizedEvent<'_>, who: Option<(&ContextInfo<'_>, usize)>) {
+        let segment = self.segment(index);
+        // Valid as long as the reservation is not done: the segment cannot be replaced.
+        let base = segment[segment_word::BASE].load();
+        let lap = SequenceWord::decode(segment[segment_word::SEQUENCE].load()).map_or(0, |word| word.lap);
+        let lap = u64::from(lap);
+        let SizedEvent { ticks, context, callsite, fields, cap, len, len_words } = *event;
+        let delta = ticks.wrapping_sub(base);
+        let who_words = who.map_or(0, |(_, words)| words);
+        let reserved = &segment[SEGMENT_HEADER_WORDS + at..][..who_words + 1 + len_words];
+        kill_point!(FillBegun);
+        #[cfg(not(ttlog_mutant_commit_first))]
+        reserved[0].store(encode_header(RESERVED, 0, reserved.len() as u32 - 1, lap));
+        #[cfg(ttlog_mutant_commit_first)]
+        reserved[0].store(encode_header(callsite, len, delta as u32, lap));
+        kill_point!(FillLength);
+        fence_release(); // who sees any other word of the reservation sees that header
+        let record = &reserved[who_words..];
+        // SAFETY: the packer stores `len_words` words, which are those of `record` after its header.
+        let (end, others) = unsafe {
+            let mut packer = Packer::new(record[1..].as_ptr(), lap);
+            if len == 255 {
+                packer.put_word(len_words as u64);
+            }
+            packer.put_word(u64::from(context) | delta >> 32 << 32);
+            fields.put(&mut packer, cap);
+            packer.finish()
+        };
+        debug_assert_eq!(end, record.as_ptr_range().end);
+        let header = encode_header(callsite, len, delta as u32, others);
+        if let Some((who, _)) = who {
+            record[0].store(header);
+            kill_point!(FillUnnamed);
+            // SAFETY: the packer stores `payload_words` words, which are one less than `who_words`.
+            let (end, others) = unsafe {
+                let mut packer = Packer::new(reserved[1..].as_ptr(), lap);
+                who.pack(&mut packer);
+                packer.finish()
+            };
+            debug_assert_eq!(end, record.as_ptr());
+            // Published last, and with it the event behind it.
+            reserved[0].store_release(encode_header(CONTROL, (who_words - 1) as u8, KIND_CONTEXT, others));
+        } else {
+            reserved[0].store_release(header);
+        }
+        kill_point!(FillSealed);
+        segment[segment_word::CLOSE].raise(ticks);
+        kill_point!(FillRaised);
+        segment[segment_word::COMMIT].add_high_release(1);
+        kill_point!(FillDone);
+    }
+}
