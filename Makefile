@@ -9,4 +9,4 @@ bench-stress:     ; cargo run --release -p ttlog-benches --bin max_performance -
 test:             ; ci/test
 deep:             ; ci/deep
 fmt:              ; cargo fmt --all
-lint:             ; ci/lint
+lint:             ; ci/checks/lint

@@ -106,7 +106,7 @@ run_steps() {
         printf '%-22s ' "$step"
         started=$SECONDS
         # A process of its own, not a function: bash ignores `set -e` in whatever an `if` asks.
-        if "ci/${words[0]}" "${words[@]:1}" </dev/null >"$log" 2>&1; then verdict=ok; else verdict=FAILED; fi
+        if "ci/checks/${words[0]}" "${words[@]:1}" </dev/null >"$log" 2>&1; then verdict=ok; else verdict=FAILED; fi
         printf '%-6s %5d s  ' "$verdict" $((SECONDS - started))
         if [[ $verdict == ok ]]; then
             passed=$((passed + 1))
