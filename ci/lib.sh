@@ -12,7 +12,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 target_dir=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 export CARGO_TARGET_DIR=$target_dir
+# shellcheck disable=SC2034 # for the scripts that read this
 nightly=${TTLOG_NIGHTLY:-nightly}
+# shellcheck disable=SC2034
 msrv=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 
 say() { printf '%s\n' "$*"; }
