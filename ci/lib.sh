@@ -163,7 +163,7 @@ run_steps() { # LOG-DIR STEP...
     # What makes the next build quicker makes the first one slower, and takes gigabytes.
     export CARGO_INCREMENTAL=0
     for step in "${waiting[@]}"; do
-        [[ -x ci/checks/${step%% *} || -x ci/${step%% *} ]] || fail "knows no step '$step'; there are: $(ls ci/checks)"
+        [[ -x ci/checks/${step%% *} || -x ci/${step%% *} ]] || fail "knows no step '$step'; there are: $(find ci/checks -executable -type f -printf '%f\n' | sort | paste -sd ' ')"
     done
     trap end_all_steps INT TERM
     while [[ ${#waiting[@]} != 0 || ${#step_of[@]} != 0 ]]; do
