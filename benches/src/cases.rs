@@ -1,7 +1,7 @@
 //! The loops that are measured: one event of each kind, over and over.
 //!
 //! Each is a function of its own that is not inlined, named `measured`, so that callgrind can be told to count in it alone
-//! (`ci/instructions`). Round `i` logs input `i` of the table, modulo its length: the index of an event in the ring then says
+//! (`ci/checks/instructions`). Round `i` logs input `i` of the table, modulo its length: the index of an event in the ring then says
 //! which values it must have.
 
 use ttlog_core::ValueRef;

@@ -22,7 +22,7 @@
 //! | [`syscalls`] | what the kernel sees |
 //! | [`child`], [`stats`], [`report`] | processes, medians and histograms, tables and JSON |
 //!
-//! The programs are `max_performance` (all of these) and `instructions` (one case, for callgrind; see `ci/instructions`).
+//! The programs are `max_performance` (all of these) and `instructions` (one case, for callgrind; see `ci/checks/instructions`).
 
 pub mod cases;
 pub mod child;

@@ -1,7 +1,7 @@
 """An independent reader of TTLog snapshots and of the rings of devices, written from docs/format.md alone (the section signs point there).
 
 `python ttlog_reader.py FILE...` prints one JSON object per event, in the order of segments and of records within them; of the ring of a
-device one per session and then one per event, with its payload in hex, as the ring does not know names. Its purpose is to be compared with ttlog-view (ci/reader-check): whatever the two read differently is a fault of one of them or of the format.
+device one per session and then one per event, with its payload in hex, as the ring does not know names. Its purpose is to be compared with ttlog-view (ci/checks/reader-check): whatever the two read differently is a fault of one of them or of the format.
 """
 
 import io

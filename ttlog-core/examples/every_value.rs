@@ -1,4 +1,4 @@
-//! Writes snapshots with every type of value, for comparing readers (ci/reader-check).
+//! Writes snapshots with every type of value, for comparing readers (ci/checks/reader-check).
 //!
 //! `every_value DIR` writes into DIR, all of the same ring:
 //!

@@ -6,7 +6,7 @@
 //! reacts to. What is held against the ring is an exact ledger (`kill_points/world.rs`): each event is retained or overwritten,
 //! dropped, pending, or absent, as the last kill point it passed says.
 //!
-//! Built with `--cfg ttlog_kill_points` alone, see `ci/kill-points`; any other build has nothing of this.
+//! Built with `--cfg ttlog_kill_points` alone, see `ci/checks/kill-points`; any other build has nothing of this.
 #![cfg(ttlog_kill_points)]
 
 mod snapshot_support;
@@ -263,7 +263,7 @@ struct Tried {
 }
 
 impl Tried {
-    /// ci/kill-points adds these lines up.
+    /// ci/checks/kill-points adds these lines up.
     fn print(&self, what: &str) {
         let Tried { runs, combinations, images } = self;
         println!("{what}: {combinations} combinations in {runs} runs, snapshots of {images} images");

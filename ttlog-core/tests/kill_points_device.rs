@@ -5,7 +5,7 @@
 //! and logged into further. What is held against it is a ledger: what was recorded by a call that returned is there, or counted as
 //! overwritten or dropped; what was under way is there, or pending, or absent; nothing else is there, and nothing is damaged.
 //!
-//! Built with `--cfg ttlog_kill_points` alone, see `ci/kill-points`; any other build has nothing of this.
+//! Built with `--cfg ttlog_kill_points` alone, see `ci/checks/kill-points`; any other build has nothing of this.
 #![cfg(ttlog_kill_points)]
 
 use std::cell::{Cell, RefCell};
@@ -560,7 +560,7 @@ fn for_each_scene(what: &str, explore: impl Fn(Scene, &mut dyn FnMut(&[Call]) ->
             .collect::<Vec<_>>()
     });
     let [images, runs, boots, cut_boots] = std::array::from_fn(|index| sums.iter().map(|sum| sum[index]).sum::<u64>());
-    // ci/kill-points adds these lines up.
+    // ci/checks/kill-points adds these lines up.
     println!("{what}: {images} combinations in {runs} runs, {boots} boots, {cut_boots} after one that was cut short");
     assert!(images > 1000 && cut_boots > 1000, "next to nothing was tried");
 }

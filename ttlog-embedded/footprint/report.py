@@ -1,4 +1,4 @@
-"""Runs the programs that ci/footprint has built, in QEMU, and makes one table of what they cost.
+"""Runs the programs that ci/checks/footprint has built, in QEMU, and makes one table of what they cost.
 
 report.py DIRECTORY SETTINGS EXPECTED [--bless]: DIRECTORY holds the programs as TARGET/RECORDER/PROGRAM. Each is run twice:
 - with `-icount shift=0`, where SysTick counts instructions: the mean over 10,000 calls, among them those that begin a new segment;
@@ -290,13 +290,13 @@ def main():
     print("\n" + "\n".join(notes))
 
     if bless:
-        head = "# What our recorder costs on a device, counted by ci/footprint, which also writes this file.\n# " + settings + "\n"
+        head = "# What our recorder costs on a device, counted by ci/checks/footprint, which also writes this file.\n# " + settings + "\n"
         expected_path.write_text(head + "".join(f"{' | '.join(key)} | {value}\n" for key, value in fresh.items()))
     elif missing:
-        fail(f"{expected_path} lacks {len(missing)} figures, {missing[0]} to begin with: run ci/footprint --bless")
+        fail(f"{expected_path} lacks {len(missing)} figures, {missing[0]} to begin with: run ci/checks/footprint --bless")
     elif worse:
         print("\n".join(worse), file=sys.stderr)
-        fail("our recorder costs more than before; if that is meant, say why in the commit and run ci/footprint --bless")
+        fail("our recorder costs more than before; if that is meant, say why in the commit and run ci/checks/footprint --bless")
     usual = [
         f"{show(fresh[target, recorder, 'median instructions', 'u32_u8'])} on {target.split('-')[0]} ({recorder})"
         for target in MACHINES

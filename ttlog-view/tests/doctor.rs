@@ -124,8 +124,7 @@ fn a_disk_is_full_when_the_process_says_so() {
 fn a_directory_that_cannot_be_written_to_is_named() {
     use std::os::unix::process::CommandExt as _;
     if !rustix::process::geteuid().is_root() {
-        eprintln!("skipped: only root can act for another user");
-        return;
+        return support::skip("a_directory_that_cannot_be_written_to_is_named: only root can act for another user");
     }
     let dir = std::env::temp_dir().join(format!("ttlog-view-unwritable-{}", std::process::id()));
     let snapshots = dir.join("snapshots");

@@ -1,4 +1,4 @@
-//! Memory behind the library probe-rs: its mock memory, and the core dumps that it writes. Run by `ci/probe`.
+//! Memory behind the library probe-rs: its mock memory, and the core dumps that it writes. Run by `ci/checks/probe`.
 #![cfg(feature = "probe-mock")]
 
 mod support;

@@ -238,8 +238,7 @@ fn level_says_why_it_was_not_changed() {
 fn another_user_is_told_so() {
     use std::os::unix::process::CommandExt as _;
     if !rustix::process::geteuid().is_root() {
-        eprintln!("skipped: only root can act for another user");
-        return;
+        return support::skip("another_user_is_told_so: only root can act for another user");
     }
     let dir = std::env::temp_dir().join(format!("ttlog-view-other-user-{}", std::process::id()));
     std::fs::create_dir_all(&dir).expect("a directory");

@@ -1,4 +1,4 @@
-//! Logs one kind of event so many times: what `ci/instructions` runs under callgrind.
+//! Logs one kind of event so many times: what `ci/checks/instructions` runs under callgrind.
 //!
 //! `instructions CASE COUNT`. Only the function `measured` of the case (see `ttlog_benches::cases`) is to be counted.
 

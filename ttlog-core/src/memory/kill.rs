@@ -1,5 +1,5 @@
 //! Kill points: places between the stores of the ring's protocols at which a test lets a context be cut off, as death, or a
-//! signal handler that logs, would do. They exist under `--cfg ttlog_kill_points` alone (see `ci/kill-points`); any other build
+//! signal handler that logs, would do. They exist under `--cfg ttlog_kill_points` alone (see `ci/checks/kill-points`); any other build
 //! has not one instruction of them.
 
 /// Tells the callback that this context passes a kill point. Without `--cfg ttlog_kill_points` it stands for nothing.

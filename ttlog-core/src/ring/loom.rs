@@ -1,5 +1,5 @@
 //! Every interleaving of small scenes: writer and reader with wrap, two shared writers, nested appends, segments that change
-//! hands. Run by `ci/loom`.
+//! hands. Run by `ci/checks/loom`.
 
 use core::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -130,7 +130,8 @@ impl Run {
             qemu.arg("-kernel").arg(&self.elf);
         }
         qemu.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = qemu.spawn().unwrap_or_else(|error| panic!("cannot run {emulator} (see ci/qemu): {error}"));
+        let mut child =
+            qemu.spawn().unwrap_or_else(|error| panic!("cannot run {emulator} (see ci/checks/qemu): {error}"));
         let text = collect(child.stdout.take().expect("stdout is piped"));
         let errors = collect(child.stderr.take().expect("stderr is piped"));
         let mut guest = Guest {

@@ -6,7 +6,7 @@
 //!
 //! | variable | meaning | default |
 //! | --- | --- | --- |
-//! | `TTLOG_SOAK_SECONDS` | how long | 5; `ci/soak` makes it 600 |
+//! | `TTLOG_SOAK_SECONDS` | how long | 5; `ci/checks/soak` makes it 600 |
 //! | `TTLOG_SOAK_SEED` | seed of the moments (which also depend on what else the machine does) | from the clock |
 #![cfg(target_os = "linux")]
 

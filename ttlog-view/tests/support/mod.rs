@@ -388,3 +388,14 @@ impl Recording {
         self.ring.append_kept(ticks, &thread.who, Some(told), id::REFUSED, &fields, DropReason::NoSegment);
     }
 }
+
+/// Reports that a test cannot do its work here, and why: on stderr, and as a line of the file that `TTLOG_SKIP_FILE` names, by which
+/// `ci/test` counts and lists what was skipped.
+pub fn skip(reason: &str) {
+    eprintln!("SKIPPED: {reason}");
+    if let Some(path) = std::env::var_os("TTLOG_SKIP_FILE") {
+        let mut file =
+            std::fs::File::options().create(true).append(true).open(path).expect("the file of skipped tests");
+        std::io::Write::write_all(&mut file, format!("{reason}\n").as_bytes()).expect("the file of skipped tests");
+    }
+}
