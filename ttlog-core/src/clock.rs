@@ -71,7 +71,7 @@ pub struct Step {
 }
 
 impl Step {
-    /// Gives by how many nanoseconds the wall clock went forward; back, if negative. Saturates.
+    /// Returns by how many nanoseconds the wall clock went forward; back, if negative. Saturates.
     #[must_use]
     pub fn delta_ns(&self) -> i64 {
         self.unix_ns.saturating_sub(self.expected_unix_ns)
@@ -97,7 +97,7 @@ struct Rate {
 }
 
 impl Rate {
-    /// Gives the nanoseconds of so many ticks, rounded down; saturates.
+    /// Returns the nanoseconds of so many ticks, rounded down; saturates.
     fn ns_of(self, ticks: u64) -> i128 {
         match ticks.checked_mul(self.ns) {
             Some(product) => i128::from(product / self.ticks), // all there is to do in an interval of a second
@@ -108,7 +108,7 @@ impl Rate {
         }
     }
 
-    /// Gives the rate between two anchors, `later_ns` being the sum of the steps between them; `None` where they are nearer than
+    /// Returns the rate between two anchors, `later_ns` being the sum of the steps between them; `None` where they are nearer than
     /// `span_ns` of wall clock.
     fn between(a: Anchor, b: Anchor, steps_ns: i64, span_ns: i128) -> Option<Rate> {
         let ns = i128::from(b.unix_ns) - i128::from(a.unix_ns) - i128::from(steps_ns);
@@ -139,14 +139,14 @@ impl<const N: usize> TimeScale<N> {
         TimeScale { points, rate, head, tail }
     }
 
-    /// Gives the wall-clock time of `ticks` in nanoseconds since 1970; without any anchor, nanoseconds since tick 0; without a
+    /// Returns the wall-clock time of `ticks` in nanoseconds since 1970; without any anchor, nanoseconds since tick 0; without a
     /// rate either, the ticks.
     #[must_use]
     pub fn unix_ns(&self, ticks: u64) -> i64 {
         saturate(self.at(ticks).0)
     }
 
-    /// Gives a time to order by: what the wall clock would have shown, had it always gone evenly and been as right as it was in
+    /// Returns a time to order by: what the wall clock would have shown, had it always gone evenly and been as right as it was in
     /// the end. Unless it saturates it never goes back while the ticks go on; it differs from [`unix_ns`](Self::unix_ns) only before steps.
     #[must_use]
     pub fn smooth_ns(&self, ticks: u64) -> i64 {
@@ -154,7 +154,7 @@ impl<const N: usize> TimeScale<N> {
         saturate(ns.saturating_add(i128::from(later_ns)))
     }
 
-    /// Gives the steps of the wall clock, in order.
+    /// Returns the steps of the wall clock, in order.
     pub fn steps(&self) -> impl Iterator<Item = Step> + use<'_, N> {
         self.points.windows(2).filter_map(|pair| match pair {
             [before, after] if after.after_step => Some(Step {
@@ -166,7 +166,7 @@ impl<const N: usize> TimeScale<N> {
         })
     }
 
-    /// Gives the wall-clock time of `ticks`, and the sum of the steps after it.
+    /// Returns the wall-clock time of `ticks`, and the sum of the steps after it.
     fn at(&self, ticks: u64) -> (i128, i64) {
         let next = self.points.partition_point(|point| point.anchor.ticks <= ticks);
         let at = |index: usize| self.points.get(index);
@@ -190,17 +190,17 @@ impl<const N: usize> TimeScale<N> {
     }
 }
 
-/// Gives the wall-clock time of `ticks`, which are not before the anchor's.
+/// Returns the wall-clock time of `ticks`, which are not before the anchor's.
 fn since(anchor: Anchor, rate: Rate, ticks: u64) -> i128 {
     rate.ns_of(ticks.saturating_sub(anchor.ticks)).saturating_add(i128::from(anchor.unix_ns))
 }
 
-/// Gives what the wall clock would show at `b`, had nobody set it since `a`.
+/// Returns what the wall clock would show at `b`, had nobody set it since `a`.
 fn expected_ns(a: Anchor, b: Anchor, rate: Rate) -> i128 {
     since(a, rate, b.ticks)
 }
 
-/// Gives the rate that the clock usually has. The median of the intervals knows it better than the calibration, and whatever steps
+/// Returns the rate that the clock usually has. The median of the intervals knows it better than the calibration, and whatever steps
 /// there were; it takes three.
 fn usual_rate<const N: usize>(points: &heapless::Vec<Point, N>, ticks_per_second: u64) -> Rate {
     let mut rates: heapless::Vec<Rate, N> = points
@@ -236,7 +236,7 @@ fn find_steps(points: &mut [Point], rate: Rate) {
     }
 }
 
-/// Gives the rate at the start: to the first anchor that is a second after the first of all, else to the last.
+/// Returns the rate at the start: to the first anchor that is a second after the first of all, else to the last.
 fn head_rate(points: &[Point]) -> Option<Rate> {
     let (first, rest) = points.split_first()?;
     let to = |point: &Point, span_ns| {
@@ -245,7 +245,7 @@ fn head_rate(points: &[Point]) -> Option<Rate> {
     rest.iter().find_map(|point| to(point, RATE_SPAN_NS)).or_else(|| to(rest.last()?, RATE_SPAN_MIN_NS))
 }
 
-/// Gives the rate at the end: from the last anchor that is a second before the last of all, else from the first.
+/// Returns the rate at the end: from the last anchor that is a second before the last of all, else from the first.
 fn tail_rate(points: &[Point]) -> Option<Rate> {
     let (last, rest) = points.split_last()?;
     let from = |point: &Point, span_ns| Rate::between(point.anchor, last.anchor, point.later_ns, span_ns);

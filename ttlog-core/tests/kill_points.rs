@@ -313,7 +313,7 @@ impl Scene {
         }
     }
 
-    /// Gives the contexts of the scene their past.
+    /// Returns the contexts of the scene their past.
     fn prepare(&self, run: &Run) {
         nested(|| {
             run.world.run(&run.context(0), &vec![EVENT; self.first.before]);
@@ -324,7 +324,7 @@ impl Scene {
     }
 }
 
-/// Gives a ring its past.
+/// Returns a ring its past.
 fn begin(memory: &'static [Word], size: Size, history: &[Op]) -> Beginning {
     let run = Run::start(World::new(memory, size), &[], Checker::default());
     let (cursor, told) = (Cursor::new(), Cell::new(0));
@@ -333,7 +333,7 @@ fn begin(memory: &'static [Word], size: Size, history: &[Op]) -> Beginning {
     run.world.keep()
 }
 
-/// Tells whether two scripts make a scene that another does not have already.
+/// Returns whether two scripts make a scene that another does not have already.
 fn is_new(size: Size, first: Script, second: Script) -> bool {
     let all = || first.ops.iter().chain(second.ops);
     // Without a kept class a warning is a shared event; without the long header there is no end.

@@ -410,7 +410,7 @@ fn sessions_of(image: &[u8], entries: &[Vec<u8>]) -> Vec<u8> {
     sink.0
 }
 
-/// Gives the path of the memory of a device that is kept.
+/// Returns the path of the memory of a device that is kept.
 fn ring_file() -> String {
     format!("{}/tests/data/v3-device.ring", env!("CARGO_MANIFEST_DIR"))
 }

@@ -83,7 +83,7 @@ enum Settled {
 }
 
 impl<'m> Ring<'m> {
-    /// Tells whether the part of the header that never changes is that of this configuration, and puts a flipped bit right.
+    /// Returns whether the part of the header that never changes is that of this configuration, and puts a flipped bit right.
     fn mend_fixed_header(&self, config: &RingConfig) -> bool {
         let ring_id = self.words[RING_ID_WORD].load();
         let expected = |ring_id| self.fixed_header(&RingConfig { ring_id, ..*config });

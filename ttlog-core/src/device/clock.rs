@@ -56,7 +56,7 @@ impl DeviceClock {
         }
     }
 
-    /// Gives all of the clock. `turns` are the half turns of its lower 32 bits that were counted so far, which complete a clock that has
+    /// Returns all of the clock. `turns` are the half turns of its lower 32 bits that were counted so far, which complete a clock that has
     /// no more bits: one that was not counted yet shows in the highest bit.
     pub(super) fn ticks64(&self, turns: u32) -> u64 {
         match self.source {

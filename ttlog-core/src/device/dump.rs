@@ -110,7 +110,7 @@ impl<'m, 's> RingDump<'m, 's> {
         RingDump { ring, options, frame_count: 0, stage: Stage::Begin, walk: Walk::default() }
     }
 
-    /// Gives the bytes of scratch that it takes to compress segments of so many bytes: they are copied, and what comes of them may be a
+    /// Returns the bytes of scratch that it takes to compress segments of so many bytes: they are copied, and what comes of them may be a
     /// little longer.
     #[must_use]
     pub const fn scratch_len(segment_len: usize) -> usize {
@@ -316,7 +316,7 @@ fn compress(_segment: &[u8], _out: &mut [u8]) -> Option<usize> {
 }
 
 impl Walk {
-    /// Gives the word at `at`, as it may be shown: where no header is stored yet zeros. What is copied word by word, while writers go on,
+    /// Returns the word at `at`, as it may be shown: where no header is stored yet zeros. What is copied word by word, while writers go on,
     /// would else look like records that nobody wrote; see `live::copy_shared`.
     fn next_word(&mut self, segment: &[Word]) -> u64 {
         if self.at < SEGMENT_HEADER_WORDS {

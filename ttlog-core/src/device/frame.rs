@@ -195,7 +195,7 @@ impl<const N: usize> Content<N> {
         Content { bytes: [0; N], len: 0 }
     }
 
-    /// Gives the room for the data.
+    /// Returns the room for the data.
     pub fn data_mut(&mut self) -> &mut [u8] {
         &mut self.bytes[HEAD_LEN..N - CRC_LEN]
     }
@@ -236,7 +236,7 @@ impl<const N: usize> Content<N> {
         &out[..LINE_START.len() + len]
     }
 
-    /// Gives the sealed content as a frame.
+    /// Returns the sealed content as a frame.
     #[must_use]
     pub fn frame(&self) -> Option<Frame<'_>> {
         Frame::decode_content(&self.bytes[..self.len])
@@ -402,7 +402,7 @@ impl FrameScanner {
         }
     }
 
-    /// Gives what is held at the end of the stream, which is no frame.
+    /// Returns what is held at the end of the stream, which is no frame.
     pub fn finish(&mut self) -> Option<&[u8]> {
         let len = self.take();
         (len > 0).then(|| &self.given[..len])

@@ -40,7 +40,7 @@ pub fn set_level(level: Option<Level>) {
     OPENNESS.store(level.map_or(0, |level| JUST_ON - level as u8), Ordering::Relaxed);
 }
 
-/// Tells whether events of `level` are recorded. A load and a compare.
+/// Returns whether events of `level` are recorded. A load and a compare.
 #[inline(always)]
 #[must_use]
 pub fn is_level_on(level: Level) -> bool {
@@ -141,7 +141,7 @@ pub fn record<F: Fields>(id: u32, fields: F) {
     }
 }
 
-/// Gives the word of type tags at `index` of an entry, for the assembly.
+/// Returns the word of type tags at `index` of an entry, for the assembly.
 ///
 /// # Panics
 /// At compile time, if the types of an event take more than 64 tags: it has too many fields.

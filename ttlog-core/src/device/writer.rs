@@ -257,25 +257,25 @@ impl DeviceRecorder {
         (self.state.load(Ordering::Acquire) == STARTED).then(|| unsafe { &*self.parts.get() })
     }
 
-    /// Gives the ring, once there is one.
+    /// Returns the ring, once there is one.
     #[must_use]
     pub fn ring(&self) -> Option<Ring<'static>> {
         self.parts()?.ring
     }
 
-    /// Gives the index of the segment that is replaced next: the oldest, as far as one can tell while others go on.
+    /// Returns the index of the segment that is replaced next: the oldest, as far as one can tell while others go on.
     #[must_use]
     pub fn oldest_index(&self) -> u32 {
         self.next_index.load(Ordering::Relaxed)
     }
 
-    /// Gives how many words a segment has for records; 0 before the start.
+    /// Returns how many words a segment has for records; 0 before the start.
     #[must_use]
     pub fn record_words(&self) -> u32 {
         self.room_words.load(Ordering::Relaxed)
     }
 
-    /// Gives the number of the session; 0 before the start.
+    /// Returns the number of the session; 0 before the start.
     #[must_use]
     pub fn boot(&self) -> u32 {
         self.boot.load(Ordering::Relaxed)
@@ -513,7 +513,7 @@ impl DeviceRecorder {
         None
     }
 
-    /// Gives the segment to look at, and moves on to the next.
+    /// Returns the segment to look at, and moves on to the next.
     fn take_index(&self, count: u32) -> u32 {
         let mut index = self.next_index.load(Ordering::Relaxed);
         loop {
@@ -535,7 +535,7 @@ impl DeviceRecorder {
     }
 }
 
-/// Gives `NO_SEGMENT` as a segment.
+/// Returns `NO_SEGMENT` as a segment.
 const fn none() -> *const Word {
     #[cfg(not(loom))]
     return NO_SEGMENT.as_ptr().cast();
@@ -543,7 +543,7 @@ const fn none() -> *const Word {
     ptr::null()
 }
 
-/// Gives the commit word of a segment, or of `NO_SEGMENT`, which is closed. `None`: it is that, in a model.
+/// Returns the commit word of a segment, or of `NO_SEGMENT`, which is closed. `None`: it is that, in a model.
 #[inline(always)]
 fn commit_word<'a>(segment: *const Word) -> Option<&'a Word> {
     if cfg!(loom) && segment.is_null() {
@@ -613,7 +613,7 @@ fn claim(header: &[Word; SEGMENT_HEADER_WORDS], records: &[Word], boot: u32) -> 
     Some(commit::count(now))
 }
 
-/// Tells whether no other context can be interrupted in a log call: on one core, in thread mode on the main stack. What the core interrupts
+/// Returns whether no other context can be interrupted in a log call: on one core, in thread mode on the main stack. What the core interrupts
 /// to run that is nothing, and systems with threads give each of them a stack of its own, which is the process stack.
 ///
 /// Source: ARMv7-M Architecture Reference Manual (DDI 0403E.e), B1.3.1 and B1.4.2 to B1.4.4 (IPSR, CONTROL); ARMv6-M (DDI 0419E) likewise.
@@ -634,7 +634,7 @@ fn is_alone() -> bool {
     false
 }
 
-/// Tells whether a reservation is under way in the first `used` words of a segment's records.
+/// Returns whether a reservation is under way in the first `used` words of a segment's records.
 fn is_any_under_way(records: &[Word], used: usize) -> bool {
     let end = records.as_ptr_range().end.min(records.as_ptr().wrapping_add(used));
     let mut at = records.as_ptr();

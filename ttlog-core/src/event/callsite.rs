@@ -50,13 +50,13 @@ impl Callsite {
         }
     }
 
-    /// Gives what the source says.
+    /// Returns what the source says.
     #[must_use]
     pub fn metadata(&self) -> &'static Metadata {
         self.metadata
     }
 
-    /// Gives the id for this type list, if it is known here. One load and a compare.
+    /// Returns the id for this type list, if it is known here. One load and a compare.
     #[inline(always)]
     #[must_use]
     pub fn id_for(&self, types_hash: u32) -> Option<u16> {

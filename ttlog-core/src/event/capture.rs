@@ -38,7 +38,7 @@ pub trait Value {
     where
         Self: 'a;
 
-    /// Gives what stands for this value.
+    /// Returns what stands for this value.
     fn native(&self) -> Self::Native<'_>;
 }
 

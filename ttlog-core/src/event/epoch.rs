@@ -25,7 +25,7 @@ pub fn start_epoch() {
     let _ = EPOCH.fetch_update(Ordering::Release, Ordering::Relaxed, next);
 }
 
-/// Gives the place of the epoch, for plugins.
+/// Returns the place of the epoch, for plugins.
 #[cfg(not(target_os = "none"))]
 pub(crate) const fn epoch_place() -> &'static AtomicU32 {
     &EPOCH
@@ -43,7 +43,7 @@ pub(crate) fn follow_nobody() {
     EPOCH.store(DETACHED, Ordering::Release);
 }
 
-/// Gives the present epoch.
+/// Returns the present epoch.
 #[must_use]
 pub fn epoch() -> u32 {
     EPOCH.load(Ordering::Relaxed)

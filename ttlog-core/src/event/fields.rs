@@ -32,7 +32,7 @@ impl TypeList {
         if hash < TYPES_HASH_MIN { TYPES_HASH_MIN } else { hash }
     }
 
-    /// Gives the tags of the types one after the other (docs/format.md §4.2), zero padded.
+    /// Returns the tags of the types one after the other (docs/format.md §4.2), zero padded.
     ///
     /// # Panics
     /// If there are more than `N`. Used at compile time only.
@@ -80,13 +80,13 @@ pub trait Fields: Copy + Sealed {
     /// Bytes of the payload, if all fields are of fixed sizes, and 16 at most.
     const FIXED_LEN: Option<usize>;
 
-    /// Gives the payload where it is of fixed size, the first field in the lowest bytes; else 0.
+    /// Returns the payload where it is of fixed size, the first field in the lowest bytes; else 0.
     fn fixed(&self) -> u128;
-    /// Tells whether all values are small, see [`Native`].
+    /// Returns whether all values are small, see [`Native`].
     fn are_small(&self) -> bool;
     /// Stores the packed part of small values.
     fn pack_small(&self, packer: &mut Packer);
-    /// Gives the exact bytes of the packed part with texts and sequences capped at `cap` bytes each.
+    /// Returns the exact bytes of the packed part with texts and sequences capped at `cap` bytes each.
     fn packed_len(&self, cap: usize) -> usize;
     /// Stores the wide part.
     fn put_wide(&self, packer: &mut Packer);

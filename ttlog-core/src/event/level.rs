@@ -37,7 +37,7 @@ impl Level {
     /// [`Level::Error`].
     pub const ERROR: Level = Level::Error;
 
-    /// Gives the level's name in capitals.
+    /// Returns the level's name in capitals.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -66,14 +66,14 @@ pub const STATIC_LEVEL_FLOOR: u8 = if cfg!(feature = "max_level_off") {
     1
 };
 
-/// Tells whether events of `level` are compiled in. Constant: the macros' test of it costs nothing at run time.
+/// Returns whether events of `level` are compiled in. Constant: the macros' test of it costs nothing at run time.
 #[inline(always)]
 #[must_use]
 pub const fn level_enabled(level: Level) -> bool {
     level as u8 >= STATIC_LEVEL_FLOOR
 }
 
-/// Tells whether events of `level` go to the kept class, where events of lower levels do not replace them: warnings and errors.
+/// Returns whether events of `level` go to the kept class, where events of lower levels do not replace them: warnings and errors.
 #[inline(always)]
 #[must_use]
 pub const fn is_kept(level: Level) -> bool {

@@ -17,7 +17,7 @@ pub enum LiteralRef<'a> {
 }
 
 impl<'a> LiteralRef<'a> {
-    /// Gives zero, or the empty text, in the same form.
+    /// Returns zero, or the empty text, in the same form.
     pub(crate) fn without_value(self) -> Self {
         match self {
             LiteralRef::Bool(_) => LiteralRef::Bool(false),
@@ -31,7 +31,7 @@ impl<'a> LiteralRef<'a> {
         }
     }
 
-    /// Gives the literal as the value that a record would have held.
+    /// Returns the literal as the value that a record would have held.
     #[must_use]
     pub fn to_value(self) -> ValueRef<'a> {
         match self {

@@ -36,7 +36,7 @@ pub const BUILT_IN: [&str; 26] = [
     "card_number",
 ];
 
-/// Tells whether a field of this name is secret by the [`BUILT_IN`] list alone; see [`SecretKeys::contains`].
+/// Returns whether a field of this name is secret by the [`BUILT_IN`] list alone; see [`SecretKeys::contains`].
 ///
 /// ```
 /// use ttlog_core::secret::is_secret_key;
@@ -66,7 +66,7 @@ impl<'a> SecretKeys<'a> {
         SecretKeys { extra }
     }
 
-    /// Tells whether a field of this name is secret: whether the name, or what follows some separator in it, is on the list.
+    /// Returns whether a field of this name is secret: whether the name, or what follows some separator in it, is on the list.
     ///
     /// Separators are all ASCII characters that are neither letters nor digits (`.`, `_`, `-`, …) and the step from a small
     /// letter or a digit to a capital, as in `userPassword`. Case does not count (of ASCII letters), `-` is the same as `_`, and
@@ -78,7 +78,7 @@ impl<'a> SecretKeys<'a> {
     }
 }
 
-/// Tells whether `name` is `key`, or ends in it after a separator.
+/// Returns whether `name` is `key`, or ends in it after a separator.
 fn ends_in(name: &[u8], key: &[u8]) -> bool {
     let is_line = |byte: u8| matches!(byte, b'_' | b'-');
     let mut rest = name;

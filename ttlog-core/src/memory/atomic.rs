@@ -10,7 +10,7 @@ pub(crate) use portable_atomic::{AtomicPtr, AtomicU8, AtomicU32};
 #[cfg(ttlog_masked)]
 pub(crate) use masked::{AtomicPtr, AtomicU8, AtomicU32};
 
-/// Tells whether the caller is a non-maskable interrupt that may have interrupted a read-modify-write operation: then it must not do
+/// Returns whether the caller is a non-maskable interrupt that may have interrupted a read-modify-write operation: then it must not do
 /// one itself. Constant where these are real ones.
 #[inline(always)]
 pub(crate) fn may_have_interrupted_one() -> bool {

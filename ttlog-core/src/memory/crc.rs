@@ -17,7 +17,7 @@ impl Digest {
     }
 }
 
-/// Gives the CRC-32 of `bytes`.
+/// Returns the CRC-32 of `bytes`.
 #[must_use]
 pub fn crc32(bytes: &[u8]) -> u32 {
     let mut digest = Digest::new();

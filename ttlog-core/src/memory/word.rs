@@ -395,7 +395,7 @@ fn add_low_if_below(
     }
 }
 
-/// Gives the value, and has it calculated before: where the swap is a critical section, calculations would be moved into it.
+/// Returns the value, and has it calculated before: where the swap is a critical section, calculations would be moved into it.
 #[cfg(any(ttlog_half_words, not(target_pointer_width = "64")))]
 #[inline(always)]
 fn in_register(value: u32) -> u32 {

@@ -6,7 +6,7 @@
 use super::packed::Unpacker;
 use super::types::TYPE_DEPTH_MAX;
 
-/// Gives the length of the packed value of the type that starts `tags` at the start of `bytes`, as [`decode_packed`](super::value::decode_packed) reads it, and
+/// Returns the length of the packed value of the type that starts `tags` at the start of `bytes`, as [`decode_packed`](super::value::decode_packed) reads it, and
 /// overwrites it if `mask` says so: texts and bytes with asterisks, numbers with zeros. Lengths stay, and whether an option has a
 /// value, so that the value can be read as before. `None` for bytes that `decode_packed` refuses; some of them may be changed.
 pub(crate) fn mask_packed(tags: &[u8], bytes: &mut [u8], mask: bool) -> Option<usize> {

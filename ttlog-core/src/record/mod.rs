@@ -61,7 +61,7 @@ pub const fn decode_header(word: u64) -> RecordHeader {
     }
 }
 
-/// Gives the `len` for a payload and the words that the payload takes with its own count, if it needs one.
+/// Returns the `len` for a payload and the words that the payload takes with its own count, if it needs one.
 #[inline(always)]
 pub(crate) const fn len_field(payload_words: usize) -> (u8, usize) {
     if payload_words <= SHORT_PAYLOAD_WORDS {
@@ -86,7 +86,7 @@ pub(crate) fn word_at(bytes: &[u8], offset: usize) -> Option<u64> {
     Some(u64::from_le_bytes(*bytes.get(offset..)?.first_chunk()?))
 }
 
-/// Gives the exclusive or of the words of `bytes`, a whole number of words.
+/// Returns the exclusive or of the words of `bytes`, a whole number of words.
 pub(crate) fn xor_words(bytes: &[u8]) -> u64 {
     bytes.chunks_exact(8).fold(0, |xor, word| xor ^ u64::from_le_bytes(word.try_into().unwrap_or_default()))
 }
@@ -100,7 +100,7 @@ pub(crate) struct Seal {
     pub(crate) is_device: bool,
 }
 
-/// Gives the lower half of the header word of a reservation on a device, of so many payload words. One store has to do there: of the
+/// Returns the lower half of the header word of a reservation on a device, of so many payload words. One store has to do there: of the
 /// upper half, and so of the check, nothing is to be believed.
 #[inline(always)]
 pub(crate) const fn device_reservation(payload_words: u8) -> u32 {
@@ -180,7 +180,7 @@ impl<'a> ContextInfo<'a> {
         &self.name[..end]
     }
 
-    /// Gives the payload words of the control record.
+    /// Returns the payload words of the control record.
     pub(crate) fn payload_words(&self) -> usize {
         let name_len = self.kept_name().len();
         let ids = varint_len(u64::from(self.context)) + varint_len(self.os_thread_id) + varint_len(self.next_index);

@@ -33,13 +33,13 @@ pub const fn byte_sum(word: u64) -> u8 {
 /// Longest varint that [`is_short`], in bytes.
 pub(crate) const SHORT_VARINT_LEN: usize = 7;
 
-/// Tells whether `value` fits a varint of at most 7 bytes.
+/// Returns whether `value` fits a varint of at most 7 bytes.
 #[inline(always)]
 pub(crate) const fn is_short(value: u64) -> bool {
     value < 1 << 53
 }
 
-/// Gives the varint of a short `value` as (bytes in little-endian order, bits).
+/// Returns the varint of a short `value` as (bytes in little-endian order, bits).
 #[inline(always)]
 const fn short_varint(value: u64) -> (u64, u32) {
     let shifted = value << 3;
@@ -47,7 +47,7 @@ const fn short_varint(value: u64) -> (u64, u32) {
     (shifted | (top_bit >> 3) as u64, (top_bit | 7) + 1)
 }
 
-/// Gives the length in bytes, 1 to 9, of the varint of `value`.
+/// Returns the length in bytes, 1 to 9, of the varint of `value`.
 #[inline(always)]
 #[must_use]
 pub const fn varint_len(value: u64) -> usize {
@@ -68,7 +68,7 @@ pub const fn unzigzag(value: u64) -> i64 {
     (value >> 1) as i64 ^ -((value & 1) as i64)
 }
 
-/// Gives the bytes a length takes: 1 up to 249, else 5, or 9 where the value was capped.
+/// Returns the bytes a length takes: 1 up to 249, else 5, or 9 where the value was capped.
 #[inline(always)]
 #[must_use]
 pub const fn length_len(len: usize, capped: bool) -> usize {
@@ -263,7 +263,7 @@ impl<'a> Unpacker<'a> {
         Unpacker { rest: bytes }
     }
 
-    /// Gives the bytes not read yet.
+    /// Returns the bytes not read yet.
     #[inline]
     #[must_use]
     pub fn rest(&self) -> &'a [u8] {

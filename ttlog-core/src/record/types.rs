@@ -43,7 +43,7 @@ pub(crate) const TAG_SEQUENCE: u8 = 33;
 pub const TYPE_DEPTH_MAX: usize = 8;
 
 impl Type {
-    /// Gives the tag (docs/format.md §4.2) of the outermost type.
+    /// Returns the tag (docs/format.md §4.2) of the outermost type.
     #[must_use]
     pub const fn tag(self) -> u8 {
         match self {
@@ -72,7 +72,7 @@ impl Type {
         }
     }
 
-    /// Gives the type inside an option or a sequence.
+    /// Returns the type inside an option or a sequence.
     #[must_use]
     pub const fn inner(self) -> Option<Type> {
         match self {

@@ -33,13 +33,13 @@ pub trait Native: Sealed + Copy {
     /// Bytes that every packed value takes, where they are the same for all.
     const FIXED_LEN: Option<usize> = None;
 
-    /// Gives the packed value where it is of fixed size, in the lowest bytes; else 0.
+    /// Returns the packed value where it is of fixed size, in the lowest bytes; else 0.
     #[inline(always)]
     fn fixed_bits(&self) -> u64 {
         0
     }
 
-    /// Tells whether the value is small.
+    /// Returns whether the value is small.
     #[inline(always)]
     fn is_small(&self) -> bool {
         true
@@ -51,7 +51,7 @@ pub trait Native: Sealed + Copy {
         self.pack(packer, usize::MAX);
     }
 
-    /// Gives the exact bytes the packed value takes when its texts and sequences are capped at `cap` bytes each.
+    /// Returns the exact bytes the packed value takes when its texts and sequences are capped at `cap` bytes each.
     fn packed_len(&self, cap: usize) -> usize;
 
     /// Packs the value with its texts and sequences capped at `cap` bytes each.
@@ -430,13 +430,13 @@ pub struct Seq<'a> {
 }
 
 impl Seq<'_> {
-    /// Gives the number of elements kept.
+    /// Returns the number of elements kept.
     #[must_use]
     pub fn len(&self) -> usize {
         self.count
     }
 
-    /// Tells whether no element was kept.
+    /// Returns whether no element was kept.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.count == 0
@@ -455,7 +455,7 @@ impl<'a> Iterator for Seq<'a> {
     }
 }
 
-/// Gives the wide words of a field of this type: 0 when it is packed.
+/// Returns the wide words of a field of this type: 0 when it is packed.
 #[inline]
 pub(crate) fn wide_words(tags: &[u8]) -> usize {
     match tags.first() {

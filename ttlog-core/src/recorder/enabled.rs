@@ -9,7 +9,7 @@ use crate::event::epoch::EPOCH;
 use crate::event::epoch::FOREIGN;
 
 impl Callsite {
-    /// Tells whether the event is to be recorded. Costs two loads and a compare when it is not, one more when it is; once per
+    /// Returns whether the event is to be recorded. Costs two loads and a compare when it is not, one more when it is; once per
     /// epoch the recorder is asked. Does not block; callable anywhere.
     #[inline(always)]
     pub fn is_enabled(&self) -> bool {

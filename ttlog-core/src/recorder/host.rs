@@ -25,12 +25,12 @@ impl Host {
         Host { recorder, epoch: epoch::epoch_place() }
     }
 
-    /// Gives the recorder.
+    /// Returns the recorder.
     pub(crate) fn recorder(&self) -> &'static dyn Recorder {
         self.recorder
     }
 
-    /// Gives the epoch that holds in the program.
+    /// Returns the epoch that holds in the program.
     pub(crate) fn epoch(&self) -> u32 {
         self.epoch.load(Ordering::Acquire)
     }
@@ -45,7 +45,7 @@ impl fmt::Debug for Host {
 /// The program that this copy of the crate is attached to; null: none.
 pub(super) static HOST: AtomicPtr<Host> = AtomicPtr::new(ptr::null_mut());
 
-/// Gives the program that this copy of the crate is attached to.
+/// Returns the program that this copy of the crate is attached to.
 pub(crate) fn host() -> Option<&'static Host> {
     // SAFETY: null, or what `plugin::attach` stored: a host that lives as long as the process.
     unsafe { HOST.load(Ordering::Acquire).as_ref() }

@@ -55,13 +55,13 @@ pub fn install(recorder: &'static dyn Recorder) -> Result<(), AlreadyInstalled> 
     Ok(())
 }
 
-/// Tells whether a recorder was installed in this very copy of the crate.
+/// Returns whether a recorder was installed in this very copy of the crate.
 #[cfg(not(target_os = "none"))]
 pub(crate) fn has_own_recorder() -> bool {
     STATE.load(Ordering::Acquire) != NONE
 }
 
-/// Gives the installed recorder; in a plugin, that of the program it is attached to.
+/// Returns the installed recorder; in a plugin, that of the program it is attached to.
 #[must_use]
 pub fn installed() -> Option<&'static dyn Recorder> {
     if STATE.load(Ordering::Acquire) != INSTALLED {

@@ -16,7 +16,7 @@ use crate::event::metadata::Metadata;
 
 /// Takes events of callsites that may be enabled.
 pub trait Recorder: Sync {
-    /// Tells whether events of such a callsite are to be recorded. Asked once per callsite and epoch: whoever changes the answer
+    /// Returns whether events of such a callsite are to be recorded. Asked once per callsite and epoch: whoever changes the answer
     /// calls [`start_epoch`](crate::event::epoch::start_epoch) afterwards.
     ///
     /// Must not block, must not panic, and must be callable wherever the program logs.

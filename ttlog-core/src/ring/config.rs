@@ -61,7 +61,7 @@ impl RingConfig {
         RingConfig { kept_segment_count: Self::usual_kept_count(segments), ..config }
     }
 
-    /// Gives how many of `segment_count` segments the kept class gets by default: one in eight, or none of fewer than 16, for it
+    /// Returns how many of `segment_count` segments the kept class gets by default: one in eight, or none of fewer than 16, for it
     /// would take too much from the others there.
     #[must_use]
     pub fn usual_kept_count(segment_count: usize) -> u32 {
@@ -69,7 +69,7 @@ impl RingConfig {
         u32::try_from(count).unwrap_or(0)
     }
 
-    /// Gives the bytes of the ring header.
+    /// Returns the bytes of the ring header.
     pub(crate) const fn header_len(&self) -> usize {
         if self.control {
             LONG_HEADER_LEN
@@ -80,7 +80,7 @@ impl RingConfig {
         }
     }
 
-    /// Tells whether a ring can be laid out in so many words.
+    /// Returns whether a ring can be laid out in so many words.
     ///
     /// # Errors
     /// [`RingError`] if not.
@@ -104,7 +104,7 @@ impl RingConfig {
         Ok(())
     }
 
-    /// Gives the bytes before the segments.
+    /// Returns the bytes before the segments.
     #[must_use]
     pub const fn overhead_len(&self) -> usize {
         self.header_len() + self.anchor_count as usize * ANCHOR_LEN + self.table_len as usize

@@ -29,7 +29,7 @@ impl<'m> Ring<'m> {
         Ok(ring)
     }
 
-    /// Gives the part of the ring header that never changes.
+    /// Returns the part of the ring header that never changes.
     pub(crate) fn fixed_header(&self, config: &RingConfig) -> [u8; 64] {
         let header_len = config.header_len() as u32;
         let is_device = config.session_count > 0;
@@ -51,7 +51,7 @@ impl<'m> Ring<'m> {
         header.encode_fixed()
     }
 
-    /// Gives the handle of a ring that `create` laid out in `words` with the same configuration.
+    /// Returns the handle of a ring that `create` laid out in `words` with the same configuration.
     pub(crate) fn over(words: &'m [Word], config: &RingConfig) -> Self {
         let segments = config.overhead_len() / 8;
         let segment_words = config.segment_len as usize / 8;

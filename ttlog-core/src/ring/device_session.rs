@@ -76,7 +76,7 @@ impl Session {
     }
 }
 
-/// Gives the CRC of a slot: over all of it but the CRC itself.
+/// Returns the CRC of a slot: over all of it but the CRC itself.
 fn slot_crc(slot: &[u8; SESSION_LEN]) -> u32 {
     let mut digest = Digest::new();
     digest.update(&slot[..4]);
@@ -84,13 +84,13 @@ fn slot_crc(slot: &[u8; SESSION_LEN]) -> u32 {
     digest.finish()
 }
 
-/// Gives how many slots a ring header of so many bytes has.
+/// Returns how many slots a ring header of so many bytes has.
 pub(crate) const fn slots_in(header_len: usize) -> usize {
     header_len.saturating_sub(DEVICE_HEADER_LEN) / SESSION_LEN
 }
 
 impl Ring<'_> {
-    /// Gives the words of the slot that session `boot` has, if the header has slots.
+    /// Returns the words of the slot that session `boot` has, if the header has slots.
     fn session_slot(&self, boot: u32) -> Option<&[Word]> {
         let count = slots_in(self.header_words * 8);
         let slot = (boot as usize).checked_sub(1)?.checked_rem(count)?;
@@ -132,7 +132,7 @@ impl<'a> RingImage<'a> {
         slots.chunks_exact(SESSION_LEN).filter_map(|slot| Session::decode(slot.try_into().ok()?))
     }
 
-    /// Gives the number of the latest session of which anything is there; 0: there is none.
+    /// Returns the number of the latest session of which anything is there; 0: there is none.
     #[must_use]
     pub fn latest_boot(&self) -> u32 {
         let of_slots = self.sessions().map(|session| session.boot);

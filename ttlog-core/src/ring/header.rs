@@ -156,20 +156,20 @@ impl RingHeader {
         }
     }
 
-    /// Tells whether it is the header of a device.
+    /// Returns whether it is the header of a device.
     #[must_use]
     pub fn is_device(&self) -> bool {
         self.min_reader_version >= DEVICE_MIN_READER_VERSION
             && (DEVICE_HEADER_LEN..LONG_HEADER_LEN).contains(&(self.header_len as usize))
     }
 
-    /// Tells whether the header is a long one.
+    /// Returns whether the header is a long one.
     #[must_use]
     pub fn is_long(&self) -> bool {
         self.format_version >= 2 && self.header_len as usize >= LONG_HEADER_LEN
     }
 
-    /// Gives the segments that are not of the kept class: those before it.
+    /// Returns the segments that are not of the kept class: those before it.
     #[must_use]
     pub fn main_segment_count(&self) -> u32 {
         self.segment_count.saturating_sub(self.kept_segment_count)
@@ -205,14 +205,14 @@ impl RingHeader {
         Ok(())
     }
 
-    /// Gives the bytes of the whole region.
+    /// Returns the bytes of the whole region.
     #[must_use]
     pub fn region_len(&self) -> u64 {
         self.segments_offset + u64::from(self.segment_len) * u64::from(self.segment_count)
     }
 }
 
-/// Gives what the CRC of the ring header covers from version 2 on.
+/// Returns what the CRC of the ring header covers from version 2 on.
 fn fixed_part(header: &[u8]) -> [u8; FIXED_LEN] {
     let mut fixed = [0; FIXED_LEN];
     fixed[..CRC_OFFSET].copy_from_slice(&header[..CRC_OFFSET]);

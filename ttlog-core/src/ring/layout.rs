@@ -92,7 +92,7 @@ pub enum Mode {
 }
 
 impl Mode {
-    /// Gives its number in rings and snapshots.
+    /// Returns its number in rings and snapshots.
     pub(crate) const fn number(self) -> u8 {
         match self {
             Mode::Exclusive => 0,
@@ -175,19 +175,19 @@ pub(crate) mod commit {
     }
 }
 
-/// Gives from when on no warning or error was overwritten: `kept` says it of those in the kept class, and of the others, the last of
+/// Returns from when on no warning or error was overwritten: `kept` says it of those in the kept class, and of the others, the last of
 /// which was recorded at `strayed_until`, what is true of all events.
 pub(crate) fn kept_complete_from(kept: u64, strayed_until: u64, complete_from: u64) -> u64 {
     kept.max(strayed_until.min(complete_from))
 }
 
-/// Gives the check of a segment header: over its sequence word with phase 0, base, context and loss.
+/// Returns the check of a segment header: over its sequence word with phase 0, base, context and loss.
 #[inline]
 pub(crate) fn segment_crc(sequence_word: u64, base: u64, context: u32, lost: u64) -> u32 {
     segment_check(&segment_crc_input(sequence_word, base, context, lost))
 }
 
-/// Gives the check of these bytes of a segment header: a CRC, or on a device, which opens a segment every few dozen events, something
+/// Returns the check of these bytes of a segment header: a CRC, or on a device, which opens a segment every few dozen events, something
 /// that takes a tenth of the time. Each step of it undoes no difference, so that what differs in one of the seven half-words never passes.
 #[inline]
 pub(crate) fn segment_check(bytes: &[u8; SEGMENT_CRC_INPUT_LEN]) -> u32 {

@@ -38,14 +38,14 @@ pub struct Loss {
 }
 
 impl Loss {
-    /// Gives all refused events.
+    /// Returns all refused events.
     #[must_use]
     pub fn dropped_total(&self) -> u64 {
         self.dropped.iter().fold(0, |sum, count| sum.saturating_add(*count))
     }
 }
 
-/// Gives the events that were overwritten in a segment, at whichever step its opening was cut short (docs/format.md §2.4).
+/// Returns the events that were overwritten in a segment, at whichever step its opening was cut short (docs/format.md §2.4).
 pub(crate) fn lost_in(segment: &[Word]) -> u64 {
     let [sequence, base, lost, commit] =
         [segment_word::SEQUENCE, segment_word::BASE, segment_word::LOST, segment_word::COMMIT]

@@ -83,25 +83,25 @@ pub struct Ring<'m> {
 }
 
 impl<'m> Ring<'m> {
-    /// Gives the number of segments, those of the kept class included.
+    /// Returns the number of segments, those of the kept class included.
     #[must_use]
     pub fn segment_count(&self) -> u32 {
         self.segment_count
     }
 
-    /// Gives the number of segments of the kept class, which are the last ones.
+    /// Returns the number of segments of the kept class, which are the last ones.
     #[must_use]
     pub fn kept_segment_count(&self) -> u32 {
         self.kept_segment_count
     }
 
-    /// Gives the bytes of a segment.
+    /// Returns the bytes of a segment.
     #[must_use]
     pub fn segment_len(&self) -> usize {
         self.segment_words * 8
     }
 
-    /// Gives the bytes of the whole ring.
+    /// Returns the bytes of the whole ring.
     #[must_use]
     pub fn len_bytes(&self) -> usize {
         self.words.len() * 8
@@ -136,7 +136,7 @@ impl<'m> Ring<'m> {
         self.header(header_word::STATE).set_bits(STATE_ENDED);
     }
 
-    /// Gives what was lost so far. While others write the figures are those of slightly different moments.
+    /// Returns what was lost so far. While others write the figures are those of slightly different moments.
     #[must_use]
     pub fn loss(&self) -> Loss {
         let sum = |indexes: core::ops::Range<u32>| {
@@ -152,13 +152,13 @@ impl<'m> Ring<'m> {
         }
     }
 
-    /// Gives the ticks from which no event was overwritten but for those of the kept class; 0 if none was at all.
+    /// Returns the ticks from which no event was overwritten but for those of the kept class; 0 if none was at all.
     #[must_use]
     pub fn complete_from(&self) -> u64 {
         self.header(header_word::COMPLETE_FROM).load()
     }
 
-    /// Gives the ticks from which no event that was to be kept was overwritten, be it in the kept class or, where that had no room,
+    /// Returns the ticks from which no event that was to be kept was overwritten, be it in the kept class or, where that had no room,
     /// among the others; 0 if none was at all.
     #[must_use]
     pub fn kept_complete_from(&self) -> u64 {
@@ -172,7 +172,7 @@ impl<'m> Ring<'m> {
         })
     }
 
-    /// Gives the share of the segments' room that records fill, 0 to 1.
+    /// Returns the share of the segments' room that records fill, 0 to 1.
     #[must_use]
     pub fn utilization(&self) -> f64 {
         let room = u64::from(self.segment_count) * self.record_words() as u64;
@@ -182,12 +182,12 @@ impl<'m> Ring<'m> {
         used as f64 / room as f64
     }
 
-    /// Gives the words for records in a segment.
+    /// Returns the words for records in a segment.
     pub(crate) fn record_words(&self) -> usize {
         self.segment_words - layout::SEGMENT_HEADER_WORDS
     }
 
-    /// Gives the index of the first word of an anchor slot.
+    /// Returns the index of the first word of an anchor slot.
     pub(crate) fn slot_start(&self, slot: u64) -> usize {
         self.header_words + slot as usize * ANCHOR_WORDS
     }

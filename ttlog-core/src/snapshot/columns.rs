@@ -38,7 +38,7 @@ const DIGITS_TRIED: u8 = 9;
 const TEN: [f64; DIGITS_MAX as usize + 1] =
     [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
 
-/// Gives the most bytes that columns of records of `raw_len` bytes take.
+/// Returns the most bytes that columns of records of `raw_len` bytes take.
 #[must_use]
 pub const fn columns_len_max(raw_len: usize) -> usize {
     raw_len + raw_len / 8 + 8
@@ -536,7 +536,7 @@ impl Shapes {
     }
 }
 
-/// Gives callsite and payload words (with the count of a long payload) of the record at word `at`, if columns can hold it.
+/// Returns callsite and payload words (with the count of a long payload) of the record at word `at`, if columns can hold it.
 fn checked_record(records: &[u8], at: usize, lap: u8) -> Option<(u16, u16)> {
     let rest = records.get(at * 8..)?;
     let header = u64::from_le_bytes(*rest.first_chunk()?);

@@ -154,7 +154,7 @@ impl<'a> ItemFinder<'a> {
         }
     }
 
-    /// Tells whether an item could start at `at`, or the bytes end there.
+    /// Returns whether an item could start at `at`, or the bytes end there.
     fn is_boundary(&self, at: usize) -> bool {
         self.bytes.get(at..).is_some_and(|rest| rest.is_empty() || rest.starts_with(&ITEM_MARK))
     }

@@ -55,7 +55,7 @@ impl SnapshotOptions<'static> {
 }
 
 impl SnapshotOptions<'_> {
-    /// Gives the bytes of scratch that it takes to write a snapshot of segments of `segment_len` bytes. Where something is
+    /// Returns the bytes of scratch that it takes to write a snapshot of segments of `segment_len` bytes. Where something is
     /// withheld that is room for a copy of a segment, and 320 KiB, of which little more is touched than 4 bytes for each callsite.
     #[must_use]
     pub const fn scratch_len(&self, segment_len: usize) -> usize {
@@ -86,7 +86,7 @@ impl From<Codec> for SnapshotOptions<'static> {
     }
 }
 
-/// Gives the bytes of scratch that compressing segments of `segment_len` bytes takes: some 230 KiB for 64 KiB.
+/// Returns the bytes of scratch that compressing segments of `segment_len` bytes takes: some 230 KiB for 64 KiB.
 ///
 /// [`Codec::None`] needs [`SCRATCH_LEN_MIN`] only. Withholding needs more, see [`SnapshotOptions::scratch_len`].
 #[must_use]

@@ -51,7 +51,7 @@ impl<'s, 'o, 'w, S: Sink> Output<'s, 'o, 'w, S> {
         }
     }
 
-    /// Tells whether a segment is left out because of its age. One that a writer holds is not, nor one of the kept class.
+    /// Returns whether a segment is left out because of its age. One that a writer holds is not, nor one of the kept class.
     pub(super) fn leaves_out(&self, ring: &RingHeader, segment: &SegmentHeader) -> bool {
         let is_old = (1..self.options.left_out_before_ticks).contains(&segment.close_ticks);
         is_old && !segment.owned && segment.index < ring.main_segment_count()

@@ -33,7 +33,7 @@ pub trait Directory {
     /// Whatever keeps it from being durable.
     fn sync_file(&mut self) -> Result<(), Self::Error>;
 
-    /// Gives the temporary file another name, and never replaces a file that has it: by one step of the system, or by a link
+    /// Returns the temporary file another name, and never replaces a file that has it: by one step of the system, or by a link
     /// and the removal of the temporary name.
     ///
     /// # Errors
@@ -43,7 +43,7 @@ pub trait Directory {
     /// Returns whether there is a file of that name. Asked only where [`Renamed::Unsupported`] came before.
     fn exists(&mut self, name: &SnapshotName<'_>) -> bool;
 
-    /// Gives the temporary file another name. Asked only after [`exists`](Self::exists) said that it is free.
+    /// Returns the temporary file another name. Asked only after [`exists`](Self::exists) said that it is free.
     ///
     /// # Errors
     /// Whatever keeps it from being renamed.

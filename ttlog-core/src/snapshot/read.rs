@@ -32,7 +32,7 @@ impl<'a> SnapshotReader<'a> {
         SnapshotItems { finder: ItemFinder::new(self.bytes), len: self.bytes.len(), too_new: None, finished: false }
     }
 
-    /// Gives the first header, if one is intact.
+    /// Returns the first header, if one is intact.
     #[must_use]
     pub fn header(&self) -> Option<SnapshotHeader<'a>> {
         self.items().find_map(|item| match item {

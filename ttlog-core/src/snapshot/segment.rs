@@ -89,7 +89,7 @@ pub(super) fn decode_segment(body: &[u8], offset: usize) -> Option<PackedSegment
     (segment.raw_len.is_multiple_of(8) && segment.raw_len <= SEGMENT_LEN_MAX).then_some(segment)
 }
 
-/// Gives the bytes of scratch that [`PackedSegment::unpack`] needs for segments of up to `segment_len` bytes.
+/// Returns the bytes of scratch that [`PackedSegment::unpack`] needs for segments of up to `segment_len` bytes.
 #[must_use]
 pub const fn unpack_len(segment_len: usize) -> usize {
     // The records, and the columns they come from.
@@ -97,7 +97,7 @@ pub const fn unpack_len(segment_len: usize) -> usize {
 }
 
 impl<'a> PackedSegment<'a> {
-    /// Tells whether the segment is of the kept class: warnings and errors.
+    /// Returns whether the segment is of the kept class: warnings and errors.
     #[must_use]
     pub fn is_kept(&self) -> bool {
         self.sequence & KEPT_SEQUENCE_BIT != 0

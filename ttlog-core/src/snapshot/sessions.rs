@@ -27,7 +27,7 @@ impl fmt::Debug for SessionImage<'_, '_> {
     }
 }
 
-/// Gives the bytes of scratch that it takes to write a session: room for a segment as the ring has it, and where records are replaced for
+/// Returns the bytes of scratch that it takes to write a session: room for a segment as the ring has it, and where records are replaced for
 /// the longest that there can be, twice.
 #[must_use]
 pub const fn session_scratch_len(options: &SnapshotOptions<'_>, segment_len: usize, replaces: bool) -> usize {
@@ -102,7 +102,7 @@ pub fn write_session<'o, 'e, S: Sink>(
     out.end()
 }
 
-/// Gives the ring's header as that of one session.
+/// Returns the ring's header as that of one session.
 fn session_header(image: &RingImage<'_>, session: &Session, is_latest: bool) -> RingHeader {
     let of_session = (0..image.present_segments()).filter_map(|index| match image.segment(index) {
         SegmentState::Valid(segment) if segment.header.context == session.boot => Some(segment.header),

@@ -40,7 +40,7 @@ impl<'a> Withhold<'a> {
         Withhold { keys }
     }
 
-    /// Tells whether the value of this field is secret. A unit has none.
+    /// Returns whether the value of this field is secret. A unit has none.
     #[must_use]
     pub fn is_secret(&self, field: &FieldInfo<'_>) -> bool {
         let has_value = field.literal.is_some() || field.type_tags != [Type::Unit.tag()];
@@ -124,7 +124,7 @@ impl<'p, 's> Withholder<'p, 's> {
         }
     }
 
-    /// Tells whether a field is withheld.
+    /// Returns whether a field is withheld.
     pub(super) fn is_withheld(&self, field: &FieldInfo<'_>, what: Withheld) -> bool {
         match what {
             Withheld::Nothing => false,

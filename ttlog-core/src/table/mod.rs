@@ -316,7 +316,7 @@ fn encode_field<W: minicbor::encode::Write>(
     Ok(())
 }
 
-/// Gives the type of a literal and the form in which it is encoded.
+/// Returns the type of a literal and the form in which it is encoded.
 fn split_literal(literal: Literal) -> (u8, LiteralRef<'static>) {
     match literal {
         Literal::Bool(value) => (Type::Bool.tag(), LiteralRef::Bool(value)),
@@ -493,7 +493,7 @@ impl<'a> Payload<'a> {
 }
 
 impl FieldInfo<'_> {
-    /// Gives the bytes that the field takes in the part of the payload for wide values.
+    /// Returns the bytes that the field takes in the part of the payload for wide values.
     #[inline]
     fn wide_len(&self) -> usize {
         if self.literal.is_some() { 0 } else { wide_words(self.type_tags) * 8 }

@@ -24,7 +24,7 @@ const LITERAL: u8 = 2;
 /// Bytes before the texts.
 const HEAD_LEN: usize = 8;
 
-/// Gives the bytes that [`encode`] makes of a callsite.
+/// Returns the bytes that [`encode`] makes of a callsite.
 #[must_use]
 pub const fn encoded_len(metadata: &Metadata) -> usize {
     let mut len = HEAD_LEN + text_len(metadata.target) + text_len(metadata.message) + text_len(metadata.file) + 1;

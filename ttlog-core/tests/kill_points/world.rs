@@ -168,7 +168,7 @@ pub(crate) fn nested<T>(work: impl FnOnce() -> T) -> T {
 /// Whether each kill point was passed, in any scene of the process.
 static PASSED: [AtomicBool; Site::ALL.len()] = [const { AtomicBool::new(false) }; Site::ALL.len()];
 
-/// Gives the kill points that were never passed.
+/// Returns the kill points that were never passed.
 pub(crate) fn never_passed() -> Vec<Site> {
     Site::ALL.iter().copied().filter(|site| !PASSED[*site as usize].load(Ordering::Relaxed)).collect()
 }
@@ -181,7 +181,7 @@ pub(crate) struct World {
     ledger: Mutex<Ledger>,
 }
 
-/// Gives memory for the worlds of one thread, one after the other.
+/// Returns memory for the worlds of one thread, one after the other.
 pub(crate) fn memory() -> &'static [Word] {
     let len = Size { main: 5, kept: 3 }.len();
     Vec::leak((0..len / 8).map(|_| Word::new(0)).collect())
@@ -200,7 +200,7 @@ pub(crate) struct Checker {
 }
 
 impl Checker {
-    /// Gives how many images there were that differ.
+    /// Returns how many images there were that differ.
     pub(crate) fn image_count(&self) -> u64 {
         self.known.len() as u64
     }

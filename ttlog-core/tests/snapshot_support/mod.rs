@@ -280,7 +280,7 @@ pub fn content_of_snapshot(bytes: &[u8]) -> Content {
     content
 }
 
-/// Tells whether each of `part` is in `whole`, as often.
+/// Returns whether each of `part` is in `whole`, as often.
 pub fn is_part<T: Ord>(part: &[T], whole: &[T]) -> bool {
     let mut counts = BTreeMap::<&T, i64>::new();
     for thing in whole {

@@ -62,7 +62,7 @@ impl FilterCell {
         self.0.write(&words);
     }
 
-    /// Tells whether events of such a callsite are recorded. Callable anywhere, also in a signal handler that interrupted
+    /// Returns whether events of such a callsite are recorded. Callable anywhere, also in a signal handler that interrupted
     /// [`set`](Self::set).
     ///
     /// If the filter is changed many times during the call, the answer is yes; the callsite asks again in the epoch that each

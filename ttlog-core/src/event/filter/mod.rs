@@ -68,27 +68,27 @@ impl<'a> Filter<'a> {
         Filter { text }
     }
 
-    /// Gives the directives.
+    /// Returns the directives.
     #[must_use]
     pub fn text(self) -> &'a str {
         self.text
     }
 
-    /// Tells whether events of this level and target are recorded. Does not block or allocate; takes time in proportion to the text;
+    /// Returns whether events of this level and target are recorded. Does not block or allocate; takes time in proportion to the text;
     /// callable anywhere.
     #[must_use]
     pub fn is_on(self, level: Level, target: &str) -> bool {
         level as u8 >= self.threshold(target)
     }
 
-    /// Gives the lowest level that is recorded of targets that no directive names; `None`: nothing of them is.
+    /// Returns the lowest level that is recorded of targets that no directive names; `None`: nothing of them is.
     #[must_use]
     pub fn default_level(self) -> Option<Level> {
         let bare = self.directives().filter(|directive| directive.target.is_none()).last();
         Level::try_from(bare.map_or(Level::Trace as u8, |directive| directive.threshold)).ok()
     }
 
-    /// Gives the number of the lowest level that is recorded; [`OFF`]: none.
+    /// Returns the number of the lowest level that is recorded; [`OFF`]: none.
     fn threshold(self, target: &str) -> u8 {
         let mut threshold = Level::Trace as u8;
         let mut best = 0;
@@ -153,7 +153,7 @@ fn check(piece: &str) -> Result<Directive<'_>, (usize, FilterErrorKind)> {
     Ok(Directive { target, threshold })
 }
 
-/// Tells whether `target` is `prefix` or below it.
+/// Returns whether `target` is `prefix` or below it.
 fn is_within(target: &str, prefix: &str) -> bool {
     target.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
 }

@@ -10,7 +10,7 @@ fn filter(text: &str) -> Filter<'_> {
     Filter::parse(text).unwrap_or_else(|error| panic!("{text:?}: {error}"))
 }
 
-/// Gives the lowest level that is on for a target; `None`: none is.
+/// Returns the lowest level that is on for a target; `None`: none is.
 fn lowest(text: &str, target: &str) -> Option<Level> {
     let filter = filter(text);
     let lowest = Level::ALL.into_iter().find(|level| filter.is_on(*level, target));

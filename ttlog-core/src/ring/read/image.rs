@@ -34,19 +34,19 @@ impl<'a> RingImage<'a> {
         Ok(RingImage { bytes, header })
     }
 
-    /// Gives the ring header.
+    /// Returns the ring header.
     #[must_use]
     pub fn header(&self) -> &RingHeader {
         &self.header
     }
 
-    /// Gives the bytes that are missing at the end.
+    /// Returns the bytes that are missing at the end.
     #[must_use]
     pub fn missing_bytes(&self) -> u64 {
         self.header.region_len().saturating_sub(self.bytes.len() as u64)
     }
 
-    /// Gives how many segments there are bytes of, at least of a part; a header may claim more.
+    /// Returns how many segments there are bytes of, at least of a part; a header may claim more.
     #[must_use]
     pub fn present_segments(&self) -> u32 {
         let present = self.header.region_len().saturating_sub(self.missing_bytes());
@@ -96,24 +96,24 @@ impl<'a> RingImage<'a> {
         parse_segment(index, self.part(offset, limit), offset)
     }
 
-    /// Gives the bytes of the header if it is a long one, and all of it is there.
+    /// Returns the bytes of the header if it is a long one, and all of it is there.
     pub(crate) fn long_header(&self) -> Option<&'a [u8]> {
         if self.header.is_long() { self.bytes.get(..LONG_HEADER_LEN) } else { None }
     }
 
-    /// Gives how the process ended, if it said so.
+    /// Returns how the process ended, if it said so.
     #[must_use]
     pub fn end(&self) -> Option<ProcessEnd> {
         self.header.end
     }
 
-    /// Gives the panics of the process.
+    /// Returns the panics of the process.
     #[must_use]
     pub fn panics(&self) -> Panics {
         self.header.panics
     }
 
-    /// Gives the losses that the ring counted; overwritten events are summed over the segments.
+    /// Returns the losses that the ring counted; overwritten events are summed over the segments.
     #[must_use]
     pub fn loss(&self) -> Loss {
         let main = self.header.main_segment_count();
@@ -126,7 +126,7 @@ impl<'a> RingImage<'a> {
         }
     }
 
-    /// Gives the events overwritten in these segments.
+    /// Returns the events overwritten in these segments.
     fn lost_in(&self, indexes: core::ops::Range<u32>) -> u64 {
         indexes
             .take_while(|index| {

@@ -61,7 +61,7 @@ impl Ring<'_> {
         }
     }
 
-    /// Gives the ring header.
+    /// Returns the ring header.
     #[must_use]
     pub fn header_now(&self) -> RingHeader {
         let mut bytes = [0; HEADER_LEN];

@@ -18,7 +18,7 @@ pub(crate) struct SegmentPeek<'m> {
 }
 
 impl SegmentPeek<'_> {
-    /// Tells whether the words read so far are those of the header: whether the segment was not replaced meanwhile.
+    /// Returns whether the words read so far are those of the header: whether the segment was not replaced meanwhile.
     pub(crate) fn is_unchanged(&self) -> bool {
         fence_acquire();
         self.segment[segment_word::SEQUENCE].load() == self.sequence_word
@@ -44,12 +44,12 @@ impl<'m> Ring<'m> {
         peek.is_unchanged().then_some(peek)
     }
 
-    /// Gives the events overwritten in segment `index` so far.
+    /// Returns the events overwritten in segment `index` so far.
     pub(crate) fn segment_loss(&self, index: u32) -> u64 {
         lost_in(self.segment(index))
     }
 
-    /// Gives the next committed entry of the table from word `at` on, as its length in bytes and its words, and moves `at`
+    /// Returns the next committed entry of the table from word `at` on, as its length in bytes and its words, and moves `at`
     /// behind it. The places of entries before it that are being written, or never will be, go to `unfinished`.
     pub(crate) fn next_entry(&self, at: &mut usize, mut unfinished: impl FnMut(usize)) -> Option<(usize, &'m [Word])> {
         let table = self.table();

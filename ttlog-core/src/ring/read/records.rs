@@ -79,7 +79,7 @@ pub struct Record<'a> {
     pub payload: &'a [u8],
 }
 
-/// Tells whether control records of this kind exist.
+/// Returns whether control records of this kind exist.
 fn is_kind(kind: u32) -> bool {
     matches!(kind, KIND_REBASE | KIND_CONTEXT | KIND_ABANDONED)
 }
@@ -109,7 +109,7 @@ pub struct Items<'a> {
 }
 
 impl<'a> Items<'a> {
-    /// Gives the events that are known to be lost to damage, once the walk is over: those that the segment counts and that were
+    /// Returns the events that are known to be lost to damage, once the walk is over: those that the segment counts and that were
     /// neither met nor pending. 0 before that.
     #[must_use]
     pub fn missing(&self) -> u32 {
@@ -199,7 +199,7 @@ impl<'a> Items<'a> {
         }
     }
 
-    /// Gives the clock at a record of a device, of which `low` are the lower bits: the upper ones may have changed since the record before.
+    /// Returns the clock at a record of a device, of which `low` are the lower bits: the upper ones may have changed since the record before.
     fn unwrap(&mut self, low: u32) -> u64 {
         let on = low.wrapping_sub(self.clock as u32);
         let back = on.wrapping_neg();
@@ -227,13 +227,13 @@ impl<'a> Items<'a> {
         (at == self.end).then_some(counted)
     }
 
-    /// Gives where the zero words end that begin at `at`: reservations in which nothing is stored yet.
+    /// Returns where the zero words end that begin at `at`: reservations in which nothing is stored yet.
     fn end_of_zeros(&self, at: usize) -> usize {
         let is_zero = |at: &usize| word_at(self.records, *at) == Some(0);
         at + 8 * (at..self.end).step_by(8).take_while(is_zero).count()
     }
 
-    /// Gives the places where a record may end that begins at `at`. Long records are not searched for: this bounds the work.
+    /// Returns the places where a record may end that begins at `at`. Long records are not searched for: this bounds the work.
     fn starts_after(&self, at: usize) -> impl Iterator<Item = usize> + use<> {
         (at + 8..=self.end.min(at + 8 * 256)).step_by(8)
     }

@@ -59,13 +59,13 @@ pub struct SegmentHeader {
 }
 
 impl SegmentHeader {
-    /// Tells whether the segment is of the kept class: warnings and errors.
+    /// Returns whether the segment is of the kept class: warnings and errors.
     #[must_use]
     pub fn is_kept(&self) -> bool {
         self.sequence & KEPT_SEQUENCE_BIT != 0
     }
 
-    /// Gives what its records have in common.
+    /// Returns what its records have in common.
     pub(crate) fn seal(&self) -> Seal {
         Seal { lap: self.lap, is_device: self.mode == Mode::Device }
     }
@@ -141,7 +141,7 @@ pub fn forget_records(segment: &mut [u8]) {
 }
 
 impl<'a> Segment<'a> {
-    /// Gives the bytes that records fill, as far as they are there.
+    /// Returns the bytes that records fill, as far as they are there.
     #[must_use]
     pub fn used(&self) -> &'a [u8] {
         &self.records[..self.offset_bytes()]

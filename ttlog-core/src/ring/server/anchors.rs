@@ -46,7 +46,7 @@ impl Tiers {
     }
 }
 
-/// Gives the slot of the `n`-th anchor (from 0) in a ring of `anchor_count` slots; `None`: there is none for it.
+/// Returns the slot of the `n`-th anchor (from 0) in a ring of `anchor_count` slots; `None`: there is none for it.
 fn slot_of(n: u64, anchor_count: u64) -> Option<u64> {
     // Of the numbers from 1 to k those that no higher tier takes.
     let rank = |k: u64| k - 1 - (k - 1) / TIER_STRIDE;
@@ -131,7 +131,7 @@ impl Ring<'_> {
     }
 }
 
-/// Gives the stamp word of the `n`-th anchor.
+/// Returns the stamp word of the `n`-th anchor.
 fn encode_anchor_stamp(n: u64, anchor: Anchor) -> u64 {
     u64::from(n as u32 + 1) | u64::from(anchor_crc(anchor)) << 32
 }

@@ -76,7 +76,7 @@ pub enum ControlResult {
 }
 
 impl ControlResult {
-    /// Gives its number.
+    /// Returns its number.
     #[must_use]
     pub const fn number(self) -> u64 {
         match self {
@@ -87,7 +87,7 @@ impl ControlResult {
         }
     }
 
-    /// Gives the result of a number.
+    /// Returns the result of a number.
     #[must_use]
     pub const fn from_number(number: u64) -> Self {
         match number {
@@ -111,12 +111,12 @@ pub struct ControlRequest<'b> {
     pub text: Option<&'b str>,
 }
 
-/// Gives the word that tells length and CRC of a text.
+/// Returns the word that tells length and CRC of a text.
 fn text_mark(text: &[u8]) -> u64 {
     text.len() as u64 | u64::from(crc32(text)) << 32
 }
 
-/// Gives the text whose mark is `mark`, if it is whole. `bytes` may hold anything.
+/// Returns the text whose mark is `mark`, if it is whole. `bytes` may hold anything.
 fn checked_text(mark: u64, bytes: &[u8]) -> Option<&str> {
     let text = bytes.get(..mark as u32 as usize)?;
     if text.len() > CONTROL_TEXT_MAX || text_mark(text) != mark {
@@ -125,7 +125,7 @@ fn checked_text(mark: u64, bytes: &[u8]) -> Option<&str> {
     core::str::from_utf8(text).ok()
 }
 
-/// Gives as much of a text as there is room for.
+/// Returns as much of a text as there is room for.
 fn cut(text: &str) -> &str {
     let mut end = text.len().min(CONTROL_TEXT_MAX);
     while !text.is_char_boundary(end) {
@@ -143,7 +143,7 @@ fn load_text<'b>(header: &[Word], at: usize, buffer: &'b mut [u8; CONTROL_TEXT_M
 
 /// The side of the process. Atomic loads and stores only, of a bounded number: callable anywhere, though meant for one thread.
 impl Ring<'_> {
-    /// Gives the request that waits for an answer, its text in `buffer`. Two loads if there is none.
+    /// Returns the request that waits for an answer, its text in `buffer`. Two loads if there is none.
     pub fn pending_request<'b>(&self, buffer: &'b mut [u8; CONTROL_TEXT_MAX]) -> Option<ControlRequest<'b>> {
         let header = self.long_header()?;
         let number = header[REQUEST].load_acquire();
@@ -187,7 +187,7 @@ impl Ring<'_> {
         kill_point!(FilterTold);
     }
 
-    /// Gives the filter that was told last; `None`: none was, it is being changed, or it is damaged.
+    /// Returns the filter that was told last; `None`: none was, it is being changed, or it is damaged.
     pub fn filter_text<'b>(&self, buffer: &'b mut [u8; CONTROL_TEXT_MAX]) -> Option<&'b str> {
         load_text(self.long_header()?, FILTER_TEXT, buffer).filter(|text| !text.is_empty())
     }
@@ -300,7 +300,7 @@ pub struct EncodedRequest {
 }
 
 impl EncodedRequest {
-    /// Gives what is to be written into the ring, each at an offset from its start, in this order, the second after the first is
+    /// Returns what is to be written into the ring, each at an offset from its start, in this order, the second after the first is
     /// written whole.
     #[must_use]
     pub fn writes(&self) -> [(u64, &[u8]); 2] {

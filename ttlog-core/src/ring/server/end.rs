@@ -49,7 +49,7 @@ impl EndKind {
     /// Stands for [`Unfinished`](EndKind::Unfinished), in snapshots; no kind ever has this number.
     const UNFINISHED: u8 = 0xFF;
 
-    /// Gives its number; 255 for [`Unfinished`](EndKind::Unfinished).
+    /// Returns its number; 255 for [`Unfinished`](EndKind::Unfinished).
     #[must_use]
     pub const fn number(self) -> u8 {
         match self {
@@ -60,7 +60,7 @@ impl EndKind {
         }
     }
 
-    /// Gives the kind of a number; `None` for 0, which stands for no end.
+    /// Returns the kind of a number; `None` for 0, which stands for no end.
     #[must_use]
     pub const fn from_number(number: u8) -> Option<Self> {
         match number {
@@ -119,7 +119,7 @@ impl ProcessEnd {
         }
     }
 
-    /// Gives the words of the block, the end word first.
+    /// Returns the words of the block, the end word first.
     fn encode(&self) -> [u64; 6] {
         [
             u64::from(self.kind.number()) | u64::from(self.signal) << 8 | u64::from(self.code as u32) << 32,
@@ -225,7 +225,7 @@ impl Ring<'_> {
         }
     }
 
-    /// Gives how the process ended, if it said so.
+    /// Returns how the process ended, if it said so.
     #[must_use]
     pub fn end(&self) -> Option<ProcessEnd> {
         let header = self.long_header()?;
@@ -248,7 +248,7 @@ impl Ring<'_> {
         }
     }
 
-    /// Gives the panics so far.
+    /// Returns the panics so far.
     #[must_use]
     pub fn panics(&self) -> Panics {
         self.long_header().map_or_else(Panics::default, |header| Panics::decode(|index| header[index].load()))

@@ -5,7 +5,7 @@ use crate::ring::layout::{commit, header_word, segment_word};
 use crate::ring::loss::lost_in;
 
 impl Ring<'_> {
-    /// Gives how many segments were opened since the start, but for those of the kept class, as far as sequences tell: one that was
+    /// Returns how many segments were opened since the start, but for those of the kept class, as far as sequences tell: one that was
     /// in use, and so was passed over, counts too. The share of the ring that was written between two moments is the difference,
     /// over the number of segments.
     #[must_use]
@@ -13,7 +13,7 @@ impl Ring<'_> {
         self.header(header_word::NEXT_SEQUENCE).load().saturating_sub(1)
     }
 
-    /// Gives how many events were recorded since the start: those in the ring and those that were overwritten. While others write it
+    /// Returns how many events were recorded since the start: those in the ring and those that were overwritten. While others write it
     /// may be off by those of the segments that are being replaced.
     #[must_use]
     pub fn recorded_count(&self) -> u64 {

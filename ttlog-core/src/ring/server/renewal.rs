@@ -35,7 +35,7 @@ pub enum Turn {
     Missed,
 }
 
-/// Tells whether the ring may be written, or by whom it has to be made first.
+/// Returns whether the ring may be written, or by whom it has to be made first.
 ///
 /// Nothing here blocks, allocates or loops; callable anywhere, nested anywhere.
 #[derive(Debug)]
@@ -66,7 +66,7 @@ impl Renewal {
         Renewal { state: AtomicU32::new(READY), missed: AtomicU32::new(0) }
     }
 
-    /// Tells whether the ring may be written.
+    /// Returns whether the ring may be written.
     #[inline]
     #[must_use]
     pub fn is_ready(&self) -> bool {

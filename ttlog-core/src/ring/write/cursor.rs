@@ -64,13 +64,13 @@ impl<'m> UnderWay<'m> {
         self.0.store_low_release(if is_busy { FULL | commit::BUSY } else { FULL });
     }
 
-    /// Tells whether it has marked the segment and not committed its record yet.
+    /// Returns whether it has marked the segment and not committed its record yet.
     #[must_use]
     pub fn is_busy(&self) -> bool {
         self.0.load_acquire() as u32 & commit::BUSY != 0
     }
 
-    /// Tells whether it has committed its record. One that found no room never does; its own context knows that it is over when the
+    /// Returns whether it has committed its record. One that found no room never does; its own context knows that it is over when the
     /// cursor is not [closed](Cursor::is_closed) any more and the segment not [busy](Self::is_busy).
     #[must_use]
     pub fn has_committed(&self) -> bool {
@@ -78,7 +78,7 @@ impl<'m> UnderWay<'m> {
         now & commit::BUSY == 0 && now != FULL
     }
 
-    /// Gives the word by which it is known.
+    /// Returns the word by which it is known.
     #[must_use]
     pub fn word(&self) -> &'m Word {
         self.0
@@ -240,7 +240,7 @@ impl<'m> Cursor<'m> {
         }
     }
 
-    /// Tells whether an append is under way, in which the caller nests.
+    /// Returns whether an append is under way, in which the caller nests.
     fn is_in_use(&self) -> bool {
         // SAFETY: a word of the header.
         self.limit_bytes.get() == CLOSED_BYTES
@@ -431,7 +431,7 @@ impl<'m> Cursor<'m> {
         }
     }
 
-    /// Tells whether an append keeps what nests off the segment: it has not marked it yet, or is on the slow path.
+    /// Returns whether an append keeps what nests off the segment: it has not marked it yet, or is on the slow path.
     pub fn is_closed(&self) -> bool {
         self.limit_bytes.get() == CLOSED_BYTES
     }
@@ -487,7 +487,7 @@ impl<'m> Cursor<'m> {
     }
 }
 
-/// Gives the cap under which the payload has at most `most` words with its count, and its words then.
+/// Returns the cap under which the payload has at most `most` words with its count, and its words then.
 pub(crate) fn fit(fields: &dyn AnyFields, most: usize) -> Option<(usize, usize)> {
     let mut cap = CAP_MAX.min(most * 8);
     loop {

@@ -32,7 +32,7 @@ pub(crate) struct Class {
 }
 
 impl Class {
-    /// Tells whether a segment is of this class.
+    /// Returns whether a segment is of this class.
     pub(crate) fn has(&self, index: u32) -> bool {
         (self.first..self.first + self.count).contains(&index)
     }
@@ -262,7 +262,7 @@ fn claim_for_opening(segment: &[Word]) -> Option<u32> {
     segment[segment_word::COMMIT].swap_low(now, now | commit::OWNED).ok().map(|()| now)
 }
 
-/// Gives a claimed segment back as it was.
+/// Returns a claimed segment back as it was.
 fn unclaim(segment: &[Word], before: u32) {
     // Nobody else changes an owned segment. It differs only where the memory became zero meanwhile, and then it is free.
     let _ = segment[segment_word::COMMIT].swap_low(before | commit::OWNED, before);

@@ -127,7 +127,7 @@ impl Ring<'_> {
         Outcome::Dropped(reason)
     }
 
-    /// Gives the segment of a class that takes reservations, opened if need be.
+    /// Returns the segment of a class that takes reservations, opened if need be.
     fn shared_segment(&self, class: &Class, ticks: u64) -> Option<u32> {
         let current = self.header(class.shared_segment);
         let now = current.load_acquire() as u32;
