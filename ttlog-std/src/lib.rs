@@ -282,59 +282,38 @@
 
 extern crate self as ttlog_std;
 
-mod builder;
 mod clock;
-mod coalesce;
-mod control;
-mod duties;
-#[cfg(target_os = "linux")]
-mod end;
-mod environment;
-#[cfg(target_os = "linux")]
-mod fault;
+mod config;
+mod death;
+mod event;
 #[cfg(target_os = "linux")]
 mod fork;
-mod generation;
 mod macros;
-mod mapping;
-mod names;
-mod orphans;
-mod panic;
-mod plugin;
-mod process;
+mod memory;
 mod recorder;
-mod registry;
-mod report;
-mod retention;
 mod service;
-mod settings;
-#[cfg(target_os = "linux")]
-mod signal_chain;
-mod snapshot_file;
+mod snapshot;
+mod start;
+mod state;
 mod sys;
-mod thread;
-mod throttle;
-mod ticket;
-mod trigger;
-mod window;
 
-pub use builder::{Builder, InitError};
-pub use recorder::Trace;
-pub use settings::{
+pub use config::settings::{
     CAPACITY_BYTES_DEFAULT, CAPACITY_BYTES_MAX, CAPACITY_BYTES_MIN, CHANNEL_CAPACITY_MAX, FatalSignals, RingFileChoice,
     SnapshotSignal,
 };
-pub use snapshot_file::SnapshotError;
-pub use ticket::SnapshotTicket;
+pub use recorder::Trace;
+pub use snapshot::file::SnapshotError;
+pub use snapshot::ticket::SnapshotTicket;
+pub use start::builder::{Builder, InitError};
+pub use state::window::Window;
 pub use ttlog_core::filter::FilterErrorKind;
 pub use ttlog_core::plugin::PluginHandle;
 pub use ttlog_core::{FilterError, Level, Loss, Value};
-pub use window::Window;
 
 /// What the macros expand to. Not for use by hand; may change in any version.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::thread::record;
+    pub use crate::state::thread::record;
     pub use ttlog_core::__private::{
         Bare, Callsite, Cons, Field, Level, Literal, Metadata, Nil, Templ, TemplDebug, Value, ViaBoxedError, ViaDebug,
         ViaDisplay, ViaError, ViaNothing, ViaValue, debug, display, event, is_kept, level_enabled,

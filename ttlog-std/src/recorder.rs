@@ -16,20 +16,20 @@ use ttlog_core::recorder::Recorder;
 use ttlog_core::ring::Renewal;
 use ttlog_core::{AnyFields, Callsite, Filter, FilterError, Level, Loss, Metadata, Ring, Word};
 
-use crate::builder::{Builder, InitError};
 use crate::clock::ClockInfo;
+use crate::config::settings::Settings;
 #[cfg(target_os = "linux")]
-use crate::fork::Heritage;
-use crate::generation::Generation;
-use crate::mapping::RingFile;
-use crate::registry::Registry;
-use crate::report;
+use crate::fork::child::Heritage;
+use crate::memory::ring_file::RingFile;
+use crate::snapshot::file::{self, BorrowedScratch, Label, SnapshotError, Source, System, Urgency};
 #[cfg(target_os = "linux")]
-use crate::service::{Service, Work};
-use crate::settings::Settings;
-use crate::snapshot_file::{self, BorrowedScratch, Label, SnapshotError, Source, System, Urgency};
-use crate::ticket::SnapshotTicket;
-use crate::window::Window;
+use crate::snapshot::queue::{Service, Work};
+use crate::snapshot::ticket::SnapshotTicket;
+use crate::start::builder::{Builder, InitError};
+use crate::state::process::Generation;
+use crate::state::registry::Registry;
+use crate::state::window::Window;
+use crate::sys::report;
 
 /// How long [`Trace::shutdown`] waits for snapshots that were accepted.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(10);
@@ -132,7 +132,7 @@ impl RecorderInner {
             let generation = self.generation();
             if generation.is_settled.load(Ordering::Acquire)
                 || !self.is_recording()
-                || !crate::fork::make_sure_of_ring(self)
+                || !crate::fork::child::make_sure_of_ring(self)
                 || generation.is_settled.swap(true, Ordering::AcqRel)
             {
                 return;
@@ -164,7 +164,7 @@ impl RecorderInner {
     /// Tells whether somebody cut the ring's file short, so that a part of the ring is memory without a file.
     pub(crate) fn is_cut(&self) -> bool {
         #[cfg(target_os = "linux")]
-        return self.generation().file().is_some() && crate::fault::cut_len() > 0;
+        return self.generation().file().is_some() && crate::memory::guard::cut_len() > 0;
         #[cfg(not(target_os = "linux"))]
         false
     }
@@ -178,7 +178,7 @@ impl RecorderInner {
                 "somebody cut the ring's file {:?} short: its events are lost from there on, and {} of {} bytes will not \
                  outlive this process",
                 file.path,
-                crate::fault::cut_len(),
+                crate::memory::guard::cut_len(),
                 self.ring.len_bytes()
             ));
         }
@@ -198,7 +198,7 @@ impl RecorderInner {
         scratch: BorrowedScratch<'_>,
     ) -> Result<PathBuf, SnapshotError> {
         let directory = &self.snapshot_directory;
-        let room = snapshot_file::find_room(&System, directory, urgency, self.settings.retain_free_percent)?;
+        let room = file::find_room(&System, directory, urgency, self.settings.retain_free_percent)?;
         self.write_anchor();
         let label = Label { service: &self.service_name, pid: u64::from(std::process::id()), reason };
         let ticks = self.clock.precise_now();
@@ -206,7 +206,7 @@ impl RecorderInner {
             Some(age) => scratch.leaving_out_before(ticks, self.clock.ticks_per_second, age),
             None => scratch,
         };
-        snapshot_file::write(&System, directory, room, label, Source::Live(self.ring), ticks, scratch)
+        file::write(&System, directory, room, label, Source::Live(self.ring), ticks, scratch)
     }
 }
 
@@ -217,7 +217,7 @@ impl Recorder for RecorderInner {
     }
 
     fn record(&self, callsite: &'static Callsite, fields: &dyn AnyFields) {
-        crate::thread::record_slow(callsite, fields);
+        crate::state::thread::record_slow(callsite, fields);
     }
 }
 
@@ -399,7 +399,7 @@ impl Trace {
     /// gives a handle with which plugins record nothing.
     #[must_use]
     pub fn plugin_handle(&self) -> PluginHandle {
-        self.inner.map_or(PluginHandle::off(), |_| crate::plugin::handle())
+        self.inner.map_or(PluginHandle::off(), |_| crate::event::plugin::handle())
     }
 
     /// Gives what was lost so far: overwritten, dropped, suppressed.

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::bracket;
+use super::read::bracket;
 
 /// How long the rate of the TSC is measured at the start.
 const CALIBRATION_NS: u64 = 4_000_000;

@@ -1,0 +1,3 @@
+//! The way of an event.
+
+pub(crate) mod plugin;

@@ -1,0 +1,4 @@
+//! Starting the recorder.
+
+pub(crate) mod builder;
+mod options;
