@@ -4,13 +4,13 @@
 //! whatever ends the process: a panic, an abort, a segmentation fault, `kill -9`.
 //!
 //! ```
-//! use ttlog_std::{Trace, error, info};
+//! use ttlog_std::{Recorder, error, info};
 //!
-//! let trace = Trace::init(100_000, 100, "shop");
+//! let recorder = Recorder::init(100_000, 100, "shop");
 //! let (symbol, price) = ("ACME", 150.25);
 //! info!("order executed", symbol, quantity = 1000_u64, price, side = "buy");
 //! error!("order {id} rejected", id = 12_345_u64, reason = "insufficient funds");
-//! # trace.shutdown();
+//! # recorder.shutdown();
 //! ```
 //!
 //! # What is bounded, what blocks, what is lost
@@ -25,14 +25,14 @@
 //!   callsites, the memory for one snapshot (below 1 MiB). It does not grow with threads, callsites or time.
 //! - **When the ring is full** the oldest events are overwritten and counted, a segment at a time. Nothing waits, nothing else
 //!   is lost. An event that cannot be recorded (longer than a segment; more threads inside log calls than segments; a full
-//!   table of callsites) is dropped and counted by cause. [`Trace::loss`] gives the counts, and snapshots carry them.
+//!   table of callsites) is dropped and counted by cause. [`Recorder::loss`] gives the counts, and snapshots carry them.
 //! - **When the process ends**, however it does, every event whose macro had returned is in the ring's file, unless it was overwritten
 //!   before. The next start of any recorder of the same user finds the file, makes a snapshot with reason `recovered` of it,
 //!   and removes it. The end of the *machine* is another matter: the file lives in memory (`/dev/shm`) or in the page cache,
 //!   so only snapshots survive it.
 //! - **Without a place for the file** (no directory, a full disk, a system other than Linux) the ring is on the heap, which is told
 //!   on stderr once: events then end with the process, and snapshots are all that remains.
-//! - **A snapshot** ([`Trace::request_snapshot`], or [by itself](#snapshots-by-themselves)) is written by a thread of the recorder while
+//! - **A snapshot** ([`Recorder::request_snapshot`], or [by itself](#snapshots-by-themselves)) is written by a thread of the recorder while
 //!   writers go on. The file appears whole or not at all. Asking never waits: when [`Builder::channel_capacity`] requests are
 //!   waiting, the next one fails.
 //! - **A panic** is recorded as an event of level error with target `panic`: its message, its place, its backtrace. The panicking thread
@@ -45,10 +45,10 @@
 //!   the machine sleeps, order and durations stay right and readers mark the step, which is known to 100 ms. A counter that stands, goes
 //!   back or jumps while the process runs is replaced within 100 ms, and that is told on stderr.
 //!   [`Builder::coarse_clock`] trades a millisecond of exactness for about half of an event's cost.
-//! - **What blocks**: [`Builder::build`] (a few milliseconds), [`SnapshotTicket::wait`], [`Trace::shutdown`] (10 s at most), and the
+//! - **What blocks**: [`Builder::build`] (a few milliseconds), [`SnapshotTicket::wait`], [`Recorder::shutdown`] (10 s at most), and the
 //!   panic hook. Nothing else does.
 //! - **The recorder never panics** and never ends the process: trouble makes it do less, and is told on stderr once.
-//! - **All levels are recorded** unless [`Builder::filter`] or [`Trace::set_filter`] says otherwise: a ring that holds the last
+//! - **All levels are recorded** unless [`Builder::filter`] or [`Recorder::set_filter`] says otherwise: a ring that holds the last
 //!   moments of a process is worth most when it holds everything.
 //!
 //! # Where things are
@@ -63,7 +63,7 @@
 //!
 //! When somebody cuts the ring's file short while the process runs, which the modes above leave to the user and to root, the
 //! process goes on: a handler of SIGBUS replaces the lost part by memory ([`Builder::fault_handler`]). What that part held is
-//! lost and not counted, and from then on the ring does not outlive the process as a whole ([`Trace::ring_path`]).
+//! lost and not counted, and from then on the ring does not outlive the process as a whole ([`Recorder::ring_path`]).
 //!
 //! # When the process ends
 //!
@@ -78,7 +78,7 @@
 //! | `exit`, the return from `main` | the status (with the GNU C library), thread, time |
 //! | panic | how many there were; thread and time of the last. The event and the snapshot are the panic hook's |
 //! | SIGKILL, the out-of-memory killer, `_exit`, `exec`, loss of power | nothing, and from that the viewer concludes that it was one of these |
-//! | [`Trace::shutdown`] | that recording ended in good order; the file goes with it |
+//! | [`Recorder::shutdown`] | that recording ended in good order; the file goes with it |
 //!
 //! **What the parent sees does not change**: the handler stores a few words, on an alternate stack, without locks or memory from the
 //! allocator, and hands the signal on to the handler that was there before with the same arguments and mask, or to the default action.
@@ -104,14 +104,14 @@
 //! | after an event of level warn or error | [`Builder::snapshot_on_level`] | `level` |
 //! | when a share of the ring was written since the last one | [`Builder::snapshot_when_filled`] | `filled` |
 //! | on SIGUSR1, or SIGUSR2 | [`Builder::snapshot_on_signal`] | `signal` |
-//! | on request | [`Trace::request_snapshot`] | what the program says |
+//! | on request | [`Recorder::request_snapshot`] | what the program says |
 //! | of the ring of a process that died | [`Builder::recover_orphans`], on by default | `recovered` |
 //! | from outside, without the process taking part | `ttlog-view snapshot PID` | what its user says |
 //!
 //! Threads and signal handlers only set a flag; the recorder's thread looks at the flags each 100 ms. One snapshot begins a second
 //! ([`Builder::snapshot_throttle`]), the first at once, and it is for all who want one when it begins: their reasons are joined by `+`. So
 //! a storm of errors costs one snapshot a second, and a request may have to wait for most of a second until its snapshot begins. Two do
-//! not wait: the first after a panic, and the last before the end of [`Trace::shutdown`].
+//! not wait: the first after a panic, and the last before the end of [`Recorder::shutdown`].
 //!
 //! The handler of the signal hands it on to the one that the program had installed before; without one the signal does nothing else
 //! any more. A handler that is installed later takes the signal away, unless it hands it on in its turn.
@@ -132,7 +132,7 @@
 //!
 //! # How far back the ring reaches
 //!
-//! That depends on how much is logged, and [`Trace::window`] tells it: the time for which nothing was overwritten, for warnings and
+//! That depends on how much is logged, and [`Recorder::window`] tells it: the time for which nothing was overwritten, for warnings and
 //! errors and for the rest. With [`Builder::min_age`] the recorder warns once on stderr when the ring reaches less far back than that, and
 //! its snapshots leave out what is older, except warnings and errors; what is left out is counted in them.
 //!
@@ -141,7 +141,7 @@
 //! Every option of the [`Builder`] has an environment variable. **The environment wins** over what the program says, unless the
 //! program says [`ignore_environment`](Builder::ignore_environment). It is read once, at the start. A variable that is empty
 //! counts as not set. One whose value makes no sense is an error of [`Builder::build`] ([`InitError::Environment`] names the
-//! variable, its value and what is expected); [`Trace::init`] says so on stderr and goes on without it. A name that is one of these but
+//! variable, its value and what is expected); [`Recorder::init`] says so on stderr and goes on without it. A name that is one of these but
 //! for a letter or two is told on stderr.
 //!
 //! `TTLOG=off` switches the recorder off as a whole: there is no ring, no thread and no handler, every event costs what a disabled
@@ -183,7 +183,7 @@
 //!
 //! # Levels
 //!
-//! [`Trace::set_filter`] changes which events are recorded: the change is in force at every callsite's next event, in every thread,
+//! [`Recorder::set_filter`] changes which events are recorded: the change is in force at every callsite's next event, in every thread,
 //! without a lock or a list of callsites. `ttlog-view level PID DIRECTIVES` does the same from outside, through the ring's file: in
 //! at most 100 ms, or when the snapshot that is being written is done. Whoever may write that file may ask, which its mode leaves
 //! to this user and to root.
@@ -203,11 +203,11 @@
 //! `cvv` `card_number`. [`Builder::secret_keys`] adds names, [`Builder::withhold_secrets`] switches all of it off.
 //!
 //! ```
-//! # let trace = ttlog_std::Trace::init(1000, 10, "secrets");
+//! # let recorder = ttlog_std::Recorder::init(1000, 10, "secrets");
 //! let (user, code, token) = ("ann", 4711, "t0k3n");
 //! ttlog_std::info!("login", user, secret code, token, db.password = "hunter2");
 //! // in a snapshot:  login  user="ann" code=<withheld> token=<withheld> db.password=<withheld>
-//! # trace.shutdown();
+//! # recorder.shutdown();
 //! ```
 //!
 //! What a snapshot has of such a value: that it was there, its type, for an option whether it was `None`, the lengths of texts and of lists, and
@@ -227,7 +227,7 @@
 //!
 //! # Forks
 //!
-//! A child of `fork` has a recorder of its own that goes on as its parent's was set up. Its first event, or its first use of [`Trace`],
+//! A child of `fork` has a recorder of its own that goes on as its parent's was set up. Its first event, or its first use of [`Recorder`],
 //! makes its ring: a file of its own beside the parent's, of the same size, with the child's process id, clock anchors and counters; in
 //! memory, with a line on stderr, if there is no room for the file. That takes some milliseconds for 16 MiB. It allocates nothing and
 //! takes no lock, so a child may log from its first instruction on, whatever the parent's other threads were doing, and in the
@@ -235,10 +235,10 @@
 //! emits before a log call has returned which `fork` has interrupted, are counted as dropped. The parent's ring stays as it is.
 //!
 //! - Snapshots (but those of panics and `ttlog-view snapshot`), changes of the level from outside and exact times need the service thread,
-//!   which a child starts at its first use of [`Trace`] ([`Trace::current`] is one) or at a panic. Until then its events have an anchor
+//!   which a child starts at its first use of [`Recorder`] ([`Recorder::current`] is one) or at a panic. Until then its events have an anchor
 //!   each second in which a segment is begun.
 //! - The coarse clock's thread stays behind: a child reads the precise clock.
-//! - [`Trace::shutdown`] in a child ends the child's recording. A child that ends without it leaves its ring to be recovered, as any
+//! - [`Recorder::shutdown`] in a child ends the child's recording. A child that ends without it leaves its ring to be recovered, as any
 //!   process does; so does one that calls `exec`, which ends the lock on its ring's file.
 //! - Children that are made past the C library's `fork` (`vfork`, `_Fork`, `posix_spawn`, a bare `clone`) must not log before they `exec`.
 //! - On systems other than Linux a child has a copy of its parent's recorder in memory, without a service thread.
@@ -246,7 +246,7 @@
 //! # Plugins
 //!
 //! A library of type `cdylib` that is loaded at run time has copies of its own of all statics, so it does not see the program's recorder
-//! by itself. The program hands it [`Trace::plugin_handle`], and the library attaches itself with it ([`attach`](ttlog_core::plugin::attach), with an
+//! by itself. The program hands it [`Recorder::plugin_handle`], and the library attaches itself with it ([`attach`](ttlog_core::plugin::attach), with an
 //! example): its events, through the macros of this crate or those of ttlog-core, then go to the program's ring, and the program's filter
 //! holds for them. It must detach before it is unloaded; afterwards nothing points into it. Program and library must be built from
 //! the same version of ttlog-core by the same compiler, else attaching is refused. Panics in the library are its own affair, for
@@ -286,7 +286,6 @@ mod clock;
 mod config;
 mod death;
 mod event;
-#[cfg(target_os = "linux")]
 mod fork;
 mod macros;
 mod memory;
@@ -297,14 +296,17 @@ mod start;
 mod state;
 mod sys;
 
+pub use config::error::InitError;
 pub use config::settings::{
     CAPACITY_BYTES_DEFAULT, CAPACITY_BYTES_MAX, CAPACITY_BYTES_MIN, CHANNEL_CAPACITY_MAX, FatalSignals, RingFileChoice,
     SnapshotSignal,
 };
-pub use recorder::Trace;
-pub use snapshot::file::SnapshotError;
+pub use recorder::Recorder;
+#[doc(no_inline)]
+pub use recorder::Recorder as Trace;
+pub use snapshot::error::SnapshotError;
 pub use snapshot::ticket::SnapshotTicket;
-pub use start::builder::{Builder, InitError};
+pub use start::builder::Builder;
 pub use state::window::Window;
 pub use ttlog_core::filter::FilterErrorKind;
 pub use ttlog_core::plugin::PluginHandle;
@@ -313,7 +315,7 @@ pub use ttlog_core::{FilterError, Level, Loss, Value};
 /// What the macros expand to. Not for use by hand; may change in any version.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::state::thread::record;
+    pub use crate::event::record::record;
     pub use ttlog_core::__private::{
         Bare, Callsite, Cons, Field, Level, Literal, Metadata, Nil, Templ, TemplDebug, Value, ViaBoxedError, ViaDebug,
         ViaDisplay, ViaError, ViaNothing, ViaValue, debug, display, event, is_kept, level_enabled,

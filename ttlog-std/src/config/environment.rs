@@ -4,13 +4,13 @@
 //! documentation is the same list, which a test sees to.
 
 use std::ffi::{OsStr, OsString};
-use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use ttlog_core::{Filter, Level};
 
-use crate::config::settings::{
+use super::error::BadVariable;
+use super::settings::{
     CAPACITY_BYTES_MAX, CAPACITY_BYTES_MIN, CHANNEL_CAPACITY_MAX, FILLED_MAX, FILLED_MIN, FREE_PERCENT_MAX,
     FatalSignals, INTERVAL_MAX, INTERVAL_MIN, RingFileChoice, SEGMENT_BYTES_MIN, Settings, SnapshotSignal,
     TABLE_BYTES_MAX, TABLE_BYTES_MIN,
@@ -40,20 +40,6 @@ enum Set {
     Text(fn(&mut Settings, &str) -> Option<()>),
     Path(fn(&mut Settings, PathBuf)),
     Filter,
-}
-
-/// A variable whose value is no good.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct BadVariable {
-    pub(crate) variable: &'static str,
-    pub(crate) value: String,
-    pub(crate) expected: String,
-}
-
-impl fmt::Display for BadVariable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "environment variable {}={:?}: expected {}", self.variable, self.value, self.expected)
-    }
 }
 
 /// All of them, in the order of the documentation.

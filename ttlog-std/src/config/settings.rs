@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use ttlog_core::{Filter, Level, RingConfig};
 
-use crate::snapshot::retention::Limits;
-use crate::start::builder::InitError;
+use super::error::InitError;
+use crate::sys::report;
 
 /// Smallest room for events, in bytes.
 pub const CAPACITY_BYTES_MIN: usize = 16 * 1024;
@@ -145,17 +145,6 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Gives what snapshots may stay.
-    pub(crate) fn retention(&self) -> Limits {
-        Limits {
-            count: self.retain_count as u64,
-            bytes: self.retain_bytes,
-            age: self.retain_age,
-            free_percent: self.retain_free_percent,
-            room: 0,
-        }
-    }
-
     /// Gives the time that the ring is to cover, in nanoseconds; 0: not stated.
     pub(crate) fn min_age_ns(&self) -> u64 {
         u64::try_from(self.min_age.unwrap_or_default().as_nanos()).unwrap_or(u64::MAX)
@@ -171,40 +160,40 @@ impl Settings {
             if !clamp {
                 return Err(InitError::Filter { directives: self.filter.clone(), error });
             }
-            crate::sys::report::warn(format_args!("filter {:?}: {error}; everything is recorded", self.filter));
+            report::warn(format_args!("filter {:?}: {error}; everything is recorded", self.filter));
             self.filter = defaults.filter;
         }
         let interval = |time: Duration| (INTERVAL_MIN..=INTERVAL_MAX).contains(&time);
-        let mut wrong = Wrong { clamp };
-        wrong.check("min_age", &mut self.min_age, defaults.min_age, INTERVAL, |age| age.is_none_or(interval))?;
-        wrong.check("snapshot_every", &mut self.snapshot_every, defaults.snapshot_every, INTERVAL, |every| {
+        let mut range = RangeCheck { clamp };
+        range.check("min_age", &mut self.min_age, defaults.min_age, INTERVAL, |age| age.is_none_or(interval))?;
+        range.check("snapshot_every", &mut self.snapshot_every, defaults.snapshot_every, INTERVAL, |every| {
             every.is_none_or(interval)
         })?;
-        wrong
+        range
             .check("retain_age", &mut self.retain_age, defaults.retain_age, INTERVAL, |age| age.is_none_or(interval))?;
-        wrong.check(
+        range.check(
             "snapshot_throttle",
             &mut self.snapshot_throttle,
             defaults.snapshot_throttle,
             "at most 366 days",
             |throttle| *throttle <= INTERVAL_MAX,
         )?;
-        wrong.check(
+        range.check(
             "snapshot_on_level",
             &mut self.snapshot_on_level,
             defaults.snapshot_on_level,
             "warn or error",
             |level| level.is_none_or(|level| level >= Level::Warn),
         )?;
-        wrong.check(
+        range.check(
             "snapshot_when_filled",
             &mut self.snapshot_when_filled,
             defaults.snapshot_when_filled,
             "0.1 to 1",
             |share| share.is_none_or(|share| (FILLED_MIN..=FILLED_MAX).contains(&share)),
         )?;
-        wrong.check("retain_count", &mut self.retain_count, defaults.retain_count, "1 or more", |count| *count > 0)?;
-        wrong.check(
+        range.check("retain_count", &mut self.retain_count, defaults.retain_count, "1 or more", |count| *count > 0)?;
+        range.check(
             "retain_free_percent",
             &mut self.retain_free_percent,
             defaults.retain_free_percent,
@@ -228,11 +217,11 @@ pub(crate) fn kept_segment_count(kept_bytes: Option<usize>, segment_count: usize
 const INTERVAL: &str = "100 ms to 366 days";
 
 /// What happens to options out of range.
-struct Wrong {
+struct RangeCheck {
     clamp: bool,
 }
 
-impl Wrong {
+impl RangeCheck {
     fn check<T: std::fmt::Debug>(
         &mut self,
         option: &'static str,
@@ -245,11 +234,33 @@ impl Wrong {
             return Ok(());
         }
         if self.clamp {
-            crate::sys::report::warn(format_args!("{option} {value:?} is not {expected}, {default:?} is used"));
+            report::warn(format_args!("{option} {value:?} is not {expected}, {default:?} is used"));
             *value = default;
             return Ok(());
         }
         Err(InitError::Option { option, value: format!("{value:?}"), expected })
+    }
+}
+
+/// Returns `value` if it is in its range. Otherwise, with `clamp`, the nearest limit, with a warning.
+///
+/// # Errors
+/// [`InitError::OutOfRange`], not with `clamp`.
+pub(crate) fn in_range(
+    clamp: bool,
+    option: &'static str,
+    value: usize,
+    min: usize,
+    max: usize,
+) -> Result<usize, InitError> {
+    let near = value.clamp(min, max);
+    if near == value {
+        Ok(value)
+    } else if clamp {
+        report::warn(format_args!("{option} {value} is out of range, {near} is used"));
+        Ok(near)
+    } else {
+        Err(InitError::OutOfRange { option, value, min, max })
     }
 }
 

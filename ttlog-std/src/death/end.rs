@@ -20,14 +20,14 @@
 //! handler is the installed one: that library's process is about to end in good order, or not at all.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::Ordering;
 
 use libc::{c_int, c_void, sigaction, siginfo_t};
 use ttlog_core::ring::{EndKind, ProcessEnd};
 
 use crate::config::settings::FatalSignals;
-use crate::recorder::{RecorderInner, recorder};
 use crate::state::thread;
+use crate::state::{self, State};
 use crate::sys::report;
 use crate::sys::signal_chain;
 use crate::{clock, sys};
@@ -43,18 +43,9 @@ const NUMBERS: usize = 64;
 /// What each signal did before, by its number. Set once, before the handler is installed.
 static PREVIOUS: [OnceLock<sigaction>; NUMBERS] = [const { OnceLock::new() }; NUMBERS];
 
-/// The process whose ends are stamped. A child that was not made by the C library's `fork` has its parent's ring still.
-static PROCESS: AtomicU32 = AtomicU32::new(0);
-
-/// Says that this process is a child whose ring is not its parent's. Async-signal-safe.
-pub(crate) fn in_child() {
-    PROCESS.store(std::process::id(), Ordering::Relaxed);
-}
-
 /// Has the end of the process stamped into the ring from here on. Once. Before the [guard of the ring's file](crate::memory::guard) is
 /// installed, which must see the faults in the ring first: those are no ends.
 pub(crate) fn watch(signals: FatalSignals) {
-    PROCESS.store(std::process::id(), Ordering::Relaxed);
     if let Err(error) = sys::at_exit(at_exit) {
         report::warn(format_args!("a call of exit will not be noted in the ring: {error}"));
     }
@@ -97,15 +88,15 @@ extern "C" fn handle(signal: c_int, info: *mut siginfo_t, context: *mut c_void) 
         // SAFETY: the arguments are those of the kernel.
         let end = unsafe { end_of(signal, info) };
         // A ring that is at fault itself cannot be written to: that would be the same fault again, without end.
-        let is_good = |recorder: &&RecorderInner| !is_in_ring(recorder, end.address);
-        own_recorder().filter(is_good).filter(|recorder| recorder.ring.stamp_end(&end))
+        let is_good = |state: &&State| !is_in_ring(state, end.address);
+        own_recorder().filter(is_good).filter(|state| state.ring.stamp_end(&end))
     };
     // SAFETY: the kernel hands a complete siginfo to a handler with SA_SIGINFO.
     let code = unsafe { (*info).si_code };
     // SAFETY: the arguments are those of the kernel.
     unsafe { signal_chain::chain(previous, signal, info, context) };
-    if let Some(recorder) = stamped.filter(|_| is_survived(previous, signal, code)) {
-        recorder.ring.withdraw_end();
+    if let Some(state) = stamped.filter(|_| is_survived(previous, signal, code)) {
+        state.ring.withdraw_end();
     }
 }
 
@@ -125,15 +116,16 @@ fn is_survived(previous: &sigaction, signal: c_int, code: c_int) -> bool {
 }
 
 /// Tells whether an address is in the memory of the ring.
-fn is_in_ring(recorder: &RecorderInner, address: u64) -> bool {
-    let range = recorder.words.as_ptr_range();
+fn is_in_ring(state: &State, address: u64) -> bool {
+    let range = state.words.as_ptr_range();
     (range.start as u64..range.end as u64).contains(&address)
 }
 
-/// Gives the recorder if it records, into a ring of this process.
-fn own_recorder() -> Option<&'static RecorderInner> {
-    let is_own = PROCESS.load(Ordering::Relaxed) == std::process::id();
-    recorder().filter(|recorder| is_own && recorder.is_recording())
+/// Returns the recorder if it records, into a ring of this process. A child that was not made by the C library's `fork` has its
+/// parent's ring still.
+fn own_recorder() -> Option<&'static State> {
+    let is_own = |state: &State| !state.process().is_in_fork() && !state.forked.is_lost.load(Ordering::Acquire);
+    state::current().filter(|state| is_own(state) && state.is_recording())
 }
 
 /// Describes the end that a signal is.
@@ -166,7 +158,7 @@ unsafe fn end_of(signal: c_int, info: *mut siginfo_t) -> ProcessEnd {
 /// Gives an end that happens now, in this thread.
 fn now(kind: EndKind) -> ProcessEnd {
     ProcessEnd {
-        ticks: recorder().map_or(0, |recorder| recorder.clock.precise_now()),
+        ticks: state::current().map_or(0, |state| state.clock.precise_now()),
         unix_ns: clock::unix_ns_now(),
         os_thread_id: sys::thread_id() as u32,
         context: thread::context(),
@@ -176,7 +168,7 @@ fn now(kind: EndKind) -> ProcessEnd {
 
 /// Called by `exit`, after the functions that were registered later.
 extern "C" fn at_exit(status: c_int, _: *mut c_void) {
-    if let Some(recorder) = own_recorder() {
-        recorder.ring.stamp_end(&ProcessEnd { code: status, ..now(EndKind::Exit) });
+    if let Some(state) = own_recorder() {
+        state.ring.stamp_end(&ProcessEnd { code: status, ..now(EndKind::Exit) });
     }
 }

@@ -16,10 +16,13 @@ use std::sync::TryLockError;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::recorder::{RecorderInner, recorder};
+use crate::service::settle::settle;
+use crate::service::take::write_snapshot_with;
 use crate::snapshot::cause::Cause;
-use crate::snapshot::file::{SnapshotError, Urgency};
-use crate::snapshot::names::cut;
+use crate::snapshot::error::SnapshotError;
+use crate::snapshot::room::Urgency;
+use crate::state::{self, State};
+use crate::sys::cut;
 use crate::sys::monotonic_ns;
 use crate::sys::report;
 
@@ -39,12 +42,12 @@ pub(crate) fn install_hook(with_backtrace: bool) {
     }
     let previous = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
-        if let Some(recorder) = recorder().filter(|recorder| recorder.is_recording()) {
-            recorder.settle();
+        if let Some(state) = state::current().filter(|state| state.is_recording()) {
+            settle(state);
             // First of all: in a panic inside the formatting of a panic's message no more than this comes about.
-            recorder.ring.count_panic(recorder.clock.precise_now(), crate::sys::thread_id());
+            state.ring.count_panic(state.clock.precise_now(), crate::sys::thread_id());
             record(info, with_backtrace);
-            snapshot(recorder);
+            snapshot(state);
         }
         previous(info);
     }));
@@ -79,10 +82,10 @@ static RECORDED: AtomicU64 = AtomicU64::new(0);
 static COVERED: AtomicU64 = AtomicU64::new(0);
 
 /// Writes a snapshot, unless another thread's holds this thread's panic as well.
-fn snapshot(recorder: &RecorderInner) {
+fn snapshot(state: &State) {
     let mine = RECORDED.fetch_add(1, Ordering::SeqCst) + 1;
-    let service = &recorder.generation().service;
-    let outlives = recorder.generation().file().is_some() && !recorder.is_cut();
+    let service = &state.process().queue;
+    let outlives = state.process().file().is_some() && !state.is_cut();
     let now = monotonic_ns();
     if !service.panic_throttle.try_begin(now) && outlives && service.ask(Cause::Panic) {
         report::warn(format_args!("panic recorded, its snapshot follows: that of another panic was just now"));
@@ -91,20 +94,20 @@ fn snapshot(recorder: &RecorderInner) {
     service.throttle.begin(now);
     let deadline = Instant::now() + WAIT_MAX;
     let result = loop {
-        match recorder.generation().scratch.try_lock() {
+        match state.process().scratch.try_lock() {
             Ok(mut scratch) => {
-                break covering(mine, || recorder.write_snapshot_with("panic", Urgency::LastWords, scratch.borrow()));
+                break covering(mine, || write_snapshot_with(state, "panic", Urgency::LastWords, scratch.borrow()));
             }
             Err(TryLockError::Poisoned(poisoned)) => {
                 break covering(mine, || {
-                    recorder.write_snapshot_with("panic", Urgency::LastWords, poisoned.into_inner().borrow())
+                    write_snapshot_with(state, "panic", Urgency::LastWords, poisoned.into_inner().borrow())
                 });
             }
             Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
                 std::thread::sleep(Duration::from_millis(1));
             }
             // Its owner hangs, or is this very thread, or is gone (after fork).
-            Err(TryLockError::WouldBlock) => break with_spare_scratch(recorder),
+            Err(TryLockError::WouldBlock) => break with_spare_scratch(state),
         }
     };
     match result {
@@ -118,13 +121,13 @@ fn snapshot(recorder: &RecorderInner) {
 }
 
 /// Writes a snapshot while another one does not come to an end.
-fn with_spare_scratch(recorder: &RecorderInner) -> Result<Option<PathBuf>, SnapshotError> {
-    let mut scratch = match recorder.generation().spare_scratch.try_lock() {
+fn with_spare_scratch(state: &State) -> Result<Option<PathBuf>, SnapshotError> {
+    let mut scratch = match state.process().spare_scratch.try_lock() {
         Ok(scratch) => scratch,
         Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
         Err(TryLockError::WouldBlock) => return Err(SnapshotError::Busy),
     };
-    recorder.write_snapshot_with("panic", Urgency::LastWords, scratch.borrow()).map(Some)
+    write_snapshot_with(state, "panic", Urgency::LastWords, scratch.borrow()).map(Some)
 }
 
 /// Runs `write` unless the panic with number `mine` is in a snapshot already.

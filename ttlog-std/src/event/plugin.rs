@@ -5,7 +5,8 @@ use ttlog_core::plugin::{Host, PluginHandle};
 use ttlog_core::recorder::Recorder;
 use ttlog_core::{AnyFields, Callsite, Metadata};
 
-use crate::recorder::recorder;
+use super::record::record_from;
+use crate::state;
 use crate::state::registry::Origin;
 
 /// What plugins see of this process's recorder.
@@ -13,11 +14,11 @@ struct Plugins;
 
 impl Recorder for Plugins {
     fn is_on(&self, metadata: &Metadata) -> bool {
-        recorder().is_some_and(|recorder| recorder.is_on(metadata))
+        state::current().is_some_and(|state| state.is_on(metadata))
     }
 
     fn record(&self, callsite: &'static Callsite, fields: &dyn AnyFields) {
-        crate::state::thread::record_from(Origin::Plugin, callsite, fields);
+        record_from(Origin::Plugin, callsite, fields);
     }
 }
 

@@ -59,7 +59,7 @@ impl Description {
             clock: clock_name,
             ticks_per_second: clock.ticks_per_second,
             process_start: start_time(),
-            os: crate::snapshot::names::cut(&self.os, self.os.len().saturating_sub(os_cut)),
+            os: crate::sys::cut(&self.os, self.os.len().saturating_sub(os_cut)),
         };
         let len = ttlog_core::encode_process(&info, out)?;
         out.get(..len)
@@ -74,7 +74,7 @@ pub(crate) fn encode_item(service: &str, clock: &ClockInfo, start_unix_ns: i64) 
 }
 
 fn cut(text: &str) -> &str {
-    crate::snapshot::names::cut(text, TEXT_MAX_LEN)
+    crate::sys::cut(text, TEXT_MAX_LEN)
 }
 
 /// Gives when this process started, in the operating system's units (Linux: clock ticks after boot); 0: unknown.

@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use super::orphans::Outcome;
-use crate::recorder::RecorderInner;
-use crate::service::housekeeping::retain;
-use crate::snapshot::queue::lock;
+use ttlog_core::ring::file_name::NamePart;
+
+use super::orphans::{self, Outcome, Rules};
+use super::take::retain;
 use crate::snapshot::retention::{self, Scope};
-use crate::sys::report;
+use crate::state::State;
+use crate::sys::{lock, report};
 
 /// The rings of dead processes that were found at the start, and what came of them: told in one line however many there are.
 pub(crate) struct Backlog {
@@ -19,7 +20,7 @@ pub(crate) struct Backlog {
 impl Backlog {
     /// Looks through a directory.
     pub(crate) fn find(directory: Option<&Path>) -> Self {
-        let left = directory.map(super::orphans::candidates).unwrap_or_default().into_iter();
+        let left = directory.map(orphans::candidates).unwrap_or_default().into_iter();
         Backlog { left, recovered_count: 0, last: PathBuf::new() }
     }
 
@@ -29,17 +30,17 @@ impl Backlog {
     }
 
     /// Recovers the next one, if it is an orphan. Takes some hundredths of a second for a ring of 16 MiB.
-    pub(crate) fn recover_one(&mut self, recorder: &'static RecorderInner) {
+    pub(crate) fn recover_one(&mut self, state: &'static State) {
         static TROUBLE: report::Once = report::Once::new();
         let Some(path) = self.left.next() else { return };
-        let mut scratch = lock(&recorder.generation().scratch);
-        let (directory, free_percent) = (&recorder.snapshot_directory, recorder.settings.retain_free_percent);
-        let rules = super::orphans::Rules::new(directory, free_percent, recorder.ring.len_bytes());
-        let outcome = super::orphans::recover(&path, &rules, &mut scratch);
+        let mut scratch = lock(&state.process().scratch);
+        let (directory, free_percent) = (&state.snapshot_directory, state.settings.retain_free_percent);
+        let rules = Rules::new(directory, free_percent, state.ring.len_bytes());
+        let outcome = orphans::recover(&path, &rules, &mut scratch);
         drop(scratch);
         match outcome {
             Ok(Outcome::Recovered(snapshot)) => {
-                self.retain_recovered(recorder, &snapshot);
+                self.retain_recovered(state, &snapshot);
                 self.recovered_count += 1;
                 self.last = snapshot;
             }
@@ -52,12 +53,12 @@ impl Backlog {
     }
 
     /// The dead process may have been one of another service.
-    fn retain_recovered(&self, recorder: &RecorderInner, snapshot: &Path) {
+    fn retain_recovered(&self, state: &State, snapshot: &Path) {
         let name = snapshot.file_name().unwrap_or_default();
         let Some(service) = retention::service_of(name.as_encoded_bytes()) else { return };
-        let own = crate::snapshot::names::service(&recorder.service_name).to_string();
-        let scope = if service == own { Scope::Service(&own) } else { Scope::RecoveredOf(service) };
-        retain(recorder, scope, Some(snapshot));
+        let is_own = NamePart::service(&state.service_name).is(service);
+        let scope = if is_own { Scope::Service(service) } else { Scope::RecoveredOf(service) };
+        retain(state, scope, Some(snapshot));
     }
 
     fn report(&self) {

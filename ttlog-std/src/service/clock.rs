@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::clock::watch::{Finding, StepWatch};
 use crate::clock::{ClockInfo, give_counter_up};
-use crate::recorder::RecorderInner;
+use crate::state::State;
 use crate::sys::report;
 
 /// Time between anchors, once recording has been under way for a while.
@@ -17,9 +17,9 @@ const EARLY_ANCHORS: [Duration; 3] =
 /// Longest time between two looks at the clocks. A step of the wall clock is known to this time.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
-/// What [`tend`] keeps from one call to the next.
+/// What [`maintain`] keeps from one call to the next.
 #[derive(Debug)]
-pub(crate) struct Tending {
+pub(crate) struct ClockMaintenance {
     watch: StepWatch,
     started: Instant,
     /// Anchors written in good time.
@@ -27,11 +27,11 @@ pub(crate) struct Tending {
     next_anchor: Instant,
 }
 
-impl Tending {
-    /// Starts tending a clock.
+impl ClockMaintenance {
+    /// Starts looking after a clock.
     pub(crate) fn new(clock: &ClockInfo) -> Self {
         let started = Instant::now();
-        Tending {
+        ClockMaintenance {
             watch: StepWatch::new(clock.reading(), clock.ticks_per_second),
             started,
             written: 0,
@@ -44,14 +44,14 @@ impl Tending {
 /// the next call may take to come.
 ///
 /// Takes some microseconds, or waits for another thread that writes an anchor, which takes as long. One thread calls it.
-pub(crate) fn tend(recorder: &RecorderInner, state: &mut Tending) -> Duration {
-    let clock = &recorder.clock;
+pub(crate) fn maintain(state: &State, maintenance: &mut ClockMaintenance) -> Duration {
+    let clock = &state.clock;
     let reading = clock.reading();
-    match state.watch.look(reading, clock.reads_counter()) {
+    match maintenance.watch.look(reading, clock.reads_counter()) {
         Finding::Steady => {}
         Finding::Step { before, after } => {
-            let _one_at_a_time = recorder.generation().anchor_lock.lock().unwrap_or_else(PoisonError::into_inner);
-            recorder.ring.write_step(before, after);
+            let _one_at_a_time = state.process().anchor_lock.lock().unwrap_or_else(PoisonError::into_inner);
+            state.ring.write_step(before, after);
         }
         Finding::CounterWrong { ticks, last_good } => {
             give_counter_up(clock, ticks, reading.monotonic_ns);
@@ -61,18 +61,18 @@ pub(crate) fn tend(recorder: &RecorderInner, state: &mut Tending) -> Duration {
                  the operating system's clock from here on",
                 reading.ticks
             ));
-            let _one_at_a_time = recorder.generation().anchor_lock.lock().unwrap_or_else(PoisonError::into_inner);
-            recorder.ring.write_step(last_good, clock.anchor());
+            let _one_at_a_time = state.process().anchor_lock.lock().unwrap_or_else(PoisonError::into_inner);
+            state.ring.write_step(last_good, clock.anchor());
         }
     }
     let now = Instant::now();
-    if now >= state.next_anchor {
-        recorder.write_anchor();
-        state.written += 1;
-        state.next_anchor = match EARLY_ANCHORS.get(state.written) {
-            Some(early) => state.started + *early,
+    if now >= maintenance.next_anchor {
+        state.write_anchor();
+        maintenance.written += 1;
+        maintenance.next_anchor = match EARLY_ANCHORS.get(maintenance.written) {
+            Some(early) => maintenance.started + *early,
             None => now + ANCHOR_INTERVAL,
         };
     }
-    state.next_anchor.saturating_duration_since(now).min(LOOK_INTERVAL)
+    maintenance.next_anchor.saturating_duration_since(now).min(LOOK_INTERVAL)
 }

@@ -7,23 +7,23 @@
 use ttlog_core::Filter;
 use ttlog_core::ring::{CONTROL_TEXT_MAX, ControlCommand, ControlResult};
 
-use crate::recorder::RecorderInner;
+use crate::state::State;
 
 /// Answers the request that waits, if there is one. Two loads otherwise.
-pub(crate) fn poll(recorder: &RecorderInner) {
+pub(crate) fn poll(state: &State) {
     let mut buffer = [0; CONTROL_TEXT_MAX];
-    let Some(request) = recorder.ring.pending_request(&mut buffer) else { return };
-    let result = request.text.map_or(ControlResult::BadText, |text| obey(recorder, text));
-    recorder.with_filter_text(|filter| recorder.ring.answer_request(request.number, result, filter));
+    let Some(request) = state.ring.pending_request(&mut buffer) else { return };
+    let result = request.text.map_or(ControlResult::BadText, |text| obey(state, text));
+    state.with_filter_text(|filter| state.ring.answer_request(request.number, result, filter));
 }
 
-fn obey(recorder: &RecorderInner, text: &str) -> ControlResult {
+fn obey(state: &State, text: &str) -> ControlResult {
     match ControlCommand::parse(text) {
         None => ControlResult::UnknownCommand,
         Some(ControlCommand::Level(directives)) => match Filter::parse(directives) {
             Err(_) => ControlResult::BadText,
             Ok(filter) => {
-                recorder.set_filter(filter);
+                state.set_filter(filter);
                 ControlResult::Done
             }
         },

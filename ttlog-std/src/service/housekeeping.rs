@@ -1,18 +1,21 @@
-//! Duties: what the service thread does in the course of time, and the snapshots that come of it.
+//! Housekeeping: what the service thread does in the course of time, and the snapshots that come of it.
 //!
 //! Ten times a second: a sign of life in the ring, requests from outside, the triggers, the window. When the clock says so, anchors.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::clock::{self, Tending};
-use crate::recorder::RecorderInner;
-use crate::service::control;
+use super::clock::{self, ClockMaintenance};
+use super::control;
+use super::take::{self, retain};
+use crate::clock::unix_ns_now;
 use crate::snapshot::batch::Batch;
-use crate::snapshot::cause::{Cause, Causes, Progress, Schedule};
-use crate::snapshot::file::{SnapshotError, Urgency};
+use crate::snapshot::cause::{Cause, Causes};
+use crate::snapshot::error::SnapshotError;
 use crate::snapshot::retention::{self, Limits, Scope};
+use crate::snapshot::room::Urgency;
+use crate::snapshot::schedule::{Progress, Schedule};
 use crate::snapshot::ticket::Request;
+use crate::state::State;
 use crate::state::window::Window;
 use crate::sys::report;
 
@@ -20,52 +23,48 @@ use crate::sys::report;
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// What becomes due in the course of time, and how far it is.
-pub(crate) struct Duties {
+pub(crate) struct Housekeeping {
     next_poll: Instant,
-    clock: Tending,
+    clock: ClockMaintenance,
     next_clock: Instant,
     schedule: Schedule,
     /// What has asked for a snapshot and has none yet.
     pub(crate) causes: Causes,
 }
 
-impl Duties {
+impl Housekeeping {
     /// Begins: everything is due from now on.
-    pub(crate) fn new(recorder: &RecorderInner) -> Self {
+    pub(crate) fn new(state: &State) -> Self {
         let now = Instant::now();
-        Duties {
+        Housekeeping {
             next_poll: now,
-            clock: Tending::new(&recorder.clock),
+            clock: ClockMaintenance::new(&state.clock),
             next_clock: now,
-            schedule: Schedule::new(
-                &recorder.settings,
-                recorder.ring.segment_count() - recorder.ring.kept_segment_count(),
-                now,
-            ),
+            schedule: Schedule::new(&state.settings, state.ring.segment_count() - state.ring.kept_segment_count(), now),
             causes: Causes::default(),
         }
     }
 
     /// Does what is due.
-    pub(crate) fn look(&mut self, recorder: &RecorderInner) {
+    pub(crate) fn look(&mut self, state: &State) {
         let now = Instant::now();
         // At each poll too, so that the thread does not wake twice for the two.
         if now >= self.next_clock.min(self.next_poll) {
-            self.next_clock = now + clock::tend(recorder, &mut self.clock);
+            self.next_clock = now + clock::maintain(state, &mut self.clock);
         }
         if now < self.next_poll {
             return;
         }
         self.next_poll = now + POLL_INTERVAL;
-        recorder.ring.beat(u64::try_from(crate::clock::unix_ns_now()).unwrap_or(0));
-        recorder.report_cut();
-        control::poll(recorder);
-        warn_of_short_window(recorder);
-        if recorder.generation().service.take_written() {
-            retain(recorder, Scope::Service(&recorder.service_name), None);
+        state.ring.beat(u64::try_from(unix_ns_now()).unwrap_or(0));
+        state.report_cut();
+        control::poll(state);
+        warn_of_short_window(state);
+        if state.process().queue.take_written() {
+            retain(state, Scope::Service(&state.service_name), None);
         }
-        self.causes.add(recorder.generation().service.triggers.take());
-        self.causes.add(self.schedule.causes(now, || Progress::of(&recorder.ring)));
+        self.causes.add(state.process().queue.triggers.take());
+        self.causes.add(self.schedule.causes(now, || Progress::of(&state.ring)));
     }
 
     /// Gives when something is due next.
@@ -74,36 +73,36 @@ impl Duties {
     }
 
     /// Takes one snapshot for everybody who wants one, unless nobody does.
-    pub(crate) fn take_snapshot(&mut self, recorder: &RecorderInner, requests: Vec<Request>) {
+    pub(crate) fn take_snapshot(&mut self, state: &State, requests: Vec<Request>) {
         static TROUBLE: report::Once = report::Once::new();
         let batch = Batch { causes: std::mem::take(&mut self.causes), requests };
         if batch.is_empty() {
             return;
         }
-        let progress = Progress::of(&recorder.ring);
+        let progress = Progress::of(&state.ring);
         let urgency = if batch.causes.has(Cause::Panic) { Urgency::LastWords } else { Urgency::Normal };
         let reason = batch.reason();
         let write = || {
             // A defect there must not cost the process its anchors and later snapshots.
-            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| recorder.write_snapshot(&reason, urgency)))
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| take::write_snapshot(state, &reason, urgency)))
                 .unwrap_or_else(|_| Err(SnapshotError::Ring { cause: "the snapshot writer panicked".to_owned() }))
         };
-        let own = Scope::Service(&recorder.service_name);
+        let own = Scope::Service(&state.service_name);
         let mut result = write();
         // Older ones make room for it, if there are any: as much as a packed ring takes, or as the whole ring.
-        let ring_len = recorder.ring.len_bytes() as u64;
+        let ring_len = state.ring.len_bytes() as u64;
         for room in [ring_len / 4, 2 * ring_len] {
             if !matches!(result, Err(SnapshotError::DiskAlmostFull { .. })) {
                 break;
             }
-            let limits = Limits { room, ..recorder.settings.retention() };
-            retention::sweep(&recorder.snapshot_directory, own, &limits, None);
+            let limits = Limits { room, ..Limits::of(&state.settings) };
+            retention::sweep(&state.snapshot_directory, own, &limits, None);
             result = write();
         }
         match &result {
             Ok(path) => {
                 self.schedule.begin(progress);
-                retain(recorder, own, Some(path));
+                retain(state, own, Some(path));
             }
             // Those who wait learn it anyway.
             Err(error) if !batch.causes.is_empty() => TROUBLE.warn(format_args!(
@@ -116,10 +115,10 @@ impl Duties {
 }
 
 /// Warns once when the ring reaches less far back than was asked for.
-fn warn_of_short_window(recorder: &RecorderInner) {
+fn warn_of_short_window(state: &State) {
     static SHORT: report::Once = report::Once::new();
-    let Some(min_age) = recorder.settings.min_age else { return };
-    let window = Window::of(&recorder.ring, &recorder.clock, Some(min_age));
+    let Some(min_age) = state.settings.min_age else { return };
+    let window = Window::of(&state.ring, &state.clock, Some(min_age));
     if !window.is_long_enough() {
         SHORT.warn(format_args!(
             "the ring reaches {:.1?} back, and min_age asks for {min_age:?}: a larger capacity_bytes or a higher level makes it \
@@ -127,9 +126,4 @@ fn warn_of_short_window(recorder: &RecorderInner) {
             window.covered
         ));
     }
-}
-
-/// Removes what is too much in the directory of snapshots.
-pub(crate) fn retain(recorder: &RecorderInner, scope: Scope<'_>, written: Option<&Path>) {
-    retention::sweep(&recorder.snapshot_directory, scope, &recorder.settings.retention(), written);
 }

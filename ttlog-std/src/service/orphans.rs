@@ -15,10 +15,14 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use ttlog_core::ring::STATE_ENDED;
-use ttlog_core::{FormatError, FormatErrorKind, ProcessInfo, RingImage, TableItem};
+use ttlog_core::ring::file_name::{is_ring_name, is_unfinished_ring_name};
+use ttlog_core::{FormatError, FormatErrorKind, ProcessInfo, RingImage};
 
-use crate::memory::ring_file::{RING_SUFFIX, UNFINISHED_SUFFIX};
-use crate::snapshot::file::{self, Label, Scratch, SnapshotError, Source, System, Urgency};
+use crate::snapshot::error::SnapshotError;
+use crate::snapshot::file::{self, Label, Source};
+use crate::snapshot::os::System;
+use crate::snapshot::room::{self, Urgency};
+use crate::snapshot::scratch::Scratch;
 use crate::sys;
 
 /// Largest ring that any process recovers by itself.
@@ -68,12 +72,7 @@ impl fmt::Display for OrphanError {
 /// Gives the files of a directory that may be orphans, oldest name first. A directory that cannot be read has none.
 pub(crate) fn candidates(directory: &Path) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
-    let looks_right = |entry: &std::fs::DirEntry| {
-        let name = entry.file_name();
-        let name = name.as_encoded_bytes();
-        name.starts_with(b"ttlog-")
-            && (name.ends_with(RING_SUFFIX.as_bytes()) || name.ends_with(UNFINISHED_SUFFIX.as_bytes()))
-    };
+    let looks_right = |entry: &std::fs::DirEntry| is_ring_name(entry.file_name().as_encoded_bytes());
     let mut paths: Vec<_> = entries.flatten().filter(looks_right).map(|entry| entry.path()).collect();
     paths.sort_unstable();
     paths
@@ -121,7 +120,7 @@ pub(crate) fn recover(path: &Path, rules: &Rules<'_>, scratch: &mut Scratch) -> 
     if sys::link_count(&metadata) != 1 {
         return Ok(Outcome::LeftAlone);
     }
-    if path.as_os_str().as_encoded_bytes().ends_with(UNFINISHED_SUFFIX.as_bytes()) {
+    if is_unfinished_ring_name(path.file_name().unwrap_or_default().as_encoded_bytes()) {
         let age = metadata.modified().ok().and_then(|time| SystemTime::now().duration_since(time).ok());
         if age.is_none_or(|age| age < UNFINISHED_MIN_AGE) {
             return Ok(Outcome::LeftAlone);
@@ -146,28 +145,17 @@ pub(crate) fn recover(path: &Path, rules: &Rules<'_>, scratch: &mut Scratch) -> 
     if image.header().state & STATE_ENDED != 0 {
         return std::fs::remove_file(path).map(|()| Outcome::Removed).map_err(io_error("remove"));
     }
-    let process = process_of(&image);
+    let process = image.process().unwrap_or(ProcessInfo { service: "unknown", ..ProcessInfo::default() });
     let label = Label { service: process.service, pid: process.pid, reason: "recovered" };
     // The ring's clock may not be this process's, and may have started anew since.
     let ticks = 0;
-    let snapshot = file::find_room(&System, snapshot_directory, Urgency::LastWords, free_percent)
+    let snapshot = room::find_room(&System, snapshot_directory, Urgency::LastWords, free_percent)
         .and_then(|room| {
             file::write(&System, snapshot_directory, room, label, Source::Image(&image), ticks, scratch.borrow())
         })
         .map_err(|cause| OrphanError::Snapshot { path: path.to_path_buf(), cause })?;
     std::fs::remove_file(path).map_err(io_error("remove"))?;
     Ok(Outcome::Recovered(snapshot))
-}
-
-/// Finds whose ring it was, as far as it says.
-fn process_of<'a>(image: &RingImage<'a>) -> ProcessInfo<'a> {
-    image
-        .entries()
-        .find_map(|entry| match TableItem::decode(entry.bytes) {
-            Ok(TableItem::Process(process)) => Some(process),
-            _ => None,
-        })
-        .unwrap_or(ProcessInfo { service: "unknown", ..ProcessInfo::default() })
 }
 
 /// Reads a file of about `expected_len` bytes; `None` when it has more than `max_len`.

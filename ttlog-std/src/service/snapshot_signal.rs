@@ -10,22 +10,22 @@ use std::sync::OnceLock;
 use libc::{c_int, c_void, sigaction, siginfo_t};
 
 use crate::config::settings::SnapshotSignal;
-use crate::recorder::recorder;
 use crate::snapshot::cause::Cause;
+use crate::state;
 use crate::sys::signal_chain;
 
 /// What the signal did before. Set once, before the handler is installed.
 static PREVIOUS: OnceLock<sigaction> = OnceLock::new();
 
 /// Gives the number of the signal.
-pub(crate) fn number(signal: SnapshotSignal) -> c_int {
+fn number(signal: SnapshotSignal) -> c_int {
     match signal {
         SnapshotSignal::Usr1 => libc::SIGUSR1,
         SnapshotSignal::Usr2 => libc::SIGUSR2,
     }
 }
 
-/// Installs the handler, for the life of the process. Once.
+/// Has a snapshot taken whenever the process gets this signal, for the life of the process. Once.
 ///
 /// # Errors
 /// What the operating system says; the signal then does what it did before.
@@ -37,9 +37,16 @@ pub(crate) fn install(signal: SnapshotSignal) -> io::Result<()> {
     signal_chain::install(number(signal), handle, libc::SA_RESTART, &previous)
 }
 
+/// Lets the signal that asks for snapshots arrive in the calling thread, which blocks all others.
+pub(crate) fn accept(signal: Option<SnapshotSignal>) {
+    if let Some(signal) = signal {
+        crate::sys::unblock_signal(number(signal));
+    }
+}
+
 extern "C" fn handle(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
-    if let Some(recorder) = recorder() {
-        recorder.generation().service.triggers.raise(Cause::Signal);
+    if let Some(state) = state::current() {
+        state.process().queue.triggers.raise(Cause::Signal);
     }
     if let Some(previous) = PREVIOUS.get().filter(|previous| !signal_chain::is_default_or_ignored(previous)) {
         // SAFETY: the arguments are those of the kernel.

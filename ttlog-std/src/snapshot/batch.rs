@@ -6,10 +6,10 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use crate::snapshot::cause::Causes;
-use crate::snapshot::file::SnapshotError;
-use crate::snapshot::names::cut;
-use crate::snapshot::ticket::Request;
+use super::cause::Causes;
+use super::error::SnapshotError;
+use super::ticket::Request;
+use crate::sys::cut;
 
 /// Longest list of several reasons, in bytes. A single reason is kept whole.
 const REASONS_MAX_LEN: usize = 240;
@@ -71,9 +71,9 @@ impl Batch {
 
 #[cfg(test)]
 mod tests {
+    use super::super::cause::{Cause, Triggers};
+    use super::super::ticket::SnapshotTicket;
     use super::*;
-    use crate::snapshot::cause::{Cause, Triggers};
-    use crate::snapshot::ticket::SnapshotTicket;
 
     fn batch(causes: &[Cause], reasons: &[&str]) -> (Batch, Vec<SnapshotTicket>) {
         let triggers = Triggers::default();

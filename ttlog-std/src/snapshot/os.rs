@@ -5,8 +5,8 @@ use std::io::{self, Write as _};
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use crate::snapshot::retention::Disk;
 use crate::sys;
+use crate::sys::Disk;
 
 /// The operating system as the writer of snapshots sees it. What is not overridden is the real thing.
 pub(crate) trait Os {

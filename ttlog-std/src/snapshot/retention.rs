@@ -18,8 +18,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use crate::snapshot::names;
-use crate::sys::report;
+use ttlog_core::ring::file_name::NamePart;
+use ttlog_core::snapshot::file_name::{NameParts, TemporaryName};
+
+use crate::config::settings::Settings;
+use crate::sys::{Disk, report};
 
 /// Age from which an unlocked temporary file is a leftover. Its writer locks it at once.
 const TEMPORARY_MIN_AGE: Duration = Duration::from_secs(60);
@@ -43,6 +46,19 @@ pub(crate) struct Limits {
     pub(crate) room: u64,
 }
 
+impl Limits {
+    /// Returns what snapshots may stay by the options.
+    pub(crate) fn of(settings: &Settings) -> Self {
+        Limits {
+            count: settings.retain_count as u64,
+            bytes: settings.retain_bytes,
+            age: settings.retain_age,
+            free_percent: settings.retain_free_percent,
+            room: 0,
+        }
+    }
+}
+
 /// Whose snapshots are looked at.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Scope<'a> {
@@ -62,38 +78,6 @@ pub(crate) struct Swept {
     pub(crate) bytes: u64,
     /// Temporary files removed.
     pub(crate) temporary_count: u64,
-}
-
-/// The disk as a pass sees it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Disk {
-    /// Bytes that this user may still fill.
-    pub(crate) free: u64,
-    /// Bytes that this user may fill on an empty disk.
-    pub(crate) total: u64,
-}
-
-impl Disk {
-    /// Gives the disk on which `directory` is; `None` where that is not known, and there are no limits then.
-    pub(crate) fn of(directory: &Path) -> Option<Disk> {
-        crate::sys::disk_room(directory).filter(|disk| disk.total > 0)
-    }
-
-    /// Tells whether at least `percent` of the disk is free, and `bytes` besides.
-    pub(crate) fn has_free(&self, percent: u8, bytes: u64) -> bool {
-        u128::from(self.free.saturating_sub(bytes)) * 100 >= u128::from(self.total) * u128::from(percent)
-    }
-
-    /// Gives the bytes that are free besides `percent` of the disk.
-    pub(crate) fn spare(&self, percent: u8) -> u64 {
-        let kept = (u128::from(self.total) * u128::from(percent)).div_ceil(100);
-        self.free.saturating_sub(u64::try_from(kept).unwrap_or(u64::MAX))
-    }
-
-    /// Gives the percent that is free, rounded down.
-    pub(crate) fn free_percent(&self) -> u8 {
-        u8::try_from((u128::from(self.free) * 100).checked_div(self.total.into()).unwrap_or(100)).unwrap_or(100)
-    }
 }
 
 /// A snapshot that may be removed. Ordered by age, the oldest first.
@@ -130,7 +114,7 @@ fn sweep_at(
     for entry in entries.flatten() {
         let name = entry.file_name();
         let name = name.as_encoded_bytes();
-        if is_temporary(name) {
+        if TemporaryName::matches(name) {
             swept.temporary_count += u64::from(remove_leftover(&entry.path(), now));
             continue;
         }
@@ -180,51 +164,20 @@ fn sweep_at(
 }
 
 impl Scope<'_> {
-    /// Tells whether `name` is one that the service gives to snapshots: `ttlog-<service>-<pid>-<utc time>-<reason>.bin`.
-    ///
-    /// The name of a service may hold anything that looks like a pid and a time, so those furthest to the right count: the
-    /// snapshots of `shop-7` are not taken for those of `shop`.
+    /// Returns whether `name` is one that the service gives to snapshots.
     fn has(&self, name: &[u8]) -> bool {
         let (service, only_recovered) = match self {
             Scope::Service(service) => (service, false),
             Scope::RecoveredOf(service) => (service, true),
         };
-        let Some((found, reason)) = split_name(name) else { return false };
-        let is_recovered = reason == b"recovered"
-            || reason.strip_prefix(b"recovered-").is_some_and(|rest| rest.iter().all(u8::is_ascii_digit));
-        found == names::service(service).to_string().as_bytes() && (is_recovered || !only_recovered)
+        let Some(parts) = NameParts::parse(name) else { return false };
+        NamePart::service(service).is(parts.service) && (parts.has_reason("recovered") || !only_recovered)
     }
 }
 
 /// Gives the service that a snapshot belongs to by its name.
 pub(crate) fn service_of(name: &[u8]) -> Option<&str> {
-    split_name(name).and_then(|(service, _)| std::str::from_utf8(service).ok())
-}
-
-/// Gives service and reason (with its number, if it has one) of a snapshot's name.
-fn split_name(name: &[u8]) -> Option<(&[u8], &[u8])> {
-    let stem = name.strip_prefix(b"ttlog-")?.strip_suffix(b".bin")?;
-    // A time is followed by a dash and preceded by a dash, a number, and a dash.
-    let places = (0..stem.len().checked_sub(names::UTC_STAMP_LEN)?).rev();
-    for at in places {
-        let (before, rest) = stem.split_at(at);
-        let (stamp, reason) = rest.split_at(names::UTC_STAMP_LEN);
-        let (Some(before), Some(reason)) = (before.strip_suffix(b"-"), reason.strip_prefix(b"-")) else { continue };
-        if !names::is_utc_stamp(stamp) || reason.is_empty() {
-            continue;
-        }
-        let pid_len = before.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
-        let (service, pid) = before.split_at(before.len() - pid_len);
-        if let (Some(service), false) = (service.strip_suffix(b"-"), pid.is_empty()) {
-            return (!service.is_empty()).then_some((service, reason));
-        }
-    }
-    None
-}
-
-/// Tells whether `name` is one that a snapshot has while it is written.
-fn is_temporary(name: &[u8]) -> bool {
-    name.starts_with(b".ttlog-") && name.ends_with(b".tmp")
+    NameParts::parse(name).map(|parts| parts.service)
 }
 
 /// Gives what is known of a file if it is a regular one of this user, with this name only.

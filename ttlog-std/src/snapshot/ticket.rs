@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::snapshot::file::SnapshotError;
-use crate::snapshot::queue::lock;
+use super::error::SnapshotError;
+use crate::sys::lock;
 
 /// The answer to one request, shared by who waits and who answers.
 #[derive(Debug, Default)]
@@ -34,8 +34,8 @@ impl SnapshotTicket {
     ///
     /// # Examples
     /// ```no_run
-    /// # let trace = ttlog_std::Trace::init(1000, 10, "example");
-    /// let path = trace.request_snapshot("checkpoint").wait()?;
+    /// # let recorder = ttlog_std::Recorder::init(1000, 10, "example");
+    /// let path = recorder.request_snapshot("checkpoint").wait()?;
     /// println!("ttlog-view {}", path.display());
     /// # Ok::<(), ttlog_std::SnapshotError>(())
     /// ```

@@ -89,7 +89,7 @@ impl Builder {
     }
 
     /// Sets which events are recorded, by directives such as `info,my_crate::net=debug,other=off`: see
-    /// [`Trace::set_filter`](crate::Trace::set_filter), by which it can be changed. At most 512 bytes.
+    /// [`Recorder::set_filter`](crate::Recorder::set_filter), by which it can be changed. At most 512 bytes.
     pub fn filter(mut self, directives: impl Into<String>) -> Self {
         self.settings.filter = directives.into();
         self

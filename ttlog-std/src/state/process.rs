@@ -3,7 +3,7 @@
 //!
 //! A child of `fork` gets a generation of its own before any of its code runs; the one of its parent is left as it is and never
 //! touched again there. That of a child has no service thread and no memory for snapshots until it
-//! [settles](crate::recorder::RecorderInner::settle).
+//! [settles](crate::service::settle).
 
 use std::fmt;
 use std::sync::Mutex;
@@ -13,27 +13,24 @@ use ttlog_core::ring::SEGMENT_LEN_MAX;
 use ttlog_core::snapshot::SnapshotOptions;
 
 use crate::memory::ring_file::RingFile;
-use crate::snapshot::file::Scratch;
-use crate::snapshot::queue::Service;
-#[cfg(target_os = "linux")]
-use crate::snapshot::queue::lock;
+use crate::snapshot::queue::SnapshotQueue;
+use crate::snapshot::scratch::Scratch;
+use crate::sys::lock;
 
 /// The longest segment that a snapshot is written of: those of an orphan may be of any size.
 const SEGMENT_LEN: usize = SEGMENT_LEN_MAX as usize;
 
 /// The parts of the recorder that each process has for itself. Never freed.
-pub(crate) struct Generation {
+pub(crate) struct ProcessState {
+    /// The process. One that was made past the C library's `fork` has its parent's state still, and another id.
+    pid: u32,
     /// Requests to the service thread.
-    pub(crate) service: Service,
+    pub(crate) queue: SnapshotQueue,
     /// Memory for the snapshot that is being written, and the lock by which there is one at a time.
     pub(crate) scratch: Mutex<Scratch>,
     /// Memory for a snapshot when that one is in use and cannot be waited for.
     pub(crate) spare_scratch: Mutex<Scratch>,
     /// How snapshots are written.
-    #[cfg_attr(
-        not(target_os = "linux"),
-        allow(dead_code, reason = "for children of fork, which have rings on Linux alone")
-    )]
     options: SnapshotOptions<'static>,
     /// Held while an anchor is written.
     pub(crate) anchor_lock: Mutex<()>,
@@ -53,12 +50,13 @@ pub(crate) struct Generation {
     last_anchor: AtomicU64,
 }
 
-impl Generation {
+impl ProcessState {
     /// Makes that of the process that starts the recorder.
-    pub(crate) fn new(service: Service, options: SnapshotOptions<'static>, file: Option<RingFile>) -> Self {
+    pub(crate) fn new(queue: SnapshotQueue, options: SnapshotOptions<'static>, file: Option<RingFile>) -> Self {
         let file = file.map(|file| &*Box::leak(Box::new(file)));
-        Generation {
-            service,
+        ProcessState {
+            pid: std::process::id(),
+            queue,
             options,
             scratch: Mutex::new(Scratch::new(options, SEGMENT_LEN)),
             spare_scratch: Mutex::new(Scratch::spare(options, SEGMENT_LEN)),
@@ -73,9 +71,10 @@ impl Generation {
 
     /// Makes that of a child of `fork`, in memory of its own; `None` if there is none. Async-signal-safe.
     #[cfg(target_os = "linux")]
-    pub(crate) fn in_child(parent: &Generation) -> Option<&'static Generation> {
-        let child = Generation {
-            service: Service::in_child(&parent.service),
+    pub(crate) fn in_child(parent: &ProcessState) -> Option<&'static ProcessState> {
+        let child = ProcessState {
+            pid: std::process::id(),
+            queue: SnapshotQueue::in_child(&parent.queue),
             options: parent.options,
             scratch: Mutex::new(Scratch::empty(parent.options)),
             spare_scratch: Mutex::new(Scratch::empty(parent.options)),
@@ -90,10 +89,15 @@ impl Generation {
     }
 
     /// Allocates the memory for snapshots that a child does not have yet.
-    #[cfg(target_os = "linux")]
     pub(crate) fn allocate_scratch(&self) {
         *lock(&self.scratch) = Scratch::new(self.options, SEGMENT_LEN);
         *lock(&self.spare_scratch) = Scratch::spare(self.options, SEGMENT_LEN);
+    }
+
+    /// Returns whether the calling process is a fork of the one that this belongs to, which was not prepared for: the locks may be
+    /// held by threads that do not exist here, and the ring is that of the parent.
+    pub(crate) fn is_in_fork(&self) -> bool {
+        std::process::id() != self.pid
     }
 
     /// Gives the ring's file, if it has one.
@@ -145,8 +149,8 @@ fn leak<T: Sync + 'static>(value: T) -> Option<&'static T> {
     }
 }
 
-impl fmt::Debug for Generation {
+impl fmt::Debug for ProcessState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Generation").field("service", &self.service).field("file", &self.file()).finish_non_exhaustive()
+        f.debug_struct("ProcessState").field("queue", &self.queue).field("file", &self.file()).finish_non_exhaustive()
     }
 }

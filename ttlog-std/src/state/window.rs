@@ -9,7 +9,7 @@ use ttlog_core::Ring;
 
 use crate::clock::ClockInfo;
 
-/// How far back the ring reaches, given by [`Trace::window`](crate::Trace::window).
+/// How far back the ring reaches, given by [`Recorder::window`](crate::Recorder::window).
 ///
 /// Events of level warn and error are in a part of the ring of their own (unless [`kept_bytes`](crate::Builder::kept_bytes) is 0),
 /// which reaches as far back as there is room for them, however many other events there are.

@@ -1,19 +1,8 @@
-//! System calls that std has no safe form of, each behind a safe function. Handlers of signals make their own: they are in
-//! [`fault`](crate::memory::guard), [`end`](crate::death::end), [`signal_chain`](crate::sys::signal_chain) and [`trigger`](crate::snapshot::cause).
-//!
-//! On systems other than Linux the functions that only a mapped ring needs are absent, and the others have honest answers
-//! (nobody is another user, no limit is known).
+//! Files and directories: private ones, locks, names.
 
 use std::fs::File;
 use std::io;
 use std::path::Path;
-
-/// Gives the user whose rights the process has.
-#[cfg(unix)]
-pub(crate) fn effective_uid() -> u32 {
-    // SAFETY: takes nothing, cannot fail.
-    unsafe { libc::geteuid() }
-}
 
 /// Gives the largest file the process may write (RLIMIT_FSIZE). Writing past it would raise SIGXFSZ, which ends a process
 /// that does not handle it, so writers of this crate ask first.
@@ -101,7 +90,7 @@ pub(crate) fn try_lock(_file: &File) -> io::Result<bool> {
 /// Tells whether a file belongs to the user whose rights the process has.
 pub(crate) fn is_ours(metadata: &std::fs::Metadata) -> bool {
     #[cfg(unix)]
-    return std::os::unix::fs::MetadataExt::uid(metadata) == effective_uid();
+    return std::os::unix::fs::MetadataExt::uid(metadata) == super::effective_uid();
     #[cfg(not(unix))]
     {
         let _ = metadata;
@@ -131,35 +120,6 @@ pub(crate) fn is_same_file(a: &std::fs::Metadata, b: &std::fs::Metadata) -> bool
     {
         let _ = (a, b);
         true
-    }
-}
-
-/// Gives the room of the disk on which `path` is, as `df` reckons it: without what is kept for root. `None` where that is not known.
-pub(crate) fn disk_room(path: &Path) -> Option<crate::snapshot::retention::Disk> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::ffi::OsStrExt as _;
-        let path = std::ffi::CString::new(path.as_os_str().as_bytes()).ok()?;
-        let mut status = std::mem::MaybeUninit::<libc::statvfs>::uninit();
-        // SAFETY: the path is a terminated string that outlives the call, and `status` a valid place.
-        if unsafe { libc::statvfs(path.as_ptr(), status.as_mut_ptr()) } != 0 {
-            return None;
-        }
-        // SAFETY: the call succeeded, so it was written.
-        let status = unsafe { status.assume_init() };
-        #[allow(clippy::unnecessary_cast, reason = "the types differ between systems")]
-        let (block, blocks, free, available) =
-            (status.f_frsize as u64, status.f_blocks as u64, status.f_bfree as u64, status.f_bavail as u64);
-        let total = blocks.saturating_sub(free).saturating_add(available);
-        Some(crate::snapshot::retention::Disk {
-            free: available.saturating_mul(block),
-            total: total.saturating_mul(block),
-        })
-    }
-    #[cfg(not(unix))]
-    {
-        let _ = path;
-        None
     }
 }
 
@@ -335,33 +295,6 @@ pub(crate) fn allocate(file: &File, len: usize) -> io::Result<()> {
     }
 }
 
-/// Maps the first `len` bytes of a file, shared, for reading and writing, until the process ends.
-///
-/// The pointer is aligned to a page. Cutting the file short while it is mapped makes accesses past its end SIGBUS, see
-/// [`fault`](crate::memory::guard); it is mode 0600 in a directory of mode 0700, so only this user can do that.
-#[cfg(target_os = "linux")]
-pub(crate) fn map_shared(file: &File, len: usize) -> io::Result<std::ptr::NonNull<u8>> {
-    use std::os::fd::AsRawFd as _;
-    // SAFETY: a new mapping at an address of the kernel's choice touches no memory that Rust knows of.
-    let address = unsafe {
-        libc::mmap(std::ptr::null_mut(), len, libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED, file.as_raw_fd(), 0)
-    };
-    if address == libc::MAP_FAILED {
-        return Err(io::Error::last_os_error());
-    }
-    std::ptr::NonNull::new(address.cast()).ok_or_else(|| io::Error::from_raw_os_error(libc::ENOMEM))
-}
-
-/// Undoes [`map_shared`], for a mapping that nothing refers to any more.
-///
-/// # Safety
-/// - `address` and `len` are those of one `map_shared`, and nothing uses that memory afterwards.
-#[cfg(target_os = "linux")]
-pub(crate) unsafe fn unmap(address: std::ptr::NonNull<u8>, len: usize) {
-    // SAFETY: the caller's promise. Failure would only leave the mapping there.
-    unsafe { libc::munmap(address.as_ptr().cast(), len) };
-}
-
 /// Opens a directory, refusing a symbolic link in its last component. Async-signal-safe.
 #[cfg(target_os = "linux")]
 pub(crate) fn open_directory_at(path: &std::ffi::CStr) -> io::Result<File> {
@@ -390,65 +323,6 @@ pub(crate) fn read_start<'a>(path: &std::ffi::CStr, room: &'a mut [u8]) -> Optio
         len
     };
     room.get(..usize::try_from(len).ok()?)
-}
-
-/// Maps `len` bytes of zeroed memory of this process alone, until the process ends. The pointer is aligned to a page.
-/// Async-signal-safe.
-#[cfg(target_os = "linux")]
-pub(crate) fn map_private(len: usize) -> io::Result<std::ptr::NonNull<u8>> {
-    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
-    // SAFETY: a new mapping at an address of the kernel's choice touches no memory that Rust knows of.
-    let address = unsafe { libc::mmap(std::ptr::null_mut(), len, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0) };
-    if address == libc::MAP_FAILED {
-        return Err(io::Error::last_os_error());
-    }
-    std::ptr::NonNull::new(address.cast()).ok_or_else(|| io::Error::from_raw_os_error(libc::ENOMEM))
-}
-
-/// Puts the mapping `start` of [`map_private`] in the place of `words`, which is as long; it is no more where it was.
-/// Async-signal-safe.
-#[cfg(target_os = "linux")]
-pub(crate) fn move_over(words: &'static [ttlog_core::Word], start: std::ptr::NonNull<u8>) -> io::Result<()> {
-    let len = size_of_val(words);
-    let to: *mut libc::c_void = words.as_ptr().cast_mut().cast();
-    // SAFETY: both ranges are mappings of their own, to the end of their last page; words may hold anything, and nothing
-    // refers to the memory that is moved.
-    let moved = unsafe { libc::mremap(start.as_ptr().cast(), len, len, libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED, to) };
-    if moved == to { Ok(()) } else { Err(io::Error::last_os_error()) }
-}
-
-/// Maps a file, shared, in the place of `words`. Async-signal-safe.
-#[cfg(target_os = "linux")]
-pub(crate) fn map_shared_over(words: &'static [ttlog_core::Word], file: &File) -> io::Result<()> {
-    use std::os::fd::AsRawFd as _;
-    let to: *mut libc::c_void = words.as_ptr().cast_mut().cast();
-    let (access, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_FIXED);
-    // SAFETY: the range is a mapping of its own, to the end of its last page, and words may hold anything.
-    let mapped = unsafe { libc::mmap(to, size_of_val(words), access, flags, file.as_raw_fd(), 0) };
-    if mapped == to { Ok(()) } else { Err(io::Error::last_os_error()) }
-}
-
-/// Leaves a mapping out of the memory of children, where it would be mapped for nothing. Async-signal-safe.
-#[cfg(target_os = "linux")]
-pub(crate) fn exclude_from_forks(words: &[ttlog_core::Word]) {
-    // Advice: failure costs a child memory that it does not use.
-    // SAFETY: the range is a mapping of its own, and this process keeps it.
-    let _ = unsafe { libc::madvise(words.as_ptr().cast_mut().cast(), size_of_val(words), libc::MADV_DONTFORK) };
-}
-
-/// Gives a number that another process is very unlikely to get, without an allocation; not for secrets. Async-signal-safe.
-#[cfg(target_os = "linux")]
-pub(crate) fn random() -> u64 {
-    let mut bytes = [0; 8];
-    // SAFETY: the place is as long as said. The bare system call, because older C libraries have no function for it.
-    let len = unsafe { libc::syscall(libc::SYS_getrandom, bytes.as_mut_ptr(), bytes.len(), libc::GRND_NONBLOCK) };
-    if len == 8 {
-        return u64::from_le_bytes(bytes);
-    }
-    // Early at boot, or a kernel from before 2014.
-    let mixed =
-        monotonic_ns() ^ u64::from(std::process::id()).rotate_left(32) ^ (&raw const bytes as u64).rotate_left(17);
-    mixed.wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
 /// What tells a file from all others: its device and number.
@@ -481,100 +355,13 @@ pub(crate) fn close_if_same(file: &File, identity: FileIdentity) {
     }
 }
 
-/// Makes the pages of a range present and writable now, so that events do not pay for them. Advice: where it is not known, and
-/// before Linux 5.14, the pages come with the first lap.
-///
-/// `words` must start at a page boundary, else nothing happens.
-pub(crate) fn populate<T>(words: &[T]) {
-    #[cfg(target_os = "linux")]
-    {
-        let (start, len) = (words.as_ptr().cast_mut().cast(), size_of_val(words));
-        // SAFETY: the range is a live borrowed slice, and this advice changes no content.
-        let _ = unsafe { libc::madvise(start, len, libc::MADV_POPULATE_WRITE) }; // advice: failure is harmless
-    }
-    #[cfg(not(target_os = "linux"))]
-    let _ = words;
-}
-
-/// Gives the operating system's number of this thread; 0 where it is unknown.
-pub(crate) fn thread_id() -> u64 {
-    #[cfg(target_os = "linux")]
-    {
-        // SAFETY: takes nothing, cannot fail. The bare system call, because older C libraries have no function for it.
-        let id = unsafe { libc::syscall(libc::SYS_gettid) };
-        u64::try_from(id).unwrap_or(0)
-    }
-    #[cfg(not(target_os = "linux"))]
-    0
-}
-
-/// Reads CLOCK_MONOTONIC or, where there is none, std's monotonic clock, in nanoseconds from an arbitrary start.
-pub(crate) fn monotonic_ns() -> u64 {
-    #[cfg(unix)]
-    {
-        clock_ns(libc::CLOCK_MONOTONIC)
-    }
-    #[cfg(not(unix))]
-    {
-        static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
-        // 584 years of nanoseconds fit.
-        START.get_or_init(std::time::Instant::now).elapsed().as_nanos() as u64
-    }
-}
-
-/// Reads the monotonic clock that is not slewed, to measure a counter against; where there is none, the one that is.
-pub(crate) fn monotonic_raw_ns() -> u64 {
-    #[cfg(target_os = "linux")]
-    {
-        clock_ns(libc::CLOCK_MONOTONIC_RAW)
-    }
-    #[cfg(not(target_os = "linux"))]
-    monotonic_ns()
-}
-
-/// Reads the monotonic clock that goes on while the machine sleeps. Where there is none, [`monotonic_ns`], which does so itself on
-/// some systems.
-pub(crate) fn boot_ns() -> u64 {
-    #[cfg(target_os = "linux")]
-    {
-        clock_ns(libc::CLOCK_BOOTTIME)
-    }
-    #[cfg(not(target_os = "linux"))]
-    monotonic_ns()
-}
-
-#[cfg(unix)]
-fn clock_ns(clock: libc::clockid_t) -> u64 {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: `time` is a valid place for one timespec. The call fails only for clocks that do not exist.
-    unsafe { libc::clock_gettime(clock, &raw mut time) };
-    (time.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(time.tv_nsec as u64)
-}
-
-/// Gives the host's name, or an empty text.
-pub(crate) fn host_name() -> String {
-    #[cfg(unix)]
-    {
-        let mut buffer = [0_u8; 256];
-        // SAFETY: the place holds the stated number of bytes, of which the last stays 0.
-        let status = unsafe { libc::gethostname(buffer.as_mut_ptr().cast(), buffer.len() - 1) };
-        if status == 0 {
-            let len = buffer.iter().position(|byte| *byte == 0).unwrap_or(buffer.len());
-            return String::from_utf8_lossy(&buffer[..len]).into_owned();
-        }
-        String::new()
-    }
-    #[cfg(not(unix))]
-    std::env::var("COMPUTERNAME").unwrap_or_default()
-}
-
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
 
     #[test]
     fn lock_is_exclusive_between_open_files() {
-        let path = std::env::temp_dir().join(format!("ttlog-lock-{:x}", crate::snapshot::names::random()));
+        let path = std::env::temp_dir().join(format!("ttlog-lock-{:x}", crate::sys::random()));
         let first = create_private(&path).unwrap();
         let second = open_for_reading(&path).unwrap();
         assert!(try_lock(&first).unwrap());
@@ -586,7 +373,7 @@ mod tests {
 
     #[test]
     fn rename_does_not_clobber() {
-        let directory = std::env::temp_dir().join(format!("ttlog-rename-{:x}", crate::snapshot::names::random()));
+        let directory = std::env::temp_dir().join(format!("ttlog-rename-{:x}", crate::sys::random()));
         std::fs::create_dir(&directory).unwrap();
         let (a, b) = (directory.join("a"), directory.join("b"));
         std::fs::write(&a, "a").unwrap();
@@ -602,7 +389,7 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn directory_symlink_is_refused() {
-        let link = std::env::temp_dir().join(format!("ttlog-link-{:x}", crate::snapshot::names::random()));
+        let link = std::env::temp_dir().join(format!("ttlog-link-{:x}", crate::sys::random()));
         std::os::unix::fs::symlink(std::env::temp_dir(), &link).unwrap();
         assert!(open_directory(&link).is_err());
         std::fs::remove_file(link).unwrap();

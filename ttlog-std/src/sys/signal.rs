@@ -4,7 +4,7 @@
 use std::io;
 
 #[cfg(target_os = "linux")]
-use super::map_private;
+use super::memory::map_private;
 
 /// Has `before` called in each thread that calls `fork`, and `in_child` in the child before `fork` returns there.
 #[cfg(target_os = "linux")]
@@ -115,6 +115,18 @@ impl Drop for AlternateStack {
             }
             libc::munmap(self.start.as_ptr().cast(), self.len);
         }
+    }
+}
+
+/// Stands for a stack for signal handlers where there are none.
+#[cfg(not(target_os = "linux"))]
+pub(crate) struct AlternateStack;
+
+#[cfg(not(target_os = "linux"))]
+impl AlternateStack {
+    /// Returns nothing: no thread needs one.
+    pub(crate) fn for_thread_without() -> Option<Self> {
+        None
     }
 }
 

@@ -1,35 +1,37 @@
 use super::*;
-use crate::memory::ring_file::create_ring_file;
+use crate::memory::ring_file::{RingFile, create_ring_file};
+use ttlog_core::ring::file_name::{RING_SUFFIX, UNFINISHED_SUFFIX};
 use ttlog_core::snapshot::{Codec, SnapshotOptions};
 use ttlog_core::{Ring, RingConfig, Word};
 
 /// Leaves the ring file of a process that died, and gives its path.
 fn dead_ring(directory: &Path, name: &str, ended: bool) -> PathBuf {
-    let (region, ring) = ring_file(directory, &format!("{name}-alive"));
+    let (file, ring) = ring_file(directory, &format!("{name}-alive"));
     if ended {
         ring.mark_ended();
     }
     // A mapping keeps its file locked until the process ends, so a copy stands for it.
-    let (alive, dead) = (&region.file.as_ref().unwrap().path, directory.join(format!("{name}{RING_SUFFIX}")));
+    let (alive, dead) = (&file.path, directory.join(format!("{name}{RING_SUFFIX}")));
     std::fs::copy(alive, &dead).unwrap();
     std::fs::remove_file(alive).unwrap();
     dead
 }
 
-fn ring_file(directory: &Path, name: &str) -> (crate::memory::ring_file::Region, Ring<'static>) {
+fn ring_file(directory: &Path, name: &str) -> (RingFile, Ring<'static>) {
     let config = RingConfig { ring_id: 5, segment_len: 1024, table_len: 8192, anchor_count: 4, ..RingConfig::PLAIN };
     let len_words = (config.overhead_len() + 8 * 1024) / 8;
-    create_ring_file(directory, name, len_words, |words: &'static [Word]| {
+    let (_, file, ring) = create_ring_file(directory, name, len_words, |words: &'static [Word]| {
         let ring = Ring::create(words, &config)?;
         let item = crate::memory::process_item::encode_item("../svc", &crate::clock::choose(false), 1).unwrap();
         ring.append_entry(&item).unwrap();
         Ok::<_, ttlog_core::RingError>(ring)
     })
-    .unwrap()
+    .unwrap();
+    (file, ring)
 }
 
 fn scratch_directory() -> PathBuf {
-    let path = std::env::temp_dir().join(format!("ttlog-orphan-{:x}", crate::snapshot::names::random()));
+    let path = std::env::temp_dir().join(format!("ttlog-orphan-{:x}", crate::sys::random()));
     std::fs::create_dir(&path).unwrap();
     std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
     path
@@ -74,8 +76,8 @@ fn ring_that_ended_in_good_order_is_removed() {
 #[test]
 fn locked_ring_is_left_alone() {
     let directory = scratch_directory();
-    let (region, _) = ring_file(&directory, "ttlog-a");
-    let path = region.file.as_ref().unwrap().path;
+    let (file, _) = ring_file(&directory, "ttlog-a");
+    let path = file.path;
     assert_eq!(recover_in(&directory, path).unwrap(), Outcome::LeftAlone);
     assert!(path.exists());
     std::fs::remove_dir_all(directory).unwrap();

@@ -1,5 +1,10 @@
 use super::*;
-use crate::snapshot::retention::Disk;
+use crate::config::settings::Settings;
+use crate::snapshot::os::System;
+use crate::snapshot::room::{BLOCK_LEN, Urgency, find_room};
+use crate::snapshot::scratch::{Scratch, options};
+use crate::sys::Disk;
+use ttlog_core::snapshot::{Codec, SnapshotOptions};
 use ttlog_core::{RingConfig, Word};
 
 /// A ring on the heap that holds nothing but its process item.
@@ -13,7 +18,7 @@ fn ring() -> Ring<'static> {
 }
 
 fn scratch_directory() -> PathBuf {
-    let path = std::env::temp_dir().join(format!("ttlog-snapshot-{:x}", names::random()));
+    let path = std::env::temp_dir().join(format!("ttlog-snapshot-{:x}", sys::random()));
     std::fs::create_dir(&path).unwrap();
     path
 }
@@ -99,14 +104,15 @@ fn file_in_place_of_the_directory() {
 /// Writes to a sink whose file may hold only `limit` bytes.
 fn write_with_limit(limit: u64) -> (Result<(), SnapshotError>, u64) {
     let directory = scratch_directory();
-    let temporary = Temporary::create(&System, &directory, "x").unwrap();
+    let path = directory.join("x");
+    let temporary = Temporary { file: System.create(&path).unwrap(), path, is_published: false };
     let mut sink = FileSink { os: &System, file: &temporary.file, buffer: &mut [0; 100], filled: 0, written: 0, limit };
     let meta = SnapshotMeta { reason: "r", created_unix_ns: 1, ticks: 1 };
     let mut work = vec![0; snapshot::scratch_len(1024)];
     let result = snapshot::write_snapshot_of_ring(ring(), &meta, Codec::None, &mut work, &mut sink);
     let result = match result {
-        Ok(_) => sink.flush().map_err(|cause| io_error("write", &directory, cause)),
-        Err(snapshot::SnapshotError::Sink(cause)) => Err(io_error("write", &directory, cause)),
+        Ok(_) => sink.flush().map_err(|cause| SnapshotError::io("write", &directory, cause)),
+        Err(snapshot::SnapshotError::Sink(cause)) => Err(SnapshotError::io("write", &directory, cause)),
         Err(other) => panic!("{other}"),
     };
     let written = sink.written;
@@ -321,7 +327,8 @@ fn disk_that_is_almost_full_takes_last_words_only() {
 #[cfg(unix)]
 fn temporary_file_is_locked_while_it_is_written() {
     let directory = scratch_directory();
-    let temporary = Temporary::create(&System, &directory, "x").unwrap();
+    let path = directory.join("x");
+    let temporary = Temporary { file: System.create(&path).unwrap(), path, is_published: false };
     assert!(!sys::try_lock(&sys::open_for_reading(&temporary.path).unwrap()).unwrap());
     drop(temporary);
     std::fs::remove_dir_all(directory).unwrap();

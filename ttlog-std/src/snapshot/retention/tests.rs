@@ -12,7 +12,7 @@ struct Directory {
 
 impl Directory {
     fn new() -> Self {
-        let path = std::env::temp_dir().join(format!("ttlog-retention-{:016x}", names::random()));
+        let path = std::env::temp_dir().join(format!("ttlog-retention-{:016x}", crate::sys::random()));
         std::fs::create_dir(&path).unwrap();
         Directory { path, now: SystemTime::now() }
     }
@@ -184,7 +184,7 @@ fn names_of_others_are_not_ours() {
         ("ttlog-", None),
         (".bin", None),
     ] {
-        let found = split_name(name.as_bytes()).map(|(service, _)| std::str::from_utf8(service).unwrap());
+        let found = service_of(name.as_bytes());
         assert_eq!(found, service, "{name}");
         assert_eq!(OURS.has(name.as_bytes()), service == Some("shop"), "{name}");
     }
@@ -195,7 +195,7 @@ fn hostile_service_names_are_compared_as_they_are_written() {
     assert!(Scope::Service("../a b").has(b"ttlog-_._a_b-1-20261122T214159Z-manual.bin"));
     assert!(Scope::Service("").has(b"ttlog-unnamed-1-20261122T214159Z-manual.bin"));
     let long = "x".repeat(500);
-    let written = format!("ttlog-{}-1-20261122T214159Z-manual.bin", names::service(&long));
+    let written = format!("ttlog-{}-1-20261122T214159Z-manual.bin", NamePart::service(&long));
     assert!(Scope::Service(&long).has(written.as_bytes()));
 }
 
