@@ -41,7 +41,7 @@ const SHUTDOWN_MAX: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub struct Recorder {
     /// `None` for the handle of a recorder that could not be made.
-    inner: Option<&'static State>,
+    state: Option<&'static State>,
 }
 
 impl Recorder {
@@ -49,22 +49,22 @@ impl Recorder {
     #[must_use]
     pub fn current() -> Option<Recorder> {
         let recorder = state::current().map(Recorder::of);
-        recorder.as_ref().and_then(Recorder::inner);
+        recorder.as_ref().and_then(Recorder::state);
         recorder
     }
 
     /// Gives the recorder, with all that belongs to it in this process.
-    fn inner(&self) -> Option<&'static State> {
-        self.inner.inspect(|inner| settle(inner))
+    fn state(&self) -> Option<&'static State> {
+        self.state.inspect(|state| settle(state))
     }
 
     /// Gives the handle of a process without a recorder.
     pub(crate) fn off() -> Recorder {
-        Recorder { inner: None }
+        Recorder { state: None }
     }
 
-    pub(crate) fn of(inner: &'static State) -> Recorder {
-        Recorder { inner: Some(inner) }
+    pub(crate) fn of(state: &'static State) -> Recorder {
+        Recorder { state: Some(state) }
     }
 
     /// Asks the service thread for a snapshot. Returns at once.
@@ -76,17 +76,24 @@ impl Recorder {
     ///
     /// When as many requests are waiting as the channel has room for, the ticket fails with [`SnapshotError::QueueFull`].
     pub fn request_snapshot(&self, reason: &str) -> SnapshotTicket {
-        match self.inner() {
-            Some(inner) if !inner.process().is_in_fork() => inner.process().queue.request(reason),
+        match self.state() {
+            Some(state) if !state.process().is_in_fork() => state.process().queue.request(reason),
             _ => SnapshotTicket::failed(SnapshotError::NoServiceThread),
         }
     }
 
-    /// Gives the share of the ring that holds events, 0 to 1. It stays near 1 once the ring has been filled: then the oldest
+    /// Returns the share of the ring that holds events, 0 to 1. It stays near 1 once the ring has been filled: then the oldest
     /// events are overwritten, which is what a ring is for.
+    #[doc(alias = "get_buffer_utilization")]
+    #[must_use]
+    pub fn utilization(&self) -> f64 {
+        self.state().map_or(0.0, |state| state.ring.utilization())
+    }
+
+    /// The same as [`utilization`](Self::utilization), under its first name.
     #[must_use]
     pub fn get_buffer_utilization(&self) -> f64 {
-        self.inner().map_or(0.0, |inner| inner.ring.utilization())
+        self.utilization()
     }
 
     /// Records what these directives say from now on; every callsite knows at its next event. Events compiled out by the
@@ -114,8 +121,8 @@ impl Recorder {
     /// ```
     pub fn set_filter(&self, directives: &str) -> Result<(), FilterError> {
         let filter = Filter::parse(directives)?;
-        if let Some(inner) = self.inner() {
-            inner.set_filter(filter);
+        if let Some(state) = self.state() {
+            state.set_filter(filter);
         }
         Ok(())
     }
@@ -123,10 +130,10 @@ impl Recorder {
     /// Gives the directives that are in force; `off` without a recorder.
     #[must_use]
     pub fn filter(&self) -> String {
-        let text = |inner: &State| inner.filter.with(|filter| filter.text().to_owned());
-        match self.inner() {
+        let text = |state: &State| state.filter.with(|filter| filter.text().to_owned());
+        match self.state() {
             // Only a storm of changes gives none.
-            Some(inner) => text(inner).unwrap_or_else(|| Filter::EVERYTHING.text().to_owned()),
+            Some(state) => text(state).unwrap_or_else(|| Filter::EVERYTHING.text().to_owned()),
             None => "off".to_owned(),
         }
     }
@@ -142,46 +149,46 @@ impl Recorder {
     /// [`Level::Error`] too where that is none.
     #[must_use]
     pub fn level(&self) -> Level {
-        let lowest = |inner: &State| inner.filter.with(|filter| filter.default_level()).flatten();
-        self.inner().and_then(lowest).unwrap_or(Level::Error)
+        let lowest = |state: &State| state.filter.with(|filter| filter.default_level()).flatten();
+        self.state().and_then(lowest).unwrap_or(Level::Error)
     }
 
     /// Gives what a plugin needs to log into this recorder: see [`attach`](ttlog_core::plugin::attach). A process without a recorder
     /// gives a handle with which plugins record nothing.
     #[must_use]
     pub fn plugin_handle(&self) -> PluginHandle {
-        self.inner.map_or(PluginHandle::off(), |_| plugin::handle())
+        self.state.map_or(PluginHandle::off(), |_| plugin::handle())
     }
 
     /// Gives what was lost so far: overwritten, dropped, suppressed.
     #[must_use]
     pub fn loss(&self) -> Loss {
-        self.inner().map_or(Loss::default(), |inner| inner.ring.loss())
+        self.state().map_or(Loss::default(), |state| state.ring.loss())
     }
 
     /// Gives the file in which the ring is; `None` when it is in memory, or a part of it since somebody cut the file short, and
     /// will not outlive the process.
     #[must_use]
     pub fn ring_path(&self) -> Option<&Path> {
-        self.inner().filter(|inner| !inner.is_cut()).and_then(|inner| inner.process().file()).map(|file| file.path)
+        self.state().filter(|state| !state.is_cut()).and_then(|state| state.process().file()).map(|file| file.path)
     }
 
     /// Gives how far back the ring reaches without a gap, just now. Takes some hundred loads; waits for nothing.
     #[must_use]
     pub fn window(&self) -> Window {
-        self.inner().map_or(Window::default(), |inner| Window::of(&inner.ring, &inner.clock, inner.settings.min_age))
+        self.state().map_or(Window::default(), |state| Window::of(&state.ring, &state.clock, state.settings.min_age))
     }
 
     /// Gives the bytes that the ring occupies, its table of callsites included.
     #[must_use]
     pub fn ring_len_bytes(&self) -> usize {
-        self.inner().map_or(0, |inner| inner.ring.len_bytes())
+        self.state().map_or(0, |state| state.ring.len_bytes())
     }
 
     /// Tells whether events are being recorded: `false` after [`shutdown`](Self::shutdown), and when nothing could be set up.
     #[must_use]
     pub fn is_recording(&self) -> bool {
-        self.inner().is_some_and(State::is_recording)
+        self.state().is_some_and(State::is_recording)
     }
 
     /// Ends recording in good order: no more events, snapshots that were asked for are finished, the ring is marked as ended
@@ -191,21 +198,21 @@ impl Recorder {
     /// next start to recover. A child of `fork` ends its own recording only. Recording cannot be started again in this process. A
     /// program that wants its last events must ask for a snapshot first.
     pub fn shutdown(&self) -> bool {
-        let Some(inner) = self.inner() else { return true };
-        if inner.process().is_in_fork() {
+        let Some(state) = self.state() else { return true };
+        if state.process().is_in_fork() {
             return false;
         }
-        inner.ended.store(true, Ordering::SeqCst);
+        state.ended.store(true, Ordering::SeqCst);
         start_epoch();
-        if !inner.process().queue.stop(SHUTDOWN_MAX) {
+        if !state.process().queue.stop(SHUTDOWN_MAX) {
             report::warn(format_args!("shut down while a snapshot was being written; the ring's file stays"));
             return false;
         }
         crate::clock::stop_coarse();
-        inner.write_anchor();
-        inner.report_cut();
-        inner.ring.mark_ended();
-        match inner.process().file().map(RingFile::remove) {
+        state.write_anchor();
+        state.report_cut();
+        state.ring.mark_ended();
+        match state.process().file().map(RingFile::remove) {
             None | Some(Ok(())) => true,
             // Removed by an earlier call, or by somebody who tidied up.
             Some(Err(error)) if error.kind() == std::io::ErrorKind::NotFound => true,
@@ -219,10 +226,10 @@ impl Recorder {
 
 impl fmt::Debug for Recorder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.inner {
-            Some(inner) => f
+        match self.state {
+            Some(state) => f
                 .debug_struct("Recorder")
-                .field("service", &inner.service_name)
+                .field("service", &state.service_name)
                 .field("ring_path", &self.ring_path())
                 .field("filter", &self.filter())
                 .finish_non_exhaustive(),

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use common::{Place, finish, stderr};
 use ttlog_core::RingImage;
 use ttlog_core::ring::{EndKind, ProcessEnd};
-use ttlog_std::{Trace, info};
+use ttlog_std::{Recorder, info};
 
 /// A handler with the arguments of the kernel.
 type Handler = extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void);
@@ -215,7 +215,7 @@ fn child() {
     for (signal, handler, flags) in before {
         install(*signal, *handler, *flags);
     }
-    let trace = Trace::builder().service("signals").capacity_bytes(256 << 10).build().unwrap();
+    let recorder = Recorder::builder().service("signals").capacity_bytes(256 << 10).build().unwrap();
     info!("before");
     match case.as_str() {
         "handed on" => {
@@ -280,9 +280,9 @@ fn child() {
             let mut line = String::new();
             std::io::stdin().read_line(&mut line).unwrap();
             info!("after");
-            let path = trace.request_snapshot("after").wait().unwrap();
+            let path = recorder.request_snapshot("after").wait().unwrap();
             assert_eq!(common::Snapshot::read(&path).events.len(), 2);
-            assert_eq!(trace.loss().dropped_total(), 0);
+            assert_eq!(recorder.loss().dropped_total(), 0);
         }
         other => panic!("unknown case {other}"),
     }

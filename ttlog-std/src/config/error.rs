@@ -13,7 +13,7 @@ use crate::memory::directory::MappingError;
 #[non_exhaustive]
 pub enum InitError {
     /// This process has its recorder; [`Recorder::current`](crate::Recorder::current) gives it.
-    AlreadyInitialised,
+    AlreadyInitialized,
     /// Something else was installed as the recorder of ttlog-core's macros.
     OtherRecorder,
     /// An option is out of its range.
@@ -82,7 +82,7 @@ impl From<MappingError> for InitError {
 impl fmt::Display for InitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            InitError::AlreadyInitialised => f.write_str("this process has a recorder already"),
+            InitError::AlreadyInitialized => f.write_str("this process has a recorder already"),
             InitError::OtherRecorder => f.write_str("another recorder is installed in this process"),
             InitError::OutOfRange { option, value, min, max } => {
                 write!(f, "{option} {value} is not in {min} to {max}")

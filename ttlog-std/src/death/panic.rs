@@ -27,9 +27,9 @@ use crate::sys::monotonic_ns;
 use crate::sys::report;
 
 /// Longest panic message that is recorded, in bytes.
-const MESSAGE_MAX_LEN: usize = 2 * 1024;
+const MESSAGE_LEN_MAX: usize = 2 * 1024;
 /// Longest backtrace that is recorded, in bytes.
-const BACKTRACE_MAX_LEN: usize = 16 * 1024;
+const BACKTRACE_LEN_MAX: usize = 16 * 1024;
 /// How long a panicking thread waits for a snapshot that is under way before it writes its own, uncompressed.
 const WAIT_MAX: Duration = Duration::from_secs(5);
 
@@ -37,7 +37,7 @@ const WAIT_MAX: Duration = Duration::from_secs(5);
 pub(crate) fn install_hook(with_backtrace: bool) {
     if std::thread::panicking() {
         // Hooks cannot be changed then; doing it all the same is a second panic.
-        report::warn(format_args!("initialised while panicking: panics are not recorded"));
+        report::warn(format_args!("initialized while panicking: panics are not recorded"));
         return;
     }
     let previous = std::panic::take_hook();
@@ -61,14 +61,14 @@ fn record(info: &PanicHookInfo<'_>, with_backtrace: bool) {
         (None, Some(text)) => text.as_str(),
         (None, None) => "(no message)",
     };
-    let message = cut(message, MESSAGE_MAX_LEN);
+    let message = cut(message, MESSAGE_LEN_MAX);
     let mut location = Capped::<256>::new();
     if let Some(place) = info.location() {
         location.push(format_args!("{place}"));
     }
     let location = location.as_str();
 
-    let mut backtrace = CappedString::new(if with_backtrace { BACKTRACE_MAX_LEN } else { 0 });
+    let mut backtrace = CappedString::new(if with_backtrace { BACKTRACE_LEN_MAX } else { 0 });
     if backtrace.has_room() {
         backtrace.push(format_args!("{}", std::backtrace::Backtrace::force_capture()));
     }

@@ -197,7 +197,7 @@ fn lay_out(state: &State, words: &'static [Word]) -> Option<()> {
         EntryStart::Unknown => true,
     });
     let anchor = state.clock.anchor();
-    let mut room = [0; process_item::ITEM_MAX_LEN];
+    let mut room = [0; process_item::ITEM_LEN_MAX];
     let clock_name = state.clock.precise_name();
     // In a table that is full the item has to do with the room that the parent's had.
     for os_cut in [0, 8, 16, 24] {

@@ -11,9 +11,9 @@ use ttlog_core::ProcessInfo;
 use crate::clock::ClockInfo;
 
 /// Longest text of the process item, in bytes; the rest is cut.
-const TEXT_MAX_LEN: usize = 512;
+const TEXT_LEN_MAX: usize = 512;
 /// Most bytes of the encoded process item: five capped texts and small change.
-pub(crate) const ITEM_MAX_LEN: usize = 5 * TEXT_MAX_LEN + 256;
+pub(crate) const ITEM_LEN_MAX: usize = 5 * TEXT_LEN_MAX + 256;
 
 /// What is known of this process and stays true in its children.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ impl Description {
         clock_name: &'static str,
         start_unix_ns: i64,
         os_cut: usize,
-        out: &'a mut [u8; ITEM_MAX_LEN],
+        out: &'a mut [u8; ITEM_LEN_MAX],
     ) -> Option<&'a [u8]> {
         let info = ProcessInfo {
             service: &self.service,
@@ -69,12 +69,12 @@ impl Description {
 /// Encodes the process item of this process, for tests.
 #[cfg(test)]
 pub(crate) fn encode_item(service: &str, clock: &ClockInfo, start_unix_ns: i64) -> Option<Vec<u8>> {
-    let mut room = [0; ITEM_MAX_LEN];
+    let mut room = [0; ITEM_LEN_MAX];
     Description::new(service).encode_item(clock, clock.name, start_unix_ns, 0, &mut room).map(<[u8]>::to_vec)
 }
 
 fn cut(text: &str) -> &str {
-    crate::sys::cut(text, TEXT_MAX_LEN)
+    crate::sys::cut(text, TEXT_LEN_MAX)
 }
 
 /// Gives when this process started, in the operating system's units (Linux: clock ticks after boot); 0: unknown.
@@ -204,7 +204,7 @@ mod tests {
     fn item_tells_this_process_and_survives_long_names() {
         let clock = crate::clock::choose(false);
         for service in ["", "svc", &"ä".repeat(3000)] {
-            let mut room = [0; ITEM_MAX_LEN];
+            let mut room = [0; ITEM_LEN_MAX];
             let item = Description::new(service).encode_item(&clock, clock.name, 5, 0, &mut room).unwrap();
             let ttlog_core::TableItem::Process(info) = ttlog_core::TableItem::decode(item).unwrap() else {
                 panic!("not a process item");

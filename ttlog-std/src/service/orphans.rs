@@ -26,7 +26,7 @@ use crate::snapshot::scratch::Scratch;
 use crate::sys;
 
 /// Largest ring that any process recovers by itself.
-const RING_MAX_LEN_MIN: u64 = 64 * 1024 * 1024;
+const RING_LEN_MAX_MIN: u64 = 64 * 1024 * 1024;
 /// Age from which an unlocked file that never got its name is taken for a leftover. Its maker locks it at once.
 const UNFINISHED_MIN_AGE: Duration = Duration::from_secs(60);
 /// Appended to the name of a file that is no ring, so that it is looked at only once.
@@ -93,7 +93,7 @@ impl<'a> Rules<'a> {
     /// Makes those of a process whose own ring is `ring_len` bytes long: it recovers rings of twice that size, or of 64 MiB. One that
     /// has little memory must not end for want of it because another had more.
     pub(crate) fn new(snapshot_directory: &'a Path, free_percent: u8, ring_len: usize) -> Self {
-        Rules { snapshot_directory, free_percent, ring_max_len: RING_MAX_LEN_MIN.max(2 * ring_len as u64) }
+        Rules { snapshot_directory, free_percent, ring_max_len: RING_LEN_MAX_MIN.max(2 * ring_len as u64) }
     }
 }
 

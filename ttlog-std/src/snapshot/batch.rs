@@ -12,7 +12,7 @@ use super::ticket::Request;
 use crate::sys::cut;
 
 /// Longest list of several reasons, in bytes. A single reason is kept whole.
-const REASONS_MAX_LEN: usize = 240;
+const REASONS_LEN_MAX: usize = 240;
 
 /// What one snapshot answers.
 #[derive(Default)]
@@ -44,7 +44,7 @@ impl Batch {
         let mut text = String::new();
         let mut left = reasons.len();
         for reason in reasons {
-            if text.len() + reason.len() > REASONS_MAX_LEN {
+            if text.len() + reason.len() > REASONS_LEN_MAX {
                 // Infallible: the text is a string.
                 let _ = write!(text, "{}{left} more", if text.is_empty() { "" } else { "+" });
                 break;
@@ -55,7 +55,7 @@ impl Batch {
             text.push_str(reason);
             left -= 1;
         }
-        cut(&text, REASONS_MAX_LEN + 32).to_owned()
+        cut(&text, REASONS_LEN_MAX + 32).to_owned()
     }
 
     /// Gives everybody who waits the result.
@@ -107,7 +107,7 @@ mod tests {
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
         let text = batch(&[], &many).0.reason();
         assert!(text.starts_with("reason 0+reason 1+") && text.ends_with(" more"), "{text}");
-        assert!(text.len() <= REASONS_MAX_LEN + 32);
+        assert!(text.len() <= REASONS_LEN_MAX + 32);
     }
 
     #[test]

@@ -91,7 +91,7 @@ impl Builder {
         static STARTING: Mutex<()> = Mutex::new(());
         let _starting = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
         if state::current().is_some() {
-            return Err(InitError::AlreadyInitialised);
+            return Err(InitError::AlreadyInitialized);
         }
         if ttlog_core::recorder::installed().is_some() {
             return Err(InitError::OtherRecorder);
@@ -110,7 +110,7 @@ impl Builder {
         let description = Description::new(&service);
         let prepare = |words: &'static [Word], config: &RingConfig| -> Result<Ring<'static>, RingError> {
             let ring = Ring::create(words, config)?;
-            let mut room = [0; process_item::ITEM_MAX_LEN];
+            let mut room = [0; process_item::ITEM_LEN_MAX];
             if let Some(item) = description.encode_item(&clock, clock.name, start.unix_ns, 0, &mut room) {
                 // A table too small for it has a ring without a name, which is better than none.
                 let _ = ring.append_entry(item);

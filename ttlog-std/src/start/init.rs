@@ -28,8 +28,8 @@ impl Recorder {
             Builder::new().service(service).event_capacity(event_capacity).channel_capacity(channel_capacity).clamped();
         match builder.build() {
             Ok(recorder) => recorder,
-            Err(InitError::AlreadyInitialised) => {
-                report::warn(format_args!("initialised a second time; the first recorder goes on unchanged"));
+            Err(InitError::AlreadyInitialized) => {
+                report::warn(format_args!("initialized a second time; the first recorder goes on unchanged"));
                 Recorder::current().unwrap_or(Recorder::off())
             }
             Err(error) => {

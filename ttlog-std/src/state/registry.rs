@@ -22,7 +22,7 @@ const ID_MAX: u32 = 65_534;
 /// Stands for the id of a callsite for which there was no room, so that its events are refused at little cost.
 const REFUSED: u32 = u32::MAX;
 /// Longest encoded callsite, in bytes. Only one with very many fields or a very long message is longer.
-const ITEM_MAX_LEN: usize = 4096;
+const ITEM_LEN_MAX: usize = 4096;
 /// Times a thread looks again for the id that another one is adding; some 10 µs to 100 µs.
 const LOOKS: u32 = 2000;
 /// Slots that are tried for one key before the table counts as full.
@@ -127,7 +127,7 @@ impl Registry {
     fn append(&self, ring: &Ring<'_>, callsite: &'static Callsite, types: TypeList) -> Option<u32> {
         let next = |last: u32| (last < ID_MAX).then_some(last + 1);
         let id = self.last_id.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).ok()? + 1;
-        let mut item = [0; ITEM_MAX_LEN];
+        let mut item = [0; ITEM_LEN_MAX];
         let is_secret = |field: &Field| field.secret || self.secret_keys.is_some_and(|keys| keys.contains(field.name));
         let len = encode_callsite_marking(u16::try_from(id).ok()?, callsite.metadata(), types, is_secret, &mut item)?;
         ring.append_entry(item.get(..len)?).ok()?;
@@ -154,7 +154,7 @@ pub(crate) enum Origin {
 /// Hashes what makes a callsite of a plugin with a list of types unique: its item in the table; never 0. `None`: the item is too
 /// long for the table.
 fn content_key(callsite: &'static Callsite, types: TypeList) -> Option<u64> {
-    let mut item = [0; ITEM_MAX_LEN];
+    let mut item = [0; ITEM_LEN_MAX];
     let len = encode_callsite(0, callsite.metadata(), types, &mut item)?;
     let mut hash = len as u64;
     for chunk in item.get(..len)?.chunks(8) {

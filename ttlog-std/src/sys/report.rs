@@ -9,11 +9,11 @@ use std::fmt::{self, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Longest warning, in bytes; the rest is cut. It has to have room on the alternate stack of a signal handler, which may be 8 KiB.
-const LINE_MAX_LEN: usize = 2048;
+const LINE_LEN_MAX: usize = 2048;
 
 /// Writes `ttlog: <text>` to stderr, as one write. Never panics or allocates.
 pub(crate) fn warn(text: fmt::Arguments<'_>) {
-    let mut line = Line { bytes: [0; LINE_MAX_LEN + 1], len: 0 };
+    let mut line = Line { bytes: [0; LINE_LEN_MAX + 1], len: 0 };
     // The error means that the line is full.
     let _ = write!(line, "ttlog: {text}");
     line.bytes[line.len] = b'\n';
@@ -22,14 +22,14 @@ pub(crate) fn warn(text: fmt::Arguments<'_>) {
 
 /// A line on the stack that keeps what fits.
 struct Line {
-    bytes: [u8; LINE_MAX_LEN + 1],
-    /// At most `LINE_MAX_LEN`, so that the end of the line has room.
+    bytes: [u8; LINE_LEN_MAX + 1],
+    /// At most `LINE_LEN_MAX`, so that the end of the line has room.
     len: usize,
 }
 
 impl fmt::Write for Line {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let kept = text.len().min(LINE_MAX_LEN - self.len);
+        let kept = text.len().min(LINE_LEN_MAX - self.len);
         self.bytes[self.len..self.len + kept].copy_from_slice(&text.as_bytes()[..kept]);
         self.len += kept;
         if kept < text.len() { Err(fmt::Error) } else { Ok(()) }
@@ -60,9 +60,9 @@ mod tests {
 
     #[test]
     fn long_line_is_cut() {
-        let mut line = Line { bytes: [0; LINE_MAX_LEN + 1], len: 0 };
-        assert!(write!(line, "{}", "x".repeat(LINE_MAX_LEN)).is_ok());
+        let mut line = Line { bytes: [0; LINE_LEN_MAX + 1], len: 0 };
+        assert!(write!(line, "{}", "x".repeat(LINE_LEN_MAX)).is_ok());
         assert!(write!(line, "y").is_err());
-        assert_eq!((line.len, line.bytes[LINE_MAX_LEN - 1], line.bytes[LINE_MAX_LEN]), (LINE_MAX_LEN, b'x', 0));
+        assert_eq!((line.len, line.bytes[LINE_LEN_MAX - 1], line.bytes[LINE_LEN_MAX]), (LINE_LEN_MAX, b'x', 0));
     }
 }

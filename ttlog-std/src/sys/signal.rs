@@ -144,7 +144,7 @@ impl SignalsBlocked {
     pub(crate) fn new() -> Self {
         let mut all = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
         let mut before = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
-        // SAFETY: both are valid places for one set; sigfillset initialises the first before it is read, and the second is
+        // SAFETY: both are valid places for one set; sigfillset initializes the first before it is read, and the second is
         // read only when pthread_sigmask says that it wrote it.
         let before = unsafe {
             libc::sigfillset(all.as_mut_ptr());

@@ -51,9 +51,9 @@ fn main() {
         }
         Some(case) if case == "heir" => {
             let orphan = PathBuf::from(std::env::var_os("TTLOG_TEST_ORPHAN").unwrap());
-            let trace = ttlog_std::Trace::init(1000, 10, "heir");
+            let recorder = ttlog_std::Recorder::init(1000, 10, "heir");
             common::wait_until("the snapshot of the orphan", || !orphan.exists());
-            assert!(trace.shutdown());
+            assert!(recorder.shutdown());
         }
         Some(case) => deaths::run(&case),
     }

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use ttlog_std::{RingFileChoice, Trace, debug, error, info, trace, warn};
+use ttlog_std::{Recorder, RingFileChoice, debug, error, info, trace, warn};
 
 /// Bytes from one writer's counter to the next: they do not share a cache line.
 pub(crate) const COUNTER_STRIDE: usize = 64;
@@ -64,7 +64,7 @@ pub(crate) fn run() -> ! {
     let plan = Plan::get();
     let counters = map_counters(plan.threads);
     // Kept until the end: what the handle does when it is dropped is not the matter here.
-    let _trace = Trace::builder()
+    let _trace = Recorder::builder()
         .service("kill")
         .capacity_bytes(plan.capacity)
         .segment_bytes(plan.segment)

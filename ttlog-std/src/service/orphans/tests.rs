@@ -139,11 +139,11 @@ fn oversized_file_is_not_read() {
     let directory = scratch_directory();
     let path = directory.join("ttlog-huge.ring");
     let file = std::fs::File::create(&path).unwrap();
-    file.set_len(RING_MAX_LEN_MIN + 1).unwrap();
+    file.set_len(RING_LEN_MAX_MIN + 1).unwrap();
     let error = recover_in(&directory, &path).unwrap_err();
     assert!(matches!(error, OrphanError::TooLarge { .. }) && path.exists(), "{error}");
     // A process whose own ring is as large reads it, and finds that it is none.
-    let rules = Rules::new(&directory, 0, RING_MAX_LEN_MIN as usize);
+    let rules = Rules::new(&directory, 0, RING_LEN_MAX_MIN as usize);
     let error = recover(&path, &rules, &mut scratch()).unwrap_err();
     assert!(matches!(error, OrphanError::Damaged { .. }), "{error}");
     std::fs::remove_dir_all(directory).unwrap();
