@@ -748,7 +748,7 @@ fn exec_leaves_a_readable_orphan() {
     let rings = place.rings();
     let mut process = place.child("exec");
     // Its own service thread, if it came late, could find the rings of its children, and be cut off by the exec in the middle.
-    process.env("TTLOG_RECOVER", "off");
+    process.env("TTLOG_RECOVER_ORPHANS", "off");
     let mut process = process.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
     // By its name the process is another program by now, but it lives; nobody holds the lock.
     let executable = format!("/proc/{}/exe", process.id());

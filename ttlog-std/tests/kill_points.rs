@@ -156,7 +156,7 @@ fn kill_at(site: Site, passage: u64) -> Option<Result<(), String>> {
     let counts = place.path().join("counts");
     std::fs::write(&counts, [0; size_of::<Counts>()]).unwrap();
     let mut command = place.child(&format!("{},{passage}", site as u64));
-    command.env("TTLOG_COUNTS", &counts).env("TTLOG_RECOVER", "off");
+    command.env("TTLOG_COUNTS", &counts).env("TTLOG_RECOVER_ORPHANS", "off");
     let output = common::finish(command);
     if output.status.success() {
         return None;

@@ -200,10 +200,10 @@ fn child() {
         Some("bad environment") => {
             let error = Recorder::builder().build().unwrap_err();
             let InitError::Environment { variable, value, expected } = &error else { panic!("{error}") };
-            assert_eq!((*variable, value.as_str()), ("TTLOG_CAPACITY", "lots"));
+            assert_eq!((*variable, value.as_str()), ("TTLOG_CAPACITY_BYTES", "lots"));
             assert!(expected.contains("16K to 1G"), "{expected}");
             let told = error.to_string();
-            assert_eq!(told, "environment variable TTLOG_CAPACITY=\"lots\": expected bytes, 16K to 1G");
+            assert_eq!(told, "environment variable TTLOG_CAPACITY_BYTES=\"lots\": expected bytes, 16K to 1G");
             // `init` goes on without it.
             works(&Recorder::init(1000, 10, "undaunted"));
         }
@@ -595,7 +595,7 @@ fn coarse_clock_is_named_in_the_ring() {
 fn environment_is_ignored_when_the_program_says_so() {
     let place = Place::new("options");
     let mut command = place.child("options");
-    command.env("TTLOG_TEST_PLACE", place.path()).env("TTLOG", "off").env("TTLOG_CAPACITY", "lots");
+    command.env("TTLOG_TEST_PLACE", place.path()).env("TTLOG", "off").env("TTLOG_CAPACITY_BYTES", "lots");
     let output = finish(command);
     assert!(output.status.success(), "{}", stderr(&output));
     assert!(!place.rings().exists() && !place.snapshots().exists());
@@ -608,9 +608,9 @@ fn environment_comes_before_the_options_of_the_builder() {
     command
         .env("TTLOG_TEST_PLACE", place.path())
         .env("TTLOG_SERVICE", "the operator's choice")
-        .env("TTLOG_CAPACITY", "64K")
+        .env("TTLOG_CAPACITY_BYTES", "64K")
         .env("TTLOG_LEVEL", "info")
-        .env("TTLOG_CLOCK", "coarse");
+        .env("TTLOG_COARSE_CLOCK", "on");
     let output = finish(command);
     assert!(output.status.success(), "{}", stderr(&output));
     assert_eq!(warnings(&output), Vec::<String>::new());
@@ -621,25 +621,28 @@ fn environment_comes_before_the_options_of_the_builder() {
 fn bad_variable_is_an_error_of_build_and_a_warning_of_init() {
     let place = Place::new("bad-environment");
     let mut command = place.child("bad environment");
-    command.env("TTLOG_CAPACITY", "lots").env("TTLOG_RETAIN_FREE", "91%");
+    command.env("TTLOG_CAPACITY_BYTES", "lots").env("TTLOG_RETAIN_FREE_PERCENT", "91%");
     let output = finish(command);
     assert!(output.status.success(), "{}", stderr(&output));
     let warnings = warnings(&output);
     assert_eq!(warnings.len(), 2, "{warnings:?}");
-    assert!(warnings[0].contains("TTLOG_CAPACITY=\"lots\": expected bytes, 16K to 1G; it is ignored"), "{warnings:?}");
-    assert!(warnings[1].contains("TTLOG_RETAIN_FREE=\"91%\""), "{warnings:?}");
+    assert!(
+        warnings[0].contains("TTLOG_CAPACITY_BYTES=\"lots\": expected bytes, 16K to 1G; it is ignored"),
+        "{warnings:?}"
+    );
+    assert!(warnings[1].contains("TTLOG_RETAIN_FREE_PERCENT=\"91%\""), "{warnings:?}");
 }
 
 #[test]
 fn misspelt_variable_is_told() {
     let place = Place::new("misspelt");
     let mut command = place.child("plain");
-    command.env("TTLOG_CAPCITY", "64K");
+    command.env("TTLOG_CAPCITY_BYTES", "64K");
     let output = finish(command);
     assert!(output.status.success(), "{}", stderr(&output));
     assert_eq!(
         warnings(&output),
-        ["ttlog: environment variable TTLOG_CAPCITY means nothing; is TTLOG_CAPACITY meant?"]
+        ["ttlog: environment variable TTLOG_CAPCITY_BYTES means nothing; is TTLOG_CAPACITY_BYTES meant?"]
     );
 }
 

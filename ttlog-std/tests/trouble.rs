@@ -22,7 +22,7 @@ fn child() {
             let recorder = Recorder::builder().service("tiny").capacity_bytes(4 << 20).build().unwrap();
             fill_with_noise(20_000);
             let error = recorder.request_snapshot("too big").wait().unwrap_err();
-            if std::env::var("TTLOG_RETAIN_FREE").unwrap() == "0" {
+            if std::env::var("TTLOG_RETAIN_FREE_PERCENT").unwrap() == "0" {
                 assert_eq!(code(&error), Some(libc::ENOSPC), "{error}");
                 assert!(error.to_string().contains("snapshots/.ttlog-tiny-"), "{error}");
             } else {
@@ -266,7 +266,7 @@ fn on_tiny_disk(place: &Place, case: &str, free_percent: &str) -> Option<std::pr
     let script = "mount -t tmpfs -o size=1m,mode=0700 tmpfs \"$TTLOG_SNAPSHOT_DIR\" || exit 77; exec \"$0\" \"$@\"";
     command.args([flags, "sh", "-c", script]).arg(child.get_program()).args(child.get_args());
     command.envs(child.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    command.env("TTLOG_RETAIN_FREE", free_percent).stdin(Stdio::null()).current_dir("/");
+    command.env("TTLOG_RETAIN_FREE_PERCENT", free_percent).stdin(Stdio::null()).current_dir("/");
     let output = finish(command);
     if output.status.code() == Some(77) {
         println!("SKIPPED: no tmpfs can be mounted here: {}", stderr(&output));

@@ -6,7 +6,7 @@
 //! - **CLOCK_MONOTONIC** else, in nanoseconds;
 //! - the **coarse** clock, when asked for: the last reading that a thread of its own stored, each millisecond.
 //!
-//! The service thread pairs the clock with the wall clock each second and looks for steps ([`tend()`]). A counter that turns out to
+//! The service thread pairs the clock with the wall clock each second and looks for steps (see `service/clock.rs`). A counter that turns out to
 //! be wrong at run time is [given up](give_counter_up), once and for good: the operating system's clock goes on from its last good
 //! reading, in the same ticks.
 //!

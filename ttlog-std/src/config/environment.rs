@@ -21,7 +21,10 @@ pub(crate) const SWITCH: &str = "TTLOG";
 /// What [`SWITCH`] may be.
 const SWITCH_EXPECTED: &str = "`off` or `on`";
 
-/// A variable that stands for an option.
+/// Another name of the variable of the filter.
+const FILTER_OTHER_NAME: &str = "TTLOG_LEVEL";
+
+/// A variable that stands for an option: `TTLOG_` and the name of the option in capitals, except for the two directories.
 #[cfg_attr(not(test), allow(dead_code, reason = "some of it is for the table in the documentation alone"))]
 pub(crate) struct Variable {
     /// Its name.
@@ -55,7 +58,7 @@ pub(crate) const VARIABLES: &[Variable] = &[
         }),
     },
     Variable {
-        name: "TTLOG_CAPACITY",
+        name: "TTLOG_CAPACITY_BYTES",
         option: "capacity_bytes",
         expected: "bytes, 16K to 1G",
         default: "16M",
@@ -69,14 +72,14 @@ pub(crate) const VARIABLES: &[Variable] = &[
         set: Set::Text(|s, text| put(&mut s.kept_bytes, size(text, 0, CAPACITY_BYTES_MAX / 2).map(Some))),
     },
     Variable {
-        name: "TTLOG_SEGMENT",
+        name: "TTLOG_SEGMENT_BYTES",
         option: "segment_bytes",
         expected: "bytes, 512 to 64K and at most a quarter of the capacity",
         default: "a 256th of the capacity, 4K to 64K",
         set: Set::Text(|s, text| put(&mut s.segment_bytes, size(text, SEGMENT_BYTES_MIN, 65_536).map(Some))),
     },
     Variable {
-        name: "TTLOG_TABLE",
+        name: "TTLOG_TABLE_BYTES",
         option: "table_bytes",
         expected: "bytes, 4K to 64M",
         default: "a 16th of the capacity, 64K to 4M",
@@ -104,18 +107,18 @@ pub(crate) const VARIABLES: &[Variable] = &[
         set: Set::Path(|s, path| s.snapshot_directory = Some(path)),
     },
     Variable {
-        name: "TTLOG_LEVEL",
+        name: "TTLOG_FILTER",
         option: "filter",
         expected: "directives such as `info,my_crate::net=debug,other=off`",
         default: "`trace`: everything",
         set: Set::Filter,
     },
     Variable {
-        name: "TTLOG_CLOCK",
+        name: "TTLOG_COARSE_CLOCK",
         option: "coarse_clock",
-        expected: "`precise` or `coarse`",
-        default: "`precise`",
-        set: Set::Text(|s, text| put(&mut s.coarse_clock, word(text, &[("precise", false), ("coarse", true)]))),
+        expected: ON_OFF,
+        default: "`off`",
+        set: Set::Text(|s, text| put(&mut s.coarse_clock, on_off(text))),
     },
     Variable {
         name: "TTLOG_PANIC_HOOK",
@@ -132,7 +135,7 @@ pub(crate) const VARIABLES: &[Variable] = &[
         set: Set::Text(|s, text| put(&mut s.panic_backtrace, on_off(text))),
     },
     Variable {
-        name: "TTLOG_RECOVER",
+        name: "TTLOG_RECOVER_ORPHANS",
         option: "recover_orphans",
         expected: ON_OFF,
         default: "`on`",
@@ -253,7 +256,7 @@ pub(crate) const VARIABLES: &[Variable] = &[
         set: Set::Text(|s, text| put(&mut s.retain_age, or_none(text, interval))),
     },
     Variable {
-        name: "TTLOG_RETAIN_FREE",
+        name: "TTLOG_RETAIN_FREE_PERCENT",
         option: "retain_free_percent",
         expected: "a share of the disk, `0%` to `90%`",
         default: "`15%`",
@@ -285,11 +288,28 @@ const ON_OFF: &str = "`on` or `off`";
 const INTERVAL_OR_NONE: &str = "a time such as `250ms`, `10s`, `5m` or `1h`, 100 ms to 366 days, or `none`";
 
 impl Variable {
-    /// Takes its value over.
+    /// Returns the name under which it is set, and its value. An empty value counts as not set.
+    ///
+    /// # Errors
+    /// [`BadVariable`] if it is set under two names, to different values.
+    fn read(&self, read: impl Fn(&str) -> Option<OsString>) -> Result<Option<(&'static str, OsString)>, BadVariable> {
+        let set = |name| read(name).filter(|value| !value.is_empty()).map(|value| (name, value));
+        let own = set(self.name);
+        let other = matches!(self.set, Set::Filter).then(|| set(FILTER_OTHER_NAME)).flatten();
+        match (own, other) {
+            (Some((_, own)), Some((name, other))) if own != other => {
+                let own = own.to_string_lossy();
+                Err(bad(name, &other, format!("the value of {}, its other name, which is {own:?}", self.name)))
+            }
+            (own, other) => Ok(own.or(other)),
+        }
+    }
+
+    /// Takes over a value that it has under `name`.
     ///
     /// # Errors
     /// [`BadVariable`]; nothing was changed then.
-    fn apply(&self, settings: &mut Settings, value: OsString) -> Result<(), BadVariable> {
+    fn apply(&self, settings: &mut Settings, name: &'static str, value: OsString) -> Result<(), BadVariable> {
         let text = || value.to_str().map(str::trim);
         let taken = match self.set {
             Set::Path(set) => {
@@ -299,7 +319,7 @@ impl Variable {
             Set::Text(set) => text().and_then(|text| set(settings, text)),
             Set::Filter => match text().map(|text| (text, Filter::parse(text))) {
                 Some((_, Err(error))) => {
-                    return Err(bad(self.name, &value, format!("{} ({error})", self.expected)));
+                    return Err(bad(name, &value, format!("{} ({error})", self.expected)));
                 }
                 Some((text, Ok(_))) => {
                     text.clone_into(&mut settings.filter);
@@ -308,7 +328,7 @@ impl Variable {
                 None => None,
             },
         };
-        taken.ok_or_else(|| bad(self.name, &value, self.expected))
+        taken.ok_or_else(|| bad(name, &value, self.expected))
     }
 }
 
@@ -327,8 +347,12 @@ pub(crate) fn apply<E>(
     mut on_bad: impl FnMut(BadVariable) -> Result<(), E>,
 ) -> Result<(), E> {
     for variable in VARIABLES {
-        let Some(value) = read(variable.name).filter(|value| !value.is_empty()) else { continue };
-        if let Err(error) = variable.apply(settings, value) {
+        let applied = match variable.read(&read) {
+            Ok(None) => continue,
+            Ok(Some((name, value))) => variable.apply(settings, name, value),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = applied {
             on_bad(error)?;
         }
     }
@@ -345,19 +369,28 @@ pub(crate) fn is_switched_off(read: impl Fn(&str) -> Option<OsString>) -> Result
     is_on.map(|is_on| !is_on).ok_or_else(|| bad(SWITCH, &value, SWITCH_EXPECTED))
 }
 
-/// Gives the names that are none of ours, but differ so little from one of ours that it was meant, each with that one.
-pub(crate) fn misspelt(names: impl Iterator<Item = OsString>) -> Vec<(String, &'static str)> {
-    let ours = || VARIABLES.iter().map(|variable| variable.name).chain([SWITCH]);
-    let meant = |name: &str| {
-        let near = ours().map(|our| (distance(name, our), our)).min()?;
-        (name.starts_with("TTLOG_") && (1..=TYPOS_MAX).contains(&near.0)).then_some(near.1)
-    };
+/// Returns the names that are none of ours, but so near to one of ours that it was meant, each with that one.
+pub(crate) fn misspelled(names: impl Iterator<Item = OsString>) -> Vec<(String, &'static str)> {
     let pair = |name: OsString| {
         let name = name.into_string().ok()?;
         let our = meant(&name)?;
         Some((name, our))
     };
     names.filter_map(pair).collect()
+}
+
+/// Returns the variable that is meant by a name that is none: one from which it differs by a letter or two, or by words that it
+/// leaves out at the end or at the beginning.
+fn meant(name: &str) -> Option<&'static str> {
+    let ours = || VARIABLES.iter().map(|variable| variable.name).chain([SWITCH, FILTER_OTHER_NAME]);
+    let words = name.strip_prefix("TTLOG_").filter(|words| !words.is_empty())?;
+    let (distance, nearest) = ours().map(|our| (distance(name, our), our)).min()?;
+    if distance <= TYPOS_MAX {
+        return (distance > 0).then_some(nearest);
+    }
+    let lacks_end = |our: &&str| our.strip_prefix(name).is_some_and(|rest| rest.starts_with('_'));
+    let lacks_beginning = |our: &&str| our.strip_suffix(words).is_some_and(|rest| rest.ends_with('_'));
+    ours().find(lacks_end).or_else(|| ours().find(lacks_beginning))
 }
 
 /// Most letters that are wrong, missing or too many in a name that is taken for another.

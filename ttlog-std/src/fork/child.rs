@@ -15,7 +15,7 @@
 //!
 //! A log call that was interrupted by the signal handler that forked goes on in the child when the handler returns, and stores what
 //! it has left into the memory that is there by then. Therefore the child makes no ring before that call is over
-//! ([`ForkState::is_quiet`]); its events until then are counted as dropped.
+//! ([`ForkState::is_quiet`](crate::state::forked::ForkState::is_quiet)); its events until then are counted as dropped.
 
 use std::fmt;
 use std::ptr;

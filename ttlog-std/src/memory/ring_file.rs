@@ -3,7 +3,7 @@
 //! What the file must withstand decides how it is made. Another user must not be able to read it or to put something in its
 //! place: the directory is checked after it was opened, by its descriptor, and the file is created in that very directory with
 //! mode 0600, `O_EXCL` and `O_NOFOLLOW`. Another process must not take it for the leftover of a dead one: it is locked before
-//! it gets the name that [`orphans`](crate::service::orphans) look for. A full disk must not kill the process later: all blocks are
+//! it gets the name that the [service](crate::service) of another process looks for. A full disk must not kill the process later: all blocks are
 //! allocated before the file is mapped.
 //!
 //! Only Linux maps a file. Elsewhere the ring is on the heap, and dies with the process.

@@ -173,7 +173,7 @@ impl Builder {
             Err(bad) => on_bad(bad)?,
         }
         environment::apply(&mut self.settings, read, on_bad)?;
-        for (name, meant) in environment::misspelt(std::env::vars_os().map(|(name, _)| name)) {
+        for (name, meant) in environment::misspelled(std::env::vars_os().map(|(name, _)| name)) {
             report::warn(format_args!("environment variable {name} means nothing; is {meant} meant?"));
         }
         Ok(false)

@@ -64,7 +64,7 @@ impl Place {
             // So that tests do not wait for each other's snapshots, and do not depend on how full this machine's disk is. Those that are about
             // these options set them again.
             .env("TTLOG_SNAPSHOT_THROTTLE", "0s")
-            .env("TTLOG_RETAIN_FREE", "0")
+            .env("TTLOG_RETAIN_FREE_PERCENT", "0")
             .env("TTLOG_RETAIN_COUNT", "1000000")
             .stdin(Stdio::null())
             .current_dir("/");

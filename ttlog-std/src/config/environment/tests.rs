@@ -7,28 +7,28 @@ use super::*;
 fn applied(name: &str, value: &str) -> Result<Settings, BadVariable> {
     let mut settings = Settings::default();
     let variable = VARIABLES.iter().find(|variable| variable.name == name).unwrap();
-    variable.apply(&mut settings, value.into())?;
+    variable.apply(&mut settings, variable.name, value.into())?;
     Ok(settings)
 }
 
 /// A value for each variable, with what it makes of the settings.
 const GOOD: &[(&str, &str, &str)] = &[
     ("TTLOG_SERVICE", "shop", "service: Some(\"shop\")"),
-    ("TTLOG_CAPACITY", "65536", "capacity_bytes: 65536"),
-    ("TTLOG_CAPACITY", "64K", "capacity_bytes: 65536"),
-    ("TTLOG_CAPACITY", " 32m ", "capacity_bytes: 33554432"),
-    ("TTLOG_CAPACITY", "1 G", "capacity_bytes: 1073741824"),
+    ("TTLOG_CAPACITY_BYTES", "65536", "capacity_bytes: 65536"),
+    ("TTLOG_CAPACITY_BYTES", "64K", "capacity_bytes: 65536"),
+    ("TTLOG_CAPACITY_BYTES", " 32m ", "capacity_bytes: 33554432"),
+    ("TTLOG_CAPACITY_BYTES", "1 G", "capacity_bytes: 1073741824"),
     ("TTLOG_KEPT", "0", "kept_bytes: Some(0)"),
-    ("TTLOG_SEGMENT", "4K", "segment_bytes: Some(4096)"),
-    ("TTLOG_TABLE", "64M", "table_bytes: Some(67108864)"),
+    ("TTLOG_SEGMENT_BYTES", "4K", "segment_bytes: Some(4096)"),
+    ("TTLOG_TABLE_BYTES", "64M", "table_bytes: Some(67108864)"),
     ("TTLOG_CHANNEL_CAPACITY", "1", "channel_capacity: 1"),
     ("TTLOG_DIR", "/a b", "directory: Some(\"/a b\")"),
     ("TTLOG_SNAPSHOT_DIR", "relative", "snapshot_directory: Some(\"relative\")"),
-    ("TTLOG_LEVEL", "Warn,a::b=off", "filter: \"Warn,a::b=off\""),
-    ("TTLOG_CLOCK", "coarse", "coarse_clock: true"),
+    ("TTLOG_FILTER", "Warn,a::b=off", "filter: \"Warn,a::b=off\""),
+    ("TTLOG_COARSE_CLOCK", "on", "coarse_clock: true"),
     ("TTLOG_PANIC_HOOK", "off", "panic_hook: false"),
     ("TTLOG_PANIC_BACKTRACE", "OFF", "panic_backtrace: false"),
-    ("TTLOG_RECOVER", "off", "recover_orphans: false"),
+    ("TTLOG_RECOVER_ORPHANS", "off", "recover_orphans: false"),
     ("TTLOG_FAULT_HANDLER", "off", "fault_handler: false"),
     ("TTLOG_FATAL_SIGNALS", "faults", "fatal_signals: Faults"),
     ("TTLOG_RING_FILE", "none", "ring_file: None"),
@@ -43,7 +43,7 @@ const GOOD: &[(&str, &str, &str)] = &[
     ("TTLOG_RETAIN_COUNT", "5", "retain_count: 5"),
     ("TTLOG_RETAIN_BYTES", "10G", "retain_bytes: 10737418240"),
     ("TTLOG_RETAIN_AGE", "7d", "retain_age: Some(604800s)"),
-    ("TTLOG_RETAIN_FREE", "20", "retain_free_percent: 20"),
+    ("TTLOG_RETAIN_FREE_PERCENT", "20", "retain_free_percent: 20"),
     ("TTLOG_SECRET_KEYS", "iban, tax_id,,", "secret_keys: [\"iban\", \"tax_id\"]"),
     ("TTLOG_WITHHOLD_SECRETS", "off", "withhold_secrets: false"),
 ];
@@ -65,15 +65,15 @@ fn values_that_make_no_sense_are_refused_and_change_nothing() {
     let before = format!("{:?}", Settings::default());
     let bad: &[(&str, &[&str])] = &[
         (
-            "TTLOG_CAPACITY",
+            "TTLOG_CAPACITY_BYTES",
             &["16", "2G", "-1", "+64K", "64KB", "K", "18446744073709551615G", "1e6", "0x10000", "64K x"],
         ),
         ("TTLOG_KEPT", &["-1", "1G", "none"]),
-        ("TTLOG_SEGMENT", &["511", "65537"]),
-        ("TTLOG_TABLE", &["4095", "64M1"]),
+        ("TTLOG_SEGMENT_BYTES", &["511", "65537"]),
+        ("TTLOG_TABLE_BYTES", &["4095", "64M1"]),
         ("TTLOG_CHANNEL_CAPACITY", &["0", "1048577", "ten"]),
-        ("TTLOG_LEVEL", &["loud", "3", "info,", "a=info,b"]),
-        ("TTLOG_CLOCK", &["on", "fast"]),
+        ("TTLOG_FILTER", &["loud", "3", "info,", "a=info,b"]),
+        ("TTLOG_COARSE_CLOCK", &["coarse", "1"]),
         ("TTLOG_PANIC_HOOK", &["1", "true", "yes"]),
         ("TTLOG_FATAL_SIGNALS", &["on", "fault"]),
         ("TTLOG_RING_FILE", &["off"]),
@@ -84,14 +84,14 @@ fn values_that_make_no_sense_are_refused_and_change_nothing() {
         ("TTLOG_SNAPSHOT_THROTTLE", &["1", "367d"]),
         ("TTLOG_RETAIN_COUNT", &["0", "", "99999999999999999999"]),
         ("TTLOG_RETAIN_BYTES", &["1T"]),
-        ("TTLOG_RETAIN_FREE", &["91%", "256"]),
+        ("TTLOG_RETAIN_FREE_PERCENT", &["91%", "256"]),
         ("TTLOG_WITHHOLD_SECRETS", &["no"]),
     ];
     for (name, values) in bad {
         for value in *values {
             let variable = VARIABLES.iter().find(|variable| variable.name == *name).unwrap();
             let mut settings = Settings::default();
-            let error = variable.apply(&mut settings, (*value).into()).unwrap_err();
+            let error = variable.apply(&mut settings, variable.name, (*value).into()).unwrap_err();
             assert_eq!(format!("{settings:?}"), before, "{name}={value}");
             let told = error.to_string();
             assert!(told.contains(&format!("{name}={value:?}")) && told.contains(variable.expected), "{told}");
@@ -101,7 +101,7 @@ fn values_that_make_no_sense_are_refused_and_change_nothing() {
 
 #[test]
 fn place_of_a_bad_directive_is_told() {
-    let told = applied("TTLOG_LEVEL", "info,a=loud").unwrap_err().to_string();
+    let told = applied("TTLOG_FILTER", "info,a=loud").unwrap_err().to_string();
     assert!(told.contains("(offset 7: unknown level"), "{told}");
 }
 
@@ -160,10 +160,11 @@ fn switch() {
 }
 
 #[test]
-fn misspelt_names() {
+fn misspelled_names() {
     let names = [
-        "TTLOG_CAPCITY",
+        "TTLOG_CAPCITY_BYTES",
         "TTLOG_LEVELS",
+        "TTLOG_FILTRE",
         "TTLOG_SNAPSHOT_DIR",
         "TTLOG",
         "TTLOGS",
@@ -172,17 +173,69 @@ fn misspelt_names() {
         "TTLOG_KILLS",
         "",
     ];
-    let found = misspelt(names.iter().map(OsString::from));
-    let expected = [("TTLOG_CAPCITY", "TTLOG_CAPACITY"), ("TTLOG_LEVELS", "TTLOG_LEVEL")];
+    let found = misspelled(names.iter().map(OsString::from));
+    let expected = [
+        ("TTLOG_CAPCITY_BYTES", "TTLOG_CAPACITY_BYTES"),
+        ("TTLOG_LEVELS", "TTLOG_LEVEL"),
+        ("TTLOG_FILTRE", "TTLOG_FILTER"),
+    ];
     assert_eq!(found, expected.map(|(name, meant)| (name.to_owned(), meant)));
     assert_eq!((distance("", "abc"), distance("abc", "abc"), distance("kitten", "sitting")), (3, 0, 3));
 }
 
 #[test]
-fn documentation_has_this_table() {
-    let mut table = String::from("//! | option | variable | value | default |\n//! | --- | --- | --- | --- |\n");
-    for Variable { name, option, expected, default, .. } in VARIABLES {
-        table.push_str(&format!("//! | [`{option}`](Builder::{option}) | `{name}` | {expected} | {default} |\n"));
+fn names_that_leave_out_words() {
+    let words = |name: &str| misspelled([OsString::from(name)].into_iter()).pop().map(|(_, meant)| meant);
+    for (name, meant) in [
+        ("TTLOG_CAPACITY", "TTLOG_CAPACITY_BYTES"),
+        ("TTLOG_SEGMENT", "TTLOG_SEGMENT_BYTES"),
+        ("TTLOG_TABLE", "TTLOG_TABLE_BYTES"),
+        ("TTLOG_CLOCK", "TTLOG_COARSE_CLOCK"),
+        ("TTLOG_RECOVER", "TTLOG_RECOVER_ORPHANS"),
+        ("TTLOG_RETAIN_FREE", "TTLOG_RETAIN_FREE_PERCENT"),
+    ] {
+        assert_eq!(words(name), Some(meant), "{name}");
     }
-    assert!(include_str!("../../lib.rs").contains(&table), "the table in src/lib.rs should be\n{table}");
+    for name in ["TTLOG_", "TTLOG_BENCH_DISK", "TTLOG_BYT", "TTLOG_CAPACITY_BYTES", "TTLOG_SKIP_FILE"] {
+        assert_eq!(words(name), None, "{name}");
+    }
+}
+
+#[test]
+fn names_follow_from_the_options() {
+    for Variable { name, option, .. } in VARIABLES {
+        let derived = format!("TTLOG_{}", option.to_uppercase());
+        let is_older = ["TTLOG_DIR", "TTLOG_SNAPSHOT_DIR", "TTLOG_KEPT"].contains(name);
+        assert!(is_older || *name == derived, "{name} of {option}");
+    }
+}
+
+#[test]
+fn filter_has_two_names_that_must_agree() {
+    let with = |own: &'static str, other: &'static str| {
+        let read = move |name: &str| match name {
+            "TTLOG_FILTER" => Some(own.into()),
+            "TTLOG_LEVEL" => Some(other.into()),
+            _ => None,
+        };
+        let mut settings = Settings::default();
+        apply(&mut settings, read, Err::<(), _>).map(|()| settings.filter).map_err(|error| error.to_string())
+    };
+    assert_eq!(with("", "warn"), Ok("warn".to_owned()));
+    assert_eq!(with("warn", ""), Ok("warn".to_owned()));
+    assert_eq!(with("warn", "warn"), Ok("warn".to_owned()));
+    let told = with("info", "warn").unwrap_err();
+    let expected = "TTLOG_LEVEL=\"warn\": expected the value of TTLOG_FILTER, its other name, which is \"info\"";
+    assert_eq!(told, format!("environment variable {expected}"));
+    assert!(with("", "loud").unwrap_err().contains("TTLOG_LEVEL=\"loud\""));
+}
+
+#[test]
+fn documentation_has_this_table() {
+    let mut table = String::from("| option | variable | value | default |\n| --- | --- | --- | --- |\n");
+    for Variable { name, option, expected, default, .. } in VARIABLES {
+        table.push_str(&format!("| [`{option}`](crate::Builder::{option}) | `{name}` | {expected} | {default} |\n"));
+    }
+    let chapter = include_str!("../../../docs/configuration.md");
+    assert!(chapter.contains(&table), "the table in docs/configuration.md should be\n{table}");
 }
