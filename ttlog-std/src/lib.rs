@@ -68,6 +68,11 @@ mod start;
 mod state;
 mod sys;
 
+#[cfg(test)]
+#[path = "../tests/common/skip.rs"]
+#[allow(unreachable_pub, reason = "it is public among the integration tests")]
+mod skip;
+
 pub use config::error::InitError;
 pub use config::settings::{
     CAPACITY_BYTES_DEFAULT, CAPACITY_BYTES_MAX, CAPACITY_BYTES_MIN, CHANNEL_CAPACITY_MAX, FatalSignals, RingFileChoice,

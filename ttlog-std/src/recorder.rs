@@ -45,7 +45,7 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Gives a handle of the recorder that is there, if there is one.
+    /// Returns a handle of the recorder that is there, if there is one.
     #[must_use]
     pub fn current() -> Option<Recorder> {
         let recorder = state::current().map(Recorder::of);
@@ -53,12 +53,12 @@ impl Recorder {
         recorder
     }
 
-    /// Gives the recorder, with all that belongs to it in this process.
+    /// Returns the recorder, with all that belongs to it in this process.
     fn state(&self) -> Option<&'static State> {
         self.state.inspect(|state| settle(state))
     }
 
-    /// Gives the handle of a process without a recorder.
+    /// Returns the handle of a process without a recorder.
     pub(crate) fn off() -> Recorder {
         Recorder { state: None }
     }
@@ -127,7 +127,7 @@ impl Recorder {
         Ok(())
     }
 
-    /// Gives the directives that are in force; `off` without a recorder.
+    /// Returns the directives that are in force; `off` without a recorder.
     #[must_use]
     pub fn filter(&self) -> String {
         let text = |state: &State| state.filter.with(|filter| filter.text().to_owned());
@@ -145,7 +145,7 @@ impl Recorder {
         let _ = self.set_filter(&level.as_str().to_ascii_lowercase());
     }
 
-    /// Gives the lowest level that is recorded of targets that no directive of the [filter](Self::filter) names;
+    /// Returns the lowest level that is recorded of targets that no directive of the [filter](Self::filter) names;
     /// [`Level::Error`] too where that is none.
     #[must_use]
     pub fn level(&self) -> Level {
@@ -153,39 +153,39 @@ impl Recorder {
         self.state().and_then(lowest).unwrap_or(Level::Error)
     }
 
-    /// Gives what a plugin needs to log into this recorder: see [`attach`](ttlog_core::plugin::attach). A process without a recorder
+    /// Returns what a plugin needs to log into this recorder: see [`attach`](ttlog_core::plugin::attach). A process without a recorder
     /// gives a handle with which plugins record nothing.
     #[must_use]
     pub fn plugin_handle(&self) -> PluginHandle {
         self.state.map_or(PluginHandle::off(), |_| plugin::handle())
     }
 
-    /// Gives what was lost so far: overwritten, dropped, suppressed.
+    /// Returns what was lost so far: overwritten, dropped, suppressed.
     #[must_use]
     pub fn loss(&self) -> Loss {
         self.state().map_or(Loss::default(), |state| state.ring.loss())
     }
 
-    /// Gives the file in which the ring is; `None` when it is in memory, or a part of it since somebody cut the file short, and
+    /// Returns the file in which the ring is; `None` when it is in memory, or a part of it since somebody cut the file short, and
     /// will not outlive the process.
     #[must_use]
     pub fn ring_path(&self) -> Option<&Path> {
         self.state().filter(|state| !state.is_cut()).and_then(|state| state.process().file()).map(|file| file.path)
     }
 
-    /// Gives how far back the ring reaches without a gap, just now. Takes some hundred loads; waits for nothing.
+    /// Returns how far back the ring reaches without a gap, just now. Takes some hundred loads; waits for nothing.
     #[must_use]
     pub fn window(&self) -> Window {
         self.state().map_or(Window::default(), |state| Window::of(&state.ring, &state.clock, state.settings.min_age))
     }
 
-    /// Gives the bytes that the ring occupies, its table of callsites included.
+    /// Returns the bytes that the ring occupies, its table of callsites included.
     #[must_use]
     pub fn ring_len_bytes(&self) -> usize {
         self.state().map_or(0, |state| state.ring.len_bytes())
     }
 
-    /// Tells whether events are being recorded: `false` after [`shutdown`](Self::shutdown), and when nothing could be set up.
+    /// Returns whether events are being recorded: `false` after [`shutdown`](Self::shutdown), and when nothing could be set up.
     #[must_use]
     pub fn is_recording(&self) -> bool {
         self.state().is_some_and(State::is_recording)

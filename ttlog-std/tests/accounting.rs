@@ -56,7 +56,7 @@ fn child() {
     println!("COUNTED {retained} {overwritten} {dropped}");
 }
 
-/// Gives the events that a ring's file holds, that were overwritten in it, and that it says were dropped.
+/// Returns the events that a ring's file holds, that were overwritten in it, and that it says were dropped.
 fn read_ring(path: &Path) -> (u64, u64, u64) {
     let bytes = std::fs::read(path).unwrap();
     let image = RingImage::parse(&bytes).unwrap();

@@ -43,7 +43,7 @@ fn unix_ns() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as i64
 }
 
-/// Gives the ring of the process with this number.
+/// Returns the ring of the process with this number.
 fn ring_of(rings: &Path, pid: impl std::fmt::Display) -> PathBuf {
     let part = format!("-{pid}-");
     let is_its = |path: &PathBuf| path.to_string_lossy().ends_with(".ring") && path.to_string_lossy().contains(&part);

@@ -75,7 +75,7 @@ fn log(number: u64) {
     }
 }
 
-/// Tells whether [`log`] makes a warning or an error of it.
+/// Returns whether [`log`] makes a warning or an error of it.
 fn is_kept(number: u64) -> bool {
     matches!(number % 6, 2 | 5)
 }

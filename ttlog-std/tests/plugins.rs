@@ -72,7 +72,7 @@ impl Plugin {
         symbol
     }
 
-    /// Gives the address at which it is loaded.
+    /// Returns the address at which it is loaded.
     fn base(&self) -> usize {
         // SAFETY: all zero is a good value of pointers and null.
         let mut info: libc::Dl_info = unsafe { std::mem::zeroed() };
@@ -119,7 +119,7 @@ fn dl_error() -> String {
     unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
 }
 
-/// Tells whether a library is mapped.
+/// Returns whether a library is mapped.
 fn is_mapped(path: &Path) -> bool {
     std::fs::read_to_string("/proc/self/maps").unwrap().contains(path.to_str().unwrap())
 }
@@ -132,7 +132,7 @@ fn occupy(address: usize) {
     assert_ne!(page, libc::MAP_FAILED);
 }
 
-/// Gives how many events there are of each message.
+/// Returns how many events there are of each message.
 fn counts(recorder: &Recorder) -> BTreeMap<String, usize> {
     let path = recorder.request_snapshot("plugins").wait().unwrap();
     let mut counts = BTreeMap::new();

@@ -39,7 +39,7 @@ fn address_of(handler: Handler) -> usize {
     handler as usize
 }
 
-/// Tells whether a signal is blocked in this thread.
+/// Returns whether a signal is blocked in this thread.
 fn is_blocked(signal: libc::c_int) -> bool {
     // SAFETY: the set is written before it is read.
     unsafe {
@@ -137,7 +137,7 @@ fn trap_getppid() {
     }
 }
 
-/// Gives the alternate stack of this thread; 0: none.
+/// Returns the alternate stack of this thread; 0: none.
 fn alternate_stack() -> usize {
     // SAFETY: the stack is written before it is read.
     unsafe {
@@ -314,7 +314,7 @@ fn run(case: &str) -> (Output, Option<ProcessEnd>, Vec<String>) {
     (output, RingImage::parse(&bytes).unwrap().end(), said)
 }
 
-/// Gives the address that the child has accessed.
+/// Returns the address that the child has accessed.
 fn accessed(output: &Output) -> u64 {
     let text = String::from_utf8_lossy(&output.stdout);
     let (_, address) = text.split_once("ACCESS 0x").unwrap();

@@ -225,7 +225,7 @@ fn child() {
     }
 }
 
-/// Gives the names of the snapshots so far.
+/// Returns the names of the snapshots so far.
 fn snapshots() -> Vec<String> {
     let directory = PathBuf::from(std::env::var_os("TTLOG_SNAPSHOT_DIR").unwrap());
     let names = files(&directory).into_iter().map(|path| path.file_name().unwrap().to_str().unwrap().to_owned());
@@ -264,7 +264,7 @@ fn block_everywhere(signal: libc::c_int) {
     }
 }
 
-/// Gives the one snapshot that there must be.
+/// Returns the one snapshot that there must be.
 fn only(place: &Place) -> Snapshot {
     let [path] = &place.whole_snapshots()[..] else { panic!("{:?}", place.whole_snapshots()) };
     Snapshot::read(path)

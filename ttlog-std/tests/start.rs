@@ -402,8 +402,8 @@ fn directory_of_somebody_else_gets_a_private_one_inside() {
 #[test]
 fn trap_in_place_of_the_private_directory_is_not_used() {
     if std::fs::metadata("/proc/self").unwrap().uid() != 0 {
-        println!("SKIPPED: laying a trap for another user takes root");
-        return;
+        let test = "trap_in_place_of_the_private_directory_is_not_used";
+        return common::skip(test, "laying a trap for another user takes root");
     }
     for trap in ["link to a directory of the victim", "directory of the attacker"] {
         let place = Place::new("trap");

@@ -21,19 +21,19 @@ const LIVE: u64 = 1024;
 /// How much memory the churn may add for good, in KiB: far below what a page for each thread would.
 const GROWTH_MAX_KIB: u64 = 16 << 10;
 
-/// Gives a figure in KiB that the kernel tells of this process.
+/// Returns a figure in KiB that the kernel tells of this process.
 fn status_kib(name: &str) -> u64 {
     let text = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = text.lines().find(|line| line.starts_with(name)).unwrap();
     line.split_ascii_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
-/// Gives how many mappings this process has.
+/// Returns how many mappings this process has.
 fn mapping_count() -> usize {
     std::fs::read_to_string("/proc/self/maps").unwrap().lines().count()
 }
 
-/// Gives the bytes of a ring with this much capacity, table and headers included, with room to spare.
+/// Returns the bytes of a ring with this much capacity, table and headers included, with room to spare.
 fn len_max(capacity: u64) -> u64 {
     capacity + (4 << 20)
 }

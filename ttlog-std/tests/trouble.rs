@@ -173,7 +173,7 @@ fn rings() -> Vec<PathBuf> {
     files(Path::new(&std::env::var_os("TTLOG_DIR").unwrap()))
 }
 
-/// Gives the operating system's number of what went wrong.
+/// Returns the operating system's number of what went wrong.
 fn code(error: &SnapshotError) -> Option<i32> {
     match error {
         SnapshotError::Io { cause, .. } => cause.raw_os_error(),
@@ -238,26 +238,26 @@ fn set_descriptors(count: u64) {
     }
 }
 
-/// Gives the bytes this thread has read, if the kernel counts them.
+/// Returns the bytes this thread has read, if the kernel counts them.
 fn main_thread_read() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/thread-self/io").ok()?;
     text.lines().find_map(|line| line.strip_prefix("rchar: ")?.parse().ok())
 }
 
-/// Gives the most memory this process ever used, in KiB.
+/// Returns the most memory this process ever used, in KiB.
 fn peak_kib() -> u64 {
     let text = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
-/// Runs a case with a disk of 1 MiB under its snapshots, of which so many percent are to stay free, in a mount namespace of its own. `None`: there is none to be had, which is
-/// printed.
+/// Runs a case with a disk of 1 MiB under its snapshots, of which so many percent are to stay free, in its own mount namespace.
+/// `None` if the system grants none, which is reported as skipped.
 fn on_tiny_disk(place: &Place, case: &str, free_percent: &str) -> Option<std::process::Output> {
     let can =
         |flags: &str| Command::new("unshare").args([flags, "true"]).output().is_ok_and(|run| run.status.success());
     let Some(flags) = ["-rm", "-m"].into_iter().find(|flags| can(flags)) else {
-        println!("SKIPPED: no mount namespace can be had with unshare -rm, nor with unshare -m");
+        common::skip(case, "neither unshare -rm nor unshare -m makes a mount namespace");
         return None;
     };
     std::fs::create_dir(place.snapshots()).unwrap();
@@ -269,7 +269,7 @@ fn on_tiny_disk(place: &Place, case: &str, free_percent: &str) -> Option<std::pr
     command.env("TTLOG_RETAIN_FREE_PERCENT", free_percent).stdin(Stdio::null()).current_dir("/");
     let output = finish(command);
     if output.status.code() == Some(77) {
-        println!("SKIPPED: no tmpfs can be mounted here: {}", stderr(&output));
+        common::skip(case, &format!("no tmpfs can be mounted here: {}", stderr(&output).trim()));
         return None;
     }
     assert!(output.status.success(), "{case}: {:?}\n{}", output.status, stderr(&output));
@@ -354,8 +354,7 @@ fn two_users_in_one_directory() {
     let place = Place::new("users");
     let is_root = std::fs::metadata("/proc/self").unwrap().uid() == 0;
     if !is_root {
-        println!("SKIPPED: running a child as another user takes root");
-        return;
+        return common::skip("two_users_in_one_directory", "running a child as another user takes root");
     }
     // As /tmp is.
     for directory in [place.path().to_owned(), place.rings(), place.snapshots()] {

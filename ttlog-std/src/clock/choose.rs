@@ -23,7 +23,7 @@ pub(crate) fn choose(coarse: bool) -> ClockInfo {
     }
 }
 
-/// Gives the precise clock for the rate of the processor's counter, `None` if it cannot be trusted.
+/// Returns the precise clock for the rate of the processor's counter, `None` if it cannot be trusted.
 fn precise(counter_rate: Option<u64>) -> ClockInfo {
     match counter_rate {
         Some(ticks_per_second) => ClockInfo { name: COUNTER_NAME, ticks_per_second, from_counter: true },
@@ -31,7 +31,7 @@ fn precise(counter_rate: Option<u64>) -> ClockInfo {
     }
 }
 
-/// Gives the rate of the processor's counter, `None` if it cannot be trusted as a clock.
+/// Returns the rate of the processor's counter, `None` if it cannot be trusted as a clock.
 #[cfg(target_arch = "x86_64")]
 fn counter_rate() -> Option<u64> {
     use core::arch::x86_64::__cpuid;
@@ -44,7 +44,7 @@ fn counter_rate() -> Option<u64> {
     tsc::rate(invariant, kernel.ok().as_deref(), measure)
 }
 
-/// Gives the rate of the processor's counter, `None` if it cannot be trusted as a clock.
+/// Returns the rate of the processor's counter, `None` if it cannot be trusted as a clock.
 #[cfg(target_arch = "aarch64")]
 fn counter_rate() -> Option<u64> {
     // The generic timer has one rate by architecture, and firmware says which.
@@ -54,7 +54,7 @@ fn counter_rate() -> Option<u64> {
     (rate >= 1_000_000).then_some(rate)
 }
 
-/// Gives the rate of the processor's counter, `None` if it cannot be trusted as a clock.
+/// Returns the rate of the processor's counter, `None` if it cannot be trusted as a clock.
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 fn counter_rate() -> Option<u64> {
     None

@@ -1,4 +1,4 @@
-//! The clock of the recorder: what it reads, how fast it goes, what time of day it means.
+//! Reading the clock, converting its ticks, and pairing it with the wall clock.
 //!
 //! Events carry raw ticks; nothing is converted while recording. Three sources, chosen once at the start:
 //!
@@ -6,17 +6,9 @@
 //! - **CLOCK_MONOTONIC** else, in nanoseconds;
 //! - the **coarse** clock, when asked for: the last reading that a thread of its own stored, each millisecond.
 //!
-//! The service thread pairs the clock with the wall clock each second and looks for steps (see `service/clock.rs`). A counter that turns out to
-//! be wrong at run time is [given up](give_counter_up), once and for good: the operating system's clock goes on from its last good
-//! reading, in the same ticks.
-//!
-//! | file | what it holds |
-//! | --- | --- |
-//! | `clock` | reading |
-//! | `choose` | what to read, and its rate |
-//! | `tsc` | whether the TSC can be trusted, and measuring its rate |
-//! | `watch` | finding steps and wrong counters, from readings alone |
-//! | `tend` | what the service thread does |
+//! The service thread pairs the clock with the wall clock each second and looks for steps. A counter that turns out to be wrong at
+//! run time is [given up](give_counter_up), once and for good: the operating system's clock goes on from its last good reading, in
+//! the same ticks.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -121,7 +113,7 @@ impl SystemTicks {
         self.ticks_per_second.store(ticks_per_second, Ordering::Release);
     }
 
-    /// Gives the ticks at a reading of CLOCK_MONOTONIC.
+    /// Returns the ticks at a reading of CLOCK_MONOTONIC.
     fn at(&self, monotonic_ns: u64) -> u64 {
         match self.ticks_per_second.load(Ordering::Acquire) {
             0 => monotonic_ns,
@@ -151,7 +143,7 @@ impl ClockInfo {
         if self.reads_counter() { counter() } else { SYSTEM.at(crate::sys::monotonic_ns()) }
     }
 
-    /// Tells whether precise ticks come from the processor's counter now.
+    /// Returns whether precise ticks come from the processor's counter now.
     pub(crate) fn reads_counter(&self) -> bool {
         self.from_counter && !COUNTER_LOST.load(Ordering::Acquire)
     }
@@ -185,7 +177,7 @@ impl ClockInfo {
         if self.reads_counter() { MODE_COUNTER } else { MODE_SYSTEM }
     }
 
-    /// Gives the name of the clock beneath the coarse one.
+    /// Returns the name of the clock beneath the coarse one.
     #[cfg(target_os = "linux")]
     pub(crate) fn precise_name(&self) -> &'static str {
         if self.from_counter { COUNTER_NAME } else { MONOTONIC_NAME }
@@ -235,7 +227,7 @@ pub(crate) fn stop_coarse() {
     COARSE_STOPPED.store(true, Ordering::Relaxed);
 }
 
-/// Gives the wall clock, in nanoseconds since 1970; saturates outside the years 1677 to 2262.
+/// Returns the wall clock, in nanoseconds since 1970; saturates outside the years 1677 to 2262.
 pub(crate) fn unix_ns_now() -> i64 {
     match SystemTime::now().duration_since(UNIX_EPOCH) {
         Ok(after) => i64::try_from(after.as_nanos()).unwrap_or(i64::MAX),

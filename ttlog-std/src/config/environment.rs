@@ -359,7 +359,7 @@ pub(crate) fn apply<E>(
     Ok(())
 }
 
-/// Tells whether the recorder is switched off.
+/// Returns whether the recorder is switched off.
 ///
 /// # Errors
 /// [`BadVariable`] if the variable says neither.
@@ -396,7 +396,7 @@ fn meant(name: &str) -> Option<&'static str> {
 /// Most letters that are wrong, missing or too many in a name that is taken for another.
 const TYPOS_MAX: usize = 2;
 
-/// Gives how many letters must be changed, added or taken away to make one text of the other.
+/// Returns how many letters must be changed, added or taken away to make one text of the other.
 fn distance(a: &str, b: &str) -> usize {
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.bytes().enumerate() {

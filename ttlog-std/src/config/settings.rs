@@ -145,7 +145,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Gives the time that the ring is to cover, in nanoseconds; 0: not stated.
+    /// Returns the time that the ring is to cover, in nanoseconds; 0: not stated.
     pub(crate) fn min_age_ns(&self) -> u64 {
         u64::try_from(self.min_age.unwrap_or_default().as_nanos()).unwrap_or(u64::MAX)
     }
@@ -203,7 +203,7 @@ impl Settings {
     }
 }
 
-/// Gives how many of `segment_count` segments of `segment_len` bytes are for warnings and errors alone: two at least, for each that is
+/// Returns how many of `segment_count` segments of `segment_len` bytes are for warnings and errors alone: two at least, for each that is
 /// opened replaces another, and at most half of them; 0: they share those of all others.
 pub(crate) fn kept_segment_count(kept_bytes: Option<usize>, segment_count: usize, segment_len: usize) -> u32 {
     match kept_bytes {

@@ -100,7 +100,7 @@ extern "C" fn handle(signal: c_int, info: *mut siginfo_t, context: *mut c_void) 
     }
 }
 
-/// Tells whether the process goes on after this signal, which the previous action has had. Async-signal-safe.
+/// Returns whether the process goes on after this signal, which the previous action has had. Async-signal-safe.
 fn is_survived(previous: &sigaction, signal: c_int, code: c_int) -> bool {
     if signal == libc::SIGABRT && code <= 0 {
         // When the handler returns, `abort` ends the process without one.
@@ -115,7 +115,7 @@ fn is_survived(previous: &sigaction, signal: c_int, code: c_int) -> bool {
     !signal_chain::is_pending(signal)
 }
 
-/// Tells whether an address is in the memory of the ring.
+/// Returns whether an address is in the memory of the ring.
 fn is_in_ring(state: &State, address: u64) -> bool {
     let range = state.words.as_ptr_range();
     (range.start as u64..range.end as u64).contains(&address)
@@ -155,7 +155,7 @@ unsafe fn end_of(signal: c_int, info: *mut siginfo_t) -> ProcessEnd {
     end
 }
 
-/// Gives an end that happens now, in this thread.
+/// Returns an end that happens now, in this thread.
 fn now(kind: EndKind) -> ProcessEnd {
     ProcessEnd {
         ticks: state::current().map_or(0, |state| state.clock.precise_now()),

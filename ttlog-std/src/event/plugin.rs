@@ -24,7 +24,7 @@ impl Recorder for Plugins {
 
 static HOST: Host = Host::new(&Plugins);
 
-/// Gives the handle for plugins of this process.
+/// Returns the handle for plugins of this process.
 pub(crate) fn handle() -> PluginHandle {
     PluginHandle::new(&HOST)
 }

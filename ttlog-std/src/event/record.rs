@@ -98,7 +98,7 @@ fn ask_for_snapshot(state: &State, level: Level) {
     }
 }
 
-/// Gives the callsite's id, from the registry if it is new. `None`: it was refused, and the event counted.
+/// Returns the callsite's id, from the registry if it is new. `None`: it was refused, and the event counted.
 fn id_of(state: &'static State, origin: Origin, callsite: &'static Callsite, fields: &dyn AnyFields) -> Option<u16> {
     let hash = fields.types_hash();
     if let Some(id) = callsite.id_for(hash) {

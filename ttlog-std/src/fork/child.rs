@@ -96,7 +96,7 @@ fn separate(state: &State) -> bool {
     sys::move_over(state.words, start).is_ok()
 }
 
-/// Gives memory as words.
+/// Returns memory as words.
 ///
 /// # Safety
 /// - `start` is aligned to a page, and so many words of memory are there as long as they are used, accessed as words only.
@@ -105,7 +105,7 @@ unsafe fn as_words(start: ptr::NonNull<u8>, len_words: usize) -> &'static [Word]
     unsafe { std::slice::from_raw_parts(start.as_ptr().cast::<Word>(), len_words) }
 }
 
-/// Tells whether an event may be recorded in a process whose ring was not there yet; makes the ring if it is this event's turn.
+/// Returns whether an event may be recorded in a process whose ring was not there yet; makes the ring if it is this event's turn.
 ///
 /// If not, the event is counted.
 #[cold]

@@ -31,7 +31,7 @@ impl fmt::Display for MappingError {
     }
 }
 
-/// Gives the user's number as part of a directory's name.
+/// Returns the user's number as part of a directory's name.
 pub(super) fn uid() -> u32 {
     #[cfg(unix)]
     return crate::sys::effective_uid();
@@ -39,7 +39,7 @@ pub(super) fn uid() -> u32 {
     0
 }
 
-/// Gives the directories to try, best first: what was asked for (and then only that), else shared memory, else the temp
+/// Returns the directories to try, best first: what was asked for (and then only that), else shared memory, else the temp
 /// directory.
 pub(crate) fn candidate_directories(asked: Option<&Path>) -> Vec<PathBuf> {
     match asked {
@@ -51,7 +51,7 @@ pub(crate) fn candidate_directories(asked: Option<&Path>) -> Vec<PathBuf> {
     }
 }
 
-/// Gives the name of this user's own directory within one that belongs to all.
+/// Returns the name of this user's own directory within one that belongs to all.
 pub(super) fn private_name() -> String {
     format!("ttlog-{}", uid())
 }

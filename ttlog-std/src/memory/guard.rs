@@ -80,7 +80,7 @@ pub(crate) fn guard_file(file: &'static RingFile) {
     }
 }
 
-/// Gives how many bytes at the end of the ring have no file any more.
+/// Returns how many bytes at the end of the ring have no file any more.
 pub(crate) fn cut_len() -> usize {
     GUARD.get().map_or(0, |guard| guard.len - guard.cut_from.load(Ordering::Relaxed))
 }
@@ -139,7 +139,7 @@ impl Guard {
         is_mended
     }
 
-    /// Gives the bytes that can be accessed because the file reaches so far; all of them if that cannot be found out.
+    /// Returns the bytes that can be accessed because the file reaches so far; all of them if that cannot be found out.
     fn end_of_file(&self) -> usize {
         // SAFETY: null, or complete and never freed.
         let file = unsafe { self.file.load(Ordering::Acquire).as_ref() };

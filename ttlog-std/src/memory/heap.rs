@@ -2,7 +2,7 @@
 
 use ttlog_core::Word;
 
-/// Gives `len_words` zeroed words of memory without a file, never freed; `None` when there is not that much memory.
+/// Returns `len_words` zeroed words of memory without a file, never freed; `None` when there is not that much memory.
 pub(crate) fn heap(len_words: usize) -> Option<&'static [Word]> {
     #[cfg(target_os = "linux")]
     let start = crate::sys::map_private(len_words * size_of::<Word>()).ok()?.as_ptr().cast::<Word>();
@@ -23,7 +23,7 @@ pub(crate) fn heap(len_words: usize) -> Option<&'static [Word]> {
 /// Size of the last resort.
 pub(crate) const EMERGENCY_BYTES: usize = 64 * 1024;
 
-/// Gives the last resort: a small static region, for a process that cannot even allocate. Once; `None` afterwards.
+/// Returns the last resort: a small static region, for a process that cannot even allocate. Once; `None` afterwards.
 pub(crate) fn emergency() -> Option<&'static [Word]> {
     /// Whole pages of any size, for a child of `fork` puts other memory in their place.
     #[repr(align(65536))]

@@ -77,7 +77,7 @@ fn cut(text: &str) -> &str {
     crate::sys::cut(text, TEXT_LEN_MAX)
 }
 
-/// Gives when this process started, in the operating system's units (Linux: clock ticks after boot); 0: unknown.
+/// Returns when this process started, in the operating system's units (Linux: clock ticks after boot); 0: unknown.
 /// Async-signal-safe.
 pub(crate) fn start_time() -> u64 {
     #[cfg(target_os = "linux")]

@@ -54,7 +54,7 @@ impl RingFile {
         }
     }
 
-    /// Gives the length of the file in bytes; `None` when the program has closed its descriptor. Async-signal-safe.
+    /// Returns the length of the file in bytes; `None` when the program has closed its descriptor. Async-signal-safe.
     pub(crate) fn len(&self) -> Option<u64> {
         let (identity, len) = sys::identity_and_len(&self.file)?;
         (Some(identity) == self.identity).then_some(len)
@@ -82,7 +82,7 @@ impl Directory {
         Some(Directory { fd: directory.into_raw_fd(), identity })
     }
 
-    /// Gives the open directory; `None` when the program has closed it, as daemons do. Async-signal-safe.
+    /// Returns the open directory; `None` when the program has closed it, as daemons do. Async-signal-safe.
     fn open(&self) -> Option<ManuallyDrop<File>> {
         let is_same = sys::identity_and_len(&self.fd).is_some_and(|(identity, _)| identity == self.identity);
         // SAFETY: the descriptor is open and stands for the directory; it is not closed here.
@@ -340,8 +340,10 @@ mod tests {
     #[test]
     fn private_directory_that_somebody_else_has_made() {
         if uid() != 0 {
-            println!("SKIPPED: making a directory of another user takes root");
-            return;
+            return crate::skip::skip(
+                "private_directory_that_somebody_else_has_made",
+                "making a directory of another user takes root",
+            );
         }
         let directory = scratch();
         std::fs::set_permissions(&directory, std::fs::Permissions::from_mode(0o1777)).unwrap();

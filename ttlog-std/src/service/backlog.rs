@@ -24,7 +24,7 @@ impl Backlog {
         Backlog { left, recovered_count: 0, last: PathBuf::new() }
     }
 
-    /// Tells whether nothing is left to be done.
+    /// Returns whether nothing is left to be done.
     pub(crate) fn is_empty(&self) -> bool {
         self.left.len() == 0
     }

@@ -67,7 +67,7 @@ impl Housekeeping {
         self.causes.add(self.schedule.causes(now, || Progress::of(&state.ring)));
     }
 
-    /// Gives when something is due next.
+    /// Returns when something is due next.
     pub(crate) fn next(&self) -> Instant {
         self.next_poll.min(self.next_clock)
     }

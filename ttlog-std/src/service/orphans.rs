@@ -69,7 +69,7 @@ impl fmt::Display for OrphanError {
     }
 }
 
-/// Gives the files of a directory that may be orphans, oldest name first. A directory that cannot be read has none.
+/// Returns the files of a directory that may be orphans, oldest name first. A directory that cannot be read has none.
 pub(crate) fn candidates(directory: &Path) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
     let looks_right = |entry: &std::fs::DirEntry| is_ring_name(entry.file_name().as_encoded_bytes());

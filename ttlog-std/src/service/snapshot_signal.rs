@@ -17,7 +17,7 @@ use crate::sys::signal_chain;
 /// What the signal did before. Set once, before the handler is installed.
 static PREVIOUS: OnceLock<sigaction> = OnceLock::new();
 
-/// Gives the number of the signal.
+/// Returns the number of the signal.
 fn number(signal: SnapshotSignal) -> c_int {
     match signal {
         SnapshotSignal::Usr1 => libc::SIGUSR1,

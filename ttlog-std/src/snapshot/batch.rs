@@ -24,12 +24,12 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    /// Tells whether nobody wants a snapshot.
+    /// Returns whether nobody wants a snapshot.
     pub(crate) fn is_empty(&self) -> bool {
         self.causes.is_empty() && self.requests.is_empty()
     }
 
-    /// Gives the reason of the snapshot: every reason once, joined by `+`; what is too long is cut and counted.
+    /// Returns the reason of the snapshot: every reason once, joined by `+`; what is too long is cut and counted.
     pub(crate) fn reason(&self) -> String {
         let own = self.causes.iter().map(|cause| cause.reason());
         let mut reasons: Vec<&str> = Vec::new();
@@ -58,7 +58,7 @@ impl Batch {
         cut(&text, REASONS_LEN_MAX + 32).to_owned()
     }
 
-    /// Gives everybody who waits the result.
+    /// Returns everybody who waits the result.
     pub(crate) fn answer(self, result: &Result<PathBuf, SnapshotError>) {
         for request in self.requests {
             request.answer(match result {

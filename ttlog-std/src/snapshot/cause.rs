@@ -33,7 +33,7 @@ impl Cause {
     /// The most important ones first: file names have room for the first few reasons.
     const ALL: [Cause; 5] = [Cause::Panic, Cause::Level, Cause::Signal, Cause::Filled, Cause::Periodic];
 
-    /// Gives the reason of a snapshot that this causes.
+    /// Returns the reason of a snapshot that this causes.
     pub(crate) fn reason(self) -> &'static str {
         match self {
             Cause::Panic => "panic",
@@ -50,12 +50,12 @@ impl Cause {
 pub(crate) struct Causes(u32);
 
 impl Causes {
-    /// Tells whether there is none.
+    /// Returns whether there is none.
     pub(crate) fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    /// Tells whether `cause` is among them.
+    /// Returns whether `cause` is among them.
     pub(crate) fn has(self, cause: Cause) -> bool {
         self.0 & cause as u32 != 0
     }
@@ -72,7 +72,7 @@ impl Causes {
         self.0 |= others.0;
     }
 
-    /// Gives them one by one.
+    /// Returns them one by one.
     pub(crate) fn iter(self) -> impl Iterator<Item = Cause> {
         Cause::ALL.into_iter().filter(move |cause| self.has(*cause))
     }
@@ -93,7 +93,7 @@ impl Triggers {
         }
     }
 
-    /// Gives what was asked for, and forgets it: what happens from here on asks anew.
+    /// Returns what was asked for, and forgets it: what happens from here on asks anew.
     pub(crate) fn take(&self) -> Causes {
         if self.raised.load(Ordering::Relaxed) == 0 {
             return Causes::default();

@@ -10,12 +10,12 @@ use crate::sys::Disk;
 
 /// The operating system as the writer of snapshots sees it. What is not overridden is the real thing.
 pub(crate) trait Os {
-    /// Gives the wall clock, in nanoseconds since 1970.
+    /// Returns the wall clock, in nanoseconds since 1970.
     fn unix_ns_now(&self) -> i64 {
         crate::clock::unix_ns_now()
     }
 
-    /// Gives the time by which the last file was named. Names are never dated before it, so that they sort in the order in which
+    /// Returns the time by which the last file was named. Names are never dated before it, so that they sort in the order in which
     /// they were given, also when the clock is set back.
     fn last_named_unix_ns(&self) -> &AtomicI64 {
         static LAST: AtomicI64 = AtomicI64::new(i64::MIN);
@@ -40,7 +40,7 @@ pub(crate) trait Os {
         file.sync_all()
     }
 
-    /// Gives a file another name that must be free.
+    /// Returns a file another name that must be free.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         sys::rename_no_clobber(from, to)
     }
@@ -62,12 +62,12 @@ pub(crate) trait Os {
         }
     }
 
-    /// Gives the disk on which the directory is, or will be when it is made.
+    /// Returns the disk on which the directory is, or will be when it is made.
     fn disk(&self, directory: &Path) -> Option<Disk> {
         directory.ancestors().find_map(Disk::of)
     }
 
-    /// Gives the time to name a file by: now, but never before the last one.
+    /// Returns the time to name a file by: now, but never before the last one.
     fn naming_unix_ns(&self, now: i64) -> i64 {
         self.last_named_unix_ns().fetch_max(now, Ordering::Relaxed).max(now)
     }

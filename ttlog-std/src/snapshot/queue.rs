@@ -136,7 +136,7 @@ impl SnapshotQueue {
         self.was_written.store(true, Ordering::Relaxed);
     }
 
-    /// Tells whether another thread has written a snapshot since the last call.
+    /// Returns whether another thread has written a snapshot since the last call.
     pub(crate) fn take_written(&self) -> bool {
         self.was_written.swap(false, Ordering::Relaxed)
     }

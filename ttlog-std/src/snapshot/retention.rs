@@ -175,12 +175,12 @@ impl Scope<'_> {
     }
 }
 
-/// Gives the service that a snapshot belongs to by its name.
+/// Returns the service that a snapshot belongs to by its name.
 pub(crate) fn service_of(name: &[u8]) -> Option<&str> {
     NameParts::parse(name).map(|parts| parts.service)
 }
 
-/// Gives what is known of a file if it is a regular one of this user, with this name only.
+/// Returns what is known of a file if it is a regular one of this user, with this name only.
 fn metadata_if_ours(path: &Path) -> Option<Metadata> {
     let metadata = std::fs::symlink_metadata(path).ok()?;
     (metadata.is_file() && crate::sys::is_ours(&metadata) && crate::sys::link_count(&metadata) == 1).then_some(metadata)

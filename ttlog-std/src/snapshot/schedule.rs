@@ -28,7 +28,7 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// Gives that of a ring.
+    /// Returns that of a ring.
     pub(crate) fn of(ring: &Ring<'_>) -> Self {
         Progress { opened: ring.opened_count(), events: ring.recorded_count() }
     }
@@ -46,7 +46,7 @@ impl Schedule {
         }
     }
 
-    /// Gives what asks for a snapshot now. A periodic one is left out when nothing was recorded since the last snapshot, for it
+    /// Returns what asks for a snapshot now. A periodic one is left out when nothing was recorded since the last snapshot, for it
     /// would say the same again, and make the older ones go.
     pub(crate) fn causes(&mut self, now: Instant, progress: impl FnOnce() -> Progress) -> Causes {
         let mut causes = Causes::default();

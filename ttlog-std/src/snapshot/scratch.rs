@@ -16,7 +16,7 @@ const SPARE_WORK_LEN_MIN: usize = 512;
 /// Bytes gathered then before they are written.
 const SPARE_BUFFER_LEN: usize = 8 * 1024;
 
-/// Gives how this recorder writes its snapshots. The extra names of secrets are kept for ever, as the recorder is.
+/// Returns how this recorder writes its snapshots. The extra names of secrets are kept for ever, as the recorder is.
 pub(crate) fn options(settings: &Settings) -> SnapshotOptions<'static> {
     let keys = || -> &'static [&'static str] {
         settings.secret_keys.iter().map(|key| &*key.clone().leak()).collect::<Vec<_>>().leak()

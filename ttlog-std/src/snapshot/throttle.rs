@@ -22,7 +22,7 @@ impl Throttle {
         Throttle { interval_ns, ready_ns: AtomicU64::new(0) }
     }
 
-    /// Gives the least time between two snapshots.
+    /// Returns the least time between two snapshots.
     #[cfg(target_os = "linux")]
     pub(crate) fn interval(&self) -> Duration {
         Duration::from_nanos(self.interval_ns)
@@ -41,7 +41,7 @@ impl Throttle {
         self.ready_ns.store(now_ns.saturating_add(self.interval_ns), Ordering::Relaxed);
     }
 
-    /// Gives how long it takes from `now_ns` until a snapshot may begin.
+    /// Returns how long it takes from `now_ns` until a snapshot may begin.
     pub(crate) fn wait(&self, now_ns: u64) -> Duration {
         Duration::from_nanos(self.ready_ns.load(Ordering::Relaxed).saturating_sub(now_ns))
     }

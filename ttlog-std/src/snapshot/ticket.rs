@@ -66,7 +66,7 @@ impl SnapshotTicket {
         result.ok_or(self)
     }
 
-    /// Tells whether [`wait`](Self::wait) would return at once.
+    /// Returns whether [`wait`](Self::wait) would return at once.
     #[must_use]
     pub fn is_done(&self) -> bool {
         lock(&self.answer.result).is_some()
@@ -92,7 +92,7 @@ impl Request {
         (Request { reason: reason.to_owned(), answer: Arc::clone(&answer) }, SnapshotTicket { answer })
     }
 
-    /// Gives the answer. The first one stays.
+    /// Returns the answer. The first one stays.
     pub(crate) fn answer(&self, result: Result<PathBuf, SnapshotError>) {
         let mut slot = lock(&self.answer.result);
         if slot.is_none() {

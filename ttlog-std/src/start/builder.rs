@@ -180,7 +180,7 @@ impl Builder {
     }
 }
 
-/// Gives the executable's file name.
+/// Returns the executable's file name.
 fn default_service() -> String {
     std::env::current_exe()
         .ok()

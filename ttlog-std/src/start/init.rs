@@ -39,7 +39,7 @@ impl Recorder {
         }
     }
 
-    /// Gives the full form of [`init`](Self::init), whose errors are returned.
+    /// Returns the full form of [`init`](Self::init), whose errors are returned.
     pub fn builder() -> Builder {
         Builder::new()
     }

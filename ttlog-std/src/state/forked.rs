@@ -42,7 +42,7 @@ impl ForkState {
         }
     }
 
-    /// Tells whether the ring can be made: no log call that began before the fork is under way any more.
+    /// Returns whether the ring can be made: no log call that began before the fork is under way any more.
     pub(crate) fn is_quiet(&self) -> bool {
         !self.is_lost.load(Ordering::Relaxed)
             && !self.slow_under_way.load(Ordering::Acquire)

@@ -100,13 +100,13 @@ impl ProcessState {
         std::process::id() != self.pid
     }
 
-    /// Gives the ring's file, if it has one.
+    /// Returns the ring's file, if it has one.
     pub(crate) fn file(&self) -> Option<&'static RingFile> {
         // SAFETY: null, or complete and never freed.
         unsafe { self.file.load(Ordering::Acquire).as_ref() }
     }
 
-    /// Gives the file beside which this process makes its own.
+    /// Returns the file beside which this process makes its own.
     #[cfg(target_os = "linux")]
     pub(crate) fn parent_file(&self) -> Option<&'static RingFile> {
         self.parent_file
@@ -131,7 +131,7 @@ impl ProcessState {
         self.last_anchor.store(ticks, Ordering::Relaxed);
     }
 
-    /// Gives when the latest anchor was written, in ticks.
+    /// Returns when the latest anchor was written, in ticks.
     pub(crate) fn last_anchor(&self) -> u64 {
         self.last_anchor.load(Ordering::Relaxed)
     }

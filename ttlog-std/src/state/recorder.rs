@@ -24,7 +24,7 @@ use crate::sys::report;
 /// The recorder of this process; null until it is made. Set once, to a leaked box.
 static RECORDER: AtomicPtr<State> = AtomicPtr::new(std::ptr::null_mut());
 
-/// Gives the recorder of this process. One load and a test; callable anywhere.
+/// Returns the recorder of this process. One load and a test; callable anywhere.
 #[inline(always)]
 pub(crate) fn current() -> Option<&'static State> {
     // SAFETY: the pointer is null, or a leaked box that was complete before `publish` stored it with release.
@@ -68,13 +68,13 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// Gives what this process has for itself. One load; callable anywhere.
+    /// Returns what this process has for itself. One load; callable anywhere.
     pub(crate) fn process(&self) -> &'static ProcessState {
         // SAFETY: what is stored there is complete and never freed, see the field.
         unsafe { &*self.process.load(Ordering::Acquire) }
     }
 
-    /// Tells whether events are recorded at all.
+    /// Returns whether events are recorded at all.
     pub(crate) fn is_recording(&self) -> bool {
         !self.ended.load(Ordering::Relaxed)
     }
@@ -118,7 +118,7 @@ impl State {
         self.filter.with(|filter| tell(filter.text()));
     }
 
-    /// Tells whether somebody cut the ring's file short, so that a part of the ring is memory without a file.
+    /// Returns whether somebody cut the ring's file short, so that a part of the ring is memory without a file.
     pub(crate) fn is_cut(&self) -> bool {
         self.process().file().is_some() && guard::cut_len() > 0
     }

@@ -60,7 +60,7 @@ impl Registry {
         Registry { slots, last_id: AtomicU32::new(0), secret_keys, refused: AtomicBool::new(false) }
     }
 
-    /// Gives the id of a callsite whose run-time fields have these types, adding it to the ring's table if it is new.
+    /// Returns the id of a callsite whose run-time fields have these types, adding it to the ring's table if it is new.
     ///
     /// `None` when the ring's table or the ids are used up: its events are refused from then on. The first time that is told
     /// on stderr. Callable wherever the program logs.
@@ -134,7 +134,7 @@ impl Registry {
         Some(id)
     }
 
-    /// Gives the highest id that was given; 0: none.
+    /// Returns the highest id that was given; 0: none.
     #[cfg(any(test, target_os = "linux"))]
     pub(crate) fn last_id(&self) -> u32 {
         self.last_id.load(Ordering::Relaxed)

@@ -30,7 +30,7 @@ const _: () = assert!(!std::mem::needs_drop::<Depth>());
 /// The number given to the latest context.
 static LAST_CONTEXT: AtomicU32 = AtomicU32::new(0);
 
-/// Gives the thread's cursor.
+/// Returns the thread's cursor.
 #[inline(always)]
 pub(crate) fn cursor<'a>() -> &'a Cursor<'static> {
     let cursor = CURSOR.with(core::ptr::from_ref);
@@ -109,7 +109,7 @@ impl Identity {
         }
     }
 
-    /// Gives the thread its number and asks for its name: the one place where a thread's event may allocate and call the
+    /// Returns the thread its number and asks for its name: the one place where a thread's event may allocate and call the
     /// system.
     pub(crate) fn find_out(&self) {
         self.state.set(IdentityState::FindingOut);
@@ -141,7 +141,7 @@ impl Identity {
     }
 }
 
-/// Gives the number of this thread in the ring; 0: it has recorded nothing yet. Async-signal-safe.
+/// Returns the number of this thread in the ring; 0: it has recorded nothing yet. Async-signal-safe.
 #[cfg(target_os = "linux")]
 pub(crate) fn context() -> u32 {
     IDENTITY.with(|identity| identity.context.get())

@@ -30,7 +30,7 @@ pub struct Window {
 }
 
 impl Window {
-    /// Tells whether the ring reaches as far as was asked for: it does, or nothing was overwritten yet. `true` if nothing was asked
+    /// Returns whether the ring reaches as far as was asked for: it does, or nothing was overwritten yet. `true` if nothing was asked
     /// for.
     #[must_use]
     pub fn is_long_enough(&self) -> bool {
@@ -38,7 +38,7 @@ impl Window {
         self.complete_from.is_none() || self.covered >= least
     }
 
-    /// Gives that of a ring.
+    /// Returns that of a ring.
     pub(crate) fn of(ring: &Ring<'_>, clock: &ClockInfo, min_age: Option<Duration>) -> Self {
         Ends::of(ring, clock.precise_now(), SystemTime::now()).window(clock.ticks_per_second, min_age)
     }
@@ -84,7 +84,7 @@ impl Ends {
     }
 }
 
-/// Gives how long so many ticks are.
+/// Returns how long so many ticks are.
 fn duration(ticks: u64, ticks_per_second: u64) -> Duration {
     let rate = u128::from(ticks_per_second.max(1));
     let ns = u128::from(ticks) * 1_000_000_000 / rate;

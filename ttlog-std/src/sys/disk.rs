@@ -12,29 +12,29 @@ pub(crate) struct Disk {
 }
 
 impl Disk {
-    /// Gives the disk on which `directory` is; `None` where that is not known, and there are no limits then.
+    /// Returns the disk on which `directory` is; `None` where that is not known, and there are no limits then.
     pub(crate) fn of(directory: &Path) -> Option<Disk> {
         disk_room(directory).filter(|disk| disk.total > 0)
     }
 
-    /// Tells whether at least `percent` of the disk is free, and `bytes` besides.
+    /// Returns whether at least `percent` of the disk is free, and `bytes` besides.
     pub(crate) fn has_free(&self, percent: u8, bytes: u64) -> bool {
         u128::from(self.free.saturating_sub(bytes)) * 100 >= u128::from(self.total) * u128::from(percent)
     }
 
-    /// Gives the bytes that are free besides `percent` of the disk.
+    /// Returns the bytes that are free besides `percent` of the disk.
     pub(crate) fn spare(&self, percent: u8) -> u64 {
         let kept = (u128::from(self.total) * u128::from(percent)).div_ceil(100);
         self.free.saturating_sub(u64::try_from(kept).unwrap_or(u64::MAX))
     }
 
-    /// Gives the percent that is free, rounded down.
+    /// Returns the percent that is free, rounded down.
     pub(crate) fn free_percent(&self) -> u8 {
         u8::try_from((u128::from(self.free) * 100).checked_div(self.total.into()).unwrap_or(100)).unwrap_or(100)
     }
 }
 
-/// Gives the room of the disk on which `path` is, as `df` reckons it: without what is kept for root. `None` where that is not known.
+/// Returns the room of the disk on which `path` is, as `df` reckons it: without what is kept for root. `None` where that is not known.
 fn disk_room(path: &Path) -> Option<Disk> {
     #[cfg(unix)]
     {

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-/// Gives the largest file the process may write (RLIMIT_FSIZE). Writing past it would raise SIGXFSZ, which ends a process
+/// Returns the largest file the process may write (RLIMIT_FSIZE). Writing past it would raise SIGXFSZ, which ends a process
 /// that does not handle it, so writers of this crate ask first.
 pub(crate) fn file_size_limit() -> u64 {
     #[cfg(unix)]
@@ -20,7 +20,7 @@ pub(crate) fn file_size_limit() -> u64 {
     u64::MAX
 }
 
-/// Gives the error that writing past [`file_size_limit`] would have given, had the signal been survived.
+/// Returns the error that writing past [`file_size_limit`] would have given, had the signal been survived.
 pub(crate) fn file_too_large() -> io::Error {
     #[cfg(unix)]
     return io::Error::from_raw_os_error(libc::EFBIG);
@@ -87,7 +87,7 @@ pub(crate) fn try_lock(_file: &File) -> io::Result<bool> {
     Ok(false)
 }
 
-/// Tells whether a file belongs to the user whose rights the process has.
+/// Returns whether a file belongs to the user whose rights the process has.
 pub(crate) fn is_ours(metadata: &std::fs::Metadata) -> bool {
     #[cfg(unix)]
     return std::os::unix::fs::MetadataExt::uid(metadata) == super::effective_uid();
@@ -98,7 +98,7 @@ pub(crate) fn is_ours(metadata: &std::fs::Metadata) -> bool {
     }
 }
 
-/// Gives how many names a file has; 1 where that is not known.
+/// Returns how many names a file has; 1 where that is not known.
 pub(crate) fn link_count(metadata: &std::fs::Metadata) -> u64 {
     #[cfg(unix)]
     return std::os::unix::fs::MetadataExt::nlink(metadata);
@@ -109,7 +109,7 @@ pub(crate) fn link_count(metadata: &std::fs::Metadata) -> u64 {
     }
 }
 
-/// Tells whether two descriptions are of one file; `true` where that cannot be told.
+/// Returns whether two descriptions are of one file; `true` where that cannot be told.
 pub(crate) fn is_same_file(a: &std::fs::Metadata, b: &std::fs::Metadata) -> bool {
     #[cfg(unix)]
     {
@@ -330,7 +330,7 @@ pub(crate) fn read_start<'a>(path: &std::ffi::CStr, room: &'a mut [u8]) -> Optio
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FileIdentity(u64, u64);
 
-/// Gives which file a descriptor stands for, and its length; `None` if the descriptor is closed. Async-signal-safe.
+/// Returns which file a descriptor stands for, and its length; `None` if the descriptor is closed. Async-signal-safe.
 #[cfg(target_os = "linux")]
 pub(crate) fn identity_and_len(file: &impl std::os::fd::AsRawFd) -> Option<(FileIdentity, u64)> {
     let mut status = std::mem::MaybeUninit::<libc::stat>::uninit();

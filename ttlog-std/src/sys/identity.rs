@@ -1,13 +1,13 @@
 //! Who runs this: user, thread, host.
 
-/// Gives the user whose rights the process has.
+/// Returns the user whose rights the process has.
 #[cfg(unix)]
 pub(crate) fn effective_uid() -> u32 {
     // SAFETY: takes nothing, cannot fail.
     unsafe { libc::geteuid() }
 }
 
-/// Gives the operating system's number of this thread; 0 where it is unknown.
+/// Returns the operating system's number of this thread; 0 where it is unknown.
 pub(crate) fn thread_id() -> u64 {
     #[cfg(target_os = "linux")]
     {
@@ -19,7 +19,7 @@ pub(crate) fn thread_id() -> u64 {
     0
 }
 
-/// Gives the host's name, or an empty text.
+/// Returns the host's name, or an empty text.
 pub(crate) fn host_name() -> String {
     #[cfg(unix)]
     {

@@ -46,7 +46,7 @@ impl Once {
         Once(AtomicBool::new(false))
     }
 
-    /// Gives the warning, unless it was given before.
+    /// Returns the warning, unless it was given before.
     pub(crate) fn warn(&self, text: fmt::Arguments<'_>) {
         if !self.0.swap(true, Ordering::Relaxed) {
             warn(text);

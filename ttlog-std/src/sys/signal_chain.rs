@@ -13,7 +13,7 @@ use libc::{c_int, c_void, sigaction, siginfo_t};
 /// A handler as the kernel calls one that was installed with `SA_SIGINFO`.
 pub(crate) type Handler = extern "C" fn(c_int, *mut siginfo_t, *mut c_void);
 
-/// Gives what a signal does at present.
+/// Returns what a signal does at present.
 ///
 /// # Errors
 /// What the operating system says.
@@ -51,23 +51,23 @@ pub(crate) fn install(signal: c_int, handler: Handler, flags: c_int, previous: &
     }
 }
 
-/// Tells whether this handler is what the signal does at present, rather than one that hands it on to this one.
+/// Returns whether this handler is what the signal does at present, rather than one that hands it on to this one.
 pub(crate) fn is_installed(signal: c_int, handler: Handler) -> bool {
     present(signal).is_ok_and(|action| action.sa_sigaction == handler as usize)
 }
 
-/// Tells whether an action has no handler.
+/// Returns whether an action has no handler.
 pub(crate) fn is_default_or_ignored(action: &sigaction) -> bool {
     action.sa_sigaction == libc::SIG_DFL || action.sa_sigaction == libc::SIG_IGN
 }
 
-/// Tells whether what has caused a signal is done again when its handler returns: an access or an instruction, not a process that has
+/// Returns whether what has caused a signal is done again when its handler returns: an access or an instruction, not a process that has
 /// sent it.
 pub(crate) fn recurs(signal: c_int, code: c_int) -> bool {
     code > 0 && matches!(signal, libc::SIGSEGV | libc::SIGBUS | libc::SIGILL | libc::SIGFPE)
 }
 
-/// Tells whether a signal waits for this thread to unblock it.
+/// Returns whether a signal waits for this thread to unblock it.
 pub(crate) fn is_pending(signal: c_int) -> bool {
     let mut pending = MaybeUninit::<libc::sigset_t>::uninit();
     // SAFETY: a valid place for a set, read only if it was written.

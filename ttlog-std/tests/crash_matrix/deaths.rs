@@ -308,7 +308,7 @@ fn use_memory() {
     }
 }
 
-/// Gives the bytes of address space in use.
+/// Returns the bytes of address space in use.
 fn address_space() -> u64 {
     let text = std::fs::read_to_string("/proc/self/statm").unwrap();
     text.split(' ').next().unwrap().parse::<u64>().unwrap() * 4096

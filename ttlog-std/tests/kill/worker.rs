@@ -44,7 +44,7 @@ impl Plan {
         Plan { threads: numbers[0], capacity: numbers[1], segment: numbers[2], churn: numbers[3] == 1 }
     }
 
-    /// Tells whether there are segments enough for every thread to have one of its own all the time.
+    /// Returns whether there are segments enough for every thread to have one of its own all the time.
     pub(crate) fn is_exclusive(&self) -> bool {
         !self.churn && self.capacity / self.segment >= 4 * self.threads
     }
@@ -127,7 +127,7 @@ fn log(writer: u64, index: u64) {
     }
 }
 
-/// Gives well mixed bits (the finalizer of splitmix64).
+/// Returns well mixed bits (the finalizer of splitmix64).
 pub(crate) fn mix(value: u64) -> u64 {
     let value = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

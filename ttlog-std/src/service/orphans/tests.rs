@@ -245,8 +245,10 @@ fn pid_that_was_given_to_another_process() {
 #[test]
 fn ring_of_another_user_is_left_alone() {
     if crate::sys::effective_uid() != 0 {
-        println!("SKIPPED: making a file of another user takes root");
-        return;
+        return crate::skip::skip(
+            "orphans::ring_of_another_user_is_left_alone",
+            "making a file of another user takes root",
+        );
     }
     let directory = scratch_directory();
     let path = dead_ring(&directory, "ttlog-a", false);

@@ -47,7 +47,7 @@ impl Directory {
         names
     }
 
-    /// Gives the numbers of the snapshots that are left.
+    /// Returns the numbers of the snapshots that are left.
     fn numbers(&self) -> Vec<u32> {
         let mut numbers: Vec<u32> =
             self.names().iter().map(|name| name.split('-').nth(2).unwrap().parse().unwrap()).collect();
@@ -301,8 +301,10 @@ fn many_at_once_never_remove_the_newest() {
 #[test]
 fn file_of_another_user_is_not_touched() {
     if crate::sys::effective_uid() != 0 {
-        println!("SKIPPED: making a file of another user takes root");
-        return;
+        return crate::skip::skip(
+            "retention::file_of_another_user_is_not_touched",
+            "making a file of another user takes root",
+        );
     }
     let directory = Directory::new();
     let theirs = directory.snapshot(1, 100);
