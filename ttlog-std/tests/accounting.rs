@@ -7,7 +7,7 @@ use std::path::Path;
 
 use common::{Place, Snapshot};
 use ttlog_core::{Item, RingImage, SegmentState};
-use ttlog_std::{Level, Trace, debug, error, event, info, trace, warn};
+use ttlog_std::{Level, Recorder, debug, error, event, info, trace, warn};
 
 /// Not a test of its own: what the children of the tests below run.
 #[test]
@@ -15,9 +15,9 @@ use ttlog_std::{Level, Trace, debug, error, event, info, trace, warn};
 fn child() {
     let Some(case) = common::case() else { return };
     if case == "values" {
-        let trace = Trace::builder().build().unwrap();
+        let recorder = Recorder::builder().build().unwrap();
         log_values();
-        trace.request_snapshot("values").wait().unwrap();
+        recorder.request_snapshot("values").wait().unwrap();
         return;
     }
     if let Some(kept_bytes) = case.strip_prefix("flood ") {
@@ -26,8 +26,8 @@ fn child() {
     }
     let numbers: Vec<usize> = case.split(' ').map(|number| number.parse().unwrap()).collect();
     let [threads, per_thread, capacity_bytes, segment_bytes] = numbers[..] else { panic!("{case}") };
-    let builder = Trace::builder().capacity_bytes(capacity_bytes).segment_bytes(segment_bytes);
-    let trace = builder.build().unwrap();
+    let builder = Recorder::builder().capacity_bytes(capacity_bytes).segment_bytes(segment_bytes);
+    let recorder = builder.build().unwrap();
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(move || {
@@ -43,20 +43,20 @@ fn child() {
             });
         }
     });
-    let path = trace.request_snapshot("accounting").wait().unwrap();
+    let path = recorder.request_snapshot("accounting").wait().unwrap();
     let snapshot = Snapshot::read(&path);
-    let loss = trace.loss();
+    let loss = recorder.loss();
     let emitted = (threads * per_thread) as u64;
     assert_eq!(snapshot.overwritten, loss.overwritten);
     assert_eq!(snapshot.events.len() as u64 + loss.overwritten + loss.dropped_total(), emitted, "{loss:?}");
-    let (retained, overwritten, dropped) = read_ring(trace.ring_path().unwrap());
+    let (retained, overwritten, dropped) = read_ring(recorder.ring_path().unwrap());
     assert_eq!((overwritten, dropped), (loss.overwritten, loss.dropped_total()));
     assert_eq!(retained, snapshot.events.len() as u64);
     assert_eq!(retained + overwritten + dropped, emitted);
     println!("COUNTED {retained} {overwritten} {dropped}");
 }
 
-/// Gives the events that a ring's file holds, that were overwritten in it, and that it says were dropped.
+/// Returns the events that a ring's file holds, that were overwritten in it, and that it says were dropped.
 fn read_ring(path: &Path) -> (u64, u64, u64) {
     let bytes = std::fs::read(path).unwrap();
     let image = RingImage::parse(&bytes).unwrap();
@@ -119,7 +119,7 @@ fn segments_that_are_too_short_for_some_events() {
 /// Logs 1,000 errors from two threads and then so many other events that the ring wraps several times, and tells how many of
 /// the errors a snapshot has.
 fn flood(kept_bytes: usize) {
-    let trace = Trace::builder().capacity_bytes(1 << 20).kept_bytes(kept_bytes).build().unwrap();
+    let recorder = Recorder::builder().capacity_bytes(1 << 20).kept_bytes(kept_bytes).build().unwrap();
     for thread in 0..2 {
         let log = move || (0..500).for_each(|number| error!("an error", thread, number));
         std::thread::Builder::new().name(format!("thread {thread}")).spawn(log).unwrap().join().unwrap();
@@ -127,10 +127,10 @@ fn flood(kept_bytes: usize) {
     for number in 0..300_000 {
         debug!("a detail", number);
     }
-    let path = trace.request_snapshot("flood").wait().unwrap();
+    let path = recorder.request_snapshot("flood").wait().unwrap();
     let snapshot = Snapshot::read(&path);
     let errors = snapshot.with_message("an error");
-    let loss = trace.loss();
+    let loss = recorder.loss();
     assert_eq!(snapshot.events.len() as u64 + loss.overwritten + loss.dropped_total(), 301_000, "{loss:?}");
     assert!(loss.overwritten > 200_000 && loss.kept_overwritten == 0);
     for (index, event) in errors.iter().enumerate() {

@@ -7,7 +7,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use common::{Place, Snapshot};
-use ttlog_std::{Trace, error, info};
+use ttlog_std::{Recorder, error, info};
 
 /// Logs allocations, once that is wanted.
 struct Logging;
@@ -61,9 +61,9 @@ fn child() {
     }
     // From before the start: the recorder itself allocates while it is made.
     LOGS.store(true, Ordering::Relaxed);
-    let trace = Trace::builder().capacity_bytes(8 << 20).build().unwrap();
+    let recorder = Recorder::builder().capacity_bytes(8 << 20).build().unwrap();
     let emitted_before = EMITTED.load(Ordering::Relaxed);
-    let loss_before = trace.loss();
+    let loss_before = recorder.loss();
     let threads: Vec<_> = (0..4)
         .map(|_| {
             std::thread::spawn(|| {
@@ -76,9 +76,9 @@ fn child() {
         .collect();
     threads.into_iter().for_each(|thread| thread.join().unwrap());
     LOGS.store(false, Ordering::Relaxed);
-    assert_eq!(trace.loss(), loss_before, "nothing was overwritten or dropped");
+    assert_eq!(recorder.loss(), loss_before, "nothing was overwritten or dropped");
     assert!(EMITTED.load(Ordering::Relaxed) >= emitted_before + 4 * 1000);
-    trace.request_snapshot("allocator").wait().unwrap();
+    recorder.request_snapshot("allocator").wait().unwrap();
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use common::Place;
 use ttlog_core::{Item, RingImage, SegmentState, TableItem, TimeScale, ValueRef};
-use ttlog_std::{Trace, info};
+use ttlog_std::{Recorder, info};
 
 /// The anchor of the start, the three early ones, and two that are a second apart.
 const ANCHORS: usize = 6;
@@ -22,8 +22,8 @@ fn anchor_count(ring: &Path) -> usize {
 #[ignore = "run by the other tests in child processes"]
 fn child() {
     let Some(_) = common::case() else { return };
-    let trace = Trace::builder().build().unwrap();
-    let ring = trace.ring_path().unwrap().to_path_buf();
+    let recorder = Recorder::builder().build().unwrap();
+    let ring = recorder.ring_path().unwrap().to_path_buf();
     let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64;
     let mut after_last = 0;
     common::wait_until("anchors", || {

@@ -7,7 +7,7 @@ use std::cell::Cell;
 use std::fmt;
 
 use common::{Place, Snapshot};
-use ttlog_std::{Trace, info};
+use ttlog_std::{Recorder, info};
 
 /// Logs at the end of its thread.
 struct LogsAtEnd(Cell<&'static str>);
@@ -49,7 +49,7 @@ impl fmt::Display for LogsDeeply {
 #[ignore = "run by the other tests in child processes"]
 fn child() {
     let Some(case) = common::case() else { return };
-    let trace = Trace::builder().capacity_bytes(64 << 10).build().unwrap();
+    let recorder = Recorder::builder().capacity_bytes(64 << 10).build().unwrap();
     match case.as_str() {
         "destructors" => {
             // Destructors run in the reverse order of first use: one runs before the recorder's own, the other after it.
@@ -82,8 +82,8 @@ fn child() {
         }
         other => panic!("unknown case {other}"),
     }
-    assert_eq!(trace.loss().dropped_total(), 0, "{:?}", trace.loss());
-    trace.request_snapshot("contexts").wait().unwrap();
+    assert_eq!(recorder.loss().dropped_total(), 0, "{:?}", recorder.loss());
+    recorder.request_snapshot("contexts").wait().unwrap();
 }
 
 fn run(test: &str, case: &str) -> Snapshot {

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use common::{Place, finish, stderr, wait_until, warnings};
 use libc::{c_int, c_void, siginfo_t};
-use ttlog_std::{Trace, info};
+use ttlog_std::{Recorder, info};
 
 /// A page and more, so that what is cut does not end where a page does.
 const OTHER_LEN: usize = 3 * 4096;
@@ -27,12 +27,12 @@ fn child() {
         "plain handler" => set_action(plain_handler as *const () as usize, 0),
         _ => {}
     }
-    let trace = Trace::builder().capacity_bytes(256 << 10).fault_handler(case != "off").build().unwrap();
+    let recorder = Recorder::builder().capacity_bytes(256 << 10).fault_handler(case != "off").build().unwrap();
     info!("before");
     match case.as_str() {
-        "cut" => goes_on(&trace),
+        "cut" => goes_on(&recorder),
         "off" => {
-            OpenOptions::new().write(true).open(trace.ring_path().unwrap()).unwrap().set_len(0).unwrap();
+            OpenOptions::new().write(true).open(recorder.ring_path().unwrap()).unwrap().set_len(0).unwrap();
             info!("too much");
         }
         "default, sent" | "ignored, sent" => {
@@ -49,8 +49,8 @@ fn child() {
 }
 
 /// Logs in four threads, before and after the parent cuts the ring.
-fn goes_on(trace: &Trace) {
-    let path = trace.ring_path().unwrap().to_path_buf();
+fn goes_on(recorder: &Recorder) {
+    let path = recorder.ring_path().unwrap().to_path_buf();
     let len = std::fs::metadata(&path).unwrap().len();
     let is_cut = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -76,10 +76,10 @@ fn goes_on(trace: &Trace) {
         std::thread::spawn(move || info!("late", number)).join().unwrap();
     }
     // Whatever is in it, asking for it neither hangs nor ends the process.
-    println!("SNAPSHOT {:?}", trace.request_snapshot("cut").wait());
-    assert_eq!(trace.ring_path(), None, "the ring does not outlive the process any more");
-    assert!(trace.is_recording() && trace.get_buffer_utilization() > 0.0);
-    assert!(trace.shutdown());
+    println!("SNAPSHOT {:?}", recorder.request_snapshot("cut").wait());
+    assert_eq!(recorder.ring_path(), None, "the ring does not outlive the process any more");
+    assert!(recorder.is_recording() && recorder.utilization() > 0.0);
+    assert!(recorder.shutdown());
 }
 
 /// Runs the case `cut`, with a ring that keeps the given share of its file.

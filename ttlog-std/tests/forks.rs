@@ -13,7 +13,7 @@ use common::ring::RingContents;
 use common::{Place, Snapshot};
 use ttlog_core::TimeScale;
 use ttlog_core::ring::{EndKind, ProcessEnd};
-use ttlog_std::{RingFileChoice, Trace, info, warn};
+use ttlog_std::{Recorder, RingFileChoice, info, warn};
 
 /// Forks, runs `in_child` there, and gives how the child ended and its number.
 fn fork(in_child: impl FnOnce()) -> (libc::c_int, libc::pid_t) {
@@ -43,7 +43,7 @@ fn unix_ns() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as i64
 }
 
-/// Gives the ring of the process with this number.
+/// Returns the ring of the process with this number.
 fn ring_of(rings: &Path, pid: impl std::fmt::Display) -> PathBuf {
     let part = format!("-{pid}-");
     let is_its = |path: &PathBuf| path.to_string_lossy().ends_with(".ring") && path.to_string_lossy().contains(&part);
@@ -69,7 +69,7 @@ fn assert_is_childs(ring: &RingContents, pid: libc::pid_t, parent: &RingContents
 
 /// Of a recorder that leaves the rings of dead children where the tests read them.
 fn builder() -> ttlog_std::Builder {
-    Trace::builder().service("forks").capacity_bytes(1 << 20).recover_orphans(false)
+    Recorder::builder().service("forks").capacity_bytes(1 << 20).recover_orphans(false)
 }
 
 fn log(process: &str, number: u64) {
@@ -92,7 +92,7 @@ fn child() {
         "exec" => exec(&rings),
         "spawn" => spawn(&rings),
         "killed" => {
-            let trace = builder().build().unwrap();
+            let recorder = builder().build().unwrap();
             log("parent", 0);
             let (status, child) = fork(|| {
                 (0..100_000).for_each(|number| log("child", number));
@@ -102,61 +102,64 @@ fn child() {
             assert_eq!(status, libc::SIGKILL);
             let ring = RingContents::read(&ring_of(&rings, child));
             assert_eq!((ring.accounted(), ring.values("event", "number").last()), (100_000, Some(&"99999")));
-            assert!(trace.shutdown());
+            assert!(recorder.shutdown());
         }
         "shutdown" => {
-            let trace = builder().build().unwrap();
+            let recorder = builder().build().unwrap();
             log("parent", 0);
             let (status, child) = fork(|| {
                 log("child", 0);
-                let path = trace.ring_path().unwrap().to_path_buf();
-                assert!(path.exists() && trace.shutdown() && !path.exists() && !trace.is_recording());
+                let path = recorder.ring_path().unwrap().to_path_buf();
+                assert!(path.exists() && recorder.shutdown() && !path.exists() && !recorder.is_recording());
                 log("child", 1);
             });
             assert_eq!(status, 0);
-            assert!(trace.is_recording() && common::files(&rings).len() == 1, "{child} has removed its own ring only");
+            assert!(
+                recorder.is_recording() && common::files(&rings).len() == 1,
+                "{child} has removed its own ring only"
+            );
             log("parent", 1);
-            let ring = RingContents::read(trace.ring_path().unwrap());
+            let ring = RingContents::read(recorder.ring_path().unwrap());
             assert_eq!(ring.values("event", "process"), ["parent", "parent"]);
         }
         "after shutdown" => {
-            let trace = builder().build().unwrap();
-            assert!(trace.shutdown());
+            let recorder = builder().build().unwrap();
+            assert!(recorder.shutdown());
             let (status, _) = fork(|| {
                 log("child", 0);
-                assert!(!trace.is_recording());
+                assert!(!recorder.is_recording());
             });
             assert_eq!((status, common::files(&rings).len()), (0, 0));
         }
         "no room" => {
-            let trace = builder().build().unwrap();
+            let recorder = builder().build().unwrap();
             log("parent", 0);
             let (status, _) = fork(|| {
                 let limit = libc::rlimit { rlim_cur: 4096, rlim_max: 4096 };
                 // SAFETY: a valid place for the limit.
                 unsafe { libc::setrlimit(libc::RLIMIT_FSIZE, &raw const limit) };
                 (0..100).for_each(|number| log("child", number));
-                assert!(trace.is_recording() && trace.ring_path().is_none());
-                assert_eq!((trace.loss().dropped_total(), trace.loss().overwritten), (0, 0));
-                assert!(trace.get_buffer_utilization() > 0.0);
+                assert!(recorder.is_recording() && recorder.ring_path().is_none());
+                assert_eq!((recorder.loss().dropped_total(), recorder.loss().overwritten), (0, 0));
+                assert!(recorder.utilization() > 0.0);
             });
             assert_eq!((status, common::files(&rings).len()), (0, 1));
         }
         "in memory" => {
-            let trace = builder().ring_file(RingFileChoice::None).build().unwrap();
+            let recorder = builder().ring_file(RingFileChoice::None).build().unwrap();
             (0..1000).for_each(|number| log("parent", number));
             let (status, _) = fork(|| {
                 (0..100).for_each(|number| log("child", number));
-                let snapshot = Snapshot::read(&trace.request_snapshot("child").wait().unwrap());
+                let snapshot = Snapshot::read(&recorder.request_snapshot("child").wait().unwrap());
                 assert_eq!(snapshot.events.len(), 100);
                 assert!(snapshot.events.iter().all(|event| event.fields["process"] == "child"));
             });
             assert_eq!((status, common::files(&rings).len()), (0, 0));
-            let snapshot = Snapshot::read(&trace.request_snapshot("parent").wait().unwrap());
+            let snapshot = Snapshot::read(&recorder.request_snapshot("parent").wait().unwrap());
             assert_eq!(snapshot.events.len(), 1000);
         }
         "descriptors closed" => {
-            let trace = builder().build().unwrap();
+            let recorder = builder().build().unwrap();
             log("parent", 0);
             // As daemons do it.
             let (status, child) = fork(|| {
@@ -166,13 +169,13 @@ fn child() {
                 }
                 std::env::set_current_dir("/").unwrap();
                 (0..100).for_each(|number| log("child", number));
-                assert_eq!(trace.ring_path(), Some(&*ring_of(&rings, std::process::id())));
+                assert_eq!(recorder.ring_path(), Some(&*ring_of(&rings, std::process::id())));
             });
             assert_eq!(status, 0);
             assert_eq!(RingContents::read(&ring_of(&rings, child)).events.len(), 100);
         }
         "coarse" => {
-            let trace = builder().coarse_clock(true).build().unwrap();
+            let recorder = builder().coarse_clock(true).build().unwrap();
             log("parent", 0);
             let (status, child) = fork(|| {
                 log("child", 0);
@@ -181,7 +184,7 @@ fn child() {
             });
             assert_eq!(status, 0);
             let (parent, ring) =
-                (RingContents::read(trace.ring_path().unwrap()), RingContents::read(&ring_of(&rings, child)));
+                (RingContents::read(recorder.ring_path().unwrap()), RingContents::read(&ring_of(&rings, child)));
             assert_eq!(parent.clock, "coarse");
             assert_ne!(ring.clock, "coarse");
             let ms = (ring.events[1].ticks - ring.events[0].ticks) as f64 * 1e3 / ring.ticks_per_second as f64;
@@ -191,7 +194,7 @@ fn child() {
         "parent adds callsites" => parent_adds_callsites(&rings),
         "ends" => ends(&rings),
         "panic" => {
-            let trace = builder().build().unwrap();
+            let recorder = builder().build().unwrap();
             log("parent", 0);
             let (status, child) = fork(|| panic!("in the child"));
             assert_eq!(libc::WEXITSTATUS(status), 1);
@@ -200,15 +203,15 @@ fn child() {
             let snapshot = Snapshot::read(&snapshots[0]);
             assert_eq!((snapshot.reason.as_str(), snapshot.events.len()), ("panic", 1));
             assert_eq!(snapshot.events[0].fields["message"], "in the child");
-            assert_eq!(RingContents::read(trace.ring_path().unwrap()).events.len(), 1);
-            assert_eq!(trouble_of(trace.ring_path().unwrap()), (None, 0));
+            assert_eq!(RingContents::read(recorder.ring_path().unwrap()).events.len(), 1);
+            assert_eq!(trouble_of(recorder.ring_path().unwrap()), (None, 0));
             assert_eq!(trouble_of(&ring_of(&rings, child)), (None, 1));
         }
         "full table" => {
-            let trace = builder().table_bytes(4096).build().unwrap();
+            let recorder = builder().table_bytes(4096).build().unwrap();
             let fill = common::many_callsites();
             fill();
-            let dropped = trace.loss().dropped_total();
+            let dropped = recorder.loss().dropped_total();
             assert!(dropped > 0, "the table is full");
             let (status, child) = fork(fill);
             assert_eq!(status, 0);
@@ -216,7 +219,7 @@ fn child() {
             assert_eq!((ring.loss.dropped_total(), ring.pid), (dropped, child as u64));
         }
         "dies and leaves a child" => {
-            let _trace = Trace::init(1000, 10, "parent");
+            let _trace = Recorder::init(1000, 10, "parent");
             info!("last words");
             // SAFETY: the child sleeps until the pipe of its output is closed; the parent ends at once.
             unsafe {
@@ -233,29 +236,29 @@ fn child() {
             }
         }
         "recovers" => {
-            let trace = Trace::init(1000, 10, "heir");
+            let recorder = Recorder::init(1000, 10, "heir");
             common::wait_until("the snapshots of all orphans", || common::files(&rings).len() == 1);
-            assert!(trace.shutdown());
+            assert!(recorder.shutdown());
         }
         other => panic!("unknown case {other:?}"),
     }
 }
 
 fn own_ring(rings: &Path) {
-    let trace = builder().build().unwrap();
+    let recorder = builder().build().unwrap();
     (0..100).for_each(|number| log("parent", number));
-    let path = trace.ring_path().unwrap().to_path_buf();
+    let path = recorder.ring_path().unwrap().to_path_buf();
     let before = std::fs::read(&path).unwrap();
     let (status, child) = fork(|| {
         // The callsite is known, and the thread holds a segment.
         (0..50_000).for_each(|number| log("child", number));
         info!("a callsite that the parent has not met");
         std::thread::Builder::new().name("of-child".into()).spawn(|| info!("from a thread")).unwrap().join().unwrap();
-        assert!(trace.is_recording());
+        assert!(recorder.is_recording());
         let own = ring_of(rings, std::process::id());
-        assert_eq!(trace.ring_path(), Some(&*own));
-        assert_eq!(trace.loss().dropped_total(), 0);
-        let snapshot = trace.request_snapshot("child").wait().unwrap();
+        assert_eq!(recorder.ring_path(), Some(&*own));
+        assert_eq!(recorder.loss().dropped_total(), 0);
+        let snapshot = recorder.request_snapshot("child").wait().unwrap();
         assert!(snapshot.to_string_lossy().contains(&format!("-{}-", std::process::id())), "{snapshot:?}");
         let snapshot = Snapshot::read(&snapshot);
         assert_eq!(snapshot.events.len() as u64 + snapshot.overwritten, 50_002);
@@ -274,12 +277,12 @@ fn own_ring(rings: &Path) {
     assert_eq!(ring.accounted(), 50_002);
     assert!(ring.values("event", "process").iter().all(|process| *process == "child"));
     assert_eq!(ring.count("a callsite that the parent has not met"), 1);
-    let snapshot = Snapshot::read(&trace.request_snapshot("after").wait().unwrap());
+    let snapshot = Snapshot::read(&recorder.request_snapshot("after").wait().unwrap());
     assert_eq!((snapshot.events.len(), snapshot.overwritten), (200, 0));
 }
 
 fn child_of_a_child(rings: &Path) {
-    let trace = builder().build().unwrap();
+    let recorder = builder().build().unwrap();
     log("parent", 0);
     let (status, child) = fork(|| {
         // Logs nothing before it forks.
@@ -300,7 +303,7 @@ fn child_of_a_child(rings: &Path) {
     });
     assert_eq!(status, 0);
     log("parent", 1);
-    assert!(trace.is_recording());
+    assert!(recorder.is_recording());
     let parent = RingContents::read(&ring_of(rings, std::process::id()));
     let mut found = BTreeSet::new();
     for path in common::files(rings) {
@@ -320,9 +323,9 @@ fn child_of_a_child(rings: &Path) {
 }
 
 fn thread_forks_and_ends(rings: &Path) {
-    let trace = builder().build().unwrap();
+    let recorder = builder().build().unwrap();
     info!("of main");
-    let path = trace.ring_path().unwrap().to_path_buf();
+    let path = recorder.ring_path().unwrap().to_path_buf();
     let child = std::thread::spawn(move || {
         info!("before the fork");
         let before = std::fs::read(&path).unwrap();
@@ -341,7 +344,7 @@ fn thread_forks_and_ends(rings: &Path) {
     })
     .join()
     .unwrap();
-    let parent = RingContents::read(trace.ring_path().unwrap());
+    let parent = RingContents::read(recorder.ring_path().unwrap());
     let messages: Vec<_> = parent.events.iter().map(|event| event.event.message.as_str()).collect();
     assert_eq!(messages, ["of main", "before the fork", "after the fork"]);
     let ring = RingContents::read(&ring_of(rings, child));
@@ -350,7 +353,7 @@ fn thread_forks_and_ends(rings: &Path) {
 }
 
 fn others_log_meanwhile(rings: &Path) {
-    let trace = builder().capacity_bytes(4 << 20).build().unwrap();
+    let recorder = builder().capacity_bytes(4 << 20).build().unwrap();
     let (stop, logged) = (AtomicBool::new(false), AtomicU64::new(0));
     let mut children = Vec::new();
     std::thread::scope(|scope| {
@@ -373,7 +376,7 @@ fn others_log_meanwhile(rings: &Path) {
         stop.store(true, Ordering::Relaxed);
     });
     let logged = logged.load(Ordering::Relaxed);
-    let parent = RingContents::read(trace.ring_path().unwrap());
+    let parent = RingContents::read(recorder.ring_path().unwrap());
     assert_eq!(parent.accounted(), logged);
     for child in children {
         let ring = RingContents::read(&ring_of(rings, child));
@@ -384,7 +387,7 @@ fn others_log_meanwhile(rings: &Path) {
 
 /// Several threads of a child log first at once: one makes the ring, and what the others miss meanwhile is counted.
 fn threads_of_a_child(rings: &Path) {
-    let trace = builder().build().unwrap();
+    let recorder = builder().build().unwrap();
     log("parent", 0);
     for _ in 0..10 {
         let (status, child) = fork(|| {
@@ -397,7 +400,7 @@ fn threads_of_a_child(rings: &Path) {
                     });
                 }
             });
-            assert!(trace.is_recording());
+            assert!(recorder.is_recording());
         });
         assert_eq!(status, 0);
         let ring = RingContents::read(&ring_of(rings, child));
@@ -434,7 +437,7 @@ fn in_a_handler(rings: &Path) {
     // SAFETY: the handler fits. It runs in the child before the recorder's own.
     assert_eq!(unsafe { libc::pthread_atfork(None, None, Some(let_the_parent_go_ahead)) }, 0);
     // Few segments, so that what is stored into the child's ring by mistake hits what is in there.
-    let trace = builder().capacity_bytes(64 << 10).segment_bytes(16 << 10).build().unwrap();
+    let recorder = builder().capacity_bytes(64 << 10).segment_bytes(16 << 10).build().unwrap();
     // SAFETY: zero is an action; the handler fits.
     unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
@@ -471,7 +474,7 @@ fn in_a_handler(rings: &Path) {
         assert_eq!(wait(child), 0);
         children.push(child);
     }
-    let parent = RingContents::read(trace.ring_path().unwrap());
+    let parent = RingContents::read(recorder.ring_path().unwrap());
     assert_eq!((parent.accounted(), parent.count("in the handler")), (logged, 0));
     let mut blocked = 0;
     for child in children {
@@ -491,7 +494,7 @@ fn in_a_handler(rings: &Path) {
 }
 
 fn exec(rings: &Path) {
-    let trace = builder().build().unwrap();
+    let recorder = builder().build().unwrap();
     log("parent", 0);
     let (status, child) = fork(|| {
         log("child", 0);
@@ -514,14 +517,14 @@ fn exec(rings: &Path) {
     assert_eq!(ring.values("event", "process"), ["between fork and exec"]);
     // This process replaces itself.
     log("parent", 1);
-    assert!(trace.is_recording());
-    println!("RING {}", trace.ring_path().unwrap().display());
+    assert!(recorder.is_recording());
+    println!("RING {}", recorder.ring_path().unwrap().display());
     panic!("{}", std::process::Command::new("sleep").arg("20").exec());
 }
 
 /// Children made by `vfork` and `posix_spawn` share the parent's memory until they `exec`, and none of its handlers run.
 fn spawn(rings: &Path) {
-    let trace = builder().build().unwrap();
+    let recorder = builder().build().unwrap();
     let (stop, logged) = (AtomicBool::new(false), AtomicU64::new(0));
     std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -545,8 +548,8 @@ fn spawn(rings: &Path) {
         stop.store(true, Ordering::Relaxed);
     });
     assert_eq!(common::files(rings).len(), 1);
-    assert!(trace.is_recording());
-    assert_eq!(RingContents::read(trace.ring_path().unwrap()).accounted(), logged.load(Ordering::Relaxed));
+    assert!(recorder.is_recording());
+    assert_eq!(RingContents::read(recorder.ring_path().unwrap()).accounted(), logged.load(Ordering::Relaxed));
 }
 
 /// Set by the parent when it has added callsites; in memory that parent and child share.
@@ -573,7 +576,7 @@ fn parent_adds_callsites(rings: &Path) {
         HAS_ADDED.store(shared.cast(), Ordering::Relaxed);
         assert_eq!(libc::pthread_atfork(None, None, Some(wait_for_parent)), 0);
     }
-    let trace = builder().build().unwrap();
+    let recorder = builder().build().unwrap();
     log("parent", 0);
     // SAFETY: the child ends without returning.
     let child = unsafe { libc::fork() };
@@ -589,7 +592,7 @@ fn parent_adds_callsites(rings: &Path) {
     // SAFETY: mapped above.
     unsafe { &*HAS_ADDED.load(Ordering::Relaxed) }.store(true, Ordering::Release);
     assert_eq!(wait(child), 0);
-    let parent = RingContents::read(trace.ring_path().unwrap());
+    let parent = RingContents::read(recorder.ring_path().unwrap());
     let ring = RingContents::read(&ring_of(rings, child));
     assert_is_childs(&ring, child, &parent);
     assert_eq!(ring.callsite_ids.len() as u64, 2 + common::MANY);
@@ -600,8 +603,8 @@ fn parent_adds_callsites(rings: &Path) {
 
 /// Warnings have segments of their own, in which parent and child told who they are.
 fn kept(rings: &Path) {
-    let trace = builder().min_age(Duration::from_secs(77)).build().unwrap();
-    trace.set_filter("info,noisy=off").unwrap();
+    let recorder = builder().min_age(Duration::from_secs(77)).build().unwrap();
+    recorder.set_filter("info,noisy=off").unwrap();
     let log = |process: &str| {
         for number in 0..3_u64 {
             info!("event", process, number);
@@ -622,8 +625,8 @@ fn kept(rings: &Path) {
     });
     assert_eq!(status, 0);
     log("parent");
-    assert!(trace.is_recording());
-    let parent = RingContents::read(trace.ring_path().unwrap());
+    assert!(recorder.is_recording());
+    let parent = RingContents::read(recorder.ring_path().unwrap());
     let path = ring_of(rings, child);
     let ring = RingContents::read(&path);
     assert_is_childs(&ring, child, &parent);
@@ -658,7 +661,7 @@ fn trouble_of(ring: &Path) -> (Option<ProcessEnd>, u64) {
 
 /// The end of a child is in its own ring, and not in its parent's.
 fn ends(rings: &Path) {
-    let trace = builder().build().unwrap();
+    let recorder = builder().build().unwrap();
     log("parent", 0);
     let crash = |signal: libc::c_int| {
         move || {
@@ -696,7 +699,7 @@ fn ends(rings: &Path) {
         fault();
     }
     assert_eq!(libc::WTERMSIG(wait(child)), libc::SIGSEGV);
-    assert_eq!(trouble_of(trace.ring_path().unwrap()), (None, 0));
+    assert_eq!(trouble_of(recorder.ring_path().unwrap()), (None, 0));
 }
 
 /// Compares two states of a ring's file. Its anchors are written each second, whoever logs.
@@ -745,7 +748,7 @@ fn exec_leaves_a_readable_orphan() {
     let rings = place.rings();
     let mut process = place.child("exec");
     // Its own service thread, if it came late, could find the rings of its children, and be cut off by the exec in the middle.
-    process.env("TTLOG_RECOVER", "off");
+    process.env("TTLOG_RECOVER_ORPHANS", "off");
     let mut process = process.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
     // By its name the process is another program by now, but it lives; nobody holds the lock.
     let executable = format!("/proc/{}/exe", process.id());

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use common::{Place, Snapshot};
 use ttlog_core::ring::Mode;
 use ttlog_core::{Item, RingImage, SegmentState, TableItem, ValueRef};
-use ttlog_std::{Level, Trace, debug, error, info, trace, warn};
+use ttlog_std::{Level, Recorder, debug, error, info, trace, warn};
 
 /// An event as the ring's file has it.
 #[derive(Debug)]
@@ -75,7 +75,7 @@ fn log(number: u64) {
     }
 }
 
-/// Tells whether [`log`] makes a warning or an error of it.
+/// Returns whether [`log`] makes a warning or an error of it.
 fn is_kept(number: u64) -> bool {
     matches!(number % 6, 2 | 5)
 }
@@ -108,15 +108,15 @@ fn child() {
 
 fn flood() {
     const FLOOD: u64 = 10_000_000;
-    let trace = Trace::builder().build().unwrap();
+    let recorder = Recorder::builder().build().unwrap();
     on_threads(4, |thread| (0..250).for_each(|number| error!("an error", number = thread * 250 + number)));
     on_threads(2, |_| (0..FLOOD / 2).for_each(|number| debug!("a detail", number)));
-    let snapshot = Snapshot::read(&trace.request_snapshot("flood").wait().unwrap());
+    let snapshot = Snapshot::read(&recorder.request_snapshot("flood").wait().unwrap());
     let mut numbers: Vec<u64> =
         snapshot.with_message("an error").iter().map(|event| event.fields["number"].parse().unwrap()).collect();
     numbers.sort_unstable();
     assert_eq!(numbers, (0..1000).collect::<Vec<_>>());
-    let loss = trace.loss();
+    let loss = recorder.loss();
     assert!(loss.overwritten > FLOOD / 2, "the ring was hardly filled: {loss:?}");
     assert_eq!((loss.kept_overwritten, loss.dropped_total()), (0, 0));
     assert_eq!(snapshot.events.len() as u64 + loss.overwritten, FLOOD + 1000);
@@ -124,11 +124,11 @@ fn flood() {
 
 fn mixed() {
     const COUNT: u64 = 6000;
-    let trace = Trace::builder().build().unwrap();
+    let recorder = Recorder::builder().build().unwrap();
     on_threads(4, |_| (0..COUNT).for_each(log));
-    assert_eq!((trace.loss().overwritten, trace.loss().dropped_total()), (0, 0));
+    assert_eq!((recorder.loss().overwritten, recorder.loss().dropped_total()), (0, 0));
     let mut by_context: BTreeMap<u32, Vec<Event>> = BTreeMap::new();
-    for event in events(trace.ring_path().unwrap()) {
+    for event in events(recorder.ring_path().unwrap()) {
         assert_eq!(event.in_kept, ttlog_core::level::is_kept(event.level), "{event:?}");
         assert_eq!(event.in_kept, is_kept(event.number), "{event:?}");
         by_context.entry(event.context).or_default().push(event);
@@ -143,10 +143,11 @@ fn mixed() {
 
 fn wrap(threads: u64) {
     const COUNT: u64 = 40_000;
-    let trace = Trace::builder().capacity_bytes(256 << 10).segment_bytes(1024).kept_bytes(32 << 10).build().unwrap();
+    let recorder =
+        Recorder::builder().capacity_bytes(256 << 10).segment_bytes(1024).kept_bytes(32 << 10).build().unwrap();
     on_threads(threads, |_| (0..COUNT).for_each(log));
-    let events = events(trace.ring_path().unwrap());
-    let loss = trace.loss();
+    let events = events(recorder.ring_path().unwrap());
+    let loss = recorder.loss();
     assert_eq!(events.len() as u64 + loss.overwritten + loss.dropped_total(), threads * COUNT, "{loss:?}");
     let retained = events.iter().filter(|event| is_kept(event.number)).count() as u64;
     let emitted = threads * COUNT / 3;
@@ -161,9 +162,9 @@ fn wrap(threads: u64) {
 }
 
 fn no_room() {
-    let trace = Trace::builder().kept_bytes(0).build().unwrap();
+    let recorder = Recorder::builder().kept_bytes(0).build().unwrap();
     (0..600).for_each(log);
-    let events = events(trace.ring_path().unwrap());
+    let events = events(recorder.ring_path().unwrap());
     assert_eq!(events.len(), 600);
     assert!(events.iter().all(|event| !event.in_kept && event.mode == Mode::Exclusive));
     assert!(events.iter().map(|event| event.number).eq(0..600), "in order without sorting");
@@ -182,7 +183,7 @@ extern "C" fn on_signal(_signal: libc::c_int) {
 
 fn signals() {
     const COUNT: u64 = 30_000;
-    let trace = Trace::builder().build().unwrap();
+    let recorder = Recorder::builder().build().unwrap();
     // SAFETY: the handler logs, which is async-signal-safe.
     unsafe { libc::signal(libc::SIGUSR2, on_signal as extern "C" fn(libc::c_int) as libc::sighandler_t) };
     let is_done = std::sync::atomic::AtomicBool::new(false);
@@ -212,8 +213,8 @@ fn signals() {
         is_done.store(true, Ordering::Relaxed);
     });
     let emitted = IN_HANDLER.load(Ordering::Relaxed);
-    let events = events(trace.ring_path().unwrap());
-    let loss = trace.loss();
+    let events = events(recorder.ring_path().unwrap());
+    let loss = recorder.loss();
     assert!(emitted > 100);
     assert_eq!((loss.overwritten, loss.dropped_total()), (0, 0), "{loss:?}");
     let mut numbers: Vec<_> =
@@ -239,7 +240,7 @@ thread_local! {
 }
 
 fn destructors() {
-    let trace = Trace::builder().build().unwrap();
+    let recorder = Recorder::builder().build().unwrap();
     // Destructors run in the reverse order of first use: one runs before the recorder's own, the other after it.
     for round in 0..100 {
         let thread = move || {
@@ -251,7 +252,7 @@ fn destructors() {
         };
         std::thread::spawn(thread).join().unwrap();
     }
-    let events = events(trace.ring_path().unwrap());
+    let events = events(recorder.ring_path().unwrap());
     let (mut numbers, mut contexts) = (Vec::new(), BTreeMap::new());
     for event in events.iter().filter(|event| event.message == "at the end") {
         assert!(event.in_kept);
@@ -261,7 +262,7 @@ fn destructors() {
     }
     numbers.sort_unstable();
     assert_eq!(numbers, (0..600).collect::<Vec<_>>());
-    assert_eq!(trace.loss().dropped_total(), 0);
+    assert_eq!(recorder.loss().dropped_total(), 0);
 }
 
 fn run(case: &str) {

@@ -17,7 +17,7 @@ use ttlog_core::kill::{Site, set_callback};
 use ttlog_core::packed::Unpacker;
 use ttlog_core::ring::TableEntry;
 use ttlog_core::{Item, RingImage, SegmentState, TableItem};
-use ttlog_std::{RingFileChoice, Trace, info, warn};
+use ttlog_std::{Recorder, RingFileChoice, info, warn};
 
 /// Which passage of a kill point is the last: the first one, and one when the ring is full and has been written over.
 const PASSAGES: [u64; 2] = [1, 40];
@@ -66,7 +66,7 @@ fn child() {
 
 /// Logs in every way there is, one event at a time.
 fn work(counts: &'static Counts) {
-    let trace = Trace::builder()
+    let recorder = Recorder::builder()
         .service("kill-points")
         .capacity_bytes(64 << 10)
         .segment_bytes(512)
@@ -113,7 +113,7 @@ fn work(counts: &'static Counts) {
     for _ in 0..45 {
         counted!(counts, _n => std::thread::spawn(|| panic!("on purpose")).join().unwrap_err());
     }
-    (0..45).for_each(|n| trace.set_filter(if n % 2 == 0 { "info" } else { "debug" }).unwrap());
+    (0..45).for_each(|n| recorder.set_filter(if n % 2 == 0 { "info" } else { "debug" }).unwrap());
     log(10);
 }
 
@@ -156,7 +156,7 @@ fn kill_at(site: Site, passage: u64) -> Option<Result<(), String>> {
     let counts = place.path().join("counts");
     std::fs::write(&counts, [0; size_of::<Counts>()]).unwrap();
     let mut command = place.child(&format!("{},{passage}", site as u64));
-    command.env("TTLOG_COUNTS", &counts).env("TTLOG_RECOVER", "off");
+    command.env("TTLOG_COUNTS", &counts).env("TTLOG_RECOVER_ORPHANS", "off");
     let output = common::finish(command);
     if output.status.success() {
         return None;

@@ -10,7 +10,7 @@ use std::process::{Child, Stdio};
 use common::{Place, Snapshot, wait_until};
 use ttlog_core::RingImage;
 use ttlog_core::ring::{ControlAnswer, ControlResult};
-use ttlog_std::{Trace, debug, error, info};
+use ttlog_std::{Recorder, debug, error, info};
 
 /// What the file is called whose presence asks the child for a batch of events, or says that it logged it.
 fn mark(place: &Path, what: &str, batch: usize) -> PathBuf {
@@ -26,7 +26,7 @@ fn child() {
     }
     let place = PathBuf::from(std::env::var_os("TTLOG_TEST_PLACE").unwrap());
     let batches: usize = std::env::var("TTLOG_TEST_BATCHES").unwrap().parse().unwrap();
-    let trace = Trace::builder().filter("info").build().unwrap();
+    let recorder = Recorder::builder().filter("info").build().unwrap();
     // Another thread that knows nothing of it all.
     std::thread::spawn(|| {
         loop {
@@ -41,9 +41,9 @@ fn child() {
         info!(target: "one", "batch", batch, event = "info one");
         ttlog_core::info!(target: "two", "batch", batch, event = "info two");
         error!("batch", batch, event = "error");
-        std::fs::write(mark(&place, "logged", batch), trace.filter()).unwrap();
+        std::fs::write(mark(&place, "logged", batch), recorder.filter()).unwrap();
     }
-    trace.request_snapshot("levels").wait().unwrap();
+    recorder.request_snapshot("levels").wait().unwrap();
 }
 
 /// Ends the child also when an assertion fails.

@@ -11,7 +11,7 @@ use std::sync::Barrier;
 use common::{Place, Snapshot, finish, stderr, warnings};
 use ttlog_core::RingImage;
 use ttlog_core::ring::EndKind;
-use ttlog_std::{Level, Trace, info};
+use ttlog_std::{Level, Recorder, info};
 
 /// A value whose text cannot be had.
 struct Bad;
@@ -47,8 +47,8 @@ fn child() {
     if case == "hooks that log" {
         std::panic::set_hook(Box::new(|_| info!("in the earlier hook")));
     }
-    let builder = Trace::builder().service("panics").panic_hook(case != "no hook");
-    let trace = builder.panic_backtrace(case != "no backtrace").build().unwrap();
+    let builder = Recorder::builder().service("panics").panic_hook(case != "no hook");
+    let recorder = builder.panic_backtrace(case != "no backtrace").build().unwrap();
     info!("before");
     match case.as_str() {
         "plain" | "previous hook" | "no hook" | "no backtrace" => panic!("out of {}", "luck"),
@@ -61,7 +61,7 @@ fn child() {
                 assert!(caught.is_err());
             }
             info!("after");
-            assert!(trace.is_recording());
+            assert!(recorder.is_recording());
         }
         "bad display" => panic!("{Bad}"),
         "in drop" => {
@@ -73,7 +73,7 @@ fn child() {
             let caught = std::panic::catch_unwind(|| info!("never recorded", bad = %Bad));
             assert!(caught.is_err());
             info!("after");
-            let snapshot = Snapshot::read(&trace.request_snapshot("after").wait().unwrap());
+            let snapshot = Snapshot::read(&recorder.request_snapshot("after").wait().unwrap());
             assert_eq!(snapshot.with_message("after").len(), 1);
             assert!(snapshot.with_message("never recorded").is_empty());
         }
@@ -108,11 +108,11 @@ fn child() {
             for _ in 0..3 {
                 assert!(std::panic::catch_unwind(|| panic!("again")).is_err());
             }
-            trace.request_snapshot("end").wait().unwrap();
-            assert_eq!(trace.loss().dropped_total(), 0);
+            recorder.request_snapshot("end").wait().unwrap();
+            assert_eq!(recorder.loss().dropped_total(), 0);
         }
         "after shutdown" => {
-            assert!(trace.shutdown());
+            assert!(recorder.shutdown());
             panic!("too late");
         }
         other => panic!("unknown case {other}"),

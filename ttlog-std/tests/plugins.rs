@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 
 use common::{Place, Snapshot, finish, stderr};
 use ttlog_core::{Item, RingImage, SegmentState, TableItem};
-use ttlog_std::{PluginHandle, Trace, debug, info};
+use ttlog_std::{PluginHandle, Recorder, debug, info};
 
 /// Builds the plugin as this test was built, and gives where it is.
 fn plugin() -> &'static Path {
@@ -72,7 +72,7 @@ impl Plugin {
         symbol
     }
 
-    /// Gives the address at which it is loaded.
+    /// Returns the address at which it is loaded.
     fn base(&self) -> usize {
         // SAFETY: all zero is a good value of pointers and null.
         let mut info: libc::Dl_info = unsafe { std::mem::zeroed() };
@@ -119,7 +119,7 @@ fn dl_error() -> String {
     unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
 }
 
-/// Tells whether a library is mapped.
+/// Returns whether a library is mapped.
 fn is_mapped(path: &Path) -> bool {
     std::fs::read_to_string("/proc/self/maps").unwrap().contains(path.to_str().unwrap())
 }
@@ -132,9 +132,9 @@ fn occupy(address: usize) {
     assert_ne!(page, libc::MAP_FAILED);
 }
 
-/// Gives how many events there are of each message.
-fn counts(trace: &Trace) -> BTreeMap<String, usize> {
-    let path = trace.request_snapshot("plugins").wait().unwrap();
+/// Returns how many events there are of each message.
+fn counts(recorder: &Recorder) -> BTreeMap<String, usize> {
+    let path = recorder.request_snapshot("plugins").wait().unwrap();
     let mut counts = BTreeMap::new();
     for event in Snapshot::read(&path).events {
         *counts.entry(event.message).or_insert(0) += 1;
@@ -148,17 +148,18 @@ fn counts(trace: &Trace) -> BTreeMap<String, usize> {
 #[ignore = "run by the other tests in child processes"]
 fn child() {
     let Some(case) = common::case() else { return };
-    let trace = Trace::builder().capacity_bytes(8 << 20).snapshot_throttle(std::time::Duration::ZERO).build().unwrap();
+    let recorder =
+        Recorder::builder().capacity_bytes(8 << 20).snapshot_throttle(std::time::Duration::ZERO).build().unwrap();
     let paths = std::env::var("TTLOG_TEST_PLUGINS").unwrap();
     let [one, two] = *paths.split('|').map(Path::new).collect::<Vec<_>>() else { panic!("{paths}") };
     match case.as_str() {
         "levels" => {
             let plugin = Plugin::load(one);
             plugin.work(1);
-            assert_eq!(plugin.start(trace.plugin_handle()), 0);
+            assert_eq!(plugin.start(recorder.plugin_handle()), 0);
             let mut expected = BTreeMap::new();
             let mut work = |filter: &str, on: &[(&str, usize)]| {
-                trace.set_filter(filter).unwrap();
+                recorder.set_filter(filter).unwrap();
                 plugin.work(10);
                 for (message, per_round) in on {
                     *expected.entry((*message).to_owned()).or_insert(0) += per_round * 10;
@@ -177,17 +178,17 @@ fn child() {
             work("trace,plugin=off", &[]);
             work("off,plugin=info", &all[1..]);
             work("trace", &all);
-            assert_eq!(plugin.start(trace.plugin_handle()), 2);
+            assert_eq!(plugin.start(recorder.plugin_handle()), 2);
             plugin.stop();
             work("trace", &[]);
-            assert_eq!(plugin.start(trace.plugin_handle()), 0);
+            assert_eq!(plugin.start(recorder.plugin_handle()), 0);
             work("debug", &all);
             plugin.stop();
-            assert_eq!(counts(&trace), expected);
+            assert_eq!(counts(&recorder), expected);
         }
         "threads" => {
             let plugin = Plugin::load(one);
-            assert_eq!(plugin.start(trace.plugin_handle()), 0);
+            assert_eq!(plugin.start(recorder.plugin_handle()), 0);
             std::thread::scope(|scope| {
                 for _ in 0..4 {
                     scope.spawn(|| {
@@ -199,10 +200,10 @@ fn child() {
                 }
             });
             plugin.stop();
-            let counts = counts(&trace);
+            let counts = counts(&recorder);
             assert_eq!(counts["host"], 400);
             assert_eq!((counts["plugin one info"], counts["plugin one generic"]), (400, 800));
-            println!("RING {}", trace.ring_path().unwrap().display());
+            println!("RING {}", recorder.ring_path().unwrap().display());
         }
         "cycles" => {
             let mut bases = [BTreeSet::new(), BTreeSet::new()];
@@ -212,32 +213,32 @@ fn child() {
                 let plugin = Plugin::load([one, two][which]);
                 let base = plugin.base();
                 loaded_elsewhere += usize::from(bases[which].insert(base));
-                assert_eq!(plugin.start(trace.plugin_handle()), 0);
+                assert_eq!(plugin.start(recorder.plugin_handle()), 0);
                 plugin.work(5);
                 debug!("between", cycle);
                 plugin.stop();
                 drop(plugin);
                 assert!(!is_mapped([one, two][which]), "it was really unloaded");
                 // What reached into the plugin would now be a fault.
-                trace.set_filter(["trace", "debug"][which]).unwrap();
+                recorder.set_filter(["trace", "debug"][which]).unwrap();
                 if cycle % 20 == 19 {
                     occupy(base);
                 }
             }
             assert!(loaded_elsewhere >= 4, "always at the same address: this shows too little");
             assert!(!bases[0].is_disjoint(&bases[1]), "one was never where the other had been: this shows nothing");
-            let counts = counts(&trace);
+            let counts = counts(&recorder);
             for name in ["one", "two"] {
                 for (message, per_round) in [("debug", 1), ("info", 1), ("core", 1), ("error", 1), ("generic", 2)] {
                     assert_eq!(counts[&format!("plugin {name} {message}")], 50 * 5 * per_round, "{name} {message}");
                 }
             }
             assert_eq!(counts["between"], 100);
-            println!("RING {}", trace.ring_path().unwrap().display());
+            println!("RING {}", recorder.ring_path().unwrap().display());
         }
         "refused" => {
             let plugin = Plugin::load(two);
-            let good = trace.plugin_handle();
+            let good = recorder.plugin_handle();
             for word in 0..2 {
                 // SAFETY: the handle is three words, the last of which is left alone.
                 let mut words: [u64; 3] = unsafe { std::mem::transmute(good) };
@@ -246,20 +247,20 @@ fn child() {
                 assert_eq!(plugin.start(unsafe { std::mem::transmute::<[u64; 3], PluginHandle>(words) }), 1);
                 plugin.work(1);
             }
-            assert_eq!(counts(&trace), BTreeMap::new());
+            assert_eq!(counts(&recorder), BTreeMap::new());
             plugin.stop();
         }
         "ended" => {
             let plugin = Plugin::load(one);
-            assert_eq!(plugin.start(trace.plugin_handle()), 0);
+            assert_eq!(plugin.start(recorder.plugin_handle()), 0);
             plugin.work(1);
-            assert!(trace.shutdown());
+            assert!(recorder.shutdown());
             plugin.work(1);
             plugin.stop();
         }
         other => panic!("unknown case {other}"),
     }
-    assert_eq!(trace.loss().dropped_total(), 0, "{:?}", trace.loss());
+    assert_eq!(recorder.loss().dropped_total(), 0, "{:?}", recorder.loss());
 }
 
 fn run(test: &str, case: &str) -> (Place, String) {

@@ -8,15 +8,15 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 
 use common::{Place, Snapshot, stderr, warnings};
-use ttlog_std::{Trace, info};
+use ttlog_std::{Recorder, info};
 
 /// Not a test of its own: what the children of the tests below run.
 #[test]
 #[ignore = "run by the other tests in child processes"]
 fn child() {
     let Some(case) = common::case() else { return };
-    let builder = Trace::builder().service(&case).capacity_bytes(1 << 20).recover_orphans(case != "hands off");
-    let trace = builder.build().unwrap();
+    let builder = Recorder::builder().service(&case).capacity_bytes(1 << 20).recover_orphans(case != "hands off");
+    let recorder = builder.build().unwrap();
     match case.as_str() {
         "worker" => {
             for n in 0..1000_u64 {
@@ -34,14 +34,14 @@ fn child() {
             let mut line = String::new();
             std::io::stdin().read_line(&mut line).unwrap();
             info!("still here");
-            let snapshot = Snapshot::read(&trace.request_snapshot("mine").wait().unwrap());
+            let snapshot = Snapshot::read(&recorder.request_snapshot("mine").wait().unwrap());
             assert_eq!(snapshot.with_message("still here").len(), 1);
-            assert!(trace.shutdown());
+            assert!(recorder.shutdown());
         }
         // Ends once it has looked through the directory: orphans come before the end.
         "next" | "hands off" => {
             std::thread::sleep(std::time::Duration::from_millis(500));
-            assert!(trace.shutdown());
+            assert!(recorder.shutdown());
         }
         "exits" => {
             info!("done");

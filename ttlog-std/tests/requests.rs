@@ -6,7 +6,7 @@ mod common;
 use std::time::Duration;
 
 use common::{Place, Snapshot, finish, stderr, wait_until, warnings};
-use ttlog_std::{SnapshotError, Trace, info};
+use ttlog_std::{Recorder, SnapshotError, info};
 
 /// Not a test of its own: what the children of the tests below run.
 #[test]
@@ -14,17 +14,17 @@ use ttlog_std::{SnapshotError, Trace, info};
 fn child() {
     let Some(case) = common::case() else { return };
     let (event_capacity, channel_capacity) = if case == "full queue" { (400_000, 2) } else { (10_000, 100) };
-    let trace = Trace::init(event_capacity, channel_capacity, "requests");
+    let recorder = Recorder::init(event_capacity, channel_capacity, "requests");
     match case.as_str() {
         "dropped ticket" => {
             info!("before");
-            drop(trace.request_snapshot("dropped"));
-            trace.request_snapshot("waited for").wait().unwrap();
+            drop(recorder.request_snapshot("dropped"));
+            recorder.request_snapshot("waited for").wait().unwrap();
         }
         "each ticket its own" => {
             for round in 0..20_u32 {
                 info!("round", round);
-                let path = trace.request_snapshot(&format!("round{round}")).wait().unwrap();
+                let path = recorder.request_snapshot(&format!("round{round}")).wait().unwrap();
                 let snapshot = Snapshot::read(&path);
                 assert_eq!(snapshot.reason, format!("round{round}"));
                 assert_eq!(snapshot.with_message("round").len(), round as usize + 1);
@@ -34,7 +34,7 @@ fn child() {
             for n in 0..100_000_u64 {
                 info!("filling", n);
             }
-            let tickets: Vec<_> = (0..50).map(|_| trace.request_snapshot("burst")).collect();
+            let tickets: Vec<_> = (0..50).map(|_| recorder.request_snapshot("burst")).collect();
             let results: Vec<_> = tickets.into_iter().map(ttlog_std::SnapshotTicket::wait).collect();
             let written = results.iter().filter(|result| result.is_ok()).count();
             let refused = results.iter().filter(|result| matches!(result, Err(SnapshotError::QueueFull))).count();
@@ -45,7 +45,7 @@ fn child() {
             println!("WRITTEN {}", paths.len());
         }
         "time-out" => {
-            let mut ticket = trace.request_snapshot("slow");
+            let mut ticket = recorder.request_snapshot("slow");
             let path = loop {
                 match ticket.wait_timeout(Duration::from_micros(50)) {
                     Ok(result) => break result.unwrap(),
@@ -53,48 +53,48 @@ fn child() {
                 }
             };
             assert!(path.exists());
-            let ticket = trace.request_snapshot("polled");
+            let ticket = recorder.request_snapshot("polled");
             wait_until("the ticket is done", || ticket.is_done());
             assert!(ticket.wait().unwrap().exists());
         }
         "hostile reason" => {
             let reason = "../up\n\u{1b}[2J/ü";
-            let path = trace.request_snapshot(reason).wait().unwrap();
+            let path = recorder.request_snapshot(reason).wait().unwrap();
             assert!(path.to_str().unwrap().ends_with("-_._up___2J__.bin"), "{path:?}");
             assert_eq!(Snapshot::read(&path).reason, reason);
         }
         "shutdown" => {
             info!("last words");
-            let tickets: Vec<_> = (0..5).map(|_| trace.request_snapshot("last")).collect();
-            let ring = trace.ring_path().unwrap().to_owned();
+            let tickets: Vec<_> = (0..5).map(|_| recorder.request_snapshot("last")).collect();
+            let ring = recorder.ring_path().unwrap().to_owned();
             assert!(ring.exists());
-            assert!(trace.shutdown());
+            assert!(recorder.shutdown());
             assert!(!ring.exists());
             for ticket in tickets {
                 assert!(ticket.is_done(), "accepted requests are finished first");
                 let snapshot = Snapshot::read(&ticket.wait().unwrap());
                 assert_eq!(snapshot.with_message("last words").len(), 1);
             }
-            let used = trace.get_buffer_utilization();
+            let used = recorder.utilization();
             for _ in 0..3 {
                 info!("after the end");
             }
-            assert!(!trace.is_recording());
-            assert_eq!(used, trace.get_buffer_utilization());
-            assert!(matches!(trace.request_snapshot("late").wait(), Err(SnapshotError::ShutDown)));
-            assert!(trace.shutdown(), "again");
-            assert!(Trace::init(1, 1, "again").ring_path().is_some(), "the first one's handle");
+            assert!(!recorder.is_recording());
+            assert_eq!(used, recorder.utilization());
+            assert!(matches!(recorder.request_snapshot("late").wait(), Err(SnapshotError::ShutDown)));
+            assert!(recorder.shutdown(), "again");
+            assert!(Recorder::init(1, 1, "again").ring_path().is_some(), "the first one's handle");
         }
         "directory removed" => {
-            let directory = trace.request_snapshot("first").wait().unwrap().parent().unwrap().to_owned();
+            let directory = recorder.request_snapshot("first").wait().unwrap().parent().unwrap().to_owned();
             std::fs::remove_dir_all(&directory).unwrap();
-            assert!(trace.request_snapshot("second").wait().unwrap().exists(), "made again");
+            assert!(recorder.request_snapshot("second").wait().unwrap().exists(), "made again");
             std::fs::remove_dir_all(&directory).unwrap();
             std::fs::write(&directory, "in the way").unwrap();
-            let error = trace.request_snapshot("third").wait().unwrap_err();
+            let error = recorder.request_snapshot("third").wait().unwrap_err();
             assert!(matches!(&error, SnapshotError::Io { .. }), "{error}");
             std::fs::remove_file(&directory).unwrap();
-            assert!(trace.request_snapshot("fourth").wait().unwrap().exists(), "the thread has gone on");
+            assert!(recorder.request_snapshot("fourth").wait().unwrap().exists(), "the thread has gone on");
         }
         "fork" => {
             info!("before the fork");
@@ -102,13 +102,13 @@ fn child() {
             let pid = unsafe { libc::fork() };
             if pid == 0 {
                 info!("in the fork");
-                let path = trace.request_snapshot("in the fork").wait();
+                let path = recorder.request_snapshot("in the fork").wait();
                 let is_its_own = path.is_ok_and(|path| {
                     let snapshot = Snapshot::read(&path);
                     let counts = ["in the fork", "before the fork"].map(|message| snapshot.with_message(message).len());
                     path.to_str().unwrap().contains(&format!("-{}-", std::process::id())) && counts == [1, 0]
                 });
-                let is_good = is_its_own && trace.shutdown();
+                let is_good = is_its_own && recorder.shutdown();
                 // SAFETY: ends the process.
                 unsafe { libc::_exit(if is_good { 0 } else { 1 }) };
             }
@@ -116,8 +116,8 @@ fn child() {
             // SAFETY: waits for the child just made; `status` is a valid place.
             assert_eq!(unsafe { libc::waitpid(pid, &raw mut status, 0) }, pid);
             assert_eq!(status, 0);
-            assert!(trace.ring_path().unwrap().exists());
-            let snapshot = Snapshot::read(&trace.request_snapshot("in the parent").wait().unwrap());
+            assert!(recorder.ring_path().unwrap().exists());
+            let snapshot = Snapshot::read(&recorder.request_snapshot("in the parent").wait().unwrap());
             assert_eq!(snapshot.with_message("before the fork").len(), 1);
             assert!(snapshot.with_message("in the fork").is_empty());
         }
@@ -136,7 +136,7 @@ fn child() {
                 }
                 for _ in 0..5 {
                     std::thread::sleep(Duration::from_millis(10));
-                    let snapshot = Snapshot::read(&trace.request_snapshot("busy").wait().unwrap());
+                    let snapshot = Snapshot::read(&recorder.request_snapshot("busy").wait().unwrap());
                     for thread in ["0", "1"] {
                         let numbers: Vec<u64> = snapshot
                             .with_message("busy")

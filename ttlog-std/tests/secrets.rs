@@ -10,7 +10,7 @@ use std::process::Command;
 use common::{Place, Snapshot, finish, stderr};
 use ttlog_core::TableItem;
 use ttlog_core::snapshot::{SnapshotItem, SnapshotReader, unpack_len};
-use ttlog_std::{Trace, error, info};
+use ttlog_std::{Recorder, error, info};
 
 /// What the events below hold that nobody may see, in capitals, and what anybody may.
 const NEEDLES: [&str; 6] =
@@ -34,9 +34,9 @@ fn child() {
     let Some(case) = common::case() else { return };
     match case.as_str() {
         "every way" => {
-            let trace = Trace::builder().service("secrets").build().unwrap();
+            let recorder = Recorder::builder().service("secrets").build().unwrap();
             log();
-            trace.request_snapshot("asked").wait().unwrap();
+            recorder.request_snapshot("asked").wait().unwrap();
             let caught = std::panic::catch_unwind(|| {
                 error!("about to", secret reason = "PANICSECRET".to_owned().as_str());
                 panic!("on purpose");
@@ -46,13 +46,13 @@ fn child() {
             std::process::abort();
         }
         "next" => {
-            let trace = Trace::builder().service("next").build().unwrap();
+            let recorder = Recorder::builder().service("next").build().unwrap();
             std::thread::sleep(std::time::Duration::from_millis(500));
-            assert!(trace.shutdown());
+            assert!(recorder.shutdown());
         }
         "min age" => {
-            let builder = Trace::builder().service("age").capacity_bytes(1 << 20).segment_bytes(4096);
-            let trace = builder.min_age(std::time::Duration::from_millis(200)).build().unwrap();
+            let builder = Recorder::builder().service("age").capacity_bytes(1 << 20).segment_bytes(4096);
+            let recorder = builder.min_age(std::time::Duration::from_millis(200)).build().unwrap();
             for n in 0..10_000_u64 {
                 info!("old", n);
             }
@@ -61,8 +61,8 @@ fn child() {
             for n in 0..100_u64 {
                 info!("new", n);
             }
-            trace.request_snapshot("asked").wait().unwrap();
-            assert!(trace.shutdown());
+            recorder.request_snapshot("asked").wait().unwrap();
+            assert!(recorder.shutdown());
         }
         other => panic!("unknown case {other}"),
     }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use common::{Place, finish, stderr};
 use ttlog_core::RingImage;
 use ttlog_core::ring::{EndKind, ProcessEnd};
-use ttlog_std::{Trace, info};
+use ttlog_std::{Recorder, info};
 
 /// A handler with the arguments of the kernel.
 type Handler = extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void);
@@ -39,7 +39,7 @@ fn address_of(handler: Handler) -> usize {
     handler as usize
 }
 
-/// Tells whether a signal is blocked in this thread.
+/// Returns whether a signal is blocked in this thread.
 fn is_blocked(signal: libc::c_int) -> bool {
     // SAFETY: the set is written before it is read.
     unsafe {
@@ -137,7 +137,7 @@ fn trap_getppid() {
     }
 }
 
-/// Gives the alternate stack of this thread; 0: none.
+/// Returns the alternate stack of this thread; 0: none.
 fn alternate_stack() -> usize {
     // SAFETY: the stack is written before it is read.
     unsafe {
@@ -215,7 +215,7 @@ fn child() {
     for (signal, handler, flags) in before {
         install(*signal, *handler, *flags);
     }
-    let trace = Trace::builder().service("signals").capacity_bytes(256 << 10).build().unwrap();
+    let recorder = Recorder::builder().service("signals").capacity_bytes(256 << 10).build().unwrap();
     info!("before");
     match case.as_str() {
         "handed on" => {
@@ -280,9 +280,9 @@ fn child() {
             let mut line = String::new();
             std::io::stdin().read_line(&mut line).unwrap();
             info!("after");
-            let path = trace.request_snapshot("after").wait().unwrap();
+            let path = recorder.request_snapshot("after").wait().unwrap();
             assert_eq!(common::Snapshot::read(&path).events.len(), 2);
-            assert_eq!(trace.loss().dropped_total(), 0);
+            assert_eq!(recorder.loss().dropped_total(), 0);
         }
         other => panic!("unknown case {other}"),
     }
@@ -314,7 +314,7 @@ fn run(case: &str) -> (Output, Option<ProcessEnd>, Vec<String>) {
     (output, RingImage::parse(&bytes).unwrap().end(), said)
 }
 
-/// Gives the address that the child has accessed.
+/// Returns the address that the child has accessed.
 fn accessed(output: &Output) -> u64 {
     let text = String::from_utf8_lossy(&output.stdout);
     let (_, address) = text.split_once("ACCESS 0x").unwrap();

@@ -9,14 +9,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use common::{Place, Snapshot, files, finish, stderr, wait_until, warnings};
-use ttlog_std::{Level, RingFileChoice, SnapshotSignal, SnapshotTicket, Trace, debug, error, info, warn};
+use ttlog_std::{Level, Recorder, RingFileChoice, SnapshotSignal, SnapshotTicket, debug, error, info, warn};
 
 /// Not a test of its own: what the children of the tests below run.
 #[test]
 #[ignore = "run by the other tests in child processes"]
 fn child() {
     let Some(case) = common::case() else { return };
-    let builder = Trace::builder().service("watched").capacity_bytes(1 << 20);
+    let builder = Recorder::builder().service("watched").capacity_bytes(1 << 20);
     match case.as_str() {
         "level" => {
             builder.snapshot_on_level(Level::Error).build().unwrap();
@@ -96,25 +96,25 @@ fn child() {
             raise(libc::SIGUSR1);
         }
         "throttle" => {
-            let trace = builder.build().unwrap();
+            let recorder = builder.build().unwrap();
             let start = Instant::now();
-            trace.request_snapshot("first").wait().unwrap();
-            let path = trace.request_snapshot("second").wait().unwrap();
+            recorder.request_snapshot("first").wait().unwrap();
+            let path = recorder.request_snapshot("second").wait().unwrap();
             assert!(start.elapsed() >= Duration::from_millis(500), "{:?}", start.elapsed());
             assert_eq!(Snapshot::read(&path).reason, "second");
             // The end waits for nothing.
             info!("last words");
-            let last = trace.request_snapshot("last");
-            assert!(trace.shutdown());
+            let last = recorder.request_snapshot("last");
+            assert!(recorder.shutdown());
             assert_eq!(Snapshot::read(&last.wait().unwrap()).with_message("last words").len(), 1);
         }
         "together" => {
-            let trace = builder.channel_capacity(1000).build().unwrap();
-            trace.request_snapshot("first").wait().unwrap();
+            let recorder = builder.channel_capacity(1000).build().unwrap();
+            recorder.request_snapshot("first").wait().unwrap();
             let tickets: Vec<SnapshotTicket> = (0..100_u32)
                 .map(|n| {
                     info!("asked", n);
-                    trace.request_snapshot(["red", "green", "blue"][n as usize % 3])
+                    recorder.request_snapshot(["red", "green", "blue"][n as usize % 3])
                 })
                 .collect();
             let paths: BTreeSet<PathBuf> = tickets.into_iter().map(|ticket| ticket.wait().unwrap()).collect();
@@ -126,13 +126,13 @@ fn child() {
             assert_eq!(reasons, BTreeSet::from(["red", "green", "blue"]));
         }
         "panics" => {
-            let trace = builder.build().unwrap();
-            trace.request_snapshot("just before").wait().unwrap();
+            let recorder = builder.build().unwrap();
+            recorder.request_snapshot("just before").wait().unwrap();
             for n in 0..20_u32 {
                 assert!(std::panic::catch_unwind(|| panic!("panic {n}")).is_err());
                 assert_eq!(snapshots().len(), 2, "the first has a snapshot at once, the others later");
             }
-            assert!(trace.shutdown());
+            assert!(recorder.shutdown());
         }
         "panics and retention" => {
             builder.build().unwrap();
@@ -142,9 +142,9 @@ fn child() {
             wait_until("there are not too many", || snapshots().len() <= 3);
         }
         "sign of life" => {
-            let trace = builder.build().unwrap();
+            let recorder = builder.build().unwrap();
             let heartbeat = || {
-                let bytes = std::fs::read(trace.ring_path().unwrap()).unwrap();
+                let bytes = std::fs::read(recorder.ring_path().unwrap()).unwrap();
                 ttlog_core::RingImage::parse(&bytes).unwrap().header().heartbeat_unix_ns
             };
             let now = || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos() as u64;
@@ -162,7 +162,7 @@ fn child() {
             }
         }
         "min age" => {
-            let trace = builder.min_age(Duration::from_millis(300)).build().unwrap();
+            let recorder = builder.min_age(Duration::from_millis(300)).build().unwrap();
             let mut start = Instant::now();
             for round in 0..3_u64 {
                 std::thread::sleep(Duration::from_millis(250));
@@ -172,7 +172,7 @@ fn child() {
                     info!("in rounds", round, n);
                 }
             }
-            let snapshot = Snapshot::read(&trace.request_snapshot("young ones").wait().unwrap());
+            let snapshot = Snapshot::read(&recorder.request_snapshot("young ones").wait().unwrap());
             let of_round = |round: u64| {
                 let events = snapshot.with_message("in rounds").into_iter();
                 events.filter(|event| event.fields["round"] == round.to_string()).count()
@@ -184,32 +184,32 @@ fn child() {
             assert!(snapshot.left_out >= 1_000);
         }
         "retention" => {
-            let trace = builder.build().unwrap();
+            let recorder = builder.build().unwrap();
             for n in 0..8_u32 {
                 info!("kept", n);
-                trace.request_snapshot("one of many").wait().unwrap();
+                recorder.request_snapshot("one of many").wait().unwrap();
             }
         }
         "window" => {
-            let trace = builder.min_age(Duration::from_secs(3600)).build().unwrap();
+            let recorder = builder.min_age(Duration::from_secs(3600)).build().unwrap();
             let start = Instant::now();
             info!("first", n = 0_u64);
-            let window = trace.window();
+            let window = recorder.window();
             assert_eq!((window.complete_from, window.min_age), (None, Some(Duration::from_secs(3600))));
             assert!(window.covered >= start.elapsed() / 2 && window.is_long_enough());
             let mut times = Vec::new();
-            while trace.loss().overwritten == 0 || times.len() < 100_000 {
+            while recorder.loss().overwritten == 0 || times.len() < 100_000 {
                 times.push(SystemTime::now());
                 info!("filling", n = times.len() as u64);
             }
-            let window = trace.window();
+            let window = recorder.window();
             let from = window.complete_from.unwrap();
             let error = SystemTime::now().duration_since(from + window.covered).unwrap();
             assert!(error < Duration::from_secs(30), "{window:?}, {error:?}");
             assert!(!window.is_long_enough());
             // Every event that the ring is said to be complete for is there. A clock that is measured so shortly is good to
             // 100 µs in a second.
-            let path = trace.request_snapshot("window").wait().unwrap();
+            let path = recorder.request_snapshot("window").wait().unwrap();
             let snapshot = Snapshot::read(&path);
             let there: BTreeSet<u64> =
                 snapshot.with_message("filling").iter().map(|event| event.fields["n"].parse().unwrap()).collect();
@@ -225,7 +225,7 @@ fn child() {
     }
 }
 
-/// Gives the names of the snapshots so far.
+/// Returns the names of the snapshots so far.
 fn snapshots() -> Vec<String> {
     let directory = PathBuf::from(std::env::var_os("TTLOG_SNAPSHOT_DIR").unwrap());
     let names = files(&directory).into_iter().map(|path| path.file_name().unwrap().to_str().unwrap().to_owned());
@@ -264,7 +264,7 @@ fn block_everywhere(signal: libc::c_int) {
     }
 }
 
-/// Gives the one snapshot that there must be.
+/// Returns the one snapshot that there must be.
 fn only(place: &Place) -> Snapshot {
     let [path] = &place.whole_snapshots()[..] else { panic!("{:?}", place.whole_snapshots()) };
     Snapshot::read(path)

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use common::{Place, Snapshot, finish, stderr, warnings};
-use ttlog_std::{InitError, Level, RingFileChoice, SnapshotError, Trace, debug, info};
+use ttlog_std::{InitError, Level, Recorder, RingFileChoice, SnapshotError, debug, info};
 
 /// Not a test of its own: what the children of the tests below run.
 #[test]
@@ -17,68 +17,68 @@ use ttlog_std::{InitError, Level, RingFileChoice, SnapshotError, Trace, debug, i
 fn child() {
     match common::case().as_deref() {
         Some("plain") => {
-            let trace = Trace::init(1000, 10, "plain");
-            works(&trace);
+            let recorder = Recorder::init(1000, 10, "plain");
+            works(&recorder);
         }
         Some("plain and shutdown") => {
-            let trace = Trace::init(1000, 10, "plain");
-            works(&trace);
-            assert!(trace.shutdown());
+            let recorder = Recorder::init(1000, 10, "plain");
+            works(&recorder);
+            assert!(recorder.shutdown());
         }
         Some("zero") => {
-            let trace = Trace::init(0, 0, "zero");
-            assert!(trace.ring_len_bytes() >= ttlog_std::CAPACITY_BYTES_MIN);
-            works(&trace);
+            let recorder = Recorder::init(0, 0, "zero");
+            assert!(recorder.ring_len_bytes() >= ttlog_std::CAPACITY_BYTES_MIN);
+            works(&recorder);
         }
         Some("absurd") => {
-            let trace = Trace::init(usize::MAX, usize::MAX, "absurd");
-            assert!(trace.ring_len_bytes() >= ttlog_std::CAPACITY_BYTES_MAX);
-            assert!(trace.ring_len_bytes() < ttlog_std::CAPACITY_BYTES_MAX + (16 << 20));
+            let recorder = Recorder::init(usize::MAX, usize::MAX, "absurd");
+            assert!(recorder.ring_len_bytes() >= ttlog_std::CAPACITY_BYTES_MAX);
+            assert!(recorder.ring_len_bytes() < ttlog_std::CAPACITY_BYTES_MAX + (16 << 20));
             info!("ready");
-            assert!(trace.get_buffer_utilization() > 0.0);
+            assert!(recorder.utilization() > 0.0);
         }
         Some("hostile name") => {
-            let trace = Trace::init(1000, 10, HOSTILE_NAME);
-            println!("RING {}", trace.ring_path().unwrap().display());
-            works(&trace);
+            let recorder = Recorder::init(1000, 10, HOSTILE_NAME);
+            println!("RING {}", recorder.ring_path().unwrap().display());
+            works(&recorder);
         }
         Some("second") => {
-            let first = Trace::init(1000, 10, "first");
-            let second = Trace::init(77, 10, "second");
+            let first = Recorder::init(1000, 10, "first");
+            let second = Recorder::init(77, 10, "second");
             assert_eq!(first.ring_path(), second.ring_path());
-            assert!(matches!(Trace::builder().build(), Err(InitError::AlreadyInitialised)));
-            assert_eq!(Trace::current().unwrap().ring_path(), first.ring_path());
+            assert!(matches!(Recorder::builder().build(), Err(InitError::AlreadyInitialized)));
+            assert_eq!(Recorder::current().unwrap().ring_path(), first.ring_path());
             #[allow(clippy::drop_non_drop, reason = "that it does nothing is what is tested")]
             drop(first);
             works(&second);
         }
         Some("racing starts") => {
             let start =
-                || std::thread::spawn(|| matches!(Trace::builder().build(), Err(InitError::AlreadyInitialised)));
+                || std::thread::spawn(|| matches!(Recorder::builder().build(), Err(InitError::AlreadyInitialized)));
             let threads: Vec<_> = (0..8).map(|_| start()).collect();
             let late = threads.into_iter().filter_map(|thread| thread.join().ok()).filter(|late| *late).count();
             assert_eq!(late, 7);
-            works(&Trace::current().unwrap());
+            works(&Recorder::current().unwrap());
         }
         Some("required file") => {
-            let error = Trace::builder().ring_file(RingFileChoice::Required).build().unwrap_err();
+            let error = Recorder::builder().ring_file(RingFileChoice::Required).build().unwrap_err();
             let InitError::RingFile { path, cause, .. } = &error else { panic!("{error}") };
             assert!(path.ends_with("rings") && cause.raw_os_error().is_some(), "{error}");
-            assert!(Trace::current().is_none());
+            assert!(Recorder::current().is_none());
             // A failed start leaves room for another.
-            works(&Trace::builder().ring_file(RingFileChoice::None).build().unwrap());
+            works(&Recorder::builder().ring_file(RingFileChoice::None).build().unwrap());
         }
         Some("on the heap") => {
-            let trace = Trace::builder().ring_file(RingFileChoice::None).build().unwrap();
-            assert_eq!(trace.ring_path(), None);
-            works(&trace);
+            let recorder = Recorder::builder().ring_file(RingFileChoice::None).build().unwrap();
+            assert_eq!(recorder.ring_path(), None);
+            works(&recorder);
         }
         Some("no stderr") => {
             // SAFETY: nothing in this process relies on the descriptor.
             unsafe { libc::close(2) };
-            let trace = Trace::init(0, 0, "silent");
-            Trace::init(0, 0, "again");
-            works(&trace);
+            let recorder = Recorder::init(0, 0, "silent");
+            Recorder::init(0, 0, "again");
+            works(&recorder);
             let under_stderr = std::fs::read_link("/proc/self/fd/2").unwrap_or_default();
             assert!(!under_stderr.to_str().unwrap().contains("ttlog-silent"), "{under_stderr:?}");
             eprintln!("goes nowhere");
@@ -87,41 +87,41 @@ fn child() {
             let limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
             // SAFETY: `limit` is a valid rlimit.
             assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NPROC, &raw const limit) }, 0);
-            let trace = Trace::init(1000, 10, "alone");
+            let recorder = Recorder::init(1000, 10, "alone");
             info!("ready");
-            assert!(trace.get_buffer_utilization() > 0.0);
-            let refused = trace.request_snapshot("any").wait();
+            assert!(recorder.utilization() > 0.0);
+            let refused = recorder.request_snapshot("any").wait();
             assert!(matches!(refused, Err(SnapshotError::NoServiceThread)), "{refused:?}");
-            assert!(trace.shutdown());
+            assert!(recorder.shutdown());
         }
         Some("big snapshot") => {
-            let trace = Trace::builder().capacity_bytes(4 << 20).build().unwrap();
+            let recorder = Recorder::builder().capacity_bytes(4 << 20).build().unwrap();
             fill_with_noise();
-            let error = trace.request_snapshot("big").wait().unwrap_err();
+            let error = recorder.request_snapshot("big").wait().unwrap_err();
             assert!(matches!(&error, SnapshotError::Io { action: "write", .. }), "{error}");
             println!("ERROR {error}");
             info!("still recording");
-            assert!(trace.is_recording());
+            assert!(recorder.is_recording());
         }
         Some("levels") => {
-            let trace = Trace::init(1000, 10, "levels");
-            assert_eq!(trace.level(), Level::Trace);
+            let recorder = Recorder::init(1000, 10, "levels");
+            assert_eq!(recorder.level(), Level::Trace);
             let log = |n: u32| debug!("at debug", n);
             log(1);
-            trace.set_level(Level::Info);
+            recorder.set_level(Level::Info);
             log(2);
             log(2);
-            trace.set_level(Level::Debug);
+            recorder.set_level(Level::Debug);
             log(3);
-            let path = trace.request_snapshot("levels").wait().unwrap();
+            let path = recorder.request_snapshot("levels").wait().unwrap();
             let snapshot = Snapshot::read(&path);
             let seen: Vec<_> =
                 snapshot.with_message("at debug").iter().map(|event| event.fields["n"].clone()).collect();
             assert_eq!(seen, ["1", "3"]);
         }
         Some("filter") => {
-            let trace = Trace::builder().filter("warn,mine=debug").build().unwrap();
-            assert_eq!((trace.filter(), trace.level()), ("warn,mine=debug".to_owned(), Level::Warn));
+            let recorder = Recorder::builder().filter("warn,mine=debug").build().unwrap();
+            assert_eq!((recorder.filter(), recorder.level()), ("warn,mine=debug".to_owned(), Level::Warn));
             let mut expected = Vec::new();
             let mut log = |n: u32, is_mine: bool, is_other: bool, is_deep: bool| {
                 debug!(target: "mine", "filtered", n, from = "mine");
@@ -131,38 +131,38 @@ fn child() {
                 expected.extend(from.iter().filter(|(_, is_on)| *is_on).map(|(from, _)| format!("{n} {from}")));
             };
             log(1, true, false, true);
-            trace.set_filter("info,mine::deep=off").unwrap();
+            recorder.set_filter("info,mine::deep=off").unwrap();
             log(2, false, true, false);
-            assert_eq!(trace.set_filter("mine=loud").unwrap_err().offset, 5);
-            assert_eq!(trace.filter(), "info,mine::deep=off");
+            assert_eq!(recorder.set_filter("mine=loud").unwrap_err().offset, 5);
+            assert_eq!(recorder.filter(), "info,mine::deep=off");
             log(3, false, true, false);
-            trace.set_filter("off,mine=trace").unwrap();
-            assert_eq!(trace.level(), Level::Error);
+            recorder.set_filter("off,mine=trace").unwrap();
+            assert_eq!(recorder.level(), Level::Error);
             log(4, true, false, true);
-            trace.set_level(Level::Trace);
-            assert_eq!(trace.filter(), "trace");
+            recorder.set_level(Level::Trace);
+            assert_eq!(recorder.filter(), "trace");
             log(5, true, true, true);
-            let snapshot = Snapshot::read(&trace.request_snapshot("filter").wait().unwrap());
+            let snapshot = Snapshot::read(&recorder.request_snapshot("filter").wait().unwrap());
             let events = snapshot.with_message("filtered");
             let seen: Vec<_> =
                 events.iter().map(|event| format!("{} {}", event.fields["n"], event.fields["from"])).collect();
             assert_eq!(seen, expected);
         }
         Some("bad filter") => {
-            let error = Trace::builder().filter("info,a=loud").build().unwrap_err();
+            let error = Recorder::builder().filter("info,a=loud").build().unwrap_err();
             assert!(matches!(&error, InitError::Filter { error, .. } if error.offset == 7), "{error}");
-            works(&Trace::init(1000, 10, "undaunted"));
+            works(&Recorder::init(1000, 10, "undaunted"));
         }
         Some("coarse clock") => {
-            let trace = Trace::builder().coarse_clock(true).build().unwrap();
-            works(&trace);
-            let snapshot = Snapshot::read(&trace.request_snapshot("coarse").wait().unwrap());
+            let recorder = Recorder::builder().coarse_clock(true).build().unwrap();
+            works(&recorder);
+            let snapshot = Snapshot::read(&recorder.request_snapshot("coarse").wait().unwrap());
             assert_eq!(snapshot.clock, "coarse");
-            assert!(trace.shutdown());
+            assert!(recorder.shutdown());
         }
         Some("options") => {
             let place = PathBuf::from(std::env::var_os("TTLOG_TEST_PLACE").unwrap());
-            let trace = Trace::builder()
+            let recorder = Recorder::builder()
                 .service("opted")
                 .directory(place.join("own rings"))
                 .snapshot_directory(place.join("own snapshots"))
@@ -172,15 +172,15 @@ fn child() {
                 .ignore_environment()
                 .build()
                 .unwrap();
-            assert_eq!(trace.ring_path().unwrap().parent().unwrap(), place.join("own rings"));
+            assert_eq!(recorder.ring_path().unwrap().parent().unwrap(), place.join("own rings"));
             debug!("not recorded");
-            let path = works(&trace);
+            let path = works(&recorder);
             assert_eq!(path.parent().unwrap(), place.join("own snapshots"));
             assert!(Snapshot::read(&path).with_message("not recorded").is_empty());
         }
         Some("environment") => {
             let place = PathBuf::from(std::env::var_os("TTLOG_TEST_PLACE").unwrap());
-            let trace = Trace::builder()
+            let recorder = Recorder::builder()
                 .service("the program's choice")
                 .directory(place.join("own rings"))
                 .snapshot_directory(place.join("own snapshots"))
@@ -188,41 +188,41 @@ fn child() {
                 .level(Level::Error)
                 .build()
                 .unwrap();
-            assert_eq!(trace.ring_path().unwrap().parent().unwrap(), place.join("rings"));
-            assert!((64 << 10..256 << 10).contains(&trace.ring_len_bytes()), "{}", trace.ring_len_bytes());
+            assert_eq!(recorder.ring_path().unwrap().parent().unwrap(), place.join("rings"));
+            assert!((64 << 10..256 << 10).contains(&recorder.ring_len_bytes()), "{}", recorder.ring_len_bytes());
             debug!("not recorded");
-            let path = works(&trace);
+            let path = works(&recorder);
             assert_eq!(path.parent().unwrap(), place.join("snapshots"));
             let snapshot = Snapshot::read(&path);
             assert_eq!((snapshot.service.as_str(), snapshot.clock.as_str()), ("the operator's choice", "coarse"));
             assert!(snapshot.with_message("not recorded").is_empty());
         }
         Some("bad environment") => {
-            let error = Trace::builder().build().unwrap_err();
+            let error = Recorder::builder().build().unwrap_err();
             let InitError::Environment { variable, value, expected } = &error else { panic!("{error}") };
-            assert_eq!((*variable, value.as_str()), ("TTLOG_CAPACITY", "lots"));
+            assert_eq!((*variable, value.as_str()), ("TTLOG_CAPACITY_BYTES", "lots"));
             assert!(expected.contains("16K to 1G"), "{expected}");
             let told = error.to_string();
-            assert_eq!(told, "environment variable TTLOG_CAPACITY=\"lots\": expected bytes, 16K to 1G");
+            assert_eq!(told, "environment variable TTLOG_CAPACITY_BYTES=\"lots\": expected bytes, 16K to 1G");
             // `init` goes on without it.
-            works(&Trace::init(1000, 10, "undaunted"));
+            works(&Recorder::init(1000, 10, "undaunted"));
         }
         Some("off") => {
-            let trace = Trace::builder().build().unwrap();
-            is_off(&trace);
-            is_off(&Trace::init(1000, 10, "off"));
-            assert!(Trace::current().is_none());
+            let recorder = Recorder::builder().build().unwrap();
+            is_off(&recorder);
+            is_off(&Recorder::init(1000, 10, "off"));
+            assert!(Recorder::current().is_none());
         }
         Some("options out of range") => {
-            let error = Trace::builder().snapshot_when_filled(7.5).build().unwrap_err();
+            let error = Recorder::builder().snapshot_when_filled(7.5).build().unwrap_err();
             assert_eq!(error.to_string(), "snapshot_when_filled Some(7.5) is not 0.1 to 1");
             assert!(matches!(error, InitError::Option { option: "snapshot_when_filled", .. }), "{error:?}");
         }
         Some("library") => {
             ttlog_core::info!("before the start");
-            let trace = Trace::init(1000, 10, "library");
+            let recorder = Recorder::init(1000, 10, "library");
             ttlog_core::info!("from a library", n = 7_u32);
-            let snapshot = Snapshot::read(&trace.request_snapshot("library").wait().unwrap());
+            let snapshot = Snapshot::read(&recorder.request_snapshot("library").wait().unwrap());
             assert_eq!(snapshot.with_message("from a library")[0].fields["n"], "7");
             assert!(snapshot.with_message("before the start").is_empty());
         }
@@ -235,10 +235,10 @@ fn child() {
 const HOSTILE_NAME: &str = "../../etc/pass\u{1b}[31mwd\n-\u{7f}ü";
 
 /// Records an event and finds it in a snapshot, whose path it gives.
-fn works(trace: &Trace) -> PathBuf {
-    assert!(trace.is_recording());
+fn works(recorder: &Recorder) -> PathBuf {
+    assert!(recorder.is_recording());
     info!("ready", answer = 42_u32);
-    let path = trace.request_snapshot("test").wait().unwrap();
+    let path = recorder.request_snapshot("test").wait().unwrap();
     let snapshot = Snapshot::read(&path);
     assert_eq!(snapshot.reason, "test");
     assert!(snapshot.anchor_count >= 1);
@@ -248,7 +248,7 @@ fn works(trace: &Trace) -> PathBuf {
     path
 }
 
-fn is_off(trace: &Trace) {
+fn is_off(recorder: &Recorder) {
     let mut evaluated = false;
     info!(
         "nowhere",
@@ -257,10 +257,10 @@ fn is_off(trace: &Trace) {
             1_u32
         }
     );
-    assert!(!evaluated && !trace.is_recording());
-    assert_eq!((trace.ring_path(), trace.ring_len_bytes()), (None, 0));
-    assert!(matches!(trace.request_snapshot("any").wait(), Err(SnapshotError::NoServiceThread)));
-    assert!(trace.shutdown());
+    assert!(!evaluated && !recorder.is_recording());
+    assert_eq!((recorder.ring_path(), recorder.ring_len_bytes()), (None, 0));
+    assert!(matches!(recorder.request_snapshot("any").wait(), Err(SnapshotError::NoServiceThread)));
+    assert!(recorder.shutdown());
 }
 
 /// Fills a ring with what does not compress.
@@ -402,8 +402,8 @@ fn directory_of_somebody_else_gets_a_private_one_inside() {
 #[test]
 fn trap_in_place_of_the_private_directory_is_not_used() {
     if std::fs::metadata("/proc/self").unwrap().uid() != 0 {
-        println!("SKIPPED: laying a trap for another user takes root");
-        return;
+        let test = "trap_in_place_of_the_private_directory_is_not_used";
+        return common::skip(test, "laying a trap for another user takes root");
     }
     for trap in ["link to a directory of the victim", "directory of the attacker"] {
         let place = Place::new("trap");
@@ -595,7 +595,7 @@ fn coarse_clock_is_named_in_the_ring() {
 fn environment_is_ignored_when_the_program_says_so() {
     let place = Place::new("options");
     let mut command = place.child("options");
-    command.env("TTLOG_TEST_PLACE", place.path()).env("TTLOG", "off").env("TTLOG_CAPACITY", "lots");
+    command.env("TTLOG_TEST_PLACE", place.path()).env("TTLOG", "off").env("TTLOG_CAPACITY_BYTES", "lots");
     let output = finish(command);
     assert!(output.status.success(), "{}", stderr(&output));
     assert!(!place.rings().exists() && !place.snapshots().exists());
@@ -608,9 +608,9 @@ fn environment_comes_before_the_options_of_the_builder() {
     command
         .env("TTLOG_TEST_PLACE", place.path())
         .env("TTLOG_SERVICE", "the operator's choice")
-        .env("TTLOG_CAPACITY", "64K")
+        .env("TTLOG_CAPACITY_BYTES", "64K")
         .env("TTLOG_LEVEL", "info")
-        .env("TTLOG_CLOCK", "coarse");
+        .env("TTLOG_COARSE_CLOCK", "on");
     let output = finish(command);
     assert!(output.status.success(), "{}", stderr(&output));
     assert_eq!(warnings(&output), Vec::<String>::new());
@@ -621,25 +621,28 @@ fn environment_comes_before_the_options_of_the_builder() {
 fn bad_variable_is_an_error_of_build_and_a_warning_of_init() {
     let place = Place::new("bad-environment");
     let mut command = place.child("bad environment");
-    command.env("TTLOG_CAPACITY", "lots").env("TTLOG_RETAIN_FREE", "91%");
+    command.env("TTLOG_CAPACITY_BYTES", "lots").env("TTLOG_RETAIN_FREE_PERCENT", "91%");
     let output = finish(command);
     assert!(output.status.success(), "{}", stderr(&output));
     let warnings = warnings(&output);
     assert_eq!(warnings.len(), 2, "{warnings:?}");
-    assert!(warnings[0].contains("TTLOG_CAPACITY=\"lots\": expected bytes, 16K to 1G; it is ignored"), "{warnings:?}");
-    assert!(warnings[1].contains("TTLOG_RETAIN_FREE=\"91%\""), "{warnings:?}");
+    assert!(
+        warnings[0].contains("TTLOG_CAPACITY_BYTES=\"lots\": expected bytes, 16K to 1G; it is ignored"),
+        "{warnings:?}"
+    );
+    assert!(warnings[1].contains("TTLOG_RETAIN_FREE_PERCENT=\"91%\""), "{warnings:?}");
 }
 
 #[test]
 fn misspelt_variable_is_told() {
     let place = Place::new("misspelt");
     let mut command = place.child("plain");
-    command.env("TTLOG_CAPCITY", "64K");
+    command.env("TTLOG_CAPCITY_BYTES", "64K");
     let output = finish(command);
     assert!(output.status.success(), "{}", stderr(&output));
     assert_eq!(
         warnings(&output),
-        ["ttlog: environment variable TTLOG_CAPCITY means nothing; is TTLOG_CAPACITY meant?"]
+        ["ttlog: environment variable TTLOG_CAPCITY_BYTES means nothing; is TTLOG_CAPACITY_BYTES meant?"]
     );
 }
 

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use common::Place;
 use common::ring::RingContents;
 use ttlog_core::RingImage;
-use ttlog_std::{RingFileChoice, Trace, debug, error, info, warn};
+use ttlog_std::{Recorder, RingFileChoice, debug, error, info, warn};
 
 /// Events that each of the threads records that stay.
 const EVENTS: u64 = 6_000;
@@ -62,7 +62,7 @@ fn child() {
     if common::case().is_none() {
         return;
     }
-    let trace = Trace::builder()
+    let recorder = Recorder::builder()
         .service("stress")
         .capacity_bytes(96 << 10)
         .segment_bytes(2048)
@@ -70,7 +70,7 @@ fn child() {
         .filter("debug")
         .build()
         .unwrap();
-    let trace = &trace;
+    let recorder = &recorder;
     std::thread::scope(|scope| {
         let loggers: Vec<_> = (0..4).map(|_| scope.spawn(|| (0..EVENTS).for_each(log))).collect();
         let others = [
@@ -83,19 +83,20 @@ fn child() {
             // Levels from inside.
             scope.spawn(|| {
                 until_the_end(|round| {
-                    trace.set_filter(if round % 2 == 0 { "info,on_and_off=off" } else { "debug" }).unwrap();
-                    assert!(!trace.filter().is_empty());
+                    recorder.set_filter(if round % 2 == 0 { "info,on_and_off=off" } else { "debug" }).unwrap();
+                    assert!(!recorder.filter().is_empty());
                 });
             }),
             // Levels from outside.
-            scope
-                .spawn(|| until_the_end(|round| ask(trace, if round % 2 == 0 { "level info" } else { "level debug" }))),
-            scope.spawn(|| until_the_end(|_| drop(trace.request_snapshot("stress").wait().unwrap()))),
+            scope.spawn(|| {
+                until_the_end(|round| ask(recorder, if round % 2 == 0 { "level info" } else { "level debug" }))
+            }),
+            scope.spawn(|| until_the_end(|_| drop(recorder.request_snapshot("stress").wait().unwrap()))),
             scope.spawn(|| {
                 until_the_end(|_| {
-                    let _ = trace.window();
-                    assert!((0.0..=1.0).contains(&trace.get_buffer_utilization()));
-                    assert_eq!(trace.loss().suppressed, 0);
+                    let _ = recorder.window();
+                    assert!((0.0..=1.0).contains(&recorder.utilization()));
+                    assert_eq!(recorder.loss().suppressed, 0);
                 });
             }),
             scope.spawn(|| until_the_end(|_| fork())),
@@ -108,8 +109,8 @@ fn child() {
 }
 
 /// Writes a request into the ring's file, as another process would, and does not wait for the answer.
-fn ask(trace: &Trace, text: &str) {
-    let file = std::fs::File::options().read(true).write(true).open(trace.ring_path().unwrap()).unwrap();
+fn ask(recorder: &Recorder, text: &str) {
+    let file = std::fs::File::options().read(true).write(true).open(recorder.ring_path().unwrap()).unwrap();
     let mut header = vec![0; ttlog_core::ring::LONG_HEADER_LEN];
     file.read_exact_at(&mut header, 0).unwrap();
     let request = RingImage::parse(&header).unwrap().control().unwrap().request(std::process::id(), text).unwrap();

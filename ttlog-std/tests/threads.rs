@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use common::Place;
 use common::ring::RingContents;
-use ttlog_std::{Trace, info};
+use ttlog_std::{Recorder, info};
 
 /// Threads that come and go.
 const CHURNED: u64 = 100_000;
@@ -21,19 +21,19 @@ const LIVE: u64 = 1024;
 /// How much memory the churn may add for good, in KiB: far below what a page for each thread would.
 const GROWTH_MAX_KIB: u64 = 16 << 10;
 
-/// Gives a figure in KiB that the kernel tells of this process.
+/// Returns a figure in KiB that the kernel tells of this process.
 fn status_kib(name: &str) -> u64 {
     let text = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = text.lines().find(|line| line.starts_with(name)).unwrap();
     line.split_ascii_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
-/// Gives how many mappings this process has.
+/// Returns how many mappings this process has.
 fn mapping_count() -> usize {
     std::fs::read_to_string("/proc/self/maps").unwrap().lines().count()
 }
 
-/// Gives the bytes of a ring with this much capacity, table and headers included, with room to spare.
+/// Returns the bytes of a ring with this much capacity, table and headers included, with room to spare.
 fn len_max(capacity: u64) -> u64 {
     capacity + (4 << 20)
 }
@@ -53,8 +53,8 @@ fn child() {
 
 fn come_and_go() {
     let capacity = 1 << 20;
-    let trace = Trace::builder().service("threads").capacity_bytes(capacity).build().unwrap();
-    let ring = trace.ring_path().unwrap().to_path_buf();
+    let recorder = Recorder::builder().service("threads").capacity_bytes(capacity).build().unwrap();
+    let ring = recorder.ring_path().unwrap().to_path_buf();
     let spawn = |thread: u64| std::thread::spawn(move || info!("from a thread", thread));
     let batch = |first: u64| (first..first + 10).map(spawn).collect::<Vec<_>>();
     let run = |range: std::ops::Range<u64>| {
@@ -67,7 +67,7 @@ fn come_and_go() {
     assert!(rss_after <= rss + GROWTH_MAX_KIB, "{rss} KiB, then {rss_after}");
     assert!(mappings_after <= mappings + 50, "{mappings} mappings, then {mappings_after}");
     assert!(len <= len_max(capacity as u64) && ring.metadata().unwrap().len() == len, "{len} bytes");
-    assert_eq!(trace.loss().dropped_total(), 0, "{:?}", trace.loss());
+    assert_eq!(recorder.loss().dropped_total(), 0, "{:?}", recorder.loss());
     let contents = RingContents::read(&ring);
     assert_eq!(contents.accounted(), CHURNED);
     let there: BTreeSet<u64> =
@@ -82,7 +82,7 @@ fn pthreads_come_and_go() {
         info!("from a thread", thread = 0_u64);
         std::ptr::null_mut()
     }
-    let _trace = Trace::builder().service("threads").capacity_bytes(1 << 20).build().unwrap();
+    let _trace = Recorder::builder().service("threads").capacity_bytes(1 << 20).build().unwrap();
     let run = |count: u64| {
         for _ in 0..count {
             let mut thread = 0;
@@ -104,8 +104,8 @@ fn pthreads_come_and_go() {
 /// Each thread holds its place in the ring until all have logged, so that there are more of them than segments.
 fn all_at_once() {
     const EVENTS: u64 = 200;
-    let trace = Trace::builder().service("threads").capacity_bytes(16 << 20).build().unwrap();
-    let ring = trace.ring_path().unwrap().to_path_buf();
+    let recorder = Recorder::builder().service("threads").capacity_bytes(16 << 20).build().unwrap();
+    let ring = recorder.ring_path().unwrap().to_path_buf();
     let (barrier, counted) = (Barrier::new(LIVE as usize), AtomicU64::new(0));
     std::thread::scope(|scope| {
         for thread in 0..LIVE {

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 use common::{Place, Snapshot, files, finish, stderr, wait_until, warnings};
-use ttlog_std::{SnapshotError, Trace, info};
+use ttlog_std::{Recorder, SnapshotError, info};
 
 /// Not a test of its own: what the children of the tests below run.
 #[test]
@@ -19,26 +19,26 @@ fn child() {
     let Some(case) = common::case() else { return };
     match case.as_str() {
         "tiny disk" => {
-            let trace = Trace::builder().service("tiny").capacity_bytes(4 << 20).build().unwrap();
+            let recorder = Recorder::builder().service("tiny").capacity_bytes(4 << 20).build().unwrap();
             fill_with_noise(20_000);
-            let error = trace.request_snapshot("too big").wait().unwrap_err();
-            if std::env::var("TTLOG_RETAIN_FREE").unwrap() == "0" {
+            let error = recorder.request_snapshot("too big").wait().unwrap_err();
+            if std::env::var("TTLOG_RETAIN_FREE_PERCENT").unwrap() == "0" {
                 assert_eq!(code(&error), Some(libc::ENOSPC), "{error}");
                 assert!(error.to_string().contains("snapshots/.ttlog-tiny-"), "{error}");
             } else {
                 assert!(matches!(error, SnapshotError::DiskAlmostFull { needed_percent: 15, .. }), "{error}");
             }
             assert_eq!(files(&snapshots()), Vec::<PathBuf>::new());
-            let before = trace.loss();
+            let before = recorder.loss();
             fill_with_noise(100);
-            assert!(trace.is_recording() && trace.loss().dropped_total() == before.dropped_total());
+            assert!(recorder.is_recording() && recorder.loss().dropped_total() == before.dropped_total());
         }
         "tiny disk, many snapshots" => {
-            let trace = Trace::builder().service("tiny").capacity_bytes(16 << 10).build().unwrap();
+            let recorder = Recorder::builder().service("tiny").capacity_bytes(16 << 10).build().unwrap();
             let mut most = 0;
             for _ in 0..60 {
                 fill_with_noise(200);
-                let path = trace.request_snapshot("one of many").wait().unwrap();
+                let path = recorder.request_snapshot("one of many").wait().unwrap();
                 assert!(path.exists(), "the newest is never removed");
                 assert!(free_percent() >= 15, "{} % free", free_percent());
                 most = most.max(files(&snapshots()).len());
@@ -49,7 +49,7 @@ fn child() {
             let error = fillers.iter().find_map(|filler| {
                 let free = statvfs().f_bavail * statvfs().f_frsize;
                 std::fs::write(filler, vec![1; free.saturating_sub(64 << 10) as usize]).unwrap();
-                trace.request_snapshot("as long as there is room").wait().err()
+                recorder.request_snapshot("as long as there is room").wait().err()
             });
             let error = error.expect("the disk was never full");
             let SnapshotError::DiskAlmostFull { free_percent: free, needed_percent: 15, .. } = &error else {
@@ -65,100 +65,101 @@ fn child() {
             for filler in fillers {
                 let _ = std::fs::remove_file(filler); // not all were needed
             }
-            trace.request_snapshot("room again").wait().unwrap();
+            recorder.request_snapshot("room again").wait().unwrap();
         }
         "read-only" => {
-            let trace = Trace::builder().service("fixed").capacity_bytes(16 << 10).build().unwrap();
-            trace.request_snapshot("before").wait().unwrap();
+            let recorder = Recorder::builder().service("fixed").capacity_bytes(16 << 10).build().unwrap();
+            recorder.request_snapshot("before").wait().unwrap();
             remount("ro");
-            let error = trace.request_snapshot("meanwhile").wait().unwrap_err();
+            let error = recorder.request_snapshot("meanwhile").wait().unwrap_err();
             assert_eq!(code(&error), Some(libc::EROFS), "{error}");
             info!("still recording");
             remount("rw");
-            let snapshot = Snapshot::read(&trace.request_snapshot("after").wait().unwrap());
+            let snapshot = Snapshot::read(&recorder.request_snapshot("after").wait().unwrap());
             assert_eq!(snapshot.with_message("still recording").len(), 1);
         }
         "no descriptors at the start" => {
             let limit = limit_descriptors();
-            let trace = Trace::init(1000, 10, "poor");
-            assert_eq!(trace.ring_path(), None);
+            let recorder = Recorder::init(1000, 10, "poor");
+            assert_eq!(recorder.ring_path(), None);
             info!("still recording");
-            let error = trace.request_snapshot("too early").wait().unwrap_err();
+            let error = recorder.request_snapshot("too early").wait().unwrap_err();
             assert_eq!(code(&error), Some(libc::EMFILE), "{error}");
             set_descriptors(limit);
-            let snapshot = Snapshot::read(&trace.request_snapshot("later").wait().unwrap());
+            let snapshot = Snapshot::read(&recorder.request_snapshot("later").wait().unwrap());
             assert_eq!(snapshot.with_message("still recording").len(), 1);
         }
         "no descriptors later" => {
-            let trace = Trace::builder().service("poor").snapshot_every(Duration::from_millis(100)).build().unwrap();
+            let recorder =
+                Recorder::builder().service("poor").snapshot_every(Duration::from_millis(100)).build().unwrap();
             let limit = limit_descriptors();
             for n in 0..5_u32 {
                 info!("still recording", n);
-                let error = trace.request_snapshot("in vain").wait().unwrap_err();
+                let error = recorder.request_snapshot("in vain").wait().unwrap_err();
                 assert_eq!(code(&error), Some(libc::EMFILE), "{error}");
             }
             // One in vain that nobody asked for is told, and only once.
             std::thread::sleep(Duration::from_secs(2));
             set_descriptors(limit);
-            let snapshot = Snapshot::read(&trace.request_snapshot("later").wait().unwrap());
+            let snapshot = Snapshot::read(&recorder.request_snapshot("later").wait().unwrap());
             assert_eq!(snapshot.with_message("still recording").len(), 5);
-            assert!(trace.ring_path().unwrap().exists());
+            assert!(recorder.ring_path().unwrap().exists());
         }
         "directories removed" => {
-            let trace = Trace::builder().service("homeless").build().unwrap();
+            let recorder = Recorder::builder().service("homeless").build().unwrap();
             info!("before");
-            std::fs::remove_dir_all(trace.ring_path().unwrap().parent().unwrap()).unwrap();
-            trace.request_snapshot("before").wait().unwrap();
+            std::fs::remove_dir_all(recorder.ring_path().unwrap().parent().unwrap()).unwrap();
+            recorder.request_snapshot("before").wait().unwrap();
             std::fs::remove_dir_all(snapshots()).unwrap();
             info!("after");
-            let snapshot = Snapshot::read(&trace.request_snapshot("after").wait().unwrap());
+            let snapshot = Snapshot::read(&recorder.request_snapshot("after").wait().unwrap());
             assert_eq!((snapshot.with_message("before").len(), snapshot.with_message("after").len()), (1, 1));
-            assert!(trace.shutdown(), "what is not there need not be removed");
+            assert!(recorder.shutdown(), "what is not there need not be removed");
         }
         "one of a crowd" => {
-            let trace = Trace::builder().service("crowd").capacity_bytes(64 << 10).build().unwrap();
-            assert!(trace.ring_path().is_some());
+            let recorder = Recorder::builder().service("crowd").capacity_bytes(64 << 10).build().unwrap();
+            assert!(recorder.ring_path().is_some());
             let pid = u64::from(std::process::id());
             for n in 0..100_u64 {
                 info!("in the crowd", pid, n);
             }
             // Others may write 20 newer ones meanwhile, so it need not be there any more.
-            trace.request_snapshot("crowd").wait().unwrap();
+            recorder.request_snapshot("crowd").wait().unwrap();
             if pid % 2 == 0 {
-                assert!(trace.shutdown());
+                assert!(recorder.shutdown());
             }
         }
         "last of a crowd" => {
-            let trace = Trace::builder().service("crowd").build().unwrap();
+            let recorder = Recorder::builder().service("crowd").build().unwrap();
             wait_until("every orphan is gone", || rings().len() == 1);
-            assert!(trace.shutdown());
+            assert!(recorder.shutdown());
         }
         "one of two users" => {
-            let trace = Trace::builder().service("shared").capacity_bytes(64 << 10).build().unwrap();
-            assert!(trace.ring_path().is_some());
+            let recorder = Recorder::builder().service("shared").capacity_bytes(64 << 10).build().unwrap();
+            assert!(recorder.ring_path().is_some());
             for _ in 0..5 {
                 info!("mine");
-                trace.request_snapshot("one of many").wait().unwrap();
+                recorder.request_snapshot("one of many").wait().unwrap();
             }
         }
         "orphan" => {
-            Trace::builder().service("orphaned").capacity_bytes(16 << 10).table_bytes(4 << 10).build().unwrap();
+            Recorder::builder().service("orphaned").capacity_bytes(16 << 10).table_bytes(4 << 10).build().unwrap();
             info!("last words");
         }
         "heir" => {
             let read_before = main_thread_read();
-            let trace = Trace::builder().service("orphaned").capacity_bytes(1 << 20).build().unwrap();
+            let recorder = Recorder::builder().service("orphaned").capacity_bytes(1 << 20).build().unwrap();
             info!("at work");
             let read = main_thread_read().zip(read_before).map(|(after, before)| after - before);
             let peak_before = peak_kib();
             // The thread that starts reads nothing of the orphans: that would be 20 MB and more.
             assert!(read.is_none_or(|bytes| bytes < 1 << 20), "{read:?}");
             // Requests come between them.
-            trace.request_snapshot("meanwhile").wait().unwrap();
+            recorder.request_snapshot("meanwhile").wait().unwrap();
             wait_until("every orphan is gone", || rings().len() == 1);
             let grown = peak_kib() - peak_before;
             assert!(grown < 16 << 10, "{grown} KiB more memory than before");
-            assert!(trace.shutdown());
+            assert!(recorder.shutdown());
         }
         other => panic!("unknown case {other}"),
     }
@@ -172,7 +173,7 @@ fn rings() -> Vec<PathBuf> {
     files(Path::new(&std::env::var_os("TTLOG_DIR").unwrap()))
 }
 
-/// Gives the operating system's number of what went wrong.
+/// Returns the operating system's number of what went wrong.
 fn code(error: &SnapshotError) -> Option<i32> {
     match error {
         SnapshotError::Io { cause, .. } => cause.raw_os_error(),
@@ -237,26 +238,26 @@ fn set_descriptors(count: u64) {
     }
 }
 
-/// Gives the bytes this thread has read, if the kernel counts them.
+/// Returns the bytes this thread has read, if the kernel counts them.
 fn main_thread_read() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/thread-self/io").ok()?;
     text.lines().find_map(|line| line.strip_prefix("rchar: ")?.parse().ok())
 }
 
-/// Gives the most memory this process ever used, in KiB.
+/// Returns the most memory this process ever used, in KiB.
 fn peak_kib() -> u64 {
     let text = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
-/// Runs a case with a disk of 1 MiB under its snapshots, of which so many percent are to stay free, in a mount namespace of its own. `None`: there is none to be had, which is
-/// printed.
+/// Runs a case with a disk of 1 MiB under its snapshots, of which so many percent are to stay free, in its own mount namespace.
+/// `None` if the system grants none, which is reported as skipped.
 fn on_tiny_disk(place: &Place, case: &str, free_percent: &str) -> Option<std::process::Output> {
     let can =
         |flags: &str| Command::new("unshare").args([flags, "true"]).output().is_ok_and(|run| run.status.success());
     let Some(flags) = ["-rm", "-m"].into_iter().find(|flags| can(flags)) else {
-        println!("SKIPPED: no mount namespace can be had with unshare -rm, nor with unshare -m");
+        common::skip(case, "neither unshare -rm nor unshare -m makes a mount namespace");
         return None;
     };
     std::fs::create_dir(place.snapshots()).unwrap();
@@ -265,10 +266,10 @@ fn on_tiny_disk(place: &Place, case: &str, free_percent: &str) -> Option<std::pr
     let script = "mount -t tmpfs -o size=1m,mode=0700 tmpfs \"$TTLOG_SNAPSHOT_DIR\" || exit 77; exec \"$0\" \"$@\"";
     command.args([flags, "sh", "-c", script]).arg(child.get_program()).args(child.get_args());
     command.envs(child.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    command.env("TTLOG_RETAIN_FREE", free_percent).stdin(Stdio::null()).current_dir("/");
+    command.env("TTLOG_RETAIN_FREE_PERCENT", free_percent).stdin(Stdio::null()).current_dir("/");
     let output = finish(command);
     if output.status.code() == Some(77) {
-        println!("SKIPPED: no tmpfs can be mounted here: {}", stderr(&output));
+        common::skip(case, &format!("no tmpfs can be mounted here: {}", stderr(&output).trim()));
         return None;
     }
     assert!(output.status.success(), "{case}: {:?}\n{}", output.status, stderr(&output));
@@ -353,8 +354,7 @@ fn two_users_in_one_directory() {
     let place = Place::new("users");
     let is_root = std::fs::metadata("/proc/self").unwrap().uid() == 0;
     if !is_root {
-        println!("SKIPPED: running a child as another user takes root");
-        return;
+        return common::skip("two_users_in_one_directory", "running a child as another user takes root");
     }
     // As /tmp is.
     for directory in [place.path().to_owned(), place.rings(), place.snapshots()] {

@@ -112,7 +112,7 @@ fn a_process_that_records_nothing_is_not_well() {
 fn a_disk_is_full_when_the_process_says_so() {
     let dir = directory("doctor_disk");
     fs::create_dir(dir.join("snapshots")).expect("a directory");
-    let recorder = Recorder::start(&dir, &[("TTLOG_RETAIN_FREE", "90%")]);
+    let recorder = Recorder::start(&dir, &[("TTLOG_RETAIN_FREE_PERCENT", "90%")]);
     let (_, found) = examined(&dir, &recorder.pid().to_string());
     let snapshots = &found["snapshots"][0];
     let bytes = |key: &str| u128::from(snapshots[key].as_u64().expect("bytes"));

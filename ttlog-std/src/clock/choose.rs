@@ -1,11 +1,8 @@
 //! Choosing what the clock reads.
 
+use super::read::{COUNTER_NAME, ClockInfo, MONOTONIC_NAME, start_coarse};
 #[cfg(target_arch = "x86_64")]
 use super::tsc;
-use super::{ClockInfo, start_coarse};
-
-pub(super) const MONOTONIC_NAME: &str = "monotonic";
-pub(super) const COUNTER_NAME: &str = if cfg!(target_arch = "aarch64") { "cntvct" } else { "tsc" };
 
 /// Chooses the clock, learns its rate and, for the coarse one, starts its thread; if there is none to be had, warns and
 /// chooses the clock beneath. Takes about 4 ms where the TSC is measured, nothing elsewhere.
@@ -18,13 +15,15 @@ pub(crate) fn choose(coarse: bool) -> ClockInfo {
         Ok(()) => ClockInfo { name: "coarse", ..precise },
         Err(error) => {
             let name = precise.name;
-            crate::report::warn(format_args!("no thread for the coarse clock, events use the {name} clock: {error}"));
+            crate::sys::report::warn(format_args!(
+                "no thread for the coarse clock, events use the {name} clock: {error}"
+            ));
             precise
         }
     }
 }
 
-/// Gives the precise clock for the rate of the processor's counter, `None` if it cannot be trusted.
+/// Returns the precise clock for the rate of the processor's counter, `None` if it cannot be trusted.
 fn precise(counter_rate: Option<u64>) -> ClockInfo {
     match counter_rate {
         Some(ticks_per_second) => ClockInfo { name: COUNTER_NAME, ticks_per_second, from_counter: true },
@@ -32,7 +31,7 @@ fn precise(counter_rate: Option<u64>) -> ClockInfo {
     }
 }
 
-/// Gives the rate of the processor's counter, `None` if it cannot be trusted as a clock.
+/// Returns the rate of the processor's counter, `None` if it cannot be trusted as a clock.
 #[cfg(target_arch = "x86_64")]
 fn counter_rate() -> Option<u64> {
     use core::arch::x86_64::__cpuid;
@@ -41,11 +40,11 @@ fn counter_rate() -> Option<u64> {
     // SAFETY: every x86_64 processor has the instruction; the leaf is asked for only when the processor knows it.
     let invariant = unsafe { __cpuid(0x8000_0000).eax >= 0x8000_0007 && __cpuid(0x8000_0007).edx & (1 << 8) != 0 };
     let kernel = std::fs::read_to_string("/sys/devices/system/clocksource/clocksource0/current_clocksource");
-    let measure = || tsc::measure(super::counter, crate::sys::monotonic_raw_ns);
+    let measure = || tsc::measure(super::read::counter, crate::sys::monotonic_raw_ns);
     tsc::rate(invariant, kernel.ok().as_deref(), measure)
 }
 
-/// Gives the rate of the processor's counter, `None` if it cannot be trusted as a clock.
+/// Returns the rate of the processor's counter, `None` if it cannot be trusted as a clock.
 #[cfg(target_arch = "aarch64")]
 fn counter_rate() -> Option<u64> {
     // The generic timer has one rate by architecture, and firmware says which.
@@ -55,7 +54,7 @@ fn counter_rate() -> Option<u64> {
     (rate >= 1_000_000).then_some(rate)
 }
 
-/// Gives the rate of the processor's counter, `None` if it cannot be trusted as a clock.
+/// Returns the rate of the processor's counter, `None` if it cannot be trusted as a clock.
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 fn counter_rate() -> Option<u64> {
     None

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::bracket;
+use super::read::bracket;
 
 /// How long the rate of the TSC is measured at the start.
 const CALIBRATION_NS: u64 = 4_000_000;
@@ -15,7 +15,7 @@ const CALIBRATION_DOUBT_MAX: f64 = 50e-6;
 /// How often a measurement is taken that is less certain, as where the thread was interrupted in all its brackets.
 const CALIBRATION_TRIES: u32 = 5;
 
-/// Gives the rate of the TSC, as `measure` finds it; `None` if it is not `invariant`, or the kernel does not use it itself. The kernel
+/// Returns the rate of the TSC, as `measure` finds it; `None` if it is not `invariant`, or the kernel does not use it itself. The kernel
 /// watches it, and leaves it when cores disagree. Under a hypervisor the paravirtual clocks stand on an invariant TSC. A
 /// `kernel_source` of `None`: not Linux, or hidden; then the processor's own word has to do.
 pub(super) fn rate(invariant: bool, kernel_source: Option<&str>, measure: impl FnOnce() -> Option<u64>) -> Option<u64> {
@@ -44,7 +44,7 @@ pub(super) fn measure(counter: impl Fn() -> u64, reference_ns: impl Fn() -> u64)
     best.map(|(_, rate)| rate)
 }
 
-/// Gives ticks per second between two readings; `None` when they make no sense (a counter that stands or goes back).
+/// Returns ticks per second between two readings; `None` when they make no sense (a counter that stands or goes back).
 fn rate_between(ticks_0: u64, ns_0: u64, ticks_1: u64, ns_1: u64) -> Option<u64> {
     let ticks = u128::from(ticks_1.checked_sub(ticks_0)?);
     let ns = u128::from(ns_1.checked_sub(ns_0)?);

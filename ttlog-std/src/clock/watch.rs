@@ -102,12 +102,12 @@ impl StepWatch {
         }
     }
 
-    /// Gives the nanoseconds of so many ticks.
+    /// Returns the nanoseconds of so many ticks.
     fn ns(&self, ticks: i128) -> i128 {
         ticks * 1_000_000_000 / i128::from(self.ticks_per_second)
     }
 
-    /// Gives the ticks of so many nanoseconds; none, if they are negative.
+    /// Returns the ticks of so many nanoseconds; none, if they are negative.
     fn ticks(&self, ns: i128) -> u64 {
         u64::try_from(ns.max(0) * i128::from(self.ticks_per_second) / 1_000_000_000).unwrap_or(u64::MAX)
     }

@@ -4,7 +4,7 @@
 use std::io;
 
 #[cfg(target_os = "linux")]
-use super::map_private;
+use super::memory::map_private;
 
 /// Has `before` called in each thread that calls `fork`, and `in_child` in the child before `fork` returns there.
 #[cfg(target_os = "linux")]
@@ -125,6 +125,18 @@ impl Drop for AlternateStack {
     }
 }
 
+/// Stands for a stack for signal handlers where there are none.
+#[cfg(not(target_os = "linux"))]
+pub(crate) struct AlternateStack;
+
+#[cfg(not(target_os = "linux"))]
+impl AlternateStack {
+    /// Returns nothing: no thread needs one.
+    pub(crate) fn for_thread_that_needs_one() -> Option<Self> {
+        None
+    }
+}
+
 /// Blocks signals in this thread for as long as the value lives, so that a thread made meanwhile starts with them blocked:
 /// all but those of faults, which would end the process without asking a handler.
 #[cfg(unix)]
@@ -139,7 +151,7 @@ impl SignalsBlocked {
     pub(crate) fn new() -> Self {
         let mut all = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
         let mut before = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
-        // SAFETY: both are valid places for one set; sigfillset initialises the first before it is read, and the second is
+        // SAFETY: both are valid places for one set; sigfillset initializes the first before it is read, and the second is
         // read only when pthread_sigmask says that it wrote it.
         let before = unsafe {
             libc::sigfillset(all.as_mut_ptr());

@@ -3,9 +3,12 @@
 //! The recorder is one per process, so every case runs in a child: the test binary itself, started again with the case's name
 //! in [`CASE`].
 
-#![allow(dead_code, unreachable_pub, reason = "not every test binary uses everything")]
+#![allow(dead_code, unreachable_pub, unused_imports, reason = "not every test binary uses everything")]
 
 pub mod ring;
+mod skip;
+
+pub use skip::skip;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -18,7 +21,7 @@ use ttlog_core::{Item, Level, TableItem, ValueRef};
 /// Names the case that a child runs.
 pub const CASE: &str = "TTLOG_TEST_CASE";
 
-/// Gives the case this process is a child for.
+/// Returns the case this process is a child for.
 pub fn case() -> Option<String> {
     std::env::var(CASE).ok()
 }
@@ -64,7 +67,7 @@ impl Place {
             // So that tests do not wait for each other's snapshots, and do not depend on how full this machine's disk is. Those that are about
             // these options set them again.
             .env("TTLOG_SNAPSHOT_THROTTLE", "0s")
-            .env("TTLOG_RETAIN_FREE", "0")
+            .env("TTLOG_RETAIN_FREE_PERCENT", "0")
             .env("TTLOG_RETAIN_COUNT", "1000000")
             .stdin(Stdio::null())
             .current_dir("/");
@@ -92,17 +95,17 @@ impl Place {
         output
     }
 
-    /// Gives the ring files that are there, sorted.
+    /// Returns the ring files that are there, sorted.
     pub fn ring_files(&self) -> Vec<PathBuf> {
         files(&self.rings())
     }
 
-    /// Gives the snapshots that are there, sorted, and whatever else lies among them.
+    /// Returns the snapshots that are there, sorted, and whatever else lies among them.
     pub fn snapshot_files(&self) -> Vec<PathBuf> {
         files(&self.snapshots())
     }
 
-    /// Gives the snapshots that are there and whole, sorted. A process that ended while it wrote one left more.
+    /// Returns the snapshots that are there and whole, sorted. A process that ended while it wrote one left more.
     pub fn whole_snapshots(&self) -> Vec<PathBuf> {
         self.snapshot_files().into_iter().filter(|path| path.extension().is_some_and(|end| end == "bin")).collect()
     }
@@ -116,7 +119,7 @@ impl Drop for Place {
     }
 }
 
-/// Gives the files of a directory, hidden ones too, sorted; none if it does not exist.
+/// Returns the files of a directory, hidden ones too, sorted; none if it does not exist.
 pub fn files(directory: &Path) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
     let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
@@ -157,7 +160,7 @@ pub fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// Gives the recorder's own lines on stderr.
+/// Returns the recorder's own lines on stderr.
 pub fn warnings(output: &Output) -> Vec<String> {
     stderr(output).lines().filter(|line| line.starts_with("ttlog: ")).map(str::to_owned).collect()
 }
@@ -238,7 +241,7 @@ impl Snapshot {
         snapshot
     }
 
-    /// Gives the events with this message.
+    /// Returns the events with this message.
     pub fn with_message(&self, message: &str) -> Vec<&Event> {
         self.events.iter().filter(|event| event.message == message).collect()
     }
@@ -269,7 +272,7 @@ pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
 /// How many callsites [`many_callsites`] has.
 pub const MANY: u64 = 32;
 
-/// Gives a function that logs one event at each of many callsites, each with a long message.
+/// Returns a function that logs one event at each of many callsites, each with a long message.
 pub fn many_callsites() -> impl Fn() + Copy {
     macro_rules! log {
         ($($number:literal)*) => {

@@ -112,18 +112,18 @@ impl RingContents {
         contents
     }
 
-    /// Gives the values of a field of the events with this message.
+    /// Returns the values of a field of the events with this message.
     pub fn values(&self, message: &str, field: &str) -> Vec<&str> {
         let with_message = self.events.iter().filter(|event| event.event.message == message);
         with_message.map(|event| event.event.fields[field].as_str()).collect()
     }
 
-    /// Gives how many events have this message.
+    /// Returns how many events have this message.
     pub fn count(&self, message: &str) -> usize {
         self.events.iter().filter(|event| event.event.message == message).count()
     }
 
-    /// Gives retained, overwritten and dropped events in one sum.
+    /// Returns retained, overwritten and dropped events in one sum.
     pub fn accounted(&self) -> u64 {
         self.events.len() as u64 + self.loss.overwritten + self.loss.dropped_total()
     }

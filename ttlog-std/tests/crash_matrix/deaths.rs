@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use ttlog_std::{Trace, error, info};
+use ttlog_std::{Recorder, error, info};
 
 use crate::numbers::{ADDRESS, HANDLED, MOMENT, Numbers, OTHER, READY, THREAD};
 
@@ -15,7 +15,7 @@ use crate::numbers::{ADDRESS, HANDLED, MOMENT, Numbers, OTHER, READY, THREAD};
 const EVENTS_MIN: usize = 5000;
 
 static NUMBERS: OnceLock<Numbers> = OnceLock::new();
-static TRACE: OnceLock<Trace> = OnceLock::new();
+static TRACE: OnceLock<Recorder> = OnceLock::new();
 /// Asks the main thread to return from `main`.
 static ASKED_TO_END: AtomicBool = AtomicBool::new(false);
 
@@ -40,8 +40,8 @@ pub(crate) fn run(case: &str) {
     if death == "SIGTERM, handled" || death == "SIGINT, handled" {
         install_handler(if death.starts_with("SIGTERM") { libc::SIGTERM } else { libc::SIGINT });
     }
-    let trace = Trace::builder().service("crash").capacity_bytes(64 << 10).segment_bytes(1024).build().unwrap();
-    assert!(TRACE.set(trace).is_ok());
+    let recorder = Recorder::builder().service("crash").capacity_bytes(64 << 10).segment_bytes(1024).build().unwrap();
+    assert!(TRACE.set(recorder).is_ok());
     if death == "SIGTERM, handled by a later handler" {
         install_handler(libc::SIGTERM);
     }
@@ -308,7 +308,7 @@ fn use_memory() {
     }
 }
 
-/// Gives the bytes of address space in use.
+/// Returns the bytes of address space in use.
 fn address_space() -> u64 {
     let text = std::fs::read_to_string("/proc/self/statm").unwrap();
     text.split(' ').next().unwrap().parse::<u64>().unwrap() * 4096

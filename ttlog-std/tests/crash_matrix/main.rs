@@ -51,9 +51,9 @@ fn main() {
         }
         Some(case) if case == "heir" => {
             let orphan = PathBuf::from(std::env::var_os("TTLOG_TEST_ORPHAN").unwrap());
-            let trace = ttlog_std::Trace::init(1000, 10, "heir");
+            let recorder = ttlog_std::Recorder::init(1000, 10, "heir");
             common::wait_until("the snapshot of the orphan", || !orphan.exists());
-            assert!(trace.shutdown());
+            assert!(recorder.shutdown());
         }
         Some(case) => deaths::run(&case),
     }
@@ -171,7 +171,7 @@ fn memory_of_a_group_that_is_used_up() {
     let group = match MemoryGroup::new(64 << 20) {
         Ok(group) => group,
         Err(why) => {
-            println!("skipped: no memory cgroup can be made: {why}");
+            common::skip("crash matrix, out of memory", &format!("no memory cgroup can be made: {why}"));
             return;
         }
     };

@@ -57,7 +57,7 @@ impl Numbers {
     }
 }
 
-/// Gives the numbers, in the parent.
+/// Returns the numbers, in the parent.
 pub(crate) fn read(path: &PathBuf) -> Vec<u64> {
     let bytes = std::fs::read(path).unwrap();
     bytes.chunks_exact(8).map(|number| u64::from_le_bytes(number.try_into().unwrap())).collect()

@@ -198,7 +198,7 @@ fn check_writer(
     in_holes
 }
 
-/// Tells whether an event is a warning or an error; see `worker::log`.
+/// Returns whether an event is a warning or an error; see `worker::log`.
 fn is_kept(writer: u64, index: u64) -> bool {
     matches!(shape_of(check_of(writer, index)), 6..=8 | 13..)
 }

@@ -114,7 +114,7 @@ fn kill_one(plan: &Plan, after: Duration) -> (check::Figures, Vec<String>) {
     check::check(plan, &std::fs::read(&rings[0]).unwrap(), &read_counts(&counters))
 }
 
-/// Gives how many events each writer has counted.
+/// Returns how many events each writer has counted.
 fn read_counts(path: &std::path::Path) -> Vec<u64> {
     let bytes = std::fs::read(path).unwrap();
     bytes.chunks_exact(COUNTER_STRIDE).map(|slot| u64::from_le_bytes(slot[..8].try_into().unwrap())).collect()

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use ttlog_std::{RingFileChoice, Trace, debug, error, info, trace, warn};
+use ttlog_std::{Recorder, RingFileChoice, debug, error, info, trace, warn};
 
 /// Bytes from one writer's counter to the next: they do not share a cache line.
 pub(crate) const COUNTER_STRIDE: usize = 64;
@@ -44,7 +44,7 @@ impl Plan {
         Plan { threads: numbers[0], capacity: numbers[1], segment: numbers[2], churn: numbers[3] == 1 }
     }
 
-    /// Tells whether there are segments enough for every thread to have one of its own all the time.
+    /// Returns whether there are segments enough for every thread to have one of its own all the time.
     pub(crate) fn is_exclusive(&self) -> bool {
         !self.churn && self.capacity / self.segment >= 4 * self.threads
     }
@@ -64,7 +64,7 @@ pub(crate) fn run() -> ! {
     let plan = Plan::get();
     let counters = map_counters(plan.threads);
     // Kept until the end: what the handle does when it is dropped is not the matter here.
-    let _trace = Trace::builder()
+    let _trace = Recorder::builder()
         .service("kill")
         .capacity_bytes(plan.capacity)
         .segment_bytes(plan.segment)
@@ -127,7 +127,7 @@ fn log(writer: u64, index: u64) {
     }
 }
 
-/// Gives well mixed bits (the finalizer of splitmix64).
+/// Returns well mixed bits (the finalizer of splitmix64).
 pub(crate) fn mix(value: u64) -> u64 {
     let value = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -207,13 +207,13 @@ fn ring_files(directory: &Path) -> Vec<PathBuf> {
     files(directory).into_iter().filter(|path| path.extension().is_some_and(|end| end == "ring")).collect()
 }
 
-/// Gives the ring of a process, once it is there.
+/// Returns the ring of a process, once it is there.
 fn ring_of(directory: &Path, pid: u64) -> Option<PathBuf> {
     let start = format!("ttlog-soak-{pid}-");
     ring_files(directory).into_iter().find(|path| path.file_name().unwrap().to_str().unwrap().starts_with(&start))
 }
 
-/// Tells whether no process has the lock of a ring.
+/// Returns whether no process has the lock of a ring.
 fn is_orphan(path: &Path) -> bool {
     let Ok(file) = std::fs::File::open(path) else { return false };
     // SAFETY: the descriptor is open. The lock ends with it.
@@ -341,7 +341,7 @@ fn soak() {
 struct Random(u64);
 
 impl Random {
-    /// Gives a number that is `least` or more and below `end`.
+    /// Returns a number that is `least` or more and below `end`.
     fn between(&mut self, least: u64, end: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let value = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

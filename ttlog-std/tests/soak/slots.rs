@@ -65,7 +65,7 @@ impl Slots {
         self.0.iter().skip(1).take(taken).filter(move |slot| slot.pid.load(Ordering::Acquire) == pid)
     }
 
-    /// Gives how many events a process has begun, and how many slots it has.
+    /// Returns how many events a process has begun, and how many slots it has.
     pub(crate) fn begun_by(self, pid: u64) -> (u64, u64) {
         self.of(pid).fold((0, 0), |(begun, slots), slot| (begun + slot.begun.load(Ordering::Acquire), slots + 1))
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use ttlog_std::{Level, RingFileChoice, SnapshotError, SnapshotSignal, Trace, debug, error, info, trace, warn};
+use ttlog_std::{Level, Recorder, RingFileChoice, SnapshotError, SnapshotSignal, debug, error, info, trace, warn};
 
 use crate::slots::{Slot, Slots};
 
@@ -18,7 +18,7 @@ pub(crate) fn run() -> ! {
     // SAFETY: asks to be killed with the parent; touches no memory.
     unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
     let slots = Slots::open(&PathBuf::from(std::env::var_os("TTLOG_SOAK_SLOTS").unwrap()));
-    let trace = Trace::builder()
+    let recorder = Recorder::builder()
         .service("soak")
         .capacity_bytes(1 << 20)
         .ring_file(RingFileChoice::Required)
@@ -38,7 +38,7 @@ pub(crate) fn run() -> ! {
     let (slot, until) = (slots.take().unwrap(), Arc::clone(&stop));
     threads.push(std::thread::spawn(move || churn(slot, &until)));
     let until = Arc::clone(&stop);
-    threads.push(std::thread::spawn(move || steer(&trace, slots, &until)));
+    threads.push(std::thread::spawn(move || steer(&recorder, slots, &until)));
 
     let mut line = String::new();
     std::io::stdin().read_line(&mut line).unwrap(); // returns when the other end is closed
@@ -52,7 +52,7 @@ pub(crate) fn run() -> ! {
     }
 }
 
-/// Gives well mixed bits (the finalizer of splitmix64).
+/// Returns well mixed bits (the finalizer of splitmix64).
 fn mix(value: u64) -> u64 {
     let value = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -103,26 +103,26 @@ fn churn(slot: &'static Slot, stop: &AtomicBool) {
 }
 
 /// Does to the recorder what programs do.
-fn steer(trace: &Trace, slots: Slots, stop: &AtomicBool) {
+fn steer(recorder: &Recorder, slots: Slots, stop: &AtomicBool) {
     let mut round = u64::from(std::process::id()) << 20;
     while !stop.load(Ordering::Relaxed) {
         round += 1;
         let choice = mix(round);
         match choice % 8 {
-            0 | 1 => trace.set_filter(FILTERS[(choice >> 8) as usize % FILTERS.len()]).unwrap(),
-            2 => trace.set_level(Level::Trace),
-            3 => drop(trace.request_snapshot("soak, not waited for")),
-            4 => match trace.request_snapshot("soak, waited for").wait() {
+            0 | 1 => recorder.set_filter(FILTERS[(choice >> 8) as usize % FILTERS.len()]).unwrap(),
+            2 => recorder.set_level(Level::Trace),
+            3 => drop(recorder.request_snapshot("soak, not waited for")),
+            4 => match recorder.request_snapshot("soak, waited for").wait() {
                 Ok(_) | Err(SnapshotError::QueueFull) => {}
                 Err(error) => panic!("no snapshot: {error}"),
             },
             5 => fork(slots, choice),
             6 => {
-                let window = trace.window();
-                assert!(window.covered >= Duration::ZERO && trace.get_buffer_utilization() <= 1.0);
+                let window = recorder.window();
+                assert!(window.covered >= Duration::ZERO && recorder.utilization() <= 1.0);
             }
             _ => {
-                let loss = trace.loss();
+                let loss = recorder.loss();
                 assert_eq!(loss.suppressed, 0);
             }
         }

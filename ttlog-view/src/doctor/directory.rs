@@ -140,7 +140,7 @@ impl DirectoryReport {
             let text = format!("only {} of {} are free there", bytes(room.free), bytes(room.total));
             let advice = format!(
                 "a recorder that starts now with a ring of {} goes elsewhere or to the heap: remove what is stale, make the file \
-                 system larger, or set TTLOG_DIR or TTLOG_CAPACITY",
+                 system larger, or set TTLOG_DIR or TTLOG_CAPACITY_BYTES",
                 bytes(USUAL_RING_LEN)
             );
             remarks.push(Remark::problem(text, advice));
@@ -313,7 +313,7 @@ impl SnapshotsReport {
                 "only {} % of the disk are free: recorders write no snapshots below {free_percent} %",
                 room.free_percent()
             );
-            let advice = "make room, set TTLOG_SNAPSHOT_DIR, or allow more with TTLOG_RETAIN_FREE";
+            let advice = "make room, set TTLOG_SNAPSHOT_DIR, or allow more with TTLOG_RETAIN_FREE_PERCENT";
             remarks.push(Remark::problem(text, advice));
         }
         SnapshotsReport { path: path.to_path_buf(), access, room, count, bytes: bytes_there, remarks }

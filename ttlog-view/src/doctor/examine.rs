@@ -18,11 +18,11 @@ const HEARTBEAT_MAX_NS: u64 = 5_000_000_000;
 
 /// What helps against each reason for which events are dropped, in the order of [`DROP_REASONS`](crate::render::DROP_REASONS).
 const DROP_ADVICE: [&str; 4] = [
-    "they do not fit a segment: log less at once, or raise TTLOG_SEGMENT",
-    "they were logged while the same thread was in a log call and no shared segment was to be had: raise TTLOG_CAPACITY, or log \
+    "they do not fit a segment: log less at once, or raise TTLOG_SEGMENT_BYTES",
+    "they were logged while the same thread was in a log call and no shared segment was to be had: raise TTLOG_CAPACITY_BYTES, or log \
      less in allocators, Display and signal handlers",
-    "more threads logged at once than there are segments: raise TTLOG_CAPACITY or lower TTLOG_SEGMENT",
-    "the table has no room for more callsites: raise TTLOG_TABLE",
+    "more threads logged at once than there are segments: raise TTLOG_CAPACITY_BYTES or lower TTLOG_SEGMENT_BYTES",
+    "the table has no room for more callsites: raise TTLOG_TABLE_BYTES",
 ];
 
 /// What was found out about a ring.
@@ -186,7 +186,8 @@ impl RingReport {
             let factor = u128::from(self.min_age_ns).div_ceil(u128::from(covered.max(1)));
             let wanted = u64::try_from(u128::from(self.len_bytes) * factor).unwrap_or(u64::MAX);
             let text = format!("covers {}, and is to cover {}", duration(covered), duration(self.min_age_ns));
-            let advice = format!("raise TTLOG_CAPACITY to {} or so, or record less (ttlog-view level)", bytes(wanted));
+            let advice =
+                format!("raise TTLOG_CAPACITY_BYTES to {} or so, or record less (ttlog-view level)", bytes(wanted));
             remarks.push(Remark::problem(text, advice));
         }
         self.remarks = remarks;

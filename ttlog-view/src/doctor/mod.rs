@@ -190,7 +190,7 @@ fn snapshot_directories(report: &Report) -> Vec<(PathBuf, u64)> {
     for ring in &report.rings {
         let variable = |name: &str| processes::variable_of(ring.pid.filter(|_| ring.runs)?, name);
         let told = variable("TTLOG_SNAPSHOT_DIR").map(PathBuf::from).filter(|directory| directory.is_absolute());
-        let free_percent = variable("TTLOG_RETAIN_FREE").and_then(|text| percent(&text));
+        let free_percent = variable("TTLOG_RETAIN_FREE_PERCENT").and_then(|text| percent(&text));
         add(told.unwrap_or_else(usual), free_percent.unwrap_or(directory::FREE_PERCENT));
     }
     if directories.is_empty() {

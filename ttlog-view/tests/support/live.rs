@@ -30,7 +30,7 @@ impl Recorder {
             .env("TTLOG_DIR", directory.join("rings"))
             .env("TTLOG_SNAPSHOT_DIR", directory.join("snapshots"))
             // So that tests do not depend on how full this machine's disk is.
-            .env("TTLOG_RETAIN_FREE", "0")
+            .env("TTLOG_RETAIN_FREE_PERCENT", "0")
             .envs(variables.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

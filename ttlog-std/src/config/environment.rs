@@ -1,0 +1,475 @@
+//! The environment: every option by a variable, so that a program is configured without being built again.
+//!
+//! [`VARIABLES`] is the one list: what each variable is called, what its value may be, and what it sets. The table in the crate's
+//! documentation is the same list, which a test sees to.
+
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ttlog_core::{Filter, Level};
+
+use super::error::BadVariable;
+use super::settings::{
+    CAPACITY_BYTES_MAX, CAPACITY_BYTES_MIN, CHANNEL_CAPACITY_MAX, FILLED_MAX, FILLED_MIN, FREE_PERCENT_MAX,
+    FatalSignals, INTERVAL_MAX, INTERVAL_MIN, RingFileChoice, SEGMENT_BYTES_MIN, Settings, SnapshotSignal,
+    TABLE_BYTES_MAX, TABLE_BYTES_MIN,
+};
+
+/// The variable that switches the recorder off as a whole.
+pub(crate) const SWITCH: &str = "TTLOG";
+/// What [`SWITCH`] may be.
+const SWITCH_EXPECTED: &str = "`off` or `on`";
+
+/// Another name of the variable of the filter.
+const FILTER_OTHER_NAME: &str = "TTLOG_LEVEL";
+
+/// A variable that stands for an option: `TTLOG_` and the name of the option in capitals, except for the two directories.
+#[cfg_attr(not(test), allow(dead_code, reason = "some of it is for the table in the documentation alone"))]
+pub(crate) struct Variable {
+    /// Its name.
+    pub(crate) name: &'static str,
+    /// The method of the builder.
+    pub(crate) option: &'static str,
+    /// What its value may be, as the error and the documentation say it.
+    pub(crate) expected: &'static str,
+    /// What holds without it.
+    pub(crate) default: &'static str,
+    set: Set,
+}
+
+/// Takes a value over into the settings; `None` if it is no good, and then nothing was changed.
+enum Set {
+    Text(fn(&mut Settings, &str) -> Option<()>),
+    Path(fn(&mut Settings, PathBuf)),
+    Filter,
+}
+
+/// All of them, in the order of the documentation.
+pub(crate) const VARIABLES: &[Variable] = &[
+    Variable {
+        name: "TTLOG_SERVICE",
+        option: "service",
+        expected: "any text",
+        default: "the executable's name",
+        set: Set::Text(|s, text| {
+            s.service = Some(text.to_owned());
+            Some(())
+        }),
+    },
+    Variable {
+        name: "TTLOG_CAPACITY_BYTES",
+        option: "capacity_bytes",
+        expected: "bytes, 16K to 1G",
+        default: "16M",
+        set: Set::Text(|s, text| put(&mut s.capacity_bytes, size(text, CAPACITY_BYTES_MIN, CAPACITY_BYTES_MAX))),
+    },
+    Variable {
+        name: "TTLOG_KEPT",
+        option: "kept_bytes",
+        expected: "bytes, 0 to half of the capacity",
+        default: "an eighth of the capacity",
+        set: Set::Text(|s, text| put(&mut s.kept_bytes, size(text, 0, CAPACITY_BYTES_MAX / 2).map(Some))),
+    },
+    Variable {
+        name: "TTLOG_SEGMENT_BYTES",
+        option: "segment_bytes",
+        expected: "bytes, 512 to 64K and at most a quarter of the capacity",
+        default: "a 256th of the capacity, 4K to 64K",
+        set: Set::Text(|s, text| put(&mut s.segment_bytes, size(text, SEGMENT_BYTES_MIN, 65_536).map(Some))),
+    },
+    Variable {
+        name: "TTLOG_TABLE_BYTES",
+        option: "table_bytes",
+        expected: "bytes, 4K to 64M",
+        default: "a 16th of the capacity, 64K to 4M",
+        set: Set::Text(|s, text| put(&mut s.table_bytes, size(text, TABLE_BYTES_MIN, TABLE_BYTES_MAX).map(Some))),
+    },
+    Variable {
+        name: "TTLOG_CHANNEL_CAPACITY",
+        option: "channel_capacity",
+        expected: "a number, 1 to 1048576",
+        default: "64",
+        set: Set::Text(|s, text| put(&mut s.channel_capacity, number(text, 1, CHANNEL_CAPACITY_MAX))),
+    },
+    Variable {
+        name: "TTLOG_DIR",
+        option: "directory",
+        expected: "a directory",
+        default: "`/dev/shm/ttlog-<uid>`, else `ttlog-<uid>` in the temp directory",
+        set: Set::Path(|s, path| s.directory = Some(path)),
+    },
+    Variable {
+        name: "TTLOG_SNAPSHOT_DIR",
+        option: "snapshot_directory",
+        expected: "a directory",
+        default: "the temp directory",
+        set: Set::Path(|s, path| s.snapshot_directory = Some(path)),
+    },
+    Variable {
+        name: "TTLOG_FILTER",
+        option: "filter",
+        expected: "directives such as `info,my_crate::net=debug,other=off`",
+        default: "`trace`: everything",
+        set: Set::Filter,
+    },
+    Variable {
+        name: "TTLOG_COARSE_CLOCK",
+        option: "coarse_clock",
+        expected: ON_OFF,
+        default: "`off`",
+        set: Set::Text(|s, text| put(&mut s.coarse_clock, on_off(text))),
+    },
+    Variable {
+        name: "TTLOG_PANIC_HOOK",
+        option: "panic_hook",
+        expected: ON_OFF,
+        default: "`on`",
+        set: Set::Text(|s, text| put(&mut s.panic_hook, on_off(text))),
+    },
+    Variable {
+        name: "TTLOG_PANIC_BACKTRACE",
+        option: "panic_backtrace",
+        expected: ON_OFF,
+        default: "`on`",
+        set: Set::Text(|s, text| put(&mut s.panic_backtrace, on_off(text))),
+    },
+    Variable {
+        name: "TTLOG_RECOVER_ORPHANS",
+        option: "recover_orphans",
+        expected: ON_OFF,
+        default: "`on`",
+        set: Set::Text(|s, text| put(&mut s.recover_orphans, on_off(text))),
+    },
+    Variable {
+        name: "TTLOG_FAULT_HANDLER",
+        option: "fault_handler",
+        expected: ON_OFF,
+        default: "`on`",
+        set: Set::Text(|s, text| put(&mut s.fault_handler, on_off(text))),
+    },
+    Variable {
+        name: "TTLOG_FATAL_SIGNALS",
+        option: "fatal_signals",
+        expected: "`off`, `faults` or `all`",
+        default: "`all`",
+        set: Set::Text(|s, text| {
+            let choices = [("off", FatalSignals::Off), ("faults", FatalSignals::Faults), ("all", FatalSignals::All)];
+            put(&mut s.fatal_signals, word(text, &choices))
+        }),
+    },
+    Variable {
+        name: "TTLOG_RING_FILE",
+        option: "ring_file",
+        expected: "`preferred`, `required` or `none`",
+        default: "`preferred`",
+        set: Set::Text(|s, text| {
+            let choices = [
+                ("preferred", RingFileChoice::Preferred),
+                ("required", RingFileChoice::Required),
+                ("none", RingFileChoice::None),
+            ];
+            put(&mut s.ring_file, word(text, &choices))
+        }),
+    },
+    Variable {
+        name: "TTLOG_MIN_AGE",
+        option: "min_age",
+        expected: INTERVAL_OR_NONE,
+        default: "`none`",
+        set: Set::Text(|s, text| put(&mut s.min_age, or_none(text, interval))),
+    },
+    Variable {
+        name: "TTLOG_SNAPSHOT_EVERY",
+        option: "snapshot_every",
+        expected: INTERVAL_OR_NONE,
+        default: "`none`",
+        set: Set::Text(|s, text| put(&mut s.snapshot_every, or_none(text, interval))),
+    },
+    Variable {
+        name: "TTLOG_SNAPSHOT_ON_LEVEL",
+        option: "snapshot_on_level",
+        expected: "`warn`, `error` or `none`",
+        default: "`none`",
+        set: Set::Text(|s, text| {
+            let choices = [("warn", Some(Level::Warn)), ("error", Some(Level::Error)), ("none", None)];
+            put(&mut s.snapshot_on_level, word(text, &choices))
+        }),
+    },
+    Variable {
+        name: "TTLOG_SNAPSHOT_ON_SIGNAL",
+        option: "snapshot_on_signal",
+        expected: "`on` (which is `usr1`), `usr1`, `usr2` or `none`",
+        default: "`none`",
+        set: Set::Text(|s, text| {
+            let choices = [
+                ("on", Some(SnapshotSignal::default())),
+                ("usr1", Some(SnapshotSignal::Usr1)),
+                ("usr2", Some(SnapshotSignal::Usr2)),
+                ("none", None),
+            ];
+            put(&mut s.snapshot_on_signal, word(text, &choices))
+        }),
+    },
+    Variable {
+        name: "TTLOG_SNAPSHOT_WHEN_FILLED",
+        option: "snapshot_when_filled",
+        expected: "a share of the ring, `10%` to `100%`, or `none`",
+        default: "`none`",
+        set: Set::Text(|s, text| {
+            let share = |text: &str| {
+                let share = f64::from(percent(text)?) / 100.0;
+                (FILLED_MIN..=FILLED_MAX).contains(&share).then_some(share)
+            };
+            put(&mut s.snapshot_when_filled, or_none(text, share))
+        }),
+    },
+    Variable {
+        name: "TTLOG_SNAPSHOT_THROTTLE",
+        option: "snapshot_throttle",
+        expected: "a time such as `250ms`, `10s`, `5m` or `1h`, at most 366 days, or `none`",
+        default: "`1s`",
+        set: Set::Text(|s, text| {
+            let throttle = or_none(text, |text| time(text).filter(|time| *time <= INTERVAL_MAX));
+            put(&mut s.snapshot_throttle, throttle.map(Option::unwrap_or_default))
+        }),
+    },
+    Variable {
+        name: "TTLOG_RETAIN_COUNT",
+        option: "retain_count",
+        expected: "a number, 1 or more",
+        default: "32",
+        set: Set::Text(|s, text| put(&mut s.retain_count, number(text, 1, usize::MAX))),
+    },
+    Variable {
+        name: "TTLOG_RETAIN_BYTES",
+        option: "retain_bytes",
+        expected: "bytes, such as 100000, 64K, 16M or 1G",
+        default: "1G",
+        set: Set::Text(|s, text| put(&mut s.retain_bytes, bytes(text))),
+    },
+    Variable {
+        name: "TTLOG_RETAIN_AGE",
+        option: "retain_age",
+        expected: INTERVAL_OR_NONE,
+        default: "`none`",
+        set: Set::Text(|s, text| put(&mut s.retain_age, or_none(text, interval))),
+    },
+    Variable {
+        name: "TTLOG_RETAIN_FREE_PERCENT",
+        option: "retain_free_percent",
+        expected: "a share of the disk, `0%` to `90%`",
+        default: "`15%`",
+        set: Set::Text(|s, text| {
+            put(&mut s.retain_free_percent, percent(text).filter(|percent| *percent <= FREE_PERCENT_MAX))
+        }),
+    },
+    Variable {
+        name: "TTLOG_SECRET_KEYS",
+        option: "secret_keys",
+        expected: "names, separated by commas",
+        default: "none but the built-in ones",
+        set: Set::Text(|s, text| {
+            let keys = text.split(',').map(str::trim).filter(|key| !key.is_empty());
+            s.secret_keys.extend(keys.map(str::to_owned));
+            Some(())
+        }),
+    },
+    Variable {
+        name: "TTLOG_WITHHOLD_SECRETS",
+        option: "withhold_secrets",
+        expected: ON_OFF,
+        default: "`on`",
+        set: Set::Text(|s, text| put(&mut s.withhold_secrets, on_off(text))),
+    },
+];
+
+const ON_OFF: &str = "`on` or `off`";
+const INTERVAL_OR_NONE: &str = "a time such as `250ms`, `10s`, `5m` or `1h`, 100 ms to 366 days, or `none`";
+
+impl Variable {
+    /// Returns the name under which it is set, and its value. An empty value counts as not set.
+    ///
+    /// # Errors
+    /// [`BadVariable`] if it is set under two names, to different values.
+    fn read(&self, read: impl Fn(&str) -> Option<OsString>) -> Result<Option<(&'static str, OsString)>, BadVariable> {
+        let set = |name| read(name).filter(|value| !value.is_empty()).map(|value| (name, value));
+        let own = set(self.name);
+        let other = matches!(self.set, Set::Filter).then(|| set(FILTER_OTHER_NAME)).flatten();
+        match (own, other) {
+            (Some((_, own)), Some((name, other))) if own != other => {
+                let own = own.to_string_lossy();
+                Err(bad(name, &other, format!("the value of {}, its other name, which is {own:?}", self.name)))
+            }
+            (own, other) => Ok(own.or(other)),
+        }
+    }
+
+    /// Takes over a value that it has under `name`.
+    ///
+    /// # Errors
+    /// [`BadVariable`]; nothing was changed then.
+    fn apply(&self, settings: &mut Settings, name: &'static str, value: OsString) -> Result<(), BadVariable> {
+        let text = || value.to_str().map(str::trim);
+        let taken = match self.set {
+            Set::Path(set) => {
+                set(settings, PathBuf::from(&value));
+                Some(())
+            }
+            Set::Text(set) => text().and_then(|text| set(settings, text)),
+            Set::Filter => match text().map(|text| (text, Filter::parse(text))) {
+                Some((_, Err(error))) => {
+                    return Err(bad(name, &value, format!("{} ({error})", self.expected)));
+                }
+                Some((text, Ok(_))) => {
+                    text.clone_into(&mut settings.filter);
+                    Some(())
+                }
+                None => None,
+            },
+        };
+        taken.ok_or_else(|| bad(name, &value, self.expected))
+    }
+}
+
+fn bad(variable: &'static str, value: &OsStr, expected: impl Into<String>) -> BadVariable {
+    BadVariable { variable, value: value.to_string_lossy().into_owned(), expected: expected.into() }
+}
+
+/// Takes over all variables that are set; one that is empty counts as not set. `read` gives the value of a variable. `on_bad` is
+/// called with each that is no good, and may end it with an error.
+///
+/// # Errors
+/// What `on_bad` gives.
+pub(crate) fn apply<E>(
+    settings: &mut Settings,
+    read: impl Fn(&str) -> Option<OsString>,
+    mut on_bad: impl FnMut(BadVariable) -> Result<(), E>,
+) -> Result<(), E> {
+    for variable in VARIABLES {
+        let applied = match variable.read(&read) {
+            Ok(None) => continue,
+            Ok(Some((name, value))) => variable.apply(settings, name, value),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = applied {
+            on_bad(error)?;
+        }
+    }
+    Ok(())
+}
+
+/// Returns whether the recorder is switched off.
+///
+/// # Errors
+/// [`BadVariable`] if the variable says neither.
+pub(crate) fn is_switched_off(read: impl Fn(&str) -> Option<OsString>) -> Result<bool, BadVariable> {
+    let Some(value) = read(SWITCH).filter(|value| !value.is_empty()) else { return Ok(false) };
+    let is_on = value.to_str().and_then(|text| on_off(text.trim()));
+    is_on.map(|is_on| !is_on).ok_or_else(|| bad(SWITCH, &value, SWITCH_EXPECTED))
+}
+
+/// Returns the names that are none of ours, but so near to one of ours that it was meant, each with that one.
+pub(crate) fn misspelled(names: impl Iterator<Item = OsString>) -> Vec<(String, &'static str)> {
+    let pair = |name: OsString| {
+        let name = name.into_string().ok()?;
+        let our = meant(&name)?;
+        Some((name, our))
+    };
+    names.filter_map(pair).collect()
+}
+
+/// Returns the variable that is meant by a name that is none: one from which it differs by a letter or two, or by words that it
+/// leaves out at the end or at the beginning.
+fn meant(name: &str) -> Option<&'static str> {
+    let ours = || VARIABLES.iter().map(|variable| variable.name).chain([SWITCH, FILTER_OTHER_NAME]);
+    let words = name.strip_prefix("TTLOG_").filter(|words| !words.is_empty())?;
+    let (distance, nearest) = ours().map(|our| (distance(name, our), our)).min()?;
+    if distance <= TYPOS_MAX {
+        return (distance > 0).then_some(nearest);
+    }
+    let lacks_end = |our: &&str| our.strip_prefix(name).is_some_and(|rest| rest.starts_with('_'));
+    let lacks_beginning = |our: &&str| our.strip_suffix(words).is_some_and(|rest| rest.ends_with('_'));
+    ours().find(lacks_end).or_else(|| ours().find(lacks_beginning))
+}
+
+/// Most letters that are wrong, missing or too many in a name that is taken for another.
+const TYPOS_MAX: usize = 2;
+
+/// Returns how many letters must be changed, added or taken away to make one text of the other.
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.bytes().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, y) in b.bytes().enumerate() {
+            let changed = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = changed.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+fn put<T>(place: &mut T, value: Option<T>) -> Option<()> {
+    *place = value?;
+    Some(())
+}
+
+/// Looks a word up, whatever its case.
+fn word<T: Copy>(text: &str, choices: &[(&str, T)]) -> Option<T> {
+    choices.iter().find(|(name, _)| text.eq_ignore_ascii_case(name)).map(|(_, value)| *value)
+}
+
+fn on_off(text: &str) -> Option<bool> {
+    word(text, &[("on", true), ("off", false)])
+}
+
+/// Reads `none`, or what `read` reads.
+fn or_none<T>(text: &str, read: impl Fn(&str) -> Option<T>) -> Option<Option<T>> {
+    if text.eq_ignore_ascii_case("none") { Some(None) } else { read(text).map(Some) }
+}
+
+/// Reads decimal digits and nothing else: no sign, no blank.
+fn digits(text: &str) -> Option<u64> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
+}
+
+fn number(text: &str, min: usize, max: usize) -> Option<usize> {
+    digits(text).and_then(|number| usize::try_from(number).ok()).filter(|number| (min..=max).contains(number))
+}
+
+/// Splits a number from its unit.
+fn with_unit(text: &str) -> Option<(u64, &str)> {
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    Some((digits(&text[..end])?, text[end..].trim_start()))
+}
+
+/// Reads bytes: a number, or one with K, M or G, which are powers of 1024.
+fn bytes(text: &str) -> Option<u64> {
+    let (number, unit) = with_unit(text)?;
+    let factor = if unit.is_empty() { 1 } else { word(unit, &[("K", 1 << 10), ("M", 1 << 20), ("G", 1 << 30)])? };
+    number.checked_mul(factor)
+}
+
+fn size(text: &str, min: usize, max: usize) -> Option<usize> {
+    bytes(text).and_then(|bytes| usize::try_from(bytes).ok()).filter(|bytes| (min..=max).contains(bytes))
+}
+
+/// Reads a time: a number with ms, s, m, h or d.
+fn time(text: &str) -> Option<Duration> {
+    let (number, unit) = with_unit(text)?;
+    let unit_ms = word(unit, &[("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)])?;
+    number.checked_mul(unit_ms).map(Duration::from_millis)
+}
+
+fn interval(text: &str) -> Option<Duration> {
+    time(text).filter(|time| (INTERVAL_MIN..=INTERVAL_MAX).contains(time))
+}
+
+/// Reads whole percents, with or without the sign.
+fn percent(text: &str) -> Option<u8> {
+    digits(text.strip_suffix('%').unwrap_or(text).trim_end()).and_then(|number| u8::try_from(number).ok())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,123 @@
+//! Why there is no recorder.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use ttlog_core::FilterError;
+
+use crate::memory::directory::MappingError;
+
+/// Why there is no (new) recorder.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum InitError {
+    /// This process has its recorder; [`Recorder::current`](crate::Recorder::current) gives it.
+    AlreadyInitialized,
+    /// Something else was installed as the recorder of ttlog-core's macros.
+    OtherRecorder,
+    /// An option is out of its range.
+    OutOfRange {
+        /// The option's name.
+        option: &'static str,
+        /// What was asked for.
+        value: usize,
+        /// The least that is possible.
+        min: usize,
+        /// The most that is possible.
+        max: usize,
+    },
+    /// An option that is no size cannot have this value.
+    Option {
+        /// The option's name.
+        option: &'static str,
+        /// What was asked for, in Rust's notation.
+        value: String,
+        /// What would do.
+        expected: &'static str,
+    },
+    /// An environment variable cannot have this value.
+    Environment {
+        /// Its name.
+        variable: &'static str,
+        /// What it says.
+        value: String,
+        /// What would do.
+        expected: String,
+    },
+    /// The directives of the [`filter`](crate::Builder::filter) are no good.
+    Filter {
+        /// What was asked for.
+        directives: String,
+        /// What is wrong with it.
+        error: FilterError,
+    },
+    /// The ring file that was [required](crate::RingFileChoice::Required) cannot be had.
+    RingFile {
+        /// What was being done, as in "create directory".
+        action: &'static str,
+        /// The file or directory.
+        path: PathBuf,
+        /// What the operating system says.
+        cause: io::Error,
+    },
+    /// There is not enough memory for the ring.
+    OutOfMemory,
+}
+
+impl From<BadVariable> for InitError {
+    fn from(bad: BadVariable) -> Self {
+        let BadVariable { variable, value, expected } = bad;
+        InitError::Environment { variable, value, expected }
+    }
+}
+
+impl From<MappingError> for InitError {
+    fn from(error: MappingError) -> Self {
+        let MappingError { action, path, cause } = error;
+        InitError::RingFile { action, path, cause }
+    }
+}
+
+impl fmt::Display for InitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            InitError::AlreadyInitialized => f.write_str("this process has a recorder already"),
+            InitError::OtherRecorder => f.write_str("another recorder is installed in this process"),
+            InitError::OutOfRange { option, value, min, max } => {
+                write!(f, "{option} {value} is not in {min} to {max}")
+            }
+            InitError::Option { option, value, expected } => write!(f, "{option} {value} is not {expected}"),
+            InitError::Environment { variable, value, expected } => {
+                write!(f, "environment variable {variable}={value:?}: expected {expected}")
+            }
+            InitError::Filter { directives, error } => write!(f, "filter {directives:?}: {error}"),
+            InitError::RingFile { action, path, cause } => write!(f, "cannot {action} {path:?}: {cause}"),
+            InitError::OutOfMemory => f.write_str("not enough memory for the ring"),
+        }
+    }
+}
+
+impl std::error::Error for InitError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            InitError::RingFile { cause, .. } => Some(cause),
+            InitError::Filter { error, .. } => Some(error),
+            _ => None,
+        }
+    }
+}
+
+/// A variable whose value is no good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct BadVariable {
+    pub(crate) variable: &'static str,
+    pub(crate) value: String,
+    pub(crate) expected: String,
+}
+
+impl fmt::Display for BadVariable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "environment variable {}={:?}: expected {}", self.variable, self.value, self.expected)
+    }
+}

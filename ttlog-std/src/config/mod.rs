@@ -1,0 +1,5 @@
+//! What was asked for: by the program, and by its environment.
+
+pub(crate) mod environment;
+pub(crate) mod error;
+pub(crate) mod settings;

@@ -1,0 +1,30 @@
+//! Plugins: takes the events of libraries that were loaded at run time and have copies of all statics of their own. See
+//! [`ttlog_core::plugin`] for their side.
+
+use ttlog_core::plugin::{Host, PluginHandle};
+use ttlog_core::recorder::Recorder;
+use ttlog_core::{AnyFields, Callsite, Metadata};
+
+use super::record::record_from;
+use crate::state;
+use crate::state::registry::Origin;
+
+/// What plugins see of this process's recorder.
+struct Plugins;
+
+impl Recorder for Plugins {
+    fn is_on(&self, metadata: &Metadata) -> bool {
+        state::current().is_some_and(|state| state.is_on(metadata))
+    }
+
+    fn record(&self, callsite: &'static Callsite, fields: &dyn AnyFields) {
+        record_from(Origin::Plugin, callsite, fields);
+    }
+}
+
+static HOST: Host = Host::new(&Plugins);
+
+/// Returns the handle for plugins of this process.
+pub(crate) fn handle() -> PluginHandle {
+    PluginHandle::new(&HOST)
+}

@@ -1,0 +1,148 @@
+//! The way of an event from the macro into the ring.
+//!
+//! The hot path is [`record`]: the callsite's id, the clock, and an append to the thread's own segment. Everything else takes
+//! `record_slow`, once per callsite, per segment, and per change of the filter.
+
+use ttlog_core::level::is_kept;
+use ttlog_core::recorder::Recorder;
+use ttlog_core::{AnyFields, Callsite, DropReason, Fields, Level, Metadata};
+
+use crate::snapshot::cause::Cause;
+use crate::state::registry::Origin;
+use crate::state::thread::{IDENTITY, IdentityState, SlowPathGuard, cursor};
+use crate::state::{self, State};
+use crate::{clock, fork};
+
+/// Records an event; what the macros of this crate expand to.
+///
+/// Never blocks. After a thread's first event it does not allocate and makes no system call. Callable anywhere: in signal
+/// handlers, destructors of thread-locals, allocators and panic hooks too.
+///
+/// `KEPT` says that its level is one that is kept: such events are rare, and all go the slow way.
+#[inline(always)] // out of line, the fields would go through memory: some thirty instructions more
+pub fn record<const KEPT: bool, F: Fields>(callsite: &'static Callsite, fields: F) {
+    if KEPT {
+        record_slow(callsite, &fields);
+        return;
+    }
+    if let (Some(id), true) = (callsite.id_for(F::HASH), fields.are_small()) {
+        // The clock is read only now: reading it takes longer than all the rest, and the other path reads it for itself.
+        if let Some(ticks) = clock::now_inline() {
+            if cursor().append_small(id, ticks, &fields) {
+                return;
+            }
+        }
+    }
+    // A copy, so that the hot path keeps the fields in registers.
+    let copy = fields;
+    record_other(callsite, &copy);
+}
+
+/// Records an event that is not small, or not simple.
+#[inline(never)]
+fn record_other<F: Fields>(callsite: &'static Callsite, fields: &F) {
+    if let Some(id) = callsite.id_for(F::HASH) {
+        if cursor().append_plain(id, clock::now(), fields) {
+            return;
+        }
+    }
+    record_slow(callsite, fields);
+}
+
+/// Records an event whatever it takes. In a library that was loaded at run time and is attached to the recorder of its program, all
+/// events come here, and are handed to that.
+#[cold]
+#[inline(never)]
+pub(crate) fn record_slow(callsite: &'static Callsite, fields: &dyn AnyFields) {
+    if state::current().is_some() {
+        record_from(Origin::Program, callsite, fields);
+    } else {
+        ttlog_core::recorder::record_any(callsite, fields);
+    }
+}
+
+/// Takes the events of libraries that know only ttlog-core.
+impl Recorder for State {
+    fn is_on(&self, metadata: &Metadata) -> bool {
+        self.filter.is_on(metadata) && self.is_recording()
+    }
+
+    fn record(&self, callsite: &'static Callsite, fields: &dyn AnyFields) {
+        record_slow(callsite, fields);
+    }
+}
+
+/// Records an event of a callsite that is in the program or in a plugin.
+pub(crate) fn record_from(origin: Origin, callsite: &'static Callsite, fields: &dyn AnyFields) {
+    let Some(state) = state::current() else { return };
+    let _slow_path = SlowPathGuard::new();
+    if !state.renewal.is_ready() && !fork::may_record(state) {
+        return;
+    }
+    if let Some(id) = id_of(state, origin, callsite, fields) {
+        if state.ring.kept_segment_count() > 0 && is_kept(callsite.metadata().level) {
+            append_kept(state, id, fields);
+        } else {
+            append(state, id, fields);
+        }
+    }
+    state.write_anchor_if_due();
+    ask_for_snapshot(state, callsite.metadata().level);
+}
+
+/// Asks for a snapshot if an event of `level` is one that does. Called after an event was recorded the slow way, as all events are
+/// that can ask: warnings and errors. Never waits.
+fn ask_for_snapshot(state: &State, level: Level) {
+    if state.settings.snapshot_on_level.is_some_and(|least| level >= least) {
+        state.process().queue.triggers.raise(Cause::Level);
+    }
+}
+
+/// Returns the callsite's id, from the registry if it is new. `None`: it was refused, and the event counted.
+fn id_of(state: &'static State, origin: Origin, callsite: &'static Callsite, fields: &dyn AnyFields) -> Option<u16> {
+    let hash = fields.types_hash();
+    if let Some(id) = callsite.id_for(hash) {
+        return Some(id);
+    }
+    let id = state.registry.register(&state.ring, callsite, fields.types(), hash, origin);
+    match id {
+        Some(id) => callsite.bind(hash, id),
+        None => state.ring.count_dropped(DropReason::Unregistered, 1),
+    }
+    id
+}
+
+fn append(state: &'static State, id: u16, fields: &dyn AnyFields) {
+    IDENTITY.with(|identity| {
+        if identity.state.get() == IdentityState::New {
+            identity.find_out();
+        }
+        match identity.state.get() {
+            IdentityState::Known => {
+                let name = identity.name.get();
+                let who = identity.info(&name);
+                cursor().append_slow(&state.ring, &clock::now, &who, id, fields);
+            }
+            // An event while the identity is being found out (an allocator that logs), or after the thread's end: the thread
+            // holds no segment then, or will not give it back.
+            IdentityState::New | IdentityState::FindingOut | IdentityState::Ended => {
+                let context = identity.context.get();
+                state.ring.append_shared(clock::now(), context, id, fields, DropReason::Reentrant);
+            }
+        }
+    });
+}
+
+/// Records an event where those of lower levels do not replace it.
+fn append_kept(state: &'static State, id: u16, fields: &dyn AnyFields) {
+    IDENTITY.with(|identity| {
+        if identity.state.get() == IdentityState::New {
+            identity.find_out();
+        }
+        // While the thread's name is being found out it is not told.
+        let told = (identity.state.get() != IdentityState::FindingOut).then_some(&identity.told);
+        let name = identity.name.get();
+        let who = identity.info(&name);
+        state.ring.append_kept(clock::now(), &who, told, id, fields, DropReason::NoSegment);
+    });
+}

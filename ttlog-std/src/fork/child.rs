@@ -1,0 +1,215 @@
+//! Forks: the child of `fork` has a copy of everything, and the ring of its parent mapped.
+//!
+//! Two processes must not write to one ring, for each thread believes that its segment is its alone. So before any of the
+//! child's code runs, private memory takes the place of the parent's ring, with nothing in it but the parent's table of
+//! callsites; the parent's lock on the file is let go of; the one thread that the child has forgets its segment; and the child
+//! gets a [`ProcessState`] of its own, because a thread that is not there any more may hold any lock of the old one.
+//!
+//! The child's first event, or its first use of [`Recorder`](crate::Recorder), makes the ring: in a file of its own, in the directory of
+//! the parent's, or in memory if that cannot be had. It is laid out elsewhere and put in place whole. Callsites keep their ids,
+//! for they are cached all over. Meanwhile the events of other threads are counted as dropped.
+//!
+//! The first half runs in a handler of `pthread_atfork`, the second wherever the program logs; both may be in a signal handler
+//! that interrupted anything. So there are only atomics and system calls here: no lock, no allocator. The thread of the service
+//! and the memory for snapshots, which need both, come with the first use of `Recorder` or with a panic.
+//!
+//! A log call that was interrupted by the signal handler that forked goes on in the child when the handler returns, and stores what
+//! it has left into the memory that is there by then. Therefore the child makes no ring before that call is over
+//! ([`ForkState::is_quiet`](crate::state::forked::ForkState::is_quiet)); its events until then are counted as dropped.
+
+use std::fmt;
+use std::ptr;
+use std::sync::Once;
+use std::sync::atomic::Ordering;
+
+use ttlog_core::callsite::start_epoch;
+use ttlog_core::ring::Turn;
+use ttlog_core::ring::file_name::RingStem;
+use ttlog_core::{DropReason, EntryStart, Ring, RingConfig, Word};
+
+use super::thread;
+use crate::memory::ring_file::{self, RingFile};
+use crate::memory::{guard, process_item};
+use crate::state::process::ProcessState;
+use crate::state::{self, State};
+use crate::sys::report;
+use crate::{clock, sys};
+
+/// Prepares children that are forked from here on. A child made without `fork`'s handlers (`vfork`, a bare `clone`) is not noticed,
+/// and must do nothing but `exec`.
+pub(crate) fn prepare_children() {
+    static INSTALLED: Once = Once::new();
+    INSTALLED.call_once(|| {
+        if let Err(error) = sys::at_fork(before, in_child) {
+            report::warn(format_args!("children of fork must not log: {error}"));
+        }
+    });
+}
+
+/// Runs in the thread that forks, before it does.
+extern "C" fn before() {
+    thread::about_to_fork();
+}
+
+/// Runs in the child, with its only thread, before `fork` returns there. Nothing but atomics and system calls.
+extern "C" fn in_child() {
+    let Some(state) = state::current() else { return };
+    let _errno = sys::ErrnoKept::new();
+    let (forked, parent) = (&state.forked, state.process());
+    let under_way = thread::forked(state);
+    let is_private = match parent.file() {
+        // The ring of a process that has made none of its own is this process's already.
+        None => true,
+        Some(file) => {
+            let is_private = separate(state);
+            file.release();
+            is_private
+        }
+    };
+    if let Some((append, was_busy)) = under_way.filter(|_| is_private) {
+        append.mark(was_busy);
+    }
+    let word = under_way.map_or(ptr::null_mut(), |(append, _)| ptr::from_ref(append.word()).cast_mut());
+    forked.fast_under_way.store(word, Ordering::Relaxed);
+    clock::leave_coarse(&state.clock);
+    guard::forget_file();
+    let child = ProcessState::in_child(parent);
+    let is_lost = !is_private || child.is_none();
+    // Before this process has a state of its own: from then on a handler of a signal takes the ring for its.
+    forked.is_lost.store(is_lost, Ordering::Release);
+    if let Some(child) = child {
+        state.process.store(ptr::from_ref(child).cast_mut(), Ordering::Release);
+    }
+    state.renewal.require();
+    if is_lost {
+        state.ended.store(true, Ordering::Relaxed);
+        start_epoch();
+    }
+}
+
+/// Puts private memory in the place of the parent's ring, with the parent's table in it. `false`: the parent's ring is still there.
+fn separate(state: &State) -> bool {
+    let Ok(start) = sys::map_private(size_of_val(state.words)) else { return false };
+    // SAFETY: the memory is as long as the ring's, aligned to a page, and known to nobody else; zero is a word. It is not used
+    // after it has moved.
+    state.ring.copy_table_words(unsafe { as_words(start, state.words.len()) });
+    sys::move_over(state.words, start).is_ok()
+}
+
+/// Returns memory as words.
+///
+/// # Safety
+/// - `start` is aligned to a page, and so many words of memory are there as long as they are used, accessed as words only.
+unsafe fn as_words(start: ptr::NonNull<u8>, len_words: usize) -> &'static [Word] {
+    // SAFETY: the caller's promise.
+    unsafe { std::slice::from_raw_parts(start.as_ptr().cast::<Word>(), len_words) }
+}
+
+/// Returns whether an event may be recorded in a process whose ring was not there yet; makes the ring if it is this event's turn.
+///
+/// If not, the event is counted.
+#[cold]
+pub(crate) fn may_record(state: &'static State) -> bool {
+    thread::see_fast_path(state);
+    let turn = state.renewal.turn(|| state.forked.is_quiet(), |missed| count_missed(state, missed));
+    take(turn, state)
+}
+
+/// Makes the ring of this process if it has none yet. `false`: it has none now either.
+pub(crate) fn make_sure_of_ring(state: &'static State) -> bool {
+    let turn = state.renewal.claim(|| state.forked.is_quiet());
+    take(turn, state)
+}
+
+fn take(turn: Turn, state: &'static State) -> bool {
+    match turn {
+        Turn::Record => true,
+        Turn::Missed => false,
+        Turn::Make => {
+            let _errno = sys::ErrnoKept::new();
+            if !make_ring(state) {
+                // Without memory there is nothing to be done; each further try would cost as much as this one.
+                state.forked.is_lost.store(true, Ordering::Relaxed);
+                state.renewal.give_up();
+                state.ended.store(true, Ordering::Relaxed);
+                start_epoch();
+                report::warn(format_args!("nothing is recorded in this child process: no memory for its ring"));
+                return false;
+            }
+            state.renewal.finish(|missed| count_missed(state, missed));
+            true
+        }
+    }
+}
+
+fn count_missed(state: &State, missed: u32) {
+    state.ring.count_dropped(DropReason::NoSegment, missed.into());
+}
+
+/// Makes the ring of a child: in a file, else in memory. `false`: there is none.
+fn make_ring(state: &'static State) -> bool {
+    let process = state.process();
+    if let Some(of) = process.parent_file() {
+        let announce = |file: RingFile| {
+            let file = process.set_file(file)?;
+            guard::guard_file(file);
+            Some(file)
+        };
+        let stem = RingStem {
+            service: &state.forked.service,
+            pid: std::process::id(),
+            start: process_item::start_time(),
+            random: sys::random(),
+        };
+        let make = |stem: fmt::Arguments<'_>| {
+            ring_file::replace_by_ring_file(of, stem, state.words, |words| lay_out(state, words), announce)
+        };
+        match make(format_args!("{stem}")) {
+            Ok(()) => return true,
+            Err(ring_file::Trouble { action, cause }) => {
+                process.forget_file();
+                guard::forget_file();
+                report::warn(format_args!(
+                    "events of child process {} are kept in memory only and will not outlive it: cannot {action} in {:?}: \
+                     {cause}",
+                    std::process::id(),
+                    of.path.parent().unwrap_or(of.path)
+                ));
+            }
+        }
+    }
+    let Ok(start) = sys::map_private(size_of_val(state.words)) else { return false };
+    // SAFETY: the memory is as long as the ring's, aligned to a page, and known to nobody else; zero is a word. It is not used
+    // after it has moved.
+    lay_out(state, unsafe { as_words(start, state.words.len()) }).is_some()
+        && sys::move_over(state.words, start).is_ok()
+}
+
+/// Lays the ring of a child out in `words`, which are zero, with the callsites of its parent.
+fn lay_out(state: &State, words: &'static [Word]) -> Option<()> {
+    let forked = &state.forked;
+    let ring = Ring::create(words, &RingConfig { ring_id: sys::random(), ..forked.config }).ok()?;
+    // The parent may have added callsites after the fork, before its table was copied. Their ids are given anew here.
+    let last_id = state.registry.last_id();
+    state.ring.bequeath_table(&ring, |start| match EntryStart::decode(start) {
+        EntryStart::Process => false,
+        EntryStart::Callsite(id) => id <= last_id.into(),
+        EntryStart::Unknown => true,
+    });
+    let anchor = state.clock.anchor();
+    let mut room = [0; process_item::ITEM_LEN_MAX];
+    let clock_name = state.clock.precise_name();
+    // In a table that is full the item has to do with the room that the parent's had.
+    for os_cut in [0, 8, 16, 24] {
+        let description = &forked.description;
+        match description.encode_item(&state.clock, clock_name, anchor.unix_ns, os_cut, &mut room) {
+            Some(item) if ring.append_entry(item).is_err() && !ring.fill_gap(item) => {}
+            _ => break,
+        }
+    }
+    state.filter.with(|filter| ring.set_filter_text(filter.text()));
+    ring.set_min_age_ns(state.settings.min_age_ns());
+    ring.write_anchor(anchor);
+    state.process().note_anchor(anchor.ticks);
+    Some(())
+}

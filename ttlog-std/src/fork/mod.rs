@@ -1,0 +1,11 @@
+//! A child of `fork` gets a ring of its own.
+
+#[cfg(target_os = "linux")]
+mod child;
+#[cfg(not(target_os = "linux"))]
+#[path = "none.rs"]
+mod child;
+#[cfg(target_os = "linux")]
+mod thread;
+
+pub(crate) use child::{make_sure_of_ring, may_record, prepare_children};

@@ -1,0 +1,54 @@
+//! The thread that forks: which of its appends the fork interrupts, and when that append is over.
+
+use std::cell::Cell;
+use std::sync::atomic::Ordering;
+
+use ttlog_core::ring::UnderWay;
+
+use crate::state::State;
+use crate::state::thread::{DEPTH, IDENTITY, cursor};
+use crate::sys::thread_id;
+
+thread_local! {
+    /// Whether this thread has forked, is the one of the child, and was in an append on the hot path which may still be under way.
+    static HAS_FORKED: Cell<bool> = const { Cell::new(false) };
+    /// What [`about_to_fork`] found.
+    static INTERRUPTED: Cell<Option<(UnderWay<'static>, bool)>> = const { Cell::new(None) };
+}
+
+/// Notes which append of this thread is interrupted by the fork that is about to happen. In the child that could not be told any
+/// more: its parent goes on with that append at the same time, in the same memory. Async-signal-safe.
+pub(crate) fn about_to_fork() {
+    let under_way = cursor().under_way().map(|append| (append, append.is_busy()));
+    INTERRUPTED.with(|interrupted| interrupted.set(under_way));
+}
+
+/// Makes the thread that has forked, now the only one of a child, forget its place in the parent's ring. Gives the append that the
+/// fork has interrupted before it has committed its record, and whether it has marked its segment busy. Called in the child;
+/// async-signal-safe.
+pub(crate) fn forked(state: &'static State) -> Option<(UnderWay<'static>, bool)> {
+    let under_way = INTERRUPTED.with(Cell::take);
+    let is_inside = DEPTH.with(|depth| {
+        depth.has_forked.set(depth.calls.get() > 0);
+        depth.has_forked.get()
+    });
+    state.forked.slow_under_way.store(is_inside, Ordering::Release);
+    if !is_inside {
+        cursor().forget();
+    }
+    IDENTITY.with(|identity| {
+        if identity.context.get() != 0 {
+            identity.os_thread_id.set(thread_id());
+        }
+        identity.told.set(0);
+    });
+    HAS_FORKED.with(|has_forked| has_forked.set(under_way.is_some()));
+    under_way
+}
+
+/// Notes that this thread's append, interrupted by `fork`, has finished, if it has.
+pub(super) fn see_fast_path(state: &'static State) {
+    if HAS_FORKED.with(Cell::get) && state.forked.see_fast_path(cursor().is_closed()) {
+        HAS_FORKED.with(|has_forked| has_forked.set(false));
+    }
+}

@@ -1,0 +1,151 @@
+//! Faults in the mapped ring: what happens when somebody cuts the ring's file short while the process runs.
+//!
+//! An access to a mapping past the end of its file is SIGBUS, which would end the host at its next event. So SIGBUS gets a
+//! handler that, for faults in the ring and no others, puts zeroed memory in place of the part that has no file any more, and
+//! has the access done again. The ring goes on there, without what that part held. Faults elsewhere go to whoever had the
+//! signal before, as if this handler were not there.
+//!
+//! The handler may run in any thread at any point: it makes system calls only, and takes no lock that it waits for.
+
+use std::io;
+use std::ptr;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
+
+use libc::{c_int, c_void, sigaction, siginfo_t};
+use ttlog_core::Word;
+
+use crate::memory::ring_file::RingFile;
+use crate::sys::SignalsBlocked;
+use crate::sys::signal_chain;
+
+/// The mapping that is guarded. Set once, before the handler is installed.
+static GUARD: OnceLock<Guard> = OnceLock::new();
+
+/// A mapping and what its handler must know.
+struct Guard {
+    /// Address of its first byte, at the start of a page.
+    start: usize,
+    /// Its bytes, up to the end of its last page.
+    len: usize,
+    page_len: usize,
+    /// The file behind it; null: none, in a child of `fork` that has not made one. What it points to is never freed.
+    file: AtomicPtr<RingFile>,
+    /// From this byte on there is memory without a file; `len`: nowhere. Only ever lowered, by who holds `mending`.
+    cut_from: AtomicUsize,
+    /// A thread is replacing memory.
+    mending: AtomicBool,
+    /// What SIGBUS did before.
+    previous: sigaction,
+}
+
+/// Installs the handler for the mapping `words` of `file`, for the life of the process. Once.
+///
+/// # Errors
+/// What the operating system says; faults then end the process as they do without the handler.
+pub(crate) fn guard(words: &'static [Word], file: &'static RingFile) -> io::Result<()> {
+    let previous = signal_chain::present(libc::SIGBUS)?;
+    // SAFETY: takes a constant, touches nothing.
+    let page_len = usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096);
+    let len = size_of_val(words).next_multiple_of(page_len);
+    let guard = Guard {
+        start: words.as_ptr() as usize,
+        len,
+        page_len,
+        file: AtomicPtr::new(ptr::from_ref(file).cast_mut()),
+        cut_from: AtomicUsize::new(len),
+        mending: AtomicBool::new(false),
+        previous,
+    };
+    if GUARD.set(guard).is_err() {
+        return Ok(());
+    }
+    // With SIGBUS unblocked, for a handler of another signal may log while this one runs.
+    signal_chain::install(libc::SIGBUS, handle, 0, &previous)
+}
+
+/// Says that the guarded memory has no file any more, as in a child of `fork`. Async-signal-safe.
+pub(crate) fn forget_file() {
+    if let Some(guard) = GUARD.get() {
+        guard.file.store(ptr::null_mut(), Ordering::Release);
+        guard.cut_from.store(guard.len, Ordering::Release);
+        guard.mending.store(false, Ordering::Release);
+    }
+}
+
+/// Says that the guarded memory has another file from now on. Async-signal-safe.
+pub(crate) fn guard_file(file: &'static RingFile) {
+    if let Some(guard) = GUARD.get() {
+        guard.file.store(ptr::from_ref(file).cast_mut(), Ordering::Release);
+    }
+}
+
+/// Returns how many bytes at the end of the ring have no file any more.
+pub(crate) fn cut_len() -> usize {
+    GUARD.get().map_or(0, |guard| guard.len - guard.cut_from.load(Ordering::Relaxed))
+}
+
+extern "C" fn handle(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
+    let Some(guard) = GUARD.get() else { return };
+    // SAFETY: a place of this thread's own that lives as long as the thread.
+    let errno = unsafe { libc::__errno_location() };
+    // SAFETY: as above.
+    let errno_before = unsafe { *errno };
+    // SAFETY: the kernel hands a complete siginfo to a handler with SA_SIGINFO; the address is that of a fault if the code
+    // says so, and not looked at otherwise.
+    let (code, address) = unsafe { ((*info).si_code, (*info).si_addr() as usize) };
+    let offset = address.wrapping_sub(guard.start);
+    let is_mended = code == libc::BUS_ADRERR && offset < guard.len && guard.mend(offset);
+    // SAFETY: as above.
+    unsafe { *errno = errno_before };
+    if !is_mended {
+        // SAFETY: the arguments are those of the kernel.
+        unsafe { signal_chain::chain(&guard.previous, signal, info, context) };
+    }
+}
+
+impl Guard {
+    /// Puts memory where the file has ended, at `offset` at least. `false`: there is none to be had.
+    fn mend(&self, offset: usize) -> bool {
+        // A thread that is interrupted here by a handler that logs must not meet its own mark.
+        let _blocked = SignalsBlocked::new();
+        // Another thread may have mended it, or be about to: then the access is done again, and faults again if it must.
+        if offset >= self.cut_from.load(Ordering::Acquire) || self.mending.swap(true, Ordering::Acquire) {
+            return true;
+        }
+        let before = self.cut_from.load(Ordering::Relaxed);
+        let from = self.end_of_file().min(offset / self.page_len * self.page_len);
+        let mut is_mended = true;
+        if from < before {
+            let address = (self.start + from) as *mut c_void;
+            // SAFETY: the range is part of the ring's mapping and holds pages without a file, or with one that is being given
+            // up. What refers to it are words, for which any content is good.
+            let mapped = unsafe {
+                libc::mmap(
+                    address,
+                    before - from,
+                    libc::PROT_READ | libc::PROT_WRITE,
+                    libc::MAP_FIXED | libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+                    -1,
+                    0,
+                )
+            };
+            is_mended = mapped == address;
+            if is_mended {
+                self.cut_from.store(from, Ordering::Release);
+            }
+        }
+        self.mending.store(false, Ordering::Release);
+        is_mended
+    }
+
+    /// Returns the bytes that can be accessed because the file reaches so far; all of them if that cannot be found out.
+    fn end_of_file(&self) -> usize {
+        // SAFETY: null, or complete and never freed.
+        let file = unsafe { self.file.load(Ordering::Acquire).as_ref() };
+        match file.and_then(RingFile::len) {
+            Some(len) => usize::try_from(len).unwrap_or(usize::MAX).min(self.len).next_multiple_of(self.page_len),
+            None => self.len,
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! Where the words of the ring live: in a mapped file, or on the heap.
+
+pub(crate) mod directory;
+#[cfg(target_os = "linux")]
+pub(crate) mod guard;
+pub(crate) mod heap;
+#[cfg(not(target_os = "linux"))]
+mod none;
+pub(crate) mod process_item;
+#[cfg(target_os = "linux")]
+pub(crate) mod ring_file;
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) use none::{guard, ring_file};

@@ -1,0 +1,54 @@
+//! Stands in for a ring file and its guard on systems that map no file.
+
+pub(crate) mod ring_file {
+    use std::fmt;
+    use std::io;
+    use std::path::Path;
+
+    use ttlog_core::Word;
+
+    use super::super::directory::MappingError;
+
+    /// The file behind a ring; there is none.
+    #[derive(Debug)]
+    pub(crate) struct RingFile {
+        /// Where it is.
+        pub(crate) path: &'static Path,
+    }
+
+    impl RingFile {
+        /// Removes the file's name.
+        pub(crate) fn remove(&self) -> io::Result<()> {
+            std::fs::remove_file(self.path)
+        }
+    }
+
+    /// Says that a ring file cannot be had on this system.
+    pub(crate) fn create_ring_file<T, E: fmt::Display>(
+        directory: &Path,
+        _stem: &str,
+        _len_words: usize,
+        _prepare: impl FnOnce(&'static [Word]) -> Result<T, E>,
+    ) -> Result<(&'static [Word], RingFile, T), MappingError> {
+        let cause = io::Error::new(io::ErrorKind::Unsupported, "this system is not supported yet");
+        Err(MappingError::new("map a ring file in", directory, cause))
+    }
+}
+
+pub(crate) mod guard {
+    use std::io;
+
+    use ttlog_core::Word;
+
+    use super::ring_file::RingFile;
+
+    /// Does nothing: there is no mapping to guard.
+    pub(crate) fn guard(_words: &'static [Word], _file: &'static RingFile) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Returns 0: no file was cut short.
+    pub(crate) fn cut_len() -> usize {
+        0
+    }
+}

@@ -1,0 +1,74 @@
+//! The backlog: what was found at the start that may be orphans, recovered one at a time between other duties.
+
+use std::path::{Path, PathBuf};
+
+use ttlog_core::ring::file_name::NamePart;
+
+use super::orphans::{self, Outcome, Rules};
+use super::take::retain;
+use crate::snapshot::retention::{self, Scope};
+use crate::state::State;
+use crate::sys::{lock, report};
+
+/// The rings of dead processes that were found at the start, and what came of them: told in one line however many there are.
+pub(crate) struct Backlog {
+    left: std::vec::IntoIter<PathBuf>,
+    recovered_count: u64,
+    last: PathBuf,
+}
+
+impl Backlog {
+    /// Looks through a directory.
+    pub(crate) fn find(directory: Option<&Path>) -> Self {
+        let left = directory.map(orphans::candidates).unwrap_or_default().into_iter();
+        Backlog { left, recovered_count: 0, last: PathBuf::new() }
+    }
+
+    /// Returns whether nothing is left to be done.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.left.len() == 0
+    }
+
+    /// Recovers the next one, if it is an orphan. Takes some hundredths of a second for a ring of 16 MiB.
+    pub(crate) fn recover_one(&mut self, state: &'static State) {
+        static TROUBLE: report::Once = report::Once::new();
+        let Some(path) = self.left.next() else { return };
+        let mut scratch = lock(&state.process().scratch);
+        let (directory, free_percent) = (&state.snapshot_directory, state.settings.retain_free_percent);
+        let rules = Rules::new(directory, free_percent, state.ring.len_bytes());
+        let outcome = orphans::recover(&path, &rules, &mut scratch);
+        drop(scratch);
+        match outcome {
+            Ok(Outcome::Recovered(snapshot)) => {
+                self.retain_recovered(state, &snapshot);
+                self.recovered_count += 1;
+                self.last = snapshot;
+            }
+            Ok(Outcome::Removed | Outcome::LeftAlone) => {}
+            Err(error) => TROUBLE.warn(format_args!("{error} (further trouble of this kind is not reported)")),
+        }
+        if self.is_empty() {
+            self.report();
+        }
+    }
+
+    /// The dead process may have been one of another service.
+    fn retain_recovered(&self, state: &State, snapshot: &Path) {
+        let name = snapshot.file_name().unwrap_or_default();
+        let Some(service) = retention::service_of(name.as_encoded_bytes()) else { return };
+        let is_own = NamePart::service(&state.service_name).is(service);
+        let scope = if is_own { Scope::Service(service) } else { Scope::RecoveredOf(service) };
+        retain(state, scope, Some(snapshot));
+    }
+
+    fn report(&self) {
+        match self.recovered_count {
+            0 => {}
+            1 => report::warn(format_args!("recovered the events of a process that died: {:?}", self.last)),
+            count => report::warn(format_args!(
+                "recovered the events of {count} processes that died, the last into {:?}",
+                self.last
+            )),
+        }
+    }
+}

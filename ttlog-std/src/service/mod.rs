@@ -1,0 +1,15 @@
+//! What one thread does while the program logs: housekeeping, snapshots, the rings of dead processes.
+
+mod backlog;
+mod clock;
+mod control;
+mod housekeeping;
+mod orphans;
+pub(crate) mod settle;
+#[cfg(target_os = "linux")]
+pub(crate) mod snapshot_signal;
+#[cfg(not(target_os = "linux"))]
+#[path = "none.rs"]
+pub(crate) mod snapshot_signal;
+pub(crate) mod take;
+pub(crate) mod thread;

@@ -1,0 +1,173 @@
+//! Orphans: rings of processes that died without saying goodbye.
+//!
+//! At its start a recorder looks through the directory of its own ring. A ring whose lock can be taken has no owner any more
+//! (the lock ends with the process, whatever ended it) and becomes a snapshot with reason `recovered`; only when that is safely
+//! on disk is the ring removed. Of two processes that start at once the one that gets the lock does it. Rings of processes
+//! that live are locked and left alone; so are files of other users.
+//!
+//! What is in an orphan is read as hostile input: copied into memory up to a stated size, never mapped, and only ever handed
+//! to the core's reader.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use ttlog_core::ring::STATE_ENDED;
+use ttlog_core::ring::file_name::{is_ring_name, is_unfinished_ring_name};
+use ttlog_core::{FormatError, FormatErrorKind, ProcessInfo, RingImage};
+
+use crate::snapshot::error::SnapshotError;
+use crate::snapshot::file::{self, Label, Source};
+use crate::snapshot::os::System;
+use crate::snapshot::room::{self, Urgency};
+use crate::snapshot::scratch::Scratch;
+use crate::sys;
+
+/// Largest ring that any process recovers by itself.
+const RING_LEN_MAX_MIN: u64 = 64 * 1024 * 1024;
+/// Age from which an unlocked file that never got its name is taken for a leftover. Its maker locks it at once.
+const UNFINISHED_MIN_AGE: Duration = Duration::from_secs(60);
+/// Appended to the name of a file that is no ring, so that it is looked at only once.
+const DAMAGED_SUFFIX: &str = ".damaged";
+
+/// What became of a file that looked like an orphan.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Its events are in this snapshot; the ring is gone.
+    Recovered(PathBuf),
+    /// There was nothing to recover: it ended in good order or was never finished. It is gone.
+    Removed,
+    /// It belongs to a living process, to another user or to a newer recorder, or somebody else recovers it.
+    LeftAlone,
+}
+
+/// Why an orphan was not recovered.
+#[derive(Debug)]
+pub(crate) enum OrphanError {
+    /// The file cannot be worked with. It stays.
+    Io { action: &'static str, path: PathBuf, cause: io::Error },
+    /// It is larger than what this process may read into its memory. It stays, for somebody else.
+    TooLarge { path: PathBuf },
+    /// It is no ring. It was renamed.
+    Damaged { path: PathBuf, cause: FormatError },
+    /// The snapshot could not be written. The ring stays for the next start.
+    Snapshot { path: PathBuf, cause: SnapshotError },
+}
+
+impl fmt::Display for OrphanError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            OrphanError::Io { action, path, cause } => write!(f, "cannot {action} {path:?}: {cause}"),
+            OrphanError::TooLarge { path } => {
+                write!(f, "{path:?} is too large to be recovered by this process; `ttlog-view recover` does")
+            }
+            OrphanError::Damaged { path, cause } => write!(f, "{path:?} is no readable ring: {cause}"),
+            OrphanError::Snapshot { path, cause } => write!(f, "cannot make a snapshot of {path:?}: {cause}"),
+        }
+    }
+}
+
+/// Returns the files of a directory that may be orphans, oldest name first. A directory that cannot be read has none.
+pub(crate) fn candidates(directory: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
+    let looks_right = |entry: &std::fs::DirEntry| is_ring_name(entry.file_name().as_encoded_bytes());
+    let mut paths: Vec<_> = entries.flatten().filter(looks_right).map(|entry| entry.path()).collect();
+    paths.sort_unstable();
+    paths
+}
+
+/// What recovery keeps to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rules<'a> {
+    /// Where the snapshots go.
+    pub(crate) snapshot_directory: &'a Path,
+    /// What snapshots leave free of the disk, in percent; these ones are last words.
+    pub(crate) free_percent: u8,
+    /// Largest ring that is read into memory, in bytes.
+    pub(crate) ring_max_len: u64,
+}
+
+impl<'a> Rules<'a> {
+    /// Makes those of a process whose own ring is `ring_len` bytes long: it recovers rings of twice that size, or of 64 MiB. One that
+    /// has little memory must not end for want of it because another had more.
+    pub(crate) fn new(snapshot_directory: &'a Path, free_percent: u8, ring_len: usize) -> Self {
+        Rules { snapshot_directory, free_percent, ring_max_len: RING_LEN_MAX_MIN.max(2 * ring_len as u64) }
+    }
+}
+
+/// Makes a snapshot of the ring at `path` and removes the ring, if it is an orphan.
+///
+/// # Errors
+/// [`OrphanError`]; the ring's events are still where they were.
+pub(crate) fn recover(path: &Path, rules: &Rules<'_>, scratch: &mut Scratch) -> Result<Outcome, OrphanError> {
+    let Rules { snapshot_directory, free_percent, ring_max_len } = *rules;
+    let io_error = |action| move |cause| OrphanError::Io { action, path: path.to_path_buf(), cause };
+    let file = match sys::open_for_reading(path) {
+        Ok(file) => file,
+        // Somebody else has removed it since the directory was read.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Outcome::LeftAlone),
+        Err(cause) => return Err(io_error("open")(cause)),
+    };
+    let metadata = file.metadata().map_err(io_error("examine"))?;
+    if !metadata.is_file() || !sys::is_ours(&metadata) || !sys::try_lock(&file).map_err(io_error("lock"))? {
+        return Ok(Outcome::LeftAlone);
+    }
+    // Looked at again under the lock: whoever held it before may have removed the file or written to it.
+    let metadata = file.metadata().map_err(io_error("examine"))?;
+    // Its name, and no other: a hard link would be somebody's trick.
+    if sys::link_count(&metadata) != 1 {
+        return Ok(Outcome::LeftAlone);
+    }
+    if is_unfinished_ring_name(path.file_name().unwrap_or_default().as_encoded_bytes()) {
+        let age = metadata.modified().ok().and_then(|time| SystemTime::now().duration_since(time).ok());
+        if age.is_none_or(|age| age < UNFINISHED_MIN_AGE) {
+            return Ok(Outcome::LeftAlone);
+        }
+        return std::fs::remove_file(path).map(|()| Outcome::Removed).map_err(io_error("remove"));
+    }
+
+    let bytes = read_bounded(&file, metadata.len(), ring_max_len)
+        .map_err(io_error("read"))?
+        .ok_or_else(|| OrphanError::TooLarge { path: path.to_path_buf() })?;
+    let image = match RingImage::parse(&bytes) {
+        Ok(image) => image,
+        // Whoever wrote it will start again and can read it.
+        Err(FormatError { kind: FormatErrorKind::TooNew(_), .. }) => return Ok(Outcome::LeftAlone),
+        Err(cause) => {
+            let mut renamed = path.as_os_str().to_owned();
+            renamed.push(DAMAGED_SUFFIX);
+            std::fs::rename(path, renamed).map_err(io_error("rename"))?;
+            return Err(OrphanError::Damaged { path: path.to_path_buf(), cause });
+        }
+    };
+    if image.header().state & STATE_ENDED != 0 {
+        return std::fs::remove_file(path).map(|()| Outcome::Removed).map_err(io_error("remove"));
+    }
+    let process = image.process().unwrap_or(ProcessInfo { service: "unknown", ..ProcessInfo::default() });
+    let label = Label { service: process.service, pid: process.pid, reason: "recovered" };
+    // The ring's clock may not be this process's, and may have started anew since.
+    let ticks = 0;
+    let snapshot = room::find_room(&System, snapshot_directory, Urgency::LastWords, free_percent)
+        .and_then(|room| {
+            file::write(&System, snapshot_directory, room, label, Source::Image(&image), ticks, scratch.borrow())
+        })
+        .map_err(|cause| OrphanError::Snapshot { path: path.to_path_buf(), cause })?;
+    std::fs::remove_file(path).map_err(io_error("remove"))?;
+    Ok(Outcome::Recovered(snapshot))
+}
+
+/// Reads a file of about `expected_len` bytes; `None` when it has more than `max_len`.
+fn read_bounded(file: &File, expected_len: u64, max_len: u64) -> io::Result<Option<Vec<u8>>> {
+    if expected_len > max_len {
+        return Ok(None);
+    }
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(expected_len as usize + 1)?;
+    file.take(max_len + 1).read_to_end(&mut bytes)?;
+    Ok((bytes.len() as u64 <= max_len).then_some(bytes))
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests;

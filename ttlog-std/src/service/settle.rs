@@ -1,0 +1,28 @@
+//! What a child of `fork` gets at its first use of the recorder, besides the ring: the service thread and memory for snapshots.
+
+use std::sync::atomic::Ordering;
+
+use super::thread::{self, Work};
+use crate::fork;
+use crate::state::State;
+use crate::sys::report;
+
+/// Makes sure that this process has what its parent had besides the ring. In the process that started the recorder, and from the
+/// second call on, it is a load and a test.
+///
+/// Not async-signal-safe: it allocates and starts a thread.
+pub(crate) fn settle(state: &'static State) {
+    let process = state.process();
+    if process.is_settled.load(Ordering::Acquire)
+        || !state.is_recording()
+        || !fork::make_sure_of_ring(state)
+        || process.is_settled.swap(true, Ordering::AcqRel)
+    {
+        return;
+    }
+    process.allocate_scratch();
+    let work = Work { orphan_directory: None, populated_words: usize::MAX };
+    if let Err(error) = thread::start(state, work) {
+        report::warn(format_args!("no service thread in this child process, so no snapshots on request: {error}"));
+    }
+}

@@ -1,0 +1,81 @@
+//! The service thread: everything that the recorder does on its own, and the snapshots that it is asked for.
+//!
+//! One thread named `ttlog`, with all signals except for those of faults (and the one that asks for snapshots) blocked, so that it
+//! runs no handler of the program. Ten times a second it does its [housekeeping](super::housekeeping), and wakes earlier for a
+//! [request](crate::snapshot::queue).
+//!
+//! Snapshots are throttled and coalesced; after each, the limits of retention are applied. The rings of dead processes are
+//! recovered between all this, one at a time.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use super::backlog::Backlog;
+use super::housekeeping::Housekeeping;
+use super::snapshot_signal;
+use super::take::retain;
+use crate::snapshot::queue::Next;
+use crate::snapshot::retention::Scope;
+use crate::state::State;
+use crate::sys::{self, monotonic_ns};
+
+/// Starts the thread, with signals blocked in it.
+///
+/// # Errors
+/// What the operating system says, when it gives no thread.
+pub(crate) fn start(state: &'static State, work: Work) -> std::io::Result<()> {
+    let queue = &state.process().queue;
+    queue.begin();
+    let blocked = sys::SignalsBlocked::new();
+    let spawned = std::thread::Builder::new().name("ttlog".into()).stack_size(256 * 1024).spawn(move || {
+        let _ended = EndGuard(state);
+        run(state, work);
+    });
+    drop(blocked);
+    spawned.map(drop).inspect_err(|_| queue.note_absent())
+}
+
+/// Marks the thread as ended, however it ends.
+struct EndGuard(&'static State);
+
+impl Drop for EndGuard {
+    fn drop(&mut self) {
+        self.0.process().queue.end();
+    }
+}
+
+/// What the thread has to do besides requests.
+#[derive(Debug)]
+pub(crate) struct Work {
+    /// Where to look for orphans.
+    pub(crate) orphan_directory: Option<PathBuf>,
+    /// How many words at the start of the region have been populated already.
+    pub(crate) populated_words: usize,
+}
+
+fn run(state: &'static State, work: Work) {
+    snapshot_signal::accept(state.settings.snapshot_on_signal);
+    if let Some(rest) = state.words.get(work.populated_words..).filter(|rest| !rest.is_empty()) {
+        sys::populate(rest);
+    }
+    state.ring.set_min_age_ns(state.settings.min_age_ns());
+    let mut orphans = Backlog::find(work.orphan_directory.as_deref());
+    let mut housekeeping = Housekeeping::new(state);
+    retain(state, Scope::Service(&state.service_name), None);
+    loop {
+        housekeeping.look(state);
+        let service = &state.process().queue;
+        // Requests come first, orphans one at a time between them.
+        let until = if orphans.is_empty() { housekeeping.next() } else { Instant::now() };
+        match service.next(until, !housekeeping.causes.is_empty()) {
+            Next::Snapshot(requests) => housekeeping.take_snapshot(state, requests),
+            Next::Stop(requests) => {
+                housekeeping.causes.add(service.triggers.take());
+                service.throttle.begin(monotonic_ns());
+                housekeeping.take_snapshot(state, requests);
+                break;
+            }
+            Next::Timeout => orphans.recover_one(state),
+        }
+    }
+}

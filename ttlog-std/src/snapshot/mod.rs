@@ -1,0 +1,14 @@
+//! Snapshots: who asks for one, when it may begin, how it becomes a file, and which files stay.
+
+pub(crate) mod batch;
+pub(crate) mod cause;
+pub(crate) mod error;
+pub(crate) mod file;
+pub(crate) mod os;
+pub(crate) mod queue;
+pub(crate) mod retention;
+pub(crate) mod room;
+pub(crate) mod schedule;
+pub(crate) mod scratch;
+pub(crate) mod throttle;
+pub(crate) mod ticket;

@@ -1,0 +1,203 @@
+//! Retention: how many snapshots may lie in their directory, and which of them go when there are more.
+//!
+//! After each snapshot, and at the start, the snapshots of this service that lie in the directory are looked at, those of earlier
+//! runs and of other processes too. The oldest go until what is left is within the limits: by count, by bytes, by age, and by the
+//! share of the disk that must stay free. So processes that share a directory agree on what goes, and none of them removes what
+//! another would keep.
+//!
+//! A file is touched only if its name is one that this service gives to snapshots, letter by letter, and it is a regular file of
+//! this user with no other name. A directory, a symbolic link, a file of somebody else, a hard link to anything: none of them is
+//! removed or counted, whatever its name. What another process removes first is gone, and no error.
+//!
+//! Temporary files of snapshots that a dead process never finished go too, once they are a minute old and nobody holds their lock.
+//! (Each process that ends while it writes one leaves it; of programs that run for a moment only there can be many.)
+
+use std::collections::BinaryHeap;
+use std::fs::Metadata;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use ttlog_core::ring::file_name::NamePart;
+use ttlog_core::snapshot::file_name::{NameParts, TemporaryName};
+
+use crate::config::settings::Settings;
+use crate::sys::{Disk, report};
+
+/// Age from which an unlocked temporary file is a leftover. Its writer locks it at once.
+const TEMPORARY_MIN_AGE: Duration = Duration::from_secs(60);
+/// Files that one pass remembers, and so can remove: the oldest ones. More go with the next passes.
+const REMEMBERED_MAX: usize = 4096;
+/// How far in the future a file may be dated before the clock must have been set back since.
+const FUTURE_MIN: Duration = Duration::from_secs(2);
+
+/// What may stay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// Most files.
+    pub(crate) count: u64,
+    /// Most bytes of all files together.
+    pub(crate) bytes: u64,
+    /// Files that are older go.
+    pub(crate) age: Option<Duration>,
+    /// Percent of the disk that must be free.
+    pub(crate) free_percent: u8,
+    /// Bytes that must be free besides, for a snapshot that is to be written. With 0 percent they do not matter.
+    pub(crate) room: u64,
+}
+
+impl Limits {
+    /// Returns what snapshots may stay by the options.
+    pub(crate) fn of(settings: &Settings) -> Self {
+        Limits {
+            count: settings.retain_count as u64,
+            bytes: settings.retain_bytes,
+            age: settings.retain_age,
+            free_percent: settings.retain_free_percent,
+            room: 0,
+        }
+    }
+}
+
+/// Whose snapshots are looked at.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Scope<'a> {
+    /// All of this service.
+    Service(&'a str),
+    /// Those with reason `recovered` of a service that is not this process's: made of the rings it left behind. Its other
+    /// snapshots are its own affair.
+    RecoveredOf(&'a str),
+}
+
+/// What a pass did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Swept {
+    /// Snapshots removed.
+    pub(crate) count: u64,
+    /// Their bytes.
+    pub(crate) bytes: u64,
+    /// Temporary files removed.
+    pub(crate) temporary_count: u64,
+}
+
+/// A snapshot that may be removed. Ordered by age, the oldest first.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Candidate {
+    /// `false` for a file that is dated in the future: it was written before the clock was set back.
+    is_dated: bool,
+    modified: SystemTime,
+    path: PathBuf,
+    len: u64,
+}
+
+/// Removes what is too much in `directory`, but never `keep`. A directory that cannot be read has nothing to remove.
+///
+/// The newest file stays in any case: one snapshot is worth more than the room it takes.
+pub(crate) fn sweep(directory: &Path, scope: Scope<'_>, limits: &Limits, keep: Option<&Path>) -> Swept {
+    sweep_at(directory, scope, limits, keep, SystemTime::now(), &Disk::of)
+}
+
+fn sweep_at(
+    directory: &Path,
+    scope: Scope<'_>,
+    limits: &Limits,
+    keep: Option<&Path>,
+    now: SystemTime,
+    disk: &dyn Fn(&Path) -> Option<Disk>,
+) -> Swept {
+    static TROUBLE: report::Once = report::Once::new();
+    let mut swept = Swept::default();
+    let Ok(entries) = std::fs::read_dir(directory) else { return swept };
+    let (mut count, mut bytes) = (0_u64, 0_u64);
+    // The oldest ones that were seen: the newest of them leaves first.
+    let mut oldest = BinaryHeap::new();
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let name = name.as_encoded_bytes();
+        if TemporaryName::matches(name) {
+            swept.temporary_count += u64::from(remove_leftover(&entry.path(), now));
+            continue;
+        }
+        if !scope.has(name) {
+            continue;
+        }
+        let path = entry.path();
+        let Some(metadata) = metadata_if_ours(&path) else { continue };
+        let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+        count += 1;
+        bytes = bytes.saturating_add(metadata.len());
+        oldest.push(Candidate { is_dated: modified <= now + FUTURE_MIN, modified, path, len: metadata.len() });
+        if oldest.len() > REMEMBERED_MAX {
+            oldest.pop();
+        }
+    }
+
+    let mut room = disk(directory);
+    for candidate in oldest.into_sorted_vec() {
+        let is_newest = count <= 1;
+        let age = now.duration_since(candidate.modified).unwrap_or_default();
+        let is_too_old = !is_newest && limits.age.is_some_and(|most| age > most);
+        let is_too_much = count > limits.count || (bytes > limits.bytes && !is_newest);
+        let disk_is_full = !is_newest
+            && room.is_some_and(|room| limits.free_percent > 0 && !room.has_free(limits.free_percent, limits.room));
+        if keep == Some(candidate.path.as_path()) || !(is_too_old || is_too_much || disk_is_full) {
+            continue;
+        }
+        match std::fs::remove_file(&candidate.path) {
+            Ok(()) => {
+                swept.count += 1;
+                swept.bytes += candidate.len;
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {} // another process was first
+            Err(error) => {
+                TROUBLE.warn(format_args!("cannot remove the old snapshot {:?}: {error}", candidate.path));
+                continue;
+            }
+        }
+        count -= 1;
+        bytes -= candidate.len;
+        if disk_is_full {
+            room = disk(directory);
+        }
+    }
+    swept
+}
+
+impl Scope<'_> {
+    /// Returns whether `name` is one that the service gives to snapshots.
+    fn has(&self, name: &[u8]) -> bool {
+        let (service, only_recovered) = match self {
+            Scope::Service(service) => (service, false),
+            Scope::RecoveredOf(service) => (service, true),
+        };
+        let Some(parts) = NameParts::parse(name) else { return false };
+        NamePart::service(service).is(parts.service) && (parts.has_reason("recovered") || !only_recovered)
+    }
+}
+
+/// Returns the service that a snapshot belongs to by its name.
+pub(crate) fn service_of(name: &[u8]) -> Option<&str> {
+    NameParts::parse(name).map(|parts| parts.service)
+}
+
+/// Returns what is known of a file if it is a regular one of this user, with this name only.
+fn metadata_if_ours(path: &Path) -> Option<Metadata> {
+    let metadata = std::fs::symlink_metadata(path).ok()?;
+    (metadata.is_file() && crate::sys::is_ours(&metadata) && crate::sys::link_count(&metadata) == 1).then_some(metadata)
+}
+
+/// Removes a temporary file that nobody will finish. `true` if this call did it.
+fn remove_leftover(path: &Path, now: SystemTime) -> bool {
+    let Ok(metadata) = std::fs::symlink_metadata(path) else { return false };
+    let old = metadata.modified().ok().and_then(|time| now.duration_since(time).ok());
+    if !metadata.is_file() || !crate::sys::is_ours(&metadata) || old.is_none_or(|age| age < TEMPORARY_MIN_AGE) {
+        return false;
+    }
+    // Whoever writes one holds its lock. A system without locks keeps its leftovers.
+    let Ok(file) = crate::sys::open_for_reading(path) else { return false };
+    let is_same = file.metadata().is_ok_and(|opened| crate::sys::is_same_file(&opened, &metadata));
+    is_same && crate::sys::try_lock(&file).unwrap_or(false) && std::fs::remove_file(path).is_ok()
+}
+
+#[cfg(all(test, unix))]
+mod tests;

@@ -1,0 +1,224 @@
+//! Starting the recorder: what can be set, and the order in which things are set up.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicPtr};
+use std::sync::{Mutex, PoisonError};
+
+use ttlog_core::callsite::start_epoch;
+use ttlog_core::filter::FilterCell;
+use ttlog_core::ring::Renewal;
+use ttlog_core::{Filter, Ring, RingConfig, RingError, Word};
+
+use super::ring::{MadeRing, layout, make_ring};
+use crate::clock::{self, ClockInfo};
+use crate::config::environment;
+use crate::config::error::{BadVariable, InitError};
+use crate::config::settings::{CHANNEL_CAPACITY_MAX, Settings, in_range};
+use crate::death::{end, panic};
+use crate::fork;
+use crate::memory::process_item::{self, Description};
+use crate::memory::{guard, heap};
+use crate::recorder::Recorder;
+use crate::service::snapshot_signal;
+use crate::service::thread::{self, Work};
+use crate::snapshot::queue::SnapshotQueue;
+use crate::snapshot::scratch;
+use crate::state::forked::ForkState;
+use crate::state::process::ProcessState;
+use crate::state::registry::Registry;
+use crate::state::{self, State};
+use crate::sys::report;
+
+/// Bytes that an event takes, as [`Recorder::init`] reckons.
+pub(super) const EVENT_LEN: usize = 40;
+
+/// How to start the recorder of this process: made by [`Recorder::builder`], ended by [`build`](Builder::build).
+///
+/// Every option has a default that suits a server, so `Recorder::builder().build()` is complete. Each can be changed without building
+/// the program again, by an environment variable that wins over what the program says: the crate's documentation has the
+/// table.
+///
+/// # Examples
+/// ```no_run
+/// use ttlog_std::{Level, Recorder};
+///
+/// let recorder = Recorder::builder()
+///     .service("shop")
+///     .capacity_bytes(64 << 20)
+///     .snapshot_directory("/var/lib/shop")
+///     .level(Level::Debug)
+///     .build()?;
+/// # Ok::<(), ttlog_std::InitError>(())
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "nothing is recorded before `build`"]
+pub struct Builder {
+    pub(super) settings: Settings,
+    /// Whether the environment is left out of account.
+    pub(super) ignore_environment: bool,
+    /// Whether options out of range are moved into it, with a warning, instead of being errors.
+    pub(super) clamp: bool,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Builder::new()
+    }
+}
+
+impl Builder {
+    /// Makes one with the defaults.
+    pub fn new() -> Self {
+        Builder { settings: Settings::default(), ignore_environment: false, clamp: false }
+    }
+
+    /// Moves sizes into their range, with a warning, instead of refusing them.
+    pub(crate) fn clamped(mut self) -> Self {
+        self.clamp = true;
+        self
+    }
+
+    /// Starts the recorder of this process.
+    ///
+    /// Takes a few milliseconds: the clock is measured, and the ring's pages are made present. What goes wrong besides the
+    /// errors below degrades the recorder and is told on stderr. When the environment says `TTLOG=off` there is no recorder:
+    /// the handle is then one that does nothing.
+    ///
+    /// # Errors
+    /// [`InitError`]; nothing was changed then.
+    pub fn build(mut self) -> Result<Recorder, InitError> {
+        // One at a time; the others find out that they come too late.
+        static STARTING: Mutex<()> = Mutex::new(());
+        let _starting = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
+        if state::current().is_some() {
+            return Err(InitError::AlreadyInitialized);
+        }
+        if ttlog_core::recorder::installed().is_some() {
+            return Err(InitError::OtherRecorder);
+        }
+        if !self.ignore_environment && self.take_environment()? {
+            return Ok(Recorder::off());
+        }
+        self.settings.check(self.clamp)?;
+        let layout = layout(&self.settings, self.clamp)?;
+        let asked = self.settings.channel_capacity;
+        self.settings.channel_capacity = in_range(self.clamp, "channel_capacity", asked, 1, CHANNEL_CAPACITY_MAX)?;
+        let service = self.settings.service.get_or_insert_with(default_service).clone();
+
+        let clock = clock::choose(self.settings.coarse_clock);
+        let start = clock.anchor();
+        let description = Description::new(&service);
+        let prepare = |words: &'static [Word], config: &RingConfig| -> Result<Ring<'static>, RingError> {
+            let ring = Ring::create(words, config)?;
+            let mut room = [0; process_item::ITEM_LEN_MAX];
+            if let Some(item) = description.encode_item(&clock, clock.name, start.unix_ns, 0, &mut room) {
+                // A table too small for it has a ring without a name, which is better than none.
+                let _ = ring.append_entry(item);
+            }
+            ring.write_anchor(start);
+            Ok(ring)
+        };
+        let made =
+            make_ring(&self.settings, self.clamp, &service, &layout, prepare).inspect_err(|_| clock::stop_coarse())?;
+        Ok(self.start(service, description, clock, made))
+    }
+
+    /// The part that cannot fail.
+    fn start(self, service: String, description: Description, clock: ClockInfo, made: MadeRing) -> Recorder {
+        let settings = self.settings;
+        clock.activate();
+        let MadeRing { words, file, ring, config, directory } = made;
+        let forked = ForkState::new(config, description, service.as_str().into());
+        let queue = SnapshotQueue::new(settings.channel_capacity, settings.snapshot_throttle);
+        let options = scratch::options(&settings);
+        let process = ProcessState::new(queue, options, file);
+        let filter = FilterCell::new();
+        // It was checked.
+        if let Ok(checked) = Filter::parse(&settings.filter) {
+            filter.set(checked);
+            ring.set_filter_text(checked.text());
+        }
+        let state = state::publish(State {
+            ring,
+            words,
+            registry: Registry::new(config.table_len as usize, options.withhold.map(|withhold| withhold.keys)),
+            clock,
+            process: AtomicPtr::new(Box::leak(Box::new(process))),
+            snapshot_directory: settings.snapshot_directory.clone().unwrap_or_else(std::env::temp_dir),
+            service_name: service,
+            filter,
+            ended: AtomicBool::new(false),
+            renewal: Renewal::new(),
+            forked,
+            settings,
+        });
+        begin_work(state, directory);
+        Recorder::of(state)
+    }
+
+    /// Takes the environment over the options. `true` if it says that there shall be no recorder.
+    fn take_environment(&mut self) -> Result<bool, InitError> {
+        let read = |name: &str| std::env::var_os(name);
+        let clamp = self.clamp;
+        let on_bad = |bad: BadVariable| {
+            if clamp {
+                report::warn(format_args!("{bad}; it is ignored"));
+                return Ok(());
+            }
+            Err(InitError::from(bad))
+        };
+        match environment::is_switched_off(read) {
+            Ok(true) => return Ok(true),
+            Ok(false) => {}
+            Err(bad) => on_bad(bad)?,
+        }
+        environment::apply(&mut self.settings, read, on_bad)?;
+        for (name, meant) in environment::misspelled(std::env::vars_os().map(|(name, _)| name)) {
+            report::warn(format_args!("environment variable {name} means nothing; is {meant} meant?"));
+        }
+        Ok(false)
+    }
+}
+
+/// Returns the executable's file name.
+fn default_service() -> String {
+    std::env::current_exe()
+        .ok()
+        .and_then(|path| path.file_stem().map(|name| name.to_string_lossy().into_owned()))
+        .unwrap_or_else(|| "unnamed".to_owned())
+}
+
+/// Starts what goes on besides recording: handlers, hooks and the service thread. What fails is reported on stderr.
+fn begin_work(state: &'static State, directory: Option<PathBuf>) {
+    let settings = &state.settings;
+    fork::prepare_children();
+    end::watch(settings.fatal_signals);
+    if let Some(file) = state.process().file().filter(|_| settings.fault_handler) {
+        if let Err(error) = guard::guard(state.words, file) {
+            report::warn(format_args!("cutting the ring's file short would end this process: {error}"));
+        }
+    }
+    let work = Work {
+        orphan_directory: directory.filter(|_| settings.recover_orphans),
+        populated_words: if state.process().file().is_some() { heap::POPULATE_AT_ONCE_BYTES / 8 } else { usize::MAX },
+    };
+    if let Err(error) = thread::start(state, work) {
+        report::warn(format_args!(
+            "no service thread, so no snapshots on request and times less exact; events are recorded: {error}"
+        ));
+    }
+    if let Some(signal) = settings.snapshot_on_signal {
+        if let Err(error) = snapshot_signal::install(signal) {
+            report::warn(format_args!("no snapshots on a signal: {error}"));
+        }
+    }
+    if settings.panic_hook {
+        panic::install_hook(settings.panic_backtrace);
+    }
+    // Libraries that use ttlog-core's macros. Nobody can have installed another in the meantime but a program that races
+    // with itself; then its own events still come here.
+    if ttlog_core::recorder::install(state).is_err() {
+        start_epoch();
+        report::warn(format_args!("another recorder was installed meanwhile; it gets the events of libraries"));
+    }
+}

@@ -1,0 +1,6 @@
+//! Starting the recorder.
+
+pub(crate) mod builder;
+mod init;
+mod options;
+mod ring;

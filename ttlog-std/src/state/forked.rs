@@ -1,0 +1,67 @@
+//! What a child of `fork` makes its ring from, and when it may.
+
+#![cfg_attr(
+    not(target_os = "linux"),
+    allow(dead_code, reason = "for children of fork, which have rings on Linux alone")
+)]
+
+use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+
+use ttlog_core::ring::UnderWay;
+use ttlog_core::{RingConfig, Word};
+
+use crate::memory::process_item::Description;
+
+/// What a child of `fork` needs to make its ring, found out at the start of the first process, and what its fork has interrupted.
+pub(crate) struct ForkState {
+    /// How the ring is laid out, but for its id.
+    pub(crate) config: RingConfig,
+    /// What the process item says of all of them.
+    pub(crate) description: Description,
+    /// The name of the service, for the names of ring files.
+    pub(crate) service: Box<str>,
+    /// Set in a child whose memory could not be separated from its parent's: it must not write.
+    pub(crate) is_lost: AtomicBool,
+    /// The commit word of the append that was interrupted by this process's fork, as long as it may be under way; null: none is.
+    pub(crate) fast_under_way: AtomicPtr<Word>,
+    /// Whether an append on the slow path was interrupted by this process's fork and is not over.
+    pub(crate) slow_under_way: AtomicBool,
+}
+
+impl ForkState {
+    /// Takes what does not change.
+    pub(crate) fn new(config: RingConfig, description: Description, service: Box<str>) -> Self {
+        ForkState {
+            config,
+            description,
+            service,
+            is_lost: AtomicBool::new(false),
+            fast_under_way: AtomicPtr::new(ptr::null_mut()),
+            slow_under_way: AtomicBool::new(false),
+        }
+    }
+
+    /// Returns whether the ring can be made: no log call that began before the fork is under way any more.
+    pub(crate) fn is_quiet(&self) -> bool {
+        !self.is_lost.load(Ordering::Relaxed)
+            && !self.slow_under_way.load(Ordering::Acquire)
+            && self.fast_under_way().is_none_or(|append| append.has_committed())
+    }
+
+    fn fast_under_way(&self) -> Option<UnderWay<'static>> {
+        // SAFETY: null, or a word of the ring's memory, which is there for good.
+        let word: Option<&'static Word> = unsafe { self.fast_under_way.load(Ordering::Relaxed).as_ref() };
+        word.map(UnderWay::of_word)
+    }
+
+    /// Looks whether the append on the fast path that was interrupted is over; of the thread whose append it is. `is_closed`: its
+    /// cursor is. `true` if it is over.
+    pub(crate) fn see_fast_path(&self, is_closed: bool) -> bool {
+        let is_over = !is_closed && self.fast_under_way().is_none_or(|append| !append.is_busy());
+        if is_over {
+            self.fast_under_way.store(ptr::null_mut(), Ordering::Relaxed);
+        }
+        is_over
+    }
+}

@@ -1,0 +1,150 @@
+//! The state of the recorder of this process: everything that recording needs.
+//!
+//! It is made once, by the [builder](crate::Builder), and never freed: threads write into its ring until the process ends. The
+//! log macros find it through [`current`].
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+
+use ttlog_core::callsite::start_epoch;
+use ttlog_core::filter::FilterCell;
+use ttlog_core::ring::Renewal;
+use ttlog_core::{Filter, Ring, Word};
+
+use super::forked::ForkState;
+use super::process::ProcessState;
+use super::registry::Registry;
+use crate::clock::ClockInfo;
+use crate::config::settings::Settings;
+use crate::memory::guard;
+use crate::sys::report;
+
+/// The recorder of this process; null until it is made. Set once, to a leaked box.
+static RECORDER: AtomicPtr<State> = AtomicPtr::new(std::ptr::null_mut());
+
+/// Returns the recorder of this process. One load and a test; callable anywhere.
+#[inline(always)]
+pub(crate) fn current() -> Option<&'static State> {
+    // SAFETY: the pointer is null, or a leaked box that was complete before `publish` stored it with release.
+    unsafe { RECORDER.load(Ordering::Acquire).as_ref() }
+}
+
+/// Makes `inner` the recorder of this process. Called once, under the builder's lock.
+pub(crate) fn publish(inner: State) -> &'static State {
+    let inner = Box::leak(Box::new(inner));
+    RECORDER.store(inner, Ordering::Release);
+    inner
+}
+
+/// Everything that recording needs.
+pub(crate) struct State {
+    /// Where records go.
+    pub(crate) ring: Ring<'static>,
+    /// The memory of the ring.
+    pub(crate) words: &'static [Word],
+    /// Callsite ids.
+    pub(crate) registry: Registry,
+    /// What [`now`](crate::clock::now) reads.
+    pub(crate) clock: ClockInfo,
+    /// What this process has for itself; a child of `fork` has another. Set once in each process, to something that is never
+    /// freed.
+    pub(crate) process: AtomicPtr<ProcessState>,
+    /// Where snapshots go.
+    pub(crate) snapshot_directory: PathBuf,
+    /// The name of the service, as the program gave it.
+    pub(crate) service_name: String,
+    /// Which events are recorded. Changed under the filter lock of the generation.
+    pub(crate) filter: FilterCell,
+    /// Set by `shutdown`, for good.
+    pub(crate) ended: AtomicBool,
+    /// Whether this process has its ring; a child of `fork` makes it at its first event.
+    pub(crate) renewal: Renewal,
+    /// What a child makes its ring from.
+    pub(crate) forked: ForkState,
+    /// The options, as checked.
+    pub(crate) settings: Settings,
+}
+
+impl State {
+    /// Returns what this process has for itself. One load; callable anywhere.
+    pub(crate) fn process(&self) -> &'static ProcessState {
+        // SAFETY: what is stored there is complete and never freed, see the field.
+        unsafe { &*self.process.load(Ordering::Acquire) }
+    }
+
+    /// Returns whether events are recorded at all.
+    pub(crate) fn is_recording(&self) -> bool {
+        !self.ended.load(Ordering::Relaxed)
+    }
+
+    /// Pairs the ring's clock with the wall clock, unless somebody else is doing so. In a fork, that is the parent.
+    pub(crate) fn write_anchor(&self) {
+        let process = self.process();
+        if process.is_in_fork() {
+            return;
+        }
+        if let Ok(_guard) = process.anchor_lock.try_lock() {
+            let anchor = self.clock.anchor();
+            self.ring.write_anchor(anchor);
+            process.note_anchor(anchor.ticks);
+        }
+    }
+
+    /// Pairs the clocks where no service thread does, in a child of `fork` that does nothing but log: when a second has passed since
+    /// that was done last. Bounded; async-signal-safe.
+    pub(crate) fn write_anchor_if_due(&self) {
+        let process = self.process();
+        if !process.is_settled.load(Ordering::Relaxed) {
+            let age = self.clock.precise_now().wrapping_sub(process.last_anchor());
+            if age >= self.clock.ticks_per_second {
+                self.write_anchor();
+            }
+        }
+    }
+
+    /// Puts a filter in force. Waits for other callers.
+    pub(crate) fn set_filter(&self, filter: Filter<'_>) {
+        let _changing = self.process().filter_lock.lock().unwrap_or_else(PoisonError::into_inner);
+        self.filter.set(filter);
+        start_epoch();
+        self.ring.set_filter_text(filter.text());
+    }
+
+    /// Calls `tell` with the filter in force, which does not change meanwhile.
+    pub(crate) fn with_filter_text(&self, tell: impl FnOnce(&str)) {
+        let _unchanged = self.process().filter_lock.lock().unwrap_or_else(PoisonError::into_inner);
+        self.filter.with(|filter| tell(filter.text()));
+    }
+
+    /// Returns whether somebody cut the ring's file short, so that a part of the ring is memory without a file.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.process().file().is_some() && guard::cut_len() > 0
+    }
+
+    /// Warns once, when the ring's file was cut short.
+    pub(crate) fn report_cut(&self) {
+        if let Some(file) = self.process().file().filter(|_| self.is_cut()) {
+            static CUT: report::Once = report::Once::new();
+            CUT.warn(format_args!(
+                "somebody cut the ring's file {:?} short: its events are lost from there on, and {} of {} bytes will not \
+                 outlive this process",
+                file.path,
+                guard::cut_len(),
+                self.ring.len_bytes()
+            ));
+        }
+    }
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State")
+            .field("service", &self.service_name)
+            .field("ring", &self.ring)
+            .field("file", &self.process().file().map(|file| &file.path))
+            .field("clock", &self.clock)
+            .finish_non_exhaustive()
+    }
+}

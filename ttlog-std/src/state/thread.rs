@@ -1,0 +1,177 @@
+//! The thread: its place in the ring, its name, and how deep it is in work on the ring.
+
+use std::cell::Cell;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use ttlog_core::ContextInfo;
+use ttlog_core::record::CONTEXT_NAME_MAX;
+use ttlog_core::ring::Cursor;
+
+use super::recorder::current;
+use crate::clock;
+use crate::config::settings::FatalSignals;
+use crate::sys::{AlternateStack, cut, thread_id};
+
+thread_local! {
+    /// The thread's place in the ring. Has no destructor, so that events are recorded while other thread-locals are destroyed.
+    static CURSOR: Cursor<'static> = const { Cursor::new() };
+    /// Who the thread is, found out at its first event.
+    pub(crate) static IDENTITY: Identity = const { Identity::new() };
+    /// How deep the thread is in work on the ring that is not on the hot path.
+    pub(crate) static DEPTH: Depth = const { Depth { calls: Cell::new(0), has_forked: Cell::new(false) } };
+    /// Leaves the thread's segment to others when the thread ends.
+    static LEAVE_AT_END: LeaveAtEnd = const { LeaveAtEnd::new() };
+}
+
+// Both are used while the thread's other thread-locals are destroyed, and `cursor` relies on the first never being so.
+const _: () = assert!(!std::mem::needs_drop::<Cursor<'static>>() && !std::mem::needs_drop::<Identity>());
+const _: () = assert!(!std::mem::needs_drop::<Depth>());
+
+/// The number given to the latest context.
+static LAST_CONTEXT: AtomicU32 = AtomicU32::new(0);
+
+/// Returns the thread's cursor.
+#[inline(always)]
+pub(crate) fn cursor<'a>() -> &'a Cursor<'static> {
+    let cursor = CURSOR.with(core::ptr::from_ref);
+    // SAFETY: a thread-local without a destructor lives as long as its thread, and the reference does not leave the functions
+    // that ask for it, which return before the thread ends. (The closure of `with` is not used for the whole append, because then
+    // the compiler would not keep the fields in registers.)
+    unsafe { &*cursor }
+}
+
+/// How deep a thread is in work on the ring.
+pub(crate) struct Depth {
+    pub(crate) calls: Cell<u32>,
+    /// The process was forked meanwhile, by a signal handler that interrupted that work.
+    pub(crate) has_forked: Cell<bool>,
+}
+
+/// Marks work on the ring for as long as it lives.
+pub(crate) struct SlowPathGuard;
+
+impl SlowPathGuard {
+    pub(crate) fn new() -> Self {
+        DEPTH.with(|depth| depth.calls.set(depth.calls.get() + 1));
+        SlowPathGuard
+    }
+}
+
+impl Drop for SlowPathGuard {
+    fn drop(&mut self) {
+        let is_over = DEPTH.with(|depth| {
+            depth.calls.set(depth.calls.get() - 1);
+            depth.calls.get() == 0 && depth.has_forked.replace(false)
+        });
+        if let Some(state) = current().filter(|_| is_over) {
+            // What was interrupted by the fork has stored its last word. From here on this thread may record.
+            cursor().forget();
+            IDENTITY.with(|identity| identity.told.set(0));
+            state.forked.slow_under_way.store(false, Ordering::Release);
+            state.forked.see_fast_path(cursor().is_closed());
+        }
+    }
+}
+
+/// What is known of the thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum IdentityState {
+    New,
+    FindingOut,
+    Known,
+    Ended,
+}
+
+/// Who the thread is.
+pub(crate) struct Identity {
+    pub(crate) state: Cell<IdentityState>,
+    /// Its number in the ring; 0 before the first event.
+    pub(crate) context: Cell<u32>,
+    pub(crate) os_thread_id: Cell<u64>,
+    /// Its name in UTF-8.
+    pub(crate) name: Cell<[u8; CONTEXT_NAME_MAX]>,
+    /// Bytes of the name.
+    name_len: Cell<usize>,
+    /// Where among the kept events it was told last who the thread is, as [`Ring::append_kept`](ttlog_core::Ring::append_kept)
+    /// remembers it.
+    pub(crate) told: Cell<u64>,
+}
+
+impl Identity {
+    const fn new() -> Self {
+        Identity {
+            state: Cell::new(IdentityState::New),
+            context: Cell::new(0),
+            os_thread_id: Cell::new(0),
+            name: Cell::new([0; CONTEXT_NAME_MAX]),
+            name_len: Cell::new(0),
+            told: Cell::new(0),
+        }
+    }
+
+    /// Returns the thread its number and asks for its name: the one place where a thread's event may allocate and call the
+    /// system.
+    pub(crate) fn find_out(&self) {
+        self.state.set(IdentityState::FindingOut);
+        // From 1; after 4 billion threads the numbers repeat.
+        self.context.set(LAST_CONTEXT.fetch_add(1, Ordering::Relaxed).wrapping_add(1).max(1));
+        self.os_thread_id.set(thread_id());
+        // Fails when the thread is ending already: then it never holds a segment.
+        let lives = LEAVE_AT_END.try_with(LeaveAtEnd::prepare).is_ok();
+        if !lives {
+            self.state.set(IdentityState::Ended);
+            return;
+        }
+        let thread = std::thread::current();
+        let text = cut(thread.name().unwrap_or_default(), CONTEXT_NAME_MAX);
+        let mut name = [0; CONTEXT_NAME_MAX];
+        name[..text.len()].copy_from_slice(text.as_bytes());
+        self.name.set(name);
+        self.name_len.set(text.len());
+        self.state.set(IdentityState::Known);
+    }
+
+    pub(crate) fn info<'a>(&self, name: &'a [u8; CONTEXT_NAME_MAX]) -> ContextInfo<'a> {
+        ContextInfo {
+            context: self.context.get(),
+            os_thread_id: self.os_thread_id.get(),
+            next_index: 0, // the cursor knows
+            name: std::str::from_utf8(&name[..self.name_len.get()]).unwrap_or_default(),
+        }
+    }
+}
+
+/// Returns the number of this thread in the ring; 0: it has recorded nothing yet. Async-signal-safe.
+#[cfg(target_os = "linux")]
+pub(crate) fn context() -> u32 {
+    IDENTITY.with(|identity| identity.context.get())
+}
+
+/// Its destructor runs at the thread's end.
+struct LeaveAtEnd {
+    /// The stack for signal handlers, of a thread that came without one.
+    stack: Cell<Option<AlternateStack>>,
+}
+
+impl LeaveAtEnd {
+    const fn new() -> Self {
+        LeaveAtEnd { stack: Cell::new(None) }
+    }
+
+    /// Sees to it that an overflow of the thread's stack can be noted in the ring.
+    fn prepare(&self) {
+        if current().is_some_and(|state| state.settings.fatal_signals != FatalSignals::Off) {
+            self.stack.set(AlternateStack::for_thread_that_needs_one());
+        }
+    }
+}
+
+impl Drop for LeaveAtEnd {
+    fn drop(&mut self) {
+        IDENTITY.with(|identity| identity.state.set(IdentityState::Ended));
+        if let Some(state) = current() {
+            let _slow_path = SlowPathGuard::new();
+            cursor().detach(&state.ring, clock::now());
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Free room on a disk.
+
+use std::path::Path;
+
+/// The room of a disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Disk {
+    /// Bytes that this user may still fill.
+    pub(crate) free: u64,
+    /// Bytes that this user may fill on an empty disk.
+    pub(crate) total: u64,
+}
+
+impl Disk {
+    /// Returns the disk on which `directory` is; `None` where that is not known, and there are no limits then.
+    pub(crate) fn of(directory: &Path) -> Option<Disk> {
+        disk_room(directory).filter(|disk| disk.total > 0)
+    }
+
+    /// Returns whether at least `percent` of the disk is free, and `bytes` besides.
+    pub(crate) fn has_free(&self, percent: u8, bytes: u64) -> bool {
+        u128::from(self.free.saturating_sub(bytes)) * 100 >= u128::from(self.total) * u128::from(percent)
+    }
+
+    /// Returns the bytes that are free besides `percent` of the disk.
+    pub(crate) fn spare(&self, percent: u8) -> u64 {
+        let kept = (u128::from(self.total) * u128::from(percent)).div_ceil(100);
+        self.free.saturating_sub(u64::try_from(kept).unwrap_or(u64::MAX))
+    }
+
+    /// Returns the percent that is free, rounded down.
+    pub(crate) fn free_percent(&self) -> u8 {
+        u8::try_from((u128::from(self.free) * 100).checked_div(self.total.into()).unwrap_or(100)).unwrap_or(100)
+    }
+}
+
+/// Returns the room of the disk on which `path` is, as `df` reckons it: without what is kept for root. `None` where that is not known.
+fn disk_room(path: &Path) -> Option<Disk> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::ffi::OsStrExt as _;
+        let path = std::ffi::CString::new(path.as_os_str().as_bytes()).ok()?;
+        let mut status = std::mem::MaybeUninit::<libc::statvfs>::uninit();
+        // SAFETY: the path is a terminated string that outlives the call, and `status` a valid place.
+        if unsafe { libc::statvfs(path.as_ptr(), status.as_mut_ptr()) } != 0 {
+            return None;
+        }
+        // SAFETY: the call succeeded, so it was written.
+        let status = unsafe { status.assume_init() };
+        #[allow(clippy::unnecessary_cast, reason = "the types differ between systems")]
+        let (block, blocks, free, available) =
+            (status.f_frsize as u64, status.f_blocks as u64, status.f_bfree as u64, status.f_bavail as u64);
+        let total = blocks.saturating_sub(free).saturating_add(available);
+        Some(Disk { free: available.saturating_mul(block), total: total.saturating_mul(block) })
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        None
+    }
+}

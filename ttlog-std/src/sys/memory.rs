@@ -1,0 +1,92 @@
+//! Memory that is mapped: files, private memory, and one in the place of the other.
+
+#[cfg(target_os = "linux")]
+use std::fs::File;
+#[cfg(target_os = "linux")]
+use std::io;
+
+/// Maps the first `len` bytes of a file, shared, for reading and writing, until the process ends.
+///
+/// The pointer is aligned to a page. Cutting the file short while it is mapped makes accesses past its end SIGBUS, see
+/// [`fault`](crate::memory::guard); it is mode 0600 in a directory of mode 0700, so only this user can do that.
+#[cfg(target_os = "linux")]
+pub(crate) fn map_shared(file: &File, len: usize) -> io::Result<std::ptr::NonNull<u8>> {
+    use std::os::fd::AsRawFd as _;
+    // SAFETY: a new mapping at an address of the kernel's choice touches no memory that Rust knows of.
+    let address = unsafe {
+        libc::mmap(std::ptr::null_mut(), len, libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED, file.as_raw_fd(), 0)
+    };
+    if address == libc::MAP_FAILED {
+        return Err(io::Error::last_os_error());
+    }
+    std::ptr::NonNull::new(address.cast()).ok_or_else(|| io::Error::from_raw_os_error(libc::ENOMEM))
+}
+
+/// Undoes [`map_shared`], for a mapping that nothing refers to any more.
+///
+/// # Safety
+/// - `address` and `len` are those of one `map_shared`, and nothing uses that memory afterwards.
+#[cfg(target_os = "linux")]
+pub(crate) unsafe fn unmap(address: std::ptr::NonNull<u8>, len: usize) {
+    // SAFETY: the caller's promise. Failure would only leave the mapping there.
+    unsafe { libc::munmap(address.as_ptr().cast(), len) };
+}
+
+/// Maps `len` bytes of zeroed memory of this process alone, until the process ends. The pointer is aligned to a page.
+/// Async-signal-safe.
+#[cfg(target_os = "linux")]
+pub(crate) fn map_private(len: usize) -> io::Result<std::ptr::NonNull<u8>> {
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+    // SAFETY: a new mapping at an address of the kernel's choice touches no memory that Rust knows of.
+    let address = unsafe { libc::mmap(std::ptr::null_mut(), len, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0) };
+    if address == libc::MAP_FAILED {
+        return Err(io::Error::last_os_error());
+    }
+    std::ptr::NonNull::new(address.cast()).ok_or_else(|| io::Error::from_raw_os_error(libc::ENOMEM))
+}
+
+/// Puts the mapping `start` of [`map_private`] in the place of `words`, which is as long; it is no more where it was.
+/// Async-signal-safe.
+#[cfg(target_os = "linux")]
+pub(crate) fn move_over(words: &'static [ttlog_core::Word], start: std::ptr::NonNull<u8>) -> io::Result<()> {
+    let len = size_of_val(words);
+    let to: *mut libc::c_void = words.as_ptr().cast_mut().cast();
+    // SAFETY: both ranges are mappings of their own, to the end of their last page; words may hold anything, and nothing
+    // refers to the memory that is moved.
+    let moved = unsafe { libc::mremap(start.as_ptr().cast(), len, len, libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED, to) };
+    if moved == to { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Maps a file, shared, in the place of `words`. Async-signal-safe.
+#[cfg(target_os = "linux")]
+pub(crate) fn map_shared_over(words: &'static [ttlog_core::Word], file: &File) -> io::Result<()> {
+    use std::os::fd::AsRawFd as _;
+    let to: *mut libc::c_void = words.as_ptr().cast_mut().cast();
+    let (access, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_FIXED);
+    // SAFETY: the range is a mapping of its own, to the end of its last page, and words may hold anything.
+    let mapped = unsafe { libc::mmap(to, size_of_val(words), access, flags, file.as_raw_fd(), 0) };
+    if mapped == to { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Leaves a mapping out of the memory of children, where it would be mapped for nothing. Async-signal-safe.
+#[cfg(target_os = "linux")]
+pub(crate) fn exclude_from_forks(words: &[ttlog_core::Word]) {
+    // Advice: failure costs a child memory that it does not use.
+    // SAFETY: the range is a mapping of its own, and this process keeps it.
+    let _ = unsafe { libc::madvise(words.as_ptr().cast_mut().cast(), size_of_val(words), libc::MADV_DONTFORK) };
+}
+
+/// Makes the pages of a range present and writable now, so that events do not pay for them. Advice: where it is not known, and
+/// before Linux 5.14, the pages come with the first lap.
+///
+/// `words` must start at a page boundary, else nothing happens.
+pub(crate) fn populate<T>(words: &[T]) {
+    #[cfg(target_os = "linux")]
+    {
+        let (start, len) = (words.as_ptr().cast_mut().cast(), size_of_val(words));
+        // SAFETY: the range is a live borrowed slice, and this advice changes no content.
+        let _ = unsafe { libc::madvise(start, len, libc::MADV_POPULATE_WRITE) }; // advice: failure is harmless
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = words;
+}

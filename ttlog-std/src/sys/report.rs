@@ -1,0 +1,68 @@
+//! Warnings of the recorder about itself: one line on stderr.
+//!
+//! A recorder must not harm its host, so trouble degrades it and is told once; it never panics and never returns through a
+//! log macro. Warnings may come from wherever the program logs, its allocator and signal handlers included, so they are made
+//! on the stack and go to the descriptor itself: the standard `eprintln!` panics when stderr is closed, and may hold a lock
+//! that the interrupted code holds.
+
+use std::fmt::{self, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Longest warning, in bytes; the rest is cut. It has to have room on the alternate stack of a signal handler, which may be 8 KiB.
+const LINE_LEN_MAX: usize = 2048;
+
+/// Writes `ttlog: <text>` to stderr, as one write. Never panics or allocates.
+pub(crate) fn warn(text: fmt::Arguments<'_>) {
+    let mut line = Line { bytes: [0; LINE_LEN_MAX + 1], len: 0 };
+    // The error means that the line is full.
+    let _ = write!(line, "ttlog: {text}");
+    line.bytes[line.len] = b'\n';
+    crate::sys::write_to_stderr(&line.bytes[..=line.len]);
+}
+
+/// A line on the stack that keeps what fits.
+struct Line {
+    bytes: [u8; LINE_LEN_MAX + 1],
+    /// At most `LINE_LEN_MAX`, so that the end of the line has room.
+    len: usize,
+}
+
+impl fmt::Write for Line {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let kept = text.len().min(LINE_LEN_MAX - self.len);
+        self.bytes[self.len..self.len + kept].copy_from_slice(&text.as_bytes()[..kept]);
+        self.len += kept;
+        if kept < text.len() { Err(fmt::Error) } else { Ok(()) }
+    }
+}
+
+/// A warning that is given at most once in the life of the process.
+#[derive(Debug)]
+pub(crate) struct Once(AtomicBool);
+
+impl Once {
+    /// Makes one that has not been given.
+    pub(crate) const fn new() -> Self {
+        Once(AtomicBool::new(false))
+    }
+
+    /// Returns the warning, unless it was given before.
+    pub(crate) fn warn(&self, text: fmt::Arguments<'_>) {
+        if !self.0.swap(true, Ordering::Relaxed) {
+            warn(text);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_line_is_cut() {
+        let mut line = Line { bytes: [0; LINE_LEN_MAX + 1], len: 0 };
+        assert!(write!(line, "{}", "x".repeat(LINE_LEN_MAX)).is_ok());
+        assert!(write!(line, "y").is_err());
+        assert_eq!((line.len, line.bytes[LINE_LEN_MAX - 1], line.bytes[LINE_LEN_MAX]), (LINE_LEN_MAX, b'x', 0));
+    }
+}
