@@ -6,11 +6,11 @@
 use std::thread;
 use std::time::Duration;
 
-use ttlog_std::{Trace, info};
+use ttlog_std::{Recorder, info};
 
 fn main() {
-    let trace = Trace::init(100_000, 100, "shop");
-    let ring = trace.ring_path().expect("the ring is in a file, so that it survives");
+    let recorder = Recorder::init(100_000, 100, "shop");
+    let ring = recorder.ring_path().expect("the ring is in a file, so that it survives");
     println!("process {}, ring {}", std::process::id(), ring.display());
     info!("listening", port = 8080_u16, workers = 2_u8);
     let workers = [("worker-1", 0_u64), ("worker-2", 1)].map(|(name, first)| {
