@@ -1,5 +1,5 @@
-//! Warnings and errors in the segments kept for them: all there after a flood, in order with the others, accounted for, wherever they
-//! are logged from.
+//! Warnings and errors in the segments kept for them: all there after a flood, in order with the others, accounted
+//! for, wherever they are logged from.
 #![cfg(target_os = "linux")]
 
 mod common;
@@ -205,7 +205,7 @@ fn signals() {
             .collect();
         for _ in 0..2_000 {
             for worker in &workers {
-                // SAFETY: the thread lives until it is told that this is done.
+                // SAFETY: the thread lives until it learns that this is done.
                 assert_eq!(unsafe { libc::pthread_kill(*worker, libc::SIGUSR2) }, 0);
             }
             std::thread::sleep(std::time::Duration::from_micros(20));

@@ -1,8 +1,9 @@
-//! SIGKILL at each kill point of the ring's protocols: a process that logs into a mapped file kills itself there, and its ring must
-//! account for every event, all of them but the one under way exactly.
+//! SIGKILL at each kill point of the ring's protocols: a process that logs into a mapped file kills itself there, and
+//! its ring must account for every event, all of them but the one under way exactly.
 //!
-//! Built with `--cfg ttlog_kill_points` alone, see `ci/checks/kill-points`; any other build has nothing of this. What each kill point leaves
-//! behind is tried far more thoroughly in ttlog-core/tests/kill_points.rs; this shows that a real death is no different.
+//! Built with `--cfg ttlog_kill_points` alone, see `ci/kill-points`; any other build has nothing of this. What each
+//! kill point leaves behind is tried far more thoroughly in ttlog-core/tests/kill_points.rs; this shows that a real
+//! death is no different.
 #![cfg(all(ttlog_kill_points, target_os = "linux"))]
 
 mod common;
@@ -19,10 +20,11 @@ use ttlog_core::ring::TableEntry;
 use ttlog_core::{Item, RingImage, SegmentState, TableItem};
 use ttlog_std::{Recorder, RingFileChoice, info, warn};
 
-/// Which passage of a kill point is the last: the first one, and one when the ring is full and has been written over.
+/// Last passage of a kill point: the first one, and one when the ring is full and has been written over.
 const PASSAGES: [u64; 2] = [1, 40];
 
-/// Kill points that this test's process need not pass: they take contexts that meet at a certain step, or a request from outside.
+/// Kill points that this test's process need not pass: they take contexts that meet at a certain step, or a request
+/// from outside.
 const NOT_PASSED: [Site; 5] =
     [Site::OpenReturned, Site::SharedSurplus, Site::KeptStrayed, Site::AnswerTold, Site::Answered];
 

@@ -12,7 +12,7 @@ use ttlog_core::RingImage;
 use ttlog_core::ring::{ControlAnswer, ControlResult};
 use ttlog_std::{Recorder, debug, error, info};
 
-/// What the file is called whose presence asks the child for a batch of events, or says that it logged it.
+/// Returns the name of the file that asks the child for a batch of events, or says that it logged it.
 fn mark(place: &Path, what: &str, batch: usize) -> PathBuf {
     place.join(format!("{what}-{batch}"))
 }
@@ -57,7 +57,8 @@ impl Drop for Killed {
     }
 }
 
-/// Asks, and waits for the answer. Gives it with the filter that the ring tells then. `spoil` may change the bytes of the request.
+/// Asks, and waits for the answer. Gives it with the filter that the ring tells then. `spoil` may change the bytes of
+/// the request.
 fn ask(ring: &Path, text: &str, spoil: impl Fn(usize, &mut Vec<u8>)) -> (ControlResult, String) {
     let file = std::fs::File::options().read(true).write(true).open(ring).unwrap();
     let bytes = std::fs::read(ring).unwrap();

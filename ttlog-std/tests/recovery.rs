@@ -1,4 +1,4 @@
-//! What a process leaves behind when it is killed, and what the next start makes of it.
+//! Recovery of a killed process by the next start.
 #![cfg(target_os = "linux")]
 
 mod common;

@@ -12,7 +12,7 @@ use ttlog_core::TableItem;
 use ttlog_core::snapshot::{SnapshotItem, SnapshotReader, unpack_len};
 use ttlog_std::{Recorder, error, info};
 
-/// What the events below hold that nobody may see, in capitals, and what anybody may.
+/// Texts of the events below: in capitals if nobody may see them.
 const NEEDLES: [&str; 6] =
     ["TOKENTOKENTOKEN", "PASSWORDPASSWORD", "LITERALSECRET", "NESTEDSECRET", "DISPLAYSECRET", "PANICSECRET"];
 const IBAN: &str = "IBANIBANIBAN";
@@ -23,7 +23,8 @@ fn log() {
     info!("user {user} has {token}", secret token);
     for n in 0..300_u64 {
         info!("request", n, user.password = "PASSWORDPASSWORD".to_owned().as_str(), payer.iban = IBAN);
-        info!("items", secret items = &[Some("NESTEDSECRET"), None][..], secret text = %format!("DISPLAY{}", "SECRET"), n);
+        let text = format!("DISPLAY{}", "SECRET");
+        info!("items", secret items = &[Some("NESTEDSECRET"), None][..], secret text = %text, n);
     }
 }
 

@@ -21,7 +21,7 @@ const LIVE: u64 = 1024;
 /// How much memory the churn may add for good, in KiB: far below what a page for each thread would.
 const GROWTH_MAX_KIB: u64 = 16 << 10;
 
-/// Returns a figure in KiB that the kernel tells of this process.
+/// Returns a figure in KiB that the kernel reports about this process.
 fn status_kib(name: &str) -> u64 {
     let text = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = text.lines().find(|line| line.starts_with(name)).unwrap();

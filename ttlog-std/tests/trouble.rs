@@ -1,5 +1,5 @@
-//! Trouble with disks, descriptors and directories, and many processes in one directory: the program goes on, nothing half done is
-//! left, and what is lost is told.
+//! Trouble with disks, descriptors and directories, and many processes in one directory: the program goes on, nothing
+//! half done is left, and losses are reported.
 #![cfg(target_os = "linux")]
 
 mod common;
@@ -98,7 +98,7 @@ fn child() {
                 let error = recorder.request_snapshot("in vain").wait().unwrap_err();
                 assert_eq!(code(&error), Some(libc::EMFILE), "{error}");
             }
-            // One in vain that nobody asked for is told, and only once.
+            // A failed one that nobody asked for is reported, and only once.
             std::thread::sleep(Duration::from_secs(2));
             set_descriptors(limit);
             let snapshot = Snapshot::read(&recorder.request_snapshot("later").wait().unwrap());
@@ -251,8 +251,8 @@ fn peak_kib() -> u64 {
     line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
-/// Runs a case with a disk of 1 MiB under its snapshots, of which so many percent are to stay free, in its own mount namespace.
-/// `None` if the system grants none, which is reported as skipped.
+/// Runs a case with a disk of 1 MiB under its snapshots, of which so many percent are to stay free, in its own mount
+/// namespace. `None` if the system grants none, which is reported as skipped.
 fn on_tiny_disk(place: &Place, case: &str, free_percent: &str) -> Option<std::process::Output> {
     let can =
         |flags: &str| Command::new("unshare").args([flags, "true"]).output().is_ok_and(|run| run.status.success());
@@ -280,7 +280,7 @@ fn on_tiny_disk(place: &Place, case: &str, free_percent: &str) -> Option<std::pr
 fn snapshot_that_does_not_fit_on_the_disk() {
     for free_percent in ["0", "15"] {
         if let Some(output) = on_tiny_disk(&Place::new("tiny"), "tiny disk", free_percent) {
-            assert_eq!(warnings(&output), Vec::<String>::new(), "who asked is told, and nobody else");
+            assert_eq!(warnings(&output), Vec::<String>::new(), "only the one who asked learns it");
         }
     }
 }

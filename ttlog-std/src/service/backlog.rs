@@ -1,4 +1,4 @@
-//! The backlog: what was found at the start that may be orphans, recovered one at a time between other duties.
+//! The backlog: possible orphans that were found at the start, recovered one at a time between other work.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,8 @@ use crate::snapshot::retention::{self, Scope};
 use crate::state::State;
 use crate::sys::{lock, report};
 
-/// The rings of dead processes that were found at the start, and what came of them: told in one line however many there are.
+/// The rings of dead processes that were found at the start, and what came of them: told in one line however many
+/// there are.
 pub(crate) struct Backlog {
     left: std::vec::IntoIter<PathBuf>,
     recovered_count: u64,
