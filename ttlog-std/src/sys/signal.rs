@@ -65,9 +65,11 @@ pub(crate) struct AlternateStack {
 
 #[cfg(target_os = "linux")]
 impl AlternateStack {
-    /// Makes the calling thread one, with a page below it that faults, if it has none; threads that std starts have
-    /// one. Async-signal-safe.
-    pub(crate) fn for_thread_without() -> Option<Self> {
+    /// Makes the calling thread one, with a page below it that faults, if it has none or too small a one.
+    ///
+    /// std gives its threads 8 KiB. When a stack overflows, std's handler aborts on it, so the frames of two signals lie there
+    /// at once; on processors with wide registers that is more than there is. A larger stack stays. Async-signal-safe.
+    pub(crate) fn for_thread_that_needs_one() -> Option<Self> {
         let mut present = std::mem::MaybeUninit::<libc::stack_t>::uninit();
         // SAFETY: no stack is set, and `present` is a valid place for the present one, read only if it was written.
         let present = unsafe {
@@ -89,8 +91,8 @@ impl AlternateStack {
         let len = page_len + room;
         let start = map_private(len).ok()?;
         let stack = AlternateStack { start, len };
-        // SAFETY: the page is part of the mapping just made, which nobody else knows. Without the protection it is a
-        // stack as well.
+        // SAFETY: the page is part of the mapping just made, which nobody else knows. Without the protection it is a stack as
+        // well.
         let _ = unsafe { libc::mprotect(start.as_ptr().cast(), page_len, libc::PROT_NONE) };
         // SAFETY: `page_len` is below the length of the mapping.
         let bottom = unsafe { start.as_ptr().add(page_len) };
@@ -105,8 +107,8 @@ impl Drop for AlternateStack {
     fn drop(&mut self) {
         let range = self.start.as_ptr() as usize..self.start.as_ptr() as usize + self.len;
         let mut present = std::mem::MaybeUninit::<libc::stack_t>::uninit();
-        // SAFETY: as in `for_thread_without`; the memory is unmapped only when it is certain that this thread's
-        // handlers do not run on it from here on.
+        // SAFETY: as in `for_thread_that_needs_one`; the memory is unmapped only when it is certain that this thread's handlers do not
+        // run on it from here on.
         unsafe {
             if libc::sigaltstack(std::ptr::null(), present.as_mut_ptr()) != 0 {
                 return;
@@ -135,8 +137,8 @@ impl AlternateStack {
     }
 }
 
-/// Blocks signals in this thread for as long as the value lives, so that a thread made meanwhile starts with them
-/// blocked: all but those of faults, which would end the process without asking a handler.
+/// Blocks signals in this thread for as long as the value lives, so that a thread made meanwhile starts with them blocked:
+/// all but those of faults, which would end the process without asking a handler.
 #[cfg(unix)]
 pub(crate) struct SignalsBlocked {
     /// The mask before; `None` when it could not be changed.
@@ -149,8 +151,8 @@ impl SignalsBlocked {
     pub(crate) fn new() -> Self {
         let mut all = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
         let mut before = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
-        // SAFETY: both are valid places for one set; sigfillset initializes the first before it is read, and the
-        // second is read only when pthread_sigmask says that it wrote it.
+        // SAFETY: both are valid places for one set; sigfillset initializes the first before it is read, and the second is
+        // read only when pthread_sigmask says that it wrote it.
         let before = unsafe {
             libc::sigfillset(all.as_mut_ptr());
             for fault in [libc::SIGBUS, libc::SIGSEGV, libc::SIGILL, libc::SIGFPE] {
@@ -203,8 +205,8 @@ impl Drop for SignalsBlocked {
     fn drop(&mut self) {}
 }
 
-/// Keeps `errno` as it is for as long as the value lives: what runs in a signal handler must not change it under the
-/// interrupted code.
+/// Keeps `errno` as it is for as long as the value lives: what runs in a signal handler must not change it under the interrupted
+/// code.
 #[cfg(target_os = "linux")]
 pub(crate) struct ErrnoKept(libc::c_int);
 
