@@ -99,34 +99,32 @@
 //! | `task` | the same from async programs (feature `embedded-io-async`; the task that dumps by itself, with `embassy-time`) |
 //! | `defmt_logger` | what is logged with defmt (feature `defmt-logger`) |
 //! | [`build_id`] | whose firmware this is |
-//! | [`after`] | what follows a panic or a fault, and what to do before a reset |
+//! | `failure` | what follows a panic or a fault, and what to do before a reset |
 //! | `panic` | records panics; the panic handler with the feature `panic-handler`. On devices only |
 //! | `fault` | records hard faults and exceptions, with the feature `fault-handler`. On devices only |
 #![no_std]
 
-pub mod after;
 pub mod build_id;
 pub mod clock;
 #[cfg(feature = "defmt-logger")]
 pub mod defmt_logger;
-pub mod dump;
-#[cfg(all(feature = "fault-handler", target_os = "none"))]
-pub mod fault;
-#[cfg(target_os = "none")]
-pub mod panic;
+mod failure;
+mod output;
 pub mod recorder;
-#[cfg(feature = "rtt")]
-pub mod rtt;
-#[cfg(feature = "embedded-io-async")]
-pub mod task;
-#[cfg(all(test, any(feature = "rtt", all(feature = "embedded-io-async", feature = "embassy-time"))))]
-mod testing;
 
-#[cfg(all(target_arch = "arm", target_os = "none"))]
-pub use after::reset;
-pub use after::{After, flush};
 pub use clock::Clock;
-pub use dump::{Dump, DumpOptions, FRAME_LEN_MAX, LINE_LEN_MAX, dump_text_to, dump_to};
+#[cfg(all(feature = "fault-handler", target_os = "none"))]
+pub use failure::fault;
+#[cfg(target_os = "none")]
+pub use failure::panic;
+#[cfg(all(target_arch = "arm", target_os = "none"))]
+pub use failure::reset;
+pub use failure::{After, flush};
+pub use output::dump::{self, Dump, DumpOptions, FRAME_LEN_MAX, LINE_LEN_MAX, dump_text_to, dump_to};
+#[cfg(feature = "rtt")]
+pub use output::rtt;
+#[cfg(feature = "embedded-io-async")]
+pub use output::task;
 pub use recorder::{Config, Recorder};
 pub use ttlog_core::ring::{Found, Started};
 pub use ttlog_core::{Bytes, DropReason, Level, Loss, Value};

@@ -5,9 +5,9 @@ use core::fmt;
 use ttlog_core::ring::{Ring, RingConfig, SessionStart, Started};
 use ttlog_core::{Level, Loss, Word};
 
-use crate::after::After;
 use crate::build_id::build_id;
 use crate::clock::Clock;
+use crate::failure::After;
 
 /// The recorder that the macros write to.
 #[cfg(target_os = "none")]

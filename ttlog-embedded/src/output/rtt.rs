@@ -31,8 +31,9 @@ use core::fmt;
 
 use rtt_target::{ChannelMode, UpChannel};
 
-use crate::dump::{Dump, DumpOptions};
-use crate::{FRAME_LEN_MAX, dump};
+use crate::FRAME_LEN_MAX;
+use crate::output::dump;
+use crate::output::dump::{Dump, DumpOptions};
 
 /// Bytes that a channel's buffer must have at least: one is always free.
 pub const BUFFER_LEN_MIN: usize = FRAME_LEN_MAX + 1;

@@ -9,7 +9,7 @@ use std::vec::Vec;
 use rtt_target::rtt::RttChannel;
 
 use super::*;
-use crate::testing::{Received, record};
+use crate::output::testing::{Received, record};
 
 const CALLSITE: u16 = 1;
 

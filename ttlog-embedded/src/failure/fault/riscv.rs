@@ -6,7 +6,7 @@ use core::arch::asm;
 
 use ttlog_core::error;
 
-use crate::after::{Extent, enter, leave};
+use crate::failure::{Extent, enter, leave};
 
 /// The registers that the entry of a trap saved, as riscv-rt 0.12 to 0.18 lays them out. Runtimes that save more do so behind these.
 #[derive(Clone, Copy, Debug)]

@@ -21,7 +21,7 @@ use embassy_time::{Duration, Instant, Timer};
 use embedded_io_async::Write;
 
 use crate::FRAME_LEN_MAX;
-use crate::dump::{Dump, DumpOptions};
+use crate::output::dump::{Dump, DumpOptions};
 
 /// Requests made so far. Counted, not marked, for one that comes while a dump is under way is to have one of its own.
 static REQUESTED: AtomicU32 = AtomicU32::new(0);

@@ -7,7 +7,7 @@ use ttlog_core::error;
 
 pub use cortex_m_rt::ExceptionFrame;
 
-use crate::after::{Extent, enter, leave};
+use crate::failure::{Extent, enter, leave};
 
 /// What the core says about a fault.
 #[cfg(ttlog_fault_status)]

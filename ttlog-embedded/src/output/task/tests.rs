@@ -12,7 +12,7 @@ use embassy_time::MockDriver;
 use embedded_io::{ErrorKind, ErrorType};
 
 use super::*;
-use crate::testing::{Received, record};
+use crate::output::testing::{Received, record};
 
 const CALLSITE: u16 = 2;
 

@@ -3,6 +3,11 @@
 //! Handlers of panics and faults go through `enter` and `leave`, so that a failure in a handler ends, whatever fails in it: a second one is
 //! recorded in brief, a third one is not, and each action is tried once.
 
+#[cfg(all(feature = "fault-handler", target_os = "none"))]
+pub mod fault;
+#[cfg(target_os = "none")]
+pub mod panic;
+
 use core::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
 
 use crate::recorder::DEVICE;
