@@ -3,10 +3,10 @@
 use std::cell::Cell;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use ttlog_benches::cases::{self, Case};
-use ttlog_benches::inputs::{Inputs, table};
-use ttlog_benches::readback::read_ring;
-use ttlog_benches::recorder::{Recorder, Setup};
+use ttlog_benches::check::readback::read_ring;
+use ttlog_benches::harness::recorder::{Recorder, Setup};
+use ttlog_benches::workload::cases::{self, Case};
+use ttlog_benches::workload::inputs::{Inputs, table};
 use ttlog_std::Level;
 
 /// Events per iteration, so that the iteration's own cost does not show.

@@ -7,49 +7,27 @@
 //!
 //! | module | what it holds |
 //! | --- | --- |
-//! | [`inputs`] | the values that are logged: prepared, and unknown to the compiler |
-//! | [`cases`] | the loops that are measured |
-//! | [`floor`] | what any recorder has to do |
-//! | [`recorder`] | starting and ending the recorder of a process |
-//! | [`readback`] | counting and checking what a ring holds |
-//! | [`cost`] | time and bytes of one event |
-//! | [`places`] | the same with the ring in memory of different kinds |
-//! | [`throughput`] | several threads at once |
-//! | [`memory`] | bytes of an event in ring and snapshot |
-//! | [`concurrency`] | very many threads, very many rings |
-//! | [`tail`] | the slowest calls |
-//! | [`snapshot_time`] | from a full ring to a file |
-//! | [`syscalls`] | what the kernel sees |
-//! | [`child`], [`stats`], [`report`] | processes, medians and histograms, tables and JSON |
+//! | [`workload::inputs`] | the values that are logged: prepared, and unknown to the compiler |
+//! | [`workload::cases`] | the loops that are measured |
+//! | [`workload::floor`] | what any recorder has to do |
+//! | [`harness::recorder`] | starting and ending the recorder of a process |
+//! | [`check::readback`] | counting and checking what a ring holds |
+//! | [`measure::cost`] | time and bytes of one event |
+//! | [`measure::places`] | the same with the ring in memory of different kinds |
+//! | [`measure::throughput`] | several threads at once |
+//! | [`measure::memory`] | bytes of an event in ring and snapshot |
+//! | [`measure::concurrency`] | very many threads, very many rings |
+//! | [`measure::tail`] | the slowest calls |
+//! | [`measure::snapshot_time`] | from a full ring to a file |
+//! | [`measure::syscalls`] | what the kernel sees |
+//! | [`harness::child`], [`harness::stats`], [`harness::report`] | processes, medians and histograms, tables and JSON |
 //!
 //! The programs are `max_performance` (all of these) and `instructions` (one case, for callgrind; see `ci/instructions`).
 
-pub mod cases;
-pub mod child;
-pub mod concurrency;
-pub mod cost;
-pub mod floor;
-pub mod inputs;
-pub mod memory;
-pub mod places;
-pub mod readback;
-pub mod recorder;
-pub mod report;
-pub mod snapshot_time;
-pub mod stats;
-pub mod syscalls;
-pub mod tail;
-pub mod throughput;
+pub mod check;
+mod error;
+pub mod harness;
+pub mod measure;
+pub mod workload;
 
-/// What a measurement gives, or why there is no figure: something could not be set up, or an answer was wrong.
-pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
-
-/// Fails with a formatted text unless a condition holds.
-macro_rules! ensure {
-    ($condition:expr, $($text:tt)+) => {
-        if !$condition {
-            return Err(format!($($text)+).into());
-        }
-    };
-}
-pub(crate) use ensure;
+pub use error::Result;

@@ -132,7 +132,7 @@ fn directory_that_cannot_be_had_is_told() {
 
 #[test]
 fn instructions_runs_every_case() {
-    for case in ttlog_benches::cases::ALL {
+    for case in ttlog_benches::workload::cases::ALL {
         let output =
             Command::new(env!("CARGO_BIN_EXE_instructions")).args([case.name, "2000"]).output().expect("a start");
         assert!(output.status.success(), "{}: {}", case.name, String::from_utf8_lossy(&output.stderr));

@@ -1,6 +1,6 @@
 //! A ring of trades, for the suites that read.
 
-use ttlog_benches::inputs::{Input, Texts, prepare};
+use ttlog_benches::workload::inputs::{Input, Texts, prepare};
 use ttlog_core::fields::{Cons, Nil};
 use ttlog_core::ring::Cursor;
 use ttlog_core::{AnyFields, Callsite, ContextInfo, Fields, Level, Metadata, Ring, RingConfig, Word, encode_callsite};

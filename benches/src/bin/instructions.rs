@@ -5,9 +5,11 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use ttlog_benches::readback::check_single;
-use ttlog_benches::recorder::Recorder;
-use ttlog_benches::{Result, cases, inputs};
+use ttlog_benches::Result;
+use ttlog_benches::check::readback::check_single;
+use ttlog_benches::harness::recorder::Recorder;
+use ttlog_benches::workload::cases;
+use ttlog_benches::workload::inputs;
 
 /// Logs one kind of event so many times, for callgrind, and checks that all of them are accounted for.
 #[derive(Parser)]

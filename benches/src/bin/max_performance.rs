@@ -4,7 +4,16 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use ttlog_benches::{Result, concurrency, cost, memory, places, report, snapshot_time, syscalls, tail, throughput};
+use ttlog_benches::Result;
+use ttlog_benches::harness::report;
+use ttlog_benches::measure::concurrency;
+use ttlog_benches::measure::cost;
+use ttlog_benches::measure::memory;
+use ttlog_benches::measure::places;
+use ttlog_benches::measure::snapshot_time;
+use ttlog_benches::measure::syscalls;
+use ttlog_benches::measure::tail;
+use ttlog_benches::measure::throughput;
 
 /// Measures what TTLog does at most, and checks each figure by reading the ring back.
 ///

@@ -4,12 +4,16 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-use crate::cases;
-use crate::floor::{CELL_LEN, Floor};
-use crate::readback::{Counted, check_single};
-use crate::recorder::{Recorder, Setup};
-use crate::stats::{median, rounded};
-use crate::{Result, arguments, child, ensure, inputs, report};
+use crate::check::readback::{Counted, check_single};
+use crate::error::{Result, ensure};
+use crate::harness::child;
+use crate::harness::child::arguments;
+use crate::harness::recorder::{Recorder, Setup};
+use crate::harness::report;
+use crate::harness::stats::{median, rounded};
+use crate::workload::cases;
+use crate::workload::floor::{CELL_LEN, Floor};
+use crate::workload::inputs;
 
 /// What is reported, in this order.
 const REPORTED: [&str; 10] = [

@@ -6,9 +6,9 @@ use ttlog_core::ring::{Mode, SEGMENT_LEN_MAX};
 use ttlog_core::snapshot::{SnapshotItem, SnapshotReader, unpack_len};
 use ttlog_core::{CallsiteInfo, Item, Record, RingImage, Segment, SegmentState, TableItem, ValueRef};
 
-use crate::cases::{Case, expected};
-use crate::inputs::{INPUT_COUNT, Inputs};
-use crate::{Result, ensure};
+use crate::error::{Result, ensure};
+use crate::workload::cases::{Case, expected};
+use crate::workload::inputs::{INPUT_COUNT, Inputs};
 
 /// An event found in a ring.
 #[derive(Debug)]

@@ -11,10 +11,14 @@ use ttlog_core::{AnyFields, ContextInfo, Fields, Item, Ring, RingConfig, RingIma
 use ttlog_core::{CallsiteInfo, Metadata, TableItem, encode_callsite};
 use ttlog_std::{Level, info};
 
-use crate::readback::read_ring;
-use crate::recorder::{Recorder, Setup};
-use crate::stats::rounded;
-use crate::{Result, arguments, child, ensure, floor, report};
+use crate::check::readback::read_ring;
+use crate::error::{Result, ensure};
+use crate::harness::child;
+use crate::harness::child::arguments;
+use crate::harness::recorder::{Recorder, Setup};
+use crate::harness::report;
+use crate::harness::stats::rounded;
+use crate::workload::floor;
 
 /// What is reported.
 #[derive(Clone, Debug, Serialize, Deserialize)]

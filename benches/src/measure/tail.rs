@@ -9,13 +9,17 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use ttlog_std::info;
 
-use crate::cases::standard;
-use crate::floor::ticks;
-use crate::inputs::{INPUT_COUNT, Input, Inputs};
-use crate::readback::check_single;
-use crate::recorder::{Recorder, Setup};
-use crate::stats::{Histogram, rounded};
-use crate::{Result, arguments, child, inputs, report};
+use crate::check::readback::check_single;
+use crate::error::Result;
+use crate::harness::child;
+use crate::harness::child::arguments;
+use crate::harness::recorder::{Recorder, Setup};
+use crate::harness::report;
+use crate::harness::stats::{Histogram, rounded};
+use crate::workload::cases::standard;
+use crate::workload::floor::ticks;
+use crate::workload::inputs;
+use crate::workload::inputs::{INPUT_COUNT, Input, Inputs};
 
 /// Time between snapshots.
 const SNAPSHOT_INTERVAL: Duration = Duration::from_secs(1);

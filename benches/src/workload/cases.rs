@@ -8,8 +8,8 @@ use ttlog_core::ValueRef;
 use ttlog_core::value::Text;
 use ttlog_std::{FatalSignals, Level};
 
-use crate::inputs::{INPUT_COUNT, Input, Inputs, Texts};
-use crate::recorder::Setup;
+use crate::harness::recorder::Setup;
+use crate::workload::inputs::{INPUT_COUNT, Input, Inputs, Texts};
 
 /// Makes a module with a function `measured` for each case.
 macro_rules! measured {
@@ -166,7 +166,7 @@ mod tests {
 
     #[test]
     fn names_are_unique_and_fields_known() {
-        let input = crate::inputs::table(Texts::Symbols)[0];
+        let input = crate::workload::inputs::table(Texts::Symbols)[0];
         for case in ALL {
             assert_eq!(ALL.iter().filter(|other| other.name == case.name).count(), 1, "{}", case.name);
             assert!(case.fields.iter().all(|field| expected(field, &input).is_some()), "{}", case.name);

@@ -8,11 +8,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use memmap2::{MmapMut, MmapOptions};
 
-use crate::inputs::{INPUT_COUNT, Input, Inputs};
-use crate::{Result, ensure};
+use crate::error::{Result, ensure};
+use crate::harness::recorder::RING_LEN;
+use crate::workload::inputs::{INPUT_COUNT, Input, Inputs};
 
-/// Bytes of the ring, as many as the recorder's.
-pub const RING_LEN: usize = 16 << 20;
 /// Bytes stored each time.
 pub const CELL_LEN: usize = 32;
 
@@ -116,7 +115,7 @@ pub fn ticks() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inputs::{Texts, table};
+    use crate::workload::inputs::{Texts, table};
 
     #[test]
     fn stores_what_is_checked() {

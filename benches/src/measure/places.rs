@@ -7,10 +7,13 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::cases::standard;
-use crate::cost::CostLine;
-use crate::stats::{median, rounded};
-use crate::{Result, arguments, child, ensure, report};
+use crate::error::{Result, ensure};
+use crate::harness::child;
+use crate::harness::child::arguments;
+use crate::harness::report;
+use crate::harness::stats::{median, rounded};
+use crate::measure::cost::CostLine;
+use crate::workload::cases::standard;
 
 /// A line of the report.
 #[derive(Clone, Debug, Serialize, Deserialize)]

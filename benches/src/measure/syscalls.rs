@@ -11,10 +11,12 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use crate::cases::standard;
-use crate::readback::read;
-use crate::recorder::{Recorder, Setup};
-use crate::{Result, ensure, inputs, report};
+use crate::check::readback::read;
+use crate::error::{Result, ensure};
+use crate::harness::recorder::{Recorder, Setup};
+use crate::harness::report;
+use crate::workload::cases::standard;
+use crate::workload::inputs;
 
 /// The call by which the stretch is found.
 const MARK: &str = "getppid(";

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use serde::de::DeserializeOwned;
 
-use crate::{Result, ensure};
+use crate::error::{Result, ensure};
 
 /// Runs this program with `arguments` to its end and reads the last line that it prints. What it says on stderr goes to ours.
 ///
@@ -36,7 +36,7 @@ pub fn run_with<T: DeserializeOwned>(arguments: &[String], environment: &[(&str,
 }
 
 /// Turns words and numbers into arguments.
-#[macro_export]
 macro_rules! arguments {
     ($($argument:expr),* $(,)?) => { [$($argument.to_string()),*] };
 }
+pub(crate) use arguments;

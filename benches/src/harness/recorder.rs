@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use ttlog_std::{FatalSignals, Level, RingFileChoice, Trace};
 
-use crate::floor::RING_LEN;
-use crate::{Result, ensure};
+use crate::error::{Result, ensure};
+
+/// Bytes of its ring, and of the floor's.
+pub const RING_LEN: usize = 16 << 20;
 
 /// The recorder that is measured; ends in good order when dropped, which removes its file.
 #[derive(Debug)]

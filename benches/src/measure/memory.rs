@@ -9,12 +9,17 @@ use ttlog_core::snapshot::{SnapshotItem, SnapshotReader, unpack_len};
 use ttlog_core::{Item, TableItem};
 use ttlog_std::info;
 
-use crate::cases::expected;
-use crate::inputs::{Input, Random, Texts};
-use crate::readback::{Counted, read_ring};
-use crate::recorder::{Recorder, Setup};
-use crate::stats::rounded;
-use crate::{Result, arguments, child, ensure, floor, inputs, report};
+use crate::check::readback::{Counted, read_ring};
+use crate::error::{Result, ensure};
+use crate::harness::child;
+use crate::harness::child::arguments;
+use crate::harness::recorder::{Recorder, Setup};
+use crate::harness::report;
+use crate::harness::stats::rounded;
+use crate::workload::cases::expected;
+use crate::workload::floor;
+use crate::workload::inputs;
+use crate::workload::inputs::{Input, Random, Texts};
 
 /// Inputs that differ; a ring of 16 MiB holds about 700,000.
 const INPUT_COUNT: usize = 1 << 20;

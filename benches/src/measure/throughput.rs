@@ -5,11 +5,15 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use crate::cases;
-use crate::readback::{check_values, read_ring};
-use crate::recorder::Recorder;
-use crate::stats::{median, median_index};
-use crate::{Result, arguments, child, ensure, inputs, report};
+use crate::check::readback::{check_values, read_ring};
+use crate::error::{Result, ensure};
+use crate::harness::child;
+use crate::harness::child::arguments;
+use crate::harness::recorder::Recorder;
+use crate::harness::report;
+use crate::harness::stats::{median, median_index};
+use crate::workload::cases;
+use crate::workload::inputs;
 
 /// Events of each thread before the timed ones.
 const WARM_UP_TOTAL: u64 = 1 << 20;

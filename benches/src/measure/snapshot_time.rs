@@ -7,11 +7,14 @@ use serde::{Deserialize, Serialize};
 use ttlog_core::RingImage;
 use ttlog_core::snapshot::{Codec, Sink, SnapshotMeta, scratch_len, write_snapshot_of_image};
 
-use crate::inputs::Texts;
-use crate::memory::{FILL, check_snapshot, different_inputs, log_different};
-use crate::recorder::{Recorder, Setup};
-use crate::stats::{median, rounded};
-use crate::{Result, arguments, child, ensure, report};
+use crate::error::{Result, ensure};
+use crate::harness::child;
+use crate::harness::child::arguments;
+use crate::harness::recorder::{Recorder, Setup};
+use crate::harness::report;
+use crate::harness::stats::{median, rounded};
+use crate::measure::memory::{FILL, check_snapshot, different_inputs, log_different};
+use crate::workload::inputs::Texts;
 
 /// What is to be reached, in milliseconds.
 const REACH_MS: f64 = 50.0;

@@ -1,0 +1,3 @@
+//! Whether the ring holds what was logged.
+
+pub mod readback;
