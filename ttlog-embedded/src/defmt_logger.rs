@@ -188,7 +188,8 @@ mod ring {
 
     use ttlog_core::Word;
 
-    use crate::recorder::{Config, DEVICE, Recorder};
+    use crate::config::Config;
+    use crate::recorder::{DEVICE, Recorder};
 
     const LEN: usize = 4096;
 

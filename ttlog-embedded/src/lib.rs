@@ -106,26 +106,30 @@
 
 pub mod build_id;
 pub mod clock;
+mod config;
 #[cfg(feature = "defmt-logger")]
 pub mod defmt_logger;
+#[cfg(target_os = "none")]
 mod failure;
 mod output;
-pub mod recorder;
+mod recorder;
+mod reset;
 
 pub use clock::Clock;
+pub use config::{Config, FailureAction};
 #[cfg(all(feature = "fault-handler", target_os = "none"))]
 pub use failure::fault;
 #[cfg(target_os = "none")]
 pub use failure::panic;
-#[cfg(all(target_arch = "arm", target_os = "none"))]
-pub use failure::reset;
-pub use failure::{After, flush};
 pub use output::dump::{self, Dump, DumpOptions, FRAME_LEN_MAX, LINE_LEN_MAX, dump_text_to, dump_to};
 #[cfg(feature = "rtt")]
 pub use output::rtt;
 #[cfg(feature = "embedded-io-async")]
 pub use output::task;
-pub use recorder::{Config, Recorder};
+pub use recorder::Recorder;
+pub use reset::flush;
+#[cfg(all(target_arch = "arm", target_os = "none"))]
+pub use reset::reset;
 pub use ttlog_core::ring::{Found, Started};
 pub use ttlog_core::{Bytes, DropReason, Level, Loss, Value};
 pub use ttlog_core::{debug, error, event, info, trace, warn};

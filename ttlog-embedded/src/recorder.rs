@@ -6,8 +6,7 @@ use ttlog_core::ring::{Ring, RingConfig, SessionStart, Started};
 use ttlog_core::{Level, Loss, Word};
 
 use crate::build_id::build_id;
-use crate::clock::Clock;
-use crate::failure::After;
+use crate::config::Config;
 
 /// The recorder that the macros write to.
 #[cfg(target_os = "none")]
@@ -98,32 +97,6 @@ enum Memory {
 // SAFETY: the pointers are to memory of atomics, which may be used from everywhere.
 unsafe impl Sync for Recorder {}
 
-/// How a session is recorded.
-#[derive(Clone, Copy, Debug)]
-pub struct Config {
-    /// The clock of the events' times.
-    pub clock: Clock,
-    /// Why the device was reset, in the bits that the manufacturer's manual gives them (read the register before it is cleared); 0: not
-    /// told. Shown with the session.
-    pub reset_reason: u32,
-    /// The lowest level that is recorded; `None`: nothing. Can be changed later with [`set_level`](Recorder::set_level).
-    pub level: Option<Level>,
-    /// What follows a panic or a fault, where their handlers are ours (features `panic-handler`, `fault-handler`).
-    pub after_failure: After,
-}
-
-impl Config {
-    /// All levels, and no clock: events have an order, and all the same time. After a failure, [`After::DEFAULT`].
-    pub const DEFAULT: Self =
-        Config { clock: Clock::NONE, reset_reason: 0, level: Some(Level::Trace), after_failure: After::DEFAULT };
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
-
 impl Recorder {
     /// Makes a recorder on memory of its own.
     ///
@@ -195,7 +168,7 @@ impl Recorder {
             None => return Started { boot: DEVICE.boot(), found: crate::Found::Nothing },
         };
         self.set_level(config.level);
-        config.after_failure.keep();
+        config.after_failure.put_in_force();
         started
     }
 

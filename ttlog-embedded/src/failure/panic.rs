@@ -10,7 +10,7 @@ use core::panic::PanicInfo;
 
 use ttlog_core::error;
 
-use crate::failure::{Extent, enter, leave};
+use super::{Extent, enter, leave};
 use crate::recorder::DEVICE;
 
 /// Most bytes of a path that are kept, in rings with segments of 128 bytes, and in others.

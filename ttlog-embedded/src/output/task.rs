@@ -3,7 +3,7 @@
 //! ```ignore
 //! #[embassy_executor::task]
 //! async fn dumps(port: BufferedUarteTx<'static>) -> ! {
-//!     ttlog_embedded::task::dump_task(port, When::every(Duration::from_secs(3600))).await
+//!     ttlog_embedded::task::dump_task(port, DumpSchedule::every(Duration::from_secs(3600))).await
 //! }
 //!
 //! // from anywhere, an interrupt for example
@@ -64,22 +64,22 @@ async fn pause() {
 /// When [`dump_task`] dumps.
 #[cfg(feature = "embassy-time")]
 #[derive(Clone, Copy, Debug)]
-pub struct When {
+pub struct DumpSchedule {
     /// From the begin of one dump to that of the next, whether or not something was asked for between; `None`: on request only.
     pub interval: Option<Duration>,
     /// How often it looks for requests, and how long it waits after a failure. By default 100 ms.
-    pub look: Duration,
+    pub poll_interval: Duration,
 }
 
 #[cfg(feature = "embassy-time")]
-impl When {
+impl DumpSchedule {
     /// On request only.
-    pub const ON_REQUEST: Self = When { interval: None, look: Duration::from_millis(100) };
+    pub const ON_REQUEST: Self = DumpSchedule { interval: None, poll_interval: Duration::from_millis(100) };
 
     /// On request, and whenever `interval` has gone by.
     #[must_use]
     pub const fn every(interval: Duration) -> Self {
-        When { interval: Some(interval), ..Self::ON_REQUEST }
+        DumpSchedule { interval: Some(interval), ..Self::ON_REQUEST }
     }
 }
 
@@ -88,12 +88,12 @@ impl When {
 /// A dump that the writer fails to take is begun again after a while, as often as it takes: who was cut off, or connects only then, gets
 /// a whole one. The request is looked for at intervals, not signalled, so that it can be made where no executor may be woken.
 #[cfg(feature = "embassy-time")]
-pub async fn dump_task<W: Write>(mut writer: W, when: When) -> ! {
+pub async fn dump_task<W: Write>(mut writer: W, schedule: DumpSchedule) -> ! {
     let mut served = 0;
     let mut last = Instant::now();
     loop {
         let requested = REQUESTED.load(Ordering::Relaxed);
-        let is_due = when.interval.is_some_and(|interval| last.elapsed() >= interval);
+        let is_due = schedule.interval.is_some_and(|interval| last.elapsed() >= interval);
         if requested != served || is_due {
             let begun = Instant::now();
             if dump_to_async(&mut writer).await.is_ok() {
@@ -103,9 +103,9 @@ pub async fn dump_task<W: Write>(mut writer: W, when: When) -> ! {
             }
         }
         // What is due and failed waits for the next look.
-        let rest = when.interval.and_then(|interval| interval.checked_sub(last.elapsed()));
-        let rest = rest.filter(|rest| rest.as_ticks() > 0).unwrap_or(when.look);
-        Timer::after(rest.min(when.look)).await;
+        let rest = schedule.interval.and_then(|interval| interval.checked_sub(last.elapsed()));
+        let rest = rest.filter(|rest| rest.as_ticks() > 0).unwrap_or(schedule.poll_interval);
+        Timer::after(rest.min(schedule.poll_interval)).await;
     }
 }
 

@@ -10,7 +10,7 @@ use esp_hal::main;
 use esp_hal::system::{reset_reason, software_reset};
 use esp_hal::time::Instant;
 use esp_hal::uart::UartTx;
-use ttlog_embedded::{After, Clock, Config, Found, debug, info, warn};
+use ttlog_embedded::{FailureAction, Clock, Config, Found, debug, info, warn};
 
 // 8 KiB in `.uninit.ttlog`, which esp-hal and the boot loader leave alone.
 ttlog_embedded::recorder!(static RECORDER: 8192);
@@ -29,7 +29,7 @@ fn main() -> ! {
         clock: Clock::new(ticks, Some(ticks64), 1_000_000),
         reset_reason: reason,
         // The panic handler of TTLog does that, also after what the handler of esp-hal makes of an exception of the core.
-        after_failure: After::Call(software_reset),
+        after_failure: FailureAction::Call(software_reset),
         ..Config::DEFAULT
     });
     info!("started", boot = started.boot, reset_reason = reason);

@@ -10,7 +10,7 @@ use embassy_nrf::gpio::{Input, Pull};
 use embassy_nrf::uarte::{self, UarteTx};
 use embassy_nrf::{bind_interrupts, pac, peripherals};
 use embassy_time::Timer;
-use ttlog_embedded::task::{When, dump_task, request_dump};
+use ttlog_embedded::task::{DumpSchedule, dump_task, request_dump};
 use ttlog_embedded::{Clock, Config, Found, debug, info, warn};
 
 // 16 KiB in `.uninit.ttlog`, which the start-up code leaves alone.
@@ -61,7 +61,7 @@ async fn main(spawner: Spawner) {
 /// Sends what was recorded whenever that is asked for. The other tasks go on, and go on logging.
 #[embassy_executor::task]
 async fn send_dumps(uart: UarteTx<'static>) -> ! {
-    dump_task(uart, When::ON_REQUEST).await
+    dump_task(uart, DumpSchedule::ON_REQUEST).await
 }
 
 /// Asks for a dump each time the button is pressed.

@@ -14,7 +14,7 @@ use rp2040_hal::fugit::{ExtU32, RateExtU32};
 use rp2040_hal::multicore::{Multicore, Stack};
 use rp2040_hal::pac;
 use rp2040_hal::uart::{DataBits, StopBits, UartConfig, UartPeripheral};
-use ttlog_embedded::{After, Clock, Config, Found, debug, error, info, warn};
+use ttlog_embedded::{FailureAction, Clock, Config, Found, debug, error, info, warn};
 
 // 16 KiB in `.uninit.ttlog`, which the start-up code leaves alone; both cores log into it.
 ttlog_embedded::recorder!(static RECORDER: 16384, segment_len = 512);
@@ -58,7 +58,7 @@ fn main() -> ! {
     let started = RECORDER.start(Config {
         clock: clock(),
         reset_reason,
-        after_failure: After::Call(hal::reset),
+        after_failure: FailureAction::Call(hal::reset),
         ..Config::DEFAULT
     });
     info!("started", boot = started.boot, reset_reason);

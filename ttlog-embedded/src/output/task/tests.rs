@@ -83,7 +83,7 @@ fn task_dumps_on_request_and_at_intervals_while_events_are_recorded() {
     record(CALLSITE, 0..20);
     let port = Port::default();
     let writer = port.clone();
-    let mut task = pin!(async { match dump_task(writer, When::ON_REQUEST).await {} });
+    let mut task = pin!(async { match dump_task(writer, DumpSchedule::ON_REQUEST).await {} });
     run(task.as_mut(), 1000, || {});
     assert_eq!(port.received().begun, 0, "nobody asked");
 
@@ -124,8 +124,8 @@ fn task_dumps_on_request_and_at_intervals_while_events_are_recorded() {
     // Another one, at intervals; requests before it began are served at once.
     let port = Port::default();
     let writer = port.clone();
-    let when = When::every(Duration::from_secs(2));
-    let mut task = pin!(async { match dump_task(writer, when).await {} });
+    let schedule = DumpSchedule::every(Duration::from_secs(2));
+    let mut task = pin!(async { match dump_task(writer, schedule).await {} });
     run(task.as_mut(), 1000, || {});
     assert_eq!((port.received().begun, port.received().ended), (1, 1));
     run(task.as_mut(), 6500, || {});

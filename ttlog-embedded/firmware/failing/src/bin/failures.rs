@@ -6,7 +6,7 @@
 use core::arch::asm;
 use core::fmt;
 
-use ttlog_embedded::{After, Config, info};
+use ttlog_embedded::{FailureAction, Config, info};
 
 support::entry!(main);
 support::urgent_handler!(urgent);
@@ -18,12 +18,12 @@ fn main() -> ! {
     failing::set_up();
     let after_failure = match support::argument(1) {
         #[cfg(target_arch = "arm")]
-        0 => After::Reset,
+        0 => FailureAction::Reset,
         #[cfg(target_arch = "riscv32")]
-        0 => After::Call(support::reset),
-        1 => After::Halt,
-        2 => After::Call(hook),
-        _ => After::Call(bad_hook),
+        0 => FailureAction::Call(support::reset),
+        1 => FailureAction::Halt,
+        2 => FailureAction::Call(hook),
+        _ => FailureAction::Call(bad_hook),
     };
     let started = RECORDER.start(Config { after_failure, ..Config::DEFAULT });
     info!("started", boot = started.boot);

@@ -5,7 +5,7 @@
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use ttlog_embedded::{After, Config, info};
+use ttlog_embedded::{FailureAction, Config, info};
 
 support::entry!(main);
 support::timer_handler!(interrupt);
@@ -16,7 +16,7 @@ ttlog_embedded::recorder!(static RECORDER: 2048);
 static IS_IN_CALL: AtomicBool = AtomicBool::new(false);
 
 fn main() -> ! {
-    let after_failure = After::Call(support::reset);
+    let after_failure = FailureAction::Call(support::reset);
     let started = RECORDER.start(Config { after_failure, ..Config::DEFAULT });
     if started.boot > 1 {
         failing::dump();

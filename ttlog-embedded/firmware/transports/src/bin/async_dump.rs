@@ -11,7 +11,7 @@ use core::task::{Context, Poll, Waker};
 use embassy_time::Duration;
 use support::uart;
 use transports::Port;
-use ttlog_embedded::task::{When, dump_task, request_dump};
+use ttlog_embedded::task::{DumpSchedule, dump_task, request_dump};
 use ttlog_embedded::{Clock, Config, info};
 
 ttlog_embedded::recorder!(static RECORDER: 4096);
@@ -55,8 +55,8 @@ fn main() -> ! {
     RECORDER.start(Config { clock: Clock::embassy(), ..Config::DEFAULT });
     info!("up");
     uart::send_all(b"ready\n");
-    let when = if support::argument(0) > 0 { When::every(Duration::from_millis(20)) } else { When::ON_REQUEST };
-    let mut dumps = pin!(dump_task(Port, when));
+    let schedule = if support::argument(0) > 0 { DumpSchedule::every(Duration::from_millis(20)) } else { DumpSchedule::ON_REQUEST };
+    let mut dumps = pin!(dump_task(Port, schedule));
     let mut work = pin!(work());
     let mut context = Context::from_waker(Waker::noop());
     loop {
