@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use ttlog_benches::check::readback::read_ring;
-use ttlog_benches::harness::recorder::{Recorder, Setup};
+use ttlog_benches::harness::recorder::{MeasuredRecorder, Setup};
 use ttlog_benches::workload::cases::{self, Case};
 use ttlog_benches::workload::inputs::{Inputs, table};
 use ttlog_std::Level;
@@ -13,7 +13,7 @@ use ttlog_std::Level;
 const BATCH: u64 = 1000;
 
 fn record(criterion: &mut Criterion) {
-    let recorder = Recorder::start(Setup::default()).expect("a recorder");
+    let recorder = MeasuredRecorder::start(Setup::default()).expect("a recorder");
     let emitted = Cell::new(0);
     let mut group = criterion.benchmark_group("record");
     group.throughput(Throughput::Elements(BATCH));
@@ -22,7 +22,7 @@ fn record(criterion: &mut Criterion) {
         let inputs = table(case.texts);
         group.bench_function(case.name, |bencher| bencher.iter(|| log(*case, inputs, &emitted)));
     }
-    recorder.trace().set_level(Level::Warn);
+    recorder.handle().set_level(Level::Warn);
     let disabled = cases::find("disabled").expect("a case");
     let inputs = table(disabled.texts);
     group.bench_function(disabled.name, |bencher| bencher.iter(|| (disabled.measured)(inputs, 0, BATCH)));

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use ttlog_benches::Result;
 use ttlog_benches::check::readback::check_single;
-use ttlog_benches::harness::recorder::Recorder;
+use ttlog_benches::harness::recorder::MeasuredRecorder;
 use ttlog_benches::workload::cases;
 use ttlog_benches::workload::inputs;
 
@@ -36,7 +36,7 @@ fn main() -> ExitCode {
 fn run(name: &str, count: u64) -> Result<()> {
     let known = || cases::ALL.iter().map(|case| case.name).collect::<Vec<_>>().join(", ");
     let case = cases::find(name).ok_or_else(|| format!("no such case: {name}; there are {}", known()))?;
-    let recorder = Recorder::start(case.setup)?;
+    let recorder = MeasuredRecorder::start(case.setup)?;
     let inputs = inputs::table(case.texts);
     (case.measured)(inputs, 0, count);
     check_single(case, inputs, &recorder.image()?, if case.emits { count } else { 0 }, 1000)?;

@@ -12,8 +12,8 @@ pub const RING_LEN: usize = 16 << 20;
 
 /// The recorder that is measured; ends in good order when dropped, which removes its file.
 #[derive(Debug)]
-pub struct Recorder {
-    trace: Trace,
+pub struct MeasuredRecorder {
+    handle: Trace,
     /// `None`: the ring is on the heap.
     ring_path: Option<PathBuf>,
 }
@@ -37,13 +37,13 @@ impl Default for Setup {
     }
 }
 
-impl Recorder {
+impl MeasuredRecorder {
     /// Starts the recorder of this process. The directories are those of the environment, see `ttlog_std`.
     ///
     /// # Errors
     /// When there is one already, or no ring file to be had.
     pub fn start(setup: Setup) -> Result<Self> {
-        let trace = Trace::builder()
+        let handle = Trace::builder()
             .service("ttlog-benches")
             .capacity_bytes(RING_LEN)
             .coarse_clock(setup.coarse_clock)
@@ -56,15 +56,15 @@ impl Recorder {
             .recover_orphans(false)
             .panic_hook(false)
             .build()?;
-        let ring_path = trace.ring_path().map(Path::to_path_buf);
+        let ring_path = handle.ring_path().map(Path::to_path_buf);
         ensure!(ring_path.is_some() != setup.heap, "the ring's file is {ring_path:?}");
-        Ok(Recorder { trace, ring_path })
+        Ok(MeasuredRecorder { handle, ring_path })
     }
 
     /// Gives the handle.
     #[must_use]
-    pub fn trace(&self) -> &Trace {
-        &self.trace
+    pub fn handle(&self) -> &Trace {
+        &self.handle
     }
 
     /// Gives the directory of the ring's file; `None`: the ring is on the heap.
@@ -92,7 +92,7 @@ impl Recorder {
     /// # Errors
     /// When it could not be written.
     pub fn snapshot(&self) -> Result<PathBuf> {
-        Ok(self.trace.request_snapshot("bench").wait()?)
+        Ok(self.handle.request_snapshot("bench").wait()?)
     }
 
     /// Ends recording and removes the ring's file.
@@ -100,13 +100,13 @@ impl Recorder {
     /// # Errors
     /// When that was not possible.
     pub fn end(self) -> Result<()> {
-        ensure!(self.trace.shutdown(), "the recorder did not end in good order");
+        ensure!(self.handle.shutdown(), "the recorder did not end in good order");
         Ok(())
     }
 }
 
-impl Drop for Recorder {
+impl Drop for MeasuredRecorder {
     fn drop(&mut self) {
-        self.trace.shutdown();
+        self.handle.shutdown();
     }
 }

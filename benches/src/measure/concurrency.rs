@@ -15,7 +15,7 @@ use crate::check::readback::read_ring;
 use crate::error::{Result, ensure};
 use crate::harness::child;
 use crate::harness::child::arguments;
-use crate::harness::recorder::{Recorder, Setup};
+use crate::harness::recorder::{MeasuredRecorder, Setup};
 use crate::harness::report;
 use crate::harness::stats::rounded;
 use crate::workload::floor;
@@ -77,7 +77,7 @@ const STRETCHES: u64 = 4;
 /// # Errors
 /// When events are not accounted for, appear twice, or hold what was not logged.
 pub fn many_threads(threads: u64) -> Result<ConcurrencyLine> {
-    let recorder = Recorder::start(Setup::default())?;
+    let recorder = MeasuredRecorder::start(Setup::default())?;
     let barrier = Barrier::new(threads as usize);
     let barrier = &barrier;
     let start = Instant::now();
@@ -128,7 +128,7 @@ pub fn many_threads(threads: u64) -> Result<ConcurrencyLine> {
         overwritten: counted.overwritten,
         dropped: counted.dropped,
         events_per_second: rounded(emitted as f64 / elapsed.as_secs_f64()),
-        ring_bytes: recorder.trace().ring_len_bytes() as u64,
+        ring_bytes: recorder.handle().ring_len_bytes() as u64,
     };
     recorder.end()?;
     Ok(line)

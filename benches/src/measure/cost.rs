@@ -8,7 +8,7 @@ use crate::check::readback::{Counted, check_single};
 use crate::error::{Result, ensure};
 use crate::harness::child;
 use crate::harness::child::arguments;
-use crate::harness::recorder::{Recorder, Setup};
+use crate::harness::recorder::{MeasuredRecorder, Setup};
 use crate::harness::report;
 use crate::harness::stats::{median, rounded};
 use crate::workload::cases;
@@ -133,7 +133,7 @@ fn print(lines: &[CostLine]) {
 /// When the case is unknown, or an answer is wrong: an event that is not accounted for, a value that was not logged.
 pub fn measure(name: &str, heap: bool, options: Options) -> Result<CostLine> {
     let case = cases::find(name).ok_or_else(|| format!("no such case: {name}"))?;
-    let recorder = Recorder::start(Setup { heap, ..case.setup })?;
+    let recorder = MeasuredRecorder::start(Setup { heap, ..case.setup })?;
     let inputs = inputs::table(case.texts);
     let floor = Floor::new(recorder.directory())?;
     let mut emitted = 0;

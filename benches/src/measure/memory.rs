@@ -13,7 +13,7 @@ use crate::check::readback::{Counted, read_ring};
 use crate::error::{Result, ensure};
 use crate::harness::child;
 use crate::harness::child::arguments;
-use crate::harness::recorder::{Recorder, Setup};
+use crate::harness::recorder::{MeasuredRecorder, Setup};
 use crate::harness::report;
 use crate::harness::stats::rounded;
 use crate::workload::cases::expected;
@@ -156,7 +156,7 @@ pub fn check_snapshot(bytes: &[u8], inputs: &[Input], emitted: u64) -> Result<u6
 /// # Errors
 /// When the ring or the snapshot holds anything else than it should.
 pub fn measure(pauses: bool, longer: bool) -> Result<MemoryLine> {
-    let recorder = Recorder::start(Setup::default())?;
+    let recorder = MeasuredRecorder::start(Setup::default())?;
     let inputs = different_inputs(if longer { Texts::LongerSymbols } else { Texts::Symbols });
     if pauses {
         log_with_pauses(inputs, FILL);

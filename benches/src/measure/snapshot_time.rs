@@ -10,7 +10,7 @@ use ttlog_core::snapshot::{Codec, Sink, SnapshotMeta, scratch_len, write_snapsho
 use crate::error::{Result, ensure};
 use crate::harness::child;
 use crate::harness::child::arguments;
-use crate::harness::recorder::{Recorder, Setup};
+use crate::harness::recorder::{MeasuredRecorder, Setup};
 use crate::harness::report;
 use crate::harness::stats::{median, rounded};
 use crate::measure::memory::{FILL, check_snapshot, different_inputs, log_different};
@@ -69,7 +69,7 @@ pub fn run(rounds: u64, json: bool) -> Result<()> {
 /// # Errors
 /// When a snapshot cannot be written or does not hold what it should.
 pub fn measure(rounds: u64) -> Result<SnapshotLine> {
-    let recorder = Recorder::start(Setup::default())?;
+    let recorder = MeasuredRecorder::start(Setup::default())?;
     let inputs = different_inputs(Texts::Symbols);
     log_different(inputs, 0, FILL);
     let (mut totals, mut encodes, mut writes) = (Vec::new(), Vec::new(), Vec::new());

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::check::readback::read;
 use crate::error::{Result, ensure};
-use crate::harness::recorder::{Recorder, Setup};
+use crate::harness::recorder::{MeasuredRecorder, Setup};
 use crate::harness::report;
 use crate::workload::cases::standard;
 use crate::workload::inputs;
@@ -145,7 +145,7 @@ fn between_marks(text: &str) -> Result<Stretch> {
 /// When the events are not accounted for.
 pub fn child(threads: u64, seconds: u64) -> Result<Logged> {
     let case = standard();
-    let recorder = Recorder::start(Setup::default())?;
+    let recorder = MeasuredRecorder::start(Setup::default())?;
     let inputs = inputs::table(case.texts);
     // What the recorder's thread does once, at the start, is not what it does.
     std::thread::sleep(Duration::from_millis(500));

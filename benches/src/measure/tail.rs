@@ -13,7 +13,7 @@ use crate::check::readback::check_single;
 use crate::error::Result;
 use crate::harness::child;
 use crate::harness::child::arguments;
-use crate::harness::recorder::{Recorder, Setup};
+use crate::harness::recorder::{MeasuredRecorder, Setup};
 use crate::harness::report;
 use crate::harness::stats::{Histogram, rounded};
 use crate::workload::cases::standard;
@@ -84,7 +84,7 @@ pub fn run(calls: u64, json: bool) -> Result<()> {
 /// When events are not accounted for, or a snapshot fails.
 pub fn measure(calls: u64) -> Result<[TailLine; 3]> {
     let case = standard();
-    let recorder = Recorder::start(Setup::default())?;
+    let recorder = MeasuredRecorder::start(Setup::default())?;
     let inputs = inputs::table(case.texts);
     let warm_up = (calls / 10).clamp(1, 1 << 20);
     (case.measured)(inputs, 0, warm_up);
@@ -141,7 +141,7 @@ fn time_calls(inputs: &Inputs, first: u64, calls: u64, histogram: &mut Histogram
 }
 
 /// Asks for a snapshot at once and then each second, until it is done. The files are removed.
-fn make_snapshots(recorder: &Recorder, done: &AtomicBool) -> std::result::Result<u64, String> {
+fn make_snapshots(recorder: &MeasuredRecorder, done: &AtomicBool) -> std::result::Result<u64, String> {
     let mut count = 0;
     while !done.load(Ordering::Relaxed) {
         let next = Instant::now() + SNAPSHOT_INTERVAL;

@@ -9,7 +9,7 @@ use crate::check::readback::{check_values, read_ring};
 use crate::error::{Result, ensure};
 use crate::harness::child;
 use crate::harness::child::arguments;
-use crate::harness::recorder::Recorder;
+use crate::harness::recorder::MeasuredRecorder;
 use crate::harness::report;
 use crate::harness::stats::{median, median_index};
 use crate::workload::cases;
@@ -115,7 +115,7 @@ fn print(lines: &[ThroughputLine]) {
 /// When the events are not accounted for, or one holds what was not logged.
 pub fn measure(threads: u64, events: u64) -> Result<ThroughputLine> {
     let case = cases::standard();
-    let recorder = Recorder::start(case.setup)?;
+    let recorder = MeasuredRecorder::start(case.setup)?;
     let inputs = inputs::table(case.texts);
     let (warm_up, timed) = ((WARM_UP_TOTAL / threads).max(1), (events / threads).max(1));
     let barrier = Barrier::new(threads as usize);
