@@ -11,10 +11,11 @@ use crate::clock::Clock;
 pub struct Config {
     /// Clock of the events.
     pub clock: Clock,
-    /// Why the device was reset, in the bits of the manufacturer's manual; 0 if unknown. Shown with the session. Read the
-    /// register before something clears it.
+    /// Why the device was reset, in the bits of the manufacturer's manual; 0 if unknown. Shown with the session. Read
+    /// the register before something clears it.
     pub reset_reason: u32,
-    /// Lowest level that is recorded; `None` records nothing. [`set_level`](crate::Recorder::set_level) changes it later.
+    /// Lowest level that is recorded; `None` records nothing. [`set_level`](crate::Recorder::set_level) changes it
+    /// later.
     pub level: Option<Level>,
     /// What follows a panic or a fault, with the features `panic-handler` and `fault-handler`.
     pub after_failure: FailureAction,
@@ -40,25 +41,25 @@ impl Default for Config {
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum FailureAction {
-    /// Resets the chip, as `reset` does. Arm only: on RISC-V a reset is specific to the chip, so use [`Call`](Self::Call)
-    /// with the function of its HAL.
+    /// Resets the chip, as `reset` does. Arm only: on RISC-V a reset is specific to the chip, so use
+    /// [`Call`](Self::Call) with the function of its HAL.
     #[cfg(not(any(target_arch = "riscv32", target_arch = "riscv64")))]
     Reset,
     /// Masks interrupts and loops forever, until a probe or a watchdog takes over.
     Halt,
-    /// Calls a function of the firmware in the context that failed, with interrupts masked: to switch outputs off, send the
-    /// ring, or reset in another way. If the function itself fails, that is recorded too, and the chip is reset (on RISC-V
-    /// halted).
+    /// Calls a function of the firmware in the context that failed, with interrupts masked: to switch outputs off, send
+    /// the ring, or reset in another way. If the function itself fails, that is recorded too, and the chip is reset (on
+    /// RISC-V halted).
     Call(fn() -> !),
 }
 
 impl FailureAction {
-    /// A reset on Arm, because a device in the field must go on and the ring keeps what happened; a halt on RISC-V. Also in
-    /// force before [`Recorder::start`](crate::Recorder::start), when nothing can be recorded yet.
+    /// A reset on Arm, because a device in the field must go on and the ring keeps what happened; a halt on RISC-V.
+    /// Also in force before [`Recorder::start`](crate::Recorder::start), when nothing can be recorded yet.
     #[cfg(not(any(target_arch = "riscv32", target_arch = "riscv64")))]
     pub const DEFAULT: Self = FailureAction::Reset;
-    /// A reset on Arm, because a device in the field must go on and the ring keeps what happened; a halt on RISC-V. Also in
-    /// force before [`Recorder::start`](crate::Recorder::start), when nothing can be recorded yet.
+    /// A reset on Arm, because a device in the field must go on and the ring keeps what happened; a halt on RISC-V.
+    /// Also in force before [`Recorder::start`](crate::Recorder::start), when nothing can be recorded yet.
     #[cfg(any(target_arch = "riscv32", target_arch = "riscv64"))]
     pub const DEFAULT: Self = FailureAction::Halt;
 

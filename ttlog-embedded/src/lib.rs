@@ -1,7 +1,8 @@
 //! The device side of the TTLog flight recorder: the events of a firmware survive panics, faults, watchdogs and resets.
 //!
-//! Events go into a ring in RAM that a reset does not clear. After the next start they are still there, and the firmware sends
-//! them over a serial line, RTT or semihosting, or a debug probe reads them without its help. `ttlog-view` shows them.
+//! Events go into a ring in RAM that a reset does not clear. After the next start they are still there, and the
+//! firmware sends them over a serial line, RTT or semihosting, or a debug probe reads them without its help.
+//! `ttlog-view` shows them.
 //!
 //! ```ignore
 //! use ttlog_embedded::{Clock, Config, info};
@@ -18,40 +19,43 @@
 //!
 //! # Setup
 //!
-//! 1. Pass `-C link-arg=-Tttlog.x -C link-arg=--build-id` to the linker, after `-Tlink.x` (in `.cargo/config.toml`, or with
-//!    `cargo::rustc-link-arg` in the build script of the firmware).
-//! 2. On targets without compare-and-swap (thumbv6m, riscv32imc), enable the feature `single-core`, or `critical-section` if
-//!    there are several cores.
-//! 3. Declare the ring with [`recorder!`] and call [`Recorder::start`] first of all. The start-up code must not clear the
-//!    section `.uninit` (cortex-m-rt: leave its features `zero-init-ram` and `paint-stack` off).
+//! 1. Pass `-C link-arg=-Tttlog.x -C link-arg=--build-id` to the linker, after `-Tlink.x` (in `.cargo/config.toml`, or
+//!    with `cargo::rustc-link-arg` in the build script of the firmware).
+//! 2. On targets without compare-and-swap (thumbv6m, riscv32imc), enable the feature `single-core`, or
+//!    `critical-section` if there are several cores.
+//! 3. Declare the ring with [`recorder!`] and call [`Recorder::start`] first of all. The start-up code must not clear
+//!    the section `.uninit` (cortex-m-rt: leave its features `zero-init-ram` and `paint-stack` off).
 //!
 //! docs/firmware.md is the manual: boards, clocks, reset reasons, Cortex-M7 caches, RAM with error correction, defmt.
 //!
 //! # Contract
 //!
 //! - **Bounded**: the ring has a fixed size, a record fits in one segment, and a longer text is cut and marked as cut.
-//! - **Never blocks**, neither a log call nor the ring's side of a dump. Threads, interrupts of any priority, non-maskable ones,
-//!   fault handlers and other cores may log, also in the middle of another log call. Interrupts are not masked, except for a
-//!   handful of instructions per event on targets without compare-and-swap.
+//! - **Never blocks**, neither a log call nor the ring's side of a dump. Threads, interrupts of any priority,
+//!   non-maskable ones, fault handlers and other cores may log, also in the middle of another log call. Interrupts are
+//!   not masked, except for a handful of instructions per event on targets without compare-and-swap.
 //! - **When the ring is full**, the events of its oldest segment are replaced, and counted.
-//! - **Lost** are events that were replaced, that no segment had room for, or that a reset interrupted; all are counted. So is
-//!   an event of a non-maskable interrupt that comes during those few masked instructions.
+//! - **Lost** are events that were replaced, that no segment had room for, or that a reset interrupted; all are
+//!   counted. So is an event of a non-maskable interrupt that comes during those few masked instructions.
 //! - **A reset** at any instruction leaves every event whose macro has returned. Loss of power does not: RAM forgets.
-//! - **Memory is not trusted**: from whatever it finds, the start takes over a ring or makes a new one, in bounded time.
+//! - **Memory is not trusted**: from whatever it finds, the start takes over a ring or makes a new one, in bounded
+//!   time.
 //!
 //! # Panics and faults
 //!
-//! The feature `panic-handler` makes this crate the panic handler of the program. The feature `fault-handler`, together with the
-//! line `ttlog_embedded::fault_handler!();` in the firmware, does the same for faults. Both record what happened at level error:
-//! target `panic` with message, file, line and column; target `fault` with the saved registers and those that name the cause.
-//! They work in a log call, in an interrupt, and in each other. Then [`Config::after_failure`] decides: a reset, a halt, or a
-//! function of the firmware. A failure before [`Recorder::start`] is not recorded.
+//! The feature `panic-handler` makes this crate the panic handler of the program. The feature `fault-handler`, together
+//! with the line `ttlog_embedded::fault_handler!();` in the firmware, does the same for faults. Both record what
+//! happened at level error: target `panic` with message, file, line and column; target `fault` with the saved registers
+//! and those that name the cause. They work in a log call, in an interrupt, and in each other. Then
+//! [`Config::after_failure`] decides: a reset, a halt, or a function of the firmware. A failure before
+//! [`Recorder::start`] is not recorded.
 //!
-//! A stack overflow leaves no stack to run a handler on; the module `fault` says what happens then, and how `flip-link` helps.
+//! A stack overflow leaves no stack to run a handler on; the module `fault` says what happens then, and how `flip-link`
+//! helps.
 //!
-//! The fault handler takes 0.7 KB of code. The panic handler takes 3.0 KB where the firmware formats text for events anyway
-//! (`%`, `?`), else 6.5 KB, mostly formatting code of `core`. (thumbv7m; thumbv6m: 0.7, 2.8 and 6.0 KB; opt-level s, LTO,
-//! rustc 1.95, 2026-11-26; compared with handlers that only loop.)
+//! The fault handler takes 0.7 KB of code. The panic handler takes 3.0 KB where the firmware formats text for events
+//! anyway (`%`, `?`), else 6.5 KB, mostly formatting code of `core`. (thumbv7m; thumbv6m: 0.7, 2.8 and 6.0 KB;
+//! opt-level s, LTO, rustc 1.95, 2026-11-26; compared with handlers that only loop.)
 //!
 //! # Modules
 //!

@@ -1,7 +1,7 @@
 //! Records failures of the firmware: panics and faults.
 //!
-//! Their handlers go through `enter` and `leave`, so that a failure inside of a handler comes to an end: a second failure is
-//! recorded in brief, a third one is not, and each action is tried once.
+//! Their handlers go through `enter` and `leave`, so that a failure inside of a handler comes to an end: a second
+//! failure is recorded in brief, a third one is not, and each action is tried once.
 
 #[cfg(feature = "fault-handler")]
 pub mod fault;
@@ -31,8 +31,8 @@ const LAST: u8 = 4;
 
 /// Begins to handle a failure.
 pub(crate) fn enter() -> Extent {
-    // Plain loads and stores suffice: a handler that fails does so after its store. If two cores fail at the same moment, both
-    // are recorded whole.
+    // Plain loads and stores suffice: a handler that fails does so after its store. If two cores fail at the same
+    // moment, both are recorded whole.
     let (stage, extent) = match STAGE.load(Ordering::Relaxed) {
         FINE => (RECORDING, Extent::Whole),
         RECORDING => (RECORDING_SECOND, Extent::Brief),

@@ -1,24 +1,24 @@
 //! Sending the ring over a byte stream: serial, USB, a radio, a file.
 //!
-//! A dump is a run of frames of at most 256 bytes, each with its own checksum, so that a receiver finds its way again after lost or broken
-//! bytes, and other output may share the line. `ttlog-view serial` reads it. Logging goes on meanwhile, also in interrupts; a segment
-//! that is replaced while it is sent is taken back and sent anew.
+//! A dump is a sequence of frames of at most 256 bytes, each with its own checksum. So a receiver resynchronizes after
+//! lost or damaged bytes, and other output may share the line. `ttlog-view serial` reads it. Logging continues
+//! meanwhile, also in interrupts; a segment that is replaced while it is sent is revoked and sent again.
 //!
 //! ```ignore
-//! ttlog_embedded::dump_to(&mut uart)?;                    // frames: for `ttlog-view serial`
-//! ttlog_embedded::dump_text_to(&mut uart)?;               // the same as lines, for any terminal program that can save what it shows
+//! ttlog_embedded::dump_to(&mut uart)?;                    // frames, for `ttlog-view serial`
+//! ttlog_embedded::dump_text_to(&mut uart)?;               // text, for any terminal program that can save its output
 //!
-//! let mut dump = Dump::new(DumpOptions::DEFAULT);         // or a frame at a time, whenever there is room for one
+//! let mut dump = Dump::new(DumpOptions::DEFAULT);         // or one frame at a time, when there is room for it
 //! let mut room = [0; FRAME_LEN_MAX];
 //! while let Some(frame) = dump.next_frame(&mut room) { /* send it */ }
 //! ```
 //!
 //! # Memory
 //!
-//! A dump takes no memory of its own but the stack: 500 bytes for the frame and the place in the ring, 830 in all with the functions that are
-//! called, 920 as lines of text. With [`DumpOptions::scratch`] and the feature `lz4` segments are compressed, which takes 9,450 bytes of
-//! stack, most of them the table of LZ4. (Measured on thumbv7m at opt-level s, rustc 1.95, without what the writer takes; the test
-//! `dumps_need_little_stack` of ttlog-qemu fails when they take more than 896, 1,024 and 10,240.)
+//! A dump needs stack only: 830 bytes, of which 500 are the frame and the position in the ring; 920 bytes as lines of
+//! text. With the feature `lz4` and [`DumpOptions::scratch`], segments are compressed, which takes 9,450 bytes of
+//! stack, mostly the table of LZ4. (Measured on thumbv7m at opt-level s, rustc 1.95, without the writer; the test
+//! `dumps_need_little_stack` of ttlog-qemu fails above 896, 1,024 and 10,240 bytes.)
 //!
 //! # Format
 //! docs/format.md §7.
@@ -32,41 +32,43 @@ use ttlog_core::ring::{RingDump, RingDumpOptions, SiteAt};
 use crate::build_id::build_id;
 use crate::recorder::DEVICE;
 
-/// What a dump is to send.
+/// Options of a dump.
 #[derive(Debug, Default)]
 pub struct DumpOptions<'s> {
-    /// Room to compress segments in, of [`scratch_len`] bytes; needs the feature `lz4`. `None`, or too short: segments are sent as they
-    /// are.
+    /// Memory to compress segments in, of [`scratch_len`] bytes; needs the feature `lz4`. Segments are sent
+    /// uncompressed if it is `None` or too short.
     pub scratch: Option<&'s mut [u8]>,
 }
 
 impl DumpOptions<'_> {
-    /// Segments as they are.
+    /// Without compression.
     pub const DEFAULT: Self = DumpOptions { scratch: None };
 }
 
-/// Gives the bytes of scratch that it takes to compress segments of so many bytes (`segment_len` of [`recorder!`](crate::recorder!)).
+/// Returns the scratch bytes needed to compress segments of `segment_len` bytes (as in
+/// [`recorder!`](crate::recorder!)).
 #[must_use]
 pub const fn scratch_len(segment_len: usize) -> usize {
     RingDump::scratch_len(segment_len)
 }
 
-/// The ring on its way out, a frame at a time. To be sent at any pace, set aside and resumed.
+/// A dump in progress, one frame at a time, at any pace.
 #[derive(Debug)]
 pub struct Dump<'s> {
-    /// `None` if recording has not begun.
+    /// `None` if recording has not started.
     dump: Option<RingDump<'static, 's>>,
 }
 
-/// Dumps begun so far.
+/// Dumps started so far.
 static DUMP_COUNT: AtomicU32 = AtomicU32::new(0);
 
 impl<'s> Dump<'s> {
-    /// Begins a dump of what the ring holds while it is sent. Before [`Recorder::start`](crate::Recorder::start) there is nothing to send.
-    /// Callable anywhere; does not block.
+    /// Starts a dump of what the ring holds while it is sent; nothing before
+    /// [`Recorder::start`](crate::Recorder::start). Callable anywhere; does not block.
     #[must_use]
     pub fn new(options: DumpOptions<'s>) -> Self {
-        // Two that begin at the same moment may get the same number. Their frames then look like those of one dump, and are read as well.
+        // Two dumps that start at the same moment may get the same number. Their frames then look like one dump, and
+        // are readable.
         let number = DUMP_COUNT.load(Ordering::Relaxed).wrapping_add(1);
         DUMP_COUNT.store(number, Ordering::Relaxed);
         let Some(ring) = DEVICE.ring() else { return Dump { dump: None } };
@@ -81,30 +83,31 @@ impl<'s> Dump<'s> {
         Dump { dump: Some(RingDump::new(ring, options)) }
     }
 
-    /// Gives the next frame as bytes to send, in `room`; `None`: the dump has ended. Takes a time in proportion to the frame, or where
-    /// segments are compressed to a segment.
+    /// Returns the next frame as bytes to send, in `room`; `None` at the end of the dump. Takes time in proportion to
+    /// the frame, or to a segment if segments are compressed.
     pub fn next_frame<'r>(&mut self, room: &'r mut [u8; FRAME_LEN_MAX]) -> Option<&'r [u8]> {
         let mut content = Content::new();
         if self.dump.as_mut()?.next_frame(&mut content) { Some(content.encode(room)) } else { None }
     }
 
-    /// Gives the next frame as a line of text, without its end.
+    /// Returns the next frame as a line of text, without line end.
     pub fn next_line<'r>(&mut self, room: &'r mut [u8; LINE_LEN_MAX]) -> Option<&'r [u8]> {
         let mut content = Content::new();
         if self.dump.as_mut()?.next_frame(&mut content) { Some(content.encode_line(room)) } else { None }
     }
 }
 
-/// Sends the ring. Blocks as long as the writer does; logging goes on meanwhile. For the stack that it takes see the [module](self).
+/// Sends the ring. Blocks as long as the writer does; logging continues meanwhile. The [module](self) says how much
+/// stack it takes.
 ///
 /// # Errors
-/// Those of the writer; what it took before is a dump that was cut off, and readable up to there.
+/// Those of the writer. The dump ends there, and is readable up to there.
 pub fn dump_to<W: embedded_io::Write>(writer: &mut W) -> Result<(), W::Error> {
     dump_with(DumpOptions::DEFAULT, |bytes| writer.write_all(bytes))?;
     writer.flush()
 }
 
-/// Sends the ring as lines of text, between a line that says where it begins and one that says where it ends. Else as [`dump_to`].
+/// As [`dump_to`], but as lines of text, between a first and a last line that mark the dump.
 ///
 /// # Errors
 /// Those of [`dump_to`].
@@ -133,7 +136,7 @@ pub fn dump_text_to_06<W: embedded_io_06::Write>(writer: &mut W) -> Result<(), W
     writer.flush()
 }
 
-/// Sends the ring through a function that takes all of the bytes it is given: for sinks that have no `Write`.
+/// Sends the ring through a function that takes all bytes it is given, for sinks without `Write`.
 ///
 /// # Errors
 /// The first error of `send`; the dump ends there.
@@ -153,7 +156,7 @@ pub fn dump_with<E>(options: DumpOptions<'_>, mut send: impl FnMut(&[u8]) -> Res
 pub fn dump_text_with<E>(options: DumpOptions<'_>, mut send: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
     const END: &[u8] = b"\r\n";
     let mut dump = Dump::new(options);
-    // The line's end goes with it, so that nothing comes between them.
+    // The line end goes with the line, so that nothing comes between them.
     let mut room = [0; LINE_LEN_MAX + END.len()];
     send(END)?;
     send(TEXT_BEGIN.as_bytes())?;
@@ -166,7 +169,7 @@ pub fn dump_text_with<E>(options: DumpOptions<'_>, mut send: impl FnMut(&[u8]) -
     send(END)
 }
 
-/// What the firmware has of its callsites, if that is in its flash.
+/// Returns access to the texts of the callsites if they are in flash.
 fn sites() -> Option<SiteAt> {
     #[cfg(all(feature = "embedded-metadata", target_os = "none"))]
     return Some(embedded::site);
@@ -176,11 +179,11 @@ fn sites() -> Option<SiteAt> {
 
 #[cfg(all(feature = "embedded-metadata", target_os = "none"))]
 mod embedded {
-    //! What callsites say, where `ttlog.x` has put it.
+    //! The texts of the callsites, where `ttlog.x` has placed them.
 
     use ttlog_core::ring::SiteBytes;
 
-    /// An entry, as the assembly of ttlog-core writes it.
+    /// An entry, in the layout that the assembly of ttlog-core writes.
     #[repr(C)]
     struct Entry {
         id: u32,

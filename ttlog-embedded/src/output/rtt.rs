@@ -1,6 +1,6 @@
-//! Dumps over RTT: through a buffer in RAM that a debug probe empties while the firmware runs.
+//! Dumps over RTT, a buffer in RAM that a debug probe reads while the firmware runs.
 //!
-//! The channel is one of the crate rtt-target, in the firmware's own table of channels:
+//! The channel is one of the crate rtt-target, from the firmware's own table of channels:
 //!
 //! ```ignore
 //! let channels = rtt_target::rtt_init! {
@@ -14,18 +14,19 @@
 //! let mut dump = RttDump::new(DumpOptions::DEFAULT);
 //! loop {
 //!     if dump.pump(&mut channel) == Progress::Done { /* … */ }
-//!     // whatever else the firmware does
+//!     // the other work of the firmware
 //! }
 //! ```
 //!
-//! **Never blocks**, whatever mode the channel is in: hosts switch channels to blocking ones. A frame that does not fit whole into what is free is
-//! kept, and sent when [`pump`](RttDump::pump) is called again. So a probe that is slow or not there costs a look at the channel, and what is
-//! sent is never cut. The buffer must have room for a frame, that is 257 bytes; the larger it is, the fewer calls it takes.
+//! **Never blocks**, whatever the mode of the channel (hosts switch channels to blocking). A frame that does not fit
+//! into the free space is held back until the next call of [`pump`](RttDump::pump). So a slow or absent probe costs one
+//! look at the channel, and no frame is ever cut. The buffer needs at least 257 bytes, room for a frame; a larger one
+//! takes fewer calls.
 //!
-//! On the host, write what comes through the channel to a file or a TCP port, and give that to `ttlog-view serial`. No other output
-//! should go through the same channel, though `ttlog-view` finds the frames among it.
+//! On the host, write the channel's output to a file or a TCP port and pass that to `ttlog-view serial`. Keep other
+//! output out of the channel, although `ttlog-view` finds the frames among it.
 //!
-//! rtt-target needs an implementation of the crate critical-section in the firmware, for its own initialization only.
+//! rtt-target needs an implementation of the crate critical-section in the firmware, for its initialization only.
 
 use core::fmt;
 
@@ -35,45 +36,46 @@ use crate::FRAME_LEN_MAX;
 use crate::output::dump;
 use crate::output::dump::{Dump, DumpOptions};
 
-/// Bytes that a channel's buffer must have at least: one is always free.
+/// Least size of a channel's buffer, in bytes: a frame, and one byte that always stays free.
 pub const BUFFER_LEN_MIN: usize = FRAME_LEN_MAX + 1;
 
-/// How far a dump came.
+/// How far a dump has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Progress {
-    /// All of it is in the channel's buffer.
+    /// The whole dump has been put into the channel's buffer.
     Done,
-    /// The buffer is full. More can be sent when the host has read some of it.
+    /// The buffer is full. Continue when the host has read some of it.
     Full,
-    /// The buffer is empty and a frame does not fit all the same: it is shorter than [`BUFFER_LEN_MIN`]. The dump does not go on.
+    /// The buffer is shorter than [`BUFFER_LEN_MIN`]: it is empty, but a frame does not fit. The dump cannot continue.
     BufferTooShort,
 }
 
-/// A dump on its way through an RTT channel.
+/// A dump in progress through an RTT channel.
 pub struct RttDump<'s> {
     dump: Dump<'s>,
-    /// The frame that is to be sent next.
+    /// The next frame to send.
     room: [u8; FRAME_LEN_MAX],
-    /// Its length; 0: none.
+    /// Its length; 0 if there is none.
     len: usize,
 }
 
 impl<'s> RttDump<'s> {
-    /// Begins a dump. Nothing is sent yet.
+    /// Starts a dump. Nothing is sent yet.
     #[must_use]
     pub fn new(options: DumpOptions<'s>) -> Self {
         RttDump { dump: Dump::new(options), room: [0; FRAME_LEN_MAX], len: 0 }
     }
 
-    /// Puts as many frames into the channel as it has room for, which takes a time in proportion to them. Does not block.
+    /// Puts as many frames into the channel as fit, in time proportional to them. Does not block.
     pub fn pump(&mut self, channel: &mut UpChannel) -> Progress {
         loop {
             if self.len == 0 {
                 let Some(frame) = self.dump.next_frame(&mut self.room) else { return Progress::Done };
                 self.len = frame.len();
             }
-            // Else what was not there a moment ago may be read meanwhile, and a short buffer look like a full one.
+            // Asked first: the host may empty a full buffer in between, which would then look like one that is too
+            // short.
             let was_empty = channel.is_empty();
             if !send_whole(channel, &self.room[..self.len]) {
                 return if was_empty { Progress::BufferTooShort } else { Progress::Full };
@@ -89,8 +91,8 @@ impl fmt::Debug for RttDump<'_> {
     }
 }
 
-/// Sends a dump and waits for room, looking for it again and again; `false`: nobody read anything for `patience` looks, or the buffer is too short. For
-/// panic handlers and the like, where nothing else is to be done.
+/// Sends a dump and polls for room. Returns whether it was sent: `false` if the host read nothing for `patience` polls,
+/// or the buffer is too short. For panic handlers and similar places, where nothing else is left to do.
 pub fn dump_to_rtt(channel: &mut UpChannel, patience: u32) -> bool {
     let mut waits = 0;
     dump::dump_with(DumpOptions::DEFAULT, |frame| {
@@ -107,14 +109,14 @@ pub fn dump_to_rtt(channel: &mut UpChannel, patience: u32) -> bool {
     .is_ok()
 }
 
-/// Sends all of the bytes, or nothing.
+/// Sends all bytes or none, and returns whether it did.
 fn send_whole(channel: &mut UpChannel, bytes: &[u8]) -> bool {
     let mode = channel.mode();
-    // What the host wants: it may have switched to blocking, or to cutting.
+    // The host may have switched the channel to blocking, or to trimming.
     channel.set_mode(ChannelMode::NoBlockSkip);
     let sent = channel.write(bytes);
     channel.set_mode(mode);
-    // In this mode a write that does not fit is taken back, and the bytes that it says it wrote are less than all.
+    // In this mode a write that does not fit is undone, and reported as shorter.
     sent == bytes.len()
 }
 

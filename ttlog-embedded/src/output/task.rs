@@ -1,4 +1,4 @@
-//! Dumps from an async program: once with [`dump_to_async`], or by a task that dumps when it is asked to, and at intervals.
+//! Dumps from an async program: once with [`dump_to_async`], or by a task on request and at intervals.
 //!
 //! ```ignore
 //! #[embassy_executor::task]
@@ -6,11 +6,11 @@
 //!     ttlog_embedded::task::dump_task(port, DumpSchedule::every(Duration::from_secs(3600))).await
 //! }
 //!
-//! // from anywhere, an interrupt for example
+//! // from anywhere, such as an interrupt
 //! ttlog_embedded::task::request_dump();
 //! ```
 //!
-//! Other tasks run between any two frames, also where the writer never waits. Logging goes on meanwhile.
+//! Other tasks run between any two frames, even if the writer never waits. Logging continues meanwhile.
 
 use core::future::poll_fn;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -23,20 +23,20 @@ use embedded_io_async::Write;
 use crate::FRAME_LEN_MAX;
 use crate::output::dump::{Dump, DumpOptions};
 
-/// Requests made so far. Counted, not marked, for one that comes while a dump is under way is to have one of its own.
+/// Requests so far. A count, not a flag, because a request during a dump gets a dump of its own.
 static REQUESTED: AtomicU32 = AtomicU32::new(0);
 
-/// Asks [`dump_task`] for a dump. Several requests before it begins are one. A load and a store; callable anywhere, in interrupts and fault
-/// handlers too.
+/// Asks [`dump_task`] for a dump. Several requests before it starts count as one. A load and a store; callable
+/// anywhere, also in interrupts and fault handlers.
 pub fn request_dump() {
-    // Of two at the same moment one may be lost, and the other stands for both.
+    // Of two at the same moment one may be lost; the other stands for both.
     REQUESTED.store(REQUESTED.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
 }
 
-/// Sends the ring, as [`dump_to`](crate::dump_to), without blocking the executor. Takes less than 1 KiB in the future of the task.
+/// As [`dump_to`](crate::dump_to), without blocking the executor. Takes less than 1 KiB in the task's future.
 ///
 /// # Errors
-/// Those of the writer; what it took before is a dump that was cut off, and readable up to there.
+/// Those of the writer. The dump ends there, and is readable up to there.
 pub async fn dump_to_async<W: Write>(writer: &mut W) -> Result<(), W::Error> {
     let mut dump = Dump::new(DumpOptions::DEFAULT);
     let mut room = [0; FRAME_LEN_MAX];
@@ -65,9 +65,9 @@ async fn pause() {
 #[cfg(feature = "embassy-time")]
 #[derive(Clone, Copy, Debug)]
 pub struct DumpSchedule {
-    /// From the begin of one dump to that of the next, whether or not something was asked for between; `None`: on request only.
+    /// From the start of one dump to that of the next, with or without requests in between; `None`: on request only.
     pub interval: Option<Duration>,
-    /// How often it looks for requests, and how long it waits after a failure. By default 100 ms.
+    /// Time between two looks for requests, and the pause after a failure. 100 ms by default.
     pub poll_interval: Duration,
 }
 
@@ -76,17 +76,17 @@ impl DumpSchedule {
     /// On request only.
     pub const ON_REQUEST: Self = DumpSchedule { interval: None, poll_interval: Duration::from_millis(100) };
 
-    /// On request, and whenever `interval` has gone by.
+    /// On request, and every `interval`.
     #[must_use]
     pub const fn every(interval: Duration) -> Self {
         DumpSchedule { interval: Some(interval), ..Self::ON_REQUEST }
     }
 }
 
-/// Dumps, for ever, on [request](request_dump) and at intervals.
+/// Dumps forever, on [request](request_dump) and at intervals.
 ///
-/// A dump that the writer fails to take is begun again after a while, as often as it takes: who was cut off, or connects only then, gets
-/// a whole one. The request is looked for at intervals, not signalled, so that it can be made where no executor may be woken.
+/// If the writer fails, the dump starts again after a pause, until it succeeds: a receiver that was cut off or connects
+/// later gets a whole one. Requests are polled, not signaled, so that they can be made where no executor can be woken.
 #[cfg(feature = "embassy-time")]
 pub async fn dump_task<W: Write>(mut writer: W, schedule: DumpSchedule) -> ! {
     let mut served = 0;
@@ -99,10 +99,10 @@ pub async fn dump_task<W: Write>(mut writer: W, schedule: DumpSchedule) -> ! {
             if dump_to_async(&mut writer).await.is_ok() {
                 served = requested;
                 last = begun;
-                continue; // it may have taken as long as an interval
+                continue; // the dump may have taken as long as an interval
             }
         }
-        // What is due and failed waits for the next look.
+        // A dump that is due but failed waits for the next poll.
         let rest = schedule.interval.and_then(|interval| interval.checked_sub(last.elapsed()));
         let rest = rest.filter(|rest| rest.as_ticks() > 0).unwrap_or(schedule.poll_interval);
         Timer::after(rest.min(schedule.poll_interval)).await;

@@ -1,4 +1,4 @@
-//! What the tests of transports have in common: a recorder with events in it, and the receiver of a dump.
+//! Shared by the tests of the outputs: a recorder with events, and the receiver of a dump.
 
 extern crate std;
 
@@ -10,24 +10,24 @@ use ttlog_core::ring::{Item, RingImage, SegmentState};
 use crate::recorder::DEVICE;
 use crate::{Config, Recorder, recorder};
 
-/// Longer than what all tests together record, so that nothing is replaced.
+/// Longer than the events of all tests together, so that nothing is replaced.
 const RING_LEN: usize = 16_384;
 
 recorder!(static RECORDER: RING_LEN);
 
-/// Starts the recorder, unless another test of this process has, and records so many events of a callsite, numbered.
+/// Starts the recorder, unless another test of this process has, and records numbered events of a callsite.
 pub(crate) fn record(callsite: u16, numbers: core::ops::Range<u64>) {
     let recorder: &Recorder = &RECORDER;
     recorder.start(Config::DEFAULT);
     while DEVICE.ring().is_none() {
-        std::thread::yield_now(); // another test is just starting it
+        std::thread::yield_now(); // another test is starting it
     }
     for number in numbers {
         DEVICE.append_words(callsite, &[number]);
     }
 }
 
-/// What came of a dump.
+/// What arrived of a dump.
 #[derive(Debug, Default)]
 pub(crate) struct Received {
     pub(crate) begun: usize,
@@ -36,7 +36,7 @@ pub(crate) struct Received {
 }
 
 impl Received {
-    /// Takes dumps out of a stream in which there is nothing else, but for the rest of one that was cut off.
+    /// Reads the dumps in a stream that holds nothing else, except for the rest of a dump that was cut off.
     pub(crate) fn read(stream: &[u8]) -> Self {
         let (mut received, mut scanner) = (Received::default(), FrameScanner::new());
         for byte in stream {
@@ -56,7 +56,7 @@ impl Received {
         received
     }
 
-    /// Gives the numbers of the events of a callsite, as `record` gave them.
+    /// Returns the numbers of the events of a callsite, as given to `record`, sorted.
     pub(crate) fn numbers(&self, callsite: u16) -> Vec<u64> {
         let mut ring = self.ring.clone();
         ring.resize(RING_LEN, 0);

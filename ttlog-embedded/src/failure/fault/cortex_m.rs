@@ -1,7 +1,7 @@
 //! Hard faults of Cortex-M.
 //!
-//! Source: ARMv7-M Architecture Reference Manual (DDI 0403E.e), B1.5.6 (what is stacked) and B3.2.15 to B3.2.18 (CFSR, HFSR, MMFAR, BFAR);
-//! ARMv8-M (DDI 0553B) likewise, with STKOF. ARMv6-M has none of the four.
+//! Source: ARMv7-M Architecture Reference Manual (DDI 0403E.e), B1.5.6 (what is stacked) and B3.2.15 to B3.2.18 (CFSR,
+//! HFSR, MMFAR, BFAR); ARMv8-M (DDI 0553B) likewise, with STKOF. ARMv6-M has none of the four.
 
 use ttlog_core::error;
 
@@ -9,7 +9,7 @@ pub use cortex_m_rt::ExceptionFrame;
 
 use crate::failure::{Extent, enter, leave};
 
-/// What the core says about a fault.
+/// Registers that name the cause of a fault.
 #[cfg(ttlog_fault_status)]
 struct Status {
     cfsr: u32,
@@ -25,14 +25,15 @@ impl Status {
         const HFSR: *const u32 = 0xE000_ED2C as *const u32;
         const MMFAR: *const u32 = 0xE000_ED34 as *const u32;
         const BFAR: *const u32 = 0xE000_ED38 as *const u32;
-        // SAFETY: registers of the core, which reading does not change. The addresses before the rest, as a later fault would replace them.
+        // SAFETY: registers of the core, whose reads have no side effects. Addresses first, because a later fault
+        // replaces them.
         unsafe {
             let (mmfar, bfar) = (MMFAR.read_volatile(), BFAR.read_volatile());
             Status { cfsr: CFSR.read_volatile(), hfsr: HFSR.read_volatile(), mmfar, bfar }
         }
     }
 
-    /// Tells whether the core failed to stack the registers: what is at the frame's address, if anything, is something else.
+    /// Whether the core failed to stack the registers, so that there is no valid frame.
     fn has_no_frame(&self) -> bool {
         const MSTKERR: u32 = 1 << 4;
         const STKERR: u32 = 1 << 12;
@@ -41,22 +42,22 @@ impl Status {
     }
 }
 
-/// Records a hard fault: the registers that were stacked (of the code that failed, with `pc` and `lr`), where they are (`sp`), and where
-/// the core has them CFSR, HFSR, MMFAR and BFAR. MMFAR says something if bit 7 of CFSR is set, BFAR if bit 15 is.
+/// Records a hard fault: the stacked registers of the code that failed (`pc`, `lr`, …), their address (`sp`), and CFSR,
+/// HFSR, MMFAR and BFAR on cores that have them. MMFAR is valid if bit 7 of CFSR is set, BFAR if bit 15 is.
 ///
-/// For firmware with a handler of its own; [`handle`] does all of it.
+/// For firmware with its own handler; others use [`handle`].
 pub fn record(frame: &ExceptionFrame) {
-    // Several events, the most important first: of four words each, which take a tenth of the code that one event with all of them would.
+    // Several events of four words, the most important first: a tenth of the code of one event with all words.
     let sp = core::ptr::from_ref(frame) as u32;
     #[cfg(ttlog_fault_status)]
     let status = Status::read();
     #[cfg(ttlog_fault_status)]
     if status.has_no_frame() {
         let Status { cfsr, hfsr, .. } = status;
-        // The core leaves the addresses alone then.
+        // The core does not set the addresses in this case.
         error!(
             target: "fault",
-            "hard fault with the stack pointer at {sp:#010x}, where nothing can be stacked; CFSR {cfsr:#010x}, HFSR {hfsr:#010x}",
+            "hard fault with the invalid stack pointer {sp:#010x}; CFSR {cfsr:#010x}, HFSR {hfsr:#010x}",
             sp, cfsr, hfsr
         );
         return;
@@ -87,7 +88,8 @@ pub fn record(frame: &ExceptionFrame) {
     error!(target: "fault", "r12 {r12:#010x}", r12);
 }
 
-/// Records a hard fault and does what is to follow: what [`fault_handler!`](crate::fault_handler) makes the handler. Does not return.
+/// Records a hard fault, then takes [`Config::after_failure`](crate::Config::after_failure). This is the handler that
+/// [`fault_handler!`](crate::fault_handler) installs.
 pub fn handle(frame: &ExceptionFrame) -> ! {
     match enter() {
         Extent::Whole => record(frame),

@@ -8,7 +8,8 @@ use ttlog_core::error;
 
 use crate::failure::{Extent, enter, leave};
 
-/// The registers that the entry of a trap saved, as riscv-rt 0.12 to 0.18 lays them out. Runtimes that save more do so behind these.
+/// Registers saved at the entry of a trap, in the layout of riscv-rt 0.12 to 0.18. Runtimes that save more do so after
+/// these.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 #[allow(missing_docs)] // each is the register of this name
@@ -31,7 +32,7 @@ pub struct TrapFrame {
     pub a7: usize,
 }
 
-/// Why there was an exception, and where.
+/// Why and where an exception came.
 struct Cause {
     mcause: u32,
     mepc: u32,
@@ -50,13 +51,13 @@ impl Cause {
     }
 }
 
-/// Records an exception: `mcause`, `mepc` (where it came), `mtval`, and the registers that were saved: the return address, the arguments,
-/// the temporary ones, and where they are (`frame`, at the stack pointer). A runtime saves no others.
+/// Records an exception: `mcause`, `mepc` (where it came), `mtval`, and the saved registers: return address, arguments,
+/// temporaries, and their address (`frame`, at the stack pointer). A runtime saves no others.
 ///
-/// For firmware with a handler of its own; [`handle`] does all of it. To be called in the handler of the exception: the registers
-/// of its cause are read here.
+/// For firmware with its own handler; others use [`handle`]. Call it in the handler of the exception, because it reads
+/// the registers of the cause.
 pub fn record(frame: &TrapFrame) {
-    // Several events, the most important first: of four words each, which take a tenth of the code that one event with all of them would.
+    // Several events of four words, the most important first: a tenth of the code of one event with all words.
     let Cause { mcause, mepc, mtval } = Cause::read();
     let place = core::ptr::from_ref(frame) as u32;
     let TrapFrame { ra, t0, t1, t2, t3, t4, t5, t6, a0, a1, a2, a3, a4, a5, a6, a7 } = *frame;
@@ -78,7 +79,8 @@ pub fn record(frame: &TrapFrame) {
     );
 }
 
-/// Records an exception and does what is to follow: what [`fault_handler!`](crate::fault_handler) makes the handler. Does not return.
+/// Records an exception, then takes [`Config::after_failure`](crate::Config::after_failure). This is the handler that
+/// [`fault_handler!`](crate::fault_handler) installs.
 pub fn handle(frame: &TrapFrame) -> ! {
     match enter() {
         Extent::Whole => record(frame),

@@ -13,7 +13,7 @@ use crate::output::testing::{Received, record};
 
 const CALLSITE: u16 = 1;
 
-/// A channel as the host sees it. That is what RTT is: a layout in memory.
+/// A channel as the host sees it: RTT is a layout in memory.
 #[repr(C)]
 struct Host {
     name: *const u8,
@@ -25,18 +25,18 @@ struct Host {
 }
 
 impl Host {
-    /// Makes a channel, which lives as long as the test.
+    /// Creates a channel that is never freed.
     fn channel(size: usize, mode: ChannelMode) -> (&'static Host, UpChannel) {
         let buffer = Box::leak(vec![0_u8; size].into_boxed_slice());
         let flags = AtomicUsize::new(mode as usize);
         let (write, read) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let host =
             Box::into_raw(Box::new(Host { name: null(), buffer: buffer.as_mut_ptr(), size, write, read, flags }));
-        // SAFETY: the layout is that of a channel, and both live for ever.
+        // SAFETY: the layout is that of a channel, and both live forever.
         unsafe { (&*host, UpChannel::new(host.cast::<RttChannel>())) }
     }
 
-    /// Reads at most so many bytes.
+    /// Reads at most `most` bytes.
     fn read(&self, most: usize, out: &mut Vec<u8>) {
         let (write, mut read) = (self.write.load(Ordering::SeqCst), self.read.load(Ordering::SeqCst));
         for _ in 0..most {
@@ -76,7 +76,7 @@ fn dump_goes_through_at_any_pace_and_in_any_mode() {
                 assert_eq!((received.begun, received.ended), (1, 1), "size {size}, pace {pace}");
                 assert_eq!(received.numbers(CALLSITE), (0..40).collect::<Vec<_>>(), "size {size}, pace {pace}");
                 assert_eq!(host.flags.load(Ordering::SeqCst), flags, "the mode is the host's");
-                assert_eq!(dump.pump(&mut channel), Progress::Done, "and stays so");
+                assert_eq!(dump.pump(&mut channel), Progress::Done, "and stays done");
             }
         }
     }

@@ -16,13 +16,13 @@ use crate::output::testing::{Received, record};
 
 const CALLSITE: u16 = 2;
 
-/// A line that takes some bytes at a time, and then lets its user wait.
+/// A serial line that takes some bytes at a time and then makes its user wait.
 #[derive(Default)]
 struct Line {
     taken: Vec<u8>,
     /// Bytes after which it fails, once.
     fails_after: Option<usize>,
-    /// Writes so far: each second one waits first.
+    /// Writes so far; every second one waits first.
     writes: usize,
 }
 
@@ -64,11 +64,11 @@ impl Port {
     }
 }
 
-/// Runs the task for a while of the mock clock, and something else every 10 ms.
+/// Runs the task for `millis` of the mock clock, and `meanwhile` every 10 ms.
 fn run(mut task: core::pin::Pin<&mut impl Future<Output = Infallible>>, millis: u64, mut meanwhile: impl FnMut()) {
     let mut context = Context::from_waker(Waker::noop());
     for _ in 0..millis / 10 {
-        // Several times, for it also lets others run without waiting for the clock.
+        // Several times, because the task also yields without waiting for the clock.
         for _ in 0..4 {
             assert!(task.as_mut().poll(&mut context).is_pending());
         }
@@ -77,7 +77,7 @@ fn run(mut task: core::pin::Pin<&mut impl Future<Output = Infallible>>, millis: 
     }
 }
 
-/// One test, as there is one clock and one flag.
+/// One test, because there is one clock and one count of requests.
 #[test]
 fn task_dumps_on_request_and_at_intervals_while_events_are_recorded() {
     record(CALLSITE, 0..20);
@@ -100,7 +100,7 @@ fn task_dumps_on_request_and_at_intervals_while_events_are_recorded() {
     assert!(numbers.starts_with(&(0..20).collect::<Vec<_>>()), "{numbers:?}");
     assert!(next == 120 && numbers.len() < 120, "recorded meanwhile: {next}");
 
-    // One that is asked for while one is under way has the events from before the request.
+    // A dump requested during another one has the events from before the request.
     request_dump();
     run(task.as_mut(), 120, || {});
     assert_eq!((port.received().begun, port.received().ended), (2, 1), "it is under way");
@@ -111,7 +111,7 @@ fn task_dumps_on_request_and_at_intervals_while_events_are_recorded() {
     assert_eq!((received.begun, received.ended), (3, 3));
     assert!(received.numbers(CALLSITE).contains(&next));
 
-    // A failure in the middle: begun again until it is whole.
+    // A failure in the middle: the dump starts again until it is whole.
     let so_far = port.0.borrow().taken.len();
     port.0.borrow_mut().fails_after = Some(so_far + 500);
     request_dump();
@@ -119,9 +119,9 @@ fn task_dumps_on_request_and_at_intervals_while_events_are_recorded() {
     let received = port.received();
     assert_eq!((received.begun, received.ended), (5, 4));
     run(task.as_mut(), 1000, || {});
-    assert_eq!(port.received().begun, 5, "and then there is rest");
+    assert_eq!(port.received().begun, 5, "and then it is quiet");
 
-    // Another one, at intervals; requests before it began are served at once.
+    // Another task, at intervals; it serves earlier requests at once.
     let port = Port::default();
     let writer = port.clone();
     let schedule = DumpSchedule::every(Duration::from_secs(2));
