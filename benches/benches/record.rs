@@ -1,4 +1,4 @@
-//! One event of each kind, from macro to ring. Afterwards the ring is read back: everything must be accounted for.
+//! One event of each kind, from macro to ring. Afterwards the ring is read back: every event must be accounted for.
 
 use std::cell::Cell;
 
@@ -9,7 +9,7 @@ use ttlog_benches::workload::cases::{self, Case};
 use ttlog_benches::workload::inputs::{Inputs, table};
 use ttlog_std::Level;
 
-/// Events per iteration, so that the iteration's own cost does not show.
+/// Events per iteration, so that the cost of the iteration itself is negligible.
 const BATCH: u64 = 1000;
 
 fn record(criterion: &mut Criterion) {

@@ -1,6 +1,6 @@
-//! The error of everything here: a text for whoever runs the benches.
+//! The error type: a text for whoever runs the benches.
 
-/// A measurement, or why there is no figure: something could not be set up, or an answer was wrong.
+/// A figure, or why there is none: something could not be set up, or an answer was wrong.
 pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 /// Fails with a formatted text unless a condition holds.

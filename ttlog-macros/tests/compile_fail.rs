@@ -1,13 +1,14 @@
-//! The compile errors that misuse gives: their text, and the token they point at, compared with the files beside the cases.
+//! Compares the compile errors of misuse, text and place, with the files beside the cases.
 //!
-//! `TRYBUILD=overwrite cargo test -p ttlog-macros --test compile_fail` blesses new texts. The texts are ours and do not depend on the
-//! compiler, but the places do: nightly compilers can point inside a message, stable ones point at the whole literal. So the
-//! cases run on stable compilers from the one they were blessed with, 1.95, on; on others this test says that it was skipped.
+//! `TRYBUILD=overwrite cargo test -p ttlog-macros --test compile_fail` blesses new texts. The texts are ours and do not
+//! depend on the compiler, but the places do: nightly compilers can point inside a message, stable ones point at the
+//! whole literal. So the cases run on stable compilers from 1.95 on, which blessed them; other compilers skip this test
+//! with a message.
 
 use std::env;
 use std::process::Command;
 
-/// The minor version of Rust that wrote the expected texts.
+/// Minor version of the Rust that blessed the expected texts.
 const BLESSED_MINOR: u32 = 95;
 
 #[test]

@@ -1,6 +1,7 @@
-//! Logs one kind of event so many times: what `ci/instructions` runs under callgrind.
+//! Logs one kind of event `COUNT` times: the program that `ci/instructions` runs under callgrind.
 //!
-//! `instructions CASE COUNT`. Only the function `measured` of the case (see `ttlog_benches::cases`) is to be counted.
+//! `instructions CASE COUNT`. Only the function `measured` of the case (see `ttlog_benches::workload::cases`) is
+//! counted.
 
 use std::process::ExitCode;
 
@@ -11,13 +12,13 @@ use ttlog_benches::harness::recorder::MeasuredRecorder;
 use ttlog_benches::workload::cases;
 use ttlog_benches::workload::inputs;
 
-/// Logs one kind of event so many times, for callgrind, and checks that all of them are accounted for.
+/// Logs one kind of event COUNT times, for callgrind, and checks that all events are accounted for.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
     /// The case, as in `max_performance cost`; also bare_loop and empty_call
     case: String,
-    /// Events
+    /// Number of events
     #[arg(value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
     count: u64,
 }

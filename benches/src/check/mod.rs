@@ -1,3 +1,3 @@
-//! Whether the ring holds what was logged.
+//! Checks that the ring holds what was logged.
 
 pub mod readback;

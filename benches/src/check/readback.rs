@@ -1,4 +1,4 @@
-//! Counting and checking what a ring holds, from its bytes alone, as a viewer reads them.
+//! Counts and checks the events of a ring from its bytes alone, as a viewer reads them.
 
 use std::collections::BTreeMap;
 
@@ -15,17 +15,17 @@ use crate::workload::inputs::{INPUT_COUNT, Inputs};
 pub struct Event<'a> {
     /// Its callsite.
     pub callsite: &'a CallsiteInfo<'a>,
-    /// The name of the thread, where it is known.
+    /// The name of the thread; empty if unknown.
     pub thread: &'a str,
     /// The record.
     pub record: Record<'a>,
 }
 
 impl Event<'_> {
-    /// Decodes the values, with their fields' names.
+    /// Decodes the values, with the names of their fields.
     ///
     /// # Errors
-    /// When one cannot be decoded.
+    /// If a value cannot be decoded.
     pub fn values(&self) -> Result<Vec<(&str, ValueRef<'_>)>> {
         self.callsite
             .values(self.record.payload)
@@ -34,7 +34,7 @@ impl Event<'_> {
     }
 }
 
-/// What was found.
+/// The events of a ring or snapshot.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Counted {
     /// Events in the ring.
@@ -43,7 +43,7 @@ pub struct Counted {
     pub overwritten: u64,
     /// Events refused.
     pub dropped: u64,
-    /// Segments that their writer filled and left.
+    /// Segments that their writer filled and closed.
     pub full_segments: u64,
     /// Events in these.
     pub full_events: u64,
@@ -54,13 +54,13 @@ pub struct Counted {
 }
 
 impl Counted {
-    /// Gives the bytes of records per event, over the segments that are full; 0 if there is none.
+    /// Returns the bytes of records per event in full segments; 0 if there are none.
     #[must_use]
     pub fn bytes_per_event(&self) -> f64 {
         if self.full_events == 0 { 0.0 } else { self.full_bytes as f64 / self.full_events as f64 }
     }
 
-    /// Gives the bytes of ring per event, headers and unused ends of segments included.
+    /// Returns the bytes of ring per event, including headers and unused ends of segments.
     #[must_use]
     pub fn segment_bytes_per_event(&self) -> f64 {
         if self.full_events == 0 {
@@ -70,10 +70,10 @@ impl Counted {
         }
     }
 
-    /// Checks that what was emitted is all there or counted as lost.
+    /// Checks that every emitted event is there or counted as lost.
     ///
     /// # Errors
-    /// With the figures, when it does not add up.
+    /// With the figures, if they do not add up.
     pub fn must_account_for(&self, emitted: u64) -> Result<()> {
         let Counted { retained, overwritten, dropped, .. } = *self;
         ensure!(
@@ -85,10 +85,11 @@ impl Counted {
     }
 }
 
-/// Walks the segments of a ring or of a snapshot in the order in which they were opened, hands each event to `each`, and counts.
+/// Reads the segments of a ring or a snapshot in the order in which they were opened, passes each event to `each`, and
+/// counts.
 ///
 /// # Errors
-/// When anything is damaged or pending: nobody writes while this reads, and nobody died. And what `each` says.
+/// If anything is damaged or pending (nobody writes meanwhile, and nobody died), and the errors of `each`.
 pub fn read(bytes: &[u8], each: impl FnMut(&Event<'_>) -> Result<()>) -> Result<Counted> {
     if bytes.starts_with(b"TTLOGRNG") { read_ring(bytes, each) } else { read_snapshot(bytes, each) }
 }
@@ -123,7 +124,7 @@ pub fn read_ring<'a>(bytes: &'a [u8], mut each: impl FnMut(&Event<'_>) -> Result
 /// As [`read`], of a snapshot.
 ///
 /// # Errors
-/// As [`read`], and when the snapshot is cut off.
+/// As [`read`], and if the snapshot is cut off.
 fn read_snapshot(bytes: &[u8], mut each: impl FnMut(&Event<'_>) -> Result<()>) -> Result<Counted> {
     let mut walk = Walk::new(0);
     let (mut segments, mut ended) = (Vec::new(), false);
@@ -151,7 +152,7 @@ fn read_snapshot(bytes: &[u8], mut each: impl FnMut(&Event<'_>) -> Result<()>) -
     Ok(walk.counted)
 }
 
-/// A walk through segments.
+/// Reads segments in order.
 struct Walk<'a> {
     callsites: Vec<Option<CallsiteInfo<'a>>>,
     threads: BTreeMap<u32, String>,
@@ -206,10 +207,10 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Checks that the values of an event are those that its case logs as its thread's event number `index`.
+/// Checks that an event has the values of event number `index` of its thread and case.
 ///
 /// # Errors
-/// With both, when they differ.
+/// With both, if they differ.
 pub fn check_values(case: Case, inputs: &Inputs, index: u64, event: &Event<'_>) -> Result<()> {
     let input = &inputs[index as usize % INPUT_COUNT];
     let values = event.values()?;
@@ -221,14 +222,15 @@ pub fn check_values(case: Case, inputs: &Inputs, index: u64, event: &Event<'_>) 
     Ok(())
 }
 
-/// Reads a ring, or a snapshot of it, in which the only thread logged `case` so many times: everything must be accounted for, the
-/// events must be the last ones without a gap, and each of the last `checked_count` must hold what was logged.
+/// Checks a ring, or a snapshot of it, in which one thread logged `case` `emitted` times. Every event must be accounted
+/// for, those retained must be the last ones without a gap, and each of the last `checked_count` must have the logged
+/// values.
 ///
 /// # Errors
-/// What is wrong.
+/// The first thing that is wrong.
 pub fn check_single(case: Case, inputs: &Inputs, bytes: &[u8], emitted: u64, checked_count: u64) -> Result<Counted> {
     let mut next = None;
-    // Of kept events their order alone is known, and how many are missing.
+    // Kept events have no index: only their order is known, and how many are missing.
     let mut kept_index = if case.kept { RingImage::parse(bytes)?.loss().overwritten } else { 0 };
     let counted = read(bytes, |event| {
         let index = if case.kept { kept_index } else { event.record.index.ok_or("an event has no index")? };

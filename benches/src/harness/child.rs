@@ -1,6 +1,6 @@
-//! Child processes: this program again, with a hidden subcommand, which reports in one line of JSON.
+//! Child processes: this program with a hidden subcommand that reports one line of JSON.
 //!
-//! The recorder is one per process, so each case that needs its own has a process of its own.
+//! A process has one recorder, so each case runs in a process of its own.
 
 use std::ffi::OsStr;
 use std::process::{Command, Stdio};
@@ -9,10 +9,10 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{Result, ensure};
 
-/// Runs this program with `arguments` to its end and reads the last line that it prints. What it says on stderr goes to ours.
+/// Runs this program with `arguments` to its end and decodes its last line of output. Its stderr is ours.
 ///
 /// # Errors
-/// When it fails or prints no such line.
+/// If it fails or prints no such line.
 pub fn run<T: DeserializeOwned>(arguments: &[String]) -> Result<T> {
     run_with(arguments, &[])
 }
@@ -35,7 +35,7 @@ pub fn run_with<T: DeserializeOwned>(arguments: &[String], environment: &[(&str,
     serde_json::from_str(line).map_err(|error| format!("{} printed {line:?}: {error}", arguments.join(" ")).into())
 }
 
-/// Turns words and numbers into arguments.
+/// Formats values as arguments.
 macro_rules! arguments {
     ($($argument:expr),* $(,)?) => { [$($argument.to_string()),*] };
 }

@@ -1,4 +1,4 @@
-//! What every measurement needs: child processes, a recorder, medians, tables.
+//! Tools of the measurements: child processes, a recorder, medians, tables.
 
 pub mod child;
 pub mod recorder;

@@ -7,10 +7,10 @@ use ttlog_std::{FatalSignals, Level, RingFileChoice, Trace};
 
 use crate::error::{Result, ensure};
 
-/// Bytes of its ring, and of the floor's.
+/// Bytes of the recorder's ring, and of the floor's.
 pub const RING_LEN: usize = 16 << 20;
 
-/// The recorder that is measured; ends in good order when dropped, which removes its file.
+/// The recorder that is measured. Dropping it ends the recording and removes its file.
 #[derive(Debug)]
 pub struct MeasuredRecorder {
     handle: Trace,
@@ -21,13 +21,13 @@ pub struct MeasuredRecorder {
 /// How a recorder is started.
 #[derive(Clone, Copy, Debug)]
 pub struct Setup {
-    /// Whether events have the coarse clock.
+    /// Whether events use the coarse clock.
     pub coarse_clock: bool,
     /// The lowest level that is recorded.
     pub level: Level,
     /// Which signals leave a mark in the ring.
     pub fatal_signals: FatalSignals,
-    /// Whether the ring is on the heap, not in a file.
+    /// Whether the ring is on the heap instead of in a file.
     pub heap: bool,
 }
 
@@ -38,10 +38,10 @@ impl Default for Setup {
 }
 
 impl MeasuredRecorder {
-    /// Starts the recorder of this process. The directories are those of the environment, see `ttlog_std`.
+    /// Starts the recorder of this process, in the directories of the environment; see `ttlog_std`.
     ///
     /// # Errors
-    /// When there is one already, or no ring file to be had.
+    /// If there is a recorder already, or the ring file cannot be created.
     pub fn start(setup: Setup) -> Result<Self> {
         let handle = Trace::builder()
             .service("ttlog-benches")
@@ -51,7 +51,7 @@ impl MeasuredRecorder {
             .fatal_signals(setup.fatal_signals)
             .ring_file(if setup.heap { RingFileChoice::None } else { RingFileChoice::Required })
             .snapshot_throttle(Duration::ZERO)
-            // A few snapshots, removed at once: a disk that is almost full is no reason not to measure.
+            // The few snapshots are removed at once, so an almost full disk does not prevent measuring.
             .retain_free_percent(0)
             .recover_orphans(false)
             .panic_hook(false)
@@ -61,22 +61,22 @@ impl MeasuredRecorder {
         Ok(MeasuredRecorder { handle, ring_path })
     }
 
-    /// Gives the handle.
+    /// Returns the handle.
     #[must_use]
     pub fn handle(&self) -> &Trace {
         &self.handle
     }
 
-    /// Gives the directory of the ring's file; `None`: the ring is on the heap.
+    /// Returns the directory of the ring's file; `None` if the ring is on the heap.
     #[must_use]
     pub fn directory(&self) -> Option<&Path> {
         self.ring_path.as_ref().map(|path| path.parent().unwrap_or(Path::new("/")))
     }
 
-    /// Reads the ring's file, as it is at this moment; of a ring on the heap a snapshot, whose file is removed.
+    /// Reads the current bytes of the ring's file, or of a snapshot if the ring is on the heap.
     ///
     /// # Errors
-    /// What the operating system says.
+    /// If the operating system refuses.
     pub fn image(&self) -> Result<Vec<u8>> {
         let snapshot = if self.ring_path.is_none() { Some(self.snapshot()?) } else { None };
         let path = snapshot.as_ref().or(self.ring_path.as_ref()).ok_or("neither a ring nor a snapshot")?;
@@ -87,20 +87,20 @@ impl MeasuredRecorder {
         Ok(bytes)
     }
 
-    /// Asks for a snapshot, waits until it is on disk, and gives its path.
+    /// Takes a snapshot, waits until it is on disk, and returns its path.
     ///
     /// # Errors
-    /// When it could not be written.
+    /// If it cannot be written.
     pub fn snapshot(&self) -> Result<PathBuf> {
         Ok(self.handle.request_snapshot("bench").wait()?)
     }
 
-    /// Ends recording and removes the ring's file.
+    /// Ends the recording and removes the ring's file.
     ///
     /// # Errors
-    /// When that was not possible.
+    /// If that fails.
     pub fn end(self) -> Result<()> {
-        ensure!(self.handle.shutdown(), "the recorder did not end in good order");
+        ensure!(self.handle.shutdown(), "the recorder did not shut down cleanly");
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! What is printed: lines of JSON, or a table.
+//! Output: lines of JSON, or a table.
 
 use serde::Serialize;
 
@@ -7,13 +7,13 @@ use crate::Result;
 /// Prints a value as one line of JSON.
 ///
 /// # Errors
-/// When it cannot be encoded.
+/// If it cannot be encoded.
 pub fn json(value: &impl Serialize) -> Result<()> {
     println!("{}", serde_json::to_string(value)?);
     Ok(())
 }
 
-/// Prints a table: the first column to the left, the others to the right, each as wide as it needs.
+/// Prints a table: the first column aligned to the left, the others to the right.
 pub fn table(head: &[&str], rows: &[Vec<String>]) {
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
@@ -39,7 +39,7 @@ pub fn table(head: &[&str], rows: &[Vec<String>]) {
     }
 }
 
-/// Writes a whole number with thin groups: `12,345,678`.
+/// Formats a number with separators: `12,345,678`.
 #[must_use]
 pub fn grouped(value: u64) -> String {
     let digits = value.to_string();
@@ -53,7 +53,7 @@ pub fn grouped(value: u64) -> String {
     out
 }
 
-/// Says whether a figure is what was to be reached.
+/// Returns the word for whether a target was reached.
 #[must_use]
 pub fn verdict(reached: bool) -> &'static str {
     if reached { "reached" } else { "missed" }

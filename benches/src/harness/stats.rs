@@ -1,6 +1,6 @@
 //! Medians and histograms.
 
-/// Gives the median: the middle one, or the mean of the two in the middle; NaN of nothing.
+/// Returns the median: the middle value, or the mean of the two in the middle; NaN if there are none.
 #[must_use]
 pub fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
@@ -11,7 +11,7 @@ pub fn median(values: &[f64]) -> f64 {
     }
 }
 
-/// Gives the index of the value that is nearest to the median; 0 of nothing.
+/// Returns the index of the value nearest to the median; 0 if there are none.
 #[must_use]
 pub fn median_index(values: &[f64]) -> usize {
     let median = median(values);
@@ -25,12 +25,12 @@ pub fn rounded(value: f64) -> f64 {
     (value * 1000.0).round() / 1000.0
 }
 
-/// Values below this have a bucket each.
+/// Values below this have one bucket each.
 const EXACT: u64 = 4096;
 /// Buckets for each doubling above.
 const STEPS_BITS: u32 = 6;
 
-/// How often each duration occurred: exact below 4096 ticks, to 1/64 above.
+/// Counts of durations: exact below 4096 ticks, to 1/64 above.
 #[derive(Clone, Debug)]
 pub struct Histogram {
     exact: Vec<u64>,
@@ -46,7 +46,7 @@ impl Default for Histogram {
 }
 
 impl Histogram {
-    /// Makes an empty one, with its memory present.
+    /// Creates an empty histogram whose memory is already mapped.
     #[must_use]
     pub fn new() -> Self {
         Histogram { exact: vec![0; EXACT as usize], coarse: vec![0; 64 << STEPS_BITS], count: 0, max: 0 }
@@ -74,20 +74,21 @@ impl Histogram {
         (exponent as usize) << STEPS_BITS | step as usize
     }
 
-    /// Gives the number of values.
+    /// Returns the number of values.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.count
     }
 
-    /// Gives the largest value.
+    /// Returns the largest value.
     #[must_use]
     pub fn max(&self) -> u64 {
         let exact = self.exact.iter().rposition(|&count| count > 0).unwrap_or(0) as u64;
         self.max.max(exact)
     }
 
-    /// Gives the least value that so large a share of all values (0 to 1) does not exceed; above 4095 the start of its bucket.
+    /// Returns the least value that a `share` (0 to 1) of all values does not exceed; above 4095 the start of its
+    /// bucket.
     #[must_use]
     pub fn quantile(&self, share: f64) -> u64 {
         let wanted = ((self.count as f64 * share).ceil() as u64).clamp(1, self.count.max(1));
@@ -133,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn large_values_are_kept_to_a_64th() {
+    fn large_values_are_exact_to_a_64th() {
         for value in [4096, 5000, 123_456_789, u64::MAX / 3, u64::MAX] {
             let mut histogram = Histogram::new();
             histogram.add(value);

@@ -1,4 +1,4 @@
-//! Very many at once: threads on one ring, and rings in one process.
+//! Many threads on one ring, and many rings in one process.
 
 use std::collections::HashMap;
 use std::sync::Barrier;
@@ -20,31 +20,31 @@ use crate::harness::report;
 use crate::harness::stats::rounded;
 use crate::workload::floor;
 
-/// What is reported.
+/// A line of the report.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ConcurrencyLine {
-    /// What there were many of.
+    /// What is counted: threads or rings.
     pub name: String,
-    /// How many, all alive at the same time.
+    /// How many, all in use at the same time.
     pub count: u64,
-    /// Events of them all.
+    /// Events emitted by all of them.
     pub emitted: u64,
-    /// Events that were read back.
+    /// Events read back.
     pub retained: u64,
     /// Events replaced by newer ones.
     pub overwritten: u64,
     /// Events refused.
     pub dropped: u64,
-    /// Events by the time that all of them together took.
+    /// Events divided by the time of all of them together.
     pub events_per_second: f64,
-    /// Bytes of the ring or rings.
+    /// Bytes of all rings.
     pub ring_bytes: u64,
 }
 
-/// Measures both, each in a process of its own, and prints them.
+/// Measures both, each in a process of its own, and prints the figures.
 ///
 /// # Errors
-/// When something could not be measured or is not accounted for.
+/// If something cannot be measured or is not accounted for.
 pub fn run(threads: u64, rings: u64, json: bool) -> Result<()> {
     let lines: [ConcurrencyLine; 2] = [
         child::run(&arguments!["concurrency-case", "threads", threads])?,
@@ -69,13 +69,13 @@ pub fn run(threads: u64, rings: u64, json: bool) -> Result<()> {
 
 /// Events of each of many threads.
 const THREAD_EVENTS: u64 = 2_000;
-/// In so many stretches, between which each thread waits for all others, so that all are in the middle of it together.
+/// Stretches of these events. Threads wait for each other between stretches, so that all are halfway through together.
 const STRETCHES: u64 = 4;
 
-/// Has `threads` threads alive at the same time log to the ring of 16 MiB, which has fewer segments than that.
+/// Lets `threads` threads log at the same time to the ring of 16 MiB, which has fewer segments.
 ///
 /// # Errors
-/// When events are not accounted for, appear twice, or hold what was not logged.
+/// If events are not accounted for, appear twice, or have values that were not logged.
 pub fn many_threads(threads: u64) -> Result<ConcurrencyLine> {
     let recorder = MeasuredRecorder::start(Setup::default())?;
     let barrier = Barrier::new(threads as usize);
@@ -91,11 +91,11 @@ pub fn many_threads(threads: u64) -> Result<ConcurrencyLine> {
                         info!("step done", worker, step);
                     }
                 }
-                barrier.wait(); // all live until all have logged
+                barrier.wait(); // all threads live until all have logged
             };
             let spawned = std::thread::Builder::new().stack_size(64 * 1024).spawn_scoped(scope, work);
             if let Err(error) = spawned {
-                // The others wait for it, and would for ever.
+                // The others would wait for it forever.
                 eprintln!("cannot start thread {worker} of {threads}: {error}");
                 std::process::exit(1);
             }
@@ -137,7 +137,7 @@ pub fn many_threads(threads: u64) -> Result<ConcurrencyLine> {
 /// Bytes of each of many rings, and of their segments.
 const RING_LEN: usize = 4096;
 const SEGMENT_LEN: u32 = 512;
-/// Events of each: the first rings hold all of theirs, the others overwrite some.
+/// Events per ring, rising: the first rings hold all of theirs, the others overwrite some.
 const RING_EVENTS_MIN: u64 = 100;
 const RING_EVENTS_MAX: u64 = 300;
 /// The id of their only callsite.
@@ -152,15 +152,15 @@ static METADATA: Metadata = Metadata {
     fields: &[ttlog_core::callsite::Field::dynamic("ring"), ttlog_core::callsite::Field::dynamic("step")],
 };
 
-/// Gives how many events ring number `ring` of `rings` gets.
+/// Returns the number of events for ring number `ring` of `rings`.
 fn events_of(ring: u64, rings: u64) -> u64 {
     RING_EVENTS_MIN + ring * (RING_EVENTS_MAX - RING_EVENTS_MIN) / rings.max(1)
 }
 
-/// Writes to `rings` rings of [`RING_LEN`] bytes on the heap, in turn, so that all are in use at the same time.
+/// Writes to `rings` rings of [`RING_LEN`] bytes on the heap in turn, so that all are in use at the same time.
 ///
 /// # Errors
-/// When events are not accounted for or hold what was not logged.
+/// If events are not accounted for or have values that were not logged.
 pub fn many_rings(rings: u64) -> Result<ConcurrencyLine> {
     let config =
         |ring_id| RingConfig { ring_id, segment_len: SEGMENT_LEN, table_len: 0, anchor_count: 0, ..RingConfig::PLAIN };
@@ -226,7 +226,7 @@ fn callsite_item(fields: &dyn AnyFields) -> Result<Vec<u8>> {
     Ok(item)
 }
 
-/// Counts the events of ring `number`, which must be the last of its `events`, without a gap.
+/// Counts the events of ring `number`, which must be the last of its `events` without a gap.
 fn check_ring(image: &RingImage<'_>, callsite: &CallsiteInfo<'_>, number: u64, events: u64) -> Result<u64> {
     let mut steps = Vec::new();
     for index in 0..image.header().segment_count {

@@ -1,4 +1,4 @@
-//! Time and bytes of one event, beside the floor.
+//! Time and bytes per event, compared with the floor.
 
 use std::time::Instant;
 
@@ -15,7 +15,7 @@ use crate::workload::cases;
 use crate::workload::floor::{CELL_LEN, Floor};
 use crate::workload::inputs;
 
-/// What is reported, in this order.
+/// Reported cases, in this order.
 const REPORTED: [&str; 10] = [
     "event_0_fields",
     "event_3_fields",
@@ -28,7 +28,7 @@ const REPORTED: [&str; 10] = [
     "event_template",
     "disabled",
 ];
-/// Events before each timed stretch: about a lap of the ring, so that its memory is as it is in the long run.
+/// Events before each timed stretch: about a lap of the ring, so that its memory is in its steady state.
 const WARM_UP: u64 = 1 << 20;
 /// Events whose values are checked after each round.
 const CHECKED: u64 = 4096;
@@ -40,17 +40,17 @@ pub struct CostLine {
     pub name: String,
     /// Nanoseconds per event: median over the rounds.
     pub ns_per_event: f64,
-    /// The same of the floor, measured in turn with it. Of `disabled`: of a call of an empty function.
+    /// Nanoseconds of the floor, measured alternately; for `disabled`, of a call of an empty function.
     pub floor_ns: f64,
-    /// The one divided by the other.
+    /// `ns_per_event` divided by `floor_ns`.
     pub ratio: f64,
-    /// Bytes of records per event, as the ring counts them over its full segments.
+    /// Bytes of records per event, counted over the full segments of the ring.
     pub bytes_per_event: f64,
-    /// Rounds that were measured.
+    /// Measured rounds.
     pub rounds: u64,
     /// Events per round.
     pub events: u64,
-    /// Events retained in the ring at the end; with those overwritten and dropped they are all that were emitted.
+    /// Events in the ring at the end; together with those overwritten and dropped, all that were emitted.
     pub retained: u64,
     /// Fastest and slowest round.
     pub ns_min_max: [f64; 2],
@@ -65,17 +65,17 @@ pub struct Options {
     pub events: u64,
 }
 
-/// Measures all cases, or one, each in a process of its own, and prints them.
+/// Measures all cases, or one, each in a process of its own, and prints the figures.
 ///
 /// # Errors
-/// When a case is unknown, could not be measured, or gave a wrong answer.
+/// If a case is unknown, cannot be measured, or yields a wrong answer.
 pub fn run(options: Options, only: Option<&str>, json: bool) -> Result<()> {
     let Options { rounds, events } = options;
     let mut lines = Vec::new();
     for name in REPORTED.iter().filter(|name| only.is_none_or(|only| only == **name)) {
         let line: CostLine = child::run(&arguments!["cost-case", name, "--rounds", rounds, "--events", events])?;
         if lines.is_empty() {
-            // The floor is measured with each case; the first one's is reported by itself.
+            // The floor is measured with each case; that of the first one gets a line of its own.
             lines.push(floor_line(&line));
             if json {
                 report::json(&lines[0])?;
@@ -127,10 +127,10 @@ fn print(lines: &[CostLine]) {
     );
 }
 
-/// Measures one case in this process, whose recorder it starts and ends, with the ring in a file or on the heap.
+/// Measures one case in this process, with a recorder of its own whose ring is in a file or on the heap.
 ///
 /// # Errors
-/// When the case is unknown, or an answer is wrong: an event that is not accounted for, a value that was not logged.
+/// If the case is unknown or an answer is wrong: an event is not accounted for, or has a value that was not logged.
 pub fn measure(name: &str, heap: bool, options: Options) -> Result<CostLine> {
     let case = cases::find(name).ok_or_else(|| format!("no such case: {name}"))?;
     let recorder = MeasuredRecorder::start(Setup { heap, ..case.setup })?;
@@ -187,7 +187,7 @@ pub fn measure(name: &str, heap: bool, options: Options) -> Result<CostLine> {
     })
 }
 
-/// Checks that an event that is off does not evaluate its arguments.
+/// Checks that a disabled event does not evaluate its arguments.
 fn must_not_evaluate() -> Result<()> {
     let mut evaluated = 0;
     for _ in 0..1000 {

@@ -1,7 +1,7 @@
-//! Bytes of the standard event: in the ring, and in a snapshot of a full ring.
+//! Bytes of the standard event in the ring, and in a snapshot of a full ring.
 //!
-//! The values do not repeat here as they do in the measured loops, because a snapshot would then compress too well. The time
-//! between events matters as well: a loop that does nothing but log makes time stamps that are nearly regular.
+//! Unlike in the measured loops, values do not repeat, because a snapshot of repeating values compresses too well. The
+//! time between events matters too: a loop that only logs has nearly regular timestamps.
 
 use serde::{Deserialize, Serialize};
 use ttlog_core::ring::SEGMENT_LEN_MAX;
@@ -21,39 +21,39 @@ use crate::workload::floor;
 use crate::workload::inputs;
 use crate::workload::inputs::{Input, Random, Texts};
 
-/// Inputs that differ; a ring of 16 MiB holds about 700,000.
+/// Distinct inputs; a ring of 16 MiB holds about 700,000 events.
 const INPUT_COUNT: usize = 1 << 20;
 /// Events that fill the ring more than once.
 pub const FILL: u64 = 2 * INPUT_COUNT as u64;
-/// Longest pause between two events, in ticks of the processor's counter, of the measurement with pauses.
+/// Longest pause between two events in the measurement with pauses, in ticks of the processor's counter.
 const PAUSE_MAX_TICKS: u64 = 5_000;
-/// What is to be reached.
+/// Targets, in bytes.
 const REACH_RING: f64 = 24.0;
 const REACH_SNAPSHOT: f64 = 10.0;
 
 /// A line of the report.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct MemoryLine {
-    /// Whether events follow one another at once or after random pauses.
+    /// Whether events follow at once or after random pauses.
     pub name: String,
     /// Bytes of records per event.
     pub ring_bytes_per_event: f64,
-    /// Bytes of segments per event: their headers and unused ends too.
+    /// Bytes of segments per event, including headers and unused ends.
     pub segment_bytes_per_event: f64,
-    /// Events in the ring when the snapshot was made.
+    /// Events in the ring when the snapshot was taken.
     pub retained: u64,
     /// Bytes of the snapshot's file.
     pub snapshot_bytes: u64,
-    /// Events that were read from it.
+    /// Events read from it.
     pub snapshot_events: u64,
-    /// The one divided by the other.
+    /// `snapshot_bytes` divided by `snapshot_events`.
     pub snapshot_bytes_per_event: f64,
 }
 
 /// Measures and prints.
 ///
 /// # Errors
-/// When something could not be measured or an answer was wrong.
+/// If something cannot be measured or an answer is wrong.
 pub fn run(json: bool) -> Result<()> {
     let mut rows = Vec::new();
     for (pauses, longer) in [(false, false), (true, false), (true, true)] {
@@ -80,7 +80,7 @@ pub fn run(json: bool) -> Result<()> {
     Ok(())
 }
 
-/// Logs the standard event with inputs that differ.
+/// Logs the standard event with distinct inputs.
 pub fn log_different(inputs: &[Input], first: u64, count: u64) {
     for index in first..first + count {
         let Input { text: symbol, quantity, price } = inputs[index as usize % inputs.len()];
@@ -99,17 +99,17 @@ fn log_with_pauses(inputs: &[Input], count: u64) {
     }
 }
 
-/// Makes inputs that differ.
+/// Creates distinct inputs.
 #[must_use]
 pub fn different_inputs(texts: Texts) -> &'static [Input] {
     inputs::prepare(texts, INPUT_COUNT)
 }
 
-/// Reads a snapshot of a ring into which one thread logged `emitted` events by [`log_different`]: it must be whole and hold the
-/// last ones without a gap, with the values that were logged. Gives how many it holds.
+/// Checks a snapshot of a ring to which one thread logged `emitted` events with [`log_different`]: it must be whole and
+/// hold the last events without a gap, with the logged values. Returns how many it holds.
 ///
 /// # Errors
-/// What is wrong.
+/// The first thing that is wrong.
 pub fn check_snapshot(bytes: &[u8], inputs: &[Input], emitted: u64) -> Result<u64> {
     let mut segments = Vec::new();
     let mut callsite = None;
@@ -151,10 +151,10 @@ pub fn check_snapshot(bytes: &[u8], inputs: &[Input], emitted: u64) -> Result<u6
     Ok(count)
 }
 
-/// Measures in this process, whose recorder it starts and ends.
+/// Measures in this process, with a recorder of its own.
 ///
 /// # Errors
-/// When the ring or the snapshot holds anything else than it should.
+/// If the ring or the snapshot does not hold what it should.
 pub fn measure(pauses: bool, longer: bool) -> Result<MemoryLine> {
     let recorder = MeasuredRecorder::start(Setup::default())?;
     let inputs = different_inputs(if longer { Texts::LongerSymbols } else { Texts::Symbols });

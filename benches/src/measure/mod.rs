@@ -1,4 +1,4 @@
-//! The measurements, one per file. Each prints its report, and runs in a process of its own.
+//! The measurements, one per file. Each runs in child processes and prints a report.
 
 pub mod concurrency;
 pub mod cost;

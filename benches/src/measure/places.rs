@@ -1,7 +1,7 @@
-//! The same event with the ring in memory of different kinds, side by side: a file in memory, a file on a disk, the heap.
+//! Compares the same event with the ring in a file in memory, in a file on a disk, and on the heap.
 //!
-//! Each round starts a process for each kind, in turn, so that whatever else the machine does falls on all of them alike. The floor
-//! is measured in memory of the same kind.
+//! Each round starts one process per place in turn, so that other load on the machine affects all alike. The floor is
+//! measured in memory of the same kind.
 
 use std::path::{Path, PathBuf};
 
@@ -22,33 +22,33 @@ pub struct PlaceLine {
     pub name: String,
     /// Nanoseconds per event: median over the rounds.
     pub ns_per_event: f64,
-    /// The same of the floor.
+    /// Nanoseconds of the floor.
     pub floor_ns: f64,
-    /// The one divided by the other.
+    /// `ns_per_event` divided by `floor_ns`.
     pub ratio: f64,
-    /// `ns_per_event` in relation to the first place.
+    /// `ns_per_event` divided by that of the first place.
     pub to_first: f64,
     /// Fastest and slowest round.
     pub ns_min_max: [f64; 2],
-    /// Events retained in the ring at the end of the last round, read back.
+    /// Events read back from the ring after the last round.
     pub retained: u64,
-    /// Rounds that were measured.
+    /// Measured rounds.
     pub rounds: u64,
     /// Events per round.
     pub events: u64,
 }
 
-/// Where a ring can be.
+/// A place for the ring.
 struct Place {
     name: String,
-    /// `None`: on the heap.
+    /// `None` for the heap.
     directory: Option<PathBuf>,
 }
 
-/// Measures `rounds` rounds in each place, and prints them.
+/// Measures `rounds` rounds in each place and prints the figures.
 ///
 /// # Errors
-/// When something could not be measured, or `disk` is not on a disk.
+/// If something cannot be measured, or `disk` is not on a disk.
 pub fn run(disk: &Path, rounds: u64, events: u64, json: bool) -> Result<()> {
     let unique = format!("ttlog-benches-{}", std::process::id());
     let file_system = file_system_of(disk)?;
@@ -60,7 +60,7 @@ pub fn run(disk: &Path, rounds: u64, events: u64, json: bool) -> Result<()> {
     ];
     let result = measure(&places, rounds, events);
     for directory in places.iter().filter_map(|place| place.directory.as_ref()) {
-        // It is empty, or was never made.
+        // Empty, or never created.
         let _ = std::fs::remove_dir(directory);
     }
     let lines = result?;
@@ -120,7 +120,7 @@ fn measure(places: &[Place], rounds: u64, events: u64) -> Result<Vec<PlaceLine>>
     Ok(lines)
 }
 
-/// Gives the type of the file system that a directory is on, as /proc/mounts names it.
+/// Returns the type of a directory's file system, as in /proc/mounts.
 fn file_system_of(directory: &Path) -> Result<String> {
     let directory = directory.canonicalize().map_err(|error| format!("{directory:?}: {error}"))?;
     let mounts = std::fs::read_to_string("/proc/mounts").map_err(|error| format!("/proc/mounts: {error}"))?;

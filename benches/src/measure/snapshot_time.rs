@@ -1,4 +1,4 @@
-//! From a full ring to a file that is on disk.
+//! Time from a full ring to a file on disk.
 
 use std::io::Write as _;
 use std::time::Instant;
@@ -16,17 +16,17 @@ use crate::harness::stats::{median, rounded};
 use crate::measure::memory::{FILL, check_snapshot, different_inputs, log_different};
 use crate::workload::inputs::Texts;
 
-/// What is to be reached, in milliseconds.
+/// Target, in milliseconds.
 const REACH_MS: f64 = 50.0;
 
 /// The report: medians over the rounds, in milliseconds.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SnapshotLine {
-    /// From asking for the snapshot to its file being durable.
+    /// From the request of the snapshot until its file is durable.
     pub total_ms: f64,
-    /// Encoding and compressing the same ring to memory.
+    /// Encoding and compressing the same ring into memory.
     pub encode_ms: f64,
-    /// Writing the same bytes to a file beside it and making that durable.
+    /// Writing the same bytes to another file and making it durable.
     pub write_ms: f64,
     /// The slowest total.
     pub total_max_ms: f64,
@@ -41,7 +41,7 @@ pub struct SnapshotLine {
 /// Measures in a process of its own, and prints.
 ///
 /// # Errors
-/// When something could not be measured, or a snapshot does not hold what it should.
+/// If something cannot be measured, or a snapshot does not hold what it should.
 pub fn run(rounds: u64, json: bool) -> Result<()> {
     let line: SnapshotLine = child::run(&arguments!["snapshot-case", "--rounds", rounds])?;
     if json {
@@ -60,14 +60,14 @@ pub fn run(rounds: u64, json: bool) -> Result<()> {
             report::grouped(line.events),
         ]],
     );
-    println!("to reach: {REACH_MS} ms, {}", report::verdict(line.total_ms <= REACH_MS));
+    println!("target: {REACH_MS} ms, {}", report::verdict(line.total_ms <= REACH_MS));
     Ok(())
 }
 
-/// Measures in this process, whose recorder it starts and ends.
+/// Measures in this process, with a recorder of its own.
 ///
 /// # Errors
-/// When a snapshot cannot be written or does not hold what it should.
+/// If a snapshot cannot be written or does not hold what it should.
 pub fn measure(rounds: u64) -> Result<SnapshotLine> {
     let recorder = MeasuredRecorder::start(Setup::default())?;
     let inputs = different_inputs(Texts::Symbols);
@@ -115,7 +115,7 @@ pub fn measure(rounds: u64) -> Result<SnapshotLine> {
     })
 }
 
-/// Keeps what it is given.
+/// A sink in memory.
 struct Gather(Vec<u8>);
 
 impl Sink for Gather {

@@ -1,8 +1,8 @@
-//! What the kernel sees of events: nothing, after the first of a thread.
+//! System calls of events: none, after the first event of a thread.
 //!
-//! A child process runs under strace. Each of its threads logs one event, makes a system call that is found again (`getppid`), logs
-//! for some seconds, and makes that call once more. Between the two it must have made no other. What the recorder's own thread
-//! does meanwhile is counted apart.
+//! A child process runs under strace. Each of its threads logs one event, marks the start with a system call
+//! (`getppid`), logs for some seconds, and marks the end with the same call. Between the marks it must make no other
+//! call. The calls of the recorder's own thread are counted apart.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,42 +18,42 @@ use crate::harness::report;
 use crate::workload::cases::standard;
 use crate::workload::inputs;
 
-/// The call by which the stretch is found.
+/// The call that marks start and end.
 const MARK: &str = "getppid(";
-/// What the recorder's thread calls itself.
+/// Name of the recorder's thread.
 const SERVICE_THREAD: &str = "\"ttlog\"";
 /// Events between two looks at the time.
 const BATCH: u64 = 100_000;
 
-/// What was counted.
+/// The report.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SyscallsLine {
     /// Threads that logged.
     pub threads: u64,
-    /// Events of them all after the first of each.
+    /// Events of all threads, without the first of each.
     pub events: u64,
-    /// System calls of these threads meanwhile.
+    /// System calls of these threads between their marks.
     pub calls: u64,
-    /// For so many seconds the recorder's thread was watched.
+    /// Seconds between the first and the last mark.
     pub seconds: f64,
-    /// Its system calls in that time, by name.
+    /// System calls of the recorder's thread in that time, by name.
     pub service_calls: BTreeMap<String, u64>,
 }
 
-/// What the child reports.
+/// The report of the child.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Logged {
     events: u64,
 }
 
-/// Counts the system calls of `threads` threads that log for `seconds` seconds, and prints that.
+/// Counts the system calls of `threads` threads that log for `seconds` seconds, and prints the count.
 ///
 /// # Errors
-/// When strace is missing, or when there was a call.
+/// If strace is missing, or a thread made a call.
 pub fn run(threads: u64, seconds: u64, json: bool) -> Result<()> {
     let trace = std::env::temp_dir().join(format!("ttlog-benches-strace-{}", std::process::id()));
     let result = count(threads, seconds, &trace);
-    // It may not be there.
+    // It may not exist.
     let _ = std::fs::remove_file(&trace);
     let line = result?;
     let SyscallsLine { events, calls, .. } = line;
@@ -92,7 +92,7 @@ fn count(threads: u64, seconds: u64, trace: &Path) -> Result<SyscallsLine> {
     Ok(SyscallsLine { threads, events: logged.events, calls, seconds, service_calls })
 }
 
-/// What strace saw between marks.
+/// Counts between the marks.
 #[derive(Debug, PartialEq)]
 struct Stretch {
     threads: u64,
@@ -101,8 +101,9 @@ struct Stretch {
     service_calls: BTreeMap<String, u64>,
 }
 
-/// Counts the calls of each marking thread between its two marks, and those of the recorder's thread between the first and the last
-/// of all marks. A call during which another thread's line came in between has a second line, which says that it was resumed.
+/// Counts the calls of each marking thread between its two marks, and those of the recorder's thread between the first
+/// and the last mark. A call that was interrupted by another thread's line has a second line, which says that it was
+/// resumed.
 fn between_marks(text: &str) -> Result<Stretch> {
     // Thread, time, call.
     let calls: Vec<(&str, f64, &str)> = text
@@ -139,15 +140,15 @@ fn between_marks(text: &str) -> Result<Stretch> {
     Ok(Stretch { threads: marks.len() as u64, calls: between, seconds: calls[last].1 - calls[first].1, service_calls })
 }
 
-/// What the child does: its threads log.
+/// The work of the child: its threads log.
 ///
 /// # Errors
-/// When the events are not accounted for.
+/// If the events are not accounted for.
 pub fn child(threads: u64, seconds: u64) -> Result<Logged> {
     let case = standard();
     let recorder = MeasuredRecorder::start(Setup::default())?;
     let inputs = inputs::table(case.texts);
-    // What the recorder's thread does once, at the start, is not what it does.
+    // Excludes the work of the recorder's thread at its start.
     std::thread::sleep(Duration::from_millis(500));
     let work = || {
         (case.measured)(inputs, 0, 1);

@@ -1,7 +1,7 @@
-//! The slowest calls: how long single events take, alone and while snapshots are being made.
+//! The slowest calls: the time of single events, alone and while snapshots are taken.
 //!
-//! The processor's counter is read before and after each call. What two such readings take without a call between them is
-//! measured and reported beside, not subtracted.
+//! The processor's counter is read before and after each call. The time of two reads without a call in between is
+//! reported as well, not subtracted.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -23,35 +23,35 @@ use crate::workload::inputs::{INPUT_COUNT, Input, Inputs};
 
 /// Time between snapshots.
 const SNAPSHOT_INTERVAL: Duration = Duration::from_secs(1);
-/// What is to be reached: p99.9 in relation to the median, and with snapshots in relation to without.
+/// Targets: p99.9 divided by the median, and p99.9 with snapshots divided by p99.9 without.
 const REACH_TAIL: f64 = 10.0;
 const REACH_SNAPSHOTS: f64 = 2.0;
 
-/// A line of the report. Nanoseconds.
+/// A line of the report, in nanoseconds.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TailLine {
-    /// What was between the two readings.
+    /// What is between the two reads.
     pub name: String,
     /// Calls.
     pub calls: u64,
-    /// Half of the calls took no longer.
+    /// Median.
     pub p50: f64,
-    /// 99 % took no longer.
+    /// 99 % of the calls take no longer.
     pub p99: f64,
-    /// 99.9 % took no longer.
+    /// 99.9 % take no longer.
     pub p99_9: f64,
-    /// 99.99 % took no longer.
+    /// 99.99 % take no longer.
     pub p99_99: f64,
     /// The slowest.
     pub max: f64,
-    /// Snapshots that were made meanwhile.
+    /// Snapshots taken meanwhile.
     pub snapshots: u64,
 }
 
 /// Measures in a process of its own, and prints.
 ///
 /// # Errors
-/// When something could not be measured or events are not accounted for.
+/// If something cannot be measured or events are not accounted for.
 pub fn run(calls: u64, json: bool) -> Result<()> {
     let lines: [TailLine; 3] = child::run(&arguments!["tail-case", "--calls", calls])?;
     if json {
@@ -69,19 +69,19 @@ pub fn run(calls: u64, json: bool) -> Result<()> {
     report::table(&["nanoseconds", "calls", "p50", "p99", "p99.9", "p99.99", "max", "snapshots"], &rows);
     let [_, alone, beside] = &lines;
     let (tail, snapshots) = (alone.p99_9 / alone.p50, beside.p99_9 / alone.p99_9);
-    println!("p99.9 : median = {tail:.1} (to reach: {REACH_TAIL}, {})", report::verdict(tail <= REACH_TAIL));
+    println!("p99.9 : median = {tail:.1} (target: {REACH_TAIL}, {})", report::verdict(tail <= REACH_TAIL));
     println!(
-        "p99.9 with snapshots : without = {snapshots:.2} (to reach: {REACH_SNAPSHOTS}, {})",
+        "p99.9 with snapshots : without = {snapshots:.2} (target: {REACH_SNAPSHOTS}, {})",
         report::verdict(snapshots <= REACH_SNAPSHOTS)
     );
     Ok(())
 }
 
-/// Measures in this process, whose recorder it starts and ends: the bare readings, the calls alone, the calls with a snapshot
+/// Measures in this process, with a recorder of its own: the bare reads, the calls alone, and the calls with a snapshot
 /// each second.
 ///
 /// # Errors
-/// When events are not accounted for, or a snapshot fails.
+/// If events are not accounted for, or a snapshot fails.
 pub fn measure(calls: u64) -> Result<[TailLine; 3]> {
     let case = standard();
     let recorder = MeasuredRecorder::start(Setup::default())?;
@@ -124,7 +124,7 @@ pub fn measure(calls: u64) -> Result<[TailLine; 3]> {
         }
     };
     Ok([
-        line("nothing between the readings", &bare, 0),
+        line("nothing between the reads", &bare, 0),
         line("event", &alone, 0),
         line("event, a snapshot each second", &beside, snapshots),
     ])
@@ -140,7 +140,7 @@ fn time_calls(inputs: &Inputs, first: u64, calls: u64, histogram: &mut Histogram
     }
 }
 
-/// Asks for a snapshot at once and then each second, until it is done. The files are removed.
+/// Takes a snapshot at once and then each second, until `done`. Removes the files.
 fn make_snapshots(recorder: &MeasuredRecorder, done: &AtomicBool) -> std::result::Result<u64, String> {
     let mut count = 0;
     while !done.load(Ordering::Relaxed) {

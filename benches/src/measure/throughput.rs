@@ -1,4 +1,4 @@
-//! Several threads at once: how many events they record together, and whether all of them are accounted for.
+//! Several threads at once: how many events they record together, all of them accounted for.
 
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
@@ -15,44 +15,44 @@ use crate::harness::stats::{median, median_index};
 use crate::workload::cases;
 use crate::workload::inputs;
 
-/// Events of each thread before the timed ones.
+/// Events of all threads together before the timed ones.
 const WARM_UP_TOTAL: u64 = 1 << 20;
-/// The start of the threads' names.
+/// Prefix of the threads' names.
 const NAME: &str = "bench-";
-/// Thread t starts with input t times this.
+/// Thread `t` starts with input `t * STRIDE`.
 const STRIDE: u64 = 61;
-/// Up to so many threads each has segments of its own, and an event's index tells which of its thread's events it is. With
-/// more, some events go to shared segments, or are refused, and the next one's index does not count them.
+/// Up to this number of threads, each has segments of its own, and an event's index is its number in its thread. With
+/// more threads, some events go to shared segments or are refused, and the index of the next one does not count them.
 const INDEXED_THREADS_MAX: u64 = 64;
-/// What 2 threads are to do in relation to 1, and 16 in relation to 2.
+/// Targets: the rate of 2 threads divided by that of 1, and of 16 divided by that of 2.
 const REACH_2_TO_1: f64 = 1.9;
 const REACH_16_TO_2: f64 = 0.9;
 
 /// A line of the report: the median round.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ThroughputLine {
-    /// Threads that logged at once.
+    /// Threads that log at once.
     pub threads: u64,
-    /// Calls that returned, of all threads, as counted by them.
+    /// Calls that returned, counted by the threads.
     pub emitted: u64,
-    /// Events in the ring afterwards, counted by reading it.
+    /// Events read back from the ring afterwards.
     pub retained: u64,
-    /// Events replaced by newer ones, as the ring counts them.
+    /// Events replaced by newer ones, counted by the ring.
     pub overwritten: u64,
-    /// Events refused, as the ring counts them.
+    /// Events refused, counted by the ring.
     pub dropped: u64,
-    /// Timed events by the time from the common start to the end of the last thread.
+    /// Timed events divided by the time from the common start to the end of the last thread.
     pub events_per_second: f64,
-    /// Retained events whose values were compared with what was logged.
+    /// Retained events whose values were compared with the logged ones.
     pub checked: u64,
     /// Rounds of which this is the median.
     pub rounds: u64,
 }
 
-/// Measures each number of threads in turn, several rounds of it, each round in a process of its own.
+/// Measures each number of threads in turn, for several rounds, each in a process of its own.
 ///
 /// # Errors
-/// When a round could not be measured or its events are not all accounted for.
+/// If a round cannot be measured or its events are not all accounted for.
 pub fn run(threads: &[u64], rounds: u64, events: u64, json: bool) -> Result<()> {
     let mut all: Vec<Vec<ThroughputLine>> = vec![Vec::new(); threads.len()];
     for _ in 0..rounds {
@@ -77,7 +77,7 @@ pub fn run(threads: &[u64], rounds: u64, events: u64, json: bool) -> Result<()> 
     if !json {
         print(&medians);
     }
-    // Of the same round, so that what else the machine does is in both.
+    // Within the same round, so that other load on the machine affects both.
     let ratio = |of: u64, to: u64| -> Option<f64> {
         let lines = |count: u64| threads.iter().position(|threads| *threads == count).map(|index| &all[index]);
         let pairs = lines(of)?.iter().zip(lines(to)?);
@@ -85,9 +85,9 @@ pub fn run(threads: &[u64], rounds: u64, events: u64, json: bool) -> Result<()> 
     };
     for (of, to, reach) in [(2, 1, REACH_2_TO_1), (16, 2, REACH_16_TO_2)] {
         if let Some(ratio) = ratio(of, to) {
-            // Not among the lines of JSON.
+            // On stderr, apart from the lines of JSON.
             eprintln!(
-                "{of} threads : {to} threads = {ratio:.2} (to reach: {reach}, {}; median of {rounds} rounds)",
+                "{of} threads : {to} threads = {ratio:.2} (target: {reach}, {}; median of {rounds} rounds)",
                 report::verdict(ratio >= reach)
             );
         }
@@ -109,10 +109,10 @@ fn print(lines: &[ThroughputLine]) {
     report::table(&["threads", "events/s", "emitted", "retained", "overwritten", "dropped", "checked"], &rows);
 }
 
-/// Measures one round in this process, whose recorder it starts and ends: `threads` threads log `events` events together.
+/// Measures one round in this process, with a recorder of its own: `threads` threads log `events` events together.
 ///
 /// # Errors
-/// When the events are not accounted for, or one holds what was not logged.
+/// If the events are not accounted for, or one has values that were not logged.
 pub fn measure(threads: u64, events: u64) -> Result<ThroughputLine> {
     let case = cases::standard();
     let recorder = MeasuredRecorder::start(case.setup)?;

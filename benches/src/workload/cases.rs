@@ -1,8 +1,8 @@
-//! The loops that are measured: one event of each kind, over and over.
+//! The measured loops, each over one kind of event.
 //!
-//! Each is a function of its own that is not inlined, named `measured`, so that callgrind can be told to count in it alone
-//! (`ci/instructions`). Round `i` logs input `i` of the table, modulo its length: the index of an event in the ring then says
-//! which values it must have.
+//! Each is a function named `measured` that is not inlined, so that callgrind can count in it alone
+//! (`ci/instructions`). Round `i` logs input `i` of the table, modulo its length: so the index of an event in the ring
+//! says which values it must have.
 
 use ttlog_core::ValueRef;
 use ttlog_core::value::Text;
@@ -11,7 +11,7 @@ use ttlog_std::{FatalSignals, Level};
 use crate::harness::recorder::Setup;
 use crate::workload::inputs::{INPUT_COUNT, Input, Inputs, Texts};
 
-/// Makes a module with a function `measured` for each case.
+/// Creates a module with a function `measured` for each case.
 macro_rules! measured {
     ($($(#[$doc:meta])* $name:ident($text:ident, $quantity:ident, $price:ident) => $body:expr;)*) => {$(
         $(#[$doc])*
@@ -19,12 +19,13 @@ macro_rules! measured {
             #[allow(unused_imports, reason = "not every case needs everything")]
             use super::*;
 
-            /// Does it `count` times, from input `first` on.
+            /// Runs `count` rounds, from input `first` on.
             #[inline(never)]
             #[allow(unused_variables, reason = "not every case logs every value")]
             pub fn measured(inputs: &Inputs, first: u64, count: u64) {
                 for index in first..first + count {
-                    let Input { text: $text, quantity: $quantity, price: $price } = inputs[index as usize % INPUT_COUNT];
+                    let input = inputs[index as usize % INPUT_COUNT];
+                    let Input { text: $text, quantity: $quantity, price: $price } = input;
                     $body;
                 }
             }
@@ -33,23 +34,23 @@ macro_rules! measured {
 }
 
 measured! {
-    /// An event with a message only.
+    /// An event that has only a message.
     event_0_fields(text, quantity, price) => ttlog_std::info!("tick");
-    /// The standard event: a text, a u64, an f64.
+    /// The standard event: a text, a u64 and an f64.
     event_3_fields(symbol, quantity, price) => ttlog_std::info!("order executed", symbol, quantity, price);
-    /// The standard event as a warning, which goes to the segments that are kept for them.
+    /// The standard event as a warning, which goes to the segments kept for warnings.
     event_3_fields_warn(symbol, quantity, price) => ttlog_std::warn!("order executed", symbol, quantity, price);
     /// An event with one text of 64 bytes.
     event_string_64(line, quantity, price) => ttlog_std::info!("line read", line);
-    /// The standard event with its fields in the message.
+    /// The standard event with its fields in a template.
     event_template(symbol, quantity, price) => ttlog_std::info!("{quantity} of {symbol} at {price:.2}");
-    /// The loop and the fetching of values, without an event.
+    /// The loop that fetches the values, without an event.
     bare_loop(text, quantity, price) => consume(text, quantity, price);
     /// A call of an empty function that is not inlined.
     empty_call(text, quantity, price) => nothing();
 }
 
-/// Makes the compiler think that the values are used, without an instruction.
+/// Makes the values count as used, without an instruction.
 #[inline(always)]
 fn consume(text: &str, quantity: u64, price: f64) {
     #[cfg(target_arch = "x86_64")]
@@ -65,7 +66,7 @@ fn consume(text: &str, quantity: u64, price: f64) {
     std::hint::black_box((text, quantity, price));
 }
 
-/// Does nothing, as the callee of [`empty_call`].
+/// The callee of [`empty_call`].
 #[inline(never)]
 fn nothing() {
     #[cfg(target_arch = "x86_64")]
@@ -77,22 +78,22 @@ fn nothing() {
     std::hint::black_box(());
 }
 
-/// A case: what is called, with which values, under which recorder, and what must be in the ring afterwards.
+/// A case: the loop, its values, its recorder, and what the ring must hold afterwards.
 #[derive(Clone, Copy, Debug)]
 pub struct Case {
-    /// Its name, on the command line and in reports.
+    /// Name on the command line and in reports.
     pub name: &'static str,
     /// The loop.
     pub measured: fn(&Inputs, u64, u64),
-    /// The texts that it logs.
+    /// The logged texts.
     pub texts: Texts,
     /// How the recorder is started.
     pub setup: Setup,
-    /// Whether the events go to the segments kept for warnings: shared ones, whose records do not tell their index.
+    /// Whether the events go to the segments kept for warnings. These are shared, and their records have no index.
     pub kept: bool,
-    /// Whether each round makes an event.
+    /// Whether each round emits an event.
     pub emits: bool,
-    /// Names of the fields that an event must have, in order.
+    /// Names of the event's fields, in order.
     pub fields: &'static [&'static str],
 }
 
@@ -137,19 +138,19 @@ pub const ALL: &[Case] = &[
     Case { name: "empty_call", measured: empty_call::measured, emits: false, ..STANDARD },
 ];
 
-/// Gives the case of a name.
+/// Returns the case of a name.
 #[must_use]
 pub fn find(name: &str) -> Option<Case> {
     ALL.iter().copied().find(|case| case.name == name)
 }
 
-/// Gives the case of the standard event.
+/// Returns the case of the standard event.
 #[must_use]
 pub fn standard() -> Case {
     STANDARD
 }
 
-/// Gives the value that a field of an event made from `input` must have.
+/// Returns the expected value of a field of an event made from `input`.
 #[must_use]
 pub fn expected(field: &str, input: &Input) -> Option<ValueRef<'static>> {
     match field {

@@ -1,7 +1,7 @@
-//! The floor: what any recorder with a timestamp has to do, and nothing else.
+//! The floor: the least work of any recorder with timestamps.
 //!
-//! One reading of the processor's counter and 32 bytes stored, one after another, to a ring of 16 MiB in a mapped file. The
-//! values are fetched from the same table, by the same loop, as those of the events, so that the loop's own cost cancels.
+//! It reads the processor's counter once and stores 32 bytes to a ring of 16 MiB in a mapped file. The values come from
+//! the same table, through the same loop, as those of the events, so the loop's own cost cancels.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,7 +12,7 @@ use crate::error::{Result, ensure};
 use crate::harness::recorder::RING_LEN;
 use crate::workload::inputs::{INPUT_COUNT, Input, Inputs};
 
-/// Bytes stored each time.
+/// Bytes per store.
 pub const CELL_LEN: usize = 32;
 
 const CELL_COUNT: usize = RING_LEN / CELL_LEN;
@@ -25,11 +25,10 @@ pub struct Floor {
 }
 
 impl Floor {
-    /// Maps a file of its own in `directory`, or memory without a file, with all pages present. The file has no name any more when
-    /// this returns.
+    /// Maps an unnamed file in `directory`, or anonymous memory, with all pages present.
     ///
     /// # Errors
-    /// When there is no such file to be had.
+    /// If the file cannot be created or mapped.
     pub fn new(directory: Option<&Path>) -> Result<Self> {
         let mut map = match directory {
             Some(directory) => Self::map_file(directory)?,
@@ -44,25 +43,25 @@ impl Floor {
         let file = std::fs::File::options().read(true).write(true).create_new(true).open(&path)?;
         std::fs::remove_file(&path)?;
         file.set_len(RING_LEN as u64)?;
-        // SAFETY: nobody else knows the file, and it is not truncated.
+        // SAFETY: nobody else can open the file, and it is not truncated.
         Ok(unsafe { MmapOptions::new().populate().map_mut(&file)? })
     }
 
     fn cells(&self) -> &Cells {
-        // SAFETY: the mapping is that long, aligned to a page, and writable; it is accessed by atomic operations only, through
-        // this function, while it is shared.
+        // SAFETY: the mapping has this length, is aligned to a page, and is writable; it is accessed only through this
+        // function, with atomic operations, while it is shared.
         unsafe { &*self.map.as_ptr().cast::<Cells>() }
     }
 
-    /// Stores `count` times, from input `first` on.
+    /// Stores `count` cells, from input `first` on.
     pub fn run(&self, inputs: &Inputs, first: u64, count: u64) {
         store(self.cells(), inputs, first, count);
     }
 
-    /// Checks that the last cells that [`run`](Self::run) stored before `next` hold what they must, from one lap.
+    /// Checks the values of the last cells that [`run`](Self::run) stored before `next`, and that they are of one lap.
     ///
     /// # Errors
-    /// When one does not.
+    /// If a cell is wrong.
     pub fn check(&self, inputs: &Inputs, next: u64) -> Result<()> {
         let first = next.saturating_sub(1000);
         let ticks_of = |index: u64| self.cells()[index as usize % CELL_COUNT][0].load(Ordering::Relaxed);
@@ -89,7 +88,7 @@ fn store(cells: &Cells, inputs: &Inputs, first: u64, count: u64) {
     }
 }
 
-/// Reads the processor's counter; elsewhere than on x86_64 and aarch64 the clock of the operating system.
+/// Reads the processor's counter; on processors other than x86_64 and aarch64 the clock of the operating system.
 #[inline(always)]
 #[must_use]
 pub fn ticks() -> u64 {
@@ -101,7 +100,7 @@ pub fn ticks() -> u64 {
     #[cfg(target_arch = "aarch64")]
     {
         let ticks: u64;
-        // SAFETY: reads a register that operating systems open to programs.
+        // SAFETY: reads a register that operating systems let programs read.
         unsafe { core::arch::asm!("mrs {}, cntvct_el0", out(reg) ticks, options(nomem, nostack, preserves_flags)) };
         ticks
     }

@@ -1,33 +1,33 @@
-//! The values that are logged: prepared before the clock runs, and unknown to the compiler.
+//! The logged values: prepared before the clock runs, and unknown to the compiler.
 //!
-//! They look like trades: a symbol, a quantity, a price in cents that wanders. They come from a generator with a fixed seed, so
-//! that every run and every machine logs the same.
+//! They look like trades: a symbol, a quantity, and a price that wanders. They come from a generator with a fixed seed,
+//! so every run on every machine logs the same values.
 
 use std::hint::black_box;
 
-/// What one event is made of.
+/// The values of one event.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Input {
     /// A symbol, or another text.
     pub text: &'static str,
-    /// 1 to 8,000; beside longer symbols to 10,000.
+    /// 1 to 8,000; 1 to 10,000 with longer symbols.
     pub quantity: u64,
     /// 10.00 to 500.00 at the start.
     pub price: f64,
 }
 
-/// Inputs that the measured loops go through, over and over.
+/// Inputs that the measured loops cycle through.
 pub const INPUT_COUNT: usize = 1024;
 
-/// The table of a measured loop: 32 KiB, which the processor has at hand.
+/// The table of a measured loop: 32 KiB, which stay in the cache.
 pub type Inputs = [Input; INPUT_COUNT];
 
-/// What the texts are.
+/// Kind of the texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Texts {
-    /// 3 to 5 letters, as most symbols of stocks have.
+    /// 3 to 5 letters, like most stock symbols.
     Symbols,
-    /// 3 to 6 letters, beside quantities of up to 10,000: one event in four needs a word more.
+    /// 3 to 6 letters, with quantities up to 10,000: one event in four needs one more word.
     LongerSymbols,
     /// 8 letters.
     Letters8,
@@ -46,13 +46,13 @@ impl Texts {
     }
 }
 
-/// Largest quantities.
+/// Largest quantity.
 const QUANTITY_MAX: u64 = 8_000;
 const LARGER_QUANTITY_MAX: u64 = 10_000;
-/// Different texts, each with a price of its own.
+/// Number of texts, each with a price of its own.
 const SYMBOL_COUNT: usize = 64;
 
-/// Makes `count` inputs. They are never freed.
+/// Creates `count` inputs, which are never freed.
 #[must_use]
 pub fn prepare(texts: Texts, count: usize) -> &'static [Input] {
     let mut random = Random(0x9E37_79B9_7F4A_7C15);
@@ -74,25 +74,25 @@ pub fn prepare(texts: Texts, count: usize) -> &'static [Input] {
     black_box(inputs.leak())
 }
 
-/// Makes the table for a measured loop.
+/// Creates the table for a measured loop.
 #[must_use]
 pub fn table(texts: Texts) -> &'static Inputs {
     let Some(table) = prepare(texts, INPUT_COUNT).first_chunk() else { unreachable!("that many were prepared") };
     black_box(table)
 }
 
-/// Numbers that look random (xorshift, with a multiplication at the end).
+/// A pseudo-random generator (xorshift with a final multiplication).
 #[derive(Clone, Copy, Debug)]
 pub struct Random(u64);
 
 impl Random {
-    /// Makes a generator; equal seeds, equal numbers.
+    /// Creates a generator; equal seeds yield equal numbers.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Random(seed | 1)
     }
 
-    /// Gives a number in `0..limit`; `limit` is not 0.
+    /// Returns a number in `0..limit`; `limit` must not be 0.
     pub fn below(&mut self, limit: u64) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
