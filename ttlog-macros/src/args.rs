@@ -1,8 +1,8 @@
 //! The syntax of the log macros, without its meaning:
 //!
 //! ```text
-//! event    := "[" root "]" "[" level? "]" user            from the macro_rules! front end: `$crate`, and the level if fixed
-//! user     := (target ",")? (level ",")? (target ",")? (argument ("," argument)* ","?)?      level only where it is not fixed
+//! event    := "[" root "]" "[" level? "]" user            from the front end: `$crate`, and the level if it is fixed
+//! user     := (target ",")? (level ",")? (target ",")? (argument ("," argument)* ","?)?      level only if not fixed
 //! target   := "target" ":" expression
 //! argument := "secret"? name "=" capture? expression  |  "secret"? capture? expression
 //! name     := identifier ("." identifier)*  |  string literal

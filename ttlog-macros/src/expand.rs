@@ -7,7 +7,8 @@
 //!     static __TTLOG_CALLSITE: Callsite = Callsite::new(&__TTLOG_METADATA);
 //!     if level_enabled(…) && Callsite::is_enabled(&__TTLOG_CALLSITE) {
 //!         match (hold the first operand, hold the second, …) {   evaluated once, in order, inside the `if`
-//!             (ref __ttlog_0, ref __ttlog_1, …) => record::<is_kept(level), _>(&__TTLOG_CALLSITE, Cons(…, Cons(…, Nil))),
+//!             (ref __ttlog_0, ref __ttlog_1, …) =>
+//!                 record::<is_kept(level), _>(&__TTLOG_CALLSITE, Cons(…, Cons(…, Nil))),
 //!         };
 //!     }
 //! }

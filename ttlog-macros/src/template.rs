@@ -254,7 +254,8 @@ impl<'a> Cursor<'a> {
             unknown => {
                 return Err(TemplateError {
                     text: format!(
-                        "unknown format type `{unknown}`: expected nothing, `?`, `x?`, `X?`, `x`, `X`, `o`, `b`, `e` or `E`"
+                        "unknown format type `{unknown}`: \
+                         expected nothing, `?`, `x?`, `X?`, `x`, `X`, `o`, `b`, `e` or `E`"
                     ),
                     range: type_start..self.at,
                 });
