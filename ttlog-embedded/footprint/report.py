@@ -1,12 +1,12 @@
-"""Runs the programs that ci/footprint has built, in QEMU, and makes one table of what they cost.
+"""Runs the programs built by ci/footprint in QEMU, and prints a table of their costs.
 
 report.py DIRECTORY SETTINGS EXPECTED [--bless]: DIRECTORY holds the programs as TARGET/RECORDER/PROGRAM. Each is run twice:
-- with `-icount shift=0`, where SysTick counts instructions: the mean over 10,000 calls, among them those that begin a new segment;
-- with few calls and a trace of each instruction with the registers before it. From it come the instructions executed while interrupts
-  are masked (after `cpsid i`, up to and with the `cpsie i` or `msr primask` that ends it), the stack (how far the stack pointer goes
-  below where it is before the call), and the instructions once more, as a check of the first way.
-Flash per callsite is the difference of two programs, one of which has 64 callsites more. Of all this, what the same function without
-a log call needs is subtracted.
+- with `-icount shift=0`, where SysTick counts instructions: the mean over 10,000 calls, including those that open a new segment;
+- with few calls and a trace of each instruction with the registers before it. The trace shows the instructions executed with
+  interrupts masked (after `cpsid i`, up to and including the `cpsie i` or `msr primask` that ends it), the stack (how far the stack
+  pointer goes below its value before the call), and the instructions again, as a check of the first method.
+Flash per callsite is the difference of two programs, one of which has 64 more callsites. The costs of the same function without a
+log call are subtracted from all figures.
 """
 
 import collections
@@ -72,7 +72,7 @@ class Program:
                 self.symbols[name] = (int(symbol[1], 16), int(symbol[2] or "0", 16), symbol[3])
 
     def masking(self):
-        """Address of each instruction that masks or unmasks interrupts: whether it masks, or the register that says it."""
+        """Maps each instruction that masks or unmasks interrupts to whether it masks, or to the register that decides."""
         found = {}
         for line in output_of("arm-none-eabi-objdump", "-d", self.path).splitlines():
             match = re.match(r" *(\w+):\t[\w ]+\t(cpsi[de]|msr)\t([^@;]*)", line)
@@ -98,7 +98,7 @@ def qemu(machine, program, *more):
 
 
 class Printed:
-    """What a program printed."""
+    """The output of a program."""
 
     def __init__(self, text):
         lines = [line.split() for line in text.splitlines()]
@@ -109,7 +109,7 @@ class Printed:
         return sum_of_all / count
 
     def ticks(self, kind):
-        """Ticks of a call above those of the bare function."""
+        """Returns the ticks of a call minus those of the bare function."""
         return self.mean("ticks", f"call_{kind}") - self.mean("ticks", f"bare_{kind}")
 
 
@@ -117,7 +117,7 @@ Call = collections.namedtuple("Call", "instructions masked longest_masked stack 
 
 
 def trace(machine, program):
-    """The calls of each function `call_*` and `bare_*`, and what the program printed meanwhile."""
+    """Returns the calls of each function `call_*` and `bare_*`, and the output of the program."""
     rounds_address = program.symbols["HOST_ROUNDS"][0]
     starts = {place[0] & ~1: name for name, place in program.symbols.items() if re.fullmatch(r"(call|bare)_\w+", name)}
     masking = program.masking()
@@ -132,7 +132,7 @@ def trace(machine, program):
             if not line.startswith("Trace "):
                 continue
             address = int(line.split("/", 2)[1], 16)
-            # QEMU begins an instruction anew that reads a device; none branches to itself here.
+            # QEMU restarts an instruction that reads a device; none branches to itself here.
             again, before = address == before, address
             if again or name is None and address not in starts:
                 continue
@@ -170,7 +170,7 @@ def trace(machine, program):
 
 
 def figures_of(directory, target, recorder):
-    """Every figure of a recorder, by its name; and lines that say what was counted as code."""
+    """Returns every figure of a recorder by name, and lines that list the symbols counted as code."""
     program = lambda name, of=recorder: Program(directory / target / of / name)
     machine, calls_program, bare_program = MACHINES[target], program("calls"), program("calls", NOTHING)
     figures = {}
@@ -238,7 +238,7 @@ NAMES = {
     "flash": "flash of it all but callsites, bytes",
     "RAM": "RAM without ring, bytes",
 }
-# What design and acceptance ask for, on thumbv7m unless said otherwise.
+# Targets, on thumbv7m unless stated otherwise.
 REACH = {
     ("median instructions", "u32_u8"): "60",
     ("masked", "u32_u8"): "0 (v6m: 12)",
