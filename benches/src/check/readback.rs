@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ttlog_core::ring::{Mode, SEGMENT_LEN_MAX};
-use ttlog_core::snapshot::{SnapshotItem, SnapshotReader, unpack_len};
+use ttlog_core::snapshot::{Content, SnapshotItem, SnapshotReader, content_of, unpack_len};
 use ttlog_core::{CallsiteInfo, Item, Record, RingImage, Segment, SegmentState, TableItem, ValueRef};
 
 use crate::error::{Result, ensure};
@@ -91,7 +91,7 @@ impl Counted {
 /// # Errors
 /// If anything is damaged or pending (nobody writes meanwhile, and nobody died), and the errors of `each`.
 pub fn read(bytes: &[u8], each: impl FnMut(&Event<'_>) -> Result<()>) -> Result<Counted> {
-    if bytes.starts_with(b"TTLOGRNG") { read_ring(bytes, each) } else { read_snapshot(bytes, each) }
+    if content_of(bytes) == Content::Ring { read_ring(bytes, each) } else { read_snapshot(bytes, each) }
 }
 
 /// As [`read`], of a ring.
