@@ -1,7 +1,7 @@
-//! Writes the linker script fragment `ttlog.x` to where the linker finds it (`-Tttlog.x`).
+//! Writes the linker script fragment `ttlog.x` where the linker finds it (`-Tttlog.x`).
 //!
-//! It puts what callsites say into sections that are not loaded, or into flash with the feature `embedded-metadata`, and the build id
-//! into flash.
+//! It puts the texts of callsites into sections that are not loaded, or into flash with the feature
+//! `embedded-metadata`, and the build id into flash.
 
 use std::env;
 use std::fs;
@@ -11,13 +11,13 @@ fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-env-changed=TTLOG_FLASH_REGION");
     let var = |name: &str| env::var(name).unwrap_or_default();
-    // Cores that tell why there was a fault.
+    // Cores with registers that name the cause of a fault.
     println!("cargo::rustc-check-cfg=cfg(ttlog_fault_status)");
     if ["thumbv7", "thumbv8m.main"].iter().any(|start| var("TARGET").starts_with(start)) {
         println!("cargo::rustc-cfg=ttlog_fault_status");
     }
     let out = PathBuf::from(var("OUT_DIR"));
-    // The names that cortex-m-rt and riscv-rt ask memory.x for.
+    // The names that cortex-m-rt and riscv-rt expect in memory.x.
     let usual = if var("CARGO_CFG_TARGET_ARCH").starts_with("riscv") { "REGION_RODATA" } else { "FLASH" };
     let region = env::var("TTLOG_FLASH_REGION").unwrap_or_else(|_| usual.to_owned());
     let script = script(&region, env::var_os("CARGO_FEATURE_EMBEDDED_METADATA").is_some());
@@ -27,13 +27,13 @@ fn main() {
     println!("cargo::rustc-link-search={}", out.display());
 }
 
-/// Gives the linker script. `region` is the memory that constants are in.
+/// Returns the linker script. `region` is the memory of constants.
 fn script(region: &str, embedded: bool) -> String {
     let entries = if embedded {
         format!(
             "SECTIONS
 {{
-  /* What callsites say, in flash: the feature embedded-metadata. */
+  /* Texts of the callsites, in flash: the feature embedded-metadata. */
   .ttlog.entry : ALIGN(4) {{
     __ttlog_entries_start = .;
     KEEP(*(.ttlog.entry));
@@ -47,7 +47,7 @@ fn script(region: &str, embedded: bool) -> String {
     } else {
         "SECTIONS
 {
-  /* What callsites say: in the ELF file, not in the device. */
+  /* Texts of the callsites: in the ELF file, not on the device. */
   .ttlog.entry 0 (INFO) : { KEEP(*(.ttlog.entry)); }
   .ttlog.text 0 (INFO) : { KEEP(*(.ttlog.text .ttlog.text.*)); }
 }
@@ -60,7 +60,7 @@ __ttlog_entries_end = 0;
         "/* Written by the build script of ttlog-embedded; docs/format.md of TTLog, section 3.3. */
 SECTIONS
 {{
-  /* A byte per use of a callsite; its address is the callsite's id. The first is none, so ids begin with 1. Not loaded. */
+  /* One byte per callsite; its address is the id. The first byte is unused, so ids begin with 1. Not loaded. */
   .ttlog.id 0 (INFO) : {{ BYTE(0) KEEP(*(.ttlog.id)); }}
 }}
 {entries}SECTIONS
@@ -75,7 +75,7 @@ SECTIONS
 }} INSERT AFTER .rodata;
 ASSERT(SIZEOF(.ttlog.id) < 65534, \"ttlog: more than 65,533 uses of log macros in one firmware\");
 ASSERT(__ttlog_build_id_end > __ttlog_build_id_start,
-       \"ttlog: no build id; link with `-C link-arg=--build-id`, so that no reader takes the names of another firmware\");
+       \"ttlog: no build id; link with `-C link-arg=--build-id`, or a reader may use the names of another firmware\");
 "
     )
 }

@@ -1,4 +1,4 @@
-//! Reading events: from the bytes of a ring, from a snapshot, with and without their values.
+//! Reads events from the bytes of a ring and from a snapshot, with and without their values.
 
 mod support;
 
@@ -21,7 +21,7 @@ impl Sink for Gather {
     }
 }
 
-/// Counts the events of a segment; with the fields of their callsite, also sums up their quantities.
+/// Counts the events of a segment; given the fields of their callsite, also sums up their quantities.
 fn take<'a>(segment: &Segment<'a>, fields: Option<&[FieldInfo<'a>]>, total: &mut (u64, u64)) {
     for item in segment.items() {
         let Item::Event(record) = item else { continue };

@@ -1,19 +1,19 @@
-//! One event of each kind, from macro to ring. Afterwards the ring is read back: everything must be accounted for.
+//! One event of each kind, from macro to ring. Afterwards the ring is read back: every event must be accounted for.
 
 use std::cell::Cell;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use ttlog_benches::cases::{self, Case};
-use ttlog_benches::inputs::{Inputs, table};
-use ttlog_benches::readback::read_ring;
-use ttlog_benches::recorder::{Recorder, Setup};
+use ttlog_benches::check::readback::read_ring;
+use ttlog_benches::harness::recorder::{MeasuredRecorder, Setup};
+use ttlog_benches::workload::cases::{self, Case};
+use ttlog_benches::workload::inputs::{Inputs, table};
 use ttlog_std::Level;
 
-/// Events per iteration, so that the iteration's own cost does not show.
+/// Events per iteration, so that the cost of the iteration itself is negligible.
 const BATCH: u64 = 1000;
 
 fn record(criterion: &mut Criterion) {
-    let recorder = Recorder::start(Setup::default()).expect("a recorder");
+    let recorder = MeasuredRecorder::start(Setup::default()).expect("a recorder");
     let emitted = Cell::new(0);
     let mut group = criterion.benchmark_group("record");
     group.throughput(Throughput::Elements(BATCH));
@@ -22,7 +22,7 @@ fn record(criterion: &mut Criterion) {
         let inputs = table(case.texts);
         group.bench_function(case.name, |bencher| bencher.iter(|| log(*case, inputs, &emitted)));
     }
-    recorder.trace().set_level(Level::Warn);
+    recorder.handle().set_level(Level::Warn);
     let disabled = cases::find("disabled").expect("a case");
     let inputs = table(disabled.texts);
     group.bench_function(disabled.name, |bencher| bencher.iter(|| (disabled.measured)(inputs, 0, BATCH)));

@@ -1,4 +1,4 @@
-//! The ring alone, on the heap, without macros, threads and clock: appending, getting segments, the table, copying out.
+//! The ring alone, on the heap, without macros, threads and clock: appending, opening segments, the table, copying.
 
 use std::cell::Cell;
 use std::hint::black_box;
@@ -16,7 +16,7 @@ fn memory(len: usize) -> Vec<Word> {
     (0..len / 8).map(|_| Word::new(0)).collect()
 }
 
-/// Appends as a recorder does: the short way, and where that does not go the long one.
+/// Appends as a recorder does: the fast path first, then the slow one.
 fn append<'m, F: Fields>(ring: &Ring<'m>, cursor: &Cursor<'m>, ticks: u64, fields: F) {
     if !cursor.append_small(1, ticks, &fields) && !cursor.append_plain(1, ticks, &fields) {
         let outcome = cursor.append_slow(ring, &|| ticks, &WHO, 1, &fields);
@@ -24,7 +24,7 @@ fn append<'m, F: Fields>(ring: &Ring<'m>, cursor: &Cursor<'m>, ticks: u64, field
     }
 }
 
-/// What was appended must be in the ring or counted as overwritten.
+/// Checks that every appended event is in the ring or counted as overwritten.
 fn must_account_for(ring: &Ring<'_>, emitted: u64) {
     let mut image = vec![0; ring.len_bytes()];
     ring.copy_image(&mut image);
@@ -75,7 +75,7 @@ const TEXT: &str = match str::from_utf8(&[b'x'; 1000]) {
     Err(_) => "",
 };
 
-/// The other writer: what nests, what comes too late for a segment of its own, and the events that are kept.
+/// The shared writer: for nested events, contexts without a segment of their own, and kept events.
 fn shared(criterion: &mut Criterion) {
     let told = Cell::new(0);
     shared_case(criterion, "ring/append_shared", |ring, ticks, fields| {
@@ -113,7 +113,7 @@ fn shared_case(criterion: &mut Criterion, name: &str, append: impl Fn(&Ring<'_>,
 fn around(criterion: &mut Criterion) {
     let config = RingConfig::for_capacity(RING_LEN, 1);
     let mut group = criterion.benchmark_group("ring");
-    // A thread that comes, logs one event and goes.
+    // A thread that starts, logs one event and ends.
     let memory_1 = memory(RING_LEN);
     let ring = Ring::create(&memory_1, &config).expect("a ring");
     let mut ticks = 0;

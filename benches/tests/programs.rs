@@ -1,4 +1,4 @@
-//! Runs the programs, with little to measure, and checks what they print and how they fail.
+//! Runs the programs with little work, and checks their output and their errors.
 
 use std::process::{Command, Output};
 
@@ -7,7 +7,7 @@ fn max_performance(arguments: &str) -> Output {
     command.args(arguments.split_whitespace()).output().expect("the program starts")
 }
 
-/// The lines of a run that must succeed.
+/// Returns the lines of a run that must succeed.
 fn lines(arguments: &str) -> Vec<serde_json::Value> {
     let output = max_performance(arguments);
     let stderr = String::from_utf8_lossy(&output.stderr);
@@ -16,7 +16,7 @@ fn lines(arguments: &str) -> Vec<serde_json::Value> {
     stdout.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
 }
 
-/// What a run that must fail says.
+/// Returns the message of a run that must fail.
 fn complaint(arguments: &str, code: i32) -> String {
     let output = max_performance(arguments);
     assert_eq!(output.status.code(), Some(code), "{arguments}");
@@ -50,7 +50,8 @@ fn cost_reports_every_case_and_the_floor() {
         assert!(ns > 0.0 && floor > 0.0 && (ratio - ns / floor).abs() < 0.01 * ratio + 0.01, "{line}");
     }
     let bytes = |name: &str| number(lines.iter().find(|line| line["name"] == name).expect("a line"), "bytes_per_event");
-    // A header word; with a header word, an f64, and one or two words of packed text and number; and with 65 packed bytes.
+    // A header word; with a header word, an f64, and one or two words of packed text and number; and with 65 packed
+    // bytes.
     assert!((8.0..8.1).contains(&bytes("event_0_fields")));
     assert!((24.0..32.0).contains(&bytes("event_3_fields")));
     assert!((80.0..80.1).contains(&bytes("event_string_64")));
@@ -104,7 +105,7 @@ fn tail_and_snapshot_report() {
 }
 
 #[test]
-fn bad_input_is_told_and_not_measured() {
+fn bad_input_is_reported_and_not_measured() {
     assert!(complaint("cost --case nonsense", 1).contains("no such case: nonsense; there are event_0_fields"));
     for (arguments, text) in [
         ("cost --rounds 0", "0 is not in 1..=1000"),
@@ -114,13 +115,13 @@ fn bad_input_is_told_and_not_measured() {
         ("throughput --threads", "a value is required"),
         ("frobnicate", "unrecognized subcommand"),
     ] {
-        let told = complaint(arguments, 2);
-        assert!(told.contains(text), "{arguments}: {told}");
+        let message = complaint(arguments, 2);
+        assert!(message.contains(text), "{arguments}: {message}");
     }
 }
 
 #[test]
-fn directory_that_cannot_be_had_is_told() {
+fn unusable_directory_is_reported() {
     let output = Command::new(env!("CARGO_BIN_EXE_max_performance"))
         .args(["cost", "--case", "event_0_fields"])
         .env("TTLOG_DIR", "/dev/null/rings")
@@ -132,7 +133,7 @@ fn directory_that_cannot_be_had_is_told() {
 
 #[test]
 fn instructions_runs_every_case() {
-    for case in ttlog_benches::cases::ALL {
+    for case in ttlog_benches::workload::cases::ALL {
         let output =
             Command::new(env!("CARGO_BIN_EXE_instructions")).args([case.name, "2000"]).output().expect("a start");
         assert!(output.status.success(), "{}: {}", case.name, String::from_utf8_lossy(&output.stderr));

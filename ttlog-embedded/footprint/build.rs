@@ -1,17 +1,17 @@
-//! Writes the memory map, the linker arguments, and the functions with the callsites: `calls.rs` with one of each kind, and
-//! `more_KIND.rs` with `SITE_COUNT` of a kind.
+//! Writes the memory map, the linker arguments, and the functions with callsites: `calls.rs` with one of each kind, and
+//! `more_KIND.rs` with `SITE_COUNT` of one kind.
 
 use std::env;
 use std::fs;
 use std::path::PathBuf;
 
-/// How many callsites a program `more_*` has more than the program `calls`. Also in report.py.
+/// Callsites that a program `more_*` has in addition to those of `calls`. Also in report.py.
 const SITE_COUNT: usize = 64;
 
-/// What fits every machine it runs on; microbit has the least.
+/// Fits every machine it runs on; microbit has the least memory.
 const MEMORY: &str = "MEMORY { FLASH : ORIGIN = 0, LENGTH = 256K  RAM : ORIGIN = 0x20000000, LENGTH = 16K }\n";
 
-/// Kinds of events: name, and parameters of the function around the call, which are the arguments of the call.
+/// Kinds of events: name, and parameters of the function around the call, which are its arguments.
 const KINDS: [(&str, &str); 4] =
     [("0", ""), ("u32", "a: u32"), ("u32_u8", "a: u32, b: u8"), ("4_u32", "a: u32, b: u32, c: u32, d: u32")];
 
@@ -52,13 +52,13 @@ fn main() {
     write("calls.rs", &calls);
 }
 
-/// A function that logs by `statement`. The name in the assembler's comment keeps functions without one from being merged.
+/// Returns a function that runs `statement`. The name in the assembler comment keeps empty functions from being merged.
 fn function(name: &str, parameters: &str, statement: &str) -> String {
     let uses: String =
         named(parameters).map(|(name, _)| format!("core::arch::asm!(\"/* {{0}} */\", in(reg) {name});")).collect();
     format!(
         "#[unsafe(no_mangle)] #[inline(never)] pub extern \"C\" fn {name}({parameters}) {{
-            // SAFETY: no instruction stands in the assembler text.
+            // SAFETY: the assembler text has no instruction.
             unsafe {{ core::arch::asm!(\"/* {name} */\", out(\"lr\") _); {uses} }}
             {statement}
             // SAFETY: as above.
@@ -67,7 +67,7 @@ fn function(name: &str, parameters: &str, statement: &str) -> String {
     )
 }
 
-/// The call of the log macro of the recorder that the features choose.
+/// Returns the call of the log macro of the chosen recorder.
 fn statement(text: &str, parameters: &str) -> String {
     let names: String = named(parameters).map(|(name, _)| format!(", {name}")).collect();
     if env::var_os("CARGO_FEATURE_DEFMT").is_some() {
@@ -80,7 +80,7 @@ fn statement(text: &str, parameters: &str) -> String {
     }
 }
 
-/// Name and type of each parameter.
+/// Returns name and type of each parameter.
 fn named(parameters: &str) -> impl Iterator<Item = (&str, &str)> {
     parameters.split(", ").filter_map(|parameter| parameter.split_once(": "))
 }

@@ -1,12 +1,14 @@
-"""Runs the programs that ci/checks/footprint has built, in QEMU, and makes one table of what they cost.
+"""Runs the programs built by ci/checks/footprint in QEMU, and prints a table of their costs.
 
-report.py DIRECTORY SETTINGS EXPECTED [--bless]: DIRECTORY holds the programs as TARGET/RECORDER/PROGRAM. Each is run twice:
-- with `-icount shift=0`, where SysTick counts instructions: the mean over 10,000 calls, among them those that begin a new segment;
-- with few calls and a trace of each instruction with the registers before it. From it come the instructions executed while interrupts
-  are masked (after `cpsid i`, up to and with the `cpsie i` or `msr primask` that ends it), the stack (how far the stack pointer goes
-  below where it is before the call), and the instructions once more, as a check of the first way.
-Flash per callsite is the difference of two programs, one of which has 64 callsites more. Of all this, what the same function without
-a log call needs is subtracted.
+report.py DIRECTORY SETTINGS EXPECTED [--bless]: DIRECTORY holds the programs as TARGET/RECORDER/PROGRAM.
+Each runs twice:
+- with `-icount shift=0`, where SysTick counts instructions: the mean over 10,000 calls, including those that open a new
+  segment;
+- with few calls and a trace of each instruction with the registers before it. The trace shows the instructions executed
+  with interrupts masked (from `cpsid i` up to the `cpsie i` or `msr primask` that ends it), the stack (how far
+  the stack pointer goes below its value before the call), and the instructions again, as a check of the first method.
+Flash per callsite is the difference of two programs, one of which has 64 more callsites. The costs of the same function
+without a log call are subtracted from all figures.
 """
 
 import collections
@@ -72,7 +74,7 @@ class Program:
                 self.symbols[name] = (int(symbol[1], 16), int(symbol[2] or "0", 16), symbol[3])
 
     def masking(self):
-        """Address of each instruction that masks or unmasks interrupts: whether it masks, or the register that says it."""
+        """Maps each instruction that sets the interrupt mask to whether it masks, or to the register that decides."""
         found = {}
         for line in output_of("arm-none-eabi-objdump", "-d", self.path).splitlines():
             match = re.match(r" *(\w+):\t[\w ]+\t(cpsi[de]|msr)\t([^@;]*)", line)
@@ -98,7 +100,7 @@ def qemu(machine, program, *more):
 
 
 class Printed:
-    """What a program printed."""
+    """The output of a program."""
 
     def __init__(self, text):
         lines = [line.split() for line in text.splitlines()]
@@ -109,7 +111,7 @@ class Printed:
         return sum_of_all / count
 
     def ticks(self, kind):
-        """Ticks of a call above those of the bare function."""
+        """Returns the ticks of a call minus those of the bare function."""
         return self.mean("ticks", f"call_{kind}") - self.mean("ticks", f"bare_{kind}")
 
 
@@ -117,7 +119,7 @@ Call = collections.namedtuple("Call", "instructions masked longest_masked stack 
 
 
 def trace(machine, program):
-    """The calls of each function `call_*` and `bare_*`, and what the program printed meanwhile."""
+    """Returns the calls of each function `call_*` and `bare_*`, and the output of the program."""
     rounds_address = program.symbols["HOST_ROUNDS"][0]
     starts = {place[0] & ~1: name for name, place in program.symbols.items() if re.fullmatch(r"(call|bare)_\w+", name)}
     masking = program.masking()
@@ -132,7 +134,7 @@ def trace(machine, program):
             if not line.startswith("Trace "):
                 continue
             address = int(line.split("/", 2)[1], 16)
-            # QEMU begins an instruction anew that reads a device; none branches to itself here.
+            # QEMU restarts an instruction that reads a device; none branches to itself here.
             again, before = address == before, address
             if again or name is None and address not in starts:
                 continue
@@ -164,13 +166,14 @@ def trace(machine, program):
     for kind in KINDS:
         for each in ("call", "bare"):
             if len(calls[f"{each}_{kind}"]) != TRACED_ROUNDS:
-                fail(f"{program.path}: {len(calls[f'{each}_{kind}'])} calls of {each}_{kind} in the trace, not {TRACED_ROUNDS}")
+                count = len(calls[f"{each}_{kind}"])
+                fail(f"{program.path}: {count} calls of {each}_{kind} in the trace, not {TRACED_ROUNDS}")
     printed.seek(0)
     return calls, Printed(printed.read())
 
 
 def figures_of(directory, target, recorder):
-    """Every figure of a recorder, by its name; and lines that say what was counted as code."""
+    """Returns every figure of a recorder by name, and lines that list the symbols counted as code."""
     program = lambda name, of=recorder: Program(directory / target / of / name)
     machine, calls_program, bare_program = MACHINES[target], program("calls"), program("calls", NOTHING)
     figures = {}
@@ -183,8 +186,10 @@ def figures_of(directory, target, recorder):
         by_trace = sum(call.instructions for call in here) / len(here) - bare[0].instructions
         by_clock = printed_meanwhile.ticks(kind) * per_tick
         if abs(by_trace - by_clock) > 2 * per_tick / TRACED_ROUNDS:  # a tick for each of both loops
-            fail(f"{target} {recorder} {kind}: {by_trace:.2f} instructions in the trace, but {by_clock:.2f} by the clock")
-        sizes = [p.flash for p in (program(f"more_{kind}"), calls_program, program(f"more_{kind}", NOTHING), bare_program)]
+            where = f"{target} {recorder} {kind}"
+            fail(f"{where}: {by_trace:.2f} instructions in the trace, but {by_clock:.2f} by the clock")
+        more, more_bare = program(f"more_{kind}"), program(f"more_{kind}", NOTHING)
+        sizes = [p.flash for p in (more, calls_program, more_bare, bare_program)]
         sites[kind] = (sizes[0] - sizes[1] - (sizes[2] - sizes[3])) / SITE_COUNT
         median = statistics.median_low(call.instructions for call in here)
         executed |= set().union(*(call.addresses for call in here))
@@ -203,11 +208,13 @@ def figures_of(directory, target, recorder):
     own = {
         name: len_bytes
         for name, (address, len_bytes, letter) in calls_program.symbols.items()
-        if letter in "tTrRwWvV" and len_bytes and OWN_SYMBOLS.match(name) and not name.endswith(("::position", "::fill"))
+        if letter in "tTrRwWvV" and len_bytes and OWN_SYMBOLS.match(name)
+        if not name.endswith(("::position", "::fill"))
     }
 
     def run_through(addresses):
-        ranges = {name: range(calls_program.symbols[name][0] & ~1, (calls_program.symbols[name][0] & ~1) + own[name]) for name in own}
+        starts = {name: calls_program.symbols[name][0] & ~1 for name in own}
+        ranges = {name: range(starts[name], starts[name] + own[name]) for name in own}
         return {name for name in own if any(address in ranges[name] for address in addresses)}
 
     figures["code", "a usual call"] = sum(own[name] for name in run_through(executed_usually))
@@ -217,7 +224,8 @@ def figures_of(directory, target, recorder):
     if calls_program.ram < bare_program.ram + RING_LEN:
         fail(f"{target} {recorder}: the program has no ring of {RING_LEN} bytes")
     figures["RAM", "all"] = calls_program.ram - bare_program.ram - RING_LEN
-    notes = [f"{target}, {RECORDERS[recorder]}: symbols counted as code (** a usual call runs through it, * one that changes segments)"]
+    marks = "** a usual call runs through it, * one that changes segments"
+    notes = [f"{target}, {RECORDERS[recorder]}: symbols counted as code ({marks})"]
     for name in sorted(own, key=own.get, reverse=True):
         mark = "**" if name in run_through(executed_usually) else "*" if name in run_through(executed) else ""
         notes.append(f"    {own[name]:5} {mark:2} {name}")
@@ -238,7 +246,7 @@ NAMES = {
     "flash": "flash of it all but callsites, bytes",
     "RAM": "RAM without ring, bytes",
 }
-# What design and acceptance ask for, on thumbv7m unless said otherwise.
+# Targets, on thumbv7m unless stated otherwise.
 REACH = {
     ("median instructions", "u32_u8"): "60",
     ("masked", "u32_u8"): "0 (v6m: 12)",
@@ -290,13 +298,14 @@ def main():
     print("\n" + "\n".join(notes))
 
     if bless:
-        head = "# What our recorder costs on a device, counted by ci/checks/footprint, which also writes this file.\n# " + settings + "\n"
+        head = "# What our recorder costs on a device, counted by ci/checks/footprint, which also writes this file.\n"
+        head += f"# {settings}\n"
         expected_path.write_text(head + "".join(f"{' | '.join(key)} | {value}\n" for key, value in fresh.items()))
     elif missing:
         fail(f"{expected_path} lacks {len(missing)} figures, {missing[0]} to begin with: run ci/checks/footprint --bless")
     elif worse:
         print("\n".join(worse), file=sys.stderr)
-        fail("our recorder costs more than before; if that is meant, say why in the commit and run ci/checks/footprint --bless")
+        fail("our recorder costs more than before; if intended, run ci/checks/footprint --bless and say why in the commit")
     usual = [
         f"{show(fresh[target, recorder, 'median instructions', 'u32_u8'])} on {target.split('-')[0]} ({recorder})"
         for target in MACHINES

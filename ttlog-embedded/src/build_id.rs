@@ -1,8 +1,8 @@
-//! The build id of the firmware, by which a reader finds the ELF file that belongs to a ring, and refuses any other.
+//! The build id of the firmware. With it a reader finds the ELF file of a ring, and refuses any other.
 //!
 //! # Format
-//! The note `NT_GNU_BUILD_ID`, which linkers write with `--build-id`: three words (length of the name, length of the id, type 3), the name
-//! `GNU`, the id (System V ABI, gABI 4.1, "Note Section").
+//! The note `NT_GNU_BUILD_ID`, which linkers write with `--build-id`: three words (length of the name, length of the
+//! id, type 3), the name `GNU`, the id (System V ABI, gABI 4.1, "Note Section").
 
 use ttlog_core::ring::BUILD_ID_LEN;
 
@@ -12,17 +12,17 @@ unsafe extern "C" {
     static __ttlog_build_id_end: u8;
 }
 
-/// Nothing, but of the type of program data: the linker gives that type to all of `.ttlog.build_id` then. A section of type note is
-/// left out by the tools that make flash images for Espressif's chips, loaded or not.
+/// An empty static of the type of program data, which makes the linker give that type to all of `.ttlog.build_id`.
+/// Tools that make flash images for Espressif's chips leave out sections of type note, loaded or not.
 #[cfg(target_os = "none")]
 #[used]
 #[unsafe(link_section = ".ttlog.build_id.type")]
 static SECTION_TYPE: [u8; 0] = [];
 
-/// Bytes of the note before the id: three words, and the name with its zero.
+/// Bytes of the note before the id: three words and the name with its zero.
 const NOTE_HEAD_LEN: usize = 16;
 
-/// Gives the build id of this firmware, cut or filled up with zeros to 20 bytes. All zero on anything but a device.
+/// Returns the build id of this firmware, cut or padded with zeros to 20 bytes; all zero on a host.
 #[must_use]
 pub fn build_id() -> [u8; BUILD_ID_LEN] {
     #[cfg(target_os = "none")]
@@ -36,7 +36,7 @@ pub fn build_id() -> [u8; BUILD_ID_LEN] {
     id_in(&[])
 }
 
-/// Takes the id out of the note.
+/// Extracts the id from the note.
 fn id_in(note: &[u8]) -> [u8; BUILD_ID_LEN] {
     let mut id = [0; BUILD_ID_LEN];
     let len = note.get(4..8).and_then(|len| Some(u32::from_le_bytes(len.try_into().ok()?) as usize)).unwrap_or(0);

@@ -1,25 +1,27 @@
-//! TTLog in the place of defmt's logger: what firmware logs with `defmt::info!` goes into the ring.
+//! TTLog as the logger of defmt: what firmware logs with `defmt::info!` goes into the ring.
 //!
 //! ```ignore
 //! use ttlog_embedded as _; // was: use defmt_rtt as _;
 //! ```
 //!
-//! With the feature `defmt-recorder` that is all: the first log call starts a ring of 4 KiB, without a clock. Without that feature the
-//! firmware has a [`recorder!`](crate::recorder!) and starts it, chooses its size and its clock; defmt's logs before that are not recorded.
-//! `-Tdefmt.x` stays among the linker's arguments, beside `-Tttlog.x`. Native events and those of defmt may be mixed; `ttlog-view` shows them in
-//! one timeline, with the firmware's ELF file.
+//! With the feature `defmt-recorder` that is all: the first log call starts a ring of 4 KiB, without a clock. Without
+//! the feature, the firmware declares a [`recorder!`](crate::recorder!) with the size and clock it wants, and starts
+//! it; earlier logs are not recorded. `-Tdefmt.x` stays among the linker's arguments, beside `-Tttlog.x`. Native events
+//! and those of defmt can be mixed; `ttlog-view` shows them in one timeline, with the firmware's ELF file.
 //!
-//! - **Each frame is an event** with the target `defmt`, the message `defmt frame` and the frame as its only field: its bytes as defmt gives
-//!   them, whatever encoding is chosen for other loggers, for a record has a length and a check of its own.
-//! - **Times** are those of the ring's clock; a `defmt::timestamp!` is not needed, and costs its bytes in each record.
-//! - **Levels** are chosen as ever, by `DEFMT_LOG` when the firmware is built. Of the recorder's own level only "nothing" applies.
-//! - **Interrupts are masked** while a frame is gathered, as in other loggers of defmt: by the crate critical-section, of which the firmware needs
-//!   an implementation. What cannot be masked, or logs while it is being logged, is nested: it is recorded, before the frame that it
-//!   interrupted.
-//! - **Bounded**: the frames that are under way at a time share 256 bytes, or as many as the environment variable `TTLOG_DEFMT_FRAME_LEN` said when
-//!   this crate was compiled. One that has no room is counted as too large; one that nests more than four deep as re-entrant. Of one that
-//!   is longer than a segment its beginning is recorded, which cannot be decoded; choose segments that are longer than the frames.
-//! - **Never panics**, and flushing is nothing: what was logged is in memory that survives.
+//! - **Each frame is an event** with the target `defmt`, the message `defmt frame`, and the frame's bytes as its only
+//!   field. The encoding chosen for other loggers does not apply, because a record has its own length and check.
+//! - **Times** are those of the ring's clock. A `defmt::timestamp!` is not needed, and costs its bytes in each record.
+//! - **Levels** are chosen by `DEFMT_LOG` at compile time, as usual. Of the recorder's own level only "nothing"
+//!   applies.
+//! - **Interrupts are masked** while a frame is collected, as in other defmt loggers, by the firmware's implementation
+//!   of the crate critical-section. A frame that nests nevertheless (it cannot be masked, or comes from a `Format`) is
+//!   recorded, before the frame that it interrupts.
+//! - **Bounded**: all frames in progress share 256 bytes, or the number in the environment variable
+//!   `TTLOG_DEFMT_FRAME_LEN` at compile time. A frame without room is counted as too large, one nested more than four
+//!   deep as re-entrant. A frame longer than a segment is cut and cannot be decoded; choose segments longer than the
+//!   frames.
+//! - **Never panics**. Flushing does nothing: what was logged is in memory that survives.
 
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicU8, AtomicUsize, Ordering, compiler_fence};
@@ -29,17 +31,17 @@ use ttlog_core::{Bytes, DropReason};
 
 use crate::recorder::DEVICE;
 
-/// Bytes for the frames that are under way.
+/// Bytes for all frames in progress.
 const ROOM_LEN: usize = room_len(option_env!("TTLOG_DEFMT_FRAME_LEN"));
-/// How many frames may be under way: the one of a context, and those of what interrupts it without a mask.
+/// Most frames in progress: that of a context, and those of whatever interrupts it in spite of the mask.
 const DEPTH_MAX: usize = 4;
 
-/// Reads the number, which is decimal; 256 if there is none.
+/// Parses the decimal number; 256 if there is none.
 const fn room_len(text: Option<&str>) -> usize {
     let Some(text) = text else { return 256 };
     let (bytes, mut len, mut at) = (text.as_bytes(), 0, 0);
     while at < bytes.len() {
-        assert!(bytes[at].is_ascii_digit() && len < 10_000, "TTLOG_DEFMT_FRAME_LEN is a number of bytes");
+        assert!(bytes[at].is_ascii_digit() && len < 10_000, "TTLOG_DEFMT_FRAME_LEN must be a number of bytes");
         len = len * 10 + (bytes[at] - b'0') as usize;
         at += 1;
     }
@@ -52,27 +54,28 @@ struct Logger;
 static FRAMES: Frames<ROOM_LEN> = Frames::new();
 static MASK: Mask = Mask(UnsafeCell::new(RestoreState::invalid()));
 
-/// What the critical section of the outermost frame is to be ended with. Written and read only in that section, by the context that entered
-/// it; what cannot be masked leaves it as it was, see [`Logger::release`].
+/// State to restore at the end of the outermost frame's critical section. Only the context that entered the section
+/// reads and writes it; nested ones leave it as it was, see [`Logger::release`].
 struct Mask(UnsafeCell<RestoreState>);
 
 // SAFETY: used in a critical section only.
 unsafe impl Sync for Mask {}
 
-// SAFETY: a critical section from acquire to release keeps other threads, interrupts and cores out; what gets in, on the same core, ends
-// before what it interrupted goes on, as `Frames` wants it. Nothing here logs by defmt.
+// SAFETY: a critical section from acquire to release keeps other threads, interrupts and cores out; whatever nests on
+// the same core ends before the interrupted code continues, as `Frames` requires. Nothing here logs with defmt.
 unsafe impl defmt::Logger for Logger {
     fn acquire() {
         // SAFETY: released once: below, or by `release` of the same frame.
         let restore = unsafe { critical_section::acquire() };
         if FRAMES.begin() > 0 {
-            // Nested, so the section is that of the outermost frame, and is ended with that.
+            // Nested: the section belongs to the outermost frame and ends with it.
             // SAFETY: the section that was just entered is the innermost.
             return unsafe { critical_section::release(restore) };
         }
         #[cfg(feature = "defmt-recorder")]
         ring::start();
-        // SAFETY: in the critical section. What interrupts here finds a frame under way, and does not come to this line.
+        // SAFETY: in the critical section. Whatever interrupts here finds a frame in progress and does not reach this
+        // line.
         unsafe { *MASK.0.get() = restore };
     }
 
@@ -83,10 +86,11 @@ unsafe impl defmt::Logger for Logger {
     }
 
     unsafe fn release() {
-        // SAFETY: in the critical section. Read before the frame ends: what interrupts after that is outermost itself, and writes it.
+        // SAFETY: in the critical section. Read before the frame ends: whatever interrupts after that is outermost and
+        // writes it.
         let restore = unsafe { *MASK.0.get() };
         let is_outermost = FRAMES.end(|frame| match frame {
-            // At the highest level, so that it is recorded unless nothing is.
+            // At the highest level, so that every level but "nothing" records it.
             Ok(frame) => ttlog_core::error!(target: "defmt", "defmt frame", frame = Bytes(frame)),
             Err(reason) => {
                 if let Some(ring) = DEVICE.ring() {
@@ -101,21 +105,21 @@ unsafe impl defmt::Logger for Logger {
     }
 }
 
-/// Gathers frames, those that are nested behind those that they interrupted, in one room.
+/// Collects frames in one buffer, nested ones after those that they interrupt.
 ///
-/// Whoever begins a frame ends it before what it interrupted goes on: one core, and no threads that take turns. So each context finds
-/// all as it left it, but for the bytes behind `used`. A step that claims something is made before what is claimed is used.
+/// A nested frame ends before the interrupted code continues: one core, and no threads that take turns. So each context
+/// finds everything as it left it, except for the bytes after `used`. Memory is claimed before it is used.
 struct Frames<const N: usize> {
     room: UnsafeCell<[u8; N]>,
-    /// Bytes that are used, by all frames under way.
+    /// Bytes used by all frames in progress.
     used: AtomicUsize,
-    /// Frames under way.
+    /// Frames in progress.
     depth: AtomicU8,
-    /// Where the frames begin, twice, and one more if they had no room.
+    /// Start of each frame, times two; plus one if it had no room.
     starts: [AtomicUsize; DEPTH_MAX],
 }
 
-// SAFETY: contexts that share it are nested, as its users vouch, and each writes to the part of the room that it has claimed.
+// SAFETY: the contexts that share it are nested, as its users vouch, and each writes only to what it has claimed.
 unsafe impl<const N: usize> Sync for Frames<N> {}
 
 impl<const N: usize> Frames<N> {
@@ -128,7 +132,7 @@ impl<const N: usize> Frames<N> {
         }
     }
 
-    /// Begins a frame, and gives how many were under way before.
+    /// Begins a frame, and returns how many were in progress before.
     fn begin(&self) -> u8 {
         let before = self.depth.load(Ordering::Relaxed);
         self.depth.store(before.saturating_add(1), Ordering::Relaxed);
@@ -152,13 +156,14 @@ impl<const N: usize> Frames<N> {
             return start.store(value | 1, Ordering::Relaxed);
         }
         self.used.store(used + bytes.len(), Ordering::Relaxed);
-        compiler_fence(Ordering::SeqCst); // claimed before it is written
-        // SAFETY: inside of the room, as checked, and of this context alone: what nests begins behind it. The bytes are the caller's, not of
-        // the room, which nobody outside has a reference to but in `end`.
+        compiler_fence(Ordering::SeqCst); // claim before writing
+        // SAFETY: inside of the buffer, as checked, and this context's alone: nested frames begin after it. The
+        // caller's bytes do not overlap the buffer, to which nobody outside has a reference, except in `end`.
         unsafe { self.room.get().cast::<u8>().add(used).copy_from(bytes.as_ptr(), bytes.len()) };
     }
 
-    /// Ends the innermost frame and hands it over, or says why it is lost. Gives whether it was the outermost.
+    /// Ends the innermost frame and passes it to `take`, or the reason why it is lost. Returns whether it was the
+    /// outermost.
     fn end(&self, take: impl FnOnce(Result<&[u8], DropReason>)) -> bool {
         let Some(depth) = self.depth.load(Ordering::Relaxed).checked_sub(1) else { return false };
         match self.start().map(|start| start.load(Ordering::Relaxed)) {
@@ -166,14 +171,14 @@ impl<const N: usize> Frames<N> {
             Some(value) => {
                 let (start, used) = (value / 2, self.used.load(Ordering::Relaxed));
                 if value & 1 == 0 {
-                    // SAFETY: claimed and written by this context, inside of the room; what nests writes behind it.
+                    // SAFETY: claimed and written by this context, inside of the buffer; nested frames write after it.
                     take(Ok(unsafe {
                         core::slice::from_raw_parts(self.room.get().cast::<u8>().add(start), used - start)
                     }));
                 } else {
                     take(Err(DropReason::TooLarge));
                 }
-                compiler_fence(Ordering::SeqCst); // read before it is given back
+                compiler_fence(Ordering::SeqCst); // read before it is released
                 self.used.store(start, Ordering::Relaxed);
             }
         }
@@ -188,11 +193,12 @@ mod ring {
 
     use ttlog_core::Word;
 
-    use crate::recorder::{Config, DEVICE, Recorder};
+    use crate::config::Config;
+    use crate::recorder::{DEVICE, Recorder};
 
     const LEN: usize = 4096;
 
-    // Under a name of its own, so that a firmware may have a recorder all the same: the one that is started first is used.
+    // With a symbol of its own, so that the firmware may still declare a recorder: the one that starts first is used.
     #[unsafe(link_section = ".uninit.ttlog")]
     #[unsafe(export_name = "_TTLOG_DEFMT_RING")]
     static RING: [Word; LEN / 8] = [const { Word::new(0) }; LEN / 8];

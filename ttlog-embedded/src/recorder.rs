@@ -1,41 +1,40 @@
-//! The recorder of a firmware: a ring in memory that a reset does not clear, and the start of a session in it.
+//! The recorder of a firmware: a ring in memory that a reset does not clear, and the start of a session.
 
 use core::fmt;
 
 use ttlog_core::ring::{Ring, RingConfig, SessionStart, Started};
 use ttlog_core::{Level, Loss, Word};
 
-use crate::after::After;
 use crate::build_id::build_id;
-use crate::clock::Clock;
+use crate::config::Config;
 
-/// The recorder that the macros write to.
+/// Recorder that the macros write to.
 #[cfg(target_os = "none")]
 pub(crate) use ttlog_core::site::RECORDER as DEVICE;
-/// On a host no macro writes to it; there it serves tests.
+/// For tests: on a host no macro writes to it.
 #[cfg(not(target_os = "none"))]
 pub(crate) static DEVICE: ttlog_core::ring::DeviceRecorder = ttlog_core::ring::DeviceRecorder::new();
 
-/// Makes the recorder of the firmware, with its ring in RAM that a reset does not clear.
+/// Declares the recorder of the firmware, with its ring in RAM that a reset does not clear.
 ///
 /// ```
 /// ttlog_embedded::recorder!(static RECORDER: 4096);
 /// # fn main() {}
 /// ```
 ///
-/// The number is the size in bytes, 1,024 or more. By default segments have 128 bytes, from 4 KiB on 256, from 8 KiB on 512, from 32 KiB on
-/// 1,024; and the ring remembers four sessions, two below 4 KiB. Both can be given; larger segments cost fewer instructions per event and more memory that is in
-/// the act of being replaced:
+/// The number is the size in bytes, at least 1,024. The default segment has 128 bytes, from 4 KiB on 256, from 8 KiB on
+/// 512, from 32 KiB on 1,024; the ring remembers four sessions, below 4 KiB two. Both can be set. Larger segments cost
+/// fewer instructions per event, but more events are replaced at a time:
 ///
 /// ```
 /// ttlog_embedded::recorder!(static RECORDER: 16384, segment_len = 1024, session_count = 8);
 /// # fn main() {}
 /// ```
 ///
-/// The ring lies in the section `.uninit.ttlog`, which the linker scripts of cortex-m-rt and riscv-rt leave alone, under the symbol
-/// `_TTLOG_RING`. It moves when the firmware's other variables do. So that it survives an update, or is shared by a bootloader and an
-/// application, give it a place of its own: two linker symbols, aligned to 8, that both programs define alike, in `memory.x`, outside of what
-/// they call RAM:
+/// The ring is in the section `.uninit.ttlog`, which the linker scripts of cortex-m-rt and riscv-rt do not clear, with
+/// the symbol `_TTLOG_RING`. It moves when the firmware's other variables do. To keep it through updates, or to share
+/// it between a boot loader and an application, give it a region of its own: two linker symbols, aligned to 8 and equal
+/// in both programs, in `memory.x`, outside of `RAM`:
 ///
 /// ```text
 /// __ttlog_ring_start = ORIGIN(RETAINED);
@@ -46,7 +45,8 @@ pub(crate) static DEVICE: ttlog_core::ring::DeviceRecorder = ttlog_core::ring::D
 /// ttlog_embedded::recorder!(static RECORDER: region);
 /// ```
 ///
-/// There is one recorder in a program. A ring whose size or segments differ from those it finds in memory starts afresh.
+/// A program has one recorder. If the size or the segments of the ring in memory differ from what is declared, a new
+/// ring begins.
 #[macro_export]
 macro_rules! recorder {
     ($(#[$meta:meta])* $vis:vis static $name:ident: region $(, $key:ident = $value:expr)* $(,)?) => {
@@ -56,7 +56,7 @@ macro_rules! recorder {
                 static __ttlog_ring_start: $crate::__private::Word;
                 static __ttlog_ring_end: $crate::__private::Word;
             }
-            // SAFETY: who defines the symbols gives the memory between them to the recorder alone.
+            // SAFETY: whoever defines the symbols gives the memory between them to the recorder alone.
             unsafe {
                 $crate::Recorder::in_region(
                     &raw const __ttlog_ring_start,
@@ -70,7 +70,7 @@ macro_rules! recorder {
         $(#[$meta])*
         $vis static $name: $crate::Recorder = {
             const WORDS: usize = $bytes / 8;
-            // The value that it has in the program is never written to memory: the section is not loaded and not cleared.
+            // The initial value is never written to memory: the section is neither loaded nor cleared.
             #[unsafe(link_section = ".uninit.ttlog")]
             #[unsafe(export_name = "_TTLOG_RING")]
             static RING: [$crate::__private::Word; WORDS] = [const { $crate::__private::Word::new(0) }; WORDS];
@@ -82,7 +82,7 @@ macro_rules! recorder {
     };
 }
 
-/// The recorder of a firmware; made by [`recorder!`](crate::recorder!).
+/// The recorder of a firmware; declared with [`recorder!`](crate::recorder!).
 pub struct Recorder {
     memory: Memory,
     config: RingConfig,
@@ -91,51 +91,25 @@ pub struct Recorder {
 #[derive(Clone, Copy)]
 enum Memory {
     Static(&'static [Word]),
-    /// Between two addresses that the linker knows. The memory is the recorder's alone.
+    /// Between two addresses that the linker knows. The memory belongs to the recorder alone.
     Region(*const Word, *const Word),
 }
 
-// SAFETY: the pointers are to memory of atomics, which may be used from everywhere.
+// SAFETY: the pointers point to atomics, which can be used from everywhere.
 unsafe impl Sync for Recorder {}
-
-/// How a session is recorded.
-#[derive(Clone, Copy, Debug)]
-pub struct Config {
-    /// The clock of the events' times.
-    pub clock: Clock,
-    /// Why the device was reset, in the bits that the manufacturer's manual gives them (read the register before it is cleared); 0: not
-    /// told. Shown with the session.
-    pub reset_reason: u32,
-    /// The lowest level that is recorded; `None`: nothing. Can be changed later with [`set_level`](Recorder::set_level).
-    pub level: Option<Level>,
-    /// What follows a panic or a fault, where their handlers are ours (features `panic-handler`, `fault-handler`).
-    pub after_failure: After,
-}
-
-impl Config {
-    /// All levels, and no clock: events have an order, and all the same time. After a failure, [`After::DEFAULT`].
-    pub const DEFAULT: Self =
-        Config { clock: Clock::NONE, reset_reason: 0, level: Some(Level::Trace), after_failure: After::DEFAULT };
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}
 
 impl Recorder {
     /// Makes a recorder on memory of its own.
     ///
     /// # Panics
-    /// At compile time, where [`recorder!`](crate::recorder!) uses it: if the memory has no room for such a ring, or the lengths are no
-    /// multiples of 8 or out of range.
+    /// If the memory has no room for such a ring, or a length is out of range or no multiple of 8; at compile time if
+    /// used by [`recorder!`](crate::recorder!).
     #[doc(hidden)]
     #[must_use]
     pub const fn new(words: &'static [Word], config: RingConfig) -> Self {
         assert!(
             config.check(words.len()).is_ok(),
-            "no such ring: segment_len is a multiple of 8 from 128 to 2,048, session_count 1 to 28, and there must be room for a segment"
+            "invalid ring: segment_len is a multiple of 8 in 128..=2048, session_count in 1..=28, with room for a segment"
         );
         Recorder { memory: Memory::Static(words), config }
     }
@@ -143,14 +117,14 @@ impl Recorder {
     /// Makes a recorder on the memory from `start` to `end`.
     ///
     /// # Safety
-    /// - The memory between both is aligned to 8 and used by nothing else for `'static`.
+    /// - The memory between both is aligned to 8, and nothing else uses it for `'static`.
     #[doc(hidden)]
     #[must_use]
     pub const unsafe fn in_region(start: *const Word, end: *const Word, config: RingConfig) -> Self {
         Recorder { memory: Memory::Region(start, end), config }
     }
 
-    /// Gives the layout of a ring of so many bytes, where nothing else is asked for.
+    /// Returns the default layout of a ring of `bytes` bytes.
     #[doc(hidden)]
     #[must_use]
     pub const fn usual_config(bytes: usize) -> RingConfig {
@@ -166,22 +140,23 @@ impl Recorder {
     fn words(&self) -> &'static [Word] {
         match self.memory {
             Memory::Static(words) => words,
-            // SAFETY: the memory between both is words of this recorder alone, as the maker vouched; all of their bit patterns are words.
+            // SAFETY: `in_region`'s caller vouched that the memory is this recorder's alone; every bit pattern is a
+            // word.
             Memory::Region(start, end) => unsafe {
                 core::slice::from_raw_parts(start, (end as usize).saturating_sub(start as usize) / 8)
             },
         }
     }
 
-    /// Begins a session: takes over the ring that a reset left, with all that was recorded before, or makes a new one; from then on
-    /// the macros record.
+    /// Begins a session: takes over the ring that a reset left, with all of its events, or makes a new one. From then
+    /// on the macros record.
     ///
-    /// Takes time in proportion to the ring, some 20 instructions for each byte. To be called once, early, from one context, before
-    /// interrupts log; events before it are not recorded, nor counted. Later calls, and those on a second recorder, change nothing and give
-    /// what the first one gave, but for [`Found::Nothing`](crate::Found::Nothing).
+    /// Call it once, early, from one context, before interrupts log; earlier events are neither recorded nor counted.
+    /// Takes some 20 instructions per byte of the ring. Later calls, also on a second recorder, change nothing and
+    /// return the same boot number, with [`Found::Nothing`](crate::Found::Nothing).
     ///
     /// # Panics
-    /// If the recorder is in a region of its own that has no room for its ring; the size of that is known no earlier.
+    /// If the recorder has a region of its own without room for its ring; the size of the region is known no earlier.
     pub fn start(&self, config: Config) -> Started {
         let session = SessionStart {
             clock: config.clock.device(),
@@ -191,15 +166,15 @@ impl Recorder {
         };
         let started = match DEVICE.start(self.words(), &self.config, &session) {
             Some(Ok(started)) => started,
-            Some(Err(_)) => panic!("the region for the ring of TTLog is too small"),
+            Some(Err(_)) => panic!("the region for the TTLog ring is too small"),
             None => return Started { boot: DEVICE.boot(), found: crate::Found::Nothing },
         };
         self.set_level(config.level);
-        config.after_failure.keep();
+        config.after_failure.put_in_force();
         started
     }
 
-    /// Records events of `level` and above from now on; `None`: nothing. Callable anywhere.
+    /// Sets the lowest level that is recorded from now on; `None` records nothing. Callable anywhere.
     pub fn set_level(&self, level: Option<Level>) {
         #[cfg(target_os = "none")]
         ttlog_core::site::set_level(level);
@@ -207,19 +182,19 @@ impl Recorder {
         let _ = level; // on a host the macros have another recorder
     }
 
-    /// Gives the ring, once the session has begun.
+    /// Returns the ring; `None` before [`start`](Self::start).
     #[must_use]
     pub fn ring(&self) -> Option<Ring<'static>> {
         DEVICE.ring()
     }
 
-    /// Gives what was lost so far, in all sessions that the ring has seen.
+    /// Returns how many events were lost so far, in all sessions of the ring.
     #[must_use]
     pub fn loss(&self) -> Loss {
         DEVICE.ring().map(|ring| ring.loss()).unwrap_or_default()
     }
 
-    /// Keeps count of the turns of a 32-bit clock; see
+    /// Counts the wraps of a 32-bit clock. Call it at least every half wrap, from a timer for example; see
     /// [`DeviceRecorder::keep_time`](ttlog_core::ring::DeviceRecorder::keep_time).
     pub fn keep_time(&self) {
         DEVICE.keep_time();

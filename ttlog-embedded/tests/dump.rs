@@ -1,5 +1,5 @@
-//! Dumps to writers: what they take can be read, and one that fails ends the dump, wherever it fails. One test, as a program has one
-//! recorder.
+//! Dumps to writers are readable, and a writer that fails ends the dump wherever it fails. One test, because a program
+//! has one recorder.
 #![cfg(not(target_os = "none"))]
 
 use core::convert::Infallible;
@@ -11,7 +11,7 @@ use ttlog_embedded::{Config, Found, dump_text_to, dump_to};
 
 ttlog_embedded::recorder!(static RECORDER: 2048);
 
-/// Takes so many bytes, and fails then.
+/// Takes `most` bytes, then fails.
 struct Room {
     taken: Vec<u8>,
     most: usize,
@@ -42,7 +42,7 @@ fn room(most: usize) -> Room {
     Room { taken: Vec::new(), most, flushed: false }
 }
 
-/// The frames of a stream, as kind, offset and data.
+/// Returns the frames of a stream as kind, offset and data.
 fn frames(stream: &[u8]) -> Vec<(FrameKind, u32, Vec<u8>)> {
     let (mut frames, mut scanner) = (Vec::new(), FrameScanner::new());
     for byte in stream {
@@ -76,7 +76,7 @@ fn writers_take_a_dump_or_end_it() {
         assert_eq!(dump_to(&mut some), Err(ErrorKind::OutOfMemory), "{most} bytes");
         assert_eq!(some.taken.len(), most);
         let came = frames(&some.taken);
-        // The number of the dump differs, so do not compare more than what counts.
+        // The numbers of the dumps differ, so only kind and offset are compared.
         assert!(came.iter().zip(&sent).all(|(came, sent)| came.0 == sent.0 && came.1 == sent.1), "{most} bytes");
     }
 

@@ -1,8 +1,8 @@
 //! The syntax of the log macros, without its meaning:
 //!
 //! ```text
-//! event    := "[" root "]" "[" level? "]" user            from the macro_rules! front end: `$crate`, and the level if fixed
-//! user     := (target ",")? (level ",")? (target ",")? (argument ("," argument)* ","?)?      level only where it is not fixed
+//! event    := "[" root "]" "[" level? "]" user            from the front end: `$crate`, and the level if it is fixed
+//! user     := (target ",")? (level ",")? (target ",")? (argument ("," argument)* ","?)?      level only if not fixed
 //! target   := "target" ":" expression
 //! argument := "secret"? name "=" capture? expression  |  "secret"? capture? expression
 //! name     := identifier ("." identifier)*  |  string literal
@@ -11,7 +11,7 @@
 //!
 //! A `secret` that is itself the variable, the name, or the start of an expression is no mark; see [`parse_secret`].
 //!
-//! Which of the arguments is the message, a positional argument or a shorthand field is decided in `fields`.
+//! `fields` decides which argument is the message, a positional argument or a shorthand field.
 
 use proc_macro2::{Span, TokenStream};
 use quote::ToTokens as _;
@@ -40,14 +40,14 @@ pub(crate) enum Level {
 
 /// One comma-separated part.
 pub(crate) struct Argument {
-    /// `secret` stands before it.
+    /// Whether `secret` stands before it.
     pub(crate) secret: bool,
     pub(crate) name: Option<Name>,
     pub(crate) capture: Capture,
     pub(crate) expr: Expr,
 }
 
-/// What stands before a `=`.
+/// The name before a `=`.
 pub(crate) struct Name {
     /// Without `r#`; segments joined by dots.
     pub(crate) text: String,
@@ -55,10 +55,10 @@ pub(crate) struct Name {
     pub(crate) tokens: TokenStream,
 }
 
-/// How the value of an argument is taken.
+/// How the value of an argument is captured.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Capture {
-    /// With its type.
+    /// As it is, with its type.
     Plain,
     /// `%`: as text, by `Display`.
     Display,
@@ -93,7 +93,7 @@ impl Parse for Event {
         if arguments.is_empty() {
             return Err(Error::new(
                 Span::call_site(),
-                "this event says nothing: write a message, as in `info!(\"started\")`, or at least one field",
+                "this event is empty: write a message, as in `info!(\"started\")`, or at least one field",
             ));
         }
         Ok(Self { root, level, target, arguments })
@@ -210,15 +210,15 @@ impl Parse for Argument {
 
 /// Parses the mark `secret`, if one comes next: `secret x`, `secret name = …`, `secret %x`, `secret ?x`.
 ///
-/// Everything that was an expression without it stays one, such as `secret`, `secret.x`, `secret == 1`, `secret as u64`, `secret?.x`
-/// or `secret % 2`, but for `secret % x`, which needs parentheses to be one.
+/// Every expression that begins with a variable `secret` stays an expression, such as `secret`, `secret.x`, `secret ==
+/// 1`, `secret as u64`, `secret?.x` or `secret % 2`. The exception is `secret % x`, which needs parentheses.
 fn parse_secret(input: ParseStream<'_>) -> Result<bool> {
     if !next_is_secret(input) {
         return Ok(false);
     }
     input.call(Ident::parse_any)?;
     if next_is_secret(input) {
-        return Err(input.error("`secret` is said twice"));
+        return Err(input.error("duplicate `secret`"));
     }
     Ok(true)
 }
@@ -237,7 +237,7 @@ fn next_is_secret(input: ParseStream<'_>) -> bool {
     ahead.peek(Lit) || ahead.peek(Ident::peek_any) && !ahead.peek(Token![as])
 }
 
-/// Says where the mark belongs, if it comes next, after `what`.
+/// Refuses the mark if it comes next, after `what`, and says where it belongs.
 fn refuse_late_secret(input: ParseStream<'_>, what: &str) -> Result<()> {
     if next_is_secret(input) {
         return Err(
@@ -247,7 +247,7 @@ fn refuse_late_secret(input: ParseStream<'_>, what: &str) -> Result<()> {
     Ok(())
 }
 
-/// Whether `identifier:` comes next, which no expression begins with.
+/// Whether `identifier:` comes next, with which no expression begins.
 fn next_is_labelled(input: ParseStream<'_>) -> bool {
     input.peek(Ident::peek_any) && input.peek2(Token![:]) && !input.peek2(Token![::])
 }
@@ -292,7 +292,7 @@ fn unknown_label(label: &Ident) -> Error {
     Error::new_spanned(label, text)
 }
 
-/// Returns the segments of `expr` if it is a variable or a path of fields such as `self.user.id`: what may stand without a name.
+/// Returns the segments of `expr` if it is a variable or a path of fields such as `self.user.id`, which need no name.
 pub(crate) fn place(expr: &Expr) -> Option<Vec<String>> {
     match literal::peel(expr) {
         Expr::Path(path) if path.attrs.is_empty() && path.qself.is_none() => {

@@ -1,4 +1,4 @@
-//! Compile errors at the smallest span the compiler lets us name.
+//! Compile errors at the smallest span that the compiler offers.
 
 use std::ops::Range;
 
@@ -7,8 +7,8 @@ use syn::LitStr;
 
 /// Returns the span of `range` (bytes of the literal's value) inside `literal`.
 ///
-/// Compilers that do not offer sub-spans, and literals with escapes (where bytes of the value and of the source differ), give the
-/// span of the whole literal; messages therefore quote the part they are about.
+/// It is the span of the whole literal if the compiler offers no sub-spans, or if the literal has escapes (so that
+/// bytes of value and source differ). Messages therefore quote the part that they are about.
 pub(crate) fn span_within(literal: &LitStr, range: Range<usize>) -> Span {
     let token = literal.token();
     let source = token.to_string();

@@ -3,18 +3,19 @@
 //! ```text
 //! {
 //!     use $crate::__private as __ttlog;
-//!     static __TTLOG_METADATA: Metadata = …;                     everything that is known now, literals included
+//!     static __TTLOG_METADATA: Metadata = …;                     all that is known now, with literals
 //!     static __TTLOG_CALLSITE: Callsite = Callsite::new(&__TTLOG_METADATA);
 //!     if level_enabled(…) && Callsite::is_enabled(&__TTLOG_CALLSITE) {
 //!         match (hold the first operand, hold the second, …) {   evaluated once, in order, inside the `if`
-//!             (ref __ttlog_0, ref __ttlog_1, …) => record::<is_kept(level), _>(&__TTLOG_CALLSITE, Cons(…, Cons(…, Nil))),
+//!             (ref __ttlog_0, ref __ttlog_1, …) =>
+//!                 record::<is_kept(level), _>(&__TTLOG_CALLSITE, Cons(…, Cons(…, Nil))),
 //!         };
 //!     }
 //! }
 //! ```
 //!
-//! On a device, where no callsite may cost RAM or flash, the metadata is a constant, the static holds its text and lies in a section that
-//! is not loaded, and the level is compared with that of the recorder:
+//! On a device a callsite must not cost RAM or flash: the metadata is a constant, the static holds its text in a
+//! section that is not loaded, and the level is compared with that of the recorder:
 //!
 //! ```text
 //!     const __TTLOG_METADATA: Metadata = …;
@@ -24,16 +25,16 @@
 //!         match … => record_site!(__TTLOG_TEXT, Cons(…, Cons(…, Nil))),
 //! ```
 //!
-//! Why so:
-//! - `match`, not `let` or a closure: temporaries live until the event is recorded and no longer, and `?`, `return` and `.await` in an
-//!   argument mean what they mean outside. The semicolon after it drops the temporaries before the block ends, so that none is held
-//!   across an `.await` further on in the user's expression.
-//! - Functions are called by path, so that no trait in the user's scope can catch a call; the one method, `ttlog_hold`, picks
-//!   the best way to take a value by its type (autoref specialization) and needs its traits in scope.
-//! - Spans are `mixed_site`, which makes our variables invisible to the user's expressions and marks the code as ours for lints: no
-//!   `allow` attribute is needed, which a `forbid` in the user's crate would refuse.
-//! - `__ttlog` stands for `$crate::__private` in all paths: `$crate` is a place in the front end, and an expression that begins there
-//!   would draw errors about the user's types to the front end.
+//! Reasons:
+//! - `match`, not `let` or a closure: temporaries live until the event is recorded and no longer, and `?`, `return` and
+//!   `.await` in an argument mean what they mean outside. The semicolon after it drops the temporaries before the block
+//!   ends, so that none is held across an `.await` further on in the user's expression.
+//! - Functions are called by path, so that no trait in the user's scope can catch a call. The one method, `ttlog_hold`,
+//!   chooses by its type how to capture a value (autoref specialization), and needs its traits in scope.
+//! - Spans are `mixed_site`, which hides our variables from the user's expressions and marks the code as ours for
+//!   lints. So no `allow` attribute is needed, which a `forbid` in the user's crate would refuse.
+//! - `__ttlog` stands for `$crate::__private` in all paths: `$crate` is a place in the front end, and an expression
+//!   that begins there would draw errors about the user's types to the front end.
 //! - Operands are in parentheses: `a as u64` and `a + b` stay one operand under the `&` before them.
 
 use proc_macro2::{Ident, Span, TokenStream};
@@ -43,7 +44,7 @@ use syn::Result;
 use crate::args::{Event, Level};
 use crate::fields::{Field, Fields, Hold, Operand, Source};
 
-/// What the program that contains the event runs on.
+/// Kind of system that the program with the event runs on.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Target {
     /// A system with files.
@@ -132,7 +133,7 @@ pub(crate) fn expand(event: Event, on: Target) -> Result<TokenStream> {
     })
 }
 
-/// What records the event.
+/// The call that records the event.
 struct Call {
     /// A function, or a macro with its exclamation mark.
     before: TokenStream,
@@ -140,7 +141,7 @@ struct Call {
     first: TokenStream,
 }
 
-/// Generates what happens when the event is enabled.
+/// Generates the code that runs if the event is enabled.
 fn record(private: &TokenStream, call: &Call, fields: &[Field], operands: &[Operand]) -> TokenStream {
     let site = Span::mixed_site();
     let Call { before, first } = call;
@@ -154,7 +155,7 @@ fn record(private: &TokenStream, call: &Call, fields: &[Field], operands: &[Oper
         Source::Folded(_) => rest,
         Source::Operand(index) => {
             let variable = &variables[index];
-            // Here the type is found to be no `Value`, if nothing else could take it either.
+            // The compiler reports here that a type is no `Value`, if nothing else could capture it either.
             let variable = Ident::new(&variable.to_string(), errors_at(&operands[index]));
             let native = quote_spanned!(errors_at(&operands[index])=> #private::Value::native(#variable));
             quote_spanned!(site=> #private::Cons(#native, #rest))
@@ -169,7 +170,7 @@ fn record(private: &TokenStream, call: &Call, fields: &[Field], operands: &[Oper
     }
 }
 
-/// Generates the expression that takes an operand by reference, in the way its capture and its type ask for.
+/// Generates the expression that takes an operand by reference, as its capture and its type require.
 fn hold(private: &TokenStream, operand: &Operand) -> TokenStream {
     let at = errors_at(operand);
     let expr = &operand.expr;
@@ -182,7 +183,7 @@ fn hold(private: &TokenStream, operand: &Operand) -> TokenStream {
     };
     let function = Ident::new(function, at);
     let held = quote_spanned!(at=> #private::#function(&(#expr)));
-    // As many references as the best choice of the longest list has; method lookup takes them off one by one.
+    // As many references as the first choice of the longest list has; method lookup removes them one by one.
     if is_chosen_by_type { quote_spanned!(at=> (&&&&#held).ttlog_hold()) } else { held }
 }
 
@@ -191,7 +192,7 @@ fn errors_at(operand: &Operand) -> Span {
     Span::mixed_site().located_at(operand.span)
 }
 
-/// Generates the `use` of the traits that `ttlog_hold` is found in; exactly those that can be needed.
+/// Generates the `use` of the traits that define `ttlog_hold`; exactly those that can be needed.
 fn imports(private: &TokenStream, operands: &[Operand]) -> Option<TokenStream> {
     let site = Span::mixed_site();
     let any = |wanted: &[Hold]| operands.iter().any(|operand| wanted.contains(&operand.hold));

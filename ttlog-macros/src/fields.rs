@@ -1,13 +1,17 @@
-//! What the arguments mean: which one is the message, which ones fill its placeholders, and what every field is called.
+//! The meaning of the arguments: which one is the message, which ones fill its placeholders, and how each field is
+//! named.
 //!
-//! Rules, in one place:
-//! - The first string literal that stands alone is the message. What stands before it are fields.
-//! - After it, the first arguments without a name are positional, as many as its placeholders ask for; the rest are fields.
-//! - `{name}` shows the listed field of that name, or else a variable (or path of fields) in scope, which becomes a field.
-//! - Fields are ordered by first appearance, a placeholder being one; expressions are evaluated in the order they are written.
-//! - A positional argument is named after the variable or the last field it names (references and parentheses do not count), or
-//!   `arg0`, `arg1`, … where it names none or the name is taken. Readers see names only.
-//! - `secret` marks the field of the argument that it stands before, wherever that is shown.
+//! Rules:
+//! - The first string literal that stands alone is the message. Arguments before it are fields.
+//! - After it, the first arguments without a name are positional, as many as its placeholders ask for; the rest are
+//!   fields.
+//! - `{name}` shows the listed field of that name, or else a variable (or path of fields) in scope, which becomes a
+//!   field.
+//! - Fields are in order of first appearance, also in a placeholder; expressions are evaluated in the order of the
+//!   source.
+//! - A positional argument is named after the variable or the last field it names (references and parentheses do not
+//!   count), or `arg0`, `arg1`, … where it names none or the name is taken. Readers see names only.
+//! - `secret` marks the field of the argument after it, wherever that field is shown.
 //! - A plain argument shown by a placeholder need only implement what the placeholder asks for (`Display` or `Debug`).
 
 use std::collections::HashMap;
@@ -26,11 +30,11 @@ use crate::template::{Placeholder, Reference, Template};
 
 /// The meaning of an event's arguments.
 pub(crate) struct Fields {
-    /// The message as readers get it: every placeholder holds the name of a field. Empty without a message.
+    /// The message for readers: every placeholder holds the name of a field. Empty if there is no message.
     pub(crate) message: String,
     /// In order of first appearance.
     pub(crate) fields: Vec<Field>,
-    /// What is evaluated, in the order of the source.
+    /// The expressions to evaluate, in the order of the source.
     pub(crate) operands: Vec<Operand>,
 }
 
@@ -38,7 +42,7 @@ pub(crate) struct Fields {
 pub(crate) struct Field {
     pub(crate) name: String,
     pub(crate) source: Source,
-    /// Marked as such.
+    /// Whether it is marked as secret.
     pub(crate) secret: bool,
 }
 
@@ -53,12 +57,12 @@ pub(crate) enum Source {
 /// An expression evaluated when the event happens.
 pub(crate) struct Operand {
     pub(crate) expr: TokenStream,
-    /// Where errors about its type point to.
+    /// Where errors about its type point.
     pub(crate) span: Span,
     pub(crate) hold: Hold,
 }
 
-/// What the value of an operand must implement, in the order of preference.
+/// Traits of which the value of an operand must implement one, in order of preference.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Hold {
     /// `Value`, `Error`.
@@ -73,7 +77,7 @@ pub(crate) enum Hold {
     Debug,
 }
 
-/// The arguments by their parts.
+/// The arguments by their roles.
 struct Parts<'a> {
     /// Index of the message among the arguments, the literal, and its template.
     message: Option<(usize, &'a LitStr, Template)>,
@@ -189,7 +193,7 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// Says what is wrong with an argument that has no name and needs one. `after_message`: None where there is no message.
+/// Returns the error for an argument that lacks a name. `after_message` is `None` if there is no message.
 fn nameless(argument: &Argument, after_message: Option<bool>) -> Error {
     let expr = &argument.expr;
     let text = match after_message {
@@ -305,7 +309,7 @@ impl<'a> Names<'a> {
         Ok(Self { parts, listed, positional })
     }
 
-    /// The names the placeholders show, in the order of the text.
+    /// Returns the names that the placeholders show, in the order of the text.
     fn of_placeholders(&mut self, template: &Template) -> Vec<String> {
         let mut next = self.positional.iter();
         template
@@ -359,7 +363,7 @@ impl Order {
     }
 }
 
-/// The name a positional argument gives itself.
+/// Returns the name for a positional argument, if its expression has one.
 fn named_after(expr: &Expr) -> Option<String> {
     match expr {
         Expr::Group(inner) => named_after(&inner.expr),
@@ -374,7 +378,7 @@ fn named_after(expr: &Expr) -> Option<String> {
     }
 }
 
-/// Makes the expression of a placeholder that names something in scope.
+/// Builds the expression of a placeholder that names something in scope.
 fn captured(path: &str, literal: &LitStr, placeholder: &Placeholder, hold: Hold) -> Result<Operand> {
     let span = span_within(literal, placeholder.range.clone());
     let mut expr = TokenStream::new();
@@ -396,7 +400,8 @@ fn captured(path: &str, literal: &LitStr, placeholder: &Placeholder, hold: Hold)
     Ok(Operand { expr, span, hold })
 }
 
-/// Returns `name` as an identifier, raw if it is a keyword; none if it can be neither. `self` is one only where `first`.
+/// Returns `name` as an identifier, raw if it is a keyword; none if it can be neither. `self` is one only where
+/// `first`.
 fn identifier(name: &str, first: bool) -> Option<Ident> {
     match name {
         "self" if first => Some(Ident::new("self", Span::call_site())),

@@ -1,16 +1,17 @@
-//! The procedural macro behind `trace! debug! info! warn! error! event!` of `ttlog-core`, `ttlog-std` and `ttlog-embedded`.
+//! The procedural macro behind `trace! debug! info! warn! error! event!` of `ttlog-core`, `ttlog-std` and
+//! `ttlog-embedded`.
 //!
-//! Not for direct use: write `ttlog_std::info!` or `ttlog_core::info!`. Those are `macro_rules!` front ends that hand their `$crate`, and
-//! the level if it is fixed, to [`event!`], so that the expansion finds the run-time parts (`$crate::__private`) wherever the
-//! user's crate has them, under whatever name:
+//! Not for direct use: write `ttlog_std::info!` or `ttlog_core::info!`. These `macro_rules!` front ends pass their
+//! `$crate`, and the level if it is fixed, to [`event!`]. So the expansion finds the run-time parts
+//! (`$crate::__private`) under whatever name the user's crate has for them:
 //!
 //! ```text
 //! info!(tokens…)            →  $crate::__private::event!([$crate] [Info] tokens…)
 //! event!(level, tokens…)    →  $crate::__private::event!([$crate] [] level, tokens…)
 //! ```
 //!
-//! The work goes `args` (syntax) → `fields` (meaning; with `template` and `literal`) → `expand` (code). An error anywhere becomes a
-//! `compile_error!` at the span it is about.
+//! The stages are `args` (syntax) → `fields` (meaning; with `template` and `literal`) → `expand` (code). An error in
+//! any of them becomes a `compile_error!` at the span that it is about.
 
 mod args;
 mod error;
@@ -23,7 +24,7 @@ use proc_macro::TokenStream;
 
 use expand::Target;
 
-/// Expands to a block of type `()` that records one event; see the macros of `ttlog-core` for the syntax.
+/// Expands to a block of type `()` that records one event. docs/log-macros.md describes the syntax.
 ///
 /// The input begins with two bracketed groups from the front end, `[$crate]` and `[Level]` or `[]`.
 #[proc_macro]

@@ -1,8 +1,8 @@
-//! Literals as arguments: `env = "prod"`, `port = 8080`. Their values go into the callsite at compile time, so they cost an event
-//! neither room nor time.
+//! Literals as arguments: `env = "prod"`, `port = 8080`. Their values go into the callsite at compile time, so they
+//! cost nothing per event.
 //!
-//! String, integer, float, bool, char and byte literals are folded, with or without suffix, minus sign and parentheses. Byte strings
-//! and C strings are left to run time.
+//! String, integer, float, bool, char and byte literals are folded, with or without suffix, minus sign and parentheses.
+//! Byte strings and C strings are not.
 
 use proc_macro2::{Literal, Span, TokenStream};
 use quote::{ToTokens, quote};
@@ -24,7 +24,7 @@ pub(crate) enum Folded {
 /// Returns the value of `expr` if it is a literal that can be folded.
 ///
 /// # Errors
-/// If the literal does not fit its suffix: rustc would not see the literal again to complain itself.
+/// If the literal does not fit its suffix, because rustc does not see a folded literal.
 pub(crate) fn fold(expr: &Expr) -> Result<Option<Folded>, Error> {
     match expr {
         Expr::Group(group) => fold(&group.expr),
@@ -117,7 +117,7 @@ fn fold_float(span: Span, digits: &str, suffix: &str, negative: bool) -> Result<
     }
     let fits_f32 = suffix != "f32" || digits.parse::<f32>().is_ok_and(f32::is_finite);
     match digits.parse::<f64>() {
-        // As written, not rounded to f32 first: 0.1f32 is shown and searched for as 0.1.
+        // As written, not rounded to f32 first: readers show and search 0.1f32 as 0.1.
         Ok(value) if value.is_finite() && fits_f32 => Ok(Folded::F64(if negative { -value } else { value })),
         _ => {
             let range = if suffix.is_empty() { "f64" } else { suffix };
@@ -126,7 +126,7 @@ fn fold_float(span: Span, digits: &str, suffix: &str, negative: bool) -> Result<
     }
 }
 
-/// Writes the variant of the run-time enum `Literal` with its value, without the path before it.
+/// Writes the variant of the run-time enum `Literal` with its value, without a path.
 impl ToTokens for Folded {
     fn to_tokens(&self, tokens: &mut TokenStream) {
         tokens.extend(match self {

@@ -1,8 +1,8 @@
 //! Message templates: the text of `info!("user {id} took {ms:.1} ms")`, split into literal text and placeholders.
 //!
-//! The grammar is that of `std::fmt` without what would need a value at run time (`width$`, `.precision$`, `.*`) and without `p`:
-//! a template is filled in by whoever reads the event, and a reader has the fields and nothing else. Two things go
-//! beyond `std::fmt`: a placeholder may name a field path (`{req.id}`), and width and precision are limited to 65,535.
+//! The grammar is that of `std::fmt` with these differences. A reader fills in the template and has only the fields, so
+//! there is no width or precision from an argument (`width$`, `.precision$`, `.*`), and no `p`. A placeholder may name
+//! a field path (`{req.id}`). Width and precision are at most 65,535.
 
 use std::fmt::Write as _;
 use std::ops::Range;
@@ -19,7 +19,7 @@ pub(crate) struct Template {
 pub(crate) enum Piece {
     /// Literal text; braces are still doubled.
     Text(String),
-    /// A place where the value of a field goes.
+    /// The place of a field's value.
     Placeholder(Placeholder),
 }
 
@@ -28,7 +28,7 @@ pub(crate) enum Piece {
 pub(crate) struct Placeholder {
     /// Which argument it shows.
     pub(crate) reference: Reference,
-    /// What follows the colon, empty without one.
+    /// The text after the colon; empty if there is none.
     pub(crate) spec: String,
     /// Whether the spec asks for `Debug` (`?`, `x?`, `X?`).
     pub(crate) is_debug: bool,
@@ -36,7 +36,7 @@ pub(crate) struct Placeholder {
     pub(crate) range: Range<usize>,
 }
 
-/// How a placeholder says which argument it shows.
+/// How a placeholder refers to an argument.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Reference {
     /// `{}`: the next positional argument.
@@ -47,12 +47,12 @@ pub(crate) enum Reference {
     Name(String),
 }
 
-/// What is wrong with a template, and where (bytes of the template).
+/// An error in a template, with its place in bytes.
 #[derive(Debug, PartialEq)]
 pub(crate) struct TemplateError {
-    /// What the user reads; quotes the part it is about.
+    /// The message to the user, which quotes the part that it is about.
     pub(crate) text: String,
-    /// The part it is about.
+    /// The part that it is about.
     pub(crate) range: Range<usize>,
 }
 
@@ -98,7 +98,7 @@ impl Template {
         })
     }
 
-    /// Writes the template again with `names[i]` as the name in the i-th placeholder.
+    /// Returns the template with `names[i]` as the name in the i-th placeholder.
     pub(crate) fn with_names<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> String {
         let mut names = names.into_iter();
         let mut out = String::new();
@@ -177,7 +177,7 @@ impl<'a> Cursor<'a> {
         Ok(Placeholder { reference, spec, is_debug, range: start..self.at })
     }
 
-    /// Says why the placeholder that begins at `start` does not end here.
+    /// Returns the error for a placeholder that begins at `start` and does not end here.
     fn unclosed(&self, start: usize) -> TemplateError {
         let before = self.text[start..self.at].trim_end();
         match self.peek() {
@@ -254,7 +254,8 @@ impl<'a> Cursor<'a> {
             unknown => {
                 return Err(TemplateError {
                     text: format!(
-                        "unknown format type `{unknown}`: expected nothing, `?`, `x?`, `X?`, `x`, `X`, `o`, `b`, `e` or `E`"
+                        "unknown format type `{unknown}`: \
+                         expected nothing, `?`, `x?`, `X?`, `x`, `X`, `o`, `b`, `e` or `E`"
                     ),
                     range: type_start..self.at,
                 });

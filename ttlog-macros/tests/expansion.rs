@@ -1,4 +1,4 @@
-//! What the macros expand to, seen from the run-time side: names, types, literals, order and number of evaluations.
+//! The expansion, seen from the run-time side: names, types, literals, order and number of evaluations.
 
 mod support;
 pub use support::__private;
@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Waker};
 use __private::Level;
 use support::{Failure, OnlyDebug, OnlyDisplay, OnlyValue, record_of, record_of_disabled};
 
-/// Asserts what one event is recorded as.
+/// Asserts how one event is recorded.
 macro_rules! assert_event {
     ($event:expr, $expected:expr) => {
         assert_eq!(record_of(|| $event), [$expected])

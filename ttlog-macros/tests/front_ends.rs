@@ -1,5 +1,5 @@
-//! ttlog-std has its own copy of the front ends, because `$crate` in a `macro_rules!` is the crate that defines it. The copies are to
-//! differ in the name of their crate only.
+//! ttlog-std has its own copy of the front ends, because `$crate` in a `macro_rules!` is the crate that defines it. The
+//! copies must differ only in the name of their crate.
 
 use std::fs;
 use std::path::Path;

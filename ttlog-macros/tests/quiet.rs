@@ -1,6 +1,7 @@
-//! The macros in a module with strict lints: no warning, no clippy lint, nothing that a `forbid` refuses, no name from the prelude.
+//! The macros in a module with strict lints: no warning, no clippy lint, nothing that a `forbid` refuses, no name from
+//! the prelude.
 //!
-//! That this file compiles is most of the test; `cargo clippy --all-targets` adds clippy's lints to it.
+//! The test is mostly that this file compiles; `cargo clippy --all-targets` adds clippy's lints.
 
 #[allow(clippy::pedantic, clippy::nursery, clippy::restriction, clippy::cargo)] // not what is tested here
 mod support;

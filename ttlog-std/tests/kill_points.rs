@@ -1,7 +1,7 @@
 //! SIGKILL at each kill point of the ring's protocols: a process that logs into a mapped file kills itself there, and
 //! its ring must account for every event, all of them but the one under way exactly.
 //!
-//! Built with `--cfg ttlog_kill_points` alone, see `ci/kill-points`; any other build has nothing of this. What each
+//! Built with `--cfg ttlog_kill_points` alone, see `ci/checks/kill-points`; any other build has nothing of this. What each
 //! kill point leaves behind is tried far more thoroughly in ttlog-core/tests/kill_points.rs; this shows that a real
 //! death is no different.
 #![cfg(all(ttlog_kill_points, target_os = "linux"))]

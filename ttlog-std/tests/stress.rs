@@ -1,6 +1,6 @@
 //! Everything at once, in one process: threads that log at all levels, threads that come and go, levels changed from
 //! inside and from outside, snapshots, forks, and questions about the ring. Every event is accounted for at the end;
-//! and run by `ci/tsan`, ThreadSanitizer looks on.
+//! and run by `ci/checks/tsan`, ThreadSanitizer looks on.
 #![cfg(target_os = "linux")]
 
 mod common;

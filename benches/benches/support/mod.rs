@@ -1,6 +1,6 @@
-//! A ring of trades, for the suites that read.
+//! A ring of trades, for the benches that read.
 
-use ttlog_benches::inputs::{Input, Texts, prepare};
+use ttlog_benches::workload::inputs::{Input, Texts, prepare};
 use ttlog_core::fields::{Cons, Nil};
 use ttlog_core::ring::Cursor;
 use ttlog_core::{AnyFields, Callsite, ContextInfo, Fields, Level, Metadata, Ring, RingConfig, Word, encode_callsite};
@@ -22,12 +22,12 @@ static TRADE: Callsite = Callsite::new(&Metadata {
     ],
 });
 
-/// Memory for a ring.
+/// Allocates memory for a ring.
 pub(crate) fn memory() -> Vec<Word> {
     (0..RING_LEN / 8).map(|_| Word::new(0)).collect()
 }
 
-/// Fills a ring about twice. Gives it, the events that it holds, and the sum of their quantities.
+/// Fills a ring about twice. Returns the ring, the number of its events, and the sum of their quantities.
 pub(crate) fn full_ring(memory: &[Word]) -> (Ring<'_>, u64, u64) {
     let ring = Ring::create(memory, &RingConfig::for_capacity(RING_LEN, 1)).expect("a ring");
     let fields = |input: &Input| Cons(input.text, Cons(input.quantity, Cons(input.price, Nil)));

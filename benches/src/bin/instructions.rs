@@ -1,21 +1,24 @@
-//! Logs one kind of event so many times: what `ci/checks/instructions` runs under callgrind.
+//! Logs one kind of event `COUNT` times: the program that `ci/checks/instructions` runs under callgrind.
 //!
-//! `instructions CASE COUNT`. Only the function `measured` of the case (see `ttlog_benches::cases`) is to be counted.
+//! `instructions CASE COUNT`. Only the function `measured` of the case (see `ttlog_benches::workload::cases`) is
+//! counted.
 
 use std::process::ExitCode;
 
 use clap::Parser;
-use ttlog_benches::readback::check_single;
-use ttlog_benches::recorder::Recorder;
-use ttlog_benches::{Result, cases, inputs};
+use ttlog_benches::Result;
+use ttlog_benches::check::readback::check_single;
+use ttlog_benches::harness::recorder::MeasuredRecorder;
+use ttlog_benches::workload::cases;
+use ttlog_benches::workload::inputs;
 
-/// Logs one kind of event so many times, for callgrind, and checks that all of them are accounted for.
+/// Logs one kind of event COUNT times, for callgrind, and checks that all events are accounted for.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
     /// The case, as in `max_performance cost`; also bare_loop and empty_call
     case: String,
-    /// Events
+    /// Number of events
     #[arg(value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
     count: u64,
 }
@@ -34,7 +37,7 @@ fn main() -> ExitCode {
 fn run(name: &str, count: u64) -> Result<()> {
     let known = || cases::ALL.iter().map(|case| case.name).collect::<Vec<_>>().join(", ");
     let case = cases::find(name).ok_or_else(|| format!("no such case: {name}; there are {}", known()))?;
-    let recorder = Recorder::start(case.setup)?;
+    let recorder = MeasuredRecorder::start(case.setup)?;
     let inputs = inputs::table(case.texts);
     (case.measured)(inputs, 0, count);
     check_single(case, inputs, &recorder.image()?, if case.emits { count } else { 0 }, 1000)?;

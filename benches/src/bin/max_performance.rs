@@ -1,14 +1,24 @@
-//! Measures what TTLog does at most, and checks each figure by reading the ring back. `max_performance --help` lists what there is.
+//! Measures the limits of TTLog, and checks each figure by reading the ring back. `max_performance --help` lists the
+//! measurements.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use ttlog_benches::{Result, concurrency, cost, memory, places, report, snapshot_time, syscalls, tail, throughput};
+use ttlog_benches::Result;
+use ttlog_benches::harness::report;
+use ttlog_benches::measure::concurrency;
+use ttlog_benches::measure::cost;
+use ttlog_benches::measure::memory;
+use ttlog_benches::measure::places;
+use ttlog_benches::measure::snapshot_time;
+use ttlog_benches::measure::syscalls;
+use ttlog_benches::measure::tail;
+use ttlog_benches::measure::throughput;
 
-/// Measures what TTLog does at most, and checks each figure by reading the ring back.
+/// Measures the limits of TTLog, and checks each figure by reading the ring back.
 ///
-/// Without a subcommand all but `places` and `syscalls` are run, the longer ones shortened.
+/// Without a subcommand, runs all measurements except `places` and `syscalls`, the longer ones shortened.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
@@ -18,17 +28,17 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Time and bytes of one event of each kind, beside the floor: one reading of the clock and 32 bytes stored
+    /// Time and bytes of each kind of event, compared with the floor: one read of the clock and a store of 32 bytes
     Cost {
         #[command(flatten)]
         options: CostOptions,
-        /// Measures only this case
+        /// Measure only this case
         #[arg(long)]
         case: Option<String>,
         #[command(flatten)]
         output: Output,
     },
-    /// Time of the standard event with the ring in a file in /dev/shm, in a file on a disk, and on the heap, in turn
+    /// Time of the standard event with the ring in a file in /dev/shm, in a file on a disk, and on the heap
     Places {
         /// A directory on a disk [default: the directory for temporary files]
         #[arg(long)]
@@ -38,10 +48,11 @@ enum Command {
         #[command(flatten)]
         output: Output,
     },
-    /// Events per second of several threads at once; fails when they are not all accounted for
+    /// Events per second of several threads at once; fails unless all events are accounted for
     Throughput {
         /// Numbers of threads
-        #[arg(long, value_delimiter = ',', default_value = "1,2,16", value_parser = clap::value_parser!(u64).range(1..=1024))]
+        #[arg(long, value_delimiter = ',', default_value = "1,2,16")]
+        #[arg(value_parser = clap::value_parser!(u64).range(1..=1024))]
         threads: Vec<u64>,
         /// Rounds for each number of threads; the median counts
         #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u64).range(1..=1000))]
@@ -57,7 +68,7 @@ enum Command {
         #[command(flatten)]
         output: Output,
     },
-    /// Very many threads on one ring, and very many small rings in one process
+    /// Many threads on one ring, and many small rings in one process
     Concurrency {
         /// Threads alive at the same time
         #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u64).range(1..=8192))]
@@ -68,7 +79,7 @@ enum Command {
         #[command(flatten)]
         output: Output,
     },
-    /// How long the slowest calls take, alone and while snapshots are being made
+    /// Time of the slowest calls, alone and while snapshots are taken
     Tail {
         /// Calls, measured twice
         #[arg(long, default_value_t = 200_000_000, value_parser = events())]
@@ -76,7 +87,7 @@ enum Command {
         #[command(flatten)]
         output: Output,
     },
-    /// Time from a full ring of 16 MiB to a snapshot that is on disk
+    /// Time from a full ring of 16 MiB to a snapshot on disk
     Snapshot {
         /// Snapshots; the median counts
         #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u64).range(1..=1000))]
@@ -84,8 +95,7 @@ enum Command {
         #[command(flatten)]
         output: Output,
     },
-    /// Counts the system calls that events make after the first of their thread, and those of the recorder's own thread (needs
-    /// strace)
+    /// System calls of events after the first of their thread, and of the recorder's own thread (needs strace)
     Syscalls {
         /// Threads that log
         #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=1024))]
@@ -96,7 +106,7 @@ enum Command {
         #[command(flatten)]
         output: Output,
     },
-    // What follows is how this program calls itself, once for each recorder.
+    // Hidden: this program calls itself, once for each recorder.
     #[command(hide = true)]
     CostCase {
         case: String,
@@ -152,7 +162,7 @@ struct CostOptions {
 
 #[derive(Args, Clone, Copy)]
 struct Output {
-    /// Prints one JSON object per line
+    /// Print one JSON object per line
     #[arg(long)]
     json: bool,
 }

@@ -1,4 +1,4 @@
-//! Recovers the ring and compares what it holds with what the worker had counted.
+//! Recovers the ring and compares its events with the worker's own count.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,8 @@ use crate::kill::Death;
 use crate::place::Place;
 use crate::worker::SERVICE;
 
-/// Turns the ring of the dead worker into a snapshot in `snapshots`, as `ttlog-view recover` does, and gives its path.
+/// Turns the ring of the dead worker into a snapshot in `snapshots`, as `ttlog-view recover` does, and returns its
+/// path.
 pub(crate) fn recover(run: &Place, pid: u32, snapshots: &Path) -> Result<PathBuf, String> {
     let options = Recover {
         directory: run.path().to_path_buf(),
@@ -24,13 +25,13 @@ pub(crate) fn recover(run: &Place, pid: u32, snapshots: &Path) -> Result<PathBuf
         remove: false,
         secrets: SecretArgs::default(),
     };
-    let mut told = Vec::new();
-    let outcome = recover::run(&options, &mut told).map_err(|error| error.to_string())?;
-    let told = String::from_utf8_lossy(&told);
+    let mut output = Vec::new();
+    let outcome = recover::run(&options, &mut output).map_err(|error| error.to_string())?;
+    let output = String::from_utf8_lossy(&output);
     if outcome != Outcome::Good {
         return Err(format!("the ring could not be recovered into {}", snapshots.display()));
     }
-    // Its name ends in a time, so that the greatest is the latest, should there be one of an earlier process of this number.
+    // The name ends in a time, so the greatest is the latest if an earlier process had the same number.
     let (start, end) = (format!("ttlog-{SERVICE}-{pid}-"), "-recovered.bin");
     let names = std::fs::read_dir(snapshots).map_err(|error| format!("{}: {error}", snapshots.display()))?;
     names
@@ -39,28 +40,30 @@ pub(crate) fn recover(run: &Place, pid: u32, snapshots: &Path) -> Result<PathBuf
         .filter(|name| name.to_str().is_some_and(|name| name.starts_with(&start) && name.ends_with(end)))
         .max()
         .map(|name| snapshots.join(name))
-        .ok_or_else(|| format!("there is no snapshot in {}; recovery said: {}", snapshots.display(), told.trim()))
+        .ok_or_else(|| {
+            format!("there is no snapshot in {}; output of the recovery: {}", snapshots.display(), output.trim())
+        })
 }
 
-/// What was counted, by the worker and in its ring.
+/// Counts of the worker and of its ring.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Verdict {
-    /// Log calls that had returned.
+    /// Log calls that returned.
     pub(crate) counted: u64,
-    /// Threads, each of which may have recorded one event that it had not counted yet.
+    /// Threads, each of which may have recorded one event that it did not count yet.
     pub(crate) threads: u64,
     /// Events in the snapshot.
     pub(crate) retained: u64,
-    /// Events replaced by newer ones, as the ring counts them.
+    /// Events replaced by newer ones, counted by the ring.
     pub(crate) overwritten: u64,
-    /// Events refused, as the ring counts them.
+    /// Events refused, counted by the ring.
     pub(crate) dropped: u64,
-    /// What is wrong apart from these figures.
+    /// Errors apart from these figures.
     pub(crate) faults: Vec<String>,
 }
 
 impl Verdict {
-    /// Tells whether every event is accounted for.
+    /// Whether every event is accounted for.
     pub(crate) fn holds(&self) -> bool {
         let sum = self.retained + self.overwritten + self.dropped;
         self.faults.is_empty() && (self.counted..=self.counted + self.threads).contains(&sum)
@@ -75,13 +78,13 @@ impl fmt::Display for Verdict {
         let verdict = if self.holds() { "every event is accounted for" } else { "NOT ACCOUNTED FOR" };
         write!(
             f,
-            "{verdict}: counted {counted} <= retained {retained} + overwritten {overwritten} + dropped {dropped} = {sum} <= \
-             counted + {threads} threads"
+            "{verdict}: counted {counted} <= retained {retained} + overwritten {overwritten} + dropped {dropped} \
+             = {sum} <= counted + {threads} threads"
         )
     }
 }
 
-/// Compares the snapshot, and the ring it was made from, with the worker's own count.
+/// Compares the snapshot, and its ring, with the worker's own count.
 pub(crate) fn account(death: &Death, snapshot: &Path) -> Result<Verdict, String> {
     let inputs = Inputs::read(&[snapshot.to_string_lossy().into_owned()]);
     if let Some(error) = inputs.errors.first() {
@@ -91,7 +94,7 @@ pub(crate) fn account(death: &Death, snapshot: &Path) -> Result<Verdict, String>
     for input in &inputs.read {
         sources.push(Source::new(input).map_err(|error| format!("{}: {error}", input.path))?);
     }
-    let [_] = sources[..] else { return Err(format!("{}: not one snapshot", snapshot.display())) };
+    let [_] = sources[..] else { return Err(format!("{} is not exactly one snapshot", snapshot.display())) };
     let query = Query { conditions: &[], keep: Keep::Last(0), range: Range::ALL, duplicates: false };
     let timeline = Timeline::read(&sources, &query, &mut Progress::silent());
     let (source, found) = (&sources[0], &timeline.found[0]);
@@ -116,7 +119,7 @@ pub(crate) fn account(death: &Death, snapshot: &Path) -> Result<Verdict, String>
     Ok(verdict)
 }
 
-/// Counts the events of a ring, without the snapshot in between.
+/// Counts the events in a ring directly.
 fn events_in_ring(ring: &[u8]) -> Result<u64, ttlog_core::FormatError> {
     let image = RingImage::parse(ring)?;
     let segments = (0..image.header().segment_count).filter_map(|index| match image.segment(index) {

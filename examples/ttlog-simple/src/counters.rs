@@ -1,6 +1,6 @@
-//! How many log calls of each thread have returned, in a small file that the worker maps and the parent reads.
+//! Counts the log calls of each thread that returned, in a small file that the worker maps and the parent reads.
 //!
-//! It owes nothing to the recorder, so that one can be checked against the other.
+//! The file is independent of the recorder, so that one can be checked against the other.
 
 use std::fs::File;
 use std::io;
@@ -9,15 +9,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use memmap2::MmapRaw;
 
-/// Bytes from one counter to the next, so that no two are on one cache line.
+/// Bytes from one counter to the next, so that no two share a cache line.
 const STRIDE: usize = 64;
 
-/// Where the file is in the directory of a run.
+/// Returns the path of the file in the directory of a run.
 pub(crate) fn path(run: &Path) -> PathBuf {
     run.join("counters")
 }
 
-/// Makes the file, all counters 0.
+/// Creates the file, with all counters 0.
 pub(crate) fn create(run: &Path, threads: u16) -> io::Result<()> {
     File::create_new(path(run))?.set_len(u64::from(threads) * STRIDE as u64)
 }
@@ -29,26 +29,26 @@ pub(crate) fn read(run: &Path) -> io::Result<Vec<u64>> {
     Ok(bytes.chunks(STRIDE).map(count).collect())
 }
 
-/// The counter of one thread, which alone moves it.
+/// The counter of one thread, its only writer.
 #[derive(Debug)]
 pub(crate) struct Counter(&'static AtomicU64);
 
 impl Counter {
-    /// Maps the file and gives its counters.
+    /// Maps the file and returns its counters.
     pub(crate) fn map(run: &Path) -> io::Result<Vec<Counter>> {
         let file = File::options().read(true).write(true).open(path(run))?;
         // Never unmapped: it is written to until the process is killed.
         let map = Box::leak(Box::new(MmapRaw::map_raw(&file)?));
         let counter = |offset| {
             let address = map.as_mut_ptr().wrapping_add(offset).cast::<u64>();
-            // SAFETY: inside the mapping and aligned (a mapping starts at a page, STRIDE is a multiple of 8); it is never
-            // unmapped, and accessed as atomics only.
+            // SAFETY: inside the mapping and aligned (a mapping starts at a page, STRIDE is a multiple of 8); it is
+            // never unmapped, and accessed as atomics only.
             Counter(unsafe { AtomicU64::from_ptr(address) })
         };
         Ok((0..map.len()).step_by(STRIDE).map(counter).collect())
     }
 
-    /// Counts a log call that has returned. The release keeps this store behind those of the call.
+    /// Counts a log call that has returned. The release keeps this store after those of the call.
     pub(crate) fn add_one(&self) {
         self.0.store(self.0.load(Ordering::Relaxed) + 1, Ordering::Release);
     }

@@ -8,16 +8,16 @@ use crate::counters;
 use crate::options::Options;
 use crate::place::Place;
 
-/// How long the worker may take to log its first event.
+/// Time limit for the worker's first event.
 const START_MAX: Duration = Duration::from_secs(20);
 
-/// What a killed worker has left behind.
+/// What a killed worker leaves behind.
 #[derive(Debug)]
 pub(crate) struct Death {
     pub(crate) pid: u32,
     /// Its ring.
     pub(crate) ring: PathBuf,
-    /// How many log calls of each thread had returned.
+    /// Returned log calls of each thread.
     pub(crate) counts: Vec<u64>,
 }
 
@@ -26,7 +26,7 @@ pub(crate) fn start_and_kill(run: &Place, tree: &Path, options: &Options, after:
     let run = run.path();
     let in_run = |error| format!("{}: {error}", run.display());
     counters::create(run, options.threads).map_err(in_run)?;
-    let program = std::env::current_exe().map_err(|error| format!("where this program is: {error}"))?;
+    let program = std::env::current_exe().map_err(|error| format!("cannot find the path of this program: {error}"))?;
     let mut worker = Command::new(&program)
         .arg("--worker")
         .arg(run)
@@ -34,7 +34,7 @@ pub(crate) fn start_and_kill(run: &Place, tree: &Path, options: &Options, after:
         .arg(format!("--ring-kib={}", options.ring_kib))
         .arg("--")
         .arg(tree)
-        .stdin(Stdio::piped()) // whose end tells it that this process is gone
+        .stdin(Stdio::piped()) // its end tells the worker that this process is gone
         .stdout(Stdio::null())
         .spawn()
         .map(Worker)
@@ -64,7 +64,7 @@ fn ring_in(run: &Path) -> Result<PathBuf, String> {
     ring.ok_or_else(|| format!("the worker left no ring in {}", run.display()))
 }
 
-/// A worker, which does not outlive its handle.
+/// A worker that does not outlive its handle.
 struct Worker(Child);
 
 impl Worker {
@@ -72,30 +72,27 @@ impl Worker {
         match self.0.try_wait() {
             Ok(None) => Ok(()),
             Ok(Some(status)) => Err(format!("the worker ended before it was killed: {status}")),
-            Err(error) => Err(format!("the worker cannot be watched: {error}")),
+            Err(error) => Err(format!("cannot watch the worker: {error}")),
         }
     }
 
     /// Kills it (on Unix with SIGKILL) and waits for its end.
     fn kill(&mut self) -> Result<(), String> {
-        let status = self
-            .0
-            .kill()
-            .and_then(|()| self.0.wait())
-            .map_err(|error| format!("the worker cannot be killed: {error}"))?;
+        let status =
+            self.0.kill().and_then(|()| self.0.wait()).map_err(|error| format!("cannot kill the worker: {error}"))?;
         #[cfg(unix)]
         if std::os::unix::process::ExitStatusExt::signal(&status) != Some(9) {
             return Err(format!("the worker ended by itself: {status}"));
         }
         #[cfg(not(unix))]
-        let _ = status; // does not tell who ended it
+        let _ = status; // does not show who ended it
         Ok(())
     }
 }
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        // Both fail when it has been waited for, as it has been where all went well.
+        // Both fail if the worker has already been waited for.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }

@@ -1,12 +1,12 @@
-//! Kills a process in the middle of its work, and shows what its flight recorder has kept.
+//! Kills a process in the middle of its work, and shows the events in its flight recorder.
 //!
 //! | file | what it does |
 //! | --- | --- |
-//! | `main` | says what happens, in order |
+//! | `main` | runs and narrates the experiment |
 //! | `options` | the command line |
 //! | `place` | a directory for the run, removed at its end |
 //! | `worker` | the process that is killed: indexes a directory tree on several threads and logs every file |
-//! | `counters` | how many log calls have returned, kept apart from the recorder |
+//! | `counters` | counts log calls that returned, independent of the recorder |
 //! | `kill` | starts the worker and kills it |
 //! | `check` | recovers the ring and compares it with the count |
 //! | `show` | runs commands of ttlog-view |
@@ -30,7 +30,7 @@ use options::Options;
 const EXIT_GOOD: u8 = 0;
 /// Events are missing, too many, or damaged.
 const EXIT_NOT_ACCOUNTED: u8 = 1;
-/// The experiment could not be made.
+/// The experiment could not be run.
 const EXIT_FAILED: u8 = 2;
 
 fn main() -> ExitCode {
@@ -47,18 +47,18 @@ fn main() -> ExitCode {
 }
 
 fn failed(error: &str) -> ExitCode {
-    // If standard error is gone, the exit code is all that is left to say it.
+    // If standard error is gone, the exit code must do.
     let _ = writeln!(io::stderr(), "ttlog-simple: {error}");
     ExitCode::from(EXIT_FAILED)
 }
 
-/// Makes the experiment and tells of it. `true`: every event is accounted for.
+/// Runs the experiment and prints its course. Returns whether every event is accounted for.
 fn experiment(options: &Options) -> Result<bool, String> {
     let tree = options.tree();
     let file_count = worker::walk::check(&tree)?;
     let snapshots = options.output.clone().unwrap_or_else(std::env::temp_dir);
     if !snapshots.is_dir() {
-        return Err(format!("{} is no directory, so the snapshot cannot go there", snapshots.display()));
+        return Err(format!("the snapshot cannot go to {}, which is no directory", snapshots.display()));
     }
     let run = place::Place::new()?;
     let after = options.moment();
@@ -94,7 +94,7 @@ fn experiment(options: &Options) -> Result<bool, String> {
     }
     say(format_args!("  ttlog-view verify {}", view.quoted()))?;
     say(format_args!(
-        "(ttlog-view is installed by `cargo install --path ttlog-view`; or take `cargo run --release --bin ttlog-view --` for it)\n"
+        "(install ttlog-view with `cargo install --path ttlog-view`, or use `cargo run -r --bin ttlog-view --`)\n"
     ))?;
     for fault in &verdict.faults {
         failed(fault);
@@ -103,7 +103,7 @@ fn experiment(options: &Options) -> Result<bool, String> {
     Ok(verdict.holds())
 }
 
-/// Prints a line. A reader that has gone away is an error like any other: the check has not been told.
+/// Prints a line. A closed standard output is an error, because the result would be lost.
 fn say(line: std::fmt::Arguments<'_>) -> Result<(), String> {
     writeln!(io::stdout(), "{line}").map_err(|error| format!("standard output: {error}"))
 }

@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use clap::Parser;
 
-/// The worker is killed after so many milliseconds of work, if it is not said when.
+/// Range of the random moment at which the worker is killed, in milliseconds of work.
 const AFTER_MS: std::ops::Range<u64> = 500..2000;
 
-/// Kills a process in the middle of its work, and shows what its flight recorder has kept.
+/// Kills a process in the middle of its work, and shows the events in its flight recorder.
 ///
-/// A worker process indexes a directory tree on several threads, over and over, and logs every file. It is killed with SIGKILL at a random
-/// moment. Then its ring is recovered into a snapshot, shown, and compared with a count that the worker kept elsewhere: every event whose
-/// log call had returned must be in the ring, or counted there as overwritten or dropped.
+/// A worker process indexes a directory tree on several threads, over and over, and logs every file. It is killed with
+/// SIGKILL at a random moment. Then its ring is recovered into a snapshot, shown, and compared with the worker's own
+/// count: every event whose log call returned must be in the ring, or counted there as overwritten or dropped.
 #[derive(Debug, Parser)]
 #[command(
     name = "ttlog-simple",
@@ -22,46 +22,47 @@ const AFTER_MS: std::ops::Range<u64> = 500..2000;
     after_help = "\
 Exit codes:
   0  every event is accounted for
-  1  it is not: events are missing, too many, or damaged
-  2  the experiment could not be made, or the command line is wrong"
+  1  events are missing, too many, or damaged
+  2  the experiment could not be run, or the command line is wrong"
 )]
 pub(crate) struct Options {
-    /// The tree to index; by default the repository this program was built from
+    /// Tree to index [default: the repository of this program]
     ///
-    /// Links are not followed; directories named .git or target are passed over.
+    /// Does not follow links; skips directories named .git or target.
     pub(crate) directory: Option<PathBuf>,
 
-    /// Threads of the worker
+    /// Number of worker threads
     #[arg(long, default_value_t = 4, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(crate) threads: u16,
 
-    /// Kill the worker after so many milliseconds of work; by default 500 to 2000, at random
+    /// Kill the worker after MS milliseconds of work [default: 500 to 2000, at random]
     #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(..=3_600_000))]
     pub(crate) after_ms: Option<u64>,
 
-    /// Choose the random moment by this number, so that it can be had again
+    /// Seed of the random moment, for a repeatable run
     #[arg(long, value_name = "N", conflicts_with = "after_ms")]
     pub(crate) seed: Option<u64>,
 
     /// Size of the worker's ring, in KiB
-    #[arg(long, default_value_t = 1024, value_name = "KIB", value_parser = clap::value_parser!(u32).range(64..=1_048_576))]
+    #[arg(long, default_value_t = 1024, value_name = "KIB")]
+    #[arg(value_parser = clap::value_parser!(u32).range(64..=1_048_576))]
     pub(crate) ring_kib: u32,
 
-    /// How many of the last events are shown
+    /// Number of last events to show
     #[arg(long, default_value_t = 12, value_name = "N")]
     pub(crate) last: u32,
 
-    /// Where the snapshot goes; by default the temporary directory
+    /// Directory for the snapshot [default: the temporary directory]
     #[arg(long, value_name = "DIR")]
     pub(crate) output: Option<PathBuf>,
 
-    /// Be the worker of the run whose files are here
+    /// Be the worker of the run in this directory
     #[arg(long, hide = true, value_name = "DIR")]
     pub(crate) worker: Option<PathBuf>,
 }
 
 impl Options {
-    /// Gives the tree to index.
+    /// Returns the tree to index.
     pub(crate) fn tree(&self) -> PathBuf {
         self.directory.clone().unwrap_or_else(|| {
             let repository = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
@@ -69,12 +70,12 @@ impl Options {
         })
     }
 
-    /// Gives how long the worker may work.
+    /// Returns how long the worker works.
     pub(crate) fn moment(&self) -> Duration {
         let random = match self.seed {
-            // Multiplied, so that neighbouring seeds are far apart.
+            // Multiplied, so that the moments of neighboring seeds differ.
             Some(seed) => (seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15)) >> 32,
-            // Hashers are seeded at random: the one source of randomness in std.
+            // Hashers have random seeds: the only source of randomness in std.
             None => RandomState::new().hash_one(std::process::id()),
         };
         let chosen = AFTER_MS.start + random % (AFTER_MS.end - AFTER_MS.start);

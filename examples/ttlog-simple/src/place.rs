@@ -9,7 +9,7 @@ use std::time::SystemTime;
 pub(crate) struct Place(PathBuf);
 
 impl Place {
-    /// Makes it: in memory where there is /dev/shm, else in the temporary directory.
+    /// Creates the directory: in /dev/shm if possible, else in the temporary directory.
     pub(crate) fn new() -> Result<Self, String> {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos();
         let name = format!("ttlog-simple-{}-{now:x}", std::process::id());
@@ -25,10 +25,10 @@ impl Place {
                 Err(error) => errors.push(format!("{}: {error}", path.display())),
             }
         }
-        Err(format!("no directory for the worker's ring: {}", errors.join("; ")))
+        Err(format!("cannot create a directory for the worker's ring: {}", errors.join("; ")))
     }
 
-    /// Where it is.
+    /// Returns its path.
     pub(crate) fn path(&self) -> &Path {
         &self.0
     }
@@ -37,7 +37,7 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         if let Err(error) = std::fs::remove_dir_all(&self.0) {
-            crate::failed(&format!("{} is left behind: {error}", self.0.display()));
+            crate::failed(&format!("cannot remove {}: {error}", self.0.display()));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Runs commands of ttlog-view on the snapshot, in this process, so that what is shown is what the printed command shows.
+//! Runs commands of ttlog-view on the snapshot, in this process, with the same output as the printed commands.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -7,7 +7,7 @@ use clap::Parser as _;
 use ttlog_view::cli::Cli;
 use ttlog_view::{Outcome, view};
 
-/// ttlog-view with a snapshot.
+/// ttlog-view for a snapshot.
 #[derive(Debug)]
 pub(crate) struct Viewer {
     snapshot: String,
@@ -18,7 +18,7 @@ impl Viewer {
         Viewer { snapshot: snapshot.to_string_lossy().into_owned() }
     }
 
-    /// Gives the snapshot's path as a shell takes it.
+    /// Returns the snapshot's path, quoted for a shell.
     pub(crate) fn quoted(&self) -> String {
         let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%".contains(c);
         if self.snapshot.chars().all(plain) {
@@ -28,7 +28,7 @@ impl Viewer {
         }
     }
 
-    /// Prints a command and what it shows.
+    /// Prints a command and its output.
     pub(crate) fn show(&self, arguments: &[&str]) -> Result<(), String> {
         crate::say(format_args!("$ ttlog-view {} {}", self.quoted(), arguments.join(" ")))?;
         let line = ["ttlog-view", &self.snapshot].into_iter().chain(arguments.iter().copied());

@@ -1,4 +1,4 @@
-//! The program as people run it: what it prints, what it leaves behind, and its exit codes.
+//! The program as users run it: its output, what it leaves behind, and its exit codes.
 #![cfg(target_os = "linux")]
 
 use std::path::{Path, PathBuf};
@@ -68,7 +68,7 @@ fn events_are_accounted_for_and_only_the_snapshot_stays() {
         let left = names(parent).find(|path| path.file_name().unwrap().to_string_lossy().starts_with(&run));
         assert_eq!(left, None);
     }
-    // The printed commands are right: they parse, and name the snapshot.
+    // The printed commands are valid: they parse, and name the snapshot.
     let commands: Vec<&str> = stdout.lines().filter_map(|line| line.strip_prefix("  ttlog-view ")).collect();
     assert!(commands.len() >= 5, "{stdout}");
     for command in commands {
@@ -80,7 +80,7 @@ fn events_are_accounted_for_and_only_the_snapshot_stays() {
 }
 
 #[test]
-fn what_cannot_be_indexed_is_said() {
+fn unusable_input_is_reported() {
     let place = Place::new("bad");
     let (empty, full) = (place.make("empty"), place.make("full"));
     let file = full.join("file");
@@ -91,7 +91,7 @@ fn what_cannot_be_indexed_is_said() {
         (&[][..], &empty, "has no files to index"),
         (&[], &file, "is no directory"),
         (&[], &nowhere, "No such file or directory"),
-        (&["--output", nowhere_text], &full, "is no directory, so the snapshot cannot go there"),
+        (&["--output", nowhere_text], &full, "which is no directory"),
         (&["--threads", "0"], &full, "--threads"),
     ] {
         let (result, _) = run(options, tree);

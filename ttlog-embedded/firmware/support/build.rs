@@ -1,4 +1,4 @@
-//! Writes `memory.x` for the machine, and tells the code its kind of machine.
+//! Writes `memory.x` for the machine.
 
 use std::path::PathBuf;
 use std::{env, fs};
@@ -10,7 +10,7 @@ const MACHINES: [(&str, u32, u32, u32, u32); 8] = [
     ("MPS2_AN385", 0, 4 << 20, 0x2000_0000, 4 << 20),
     ("MPS2_AN386", 0, 4 << 20, 0x2000_0000, 4 << 20),
     ("MPS2_AN500", 0, 4 << 20, 0x2000_0000, 4 << 20),
-    // As the secure world sees them, in which the core starts.
+    // Addresses of the secure world, in which the core starts.
     ("MPS2_AN505", 0x1000_0000, 4 << 20, 0x3800_0000, 4 << 20),
     ("STM32VLDISCOVERY", 0x0800_0000, 128 << 10, 0x2000_0000, 8 << 10),
     ("RISCV_VIRT", 0x2000_0000, 1 << 20, 0x8000_0000, 64 << 10),

@@ -1,4 +1,4 @@
-//! Has the programs that log with defmt linked as such, and everything in them recorded.
+//! Links the programs that log with defmt as such, at the level trace.
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");

@@ -1,11 +1,12 @@
-//! What a log call costs on a microcontroller: the calls, and how they are counted inside the guest.
+//! Measures what a log call costs on a microcontroller: the calls, and how the guest counts them.
 //!
-//! Each program calls [`run`], which logs with each kind of event and prints how much the SysTick counter moved meanwhile, one line per
-//! figure. With `-icount shift=0` QEMU's clock moves by 1 ns with each instruction, so the counter counts instructions, in units that
-//! the line `calibration` tells. `report.py` reads the lines, and the trace of a second run in which few calls are made.
+//! Each program calls [`run`], which logs each kind of event and prints how far the SysTick counter moved, one line per
+//! figure. With `-icount shift=0` QEMU's clock advances 1 ns per instruction, so the counter counts instructions, in
+//! the unit of the line `calibration`. `report.py` reads the lines, and the trace of a second run with few calls.
 //!
-//! Each call stands in a function that is not inlined (`call_KIND`, written by build.rs), so that nothing of it moves out of the
-//! loop. `bare_KIND` has the same frame and the same arguments and logs nothing; it is measured in the same loop, and subtracted.
+//! Each call is in a function that is not inlined (`call_KIND`, written by build.rs), so that nothing of it moves out
+//! of the loop. `bare_KIND` has the same frame and arguments and logs nothing; it is measured in the same loop, and
+//! subtracted.
 #![no_std]
 
 use core::ptr;
@@ -20,7 +21,7 @@ mod recorder;
 
 include!(concat!(env!("OUT_DIR"), "/calls.rs"));
 
-/// Calls of each kind if the host says nothing else.
+/// Calls of each kind, unless the host sets another number.
 const ROUNDS: u32 = 10_000;
 /// Calls of each kind over which bytes in the ring are counted.
 const ROUNDS_FOR_BYTES: u32 = 1_000;
@@ -29,22 +30,23 @@ const CALIBRATION_INSTRUCTIONS: u32 = 2_000_000;
 /// Full turn of SysTick.
 const TURN: u32 = 1 << 24;
 
-/// Where the host says how many calls of each kind to make, before the guest starts. 0, as QEMU's memory is, means [`ROUNDS`].
+/// Number of calls of each kind, set by the host before the guest starts. 0, the initial value of QEMU's memory, means
+/// [`ROUNDS`].
 #[unsafe(no_mangle)]
 #[unsafe(link_section = ".uninit.rounds")]
 static HOST_ROUNDS: AtomicU32 = AtomicU32::new(0);
 
-/// What is logged: readings of a sensor with 12 bits, small counts, a large number now and then.
+/// The logged values: readings of a 12-bit sensor, small counts, and a few large numbers.
 static VALUES: [u32; 16] =
     [2_011, 2_034, 7, 4_095, 0, 1_998, 812, 70_000, 2_040, 3, 2_029, 255, 256, 2_017, 1_000_000, 90];
 
-/// Fetches a value in a way that the compiler does not see through.
+/// Returns a value that the compiler does not know.
 fn value(index: u32) -> u32 {
     // SAFETY: a reference is valid for reads.
     unsafe { ptr::read_volatile(&VALUES[(index & 15) as usize]) }
 }
 
-/// Prints how far `round` moves the counter when it is called `count` times, and how many bytes it puts into the ring.
+/// Prints how far `count` calls of `round` move the counter.
 fn measure(name: &str, count: u32, round: impl Fn(u32)) {
     recorder::fill();
     let before = SYST::get_current();
@@ -55,7 +57,7 @@ fn measure(name: &str, count: u32, round: impl Fn(u32)) {
     println!("ticks {name} {count} {}", before.wrapping_sub(after) & (TURN - 1));
 }
 
-/// Prints how many bytes `round` puts into the ring: those of events, and with them those that go with the changes of segments.
+/// Prints how many bytes `round` puts into the ring: those of events alone, and those including changes of segments.
 fn measure_bytes(name: &str, round: impl Fn(u32)) {
     let (mut count, mut event_bytes, mut all_bytes) = (0, 0, 0);
     for index in 0..ROUNDS_FOR_BYTES {
@@ -85,7 +87,7 @@ fn calibrate() {
     println!("calibration {CALIBRATION_INSTRUCTIONS} {}", before.wrapping_sub(after) & (TURN - 1));
 }
 
-/// Counts everything and prints it.
+/// Measures everything and prints it.
 pub fn run() {
     let mut syst = Peripherals::take().expect("nobody else takes them").SYST;
     syst.set_clock_source(SystClkSource::Core);

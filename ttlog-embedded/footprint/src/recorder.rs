@@ -1,4 +1,4 @@
-//! The recorder that the features choose, and where it stands in its ring.
+//! The recorder chosen by the features, and its position in its ring.
 
 #[cfg(feature = "defmt-memory")]
 pub use memory::*;
@@ -12,13 +12,13 @@ pub use ttlog::*;
 /// Where the next event is written.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Position {
-    /// Number of the segment, if the ring has segments.
+    /// Sequence of the segment; 0 if the ring has no segments.
     pub segment: u32,
     /// Bytes from the beginning of the ring or segment.
     pub offset: u32,
 }
 
-/// Where there are no segments, the ring is the only one.
+/// Without segments, the ring counts as one.
 #[cfg(not(feature = "ttlog"))]
 pub const SEGMENT_LEN: u32 = RING_LEN;
 /// Bytes of each recorder's ring.
@@ -33,15 +33,16 @@ defmt::timestamp!("{=u32}", cortex_m::peripheral::SYST::get_current());
 mod nothing {
     use super::Position;
 
-    /// Makes the recorder ready.
+    /// Starts the recorder.
     #[inline(never)] // its size is looked up by its name
     pub fn start() {}
 
-    /// Does nothing: what is in the ring makes no difference.
+    /// Does nothing: the content of the ring makes no difference.
     #[inline(never)]
     pub fn fill() {}
 
-    /// Nowhere, in a way that the compiler does not see through: what is around the calls is to be the same for all recorders.
+    /// Returns a dummy that the compiler does not know, so that the code around the calls is the same for all
+    /// recorders.
     #[inline(never)]
     pub fn position() -> Position {
         core::hint::black_box(Position { segment: 0, offset: 0 })
@@ -65,7 +66,7 @@ mod ttlog {
         static _TTLOG_RING: [u32; 1024];
     }
 
-    /// Makes the recorder ready.
+    /// Starts the recorder.
     #[inline(never)] // its size is looked up by its name
     pub fn start() {
         const SYST_CVR: *const u32 = 0xE000_E018 as *const u32;
@@ -75,7 +76,7 @@ mod ttlog {
         RECORDER.start(Config { clock, ..Config::DEFAULT });
     }
 
-    /// Fills the ring with the shortest events: to replace a segment takes longest where it has most of them.
+    /// Fills the ring with the shortest events: replacing a segment takes longest if it holds the most events.
     #[inline(never)]
     pub fn fill() {
         for _ in 0..super::RING_LEN / 8 {
@@ -83,7 +84,7 @@ mod ttlog {
         }
     }
 
-    /// Gives where the next event is written: in the segment with the highest sequence.
+    /// Returns where the next event is written: in the segment with the highest sequence.
     #[inline(never)]
     pub fn position() -> Position {
         // SAFETY: the index is below 1024 where it is used, and a word is read at once.
@@ -98,7 +99,7 @@ mod ttlog {
     }
 }
 
-/// The logger that most firmware has. Without a debugger it overwrites what is old in its ring.
+/// The usual transport of defmt. Without a debugger it overwrites old events in its ring.
 #[cfg(feature = "defmt-rtt")]
 mod rtt {
     use defmt_rtt as _;
@@ -106,19 +107,19 @@ mod rtt {
     use super::Position;
 
     unsafe extern "C" {
-        /// The control block of RTT: at 32 the length of the ring, at 36 how far it is written.
+        /// The control block of RTT: at 32 the length of the ring, at 36 its write offset.
         static _SEGGER_RTT: [u32; 12];
     }
 
-    /// Makes the recorder ready.
+    /// Starts the recorder.
     #[inline(never)] // its size is looked up by its name
     pub fn start() {}
 
-    /// Does nothing: what is in the ring makes no difference.
+    /// Does nothing: the content of the ring makes no difference.
     #[inline(never)]
     pub fn fill() {}
 
-    /// Gives where the next event is written.
+    /// Returns where the next event is written.
     #[inline(never)]
     pub fn position() -> Position {
         // SAFETY: defmt-rtt exports it in this layout, which debug probes rely on, and a word is read at once.
@@ -128,8 +129,8 @@ mod rtt {
     }
 }
 
-/// What defmt needs at least: the structure of defmt-rtt (interrupts masked from acquire to release, a flag against re-entry), but
-/// bytes go to the ring with a store each.
+/// The minimum for defmt: the structure of defmt-rtt (interrupts masked from acquire to release, a flag against
+/// re-entry), but with one store per byte.
 #[cfg(feature = "defmt-memory")]
 mod memory {
     use core::cell::UnsafeCell;
@@ -202,18 +203,18 @@ mod memory {
         }
     }
 
-    /// Makes the recorder ready.
+    /// Starts the recorder.
     #[inline(never)] // its size is looked up by its name
     pub fn start() {
-        // A ring that nobody reads would not be written either.
+        // The compiler would drop the writes to a ring that is never read.
         core::hint::black_box(RING.0.get());
     }
 
-    /// Does nothing: what is in the ring makes no difference.
+    /// Does nothing: the content of the ring makes no difference.
     #[inline(never)]
     pub fn fill() {}
 
-    /// Gives where the next event is written.
+    /// Returns where the next event is written.
     #[inline(never)]
     pub fn position() -> Position {
         // SAFETY: no frame is being written, see Masked.

@@ -1,4 +1,4 @@
-//! Building the test programs.
+//! Builds the test programs.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -13,7 +13,7 @@ use crate::Machine;
 pub enum Variant {
     /// As they are.
     Usual,
-    /// With a recorder that publishes a record before its words are stored: what the sweeps must notice.
+    /// With a recorder that publishes a record before it stores the words, which the sweeps must detect.
     MutantCommitFirst,
 }
 
@@ -26,8 +26,8 @@ impl Variant {
     }
 }
 
-/// Gives the ELF file of a program of `ttlog-embedded/firmware`, and builds it before that. The programs of a package are built together for
-/// a machine, once per process; packages by themselves, for what they have of libraries differs.
+/// Builds a program of `ttlog-embedded/firmware` and returns its ELF file. The programs of a package are built together
+/// for a machine, once per process. Packages are built apart, because their features of libraries differ.
 ///
 /// # Panics
 /// If it cannot be built.
@@ -37,7 +37,7 @@ pub fn program(machine: &Machine, variant: Variant, program: &str) -> PathBuf {
     type Built = HashMap<(&'static str, Variant, PathBuf), PathBuf>;
     static BUILT: Mutex<Option<Built>> = Mutex::new(None);
     let package = package_of(program);
-    // A test that panicked in here left nothing half done: an entry is made when all is built.
+    // A test that panicked in here left nothing half done: an entry is made only after the build.
     let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
     let built = built.get_or_insert_default();
     let key = (machine.name, variant, package.clone());
@@ -47,7 +47,7 @@ pub fn program(machine: &Machine, variant: Variant, program: &str) -> PathBuf {
     path
 }
 
-/// Gives the folder of the package that a program is in.
+/// Returns the folder of the package that contains a program.
 fn package_of(program: &str) -> PathBuf {
     let firmware = Path::new(env!("CARGO_MANIFEST_DIR")).join("../firmware");
     let entries = fs::read_dir(&firmware).unwrap_or_else(|error| panic!("cannot list {}: {error}", firmware.display()));
@@ -56,7 +56,7 @@ fn package_of(program: &str) -> PathBuf {
     package.unwrap_or_else(|| panic!("no package has a program {program}"))
 }
 
-// `File::lock` is newer than what the libraries promise; this crate is for our own tests.
+// `File::lock` is newer than the libraries' minimum Rust version; this crate is for our own tests.
 #[allow(clippy::incompatible_msrv)]
 fn build(machine: &Machine, variant: Variant, package_folder: &Path) -> PathBuf {
     let package = package_folder.file_name().and_then(|name| name.to_str()).expect("a folder of ours");
@@ -64,7 +64,7 @@ fn build(machine: &Machine, variant: Variant, package_folder: &Path) -> PathBuf 
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target"), PathBuf::from);
     let target_dir = outer.join("firmware").join(variant.name());
     fs::create_dir_all(&target_dir).unwrap_or_else(|error| panic!("cannot make {}: {error}", target_dir.display()));
-    // All machines of a target put their programs into one folder, from which they are copied while nobody else builds.
+    // All machines of a target build into one folder, from which the programs are copied while the lock is held.
     let lock_path = target_dir.join("programs.lock");
     let lock = File::create(&lock_path).and_then(|file| file.lock().map(|()| file));
     let _lock = lock.unwrap_or_else(|error| panic!("cannot lock {}: {error}", lock_path.display()));
@@ -73,7 +73,7 @@ fn build(machine: &Machine, variant: Variant, package_folder: &Path) -> PathBuf 
     cargo.args(["build", "--release", "--locked", "--quiet", "-p", package, "--target", machine.target]);
     cargo.args(["--features", &format!("{package}/{}", machine.feature)]);
     if variant == Variant::MutantCommitFirst {
-        // Cargo joins this to what .cargo/config.toml says.
+        // Cargo joins this with the flags of .cargo/config.toml.
         cargo.arg("--config");
         cargo.arg(format!("target.'{}'.rustflags = [\"--cfg\", \"ttlog_mutant_commit_first\"]", machine.target));
     }
@@ -104,7 +104,7 @@ fn build(machine: &Machine, variant: Variant, package_folder: &Path) -> PathBuf 
     folder
 }
 
-/// Gives what an ELF file of 32 bits, little endian, loads into the flash.
+/// Returns the flash image of a 32-bit little-endian ELF file.
 fn flash_image(elf: &Path, (base, len): (u32, u64)) -> Result<Vec<u8>, String> {
     let elf = fs::read(elf).map_err(|error| error.to_string())?;
     let bytes = |at: usize, len: usize| elf.get(at..at.checked_add(len)?);
@@ -113,7 +113,7 @@ fn flash_image(elf: &Path, (base, len): (u32, u64)) -> Result<Vec<u8>, String> {
         Ok::<_, String>(bytes.iter().rev().fold(0, |number, byte| number << 8 | usize::from(*byte)))
     };
     if bytes(0, 6) != Some(b"\x7FELF\x01\x01") {
-        return Err("it is no such file".to_owned());
+        return Err("it is no 32-bit little-endian ELF file".to_owned());
     }
     let (headers, header_len, header_count) = (number(28, 4)?, number(42, 2)?, number(44, 2)?);
     let mut image = vec![0; usize::try_from(len).map_err(|error| error.to_string())?];
@@ -122,8 +122,8 @@ fn flash_image(elf: &Path, (base, len): (u32, u64)) -> Result<Vec<u8>, String> {
             (number(header, 4)?, number(header + 4, 4)?, number(header + 12, 4)?, number(header + 16, 4)?);
         const LOAD: usize = 1;
         if kind == LOAD && len > 0 {
-            let start = to.checked_sub(base as usize).ok_or("it loads something that is not in the flash")?;
-            let room = image.get_mut(start..start + len).ok_or("it loads something that is not in the flash")?;
+            let start = to.checked_sub(base as usize).ok_or("it loads something outside of the flash")?;
+            let room = image.get_mut(start..start + len).ok_or("it loads something outside of the flash")?;
             room.copy_from_slice(bytes(from, len).ok_or("it is cut off")?);
         }
     }

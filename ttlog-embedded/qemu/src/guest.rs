@@ -1,4 +1,4 @@
-//! Running a program in QEMU.
+//! Runs a program in QEMU.
 
 use std::fmt::Write as _;
 use std::io::Read;
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::{Machine, Qmp, Variant, program};
 
-/// A program that is to be run on a machine.
+/// A program to run on a machine.
 #[derive(Debug)]
 pub struct Run {
     machine: &'static Machine,
@@ -22,14 +22,14 @@ pub struct Run {
     has_qmp: bool,
 }
 
-/// What a run left.
+/// The result of a run.
 #[derive(Debug)]
 pub struct Output {
-    /// How QEMU ended: 0 if the program said that all is well, 1 if it said otherwise or panicked.
+    /// Exit status of QEMU: 0 if the program succeeded, 1 if it failed or panicked.
     pub status: ExitStatus,
-    /// What the program printed through semihosting.
+    /// Output of the program through semihosting.
     pub text: String,
-    /// What QEMU itself said.
+    /// Messages of QEMU itself.
     pub errors: String,
 }
 
@@ -59,14 +59,14 @@ impl Run {
         }
     }
 
-    /// Gives the program one more argument.
+    /// Adds an argument for the program.
     #[must_use]
     pub fn argument(mut self, value: u32) -> Self {
-        let _ = write!(self.arguments, ",arg={value}"); // a string takes everything
+        let _ = write!(self.arguments, ",arg={value}"); // writing to a string does not fail
         self
     }
 
-    /// Ends the run, as a failure, if it takes longer; by default 60 seconds.
+    /// Ends the run as a failure if it takes longer; 60 seconds by default.
     #[must_use]
     pub fn time_out(mut self, time_out: Duration) -> Self {
         self.time_out = time_out;
@@ -90,7 +90,7 @@ impl Run {
     /// Runs the program to its end.
     ///
     /// # Panics
-    /// If QEMU cannot be run, or the time is over.
+    /// If QEMU cannot be run, or the run takes too long.
     #[must_use]
     pub fn finish(self) -> Output {
         self.start().finish()
@@ -104,14 +104,14 @@ impl Run {
     pub fn start(self) -> Guest {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        // Short, for the names of sockets are limited to 107 bytes.
+        // Short, because names of sockets are limited to 107 bytes.
         let socket = |kind| std::env::temp_dir().join(format!("ttlog-qemu-{}-{number}.{kind}", std::process::id()));
         let (serial_path, qmp_path) = (socket("serial"), socket("qmp"));
 
         let (emulator, machine_arguments) = self.machine.emulator.split_first().expect("a machine has an emulator");
         let mut qemu = Command::new(emulator);
         qemu.args(machine_arguments);
-        // One instruction is one nanosecond, and a guest that waits for a timer does not wait in real time: runs are repeatable.
+        // An instruction takes a nanosecond, and a guest does not wait for timers in real time, so runs are repeatable.
         qemu.args(["-icount", "shift=0,sleep=off", "-display", "none", "-monitor", "none"]);
         qemu.arg("-semihosting-config").arg(format!("enable=on,target=native,arg=program{}", self.arguments));
         if self.has_serial {
@@ -155,7 +155,7 @@ impl Run {
     }
 }
 
-/// A program that runs. It is ended when this is dropped.
+/// A running program. Dropping it ends the program.
 #[derive(Debug)]
 pub struct Guest {
     machine: &'static Machine,
@@ -169,7 +169,7 @@ pub struct Guest {
 }
 
 impl Guest {
-    /// Gives the other end of the guest's serial port. Reads fail when they take 10 seconds.
+    /// Returns the other end of the guest's serial port. Reads fail after 10 seconds.
     ///
     /// # Panics
     /// If the run was started without [`Run::serial`].
@@ -177,7 +177,7 @@ impl Guest {
         self.serial.as_mut().expect("the run has a serial port")
     }
 
-    /// Gives QEMU's control channel.
+    /// Returns QEMU's control channel.
     ///
     /// # Panics
     /// If the run was started without [`Run::qmp`].
@@ -185,15 +185,15 @@ impl Guest {
         self.qmp.as_mut().expect("the run has a control channel")
     }
 
-    /// Gives the bytes of RAM, as far as [`Machine::ram_len`] says, while the guest goes on.
+    /// Returns the first [`Machine::ram_len`] bytes of RAM, while the guest runs.
     ///
     /// # Panics
-    /// If QEMU does not give them.
+    /// If QEMU refuses.
     #[must_use]
     pub fn ram_image(&mut self) -> Vec<u8> {
         let path = self.sockets[1].with_extension("ram");
         let (base, len) = (self.machine.ram_base, self.machine.ram_len);
-        // The memory of these chips is behind their core, and nothing of it on the machine's bus.
+        // The memory of these chips is behind their core, not on the machine's bus.
         let as_core = ["microbit", "mps2-an505"].contains(&self.machine.name);
         let saved = self.qmp().save_memory(base, len, as_core, &path).and_then(|()| std::fs::read(&path));
         let _ = std::fs::remove_file(&path); // in the folder of temporary files; nothing depends on it
@@ -203,7 +203,7 @@ impl Guest {
     /// Waits for the end of the program.
     ///
     /// # Panics
-    /// If the time is over.
+    /// If the run takes too long.
     #[must_use]
     pub fn finish(mut self) -> Output {
         let status = loop {
@@ -211,9 +211,9 @@ impl Guest {
                 Ok(Some(status)) => break status,
                 Ok(None) if Instant::now() < self.deadline => thread::sleep(Duration::from_millis(2)),
                 Ok(None) => {
-                    let _ = self.child.kill(); // it may just have ended by itself
+                    let _ = self.child.kill(); // it may have just ended
                     let (text, errors) = self.collected();
-                    panic!("the time is over for a program on {}; it said:\n{text}{errors}", self.machine.name);
+                    panic!("a program on {} took too long; its output:\n{text}{errors}", self.machine.name);
                 }
                 Err(error) => panic!("cannot wait for QEMU: {error}"),
             }
@@ -229,7 +229,7 @@ impl Guest {
         (join(&mut self.text), join(&mut self.errors))
     }
 
-    /// Connects to a socket that QEMU is about to make.
+    /// Connects to a socket that QEMU is about to create.
     fn connect(&mut self, path: &PathBuf) -> UnixStream {
         loop {
             match UnixStream::connect(path) {
@@ -241,7 +241,7 @@ impl Guest {
                 Err(error) => {
                     let is_over = Instant::now() >= self.deadline || !matches!(self.child.try_wait(), Ok(None));
                     if is_over {
-                        let _ = self.child.kill(); // it may have ended by itself
+                        let _ = self.child.kill(); // it may have ended
                         panic!("cannot connect to {}: {error}\n{}", path.display(), self.collected().1);
                     }
                     thread::sleep(Duration::from_millis(2));
@@ -253,7 +253,7 @@ impl Guest {
 
 impl Drop for Guest {
     fn drop(&mut self) {
-        // It may have ended, and sockets may not have been made: what matters is that nothing stays behind.
+        // The program may have ended, and the sockets may not exist: nothing must stay behind.
         let _ = self.child.kill();
         let _ = self.child.wait();
         for socket in &self.sockets {
@@ -265,16 +265,16 @@ impl Drop for Guest {
 fn collect(mut from: impl Read + Send + 'static) -> JoinHandle<String> {
     thread::spawn(move || {
         let mut bytes = Vec::new();
-        let _ = from.read_to_end(&mut bytes); // what came before an error is what there is
+        let _ = from.read_to_end(&mut bytes); // what came before an error is the output
         String::from_utf8_lossy(&bytes).into_owned()
     })
 }
 
 impl Output {
-    /// Checks that the program said that all is well, and gives what it printed.
+    /// Checks that the program succeeded, and returns its output.
     ///
     /// # Panics
-    /// If it did not.
+    /// If it failed.
     #[must_use]
     pub fn expect_success(self) -> String {
         assert!(self.status.success(), "the program failed ({}):\n{}{}", self.status, self.text, self.errors);

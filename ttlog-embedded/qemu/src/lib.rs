@@ -1,5 +1,5 @@
-//! Builds the test programs of `ttlog-embedded/firmware` for a machine, and runs them in QEMU: under a time-out, with what they print, a
-//! serial port, and a look into the RAM of the running guest.
+//! Builds the test programs of `ttlog-embedded/firmware` for a machine, and runs them in QEMU: with a time-out, their
+//! output, a serial port, and access to the RAM of the running guest.
 //!
 //! ```no_run
 //! let machine = ttlog_qemu::machine("mps2-an385");
@@ -7,7 +7,7 @@
 //! assert_eq!(output.text, "survived 5 resets\n");
 //! ```
 //!
-//! Everything here is for tests: it panics, and says why, where something is missing or takes too long.
+//! Everything here is for tests: it panics with a reason if something is missing or takes too long.
 
 mod build;
 mod guest;
@@ -20,24 +20,24 @@ pub use qmp::Qmp;
 /// A machine that QEMU knows, with the Rust target of its core.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Machine {
-    /// What tests call it.
+    /// Name in tests.
     pub name: &'static str,
     /// Its core.
     pub core: &'static str,
     /// The target that its programs are built for.
     pub target: &'static str,
-    /// The feature of the firmware that names it.
+    /// The feature of the firmware for it.
     pub feature: &'static str,
-    /// Where and how long a flash is that is given to QEMU as a file; 0: the ELF file is.
+    /// Address and length of a flash that QEMU gets as a file. If the length is 0, QEMU gets the ELF file.
     ///
-    /// What QEMU loads from an ELF file into memory that the guest could write, it loads again at each reset, and has all code to
-    /// translate again: a reset takes 50 times longer.
+    /// QEMU reloads what an ELF file puts into writable memory at each reset, and must then translate all code again: a
+    /// reset takes 50 times longer.
     pub(crate) flash: (u32, u64),
     /// The program and the arguments that start it.
     pub(crate) emulator: &'static [&'static str],
     /// Where its RAM begins.
     pub ram_base: u32,
-    /// How much of it there is; of larger ones, how much is worth a look.
+    /// Length of the RAM, or of its part in use.
     pub ram_len: u32,
 }
 
@@ -56,7 +56,7 @@ macro_rules! arm {
     };
 }
 
-/// All machines that are tested on.
+/// All machines of the tests.
 pub const MACHINES: [Machine; 10] = [
     arm!("microbit", "Cortex-M0", "thumbv6m-none-eabi", 0x2000_0000, 16),
     arm!("lm3s6965evb", "Cortex-M3", "thumbv7m-none-eabi", 0x2000_0000, 64),
@@ -65,7 +65,7 @@ pub const MACHINES: [Machine; 10] = [
     arm!("mps2-an386", "Cortex-M4", "thumbv7em-none-eabihf", 0x2000_0000, 64),
     arm!("mps2-an500", "Cortex-M7", "thumbv7em-none-eabihf", 0x2000_0000, 64),
     arm!("mps2-an505", "Cortex-M33", "thumbv8m.main-none-eabihf", 0x3800_0000, 64),
-    // What a Cortex-M0 executes, on a machine that is quick to reset.
+    // Code for a Cortex-M0, on a machine that resets quickly.
     Machine {
         name: "lm3s6965evb-v6m",
         core: "Cortex-M3, code for Cortex-M0",
@@ -98,10 +98,10 @@ pub const MACHINES: [Machine; 10] = [
     },
 ];
 
-/// Gives a machine by name.
+/// Returns the machine of a name.
 ///
 /// # Panics
-/// If there is none of this name.
+/// If there is none.
 #[must_use]
 pub fn machine(name: &str) -> &'static Machine {
     MACHINES.iter().find(|machine| machine.name == name).unwrap_or_else(|| panic!("no machine is called {name}"))

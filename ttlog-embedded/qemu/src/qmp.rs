@@ -1,10 +1,10 @@
-//! QEMU's control channel, as far as it is needed here.
+//! QEMU's control channel (QMP), as far as needed here.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
-/// A connection on which commands are given to QEMU.
+/// A connection that sends commands to QEMU.
 #[derive(Debug)]
 pub struct Qmp {
     stream: BufReader<UnixStream>,
@@ -17,10 +17,10 @@ impl Qmp {
         Ok(qmp)
     }
 
-    /// Has a command executed and waits for its answer. `arguments` are a JSON object.
+    /// Executes a command and waits for its answer. `arguments` is a JSON object.
     ///
     /// # Errors
-    /// If QEMU refuses the command, with what it said, or the connection is gone.
+    /// If QEMU refuses the command (with its message), or the connection is lost.
     pub fn execute(&mut self, command: &str, arguments: &str) -> io::Result<()> {
         let line = format!("{{\"execute\": \"{command}\", \"arguments\": {arguments}}}\n");
         self.stream.get_mut().write_all(line.as_bytes())?;
@@ -29,7 +29,7 @@ impl Qmp {
             if self.stream.read_line(&mut answer)? == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
-            // A greeting and events come between.
+            // Skips the greeting and events.
             if answer.starts_with("{\"return\"") {
                 return Ok(());
             }
@@ -39,8 +39,8 @@ impl Qmp {
         }
     }
 
-    /// Writes `len` bytes of the guest's memory from `address` on to a file. The guest goes on meanwhile. `as_core`: as its core sees the
-    /// memory; else as the machine's bus does.
+    /// Writes `len` bytes of the guest's memory from `address` on to a file, while the guest runs: as its core sees the
+    /// memory if `as_core`, else as the machine's bus does.
     ///
     /// # Errors
     /// As for [`execute`](Self::execute).
@@ -50,7 +50,7 @@ impl Qmp {
         self.execute(command, &format!("{{\"val\": {address}, \"size\": {len}, \"filename\": \"{path}\"}}"))
     }
 
-    /// Resets the machine, as a button does.
+    /// Resets the machine, like a reset button.
     ///
     /// # Errors
     /// As for [`execute`](Self::execute).

@@ -1,10 +1,11 @@
-//! Starts on damaged memory, with real resets: what is done to the ring, and what is checked, stands in the program, `damage`.
+//! Starts on damaged memory, with real resets. The program `damage` describes the damage and the checks.
 
 use std::time::Duration;
 
 use ttlog_qemu::{Run, machine};
 
-/// Numbers of the last line: trials, rings taken over, rings made anew, events of the whole ring, fewest that were left of them.
+/// Returns the numbers of the last line: trials, rings taken over, new rings, events of the undamaged ring, fewest left
+/// of them.
 fn damage(name: &str, mode: u32, trials: u32) -> [u32; 5] {
     let run = Run::new(machine(name), "damage").argument(mode).argument(trials).time_out(Duration::from_secs(300));
     let text = run.finish().expect_success();
@@ -19,24 +20,25 @@ const HEADER_WORDS: u32 = 2;
 const RANDOM_SEGMENTS: u32 = 3;
 const ALL: u32 = 0;
 
-/// Resets are quick here, so everything is tried.
+/// Resets are quick here, so it runs all trials.
 #[test]
 fn cortex_m3() {
     let name = "stm32vldiscovery";
     let [trials, taken, fresh, ..] = damage(name, GARBAGE, ALL);
     assert_eq!((trials, taken, fresh), (1000, 0, 1000));
-    // A flipped bit never costs the ring, and one event at most.
+    // A flipped bit costs at most one event, never the ring.
     let [trials, taken, fresh, whole, fewest] = damage(name, FLIPPED_BIT, ALL);
     assert_eq!((trials, taken, fresh), (8192, 8192, 0));
     assert!(whole > 20 && fewest + 1 >= whole);
-    // A word of the ring's header costs the ring at most, one of a segment's the segment, which holds 5 events.
+    // A word of the ring's header costs at most the ring, one of a segment's header at most the segment, which holds 5
+    // events.
     let [_, taken, fresh, whole, fewest] = damage(name, HEADER_WORDS, ALL);
     assert!(taken > 100 && fresh > 10 && fewest + 5 >= whole);
     let [trials, taken, fresh, _, fewest] = damage(name, RANDOM_SEGMENTS, ALL);
     assert_eq!((trials, taken, fresh, fewest), (1000, 1000, 0, 0));
 }
 
-/// A sample, on cores of other kinds.
+/// A sample of trials on other cores.
 #[test]
 fn other_cores() {
     for name in ["riscv-virt", "riscv-virt-imc", "microbit", "mps2-an505"] {

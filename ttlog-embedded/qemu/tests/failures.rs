@@ -1,4 +1,4 @@
-//! Panics and faults: after the reset that follows them, what was recorded says what happened, and where.
+//! Panics and faults: after the reset that follows, the recorded events say what happened, and where.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,7 +13,7 @@ use ttlog_qemu::{MACHINES, Machine, Run, Variant, machine, program};
 use ttlog_view::Outcome;
 use ttlog_view::cli::{Cli, Command};
 
-/// How the program `failures` is to fail: its first argument.
+/// How the program `failures` fails: its first argument.
 const PANIC: u32 = 0;
 const PANIC_IN_INTERRUPT: u32 = 1;
 const BAD_LOAD: u32 = 2;
@@ -21,34 +21,34 @@ const BAD_INSTRUCTION: u32 = 3;
 const PANIC_IN_PANIC: u32 = 4;
 const FAULT_IN_PANIC: u32 = 5;
 const FAULT_WITHOUT_STACK: u32 = 6;
-/// What is to follow: its second argument.
+/// What follows: its second argument.
 const RESET: u32 = 0;
 const HALT: u32 = 1;
 const CALL: u32 = 2;
-const CALL_WHAT_FAILS: u32 = 3;
+const CALL_FAILING: u32 = 3;
 
 fn is_arm(machine: &Machine) -> bool {
     machine.target.starts_with("thumb")
 }
 
-/// Tells whether the program knows of the registers that say why there was a fault.
+/// Whether the program records the registers that name the cause of a fault.
 fn has_fault_status(machine: &Machine) -> bool {
     is_arm(machine) && !machine.target.starts_with("thumbv6m")
 }
 
-/// Gives the machines on which an access to nothing is a fault. QEMU lets it pass on one.
+/// Returns the machines on which an access to unmapped memory is a fault. QEMU lets it pass on one.
 fn machines_that_miss_memory() -> impl Iterator<Item = &'static Machine> {
     MACHINES.iter().filter(|machine| !machine.name.starts_with("lm3s6965evb"))
 }
 
-/// Gives a name for a file that is nobody else's.
+/// Returns a unique name for a file.
 fn temporary(kind: &str) -> PathBuf {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     std::env::temp_dir().join(format!("ttlog-failures-{}-{number}.{kind}", std::process::id()))
 }
 
-/// Has the viewer show what a file holds, and gives the events.
+/// Lets the viewer read `bytes` from a file, and returns the events.
 #[track_caller]
 fn view(elf: &Path, kind: &str, bytes: &[u8], arguments: &[&str]) -> Vec<Value> {
     let (outcome, events) = try_view(elf, kind, bytes, arguments);
@@ -56,7 +56,7 @@ fn view(elf: &Path, kind: &str, bytes: &[u8], arguments: &[&str]) -> Vec<Value> 
     events
 }
 
-/// The same, with what the viewer thinks of it.
+/// As [`view`], with the viewer's verdict.
 fn try_view(elf: &Path, kind: &str, bytes: &[u8], arguments: &[&str]) -> (Outcome, Vec<Value>) {
     let file = temporary(kind);
     fs::write(&file, bytes).expect("the folder of temporary files can be written to");
@@ -76,16 +76,16 @@ fn try_view(elf: &Path, kind: &str, bytes: &[u8], arguments: &[&str]) -> (Outcom
     (outcome.expect("a vector takes everything"), events.collect())
 }
 
-/// What a run of `failures` left.
+/// The result of a run of `failures`.
 struct Failed {
     machine: &'static Machine,
     elf: PathBuf,
-    /// What the guest printed besides the dump.
+    /// Output of the guest besides the dump.
     text: String,
     events: Vec<Value>,
 }
 
-/// Fails in a way, and gives what was recorded.
+/// Lets the program fail as `how` says, and returns what was recorded.
 fn fail(machine: &'static Machine, how: u32, then: u32) -> Failed {
     let printed = Run::new(machine, "failures").argument(how).argument(then).finish().expect_success();
     let elf = program(machine, Variant::Usual, "failures");
@@ -96,7 +96,8 @@ fn fail(machine: &'static Machine, how: u32, then: u32) -> Failed {
 }
 
 impl Failed {
-    /// Checks that the first session began, failed with events of these targets, and that another one followed; gives those events.
+    /// Checks that the first session started, failed with events of these targets, and was followed by another; returns
+    /// these events.
     #[track_caller]
     fn failures(&self, targets: &[&str]) -> Vec<&Value> {
         let (machine, events) = (self.machine.name, &self.events);
@@ -110,7 +111,7 @@ impl Failed {
         failures.iter().collect()
     }
 
-    /// Gives the name of the function that an address is in.
+    /// Returns the name of the function that contains an address.
     fn function_at(&self, address: &Value) -> String {
         let address = address.as_u64().expect("an address is a number");
         let bytes = fs::read(&self.elf).expect("the program was built");
@@ -123,7 +124,7 @@ impl Failed {
     }
 }
 
-/// Gives the targets of the events that a fault is recorded in.
+/// Returns the targets of the events of a fault.
 fn fault_targets(machine: &Machine) -> Vec<&'static str> {
     let count = if has_fault_status(machine) {
         4
@@ -135,13 +136,13 @@ fn fault_targets(machine: &Machine) -> Vec<&'static str> {
     vec!["fault"; count]
 }
 
-/// Gives the fields of several events.
+/// Returns the fields of several events.
 fn fields_of(events: &[&Value]) -> Value {
     let all = events.iter().filter_map(|event| event["fields"].as_object()).flatten();
     Value::Object(all.map(|(name, value)| (name.clone(), value.clone())).collect())
 }
 
-/// Checks that an event is a panic with a message, from the source file, at the line that has `text`.
+/// Checks that an event is a panic with a message, from the line of the source that contains `text`.
 #[track_caller]
 fn expect_panic(failed: &Failed, event: &Value, message: &str, text: &str) {
     let source = include_str!("../../firmware/failing/src/bin/failures.rs");
@@ -158,7 +159,7 @@ fn expect_panic(failed: &Failed, event: &Value, message: &str, text: &str) {
     assert_eq!((&fields["line"], &fields["column"]), (&line.into(), &column.into()), "{machine}: {event:#}");
 }
 
-/// Checks that an event is a fault in a function, and that a field has a value.
+/// Checks that an event is a fault in a function.
 #[track_caller]
 fn expect_fault(failed: &Failed, event: &Value, function: &str) {
     let machine = failed.machine.name;
@@ -247,7 +248,7 @@ fn undefined_instruction_says_where_and_why() {
 }
 
 #[test]
-fn fault_without_a_stack_is_told_without_what_was_not_stacked() {
+fn fault_without_a_stack_is_recorded_without_the_registers() {
     for machine in MACHINES.iter().filter(|machine| has_fault_status(machine)) {
         let failed = fail(machine, FAULT_WITHOUT_STACK, RESET);
         let events = failed.failures(&["fault"]);
@@ -264,9 +265,9 @@ fn hook_is_called_and_may_fail() {
         assert_eq!(failed.text, "the hook was called\n", "{}", machine.name);
         failed.failures(&["panic"]);
     }
-    // On RISC-V nothing would follow.
+    // On RISC-V nothing follows.
     for machine in MACHINES.iter().filter(|machine| is_arm(machine)) {
-        let failed = fail(machine, PANIC, CALL_WHAT_FAILS);
+        let failed = fail(machine, PANIC, CALL_FAILING);
         assert_eq!(failed.text, "the bad hook was called\n", "{}", machine.name);
         let events = failed.failures(&["panic", "panic"]);
         expect_panic(&failed, events[1], ", after another failure", "panic!(\"the answer");
@@ -282,7 +283,7 @@ fn halted_machine_is_read_from_outside() {
         let (base, deadline) = (format!("{:#x}", machine.ram_base), Instant::now() + Duration::from_secs(20));
         loop {
             let image = guest.ram_image();
-            // It may not have come so far yet.
+            // The guest may not have come so far yet.
             let (_, events) = try_view(&elf, "image", &image, &["--base", &base]);
             if let [first, panic] = events.as_slice() {
                 assert_eq!((&first["message"], &panic["target"]), (&"started".into(), &"panic".into()));
@@ -294,7 +295,7 @@ fn halted_machine_is_read_from_outside() {
     }
 }
 
-/// Interrupts panic in log calls and between them, and each time what was recorded before is there, and the panic.
+/// Interrupts panic in log calls and between them; each time the earlier events are there, and the panic.
 #[test]
 fn panic_in_an_interrupt_of_a_log_call() {
     const RUNS: u32 = 100;

@@ -1,4 +1,4 @@
-//! Interrupts of several priorities, the non-maskable one and the fault handler log, one inside of the other.
+//! Interrupts of several priorities, the non-maskable one and the fault handler log, nested in each other.
 
 use ttlog_qemu::{MACHINES, Run};
 

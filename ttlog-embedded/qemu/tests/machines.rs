@@ -1,11 +1,11 @@
-//! What all other tests in QEMU rest on, machine by machine: programs run, print, talk over the serial port; RAM survives resets; and a
-//! timer interrupts at an instruction that can be chosen.
+//! What all other tests in QEMU rely on, for each machine: programs run, print, and use the serial port; RAM survives
+//! resets; and a timer interrupts at a chosen instruction.
 
 use std::io::{BufRead, BufReader, Write};
 
 use ttlog_qemu::{MACHINES, Machine, Run, machine};
 
-/// Runs a check on all machines, and names the one that fails.
+/// Runs a check on all machines, and prints their names.
 fn on_all(check: impl Fn(&'static Machine)) {
     for machine in &MACHINES {
         println!("{} ({})", machine.name, machine.core);
@@ -48,7 +48,7 @@ fn timer_interrupts_at_the_chosen_instruction() {
 #[test]
 fn ram_is_read_while_the_guest_runs() {
     let mut guest = Run::new(machine("mps2-an385"), "hello").serial().qmp().start();
-    // Its stack holds something, once it has said hello and waits for a byte.
+    // After its hello it waits for a byte, and its stack is in use.
     let mut line = String::new();
     let mut lines = BufReader::new(guest.serial().try_clone().expect("a socket can be cloned"));
     lines.read_line(&mut line).expect("the guest says hello");

@@ -1,10 +1,10 @@
-//! Resets and interrupts at every instruction of log calls; what is swept and checked stands in the program, `sweep`.
+//! Resets and interrupts at every instruction of log calls. The program `sweep` describes what it sweeps and checks.
 
 use std::time::Duration;
 
 use ttlog_qemu::{Machine, Output, Run, Variant, machine};
 
-/// What the program's first argument means.
+/// The program's first argument.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Mode {
     Reset = 0,
@@ -23,7 +23,7 @@ fn sweep(machine: &'static Machine, variant: Variant, mode: Mode) -> Output {
         .finish()
 }
 
-/// Runs the sweeps and checks that they went through calls, at 1,500 points at least.
+/// Runs the sweeps, and checks that they interrupted calls at 1,500 points or more.
 fn sweep_right(name: &str) {
     let machine = machine(name);
     for mode in MODES {
@@ -34,7 +34,7 @@ fn sweep_right(name: &str) {
         let [_, inside, nothing, reservation, event] = numbers[..] else { panic!("{text}") };
         assert!(inside >= 1500, "{name} {mode:?}: {text}");
         if mode == Mode::Reset || mode == Mode::InterruptAndReset {
-            // Each kind of end was met: before the reservation, before the commit, after it.
+            // Each kind of end occurred: before the reservation, before the commit, after it.
             assert!(nothing > 0 && reservation > 0 && event > 0, "{name} {mode:?}: {text}");
             assert_eq!(nothing + reservation + event, inside, "{name} {mode:?}: {text}");
         }
@@ -82,13 +82,13 @@ fn cortex_m33_at_every_instruction() {
     sweep_right("mps2-an505");
 }
 
-/// A recorder that publishes records before their words are stored must not get through.
+/// Detects a recorder that publishes records before it stores their words.
 #[test]
 fn wrong_store_order_is_noticed() {
     for (name, mode) in ["lm3s6965evb", "lm3s6965evb-v6m"].into_iter().flat_map(|name| MODES.map(|mode| (name, mode))) {
         let output = sweep(machine(name), Variant::MutantCommitFirst, mode);
         println!("{name} {mode:?}: {}", output.text.trim_end());
-        // Those whose calls all go on, and that look at the ring only then, cannot notice.
+        // A mode whose calls all continue before it checks the ring cannot notice.
         let can_notice = mode != Mode::NestedInterrupts;
         assert_eq!(output.status.code(), Some(i32::from(can_notice)), "{mode:?}: {}", output.text);
         assert_eq!(output.text.contains("panicked"), can_notice, "{mode:?}: {}", output.text);

@@ -1,4 +1,5 @@
-//! What firmware recorded, on all the ways out: serial port, semihosting, RTT, and RAM read from outside, each shown by the viewer itself.
+//! All ways out of the firmware: serial port, semihosting, RTT, and RAM read from outside, each shown by the viewer
+//! itself.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -14,7 +15,7 @@ use ttlog_view::cli::{Cli, Command};
 use ttlog_view::device::receiver::{Received, Receiver};
 use ttlog_view::device::{image, serial};
 
-/// Runs a command of the viewer, and gives the events that it shows.
+/// Runs a command of the viewer, and returns its verdict and the events that it shows.
 fn view(arguments: &[&str]) -> (Outcome, Vec<Value>) {
     let all = ["ttlog-view"].iter().chain(arguments).chain(&["--format", "ndjson"]);
     let cli = Cli::try_parse_from(all).expect("the arguments are good");
@@ -37,7 +38,7 @@ fn elf(machine: &Machine, name: &str) -> PathBuf {
     program(machine, Variant::Usual, name)
 }
 
-/// A file that is removed when the test is over.
+/// A file that is removed when dropped.
 struct TempFile(PathBuf);
 
 impl TempFile {
@@ -50,11 +51,11 @@ impl TempFile {
 
 impl Drop for TempFile {
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0); // what stays is in the folder for such files
+        let _ = std::fs::remove_file(&self.0); // in the folder of temporary files; nothing depends on it
     }
 }
 
-/// Waits until the guest has said this.
+/// Waits until the guest has sent `text`.
 fn wait_for(guest: &mut Guest, text: &[u8]) {
     let mut said = Vec::new();
     while !said.ends_with(text) {
@@ -78,10 +79,10 @@ fn start(machine: &'static Machine, name: &str, argument: u32) -> Guest {
 
 fn end(mut guest: Guest) {
     command(&mut guest, b'q');
-    let _ = guest.finish().expect_success(); // what it printed is nothing
+    let _ = guest.finish().expect_success(); // it prints nothing
 }
 
-/// Has the viewer look at the serial port while a dump comes, through a line that changes it.
+/// Lets the viewer read the serial port during a dump, through a `line` that may change the bytes.
 fn watch(
     guest: &mut Guest,
     elf: &Path,
@@ -105,7 +106,7 @@ fn watch(
                     Ok(len) => block[..len].iter().for_each(|byte| line(*byte, &mut mangled)),
                     Err(_) => {} // nothing came for a while
                 }
-                // The viewer has seen enough, and is gone.
+                // The viewer has seen enough and closed the connection.
                 if to.write_all(&mangled).is_err() || is_closed(&to) {
                     break;
                 }
@@ -117,7 +118,7 @@ fn watch(
     })
 }
 
-/// Tells whether the other end is closed.
+/// Whether the other end is closed.
 fn is_closed(stream: &TcpStream) -> bool {
     stream.set_nonblocking(true).expect("a socket");
     let closed = matches!(stream.peek(&mut [0]), Ok(0));
@@ -129,7 +130,7 @@ fn unchanged(byte: u8, out: &mut Vec<u8>) {
     out.push(byte);
 }
 
-/// The events that `uart_dump` records, as message and number.
+/// Returns the events that `uart_dump` records: message, number and voltage.
 fn expected(count: i64) -> Vec<(String, i64, Option<i64>)> {
     let mut all = Vec::new();
     for number in 0..count {
@@ -141,7 +142,7 @@ fn expected(count: i64) -> Vec<(String, i64, Option<i64>)> {
     all
 }
 
-/// The same of what is shown. The events that record the sending are left out.
+/// Returns the same for the events shown, without those that record the sending.
 fn measured(events: &[Value]) -> Vec<(String, i64, Option<i64>)> {
     let relevant = events.iter().filter(|event| event["message"] != "sending");
     relevant
@@ -170,7 +171,7 @@ fn serial_port_of_every_machine() {
     }
 }
 
-/// Has a dump sent while each of its writes records an event, and gives those that were recorded before.
+/// Requests a dump whose writes record events, and returns the events from before.
 fn events_while_sending(guest: &mut Guest, elf: &Path) -> Vec<(String, i64, Option<i64>)> {
     let (_, events) = watch(guest, elf, b'l', 1, unchanged);
     let writes: Vec<i64> = events.iter().filter_map(|event| event["fields"]["write"].as_i64()).collect();
@@ -210,14 +211,14 @@ fn bytes_lost_changed_and_doubled_on_the_way() {
             events.iter().all(|event| rest.any(|one| one == event)),
             "seed {seed}: false events, or in a wrong order"
         );
-        assert!(outcome == Outcome::Partial || events == all, "seed {seed}: what is missing is not told");
+        assert!(outcome == Outcome::Partial || events == all, "seed {seed}: a loss is not reported");
         shown += events.len();
         damaged += usize::from(changes > 0);
         wait_until_quiet(&mut guest);
     }
     assert!(damaged > 8, "there were changes");
     assert!(shown > all.len() * SEEDS as usize / 3, "most of what is not damaged is shown: {shown}");
-    // And when the line is good again, all comes.
+    // When the line is good again, all events arrive.
     let (outcome, events) = watch(&mut guest, &elf, b'd', 1, unchanged);
     assert_eq!((outcome, measured(&events)), (Outcome::Good, all));
     end(guest);
@@ -237,7 +238,7 @@ fn sessions_before_and_after_a_reset_in_one_dump() {
     assert_eq!((outcome, measured(&events)), (Outcome::Good, [expected(10), expected(10)].concat()));
 }
 
-/// Reads what is still on the way, after a viewer that had seen enough.
+/// Discards the bytes still under way after the viewer has closed.
 fn wait_until_quiet(guest: &mut Guest) {
     guest.serial().set_read_timeout(Some(Duration::from_millis(300))).expect("not zero");
     let mut block = [0; 512];
@@ -266,7 +267,7 @@ struct Channel {
 }
 
 impl Channel {
-    /// Finds the control block, as a probe does.
+    /// Finds the control block as a probe does.
     fn find(machine: &Machine, ram: &[u8]) -> Option<Self> {
         let at = ram.windows(16).position(|bytes| bytes == b"SEGGER RTT\0\0\0\0\0\0")?;
         let word = |index: usize| {
@@ -314,7 +315,7 @@ fn rtt_read_in_the_ram_of_the_running_guest() {
     }
 }
 
-/// Has the viewer look at the RAM of a guest that runs.
+/// Lets the viewer read the RAM of a running guest.
 fn view_ram(guest: &mut Guest, machine: &Machine, name: &str) -> (Outcome, Vec<Value>) {
     let file = TempFile::new(&format!("{}-{name}.ram", machine.name), &guest.ram_image());
     let base = format!("{:#x}", machine.ram_base);
@@ -344,7 +345,7 @@ fn ring_read_while_it_is_written() {
         assert!(rounds.iter().all(|round| round % 64 == 0), "a false event: {rounds:?}");
         assert!(rounds.is_sorted(), "a wrong order: {rounds:?}");
         let newest = rounds.last().copied();
-        assert!(newest >= last, "newer ones, after {last:?}: {newest:?}");
+        assert!(newest >= last, "older than {last:?}: {newest:?}");
         last = newest;
     }
     assert!(last > Some(0), "it went on meanwhile");
@@ -352,7 +353,7 @@ fn ring_read_while_it_is_written() {
 }
 
 #[test]
-fn async_task_dumps_on_request_and_by_itself() {
+fn async_task_dumps_on_request_and_at_intervals() {
     for name in ["microbit", "mps2-an385", "riscv-virt-imc"] {
         let machine = machine(name);
         let elf = elf(machine, "async_dump");
@@ -363,7 +364,7 @@ fn async_task_dumps_on_request_and_by_itself() {
         end(guest);
 
         let mut guest = start(machine, "async_dump", 1);
-        // Nobody asks: the byte says nothing to it. What two dumps show is shown once.
+        // Without a request: the guest ignores the byte. Events in two dumps are shown once.
         let (_, events) = watch(&mut guest, &elf, b'-', 3, unchanged);
         let mut rounds: Vec<i64> = events.iter().filter_map(|event| event["fields"]["round"].as_i64()).collect();
         let count = rounds.len();
@@ -373,7 +374,8 @@ fn async_task_dumps_on_request_and_by_itself() {
     }
 }
 
-/// Message and level of what `defmt_events` records in a session. `has_urgent`: also what an interrupt logs while an event is formatted.
+/// Returns message and level of the events of `defmt_events` in a session; with `has_urgent`, also the event of an
+/// interrupt that comes while another one is formatted.
 fn logged(boot: u32, has_urgent: bool) -> Vec<(String, &'static str)> {
     let event_count = (10 + u32::from(has_urgent)) * (boot - 1);
     let found = match boot {
@@ -408,7 +410,8 @@ fn defmt_in_one_timeline_with_native_events() {
         wait_for(&mut guest, b"ready\n");
         let (outcome, events) = view_ram(&mut guest, machine, "defmt_events");
         end(guest);
-        // Where interrupts are masked to make operations atomic, one that cannot be masked is refused while they are, and counted.
+        // On targets that mask interrupts for atomic operations, a non-maskable one that logs meanwhile is refused and
+        // counted.
         let has_urgent = name != "microbit";
         let mut expected_events = Vec::new();
         for boot in 1..=2 {
@@ -423,7 +426,7 @@ fn defmt_in_one_timeline_with_native_events() {
             })
             .collect();
         assert_eq!((outcome, shown), (Outcome::Good, expected_events), "{name}");
-        // The frame that is too long is counted, each time, and so is the one that was refused.
+        // The frame that is too long is counted in each session, and so is the refused one.
         let losses: Vec<i64> = events.iter().filter_map(|event| event["fields"]["loss"].as_i64()).collect();
         assert_eq!(losses, if has_urgent { [1, 2] } else { [2, 4] }, "{name}");
     }

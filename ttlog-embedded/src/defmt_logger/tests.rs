@@ -4,7 +4,7 @@ use std::vec::Vec;
 
 use super::*;
 
-/// Ends the innermost frame, and gives it and whether it was the outermost.
+/// Ends the innermost frame, and returns it and whether it was the outermost.
 fn end<const N: usize>(frames: &Frames<N>) -> (Result<Vec<u8>, DropReason>, bool) {
     let mut ended = None;
     let is_outermost = frames.end(|frame| ended = Some(frame.map(<[u8]>::to_vec)));
@@ -74,7 +74,7 @@ fn calls_out_of_turn_do_nothing() {
     assert_eq!(end(&frames), (Ok(Vec::new()), true));
 }
 
-/// What nests may come at any step: between all pieces, and while the frame is handed over.
+/// Frames nest at every step: between pieces, and while the frame is passed on.
 #[test]
 fn random_nests() {
     fn context(frames: &Frames<200>, rng: &mut fastrand::Rng, depth: u8) {

@@ -77,9 +77,9 @@ fn level_and_target_in_either_order() {
 #[test]
 fn misuse() {
     for (user, expected) in [
-        ("", "says nothing"),
-        ("target: \"t\"", "says nothing"),
-        ("target: \"t\",", "says nothing"),
+        ("", "event is empty"),
+        ("target: \"t\"", "event is empty"),
+        ("target: \"t\",", "event is empty"),
         ("target: , \"m\"", "missing value of `target:`"),
         ("\"m\", target: \"t\"", "`target:` must come first"),
         ("parent: x, \"m\"", "`parent:` is not supported"),
@@ -180,6 +180,6 @@ fn secret_in_the_wrong_place() {
     assert!(refused("k = secret %x").contains("`secret` comes before the name"));
     assert!(refused("%secret x").contains("`secret` comes before `%`"));
     assert!(refused("?secret x").contains("`secret` comes before `?`"));
-    assert!(refused("secret secret x").contains("said twice"));
+    assert!(refused("secret secret x").contains("duplicate `secret`"));
     assert!(refused("secret x y").contains("expected `,`"));
 }

@@ -1,10 +1,11 @@
-//! A run-time side for the macros that only takes down what it is given, so that the expansion is tested alone.
+//! A run-time side for the macros that only notes its arguments, so that the expansion is tested alone.
 //!
-//! A test file has `mod support; pub use support::__private;`, for the macros look for `$crate::__private`. The front ends are those
-//! of ttlog-core, read from there.
+//! A test file has `mod support; pub use support::__private;`, because the macros use `$crate::__private`. The front
+//! ends are those of ttlog-core, included from there.
 
 #![allow(dead_code, unreachable_pub)] // each test file uses a part
-#![allow(missing_docs, missing_debug_implementations, clippy::missing_panics_doc)] // public only because the macros reach for it from the crate root
+// Public only because the macros reach it from the crate root.
+#![allow(missing_docs, missing_debug_implementations, clippy::missing_panics_doc)]
 
 #[path = "../../../ttlog-core/src/macros.rs"]
 #[macro_use]
@@ -28,7 +29,7 @@ pub fn record_of(events: impl FnOnce()) -> Vec<Taken> {
     TAKEN.take()
 }
 
-/// Runs `events` while every callsite is off, and returns what it recorded nevertheless.
+/// Runs `events` while every callsite is off, and returns what it recorded all the same.
 pub fn record_of_disabled(events: impl FnOnce()) -> Vec<Taken> {
     ENABLED.set(false);
     let taken = record_of(events);
@@ -70,7 +71,7 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// The names the expansion uses, in the shape they have in ttlog-core.
+/// The names that the expansion uses, in the shape of ttlog-core.
 pub mod __private {
     use std::error::Error;
     use std::fmt::{Debug, Display};
@@ -298,7 +299,7 @@ pub mod __private {
             debug(self.0)
         }
     }
-    // Nothing is asked of `T`, so that lookup ends here, and the error is that `T` is no `Value`.
+    // Without a bound on `T`, so that lookup ends here and the error is that `T` is no `Value`.
     macro_rules! via_nothing {
         ($($wrapper:ident),*) => {$(
             impl<'a, T: ?Sized> ViaNothing for $wrapper<'a, T> {

@@ -1,6 +1,6 @@
-//! TTLog on an ESP32-C3: a firmware that panics after a while and, after the reset, sends what was recorded over UART 0.
+//! TTLog on an ESP32-C3: a firmware that panics after a while, and sends its events over UART 0 after the reset.
 //!
-//! See README.md for how to flash it, and how to read what it recorded.
+//! README.md shows how to flash it and how to read its events.
 #![no_std]
 #![no_main]
 
@@ -10,12 +10,12 @@ use esp_hal::main;
 use esp_hal::system::{reset_reason, software_reset};
 use esp_hal::time::Instant;
 use esp_hal::uart::UartTx;
-use ttlog_embedded::{After, Clock, Config, Found, debug, info, warn};
+use ttlog_embedded::{Clock, Config, FailureAction, Found, debug, info, warn};
 
-// 8 KiB in `.uninit.ttlog`, which esp-hal and the boot loader leave alone.
+// 8 KiB in `.uninit.ttlog`, which esp-hal and the boot loader do not touch.
 ttlog_embedded::recorder!(static RECORDER: 8192);
 
-// The second-stage boot loader starts nothing without it.
+// Required by the second-stage boot loader.
 esp_bootloader_esp_idf::esp_app_desc!();
 
 #[main]
@@ -28,17 +28,17 @@ fn main() -> ! {
     let started = RECORDER.start(Config {
         clock: Clock::new(ticks, Some(ticks64), 1_000_000),
         reset_reason: reason,
-        // The panic handler of TTLog does that, also after what the handler of esp-hal makes of an exception of the core.
-        after_failure: After::Call(software_reset),
+        // Called by TTLog's panic handler, also for exceptions of the core, which esp-hal turns into panics.
+        after_failure: FailureAction::Call(software_reset),
         ..Config::DEFAULT
     });
     info!("started", boot = started.boot, reset_reason = reason);
 
     let mut uart = UartTx::new(peripherals.UART0, esp_hal::uart::Config::default())
-        .expect("115,200 baud can be made of the clock")
+        .expect("the clock supports 115,200 baud")
         .with_tx(peripherals.GPIO21);
     if let Found::Ring { event_count, .. } = started.found {
-        info!("sends what was recorded before", event_count);
+        info!("sending earlier events", event_count);
         if ttlog_embedded::dump_to(&mut uart).is_err() {
             warn!("the dump was cut off");
         }
@@ -54,12 +54,12 @@ fn main() -> ! {
     }
 }
 
-/// Microseconds since the start.
+/// Returns the microseconds since the start.
 fn ticks64() -> u64 {
     Instant::now().duration_since_epoch().as_micros()
 }
 
-/// The lower half of them.
+/// Returns their lower 32 bits.
 fn ticks() -> u32 {
     ticks64() as u32
 }

@@ -1,7 +1,7 @@
-//! TTLog on the nRF52840-DK, with embassy: one task works and logs, another sends what was recorded over the serial port of the on-board
-//! debugger: after a reset, and whenever button 1 is pressed. Button 2 makes the firmware panic.
+//! TTLog on the nRF52840-DK with embassy: one task works and logs, another sends the events over the serial port of the
+//! on-board debugger, after a reset and when button 1 is pressed. Button 2 makes the firmware panic.
 //!
-//! See README.md for how to flash it, and how to read what it recorded.
+//! README.md shows how to flash it and how to read its events.
 #![no_std]
 #![no_main]
 
@@ -10,13 +10,13 @@ use embassy_nrf::gpio::{Input, Pull};
 use embassy_nrf::uarte::{self, UarteTx};
 use embassy_nrf::{bind_interrupts, pac, peripherals};
 use embassy_time::Timer;
-use ttlog_embedded::task::{When, dump_task, request_dump};
+use ttlog_embedded::task::{DumpSchedule, dump_task, request_dump};
 use ttlog_embedded::{Clock, Config, Found, debug, info, warn};
 
-// 16 KiB in `.uninit.ttlog`, which the start-up code leaves alone.
+// 16 KiB in `.uninit.ttlog`, which the start-up code does not touch.
 ttlog_embedded::recorder!(static RECORDER: 16384);
 
-// Records hard faults; the feature `panic-handler` of TTLog does that for panics. After either the chip is reset.
+// Records hard faults, like the feature `panic-handler` panics. After either, the chip is reset.
 ttlog_embedded::fault_handler!();
 
 bind_interrupts!(struct Irqs {
@@ -29,7 +29,7 @@ async fn main(spawner: Spawner) {
     let reasons = pac::POWER.resetreas().read();
     pac::POWER.resetreas().write_value(reasons); // a bit is cleared by writing 1
     let reset_reason = reasons.0;
-    // Starts the clock of embassy-time, which the recorder asks for the time from its start on.
+    // Starts the clock of embassy-time, which the recorder reads from its start on.
     let board = embassy_nrf::init(embassy_nrf::config::Config::default());
     let started = RECORDER.start(Config { clock: Clock::embassy(), reset_reason, ..Config::DEFAULT });
     info!("started", boot = started.boot, reset_reason);
@@ -43,7 +43,7 @@ async fn main(spawner: Spawner) {
     spawner.spawn(panic_on_request(panic_button).expect("spawned once"));
 
     if let Found::Ring { event_count, .. } = started.found {
-        info!("asks for a dump of what was recorded before", event_count);
+        info!("requesting a dump of earlier events", event_count);
         request_dump();
     }
 
@@ -58,13 +58,13 @@ async fn main(spawner: Spawner) {
     }
 }
 
-/// Sends what was recorded whenever that is asked for. The other tasks go on, and go on logging.
+/// Sends the events on request. The other tasks continue to run and to log.
 #[embassy_executor::task]
 async fn send_dumps(uart: UarteTx<'static>) -> ! {
-    dump_task(uart, When::ON_REQUEST).await
+    dump_task(uart, DumpSchedule::ON_REQUEST).await
 }
 
-/// Asks for a dump each time the button is pressed.
+/// Requests a dump each time the button is pressed.
 #[embassy_executor::task]
 async fn dump_on_request(mut button: Input<'static>) {
     loop {

@@ -1,7 +1,7 @@
-//! TTLog on a Cortex-M3 that QEMU emulates: a firmware that panics in its first run, faults in its second, and in its third sends what
-//! was recorded in all of them over its UART.
+//! TTLog on a Cortex-M3 in QEMU: a firmware that panics in its first run, faults in its second, and in its third sends
+//! the events of all three over its UART.
 //!
-//! See README.md for how to run it.
+//! README.md shows how to run it.
 #![no_std]
 #![no_main]
 
@@ -17,10 +17,10 @@ use ttlog_embedded::{Clock, Config, debug, info, trace, warn};
 
 use crate::uart::Uart;
 
-// 4,096 bytes in `.uninit.ttlog`, which the start-up code leaves alone.
+// 4,096 bytes in `.uninit.ttlog`, which the start-up code does not touch.
 ttlog_embedded::recorder!(static RECORDER: 4096);
 
-// Records hard faults; the feature `panic-handler` of TTLog does that for panics. After either the chip is reset.
+// Records hard faults, like the feature `panic-handler` panics. After either, the chip is reset.
 ttlog_embedded::fault_handler!();
 
 /// Cycles of SysTick in a second: the internal oscillator.
@@ -30,7 +30,7 @@ static UPTIME_MS: AtomicU32 = AtomicU32::new(0);
 
 #[entry]
 fn main() -> ! {
-    // SAFETY: the register "Reset Cause" can be read without an effect.
+    // SAFETY: a read of the register "Reset Cause" has no side effects.
     let reset_reason = unsafe { RESC.read_volatile() };
     let mut core = cortex_m::Peripherals::take().expect("this is the only place that takes them");
     start_systick(&mut core.SYST);
@@ -47,12 +47,12 @@ fn main() -> ! {
             }
         }
         2 => {
-            warn!("comes to an undefined instruction");
+            warn!("about to execute an undefined instruction");
             cortex_m::asm::udf();
         }
         _ => {}
     }
-    info!("sends what was recorded");
+    info!("sending the events of all runs");
     let Ok(()) = ttlog_embedded::dump_to(&mut Uart);
     debug::exit(debug::EXIT_SUCCESS);
     loop {
@@ -60,7 +60,7 @@ fn main() -> ! {
     }
 }
 
-/// What there is to do every 10 ms.
+/// The work of every 10 ms.
 fn work(level_mm: u32) {
     let begin = UPTIME_MS.load(Ordering::Relaxed);
     while UPTIME_MS.load(Ordering::Relaxed).wrapping_sub(begin) < 10 {
@@ -73,7 +73,7 @@ fn work(level_mm: u32) {
 /// Reset Cause; LM3S6965 data sheet, "System Control".
 const RESC: *const u32 = 0x400F_E05C as *const u32;
 
-/// Lets SysTick start over each millisecond.
+/// Starts SysTick with a period of a millisecond.
 fn start_systick(systick: &mut SYST) {
     systick.set_clock_source(SystClkSource::Core);
     systick.set_reload(CLOCK_HZ / 1_000 - 1);

@@ -12,10 +12,11 @@ const DR: *mut u32 = UART0 as *mut u32;
 const FR: *const u32 = (UART0 + 0x18) as *const u32;
 /// Flag: no room for another byte.
 const TX_FULL: u32 = 1 << 5;
-/// Flag: bytes are still on their way.
+/// Flag: bytes are still being sent.
 const BUSY: u32 = 1 << 3;
 
-/// The line. QEMU needs no set-up; the chip would want the clocks of UART 0 and port A, the pins' function and the baud rate set first.
+/// The port. QEMU needs no setup; on the chip, set the clocks of UART 0 and port A, the pins' function and the baud
+/// rate first.
 pub struct Uart;
 
 impl ErrorType for Uart {

@@ -1,7 +1,7 @@
-//! TTLog on a Raspberry Pi Pico: both cores log into one ring. Core 1 gets stuck after a while, and the watchdog resets the chip; after that
-//! it sends what was recorded over UART 0.
+//! TTLog on a Raspberry Pi Pico: both cores log into one ring. Core 1 gets stuck after a while, the watchdog resets the
+//! chip, and the firmware sends its events over UART 0.
 //!
-//! See README.md for how to flash it, and how to read what it recorded.
+//! README.md shows how to flash it and how to read its events.
 #![no_std]
 #![no_main]
 
@@ -14,12 +14,12 @@ use rp2040_hal::fugit::{ExtU32, RateExtU32};
 use rp2040_hal::multicore::{Multicore, Stack};
 use rp2040_hal::pac;
 use rp2040_hal::uart::{DataBits, StopBits, UartConfig, UartPeripheral};
-use ttlog_embedded::{After, Clock, Config, Found, debug, error, info, warn};
+use ttlog_embedded::{Clock, Config, FailureAction, Found, debug, error, info, warn};
 
-// 16 KiB in `.uninit.ttlog`, which the start-up code leaves alone; both cores log into it.
+// 16 KiB in `.uninit.ttlog`, which the start-up code does not touch; both cores log into it.
 ttlog_embedded::recorder!(static RECORDER: 16384, segment_len = 512);
 
-// Records hard faults; the feature `panic-handler` of TTLog does that for panics. After either the chip is reset.
+// Records hard faults, like the feature `panic-handler` panics. After either, the chip is reset.
 ttlog_embedded::fault_handler!();
 
 /// The second stage of the boot loader, for most flash chips.
@@ -58,7 +58,7 @@ fn main() -> ! {
     let started = RECORDER.start(Config {
         clock: clock(),
         reset_reason,
-        after_failure: After::Call(hal::reset),
+        after_failure: FailureAction::Call(hal::reset),
         ..Config::DEFAULT
     });
     info!("started", boot = started.boot, reset_reason);
@@ -68,9 +68,9 @@ fn main() -> ! {
     let mut uart =
         UartPeripheral::new(pac.UART0, (pins.gpio0.into_function(), pins.gpio1.into_function()), &mut pac.RESETS)
             .enable(UartConfig::new(115_200.Hz(), DataBits::Eight, None, StopBits::One), clocks.peripheral_clock.freq())
-            .expect("115,200 baud can be made of the clock");
+            .expect("the clock supports 115,200 baud");
     if let Found::Ring { event_count, .. } = started.found {
-        info!("sends what was recorded before", event_count);
+        info!("sending earlier events", event_count);
         if ttlog_embedded::dump_to(&mut uart).is_err() {
             warn!("the dump was cut off");
         }
@@ -87,7 +87,7 @@ fn main() -> ! {
         let now = SAMPLE_COUNT.load(Ordering::Relaxed);
         info!("core 0 saw samples", count = now.wrapping_sub(seen));
         if now == seen {
-            warn!("core 1 does not answer, leaves the rest to the watchdog");
+            warn!("core 1 does not respond; waiting for the watchdog");
         } else {
             watchdog.feed();
         }
@@ -110,13 +110,14 @@ fn core1(mut timer: hal::Timer) {
     }
 }
 
-/// The timer of the chip: a microsecond per tick, the same for both cores.
+/// Returns the timer of the chip as clock: a microsecond per tick, the same for both cores.
 fn clock() -> Clock {
-    // SAFETY: TIMERAWL can be read at any time, without an effect (TIMELR would latch the upper half).
+    // SAFETY: TIMERAWL can be read at any time, without side effects (TIMELR would latch the upper half).
     unsafe { Clock::of_register((*pac::TIMER::PTR).timerawl().as_ptr(), 1_000_000) }
 }
 
-/// Why the chip was reset: CHIP_RESET (RP2040 data sheet, 2.12.7), with the REASON of the watchdog (4.7.6) in the lowest two bits.
+/// Returns the reason of the reset: CHIP_RESET (RP2040 data sheet, 2.12.7), with the REASON of the watchdog (4.7.6) in
+/// the lowest two bits.
 fn reset_reason(pac: &pac::Peripherals) -> u32 {
     pac.VREG_AND_CHIP_RESET.chip_reset().read().bits() | pac.WATCHDOG.reason().read().bits()
 }

@@ -1,25 +1,25 @@
-//! A boot loader that starts the application behind it, and logs into the same ring: what it did stands before what the application did.
+//! A boot loader that logs into the same ring as the application that it starts.
 #![no_std]
 #![no_main]
 
 use cortex_m_rt::entry;
 use ttlog_embedded::{Clock, Config, error, info};
 
-// In the memory that memory.x gives it, with the same layout as in the application: the ring outlives updates of both.
+// In the region of memory.x, with the same layout as in the application: the ring outlives updates of both.
 ttlog_embedded::recorder!(static RECORDER: region, segment_len = 256, session_count = 8);
 
-// Records hard faults; the feature `panic-handler` of TTLog does that for panics. After either the chip is reset.
+// Records hard faults, like the feature `panic-handler` panics. After either, the chip is reset.
 ttlog_embedded::fault_handler!();
 
 /// Cycles in a second: the internal oscillator, on which the chip starts.
 const CLOCK_HZ: u32 = 16_000_000;
-/// RCC_CSR, whose upper bits tell why the chip was reset; reference manual RM0390, 6.3.21.
+/// RCC_CSR, whose upper bits are the reset reason; reference manual RM0390, 6.3.21.
 const RCC_CSR: *const u32 = 0x4002_3874 as *const u32;
 
 unsafe extern "C" {
-    /// Where the application begins, with its vector table.
+    /// Start of the application, with its vector table.
     static _application_start: u32;
-    /// Where its flash ends.
+    /// End of its flash.
     static _application_end: u32;
 }
 
@@ -29,13 +29,13 @@ fn main() -> ! {
     core.DCB.enable_trace();
     core.DWT.set_cycle_count(0);
     core.DWT.enable_cycle_counter();
-    // SAFETY: can be read without an effect. The application clears it.
+    // SAFETY: a read has no side effects. The application clears the register.
     let reset_reason = unsafe { RCC_CSR.read_volatile() } & 0xFE00_0000;
     let started = RECORDER.start(Config { clock: Clock::dwt(CLOCK_HZ), reset_reason, ..Config::DEFAULT });
     info!("boot loader started", boot = started.boot, reset_reason);
 
     let (start, end) = (&raw const _application_start, &raw const _application_end);
-    // SAFETY: flash, of which any word can be read.
+    // SAFETY: flash, where any word can be read.
     let (stack, reset) = unsafe { (start.read_volatile(), start.add(1).read_volatile()) };
     if stack >> 28 != 0x2 || !(start as u32..end as u32).contains(&reset) || reset & 1 == 0 {
         error!("there is no application", stack, reset);
@@ -43,7 +43,7 @@ fn main() -> ! {
             cortex_m::asm::wfi();
         }
     }
-    info!("starts the application", reset);
-    // SAFETY: it has a stack in RAM, and starts in its flash. Nothing was enabled here that would interrupt it.
+    info!("starting the application", reset);
+    // SAFETY: it has a stack in RAM, and starts in its flash. No interrupt was enabled here.
     unsafe { cortex_m::asm::bootload(start) }
 }

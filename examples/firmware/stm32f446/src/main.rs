@@ -1,7 +1,8 @@
-//! TTLog on a Nucleo-F446RE: an application behind a boot loader that logs into the same ring. After a reset it sends what both recorded
-//! over the serial port of the on-board debugger. An interrupt of the highest priority logs too, and the user button makes it panic.
+//! TTLog on a Nucleo-F446RE: an application whose boot loader logs into the same ring. After a reset it sends the
+//! events of both over the serial port of the on-board debugger. An interrupt of the highest priority logs too, and the
+//! user button makes it panic.
 //!
-//! See README.md for how to flash both, and how to read what they recorded.
+//! README.md shows how to flash both and how to read their events.
 #![no_std]
 #![no_main]
 
@@ -15,10 +16,10 @@ use stm32f4xx_hal::watchdog::IndependentWatchdog;
 use ttlog_embedded::dump::{DumpOptions, dump_with};
 use ttlog_embedded::{Clock, Config, Found, debug, info, trace, warn};
 
-// In the memory that memory.x gives it, with the same layout as in the boot loader: the ring outlives updates of both.
+// In the region of memory.x, with the same layout as in the boot loader: the ring outlives updates of both.
 ttlog_embedded::recorder!(static RECORDER: region, segment_len = 256, session_count = 8);
 
-// Records hard faults; the feature `panic-handler` of TTLog does that for panics. After either the chip is reset.
+// Records hard faults, like the feature `panic-handler` panics. After either, the chip is reset.
 ttlog_embedded::fault_handler!();
 
 #[entry]
@@ -26,7 +27,8 @@ fn main() -> ! {
     let mut core = cortex_m::Peripherals::take().expect("this is the only place that takes them");
     let device = pac::Peripherals::take().expect("this is the only place that takes them");
 
-    // RCC_CSR, whose upper bits tell why the chip was reset (reference manual RM0390, 6.3.21). They add up until they are cleared.
+    // RCC_CSR, whose upper bits are the reset reason (reference manual RM0390, 6.3.21). They add up until they are
+    // cleared.
     let reset_reason = device.RCC.csr().read().bits() & 0xFE00_0000;
     device.RCC.csr().modify(|_, w| w.rmvf().set_bit());
 
@@ -41,11 +43,10 @@ fn main() -> ! {
     // PA2 is the serial port of the debugger, PC13 the user button (pressed is low).
     let gpioa = device.GPIOA.split(&mut rcc);
     let button = device.GPIOC.split(&mut rcc).pc13.into_input();
-    let mut serial =
-        device.USART2.tx(gpioa.pa2, 115_200.bps(), &mut rcc).expect("115,200 baud can be made of the clock");
+    let mut serial = device.USART2.tx(gpioa.pa2, 115_200.bps(), &mut rcc).expect("the clock supports 115,200 baud");
     if let Found::Ring { event_count, .. } = started.found {
-        info!("sends what was recorded before", event_count);
-        // Not `dump_to_06`: this HAL's `write` does not wait for room but says that it took nothing, on which `write_all` panics.
+        info!("sending earlier events", event_count);
+        // Not `dump_to_06`: this HAL's `write` returns 0 instead of waiting for room, on which `write_all` panics.
         if dump_with(DumpOptions::DEFAULT, |bytes| serial.bwrite_all(bytes)).is_err() {
             warn!("the dump was cut off");
         }
@@ -53,8 +54,8 @@ fn main() -> ! {
 
     let mut ticker = device.TIM2.counter_hz(&mut rcc);
     ticker.listen(Event::Update);
-    ticker.start(20.Hz()).expect("20 Hz can be made of the clock");
-    // SAFETY: no critical section is meant to keep this interrupt out. Log calls are safe to interrupt.
+    ticker.start(20.Hz()).expect("the clock supports 20 Hz");
+    // SAFETY: no critical section relies on masking this interrupt. Log calls are safe to interrupt.
     unsafe {
         core.NVIC.set_priority(pac::Interrupt::TIM2, 0);
         NVIC::unmask(pac::Interrupt::TIM2);
@@ -67,7 +68,7 @@ fn main() -> ! {
     loop {
         delay.delay_ms(500);
         watchdog.feed();
-        // The cycle counter turns around every 51 s; this keeps count, also when nothing is logged for longer.
+        // The cycle counter wraps every 51 s; this counts the wraps, even if nothing is logged for longer.
         RECORDER.keep_time();
         turn += 1;
         debug!("turn", turn);
@@ -75,7 +76,7 @@ fn main() -> ! {
     }
 }
 
-/// Logs in the middle of whatever the loop logs.
+/// Logs in the middle of the loop's log calls.
 #[interrupt]
 fn TIM2() {
     // SAFETY: the flag of TIM2, which nothing else touches once the timer runs.

@@ -1,4 +1,4 @@
-//! Reads one file and logs what it is like.
+//! Reads one file and logs what it holds.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -10,16 +10,16 @@ use ttlog_std::{error, info, trace, warn};
 use super::counted;
 use crate::counters::Counter;
 
-/// What a file is like.
+/// Summary of a file.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Contents {
     bytes: u64,
     lines: u64,
-    /// It has a zero byte, which texts do not have.
+    /// Whether it has a zero byte, which texts do not have.
     binary: bool,
 }
 
-/// Reads a file of the tree `root` and logs it.
+/// Reads a file of the tree `root` and logs its summary.
 pub(crate) fn index_file(root: &Path, path: &Path, counter: &Counter) {
     let name = path.strip_prefix(root).unwrap_or(path).to_string_lossy();
     let start = Instant::now();
@@ -55,7 +55,7 @@ fn examine(mut from: impl Read) -> io::Result<Contents> {
         contents.binary |= read.contains(&0);
         last = read[len - 1];
     }
-    // A last line without its end is a line too.
+    // A last line without line end counts too.
     contents.lines += u64::from(last != b'\n');
     Ok(contents)
 }

@@ -13,10 +13,10 @@ use ttlog_std::{RingFileChoice, Trace, error, info};
 use crate::counters::Counter;
 use crate::options::Options;
 
-/// The name under which the worker records.
+/// Service name of the worker.
 pub(crate) const SERVICE: &str = "simple";
 
-/// Logs, then counts that the log call has returned.
+/// Logs, then counts the returned log call.
 macro_rules! counted {
     ($counter:expr, $log:expr) => {{
         $log;
@@ -25,7 +25,7 @@ macro_rules! counted {
 }
 use counted;
 
-/// Works until it is killed, or until the parent is gone. Returns only what prevents that.
+/// Works until it is killed or the parent is gone. Returns only an error.
 pub(crate) fn run(run: &Path, options: &Options) -> Result<Infallible, String> {
     let counters = Counter::map(run).map_err(|error| format!("{}: {error}", run.display()))?;
     Trace::builder()
@@ -34,7 +34,7 @@ pub(crate) fn run(run: &Path, options: &Options) -> Result<Infallible, String> {
         .directory(run)
         .ring_file(RingFileChoice::Required)
         .recover_orphans(false)
-        // What the check expects of the ring is what is said here.
+        // The check expects exactly these options.
         .ignore_environment()
         .build()
         .map_err(|error| error.to_string())?;
@@ -51,12 +51,12 @@ pub(crate) fn run(run: &Path, options: &Options) -> Result<Infallible, String> {
             .spawn(work)
             .map_err(|error| format!("thread {index}: {error}"))?;
     }
-    // The pipe from the parent has nothing in it; it ends with the parent.
+    // The pipe from the parent is empty, and closes with the parent.
     let ended = std::io::stdin().read(&mut [0]);
     Err(format!("the parent is gone ({ended:?})"))
 }
 
-/// The files still to be indexed in this round.
+/// The files left to index in this round.
 struct Tree {
     root: PathBuf,
     left: Mutex<Vec<PathBuf>>,
@@ -67,7 +67,7 @@ impl Tree {
         Tree { root, left: Mutex::new(Vec::new()) }
     }
 
-    /// Gives the next file. At the end of a round the thread that finds it walks the tree again, and the others wait.
+    /// Returns the next file. At the end of a round, one thread walks the tree again while the others wait.
     fn next(&self, counter: &Counter) -> PathBuf {
         loop {
             let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
@@ -79,7 +79,7 @@ impl Tree {
                 errors += 1;
                 counted!(counter, error!("cannot walk {path}", path = path.to_string_lossy(), cause));
             });
-            // From the last to the first.
+            // Files are popped from the end.
             left.reverse();
             let files = left.len();
             counted!(counter, info!("round begins", files, errors));

@@ -3,10 +3,10 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Directories that are passed over: large, and made by tools.
-const PASSED_OVER: [&str; 2] = [".git", "target"];
+/// Skipped directories: large, and written by tools.
+const SKIPPED: [&str; 2] = [".git", "target"];
 
-/// Gives the regular files below `root`, in the order of their names. Links are not followed. What cannot be read is told to
+/// Returns the regular files below `root`, sorted by name. Does not follow links. Passes unreadable directories to
 /// `trouble`.
 pub(crate) fn files(root: &Path, trouble: &mut dyn FnMut(&Path, io::Error)) -> Vec<PathBuf> {
     let mut found = Vec::new();
@@ -23,11 +23,11 @@ pub(crate) fn files(root: &Path, trouble: &mut dyn FnMut(&Path, io::Error)) -> V
             match entry.and_then(|entry| Ok((entry.file_type()?, entry))) {
                 Ok((kind, entry)) if kind.is_file() => found.push(entry.path()),
                 Ok((kind, entry)) if kind.is_dir() => {
-                    if !PASSED_OVER.iter().any(|name| entry.file_name() == *name) {
+                    if !SKIPPED.iter().any(|name| entry.file_name() == *name) {
                         directories.push(entry.path());
                     }
                 }
-                Ok(_) => {} // a link, a pipe, a device: not ours to read
+                Ok(_) => {} // a link, a pipe or a device
                 Err(error) => trouble(&directory, error),
             }
         }
@@ -36,7 +36,7 @@ pub(crate) fn files(root: &Path, trouble: &mut dyn FnMut(&Path, io::Error)) -> V
     found
 }
 
-/// Gives the number of files below `root`, or why there is nothing to index.
+/// Returns the number of files below `root`, or why there is nothing to index.
 pub(crate) fn check(root: &Path) -> Result<usize, String> {
     let of_root = |error: io::Error| format!("{}: {error}", root.display());
     if !std::fs::metadata(root).map_err(of_root)?.is_dir() {

@@ -1,4 +1,4 @@
-//! What the programs of this package have in common.
+//! Shared by the programs of this package.
 #![no_std]
 
 use ttlog_embedded::dump::{DumpOptions, dump_text_with};
@@ -15,14 +15,14 @@ pub fn dump() {
     }
 }
 
-/// What the documentation of ttlog-embedded recommends for Cortex-M7.
+/// The recipe that docs/firmware.md recommends for Cortex-M7.
 #[cfg(feature = "mps2-an500")]
 mod cortex_m7 {
     include!("../../../recipes/cortex_m7.rs");
 
-    /// Switches the data cache on, but for the first 64 KiB of RAM.
+    /// Enables the data cache, except for the first 64 KiB of RAM.
     pub fn set_up() {
-        // SAFETY: nobody else has them.
+        // SAFETY: nobody else uses the peripherals.
         let mut core = unsafe { cortex_m::Peripherals::steal() };
         uncache(&mut core.MPU, 0x2000_0000, 16);
         core.SCB.enable_dcache(&mut core.CPUID);
@@ -30,6 +30,6 @@ mod cortex_m7 {
 }
 #[cfg(feature = "mps2-an500")]
 pub use cortex_m7::set_up;
-/// Does nothing, on this machine.
+/// Does nothing on this machine.
 #[cfg(not(feature = "mps2-an500"))]
 pub fn set_up() {}

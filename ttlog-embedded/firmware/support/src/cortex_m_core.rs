@@ -15,7 +15,7 @@ pub fn reset() -> ! {
     SCB::sys_reset()
 }
 
-/// Starts the timer: its interrupt comes once, after `ticks` (at least 1, below 2^24) of the core's clock.
+/// Arms a one-shot interrupt `ticks` (at least 1, below 2^24) of the core's clock from now.
 pub fn arm_timer(ticks: u32) {
     // SAFETY: registers of the core, used by nothing else here.
     unsafe {
@@ -26,24 +26,24 @@ pub fn arm_timer(ticks: u32) {
     }
 }
 
-/// Stops the timer, and takes back an interrupt that it asked for.
+/// Stops the timer and clears its pending interrupt.
 pub fn stop_timer() {
-    // SAFETY: as above; the bit of ICSR takes the pending exception back.
+    // SAFETY: as above; the bit of ICSR clears the pending exception.
     unsafe {
         SYST_CSR.write_volatile(0);
         ICSR.write_volatile(1 << 25);
     }
 }
 
-/// Asks for a non-maskable interrupt.
+/// Triggers the non-maskable interrupt.
 pub fn pend_urgent() {
-    // SAFETY: the bit asks for the exception and does nothing else.
+    // SAFETY: the bit triggers the exception and does nothing else.
     unsafe { ICSR.write_volatile(1 << 31) };
     cortex_m::asm::dsb();
     cortex_m::asm::isb();
 }
 
-/// Interrupt lines without a device, to be asked for by hand.
+/// An interrupt line without a device, triggered by software.
 #[derive(Clone, Copy)]
 struct Line(u16);
 
@@ -54,7 +54,7 @@ unsafe impl cortex_m::interrupt::InterruptNumber for Line {
     }
 }
 
-/// Switches an interrupt line on, with a priority from 0 (urgent) to 3. Its handler is `DefaultHandler`.
+/// Enables an interrupt line with a priority from 0 (urgent) to 3. Its handler is `DefaultHandler`.
 pub fn configure_irq(line: u16, priority: u8) {
     // SAFETY: nobody else uses the peripherals; the handlers may run from here on.
     unsafe {
@@ -64,7 +64,7 @@ pub fn configure_irq(line: u16, priority: u8) {
     }
 }
 
-/// Asks for an interrupt.
+/// Triggers an interrupt.
 pub fn pend_irq(line: u16) {
     NVIC::pend(Line(line));
     cortex_m::asm::dsb();

@@ -1,8 +1,8 @@
-//! What the test programs need of the machine they run on, alike for all machines: an entry, output and exit status through
-//! semihosting, a serial port, a reset, and an interrupt after so many instructions.
+//! The machine of the test programs, with the same interface for all machines: an entry, output and exit status through
+//! semihosting, a serial port, a reset, and an interrupt after a number of instructions.
 //!
-//! QEMU is to run with `-icount shift=0`: an instruction is a nanosecond of the guest's time then, and interrupts of timers come at the
-//! same instruction each time.
+//! QEMU must run with `-icount shift=0`: then an instruction takes a nanosecond of the guest's time, and timers
+//! interrupt at the same instruction each time.
 #![no_std]
 
 #[cfg(target_arch = "arm")]
@@ -46,7 +46,7 @@ macro_rules! timer_handler {
     };
 }
 
-/// Makes a function the handler of what [`pend_urgent`] asks for: the non-maskable interrupt, on RISC-V the software interrupt.
+/// Makes a function the handler of [`pend_urgent`]: the non-maskable interrupt, on RISC-V the software interrupt.
 #[macro_export]
 macro_rules! urgent_handler {
     ($handler:path) => {
@@ -73,13 +73,13 @@ pub fn fail() -> ! {
     semihosting::process::exit(1)
 }
 
-/// Gives the argument at `index` (0 is the first that the test gave) as a number; 0 if there is none.
+/// Returns the argument of the test at `index` as a number; 0 if there is none.
 pub fn argument(index: usize) -> u32 {
     let Ok(arguments) = semihosting::experimental::env::args::<128>() else { return 0 };
     (&arguments).nth(index + 1).and_then(|text| text.ok()?.parse().ok()).unwrap_or(0)
 }
 
-/// Executes about `instructions` instructions; one more for one more, exactly. At least 16.
+/// Executes about `instructions` instructions, at least 16. A difference of one is exactly one instruction.
 #[inline(never)]
 pub fn delay(instructions: u32) {
     core_::delay(instructions.max(16))

@@ -5,12 +5,12 @@ use core::arch::asm;
 use riscv::register::{mcycle, mepc, mie, mstatus};
 use riscv_rt as _;
 
-/// Resets or ends the machine.
+/// Device that resets or ends the machine.
 const FINISHER: *mut u32 = 0x10_0000 as *mut u32;
 const MSIP: *mut u32 = 0x200_0000 as *mut u32;
 const MTIMECMP: *mut u32 = 0x200_4000 as *mut u32;
 const MTIME: *const u32 = 0x200_BFF8 as *const u32;
-/// The timer's rate is 10 MHz, an instruction a nanosecond.
+/// The timer runs at 10 MHz; an instruction takes a nanosecond.
 const INSTRUCTIONS_PER_TICK: u32 = 100;
 
 /// Resets the machine.
@@ -22,11 +22,11 @@ pub fn reset() -> ! {
     }
 }
 
-/// Starts the timer: its interrupt comes once, after about `ticks` of it. The same time after the return of this, to an instruction.
+/// Arms a one-shot interrupt about `ticks` from now. The delay after this returns is exact to one instruction.
 pub fn arm_timer(ticks: u32) {
     // SAFETY: registers of a device and the core, used by nothing else here.
     unsafe {
-        // A fixed place within a tick, which the timer itself is too coarse for.
+        // Waits for a fixed position within a tick, because the timer itself is too coarse.
         let phase = mcycle::read() as u32 % INSTRUCTIONS_PER_TICK;
         delay(2 * INSTRUCTIONS_PER_TICK - phase);
         let due = MTIME.read_volatile() + ticks;
@@ -38,27 +38,28 @@ pub fn arm_timer(ticks: u32) {
     }
 }
 
-/// Stops the timer, and takes back an interrupt that it asked for.
+/// Stops the timer and clears its pending interrupt.
 pub fn stop_timer() {
     // SAFETY: as above.
     unsafe {
         mie::clear_mtimer();
-        // Long past, which asks for an interrupt that is switched off. A time that never comes would be one for QEMU to jump to as soon as
-        // the machine is reset.
+        // A time in the past, whose interrupt is disabled. QEMU would jump to a time in the far future as soon as the
+        // machine is reset.
         MTIMECMP.write_volatile(0);
         MTIMECMP.add(1).write_volatile(0);
     }
 }
 
-/// Asks for the software interrupt, which comes before this returns, also in the handler of another interrupt.
+/// Triggers the software interrupt, which comes before this returns, also in the handler of another interrupt.
 pub fn pend_urgent() {
-    // SAFETY: registers of a device and the core. What the handler of another interrupt needs for its return is put back.
+    // SAFETY: registers of a device and the core. Those that the handler of another interrupt needs to return are
+    // restored.
     unsafe {
         let (mepc, mstatus) = (mepc::read(), mstatus::read());
         mie::set_msoft();
         mstatus::set_mie();
         MSIP.write_volatile(1);
-        // The interrupt is taken within the next instructions, and takes its request back.
+        // The interrupt is taken within the next instructions, and clears its request.
         while MSIP.read_volatile() != 0 {}
         mstatus::clear_mie();
         mepc::write(mepc);
@@ -66,7 +67,7 @@ pub fn pend_urgent() {
     }
 }
 
-/// Takes the request for the software interrupt back.
+/// Clears the request for the software interrupt.
 pub fn clear_urgent() {
     // SAFETY: a device's register.
     unsafe { MSIP.write_volatile(0) };

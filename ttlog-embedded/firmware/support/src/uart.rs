@@ -1,7 +1,7 @@
 //! The first serial port.
 
-/// How a port is worked.
-#[allow(dead_code)] // one of them, on each machine
+/// Type of a port.
+#[allow(dead_code)] // each machine has one
 #[derive(Clone, Copy)]
 enum Kind {
     Cmsdk,
@@ -45,7 +45,7 @@ fn write(offset: usize, value: u32) {
     }
 }
 
-/// Switches the port on.
+/// Enables the port.
 pub fn start() {
     match PORT.0 {
         Kind::Cmsdk => {
@@ -58,7 +58,7 @@ pub fn start() {
             write(0x500, 4);
             write(0x000, 1);
             write(0x008, 1);
-            // "Ready" is an event of the last byte; make there be one.
+            // "Ready" is an event of the previous byte; send one.
             write(0x51C, 0);
         }
         Kind::Ns16550 => {}
@@ -93,7 +93,7 @@ pub fn send(byte: u8) {
     }
 }
 
-/// Gives a byte that has come, if there is one.
+/// Returns a received byte, if there is one.
 pub fn receive() -> Option<u8> {
     let (is_there, at) = match PORT.0 {
         Kind::Cmsdk => (read(4) & 2 != 0, 0),
@@ -102,7 +102,7 @@ pub fn receive() -> Option<u8> {
         Kind::Nrf => {
             let ready = read(0x108) != 0;
             if ready {
-                write(0x108, 0); // only then: the event may come just now
+                write(0x108, 0); // only then: the event may come right now
             }
             (ready, 0x518)
         }
@@ -111,7 +111,7 @@ pub fn receive() -> Option<u8> {
     is_there.then(|| read(at) as u8)
 }
 
-/// Sends a text.
+/// Sends all bytes.
 pub fn send_all(bytes: &[u8]) {
     for byte in bytes {
         send(*byte);

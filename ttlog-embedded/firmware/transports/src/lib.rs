@@ -1,4 +1,4 @@
-//! What the programs have in common.
+//! Shared by the programs.
 #![no_std]
 
 use core::convert::Infallible;
@@ -7,7 +7,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use support::uart;
 use ttlog_embedded::Clock;
 
-/// A clock that moves on by a tick each time that it is looked at.
+/// A clock that advances by a tick at each read.
 pub fn clock() -> Clock {
     static TICKS: AtomicU32 = AtomicU32::new(0);
     let ticks = || {
@@ -18,7 +18,7 @@ pub fn clock() -> Clock {
     Clock::new(ticks, None, 1_000)
 }
 
-/// The serial port as something to write to.
+/// The serial port as a writer.
 pub struct Port;
 
 impl embedded_io::ErrorType for Port {

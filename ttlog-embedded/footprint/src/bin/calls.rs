@@ -1,4 +1,4 @@
-//! What all of these programs do.
+//! The measured calls, without further callsites.
 #![no_std]
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! The program `calls` and 64 callsites more of the kind `u32_u8`, which are not reached.
+//! The program `calls` with 64 more callsites of the kind `u32_u8`, which are never reached.
 #![no_std]
 #![no_main]
 

@@ -1,12 +1,12 @@
-//! Fails in the way that the first argument names, and after the reset sends what was recorded. The second argument says what is to follow
-//! the failure: 0 a reset, 1 nothing, 2 a function, 3 one that fails too.
+//! Fails in the way of the first argument, and sends the recorded events after the reset. The second argument chooses
+//! what follows the failure: 0 a reset, 1 a halt, 2 a function, 3 a function that fails too.
 #![no_std]
 #![no_main]
 
 use core::arch::asm;
 use core::fmt;
 
-use ttlog_embedded::{After, Config, info};
+use ttlog_embedded::{Config, FailureAction, info};
 
 support::entry!(main);
 support::urgent_handler!(urgent);
@@ -18,12 +18,12 @@ fn main() -> ! {
     failing::set_up();
     let after_failure = match support::argument(1) {
         #[cfg(target_arch = "arm")]
-        0 => After::Reset,
+        0 => FailureAction::Reset,
         #[cfg(target_arch = "riscv32")]
-        0 => After::Call(support::reset),
-        1 => After::Halt,
-        2 => After::Call(hook),
-        _ => After::Call(bad_hook),
+        0 => FailureAction::Call(support::reset),
+        1 => FailureAction::Halt,
+        2 => FailureAction::Call(hook),
+        _ => FailureAction::Call(bad_hook),
     };
     let started = RECORDER.start(Config { after_failure, ..Config::DEFAULT });
     info!("started", boot = started.boot);
@@ -42,7 +42,7 @@ fn main() -> ! {
         6 => fault_without_stack(),
         _ => {}
     }
-    // It did not fail.
+    // Reached only if nothing failed.
     support::fail()
 }
 
@@ -55,20 +55,20 @@ fn urgent() {
     panic!("in an urgent interrupt");
 }
 
-/// Nothing is at that address on any of the machines.
+/// An address that is unmapped on all machines.
 const NOWHERE: *const u32 = (if cfg!(target_arch = "arm") { 0xB000_0000_u32 } else { 0x0180_0000 }) as *const u32;
 
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn load_from_nowhere() -> u32 {
-    // SAFETY: to fail is what it is for.
+    // SAFETY: it fails on purpose.
     unsafe { NOWHERE.read_volatile() }
 }
 
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn execute_nothing() {
-    // SAFETY: to fail is what it is for.
+    // SAFETY: it fails on purpose.
     unsafe {
         #[cfg(target_arch = "arm")]
         asm!("udf #0");
@@ -77,11 +77,11 @@ extern "C" fn execute_nothing() {
     }
 }
 
-/// Lets a thread's stack be nowhere, so that nothing can be stacked.
+/// Points a thread's stack to an unmapped address, so that registers cannot be stacked.
 #[cfg(target_arch = "arm")]
 #[inline(never)]
 fn fault_without_stack() {
-    // SAFETY: to fail is what it is for.
+    // SAFETY: it fails on purpose.
     unsafe {
         asm!(
             "msr PSP, {nowhere}",
@@ -95,7 +95,7 @@ fn fault_without_stack() {
     }
 }
 
-/// Panics when it is shown.
+/// Panics in its `Display`.
 struct Panics;
 
 impl fmt::Display for Panics {
@@ -105,7 +105,7 @@ impl fmt::Display for Panics {
     }
 }
 
-/// Faults when it is shown.
+/// Faults in its `Display`.
 struct Faults;
 
 impl fmt::Display for Faults {

@@ -1,22 +1,22 @@
-//! Logs until an interrupt comes that panics: in each run after some instructions more. Sends what was recorded after each
-//! run; there are so many as the argument says.
+//! Logs until an interrupt panics, in each run some instructions later. Sends the recorded events after each run. The
+//! argument is the number of runs.
 #![no_std]
 #![no_main]
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use ttlog_embedded::{After, Config, info};
+use ttlog_embedded::{Config, FailureAction, info};
 
 support::entry!(main);
 support::timer_handler!(interrupt);
 
 ttlog_embedded::recorder!(static RECORDER: 2048);
 
-/// Whether a log call is under way.
+/// Whether a log call is in progress.
 static IS_IN_CALL: AtomicBool = AtomicBool::new(false);
 
 fn main() -> ! {
-    let after_failure = After::Call(support::reset);
+    let after_failure = FailureAction::Call(support::reset);
     let started = RECORDER.start(Config { after_failure, ..Config::DEFAULT });
     if started.boot > 1 {
         failing::dump();

@@ -1,12 +1,12 @@
-//! Starts on memory that is damaged in all kinds of ways: takes the ring over or makes a new one, and never hangs, faults, or shows an
-//! event that never happened.
+//! Starts on damaged memory: must take over the ring or make a new one, and never hang, fault, or show an event that
+//! never happened.
 //!
-//! The first argument says what is done to the ring before each reset; the second is the number of trials, if it is not all:
+//! The first argument chooses the damage before each reset; the second is the number of trials, 0 for all:
 //!
-//! - 0: all of its memory is random, or one value.
-//! - 1: one bit is flipped: each in turn.
-//! - 2: one word of the headers of ring and segments is replaced by one of a few values: each in turn.
-//! - 3: the header is whole; the segments are random.
+//! - 0: all memory of the ring is random, or one value.
+//! - 1: one bit is flipped, each in turn.
+//! - 2: one word of the headers of ring and segments is replaced by one of a few values, each in turn.
+//! - 3: the header is intact, the segments are random.
 #![no_std]
 #![no_main]
 
@@ -22,7 +22,7 @@ const RING_WORDS: usize = RING_LEN / 8;
 ttlog_embedded::recorder!(static RECORDER: 1024);
 
 const MAGIC: u32 = 0xDA3A_6E01;
-/// Events before each reset; more than the ring has room for.
+/// Events before each reset; more than fit into the ring.
 const EVENTS: u32 = 60;
 /// Events after it.
 const MORE: u32 = 3;
@@ -37,7 +37,7 @@ struct State {
     random: u64,
     taken: u32,
     fresh: u32,
-    /// Events in the undamaged ring, and the fewest that were left of them.
+    /// Events in the undamaged ring, and the fewest that were left after damage.
     whole: u32,
     fewest: u32,
     callsite: u32,
@@ -64,7 +64,7 @@ fn mark(n: u32) {
     info!("mark", n, mixed = mix(n));
 }
 
-/// Counts the events in the ring below and from `split` on. Panics if one of them never happened.
+/// Counts the events in the ring below `split`, and from `split` on. Panics if one of them never happened.
 fn count(state: &State, split: u32) -> (u32, u32) {
     // SAFETY: nothing logs meanwhile.
     let bytes = unsafe { &*ring().cast::<[u8; RING_LEN]>() };
@@ -83,7 +83,7 @@ fn count(state: &State, split: u32) -> (u32, u32) {
         before = segment.header.sequence;
         for item in segment.items() {
             let Item::Event(record) = item else { continue };
-            // Where the length is not that of the callsite's fields, every reader sees that.
+            // Every reader detects a length that is not that of the callsite's fields.
             let is_known = u32::from(record.callsite) == state.callsite;
             if is_known && record.payload.len() != 8 {
                 continue;
@@ -111,7 +111,7 @@ fn random(state: &mut State) -> u64 {
     state.random
 }
 
-/// Puts the ring into memory with the damage of the trial.
+/// Writes the ring to memory with the damage of the trial.
 fn damage(state: &mut State) {
     let mut words = state.ring;
     let trial = state.trial;
@@ -140,13 +140,13 @@ fn damage(state: &mut State) {
     }
 }
 
-/// The header of a ring that remembers two sessions.
+/// Header of a ring that remembers two sessions.
 const HEADER_WORDS: usize = (168 + 2 * 48) / 8;
 const SEGMENT_WORDS: usize = 128 / 8;
 const SEGMENT_HEADER_WORDS: usize = 6;
 const SEGMENTS: usize = (RING_WORDS - HEADER_WORDS) / SEGMENT_WORDS;
 
-/// Gives the place of the word at `index` of all headers.
+/// Returns the position of the word at `index` of all headers.
 fn header_word(index: usize) -> usize {
     match index.checked_sub(HEADER_WORDS) {
         None => index,
@@ -155,7 +155,7 @@ fn header_word(index: usize) -> usize {
 }
 
 fn main() -> ! {
-    // SAFETY: only here; numbers have no invalid bits.
+    // SAFETY: used only here; every bit pattern is valid for numbers.
     let state = unsafe { &mut *(&raw mut STATE).cast::<State>() };
     let started = RECORDER.start(Config::DEFAULT);
     if state.magic != MAGIC {
@@ -186,13 +186,13 @@ fn main() -> ! {
                 state.fresh += 1;
             }
             Found::Ring { event_count, .. } => {
-                // It counts up to the damage, in a segment that has some.
+                // In a damaged segment it counts up to the damage.
                 assert!(event_count <= old, "trial {}: {old}, {started:?}", state.trial);
                 state.taken += 1;
                 state.fewest = state.fewest.min(old);
             }
         }
-        // Whatever was there, it records.
+        // Whatever it found, it records.
         for n in EVENTS + 1..=EVENTS + MORE {
             mark(n);
         }

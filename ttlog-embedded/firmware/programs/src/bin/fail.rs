@@ -1,4 +1,4 @@
-//! Panics: the test must see it.
+//! Panics; the test must notice.
 #![no_std]
 #![no_main]
 

@@ -1,6 +1,8 @@
-//! Logs from everything that can interrupt everything else, up to the fault handler, which resets the machine; then reads what is left.
+//! Logs from handlers that interrupt each other, up to the fault handler, which resets the machine; then reads what is
+//! left.
 //!
-//! The events are numbered in the order in which they happen: on the way up through the priorities, and on the way back.
+//! The events are numbered in the order in which they happen: on the way up through the priorities, and on the way
+//! back.
 #![no_std]
 #![no_main]
 
@@ -22,7 +24,7 @@ ttlog_embedded::recorder!(static RECORDER: 2048);
 static mut NUMBER: core::mem::MaybeUninit<u32> = core::mem::MaybeUninit::uninit();
 
 fn number() -> &'static mut u32 {
-    // SAFETY: each use is over before the next handler runs; a number has no invalid bits.
+    // SAFETY: each use ends before the next handler runs; every bit pattern is a valid number.
     unsafe { &mut *(&raw mut NUMBER).cast() }
 }
 
@@ -33,7 +35,7 @@ fn mark() {
     info!("mark", n);
 }
 
-/// The most urgent: NMI, the software interrupt on RISC-V.
+/// The most urgent interrupt: NMI, on RISC-V the software interrupt.
 fn urgent() {
     mark();
 }
@@ -47,7 +49,7 @@ mod lines {
 
     #[unsafe(export_name = "DefaultHandler")]
     extern "C" fn interrupted() {
-        // SAFETY: reading says which exception is being handled.
+        // SAFETY: a register of the core that names the exception in progress; reads have no side effects.
         let exception = unsafe { (0xE000_ED04 as *const u32).read_volatile() } & 0x1FF;
         mark();
         match exception {
@@ -98,7 +100,7 @@ mod lines {
     pub(super) const MARKS: u32 = 3;
 }
 
-/// On RISC-V the least urgent.
+/// The least urgent interrupt on RISC-V.
 fn timer() {
     mark();
     support::pend_urgent();

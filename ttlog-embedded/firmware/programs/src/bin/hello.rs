@@ -1,4 +1,4 @@
-//! Says hello over semihosting and over the serial port, and sends back a byte that it receives.
+//! Says hello over semihosting and over the serial port, and answers a byte that it receives.
 #![no_std]
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Tells how much stack a dump needs: as frames, as lines of text, and compressed.
+//! Prints how much stack a dump needs: as frames, as lines of text, and compressed.
 #![no_std]
 #![no_main]
 
@@ -9,19 +9,19 @@ support::entry!(main);
 
 ttlog_embedded::recorder!(static RECORDER: 4096);
 
-/// More than any dump needs, and less than there is.
+/// More than any dump needs, and less than the stack has.
 const PAINTED_LEN: usize = 24 << 10;
 const PAINT: u32 = 0x7AC3_5EA5;
 
-/// Runs `body` on a painted stack, and gives the bytes of it that were used.
+/// Runs `body` on a painted stack, and returns the number of bytes it used.
 #[inline(never)]
 fn stack_of(body: fn()) -> usize {
     let here = 0_u32;
     let top = (&raw const here) as usize & !3;
-    // What is below is nobody's; a little is left for this function itself.
+    // Nobody uses what is below; a little is left for this function itself.
     let words = || (top - PAINTED_LEN..top - 128).step_by(4);
     for place in words() {
-        // SAFETY: in the stack, below what is used of it.
+        // SAFETY: in the stack, below its used part.
         unsafe { (place as *mut u32).write_volatile(PAINT) };
     }
     body();
@@ -30,7 +30,7 @@ fn stack_of(body: fn()) -> usize {
     top - used.unwrap_or(top)
 }
 
-/// Takes what is sent.
+/// A sink that takes everything.
 fn take(bytes: &[u8]) -> Result<(), ()> {
     core::hint::black_box(bytes);
     Ok(())
@@ -47,7 +47,7 @@ fn text() {
 fn packed() {
     static mut SCRATCH: [u8; scratch_len(256)] = [0; scratch_len(256)];
     let scratch = &raw mut SCRATCH;
-    // SAFETY: only here, and once.
+    // SAFETY: used only here, and once.
     let scratch = unsafe { &mut *scratch };
     dump_with(DumpOptions { scratch: Some(scratch) }, take).expect("it takes all");
 }

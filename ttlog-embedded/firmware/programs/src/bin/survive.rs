@@ -1,4 +1,4 @@
-//! Fills RAM that a reset does not clear, resets, and looks whether it is still there; resets the argument's number of times.
+//! Fills RAM that a reset does not clear, resets, and checks it. The argument is the number of resets.
 #![no_std]
 #![no_main]
 
@@ -11,14 +11,14 @@ const MAGIC: u32 = 0x5EED_1234;
 
 #[unsafe(link_section = ".uninit.retained")]
 static RETAINED: [AtomicU32; WORDS] = [const { AtomicU32::new(0) }; WORDS];
-/// `.data`: the start must put it back.
-static INITIALISED: AtomicU32 = AtomicU32::new(77);
+/// `.data`: the start must restore it.
+static INITIALIZED: AtomicU32 = AtomicU32::new(77);
 /// `.bss`: the start must clear it.
 static CLEARED: AtomicU32 = AtomicU32::new(0);
 
 fn main() -> ! {
-    assert_eq!((INITIALISED.load(Ordering::Relaxed), CLEARED.load(Ordering::Relaxed)), (77, 0));
-    INITIALISED.store(1, Ordering::Relaxed);
+    assert_eq!((INITIALIZED.load(Ordering::Relaxed), CLEARED.load(Ordering::Relaxed)), (77, 0));
+    INITIALIZED.store(1, Ordering::Relaxed);
     CLEARED.store(1, Ordering::Relaxed);
     let resets = if RETAINED[0].load(Ordering::Relaxed) == MAGIC { RETAINED[1].load(Ordering::Relaxed) + 1 } else { 0 };
     for (index, word) in RETAINED.iter().enumerate().skip(2) {

@@ -1,19 +1,20 @@
-//! Interrupts log calls at every instruction, one after the other, and looks each time at what is in the ring.
+//! Interrupts log calls at every instruction in turn, and checks the ring each time.
 //!
-//! The timer comes after a fixed number of instructions; a delay before the calls, one instruction shorter each time, moves it through
-//! them. What is done then is the first argument:
+//! The timer fires after a fixed number of instructions; a delay before the calls, one instruction shorter each time,
+//! moves it through them. The first argument chooses what happens then:
 //!
-//! - 0: the machine is reset. The next start takes the ring over.
-//! - 1: the interrupt reads the ring, as a probe would, logs, and lets the calls go on.
-//! - 2: the interrupt logs, and resets the machine.
-//! - 3: the interrupt logs, is interrupted by a more urgent one that logs, and lets the calls go on.
+//! - 0: the machine is reset. The next start takes over the ring.
+//! - 1: the interrupt reads the ring, as a probe would, logs, and the calls continue.
+//! - 2: the interrupt logs and resets the machine.
+//! - 3: the interrupt logs, a more urgent one interrupts it and logs, and the calls continue.
 //!
-//! Calls have numbers; those of the main program, and those of interrupts. A call that a reset cut off and that is not in the ring is made
-//! again under its number. So the numbers in the ring have no holes, and the highest is that of the last call that returned, or of
-//! the one that was cut off. All events ever: those in the ring, and those that it says were replaced.
+//! Calls are numbered, separately in the main program and in interrupts. A call that a reset cut off and that is not in
+//! the ring is repeated under its number. So the numbers in the ring have no gaps, and the highest is that of the last
+//! call that returned, or of the one that was cut off. All events ever are those in the ring and those that it counts
+//! as replaced.
 //!
-//! The second argument is how often to go through. Prints `points`, and how many of the points were inside of calls, and of calls that were
-//! cut off, how many left nothing, a reservation, and an event.
+//! The second argument is the number of passes. Prints the number of `points`, how many of them were inside of calls,
+//! and how many of the calls that were cut off left nothing, a reservation, and an event.
 #![no_std]
 #![no_main]
 
@@ -32,18 +33,18 @@ support::urgent_handler!(urgent);
 const RING_LEN: usize = 1024;
 ttlog_embedded::recorder!(static RECORDER: 1024);
 
-/// Most segments of a ring of this length.
+/// Most segments in a ring of this length.
 const SEGMENTS_MAX: usize = 8;
-/// Instructions until the interrupt, about: more than the calls have.
+/// Approximate instructions until the interrupt: more than the calls take.
 const UNTIL_INTERRUPT: u32 = 6000;
 /// Calls in a row.
 const BURST: u32 = 5;
 const KINDS: usize = 7;
-/// The kinds of the main program; the others are those of interrupts.
+/// Kinds of the main program; the others are those of interrupts.
 const MAIN_KINDS: usize = 5;
 const MAGIC: u32 = 0x5EE9_0001;
 
-/// What lasts over resets. Read and written through [`State::get`] and [`State::set`] only, so at the place where it is written.
+/// State that survives resets. Accessed only with `get!` and `set!`, so that each access happens where it is written.
 #[repr(C)]
 #[derive(Clone, Copy)]
 struct State {
@@ -54,19 +55,19 @@ struct State {
     ticks: u32,
     first_delay: u32,
     delay: u32,
-    /// A point is being tried: the timer runs.
+    /// Whether a point is being tried: the timer runs.
     is_trying: u32,
-    /// The timer has interrupted.
+    /// Whether the timer has interrupted.
     has_fired: u32,
-    /// Numbers of calls of main program and interrupts: begun, and returned.
+    /// Numbers of the last calls of main program and interrupts: begun, and returned.
     begun: [u32; 2],
     returned: [u32; 2],
     callsites: [u32; KINDS],
     points: u32,
     inside: u32,
-    /// Of calls that were cut off: nothing, reservation, event.
+    /// What calls that were cut off left: nothing, a reservation, an event.
     outcomes: [u32; 3],
-    /// Reservations without event in the ring, at the last look.
+    /// Reservations without an event in the ring, at the last check.
     pending: u32,
 }
 
@@ -75,7 +76,7 @@ static mut STATE: core::mem::MaybeUninit<State> = core::mem::MaybeUninit::uninit
 
 macro_rules! get {
     ($($field:tt)+) => {
-        // SAFETY: one core; whoever interrupts leaves no half of a word, and the words are numbers.
+        // SAFETY: one core; an interrupt leaves no half-written word, and the words are numbers.
         unsafe { ptr::read_volatile(&raw const (*(&raw const STATE).cast::<State>()).$($field)+) }
     };
 }
@@ -106,7 +107,7 @@ fn kind_of(stream: usize, number: u32) -> usize {
     }
 }
 
-/// The one place of each call, so each kind has one callsite.
+/// The only place of each call, so that each kind has one callsite.
 #[inline(never)]
 fn log(kind: usize, number: u32) {
     match kind {
@@ -120,7 +121,7 @@ fn log(kind: usize, number: u32) {
     }
 }
 
-/// Tells whether the values are those of the call.
+/// Whether the values are those of the call.
 fn is_payload_of(kind: usize, number: u32, payload: &[u8]) -> bool {
     let mut expected = [0; 40];
     let mut len = 0;
@@ -141,7 +142,7 @@ fn is_payload_of(kind: usize, number: u32, payload: &[u8]) -> bool {
             put(text);
         }
         4 => {
-            // A number whose lowest bits say how many bytes follow; it has fewer than 53 bits.
+            // A number whose lowest bits are the count of bytes that follow; it has fewer than 53 bits.
             let value = long_of(number) << 3;
             let top_bit = (value | 1).ilog2();
             put(&(value | u64::from(top_bit / 8)).to_le_bytes()[..top_bit as usize / 8 + 1]);
@@ -170,32 +171,33 @@ fn ring_bytes() -> &'static [u8] {
         static _TTLOG_RING: [u8; RING_LEN];
     }
     let ring = &raw const _TTLOG_RING;
-    // SAFETY: one core, and whoever reads is not interrupted by whoever writes.
+    // SAFETY: one core, and no writer interrupts a reader.
     unsafe { &*ring }
 }
 
-/// What was found in the ring.
+/// The events found in the ring.
 struct Seen {
     events: u32,
     pending: u32,
-    /// Highest number of each stream in the ring; what was returned last, if there is none of it.
+    /// Highest number of each stream in the ring; the last that returned, if the ring has none of the stream.
     newest: [u32; 2],
 }
 
-/// Which number the next older event of a stream must have.
+/// The number that the next older event of a stream must have.
 #[derive(Clone, Copy)]
 enum Next {
     /// The newest: that of the last call that returned, or of one that has begun since.
     Newest,
     Exactly(u32),
-    /// A segment between was replaced before older ones. `is_after_none`: events of the kind that has no number were met since.
+    /// A segment in between was replaced before older ones. `is_after_none`: an event of the kind without a number
+    /// followed.
     Below {
         bound: u32,
         is_after_none: bool,
     },
 }
 
-/// Gives the number in an event of the main program or an interrupt; `None`: its kind has none.
+/// Returns the number in an event of the main program or an interrupt; `None` if its kind has none.
 fn number_in(kind: usize, payload: &[u8]) -> Option<u32> {
     let at = match kind {
         0 => return None,
@@ -210,7 +212,7 @@ fn number_in(kind: usize, payload: &[u8]) -> Option<u32> {
     Some(u32::from_le_bytes(payload.get(at..at + 4)?.try_into().ok()?))
 }
 
-/// Takes the next older event of a stream. `Err` gives the number that it should have.
+/// Checks the next older event of a stream. `Err` holds the number that it should have.
 fn step(stream: usize, next: Next, kind: usize, payload: &[u8]) -> Result<Next, u32> {
     let number = match next {
         Next::Newest => {
@@ -230,7 +232,7 @@ fn step(stream: usize, next: Next, kind: usize, payload: &[u8]) -> Result<Next, 
     if is_right { Ok(Next::Exactly(number - 1)) } else { Err(number) }
 }
 
-/// Gives the segments that hold records, newest first.
+/// Returns the segments that hold records, newest first.
 fn segments<'a>(image: &RingImage<'a>, view: &str) -> [Option<Segment<'a>>; SEGMENTS_MAX] {
     let mut segments = [const { None }; SEGMENTS_MAX];
     for (index, place) in (0..image.header().segment_count).zip(&mut segments) {
@@ -244,7 +246,7 @@ fn segments<'a>(image: &RingImage<'a>, view: &str) -> [Option<Segment<'a>>; SEGM
     segments
 }
 
-/// Reads the ring, and panics if there is anything wrong in it. `view` says when that is.
+/// Reads the ring, and panics if anything is wrong. `view` says when that is.
 fn check(view: &str) -> Seen {
     let image = RingImage::parse(ring_bytes()).unwrap_or_else(|error| panic!("{view}: {error}"));
     let mut seen = Seen { events: 0, pending: 0, newest: [get!(returned[0]), get!(returned[1])] };
@@ -311,7 +313,7 @@ fn check(view: &str) -> Seen {
 fn timer() {
     set!(1 => has_fired);
     if get!(is_trying) == 0 {
-        return; // finds out how long the delay is
+        return; // calibrating
     }
     match get!(mode) {
         0 => support::reset(),
@@ -335,7 +337,7 @@ fn urgent() {
     call(1);
 }
 
-/// Gives the least delay during which a timer of so many ticks interrupts.
+/// Returns the least delay during which a timer of `ticks` interrupts.
 fn calibrate(ticks: u32) -> u32 {
     set!(0 => is_trying);
     let (mut short, mut long) = (16, 60_000);
@@ -351,7 +353,7 @@ fn calibrate(ticks: u32) -> u32 {
     long
 }
 
-/// Learns which ids the callsites have.
+/// Finds the ids of the callsites.
 fn learn() {
     for kind in 0..KINDS {
         log(kind, 0);
@@ -384,7 +386,7 @@ fn main() -> ! {
         set!(calibrate(get!(ticks)) + 40 => first_delay);
         set!(get!(first_delay) => delay);
         set!(MAGIC => magic);
-        // From an empty ring on, so that the first numbers are the first events.
+        // Starts from an empty ring, so that the first numbers are the first events.
         // SAFETY: nothing logs until the reset.
         unsafe { (ring_bytes().as_ptr().cast_mut()).write_bytes(0, RING_LEN) };
         support::reset();
@@ -401,7 +403,7 @@ fn main() -> ! {
     }
 }
 
-/// Looks at what a reset left.
+/// Checks the ring that a reset left.
 fn after_reset(config: Config) {
     let raw = check("before the start");
     let started = RECORDER.start(config);
@@ -412,7 +414,7 @@ fn after_reset(config: Config) {
     assert_eq!((event_count, damaged_count), (taken.events, 0), "{started:?}");
     assert_eq!((raw.events, raw.newest), (taken.events, taken.newest), "the start changed what is there");
     assert_eq!((abandoned_count, raw.pending), (taken.pending, taken.pending), "{started:?}");
-    // The ring replaces them in time, so there may be fewer than before.
+    // The ring replaces them eventually, so there may be fewer than before.
     assert!(taken.pending <= get!(pending) + 1, "{} pending, after {}", taken.pending, get!(pending));
     for stream in 0..2 {
         let (begun, returned) = (get!(begun[stream]), get!(returned[stream]));
@@ -428,7 +430,7 @@ fn after_reset(config: Config) {
         };
         set!(get!(outcomes[outcome]) + 1 => outcomes[outcome]);
         set!(get!(inside) + 1 => inside);
-        // There, it counts as returned; else it is made again.
+        // A call in the ring counts as returned; otherwise it is repeated.
         set!(taken.newest[stream] => begun[stream]);
         set!(taken.newest[stream] => returned[stream]);
     }
@@ -467,7 +469,7 @@ fn next_point(has_fired: bool) {
         assert!(get!(delay) > 16, "the calls are longer than the time until the interrupt");
         return;
     }
-    // Through: the calls were over before the timer came.
+    // End of the pass: the calls were over before the timer fired.
     set!(get!(passes_left) - 1 => passes_left);
     set!(get!(first_delay) => delay);
     if get!(passes_left) == 0 {

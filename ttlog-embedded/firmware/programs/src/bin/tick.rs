@@ -1,5 +1,5 @@
-//! Shows that the timer interrupts at a chosen instruction: with one instruction more before it, a row of instructions is interrupted one
-//! instruction earlier, each time alike.
+//! Checks that the timer interrupts at a chosen instruction: one more instruction of delay interrupts a row of
+//! instructions one instruction earlier, repeatably.
 #![no_std]
 #![no_main]
 
@@ -9,7 +9,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 support::entry!(main);
 
 const SLED_LEN: u32 = 512;
-/// Ticks until the interrupt: on all machines more than the least delay, and less than the longest.
+/// Ticks until the interrupt: on all machines between the shortest and the longest delay.
 const TICKS: u32 = 40;
 const NOT_YET: u32 = u32::MAX;
 
@@ -30,7 +30,7 @@ global_asm!(
     "nop",
     ".endr",
     "bx lr",
-    // What the core stacked is at the top of the stack.
+    // The stacked registers are at the top of the stack.
     ".thumb_func",
     ".global SysTick",
     "SysTick:",
@@ -53,7 +53,7 @@ extern "C" fn timer() {
     interrupted(riscv::register::mepc::read() as u32);
 }
 
-/// Gives how many instructions of the row were executed; `None` if the interrupt came outside of it.
+/// Returns how many instructions of the row were executed; `None` if the interrupt came outside of it.
 fn run(delay: u32) -> Option<u32> {
     INTERRUPTED_AT.store(NOT_YET, Ordering::Relaxed);
     support::arm_timer(TICKS);
@@ -83,7 +83,7 @@ fn main() -> ! {
         points += u32::from(done.is_some());
         last = done;
     }
-    // From the last instruction, or wherever the first delay let it be, to the first.
+    // From the last instruction, or the one of the first delay, to the first.
     assert!(points > 300, "only {points} interrupts were in the row");
     support::println!("exact at {} instructions", points);
     support::succeed()

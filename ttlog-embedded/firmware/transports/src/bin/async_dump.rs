@@ -1,5 +1,5 @@
-//! Dumps over the serial port from a task, while another one records: on request (`d`), and every 20 ms of a clock that the
-//! executor moves on. `q` ends.
+//! Dumps over the serial port from a task while another task records: on request (`d`), and every 20 ms of a clock that
+//! the executor advances. `q` ends the program.
 #![no_std]
 #![no_main]
 
@@ -11,7 +11,7 @@ use core::task::{Context, Poll, Waker};
 use embassy_time::Duration;
 use support::uart;
 use transports::Port;
-use ttlog_embedded::task::{When, dump_task, request_dump};
+use ttlog_embedded::task::{DumpSchedule, dump_task, request_dump};
 use ttlog_embedded::{Clock, Config, info};
 
 ttlog_embedded::recorder!(static RECORDER: 4096);
@@ -20,7 +20,7 @@ support::entry!(main);
 
 static TICKS: AtomicU32 = AtomicU32::new(0);
 
-/// The driver of embassy-time. Nothing has to be woken, for everything is asked in turn.
+/// The driver of embassy-time. It wakes nothing, because all tasks are polled in turn.
 struct Ticks;
 
 impl embassy_time_driver::Driver for Ticks {
@@ -55,8 +55,12 @@ fn main() -> ! {
     RECORDER.start(Config { clock: Clock::embassy(), ..Config::DEFAULT });
     info!("up");
     uart::send_all(b"ready\n");
-    let when = if support::argument(0) > 0 { When::every(Duration::from_millis(20)) } else { When::ON_REQUEST };
-    let mut dumps = pin!(dump_task(Port, when));
+    let schedule = if support::argument(0) > 0 {
+        DumpSchedule::every(Duration::from_millis(20))
+    } else {
+        DumpSchedule::ON_REQUEST
+    };
+    let mut dumps = pin!(dump_task(Port, schedule));
     let mut work = pin!(work());
     let mut context = Context::from_waker(Waker::noop());
     loop {

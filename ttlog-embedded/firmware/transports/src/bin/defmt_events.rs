@@ -1,5 +1,5 @@
-//! Logs with defmt and with the macros of TTLog, also where a log call is under way: in a `Format`, and in an interrupt that is not
-//! masked. Then waits to be read; `r` resets it, `q` ends.
+//! Logs with defmt and with the macros of TTLog, also during a log call: in a `Format`, and in an interrupt that is not
+//! masked. Then waits to be read; `r` resets, `q` ends the program.
 #![no_std]
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Knows defmt only, but for one line. Waits to be read; `r` resets it, `q` ends.
+//! Uses only defmt, except for one line. Waits to be read; `r` resets, `q` ends the program.
 #![no_std]
 #![no_main]
 

@@ -1,5 +1,5 @@
-//! Sends what it recorded through RTT. The host reads the channel in RAM; what it has read it says over the serial port, where a
-//! debug probe would store it: `r` and two bytes, the channel's read offset. `q` ends.
+//! Sends its events through RTT. The host reads the channel in RAM, and sends the channel's read offset, which a debug
+//! probe would store, over the serial port: `r` and two bytes. `q` ends the program.
 #![no_std]
 #![no_main]
 
@@ -13,7 +13,8 @@ ttlog_embedded::recorder!(static RECORDER: 2048);
 
 support::entry!(main);
 
-/// Where the read offset of the first channel is in the control block: behind the identity, two counts, and four words of the channel.
+/// Offset of the first channel's read offset in the control block: after the identity, two counts, and four words of
+/// the channel.
 const READ_OFFSET_AT: usize = 16 + 2 * 4 + 4 * 4;
 
 unsafe extern "C" {
@@ -30,7 +31,7 @@ fn receive() -> u8 {
 
 fn main() -> ! {
     uart::start();
-    // Blocking, as probes like it: the dump must not care.
+    // Blocking, as probes set it: the dump must not block all the same.
     let channels = rtt_target::rtt_init! {
         up: {
             0: { size: 512, mode: ChannelMode::BlockIfFull, name: "TTLog" }

@@ -1,4 +1,4 @@
-//! Sends what it recorded through semihosting, as lines of text.
+//! Sends its events through semihosting, as lines of text.
 #![no_std]
 #![no_main]
 

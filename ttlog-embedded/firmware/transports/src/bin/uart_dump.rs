@@ -1,4 +1,4 @@
-//! Records, says so, and sends what it recorded over the serial port when it is asked to: `d` for frames, `t` for lines of text, `l` for
+//! Records events, then sends them over the serial port on request: `d` for frames, `t` for lines of text, `l` for
 //! frames while events are recorded, `r` to reset, `q` to end.
 #![no_std]
 #![no_main]
@@ -25,7 +25,7 @@ impl embedded_io::ErrorType for Chatty {
 impl embedded_io::Write for Chatty {
     fn write(&mut self, bytes: &[u8]) -> Result<usize, Infallible> {
         self.writes += 1;
-        // Not so often that what was recorded before is replaced.
+        // Seldom enough that earlier events are not replaced.
         if self.writes.is_multiple_of(8) {
             info!("sending", write = self.writes / 8);
         }

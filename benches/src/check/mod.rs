@@ -1,0 +1,3 @@
+//! Checks that the ring holds what was logged.
+
+pub mod readback;

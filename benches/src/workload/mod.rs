@@ -1,0 +1,5 @@
+//! What is measured: prepared values, loops that log them, and the floor to compare with.
+
+pub mod cases;
+pub mod floor;
+pub mod inputs;
