@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ttlog_std::{FatalSignals, Level, RingFileChoice, Trace};
+use ttlog_std::{FatalSignals, Level, Recorder, RingFileChoice};
 
 use crate::error::{Result, ensure};
 
@@ -13,7 +13,7 @@ pub const RING_LEN: usize = 16 << 20;
 /// The recorder that is measured. Dropping it ends the recording and removes its file.
 #[derive(Debug)]
 pub struct MeasuredRecorder {
-    handle: Trace,
+    handle: Recorder,
     /// `None`: the ring is on the heap.
     ring_path: Option<PathBuf>,
 }
@@ -43,7 +43,7 @@ impl MeasuredRecorder {
     /// # Errors
     /// If there is a recorder already, or the ring file cannot be created.
     pub fn start(setup: Setup) -> Result<Self> {
-        let handle = Trace::builder()
+        let handle = Recorder::builder()
             .service("ttlog-benches")
             .capacity_bytes(RING_LEN)
             .coarse_clock(setup.coarse_clock)
@@ -63,7 +63,7 @@ impl MeasuredRecorder {
 
     /// Returns the handle.
     #[must_use]
-    pub fn handle(&self) -> &Trace {
+    pub fn handle(&self) -> &Recorder {
         &self.handle
     }
 

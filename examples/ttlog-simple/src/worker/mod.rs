@@ -8,7 +8,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ttlog_std::{RingFileChoice, Trace, error, info};
+use ttlog_std::{Recorder, RingFileChoice, error, info};
 
 use crate::counters::Counter;
 use crate::options::Options;
@@ -28,7 +28,7 @@ use counted;
 /// Works until it is killed or the parent is gone. Returns only an error.
 pub(crate) fn run(run: &Path, options: &Options) -> Result<Infallible, String> {
     let counters = Counter::map(run).map_err(|error| format!("{}: {error}", run.display()))?;
-    Trace::builder()
+    Recorder::builder()
         .service(SERVICE)
         .capacity_bytes(options.ring_kib as usize * 1024)
         .directory(run)
