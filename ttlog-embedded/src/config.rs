@@ -17,7 +17,7 @@ pub struct Config {
     /// Lowest level that is recorded; `None` records nothing. [`set_level`](crate::Recorder::set_level) changes it
     /// later.
     pub level: Option<Level>,
-    /// What follows a panic or a fault, with the features `panic-handler` and `fault-handler`.
+    /// Action after a panic or a fault, with the features `panic-handler` and `fault-handler`.
     pub after_failure: FailureAction,
 }
 
@@ -37,7 +37,7 @@ impl Default for Config {
     }
 }
 
-/// What follows a panic or a fault once it is recorded.
+/// Action after a panic or a fault, once it is recorded.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum FailureAction {

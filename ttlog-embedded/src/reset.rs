@@ -1,4 +1,4 @@
-//! What to do before a reset, and a reset.
+//! The flush before a reset, and a reset.
 
 use crate::recorder::DEVICE;
 

@@ -26,7 +26,7 @@ pub(crate) enum Piece {
 /// A `{…}` of a template.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Placeholder {
-    /// Which argument it shows.
+    /// The argument that it shows.
     pub(crate) reference: Reference,
     /// The text after the colon; empty if there is none.
     pub(crate) spec: String,

@@ -103,7 +103,8 @@ fn places() {
     let req = REQUEST;
     assert_event!(
         info!("m", req.user.id, req.user.r#type, req.pair.0, %req.pair.1.0, ?req.pair.1.1),
-        "Info \"m\" req.user.id=u64 7 req.user.type=u8 3 req.pair.0=u8 1 req.pair.1.0=display -2 req.pair.1.1=debug true"
+        "Info \"m\" req.user.id=u64 7 req.user.type=u8 3 req.pair.0=u8 1 req.pair.1.0=display -2 \
+         req.pair.1.1=debug true"
     );
     assert_event!(req.user.log(), "Info \"user {self.id}\" self.id=u64 7 self.name=str \"ann\"");
 }
@@ -125,7 +126,8 @@ fn literals() {
             j = -5i128,
             k = -0.5f32
         ),
-        "Info \"m\" a=Str(\"s\") b=I64(1) c=I64(-1) d=U64(1) e=F64(2.5) f=Bool(true) g=Char('g') h=u64 18446744073709551615 \
+        "Info \"m\" a=Str(\"s\") b=I64(1) c=I64(-1) d=U64(1) e=F64(2.5) f=Bool(true) g=Char('g') \
+         h=u64 18446744073709551615 \
          i=U128(16) j=I128(-5) k=F64(-0.5)"
     );
     assert_event!(
@@ -202,7 +204,8 @@ fn operators_bind_inside_arguments() {
     let (a, b) = (2_u8, 3_u8);
     assert_event!(
         info!("{} {}", a + b, -1 - 1, k = a as char, not = !(a == b || b == 5), range = ?a..b, r = &a, c = a == b),
-        "Info \"{arg0} {arg1}\" arg0=u8 5 arg1=i32 -2 k=char '\\u{2}' not=bool true range=debug 2..3 r=u8 2 c=bool false"
+        "Info \"{arg0} {arg1}\" arg0=u8 5 arg1=i32 -2 k=char '\\u{2}' not=bool true range=debug 2..3 \
+         r=u8 2 c=bool false"
     );
 }
 
@@ -459,7 +462,8 @@ fn thirty_fields() {
             ac = v,
             ad = v
         ),
-        "Info \"m\" a=u8 1 b=u8 1 c=u8 1 d=u8 1 e=u8 1 f=u8 1 g=u8 1 h=u8 1 i=u8 1 j=u8 1 k=u8 1 l=u8 1 m=u8 1 n=u8 1 o=u8 1 \
+        "Info \"m\" a=u8 1 b=u8 1 c=u8 1 d=u8 1 e=u8 1 f=u8 1 g=u8 1 h=u8 1 i=u8 1 j=u8 1 k=u8 1 l=u8 1 m=u8 1 n=u8 1 \
+         o=u8 1 \
          p=u8 1 q=u8 1 r=u8 1 s=u8 1 t=u8 1 u=u8 1 v=u8 1 w=u8 1 x=u8 1 y=u8 1 z=u8 1 aa=u8 1 ab=u8 1 ac=u8 1 ad=u8 1"
     );
 }

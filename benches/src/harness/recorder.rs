@@ -25,7 +25,7 @@ pub struct Setup {
     pub coarse_clock: bool,
     /// The lowest level that is recorded.
     pub level: Level,
-    /// Which signals leave a mark in the ring.
+    /// Signals that leave a mark in the ring.
     pub fatal_signals: FatalSignals,
     /// Whether the ring is on the heap instead of in a file.
     pub heap: bool,

@@ -23,7 +23,7 @@ use crate::workload::floor;
 /// A line of the report.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ConcurrencyLine {
-    /// What is counted: threads or rings.
+    /// Name of the case: threads or rings.
     pub name: String,
     /// How many, all in use at the same time.
     pub count: u64,

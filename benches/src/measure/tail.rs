@@ -30,7 +30,7 @@ const REACH_SNAPSHOTS: f64 = 2.0;
 /// A line of the report, in nanoseconds.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TailLine {
-    /// What is between the two reads.
+    /// Work between the two reads.
     pub name: String,
     /// Calls.
     pub calls: u64,

@@ -1,4 +1,4 @@
-//! What is measured: prepared values, loops that log them, and the floor to compare with.
+//! The workload: prepared values, loops that log them, and the floor to compare with.
 
 pub mod cases;
 pub mod floor;

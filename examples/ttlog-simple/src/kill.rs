@@ -11,7 +11,7 @@ use crate::place::Place;
 /// Time limit for the worker's first event.
 const START_MAX: Duration = Duration::from_secs(20);
 
-/// What a killed worker leaves behind.
+/// Remains of a killed worker.
 #[derive(Debug)]
 pub(crate) struct Death {
     pub(crate) pid: u32,
@@ -82,7 +82,7 @@ impl Worker {
             self.0.kill().and_then(|()| self.0.wait()).map_err(|error| format!("cannot kill the worker: {error}"))?;
         #[cfg(unix)]
         if std::os::unix::process::ExitStatusExt::signal(&status) != Some(9) {
-            return Err(format!("the worker ended by itself: {status}"));
+            return Err(format!("the worker was not killed, but ended: {status}"));
         }
         #[cfg(not(unix))]
         let _ = status; // does not show who ended it

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `main` | runs and narrates the experiment |
 //! | `options` | the command line |
+//! | `output` | the program's output and errors |
 //! | `place` | a directory for the run, removed at its end |
 //! | `worker` | the process that is killed: indexes a directory tree on several threads and logs every file |
 //! | `counters` | counts log calls that returned, independent of the recorder |
@@ -15,16 +16,17 @@ mod check;
 mod counters;
 mod kill;
 mod options;
+mod output;
 mod place;
 mod show;
 mod worker;
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser as _;
 
 use options::Options;
+use output::{complain, say};
 
 /// Every event is accounted for.
 const EXIT_GOOD: u8 = 0;
@@ -47,8 +49,7 @@ fn main() -> ExitCode {
 }
 
 fn failed(error: &str) -> ExitCode {
-    // If standard error is gone, the exit code must do.
-    let _ = writeln!(io::stderr(), "ttlog-simple: {error}");
+    complain(error);
     ExitCode::from(EXIT_FAILED)
 }
 
@@ -97,13 +98,8 @@ fn experiment(options: &Options) -> Result<bool, String> {
         "(install ttlog-view with `cargo install --path ttlog-view`, or use `cargo run -r --bin ttlog-view --`)\n"
     ))?;
     for fault in &verdict.faults {
-        failed(fault);
+        complain(fault);
     }
     say(format_args!("{verdict}"))?;
     Ok(verdict.holds())
-}
-
-/// Prints a line. A closed standard output is an error, because the result would be lost.
-fn say(line: std::fmt::Arguments<'_>) -> Result<(), String> {
-    writeln!(io::stdout(), "{line}").map_err(|error| format!("standard output: {error}"))
 }

@@ -37,7 +37,7 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         if let Err(error) = std::fs::remove_dir_all(&self.0) {
-            crate::failed(&format!("cannot remove {}: {error}", self.0.display()));
+            crate::output::complain(&format!("cannot remove {}: {error}", self.0.display()));
         }
     }
 }

@@ -30,7 +30,7 @@ impl Viewer {
 
     /// Prints a command and its output.
     pub(crate) fn show(&self, arguments: &[&str]) -> Result<(), String> {
-        crate::say(format_args!("$ ttlog-view {} {}", self.quoted(), arguments.join(" ")))?;
+        crate::output::say(format_args!("$ ttlog-view {} {}", self.quoted(), arguments.join(" ")))?;
         let line = ["ttlog-view", &self.snapshot].into_iter().chain(arguments.iter().copied());
         let cli = Cli::try_parse_from(line).map_err(|error| error.to_string())?;
         let mut out = io::BufWriter::new(io::stdout().lock());

@@ -24,7 +24,8 @@ fn main() {
         return;
     };
     let mut script = format!(
-        "MEMORY\n{{\n  FLASH : ORIGIN = {flash:#x}, LENGTH = {flash_len}\n  RAM : ORIGIN = {ram:#x}, LENGTH = {ram_len}\n}}\n"
+        "MEMORY\n{{\n  FLASH : ORIGIN = {flash:#x}, LENGTH = {flash_len}\n  \
+         RAM : ORIGIN = {ram:#x}, LENGTH = {ram_len}\n}}\n"
     );
     if name.starts_with("RISCV") {
         for (region, memory) in

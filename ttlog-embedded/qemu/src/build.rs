@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
-use crate::Machine;
+use crate::machine::Machine;
 
 /// How the programs are built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

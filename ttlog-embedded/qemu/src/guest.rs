@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::{Machine, Qmp, Variant, program};
+use crate::build::{Variant, program};
+use crate::machine::Machine;
+use crate::qmp::Qmp;
 
 /// A program to run on a machine.
 #[derive(Debug)]

@@ -21,7 +21,7 @@ const BAD_INSTRUCTION: u32 = 3;
 const PANIC_IN_PANIC: u32 = 4;
 const FAULT_IN_PANIC: u32 = 5;
 const FAULT_WITHOUT_STACK: u32 = 6;
-/// What follows: its second argument.
+/// Action after the failure: its second argument.
 const RESET: u32 = 0;
 const HALT: u32 = 1;
 const CALL: u32 = 2;

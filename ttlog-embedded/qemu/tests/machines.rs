@@ -1,4 +1,4 @@
-//! What all other tests in QEMU rely on, for each machine: programs run, print, and use the serial port; RAM survives
+//! The basis of all other tests in QEMU, for each machine: programs run, print, and use the serial port; RAM survives
 //! resets; and a timer interrupts at a chosen instruction.
 
 use std::io::{BufRead, BufReader, Write};

@@ -27,7 +27,7 @@ pub(crate) fn record(callsite: u16, numbers: core::ops::Range<u64>) {
     }
 }
 
-/// What arrived of a dump.
+/// The received parts of dumps.
 #[derive(Debug, Default)]
 pub(crate) struct Received {
     pub(crate) begun: usize,

@@ -117,7 +117,8 @@ fn secret_before_every_form_of_argument() {
     assert_eq!(
         arguments(
             r#"secret x, secret %x, secret ?x, secret k = v, secret k = %v, secret k = ?v, secret a.b = 1,
-               secret "any text" = 2, secret r#type = 3, secret self.id, secret secret, secret secret = 4, secret %f(x)"#
+               secret "any text" = 2, secret r#type = 3, secret self.id, secret secret, secret secret = 4,
+               secret %f(x)"#
         ),
         [
             "secret x",
@@ -141,7 +142,8 @@ fn secret_before_every_form_of_argument() {
 fn secret_as_a_name_and_in_expressions() {
     assert_eq!(
         arguments(
-            r"secret, %secret, ?secret, secret = 5, secret = %secret, secret.x, secret.x = 1, secret == 1, secret as u64,
+            r"secret, %secret, ?secret, secret = 5, secret = %secret, secret.x, secret.x = 1, secret == 1,
+              secret as u64,
               secret?, secret?.x, secret(1), secret[0], secret::<u8>(), secret!(), &secret, secret % 2, (secret % x),
               secret + x, secret - x, secret & x, r#secret, k = secret, k = secret.x"
         ),

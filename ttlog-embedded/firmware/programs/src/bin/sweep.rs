@@ -65,7 +65,7 @@ struct State {
     callsites: [u32; KINDS],
     points: u32,
     inside: u32,
-    /// What calls that were cut off left: nothing, a reservation, an event.
+    /// Calls that were cut off and left: nothing, a reservation, an event.
     outcomes: [u32; 3],
     /// Reservations without an event in the ring, at the last check.
     pending: u32,
