@@ -89,7 +89,7 @@ fn child() {
             }),
             // Levels from outside.
             scope.spawn(|| {
-                until_the_end(|round| ask(recorder, if round % 2 == 0 { "level info" } else { "level debug" }))
+                until_the_end(|round| ask(recorder, if round % 2 == 0 { "level info" } else { "level debug" }));
             }),
             scope.spawn(|| until_the_end(|_| drop(recorder.request_snapshot("stress").wait().unwrap()))),
             scope.spawn(|| {

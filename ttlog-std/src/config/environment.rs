@@ -1,20 +1,20 @@
-//! The environment: every option by a variable, so that a program is configured without being built again.
+//! The environment: a variable for every option, so that a program is configured without being built again.
 //!
-//! [`VARIABLES`] is the one list: what each variable is called, what its value may be, and what it sets. The table in
-//! the crate's documentation is the same list, which a test sees to.
+//! [`VARIABLES`] is the one list of their names, their values, and the options that they set. A test compares it with
+//! the table in docs/configuration.md.
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
-use std::time::Duration;
 
 use ttlog_core::{Filter, Level};
 
 use super::error::BadVariable;
 use super::settings::{
     CAPACITY_BYTES_MAX, CAPACITY_BYTES_MIN, CHANNEL_CAPACITY_MAX, FILLED_MAX, FILLED_MIN, FREE_PERCENT_MAX,
-    FatalSignals, INTERVAL_MAX, INTERVAL_MIN, RingFileChoice, SEGMENT_BYTES_MIN, Settings, SnapshotSignal,
-    TABLE_BYTES_MAX, TABLE_BYTES_MIN,
+    FatalSignals, INTERVAL_MAX, RingFileChoice, SEGMENT_BYTES_MIN, Settings, SnapshotSignal, TABLE_BYTES_MAX,
+    TABLE_BYTES_MIN,
 };
+use super::value::{bytes, interval, number, on_off, or_none, percent, put, size, time, word};
 
 /// The variable that switches the recorder off as a whole.
 pub(crate) const SWITCH: &str = "TTLOG";
@@ -409,67 +409,6 @@ fn distance(a: &str, b: &str) -> usize {
         }
     }
     row[b.len()]
-}
-
-fn put<T>(place: &mut T, value: Option<T>) -> Option<()> {
-    *place = value?;
-    Some(())
-}
-
-/// Looks a word up, whatever its case.
-fn word<T: Copy>(text: &str, choices: &[(&str, T)]) -> Option<T> {
-    choices.iter().find(|(name, _)| text.eq_ignore_ascii_case(name)).map(|(_, value)| *value)
-}
-
-fn on_off(text: &str) -> Option<bool> {
-    word(text, &[("on", true), ("off", false)])
-}
-
-/// Reads `none`, or what `read` reads.
-fn or_none<T>(text: &str, read: impl Fn(&str) -> Option<T>) -> Option<Option<T>> {
-    if text.eq_ignore_ascii_case("none") { Some(None) } else { read(text).map(Some) }
-}
-
-/// Reads decimal digits and nothing else: no sign, no blank.
-fn digits(text: &str) -> Option<u64> {
-    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
-}
-
-fn number(text: &str, min: usize, max: usize) -> Option<usize> {
-    digits(text).and_then(|number| usize::try_from(number).ok()).filter(|number| (min..=max).contains(number))
-}
-
-/// Splits a number from its unit.
-fn with_unit(text: &str) -> Option<(u64, &str)> {
-    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    Some((digits(&text[..end])?, text[end..].trim_start()))
-}
-
-/// Reads bytes: a number, or one with K, M or G, which are powers of 1024.
-fn bytes(text: &str) -> Option<u64> {
-    let (number, unit) = with_unit(text)?;
-    let factor = if unit.is_empty() { 1 } else { word(unit, &[("K", 1 << 10), ("M", 1 << 20), ("G", 1 << 30)])? };
-    number.checked_mul(factor)
-}
-
-fn size(text: &str, min: usize, max: usize) -> Option<usize> {
-    bytes(text).and_then(|bytes| usize::try_from(bytes).ok()).filter(|bytes| (min..=max).contains(bytes))
-}
-
-/// Reads a time: a number with ms, s, m, h or d.
-fn time(text: &str) -> Option<Duration> {
-    let (number, unit) = with_unit(text)?;
-    let unit_ms = word(unit, &[("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)])?;
-    number.checked_mul(unit_ms).map(Duration::from_millis)
-}
-
-fn interval(text: &str) -> Option<Duration> {
-    time(text).filter(|time| (INTERVAL_MIN..=INTERVAL_MAX).contains(time))
-}
-
-/// Reads whole percents, with or without the sign.
-fn percent(text: &str) -> Option<u8> {
-    digits(text.strip_suffix('%').unwrap_or(text).trim_end()).and_then(|number| u8::try_from(number).ok())
 }
 
 #[cfg(test)]

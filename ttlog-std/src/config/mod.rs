@@ -3,3 +3,4 @@
 pub(crate) mod environment;
 pub(crate) mod error;
 pub(crate) mod settings;
+mod value;

@@ -16,6 +16,14 @@ impl Builder {
     /// Sets the name under which the ring and its snapshots are known; default: the name of the executable. Any text
     /// will do: in file names everything but ASCII letters, digits, `.`, `_` and `-` becomes `_`, and at most 64
     /// characters are kept.
+    ///
+    /// # Examples
+    /// ```
+    /// use ttlog_std::Recorder;
+    ///
+    /// let builder = Recorder::builder().service("shop"); // ttlog-shop-<pid>-…
+    /// # drop(builder);
+    /// ```
     pub fn service(mut self, name: impl Into<String>) -> Self {
         self.settings.service = Some(name.into());
         self
@@ -23,6 +31,12 @@ impl Builder {
 
     /// Sets the room for events in bytes, [`CAPACITY_BYTES_MIN`] to [`CAPACITY_BYTES_MAX`]; default 16 MiB. It is
     /// rounded up to whole segments, and the table of callsites comes on top of it.
+    ///
+    /// # Examples
+    /// ```
+    /// let builder = ttlog_std::Recorder::builder().capacity_bytes(64 << 20); // 64 MiB
+    /// # drop(builder);
+    /// ```
     pub fn capacity_bytes(mut self, capacity_bytes: usize) -> Self {
         self.settings.capacity_bytes = capacity_bytes;
         self
@@ -36,6 +50,13 @@ impl Builder {
     /// Sets how many bytes of the capacity are for events of level warn and error alone, so that a flood of lesser
     /// ones cannot evict them: 0 (they share the room of all) to half of the capacity; default an eighth, or 0 where
     /// the ring has fewer than 16 segments. It is rounded up to whole segments, of which there are two at least.
+    ///
+    /// # Examples
+    /// ```
+    /// // Of 16 MiB, 4 MiB for warnings and errors.
+    /// let builder = ttlog_std::Recorder::builder().capacity_bytes(16 << 20).kept_bytes(4 << 20);
+    /// # drop(builder);
+    /// ```
     pub fn kept_bytes(mut self, kept_bytes: usize) -> Self {
         self.settings.kept_bytes = Some(kept_bytes);
         self
@@ -73,6 +94,15 @@ impl Builder {
     /// or where that cannot be used, `ttlog-<uid>` in the temp directory. It is made if missing, with mode 0700. In a
     /// directory that others can write to, or that is not this user's, a directory `ttlog-<uid>` is used instead. One
     /// that is a symbolic link itself is refused, for somebody else may have laid it.
+    ///
+    /// # Examples
+    /// ```
+    /// // Only this directory is tried, and without a ring file there is no recorder.
+    /// use ttlog_std::{Recorder, RingFileChoice};
+    ///
+    /// let builder = Recorder::builder().directory("/var/lib/shop/ring").ring_file(RingFileChoice::Required);
+    /// # drop(builder);
+    /// ```
     pub fn directory(mut self, directory: impl Into<PathBuf>) -> Self {
         self.settings.directory = Some(directory.into());
         self
@@ -92,12 +122,18 @@ impl Builder {
 
     /// Sets which events are recorded, by directives such as `info,my_crate::net=debug,other=off`: see
     /// [`Recorder::set_filter`](crate::Recorder::set_filter), by which it can be changed. At most 512 bytes.
+    ///
+    /// # Examples
+    /// ```
+    /// let builder = ttlog_std::Recorder::builder().filter("info,shop::net=debug,other=off");
+    /// # drop(builder);
+    /// ```
     pub fn filter(mut self, directives: impl Into<String>) -> Self {
         self.settings.filter = directives.into();
         self
     }
 
-    /// Has events read a clock that a thread moves each millisecond, instead of the processor's; default `false`. It
+    /// Lets events read a clock that a thread updates each millisecond, instead of the processor's; default `false`. It
     /// saves most of the cost of an event and gives times that are 1 ms coarse; the order within a thread is kept.
     pub fn coarse_clock(mut self, coarse: bool) -> Self {
         self.settings.coarse_clock = coarse;
@@ -149,6 +185,15 @@ impl Builder {
     /// the process ends as it would have. Termination signals that the program handles or ignores at the start are
     /// left alone, and so are all of them in process 1 of a container, which the system keeps from being ended by
     /// them.
+    ///
+    /// # Examples
+    /// ```
+    /// use ttlog_std::{FatalSignals, Recorder};
+    ///
+    /// // SIGTERM and the like stay as they are.
+    /// let builder = Recorder::builder().fatal_signals(FatalSignals::Faults);
+    /// # drop(builder);
+    /// ```
     pub fn fatal_signals(mut self, signals: FatalSignals) -> Self {
         self.settings.fatal_signals = signals;
         self
@@ -157,37 +202,66 @@ impl Builder {
     /// Sets how far back the ring should reach, 100 ms to 366 days; default: as far as it does. What is older is left
     /// out of snapshots, and a ring that reaches less far says so. The ring itself does not grow: give it the bytes it
     /// needs with [`capacity_bytes`](Self::capacity_bytes).
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let builder = ttlog_std::Recorder::builder().capacity_bytes(256 << 20).min_age(Duration::from_secs(600));
+    /// # drop(builder);
+    /// ```
     pub fn min_age(mut self, age: Duration) -> Self {
         self.settings.min_age = Some(age);
         self
     }
 
-    /// Has a snapshot taken at this interval, 100 ms to 366 days; default: none.
+    /// Takes a snapshot at this interval, 100 ms to 366 days; default: none.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    /// use ttlog_std::{Level, Recorder};
+    ///
+    /// // Every five minutes, and after each error, but not more often than every 10 seconds.
+    /// let builder = Recorder::builder()
+    ///     .snapshot_every(Duration::from_secs(300))
+    ///     .snapshot_on_level(Level::Error)
+    ///     .snapshot_throttle(Duration::from_secs(10));
+    /// # drop(builder);
+    /// ```
     pub fn snapshot_every(mut self, interval: Duration) -> Self {
         self.settings.snapshot_every = Some(interval);
         self
     }
 
-    /// Has a snapshot taken after an event of this level or above, [`Level::Warn`] or [`Level::Error`]; default: none.
+    /// Takes a snapshot after an event of this level or above, [`Level::Warn`] or [`Level::Error`]; default: none.
     pub fn snapshot_on_level(mut self, level: Level) -> Self {
         self.settings.snapshot_on_level = Some(level);
         self
     }
 
-    /// Has a snapshot taken when the process gets this signal; default: none, and no handler.
+    /// Takes a snapshot when the process gets this signal; default: none, and no handler.
+    ///
+    /// # Examples
+    /// ```
+    /// use ttlog_std::{Recorder, SnapshotSignal};
+    ///
+    /// let builder = Recorder::builder().snapshot_on_signal(SnapshotSignal::Usr1); // kill -USR1 PID
+    /// # drop(builder);
+    /// ```
     pub fn snapshot_on_signal(mut self, signal: SnapshotSignal) -> Self {
         self.settings.snapshot_on_signal = Some(signal);
         self
     }
 
-    /// Has a snapshot taken whenever this share of the ring, 0.1 to 1, was written since the last one, so that what is
+    /// Takes a snapshot whenever this share of the ring, 0.1 to 1, was written since the last one, so that what is
     /// overwritten is on disk before; default: none.
     pub fn snapshot_when_filled(mut self, share: f64) -> Self {
         self.settings.snapshot_when_filled = Some(share);
         self
     }
 
-    /// Sets the least time between two snapshots, 0 to 366 days; default 1 s. What asks for one meanwhile is answered
+    /// Sets the minimum time between two snapshots, 0 to 366 days; default 1 s. What asks for one meanwhile is answered
     /// by the next.
     pub fn snapshot_throttle(mut self, interval: Duration) -> Self {
         self.settings.snapshot_throttle = interval;
@@ -196,6 +270,17 @@ impl Builder {
 
     /// Sets how many snapshots of this service are kept in the snapshot directory, those of earlier runs included, 1
     /// or more; default 32. The oldest are removed first.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let builder = ttlog_std::Recorder::builder()
+    ///     .retain_count(100)
+    ///     .retain_bytes(10 << 30)
+    ///     .retain_age(Duration::from_secs(7 * 24 * 3600));
+    /// # drop(builder);
+    /// ```
     pub fn retain_count(mut self, count: usize) -> Self {
         self.settings.retain_count = count;
         self
@@ -224,6 +309,12 @@ impl Builder {
     /// Adds names of fields whose values are withheld from snapshots, to the built-in ones (`password`, `token`,
     /// `cookie` and the like) and to those of the environment. A field is meant when its name, or the end of it after
     /// `.`, `_` or `-`, is one of them in any case.
+    ///
+    /// # Examples
+    /// ```
+    /// let builder = ttlog_std::Recorder::builder().secret_keys(["iban", "tax_id"]);
+    /// # drop(builder);
+    /// ```
     pub fn secret_keys(mut self, keys: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.settings.secret_keys.extend(keys.into_iter().map(Into::into));
         self
@@ -235,8 +326,19 @@ impl Builder {
         self
     }
 
-    /// Has the environment left out of account: the options are as the program sets them, whatever `TTLOG` and the
+    /// Ignores the environment: the options are as the program sets them, whatever `TTLOG` and the
     /// `TTLOG_*` variables say.
+    ///
+    /// # Examples
+    /// ```
+    /// // A test that does not depend on the variables of the machine it runs on, and leaves no file.
+    /// use ttlog_std::{Recorder, RingFileChoice};
+    ///
+    /// let recorder = Recorder::builder().ignore_environment().ring_file(RingFileChoice::None).build()?;
+    /// assert_eq!(recorder.ring_path(), None);
+    /// # recorder.shutdown();
+    /// # Ok::<(), ttlog_std::InitError>(())
+    /// ```
     pub fn ignore_environment(mut self) -> Self {
         self.ignore_environment = true;
         self

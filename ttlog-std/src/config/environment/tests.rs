@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 
 use super::*;
+use std::time::Duration;
 
 fn applied(name: &str, value: &str) -> Result<Settings, BadVariable> {
     let mut settings = Settings::default();
