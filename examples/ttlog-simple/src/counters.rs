@@ -29,6 +29,15 @@ pub(crate) fn read(run: &Path) -> io::Result<Vec<u64>> {
     Ok(bytes.chunks(STRIDE).map(count).collect())
 }
 
+/// Logs, then counts the returned log call.
+macro_rules! counted {
+    ($counter:expr, $log:expr) => {{
+        $log;
+        $counter.add_one();
+    }};
+}
+pub(crate) use counted;
+
 /// The counter of one thread, its only writer.
 #[derive(Debug)]
 pub(crate) struct Counter(&'static AtomicU64);

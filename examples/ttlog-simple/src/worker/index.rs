@@ -7,8 +7,7 @@ use std::time::Instant;
 
 use ttlog_std::{error, info, trace, warn};
 
-use super::counted;
-use crate::counters::Counter;
+use crate::counters::{Counter, counted};
 
 /// Summary of a file.
 #[derive(Debug, Default, PartialEq, Eq)]

@@ -10,20 +10,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ttlog_std::{Recorder, RingFileChoice, error, info};
 
-use crate::counters::Counter;
+use crate::counters::{Counter, counted};
 use crate::options::Options;
 
 /// Service name of the worker.
 pub(crate) const SERVICE: &str = "simple";
-
-/// Logs, then counts the returned log call.
-macro_rules! counted {
-    ($counter:expr, $log:expr) => {{
-        $log;
-        $counter.add_one();
-    }};
-}
-use counted;
 
 /// Works until it is killed or the parent is gone. Returns only an error.
 pub(crate) fn run(run: &Path, options: &Options) -> Result<Infallible, String> {
