@@ -2,63 +2,39 @@
 //!
 //! What a file holds goes through these modules, in this order:
 //!
-//! | module | what it does |
+//! | room | what it does |
 //! | --- | --- |
-//! | [`cli`] | says what is asked for |
-//! | [`source`] | reads files: snapshots, rings of running programs, rings that dead ones left |
-//! | [`timeline`] | puts the events of all of them in order of time, with the places where some are missing |
-//! | [`filter`] | decides which are shown |
-//! | [`value`], [`template`] | make messages and values of records |
-//! | [`secrets`] | says which values are withheld |
+//! | [`text`] | makes text, times and numbers fit for a terminal |
+//! | [`event`] | makes messages and values of records, and withholds secrets |
+//! | [`source`] | reads files: snapshots, rings of running programs, rings that dead ones left, recordings of devices |
+//! | [`query`] | decides which events are wanted |
+//! | [`timeline`] | puts the events of all sources in order of time, with the places where some are missing |
+//! | [`terminal`] | complains, shows progress, says how a command ended |
+//! | [`write`] | writes snapshots |
 //! | [`render`] | writes text, JSON and counts |
-//! | [`ending`] | says how a process ended |
-//! | [`escape`] | keeps what programs logged from controlling the terminal |
-//! | [`device`] | makes snapshots of what is in the memory of a microcontroller, or comes from one |
-//!
-//! [`doctor`], [`snapshot`], [`level`], [`recover`] and [`verify`] are the commands of these names, [`view`] is the one without a name. [`processes`] finds the
-//! ring of a process, [`snapshot_file`] writes snapshots.
+//! | [`command`] | the commands and their options |
 //!
 //! **Files are hostile**: whatever they hold, nothing panics, memory stays in proportion to what they really contain, and what is intact
 //! comes out. **Nothing is mapped**, so a file may be cut while it is read. **Nothing is hidden**: what was overwritten, dropped or damaged is
 //! counted and shown where it is missing.
 
-pub mod cli;
-pub mod device;
-pub mod doctor;
-pub mod ending;
-pub mod escape;
-pub mod filter;
-pub mod level;
-pub mod processes;
-pub mod progress;
-pub mod recover;
+pub mod command;
+pub mod event;
+pub mod query;
 pub mod render;
-pub mod secrets;
-pub mod snapshot;
-pub mod snapshot_file;
 pub mod source;
-pub mod template;
-pub mod time;
+pub mod terminal;
+pub mod text;
 pub mod timeline;
-pub mod value;
-pub mod verify;
-pub mod view;
+pub mod write;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::Parser as _;
-
-/// How a command ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Outcome {
-    /// All is well: exit code 0.
-    Good,
-    /// Something could be done, but not all: exit code 1.
-    Partial,
-    /// Nothing could be done: exit code 2.
-    Failed,
-}
+use command::{cli, device, doctor, level, recover, show, snapshot, verify};
+pub use terminal::Outcome;
+use terminal::complain;
 
 /// Does what the command line says.
 #[must_use]
@@ -76,7 +52,7 @@ pub fn run() -> ExitCode {
         Some(cli::Command::Serial(options)) => device::serial::run(options, &mut out),
         Some(cli::Command::Probe(options)) => device::probe::run(options, &mut out),
         Some(cli::Command::Dictionary(options)) => device::dictionary::run(options, &mut out),
-        None => view::run(&cli.view, &mut out),
+        None => show::run(&cli.view, &mut out),
     };
     let outcome = result.and_then(|outcome| out.flush().map(|()| outcome));
     // What is still buffered cannot be written either, if writing failed.
@@ -92,10 +68,4 @@ pub fn run() -> ExitCode {
             ExitCode::from(2)
         }
     }
-}
-
-/// Writes a line about something that went wrong to standard error.
-pub fn complain(line: &str) {
-    // If standard error is gone, there is nobody left to tell.
-    let _ = writeln!(io::stderr(), "ttlog-view: {line}");
 }

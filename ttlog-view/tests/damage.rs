@@ -8,13 +8,13 @@ use std::collections::HashSet;
 use support::{SECOND, Thread};
 use ttlog_core::ring::{EndKind, ProcessEnd};
 use ttlog_core::snapshot::Codec;
-use ttlog_view::progress::Progress;
 use ttlog_view::render::Event;
 use ttlog_view::render::is_damaged;
 use ttlog_view::render::json::JsonRenderer;
 use ttlog_view::render::stats::{json_sources, push_losses};
 use ttlog_view::source::{Input, Source};
-use ttlog_view::time::TimeFormatter;
+use ttlog_view::terminal::progress::Progress;
+use ttlog_view::text::time::TimeFormatter;
 use ttlog_view::timeline::{Keep, Query, Range, Timeline};
 
 /// A recording of a few events on two threads, small enough to damage it in every way.

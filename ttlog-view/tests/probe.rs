@@ -11,9 +11,9 @@ use probe_rs::{CoreDump, CoreType, InstructionSet};
 use support::device::{BUILD_ID, Device, RAM, motor, motor_elf};
 use support::{directory, view, write};
 use ttlog_view::Outcome;
-use ttlog_view::cli::{Cli, Command, Probe};
-use ttlog_view::device::memory::{Memory as _, find_rings};
-use ttlog_view::device::probe::{ProbeMemory, Watch};
+use ttlog_view::command::cli::{Cli, Command, Probe};
+use ttlog_view::command::device::probe::{ProbeMemory, Watch};
+use ttlog_view::source::device::memory::{Memory as _, find_rings};
 
 fn options(arguments: &[&str]) -> Probe {
     let line = [&["ttlog-view", "probe", "--chip", "test"][..], arguments].concat();

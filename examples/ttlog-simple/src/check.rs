@@ -4,13 +4,14 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use ttlog_core::{Item, RingImage, SegmentState};
-use ttlog_view::cli::Recover;
-use ttlog_view::progress::Progress;
-use ttlog_view::secrets::SecretArgs;
+use ttlog_view::Outcome;
+use ttlog_view::command::cli::Recover;
+use ttlog_view::command::recover;
+use ttlog_view::event::secrets::SecretArgs;
 use ttlog_view::source::{Inputs, Source};
-use ttlog_view::time::grouped;
+use ttlog_view::terminal::progress::Progress;
+use ttlog_view::text::time::grouped;
 use ttlog_view::timeline::{Keep, Query, Range, Timeline};
-use ttlog_view::{Outcome, recover};
 
 use crate::kill::Death;
 use crate::place::Place;

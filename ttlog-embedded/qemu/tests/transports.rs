@@ -10,9 +10,9 @@ use clap::Parser;
 use serde_json::Value;
 use ttlog_qemu::{Guest, MACHINES, Machine, Run, Variant, machine, program};
 use ttlog_view::Outcome;
-use ttlog_view::cli::{Cli, Command};
-use ttlog_view::device::receiver::{Received, Receiver};
-use ttlog_view::device::{image, serial};
+use ttlog_view::command::cli::{Cli, Command};
+use ttlog_view::command::device::{image, serial};
+use ttlog_view::source::device::receiver::{Received, Receiver};
 
 /// Runs a command of the viewer, and gives the events that it shows.
 fn view(arguments: &[&str]) -> (Outcome, Vec<Value>) {

@@ -1,8 +1,8 @@
 //! Events as JSON, one object each. README.md documents the form; numbers are exact, whatever their width.
 
+use crate::event::value::{Value, push_hex};
 use crate::render::Event;
-use crate::time::{TimeFormatter, When};
-use crate::value::{Value, push_hex};
+use crate::text::time::{TimeFormatter, When};
 
 /// What stands in place of a withheld value; no value is like it.
 const WITHHELD_JSON: &str = "{\"withheld\":true}";
@@ -143,7 +143,7 @@ pub fn push_string(out: &mut String, text: &str) {
                 '\n' => out.push_str("\\n"),
                 '\r' => out.push_str("\\r"),
                 '\t' => out.push_str("\\t"),
-                c if crate::escape::is_unsafe(c) => {
+                c if crate::text::escape::is_unsafe(c) => {
                     for unit in c.encode_utf16(&mut [0; 2]) {
                         _ = write!(out, "\\u{unit:04x}"); // cannot fail on a String
                     }

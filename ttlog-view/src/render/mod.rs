@@ -1,14 +1,15 @@
 //! What is printed.
 
+pub mod ending;
 pub mod json;
 pub mod stats;
 pub mod text;
 
+use crate::event::value::Value;
 use crate::source::callsite::Callsite;
 use crate::source::{Kind, Source, process::Liveness};
-use crate::time::When;
+use crate::text::time::When;
 use crate::timeline::{Entry, Found, Timeline};
-use crate::value::Value;
 
 /// An event, read completely.
 #[derive(Debug)]

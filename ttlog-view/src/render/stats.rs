@@ -4,15 +4,15 @@ use std::collections::HashMap;
 
 use ttlog_core::ring::{EndKind, ProcessEnd};
 
-use crate::cli::GroupKey;
-use crate::device::firmware::build_id_text;
-use crate::ending::{Ending, signal_name};
-use crate::escape::{LineBreaks, push_escaped};
-use crate::filter::Key;
+use crate::command::cli::GroupKey;
+use crate::query::condition::Key;
+use crate::render::ending::{Ending, signal_name};
 use crate::render::json::push_string;
 use crate::render::text::losses;
 use crate::render::{DROP_REASONS, Event, is_damaged, kind_name};
-use crate::time::{TimeFormatter, When, counted, grouped};
+use crate::source::device::firmware::build_id_text;
+use crate::text::escape::{LineBreaks, push_escaped};
+use crate::text::time::{TimeFormatter, When, counted, grouped};
 use crate::timeline::{Mark, Timeline};
 
 /// Stands for a key that an event does not have.

@@ -3,15 +3,15 @@
 use anstyle::{AnsiColor, Color, Style};
 use ttlog_core::Level;
 
-use crate::device::firmware::build_id_text;
-use crate::ending::Ending;
-use crate::escape::{LineBreaks, escaped, push_escaped};
+use crate::event::secrets::WITHHELD;
+use crate::event::value::{Value, push_hex};
+use crate::render::ending::Ending;
 use crate::render::{DROP_REASONS, Event, is_damaged, kind_name};
-use crate::secrets::WITHHELD;
+use crate::source::device::firmware::build_id_text;
 use crate::source::{Damage, Kind, Session, Source};
-use crate::time::{TimeFormatter, duration, grouped};
+use crate::text::escape::{LineBreaks, escaped, push_escaped};
+use crate::text::time::{TimeFormatter, duration, grouped};
 use crate::timeline::{Found, Mark, Timeline};
-use crate::value::{Value, push_hex};
 
 /// Most places of damage that are listed above the events.
 const DAMAGE_SHOWN: usize = 5;

@@ -4,10 +4,10 @@ use ttlog_core::error::FormatError;
 use ttlog_core::table::{CallsiteInfo, FieldInfo, values_of};
 
 use super::Source;
-use crate::filter::{Condition, Key};
-use crate::secrets::Secrets;
-use crate::template::Template;
-use crate::value::Value;
+use crate::event::secrets::Secrets;
+use crate::event::template::Template;
+use crate::event::value::Value;
+use crate::query::condition::{Condition, Key};
 
 /// A callsite of a source.
 #[derive(Clone, Debug)]

@@ -4,7 +4,9 @@
 //! the callsites, the time scale, the losses, and the segments as [`Part`]s that the [timeline](crate::timeline) reads.
 
 pub mod callsite;
+pub mod device;
 mod file;
+pub mod find;
 pub mod process;
 mod ring;
 mod snapshot;
@@ -18,8 +20,8 @@ use ttlog_core::ring::{KEPT_SEQUENCE_BIT, Loss, Panics, ProcessEnd, SEGMENT_LEN_
 use ttlog_core::snapshot::PackedSegment;
 use ttlog_core::table::{ProcessInfo, TableItem};
 
-use crate::secrets::Secrets;
-use crate::time::When;
+use crate::event::secrets::Secrets;
+use crate::text::time::When;
 use callsite::Callsite;
 pub use file::{Bytes, Content, content, content_of, holds_items, open, read, read_head, read_header};
 use process::Liveness;
@@ -311,7 +313,7 @@ impl Inputs {
         let paths = match glob::glob(pattern) {
             Ok(paths) => paths,
             Err(error) => {
-                return self.errors.push(format!("{}: bad pattern: {error}", crate::escape::escaped(pattern)));
+                return self.errors.push(format!("{}: bad pattern: {error}", crate::text::escape::escaped(pattern)));
             }
         };
         let before = self.read.len() + self.errors.len();
@@ -323,7 +325,7 @@ impl Inputs {
             }
         }
         if self.read.len() + self.errors.len() == before {
-            self.errors.push(format!("{}: no file matches", crate::escape::escaped(pattern)));
+            self.errors.push(format!("{}: no file matches", crate::text::escape::escaped(pattern)));
         }
     }
 
@@ -344,7 +346,7 @@ impl Inputs {
             }
         }
         if self.read.len() + self.errors.len() == before {
-            let directory = crate::escape::escaped(&directory.to_string_lossy());
+            let directory = crate::text::escape::escaped(&directory.to_string_lossy());
             self.errors.push(format!("{directory}: no snapshots and no rings in this directory"));
         }
     }
@@ -376,5 +378,5 @@ pub fn files_in(directory: &Path) -> io::Result<Vec<PathBuf>> {
 /// Gives the line that tells of an error with a file.
 #[must_use]
 pub fn shown(path: &Path, error: &dyn std::fmt::Display) -> String {
-    format!("{}: {error}", crate::escape::escaped(&path.to_string_lossy()))
+    format!("{}: {error}", crate::text::escape::escaped(&path.to_string_lossy()))
 }

@@ -6,7 +6,7 @@ use ttlog_core::ring::{RingImage, SEGMENT_HEADER_LEN, STATE_ENDED, SegmentState}
 
 use super::process::{Liveness, liveness};
 use super::{Body, Damage, Input, Kind, Life, Part, Source};
-use crate::secrets::Secrets;
+use crate::event::secrets::Secrets;
 
 pub(super) fn read<'a>(input: &'a Input, secrets: &Secrets) -> Result<Source<'a>, FormatError> {
     let image = RingImage::parse(&input.bytes.data)?;

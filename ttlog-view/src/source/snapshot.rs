@@ -6,7 +6,7 @@ use ttlog_core::ring::{Loss, STATE_ENDED};
 use ttlog_core::snapshot::{PackedSegment, SessionOf, SnapshotHeader, SnapshotItem, SnapshotReader};
 
 use super::{Body, Damage, Input, Kind, Life, Part, Session, Source};
-use crate::secrets::Secrets;
+use crate::event::secrets::Secrets;
 
 pub(super) fn read<'a>(input: &'a Input, secrets: &Secrets) -> Result<Source<'a>, FormatError> {
     let mut source = Source {

@@ -1,0 +1,48 @@
+//! The command `dictionary`: what the callsites of a firmware say, in a file of its own.
+
+use std::io::{self, IsTerminal as _, Write};
+
+use crate::command::cli::Dictionary;
+use crate::source::device::firmware::{Firmware, build_id_text};
+use crate::source::shown;
+use crate::terminal::{Outcome, complain};
+use crate::text::escape::escaped;
+use crate::text::time::counted;
+
+/// Writes the dictionary.
+///
+/// # Errors
+/// Those of writing to `out`.
+pub fn run(options: &Dictionary, out: &mut dyn Write) -> io::Result<Outcome> {
+    if options.output.is_none() && io::stdout().is_terminal() {
+        complain("a dictionary is no text for a terminal; say --output FILE, or redirect it");
+        return Ok(Outcome::Failed);
+    }
+    let firmware = match Firmware::load(&options.elf) {
+        Ok(firmware) => firmware,
+        Err(line) => {
+            complain(&line);
+            return Ok(Outcome::Failed);
+        }
+    };
+    for problem in &firmware.problems {
+        complain(&shown(&options.elf, problem));
+    }
+    #[cfg(feature = "defmt")]
+    if firmware.defmt.is_some() {
+        complain("what is logged with defmt is not in a dictionary: keep the ELF file for it");
+    }
+    let bytes = firmware.to_dictionary();
+    if let Some(path) = &options.output {
+        if let Err(error) = std::fs::write(path, &bytes) {
+            complain(&shown(path, &error));
+            return Ok(Outcome::Failed);
+        }
+        let callsites = counted(firmware.callsites.len() as u64, "callsite");
+        let build_id = build_id_text(&firmware.build_id);
+        writeln!(out, "{}: {callsites} of build {build_id}", escaped(&path.to_string_lossy()))?;
+    } else {
+        out.write_all(&bytes)?;
+    }
+    Ok(if firmware.problems.is_empty() { Outcome::Good } else { Outcome::Partial })
+}

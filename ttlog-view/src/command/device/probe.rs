@@ -1,0 +1,238 @@
+//! The command `probe`: the ring of a live device, read by a debug probe with no help from the firmware.
+//!
+//! The library probe-rs speaks to the probe. It is large, so it is there with the cargo feature `probe` only.
+
+use std::collections::HashSet;
+use std::io::{self, Write};
+
+use crate::command::cli::{Format, Probe};
+use crate::command::show::Seen;
+use crate::source::device::firmware::Firmwares;
+use crate::source::device::memory::Memory;
+use crate::source::device::sessions::Recordings;
+use crate::terminal::{Outcome, complain};
+
+/// What is looked at, again and again: a memory with a ring in it.
+#[derive(Debug)]
+pub struct Watch<'o> {
+    options: &'o Probe,
+    firmwares: Firmwares,
+    /// Where a ring was found by searching.
+    found_at: Vec<(u64, u64)>,
+    seen: Seen,
+    /// What was complained of already.
+    said: HashSet<String>,
+    outcome: Outcome,
+}
+
+impl<'o> Watch<'o> {
+    /// Reads the firmwares that the options name; `None` where the options contradict each other.
+    #[must_use]
+    pub fn new(options: &'o Probe) -> Option<Self> {
+        let show = &options.device.show;
+        if options.follow && (show.format == Format::Json || show.stats) {
+            complain("--follow has no end: use --format ndjson, and no --stats");
+            return None;
+        }
+        let firmwares = Firmwares::load(&show.firmware);
+        let outcome = if firmwares.errors.is_empty() { Outcome::Good } else { Outcome::Partial };
+        firmwares.errors.iter().for_each(|line| complain(line));
+        let (found_at, seen, said) = Default::default();
+        Some(Watch { options, firmwares, found_at, seen, said, outcome })
+    }
+
+    /// Looks at the memory once, and shows what it has not shown before.
+    ///
+    /// # Errors
+    /// Those of writing to `out`.
+    pub fn look(&mut self, memory: &mut dyn Memory, out: &mut dyn Write) -> io::Result<Outcome> {
+        let symbols = self.firmwares.ring_symbols();
+        let places = if self.found_at.is_empty() { &symbols } else { &self.found_at };
+        let name = &self.options.chip;
+        let mut recordings = Recordings::of_memory(name, memory, places, &self.firmwares, "probe");
+        if recordings.only_zeros {
+            let advice = if self.options.halt { "is the chip the right one?" } else { "try --halt" };
+            recordings.complain(name, &format_args!("some parts answer so while the core sleeps; {advice}"));
+        }
+        self.found_at = recordings.rings_at.iter().map(|&address| (address, 0)).collect();
+        recordings.complaints.retain(|line| self.said.insert(line.clone()));
+        let seen = self.options.follow.then_some(&mut self.seen);
+        let outcome = recordings.show(&self.options.device, seen, out)?.max(self.outcome);
+        out.flush()?;
+        Ok(outcome)
+    }
+}
+
+/// Says that this program was built without the library for probes, and what else there is.
+///
+/// # Errors
+/// None.
+#[cfg(not(feature = "probe"))]
+pub fn run(options: &Probe, _out: &mut dyn Write) -> io::Result<Outcome> {
+    let chip = crate::text::escape::escaped(&options.chip);
+    complain("this program was built without the feature `probe`: cargo install ttlog-view --features probe");
+    complain(&format!(
+        "or take an image of RAM with the probe-rs program, and show it with ttlog-view image; for 64 KiB at 0x20000000: \
+         probe-rs read --chip {chip} b32 0x20000000 16384 --format binary --output RAM.bin"
+    ));
+    Ok(Outcome::Failed)
+}
+
+#[cfg(feature = "probe")]
+pub use live::{ProbeMemory, run};
+
+#[cfg(feature = "probe")]
+mod live {
+    use std::fmt;
+    use std::io::{self, Write};
+    use std::ops::Range;
+    use std::time::Duration;
+
+    use probe_rs::probe::list::Lister;
+    use probe_rs::probe::{DebugProbeSelector, Probe as Connected};
+    use probe_rs::{Core, MemoryInterface, Permissions, Session};
+
+    use super::Watch;
+    use crate::command::cli::Probe;
+    use crate::source::device::memory::{Memory, MemoryError};
+    use crate::terminal::{Outcome, complain};
+    use crate::text::escape::escaped;
+
+    /// How long a core may take to halt.
+    const HALT_TIMEOUT: Duration = Duration::from_millis(500);
+
+    /// The memory of a device, as probe-rs reads it.
+    pub struct ProbeMemory<'m, M: MemoryInterface> {
+        memory: &'m mut M,
+        ram: Vec<Range<u64>>,
+    }
+
+    impl<'m, M: MemoryInterface> ProbeMemory<'m, M> {
+        /// Takes the memory; `ram` are the ranges that a ring may be in.
+        #[must_use]
+        pub fn new(memory: &'m mut M, ram: Vec<Range<u64>>) -> Self {
+            ProbeMemory { memory, ram }
+        }
+    }
+
+    impl<M: MemoryInterface> fmt::Debug for ProbeMemory<'_, M> {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.debug_struct("ProbeMemory").field("ram", &self.ram).finish_non_exhaustive()
+        }
+    }
+
+    impl<M: MemoryInterface> Memory for ProbeMemory<'_, M> {
+        fn read(&mut self, address: u64, out: &mut [u8]) -> Result<(), MemoryError> {
+            self.memory.read(address, out).map_err(|error| MemoryError::Failed { address, reason: chain(&error) })
+        }
+
+        fn ram(&self) -> Vec<Range<u64>> {
+            self.ram.clone()
+        }
+    }
+
+    /// Gives an error with what caused it.
+    fn chain(error: &dyn std::error::Error) -> String {
+        let mut text = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            text.push_str(": ");
+            text.push_str(&cause.to_string());
+            source = cause.source();
+        }
+        text
+    }
+
+    /// Shows what the ring of a live device holds.
+    ///
+    /// # Errors
+    /// Those of writing to `out`.
+    pub fn run(options: &Probe, out: &mut dyn Write) -> io::Result<Outcome> {
+        let Some(mut watch) = Watch::new(options) else { return Ok(Outcome::Failed) };
+        let mut session = match connect(options) {
+            Ok(session) => session,
+            Err(line) => {
+                complain(&line);
+                return Ok(Outcome::Failed);
+            }
+        };
+        let ram: Vec<_> = session
+            .target()
+            .memory_map
+            .iter()
+            .filter_map(|region| region.as_ram_region())
+            .filter(|region| !region.is_alias)
+            .map(|region| region.range.clone())
+            .collect();
+        loop {
+            let looked = session
+                .core(options.core)
+                .map_err(|error| chain(&error))
+                .and_then(|mut core| look(&mut watch, &mut core, &ram, out));
+            let outcome = match looked {
+                Ok(shown) => shown?,
+                Err(line) => {
+                    complain(&format!("{}: {}", escaped(&options.chip), escaped(&line)));
+                    return Ok(Outcome::Failed);
+                }
+            };
+            if !options.follow {
+                return Ok(outcome);
+            }
+            std::thread::sleep(Duration::from_millis(options.interval));
+        }
+    }
+
+    /// Looks once, with the core halted meanwhile if that is asked for.
+    fn look(
+        watch: &mut Watch<'_>,
+        core: &mut Core<'_>,
+        ram: &[Range<u64>],
+        out: &mut dyn Write,
+    ) -> Result<io::Result<Outcome>, String> {
+        let halts = watch.options.halt && !core.core_halted().map_err(|error| chain(&error))?;
+        if halts {
+            core.halt(HALT_TIMEOUT).map_err(|error| chain(&error))?;
+        }
+        let shown = watch.look(&mut ProbeMemory::new(core, ram.to_vec()), out);
+        if halts {
+            core.run().map_err(|error| chain(&error))?;
+        }
+        Ok(shown)
+    }
+
+    fn connect(options: &Probe) -> Result<Session, String> {
+        let mut probe = open(options)?;
+        if let Some(protocol) = &options.protocol {
+            let protocol = protocol.parse().map_err(|_| format!("--protocol {}: swd or jtag", escaped(protocol)))?;
+            probe.select_protocol(protocol).map_err(|error| chain(&error))?;
+        }
+        if let Some(speed) = options.speed {
+            probe.set_speed(speed).map_err(|error| chain(&error))?;
+        }
+        let chip = options.chip.as_str();
+        let attached = match options.connect_under_reset {
+            true => probe.attach_under_reset(chip, Permissions::default()),
+            false => probe.attach(chip, Permissions::default()),
+        };
+        attached.map_err(|error| format!("{}: {}", escaped(chip), escaped(&chain(&error))))
+    }
+
+    fn open(options: &Probe) -> Result<Connected, String> {
+        let lister = Lister::new();
+        if let Some(selector) = &options.probe {
+            let parsed: DebugProbeSelector =
+                selector.parse().map_err(|error| format!("--probe {}: {}", escaped(selector), chain(&error)))?;
+            return lister.open(parsed).map_err(|error| chain(&error));
+        }
+        let probes = lister.list_all();
+        match probes.as_slice() {
+            [] => Err("no debug probe found (is it plugged in, and may you use it? see probe.rs/docs/getting-started/probe-setup)".to_owned()),
+            [only] => only.open().map_err(|error| chain(&error)),
+            several => {
+                let names: Vec<_> = several.iter().map(|probe| escaped(&probe.to_string())).collect();
+                Err(format!("several debug probes; say which with --probe VID:PID[:SERIAL]: {}", names.join("; ")))
+            }
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! The command `serial`: dumps that come over a byte stream, shown as they arrive.
+
+use std::io::{self, Write};
+use std::time::{Duration, Instant};
+
+use crate::command::cli::{Format, Serial};
+use crate::command::show::Seen;
+use crate::source::device::firmware::Firmwares;
+use crate::source::device::receiver::{Dump, Received, Receiver};
+use crate::source::device::sessions::Recordings;
+use crate::source::device::stream::{Arrival, Stream};
+use crate::terminal::{Outcome, complain};
+use crate::text::escape::{LineBreaks, push_escaped};
+use crate::text::time::counted;
+
+/// How long other output is held back that does not end in a line break.
+const IDLE: Duration = Duration::from_millis(200);
+/// How long no frame came when a dump that did not end is given up.
+const GIVE_UP: Duration = Duration::from_secs(3);
+
+/// Shows what comes.
+///
+/// # Errors
+/// Those of writing to `out`.
+pub fn run(options: &Serial, out: &mut dyn Write) -> io::Result<Outcome> {
+    if options.device.show.format == Format::Json {
+        complain("--format json is one array, which has no end here; use ndjson");
+        return Ok(Outcome::Failed);
+    }
+    let firmwares = Firmwares::load(&options.device.show.firmware);
+    let mut console =
+        Console { options, outcome: Outcome::Good, dumps: 0, useful: 0, seen: Seen::default(), firmwares, out };
+    for line in &console.firmwares.errors {
+        complain(line);
+        console.outcome = Outcome::Partial;
+    }
+    let stream = match Stream::open(&options.port, options.baud) {
+        Ok(stream) => stream,
+        Err(line) => {
+            complain(&line);
+            return Ok(Outcome::Failed);
+        }
+    };
+    let mut receiver = Receiver::new();
+    let mut received = Vec::new();
+    let mut last_bytes = Instant::now();
+    loop {
+        let arrival = stream.wait(IDLE);
+        let mut take = |what| received.push(what);
+        let mut is_over = false;
+        match arrival {
+            Arrival::Bytes(bytes) => {
+                last_bytes = Instant::now();
+                receiver.push(&bytes, &mut take);
+            }
+            Arrival::Nothing if last_bytes.elapsed() >= GIVE_UP => {
+                receiver.idle(&mut take);
+                receiver.give_up(&mut take);
+            }
+            Arrival::Nothing => receiver.idle(&mut take),
+            Arrival::End => is_over = true,
+            Arrival::Failed(error) => {
+                complain(&crate::source::shown(options.port.as_ref(), &error));
+                console.outcome = console.outcome.max(Outcome::Partial);
+                is_over = true;
+            }
+        }
+        if is_over {
+            receiver.finish(&mut take);
+        }
+        for what in received.drain(..) {
+            console.take(what)?;
+            if options.dumps.is_some_and(|dumps| console.dumps >= dumps) {
+                return console.end(&receiver);
+            }
+        }
+        console.out.flush()?;
+        if is_over {
+            return console.end(&receiver);
+        }
+    }
+}
+
+/// Where what comes goes.
+struct Console<'o> {
+    options: &'o Serial,
+    firmwares: Firmwares,
+    seen: Seen,
+    dumps: u64,
+    /// Dumps of which something could be shown.
+    useful: u64,
+    outcome: Outcome,
+    out: &'o mut dyn Write,
+}
+
+impl Console<'_> {
+    fn take(&mut self, received: Received) -> io::Result<()> {
+        match received {
+            Received::Text(text) => self.pass(&text),
+            Received::Remark(line) => {
+                complain(&line);
+                self.outcome = self.outcome.max(Outcome::Partial);
+                Ok(())
+            }
+            Received::Dump(dump) => self.show(*dump),
+        }
+    }
+
+    /// Hands output of something else on, made harmless.
+    fn pass(&mut self, text: &[u8]) -> io::Result<()> {
+        if self.options.device.show.quiet {
+            return Ok(());
+        }
+        let mut line = String::new();
+        push_escaped(&mut line, &String::from_utf8_lossy(text).replace("\r\n", "\n"), LineBreaks::Keep);
+        if self.options.passthrough {
+            self.out.write_all(line.as_bytes())
+        } else {
+            // If standard error is gone, there is nobody to read it.
+            let _ = io::stderr().write_all(line.as_bytes());
+            Ok(())
+        }
+    }
+
+    fn show(&mut self, dump: Dump) -> io::Result<()> {
+        self.dumps += 1;
+        if !dump.is_whole() || dump.counts.repeated > 0 || !self.options.device.show.quiet {
+            complain(&dump.sentence());
+        }
+        if !dump.is_whole() {
+            self.outcome = self.outcome.max(Outcome::Partial);
+        }
+        let recordings = Recordings::of_dump(&self.options.port, &dump, &self.firmwares);
+        let outcome = recordings.show(&self.options.device, Some(&mut self.seen), self.out)?;
+        // One that is of no use does not spoil the others.
+        self.useful += u64::from(outcome != Outcome::Failed);
+        self.outcome = self.outcome.max(outcome.min(Outcome::Partial));
+        self.out.flush()
+    }
+
+    fn end(&mut self, receiver: &Receiver) -> io::Result<Outcome> {
+        if receiver.damaged() > 0 {
+            complain(&format!("{} damaged on the way", counted(receiver.damaged(), "frame")));
+            self.outcome = self.outcome.max(Outcome::Partial);
+        }
+        if self.dumps == 0 {
+            complain("no dump came");
+        }
+        if self.useful == 0 {
+            self.outcome = Outcome::Failed;
+        }
+        self.out.flush()?;
+        Ok(self.outcome)
+    }
+}

@@ -1,0 +1,3 @@
+//! Which events are wanted.
+
+pub mod condition;

@@ -1,0 +1,25 @@
+//! Devices: rings that are in the memory of a microcontroller, or come from one over a byte stream.
+//!
+//! | module | what it does |
+//! | --- | --- |
+//! | [`firmware`], [`elf`] | what callsites of a firmware say: from its ELF file, or a dictionary made of one |
+//! | `defmt` | what firmware logs with defmt (feature `defmt`) |
+//! | [`memory`] | finds rings in memory, and copies them |
+//! | [`ranges`], [`coredump`] | memory from files |
+//! | [`stream`], [`receiver`] | byte streams, and the dumps in them |
+//! | `geometry` | the layout of a ring whose header did not come |
+//! | [`sessions`] | makes a snapshot of each session of a ring, which then goes the way of all snapshots |
+//! | [`detect`] | finds out what files without a command are recordings of devices |
+
+pub mod coredump;
+#[cfg(feature = "defmt")]
+pub mod defmt;
+pub mod detect;
+pub mod elf;
+pub mod firmware;
+mod geometry;
+pub mod memory;
+pub mod ranges;
+pub mod receiver;
+pub mod sessions;
+pub mod stream;

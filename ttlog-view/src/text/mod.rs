@@ -1,0 +1,4 @@
+//! What is shown: text that a terminal can take, times, numbers.
+
+pub mod escape;
+pub mod time;

@@ -1,0 +1,3 @@
+//! Files that the viewer writes.
+
+pub mod snapshot_file;
