@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use ttlog_core::{Item, RingImage, SegmentState};
 use ttlog_view::Outcome;
 use ttlog_view::command::cli::Recover;
+use ttlog_view::command::options::SecretArgs;
 use ttlog_view::command::recover;
-use ttlog_view::event::secrets::SecretArgs;
+use ttlog_view::query::{Keep, Query};
+use ttlog_view::source::device::load::Firmwares;
 use ttlog_view::source::{Inputs, Source};
-use ttlog_view::terminal::progress::Progress;
-use ttlog_view::text::time::grouped;
-use ttlog_view::timeline::{Keep, Query, Range, Timeline};
+use ttlog_view::text::number::grouped;
+use ttlog_view::timeline::Timeline;
 
 use crate::kill::Death;
 use crate::place::Place;
@@ -84,7 +85,7 @@ impl fmt::Display for Verdict {
 
 /// Compares the snapshot, and the ring it was made from, with the worker's own count.
 pub(crate) fn account(death: &Death, snapshot: &Path) -> Result<Verdict, String> {
-    let inputs = Inputs::read(&[snapshot.to_string_lossy().into_owned()]);
+    let inputs = Inputs::read(&[snapshot.to_string_lossy()], &Firmwares::default());
     if let Some(error) = inputs.errors.first() {
         return Err(error.clone());
     }
@@ -93,8 +94,8 @@ pub(crate) fn account(death: &Death, snapshot: &Path) -> Result<Verdict, String>
         sources.push(Source::new(input).map_err(|error| format!("{}: {error}", input.path))?);
     }
     let [_] = sources[..] else { return Err(format!("{}: not one snapshot", snapshot.display())) };
-    let query = Query { conditions: &[], keep: Keep::Last(0), range: Range::ALL, duplicates: false };
-    let timeline = Timeline::read(&sources, &query, &mut Progress::silent());
+    let query = Query { keep: Keep::Last(0), ..Query::default() };
+    let timeline = Timeline::read(&sources, &query, &mut ());
     let (source, found) = (&sources[0], &timeline.found[0]);
     let mut verdict = Verdict {
         counted: death.counts.iter().sum(),

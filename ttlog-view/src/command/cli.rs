@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::event::secrets::SecretArgs;
-use crate::query::condition::{Condition, Key};
+use super::options::{ColorChoice, SecretArgs, TimeChoice};
+use crate::query::{Condition, Key};
+use crate::render::stats::GroupKey;
 
 /// Shows what a TTLog flight recorder kept.
 #[derive(Debug, Parser)]
@@ -188,8 +189,8 @@ pub struct Show {
     pub format: Format,
 
     /// How times are shown in text
-    #[arg(long, value_enum, default_value_t = TimeStyle::Local)]
-    pub time: TimeStyle,
+    #[arg(long, value_enum, default_value_t = TimeChoice::Local)]
+    pub time: TimeChoice,
 
     /// The same as --time utc
     #[arg(long, conflicts_with = "time")]
@@ -233,15 +234,6 @@ pub struct Show {
     /// of the file that has this build id, and without names if none has.
     #[arg(long = "elf", visible_alias = "dictionary", value_name = "ELF|DICTIONARY")]
     pub firmware: Vec<PathBuf>,
-}
-
-/// A key to count by, with the name it was given.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GroupKey {
-    /// As it was typed.
-    pub name: String,
-    /// What it means.
-    pub key: Key,
 }
 
 fn parse_key(name: &str) -> Result<GroupKey, String> {
@@ -448,30 +440,6 @@ pub enum Format {
     Json,
     /// One JSON object per line
     Ndjson,
-}
-
-/// How times are shown in text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum TimeStyle {
-    /// Date and time in the local time zone
-    Local,
-    /// Date and time in UTC
-    Utc,
-    /// Seconds before the last event
-    Relative,
-    /// The reading of the recording clock
-    Ticks,
-}
-
-/// When text is coloured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ColorChoice {
-    /// On a terminal that can, unless NO_COLOR is set
-    Auto,
-    /// Always
-    Always,
-    /// Never
-    Never,
 }
 
 #[cfg(test)]

@@ -13,10 +13,11 @@ use ttlog_core::ring::RingImage;
 use crate::command::cli::Recover;
 use crate::event::secrets::Secrets;
 use crate::source::process::{Liveness, process_of};
-use crate::source::{Content, content, files_in, read, shown};
+use crate::source::{Content, content, files_in, read};
 use crate::terminal::{Outcome, complain};
+use crate::text::escape::error_line;
 use crate::text::escape::escaped;
-use crate::text::time::grouped;
+use crate::text::number::grouped;
 use crate::write::snapshot_file::{self, Written};
 
 /// Recovers the rings of a directory.
@@ -27,12 +28,12 @@ pub fn run(options: &Recover, out: &mut dyn Write) -> io::Result<Outcome> {
     let paths = match files_in(&options.directory) {
         Ok(paths) => paths,
         Err(error) => {
-            complain(&shown(&options.directory, &error));
+            complain(&error_line(&options.directory, &error));
             return Ok(Outcome::Failed);
         }
     };
     let output = snapshot_file::directory(options.output.as_deref());
-    let secrets = Secrets::new(&options.secrets);
+    let secrets = options.secrets.secrets();
     let mut outcome = Outcome::Good;
     let (mut recovered, mut left) = (0, 0);
     for path in paths {
@@ -55,7 +56,7 @@ pub fn run(options: &Recover, out: &mut dyn Write) -> io::Result<Outcome> {
             }
             Err(error) => {
                 outcome = Outcome::Partial;
-                complain(&shown(&path, &format_args!("not recovered: {error}")));
+                complain(&error_line(&path, &format_args!("not recovered: {error}")));
                 continue;
             }
         };

@@ -6,11 +6,10 @@
 use std::io::{self, Write};
 
 use crate::command::cli::Snapshot;
-use crate::event::secrets::Secrets;
 use crate::source::find::find;
 use crate::source::process::{Liveness, process_of};
 use crate::terminal::{Outcome, complain};
-use crate::text::time::bytes;
+use crate::text::number::bytes;
 use crate::write::snapshot_file;
 
 /// Writes the snapshot and prints its path.
@@ -30,7 +29,7 @@ pub fn run(options: &Snapshot, out: &mut dyn Write) -> io::Result<Outcome> {
         // Of a dead process nothing more will come: the snapshot holds everything to its end.
         let is_over = matches!(ring.liveness(), Liveness::Gone | Liveness::LetGo);
         let until = if is_over { 0 } else { ring.bytes.read_from_ticks.unwrap_or(0) };
-        let secrets = Secrets::new(&options.secrets);
+        let secrets = options.secrets.secrets();
         snapshot_file::write(&image, &process_of(&image), &options.reason, until, &secrets, &output)
     });
     match written {

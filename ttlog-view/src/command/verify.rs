@@ -3,15 +3,19 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use crate::command::cli::{TimeStyle, Verify};
+use crate::command::cli::Verify;
+use crate::query::{Keep, Query};
 use crate::render::text::{clock_step, damage_line, session_text};
-use crate::render::{DROP_REASONS, is_damaged, kind_name};
-use crate::source::{Input, Kind, Source, open, read, shown};
-use crate::terminal::progress::Progress;
+use crate::render::{DROP_REASONS, ending, kind_name};
+use crate::source::{Input, Kind, Source, open, read};
+use crate::terminal::progress::ProgressLine;
 use crate::terminal::{Outcome, complain};
+use crate::text::escape::error_line;
 use crate::text::escape::escaped;
-use crate::text::time::{TimeFormatter, duration, grouped};
-use crate::timeline::{Found, Keep, Mark, Query, Range, Timeline};
+use crate::text::number::grouped;
+use crate::text::time::TimeStyle;
+use crate::text::time::{TimeFormatter, duration};
+use crate::timeline::{Found, Mark, Timeline};
 
 /// Checks each file.
 ///
@@ -23,7 +27,7 @@ pub fn run(options: &Verify, out: &mut dyn Write) -> io::Result<Outcome> {
         let outcome = match open(Path::new(name)).and_then(|file| read(&file)) {
             Ok(bytes) => verify(&Input::new(name.clone(), bytes), out)?,
             Err(error) => {
-                complain(&shown(name.as_ref(), &error));
+                complain(&error_line(name.as_ref(), &error));
                 Outcome::Failed
             }
         };
@@ -42,12 +46,12 @@ fn verify(input: &Input, out: &mut dyn Write) -> io::Result<Outcome> {
     };
     let sources = [source];
     // Everything is read and nothing kept.
-    let query = Query { conditions: &[], keep: Keep::First(0), range: Range::ALL, duplicates: true };
-    let mut progress = Progress::new();
+    let query = Query { keep: Keep::First(0), duplicates: true, ..Query::default() };
+    let mut progress = ProgressLine::new();
     let timeline = Timeline::read(&sources, &query, &mut progress);
     progress.finish();
     let (source, found) = (&timeline.sources[0], &timeline.found[0]);
-    let outcome = match is_damaged(source, found) {
+    let outcome = match found.is_damaged(source) {
         false => Outcome::Good,
         true if found.events > 0 || source.entry_count > 0 => Outcome::Partial,
         true => Outcome::Failed,
@@ -102,7 +106,7 @@ fn write_what(out: &mut dyn Write, source: &Source<'_>, timeline: &Timeline<'_, 
         }
         None => writeln!(out, "  by: unknown, there is no process item")?,
     }
-    if let Some(ending) = timeline.ending(0, &mut time) {
+    if let Some(ending) = ending::of_source(timeline, 0, &mut time) {
         writeln!(out, "  process: {ending}")?;
     }
     if let Some(filter) = source.filter {

@@ -2,84 +2,36 @@
 
 use ttlog_core::ring::{EndKind, Panics, ProcessEnd};
 
-use crate::source::process::Liveness;
-use crate::source::{Kind, Source};
+use crate::source::{Ending, Kind, Liveness, Source};
 use crate::text::escape::escaped;
-use crate::text::time::{TimeFormatter, counted};
+use crate::text::number::counted;
+use crate::text::time::TimeFormatter;
+use crate::timeline::Timeline;
 
-/// What is known of the end of a process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// It runs.
-    Running,
-    /// It ran when the snapshot was made.
-    RanThen,
-    /// It runs, but has no use for the ring any more.
-    LetGo,
-    /// It said how it ended.
-    Told(ProcessEnd),
-    /// Recording was ended in good order, and the process, too, or it did not say more.
-    ShutDown,
-    /// It is gone, and could have said why, but did not get to.
-    Silent,
-    /// It is gone, and recorded nothing of its end: the ring is of an older version, or of a device.
-    Unrecorded,
-    /// Nothing is known.
-    Unknown,
+/// Returns one word for the end of a process, as JSON has it.
+#[must_use]
+pub fn word(ending: &Ending) -> &'static str {
+    match ending {
+        Ending::Running => "running",
+        Ending::RanThen => "ran_then",
+        Ending::LetGo => "let_go",
+        Ending::Told(end) => match end.kind {
+            EndKind::Signal => "signal",
+            EndKind::Exit => "exit",
+            EndKind::Other(_) | EndKind::Unfinished => "unfinished",
+        },
+        Ending::ShutDown => "shut_down",
+        Ending::Silent => "silent",
+        Ending::Unrecorded => "unrecorded",
+        Ending::Unknown => "unknown",
+    }
 }
 
-impl Ending {
-    /// Finds out what is known of the end of a source's process.
-    #[must_use]
-    pub fn of(source: &Source<'_>) -> Self {
-        if let Some(end) = source.life.end {
-            return Ending::Told(end);
-        }
-        if source.ended {
-            return Ending::ShutDown;
-        }
-        let gone = if source.life.tells_end { Ending::Silent } else { Ending::Unrecorded };
-        match &source.kind {
-            Kind::Ring(Liveness::Running) => Ending::Running,
-            Kind::Ring(Liveness::LetGo) => Ending::LetGo,
-            Kind::Ring(Liveness::Gone) => gone,
-            Kind::Ring(Liveness::Unknown) => Ending::Unknown,
-            Kind::Snapshot { reason, .. } if reason == "recovered" => gone,
-            Kind::Snapshot { .. } if source.taken_at.is_some() => Ending::RanThen,
-            // Made of a dead ring, or by a recorder that does not tell the time.
-            Kind::Snapshot { .. } if source.life.tells_end => Ending::Silent,
-            Kind::Snapshot { .. } => Ending::Unknown,
-        }
-    }
-
-    /// Gives one word for it, as JSON has it.
-    #[must_use]
-    pub fn word(&self) -> &'static str {
-        match self {
-            Ending::Running => "running",
-            Ending::RanThen => "ran_then",
-            Ending::LetGo => "let_go",
-            Ending::Told(end) => match end.kind {
-                EndKind::Signal => "signal",
-                EndKind::Exit => "exit",
-                EndKind::Other(_) | EndKind::Unfinished => "unfinished",
-            },
-            Ending::ShutDown => "shut_down",
-            Ending::Silent => "silent",
-            Ending::Unrecorded => "unrecorded",
-            Ending::Unknown => "unknown",
-        }
-    }
-
-    /// Tells whether this is an end that nobody wished: by a signal, or without a word.
-    #[must_use]
-    pub fn is_bad(&self) -> bool {
-        match self {
-            Ending::Told(end) => end.kind != EndKind::Exit,
-            Ending::Silent => true,
-            _ => false,
-        }
-    }
+/// Returns a sentence about how the process of a source ended, as far as that is known.
+#[must_use]
+pub fn of_source(timeline: &Timeline<'_, '_>, source: usize, time: &mut TimeFormatter) -> Option<String> {
+    let name = |context, id| Some(timeline.ring_of(source)?.thread_name(context, id)?.to_owned());
+    sentence(&timeline.sources[source], time, &name)
 }
 
 /// Gives the sentence, without a full stop; `None` where nothing is known. `thread_name` gives the name of the thread with a context

@@ -1,8 +1,15 @@
 //! Events as JSON, one object each. README.md documents the form; numbers are exact, whatever their width.
+//!
+//! It is written by hand: numbers of 64 and 128 bits and floats stand with all their digits, members have the order of the
+//! documentation, and text goes straight to the output, without a tree of values for each event.
 
+use std::io::{self, Write};
+
+use super::chunks::Chunks;
+use super::sink::EventSink;
 use crate::event::value::{Value, push_hex};
-use crate::render::Event;
 use crate::text::time::{TimeFormatter, When};
+use crate::timeline::{Event, Timeline};
 
 /// What stands in place of a withheld value; no value is like it.
 const WITHHELD_JSON: &str = "{\"withheld\":true}";
@@ -112,6 +119,46 @@ impl JsonRenderer {
 impl Default for JsonRenderer {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+/// Writes events as an array of JSON objects, or as one object per line.
+#[derive(Debug)]
+pub struct JsonSink<'o> {
+    renderer: JsonRenderer,
+    is_array: bool,
+    is_first: bool,
+    chunks: Chunks<'o>,
+}
+
+impl<'o> JsonSink<'o> {
+    /// Writes to `out`, as an array or as lines.
+    #[must_use]
+    pub fn new(is_array: bool, out: &'o mut dyn Write) -> Self {
+        let mut chunks = Chunks::new(out);
+        chunks.text.push_str(if is_array { "[" } else { "" });
+        JsonSink { renderer: JsonRenderer::new(), is_array, is_first: true, chunks }
+    }
+}
+
+impl EventSink for JsonSink<'_> {
+    fn event(&mut self, event: &Event<'_, '_>) -> io::Result<()> {
+        let text = &mut self.chunks.text;
+        match (self.is_array, std::mem::take(&mut self.is_first)) {
+            (true, true) => text.push('\n'),
+            (true, false) => text.push_str(",\n"),
+            (false, _) => {}
+        }
+        self.renderer.push(text, event);
+        if !self.is_array {
+            text.push('\n');
+        }
+        self.chunks.write()
+    }
+
+    fn end(&mut self, _timeline: &Timeline<'_, '_>) -> io::Result<()> {
+        self.chunks.text.push_str(if self.is_array { "\n]\n" } else { "" });
+        self.chunks.finish()
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::io::{self, Write as _};
 
+use crate::source::device::sessions::Usability;
+
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outcome {
@@ -11,6 +13,16 @@ pub enum Outcome {
     Partial,
     /// Nothing could be done: exit code 2.
     Failed,
+}
+
+impl From<Usability> for Outcome {
+    fn from(usability: Usability) -> Self {
+        match usability {
+            Usability::Whole => Outcome::Good,
+            Usability::Partial => Outcome::Partial,
+            Usability::Useless => Outcome::Failed,
+        }
+    }
 }
 
 /// Writes a line about something that went wrong to standard error.

@@ -3,6 +3,8 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
+use crate::timeline::Progress;
+
 /// How long nothing is said at first.
 const PATIENCE: Duration = Duration::from_millis(700);
 /// How long a line stands before the next.
@@ -10,36 +12,16 @@ const PERIOD: Duration = Duration::from_millis(100);
 
 /// The progress of one command.
 #[derive(Debug)]
-pub struct Progress {
+pub struct ProgressLine {
     next: Option<Instant>,
     shown: bool,
 }
 
-impl Progress {
+impl ProgressLine {
     /// Starts. Shows something only if standard error is a terminal.
     #[must_use]
     pub fn new() -> Self {
-        Progress { next: std::io::stderr().is_terminal().then(|| Instant::now() + PATIENCE), shown: false }
-    }
-
-    /// Shows nothing, ever.
-    #[must_use]
-    pub fn silent() -> Self {
-        Progress { next: None, shown: false }
-    }
-
-    /// Tells that segment `index` of `total` was read.
-    pub fn step(&mut self, index: usize, total: usize, events: usize) {
-        let Some(next) = self.next else { return };
-        let now = Instant::now();
-        if now < next {
-            return;
-        }
-        self.next = Some(now + PERIOD);
-        self.shown = true;
-        let percent = 100 * (index + 1) / total.max(1);
-        // A terminal that is gone needs no progress.
-        let _ = write!(std::io::stderr(), "\rreading: {percent} %, {events} events \x1b[K");
+        ProgressLine { next: std::io::stderr().is_terminal().then(|| Instant::now() + PATIENCE), shown: false }
     }
 
     /// Clears the line.
@@ -52,7 +34,22 @@ impl Progress {
     }
 }
 
-impl Default for Progress {
+impl Progress for ProgressLine {
+    fn step(&mut self, index: usize, total: usize, events: usize) {
+        let Some(next) = self.next else { return };
+        let now = Instant::now();
+        if now < next {
+            return;
+        }
+        self.next = Some(now + PERIOD);
+        self.shown = true;
+        let percent = 100 * (index + 1) / total.max(1);
+        // A terminal that is gone needs no progress.
+        let _ = write!(std::io::stderr(), "\rreading: {percent} %, {events} events \x1b[K");
+    }
+}
+
+impl Default for ProgressLine {
     fn default() -> Self {
         Self::new()
     }

@@ -3,6 +3,8 @@
 //! Whatever a program logged may hold escape sequences, line breaks or characters that turn the direction of writing; shown as they
 //! are they could move the cursor, forge lines or hide others. Here each becomes visible: a line break `\n`, an escape `\u{1b}`.
 
+use std::path::Path;
+
 /// Whether line breaks and tabs inside values stay as they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LineBreaks {
@@ -66,6 +68,12 @@ pub fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     push_escaped(&mut out, text, LineBreaks::Escape);
     out
+}
+
+/// Formats an error as `path: error`.
+#[must_use]
+pub fn error_line(path: &Path, error: &dyn std::fmt::Display) -> String {
+    format!("{}: {error}", escaped(&path.to_string_lossy()))
 }
 
 #[cfg(test)]

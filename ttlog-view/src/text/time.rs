@@ -1,10 +1,22 @@
-//! Times as people read and type them.
+//! Times as people read them.
 
-use jiff::civil::{self, DateTime};
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
 
-use crate::command::cli::TimeStyle;
+use super::number::grouped;
+
+/// How times are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimeStyle {
+    /// Date and time in the local time zone.
+    Local,
+    /// Date and time in UTC.
+    Utc,
+    /// Seconds before the last event.
+    Relative,
+    /// The reading of the recording clock.
+    Ticks,
+}
 
 /// When something was, as far as its source knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,73 +139,6 @@ impl TimeFormatter {
     }
 }
 
-/// A limit in time as it was typed.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum TimeLimit {
-    /// Nanoseconds since 1970.
-    At(i64),
-    /// So many nanoseconds before the last event.
-    BeforeEnd(i64),
-    /// A time of the day of the last event.
-    OfLastDay(civil::Time),
-}
-
-impl TimeLimit {
-    /// Reads a limit: `-5s`, `12:03`, `2026-01-31`, `2026-01-31 12:03:04.5`, or that with `Z` or an offset.
-    ///
-    /// # Errors
-    /// A sentence that says what is understood.
-    pub fn parse(text: &str, zone: &TimeZone) -> Result<Self, String> {
-        let text = text.trim();
-        if let Some(duration) = text.strip_prefix('-') {
-            return Ok(TimeLimit::BeforeEnd(parse_duration(duration)?));
-        }
-        if let Ok(timestamp) = text.parse::<Timestamp>() {
-            return Ok(TimeLimit::At(to_ns(timestamp)));
-        }
-        if let Ok(time) = text.parse::<civil::Time>() {
-            return Ok(TimeLimit::OfLastDay(time));
-        }
-        let at = text.parse::<DateTime>().map_err(|_| {
-            format!("`{text}` is no time; write 2026-01-31T12:03:04, 2026-01-31T12:03:04Z, 12:03:04 or -5s (before the last event)")
-        })?;
-        zone.to_timestamp(at)
-            .map(|timestamp| TimeLimit::At(to_ns(timestamp)))
-            .map_err(|error| format!("`{text}`: {error}"))
-    }
-
-    /// Gives the limit in nanoseconds since 1970, when the last event was at `end`.
-    #[must_use]
-    pub fn resolve(self, end: i64, zone: &TimeZone) -> i64 {
-        match self {
-            TimeLimit::At(unix_ns) => unix_ns,
-            TimeLimit::BeforeEnd(distance) => end.saturating_sub(distance),
-            TimeLimit::OfLastDay(time) => {
-                let day = zone.to_datetime(Timestamp::from_nanosecond(end.into()).unwrap_or_default()).date();
-                zone.to_timestamp(day.to_datetime(time)).map_or(end, to_ns)
-            }
-        }
-    }
-}
-
-/// Reads a duration such as `5s`, `1.5s`, `2m` or `1h 30m`, as nanoseconds.
-///
-/// # Errors
-/// A sentence that says what is understood.
-pub fn parse_duration(text: &str) -> Result<i64, String> {
-    let error = || format!("`{text}` is no duration; write 5s, 250ms, 2m or 1h30m");
-    let duration: SignedDuration = text.trim().parse().map_err(|_| error())?;
-    if duration.is_negative() {
-        return Err(error());
-    }
-    Ok(i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX))
-}
-
-fn to_ns(timestamp: Timestamp) -> i64 {
-    let ns = timestamp.as_nanosecond();
-    i64::try_from(ns).unwrap_or(if ns < 0 { i64::MIN } else { i64::MAX })
-}
-
 /// Gives how long ago a time was by this host's clock, in nanoseconds; 0 if it is not over yet.
 #[must_use]
 pub fn since_ns(unix_ns: u64) -> u64 {
@@ -219,42 +164,6 @@ pub fn duration(ns: u64) -> String {
         UNITS.get(at + 1).map(|(smaller, name)| (seconds % unit / smaller, *name)).filter(|(count, _)| *count > 0);
     let main = format!("{} {name}", grouped(seconds / unit));
     rest.map_or_else(|| main.clone(), |(count, name)| format!("{main} {count} {name}"))
-}
-
-/// Gives a number and what is counted: `1 event`, `2 events`.
-#[must_use]
-pub fn counted(number: u64, what: &str) -> String {
-    format!("{} {what}{}", grouped(number), if number == 1 { "" } else { "s" })
-}
-
-/// Gives a size as people read it.
-#[must_use]
-pub fn bytes(len: u64) -> String {
-    let units = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-    if len < 1024 {
-        return format!("{len} bytes");
-    }
-    let mut size = len as f64 / 1024.0;
-    let mut unit = 0;
-    while size >= 1023.95 && unit + 1 < units.len() {
-        size /= 1024.0;
-        unit += 1;
-    }
-    format!("{size:.1} {}", units[unit])
-}
-
-/// Gives a number with its thousands set apart.
-#[must_use]
-pub fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::with_capacity(digits.len() * 4 / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
 }
 
 #[cfg(test)]
@@ -306,23 +215,6 @@ mod tests {
     }
 
     #[test]
-    fn limits() {
-        let zone = TimeZone::fixed(jiff::tz::offset(2));
-        let parse = |text: &str| TimeLimit::parse(text, &zone).expect(text).resolve(T, &zone);
-        let whole = 1_700_000_000_000_000_000;
-        assert_eq!(parse("2023-11-14T22:13:20Z"), whole);
-        assert_eq!(parse("2023-11-15 00:13:20"), whole);
-        assert_eq!(parse("00:13:20"), whole);
-        assert_eq!(parse("-5s"), T - 5_000_000_000);
-        assert_eq!(parse("-250ms"), T - 250_000_000);
-        assert_eq!(parse("-1h30m"), T - 5_400_000_000_000);
-        assert_eq!(parse("2023-11-15"), whole - 800_000_000_000);
-        for wrong in ["", "yesterday-ish", "-", "--5s", "5s", "25:00"] {
-            assert!(TimeLimit::parse(wrong, &zone).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
     fn durations() {
         const S: u64 = 1_000_000_000;
         for (ns, expected) in [
@@ -339,27 +231,5 @@ mod tests {
         ] {
             assert_eq!(duration(ns), expected);
         }
-    }
-
-    #[test]
-    fn sizes() {
-        for (len, expected) in [
-            (0, "0 bytes"),
-            (1023, "1023 bytes"),
-            (1024, "1.0 KiB"),
-            ((1 << 20) - 1, "1.0 MiB"),
-            (16 << 20, "16.0 MiB"),
-            (u64::MAX, "16.0 EiB"),
-        ] {
-            assert_eq!(bytes(len), expected);
-        }
-    }
-
-    #[test]
-    fn thousands() {
-        assert_eq!(
-            [0, 999, 1000, 1_234_567, u64::MAX].map(grouped),
-            ["0", "999", "1,000", "1,234,567", "18,446,744,073,709,551,615"]
-        );
     }
 }

@@ -16,18 +16,23 @@
 //! Memory: 32 bytes per kept event, and the unpacked segments of kept events up to [`UNPACKED_MAX`] bytes; beyond that
 //! segments are unpacked again as they are needed.
 
+mod event;
+mod progress;
+mod shown;
+
+pub use event::{Event, EventRoom, Events};
+pub use progress::Progress;
+pub use shown::{News, ShownEvents};
+
 use std::cmp::Reverse;
 use std::collections::{HashMap, VecDeque};
 
 use ttlog_core::record::ContextInfo;
 use ttlog_core::ring::{Item, Mode, Segment};
 
-use crate::query::condition::Condition;
-use crate::render::ending;
-use crate::source::callsite::Verdict;
-use crate::source::{Body, Damage, Part, Source, UNPACK_LEN};
-use crate::terminal::progress::Progress;
-use crate::text::time::{TimeFormatter, When};
+use crate::query::{Keep, Limits, Query, Range, Verdict};
+use crate::source::{Body, Damage, Kind, Part, Source, UNPACK_LEN};
+use crate::text::time::When;
 
 /// Most bytes of unpacked segments that are held at a time.
 pub const UNPACKED_MAX: usize = 512 << 20;
@@ -59,7 +64,9 @@ pub struct Entry {
 }
 
 impl Entry {
-    fn place(&self) -> Place {
+    /// Returns where it stands among entries and marks.
+    #[must_use]
+    pub fn place(&self) -> Place {
         (self.key, self.part, self.payload_offset)
     }
 }
@@ -182,6 +189,15 @@ pub struct Found {
     pub damaged_events: u64,
 }
 
+impl Found {
+    /// Returns whether anything of the source that it is of is damaged.
+    #[must_use]
+    pub fn is_damaged(&self, source: &Source<'_>) -> bool {
+        let cut_off = matches!(source.kind, Kind::Snapshot { complete: false, .. });
+        cut_off || self.damaged_events > 0 || !source.damage.is_empty() || !self.damage.is_empty()
+    }
+}
+
 /// A place where something is to be said between events.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mark {
@@ -218,51 +234,6 @@ pub enum Mark {
         /// When the event after them was.
         when: When,
     },
-}
-
-/// How many of the matching events are kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Keep {
-    /// All.
-    All,
-    /// The last so many.
-    Last(usize),
-    /// The first so many.
-    First(usize),
-}
-
-/// A range of time, ends included.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Range {
-    /// What the wall clock showed.
-    pub clock: (i64, i64),
-    /// Where events stand in the timeline.
-    pub place: (i64, i64),
-}
-
-impl Range {
-    /// All there is.
-    pub const ALL: Range = Range { clock: (i64::MIN, i64::MAX), place: (i64::MIN, i64::MAX) };
-
-    /// Tells whether an event at `key` is in it, whose wall clock showed `clock`.
-    fn contains(&self, key: i64, clock: impl FnOnce() -> i64) -> bool {
-        (self.place.0..=self.place.1).contains(&key)
-            // Most ranges are not bounded by the clock, and it takes a while to tell.
-            && (self.clock == Self::ALL.clock || (self.clock.0..=self.clock.1).contains(&clock()))
-    }
-}
-
-/// What is read.
-#[derive(Debug)]
-pub struct Query<'q> {
-    /// All must hold.
-    pub conditions: &'q [Condition],
-    /// How many events are kept.
-    pub keep: Keep,
-    /// Only events in this range of time.
-    pub range: Range,
-    /// Whether copies of a segment are read again.
-    pub duplicates: bool,
 }
 
 /// The events of all sources in time order.
@@ -315,7 +286,7 @@ impl Unpacked {
 impl<'s, 'a> Timeline<'s, 'a> {
     /// Reads all sources.
     #[must_use]
-    pub fn read(sources: &'s [Source<'a>], query: &Query<'_>, progress: &mut Progress) -> Self {
+    pub fn read(sources: &'s [Source<'a>], query: &Query, progress: &mut dyn Progress) -> Self {
         let mut timeline = Timeline {
             sources,
             found: vec![Found::default(); sources.len()],
@@ -330,7 +301,10 @@ impl<'s, 'a> Timeline<'s, 'a> {
         };
         timeline.choose_parts(query.duplicates);
         timeline.unpacked.records.resize_with(timeline.parts.len(), || None);
-        let mut scan = Scan::new(sources, query);
+        // What depends on the last event can be left out only once that is known.
+        let late = query.limits.depend_on_end();
+        let (keep, range) = if late { (Keep::All, Range::ALL) } else { (query.keep, query.limits.resolve(0)) };
+        let mut scan = Scan::new(sources, query, keep, range);
         let mut scratch = Vec::new();
         let total = timeline.parts.len();
         for index in 0..total {
@@ -340,18 +314,22 @@ impl<'s, 'a> Timeline<'s, 'a> {
         timeline.entries = std::mem::take(&mut scan.kept);
         // Stable, and quick on what comes in sorted stretches, as the events of each context do.
         timeline.entries.sort_by_key(Entry::place);
-        timeline.cut(query.keep);
+        timeline.cut(keep);
         (timeline.start, timeline.end) = (scan.start, scan.end);
         timeline.overflow = scan.overflow;
         timeline.mark_gaps();
         timeline.mark_complete_from();
         timeline.mark_steps();
         timeline.marks.sort_by_key(|(place, _)| *place);
+        if late && timeline.end.is_some() {
+            timeline.narrow(&query.limits, query.keep);
+        }
         timeline
     }
 
-    /// Drops entries outside the range, then all but those to keep. For limits that are known only once the end is.
-    pub fn narrow(&mut self, range: Range, keep: Keep) {
+    /// Drops entries outside the limits, then all but those to keep.
+    pub fn narrow(&mut self, limits: &Limits, keep: Keep) {
+        let range = limits.resolve(self.end.unwrap_or(0));
         let (sources, parts) = (self.sources, &self.parts);
         let clock = |entry: &Entry| sources[parts[entry.part as usize].source as usize].scale.unix_ns(entry.ticks);
         self.entries.retain(|entry| range.contains(entry.key, || clock(entry)));
@@ -447,7 +425,7 @@ impl<'s, 'a> Timeline<'s, 'a> {
                 Ok(segment) => {
                     scan.read_segment(&segment, index as u32, source as usize, part, ring, found);
                     // Where few are kept in the end, what is unpacked now is hardly ever what is needed then.
-                    if scan.query.keep == Keep::All && scan.kept.len() > kept_before {
+                    if scan.keep == Keep::All && scan.kept.len() > kept_before {
                         self.unpacked.keep(index as u32, segment.records);
                     }
                 }
@@ -473,13 +451,6 @@ impl<'s, 'a> Timeline<'s, 'a> {
     #[must_use]
     pub fn ring_of(&self, source: usize) -> Option<&RingView> {
         self.rings.iter().find(|ring| ring.sources.contains(&source))
-    }
-
-    /// Tells in a sentence how the process of a source ended, as far as that is known.
-    #[must_use]
-    pub fn ending(&self, source: usize, time: &mut TimeFormatter) -> Option<String> {
-        let name = |context, id| Some(self.ring_of(source)?.thread_name(context, id)?.to_owned());
-        ending::sentence(&self.sources[source], time, &name)
     }
 
     /// Gives how long before the last event of all an entry was, by its own clock reading.
@@ -667,7 +638,9 @@ fn with_room(scratch: &mut Vec<u8>) -> &mut [u8] {
 /// The reading of segments into entries.
 struct Scan<'q, 'a> {
     sources: &'q [Source<'a>],
-    query: &'q Query<'q>,
+    query: &'q Query,
+    keep: Keep,
+    range: Range,
     /// Per source and callsite id: what the filter says as far as the callsite decides.
     verdicts: Vec<Vec<Verdict>>,
     kept: Vec<Entry>,
@@ -708,12 +681,12 @@ impl ReadSession {
 }
 
 impl<'q, 'a> Scan<'q, 'a> {
-    fn new(sources: &'q [Source<'a>], query: &'q Query<'q>) -> Self {
+    fn new(sources: &'q [Source<'a>], query: &'q Query, keep: Keep, range: Range) -> Self {
         let verdicts = sources
             .iter()
             .map(|source| {
                 let ids = source.callsites.len().max(1);
-                (0..ids).map(|id| Verdict::new(query.conditions, source, source.callsite(id as u16))).collect()
+                (0..ids).map(|id| Verdict::new(&query.conditions, source, source.callsite(id as u16))).collect()
             })
             .collect();
         let input_len: u64 = sources.iter().map(|source| source.len_bytes).sum();
@@ -721,6 +694,8 @@ impl<'q, 'a> Scan<'q, 'a> {
         Scan {
             sources,
             query,
+            keep,
+            range,
             verdicts,
             kept: Vec::new(),
             floor: None,
@@ -815,13 +790,13 @@ impl<'q, 'a> Scan<'q, 'a> {
                             ring.runs.extend(run.replace(begun));
                         }
                     }
-                    if !self.query.range.contains(key, || source.scale.unix_ns(record.ticks)) {
+                    if !self.range.contains(key, || source.scale.unix_ns(record.ticks)) {
                         continue;
                     }
                     let verdict = verdicts.get(usize::from(record.callsite)).or(verdicts.first());
                     let accepted = verdict.is_none_or(|verdict| {
                         let callsite = source.callsite(record.callsite);
-                        verdict.decide(self.query.conditions, callsite, record.payload, record.context, &context.name)
+                        verdict.decide(&self.query.conditions, callsite, record.payload, record.context, &context.name)
                     });
                     if accepted {
                         self.keep(entry);
@@ -858,7 +833,7 @@ impl<'q, 'a> Scan<'q, 'a> {
     }
 
     fn keep(&mut self, entry: Entry) {
-        match self.query.keep {
+        match self.keep {
             Keep::All if self.kept.len() >= self.most => self.overflow += 1,
             Keep::All => self.kept.push(entry),
             Keep::Last(count) => {

@@ -15,7 +15,7 @@ use ttlog_core::snapshot::{SnapshotError, SnapshotMeta, SnapshotOptions, Snapsho
 use ttlog_core::table::ProcessInfo;
 
 use crate::event::secrets::Secrets;
-use crate::source::shown;
+use crate::text::escape::error_line;
 use crate::text::escape::escaped;
 
 /// Longest part of a service's name in a file's name.
@@ -84,10 +84,10 @@ pub fn write_with(
         let mut scratch = vec![0; scratch_len(&options)];
         write_file(&temporary.0, |sink| fill(options, &mut scratch, sink))
     })?;
-    let path = publish(&temporary.0, directory, &stem).map_err(|error| shown(directory, &error))?;
+    let path = publish(&temporary.0, directory, &stem).map_err(|error| error_line(directory, &error))?;
     // Without this the new name may be lost with the power, though the data is there.
     #[cfg(unix)]
-    File::open(directory).and_then(|directory| directory.sync_all()).map_err(|error| shown(directory, &error))?;
+    File::open(directory).and_then(|directory| directory.sync_all()).map_err(|error| error_line(directory, &error))?;
     Ok(Written { path, events })
 }
 
@@ -105,12 +105,12 @@ fn write_file(
     path: &Path,
     fill: impl FnOnce(&mut FileSink) -> Result<SnapshotStats, SnapshotError<io::Error>>,
 ) -> Result<u64, String> {
-    let text = |error: io::Error| shown(path, &error);
+    let text = |error: io::Error| error_line(path, &error);
     let mut open = OpenOptions::new();
     open.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut open, 0o600);
-    let file = open.open(path).map_err(|error| shown(path.parent().unwrap_or(path), &error))?;
+    let file = open.open(path).map_err(|error| error_line(path.parent().unwrap_or(path), &error))?;
     // A umask may have taken the owner's permissions away, too.
     #[cfg(unix)]
     file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600)).map_err(text)?;

@@ -4,10 +4,10 @@ use std::io::{self, IsTerminal as _, Write};
 
 use crate::command::cli::Dictionary;
 use crate::source::device::firmware::{Firmware, build_id_text};
-use crate::source::shown;
 use crate::terminal::{Outcome, complain};
+use crate::text::escape::error_line;
 use crate::text::escape::escaped;
-use crate::text::time::counted;
+use crate::text::number::counted;
 
 /// Writes the dictionary.
 ///
@@ -26,7 +26,7 @@ pub fn run(options: &Dictionary, out: &mut dyn Write) -> io::Result<Outcome> {
         }
     };
     for problem in &firmware.problems {
-        complain(&shown(&options.elf, problem));
+        complain(&error_line(&options.elf, problem));
     }
     #[cfg(feature = "defmt")]
     if firmware.defmt.is_some() {
@@ -35,7 +35,7 @@ pub fn run(options: &Dictionary, out: &mut dyn Write) -> io::Result<Outcome> {
     let bytes = firmware.to_dictionary();
     if let Some(path) = &options.output {
         if let Err(error) = std::fs::write(path, &bytes) {
-            complain(&shown(path, &error));
+            complain(&error_line(path, &error));
             return Ok(Outcome::Failed);
         }
         let callsites = counted(firmware.callsites.len() as u64, "callsite");

@@ -3,14 +3,15 @@
 use std::io::{self, Write};
 use std::path::Path;
 
+use super::recordings::DeviceRequest;
 use crate::command::cli::{Core, DeviceArgs, Image};
 use crate::source::device::coredump;
-use crate::source::device::firmware::Firmwares;
 use crate::source::device::memory::Memory;
 use crate::source::device::ranges::Ranges;
 use crate::source::device::sessions::Recordings;
-use crate::source::{open, read, shown};
+use crate::source::{open, read};
 use crate::terminal::{Outcome, complain};
+use crate::text::escape::error_line;
 
 /// Shows what is in a raw image of RAM.
 ///
@@ -42,19 +43,14 @@ fn show(
     let mut memory = match bytes.and_then(|bytes| memory(bytes.data)) {
         Ok(memory) => memory,
         Err(error) => {
-            complain(&shown(path, &error));
+            complain(&error_line(path, &error));
             return Ok(Outcome::Failed);
         }
     };
-    let firmwares = Firmwares::load(&device.show.firmware);
-    let mut outcome = Outcome::Good;
-    for line in &firmwares.errors {
-        complain(line);
-        outcome = Outcome::Partial;
-    }
+    let Some(request) = DeviceRequest::new(device) else { return Ok(Outcome::Failed) };
     // Without addresses nobody knows where in the image the symbols are.
-    let places = if has_addresses { firmwares.ring_symbols() } else { Vec::new() };
+    let places = if has_addresses { request.firmwares.ring_symbols() } else { Vec::new() };
     let memory: &mut dyn Memory = &mut memory;
-    let recordings = Recordings::of_memory(&path.to_string_lossy(), memory, &places, &firmwares, reason);
-    Ok(outcome.max(recordings.show(device, None, out)?))
+    let recordings = Recordings::of_memory(&path.to_string_lossy(), memory, &places, &request.firmwares, reason);
+    Ok(request.outcome.max(request.show(&recordings, None, out)?))
 }

@@ -5,24 +5,23 @@
 use std::collections::HashSet;
 use std::io::{self, Write};
 
+use super::recordings::DeviceRequest;
 use crate::command::cli::{Format, Probe};
-use crate::command::show::Seen;
-use crate::source::device::firmware::Firmwares;
 use crate::source::device::memory::Memory;
 use crate::source::device::sessions::Recordings;
 use crate::terminal::{Outcome, complain};
+use crate::timeline::ShownEvents;
 
 /// What is looked at, again and again: a memory with a ring in it.
 #[derive(Debug)]
 pub struct Watch<'o> {
     options: &'o Probe,
-    firmwares: Firmwares,
+    request: DeviceRequest<'o>,
     /// Where a ring was found by searching.
     found_at: Vec<(u64, u64)>,
-    seen: Seen,
+    shown: ShownEvents,
     /// What was complained of already.
     said: HashSet<String>,
-    outcome: Outcome,
 }
 
 impl<'o> Watch<'o> {
@@ -34,11 +33,9 @@ impl<'o> Watch<'o> {
             complain("--follow has no end: use --format ndjson, and no --stats");
             return None;
         }
-        let firmwares = Firmwares::load(&show.firmware);
-        let outcome = if firmwares.errors.is_empty() { Outcome::Good } else { Outcome::Partial };
-        firmwares.errors.iter().for_each(|line| complain(line));
-        let (found_at, seen, said) = Default::default();
-        Some(Watch { options, firmwares, found_at, seen, said, outcome })
+        let request = DeviceRequest::new(&options.device)?;
+        let (found_at, shown, said) = Default::default();
+        Some(Watch { options, request, found_at, shown, said })
     }
 
     /// Looks at the memory once, and shows what it has not shown before.
@@ -46,18 +43,18 @@ impl<'o> Watch<'o> {
     /// # Errors
     /// Those of writing to `out`.
     pub fn look(&mut self, memory: &mut dyn Memory, out: &mut dyn Write) -> io::Result<Outcome> {
-        let symbols = self.firmwares.ring_symbols();
+        let symbols = self.request.firmwares.ring_symbols();
         let places = if self.found_at.is_empty() { &symbols } else { &self.found_at };
         let name = &self.options.chip;
-        let mut recordings = Recordings::of_memory(name, memory, places, &self.firmwares, "probe");
+        let mut recordings = Recordings::of_memory(name, memory, places, &self.request.firmwares, "probe");
         if recordings.only_zeros {
             let advice = if self.options.halt { "is the chip the right one?" } else { "try --halt" };
             recordings.complain(name, &format_args!("some parts answer so while the core sleeps; {advice}"));
         }
         self.found_at = recordings.rings_at.iter().map(|&address| (address, 0)).collect();
         recordings.complaints.retain(|line| self.said.insert(line.clone()));
-        let seen = self.options.follow.then_some(&mut self.seen);
-        let outcome = recordings.show(&self.options.device, seen, out)?.max(self.outcome);
+        let shown = self.options.follow.then_some(&mut self.shown);
+        let outcome = self.request.show(&recordings, shown, out)?.max(self.request.outcome);
         out.flush()?;
         Ok(outcome)
     }

@@ -3,15 +3,15 @@
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
+use super::recordings::DeviceRequest;
+use super::stream::{Arrival, Stream};
 use crate::command::cli::{Format, Serial};
-use crate::command::show::Seen;
-use crate::source::device::firmware::Firmwares;
 use crate::source::device::receiver::{Dump, Received, Receiver};
 use crate::source::device::sessions::Recordings;
-use crate::source::device::stream::{Arrival, Stream};
 use crate::terminal::{Outcome, complain};
 use crate::text::escape::{LineBreaks, push_escaped};
-use crate::text::time::counted;
+use crate::text::number::counted;
+use crate::timeline::ShownEvents;
 
 /// How long other output is held back that does not end in a line break.
 const IDLE: Duration = Duration::from_millis(200);
@@ -27,13 +27,9 @@ pub fn run(options: &Serial, out: &mut dyn Write) -> io::Result<Outcome> {
         complain("--format json is one array, which has no end here; use ndjson");
         return Ok(Outcome::Failed);
     }
-    let firmwares = Firmwares::load(&options.device.show.firmware);
-    let mut console =
-        Console { options, outcome: Outcome::Good, dumps: 0, useful: 0, seen: Seen::default(), firmwares, out };
-    for line in &console.firmwares.errors {
-        complain(line);
-        console.outcome = Outcome::Partial;
-    }
+    let Some(request) = DeviceRequest::new(&options.device) else { return Ok(Outcome::Failed) };
+    let (outcome, shown) = (request.outcome, ShownEvents::default());
+    let mut console = Console { options, outcome, dumps: 0, useful: 0, shown, request, out };
     let stream = match Stream::open(&options.port, options.baud) {
         Ok(stream) => stream,
         Err(line) => {
@@ -60,7 +56,7 @@ pub fn run(options: &Serial, out: &mut dyn Write) -> io::Result<Outcome> {
             Arrival::Nothing => receiver.idle(&mut take),
             Arrival::End => is_over = true,
             Arrival::Failed(error) => {
-                complain(&crate::source::shown(options.port.as_ref(), &error));
+                complain(&crate::text::escape::error_line(options.port.as_ref(), &error));
                 console.outcome = console.outcome.max(Outcome::Partial);
                 is_over = true;
             }
@@ -84,8 +80,8 @@ pub fn run(options: &Serial, out: &mut dyn Write) -> io::Result<Outcome> {
 /// Where what comes goes.
 struct Console<'o> {
     options: &'o Serial,
-    firmwares: Firmwares,
-    seen: Seen,
+    request: DeviceRequest<'o>,
+    shown: ShownEvents,
     dumps: u64,
     /// Dumps of which something could be shown.
     useful: u64,
@@ -130,8 +126,8 @@ impl Console<'_> {
         if !dump.is_whole() {
             self.outcome = self.outcome.max(Outcome::Partial);
         }
-        let recordings = Recordings::of_dump(&self.options.port, &dump, &self.firmwares);
-        let outcome = recordings.show(&self.options.device, Some(&mut self.seen), self.out)?;
+        let recordings = Recordings::of_dump(&self.options.port, &dump, &self.request.firmwares);
+        let outcome = self.request.show(&recordings, Some(&mut self.shown), self.out)?;
         // One that is of no use does not spoil the others.
         self.useful += u64::from(outcome != Outcome::Failed);
         self.outcome = self.outcome.max(outcome.min(Outcome::Partial));

@@ -12,7 +12,7 @@ use crate::source::find::{is_ring_name, own_user, user_of};
 use crate::source::process::{Liveness, holder, process_of};
 use crate::source::{Content, content, files_in, open, read_head};
 use crate::text::escape::escaped;
-use crate::text::time::{bytes, counted, grouped};
+use crate::text::number::{bytes, counted, grouped};
 
 /// The ring of a recorder, by default.
 const USUAL_RING_LEN: u64 = 16 << 20;

@@ -4,14 +4,15 @@ use std::path::{Path, PathBuf};
 
 use super::Remark;
 use super::directory::Access;
-use crate::command::cli::TimeStyle;
-use crate::render::ending::{self, Ending};
-use crate::render::is_damaged;
+use crate::query::{Keep, Query};
+use crate::render::ending;
 use crate::source::process::{Liveness, state_of};
-use crate::source::{Input, Kind, Source, open, read, shown};
-use crate::terminal::progress::Progress;
-use crate::text::time::{TimeFormatter, bytes, counted, duration, since_ns};
-use crate::timeline::{Keep, Query, Range, Timeline};
+use crate::source::{Ending, Input, Kind, Source, open, read};
+use crate::text::escape::error_line;
+use crate::text::number::{bytes, counted};
+use crate::text::time::TimeStyle;
+use crate::text::time::{TimeFormatter, duration, since_ns};
+use crate::timeline::Timeline;
 
 /// How old the sign of life of a service thread may be, in nanoseconds. It gives ten a second.
 const HEARTBEAT_MAX_NS: u64 = 5_000_000_000;
@@ -88,7 +89,7 @@ impl RingReport {
     /// # Errors
     /// A line that says why it cannot be read.
     pub fn read(path: &Path, reach: &Path) -> Result<Self, String> {
-        let failed = |error: &dyn std::fmt::Display| shown(path, error);
+        let failed = |error: &dyn std::fmt::Display| error_line(path, error);
         let file = open(reach).map_err(|error| failed(&error))?;
         let metadata = file.metadata().map_err(|error| failed(&error))?;
         let content = read(&file).map_err(|error| failed(&error))?;
@@ -102,8 +103,8 @@ impl RingReport {
             return Err(failed(&"is not a ring"));
         }
         let sources = [source];
-        let query = Query { conditions: &[], keep: Keep::First(0), range: Range::ALL, duplicates: true };
-        let timeline = Timeline::read(&sources, &query, &mut Progress::silent());
+        let query = Query { keep: Keep::First(0), duplicates: true, ..Query::default() };
+        let timeline = Timeline::read(&sources, &query, &mut ());
         let mut report = Self::of(path, &metadata, &timeline);
         report.remark(&timeline, &metadata);
         Ok(report)
@@ -117,7 +118,6 @@ impl RingReport {
         let covered = |ticks: u64| (ticks != 0).then(|| until(source.scale.smooth_ns(ticks)));
         let oldest = source.oldest_anchor.map_or(end, |ticks| source.scale.smooth_ns(ticks));
         let mut time = TimeFormatter::new(TimeStyle::Local, 0);
-        let name = |context, id| Some(timeline.rings.first()?.thread_name(context, id)?.to_owned());
         RingReport {
             path: path.to_path_buf(),
             len_bytes: metadata.len(),
@@ -128,7 +128,7 @@ impl RingReport {
             start_unix_ns: process.start_unix_ns,
             runs: source.kind == Kind::Ring(Liveness::Running),
             ending: Ending::of(source),
-            ending_text: ending::sentence(source, &mut time, &name).unwrap_or_default(),
+            ending_text: ending::of_source(timeline, 0, &mut time).unwrap_or_default(),
             heartbeat_age_ns: (source.life.heartbeat_unix_ns != 0).then(|| since_ns(source.life.heartbeat_unix_ns)),
             covered_ns: covered(source.complete_from),
             kept_covered_ns: covered(source.kept_complete_from),
@@ -172,7 +172,7 @@ impl RingReport {
             )),
             _ => {}
         }
-        if is_damaged(source, found) {
+        if found.is_damaged(source) {
             let places = counted((source.damage.len() + found.damage.len()) as u64, "damaged place");
             let text = format!("{places}, {} lost to damage", counted(found.damaged_events, "event"));
             remarks.push(Remark::problem(text, "ttlog-view verify tells what is lost, and where"));

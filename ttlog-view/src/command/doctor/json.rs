@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use super::directory::{Access, DirectoryReport, Room, SnapshotsReport};
 use super::examine::RingReport;
 use super::{Remark, Report};
-use crate::render::DROP_REASONS;
 use crate::render::json::push_string;
+use crate::render::{DROP_REASONS, ending};
 use crate::text::time::TimeFormatter;
 
 /// Gives the object, with a line break.
@@ -86,7 +86,7 @@ fn ring(out: &mut String, ring: &RingReport) {
     let mut since = String::new();
     TimeFormatter::rfc3339().push_clock(&mut since, ring.start_unix_ns);
     text(out, "since", Some(&since));
-    text(out, "state", Some(ring.ending.word()));
+    text(out, "state", Some(ending::word(&ring.ending)));
     text(out, "state_text", Some(&ring.ending_text));
     number(out, "heartbeat_age_ns", ring.heartbeat_age_ns);
     number(out, "recorded_ns", Some(ring.recorded_ns));

@@ -13,7 +13,6 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::command::cli::{Doctor, DoctorFormat};
-use crate::command::show::use_colour;
 use crate::source::find::{self, find};
 use crate::terminal::Outcome;
 use crate::write::snapshot_file;
@@ -99,7 +98,7 @@ impl Report {
         }
         let (directory, rings) = match DirectoryReport::read(path) {
             Ok(read) => read,
-            Err(error) => return self.errors.push(crate::source::shown(path, &error)),
+            Err(error) => return self.errors.push(crate::text::escape::error_line(path, &error)),
         };
         self.directories.push(directory);
         for ring in rings {
@@ -128,7 +127,7 @@ impl Report {
                 if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
                     match DirectoryReport::alone(parent) {
                         Ok(directory) => self.directories.push(directory),
-                        Err(error) => self.errors.push(crate::source::shown(parent, &error)),
+                        Err(error) => self.errors.push(crate::text::escape::error_line(parent, &error)),
                     }
                 }
             }
@@ -171,7 +170,7 @@ pub fn run(options: &Doctor, out: &mut dyn Write) -> io::Result<Outcome> {
         report.snapshots.push(SnapshotsReport::read(&directory, free_percent));
     }
     let text = match options.format {
-        DoctorFormat::Text => text::shown(&report, use_colour(options.color)),
+        DoctorFormat::Text => text::shown(&report, options.color.is_on()),
         DoctorFormat::Json => json::shown(&report),
     };
     out.write_all(text.as_bytes())?;

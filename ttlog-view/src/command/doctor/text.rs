@@ -7,11 +7,12 @@ use anstyle::Style;
 use super::directory::{DirectoryReport, Room, SnapshotsReport};
 use super::examine::RingReport;
 use super::{Remark, Report};
-use crate::command::cli::TimeStyle;
 use crate::render::DROP_REASONS;
 use crate::render::text::{BAD, DIM, GOOD, KEY};
 use crate::text::escape::escaped;
-use crate::text::time::{TimeFormatter, bytes, counted, duration, grouped};
+use crate::text::number::{bytes, counted, grouped};
+use crate::text::time::TimeStyle;
+use crate::text::time::{TimeFormatter, duration};
 
 /// Columns that a key takes.
 const KEY_WIDTH: usize = 10;

@@ -6,8 +6,8 @@
 use object::read::elf::{ElfFile, FileHeader, ProgramHeader as _};
 use object::{Endianness, Object as _};
 
-use crate::source::device::elf::is_elf;
-use crate::source::device::ranges::Ranges;
+use super::elf::is_elf;
+use super::ranges::Ranges;
 
 /// Reads a core dump.
 ///

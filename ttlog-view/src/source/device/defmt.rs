@@ -11,8 +11,7 @@ use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::rc::Rc;
-use std::sync::Once;
+use std::sync::{Arc, Once};
 
 use defmt_decoder::{Locations, Table};
 use defmt_parser::{Fragment, Parameter, ParserMode, Type};
@@ -21,8 +20,6 @@ use ttlog_core::packed::{Unpacker, encode_text};
 use ttlog_core::ring::{RingImage, SegmentState};
 use ttlog_core::table::{EntryStart, TableItem, TextCallsite, encode_text_callsite};
 use ttlog_core::{Item, Level, Record};
-
-use crate::source::device::firmware::Firmware;
 
 /// Target and message of the callsite whose events are frames.
 const FRAME_CALLSITE: (&str, &str) = ("defmt", "defmt frame");
@@ -166,7 +163,7 @@ impl fmt::Debug for Defmt {
 /// What is done with the frames of a session.
 #[derive(Debug)]
 pub struct Frames {
-    defmt: Rc<Defmt>,
+    defmt: Arc<Defmt>,
     /// Callsites whose events are frames.
     frame_ids: HashSet<u16>,
     /// The callsites that stand for each index.
@@ -178,15 +175,15 @@ pub struct Frames {
 }
 
 impl Frames {
-    /// Looks at all frames of a session; `None`: there are none that can be decoded.
+    /// Looks at all frames of a session of a firmware with these callsite items; `None`: there are none that can be decoded.
     #[must_use]
-    pub fn of_session(image: &RingImage<'_>, boot: u32, firmware: &Firmware) -> Option<Self> {
-        let defmt = firmware.defmt.clone()?;
-        let frame_ids: HashSet<u16> = firmware.callsites.iter().filter_map(|item| frame_callsite(item)).collect();
+    pub fn of_session(image: &RingImage<'_>, boot: u32, defmt: &Arc<Defmt>, callsites: &[Vec<u8>]) -> Option<Self> {
+        let defmt = defmt.clone();
+        let frame_ids: HashSet<u16> = callsites.iter().filter_map(|item| frame_callsite(item)).collect();
         if frame_ids.is_empty() {
             return None;
         }
-        let used = firmware.callsites.iter().filter_map(|item| match EntryStart::decode(item) {
+        let used = callsites.iter().filter_map(|item| match EntryStart::decode(item) {
             EntryStart::Callsite(id) => u16::try_from(id).ok(),
             _ => None,
         });

@@ -13,7 +13,7 @@ use object::{Endianness, Object as _, ObjectSection as _, ObjectSymbol as _};
 use ttlog_core::site_text::SiteText;
 use ttlog_core::table::encode_site;
 
-use crate::source::device::firmware::{CALLSITES_MAX, Firmware};
+use super::firmware::{CALLSITES_MAX, Firmware};
 
 /// Bytes of an entry.
 const ENTRY_LEN: usize = 72;
@@ -47,8 +47,8 @@ pub fn read(bytes: &[u8]) -> Result<Firmware, String> {
     #[cfg_attr(not(feature = "defmt"), allow(unused_mut))]
     let mut firmware = firmware.map_err(|error| format!("damaged ELF file: {error}"))??;
     #[cfg(feature = "defmt")]
-    match crate::source::device::defmt::Defmt::read(bytes) {
-        Ok(defmt) => firmware.defmt = defmt.map(std::rc::Rc::new),
+    match super::defmt::Defmt::read(bytes) {
+        Ok(defmt) => firmware.defmt = defmt.map(std::sync::Arc::new),
         Err(error) => firmware.problem(&format_args!("defmt: {error}")),
     }
     Ok(firmware)

@@ -6,9 +6,10 @@
 //! | `defmt` | what firmware logs with defmt (feature `defmt`) |
 //! | [`memory`] | finds rings in memory, and copies them |
 //! | [`ranges`], [`coredump`] | memory from files |
-//! | [`stream`], [`receiver`] | byte streams, and the dumps in them |
+//! | [`receiver`] | dumps in byte streams |
 //! | `geometry` | the layout of a ring whose header did not come |
-//! | [`sessions`] | makes a snapshot of each session of a ring, which then goes the way of all snapshots |
+//! | [`load`] | reads what is known of firmwares from files |
+//! | [`session`], [`sessions`] | makes a snapshot of each session of a ring, which then goes the way of all snapshots |
 //! | [`detect`] | finds out what files without a command are recordings of devices |
 
 pub mod coredump;
@@ -18,8 +19,9 @@ pub mod detect;
 pub mod elf;
 pub mod firmware;
 mod geometry;
+pub mod load;
 pub mod memory;
 pub mod ranges;
 pub mod receiver;
+pub mod session;
 pub mod sessions;
-pub mod stream;

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::source::device::memory::{Memory, MemoryError};
+use super::memory::{Memory, MemoryError};
 
 /// Ranges of memory that were copied, each in one piece.
 #[derive(Clone, Debug, Default)]

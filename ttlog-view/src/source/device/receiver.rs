@@ -16,9 +16,9 @@ use ttlog_core::ring::{RingImage, SEGMENT_HEADER_LEN, SegmentState};
 use ttlog_core::site_text::SiteText;
 use ttlog_core::table::encode_site;
 
-use crate::source::device::geometry::restore_header;
-use crate::source::device::memory::RingCopy;
-use crate::text::time::{counted, grouped};
+use super::geometry::restore_header;
+use super::memory::RingCopy;
+use crate::text::number::{counted, grouped};
 
 /// Longest ring that is received. The largest parts have a few MiB of RAM, and a line would take a quarter of an hour for so much.
 pub const RING_LEN_MAX: usize = 8 << 20;

@@ -3,33 +3,20 @@
 //! A ring tells of each session which build of the firmware recorded; names are those of this build only. A session whose firmware is not among
 //! those that were named is shown without names, and said to be.
 
-use std::collections::BTreeMap;
-use std::io::{self, Write};
-use std::path::Path;
-
-use jiff::Timestamp;
-#[cfg(feature = "defmt")]
-use ttlog_core::Record;
 use ttlog_core::record::encode_header;
-use ttlog_core::ring::{BUILD_ID_LEN, Mode, RingImage, SEGMENT_HEADER_LEN, SegmentState, Session};
-use ttlog_core::snapshot::{Codec, SessionImage, SnapshotMeta, SnapshotOptions, session_scratch_len, write_session};
-use ttlog_core::table::{ProcessInfo, encode_process};
+use ttlog_core::ring::{RingImage, SEGMENT_HEADER_LEN, SegmentState, Session};
 
-use crate::command::cli::DeviceArgs;
-use crate::command::show::{Seen, show};
-use crate::event::secrets::Secrets;
-use crate::source::device::firmware::{Firmware, Firmwares, VecSink, build_id_text};
-use crate::source::device::memory::{Memory, RingCopy, find_rings};
-use crate::source::device::receiver::Dump;
-use crate::source::{Bytes, Damage, Input, Inputs};
-use crate::terminal::{Outcome, complain};
+use super::firmware::{Firmware, build_id_text};
+use super::load::Firmwares;
+use super::memory::{Memory, RingCopy, find_rings};
+use super::receiver::Dump;
+use super::session::{SessionRecording, sessions_of};
+use crate::source::file::Bytes;
+use crate::source::input::{Damage, Input};
 use crate::text::escape::escaped;
-use crate::write::snapshot_file;
 
 /// Most places of damage that are listed.
 const DAMAGE_MAX: usize = 64;
-/// Room for a process item.
-const PROCESS_ROOM_LEN: usize = 1024;
 
 /// The sessions of rings, as snapshots.
 #[derive(Debug, Default)]
@@ -42,30 +29,29 @@ pub struct Recordings {
     pub rings_at: Vec<u64>,
     /// Whether there is no ring, and all that was read of the memory is zero.
     pub only_zeros: bool,
-    /// How good it is.
-    outcome: Option<Outcome>,
-    /// The rings, and what is to be written of them where they are to be kept.
-    kept: Vec<Kept>,
+    /// How much of it is of use; `None`: nothing says.
+    usability: Option<Usability>,
+    /// The rings of devices.
+    rings: Vec<RingSessions>,
+}
+
+/// How much of a recording is of use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Usability {
+    /// All of it.
+    #[default]
+    Whole,
+    /// Some of it is missing, damaged or without names.
+    Partial,
+    /// Nothing: no session is of a firmware that was named.
+    Useless,
 }
 
 /// A ring with the sessions in it.
 #[derive(Debug)]
-struct Kept {
+struct RingSessions {
     ring: RingCopy,
-    sessions: Vec<Known>,
-}
-
-/// A session, and what is known of its firmware.
-#[derive(Debug)]
-struct Known {
-    session: Session,
-    service: String,
-    /// The whole build id, where that is known.
-    build_id: Vec<u8>,
-    callsites: Vec<Vec<u8>>,
-    /// What becomes of frames of defmt.
-    #[cfg(feature = "defmt")]
-    frames: Option<crate::source::device::defmt::Frames>,
+    sessions: Vec<SessionRecording>,
 }
 
 impl Recordings {
@@ -133,9 +119,9 @@ impl Recordings {
     }
 
     /// Takes note of something that is to be said.
-    pub(crate) fn complain(&mut self, name: &str, line: &dyn std::fmt::Display) {
+    pub fn complain(&mut self, name: &str, line: &dyn std::fmt::Display) {
         self.complaints.push(format!("{}: {line}", escaped(name)));
-        self.outcome = self.outcome.max(Some(Outcome::Partial));
+        self.usability = self.usability.max(Some(Usability::Partial));
     }
 
     /// Makes snapshots of the sessions of a ring. `own` is what it says of its latest firmware itself.
@@ -176,11 +162,11 @@ impl Recordings {
             let events = has_records(&image, session.boot);
             let firmware = own.filter(|own| own.short_build_id() == session.build_id);
             let firmware = firmware.or_else(|| self.firmware_of(name, &session, firmwares, events));
-            known.push(Known::new(&image, session, firmware));
+            known.push(SessionRecording::new(&image, session, firmware));
         }
         let latest = image.latest_boot();
         for known in &known {
-            let boot = known.session.boot;
+            let boot = known.boot();
             let bytes = known.snapshot(&image, reason);
             // What is of no session is told with the latest.
             let changed_segments = if boot == latest { ring.changed_segments } else { 0 };
@@ -188,7 +174,7 @@ impl Recordings {
             let bytes = Bytes { changed_segments, ..Bytes::from(bytes) };
             self.inputs.push(Input { damage, ..Input::new(format!("{name} (boot {boot})"), bytes) });
         }
-        self.kept.push(Kept { ring: ring.clone(), sessions: known });
+        self.rings.push(RingSessions { ring: ring.clone(), sessions: known });
     }
 
     /// Finds the firmware of a session, and says so if there is none.
@@ -200,7 +186,7 @@ impl Recordings {
         has_records: bool,
     ) -> Option<&'f Firmware> {
         if let Some(firmware) = firmwares.of_session(session) {
-            self.outcome = self.outcome.max(Some(Outcome::Good));
+            self.usability = self.usability.max(Some(Usability::Whole));
             return Some(firmware);
         }
         let has_build_id = session.build_id.iter().any(|&byte| byte != 0);
@@ -239,152 +225,22 @@ impl Recordings {
         None
     }
 
-    /// Tells how good it is. Where a firmware was named, and nothing is of it, it is of no use.
+    /// Returns how much of it is of use. If a firmware was named, and nothing is of it, nothing is.
     #[must_use]
-    pub fn outcome(&self, firmware_was_named: bool) -> Outcome {
-        let mut sessions = self.kept.iter().flat_map(|kept| &kept.sessions).peekable();
-        let is_wrong =
-            firmware_was_named && sessions.peek().is_some() && sessions.all(|known| known.callsites.is_empty());
-        if is_wrong { Outcome::Failed } else { self.outcome.unwrap_or(Outcome::Good) }
+    pub fn usability(&self, firmware_was_named: bool) -> Usability {
+        let mut sessions = self.rings.iter().flat_map(|ring| &ring.sessions).peekable();
+        let is_wrong = firmware_was_named && sessions.peek().is_some() && sessions.all(|session| !session.has_names());
+        if is_wrong { Usability::Useless } else { self.usability.unwrap_or_default() }
     }
 
-    /// Shows the events, and keeps the sessions where that is asked for.
-    ///
-    /// # Errors
-    /// Those of writing to `out`.
-    pub fn show(self, options: &DeviceArgs, seen: Option<&mut Seen>, out: &mut dyn Write) -> io::Result<Outcome> {
-        for line in &self.complaints {
-            complain(line);
-        }
-        let mut outcome = self.outcome(!options.show.firmware.is_empty());
-        if let Some(directory) = &options.save {
-            outcome = outcome.max(self.save(directory, &Secrets::new(&options.show.secrets), out)?);
-        }
-        if self.inputs.is_empty() {
-            return Ok(Outcome::Failed);
-        }
-        let inputs = Inputs { read: self.inputs, errors: Vec::new() };
-        Ok(outcome.max(show(inputs, &options.show, seen, out)?))
-    }
-
-    /// Writes each session to a file of its own.
-    fn save(&self, directory: &Path, secrets: &Secrets, out: &mut dyn Write) -> io::Result<Outcome> {
-        let mut outcome = Outcome::Good;
-        for kept in &self.kept {
-            let Ok(image) = RingImage::parse(&kept.ring.bytes) else { continue }; // it was read before
-            for known in &kept.sessions {
-                match known.save(&image, directory, secrets) {
-                    Ok(written) => complain(&format!("saved {}", escaped(&written.path.to_string_lossy()))),
-                    Err(line) => {
-                        complain(&line);
-                        outcome = Outcome::Partial;
-                    }
-                }
+    /// Calls `visit` with each session, and the ring that it is in.
+    pub fn for_each_session(&self, mut visit: impl FnMut(&RingImage<'_>, &SessionRecording)) {
+        for ring in &self.rings {
+            let Ok(image) = RingImage::parse(&ring.ring.bytes) else { continue }; // it was read before
+            for session in &ring.sessions {
+                visit(&image, session);
             }
         }
-        out.flush()?;
-        Ok(outcome)
-    }
-}
-
-impl Known {
-    #[cfg_attr(not(feature = "defmt"), allow(unused_variables))]
-    fn new(image: &RingImage<'_>, session: Session, firmware: Option<&Firmware>) -> Self {
-        let len = session.build_id.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
-        let mut known = Known {
-            session,
-            service: String::new(),
-            build_id: session.build_id[..len].to_vec(),
-            callsites: Vec::new(),
-            #[cfg(feature = "defmt")]
-            frames: None,
-        };
-        if let Some(firmware) = firmware {
-            let stem = Path::new(&firmware.path).file_stem().unwrap_or_default();
-            known.service = stem.to_string_lossy().into_owned();
-            known.build_id.clone_from(&firmware.build_id);
-            known.callsites.clone_from(&firmware.callsites);
-            #[cfg(feature = "defmt")]
-            {
-                known.frames = crate::source::device::defmt::Frames::of_session(image, session.boot, firmware);
-                known.callsites.extend(known.frames.iter().flat_map(|frames| frames.callsites.iter().cloned()));
-            }
-        }
-        known
-    }
-
-    /// Gives what else there is to do to the records of the session: `write` is called with it.
-    fn with_image<T>(&self, image: &RingImage<'_>, write: impl FnOnce(&SessionImage<'_, '_>) -> T) -> T {
-        let session = &self.session;
-        #[cfg(feature = "defmt")]
-        if let Some(frames) = &self.frames {
-            let replace = |record: &Record<'_>, room: &mut [u8]| frames.replace(record, room);
-            return write(&SessionImage { image, session, replace: Some(&replace) });
-        }
-        write(&SessionImage { image, session, replace: None })
-    }
-
-    fn process(&self) -> ProcessInfo<'_> {
-        ProcessInfo {
-            service: &self.service,
-            build_id: &self.build_id,
-            ticks_per_second: self.session.ticks_per_second.into(),
-            ..ProcessInfo::default()
-        }
-    }
-
-    /// Encodes the process item; names that are too long for it are left out.
-    fn process_item(&self) -> Vec<u8> {
-        let mut room = [0; PROCESS_ROOM_LEN];
-        let process = self.process();
-        let len = encode_process(&process, &mut room)
-            .or_else(|| encode_process(&ProcessInfo { service: "", ..process }, &mut room))
-            .unwrap_or(0);
-        room[..len].to_vec()
-    }
-
-    /// Makes a snapshot with everything in it, to be shown by this program.
-    fn snapshot(&self, image: &RingImage<'_>, reason: &str) -> Vec<u8> {
-        let mut sink = VecSink::default();
-        let process = self.process_item();
-        let entries = std::iter::once(process.as_slice()).chain(self.callsites.iter().map(Vec::as_slice));
-        let meta = SnapshotMeta { reason, created_unix_ns: 0, ticks: 0 };
-        self.with_image(image, |recording| {
-            let segment_len = image.header().segment_len as usize;
-            let mut scratch =
-                vec![0; session_scratch_len(&Codec::None.into(), segment_len, recording.replace.is_some())];
-            // Neither can the sink fail nor is the scratch too short.
-            let _ = write_session(recording, entries, &meta, Codec::None, &mut scratch, &mut sink);
-        });
-        sink.0
-    }
-
-    fn save(
-        &self,
-        image: &RingImage<'_>,
-        directory: &Path,
-        secrets: &Secrets,
-    ) -> Result<snapshot_file::Written, String> {
-        let process = self.process_item();
-        let entries = std::iter::once(process.as_slice()).chain(self.callsites.iter().map(Vec::as_slice));
-        let service = if self.service.is_empty() { "device" } else { &self.service };
-        let segment_len = image.header().segment_len as usize;
-        let boot = self.session.boot.into();
-        let created_unix_ns = i64::try_from(Timestamp::now().as_nanosecond()).unwrap_or(0);
-        let meta = SnapshotMeta { reason: "device", created_unix_ns, ticks: 0 };
-        self.with_image(image, |recording| {
-            let replaces = recording.replace.is_some();
-            let scratch_len = |options: &SnapshotOptions<'_>| session_scratch_len(options, segment_len, replaces);
-            snapshot_file::write_with(
-                service,
-                boot,
-                "device",
-                scratch_len,
-                secrets,
-                directory,
-                |options, scratch, sink| write_session(recording, entries, &meta, options, scratch, sink),
-            )
-        })
     }
 }
 
@@ -416,33 +272,6 @@ fn mark_missing(bytes: &mut [u8], missing: &[(usize, usize)]) {
             place.copy_from_slice(&word.to_le_bytes());
         }
     }
-}
-
-/// Gives the sessions in the order of their numbers: those that the ring's header tells of, and those of which there are only segments.
-fn sessions_of(image: &RingImage<'_>) -> Vec<Session> {
-    let mut sessions: BTreeMap<u32, Session> = image.sessions().map(|session| (session.boot, session)).collect();
-    let mut tags: BTreeMap<u32, u32> = BTreeMap::new();
-    for index in 0..image.present_segments() {
-        let SegmentState::Valid(segment) = image.segment(index) else { continue };
-        let header = segment.header;
-        if header.mode == Mode::Device {
-            // A segment that was being opened when the reset came may have none yet.
-            let tag = tags.entry(header.context).or_default();
-            *tag = if *tag == 0 { header.done } else { *tag };
-        }
-    }
-    for (boot, tag) in tags {
-        // Of older ones only the first bytes of the build id are known.
-        let mut build_id = [0; BUILD_ID_LEN];
-        build_id[..4].copy_from_slice(&tag.to_le_bytes());
-        let same_build = sessions.values().find(|session| session.build_id[..4] == build_id[..4]).copied();
-        sessions.entry(boot).or_insert_with(|| {
-            // The same build has the same clock.
-            let like = same_build.unwrap_or(Session { build_id, ..Session::default() });
-            Session { boot, reset_reason: 0, first_sequence: 0, ..like }
-        });
-    }
-    sessions.into_values().collect()
 }
 
 fn has_records(image: &RingImage<'_>, boot: u32) -> bool {
