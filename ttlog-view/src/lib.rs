@@ -19,13 +19,8 @@
 //! counted and shown where it is missing.
 
 pub mod command;
-pub mod event;
-pub mod query;
 pub mod render;
-pub mod source;
 pub mod terminal;
-pub mod text;
-pub mod timeline;
 pub mod write;
 
 use std::io::{self, Write as _};

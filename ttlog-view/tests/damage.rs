@@ -8,12 +8,12 @@ use std::collections::HashSet;
 use support::{SECOND, Thread};
 use ttlog_core::ring::{EndKind, ProcessEnd};
 use ttlog_core::snapshot::Codec;
-use ttlog_view::query::Query;
+use ttlog_read::query::Query;
+use ttlog_read::source::{Input, Source};
+use ttlog_read::text::time::TimeFormatter;
+use ttlog_read::timeline::Timeline;
 use ttlog_view::render::json::JsonRenderer;
 use ttlog_view::render::stats::{json_sources, push_losses};
-use ttlog_view::source::{Input, Source};
-use ttlog_view::text::time::TimeFormatter;
-use ttlog_view::timeline::Timeline;
 
 /// A recording of a few events on two threads, small enough to damage it in every way.
 fn small() -> support::Recording {

@@ -10,10 +10,10 @@ use support::device::{
 use support::{Recording, Thread, directory, view, write};
 use ttlog_core::table::TableItem;
 use ttlog_core::{Level, RingImage, SegmentState};
-use ttlog_view::source::device::elf;
-use ttlog_view::source::device::memory::{Memory, MemoryError, find_rings};
-use ttlog_view::source::device::ranges::Ranges;
-use ttlog_view::source::device::{firmware::Firmware, load::is_dictionary};
+use ttlog_read::source::device::elf;
+use ttlog_read::source::device::memory::{Memory, MemoryError, find_rings};
+use ttlog_read::source::device::ranges::Ranges;
+use ttlog_read::source::device::{firmware::Firmware, load::is_dictionary};
 
 /// Name, type tags, and whether it is secret.
 type Field = (String, Vec<u8>, bool);

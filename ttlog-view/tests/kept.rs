@@ -7,7 +7,7 @@ use std::cell::Cell;
 use serde_json::Value as Json;
 use support::{Recording, SECOND, SHOP, Thread, directory, view, write};
 use ttlog_core::snapshot::Codec;
-use ttlog_view::text::number::grouped;
+use ttlog_read::text::number::grouped;
 
 /// `ticks` events of one thread, and an error of it after each tenth, with `kept` segments for errors.
 fn recording(kept: u32, ticks: u32) -> Recording {

@@ -4,15 +4,15 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use ttlog_core::{Item, RingImage, SegmentState};
+use ttlog_read::query::{Keep, Query};
+use ttlog_read::source::device::load::Firmwares;
+use ttlog_read::source::{Inputs, Source};
+use ttlog_read::text::number::grouped;
+use ttlog_read::timeline::Timeline;
 use ttlog_view::Outcome;
 use ttlog_view::command::cli::Recover;
 use ttlog_view::command::options::SecretArgs;
 use ttlog_view::command::recover;
-use ttlog_view::query::{Keep, Query};
-use ttlog_view::source::device::load::Firmwares;
-use ttlog_view::source::{Inputs, Source};
-use ttlog_view::text::number::grouped;
-use ttlog_view::timeline::Timeline;
 
 use crate::kill::Death;
 use crate::place::Place;

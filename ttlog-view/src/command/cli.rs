@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::options::{ColorChoice, SecretArgs, TimeChoice};
-use crate::query::{Condition, Key};
 use crate::render::stats::GroupKey;
+use ttlog_read::query::{Condition, Key};
 
 /// Shows what a TTLog flight recorder kept.
 #[derive(Debug, Parser)]

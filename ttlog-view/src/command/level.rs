@@ -11,12 +11,12 @@ use ttlog_core::Filter;
 use ttlog_core::ring::{CONTROL_TEXT_MAX, ControlAnswer, ControlCommand, ControlResult, EncodedRequest, RingImage};
 
 use crate::command::cli::Level;
-use crate::source::find::{FoundRing, find};
-use crate::source::process::{Liveness, process_of, state_of};
-use crate::source::read_header;
 use crate::terminal::{Outcome, complain};
-use crate::text::escape::escaped;
-use crate::text::time::{duration, since_ns};
+use ttlog_read::source::find::{FoundRing, find};
+use ttlog_read::source::process::{Liveness, process_of, state_of};
+use ttlog_read::source::read_header;
+use ttlog_read::text::escape::escaped;
+use ttlog_read::text::time::{duration, since_ns};
 
 /// How long an answer is waited for. A service thread looks ten times a second.
 const PATIENCE: Duration = Duration::from_secs(2);

@@ -4,8 +4,8 @@ use std::io::{self, IsTerminal as _};
 
 use clap::{Args, ValueEnum};
 
-use crate::event::secrets::Secrets;
-use crate::text::time::TimeStyle;
+use ttlog_read::event::secrets::Secrets;
+use ttlog_read::text::time::TimeStyle;
 
 /// The environment variable with more names of secrets, separated by commas. Recorders obey it too.
 pub const SECRET_KEYS_VARIABLE: &str = "TTLOG_SECRET_KEYS";

@@ -11,14 +11,14 @@ use std::path::{Path, PathBuf};
 use ttlog_core::ring::RingImage;
 
 use crate::command::cli::Recover;
-use crate::event::secrets::Secrets;
-use crate::source::process::{Liveness, process_of};
-use crate::source::{Content, content, files_in, read};
 use crate::terminal::{Outcome, complain};
-use crate::text::escape::error_line;
-use crate::text::escape::escaped;
-use crate::text::number::grouped;
 use crate::write::snapshot_file::{self, Written};
+use ttlog_read::event::secrets::Secrets;
+use ttlog_read::source::process::{Liveness, process_of};
+use ttlog_read::source::{Content, content, files_in, read};
+use ttlog_read::text::escape::error_line;
+use ttlog_read::text::escape::escaped;
+use ttlog_read::text::number::grouped;
 
 /// Recovers the rings of a directory.
 ///

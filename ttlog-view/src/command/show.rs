@@ -3,21 +3,21 @@
 use std::io::{self, Write};
 
 use super::cli::{Format, Show, View};
-use crate::event::secrets::Secrets;
-use crate::query::{Keep, Key, Limits, Query};
 use crate::render::drive::drive;
 use crate::render::json::JsonSink;
 use crate::render::sink::EventSink;
 use crate::render::stats::{GroupKey, StatsForm, StatsSink};
 use crate::render::text::{TextOptions, TextSink, damage_line};
-use crate::source::device::load::Firmwares;
-use crate::source::{Input, Inputs, Source};
 use crate::terminal::progress::ProgressLine;
 use crate::terminal::{Outcome, complain};
-use crate::text::escape::{LineBreaks, error_line};
-use crate::text::number::grouped;
-use crate::text::time::TimeStyle;
-use crate::timeline::{ShownEvents, Timeline};
+use ttlog_read::event::secrets::Secrets;
+use ttlog_read::query::{Keep, Key, Limits, Query};
+use ttlog_read::source::device::load::Firmwares;
+use ttlog_read::source::{Input, Inputs, Source};
+use ttlog_read::text::escape::{LineBreaks, error_line};
+use ttlog_read::text::number::grouped;
+use ttlog_read::text::time::TimeStyle;
+use ttlog_read::timeline::{ShownEvents, Timeline};
 
 /// What the options ask for: the one place that reads them.
 #[derive(Debug)]

@@ -6,11 +6,11 @@
 use std::io::{self, Write};
 
 use crate::command::cli::Snapshot;
-use crate::source::find::find;
-use crate::source::process::{Liveness, process_of};
 use crate::terminal::{Outcome, complain};
-use crate::text::number::bytes;
 use crate::write::snapshot_file;
+use ttlog_read::source::find::find;
+use ttlog_read::source::process::{Liveness, process_of};
+use ttlog_read::text::number::bytes;
 
 /// Writes the snapshot and prints its path.
 ///

@@ -4,18 +4,18 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use crate::command::cli::Verify;
-use crate::query::{Keep, Query};
 use crate::render::text::{clock_step, damage_line, session_text};
 use crate::render::{DROP_REASONS, ending, kind_name};
-use crate::source::{Input, Kind, Source, open, read};
 use crate::terminal::progress::ProgressLine;
 use crate::terminal::{Outcome, complain};
-use crate::text::escape::error_line;
-use crate::text::escape::escaped;
-use crate::text::number::grouped;
-use crate::text::time::TimeStyle;
-use crate::text::time::{TimeFormatter, duration};
-use crate::timeline::{Found, Mark, Timeline};
+use ttlog_read::query::{Keep, Query};
+use ttlog_read::source::{Input, Kind, Source, open, read};
+use ttlog_read::text::escape::error_line;
+use ttlog_read::text::escape::escaped;
+use ttlog_read::text::number::grouped;
+use ttlog_read::text::time::TimeStyle;
+use ttlog_read::text::time::{TimeFormatter, duration};
+use ttlog_read::timeline::{Found, Mark, Timeline};
 
 /// Checks each file.
 ///

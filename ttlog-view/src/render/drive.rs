@@ -4,8 +4,8 @@ use std::io;
 use std::ops::Range;
 
 use super::sink::EventSink;
-use crate::query::Query;
-use crate::timeline::{Entry, EventRoom, News, Timeline};
+use ttlog_read::query::Query;
+use ttlog_read::timeline::{Entry, EventRoom, News, Timeline};
 
 /// Hands a timeline to a sink. With `news`, only what was not shown before.
 ///

@@ -2,11 +2,11 @@
 
 use ttlog_core::ring::{EndKind, Panics, ProcessEnd};
 
-use crate::source::{Ending, Kind, Liveness, Source};
-use crate::text::escape::escaped;
-use crate::text::number::counted;
-use crate::text::time::TimeFormatter;
-use crate::timeline::Timeline;
+use ttlog_read::source::{Ending, Kind, Liveness, Source};
+use ttlog_read::text::escape::escaped;
+use ttlog_read::text::number::counted;
+use ttlog_read::text::time::TimeFormatter;
+use ttlog_read::timeline::Timeline;
 
 /// Returns one word for the end of a process, as JSON has it.
 #[must_use]

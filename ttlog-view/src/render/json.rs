@@ -7,9 +7,9 @@ use std::io::{self, Write};
 
 use super::chunks::Chunks;
 use super::sink::EventSink;
-use crate::event::value::{Value, push_hex};
-use crate::text::time::{TimeFormatter, When};
-use crate::timeline::{Event, Timeline};
+use ttlog_read::event::value::{Value, push_hex};
+use ttlog_read::text::time::{TimeFormatter, When};
+use ttlog_read::timeline::{Event, Timeline};
 
 /// What stands in place of a withheld value; no value is like it.
 const WITHHELD_JSON: &str = "{\"withheld\":true}";
@@ -190,7 +190,7 @@ pub fn push_string(out: &mut String, text: &str) {
                 '\n' => out.push_str("\\n"),
                 '\r' => out.push_str("\\r"),
                 '\t' => out.push_str("\\t"),
-                c if crate::text::escape::is_unsafe(c) => {
+                c if ttlog_read::text::escape::is_unsafe(c) => {
                     for unit in c.encode_utf16(&mut [0; 2]) {
                         _ = write!(out, "\\u{unit:04x}"); // cannot fail on a String
                     }

@@ -8,7 +8,7 @@ pub mod sink;
 pub mod stats;
 pub mod text;
 
-use crate::source::{Kind, Liveness, Source};
+use ttlog_read::source::{Kind, Liveness, Source};
 
 /// The reasons for which events are refused, as JSON names them and as text does.
 pub const DROP_REASONS: [(&str, &str); 4] = [

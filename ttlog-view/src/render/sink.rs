@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::timeline::{Entry, Event, Mark, Timeline};
+use ttlog_read::timeline::{Entry, Event, Mark, Timeline};
 
 /// Takes what a timeline holds, in order: its sources, then its events with the marks between them, then the end.
 pub trait EventSink {

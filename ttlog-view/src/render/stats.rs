@@ -9,15 +9,15 @@ use super::chunks::Chunks;
 use super::ending::{self, signal_name};
 use super::sink::EventSink;
 use super::{DROP_REASONS, kind_name};
-use crate::query::Key;
 use crate::render::json::push_string;
 use crate::render::text::losses;
-use crate::source::device::firmware::build_id_text;
-use crate::source::{Ending, Source};
-use crate::text::escape::{LineBreaks, push_escaped};
-use crate::text::number::{counted, grouped};
-use crate::text::time::{TimeFormatter, TimeStyle, When};
-use crate::timeline::{Entry, Event, Mark, Timeline};
+use ttlog_read::query::Key;
+use ttlog_read::source::device::firmware::build_id_text;
+use ttlog_read::source::{Ending, Source};
+use ttlog_read::text::escape::{LineBreaks, push_escaped};
+use ttlog_read::text::number::{counted, grouped};
+use ttlog_read::text::time::{TimeFormatter, TimeStyle, When};
+use ttlog_read::timeline::{Entry, Event, Mark, Timeline};
 
 /// Stands for a key that an event does not have.
 const NONE: &str = "-";

@@ -8,14 +8,14 @@ use ttlog_core::Level;
 use super::chunks::Chunks;
 use super::sink::EventSink;
 use super::{DROP_REASONS, ending, kind_name};
-use crate::event::secrets::WITHHELD;
-use crate::event::value::{Value, push_hex};
-use crate::source::device::firmware::build_id_text;
-use crate::source::{Damage, Ending, Kind, Session, Source};
-use crate::text::escape::{LineBreaks, escaped, push_escaped};
-use crate::text::number::grouped;
-use crate::text::time::{TimeFormatter, TimeStyle, duration};
-use crate::timeline::{Event, Found, Mark, Timeline};
+use ttlog_read::event::secrets::WITHHELD;
+use ttlog_read::event::value::{Value, push_hex};
+use ttlog_read::source::device::firmware::build_id_text;
+use ttlog_read::source::{Damage, Ending, Kind, Session, Source};
+use ttlog_read::text::escape::{LineBreaks, escaped, push_escaped};
+use ttlog_read::text::number::grouped;
+use ttlog_read::text::time::{TimeFormatter, TimeStyle, duration};
+use ttlog_read::timeline::{Event, Found, Mark, Timeline};
 
 /// Most places of damage that are listed above the events.
 const DAMAGE_SHOWN: usize = 5;

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write as _};
 
-use crate::source::device::sessions::Usability;
+use ttlog_read::source::device::sessions::Usability;
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

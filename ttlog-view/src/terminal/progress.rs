@@ -3,7 +3,7 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
-use crate::timeline::Progress;
+use ttlog_read::timeline::Progress;
 
 /// How long nothing is said at first.
 const PATIENCE: Duration = Duration::from_millis(700);

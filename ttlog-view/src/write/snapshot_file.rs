@@ -14,9 +14,9 @@ use ttlog_core::ring::RingImage;
 use ttlog_core::snapshot::{SnapshotError, SnapshotMeta, SnapshotOptions, SnapshotStats, write_snapshot_of_image};
 use ttlog_core::table::ProcessInfo;
 
-use crate::event::secrets::Secrets;
-use crate::text::escape::error_line;
-use crate::text::escape::escaped;
+use ttlog_read::event::secrets::Secrets;
+use ttlog_read::text::escape::error_line;
+use ttlog_read::text::escape::escaped;
 
 /// Longest part of a service's name in a file's name.
 const SERVICE_LEN_MAX: usize = 64;

@@ -3,11 +3,11 @@
 use std::io::{self, IsTerminal as _, Write};
 
 use crate::command::cli::Dictionary;
-use crate::source::device::firmware::{Firmware, build_id_text};
 use crate::terminal::{Outcome, complain};
-use crate::text::escape::error_line;
-use crate::text::escape::escaped;
-use crate::text::number::counted;
+use ttlog_read::source::device::firmware::{Firmware, build_id_text};
+use ttlog_read::text::escape::error_line;
+use ttlog_read::text::escape::escaped;
+use ttlog_read::text::number::counted;
 
 /// Writes the dictionary.
 ///

@@ -5,13 +5,13 @@ use std::path::Path;
 
 use super::recordings::DeviceRequest;
 use crate::command::cli::{Core, DeviceArgs, Image};
-use crate::source::device::coredump;
-use crate::source::device::memory::Memory;
-use crate::source::device::ranges::Ranges;
-use crate::source::device::sessions::Recordings;
-use crate::source::{open, read};
 use crate::terminal::{Outcome, complain};
-use crate::text::escape::error_line;
+use ttlog_read::source::device::coredump;
+use ttlog_read::source::device::memory::Memory;
+use ttlog_read::source::device::ranges::Ranges;
+use ttlog_read::source::device::sessions::Recordings;
+use ttlog_read::source::{open, read};
+use ttlog_read::text::escape::error_line;
 
 /// Shows what is in a raw image of RAM.
 ///

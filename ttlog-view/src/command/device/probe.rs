@@ -7,10 +7,10 @@ use std::io::{self, Write};
 
 use super::recordings::DeviceRequest;
 use crate::command::cli::{Format, Probe};
-use crate::source::device::memory::Memory;
-use crate::source::device::sessions::Recordings;
 use crate::terminal::{Outcome, complain};
-use crate::timeline::ShownEvents;
+use ttlog_read::source::device::memory::Memory;
+use ttlog_read::source::device::sessions::Recordings;
+use ttlog_read::timeline::ShownEvents;
 
 /// What is looked at, again and again: a memory with a ring in it.
 #[derive(Debug)]
@@ -66,7 +66,7 @@ impl<'o> Watch<'o> {
 /// None.
 #[cfg(not(feature = "probe"))]
 pub fn run(options: &Probe, _out: &mut dyn Write) -> io::Result<Outcome> {
-    let chip = crate::text::escape::escaped(&options.chip);
+    let chip = ttlog_read::text::escape::escaped(&options.chip);
     complain("this program was built without the feature `probe`: cargo install ttlog-view --features probe");
     complain(&format!(
         "or take an image of RAM with the probe-rs program, and show it with ttlog-view image; for 64 KiB at 0x20000000: \
@@ -76,69 +76,26 @@ pub fn run(options: &Probe, _out: &mut dyn Write) -> io::Result<Outcome> {
 }
 
 #[cfg(feature = "probe")]
-pub use live::{ProbeMemory, run};
+pub use live::run;
 
 #[cfg(feature = "probe")]
 mod live {
-    use std::fmt;
     use std::io::{self, Write};
     use std::ops::Range;
     use std::time::Duration;
 
     use probe_rs::probe::list::Lister;
     use probe_rs::probe::{DebugProbeSelector, Probe as Connected};
-    use probe_rs::{Core, MemoryInterface, Permissions, Session};
+    use probe_rs::{Core, Permissions, Session};
+    use ttlog_read::source::device::probe::{ProbeMemory, chain};
 
     use super::Watch;
     use crate::command::cli::Probe;
-    use crate::source::device::memory::{Memory, MemoryError};
     use crate::terminal::{Outcome, complain};
-    use crate::text::escape::escaped;
+    use ttlog_read::text::escape::escaped;
 
     /// How long a core may take to halt.
     const HALT_TIMEOUT: Duration = Duration::from_millis(500);
-
-    /// The memory of a device, as probe-rs reads it.
-    pub struct ProbeMemory<'m, M: MemoryInterface> {
-        memory: &'m mut M,
-        ram: Vec<Range<u64>>,
-    }
-
-    impl<'m, M: MemoryInterface> ProbeMemory<'m, M> {
-        /// Takes the memory; `ram` are the ranges that a ring may be in.
-        #[must_use]
-        pub fn new(memory: &'m mut M, ram: Vec<Range<u64>>) -> Self {
-            ProbeMemory { memory, ram }
-        }
-    }
-
-    impl<M: MemoryInterface> fmt::Debug for ProbeMemory<'_, M> {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.debug_struct("ProbeMemory").field("ram", &self.ram).finish_non_exhaustive()
-        }
-    }
-
-    impl<M: MemoryInterface> Memory for ProbeMemory<'_, M> {
-        fn read(&mut self, address: u64, out: &mut [u8]) -> Result<(), MemoryError> {
-            self.memory.read(address, out).map_err(|error| MemoryError::Failed { address, reason: chain(&error) })
-        }
-
-        fn ram(&self) -> Vec<Range<u64>> {
-            self.ram.clone()
-        }
-    }
-
-    /// Gives an error with what caused it.
-    fn chain(error: &dyn std::error::Error) -> String {
-        let mut text = error.to_string();
-        let mut source = error.source();
-        while let Some(cause) = source {
-            text.push_str(": ");
-            text.push_str(&cause.to_string());
-            source = cause.source();
-        }
-        text
-    }
 
     /// Shows what the ring of a live device holds.
     ///

@@ -8,13 +8,13 @@ use ttlog_core::snapshot::{SnapshotMeta, SnapshotOptions};
 
 use crate::command::cli::DeviceArgs;
 use crate::command::show::{Request, show};
-use crate::event::secrets::Secrets;
-use crate::source::device::load::Firmwares;
-use crate::source::device::sessions::Recordings;
 use crate::terminal::{Outcome, complain};
-use crate::text::escape::escaped;
-use crate::timeline::ShownEvents;
 use crate::write::snapshot_file;
+use ttlog_read::event::secrets::Secrets;
+use ttlog_read::source::device::load::Firmwares;
+use ttlog_read::source::device::sessions::Recordings;
+use ttlog_read::text::escape::escaped;
+use ttlog_read::timeline::ShownEvents;
 
 /// What the options of a command for devices ask for, and the firmwares that they name.
 #[derive(Debug)]

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use super::recordings::DeviceRequest;
 use super::stream::{Arrival, Stream};
 use crate::command::cli::{Format, Serial};
-use crate::source::device::receiver::{Dump, Received, Receiver};
-use crate::source::device::sessions::Recordings;
 use crate::terminal::{Outcome, complain};
-use crate::text::escape::{LineBreaks, push_escaped};
-use crate::text::number::counted;
-use crate::timeline::ShownEvents;
+use ttlog_read::source::device::receiver::{Dump, Received, Receiver};
+use ttlog_read::source::device::sessions::Recordings;
+use ttlog_read::text::escape::{LineBreaks, push_escaped};
+use ttlog_read::text::number::counted;
+use ttlog_read::timeline::ShownEvents;
 
 /// How long other output is held back that does not end in a line break.
 const IDLE: Duration = Duration::from_millis(200);
@@ -56,7 +56,7 @@ pub fn run(options: &Serial, out: &mut dyn Write) -> io::Result<Outcome> {
             Arrival::Nothing => receiver.idle(&mut take),
             Arrival::End => is_over = true,
             Arrival::Failed(error) => {
-                complain(&crate::text::escape::error_line(options.port.as_ref(), &error));
+                complain(&ttlog_read::text::escape::error_line(options.port.as_ref(), &error));
                 console.outcome = console.outcome.max(Outcome::Partial);
                 is_over = true;
             }

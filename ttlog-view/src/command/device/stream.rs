@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
-use crate::text::escape::escaped;
+use ttlog_read::text::escape::escaped;
 
 /// Bytes that are read at a time.
 const BLOCK_LEN: usize = 4096;

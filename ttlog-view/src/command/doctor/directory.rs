@@ -8,11 +8,11 @@ use std::time::SystemTime;
 use ttlog_core::ring::{RingImage, STATE_ENDED};
 
 use super::{DEAD_MAX, Remark};
-use crate::source::find::{is_ring_name, own_user, user_of};
-use crate::source::process::{Liveness, holder, process_of};
-use crate::source::{Content, content, files_in, open, read_head};
-use crate::text::escape::escaped;
-use crate::text::number::{bytes, counted, grouped};
+use ttlog_read::source::find::{is_ring_name, own_user, user_of};
+use ttlog_read::source::process::{Liveness, holder, process_of};
+use ttlog_read::source::{Content, content, files_in, open, read_head};
+use ttlog_read::text::escape::escaped;
+use ttlog_read::text::number::{bytes, counted, grouped};
 
 /// The ring of a recorder, by default.
 const USUAL_RING_LEN: u64 = 16 << 20;

@@ -4,15 +4,15 @@ use std::path::{Path, PathBuf};
 
 use super::Remark;
 use super::directory::Access;
-use crate::query::{Keep, Query};
 use crate::render::ending;
-use crate::source::process::{Liveness, state_of};
-use crate::source::{Ending, Input, Kind, Source, open, read};
-use crate::text::escape::error_line;
-use crate::text::number::{bytes, counted};
-use crate::text::time::TimeStyle;
-use crate::text::time::{TimeFormatter, duration, since_ns};
-use crate::timeline::Timeline;
+use ttlog_read::query::{Keep, Query};
+use ttlog_read::source::process::{Liveness, state_of};
+use ttlog_read::source::{Ending, Input, Kind, Source, open, read};
+use ttlog_read::text::escape::error_line;
+use ttlog_read::text::number::{bytes, counted};
+use ttlog_read::text::time::TimeStyle;
+use ttlog_read::text::time::{TimeFormatter, duration, since_ns};
+use ttlog_read::timeline::Timeline;
 
 /// How old the sign of life of a service thread may be, in nanoseconds. It gives ten a second.
 const HEARTBEAT_MAX_NS: u64 = 5_000_000_000;

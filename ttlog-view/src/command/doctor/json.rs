@@ -7,7 +7,7 @@ use super::examine::RingReport;
 use super::{Remark, Report};
 use crate::render::json::push_string;
 use crate::render::{DROP_REASONS, ending};
-use crate::text::time::TimeFormatter;
+use ttlog_read::text::time::TimeFormatter;
 
 /// Gives the object, with a line break.
 #[must_use]

@@ -13,9 +13,9 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::command::cli::{Doctor, DoctorFormat};
-use crate::source::find::{self, find};
 use crate::terminal::Outcome;
 use crate::write::snapshot_file;
+use ttlog_read::source::find::{self, find};
 
 use directory::{DirectoryReport, SnapshotsReport};
 use examine::RingReport;
@@ -98,7 +98,7 @@ impl Report {
         }
         let (directory, rings) = match DirectoryReport::read(path) {
             Ok(read) => read,
-            Err(error) => return self.errors.push(crate::text::escape::error_line(path, &error)),
+            Err(error) => return self.errors.push(ttlog_read::text::escape::error_line(path, &error)),
         };
         self.directories.push(directory);
         for ring in rings {
@@ -127,7 +127,7 @@ impl Report {
                 if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
                     match DirectoryReport::alone(parent) {
                         Ok(directory) => self.directories.push(directory),
-                        Err(error) => self.errors.push(crate::text::escape::error_line(parent, &error)),
+                        Err(error) => self.errors.push(ttlog_read::text::escape::error_line(parent, &error)),
                     }
                 }
             }

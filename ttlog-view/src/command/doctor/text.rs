@@ -9,10 +9,10 @@ use super::examine::RingReport;
 use super::{Remark, Report};
 use crate::render::DROP_REASONS;
 use crate::render::text::{BAD, DIM, GOOD, KEY};
-use crate::text::escape::escaped;
-use crate::text::number::{bytes, counted, grouped};
-use crate::text::time::TimeStyle;
-use crate::text::time::{TimeFormatter, duration};
+use ttlog_read::text::escape::escaped;
+use ttlog_read::text::number::{bytes, counted, grouped};
+use ttlog_read::text::time::TimeStyle;
+use ttlog_read::text::time::{TimeFormatter, duration};
 
 /// Columns that a key takes.
 const KEY_WIDTH: usize = 10;

@@ -8,6 +8,8 @@ use super::device::load::Firmwares;
 use super::device::sessions::Usability;
 use super::file::{Content, content, files_in, open, read};
 use super::input::Input;
+use super::model::Source;
+use crate::event::secrets::Secrets;
 use crate::text::escape::{error_line, escaped};
 
 /// What was read of what the command line names, and what could not be.
@@ -33,6 +35,16 @@ impl Inputs {
             inputs.add(name.as_ref(), firmwares);
         }
         inputs
+    }
+
+    /// Makes a source of each file.
+    ///
+    /// # Errors
+    /// A line about the first that cannot be read. Where the others are wanted all the same, make them with [`Source::with_secrets`].
+    pub fn sources(&self, secrets: &Secrets) -> Result<Vec<Source<'_>>, String> {
+        let read = self.read.iter();
+        read.map(|input| Source::with_secrets(input, secrets).map_err(|error| error_line(input.path.as_ref(), &error)))
+            .collect()
     }
 
     fn add(&mut self, name: &str, firmwares: &Firmwares) {

@@ -1,5 +1,7 @@
 //! An event of a timeline, read completely.
 
+use ttlog_core::Level;
+
 use super::{Entry, Timeline};
 use crate::event::value::Value;
 use crate::source::{Callsite, Source};
@@ -65,6 +67,42 @@ impl<'e, 'a> Event<'e, 'a> {
             payload,
             payload_withheld,
         }
+    }
+
+    /// Returns what the wall clock showed, in nanoseconds since 1970; `None` for devices, which have none.
+    #[must_use]
+    pub fn unix_ns(&self) -> Option<i64> {
+        match self.when {
+            When::Clock(unix_ns) => Some(unix_ns),
+            When::Boot { .. } | When::Ticks { .. } => None,
+        }
+    }
+
+    /// Returns the level; `None` if the callsite is lost.
+    #[must_use]
+    pub fn level(&self) -> Option<Level> {
+        self.callsite.map(|callsite| callsite.info.level)
+    }
+
+    /// Returns the target, most often the module path; empty if the callsite is lost.
+    #[must_use]
+    pub fn target(&self) -> &str {
+        self.callsite.map_or("", |callsite| callsite.info.target)
+    }
+
+    /// Returns the message with its template filled in. It is as it was logged: [`escaped`](crate::text::escape::escaped) makes it
+    /// harmless to a terminal.
+    #[must_use]
+    pub fn message(&self) -> String {
+        let mut message = String::new();
+        self.push_message(&mut message);
+        message
+    }
+
+    /// Returns names and values of the fields, in the order of the source code; those that cannot be read are left out.
+    pub fn fields(&self) -> impl Iterator<Item = (&str, &Value<'e>)> {
+        let fields = self.callsite.map_or(&[][..], |callsite| &callsite.fields);
+        fields.iter().zip(&self.values).filter_map(|(field, value)| Some((field.name, value.as_ref()?)))
     }
 
     /// Appends the message with its template filled in.

@@ -5,6 +5,7 @@
 //! | [`firmware`], [`elf`] | what callsites of a firmware say: from its ELF file, or a dictionary made of one |
 //! | `defmt` | what firmware logs with defmt (feature `defmt`) |
 //! | [`memory`] | finds rings in memory, and copies them |
+//! | `probe` | memory behind a debug probe (feature `probe`) |
 //! | [`ranges`], [`coredump`] | memory from files |
 //! | [`receiver`] | dumps in byte streams |
 //! | `geometry` | the layout of a ring whose header did not come |
@@ -21,6 +22,8 @@ pub mod firmware;
 mod geometry;
 pub mod load;
 pub mod memory;
+#[cfg(feature = "probe")]
+pub mod probe;
 pub mod ranges;
 pub mod receiver;
 pub mod session;

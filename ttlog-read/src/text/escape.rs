@@ -16,7 +16,8 @@ pub enum LineBreaks {
 
 /// Tells whether `c` must not reach a terminal: control characters, controls of the writing direction, line and paragraph
 /// separators, and characters that are invisible by definition.
-pub(crate) fn is_unsafe(c: char) -> bool {
+#[must_use]
+pub fn is_unsafe(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'

@@ -201,6 +201,15 @@ impl<'a> Value<'a> {
     }
 }
 
+/// Shows the value as text output does, with everything that a terminal must not get made visible.
+impl std::fmt::Display for Value<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut text = String::new();
+        self.push_shown(&mut text, LineBreaks::Escape);
+        f.pad(&text)
+    }
+}
+
 /// Gives the texts of an error and its sources in one line, outermost first.
 #[must_use]
 pub fn chain(texts: &[Text<'_>]) -> String {

@@ -245,7 +245,8 @@ fn rings_of(directory: &Path, ids: &[u64]) -> Vec<FoundRing> {
 }
 
 /// Tells whether a file has a name such as recorders give to rings.
-pub(crate) fn is_ring_name(path: &Path) -> bool {
+#[must_use]
+pub fn is_ring_name(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "ring")
 }
 
@@ -278,7 +279,8 @@ fn directories_of(pid: u64) -> Vec<PathBuf> {
 }
 
 /// Gives a variable of the environment with which a process was started; `None`: it is not set, is empty, or cannot be seen.
-pub(crate) fn variable_of(pid: u64, name: &str) -> Option<String> {
+#[must_use]
+pub fn variable_of(pid: u64, name: &str) -> Option<String> {
     let environment = std::fs::read(format!("/proc/{pid}/environ")).ok()?;
     let mut variables = environment.split(|byte| *byte == 0);
     let value = variables.find_map(|variable| variable.strip_prefix(name.as_bytes())?.strip_prefix(b"="))?;
@@ -318,24 +320,28 @@ fn owner_of(path: &Path) -> Option<u32> {
 
 /// Gives the user that a file belongs to.
 #[cfg(unix)]
-pub(crate) fn user_of(metadata: &std::fs::Metadata) -> Option<u32> {
+#[must_use]
+pub fn user_of(metadata: &std::fs::Metadata) -> Option<u32> {
     Some(std::os::unix::fs::MetadataExt::uid(metadata))
 }
 
 /// Gives the user that a file belongs to.
 #[cfg(not(unix))]
-pub(crate) fn user_of(_metadata: &std::fs::Metadata) -> Option<u32> {
+#[must_use]
+pub fn user_of(_metadata: &std::fs::Metadata) -> Option<u32> {
     None
 }
 
 /// Gives the user that this program acts for.
 #[cfg(unix)]
-pub(crate) fn own_user() -> Option<u32> {
+#[must_use]
+pub fn own_user() -> Option<u32> {
     Some(rustix::process::geteuid().as_raw())
 }
 
 /// Gives the user that this program acts for.
 #[cfg(not(unix))]
-pub(crate) fn own_user() -> Option<u32> {
+#[must_use]
+pub fn own_user() -> Option<u32> {
     None
 }
