@@ -165,6 +165,20 @@ impl<'a> Frame<'a> {
     }
 }
 
+/// Returns whether a byte stream that starts with these bytes begins with a frame, or with a line of text of a dump.
+pub(crate) fn starts_with_frame(start: &[u8]) -> bool {
+    if start.starts_with(TEXT_BEGIN.as_bytes()) || start.starts_with(LINE_START.as_bytes()) {
+        return true;
+    }
+    let frame = start.strip_prefix(&[DELIMITER]).unwrap_or(start);
+    let Some(len) = frame.iter().position(|byte| *byte == DELIMITER).filter(|len| *len <= FRAME_LEN_MAX) else {
+        return false;
+    };
+    let mut room = [0; FRAME_LEN_MAX];
+    room[..len].copy_from_slice(&frame[..len]);
+    Frame::decode(&mut room[..len]).is_some()
+}
+
 /// Room of `N` bytes in which the content of a frame is put together, before it is encoded.
 #[derive(Clone, Debug)]
 pub struct Content<const N: usize = DUMP_CONTENT_MAX> {

@@ -20,6 +20,7 @@ use crate::record::{
     CONTROL, ContextInfo, KIND_ABANDONED, KIND_CONTEXT, KIND_REBASE, RESERVED, RawRecord, SHORT_PAYLOAD_WORDS, Seal,
     decode_header, decode_record, word_at,
 };
+use crate::table::{ProcessInfo, TableItem};
 
 /// Payload length in a record header that is not the mark of a long one.
 const SHORT_LEN: u8 = SHORT_PAYLOAD_WORDS as u8;
@@ -83,6 +84,15 @@ impl<'a> RingImage<'a> {
         let table = self.part(self.header.table_offset.into(), self.header.table_len.into());
         let mut at = 0;
         core::iter::from_fn(move || next_entry(table, &mut at))
+    }
+
+    /// Returns whose ring it is, as far as it says: the first process item of its table.
+    #[must_use]
+    pub fn process(&self) -> Option<ProcessInfo<'a>> {
+        self.entries().find_map(|entry| match TableItem::decode(entry.bytes) {
+            Ok(TableItem::Process(process)) => Some(process),
+            _ => None,
+        })
     }
 
     /// Reads a segment. An `index` of `segment_count` or more is unused.

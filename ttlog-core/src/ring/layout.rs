@@ -15,7 +15,7 @@ pub const MIN_READER_VERSION: u16 = 2;
 /// Version a reader must know to read the rings of devices.
 pub const DEVICE_MIN_READER_VERSION: u16 = 3;
 /// First bytes of a ring.
-pub(crate) const MAGIC: [u8; 8] = *b"TTLOGRNG";
+pub const RING_MAGIC: [u8; 8] = *b"TTLOGRNG";
 /// Bytes of the short ring header; that of devices and the long one begin with the same words.
 pub const HEADER_LEN: usize = 160;
 /// Bytes of the long ring header, that of servers: with the kept class, the end block and the control block.
@@ -208,7 +208,7 @@ impl RingHeader {
     /// Writes the part that never changes, with its CRC.
     pub(crate) fn encode_fixed(&self) -> [u8; 64] {
         let mut bytes = [0; 64];
-        bytes[0..8].copy_from_slice(&MAGIC);
+        bytes[0..8].copy_from_slice(&RING_MAGIC);
         bytes[8..10].copy_from_slice(&self.format_version.to_le_bytes());
         bytes[10..12].copy_from_slice(&self.min_reader_version.to_le_bytes());
         bytes[12..16].copy_from_slice(&self.header_len.to_le_bytes());
@@ -234,7 +234,8 @@ impl RingHeader {
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, FormatError> {
         let Some(header) = bytes.first_chunk::<HEADER_LEN>() else {
             let start = &bytes[..bytes.len().min(8)];
-            let kind = if MAGIC.starts_with(start) { FormatErrorKind::TooShort } else { FormatErrorKind::BadMagic };
+            let kind =
+                if RING_MAGIC.starts_with(start) { FormatErrorKind::TooShort } else { FormatErrorKind::BadMagic };
             return Err(FormatError::new(bytes.len() as u64, kind));
         };
         Ok(Self::decode_short(header)?.with_long_part(|index| word_at(bytes, index * 8).unwrap_or(0)))
@@ -247,13 +248,13 @@ impl RingHeader {
         let u32_at = |bytes: &[u8], at: usize| u32::from(u16_at(bytes, at)) | u32::from(u16_at(bytes, at + 2)) << 16;
         let u64_at = |bytes: &[u8], at: usize| u64::from(u32_at(bytes, at)) | u64::from(u32_at(bytes, at + 4)) << 32;
         let Some(fixed) = check_fixed(header) else {
-            return if header[..8] == MAGIC {
+            return if header[..8] == RING_MAGIC {
                 error(CRC_OFFSET as u64, FormatErrorKind::BadChecksum)
             } else {
                 error(0, FormatErrorKind::BadMagic)
             };
         };
-        if fixed[..8] != MAGIC {
+        if fixed[..8] != RING_MAGIC {
             return error(0, FormatErrorKind::BadMagic);
         }
         let min_reader_version = u16_at(&fixed, 10);

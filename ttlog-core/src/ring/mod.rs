@@ -19,6 +19,7 @@
 //! | `peek` | looking at its parts in place |
 //! | `progress` | how far it has come |
 //! | `inherit` | what a ring takes over from the one that was in its place |
+//! | [`file_name`] | what the file of a ring is called |
 //! | `renewal` | the flag of a ring that must be made anew before it is written |
 //!
 //! # Format
@@ -32,6 +33,7 @@ mod device;
 #[cfg(feature = "frames")]
 mod dump;
 mod end;
+pub mod file_name;
 mod image;
 mod inherit;
 mod layout;
@@ -67,8 +69,8 @@ pub use image::{Item, Items, Record, RingImage, Segment, SegmentHeader, SegmentS
 pub use inherit::ENTRY_START_LEN;
 pub use layout::{
     ANCHOR_LEN, DEVICE_HEADER_LEN, DEVICE_MIN_READER_VERSION, FORMAT_VERSION, HEADER_LEN, KEPT_SEQUENCE_BIT,
-    LONG_HEADER_LEN, MIN_READER_VERSION, Mode, RingHeader, SEGMENT_HEADER_LEN, SEGMENT_LEN_MAX, SEGMENT_LEN_MIN,
-    STATE_ENDED,
+    LONG_HEADER_LEN, MIN_READER_VERSION, Mode, RING_MAGIC, RingHeader, SEGMENT_HEADER_LEN, SEGMENT_LEN_MAX,
+    SEGMENT_LEN_MIN, STATE_ENDED,
 };
 pub use renewal::{Renewal, Turn};
 pub use rewrite::{Replace, rewrite_segment};
@@ -77,7 +79,7 @@ pub use session::{BUILD_ID_LEN, SESSION_LEN, Session};
 use crate::crc::crc32;
 use crate::kill::kill_point;
 use crate::word::Word;
-use layout::{MAGIC, commit, header_word, segment_word};
+use layout::{commit, header_word, segment_word};
 
 /// How a ring is laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -306,7 +308,7 @@ impl<'m> Ring<'m> {
         }
         // The magic is stored last: a region in which creation was cut short is no ring.
         for (index, chunk) in header.chunks_exact(8).enumerate().rev() {
-            ring.words[index].store_release(u64::from_le_bytes(chunk.try_into().unwrap_or(MAGIC)));
+            ring.words[index].store_release(u64::from_le_bytes(chunk.try_into().unwrap_or(RING_MAGIC)));
         }
         Ok(ring)
     }

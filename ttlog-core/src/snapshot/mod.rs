@@ -16,20 +16,27 @@
 //! | `withhold` | taking secret values out of what is written |
 //! | `write` | ring to snapshot |
 //! | `read` | snapshot to table entries and segments |
+//! | [`content`] | what the first bytes of a file say |
+//! | [`file_name`] | what the file of a snapshot is called |
+//! | [`publish`](mod@publish) | how a snapshot becomes a file that is whole or not there |
 //!
 //! # Format
 //! docs/format.md §6.
 
 #[cfg(feature = "lz4")]
 mod columns;
+pub mod content;
 mod dictionary;
+pub mod file_name;
 mod item;
+pub mod publish;
 mod read;
 mod withhold;
 mod write;
 
 #[cfg(feature = "lz4")]
 pub use columns::{columns_len_max, decode_columns, encode_columns};
+pub use content::{CONTENT_LEN_MAX, Content, content_of, holds_items};
 pub use dictionary::write_dictionary;
 pub use item::{ITEM_MARK, ITEM_OVERHEAD_LEN, decode_item, encode_item};
 pub use read::{
