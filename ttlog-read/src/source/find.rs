@@ -22,7 +22,7 @@ const MAPPINGS_MAX: usize = 256;
 
 /// A ring that was found.
 #[derive(Debug)]
-pub struct FoundRing {
+pub struct ProcessRing {
     /// Its path, for people. It may have lost that name.
     pub path: PathBuf,
     /// The path under which it can be opened, which may be one below `/proc`.
@@ -31,7 +31,7 @@ pub struct FoundRing {
     pub bytes: Bytes,
 }
 
-impl FoundRing {
+impl ProcessRing {
     /// Reads the ring's header.
     ///
     /// # Errors
@@ -123,14 +123,14 @@ impl std::error::Error for FindError {}
 ///
 /// # Errors
 /// [`FindError`].
-pub fn find(target: &str) -> Result<FoundRing, FindError> {
+pub fn find(target: &str) -> Result<ProcessRing, FindError> {
     match target.parse::<u64>() {
         Ok(pid) if target.bytes().all(|byte| byte.is_ascii_digit()) => find_of_process(pid),
         _ => ring_at(Path::new(target), Path::new(target)),
     }
 }
 
-fn ring_at(path: &Path, reach: &Path) -> Result<FoundRing, FindError> {
+fn ring_at(path: &Path, reach: &Path) -> Result<ProcessRing, FindError> {
     let failed = |cause: String| FindError::File { path: path.to_path_buf(), cause };
     let file = open(reach).map_err(|error| failed(error.to_string()))?;
     match content(&file).map_err(|error| failed(error.to_string()))? {
@@ -139,13 +139,13 @@ fn ring_at(path: &Path, reach: &Path) -> Result<FoundRing, FindError> {
         Content::Unknown => return Err(failed("is not a ring".to_owned())),
     }
     let bytes = read(&file).map_err(|error| failed(error.to_string()))?;
-    let ring = FoundRing { path: path.to_path_buf(), reach: reach.to_path_buf(), bytes };
+    let ring = ProcessRing { path: path.to_path_buf(), reach: reach.to_path_buf(), bytes };
     ring.image()
         .map_err(|error| failed(error.rsplit_once(": ").map_or(error.clone(), |(_, cause)| cause.to_owned())))?;
     Ok(ring)
 }
 
-fn find_of_process(pid: u64) -> Result<FoundRing, FindError> {
+fn find_of_process(pid: u64) -> Result<ProcessRing, FindError> {
     let runs = Path::new(&format!("/proc/{pid}/stat")).exists();
     let ids = ids_of(pid);
     let (mapped, hidden) = match mapped_rings(pid) {
@@ -153,7 +153,7 @@ fn find_of_process(pid: u64) -> Result<FoundRing, FindError> {
         Err(error) => (Vec::new(), runs && error.kind() == io::ErrorKind::PermissionDenied),
     };
     // What it has mapped is its own, unless it was made by another: a fork, before it has a ring, has its parent's no more.
-    let own = |ring: &FoundRing| ring.image().is_ok_and(|image| ids.contains(&process_of(&image).pid));
+    let own = |ring: &ProcessRing| ring.image().is_ok_and(|image| ids.contains(&process_of(&image).pid));
     let mut found: Vec<_> = mapped.into_iter().filter(own).collect();
     let searched = directories_of(pid);
     if found.is_empty() {
@@ -161,7 +161,7 @@ fn find_of_process(pid: u64) -> Result<FoundRing, FindError> {
         if found.iter().any(|ring| ring.liveness() == Liveness::Running) {
             found.retain(|ring| ring.liveness() == Liveness::Running);
         } else {
-            let start = |ring: &FoundRing| ring.image().map_or(0, |image| process_of(&image).start_unix_ns);
+            let start = |ring: &ProcessRing| ring.image().map_or(0, |image| process_of(&image).start_unix_ns);
             let last = found.iter().map(start).max();
             found.retain(|ring| Some(start(ring)) == last);
         }
@@ -185,7 +185,7 @@ fn ids_of(pid: u64) -> Vec<u64> {
 }
 
 /// Gives the rings that a process has mapped, to be written.
-fn mapped_rings(pid: u64) -> io::Result<Vec<FoundRing>> {
+fn mapped_rings(pid: u64) -> io::Result<Vec<ProcessRing>> {
     let maps = std::fs::read(format!("/proc/{pid}/maps"))?;
     let maps = String::from_utf8_lossy(&maps);
     let mut seen = HashSet::new();
@@ -199,7 +199,7 @@ fn mapped_rings(pid: u64) -> io::Result<Vec<FoundRing>> {
     Ok(mappings.iter().take(MAPPINGS_MAX).filter_map(|mapping| mapped_ring(pid, mapping)).collect())
 }
 
-fn mapped_ring(pid: u64, mapping: &Mapping<'_>) -> Option<FoundRing> {
+fn mapped_ring(pid: u64, mapping: &Mapping<'_>) -> Option<ProcessRing> {
     let process = PathBuf::from(format!("/proc/{pid}"));
     let path = PathBuf::from(mapping.path);
     // By its name as we see it, by its name as the process sees it, and, if it has none any more, as an open file of the process.
@@ -233,7 +233,7 @@ fn inode_of(_file: &File) -> Option<u64> {
 }
 
 /// Gives the rings of a directory whose process has one of these ids.
-fn rings_of(directory: &Path, ids: &[u64]) -> Vec<FoundRing> {
+fn rings_of(directory: &Path, ids: &[u64]) -> Vec<ProcessRing> {
     let mut rings = Vec::new();
     for path in files_in(directory).unwrap_or_default() {
         if !is_ring_name(&path) || !names_one_of(&path, ids) {

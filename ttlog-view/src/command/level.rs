@@ -12,7 +12,7 @@ use ttlog_core::ring::{CONTROL_TEXT_MAX, ControlAnswer, ControlCommand, ControlR
 
 use crate::command::cli::Level;
 use crate::terminal::{Outcome, complain};
-use ttlog_read::source::find::{FoundRing, find};
+use ttlog_read::source::find::{ProcessRing, find};
 use ttlog_read::source::process::{Liveness, process_of, state_of};
 use ttlog_read::source::read_header;
 use ttlog_read::text::escape::escaped;
@@ -82,7 +82,7 @@ fn check(directives: &str) -> Result<(), Refusal> {
 }
 
 /// Gives the filter that the ring tells.
-fn present(ring: &FoundRing) -> Result<String, Refusal> {
+fn present(ring: &ProcessRing) -> Result<String, Refusal> {
     let image = ring.image()?;
     let control = image.control().ok_or_else(|| no_control(&image))?;
     match control.filter {
@@ -99,7 +99,7 @@ fn no_control(image: &RingImage<'_>) -> String {
 }
 
 /// Asks the process to record by these directives, and gives the filter that holds then.
-fn change(ring: &FoundRing, directives: &str) -> Result<String, Refusal> {
+fn change(ring: &ProcessRing, directives: &str) -> Result<String, Refusal> {
     let image = ring.image()?;
     let process = process_of(&image);
     let pid = process.pid;

@@ -15,7 +15,7 @@ use ttlog_read::text::escape::escaped;
 use ttlog_read::text::number::grouped;
 use ttlog_read::text::time::TimeStyle;
 use ttlog_read::text::time::{TimeFormatter, duration};
-use ttlog_read::timeline::{Found, Mark, Timeline};
+use ttlog_read::timeline::{Mark, Tally, Timeline};
 
 /// Checks each file.
 ///
@@ -118,7 +118,7 @@ fn write_what(out: &mut dyn Write, source: &Source<'_>, timeline: &Timeline<'_, 
 fn write_counts(
     out: &mut dyn Write,
     source: &Source<'_>,
-    found: &Found,
+    found: &Tally,
     timeline: &Timeline<'_, '_>,
 ) -> io::Result<()> {
     let callsites = source.callsites.iter().flatten().count();

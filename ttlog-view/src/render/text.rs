@@ -15,7 +15,7 @@ use ttlog_read::source::{Damage, Ending, Kind, Session, Source};
 use ttlog_read::text::escape::{LineBreaks, escaped, push_escaped};
 use ttlog_read::text::number::grouped;
 use ttlog_read::text::time::{TimeFormatter, TimeStyle, duration};
-use ttlog_read::timeline::{Event, Found, Mark, Timeline};
+use ttlog_read::timeline::{Event, Mark, Tally, Timeline};
 
 /// Most places of damage that are listed above the events.
 const DAMAGE_SHOWN: usize = 5;
@@ -458,7 +458,7 @@ pub fn damage_line(damage: &Damage) -> String {
 
 /// Lists what of a source was lost, in words.
 #[must_use]
-pub fn losses(source: &Source<'_>, found: &Found) -> Vec<String> {
+pub fn losses(source: &Source<'_>, found: &Tally) -> Vec<String> {
     let mut lost = Vec::new();
     let mut add = |count: u64, what: &str| {
         if count > 0 {

@@ -85,7 +85,7 @@ pub struct RingCopy {
 
 /// What was found in a memory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Found {
+pub struct FoundRings {
     /// The rings, in the order in which they were found.
     pub rings: Vec<RingCopy>,
     /// What was not as it should be, a line each.
@@ -98,8 +98,8 @@ pub struct Found {
 ///
 /// # Errors
 /// Where RAM cannot be read at all.
-pub fn find_rings(memory: &mut dyn Memory, symbols: &[(u64, u64)]) -> Result<Found, MemoryError> {
-    let mut found = Found { only_zeros: true, ..Found::default() };
+pub fn find_rings(memory: &mut dyn Memory, symbols: &[(u64, u64)]) -> Result<FoundRings, MemoryError> {
+    let mut found = FoundRings { only_zeros: true, ..FoundRings::default() };
     for &(address, len_bytes) in symbols {
         if found.rings.iter().any(|ring| ring.address == address) {
             continue;
@@ -128,7 +128,7 @@ pub fn find_rings(memory: &mut dyn Memory, symbols: &[(u64, u64)]) -> Result<Fou
 }
 
 /// Looks for rings in all of RAM.
-fn search(memory: &mut dyn Memory, found: &mut Found) -> Result<(), MemoryError> {
+fn search(memory: &mut dyn Memory, found: &mut FoundRings) -> Result<(), MemoryError> {
     let ranges = memory.ram();
     let (mut read_any, mut last_error) = (false, None);
     for range in ranges {
