@@ -1,6 +1,6 @@
 use ttlog_core::Word;
 use ttlog_core::fields::{Cons, Nil};
-use ttlog_core::frame::{FRAME_DATA_MAX, FRAME_LEN_MAX, LINE_LEN_MAX};
+use ttlog_core::frame::{Begin, FRAME_DATA_MAX, FRAME_LEN_MAX, LINE_LEN_MAX, Part};
 use ttlog_core::ring::{DeviceClock, DeviceRecorder, RingConfig, SessionStart};
 
 use super::*;
