@@ -27,28 +27,15 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use command::{cli, device, doctor, level, recover, show, snapshot, verify};
 pub use terminal::Outcome;
 use terminal::complain;
 
 /// Does what the command line says.
 #[must_use]
 pub fn run() -> ExitCode {
-    let cli = cli::Cli::parse();
+    let cli = command::cli::Cli::parse();
     let mut out = io::BufWriter::with_capacity(1 << 16, io::stdout().lock());
-    let result = match &cli.command {
-        Some(cli::Command::Recover(options)) => recover::run(options, &mut out),
-        Some(cli::Command::Verify(options)) => verify::run(options, &mut out),
-        Some(cli::Command::Snapshot(options)) => snapshot::run(options, &mut out),
-        Some(cli::Command::Doctor(options)) => doctor::run(options, &mut out),
-        Some(cli::Command::Level(options)) => level::run(options, &mut out),
-        Some(cli::Command::Image(options)) => device::image::run(options, &mut out),
-        Some(cli::Command::Core(options)) => device::image::run_core(options, &mut out),
-        Some(cli::Command::Serial(options)) => device::serial::run(options, &mut out),
-        Some(cli::Command::Probe(options)) => device::probe::run(options, &mut out),
-        Some(cli::Command::Dictionary(options)) => device::dictionary::run(options, &mut out),
-        None => show::run(&cli.view, &mut out),
-    };
+    let result = cli.run(&mut out);
     let outcome = result.and_then(|outcome| out.flush().map(|()| outcome));
     // What is still buffered cannot be written either, if writing failed.
     std::mem::forget(out);

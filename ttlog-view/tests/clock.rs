@@ -3,9 +3,10 @@
 mod support;
 
 use serde_json::Value as Json;
-use support::{Recording, Run, SECOND, SHOP, START, Thread, directory, view, write};
 use ttlog_core::ProcessInfo;
 use ttlog_core::snapshot::Codec;
+
+use support::{Recording, Run, SECOND, SHOP, START, Thread, directory, view, write};
 
 const NS: i64 = 1_000_000_000;
 

@@ -5,7 +5,6 @@ mod support;
 
 use std::collections::HashSet;
 
-use support::{SECOND, Thread};
 use ttlog_core::ring::{EndKind, ProcessEnd};
 use ttlog_core::snapshot::Codec;
 use ttlog_read::query::Query;
@@ -14,6 +13,8 @@ use ttlog_read::text::time::TimeFormatter;
 use ttlog_read::timeline::Timeline;
 use ttlog_view::render::json::JsonRenderer;
 use ttlog_view::render::stats::{json_sources, push_losses};
+
+use support::{SECOND, Thread};
 
 /// A recording of a few events on two threads, small enough to damage it in every way.
 fn small() -> support::Recording {

@@ -9,10 +9,11 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use serde_json::Value as Json;
-use support::live::{self, Recorder};
-use support::{Recording, SECOND, SHOP, Thread, directory, view};
 use ttlog_core::ProcessInfo;
 use ttlog_core::ring::{DropReason, EndKind, ProcessEnd};
+
+use support::live::{self, Recorder};
+use support::{Recording, SECOND, SHOP, Thread, directory, view};
 
 #[test]
 #[ignore = "a process that records for the other tests"]

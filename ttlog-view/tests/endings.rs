@@ -3,10 +3,11 @@
 mod support;
 
 use serde_json::Value as Json;
-use support::{Recording, SECOND, SHOP, START, Thread, directory, view, write};
 use ttlog_core::ProcessInfo;
 use ttlog_core::ring::{EndKind, ProcessEnd};
 use ttlog_core::snapshot::Codec;
+
+use support::{Recording, SECOND, SHOP, START, Thread, directory, view, write};
 
 const DEAD: ProcessInfo<'static> = ProcessInfo { os: "Linux 6.1", ..SHOP };
 

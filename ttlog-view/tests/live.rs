@@ -8,10 +8,11 @@ use std::fs::OpenOptions;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::mm::{MapFlags, ProtFlags, mmap};
-use support::{SECOND, Thread, directory, id, view};
 use ttlog_core::fields::{Cons, Nil};
 use ttlog_core::{Anchor, Ring, RingConfig, Word, encode_callsite};
 use ttlog_read::source::{Input, open, read};
+
+use support::{SECOND, Thread, directory, id, view};
 
 /// Makes a ring in a shared mapping of a new file of `len` bytes. The mapping stays for the life of the test.
 fn mapped_ring(path: &std::path::Path, len: usize, segment_len: u32) -> Ring<'static> {

@@ -10,9 +10,9 @@ use ttlog_read::source::{Inputs, Source};
 use ttlog_read::text::number::grouped;
 use ttlog_read::timeline::Timeline;
 use ttlog_view::Outcome;
-use ttlog_view::command::cli::Recover;
 use ttlog_view::command::options::SecretArgs;
 use ttlog_view::command::recover;
+use ttlog_view::command::recover::Recover;
 
 use crate::kill::Death;
 use crate::place::Place;

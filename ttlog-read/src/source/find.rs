@@ -10,12 +10,12 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use ttlog_core::ring::RingImage;
+use ttlog_core::table::ProcessInfo;
+
 use crate::source::process::{Liveness, Mapping, process_of};
 use crate::source::{Bytes, Content, content, files_in, open, read};
 use crate::text::escape::escaped;
-
-use ttlog_core::ring::RingImage;
-use ttlog_core::table::ProcessInfo;
 
 /// Most files of one process that are looked at.
 const MAPPINGS_MAX: usize = 256;

@@ -1,12 +1,20 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::io::{self, Write};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
 
-use super::options::{ColorChoice, SecretArgs, TimeChoice};
-use crate::render::stats::GroupKey;
-use ttlog_read::query::{Condition, Key};
+use super::device::dictionary::{self, Dictionary};
+use super::device::image::{self, Core, Image};
+use super::device::probe::{self, Probe};
+use super::device::serial::{self, Serial};
+use super::doctor::{self, Doctor};
+use super::level::{self, Level};
+use super::recover::{self, Recover};
+use super::show::{self, View};
+use super::snapshot::{self, Snapshot};
+use super::verify::{self, Verify};
+use crate::terminal::Outcome;
 
 /// Shows what a TTLog flight recorder kept.
 #[derive(Debug, Parser)]
@@ -141,305 +149,26 @@ Exit codes:
     Dictionary(Dictionary),
 }
 
-/// What to show, and how.
-#[derive(Args, Debug)]
-pub struct View {
-    /// Snapshots and rings, in any mix; a directory means the snapshots and rings in it; `-` reads a snapshot from standard input
-    #[arg(required = true, value_name = "FILE|DIR|GLOB")]
-    pub inputs: Vec<String>,
-    /// How.
-    #[command(flatten)]
-    pub show: Show,
-}
-
-/// Options of showing events.
-#[derive(Args, Debug)]
-pub struct Show {
-    /// Show only events that fulfil this; repeat it for more conditions, all of which must hold
+impl Cli {
+    /// Does what the command line says.
     ///
-    /// KEY=VALUE, !=, >, >=, <, <=, and ~= for "contains". KEY is level, target, message, template, file, line, callsite, thread,
-    /// context, service, pid, host, boot, or the name of a field (fields.KEY for a field with one of these names). `level=WARN` is exactly that
-    /// level, `level>=WARN` that and above. `target=a::b` means the module and everything in it. `KEY!=VALUE` also holds where there
-    /// is no such field.
-    #[arg(short, long = "filter", value_name = "EXPR")]
-    pub filters: Vec<Condition>,
-
-    /// Show the last N of the matching events
-    #[arg(short = 'n', long, value_name = "N", conflicts_with = "head")]
-    pub limit: Option<usize>,
-
-    /// Show the first N of the matching events
-    #[arg(long, value_name = "N")]
-    pub head: Option<usize>,
-
-    /// Show events from this time on: a date and time (local, or with a zone), a time of the last day, or -5s before the last event
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
-    pub since: Option<String>,
-
-    /// Show events up to this time
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
-    pub until: Option<String>,
-
-    /// Show the last stretch before the last event, such as 5s or 2m; the same as --since -5s
-    #[arg(long, value_name = "DURATION", conflicts_with = "since")]
-    pub last: Option<String>,
-
-    /// The form of the output
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub format: Format,
-
-    /// How times are shown in text
-    #[arg(long, value_enum, default_value_t = TimeChoice::Local)]
-    pub time: TimeChoice,
-
-    /// The same as --time utc
-    #[arg(long, conflicts_with = "time")]
-    pub utc: bool,
-
-    /// Colour in text
-    #[arg(long, value_enum, default_value_t = ColorChoice::Auto, value_name = "WHEN")]
-    pub color: ColorChoice,
-
-    /// Show also the place in the source, nanoseconds, contexts and the fields that the message already shows
-    #[arg(short, long)]
-    pub verbose: bool,
-
-    /// Leave out the lines about files, gaps and losses
-    #[arg(short, long)]
-    pub quiet: bool,
-
-    /// Write line breaks and tabs inside messages and values as they are; other control characters stay escaped
-    #[arg(long)]
-    pub raw: bool,
-
-    /// Show events again that several snapshots of one ring hold
-    #[arg(long)]
-    pub duplicates: bool,
-
-    /// Count events instead of showing them
-    #[arg(long)]
-    pub stats: bool,
-
-    /// What to count by, separated by commas: level, target, callsite, thread, … or the name of a field
-    #[arg(long, value_name = "KEY", value_delimiter = ',', value_parser = parse_key, requires = "stats")]
-    pub group_by: Vec<GroupKey>,
-
-    /// What is withheld.
-    #[command(flatten)]
-    pub secrets: SecretArgs,
-
-    /// Of recordings of devices: the ELF file of the firmware, or a dictionary made of it; repeat it for more firmwares
-    ///
-    /// Each session of a device (from one start of its firmware to the next) names the build id of its firmware. It is shown with the names
-    /// of the file that has this build id, and without names if none has.
-    #[arg(long = "elf", visible_alias = "dictionary", value_name = "ELF|DICTIONARY")]
-    pub firmware: Vec<PathBuf>,
-}
-
-fn parse_key(name: &str) -> Result<GroupKey, String> {
-    let name = name.trim();
-    if name.is_empty() {
-        return Err("empty key".to_owned());
+    /// # Errors
+    /// Those of writing to `out`.
+    pub fn run(&self, out: &mut dyn Write) -> io::Result<Outcome> {
+        match &self.command {
+            Some(Command::Recover(options)) => recover::run(options, out),
+            Some(Command::Verify(options)) => verify::run(options, out),
+            Some(Command::Snapshot(options)) => snapshot::run(options, out),
+            Some(Command::Doctor(options)) => doctor::run(options, out),
+            Some(Command::Level(options)) => level::run(options, out),
+            Some(Command::Image(options)) => image::run(options, out),
+            Some(Command::Core(options)) => image::run_core(options, out),
+            Some(Command::Serial(options)) => serial::run(options, out),
+            Some(Command::Probe(options)) => probe::run(options, out),
+            Some(Command::Dictionary(options)) => dictionary::run(options, out),
+            None => show::run(&self.view, out),
+        }
     }
-    Ok(GroupKey { name: name.to_owned(), key: Key::from_name(name) })
-}
-
-/// Options of `snapshot`.
-#[derive(Args, Debug)]
-pub struct Snapshot {
-    /// A process id, or the path of a ring (that of a file whose name is a number with ./ before it)
-    #[arg(value_name = "PID|RING")]
-    pub target: String,
-    /// Where the snapshot goes
-    #[arg(short, long, value_name = "DIR")]
-    pub output: Option<PathBuf>,
-    /// Why it is made: a word or two for its name and its header
-    #[arg(short, long, value_name = "TEXT", default_value = "manual")]
-    pub reason: String,
-    /// What is withheld.
-    #[command(flatten)]
-    pub secrets: SecretArgs,
-}
-
-/// Options of `doctor`.
-#[derive(Args, Debug)]
-pub struct Doctor {
-    /// Process ids, rings, and directories with rings
-    #[arg(value_name = "PID|RING|DIR")]
-    pub targets: Vec<String>,
-    /// The form of the output
-    #[arg(long, value_enum, default_value_t = DoctorFormat::Text)]
-    pub format: DoctorFormat,
-    /// Colour in text
-    #[arg(long, value_enum, default_value_t = ColorChoice::Auto, value_name = "WHEN")]
-    pub color: ColorChoice,
-}
-
-/// The form of what `doctor` says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum DoctorFormat {
-    /// For people
-    Text,
-    /// One JSON object
-    Json,
-}
-
-/// Options of `level`.
-#[derive(Args, Debug)]
-pub struct Level {
-    /// A process id, or the path of a ring (that of a file whose name is a number with ./ before it)
-    #[arg(value_name = "PID|RING")]
-    pub target: String,
-    /// What to record from now on; without it, what is recorded is shown
-    #[arg(value_name = "DIRECTIVES")]
-    pub directives: Option<String>,
-}
-
-/// Options of `recover`.
-#[derive(Args, Debug)]
-pub struct Recover {
-    /// The directory with the rings
-    pub directory: PathBuf,
-    /// Where the snapshots go; by default the temporary directory, where the programs' own snapshots go
-    #[arg(short, long, value_name = "DIR")]
-    pub output: Option<PathBuf>,
-    /// Remove each ring after its snapshot is safely on disk
-    #[arg(long)]
-    pub remove: bool,
-    /// What is withheld.
-    #[command(flatten)]
-    pub secrets: SecretArgs,
-}
-
-/// Options of `verify`.
-#[derive(Args, Debug)]
-pub struct Verify {
-    /// Snapshots and rings
-    #[arg(required = true, value_name = "FILE")]
-    pub files: Vec<String>,
-}
-
-/// Options of `image`.
-#[derive(Args, Debug)]
-pub struct Image {
-    /// Raw bytes of RAM
-    #[arg(value_name = "FILE")]
-    pub file: PathBuf,
-    /// The address of the first byte, such as 0x20000000; without it the ring is searched for, wherever the ELF file says it is
-    #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
-    pub base: Option<u64>,
-    /// What becomes of sessions.
-    #[command(flatten)]
-    pub device: DeviceArgs,
-}
-
-/// Options of `core`.
-#[derive(Args, Debug)]
-pub struct Core {
-    /// A core dump of probe-rs, or an ELF core file
-    #[arg(value_name = "FILE")]
-    pub file: PathBuf,
-    /// What becomes of sessions.
-    #[command(flatten)]
-    pub device: DeviceArgs,
-}
-
-/// Options of `probe`.
-#[derive(Args, Debug)]
-pub struct Probe {
-    /// The chip, as probe-rs names it (probe-rs chip list)
-    #[arg(long, value_name = "CHIP")]
-    pub chip: String,
-    /// Which probe, where there are several
-    #[arg(long, value_name = "VID:PID[:SERIAL]")]
-    pub probe: Option<String>,
-    /// swd or jtag; by default what the probe and the chip have
-    #[arg(long, value_name = "PROTOCOL")]
-    pub protocol: Option<String>,
-    /// Speed of the probe's line
-    #[arg(long, value_name = "KHZ")]
-    pub speed: Option<u32>,
-    /// The core whose view of memory is read
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub core: usize,
-    /// Hold the core's reset while connecting, for firmware that makes connecting hard (the session that runs then begins anew)
-    #[arg(long)]
-    pub connect_under_reset: bool,
-    /// Halt the core while its memory is read, and let it run on then
-    #[arg(long)]
-    pub halt: bool,
-    /// Go on, and show what is new
-    #[arg(long)]
-    pub follow: bool,
-    /// With --follow, how long to wait between two looks
-    #[arg(long, value_name = "MS", default_value_t = 200)]
-    pub interval: u64,
-    /// What becomes of sessions.
-    #[command(flatten)]
-    pub device: DeviceArgs,
-}
-
-/// Options of `serial`.
-#[derive(Args, Debug)]
-pub struct Serial {
-    /// A serial port, a file or pipe, `-` for standard input, or tcp:HOST:PORT
-    #[arg(value_name = "PORT|FILE|-|tcp:HOST:PORT")]
-    pub port: String,
-    /// Speed of a serial port, in bits per second
-    #[arg(long, value_name = "BAUD", default_value_t = 115_200)]
-    pub baud: u32,
-    /// Write other output among the events instead of to standard error
-    #[arg(long)]
-    pub passthrough: bool,
-    /// End after so many dumps
-    #[arg(long, value_name = "N")]
-    pub dumps: Option<u64>,
-    /// What becomes of sessions.
-    #[command(flatten)]
-    pub device: DeviceArgs,
-}
-
-/// Options that all commands for devices have.
-#[derive(Args, Debug)]
-pub struct DeviceArgs {
-    /// Keep each session as a snapshot in this directory
-    #[arg(long, value_name = "DIR")]
-    pub save: Option<PathBuf>,
-    /// How events are shown.
-    #[command(flatten)]
-    pub show: Show,
-}
-
-/// Reads an address: hexadecimal after 0x, else decimal; with `_` between digits.
-fn parse_address(text: &str) -> Result<u64, String> {
-    let digits = text.replace('_', "");
-    let parsed = match digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X")) {
-        Some(hexadecimal) => u64::from_str_radix(hexadecimal, 16),
-        None => digits.parse(),
-    };
-    parsed.map_err(|_| format!("`{text}` is no address; write 0x20000000"))
-}
-
-/// Options of `dictionary`.
-#[derive(Args, Debug)]
-pub struct Dictionary {
-    /// The ELF file of the firmware, as the linker made it: not stripped
-    #[arg(value_name = "ELF")]
-    pub elf: PathBuf,
-    /// Where the dictionary goes; by default to standard output, if that is no terminal
-    #[arg(short, long, value_name = "FILE")]
-    pub output: Option<PathBuf>,
-}
-
-/// The form of the output.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// One line per event, for people
-    Text,
-    /// One JSON array of all events
-    Json,
-    /// One JSON object per line
-    Ndjson,
 }
 
 #[cfg(test)]

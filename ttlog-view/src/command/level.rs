@@ -7,16 +7,27 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
+use clap::Args;
 use ttlog_core::Filter;
 use ttlog_core::ring::{CONTROL_TEXT_MAX, ControlAnswer, ControlCommand, ControlResult, EncodedRequest, RingImage};
-
-use crate::command::cli::Level;
-use crate::terminal::{Outcome, complain};
 use ttlog_read::source::find::{ProcessRing, find};
 use ttlog_read::source::process::{Liveness, process_of, state_of};
 use ttlog_read::source::read_header;
 use ttlog_read::text::escape::escaped;
 use ttlog_read::text::time::{duration, since_ns};
+
+use crate::terminal::{Outcome, complain};
+
+/// Options of `level`.
+#[derive(Args, Debug)]
+pub struct Level {
+    /// A process id, or the path of a ring (that of a file whose name is a number with ./ before it)
+    #[arg(value_name = "PID|RING")]
+    pub target: String,
+    /// What to record from now on; without it, what is recorded is shown
+    #[arg(value_name = "DIRECTIVES")]
+    pub directives: Option<String>,
+}
 
 /// How long an answer is waited for. A service thread looks ten times a second.
 const PATIENCE: Duration = Duration::from_secs(2);

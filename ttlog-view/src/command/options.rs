@@ -3,7 +3,6 @@
 use std::io::{self, IsTerminal as _};
 
 use clap::{Args, ValueEnum};
-
 use ttlog_read::event::secrets::Secrets;
 use ttlog_read::text::time::TimeStyle;
 

@@ -8,17 +8,34 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use clap::Args;
 use ttlog_core::ring::RingImage;
-
-use crate::command::cli::Recover;
-use crate::terminal::{Outcome, complain};
-use crate::write::snapshot_file::{self, Written};
 use ttlog_read::event::secrets::Secrets;
 use ttlog_read::source::process::{Liveness, process_of};
 use ttlog_read::source::{Content, content, files_in, read};
 use ttlog_read::text::escape::error_line;
 use ttlog_read::text::escape::escaped;
 use ttlog_read::text::number::grouped;
+
+use super::options::SecretArgs;
+use crate::terminal::{Outcome, complain};
+use crate::write::snapshot_file::{self, Written};
+
+/// Options of `recover`.
+#[derive(Args, Debug)]
+pub struct Recover {
+    /// The directory with the rings
+    pub directory: PathBuf,
+    /// Where the snapshots go; by default the temporary directory, where the programs' own snapshots go
+    #[arg(short, long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+    /// Remove each ring after its snapshot is safely on disk
+    #[arg(long)]
+    pub remove: bool,
+    /// What is withheld.
+    #[command(flatten)]
+    pub secrets: SecretArgs,
+}
 
 /// Recovers the rings of a directory.
 ///

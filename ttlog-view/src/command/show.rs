@@ -1,8 +1,19 @@
 //! Showing events: the command without a name.
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 
-use super::cli::{Format, Show, View};
+use clap::{Args, ValueEnum};
+use ttlog_read::event::secrets::Secrets;
+use ttlog_read::query::{Condition, Keep, Key, Limits, Query};
+use ttlog_read::source::device::load::Firmwares;
+use ttlog_read::source::{Input, Inputs, Source};
+use ttlog_read::text::escape::{LineBreaks, error_line};
+use ttlog_read::text::number::grouped;
+use ttlog_read::text::time::TimeStyle;
+use ttlog_read::timeline::{ShownEvents, Timeline};
+
+use super::options::{ColorChoice, SecretArgs, TimeChoice};
 use crate::render::drive::drive;
 use crate::render::json::JsonSink;
 use crate::render::sink::EventSink;
@@ -10,14 +21,120 @@ use crate::render::stats::{GroupKey, StatsForm, StatsSink};
 use crate::render::text::{TextOptions, TextSink, damage_line};
 use crate::terminal::progress::ProgressLine;
 use crate::terminal::{Outcome, complain};
-use ttlog_read::event::secrets::Secrets;
-use ttlog_read::query::{Keep, Key, Limits, Query};
-use ttlog_read::source::device::load::Firmwares;
-use ttlog_read::source::{Input, Inputs, Source};
-use ttlog_read::text::escape::{LineBreaks, error_line};
-use ttlog_read::text::number::grouped;
-use ttlog_read::text::time::TimeStyle;
-use ttlog_read::timeline::{ShownEvents, Timeline};
+
+/// What to show, and how.
+#[derive(Args, Debug)]
+pub struct View {
+    /// Snapshots and rings, in any mix; a directory means the snapshots and rings in it; `-` reads a snapshot from standard input
+    #[arg(required = true, value_name = "FILE|DIR|GLOB")]
+    pub inputs: Vec<String>,
+    /// How.
+    #[command(flatten)]
+    pub show: Show,
+}
+
+/// Options of showing events.
+#[derive(Args, Debug)]
+pub struct Show {
+    /// Show only events that fulfil this; repeat it for more conditions, all of which must hold
+    ///
+    /// KEY=VALUE, !=, >, >=, <, <=, and ~= for "contains". KEY is level, target, message, template, file, line, callsite, thread,
+    /// context, service, pid, host, boot, or the name of a field (fields.KEY for a field with one of these names). `level=WARN` is exactly that
+    /// level, `level>=WARN` that and above. `target=a::b` means the module and everything in it. `KEY!=VALUE` also holds where there
+    /// is no such field.
+    #[arg(short, long = "filter", value_name = "EXPR")]
+    pub filters: Vec<Condition>,
+
+    /// Show the last N of the matching events
+    #[arg(short = 'n', long, value_name = "N", conflicts_with = "head")]
+    pub limit: Option<usize>,
+
+    /// Show the first N of the matching events
+    #[arg(long, value_name = "N")]
+    pub head: Option<usize>,
+
+    /// Show events from this time on: a date and time (local, or with a zone), a time of the last day, or -5s before the last event
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub since: Option<String>,
+
+    /// Show events up to this time
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub until: Option<String>,
+
+    /// Show the last stretch before the last event, such as 5s or 2m; the same as --since -5s
+    #[arg(long, value_name = "DURATION", conflicts_with = "since")]
+    pub last: Option<String>,
+
+    /// The form of the output
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+
+    /// How times are shown in text
+    #[arg(long, value_enum, default_value_t = TimeChoice::Local)]
+    pub time: TimeChoice,
+
+    /// The same as --time utc
+    #[arg(long, conflicts_with = "time")]
+    pub utc: bool,
+
+    /// Colour in text
+    #[arg(long, value_enum, default_value_t = ColorChoice::Auto, value_name = "WHEN")]
+    pub color: ColorChoice,
+
+    /// Show also the place in the source, nanoseconds, contexts and the fields that the message already shows
+    #[arg(short, long)]
+    pub verbose: bool,
+
+    /// Leave out the lines about files, gaps and losses
+    #[arg(short, long)]
+    pub quiet: bool,
+
+    /// Write line breaks and tabs inside messages and values as they are; other control characters stay escaped
+    #[arg(long)]
+    pub raw: bool,
+
+    /// Show events again that several snapshots of one ring hold
+    #[arg(long)]
+    pub duplicates: bool,
+
+    /// Count events instead of showing them
+    #[arg(long)]
+    pub stats: bool,
+
+    /// What to count by, separated by commas: level, target, callsite, thread, … or the name of a field
+    #[arg(long, value_name = "KEY", value_delimiter = ',', value_parser = parse_key, requires = "stats")]
+    pub group_by: Vec<GroupKey>,
+
+    /// What is withheld.
+    #[command(flatten)]
+    pub secrets: SecretArgs,
+
+    /// Of recordings of devices: the ELF file of the firmware, or a dictionary made of it; repeat it for more firmwares
+    ///
+    /// Each session of a device (from one start of its firmware to the next) names the build id of its firmware. It is shown with the names
+    /// of the file that has this build id, and without names if none has.
+    #[arg(long = "elf", visible_alias = "dictionary", value_name = "ELF|DICTIONARY")]
+    pub firmware: Vec<PathBuf>,
+}
+
+fn parse_key(name: &str) -> Result<GroupKey, String> {
+    let name = name.trim();
+    if name.is_empty() {
+        return Err("empty key".to_owned());
+    }
+    Ok(GroupKey { name: name.to_owned(), key: Key::from_name(name) })
+}
+
+/// The form of the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// One line per event, for people
+    Text,
+    /// One JSON array of all events
+    Json,
+    /// One JSON object per line
+    Ndjson,
+}
 
 /// What the options ask for: the one place that reads them.
 #[derive(Debug)]

@@ -4,13 +4,33 @@
 //! up to some moment while the copying went on.
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 
-use crate::command::cli::Snapshot;
-use crate::terminal::{Outcome, complain};
-use crate::write::snapshot_file;
+use clap::Args;
 use ttlog_read::source::find::find;
 use ttlog_read::source::process::{Liveness, process_of};
 use ttlog_read::text::number::bytes;
+
+use super::options::SecretArgs;
+use crate::terminal::{Outcome, complain};
+use crate::write::snapshot_file;
+
+/// Options of `snapshot`.
+#[derive(Args, Debug)]
+pub struct Snapshot {
+    /// A process id, or the path of a ring (that of a file whose name is a number with ./ before it)
+    #[arg(value_name = "PID|RING")]
+    pub target: String,
+    /// Where the snapshot goes
+    #[arg(short, long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+    /// Why it is made: a word or two for its name and its header
+    #[arg(short, long, value_name = "TEXT", default_value = "manual")]
+    pub reason: String,
+    /// What is withheld.
+    #[command(flatten)]
+    pub secrets: SecretArgs,
+}
 
 /// Writes the snapshot and prints its path.
 ///

@@ -3,11 +3,7 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use crate::command::cli::Verify;
-use crate::render::text::{clock_step, damage_line, session_text};
-use crate::render::{DROP_REASONS, ending, kind_name};
-use crate::terminal::progress::ProgressLine;
-use crate::terminal::{Outcome, complain};
+use clap::Args;
 use ttlog_read::query::{Keep, Query};
 use ttlog_read::source::{Input, Kind, Source, open, read};
 use ttlog_read::text::escape::error_line;
@@ -16,6 +12,19 @@ use ttlog_read::text::number::grouped;
 use ttlog_read::text::time::TimeStyle;
 use ttlog_read::text::time::{TimeFormatter, duration};
 use ttlog_read::timeline::{Mark, Tally, Timeline};
+
+use crate::render::text::{clock_step, damage_line, session_text};
+use crate::render::{DROP_REASONS, ending, kind_name};
+use crate::terminal::progress::ProgressLine;
+use crate::terminal::{Outcome, complain};
+
+/// Options of `verify`.
+#[derive(Args, Debug)]
+pub struct Verify {
+    /// Snapshots and rings
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<String>,
+}
 
 /// Checks each file.
 ///

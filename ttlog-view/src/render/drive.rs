@@ -3,9 +3,10 @@
 use std::io;
 use std::ops::Range;
 
-use super::sink::EventSink;
 use ttlog_read::query::Query;
 use ttlog_read::timeline::{Entry, EventRoom, News, Timeline};
+
+use super::sink::EventSink;
 
 /// Hands a timeline to a sink. With `news`, only what was not shown before.
 ///

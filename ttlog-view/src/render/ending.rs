@@ -1,7 +1,6 @@
 //! How a process ended, in one sentence: what its end block says, whether it was shut down, its panics, and whether it is there.
 
 use ttlog_core::ring::{EndKind, Panics, ProcessEnd};
-
 use ttlog_read::source::{Ending, Kind, Liveness, Source};
 use ttlog_read::text::escape::escaped;
 use ttlog_read::text::number::counted;

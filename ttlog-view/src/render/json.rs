@@ -5,11 +5,12 @@
 
 use std::io::{self, Write};
 
-use super::chunks::Chunks;
-use super::sink::EventSink;
 use ttlog_read::event::value::{Value, push_hex};
 use ttlog_read::text::time::{TimeFormatter, When};
 use ttlog_read::timeline::{Event, Timeline};
+
+use super::chunks::Chunks;
+use super::sink::EventSink;
 
 /// What stands in place of a withheld value; no value is like it.
 const WITHHELD_JSON: &str = "{\"withheld\":true}";

@@ -4,13 +4,6 @@ use std::collections::HashMap;
 use std::io::{self, Write};
 
 use ttlog_core::ring::{EndKind, ProcessEnd};
-
-use super::chunks::Chunks;
-use super::ending::{self, signal_name};
-use super::sink::EventSink;
-use super::{DROP_REASONS, kind_name};
-use crate::render::json::push_string;
-use crate::render::text::losses;
 use ttlog_read::query::Key;
 use ttlog_read::source::device::firmware::build_id_text;
 use ttlog_read::source::{Ending, Source};
@@ -18,6 +11,13 @@ use ttlog_read::text::escape::{LineBreaks, push_escaped};
 use ttlog_read::text::number::{counted, grouped};
 use ttlog_read::text::time::{TimeFormatter, TimeStyle, When};
 use ttlog_read::timeline::{Entry, Event, Mark, Timeline};
+
+use super::chunks::Chunks;
+use super::ending::{self, signal_name};
+use super::sink::EventSink;
+use super::{DROP_REASONS, kind_name};
+use crate::render::json::push_string;
+use crate::render::text::losses;
 
 /// Stands for a key that an event does not have.
 const NONE: &str = "-";

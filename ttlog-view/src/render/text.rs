@@ -4,10 +4,6 @@ use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Color, Style};
 use ttlog_core::Level;
-
-use super::chunks::Chunks;
-use super::sink::EventSink;
-use super::{DROP_REASONS, ending, kind_name};
 use ttlog_read::event::secrets::WITHHELD;
 use ttlog_read::event::value::{Value, push_hex};
 use ttlog_read::source::device::firmware::build_id_text;
@@ -16,6 +12,10 @@ use ttlog_read::text::escape::{LineBreaks, escaped, push_escaped};
 use ttlog_read::text::number::grouped;
 use ttlog_read::text::time::{TimeFormatter, TimeStyle, duration};
 use ttlog_read::timeline::{Event, Mark, Tally, Timeline};
+
+use super::chunks::Chunks;
+use super::sink::EventSink;
+use super::{DROP_REASONS, ending, kind_name};
 
 /// Most places of damage that are listed above the events.
 const DAMAGE_SHOWN: usize = 5;

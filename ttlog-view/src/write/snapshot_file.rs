@@ -13,7 +13,6 @@ use jiff::Timestamp;
 use ttlog_core::ring::RingImage;
 use ttlog_core::snapshot::{SnapshotError, SnapshotMeta, SnapshotOptions, SnapshotStats, write_snapshot_of_image};
 use ttlog_core::table::ProcessInfo;
-
 use ttlog_read::event::secrets::Secrets;
 use ttlog_read::text::escape::error_line;
 use ttlog_read::text::escape::escaped;

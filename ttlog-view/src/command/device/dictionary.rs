@@ -1,13 +1,26 @@
 //! The command `dictionary`: what the callsites of a firmware say, in a file of its own.
 
 use std::io::{self, IsTerminal as _, Write};
+use std::path::PathBuf;
 
-use crate::command::cli::Dictionary;
-use crate::terminal::{Outcome, complain};
+use clap::Args;
 use ttlog_read::source::device::firmware::{Firmware, build_id_text};
 use ttlog_read::text::escape::error_line;
 use ttlog_read::text::escape::escaped;
 use ttlog_read::text::number::counted;
+
+use crate::terminal::{Outcome, complain};
+
+/// Options of `dictionary`.
+#[derive(Args, Debug)]
+pub struct Dictionary {
+    /// The ELF file of the firmware, as the linker made it: not stripped
+    #[arg(value_name = "ELF")]
+    pub elf: PathBuf,
+    /// Where the dictionary goes; by default to standard output, if that is no terminal
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
 
 /// Writes the dictionary.
 ///

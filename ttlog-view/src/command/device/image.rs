@@ -2,16 +2,54 @@
 
 use std::io::{self, Write};
 use std::path::Path;
+use std::path::PathBuf;
 
-use super::recordings::DeviceRequest;
-use crate::command::cli::{Core, DeviceArgs, Image};
-use crate::terminal::{Outcome, complain};
+use clap::Args;
 use ttlog_read::source::device::coredump;
 use ttlog_read::source::device::memory::Memory;
 use ttlog_read::source::device::ranges::Ranges;
 use ttlog_read::source::device::sessions::Recordings;
 use ttlog_read::source::{open, read};
 use ttlog_read::text::escape::error_line;
+
+use super::recordings::DeviceArgs;
+use super::recordings::DeviceRequest;
+use crate::terminal::{Outcome, complain};
+
+/// Options of `image`.
+#[derive(Args, Debug)]
+pub struct Image {
+    /// Raw bytes of RAM
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The address of the first byte, such as 0x20000000; without it the ring is searched for, wherever the ELF file says it is
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
+    pub base: Option<u64>,
+    /// What becomes of sessions.
+    #[command(flatten)]
+    pub device: DeviceArgs,
+}
+
+/// Options of `core`.
+#[derive(Args, Debug)]
+pub struct Core {
+    /// A core dump of probe-rs, or an ELF core file
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// What becomes of sessions.
+    #[command(flatten)]
+    pub device: DeviceArgs,
+}
+
+/// Reads an address: hexadecimal after 0x, else decimal; with `_` between digits.
+fn parse_address(text: &str) -> Result<u64, String> {
+    let digits = text.replace('_', "");
+    let parsed = match digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X")) {
+        Some(hexadecimal) => u64::from_str_radix(hexadecimal, 16),
+        None => digits.parse(),
+    };
+    parsed.map_err(|_| format!("`{text}` is no address; write 0x20000000"))
+}
 
 /// Shows what is in a raw image of RAM.
 ///

@@ -5,12 +5,50 @@
 use std::collections::HashSet;
 use std::io::{self, Write};
 
-use super::recordings::DeviceRequest;
-use crate::command::cli::{Format, Probe};
-use crate::terminal::{Outcome, complain};
+use clap::Args;
 use ttlog_read::source::device::memory::Memory;
 use ttlog_read::source::device::sessions::Recordings;
 use ttlog_read::timeline::ShownEvents;
+
+use super::recordings::DeviceArgs;
+use super::recordings::DeviceRequest;
+use crate::command::show::Format;
+use crate::terminal::{Outcome, complain};
+
+/// Options of `probe`.
+#[derive(Args, Debug)]
+pub struct Probe {
+    /// The chip, as probe-rs names it (probe-rs chip list)
+    #[arg(long, value_name = "CHIP")]
+    pub chip: String,
+    /// Which probe, where there are several
+    #[arg(long, value_name = "VID:PID[:SERIAL]")]
+    pub probe: Option<String>,
+    /// swd or jtag; by default what the probe and the chip have
+    #[arg(long, value_name = "PROTOCOL")]
+    pub protocol: Option<String>,
+    /// Speed of the probe's line
+    #[arg(long, value_name = "KHZ")]
+    pub speed: Option<u32>,
+    /// The core whose view of memory is read
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub core: usize,
+    /// Hold the core's reset while connecting, for firmware that makes connecting hard (the session that runs then begins anew)
+    #[arg(long)]
+    pub connect_under_reset: bool,
+    /// Halt the core while its memory is read, and let it run on then
+    #[arg(long)]
+    pub halt: bool,
+    /// Go on, and show what is new
+    #[arg(long)]
+    pub follow: bool,
+    /// With --follow, how long to wait between two looks
+    #[arg(long, value_name = "MS", default_value_t = 200)]
+    pub interval: u64,
+    /// What becomes of sessions.
+    #[command(flatten)]
+    pub device: DeviceArgs,
+}
 
 /// What is looked at, again and again: a memory with a ring in it.
 #[derive(Debug)]
@@ -89,8 +127,7 @@ mod live {
     use probe_rs::{Core, Permissions, Session};
     use ttlog_read::source::device::probe::{ProbeMemory, chain};
 
-    use super::Watch;
-    use crate::command::cli::Probe;
+    use super::{Probe, Watch};
     use crate::terminal::{Outcome, complain};
     use ttlog_read::text::escape::escaped;
 

@@ -2,19 +2,32 @@
 
 use std::io::{self, Write};
 use std::path::Path;
+use std::path::PathBuf;
 
+use clap::Args;
 use jiff::Timestamp;
 use ttlog_core::snapshot::{SnapshotMeta, SnapshotOptions};
-
-use crate::command::cli::DeviceArgs;
-use crate::command::show::{Request, show};
-use crate::terminal::{Outcome, complain};
-use crate::write::snapshot_file;
 use ttlog_read::event::secrets::Secrets;
 use ttlog_read::source::device::load::Firmwares;
 use ttlog_read::source::device::sessions::Recordings;
 use ttlog_read::text::escape::escaped;
 use ttlog_read::timeline::ShownEvents;
+
+use crate::command::show::Show;
+use crate::command::show::{Request, show};
+use crate::terminal::{Outcome, complain};
+use crate::write::snapshot_file;
+
+/// Options that all commands for devices have.
+#[derive(Args, Debug)]
+pub struct DeviceArgs {
+    /// Keep each session as a snapshot in this directory
+    #[arg(long, value_name = "DIR")]
+    pub save: Option<PathBuf>,
+    /// How events are shown.
+    #[command(flatten)]
+    pub show: Show,
+}
 
 /// What the options of a command for devices ask for, and the firmwares that they name.
 #[derive(Debug)]

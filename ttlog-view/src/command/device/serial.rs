@@ -3,15 +3,38 @@
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
-use super::recordings::DeviceRequest;
-use super::stream::{Arrival, Stream};
-use crate::command::cli::{Format, Serial};
-use crate::terminal::{Outcome, complain};
+use clap::Args;
 use ttlog_read::source::device::receiver::{Dump, Received, Receiver};
 use ttlog_read::source::device::sessions::Recordings;
 use ttlog_read::text::escape::{LineBreaks, push_escaped};
 use ttlog_read::text::number::counted;
 use ttlog_read::timeline::ShownEvents;
+
+use super::recordings::DeviceArgs;
+use super::recordings::DeviceRequest;
+use super::stream::{Arrival, Stream};
+use crate::command::show::Format;
+use crate::terminal::{Outcome, complain};
+
+/// Options of `serial`.
+#[derive(Args, Debug)]
+pub struct Serial {
+    /// A serial port, a file or pipe, `-` for standard input, or tcp:HOST:PORT
+    #[arg(value_name = "PORT|FILE|-|tcp:HOST:PORT")]
+    pub port: String,
+    /// Speed of a serial port, in bits per second
+    #[arg(long, value_name = "BAUD", default_value_t = 115_200)]
+    pub baud: u32,
+    /// Write other output among the events instead of to standard error
+    #[arg(long)]
+    pub passthrough: bool,
+    /// End after so many dumps
+    #[arg(long, value_name = "N")]
+    pub dumps: Option<u64>,
+    /// What becomes of sessions.
+    #[command(flatten)]
+    pub device: DeviceArgs,
+}
 
 /// How long other output is held back that does not end in a line break.
 const IDLE: Duration = Duration::from_millis(200);

@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use ttlog_core::ring::{RingImage, STATE_ENDED};
-
-use super::{DEAD_MAX, Remark};
 use ttlog_read::source::find::{is_ring_name, own_user, user_of};
 use ttlog_read::source::process::{Liveness, holder, process_of};
 use ttlog_read::source::{Content, content, files_in, open, read_head};
 use ttlog_read::text::escape::escaped;
 use ttlog_read::text::number::{bytes, counted, grouped};
+
+use super::remark::Remark;
 
 /// The ring of a recorder, by default.
 const USUAL_RING_LEN: u64 = 16 << 20;
@@ -20,6 +20,8 @@ const USUAL_RING_LEN: u64 = 16 << 20;
 pub(super) const FREE_PERCENT: u64 = 15;
 /// Age from which an unfinished ring is a leftover, in seconds: its maker needs a moment.
 const UNFINISHED_MIN_AGE_S: u64 = 60;
+/// Most rings of dead processes that are read whole in one directory; the rest are counted.
+const DEAD_MAX: usize = 16;
 /// Most files of a directory that are looked at.
 const FILES_MAX: usize = 100_000;
 
@@ -86,7 +88,7 @@ impl Access {
 
     /// Gives it as text.
     #[must_use]
-    pub fn shown(&self) -> String {
+    pub fn text(&self) -> String {
         let mode = self.mode.map_or_else(|| "unknown".to_owned(), |mode| format!("{mode:04o}"));
         match self.user {
             Some(user) if self.is_foreign() => format!("mode {mode}, owner {user}"),

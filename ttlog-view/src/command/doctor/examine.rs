@@ -2,9 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Remark;
-use super::directory::Access;
-use crate::render::ending;
 use ttlog_read::query::{Keep, Query};
 use ttlog_read::source::process::{Liveness, state_of};
 use ttlog_read::source::{Ending, Input, Kind, Source, open, read};
@@ -13,6 +10,10 @@ use ttlog_read::text::number::{bytes, counted};
 use ttlog_read::text::time::TimeStyle;
 use ttlog_read::text::time::{TimeFormatter, duration, since_ns};
 use ttlog_read::timeline::Timeline;
+
+use super::directory::Access;
+use super::remark::Remark;
+use crate::render::ending;
 
 /// How old the sign of life of a service thread may be, in nanoseconds. It gives ten a second.
 const HEARTBEAT_MAX_NS: u64 = 5_000_000_000;

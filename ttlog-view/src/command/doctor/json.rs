@@ -2,16 +2,18 @@
 
 use std::fmt::Write as _;
 
+use ttlog_read::text::time::TimeFormatter;
+
 use super::directory::{Access, DirectoryReport, Room, SnapshotsReport};
 use super::examine::RingReport;
-use super::{Remark, Report};
+use super::remark::Remark;
+use super::report::Report;
 use crate::render::json::push_string;
 use crate::render::{DROP_REASONS, ending};
-use ttlog_read::text::time::TimeFormatter;
 
 /// Gives the object, with a line break.
 #[must_use]
-pub fn shown(report: &Report) -> String {
+pub fn render(report: &Report) -> String {
     let mut out = format!("{{\"attention\":{},\"rings\":[", report.problem_count());
     list(&mut out, &report.rings, ring);
     out.push_str("],\"directories\":[");

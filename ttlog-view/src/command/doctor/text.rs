@@ -3,23 +3,24 @@
 use std::fmt::Write as _;
 
 use anstyle::Style;
-
-use super::directory::{DirectoryReport, Room, SnapshotsReport};
-use super::examine::RingReport;
-use super::{Remark, Report};
-use crate::render::DROP_REASONS;
-use crate::render::text::{BAD, DIM, GOOD, KEY};
 use ttlog_read::text::escape::escaped;
 use ttlog_read::text::number::{bytes, counted, grouped};
 use ttlog_read::text::time::TimeStyle;
 use ttlog_read::text::time::{TimeFormatter, duration};
+
+use super::directory::{DirectoryReport, Room, SnapshotsReport};
+use super::examine::RingReport;
+use super::remark::Remark;
+use super::report::Report;
+use crate::render::DROP_REASONS;
+use crate::render::text::{BAD, DIM, GOOD, KEY};
 
 /// Columns that a key takes.
 const KEY_WIDTH: usize = 10;
 
 /// Gives the text.
 #[must_use]
-pub fn shown(report: &Report, colour: bool) -> String {
+pub fn render(report: &Report, colour: bool) -> String {
     let mut page = Page { out: String::new(), colour };
     for ring in &report.rings {
         page.ring(ring);
@@ -108,7 +109,7 @@ impl Page {
         };
         let state = if ring.ending_text.is_empty() { "cannot be told" } else { &ring.ending_text };
         self.fact("state", &format!("{state}{heartbeat}"));
-        self.fact("file", &format!("{}, {}", bytes(ring.len_bytes), ring.access.shown()));
+        self.fact("file", &format!("{}, {}", bytes(ring.len_bytes), ring.access.text()));
         self.fact("window", &window(ring));
         self.fact("events", &events(ring));
         if let Some(filter) = &ring.filter {
@@ -119,7 +120,7 @@ impl Page {
 
     fn directory(&mut self, directory: &DirectoryReport) {
         self.head("directory", &escaped(&directory.path.to_string_lossy()));
-        self.fact("access", &directory.access.shown());
+        self.fact("access", &directory.access.text());
         if let Some(room) = directory.room {
             self.fact("disk", &disk(&directory.path, room));
         }
@@ -129,7 +130,7 @@ impl Page {
     fn snapshots(&mut self, snapshots: &SnapshotsReport) {
         self.head("snapshots", &escaped(&snapshots.path.to_string_lossy()));
         match snapshots.access {
-            Some(access) => self.fact("access", &access.shown()),
+            Some(access) => self.fact("access", &access.text()),
             None => self.fact("access", "not there yet"),
         }
         self.fact("files", &format!("{}, {}", counted(snapshots.count, "snapshot"), bytes(snapshots.bytes)));
