@@ -7,28 +7,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use ttlog_core::ring::{RingHeader, RingImage, SEGMENT_HEADER_LEN, Segment, SegmentState, forget_records};
+use ttlog_core::snapshot::{CONTENT_LEN_MAX, Content, content_of};
 
-use super::process::{Liveness, holder, process_of};
+use super::process::{Liveness, holder};
 
-/// First bytes of a ring.
-const RING_MAGIC: &[u8] = b"TTLOGRNG";
-/// First bytes of each item of a snapshot.
-const SNAPSHOT_MAGIC: &[u8] = b"\xd9\xd9\xf7\x84\x64TTLG";
 /// More than the header of a ring has.
 const HEADER_LEN_MAX: usize = 4096;
 /// How often a segment is read that is overwritten meanwhile.
 const ATTEMPTS: u32 = 4;
-
-/// What a file holds, going by its first bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Content {
-    /// A ring.
-    Ring,
-    /// A snapshot.
-    Snapshot,
-    /// Neither, or damaged at the start.
-    Unknown,
-}
 
 /// The bytes of a file, and what happened while they were read.
 #[derive(Debug)]
@@ -89,27 +75,9 @@ pub fn files_in(directory: &Path) -> io::Result<Vec<PathBuf>> {
 /// # Errors
 /// Those of reading.
 pub fn content(file: &File) -> io::Result<Content> {
-    let mut start = [0; 16];
+    let mut start = [0; CONTENT_LEN_MAX];
     let len = read_up_to(file, &mut start, 0)?;
     Ok(content_of(&start[..len]))
-}
-
-/// Tells what these first bytes are.
-#[must_use]
-pub fn content_of(start: &[u8]) -> Content {
-    if start.starts_with(RING_MAGIC) {
-        Content::Ring
-    } else if start.starts_with(SNAPSHOT_MAGIC) {
-        Content::Snapshot
-    } else {
-        Content::Unknown
-    }
-}
-
-/// Tells whether an item of a snapshot begins anywhere in `data`.
-#[must_use]
-pub fn holds_items(data: &[u8]) -> bool {
-    data.windows(SNAPSHOT_MAGIC.len()).any(|window| window == SNAPSHOT_MAGIC)
 }
 
 /// Reads a file whole, whatever it holds and whatever is done to it meanwhile.
@@ -121,7 +89,7 @@ pub fn read(file: &File) -> io::Result<Bytes> {
     if content_of(&bytes.data) == Content::Ring {
         reread(file, &mut bytes)?;
         if let Ok(image) = RingImage::parse(&bytes.data) {
-            bytes.liveness = Some(holder(&process_of(&image), file));
+            bytes.liveness = Some(holder(&image.process().unwrap_or_default(), file));
         }
     }
     Ok(bytes)

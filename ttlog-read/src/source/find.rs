@@ -11,10 +11,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use ttlog_core::ring::RingImage;
+use ttlog_core::snapshot::Content;
 use ttlog_core::table::ProcessInfo;
 
-use crate::source::process::{Liveness, Mapping, process_of};
-use crate::source::{Bytes, Content, content, files_in, open, read};
+use crate::source::process::{Liveness, Mapping};
+use crate::source::{Bytes, content, files_in, open, read};
 use crate::text::escape::escaped;
 
 /// Most files of one process that are looked at.
@@ -136,7 +137,7 @@ fn ring_at(path: &Path, reach: &Path) -> Result<ProcessRing, FindError> {
     match content(&file).map_err(|error| failed(error.to_string()))? {
         Content::Ring => {}
         Content::Snapshot => return Err(failed("is a snapshot, not a ring".to_owned())),
-        Content::Unknown => return Err(failed("is not a ring".to_owned())),
+        Content::Frames | Content::Unknown => return Err(failed("is not a ring".to_owned())),
     }
     let bytes = read(&file).map_err(|error| failed(error.to_string()))?;
     let ring = ProcessRing { path: path.to_path_buf(), reach: reach.to_path_buf(), bytes };
@@ -153,7 +154,8 @@ fn find_of_process(pid: u64) -> Result<ProcessRing, FindError> {
         Err(error) => (Vec::new(), runs && error.kind() == io::ErrorKind::PermissionDenied),
     };
     // What it has mapped is its own, unless it was made by another: a fork, before it has a ring, has its parent's no more.
-    let own = |ring: &ProcessRing| ring.image().is_ok_and(|image| ids.contains(&process_of(&image).pid));
+    let own =
+        |ring: &ProcessRing| ring.image().is_ok_and(|image| ids.contains(&image.process().unwrap_or_default().pid));
     let mut found: Vec<_> = mapped.into_iter().filter(own).collect();
     let searched = directories_of(pid);
     if found.is_empty() {
@@ -161,7 +163,8 @@ fn find_of_process(pid: u64) -> Result<ProcessRing, FindError> {
         if found.iter().any(|ring| ring.liveness() == Liveness::Running) {
             found.retain(|ring| ring.liveness() == Liveness::Running);
         } else {
-            let start = |ring: &ProcessRing| ring.image().map_or(0, |image| process_of(&image).start_unix_ns);
+            let start =
+                |ring: &ProcessRing| ring.image().map_or(0, |image| image.process().unwrap_or_default().start_unix_ns);
             let last = found.iter().map(start).max();
             found.retain(|ring| Some(start(ring)) == last);
         }
@@ -254,7 +257,7 @@ pub fn is_ring_name(path: &Path) -> bool {
 fn names_one_of(path: &Path, ids: &[u64]) -> bool {
     open(path).and_then(|file| crate::source::read_head(&file)).is_ok_and(|head| {
         RingImage::parse(&head).is_ok_and(|image| {
-            let process: ProcessInfo<'_> = process_of(&image);
+            let process: ProcessInfo<'_> = image.process().unwrap_or_default();
             ids.contains(&process.pid)
         })
     })

@@ -3,10 +3,12 @@
 use std::io::{self, Read as _};
 use std::path::Path;
 
+use ttlog_core::snapshot::Content;
+
 use super::device::detect::{Detected, detect};
 use super::device::load::Firmwares;
 use super::device::sessions::Usability;
-use super::file::{Content, content, files_in, open, read};
+use super::file::{content, files_in, open, read};
 use super::input::Input;
 use super::model::Source;
 use crate::event::secrets::Secrets;
@@ -96,7 +98,7 @@ impl Inputs {
         for path in entries {
             let ours = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("ttlog-"));
             match open(&path).and_then(|file| content(&file)) {
-                Ok(Content::Unknown) if !ours => {}
+                Ok(Content::Frames | Content::Unknown) if !ours => {}
                 Ok(_) => self.add_file(&path, firmwares),
                 Err(error) if ours => self.errors.push(error_line(&path, &error)),
                 Err(_) => {} // not ours, so nobody asked for it

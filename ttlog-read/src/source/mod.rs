@@ -19,7 +19,7 @@ mod snapshot;
 
 pub use callsite::Callsite;
 pub use ending::Ending;
-pub use file::{Bytes, Content, content, content_of, files_in, holds_items, open, read, read_head, read_header};
+pub use file::{Bytes, content, files_in, open, read, read_head, read_header};
 pub use input::{Damage, Input};
 pub use inputs::Inputs;
 pub use model::{Body, Kind, Life, Part, Session, Source, UNPACK_LEN};

@@ -2,8 +2,7 @@
 
 use std::fs::File;
 
-use ttlog_core::ring::RingImage;
-use ttlog_core::table::{ProcessInfo, TableItem};
+use ttlog_core::table::ProcessInfo;
 
 /// What is known of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,17 +44,6 @@ pub fn liveness(pid: u64, start: u64, host: &str) -> Liveness {
 pub fn state_of(pid: u64) -> Option<char> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     start_and_state(&stat)?.1.chars().next()
-}
-
-/// Finds whose ring it is, as far as it says.
-#[must_use]
-pub fn process_of<'a>(image: &RingImage<'a>) -> ProcessInfo<'a> {
-    let items = image.entries().filter_map(|entry| TableItem::decode(entry.bytes).ok());
-    let mut processes = items.filter_map(|item| match item {
-        TableItem::Process(process) => Some(process),
-        _ => None,
-    });
-    processes.next().unwrap_or_default()
 }
 
 /// Tells whether the process that a ring names runs and has this file mapped.

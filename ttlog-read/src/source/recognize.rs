@@ -1,8 +1,8 @@
 //! Making a source of a file, by what the file holds.
 
 use ttlog_core::error::FormatError;
+use ttlog_core::snapshot::{Content, content_of, holds_items};
 
-use super::file::{Content, content_of, holds_items};
 use super::input::Input;
 use super::model::Source;
 use super::{ring, snapshot};
@@ -26,8 +26,8 @@ impl<'a> Source<'a> {
             Content::Ring => ring::read(input, secrets),
             // A snapshot may be damaged at its start, and a ring may have a flipped bit in its magic.
             Content::Snapshot => snapshot::read(input, secrets),
-            Content::Unknown if holds_items(&input.bytes.data) => snapshot::read(input, secrets),
-            Content::Unknown => ring::read(input, secrets),
+            Content::Frames | Content::Unknown if holds_items(&input.bytes.data) => snapshot::read(input, secrets),
+            Content::Frames | Content::Unknown => ring::read(input, secrets),
         }
     }
 }

@@ -11,7 +11,7 @@ use clap::Args;
 use ttlog_core::Filter;
 use ttlog_core::ring::{CONTROL_TEXT_MAX, ControlAnswer, ControlCommand, ControlResult, EncodedRequest, RingImage};
 use ttlog_read::source::find::{ProcessRing, find};
-use ttlog_read::source::process::{Liveness, process_of, state_of};
+use ttlog_read::source::process::{Liveness, state_of};
 use ttlog_read::source::read_header;
 use ttlog_read::text::escape::escaped;
 use ttlog_read::text::time::{duration, since_ns};
@@ -103,7 +103,7 @@ fn present(ring: &ProcessRing) -> Result<String, Refusal> {
 }
 
 fn no_control(image: &RingImage<'_>) -> String {
-    let pid = process_of(image).pid;
+    let pid = image.process().unwrap_or_default().pid;
     format!(
         "process {pid} takes no requests: its ring has no control block (an older recorder, or one made for devices)"
     )
@@ -112,7 +112,7 @@ fn no_control(image: &RingImage<'_>) -> String {
 /// Asks the process to record by these directives, and gives the filter that holds then.
 fn change(ring: &ProcessRing, directives: &str) -> Result<String, Refusal> {
     let image = ring.image()?;
-    let process = process_of(&image);
+    let process = image.process().unwrap_or_default();
     let pid = process.pid;
     match ring.liveness() {
         Liveness::Running => {}

@@ -10,15 +10,17 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use ttlog_core::ring::RingImage;
+use ttlog_core::snapshot::Content;
 use ttlog_read::event::secrets::Secrets;
-use ttlog_read::source::process::{Liveness, process_of};
-use ttlog_read::source::{Content, content, files_in, read};
+use ttlog_read::source::process::Liveness;
+use ttlog_read::source::{content, files_in, read};
 use ttlog_read::text::escape::error_line;
 use ttlog_read::text::escape::escaped;
 use ttlog_read::text::number::grouped;
 
 use super::options::SecretArgs;
 use crate::terminal::{Outcome, complain};
+use crate::write::lock::lock;
 use crate::write::snapshot_file::{self, Written};
 
 /// Options of `recover`.
@@ -103,7 +105,7 @@ fn recover(path: &Path, file: &File, output: &Path, remove: bool, secrets: &Secr
     }
     let bytes = read(file).map_err(text)?;
     let image = RingImage::parse(&bytes.data).map_err(|error| error.to_string())?;
-    let process = process_of(&image);
+    let process = image.process().unwrap_or_default();
     if bytes.liveness == Some(Liveness::Running) {
         return Ok(Done::InUse(format!("process {} is running", process.pid)));
     }
@@ -138,17 +140,6 @@ fn open_unfollowed(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-/// Locks the file until it is closed; `false` if another process has it.
-#[cfg(unix)]
-pub(crate) fn lock(file: &File) -> io::Result<bool> {
-    use rustix::fs::{FlockOperation, flock};
-    match flock(file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(true),
-        Err(rustix::io::Errno::WOULDBLOCK) => Ok(false),
-        Err(error) => Err(error.into()),
-    }
-}
-
 /// Tells whether the path still names this file.
 #[cfg(unix)]
 fn is_still_there(path: &Path, file: &File) -> io::Result<bool> {
@@ -165,10 +156,4 @@ fn is_still_there(path: &Path, file: &File) -> io::Result<bool> {
 #[cfg(not(unix))]
 fn is_still_there(_path: &Path, _file: &File) -> io::Result<bool> {
     Ok(false)
-}
-
-/// Without a way to tell whether a ring is in use, none is touched.
-#[cfg(not(unix))]
-pub(crate) fn lock(_file: &File) -> io::Result<bool> {
-    Err(io::Error::new(io::ErrorKind::Unsupported, "rings cannot be recovered on this system"))
 }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use ttlog_read::source::find::find;
-use ttlog_read::source::process::{Liveness, process_of};
+use ttlog_read::source::process::Liveness;
 use ttlog_read::text::number::bytes;
 
 use super::options::SecretArgs;
@@ -50,7 +50,7 @@ pub fn run(options: &Snapshot, out: &mut dyn Write) -> io::Result<Outcome> {
         let is_over = matches!(ring.liveness(), Liveness::Gone | Liveness::LetGo);
         let until = if is_over { 0 } else { ring.bytes.read_from_ticks.unwrap_or(0) };
         let secrets = options.secrets.secrets();
-        snapshot_file::write(&image, &process_of(&image), &options.reason, until, &secrets, &output)
+        snapshot_file::write(&image, &image.process().unwrap_or_default(), &options.reason, until, &secrets, &output)
     });
     match written {
         Ok(written) => {

@@ -11,18 +11,14 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use ttlog_core::ring::RingImage;
+use ttlog_core::snapshot::file_name::{SnapshotName, SnapshotStem, TemporaryName, UtcStamp};
+use ttlog_core::snapshot::publish::{Directory, PublishError, Renamed, publish};
 use ttlog_core::snapshot::{SnapshotError, SnapshotMeta, SnapshotOptions, SnapshotStats, write_snapshot_of_image};
 use ttlog_core::table::ProcessInfo;
 use ttlog_read::event::secrets::Secrets;
 use ttlog_read::text::escape::error_line;
-use ttlog_read::text::escape::escaped;
 
-/// Longest part of a service's name in a file's name.
-const SERVICE_LEN_MAX: usize = 64;
-/// Longest part of a reason in a file's name.
-const REASON_LEN_MAX: usize = 48;
-/// Snapshots of one service, process, second and reason that get names of their own.
-const SAME_NAME_MAX: u32 = 10_000;
+use super::lock::lock;
 
 /// A snapshot that was written.
 #[derive(Clone, Debug)]
@@ -77,50 +73,130 @@ pub fn write_with(
     directory: &Path,
     fill: impl FnOnce(SnapshotOptions<'_>, &mut [u8], &mut FileSink) -> Result<SnapshotStats, SnapshotError<io::Error>>,
 ) -> Result<Written, String> {
-    let stem = stem(service, number, reason, Timestamp::now());
-    let temporary = Temporary(directory.join(format!(".{stem}-{:016x}.tmp", random())));
-    let events = secrets.with_options(|options| {
+    let time = UtcStamp::from_unix_ns(i64::try_from(Timestamp::now().as_nanosecond()).unwrap_or(0));
+    let stem = SnapshotStem { service, id: number, time, reason };
+    secrets.with_options(|options| {
         let mut scratch = vec![0; scratch_len(&options)];
-        write_file(&temporary.0, |sink| fill(options, &mut scratch, sink))
-    })?;
-    let path = publish(&temporary.0, directory, &stem).map_err(|error| error_line(directory, &error))?;
-    // Without this the new name may be lost with the power, though the data is there.
-    #[cfg(unix)]
-    File::open(directory).and_then(|directory| directory.sync_all()).map_err(|error| error_line(directory, &error))?;
-    Ok(Written { path, events })
+        let fill = |sink: &mut FileSink| fill(options, &mut scratch, sink);
+        let mut place = Place { directory, fill: Some(fill), file: None, temporary: None, events: 0 };
+        let published = publish(&mut place, stem, random()).map_err(|error| match error {
+            PublishError::Step(line) => line,
+            PublishError::NamesTaken => error_line(directory, &error),
+        })?;
+        // Without this the new name may be lost with the power, though the data is there.
+        published.directory_sync?;
+        Ok(Written { path: directory.join(published.name.to_string()), events: place.events })
+    })
 }
 
-/// A file without its final name; removed when dropped.
-struct Temporary(PathBuf);
+/// The directory while a snapshot is written to it. A temporary file that is left is removed when this is dropped.
+struct Place<'d, F> {
+    directory: &'d Path,
+    fill: Option<F>,
+    file: Option<File>,
+    temporary: Option<PathBuf>,
+    events: u64,
+}
 
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        // Where it has its final name only, or was never made, there is nothing to remove; and an error before matters more.
-        let _ = std::fs::remove_file(&self.0);
+impl<F> Place<'_, F> {
+    fn temporary(&self) -> &Path {
+        self.temporary.as_deref().unwrap_or(self.directory)
     }
 }
 
-fn write_file(
-    path: &Path,
-    fill: impl FnOnce(&mut FileSink) -> Result<SnapshotStats, SnapshotError<io::Error>>,
-) -> Result<u64, String> {
-    let text = |error: io::Error| error_line(path, &error);
-    let mut open = OpenOptions::new();
-    open.write(true).create_new(true);
+impl<F> Directory for Place<'_, F>
+where
+    F: FnOnce(&mut FileSink) -> Result<SnapshotStats, SnapshotError<io::Error>>,
+{
+    /// A line that says what failed.
+    type Error = String;
+
+    fn create(&mut self, temporary: &TemporaryName<'_>) -> Result<(), String> {
+        let path = self.directory.join(temporary.to_string());
+        let mut open = OpenOptions::new();
+        open.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut open, 0o600);
+        let file = open.open(&path).map_err(|error| error_line(self.directory, &error))?;
+        self.temporary = Some(path);
+        // A umask may have taken the owner's permissions away, too.
+        #[cfg(unix)]
+        file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))
+            .map_err(|error| error_line(self.temporary(), &error))?;
+        // Recorders sweep away what nobody has locked. A file system without locks leaves that to the file's age.
+        #[cfg(unix)]
+        let _ = lock(&file);
+        self.file = Some(file);
+        Ok(())
+    }
+
+    fn fill(&mut self) -> Result<(), String> {
+        // It was created just before, and is filled once.
+        let (Some(file), Some(fill)) = (self.file.take(), self.fill.take()) else { return Ok(()) };
+        let mut sink = FileSink(io::BufWriter::with_capacity(1 << 18, file));
+        let stats = fill(&mut sink).map_err(|error| error_line(self.temporary(), &error))?;
+        let file = sink.0.into_inner().map_err(|error| error_line(self.temporary(), &error.into_error()))?;
+        self.file = Some(file);
+        self.events = stats.event_count;
+        Ok(())
+    }
+
+    fn sync_file(&mut self) -> Result<(), String> {
+        let synced = self.file.as_ref().map_or(Ok(()), File::sync_all);
+        synced.map_err(|error| error_line(self.temporary(), &error))
+    }
+
+    fn rename_new(&mut self, from: &TemporaryName<'_>, to: &SnapshotName<'_>) -> Result<Renamed, String> {
+        // A link, unlike a new name, never replaces what has that name already.
+        match std::fs::hard_link(self.temporary(), self.directory.join(to.to_string())) {
+            Ok(()) => {
+                self.remove(from);
+                Ok(Renamed::Done)
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(Renamed::Taken),
+            // File systems without links.
+            Err(_) => Ok(Renamed::Unsupported),
+        }
+    }
+
+    fn exists(&mut self, name: &SnapshotName<'_>) -> bool {
+        self.directory.join(name.to_string()).symlink_metadata().is_ok()
+    }
+
+    fn rename(&mut self, _from: &TemporaryName<'_>, to: &SnapshotName<'_>) -> Result<(), String> {
+        std::fs::rename(self.temporary(), self.directory.join(to.to_string()))
+            .map_err(|error| error_line(self.directory, &error))?;
+        self.temporary = None;
+        Ok(())
+    }
+
+    fn remove(&mut self, _temporary: &TemporaryName<'_>) {
+        if let Some(path) = self.temporary.take() {
+            // An error before matters more.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+
     #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut open, 0o600);
-    let file = open.open(path).map_err(|error| error_line(path.parent().unwrap_or(path), &error))?;
-    // A umask may have taken the owner's permissions away, too.
-    #[cfg(unix)]
-    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600)).map_err(text)?;
-    // Recorders sweep away what nobody has locked. A file system without locks leaves that to the file's age.
-    #[cfg(unix)]
-    let _ = crate::command::recover::lock(&file);
-    let mut sink = FileSink(io::BufWriter::with_capacity(1 << 18, file));
-    let stats = fill(&mut sink).map_err(|error| format!("{}: {error}", escaped(&path.to_string_lossy())))?;
-    let file = sink.0.into_inner().map_err(|error| text(error.into_error()))?;
-    file.sync_all().map_err(text)?;
-    Ok(stats.event_count)
+    fn sync_directory(&mut self) -> Result<(), String> {
+        File::open(self.directory)
+            .and_then(|directory| directory.sync_all())
+            .map_err(|error| error_line(self.directory, &error))
+    }
+
+    #[cfg(not(unix))]
+    fn sync_directory(&mut self) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+impl<F> Drop for Place<'_, F> {
+    fn drop(&mut self) {
+        if let Some(path) = self.temporary.take() {
+            // Filling it panicked; there is nobody to tell.
+            let _ = std::fs::remove_file(path);
+        }
+    }
 }
 
 /// A file as the snapshot's writer wants it.
@@ -133,43 +209,6 @@ impl ttlog_core::snapshot::Sink for FileSink {
     fn write_all(&mut self, bytes: &[u8]) -> Result<(), io::Error> {
         self.0.write_all(bytes)
     }
-}
-
-/// Gives the file a name that no other has, with a number where the plain one is taken.
-fn publish(temporary: &Path, directory: &Path, stem: &str) -> io::Result<PathBuf> {
-    for n in 1..=SAME_NAME_MAX {
-        let path = directory.join(if n == 1 { format!("{stem}.bin") } else { format!("{stem}-{n}.bin") });
-        // A link, unlike a new name, never replaces what has that name already.
-        match std::fs::hard_link(temporary, &path) {
-            Ok(()) => return Ok(path),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            // File systems without links.
-            Err(_) if path.symlink_metadata().is_err() => {
-                std::fs::rename(temporary, &path)?;
-                return Ok(path);
-            }
-            Err(_) => {}
-        }
-    }
-    Err(io::Error::new(io::ErrorKind::AlreadyExists, "all names for this second are taken"))
-}
-
-/// Gives the name without its end: `ttlog-<service>-<number>-<utc time>-<reason>`.
-fn stem(service: &str, number: u64, reason: &str, now: Timestamp) -> String {
-    let (service, reason) = (name_part(service, SERVICE_LEN_MAX), name_part(reason, REASON_LEN_MAX));
-    format!("ttlog-{service}-{number}-{}-{reason}", now.strftime("%Y%m%dT%H%M%SZ"))
-}
-
-/// Makes a text harmless as part of a file's name, in the same way as the recorder does.
-fn name_part(text: &str, len_max: usize) -> String {
-    if text.is_empty() {
-        return "unnamed".to_owned();
-    }
-    let keep = |(index, c): (usize, char)| {
-        let leading = index == 0 && matches!(c, '.' | '-');
-        if !leading && (c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')) { c } else { '_' }
-    };
-    text.chars().take(len_max).enumerate().map(keep).collect()
 }
 
 /// Gives a number that another process is very unlikely to get.

@@ -1,7 +1,7 @@
 //! Recognizing files that hold recordings of devices: a ring, an image of RAM with one in it, a core dump, dumps as they came over a line.
 
 use ttlog_core::ring::RingImage;
-use ttlog_core::snapshot::{SnapshotItem, SnapshotReader};
+use ttlog_core::snapshot::{Content, SnapshotItem, SnapshotReader, content_of, holds_items};
 
 use super::coredump;
 use super::elf::is_elf;
@@ -10,7 +10,6 @@ use super::memory::find_rings;
 use super::ranges::Ranges;
 use super::receiver::{Dump, Received, Receiver};
 use super::sessions::Recordings;
-use crate::source::file::{Content, content_of, holds_items};
 use crate::source::input::Input;
 
 /// What a file turned out to be.
@@ -38,8 +37,8 @@ pub(crate) fn detect(input: &Input, firmwares: &Firmwares) -> Detected {
             Detected::Refused("a dictionary has names and no events; name it with --elf beside a recording")
         }
         Content::Ring | Content::Snapshot => Detected::Other,
-        Content::Unknown if holds_items(bytes) => Detected::Other,
-        Content::Unknown => of_unknown(input, firmwares),
+        Content::Frames | Content::Unknown if holds_items(bytes) => Detected::Other,
+        Content::Frames | Content::Unknown => of_unknown(input, firmwares),
     }
 }
 

@@ -7,10 +7,8 @@
 use std::fmt;
 use std::ops::Range;
 
-use ttlog_core::ring::{RingHeader, RingImage, SEGMENT_HEADER_LEN, forget_records};
+use ttlog_core::ring::{RING_MAGIC, RingHeader, RingImage, SEGMENT_HEADER_LEN, forget_records};
 
-/// First bytes of a ring.
-const MAGIC: [u8; 8] = *b"TTLOGRNG";
 /// Rings start at whole words.
 const ALIGNMENT: u64 = 8;
 /// Bytes that are read of a header at first: more than the header of a device can have.
@@ -145,7 +143,7 @@ fn search(memory: &mut dyn Memory, found: &mut FoundRings) -> Result<(), MemoryE
             }
             read_any = true;
             found.only_zeros &= block.iter().all(|&byte| byte == 0);
-            for place in (0..len).step_by(ALIGNMENT as usize).filter(|&place| block[place..].starts_with(&MAGIC)) {
+            for place in (0..len).step_by(ALIGNMENT as usize).filter(|&place| block[place..].starts_with(&RING_MAGIC)) {
                 let address = at + place as u64;
                 if found
                     .rings

@@ -5,10 +5,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use ttlog_core::ring::file_name::{NAME_START, UNFINISHED_SUFFIX};
 use ttlog_core::ring::{RingImage, STATE_ENDED};
+use ttlog_core::snapshot::Content;
+use ttlog_core::snapshot::file_name::SNAPSHOT_SUFFIX;
 use ttlog_read::source::find::{is_ring_name, own_user, user_of};
-use ttlog_read::source::process::{Liveness, holder, process_of};
-use ttlog_read::source::{Content, content, files_in, open, read_head};
+use ttlog_read::source::process::{Liveness, holder};
+use ttlog_read::source::{content, files_in, open, read_head};
 use ttlog_read::text::escape::escaped;
 use ttlog_read::text::number::{bytes, counted, grouped};
 
@@ -172,7 +175,7 @@ impl DirectoryReport {
         let mut ended = 0;
         for file in files_in(path)?.into_iter().take(FILES_MAX) {
             let name = file.file_name().unwrap_or_default().to_string_lossy();
-            if name.ends_with(".ring.new") {
+            if name.ends_with(UNFINISHED_SUFFIX) {
                 report.unfinished_count += u64::from(age_s(&file) >= UNFINISHED_MIN_AGE_S);
                 continue;
             }
@@ -253,7 +256,7 @@ fn standing_of(path: &Path) -> Option<Standing> {
     if image.header().state & STATE_ENDED != 0 {
         return Some(Standing::Ended);
     }
-    Some(match holder(&process_of(&image), &file) {
+    Some(match holder(&image.process().unwrap_or_default(), &file) {
         Liveness::Running | Liveness::Unknown => Standing::InUse,
         Liveness::Gone | Liveness::LetGo => Standing::Stale,
     })
@@ -336,7 +339,7 @@ fn unwritable(_path: &Path) -> Option<io::Error> {
 
 fn is_snapshot_name(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().as_encoded_bytes();
-    name.starts_with(b"ttlog-") && name.ends_with(b".bin")
+    name.starts_with(NAME_START.as_bytes()) && name.ends_with(SNAPSHOT_SUFFIX.as_bytes())
 }
 
 /// Gives a path as a shell takes it.
