@@ -48,7 +48,7 @@ pub mod text;
 pub mod timeline;
 
 pub use event::secrets::Secrets;
-pub use event::value::Value;
+pub use event::value::FieldValue;
 pub use query::{Condition, Query};
 pub use source::device::load::Firmwares;
 pub use source::{Inputs, Source};

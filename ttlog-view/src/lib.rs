@@ -1,26 +1,22 @@
-//! The viewer of TTLog flight recordings, as a library for its program `ttlog-view`.
+//! The program `ttlog-view`, which shows what a TTLog flight recorder kept. Its manual is `ttlog-view --help` and README.md.
 //!
-//! What a file holds goes through these modules, in this order:
+//! This library has no API: it is what the program is made of, and its modules are public only for tests and examples of this workspace.
+//! To read recordings from Rust, use the crate [`ttlog_read`].
 //!
 //! | room | what it does |
 //! | --- | --- |
-//! | [`text`] | makes text, times and numbers fit for a terminal |
-//! | [`event`] | makes messages and values of records, and withholds secrets |
-//! | [`source`] | reads files: snapshots, rings of running programs, rings that dead ones left, recordings of devices |
-//! | [`query`] | decides which events are wanted |
-//! | [`timeline`] | puts the events of all sources in order of time, with the places where some are missing |
-//! | [`terminal`] | complains, shows progress, says how a command ended |
-//! | [`write`] | writes snapshots |
-//! | [`render`] | writes text, JSON and counts |
-//! | [`command`] | the commands and their options |
-//!
-//! **Files are hostile**: whatever they hold, nothing panics, memory stays in proportion to what they really contain, and what is intact
-//! comes out. **Nothing is mapped**, so a file may be cut while it is read. **Nothing is hidden**: what was overwritten, dropped or damaged is
-//! counted and shown where it is missing.
+//! | `terminal` | complaints, progress, and the outcome of a command |
+//! | `write` | writes snapshots |
+//! | `render` | text, JSON and counts: each a sink of events |
+//! | `command` | the commands, each with its options |
 
+#[doc(hidden)] // for tests and examples of this workspace, which run commands in their own process
 pub mod command;
+#[doc(hidden)] // for tests of this crate, which look at single events
 pub mod render;
+#[doc(hidden)] // as `render`
 pub mod terminal;
+#[doc(hidden)] // as `render`
 pub mod write;
 
 use std::io::{self, Write as _};

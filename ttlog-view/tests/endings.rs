@@ -29,7 +29,7 @@ fn segv() -> ProcessEnd {
     }
 }
 
-/// Gives the line about the process above the events.
+/// Returns the line about the process above the events.
 fn line(name: &str, dir: &std::path::Path) -> Option<String> {
     let run = view(dir, &[name]);
     assert_eq!((run.code, run.err.as_str()), (Some(0), ""));

@@ -27,13 +27,13 @@ impl Secrets {
         Secrets { keys, show }
     }
 
-    /// Tells whether secrets are shown.
+    /// Returns whether secrets are shown.
     #[must_use]
     pub fn are_shown(&self) -> bool {
         self.show
     }
 
-    /// Tells whether the value of a field is withheld, here or by who wrote the snapshot.
+    /// Returns whether the value of a field is withheld, here or by who wrote the snapshot.
     #[must_use]
     pub fn withhold(&self, field: &FieldInfo<'_>) -> bool {
         field.withheld || !self.show && self.with_policy(|policy| policy.is_secret(field))

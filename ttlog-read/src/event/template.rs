@@ -10,7 +10,7 @@
 use std::fmt::Write as _;
 
 use crate::event::secrets::WITHHELD;
-use crate::event::value::{Value, chain};
+use crate::event::value::{FieldValue, chain};
 use crate::text::escape::LineBreaks;
 
 /// Widths and precisions above this are not applied: a file could ask for gigabytes of blanks.
@@ -98,13 +98,13 @@ impl Template {
         template
     }
 
-    /// Tells whether the field appears in the message.
+    /// Returns whether the field appears in the message.
     #[must_use]
     pub fn uses(&self, index: usize) -> bool {
         self.used.get(index).copied().unwrap_or(false)
     }
 
-    /// Gives the message when it has no placeholders.
+    /// Returns the message when it has no placeholders.
     #[must_use]
     pub fn constant(&self) -> Option<&str> {
         match self.pieces.as_slice() {
@@ -115,7 +115,7 @@ impl Template {
     }
 
     /// Appends the message to `out`. `values` has the fields' values in field order; those that could not be read are missing.
-    pub fn render(&self, values: &[Option<Value<'_>>], out: &mut String) {
+    pub fn render(&self, values: &[Option<FieldValue<'_>>], out: &mut String) {
         for piece in &self.pieces {
             match piece {
                 Piece::Text(text) => out.push_str(text),
@@ -272,68 +272,70 @@ fn number(text: &str) -> Option<(Option<usize>, &str)> {
 }
 
 /// Appends the value as it is.
-fn push_unformatted(out: &mut String, value: &Value<'_>) {
+fn push_unformatted(out: &mut String, value: &FieldValue<'_>) {
     push_formatted(out, value, &Spec { kind: Kind::Display, ..Spec::PLAIN });
 }
 
-fn push_formatted(out: &mut String, value: &Value<'_>, spec: &Spec) {
+fn push_formatted(out: &mut String, value: &FieldValue<'_>, spec: &Spec) {
     match value {
-        Value::Bool(value) if spec.is_debug() || spec.kind == Kind::Display => {
+        FieldValue::Bool(value) if spec.is_debug() || spec.kind == Kind::Display => {
             spec.pad_text(out, if *value { "true" } else { "false" });
         }
-        Value::Unsigned(value) => push_integer(out, false, u128::from(*value), u128::from(*value), spec),
-        Value::U128(value) => push_integer(out, false, *value, *value, spec),
-        Value::Signed { value, bits } => {
+        FieldValue::Unsigned(value) => push_integer(out, false, u128::from(*value), u128::from(*value), spec),
+        FieldValue::U128(value) => push_integer(out, false, *value, *value, spec),
+        FieldValue::Signed { value, bits } => {
             let mask = u64::MAX >> (64 - bits);
             let twos_complement = value.cast_unsigned() & mask;
             push_integer(out, *value < 0, u128::from(value.unsigned_abs()), u128::from(twos_complement), spec);
         }
-        Value::I128(value) => push_integer(out, *value < 0, value.unsigned_abs(), value.cast_unsigned(), spec),
-        Value::F32(value) => push_float(out, *value, value.is_nan(), value.is_sign_negative(), value.abs(), spec),
-        Value::F64(value) => push_float(out, *value, value.is_nan(), value.is_sign_negative(), value.abs(), spec),
-        Value::Char(value) if spec.is_debug() => _ = write!(out, "{value:?}"),
-        Value::Char(value) => spec.pad_text(out, value.encode_utf8(&mut [0; 4])),
-        Value::Str(text) if spec.is_debug() => {
+        FieldValue::I128(value) => push_integer(out, *value < 0, value.unsigned_abs(), value.cast_unsigned(), spec),
+        FieldValue::F32(value) => push_float(out, *value, value.is_nan(), value.is_sign_negative(), value.abs(), spec),
+        FieldValue::F64(value) => push_float(out, *value, value.is_nan(), value.is_sign_negative(), value.abs(), spec),
+        FieldValue::Char(value) if spec.is_debug() => _ = write!(out, "{value:?}"),
+        FieldValue::Char(value) => spec.pad_text(out, value.encode_utf8(&mut [0; 4])),
+        FieldValue::Str(text) if spec.is_debug() => {
             _ = write!(out, "{:?}", text.text);
             push_ellipsis(out, text.full_len);
         }
         // What the program formatted with `Debug` is not formatted with `Debug` again.
-        Value::Display(text) | Value::Debug(text) if spec.is_debug() => {
+        FieldValue::Display(text) | FieldValue::Debug(text) if spec.is_debug() => {
             out.push_str(text.text);
             push_ellipsis(out, text.full_len);
         }
-        Value::Str(text) | Value::Display(text) | Value::Debug(text) => {
+        FieldValue::Str(text) | FieldValue::Display(text) | FieldValue::Debug(text) => {
             spec.pad_text(out, text.text);
             push_ellipsis(out, text.full_len);
         }
-        Value::Bytes(bytes, full_len) if spec.is_debug() => {
-            push_list(out, bytes.iter().map(|byte| Value::Unsigned(u64::from(*byte))), spec);
+        FieldValue::Bytes(bytes, full_len) if spec.is_debug() => {
+            push_list(out, bytes.iter().map(|byte| FieldValue::Unsigned(u64::from(*byte))), spec);
             push_ellipsis(out, *full_len);
         }
-        Value::Error(texts, _) if spec.is_debug() => out.push_str(&chain(texts)),
-        Value::Error(texts, _) => {
+        FieldValue::Error(texts, _) if spec.is_debug() => out.push_str(&chain(texts)),
+        FieldValue::Error(texts, _) => {
             if let Some(text) = texts.first() {
                 spec.pad_text(out, text.text);
                 push_ellipsis(out, text.full_len);
             }
         }
         // Neither padded nor cut: it is not the value.
-        Value::Withheld => out.push_str(WITHHELD),
-        Value::Unit => spec.pad_text(out, "()"),
+        FieldValue::Withheld => out.push_str(WITHHELD),
+        FieldValue::Unit => spec.pad_text(out, "()"),
         // The derived `Debug` of a variant without fields does not pad.
-        Value::None if spec.is_debug() => out.push_str("None"),
-        Value::None => spec.pad_text(out, "None"),
-        Value::Some(value) if spec.is_debug() => {
+        FieldValue::None if spec.is_debug() => out.push_str("None"),
+        FieldValue::None => spec.pad_text(out, "None"),
+        FieldValue::Some(value) if spec.is_debug() => {
             out.push_str("Some(");
             push_element(out, value, spec);
             out.push_str(if spec.alternate { ",\n)" } else { ")" });
         }
-        Value::Some(value) => push_formatted(out, value, spec),
-        Value::Sequence(elements, full_len) if spec.is_debug() => {
+        FieldValue::Some(value) => push_formatted(out, value, spec),
+        FieldValue::Sequence(elements, full_len) if spec.is_debug() => {
             push_list(out, elements.iter().cloned(), spec);
             push_ellipsis(out, *full_len);
         }
-        Value::Bool(_) | Value::Bytes(..) | Value::Sequence(..) => value.push_shown(out, LineBreaks::Keep),
+        FieldValue::Bool(_) | FieldValue::Bytes(..) | FieldValue::Sequence(..) => {
+            value.push_shown(out, LineBreaks::Keep)
+        }
     }
 }
 
@@ -343,7 +345,7 @@ fn push_ellipsis(out: &mut String, full_len: Option<u32>) {
     }
 }
 
-fn push_list<'a>(out: &mut String, elements: impl Iterator<Item = Value<'a>>, spec: &Spec) {
+fn push_list<'a>(out: &mut String, elements: impl Iterator<Item = FieldValue<'a>>, spec: &Spec) {
     out.push('[');
     let mut any = false;
     for element in elements {
@@ -359,7 +361,7 @@ fn push_list<'a>(out: &mut String, elements: impl Iterator<Item = Value<'a>>, sp
 }
 
 /// Appends an element, on a line of its own and indented in the alternate form.
-fn push_element(out: &mut String, value: &Value<'_>, spec: &Spec) {
+fn push_element(out: &mut String, value: &FieldValue<'_>, spec: &Spec) {
     if spec.alternate {
         let mut text = String::new();
         push_formatted(&mut text, value, spec);

@@ -20,7 +20,7 @@ const TAG_SEQUENCE: u8 = 33;
 
 /// A value with its type.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Value<'a> {
+pub enum FieldValue<'a> {
     /// A bool.
     Bool(bool),
     /// An unsigned integer of up to 64 bits.
@@ -57,14 +57,14 @@ pub enum Value<'a> {
     /// An option without a value.
     None,
     /// An option with a value.
-    Some(Box<Value<'a>>),
+    Some(Box<FieldValue<'a>>),
     /// A sequence, and how many elements there were where it was capped.
-    Sequence(Vec<Value<'a>>, Option<u32>),
+    Sequence(Vec<FieldValue<'a>>, Option<u32>),
     /// A value that is not shown, or not there: a secret.
     Withheld,
 }
 
-impl<'a> Value<'a> {
+impl<'a> FieldValue<'a> {
     /// Joins what a record holds with the tags of the field's type.
     #[must_use]
     pub fn new(value: ValueRef<'a>, tags: &[u8]) -> Self {
@@ -76,14 +76,14 @@ impl<'a> Value<'a> {
         let (tag, inner) = tags.split_first().map_or((0, tags), |(&tag, inner)| (tag, inner));
         if tag == TAG_OPTION {
             return match value {
-                ValueRef::None => Value::None,
-                value => Value::Some(Box::new(Self::join(value, inner, budget))),
+                ValueRef::None => FieldValue::None,
+                value => FieldValue::Some(Box::new(Self::join(value, inner, budget))),
             };
         }
         match value {
-            ValueRef::Bool(value) => Value::Bool(value),
-            ValueRef::Unsigned(value) => Value::Unsigned(value),
-            ValueRef::U128(value) => Value::U128(value),
+            ValueRef::Bool(value) => FieldValue::Bool(value),
+            ValueRef::Unsigned(value) => FieldValue::Unsigned(value),
+            ValueRef::U128(value) => FieldValue::U128(value),
             ValueRef::Signed(value) => {
                 let bits = match tag {
                     TAG_I8 => 8,
@@ -91,26 +91,26 @@ impl<'a> Value<'a> {
                     TAG_I32 => 32,
                     _ => 64,
                 };
-                Value::Signed { value, bits }
+                FieldValue::Signed { value, bits }
             }
-            ValueRef::I128(value) => Value::I128(value),
-            ValueRef::F32(value) => Value::F32(value),
-            ValueRef::F64(value) => Value::F64(value),
-            ValueRef::Char(value) => Value::Char(value),
-            ValueRef::Str(text) => Value::Str(text),
-            ValueRef::Display(text) => Value::Display(text),
-            ValueRef::Debug(text) => Value::Debug(text),
-            ValueRef::Bytes(blob) => Value::Bytes(blob.bytes, blob.full_len),
+            ValueRef::I128(value) => FieldValue::I128(value),
+            ValueRef::F32(value) => FieldValue::F32(value),
+            ValueRef::F64(value) => FieldValue::F64(value),
+            ValueRef::Char(value) => FieldValue::Char(value),
+            ValueRef::Str(text) => FieldValue::Str(text),
+            ValueRef::Display(text) => FieldValue::Display(text),
+            ValueRef::Debug(text) => FieldValue::Debug(text),
+            ValueRef::Bytes(blob) => FieldValue::Bytes(blob.bytes, blob.full_len),
             ValueRef::Error(texts) => {
                 let full_len = texts.full_len;
                 let texts = texts.filter_map(|text| match text {
                     ValueRef::Str(text) => Some(text),
                     _ => None,
                 });
-                Value::Error(texts.collect(), full_len)
+                FieldValue::Error(texts.collect(), full_len)
             }
-            ValueRef::Unit => Value::Unit,
-            ValueRef::None => Value::None,
+            ValueRef::Unit => FieldValue::Unit,
+            ValueRef::None => FieldValue::None,
             ValueRef::Sequence(elements) => {
                 let full_len = elements.full_len;
                 let count = elements.len();
@@ -124,7 +124,7 @@ impl<'a> Value<'a> {
                     kept.push(Self::join(element, inner, budget));
                 }
                 let full_len = full_len.or((kept.len() < count).then(|| u32::try_from(count).unwrap_or(u32::MAX)));
-                Value::Sequence(kept, full_len)
+                FieldValue::Sequence(kept, full_len)
             }
         }
     }
@@ -135,23 +135,23 @@ impl<'a> Value<'a> {
         // Writing to a String cannot fail.
         let mut number = |value: &dyn std::fmt::Debug| _ = write!(out, "{value:?}");
         match self {
-            Value::Bool(value) => number(value),
-            Value::Unsigned(value) => number(value),
-            Value::U128(value) => number(value),
-            Value::Signed { value, .. } => number(value),
-            Value::I128(value) => number(value),
-            Value::F32(value) => number(value),
-            Value::F64(value) => number(value),
-            Value::Char(value) => {
+            FieldValue::Bool(value) => number(value),
+            FieldValue::Unsigned(value) => number(value),
+            FieldValue::U128(value) => number(value),
+            FieldValue::Signed { value, .. } => number(value),
+            FieldValue::I128(value) => number(value),
+            FieldValue::F32(value) => number(value),
+            FieldValue::F64(value) => number(value),
+            FieldValue::Char(value) => {
                 out.push('\'');
                 push_escaped(out, value.encode_utf8(&mut [0; 4]), breaks);
                 out.push('\'');
             }
-            Value::Str(text) => {
+            FieldValue::Str(text) => {
                 push_quoted(out, text.text, breaks);
                 push_capped(out, text.text.len(), text.full_len, "bytes");
             }
-            Value::Display(text) | Value::Debug(text) => {
+            FieldValue::Display(text) | FieldValue::Debug(text) => {
                 let bare = !text.text.is_empty()
                     && text.text.chars().all(|c| !c.is_whitespace() && !matches!(c, '"' | '=' | '\\'));
                 if bare {
@@ -161,20 +161,20 @@ impl<'a> Value<'a> {
                 }
                 push_capped(out, text.text.len(), text.full_len, "bytes");
             }
-            Value::Bytes(bytes, full_len) => {
+            FieldValue::Bytes(bytes, full_len) => {
                 out.push_str("0x");
                 push_hex(out, bytes);
                 push_capped(out, bytes.len(), *full_len, "bytes");
             }
-            Value::Error(texts, full_len) => {
+            FieldValue::Error(texts, full_len) => {
                 push_quoted(out, &chain(texts), breaks);
                 push_capped(out, texts.len(), *full_len, "sources");
             }
-            Value::Withheld => out.push_str(WITHHELD),
-            Value::Unit => out.push_str("()"),
-            Value::None => out.push_str("None"),
-            Value::Some(value) => value.push_shown(out, breaks),
-            Value::Sequence(elements, full_len) => {
+            FieldValue::Withheld => out.push_str(WITHHELD),
+            FieldValue::Unit => out.push_str("()"),
+            FieldValue::None => out.push_str("None"),
+            FieldValue::Some(value) => value.push_shown(out, breaks),
+            FieldValue::Sequence(elements, full_len) => {
                 out.push('[');
                 for (index, element) in elements.iter().enumerate() {
                     if index > 0 {
@@ -191,18 +191,18 @@ impl<'a> Value<'a> {
     /// Appends the value as plain text, without quotes: what comparisons with text and groups of statistics use.
     pub fn push_plain(&self, out: &mut String) {
         match self {
-            Value::Str(text) | Value::Display(text) | Value::Debug(text) => out.push_str(text.text),
-            Value::Char(value) => out.push(*value),
-            Value::Error(texts, _) => out.push_str(&chain(texts)),
-            Value::Bytes(bytes, _) => push_hex(out, bytes),
-            Value::Some(value) => value.push_plain(out),
+            FieldValue::Str(text) | FieldValue::Display(text) | FieldValue::Debug(text) => out.push_str(text.text),
+            FieldValue::Char(value) => out.push(*value),
+            FieldValue::Error(texts, _) => out.push_str(&chain(texts)),
+            FieldValue::Bytes(bytes, _) => push_hex(out, bytes),
+            FieldValue::Some(value) => value.push_plain(out),
             other => other.push_shown(out, LineBreaks::Keep),
         }
     }
 }
 
 /// Shows the value as text output does, with everything that a terminal must not get made visible.
-impl std::fmt::Display for Value<'_> {
+impl std::fmt::Display for FieldValue<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut text = String::new();
         self.push_shown(&mut text, LineBreaks::Escape);
@@ -210,7 +210,7 @@ impl std::fmt::Display for Value<'_> {
     }
 }
 
-/// Gives the texts of an error and its sources in one line, outermost first.
+/// Returns the texts of an error and its sources in one line, outermost first.
 #[must_use]
 pub fn chain(texts: &[Text<'_>]) -> String {
     let mut out = String::new();
@@ -251,7 +251,7 @@ fn push_capped(out: &mut String, kept: usize, full_len: Option<u32>, what: &str)
 mod tests {
     use super::*;
 
-    fn shown(value: &Value<'_>) -> String {
+    fn shown(value: &FieldValue<'_>) -> String {
         let mut out = String::new();
         value.push_shown(&mut out, LineBreaks::Escape);
         out
@@ -264,26 +264,29 @@ mod tests {
     #[test]
     fn values_as_text() {
         let capped = Text { text: "abc", full_len: Some(1000) };
-        let cases: &[(Value<'_>, &str)] = &[
-            (Value::Bool(true), "true"),
-            (Value::Unsigned(u64::MAX), "18446744073709551615"),
-            (Value::I128(i128::MIN), "-170141183460469231731687303715884105728"),
-            (Value::F64(1.0), "1.0"),
-            (Value::F64(1e300), "1e300"),
-            (Value::F32(0.1), "0.1"),
-            (Value::F64(f64::NAN), "NaN"),
-            (Value::Char('\n'), "'\\n'"),
-            (Value::Str(text("a b")), "\"a b\""),
-            (Value::Str(text("\x1b]0;x")), "\"\\u{1b}]0;x\""),
-            (Value::Str(capped), "\"abc\"…(3 of 1000 bytes)"),
-            (Value::Display(text("10.0.0.1:80")), "10.0.0.1:80"),
-            (Value::Display(text("a b")), "\"a b\""),
-            (Value::Debug(text("Open { a: 1 }")), "\"Open { a: 1 }\""),
-            (Value::Bytes(&[0, 0xfe], None), "0x00fe"),
-            (Value::Error(vec![text("cannot read"), text("no such file")], None), "\"cannot read: no such file\""),
-            (Value::Some(Box::new(Value::Unit)), "()"),
-            (Value::None, "None"),
-            (Value::Sequence(vec![Value::Unsigned(1), Value::None], Some(9)), "[1, None]…(2 of 9 elements)"),
+        let cases: &[(FieldValue<'_>, &str)] = &[
+            (FieldValue::Bool(true), "true"),
+            (FieldValue::Unsigned(u64::MAX), "18446744073709551615"),
+            (FieldValue::I128(i128::MIN), "-170141183460469231731687303715884105728"),
+            (FieldValue::F64(1.0), "1.0"),
+            (FieldValue::F64(1e300), "1e300"),
+            (FieldValue::F32(0.1), "0.1"),
+            (FieldValue::F64(f64::NAN), "NaN"),
+            (FieldValue::Char('\n'), "'\\n'"),
+            (FieldValue::Str(text("a b")), "\"a b\""),
+            (FieldValue::Str(text("\x1b]0;x")), "\"\\u{1b}]0;x\""),
+            (FieldValue::Str(capped), "\"abc\"…(3 of 1000 bytes)"),
+            (FieldValue::Display(text("10.0.0.1:80")), "10.0.0.1:80"),
+            (FieldValue::Display(text("a b")), "\"a b\""),
+            (FieldValue::Debug(text("Open { a: 1 }")), "\"Open { a: 1 }\""),
+            (FieldValue::Bytes(&[0, 0xfe], None), "0x00fe"),
+            (FieldValue::Error(vec![text("cannot read"), text("no such file")], None), "\"cannot read: no such file\""),
+            (FieldValue::Some(Box::new(FieldValue::Unit)), "()"),
+            (FieldValue::None, "None"),
+            (
+                FieldValue::Sequence(vec![FieldValue::Unsigned(1), FieldValue::None], Some(9)),
+                "[1, None]…(2 of 9 elements)",
+            ),
         ];
         for (value, expected) in cases {
             assert_eq!(shown(value), *expected);
@@ -293,9 +296,9 @@ mod tests {
     #[test]
     fn width_and_some_come_from_the_type() {
         assert_eq!(
-            Value::new(ValueRef::Signed(-1), &[TAG_OPTION, TAG_I16]),
-            Value::Some(Box::new(Value::Signed { value: -1, bits: 16 }))
+            FieldValue::new(ValueRef::Signed(-1), &[TAG_OPTION, TAG_I16]),
+            FieldValue::Some(Box::new(FieldValue::Signed { value: -1, bits: 16 }))
         );
-        assert_eq!(Value::new(ValueRef::None, &[TAG_OPTION, TAG_I16]), Value::None);
+        assert_eq!(FieldValue::new(ValueRef::None, &[TAG_OPTION, TAG_I16]), FieldValue::None);
     }
 }

@@ -12,7 +12,7 @@ use ttlog_core::Level;
 
 use super::key::Key;
 use super::number::Number;
-use crate::event::value::{Value, push_hex};
+use crate::event::value::{FieldValue, push_hex};
 
 /// One condition that an event fulfils or not.
 #[derive(Clone, Debug, PartialEq)]
@@ -185,38 +185,38 @@ impl Condition {
     /// A withheld value equals nothing, and differs from everything.
     /// An error matches if any text of its chain does, a sequence if any element does; `!=` is the negation of `=` throughout.
     #[must_use]
-    pub fn accepts_value(&self, value: &Value<'_>) -> bool {
+    pub fn accepts_value(&self, value: &FieldValue<'_>) -> bool {
         if self.operator == Operator::NotEqual {
             return !Condition { operator: Operator::Equal, ..self.clone() }.accepts_value(value);
         }
         match value {
             // Else it could be guessed, one comparison after another.
-            Value::Withheld => false,
-            Value::Unsigned(value) => self.accepts_number(*value),
-            Value::Signed { value, .. } => self.accepts_any_number(Number::Int(i128::from(*value))),
-            Value::U128(value) => self.accepts_any_number(Number::from_u128(*value)),
-            Value::I128(value) => self.accepts_any_number(Number::Int(*value)),
-            Value::F64(value) => self.accepts_any_number(Number::Float(*value)),
+            FieldValue::Withheld => false,
+            FieldValue::Unsigned(value) => self.accepts_number(*value),
+            FieldValue::Signed { value, .. } => self.accepts_any_number(Number::Int(i128::from(*value))),
+            FieldValue::U128(value) => self.accepts_any_number(Number::from_u128(*value)),
+            FieldValue::I128(value) => self.accepts_any_number(Number::Int(*value)),
+            FieldValue::F64(value) => self.accepts_any_number(Number::Float(*value)),
             // 0.1 as typed is the f32 nearest to it, not the f64.
-            Value::F32(value) => match (self.operator, self.wanted.text.parse::<f32>()) {
+            FieldValue::F32(value) => match (self.operator, self.wanted.text.parse::<f32>()) {
                 (Operator::Contains, _) | (_, Err(_)) => self.accepts_any_number(Number::Float(f64::from(*value))),
                 (operator, Ok(wanted)) => operator.accepts(value.partial_cmp(&wanted)),
             },
-            Value::Str(text) | Value::Display(text) | Value::Debug(text) => self.accepts_text(text.text),
-            Value::Char(value) => self.accepts_text(value.encode_utf8(&mut [0; 4])),
-            Value::Bool(value) => self.accepts_text(if *value { "true" } else { "false" }),
-            Value::Unit => self.accepts_text("()"),
-            Value::None => {
+            FieldValue::Str(text) | FieldValue::Display(text) | FieldValue::Debug(text) => self.accepts_text(text.text),
+            FieldValue::Char(value) => self.accepts_text(value.encode_utf8(&mut [0; 4])),
+            FieldValue::Bool(value) => self.accepts_text(if *value { "true" } else { "false" }),
+            FieldValue::Unit => self.accepts_text("()"),
+            FieldValue::None => {
                 self.accepts_text("None") || (self.operator == Operator::Equal && self.wanted.text == "null")
             }
-            Value::Some(value) => self.accepts_value(value),
-            Value::Bytes(bytes, _) => {
+            FieldValue::Some(value) => self.accepts_value(value),
+            FieldValue::Bytes(bytes, _) => {
                 let mut hex = String::from("0x");
                 push_hex(&mut hex, bytes);
                 self.accepts_text(&hex) || self.accepts_text(&hex[2..])
             }
-            Value::Error(texts, _) => texts.iter().any(|text| self.accepts_text(text.text)),
-            Value::Sequence(elements, _) => elements.iter().any(|element| self.accepts_value(element)),
+            FieldValue::Error(texts, _) => texts.iter().any(|text| self.accepts_text(text.text)),
+            FieldValue::Sequence(elements, _) => elements.iter().any(|element| self.accepts_value(element)),
         }
     }
 }
@@ -231,7 +231,7 @@ mod tests {
         text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
     }
 
-    fn matches(text: &str, value: &Value<'_>) -> bool {
+    fn matches(text: &str, value: &FieldValue<'_>) -> bool {
         condition(text).accepts_value(value)
     }
 
@@ -284,57 +284,61 @@ mod tests {
 
     #[test]
     fn integers_compare_exactly() {
-        assert!(matches("n=18446744073709551615", &Value::Unsigned(u64::MAX)));
-        assert!(!matches("n=18446744073709551615", &Value::Unsigned(u64::MAX - 1)));
-        assert!(matches("n<18446744073709551616", &Value::Unsigned(u64::MAX)));
-        assert!(matches("n>=-5", &Value::Signed { value: -5, bits: 8 }));
-        assert!(matches("n=0xff", &Value::Unsigned(255)) && matches("n=1_000", &Value::Unsigned(1000)));
-        assert!(matches("n>170141183460469231731687303715884105727", &Value::U128(u128::MAX)));
-        assert!(matches("n=340282366920938463463374607431768211455", &Value::U128(u128::MAX)));
-        assert!(matches("n>1e37", &Value::I128(i128::MAX)) && matches("n<1e39", &Value::U128(u128::MAX)));
+        assert!(matches("n=18446744073709551615", &FieldValue::Unsigned(u64::MAX)));
+        assert!(!matches("n=18446744073709551615", &FieldValue::Unsigned(u64::MAX - 1)));
+        assert!(matches("n<18446744073709551616", &FieldValue::Unsigned(u64::MAX)));
+        assert!(matches("n>=-5", &FieldValue::Signed { value: -5, bits: 8 }));
+        assert!(matches("n=0xff", &FieldValue::Unsigned(255)) && matches("n=1_000", &FieldValue::Unsigned(1000)));
+        assert!(matches("n>170141183460469231731687303715884105727", &FieldValue::U128(u128::MAX)));
+        assert!(matches("n=340282366920938463463374607431768211455", &FieldValue::U128(u128::MAX)));
+        assert!(matches("n>1e37", &FieldValue::I128(i128::MAX)) && matches("n<1e39", &FieldValue::U128(u128::MAX)));
     }
 
     #[test]
     fn numbers_of_different_kinds_compare_by_value() {
-        assert!(matches("n>=2.5", &Value::Unsigned(3)) && !matches("n>=2.5", &Value::Unsigned(2)));
+        assert!(matches("n>=2.5", &FieldValue::Unsigned(3)) && !matches("n>=2.5", &FieldValue::Unsigned(2)));
         assert!(
-            matches("n<-2.5", &Value::Signed { value: -3, bits: 64 })
-                && !matches("n<-2.5", &Value::Signed { value: -2, bits: 64 })
+            matches("n<-2.5", &FieldValue::Signed { value: -3, bits: 64 })
+                && !matches("n<-2.5", &FieldValue::Signed { value: -2, bits: 64 })
         );
         assert!(
-            matches("n=2", &Value::F64(2.0))
-                && matches("n=0.1", &Value::F32(0.1))
-                && matches("n=0.1", &Value::F64(0.1))
+            matches("n=2", &FieldValue::F64(2.0))
+                && matches("n=0.1", &FieldValue::F32(0.1))
+                && matches("n=0.1", &FieldValue::F64(0.1))
         );
         // 2^53 + 1 is no f64: rounding would make these equal.
-        assert!(!matches("n=9007199254740993.0", &Value::Unsigned(9_007_199_254_740_993)));
+        assert!(!matches("n=9007199254740993.0", &FieldValue::Unsigned(9_007_199_254_740_993)));
         for text in ["n<0", "n>0", "n=0", "n>=0", "n=NaN"] {
-            assert!(!matches(text, &Value::F64(f64::NAN)), "{text}");
+            assert!(!matches(text, &FieldValue::F64(f64::NAN)), "{text}");
         }
-        assert!(matches("n!=0", &Value::F64(f64::NAN)));
+        assert!(matches("n!=0", &FieldValue::F64(f64::NAN)));
     }
 
     #[test]
     fn a_number_is_not_equal_to_other_text() {
-        assert!(!matches("n=abc", &Value::Unsigned(5)) && matches("n!=abc", &Value::Unsigned(5)));
-        assert!(!matches("n>=abc", &Value::Unsigned(5)));
+        assert!(!matches("n=abc", &FieldValue::Unsigned(5)) && matches("n!=abc", &FieldValue::Unsigned(5)));
+        assert!(!matches("n>=abc", &FieldValue::Unsigned(5)));
     }
 
     #[test]
     fn text_options_errors_sequences_and_bytes() {
         let text = |text| Text { text, full_len: None };
-        assert!(matches("s=AAPL", &Value::Str(text("AAPL"))) && matches("s~=AP", &Value::Str(text("AAPL"))));
-        assert!(matches("s>=b", &Value::Str(text("c"))) && !matches("s=5", &Value::Str(text("05"))));
-        assert!(matches("b=true", &Value::Bool(true)) && matches("c=x", &Value::Char('x')));
-        assert!(matches("o=None", &Value::None) && matches("o=null", &Value::None) && !matches("o=5", &Value::None));
-        assert!(matches("o=5", &Value::Some(Box::new(Value::Unsigned(5)))));
-        let error = Value::Error(vec![text("outer"), text("disk full")], None);
+        assert!(matches("s=AAPL", &FieldValue::Str(text("AAPL"))) && matches("s~=AP", &FieldValue::Str(text("AAPL"))));
+        assert!(matches("s>=b", &FieldValue::Str(text("c"))) && !matches("s=5", &FieldValue::Str(text("05"))));
+        assert!(matches("b=true", &FieldValue::Bool(true)) && matches("c=x", &FieldValue::Char('x')));
+        assert!(
+            matches("o=None", &FieldValue::None)
+                && matches("o=null", &FieldValue::None)
+                && !matches("o=5", &FieldValue::None)
+        );
+        assert!(matches("o=5", &FieldValue::Some(Box::new(FieldValue::Unsigned(5)))));
+        let error = FieldValue::Error(vec![text("outer"), text("disk full")], None);
         assert!(matches("e~=disk", &error) && matches("e=outer", &error) && !matches("e!=outer", &error));
-        let list = Value::Sequence(vec![Value::Unsigned(1), Value::Unsigned(2)], None);
+        let list = FieldValue::Sequence(vec![FieldValue::Unsigned(1), FieldValue::Unsigned(2)], None);
         assert!(matches("l=2", &list) && !matches("l=3", &list) && !matches("l!=2", &list) && matches("l!=3", &list));
         assert!(
-            matches("d=0xdead", &Value::Bytes(&[0xde, 0xad], None))
-                && matches("d~=ea", &Value::Bytes(&[0xde, 0xad], None))
+            matches("d=0xdead", &FieldValue::Bytes(&[0xde, 0xad], None))
+                && matches("d~=ea", &FieldValue::Bytes(&[0xde, 0xad], None))
         );
     }
 }

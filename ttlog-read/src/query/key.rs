@@ -26,7 +26,7 @@ pub enum Key {
 }
 
 impl Key {
-    /// Gives the key of this name.
+    /// Returns the key of this name.
     #[must_use]
     pub fn from_name(name: &str) -> Self {
         match name {

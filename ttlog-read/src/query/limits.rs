@@ -106,7 +106,7 @@ impl Range {
     /// All there is.
     pub const ALL: Range = Range { clock: (i64::MIN, i64::MAX), place: (i64::MIN, i64::MAX) };
 
-    /// Tells whether an event at `key` is in it, whose wall clock showed `clock`.
+    /// Returns whether an event at `key` is in it, whose wall clock showed `clock`.
     pub(crate) fn contains(&self, key: i64, clock: impl FnOnce() -> i64) -> bool {
         (self.place.0..=self.place.1).contains(&key)
             // Most ranges are not bounded by the clock, and it takes a while to tell.

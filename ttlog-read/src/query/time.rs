@@ -39,7 +39,7 @@ impl TimeLimit {
             .map_err(|error| format!("`{text}`: {error}"))
     }
 
-    /// Gives the limit in nanoseconds since 1970, when the last event was at `end`.
+    /// Returns the limit in nanoseconds since 1970, when the last event was at `end`.
     #[must_use]
     pub(super) fn resolve(self, end: i64, zone: &TimeZone) -> i64 {
         match self {

@@ -2,8 +2,8 @@
 
 use super::condition::Condition;
 use super::key::Key;
-use crate::event::value::Value;
-use crate::source::{Callsite, Source};
+use crate::event::value::FieldValue;
+use crate::source::{Source, SourceCallsite};
 
 /// What the filter says of the events of one callsite, as far as the callsite decides it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub struct Verdict {
 impl Verdict {
     /// Decides the conditions that are the same for all events of the callsite. `None`: a callsite that is not in the table.
     #[must_use]
-    pub fn new(conditions: &[Condition], source: &Source<'_>, callsite: Option<&Callsite<'_>>) -> Self {
+    pub fn new(conditions: &[Condition], source: &Source<'_>, callsite: Option<&SourceCallsite<'_>>) -> Self {
         let mut verdict = Verdict { rejected: false, open: Vec::new() };
         for (index, condition) in conditions.iter().enumerate() {
             match decide_for_all(condition, source, callsite) {
@@ -33,7 +33,7 @@ impl Verdict {
     pub fn decide(
         &self,
         conditions: &[Condition],
-        callsite: Option<&Callsite<'_>>,
+        callsite: Option<&SourceCallsite<'_>>,
         payload: &[u8],
         context: u32,
         thread: &str,
@@ -43,7 +43,7 @@ impl Verdict {
     }
 }
 
-fn decide_for_all(condition: &Condition, source: &Source<'_>, callsite: Option<&Callsite<'_>>) -> Option<bool> {
+fn decide_for_all(condition: &Condition, source: &Source<'_>, callsite: Option<&SourceCallsite<'_>>) -> Option<bool> {
     let process = source.process.unwrap_or_default();
     let info = callsite.map(|callsite| callsite.info);
     let number = |number: Option<u64>| {
@@ -74,7 +74,7 @@ fn decide_for_all(condition: &Condition, source: &Source<'_>, callsite: Option<&
                     return Some(condition.accepts_nothing());
                 }
                 let literal = field.literal?;
-                Some(condition.accepts_value(&Value::new(literal.to_value(), field.type_tags)))
+                Some(condition.accepts_value(&FieldValue::new(literal.to_value(), field.type_tags)))
             }
         },
     }
@@ -82,7 +82,7 @@ fn decide_for_all(condition: &Condition, source: &Source<'_>, callsite: Option<&
 
 fn decide_for_one(
     condition: &Condition,
-    callsite: Option<&Callsite<'_>>,
+    callsite: Option<&SourceCallsite<'_>>,
     payload: &[u8],
     context: u32,
     thread: &str,

@@ -5,11 +5,11 @@ use ttlog_core::table::{CallsiteInfo, FieldInfo, values_of};
 
 use crate::event::secrets::Secrets;
 use crate::event::template::Template;
-use crate::event::value::Value;
+use crate::event::value::FieldValue;
 
 /// A callsite of a source.
 #[derive(Clone, Debug)]
-pub struct Callsite<'a> {
+pub struct SourceCallsite<'a> {
     /// What the table says.
     pub info: CallsiteInfo<'a>,
     /// Its fields in source order.
@@ -20,23 +20,23 @@ pub struct Callsite<'a> {
     pub template: Template,
 }
 
-impl<'a> Callsite<'a> {
+impl<'a> SourceCallsite<'a> {
     /// Reads a callsite.
     #[must_use]
     pub fn new(info: CallsiteInfo<'a>, secrets: &Secrets) -> Self {
         let fields: Vec<_> = info.fields().collect();
         let names: Vec<_> = fields.iter().map(|field| field.name).collect();
         let withheld = fields.iter().map(|field| secrets.withhold(field)).collect();
-        Callsite { info, template: Template::parse(info.message, &names), withheld, fields }
+        SourceCallsite { info, template: Template::parse(info.message, &names), withheld, fields }
     }
 
-    /// Tells whether records hold values that are withheld.
+    /// Returns whether records hold values that are withheld.
     #[must_use]
     pub fn withholds_any(&self) -> bool {
         self.fields.iter().zip(&self.withheld).any(|(field, &withheld)| withheld && field.literal.is_none())
     }
 
-    /// Tells whether a snapshot's writer withheld the whole payload, because it did not decode (docs/format.md §6.5).
+    /// Returns whether a snapshot's writer withheld the whole payload, because it did not decode (docs/format.md §6.5).
     fn is_wholly_withheld(&self, payload: &[u8]) -> bool {
         !payload.is_empty()
             && payload.iter().all(|&byte| byte == 0xFF)
@@ -48,10 +48,10 @@ impl<'a> Callsite<'a> {
         self.withheld.get(index).copied().unwrap_or(false)
     }
 
-    /// Gives the values of a record's fields in field order. From the first that cannot be read on they are missing, and the error
+    /// Returns the values of a record's fields in field order. From the first that cannot be read on they are missing, and the error
     /// says why. If any of them is secret, then all that the record holds are withheld: nobody knows where it is.
     #[must_use]
-    pub fn values<'p>(&self, payload: &'p [u8]) -> (Vec<Option<Value<'p>>>, Option<FormatError>)
+    pub fn values<'p>(&self, payload: &'p [u8]) -> (Vec<Option<FieldValue<'p>>>, Option<FormatError>)
     where
         'a: 'p,
     {
@@ -63,8 +63,8 @@ impl<'a> Callsite<'a> {
         let mut damage = None;
         for ((field, &withheld), read) in fields.iter().zip(&self.withheld).zip(values_of(fields, payload)) {
             match read {
-                Ok(_) if withheld => values.push(Some(Value::Withheld)),
-                Ok(value) => values.push(Some(Value::new(value, field.type_tags))),
+                Ok(_) if withheld => values.push(Some(FieldValue::Withheld)),
+                Ok(value) => values.push(Some(FieldValue::new(value, field.type_tags))),
                 Err(error) => damage = Some(error),
             }
         }
@@ -75,20 +75,20 @@ impl<'a> Callsite<'a> {
         (values, damage)
     }
 
-    /// Gives the values of a record of which only the literals can be shown.
-    fn withhold_all<'p>(&self) -> Vec<Option<Value<'p>>>
+    /// Returns the values of a record of which only the literals can be shown.
+    fn withhold_all<'p>(&self) -> Vec<Option<FieldValue<'p>>>
     where
         'a: 'p,
     {
         let value = |(field, &withheld): (&FieldInfo<'a>, &bool)| match field.literal {
-            Some(literal) if !withheld => Some(Value::new(literal.to_value(), field.type_tags)),
-            _ => Some(Value::Withheld),
+            Some(literal) if !withheld => Some(FieldValue::new(literal.to_value(), field.type_tags)),
+            _ => Some(FieldValue::Withheld),
         };
         self.fields.iter().zip(&self.withheld).map(value).collect()
     }
 
-    /// Gives the value of one field, if it can be read and is not withheld.
-    pub(crate) fn value<'p>(&self, index: usize, payload: &'p [u8]) -> Option<Value<'p>>
+    /// Returns the value of one field, if it can be read and is not withheld.
+    pub(crate) fn value<'p>(&self, index: usize, payload: &'p [u8]) -> Option<FieldValue<'p>>
     where
         'a: 'p,
     {
@@ -96,7 +96,7 @@ impl<'a> Callsite<'a> {
         let mut values = values_of(fields, payload);
         if !self.withholds_any() {
             let value = values.nth(index)?.ok()?;
-            return Some(Value::new(value, fields[index].type_tags));
+            return Some(FieldValue::new(value, fields[index].type_tags));
         }
         if self.withheld[index] || self.is_wholly_withheld(payload) {
             return None;
@@ -106,7 +106,7 @@ impl<'a> Callsite<'a> {
         if values.any(|value| value.is_err()) {
             return None;
         }
-        Some(Value::new(value, fields[index].type_tags))
+        Some(FieldValue::new(value, fields[index].type_tags))
     }
 
     pub(crate) fn field_index(&self, name: &str) -> Option<usize> {

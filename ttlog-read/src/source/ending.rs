@@ -50,7 +50,7 @@ impl Ending {
         }
     }
 
-    /// Tells whether this is an end that nobody wished: by a signal, or without a word.
+    /// Returns whether this is an end that nobody wished: by a signal, or without a word.
     #[must_use]
     pub fn is_bad(&self) -> bool {
         match self {

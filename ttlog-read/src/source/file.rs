@@ -54,7 +54,7 @@ pub fn open(path: &Path) -> io::Result<File> {
     if metadata.is_file() { Ok(file) } else { Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")) }
 }
 
-/// Gives the regular files of a directory, by name.
+/// Returns the regular files of a directory, by name.
 ///
 /// # Errors
 /// Those of listing.
@@ -70,7 +70,7 @@ pub fn files_in(directory: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// Tells what the file holds.
+/// Returns what the file holds, going by its first bytes.
 ///
 /// # Errors
 /// Those of reading.

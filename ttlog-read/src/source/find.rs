@@ -41,13 +41,13 @@ impl ProcessRing {
         RingImage::parse(&self.bytes.data).map_err(|error| format!("{}: {error}", self.name()))
     }
 
-    /// Gives its path, fit to be shown.
+    /// Returns its path, fit to be shown.
     #[must_use]
     pub fn name(&self) -> String {
         escaped(&self.path.to_string_lossy())
     }
 
-    /// Tells whether its process runs and has it.
+    /// Returns whether its process runs and has it.
     #[must_use]
     pub fn liveness(&self) -> Liveness {
         self.bytes.liveness.unwrap_or(Liveness::Unknown)
@@ -177,7 +177,7 @@ fn find_of_process(pid: u64) -> Result<ProcessRing, FindError> {
     }
 }
 
-/// Gives the ids by which the process is known: its own here, and those in the containers that it is in.
+/// Returns the ids by which the process is known: its own here, and those in the containers that it is in.
 fn ids_of(pid: u64) -> Vec<u64> {
     let mut ids = vec![pid];
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
@@ -187,7 +187,7 @@ fn ids_of(pid: u64) -> Vec<u64> {
     ids
 }
 
-/// Gives the rings that a process has mapped, to be written.
+/// Returns the rings that a process has mapped, to be written.
 fn mapped_rings(pid: u64) -> io::Result<Vec<ProcessRing>> {
     let maps = std::fs::read(format!("/proc/{pid}/maps"))?;
     let maps = String::from_utf8_lossy(&maps);
@@ -220,7 +220,7 @@ fn mapped_ring(pid: u64, mapping: &Mapping<'_>) -> Option<ProcessRing> {
     Some(ring)
 }
 
-/// Tells whether the path leads to the file of this number, and that holds a ring.
+/// Returns whether the path leads to the file of this number, and that holds a ring.
 fn is_inode(path: &Path, inode: u64) -> bool {
     open(path).is_ok_and(|file| inode_of(&file) == Some(inode) && matches!(content(&file), Ok(Content::Ring)))
 }
@@ -235,7 +235,7 @@ fn inode_of(_file: &File) -> Option<u64> {
     None
 }
 
-/// Gives the rings of a directory whose process has one of these ids.
+/// Returns the rings of a directory whose process has one of these ids.
 fn rings_of(directory: &Path, ids: &[u64]) -> Vec<ProcessRing> {
     let mut rings = Vec::new();
     for path in files_in(directory).unwrap_or_default() {
@@ -247,13 +247,13 @@ fn rings_of(directory: &Path, ids: &[u64]) -> Vec<ProcessRing> {
     rings
 }
 
-/// Tells whether a file has a name such as recorders give to rings.
+/// Returns whether a file has a name such as recorders give to rings.
 #[must_use]
 pub fn is_ring_name(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "ring")
 }
 
-/// Tells whether the head of the ring at `path` names a process of one of these ids, without reading the whole.
+/// Returns whether the head of the ring at `path` names a process of one of these ids, without reading the whole.
 fn names_one_of(path: &Path, ids: &[u64]) -> bool {
     open(path).and_then(|file| crate::source::read_head(&file)).is_ok_and(|head| {
         RingImage::parse(&head).is_ok_and(|image| {
@@ -263,7 +263,7 @@ fn names_one_of(path: &Path, ids: &[u64]) -> bool {
     })
 }
 
-/// Gives the directories where the rings of a process may be: where it was told to put them, if that can be seen, and the usual ones of
+/// Returns the directories where the rings of a process may be: where it was told to put them, if that can be seen, and the usual ones of
 /// its user and of ours.
 fn directories_of(pid: u64) -> Vec<PathBuf> {
     let mut directories = Vec::new();
@@ -281,7 +281,7 @@ fn directories_of(pid: u64) -> Vec<PathBuf> {
     directories
 }
 
-/// Gives a variable of the environment with which a process was started; `None`: it is not set, is empty, or cannot be seen.
+/// Returns a variable of the environment with which a process was started; `None`: it is not set, is empty, or cannot be seen.
 #[must_use]
 pub fn variable_of(pid: u64, name: &str) -> Option<String> {
     let environment = std::fs::read(format!("/proc/{pid}/environ")).ok()?;
@@ -298,7 +298,7 @@ fn add_with_private(directories: &mut Vec<PathBuf>, directory: PathBuf, user: Op
     directories.push(directory);
 }
 
-/// Gives the directories where recorders of this user put their rings, whether they are there or not: `$TTLOG_DIR`, shared memory,
+/// Returns the directories where recorders of this user put their rings, whether they are there or not: `$TTLOG_DIR`, shared memory,
 /// the temporary directory.
 #[must_use]
 pub fn usual_directories() -> Vec<PathBuf> {
@@ -316,33 +316,33 @@ fn directories_of_user(user: u32) -> Vec<PathBuf> {
     directories
 }
 
-/// Gives the user that a file or a process belongs to.
+/// Returns the user that a file or a process belongs to.
 fn owner_of(path: &Path) -> Option<u32> {
     user_of(&std::fs::metadata(path).ok()?)
 }
 
-/// Gives the user that a file belongs to.
+/// Returns the user that a file belongs to.
 #[cfg(unix)]
 #[must_use]
 pub fn user_of(metadata: &std::fs::Metadata) -> Option<u32> {
     Some(std::os::unix::fs::MetadataExt::uid(metadata))
 }
 
-/// Gives the user that a file belongs to.
+/// Returns the user that a file belongs to.
 #[cfg(not(unix))]
 #[must_use]
 pub fn user_of(_metadata: &std::fs::Metadata) -> Option<u32> {
     None
 }
 
-/// Gives the user that this program acts for.
+/// Returns the user that this program acts for.
 #[cfg(unix)]
 #[must_use]
 pub fn own_user() -> Option<u32> {
     Some(rustix::process::geteuid().as_raw())
 }
 
-/// Gives the user that this program acts for.
+/// Returns the user that this program acts for.
 #[cfg(not(unix))]
 #[must_use]
 pub fn own_user() -> Option<u32> {

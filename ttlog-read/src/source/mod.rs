@@ -7,20 +7,25 @@
 mod callsite;
 pub mod device;
 mod ending;
+#[doc(hidden)] // for the commands of ttlog-view, and may change with them
 pub mod file;
+#[doc(hidden)] // for the commands of ttlog-view, and may change with them
 pub mod find;
 mod input;
 mod inputs;
 mod model;
+#[doc(hidden)] // for the commands of ttlog-view, and may change with them
 pub mod process;
 mod recognize;
 mod ring;
 mod snapshot;
 
-pub use callsite::Callsite;
+pub use callsite::SourceCallsite;
 pub use ending::Ending;
-pub use file::{Bytes, content, files_in, open, read, read_head, read_header};
+pub use file::Bytes;
+#[doc(hidden)] // as their module
+pub use file::{content, files_in, open, read, read_head, read_header};
 pub use input::{Damage, Input};
 pub use inputs::Inputs;
-pub use model::{Body, Kind, Life, Part, Session, Source, UNPACK_LEN};
+pub use model::{Body, DeviceSession, Kind, Life, Part, Source, UNPACK_LEN};
 pub use process::Liveness;

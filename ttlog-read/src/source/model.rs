@@ -5,7 +5,7 @@ use ttlog_core::ring::{KEPT_SEQUENCE_BIT, Loss, Panics, ProcessEnd, SEGMENT_LEN_
 use ttlog_core::snapshot::PackedSegment;
 use ttlog_core::table::{ProcessInfo, TableItem};
 
-use super::callsite::Callsite;
+use super::callsite::SourceCallsite;
 use super::input::Damage;
 use super::process::Liveness;
 use crate::event::secrets::Secrets;
@@ -32,7 +32,7 @@ pub enum Kind {
 
 /// The session of a device that a source is a recording of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Session {
+pub struct DeviceSession {
     /// Its number: each start of the firmware has the next.
     pub boot: u32,
     /// Why the device had been reset before, in the bits of its manufacturer; 0: not told.
@@ -59,11 +59,11 @@ pub struct Source<'a> {
     /// Whose ring it is, if that is known.
     pub process: Option<ProcessInfo<'a>>,
     /// Which session of a device it is of.
-    pub session: Option<Session>,
+    pub session: Option<DeviceSession>,
     /// What is withheld of the events.
     pub secrets: Secrets,
     /// Callsites by id; boxed, because a file may name the highest id alone.
-    pub callsites: Vec<Option<Box<Callsite<'a>>>>,
+    pub callsites: Vec<Option<Box<SourceCallsite<'a>>>>,
     /// Converts ticks. Boxed, for it is large.
     pub scale: Box<TimeScale<SERVER_ANCHOR_COUNT>>,
     /// The oldest anchor, in ticks: when recording started.
@@ -137,7 +137,7 @@ pub struct Part<'a> {
 }
 
 impl Part<'_> {
-    /// Tells whether it is of the kept class.
+    /// Returns whether it is of the kept class.
     #[must_use]
     pub fn is_kept(&self) -> bool {
         self.sequence & KEPT_SEQUENCE_BIT != 0
@@ -161,11 +161,11 @@ impl<'a> Source<'a> {
         self.newest_anchor = anchors.iter().map(|anchor| anchor.ticks).max().unwrap_or(0);
     }
 
-    /// Tells when something was.
+    /// Returns when something was, by the reading of the clock.
     #[must_use]
     pub fn when(&self, ticks: u64) -> When {
         match self.session {
-            Some(Session { boot, .. }) if self.oldest_anchor.is_none() => {
+            Some(DeviceSession { boot, .. }) if self.oldest_anchor.is_none() => {
                 match self.process.map_or(0, |process| process.ticks_per_second) {
                     0 => When::Ticks { boot, ticks },
                     _ => When::Boot { boot, ns: self.scale.unix_ns(ticks) },
@@ -175,9 +175,9 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Gives the callsite of this id, if the table has it.
+    /// Returns the callsite of this id, if the table has it.
     #[must_use]
-    pub fn callsite(&self, id: u16) -> Option<&Callsite<'a>> {
+    pub fn callsite(&self, id: u16) -> Option<&SourceCallsite<'a>> {
         self.callsites.get(usize::from(id))?.as_deref()
     }
 
@@ -190,7 +190,7 @@ impl<'a> Source<'a> {
                 if self.callsites.len() <= id {
                     self.callsites.resize_with(id + 1, || None);
                 }
-                self.callsites[id] = Some(Box::new(Callsite::new(info, &self.secrets)));
+                self.callsites[id] = Some(Box::new(SourceCallsite::new(info, &self.secrets)));
             }
             Ok(TableItem::Unknown(_)) => {}
             Err(error) => {

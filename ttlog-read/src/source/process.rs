@@ -39,14 +39,14 @@ pub fn liveness(pid: u64, start: u64, host: &str) -> Liveness {
     }
 }
 
-/// Gives what the process is doing, as the letter of `/proc/PID/stat`; `None`: unknown.
+/// Returns what the process is doing, as the letter of `/proc/PID/stat`; `None`: unknown.
 #[must_use]
 pub fn state_of(pid: u64) -> Option<char> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     start_and_state(&stat)?.1.chars().next()
 }
 
-/// Tells whether the process that a ring names runs and has this file mapped.
+/// Returns whether the process that a ring names runs and has this file mapped.
 #[must_use]
 pub fn holder(process: &ProcessInfo<'_>, file: &File) -> Liveness {
     match liveness(process.pid, process.process_start, process.host) {
@@ -55,7 +55,7 @@ pub fn holder(process: &ProcessInfo<'_>, file: &File) -> Liveness {
     }
 }
 
-/// Tells whether the process has the file mapped; `None` where it is not to be known.
+/// Returns whether the process has the file mapped; `None` where it is not to be known.
 #[cfg(unix)]
 fn maps_file(pid: u64, file: &File) -> Option<bool> {
     use std::os::unix::fs::MetadataExt as _;
@@ -111,7 +111,7 @@ impl<'m> Mapping<'m> {
     }
 }
 
-/// Gives start time and state from a line of `/proc/PID/stat` (fields 22 and 3; field 2 may hold anything in parentheses).
+/// Returns start time and state from a line of `/proc/PID/stat` (fields 22 and 3; field 2 may hold anything in parentheses).
 fn start_and_state(stat: &str) -> Option<(u64, &str)> {
     let (_, rest) = stat.rsplit_once(')')?;
     let mut fields = rest.split_ascii_whitespace();

@@ -5,7 +5,7 @@ use ttlog_core::error::{FormatError, FormatErrorKind};
 use ttlog_core::ring::{Loss, STATE_ENDED};
 use ttlog_core::snapshot::{PackedSegment, SessionOf, SnapshotHeader, SnapshotItem, SnapshotReader};
 
-use super::{Body, Damage, Input, Kind, Life, Part, Session, Source};
+use super::{Body, Damage, DeviceSession, Input, Kind, Life, Part, Source};
 use crate::event::secrets::Secrets;
 
 pub(super) fn read<'a>(input: &'a Input, secrets: &Secrets) -> Result<Source<'a>, FormatError> {
@@ -116,7 +116,7 @@ pub(super) fn read<'a>(input: &'a Input, secrets: &Secrets) -> Result<Source<'a>
         }
     }
     source.taken_at = (header.ticks != 0).then_some(header.ticks);
-    source.session = header.session.map(|SessionOf { boot, reset_reason }| Session { boot, reset_reason });
+    source.session = header.session.map(|SessionOf { boot, reset_reason }| DeviceSession { boot, reset_reason });
     source.ended = header.state & STATE_ENDED != 0;
     source.loss.dropped = header.dropped;
     source.loss.suppressed = header.suppressed;

@@ -14,7 +14,7 @@ pub enum LineBreaks {
     Keep,
 }
 
-/// Tells whether `c` must not reach a terminal: control characters, controls of the writing direction, line and paragraph
+/// Returns whether `c` must not reach a terminal: control characters, controls of the writing direction, line and paragraph
 /// separators, and characters that are invisible by definition.
 #[must_use]
 pub fn is_unsafe(c: char) -> bool {
@@ -63,7 +63,7 @@ pub fn push_quoted(out: &mut String, text: &str, breaks: LineBreaks) {
     out.push('"');
 }
 
-/// Gives `text` with everything unsafe made visible.
+/// Returns `text` with everything unsafe made visible.
 #[must_use]
 pub fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());

@@ -1,12 +1,12 @@
 //! Numbers and sizes as people read them.
 
-/// Gives a number and what is counted: `1 event`, `2 events`.
+/// Returns a number and what is counted: `1 event`, `2 events`.
 #[must_use]
 pub fn counted(number: u64, what: &str) -> String {
     format!("{} {what}{}", grouped(number), if number == 1 { "" } else { "s" })
 }
 
-/// Gives a size as people read it.
+/// Returns a size as people read it.
 #[must_use]
 pub fn bytes(len: u64) -> String {
     let units = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
@@ -22,7 +22,7 @@ pub fn bytes(len: u64) -> String {
     format!("{size:.1} {}", units[unit])
 }
 
-/// Gives a number with its thousands set apart.
+/// Returns a number with its thousands set apart.
 #[must_use]
 pub fn grouped(number: u64) -> String {
     let digits = number.to_string();

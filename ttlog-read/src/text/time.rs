@@ -139,14 +139,14 @@ impl TimeFormatter {
     }
 }
 
-/// Gives how long ago a time was by this host's clock, in nanoseconds; 0 if it is not over yet.
+/// Returns how long ago a time was by this host's clock, in nanoseconds; 0 if it is not over yet.
 #[must_use]
 pub fn since_ns(unix_ns: u64) -> u64 {
     let now = u64::try_from(Timestamp::now().as_nanosecond()).unwrap_or(0);
     now.saturating_sub(unix_ns)
 }
 
-/// Gives a length of time as people read it: two units at most.
+/// Returns a length of time as people read it: two units at most.
 #[must_use]
 pub fn duration(ns: u64) -> String {
     const UNITS: [(u64, &str); 4] = [(86_400, "d"), (3600, "h"), (60, "min"), (1, "s")];

@@ -3,8 +3,8 @@
 use ttlog_core::Level;
 
 use super::{Entry, Timeline};
-use crate::event::value::Value;
-use crate::source::{Callsite, Source};
+use crate::event::value::FieldValue;
+use crate::source::{Source, SourceCallsite};
 use crate::text::time::When;
 
 /// An event, read completely.
@@ -21,11 +21,11 @@ pub struct Event<'e, 'a> {
     /// Index of that in the timeline.
     pub source_index: usize,
     /// Its callsite, unless the table has lost it.
-    pub callsite: Option<&'e Callsite<'a>>,
+    pub callsite: Option<&'e SourceCallsite<'a>>,
     /// Name and system id of its thread, as far as known.
     pub thread: Option<(&'e str, u64)>,
     /// Its field values in field order; those that cannot be read are missing.
-    pub values: Vec<Option<Value<'e>>>,
+    pub values: Vec<Option<FieldValue<'e>>>,
     /// Why they cannot be read.
     pub damage: Option<String>,
     /// Its payload.
@@ -100,7 +100,7 @@ impl<'e, 'a> Event<'e, 'a> {
     }
 
     /// Returns names and values of the fields, in the order of the source code; those that cannot be read are left out.
-    pub fn fields(&self) -> impl Iterator<Item = (&str, &Value<'e>)> {
+    pub fn fields(&self) -> impl Iterator<Item = (&str, &FieldValue<'e>)> {
         let fields = self.callsite.map_or(&[][..], |callsite| &callsite.fields);
         fields.iter().zip(&self.values).filter_map(|(field, value)| Some((field.name, value.as_ref()?)))
     }

@@ -153,7 +153,7 @@ impl Stretch {
     }
 }
 
-/// Gives the events overwritten that were not of the kept class.
+/// Returns the events overwritten that were not of the kept class.
 fn main_overwritten(source: &Source<'_>) -> u64 {
     source.loss.overwritten.saturating_sub(source.loss.kept_overwritten)
 }

@@ -159,26 +159,26 @@ impl<'s, 'a> Timeline<'s, 'a> {
         }
     }
 
-    /// Gives the source of an entry.
+    /// Returns the source of an entry.
     #[must_use]
     pub fn source_of(&self, entry: &Entry) -> &'s Source<'a> {
         &self.sources[self.parts[entry.part as usize].source as usize]
     }
 
-    /// Gives the ring that a source is a picture of.
+    /// Returns the ring that a source is a picture of.
     #[must_use]
     pub fn ring_of(&self, source: usize) -> Option<&RingView> {
         self.rings.iter().find(|ring| ring.sources.contains(&source))
     }
 
-    /// Gives how long before the last event of all an entry was, by its own clock reading.
+    /// Returns how long before the last event of all an entry was, by its own clock reading.
     #[must_use]
     pub fn before_end_ns(&self, entry: &Entry) -> i64 {
         let ring = &self.rings[self.parts[entry.part as usize].ring as usize];
         self.end.unwrap_or(0).saturating_sub(ring.key(self.sources, entry.ticks))
     }
 
-    /// Gives the context of an entry, if anything is known of it.
+    /// Returns the context of an entry, if anything is known of it.
     #[must_use]
     pub fn context_of(&self, entry: &Entry) -> Option<&Context> {
         self.rings[self.parts[entry.part as usize].ring as usize].context(entry.context)

@@ -44,13 +44,13 @@ impl RingView {
         }
     }
 
-    /// Gives where ticks stand in the timeline.
+    /// Returns where ticks stand in the timeline.
     pub(super) fn key(&self, sources: &[Source<'_>], ticks: u64) -> i64 {
         let smooth_ns = sources[self.newest].scale.smooth_ns(ticks);
         smooth_ns.saturating_add(self.later_steps_ns).saturating_add(self.shift_ns.unwrap_or(0))
     }
 
-    /// Gives the name of the thread with this context (0: unknown) or system id (0: unknown), if it has one.
+    /// Returns the name of the thread with this context (0: unknown) or system id (0: unknown), if it has one.
     #[must_use]
     pub fn thread_name(&self, context: u32, os_thread_id: u64) -> Option<&str> {
         let of_id = || self.contexts.iter().find(|context| os_thread_id != 0 && context.os_thread_id == os_thread_id);
@@ -58,13 +58,13 @@ impl RingView {
         context.map(|context| context.name.as_str()).filter(|name| !name.is_empty())
     }
 
-    /// Gives what is known of a context, if anything is.
+    /// Returns what is known of a context, if anything is.
     #[must_use]
     pub fn context(&self, id: u32) -> Option<&Context> {
         self.by_id.get(&id).map(|&index| &self.contexts[index])
     }
 
-    /// Gives the index of a context, known from now on.
+    /// Returns the index of a context, known from now on.
     pub(super) fn index_of(&mut self, id: u32) -> usize {
         *self.by_id.entry(id).or_insert_with(|| {
             self.contexts.push(Context::default());

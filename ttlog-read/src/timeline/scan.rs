@@ -49,7 +49,7 @@ struct ReadSession {
 }
 
 impl ReadSession {
-    /// Gives the shift of the session that follows, whose first event its clock puts at `first_ns`: a clock that started anew starts after
+    /// Returns the shift of the session that follows, whose first event its clock puts at `first_ns`: a clock that started anew starts after
     /// the last event, one that went on goes on.
     fn next_shift_ns(&self, first_ns: i64) -> i64 {
         if first_ns.saturating_add(self.shift_ns) > self.last_key {

@@ -51,7 +51,7 @@ impl Unpacked {
     }
 }
 
-/// Gives the scratch the room that unpacking needs, the first time.
+/// Returns the scratch the room that unpacking needs, the first time.
 pub(super) fn with_room(scratch: &mut Vec<u8>) -> &mut [u8] {
     if scratch.is_empty() {
         *scratch = vec![0; UNPACK_LEN];

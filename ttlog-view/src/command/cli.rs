@@ -68,7 +68,7 @@ Exit codes:
   1  the snapshot was made, but parts of the ring were overwritten faster than they could be read, or its file was cut short
   2  there is no snapshot: no such process or ring, no permission, no room; or the command line is wrong")]
     Snapshot(Snapshot),
-    /// Tells whether processes record, where, how much, what they lose, and what to do about it
+    /// Reports whether processes record, where, how much they lose, and what to do about it
     ///
     /// Without a target, this user's usual directories are looked at: $TTLOG_DIR, /dev/shm/ttlog-UID, and ttlog-UID in the temporary
     /// directory. Nothing is changed.
@@ -78,7 +78,7 @@ Exit codes:
   1  something wants attention: a line with ! says what, the line below it what to do
   2  nothing was found or could be read, or the command line is wrong")]
     Doctor(Doctor),
-    /// Shows, or changes, what a running process records
+    /// Shows or changes what a running process records
     ///
     /// DIRECTIVES is a level for all (trace, debug, info, warn, error, off), and levels for modules and what is in them:
     /// info,my_crate::net=debug,other=off. Of several that fit, the one with the longest module holds. The process
@@ -99,7 +99,7 @@ Exit codes:
   1  some could not be recovered
   2  the directory could not be read, or the command line is wrong")]
     Recover(Recover),
-    /// Tells what of a file is intact, what is lost, and why
+    /// Reports what of a file is intact, what is lost, and why
     #[command(after_help = "\
 Exit codes:
   0  intact: every item and every record is good (events that were overwritten or dropped are no damage)
@@ -138,7 +138,7 @@ Exit codes:
     /// counted. Other output goes to standard error.
     #[command(after_help = AFTER_HELP_DEVICE)]
     Serial(Serial),
-    /// Writes what the callsites of a firmware say to a file, so that its recordings can be read without its ELF file
+    /// Writes the callsites of a firmware to a file, so that its recordings can be read without its ELF file
     ///
     /// The dictionary is accepted wherever --elf is. It has the build id, and names and types of all callsites; no code, and no addresses.
     #[command(after_help = "\

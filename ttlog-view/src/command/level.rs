@@ -21,7 +21,7 @@ use crate::terminal::{Outcome, complain};
 /// Options of `level`.
 #[derive(Args, Debug)]
 pub struct Level {
-    /// A process id, or the path of a ring (that of a file whose name is a number with ./ before it)
+    /// A process id, or the path of a ring (write ./123 for a file named 123)
     #[arg(value_name = "PID|RING")]
     pub target: String,
     /// What to record from now on; without it, what is recorded is shown
@@ -92,7 +92,7 @@ fn check(directives: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Gives the filter that the ring tells.
+/// Returns the filter that the ring tells.
 fn present(ring: &ProcessRing) -> Result<String, Refusal> {
     let image = ring.image()?;
     let control = image.control().ok_or_else(|| no_control(&image))?;

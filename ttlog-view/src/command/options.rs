@@ -12,11 +12,11 @@ pub const SECRET_KEYS_VARIABLE: &str = "TTLOG_SECRET_KEYS";
 /// Options about secrets.
 #[derive(Args, Clone, Debug, Default)]
 pub struct SecretArgs {
-    /// Withhold fields of this name too, as those named password, token, cookie and the like are; may be repeated
+    /// Also withhold fields of this name, as password, token, cookie and the like are (repeatable)
     #[arg(long = "secret-key", value_name = "NAME")]
     pub secret_keys: Vec<String>,
 
-    /// Withhold nothing: for rings, and for what snapshots still have
+    /// Show secrets, as far as rings and snapshots still hold them
     #[arg(long, conflicts_with = "secret_keys")]
     pub show_secrets: bool,
 }

@@ -28,7 +28,7 @@ use crate::write::snapshot_file::{self, Written};
 pub struct Recover {
     /// The directory with the rings
     pub directory: PathBuf,
-    /// Where the snapshots go; by default the temporary directory, where the programs' own snapshots go
+    /// Directory for the snapshots [default: the temporary directory, like the programs' own snapshots]
     #[arg(short, long, value_name = "DIR")]
     pub output: Option<PathBuf>,
     /// Remove each ring after its snapshot is safely on disk
@@ -140,7 +140,7 @@ fn open_unfollowed(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-/// Tells whether the path still names this file.
+/// Returns whether the path still names this file.
 #[cfg(unix)]
 fn is_still_there(path: &Path, file: &File) -> io::Result<bool> {
     use std::os::unix::fs::MetadataExt as _;

@@ -36,7 +36,7 @@ pub struct View {
 /// Options of showing events.
 #[derive(Args, Debug)]
 pub struct Show {
-    /// Show only events that fulfil this; repeat it for more conditions, all of which must hold
+    /// Show only events that match this condition (repeatable; all must match)
     ///
     /// KEY=VALUE, !=, >, >=, <, <=, and ~= for "contains". KEY is level, target, message, template, file, line, callsite, thread,
     /// context, service, pid, host, boot, or the name of a field (fields.KEY for a field with one of these names). `level=WARN` is exactly that
@@ -65,7 +65,7 @@ pub struct Show {
     #[arg(long, value_name = "DURATION", conflicts_with = "since")]
     pub last: Option<String>,
 
-    /// The form of the output
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
 
@@ -77,7 +77,7 @@ pub struct Show {
     #[arg(long, conflicts_with = "time")]
     pub utc: bool,
 
-    /// Colour in text
+    /// When to color text
     #[arg(long, value_enum, default_value_t = ColorChoice::Auto, value_name = "WHEN")]
     pub color: ColorChoice,
 
@@ -85,7 +85,7 @@ pub struct Show {
     #[arg(short, long)]
     pub verbose: bool,
 
-    /// Leave out the lines about files, gaps and losses
+    /// Omit the lines about files, gaps and losses
     #[arg(short, long)]
     pub quiet: bool,
 
@@ -93,7 +93,7 @@ pub struct Show {
     #[arg(long)]
     pub raw: bool,
 
-    /// Show events again that several snapshots of one ring hold
+    /// Show events once per snapshot, even if several snapshots of one ring hold them
     #[arg(long)]
     pub duplicates: bool,
 
@@ -101,7 +101,7 @@ pub struct Show {
     #[arg(long)]
     pub stats: bool,
 
-    /// What to count by, separated by commas: level, target, callsite, thread, … or the name of a field
+    /// Keys to count by, separated by commas: level, target, callsite, thread, … or a field name
     #[arg(long, value_name = "KEY", value_delimiter = ',', value_parser = parse_key, requires = "stats")]
     pub group_by: Vec<GroupKey>,
 
@@ -109,7 +109,7 @@ pub struct Show {
     #[command(flatten)]
     pub secrets: SecretArgs,
 
-    /// Of recordings of devices: the ELF file of the firmware, or a dictionary made of it; repeat it for more firmwares
+    /// Firmware ELF file or dictionary, for device recordings (repeatable)
     ///
     /// Each session of a device (from one start of its firmware to the next) names the build id of its firmware. It is shown with the names
     /// of the file that has this build id, and without names if none has.

@@ -18,13 +18,13 @@ use crate::write::snapshot_file;
 /// Options of `snapshot`.
 #[derive(Args, Debug)]
 pub struct Snapshot {
-    /// A process id, or the path of a ring (that of a file whose name is a number with ./ before it)
+    /// A process id, or the path of a ring (write ./123 for a file named 123)
     #[arg(value_name = "PID|RING")]
     pub target: String,
-    /// Where the snapshot goes
+    /// Directory for the snapshot
     #[arg(short, long, value_name = "DIR")]
     pub output: Option<PathBuf>,
-    /// Why it is made: a word or two for its name and its header
+    /// Reason, a word or two for the file name and the header
     #[arg(short, long, value_name = "TEXT", default_value = "manual")]
     pub reason: String,
     /// What is withheld.

@@ -33,7 +33,7 @@ pub fn of_source(timeline: &Timeline<'_, '_>, source: usize, time: &mut TimeForm
     sentence(&timeline.sources[source], time, &name)
 }
 
-/// Gives the sentence, without a full stop; `None` where nothing is known. `thread_name` gives the name of the thread with a context
+/// Returns the sentence, without a full stop; `None` where nothing is known. `thread_name` gives the name of the thread with a context
 /// (0: unknown) and a system id (0: unknown).
 #[must_use]
 pub fn sentence(
@@ -123,12 +123,12 @@ fn push_thread(text: &mut String, context: u32, id: u64, thread_name: &dyn Fn(u3
     }
 }
 
-/// Tells whether the processor, not a process, caused the signal, so that the address says something.
+/// Returns whether the processor, not a process, caused the signal, so that the address says something.
 fn is_fault(end: &ProcessEnd) -> bool {
     end.code > 0 && matches!(end.signal, 4 | 5 | 7 | 8 | 10 | 11)
 }
 
-/// Gives what the signal's code says.
+/// Returns what the signal's code says.
 fn cause(end: &ProcessEnd) -> Option<String> {
     if end.code <= 0 {
         let own = end.sender_pid == 0;
@@ -148,7 +148,7 @@ fn cause(end: &ProcessEnd) -> Option<String> {
     Some(text.to_owned())
 }
 
-/// Gives the name of a signal on the system that the ring names.
+/// Returns the name of a signal on the system that the ring names.
 #[must_use]
 pub fn signal_name(signal: u8, os: &str) -> String {
     // signal(7): most numbers are the same on all systems.

@@ -18,7 +18,7 @@ pub const DROP_REASONS: [(&str, &str); 4] = [
     ("unregistered", "table full"),
 ];
 
-/// Gives one word for what a source is.
+/// Returns one word for what a source is.
 #[must_use]
 pub fn kind_name(source: &Source<'_>) -> &'static str {
     match &source.kind {

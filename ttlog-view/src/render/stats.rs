@@ -140,7 +140,7 @@ impl Moment {
     const NONE: Moment = Moment { key: 0, when: When::Clock(0) };
 }
 
-/// Tells whether events of one callsite can differ in this key.
+/// Returns whether events of one callsite can differ in this key.
 fn varies(key: &Key) -> bool {
     matches!(key, Key::Message | Key::Thread | Key::Context | Key::Field(_))
 }
@@ -248,7 +248,7 @@ impl Stats {
         group.count as f64 / self.total.max(1) as f64
     }
 
-    /// Gives the groups as JSON objects.
+    /// Returns the groups as JSON objects.
     #[must_use]
     pub fn json_groups(&self, keys: &[GroupKey]) -> Vec<String> {
         let mut time = TimeFormatter::rfc3339();
@@ -353,7 +353,7 @@ pub fn push_losses(out: &mut String, timeline: &Timeline<'_, '_>, time: &mut Tim
     }
 }
 
-/// Gives what each source holds and has lost as JSON objects.
+/// Returns what each source holds and has lost as JSON objects.
 #[must_use]
 pub fn json_sources(timeline: &Timeline<'_, '_>) -> Vec<String> {
     let mut time = TimeFormatter::rfc3339();
@@ -413,7 +413,7 @@ pub fn json_sources(timeline: &Timeline<'_, '_>) -> Vec<String> {
     sources.collect()
 }
 
-/// Gives the gaps between events of the same thread as JSON objects.
+/// Returns the gaps between events of the same thread as JSON objects.
 #[must_use]
 pub fn json_gaps(timeline: &Timeline<'_, '_>) -> Vec<String> {
     let mut gaps = Vec::new();
@@ -431,7 +431,7 @@ pub fn json_gaps(timeline: &Timeline<'_, '_>) -> Vec<String> {
     gaps
 }
 
-/// Gives the steps of the wall clock as JSON objects.
+/// Returns the steps of the wall clock as JSON objects.
 #[must_use]
 pub fn json_clock_steps(timeline: &Timeline<'_, '_>) -> Vec<String> {
     let mut steps = Vec::new();

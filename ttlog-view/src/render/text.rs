@@ -5,9 +5,9 @@ use std::io::{self, Write};
 use anstyle::{AnsiColor, Color, Style};
 use ttlog_core::Level;
 use ttlog_read::event::secrets::WITHHELD;
-use ttlog_read::event::value::{Value, push_hex};
+use ttlog_read::event::value::{FieldValue, push_hex};
 use ttlog_read::source::device::firmware::build_id_text;
-use ttlog_read::source::{Damage, Ending, Kind, Session, Source};
+use ttlog_read::source::{Damage, DeviceSession, Ending, Kind, Source};
 use ttlog_read::text::escape::{LineBreaks, escaped, push_escaped};
 use ttlog_read::text::number::grouped;
 use ttlog_read::text::time::{TimeFormatter, TimeStyle, duration};
@@ -387,18 +387,18 @@ impl TextRenderer {
     }
 }
 
-/// Tells whether a value is an error of which the message shows only the outermost text.
-fn has_sources(value: &Value<'_>) -> bool {
+/// Returns whether a value is an error of which the message shows only the outermost text.
+fn has_sources(value: &FieldValue<'_>) -> bool {
     match value {
-        Value::Error(texts, _) => texts.len() > 1,
-        Value::Some(value) => has_sources(value),
+        FieldValue::Error(texts, _) => texts.len() > 1,
+        FieldValue::Some(value) => has_sources(value),
         _ => false,
     }
 }
 
 /// Says which session it is, of which firmware, and why it began.
 #[must_use]
-pub fn session_text(source: &Source<'_>, session: &Session) -> String {
+pub fn session_text(source: &Source<'_>, session: &DeviceSession) -> String {
     let mut text = format!("boot {}", session.boot);
     if let Some(process) = source.process.filter(|process| !process.service.is_empty()) {
         text.push_str(&format!(" of {}", escaped(process.service)));
@@ -431,7 +431,7 @@ fn push_context(out: &mut String, name: &str, context: u32) {
     }
 }
 
-/// Tells of a step of the wall clock.
+/// Describes a step of the wall clock.
 #[must_use]
 pub fn clock_step(time: &mut TimeFormatter, expected_unix_ns: i64, unix_ns: i64) -> String {
     let delta = i128::from(unix_ns) - i128::from(expected_unix_ns);
@@ -447,7 +447,7 @@ pub fn clock_step(time: &mut TimeFormatter, expected_unix_ns: i64, unix_ns: i64)
     text
 }
 
-/// Gives a line for a place of damage.
+/// Describes a place of damage in a line.
 #[must_use]
 pub fn damage_line(damage: &Damage) -> String {
     match damage.len_bytes {

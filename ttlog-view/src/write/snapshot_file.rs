@@ -29,7 +29,7 @@ pub struct Written {
     pub events: u64,
 }
 
-/// Gives the directory for snapshots: what was asked for, else `$TTLOG_SNAPSHOT_DIR`, else the temporary directory, as the recorders
+/// Returns the directory for snapshots: what was asked for, else `$TTLOG_SNAPSHOT_DIR`, else the temporary directory, as the recorders
 /// do.
 #[must_use]
 pub fn directory(asked: Option<&Path>) -> PathBuf {
@@ -211,7 +211,7 @@ impl ttlog_core::snapshot::Sink for FileSink {
     }
 }
 
-/// Gives a number that another process is very unlikely to get.
+/// Returns a number that another process is very unlikely to get.
 fn random() -> u64 {
     // Seeded by the operating system, and changed with every call.
     let mut hasher = std::collections::hash_map::RandomState::new().build_hasher();

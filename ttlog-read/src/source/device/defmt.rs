@@ -250,7 +250,7 @@ impl Frames {
     }
 }
 
-/// Gives the id of a callsite item if its events are frames.
+/// Returns the id of a callsite item if its events are frames.
 fn frame_callsite(item: &[u8]) -> Option<u16> {
     match TableItem::decode(item) {
         Ok(TableItem::Callsite(info)) if (info.target, info.message) == FRAME_CALLSITE => Some(info.id),
@@ -361,7 +361,7 @@ impl<'w> Walk<'w> {
     }
 }
 
-/// Gives the types of a format's values in the order in which they are in a frame; bit fields of one value are one.
+/// Returns the types of a format's values in the order in which they are in a frame; bit fields of one value are one.
 fn parameters(format: &str) -> Option<Vec<Type>> {
     let fragments = defmt_parser::parse(format, ParserMode::ForwardsCompatible).ok()?;
     let mut by_index: BTreeMap<usize, Type> = BTreeMap::new();

@@ -29,7 +29,7 @@ const RING_SYMBOLS: [&str; 3] = ["_TTLOG_RING", "__ttlog_ring_start", "_TTLOG_DE
 /// Most bytes of callsite items: a file may name one long text for each id.
 const ITEMS_LEN_MAX: usize = 64 << 20;
 
-/// Tells whether the bytes are those of an ELF file.
+/// Returns whether the bytes are those of an ELF file.
 #[must_use]
 pub fn is_elf(bytes: &[u8]) -> bool {
     bytes.starts_with(&object::elf::ELFMAG)
@@ -88,7 +88,7 @@ where
     Ok(firmware)
 }
 
-/// Gives the build id.
+/// Returns the build id.
 fn build_id<'a, E>(file: &ElfFile<'a, E>) -> Option<&'a [u8]>
 where
     E: object::read::elf::FileHeader<Endian = Endianness>,
@@ -103,7 +103,7 @@ where
     note.get(12..)?.strip_prefix(b"GNU\0")?.get(..len).filter(|_| is_build_id)
 }
 
-/// Gives address and length of a symbol.
+/// Returns address and length of a symbol.
 fn symbol<E>(file: &ElfFile<'_, E>, name: &str) -> Option<(u64, u64)>
 where
     E: object::read::elf::FileHeader<Endian = Endianness>,
@@ -173,7 +173,7 @@ impl<'a> Texts<'a> {
         Texts(own.into_iter().chain(others).filter_map(data).collect())
     }
 
-    /// Gives the bytes from an address to the end of the section.
+    /// Returns the bytes from an address to the end of the section.
     fn at(&self, address: u64) -> Option<&'a [u8]> {
         self.0.iter().find_map(|(start, data)| {
             let offset = usize::try_from(address.checked_sub(*start)?).ok()?;

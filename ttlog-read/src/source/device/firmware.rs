@@ -42,7 +42,7 @@ impl Firmware {
         }
     }
 
-    /// Gives the build id as rings have it: cut, or filled up with zeros.
+    /// Returns the build id as rings have it: cut, or filled up with zeros.
     #[must_use]
     pub fn short_build_id(&self) -> [u8; BUILD_ID_LEN] {
         let mut short = [0; BUILD_ID_LEN];
@@ -51,7 +51,7 @@ impl Firmware {
         short
     }
 
-    /// Gives the bytes of its dictionary.
+    /// Returns the bytes of its dictionary.
     #[must_use]
     pub fn to_dictionary(&self) -> Vec<u8> {
         let mut sink = VecSink(Vec::new());
@@ -73,7 +73,7 @@ impl Sink for VecSink {
     }
 }
 
-/// Gives a build id as people compare them: hexadecimal, without the zeros it is filled up with.
+/// Returns a build id as people compare them: hexadecimal, without the zeros it is filled up with.
 #[must_use]
 pub fn build_id_text(build_id: &[u8]) -> String {
     let len = build_id.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);

@@ -39,13 +39,13 @@ pub(super) fn restore_header(bytes: &mut [u8], ring_id: u64) {
     }
 }
 
-/// Gives the fixed part of the header that a ring of this configuration has in these words.
+/// Returns the fixed part of the header that a ring of this configuration has in these words.
 fn header_of(config: &RingConfig, words: &[Word]) -> Option<Vec<u8>> {
     Ring::create(words, config).ok()?;
     Some(words[..FIXED_LEN / 8].iter().flat_map(|word| word.load().to_le_bytes()).collect())
 }
 
-/// Gives how many segments are good, less those that are damaged.
+/// Returns how many segments are good, less those that are damaged.
 fn score(bytes: &[u8]) -> i64 {
     let Ok(image) = RingImage::parse(bytes) else { return 0 };
     (0..image.present_segments())

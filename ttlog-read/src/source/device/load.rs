@@ -44,14 +44,14 @@ impl Firmwares {
         firmwares
     }
 
-    /// Gives the one with this build id. That no build id is known of either does not make them one.
+    /// Returns the one with this build id. That no build id is known of either does not make them one.
     #[must_use]
     pub fn of_build(&self, build_id: &[u8; BUILD_ID_LEN]) -> Option<&Firmware> {
         let same = |firmware: &&Firmware| firmware.short_build_id() == *build_id;
         self.known.iter().find(same).filter(|_| build_id.iter().any(|&byte| byte != 0))
     }
 
-    /// Gives the one that a session is of. Of some sessions only the first bytes of the build id are known.
+    /// Returns the one that a session is of. Of some sessions only the first bytes of the build id are known.
     #[must_use]
     pub fn of_session(&self, session: &Session) -> Option<&Firmware> {
         if let Some(firmware) = self.of_build(&session.build_id) {
@@ -64,7 +64,7 @@ impl Firmwares {
         fitting.next().filter(|_| fitting.next().is_none())
     }
 
-    /// Gives where rings may be, as far as ELF files say so.
+    /// Returns where rings may be, as far as ELF files say so.
     #[must_use]
     pub fn ring_symbols(&self) -> Vec<(u64, u64)> {
         self.known.iter().filter_map(|firmware| firmware.ring).collect()
@@ -85,7 +85,7 @@ impl Firmware {
     }
 }
 
-/// Tells whether the bytes are a dictionary: items of a snapshot, with callsites, but without header and segments.
+/// Returns whether the bytes are a dictionary: items of a snapshot, with callsites, but without header and segments.
 #[must_use]
 pub fn is_dictionary(bytes: &[u8]) -> bool {
     let mut has_entries = false;

@@ -32,7 +32,7 @@ pub trait Memory {
     /// Why it cannot be read; `out` may hold anything then.
     fn read(&mut self, address: u64, out: &mut [u8]) -> Result<(), MemoryError>;
 
-    /// Gives the ranges of addresses that are RAM, where a ring is looked for.
+    /// Returns the ranges of addresses that are RAM, where a ring is looked for.
     fn ram(&self) -> Vec<Range<u64>>;
 }
 
@@ -251,7 +251,7 @@ fn read_start(memory: &mut dyn Memory, address: u64) -> Result<Vec<u8>, MemoryEr
     Ok(start)
 }
 
-/// Gives how many of the bytes from `address` on are in one range of RAM, or else can be read.
+/// Returns how many of the bytes from `address` on are in one range of RAM, or else can be read.
 fn readable_len(memory: &mut dyn Memory, address: u64, len_bytes: u64) -> Option<usize> {
     let in_ram = memory.ram().into_iter().find(|range| range.contains(&address)).map(|range| range.end - address);
     let len = match in_ram {

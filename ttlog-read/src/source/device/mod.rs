@@ -13,18 +13,29 @@
 //! | [`session`], [`sessions`] | makes a snapshot of each session of a ring, which then goes the way of all snapshots |
 //! | [`detect`] | finds out what files without a command are recordings of devices |
 
+#[doc(hidden)] // for the commands of ttlog-view, and may change with them
 pub mod coredump;
 #[cfg(feature = "defmt")]
+#[doc(hidden)] // for the commands of ttlog-view, and may change with them
 pub mod defmt;
+#[doc(hidden)] // for the commands of ttlog-view, and may change with them
 pub mod detect;
+#[doc(hidden)] // for the commands of ttlog-view, and may change with them
 pub mod elf;
+#[doc(hidden)] // for the commands of ttlog-view, and may change with them
 pub mod firmware;
 mod geometry;
 pub mod load;
+#[doc(hidden)] // for the commands of ttlog-view, and may change with them
 pub mod memory;
 #[cfg(feature = "probe")]
+#[doc(hidden)] // for the commands of ttlog-view, and may change with them
 pub mod probe;
+#[doc(hidden)] // for the commands of ttlog-view, and may change with them
 pub mod ranges;
+#[doc(hidden)] // for the commands of ttlog-view, and may change with them
 pub mod receiver;
+#[doc(hidden)] // for the commands of ttlog-view, and may change with them
 pub mod session;
+#[doc(hidden)] // for the commands of ttlog-view, and may change with them
 pub mod sessions;

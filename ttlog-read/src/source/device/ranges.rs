@@ -32,7 +32,7 @@ impl Ranges {
         }
     }
 
-    /// Tells whether there are no bytes at all.
+    /// Returns whether there are no bytes at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.ranges.is_empty()

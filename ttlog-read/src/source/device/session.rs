@@ -86,7 +86,7 @@ impl SessionRecording {
         return false;
     }
 
-    /// Gives what else there is to do to the records of the session: `write` is called with it.
+    /// Calls `write` with the ring, the session, and the way its records are replaced.
     fn with_image<T>(&self, image: &RingImage<'_>, write: impl FnOnce(&SessionImage<'_, '_>) -> T) -> T {
         let session = &self.session;
         #[cfg(feature = "defmt")]
@@ -150,7 +150,7 @@ impl SessionRecording {
     }
 }
 
-/// Gives the sessions in the order of their numbers: those that the ring's header tells of, and those of which there are only segments.
+/// Returns the sessions in the order of their numbers: those that the ring's header tells of, and those of which there are only segments.
 pub(super) fn sessions_of(image: &RingImage<'_>) -> Vec<Session> {
     let mut sessions: BTreeMap<u32, Session> = image.sessions().map(|session| (session.boot, session)).collect();
     let mut tags: BTreeMap<u32, u32> = BTreeMap::new();

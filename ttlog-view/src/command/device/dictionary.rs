@@ -14,10 +14,10 @@ use crate::terminal::{Outcome, complain};
 /// Options of `dictionary`.
 #[derive(Args, Debug)]
 pub struct Dictionary {
-    /// The ELF file of the firmware, as the linker made it: not stripped
+    /// Firmware ELF file as the linker wrote it, not stripped
     #[arg(value_name = "ELF")]
     pub elf: PathBuf,
-    /// Where the dictionary goes; by default to standard output, if that is no terminal
+    /// File for the dictionary [default: standard output, unless it is a terminal]
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
 }

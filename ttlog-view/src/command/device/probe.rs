@@ -21,28 +21,28 @@ pub struct Probe {
     /// The chip, as probe-rs names it (probe-rs chip list)
     #[arg(long, value_name = "CHIP")]
     pub chip: String,
-    /// Which probe, where there are several
+    /// Probe to use, if there are several
     #[arg(long, value_name = "VID:PID[:SERIAL]")]
     pub probe: Option<String>,
-    /// swd or jtag; by default what the probe and the chip have
+    /// swd or jtag [default: what probe and chip support]
     #[arg(long, value_name = "PROTOCOL")]
     pub protocol: Option<String>,
-    /// Speed of the probe's line
+    /// Speed of the probe's connection
     #[arg(long, value_name = "KHZ")]
     pub speed: Option<u32>,
-    /// The core whose view of memory is read
+    /// Core whose memory is read
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub core: usize,
     /// Hold the core's reset while connecting, for firmware that makes connecting hard (the session that runs then begins anew)
     #[arg(long)]
     pub connect_under_reset: bool,
-    /// Halt the core while its memory is read, and let it run on then
+    /// Halt the core while its memory is read, then resume it
     #[arg(long)]
     pub halt: bool,
-    /// Go on, and show what is new
+    /// Keep watching and show new events
     #[arg(long)]
     pub follow: bool,
-    /// With --follow, how long to wait between two looks
+    /// With --follow, delay between two readings
     #[arg(long, value_name = "MS", default_value_t = 200)]
     pub interval: u64,
     /// What becomes of sessions.

@@ -21,7 +21,7 @@ use crate::write::snapshot_file;
 /// Options that all commands for devices have.
 #[derive(Args, Debug)]
 pub struct DeviceArgs {
-    /// Keep each session as a snapshot in this directory
+    /// Save each session as a snapshot in this directory
     #[arg(long, value_name = "DIR")]
     pub save: Option<PathBuf>,
     /// How events are shown.

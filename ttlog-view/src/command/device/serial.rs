@@ -25,10 +25,10 @@ pub struct Serial {
     /// Speed of a serial port, in bits per second
     #[arg(long, value_name = "BAUD", default_value_t = 115_200)]
     pub baud: u32,
-    /// Write other output among the events instead of to standard error
+    /// Print other output between the events instead of to standard error
     #[arg(long)]
     pub passthrough: bool,
-    /// End after so many dumps
+    /// Stop after N dumps
     #[arg(long, value_name = "N")]
     pub dumps: Option<u64>,
     /// What becomes of sessions.

@@ -56,7 +56,7 @@ impl Room {
         None
     }
 
-    /// Gives the share that is free, in percent.
+    /// Returns the share that is free, in percent.
     #[must_use]
     pub fn free_percent(&self) -> u64 {
         (u128::from(self.free) * 100 / u128::from(self.total.max(1))) as u64
@@ -83,13 +83,13 @@ impl Access {
         Access { mode, user: user_of(metadata) }
     }
 
-    /// Tells whether it belongs to somebody else than who asks.
+    /// Returns whether it belongs to somebody else than who asks.
     #[must_use]
     pub fn is_foreign(&self) -> bool {
         self.user.is_some() && self.user != own_user()
     }
 
-    /// Gives it as text.
+    /// Returns mode and owner as text.
     #[must_use]
     pub fn text(&self) -> String {
         let mode = self.mode.map_or_else(|| "unknown".to_owned(), |mode| format!("{mode:04o}"));
@@ -123,7 +123,7 @@ pub struct DirectoryReport {
 }
 
 impl DirectoryReport {
-    /// Tells whether nothing of ours is in it.
+    /// Returns whether nothing of ours is in it.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.ring_count + self.unfinished_count + self.damaged_count == 0
@@ -262,7 +262,7 @@ fn standing_of(path: &Path) -> Option<Standing> {
     })
 }
 
-/// Gives the seconds since a file was written to; 0 where that is not known.
+/// Returns the seconds since a file was written to; 0 where that is not known.
 fn age_s(path: &Path) -> u64 {
     let modified = path.symlink_metadata().and_then(|metadata| metadata.modified());
     modified.ok().and_then(|at| SystemTime::now().duration_since(at).ok()).map_or(0, |age| age.as_secs())
@@ -342,7 +342,7 @@ fn is_snapshot_name(path: &Path) -> bool {
     name.starts_with(NAME_START.as_bytes()) && name.ends_with(SNAPSHOT_SUFFIX.as_bytes())
 }
 
-/// Gives a path as a shell takes it.
+/// Returns a path as a shell takes it.
 pub(super) fn quoted(path: &Path) -> String {
     if path.as_os_str().is_empty() {
         return ".".to_owned();

@@ -79,7 +79,7 @@ pub struct RingReport {
 }
 
 impl RingReport {
-    /// Tells whether its process is gone without having shut it down.
+    /// Returns whether its process is gone without having shut it down.
     #[must_use]
     pub fn is_stale(&self) -> bool {
         !self.runs && matches!(self.ending, Ending::LetGo | Ending::Silent | Ending::Unrecorded | Ending::Told(_))
@@ -211,7 +211,7 @@ impl RingReport {
     }
 }
 
-/// Gives the number of names that a file has; `None`: not known on this system.
+/// Returns the number of names that a file has; `None`: not known on this system.
 #[cfg(unix)]
 fn links(metadata: &std::fs::Metadata) -> Option<u64> {
     Some(std::os::unix::fs::MetadataExt::nlink(metadata))

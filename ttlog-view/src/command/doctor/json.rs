@@ -11,7 +11,7 @@ use super::report::Report;
 use crate::render::json::push_string;
 use crate::render::{DROP_REASONS, ending};
 
-/// Gives the object, with a line break.
+/// Returns the object, with a line break.
 #[must_use]
 pub fn render(report: &Report) -> String {
     let mut out = format!("{{\"attention\":{},\"rings\":[", report.problem_count());

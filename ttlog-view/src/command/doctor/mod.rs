@@ -29,10 +29,10 @@ pub struct Doctor {
     /// Process ids, rings, and directories with rings
     #[arg(value_name = "PID|RING|DIR")]
     pub targets: Vec<String>,
-    /// The form of the output
+    /// Output format
     #[arg(long, value_enum, default_value_t = DoctorFormat::Text)]
     pub format: DoctorFormat,
-    /// Colour in text
+    /// When to color text
     #[arg(long, value_enum, default_value_t = ColorChoice::Auto, value_name = "WHEN")]
     pub color: ColorChoice,
 }
@@ -74,7 +74,7 @@ pub fn run(options: &Doctor, out: &mut dyn Write) -> io::Result<Outcome> {
     Ok(report.outcome())
 }
 
-/// Gives the directories in which the processes put their snapshots, as far as their environment says, and the usual one; each with the
+/// Returns the directories in which the processes put their snapshots, as far as their environment says, and the usual one; each with the
 /// share of its disk that they leave free, in percent: the largest, where they differ.
 fn snapshot_directories(report: &Report) -> Vec<(PathBuf, u64)> {
     let mut directories: Vec<(PathBuf, u64)> = Vec::new();

@@ -24,20 +24,20 @@ pub struct Report {
 }
 
 impl Report {
-    /// Gives everything there is to be said.
+    /// Returns all remarks.
     pub fn remarks(&self) -> impl Iterator<Item = &Remark> {
         let rings = self.rings.iter().flat_map(|ring| &ring.remarks);
         let directories = self.directories.iter().flat_map(|directory| &directory.remarks);
         rings.chain(directories).chain(self.snapshots.iter().flat_map(|snapshots| &snapshots.remarks))
     }
 
-    /// Gives the number of things that want attention.
+    /// Returns the number of things that want attention.
     #[must_use]
     pub fn problem_count(&self) -> usize {
         self.errors.len() + self.remarks().filter(|remark| remark.attention).count()
     }
 
-    /// Gives how the command ends.
+    /// Returns the outcome of the command.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         if self.rings.is_empty() && self.directories.iter().all(|directory| directory.is_empty()) {

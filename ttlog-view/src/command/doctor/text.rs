@@ -18,7 +18,7 @@ use crate::render::text::{BAD, DIM, GOOD, KEY};
 /// Columns that a key takes.
 const KEY_WIDTH: usize = 10;
 
-/// Gives the text.
+/// Returns the text.
 #[must_use]
 pub fn render(report: &Report, colour: bool) -> String {
     let mut page = Page { out: String::new(), colour };

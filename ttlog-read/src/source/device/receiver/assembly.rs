@@ -63,7 +63,7 @@ impl Assembly {
         }
     }
 
-    /// Tells whether the frame is the one that began this dump, once more.
+    /// Returns whether the frame is the one that began this dump, once more.
     pub(super) fn repeats_begin(&self, frame: &Frame<'_>) -> bool {
         self.begin.is_some() && self.begin_data == frame.data
     }

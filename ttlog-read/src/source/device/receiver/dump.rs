@@ -49,13 +49,13 @@ pub struct Dump {
 }
 
 impl Dump {
-    /// Gives the bytes of the ring that are missing.
+    /// Returns the bytes of the ring that are missing.
     #[must_use]
     pub fn missing_bytes(&self) -> u64 {
         self.missing.iter().map(|&(_, len)| len as u64).sum()
     }
 
-    /// Tells whether all of it came.
+    /// Returns whether all of it came.
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.ended && self.missing.is_empty() && self.counts.lost == 0 && self.damaged_callsites == 0

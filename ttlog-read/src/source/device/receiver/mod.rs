@@ -52,7 +52,7 @@ impl Receiver {
         Receiver { is_text: true, ..Receiver::default() }
     }
 
-    /// Gives how many frames were damaged so far, as far as that can be told.
+    /// Returns how many frames were damaged so far, as far as that can be told.
     #[must_use]
     pub fn damaged(&self) -> u64 {
         self.damaged
@@ -84,7 +84,7 @@ impl Receiver {
         self.give_up(out);
     }
 
-    /// Gives the dumps that are under way as they are, because no more comes of them.
+    /// Returns the dumps that are under way as they are, because no more comes of them.
     pub fn give_up(&mut self, out: &mut dyn FnMut(Received)) {
         for dump in std::mem::take(&mut self.dumps) {
             dump.give(false, out);
@@ -224,12 +224,12 @@ impl Receiver {
     }
 }
 
-/// Tells whether a byte may be part of a text: not of a frame's head.
+/// Returns whether a byte may be part of a text: not of a frame's head.
 fn is_text(byte: u8) -> bool {
     byte >= 0x20 && byte != 0x7F || matches!(byte, b'\t' | b'\n' | b'\r' | 0x0C | 0x1B)
 }
 
-/// Gives the lines of text at the end of bytes that are a damaged frame otherwise: output that came after one whose end is lost.
+/// Returns the lines of text at the end of bytes that are a damaged frame otherwise: output that came after one whose end is lost.
 fn text_in(bytes: &[u8]) -> Vec<u8> {
     /// Shorter runs of letters are in any noise.
     const RUN_LEN_MIN: usize = 16;
@@ -237,7 +237,7 @@ fn text_in(bytes: &[u8]) -> Vec<u8> {
     if run >= RUN_LEN_MIN { bytes[bytes.len() - run..].to_vec() } else { Vec::new() }
 }
 
-/// Tells whether more of this line may make it one of ours.
+/// Returns whether more of this line may make it one of ours.
 fn is_start_of_ours(line: &[u8]) -> bool {
     !line.is_empty()
         && [LINE_MARK, TEXT_BEGIN.as_bytes(), TEXT_END.as_bytes()]

@@ -28,7 +28,7 @@ impl Whole {
         self.came[range].fill(true);
     }
 
-    /// Gives the bytes if all came.
+    /// Returns the bytes if all came.
     pub(super) fn whole(&self) -> Option<&[u8]> {
         self.came.iter().all(|&came| came).then_some(&self.bytes)
     }
@@ -74,7 +74,7 @@ impl Pages {
         }
     }
 
-    /// Gives the length of segments, if the ring's header came.
+    /// Returns the length of segments, if the ring's header came.
     pub(super) fn segment_len(&self) -> Option<usize> {
         let first = self.0.get(&0)?;
         RingImage::parse(&first.bytes).ok().map(|image| image.header().segment_len as usize)
@@ -87,7 +87,7 @@ impl Pages {
         })
     }
 
-    /// Gives the bytes up to `len`, or the last that came, and the stretches that did not come.
+    /// Returns the bytes up to `len`, or the last that came, and the stretches that did not come.
     pub(super) fn ring(&self, len: usize) -> (Vec<u8>, Vec<(usize, usize)>) {
         let mut missing = Vec::new();
         let mut end = 0;
