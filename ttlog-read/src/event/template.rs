@@ -334,7 +334,7 @@ fn push_formatted(out: &mut String, value: &FieldValue<'_>, spec: &Spec) {
             push_ellipsis(out, *full_len);
         }
         FieldValue::Bool(_) | FieldValue::Bytes(..) | FieldValue::Sequence(..) => {
-            value.push_shown(out, LineBreaks::Keep)
+            value.push_shown(out, LineBreaks::Keep);
         }
     }
 }

@@ -6,7 +6,7 @@ use ttlog_core::snapshot::PackedSegment;
 use ttlog_core::table::{ProcessInfo, TableItem};
 
 use super::callsite::SourceCallsite;
-use super::input::Damage;
+use super::input::{Damage, Input};
 use super::process::Liveness;
 use crate::event::secrets::Secrets;
 use crate::text::time::When;
@@ -154,6 +154,40 @@ pub enum Body<'a> {
 }
 
 impl<'a> Source<'a> {
+    /// Makes a source of which nothing is known yet.
+    pub(super) fn empty(input: &'a Input, kind: Kind, secrets: &Secrets) -> Self {
+        Source {
+            path: &input.path,
+            len_bytes: input.bytes.data.len() as u64,
+            kind,
+            format_version: 0,
+            ring_id: 0,
+            segment_count: 0,
+            segment_len: 0,
+            process: None,
+            session: None,
+            secrets: secrets.clone(),
+            callsites: Vec::new(),
+            scale: Box::new(TimeScale::new(&[], 0)),
+            oldest_anchor: None,
+            newest_anchor: 0,
+            complete_from: 0,
+            kept_segment_count: 0,
+            kept_complete_from: 0,
+            left_out: 0,
+            min_age_ns: 0,
+            taken_at: None,
+            ended: false,
+            life: Life::default(),
+            filter: None,
+            loss: Loss::default(),
+            parts: Vec::new(),
+            entry_count: 0,
+            changed_segments: input.bytes.changed_segments,
+            damage: input.damage.clone(),
+        }
+    }
+
     /// Takes the anchors in, once the process is known.
     pub(super) fn set_scale(&mut self, anchors: &[Anchor]) {
         *self.scale = TimeScale::new(anchors, self.process.unwrap_or_default().ticks_per_second);

@@ -1,6 +1,5 @@
 //! A ring as a source: the file of a running program, or what a dead one left.
 
-use ttlog_core::clock::TimeScale;
 use ttlog_core::error::FormatError;
 use ttlog_core::ring::{RingImage, SEGMENT_HEADER_LEN, STATE_ENDED, SegmentState};
 
@@ -11,41 +10,24 @@ use crate::event::secrets::Secrets;
 pub(super) fn read<'a>(input: &'a Input, secrets: &Secrets) -> Result<Source<'a>, FormatError> {
     let image = RingImage::parse(&input.bytes.data)?;
     let header = *image.header();
-    let mut source = Source {
-        path: &input.path,
-        len_bytes: input.bytes.data.len() as u64,
-        kind: Kind::Ring(Liveness::Unknown),
-        format_version: header.format_version.into(),
-        ring_id: header.ring_id,
-        segment_count: header.segment_count.into(),
-        segment_len: header.segment_len.into(),
-        process: None,
-        session: None,
-        secrets: secrets.clone(),
-        callsites: Vec::new(),
-        scale: Box::new(TimeScale::new(&[], 0)),
-        oldest_anchor: None,
-        newest_anchor: 0,
-        complete_from: header.complete_from,
-        kept_segment_count: header.kept_segment_count.into(),
-        kept_complete_from: header.kept_complete_from,
-        left_out: 0,
-        min_age_ns: header.min_age_ns,
-        taken_at: None,
-        ended: header.state & STATE_ENDED != 0,
-        life: Life {
-            end: header.end,
-            tells_end: header.is_long(),
-            panics: header.panics,
-            heartbeat_unix_ns: header.heartbeat_unix_ns,
-        },
-        filter: image.control().and_then(|control| control.filter),
-        loss: image.loss(),
-        parts: Vec::new(),
-        entry_count: 0,
-        changed_segments: input.bytes.changed_segments,
-        damage: input.damage.clone(),
+    let mut source = Source::empty(input, Kind::Ring(Liveness::Unknown), secrets);
+    source.format_version = header.format_version.into();
+    source.ring_id = header.ring_id;
+    source.segment_count = header.segment_count.into();
+    source.segment_len = header.segment_len.into();
+    source.complete_from = header.complete_from;
+    source.kept_segment_count = header.kept_segment_count.into();
+    source.kept_complete_from = header.kept_complete_from;
+    source.min_age_ns = header.min_age_ns;
+    source.ended = header.state & STATE_ENDED != 0;
+    source.life = Life {
+        end: header.end,
+        tells_end: header.is_long(),
+        panics: header.panics,
+        heartbeat_unix_ns: header.heartbeat_unix_ns,
     };
+    source.filter = image.control().and_then(|control| control.filter);
+    source.loss = image.loss();
     if image.missing_bytes() > 0 {
         source.damage.push(Damage {
             offset: input.bytes.data.len() as u64,

@@ -1,44 +1,15 @@
 //! A snapshot as a source, whole or in what is left of it.
 
-use ttlog_core::clock::TimeScale;
 use ttlog_core::error::{FormatError, FormatErrorKind};
-use ttlog_core::ring::{Loss, STATE_ENDED};
+use ttlog_core::ring::STATE_ENDED;
 use ttlog_core::snapshot::{PackedSegment, SessionOf, SnapshotHeader, SnapshotItem, SnapshotReader};
 
 use super::{Body, Damage, DeviceSession, Input, Kind, Life, Part, Source};
 use crate::event::secrets::Secrets;
 
 pub(super) fn read<'a>(input: &'a Input, secrets: &Secrets) -> Result<Source<'a>, FormatError> {
-    let mut source = Source {
-        path: &input.path,
-        len_bytes: input.bytes.data.len() as u64,
-        kind: Kind::Snapshot { reason: String::new(), created_unix_ns: 0, complete: false },
-        format_version: 0,
-        ring_id: 0,
-        segment_count: 0,
-        segment_len: 0,
-        process: None,
-        session: None,
-        secrets: secrets.clone(),
-        callsites: Vec::new(),
-        scale: Box::new(TimeScale::new(&[], 0)),
-        oldest_anchor: None,
-        newest_anchor: 0,
-        complete_from: 0,
-        kept_segment_count: 0,
-        kept_complete_from: 0,
-        left_out: 0,
-        min_age_ns: 0,
-        taken_at: None,
-        ended: false,
-        life: Life::default(),
-        filter: None,
-        loss: Loss::default(),
-        parts: Vec::new(),
-        entry_count: 0,
-        changed_segments: input.bytes.changed_segments,
-        damage: input.damage.clone(),
-    };
+    let kind = Kind::Snapshot { reason: String::new(), created_unix_ns: 0, complete: false };
+    let mut source = Source::empty(input, kind, secrets);
     let mut header: Option<SnapshotHeader<'_>> = None;
     let mut end = None;
     let (mut entries, mut segments) = (0, 0);
@@ -85,14 +56,16 @@ pub(super) fn read<'a>(input: &'a Input, secrets: &Secrets) -> Result<Source<'a>
             source.damage.push(Damage { offset: source.len_bytes, len_bytes: 0, reason });
         }
     }
-    let header = header.unwrap_or_default();
+    take_header(&mut source, &header.unwrap_or_default(), end.is_some(), lost);
+    Ok(source)
+}
+
+/// Takes in what the header says, and the events lost by segment.
+fn take_header<'a>(source: &mut Source<'a>, header: &SnapshotHeader<'a>, complete: bool, lost: Vec<(u32, u64)>) {
     let anchors: Vec<_> = header.anchors().collect();
     source.set_scale(&anchors);
-    source.kind = Kind::Snapshot {
-        reason: header.reason.to_owned(),
-        created_unix_ns: header.created_unix_ns,
-        complete: end.is_some(),
-    };
+    source.kind =
+        Kind::Snapshot { reason: header.reason.to_owned(), created_unix_ns: header.created_unix_ns, complete };
     source.format_version = header.format_version.into();
     source.ring_id = header.ring_id;
     source.segment_count = header.segment_count.into();
@@ -120,7 +93,6 @@ pub(super) fn read<'a>(input: &'a Input, secrets: &Secrets) -> Result<Source<'a>
     source.ended = header.state & STATE_ENDED != 0;
     source.loss.dropped = header.dropped;
     source.loss.suppressed = header.suppressed;
-    Ok(source)
 }
 
 fn part(segment: PackedSegment<'_>) -> Part<'_> {
