@@ -3,9 +3,10 @@
 mod support;
 
 use serde_json::Value as Json;
-use support::{Recording, Run, SECOND, SHOP, START, Thread, directory, view, write};
 use ttlog_core::ProcessInfo;
 use ttlog_core::snapshot::Codec;
+
+use support::{Recording, Run, SECOND, SHOP, START, Thread, directory, view, write};
 
 const NS: i64 = 1_000_000_000;
 
@@ -35,7 +36,7 @@ fn ticking(ring_id: u64, process: &ProcessInfo<'_>, anchors: &[(u64, i64)], from
     recording
 }
 
-/// Gives the numbers that were logged, in the order shown.
+/// Returns the numbers that were logged, in the order shown.
 fn numbers(run: &Run) -> Vec<u32> {
     assert_eq!((run.code, run.err.as_str()), (Some(0), ""));
     let of = |line: &str| line.split_once("tick  n=").and_then(|(_, n)| n.parse().ok());

@@ -4,9 +4,10 @@ mod support;
 
 use std::fs;
 
-use support::{SECOND, directory, shop, view, wrapped, write};
 use ttlog_core::ProcessInfo;
 use ttlog_core::snapshot::Codec;
+
+use support::{SECOND, directory, shop, view, wrapped, write};
 
 fn names(dir: &std::path::Path) -> Vec<String> {
     let entries = fs::read_dir(dir).expect("the directory can be listed");

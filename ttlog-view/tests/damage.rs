@@ -5,17 +5,16 @@ mod support;
 
 use std::collections::HashSet;
 
-use support::{SECOND, Thread};
 use ttlog_core::ring::{EndKind, ProcessEnd};
 use ttlog_core::snapshot::Codec;
-use ttlog_view::progress::Progress;
-use ttlog_view::render::Event;
-use ttlog_view::render::is_damaged;
+use ttlog_read::query::Query;
+use ttlog_read::source::{Input, Source};
+use ttlog_read::text::time::TimeFormatter;
+use ttlog_read::timeline::Timeline;
 use ttlog_view::render::json::JsonRenderer;
 use ttlog_view::render::stats::{json_sources, push_losses};
-use ttlog_view::source::{Input, Source};
-use ttlog_view::time::TimeFormatter;
-use ttlog_view::timeline::{Keep, Query, Range, Timeline};
+
+use support::{SECOND, Thread};
 
 /// A recording of a few events on two threads, small enough to damage it in every way.
 fn small() -> support::Recording {
@@ -49,14 +48,10 @@ fn on_a_server() -> support::Recording {
 fn read(data: &[u8]) -> Option<(Vec<String>, bool)> {
     let input = Input::new("x".to_owned(), data.to_vec().into());
     let sources = [Source::new(&input).ok()?];
-    let query = Query { conditions: &[], keep: Keep::All, range: Range::ALL, duplicates: false };
-    let mut timeline = Timeline::read(&sources, &query, &mut Progress::silent());
-    let (mut scratch, mut payload) = (Vec::new(), Vec::new());
+    let mut timeline = Timeline::read(&sources, &Query::default(), &mut ());
     let mut events = Vec::new();
-    for index in 0..timeline.entries.len() {
-        let entry = timeline.entries[index];
-        timeline.payload(&entry, &mut scratch, &mut payload);
-        let event = Event::read(&timeline, entry, &payload);
+    let mut reader = timeline.events();
+    while let Some(event) = reader.next_event() {
         let mut json = String::new();
         JsonRenderer::new().push(&mut json, &event);
         let json: serde_json::Value = serde_json::from_str(&json).expect("well-formed JSON");
@@ -72,7 +67,7 @@ fn read(data: &[u8]) -> Option<(Vec<String>, bool)> {
     let mut text = String::new();
     push_losses(&mut text, &timeline, &mut TimeFormatter::rfc3339());
     assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
-    let damaged = is_damaged(timeline.sources.first()?, timeline.found.first()?);
+    let damaged = timeline.found.first()?.is_damaged(timeline.sources.first()?);
     Some((events, damaged))
 }
 

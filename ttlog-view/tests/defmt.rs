@@ -4,6 +4,7 @@
 mod support;
 
 use serde_json::Value as Json;
+
 use support::device::{BUILD_ID, Device, defmt_elf, defmt_index as index};
 use support::{Run, directory, view, write};
 

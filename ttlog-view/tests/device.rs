@@ -3,17 +3,18 @@
 mod support;
 
 use std::ops::Range;
+
+use ttlog_core::table::TableItem;
+use ttlog_core::{Level, RingImage, SegmentState};
+use ttlog_read::source::device::elf;
+use ttlog_read::source::device::memory::{Memory, MemoryError, find_rings};
+use ttlog_read::source::device::ranges::Ranges;
+use ttlog_read::source::device::{firmware::Firmware, load::is_dictionary};
+
 use support::device::{
     BUILD_ID, Section, Site, TEXT_ADDRESS, build_id_note, elf_file, motor_elf, motor_sites, site_sections,
 };
-
 use support::{Recording, Thread, directory, view, write};
-use ttlog_core::table::TableItem;
-use ttlog_core::{Level, RingImage, SegmentState};
-use ttlog_view::device::elf;
-use ttlog_view::device::firmware::{Firmware, is_dictionary};
-use ttlog_view::device::memory::{Memory, MemoryError, find_rings};
-use ttlog_view::device::ranges::Ranges;
 
 /// Name, type tags, and whether it is secret.
 type Field = (String, Vec<u8>, bool);

@@ -9,10 +9,11 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use serde_json::Value as Json;
-use support::live::{self, Recorder};
-use support::{Recording, SECOND, SHOP, Thread, directory, view};
 use ttlog_core::ProcessInfo;
 use ttlog_core::ring::{DropReason, EndKind, ProcessEnd};
+
+use support::live::{self, Recorder};
+use support::{Recording, SECOND, SHOP, Thread, directory, view};
 
 #[test]
 #[ignore = "a process that records for the other tests"]
@@ -44,7 +45,7 @@ fn examined(dir: &Path, target: &str) -> (Option<i32>, Json) {
     (run.code, serde_json::from_str(&run.out).unwrap_or_else(|error| panic!("{error}: {}", run.out)))
 }
 
-/// Gives the texts of what wants attention among the remarks.
+/// Returns the texts of what wants attention among the remarks.
 fn problems(of: &Json) -> Vec<&str> {
     let remarks = of["remarks"].as_array().expect("remarks").iter();
     remarks.filter(|remark| remark["attention"] == true).map(|remark| remark["text"].as_str().expect("text")).collect()

@@ -3,10 +3,11 @@
 mod support;
 
 use serde_json::Value as Json;
-use support::{Recording, SECOND, SHOP, START, Thread, directory, view, write};
 use ttlog_core::ProcessInfo;
 use ttlog_core::ring::{EndKind, ProcessEnd};
 use ttlog_core::snapshot::Codec;
+
+use support::{Recording, SECOND, SHOP, START, Thread, directory, view, write};
 
 const DEAD: ProcessInfo<'static> = ProcessInfo { os: "Linux 6.1", ..SHOP };
 
@@ -28,7 +29,7 @@ fn segv() -> ProcessEnd {
     }
 }
 
-/// Gives the line about the process above the events.
+/// Returns the line about the process above the events.
 fn line(name: &str, dir: &std::path::Path) -> Option<String> {
     let run = view(dir, &[name]);
     assert_eq!((run.code, run.err.as_str()), (Some(0), ""));

@@ -5,9 +5,10 @@ mod support;
 use std::cell::Cell;
 
 use serde_json::Value as Json;
-use support::{Recording, SECOND, SHOP, Thread, directory, view, write};
 use ttlog_core::snapshot::Codec;
-use ttlog_view::time::grouped;
+use ttlog_read::text::number::grouped;
+
+use support::{Recording, SECOND, SHOP, Thread, directory, view, write};
 
 /// `ticks` events of one thread, and an error of it after each tenth, with `kept` segments for errors.
 fn recording(kept: u32, ticks: u32) -> Recording {

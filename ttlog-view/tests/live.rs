@@ -8,10 +8,11 @@ use std::fs::OpenOptions;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::mm::{MapFlags, ProtFlags, mmap};
-use support::{SECOND, Thread, directory, id, view};
 use ttlog_core::fields::{Cons, Nil};
 use ttlog_core::{Anchor, Ring, RingConfig, Word, encode_callsite};
-use ttlog_view::source::{Input, open, read};
+use ttlog_read::source::{Input, open, read};
+
+use support::{SECOND, Thread, directory, id, view};
 
 /// Makes a ring in a shared mapping of a new file of `len` bytes. The mapping stays for the life of the test.
 fn mapped_ring(path: &std::path::Path, len: usize, segment_len: u32) -> Ring<'static> {
@@ -106,7 +107,7 @@ fn a_ring_cut_while_it_is_open_is_read_up_to_there() {
         let data = read(&opened).expect("what is left can be read").data;
         assert_eq!(data.len(), len);
         let input = Input::new("ring".to_owned(), data.into());
-        let source = ttlog_view::source::Source::new(&input);
+        let source = ttlog_read::source::Source::new(&input);
         assert_eq!(source.is_ok(), len > 200);
         assert!(source.is_ok_and(|source| !source.damage.is_empty()) || len <= 200);
     }

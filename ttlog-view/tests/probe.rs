@@ -8,12 +8,15 @@ use std::collections::HashMap;
 use clap::Parser as _;
 use probe_rs::test::MockMemory;
 use probe_rs::{CoreDump, CoreType, InstructionSet};
+use ttlog_read::source::device::memory::{Memory as _, find_rings};
+use ttlog_read::source::device::probe::ProbeMemory;
+use ttlog_view::Outcome;
+use ttlog_view::command::cli::{Cli, Command};
+use ttlog_view::command::device::probe::Probe;
+use ttlog_view::command::device::probe::Watch;
+
 use support::device::{BUILD_ID, Device, RAM, motor, motor_elf};
 use support::{directory, view, write};
-use ttlog_view::Outcome;
-use ttlog_view::cli::{Cli, Command, Probe};
-use ttlog_view::device::memory::{Memory as _, find_rings};
-use ttlog_view::device::probe::{ProbeMemory, Watch};
 
 fn options(arguments: &[&str]) -> Probe {
     let line = [&["ttlog-view", "probe", "--chip", "test"][..], arguments].concat();

@@ -15,7 +15,7 @@ fn child() {
     live::child();
 }
 
-/// Gives the snapshot whose path was printed, and that it is one.
+/// Returns the snapshot whose path was printed, and that it is one.
 fn made(dir: &Path, run: &Run) -> PathBuf {
     assert_eq!((run.code, run.err.as_str()), (Some(0), ""));
     let path = dir.join(run.out.strip_suffix('\n').expect("a line"));

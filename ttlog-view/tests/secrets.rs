@@ -5,12 +5,13 @@ mod support;
 use std::path::Path;
 
 use serde_json::{Value as Json, json};
-use support::{Recording, SECOND, SHOP, Thread, directory, view, write};
 use ttlog_core::callsite::{Field, Literal, Metadata};
 use ttlog_core::fields::{Cons, Nil};
 use ttlog_core::ring::RingImage;
 use ttlog_core::snapshot::{Codec, Sink, SnapshotMeta, SnapshotOptions, write_snapshot_of_image};
 use ttlog_core::{Level, ProcessInfo};
+
+use support::{Recording, SECOND, SHOP, Thread, directory, view, write};
 
 const TOKEN: &str = "T0K3N-T0K3N";
 const PASSWORD: &str = "PASSW0RD";

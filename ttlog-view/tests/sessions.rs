@@ -7,11 +7,12 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::Value as Json;
-use support::device::{BUILD_ID, Device, RAM, dump_frames, dump_lines, id, motor, motor_elf};
-use support::{Run, compare, directory, view, write};
 use ttlog_core::RingImage;
 use ttlog_core::fields::Nil;
 use ttlog_core::frame::{Frame, FrameKind};
+
+use support::device::{BUILD_ID, Device, RAM, dump_frames, dump_lines, id, motor, motor_elf};
+use support::{Run, compare, directory, view, write};
 
 const OTHER_ID: [u8; 20] = *b"\xB2another firmware 2\x01";
 

@@ -3,9 +3,10 @@
 mod support;
 
 use serde_json::Value as Json;
-use support::{SECOND, compare, directory, id, shop, view, wrapped, write};
 use ttlog_core::fields::{Cons, Nil};
 use ttlog_core::snapshot::Codec;
+
+use support::{SECOND, compare, directory, id, shop, view, wrapped, write};
 
 fn lines(text: &str) -> Vec<&str> {
     text.lines().collect()

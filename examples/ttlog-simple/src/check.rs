@@ -4,13 +4,15 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use ttlog_core::{Item, RingImage, SegmentState};
-use ttlog_view::cli::Recover;
-use ttlog_view::progress::Progress;
-use ttlog_view::secrets::SecretArgs;
-use ttlog_view::source::{Inputs, Source};
-use ttlog_view::time::grouped;
-use ttlog_view::timeline::{Keep, Query, Range, Timeline};
-use ttlog_view::{Outcome, recover};
+use ttlog_read::query::{Keep, Query};
+use ttlog_read::source::device::load::Firmwares;
+use ttlog_read::source::{Inputs, Source};
+use ttlog_read::text::number::grouped;
+use ttlog_read::timeline::Timeline;
+use ttlog_view::Outcome;
+use ttlog_view::command::options::SecretArgs;
+use ttlog_view::command::recover;
+use ttlog_view::command::recover::Recover;
 
 use crate::kill::Death;
 use crate::place::Place;
@@ -86,7 +88,7 @@ impl fmt::Display for Verdict {
 
 /// Compares the snapshot, and its ring, with the worker's own count.
 pub(crate) fn account(death: &Death, snapshot: &Path) -> Result<Verdict, String> {
-    let inputs = Inputs::read(&[snapshot.to_string_lossy().into_owned()]);
+    let inputs = Inputs::read(&[snapshot.to_string_lossy()], &Firmwares::default());
     if let Some(error) = inputs.errors.first() {
         return Err(error.clone());
     }
@@ -95,8 +97,8 @@ pub(crate) fn account(death: &Death, snapshot: &Path) -> Result<Verdict, String>
         sources.push(Source::new(input).map_err(|error| format!("{}: {error}", input.path))?);
     }
     let [_] = sources[..] else { return Err(format!("{} is not exactly one snapshot", snapshot.display())) };
-    let query = Query { conditions: &[], keep: Keep::Last(0), range: Range::ALL, duplicates: false };
-    let timeline = Timeline::read(&sources, &query, &mut Progress::silent());
+    let query = Query { keep: Keep::Last(0), ..Query::default() };
+    let timeline = Timeline::read(&sources, &query, &mut ());
     let (source, found) = (&sources[0], &timeline.found[0]);
     let mut verdict = Verdict {
         counted: death.counts.iter().sum(),

@@ -4,8 +4,9 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use clap::Parser as _;
-use ttlog_view::cli::Cli;
-use ttlog_view::{Outcome, view};
+use ttlog_view::Outcome;
+use ttlog_view::command::cli::Cli;
+use ttlog_view::command::show;
 
 /// ttlog-view for a snapshot.
 #[derive(Debug)]
@@ -34,7 +35,7 @@ impl Viewer {
         let line = ["ttlog-view", &self.snapshot].into_iter().chain(arguments.iter().copied());
         let cli = Cli::try_parse_from(line).map_err(|error| error.to_string())?;
         let mut out = io::BufWriter::new(io::stdout().lock());
-        let outcome = view::run(&cli.view, &mut out).and_then(|outcome| out.flush().map(|()| outcome));
+        let outcome = show::run(&cli.view, &mut out).and_then(|outcome| out.flush().map(|()| outcome));
         match outcome {
             Ok(Outcome::Good) => Ok(()),
             Ok(Outcome::Partial | Outcome::Failed) => Err("the snapshot cannot be shown in full".to_owned()),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use clap::Parser as _;
-use ttlog_view::cli::Cli;
+use ttlog_view::command::cli::Cli;
 
 /// A directory for one test, removed at its end.
 struct Place(PathBuf);

@@ -11,7 +11,7 @@ use object::{Object as _, ObjectSymbol as _, SymbolKind};
 use serde_json::Value;
 use ttlog_qemu::{MACHINES, Machine, Run, Variant, machine, program};
 use ttlog_view::Outcome;
-use ttlog_view::cli::{Cli, Command};
+use ttlog_view::command::cli::{Cli, Command};
 
 /// How the program `failures` fails: its first argument.
 const PANIC: u32 = 0;
@@ -66,8 +66,8 @@ fn try_view(elf: &Path, kind: &str, bytes: &[u8], arguments: &[&str]) -> (Outcom
     line.extend(["--elf", &elf, "--format", "ndjson", "--quiet"]);
     let mut out = Vec::new();
     let outcome = match Cli::parse_from(line).command {
-        Some(Command::Serial(options)) => ttlog_view::device::serial::run(&options, &mut out),
-        Some(Command::Image(options)) => ttlog_view::device::image::run(&options, &mut out),
+        Some(Command::Serial(options)) => ttlog_view::command::device::serial::run(&options, &mut out),
+        Some(Command::Image(options)) => ttlog_view::command::device::image::run(&options, &mut out),
         _ => unreachable!("these are the commands that are tested here"),
     };
     let _ = fs::remove_file(&file); // in the folder of temporary files; nothing depends on it

@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use serde_json::Value;
 use ttlog_qemu::{Guest, MACHINES, Machine, Run, Variant, machine, program};
+use ttlog_read::source::device::receiver::{Received, Receiver};
 use ttlog_view::Outcome;
-use ttlog_view::cli::{Cli, Command};
-use ttlog_view::device::receiver::{Received, Receiver};
-use ttlog_view::device::{image, serial};
+use ttlog_view::command::cli::{Cli, Command};
+use ttlog_view::command::device::{image, serial};
 
 /// Runs a command of the viewer, and returns its verdict and the events that it shows.
 fn view(arguments: &[&str]) -> (Outcome, Vec<Value>) {

@@ -1,8 +1,16 @@
 //! Events as JSON, one object each. README.md documents the form; numbers are exact, whatever their width.
+//!
+//! It is written by hand: numbers of 64 and 128 bits and floats stand with all their digits, members have the order of the
+//! documentation, and text goes straight to the output, without a tree of values for each event.
 
-use crate::render::Event;
-use crate::time::{TimeFormatter, When};
-use crate::value::{Value, push_hex};
+use std::io::{self, Write};
+
+use ttlog_read::event::value::{FieldValue, push_hex};
+use ttlog_read::text::time::{TimeFormatter, When};
+use ttlog_read::timeline::{Event, Timeline};
+
+use super::chunks::Chunks;
+use super::sink::EventSink;
 
 /// What stands in place of a withheld value; no value is like it.
 const WITHHELD_JSON: &str = "{\"withheld\":true}";
@@ -115,6 +123,46 @@ impl Default for JsonRenderer {
     }
 }
 
+/// Writes events as an array of JSON objects, or as one object per line.
+#[derive(Debug)]
+pub struct JsonSink<'o> {
+    renderer: JsonRenderer,
+    is_array: bool,
+    is_first: bool,
+    chunks: Chunks<'o>,
+}
+
+impl<'o> JsonSink<'o> {
+    /// Writes to `out`, as an array or as lines.
+    #[must_use]
+    pub fn new(is_array: bool, out: &'o mut dyn Write) -> Self {
+        let mut chunks = Chunks::new(out);
+        chunks.text.push_str(if is_array { "[" } else { "" });
+        JsonSink { renderer: JsonRenderer::new(), is_array, is_first: true, chunks }
+    }
+}
+
+impl EventSink for JsonSink<'_> {
+    fn event(&mut self, event: &Event<'_, '_>) -> io::Result<()> {
+        let text = &mut self.chunks.text;
+        match (self.is_array, std::mem::take(&mut self.is_first)) {
+            (true, true) => text.push('\n'),
+            (true, false) => text.push_str(",\n"),
+            (false, _) => {}
+        }
+        self.renderer.push(text, event);
+        if !self.is_array {
+            text.push('\n');
+        }
+        self.chunks.write()
+    }
+
+    fn end(&mut self, _timeline: &Timeline<'_, '_>) -> io::Result<()> {
+        self.chunks.text.push_str(if self.is_array { "\n]\n" } else { "" });
+        self.chunks.finish()
+    }
+}
+
 fn push_number(out: &mut String, number: impl std::fmt::Display) {
     use std::fmt::Write as _;
     _ = write!(out, "{number}"); // cannot fail on a String
@@ -143,7 +191,7 @@ pub fn push_string(out: &mut String, text: &str) {
                 '\n' => out.push_str("\\n"),
                 '\r' => out.push_str("\\r"),
                 '\t' => out.push_str("\\t"),
-                c if crate::escape::is_unsafe(c) => {
+                c if ttlog_read::text::escape::is_unsafe(c) => {
                     for unit in c.encode_utf16(&mut [0; 2]) {
                         _ = write!(out, "\\u{unit:04x}"); // cannot fail on a String
                     }
@@ -162,18 +210,18 @@ fn push_float(out: &mut String, finite: bool, value: &dyn std::fmt::Debug) {
 }
 
 /// Appends a value.
-pub fn push_value(out: &mut String, value: &Value<'_>) {
+pub fn push_value(out: &mut String, value: &FieldValue<'_>) {
     match value {
-        Value::Withheld => out.push_str(WITHHELD_JSON),
-        Value::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
-        Value::Unsigned(value) => push_number(out, value),
-        Value::U128(value) => push_number(out, value),
-        Value::Signed { value, .. } => push_number(out, value),
-        Value::I128(value) => push_number(out, value),
-        Value::F32(value) => push_float(out, value.is_finite(), value),
-        Value::F64(value) => push_float(out, value.is_finite(), value),
-        Value::Char(value) => push_string(out, value.encode_utf8(&mut [0; 4])),
-        Value::Str(text) | Value::Display(text) | Value::Debug(text) => match text.full_len {
+        FieldValue::Withheld => out.push_str(WITHHELD_JSON),
+        FieldValue::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
+        FieldValue::Unsigned(value) => push_number(out, value),
+        FieldValue::U128(value) => push_number(out, value),
+        FieldValue::Signed { value, .. } => push_number(out, value),
+        FieldValue::I128(value) => push_number(out, value),
+        FieldValue::F32(value) => push_float(out, value.is_finite(), value),
+        FieldValue::F64(value) => push_float(out, value.is_finite(), value),
+        FieldValue::Char(value) => push_string(out, value.encode_utf8(&mut [0; 4])),
+        FieldValue::Str(text) | FieldValue::Display(text) | FieldValue::Debug(text) => match text.full_len {
             None => push_string(out, text.text),
             Some(full_len) => {
                 out.push_str("{\"text\":");
@@ -181,7 +229,7 @@ pub fn push_value(out: &mut String, value: &Value<'_>) {
                 push_full_len(out, full_len);
             }
         },
-        Value::Bytes(bytes, full_len) => {
+        FieldValue::Bytes(bytes, full_len) => {
             out.push_str("{\"bytes\":\"");
             push_hex(out, bytes);
             out.push('"');
@@ -190,12 +238,12 @@ pub fn push_value(out: &mut String, value: &Value<'_>) {
                 None => out.push('}'),
             }
         }
-        Value::Error(texts, full_len) => {
-            push_list(out, texts.iter().map(|text| Value::Str(*text)), *full_len);
+        FieldValue::Error(texts, full_len) => {
+            push_list(out, texts.iter().map(|text| FieldValue::Str(*text)), *full_len);
         }
-        Value::Unit | Value::None => out.push_str("null"),
-        Value::Some(value) => push_value(out, value),
-        Value::Sequence(elements, full_len) => push_list(out, elements.iter().cloned(), *full_len),
+        FieldValue::Unit | FieldValue::None => out.push_str("null"),
+        FieldValue::Some(value) => push_value(out, value),
+        FieldValue::Sequence(elements, full_len) => push_list(out, elements.iter().cloned(), *full_len),
     }
 }
 
@@ -205,7 +253,7 @@ fn push_full_len(out: &mut String, full_len: u32) {
     out.push('}');
 }
 
-fn push_list<'a>(out: &mut String, elements: impl Iterator<Item = Value<'a>>, full_len: Option<u32>) {
+fn push_list<'a>(out: &mut String, elements: impl Iterator<Item = FieldValue<'a>>, full_len: Option<u32>) {
     out.push_str(if full_len.is_some() { "{\"items\":[" } else { "[" });
     for (index, element) in elements.enumerate() {
         if index > 0 {
@@ -225,7 +273,7 @@ mod tests {
 
     use super::*;
 
-    fn json(value: &Value<'_>) -> String {
+    fn json(value: &FieldValue<'_>) -> String {
         let mut out = String::new();
         push_value(&mut out, value);
         serde_json::from_str::<serde_json::Value>(&out).expect("well-formed JSON");
@@ -236,31 +284,31 @@ mod tests {
     fn values_as_json() {
         let text = |text| Text { text, full_len: None };
         let capped = Text { text: "abc", full_len: Some(1000) };
-        let cases: &[(Value<'_>, &str)] = &[
-            (Value::Bool(false), "false"),
-            (Value::Unsigned(u64::MAX), "18446744073709551615"),
-            (Value::Signed { value: i64::MIN, bits: 64 }, "-9223372036854775808"),
-            (Value::U128(u128::MAX), "340282366920938463463374607431768211455"),
-            (Value::I128(i128::MIN), "-170141183460469231731687303715884105728"),
-            (Value::F64(0.1), "0.1"),
-            (Value::F64(1.0), "1.0"),
-            (Value::F64(-0.0), "-0.0"),
-            (Value::F64(1e300), "1e300"),
-            (Value::F32(0.1), "0.1"),
-            (Value::F64(f64::NAN), "\"NaN\""),
-            (Value::F32(f32::NEG_INFINITY), "\"-inf\""),
-            (Value::F64(f64::INFINITY), "\"inf\""),
-            (Value::Char('"'), "\"\\\"\""),
-            (Value::Str(text("a\n\u{1b}\u{202e}\u{e0001}é\\")), "\"a\\n\\u001b\\u202e\\udb40\\udc01é\\\\\""),
-            (Value::Str(capped), "{\"text\":\"abc\",\"full_len\":1000}"),
-            (Value::Bytes(&[0, 0xfe], None), "{\"bytes\":\"00fe\"}"),
-            (Value::Bytes(&[1], Some(2)), "{\"bytes\":\"01\",\"full_len\":2}"),
-            (Value::Error(vec![text("a"), text("b")], None), "[\"a\",\"b\"]"),
-            (Value::Unit, "null"),
-            (Value::None, "null"),
-            (Value::Some(Box::new(Value::Unsigned(1))), "1"),
-            (Value::Sequence(vec![Value::Unsigned(1), Value::None], None), "[1,null]"),
-            (Value::Sequence(vec![], Some(3)), "{\"items\":[],\"full_len\":3}"),
+        let cases: &[(FieldValue<'_>, &str)] = &[
+            (FieldValue::Bool(false), "false"),
+            (FieldValue::Unsigned(u64::MAX), "18446744073709551615"),
+            (FieldValue::Signed { value: i64::MIN, bits: 64 }, "-9223372036854775808"),
+            (FieldValue::U128(u128::MAX), "340282366920938463463374607431768211455"),
+            (FieldValue::I128(i128::MIN), "-170141183460469231731687303715884105728"),
+            (FieldValue::F64(0.1), "0.1"),
+            (FieldValue::F64(1.0), "1.0"),
+            (FieldValue::F64(-0.0), "-0.0"),
+            (FieldValue::F64(1e300), "1e300"),
+            (FieldValue::F32(0.1), "0.1"),
+            (FieldValue::F64(f64::NAN), "\"NaN\""),
+            (FieldValue::F32(f32::NEG_INFINITY), "\"-inf\""),
+            (FieldValue::F64(f64::INFINITY), "\"inf\""),
+            (FieldValue::Char('"'), "\"\\\"\""),
+            (FieldValue::Str(text("a\n\u{1b}\u{202e}\u{e0001}é\\")), "\"a\\n\\u001b\\u202e\\udb40\\udc01é\\\\\""),
+            (FieldValue::Str(capped), "{\"text\":\"abc\",\"full_len\":1000}"),
+            (FieldValue::Bytes(&[0, 0xfe], None), "{\"bytes\":\"00fe\"}"),
+            (FieldValue::Bytes(&[1], Some(2)), "{\"bytes\":\"01\",\"full_len\":2}"),
+            (FieldValue::Error(vec![text("a"), text("b")], None), "[\"a\",\"b\"]"),
+            (FieldValue::Unit, "null"),
+            (FieldValue::None, "null"),
+            (FieldValue::Some(Box::new(FieldValue::Unsigned(1))), "1"),
+            (FieldValue::Sequence(vec![FieldValue::Unsigned(1), FieldValue::None], None), "[1,null]"),
+            (FieldValue::Sequence(vec![], Some(3)), "{\"items\":[],\"full_len\":3}"),
         ];
         for (value, expected) in cases {
             assert_eq!(json(value), *expected);

@@ -1,19 +1,23 @@
 //! Counts of events by level, target, callsite or field, and the sum of losses.
 
 use std::collections::HashMap;
+use std::io::{self, Write};
 
 use ttlog_core::ring::{EndKind, ProcessEnd};
+use ttlog_read::query::Key;
+use ttlog_read::source::device::firmware::build_id_text;
+use ttlog_read::source::{Ending, Source};
+use ttlog_read::text::escape::{LineBreaks, push_escaped};
+use ttlog_read::text::number::{counted, grouped};
+use ttlog_read::text::time::{TimeFormatter, TimeStyle, When};
+use ttlog_read::timeline::{Entry, Event, Mark, Timeline};
 
-use crate::cli::GroupKey;
-use crate::device::firmware::build_id_text;
-use crate::ending::{Ending, signal_name};
-use crate::escape::{LineBreaks, push_escaped};
-use crate::filter::Key;
+use super::chunks::Chunks;
+use super::ending::{self, signal_name};
+use super::sink::EventSink;
+use super::{DROP_REASONS, kind_name};
 use crate::render::json::push_string;
 use crate::render::text::losses;
-use crate::render::{DROP_REASONS, Event, is_damaged, kind_name};
-use crate::time::{TimeFormatter, When, counted, grouped};
-use crate::timeline::{Mark, Timeline};
 
 /// Stands for a key that an event does not have.
 const NONE: &str = "-";
@@ -27,6 +31,91 @@ pub struct Stats {
     by_callsite: HashMap<(usize, u16), usize>,
     total: u64,
     scratch: String,
+}
+
+/// A key to count by, with the name it was given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupKey {
+    /// As it was typed.
+    pub name: String,
+    /// What it means.
+    pub key: Key,
+}
+
+/// The form of the counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StatsForm {
+    /// A table, and what each source has lost.
+    Text {
+        /// How times are written.
+        style: TimeStyle,
+        /// Without what was lost.
+        quiet: bool,
+    },
+    /// One JSON object.
+    Json,
+    /// One JSON object per line.
+    Ndjson,
+}
+
+/// Counts events, and writes the counts at the end.
+#[derive(Debug)]
+pub struct StatsSink<'o> {
+    stats: Stats,
+    keys: Vec<GroupKey>,
+    form: StatsForm,
+    chunks: Chunks<'o>,
+}
+
+impl<'o> StatsSink<'o> {
+    /// Writes to `out`.
+    #[must_use]
+    pub fn new(keys: Vec<GroupKey>, form: StatsForm, out: &'o mut dyn Write) -> Self {
+        StatsSink { stats: Stats::default(), keys, form, chunks: Chunks::new(out) }
+    }
+}
+
+impl EventSink for StatsSink<'_> {
+    fn takes_unread(&mut self, timeline: &Timeline<'_, '_>, entry: &Entry) -> bool {
+        self.stats.count_known(timeline, entry)
+    }
+
+    fn event(&mut self, event: &Event<'_, '_>) -> io::Result<()> {
+        self.stats.count_event(event, &self.keys);
+        Ok(())
+    }
+
+    fn end(&mut self, timeline: &Timeline<'_, '_>) -> io::Result<()> {
+        self.stats.sort();
+        let (stats, keys, text) = (&self.stats, &self.keys, &mut self.chunks.text);
+        match self.form {
+            StatsForm::Text { style, quiet } => {
+                stats.push_text(text, keys, &mut TimeFormatter::new(style, 6));
+                if !quiet {
+                    push_losses(text, timeline, &mut TimeFormatter::new(style, 6));
+                }
+            }
+            StatsForm::Json => {
+                text.push_str(&format!("{{\"total\":{},\"groups\":[\n", stats.total));
+                text.push_str(&stats.json_groups(keys).join(",\n"));
+                text.push_str("\n],\"sources\":[\n");
+                text.push_str(&json_sources(timeline).join(",\n"));
+                text.push_str("\n],\"gaps\":[\n");
+                text.push_str(&json_gaps(timeline).join(",\n"));
+                text.push_str("\n],\"clock_steps\":[\n");
+                text.push_str(&json_clock_steps(timeline).join(",\n"));
+                text.push_str("\n]}\n");
+            }
+            StatsForm::Ndjson => {
+                let lines = stats.json_groups(keys).into_iter().chain(json_sources(timeline));
+                for line in lines.chain(json_gaps(timeline)).chain(json_clock_steps(timeline)) {
+                    text.push_str(&line);
+                    text.push('\n');
+                }
+            }
+        }
+        self.chunks.finish()
+    }
 }
 
 #[derive(Debug)]
@@ -51,47 +140,47 @@ impl Moment {
     const NONE: Moment = Moment { key: 0, when: When::Clock(0) };
 }
 
-/// Tells whether events of one callsite can differ in this key.
+/// Returns whether events of one callsite can differ in this key.
 fn varies(key: &Key) -> bool {
     matches!(key, Key::Message | Key::Thread | Key::Context | Key::Field(_))
 }
 
 impl Stats {
-    /// Counts all events of the timeline.
-    #[must_use]
-    pub fn count(timeline: &mut Timeline<'_, '_>, keys: &[GroupKey]) -> Self {
-        let mut stats = Stats::default();
-        let fixed = !keys.iter().any(|key| varies(&key.key));
-        let (mut scratch, mut payload) = (Vec::new(), Vec::new());
-        for index in 0..timeline.entries.len() {
-            let entry = timeline.entries[index];
-            let source = timeline.parts[entry.part as usize].source as usize;
-            let known = if fixed { stats.by_callsite.get(&(source, entry.callsite)).copied() } else { None };
-            let group = match known {
-                Some(group) => group,
-                None => {
-                    timeline.payload(&entry, &mut scratch, &mut payload);
-                    let group = stats.group_of(&Event::read(timeline, entry, &payload), keys);
-                    if fixed {
-                        stats.by_callsite.insert((source, entry.callsite), group);
-                    }
-                    group
-                }
-            };
-            let group = &mut stats.groups[group];
-            let source = timeline.source_of(&entry);
-            let known = entry.time_known || source.session.is_some();
-            let when = if known { source.when(entry.ticks) } else { When::Clock(entry.key) };
-            let moment = Moment { key: entry.key, when };
-            if group.count == 0 {
-                group.first = moment;
-            }
-            group.last = moment;
-            group.count += 1;
-            stats.total += 1;
+    /// Counts an entry whose group its callsite decides, if an event of that was counted before.
+    fn count_known(&mut self, timeline: &Timeline<'_, '_>, entry: &Entry) -> bool {
+        let source = timeline.parts[entry.part as usize].source as usize;
+        let group = self.by_callsite.get(&(source, entry.callsite)).copied();
+        if let Some(group) = group {
+            self.count(group, timeline.source_of(entry), entry);
         }
-        stats.groups.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.key.cmp(&b.key)));
-        stats
+        group.is_some()
+    }
+
+    /// Counts an event.
+    fn count_event(&mut self, event: &Event<'_, '_>, keys: &[GroupKey]) {
+        let group = self.group_of(event, keys);
+        if !keys.iter().any(|key| varies(&key.key)) {
+            self.by_callsite.insert((event.source_index, event.entry.callsite), group);
+        }
+        self.count(group, event.source, &event.entry);
+    }
+
+    fn count(&mut self, group: usize, source: &Source<'_>, entry: &Entry) {
+        let group = &mut self.groups[group];
+        let known = entry.time_known || source.session.is_some();
+        let when = if known { source.when(entry.ticks) } else { When::Clock(entry.key) };
+        let moment = Moment { key: entry.key, when };
+        if group.count == 0 {
+            group.first = moment;
+        }
+        group.last = moment;
+        group.count += 1;
+        self.total += 1;
+    }
+
+    /// Puts the largest groups first.
+    fn sort(&mut self) {
+        self.groups.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.key.cmp(&b.key)));
     }
 
     fn group_of(&mut self, event: &Event<'_, '_>, keys: &[GroupKey]) -> usize {
@@ -125,7 +214,7 @@ impl Stats {
     pub fn push_text(&self, out: &mut String, keys: &[GroupKey], time: &mut TimeFormatter) {
         let mut rows =
             vec![vec!["count".to_owned(), "share".into(), "per second".into(), "first".into(), "last".into()]];
-        rows[0].extend(keys.iter().map(|key| shown(&key.name)));
+        rows[0].extend(keys.iter().map(|key| cell(&key.name)));
         for group in &self.groups {
             let mut row = vec![grouped(group.count), format!("{:.1} %", self.share(group) * 100.0)];
             row.push(group.rate().map_or_else(|| NONE.to_owned(), |rate| format!("{rate:.1}")));
@@ -134,7 +223,7 @@ impl Stats {
                 time.push_when(&mut text, at.when);
                 row.push(text);
             }
-            row.extend(group.key.iter().map(|part| shown(part)));
+            row.extend(group.key.iter().map(|part| cell(part)));
             rows.push(row);
         }
         let columns = rows[0].len();
@@ -159,7 +248,7 @@ impl Stats {
         group.count as f64 / self.total.max(1) as f64
     }
 
-    /// Gives the groups as JSON objects.
+    /// Returns the groups as JSON objects.
     #[must_use]
     pub fn json_groups(&self, keys: &[GroupKey]) -> Vec<String> {
         let mut time = TimeFormatter::rfc3339();
@@ -186,12 +275,6 @@ impl Stats {
             })
             .collect()
     }
-
-    /// Gives the number of events counted.
-    #[must_use]
-    pub fn total(&self) -> u64 {
-        self.total
-    }
 }
 
 impl Group {
@@ -202,7 +285,7 @@ impl Group {
     }
 }
 
-fn shown(text: &str) -> String {
+fn cell(text: &str) -> String {
     let mut out = String::new();
     push_escaped(&mut out, if text.is_empty() { "\"\"" } else { text }, LineBreaks::Escape);
     out
@@ -251,8 +334,8 @@ pub fn push_losses(out: &mut String, timeline: &Timeline<'_, '_>, time: &mut Tim
     for (index, (source, found)) in timeline.sources.iter().zip(&timeline.found).enumerate() {
         let lost = losses(source, found);
         let lost = if lost.is_empty() { "nothing lost".to_owned() } else { lost.join(", ") };
-        out.push_str(&format!("{}: {} events read; {lost}", shown(source.path), grouped(found.events)));
-        if let Some(ending) = timeline.ending(index, time) {
+        out.push_str(&format!("{}: {} events read; {lost}", cell(source.path), grouped(found.events)));
+        if let Some(ending) = ending::of_source(timeline, index, time) {
             out.push_str(&format!("; process: {ending}"));
         }
         out.push('\n');
@@ -270,7 +353,7 @@ pub fn push_losses(out: &mut String, timeline: &Timeline<'_, '_>, time: &mut Tim
     }
 }
 
-/// Gives what each source holds and has lost as JSON objects.
+/// Returns what each source holds and has lost as JSON objects.
 #[must_use]
 pub fn json_sources(timeline: &Timeline<'_, '_>) -> Vec<String> {
     let mut time = TimeFormatter::rfc3339();
@@ -306,7 +389,7 @@ pub fn json_sources(timeline: &Timeline<'_, '_>) -> Vec<String> {
             source.left_out,
             found.pending,
             found.damaged_events,
-            is_damaged(source, found)
+            found.is_damaged(source)
         ));
         for (name, ticks) in [("complete_from", source.complete_from), ("kept_complete_from", source.kept_complete_from)] {
             out.push_str(&format!(",\"{name}\":"));
@@ -330,7 +413,7 @@ pub fn json_sources(timeline: &Timeline<'_, '_>) -> Vec<String> {
     sources.collect()
 }
 
-/// Gives the gaps between events of the same thread as JSON objects.
+/// Returns the gaps between events of the same thread as JSON objects.
 #[must_use]
 pub fn json_gaps(timeline: &Timeline<'_, '_>) -> Vec<String> {
     let mut gaps = Vec::new();
@@ -348,7 +431,7 @@ pub fn json_gaps(timeline: &Timeline<'_, '_>) -> Vec<String> {
     gaps
 }
 
-/// Gives the steps of the wall clock as JSON objects.
+/// Returns the steps of the wall clock as JSON objects.
 #[must_use]
 pub fn json_clock_steps(timeline: &Timeline<'_, '_>) -> Vec<String> {
     let mut steps = Vec::new();
@@ -373,10 +456,10 @@ pub fn json_clock_steps(timeline: &Timeline<'_, '_>) -> Vec<String> {
 /// Appends what is known of a process's end and its panics as a JSON object.
 fn push_ending(out: &mut String, timeline: &Timeline<'_, '_>, index: usize, time: &mut TimeFormatter) {
     let source = &timeline.sources[index];
-    let ending = Ending::of(source);
-    out.push_str(&format!("{{\"state\":\"{}\",\"text\":", ending.word()));
-    push_string(out, &timeline.ending(index, time).unwrap_or_default());
-    if let Ending::Told(end) = ending {
+    let how = Ending::of(source);
+    out.push_str(&format!("{{\"state\":\"{}\",\"text\":", ending::word(&how)));
+    push_string(out, &ending::of_source(timeline, index, time).unwrap_or_default());
+    if let Ending::Told(end) = how {
         if end.kind == EndKind::Signal {
             out.push_str(",\"signal\":");
             push_string(out, &signal_name(end.signal, source.process.map_or("", |process| process.os)));

@@ -1,17 +1,21 @@
 //! Events as lines for people, with what was lost between them.
 
+use std::io::{self, Write};
+
 use anstyle::{AnsiColor, Color, Style};
 use ttlog_core::Level;
+use ttlog_read::event::secrets::WITHHELD;
+use ttlog_read::event::value::{FieldValue, push_hex};
+use ttlog_read::source::device::firmware::build_id_text;
+use ttlog_read::source::{Damage, DeviceSession, Ending, Kind, Source};
+use ttlog_read::text::escape::{LineBreaks, escaped, push_escaped};
+use ttlog_read::text::number::grouped;
+use ttlog_read::text::time::{TimeFormatter, TimeStyle, duration};
+use ttlog_read::timeline::{Event, Mark, Tally, Timeline};
 
-use crate::device::firmware::build_id_text;
-use crate::ending::Ending;
-use crate::escape::{LineBreaks, escaped, push_escaped};
-use crate::render::{DROP_REASONS, Event, is_damaged, kind_name};
-use crate::secrets::WITHHELD;
-use crate::source::{Damage, Kind, Session, Source};
-use crate::time::{TimeFormatter, duration, grouped};
-use crate::timeline::{Found, Mark, Timeline};
-use crate::value::{Value, push_hex};
+use super::chunks::Chunks;
+use super::sink::EventSink;
+use super::{DROP_REASONS, ending, kind_name};
 
 /// Most places of damage that are listed above the events.
 const DAMAGE_SHOWN: usize = 5;
@@ -36,29 +40,133 @@ fn style_of(level: Level) -> Style {
     }
 }
 
-/// Writes events as text.
-#[derive(Debug)]
-pub struct TextRenderer {
+/// How events are written as text.
+#[derive(Clone, Debug)]
+pub struct TextOptions {
     /// How times are written.
-    pub time: TimeFormatter,
-    /// Whether there is colour.
-    pub colour: bool,
+    pub style: TimeStyle,
+    /// Whether there is color.
+    pub colored: bool,
     /// Whether everything is shown.
     pub verbose: bool,
+    /// Whether the lines about files, gaps and losses are left out.
+    pub quiet: bool,
     /// What becomes of line breaks in values.
     pub breaks: LineBreaks,
+}
+
+/// Writes events as text.
+#[derive(Debug)]
+pub struct TextSink<'o> {
+    renderer: TextRenderer,
+    /// Events missing before the next, and of which contexts: ring and context.
+    missing: u64,
+    contexts: Vec<(usize, u32)>,
+    quiet: bool,
+    /// Whether a line at the end says how many events were shown.
+    has_total: bool,
+    chunks: Chunks<'o>,
+}
+
+impl<'o> TextSink<'o> {
+    /// Writes to `out`; with a line at the end that says how many events were shown, if not all were.
+    #[must_use]
+    pub fn new(options: &TextOptions, timeline: &Timeline<'_, '_>, has_total: bool, out: &'o mut dyn Write) -> Self {
+        let renderer = TextRenderer {
+            time: TimeFormatter::new(options.style, if options.verbose { 9 } else { 6 }),
+            colored: options.colored,
+            verbose: options.verbose,
+            breaks: options.breaks,
+            several_rings: several_rings(timeline),
+            message: String::new(),
+            scratch: String::new(),
+        };
+        let (quiet, chunks) = (options.quiet, Chunks::new(out));
+        TextSink { renderer, missing: 0, contexts: Vec::new(), quiet, has_total, chunks }
+    }
+
+    /// Says what is missing, if anything is.
+    fn push_gap(&mut self, timeline: &Timeline<'_, '_>) {
+        if !self.contexts.is_empty() {
+            self.renderer.push_gap(&mut self.chunks.text, timeline, self.missing, &self.contexts);
+            self.missing = 0;
+            self.contexts.clear();
+        }
+    }
+}
+
+impl EventSink for TextSink<'_> {
+    fn source(&mut self, timeline: &Timeline<'_, '_>, index: usize) -> io::Result<()> {
+        if !self.quiet {
+            self.renderer.push_source(&mut self.chunks.text, timeline, index);
+        }
+        Ok(())
+    }
+
+    fn mark(&mut self, timeline: &Timeline<'_, '_>, mark: &Mark) -> io::Result<()> {
+        if self.quiet {
+            return Ok(());
+        }
+        if let Mark::Gap { ring, context, count, .. } = mark {
+            self.missing += count;
+            if !self.contexts.contains(&(*ring, *context)) {
+                self.contexts.push((*ring, *context));
+            }
+            return Ok(());
+        }
+        self.push_gap(timeline);
+        self.renderer.push_mark(&mut self.chunks.text, timeline, mark);
+        Ok(())
+    }
+
+    fn before_event(&mut self, timeline: &Timeline<'_, '_>) {
+        self.push_gap(timeline);
+    }
+
+    fn event(&mut self, event: &Event<'_, '_>) -> io::Result<()> {
+        self.renderer.push_event(&mut self.chunks.text, event);
+        self.chunks.write()
+    }
+
+    fn end(&mut self, timeline: &Timeline<'_, '_>) -> io::Result<()> {
+        self.push_gap(timeline);
+        if self.has_total && !self.quiet {
+            let read = timeline.found.iter().map(|found| found.events).sum();
+            self.renderer.push_total(&mut self.chunks.text, timeline.entries.len(), read);
+        }
+        self.chunks.finish()
+    }
+}
+
+/// Returns whether the events are of more than one ring; sessions of a device share theirs.
+fn several_rings(timeline: &Timeline<'_, '_>) -> bool {
+    let session_of = |source: &Source<'_>| source.session.map(|_| source.ring_id);
+    let first = timeline.sources.first().and_then(session_of);
+    timeline.rings.len() > 1 && (first.is_none() || timeline.sources.iter().any(|source| session_of(source) != first))
+}
+
+#[derive(Debug)]
+struct TextRenderer {
+    /// How times are written.
+    time: TimeFormatter,
+    /// Whether there is color.
+    colored: bool,
+    /// Whether everything is shown.
+    verbose: bool,
+    /// What becomes of line breaks in values.
+    breaks: LineBreaks,
     /// Whether each line says whose event it is.
-    pub several_rings: bool,
+    several_rings: bool,
     /// Scratch room for messages.
-    pub message: String,
+    message: String,
     /// Scratch room for times.
-    pub scratch: String,
+    scratch: String,
 }
 
 impl TextRenderer {
     fn styled(&self, out: &mut String, style: Style, write: impl FnOnce(&mut String)) {
         use std::fmt::Write as _;
-        if self.colour {
+        if self.colored {
             _ = write!(out, "{style}"); // cannot fail on a String
             write(out);
             _ = write!(out, "{style:#}"); // as above
@@ -73,7 +181,7 @@ impl TextRenderer {
     }
 
     /// Appends an event and a line break.
-    pub fn push_event(&mut self, out: &mut String, event: &Event<'_, '_>) {
+    fn push_event(&mut self, out: &mut String, event: &Event<'_, '_>) {
         let mut text = std::mem::take(&mut self.scratch);
         text.clear();
         self.time.push(&mut text, event.when, event.before_end_ns, event.entry.ticks);
@@ -171,55 +279,43 @@ impl TextRenderer {
         }
     }
 
-    /// Appends what is to be said between two events: `marks` are those that stand there.
-    pub fn push_marks(&mut self, out: &mut String, timeline: &Timeline<'_, '_>, marks: &[&Mark]) {
-        let mut missing = 0;
-        let mut contexts = Vec::new();
-        for mark in marks {
-            match mark {
-                Mark::Gap { ring, context, count, .. } => {
-                    missing += count;
-                    if !contexts.contains(&(*ring, *context)) {
-                        contexts.push((*ring, *context));
-                    }
+    /// Appends what is to be said between two events, if it is no gap.
+    fn push_mark(&mut self, out: &mut String, timeline: &Timeline<'_, '_>, mark: &Mark) {
+        match mark {
+            Mark::Gap { .. } => {} // several of them are one line
+            Mark::ClockStep { expected_unix_ns, unix_ns, .. } => {
+                let text = clock_step(&mut self.time, *expected_unix_ns, *unix_ns);
+                self.line(out, MARK, &format!("──── {text} ────"));
+            }
+            Mark::CompleteFrom { ring, when, kept, overwritten, left_out } => {
+                let first = timeline.rings[*ring].sources.first().map(|&source| &timeline.sources[source]);
+                let two_classes = first.is_some_and(|source| source.kept_segment_count > 0);
+                let mut text = if *kept { "──── warnings and errors " } else { "──── " }.to_owned();
+                text.push_str("complete from ");
+                self.time.push_when(&mut text, *when);
+                if let (true, Some(source)) = (self.several_rings, first) {
+                    text.push_str(" for ");
+                    push_owner(&mut text, source);
                 }
-                Mark::ClockStep { expected_unix_ns, unix_ns, .. } => {
-                    self.push_gap(out, timeline, std::mem::take(&mut missing), &std::mem::take(&mut contexts));
-                    let text = clock_step(&mut self.time, *expected_unix_ns, *unix_ns);
-                    self.line(out, MARK, &format!("──── {text} ────"));
+                text.push_str(match (kept, two_classes) {
+                    (true, _) => ": some before this line may be missing",
+                    (false, true) => ": events below WARN before this line may be missing",
+                    (false, false) => ": events before this line may be missing",
+                });
+                let mut why = Vec::new();
+                why.extend(
+                    overwritten
+                        .filter(|count| *count > 0 || *left_out == 0)
+                        .map(|count| format!("{} overwritten", grouped(count))),
+                );
+                why.extend((*left_out > 0).then(|| format!("{} left out", grouped(*left_out))));
+                if !why.is_empty() {
+                    text.push_str(&format!(" ({})", why.join(", ")));
                 }
-                Mark::CompleteFrom { ring, when, kept, overwritten, left_out } => {
-                    self.push_gap(out, timeline, std::mem::take(&mut missing), &std::mem::take(&mut contexts));
-                    let first = timeline.rings[*ring].sources.first().map(|&source| &timeline.sources[source]);
-                    let two_classes = first.is_some_and(|source| source.kept_segment_count > 0);
-                    let mut text = if *kept { "──── warnings and errors " } else { "──── " }.to_owned();
-                    text.push_str("complete from ");
-                    self.time.push_when(&mut text, *when);
-                    if let (true, Some(source)) = (self.several_rings, first) {
-                        text.push_str(" for ");
-                        push_owner(&mut text, source);
-                    }
-                    text.push_str(match (kept, two_classes) {
-                        (true, _) => ": some before this line may be missing",
-                        (false, true) => ": events below WARN before this line may be missing",
-                        (false, false) => ": events before this line may be missing",
-                    });
-                    let mut why = Vec::new();
-                    why.extend(
-                        overwritten
-                            .filter(|count| *count > 0 || *left_out == 0)
-                            .map(|count| format!("{} overwritten", grouped(count))),
-                    );
-                    why.extend((*left_out > 0).then(|| format!("{} left out", grouped(*left_out))));
-                    if !why.is_empty() {
-                        text.push_str(&format!(" ({})", why.join(", ")));
-                    }
-                    text.push_str(" ────");
-                    self.line(out, MARK, &text);
-                }
+                text.push_str(" ────");
+                self.line(out, MARK, &text);
             }
         }
-        self.push_gap(out, timeline, missing, &contexts);
     }
 
     fn push_gap(&self, out: &mut String, timeline: &Timeline<'_, '_>, missing: u64, contexts: &[(usize, u32)]) {
@@ -238,7 +334,7 @@ impl TextRenderer {
     }
 
     /// Appends what a source is, and what of it was lost.
-    pub fn push_source(&mut self, out: &mut String, timeline: &Timeline<'_, '_>, index: usize) {
+    fn push_source(&mut self, out: &mut String, timeline: &Timeline<'_, '_>, index: usize) {
         let (source, found) = (&timeline.sources[index], &timeline.found[index]);
         let mut text = format!("── {}: ", escaped(source.path));
         match (&source.session, &source.process) {
@@ -263,15 +359,15 @@ impl TextRenderer {
             text.push_str(&format!(" and {} that another file has too", grouped(found.duplicates)));
         }
         self.line(out, DIM, &text);
-        let ending = Ending::of(source);
+        let how = Ending::of(source);
         // That it runs, or ran, the line above says.
-        let says_more = !matches!(ending, Ending::Running | Ending::RanThen) || source.life.panics.count > 0;
-        if let Some(text) = timeline.ending(index, &mut self.time).filter(|_| says_more) {
-            self.line(out, if ending.is_bad() { BAD } else { DIM }, &format!("   process: {text}"));
+        let says_more = !matches!(how, Ending::Running | Ending::RanThen) || source.life.panics.count > 0;
+        if let Some(text) = ending::of_source(timeline, index, &mut self.time).filter(|_| says_more) {
+            self.line(out, if how.is_bad() { BAD } else { DIM }, &format!("   process: {text}"));
         }
         let lost = losses(source, found);
         if !lost.is_empty() {
-            self.line(out, if is_damaged(source, found) { BAD } else { MARK }, &format!("   {}", lost.join(", ")));
+            self.line(out, if found.is_damaged(source) { BAD } else { MARK }, &format!("   {}", lost.join(", ")));
         }
         let damage: Vec<_> = source.damage.iter().chain(&found.damage).collect();
         for place in damage.iter().take(DAMAGE_SHOWN) {
@@ -284,25 +380,25 @@ impl TextRenderer {
     }
 
     /// Appends a closing line where not everything was shown.
-    pub fn push_total(&self, out: &mut String, shown: usize, read: u64) {
+    fn push_total(&self, out: &mut String, shown: usize, read: u64) {
         if shown as u64 != read {
             self.line(out, DIM, &format!("── {} of {} events shown", grouped(shown as u64), grouped(read)));
         }
     }
 }
 
-/// Tells whether a value is an error of which the message shows only the outermost text.
-fn has_sources(value: &Value<'_>) -> bool {
+/// Returns whether a value is an error of which the message shows only the outermost text.
+fn has_sources(value: &FieldValue<'_>) -> bool {
     match value {
-        Value::Error(texts, _) => texts.len() > 1,
-        Value::Some(value) => has_sources(value),
+        FieldValue::Error(texts, _) => texts.len() > 1,
+        FieldValue::Some(value) => has_sources(value),
         _ => false,
     }
 }
 
 /// Says which session it is, of which firmware, and why it began.
 #[must_use]
-pub fn session_text(source: &Source<'_>, session: &Session) -> String {
+pub fn session_text(source: &Source<'_>, session: &DeviceSession) -> String {
     let mut text = format!("boot {}", session.boot);
     if let Some(process) = source.process.filter(|process| !process.service.is_empty()) {
         text.push_str(&format!(" of {}", escaped(process.service)));
@@ -335,7 +431,7 @@ fn push_context(out: &mut String, name: &str, context: u32) {
     }
 }
 
-/// Tells of a step of the wall clock.
+/// Describes a step of the wall clock.
 #[must_use]
 pub fn clock_step(time: &mut TimeFormatter, expected_unix_ns: i64, unix_ns: i64) -> String {
     let delta = i128::from(unix_ns) - i128::from(expected_unix_ns);
@@ -351,7 +447,7 @@ pub fn clock_step(time: &mut TimeFormatter, expected_unix_ns: i64, unix_ns: i64)
     text
 }
 
-/// Gives a line for a place of damage.
+/// Describes a place of damage in a line.
 #[must_use]
 pub fn damage_line(damage: &Damage) -> String {
     match damage.len_bytes {
@@ -362,7 +458,7 @@ pub fn damage_line(damage: &Damage) -> String {
 
 /// Lists what of a source was lost, in words.
 #[must_use]
-pub fn losses(source: &Source<'_>, found: &Found) -> Vec<String> {
+pub fn losses(source: &Source<'_>, found: &Tally) -> Vec<String> {
     let mut lost = Vec::new();
     let mut add = |count: u64, what: &str| {
         if count > 0 {

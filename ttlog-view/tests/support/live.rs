@@ -47,7 +47,7 @@ impl Recorder {
         self.child.id()
     }
 
-    /// Gives the path of its ring.
+    /// Returns the path of its ring.
     pub fn ring(&self) -> PathBuf {
         let rings = std::fs::read_dir(self.directory.join("rings")).expect("a directory with rings");
         let part = format!("-{}-", self.pid());
@@ -75,7 +75,7 @@ impl Recorder {
         }
     }
 
-    /// Gives how it ended, which it must be about to do.
+    /// Returns how it ended, which it must be about to do.
     pub fn wait(&mut self) -> ExitStatus {
         self.child.wait().expect("a child")
     }

@@ -1,0 +1,304 @@
+//! A field's value as the viewer works with it: what the record holds, joined with what the field's type says.
+//!
+//! The record's reader gives numbers without their width and options without their `Some`; the width matters to `{:x}` of a negative
+//! number and the `Some` to `{:?}`, so both are put back here from the type.
+
+use ttlog_core::value::{Text, ValueRef};
+
+use crate::event::secrets::WITHHELD;
+use crate::text::escape::{LineBreaks, push_escaped, push_quoted};
+
+/// Most elements of sequences that are looked at in one value. More than a record can hold, unless the elements take no room.
+const ELEMENTS_MAX: usize = 65_536;
+
+const TAG_I8: u8 = 7;
+const TAG_I16: u8 = 8;
+const TAG_I32: u8 = 9;
+const TAG_STR: u8 = 15;
+const TAG_OPTION: u8 = 32;
+const TAG_SEQUENCE: u8 = 33;
+
+/// A value with its type.
+#[derive(Clone, Debug, PartialEq)]
+pub enum FieldValue<'a> {
+    /// A bool.
+    Bool(bool),
+    /// An unsigned integer of up to 64 bits.
+    Unsigned(u64),
+    /// A `u128`.
+    U128(u128),
+    /// A signed integer of up to 64 bits, and how many it had.
+    Signed {
+        /// The number.
+        value: i64,
+        /// 8, 16, 32 or 64.
+        bits: u32,
+    },
+    /// An `i128`.
+    I128(i128),
+    /// An `f32`.
+    F32(f32),
+    /// An `f64`.
+    F64(f64),
+    /// A char.
+    Char(char),
+    /// A string.
+    Str(Text<'a>),
+    /// Text the program made with `Display`.
+    Display(Text<'a>),
+    /// Text the program made with `Debug`.
+    Debug(Text<'a>),
+    /// Bytes, and how many there were where they were capped.
+    Bytes(&'a [u8], Option<u32>),
+    /// An error's text and those of its sources, and how many there were where not all were kept.
+    Error(Vec<Text<'a>>, Option<u32>),
+    /// `()`.
+    Unit,
+    /// An option without a value.
+    None,
+    /// An option with a value.
+    Some(Box<FieldValue<'a>>),
+    /// A sequence, and how many elements there were where it was capped.
+    Sequence(Vec<FieldValue<'a>>, Option<u32>),
+    /// A value that is not shown, or not there: a secret.
+    Withheld,
+}
+
+impl<'a> FieldValue<'a> {
+    /// Joins what a record holds with the tags of the field's type.
+    #[must_use]
+    pub fn new(value: ValueRef<'a>, tags: &[u8]) -> Self {
+        let mut budget = ELEMENTS_MAX;
+        Self::join(value, tags, &mut budget)
+    }
+
+    fn join(value: ValueRef<'a>, tags: &[u8], budget: &mut usize) -> Self {
+        let (tag, inner) = tags.split_first().map_or((0, tags), |(&tag, inner)| (tag, inner));
+        if tag == TAG_OPTION {
+            return match value {
+                ValueRef::None => FieldValue::None,
+                value => FieldValue::Some(Box::new(Self::join(value, inner, budget))),
+            };
+        }
+        match value {
+            ValueRef::Bool(value) => FieldValue::Bool(value),
+            ValueRef::Unsigned(value) => FieldValue::Unsigned(value),
+            ValueRef::U128(value) => FieldValue::U128(value),
+            ValueRef::Signed(value) => {
+                let bits = match tag {
+                    TAG_I8 => 8,
+                    TAG_I16 => 16,
+                    TAG_I32 => 32,
+                    _ => 64,
+                };
+                FieldValue::Signed { value, bits }
+            }
+            ValueRef::I128(value) => FieldValue::I128(value),
+            ValueRef::F32(value) => FieldValue::F32(value),
+            ValueRef::F64(value) => FieldValue::F64(value),
+            ValueRef::Char(value) => FieldValue::Char(value),
+            ValueRef::Str(text) => FieldValue::Str(text),
+            ValueRef::Display(text) => FieldValue::Display(text),
+            ValueRef::Debug(text) => FieldValue::Debug(text),
+            ValueRef::Bytes(blob) => FieldValue::Bytes(blob.bytes, blob.full_len),
+            ValueRef::Error(texts) => {
+                let full_len = texts.full_len;
+                let texts = texts.filter_map(|text| match text {
+                    ValueRef::Str(text) => Some(text),
+                    _ => None,
+                });
+                FieldValue::Error(texts.collect(), full_len)
+            }
+            ValueRef::Unit => FieldValue::Unit,
+            ValueRef::None => FieldValue::None,
+            ValueRef::Sequence(elements) => {
+                let full_len = elements.full_len;
+                let count = elements.len();
+                let inner = if tag == TAG_SEQUENCE { inner } else { &[TAG_STR] };
+                let mut kept = Vec::new();
+                for element in elements {
+                    if *budget == 0 {
+                        break;
+                    }
+                    *budget -= 1;
+                    kept.push(Self::join(element, inner, budget));
+                }
+                let full_len = full_len.or((kept.len() < count).then(|| u32::try_from(count).unwrap_or(u32::MAX)));
+                FieldValue::Sequence(kept, full_len)
+            }
+        }
+    }
+
+    /// Appends the value as text output shows it after `key=`: numbers bare, strings quoted, and marked where they were capped.
+    pub fn push_shown(&self, out: &mut String, breaks: LineBreaks) {
+        use std::fmt::Write as _;
+        // Writing to a String cannot fail.
+        let mut number = |value: &dyn std::fmt::Debug| _ = write!(out, "{value:?}");
+        match self {
+            FieldValue::Bool(value) => number(value),
+            FieldValue::Unsigned(value) => number(value),
+            FieldValue::U128(value) => number(value),
+            FieldValue::Signed { value, .. } => number(value),
+            FieldValue::I128(value) => number(value),
+            FieldValue::F32(value) => number(value),
+            FieldValue::F64(value) => number(value),
+            FieldValue::Char(value) => {
+                out.push('\'');
+                push_escaped(out, value.encode_utf8(&mut [0; 4]), breaks);
+                out.push('\'');
+            }
+            FieldValue::Str(text) => {
+                push_quoted(out, text.text, breaks);
+                push_capped(out, text.text.len(), text.full_len, "bytes");
+            }
+            FieldValue::Display(text) | FieldValue::Debug(text) => {
+                let bare = !text.text.is_empty()
+                    && text.text.chars().all(|c| !c.is_whitespace() && !matches!(c, '"' | '=' | '\\'));
+                if bare {
+                    push_escaped(out, text.text, breaks);
+                } else {
+                    push_quoted(out, text.text, breaks);
+                }
+                push_capped(out, text.text.len(), text.full_len, "bytes");
+            }
+            FieldValue::Bytes(bytes, full_len) => {
+                out.push_str("0x");
+                push_hex(out, bytes);
+                push_capped(out, bytes.len(), *full_len, "bytes");
+            }
+            FieldValue::Error(texts, full_len) => {
+                push_quoted(out, &chain(texts), breaks);
+                push_capped(out, texts.len(), *full_len, "sources");
+            }
+            FieldValue::Withheld => out.push_str(WITHHELD),
+            FieldValue::Unit => out.push_str("()"),
+            FieldValue::None => out.push_str("None"),
+            FieldValue::Some(value) => value.push_shown(out, breaks),
+            FieldValue::Sequence(elements, full_len) => {
+                out.push('[');
+                for (index, element) in elements.iter().enumerate() {
+                    if index > 0 {
+                        out.push_str(", ");
+                    }
+                    element.push_shown(out, breaks);
+                }
+                out.push(']');
+                push_capped(out, elements.len(), *full_len, "elements");
+            }
+        }
+    }
+
+    /// Appends the value as plain text, without quotes: what comparisons with text and groups of statistics use.
+    pub fn push_plain(&self, out: &mut String) {
+        match self {
+            FieldValue::Str(text) | FieldValue::Display(text) | FieldValue::Debug(text) => out.push_str(text.text),
+            FieldValue::Char(value) => out.push(*value),
+            FieldValue::Error(texts, _) => out.push_str(&chain(texts)),
+            FieldValue::Bytes(bytes, _) => push_hex(out, bytes),
+            FieldValue::Some(value) => value.push_plain(out),
+            other => other.push_shown(out, LineBreaks::Keep),
+        }
+    }
+}
+
+/// Shows the value as text output does, with everything that a terminal must not get made visible.
+impl std::fmt::Display for FieldValue<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut text = String::new();
+        self.push_shown(&mut text, LineBreaks::Escape);
+        f.pad(&text)
+    }
+}
+
+/// Returns the texts of an error and its sources in one line, outermost first.
+#[must_use]
+pub fn chain(texts: &[Text<'_>]) -> String {
+    let mut out = String::new();
+    for (index, text) in texts.iter().enumerate() {
+        if index > 0 {
+            out.push_str(": ");
+        }
+        out.push_str(text.text);
+        if text.full_len.is_some() {
+            out.push('…');
+        }
+    }
+    out
+}
+
+/// Appends `bytes` in hexadecimal.
+pub fn push_hex(out: &mut String, bytes: &[u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for byte in bytes {
+        out.push(char::from(DIGITS[usize::from(byte >> 4)]));
+        out.push(char::from(DIGITS[usize::from(byte & 15)]));
+    }
+}
+
+fn push_capped(out: &mut String, kept: usize, full_len: Option<u32>, what: &str) {
+    if let Some(full) = full_len {
+        out.push_str("…(");
+        out.push_str(&kept.to_string());
+        out.push_str(" of ");
+        out.push_str(&full.to_string());
+        out.push(' ');
+        out.push_str(what);
+        out.push(')');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(value: &FieldValue<'_>) -> String {
+        let mut out = String::new();
+        value.push_shown(&mut out, LineBreaks::Escape);
+        out
+    }
+
+    fn text(text: &str) -> Text<'_> {
+        Text { text, full_len: None }
+    }
+
+    #[test]
+    fn values_as_text() {
+        let capped = Text { text: "abc", full_len: Some(1000) };
+        let cases: &[(FieldValue<'_>, &str)] = &[
+            (FieldValue::Bool(true), "true"),
+            (FieldValue::Unsigned(u64::MAX), "18446744073709551615"),
+            (FieldValue::I128(i128::MIN), "-170141183460469231731687303715884105728"),
+            (FieldValue::F64(1.0), "1.0"),
+            (FieldValue::F64(1e300), "1e300"),
+            (FieldValue::F32(0.1), "0.1"),
+            (FieldValue::F64(f64::NAN), "NaN"),
+            (FieldValue::Char('\n'), "'\\n'"),
+            (FieldValue::Str(text("a b")), "\"a b\""),
+            (FieldValue::Str(text("\x1b]0;x")), "\"\\u{1b}]0;x\""),
+            (FieldValue::Str(capped), "\"abc\"…(3 of 1000 bytes)"),
+            (FieldValue::Display(text("10.0.0.1:80")), "10.0.0.1:80"),
+            (FieldValue::Display(text("a b")), "\"a b\""),
+            (FieldValue::Debug(text("Open { a: 1 }")), "\"Open { a: 1 }\""),
+            (FieldValue::Bytes(&[0, 0xfe], None), "0x00fe"),
+            (FieldValue::Error(vec![text("cannot read"), text("no such file")], None), "\"cannot read: no such file\""),
+            (FieldValue::Some(Box::new(FieldValue::Unit)), "()"),
+            (FieldValue::None, "None"),
+            (
+                FieldValue::Sequence(vec![FieldValue::Unsigned(1), FieldValue::None], Some(9)),
+                "[1, None]…(2 of 9 elements)",
+            ),
+        ];
+        for (value, expected) in cases {
+            assert_eq!(shown(value), *expected);
+        }
+    }
+
+    #[test]
+    fn width_and_some_come_from_the_type() {
+        assert_eq!(
+            FieldValue::new(ValueRef::Signed(-1), &[TAG_OPTION, TAG_I16]),
+            FieldValue::Some(Box::new(FieldValue::Signed { value: -1, bits: 16 }))
+        );
+        assert_eq!(FieldValue::new(ValueRef::None, &[TAG_OPTION, TAG_I16]), FieldValue::None);
+    }
+}

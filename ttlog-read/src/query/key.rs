@@ -1,0 +1,49 @@
+//! What conditions look at, and events are counted by.
+
+/// What a condition looks at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs)] // each name is the key in lower case
+pub enum Key {
+    Level,
+    Target,
+    /// The message with its template filled in.
+    Message,
+    Template,
+    File,
+    Line,
+    Callsite,
+    /// The name of the thread or task.
+    Thread,
+    /// The number of the context in its ring.
+    Context,
+    Service,
+    Pid,
+    Host,
+    /// The session of a device.
+    Boot,
+    /// The field of this name.
+    Field(String),
+}
+
+impl Key {
+    /// Returns the key of this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Self {
+        match name {
+            "level" => Key::Level,
+            "target" => Key::Target,
+            "message" => Key::Message,
+            "template" => Key::Template,
+            "file" => Key::File,
+            "line" => Key::Line,
+            "callsite" => Key::Callsite,
+            "thread" => Key::Thread,
+            "context" => Key::Context,
+            "service" => Key::Service,
+            "pid" => Key::Pid,
+            "host" => Key::Host,
+            "boot" | "session" => Key::Boot,
+            name => Key::Field(name.strip_prefix("fields.").unwrap_or(name).to_owned()),
+        }
+    }
+}

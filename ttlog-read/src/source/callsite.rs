@@ -1,0 +1,115 @@
+//! A callsite as it is used here: fields and template are read once.
+
+use ttlog_core::error::FormatError;
+use ttlog_core::table::{CallsiteInfo, FieldInfo, values_of};
+
+use crate::event::secrets::Secrets;
+use crate::event::template::Template;
+use crate::event::value::FieldValue;
+
+/// A callsite of a source.
+#[derive(Clone, Debug)]
+pub struct SourceCallsite<'a> {
+    /// What the table says.
+    pub info: CallsiteInfo<'a>,
+    /// Its fields in source order.
+    pub fields: Vec<FieldInfo<'a>>,
+    /// Which of them are withheld.
+    withheld: Vec<bool>,
+    /// Its message, parsed.
+    pub template: Template,
+}
+
+impl<'a> SourceCallsite<'a> {
+    /// Reads a callsite.
+    #[must_use]
+    pub fn new(info: CallsiteInfo<'a>, secrets: &Secrets) -> Self {
+        let fields: Vec<_> = info.fields().collect();
+        let names: Vec<_> = fields.iter().map(|field| field.name).collect();
+        let withheld = fields.iter().map(|field| secrets.withhold(field)).collect();
+        SourceCallsite { info, template: Template::parse(info.message, &names), withheld, fields }
+    }
+
+    /// Returns whether records hold values that are withheld.
+    #[must_use]
+    pub fn withholds_any(&self) -> bool {
+        self.fields.iter().zip(&self.withheld).any(|(field, &withheld)| withheld && field.literal.is_none())
+    }
+
+    /// Returns whether a snapshot's writer withheld the whole payload, because it did not decode (docs/format.md §6.5).
+    fn is_wholly_withheld(&self, payload: &[u8]) -> bool {
+        !payload.is_empty()
+            && payload.iter().all(|&byte| byte == 0xFF)
+            && self.fields.iter().any(|field| field.withheld && field.literal.is_none())
+    }
+
+    /// Returns whether the value of a field is withheld.
+    pub(crate) fn withholds(&self, index: usize) -> bool {
+        self.withheld.get(index).copied().unwrap_or(false)
+    }
+
+    /// Returns the values of a record's fields in field order. From the first that cannot be read on they are missing, and the error
+    /// says why. If any of them is secret, then all that the record holds are withheld: nobody knows where it is.
+    #[must_use]
+    pub fn values<'p>(&self, payload: &'p [u8]) -> (Vec<Option<FieldValue<'p>>>, Option<FormatError>)
+    where
+        'a: 'p,
+    {
+        let fields: &[FieldInfo<'p>] = &self.fields;
+        if self.is_wholly_withheld(payload) {
+            return (self.withhold_all(), None);
+        }
+        let mut values = Vec::with_capacity(self.fields.len());
+        let mut damage = None;
+        for ((field, &withheld), read) in fields.iter().zip(&self.withheld).zip(values_of(fields, payload)) {
+            match read {
+                Ok(_) if withheld => values.push(Some(FieldValue::Withheld)),
+                Ok(value) => values.push(Some(FieldValue::new(value, field.type_tags))),
+                Err(error) => damage = Some(error),
+            }
+        }
+        if damage.is_some() && self.withholds_any() {
+            return (self.withhold_all(), damage);
+        }
+        values.resize(self.fields.len(), None);
+        (values, damage)
+    }
+
+    /// Returns the values of a record of which only the literals can be shown.
+    fn withhold_all<'p>(&self) -> Vec<Option<FieldValue<'p>>>
+    where
+        'a: 'p,
+    {
+        let value = |(field, &withheld): (&FieldInfo<'a>, &bool)| match field.literal {
+            Some(literal) if !withheld => Some(FieldValue::new(literal.to_value(), field.type_tags)),
+            _ => Some(FieldValue::Withheld),
+        };
+        self.fields.iter().zip(&self.withheld).map(value).collect()
+    }
+
+    /// Returns the value of one field, if it can be read and is not withheld.
+    pub(crate) fn value<'p>(&self, index: usize, payload: &'p [u8]) -> Option<FieldValue<'p>>
+    where
+        'a: 'p,
+    {
+        let fields: &[FieldInfo<'p>] = &self.fields;
+        let mut values = values_of(fields, payload);
+        if !self.withholds_any() {
+            let value = values.nth(index)?.ok()?;
+            return Some(FieldValue::new(value, fields[index].type_tags));
+        }
+        if self.withheld[index] || self.is_wholly_withheld(payload) {
+            return None;
+        }
+        let value = values.by_ref().nth(index)?.ok()?;
+        // One that cannot be read tells that a secret may be anywhere.
+        if values.any(|value| value.is_err()) {
+            return None;
+        }
+        Some(FieldValue::new(value, fields[index].type_tags))
+    }
+
+    pub(crate) fn field_index(&self, name: &str) -> Option<usize> {
+        self.fields.iter().position(|field| field.name == name)
+    }
+}

@@ -1,0 +1,287 @@
+//! The memory of a device, wherever it is to be had, and finding and copying the ring in it.
+//!
+//! A [`Memory`] is a raw image of RAM, a core dump, or a live device behind a probe. The ring is at the symbol that the ELF file names,
+//! else wherever RAM holds the magic of a ring and a header that is whole. It is copied like the ring of a running process: each segment by itself,
+//! void if it changed meanwhile.
+
+use std::fmt;
+use std::ops::Range;
+
+use ttlog_core::ring::{RING_MAGIC, RingHeader, RingImage, SEGMENT_HEADER_LEN, forget_records};
+
+/// Rings start at whole words.
+const ALIGNMENT: u64 = 8;
+/// Bytes that are read of a header at first: more than the header of a device can have.
+const HEADER_LEN_MAX: usize = 1536;
+/// Fewest bytes that can be a header.
+const HEADER_LEN_MIN: usize = 160;
+/// Bytes that are searched at a time.
+const SEARCH_LEN: usize = 16 << 10;
+/// Longest ring that is copied. The largest parts have a few MiB of RAM.
+const RING_LEN_MAX: u64 = 64 << 20;
+/// Most rings that one memory is searched for.
+const RINGS_MAX: usize = 16;
+/// How often a segment is read that is overwritten meanwhile.
+const ATTEMPTS: u32 = 4;
+
+/// Memory that can be read.
+pub trait Memory {
+    /// Fills `out` with what is at `address` and behind.
+    ///
+    /// # Errors
+    /// Why it cannot be read; `out` may hold anything then.
+    fn read(&mut self, address: u64, out: &mut [u8]) -> Result<(), MemoryError>;
+
+    /// Returns the ranges of addresses that are RAM, where a ring is looked for.
+    fn ram(&self) -> Vec<Range<u64>>;
+}
+
+/// Memory that could not be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MemoryError {
+    /// There is nothing at these addresses.
+    NotThere {
+        /// The first.
+        address: u64,
+        /// How many.
+        len_bytes: u64,
+    },
+    /// The device or the probe failed.
+    Failed {
+        /// Where reading began.
+        address: u64,
+        /// What they said.
+        reason: String,
+    },
+}
+
+impl fmt::Display for MemoryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            MemoryError::NotThere { address, len_bytes } => {
+                write!(f, "no memory at {address:#010x} ({len_bytes} bytes)")
+            }
+            MemoryError::Failed { address, reason } => {
+                write!(f, "address {address:#010x}: {}", crate::text::escape::escaped(reason))
+            }
+        }
+    }
+}
+
+impl std::error::Error for MemoryError {}
+
+/// The copy of a ring.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RingCopy {
+    /// Where it was; in a stream, 0.
+    pub address: u64,
+    /// Its bytes. Segments that kept changing hold no records.
+    pub bytes: Vec<u8>,
+    /// Segments that were overwritten faster than they could be read.
+    pub changed_segments: u32,
+}
+
+/// What was found in a memory.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FoundRings {
+    /// The rings, in the order in which they were found.
+    pub rings: Vec<RingCopy>,
+    /// What was not as it should be, a line each.
+    pub remarks: Vec<String>,
+    /// Whether all that was looked at was zero: a core that sleeps can make probes read that.
+    pub only_zeros: bool,
+}
+
+/// Finds the rings in a memory and copies them: those at `symbols` (address and length, 0: unknown), else all there are.
+///
+/// # Errors
+/// Where RAM cannot be read at all.
+pub fn find_rings(memory: &mut dyn Memory, symbols: &[(u64, u64)]) -> Result<FoundRings, MemoryError> {
+    let mut found = FoundRings { only_zeros: true, ..FoundRings::default() };
+    for &(address, len_bytes) in symbols {
+        if found.rings.iter().any(|ring| ring.address == address) {
+            continue;
+        }
+        match copy_ring(memory, address, &mut found.only_zeros) {
+            Ok(Some(ring)) => {
+                if len_bytes != 0 && ring.bytes.len() as u64 > len_bytes {
+                    found.remarks.push(format!(
+                        "the ring at {address:#010x} says it has {} bytes, and the ELF file gives it {len_bytes}",
+                        ring.bytes.len()
+                    ));
+                }
+                found.rings.push(ring);
+            }
+            Ok(None) => found.remarks.push(format!("no ring at {address:#010x}, where the ELF file has it")),
+            Err(error) => found.remarks.push(format!("the ring of the ELF file: {error}")),
+        }
+    }
+    if found.rings.is_empty() {
+        search(memory, &mut found)?;
+    }
+    if !found.rings.is_empty() {
+        found.only_zeros = false;
+    }
+    Ok(found)
+}
+
+/// Looks for rings in all of RAM.
+fn search(memory: &mut dyn Memory, found: &mut FoundRings) -> Result<(), MemoryError> {
+    let ranges = memory.ram();
+    let (mut read_any, mut last_error) = (false, None);
+    for range in ranges {
+        // Blocks overlap by less than a magic, so none is cut in two.
+        let mut block = vec![0; SEARCH_LEN];
+        let mut at = range.start.next_multiple_of(ALIGNMENT);
+        while at < range.end && found.rings.len() < RINGS_MAX {
+            let len = usize::try_from(range.end - at).unwrap_or(SEARCH_LEN).min(SEARCH_LEN);
+            let block = &mut block[..len];
+            if let Err(error) = memory.read(at, block) {
+                last_error = Some(error);
+                at += len as u64;
+                continue;
+            }
+            read_any = true;
+            found.only_zeros &= block.iter().all(|&byte| byte == 0);
+            for place in (0..len).step_by(ALIGNMENT as usize).filter(|&place| block[place..].starts_with(&RING_MAGIC)) {
+                let address = at + place as u64;
+                if found
+                    .rings
+                    .iter()
+                    .any(|ring| (ring.address..ring.address + ring.bytes.len() as u64).contains(&address))
+                {
+                    continue; // what a ring holds is no ring
+                }
+                match copy_ring(memory, address, &mut found.only_zeros) {
+                    Ok(Some(ring)) => found.rings.push(ring),
+                    Ok(None) => found.remarks.push(format!("at {address:#010x} begins a ring whose header is damaged")),
+                    Err(error) => found.remarks.push(error.to_string()),
+                }
+                if found.rings.len() + found.remarks.len() >= RINGS_MAX {
+                    return Ok(());
+                }
+            }
+            at += len as u64;
+        }
+    }
+    match last_error {
+        Some(error) if !read_any => Err(error),
+        Some(error) => {
+            found.remarks.push(format!("a part of RAM cannot be read: {error}"));
+            Ok(())
+        }
+        None => Ok(()),
+    }
+}
+
+/// Copies the ring at `address`; `None` if there is none.
+///
+/// Like the reading of a ring that a process writes: a segment's header is read before its records, and its sequence word again after them;
+/// segments opened after the ring's header was read are left out, so that of what is there nothing in between is missing. The header, with the
+/// counts of loss, is read last again.
+fn copy_ring(memory: &mut dyn Memory, address: u64, only_zeros: &mut bool) -> Result<Option<RingCopy>, MemoryError> {
+    let start = read_start(memory, address)?;
+    *only_zeros &= start.iter().all(|&byte| byte == 0);
+    let Ok(image) = RingImage::parse(&start) else { return Ok(None) };
+    let header = *image.header();
+    let len_bytes = header.region_len();
+    let not_there = MemoryError::NotThere { address, len_bytes };
+    if len_bytes > RING_LEN_MAX || address.checked_add(len_bytes).is_none() {
+        return Err(not_there);
+    }
+    // A header may say what it wants; only what is there is copied.
+    let len_bytes = readable_len(memory, address, len_bytes).ok_or(not_there)?;
+    let mut ring = RingCopy { address, bytes: vec![0; len_bytes], changed_segments: 0 };
+    let segments_offset = usize::try_from(header.segments_offset).unwrap_or(usize::MAX).min(len_bytes);
+    memory.read(address, &mut ring.bytes[..segments_offset])?;
+    let segment_len = header.segment_len as usize;
+    let mut starts = Vec::new();
+    for (index, start) in (segments_offset..len_bytes).step_by(segment_len).enumerate() {
+        let end = len_bytes.min(start + segment_len);
+        if !copy_segment(memory, address + start as u64, &mut ring.bytes[start..end])? {
+            ring.changed_segments += 1;
+            forget_records(&mut ring.bytes[start..end]);
+        }
+        starts.push((index as u32, start));
+    }
+    let mut again = vec![0; (header.header_len as usize).min(segments_offset)];
+    memory.read(address, &mut again)?;
+    if let Ok(after) = RingImage::parse(&again) {
+        ring.bytes[..again.len()].copy_from_slice(&again);
+        leave_out_newer(&mut ring.bytes, &header, after.header(), &starts);
+    }
+    Ok(Some(ring))
+}
+
+/// Takes the records of segments out that were opened while the ring was copied.
+fn leave_out_newer(bytes: &mut [u8], before: &RingHeader, after: &RingHeader, starts: &[(u32, usize)]) {
+    // Of a ring at rest the number is not needed, and damage may have made it wrong.
+    if before.next_sequence == after.next_sequence {
+        return;
+    }
+    for &(index, start) in starts {
+        let newer = RingImage::parse(bytes).is_ok_and(|image| match image.segment(index) {
+            ttlog_core::ring::SegmentState::Valid(segment) => segment.header.sequence >= before.next_sequence,
+            _ => false,
+        });
+        if newer {
+            forget_records(&mut bytes[start..]);
+        }
+    }
+}
+
+/// Reads as much of a header as there is.
+fn read_start(memory: &mut dyn Memory, address: u64) -> Result<Vec<u8>, MemoryError> {
+    // Not beyond the end of RAM, where there may be anything.
+    let in_ram = memory.ram().into_iter().find(|range| range.contains(&address)).map(|range| range.end - address);
+    let rest = in_ram.and_then(|rest| usize::try_from(rest).ok()).unwrap_or(HEADER_LEN_MAX);
+    let mut start = vec![0; rest.min(HEADER_LEN_MAX)];
+    if memory.read(address, &mut start).is_ok() {
+        return Ok(start);
+    }
+    // Where memory ends soon after.
+    let mut len = HEADER_LEN_MIN.min(start.len());
+    start.truncate(len);
+    memory.read(address, &mut start)?;
+    let mut word = [0; 8];
+    while len < HEADER_LEN_MAX && memory.read(address + len as u64, &mut word).is_ok() {
+        start.extend_from_slice(&word);
+        len += word.len();
+    }
+    Ok(start)
+}
+
+/// Returns how many of the bytes from `address` on are in one range of RAM, or else can be read.
+fn readable_len(memory: &mut dyn Memory, address: u64, len_bytes: u64) -> Option<usize> {
+    let in_ram = memory.ram().into_iter().find(|range| range.contains(&address)).map(|range| range.end - address);
+    let len = match in_ram {
+        Some(rest) => len_bytes.min(rest),
+        // Not what is known as RAM: a region of its own. Its last byte tells whether it is there.
+        None => {
+            let last = address + len_bytes - 1;
+            memory.read(last, &mut [0]).ok()?;
+            len_bytes
+        }
+    };
+    usize::try_from(len).ok()
+}
+
+/// Copies a segment so that its bytes belong together, and tells whether that was possible.
+fn copy_segment(memory: &mut dyn Memory, address: u64, segment: &mut [u8]) -> Result<bool, MemoryError> {
+    let head_len = SEGMENT_HEADER_LEN.min(segment.len());
+    for _ in 0..ATTEMPTS {
+        let mut before = [0; SEGMENT_HEADER_LEN];
+        let mut after = [0; 8];
+        memory.read(address, &mut before[..head_len])?;
+        memory.read(address, segment)?;
+        if head_len < SEGMENT_HEADER_LEN {
+            return Ok(true); // cut off: there are no records
+        }
+        memory.read(address, &mut after)?;
+        if before[..8] == after {
+            segment[..SEGMENT_HEADER_LEN].copy_from_slice(&before);
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}

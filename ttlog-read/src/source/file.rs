@@ -1,0 +1,249 @@
+//! Reading files that may be rings of running programs.
+//!
+//! Everything is read with `pread` into memory. Nothing is mapped: a mapped file that somebody truncates would kill the viewer.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use ttlog_core::ring::{RingHeader, RingImage, SEGMENT_HEADER_LEN, Segment, SegmentState, forget_records};
+use ttlog_core::snapshot::{CONTENT_LEN_MAX, Content, content_of};
+
+use super::process::{Liveness, holder};
+
+/// More than the header of a ring has.
+const HEADER_LEN_MAX: usize = 4096;
+/// How often a segment is read that is overwritten meanwhile.
+const ATTEMPTS: u32 = 4;
+
+/// The bytes of a file, and what happened while they were read.
+#[derive(Debug)]
+pub struct Bytes {
+    /// What was read. Segments of a ring that were opened while it was read, or kept changing, hold no records.
+    pub data: Vec<u8>,
+    /// Segments that were overwritten faster than they could be read.
+    pub changed_segments: u32,
+    /// Of a ring: the newest anchor there was before the segments were read, in ticks. Up to then nothing can be missing that was
+    /// not overwritten.
+    pub read_from_ticks: Option<u64>,
+    /// Whether the file was mapped by the process it names, as far as that can be told.
+    pub liveness: Option<Liveness>,
+}
+
+impl From<Vec<u8>> for Bytes {
+    /// Takes bytes that nobody writes.
+    fn from(data: Vec<u8>) -> Self {
+        Bytes { data, changed_segments: 0, read_from_ticks: None, liveness: None }
+    }
+}
+
+/// Opens a regular file for reading. Does not wait for pipes.
+///
+/// # Errors
+/// Those of the system, and `InvalidInput` if it is no regular file.
+pub fn open(path: &Path) -> io::Result<File> {
+    let mut options = std::fs::OpenOptions::new();
+    options.read(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        options.custom_flags((rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::CLOEXEC).bits().cast_signed());
+    }
+    let file = options.open(path)?;
+    let metadata = file.metadata()?;
+    if metadata.is_file() { Ok(file) } else { Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")) }
+}
+
+/// Returns the regular files of a directory, by name.
+///
+/// # Errors
+/// Those of listing.
+pub fn files_in(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_type()?.is_file() {
+            paths.push(entry.path());
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+/// Returns what the file holds, going by its first bytes.
+///
+/// # Errors
+/// Those of reading.
+pub fn content(file: &File) -> io::Result<Content> {
+    let mut start = [0; CONTENT_LEN_MAX];
+    let len = read_up_to(file, &mut start, 0)?;
+    Ok(content_of(&start[..len]))
+}
+
+/// Reads a file whole, whatever it holds and whatever is done to it meanwhile.
+///
+/// # Errors
+/// Those of reading, and `OutOfMemory` if the file does not fit.
+pub fn read(file: &File) -> io::Result<Bytes> {
+    let mut bytes = Bytes::from(read_all(file)?);
+    if content_of(&bytes.data) == Content::Ring {
+        reread(file, &mut bytes)?;
+        if let Ok(image) = RingImage::parse(&bytes.data) {
+            bytes.liveness = Some(holder(&image.process().unwrap_or_default(), file));
+        }
+    }
+    Ok(bytes)
+}
+
+/// Reads the header of a ring, and perhaps a little of what follows it.
+///
+/// # Errors
+/// Those of reading.
+pub fn read_header(file: &File) -> io::Result<Vec<u8>> {
+    let mut header = vec![0; HEADER_LEN_MAX];
+    let len = read_up_to(file, &mut header, 0)?;
+    header.truncate(len);
+    Ok(header)
+}
+
+/// Reads the part of a ring before its segments: header, anchors and table.
+///
+/// # Errors
+/// Those of reading, and `InvalidData` if it is no ring.
+pub fn read_head(file: &File) -> io::Result<Vec<u8>> {
+    let start = read_header(file)?;
+    let image =
+        RingImage::parse(&start).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
+    let head_len = image.header().segments_offset.min(file.metadata()?.len());
+    let mut head = Vec::new();
+    let head_len = usize::try_from(head_len).map_err(|_| io::ErrorKind::OutOfMemory)?;
+    head.try_reserve_exact(head_len).map_err(|_| io::ErrorKind::OutOfMemory)?;
+    head.resize(head_len, 0);
+    let len = read_up_to(file, &mut head, 0)?;
+    head.truncate(len);
+    Ok(head)
+}
+
+fn read_all(file: &File) -> io::Result<Vec<u8>> {
+    let len = usize::try_from(file.metadata()?.len()).map_err(|_| io::ErrorKind::OutOfMemory)?;
+    let mut data = Vec::new();
+    data.try_reserve_exact(len).map_err(|_| io::ErrorKind::OutOfMemory)?;
+    data.resize(len, 0);
+    let read = read_up_to(file, &mut data, 0)?;
+    data.truncate(read); // shorter where it was truncated since
+    Ok(data)
+}
+
+/// Reads the parts of a ring again so that they belong together, although the ring is written meanwhile.
+///
+/// First the header, which says which segments are open already: only these keep their records. A context opens a segment after it
+/// has left the one before, so of each context everything up to some moment is there, without gaps. Then each segment; then anchors
+/// and table, so that they know what the segments speak of; the header with the counts of loss last, so that what was overwritten
+/// meanwhile is counted.
+fn reread(file: &File, bytes: &mut Bytes) -> io::Result<()> {
+    let Ok(image) = RingImage::parse(&bytes.data) else { return Ok(()) };
+    bytes.read_from_ticks = image.anchors().map(|anchor| anchor.ticks).max();
+    let header_len = image.header().header_len as usize;
+    reread_part(file, &mut bytes.data, 0, header_len)?;
+    let Ok(image) = RingImage::parse(&bytes.data) else { return Ok(()) };
+    let header = *image.header();
+    let segment_len = header.segment_len as usize;
+    let start_of = |index: u32| {
+        usize::try_from(header.segments_offset.saturating_add(u64::from(index) * u64::from(header.segment_len))).ok()
+    };
+    let mut emptied = Vec::new();
+    for index in 0..header.segment_count {
+        let Some(start) = start_of(index) else { break };
+        let Some(segment) = bytes.data.get_mut(start..).and_then(|rest| rest.get_mut(..segment_len)) else { break };
+        if !reread_segment(file, start as u64, segment)? {
+            bytes.changed_segments += 1;
+            emptied.push(index);
+        }
+    }
+    let anchors_len = header.anchor_count as usize * ttlog_core::ring::ANCHOR_LEN;
+    reread_part(file, &mut bytes.data, header.anchors_offset as usize, anchors_len)?;
+    reread_part(file, &mut bytes.data, header.table_offset as usize, header.table_len as usize)?;
+    reread_part(file, &mut bytes.data, 0, header_len)?;
+    let Ok(image) = RingImage::parse(&bytes.data) else { return Ok(()) };
+    let next = |header: &RingHeader| (header.next_sequence, header.kept_next_sequence);
+    // Of a ring at rest the numbers are not needed, and damage may have made them wrong.
+    if next(image.header()) != next(&header) {
+        let (limit, kept_limit) = next(&header);
+        let newer = |index: &u32| match image.segment(*index) {
+            SegmentState::Valid(Segment { header, .. }) if header.is_kept() => header.sequence >= kept_limit,
+            SegmentState::Valid(segment) => segment.header.sequence >= limit,
+            _ => false,
+        };
+        emptied.extend(
+            (0..header.segment_count)
+                .take_while(|index| start_of(*index).is_some_and(|start| start < bytes.data.len()))
+                .filter(newer),
+        );
+    }
+    for index in emptied {
+        if let Some(segment) = start_of(index).and_then(|start| bytes.data.get_mut(start..)) {
+            forget_records(segment);
+        }
+    }
+    Ok(())
+}
+
+/// Reads a part of the file again. A part that is not there any more stays as it was read at first.
+fn reread_part(file: &File, data: &mut [u8], start: usize, len: usize) -> io::Result<()> {
+    if let Some(part) = data.get_mut(start..start.saturating_add(len)) {
+        let mut again = vec![0; len];
+        if read_up_to(file, &mut again, start as u64)? == len {
+            part.copy_from_slice(&again);
+        }
+    }
+    Ok(())
+}
+
+/// Reads a segment so that its bytes belong together, and tells whether that was possible.
+///
+/// Its header is read first: what it says is committed is in the bytes that are read after it. If its sequence is still the same after
+/// that, the bytes are those of this segment. Where it is not possible the header is the newest, for it counts what was lost.
+fn reread_segment(file: &File, offset: u64, segment: &mut [u8]) -> io::Result<bool> {
+    for _ in 0..ATTEMPTS {
+        let mut before = [0; SEGMENT_HEADER_LEN];
+        let mut after = [0; 8];
+        let whole = read_up_to(file, &mut before, offset)? == before.len()
+            && read_up_to(file, segment, offset)? == segment.len()
+            && read_up_to(file, &mut after, offset)? == after.len();
+        if !whole {
+            segment.fill(0);
+            return Ok(false);
+        }
+        if before[..8] == after {
+            segment[..SEGMENT_HEADER_LEN].copy_from_slice(&before);
+            return Ok(true);
+        }
+    }
+    segment.fill(0);
+    read_up_to(file, &mut segment[..SEGMENT_HEADER_LEN], offset)?;
+    Ok(false)
+}
+
+/// Reads into `out` from `offset` until it is full or the file ends, and returns how much there was.
+fn read_up_to(file: &File, out: &mut [u8], offset: u64) -> io::Result<usize> {
+    let mut done = 0;
+    while done < out.len() {
+        match read_at(file, &mut out[done..], offset + done as u64) {
+            Ok(0) => break,
+            Ok(len) => done += len,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(done)
+}
+
+#[cfg(unix)]
+fn read_at(file: &File, out: &mut [u8], offset: u64) -> io::Result<usize> {
+    std::os::unix::fs::FileExt::read_at(file, out, offset)
+}
+
+#[cfg(windows)]
+fn read_at(file: &File, out: &mut [u8], offset: u64) -> io::Result<usize> {
+    std::os::windows::fs::FileExt::seek_read(file, out, offset)
+}

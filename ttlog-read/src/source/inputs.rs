@@ -1,0 +1,139 @@
+//! Reading what the command line names: files, directories, patterns.
+
+use std::io::{self, Read as _};
+use std::path::Path;
+
+use ttlog_core::snapshot::Content;
+
+use super::device::detect::{Detected, detect};
+use super::device::load::Firmwares;
+use super::device::sessions::Usability;
+use super::file::{content, files_in, open, read};
+use super::input::Input;
+use super::model::Source;
+use crate::event::secrets::Secrets;
+use crate::text::escape::{error_line, escaped};
+
+/// What was read of what the command line names, and what could not be.
+#[derive(Debug, Default)]
+pub struct Inputs {
+    /// The files; of recordings of devices a snapshot for each session in it.
+    pub read: Vec<Input>,
+    /// What could not be read, a line each.
+    pub errors: Vec<String>,
+    /// What is to be said of recordings of devices, a line each.
+    pub remarks: Vec<String>,
+    /// How much of the recordings of devices is of use.
+    pub usability: Usability,
+}
+
+impl Inputs {
+    /// Reads files, the snapshots and rings of directories, and what patterns match. A file that is the recording of a device becomes a
+    /// snapshot for each session in it, with names from `firmwares`.
+    #[must_use]
+    pub fn read<N: AsRef<str>>(names: &[N], firmwares: &Firmwares) -> Self {
+        let mut inputs = Inputs::default();
+        for name in names {
+            inputs.add(name.as_ref(), firmwares);
+        }
+        inputs
+    }
+
+    /// Makes a source of each file.
+    ///
+    /// # Errors
+    /// A line about the first that cannot be read. Where the others are wanted all the same, make them with [`Source::with_secrets`].
+    pub fn sources(&self, secrets: &Secrets) -> Result<Vec<Source<'_>>, String> {
+        let read = self.read.iter();
+        read.map(|input| Source::with_secrets(input, secrets).map_err(|error| error_line(input.path.as_ref(), &error)))
+            .collect()
+    }
+
+    fn add(&mut self, name: &str, firmwares: &Firmwares) {
+        if name == "-" {
+            let mut data = Vec::new();
+            match io::stdin().lock().read_to_end(&mut data) {
+                Ok(_) => self.take(Input::new("-".to_owned(), data.into()), firmwares),
+                Err(error) => self.errors.push(format!("standard input: {error}")),
+            }
+            return;
+        }
+        let path = Path::new(name);
+        if path.is_dir() {
+            self.add_directory(path, firmwares);
+        } else if !path.exists() && name.contains(['*', '?', '[']) {
+            self.add_pattern(name, firmwares);
+        } else {
+            self.add_file(path, firmwares);
+        }
+    }
+
+    fn add_pattern(&mut self, pattern: &str, firmwares: &Firmwares) {
+        let paths = match glob::glob(pattern) {
+            Ok(paths) => paths,
+            Err(error) => {
+                return self.errors.push(format!("{}: bad pattern: {error}", escaped(pattern)));
+            }
+        };
+        let before = self.count();
+        for path in paths {
+            match path {
+                Ok(path) if path.is_dir() => {}
+                Ok(path) => self.add_file(&path, firmwares),
+                Err(error) => self.errors.push(error_line(error.path(), error.error())),
+            }
+        }
+        if self.count() == before {
+            self.errors.push(format!("{}: no file matches", escaped(pattern)));
+        }
+    }
+
+    /// Takes the snapshots and rings of a directory, and says of others only what bears our name and yet is neither.
+    fn add_directory(&mut self, directory: &Path, firmwares: &Firmwares) {
+        let entries = match files_in(directory) {
+            Ok(entries) => entries,
+            Err(error) => return self.errors.push(error_line(directory, &error)),
+        };
+        let before = self.count();
+        for path in entries {
+            let ours = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("ttlog-"));
+            match open(&path).and_then(|file| content(&file)) {
+                Ok(Content::Frames | Content::Unknown) if !ours => {}
+                Ok(_) => self.add_file(&path, firmwares),
+                Err(error) if ours => self.errors.push(error_line(&path, &error)),
+                Err(_) => {} // not ours, so nobody asked for it
+            }
+        }
+        if self.count() == before {
+            let directory = escaped(&directory.to_string_lossy());
+            self.errors.push(format!("{directory}: no snapshots and no rings in this directory"));
+        }
+    }
+
+    fn add_file(&mut self, path: &Path, firmwares: &Firmwares) {
+        match open(path).and_then(|file| read(&file)) {
+            Ok(bytes) => self.take(Input::new(path.to_string_lossy().into_owned(), bytes), firmwares),
+            Err(error) => self.errors.push(error_line(path, &error)),
+        }
+    }
+
+    /// Takes what a file held, or the sessions of the device that it is a recording of.
+    fn take(&mut self, input: Input, firmwares: &Firmwares) {
+        match detect(&input, firmwares) {
+            Detected::Other => self.read.push(input),
+            Detected::Refused(line) => self.remarks.push(error_line(input.path.as_ref(), &line)),
+            Detected::Device(found) => {
+                for mut recordings in found {
+                    self.usability = self.usability.max(recordings.usability(firmwares.are_named()));
+                    self.remarks.append(&mut recordings.complaints);
+                    self.read.append(&mut recordings.inputs);
+                }
+            }
+        }
+    }
+
+    /// Returns how much there is of everything, to tell whether something was added.
+    fn count(&self) -> usize {
+        self.read.len() + self.errors.len() + self.remarks.len()
+    }
+}

@@ -1,0 +1,31 @@
+//! Where events come from: snapshots, rings and recordings of devices, recognized by what they hold.
+//!
+//! An [`Input`] owns the bytes of a file; a [`Source`] borrows from it and gives all kinds the same shape: whose events they are, the
+//! callsites, the time scale, the losses, and the segments as [`Part`]s that the [timeline](crate::timeline) reads. [`Inputs`] reads files,
+//! directories and patterns.
+
+mod callsite;
+pub mod device;
+mod ending;
+#[doc(hidden)] // for the commands of ttlog-view, and may change with them
+pub mod file;
+#[doc(hidden)] // for the commands of ttlog-view, and may change with them
+pub mod find;
+mod input;
+mod inputs;
+mod model;
+#[doc(hidden)] // for the commands of ttlog-view, and may change with them
+pub mod process;
+mod recognize;
+mod ring;
+mod snapshot;
+
+pub use callsite::SourceCallsite;
+pub use ending::Ending;
+pub use file::Bytes;
+#[doc(hidden)] // as their module
+pub use file::{content, files_in, open, read, read_head, read_header};
+pub use input::{Damage, Input};
+pub use inputs::Inputs;
+pub use model::{Body, DeviceSession, Kind, Life, Part, Source, UNPACK_LEN};
+pub use process::Liveness;

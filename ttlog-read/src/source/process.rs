@@ -1,0 +1,161 @@
+//! Whether the process that a ring belongs to is still there, and still has it.
+
+use std::fs::File;
+
+use ttlog_core::table::ProcessInfo;
+
+/// What is known of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Liveness {
+    /// It runs.
+    Running,
+    /// It runs, but does not have the ring any more: it runs another program since (`exec`), or this is a copy.
+    LetGo,
+    /// It is gone, or its id belongs to another process now.
+    Gone,
+    /// Nothing is known: no process item, another host, or a system without `/proc`.
+    Unknown,
+}
+
+/// Looks for the process with this id that started at `start` (docs/format.md §3.1, key 8; 0: unknown).
+///
+/// A ring from another host is not recognised as such by its id alone; where `host` is not this host, the answer is `Unknown`.
+#[must_use]
+pub fn liveness(pid: u64, start: u64, host: &str) -> Liveness {
+    if pid == 0 || start == 0 || !cfg!(target_os = "linux") {
+        return Liveness::Unknown;
+    }
+    let own_host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    if !host.is_empty() && host != own_host.trim_end() {
+        return Liveness::Unknown;
+    }
+    match std::fs::read_to_string(format!("/proc/{pid}/stat")) {
+        Ok(stat)
+            if start_and_state(&stat).is_some_and(|(found, state)| found == start && !matches!(state, "Z" | "X")) =>
+        {
+            Liveness::Running
+        }
+        _ => Liveness::Gone,
+    }
+}
+
+/// Returns what the process is doing, as the letter of `/proc/PID/stat`; `None`: unknown.
+#[must_use]
+pub fn state_of(pid: u64) -> Option<char> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    start_and_state(&stat)?.1.chars().next()
+}
+
+/// Returns whether the process that a ring names runs and has this file mapped.
+#[must_use]
+pub fn holder(process: &ProcessInfo<'_>, file: &File) -> Liveness {
+    match liveness(process.pid, process.process_start, process.host) {
+        Liveness::Running if maps_file(process.pid, file) == Some(false) => Liveness::LetGo,
+        other => other,
+    }
+}
+
+/// Returns whether the process has the file mapped; `None` where it is not to be known.
+#[cfg(unix)]
+fn maps_file(pid: u64, file: &File) -> Option<bool> {
+    use std::os::unix::fs::MetadataExt as _;
+    let inode = file.metadata().ok()?.ino();
+    let maps = std::fs::read(format!("/proc/{pid}/maps")).ok()?;
+    Some(String::from_utf8_lossy(&maps).lines().filter_map(Mapping::parse).any(|mapping| mapping.inode == inode))
+}
+
+#[cfg(not(unix))]
+fn maps_file(_pid: u64, _file: &File) -> Option<bool> {
+    None
+}
+
+/// A file that a process has mapped, as a line of `/proc/PID/maps` tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mapping<'m> {
+    /// Its addresses, in hexadecimal: the name of the mapping in `/proc/PID/map_files`.
+    pub range: &'m str,
+    /// Whether stores go to the file.
+    pub shared: bool,
+    /// Where the mapping starts in the file.
+    pub offset: u64,
+    /// Number of the file. (That of its device differs from what `stat` says on some file systems.)
+    pub inode: u64,
+    /// Its name, with `\012` for a line break.
+    pub path: &'m str,
+    /// Whether it has lost that name.
+    pub deleted: bool,
+}
+
+impl<'m> Mapping<'m> {
+    /// Reads a line; `None` for memory that is no file.
+    #[must_use]
+    pub fn parse(line: &'m str) -> Option<Self> {
+        let mut rest = line;
+        let mut field = || {
+            let (field, after) = rest.trim_start().split_once(' ')?;
+            rest = after;
+            Some(field)
+        };
+        let (range, modes, offset, _device, inode) = (field()?, field()?, field()?, field()?, field()?);
+        let path = rest.trim_start();
+        let (path, deleted) = path.strip_suffix(" (deleted)").map_or((path, false), |path| (path, true));
+        let inode = inode.parse().ok()?;
+        (inode != 0 && path.starts_with('/')).then_some(Mapping {
+            range,
+            shared: modes.ends_with('s'),
+            offset: u64::from_str_radix(offset, 16).ok()?,
+            inode,
+            path,
+            deleted,
+        })
+    }
+}
+
+/// Returns start time and state from a line of `/proc/PID/stat` (fields 22 and 3; field 2 may hold anything in parentheses).
+fn start_and_state(stat: &str) -> Option<(u64, &str)> {
+    let (_, rest) = stat.rsplit_once(')')?;
+    let mut fields = rest.split_ascii_whitespace();
+    let state = fields.next()?;
+    Some((fields.nth(18)?.parse().ok()?, state))
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn own_process_runs_and_another_start_does_not() {
+        let stat = std::fs::read_to_string("/proc/self/stat").expect("this is Linux");
+        let (start, _) = start_and_state(&stat).expect("the fields are there");
+        let pid = u64::from(std::process::id());
+        assert_eq!(liveness(pid, start, ""), Liveness::Running);
+        assert_eq!(liveness(pid, start + 1, ""), Liveness::Gone);
+        assert_eq!(liveness(pid, 0, ""), Liveness::Unknown);
+        assert_eq!(liveness(pid, start, "another host"), Liveness::Unknown);
+    }
+
+    #[test]
+    fn mappings_are_told_from_memory() {
+        let line = "7f00-7f10 rw-s 00001000 00:1b 4711                       /dev/shm/a b/x.ring (deleted)";
+        let mapping = Mapping {
+            range: "7f00-7f10",
+            shared: true,
+            offset: 4096,
+            inode: 4711,
+            path: "/dev/shm/a b/x.ring",
+            deleted: true,
+        };
+        assert_eq!(Mapping::parse(line), Some(mapping));
+        for line in
+            ["", "7f00", "7f00-7f10 rw-p 00000000 00:00 0 ", "7f00-7f10 rw-p 00000000 00:00 0   [heap]", "a b c d e f"]
+        {
+            assert_eq!(Mapping::parse(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn names_with_parentheses_do_not_confuse() {
+        let stat = "7 (a) b (c) R 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4242 20";
+        assert_eq!(start_and_state(stat), Some((4242, "R")));
+    }
+}

@@ -1,0 +1,82 @@
+//! A ring as a source: the file of a running program, or what a dead one left.
+
+use ttlog_core::error::FormatError;
+use ttlog_core::ring::{RingImage, SEGMENT_HEADER_LEN, STATE_ENDED, SegmentState};
+
+use super::process::{Liveness, liveness};
+use super::{Body, Damage, Input, Kind, Life, Part, Source};
+use crate::event::secrets::Secrets;
+
+pub(super) fn read<'a>(input: &'a Input, secrets: &Secrets) -> Result<Source<'a>, FormatError> {
+    let image = RingImage::parse(&input.bytes.data)?;
+    let header = *image.header();
+    let mut source = Source::empty(input, Kind::Ring(Liveness::Unknown), secrets);
+    source.format_version = header.format_version.into();
+    source.ring_id = header.ring_id;
+    source.segment_count = header.segment_count.into();
+    source.segment_len = header.segment_len.into();
+    source.complete_from = header.complete_from;
+    source.kept_segment_count = header.kept_segment_count.into();
+    source.kept_complete_from = header.kept_complete_from;
+    source.min_age_ns = header.min_age_ns;
+    source.ended = header.state & STATE_ENDED != 0;
+    source.life = Life {
+        end: header.end,
+        tells_end: header.is_long(),
+        panics: header.panics,
+        heartbeat_unix_ns: header.heartbeat_unix_ns,
+    };
+    source.filter = image.control().and_then(|control| control.filter);
+    source.loss = image.loss();
+    if image.missing_bytes() > 0 {
+        source.damage.push(Damage {
+            offset: input.bytes.data.len() as u64,
+            len_bytes: image.missing_bytes(),
+            reason: "cut off: the file is shorter than its ring".to_owned(),
+        });
+    }
+    for entry in image.entries() {
+        source.add_entry(u64::from(header.table_offset) + 8 + entry.offset as u64, entry.bytes);
+    }
+    let process = source.process.unwrap_or_default();
+    let anchors: Vec<_> = image.anchors().collect();
+    source.set_scale(&anchors);
+    source.kind = Kind::Ring(if source.ended {
+        Liveness::Gone
+    } else {
+        input.bytes.liveness.unwrap_or_else(|| liveness(process.pid, process.process_start, process.host))
+    });
+    if source.kind == Kind::Ring(Liveness::Running) {
+        source.taken_at = input.bytes.read_from_ticks;
+    }
+    for index in 0..header.segment_count {
+        let offset = header.segments_offset + u64::from(index) * u64::from(header.segment_len);
+        if offset >= input.bytes.data.len() as u64 {
+            break;
+        }
+        match image.segment(index) {
+            SegmentState::Unused | SegmentState::Opening { .. } => {}
+            SegmentState::Damaged(error) => {
+                source.damage.push(Damage {
+                    offset: error.offset,
+                    len_bytes: header.segment_len.into(),
+                    reason: format!("segment {index}: header: {}", error.kind),
+                });
+            }
+            SegmentState::Valid(segment) => {
+                source.parts.push(Part {
+                    index,
+                    sequence: segment.header.sequence,
+                    count: segment.header.count,
+                    pending: segment.header.busy.into(),
+                    damaged: 0,
+                    offset,
+                    len_bytes: header.segment_len.into(),
+                    records_offset: offset + SEGMENT_HEADER_LEN as u64,
+                    body: Body::Plain(segment),
+                });
+            }
+        }
+    }
+    Ok(source)
+}

@@ -1,0 +1,153 @@
+//! An event of a timeline, read completely.
+
+use ttlog_core::Level;
+
+use super::{Entry, Timeline};
+use crate::event::value::FieldValue;
+use crate::source::{Source, SourceCallsite};
+use crate::text::time::When;
+
+/// An event, read completely.
+#[derive(Debug)]
+pub struct Event<'e, 'a> {
+    /// Its place in the timeline.
+    pub entry: Entry,
+    /// When it was.
+    pub when: When,
+    /// Nanoseconds before (or, negative, after) the last event of all: what a clock that nobody set would have shown.
+    pub before_end_ns: i64,
+    /// Where it comes from.
+    pub source: &'e Source<'a>,
+    /// Index of that in the timeline.
+    pub source_index: usize,
+    /// Its callsite, unless the table has lost it.
+    pub callsite: Option<&'e SourceCallsite<'a>>,
+    /// Name and system id of its thread, as far as known.
+    pub thread: Option<(&'e str, u64)>,
+    /// Its field values in field order; those that cannot be read are missing.
+    pub values: Vec<Option<FieldValue<'e>>>,
+    /// Why they cannot be read.
+    pub damage: Option<String>,
+    /// Its payload.
+    pub payload: &'e [u8],
+    /// Whether the payload as it is may hold secrets, and is not to be shown.
+    pub payload_withheld: bool,
+}
+
+impl<'e, 'a> Event<'e, 'a> {
+    /// Reads an event of the timeline; `payload` is its own.
+    #[must_use]
+    pub fn read(timeline: &'e Timeline<'e, 'a>, entry: Entry, payload: &'e [u8]) -> Self {
+        let source = timeline.source_of(&entry);
+        let callsite = source.callsite(entry.callsite);
+        let (values, error) = callsite.map(|callsite| callsite.values(payload)).unwrap_or_default();
+        let damage = match (callsite, error) {
+            (None, _) => Some(format!("callsite {} is not in the table", entry.callsite)),
+            (_, Some(error)) => Some(format!("payload, {error}")),
+            _ => None,
+        };
+        let payload_withheld = match callsite {
+            Some(callsite) => callsite.withholds_any(),
+            None => !source.secrets.are_shown(),
+        };
+        let thread = timeline.context_of(&entry).map(|context| (context.name.as_str(), context.os_thread_id));
+        let when = source.when(entry.ticks);
+        let before_end_ns = timeline.before_end_ns(&entry);
+        let source_index = timeline.parts[entry.part as usize].source as usize;
+        Event {
+            entry,
+            when,
+            before_end_ns,
+            source,
+            source_index,
+            callsite,
+            thread,
+            values,
+            damage,
+            payload,
+            payload_withheld,
+        }
+    }
+
+    /// Returns what the wall clock showed, in nanoseconds since 1970; `None` for devices, which have none.
+    #[must_use]
+    pub fn unix_ns(&self) -> Option<i64> {
+        match self.when {
+            When::Clock(unix_ns) => Some(unix_ns),
+            When::Boot { .. } | When::Ticks { .. } => None,
+        }
+    }
+
+    /// Returns the level; `None` if the callsite is lost.
+    #[must_use]
+    pub fn level(&self) -> Option<Level> {
+        self.callsite.map(|callsite| callsite.info.level)
+    }
+
+    /// Returns the target, most often the module path; empty if the callsite is lost.
+    #[must_use]
+    pub fn target(&self) -> &str {
+        self.callsite.map_or("", |callsite| callsite.info.target)
+    }
+
+    /// Returns the message with its template filled in. It is as it was logged: [`escaped`](crate::text::escape::escaped) makes it
+    /// harmless to a terminal.
+    #[must_use]
+    pub fn message(&self) -> String {
+        let mut message = String::new();
+        self.push_message(&mut message);
+        message
+    }
+
+    /// Returns names and values of the fields, in the order of the source code; those that cannot be read are left out.
+    pub fn fields(&self) -> impl Iterator<Item = (&str, &FieldValue<'e>)> {
+        let fields = self.callsite.map_or(&[][..], |callsite| &callsite.fields);
+        fields.iter().zip(&self.values).filter_map(|(field, value)| Some((field.name, value.as_ref()?)))
+    }
+
+    /// Appends the message with its template filled in.
+    pub fn push_message(&self, out: &mut String) {
+        if let Some(callsite) = self.callsite {
+            callsite.template.render(&self.values, out);
+        }
+    }
+}
+
+/// Room for reading events one after the other.
+#[derive(Debug, Default)]
+pub struct EventRoom {
+    scratch: Vec<u8>,
+    payload: Vec<u8>,
+}
+
+impl<'a> Timeline<'_, 'a> {
+    /// Reads the event of an entry.
+    pub fn event<'e>(&'e mut self, entry: &Entry, room: &'e mut EventRoom) -> Event<'e, 'a> {
+        self.payload(entry, &mut room.scratch, &mut room.payload);
+        Event::read(self, *entry, &room.payload)
+    }
+}
+
+impl<'s, 'a> Timeline<'s, 'a> {
+    /// Reads the events one after the other, in order of time.
+    pub fn events(&mut self) -> Events<'_, 's, 'a> {
+        Events { timeline: self, next: 0, room: EventRoom::default() }
+    }
+}
+
+/// The events of a timeline, read one after the other. Each borrows from this, so it is no `Iterator`.
+#[derive(Debug)]
+pub struct Events<'t, 's, 'a> {
+    timeline: &'t mut Timeline<'s, 'a>,
+    next: usize,
+    room: EventRoom,
+}
+
+impl<'a> Events<'_, '_, 'a> {
+    /// Reads the next event; `None` after the last.
+    pub fn next_event(&mut self) -> Option<Event<'_, 'a>> {
+        let entry = *self.timeline.entries.get(self.next)?;
+        self.next += 1;
+        Some(self.timeline.event(&entry, &mut self.room))
+    }
+}

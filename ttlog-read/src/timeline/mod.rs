@@ -1,0 +1,201 @@
+//! The timeline: the events of all sources in time order, with the places where events are missing.
+//!
+//! Sources are read segment by segment, in the order in which each ring's segments were opened. For each event that passes the
+//! filter only a small [`Entry`] is kept; values are read again when the event is shown, so filtering and counting allocate nothing
+//! per event. Snapshots of one ring share segments; of these the fullest copy is read and the others are left out.
+//!
+//! Entries are sorted by a time in which no step of the wall clock occurs ([`TimeScale::smooth_ns`](ttlog_core::TimeScale::smooth_ns)),
+//! so the order is right although somebody set the clock; where it was set a [`Mark`] says so. All sources of a ring are ordered by the
+//! scale of that which knows most, and a ring that ended before a step by what others of its host know of it. Within one context
+//! the recorded order rules: an event whose clock reading is before that of its predecessor is placed as if both had the same.
+//! (Warnings and errors have segments of their own, and an order of their own; among the others of their context they stand by time.)
+//! Equal times are ordered by source, then by place in the ring.
+//!
+//! Sessions of a device stand one after the other, each as a ring of its own: their clocks start anew, or go on.
+//!
+//! Memory: 32 bytes per kept event, and the unpacked segments of kept events up to [`UNPACKED_MAX`] bytes; beyond that
+//! segments are unpacked again as they are needed.
+
+mod choose;
+mod entry;
+mod event;
+mod marks;
+mod progress;
+mod ring;
+mod scan;
+mod shown;
+mod tally;
+mod unpacked;
+
+use crate::query::{Keep, Limits, Query, Range};
+use crate::source::{Body, Damage, Source};
+use choose::choose;
+use marks::find_marks;
+use scan::{At, Scan};
+use unpacked::{Unpacked, with_room};
+
+pub use entry::{Entry, PartRef, Place};
+pub use event::{Event, EventRoom, Events};
+pub use marks::Mark;
+pub use progress::Progress;
+pub use ring::{Context, RingView};
+pub use scan::ENTRIES_MAX;
+pub use shown::{News, ShownEvents};
+pub use tally::Tally;
+pub use unpacked::UNPACKED_MAX;
+
+/// The events of all sources in time order.
+#[derive(Debug)]
+pub struct Timeline<'s, 'a> {
+    /// Where the events come from.
+    pub sources: &'s [Source<'a>],
+    /// What was found in each.
+    pub found: Vec<Tally>,
+    /// The rings.
+    pub rings: Vec<RingView>,
+    /// The segments, in reading order.
+    pub parts: Vec<PartRef>,
+    /// The events that passed the filter, in order.
+    pub entries: Vec<Entry>,
+    /// What is to be said between them, in order.
+    pub marks: Vec<(Place, Mark)>,
+    /// Where the last event of all stands, whether it passed the filter or not.
+    pub end: Option<i64>,
+    /// Where the first stands.
+    pub start: Option<i64>,
+    /// Matching events that are left out because there were too many.
+    pub overflow: u64,
+    unpacked: Unpacked,
+}
+
+impl<'s, 'a> Timeline<'s, 'a> {
+    /// Reads all sources.
+    #[must_use]
+    pub fn read(sources: &'s [Source<'a>], query: &Query, progress: &mut dyn Progress) -> Self {
+        let chosen = choose(sources, query.duplicates);
+        let tally = |duplicates| Tally { duplicates, ..Tally::default() };
+        let mut timeline = Timeline {
+            sources,
+            found: chosen.left_out.into_iter().map(tally).collect(),
+            rings: chosen.rings,
+            unpacked: Unpacked::new(chosen.parts.len()),
+            parts: chosen.parts,
+            entries: Vec::new(),
+            marks: Vec::new(),
+            end: None,
+            start: None,
+            overflow: 0,
+        };
+        // What depends on the last event can be left out only once that is known.
+        let late = query.limits.depend_on_end();
+        let (keep, range) = if late { (Keep::All, Range::ALL) } else { (query.keep, query.limits.resolve(0)) };
+        let mut scan = Scan::new(sources, query, keep, range);
+        let mut scratch = Vec::new();
+        let total = timeline.parts.len();
+        for index in 0..total {
+            timeline.read_part(index, &mut scan, &mut scratch);
+            progress.step(index, total, timeline.entries.len());
+        }
+        timeline.entries = std::mem::take(&mut scan.kept);
+        // Stable, and quick on what comes in sorted stretches, as the events of each context do.
+        timeline.entries.sort_by_key(Entry::place);
+        timeline.cut(keep);
+        (timeline.start, timeline.end) = (scan.start, scan.end);
+        timeline.overflow = scan.overflow;
+        timeline.marks = find_marks(sources, &mut timeline.rings, scan.start.zip(scan.end));
+        if late && timeline.end.is_some() {
+            timeline.narrow(&query.limits, query.keep);
+        }
+        timeline
+    }
+
+    /// Drops entries outside the limits, then all but those to keep.
+    pub fn narrow(&mut self, limits: &Limits, keep: Keep) {
+        let range = limits.resolve(self.end.unwrap_or(0));
+        let (sources, parts) = (self.sources, &self.parts);
+        let clock = |entry: &Entry| sources[parts[entry.part as usize].source as usize].scale.unix_ns(entry.ticks);
+        self.entries.retain(|entry| range.contains(entry.key, || clock(entry)));
+        self.cut(keep);
+    }
+
+    fn cut(&mut self, keep: Keep) {
+        match keep {
+            Keep::All => {}
+            Keep::Last(count) => _ = self.entries.drain(..self.entries.len().saturating_sub(count)),
+            Keep::First(count) => self.entries.truncate(count),
+        }
+    }
+
+    fn read_part(&mut self, index: usize, scan: &mut Scan<'_, 'a>, scratch: &mut Vec<u8>) {
+        let PartRef { source, part, ring } = self.parts[index];
+        let found = &mut self.found[source as usize];
+        let part = &self.sources[source as usize].parts[part as usize];
+        let kept_before = scan.kept.len();
+        let ring = &mut self.rings[ring as usize];
+        if scan.query.duplicates && std::mem::replace(&mut ring.reading, source as usize) != source as usize {
+            // The same events come again.
+            ring.contexts.iter_mut().for_each(|context| context.last_keys = [None; 2]);
+        }
+        let at = At { source: source as usize, part: index as u32, file: part };
+        match &part.body {
+            Body::Plain(segment) => scan.read_segment(segment, &at, ring, found),
+            Body::Packed(packed) => match packed.unpack(with_room(scratch)) {
+                Ok(segment) => {
+                    scan.read_segment(&segment, &at, ring, found);
+                    // Where few are kept in the end, what is unpacked now is hardly ever what is needed then.
+                    if scan.keep == Keep::All && scan.kept.len() > kept_before {
+                        self.unpacked.keep(index as u32, segment.records);
+                    }
+                }
+                Err(error) => {
+                    found.damaged_events += u64::from(part.count);
+                    found.damage.push(Damage {
+                        offset: part.offset,
+                        len_bytes: part.len_bytes,
+                        reason: format!("segment {} cannot be unpacked: {}", part.index, error.kind),
+                    });
+                }
+            },
+        }
+    }
+
+    /// Returns the source of an entry.
+    #[must_use]
+    pub fn source_of(&self, entry: &Entry) -> &'s Source<'a> {
+        &self.sources[self.parts[entry.part as usize].source as usize]
+    }
+
+    /// Returns the ring that a source is a picture of.
+    #[must_use]
+    pub fn ring_of(&self, source: usize) -> Option<&RingView> {
+        self.rings.iter().find(|ring| ring.sources.contains(&source))
+    }
+
+    /// Returns how long before the last event of all an entry was, by its own clock reading.
+    #[must_use]
+    pub fn before_end_ns(&self, entry: &Entry) -> i64 {
+        let ring = &self.rings[self.parts[entry.part as usize].ring as usize];
+        self.end.unwrap_or(0).saturating_sub(ring.key(self.sources, entry.ticks))
+    }
+
+    /// Returns the context of an entry, if anything is known of it.
+    #[must_use]
+    pub fn context_of(&self, entry: &Entry) -> Option<&Context> {
+        self.rings[self.parts[entry.part as usize].ring as usize].context(entry.context)
+    }
+
+    /// Copies the payload of an entry into `out`.
+    pub fn payload(&mut self, entry: &Entry, scratch: &mut Vec<u8>, out: &mut Vec<u8>) {
+        out.clear();
+        let part = self.parts[entry.part as usize];
+        let start = usize::from(entry.payload_offset);
+        let range = start..start + usize::from(entry.payload_len);
+        match &self.sources[part.source as usize].parts[part.part as usize].body {
+            Body::Plain(segment) => out.extend_from_slice(segment.records.get(range).unwrap_or_default()),
+            Body::Packed(packed) => {
+                let records = self.unpacked.records(entry.part, packed, scratch);
+                out.extend_from_slice(records.and_then(|records| records.get(range)).unwrap_or_default());
+            }
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! The reading of segments into entries.
+
+use std::cmp::Reverse;
+
+use ttlog_core::Record;
+use ttlog_core::ring::{Item, Mode, Segment};
+
+use super::entry::{Entry, Place};
+use super::ring::{RingView, Run};
+use super::tally::Tally;
+use crate::query::{Keep, Query, Range, Verdict};
+use crate::source::{Damage, Part, Source};
+
+/// Most entries that are kept, beside one for each two bytes of input. Real recordings need fewer; a file made to exhaust memory gets
+/// no more.
+pub const ENTRIES_MAX: usize = 32 << 20;
+
+/// Reads segments into entries, and keeps those that are wanted.
+pub(super) struct Scan<'q, 'a> {
+    sources: &'q [Source<'a>],
+    pub(super) query: &'q Query,
+    pub(super) keep: Keep,
+    range: Range,
+    /// Per source and callsite id: what the filter says as far as the callsite decides.
+    verdicts: Vec<Vec<Verdict>>,
+    pub(super) kept: Vec<Entry>,
+    /// Entries below this place are not among the last that are kept.
+    floor: Option<Place>,
+    /// Entries above this place are not among the first that are kept.
+    ceiling: Option<Place>,
+    /// Most entries that are kept.
+    most: usize,
+    /// Entries beyond those.
+    pub(super) overflow: u64,
+    pub(super) end: Option<i64>,
+    pub(super) start: Option<i64>,
+    /// The session that was read last.
+    session: Option<ReadSession>,
+}
+
+/// A session of a device that was read.
+#[derive(Clone, Copy, Debug)]
+struct ReadSession {
+    ring_id: u64,
+    /// How much later it stands than its clock says.
+    shift_ns: i64,
+    /// Where its last event stands.
+    last_key: i64,
+}
+
+impl ReadSession {
+    /// Returns the shift of the session that follows, whose first event its clock puts at `first_ns`: a clock that started anew starts after
+    /// the last event, one that went on goes on.
+    fn next_shift_ns(&self, first_ns: i64) -> i64 {
+        if first_ns.saturating_add(self.shift_ns) > self.last_key {
+            self.shift_ns
+        } else {
+            self.last_key.saturating_add(1)
+        }
+    }
+}
+
+impl<'q, 'a> Scan<'q, 'a> {
+    pub(super) fn new(sources: &'q [Source<'a>], query: &'q Query, keep: Keep, range: Range) -> Self {
+        let verdicts = sources
+            .iter()
+            .map(|source| {
+                let ids = source.callsites.len().max(1);
+                (0..ids).map(|id| Verdict::new(&query.conditions, source, source.callsite(id as u16))).collect()
+            })
+            .collect();
+        let input_len: u64 = sources.iter().map(|source| source.len_bytes).sum();
+        let most = usize::try_from(input_len / 2).unwrap_or(usize::MAX).saturating_add(ENTRIES_MAX);
+        Scan {
+            sources,
+            query,
+            keep,
+            range,
+            verdicts,
+            kept: Vec::new(),
+            floor: None,
+            ceiling: None,
+            most,
+            overflow: 0,
+            end: None,
+            start: None,
+            session: None,
+        }
+    }
+
+    /// Reads the events of a segment, in the order in which they were recorded.
+    pub(super) fn read_segment(&mut self, segment: &Segment<'_>, at: &At<'_>, ring: &mut RingView, tally: &mut Tally) {
+        let (events_before, damage_before) = (tally.events, tally.damage.len());
+        let verdicts = std::mem::take(&mut self.verdicts[at.source]);
+        let origin = segment.records.as_ptr().addr();
+        let mut reading = Reading::default();
+        let mut items = segment.items();
+        for item in items.by_ref() {
+            match item {
+                Item::Event(record) => {
+                    tally.events += 1;
+                    let context = reading.context(ring, record.context);
+                    let key = self.place(&record, at, ring, context);
+                    reading.last_key = reading.last_key.max(Some(key));
+                    let payload_offset = record.payload.as_ptr().addr().wrapping_sub(origin);
+                    let entry = Entry {
+                        key,
+                        ticks: record.ticks,
+                        part: at.part,
+                        context: record.context,
+                        // A segment has at most 65,536 bytes, of which its header takes some.
+                        payload_offset: if record.payload.is_empty() { record.offset } else { payload_offset } as u16,
+                        payload_len: record.payload.len() as u16,
+                        callsite: record.callsite,
+                        time_known: record.ticks_known,
+                    };
+                    match record.index {
+                        Some(index) => reading.extend_run(ring, &self.sources[at.source], &entry, index),
+                        // Events in shared segments have no index and take none.
+                        None => ring.contexts[context].unindexed += u64::from(segment.header.mode == Mode::Exclusive),
+                    }
+                    if self.accepts(&record, key, at, &verdicts, &ring.contexts[context].name) {
+                        self.keep(entry);
+                    }
+                }
+                Item::Context(info) => {
+                    let context = ring.index_of(info.context);
+                    ring.contexts[context].learn(&info);
+                }
+                Item::Pending { .. } => reading.pending += 1,
+                Item::Damaged { offset, len_bytes } => tally.damage.push(Damage {
+                    offset: at.file.records_offset + offset as u64,
+                    len_bytes: len_bytes as u64,
+                    reason: format!("records of segment {} are damaged", segment.header.index),
+                }),
+            }
+        }
+        self.verdicts[at.source] = verdicts;
+        ring.runs.extend(reading.run);
+        self.remember_session(ring, reading.last_key);
+        let events = tally.events - events_before;
+        tally.pending += if segment.header.mode == Mode::Exclusive || tally.damage.len() > damage_before {
+            // A snapshot's writer counted too, and may have seen what is not in its data.
+            reading.pending.max(at.file.pending.into())
+        } else {
+            // Reservations that are no events; several that follow one another can look like one.
+            u64::from(segment.header.count).saturating_sub(events)
+        };
+        tally.damaged_events += u64::from(items.missing().max(at.file.damaged));
+    }
+
+    /// Finds where an event stands in the timeline: by its clock reading, but never before its predecessor in the same context.
+    fn place(&mut self, record: &Record<'_>, at: &At<'_>, ring: &mut RingView, context: usize) -> i64 {
+        let smooth_ns = self.sources[ring.newest].scale.smooth_ns(record.ticks).saturating_add(ring.later_steps_ns);
+        let smooth_ns = smooth_ns.saturating_add(self.session_shift_ns(ring, smooth_ns));
+        let last_key = &mut ring.contexts[context].last_keys[usize::from(at.file.is_kept())];
+        let key = match *last_key {
+            Some(last) if !record.ticks_known => last,
+            Some(last) => last.max(smooth_ns),
+            None => smooth_ns,
+        };
+        *last_key = Some(key);
+        self.end = self.end.max(Some(key));
+        self.start = Some(self.start.map_or(key, |start| start.min(key)));
+        key
+    }
+
+    /// Returns by how much a session of a device stands later than its clock says, for there are earlier ones; else 0.
+    fn session_shift_ns(&self, ring: &mut RingView, first_ns: i64) -> i64 {
+        let Some(ring_id) = ring.session_of else { return 0 };
+        *ring.shift_ns.get_or_insert_with(|| {
+            let before = self.session.filter(|session| session.ring_id == ring_id);
+            before.map_or(0, |before| before.next_shift_ns(first_ns))
+        })
+    }
+
+    /// Remembers where the last event of a session of a device stands, for the session after it.
+    fn remember_session(&mut self, ring: &RingView, last_key: Option<i64>) {
+        if let (Some(ring_id), Some(shift_ns)) = (ring.session_of, ring.shift_ns) {
+            let same = self.session.filter(|session| (session.ring_id, session.shift_ns) == (ring_id, shift_ns));
+            let last_key = last_key.unwrap_or(i64::MIN);
+            let last_key = same.map_or(last_key, |session| session.last_key.max(last_key));
+            self.session = Some(ReadSession { ring_id, shift_ns, last_key });
+        }
+    }
+
+    /// Decides whether an event is wanted.
+    #[inline]
+    fn accepts(&self, record: &Record<'_>, key: i64, at: &At<'_>, verdicts: &[Verdict], thread: &str) -> bool {
+        let source = &self.sources[at.source];
+        if !self.range.contains(key, || source.scale.unix_ns(record.ticks)) {
+            return false;
+        }
+        let verdict = verdicts.get(usize::from(record.callsite)).or(verdicts.first());
+        verdict.is_none_or(|verdict| {
+            let callsite = source.callsite(record.callsite);
+            verdict.decide(&self.query.conditions, callsite, record.payload, record.context, thread)
+        })
+    }
+
+    fn keep(&mut self, entry: Entry) {
+        match self.keep {
+            Keep::All if self.kept.len() >= self.most => self.overflow += 1,
+            Keep::All => self.kept.push(entry),
+            Keep::Last(count) => {
+                if self.floor.is_none_or(|floor| entry.place() > floor) {
+                    self.kept.push(entry);
+                }
+                if self.kept.len() >= count.saturating_mul(2).saturating_add(4096) {
+                    self.kept.select_nth_unstable_by_key(count, |entry| Reverse(entry.place()));
+                    self.floor = Some(self.kept[count].place());
+                    self.kept.truncate(count);
+                }
+            }
+            Keep::First(count) => {
+                if self.ceiling.is_none_or(|ceiling| entry.place() < ceiling) {
+                    self.kept.push(entry);
+                }
+                if self.kept.len() >= count.saturating_mul(2).saturating_add(4096) {
+                    self.kept.select_nth_unstable_by_key(count, Entry::place);
+                    self.ceiling = Some(self.kept[count].place());
+                    self.kept.truncate(count);
+                }
+            }
+        }
+    }
+}
+
+/// Which segment is read.
+pub(super) struct At<'p> {
+    /// Index of the source.
+    pub(super) source: usize,
+    /// Index among the segments that are read.
+    pub(super) part: u32,
+    /// What the source says of it.
+    pub(super) file: &'p Part<'p>,
+}
+
+/// What is remembered from one event of a segment to the next.
+#[derive(Default)]
+struct Reading {
+    /// The context of the last event, and where that stands in the ring's list.
+    context: Option<(u32, usize)>,
+    /// Events of one context that follow one another without a gap.
+    run: Option<Run>,
+    /// Records that were being written.
+    pending: u64,
+    /// Where the last event stands.
+    last_key: Option<i64>,
+}
+
+impl Reading {
+    /// Finds a context in the ring's list.
+    #[inline]
+    fn context(&mut self, ring: &mut RingView, id: u32) -> usize {
+        match self.context {
+            Some((last, index)) if last == id => index,
+            _ => {
+                let index = ring.index_of(id);
+                self.context = Some((id, index));
+                index
+            }
+        }
+    }
+
+    /// Makes the run longer by an event, or begins another one where its index does not follow.
+    #[inline]
+    fn extend_run(&mut self, ring: &mut RingView, source: &Source<'_>, entry: &Entry, index: u64) {
+        match &mut self.run {
+            Some(run) if run.context == entry.context && run.start.wrapping_add(run.count) == index => run.count += 1,
+            run => {
+                let begun = Run {
+                    context: entry.context,
+                    start: index,
+                    count: 1,
+                    first: entry.place(),
+                    first_when: source.when(entry.ticks),
+                };
+                ring.runs.extend(run.replace(begun));
+            }
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! One ring: whose it is, whether it is recorded to, how much it covers, what was lost and what helps.
+
+use std::path::{Path, PathBuf};
+
+use ttlog_read::query::{Keep, Query};
+use ttlog_read::source::process::{Liveness, state_of};
+use ttlog_read::source::{Ending, Input, Kind, Source, open, read};
+use ttlog_read::text::escape::error_line;
+use ttlog_read::text::number::{bytes, counted};
+use ttlog_read::text::time::TimeStyle;
+use ttlog_read::text::time::{TimeFormatter, duration, since_ns};
+use ttlog_read::timeline::Timeline;
+
+use super::directory::Access;
+use super::remark::Remark;
+use crate::render::ending;
+
+/// How old the sign of life of a service thread may be, in nanoseconds. It gives ten a second.
+const HEARTBEAT_MAX_NS: u64 = 5_000_000_000;
+
+/// What helps against each reason for which events are dropped, in the order of [`DROP_REASONS`](crate::render::DROP_REASONS).
+const DROP_ADVICE: [&str; 4] = [
+    "they do not fit a segment: log less at once, or raise TTLOG_SEGMENT_BYTES",
+    "they were logged while the same thread was in a log call and no shared segment was to be had: raise TTLOG_CAPACITY_BYTES, or log \
+     less in allocators, Display and signal handlers",
+    "more threads logged at once than there are segments: raise TTLOG_CAPACITY_BYTES or lower TTLOG_SEGMENT_BYTES",
+    "the table has no room for more callsites: raise TTLOG_TABLE_BYTES",
+];
+
+/// What was found out about a ring.
+#[derive(Debug)]
+pub struct RingReport {
+    /// Its file.
+    pub path: PathBuf,
+    /// Bytes of the file.
+    pub len_bytes: u64,
+    /// Who may do what with it.
+    pub access: Access,
+    /// The service; empty: not known.
+    pub service: String,
+    /// The process; `None`: not known.
+    pub pid: Option<u64>,
+    /// The host; may be empty.
+    pub host: String,
+    /// When recording started, in nanoseconds since 1970.
+    pub start_unix_ns: i64,
+    /// What the process is doing, or how it ended.
+    pub ending: Ending,
+    /// The same as a sentence; empty: nothing is known.
+    pub ending_text: String,
+    /// Whether its process runs and has it.
+    pub runs: bool,
+    /// How long ago its service thread gave a sign of life, in nanoseconds; `None`: not told.
+    pub heartbeat_age_ns: Option<u64>,
+    /// How long before its end the ring has everything, in nanoseconds; `None`: it has everything since the start.
+    pub covered_ns: Option<u64>,
+    /// The same of warnings and errors, if these are kept apart.
+    pub kept_covered_ns: Option<u64>,
+    /// Whether warnings and errors are kept apart.
+    pub keeps: bool,
+    /// How long it has recorded, in nanoseconds.
+    pub recorded_ns: u64,
+    /// The window that was asked for, in nanoseconds; 0: none.
+    pub min_age_ns: u64,
+    /// Events in it.
+    pub retained: u64,
+    /// Events replaced by newer ones.
+    pub overwritten: u64,
+    /// Events refused, by reason.
+    pub dropped: [u64; 4],
+    /// Events withheld by sampling or rate limit.
+    pub suppressed: u64,
+    /// Panics of the process.
+    pub panics: u64,
+    /// What is recorded; `None`: not told.
+    pub filter: Option<String>,
+    /// What is to be said.
+    pub remarks: Vec<Remark>,
+}
+
+impl RingReport {
+    /// Returns whether its process is gone without having shut it down.
+    #[must_use]
+    pub fn is_stale(&self) -> bool {
+        !self.runs && matches!(self.ending, Ending::LetGo | Ending::Silent | Ending::Unrecorded | Ending::Told(_))
+    }
+
+    /// Reads the ring at `reach`, which is known as `path`.
+    ///
+    /// # Errors
+    /// A line that says why it cannot be read.
+    pub fn read(path: &Path, reach: &Path) -> Result<Self, String> {
+        let failed = |error: &dyn std::fmt::Display| error_line(path, error);
+        let file = open(reach).map_err(|error| failed(&error))?;
+        let metadata = file.metadata().map_err(|error| failed(&error))?;
+        let content = read(&file).map_err(|error| failed(&error))?;
+        let mut input = Input::new(path.to_string_lossy().into_owned(), content);
+        if reach != path {
+            // It was found through its process, which has it.
+            input.bytes.liveness = Some(Liveness::Running);
+        }
+        let source = Source::new(&input).map_err(|error| failed(&error))?;
+        if !matches!(source.kind, Kind::Ring(_)) {
+            return Err(failed(&"is not a ring"));
+        }
+        let sources = [source];
+        let query = Query { keep: Keep::First(0), duplicates: true, ..Query::default() };
+        let timeline = Timeline::read(&sources, &query, &mut ());
+        let mut report = Self::of(path, &metadata, &timeline);
+        report.remark(&timeline, &metadata);
+        Ok(report)
+    }
+
+    fn of(path: &Path, metadata: &std::fs::Metadata, timeline: &Timeline<'_, '_>) -> Self {
+        let (source, found) = (&timeline.sources[0], &timeline.found[0]);
+        let process = source.process.unwrap_or_default();
+        let end = source.scale.smooth_ns(source.newest_anchor).max(timeline.end.unwrap_or(i64::MIN));
+        let until = |from: i64| u64::try_from(end.saturating_sub(from)).unwrap_or(0);
+        let covered = |ticks: u64| (ticks != 0).then(|| until(source.scale.smooth_ns(ticks)));
+        let oldest = source.oldest_anchor.map_or(end, |ticks| source.scale.smooth_ns(ticks));
+        let mut time = TimeFormatter::new(TimeStyle::Local, 0);
+        RingReport {
+            path: path.to_path_buf(),
+            len_bytes: metadata.len(),
+            access: Access::of(metadata),
+            service: process.service.to_owned(),
+            pid: source.process.map(|process| process.pid),
+            host: process.host.to_owned(),
+            start_unix_ns: process.start_unix_ns,
+            runs: source.kind == Kind::Ring(Liveness::Running),
+            ending: Ending::of(source),
+            ending_text: ending::of_source(timeline, 0, &mut time).unwrap_or_default(),
+            heartbeat_age_ns: (source.life.heartbeat_unix_ns != 0).then(|| since_ns(source.life.heartbeat_unix_ns)),
+            covered_ns: covered(source.complete_from),
+            kept_covered_ns: covered(source.kept_complete_from),
+            keeps: source.kept_segment_count > 0,
+            recorded_ns: until(oldest),
+            min_age_ns: source.min_age_ns,
+            retained: found.events,
+            overwritten: source.loss.overwritten,
+            dropped: source.loss.dropped,
+            suppressed: source.loss.suppressed,
+            panics: source.life.panics.count,
+            filter: source.filter.map(str::to_owned),
+            remarks: Vec::new(),
+        }
+    }
+
+    /// Finds what is to be said.
+    fn remark(&mut self, timeline: &Timeline<'_, '_>, metadata: &std::fs::Metadata) {
+        let (source, found) = (&timeline.sources[0], &timeline.found[0]);
+        let mut remarks = Vec::new();
+        if let (true, Some(pid)) = (self.runs, self.pid) {
+            self.remark_service(pid, &mut remarks);
+        }
+        if self.runs && self.filter.as_ref().is_some_and(|filter| filter.trim().eq_ignore_ascii_case("off")) {
+            let advice =
+                "ttlog-view level PID info has it record again; TTLOG_LEVEL says what it records from its start on";
+            remarks.push(Remark::problem("it records nothing: its level is off", advice));
+        }
+        if let Some(mode) = self.access.mode.filter(|mode| mode & 0o077 != 0) {
+            let text = format!("others may read or write it (mode {mode:04o})");
+            remarks.push(Remark::problem(text, "chmod 600; recorders make rings with mode 0600"));
+        }
+        match links(metadata) {
+            Some(0) => remarks.push(Remark::problem(
+                "its file has lost its name: what it holds is gone with the process",
+                "take a snapshot of it (ttlog-view snapshot PID), and find out who removes files there",
+            )),
+            Some(2..) => remarks.push(Remark::problem(
+                "its file has another name, too (a hard link): recorders do not recover such rings",
+                "remove the link that is not from the recorder",
+            )),
+            _ => {}
+        }
+        if found.is_damaged(source) {
+            let places = counted((source.damage.len() + found.damage.len()) as u64, "damaged place");
+            let text = format!("{places}, {} lost to damage", counted(found.damaged_events, "event"));
+            remarks.push(Remark::problem(text, "ttlog-view verify tells what is lost, and where"));
+        }
+        for (((_, reason), count), advice) in crate::render::DROP_REASONS.iter().zip(self.dropped).zip(DROP_ADVICE) {
+            if count > 0 {
+                remarks.push(Remark::problem(format!("{} dropped ({reason})", counted(count, "event")), advice));
+            }
+        }
+        if let Some(covered) = self.covered_ns.filter(|covered| *covered < self.min_age_ns) {
+            let factor = u128::from(self.min_age_ns).div_ceil(u128::from(covered.max(1)));
+            let wanted = u64::try_from(u128::from(self.len_bytes) * factor).unwrap_or(u64::MAX);
+            let text = format!("covers {}, and is to cover {}", duration(covered), duration(self.min_age_ns));
+            let advice =
+                format!("raise TTLOG_CAPACITY_BYTES to {} or so, or record less (ttlog-view level)", bytes(wanted));
+            remarks.push(Remark::problem(text, advice));
+        }
+        self.remarks = remarks;
+    }
+
+    /// Says what there is to be said of a running process.
+    fn remark_service(&self, pid: u64, remarks: &mut Vec<Remark>) {
+        match (state_of(pid), self.heartbeat_age_ns) {
+            (Some('T' | 't'), _) => {
+                let advice = format!("kill -CONT {pid} lets it go on; ttlog-view snapshot {pid} works meanwhile");
+                remarks.push(Remark::problem("the process is stopped", advice));
+            }
+            (_, Some(age)) if age > HEARTBEAT_MAX_NS => {
+                let text = format!("the recorder's service thread was last there {} ago", duration(age));
+                let advice = "events are recorded, but there are no snapshots, no new anchors and no changes of the level until the process \
+                              starts anew; ttlog-view snapshot works";
+                remarks.push(Remark::problem(text, advice));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Returns the number of names that a file has; `None`: not known on this system.
+#[cfg(unix)]
+fn links(metadata: &std::fs::Metadata) -> Option<u64> {
+    Some(std::os::unix::fs::MetadataExt::nlink(metadata))
+}
+
+#[cfg(not(unix))]
+fn links(_metadata: &std::fs::Metadata) -> Option<u64> {
+    None
+}

@@ -1,0 +1,113 @@
+//! What was found out about rings and directories, together.
+
+use std::path::Path;
+
+use ttlog_read::source::find::{find, variable_of};
+use ttlog_read::text::escape::error_line;
+
+use super::directory::{DirectoryReport, SnapshotsReport, quoted};
+use super::examine::RingReport;
+use super::remark::Remark;
+use crate::terminal::Outcome;
+
+/// What was found.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// The rings that were read.
+    pub rings: Vec<RingReport>,
+    /// The directories in which rings are.
+    pub directories: Vec<DirectoryReport>,
+    /// The directories in which snapshots are.
+    pub snapshots: Vec<SnapshotsReport>,
+    /// What could not be looked at, a line each.
+    pub errors: Vec<String>,
+}
+
+impl Report {
+    /// Returns all remarks.
+    pub fn remarks(&self) -> impl Iterator<Item = &Remark> {
+        let rings = self.rings.iter().flat_map(|ring| &ring.remarks);
+        let directories = self.directories.iter().flat_map(|directory| &directory.remarks);
+        rings.chain(directories).chain(self.snapshots.iter().flat_map(|snapshots| &snapshots.remarks))
+    }
+
+    /// Returns the number of things that want attention.
+    #[must_use]
+    pub fn problem_count(&self) -> usize {
+        self.errors.len() + self.remarks().filter(|remark| remark.attention).count()
+    }
+
+    /// Returns the outcome of the command.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        if self.rings.is_empty() && self.directories.iter().all(|directory| directory.is_empty()) {
+            Outcome::Failed
+        } else if self.problem_count() > 0 {
+            Outcome::Partial
+        } else {
+            Outcome::Good
+        }
+    }
+
+    fn add_ring(&mut self, path: &Path, reach: &Path) {
+        match RingReport::read(path, reach) {
+            Ok(ring) => self.rings.push(ring),
+            Err(error) => self.errors.push(error),
+        }
+    }
+
+    pub(super) fn add_directory(&mut self, path: &Path) {
+        if self.directories.iter().any(|directory| directory.path == path) {
+            return;
+        }
+        let (directory, rings) = match DirectoryReport::read(path) {
+            Ok(read) => read,
+            Err(error) => return self.errors.push(error_line(path, &error)),
+        };
+        self.directories.push(directory);
+        for ring in rings {
+            self.add_ring(&ring, &ring);
+        }
+    }
+
+    /// Takes in the ring of a process, or of this path, and where it lies.
+    pub(super) fn add_target(&mut self, target: &str) {
+        let path = Path::new(target);
+        if path.is_dir() {
+            return self.add_directory(path);
+        }
+        match find(target) {
+            Ok(ring) => {
+                let (path, reach) = (ring.path.clone(), ring.reach.clone());
+                drop(ring);
+                self.add_ring(&path, &reach);
+                let parent = path.parent().unwrap_or(Path::new(""));
+                // Where the whole directory is looked at, that says it of all of them.
+                if let Some(ring) = self.rings.last_mut().filter(|ring| ring.is_stale()) {
+                    let advice = format!("ttlog-view recover {} --remove makes a snapshot of it", quoted(parent));
+                    ring.remarks.push(Remark::problem("stale: its process is gone", advice));
+                }
+                if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+                    match DirectoryReport::alone(parent) {
+                        Ok(directory) => self.directories.push(directory),
+                        Err(error) => self.errors.push(error_line(parent, &error)),
+                    }
+                }
+            }
+            Err(error) => {
+                let hint = target.parse().ok().and_then(switched_off).unwrap_or_default();
+                self.errors.push(format!("{error}{hint}"));
+            }
+        }
+    }
+}
+
+/// Says so where the environment of a process keeps it from having a ring that others can see.
+fn switched_off(pid: u64) -> Option<String> {
+    let says = |name: &str, value: &str| variable_of(pid, name).filter(|found| found.eq_ignore_ascii_case(value));
+    if says("TTLOG", "off").is_some() {
+        return Some(" (its environment says TTLOG=off)".to_owned());
+    }
+    says("TTLOG_RING_FILE", "none")
+        .map(|_| " (its environment says TTLOG_RING_FILE=none: its ring is on the heap)".to_owned())
+}

@@ -1,0 +1,159 @@
+//! The command `recover`: turns the rings that dead processes left behind into snapshots.
+//!
+//! A ring is taken to be in use while its file is locked, or while the process that its table names is there with the start time
+//! it names and has the file mapped (one that called `exec` has not). The lock is held while the snapshot is made, so that two
+//! recoveries do not do the same work. The ring is removed, where that is asked for, once its snapshot is whole and on disk.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use ttlog_core::ring::RingImage;
+use ttlog_core::snapshot::Content;
+use ttlog_read::event::secrets::Secrets;
+use ttlog_read::source::process::Liveness;
+use ttlog_read::source::{content, files_in, read};
+use ttlog_read::text::escape::error_line;
+use ttlog_read::text::escape::escaped;
+use ttlog_read::text::number::grouped;
+
+use super::options::SecretArgs;
+use crate::terminal::{Outcome, complain};
+use crate::write::lock::lock;
+use crate::write::snapshot_file::{self, Written};
+
+/// Options of `recover`.
+#[derive(Args, Debug)]
+pub struct Recover {
+    /// The directory with the rings
+    pub directory: PathBuf,
+    /// Directory for the snapshots [default: the temporary directory, like the programs' own snapshots]
+    #[arg(short, long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+    /// Remove each ring after its snapshot is safely on disk
+    #[arg(long)]
+    pub remove: bool,
+    /// What is withheld.
+    #[command(flatten)]
+    pub secrets: SecretArgs,
+}
+
+/// Recovers the rings of a directory.
+///
+/// # Errors
+/// Those of writing to `out`.
+pub fn run(options: &Recover, out: &mut dyn Write) -> io::Result<Outcome> {
+    let paths = match files_in(&options.directory) {
+        Ok(paths) => paths,
+        Err(error) => {
+            complain(&error_line(&options.directory, &error));
+            return Ok(Outcome::Failed);
+        }
+    };
+    let output = snapshot_file::directory(options.output.as_deref());
+    let secrets = options.secrets.secrets();
+    let mut outcome = Outcome::Good;
+    let (mut recovered, mut left) = (0, 0);
+    for path in paths {
+        let Ok(file) = open_unfollowed(&path) else { continue }; // not ours to read
+        if !matches!(content(&file), Ok(Content::Ring)) {
+            continue;
+        }
+        let done = recover(&path, &file, &output, options.remove, &secrets);
+        let line = match &done {
+            Ok(Done::Recovered { snapshot, events, overwritten }) => {
+                recovered += 1;
+                let (events, overwritten) = (grouped(*events), grouped(*overwritten));
+                let snapshot = escaped(&snapshot.to_string_lossy());
+                format!("recovered {events} events ({overwritten} were overwritten) to {snapshot}")
+            }
+            Ok(Done::Empty) => "holds no events; no snapshot made".to_owned(),
+            Ok(Done::InUse(why)) => {
+                left += 1;
+                format!("left alone: {why}")
+            }
+            Err(error) => {
+                outcome = Outcome::Partial;
+                complain(&error_line(&path, &format_args!("not recovered: {error}")));
+                continue;
+            }
+        };
+        let removed = options.remove && matches!(done, Ok(Done::Recovered { .. } | Done::Empty));
+        writeln!(out, "{}: {line}{}", escaped(&path.to_string_lossy()), if removed { "; ring removed" } else { "" })?;
+    }
+    writeln!(out, "{recovered} recovered, {left} left alone")?;
+    Ok(outcome)
+}
+
+/// What was done with a ring.
+#[derive(Debug)]
+enum Done {
+    Recovered { snapshot: PathBuf, events: u64, overwritten: u64 },
+    Empty,
+    InUse(String),
+}
+
+fn recover(path: &Path, file: &File, output: &Path, remove: bool, secrets: &Secrets) -> Result<Done, String> {
+    let text = |error: io::Error| error.to_string();
+    if !lock(file).map_err(text)? {
+        return Ok(Done::InUse("it is locked".to_owned()));
+    }
+    // Whoever held the lock before may have recovered and removed it.
+    if !is_still_there(path, file).map_err(text)? {
+        return Ok(Done::InUse("somebody else has just recovered it".to_owned()));
+    }
+    let bytes = read(file).map_err(text)?;
+    let image = RingImage::parse(&bytes.data).map_err(|error| error.to_string())?;
+    let process = image.process().unwrap_or_default();
+    if bytes.liveness == Some(Liveness::Running) {
+        return Ok(Done::InUse(format!("process {} is running", process.pid)));
+    }
+    let loss = image.loss();
+    let holds_segments = (0..image.header().segment_count)
+        .take_while(|index| u64::from(*index) * u64::from(image.header().segment_len) < bytes.data.len() as u64)
+        .any(|index| !matches!(image.segment(index), ttlog_core::ring::SegmentState::Unused));
+    let done = if holds_segments || loss.dropped_total() > 0 {
+        let Written { path: snapshot, events } =
+            snapshot_file::write(&image, &process, "recovered", 0, secrets, output)?;
+        Done::Recovered { snapshot, events, overwritten: loss.overwritten }
+    } else {
+        Done::Empty
+    };
+    if remove {
+        std::fs::remove_file(path)
+            .map_err(|error| format!("snapshot made, but the ring cannot be removed: {error}"))?;
+    }
+    Ok(done)
+}
+
+/// Opens a file that is no link, without waiting.
+fn open_unfollowed(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true);
+    #[cfg(unix)]
+    {
+        use rustix::fs::OFlags;
+        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, flags.bits().cast_signed());
+    }
+    options.open(path)
+}
+
+/// Returns whether the path still names this file.
+#[cfg(unix)]
+fn is_still_there(path: &Path, file: &File) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt as _;
+    let held = file.metadata()?;
+    match path.symlink_metadata() {
+        Ok(named) => Ok((named.dev(), named.ino()) == (held.dev(), held.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Never asked: there is no lock to hold.
+#[cfg(not(unix))]
+fn is_still_there(_path: &Path, _file: &File) -> io::Result<bool> {
+    Ok(false)
+}

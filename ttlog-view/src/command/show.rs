@@ -1,0 +1,306 @@
+//! Showing events: the command without a name.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use ttlog_read::event::secrets::Secrets;
+use ttlog_read::query::{Condition, Keep, Key, Limits, Query};
+use ttlog_read::source::device::load::Firmwares;
+use ttlog_read::source::{Input, Inputs, Source};
+use ttlog_read::text::escape::{LineBreaks, error_line};
+use ttlog_read::text::number::grouped;
+use ttlog_read::text::time::TimeStyle;
+use ttlog_read::timeline::{ShownEvents, Timeline};
+
+use super::options::{ColorChoice, SecretArgs, TimeChoice};
+use crate::render::drive::drive;
+use crate::render::json::JsonSink;
+use crate::render::sink::EventSink;
+use crate::render::stats::{GroupKey, StatsForm, StatsSink};
+use crate::render::text::{TextOptions, TextSink, damage_line};
+use crate::terminal::progress::ProgressLine;
+use crate::terminal::{Outcome, complain};
+
+/// What to show, and how.
+#[derive(Args, Debug)]
+pub struct View {
+    /// Snapshots and rings, in any mix; a directory means the snapshots and rings in it; `-` reads a snapshot from standard input
+    #[arg(required = true, value_name = "FILE|DIR|GLOB")]
+    pub inputs: Vec<String>,
+    /// How.
+    #[command(flatten)]
+    pub show: Show,
+}
+
+/// Options of showing events.
+#[derive(Args, Debug)]
+pub struct Show {
+    /// Show only events that match this condition (repeatable; all must match)
+    ///
+    /// KEY=VALUE, !=, >, >=, <, <=, and ~= for "contains". KEY is level, target, message, template, file, line, callsite, thread,
+    /// context, service, pid, host, boot, or the name of a field (fields.KEY for a field with one of these names). `level=WARN` is exactly that
+    /// level, `level>=WARN` that and above. `target=a::b` means the module and everything in it. `KEY!=VALUE` also holds where there
+    /// is no such field.
+    #[arg(short, long = "filter", value_name = "EXPR")]
+    pub filters: Vec<Condition>,
+
+    /// Show the last N of the matching events
+    #[arg(short = 'n', long, value_name = "N", conflicts_with = "head")]
+    pub limit: Option<usize>,
+
+    /// Show the first N of the matching events
+    #[arg(long, value_name = "N")]
+    pub head: Option<usize>,
+
+    /// Show events from this time on: a date and time (local, or with a zone), a time of the last day, or -5s before the last event
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub since: Option<String>,
+
+    /// Show events up to this time
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub until: Option<String>,
+
+    /// Show the last stretch before the last event, such as 5s or 2m; the same as --since -5s
+    #[arg(long, value_name = "DURATION", conflicts_with = "since")]
+    pub last: Option<String>,
+
+    /// Output format
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+
+    /// How times are shown in text
+    #[arg(long, value_enum, default_value_t = TimeChoice::Local)]
+    pub time: TimeChoice,
+
+    /// The same as --time utc
+    #[arg(long, conflicts_with = "time")]
+    pub utc: bool,
+
+    /// When to color text
+    #[arg(long, value_enum, default_value_t = ColorChoice::Auto, value_name = "WHEN")]
+    pub color: ColorChoice,
+
+    /// Show also the place in the source, nanoseconds, contexts and the fields that the message already shows
+    #[arg(short, long)]
+    pub verbose: bool,
+
+    /// Omit the lines about files, gaps and losses
+    #[arg(short, long)]
+    pub quiet: bool,
+
+    /// Write line breaks and tabs inside messages and values as they are; other control characters stay escaped
+    #[arg(long)]
+    pub raw: bool,
+
+    /// Show events once per snapshot, even if several snapshots of one ring hold them
+    #[arg(long)]
+    pub duplicates: bool,
+
+    /// Count events instead of showing them
+    #[arg(long)]
+    pub stats: bool,
+
+    /// Keys to count by, separated by commas: level, target, callsite, thread, … or a field name
+    #[arg(long, value_name = "KEY", value_delimiter = ',', value_parser = parse_key, requires = "stats")]
+    pub group_by: Vec<GroupKey>,
+
+    /// What is withheld.
+    #[command(flatten)]
+    pub secrets: SecretArgs,
+
+    /// Firmware ELF file or dictionary, for device recordings (repeatable)
+    ///
+    /// Each session of a device (from one start of its firmware to the next) names the build id of its firmware. It is shown with the names
+    /// of the file that has this build id, and without names if none has.
+    #[arg(long = "elf", visible_alias = "dictionary", value_name = "ELF|DICTIONARY")]
+    pub firmware: Vec<PathBuf>,
+}
+
+fn parse_key(name: &str) -> Result<GroupKey, String> {
+    let name = name.trim();
+    if name.is_empty() {
+        return Err("empty key".to_owned());
+    }
+    Ok(GroupKey { name: name.to_owned(), key: Key::from_name(name) })
+}
+
+/// The form of the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// One line per event, for people
+    Text,
+    /// One JSON array of all events
+    Json,
+    /// One JSON object per line
+    Ndjson,
+}
+
+/// What the options ask for: the one place that reads them.
+#[derive(Debug)]
+pub struct Request {
+    query: Query,
+    secrets: Secrets,
+    format: Format,
+    /// What to count by, if events are counted.
+    stats: Option<Vec<GroupKey>>,
+    text: TextOptions,
+}
+
+impl Request {
+    /// Reads the options.
+    ///
+    /// # Errors
+    /// A line that says which option is wrong.
+    pub fn new(options: &Show) -> Result<Self, String> {
+        let style = if options.utc { TimeStyle::Utc } else { options.time.into() };
+        let keep = match (options.limit, options.head) {
+            (Some(count), _) => Keep::Last(count),
+            (None, Some(count)) => Keep::First(count),
+            (None, None) => Keep::All,
+        };
+        let by_level = || vec![GroupKey { name: "level".to_owned(), key: Key::Level }];
+        let group_by = || if options.group_by.is_empty() { by_level() } else { options.group_by.clone() };
+        Ok(Request {
+            query: Query {
+                conditions: options.filters.clone(),
+                keep,
+                limits: limits(options, style)?,
+                duplicates: options.duplicates,
+            },
+            secrets: options.secrets.secrets(),
+            format: options.format,
+            stats: options.stats.then(group_by),
+            text: TextOptions {
+                style,
+                colored: options.color.is_on(),
+                verbose: options.verbose,
+                quiet: options.quiet,
+                breaks: if options.raw { LineBreaks::Keep } else { LineBreaks::Escape },
+            },
+        })
+    }
+
+    /// Returns what is withheld.
+    #[must_use]
+    pub fn secrets(&self) -> &Secrets {
+        &self.secrets
+    }
+
+    fn sink<'o>(
+        &self,
+        timeline: &Timeline<'_, '_>,
+        has_total: bool,
+        out: &'o mut dyn Write,
+    ) -> Box<dyn EventSink + 'o> {
+        match (&self.stats, self.format) {
+            (Some(keys), format) => {
+                // Positions relative to the end or in ticks say little in a table of counts.
+                let style = if self.text.style == TimeStyle::Utc { TimeStyle::Utc } else { TimeStyle::Local };
+                let form = match format {
+                    Format::Text => StatsForm::Text { style, quiet: self.text.quiet },
+                    Format::Json => StatsForm::Json,
+                    Format::Ndjson => StatsForm::Ndjson,
+                };
+                Box::new(StatsSink::new(keys.clone(), form, out))
+            }
+            (None, Format::Text) => Box::new(TextSink::new(&self.text, timeline, has_total, out)),
+            (None, format) => Box::new(JsonSink::new(format == Format::Json, out)),
+        }
+    }
+}
+
+fn limits(options: &Show, style: TimeStyle) -> Result<Limits, String> {
+    let mut limits = if style == TimeStyle::Utc { Limits::utc() } else { Limits::local() };
+    if let Some(since) = &options.since {
+        limits = limits.since(since).map_err(|error| format!("--since: {error}"))?;
+    }
+    if let Some(last) = &options.last {
+        limits = limits.last(last).map_err(|error| format!("--last: {error}"))?;
+    }
+    if let Some(until) = &options.until {
+        limits = limits.until(until).map_err(|error| format!("--until: {error}"))?;
+    }
+    Ok(limits)
+}
+
+/// Shows what the options ask for.
+///
+/// # Errors
+/// Those of writing to `out`.
+pub fn run(options: &View, out: &mut dyn Write) -> io::Result<Outcome> {
+    let request = match Request::new(&options.show) {
+        Ok(request) => request,
+        Err(line) => {
+            complain(&line);
+            return Ok(Outcome::Failed);
+        }
+    };
+    let firmwares = Firmwares::load(&options.show.firmware);
+    let inputs = Inputs::read(&options.inputs, &firmwares);
+    let errors = [inputs.errors, firmwares.errors, inputs.remarks].concat();
+    let outcome = Outcome::from(inputs.usability);
+    Ok(outcome.max(show(&inputs.read, errors, &request, None, out)?))
+}
+
+/// Shows the events of what was read, after the lines about what could not be; with `shown`, only those that were not shown before.
+///
+/// # Errors
+/// Those of writing to `out`.
+pub fn show(
+    inputs: &[Input],
+    mut errors: Vec<String>,
+    request: &Request,
+    shown: Option<&mut ShownEvents>,
+    out: &mut dyn Write,
+) -> io::Result<Outcome> {
+    let mut sources = Vec::new();
+    for input in inputs {
+        match Source::with_secrets(input, &request.secrets) {
+            Ok(source) => sources.push(source),
+            Err(error) => errors.push(error_line(input.path.as_ref(), &error)),
+        }
+    }
+    let mut outcome = if errors.is_empty() { Outcome::Good } else { Outcome::Partial };
+    for line in &errors {
+        complain(line);
+    }
+    if sources.is_empty() {
+        return Ok(Outcome::Failed);
+    }
+    let mut progress = ProgressLine::new();
+    let (mut timeline, news) = match shown {
+        None => (Timeline::read(&sources, &request.query, &mut progress), None),
+        Some(shown) => {
+            let everything = Query { keep: Keep::All, limits: Limits::default(), ..request.query.clone() };
+            let mut timeline = Timeline::read(&sources, &everything, &mut progress);
+            let news = shown.take(&mut timeline);
+            let keep = if news.is_first { request.query.keep } else { Keep::All };
+            timeline.narrow(&request.query.limits, keep);
+            (timeline, Some(news))
+        }
+    };
+    progress.finish();
+    if timeline.sources.iter().zip(&timeline.found).any(|(source, found)| found.is_damaged(source)) {
+        outcome = Outcome::Partial;
+    }
+    if timeline.overflow > 0 {
+        let overflow = grouped(timeline.overflow);
+        complain(&format!("{overflow} events are left out, there are too many; use --limit, --filter or fewer files"));
+        outcome = Outcome::Partial;
+    }
+    if request.format != Format::Text || request.stats.is_some() {
+        complain_of_damage(&timeline);
+    }
+    let mut sink = request.sink(&timeline, news.is_none(), out);
+    drive(&mut timeline, &request.query, news.as_ref(), sink.as_mut())?;
+    Ok(outcome)
+}
+
+fn complain_of_damage(timeline: &Timeline<'_, '_>) {
+    for (source, found) in timeline.sources.iter().zip(&timeline.found) {
+        for damage in source.damage.iter().chain(&found.damage) {
+            complain(&error_line(source.path.as_ref(), &damage_line(damage)));
+        }
+    }
+}

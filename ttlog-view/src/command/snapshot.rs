@@ -1,0 +1,74 @@
+//! The command `snapshot`: a copy of the ring of a process, made from outside.
+//!
+//! The process takes no part in it, and is not disturbed: it may be stopped, stuck or dead. What is copied of each thread is everything
+//! up to some moment while the copying went on.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use clap::Args;
+use ttlog_read::source::find::find;
+use ttlog_read::source::process::Liveness;
+use ttlog_read::text::number::bytes;
+
+use super::options::SecretArgs;
+use crate::terminal::{Outcome, complain};
+use crate::write::snapshot_file;
+
+/// Options of `snapshot`.
+#[derive(Args, Debug)]
+pub struct Snapshot {
+    /// A process id, or the path of a ring (write ./123 for a file named 123)
+    #[arg(value_name = "PID|RING")]
+    pub target: String,
+    /// Directory for the snapshot
+    #[arg(short, long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+    /// Reason, a word or two for the file name and the header
+    #[arg(short, long, value_name = "TEXT", default_value = "manual")]
+    pub reason: String,
+    /// What is withheld.
+    #[command(flatten)]
+    pub secrets: SecretArgs,
+}
+
+/// Writes the snapshot and prints its path.
+///
+/// # Errors
+/// Those of writing to `out`.
+pub fn run(options: &Snapshot, out: &mut dyn Write) -> io::Result<Outcome> {
+    let ring = match find(&options.target) {
+        Ok(ring) => ring,
+        Err(error) => {
+            complain(&error.to_string());
+            return Ok(Outcome::Failed);
+        }
+    };
+    let output = snapshot_file::directory(options.output.as_deref());
+    let written = ring.image().and_then(|image| {
+        // Of a dead process nothing more will come: the snapshot holds everything to its end.
+        let is_over = matches!(ring.liveness(), Liveness::Gone | Liveness::LetGo);
+        let until = if is_over { 0 } else { ring.bytes.read_from_ticks.unwrap_or(0) };
+        let secrets = options.secrets.secrets();
+        snapshot_file::write(&image, &image.process().unwrap_or_default(), &options.reason, until, &secrets, &output)
+    });
+    match written {
+        Ok(written) => {
+            writeln!(out, "{}", written.path.display())?;
+            let missing = ring.image().map_or(0, |image| image.missing_bytes());
+            if missing > 0 {
+                let present = bytes(ring.bytes.data.len() as u64);
+                complain(&format!("{}: was cut short: only {present} of the ring are there", ring.name()));
+            }
+            let changed = ring.bytes.changed_segments;
+            if changed > 0 {
+                complain(&format!("{changed} segments were overwritten faster than they could be read"));
+            }
+            Ok(if missing > 0 || changed > 0 { Outcome::Partial } else { Outcome::Good })
+        }
+        Err(error) => {
+            complain(&error);
+            Ok(Outcome::Failed)
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! Locks that tell files in use from others.
+
+use std::fs::File;
+use std::io;
+
+/// Locks the file until it is closed; `false` if another process has it.
+#[cfg(unix)]
+pub(crate) fn lock(file: &File) -> io::Result<bool> {
+    use rustix::fs::{FlockOperation, flock};
+    match flock(file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(true),
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Without a way to tell whether a ring is in use, none is touched.
+#[cfg(not(unix))]
+pub(crate) fn lock(_file: &File) -> io::Result<bool> {
+    Err(io::Error::new(io::ErrorKind::Unsupported, "rings cannot be recovered on this system"))
+}
