@@ -20,8 +20,8 @@ fn put(words: &[Word], image: &[u8]) {
     }
 }
 
-/// Two sessions; the second was cut off with a segment open, and with reservations under way: one of which its header says nothing
-/// yet, and behind it one that was being filled.
+/// Two sessions; the second was cut off with a segment open, and with reservations under way: one of which its header
+/// says nothing yet, and behind it one that was being filled.
 fn past(words: &'static [Word]) -> Vec<u8> {
     words.iter().for_each(|word| word.store(0));
     set_ticks(1_000_000);
@@ -188,7 +188,8 @@ fn other_layouts_are_made_anew() {
     assert_eq!(started.found, Found::Nothing);
 }
 
-/// A bit of the length of a reservation hides none of its neighbours, before the boot that takes the ring over and after it.
+/// A bit of the length of a reservation hides none of its neighbours, before the boot that takes the ring over and
+/// after it.
 #[test]
 fn flipped_length_of_a_reservation() {
     let words = memory(&CONFIG, 1);

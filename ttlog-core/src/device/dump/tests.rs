@@ -123,8 +123,8 @@ impl Received {
     }
 }
 
-/// Between any two frames something is recorded; also so much that the whole ring is replaced. What arrives was recorded, and what was not
-/// replaced since arrives.
+/// Between any two frames something is recorded; also so much that the whole ring is replaced. What arrives was
+/// recorded, and what was not replaced since arrives.
 #[test]
 fn what_is_recorded_meanwhile_does_no_harm() {
     for burst in [1, 5, 30, 400] {
@@ -149,7 +149,8 @@ fn what_is_recorded_meanwhile_does_no_harm() {
     }
 }
 
-/// A reservation that is not committed arrives as such, whatever its words hold, and what is recorded behind it arrives.
+/// A reservation that is not committed arrives as such, whatever its words hold, and what is recorded behind it
+/// arrives.
 #[test]
 fn reservations_arrive_as_reservations() {
     for marked in [false, true] {
@@ -157,7 +158,8 @@ fn reservations_arrive_as_reservations() {
         recorder.append_words(7, &[1]);
         recorder.append_words(7, &[2, 0x1111, 0x2222]);
         recorder.append_words(7, &[3]);
-        // The second record, as if its context had been interrupted before its words, or before its header, were stored.
+        // The second record, as if its context had been interrupted before its words, or before its header, were
+        // stored.
         let ring = recorder.ring().unwrap();
         let segment = ring.segment(0);
         let header = &segment[SEGMENT_HEADER_WORDS + 2];
@@ -176,7 +178,8 @@ fn reservations_arrive_as_reservations() {
     }
 }
 
-/// The length of a reservation was hit: it hides nothing of what is behind it, whether a dump copies the segment before it sends it or not.
+/// The length of a reservation was hit: it hides nothing of what is behind it, whether a dump copies the segment before
+/// it sends it or not.
 #[test]
 fn length_of_a_reservation_hides_nothing() {
     let numbers = |segment: &SegmentState<'_>| {

@@ -168,7 +168,8 @@ impl Reading {
 }
 
 impl DeviceRecorder {
-    /// Leaves a reservation as a context does that is cut off: before it stored anything, or while it fills the payload.
+    /// Leaves a reservation as a context does that is cut off: before it stored anything, or while it fills the
+    /// payload.
     pub(crate) fn abandon(&self, payload_words: u8, has_begun: bool) {
         let reserved = self.reserve_anew(payload_words.into(), 1).expect("there is room");
         // SAFETY: so many words were reserved.
@@ -404,7 +405,8 @@ fn a_clock_that_is_kept_costs_nothing_while_nothing_is_recorded() {
     assert_eq!(reading_of(words).ids(), [1, 2, 3, 4]);
 }
 
-/// Where the record that tells of a turn of the clock is hit, times up to the next such record are unknown, none is wrong.
+/// Where the record that tells of a turn of the clock is hit, times up to the next such record are unknown, none is
+/// wrong.
 #[test]
 fn turns_that_were_hit_make_no_time_wrong() {
     let config = RingConfig { segment_len: 256, ..CONFIG };
