@@ -112,8 +112,8 @@ impl Word {
         kill_step!();
     }
 
-    /// Replaces the lower half if it equals `current`; otherwise returns its value. Acquires and releases in both
-    /// cases.
+    /// Replaces the lower half if it equals `current`; otherwise returns its value. Acquires in both cases; a
+    /// replacement also releases.
     ///
     /// Fails only if the lower half differed. A change of only the upper half causes a retry, at most once per change.
     /// Such changes are commits of other contexts, so some context makes progress.
@@ -265,8 +265,8 @@ impl Word {
         kill_step!();
     }
 
-    /// Replaces the lower half if it equals `current`; otherwise returns its value. Acquires and releases in both
-    /// cases.
+    /// Replaces the lower half if it equals `current`; otherwise returns its value. Acquires in both cases; a
+    /// replacement also releases.
     #[inline]
     pub(crate) fn swap_low(&self, current: u32, new: u32) -> Result<(), u32> {
         fence_cores(Ordering::Release);
