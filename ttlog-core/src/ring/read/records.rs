@@ -243,8 +243,8 @@ impl<'a> Items<'a> {
     }
 
     /// Finds where records resume after a single damaged one at `self.at`, and whether that one was a control record.
-    /// From there on, all records must be valid and match the segment's count. That is a strong condition, unlike the
-    /// check of a single record, which 1 in 256 byte sequences of the damaged record passes.
+    /// From there on, all records must be valid and match the segment's count. That is a strong condition. The check of
+    /// a single record is not: bytes of the damaged record pass it by chance in 1 of 256 cases.
     fn after_single(&self) -> Option<(usize, bool)> {
         let header = decode_header(word_at(self.records, self.at)?);
         let rest = self.header.count.checked_sub(self.counted)?;
