@@ -1,9 +1,9 @@
-//! The log macros: what a program writes.
+//! The log macros.
 //!
-//! Each is a thin front end of one procedural macro, to which it hands `$crate`, so that the expansion finds this crate under
-//! whatever name the program has for it. The syntax is described at [`info!`](crate::info).
+//! Each is a thin front end of one procedural macro and passes it `$crate`, so that the expansion finds this crate
+//! under any name that the program gives it. [`info!`](crate::info) documents the syntax.
 
-/// Records an event at level trace: the finest steps, off in most builds.
+/// Records an event at level trace: fine-grained steps, off in most builds.
 ///
 /// The syntax is that of [`info!`](crate::info).
 ///
@@ -18,7 +18,7 @@ macro_rules! trace {
     };
 }
 
-/// Records an event at level debug: what helps to find a fault.
+/// Records an event at level debug: details for debugging.
 ///
 /// The syntax is that of [`info!`](crate::info).
 ///
@@ -33,7 +33,7 @@ macro_rules! debug {
     };
 }
 
-/// Records an event at level info; every log macro has this syntax.
+/// Records an event at level info. All log macros share this syntax.
 ///
 /// ```
 /// use ttlog_core::info;
@@ -46,23 +46,24 @@ macro_rules! debug {
 /// info!("{} of {} served", user, 10);                    // so are positional arguments
 /// ```
 ///
-/// The value of an event is its fields, each with its type; text is made by whoever reads the event. The call copies the fields into
-/// the ring and returns: it does not block, allocate or format (but see `%` and `?`). If the level is off, nothing is evaluated.
+/// An event holds its fields with their types; readers format them as text. The call copies the fields into the ring
+/// and returns. It does not block, allocate or format (except for `%` and `?`). If the level is off, nothing is
+/// evaluated.
 ///
 /// # Fields
 ///
 /// | written | recorded |
 /// | --- | --- |
 /// | `user` | the variable, named `user` |
-/// | `req.user.id` | the place, named `req.user.id` |
+/// | `req.user.id` | the place expression, named `req.user.id` |
 /// | `name = value` | any expression; also `http.status = value` and `"any text" = value` |
-/// | `%value`, `name = %value` | the text of `Display`, made in the call |
-/// | `?value`, `name = ?value` | the text of `Debug`, made in the call |
+/// | `%value`, `name = %value` | the text of `Display`, formatted in the call |
+/// | `?value`, `name = ?value` | the text of `Debug`, formatted in the call |
 /// | `env = "prod"`, `port = 8080` | literals: part of the callsite, at no cost per event |
 /// | `secret token`, `secret pin = value`, `secret %value` | as without `secret`, and marked as secret |
 ///
-/// A value without `%` or `?` is an integer, float, bool, char, string, bytes, an `Option`, a slice or array of such, an error (recorded with
-/// its sources), or a type that implements [`Value`](crate::Value).
+/// A value without `%` or `?` is an integer, float, bool, char, string, bytes, an `Option`, slice or array of these, an
+/// error (recorded with its sources), or a type that implements [`Value`](crate::Value).
 ///
 /// ```
 /// use ttlog_core::info;
@@ -77,10 +78,10 @@ macro_rules! debug {
 ///
 /// # Secrets
 ///
-/// A field marked `secret` is recorded like any other, so that the log call costs no more, but its value is withheld when a snapshot is
-/// written and when events are shown or exported: readers see that there was one, not what it was. So are fields whose name says it,
-/// marked or not: `password`, `user.api_key`, `Set-Cookie`, … (the list can be extended). The mark goes before a field wherever that is
-/// shown; to mark a variable in the message, list it:
+/// A field marked `secret` is recorded like any other, so the log call costs no more. Its value is withheld when a
+/// snapshot is written and when events are shown or exported: readers see that there was a value, but not the value.
+/// The same holds for fields with a secret name, marked or not: `password`, `user.api_key`, `Set-Cookie`, … (the list
+/// can be extended). The mark goes before a field in all forms above. To mark a variable in the message, list it:
 ///
 /// ```
 /// use ttlog_core::info;
@@ -90,19 +91,20 @@ macro_rules! debug {
 /// info!("user {user} has token {token}", secret token);
 /// ```
 ///
-/// A variable or field that is itself called `secret` stays one: `info!("x", secret)`, `info!("x", secret = 5)`. Only
-/// `secret % x` in an argument without a name needs parentheses to be a calculation.
+/// A variable or field named `secret` still works: `info!("x", secret)`, `info!("x", secret = 5)`. Only `secret % x` as
+/// an argument without a name needs parentheses to be a remainder.
 ///
 /// # Message
 ///
-/// A string literal, first, last, or anywhere between; after it come the positional arguments, if it has any, then fields. Braces are those of
-/// `std::fmt`: `{name}`, `{}`, `{0}`, with a format such as `{ms:.1}`, `{count:>8}`, `{id:#x}` or `{state:?}`, and `{{` for a brace. Also `{req.id}`.
-/// Widths and precisions are numbers (not `width$` or `*`). `{name}` shows the listed field of that name, or else a variable in
-/// scope. What a placeholder shows needs `Display` (`Debug` for `{:?}`) where it is none of the types above.
+/// The message is a string literal: first, last or in between. Its positional arguments follow it, if it has any, and
+/// then fields. Placeholders are those of `std::fmt`: `{name}`, `{}`, `{0}`, with a format such as `{ms:.1}`,
+/// `{count:>8}`, `{id:#x}` or `{state:?}`, and `{{` for a brace; `{req.id}` works as well. Widths and precisions are
+/// numbers (not `width$` or `*`). `{name}` shows the listed field of that name, or else a variable in scope. A value in
+/// a placeholder needs `Display` (`Debug` for `{:?}`) if it has none of the types above.
 ///
 /// # Target
 ///
-/// `info!(target: "audit", "logged in", user)` sets the target, which is the module path otherwise: a constant string.
+/// `info!(target: "audit", "logged in", user)` sets the target, a constant string. The default is the module path.
 #[macro_export]
 macro_rules! info {
     ($($event:tt)*) => {
@@ -110,7 +112,7 @@ macro_rules! info {
     };
 }
 
-/// Records an event at level warn: something is off, and the program goes on.
+/// Records an event at level warn: a problem that the program can handle.
 ///
 /// The syntax is that of [`info!`](crate::info).
 ///
@@ -125,7 +127,7 @@ macro_rules! warn {
     };
 }
 
-/// Records an event at level error: something failed.
+/// Records an event at level error: a failure.
 ///
 /// The syntax is that of [`info!`](crate::info).
 ///
@@ -143,7 +145,7 @@ macro_rules! error {
 
 /// Records an event at a level given as a constant.
 ///
-/// The level comes first, then what [`info!`](crate::info) takes; a `target:` may stand before or after it.
+/// The level comes first, followed by the arguments of [`info!`](crate::info); `target:` can come before or after it.
 ///
 /// ```
 /// use ttlog_core::{Level, event};
