@@ -18,10 +18,10 @@
 //! static ATTACHED: Mutex<Option<Attached>> = Mutex::new(None);
 //!
 //! /// # Safety
-//! /// `handle` is that of the program which loaded this library.
+//! /// `handle` is the handle of the program that loaded this library.
 //! #[unsafe(no_mangle)]
 //! pub unsafe extern "C" fn plugin_start(handle: PluginHandle) -> bool {
-//!     // SAFETY: the caller's promise, and `plugin_stop` comes before the library is unloaded.
+//!     // SAFETY: guaranteed by the caller; `plugin_stop` is called before the library is unloaded.
 //!     let attached = unsafe { attach(handle) };
 //!     let is_attached = attached.is_ok();
 //!     *ATTACHED.lock().unwrap() = attached.ok();
@@ -140,7 +140,7 @@ const fn hash_bytes(mut hash: u64, bytes: &[u8]) -> u64 {
 /// [`AttachError`]; nothing has changed then.
 ///
 /// # Safety
-/// - `handle` was made in this process, by [`PluginHandle::new`] or [`PluginHandle::off`] of a program with this or
+/// - `handle` was created in this process, by [`PluginHandle::new`] or [`PluginHandle::off`] of a program with this or
 ///   another version of this crate.
 /// - The [`Attached`] is dropped before the library is unloaded, and no code of the library runs then.
 pub unsafe fn attach(handle: PluginHandle) -> Result<Attached, AttachError> {

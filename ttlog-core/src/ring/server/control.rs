@@ -188,7 +188,7 @@ impl Ring<'_> {
         kill_point!(FilterTold);
     }
 
-    /// Returns the latest published filter, or `None` if there is none, or it is being changed or damaged.
+    /// Returns the latest published filter, or `None` if there is none, or it is damaged or being changed.
     pub fn filter_text<'b>(&self, buffer: &'b mut [u8; CONTROL_TEXT_MAX]) -> Option<&'b str> {
         load_text(self.long_header()?, FILTER_TEXT, buffer).filter(|text| !text.is_empty())
     }
