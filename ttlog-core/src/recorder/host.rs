@@ -1,4 +1,4 @@
-//! The program that a plugin is attached to, as this copy of the crate knows it.
+//! The program that a plugin is attached to, as known to this copy of the crate.
 
 use core::fmt;
 use core::ptr;

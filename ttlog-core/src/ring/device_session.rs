@@ -29,7 +29,7 @@ pub struct Session {
     pub boot: u32,
     /// Build id of the firmware, zero padded; all zero if none.
     pub build_id: [u8; BUILD_ID_LEN],
-    /// Reason of the reset before the session, in the manufacturer's bits or as returned by the firmware's hook; 0 if
+    /// Reason for the reset before the session, in the manufacturer's bits or as returned by the firmware's hook; 0 if
     /// not recorded.
     pub reset_reason: u32,
     /// Rate of the clock in ticks per second; 0 if unknown.

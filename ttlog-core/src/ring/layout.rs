@@ -94,7 +94,7 @@ pub enum Mode {
 }
 
 impl Mode {
-    /// Returns its number in rings and snapshots.
+    /// Returns the number of this mode in rings and snapshots.
     pub(crate) const fn number(self) -> u8 {
         match self {
             Mode::Exclusive => 0,

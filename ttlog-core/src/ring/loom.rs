@@ -416,8 +416,7 @@ fn table_entries_of_two_threads() {
     });
 }
 
-// ------------------------------------------------------------------------------------------------------ priority
-// class, end block
+// ------------------------------------------------------------------------------------------- priority class, end block
 
 /// Returns the memory of a ring with `kept_segment_count` priority segments, and one or more others.
 fn kept_memory(kept_segment_count: u32, segment_count: usize) -> (Arc<Memory>, RingConfig) {
@@ -584,8 +583,7 @@ fn end_claimed_by_two_handlers_is_told_once_and_whole() {
     whole.assert_both();
 }
 
-// ------------------------------------------------------------------------------------------------------------------
-// devices
+// ------------------------------------------------------------------------------------------------------------- devices
 
 const DEVICE_CONFIG: RingConfig = RingConfig { session_count: 1, ..CONFIG };
 

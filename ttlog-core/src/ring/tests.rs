@@ -617,8 +617,7 @@ fn table_appended_by_threads_holds_every_entry() {
     assert_eq!(firsts, (0..80).collect::<Vec<_>>());
 }
 
-// ------------------------------------------------------------------------------------------------------------------
-// damage
+// -------------------------------------------------------------------------------------------------------------- damage
 
 /// Returns a small ring with every feature: table, anchors, overwritten and partly filled segments, shared segments,
 /// successive contexts in one segment, rebases.

@@ -441,8 +441,7 @@ fn threads_account_for_kept_events() {
     }
 }
 
-// ------------------------------------------------------------------------------------------------------------------
-// damage
+// -------------------------------------------------------------------------------------------------------------- damage
 
 /// Returns a small ring with all parts of the long header, and with partly overwritten priority segments.
 fn small_long_ring_image() -> Vec<u8> {

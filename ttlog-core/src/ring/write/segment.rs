@@ -190,7 +190,7 @@ impl Ring<'_> {
         false
     }
 
-    /// Undoes [`join_holders`](Self::join_holders).
+    /// Reverses [`join_holders`](Self::join_holders).
     pub(crate) fn leave_holders(&self) {
         self.header(header_word::OWNED_SEGMENTS).add(1u64.wrapping_neg());
         kill_point!(HolderLeft);
