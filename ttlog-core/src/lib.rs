@@ -43,8 +43,8 @@ extern crate self as ttlog_core;
 
 #[cfg(ttlog_no_swap)]
 compile_error!(
-    "this target has no compare-and-swap: enable the feature `single-core` of ttlog-core or ttlog-embedded if it has one core, else \
-     `critical-section` with an implementation of the crate critical-section"
+    "this target has no compare-and-swap: enable the feature `single-core` of ttlog-core or ttlog-embedded if it has \
+     one core, else `critical-section` with an implementation of the crate critical-section"
 );
 
 pub mod clock;

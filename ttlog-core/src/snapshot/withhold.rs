@@ -74,7 +74,7 @@ const WIDE: u8 = 2;
 /// values have other bytes.
 const FILL: u8 = 0xFF;
 
-/// Which fields of a callsite are withheld.
+/// Fields of a callsite that are withheld.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Withheld {
     /// No fields: the entry can be copied.
