@@ -1,7 +1,7 @@
-//! The macros through the real core: each event goes into a ring of its own and is read back from an image of it.
+//! Tests of the macros with the real core: each event goes into its own ring and is read back from an image of it.
 //!
-//! The forms of the syntax are tested one by one against the expansion alone in ttlog-macros; here it is the types and values that
-//! readers find.
+//! ttlog-macros tests the forms of the syntax one by one against the expansion. These tests cover the types and values
+//! that readers see.
 
 use std::cell::RefCell;
 use std::fmt::{self, Write as _};
@@ -16,7 +16,7 @@ use ttlog_core::{
 };
 use ttlog_core::{debug, error, event, info, trace, warn};
 
-/// Puts each event of a thread into a new ring, and keeps what a reader makes of it.
+/// Puts each event of a thread into a new ring, and stores the reader's view of it.
 struct RoundTrip;
 
 thread_local! {
@@ -44,7 +44,7 @@ impl recorder::Recorder for RoundTrip {
     }
 }
 
-/// Shows the only event of a ring as text.
+/// Formats the only event of a ring.
 fn read(image: &RingImage<'_>) -> String {
     let entry = image.entries().next().expect("a callsite");
     let Ok(TableItem::Callsite(callsite)) = TableItem::decode(entry.bytes) else { panic!("not a callsite") };
@@ -98,7 +98,7 @@ fn show_value(value: &ValueRef<'_>) -> String {
     }
 }
 
-/// Runs `events` and returns how readers see what it recorded.
+/// Runs `events` and returns the reader's view of the recorded events.
 fn read_back(events: impl FnOnce()) -> Vec<String> {
     static INSTALL: Once = Once::new();
     INSTALL.call_once(|| recorder::install(&RoundTrip).expect("the first recorder"));
@@ -107,7 +107,7 @@ fn read_back(events: impl FnOnce()) -> Vec<String> {
     READ.take()
 }
 
-/// Asserts how readers see one event.
+/// Asserts the reader's view of one event.
 macro_rules! assert_read {
     ($event:expr, $expected:expr) => {
         assert_eq!(read_back(|| $event), [$expected])
