@@ -188,7 +188,8 @@ fn text_by_sigil_and_errors_with_sources() {
     let failed = Failed(Some(Box::new(Failed(None, "disk full"))), "no report");
     assert_read!(
         info!("m", %address, shown = ?Some(1), failed, text = %failed),
-        "INFO \"m\" address=%\"127.0.0.1\" shown=?\"Some(1)\" failed=error(\"no report\",\"disk full\") text=%\"no report\""
+        "INFO \"m\" address=%\"127.0.0.1\" shown=?\"Some(1)\" failed=error(\"no report\",\"disk full\") \
+         text=%\"no report\""
     );
 }
 
@@ -196,7 +197,8 @@ fn text_by_sigil_and_errors_with_sources() {
 fn literals_are_part_of_the_callsite() {
     assert_read!(
         info!("m", env = "prod", port = 8080, down = -1, small = 1_u8, ratio = 0.5, on = true, letter = 'x', n = 1 + 1),
-        "INFO \"m\" env!=\"prod\" port!=i:8080 down!=i:-1 small!=u:1 ratio!=f64:0.5 on!=Bool(true) letter!=Char('x') n=i:2"
+        "INFO \"m\" env!=\"prod\" port!=i:8080 down!=i:-1 small!=u:1 ratio!=f64:0.5 on!=Bool(true) \
+         letter!=Char('x') n=i:2"
     );
     assert_read!(
         info!(huge = 340282366920938463463374607431768211455, deep = -9223372036854775809),

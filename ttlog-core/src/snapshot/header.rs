@@ -69,7 +69,7 @@ pub struct SnapshotHeader<'a> {
 pub struct SessionOf {
     /// Number of the session, from 1.
     pub boot: u32,
-    /// Reason for the device's previous reset, as in [`Session`](crate::ring::Session).
+    /// Reason for the device's previous reset, as in [`Session`].
     pub reset_reason: u32,
 }
 
