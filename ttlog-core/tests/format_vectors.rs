@@ -50,7 +50,7 @@ fn hex(words: &[&str]) -> Vec<u8> {
 }
 
 fn number<T: std::str::FromStr>(text: &str) -> T {
-    text.parse().ok().unwrap_or_else(|| panic!("{text} is no such number"))
+    text.parse().ok().unwrap_or_else(|| panic!("{text} is not such a number"))
 }
 
 thread_local! {

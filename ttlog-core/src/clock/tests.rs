@@ -84,7 +84,7 @@ fn step_without_anchors_around_it_comes_at_the_next() {
     // The machine slept for an hour while the recording clock stood.
     let anchors = milliseconds([(0, 0), (1_000, 1_000), (2_000, 3_602_000), (3_000, 3_603_000), (4_000, 3_604_000)]);
     let scale = scale(&anchors, 1_000);
-    assert_eq!(scale.unix_ns(1_999), 1_999_000_000, "goes on at the usual rate");
+    assert_eq!(scale.unix_ns(1_999), 1_999_000_000, "continues at the usual rate");
     assert_eq!(scale.unix_ns(2_000), 3_602 * SECOND);
     assert_eq!(scale.steps().map(|step| step.delta_ns()).collect::<Vec<_>>(), [3_600 * SECOND]);
     assert_eq!(scale.smooth_ns(1_999), 3_601_999_000_000);

@@ -118,7 +118,7 @@ fn every_flipped_bit_of_a_small_ring() {
             let may_be_pending =
                 good[header - 8..].starts_with(&[0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF]) && bit % 64 / 8 == 2;
             let is_told = reading.damaged > 0 || damaged_count > 0 || may_be_pending;
-            assert!(is_told, "{place:?}: not told of {missing:?}: {reading:?}");
+            assert!(is_told, "{place:?}: {missing:?} not reported: {reading:?}");
         }
         if hit.is_none() {
             assert_eq!((&reading.events, reading.pending), (&whole.events, whole.pending), "{place:?}");
