@@ -1,4 +1,4 @@
-//! Tells the crate which compiler builds it, and what the target can do.
+//! Detects the compiler and the capabilities of the target, and passes them to the crate.
 
 use std::env;
 use std::process::Command;
@@ -20,8 +20,8 @@ fn main() {
         println!("cargo::rustc-cfg=ttlog_no_swap");
     }
 
-    // How the id of a callsite, an address below 65,536, comes into a register (`site`). Where there is no way, callsites register
-    // themselves with a recorder, as on servers.
+    // How the id of a callsite, an address below 65,536, gets into a register (`site`). If there is no way, callsites
+    // register themselves with a recorder, as on servers.
     println!("cargo::rustc-check-cfg=cfg(ttlog_sites)");
     println!("cargo::rustc-check-cfg=cfg(ttlog_site, values(\"movw\", \"thumb1\", \"riscv\"))");
     let target = env::var("TARGET").unwrap_or_default();
@@ -37,12 +37,12 @@ fn main() {
     }
 }
 
-/// Two copies of the crate in one process (a program and its plugin) may hand each other Rust types only if both were built by the same
-/// compiler.
+/// Two copies of the crate in one process (a program and its plugin) can exchange Rust types only if both were built by
+/// the same compiler.
 fn compiler() {
     let compiler = env::var_os("RUSTC").and_then(|rustc| Command::new(rustc).arg("-vV").output().ok());
     let text = compiler.filter(|output| output.status.success()).map(|output| output.stdout).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
-    // What is not known is empty, and then plugins are refused.
+    // If the compiler is unknown, the text is empty and plugins are refused.
     println!("cargo::rustc-env=TTLOG_COMPILER={}", text.lines().collect::<Vec<_>>().join("; "));
 }

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use ttlog_core::fields::{Cons, Nil};
+use ttlog_core::event::{Cons, Nil};
 use ttlog_core::ring::{Cursor, Outcome};
 use ttlog_core::{AnyFields, ContextInfo, DropReason, Fields, Ring, RingConfig, RingImage, SegmentState, Word};
 

@@ -4,7 +4,7 @@ mod support;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use ttlog_core::RingImage;
-use ttlog_core::secret::SecretKeys;
+use ttlog_core::event::secret::SecretKeys;
 use ttlog_core::snapshot::{
     Codec, SCRATCH_LEN_MIN, Sink, SnapshotMeta, SnapshotOptions, SnapshotStats, Withhold, scratch_len,
     write_snapshot_of_image, write_snapshot_of_ring,

@@ -1,19 +1,19 @@
-//! Writes snapshots with every type of value, for comparing readers (ci/checks/reader-check).
+//! Writes snapshots with every type of value, to compare readers (ci/checks/reader-check).
 //!
-//! `every_value DIR` writes into DIR, all of the same ring:
+//! `every_value DIR` writes these files to DIR, all from the same ring:
 //!
 //! - `none.bin`: codec 0
 //! - `columns.bin`: codec 2
-//! - `cut.bin`: made from an image of the ring in which a record was being written and another is damaged: codecs 1 and 2
+//! - `cut.bin`: from an image of the ring in which one record was being written and another is damaged: codecs 1 and 2
 //! - `withheld.bin`, `withheld-cut.bin`: the same without the values of secret fields
 //!
-//! and of the ring of a device, in two sessions, of which the second records the same twice:
+//! and these from the ring of a device with two sessions, of which the second records the same twice:
 //!
-//! - `device.ring`: its memory, in which a reservation is under way, whose length is wrong by a bit, and a record is damaged
+//! - `device.ring`: its memory, with a reservation in progress whose length has a wrong bit, and a damaged record
 //! - `session.bin`, `session-cut.bin`: the second session, from the memory before and after that
 //!
-//! and prints how many events it recorded in the first ring, and how many in the second session. The clock is made up, so that every run
-//! writes the same bytes.
+//! It prints the number of events recorded in the first ring, and in the second session. The clock is artificial, so
+//! that every run writes the same bytes.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -22,15 +22,13 @@ use std::fmt;
 use std::path::Path;
 use std::sync::{Mutex, OnceLock};
 
-use ttlog_core::callsite::Callsite;
 use ttlog_core::clock::Anchor;
-use ttlog_core::fields::AnyFields;
-use ttlog_core::level::is_kept;
+use ttlog_core::device::{DeviceClock, DeviceRecorder, SessionStart};
+use ttlog_core::event::{AnyFields, Callsite, is_kept};
 use ttlog_core::record::ContextInfo;
 use ttlog_core::recorder::Recorder;
 use ttlog_core::ring::{
-    Cursor, DeviceClock, DeviceRecorder, DropReason, Mode, Outcome, Ring, RingConfig, RingImage, SEGMENT_HEADER_LEN,
-    SegmentState, SessionStart,
+    Cursor, DropReason, Mode, Outcome, Ring, RingConfig, RingImage, SEGMENT_HEADER_LEN, SegmentState,
 };
 use ttlog_core::snapshot::{
     Codec, SessionImage, Sink, SnapshotMeta, SnapshotOptions, scratch_len, session_scratch_len, write_session,
@@ -42,11 +40,12 @@ use ttlog_core::{debug, error, event, info, trace, warn};
 
 const CAPACITY: usize = 1024 * 1024;
 
-/// The recorder of this example: one ring, one context that writes alone and one that shares; warnings and errors of both are kept.
+/// Recorder of this example: one ring, one context with its own segments and one with shared segments; warnings and
+/// errors of both go to priority segments.
 struct Example {
     ring: OnceLock<Ring<'static>>,
     ids: Mutex<BTreeMap<(usize, u32), u16>>,
-    /// The callsites, which a device's ring does not have.
+    /// Callsites, which are not in a device's ring.
     entries: Mutex<Vec<Vec<u8>>>,
 }
 
@@ -59,7 +58,7 @@ thread_local! {
     static TOLD: [Cell<u64>; 2] = const { [Cell::new(0), Cell::new(0)] };
     static TICKS: Cell<u64> = const { Cell::new(1_000_000) };
     static RECORDED: Cell<u64> = const { Cell::new(0) };
-    /// The recorder of the device, while that is what records.
+    /// Recorder of the device, while it is in use.
     static DEVICE: RefCell<Option<DeviceRecorder>> = const { RefCell::new(None) };
 }
 
@@ -123,7 +122,7 @@ impl Error for Failed {
     }
 }
 
-/// Records each type of value, at its limits.
+/// Records values of each type, at its limits.
 fn numbers() {
     info!("bool and unit", yes = true, no = false, nothing = ());
     for value in [true, false] {
@@ -285,7 +284,7 @@ fn record_all() {
     callsites();
 }
 
-/// Takes the bytes of a snapshot.
+/// Sink that writes a snapshot to a file.
 struct File(std::fs::File);
 
 impl Sink for File {
@@ -295,8 +294,8 @@ impl Sink for File {
     }
 }
 
-/// Leaves the ring as a crash might, and worse: in the last exclusive segment a record was being written, in the first shared one
-/// a reservation was not committed, and in the first exclusive one a bit flipped.
+/// Leaves the ring as a crash might, and worse: a record was being written in the last exclusive segment, a reservation
+/// was not committed in the first shared one, and a bit flipped in the first exclusive one.
 fn hurt(image: &mut [u8]) {
     let header = *RingImage::parse(image).expect("a ring").header();
     let start = |index: u32| (header.segments_offset + u64::from(index) * u64::from(header.segment_len)) as usize;
@@ -312,7 +311,7 @@ fn hurt(image: &mut [u8]) {
     image[start(busy) + 35] |= 1 << 5;
     let (pending, _, lap) = shared[0];
     let record = image[start(pending) + 48..].first_chunk_mut::<8>().expect("a record");
-    *record = [0xff, 0xff, 0, record[2], 0, 0, 0, 0]; // callsite 65,535, so many words
+    *record = [0xff, 0xff, 0, record[2], 0, 0, 0, 0]; // callsite 65,535, number of words
     record[7] = ((u64::from_le_bytes(*record) ^ u64::from(lap)).wrapping_mul(0x0101_0101_0101_0101) >> 56) as u8;
     let (damaged, ..) = exclusive[0];
     image[start(damaged) + 48 + 2000] ^= 1;
@@ -351,7 +350,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     RECORDER.ring.set(ring).map_err(|_| "set twice")?;
     ttlog_core::recorder::install(&RECORDER)?;
 
-    // Anchors before, among and after the events, unevenly, and a wall clock that is set back: each way of reading the clock.
+    // Anchors before, between and after the events, at uneven intervals, and a wall clock that is set back: every way
+    // of reading the clock.
     const START_TICKS: u64 = 1_100_000;
     let at = |ticks: u64, off_ns: i64| Anchor {
         ticks,
@@ -363,12 +363,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     SHARING.set(true);
     record_all();
     ring.write_step(at(TICKS.get() + 10, 200_000), at(TICKS.get() + 11, -2_000_000_000));
-    TICKS.set(TICKS.get() + (1 << 33)); // beyond what 32 bits of delta can tell
+    TICKS.set(TICKS.get() + (1 << 33)); // too long for a delta of 32 bits
     record_all();
     ring.write_anchor(at(TICKS.get() - 10_000, -1_995_000_007));
     SHARING.set(false);
     record_all();
-    TICKS.set(TICKS.get() + (1 << 33)); // in the midst of a segment: a rebase record
+    TICKS.set(TICKS.get() + (1 << 33)); // in the middle of a segment: a rebase record
     callsites();
 
     let meta = SnapshotMeta { reason: "manual", created_unix_ns: 1_700_000_009_000_000_000, ticks: TICKS.get() };
@@ -414,7 +414,7 @@ fn device(
         DEVICE.set(Some(recorder));
         Ok::<_, Box<dyn Error>>(started.boot)
     };
-    TICKS.set((1 << 32) - 300_000); // the lower half turns around in the midst
+    TICKS.set((1 << 32) - 300_000); // the lower half wraps in the middle
     boot(1)?;
     record_all();
     TICKS.set(40_000);
@@ -437,8 +437,8 @@ fn device(
         Ok(())
     };
     save(&image, "session.bin")?;
-    // The first record of the third segment of the session becomes a reservation, with a wrong bit in its length; in one of the fourth a bit
-    // flips.
+    // The first record in the third segment of the session becomes a reservation, with a wrong bit in its length; in
+    // one of the fourth, a bit flips.
     let header = *RingImage::parse(&image)?.header();
     let place = |sequence: u64| {
         let parsed = RingImage::parse(&image).ok()?;

@@ -1,8 +1,8 @@
-//! Clocks, anchors, and the conversion of ticks to wall-clock time, which happens at read time.
+//! Clocks, anchors, and the conversion of ticks to wall-clock time by readers.
 //!
-//! The recording clock goes on evenly; the wall clock may be set, or go on while the recording clock stands (a suspended
-//! machine). A [`TimeScale`] finds such *steps* between the anchors and gives two answers: the time that the wall clock showed
-//! ([`TimeScale::unix_ns`]), and a time to order by, in which no step occurs ([`TimeScale::smooth_ns`]).
+//! The recording clock runs evenly. The wall clock can be set, or run on while the recording clock stands still (a
+//! suspended machine). A [`TimeScale`] detects such *steps* between the anchors and offers two results: the time that
+//! the wall clock showed ([`TimeScale::unix_ns`]), and a time to order by that has no steps ([`TimeScale::smooth_ns`]).
 //!
 //! # Format
 //! docs/format.md §2.2.
@@ -10,29 +10,31 @@
 /// A reading of the recording clock paired with the wall clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Anchor {
-    /// The recording clock.
+    /// Time of the recording clock, in ticks.
     pub ticks: u64,
-    /// The wall clock: nanoseconds since 1970-01-01T00:00:00Z.
+    /// Time of the wall clock, in nanoseconds since 1970-01-01T00:00:00Z.
     pub unix_ns: i64,
 }
 
-/// Most anchors a [`TimeScale`] keeps unless its type says otherwise.
+/// Default maximum number of anchors in a [`TimeScale`].
 pub const TIME_SCALE_ANCHORS: usize = 64;
 
-/// Shortest time between two anchors from which a rate is taken, in nanoseconds of wall clock.
+/// Shortest time between two anchors to derive a rate from, in nanoseconds of wall clock.
 const RATE_SPAN_MIN_NS: i128 = 100_000_000;
 /// Time between two anchors that makes a rate exact, in nanoseconds of wall clock.
 const RATE_SPAN_NS: i128 = 1_000_000_000;
-/// Intervals it takes for their median to count for more than the stated rate.
+/// Minimum number of intervals for their median to replace the stated rate.
 const MEDIAN_INTERVALS_MIN: usize = 3;
-/// By how much an interval may differ from what the rate makes of it, besides a thousandth of it; more is a step.
+/// Tolerated deviation of an interval from the rate, in nanoseconds, besides a thousandth of the interval; more is a
+/// step.
 const STEP_MIN_NS: i128 = 1_000_000;
 
-/// Converts ticks to wall-clock time by at most `N` anchors, of which each takes 32 bytes.
+/// Converts ticks to wall-clock time using at most `N` anchors of 32 bytes each.
 ///
-/// Between two anchors it interpolates, unless the wall clock was set between them: then it goes on at the usual rate from the
-/// first and jumps at the second. Before the first anchor and after the last it goes on at the rate of the anchors nearest to
-/// that end. Anchors may come from a file: whatever they hold, nothing panics or overflows, results saturate.
+/// Between two anchors it interpolates, unless the wall clock was set between them. In that case it continues from the
+/// first at the usual rate and jumps at the second. Before the first anchor and after the last it uses the rate of the
+/// anchors nearest to that end. Anchors can come from a file: whatever they hold, nothing panics or overflows, and
+/// results saturate.
 ///
 /// # Examples
 /// ```
@@ -49,58 +51,59 @@ const STEP_MIN_NS: i128 = 1_000_000;
 /// ```
 #[derive(Clone, Debug)]
 pub struct TimeScale<const N: usize = TIME_SCALE_ANCHORS> {
-    /// In order of ticks.
+    /// Anchors in order of ticks.
     points: heapless::Vec<Point, N>,
-    /// The usual rate.
+    /// Usual rate.
     rate: Rate,
-    /// The rate before the first anchor.
+    /// Rate before the first anchor.
     head: Rate,
-    /// The rate after the last.
+    /// Rate after the last anchor.
     tail: Rate,
 }
 
-/// A step of the wall clock: it was set, or it went on while the recording clock stood.
+/// A step of the wall clock: the clock was set, or it ran on while the recording clock stood still.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// The first reading of the recording clock after it. Where it happened is known no better than to the anchor before.
+    /// First reading of the recording clock after the step. The step happened between the previous anchor and this
+    /// reading.
     pub ticks: u64,
-    /// What the wall clock would have shown then, in nanoseconds since 1970.
+    /// Expected time of the wall clock at `ticks`, in nanoseconds since 1970.
     pub expected_unix_ns: i64,
-    /// What it showed.
+    /// Actual time of the wall clock at `ticks`, in nanoseconds since 1970.
     pub unix_ns: i64,
 }
 
 impl Step {
-    /// Returns by how many nanoseconds the wall clock went forward; back, if negative. Saturates.
+    /// Returns the size of the step in nanoseconds, negative if the wall clock went back. Saturates.
     #[must_use]
     pub fn delta_ns(&self) -> i64 {
         self.unix_ns.saturating_sub(self.expected_unix_ns)
     }
 }
 
-/// An anchor, and what lies around it.
+/// An anchor and the steps around it.
 #[derive(Clone, Copy, Debug)]
 struct Point {
     anchor: Anchor,
-    /// The interval before this anchor holds a step.
+    /// Whether the interval before this anchor holds a step.
     after_step: bool,
     /// Sum of the steps after this anchor.
     later_ns: i64,
 }
 
-/// So many nanoseconds in so many ticks.
+/// A rate: nanoseconds per number of ticks.
 #[derive(Clone, Copy, Debug)]
 struct Rate {
     ns: u64,
-    /// Not 0.
+    /// Number of ticks, not 0.
     ticks: u64,
 }
 
 impl Rate {
-    /// Returns the nanoseconds of so many ticks, rounded down; saturates.
+    /// Returns the nanoseconds in `ticks`, rounded down; saturates.
     fn ns_of(self, ticks: u64) -> i128 {
         match ticks.checked_mul(self.ns) {
-            Some(product) => i128::from(product / self.ticks), // all there is to do in an interval of a second
+            Some(product) => i128::from(product / self.ticks), // fast path, enough for an interval of a second
             None => {
                 let ns = u128::from(ticks) * u128::from(self.ns) / u128::from(self.ticks);
                 i128::try_from(ns).unwrap_or(i128::MAX)
@@ -108,8 +111,8 @@ impl Rate {
         }
     }
 
-    /// Returns the rate between two anchors, `later_ns` being the sum of the steps between them; `None` where they are nearer than
-    /// `span_ns` of wall clock.
+    /// Returns the rate between two anchors, where `later_ns` is the sum of the steps between them; `None` if they are
+    /// less than `span_ns` of wall clock apart.
     fn between(a: Anchor, b: Anchor, steps_ns: i64, span_ns: i128) -> Option<Rate> {
         let ns = i128::from(b.unix_ns) - i128::from(a.unix_ns) - i128::from(steps_ns);
         let ticks = b.ticks.checked_sub(a.ticks).filter(|ticks| *ticks > 0)?;
@@ -117,15 +120,15 @@ impl Rate {
         Some(Rate { ns, ticks })
     }
 
-    /// Compares which is faster.
+    /// Compares two rates; the faster one is greater.
     fn compare(&self, other: &Rate) -> core::cmp::Ordering {
         (u128::from(self.ticks) * u128::from(other.ns)).cmp(&(u128::from(other.ticks) * u128::from(self.ns)))
     }
 }
 
 impl<const N: usize> TimeScale<N> {
-    /// Makes a scale from anchors (in any order; of more than `N` the first and every n-th are kept) and the rate as calibrated
-    /// when recording started (0: unknown).
+    /// Creates a scale from anchors and the rate calibrated when recording started (0: unknown). The anchors can be in
+    /// any order; of more than `N`, the first and every n-th are used.
     #[must_use]
     pub fn new(anchors: &[Anchor], ticks_per_second: u64) -> Self {
         const { assert!(N > 0, "a scale has room for an anchor") };
@@ -139,15 +142,16 @@ impl<const N: usize> TimeScale<N> {
         TimeScale { points, rate, head, tail }
     }
 
-    /// Returns the wall-clock time of `ticks` in nanoseconds since 1970; without any anchor, nanoseconds since tick 0; without a
-    /// rate either, the ticks.
+    /// Returns the wall-clock time of `ticks` in nanoseconds since 1970. Without any anchor, returns nanoseconds since
+    /// tick 0; without a rate as well, the ticks.
     #[must_use]
     pub fn unix_ns(&self, ticks: u64) -> i64 {
         saturate(self.at(ticks).0)
     }
 
-    /// Returns a time to order by: what the wall clock would have shown, had it always gone evenly and been as right as it was in
-    /// the end. Unless it saturates it never goes back while the ticks go on; it differs from [`unix_ns`](Self::unix_ns) only before steps.
+    /// Returns a time to order by: the time that a wall clock would have shown that always ran evenly and was as
+    /// accurate as at the end. Unless it saturates, it never decreases while the ticks increase. It differs from
+    /// [`unix_ns`](Self::unix_ns) only before steps.
     #[must_use]
     pub fn smooth_ns(&self, ticks: u64) -> i64 {
         let (ns, later_ns) = self.at(ticks);
@@ -166,7 +170,7 @@ impl<const N: usize> TimeScale<N> {
         })
     }
 
-    /// Returns the wall-clock time of `ticks`, and the sum of the steps after it.
+    /// Returns the wall-clock time of `ticks`, and the sum of the later steps.
     fn at(&self, ticks: u64) -> (i128, i64) {
         let next = self.points.partition_point(|point| point.anchor.ticks <= ticks);
         let at = |index: usize| self.points.get(index);
@@ -175,7 +179,7 @@ impl<const N: usize> TimeScale<N> {
                 let rate = if after.after_step {
                     self.rate
                 } else {
-                    // Without a step time does not go back, and the anchors around `ticks` are not at the same tick.
+                    // Without a step, time does not go back, and the anchors around `ticks` have different ticks.
                     Rate::between(before.anchor, after.anchor, 0, 0).unwrap_or(self.rate)
                 };
                 (since(before.anchor, rate, ticks), before.later_ns)
@@ -190,18 +194,18 @@ impl<const N: usize> TimeScale<N> {
     }
 }
 
-/// Returns the wall-clock time of `ticks`, which are not before the anchor's.
+/// Returns the wall-clock time of `ticks`, which are at or after the anchor's.
 fn since(anchor: Anchor, rate: Rate, ticks: u64) -> i128 {
     rate.ns_of(ticks.saturating_sub(anchor.ticks)).saturating_add(i128::from(anchor.unix_ns))
 }
 
-/// Returns what the wall clock would show at `b`, had nobody set it since `a`.
+/// Returns the time that the wall clock would show at `b` if it had not been set since `a`.
 fn expected_ns(a: Anchor, b: Anchor, rate: Rate) -> i128 {
     since(a, rate, b.ticks)
 }
 
-/// Returns the rate that the clock usually has. The median of the intervals knows it better than the calibration, and whatever steps
-/// there were; it takes three.
+/// Returns the usual rate of the clock. The median of at least three intervals is more accurate than the calibration,
+/// whatever steps there were.
 fn usual_rate<const N: usize>(points: &heapless::Vec<Point, N>, ticks_per_second: u64) -> Rate {
     let mut rates: heapless::Vec<Rate, N> = points
         .windows(2)
@@ -219,7 +223,7 @@ fn usual_rate<const N: usize>(points: &heapless::Vec<Point, N>, ticks_per_second
         .unwrap_or(Rate { ns: 1, ticks: 1 })
 }
 
-/// Marks the intervals that hold a step, and sums the steps up.
+/// Marks the intervals that hold a step, and sums up the steps.
 fn find_steps(points: &mut [Point], rate: Rate) {
     let mut later_ns = 0_i64;
     for index in (1..points.len()).rev() {
@@ -236,7 +240,7 @@ fn find_steps(points: &mut [Point], rate: Rate) {
     }
 }
 
-/// Returns the rate at the start: to the first anchor that is a second after the first of all, else to the last.
+/// Returns the rate at the start: from the first anchor to the first one at least a second later, or else to the last.
 fn head_rate(points: &[Point]) -> Option<Rate> {
     let (first, rest) = points.split_first()?;
     let to = |point: &Point, span_ns| {
@@ -245,7 +249,7 @@ fn head_rate(points: &[Point]) -> Option<Rate> {
     rest.iter().find_map(|point| to(point, RATE_SPAN_NS)).or_else(|| to(rest.last()?, RATE_SPAN_MIN_NS))
 }
 
-/// Returns the rate at the end: from the last anchor that is a second before the last of all, else from the first.
+/// Returns the rate at the end: from the last anchor at least a second before the final one, or else from the first.
 fn tail_rate(points: &[Point]) -> Option<Rate> {
     let (last, rest) = points.split_last()?;
     let from = |point: &Point, span_ns| Rate::between(point.anchor, last.anchor, point.later_ns, span_ns);

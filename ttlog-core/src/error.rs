@@ -1,34 +1,36 @@
-//! What is wrong with bytes from outside, and where.
+//! Errors in bytes from outside, and their positions.
 
 use core::fmt;
 
-/// Bytes that are not what they should be: where, and why.
+/// An error in a ring, a snapshot or other bytes: its position and kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FormatError {
-    /// Byte offset from the start of what was given to the function that failed.
+    /// Byte offset from the start of the function's input.
     pub offset: u64,
-    /// Why.
+    /// Kind of error.
     pub kind: FormatErrorKind,
 }
 
 impl FormatError {
-    /// Makes an error.
+    /// Creates an error.
     #[must_use]
     pub const fn new(offset: u64, kind: FormatErrorKind) -> Self {
         FormatError { offset, kind }
     }
 }
 
-/// Why a value cannot be read.
+/// Reason that a value cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ValueError {
     /// A type tag that this version does not know.
     UnknownTag(u8),
-    /// Options and sequences nested deeper than [`TYPE_DEPTH_MAX`](crate::record::types::TYPE_DEPTH_MAX), or a type that ends early.
+    /// Options and sequences nested deeper than [`TYPE_DEPTH_MAX`](crate::record::types::TYPE_DEPTH_MAX), or a type
+    /// that ends early.
     BadType,
     /// The payload ends inside the value.
     TooShort,
-    /// Bytes that cannot be a value of this type: text that is not UTF-8, a bool other than 0 and 1, a char out of range.
+    /// Bytes that cannot be a value of this type: text that is not UTF-8, a bool other than 0 and 1, a char out of
+    /// range.
     BadValue,
 }
 
@@ -38,38 +40,38 @@ impl fmt::Display for ValueError {
             ValueError::UnknownTag(tag) => write!(f, "unknown type tag {tag}"),
             ValueError::BadType => f.write_str("type incomplete or nested too deep"),
             ValueError::TooShort => f.write_str("payload ends inside a value"),
-            ValueError::BadValue => f.write_str("bytes that are no value of their type"),
+            ValueError::BadValue => f.write_str("bytes are not a value of their type"),
         }
     }
 }
 
-/// The ways in which bytes can be wrong.
+/// Kinds of errors in bytes from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FormatErrorKind {
-    /// The bytes end before what must be there.
+    /// The bytes end early.
     TooShort,
-    /// Neither a ring nor a snapshot starts here.
+    /// The bytes start with neither a ring nor a snapshot.
     BadMagic,
-    /// Written by a newer version that asks for a reader of at least this version.
+    /// The bytes were written by a newer version and need a reader of at least this version.
     TooNew(u16),
     /// A checksum does not match.
     BadChecksum,
-    /// Sizes or offsets that contradict each other or leave the region.
+    /// Sizes or offsets contradict each other or leave the region.
     BadGeometry,
-    /// Not the CBOR that was expected.
+    /// The bytes are not the expected CBOR.
     BadCbor,
-    /// A value that cannot be read.
+    /// A value cannot be read.
     Value(ValueError),
-    /// A compressed block that cannot be expanded, or not to the length that was stated.
+    /// A compressed block cannot be decompressed, or not to the stated length.
     BadCompression,
-    /// A codec that this version does not know.
+    /// The codec is not known to this version.
     UnknownCodec(u64),
-    /// A declared size above the limit that the format sets.
+    /// A declared size exceeds the limit of the format.
     TooLarge,
-    /// The buffer handed in is too small.
+    /// The caller's buffer is too small.
     OutOfSpace,
-    /// The segment was being overwritten while it was copied.
+    /// The segment was overwritten while it was copied.
     Overwritten,
 }
 

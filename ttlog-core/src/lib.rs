@@ -1,48 +1,50 @@
-//! The flight recorder's core: rings, records, callsites, snapshots, and the wire format of all of them.
+//! Core of the flight recorder: rings, records, callsites, snapshots, and the format of all of them.
 //!
-//! An event goes, in a few stores, into a fixed-size ring in memory that survives the program. This crate is what a library
-//! uses to log under whichever recorder the program has, and what recorders and viewers are built from. It is `no_std` and
-//! does not allocate.
+//! An event takes a few stores into a fixed-size ring in memory that survives the program. Libraries use this crate to
+//! log under any recorder the program has; recorders and viewers are built from it. It is `no_std` and does not
+//! allocate.
 //!
-//! - **Bounded**: a ring is as large as it was made; a record is at most a segment; texts are capped and say so.
-//! - **Never blocks**: no lock, no allocation, no system call, here or in what the macros expand to.
-//! - **When full**, the oldest segment's events are replaced, and counted as overwritten. Nothing waits.
-//! - **Lost** are events that were overwritten, and those refused because no segment was free or could hold them; both are
-//!   counted where a reader finds them. An event whose macro has returned is one or the other, or retained.
-//! - **Bytes from outside are hostile**: readers here do not panic, do not allocate, and take time in proportion to the bytes.
+//! - **Bounded**: the size of a ring is fixed; a record is at most as long as a segment; texts are capped and marked as
+//!   cut.
+//! - **Never blocks**: no lock, no allocation and no system call, neither here nor in the expansions of the macros.
+//! - **When full**, new events replace those of the oldest segment, which are counted as overwritten. Nothing waits.
+//! - **Lost** events are those that were overwritten, and those refused because no segment was free or could hold them.
+//!   Readers find both counts. An event whose macro has returned is overwritten, refused or retained.
+//! - **Bytes from outside are hostile**: readers here do not panic or allocate, and take time in proportion to the
+//!   bytes.
 //!
-//! | module | what it holds |
+//! | module | content |
 //! | --- | --- |
-//! | [`level`], [`callsite`] | what is known at compile time, and whether it is on |
+//! | [`level`], [`callsite`] | callsites: compile-time metadata, and whether they are on |
 //! | [`filter`] | directives such as `info,my_crate::net=debug` |
-//! | [`value`], [`capture`], [`fields`] | what an event carries |
-//! | [`record`], [`packed`] | how it is encoded |
-//! | [`ring`] | where it goes |
-//! | [`table`] | what is written once: process, callsites |
-//! | [`site_text`] | what a device's callsites say, outside its flash |
-//! | [`secret`] | which fields are withheld from snapshots and exports |
-//! | `frame` | what devices send over byte streams (feature `frames`) |
+//! | [`value`], [`capture`], [`fields`] | values of an event |
+//! | [`record`], [`packed`] | encoding of events |
+//! | [`ring`] | memory that events are recorded in |
+//! | [`table`] | entries written once: process, callsites |
+//! | [`site_text`] | texts of a device's callsites, outside its flash |
+//! | [`secret`] | fields that are withheld from snapshots and exports |
+//! | `frame` | frames that devices send over byte streams (feature `frames`) |
 //! | [`clock`] | ticks and wall-clock time |
-//! | [`snapshot`] | what is kept and sent |
+//! | [`snapshot`] | copies of a ring, to save and to send |
 //! | [`recorder`] | the recorder that the macros of this crate write to |
-//! | `plugin` | a library that is loaded at run time, and logs into the program's recorder (not on devices) |
+//! | `plugin` | libraries loaded at run time that log into the program's recorder (not on devices) |
 //!
-//! The format is described in `docs/format.md`, the design in `docs/architecture.md`.
+//! `docs/format.md` specifies the format, `docs/architecture.md` the design.
 #![no_std]
-// The boot of devices and other things are in no model, and what only they use is not used then.
+// The models leave out some parts, such as the boot of devices, and with them the users of some items.
 #![cfg_attr(loom, allow(dead_code, unused_imports))]
 
 #[cfg(feature = "alloc")]
 extern crate alloc;
 #[cfg(test)]
 extern crate std;
-// The macros' expansions name this crate by `$crate`; its own doc tests by its name.
+// The expansions of the macros name this crate `$crate`; its own doc tests use its name.
 extern crate self as ttlog_core;
 
 #[cfg(ttlog_no_swap)]
 compile_error!(
-    "this target has no compare-and-swap: enable the feature `single-core` of ttlog-core or ttlog-embedded if it has one core, else \
-     `critical-section` with an implementation of the crate critical-section"
+    "this target has no compare-and-swap: enable the feature `single-core` of ttlog-core or ttlog-embedded if it has \
+     one core, else `critical-section` with an implementation of the crate critical-section"
 );
 
 pub mod clock;
@@ -83,7 +85,7 @@ pub use record::value::{Bytes, Type, ValueRef};
 pub use ring::{DropReason, Item, Loss, Record, Ring, RingConfig, RingError, RingImage, Segment, SegmentState};
 pub use table::{CallsiteInfo, EntryStart, FieldInfo, ProcessInfo, TableItem, encode_callsite, encode_process};
 
-/// What the macros expand to. Not for use by hand; may change in any version.
+/// Support for the expansions of the macros. Not for direct use; can change in any version.
 #[doc(hidden)]
 pub mod __private {
     pub use crate::event::callsite::{Callsite, Field, Literal, Metadata};

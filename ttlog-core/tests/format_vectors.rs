@@ -1,6 +1,7 @@
-//! The vectors of docs/format.md, in both directions: what the document shows is what is written and what is read.
+//! Tests of the vectors in docs/format.md in both directions: the writer produces the documented bytes, and the reader
+//! reads them.
 //!
-//! A failure shows what the code makes of every vector that differs, for the document if the code is right.
+//! A failure prints the code's result for every vector that differs, to update the document if the code is right.
 #![cfg(feature = "lz4")] // both codecs are tested
 
 mod snapshot_support;
@@ -9,26 +10,26 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 
 use snapshot_support::{META, Vector, record};
-use ttlog_core::callsite::{Field, Literal, Metadata};
-use ttlog_core::fields::{AnyFields, Cons, Nil, TypeList};
-use ttlog_core::packed::{Unpacker, unzigzag, varint_len, zigzag};
+use ttlog_core::device::{DeviceClock, DeviceRecorder, SessionStart};
+use ttlog_core::event::{AnyFields, Cons, Field, Literal, Metadata, Nil, TypeList};
+use ttlog_core::record::Bytes;
+use ttlog_core::record::packed::{Unpacker, unzigzag, varint_len, zigzag};
 use ttlog_core::record::{decode_header, encode_header};
 use ttlog_core::ring::{
-    DeviceClock, DeviceRecorder, DropReason, EndKind, Mode, Outcome, Panics, ProcessEnd, Ring, RingConfig, RingImage,
-    Segment, SegmentHeader, SegmentState, Session, SessionStart,
+    DropReason, EndKind, Mode, Outcome, Panics, ProcessEnd, Ring, RingConfig, RingImage, Segment, SegmentHeader,
+    SegmentState, Session,
 };
-use ttlog_core::site_text::{self, SiteText};
 use ttlog_core::snapshot::{
     Codec, SnapshotItem, SnapshotReader, columns_len_max, decode_columns, decode_item, encode_columns, encode_item,
     scratch_len, unpack_len, write_snapshot_of_ring,
 };
+use ttlog_core::table::site_text::{self, SiteText};
 use ttlog_core::table::{TableItem, encode_callsite};
-use ttlog_core::value::Bytes;
 use ttlog_core::{Level, Type, Word, crc32};
 
 const DOCUMENT: &str = include_str!("../../docs/format.md");
 
-/// The names and lines of all blocks marked as vectors; what follows a `#` is a comment.
+/// Returns the names and lines of all blocks marked as vectors; text after a `#` is a comment.
 fn blocks() -> Vec<(&'static str, Vec<&'static str>)> {
     let mut blocks = Vec::new();
     let mut lines = DOCUMENT.lines();
@@ -49,14 +50,14 @@ fn hex(words: &[&str]) -> Vec<u8> {
 }
 
 fn number<T: std::str::FromStr>(text: &str) -> T {
-    text.parse().ok().unwrap_or_else(|| panic!("{text} is no such number"))
+    text.parse().ok().unwrap_or_else(|| panic!("{text} is not such a number"))
 }
 
 thread_local! {
     static DIFFERENT: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Compares what the code makes with what the document shows.
+/// Compares the result of the code with the document.
 fn expect(what: &str, made: &[u8], shown: &[u8]) -> bool {
     if made != shown {
         let made: String = made.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -70,7 +71,7 @@ fn words(len_bytes: usize) -> Vec<Word> {
     (0..len_bytes / 8).map(|_| Word::new(0)).collect()
 }
 
-/// The bytes of a ring of one segment after one event of callsite 7 in context 3 at tick 1000.
+/// Returns the bytes of a ring of one segment after one event of callsite 7 in context 3 at tick 1000.
 fn ring_with(segment_len: u32, fields: &dyn AnyFields) -> Vec<u8> {
     let memory = words(160 + segment_len as usize);
     let config = RingConfig { ring_id: 1, segment_len, table_len: 0, anchor_count: 0, ..RingConfig::PLAIN };
@@ -81,7 +82,7 @@ fn ring_with(segment_len: u32, fields: &dyn AnyFields) -> Vec<u8> {
     bytes
 }
 
-/// The payload of an event, without the word that tells its context.
+/// Returns the payload of an event, without the word for its context.
 fn payload_of(segment_len: u32, fields: &dyn AnyFields) -> Vec<u8> {
     let bytes = ring_with(segment_len, fields);
     let SegmentState::Valid(segment) = RingImage::parse(&bytes).expect("a whole ring").segment(0) else {
@@ -100,7 +101,7 @@ fn varint(line: &[&str]) {
     let mut from = Unpacker::new(&shown);
     assert_eq!((from.varint(), from.rest().len()), (Some(value), 0), "varint {value}");
     assert_eq!(Unpacker::new(&shown[..shown.len() - 1]).varint(), None);
-    // With more bytes behind it, it is read another way.
+    // With more bytes after it, it is read in another way.
     let followed = [&shown[..], &[0xff; 8]].concat();
     let mut from = Unpacker::new(&followed);
     assert_eq!((from.varint(), from.rest()), (Some(value), &[0xff; 8][..]), "varint {value}");
@@ -133,8 +134,8 @@ fn length(line: &[&str]) {
     expect(line[0], &made[..shown.len()], &shown);
 }
 
-/// The packed part of a payload in which a text was cut to `kept` bytes, 3 of them: a segment with 12 words for a record, of
-/// which the header takes one and four wide values 8, so that two texts of 3 bytes just fit.
+/// Returns the packed part of a payload in which a text was cut to `kept` bytes, 3 of them. A segment has 12 words for
+/// a record: the header takes one and four wide values 8, so that two texts of 3 bytes just fit.
 fn capped(text: &[u8], kept: usize) -> Vec<u8> {
     assert_eq!(kept, 3, "the segment is chosen for this");
     let wide = 1_u128;
@@ -184,7 +185,7 @@ fn callsite_secret(line: &[&str]) {
     assert_eq!(fields, ["user [5]", "token [15] secret", "pin [10] Signed(1234) secret"]);
 }
 
-/// Compares a callsite with these fields, and gives them as they are read.
+/// Compares a callsite that has these fields, and returns the fields as read back.
 fn callsite_with(line: &[&str], fields: &'static [Field], types: TypeList) -> Option<Vec<String>> {
     let shown = hex(&line[6..]);
     let leak = |text: &str| -> &'static str { Box::leak(text.into()) };
@@ -251,7 +252,8 @@ fn ring_header(line: &[&str]) {
     assert_eq!((header.table_len, header.anchor_count, header.next_sequence), (table_len, anchor_count, 1));
 }
 
-/// A ring with a kept class and its bytes, after what the line says: identity, segment_len, segment_count, kept, table, anchors.
+/// Compares a ring with priority segments, whose parameters are in the line: identity, segment_len, segment_count,
+/// kept, table, anchors.
 fn long_ring_header(line: &[&str]) {
     let shown = hex(&line[6..]);
     let count = |index: usize| number::<u32>(line[index]);
@@ -277,7 +279,7 @@ fn long_ring_header(line: &[&str]) {
     assert_eq!((header.header_len, header.kept_next_sequence), (1536, 1 << 47 | 1));
 }
 
-/// Memory of a ring with the long header and one small segment.
+/// Returns memory of a ring with the long header and one small segment.
 fn long_ring_memory() -> (Vec<Word>, RingConfig) {
     let config = RingConfig { control: true, ..RingConfig::PLAIN };
     (words(config.overhead_len() + 128), config)
@@ -331,7 +333,7 @@ fn control_request(line: &[&str]) {
     }
 }
 
-/// The header of a segment with one event of one value.
+/// Compares the header of a segment with one event of one value.
 fn segment_header(line: &[&str]) {
     let shown = hex(&line[9..]);
     let value: u64 = 5;
@@ -377,13 +379,13 @@ fn columns(line: &[&str]) {
     }
 }
 
-/// The sessions' part of a device's ring header.
+/// Compares the part of a device's ring header for sessions.
 fn device_header(line: &[&str]) {
     let (session, shown) = session_of(line);
     let memory = device_memory();
     let recorder = started(memory, &session);
     let bytes = image_of(&recorder);
-    // The number of the session is what the ring counts; the first one is 1.
+    // The ring counts sessions; the first one has the number 1.
     let mut expected = shown.clone();
     if !expect("device-header", &bytes[160..216], &expected) {
         return;
@@ -395,7 +397,7 @@ fn device_header(line: &[&str]) {
     assert_eq!(RingImage::parse(&damaged).expect("a whole ring").sessions().count(), 0, "the checksum holds no more");
 }
 
-/// A segment of a device.
+/// Compares a segment of a device.
 fn device_segment(line: &[&str]) {
     let build_id = hex(&line[4..5]);
     let mut session = Session { boot: 1, ticks_per_second: 1, ..Session::default() };
@@ -421,7 +423,7 @@ fn device_segment(line: &[&str]) {
     assert_eq!((record.ticks, record.callsite, record.payload), ((1 << 32) + 5, 7, &[][..]));
 }
 
-/// The records of a device's segment, with a reservation of which a bit of the length may be wrong.
+/// Compares the records of a device's segment, with a reservation whose length can have a flipped bit.
 fn device_reservation(line: &[&str]) {
     let records = hex(&line[2..]);
     let recorder = started(device_memory(), &Session { boot: 1, ticks_per_second: 1, ..Session::default() });
@@ -456,12 +458,12 @@ fn session_of(line: &[&str]) -> (Session, Vec<u8>) {
     (session, hex(&line[6..]))
 }
 
-/// Memory for a device's ring of one slot and two segments.
+/// Returns memory for a device's ring of one slot and two segments.
 fn device_memory() -> &'static [Word] {
     words(216 + 2 * 128).leak()
 }
 
-/// A recorder that has begun a session in zeroed memory.
+/// Returns a recorder that has started a session in zeroed memory.
 fn started(memory: &'static [Word], session: &Session) -> DeviceRecorder {
     let clock = DeviceClock::new(|| 5, Some(|| (1 << 32) + 4), session.ticks_per_second);
     let config = RingConfig { ring_id: 1, session_count: 1, ..RingConfig::PLAIN };
@@ -483,7 +485,7 @@ fn image_of(recorder: &DeviceRecorder) -> Vec<u8> {
     bytes
 }
 
-/// The text of a device's callsite.
+/// Compares the text of a device's callsite.
 fn site_text_line(line: &[&str]) {
     const METADATA: Metadata = Metadata {
         level: Level::Info,
@@ -507,10 +509,10 @@ fn site_text_line(line: &[&str]) {
     assert_eq!(names, [("n", false, false), ("pin", true, false), ("unit", false, true)]);
 }
 
-/// A frame.
+/// Compares a frame.
 #[cfg(feature = "frames")]
 fn frame_line(line: &[&str]) {
-    use ttlog_core::frame::{FRAME_LEN_MAX, Frame, FrameKind};
+    use ttlog_core::device::frame::{FRAME_LEN_MAX, Frame, FrameKind};
     assert_eq!(line[0], "2", "the kind of the example");
     let data = hex(&line[4..5]);
     let frame = Frame {
@@ -527,7 +529,7 @@ fn frame_line(line: &[&str]) {
     }
 }
 
-/// Without the feature there are no frames; `cargo test` of the workspace has it.
+/// Does nothing: there are no frames without the feature; `cargo test` of the workspace enables it.
 #[cfg(not(feature = "frames"))]
 fn frame_line(_line: &[&str]) {}
 
@@ -541,7 +543,7 @@ fn event_count(records: &[u8]) -> u32 {
     count
 }
 
-/// The snapshot of a ring that is told in the document beside the vector.
+/// Compares the snapshot of the ring that the document describes next to the vector.
 fn whole_snapshot(shown: &[u8]) {
     let memory = words(160 + 64 + 2 * 128);
     let config = RingConfig { ring_id: 42, segment_len: 128, table_len: 64, anchor_count: 0, ..RingConfig::PLAIN };

@@ -1,12 +1,13 @@
-//! Death at every kill point of the ring's protocols, in all combinations of two contexts, and of events nested in each other.
+//! Death at every kill point of the ring's protocols, in all combinations of two contexts, and of nested events.
 //!
-//! A context that passes a kill point calls back into the test (`ttlog_core::kill`), which looks at the ring as a process that
-//! died there would leave it, lets another context run, or ends this one for good. That is deterministic: all contexts of a
-//! scene run on one thread, each called at a kill point of the one before, and death is an unwinding that nothing on its way
-//! reacts to. What is held against the ring is an exact ledger (`kill_points/world.rs`): each event is retained or overwritten,
-//! dropped, pending, or absent, as the last kill point it passed says.
+//! A context that passes a kill point calls back into the test (`ttlog_core::kill`). The test examines the ring as a
+//! process that died there would leave it, lets another context run, or ends this context for good. This is
+//! deterministic: all contexts of a scene run on one thread, each called at a kill point of the previous one, and death
+//! is an unwinding that no code on the way reacts to. The ring is compared with an exact ledger
+//! (`kill_points/world.rs`): each event is retained or overwritten, dropped, pending, or absent, according to the last
+//! kill point it passed.
 //!
-//! Built with `--cfg ttlog_kill_points` alone, see `ci/checks/kill-points`; any other build has nothing of this.
+//! Built with `--cfg ttlog_kill_points` only, see `ci/checks/kill-points`; other builds contain none of this.
 #![cfg(ttlog_kill_points)]
 
 mod snapshot_support;
@@ -24,11 +25,11 @@ use ttlog_core::kill::{Site, set_callback};
 use ttlog_core::ring::Cursor;
 use world::{Beginning, Checker, Context, Op, Size, World, memory, nested, never_passed};
 
-/// What a context does in a scene.
+/// Operations of a context in a scene.
 #[derive(Clone, Copy, Debug)]
 struct Script {
     name: &'static str,
-    /// Events that it has recorded before the scene, with its own segment.
+    /// Number of events recorded before the scene, in its own segment.
     before: usize,
     ops: &'static [Op],
 }
@@ -37,7 +38,7 @@ const EVENT: Op = Op::Event(3);
 const SHARED: Op = Op::Shared(3);
 const KEPT: Op = Op::Kept(3);
 
-/// Everything a context can do at the ring, from the events of the hot path to the ends of threads.
+/// All operations of a context on the ring, from events of the hot path to the ends of threads.
 const SCRIPTS: [Script; 16] = [
     Script { name: "a small event in its segment", before: 1, ops: &[EVENT] },
     Script { name: "a longer event in its segment", before: 1, ops: &[Op::Event(20)] },
@@ -57,7 +58,7 @@ const SCRIPTS: [Script; 16] = [
     Script { name: "a panic and an end", before: 0, ops: &[Op::Panic, Op::End] },
 ];
 
-/// What the ring has been through before a scene.
+/// Operations on the ring before a scene.
 type History = (&'static str, &'static [Op]);
 const NOTHING: History = ("nothing", &[]);
 const ROOM_LEFT: History = ("a thread that left a segment with room", &[EVENT, EVENT, Op::Detach]);
@@ -109,7 +110,7 @@ const LAPS: History = (
     ],
 );
 
-/// The rings of all scenes.
+/// Rings of all scenes.
 const RINGS: [(Size, History); 9] = [
     (Size { main: 1, kept: 0 }, NOTHING),
     (Size { main: 1, kept: 0 }, LAPS),
@@ -122,13 +123,13 @@ const RINGS: [(Size, History); 9] = [
     (Size { main: 3, kept: 2 }, LAPS),
 ];
 
-/// Logging of others, after the deaths of a scene: the process goes on with what is left.
+/// Events of other contexts after the deaths of a scene: the process continues with the remaining segments.
 const LATER: [Op; 18] = [
     SHARED, KEPT, EVENT, EVENT, SHARED, SHARED, KEPT, KEPT, EVENT, EVENT, EVENT, EVENT, EVENT, SHARED, KEPT, EVENT,
     EVENT, EVENT,
 ];
 
-/// What unwinds a context that dies.
+/// Panic payload that unwinds a dying context.
 struct Death;
 
 /// A context that runs within a step of another.
@@ -137,26 +138,26 @@ struct Interloper {
     script: Script,
     /// Index of its cursor; its number is one more.
     context: usize,
-    /// It is called when the context before it passes its n-th kill point.
+    /// Kill point of the previous context, counted from 1, at which it is called.
     called_at: u64,
-    /// It dies at its n-th kill point, held up there for ever while the others go on. 0: it does not.
+    /// Kill point, counted from 1, at which it dies: it is suspended there forever while the others continue. 0: none.
     dies_at: u64,
 }
 
-/// One run of a scene: contexts that are called into each other's steps.
+/// One run of a scene: contexts that are called at each other's steps.
 struct Run {
     world: World,
-    /// The first context, the second, and one that comes after them. A fourth gave the ring its past.
+    /// The first context, the second, and one that comes after them. A fourth recorded the history of the ring.
     cursors: [(Cursor<'static>, Cell<u64>); 3],
     interlopers: Vec<Interloper>,
-    /// Kill points passed by the first context, and by each interloper that is under way. Empty: the scene has not begun.
+    /// Kill points passed by the first context, and by each active interloper. Empty: the scene has not begun.
     passes: RefCell<Vec<u64>>,
-    /// How many interlopers were started.
+    /// Number of interlopers started.
     started: Cell<usize>,
     has_died: Cell<bool>,
     checker: RefCell<Checker>,
     checks: Cell<u64>,
-    /// What was found first, and where.
+    /// First failure, and its position.
     failure: RefCell<Option<String>>,
 }
 
@@ -164,7 +165,7 @@ thread_local! {
     static RUN: RefCell<Option<Rc<Run>>> = const { RefCell::new(None) };
 }
 
-/// The callback of all kill points.
+/// Callback of all kill points.
 fn pass(site: Site) {
     if let Some(run) = RUN.with_borrow(Clone::clone) {
         run.pass(site);
@@ -172,7 +173,7 @@ fn pass(site: Site) {
 }
 
 impl Run {
-    /// From now on, kill points that this thread passes are this run's.
+    /// Makes this the run of all further kill points on this thread.
     fn start(world: World, interlopers: &[Interloper], checker: Checker) -> Rc<Self> {
         let run = Rc::new(Run {
             world,
@@ -208,7 +209,7 @@ impl Run {
             self.call(depth);
         }
         let dies_at = depth.checked_sub(1).map_or(0, |index| self.interlopers[index].dies_at);
-        // What the other steps of an interloper that dies look like is seen in other runs, and where it dies by its caller.
+        // Other runs cover the other steps of a dying interloper; its caller covers the step where it dies.
         if self.started.get() == deepest && (depth < deepest || dies_at == 0) {
             self.check(&format_args!("{site:?}"));
         }
@@ -227,7 +228,7 @@ impl Run {
         }
     }
 
-    /// Runs the interloper that is called into the context at `depth`.
+    /// Runs the interloper that is called at the context at `depth`.
     fn call(&self, depth: usize) {
         let Interloper { script, context, .. } = self.interlopers[depth];
         self.started.set(depth + 1);
@@ -243,7 +244,7 @@ impl Run {
     }
 }
 
-/// How the last interloper of a run ended.
+/// End of the last interloper in a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     /// The contexts before it had fewer steps.
@@ -252,18 +253,18 @@ enum End {
     Ended,
 }
 
-/// What was tried.
+/// Counts of explored cases.
 #[derive(Clone, Copy, Debug, Default)]
 struct Tried {
     runs: u64,
-    /// Images of the ring, each for another combination of steps.
+    /// Number of images of the ring, each for another combination of steps.
     combinations: u64,
-    /// Images that differ, of which snapshots were taken.
+    /// Number of distinct images, of which snapshots were taken.
     images: u64,
 }
 
 impl Tried {
-    /// ci/checks/kill-points adds these lines up.
+    /// Prints the counts, which ci/checks/kill-points adds up.
     fn print(&self, what: &str) {
         let Tried { runs, combinations, images } = self;
         println!("{what}: {combinations} combinations in {runs} runs, snapshots of {images} images");
@@ -271,7 +272,7 @@ impl Tried {
     }
 }
 
-/// A ring with a past, and who runs in it first.
+/// A ring with a history, and the context that runs in it first.
 struct Scene {
     memory: &'static [Word],
     size: Size,
@@ -313,7 +314,7 @@ impl Scene {
         }
     }
 
-    /// Returns the contexts of the scene their past.
+    /// Records the history of the contexts in the scene.
     fn prepare(&self, run: &Run) {
         nested(|| {
             run.world.run(&run.context(0), &vec![EVENT; self.first.before]);
@@ -324,7 +325,7 @@ impl Scene {
     }
 }
 
-/// Returns a ring its past.
+/// Creates a ring with a history.
 fn begin(memory: &'static [Word], size: Size, history: &[Op]) -> Beginning {
     let run = Run::start(World::new(memory, size), &[], Checker::default());
     let (cursor, told) = (Cursor::new(), Cell::new(0));
@@ -333,19 +334,19 @@ fn begin(memory: &'static [Word], size: Size, history: &[Op]) -> Beginning {
     run.world.keep()
 }
 
-/// Returns whether two scripts make a scene that another does not have already.
+/// Returns whether two scripts make a scene that no other covers.
 fn is_new(size: Size, first: Script, second: Script) -> bool {
     let all = || first.ops.iter().chain(second.ops);
-    // Without a kept class a warning is a shared event; without the long header there is no end.
+    // Without priority segments, a warning is a shared event; without the long header, there is no end.
     let is_special = |op: &Op| matches!(op, Op::Kept(_) | Op::Panic);
     let alone = |ops: &[Op]| ops.contains(&Op::Anchor);
     all().any(is_special) == (size.kept > 0) && !(alone(first.ops) && alone(second.ops))
 }
 
-/// Explores all scenes, each with all scripts for what comes second, with as many threads as there are processors.
+/// Explores all scenes, each with all scripts as the second, with one thread per processor.
 fn for_each_scene(explore: impl Fn(&Scene, Script) + Sync) -> Tried {
     set_callback(pass);
-    /// Has the other threads stop when one finds a fault.
+    /// Stops the other threads when one finds a failure.
     struct Stop<'a>(&'a AtomicUsize);
     impl Drop for Stop<'_> {
         fn drop(&mut self) {
@@ -386,9 +387,10 @@ fn for_each_scene(explore: impl Fn(&Scene, Script) + Sync) -> Tried {
     })
 }
 
-/// The first context stops at each of its steps i; there the second runs, and dies at each of its steps j, or ends; then the
-/// first goes on, and the process dies at each of its further steps, or goes on without those that died. Roles change, so each
-/// is the first of the two once.
+/// The first context stops at each of its steps i. There the second runs, and dies at each of its steps j, or ends.
+/// Then the first continues, and the process dies at each of its further steps, or continues without the dead contexts.
+/// The roles are swapped, so each is the first once.
+/// change, so each is the first of the two once.
 #[test]
 fn two_contexts_die_anywhere() {
     let tried = for_each_scene(|scene, script| {
@@ -404,7 +406,7 @@ fn two_contexts_die_anywhere() {
     assert_eq!(never_passed(), [], "a kill point that no scene passes shows nothing");
 }
 
-/// As a signal handler does that interrupts a log call and logs itself; a second handler interrupts the first.
+/// Like a signal handler that interrupts a log call and logs itself; a second handler interrupts the first.
 #[test]
 fn nested_events_die_anywhere() {
     let tried = for_each_scene(|scene, script| {

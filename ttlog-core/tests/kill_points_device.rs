@@ -1,11 +1,13 @@
-//! Resets at every step of a device's writer, with events of interrupts nested at every step, and at every step of the boot afterwards.
+//! Resets at every step of a device's writer, with events of interrupts nested at every step, and at every step of the
+//! following boot.
 //!
-//! A *step* is a store, half by half with `--cfg ttlog_half_words`, or a place before a change that depends on something loaded
-//! (`ttlog_core::kill`). At each the memory is copied, which is what a reset there would leave; the copy is read as a probe does, booted,
-//! and logged into further. What is held against it is a ledger: what was recorded by a call that returned is there, or counted as
-//! overwritten or dropped; what was under way is there, or pending, or absent; nothing else is there, and nothing is damaged.
+//! A *step* is a store, half by half with `--cfg ttlog_half_words`, or a point before a change that depends on a loaded
+//! value (`ttlog_core::kill`). At each step the memory is copied, as a reset there would leave it. The copy is read as
+//! by a probe, booted, and logged into. It is compared with a ledger: an event whose call returned is there, or counted
+//! as overwritten or dropped; an event in progress is there, pending, or absent; nothing else is there, and nothing is
+//! damaged.
 //!
-//! Built with `--cfg ttlog_kill_points` alone, see `ci/checks/kill-points`; any other build has nothing of this.
+//! Built with `--cfg ttlog_kill_points` only, see `ci/checks/kill-points`; other builds contain none of this.
 #![cfg(ttlog_kill_points)]
 
 use std::cell::{Cell, RefCell};
@@ -15,23 +17,22 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
-use ttlog_core::fields::{Cons, Nil};
+use ttlog_core::device::{DeviceClock, DeviceRecorder, Found, SessionStart};
+use ttlog_core::event::{Cons, Nil};
 use ttlog_core::kill::set_step_callback;
-use ttlog_core::packed::Unpacker;
-use ttlog_core::ring::{
-    DeviceClock, DeviceRecorder, Found, Item, Mode, RingConfig, RingImage, SegmentState, SessionStart,
-};
+use ttlog_core::record::packed::Unpacker;
+use ttlog_core::ring::{Item, Mode, RingConfig, RingImage, SegmentState};
 use ttlog_core::{Ring, Word};
 
 /// Ten words for records in a segment.
 const CONFIG: RingConfig = RingConfig { ring_id: 7, session_count: 2, ..RingConfig::PLAIN };
 
-/// What a context does.
+/// Operation of a context.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Op {
-    /// Records an event of so many payload words.
+    /// Records an event of this many payload words.
     Words(usize),
-    /// Records an event with a text of so many bytes, which is capped where it does not fit.
+    /// Records an event with a text of this many bytes, which is capped if it does not fit.
     Text(usize),
     /// Keeps time, after half a turn of the clock.
     Time,
@@ -41,9 +42,9 @@ use Op::{Text, Time, Words};
 
 type Script = &'static [Op];
 
-/// What is interrupted.
+/// Scripts that are interrupted.
 const FIRST: [Script; 6] = [&[Words(0)], &[Words(3)], &[Words(8)], &[Text(30)], &[Words(2), Words(5)], &[Time]];
-/// What interrupts it. The last replaces the whole ring, more than once.
+/// Scripts that interrupt. The last one replaces the whole ring more than once.
 const SECOND: [Script; 5] = [
     &[Words(1)],
     &[Words(8)],
@@ -51,7 +52,7 @@ const SECOND: [Script; 5] = [
     &[Words(2), Words(0)],
     &[Words(4), Words(3), Words(2), Words(4), Words(3), Words(4), Words(6), Words(4)],
 ];
-/// What is logged after a reset: more than the ring holds.
+/// Operations after a reset: more than the ring holds.
 const LATER: [Op; 14] = [
     Words(3),
     Text(9),
@@ -69,28 +70,28 @@ const LATER: [Op; 14] = [
     Words(4),
 ];
 
-/// An event as it was given to the recorder. Its callsite is its place in the ledger, from 1.
+/// An event passed to the recorder. Its callsite is its index in the ledger, from 1.
 #[derive(Clone, Copy, Debug)]
 struct Event {
     op: Op,
     boot: u32,
-    /// The clock when it began and when it returned.
+    /// Clock when the call began and when it returned.
     began: u64,
     ended: Option<u64>,
-    /// Events that had begun when it returned.
+    /// Number of events that had begun when it returned.
     others: usize,
 }
 
 #[derive(Clone, Debug, Default)]
 struct Ledger {
     events: Vec<Event>,
-    /// Calls that keep time, under way.
+    /// Number of calls of `keep_time` in progress.
     times: usize,
     changes: u64,
 }
 
 fn payload(id: usize, len: usize) -> Vec<u64> {
-    // The first may look like a header.
+    // The first one can look like a header.
     (0..len as u64).map(|index| (id as u64 * 9 + index).wrapping_mul(0x9E37_79B9_0000_0001)).collect()
 }
 
@@ -98,7 +99,7 @@ fn text(id: usize, len: usize) -> String {
     (0..len).map(|at| char::from(b'a' + ((id + at) % 26) as u8)).collect()
 }
 
-/// The clock of this thread: all of its bits, and the register that shows the lower ones.
+/// Clock of this thread: the full value, and the register that shows the lower bits.
 #[derive(Clone, Copy)]
 struct Clock {
     register: &'static AtomicU32,
@@ -108,7 +109,7 @@ struct Clock {
 thread_local! {
     static CLOCK: Clock = Clock { register: Box::leak(Box::default()), ticks: Box::leak(Box::default()) };
     static RUN: RefCell<Option<Rc<Run>>> = const { RefCell::new(None) };
-    /// Images of the memory at each step of a boot, while they are wanted.
+    /// Images of the memory at each step of a boot, while they are collected.
     static BOOT_IMAGES: RefCell<Option<(&'static [Word], Vec<Vec<u64>>)>> = const { RefCell::new(None) };
 }
 
@@ -124,14 +125,14 @@ fn set_ticks(ticks: u64) {
 }
 
 fn start(recorder: &DeviceRecorder, words: &'static [Word]) -> (u32, Found) {
-    // SAFETY: it is an atomic for ever, and can be read as what it is.
+    // SAFETY: it is a static atomic, which can be read as such.
     let clock = CLOCK.with(|clock| unsafe { DeviceClock::of_register(clock.register.as_ptr(), false, 1000) });
     let session = SessionStart { clock, build_id: [3; 20], reset_reason: 1, embedded_metadata: false };
     let started = recorder.start(words, &CONFIG, &session).expect("not started before").expect("it fits");
     (started.boot, started.found)
 }
 
-/// Does what a context does, and keeps the ledger. The ledger is not held meanwhile.
+/// Performs the operations of a context and updates the ledger, which is not borrowed meanwhile.
 fn run_ops(recorder: &DeviceRecorder, ledger: &RefCell<Ledger>, ops: &[Op]) {
     for op in ops {
         let boot = recorder.boot();
@@ -164,7 +165,7 @@ fn run_ops(recorder: &DeviceRecorder, ledger: &RefCell<Ledger>, ops: &[Op]) {
     }
 }
 
-/// What is in an image: events by place, and counts.
+/// Content of an image: events by position, and counts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Content {
     /// Number of the event, and its clock.
@@ -183,7 +184,7 @@ macro_rules! ensure {
 }
 
 impl Content {
-    /// Reads an image; each event has to be one of the ledger.
+    /// Reads an image; each event must be in the ledger.
     fn of(bytes: &[u8], ledger: &Ledger) -> Result<Self, String> {
         let image = RingImage::parse(bytes).map_err(|error| error.to_string())?;
         let states = (0..image.header().segment_count).map(|index| image.segment(index));
@@ -193,7 +194,7 @@ impl Content {
         Ok(content)
     }
 
-    /// As above, from copies that the ring gives while it is written.
+    /// As above, from copies that the ring returns while it is written.
     fn of_ring(ring: &Ring<'_>, ledger: &Ledger) -> Result<Self, String> {
         let mut copies = vec![vec![0; ring.segment_len()]; ring.segment_count() as usize];
         let states = copies.iter_mut().enumerate().map(|(index, copy)| ring.copy_segment(index as u32, copy));
@@ -230,7 +231,7 @@ impl Content {
         }
         placed.sort_unstable();
         content.events = placed.iter().map(|(_, _, id, ticks)| (*id, *ticks)).collect();
-        // What had returned before another began comes before it.
+        // An event that had returned before another began comes before it.
         let mut after = 0;
         for (id, _) in &content.events {
             let event = &ledger.events[id - 1];
@@ -243,7 +244,7 @@ impl Content {
         Ok(content)
     }
 
-    /// Holds the counts against the ledger.
+    /// Compares the counts with the ledger.
     fn check(&self, ledger: &Ledger) -> Result<(), String> {
         let has_returned = |id: usize| ledger.events[id - 1].ended.is_some();
         let returned = (1..=ledger.events.len()).filter(|id| has_returned(*id)).count();
@@ -280,20 +281,21 @@ fn is_payload(id: usize, op: Op, bytes: &[u8]) -> bool {
     }
 }
 
-/// What is called into the steps of another context.
+/// Operations that interrupt another context at a step.
 #[derive(Clone, Copy, Debug)]
 struct Call {
-    /// The step of the run, from 1, at which it comes.
+    /// Step of the run, from 1, at which they are called.
     at: u64,
     ops: Script,
-    /// It is held up for ever at its n-th step, as a task that is never scheduled again. 0: it is not.
+    /// Step, from 1, at which the context is suspended forever, like a task that is never scheduled again. 0: none.
     stops_at: u64,
 }
 
-/// What unwinds a context that is held up for ever.
+/// Panic payload that unwinds a suspended context.
 struct Stop;
 
-/// Memory for the scenes of a thread: of the ring, of a copy that is booted, and of one that is booted after that was cut short.
+/// Memory for the scenes of a thread: of the ring, of a copy that is booted, and of one that is booted after that boot
+/// was cut short.
 #[derive(Clone, Copy)]
 struct Memory([&'static [Word]; 3]);
 
@@ -315,13 +317,13 @@ struct Run {
     calls: Vec<Call>,
     called: Cell<usize>,
     steps: Cell<u64>,
-    /// The step at which the context that runs is held up.
+    /// Step at which the running context is suspended.
     stops_at: Cell<u64>,
     checker: RefCell<Checker>,
     failure: RefCell<Option<String>>,
 }
 
-/// What is known of all images so far.
+/// State of all checks so far.
 #[derive(Default)]
 struct Checker {
     known: HashSet<u64>,
@@ -329,7 +331,7 @@ struct Checker {
     cut_boots: u64,
 }
 
-/// Every so many images, the boot is cut short at each of its steps.
+/// Every n-th image, the boot is cut short at each of its steps.
 const CUT_EVERY: u64 = 127;
 
 fn load(words: &[Word]) -> Vec<u64> {
@@ -344,7 +346,7 @@ fn bytes_of(words: &[Word]) -> Vec<u8> {
     words.iter().flat_map(|word| word.load().to_le_bytes()).collect()
 }
 
-/// The callback of all steps.
+/// Callback of all steps.
 fn step() {
     let is_boot = BOOT_IMAGES.with_borrow_mut(|images| {
         images.as_mut().map(|(words, images)| images.push(words.iter().map(Word::load).collect())).is_some()
@@ -381,7 +383,7 @@ impl Run {
         }
     }
 
-    /// Holds what a reset here would leave against the ledger. What is done for that makes no steps.
+    /// Compares the memory that a reset here would leave with the ledger. This makes no steps itself.
     fn check(&self) {
         let run = RUN.take();
         let clock = ticks();
@@ -408,7 +410,7 @@ impl Run {
         let ring = self.recorder.ring().ok_or("no ring")?;
         let copied = Content::of_ring(&ring, &ledger)?;
         ensure!(copied.events == content.events, "copied: {copied:?}, in the image: {content:?}");
-        // The boot after a reset here.
+        // The boot after a reset at this step.
         let is_cut = checker.known.len() as u64 % CUT_EVERY == 0;
         store(self.copies[0], &values);
         set_ticks(1000); // a reset sets the clock back
@@ -422,7 +424,7 @@ impl Run {
         self.check_boot(self.copies[0], found, &content, &ledger)?;
         for (_, images) in images.into_iter() {
             for image in images {
-                // A reset within the boot, and another boot.
+                // A reset during the boot, and another boot.
                 store(self.copies[1], &image);
                 let cut = Content::of(&bytes_of(self.copies[1]), &ledger)?;
                 ensure!(cut == content, "in the midst of a boot: {cut:?}, before: {content:?}");
@@ -431,7 +433,7 @@ impl Run {
                 self.check_boot(self.copies[1], found, &content, &ledger)?;
             }
         }
-        // Life goes on.
+        // Recording continues.
         let later = RefCell::new(ledger.clone());
         run_ops(&recorder, &later, &LATER);
         let later = later.borrow();
@@ -456,11 +458,11 @@ impl Run {
     }
 }
 
-/// A ring with a past, and what runs in it first.
+/// A ring with a history, and the script that runs in it first.
 #[derive(Clone, Copy, Debug)]
 struct Scene {
     segments: usize,
-    /// Events that the ring has before.
+    /// Numbers of events recorded before.
     past: [usize; 2],
     first: Script,
 }
@@ -469,7 +471,7 @@ struct Scene {
 enum End {
     /// The scene has fewer steps.
     NotCalled,
-    /// Nobody was held up.
+    /// No context was suspended.
     Ended,
     HeldUp,
 }
@@ -502,7 +504,7 @@ impl Scene {
         let is_held_up =
             run.ledger.borrow().events.iter().any(|event| event.ended.is_none()) || run.ledger.borrow().times > 0;
         if was_called && is_held_up {
-            // The others go on without it, as long as they are not all at the end of their room.
+            // The others continue without it, unless all are at the end of their room.
             run_ops(&run.recorder, &run.ledger, &LATER);
         }
         RUN.set(None);
@@ -519,7 +521,7 @@ impl Scene {
     }
 }
 
-/// All rings, fillings and first contexts.
+/// Returns all rings, fillings and first contexts.
 fn scenes() -> Vec<Scene> {
     let mut scenes = Vec::new();
     for segments in [1, 2, 3] {
@@ -532,7 +534,7 @@ fn scenes() -> Vec<Scene> {
     scenes
 }
 
-/// Explores all scenes with as many threads as there are processors, and prints what was tried.
+/// Explores all scenes with one thread per processor, and prints the counts.
 fn for_each_scene(what: &str, explore: impl Fn(Scene, &mut dyn FnMut(&[Call]) -> End) + Sync) {
     set_step_callback(step);
     let scenes = scenes();
@@ -565,7 +567,7 @@ fn for_each_scene(what: &str, explore: impl Fn(Scene, &mut dyn FnMut(&[Call]) ->
     assert!(images > 1000 && cut_boots > 1000, "next to nothing was tried");
 }
 
-/// A reset at each step of each call, without and with an interrupt that logs at each step before it.
+/// A reset at each step of each call, alone and with an interrupt that logs at each earlier step.
 #[test]
 fn resets_anywhere() {
     for_each_scene("resets of a device", |_, run| {
@@ -577,7 +579,7 @@ fn resets_anywhere() {
     });
 }
 
-/// As above, with an interrupt that interrupts the first.
+/// As above, with a second interrupt within the first.
 #[test]
 fn resets_with_two_interrupts_anywhere() {
     for_each_scene("resets of a device, two interrupts", |scene, run| {
@@ -598,7 +600,7 @@ fn resets_with_two_interrupts_anywhere() {
     });
 }
 
-/// A task that never gets another turn, held up at each of its steps, at each step of another; the device goes on without it.
+/// A task that is suspended forever, at each of its steps, at each step of another; the device continues without it.
 #[test]
 fn tasks_that_are_held_up_anywhere() {
     for_each_scene("tasks held up on a device", |scene, run| {

@@ -1,13 +1,13 @@
-//! The macros through the real core: each event goes into a ring of its own and is read back from an image of it.
+//! Tests of the macros with the real core: each event goes into its own ring and is read back from an image of it.
 //!
-//! The forms of the syntax are tested one by one against the expansion alone in ttlog-macros; here it is the types and values that
-//! readers find.
+//! ttlog-macros tests the forms of the syntax one by one against the expansion. These tests cover the types and values
+//! that readers see.
 
 use std::cell::RefCell;
 use std::fmt::{self, Write as _};
 use std::sync::Once;
 
-use ttlog_core::callsite::{Callsite, Metadata};
+use ttlog_core::event::{Callsite, Metadata};
 use ttlog_core::ring::{DropReason, Outcome};
 use ttlog_core::table::values_of;
 use ttlog_core::{
@@ -16,7 +16,7 @@ use ttlog_core::{
 };
 use ttlog_core::{debug, error, event, info, trace, warn};
 
-/// Puts each event of a thread into a new ring, and keeps what a reader makes of it.
+/// Puts each event of a thread into a new ring, and stores the reader's view of it.
 struct RoundTrip;
 
 thread_local! {
@@ -44,7 +44,7 @@ impl recorder::Recorder for RoundTrip {
     }
 }
 
-/// Shows the only event of a ring as text.
+/// Formats the only event of a ring.
 fn read(image: &RingImage<'_>) -> String {
     let entry = image.entries().next().expect("a callsite");
     let Ok(TableItem::Callsite(callsite)) = TableItem::decode(entry.bytes) else { panic!("not a callsite") };
@@ -82,7 +82,7 @@ fn show(callsite: &CallsiteInfo<'_>, payload: &[u8]) -> String {
 }
 
 fn show_value(value: &ValueRef<'_>) -> String {
-    let list = |seq: &ttlog_core::value::Seq<'_>| seq.clone().map(|v| show_value(&v)).collect::<Vec<_>>().join(",");
+    let list = |seq: &ttlog_core::record::Seq<'_>| seq.clone().map(|v| show_value(&v)).collect::<Vec<_>>().join(",");
     match value {
         ValueRef::Unsigned(v) => format!("u:{v}"),
         ValueRef::Signed(v) => format!("i:{v}"),
@@ -98,7 +98,7 @@ fn show_value(value: &ValueRef<'_>) -> String {
     }
 }
 
-/// Runs `events` and returns how readers see what it recorded.
+/// Runs `events` and returns the reader's view of the recorded events.
 fn read_back(events: impl FnOnce()) -> Vec<String> {
     static INSTALL: Once = Once::new();
     INSTALL.call_once(|| recorder::install(&RoundTrip).expect("the first recorder"));
@@ -107,7 +107,7 @@ fn read_back(events: impl FnOnce()) -> Vec<String> {
     READ.take()
 }
 
-/// Asserts how readers see one event.
+/// Asserts the reader's view of one event.
 macro_rules! assert_read {
     ($event:expr, $expected:expr) => {
         assert_eq!(read_back(|| $event), [$expected])
@@ -188,7 +188,8 @@ fn text_by_sigil_and_errors_with_sources() {
     let failed = Failed(Some(Box::new(Failed(None, "disk full"))), "no report");
     assert_read!(
         info!("m", %address, shown = ?Some(1), failed, text = %failed),
-        "INFO \"m\" address=%\"127.0.0.1\" shown=?\"Some(1)\" failed=error(\"no report\",\"disk full\") text=%\"no report\""
+        "INFO \"m\" address=%\"127.0.0.1\" shown=?\"Some(1)\" failed=error(\"no report\",\"disk full\") \
+         text=%\"no report\""
     );
 }
 
@@ -196,7 +197,8 @@ fn text_by_sigil_and_errors_with_sources() {
 fn literals_are_part_of_the_callsite() {
     assert_read!(
         info!("m", env = "prod", port = 8080, down = -1, small = 1_u8, ratio = 0.5, on = true, letter = 'x', n = 1 + 1),
-        "INFO \"m\" env!=\"prod\" port!=i:8080 down!=i:-1 small!=u:1 ratio!=f64:0.5 on!=Bool(true) letter!=Char('x') n=i:2"
+        "INFO \"m\" env!=\"prod\" port!=i:8080 down!=i:-1 small!=u:1 ratio!=f64:0.5 on!=Bool(true) \
+         letter!=Char('x') n=i:2"
     );
     assert_read!(
         info!(huge = 340282366920938463463374607431768211455, deep = -9223372036854775809),

@@ -1,10 +1,8 @@
-//! The ring of a device, split into a snapshot per session.
+//! Tests of a device's ring that is split into one snapshot per session.
 
-use ttlog_core::fields::{Cons, Nil};
-use ttlog_core::ring::{
-    DeviceClock, DeviceRecorder, Replace, RingConfig, RingImage, SEGMENT_HEADER_LEN, Session, SessionStart, Started,
-    rewrite_segment,
-};
+use ttlog_core::device::{DeviceClock, DeviceRecorder, Replace, SessionStart, Started, rewrite_segment};
+use ttlog_core::event::{Cons, Nil};
+use ttlog_core::ring::{RingConfig, RingImage, SEGMENT_HEADER_LEN, Session};
 use ttlog_core::snapshot::{
     Codec, SessionImage, Sink, SnapshotItem, SnapshotMeta, SnapshotReader, session_scratch_len, unpack_len,
     write_session,
@@ -24,7 +22,7 @@ impl Device {
         Device { words: Vec::leak((0..len / 8).map(|_| Word::new(0)).collect()) }
     }
 
-    /// Starts the firmware once more, and records.
+    /// Starts the firmware once more and records events.
     fn boot(&self, build: u8, events: u64) -> Started {
         let recorder: &'static DeviceRecorder = Box::leak(Box::new(DeviceRecorder::new()));
         let clock = DeviceClock::new(|| 1000, Some(|| 1000), 1_000_000);
@@ -38,7 +36,7 @@ impl Device {
         for n in 0..events {
             recorder.append_words(7, &[n]);
         }
-        // One that no segment can hold.
+        // An event that no segment can hold.
         recorder.append_any(7, &Cons(1_u128, Cons(2_u128, Cons(3_u128, Cons(4_u128, Cons(5_u128, Nil))))));
         started
     }
@@ -74,7 +72,7 @@ fn rewritten(image: &[u8], session: &Session, codec: Codec, replace: Option<&Rep
     sink.0
 }
 
-/// Events and events lost, of a snapshot.
+/// Returns the events of a snapshot, and the number of events lost.
 fn counts(snapshot: &[u8]) -> (Vec<u64>, u64) {
     let (mut events, mut lost) = (Vec::new(), 0);
     for item in SnapshotReader::new(snapshot).items() {
@@ -114,7 +112,7 @@ fn each_session_has_its_own_events_and_all_of_them_account_for_everything() {
             assert_eq!((session.boot, session.reset_reason), (boot, boot << 4));
             assert_eq!((header.min_reader_version, header.ring_id), (3, parsed.header().ring_id));
             assert_eq!(header.complete_from, 0);
-            // What was dropped counts once.
+            // Dropped events are counted once.
             assert_eq!(header.dropped, if boot == 2 { [2, 0, 0, 0] } else { [0; 4] });
             assert_eq!(counts(snapshot), ((0..events).collect(), 0));
         }
@@ -137,7 +135,7 @@ fn what_was_overwritten_of_a_session_is_counted_once() {
     }
     assert_eq!(total, 40);
     complete_from.sort_unstable();
-    // The first session has lost its beginning, the second is whole.
+    // The first session has lost its beginning, the second is complete.
     assert_eq!(complete_from, [(1, 1000), (2, 0)]);
 }
 
@@ -148,7 +146,7 @@ fn records_that_stand_in_for_others_keep_their_place_and_time() {
     let image = device.image();
     let parsed = RingImage::parse(&image).expect("a good ring");
     let session = parsed.sessions().next().expect("there is one");
-    // Odd numbers become longer, and of another callsite.
+    // Odd numbers get longer and change their callsite.
     let replace = |record: &Record<'_>, room: &mut [u8]| {
         let n = u64::from_le_bytes(record.payload.try_into().expect("a word"));
         room.get_mut(..8)?.copy_from_slice(&(n + 100).to_le_bytes());
@@ -189,7 +187,7 @@ fn records_for_which_there_is_no_room_stay_as_they_are() {
         });
         let items: Vec<_> = rewritten.items().collect();
         assert!(items.len() <= count && items.iter().all(|item| matches!(item, Item::Event(_))), "{room} bytes");
-        // Those that are replaced have 24 bytes, those that are not 16.
+        // Replaced records have 24 bytes, others 16.
         let replaced = count.min(room / 24);
         let kept = usize::from(replaced < count && room - replaced * 24 >= 16);
         assert_eq!(items.len(), replaced + kept, "{room} bytes");
@@ -203,7 +201,7 @@ fn wrong_length_of_a_reservation_hides_no_record_that_is_replaced() {
     for bit in 0..8 {
         let mut image = device.image();
         let header = *RingImage::parse(&image).expect("a good ring").header();
-        // The second record, of 16 bytes as all are.
+        // The second record; all have 16 bytes.
         let at = header.segments_offset as usize + SEGMENT_HEADER_LEN + 16;
         image[at..at + 2].fill(0xFF);
         image[at + 2] ^= 1 << bit;

@@ -1,4 +1,5 @@
-//! Snapshots that were cut off, damaged, extended or made up: what is intact comes out, nothing false does, nothing panics.
+//! Tests of truncated, damaged, extended and forged snapshots: intact parts are returned, nothing false is, and nothing
+//! panics.
 #![cfg(feature = "lz4")] // both codecs are tested
 
 mod snapshot_support;
@@ -22,14 +23,14 @@ fn item(kind: u8, body: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Where each item starts and ends, as long as all are intact.
+/// Returns the start and end of each item, if all are intact.
 fn bounds(bytes: &[u8]) -> Vec<(usize, usize)> {
     let mut starts: Vec<usize> = (0..bytes.len()).filter(|&at| bytes[at..].starts_with(&ITEM_MARK)).collect();
     starts.push(bytes.len());
     starts.windows(2).map(|pair| (pair[0], pair[1])).collect()
 }
 
-/// A small ring with columns, records as they are, pending ones and a loss.
+/// Returns a small ring with columns, plain records, pending ones and a loss.
 fn small_image() -> Vec<u8> {
     let mut rng = Rng::with_seed(3);
     let mut segments: Vec<_> = (1..4).map(|sequence| random_segment(&mut rng, sequence, 256)).collect();
@@ -41,7 +42,7 @@ fn small_image() -> Vec<u8> {
     image(256, &[(1, 1)], &entries(), &bytes)
 }
 
-/// Checks what is read of `damaged`, of which the items that end before `from` or start after `to` are as in the original.
+/// Checks the items of `damaged`. Those that end before `from` or start after `to` are as in the original.
 fn check(original: &[u8], damaged: &[u8], from: usize, to: usize, events: &[Event], what: &str) {
     let found = content_of_snapshot(damaged);
     assert!(is_part(&found.events, events), "{what}: a false event");
@@ -89,7 +90,7 @@ fn every_flipped_bit() {
     }
 }
 
-/// Bytes lost or put in between: all items but the one that was hit come out.
+/// If bytes are lost or inserted, all items except for the damaged one are returned.
 #[test]
 fn bytes_removed_and_inserted() {
     let image = small_image();
@@ -109,7 +110,7 @@ fn bytes_removed_and_inserted() {
     }
 }
 
-/// The damage that is told covers what was damaged, and no more than the item around it.
+/// The reported damage covers the damaged bytes, and no more than the item around them.
 #[test]
 fn damage_is_told_where_it_is() {
     let original = snapshot(&small_image(), Codec::Lz4);
@@ -137,7 +138,7 @@ fn what_is_unknown_is_skipped() {
         let mut body = original[start + 15..end - 5].to_vec();
         let kind = original[start + 9];
         match kind {
-            // A key more in the map of twelve; the element 15 of the array, which is known, and one more.
+            // One more key in the map of twelve; the element 15 of the array, which is known, and one more.
             0 => {
                 assert_eq!(body[0], 0xAC);
                 body[0] = 0xAD;
@@ -209,7 +210,7 @@ fn item_within_an_item() {
     let events = content_of_image(&image).events;
     let original = snapshot(&image, Codec::None);
     assert_eq!(content_of_snapshot(&original).events, events);
-    // With the outer item damaged behind its length, its end is still known.
+    // If the outer item is damaged after its length, its end is still known.
     let (start, end) = (0..original.len())
         .filter(|&at| original[at..].starts_with(&ITEM_MARK) && original[at + 9] == 2)
         .map(|at| (at, at + 20 + u32::from_be_bytes([11, 12, 13, 14].map(|n| original[at + n])) as usize))
@@ -222,7 +223,7 @@ fn item_within_an_item() {
     }
 }
 
-/// Each mark claims everything after it, and no checksum holds: the work must not grow with the square of the length.
+/// Each mark claims everything after it, and no checksum matches: the work must not grow with the square of the length.
 #[test]
 fn marks_that_claim_the_rest() {
     let len = 4 << 20;
@@ -241,11 +242,11 @@ fn marks_that_claim_the_rest() {
         matches!(items[..], [SnapshotItem::Damaged { offset: 0, len_bytes, .. }] if len_bytes == bytes.len()),
         "{items:?}"
     );
-    // Squared it would be 280,000 checksums of 2 MiB: an hour. Within the limit it is 32 MiB.
+    // With quadratic growth, it would be 280,000 checksums of 2 MiB: an hour. Within the limit, it is 32 MiB.
     assert!(start.elapsed() < Duration::from_secs(30), "took {:?}", start.elapsed());
 }
 
-/// After as many failures as a file of this length can cost, the rest counts as damaged; below that nothing does.
+/// After as many failures as a file of this length can cause, the rest counts as damaged; below that, nothing does.
 #[test]
 fn limit_of_failed_checksums() {
     let good = item(9, &[1; 100]);
@@ -286,7 +287,7 @@ fn random_bytes_and_random_changes() {
     }
 }
 
-/// Segments whose elements contradict their data, with checksums that hold: an error or records, no panic.
+/// Segments whose elements contradict their data, with valid checksums: an error or records, but no panic.
 #[test]
 fn made_up_segments() {
     let original = snapshot(&small_image(), Codec::Lz4);
@@ -307,7 +308,7 @@ fn made_up_segments() {
                         Ok(segment) => good += segment.items().count().min(1),
                         Err(_) => refused += 1,
                     }
-                    // Too little scratch is told.
+                    // A scratch buffer that is too small is reported.
                     let short = packed.unpack(&mut []);
                     assert!(packed.codec == 0 || short.is_err());
                 }
@@ -342,7 +343,7 @@ fn made_up_columns() {
     assert!(accepted > 100, "{accepted}: the changes were too coarse to test anything");
 }
 
-/// A void item is told apart from a damaged one, and its content is not taken.
+/// A void item is distinguished from a damaged one, and its content is ignored.
 #[test]
 fn void_items() {
     let segment = TestSegment { sequence: 1, count: 1, words: record(6, 1, &[], 0), ..TestSegment::default() };

@@ -1,4 +1,4 @@
-//! What goes into a snapshot comes out of it: of images with every kind of segment, and of rings that are being written.
+//! Round trips through snapshots: of images with every kind of segment, and of rings that are being written.
 #![cfg(feature = "lz4")] // both codecs are tested
 
 mod snapshot_support;
@@ -8,7 +8,7 @@ use snapshot_support::{
     CODECS, META, TestSegment, Vector, check, content_of_image, content_of_snapshot, entries, image, random_image,
     random_segment, record, snapshot,
 };
-use ttlog_core::fields::{Cons, Nil};
+use ttlog_core::event::{Cons, Nil};
 use ttlog_core::record::ContextInfo;
 use ttlog_core::ring::{Cursor, DropReason, Outcome, Ring, RingConfig, RingImage, SegmentState};
 use ttlog_core::snapshot::{
@@ -46,7 +46,7 @@ fn the_largest_segments() {
     }
 }
 
-/// The smallest records, as many as there can be, each with another callsite: too many shapes for columns.
+/// The maximum number of smallest records, each with another callsite: too many shapes for columns.
 #[test]
 fn as_many_records_and_shapes_as_there_can_be() {
     let mut segment = TestSegment { sequence: 1, count: 8186, ..TestSegment::default() };
@@ -83,7 +83,7 @@ fn header_says_what_the_ring_says() {
     }
 }
 
-/// With room for four anchors only, the first and the latest three are kept.
+/// With room for only four anchors, the first and the latest three are retained.
 #[test]
 fn anchors_beyond_the_scratch() {
     let anchors: Vec<_> = (0..9).map(|n| (n * 10, n as i64)).collect();
@@ -100,7 +100,7 @@ fn anchors_beyond_the_scratch() {
     }
 }
 
-/// Damage and pending records anywhere: what a reader of the ring finds, a reader of the snapshot finds.
+/// With damage and pending records anywhere, readers of the ring and of the snapshot find the same.
 #[test]
 fn damaged_and_pending_records() {
     for seed in 0..2000 {
@@ -133,7 +133,7 @@ fn damaged_and_pending_records() {
     }
 }
 
-/// One bit of offset or count flipped, the records whole: all of them are in the snapshot.
+/// With one bit of offset or count flipped and the records intact, all of them are in the snapshot.
 #[test]
 fn header_that_contradicts_itself() {
     for seed in 0..1000 {
@@ -173,7 +173,7 @@ fn columns_of_random_records() {
     }
 }
 
-/// What is not a sequence of valid records does not go into columns, and stays as it was.
+/// A sequence with invalid records does not go into columns, and is unchanged.
 #[test]
 fn columns_refuse_what_they_could_not_give_back() {
     let good = record(3, 9, &[1, 2], 5);
@@ -285,7 +285,7 @@ fn live_ring_like_its_image() {
     }
 }
 
-/// A sink that makes the ring turn over while it is written to.
+/// A sink that replaces the content of the ring while it is written to.
 struct Busy<'r> {
     bytes: Vec<u8>,
     ring: Ring<'r>,
@@ -336,7 +336,7 @@ fn overwritten_while_streaming() {
             numbers.sort_unstable();
             assert!(numbers.windows(2).all(|pair| pair[0] < pair[1]), "seed {seed}: an event twice");
             assert!(numbers.last().is_none_or(|last| *last < sink.next));
-            // Each event of before is there, or counted as lost.
+            // Each earlier event is there, or counted as lost.
             let dropped: u64 = ring.loss().dropped_total();
             assert!(found.lost + dropped + numbers.len() as u64 >= 100, "seed {seed}: events are unaccounted for");
             assert!(found.lost + numbers.len() as u64 <= sink.next, "seed {seed}: more than there were");
@@ -358,7 +358,7 @@ fn overwritten_while_streaming() {
     assert!(voids > 100 && survivors > 1000, "{voids} voids and {survivors} survivors show nothing");
 }
 
-/// Takes so many bytes and no more.
+/// A sink that takes this many bytes and no more.
 struct Limited(usize);
 
 impl Sink for Limited {
@@ -410,7 +410,7 @@ fn scratch_too_small() {
     }
 }
 
-/// A file that ends within its last segment is written as far as it goes.
+/// A file that ends within its last segment is written as far as possible.
 #[test]
 fn image_cut_off() {
     let bytes = random_image(&mut Rng::with_seed(11), 512, 4);

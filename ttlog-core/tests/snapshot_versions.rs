@@ -1,7 +1,8 @@
-//! The kept files of all format versions still mean what they meant: every type of value, every kind of segment, all codecs.
+//! The saved files of all format versions are still read as before: every type of value, every kind of segment, all
+//! codecs.
 //!
-//! With `TTLOG_BLESS=1` the file of the present version and what it is read as are written anew. Only for a version that was never
-//! released.
+//! With `TTLOG_BLESS=1`, the file of the current version and its text form are rewritten. Only for a version that was
+//! never released.
 #![cfg(feature = "lz4")] // both codecs are tested
 
 mod snapshot_support;
@@ -11,29 +12,28 @@ use std::error::Error;
 use std::fmt::{self, Write};
 
 use snapshot_support::{META, Vector};
-use ttlog_core::callsite::{Field, Literal, Metadata};
-use ttlog_core::capture::{debug, display, error_chain};
 use ttlog_core::clock::Anchor;
-use ttlog_core::fields::{AnyFields, Cons, Nil};
-use ttlog_core::record::ContextInfo;
+use ttlog_core::device::{DeviceClock, DeviceRecorder, SessionStart};
+use ttlog_core::event::capture::{debug, display, error_chain};
+use ttlog_core::event::{AnyFields, Cons, Field, Literal, Metadata, Nil};
+use ttlog_core::record::{Bytes, ContextInfo};
 use ttlog_core::ring::{
-    Cursor, DeviceClock, DeviceRecorder, DropReason, EndKind, FORMAT_VERSION, Item, Outcome, ProcessEnd, Ring,
-    RingConfig, RingImage, SegmentHeader, SegmentState, SessionStart,
+    Cursor, DropReason, EndKind, FORMAT_VERSION, Item, Outcome, ProcessEnd, Ring, RingConfig, RingImage, SegmentHeader,
+    SegmentState,
 };
 use ttlog_core::snapshot::{
     Codec, SessionImage, SnapshotItem, SnapshotOptions, SnapshotReader, scratch_len, session_scratch_len, unpack_len,
     write_session, write_snapshot_of_ring,
 };
 use ttlog_core::table::{CallsiteInfo, ProcessInfo, TableItem, encode_callsite, encode_process};
-use ttlog_core::value::Bytes;
 use ttlog_core::{Level, Value, ValueRef, Word};
 
-/// The path of the kept file of a version.
+/// Returns the path of the saved file of a version.
 fn file(version: u16) -> String {
     format!("{}/tests/data/v{version}.ttlog.bin", env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The path of the text that it is read as.
+/// Returns the path of the text form of a version's file.
 fn text_file(version: u16) -> String {
     format!("{}/tests/data/v{version}.txt", env!("CARGO_MANIFEST_DIR"))
 }
@@ -77,7 +77,7 @@ struct Writer<'m> {
 }
 
 impl Writer<'_> {
-    /// Registers a callsite for these types and records events of it alone, in a shared segment, and among those that are kept.
+    /// Registers a callsite for these types and records events of it in an exclusive, a shared and a priority segment.
     fn event(&mut self, fields: &dyn AnyFields) {
         self.id += 1;
         self.ticks += 37;
@@ -170,7 +170,7 @@ fn make() -> Vec<u8> {
     let end =
         ProcessEnd { signal: 6, code: -6, ticks: writer.ticks, sender_pid: 4711, ..ProcessEnd::of(EndKind::Signal) };
     assert!(ring.stamp_end(&end));
-    // All ways of writing one after the other: readers take items as they come.
+    // All encodings one after the other: readers take items in any order.
     let mut sink = Vector::default();
     let plain = [Codec::Lz4, Codec::None].map(SnapshotOptions::from);
     let less = SnapshotOptions {
@@ -222,7 +222,7 @@ fn show(value: &ValueRef<'_>, out: &mut String) {
     .expect("a string takes all");
 }
 
-/// What the file is read as, one thing a line.
+/// Returns the text form of a file, one item per line.
 fn read(bytes: &[u8]) -> String {
     let mut out = String::new();
     let mut scratch = vec![0; unpack_len(65_536)];
@@ -299,7 +299,7 @@ fn read(bytes: &[u8]) -> String {
     out
 }
 
-/// Compares what the kept file of a version is read as with the text beside it.
+/// Compares the text form of a version's saved file with the saved text.
 fn check_file(version: u16) {
     let bytes = std::fs::read(file(version)).expect("the kept file is there");
     let text = std::fs::read_to_string(text_file(version)).expect("the text is there");
@@ -310,8 +310,8 @@ fn check_file(version: u16) {
     assert_eq!(found.lines().count(), text.lines().count());
 }
 
-/// The memory of a device, and its callsites: two sessions, of which the first was cut off while it recorded, as the second found it; and
-/// that one, with an event under way.
+/// Returns the memory of a device and its callsites. It has two sessions: the first, cut off while it recorded, as
+/// found by the second; and the second, with an event in progress.
 fn make_device() -> (Vec<u8>, Vec<Vec<u8>>) {
     let words: &'static [Word] = Vec::leak((0..4096 / 8).map(|_| Word::new(0)).collect());
     let config = RingConfig { ring_id: 0x0102_0304_0506_0708, segment_len: 256, session_count: 4, ..RingConfig::PLAIN };
@@ -356,7 +356,7 @@ fn make_device() -> (Vec<u8>, Vec<Vec<u8>>) {
         event(&Cons(long.as_str(), Nil), 3);
         event(&Cons(numbers.native(), Cons(display(&12.5).native(), Nil)), 1 << 33);
         recorder.append_words(2, &[0x0000_0003_0002_0101]);
-        // The last record is cut off: its header is what a reservation says first.
+        // The last record is cut off: its header is the initial one of a reservation.
         let image = RingImage::parse(&image_of(words)).expect("a ring").segment_starts();
         let (start, segment) = image.into_iter().max_by_key(|(_, segment)| segment.sequence).expect("a segment");
         let header = start / 8 + 6 + segment.offset_words as usize - 2;
@@ -366,7 +366,7 @@ fn make_device() -> (Vec<u8>, Vec<Vec<u8>>) {
 }
 
 trait SegmentStarts {
-    /// Where the segments that hold records start, and their headers.
+    /// Returns the headers of the segments that hold records, and where they start.
     fn segment_starts(&self) -> Vec<(usize, SegmentHeader)>;
 }
 
@@ -394,7 +394,7 @@ fn image_of(words: &[Word]) -> Vec<u8> {
     words.iter().flat_map(|word| word.load().to_le_bytes()).collect()
 }
 
-/// Snapshots of all sessions of a device, one after the other.
+/// Returns the snapshots of all sessions of a device, one after the other.
 fn sessions_of(image: &[u8], entries: &[Vec<u8>]) -> Vec<u8> {
     let image = RingImage::parse(image).expect("a ring");
     let mut sink = Vector::default();
@@ -410,7 +410,7 @@ fn sessions_of(image: &[u8], entries: &[Vec<u8>]) -> Vec<u8> {
     sink.0
 }
 
-/// Returns the path of the memory of a device that is kept.
+/// Returns the path of the saved memory of a device.
 fn ring_file() -> String {
     format!("{}/tests/data/v3-device.ring", env!("CARGO_MANIFEST_DIR"))
 }
@@ -462,7 +462,7 @@ fn file_of_version_3() {
     check_file(3);
 }
 
-/// What is written today is read as the kept file is, whatever the bytes are.
+/// Files written today are read like the saved file, whatever their bytes.
 #[test]
 fn written_today() {
     let text = std::fs::read_to_string(text_file(FORMAT_VERSION)).expect("the text is there");

@@ -1,7 +1,8 @@
-//! Secrets and snapshots: no byte of a secret gets out, everything else does, and readers see what was withheld.
+//! Tests of secrets in snapshots: no byte of a secret leaks, everything else is there, and readers see that values were
+//! withheld.
 //!
-//! Rings are made byte by byte with random types, values and damage. A secret is told by bytes that nothing else has: its
-//! *needle*.
+//! Rings are built byte by byte with random types, values and damage. A secret is recognized by its *needle*, bytes
+//! that appear nowhere else.
 #![cfg(feature = "lz4")] // both codecs are tested
 
 mod snapshot_support;
@@ -13,15 +14,15 @@ use fastrand::Rng;
 use snapshot_support::{
     CODECS, Event, META, TestSegment, Vector, content_of_image, content_of_snapshot, image, record,
 };
-use ttlog_core::callsite::{Field, Literal, Metadata};
-use ttlog_core::fields::{AnyFields, Cons, Nil};
+use ttlog_core::event::LiteralRef;
+use ttlog_core::event::secret::SecretKeys;
+use ttlog_core::event::{AnyFields, Cons, Field, Literal, Metadata, Nil};
 use ttlog_core::ring::{Cursor, DropReason, Outcome, Ring, RingConfig, RingImage};
-use ttlog_core::secret::SecretKeys;
 use ttlog_core::snapshot::{
     Codec, LeftOut, Sink, SnapshotError, SnapshotItem, SnapshotOptions, SnapshotReader, SnapshotStats, Withhold,
     unpack_len, write_snapshot_of_image, write_snapshot_of_ring,
 };
-use ttlog_core::table::{CallsiteInfo, LiteralRef, TableItem, encode_callsite, encode_process};
+use ttlog_core::table::{CallsiteInfo, TableItem, encode_callsite, encode_process};
 use ttlog_core::{ContextInfo, Level, ProcessInfo, TypeList, ValueRef, Word};
 
 const KEYS: &[&str] = &["iban"];
@@ -39,7 +40,7 @@ fn withheld_snapshot(bytes: &[u8], codec: Codec) -> (Vec<u8>, SnapshotStats) {
     (sink.0, stats)
 }
 
-/// All that a snapshot holds, compressed or not, one after another.
+/// Returns the decoded items of a snapshot, compressed or not, one after another.
 fn unpacked(snapshot: &[u8]) -> Vec<u8> {
     let mut all = snapshot.to_vec();
     let mut scratch = vec![0; unpack_len(65_536)];
@@ -72,7 +73,7 @@ fn assert_absent(needles: &[Vec<u8>], snapshot: &[u8], what: &str) {
 
 // --------------------------------------------------------------------------------------------------- random callsites
 
-/// A CBOR head of this major type.
+/// Returns a CBOR head of this major type.
 fn head(major: u8, number: u64) -> Vec<u8> {
     match number {
         0..24 => vec![major << 5 | number as u8],
@@ -125,7 +126,7 @@ fn random_tags(rng: &mut Rng, depth: usize) -> Vec<u8> {
     match rng.u8(..10) {
         0..3 if depth < 4 => {
             let inner = random_tags(rng, depth + 1);
-            // Sequences of units are nothing that a program can write.
+            // A program cannot write sequences of units.
             let outer = if rng.bool() && inner != [20] { 33 } else { 32 };
             [vec![outer], inner].concat()
         }
@@ -147,7 +148,7 @@ fn random_callsite(rng: &mut Rng, id: u16, needles: &mut Vec<Vec<u8>>) -> TestCa
     TestCallsite { id, fields: fields.collect() }
 }
 
-/// A text in lower case, or, if it is secret, one in capitals, which is a needle.
+/// Returns a text in lowercase or, if it is secret, in capitals, which is a needle.
 fn random_text(rng: &mut Rng, secret: bool, needles: &mut Vec<Vec<u8>>) -> String {
     let len = if rng.u8(..20) == 0 { rng.usize(200..700) } else { rng.usize(..20) };
     if !secret {
@@ -175,7 +176,7 @@ fn length(out: &mut Vec<u8>, rng: &mut Rng, len: usize) {
     }
 }
 
-/// Appends a random value, as docs/format.md §4.2 has it.
+/// Appends a random value as specified in docs/format.md §4.2.
 fn random_value(rng: &mut Rng, tags: &[u8], secret: bool, out: &mut Vec<u8>, needles: &mut Vec<Vec<u8>>) {
     let fixed = |rng: &mut Rng, len: usize, out: &mut Vec<u8>, needles: &mut Vec<Vec<u8>>| {
         let bytes: Vec<u8> = (0..len).map(|_| rng.u8(..)).collect();
@@ -238,7 +239,7 @@ fn random_value(rng: &mut Rng, tags: &[u8], secret: bool, out: &mut Vec<u8>, nee
     }
 }
 
-/// The payload words of a record.
+/// Returns the payload words of a record.
 fn random_payload(rng: &mut Rng, callsite: &TestCallsite, needles: &mut Vec<Vec<u8>>) -> Vec<u64> {
     let is_wide = |field: &&TestField| matches!(field.tags[0], 6 | 11 | 13);
     let dynamic = || callsite.fields.iter().filter(|field| field.literal.is_none());
@@ -250,7 +251,7 @@ fn random_payload(rng: &mut Rng, callsite: &TestCallsite, needles: &mut Vec<Vec<
     bytes.chunks(8).map(|word| u64::from_le_bytes(word.try_into().expect("whole words"))).collect()
 }
 
-/// Words that nothing else holds.
+/// Returns words that appear nowhere else.
 fn random_secret_words(rng: &mut Rng, needles: &mut Vec<Vec<u8>>) -> Vec<u64> {
     let words: Vec<u64> = (0..rng.usize(1..6)).map(|_| rng.u64(..)).collect();
     needles.extend(words.iter().map(|word| word.to_le_bytes().to_vec()));
@@ -263,8 +264,8 @@ struct TestRing {
     callsites: Vec<TestCallsite>,
 }
 
-/// A ring with events of random callsites, of some that are not in the table, of some that do not decode, reservations, and with
-/// `damage` bytes that are no records.
+/// Returns a ring with events of random callsites, of callsites that are not in the table, of some that do not decode,
+/// reservations and, with `damage`, bytes that are not records.
 fn random_ring(rng: &mut Rng, segment_len: usize, damage: bool) -> TestRing {
     let mut needles = Vec::new();
     let callsites: Vec<_> = (1..20).map(|id| random_callsite(rng, id, &mut needles)).collect();
@@ -284,7 +285,7 @@ fn random_ring(rng: &mut Rng, segment_len: usize, damage: bool) -> TestRing {
             match rng.u8(..40) {
                 // Not in the table.
                 0 => (id, words) = (rng.u16(100..), random_secret_words(rng, &mut needles)),
-                // Not what the callsite says, with more behind it than there may be.
+                // Does not match the callsite, with more bytes after it than allowed.
                 1 if callsites[usize::from(id) - 1]
                     .fields
                     .iter()
@@ -292,7 +293,7 @@ fn random_ring(rng: &mut Rng, segment_len: usize, damage: bool) -> TestRing {
                 {
                     words.extend(random_secret_words(rng, &mut needles));
                 }
-                // A control record of a kind that nobody knows.
+                // A control record of an unknown kind.
                 2 => (id, kind, words) = (0, 99, random_secret_words(rng, &mut needles)),
                 // A new base.
                 3 if segment.mode == 0 => (id, kind, words) = (0, 1, vec![segment.base_ticks + 5]),
@@ -311,7 +312,7 @@ fn random_ring(rng: &mut Rng, segment_len: usize, damage: bool) -> TestRing {
             let is_event = id != 0;
             if damage && rng.u8(..20) == 0 {
                 match rng.u8(..3) {
-                    // One that was hit: its words are secrets that nobody can tell.
+                    // A damaged record: its words are secrets of unknown meaning.
                     0 if words.len() > 1 && id != 0 => {
                         needles.extend(made[2..].iter().map(|word| word.to_le_bytes().to_vec()));
                         let at = rng.usize(1..made.len());
@@ -323,7 +324,7 @@ fn random_ring(rng: &mut Rng, segment_len: usize, damage: bool) -> TestRing {
                         made = record(0xFFFF, stale.len() as u32, &[], segment.lap);
                         made.extend(stale);
                     }
-                    // One whose header is not there yet.
+                    // A reservation without a header.
                     _ if segment.mode != 0 => {
                         made[0] = 0;
                         needles.extend(made[1..].iter().map(|word| word.to_le_bytes().to_vec()));
@@ -355,7 +356,7 @@ fn random_ring(rng: &mut Rng, segment_len: usize, damage: bool) -> TestRing {
     let segments: Vec<_> = segments.collect();
     let entries: Vec<_> = callsites.iter().map(TestCallsite::entry).collect();
     let bytes = image(segment_len, &[(1, 1000), (1 << 41, 1 << 41)], &entries, &segments);
-    // A context, or the start of a text, can be anywhere.
+    // A context, or the start of a text, can appear anywhere.
     needles.retain(|needle| needle.iter().collect::<HashSet<_>>().len() >= 5);
     TestRing { bytes, needles, callsites }
 }
@@ -370,7 +371,7 @@ fn callsites(entries: &[Vec<u8>]) -> HashMap<u16, CallsiteInfo<'_>> {
     items.collect()
 }
 
-/// Compares an event of a ring with the same one of its snapshot.
+/// Compares an event of a ring with the same event in its snapshot.
 fn compare(ring: &Event, snapshot: &Event, before: Option<&CallsiteInfo<'_>>, after: Option<&CallsiteInfo<'_>>) {
     assert_eq!(
         (ring.sequence, ring.callsite, ring.ticks, ring.context, ring.payload.len()),
@@ -386,7 +387,7 @@ fn compare(ring: &Event, snapshot: &Event, before: Option<&CallsiteInfo<'_>>, af
     if has_secret && is_wholly {
         let good: Result<Vec<_>, _> = before.values(&ring.payload).collect();
         let used = good.as_ref().map_or(0, |values| values.len());
-        // Only what a reader would not have taken for whole, or what has too much in it.
+        // Only if a reader would not have accepted it as complete, or if it has surplus bytes.
         return assert!(good.is_err() || used > 0 && ring.payload.len() > 8, "masked wholly: {ring:?}");
     }
     let (mut before, mut after) = (before.values(&ring.payload), after.values(&snapshot.payload));
@@ -435,7 +436,7 @@ fn assert_masked(value: &ValueRef<'_>) {
     }
 }
 
-/// What a snapshot says of each segment: place, overwritten, retained, pending and damaged events.
+/// Returns index, overwritten, retained, pending and damaged events of each segment in a snapshot.
 fn counts(snapshot: &[u8]) -> Vec<(u32, u64, u32, u32, u32)> {
     let segments = SnapshotReader::new(snapshot).items().filter_map(|item| match item {
         SnapshotItem::Segment(packed) => {
@@ -448,7 +449,7 @@ fn counts(snapshot: &[u8]) -> Vec<(u32, u64, u32, u32, u32)> {
 
 fn check(ring: &TestRing, what: &str) -> SnapshotStats {
     let before = content_of_image(&ring.bytes);
-    // Whoever does not ask for it gets everything.
+    // Without the option, everything is written.
     let open = snapshot_support::snapshot(&ring.bytes, Codec::None);
     let content = content_of_snapshot(&open);
     assert_eq!(content.entries, before.entries, "{what}");
@@ -497,7 +498,7 @@ fn secrets_in_damaged_segments() {
     }
 }
 
-/// Whatever single bit of the image is flipped, no secret gets out.
+/// Whichever bit of the image is flipped, no secret leaks.
 #[test]
 fn secrets_behind_a_flipped_bit() {
     let mut looked_at = 0;
@@ -517,7 +518,7 @@ fn secrets_behind_a_flipped_bit() {
     assert!(looked_at > 20_000, "{looked_at}");
 }
 
-/// Two entries of one id, of which nobody knows which one a record is by.
+/// Two entries have the same id, so the callsite of a record is ambiguous.
 #[test]
 fn callsites_that_share_an_id() {
     let field = |name: &str, secret: bool| TestField {
@@ -545,7 +546,7 @@ fn callsites_that_share_an_id() {
     }
 }
 
-/// More callsites with secrets than there is room to remember: all of their values are withheld.
+/// With more callsites with secrets than there is room for, all of their values are withheld.
 #[test]
 fn callsites_beyond_the_room() {
     let field = |name: String| TestField { name, tags: vec![15], literal: None, flagged: false, secret: true };
@@ -556,7 +557,7 @@ fn callsites_beyond_the_room() {
     let entries: Vec<_> = sites.iter().map(TestCallsite::entry).collect();
     let mut segment = TestSegment { sequence: 1, lap: 4, ..TestSegment::default() };
     for id in [1, 1500, 3000] {
-        // A u8, one text and seven that are empty.
+        // A u8, one text and seven empty ones.
         let words = [*b"\x09\x06AAAAAA", *b"\0\0\0\0\0\0\0\0"].map(u64::from_le_bytes);
         segment.words.extend(record(id, 1, &words, 4));
         segment.count += 1;
@@ -643,13 +644,13 @@ fn live_ring() {
         let result = write_snapshot_of_ring(ring, &META, options, &mut scratch[1..], &mut Vector::default());
         assert_eq!(result, Err(SnapshotError::ScratchTooSmall { needed_bytes: options.scratch_len(1024) }));
     }
-    // Nobody asked for it: everything is there.
+    // Without the option, everything is there.
     let mut sink = Vector::default();
     write_snapshot_of_ring(ring, &META, Codec::None, &mut [0; 64], &mut sink).expect("it takes all");
     assert!(needles.iter().all(|needle| sink.0.windows(needle.len()).any(|window| window == needle)));
 }
 
-/// Snapshots of a ring into which another thread writes, with callsites that are new all the time.
+/// Snapshots of a ring that another thread writes to, with a constant stream of new callsites.
 #[test]
 fn live_ring_under_way() {
     let memory = words(256 * 1024);
@@ -684,7 +685,7 @@ fn live_ring_under_way() {
                 let content = content_of_snapshot(&sink.0);
                 let sites = callsites(&content.entries);
                 for event in &content.events {
-                    // Each callsite was known when its records were masked, so each value is there that is no secret.
+                    // Each callsite was known when its records were masked, so every value that is not secret is there.
                     let values: Vec<_> = sites[&event.callsite].values(&event.payload).collect();
                     let first = values[0].as_ref().expect("a user");
                     assert_eq!(first.1, ValueRef::Unsigned(event.ticks), "{event:?}");
@@ -703,7 +704,7 @@ fn live_ring_under_way() {
 
 // --------------------------------------------------------------------------------------------------- what is left out
 
-/// Events of a snapshot by what became of them: retained, overwritten, left out.
+/// Returns the numbers of retained, overwritten and left-out events in a snapshot.
 fn account(snapshot: &[u8]) -> (u64, u64, u64) {
     let (mut lost, mut left_out) = (0, 0);
     for item in SnapshotReader::new(snapshot).items() {
@@ -756,7 +757,7 @@ fn old_segments_are_left_out_and_counted() {
                     let header = SnapshotReader::new(snapshot).header().expect("a header");
                     let told = LeftOut { event_count: left_out, min_age_ns: 5_000 };
                     assert_eq!(header.left_out, (before > 0).then_some(told));
-                    // Whatever is said to be complete is.
+                    // Everything reported as complete is complete.
                     let shown: Vec<_> = content_of_snapshot(snapshot).events.iter().map(|event| event.ticks).collect();
                     let missing = (header.complete_from + 1..=2000).filter(|ticks| !shown.contains(ticks));
                     assert_eq!(missing.count(), 0, "{memory_len} {before}");
@@ -796,7 +797,7 @@ impl Sink for Late<'_> {
     }
 }
 
-/// A callsite whose entry is being written when the table is read, and complete when its records are.
+/// A callsite whose entry is still being written when the table is read, but complete when its records are read.
 #[test]
 fn callsite_that_is_registered_meanwhile() {
     for withhold in [None, Some(Withhold::DEFAULT)] {

@@ -6,7 +6,7 @@
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use ttlog_core::ring::DeviceClock;
+use ttlog_core::device::DeviceClock;
 
 /// A clock.
 #[derive(Clone, Copy, Debug)]

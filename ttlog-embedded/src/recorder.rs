@@ -2,7 +2,8 @@
 
 use core::fmt;
 
-use ttlog_core::ring::{Ring, RingConfig, SessionStart, Started};
+use ttlog_core::device::{SessionStart, Started};
+use ttlog_core::ring::{Ring, RingConfig};
 use ttlog_core::{Level, Loss, Word};
 
 use crate::build_id::build_id;
@@ -10,10 +11,10 @@ use crate::config::Config;
 
 /// Recorder that the macros write to.
 #[cfg(target_os = "none")]
-pub(crate) use ttlog_core::site::RECORDER as DEVICE;
+pub(crate) use ttlog_core::device::site::RECORDER as DEVICE;
 /// For tests: on a host no macro writes to it.
 #[cfg(not(target_os = "none"))]
-pub(crate) static DEVICE: ttlog_core::ring::DeviceRecorder = ttlog_core::ring::DeviceRecorder::new();
+pub(crate) static DEVICE: ttlog_core::device::DeviceRecorder = ttlog_core::device::DeviceRecorder::new();
 
 /// Declares the recorder of the firmware, with its ring in RAM that a reset does not clear.
 ///
@@ -177,7 +178,7 @@ impl Recorder {
     /// Sets the lowest level that is recorded from now on; `None` records nothing. Callable anywhere.
     pub fn set_level(&self, level: Option<Level>) {
         #[cfg(target_os = "none")]
-        ttlog_core::site::set_level(level);
+        ttlog_core::device::site::set_level(level);
         #[cfg(not(target_os = "none"))]
         let _ = level; // on a host the macros have another recorder
     }
@@ -195,7 +196,7 @@ impl Recorder {
     }
 
     /// Counts the wraps of a 32-bit clock. Call it at least every half wrap, from a timer for example; see
-    /// [`DeviceRecorder::keep_time`](ttlog_core::ring::DeviceRecorder::keep_time).
+    /// [`DeviceRecorder::keep_time`](ttlog_core::device::DeviceRecorder::keep_time).
     pub fn keep_time(&self) {
         DEVICE.keep_time();
     }

@@ -5,7 +5,7 @@
 use core::convert::Infallible;
 
 use embedded_io::{ErrorKind, ErrorType, Write};
-use ttlog_core::frame::{FRAME_LEN_MAX, Frame, FrameKind, FrameScanner, Scanned, TEXT_BEGIN, TEXT_END};
+use ttlog_core::device::frame::{FRAME_LEN_MAX, Frame, FrameKind, FrameScanner, Scanned, TEXT_BEGIN, TEXT_END};
 use ttlog_core::ring::RingImage;
 use ttlog_embedded::{Config, Found, dump_text_to, dump_to};
 

@@ -5,7 +5,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use ttlog_core::plugin::{AttachError, Attached, PluginHandle, attach};
+use ttlog_core::recorder::plugin::{AttachError, Attached, PluginHandle, attach};
 
 static ATTACHED: Mutex<Option<Attached>> = Mutex::new(None);
 

@@ -86,8 +86,8 @@ pub use snapshot::error::SnapshotError;
 pub use snapshot::ticket::SnapshotTicket;
 pub use start::builder::Builder;
 pub use state::window::Window;
-pub use ttlog_core::filter::FilterErrorKind;
-pub use ttlog_core::plugin::PluginHandle;
+pub use ttlog_core::event::filter::FilterErrorKind;
+pub use ttlog_core::recorder::plugin::PluginHandle;
 pub use ttlog_core::{FilterError, Level, Loss, Value};
 
 /// Support for the expansion of the macros. Not for use by hand; may change in any version.

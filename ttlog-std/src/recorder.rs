@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use ttlog_core::callsite::start_epoch;
-use ttlog_core::plugin::PluginHandle;
+use ttlog_core::event::start_epoch;
+use ttlog_core::recorder::plugin::PluginHandle;
 use ttlog_core::{Filter, FilterError, Level, Loss};
 
 use crate::event::plugin;
@@ -158,7 +158,7 @@ impl Recorder {
         self.state().and_then(lowest).unwrap_or(Level::Error)
     }
 
-    /// Returns what a plugin needs to log into this recorder: see [`attach`](ttlog_core::plugin::attach). A process
+    /// Returns what a plugin needs to log into this recorder: see [`attach`](ttlog_core::recorder::plugin::attach). A process
     /// without a recorder gives a handle with which plugins record nothing.
     #[must_use]
     pub fn plugin_handle(&self) -> PluginHandle {

@@ -129,7 +129,7 @@ fn mixed() {
     assert_eq!((recorder.loss().overwritten, recorder.loss().dropped_total()), (0, 0));
     let mut by_context: BTreeMap<u32, Vec<Event>> = BTreeMap::new();
     for event in events(recorder.ring_path().unwrap()) {
-        assert_eq!(event.in_kept, ttlog_core::level::is_kept(event.level), "{event:?}");
+        assert_eq!(event.in_kept, ttlog_core::event::is_kept(event.level), "{event:?}");
         assert_eq!(event.in_kept, is_kept(event.number), "{event:?}");
         by_context.entry(event.context).or_default().push(event);
     }

@@ -15,7 +15,7 @@ use std::sync::mpsc;
 
 use common::Place;
 use ttlog_core::kill::{Site, set_callback};
-use ttlog_core::packed::Unpacker;
+use ttlog_core::record::packed::Unpacker;
 use ttlog_core::ring::TableEntry;
 use ttlog_core::{Item, RingImage, SegmentState, TableItem};
 use ttlog_std::{Recorder, RingFileChoice, info, warn};

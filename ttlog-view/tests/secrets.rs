@@ -5,8 +5,7 @@ mod support;
 use std::path::Path;
 
 use serde_json::{Value as Json, json};
-use ttlog_core::callsite::{Field, Literal, Metadata};
-use ttlog_core::fields::{Cons, Nil};
+use ttlog_core::event::{Cons, Field, Literal, Metadata, Nil};
 use ttlog_core::ring::RingImage;
 use ttlog_core::snapshot::{Codec, Sink, SnapshotMeta, SnapshotOptions, write_snapshot_of_image};
 use ttlog_core::{Level, ProcessInfo};

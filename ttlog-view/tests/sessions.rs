@@ -8,8 +8,8 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value as Json;
 use ttlog_core::RingImage;
-use ttlog_core::fields::Nil;
-use ttlog_core::frame::{Frame, FrameKind};
+use ttlog_core::device::frame::{Frame, FrameKind};
+use ttlog_core::event::Nil;
 
 use support::device::{BUILD_ID, Device, RAM, dump_frames, dump_lines, id, motor, motor_elf};
 use support::{Run, compare, directory, view, write};

@@ -3,7 +3,7 @@
 mod support;
 
 use serde_json::Value as Json;
-use ttlog_core::fields::{Cons, Nil};
+use ttlog_core::event::{Cons, Nil};
 use ttlog_core::snapshot::Codec;
 
 use support::{SECOND, compare, directory, id, shop, view, wrapped, write};

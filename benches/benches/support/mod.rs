@@ -1,7 +1,7 @@
 //! A ring of trades, for the benches that read.
 
 use ttlog_benches::workload::inputs::{Input, Texts, prepare};
-use ttlog_core::fields::{Cons, Nil};
+use ttlog_core::event::{Cons, Nil};
 use ttlog_core::ring::Cursor;
 use ttlog_core::{AnyFields, Callsite, ContextInfo, Fields, Level, Metadata, Ring, RingConfig, Word, encode_callsite};
 
@@ -16,9 +16,9 @@ static TRADE: Callsite = Callsite::new(&Metadata {
     file: file!(),
     line: line!(),
     fields: &[
-        ttlog_core::callsite::Field::dynamic("symbol"),
-        ttlog_core::callsite::Field::dynamic("quantity"),
-        ttlog_core::callsite::Field::dynamic("price"),
+        ttlog_core::event::Field::dynamic("symbol"),
+        ttlog_core::event::Field::dynamic("quantity"),
+        ttlog_core::event::Field::dynamic("price"),
     ],
 });
 

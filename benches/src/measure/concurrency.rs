@@ -5,7 +5,7 @@ use std::sync::Barrier;
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
-use ttlog_core::fields::{Cons, Nil};
+use ttlog_core::event::{Cons, Nil};
 use ttlog_core::ring::Cursor;
 use ttlog_core::{AnyFields, ContextInfo, Fields, Item, Ring, RingConfig, RingImage, SegmentState, ValueRef, Word};
 use ttlog_core::{CallsiteInfo, Metadata, TableItem, encode_callsite};
@@ -149,7 +149,7 @@ static METADATA: Metadata = Metadata {
     message: "step done",
     file: file!(),
     line: line!(),
-    fields: &[ttlog_core::callsite::Field::dynamic("ring"), ttlog_core::callsite::Field::dynamic("step")],
+    fields: &[ttlog_core::event::Field::dynamic("ring"), ttlog_core::event::Field::dynamic("step")],
 };
 
 /// Returns the number of events for ring number `ring` of `rings`.

@@ -5,7 +5,7 @@
 //! says which values it must have.
 
 use ttlog_core::ValueRef;
-use ttlog_core::value::Text;
+use ttlog_core::record::Text;
 use ttlog_std::{FatalSignals, Level};
 
 use crate::harness::recorder::Setup;

@@ -3,8 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use ttlog_core::callsite::{Field, Metadata};
-use ttlog_core::fields::{Cons, Fields, Nil};
+use ttlog_core::event::{Cons, Field, Fields, Metadata, Nil};
 use ttlog_core::ring::Cursor;
 use ttlog_core::{Anchor, ContextInfo, Level, Ring, RingConfig, Word, encode_callsite};
 

@@ -1,14 +1,15 @@
-//! Writes the seeds of `snapshot_reader`, `ring_recovery`, `device_boot` and `frames`: a small ring with a few callsites, events of several
-//! kinds and a shared segment, and its snapshots; the memory of a device after a few sessions, and frames of it. `cargo run --example seeds` in ttlog-core/fuzz; the files are committed.
+//! Writes the seeds of `snapshot_reader`, `ring_recovery`, `device_boot` and `frames`: a small ring with a few
+//! callsites, events of several kinds and a shared segment, and its snapshots; the memory of a device after a few
+//! sessions, and frames of it. Run `cargo run --example seeds` in ttlog-core/fuzz; the files are committed.
 
 use std::cell::Cell;
 use std::fs;
 use std::path::Path;
 
-use ttlog_core::callsite::Field;
-use ttlog_core::fields::{Cons, Nil};
-use ttlog_core::frame::{FRAME_LEN_MAX, Frame, FrameKind, LINE_LEN_MAX};
-use ttlog_core::ring::{Cursor, DeviceClock, DeviceRecorder, EndKind, ProcessEnd, SessionStart};
+use ttlog_core::device::frame::{FRAME_LEN_MAX, Frame, FrameKind, LINE_LEN_MAX};
+use ttlog_core::device::{DeviceClock, DeviceRecorder, SessionStart};
+use ttlog_core::event::{Cons, Field, Nil};
+use ttlog_core::ring::{Cursor, EndKind, ProcessEnd};
 use ttlog_core::snapshot::{Codec, Sink, SnapshotMeta, scratch_len, write_snapshot_of_ring};
 use ttlog_core::{
     Anchor, AnyFields, ContextInfo, DropReason, Fields, Level, Metadata, ProcessInfo, Ring, RingConfig, Value, Word,
@@ -48,7 +49,7 @@ const SHORT: RingConfig = RingConfig {
 };
 const LONG: RingConfig = RingConfig { kept_segment_count: 2, control: true, ..SHORT };
 
-/// A ring after `events` events.
+/// Returns a ring after `events` events.
 fn ring<'m>(words: &'m [Word], config: &RingConfig, events: u64) -> Ring<'m> {
     let ring = Ring::create(words, config).expect("room for a ring");
     let mut entry = [0; 256];
@@ -131,7 +132,7 @@ fn main() -> std::io::Result<()> {
     Ok(())
 }
 
-/// The memory of a device after so many sessions, with a record that a reset cut off.
+/// Returns the memory of a device after `sessions` sessions, with a record that a reset cut off.
 fn device(sessions: u8) -> Vec<u8> {
     let config = RingConfig { ring_id: 9, segment_len: 256, session_count: 2, ..RingConfig::PLAIN };
     let words: &'static [Word] = Vec::leak((0..DEVICE_LEN / 8).map(|_| Word::new(0)).collect());
@@ -150,5 +151,5 @@ fn device(sessions: u8) -> Vec<u8> {
     words.iter().flat_map(|word| word.load().to_le_bytes()).collect()
 }
 
-/// Bytes of the memory that `device_boot` boots.
+/// Length in bytes of the memory that `device_boot` boots.
 const DEVICE_LEN: usize = 2048;

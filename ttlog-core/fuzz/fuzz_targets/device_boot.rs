@@ -1,20 +1,23 @@
-//! The boot of a device from any memory: it never panics or hangs, what was readable before and is not in a damaged segment is readable
-//! after it, and the ring works: it takes more events than it holds, drops none, and shows the latest.
+//! Boots a device from arbitrary memory. The boot never panics or hangs. Everything readable before, except in damaged
+//! segments, is readable afterwards. The ring works: it takes more events than it holds, drops none, and shows the
+//! latest.
 //!
-//! The first byte of the input says which checksums are made right, and whether the ring header is that of the device's own layout.
+//! The first byte of the input selects the checksums to correct, and whether to use the ring header of the device's own
+//! layout.
 
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use ttlog_core::ring::{DeviceClock, DeviceRecorder, Found, RingConfig, SessionStart};
+use ttlog_core::device::{DeviceClock, DeviceRecorder, Found, SessionStart};
+use ttlog_core::ring::RingConfig;
 use ttlog_core::{Item, RingImage, SegmentState, Word};
 use ttlog_core_fuzz::mend;
 
 const CONFIG: RingConfig = RingConfig { ring_id: 9, segment_len: 256, session_count: 2, ..RingConfig::PLAIN };
-/// Bytes of the ring: as the seeds have it.
+/// Length of the ring in bytes, as in the seeds.
 const LEN: usize = 2048;
 static MEMORY: [Word; LEN / 8] = [const { Word::new(0) }; LEN / 8];
-/// Bit of the first byte: leave the ring header as it is.
+/// Bit of the first byte: leave the ring header unchanged.
 const ANY_HEADER: u8 = 128;
 const CALLSITE: u16 = 0x7777;
 
@@ -31,7 +34,8 @@ fn image() -> Vec<u8> {
     MEMORY.iter().flat_map(|word| word.load().to_le_bytes()).collect()
 }
 
-/// Events of a callsite by the first word of their payload, in order, and counts of what is pending, damaged, and of all events.
+/// Returns the events of a callsite by the first word of their payload, in order, and counts of pending, damaged and
+/// all events.
 fn read(image: &[u8]) -> (Vec<u64>, [usize; 3]) {
     let image = RingImage::parse(image).expect("a good ring");
     let (mut ours, mut counts) = (Vec::new(), [0; 3]);
@@ -79,7 +83,7 @@ fuzz_target!(|input: &[u8]| {
     assert!(how & ANY_HEADER != 0 || matches!(found, Found::Ring { .. }));
     let first = image();
     let (_, [pending, damaged, events]) = read(&first);
-    // A boot finds what the one before it left, and changes nothing of the segments.
+    // A boot finds the state left by the previous one, and does not change the segments.
     let (recorder, again) = boot();
     let second = image();
     let segments = CONFIG.overhead_len();

@@ -1,5 +1,6 @@
-//! What ttlog-core reads is what docs/format.md says: the same bytes through its decoders and through [`naive`], which was written
-//! from the document and shares no code with them. Records of a segment, values, and the items of a snapshot, each compared whole.
+//! Checks that ttlog-core reads bytes as docs/format.md specifies. Decodes the same bytes with ttlog-core and with
+//! [`naive`], which was written from the document and shares no code with it, and compares records of a segment,
+//! values, and the items of a snapshot completely.
 
 #![no_main]
 
@@ -29,17 +30,17 @@ fuzz_target!(|input: Input| {
     }
 });
 
-// --- the long ring header ---------------------------------------------------------------------------------------------------------
+// --- the long ring header ---
 
 #[derive(Arbitrary, Debug)]
 struct LongHeader {
-    /// Of the end block, and whether its CRC is made right.
+    /// Numbers of the end block, and whether its CRC is corrected.
     end: [u64; 6],
     is_sealed: bool,
-    /// Off the length of each text, now and then.
+    /// Error in the length of each text, in some cases.
     len_error: i8,
     texts: [Vec<u8>; 2],
-    /// Bits to flip in the end block and around it.
+    /// Bits to flip in and around the end block.
     flips: Vec<u16>,
 }
 
@@ -84,12 +85,12 @@ fn long_header(input: &LongHeader) {
     assert_eq!((control.request, control.filter), (naive::control_text(part(352)), naive::control_text(part(872))));
 }
 
-// --- the ring header of a device, and the header of a segment ---------------------------------------------------------------------
+// --- the ring header of a device, and the header of a segment ---
 
 #[derive(Arbitrary, Debug)]
 struct Session {
     slot: [u8; 48],
-    /// sequence word, base, context, loss
+    /// Sequence word, base, context, loss.
     segment: (u64, u64, u32, u64),
     is_sealed: bool,
     flips: Vec<u16>,
@@ -138,7 +139,7 @@ fn session(input: &Session) {
     }
 }
 
-// --- the records of a segment ----------------------------------------------------------------------------------------------------
+// --- the records of a segment ---
 
 #[derive(Arbitrary, Debug)]
 struct Records {
@@ -147,7 +148,7 @@ struct Records {
     context: u32,
     base_ticks: u64,
     pieces: Vec<Piece>,
-    /// Off the true figures, now and then.
+    /// Error in the true values, in some cases.
     offset_error: i8,
     count_error: i8,
     /// Bits to flip.
@@ -173,12 +174,12 @@ enum Piece {
         words: u8,
         fill: u64,
     },
-    /// On a device.
+    /// An abandoned reservation on a device.
     Abandoned(Vec<u64>),
     Word(u64),
 }
 
-/// A record with its check.
+/// Returns a record with its check.
 fn record(callsite: u16, len: u8, delta: u32, payload: &[u64], lap: u8) -> Vec<u64> {
     let header = u64::from(callsite) | u64::from(len) << 16 | u64::from(delta) << 24;
     let covered = if callsite == 0xffff { &[] } else { payload };
@@ -264,7 +265,7 @@ fn records(input: &Records) {
                 assert!(record.offset >= behind);
                 behind = record.offset + 8;
                 if damage.is_some_and(|at| record.offset >= at * 8) {
-                    // Which of them come out is up to the reader; that they are records is not.
+                    // A reader can choose which of them to return, but all of them must be records.
                     assert!(naive::is_event(&of, record.offset / 8), "no record at {}", record.offset);
                 } else {
                     assert!(record.ticks_known);
@@ -291,9 +292,9 @@ fn records(input: &Records) {
     assert_eq!(read, expected, "left: ttlog-core, right: the document; damage at word {damage:?}");
 }
 
-// --- values ------------------------------------------------------------------------------------------------------------------------
+// --- values ---
 
-/// Up to ten options and sequences, one around the other, around a simple type. (Readers take eight tags.)
+/// A simple type within up to ten options and sequences, one inside the other. (Readers accept eight tags.)
 #[derive(Arbitrary, Debug)]
 struct Type {
     depth: u8,
@@ -305,7 +306,7 @@ impl Type {
     fn tags(&self) -> Vec<u8> {
         let mut tags: Vec<u8> =
             (0..self.depth % 10).map(|level| if self.options >> level & 1 == 1 { 32 } else { 33 }).collect();
-        // Units are no elements; what a reader does with them is up to it.
+        // Units are not valid elements, so readers can treat them in any way.
         tags.push(if self.tag % 24 == 20 && tags.last() == Some(&33) { 1 } else { self.tag % 24 });
         tags
     }
@@ -355,7 +356,7 @@ fn values(types: &[Type], payload: &[u8]) {
     }
 }
 
-// --- the items of a snapshot --------------------------------------------------------------------------------------------------------
+// --- the items of a snapshot ---
 
 #[derive(Arbitrary, Debug)]
 enum Part {
@@ -391,12 +392,12 @@ fn snapshot(parts: &[Part]) {
     let mut bytes = Vec::new();
     for part in parts.iter().take(16) {
         match part {
-            // Not kind 0: a header that asks for a newer reader ends the reading, which is tested elsewhere.
+            // Not kind 0: a header that needs a newer reader ends the reading, which is tested elsewhere.
             Part::Item { kind, body, crc } => bytes.extend(item(1 + kind % 23, body, crc)),
             Part::Segment { numbers, codec, raw_len, data, left_out } => {
                 let mut body = vec![0x8e + u8::from(left_out.is_some())];
                 for (place, number) in numbers.iter().enumerate() {
-                    // mode and lap are small
+                    // Mode and lap are small.
                     let number = match place {
                         3 => number % 5,
                         4 => number % 256,

@@ -1,10 +1,10 @@
-//! Frames in any bytes: nothing panics; what is found has a CRC that holds and is encoded again to what it was; and frames that were
-//! encoded, with other bytes between them, are all found.
+//! Scans arbitrary bytes for frames. Nothing panics; frames that are found have a valid CRC and encode to the same
+//! bytes; and encoded frames with other bytes between them are all found.
 
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use ttlog_core::frame::{
+use ttlog_core::device::frame::{
     Begin, FRAME_DATA_MAX, FRAME_LEN_MAX, Frame, FrameKind, FrameScanner, LINE_LEN_MAX, Part, Scanned,
 };
 
@@ -15,7 +15,7 @@ fn own(frame: &Frame<'_>) -> Found {
     (frame.kind, frame.dump, frame.number, frame.offset, frame.data.to_vec())
 }
 
-/// All frames of a stream.
+/// Returns all frames of a stream.
 fn scan(bytes: &[u8]) -> Vec<Found> {
     let (mut scanner, mut found) = (FrameScanner::new(), Vec::new());
     for byte in bytes {
@@ -63,7 +63,7 @@ fuzz_target!(|input: &[u8]| {
         stream.extend(data.iter().filter(|byte| **byte != 0));
     }
     let found = scan(&stream);
-    // What is between may be a frame by itself, if the input had one.
+    // The bytes between can be a frame themselves, if the input had one.
     let mut rest = found.iter();
     assert!(expected.iter().all(|frame| rest.any(|one| one == frame)), "a frame is missing");
 });

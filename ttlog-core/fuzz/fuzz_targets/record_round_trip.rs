@@ -1,12 +1,11 @@
-//! Arbitrary values in, the same values out: through the hot path, the slow path and the shared writer, with any length of text and
-//! any size of segment. Values come back as they were, or cut short and marked so.
+//! Round trips of arbitrary values through the hot path, the slow path and the shared writer, with any length of text
+//! and any size of segment. Values come back unchanged, or cut and marked so.
 
 #![no_main]
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use ttlog_core::callsite::Field;
-use ttlog_core::fields::{Cons, Nil};
+use ttlog_core::event::{Cons, Field, Nil};
 use ttlog_core::ring::{Cursor, Outcome};
 use ttlog_core::{
     AnyFields, Bytes, CallsiteInfo, ContextInfo, DropReason, Fields, Item, Level, Metadata, Ring, RingConfig,
@@ -21,14 +20,14 @@ struct Input {
 
 #[derive(Arbitrary, Clone, Copy, Debug, PartialEq)]
 enum Path {
-    /// The hot path, and the next slower one where that declines.
+    /// The hot path, and the next slower one if that declines.
     Small,
     Plain,
     Slow,
     Shared,
 }
 
-/// Events of several shapes, so that wide and packed fields stand in several orders.
+/// Events of several shapes, so that wide and packed fields come in several orders.
 #[derive(Arbitrary, Debug)]
 enum Event {
     Empty,
@@ -43,7 +42,7 @@ enum Event {
     Long(String, u16),
 }
 
-/// What a value must be when it is read.
+/// A value to compare with the value read.
 trait Expected {
     fn is(&self, read: &ValueRef<'_>) -> bool;
 }
@@ -85,7 +84,7 @@ impl Expected for f64 {
     }
 }
 
-/// Whether `kept` of `all` is all, or marked as less.
+/// Returns whether `kept` of `all` is all, or is marked as less.
 fn capped(kept: usize, all: usize, full_len: Option<u32>) -> bool {
     match full_len {
         None => kept == all,
@@ -95,13 +94,15 @@ fn capped(kept: usize, all: usize, full_len: Option<u32>) -> bool {
 
 impl Expected for String {
     fn is(&self, read: &ValueRef<'_>) -> bool {
-        matches!(read, ValueRef::Str(read) if self.starts_with(read.text) && capped(read.text.len(), self.len(), read.full_len))
+        matches!(read, ValueRef::Str(read)
+            if self.starts_with(read.text) && capped(read.text.len(), self.len(), read.full_len))
     }
 }
 
 impl Expected for Bytes<'_> {
     fn is(&self, read: &ValueRef<'_>) -> bool {
-        matches!(read, ValueRef::Bytes(read) if self.0.starts_with(read.bytes) && capped(read.bytes.len(), self.0.len(), read.full_len))
+        matches!(read, ValueRef::Bytes(read)
+            if self.0.starts_with(read.bytes) && capped(read.bytes.len(), self.0.len(), read.full_len))
     }
 }
 
@@ -121,7 +122,7 @@ impl<T: Expected> Expected for Vec<T> {
     }
 }
 
-/// Looks at one event of a list of fields: hands it, and what it must be when read, to `with`.
+/// Passes one event's list of fields, and the expected values, to `with`.
 macro_rules! shaped {
     ($with:expr, $($field:expr),*) => {
         $with(&shaped!(@list $($field),*), &[$(&$field as &dyn Expected),*])
@@ -132,7 +133,7 @@ macro_rules! shaped {
 
 const FIELDS: [Field; 6] = [const { Field::dynamic("field") }; 6];
 
-/// The metadata of an event with so many fields.
+/// Returns the metadata of an event with this many fields.
 fn metadata(fields: usize) -> Metadata {
     Metadata { level: Level::Info, target: "fuzz", message: "", file: "", line: 1, fields: &FIELDS[..fields] }
 }
@@ -160,7 +161,7 @@ impl Recorder<'_> {
     }
 }
 
-/// Records `event` under an id of its own; then finds it in the ring and compares.
+/// Records `event` under its own id, finds it in the ring and compares it.
 fn check(recorder: &Recorder<'_>, words: &[Word], event: &Event, callsite: u16) {
     fn go<F: Fields>(recorder: &Recorder<'_>, words: &[Word], callsite: u16, fields: &F, expected: &[&dyn Expected]) {
         let mut entry = [0; 1024];
@@ -233,7 +234,7 @@ fuzz_target!(|input: Input| {
     let mut recorder = Recorder { ring, own: Cursor::new(), ticks: 1, path: Path::Small };
     for (index, (path, passed, event)) in input.events.iter().take(200).enumerate() {
         recorder.path = *path;
-        // Now and then beyond what 32 bits of delta can tell.
+        // In some cases too long for a delta of 32 bits.
         recorder.ticks += u64::from(*passed) * if passed % 7 == 0 { 1 << 16 } else { 1 };
         check(&recorder, &words, event, index as u16 + 1);
     }

@@ -1,7 +1,8 @@
-//! Recovery of a ring from any bytes: nothing panics, and what comes out lies within what went in. A snapshot that withholds secrets has none of
-//! their values.
+//! Recovers a ring from arbitrary bytes. Nothing panics, and the results lie within the input. A snapshot that
+//! withholds secrets has none of their values.
 //!
-//! The first byte of the input says which checksums are made right, so that mutated bytes behind a checksum are reached too.
+//! The first byte of the input selects the checksums to correct, so that mutated bytes covered by a checksum are
+//! reached too.
 
 #![no_main]
 
@@ -35,11 +36,11 @@ fuzz_target!(|input: &[u8]| {
     for text in image.control().into_iter().flat_map(|control| [control.request, control.filter]).flatten() {
         assert!((1..=512).contains(&text.len()));
     }
-    let _ = image.loss(); // any sum is as good as any other here; it must come without a panic
+    let _ = image.loss(); // any sum is valid here; it must not panic
     withhold(&image);
 });
 
-/// Writes a snapshot without secrets, reads it, and looks whether what it calls withheld is masked.
+/// Writes a snapshot without secrets, reads it, and checks that values marked as withheld are masked.
 fn withhold(image: &RingImage<'_>) {
     let meta = SnapshotMeta { reason: "fuzz", created_unix_ns: 0, ticks: 0 };
     let options = SnapshotOptions::new(Codec::None);
@@ -67,7 +68,7 @@ fn withhold(image: &RingImage<'_>) {
 }
 
 thread_local! {
-    /// Kept, because it is large.
+    /// Reused, because it is large.
     static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 

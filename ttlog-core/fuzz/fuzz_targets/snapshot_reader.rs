@@ -1,7 +1,7 @@
-//! The snapshot reader on any bytes: nothing panics, and what comes out lies within what went in.
+//! Reads arbitrary bytes as a snapshot. Nothing panics, and the results lie within the input.
 //!
-//! When the first byte of the input is odd the CRCs of all items are made right first, so that mutated bytes behind them are
-//! reached too.
+//! If the first byte of the input is odd, the CRCs of all items are corrected first, so that mutated bytes covered by
+//! them are reached too.
 
 #![no_main]
 
@@ -37,7 +37,7 @@ fuzz_target!(|input: &[u8]| {
                 }
             }
             SnapshotItem::Damaged { offset, len_bytes, reason } => {
-                // What a file that is too new holds behind its header is not looked at; that may be nothing.
+                // The part of a file after a header that is too new is not examined, and can be empty.
                 let some = len_bytes > 0 || matches!(reason, FormatErrorKind::TooNew(_));
                 assert!(some && offset >= damaged_up_to && offset + len_bytes <= bytes.len());
                 damaged_up_to = offset + len_bytes;

@@ -1,8 +1,8 @@
-//! What the fuzz targets share.
+//! Shared code of the fuzz targets.
 //!
 //! - [`naive`]: the second decoder, written from the document
-//! - [`mend`]: makes checksums right, so that a fuzzer gets behind them
-//! - [`visit`]: reads everything that can be read, and checks what always holds
+//! - [`mend`]: corrects checksums, so that a fuzzer gets past them
+//! - [`visit`]: reads everything that can be read, and checks invariants
 
 pub mod mend;
 pub mod naive;

@@ -1,18 +1,18 @@
-//! Makes checksums right. A fuzzer that changes a byte behind a CRC would otherwise only ever test the CRC.
+//! Corrects checksums. Otherwise, a fuzzer that changes a byte covered by a CRC would only ever test the CRC.
 
 use ttlog_core::crc32;
 
 use crate::naive;
 
-/// The ring's header.
+/// Header of the ring.
 pub const RING_HEADER: u8 = 1;
-/// The entries of the table.
+/// Entries of the table.
 pub const TABLE: u8 = 2;
-/// The headers of the segments.
+/// Headers of the segments.
 pub const SEGMENTS: u8 = 4;
-/// The end block and the texts of the control block.
+/// End block, and texts of the control block.
 pub const LONG_HEADER: u8 = 8;
-/// The slots for sessions of a device.
+/// Slots for sessions of a device.
 pub const SESSIONS: u8 = 16;
 
 fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
@@ -23,7 +23,7 @@ fn put(bytes: &mut [u8], at: usize, value: u32) {
     bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
 }
 
-/// Makes the checksums right that `what` names (docs/format.md §2).
+/// Corrects the checksums selected by `what` (docs/format.md §2).
 pub fn ring(bytes: &mut [u8], what: u8) {
     if bytes.len() < 160 {
         return;
@@ -78,7 +78,7 @@ pub fn ring(bytes: &mut [u8], what: u8) {
     }
 }
 
-/// Makes the CRCs of a snapshot's items right, as far as their lengths lie within the bytes (docs/format.md §6).
+/// Corrects the CRCs of a snapshot's items, if their lengths are within the bytes (docs/format.md §6).
 pub fn snapshot(bytes: &mut [u8]) {
     const MARK: &[u8] = b"\xd9\xd9\xf7\x84\x64TTLG";
     let mut at = 0;

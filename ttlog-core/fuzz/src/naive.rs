@@ -1,14 +1,14 @@
-//! A second decoder, written from docs/format.md and nothing else, with no care for speed: `Vec`s everywhere, one rule of the
-//! document after the other. It shares no code with ttlog-core (not even its CBOR or LZ4 crates), so that what both read alike is
-//! what the document says.
+//! A second decoder, written only from docs/format.md, with no regard for speed: `Vec`s everywhere, one rule of the
+//! document after the other. It shares no code with ttlog-core (not even its CBOR or LZ4 crates), so bytes that both
+//! read alike are read as documented.
 
-/// Why some bytes were refused. The differential target compares only whether both sides refuse.
+/// Bytes were refused. The differential target only compares whether both sides refuse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refused;
 
 type Result<T> = core::result::Result<T, Refused>;
 
-// --- CBOR (RFC 8949), as much as §3 and §6 use -------------------------------------------------------------------------------
+// --- CBOR (RFC 8949), the part that §3 and §6 use ---
 
 /// A CBOR item.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,7 +31,7 @@ pub enum Cbor {
     Float(f64),
 }
 
-/// Reads one item from the front of `data`, and moves `data` behind it.
+/// Reads one item from the front of `data`, and advances `data`.
 pub fn cbor(data: &mut &[u8], depth: usize) -> Result<Cbor> {
     let first = take(data, 1)?[0];
     let (major, info) = (first >> 5, first & 31);
@@ -86,22 +86,22 @@ fn half(bits: u16) -> f64 {
 }
 
 impl Cbor {
-    /// The number, if it is an unsigned one.
+    /// Returns the number, if it is unsigned.
     pub fn uint(&self) -> Result<u64> {
         if let Cbor::Int(value) = self { u64::try_from(*value).map_err(|_| Refused) } else { Err(Refused) }
     }
 
-    /// The elements, if it is an array.
+    /// Returns the elements, if it is an array.
     pub fn array(&self) -> Result<&[Cbor]> {
         if let Cbor::Array(elements) = self { Ok(elements) } else { Err(Refused) }
     }
 
-    /// The bytes, if it is a byte string.
+    /// Returns the bytes, if it is a byte string.
     pub fn bytes(&self) -> Result<&[u8]> {
         if let Cbor::Bytes(bytes) = self { Ok(bytes) } else { Err(Refused) }
     }
 
-    /// The text, if it is one.
+    /// Returns the text, if it is one.
     pub fn text(&self) -> Result<&str> {
         if let Cbor::Text(text) = self { Ok(text) } else { Err(Refused) }
     }
@@ -117,9 +117,9 @@ fn array<const N: usize>(data: &mut &[u8]) -> Result<[u8; N]> {
     Ok(take(data, N)?.try_into().expect("N bytes were taken"))
 }
 
-// --- checksums and compression -----------------------------------------------------------------------------------------------
+// --- checksums and compression ---
 
-/// CRC-32/ISO-HDLC, bit by bit.
+/// Returns the CRC-32/ISO-HDLC, computed bit by bit.
 pub fn crc32(data: &[u8]) -> u32 {
     !data.iter().fold(u32::MAX, |crc, byte| {
         (0..8).fold(crc ^ u32::from(*byte), |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0xEDB8_8320 } else { crc >> 1 })
@@ -164,11 +164,11 @@ pub fn lz4(mut data: &[u8], limit: usize) -> Result<Vec<u8>> {
     }
 }
 
-// --- the snapshot, §6 ----------------------------------------------------------------------------------------------------------
+// --- the snapshot, §6 ---
 
 const MARK: [u8; 9] = [0xd9, 0xd9, 0xf7, 0x84, 0x64, b'T', b'T', b'L', b'G'];
 
-/// The intact items of a snapshot, as (offset, kind, body).
+/// Returns the intact items of a snapshot, as (offset, kind, body).
 pub fn items(data: &[u8]) -> Vec<(usize, u64, Vec<u8>)> {
     let mut found = Vec::new();
     let mut at = 0;
@@ -204,14 +204,14 @@ fn item(data: &mut &[u8]) -> Result<(u64, Vec<u8>, u32)> {
     if kind > 23 { Err(Refused) } else { Ok((kind, body, crc)) }
 }
 
-/// The numbers of an end block: kind (255: nothing but that there was one), signal, code, address, ticks, unix_ns, thread, context,
-/// sender's process and user.
+/// Numbers of an end block: kind (255: only known that there was one), signal, code, address, ticks, unix_ns, thread,
+/// context, sender's process and user.
 pub type End = (u8, u8, i32, u64, u64, i64, [u32; 4]);
 
 /// Reads the end block of a long ring header, bytes 192 to 271 (§2.1).
 pub fn end_block(block: &[u8; 80]) -> Option<End> {
     let stored = u32::from_le_bytes(block[72..76].try_into().expect("four bytes"));
-    // All that one flipped bit can have been, of the block or of its CRC.
+    // All results that one flipped bit can have had, in the block or in its CRC.
     let with_flipped = |bit: Option<usize>| {
         let (mut words, mut crc) = (block[..48].to_vec(), stored);
         match bit {
@@ -236,7 +236,7 @@ pub fn end_block(block: &[u8; 80]) -> Option<End> {
     Some((words[0], words[1], low(4, &words) as i32, word(8, &words), word(16, &words), word(24, &words) as i64, who))
 }
 
-/// Reads a text of the control block, from its length on (§2.5); `None`: there is none, or it is not whole.
+/// Reads a text of the control block, starting at its length (§2.5); `None` if there is none or it is not intact.
 pub fn control_text(block: &[u8; 520]) -> Option<&str> {
     let [len, crc] = [0, 4].map(|at| u32::from_le_bytes(block[at..at + 4].try_into().expect("four bytes")));
     let text = block[8..].get(..len as usize)?;
@@ -246,7 +246,7 @@ pub fn control_text(block: &[u8; 520]) -> Option<&str> {
     std::str::from_utf8(text).ok()
 }
 
-/// What vouches for the header of a device's segment (§2.6).
+/// Returns the checksum of a device's segment header (§2.6).
 pub fn mix(covered: &[u8; 28]) -> u32 {
     let mut sum = 0x5454_4C47_u32;
     for half in covered.chunks(4) {
@@ -256,10 +256,11 @@ pub fn mix(covered: &[u8; 28]) -> u32 {
     sum
 }
 
-/// A session's slot: boot, build id, reset reason, ticks per second, flags, first sequence (§2.6). `None`: empty or damaged.
+/// Slot of a session: boot, build id, reset reason, ticks per second, flags, first sequence (§2.6). `None`: empty or
+/// damaged.
 pub type Session = (u32, [u8; 20], u32, u32, u32, u64);
 
-/// Reads a session's slot.
+/// Reads the slot of a session.
 pub fn session(slot: &[u8; 48]) -> Option<Session> {
     let half = |at: usize| u32::from_le_bytes(slot[at..at + 4].try_into().expect("four bytes"));
     if half(0) == 0 || half(4) != crc32(&[&slot[..4], &slot[8..]].concat()) {
@@ -273,9 +274,9 @@ pub fn session(slot: &[u8; 48]) -> Option<Session> {
 /// A segment item: the numbers before the codec, and the bytes of the records.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Segment {
-    /// index, sequence, context, mode, lap, base_ticks, close_ticks, lost, count, pending, damaged.
+    /// Index, sequence, context, mode, lap, base_ticks, close_ticks, lost, count, pending, damaged.
     pub numbers: [u64; 11],
-    /// The records, as in a ring.
+    /// Records, as in a ring.
     pub records: Vec<u8>,
 }
 
@@ -308,7 +309,7 @@ pub fn segment(body: &[u8]) -> Result<Segment> {
     Ok(Segment { numbers, records })
 }
 
-/// The length of an array.
+/// Reads the length of an array.
 fn array_len(data: &mut &[u8]) -> Result<u64> {
     Ok(match take(data, 1)?[0] {
         short @ 0x80..=0x97 => u64::from(short & 31),
@@ -320,7 +321,7 @@ fn array_len(data: &mut &[u8]) -> Result<u64> {
     })
 }
 
-/// The first `count` elements of an array that may be longer.
+/// Reads the first `count` elements of an array that can be longer.
 fn elements(data: &mut &[u8], count: usize) -> Result<Vec<Cbor>> {
     if array_len(data)? < count as u64 {
         return Err(Refused);
@@ -328,7 +329,7 @@ fn elements(data: &mut &[u8], count: usize) -> Result<Vec<Cbor>> {
     (0..count).map(|_| cbor(data, 0)).collect()
 }
 
-/// Turns columns (§6.3) back into records.
+/// Converts columns (§6.3) back to records.
 pub fn columns(mut data: &[u8], raw_len: usize, lap: u8) -> Result<Vec<u8>> {
     let data = &mut data;
     let n = usize::from(u16::from_le_bytes(array(data)?));
@@ -383,13 +384,13 @@ pub fn columns(mut data: &[u8], raw_len: usize, lap: u8) -> Result<Vec<u8>> {
     Ok(out.iter().flat_map(|word| word.to_le_bytes()).collect())
 }
 
-/// `count` numbers of `width` bytes in planes.
+/// Reads `count` numbers of `width` bytes in planes.
 fn planes(data: &mut &[u8], count: usize, width: usize) -> Result<Vec<u64>> {
     let bytes = take(data, count * width)?;
     Ok((0..count).map(|i| (0..width).map(|byte| u64::from(bytes[byte * count + i]) << (8 * byte)).sum()).collect())
 }
 
-/// One column in one of its forms.
+/// Reads one column in one of its forms.
 fn column(data: &mut &[u8], form: u8, count: usize) -> Result<Vec<u64>> {
     match form {
         0 => planes(data, count, 8),
@@ -424,62 +425,63 @@ fn column(data: &mut &[u8], form: u8, count: usize) -> Result<Vec<u64>> {
     }
 }
 
-// --- records, §4 ---------------------------------------------------------------------------------------------------------------
+// --- records, §4 ---
 
 fn check(header: u64, payload: &[u64], lap: u8) -> u8 {
     let mixed = payload.iter().fold(header & !(0xff << 56) ^ u64::from(lap), |mixed, word| mixed ^ word);
     (mixed.wrapping_mul(0x0101_0101_0101_0101) >> 56) as u8
 }
 
-/// What stands at one place of a segment.
+/// Item at one position of a segment.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Item {
     /// A record of a callsite.
     Event {
-        /// In bytes, from the first record.
+        /// Byte offset from the first record.
         offset: usize,
-        /// The callsite's id.
+        /// Id of the callsite.
         callsite: u16,
         /// Clock reading.
         ticks: u64,
-        /// Whose it is; 0: unknown.
+        /// Context of the event; 0: unknown.
         context: u32,
-        /// The payload without the length word and without the context word, as bytes.
+        /// Payload in bytes, without the length word and the context word.
         payload: Vec<u8>,
     },
-    /// A context record: context, thread of the operating system, next index, name.
+    /// A context record: context, operating system's thread, next index, name.
     Context(u32, u64, u64, String),
 }
 
-/// A segment's records, and what of its header the walk needs.
+/// Records of a segment, and the parts of its header that the walk needs.
 #[derive(Debug, Clone)]
 pub struct Records {
     /// All words of the room for records.
     pub words: Vec<u64>,
-    /// How many of them hold records.
+    /// Number of words that hold records.
     pub offset: usize,
-    /// How many events they are.
+    /// Number of events.
     pub count: usize,
-    /// 0 exclusive, 1 shared, 2 shared with contexts, 3 of a device.
+    /// Mode: 0 exclusive, 1 shared, 2 shared with contexts, 3 of a device.
     pub mode: u8,
     /// Start value of the checks.
     pub lap: u8,
-    /// The context that opened the segment.
+    /// Context that opened the segment.
     pub context: u32,
-    /// From where deltas count.
+    /// Clock reading that deltas are relative to.
     pub base_ticks: u64,
 }
 
-/// Walks the records of a segment up to its end or to the first that is damaged; gives the items, and the word at which damage was
-/// met.
+/// Walks over the records of a segment up to its end or to the first damaged one. Returns the items, and the index of
+/// the damaged word.
 pub fn walk(of: &Records) -> (Vec<Item>, Option<usize>) {
     let (mut found, mut counted) = (Vec::new(), 0);
-    // In a device's segment `context` is the session, and `base` is the clock at the record before (§2.6).
+    // In a device's segment, `context` is the session, and `base` is the clock at the previous record (§2.6).
     let device = of.mode == 3;
     let (mut at, mut base, mut context) = (0, of.base_ticks, if device { 0 } else { of.context });
     let exclusive = of.mode == 0;
     let (mut in_zeros, mut doubts) = (false, 8);
-    // "Where `offset` and `count` contradict each other although all records are valid, the valid records up to the greater count."
+    // "Where `offset` and `count` contradict each other although all records are valid, the valid records up to the
+    // greater count."
     while at < of.offset || counted < of.count {
         let Some((mut size, header)) = record(of, at) else {
             if !exclusive && at < of.offset && of.words[at] == 0 {
@@ -554,7 +556,7 @@ pub fn walk(of: &Records) -> (Vec<Item>, Option<usize>) {
     (found, None)
 }
 
-/// How many records there are from word `from` to the end, if all are valid.
+/// Returns the number of records from word `from` to the end, if all are valid.
 fn behind(of: &Records, from: usize) -> Option<usize> {
     let (mut at, mut counted) = (from, 0);
     while at < of.offset {
@@ -570,12 +572,12 @@ fn behind(of: &Records, from: usize) -> Option<usize> {
     (at == of.offset).then_some(counted)
 }
 
-/// Whether there is a valid record of an event at word `at`: what a reader may still show behind damage.
+/// Returns whether there is a valid record of an event at word `at`, which a reader may still show after damage.
 pub fn is_event(of: &Records, at: usize) -> bool {
     record(of, at).is_some_and(|(_, header)| !matches!(header as u16, 0 | 0xffff))
 }
 
-/// The record at word `at`, committed or reserved: its size in words, and its header. `None`: nothing valid.
+/// Returns the size in words and the header of the record at word `at`, committed or reserved; `None` if not valid.
 fn record(of: &Records, at: usize) -> Option<(usize, u64)> {
     let (header, rest) = of.words.get(at..)?.split_first()?;
     let len = header >> 16 & 0xff;
@@ -605,40 +607,40 @@ fn context_record(payload: &[u64]) -> Result<Item> {
     }
 }
 
-// --- values, §4.2 and §4.3 -------------------------------------------------------------------------------------------------------
+// --- values, §4.2 and §4.3 ---
 
-/// A decoded value. Lengths before capping stand beside what can be capped.
+/// A decoded value. Values that can be capped have their original length.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
-    /// bool.
+    /// A bool.
     Bool(bool),
-    /// u8 to u64.
+    /// An integer from u8 to u64.
     Unsigned(u64),
-    /// u128.
+    /// A u128.
     U128(u128),
-    /// i8 to i64.
+    /// An integer from i8 to i64.
     Signed(i64),
-    /// i128.
+    /// An i128.
     I128(i128),
-    /// f32, as bits.
+    /// An f32, as bits.
     F32(u32),
-    /// f64, as bits.
+    /// An f64, as bits.
     F64(u64),
-    /// char.
+    /// A char.
     Char(char),
-    /// str, display, debug.
+    /// A str, display or debug.
     Text(String, Option<u32>),
-    /// bytes.
+    /// Bytes.
     Bytes(Vec<u8>, Option<u32>),
-    /// unit.
+    /// A unit.
     Unit,
-    /// An option that is none.
+    /// An option without a value.
     None,
-    /// sequence, error.
+    /// A sequence or an error.
     Sequence(Vec<Value>, Option<u32>),
 }
 
-/// Decodes the fields of a payload, whose types are given in source order.
+/// Decodes the fields of a payload, whose types are in source order.
 pub fn fields(payload: &[u8], types: &[Vec<u8>]) -> Result<Vec<Value>> {
     let data = &mut &payload[..];
     let mut values = vec![Value::Unit; types.len()];
@@ -729,7 +731,7 @@ fn value(data: &mut &[u8], tags: &[u8]) -> Result<Value> {
 mod tests {
     use super::*;
 
-    /// The blocks of docs/format.md marked as vectors of this name: the words of each line.
+    /// Returns the blocks of docs/format.md marked as vectors of this name: the words of each line.
     fn vectors(name: &str) -> Vec<Vec<String>> {
         let document = include_str!("../../../docs/format.md");
         let mut lines = document.lines();

@@ -1,10 +1,10 @@
-//! Reads everything that can be read, and checks what always holds of it.
+//! Reads everything that can be read, and checks invariants.
 
 use std::collections::HashMap;
 
 use ttlog_core::{CallsiteInfo, Item, Segment, TableItem, ValueRef};
 
-/// Reads table entries, and gives the callsites.
+/// Reads table entries, and returns the callsites.
 pub fn entries<'a>(entries: impl Iterator<Item = &'a [u8]>) -> HashMap<u16, CallsiteInfo<'a>> {
     let mut callsites = HashMap::new();
     for bytes in entries {
@@ -21,7 +21,7 @@ pub fn entries<'a>(entries: impl Iterator<Item = &'a [u8]>) -> HashMap<u16, Call
     callsites
 }
 
-/// Reads a segment: its items lie in it, one after the other; its values do not read beyond their payload.
+/// Reads a segment: its items are inside it, one after the other, and its values do not extend beyond their payload.
 pub fn segment(segment: &Segment<'_>, callsites: &HashMap<u16, CallsiteInfo<'_>>) {
     let all = segment.records.as_ptr_range();
     let mut behind = 0;
@@ -51,7 +51,7 @@ pub fn segment(segment: &Segment<'_>, callsites: &HashMap<u16, CallsiteInfo<'_>>
     }
 }
 
-/// Checks that the values that are withheld are masked, in every event of a segment: those of callsites that are not known wholly.
+/// Checks that withheld values are masked in every event of a segment; for callsites that are not known, all values.
 pub fn withheld(segment: &Segment<'_>, callsites: &HashMap<u16, CallsiteInfo<'_>>) {
     for item in segment.items() {
         let Item::Event(record) = item else { continue };
@@ -89,7 +89,7 @@ fn is_masked(value: &ValueRef<'_>) -> bool {
     }
 }
 
-/// Reads a value to its end: a sequence has as many elements as it says.
+/// Reads a value to its end: a sequence has the number of elements that it states.
 fn value(value: &ValueRef<'_>) {
     if let ValueRef::Sequence(elements) | ValueRef::Error(elements) = value {
         let len = elements.len();

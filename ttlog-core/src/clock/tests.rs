@@ -10,14 +10,14 @@ fn scale(anchors: &[Anchor], ticks_per_second: u64) -> TimeScale {
     TimeScale::new(anchors, ticks_per_second)
 }
 
-/// Anchors of a clock with 1,000 ticks per second: ticks and milliseconds.
+/// Returns the anchors of a clock with 1,000 ticks per second, given in ticks and milliseconds.
 fn milliseconds<const N: usize>(anchors: [(u64, i64); N]) -> [Anchor; N] {
     anchors.map(|(ticks, ms)| Anchor { ticks, unix_ns: ms * 1_000_000 })
 }
 
 #[test]
 fn between_and_outside_anchors() {
-    // The stated rate is off by a thousandth, the anchors know better.
+    // The stated rate is off by a thousandth; the anchors are accurate.
     let scale = scale(&[B, A], 2_002);
     assert_eq!(scale.unix_ns(1_000), 5_000_000_000);
     assert_eq!(scale.unix_ns(2_000), 5_500_000_000);
@@ -51,7 +51,7 @@ fn wrongly_stated_rate_is_outvoted_by_the_intervals() {
 
 #[test]
 fn extrapolation_goes_on_at_the_rate_of_its_end() {
-    // The clock is disciplined meanwhile: a tick is worth 0.1 per mille more in the end.
+    // The clock is disciplined meanwhile: in the end, a tick is 0.1 per mille longer.
     let anchors = [(0, 0), (10_000, 10_000_000_000), (20_000, 20_000_500_000), (30_000, 30_001_500_000)]
         .map(|(ticks, unix_ns)| Anchor { ticks, unix_ns });
     let scale = scale(&anchors, 1_000);
@@ -71,11 +71,11 @@ fn step_back_is_found_between_its_anchors() {
     assert_eq!((step.ticks, step.expected_unix_ns, step.unix_ns), (1_701, 101_701_000_000, 41_701_000_000));
     assert_eq!(step.delta_ns(), -60 * SECOND);
     assert_eq!(scale.steps().count(), 1);
-    // As though the clock had always been right.
+    // As if the clock had always been right.
     assert_eq!(scale.smooth_ns(1_699), 41_699_000_000);
     assert_eq!(scale.smooth_ns(500), 40_500_000_000);
     assert_eq!(scale.smooth_ns(2_500), scale.unix_ns(2_500));
-    // The rate after the last anchor is not spoilt by the step.
+    // The step does not distort the rate after the last anchor.
     assert_eq!(scale.unix_ns(4_000), 44 * SECOND);
 }
 
@@ -84,7 +84,7 @@ fn step_without_anchors_around_it_comes_at_the_next() {
     // The machine slept for an hour while the recording clock stood.
     let anchors = milliseconds([(0, 0), (1_000, 1_000), (2_000, 3_602_000), (3_000, 3_603_000), (4_000, 3_604_000)]);
     let scale = scale(&anchors, 1_000);
-    assert_eq!(scale.unix_ns(1_999), 1_999_000_000, "goes on at the usual rate");
+    assert_eq!(scale.unix_ns(1_999), 1_999_000_000, "continues at the usual rate");
     assert_eq!(scale.unix_ns(2_000), 3_602 * SECOND);
     assert_eq!(scale.steps().map(|step| step.delta_ns()).collect::<Vec<_>>(), [3_600 * SECOND]);
     assert_eq!(scale.smooth_ns(1_999), 3_601_999_000_000);
@@ -102,7 +102,7 @@ fn slewing_is_no_step() {
 
 #[test]
 fn order_is_kept_whatever_the_wall_clock_does() {
-    // By little, by much, forward, back, at one tick, between two anchors of the same tick.
+    // By a little, by a lot, forward, back, at one tick, between two anchors with the same tick.
     let anchors = milliseconds([
         (0, 50_000),
         (1_000, 51_000),

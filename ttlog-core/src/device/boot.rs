@@ -1,8 +1,8 @@
-//! The boot of a device: taking over what a reset left in its memory, whatever that is.
+//! Boot of a device: recovers the ring that a reset left in memory, in whatever state it is.
 //!
-//! The layout is known from the configuration, so nothing in memory is believed about where things are: either the part of the ring
-//! header that never changes is what this configuration would write, but for a flipped bit, or there is no ring. What a reset cut
-//! short is brought to an end, in steps of which each may be cut short again.
+//! The configuration determines the layout, so no offset is read from memory. Either the fixed part of the ring header
+//! equals what this configuration would write, except for one flipped bit, or there is no ring. Recovery completes
+//! whatever a reset cut short. A further reset can interrupt any of its steps.
 
 use crate::memory::word::Word;
 use crate::record::packed::byte_sum;
@@ -16,31 +16,32 @@ use crate::ring::read::live::copy_words;
 use crate::ring::read::segment::{SegmentState, parse_segment};
 use crate::ring::{Ring, RingConfig, RingError};
 
-/// What hashes of the FNV kind begin with, and multiply by.
+/// Start value and multiplier of FNV hashes.
 const FNV_BASIS: u64 = 0xCBF2_9CE4_8422_2325;
 const FNV_PRIME: u64 = 0x100_0000_01B3;
 
-/// Highest sequence that is believed: it would take centuries to reach.
+/// Highest sequence accepted as valid; reaching it would take centuries.
 const SEQUENCE_BELIEVED_MAX: u64 = 1 << 46;
-/// As much for the number of a session, so that no session has the number of one before.
+/// The same limit for session numbers, so that no session repeats the number of an earlier one.
 const BOOT_BELIEVED_MAX: u32 = 1 << 31;
 
-/// Where in the ring header its identity is, of which a boot does not know what it should be.
+/// Word of the ring header that holds the ring's identity, which a boot cannot predict.
 const RING_ID_WORD: usize = 2;
 
-/// What was in a device's memory when its firmware started.
+/// State of a device's memory at the start of its firmware.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Found {
-    /// No ring of this layout: the device was without power, or another firmware had another layout. A new ring was made.
+    /// No ring of this layout: the device was without power, or another firmware had another layout. A new ring was
+    /// created.
     Nothing,
-    /// The ring, with what was recorded before the reset.
+    /// A ring, with the events recorded before the reset.
     Ring {
-        /// Events in it.
+        /// Number of events in the ring.
         event_count: u32,
-        /// Events that were being recorded when the reset came; they are lost.
+        /// Number of events that were being recorded when the reset came; they are lost.
         abandoned_count: u32,
-        /// Segments that made no sense and were emptied.
+        /// Number of damaged segments, which were emptied.
         damaged_count: u32,
     },
 }
@@ -50,12 +51,12 @@ pub(crate) struct Boot<'m> {
     pub(crate) ring: Ring<'m>,
     /// Number of the new session.
     pub(crate) boot: u32,
-    /// The segment to replace first.
+    /// Index of the segment to replace first.
     pub(crate) next_index: u32,
     pub(crate) found: Found,
 }
 
-/// Takes the ring in `words` over, or makes a new one.
+/// Recovers the ring in `words`, or creates a new one.
 pub(crate) fn recover_or_create<'m>(words: &'m [Word], config: &RingConfig) -> Result<Boot<'m>, RingError> {
     config.check(words.len())?;
     if config.session_count == 0 {
@@ -67,7 +68,7 @@ pub(crate) fn recover_or_create<'m>(words: &'m [Word], config: &RingConfig) -> R
     }
     let mut ring_id = config.ring_id ^ FNV_BASIS;
     for word in words {
-        // What memory holds after power came back is different on each device, and somewhat each time.
+        // The content of memory after power-on differs between devices, and slightly between power-ons.
         ring_id = (ring_id ^ word.load()).wrapping_mul(FNV_PRIME).rotate_left(5);
         word.store(0);
     }
@@ -75,7 +76,7 @@ pub(crate) fn recover_or_create<'m>(words: &'m [Word], config: &RingConfig) -> R
     Ok(Boot { ring, boot: 1, next_index: 0, found: Found::Nothing })
 }
 
-/// What became of a segment.
+/// Outcome of settling a segment.
 enum Settled {
     Empty,
     Damaged,
@@ -83,7 +84,7 @@ enum Settled {
 }
 
 impl<'m> Ring<'m> {
-    /// Returns whether the part of the header that never changes is that of this configuration, and puts a flipped bit right.
+    /// Returns whether the fixed part of the header matches this configuration, and corrects a flipped bit.
     fn mend_fixed_header(&self, config: &RingConfig) -> bool {
         let ring_id = self.words[RING_ID_WORD].load();
         let expected = |ring_id| self.fixed_header(&RingConfig { ring_id, ..*config });
@@ -92,7 +93,7 @@ impl<'m> Ring<'m> {
         };
         let mut good = expected(ring_id);
         let mut flipped = differing(&good);
-        // The identity may be any; but if the bit is there, the CRC tells which one it is.
+        // The identity can have any value, but if the flipped bit is in it, the CRC identifies the bit.
         for bit in 0..64 {
             if flipped <= 1 {
                 break;
@@ -135,7 +136,7 @@ impl<'m> Ring<'m> {
         Boot { ring: self, boot: boot + 1, next_index, found }
     }
 
-    /// Brings a segment into a state in which it can be read and replaced, wherever a reset cut its writers short.
+    /// Makes a segment readable and replaceable, wherever a reset interrupted its writers.
     fn settle(&self, index: u32) -> Settled {
         let segment = self.segment(index);
         let mut bytes = [0; SEGMENT_HEADER_LEN];
@@ -160,7 +161,7 @@ impl<'m> Ring<'m> {
             }
             return Settled::Damaged;
         }
-        // Whole, or but for one flipped bit, which is put right; or its opening was nearly done.
+        // Intact, or with one flipped bit, which is corrected; or its opening was almost complete.
         let of = SequenceWord { sequence: header.sequence, lap: header.lap, mode: header.mode, phase: 0 }.encode();
         let crc = segment_crc(of, header.base_ticks, header.context, header.lost);
         let context_word = u64::from(header.context) | u64::from(crc) << 32;
@@ -186,8 +187,8 @@ impl<'m> Ring<'m> {
     }
 }
 
-/// Brings the opening of a segment to an end at which it holds no records, so that what it has lost can be told from its words at each
-/// step (docs/format.md §2.4).
+/// Completes the opening of a segment, leaving it without records. At each step its words show which events it has lost
+/// (docs/format.md §2.4).
 fn finish_opening(segment: &[Word]) {
     let word = |index: usize| segment[index].load();
     let sequence_word = word(segment_word::SEQUENCE);
@@ -204,42 +205,42 @@ fn finish_opening(segment: &[Word]) {
     segment[segment_word::SEQUENCE].store_release(with_phase(3));
 }
 
-/// What is in the records of a segment.
+/// Summary of a segment's records.
 struct SettledRecords {
     events: u32,
-    /// Control records that were reservations.
+    /// Number of control records that were reservations.
     abandoned: u32,
-    /// Reservations.
+    /// Number of reservations.
     reserved: u32,
-    /// Words of records.
+    /// Number of words that records occupy.
     used: usize,
-    /// Nothing is damaged; else the figures are those of what is before the damage.
+    /// Whether nothing is damaged. If not, the counts cover the part before the damage.
     is_whole: bool,
 }
 
-/// Makes control records of the reservations that a reset left in a segment, which has `used` words of records, and says that there are
-/// `count`. Where it is so by the flip of a bit of `used` alone that there are fewer, the others are found all the same. Where not all
-/// records are valid, or the length of a reservation makes others vanish, nothing is changed.
+/// Converts the reservations that a reset left in a segment into control records. The segment has `used` words of
+/// records and declares `count` of them. If a flipped bit in `used` alone hides some records, they are found all the
+/// same. If a record is invalid, or the length of a reservation hides others, nothing is changed.
 fn settle_records(records: &[Word], used: usize, count: u32, lap: u8) -> SettledRecords {
     let found = walk_records(records, used, count, lap, false);
     if found.is_whole && found.reserved > 0 { walk_records(records, used, count, lap, true) } else { found }
 }
 
-/// Looks at the records of a segment. `settles`: and makes control records of reservations.
+/// Walks over the records of a segment. If `settles`, also converts reservations into control records.
 fn walk_records(records: &[Word], used: usize, count: u32, lap: u8, settles: bool) -> SettledRecords {
     let mut settled = SettledRecords { events: 0, abandoned: 0, reserved: 0, used: 0, is_whole: true };
-    // Zeros may be several reservations, up to one per word.
+    // Zeros can be several reservations, up to one per word.
     let mut more_max = 0;
     while let Some(word) = records.get(settled.used) {
         let (at, low) = (settled.used, word.load_low());
         let is_behind = at >= used;
         let mut len = (low >> 16 & 0xFF) as usize;
         if low == 0 {
-            // Zero up to the next header, for no other word is stored before that.
+            // Zero up to the next header: no other word is stored before the header.
             let rest = if is_behind { &records[at + 1..] } else { &records[at + 1..used] };
             len = rest.iter().take_while(|word| word.load() == 0).count();
         }
-        // Behind its end a segment is zero since it was opened.
+        // Beyond its end, a segment has been zero since it was opened.
         if is_behind && (settled.events + settled.reserved >= count || low == 0 && at + 1 + len == records.len()) {
             break;
         }
@@ -267,8 +268,8 @@ fn walk_records(records: &[Word], used: usize, count: u32, lap: u8, settles: boo
         }
         settled.used = at + 1 + len;
     }
-    // Too few: a length that was hit has swallowed some. A boot that was cut short has made control records of reservations, and not
-    // yet said so.
+    // Too few: a damaged length has hidden some. An interrupted boot has converted reservations into control records
+    // without updating the count.
     if settled.reserved > 0 && settled.events + settled.reserved + settled.abandoned + more_max < count {
         return settled.damaged();
     }
@@ -281,7 +282,7 @@ impl SettledRecords {
     }
 }
 
-/// Iterates over the words of the header's fixed part.
+/// Returns an iterator over the words of the header's fixed part.
 fn words_of(bytes: &[u8; 64]) -> impl Iterator<Item = u64> + use<'_> {
     bytes.chunks_exact(8).map(|chunk| u64::from_le_bytes(chunk.try_into().unwrap_or_default()))
 }

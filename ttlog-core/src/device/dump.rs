@@ -1,7 +1,8 @@
-//! Sending a device's ring in frames, while its writers go on.
+//! Dumps: sends a device's ring in frames while its writers continue.
 //!
-//! A dump is a walk over the ring that gives one frame after the other, so that it can be sent at the pace of its sink, set aside, and
-//! resumed. Nothing is held meanwhile: a segment that is replaced under way is taken back by a frame that says so, and sent anew.
+//! A dump walks over the ring and returns one frame after another, so it can be sent at the pace of its sink, paused,
+//! and resumed. It locks nothing. If a segment is replaced while it is being sent, a frame voids what was sent, and the
+//! segment is sent again.
 //!
 //! # Format
 //! docs/format.md §7.
@@ -11,70 +12,71 @@ use crate::memory::word::{Word, fence_acquire};
 use crate::ring::layout::{Mode, SEGMENT_HEADER_WORDS, SequenceWord, commit, segment_word};
 use crate::ring::{DEVICE_SEGMENT_LEN_MAX, Ring};
 
-/// Words in a frame.
+/// Number of words in a frame.
 const PIECE_WORDS: usize = DUMP_DATA_MAX / 8;
-/// How often a segment is sent again that was replaced meanwhile.
+/// How many times a segment that was replaced meanwhile is sent again.
 const TRIES_MAX: u8 = 3;
 
-/// What is known of a callsite, where the firmware has it in its flash.
+/// Metadata of a callsite, where the firmware has it in flash.
 #[derive(Clone, Copy, Debug)]
 pub struct SiteBytes {
-    /// Its id.
+    /// Id of the callsite.
     pub id: u16,
-    /// The tags of its types.
+    /// Type tags of the callsite.
     pub tags: &'static [u8; 64],
-    /// Its text.
+    /// Text of the callsite.
     pub text: &'static [u8],
 }
 
-/// Tells what is known of the callsites, from index 0 on; `None`: there are no more.
+/// Returns the metadata of the callsite at an index, starting from 0; `None` if there are no more.
 pub type SiteAt = fn(usize) -> Option<SiteBytes>;
 
-/// What a dump is to say and to do.
+/// Content and options of a dump.
 #[derive(Debug)]
 pub struct RingDumpOptions<'s> {
-    /// A number that differs from that of the dumps before.
+    /// Number of the dump, different from those of earlier dumps.
     pub number: u8,
-    /// The session that sends, and the build id of its firmware.
+    /// Number of the sending session.
     pub boot: u32,
     /// As in [`Session`](crate::ring::Session).
     pub build_id: [u8; 20],
-    /// The index of the segment to begin with; the oldest is a good choice.
+    /// Index of the first segment to send; the oldest is a good choice.
     pub first_index: u32,
-    /// What is known of the callsites, if the dump is to carry it.
+    /// Source of callsite metadata, if the dump should include it.
     pub sites: Option<SiteAt>,
-    /// Room to compress segments in, of [`RingDump::scratch_len`]; `None`, or too short: they are sent as they are. Without the feature
-    /// `lz4` it only has segments copied before they are sent.
+    /// Buffer to compress segments in, of [`RingDump::scratch_len`] bytes. If it is `None` or too short, segments are
+    /// sent uncompressed. Without the feature `lz4`, segments are only copied to it before they are sent.
     pub scratch: Option<&'s mut [u8]>,
 }
 
-/// A ring on its way out.
+/// A dump of a ring in progress.
 #[derive(Debug)]
 pub struct RingDump<'m, 's> {
     ring: Ring<'m>,
     options: RingDumpOptions<'s>,
-    /// Frames given so far.
+    /// Number of frames returned so far.
     frame_count: u32,
     stage: Stage,
-    /// The segment that is on its way, in the stage `Pieces`.
+    /// Position in the current segment, in the stage `Pieces`.
     walk: Walk,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Stage {
     Begin,
-    /// The ring header from this word on; once more at the end, for without it nothing else can be read, and a frame may be lost.
+    /// The ring header from this word on. It is sent again at the end, because nothing else can be read without it, and
+    /// a frame can be lost.
     Header {
         at: usize,
         is_again: bool,
     },
     /// The callsite of this index, from this byte on.
     Site(usize, usize),
-    /// So many segments were sent.
+    /// Number of segments sent.
     Segments(u32),
-    /// So many segments were sent, and some words of the next.
+    /// Number of segments sent, with the next one sent in part.
     Pieces(u32),
-    /// A segment that lies in the scratch: `len` bytes from `start` on, of which `position` were sent.
+    /// A segment in the scratch buffer: `len` bytes from `start` on, of which `position` were sent.
     Copied {
         visited: u32,
         start: usize,
@@ -86,20 +88,20 @@ enum Stage {
     Done,
 }
 
-/// Where the walk through a segment's words is.
+/// Position of the walk through a segment's words.
 #[derive(Clone, Copy, Debug, Default)]
 struct Walk {
     tries: u8,
     sequence_word: u64,
     commit_word: u64,
-    /// The next word, counted from the segment's start.
+    /// Index of the next word from the start of the segment.
     at: usize,
-    /// Words that are used, its header included.
+    /// Number of words in use, including the header.
     used: usize,
-    /// Words left of the record, or the zeros, that a piece before began.
+    /// Number of words left of the record, or the zeros, that the previous piece began.
     left: usize,
-    /// Whether these are words of a record or a reservation, which are copied; else there is no header before them yet, and they are sent
-    /// as zeros.
+    /// Whether these words belong to a record or a reservation and are copied. If not, no header precedes them yet, and
+    /// they are sent as zeros.
     has_header: bool,
 }
 
@@ -110,17 +112,17 @@ impl<'m, 's> RingDump<'m, 's> {
         RingDump { ring, options, frame_count: 0, stage: Stage::Begin, walk: Walk::default() }
     }
 
-    /// Returns the bytes of scratch that it takes to compress segments of so many bytes: they are copied, and what comes of them may be a
-    /// little longer.
+    /// Returns the length of the scratch buffer, in bytes, that segments of this length need for compression: a copy of
+    /// the segment, and output that can be slightly longer.
     #[must_use]
     pub const fn scratch_len(segment_len: usize) -> usize {
         segment_len + segment_len + segment_len / 8 + 32
     }
 
-    /// Puts the next frame together in `content`, and gives whether there is one: if not, the dump has ended.
+    /// Writes the next frame to `content` and returns whether there is one. If not, the dump has ended.
     ///
-    /// Takes a time in proportion to the frame, or where segments are compressed to a segment. Does not block. Not to be called by
-    /// several contexts at once, as the borrow checker has it; writers go on meanwhile.
+    /// Takes time in proportion to the frame, or to a segment if segments are compressed. Does not block. Writers can
+    /// continue meanwhile.
     pub fn next_frame(&mut self, content: &mut Content) -> bool {
         loop {
             match self.stage {
@@ -204,12 +206,12 @@ impl<'m, 's> RingDump<'m, 's> {
         self.seal(content, FrameKind::Begin, 0, begin.len());
     }
 
-    /// The index of the segment to send after so many others.
+    /// Returns the index of the segment to send after `visited` others.
     fn index(&self, visited: u32) -> u32 {
         (self.options.first_index % self.ring.segment_count + visited) % self.ring.segment_count
     }
 
-    /// Where a segment begins in the ring, in bytes.
+    /// Returns the byte offset of a segment in the ring.
     fn offset(&self, visited: u32) -> usize {
         (self.ring.segments + self.index(visited) as usize * self.ring.segment_words) * 8
     }
@@ -223,16 +225,16 @@ impl<'m, 's> RingDump<'m, 's> {
         };
     }
 
-    /// Starts to send a segment as it lies in the ring; `false`: it holds nothing.
+    /// Starts to send a segment directly from the ring. Returns `false` if it is empty.
     fn begin_walk(&mut self, visited: u32, tries: u8) -> bool {
         let segment = self.ring.segment(self.index(visited));
         let sequence_word = segment[segment_word::SEQUENCE].load_acquire();
-        // Acquire: the reservations that it speaks of were made before.
+        // Acquire: the reservations that the word counts were made before.
         let commit_word = segment[segment_word::COMMIT].load_acquire();
         if sequence_word == 0 && segment[segment_word::CONTEXT].load() == 0 {
             return false;
         }
-        // While it is being opened only its header is of use: for what it has lost.
+        // While a segment is being opened, only its header is useful: it records what was lost.
         let holds_records = SequenceWord::decode(sequence_word).is_some_and(|word| word.phase == 0);
         let records = if holds_records { commit::offset(commit_word as u32).min(self.ring.record_words()) } else { 0 };
         let used = SEGMENT_HEADER_WORDS + records;
@@ -240,7 +242,7 @@ impl<'m, 's> RingDump<'m, 's> {
         true
     }
 
-    /// Sends as much of a segment as a frame holds, or takes back what was sent.
+    /// Sends as much of a segment as a frame holds, or voids what was sent.
     fn piece(&mut self, visited: u32, content: &mut Content) {
         let offset = self.offset(visited);
         let segment = self.ring.segment(self.index(visited));
@@ -262,7 +264,7 @@ impl<'m, 's> RingDump<'m, 's> {
         self.seal(content, FrameKind::Void, offset, 0);
     }
 
-    /// Copies a segment into the scratch, if there is one, and compresses it there if that is of use.
+    /// Copies a segment into the scratch buffer, if there is one, and compresses it there if that saves space.
     #[inline(never)]
     fn copy(&mut self, visited: u32) -> Option<Stage> {
         let index = self.index(visited);
@@ -271,7 +273,7 @@ impl<'m, 's> RingDump<'m, 's> {
         debug_assert!(segment_len <= DEVICE_SEGMENT_LEN_MAX as usize, "a device's ring");
         let (copy, packed) = scratch.split_at_mut(segment_len);
         copy.fill(0);
-        // One that is replaced again and again, or being opened, is sent as it lies.
+        // A segment that is replaced repeatedly, or being opened, is sent directly from the ring.
         let crate::ring::SegmentState::Valid(segment) = self.ring.copy_segment(index, copy) else { return None };
         let used = SEGMENT_HEADER_WORDS * 8 + segment.used().len();
         if let Some(len) = compress(copy, packed).filter(|len| *len < used) {
@@ -280,7 +282,7 @@ impl<'m, 's> RingDump<'m, 's> {
         Some(Stage::Copied { visited, start: 0, len: used, position: 0, is_packed: false })
     }
 
-    /// Sends a part of what lies in the scratch, in the place `whole`.
+    /// Sends a part of the scratch buffer, starting at `whole`.
     fn copied(
         &mut self,
         visited: u32,
@@ -301,11 +303,12 @@ impl<'m, 's> RingDump<'m, 's> {
     }
 }
 
-/// Compresses a segment, and gives the length of what comes of it. A function of its own, so that only who calls it needs the stack.
+/// Compresses a segment and returns the compressed length. A separate function, so that only its callers need the
+/// stack.
 #[cfg(feature = "lz4")]
 #[inline(never)]
 fn compress(segment: &[u8], out: &mut [u8]) -> Option<usize> {
-    // That there are no more is known to the compiler then, and with it that the smaller one of two tables will do.
+    // With this bound, the compiler knows that the smaller of two tables is enough.
     let segment = &segment[..segment.len().min(DEVICE_SEGMENT_LEN_MAX as usize)];
     lz4_flex::block::compress_into(segment, out).ok()
 }
@@ -316,8 +319,8 @@ fn compress(_segment: &[u8], _out: &mut [u8]) -> Option<usize> {
 }
 
 impl Walk {
-    /// Returns the word at `at`, as it may be shown: where no header is stored yet zeros. What is copied word by word, while writers go on,
-    /// would else look like records that nobody wrote; see `live::copy_shared`.
+    /// Returns the word at `at` as a reader may see it: zeros where no header is stored yet. Without this, words copied
+    /// one at a time while writers continue would look like records that nobody wrote; see `live::copy_shared`.
     fn next_word(&mut self, segment: &[Word]) -> u64 {
         if self.at < SEGMENT_HEADER_WORDS {
             return match self.at {
@@ -332,12 +335,13 @@ impl Walk {
         }
         let next = crate::ring::read::live::next_header(&segment[..self.used], self.at).unwrap_or(self.used);
         if next > self.at {
-            // Reserved, and nothing stored yet.
+            // Reserved, but nothing stored yet.
             (self.left, self.has_header) = (next - self.at - 1, false);
             return 0;
         }
         let header = segment[self.at].load_acquire();
-        // The words of a reservation are passed over by its length. They are copied all the same, for that may have been hit.
+        // Readers skip the words of a reservation by its length. They are copied all the same, because the length could
+        // be damaged.
         (self.left, self.has_header) = ((header >> 16 & 0xFF) as usize, true);
         header
     }

@@ -1,15 +1,15 @@
-//! Frames: the pieces in which a device sends its ring over a byte stream that may lose, change or repeat bytes.
+//! Frames: the units in which a device sends its ring over a byte stream that can lose, change or repeat bytes.
 //!
-//! A dump is a run of frames: one that begins it, the bytes of the ring in small pieces, each with the place where it belongs, what the
-//! receiver needs to know of callsites, and one that ends it. Each frame vouches for itself, so a lost one costs its own bytes
-//! only, and the receiver finds the next by its delimiter. The stream may be shared with other output. Each frame also has a form as a
-//! line of text, for terminal programs that only take such.
+//! A dump is a sequence of frames: a first frame, the bytes of the ring in small pieces with their offsets, the
+//! callsite metadata that the receiver needs, and a last frame. Each frame has its own checksum. A lost frame costs
+//! only its own bytes, and the receiver finds the next one by its delimiter. The stream can be shared with other
+//! output. Each frame also has a form as a line of text, for terminal programs that only accept text.
 //!
 //! Nothing here allocates or blocks; encoding needs the 256 bytes of its output. Callable from an interrupt.
 //!
 //! # Format
-//! docs/format.md §7. COBS as in S. Cheshire and M. Baker, "Consistent Overhead Byte Stuffing", IEEE/ACM Transactions on Networking 7
-//! (1999); base64 as in RFC 4648 §4, without padding.
+//! docs/format.md §7. COBS as in S. Cheshire and M. Baker, "Consistent Overhead Byte Stuffing", IEEE/ACM Transactions
+//! on Networking 7 (1999); base64 as in RFC 4648 §4, without padding.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -17,56 +17,56 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use crate::memory::crc::crc32;
 use crate::record::word_at;
 
-/// Version of the frames that are sent; in the frame that begins a dump.
+/// Version of the frames that are sent, as stated in the first frame of a dump.
 pub const FRAME_VERSION: u16 = 1;
-/// Most bytes of data in a frame.
+/// Maximum number of data bytes in a frame.
 pub const FRAME_DATA_MAX: usize = 240;
-/// Most bytes of a frame before it is encoded.
+/// Maximum length of a frame before encoding, in bytes.
 pub const FRAME_CONTENT_MAX: usize = HEAD_LEN + FRAME_DATA_MAX + CRC_LEN;
-/// Most bytes of a frame on the wire, its delimiters included.
+/// Maximum length of a frame on the wire, in bytes, including its delimiters.
 pub const FRAME_LEN_MAX: usize = 256;
-/// Most bytes of data in a frame of a dump: fewer than a frame may have, so that a device needs less stack.
+/// Maximum number of data bytes in a frame of a dump: less than in other frames, to save stack on the device.
 pub const DUMP_DATA_MAX: usize = 160;
-/// Most bytes of such a frame before it is encoded.
+/// Maximum length of such a frame before encoding, in bytes.
 pub const DUMP_CONTENT_MAX: usize = HEAD_LEN + DUMP_DATA_MAX + CRC_LEN;
-/// Most bytes of such a frame on the wire, its delimiters included.
+/// Maximum length of such a frame on the wire, in bytes, including its delimiters.
 pub const DUMP_FRAME_LEN_MAX: usize = cobs::max_encoding_length(DUMP_CONTENT_MAX) + 2;
-/// Most bytes of a line of text that stands for such a frame, without its end.
+/// Maximum length of the line of text for such a frame, in bytes, without its end.
 pub const DUMP_LINE_LEN_MAX: usize = LINE_START.len() + (DUMP_CONTENT_MAX * 4).div_ceil(3);
-/// Most bytes of a line of text that stands for a frame, without its end.
+/// Maximum length of the line of text for a frame, in bytes, without its end.
 pub const LINE_LEN_MAX: usize = LINE_START.len() + (FRAME_CONTENT_MAX * 4).div_ceil(3);
-/// The line before a dump in lines of text.
+/// Line before a dump in text form.
 pub const TEXT_BEGIN: &str = "-----BEGIN TTLOG DUMP-----";
-/// The line after such a dump.
+/// Line after a dump in text form.
 pub const TEXT_END: &str = "-----END TTLOG DUMP-----";
 
-/// What a line that stands for a frame starts with.
+/// Prefix of a line that represents a frame.
 const LINE_START: &str = "TTLOG:";
-/// Bytes before the data.
+/// Number of bytes before the data.
 const HEAD_LEN: usize = 8;
-/// Bytes after the data.
+/// Number of bytes after the data.
 const CRC_LEN: usize = 4;
-/// What is before and after each frame, and never in it.
+/// Byte before and after each frame, and never inside one.
 const DELIMITER: u8 = 0;
 
 const _: () = assert!(cobs::max_encoding_length(FRAME_CONTENT_MAX) + 2 <= FRAME_LEN_MAX);
 
-/// What a frame carries.
+/// Kind of a frame's data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FrameKind {
-    /// A dump begins; the data is a [`Begin`].
+    /// Start of a dump; the data is a [`Begin`].
     Begin,
     /// Bytes of the ring from `offset` on.
     Ring,
-    /// A part of what there is to know of the callsite with the id `offset`; the data is a [`Part`] of its type tags and text.
+    /// Part of the metadata of the callsite with the id `offset`; the data is a [`Part`] of its type tags and text.
     Callsite,
-    /// A part of the segment at `offset` of the ring, compressed; the data is a [`Part`] of an LZ4 block.
+    /// Part of the segment at `offset` of the ring, compressed; the data is a [`Part`] of an LZ4 block.
     Packed,
-    /// The segment at `offset` of the ring was replaced while it was sent: what came of it is to be forgotten.
+    /// The segment at `offset` of the ring was replaced while it was sent: the receiver must discard what it has of it.
     Void,
-    /// The dump ends; the data is the number of frames before this one, 4 bytes.
+    /// End of a dump; the data is the number of frames before this one, in 4 bytes.
     End,
-    /// Bytes of a stream of something else that shares the line.
+    /// Bytes of another stream that shares the line.
     Stream,
 }
 
@@ -93,20 +93,20 @@ impl FrameKind {
 /// A frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Frame<'a> {
-    /// What it carries.
+    /// Kind of the data.
     pub kind: FrameKind,
-    /// Which dump it is of; frames of different dumps may come mixed where a line is shared.
+    /// Number of the dump. Frames of different dumps can be mixed where they share a line.
     pub dump: u8,
-    /// Its number in the dump, from 0, modulo 65,536.
+    /// Number of the frame in the dump, from 0, modulo 65,536.
     pub number: u16,
-    /// Where it belongs, see [`FrameKind`]; else 0.
+    /// Offset or id of the data, see [`FrameKind`]; otherwise 0.
     pub offset: u32,
-    /// At most [`FRAME_DATA_MAX`] bytes.
+    /// Data, at most [`FRAME_DATA_MAX`] bytes.
     pub data: &'a [u8],
 }
 
 impl<'a> Frame<'a> {
-    /// Encodes the frame with its delimiters, and gives what of `out` it takes.
+    /// Encodes the frame with its delimiters, and returns the used part of `out`.
     ///
     /// # Panics
     /// If there are more than [`FRAME_DATA_MAX`] bytes of data.
@@ -114,7 +114,7 @@ impl<'a> Frame<'a> {
         self.content().encode(out)
     }
 
-    /// Encodes the frame as a line of text without its end, and gives what of `out` it takes.
+    /// Encodes the frame as a line of text without its end, and returns the used part of `out`.
     ///
     /// # Panics
     /// If there are more than [`FRAME_DATA_MAX`] bytes of data.
@@ -129,7 +129,7 @@ impl<'a> Frame<'a> {
         content
     }
 
-    /// Reads the content of a frame; `None` if it is none.
+    /// Decodes the content of a frame; `None` if it is not a frame.
     #[must_use]
     pub fn decode_content(content: &'a [u8]) -> Option<Self> {
         let (covered, crc) = content.split_last_chunk::<CRC_LEN>()?;
@@ -146,7 +146,8 @@ impl<'a> Frame<'a> {
         })
     }
 
-    /// Reads what is between two delimiters, which is decoded in place; `None` if it is no frame, and then `bytes` may be changed.
+    /// Decodes the bytes between two delimiters in place; `None` if they are not a frame, in which case `bytes` can
+    /// have changed.
     #[must_use]
     pub fn decode(bytes: &'a mut [u8]) -> Option<Self> {
         if bytes.is_empty() || bytes.len() > FRAME_LEN_MAX {
@@ -156,7 +157,7 @@ impl<'a> Frame<'a> {
         Self::decode_content(bytes.get(..len)?)
     }
 
-    /// Reads a line of text, blanks around it allowed, into `room`; `None` if it stands for no frame.
+    /// Decodes a line of text into `room`, ignoring blanks around it; `None` if it does not represent a frame.
     #[must_use]
     pub fn decode_line(line: &[u8], room: &'a mut [u8; FRAME_LEN_MAX]) -> Option<Self> {
         let text = line.trim_ascii().strip_prefix(LINE_START.as_bytes())?;
@@ -165,7 +166,8 @@ impl<'a> Frame<'a> {
     }
 }
 
-/// Returns whether a byte stream that starts with these bytes begins with a frame, or with a line of text of a dump.
+/// Returns whether a byte stream that starts with these bytes begins with a frame, or with a line of a dump in text
+/// form.
 pub(crate) fn starts_with_frame(start: &[u8]) -> bool {
     if start.starts_with(TEXT_BEGIN.as_bytes()) || start.starts_with(LINE_START.as_bytes()) {
         return true;
@@ -179,28 +181,28 @@ pub(crate) fn starts_with_frame(start: &[u8]) -> bool {
     Frame::decode(&mut room[..len]).is_some()
 }
 
-/// Room of `N` bytes in which the content of a frame is put together, before it is encoded.
+/// Buffer of `N` bytes in which the content of a frame is assembled before it is encoded.
 #[derive(Clone, Debug)]
 pub struct Content<const N: usize = DUMP_CONTENT_MAX> {
     bytes: [u8; N],
-    /// Bytes of the content, once it is sealed; 0 before.
+    /// Length of the content in bytes after it was sealed; 0 before.
     len: usize,
 }
 
 impl<const N: usize> Content<N> {
-    /// Makes room.
+    /// Creates an empty buffer.
     #[must_use]
     pub const fn new() -> Self {
         const { assert!(N > HEAD_LEN + CRC_LEN && N <= FRAME_CONTENT_MAX, "room for a frame") };
         Content { bytes: [0; N], len: 0 }
     }
 
-    /// Returns the room for the data.
+    /// Returns the part of the buffer for the data.
     pub fn data_mut(&mut self) -> &mut [u8] {
         &mut self.bytes[HEAD_LEN..N - CRC_LEN]
     }
 
-    /// Completes a content of `data_len` bytes of data; the rest is as in [`Frame`].
+    /// Completes the content, which has `data_len` bytes of data; the other arguments are those of [`Frame`].
     pub fn seal(&mut self, kind: FrameKind, dump: u8, number: u16, offset: u32, data_len: usize) {
         let data_end = HEAD_LEN + data_len.min(N - HEAD_LEN - CRC_LEN);
         self.bytes[0] = kind.code();
@@ -212,11 +214,11 @@ impl<const N: usize> Content<N> {
         self.len = data_end + CRC_LEN;
     }
 
-    /// Encodes the sealed content with delimiters, and gives what of `out` it takes. There must be room for that: for a content of so many
-    /// bytes, [`FRAME_LEN_MAX`] or [`DUMP_FRAME_LEN_MAX`].
+    /// Encodes the sealed content with delimiters, and returns the used part of `out`. `out` must be long enough:
+    /// [`FRAME_LEN_MAX`] or [`DUMP_FRAME_LEN_MAX`], depending on the length of the content.
     ///
     /// # Panics
-    /// If there is not.
+    /// If `out` is too short.
     pub fn encode<'o>(&self, out: &'o mut [u8]) -> &'o [u8] {
         out[0] = DELIMITER;
         let len = cobs::encode(&self.bytes[..self.len], &mut out[1..]);
@@ -224,11 +226,11 @@ impl<const N: usize> Content<N> {
         &out[..len + 2]
     }
 
-    /// Encodes the sealed content as a line of text without its end, and gives what of `out` it takes. There must be room for that:
-    /// [`LINE_LEN_MAX`] or [`DUMP_LINE_LEN_MAX`].
+    /// Encodes the sealed content as a line of text without its end, and returns the used part of `out`. `out` must be
+    /// long enough: [`LINE_LEN_MAX`] or [`DUMP_LINE_LEN_MAX`].
     ///
     /// # Panics
-    /// If there is not even room for the start of the line.
+    /// If `out` is too short even for the prefix of the line.
     pub fn encode_line<'o>(&self, out: &'o mut [u8]) -> &'o [u8] {
         let (start, rest) = out.split_at_mut(LINE_START.len());
         start.copy_from_slice(LINE_START.as_bytes());
@@ -249,32 +251,32 @@ impl<const N: usize> Default for Content<N> {
     }
 }
 
-/// What the frame that begins a dump tells.
+/// Data of the first frame of a dump.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Begin {
-    /// Version of the frames that follow; a receiver that does not know it cannot read them.
+    /// Version of the frames that follow; a receiver that does not know the version cannot read them.
     pub version: u16,
-    /// Whether segments come compressed.
+    /// Whether segments are compressed.
     pub packed: bool,
-    /// Whether what there is to know of callsites comes along.
+    /// Whether the dump includes callsite metadata.
     pub callsites: bool,
-    /// Bytes of the ring.
+    /// Length of the ring in bytes.
     pub ring_len: u32,
     /// Identity of the ring.
     pub ring_id: u64,
-    /// The session that sends.
+    /// Number of the sending session.
     pub boot: u32,
-    /// Build id of the firmware that sends, zero padded.
+    /// Build id of the sending firmware, zero-padded.
     pub build_id: [u8; 20],
 }
 
-/// Bytes of a [`Begin`].
+/// Length of a [`Begin`] in bytes.
 pub const BEGIN_LEN: usize = 40;
 const FLAG_PACKED: u16 = 1;
 const FLAG_CALLSITES: u16 = 2;
 
 impl Begin {
-    /// Lays it out as the data of a frame.
+    /// Encodes it as the data of a frame.
     #[must_use]
     pub fn encode(&self) -> [u8; BEGIN_LEN] {
         let flags = if self.packed { FLAG_PACKED } else { 0 } | if self.callsites { FLAG_CALLSITES } else { 0 };
@@ -288,7 +290,7 @@ impl Begin {
         out
     }
 
-    /// Reads the data of a frame; longer data is that of a later version, which may add to it.
+    /// Decodes the data of a frame. Longer data is from a later version, which can add fields.
     #[must_use]
     pub fn decode(data: &[u8]) -> Option<Self> {
         let data: &[u8; BEGIN_LEN] = data.first_chunk()?;
@@ -308,25 +310,25 @@ impl Begin {
     }
 }
 
-/// A part of something that is too long for one frame.
+/// Part of something too long for one frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Part<'a> {
-    /// Where its bytes belong in the whole.
+    /// Offset of the bytes in the whole.
     pub position: u16,
-    /// Bytes of the whole.
+    /// Length of the whole in bytes.
     pub total: u16,
-    /// Its bytes.
+    /// Bytes of the part.
     pub bytes: &'a [u8],
 }
 
-/// Bytes of a [`Part`] before its own.
+/// Length of a [`Part`]'s header in bytes.
 pub const PART_HEAD_LEN: usize = 4;
-/// Most bytes of the whole that a part in a dump carries.
+/// Maximum number of bytes of the whole in one part of a dump.
 pub const DUMP_PART_LEN_MAX: usize = DUMP_DATA_MAX - PART_HEAD_LEN;
 
 impl<'a> Part<'a> {
-    /// Lays a part of a whole out as the data of a frame, and gives how much of `out` it takes: of the bytes, which begin at `position`
-    /// of the whole, as many as fit. `out` has room for four bytes and more.
+    /// Encodes a part of a whole as the data of a frame, and returns the number of bytes written to `out`. The part
+    /// starts at `position` of the whole and holds as many of the bytes as fit. `out` has room for at least four bytes.
     pub fn encode<'b>(position: u16, total: u16, bytes: impl Iterator<Item = &'b u8>, out: &mut [u8]) -> usize {
         out[0..2].copy_from_slice(&position.to_le_bytes());
         out[2..4].copy_from_slice(&total.to_le_bytes());
@@ -338,7 +340,7 @@ impl<'a> Part<'a> {
         len
     }
 
-    /// Reads the data of a frame; `None` if it is no part, or does not fit into the whole.
+    /// Decodes the data of a frame; `None` if it is not a part, or does not fit into the whole.
     #[must_use]
     pub fn decode(data: &'a [u8]) -> Option<Self> {
         let (head, bytes) = data.split_first_chunk::<PART_HEAD_LEN>()?;
@@ -348,38 +350,38 @@ impl<'a> Part<'a> {
     }
 }
 
-/// What was found in a byte stream.
+/// Result of scanning a byte stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scanned<'a> {
     /// A frame.
     Frame(Frame<'a>),
-    /// What is between two delimiters, or since the last 256 bytes, and is no frame: other output, or a frame that was damaged.
+    /// Bytes between two delimiters, or the last 256 bytes, that are not a frame: other output or a damaged frame.
     Other(&'a [u8]),
 }
 
-/// Finds frames in a byte stream, of whatever bytes it consists. Holds 256 bytes of it.
+/// Finds frames in a byte stream of arbitrary content. Buffers 256 bytes of it.
 #[derive(Clone, Debug)]
 pub struct FrameScanner {
-    /// What came since the last delimiter.
+    /// Bytes since the last delimiter.
     held: heapless::Vec<u8, FRAME_LEN_MAX>,
-    /// What was handed out last.
+    /// Bytes returned last.
     given: [u8; FRAME_LEN_MAX],
 }
 
 impl FrameScanner {
-    /// Starts at any place of a stream.
+    /// Creates a scanner, which can start at any position of a stream.
     #[must_use]
     pub const fn new() -> Self {
         FrameScanner { held: heapless::Vec::new(), given: [0; FRAME_LEN_MAX] }
     }
 
-    /// Takes the next byte of the stream, and gives what ends with it.
+    /// Takes the next byte of the stream, and returns the item that ends with it, if any.
     pub fn push(&mut self, byte: u8) -> Option<Scanned<'_>> {
         if byte != DELIMITER {
             if self.held.push(byte).is_ok() {
                 return None;
             }
-            // No frame is so long, so none began here.
+            // Too long for a frame, so no frame began here.
             let len = self.take();
             let _ = self.held.push(byte); // just emptied
             return Some(Scanned::Other(&self.given[..len]));
@@ -390,7 +392,7 @@ impl FrameScanner {
         let raw = self.held.clone();
         let len = self.take();
         match Frame::decode(&mut self.given[..len]) {
-            // Decoded again, for the borrow checker does not see that nothing is borrowed where there is no frame.
+            // Decoded again, because the borrow checker cannot see that nothing is borrowed if there is no frame.
             Some(_) => {
                 self.given[..len].copy_from_slice(&raw);
                 Frame::decode(&mut self.given[..len]).map(Scanned::Frame)
@@ -402,7 +404,7 @@ impl FrameScanner {
         }
     }
 
-    /// Returns what is held at the end of the stream, which is no frame.
+    /// Returns the buffered bytes at the end of the stream, which are not a frame.
     pub fn finish(&mut self) -> Option<&[u8]> {
         let len = self.take();
         (len > 0).then(|| &self.given[..len])

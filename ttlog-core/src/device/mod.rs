@@ -1,14 +1,14 @@
-//! Devices: the ring in memory that a reset does not clear, its writer, and how it gets out.
+//! Devices: the ring in memory that a reset does not clear, its writer, and its transfer to a host.
 //!
-//! | file | what it holds |
+//! | file | content |
 //! | --- | --- |
 //! | `writer` | the writer, shared by all contexts of a device |
-//! | `clock` | what the writer takes the time from |
-//! | `boot` | taking over what a reset left in memory |
-//! | `site` | callsites whose texts cost no flash |
+//! | `clock` | clocks for the writer |
+//! | `boot` | recovery of the ring that a reset left in memory |
+//! | `site` | callsites whose texts take no flash |
 //! | `dump` | sending the ring in frames (feature `frames`) |
-//! | `frame` | the pieces of a byte stream (feature `frames`) |
-//! | `rewrite` | a segment with other records in the place of some |
+//! | `frame` | frames in a byte stream (feature `frames`) |
+//! | `rewrite` | replacing records in a segment |
 
 pub(crate) mod boot;
 pub(crate) mod clock;

@@ -1,14 +1,14 @@
-//! Callsites of devices: what the macros expand to where a callsite may cost neither RAM nor flash.
+//! Callsites of devices: expansion of the macros where a callsite must take neither RAM nor flash.
 //!
-//! A callsite is two things in sections that are not loaded (a linker script, `ttlog.x`, sees to that): its text
-//! ([`site_text`](crate::site_text)), and an entry that ties the text to an id and to the types of the run-time fields. The id is an address:
-//! that of a byte in a section that begins at address 1. All that is left in the program is a number below 65,536, which the linker puts into
-//! an instruction.
+//! A callsite is two items in sections that are not loaded (the linker script `ttlog.x` ensures this): its text
+//! ([`site_text`](crate::site_text)), and an entry that links the text to an id and to the types of the run-time
+//! fields. The id is the address of a byte in a section that begins at address 1. All that remains in the program is a
+//! number below 65,536, which the linker puts into an instruction.
 //!
-//! The entry is written by assembly in a function that is generic over the types, because only there they are known. Where the compiler
-//! copies that function (a loop that is unrolled, two lists of types), there are several ids of one text, at no cost.
+//! Assembly writes the entry, in a function that is generic over the types, because the types are only known there. If
+//! the compiler copies that function (an unrolled loop, two lists of types), one text has several ids, at no cost.
 //!
-//! With the feature `embedded-metadata` both are loaded, in flash, and a dump carries them along.
+//! With the feature `embedded-metadata`, both are loaded into flash, and dumps include them.
 //!
 //! # Format
 //! docs/format.md §3.3.
@@ -22,46 +22,46 @@ use crate::memory::word::Word;
 use crate::ring::DeviceRecorder;
 use crate::table::site_text;
 
-/// Bytes of type tags in an entry.
+/// Number of bytes for type tags in an entry.
 pub const ENTRY_TAGS_LEN: usize = 64;
-/// Bytes of an entry: id, address of the text, type tags.
+/// Length of an entry in bytes: id, address of the text, type tags.
 pub const ENTRY_LEN: usize = 8 + ENTRY_TAGS_LEN;
 
-/// The recorder that the macros write to.
+/// Recorder that the macros write to.
 pub static RECORDER: DeviceRecorder = DeviceRecorder::new();
 
-/// 0: everything is off; else the higher, the more is on.
+/// Recording threshold. 0: everything is off; a higher value enables more levels.
 static OPENNESS: AtomicU8 = AtomicU8::new(0);
-/// Openness and level of what is just on.
+/// Sum of openness and level for the highest level that is on.
 const JUST_ON: u8 = Level::Error as u8 + 1;
 
-/// Records events of `level` and above from now on; `None`: nothing. Callable anywhere.
+/// Records events of `level` and above from now on; `None`: no events. Callable from any context.
 pub fn set_level(level: Option<Level>) {
     OPENNESS.store(level.map_or(0, |level| JUST_ON - level as u8), Ordering::Relaxed);
 }
 
-/// Returns whether events of `level` are recorded. A load and a compare.
+/// Returns whether events of `level` are recorded. Costs a load and a compare.
 #[inline(always)]
 #[must_use]
 pub fn is_level_on(level: Level) -> bool {
     OPENNESS.load(Ordering::Relaxed) >= JUST_ON - level as u8
 }
 
-/// The text of a callsite, laid out.
+/// Encoded text of a callsite.
 #[derive(Debug)]
 #[repr(transparent)]
 pub struct SiteText<const N: usize>([u8; N]);
 
 impl<const N: usize> SiteText<N> {
-    /// Lays the text out; `N` is [`site_text::encoded_len`].
+    /// Encodes the text; `N` is [`site_text::encoded_len`].
     #[must_use]
     pub const fn new(metadata: &Metadata) -> Self {
         SiteText(site_text::encode(metadata))
     }
 }
 
-// The id comes last, for the values are often in the first registers already. What is done when there is no room at once is a function of
-// its own, so that the usual way needs no more registers than it has to.
+// The id is the last argument, because the values are often in the first registers already. The case without room is a
+// separate function, so that the usual path needs no extra registers.
 
 /// Records an event without run-time fields.
 #[inline(never)]
@@ -71,7 +71,7 @@ fn record_0(id: u32) {
     }
 }
 
-/// Records an event whose fields are a word, in two halves.
+/// Records an event whose fields are one word, in two halves.
 #[inline(never)]
 fn record_1(low: u32, high: u32, id: u32) {
     let word = join(low, high);
@@ -93,7 +93,7 @@ fn record_2(low0: u32, high0: u32, low1: u32, high1: u32, id: u32) {
     }
 }
 
-/// As [`record_0`] and [`record_1`]; `id` has the number of words from bit 16 on.
+/// Slow path of [`record_0`] and [`record_1`]; `id` has the number of words from bit 16 on.
 #[cold]
 #[inline(never)]
 fn record_anew(low: u32, high: u32, id: u32) {
@@ -105,7 +105,7 @@ fn record_anew(low: u32, high: u32, id: u32) {
     });
 }
 
-/// As [`record_2`].
+/// Slow path of [`record_2`].
 #[cold]
 #[inline(never)]
 fn record_2_anew(low0: u32, high0: u32, low1: u32, high1: u32, id: u32) {
@@ -123,7 +123,8 @@ const fn join(low: u32, high: u32) -> u64 {
     low as u64 | (high as u64) << 32
 }
 
-/// Records an event. Fields of fixed sizes that take two words at most go straight into registers; everything else takes the general way.
+/// Records an event. Fixed-size fields of at most two words go straight into registers; everything else takes the
+/// general path.
 #[inline(always)]
 pub fn record<F: Fields>(id: u32, fields: F) {
     let half = |words: u128, index: u32| (words >> (32 * index)) as u32;
@@ -144,7 +145,7 @@ pub fn record<F: Fields>(id: u32, fields: F) {
 /// Returns the word of type tags at `index` of an entry, for the assembly.
 ///
 /// # Panics
-/// At compile time, if the types of an event take more than 64 tags: it has too many fields.
+/// At compile time, if the event has too many fields: their types take more than 64 tags.
 #[must_use]
 pub const fn tag_word<F: Fields>(index: usize) -> u64 {
     let tags: [u8; ENTRY_TAGS_LEN] = F::TYPES.tag_bytes();
@@ -162,7 +163,7 @@ pub const fn tag_word<F: Fields>(index: usize) -> u64 {
 #[macro_export]
 macro_rules! __ttlog_record_site {
     ($text:ident, $values:expr) => {{
-        // Generic, for only so the types are known where the entry is written.
+        // Generic, because the types are only known this way where the entry is written.
         #[inline(always)]
         fn __ttlog_site<F: $crate::__private::Fields>(fields: F) {
             $crate::__private::record($crate::__ttlog_site_id!($text, F), fields)
@@ -171,8 +172,8 @@ macro_rules! __ttlog_record_site {
     }};
 }
 
-/// Writes the entry of a callsite and gives its id. `$load` are instructions that load the address of label 771 into a register; the flag
-/// `$flags` says whether the sections of entries are loaded.
+/// Writes the entry of a callsite and returns its id. `$load` are instructions that load the address of label 771 into
+/// a register. The flag `$flags` says whether the sections of entries are loaded.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __ttlog_entry {

@@ -1,12 +1,13 @@
-//! The writer of devices: contexts of any priority, on one core or more, in one segment.
+//! Writer of devices: contexts of any priority, on one or more cores, share one segment.
 //!
-//! Threads, interrupts, fault handlers and other cores all reserve in the same segment, by one compare-and-swap of its commit half-word;
-//! then each stores its words and publishes them. Nothing is counted when a record is done: a segment is replaced only after a look at
-//! all of its records, which is cheaper than an atomic operation for each event. So an event costs one atomic operation, on targets
-//! without compare-and-swap a handful of instructions with interrupts masked.
+//! Threads, interrupts, fault handlers and other cores all reserve in the same segment, by one compare-and-swap of its
+//! commit half-word. Then each stores its words and publishes them. Nothing is counted when a record is complete: a
+//! segment is replaced only after a scan of all its records, which is cheaper than an atomic operation per event. So an
+//! event costs one atomic operation, or a few instructions with interrupts masked on targets without compare-and-swap.
 //!
-//! A reservation is zero at first (the segment was zeroed when it was opened), then its length is stored, then its words, and last its
-//! callsite. Whoever is interrupted, or cut off by a reset, at any instruction leaves something that readers can step over.
+//! A reservation is zero at first (the segment was zeroed when it was opened). Then its length is stored, then its
+//! words, and last its callsite. A writer that is interrupted, or cut off by a reset, at any instruction leaves a state
+//! that readers can skip.
 //!
 //! # Format
 //! docs/format.md §2.6.
@@ -34,13 +35,13 @@ use crate::ring::write::cursor::fit;
 use crate::ring::write::segment::refill;
 use crate::ring::{BUILD_ID_LEN, DropReason, Ring, RingConfig, RingError, Session};
 
-/// How often an append tries again when other contexts were quicker to fill a segment.
+/// Maximum number of tries of an append when other contexts fill segments faster.
 const TRIES_MAX: u32 = 16;
-/// The flags of a segment that takes reservations: shared, and none of the others.
+/// Flags of a segment that takes reservations: shared, and no other.
 const OPEN: u32 = commit::SHARED >> commit::FLAGS_SHIFT;
 
-/// Where there is none: the header of a segment that takes no reservations. It is never written, so it need not be in RAM. In a model
-/// null stands for it.
+/// Header of a segment that takes no reservations, used where there is no current segment. It is never written, so it
+/// need not be in RAM. In a model, null stands for it.
 #[cfg(not(any(loom, miri)))]
 static NO_SEGMENT: [u64; SEGMENT_HEADER_WORDS] = {
     let mut words = [0; SEGMENT_HEADER_WORDS];
@@ -48,8 +49,8 @@ static NO_SEGMENT: [u64; SEGMENT_HEADER_WORDS] = {
     words
 };
 
-/// As above, where references to words are held against a rule that is not settled yet: that they point to what may be written, even if it is
-/// not.
+/// As above, but in writable memory: Miri applies a rule, not settled yet, that references to words must point to
+/// writable memory even if nothing is written.
 #[cfg(miri)]
 static NO_SEGMENT: [Word; SEGMENT_HEADER_WORDS] = {
     let mut words = [const { Word::new(0) }; SEGMENT_HEADER_WORDS];
@@ -57,13 +58,13 @@ static NO_SEGMENT: [Word; SEGMENT_HEADER_WORDS] = {
     words
 };
 
-/// What is read where the clock is no register.
+/// Stand-in for the clock register where the clock is not a register.
 static NO_CLOCK: u32 = 0;
 
-/// What a session begins with.
+/// Parameters of a session.
 #[derive(Clone, Copy, Debug)]
 pub struct SessionStart {
-    /// The clock.
+    /// Clock of the device.
     pub clock: DeviceClock,
     /// As in [`Session`].
     pub build_id: [u8; BUILD_ID_LEN],
@@ -73,13 +74,13 @@ pub struct SessionStart {
     pub embedded_metadata: bool,
 }
 
-/// What was done to begin a session.
+/// Summary of a session's start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Started {
-    /// The number of the session, from 1.
+    /// Number of the session, from 1.
     pub boot: u32,
-    /// What was in the memory before.
+    /// State of the memory before.
     pub found: Found,
 }
 
@@ -87,31 +88,32 @@ pub struct Started {
 ///
 /// Nothing here blocks or allocates; every method but [`start`](Self::start) is callable from anywhere, at any time.
 pub struct DeviceRecorder {
-    /// What the short way looks at: `current`, or for ever `NO_SEGMENT` where the clock is no register.
+    /// Segment for the fast path: `current`, or always `NO_SEGMENT` if the clock is not a register.
     short: AtomicPtr<Word>,
-    /// The register that is the clock.
+    /// Register of the clock.
     clock_register: AtomicPtr<u32>,
-    /// Words for records in a segment.
+    /// Number of words for records in a segment.
     room_words: AtomicU32,
-    /// The segment that takes reservations, or `NO_SEGMENT`.
+    /// Segment that takes reservations, or `NO_SEGMENT`.
     current: AtomicPtr<Word>,
-    /// The ring, and its segments: where they begin, their words, and how many there are.
+    /// Ring and segments: where they begin, words per segment, and number of segments.
     header: AtomicPtr<Word>,
     segments: AtomicPtr<Word>,
     segment_words: AtomicU32,
     segment_count: AtomicU32,
-    /// The segment to look at first when one is to be replaced.
+    /// Index of the segment to examine first when one is to be replaced.
     next_index: AtomicU32,
     boot: AtomicU32,
     /// First bytes of the build id.
     build_tag: AtomicU32,
-    /// Half turns of the clock's lower 32 bits, as `keep_time` counts them.
+    /// Half turns of the clock's lower 32 bits, as counted by `keep_time`.
     turns: AtomicU32,
-    /// Where `keep_time` was last: upper half of the clock, and commit half-word then.
+    /// State at the last `keep_time`: upper half of the clock, and commit half-word.
     kept_high: AtomicU32,
     kept_commit: AtomicU32,
     state: AtomicU8,
-    /// Written once, by the caller of `start` that moved `state` from `NEW` to `STARTING`; read only while it is `STARTED`.
+    /// Written once, by the caller of `start` that moved `state` from `NEW` to `STARTING`; read only while it is
+    /// `STARTED`.
     parts: UnsafeCell<Parts>,
 }
 
@@ -124,14 +126,15 @@ const NEW: u8 = 0;
 const STARTING: u8 = 1;
 const STARTED: u8 = 2;
 
-// SAFETY: `parts` is written once, before STARTED is stored with release, and read after that was loaded with acquire. The pointer in
-// it is that of a register which may be read from everywhere, as its maker vouched.
+// SAFETY: `parts` is written once, before STARTED is stored with release, and read after STARTED was loaded with
+// acquire. The pointer in it is that of a register that can be read from any context, as the creator of the clock
+// guaranteed.
 unsafe impl Sync for DeviceRecorder {}
 
-/// A reservation: where its record goes, and what its header needs.
+/// A reservation: the place of its record, and the values for its header.
 struct Reserved {
     record: *const Word,
-    /// The clock, in the place of a delta.
+    /// Time of the clock, in place of a delta.
     ticks: u32,
 }
 
@@ -151,23 +154,23 @@ impl Reserved {
         header.publish(low, high);
         #[cfg(not(ttlog_mutant_commit_first))]
         header.mark_low(device_reservation(payload_words));
-        order_stores(); // who sees any other word of the reservation sees that header
+        order_stores(); // a reader that sees any other word of the reservation sees this header
         put(words);
         #[cfg(not(ttlog_mutant_commit_first))]
         header.publish(low, high);
     }
 }
 
-/// Keeps stores in order, for other contexts and for other cores.
+/// Keeps stores in order for other contexts and other cores.
 #[inline(always)]
 fn order_stores() {
     fence_cores(Ordering::Release);
 }
 
-/// Defines how a recorder is made, which is constant but in a model.
+/// Defines the constructor of a recorder, which is constant except in a model.
 macro_rules! define_new {
     ($($const:ident)?) => {
-        /// Makes a recorder that refuses all events, uncounted, until it is started.
+        /// Creates a recorder. Until it is started, it refuses all events without counting them.
         #[must_use]
         pub $($const)? fn new() -> Self {
             DeviceRecorder {
@@ -198,15 +201,16 @@ impl DeviceRecorder {
     #[cfg(loom)]
     define_new!();
 
-    /// Begins a session in `words`, which may hold anything: takes the ring that is there over if it has this layout, with all that
-    /// was recorded before the reset; else makes a new one. `config` needs a [`session_count`](RingConfig::session_count); its `ring_id`
-    /// is that of a new ring, for which some more is gathered from what is in memory.
+    /// Starts a session in `words`, which can hold anything. Recovers the ring in it, with everything recorded before
+    /// the reset, if it has this layout; otherwise creates a new one. `config` needs a
+    /// [`session_count`](RingConfig::session_count). Its `ring_id` is used for a new ring, mixed with the content of
+    /// the memory.
     ///
-    /// Takes a time in proportion to the memory: some 20 instructions for each of its bytes. Events that others try to record meanwhile
-    /// are refused.
+    /// Takes time in proportion to the memory: about 20 instructions per byte. Events from other contexts are refused
+    /// meanwhile.
     ///
     /// # Errors
-    /// [`RingError`] if the configuration is wrong or the memory too small. `None`: the recorder was started before.
+    /// [`RingError`] if the configuration is wrong or the memory too small. `None` if the recorder was started before.
     pub fn start(
         &self,
         words: &'static [Word],
@@ -244,7 +248,7 @@ impl DeviceRecorder {
         if let Some(register) = session.clock.register() {
             self.clock_register.store(register.cast_mut(), Ordering::Relaxed);
         }
-        let turns = session.clock.ticks() >> 31; // the clock need not begin at 0
+        let turns = session.clock.ticks() >> 31; // the clock does not have to start at 0
         self.turns.store(turns, Ordering::Relaxed);
         self.kept_high.store((session.clock.ticks64(turns) >> 32) as u32, Ordering::Relaxed);
         self.state.store(STARTED, Ordering::Release);
@@ -263,13 +267,14 @@ impl DeviceRecorder {
         self.parts()?.ring
     }
 
-    /// Returns the index of the segment that is replaced next: the oldest, as far as one can tell while others go on.
+    /// Returns the index of the segment that is replaced next: the oldest, as far as is known while other contexts
+    /// continue.
     #[must_use]
     pub fn oldest_index(&self) -> u32 {
         self.next_index.load(Ordering::Relaxed)
     }
 
-    /// Returns how many words a segment has for records; 0 before the start.
+    /// Returns the number of words for records in a segment; 0 before the start.
     #[must_use]
     pub fn record_words(&self) -> u32 {
         self.room_words.load(Ordering::Relaxed)
@@ -281,15 +286,16 @@ impl DeviceRecorder {
         self.boot.load(Ordering::Relaxed)
     }
 
-    /// Reserves a record of so many payload words, which counts as so many events, in a segment or in `NO_SEGMENT`; `None`: it has no room,
-    /// or takes no reservations.
+    /// Reserves a record of `payload_words` words that counts as `events` events, in a segment or in `NO_SEGMENT`.
+    /// Returns `None` if it has no room or takes no reservations.
     #[inline(always)]
     fn reserve(&self, segment: *const Word, ticks: u32, payload_words: u32, events: u32) -> Option<Reserved> {
         let commit_word = commit_word(segment)?;
         if may_have_interrupted_one() {
             return None;
         }
-        // Another lap of the segment may have begun since it was the current one; then it is as good if it takes reservations.
+        // Another lap of the segment can have begun since it was the current one. It serves just as well if it takes
+        // reservations.
         let limit = self.room_words.load(Ordering::Relaxed).wrapping_sub(payload_words);
         let at = commit_word.add_low_if_below(OPEN, limit, commit::step(1 + payload_words as usize, events))?;
         // SAFETY: a real segment, as NO_SEGMENT is not open; and at + payload_words < room_words: the record is inside.
@@ -297,8 +303,8 @@ impl DeviceRecorder {
         Some(Reserved { record, ticks })
     }
 
-    /// As [`reserve`](Self::reserve), after it failed or where the clock is no register: opens a segment if need be. `None`: the event was
-    /// counted as dropped. The words fit into an empty segment.
+    /// Slow path of [`reserve`](Self::reserve), for when it failed or the clock is not a register. Opens a segment if
+    /// necessary. Returns `None` if the event was counted as dropped. The words fit into an empty segment.
     #[cold]
     #[inline(never)]
     fn reserve_anew(&self, payload_words: u32, events: u32) -> Option<Reserved> {
@@ -323,11 +329,12 @@ impl DeviceRecorder {
         None
     }
 
-    /// Records an event whose payload is so many words, at most 8, which `put` stores, and whose exclusive or is `xor`. `false`: there was
-    /// no room at once, or the clock is no register, and nothing was done.
+    /// Records an event with a payload of at most 8 words, which `put` stores and whose exclusive or is `xor`. Returns
+    /// `false` if there was no room at once or the clock is not a register; nothing was done in that case.
     #[inline(always)]
     pub(crate) fn append(&self, callsite: u32, payload_words: u8, xor: u64, put: impl FnOnce(&[Word])) -> bool {
-        // SAFETY: NO_CLOCK, or may be read from everywhere at any time, as the maker of the clock vouched.
+        // SAFETY: NO_CLOCK, or a register that can be read from any context at any time, as the creator of the clock
+        // guaranteed.
         let ticks = unsafe { self.clock_register.load(Ordering::Relaxed).read_volatile() };
         let segment = self.short.load(Ordering::Relaxed);
         kill_step!();
@@ -337,7 +344,7 @@ impl DeviceRecorder {
         true
     }
 
-    /// As [`append`](Self::append), after it failed; counts the event as dropped if there is no room at all.
+    /// Slow path of [`append`](Self::append), after it failed. Counts the event as dropped if there is no room at all.
     #[inline(always)]
     pub(crate) fn append_anew(&self, callsite: u32, payload_words: u8, xor: u64, put: impl FnOnce(&[Word])) {
         if let Some(reserved) = self.reserve_anew(payload_words.into(), 1) {
@@ -346,7 +353,7 @@ impl DeviceRecorder {
         }
     }
 
-    /// Records an event of a callsite whose payload is so many words, at most 8.
+    /// Records an event of a callsite with a payload of at most 8 words.
     pub fn append_words(&self, callsite: u16, payload: &[u64]) {
         debug_assert!(payload.len() <= 8, "as much as the smallest segment has room for");
         let xor = payload.iter().fold(0, |xor, word| xor ^ word);
@@ -357,14 +364,16 @@ impl DeviceRecorder {
         }
     }
 
-    /// Records an event with fields of any types and lengths; texts and sequences that do not fit into a segment are capped.
+    /// Records an event with fields of any types and lengths. Texts and sequences that do not fit into a segment are
+    /// capped.
     #[inline(never)]
     pub fn append_any(&self, callsite: u16, fields: &dyn AnyFields) {
         let room = self.room_words.load(Ordering::Relaxed) as usize;
         let Some((cap, payload_words)) = fit(fields, room) else { return self.refuse(DropReason::TooLarge) };
         let words = payload_words as u32;
         let Some(Reserved { record, ticks }) = self.reserve_anew(words, 1) else { return };
-        // SAFETY: the record and its payload were reserved; `fields` puts as many words as it says under this cap.
+        // SAFETY: the record and its payload were reserved; `fields` writes as many words as it declares under this
+        // cap.
         unsafe {
             let header = &*record;
             header.mark_low(device_reservation(payload_words as u8));
@@ -378,29 +387,31 @@ impl DeviceRecorder {
         self.settle_each();
     }
 
-    /// Lets a RAM with error correction write down what it holds back: the controllers of some (STM32H7, H5, N6) keep the last store that
-    /// was shorter than their words until the next such store, and a reset makes them forget it. A store of one byte is shorter than any.
-    /// It goes to a byte of the ring's header that is 0 and stays it. Three instructions; callable anywhere, before the start of no effect.
+    /// Makes RAM with error correction write out a pending store. The controllers of some chips (STM32H7, H5, N6) hold
+    /// back the last store that is shorter than their words until the next such store, and lose it at a reset. A store
+    /// of one byte is shorter than any such word. It goes to a byte of the ring's header that is always 0. Three
+    /// instructions; callable from any context, without effect before the start.
     #[inline(always)]
     pub fn settle(&self) {
         let header = self.header.load(Ordering::Relaxed);
         if !header.is_null() {
-            // SAFETY: the header of the ring, which is longer than that; the byte is part of a word that is only read from now on.
+            // SAFETY: within the header of the ring, which is longer than this offset; the byte is part of a word that
+            // is only read from now on.
             unsafe { store_zero(header.cast::<u8>().add(SPARE_OFFSET)) };
         }
     }
 
-    /// What is done after each record.
+    /// Runs after each record.
     #[inline(always)]
     fn settle_each(&self) {
         #[cfg(feature = "ecc-flush")]
         self.settle();
     }
 
-    /// Lets readers know how often the clock has turned around. To be called at least once in each 2^31 ticks, by one context, where
-    /// events may be further apart than 2^32 ticks; without it, the times of events after a longer silence are too early by whole
-    /// turns, those of a 64-bit clock until the next segment is opened. Costs a look at the clock, and 16 bytes of the ring per turn
-    /// in which something was recorded.
+    /// Records how often the clock has wrapped. One context must call this at least once every 2^31 ticks if events can
+    /// be more than 2^32 ticks apart. Without it, the times of events after a longer silence are too early by whole
+    /// turns; with a 64-bit clock, only until the next segment is opened. Costs a read of the clock, and 16 bytes of
+    /// the ring per turn in which something was recorded.
     pub fn keep_time(&self) {
         let Some(parts) = self.parts() else { return };
         let turns = self.turns.load(Ordering::Relaxed);
@@ -415,10 +426,11 @@ impl DeviceRecorder {
         let segment: *const Word = self.current.load(Ordering::Relaxed);
         let commit = commit_word(segment).map_or(commit::CLOSED, Word::load_low);
         if commit >> commit::FLAGS_SHIFT != OPEN {
-            return; // the next event opens one, and tells the time
+            return; // the next event opens one and records the time
         }
         if commit == self.kept_commit.load(Ordering::Relaxed) {
-            // Nothing was recorded in a whole turn. Not to fill the ring with time, the next event is to open a segment.
+            // Nothing was recorded in a whole turn. The next event opens a segment, so that time records do not fill
+            // the ring.
             close(segment);
             return;
         }
@@ -437,7 +449,8 @@ impl DeviceRecorder {
         self.kept_commit.store(commit, Ordering::Relaxed);
     }
 
-    /// Opens a segment in the place of the current one if that has no room for such a record, or takes none. `false`: all are in use.
+    /// Opens a segment in place of the current one if that has no room for such a record, or takes no reservations.
+    /// Returns `false` if all are in use.
     fn make_room(&self, payload_words: u32) -> bool {
         let Some(parts) = self.parts() else { return false };
         let full: *const Word = self.current.load(Ordering::Acquire);
@@ -450,35 +463,35 @@ impl DeviceRecorder {
             self.shorten(&parts.clock, full);
             return true;
         }
-        // Nobody's from here on until one is open. So if another context opens one meanwhile that is known from this word, even if it is
-        // the same segment again.
+        // From here on no segment is current until one is opened. If another context opens one meanwhile, this word
+        // shows it, even if it is the same segment again.
         if self.swap_current(full, none()) {
             close(full);
         } else {
             return true;
         }
         let Some(segment) = self.open(parts.clock.ticks64(self.turns.load(Ordering::Relaxed))) else {
-            // There may be none because another context has opened the last.
+            // There can be none because another context has opened the last one.
             return self.current.load(Ordering::Relaxed).cast_const() != none();
         };
         if self.swap_current(none(), segment) {
             self.shorten(&parts.clock, segment);
         } else {
             kill_step!();
-            close(segment); // another context was quicker; ours takes no reservation, so it can be replaced at once
+            close(segment); // another context was faster; ours takes no reservations, so it can be replaced at once
         }
         true
     }
 
-    /// Makes another segment the one that takes reservations, if that was `before`.
+    /// Makes another segment the current one, if the current one is still `before`.
     fn swap_current(&self, before: *const Word, now: *const Word) -> bool {
         kill_step!();
         let (before, now) = (before.cast_mut(), now.cast_mut());
         self.current.compare_exchange(before, now, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
-    /// Sends the short way to a segment, if there is one. Where that was overtaken by what nests, the short way fails, and the long one leads
-    /// here again.
+    /// Directs the fast path to a segment, if there is one. If a nested context changed it meanwhile, the fast path
+    /// fails, and the slow path leads here again.
     fn shorten(&self, clock: &DeviceClock, segment: *const Word) {
         if clock.register().is_some() {
             kill_step!();
@@ -486,13 +499,13 @@ impl DeviceRecorder {
         }
     }
 
-    /// Opens the oldest segment in which nothing is under way.
+    /// Opens the oldest segment without records in progress.
     fn open(&self, ticks: u64) -> Option<*const Word> {
         let count = self.segment_count.load(Ordering::Relaxed);
         let words = self.segment_words.load(Ordering::Relaxed) as usize;
         for _ in 0..count {
             let index = self.take_index(count);
-            // SAFETY: a segment of the ring, of which there are so many of so many words one after the other; more than a header's.
+            // SAFETY: a segment of the ring; its segments lie one after the other, and each is longer than a header.
             let (segment, header, records) = unsafe {
                 let segment = self.segments.load(Ordering::Relaxed).cast_const().add(index as usize * words);
                 let records = segment.add(SEGMENT_HEADER_WORDS);
@@ -503,7 +516,7 @@ impl DeviceRecorder {
             let Some(events) = claim(header, records, self.boot()) else { continue };
             // SAFETY: a word of the ring's header.
             let sequence = unsafe { &*self.header.load(Ordering::Relaxed).add(header_word::NEXT_SEQUENCE) }.add(1);
-            // No lap: a segment is zeroed when it is opened, so nothing of an earlier lap can be taken for a record.
+            // No lap: a segment is zeroed when it is opened, so nothing from an earlier lap can look like a record.
             let of = SequenceWord { sequence, lap: 0, mode: Mode::Device, phase: 0 };
             let lost = header[segment_word::LOST].load().wrapping_add(events.into());
             let open_commit = u64::from(commit::SHARED) | u64::from(self.build_tag.load(Ordering::Relaxed)) << 32;
@@ -513,7 +526,7 @@ impl DeviceRecorder {
         None
     }
 
-    /// Returns the segment to look at, and moves on to the next.
+    /// Returns the index of the segment to examine, and advances to the next.
     fn take_index(&self, count: u32) -> u32 {
         let mut index = self.next_index.load(Ordering::Relaxed);
         loop {
@@ -543,40 +556,41 @@ const fn none() -> *const Word {
     ptr::null()
 }
 
-/// Returns the commit word of a segment, or of `NO_SEGMENT`, which is closed. `None`: it is that, in a model.
+/// Returns the commit word of a segment, or of `NO_SEGMENT`, which is closed. `None` stands for `NO_SEGMENT` in a
+/// model.
 #[inline(always)]
 fn commit_word<'a>(segment: *const Word) -> Option<&'a Word> {
     if cfg!(loom) && segment.is_null() {
         return None;
     }
-    // SAFETY: a word of the header of a segment, or of NO_SEGMENT; both live as long as anybody has this address.
+    // SAFETY: a word of the header of a segment, or of NO_SEGMENT; both live as long as anybody holds this address.
     Some(unsafe { &*segment.add(segment_word::COMMIT) })
 }
 
-/// A byte of the ring's header that is always 0: the last one behind the number of the session.
+/// Byte offset in the ring's header of a byte that is always 0: the last one after the session number.
 const SPARE_OFFSET: usize = header_word::BOOT * 8 + 7;
 
-/// Stores 0 in a byte, as such: the compiler may neither leave it out nor make it part of a longer store.
+/// Stores 0 in a byte with a separate instruction. The compiler can neither omit it nor merge it into a longer store.
 ///
 /// # Safety
 /// - The byte is 0, and nobody stores anything else there meanwhile.
 #[inline(always)]
 unsafe fn store_zero(place: *mut u8) {
-    // In assembly, for stores and loads of different lengths must not meet in the language; here they find the same value, whoever comes
-    // first. Not `nomem`: all stores before it stay before it.
-    // SAFETY: as the caller vouches.
+    // In assembly, because the language does not allow stores and loads of different lengths to race. Here both find
+    // the same value, whichever comes first. Not `nomem`: all earlier stores stay before it.
+    // SAFETY: as the caller guarantees.
     #[cfg(all(target_arch = "arm", ttlog_sites))]
     unsafe {
         core::arch::asm!("strb {zero}, [{place}]", zero = in(reg) 0, place = in(reg) place,
             options(nostack, preserves_flags));
     }
-    // SAFETY: as the caller vouches.
+    // SAFETY: as the caller guarantees.
     #[cfg(all(target_arch = "riscv32", ttlog_sites))]
     unsafe {
         core::arch::asm!("sb zero, 0({place})", place = in(reg) place, options(nostack, preserves_flags));
     }
     #[cfg(not(ttlog_sites))]
-    let _ = place; // no device
+    let _ = place; // not a device
 }
 
 /// Ends reservations in a segment.
@@ -592,7 +606,7 @@ fn close(segment: *const Word) {
     }
 }
 
-/// Claims a segment that takes no reservations and in which none is under way, and gives the events in it.
+/// Claims a segment that takes no reservations and has none in progress, and returns the number of events in it.
 fn claim(header: &[Word; SEGMENT_HEADER_WORDS], records: &[Word], boot: u32) -> Option<u32> {
     let word = &header[segment_word::COMMIT];
     let now = word.load_low();
@@ -600,23 +614,25 @@ fn claim(header: &[Word; SEGMENT_HEADER_WORDS], records: &[Word], boot: u32) -> 
         return None;
     }
     word.swap_low(now, now | commit::OWNED).ok()?;
-    // Claimed first: so nobody opens it, fills it to the same point and leaves a reservation there while it is being looked at. Of what is
-    // of another session nothing is under way, whatever its records look like.
+    // Claimed first, so that nobody opens it, fills it to the same point and leaves a reservation there during the
+    // scan. In a segment of another session nothing is in progress, whatever its records look like.
     let is_of_session = || header[segment_word::CONTEXT].load_low() == boot;
     let looks = cfg!(not(ttlog_mutant_under_way));
     if looks && !is_alone() && is_of_session() && is_any_under_way(records, commit::offset(now)) {
-        // Nobody else changes a claimed segment.
+        // Only the owner changes a claimed segment.
         let _ = word.swap_low(now | commit::OWNED, now);
         return None;
     }
-    fence_cores(Ordering::Acquire); // what replaces the records is stored after them
+    fence_cores(Ordering::Acquire); // the loads of the records come before the stores that replace them
     Some(commit::count(now))
 }
 
-/// Returns whether no other context can be interrupted in a log call: on one core, in thread mode on the main stack. What the core interrupts
-/// to run that is nothing, and systems with threads give each of them a stack of its own, which is the process stack.
+/// Returns whether no other context can be interrupted in a log call. This holds on one core, in thread mode on the
+/// main stack: such code never runs by interrupting other code, and systems with threads give each thread its own
+/// stack, which is the process stack.
 ///
-/// Source: ARMv7-M Architecture Reference Manual (DDI 0403E.e), B1.3.1 and B1.4.2 to B1.4.4 (IPSR, CONTROL); ARMv6-M (DDI 0419E) likewise.
+/// Source: ARMv7-M Architecture Reference Manual (DDI 0403E.e), B1.3.1 and B1.4.2 to B1.4.4 (IPSR, CONTROL); ARMv6-M
+/// (DDI 0419E) likewise.
 #[inline(always)]
 fn is_alone() -> bool {
     #[cfg(all(target_arch = "arm", ttlog_sites, feature = "single-core", not(feature = "critical-section")))]
@@ -634,18 +650,18 @@ fn is_alone() -> bool {
     false
 }
 
-/// Returns whether a reservation is under way in the first `used` words of a segment's records.
+/// Returns whether a reservation is in progress in the first `used` words of a segment's records.
 fn is_any_under_way(records: &[Word], used: usize) -> bool {
     let end = records.as_ptr_range().end.min(records.as_ptr().wrapping_add(used));
     let mut at = records.as_ptr();
     while at < end {
         // SAFETY: before the end of the records.
         let low = unsafe { &*at }.load_low();
-        // Of the callsites that stand for something else, one is the highest number, and the other 0.
+        // Of the two reserved callsites, one is the highest number and the other is 0.
         if low.wrapping_add(1) & 0xFFFF <= 1 && (low == 0 || low as u16 == RESERVED) {
             return true;
         }
-        // Not inside of the records where a length was damaged.
+        // A damaged length can lead past the end of the records.
         at = at.wrapping_add(1 + (low >> 16 & 0xFF) as usize);
     }
     false

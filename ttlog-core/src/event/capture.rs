@@ -1,7 +1,7 @@
-//! Capturing arguments: how what stands in a log macro becomes a native value.
+//! Captures the arguments of log macros as native values.
 //!
-//! [`Value`] maps types to native ones. What has no native form is formatted once, into bounded room on the stack, *before* a
-//! record is reserved: so a `Display` impl may log, panic or take its time without harm to the ring.
+//! [`Value`] maps types to native ones. A value without a native form is formatted once, into a bounded buffer on the
+//! stack, *before* a record is reserved. So a `Display` impl can log, panic or take long without harm to the ring.
 
 use core::error::Error;
 use core::fmt::{self, Write};
@@ -12,7 +12,7 @@ use crate::record::value::{Bytes, ErrorTexts, FormattedText, Native, Sealed};
 
 /// A type that can be a field.
 ///
-/// Types of your own name the native type that stands for them:
+/// Implement it for your own types to name the native type that represents them:
 ///
 /// ```
 /// struct OrderId(u64);
@@ -26,24 +26,24 @@ use crate::record::value::{Bytes, ErrorTexts, FormattedText, Native, Sealed};
 /// ttlog_core::info!("order accepted", order = OrderId(7));
 /// ```
 ///
-/// `native` runs in the log call: it should be as cheap as reading a field.
+/// `native` runs in the log call, so it should be as cheap as reading a field.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a field of an event",
     label = "no native encoding for this type",
     note = "write `%value` to record it with `Display`, `?value` with `Debug`, or implement `ttlog_core::Value` for it"
 )]
 pub trait Value {
-    /// What stands for a value of this type in a record.
+    /// Native type that represents this type in a record.
     type Native<'a>: Native
     where
         Self: 'a;
 
-    /// Returns what stands for this value.
+    /// Returns the native value.
     fn native(&self) -> Self::Native<'_>;
 }
 
-/// A value that can stand in a sequence. Sealed: the lengths of elements are asked for more than once, and code of others
-/// might give different answers.
+/// A value that can be an element of a sequence. Sealed, because the lengths of elements are read more than once, and
+/// foreign code might return different ones.
 #[diagnostic::on_unimplemented(
     message = "a sequence of `{Self}` cannot be a field of an event",
     label = "elements are numbers, `bool`, `char`, texts, options and sequences of them",
@@ -65,8 +65,8 @@ macro_rules! element {
     )*};
 }
 element! {
-    () bool; () char; () u8; () u16; () u32; () u64; () u128; () usize; () i8; () i16; () i32; () i64; () i128; () isize;
-    () f32; () f64; () str; () Bytes<'_>;
+    () bool; () char; () u8; () u16; () u32; () u64; () u128; () usize; () i8; () i16; () i32; () i64; () i128;
+    () isize; () f32; () f64; () str; () Bytes<'_>;
     (T: Element) Option<T>; (T: Element) [T]; (T: Element, const N: usize) [T; N];
     (T: Element + ?Sized) &T;
     #[cfg(feature = "alloc")] () alloc::string::String;
@@ -75,11 +75,11 @@ element! {
     #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))] (T: Element + ?Sized) alloc::sync::Arc<T>;
 }
 
-/// The elements of a sequence, as one value.
+/// Elements of a sequence, as one value.
 #[derive(Debug)]
 pub struct Elements<'a, T>(pub(crate) &'a [T]);
 
-// By hand, for `derive` would ask `T` to be `Copy` too.
+// Not derived, because `derive` would require `T: Copy`.
 impl<T> Clone for Elements<'_, T> {
     fn clone(&self) -> Self {
         *self
@@ -88,7 +88,7 @@ impl<T> Clone for Elements<'_, T> {
 impl<T> Copy for Elements<'_, T> {}
 
 impl<T: Element> Elements<'_, T> {
-    /// How many leading elements fit `cap` bytes, and the bytes they take.
+    /// Returns the number of leading elements that fit into `cap` bytes, and their length in bytes.
     fn fitting(&self, cap: usize) -> (usize, usize) {
         let mut len = 0;
         for (index, element) in self.0.iter().enumerate() {
@@ -234,14 +234,14 @@ value_deref! {
     (const N: usize) heapless::String<N> => str;
 }
 
-/// Room for text that is formatted: bytes on the stack of the log call.
+/// Size of the buffer for formatted text, in bytes, on the stack of the log call.
 pub const FORMAT_ROOM: usize = if cfg!(target_pointer_width = "64") { 1024 } else { 128 };
 
-/// Text formatted into bounded room; what does not fit is cut at a character and counted.
+/// Text formatted into a bounded buffer; text that does not fit is cut at a character boundary and counted.
 #[derive(Debug)]
 struct Room {
     text: heapless::String<FORMAT_ROOM>,
-    /// Bytes offered so far, kept or not.
+    /// Number of bytes offered so far, stored or not.
     offered: usize,
 }
 
@@ -257,7 +257,7 @@ impl Room {
 
 impl Write for Room {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        // Once something was cut nothing more is kept: text with a hole in it would be false.
+        // After a cut nothing more is stored: text with a hole in it would be wrong.
         let mut kept = if self.offered > self.text.len() { 0 } else { text.len().min(FORMAT_ROOM - self.text.len()) };
         while !text.is_char_boundary(kept) {
             kept -= 1;
@@ -267,21 +267,21 @@ impl Write for Room {
     }
 }
 
-/// A formatted argument, held for the time of the log call.
+/// A formatted argument that lives for the duration of the log call.
 #[derive(Debug)]
 pub struct Formatted<const DEBUG: bool>(Room);
 
-/// Formats `value` with `Display`, once. An error of the impl ends the text where it is.
+/// Formats `value` with `Display`, once. If the impl returns an error, the text ends there.
 ///
-/// Runs the caller's code, which may do anything; nothing of the ring is held meanwhile.
+/// Runs the caller's code, which can do anything; nothing in the ring is reserved meanwhile.
 #[inline(never)]
 pub fn display<T: fmt::Display + ?Sized>(value: &T) -> Formatted<false> {
     let mut room = Room::new();
-    let _ = write!(room, "{value}"); // what was written before the error is what there is to record
+    let _ = write!(room, "{value}"); // on an error, the text before it is recorded
     Formatted(room)
 }
 
-/// Formats `value` with `Debug`, once. As [`display`].
+/// Formats `value` with `Debug`, once. Otherwise like [`display`].
 #[inline(never)]
 pub fn debug<T: fmt::Debug + ?Sized>(value: &T) -> Formatted<true> {
     let mut room = Room::new();
@@ -297,19 +297,19 @@ impl<const DEBUG: bool> Value for Formatted<DEBUG> {
     }
 }
 
-/// Most texts kept of an error's chain, itself included.
+/// Maximum number of texts stored of an error's chain, including the error.
 const ERROR_CHAIN_MAX: usize = 8;
 
-/// An error and its sources as texts, held for the time of the log call.
+/// Texts of an error and its sources that live for the duration of the log call.
 #[derive(Debug)]
 pub struct ErrorChain {
     room: Room,
     ends: heapless::Vec<u16, ERROR_CHAIN_MAX>,
-    /// Texts there were, kept or not; counted up to 1000, for a chain may be a circle.
+    /// Number of texts in the chain, stored or not; counted up to 1000, because a chain can be circular.
     count: u32,
 }
 
-/// Formats an error and its sources, outermost first, at most 8 of them. As [`display`].
+/// Formats an error and its sources, outermost first, at most 8 of them. Otherwise like [`display`].
 #[inline(never)]
 pub fn error_chain(error: &(dyn Error + '_)) -> ErrorChain {
     let mut chain = ErrorChain { room: Room::new(), ends: heapless::Vec::new(), count: 0 };
@@ -344,56 +344,57 @@ impl Value for ErrorChain {
     }
 }
 
-// The macros do not know the types of their arguments. Method lookup does: it tries a receiver before what the receiver points
-// to, so `(&&&&Bare(&x)).ttlog_hold()` takes the impl for the most references that applies to the type of `x`.
+// The macros do not know the types of their arguments, but method lookup does: it tries a receiver before the value
+// that the receiver points to. So `(&&&&Bare(&x)).ttlog_hold()` selects the impl for the most references that applies
+// to the type of `x`.
 
-/// A plain field: `Value`, else `Error`, else a boxed error.
+/// A plain field: uses `Value`, else `Error`, else a boxed error.
 #[derive(Debug)]
 pub struct Bare<'a, T: ?Sized>(pub &'a T);
 
-/// An argument shown in a template with `{}` or a number format: `Value`, else `Display`.
+/// An argument of `{}` or a number format in a template: uses `Value`, else `Display`.
 #[derive(Debug)]
 pub struct Templ<'a, T: ?Sized>(pub &'a T);
 
-/// An argument shown in a template with `{:?}`: `Value`, else `Debug`.
+/// An argument of `{:?}` in a template: uses `Value`, else `Debug`.
 #[derive(Debug)]
 pub struct TemplDebug<'a, T: ?Sized>(pub &'a T);
 
-/// Chooses the native form.
+/// Selects the native form.
 pub trait ViaValue {
-    /// What is held for the time of the log call.
+    /// Value that lives for the duration of the log call.
     type Held;
     /// Captures the argument.
     fn ttlog_hold(&self) -> Self::Held;
 }
 
-/// Chooses the chain of an error.
+/// Selects the chain of an error.
 pub trait ViaError {
     /// Captures the argument.
     fn ttlog_hold(&self) -> ErrorChain;
 }
 
-/// Chooses the chain of a boxed error (a box of a trait object is no `Error` itself).
+/// Selects the chain of a boxed error (a box of a trait object does not implement `Error` itself).
 pub trait ViaBoxedError {
     /// Captures the argument.
     fn ttlog_hold(&self) -> ErrorChain;
 }
 
-/// Chooses `Display`.
+/// Selects `Display`.
 pub trait ViaDisplay {
     /// Captures the argument.
     fn ttlog_hold(&self) -> Formatted<false>;
 }
 
-/// Chooses `Debug`.
+/// Selects `Debug`.
 pub trait ViaDebug {
     /// Captures the argument.
     fn ttlog_hold(&self) -> Formatted<true>;
 }
 
-/// Chooses nothing: refuses the argument with the text of [`Value`]'s diagnostic.
+/// Selects nothing: rejects the argument with the diagnostic of [`Value`].
 pub trait ViaNothing {
-    /// What would be held.
+    /// Placeholder, never used.
     type Held;
     /// Never called.
     fn ttlog_hold(&self) -> Self::Held;
@@ -460,7 +461,8 @@ impl<T: fmt::Debug + ?Sized> ViaDebug for &TemplDebug<'_, T> {
 
 macro_rules! via_nothing {
     ($($wrapper:ident),*) => {$(
-        // Without a bound on `T`, so that the lookup ends here and it is `Value::native` that is refused, in its own words.
+        // Without a bound on `T`, so that the lookup ends here and the compiler rejects `Value::native` with its own
+        // diagnostic.
         impl<'a, T: ?Sized> ViaNothing for $wrapper<'a, T> {
             type Held = &'a T;
             fn ttlog_hold(&self) -> &'a T {

@@ -1,16 +1,17 @@
-//! The run-time fields of one event, as a list whose types the compiler knows.
+//! Run-time fields of one event, as a list of statically known types.
 //!
-//! The macros build `Cons(a, Cons(b, Nil))`. Everything that depends on types alone (the type list, its hash, the count of wide
-//! words, the bound on small values) is constant, so the hot path of a callsite holds only what depends on values.
+//! The macros build `Cons(a, Cons(b, Nil))`. Everything that depends only on types (the type list, its hash, the number
+//! of wide words, the bound on small values) is constant, so the hot path of a callsite contains only operations on
+//! values.
 
 use crate::record::packed::Packer;
 use crate::record::types::{TYPE_DEPTH_MAX, Type};
 use crate::record::value::{Native, Sealed};
 
-/// Hashes of type lists are not below this.
+/// Minimum hash of a type list.
 pub(crate) const TYPES_HASH_MIN: u32 = 2;
 
-/// The types of an event's run-time fields, in source order.
+/// Types of an event's run-time fields, in source order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TypeList {
     /// No more fields.
@@ -20,7 +21,8 @@ pub enum TypeList {
 }
 
 impl TypeList {
-    /// Hashes the list; 2 or more. Lists of one callsite that differ are told apart by it (docs/architecture.md has the odds).
+    /// Returns the hash of the list, which is at least 2. It distinguishes the different lists of one callsite
+    /// (docs/architecture.md has the odds).
     #[must_use]
     pub const fn hash(&self) -> u32 {
         let mut hash = 0x811C_9DC5;
@@ -32,10 +34,10 @@ impl TypeList {
         if hash < TYPES_HASH_MIN { TYPES_HASH_MIN } else { hash }
     }
 
-    /// Returns the tags of the types one after the other (docs/format.md §4.2), zero padded.
+    /// Returns the tags of the types one after the other (docs/format.md §4.2), zero-padded.
     ///
     /// # Panics
-    /// If there are more than `N`. Used at compile time only.
+    /// If there are more than `N` tags. Only used at compile time.
     #[must_use]
     pub const fn tag_bytes<const N: usize>(&self) -> [u8; N] {
         let (mut tags, mut len, mut rest) = ([0; N], 0, self);
@@ -54,7 +56,7 @@ impl TypeList {
         tags
     }
 
-    /// Iterates over the types.
+    /// Returns an iterator over the types.
     pub fn iter(&self) -> impl Iterator<Item = Type> + use<> {
         let mut rest = *self;
         core::iter::from_fn(move || match rest {
@@ -67,26 +69,26 @@ impl TypeList {
     }
 }
 
-/// A list of native values. Sealed, as [`Native`]: rings trust what it says of lengths.
+/// A list of native values. Sealed like [`Native`], because rings trust the lengths that it returns.
 pub trait Fields: Copy + Sealed {
-    /// Their types.
+    /// Types of the fields.
     const TYPES: TypeList;
-    /// The hash of their types.
+    /// Hash of the types.
     const HASH: u32 = Self::TYPES.hash();
-    /// Words in the wide part.
+    /// Number of words in the wide part.
     const WIDE_WORDS: usize;
-    /// Most bytes in the packed part if all values are small.
+    /// Maximum length of the packed part in bytes, if all values are small.
     const SMALL_LEN_MAX: usize;
-    /// Bytes of the payload, if all fields are of fixed sizes, and 16 at most.
+    /// Length of the payload in bytes, if all fields have fixed sizes and it is at most 16.
     const FIXED_LEN: Option<usize>;
 
-    /// Returns the payload where it is of fixed size, the first field in the lowest bytes; else 0.
+    /// Returns the payload if it has a fixed size, with the first field in the lowest bytes; otherwise 0.
     fn fixed(&self) -> u128;
     /// Returns whether all values are small, see [`Native`].
     fn are_small(&self) -> bool;
     /// Stores the packed part of small values.
     fn pack_small(&self, packer: &mut Packer);
-    /// Returns the exact bytes of the packed part with texts and sequences capped at `cap` bytes each.
+    /// Returns the exact length of the packed part in bytes, with texts and sequences capped at `cap` bytes each.
     fn packed_len(&self, cap: usize) -> usize;
     /// Stores the wide part.
     fn put_wide(&self, packer: &mut Packer);
@@ -94,7 +96,7 @@ pub trait Fields: Copy + Sealed {
     fn pack(&self, packer: &mut Packer, cap: usize);
 }
 
-/// The end of a field list.
+/// End of a field list.
 #[derive(Clone, Copy, Debug)]
 pub struct Nil;
 
@@ -173,15 +175,15 @@ impl<H: Native, T: Fields> Fields for Cons<H, T> {
     }
 }
 
-/// A field list behind a pointer: for the slow path and for recorders that are not known at compile time. Sealed.
+/// A field list behind a pointer, for the slow path and for recorders that are not known at compile time. Sealed.
 pub trait AnyFields: Sealed {
-    /// The types.
+    /// Returns the types.
     fn types(&self) -> TypeList;
-    /// The hash of the types.
+    /// Returns the hash of the types.
     fn types_hash(&self) -> u32;
-    /// Exact payload words with texts and sequences capped at `cap` bytes each.
+    /// Returns the exact number of payload words, with texts and sequences capped at `cap` bytes each.
     fn payload_words(&self, cap: usize) -> usize;
-    /// Stores the whole payload, capped so.
+    /// Stores the whole payload, with the same cap.
     fn put(&self, packer: &mut Packer, cap: usize);
 }
 

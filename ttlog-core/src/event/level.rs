@@ -1,9 +1,9 @@
-//! Levels: how much an event matters, and the compile-time ceiling.
+//! Levels of events, and the compile-time floor.
 
 use core::fmt;
 use core::str::FromStr;
 
-/// How much an event matters. Ordered: `Trace < Debug < Info < Warn < Error`.
+/// Level of an event. Ordered: `Trace < Debug < Info < Warn < Error`.
 ///
 /// # Format
 /// docs/format.md §3.2: the discriminant.
@@ -11,22 +11,22 @@ use core::str::FromStr;
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[repr(u8)]
 pub enum Level {
-    /// Steps of an algorithm.
+    /// Fine-grained steps.
     Trace = 1,
-    /// What helps to find a fault.
+    /// Details for debugging.
     Debug = 2,
-    /// What happened in the normal course.
+    /// Normal operation.
     Info = 3,
-    /// What should not have happened, but was coped with.
+    /// Problems that the program can handle.
     Warn = 4,
-    /// What failed.
+    /// Failures.
     Error = 5,
 }
 
 impl Level {
     /// All levels, lowest first.
     pub const ALL: [Level; 5] = [Level::Trace, Level::Debug, Level::Info, Level::Warn, Level::Error];
-    /// [`Level::Trace`], spelt as `tracing` and `log` users know it.
+    /// [`Level::Trace`], spelled as in `tracing` and `log`.
     pub const TRACE: Level = Level::Trace;
     /// [`Level::Debug`].
     pub const DEBUG: Level = Level::Debug;
@@ -50,8 +50,8 @@ impl Level {
     }
 }
 
-/// The lowest level that is compiled in at all; events below it leave no code behind. Set by the features `max_level_off`,
-/// `max_level_error` … `max_level_debug` (the strictest that is on wins); without them everything is compiled in.
+/// Lowest level that is compiled in; events below it leave no code behind. Set by the features `max_level_off`,
+/// `max_level_error` … `max_level_debug` (the strictest one wins). Without them, all levels are compiled in.
 pub const STATIC_LEVEL_FLOOR: u8 = if cfg!(feature = "max_level_off") {
     6
 } else if cfg!(feature = "max_level_error") {
@@ -66,14 +66,15 @@ pub const STATIC_LEVEL_FLOOR: u8 = if cfg!(feature = "max_level_off") {
     1
 };
 
-/// Returns whether events of `level` are compiled in. Constant: the macros' test of it costs nothing at run time.
+/// Returns whether events of `level` are compiled in. Constant, so the test in the macros costs nothing at run time.
 #[inline(always)]
 #[must_use]
 pub const fn level_enabled(level: Level) -> bool {
     level as u8 >= STATIC_LEVEL_FLOOR
 }
 
-/// Returns whether events of `level` go to the kept class, where events of lower levels do not replace them: warnings and errors.
+/// Returns whether events of `level` (warnings and errors) go to priority segments, where events of lower levels do not
+/// replace them.
 #[inline(always)]
 #[must_use]
 pub const fn is_kept(level: Level) -> bool {
@@ -86,7 +87,7 @@ impl fmt::Display for Level {
     }
 }
 
-/// The text or number names no level.
+/// Error for a text or number that is not a level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnknownLevel;
 

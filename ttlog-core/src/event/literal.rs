@@ -1,8 +1,8 @@
-//! The value of a literal field, as it is read and encoded.
+//! Literal values of fields, as they are encoded and decoded.
 
 use crate::record::value::{Text, ValueRef};
 
-/// The value of a literal field.
+/// Value of a literal field.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[allow(missing_docs)] // the CBOR type of the same name
 pub enum LiteralRef<'a> {
@@ -31,7 +31,7 @@ impl<'a> LiteralRef<'a> {
         }
     }
 
-    /// Returns the literal as the value that a record would have held.
+    /// Returns the literal as the value that a record would contain.
     #[must_use]
     pub fn to_value(self) -> ValueRef<'a> {
         match self {

@@ -1,46 +1,46 @@
-//! What the source says of a callsite.
+//! Compile-time metadata of a callsite.
 //!
 //! # Format
 //! docs/format.md §3.2, encoded and decoded in [`table`](crate::table).
 
 use super::level::Level;
 
-/// What the source says of a callsite.
+/// Compile-time metadata of a callsite.
 #[derive(Clone, Copy, Debug)]
 pub struct Metadata {
-    /// How much it matters.
+    /// Level of its events.
     pub level: Level,
-    /// The module path, or what `target:` said.
+    /// Target: the module path, or the text after `target:`.
     pub target: &'static str,
-    /// The message or template; empty if there is none.
+    /// Message or template; empty if there is none.
     pub message: &'static str,
-    /// The source file, as the compiler was given it.
+    /// Source file, as the path passed to the compiler.
     pub file: &'static str,
-    /// The line, from 1.
+    /// Line in the source file, from 1.
     pub line: u32,
-    /// The fields in source order.
+    /// Fields in source order.
     pub fields: &'static [Field],
 }
 
-/// A field as the source says it.
+/// Compile-time metadata of a field.
 #[derive(Clone, Copy, Debug)]
 pub struct Field {
-    /// Its name.
+    /// Name of the field.
     pub name: &'static str,
-    /// Its value if that is a literal; else the value is in each record.
+    /// Value, if it is a literal; otherwise the value is in each record.
     pub literal: Option<Literal>,
-    /// Whether the source marks it as secret: its value is withheld from snapshots and exports.
+    /// Whether the source marks the field as secret: its value is withheld from snapshots and exports.
     pub secret: bool,
 }
 
 impl Field {
-    /// A field whose value is in each record.
+    /// Creates a field whose value is in each record.
     #[must_use]
     pub const fn dynamic(name: &'static str) -> Self {
         Field { name, literal: None, secret: false }
     }
 
-    /// A field whose value is a literal.
+    /// Creates a field whose value is a literal.
     #[must_use]
     pub const fn literal(name: &'static str, value: Literal) -> Self {
         Field { name, literal: Some(value), secret: false }
@@ -54,7 +54,7 @@ impl Field {
     }
 }
 
-/// A literal that became part of the callsite: no bytes and no instructions per event.
+/// A literal that is part of the callsite: it costs no bytes and no instructions per event.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[allow(missing_docs)] // each name is the type of the literal
 pub enum Literal {

@@ -1,4 +1,4 @@
-//! The event: what is known of it at compile time, what it carries, and whether it is on.
+//! Events: callsites with their compile-time metadata, fields, and filters.
 
 pub mod callsite;
 pub mod capture;

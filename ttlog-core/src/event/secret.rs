@@ -1,12 +1,13 @@
-//! Secrets by name: which fields are withheld although nobody marked them.
+//! Secrets by name: fields that are withheld although they are not marked.
 //!
-//! A field is secret if its callsite marks it (`secret token` in a log macro), or if its name is that of a secret: one of
-//! [`BUILT_IN`], or of the program's own list. A ring holds the values all the same, for a log call does not look at names; they are
-//! withheld where a snapshot is written ([`Withhold`](crate::snapshot::Withhold)) and where a viewer shows or exports events.
+//! A field is secret if its callsite marks it (`secret token` in a log macro), or if it has the name of a secret: one
+//! in [`BUILT_IN`] or in the program's own list. A ring contains the values all the same, because a log call does not
+//! look at names. They are withheld when a snapshot is written ([`Withhold`](crate::snapshot::Withhold)) and when a
+//! viewer shows or exports events.
 //!
-//! Nothing here allocates or blocks; all of it is callable in a panic hook and in a signal handler.
+//! Nothing here allocates or blocks; all of it is callable from a panic hook and from a signal handler.
 
-/// The names of secrets that are known without being told.
+/// Built-in names of secrets.
 pub const BUILT_IN: [&str; 26] = [
     "password",
     "passwd",
@@ -50,35 +51,36 @@ pub fn is_secret_key(name: &str) -> bool {
     SecretKeys::BUILT_IN.contains(name)
 }
 
-/// The built-in list and the program's own names beside it.
+/// The built-in list and the program's own names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SecretKeys<'a> {
     extra: &'a [&'a str],
 }
 
 impl<'a> SecretKeys<'a> {
-    /// The built-in list alone.
+    /// Built-in list without other names.
     pub const BUILT_IN: SecretKeys<'static> = SecretKeys { extra: &[] };
 
-    /// The built-in list and `extra`, which is compared in the same way. Empty names in it mean nothing.
+    /// Creates a list of the built-in names and `extra`, which are compared in the same way. Empty names are ignored.
     #[must_use]
     pub const fn with(extra: &'a [&'a str]) -> Self {
         SecretKeys { extra }
     }
 
-    /// Returns whether a field of this name is secret: whether the name, or what follows some separator in it, is on the list.
+    /// Returns whether a field of this name is secret: whether the name, or its part after some separator, is on the
+    /// list.
     ///
-    /// Separators are all ASCII characters that are neither letters nor digits (`.`, `_`, `-`, …) and the step from a small
-    /// letter or a digit to a capital, as in `userPassword`. Case does not count (of ASCII letters), `-` is the same as `_`, and
-    /// a `_` of the list may be missing: `api_key` is `API-Key` and `apiKey`. Takes a time in proportion to the length of the
-    /// lists.
+    /// Separators are all ASCII characters that are neither letters nor digits (`.`, `_`, `-`, …), and the step from a
+    /// lowercase letter or a digit to a capital, as in `userPassword`. The case of ASCII letters does not matter, `-`
+    /// equals `_`, and a `_` of the list can be missing: `api_key` matches `API-Key` and `apiKey`. Takes time in
+    /// proportion to the length of the lists.
     #[must_use]
     pub fn contains(&self, name: &str) -> bool {
         BUILT_IN.iter().chain(self.extra).any(|key| ends_in(name.as_bytes(), key.as_bytes()))
     }
 }
 
-/// Returns whether `name` is `key`, or ends in it after a separator.
+/// Returns whether `name` is `key`, or ends with it after a separator.
 fn ends_in(name: &[u8], key: &[u8]) -> bool {
     let is_line = |byte: u8| matches!(byte, b'_' | b'-');
     let mut rest = name;

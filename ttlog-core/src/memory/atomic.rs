@@ -1,8 +1,9 @@
-//! The atomics that the crate uses, for targets with and without compare-and-swap.
+//! Atomics of this crate, for targets with and without compare-and-swap.
 //!
-//! With it, and where the feature `critical-section` gives it, these are those of `portable_atomic`. On a target without it and with one
-//! core (feature `single-core`), read-modify-write operations here mask interrupts for their few instructions, which is cheaper than any
-//! critical section that has to work on several cores.
+//! On targets with compare-and-swap, and where the feature `critical-section` provides it, these are the types of
+//! `portable_atomic`. On a target without it and with one core (feature `single-core`), read-modify-write operations
+//! mask interrupts for their few instructions. That is cheaper than a critical section that has to work on several
+//! cores.
 
 #[cfg(not(ttlog_masked))]
 pub(crate) use portable_atomic::{AtomicPtr, AtomicU8, AtomicU32};
@@ -10,8 +11,8 @@ pub(crate) use portable_atomic::{AtomicPtr, AtomicU8, AtomicU32};
 #[cfg(ttlog_masked)]
 pub(crate) use masked::{AtomicPtr, AtomicU8, AtomicU32};
 
-/// Returns whether the caller is a non-maskable interrupt that may have interrupted a read-modify-write operation: then it must not do
-/// one itself. Constant where these are real ones.
+/// Returns whether the caller is a non-maskable interrupt that might have interrupted a read-modify-write operation. If
+/// so, it must not perform one itself. Constant where these operations are truly atomic.
 #[inline(always)]
 pub(crate) fn may_have_interrupted_one() -> bool {
     #[cfg(all(ttlog_masked, target_arch = "arm"))]
@@ -25,12 +26,12 @@ mod masked {
     use core::arch::asm;
     use core::sync::atomic::{self, Ordering};
 
-    /// Runs `body` with interrupts masked. Non-maskable ones get through.
+    /// Runs `body` with interrupts masked. Non-maskable interrupts still run.
     #[inline(always)]
     fn masked<R>(body: impl FnOnce() -> R) -> R {
         let before: usize;
-        // SAFETY: masking interrupts has no effect on memory; the state from before is put back below. The assembly is a barrier
-        // for the compiler (no `nomem`).
+        // SAFETY: masking interrupts has no effect on memory; the previous state is restored below. The assembly is a
+        // barrier for the compiler (no `nomem`).
         #[cfg(target_arch = "arm")]
         unsafe {
             asm!("mrs {}, PRIMASK", "cpsid i", out(reg) before, options(nostack, preserves_flags));
@@ -54,7 +55,7 @@ mod masked {
         result
     }
 
-    /// As [`may_have_interrupted_one`](super::may_have_interrupted_one).
+    /// Implements [`may_have_interrupted_one`](super::may_have_interrupted_one).
     #[cfg(target_arch = "arm")]
     #[inline(always)]
     pub(crate) fn is_nmi_while_masked() -> bool {
@@ -71,15 +72,15 @@ mod masked {
         exception == NMI
     }
 
-    /// Replaces what is at `place` if it is `current`, and gives what was there. All in assembly, so that the compiler puts nothing more
-    /// between the masking and its end: that are five instructions.
+    /// Replaces the value at `place` if it is `current`, and returns the previous value. All in assembly, so that the
+    /// compiler adds nothing to the five instructions that run with interrupts masked.
     ///
     /// # Safety
-    /// - `place` can be read and written, and is aligned.
+    /// - `place` is readable, writable and aligned.
     #[inline(always)]
     unsafe fn swap_if(place: *mut u32, current: u32, new: u32) -> u32 {
         let found: u32;
-        // SAFETY: as the caller vouches; the state of the mask from before is put back.
+        // SAFETY: guaranteed by the caller; the previous mask state is restored.
         #[cfg(target_arch = "arm")]
         unsafe {
             asm!(
@@ -119,14 +120,14 @@ mod masked {
         found
     }
 
-    /// Adds `n` to what is at `place`, wrapping, and gives what was there; as [`swap_if`].
+    /// Adds `n` to the value at `place`, wrapping, and returns the previous value; in assembly, like [`swap_if`].
     ///
     /// # Safety
-    /// - As of [`swap_if`].
+    /// - As for [`swap_if`].
     #[inline(always)]
     unsafe fn add(place: *mut u32, n: u32) -> u32 {
         let found: u32;
-        // SAFETY: as the caller vouches; the state of the mask from before is put back.
+        // SAFETY: guaranteed by the caller; the previous mask state is restored.
         #[cfg(target_arch = "arm")]
         unsafe {
             asm!(
@@ -170,7 +171,7 @@ mod masked {
             #[repr(transparent)]
             pub(crate) struct $name $(<$param>)? ($inner);
 
-            #[allow(dead_code)] // each has what one of them needs
+            #[allow(dead_code)] // each type has all that any of them needs
             impl $(<$param>)? $name $(<$param>)? {
                 pub(crate) const fn new(value: $value) -> Self {
                     $name(<$inner>::new(value))
@@ -194,7 +195,7 @@ mod masked {
                     _success: Ordering,
                     _failure: Ordering,
                 ) -> Result<$value, $value> {
-                    // One core: what is ordered for the compiler, as the assembly is, is ordered for all contexts.
+                    // On one core, an order that binds the compiler, as the assembly does, binds all contexts.
                     let found = $swap_if(&self.0, current, new);
                     if found == current { Ok(found) } else { Err(found) }
                 }
@@ -203,15 +204,15 @@ mod masked {
     }
 
     masked_atomic!(
-        /// A pointer that contexts of one core share.
+        /// A pointer shared by contexts of one core.
         AtomicPtr<T>, atomic::AtomicPtr<T>, *mut T,
-        // SAFETY: the place of an atomic; a pointer has 32 bits.
+        // SAFETY: the address of an atomic; a pointer has 32 bits.
         |place: &atomic::AtomicPtr<T>, current: *mut T, new: *mut T| unsafe {
             swap_if(place.as_ptr().cast(), current as u32, new as u32) as *mut T
         }
     );
     masked_atomic!(
-        /// A byte that contexts of one core share. Not for the logging path.
+        /// A byte shared by contexts of one core. Not for the logging path.
         AtomicU8, atomic::AtomicU8, u8,
         |place: &atomic::AtomicU8, current: u8, new: u8| masked(|| {
             let found = place.load(Ordering::Relaxed);
@@ -222,9 +223,9 @@ mod masked {
         })
     );
     masked_atomic!(
-        /// 32 bits that contexts of one core share.
+        /// 32 bits shared by contexts of one core.
         AtomicU32, atomic::AtomicU32, u32,
-        // SAFETY: the place of an atomic.
+        // SAFETY: the address of an atomic.
         |place: &atomic::AtomicU32, current: u32, new: u32| unsafe { swap_if(place.as_ptr(), current, new) }
     );
 
@@ -242,11 +243,11 @@ mod masked {
 
         #[inline(always)]
         pub(crate) fn fetch_add(&self, n: u32, _order: Ordering) -> u32 {
-            // SAFETY: the place of an atomic.
+            // SAFETY: the address of an atomic.
             unsafe { add(self.0.as_ptr(), n) }
         }
 
-        /// What changes the value in any way. Not for the logging path.
+        /// Applies any change to the value. Not for the logging path.
         #[inline(always)]
         fn change(&self, new: impl Fn(u32) -> Option<u32>) -> Result<u32, u32> {
             masked(|| {

@@ -1,6 +1,6 @@
-//! CRC-32/ISO-HDLC, and the repair of single flipped bits it allows.
+//! CRC-32/ISO-HDLC, and repair of single flipped bits with it.
 
-/// A CRC-32 that is fed in pieces.
+/// An incremental CRC-32.
 pub(crate) struct Digest(imp::Digest);
 
 impl Digest {
@@ -25,7 +25,7 @@ pub fn crc32(bytes: &[u8]) -> u32 {
     digest.finish()
 }
 
-/// Sixteen bytes at a time, for the snapshots of servers.
+/// CRC over sixteen bytes at a time, for snapshots of servers.
 #[cfg(target_pointer_width = "64")]
 mod imp {
     use crc::{CRC_32_ISO_HDLC, Crc, Table};
@@ -49,8 +49,8 @@ mod imp {
     }
 }
 
-/// Half a byte at a time, for devices: 64 bytes of flash and some 10 instructions for each byte. The crate `crc` has 1 KiB and 6, or no
-/// table and 60.
+/// CRC over half a byte at a time, for devices: 64 bytes of flash and about 10 instructions per byte. The crate `crc`
+/// offers 1 KiB and 6 instructions, or no table and 60.
 #[cfg(any(test, not(target_pointer_width = "64")))]
 #[cfg_attr(target_pointer_width = "64", allow(dead_code))] // tested there, used elsewhere
 mod small {
@@ -92,18 +92,18 @@ mod small {
 #[cfg(not(target_pointer_width = "64"))]
 use small as imp;
 
-/// Checks `bytes` against `stored`; if one bit of `bytes` or of `stored` was flipped, puts that right. Gives whether `bytes` are
-/// good now.
+/// Checks `bytes` against `stored`, repairs a single flipped bit of `bytes` or `stored`, and returns whether `bytes`
+/// are valid now.
 ///
-/// For headers of at most 64 bytes: among so few no two single flips have the same effect, and three or more flipped bits are
-/// taken for one with a chance of about 1 in 8 million.
+/// For headers of at most 64 bytes: at this length, no two single flips have the same effect, and three or more flipped
+/// bits are mistaken for one with a probability of about 1 in 8 million.
 #[must_use]
 pub(crate) fn check_or_repair(bytes: &mut [u8], stored: u32) -> bool {
     debug_assert!(bytes.len() <= 64, "repair is for short headers");
     check_or_repair_with(bytes, stored, crc32)
 }
 
-/// As [`check_or_repair`], with another checksum that notices each single flip.
+/// Like [`check_or_repair`], with another checksum that detects every single flip.
 #[must_use]
 pub(crate) fn check_or_repair_with<B: AsMut<[u8]> + ?Sized>(
     bytes: &mut B,

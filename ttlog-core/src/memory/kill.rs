@@ -1,8 +1,8 @@
-//! Kill points: places between the stores of the ring's protocols at which a test lets a context be cut off, as death, or a
-//! signal handler that logs, would do. They exist under `--cfg ttlog_kill_points` alone (see `ci/checks/kill-points`); any other build
-//! has not one instruction of them.
+//! Kill points: places between the stores of the ring's protocols at which a test can cut a context off, as death, or a
+//! signal handler that logs, would. They exist only under `--cfg ttlog_kill_points` (see `ci/checks/kill-points`).
+//! Other builds contain no instruction of them.
 
-/// Tells the callback that this context passes a kill point. Without `--cfg ttlog_kill_points` it stands for nothing.
+/// Calls the callback: this context passes a kill point. Expands to nothing without `--cfg ttlog_kill_points`.
 macro_rules! kill_point {
     ($site:ident) => {
         #[cfg(ttlog_kill_points)]
@@ -19,9 +19,9 @@ macro_rules! kill_point {
 }
 pub(crate) use kill_point;
 
-/// Tells another callback of a *step*: a word, or half of one, was stored, or is about to be changed after something was loaded that the
-/// change depends on. These are the kill points of devices, where all stores to memory outlive a reset, in their order. Without
-/// `--cfg ttlog_kill_points` it stands for nothing.
+/// Calls the step callback. A *step* is a store to a word or half of one, or the moment between a load and a change
+/// that depends on it. Steps are the kill points of devices, where all stores to memory outlive a reset, in their
+/// order. Expands to nothing without `--cfg ttlog_kill_points`.
 macro_rules! kill_step {
     () => {
         #[cfg(ttlog_kill_points)]
@@ -37,10 +37,10 @@ pub use on::{Site, pass, set_callback, set_step_callback, step};
 mod on {
     use core::sync::atomic::{AtomicPtr, Ordering};
 
-    /// Declares the sites, and the list of all of them.
+    /// Declares the kill points and the list of all of them.
     macro_rules! sites {
         ($($(#[$doc:meta])* $site:ident,)*) => {
-            /// A kill point: what was done last when it is passed.
+            /// A kill point, named after the action just completed.
             #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
             pub enum Site {
                 $($(#[$doc])* $site,)*
@@ -78,41 +78,41 @@ mod on {
         ControlCommitted,
         /// An event is committed.
         PutCommitted,
-        /// The cursor holds nothing any more, the segment is still owned.
+        /// The cursor no longer holds a segment; the segment is still owned.
         LeaveForgotten,
-        /// The cursor counted the events of the segment that it leaves.
+        /// The cursor has counted the events of the segment it leaves.
         LeaveCounted,
-        /// The segment that is left has its closing time.
+        /// The closing time of the segment being left is stored.
         LeaveClosed,
-        /// The segment that is left is anybody's.
+        /// The segment being left is free for any context.
         LeaveFreed,
-        /// Counted among the holders, not yet compared with the limit.
+        /// The context is counted as a holder; the count is not yet compared with the limit.
         HolderAdded,
-        /// There were too many holders; not counted any more.
+        /// There were too many holders; the context is no longer counted.
         HolderRefused,
-        /// Not counted among the holders any more.
+        /// The context is no longer counted as a holder.
         HolderLeft,
-        /// The cursor has all of a segment but its address.
+        /// The cursor has everything about a segment except its address.
         HoldPrepared,
         /// The cursor holds a segment.
         Held,
         /// A segment to adopt was found.
         AdoptFound,
-        /// It is owned, and may have been replaced before.
+        /// The segment is owned; it might have been replaced before that.
         AdoptClaimed,
-        /// A sequence was taken.
+        /// A sequence number was taken.
         OpenNumbered,
         /// The segment can be claimed.
         OpenFree,
         /// The segment is claimed.
         OpenClaimed,
-        /// It was newer, and was given back.
+        /// The segment was newer, and was returned.
         OpenReturned,
         /// Complete-from was raised.
         OpenRaised,
         /// Phase 1 is stored.
         OpenPhase1,
-        /// The loss is stored in place of the base.
+        /// The loss is stored in the base word.
         OpenLossSaved,
         /// Phase 2 is stored.
         OpenPhase2,
@@ -128,19 +128,19 @@ mod on {
         OpenContext,
         /// The closing time is stored.
         OpenClose,
-        /// A word for records is zeroed.
+        /// A word of the record area is zeroed.
         OpenZeroed,
         /// Phase 0 is stored.
         OpenPhase0,
-        /// The segment takes reservations.
+        /// The segment accepts reservations.
         OpenShared,
         /// The index of the shared segment was read.
         SharedLoaded,
-        /// A new shared segment is open, and not known to others.
+        /// A new shared segment is open; other contexts do not know it yet.
         SharedOpened,
-        /// The new shared segment is known to others.
+        /// The new shared segment is published to other contexts.
         SharedPublished,
-        /// Another context was quicker to open a shared segment.
+        /// Another context opened a shared segment first.
         SharedSurplus,
         /// The commit half-word of the shared segment was read, to close it.
         CloseLoaded,
@@ -148,35 +148,35 @@ mod on {
         Closed,
         /// The commit half-word of the shared segment was read, to reserve.
         ReserveLoaded,
-        /// The record's place is reserved.
+        /// Space for the record is reserved.
         Reserved,
-        /// The full segment is not the shared one any more.
+        /// The full segment is no longer the shared segment.
         ReserveForgotten,
         /// Segment base and lap were read.
         FillBegun,
-        /// The header that tells the reservation's length is stored.
+        /// The header with the reservation's length is stored.
         FillLength,
-        /// Kept class: the context remembers that it is told in this segment.
+        /// Priority class: the context has noted that its identity is recorded in this segment.
         KeptTold,
-        /// Kept class: no segment of it takes the event, which goes to another, and that is told.
+        /// Priority class: no priority segment takes the event, so it goes to an ordinary one, and this is recorded.
         KeptStrayed,
-        /// Kept class: the event's header is stored, the context record before it is not.
+        /// Priority class: the event's header is stored, that of the context record before it is not.
         FillUnnamed,
-        /// The record's header is stored; of two records that of the first.
+        /// The record's header is stored; with two records, the first one's.
         FillSealed,
         /// The segment's closing time was raised.
         FillRaised,
-        /// The reservation is done.
+        /// The reservation is complete.
         FillDone,
         /// An event was counted as dropped.
         Dropped,
-        /// A place in the table is claimed.
+        /// Space in the table is claimed.
         EntryClaimed,
         /// A word of an entry is stored.
         EntryWord,
         /// The entry is committed.
         EntryCommitted,
-        /// An anchor's slot is void.
+        /// The anchor's slot is invalidated.
         AnchorVoided,
         /// The anchor's ticks are stored.
         AnchorTicks,
@@ -200,7 +200,7 @@ mod on {
         PanicTold,
         /// The panic is counted.
         PanicCounted,
-        /// The text of the filter is void.
+        /// The text of the filter is invalidated.
         FilterVoided,
         /// A word of the filter's text is stored.
         FilterWord,
@@ -215,31 +215,33 @@ mod on {
     static CALLBACK: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
     static STEP_CALLBACK: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
 
-    /// Sets what is called, on the passing context, at each kill point. It may unwind, log into the ring, or never return.
+    /// Sets the callback that runs at each kill point, on the context that passes it. The callback may unwind, log into
+    /// the ring, or never return.
     pub fn set_callback(callback: fn(Site)) {
         CALLBACK.store(callback as *mut (), Ordering::Release);
     }
 
-    /// Calls the callback.
+    /// Calls the kill-point callback.
     pub fn pass(site: Site) {
         let callback = CALLBACK.load(Ordering::Acquire);
         if !callback.is_null() {
-            // SAFETY: nothing but a `fn(Site)` is ever stored.
+            // SAFETY: only a `fn(Site)` is ever stored.
             let callback = unsafe { core::mem::transmute::<*mut (), fn(Site)>(callback) };
             callback(site);
         }
     }
 
-    /// Sets what is called, on the context that makes it, at each step. It may unwind, or log into the ring.
+    /// Sets the callback that runs at each step, on the context that makes it. The callback may unwind, or log into the
+    /// ring.
     pub fn set_step_callback(callback: fn()) {
         STEP_CALLBACK.store(callback as *mut (), Ordering::Release);
     }
 
-    /// Calls the callback of steps.
+    /// Calls the step callback.
     pub fn step() {
         let callback = STEP_CALLBACK.load(Ordering::Acquire);
         if !callback.is_null() {
-            // SAFETY: nothing but a `fn()` is ever stored.
+            // SAFETY: only a `fn()` is ever stored.
             let callback = unsafe { core::mem::transmute::<*mut (), fn()>(callback) };
             callback();
         }

@@ -1,4 +1,5 @@
-//! The words of a ring and what is done to them: atomic access, checksums, and the places at which tests cut a writer off.
+//! Words of a ring and the operations on them: atomic access, checksums, and the points at which tests interrupt a
+//! writer.
 
 pub(crate) mod atomic;
 pub(crate) mod crc;

@@ -1,11 +1,11 @@
-//! The word: the unit in which a ring is stored and shared.
+//! Word: the unit in which a ring is stored and shared.
 //!
-//! All memory of a ring is words, and every access to it is atomic, so that Miri, loom and ThreadSanitizer can judge the
-//! protocols. Relaxed loads and stores are ordinary loads and stores on every target.
+//! All memory of a ring is words, and every access to it is atomic, so that Miri, loom and ThreadSanitizer can check
+//! the protocols. Relaxed loads and stores are ordinary loads and stores on every target.
 //!
-//! On 64-bit targets a word is one `AtomicU64`. On 32-bit targets it is two halves in little-endian order; the lower half is
-//! stored last and loaded first, so whatever publishes a word (a record's callsite id, the commit half-word) sits in the
-//! lower half, except for the sequence word (see [`Word::store_release`]).
+//! On 64-bit targets, a word is one `AtomicU64`. On 32-bit targets, it is two halves in little-endian order. The lower
+//! half is stored last and loaded first, so whatever publishes a word (a record's callsite id, the commit half-word) is
+//! in the lower half, except for the sequence word (see [`Word::store_release`]).
 
 use crate::memory::kill::{kill_point, kill_step};
 
@@ -16,9 +16,9 @@ use portable_atomic::{AtomicU64, Ordering};
 #[cfg(all(not(loom), any(ttlog_half_words, not(target_pointer_width = "64"))))]
 use {crate::memory::atomic::AtomicU32, portable_atomic::Ordering};
 
-/// Eight bytes of a ring, shared between writers, readers and whoever finds them after a crash.
+/// Eight bytes of a ring, shared between writers, readers and tools that read them after a crash.
 ///
-/// Never blocks or allocates; callable anywhere, also in interrupts and signal handlers.
+/// Never blocks or allocates; callable anywhere, including interrupts and signal handlers.
 #[derive(Debug)]
 #[repr(transparent)]
 #[cfg(any(loom, all(not(ttlog_half_words), target_pointer_width = "64")))]
@@ -26,47 +26,47 @@ pub struct Word(AtomicU64);
 
 #[cfg(any(loom, all(not(ttlog_half_words), target_pointer_width = "64")))]
 impl Word {
-    /// Makes a word holding `value`.
+    /// Creates a word that holds `value`.
     #[cfg(not(loom))]
     #[must_use]
     pub const fn new(value: u64) -> Self {
         Word(AtomicU64::new(value))
     }
 
-    /// Makes a word holding `value`.
+    /// Creates a word that holds `value`.
     #[cfg(loom)]
     #[must_use]
     pub fn new(value: u64) -> Self {
         Word(AtomicU64::new(value))
     }
 
-    /// Loads without ordering.
+    /// Loads with relaxed ordering.
     #[inline(always)]
     pub fn load(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Loads; what was stored before the matching release is visible afterwards.
+    /// Loads with acquire ordering: stores before the matching release are visible afterward.
     #[inline(always)]
     pub fn load_acquire(&self) -> u64 {
         self.0.load(Ordering::Acquire)
     }
 
-    /// Stores without ordering.
+    /// Stores with relaxed ordering.
     #[inline(always)]
     pub fn store(&self, value: u64) {
         self.0.store(value, Ordering::Relaxed);
         kill_step!();
     }
 
-    /// Stores after everything stored before.
+    /// Stores with release ordering, after all earlier stores.
     #[inline(always)]
     pub fn store_release(&self, value: u64) {
         self.0.store(value, Ordering::Release);
         kill_step!();
     }
 
-    /// Adds `n`, wrapping, and returns the value before.
+    /// Adds `n`, wrapping, and returns the previous value.
     #[inline]
     pub fn add(&self, n: u64) -> u64 {
         let before = self.0.fetch_add(n, Ordering::Relaxed);
@@ -80,41 +80,43 @@ impl Word {
         self.0.fetch_max(value, Ordering::Relaxed);
     }
 
-    /// Sets bits.
+    /// Sets the given bits.
     #[inline]
     pub fn set_bits(&self, bits: u64) {
         self.0.fetch_or(bits, Ordering::Relaxed);
     }
 
-    /// Loads the lower half without ordering.
+    /// Loads the lower half with relaxed ordering.
     #[inline(always)]
     pub(crate) fn load_low(&self) -> u32 {
         self.load() as u32
     }
 
-    /// Stores the lower half in a word whose upper half does not matter, without ordering. Nobody else writes the word.
+    /// Stores the lower half, with relaxed ordering, in a word whose upper half does not matter. The caller is the
+    /// word's only writer.
     #[inline(always)]
     pub(crate) fn mark_low(&self, low: u32) {
         self.store(u64::from(low));
     }
 
-    /// Stores both halves after everything stored before, the lower one last. Nobody else writes the word.
+    /// Stores both halves, the lower one last, after all earlier stores. The caller is the word's only writer.
     #[inline(always)]
     pub(crate) fn publish(&self, low: u32, high: u32) {
         self.store_release(u64::from(low) | u64::from(high) << 32);
     }
 
-    /// Stores the lower half in a word whose upper half is known to be `0` and to stay so, after everything stored before.
+    /// Stores the lower half, after all earlier stores, in a word whose upper half is `0` and stays `0`.
     #[inline(always)]
     pub(crate) fn store_low_release(&self, low: u32) {
         self.0.store(u64::from(low), Ordering::Release);
         kill_step!();
     }
 
-    /// Replaces the lower half if it is `current`; else gives what it is. Acquires in both cases, and releases.
+    /// Replaces the lower half if it equals `current`; otherwise returns its value. Acquires in both cases; a
+    /// replacement also releases.
     ///
-    /// Fails only when the lower half differed: a change of the upper half alone is tried again, at most once for each such
-    /// change (which are commits of other contexts, so somebody makes progress).
+    /// Fails only if the lower half differed. A change of only the upper half causes a retry, at most once per change.
+    /// Such changes are commits of other contexts, so some context makes progress.
     #[inline]
     pub(crate) fn swap_low(&self, current: u32, new: u32) -> Result<(), u32> {
         let mut whole = self.0.load(Ordering::Acquire);
@@ -134,23 +136,23 @@ impl Word {
         }
     }
 
-    /// As that of 32-bit targets.
+    /// Like the 32-bit version.
     #[inline(always)]
     pub(crate) fn add_low_if_below(&self, flags: u32, limit: u32, step: u32) -> Option<u32> {
         add_low_if_below(self.load_low(), flags, limit, step, |now, new| self.swap_low(now, new))
     }
 
-    /// Adds `n` to the upper half, after everything stored before.
+    /// Adds `n` to the upper half, after all earlier stores.
     #[inline]
     pub(crate) fn add_high_release(&self, n: u32) {
         self.0.fetch_add(u64::from(n) << 32, Ordering::Release);
     }
 }
 
-/// Eight bytes of a ring, shared between writers, readers and whoever finds them after a crash.
+/// Eight bytes of a ring, shared between writers, readers and tools that read them after a crash.
 ///
-/// Never blocks or allocates; callable anywhere, also in interrupts. Operations that need both halves are exact as long as
-/// contexts nest (one core); see each of them.
+/// Never blocks or allocates; callable anywhere, including interrupts. Operations on both halves are exact as long as
+/// contexts nest (one core); see each operation.
 #[derive(Debug)]
 #[repr(C, align(8))]
 #[cfg(all(not(loom), any(ttlog_half_words, not(target_pointer_width = "64"))))]
@@ -161,20 +163,20 @@ pub struct Word {
 
 #[cfg(all(not(loom), any(ttlog_half_words, not(target_pointer_width = "64"))))]
 impl Word {
-    /// Makes a word holding `value`.
+    /// Creates a word that holds `value`.
     #[must_use]
     pub const fn new(value: u64) -> Self {
         Word { low: AtomicU32::new(value as u32), high: AtomicU32::new((value >> 32) as u32) }
     }
 
-    /// Loads without ordering.
+    /// Loads with relaxed ordering.
     #[inline(always)]
     pub fn load(&self) -> u64 {
         let low = self.low.load(Ordering::Relaxed);
         u64::from(self.high.load(Ordering::Relaxed)) << 32 | u64::from(low)
     }
 
-    /// Loads; what was stored before the matching release is visible afterwards.
+    /// Loads with acquire ordering: stores before the matching release are visible afterward.
     #[inline(always)]
     pub fn load_acquire(&self) -> u64 {
         let low = self.low.load(Ordering::Relaxed);
@@ -184,7 +186,7 @@ impl Word {
         u64::from(high) << 32 | u64::from(low)
     }
 
-    /// Stores without ordering.
+    /// Stores with relaxed ordering.
     #[inline(always)]
     pub fn store(&self, value: u64) {
         self.high.store((value >> 32) as u32, Ordering::Relaxed);
@@ -193,8 +195,8 @@ impl Word {
         kill_step!();
     }
 
-    /// Stores after everything stored before. Both halves release: the phase of a segment is in the upper half, the callsite
-    /// of a record in the lower.
+    /// Stores with release ordering, after all earlier stores. Both halves release: the phase of a segment is in the
+    /// upper half, the callsite of a record in the lower.
     #[inline(always)]
     pub fn store_release(&self, value: u64) {
         fence_cores(Ordering::Release);
@@ -205,7 +207,7 @@ impl Word {
         kill_step!();
     }
 
-    /// Adds `n`, wrapping, and returns the value before. A reader may see the carry late.
+    /// Adds `n`, wrapping, and returns the previous value. A reader might see the carry late.
     #[inline]
     pub fn add(&self, n: u64) -> u64 {
         let low = self.low.fetch_add(n as u32, Ordering::Relaxed);
@@ -216,8 +218,8 @@ impl Word {
         u64::from(high) << 32 | u64::from(low)
     }
 
-    /// Raises the word to `value` if it is lower. A context that nests between load and store and raises it further is undone;
-    /// callers raise with readings of a clock, so the next one repairs that.
+    /// Raises the word to `value` if it is lower. If a context nests between load and store and raises the word
+    /// further, its change is lost. Callers raise with clock readings, so the next one repairs that.
     #[inline]
     pub fn raise(&self, value: u64) {
         if self.load() < value {
@@ -225,27 +227,28 @@ impl Word {
         }
     }
 
-    /// Sets bits.
+    /// Sets the given bits.
     #[inline]
     pub fn set_bits(&self, bits: u64) {
         self.high.fetch_or((bits >> 32) as u32, Ordering::Relaxed);
         self.low.fetch_or(bits as u32, Ordering::Relaxed);
     }
 
-    /// Loads the lower half without ordering.
+    /// Loads the lower half with relaxed ordering.
     #[inline(always)]
     pub(crate) fn load_low(&self) -> u32 {
         self.low.load(Ordering::Relaxed)
     }
 
-    /// Stores the lower half in a word whose upper half does not matter, without ordering. Nobody else writes the word.
+    /// Stores the lower half, with relaxed ordering, in a word whose upper half does not matter. The caller is the
+    /// word's only writer.
     #[inline(always)]
     pub(crate) fn mark_low(&self, low: u32) {
         self.low.store(low, Ordering::Relaxed);
         kill_step!();
     }
 
-    /// Stores both halves after everything stored before, the lower one last. Nobody else writes the word.
+    /// Stores both halves, the lower one last, after all earlier stores. The caller is the word's only writer.
     #[inline(always)]
     pub(crate) fn publish(&self, low: u32, high: u32) {
         self.high.store(high, Ordering::Relaxed);
@@ -255,14 +258,15 @@ impl Word {
         kill_step!();
     }
 
-    /// Stores the lower half, after everything stored before.
+    /// Stores the lower half, after all earlier stores.
     #[inline(always)]
     pub(crate) fn store_low_release(&self, low: u32) {
         self.low.store(low, Ordering::Release);
         kill_step!();
     }
 
-    /// Replaces the lower half if it is `current`; else gives what it is. Acquires in both cases, and releases.
+    /// Replaces the lower half if it equals `current`; otherwise returns its value. Acquires in both cases; a
+    /// replacement also releases.
     #[inline]
     pub(crate) fn swap_low(&self, current: u32, new: u32) -> Result<(), u32> {
         fence_cores(Ordering::Release);
@@ -274,15 +278,16 @@ impl Word {
         result
     }
 
-    /// Adds `step` to the lower half, if its four highest bits are `flags` and its [`OFFSET_BITS`] lowest below `limit`, and gives what these
-    /// lowest bits were. Acquires. Nothing is changed, and `None` given, if not.
+    /// Adds `step` to the lower half, if its four highest bits are `flags` and its [`OFFSET_BITS`] lowest bits are
+    /// below `limit`, and returns the previous value of these lowest bits. Acquires. Otherwise changes nothing and
+    /// returns `None`.
     #[inline(always)]
     pub(crate) fn add_low_if_below(&self, flags: u32, limit: u32, step: u32) -> Option<u32> {
         #[cfg(ttlog_site = "movw")]
         {
             let (offset, failed): (u32, u32);
-            // SAFETY: loads and stores the lower half alone, which is aligned, by an exclusive pair. What the compiler makes of a loop of
-            // compare-exchange is the same with a load and a compare more.
+            // SAFETY: loads and stores only the lower half, which is aligned, by an exclusive pair. A compare-exchange
+            // loop compiles to the same code with one more load and compare.
             unsafe {
                 core::arch::asm!(
                     "2: ldrex {now}, [{low}]",
@@ -322,14 +327,14 @@ impl Word {
         })
     }
 
-    /// Adds `n` to the upper half, after everything stored before.
+    /// Adds `n` to the upper half, after all earlier stores.
     #[inline]
     pub(crate) fn add_high_release(&self, n: u32) {
         self.high.fetch_add(n, Ordering::Release);
     }
 }
 
-/// Stores zeros, without ordering.
+/// Stores zeros, with relaxed ordering.
 pub(crate) fn zero(words: &[Word]) {
     let words = zero_fours(words);
     for word in words {
@@ -338,14 +343,14 @@ pub(crate) fn zero(words: &[Word]) {
     }
 }
 
-/// Stores zeros to as many words as this is quick for, and gives the others.
+/// Stores zeros in groups of four words, where that is fast, and returns the remaining words.
 #[cfg(any(ttlog_site = "movw", ttlog_site = "thumb1"))]
 fn zero_fours(words: &[Word]) -> &[Word] {
     let fours = words.len() / 4 * 4;
     let (head, rest) = words.split_at(fours);
     if fours > 0 {
         let range = head.as_ptr_range();
-        // SAFETY: stores to whole words between both ends, which are 32 bytes apart or a multiple of that.
+        // SAFETY: stores to whole words between both ends, which are a nonzero multiple of 32 bytes apart.
         unsafe {
             core::arch::asm!(
                 "2: stmia {at}!, {{r0, r1, r2, r3}}",
@@ -370,10 +375,10 @@ fn zero_fours(words: &[Word]) -> &[Word] {
     words
 }
 
-/// Bits of the lower half of a commit word that are an offset.
+/// Number of bits of the offset in the lower half of a commit word.
 const OFFSET_BITS: u32 = 14;
 
-/// What `add_low_if_below` does, given the half and an operation that replaces it.
+/// Implements `add_low_if_below`, given the half and an operation that replaces it.
 #[inline(always)]
 #[cfg_attr(ttlog_site = "movw", allow(dead_code))] // assembly there
 fn add_low_if_below(
@@ -395,14 +400,15 @@ fn add_low_if_below(
     }
 }
 
-/// Returns the value, and has it calculated before: where the swap is a critical section, calculations would be moved into it.
+/// Returns the value, and forces its calculation here. Where the swap is a critical section, the compiler would
+/// otherwise move calculations into it.
 #[cfg(any(ttlog_half_words, not(target_pointer_width = "64")))]
 #[inline(always)]
 fn in_register(value: u32) -> u32 {
     #[cfg(all(feature = "critical-section", target_arch = "arm", target_os = "none"))]
     {
         let same: u32;
-        // SAFETY: no instruction stands in the assembly.
+        // SAFETY: the assembly contains no instruction.
         unsafe { core::arch::asm!("/* {} */", inout(reg) value => same, options(nomem, nostack, preserves_flags)) };
         return same;
     }
@@ -410,7 +416,8 @@ fn in_register(value: u32) -> u32 {
     value
 }
 
-/// A fence between the cores of a device. With the feature `single-core` there is but one, whose contexts see its stores in order.
+/// Fences between the cores of a device. With the feature `single-core`, there is only one core, and its contexts see
+/// its stores in order.
 #[inline(always)]
 pub(crate) fn fence_cores(order: Ordering) {
     if cfg!(all(feature = "single-core", not(feature = "critical-section"), target_os = "none")) {
@@ -423,7 +430,7 @@ pub(crate) fn fence_cores(order: Ordering) {
     }
 }
 
-/// A fence as loom knows it, or the real one.
+/// Issues an acquire fence: loom's under loom, otherwise the real one.
 #[inline(always)]
 pub(crate) fn fence_acquire() {
     #[cfg(loom)]
@@ -432,7 +439,7 @@ pub(crate) fn fence_acquire() {
     core::sync::atomic::fence(Ordering::Acquire);
 }
 
-/// As [`fence_acquire`], for stores.
+/// Issues a release fence, as [`fence_acquire`] does for acquire.
 #[inline(always)]
 pub(crate) fn fence_release() {
     #[cfg(loom)]

@@ -1,4 +1,4 @@
-//! Overwriting a value in place, so that it can be read as before.
+//! Overwrites values in place, so that they can still be read.
 //!
 //! # Format
 //! docs/format.md §4.3.
@@ -6,9 +6,10 @@
 use super::packed::Unpacker;
 use super::types::TYPE_DEPTH_MAX;
 
-/// Returns the length of the packed value of the type that starts `tags` at the start of `bytes`, as [`decode_packed`](super::value::decode_packed) reads it, and
-/// overwrites it if `mask` says so: texts and bytes with asterisks, numbers with zeros. Lengths stay, and whether an option has a
-/// value, so that the value can be read as before. `None` for bytes that `decode_packed` refuses; some of them may be changed.
+/// Returns the length of the packed value at the start of `bytes`, of the type that starts `tags`, as
+/// [`decode_packed`](super::value::decode_packed) reads it. If `mask` is set, overwrites the value: texts and bytes
+/// with asterisks, numbers with zeros. Lengths, and whether an option has a value, do not change, so the value can
+/// still be read. Returns `None` for bytes that `decode_packed` rejects; some of them might be changed.
 pub(crate) fn mask_packed(tags: &[u8], bytes: &mut [u8], mask: bool) -> Option<usize> {
     let (&tag, inner) = tags.split_first().filter(|_| tags.len() <= TYPE_DEPTH_MAX)?;
     let fixed_len = match tag {

@@ -1,4 +1,4 @@
-//! The record: one event in a ring. Header word, check, and control records, each with both directions.
+//! Records: events in a ring. Header word, check, and control records, in both directions.
 //!
 //! # Format
 //! docs/format.md §4.1, §4.4.
@@ -12,36 +12,36 @@ use packed::{Packer, Unpacker, byte_sum, length_len, varint_len};
 
 /// Callsite of control records.
 pub const CONTROL: u16 = 0;
-/// Callsite of a record in a shared segment that is reserved and not committed.
+/// Callsite of a record in a shared segment that is reserved but not committed.
 pub const RESERVED: u16 = 0xFFFF;
 /// Highest id of a callsite.
 pub const CALLSITE_MAX: u16 = 0xFFFE;
-/// Most payload words that the header word can tell.
+/// Maximum number of payload words that the header word can express.
 pub const SHORT_PAYLOAD_WORDS: usize = 254;
-/// In the header: the first payload word tells how many there are.
+/// Length in the header if the first payload word holds the number of payload words.
 pub(crate) const LONG_PAYLOAD: u8 = 255;
 
-/// A header word, taken apart.
+/// A decoded header word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecordHeader {
     /// Callsite id, [`CONTROL`] or [`RESERVED`].
     pub callsite: u16,
-    /// Payload words, or 255.
+    /// Number of payload words, or 255.
     pub len: u8,
-    /// Ticks since the base; of a control record its kind; of a reserved one its payload words.
+    /// Ticks since the base; for a control record, its kind; for a reserved record, its payload words.
     pub delta: u32,
-    /// Sum of the bytes of the exclusive or of the record's words.
+    /// Sum of the bytes of the exclusive or of all words of the record.
     pub check: u8,
 }
 
-/// Puts a header word together. `others` is the exclusive or of the payload words and the lap.
+/// Encodes a header word. `others` is the exclusive or of the payload words and the lap.
 #[inline(always)]
 #[must_use]
 pub const fn encode_header(callsite: u16, len: u8, delta: u32, others: u64) -> u64 {
     seal_header(callsite as u64, len as u64, delta as u64, others)
 }
 
-/// As [`encode_header`], from numbers that are known to be in range: the hot path need not cut them.
+/// Like [`encode_header`], for numbers known to be in range: the hot path does not have to truncate them.
 #[inline(always)]
 pub(crate) const fn seal_header(callsite: u64, len: u64, delta: u64, others: u64) -> u64 {
     debug_assert!(callsite <= 0xFFFF && len <= 0xFF && delta <= 0xFFFF_FFFF);
@@ -49,7 +49,7 @@ pub(crate) const fn seal_header(callsite: u64, len: u64, delta: u64, others: u64
     header | (byte_sum(header ^ others) as u64) << 56
 }
 
-/// Takes a header word apart.
+/// Decodes a header word.
 #[inline(always)]
 #[must_use]
 pub const fn decode_header(word: u64) -> RecordHeader {
@@ -61,7 +61,7 @@ pub const fn decode_header(word: u64) -> RecordHeader {
     }
 }
 
-/// Returns the `len` for a payload and the words that the payload takes with its own count, if it needs one.
+/// Returns the `len` for a payload, and the number of words that the payload takes with its own count, if it needs one.
 #[inline(always)]
 pub(crate) const fn len_field(payload_words: usize) -> (u8, usize) {
     if payload_words <= SHORT_PAYLOAD_WORDS {
@@ -71,13 +71,13 @@ pub(crate) const fn len_field(payload_words: usize) -> (u8, usize) {
     }
 }
 
-/// A record as found in a segment, its check verified.
+/// A record in a segment, with a verified check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RawRecord<'a> {
     pub(crate) header: RecordHeader,
-    /// The payload without the count of a long one.
+    /// Payload without the count of a long one.
     pub(crate) payload: &'a [u8],
-    /// Bytes from its header to the next record.
+    /// Number of bytes from its header to the next record.
     pub(crate) len_bytes: usize,
 }
 
@@ -91,24 +91,25 @@ pub(crate) fn xor_words(bytes: &[u8]) -> u64 {
     bytes.chunks_exact(8).fold(0, |xor, word| xor ^ u64::from_le_bytes(word.try_into().unwrap_or_default()))
 }
 
-/// What the records of a segment have in common, besides their words.
+/// Properties that the records of a segment share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Seal {
     /// Lap of the segment, which every check covers.
     pub(crate) lap: u8,
-    /// Whether reservations are as devices make them, see [`device_reservation`].
+    /// Whether reservations have the form used on devices, see [`device_reservation`].
     pub(crate) is_device: bool,
 }
 
-/// Returns the lower half of the header word of a reservation on a device, of so many payload words. One store has to do there: of the
-/// upper half, and so of the check, nothing is to be believed.
+/// Returns the lower half of the header word of a device's reservation of `payload_words` words. A single store must
+/// suffice there, so the upper half, and with it the check, is not valid.
 #[inline(always)]
 pub(crate) const fn device_reservation(payload_words: u8) -> u32 {
-    // The highest byte does not matter; so it is an instruction rather than two.
+    // The highest byte does not matter; with this value it takes one instruction instead of two.
     RESERVED as u32 | (payload_words as u32) << 16 | 0xFF << 24
 }
 
-/// Reads the record at byte `offset` of `records` if its check and its length hold. A header word of 0 is none.
+/// Decodes the record at byte `offset` of `records` if its check and its length are valid. A header word of 0 is not a
+/// record.
 pub(crate) fn decode_record(records: &[u8], offset: usize, seal: Seal) -> Option<RawRecord<'_>> {
     let word = word_at(records, offset).filter(|&word| word != 0)?;
     let header = decode_header(word);
@@ -119,7 +120,7 @@ pub(crate) fn decode_record(records: &[u8], offset: usize, seal: Seal) -> Option
     }
     let start = offset + 8;
     let (words, skipped) = match header.len {
-        _ if header.callsite == RESERVED => (0, 0), // its payload is not there yet
+        _ if header.callsite == RESERVED => (0, 0), // its payload is not written yet
         LONG_PAYLOAD => {
             let words = usize::try_from(word_at(records, start)?).ok()?;
             if words <= SHORT_PAYLOAD_WORDS || words > records.len() / 8 {
@@ -140,7 +141,7 @@ pub(crate) fn decode_record(records: &[u8], offset: usize, seal: Seal) -> Option
     Some(RawRecord { header, payload: &all[skipped..], len_bytes })
 }
 
-/// Computes the check of the record that fills `record` again, after its payload was changed.
+/// Recomputes the check of the record that fills `record`, after its payload was changed.
 pub(crate) fn reseal_record(record: &mut [u8], lap: u8) {
     if let Some((word, payload)) = record.split_first_chunk_mut() {
         let unsealed = u64::from_le_bytes(*word) & !(0xFF << 56);
@@ -152,23 +153,23 @@ pub(crate) fn reseal_record(record: &mut [u8], lap: u8) {
 /// Kinds of control records.
 pub(crate) const KIND_REBASE: u32 = 1;
 pub(crate) const KIND_CONTEXT: u32 = 2;
-/// On devices: a reservation that a reset left behind, as the boot after it found it.
+/// On devices: a reservation that a reset left behind, as found by the next boot.
 pub(crate) const KIND_ABANDONED: u32 = 3;
 
-/// Who records: told once in each segment that the context writes alone.
+/// Identity of a context, recorded once in each segment that the context writes alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ContextInfo<'a> {
     /// Number of the context within the ring, from 1; 0: unknown.
     pub context: u32,
-    /// The operating system's id of the thread; 0: unknown.
+    /// Operating system's id of the thread; 0: unknown.
     pub os_thread_id: u64,
     /// Index of the context's next event, from 0.
     pub next_index: u64,
-    /// Its name; may be empty.
+    /// Name of the context; can be empty.
     pub name: &'a str,
 }
 
-/// Longest name of a context that is recorded, in bytes.
+/// Maximum length of a recorded context name, in bytes.
 pub const CONTEXT_NAME_MAX: usize = 64;
 
 impl<'a> ContextInfo<'a> {
@@ -180,7 +181,7 @@ impl<'a> ContextInfo<'a> {
         &self.name[..end]
     }
 
-    /// Returns the payload words of the control record.
+    /// Returns the number of payload words of the control record.
     pub(crate) fn payload_words(&self) -> usize {
         let name_len = self.kept_name().len();
         let ids = varint_len(u64::from(self.context)) + varint_len(self.os_thread_id) + varint_len(self.next_index);

@@ -1,7 +1,7 @@
-//! The packed encodings: varint, zigzag, length and the record check, each with both directions.
+//! Packed encodings: varint, zigzag, length and the record check, in both directions.
 //!
-//! Writing goes through [`Packer`], which gathers bytes in a register and stores whole words; reading goes through
-//! [`Unpacker`], which walks a byte slice that may hold anything.
+//! [`Packer`] writes: it collects bytes in a register and stores whole words. [`Unpacker`] reads from a byte slice that
+//! can hold anything.
 //!
 //! # Format
 //! docs/format.md §4.1 (check), §4.2 (varint, length), §4.3 (payload).
@@ -9,19 +9,19 @@
 use crate::memory::kill::kill_point;
 use crate::memory::word::Word;
 
-/// Most bytes that [`Packer::put_small_bytes`] takes.
+/// Maximum number of bytes that [`Packer::put_small_bytes`] takes.
 pub(crate) const SMALL_BYTES_MAX: usize = 7;
-/// Longest length that is a single byte.
+/// Maximum length that is encoded in a single byte.
 pub const SHORT_LEN_MAX: usize = 249;
 const LONG_LEN: u8 = 250;
 const CAPPED_LEN: u8 = 251;
 
-/// Sums the bytes of `word`: what [`check`](crate::record) stores.
+/// Returns the sum of the bytes of `word`, which [`check`](crate::record) stores.
 #[inline(always)]
 #[must_use]
 pub const fn byte_sum(word: u64) -> u8 {
-    // The top byte of the product is the sum of all bytes, with what they carry over. Where to multiply 64 bits is a call and a dozen
-    // multiplications, it is made of sums.
+    // The top byte of the product is the sum of all bytes, including carries. On targets where a 64-bit multiplication
+    // is a call and a dozen multiplications, sums are used instead.
     if cfg!(ttlog_site = "thumb1") {
         let pairs = word.wrapping_add(word << 8);
         let halves = pairs.wrapping_add(pairs << 16);
@@ -30,7 +30,7 @@ pub const fn byte_sum(word: u64) -> u8 {
     (word.wrapping_mul(0x0101_0101_0101_0101) >> 56) as u8
 }
 
-/// Longest varint that [`is_short`], in bytes.
+/// Maximum length of a varint that [`is_short`], in bytes.
 pub(crate) const SHORT_VARINT_LEN: usize = 7;
 
 /// Returns whether `value` fits a varint of at most 7 bytes.
@@ -54,21 +54,21 @@ pub const fn varint_len(value: u64) -> usize {
     if is_short(value) { short_varint(value).1 as usize / 8 } else { 9 }
 }
 
-/// Maps a signed number to an unsigned one, small magnitudes to small numbers.
+/// Maps a signed number to an unsigned one, so that small magnitudes become small numbers.
 #[inline(always)]
 #[must_use]
 pub const fn zigzag(value: i64) -> u64 {
     ((value << 1) ^ (value >> 63)) as u64
 }
 
-/// Undoes [`zigzag`].
+/// Reverses [`zigzag`].
 #[inline(always)]
 #[must_use]
 pub const fn unzigzag(value: u64) -> i64 {
     (value >> 1) as i64 ^ -((value & 1) as i64)
 }
 
-/// Returns the bytes a length takes: 1 up to 249, else 5, or 9 where the value was capped.
+/// Returns the number of bytes that a length takes: 1 up to 249, else 5; 9 if the value was capped.
 #[inline(always)]
 #[must_use]
 pub const fn length_len(len: usize, capped: bool) -> usize {
@@ -81,8 +81,8 @@ pub const fn length_len(len: usize, capped: bool) -> usize {
     }
 }
 
-/// Encodes a text as the value of a payload's only field at the front of `out`, and gives its bytes; `full_len` is given where the text was
-/// capped. `None`: there is no room.
+/// Encodes a text as the value of a payload's only field at the front of `out`, and returns its bytes. `full_len` is
+/// the original length if the text was capped. Returns `None` if there is no room.
 #[must_use]
 pub fn encode_text(text: &str, full_len: Option<u32>, out: &mut [u8]) -> Option<usize> {
     let head_len = length_len(text.len(), full_len.is_some());
@@ -106,16 +106,17 @@ pub fn encode_text(text: &str, full_len: Option<u32>, out: &mut [u8]) -> Option<
 
 /// Writes a payload word by word into a ring.
 ///
-/// Bytes gather in `acc`; each full word is stored once. `check` is the running exclusive or of all stored words.
+/// Bytes are collected in `acc`; each full word is stored once. `check` is the running exclusive or of all stored
+/// words.
 #[derive(Debug)]
 pub struct Packer {
-    /// Bits gathered and not yet stored; those from `bits` upwards are 0.
+    /// Bits collected and not stored yet; those from `bits` upwards are 0.
     acc: u64,
-    /// In 0..64, a multiple of 8.
+    /// Number of bits in `acc`: in 0..64, a multiple of 8.
     bits: u32,
-    /// Where the next word goes. The maker of the packer vouches for the room, see [`Packer::new`].
+    /// Address of the next word. The creator of the packer guarantees the room, see [`Packer::new`].
     out: *const Word,
-    /// Exclusive or of the words stored.
+    /// Exclusive or of the stored words.
     check: u64,
 }
 
@@ -123,13 +124,14 @@ impl Packer {
     /// Starts a payload at `out`.
     ///
     /// # Safety
-    /// - From `out` on there is room for every word that will be stored, in memory that stays valid as long as the packer lives.
+    /// - From `out` on there is room for every word that will be stored, in memory that stays valid as long as the
+    ///   packer lives.
     #[inline(always)]
     pub(crate) unsafe fn new(out: *const Word, check: u64) -> Self {
         Packer { acc: 0, bits: 0, out, check }
     }
 
-    /// Stores one whole word. Only while no bytes are gathered, that is before any packed value.
+    /// Stores one whole word. Only allowed while no bytes are collected, before any packed value.
     #[inline(always)]
     pub(crate) fn put_word(&mut self, word: u64) {
         debug_assert_eq!(self.bits, 0, "wide values come before packed ones");
@@ -139,7 +141,7 @@ impl Packer {
     #[inline(always)]
     fn emit(&mut self, word: u64) {
         self.check ^= word;
-        // SAFETY: there is room, as the maker of the packer vouched in `new`.
+        // SAFETY: there is room, as the creator of the packer guaranteed in `new`.
         unsafe {
             (*self.out).store(word);
             self.out = self.out.add(1);
@@ -147,7 +149,8 @@ impl Packer {
         kill_point!(WordStored);
     }
 
-    /// Appends the lower `bits` bits of `value`; `bits` is 8 to 64 in steps of 8, and `value` has no bit above them.
+    /// Appends the lower `bits` bits of `value`. `bits` is a multiple of 8 from 8 to 64, and `value` has no bit above
+    /// them.
     #[inline(always)]
     pub(crate) fn put_bits(&mut self, value: u64, bits: u32) {
         debug_assert!(bits.is_multiple_of(8) && bits <= 64 && (bits == 64 || value >> bits == 0));
@@ -155,7 +158,7 @@ impl Packer {
         let total = self.bits + bits;
         if total >= 64 {
             let word = self.acc;
-            // In two shifts, because `bits` may be 0 and a shift by 64 is not defined.
+            // In two shifts, because `bits` can be 0 and a shift by 64 is not defined.
             self.acc = (value >> 1) >> (63 - self.bits);
             self.bits = total - 64;
             self.emit(word);
@@ -175,7 +178,7 @@ impl Packer {
         }
     }
 
-    /// Appends a varint of a value that is short.
+    /// Appends a varint of a short value.
     #[inline(always)]
     pub(crate) fn put_short_varint(&mut self, value: u64) {
         debug_assert!(is_short(value));
@@ -183,7 +186,7 @@ impl Packer {
         self.put_bits(bytes, bits);
     }
 
-    /// Appends a length; `full_len` is given where the value was capped.
+    /// Appends a length; `full_len` is the original length if the value was capped.
     pub(crate) fn put_len(&mut self, len: usize, full_len: Option<u32>) {
         match full_len {
             None if len <= SHORT_LEN_MAX => self.put_bits(len as u64, 8),
@@ -214,8 +217,8 @@ impl Packer {
         self.put_bits(load_tail(bytes) << 8 | bytes.len() as u64, bytes.len() as u32 * 8 + 8);
     }
 
-    /// Stores what is left, filled up with zeros. Gives the end of the payload and the exclusive or of all its words and the
-    /// start value.
+    /// Stores the remaining bytes, padded with zeros. Returns the end of the payload, and the exclusive or of all its
+    /// words and the start value.
     #[inline(always)]
     pub(crate) fn finish(mut self) -> (*const Word, u64) {
         if self.bits > 0 {
@@ -239,8 +242,8 @@ fn load_tail(bytes: &[u8]) -> u64 {
     }
 }
 
-/// Reads packed values from bytes that may hold anything. Every method gives `None` where the bytes end too early or
-/// cannot be such a value; the position is not to be used after that.
+/// Reads packed values from bytes that can hold anything. Every method returns `None` if the bytes end too early or are
+/// not a valid value; the position is meaningless after that.
 #[derive(Clone, Debug)]
 pub struct Unpacker<'a> {
     rest: &'a [u8],
@@ -249,14 +252,14 @@ pub struct Unpacker<'a> {
 /// A decoded length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Length {
-    /// What follows, in bytes or elements.
+    /// Number of bytes or elements that follow.
     pub kept: usize,
-    /// What there was, where it was capped.
+    /// Original number, if the value was capped.
     pub full: Option<u32>,
 }
 
 impl<'a> Unpacker<'a> {
-    /// Starts at the first byte.
+    /// Creates an unpacker at the first byte.
     #[inline]
     #[must_use]
     pub fn new(bytes: &'a [u8]) -> Self {
@@ -305,7 +308,7 @@ impl<'a> Unpacker<'a> {
             self.byte()?;
             return self.word();
         }
-        // Nearly always a whole word is there to load, which is quicker than copying as many bytes as there are.
+        // Almost always a whole word can be loaded, which is faster than copying the exact number of bytes.
         if let Some(word) = self.rest.first_chunk::<8>() {
             self.rest = &self.rest[n + 1..];
             return Some((u64::from_le_bytes(*word) & (u64::MAX >> (56 - 8 * n))) >> 3);
@@ -315,7 +318,7 @@ impl<'a> Unpacker<'a> {
         Some(u64::from_le_bytes(bytes) >> 3)
     }
 
-    /// Takes a length. Nothing says yet that so many bytes or elements follow.
+    /// Takes a length. That many bytes or elements might not follow.
     #[inline]
     pub fn length(&mut self) -> Option<Length> {
         match self.byte()? {

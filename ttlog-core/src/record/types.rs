@@ -1,4 +1,4 @@
-//! The types of fields, and the tags that stand for them.
+//! Types of fields, and their tags.
 //!
 //! # Format
 //! docs/format.md §4.2.
@@ -23,9 +23,9 @@ pub enum Type {
     Char,
     Str,
     Bytes,
-    /// Text the program made with `Display`.
+    /// Text that the program formatted with `Display`.
     Display,
-    /// Text the program made with `Debug`.
+    /// Text that the program formatted with `Debug`.
     Debug,
     /// An error and its sources, each as text.
     Error,
@@ -34,12 +34,12 @@ pub enum Type {
     Sequence(&'static Type),
 }
 
-/// Tag of an option, which the type of its value follows.
+/// Tag of an option, followed by the type of its value.
 pub(crate) const TAG_OPTION: u8 = 32;
-/// Tag of a sequence, which the type of its elements follows.
+/// Tag of a sequence, followed by the type of its elements.
 pub(crate) const TAG_SEQUENCE: u8 = 33;
 
-/// How deep options and sequences may nest in a type that is read. Deeper types are refused.
+/// Maximum nesting depth of options and sequences in a type that is read. Deeper types are rejected.
 pub const TYPE_DEPTH_MAX: usize = 8;
 
 impl Type {
@@ -81,8 +81,8 @@ impl Type {
         }
     }
 
-    /// Writes the tags into `out`, outermost first, and returns how many; [`TYPE_DEPTH_MAX`] at most, for deeper types are not
-    /// told apart.
+    /// Writes the tags to `out`, outermost first, and returns their number: at most [`TYPE_DEPTH_MAX`], since deeper
+    /// types are not distinguished.
     pub fn encode_tags(self, out: &mut [u8; TYPE_DEPTH_MAX]) -> usize {
         let mut current = Some(self);
         let mut len = 0;

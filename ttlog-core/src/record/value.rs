@@ -1,7 +1,7 @@
-//! Types and values: what a field can hold, how it is packed, how it is read back.
+//! Types and values of fields: how they are packed and read back.
 //!
-//! [`Native`] is the sealed set of types that have an encoding of their own. Programs meet [`Value`](crate::event::capture::Value), which
-//! maps their types to native ones, and readers meet [`ValueRef`].
+//! [`Native`] is the sealed set of types with an encoding. Programs use [`Value`](crate::event::capture::Value), which
+//! maps their types to native ones; readers use [`ValueRef`].
 //!
 //! # Format
 //! docs/format.md §4.2, §4.3.
@@ -17,23 +17,23 @@ mod sealed {
 }
 pub(crate) use sealed::Sealed;
 
-/// A type with an encoding of its own. Sealed: rings trust what implementations say of their lengths.
+/// A type with its own encoding. Sealed, because rings trust the lengths that implementations return.
 ///
-/// *Small* values (numbers below 2^53, texts below 8 bytes) are what the hot path takes: their encoding has no loop and a
-/// bound that is known at compile time.
+/// The hot path takes *small* values (numbers below 2^53, texts below 8 bytes): their encoding has no loop, and a bound
+/// that is known at compile time.
 ///
-/// Every method is bounded, does not block or allocate, and is callable anywhere.
+/// Every method is bounded, does not block or allocate, and is callable from any context.
 pub trait Native: Sealed + Copy {
-    /// The type readers are told.
+    /// Type as recorded for readers.
     const TYPE: Type;
-    /// Words in the wide part when this is the type of a field itself; 0: the value is packed.
+    /// Number of words in the wide part if this is the type of a field itself; 0: the value is packed.
     const WIDE_WORDS: usize = 0;
-    /// Most bytes the packed value takes if it is small.
+    /// Maximum length of the packed value in bytes, if it is small.
     const SMALL_LEN_MAX: usize;
-    /// Bytes that every packed value takes, where they are the same for all.
+    /// Length of every packed value in bytes, if it is the same for all.
     const FIXED_LEN: Option<usize> = None;
 
-    /// Returns the packed value where it is of fixed size, in the lowest bytes; else 0.
+    /// Returns the packed value if it has a fixed size, in the lowest bytes; otherwise 0.
     #[inline(always)]
     fn fixed_bits(&self) -> u64 {
         0
@@ -51,7 +51,7 @@ pub trait Native: Sealed + Copy {
         self.pack(packer, usize::MAX);
     }
 
-    /// Returns the exact bytes the packed value takes when its texts and sequences are capped at `cap` bytes each.
+    /// Returns the exact length of the packed value in bytes, with its texts and sequences capped at `cap` bytes each.
     fn packed_len(&self, cap: usize) -> usize;
 
     /// Packs the value with its texts and sequences capped at `cap` bytes each.
@@ -224,7 +224,7 @@ impl Native for &str {
     }
 }
 
-/// Bytes as one value, shown in hexadecimal. (A `&[u8]` by itself is a sequence of numbers.)
+/// Bytes as one value, shown in hexadecimal. (A plain `&[u8]` is a sequence of numbers.)
 ///
 /// ```
 /// # use ttlog_core::Bytes;
@@ -258,12 +258,12 @@ impl Native for Bytes<'_> {
     }
 }
 
-/// Text that was formatted into bounded room; `DEBUG` tells with which trait.
+/// Text that was formatted into a bounded buffer; `DEBUG` is whether `Debug` was used instead of `Display`.
 #[derive(Clone, Copy, Debug)]
 pub struct FormattedText<'a, const DEBUG: bool> {
-    /// What was kept.
+    /// Text that fit.
     pub(crate) text: &'a str,
-    /// The length there was, where the room did not suffice.
+    /// Original length in bytes, if the buffer was too small.
     pub(crate) full_len: Option<u32>,
 }
 
@@ -288,14 +288,14 @@ impl<const DEBUG: bool> Native for FormattedText<'_, DEBUG> {
     }
 }
 
-/// The texts of an error and its sources, formatted into bounded room.
+/// Texts of an error and its sources, formatted into a bounded buffer.
 #[derive(Clone, Copy, Debug)]
 pub struct ErrorTexts<'a> {
-    /// All kept texts, one after another.
+    /// All stored texts, one after another.
     pub(crate) text: &'a str,
-    /// Where each ends in `text`. Ascending, character boundaries, the last is `text.len()`.
+    /// End of each text in `text`. Ascending, at character boundaries; the last one is `text.len()`.
     pub(crate) ends: &'a [u16],
-    /// How many there were, where not all were kept.
+    /// Original number of texts, if not all were stored.
     pub(crate) full_len: Option<u32>,
 }
 
@@ -362,18 +362,19 @@ impl<T: Native> Native for Option<T> {
     }
 }
 
-// ---------------------------------------------------------------------------------------------------------------- reading
+// ----------------------------------------------------------------------------------------------------------------
+// reading
 
 /// A value read from a record; borrows from its payload.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ValueRef<'a> {
     /// A bool.
     Bool(bool),
-    /// u8 to u64 and usize.
+    /// An integer from u8 to u64, or a usize.
     Unsigned(u64),
     /// A u128.
     U128(u128),
-    /// i8 to i64 and isize.
+    /// An integer from i8 to i64, or an isize.
     Signed(i64),
     /// An i128.
     I128(i128),
@@ -387,56 +388,56 @@ pub enum ValueRef<'a> {
     Str(Text<'a>),
     /// Bytes.
     Bytes(Blob<'a>),
-    /// Text made with `Display`.
+    /// Text formatted with `Display`.
     Display(Text<'a>),
-    /// Text made with `Debug`.
+    /// Text formatted with `Debug`.
     Debug(Text<'a>),
-    /// An error's text and those of its sources.
+    /// Texts of an error and its sources.
     Error(Seq<'a>),
     /// `()`.
     Unit,
-    /// An option without a value. (One with a value is that value.)
+    /// An option without a value. (An option with a value is that value.)
     None,
     /// A sequence.
     Sequence(Seq<'a>),
 }
 
-/// Text, and how long it was where it was capped.
+/// Text, and its original length if it was capped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Text<'a> {
-    /// What was kept.
+    /// Text that was stored.
     pub text: &'a str,
-    /// Bytes there were, where the text was capped.
+    /// Original length in bytes, if the text was capped.
     pub full_len: Option<u32>,
 }
 
-/// Bytes, and how many there were where they were capped.
+/// Bytes, and their original number if they were capped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Blob<'a> {
-    /// What was kept.
+    /// Bytes that were stored.
     pub bytes: &'a [u8],
-    /// Bytes there were, where they were capped.
+    /// Original number of bytes, if they were capped.
     pub full_len: Option<u32>,
 }
 
-/// A sequence; iterate it for its elements. It was read once already, so that the elements are good.
+/// A sequence; iterate over it for its elements. It was validated, so all elements are valid.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Seq<'a> {
     element_tags: &'a [u8],
     count: usize,
     bytes: &'a [u8],
-    /// Elements there were, where the sequence was capped.
+    /// Original number of elements, if the sequence was capped.
     pub full_len: Option<u32>,
 }
 
 impl Seq<'_> {
-    /// Returns the number of elements kept.
+    /// Returns the number of stored elements.
     #[must_use]
     pub fn len(&self) -> usize {
         self.count
     }
 
-    /// Returns whether no element was kept.
+    /// Returns whether no element was stored.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.count == 0
@@ -455,7 +456,7 @@ impl<'a> Iterator for Seq<'a> {
     }
 }
 
-/// Returns the wide words of a field of this type: 0 when it is packed.
+/// Returns the number of wide words of a field of this type; 0 if it is packed.
 #[inline]
 pub(crate) fn wide_words(tags: &[u8]) -> usize {
     match tags.first() {
@@ -468,7 +469,7 @@ pub(crate) fn wide_words(tags: &[u8]) -> usize {
 /// Reads the value of a wide field from its words.
 #[inline]
 pub(crate) fn decode_wide<'a>(tags: &'a [u8], words: &mut Unpacker<'a>) -> Result<ValueRef<'a>, ValueError> {
-    decode_packed(tags, words) // the same bytes, as it happens: words are stored in little-endian order too
+    decode_packed(tags, words) // the same bytes, since words are stored in little-endian order too
 }
 
 /// Reads one packed value of the type that starts `tags`.
@@ -513,7 +514,7 @@ pub(crate) fn decode_packed<'a>(tags: &'a [u8], from: &mut Unpacker<'a>) -> Resu
     })
 }
 
-/// Reads a value that is made of others. Apart, so that the reading of simple ones can be inlined.
+/// Reads a composite value. A separate function, so that the reading of simple values can be inlined.
 #[inline(never)]
 fn decode_composed<'a>(tag: u8, inner: &'a [u8], from: &mut Unpacker<'a>) -> Result<ValueRef<'a>, ValueError> {
     match tag {
@@ -539,7 +540,8 @@ fn decode_text<'a>(from: &mut Unpacker<'a>) -> Result<Text<'a>, ValueError> {
 fn decode_seq<'a>(element_tags: &'a [u8], from: &mut Unpacker<'a>) -> Result<Seq<'a>, ValueError> {
     let Length { kept: count, full: full_len } = from.length().ok_or(ValueError::TooShort)?;
     let bytes = from.rest();
-    // Each element takes a byte or more, except units: no writer makes sequences of those, so a few are enough to be polite.
+    // Each element takes at least a byte, except units. No writer creates sequences of units, so a small limit is
+    // enough.
     const UNITS_MAX: usize = 64;
     if count > bytes.len() && (element_tags != [20] || count > UNITS_MAX) {
         return Err(ValueError::TooShort);

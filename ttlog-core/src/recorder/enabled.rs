@@ -1,4 +1,4 @@
-//! Whether a callsite is on: what it remembers of this epoch, else what the recorder says.
+//! Whether a callsite is on: its cached answer for this epoch, or else the recorder's.
 
 use portable_atomic::Ordering;
 
@@ -9,8 +9,8 @@ use crate::event::epoch::EPOCH;
 use crate::event::epoch::FOREIGN;
 
 impl Callsite {
-    /// Returns whether the event is to be recorded. Costs two loads and a compare when it is not, one more when it is; once per
-    /// epoch the recorder is asked. Does not block; callable anywhere.
+    /// Returns whether to record the event. Costs two loads and a compare if not, one more of each if so. Asks the
+    /// recorder once per epoch. Does not block; callable anywhere.
     #[inline(always)]
     pub fn is_enabled(&self) -> bool {
         let epoch = EPOCH.load(Ordering::Relaxed);
@@ -18,11 +18,11 @@ impl Callsite {
             && (self.on_epoch.load(Ordering::Relaxed) == epoch || self.ask())
     }
 
-    /// Asks the recorder, and remembers the answer for this epoch.
+    /// Asks the recorder, and caches the answer for this epoch.
     #[cold]
     #[inline(never)]
     fn ask(&self) -> bool {
-        // Before the recorder is asked: if the filter changes in between, this callsite asks again.
+        // Loaded before the recorder is asked: if the filter changes in between, this callsite asks again.
         let epoch = EPOCH.load(Ordering::Acquire);
         #[cfg(not(target_os = "none"))]
         let epoch = if epoch == FOREIGN {

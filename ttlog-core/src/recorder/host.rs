@@ -1,4 +1,4 @@
-//! The program that a plugin is attached to, as this copy of the crate knows it.
+//! The program that a plugin is attached to, as known to this copy of the crate.
 
 use core::fmt;
 use core::ptr;
@@ -9,7 +9,7 @@ use super::Recorder;
 use crate::event::epoch;
 use crate::memory::atomic::AtomicU32;
 
-/// What a program offers its plugins. Lives as long as the process.
+/// A program's interface for its plugins. Lives as long as the process.
 pub struct Host {
     pub(super) recorder: &'static dyn Recorder,
     /// The epoch of the program's callsites.
@@ -17,9 +17,9 @@ pub struct Host {
 }
 
 impl Host {
-    /// Makes it. Plugins ask `recorder` whether their callsites are on, and give it their events. Their callsites are gone when the
-    /// plugin is unloaded, and another may have others at the same addresses: a callsite of a plugin is what its metadata
-    /// says.
+    /// Creates a host. Plugins ask `recorder` whether their callsites are on, and pass their events to it. When a
+    /// plugin is unloaded, its callsites are gone, and another plugin might have different ones at the same addresses.
+    /// Only its metadata identifies a callsite of a plugin.
     #[must_use]
     pub const fn new(recorder: &'static dyn Recorder) -> Self {
         Host { recorder, epoch: epoch::epoch_place() }
@@ -30,7 +30,7 @@ impl Host {
         self.recorder
     }
 
-    /// Returns the epoch that holds in the program.
+    /// Returns the program's current epoch.
     pub(crate) fn epoch(&self) -> u32 {
         self.epoch.load(Ordering::Acquire)
     }
@@ -42,11 +42,11 @@ impl fmt::Debug for Host {
     }
 }
 
-/// The program that this copy of the crate is attached to; null: none.
+/// The program that this copy of the crate is attached to; null if none.
 pub(super) static HOST: AtomicPtr<Host> = AtomicPtr::new(ptr::null_mut());
 
-/// Returns the program that this copy of the crate is attached to.
+/// Returns the program that this copy of the crate is attached to, if any.
 pub(crate) fn host() -> Option<&'static Host> {
-    // SAFETY: null, or what `plugin::attach` stored: a host that lives as long as the process.
+    // SAFETY: null, or a host stored by `plugin::attach`, which lives as long as the process.
     unsafe { HOST.load(Ordering::Acquire).as_ref() }
 }

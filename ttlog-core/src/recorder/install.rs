@@ -1,4 +1,4 @@
-//! Which recorder the program has, and how events get to it.
+//! The program's recorder, and how events reach it.
 
 use core::cell::UnsafeCell;
 use core::fmt;
@@ -17,7 +17,7 @@ use crate::memory::atomic::AtomicU8;
 struct Slot(UnsafeCell<Option<&'static dyn Recorder>>);
 
 // SAFETY: the cell is written by the one caller that moved STATE from NONE to INSTALLING, and read only after STATE is
-// INSTALLED, which that caller stores with release when it has written.
+// INSTALLED, which that caller stores with release after writing.
 unsafe impl Sync for Slot {}
 
 static SLOT: Slot = Slot(UnsafeCell::new(None));
@@ -26,22 +26,22 @@ const NONE: u8 = 0;
 const INSTALLING: u8 = 1;
 const INSTALLED: u8 = 2;
 
-/// There is a recorder already.
+/// A recorder is already installed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AlreadyInstalled;
 
 impl fmt::Display for AlreadyInstalled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a recorder is installed already")
+        f.write_str("a recorder is already installed")
     }
 }
 
 impl core::error::Error for AlreadyInstalled {}
 
-/// Installs the recorder of this program, for good, and starts a new epoch so that callsites ask it. Does not block.
+/// Installs the recorder of this program, permanently, and starts a new epoch so that callsites ask it. Does not block.
 ///
 /// # Errors
-/// [`AlreadyInstalled`] from the second call on, and in a plugin that is attached to the recorder of its program.
+/// [`AlreadyInstalled`] from the second call on, and in a plugin that is attached to its program's recorder.
 pub fn install(recorder: &'static dyn Recorder) -> Result<(), AlreadyInstalled> {
     #[cfg(not(target_os = "none"))]
     if super::host::host().is_some() {
@@ -55,13 +55,13 @@ pub fn install(recorder: &'static dyn Recorder) -> Result<(), AlreadyInstalled> 
     Ok(())
 }
 
-/// Returns whether a recorder was installed in this very copy of the crate.
+/// Returns whether a recorder was installed in this copy of the crate.
 #[cfg(not(target_os = "none"))]
 pub(crate) fn has_own_recorder() -> bool {
     STATE.load(Ordering::Acquire) != NONE
 }
 
-/// Returns the installed recorder; in a plugin, that of the program it is attached to.
+/// Returns the installed recorder; in a plugin, the recorder of the program it is attached to.
 #[must_use]
 pub fn installed() -> Option<&'static dyn Recorder> {
     if STATE.load(Ordering::Acquire) != INSTALLED {
@@ -74,15 +74,15 @@ pub fn installed() -> Option<&'static dyn Recorder> {
     unsafe { *SLOT.0.get() }
 }
 
-/// Hands an event to the installed recorder; what the macros of this crate expand to. The recorder finds out by itself whether
-/// the event is to be kept.
+/// Passes an event to the installed recorder. The macros of this crate expand to this. The recorder itself decides
+/// whether the event belongs to the priority class.
 #[cfg(not(ttlog_sites))]
 #[inline]
 pub fn record<const KEPT: bool, F: Fields>(callsite: &'static Callsite, fields: F) {
     record_any(callsite, &fields);
 }
 
-/// Hands an event with a list of fields behind a pointer to the installed recorder.
+/// Passes an event whose fields are behind a pointer to the installed recorder.
 #[inline(never)]
 pub fn record_any(callsite: &'static Callsite, fields: &dyn AnyFields) {
     if let Some(recorder) = installed() {

@@ -1,5 +1,4 @@
-//! The recorder that macros write to when they know none of their own: how a library logs under whichever recorder the
-//! program installs.
+//! The recorder that macros use by default: a library logs through whichever recorder the program installs.
 
 pub(crate) mod enabled;
 #[cfg(not(target_os = "none"))]
@@ -14,10 +13,10 @@ use crate::event::callsite::Callsite;
 use crate::event::fields::AnyFields;
 use crate::event::metadata::Metadata;
 
-/// Takes events of callsites that may be enabled.
+/// A destination for the events of enabled callsites.
 pub trait Recorder: Sync {
-    /// Returns whether events of such a callsite are to be recorded. Asked once per callsite and epoch: whoever changes the answer
-    /// calls [`start_epoch`](crate::event::epoch::start_epoch) afterwards.
+    /// Returns whether to record events of such a callsite. Called once per callsite and epoch: code that changes the
+    /// answer must then call [`start_epoch`](crate::event::epoch::start_epoch).
     ///
     /// Must not block, must not panic, and must be callable wherever the program logs.
     fn is_on(&self, metadata: &Metadata) -> bool;

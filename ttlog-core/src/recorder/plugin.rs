@@ -1,12 +1,14 @@
-//! Plugins: a `cdylib` that logs into the recorder of the program that loads it.
+//! A plugin: a `cdylib` that logs into the recorder of the program that loads it.
 //!
-//! A `cdylib` has copies of its own of all statics, so its macros know nothing of the program's recorder. The program hands it a
-//! [`PluginHandle`], and the plugin [attaches](attach) itself with it: its events then go to the program's recorder, under the
-//! program's filter, and a change of the filter reaches its callsites at their next event. They cost several times what those
-//! of the program do, and a disabled one a function call. The program keeps nothing that points into the plugin, so that it can be unloaded.
+//! A `cdylib` has its own copies of all statics, so its macros do not see the program's recorder. The program passes it
+//! a [`PluginHandle`], and the plugin [attaches](attach) itself with that handle. Its events then go to the program's
+//! recorder, under the program's filter, and a change of the filter reaches its callsites at their next event. Events
+//! of a plugin cost several times as much as those of the program, and a disabled one costs a function call. The
+//! program keeps no pointer into the plugin, so the plugin can be unloaded.
 //!
-//! The program and the plugin share Rust types, whose layout is the compiler's affair: both must be built from the same version of
-//! this crate by the same compiler, which the handle carries a fingerprint of. Others are refused.
+//! The program and the plugin share Rust types, whose layout is up to the compiler. Both must therefore be built from
+//! the same version of this crate by the same compiler. The handle carries a fingerprint of these; plugins of another
+//! build are refused.
 //!
 //! ```
 //! // In the plugin, a crate of type cdylib:
@@ -16,10 +18,10 @@
 //! static ATTACHED: Mutex<Option<Attached>> = Mutex::new(None);
 //!
 //! /// # Safety
-//! /// `handle` is that of the program which loaded this library.
+//! /// `handle` is the handle of the program that loaded this library.
 //! #[unsafe(no_mangle)]
 //! pub unsafe extern "C" fn plugin_start(handle: PluginHandle) -> bool {
-//!     // SAFETY: the caller's promise, and `plugin_stop` comes before the library is unloaded.
+//!     // SAFETY: guaranteed by the caller; `plugin_stop` is called before the library is unloaded.
 //!     let attached = unsafe { attach(handle) };
 //!     let is_attached = attached.is_ok();
 //!     *ATTACHED.lock().unwrap() = attached.ok();
@@ -46,8 +48,8 @@ use crate::event::epoch;
 use crate::event::fields::{AnyFields, TypeList};
 use crate::event::metadata::{Field, Literal, Metadata};
 
-/// The way to the recorder of a program, for its plugins. Has the same layout whatever built it, so that it can be an argument of an
-/// `extern "C"` function.
+/// A handle to a program's recorder, for its plugins. Its layout does not depend on the compiler, so it can be an
+/// argument of an `extern "C"` function.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct PluginHandle {
@@ -55,34 +57,34 @@ pub struct PluginHandle {
     magic: u64,
     /// [`FINGERPRINT`] of the program.
     fingerprint: u64,
-    /// The program's [`Host`]; null: it has no recorder.
+    /// The program's [`Host`]; null if it has no recorder.
     host: *const core::ffi::c_void,
 }
 
-// SAFETY: what it points to is shared and never changes.
+// SAFETY: the pointee is shared and never changes.
 unsafe impl Send for PluginHandle {}
 // SAFETY: as above.
 unsafe impl Sync for PluginHandle {}
 
-/// What a handle begins with.
+/// First bytes of a handle.
 const MAGIC: u64 = u64::from_le_bytes(*b"TTLogPH1");
 
 impl PluginHandle {
-    /// Makes the handle of a recorder.
+    /// Creates the handle of a recorder.
     #[must_use]
     pub fn new(host: &'static Host) -> Self {
         PluginHandle { magic: MAGIC, fingerprint: FINGERPRINT, host: ptr::from_ref(host).cast() }
     }
 
-    /// Makes the handle of a program without a recorder: plugins that attach with it record nothing.
+    /// Creates the handle of a program without a recorder. Plugins that attach with it record nothing.
     #[must_use]
     pub const fn off() -> Self {
         PluginHandle { magic: MAGIC, fingerprint: FINGERPRINT, host: ptr::null() }
     }
 }
 
-/// Hash of what must be equal in a program and its plugins: the version of this crate, the compiler, and the layout of what they
-/// share.
+/// Hash of everything that must match in a program and its plugins: the version of this crate, the compiler, and the
+/// layout of shared types.
 const FINGERPRINT: u64 = {
     let mut hash = hash_bytes(0xCBF2_9CE4_8422_2325, env!("CARGO_PKG_VERSION").as_bytes());
     hash = hash_bytes(hash, COMPILER.as_bytes());
@@ -115,10 +117,10 @@ const FINGERPRINT: u64 = {
     hash
 };
 
-/// The compiler's version, commit and host; empty if the build did not find them out.
+/// The compiler's version, commit and host; empty if the build could not determine them.
 const COMPILER: &str = env!("TTLOG_COMPILER");
 
-/// FNV-1a.
+/// Hashes bytes with FNV-1a.
 const fn hash_bytes(mut hash: u64, bytes: &[u8]) -> u64 {
     let mut index = 0;
     while index < bytes.len() {
@@ -128,17 +130,18 @@ const fn hash_bytes(mut hash: u64, bytes: &[u8]) -> u64 {
     hash
 }
 
-/// Has the events of this library go to the recorder of the program that gave the handle, until the result is dropped.
+/// Sends the events of this library to the recorder of the program that created the handle, until the result is
+/// dropped.
 ///
-/// Where the library and the program share one copy of this crate (a `dylib` that both link to) there is nothing to do, and
-/// nothing is done. Does not block or allocate.
+/// If the library and the program share one copy of this crate (a `dylib` that both link to), this does nothing. Does
+/// not block or allocate.
 ///
 /// # Errors
-/// [`AttachError`]; nothing was changed then.
+/// [`AttachError`]; nothing has changed then.
 ///
 /// # Safety
-/// - `handle` was made in this process, by [`PluginHandle::new`] or [`PluginHandle::off`] of a program with this or another
-///   version of this crate.
+/// - `handle` was created in this process, by [`PluginHandle::new`] or [`PluginHandle::off`] of a program with this or
+///   another version of this crate.
 /// - The [`Attached`] is dropped before the library is unloaded, and no code of the library runs then.
 pub unsafe fn attach(handle: PluginHandle) -> Result<Attached, AttachError> {
     if handle.magic != MAGIC {
@@ -148,8 +151,8 @@ pub unsafe fn attach(handle: PluginHandle) -> Result<Attached, AttachError> {
         return Err(AttachError::OtherBuild);
     }
     let host = handle.host.cast::<Host>().cast_mut();
-    // SAFETY: null, or a `Host` that lives as long as the process, by the caller's promise; that it has the layout that this
-    // copy of the crate believes in is what the fingerprint says.
+    // SAFETY: null, or a `Host` that lives as long as the process, guaranteed by the caller. The fingerprint ensures
+    // that it has the layout that this copy of the crate assumes.
     let Some(found) = (unsafe { host.as_ref() }) else { return Ok(Attached { undo: false }) };
     if ptr::eq(found.epoch, epoch::epoch_place()) {
         return Ok(Attached { undo: false });
@@ -163,11 +166,12 @@ pub unsafe fn attach(handle: PluginHandle) -> Result<Attached, AttachError> {
     Ok(Attached { undo: true })
 }
 
-/// A library that is attached to the recorder of the program. Detaches it when dropped: its events are then recorded nowhere.
+/// A library's attachment to the program's recorder. Detaches the library when dropped; its events are no longer
+/// recorded then.
 #[derive(Debug)]
 #[must_use = "the library is detached when this is dropped"]
 pub struct Attached {
-    /// Whether there is something to undo.
+    /// Whether dropping this has to detach the library.
     undo: bool,
 }
 
@@ -180,17 +184,17 @@ impl Drop for Attached {
     }
 }
 
-/// Why a library cannot log into the program's recorder.
+/// Reason why a library cannot log into the program's recorder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AttachError {
-    /// That is no handle.
+    /// The value is not a handle.
     NoHandle,
     /// The program was built from another version of this crate or by another compiler.
     OtherBuild,
-    /// The library is attached already.
+    /// The library is already attached.
     AlreadyAttached,
-    /// The library has a recorder of its own.
+    /// The library has its own recorder.
     OwnRecorder,
 }
 
@@ -199,10 +203,10 @@ impl fmt::Display for AttachError {
         f.write_str(match self {
             AttachError::NoHandle => "not a plugin handle of TTLog",
             AttachError::OtherBuild => {
-                "program and plugin were built from other versions of ttlog-core or by other compilers"
+                "program and plugin were built from different versions of ttlog-core or by different compilers"
             }
-            AttachError::AlreadyAttached => "the plugin is attached already",
-            AttachError::OwnRecorder => "the plugin has a recorder of its own",
+            AttachError::AlreadyAttached => "the plugin is already attached",
+            AttachError::OwnRecorder => "the plugin has its own recorder",
         })
     }
 }
@@ -234,7 +238,7 @@ mod tests {
             (PluginHandle { magic: good.magic + 1, ..good }, AttachError::NoHandle),
             (PluginHandle { fingerprint: good.fingerprint ^ 1, ..good }, AttachError::OtherBuild),
         ] {
-            // SAFETY: it is refused before anything of it is used.
+            // SAFETY: the handle is refused before any of its content is used.
             assert_eq!(unsafe { attach(spoilt) }.map(drop), Err(error));
         }
         assert!(!COMPILER.is_empty());
@@ -243,7 +247,7 @@ mod tests {
     #[test]
     fn attaching_to_oneself_or_to_nobody_does_nothing() {
         for handle in [PluginHandle::new(&SELF), PluginHandle::off()] {
-            // SAFETY: the handle is of this process, and this library is never unloaded.
+            // SAFETY: the handle belongs to this process, and this library is never unloaded.
             let attached = unsafe { attach(handle) }.unwrap();
             assert!(!attached.undo && host().is_none());
         }

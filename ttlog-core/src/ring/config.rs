@@ -1,4 +1,4 @@
-//! How a ring is laid out, and whether it can be.
+//! Layout of a ring, and checks that it is possible.
 
 use core::fmt;
 
@@ -7,31 +7,31 @@ use super::layout::{
     SEGMENT_LEN_MIN, SERVER_ANCHOR_COUNT, SESSION_LEN,
 };
 
-/// How a ring is laid out.
+/// Layout of a ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RingConfig {
     /// Identity of the ring; random.
     pub ring_id: u64,
-    /// Bytes of a segment: a multiple of 8, 128 to 65,536.
+    /// Length of a segment in bytes: a multiple of 8, 128 to 65,536.
     pub segment_len: u32,
-    /// Bytes of the table: a multiple of 8. About 150 are needed for a callsite.
+    /// Length of the table in bytes: a multiple of 8. A callsite needs about 150.
     pub table_len: u32,
-    /// Slots for anchors, 24 bytes each.
+    /// Number of slots for anchors, 24 bytes each.
     pub anchor_count: u32,
-    /// Segments of the kept class: those that take warnings and errors, so that other events do not replace them. 0: none, warnings
-    /// are as other events. Fewer than there are segments; needs `control`.
+    /// Number of priority segments, which hold warnings and errors so that other events do not replace them. 0 for
+    /// none: warnings are then treated like other events. Less than the number of segments; requires `control`.
     pub kept_segment_count: u32,
-    /// Whether the ring has the long header, which takes 1376 bytes more: with the kept class, and room for how the process ended
-    /// and for requests from outside.
+    /// Whether the ring has the long header, which takes 1376 bytes more. It supports the priority class, and has room
+    /// for the end of the process and for external requests.
     pub control: bool,
-    /// Slots for sessions, 48 bytes each: how many starts of a device's firmware the header tells of. 0 on servers; else without
-    /// `control`, at most 28, and segments have at most [`DEVICE_SEGMENT_LEN_MAX`] bytes.
+    /// Number of slots for sessions, 48 bytes each: the header describes this many starts of a device's firmware. 0 on
+    /// servers. Otherwise at most 28, without `control`, and with segments of at most [`DEVICE_SEGMENT_LEN_MAX`] bytes.
     pub session_count: u32,
 }
 
 impl RingConfig {
-    /// A ring without a table, anchors, or a long header; to be completed by its identity and what else it is to have. As it is, its
-    /// segments are of the smallest size.
+    /// A ring without a table, anchors or a long header, and with segments of the smallest size. Set its identity and
+    /// other parts as needed.
     pub const PLAIN: Self = RingConfig {
         ring_id: 0,
         segment_len: SEGMENT_LEN_MIN,
@@ -42,9 +42,9 @@ impl RingConfig {
         session_count: 0,
     };
 
-    /// Chooses a layout for a region of `capacity_bytes` on a server: 1/16 of it for the table (4 KiB to 4 MiB), segments of
-    /// 4 to 64 KiB so that there are some 256 of them, one in eight of these for the kept class if there are 16 at least, 1/64 of
-    /// it for anchors (64 to 1,024 of them), and the long header.
+    /// Chooses a layout for a region of `capacity_bytes` on a server: 1/16 of it for the table (4 KiB to 4 MiB), about
+    /// 256 segments of 4 to 64 KiB, one in eight of these as priority segments if there are at least 16, 1/64 of it for
+    /// anchors (64 to 1,024 of them), and the long header.
     #[must_use]
     pub fn for_capacity(capacity_bytes: usize, ring_id: u64) -> Self {
         let power_below = |bytes: usize| 1u32 << (usize::BITS - 1 - bytes.max(1).leading_zeros()).min(31);
@@ -61,15 +61,15 @@ impl RingConfig {
         RingConfig { kept_segment_count: Self::usual_kept_count(segments), ..config }
     }
 
-    /// Returns how many of `segment_count` segments the kept class gets by default: one in eight, or none of fewer than 16, for it
-    /// would take too much from the others there.
+    /// Returns the default number of priority segments among `segment_count` segments: one in eight, or none if there
+    /// are fewer than 16, where they would take too much room from other events.
     #[must_use]
     pub fn usual_kept_count(segment_count: usize) -> u32 {
         let count = if segment_count < 16 { 0 } else { segment_count / 8 };
         u32::try_from(count).unwrap_or(0)
     }
 
-    /// Returns the bytes of the ring header.
+    /// Returns the length of the ring header in bytes.
     pub(crate) const fn header_len(&self) -> usize {
         if self.control {
             LONG_HEADER_LEN
@@ -80,10 +80,10 @@ impl RingConfig {
         }
     }
 
-    /// Returns whether a ring can be laid out in so many words.
+    /// Checks that a ring with this layout fits in `words` words.
     ///
     /// # Errors
-    /// [`RingError`] if not.
+    /// [`RingError`] if it does not.
     pub const fn check(&self, words: usize) -> Result<(), RingError> {
         let RingConfig { segment_len, table_len, anchor_count, kept_segment_count, control, session_count, .. } = *self;
         let segment_len_max = if session_count > 0 { DEVICE_SEGMENT_LEN_MAX } else { SEGMENT_LEN_MAX };
@@ -96,7 +96,7 @@ impl RingConfig {
         }
         let segments = self.overhead_len() / 8;
         let segment_words = segment_len as usize / 8;
-        // Divides, as segments may be more than 32 bits can count.
+        // Divides, because the number of segments might exceed 32 bits.
         if words.saturating_sub(segments) / segment_words <= kept_segment_count as usize {
             let needed_words = (kept_segment_count as usize + 1).saturating_mul(segment_words).saturating_add(segments);
             return Err(RingError::TooSmall { needed_bytes: needed_words.saturating_mul(8) });
@@ -104,21 +104,22 @@ impl RingConfig {
         Ok(())
     }
 
-    /// Returns the bytes before the segments.
+    /// Returns the number of bytes before the segments.
     #[must_use]
     pub const fn overhead_len(&self) -> usize {
         self.header_len() + self.anchor_count as usize * ANCHOR_LEN + self.table_len as usize
     }
 }
 
-/// Why a ring cannot be created in a region.
+/// Reason why a ring cannot be created in a region.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RingError {
-    /// `segment_len` or `table_len` is no multiple of 8 or out of range, or there is to be a kept class without the long header.
+    /// `segment_len` or `table_len` is not a multiple of 8 or out of range, or priority segments are requested without
+    /// the long header.
     BadConfig,
-    /// The region has no room for a single segment beside those of the kept class; so many bytes are needed.
+    /// The region has no room for a single segment besides the priority segments.
     TooSmall {
-        /// Bytes needed at least.
+        /// Minimum number of bytes.
         needed_bytes: usize,
     },
 }
@@ -127,7 +128,7 @@ impl fmt::Display for RingError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             RingError::BadConfig => f.write_str(
-                "segment or table length is no multiple of 8 or out of range, or a kept class without control",
+                "segment or table length is not a multiple of 8 or out of range, or priority segments without control",
             ),
             RingError::TooSmall { needed_bytes } => {
                 write!(f, "no room for a segment: {needed_bytes} bytes are needed")

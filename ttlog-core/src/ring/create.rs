@@ -1,4 +1,4 @@
-//! Making a ring in memory that is zero.
+//! Creation of a ring in zeroed memory.
 
 use super::Ring;
 use super::config::{RingConfig, RingError};
@@ -10,10 +10,10 @@ use super::layout::{
 use crate::memory::word::Word;
 
 impl<'m> Ring<'m> {
-    /// Lays a ring out in `words`, which are zero, and gives the handle. Words that are left over at the end stay unused.
+    /// Lays out a ring in `words`, which must be zero, and returns its handle. Surplus words at the end stay unused.
     ///
     /// # Errors
-    /// [`RingError`] if the configuration is wrong or the region too small.
+    /// [`RingError`] if the configuration is invalid or the region too small.
     pub fn create(words: &'m [Word], config: &RingConfig) -> Result<Self, RingError> {
         config.check(words.len())?;
         let ring = Ring::over(words, config);
@@ -22,7 +22,7 @@ impl<'m> Ring<'m> {
         if config.kept_segment_count > 0 {
             ring.words[header_word::KEPT_NEXT_SEQUENCE].store(KEPT_SEQUENCE_BIT | 1);
         }
-        // The magic is stored last: a region in which creation was cut short is no ring.
+        // The magic is stored last: a region in which creation was interrupted is not a ring.
         for (index, chunk) in header.chunks_exact(8).enumerate().rev() {
             ring.words[index].store_release(u64::from_le_bytes(chunk.try_into().unwrap_or(RING_MAGIC)));
         }

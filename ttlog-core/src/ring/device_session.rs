@@ -1,8 +1,8 @@
-//! Sessions of a device: from one start of its firmware to the next.
+//! Sessions of a device. A session lasts from one start of its firmware to the next.
 //!
-//! The ring of a device outlives resets, and updates of the firmware. So that records of two firmwares stay apart, each segment names
-//! the session that opened it, and the ring header has a slot for each of the latest sessions, with the build id that tells whose names
-//! belong to it.
+//! The ring of a device outlives resets and updates of the firmware. To keep records of different firmware apart, each
+//! segment names the session that opened it, and the ring header has a slot for each of the latest sessions. The slot
+//! holds the build id, which identifies the firmware whose names apply.
 //!
 //! # Format
 //! docs/format.md §2.6.
@@ -14,33 +14,34 @@ use crate::ring::layout::{DEVICE_HEADER_LEN, Mode, SESSION_LEN, header_word};
 use crate::ring::read::segment::SegmentState;
 use crate::ring::{Ring, RingImage};
 
-/// Bytes of a build id that are kept; longer ones are cut, shorter ones filled up with zeros.
+/// Length of a stored build id in bytes; longer ones are truncated, shorter ones padded with zeros.
 pub const BUILD_ID_LEN: usize = 20;
-/// Words of a session's slot.
+/// Length of a session's slot in words.
 const SESSION_WORDS: usize = SESSION_LEN / 8;
-/// Bit of the flags: what callsites say is in the firmware's flash.
+/// Bit of the flags: the callsites' metadata is in the firmware's flash.
 const FLAG_EMBEDDED_METADATA: u32 = 1;
 
-/// A session: what is known of the firmware between two resets.
+/// A session: facts about the firmware between two resets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Session {
-    /// Its number, from 1; each start of the firmware gives the next.
+    /// Number of the session, from 1; each start of the firmware increments it.
     pub boot: u32,
-    /// Build id of the firmware, zero padded; all zero: it has none.
+    /// Build id of the firmware, zero padded; all zero if none.
     pub build_id: [u8; BUILD_ID_LEN],
-    /// Why the device had been reset before, in the bits of its manufacturer or as the firmware's hook gave it; 0: not told.
+    /// Reason for the reset before the session, in the manufacturer's bits or as returned by the firmware's hook; 0 if
+    /// not recorded.
     pub reset_reason: u32,
-    /// Rate of the clock; 0: unknown.
+    /// Rate of the clock in ticks per second; 0 if unknown.
     pub ticks_per_second: u32,
-    /// Whether what callsites say is in the firmware's flash, so that dumps carry it along.
+    /// Whether the callsites' metadata is in the firmware's flash, so that dumps include it.
     pub embedded_metadata: bool,
-    /// The sequence of the first segment of the session.
+    /// Sequence number of the session's first segment.
     pub first_sequence: u64,
 }
 
 impl Session {
-    /// Lays the slot out, with the boot number in its place.
+    /// Encodes the slot, boot number included.
     #[must_use]
     pub(crate) fn encode(&self) -> [u8; SESSION_LEN] {
         let mut slot = [0; SESSION_LEN];
@@ -56,7 +57,7 @@ impl Session {
         slot
     }
 
-    /// Reads a slot; `None` if it is empty, was being written, or is damaged.
+    /// Reads a slot. Returns `None` if it is empty, was being written, or is damaged.
     #[must_use]
     pub(crate) fn decode(slot: &[u8; SESSION_LEN]) -> Option<Self> {
         let half = |at: usize| u32::from_le_bytes([slot[at], slot[at + 1], slot[at + 2], slot[at + 3]]);
@@ -76,7 +77,7 @@ impl Session {
     }
 }
 
-/// Returns the CRC of a slot: over all of it but the CRC itself.
+/// Returns the CRC of a slot: over all of it except the CRC itself.
 fn slot_crc(slot: &[u8; SESSION_LEN]) -> u32 {
     let mut digest = Digest::new();
     digest.update(&slot[..4]);
@@ -84,27 +85,27 @@ fn slot_crc(slot: &[u8; SESSION_LEN]) -> u32 {
     digest.finish()
 }
 
-/// Returns how many slots a ring header of so many bytes has.
+/// Returns the number of slots in a ring header of `header_len` bytes.
 pub(crate) const fn slots_in(header_len: usize) -> usize {
     header_len.saturating_sub(DEVICE_HEADER_LEN) / SESSION_LEN
 }
 
 impl Ring<'_> {
-    /// Returns the words of the slot that session `boot` has, if the header has slots.
+    /// Returns the words of the slot for session `boot`, if the header has slots.
     fn session_slot(&self, boot: u32) -> Option<&[Word]> {
         let count = slots_in(self.header_words * 8);
         let slot = (boot as usize).checked_sub(1)?.checked_rem(count)?;
         self.words.get(DEVICE_HEADER_LEN / 8 + slot * SESSION_WORDS..)?.get(..SESSION_WORDS)
     }
 
-    /// Reads the slot that session `boot` has; another session may be in it.
+    /// Reads the slot for session `boot`; it might hold another session.
     pub(crate) fn session_in_slot_of(&self, boot: u32) -> Option<Session> {
         let mut bytes = [0; SESSION_LEN];
         crate::ring::read::live::copy_words(self.session_slot(boot)?, &mut bytes);
         Session::decode(&bytes)
     }
 
-    /// Tells of a new session. The slot is empty while it is being written.
+    /// Records a new session. Its slot is empty while it is being written.
     pub(crate) fn store_session(&self, session: &Session) {
         let bytes = session.encode();
         if let Some(slot) = self.session_slot(session.boot) {
@@ -120,11 +121,11 @@ impl Ring<'_> {
 }
 
 impl<'a> RingImage<'a> {
-    /// Iterates over the sessions of which the ring header tells, in the order of their slots. Of a ring that is not a device's there
-    /// are none.
+    /// Iterates over the sessions in the ring header, in the order of their slots. A ring that is not a device's has
+    /// none.
     ///
-    /// Segments may be of older sessions, of which the header tells no more: [`SegmentHeader::context`](crate::ring::SegmentHeader::context)
-    /// is the number of the session.
+    /// Segments can be of older sessions that are no longer in the header:
+    /// [`SegmentHeader::context`](crate::ring::SegmentHeader::context) is the number of the session.
     pub fn sessions(&self) -> impl Iterator<Item = Session> + use<'a> {
         let header = self.header();
         let count = if header.is_device() { slots_in(header.header_len as usize) } else { 0 };
@@ -132,7 +133,7 @@ impl<'a> RingImage<'a> {
         slots.chunks_exact(SESSION_LEN).filter_map(|slot| Session::decode(slot.try_into().ok()?))
     }
 
-    /// Returns the number of the latest session of which anything is there; 0: there is none.
+    /// Returns the number of the latest session that left any trace; 0 if there is none.
     #[must_use]
     pub fn latest_boot(&self) -> u32 {
         let of_slots = self.sessions().map(|session| session.boot);

@@ -1,25 +1,25 @@
-//! The file name of a ring, and the form that texts take in the names of files.
+//! File names of rings, and sanitized texts within file names.
 //!
-//! A ring lives in `ttlog-<service>-<pid>-<start>-<random>.ring`; while it is made, `.new` follows. Names come from the program,
-//! from the environment and, when a dead ring is recovered, from hostile bytes. In a file name only ASCII letters, digits, `.`,
-//! `_` and `-` remain; everything else becomes `_`, so no name can leave its directory, hide itself or carry terminal escapes.
-//! The true service name is in the ring's process item.
+//! A ring is in `ttlog-<service>-<pid>-<start>-<random>.ring`; `.new` is appended while it is being created. Names come
+//! from the program, from the environment and, when a dead ring is recovered, from untrusted bytes. In a file name,
+//! only ASCII letters, digits, `.`, `_` and `-` remain; everything else becomes `_`, so no name can leave its
+//! directory, hide itself or carry terminal escapes. The original service name is in the ring's process item.
 //!
-//! Nothing here allocates; formatting makes no system call.
+//! No function allocates; formatting makes no system call.
 
 use core::fmt::{self, Write as _};
 
-/// First bytes of the names of all files that a recorder makes, temporary ones apart.
+/// Prefix of the names of all files that a recorder creates, except temporary ones.
 pub const NAME_START: &str = "ttlog-";
-/// Last bytes of a ring's file name.
+/// Suffix of a ring's file name.
 pub const RING_SUFFIX: &str = ".ring";
-/// Last bytes of the name of a ring file that is still being made.
+/// Suffix of the name of a ring file that is still being created.
 pub const UNFINISHED_SUFFIX: &str = ".ring.new";
-/// Most bytes of a service name in a file name.
+/// Maximum length of a service name in a file name, in bytes.
 pub const SERVICE_LEN_MAX: usize = 64;
 
-/// Displays a text as a part of a file name: at most `len_max` bytes of `[A-Za-z0-9._-]`, never empty, never starting with a
-/// dot or a dash.
+/// Displays a text as part of a file name: at most `len_max` bytes of `[A-Za-z0-9._-]`, never empty, never starting
+/// with a dot or a dash.
 #[derive(Clone, Copy, Debug)]
 pub struct NamePart<'a> {
     text: &'a str,
@@ -27,19 +27,19 @@ pub struct NamePart<'a> {
 }
 
 impl<'a> NamePart<'a> {
-    /// Takes a text of which at most `len_max` characters go into the name.
+    /// Creates a part from a text, of which at most `len_max` characters go into the name.
     #[must_use]
     pub const fn new(text: &'a str, len_max: usize) -> Self {
         NamePart { text, len_max }
     }
 
-    /// Takes the name of a service.
+    /// Creates a part from the name of a service.
     #[must_use]
     pub const fn service(text: &'a str) -> Self {
         NamePart::new(text, SERVICE_LEN_MAX)
     }
 
-    /// Returns whether `found`, taken from a file name, is this part.
+    /// Returns whether `found`, taken from a file name, equals this part.
     #[must_use]
     pub fn is(&self, found: &str) -> bool {
         let mut rest = Rest(found);
@@ -61,7 +61,7 @@ impl fmt::Display for NamePart<'_> {
     }
 }
 
-/// The part of a text that was not written yet; writing anything else fails.
+/// Part of a text that is not yet written; writing anything else fails.
 struct Rest<'a>(&'a str);
 
 impl fmt::Write for Rest<'_> {
@@ -71,18 +71,18 @@ impl fmt::Write for Rest<'_> {
     }
 }
 
-/// Displays the name of a ring file without its end: `ttlog-<service>-<pid>-<start>-<random>`.
+/// Displays the name of a ring file without its suffix: `ttlog-<service>-<pid>-<start>-<random>`.
 ///
 /// [`RING_SUFFIX`] or [`UNFINISHED_SUFFIX`] follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RingStem<'a> {
-    /// The service name; made fit for a file name when it is displayed.
+    /// Service name; sanitized when it is displayed.
     pub service: &'a str,
-    /// Id of the process.
+    /// Process id.
     pub pid: u32,
-    /// Start of the process, in the operating system's units.
+    /// Start time of the process, in the operating system's units.
     pub start: u64,
-    /// A number that no other ring of that process has.
+    /// Number that no other ring of the process has.
     pub random: u64,
 }
 
@@ -93,13 +93,13 @@ impl fmt::Display for RingStem<'_> {
     }
 }
 
-/// Returns whether a file of this name may be a ring, finished or not.
+/// Returns whether a file with this name might be a ring, finished or not.
 #[must_use]
 pub fn is_ring_name(name: &[u8]) -> bool {
     name.starts_with(NAME_START.as_bytes()) && (name.ends_with(RING_SUFFIX.as_bytes()) || is_unfinished_ring_name(name))
 }
 
-/// Returns whether a file of this name, or path, is a ring that is still being made.
+/// Returns whether a file with this name or path is a ring that is still being created.
 #[must_use]
 pub fn is_unfinished_ring_name(name: &[u8]) -> bool {
     name.ends_with(UNFINISHED_SUFFIX.as_bytes())
@@ -124,7 +124,7 @@ mod tests {
         ] {
             let part = NamePart::service(text);
             assert_eq!(part.to_string(), expected, "{text:?}");
-            assert_eq!(NamePart::service(expected).to_string(), expected, "a part stays as it is");
+            assert_eq!(NamePart::service(expected).to_string(), expected, "a valid part stays unchanged");
             assert!(part.is(expected));
             assert!(!part.is(&expected[1..]) && !part.is(&std::format!("{expected}x")) && !part.is(""));
         }

@@ -1,4 +1,4 @@
-//! The ring header: what a reader takes from it, and the part that never changes.
+//! Ring header: decoding, and encoding of the part that never changes.
 //!
 //! # Format
 //! docs/format.md §2.1.
@@ -12,16 +12,16 @@ use crate::error::{FormatError, FormatErrorKind};
 use crate::memory::crc::{check_or_repair, crc32};
 use crate::record::word_at;
 
-/// Where the CRC of the ring header is. It covers what is before it and, from version 2 on, the four bytes behind it.
+/// Offset of the CRC of the ring header. It covers the bytes before it and, from version 2 on, the four bytes after it.
 const CRC_OFFSET: usize = 56;
-/// Bytes that the CRC of the ring header covers in version 1.
+/// Number of bytes that the CRC of the ring header covers in version 1.
 const FIXED_LEN_V1: usize = CRC_OFFSET;
-/// Bytes that the CRC of the ring header covers from version 2 on.
+/// Number of bytes that the CRC of the ring header covers from version 2 on.
 const FIXED_LEN: usize = CRC_OFFSET + 4;
 
-/// The ring header, as read.
+/// The ring header, decoded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[allow(missing_docs)] // docs/format.md §2.1 has the meaning of each
+#[allow(missing_docs)] // docs/format.md §2.1 documents each field
 pub struct RingHeader {
     pub format_version: u16,
     pub min_reader_version: u16,
@@ -37,14 +37,14 @@ pub struct RingHeader {
     pub kept_segment_count: u32,
     pub next_sequence: u64,
     pub complete_from: u64,
-    /// too large, re-entrant, no segment, unregistered
+    /// Events dropped as too large, re-entrant, without a segment, and unregistered.
     pub dropped: [u64; 4],
     pub suppressed: u64,
     pub anchors_written: u64,
     pub state: u64,
-    /// The rest is 0 or `None` where the header is short.
+    /// This and the following fields are 0 or `None` if the header is short.
     pub kept_next_sequence: u64,
-    /// from when on no warning or error was overwritten, wherever it was recorded
+    /// Time from which on no warning or error was overwritten, in whichever segment it was recorded.
     pub kept_complete_from: u64,
     pub end: Option<ProcessEnd>,
     pub panics: Panics,
@@ -53,7 +53,7 @@ pub struct RingHeader {
 }
 
 impl RingHeader {
-    /// Writes the part that never changes, with its CRC.
+    /// Encodes the part that never changes, with its CRC.
     pub(crate) fn encode_fixed(&self) -> [u8; 64] {
         let mut bytes = [0; 64];
         bytes[0..8].copy_from_slice(&RING_MAGIC);
@@ -74,11 +74,11 @@ impl RingHeader {
         bytes
     }
 
-    /// Reads a header and checks that what it says of the layout is possible; a single flipped bit in the part that never
-    /// changes is repaired. Of a long header that is cut off, what is missing counts as 0.
+    /// Reads a header and checks that the layout is possible. Repairs a single flipped bit in the part that never
+    /// changes. Missing words of a truncated long header count as 0.
     ///
     /// # Errors
-    /// What is wrong, with the offset in `bytes`.
+    /// The defect, with the offset in `bytes`.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, FormatError> {
         let Some(header) = bytes.first_chunk::<HEADER_LEN>() else {
             let start = &bytes[..bytes.len().min(8)];
@@ -89,7 +89,7 @@ impl RingHeader {
         Ok(Self::decode_short(header)?.with_long_part(|index| word_at(bytes, index * 8).unwrap_or(0)))
     }
 
-    /// As [`decode`](Self::decode), without what only a long header has.
+    /// Like [`decode`](Self::decode), without the fields of a long header.
     pub(crate) fn decode_short(header: &[u8; HEADER_LEN]) -> Result<Self, FormatError> {
         let error = |offset, kind| Err(FormatError::new(offset, kind));
         let u16_at = |bytes: &[u8], at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]);
@@ -136,7 +136,7 @@ impl RingHeader {
         Ok(decoded)
     }
 
-    /// Adds what only a long header has; `word` gives its words.
+    /// Adds the fields of a long header; `word` returns its words.
     pub(crate) fn with_long_part(self, word: impl Fn(usize) -> u64) -> Self {
         if !self.is_long() {
             return self;
@@ -156,26 +156,26 @@ impl RingHeader {
         }
     }
 
-    /// Returns whether it is the header of a device.
+    /// Returns whether this is the header of a device.
     #[must_use]
     pub fn is_device(&self) -> bool {
         self.min_reader_version >= DEVICE_MIN_READER_VERSION
             && (DEVICE_HEADER_LEN..LONG_HEADER_LEN).contains(&(self.header_len as usize))
     }
 
-    /// Returns whether the header is a long one.
+    /// Returns whether the header is long.
     #[must_use]
     pub fn is_long(&self) -> bool {
         self.format_version >= 2 && self.header_len as usize >= LONG_HEADER_LEN
     }
 
-    /// Returns the segments that are not of the kept class: those before it.
+    /// Returns the number of segments that are not priority segments, which come first.
     #[must_use]
     pub fn main_segment_count(&self) -> u32 {
         self.segment_count.saturating_sub(self.kept_segment_count)
     }
 
-    /// Checks alignments and ranges. Parts that overlap or lie outside the region do no harm to a reader.
+    /// Checks alignments and ranges. Parts that overlap or are outside the region do not harm a reader.
     fn check_geometry(&self) -> Result<(), FormatError> {
         let error = |offset| Err(FormatError::new(offset, FormatErrorKind::BadGeometry));
         let words = |value: u64| value.is_multiple_of(8);
@@ -198,21 +198,21 @@ impl RingHeader {
         if !words(self.anchors_offset.into()) || self.anchor_count > 1 << 16 {
             return error(48);
         }
-        // The class of the others has one segment at least.
+        // There is at least one segment for other events.
         if self.kept_segment_count >= self.segment_count || self.kept_segment_count > 0 && !self.is_long() {
             return error(60);
         }
         Ok(())
     }
 
-    /// Returns the bytes of the whole region.
+    /// Returns the length of the whole region in bytes.
     #[must_use]
     pub fn region_len(&self) -> u64 {
         self.segments_offset + u64::from(self.segment_len) * u64::from(self.segment_count)
     }
 }
 
-/// Returns what the CRC of the ring header covers from version 2 on.
+/// Returns the bytes that the CRC of the ring header covers from version 2 on.
 fn fixed_part(header: &[u8]) -> [u8; FIXED_LEN] {
     let mut fixed = [0; FIXED_LEN];
     fixed[..CRC_OFFSET].copy_from_slice(&header[..CRC_OFFSET]);
@@ -220,12 +220,13 @@ fn fixed_part(header: &[u8]) -> [u8; FIXED_LEN] {
     fixed
 }
 
-/// Checks the part of the ring header that never changes, repairs a single flipped bit of it, and gives it. What version 1 leaves
-/// unchecked is then meaningless.
+/// Checks the part of the ring header that never changes, repairs a single flipped bit in it, and returns it. Bytes
+/// that version 1 does not check are then meaningless.
 fn check_fixed(header: &[u8; HEADER_LEN]) -> Option<[u8; FIXED_LEN]> {
     let stored = u32::from_le_bytes([header[56], header[57], header[58], header[59]]);
     let version = |fixed: &[u8]| u16::from_le_bytes([fixed[8], fixed[9]]);
-    // The version says which bytes are covered; but it may be hit itself, so it is believed only with the CRC.
+    // The version determines which bytes are covered. It might be damaged itself, so it is trusted only with a valid
+    // CRC.
     let mut newer = fixed_part(header);
     if check_or_repair(&mut newer, stored) && version(&newer) >= 2 {
         return Some(newer);

@@ -1,62 +1,64 @@
-//! Where everything in a ring is: the one place that knows its offsets.
+//! Layout of a ring: the only module that knows its offsets.
 //!
 //! # Format
 //! docs/format.md §2.
 
 use crate::memory::crc::crc32;
 
-/// Version of the format that is written.
+/// Format version that is written.
 pub const FORMAT_VERSION: u16 = 3;
-/// Version a reader must know to read the rings of servers.
+/// Format version that a reader must know to read rings of servers.
 pub const MIN_READER_VERSION: u16 = 2;
-/// Version a reader must know to read the rings of devices.
+/// Format version that a reader must know to read rings of devices.
 pub const DEVICE_MIN_READER_VERSION: u16 = 3;
 /// First bytes of a ring.
 pub const RING_MAGIC: [u8; 8] = *b"TTLOGRNG";
-/// Bytes of the short ring header; that of devices and the long one begin with the same words.
+/// Length of the short ring header in bytes. The header of devices and the long header begin with the same words.
 pub const HEADER_LEN: usize = 160;
-/// Bytes of the long ring header, that of servers: with the kept class, the end block and the control block.
+/// Length of the long ring header in bytes, used by servers: with the priority class, the end block and the control
+/// block.
 pub const LONG_HEADER_LEN: usize = 1536;
-/// Bytes of the ring header of a device without the slots for sessions.
+/// Length of a device's ring header in bytes, without the slots for sessions.
 pub const DEVICE_HEADER_LEN: usize = 168;
-/// Bytes of an anchor slot.
+/// Length of an anchor slot in bytes.
 pub const ANCHOR_LEN: usize = 24;
-/// Words of an anchor slot.
+/// Length of an anchor slot in words.
 pub(crate) const ANCHOR_WORDS: usize = ANCHOR_LEN / 8;
-/// Slots for anchors that a ring on a server has, unless it is small: see [`RingConfig::for_capacity`](crate::ring::RingConfig::for_capacity).
+/// Number of anchor slots in a ring on a server, unless it is small: see
+/// [`RingConfig::for_capacity`](crate::ring::RingConfig::for_capacity).
 pub const SERVER_ANCHOR_COUNT: usize = 1024;
-/// Bytes of a session's slot.
+/// Length of a session's slot in bytes.
 pub const SESSION_LEN: usize = 48;
-/// Bytes of a segment header.
+/// Length of a segment header in bytes.
 pub const SEGMENT_HEADER_LEN: usize = 48;
-/// Words of a segment header.
+/// Length of a segment header in words.
 pub(crate) const SEGMENT_HEADER_WORDS: usize = SEGMENT_HEADER_LEN / 8;
-/// Smallest segment, in bytes.
+/// Length of the smallest segment, in bytes.
 pub const SEGMENT_LEN_MIN: u32 = 128;
-/// Largest segment, in bytes.
+/// Length of the largest segment, in bytes.
 pub const SEGMENT_LEN_MAX: u32 = 65_536;
 
-/// Largest segment of a device, in bytes: a reservation there tells its length in one byte.
+/// Length of a device's largest segment, in bytes: a reservation there stores its length in one byte.
 pub const DEVICE_SEGMENT_LEN_MAX: u32 = 2048;
-/// Words of the short ring header.
+/// Length of the short ring header in words.
 pub(crate) const HEADER_WORDS: usize = HEADER_LEN / 8;
-/// Words of the long ring header.
+/// Length of the long ring header in words.
 pub(crate) const LONG_HEADER_WORDS: usize = LONG_HEADER_LEN / 8;
 
 /// Word indexes in the ring header.
 pub(crate) mod header_word {
     pub(crate) const NEXT_SEQUENCE: usize = 8;
     pub(crate) const COMPLETE_FROM: usize = 9;
-    /// The first of four counters, see [`DropReason`](crate::ring::DropReason).
+    /// First of four counters, see [`DropReason`](crate::ring::DropReason).
     pub(crate) const DROPPED: usize = 10;
     pub(crate) const SUPPRESSED: usize = 14;
     pub(crate) const ANCHORS_WRITTEN: usize = 15;
     pub(crate) const STATE: usize = 16;
     pub(crate) const OWNED_SEGMENTS: usize = 17;
     pub(crate) const SHARED_SEGMENT: usize = 18;
-    /// The header of devices only: number of the session that records.
+    /// Number of the recording session; header of devices only.
     pub(crate) const BOOT: usize = 20;
-    // The long header only, from here on. The words of the end block are named in `end`, those of the control block in `control`.
+    // From here on, long header only. `end` names the words of the end block, `control` those of the control block.
     pub(crate) const KEPT_NEXT_SEQUENCE: usize = 20;
     pub(crate) const KEPT_COMPLETE_FROM: usize = 21;
     pub(crate) const KEPT_SHARED_SEGMENT: usize = 22;
@@ -75,24 +77,24 @@ pub(crate) mod segment_word {
     pub(crate) const CLOSE: usize = 5;
 }
 
-/// Recording ended in good order; bit of the ring's state word.
+/// Bit of the ring's state word: recording ended cleanly.
 pub const STATE_ENDED: u64 = 1;
 
-/// How a segment is written.
+/// Mode in which a segment is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// By one context, alone.
+    /// By one context only.
     Exclusive,
-    /// By several contexts, which are not told apart.
+    /// By several contexts, which are not distinguished.
     Shared,
-    /// By several contexts; each record tells which.
+    /// By several contexts; each record names its context.
     SharedContexts,
-    /// By several contexts of a device, which are not told apart: see docs/format.md §2.6.
+    /// By several contexts of a device, which are not distinguished: see docs/format.md §2.6.
     Device,
 }
 
 impl Mode {
-    /// Returns its number in rings and snapshots.
+    /// Returns the number of this mode in rings and snapshots.
     pub(crate) const fn number(self) -> u8 {
         match self {
             Mode::Exclusive => 0,
@@ -102,7 +104,7 @@ impl Mode {
         }
     }
 
-    /// Undoes [`number`](Self::number).
+    /// Returns the mode with this number, if it exists.
     pub(crate) const fn from_number(number: u8) -> Option<Self> {
         match number {
             0 => Some(Mode::Exclusive),
@@ -120,13 +122,13 @@ pub(crate) struct SequenceWord {
     pub(crate) sequence: u64,
     pub(crate) lap: u8,
     pub(crate) mode: Mode,
-    /// 0: valid; 1 to 3: being opened.
+    /// 0 if valid, 1 to 3 while being opened.
     pub(crate) phase: u8,
 }
 
-/// Highest sequence; it would take years to reach.
+/// Highest sequence number; reaching it would take years.
 pub(crate) const SEQUENCE_MAX: u64 = (1 << 48) - 1;
-/// Bit of the sequences of the kept class, so that they are unique in the ring.
+/// Bit set in the sequence numbers of priority segments, so that they are unique in the ring.
 pub const KEPT_SEQUENCE_BIT: u64 = 1 << 47;
 
 impl SequenceWord {
@@ -135,7 +137,7 @@ impl SequenceWord {
         self.sequence & SEQUENCE_MAX | lap << 48 | mode << 56 | phase << 60
     }
 
-    /// `None`: the segment was never used, or no such mode or phase exists.
+    /// Returns `None` if the segment was never used, or the mode or phase does not exist.
     pub(crate) fn decode(word: u64) -> Option<Self> {
         let mode = Mode::from_number((word >> 56) as u8 & 0xF)?;
         let phase = (word >> 60) as u8;
@@ -149,15 +151,15 @@ pub(crate) mod commit {
     pub(crate) const OFFSET_MASK: u32 = 0x3FFF;
     pub(crate) const COUNT_SHIFT: u32 = 14;
     pub(crate) const COUNT_MASK: u32 = 0x3FFF;
-    /// The flags begin here.
+    /// Position of the lowest flag.
     pub(crate) const FLAGS_SHIFT: u32 = 28;
     /// A writer holds the segment.
     pub(crate) const OWNED: u32 = 1 << 28;
     /// A record is being written (exclusive).
     pub(crate) const BUSY: u32 = 1 << 29;
-    /// No more reservations (shared).
+    /// No further reservations are accepted (shared).
     pub(crate) const CLOSED: u32 = 1 << 30;
-    /// Takes reservations, unless closed.
+    /// Reservations are accepted unless it is closed.
     pub(crate) const SHARED: u32 = 1 << 31;
 
     pub(crate) const fn offset(commit: u32) -> usize {
@@ -168,27 +170,28 @@ pub(crate) mod commit {
         commit >> COUNT_SHIFT & COUNT_MASK
     }
 
-    /// What to add for a record of `words` words that counts as `events` events.
+    /// Returns the increment for a record of `words` words that counts as `events` events.
     #[inline(always)]
     pub(crate) const fn step(words: usize, events: u32) -> u32 {
         words as u32 + (events << COUNT_SHIFT)
     }
 }
 
-/// Returns from when on no warning or error was overwritten: `kept` says it of those in the kept class, and of the others, the last of
-/// which was recorded at `strayed_until`, what is true of all events.
+/// Returns the time from which on no warning or error was overwritten. `kept` is that time for those in the priority
+/// class. The others, the last of which was recorded at `strayed_until`, share `complete_from` with all events.
 pub(crate) fn kept_complete_from(kept: u64, strayed_until: u64, complete_from: u64) -> u64 {
     kept.max(strayed_until.min(complete_from))
 }
 
-/// Returns the check of a segment header: over its sequence word with phase 0, base, context and loss.
+/// Returns the checksum of a segment header: over its sequence word with phase 0, base, context and loss.
 #[inline]
 pub(crate) fn segment_crc(sequence_word: u64, base: u64, context: u32, lost: u64) -> u32 {
     segment_check(&segment_crc_input(sequence_word, base, context, lost))
 }
 
-/// Returns the check of these bytes of a segment header: a CRC, or on a device, which opens a segment every few dozen events, something
-/// that takes a tenth of the time. Each step of it undoes no difference, so that what differs in one of the seven half-words never passes.
+/// Returns the checksum of these bytes of a segment header: a CRC, or, on a device, which opens a segment every few
+/// dozen events, a function that takes a tenth of the time. Each of its steps preserves differences, so a change in one
+/// of the seven half-words is always detected.
 #[inline]
 pub(crate) fn segment_check(bytes: &[u8; SEGMENT_CRC_INPUT_LEN]) -> u32 {
     if bytes[7] & 0xF != Mode::Device.number() {

@@ -1,5 +1,5 @@
-//! Every interleaving of small scenes: writer and reader with wrap, two shared writers, nested appends, segments that change
-//! hands. Run by `ci/checks/loom`.
+//! Every interleaving of small scenarios: writer and reader with wrap, two shared writers, nested appends, segments
+//! that change owners. Run by `ci/checks/loom`.
 
 use core::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -49,7 +49,7 @@ fn explore_with(preemptions: usize, scene: impl Fn() + Sync + Send + 'static) {
     builder.check(scene);
 }
 
-/// Which answers a reader beside a writer got over all executions. Not part of the model, so plain atomics.
+/// Results that a concurrent reader got, over all executions. Not part of the model, so plain atomics.
 #[derive(Default)]
 struct Seen {
     before: AtomicBool,
@@ -62,7 +62,7 @@ impl Seen {
         seen.store(true, Ordering::Relaxed);
     }
 
-    /// A model in which the reader always comes first, or always last, checks nothing.
+    /// Asserts that the reader came both first and last: otherwise the model checks nothing.
     fn assert_both(&self) {
         assert!(self.before.load(Ordering::Relaxed) && self.after.load(Ordering::Relaxed), "not explored");
     }
@@ -72,10 +72,10 @@ fn who(context: u32) -> ContextInfo<'static> {
     ContextInfo { context, os_thread_id: 0, next_index: 0, name: "" }
 }
 
-/// Words of an event in a shared segment.
+/// Number of words of an event in a shared segment.
 const RECORD_WORDS: usize = 4;
 
-/// The two values of every event in these models: a reader that finds others was shown a torn record.
+/// The two values of every event in these models. Any others mean a torn record.
 fn fields(id: u64) -> Cons<u64, Cons<f64, Nil>> {
     Cons(id, Cons(id as f64 * 3.0, Nil))
 }
@@ -98,7 +98,7 @@ struct Found {
     overwritten: u64,
 }
 
-/// Reads the whole ring as a live reader does.
+/// Reads the whole ring like a live reader.
 fn read(ring: &Ring<'_>) -> Found {
     let mut found = Found::default();
     let mut scratch = vec![0; ring.segment_len()];
@@ -109,7 +109,7 @@ fn read(ring: &Ring<'_>) -> Found {
     found
 }
 
-/// Reads one segment as a live reader does, and checks that nothing false is shown.
+/// Reads one segment like a live reader, and checks that no wrong data is returned.
 fn read_segment(found: &mut Found, state: SegmentState<'_>) {
     match state {
         SegmentState::Valid(segment) => {
@@ -135,7 +135,7 @@ fn read_segment(found: &mut Found, state: SegmentState<'_>) {
     }
 }
 
-/// At rest: every event is retained or counted.
+/// Checks an idle ring: every event is retained or counted.
 fn settle(ring: &Ring<'_>, emitted: u64) -> Found {
     let found = read(ring);
     let dropped = ring.loss().dropped_total();
@@ -144,10 +144,10 @@ fn settle(ring: &Ring<'_>, emitted: u64) -> Found {
     found
 }
 
-/// A thread that reads once and notes whether it saw event `new`.
+/// Spawns a thread that reads once and records whether it saw event `new`.
 ///
-/// Readers are the spawned threads and writers the first one: loom orders a load after every store it might see, but
-/// forgets that a thread has loaded a word once another one has loaded it too, and would never run the writer first.
+/// Readers are spawned threads and the writer is the first thread: loom orders a load after every store it might see,
+/// but forgets that a thread has loaded a word once another thread loads it too, and would never run the writer first.
 fn reader(memory: &Arc<Memory>, new: u64, seen: &std::sync::Arc<Seen>) -> thread::JoinHandle<()> {
     let (memory, seen) = (memory.clone(), seen.clone());
     thread::spawn(move || {
@@ -161,9 +161,10 @@ fn reader(memory: &Arc<Memory>, new: u64, seen: &std::sync::Arc<Seen>) -> thread
 fn reader_beside_a_writer_that_wraps_sees_whole_records_only() {
     let seen = std::sync::Arc::new(Seen::default());
     let noted = seen.clone();
-    // Each word of the segment can be old or new to the reader, so one preemption makes executions enough: with two it is hours.
+    // Each word of the segment can be old or new to the reader, so one preemption yields enough executions. Two would
+    // take hours.
     explore_with(1, move || {
-        // The segment has no room for a second event, so that replaces the first while the reader copies.
+        // The segment has no room for a second event, which therefore replaces the first while the reader copies.
         let memory = Memory::new(1);
         let (ring, cursor) = (memory.ring(), Cursor::new());
         append(&ring, &cursor, 1, 1);
@@ -209,7 +210,8 @@ fn reader_beside_a_shared_writer() {
     seen.assert_both();
 }
 
-/// The first of two reservations is filled when the second is committed and the reader may be in the midst of telling where one ends.
+/// Fills the first of two reservations after the second is committed, possibly while the reader determines where one
+/// ends.
 #[test]
 fn reader_beside_a_reservation_with_a_record_behind_it() {
     let seen = std::sync::Arc::new(Seen::default());
@@ -231,7 +233,7 @@ fn reader_beside_a_reservation_with_a_record_behind_it() {
                 noted.note(found.pending == 0);
             })
         };
-        // As `fill` does it.
+        // As in `fill`.
         let lap = SequenceWord::decode(ring.segment(0)[segment_word::SEQUENCE].load()).unwrap().lap;
         reserved[0].store(encode_header(RESERVED, 0, RECORD_WORDS as u32 - 1, lap.into()));
         fence_release();
@@ -269,7 +271,7 @@ fn two_shared_writers_that_both_need_the_first_segment() {
         append_shared(&memory.ring(), 2, 2);
         other.join().unwrap();
         let found = settle(&memory.ring(), 2);
-        assert_eq!(found.ids, [1, 2], "nothing refused: there was a segment for each");
+        assert_eq!(found.ids, [1, 2], "nothing refused: there is a segment for each");
     });
 }
 
@@ -277,7 +279,7 @@ fn two_shared_writers_that_both_need_the_first_segment() {
 fn two_shared_writers_at_the_end_of_a_segment() {
     explore(|| {
         let memory = Memory::new(2);
-        // A record takes four words, a segment holds two of them.
+        // A record takes four words, and a segment holds two records.
         append_shared(&memory.ring(), 9, 1);
         append_shared(&memory.ring(), 9, 2);
         let other = {
@@ -358,7 +360,7 @@ fn exclusive_and_shared_writers_contend_for_the_last_segment() {
     });
 }
 
-/// Fields that log while they are packed, as a signal handler does that interrupts an append.
+/// Fields that log while they are packed, like a signal handler that interrupts an append.
 #[derive(Clone, Copy)]
 struct Nesting<'a, 'm>(&'a Ring<'m>, &'a Cursor<'m>);
 impl Sealed for &Nesting<'_, '_> {}
@@ -414,9 +416,9 @@ fn table_entries_of_two_threads() {
     });
 }
 
-// ------------------------------------------------------------------------------------------------------ kept class, end block
+// ------------------------------------------------------------------------------------------- priority class, end block
 
-/// A ring with so many segments of the kept class, and one or more others.
+/// Returns the memory of a ring with `kept_segment_count` priority segments, and one or more others.
 fn kept_memory(kept_segment_count: u32, segment_count: usize) -> (Arc<Memory>, RingConfig) {
     let config = RingConfig { kept_segment_count, control: true, ..CONFIG };
     let len = config.overhead_len() + segment_count * config.segment_len as usize;
@@ -425,12 +427,12 @@ fn kept_memory(kept_segment_count: u32, segment_count: usize) -> (Arc<Memory>, R
     (Arc::new(memory), config)
 }
 
-/// Takes four words, and two more where the context is told.
+/// Appends an event of four words, or six with the identity of the context.
 fn append_kept(ring: &Ring<'_>, context: u32, told: Option<&Cell<u64>>, id: u64) -> Outcome {
     ring.append_kept(id, &who(context), told, 1, &fields(id), DropReason::NoSegment)
 }
 
-/// Runs `append_kept` of two contexts at once, after so many events, and gives what is there in the end.
+/// Runs `append_kept` on two contexts at once, after `before` events, and passes the final content to `check`.
 fn two_kept_writers(kept_segment_count: u32, segment_count: usize, before: u64, check: impl Fn(&Ring<'_>, &Found)) {
     let (memory, config) = kept_memory(kept_segment_count, segment_count);
     for id in 1..=before {
@@ -454,7 +456,7 @@ fn two_kept_writers_that_both_need_the_first_segment() {
 
 #[test]
 fn two_kept_writers_race_to_open_the_next_segment() {
-    // The first segment is full, the second has never been used, and one of them has to be replaced if both are opened.
+    // The first segment is full, the second is unused, and one of them must be replaced if both are opened.
     explore(|| {
         two_kept_writers(2, 3, 2, |ring, found| {
             assert!(found.ids.ends_with(&[3, 4]), "{found:?}");
@@ -467,8 +469,8 @@ fn two_kept_writers_race_to_open_the_next_segment() {
 fn kept_segment_with_an_open_reservation_is_not_replaced() {
     let (beside, replaced) = (std::sync::Arc::new(Seen::default()), std::sync::Arc::new(Seen::default()));
     let noted = (beside.clone(), replaced.clone());
-    // The only segment of the class has room for one of the two. The other may replace it once it is committed, and must go to
-    // the others before that.
+    // The only priority segment has room for one of the two events. The other can replace it once it is committed, and
+    // must go to another segment before that.
     explore(move || {
         two_kept_writers(1, 2, 1, |ring, found| {
             let lost = ring.loss().kept_overwritten;
@@ -514,8 +516,8 @@ fn reader_beside_a_kept_writer_sees_the_context_with_its_event() {
 fn reader_beside_a_kept_writer_that_wraps_sees_whole_records_only() {
     let seen = std::sync::Arc::new(Seen::default());
     let noted = seen.clone();
-    // Words that are zeroed in between have three values to choose from, which makes this endless even with one preemption: so many
-    // executions must do.
+    // Words that are zeroed in between have three possible values, which makes this endless even with one preemption.
+    // So the number of executions is limited.
     let mut builder = Builder::new();
     builder.max_branches = 100_000;
     builder.preemption_bound = Some(1);
@@ -581,7 +583,7 @@ fn end_claimed_by_two_handlers_is_told_once_and_whole() {
     whole.assert_both();
 }
 
-// ------------------------------------------------------------------------------------------------------------------ devices
+// ------------------------------------------------------------------------------------------------------------- devices
 
 const DEVICE_CONFIG: RingConfig = RingConfig { session_count: 1, ..CONFIG };
 
@@ -595,7 +597,7 @@ impl Device {
     fn new(segment_count: usize) -> Arc<Self> {
         let len = DEVICE_CONFIG.overhead_len() + segment_count * DEVICE_CONFIG.segment_len as usize;
         let memory: Vec<_> = (0..len / 8).map(|_| Word::new(0)).collect();
-        // SAFETY: the words live beside the recorder, which nothing outlives that has a reference to them.
+        // SAFETY: the words live as long as the recorder, and no reference to them outlives it.
         let words: &'static [Word] = unsafe { core::slice::from_raw_parts(memory.as_ptr(), memory.len()) };
         let recorder = DeviceRecorder::new();
         let clock = DeviceClock::new(|| 5, Some(|| 5), 0);
@@ -613,7 +615,7 @@ impl Device {
         self.recorder.append_words(1, &[id, id * 3, 0, 0, 0, 0, 0, id]);
     }
 
-    /// Reads as a live reader does: what is shown is whole.
+    /// Reads like a live reader, and checks that all returned records are intact.
     fn read(&self) -> Found {
         let ring = self.recorder.ring().unwrap();
         let (mut found, mut scratch) = (Found::default(), vec![0; ring.segment_len()]);
@@ -644,7 +646,7 @@ impl Device {
         found
     }
 
-    /// At rest: every event is retained or counted.
+    /// Checks an idle ring: every event is retained or counted.
     fn settle(&self, emitted: u64) -> Found {
         let found = self.read();
         let dropped = self.recorder.ring().unwrap().loss().dropped_total();
@@ -654,7 +656,7 @@ impl Device {
     }
 }
 
-/// Two contexts record at once after so many events, three of which fill a segment.
+/// Records from two contexts at once after `before` events, three of which fill a segment.
 fn two_device_contexts(segments: usize, before: u64, check: impl Fn(&Found) + Sync + Send + 'static) {
     explore(move || {
         let device = Device::new(segments);
@@ -710,14 +712,14 @@ fn reader_beside_the_writer_of_a_device() {
 fn segment_of_a_device_is_not_replaced_while_a_reservation_is_under_way() {
     let seen = std::sync::Arc::new(Seen::default());
     let noted = seen.clone();
-    // All of them take minutes; a writer that does not look fails in the first hundred.
+    // All executions take minutes; a writer without the check fails in the first hundred.
     let mut builder = Builder::new();
     builder.max_branches = 100_000;
     builder.preemption_bound = Some(1);
     builder.max_permutations = Some(50_000);
     builder.check(move || {
-        // Each event fills a segment. Ours is replaced by the third of the other, if it is done until then. It is ours that may be cut off
-        // in its midst by one preemption.
+        // Each event fills a segment. The other context's third event replaces ours, if ours is complete by then. The
+        // one preemption can interrupt ours midway.
         let device = Device::new(2);
         let other = {
             let device = device.clone();
@@ -734,7 +736,7 @@ fn segment_of_a_device_is_not_replaced_while_a_reservation_is_under_way() {
 fn reader_beside_the_writer_of_a_device_that_wraps_sees_whole_records_only() {
     let seen = std::sync::Arc::new(Seen::default());
     let noted = seen.clone();
-    // As with the kept class: so many executions must do.
+    // As with the priority class, the number of executions is limited.
     let mut builder = Builder::new();
     builder.max_branches = 100_000;
     builder.preemption_bound = Some(1);

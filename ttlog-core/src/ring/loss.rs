@@ -1,15 +1,15 @@
-//! What was lost: events that were replaced, and events that were refused.
+//! Lost events: those that were replaced, and those that were refused.
 
 use super::layout::{commit, segment_word};
 use crate::memory::word::Word;
 
-/// Why an event was refused.
+/// Reason why an event was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum DropReason {
-    /// No segment could hold it, even with its texts cut to nothing.
+    /// No segment could hold it, even with its texts truncated to nothing.
     TooLarge,
-    /// A log call was under way in the same context, and no shared segment took it.
+    /// A log call was in progress in the same context, and no shared segment took the event.
     Reentrant,
     /// Every segment was in use.
     NoSegment,
@@ -23,29 +23,30 @@ impl DropReason {
         [DropReason::TooLarge, DropReason::Reentrant, DropReason::NoSegment, DropReason::Unregistered];
 }
 
-/// What was lost so far.
+/// Losses so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Loss {
-    /// Events replaced by newer ones: the normal course of a ring. Those of the kept class are among them.
+    /// Number of events replaced by newer ones, which is normal in a ring. Includes those of the priority class.
     pub overwritten: u64,
-    /// Events of the kept class that were replaced by newer ones.
+    /// Number of priority-class events replaced by newer ones.
     pub kept_overwritten: u64,
-    /// Events refused, by [`DropReason`].
+    /// Number of events refused, by [`DropReason`].
     pub dropped: [u64; 4],
-    /// Events withheld by sampling or rate limit.
+    /// Number of events withheld by sampling or rate limit.
     pub suppressed: u64,
 }
 
 impl Loss {
-    /// Returns all refused events.
+    /// Returns the number of all refused events.
     #[must_use]
     pub fn dropped_total(&self) -> u64 {
         self.dropped.iter().fold(0, |sum, count| sum.saturating_add(*count))
     }
 }
 
-/// Returns the events that were overwritten in a segment, at whichever step its opening was cut short (docs/format.md §2.4).
+/// Returns the number of events overwritten in a segment, at whichever step its opening was interrupted (docs/format.md
+/// §2.4).
 pub(crate) fn lost_in(segment: &[Word]) -> u64 {
     let [sequence, base, lost, commit] =
         [segment_word::SEQUENCE, segment_word::BASE, segment_word::LOST, segment_word::COMMIT]
@@ -53,7 +54,7 @@ pub(crate) fn lost_in(segment: &[Word]) -> u64 {
     lost_by_phase((sequence >> 60) as u8, base, lost, commit as u32)
 }
 
-/// As [`lost_in`], from the words.
+/// Like [`lost_in`], from the words.
 pub(crate) fn lost_by_phase(phase: u8, base: u64, lost: u64, commit: u32) -> u64 {
     match phase {
         1 => lost.wrapping_add(u64::from(commit::count(commit))),

@@ -1,16 +1,16 @@
-//! The ring: one region of words that several contexts write and anybody reads, also after the writers' death.
+//! Ring: one region of words that several contexts write and anyone can read, even after the writers have died.
 //!
-//! | file | what it holds |
+//! | file | content |
 //! | --- | --- |
-//! | `mod` | the handle of a ring that is being written |
-//! | `config`, `create` | how a ring is laid out, and making one |
-//! | `layout`, `header`, `table` | where everything is; the ring header; the entries of the table |
-//! | `loss` | what was lost |
-//! | `device_session` | from one start of a device's firmware to the next |
-//! | [`file_name`] | what the file of a ring is called |
+//! | `mod` | handle of a ring that is being written |
+//! | `config`, `create` | layout of a ring, and its creation |
+//! | `layout`, `header`, `table` | offsets; the ring header; the entries of the table |
+//! | `loss` | counts of lost events |
+//! | `device_session` | sessions: from one start of a device's firmware to the next |
+//! | [`file_name`] | file names of rings |
 //! | `write` | `segment`: opening, sharing and leaving; `cursor`: the exclusive writer, the hot path; `shared`: the shared writer |
-//! | `read` | `image`, `segment`, `records`: bytes that may hold anything; `live`, `peek`: beside the writers |
-//! | `server` | what only rings on servers have: anchors, the end of the process, requests from outside, children of `fork` |
+//! | `read` | `image`, `segment`, `records`: untrusted bytes; `live`, `peek`: concurrently with the writers |
+//! | `server` | parts of rings on servers only: anchors, the end of the process, external requests, children of `fork` |
 //!
 //! # Format
 //! docs/format.md §2.
@@ -63,45 +63,45 @@ use crate::memory::word::Word;
 use layout::{ANCHOR_WORDS, LONG_HEADER_WORDS, commit, header_word, segment_word};
 use loss::lost_in;
 
-/// A ring in memory that is being written. A handle: copies are the same ring, from any thread or interrupt.
+/// Handle of a ring in memory that is being written. Copies refer to the same ring, from any thread or interrupt.
 ///
-/// Nothing here blocks, allocates or makes a system call.
+/// No method blocks, allocates or makes a system call.
 #[derive(Clone, Copy)]
 pub struct Ring<'m> {
-    /// The region; exactly as long as the header says.
+    /// Region; exactly as long as the header says.
     pub(crate) words: &'m [Word],
     /// Index of the first word of the segments. `segments + segment_count * segment_words == words.len()`.
     pub(crate) segments: usize,
     pub(crate) segment_words: usize,
     pub(crate) segment_count: u32,
-    /// The last so many segments are of the kept class. Below `segment_count`; 0 where the header is short.
+    /// Number of priority segments, which are the last ones. Below `segment_count`; 0 if the header is short.
     pub(crate) kept_segment_count: u32,
-    /// Words of the ring header: those of the short or of the long one.
+    /// Number of words of the ring header, short or long.
     pub(crate) header_words: usize,
     pub(crate) table_words: usize,
     pub(crate) anchor_count: u32,
 }
 
 impl<'m> Ring<'m> {
-    /// Returns the number of segments, those of the kept class included.
+    /// Returns the number of segments, including priority segments.
     #[must_use]
     pub fn segment_count(&self) -> u32 {
         self.segment_count
     }
 
-    /// Returns the number of segments of the kept class, which are the last ones.
+    /// Returns the number of priority segments, which are the last ones.
     #[must_use]
     pub fn kept_segment_count(&self) -> u32 {
         self.kept_segment_count
     }
 
-    /// Returns the bytes of a segment.
+    /// Returns the length of a segment in bytes.
     #[must_use]
     pub fn segment_len(&self) -> usize {
         self.segment_words * 8
     }
 
-    /// Returns the bytes of the whole ring.
+    /// Returns the length of the whole ring in bytes.
     #[must_use]
     pub fn len_bytes(&self) -> usize {
         self.words.len() * 8
@@ -111,7 +111,7 @@ impl<'m> Ring<'m> {
         &self.words[index]
     }
 
-    /// The words of the header if it is a long one.
+    /// Returns the words of the header if it is long.
     pub(crate) fn long_header(&self) -> Option<&'m [Word; LONG_HEADER_WORDS]> {
         if self.header_words < LONG_HEADER_WORDS { None } else { self.words.first_chunk() }
     }
@@ -131,12 +131,12 @@ impl<'m> Ring<'m> {
         self.header(header_word::SUPPRESSED).add(n);
     }
 
-    /// Marks the ring as ended in good order.
+    /// Marks the ring as ended cleanly.
     pub fn mark_ended(&self) {
         self.header(header_word::STATE).set_bits(STATE_ENDED);
     }
 
-    /// Returns what was lost so far. While others write the figures are those of slightly different moments.
+    /// Returns the losses so far. While others write, the counts are of slightly different moments.
     #[must_use]
     pub fn loss(&self) -> Loss {
         let sum = |indexes: core::ops::Range<u32>| {
@@ -152,14 +152,15 @@ impl<'m> Ring<'m> {
         }
     }
 
-    /// Returns the ticks from which no event was overwritten but for those of the kept class; 0 if none was at all.
+    /// Returns the ticks from which on no event outside the priority class was overwritten; 0 if none was ever
+    /// overwritten.
     #[must_use]
     pub fn complete_from(&self) -> u64 {
         self.header(header_word::COMPLETE_FROM).load()
     }
 
-    /// Returns the ticks from which no event that was to be kept was overwritten, be it in the kept class or, where that had no room,
-    /// among the others; 0 if none was at all.
+    /// Returns the ticks from which on no warning or error was overwritten, whether it is in the priority class or, for
+    /// lack of room there, among the other events; 0 if none was ever overwritten.
     #[must_use]
     pub fn kept_complete_from(&self) -> u64 {
         self.long_header().map_or(0, |header| {
@@ -172,7 +173,7 @@ impl<'m> Ring<'m> {
         })
     }
 
-    /// Returns the share of the segments' room that records fill, 0 to 1.
+    /// Returns the fraction of the segments' room that records fill, 0 to 1.
     #[must_use]
     pub fn utilization(&self) -> f64 {
         let room = u64::from(self.segment_count) * self.record_words() as u64;
@@ -182,7 +183,7 @@ impl<'m> Ring<'m> {
         used as f64 / room as f64
     }
 
-    /// Returns the words for records in a segment.
+    /// Returns the number of words for records in a segment.
     pub(crate) fn record_words(&self) -> usize {
         self.segment_words - layout::SEGMENT_HEADER_WORDS
     }

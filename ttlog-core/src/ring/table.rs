@@ -1,4 +1,4 @@
-//! The table of a ring: entries that are appended and never change.
+//! Table of a ring: entries that are appended and never change.
 //!
 //! # Format
 //! docs/format.md §2.3.
@@ -12,7 +12,7 @@ use crate::record::word_at;
 
 /// Bit of a table entry's header word: its bytes are complete.
 pub(crate) const ENTRY_COMMITTED: u32 = 1 << 31;
-/// Longest entry of the table, in bytes.
+/// Length of the longest entry of the table, in bytes.
 pub(crate) const ENTRY_LEN_MAX: u32 = 0xFFFF;
 
 /// The table has no room for an entry.
@@ -28,10 +28,10 @@ impl fmt::Display for TableFull {
 impl core::error::Error for TableFull {}
 
 impl Ring<'_> {
-    /// Appends an entry to the table, whoever else appends at the same time.
+    /// Appends an entry to the table. Others can append at the same time.
     ///
     /// # Errors
-    /// [`TableFull`]; nothing was written then.
+    /// [`TableFull`]; nothing has been written then.
     ///
     /// # Format
     /// docs/format.md §2.3.
@@ -54,7 +54,7 @@ impl Ring<'_> {
         Ok(())
     }
 
-    /// Stores an entry where the caller has claimed room for it, and commits it.
+    /// Stores an entry in room that the caller has claimed, and commits it.
     pub(crate) fn store_entry(&self, at: usize, entry: &[u8]) {
         let table = self.table();
         for (word, chunk) in table[at + 1..].iter().zip(entry.chunks(8)) {
@@ -72,13 +72,13 @@ impl Ring<'_> {
 /// An entry of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TableEntry<'a> {
-    /// Where it starts, from the start of the table.
+    /// Offset from the start of the table, in bytes.
     pub offset: usize,
-    /// Its bytes: a CBOR item.
+    /// Bytes of the entry: a CBOR item.
     pub bytes: &'a [u8],
 }
 
-/// The entry whose header word is at `at`, if its CRC holds.
+/// Returns the entry whose header word is at `at`, if its CRC is valid.
 fn entry_at(table: &[u8], at: usize, len_max: u32) -> Option<TableEntry<'_>> {
     let header = word_at(table, at)?;
     let len = header as u32 & !ENTRY_COMMITTED;
@@ -90,7 +90,7 @@ fn entry_at(table: &[u8], at: usize, len_max: u32) -> Option<TableEntry<'_>> {
 }
 
 pub(super) fn next_entry<'a>(table: &'a [u8], at: &mut usize) -> Option<TableEntry<'a>> {
-    /// Searching word by word, only entries of usual length are believed: this bounds the work.
+    /// Maximum length of entries that the word-by-word search accepts, which bounds the work.
     const SEARCH_LEN_MAX: u32 = 4096;
     let after = |entry: &TableEntry<'_>| entry.offset + 8 + entry.bytes.len().next_multiple_of(8);
     loop {
@@ -99,7 +99,7 @@ pub(super) fn next_entry<'a>(table: &'a [u8], at: &mut usize) -> Option<TableEnt
             *at = after(&entry);
             return Some(entry);
         }
-        // Not committed, or damaged. Its length is good if something good follows.
+        // Not committed, or damaged. Its length is valid if a valid entry follows.
         let len = (header as u32 & !ENTRY_COMMITTED) as usize;
         let follower = *at + 8 + len.next_multiple_of(8);
         if entry_at(table, follower, ENTRY_LEN_MAX).is_some() {

@@ -1,4 +1,4 @@
-//! The ring against a naive model, at its boundaries, and under damage.
+//! Tests of the ring against a naive model, at its boundaries, and under damage.
 
 mod long;
 
@@ -16,7 +16,7 @@ use crate::record::ContextInfo;
 use crate::record::packed::{Packer, Unpacker};
 use crate::record::value::Sealed;
 
-/// Fewer rounds under Miri, which is a thousand times slower.
+/// Reduces the number of rounds under Miri, which is a thousand times slower.
 fn rounds(count: usize) -> usize {
     if cfg!(miri) { count.div_ceil(50) } else { count }
 }
@@ -33,7 +33,7 @@ const CONFIG: RingConfig = RingConfig {
     ..RingConfig::PLAIN
 };
 
-/// Memory for a ring of so many segments of `CONFIG`.
+/// Returns memory for a ring of `CONFIG` with this number of segments.
 fn memory(segment_count: usize) -> Vec<Word> {
     words(CONFIG.overhead_len() + segment_count * CONFIG.segment_len as usize)
 }
@@ -48,7 +48,7 @@ fn who(context: u32) -> ContextInfo<'static> {
     ContextInfo { context, os_thread_id: 1000 + u64::from(context), next_index: 0, name: "a thread" }
 }
 
-/// An event as the tests know it: its id and text are its payload.
+/// An event of the tests, with its id and text as payload.
 #[derive(Clone, Debug, PartialEq)]
 struct Event {
     id: u64,
@@ -64,7 +64,7 @@ impl Event {
         Event { id, text, callsite: 1 + (id % 7) as u16, ticks, context }
     }
 
-    /// Appends the event as a recorder does: by the hot path if that takes it, then the plain one, then the slow one.
+    /// Appends the event like a recorder: on the hot path if possible, else on the plain path, else on the slow path.
     fn append<'m>(&self, ring: &Ring<'m>, cursor: &Cursor<'m>) -> Outcome {
         let fields = Cons(self.id, Cons(self.text.as_str(), Nil));
         if cursor.append_small(self.callsite, self.ticks, &fields)
@@ -90,12 +90,12 @@ impl Event {
     }
 }
 
-/// What a whole ring holds.
+/// Content of a whole ring.
 #[derive(Debug, Default)]
 struct Found {
-    /// By id.
+    /// Events by id.
     events: BTreeMap<u64, Event>,
-    /// Ids of events whose time is not known.
+    /// Ids of events with unknown time.
     timeless: Vec<u64>,
     pending: usize,
     damaged: usize,
@@ -250,7 +250,7 @@ fn wrapping_keeps_the_newest_and_counts_the_rest() {
 
 #[test]
 fn record_that_fills_a_segment_to_the_last_word() {
-    // Texts of every length: some record ends exactly at the end of a segment, some would cross it by a word.
+    // Texts of every length: some record ends exactly at the end of a segment, another would exceed it by one word.
     for len in (0..200).step_by(if cfg!(miri) { 23 } else { 1 }) {
         let memory = memory(3);
         let ring = Ring::create(&memory, &CONFIG).unwrap();
@@ -260,7 +260,7 @@ fn record_that_fills_a_segment_to_the_last_word() {
             if event.append(&ring, &cursor) == Outcome::Recorded {
                 let found = read_ring(&ring);
                 let read = &found.events[&id];
-                assert!(event.text.starts_with(&read.text), "whole, or cut where it says so");
+                assert!(event.text.starts_with(&read.text), "whole, or truncated where marked");
                 assert_eq!(found.events.len() as u64 + found.overwritten, id + 1);
             }
         }
@@ -348,7 +348,7 @@ fn short_lived_contexts_share_segments() {
         cursor.detach(&ring, 100 + id);
     }
     let found = read_ring(&ring);
-    assert_eq!(found.events.len(), 20, "eight segments hold what twenty contexts left");
+    assert_eq!(found.events.len(), 20, "eight segments hold the events of twenty contexts");
     for (id, event) in &found.events {
         assert_eq!(*event, Event::new(*id, 3, 100 + id, *id as u32 + 1));
     }
@@ -369,11 +369,11 @@ fn more_contexts_than_segments_turn_to_shared_ones() {
         }
     }
     let found = read_ring(&ring);
-    assert_eq!(found.dropped, 0, "shared segments took what found no own one");
-    assert!(found.events.values().any(|event| event.context == 10), "and kept who it was");
+    assert_eq!(found.dropped, 0, "shared segments took events without their own segment");
+    assert!(found.events.values().any(|event| event.context == 10), "and recorded their context");
 }
 
-/// Fields that log while they are packed: what a signal handler does that interrupts an append.
+/// Fields that log while they are packed, like a signal handler that interrupts an append.
 #[derive(Clone, Copy)]
 struct Nesting<'a, 'm>(&'a Ring<'m>, &'a Cursor<'m>);
 impl Sealed for &Nesting<'_, '_> {}
@@ -416,7 +416,7 @@ fn context_that_dies_in_an_append_loses_only_that_event() {
     for id in 0..3 {
         Event::new(id, 4, 9, 2).append(&ring, &cursor);
     }
-    // As SIGKILL leaves it in the middle: busy, and words of the next record stored in part.
+    // As left by SIGKILL midway: busy, and the words of the next record stored in part.
     let segment = ring.segment(0);
     let now = segment[segment_word::COMMIT].load() as u32;
     segment[segment_word::COMMIT].store_low_release(now | commit::BUSY);
@@ -435,7 +435,7 @@ fn shared_reservations_that_never_commit_hide_nothing() {
     Event::new(1, 4, 9, 2).append_shared(&ring);
     let segment = ring.segment(0);
     let now = segment[segment_word::COMMIT].load() as u32;
-    // One that died right after reserving, one that died after telling its length.
+    // One context died right after reserving, another after storing the length.
     segment[segment_word::COMMIT].swap_low(now, now + commit::step(3, 1)).unwrap();
     Event::new(2, 4, 9, 2).append_shared(&ring);
     let now = segment[segment_word::COMMIT].load() as u32;
@@ -447,14 +447,14 @@ fn shared_reservations_that_never_commit_hide_nothing() {
     let found = read_ring(&ring);
     assert_eq!(found.events.keys().copied().collect::<Vec<_>>(), [1, 2, 3]);
     assert_eq!((found.pending, found.damaged), (2, 0));
-    // The segment is never replaced, as its reservations are not done; the ring goes on without it.
+    // The segment is never replaced, because its reservations are incomplete; the ring continues without it.
     for id in 4..if cfg!(miri) { 40 } else { 400 } {
         assert_eq!(Event::new(id, 4, 9, 2).append_shared(&ring), Outcome::Recorded);
     }
     assert!(read_ring(&ring).events.contains_key(&1));
 }
 
-/// Random operations against a list of all events ever appended.
+/// Performs random operations and compares with a list of all events ever appended.
 #[test]
 fn random_operations_agree_with_a_naive_model() {
     for seed in 0..rounds(150) as u64 {
@@ -544,7 +544,7 @@ fn threads_account_for_every_event() {
                     cursor.detach(&ring, per_thread);
                 });
             }
-            // A reader beside them sees valid events only.
+            // A concurrent reader sees only valid events.
             for _ in 0..rounds(200) {
                 let mut scratch = vec![0; ring.segment_len()];
                 for index in 0..ring.segment_count() {
@@ -617,10 +617,10 @@ fn table_appended_by_threads_holds_every_entry() {
     assert_eq!(firsts, (0..80).collect::<Vec<_>>());
 }
 
-// ------------------------------------------------------------------------------------------------------------------ damage
+// -------------------------------------------------------------------------------------------------------------- damage
 
-/// A small ring in which everything occurs: table, anchors, overwritten and partly filled segments, shared ones, contexts that
-/// follow each other in one segment, rebases.
+/// Returns a small ring with every feature: table, anchors, overwritten and partly filled segments, shared segments,
+/// successive contexts in one segment, rebases.
 fn small_ring_image() -> Vec<u8> {
     let memory = memory(5);
     let ring = Ring::create(&memory, &CONFIG).unwrap();
@@ -687,13 +687,13 @@ fn every_single_flipped_bit_costs_at_most_one_event_and_shows_nothing_false() {
                 expected.ticks = event.ticks;
             }
             if event.context == 0 {
-                expected.context = 0; // not known is not false
+                expected.context = 0; // unknown is not wrong
             }
             assert_eq!(*event, expected, "bit {bit}");
         }
         assert!(found.events.len() + 1 >= original.events.len(), "bit {bit} costs more than one event");
         let lost = original.events.len() - found.events.len();
-        assert!(lost as u64 <= found.missing + found.damaged as u64, "bit {bit}: a loss that is not told");
+        assert!(lost as u64 <= found.missing + found.damaged as u64, "bit {bit}: an unreported loss");
         let read: Vec<_> = image.entries().map(|entry| entry.bytes.to_vec()).collect();
         assert!(read.len() + 1 >= entries.len() && read.iter().all(|entry| entries.contains(entry)), "bit {bit}");
         assert!(image.anchors().all(|anchor| anchor == Anchor { ticks: 1, unix_ns: 2 }), "bit {bit}");
@@ -707,7 +707,7 @@ fn random_bytes_are_read_without_panic() {
     for _ in 0..if cfg!(miri) { 2 } else { 3_000 } {
         let mut bytes = whole.clone();
         for _ in 0..random.usize(1..200) {
-            let at = random.usize(64..bytes.len()); // the fixed header stays, so that there is something to read
+            let at = random.usize(64..bytes.len()); // the fixed header stays intact, so that there is something to read
             bytes[at] = random.u8(..);
         }
         let image = RingImage::parse(&bytes).unwrap();
@@ -728,7 +728,7 @@ fn random_bytes_are_read_without_panic() {
 
 #[test]
 fn opening_cut_short_anywhere_keeps_the_account() {
-    // The stores of `replace_content`, one after another, on a segment that holds three events and had lost ten.
+    // The stores of `replace_content`, one by one, on a segment that holds three events and has lost ten.
     let memory = memory(1);
     let ring = Ring::create(&memory, &CONFIG).unwrap();
     let cursor = Cursor::new();

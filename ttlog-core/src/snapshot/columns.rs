@@ -1,13 +1,13 @@
-//! Lays the records of a segment out in columns, so that LZ4 finds like beside like, and back.
+//! Converts the records of a segment to columns and back, so that LZ4 finds similar data side by side.
 //!
-//! Records of one callsite and one length (a *shape*) have the same word at the same place: a price, the start of a text, a
-//! counter. Each such word of a shape becomes one column, in the form that suits it: a dictionary and byte planes, differences,
-//! decimal fractions, or plain rows for long text. The form is picked from a sample; all forms decode to the same bytes, so a
-//! later encoder may choose better without a new format.
+//! Records with the same callsite and length (a *shape*) have the same word at the same position: a price, the start of
+//! a text, a counter. Each such word of a shape becomes one column, in the form that suits it: a dictionary and byte
+//! planes, differences, decimal fractions, or plain rows for long text. The form is chosen from a sample. All forms
+//! decode to the same bytes, so a later encoder can choose better without a new format.
 //!
-//! Both directions work in the caller's buffers and on about 6 KiB of stack. The encoder overwrites its input: the delta of each
-//! header becomes a link to the next record of the same shape. The decoder does the same in its output until it fills in the
-//! deltas.
+//! Both directions work in the caller's buffers and on about 6 KiB of stack. The encoder overwrites its input: the
+//! delta of each header becomes a link to the next record of the same shape. The decoder does the same in its output
+//! until it fills in the deltas.
 //!
 //! # Format
 //! docs/format.md §6.3.
@@ -15,13 +15,13 @@
 use crate::record::packed::{byte_sum, unzigzag, zigzag};
 use crate::record::{CONTROL, RESERVED};
 
-/// Shapes that columns can hold.
+/// Maximum number of shapes in columns.
 const SHAPE_MAX: usize = 256;
-/// Slots of the hash tables: twice what goes in, so that a search ends soon.
+/// Number of slots in the hash tables: twice the number of entries, so that searches are short.
 const SLOT_COUNT: usize = 512;
-/// Words looked at to choose the form of a column.
+/// Number of words examined to choose the form of a column.
 const SAMPLE_MAX: usize = 64;
-/// Words taken apart at a time.
+/// Number of words split at a time.
 const CHUNK: usize = 64;
 
 /// Form: the word stays in its record's row.
@@ -30,25 +30,28 @@ const FORM_ROW: u8 = 9;
 const FORM_DIFFERENCE: u8 = 10;
 /// Form: decimal fractions without digits after the point; the digits are added.
 const FORM_DECIMAL: u8 = 16;
-/// Most digits after the point that the format allows.
+/// Maximum number of digits after the point in the format.
 const DIGITS_MAX: u8 = 15;
-/// Most digits after the point that are tried.
+/// Maximum number of digits after the point that the encoder tries.
 const DIGITS_TRIED: u8 = 9;
 /// Powers of ten, exact as f64.
 const TEN: [f64; DIGITS_MAX as usize + 1] =
     [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
 
-/// Returns the most bytes that columns of records of `raw_len` bytes take.
+/// Returns the maximum length in bytes of the columns for records of `raw_len` bytes.
 #[must_use]
 pub const fn columns_len_max(raw_len: usize) -> usize {
     raw_len + raw_len / 8 + 8
 }
 
-/// Writes `records` as columns to `out` and returns their length; the records are overwritten then.
+/// Writes `records` as columns to `out` and returns their length; this overwrites the records.
 ///
-/// Returns `None`, and leaves the records as they are, when they could not be had back exactly: when a record is incomplete or
-/// pending, its check does not hold for `lap`, or its length is written in an unusual way; when they are not `event_count`
-/// events and at least one record; when there are more than 256 shapes; and when `out` is shorter than [`columns_len_max`].
+/// Returns `None`, and leaves the records unchanged, if they could not be restored exactly:
+/// - if a record is incomplete or pending, its check does not hold for `lap`, or its length is encoded in an unusual
+///   way;
+/// - if they are not `event_count` events and at least one record;
+/// - if there are more than 256 shapes;
+/// - if `out` is shorter than [`columns_len_max`].
 pub fn encode_columns(records: &mut [u8], lap: u8, event_count: u32, out: &mut [u8]) -> Option<usize> {
     if out.len() < columns_len_max(records.len()) || records.len() / 8 > usize::from(u16::MAX) {
         return None;
@@ -99,10 +102,10 @@ pub fn encode_columns(records: &mut [u8], lap: u8, event_count: u32, out: &mut [
     Some(4 + record_count + writer.len)
 }
 
-/// Writes the records that `columns` hold to `records`, or returns `None` if the columns are not well-formed or do not fill
-/// `records` exactly.
+/// Decodes `columns` into `records`. Returns `None` if the columns are not well-formed or do not fill `records`
+/// exactly.
 ///
-/// Never panics, and takes a time in proportion to both lengths, whatever the columns are.
+/// Never panics, and takes time in proportion to both lengths, whatever the columns hold.
 pub fn decode_columns(columns: &[u8], lap: u8, records: &mut [u8]) -> Option<()> {
     if records.len() / 8 > usize::from(u16::MAX) {
         return None;
@@ -148,7 +151,7 @@ pub fn decode_columns(columns: &[u8], lap: u8, records: &mut [u8]) -> Option<()>
             let words = usize::from(list[usize::from(shape)].1);
             delta = delta.wrapping_add(difference as u32);
             let header = word(records, at) & 0xFF_FFFF | u64::from(delta) << 24;
-            // A payload of 255 words or more tells its size in its first word.
+            // A payload of 255 words or more has its size in its first word.
             if words >= 255 && word(records, at + 1) != words as u64 {
                 return None;
             }
@@ -184,7 +187,7 @@ fn encode_shape(records: &[u8], chain: &Chain, words: usize, writer: &mut Writer
     }
 }
 
-/// Reads what [`encode_shape`] writes.
+/// Reads the output of [`encode_shape`].
 fn decode_shape(records: &mut [u8], chain: &Chain, words: usize, reader: &mut Reader<'_>) -> Option<()> {
     let forms = reader.take(words)?;
     for (k, &form) in forms.iter().enumerate() {
@@ -252,7 +255,7 @@ fn decode_column(records: &mut [u8], chain: &Chain, k: usize, form: u8, reader: 
     Some(())
 }
 
-/// Stores values into word `k` of the records of a shape; `values` gives those of the records `start..start + CHUNK`.
+/// Stores values into word `k` of the records of a shape; `values` returns those of the records `start..start + CHUNK`.
 fn fill(records: &mut [u8], chain: &Chain, k: usize, mut values: impl FnMut(usize) -> [u64; CHUNK]) {
     let mut next = chain.first();
     for start in (0..usize::from(chain.count)).step_by(CHUNK) {
@@ -268,7 +271,7 @@ fn fill(records: &mut [u8], chain: &Chain, k: usize, mut values: impl FnMut(usiz
 struct Column<'a> {
     records: &'a [u8],
     chain: &'a Chain,
-    /// Which word of the record; 0 is the header.
+    /// Index of the word in the record; 0 is the header.
     k: usize,
 }
 
@@ -277,7 +280,7 @@ impl Column<'_> {
         self.chain.members(self.records).map(|at| word(self.records, at + self.k))
     }
 
-    /// Writes the column in the form that promises most, unless that is the row, and returns the form.
+    /// Writes the column in the most promising form, unless that is the row, and returns the form.
     fn encode(&self, writer: &mut Writer<'_>) -> u8 {
         let count = usize::from(self.chain.count);
         let start = writer.len;
@@ -316,22 +319,22 @@ impl Column<'_> {
         if done {
             return form;
         }
-        // What held for the sample did not hold for all.
+        // A property of the sample did not hold for all words.
         writer.len = start;
         FORM_ROW
     }
 
-    /// Writes a dictionary of the lower `prefix` bytes of the words and the place of each in it. Gives false if there are too
-    /// many different ones.
+    /// Writes a dictionary of the lower `prefix` bytes of the words, and the index of each word in it. Returns `false`
+    /// if there are too many different ones.
     fn write_dictionary(&self, prefix: usize, writer: &mut Writer<'_>) -> bool {
         let count = usize::from(self.chain.count);
-        // The dictionary must fit into what it saves, so that columns keep to their bound.
+        // The dictionary must fit into the bytes it saves, so that columns stay within their bound.
         let entries_max = ((count * (prefix - 1)).saturating_sub(1) / prefix).min(256);
         let mask = u64::MAX >> (64 - 8 * prefix);
         let mut slots = [0u16; SLOT_COUNT];
         let mut entries = [0u64; 256];
         let mut entry_count = 0;
-        // Where the places come after a dictionary of the largest size; moved down when its size is known.
+        // Position of the indices after a dictionary of the largest size; they move down once its size is known.
         let places_at = writer.len + 1 + entries_max * prefix;
         for (place, value) in writer.out[places_at..][..count].iter_mut().zip(self.words()) {
             let value = value & mask;
@@ -360,7 +363,7 @@ impl Column<'_> {
         true
     }
 
-    /// Picks a form by what the first records would cost in each, in bytes.
+    /// Chooses a form by its estimated cost in bytes for the first records.
     fn choose(&self) -> u8 {
         let mut sample = [0u64; SAMPLE_MAX];
         let mut size = 0;
@@ -386,7 +389,7 @@ impl Column<'_> {
             let scaled = sample.iter().map(|&bits| decimal_of(bits, digits).unwrap_or(0));
             offer(noise_of(differences(scaled)).planes.iter().sum(), FORM_DECIMAL + digits);
         }
-        // Sorted by the lowest byte first, words that share a prefix are neighbours.
+        // If sorted by the lowest byte first, words that share a prefix are adjacent.
         for value in &mut *sample {
             *value = value.swap_bytes();
         }
@@ -409,15 +412,15 @@ impl Column<'_> {
     }
 }
 
-/// How many bytes LZ4 can be expected to leave.
+/// Estimated number of bytes that LZ4 leaves.
 struct Noise {
-    /// Of the plane of each byte.
+    /// Bytes left of the plane of each byte.
     planes: [usize; 8],
-    /// Of the places in a dictionary of the lower 0 to 8 bytes.
+    /// Bytes left of the indices into a dictionary of the lower 0 to 8 bytes.
     prefixes: [usize; 9],
 }
 
-/// Counts changes from word to word: a change costs one byte where they are many, a short copy where they are few.
+/// Counts changes from word to word: a change costs one byte if there are many, and a short copy if there are few.
 fn noise_of(words: impl Iterator<Item = u64>) -> Noise {
     let (mut planes, mut prefixes) = ([0; 8], [0; 9]);
     let (mut before, mut size) = (None, 0);
@@ -439,7 +442,8 @@ fn noise_of(words: impl Iterator<Item = u64>) -> Noise {
     Noise { planes: planes.map(cost), prefixes: prefixes.map(cost) }
 }
 
-/// The fewest digits after the point with which all of `sample`, taken as f64, are decimal fractions; `None` if there are none.
+/// Returns the smallest number of digits after the point with which all of `sample`, read as f64, are decimal
+/// fractions; `None` if there is none.
 fn digits_of(sample: &[u64]) -> Option<u8> {
     let mut digits = 0;
     for &bits in sample {
@@ -448,7 +452,7 @@ fn digits_of(sample: &[u64]) -> Option<u8> {
     Some(digits)
 }
 
-/// The integer that divided by 10 to the `digits` gives exactly the f64 of these bits.
+/// Returns the integer that, divided by 10 to the power of `digits`, is exactly the f64 of these bits.
 #[inline(always)]
 fn decimal_of(bits: u64, digits: u8) -> Option<u64> {
     let scale = TEN[usize::from(digits)];
@@ -460,13 +464,13 @@ fn decimal_of(bits: u64, digits: u8) -> Option<u64> {
     ((rounded as f64 / scale).to_bits() == bits).then_some(rounded as u64)
 }
 
-/// The difference of each word to the one before, the first to 0, in zigzag form.
+/// Returns the difference of each word to the previous one (the first: to 0), in zigzag form.
 fn differences(words: impl Iterator<Item = u64>) -> impl Iterator<Item = u64> {
     let mut before = 0u64;
     words.map(move |value| zigzag(value.wrapping_sub(core::mem::replace(&mut before, value)) as i64))
 }
 
-/// The records of one shape: the first, and the others linked through the delta of the headers.
+/// Records of one shape: the first, and the others linked through the delta of the headers.
 ///
 /// Each record is pushed once, in order, so a walk ends after `count` steps.
 #[derive(Clone, Copy)]
@@ -504,11 +508,11 @@ impl Chain {
     }
 }
 
-/// The shapes met so far, found again through a hash table.
+/// Shapes met so far, with a hash table to find them.
 struct Shapes {
     list: [(u16, u16); SHAPE_MAX],
     count: usize,
-    /// Place in the list plus 1; 0: free.
+    /// Index in the list plus 1; 0: free.
     slots: [u16; SLOT_COUNT],
 }
 
@@ -536,7 +540,8 @@ impl Shapes {
     }
 }
 
-/// Returns callsite and payload words (with the count of a long payload) of the record at word `at`, if columns can hold it.
+/// Returns callsite and number of payload words (with the count of a long payload) of the record at word `at`, if
+/// columns can hold it.
 fn checked_record(records: &[u8], at: usize, lap: u8) -> Option<(u16, u16)> {
     let rest = records.get(at * 8..)?;
     let header = u64::from_le_bytes(*rest.first_chunk()?);
@@ -555,7 +560,7 @@ fn checked_record(records: &[u8], at: usize, lap: u8) -> Option<(u16, u16)> {
     (byte_sum(xor) == (header >> 56) as u8).then_some((callsite, words))
 }
 
-/// The word at `at`, counted in words.
+/// Returns the word at `at`, counted in words.
 #[inline(always)]
 fn word(records: &[u8], at: usize) -> u64 {
     let mut bytes = [0; 8];
@@ -568,7 +573,7 @@ fn put_word(records: &mut [u8], at: usize, value: u64) {
     records[at * 8..at * 8 + 8].copy_from_slice(&value.to_le_bytes());
 }
 
-/// Reads bytes `from..to` of the values `start..start + CHUNK` out of planes of `count` values; what is not there is 0.
+/// Reads bytes `from..to` of the values `start..start + CHUNK` from planes of `count` values; missing bytes are 0.
 #[inline(always)]
 fn read_planes(planes: &[u8], count: usize, from: usize, to: usize, start: usize) -> [u64; CHUNK] {
     let mut values = [0; CHUNK];
@@ -584,7 +589,7 @@ fn read_planes(planes: &[u8], count: usize, from: usize, to: usize, start: usize
 
 struct Writer<'a> {
     out: &'a mut [u8],
-    /// At most the length of `out`, which is that of [`columns_len_max`] less what came before.
+    /// At most the length of `out`, which is [`columns_len_max`] minus the bytes before it.
     len: usize,
 }
 
@@ -595,7 +600,7 @@ impl Writer<'_> {
         self.out[at..at + bytes.len()].copy_from_slice(bytes);
     }
 
-    /// Leaves room for `len` bytes and says where.
+    /// Reserves `len` bytes and returns their position.
     fn skip(&mut self, len: usize) -> usize {
         self.len += len;
         self.len - len

@@ -1,29 +1,29 @@
-//! What a file or a piece of memory holds, going by its first bytes.
+//! Content types of files and memory, detected from the first bytes.
 
 use super::item::ITEM_MARK;
 use crate::ring::RING_MAGIC;
 
-/// Bytes that [`content_of`] looks at; fewer are enough where there are no more.
+/// Number of bytes that [`content_of`] examines; fewer are enough if there are no more.
 #[cfg(feature = "frames")]
 pub const CONTENT_LEN_MAX: usize = crate::device::frame::FRAME_LEN_MAX;
-/// Bytes that [`content_of`] looks at; fewer are enough where there are no more.
+/// Number of bytes that [`content_of`] examines; fewer are enough if there are no more.
 #[cfg(not(feature = "frames"))]
 pub const CONTENT_LEN_MAX: usize = ITEM_MARK.len();
 
-/// What some bytes hold, going by the first of them.
+/// Content type, detected from the first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Content {
     /// A ring.
     Ring,
-    /// A snapshot, or another run of its items, such as a dictionary.
+    /// A snapshot, or another sequence of its items, such as a dictionary.
     Snapshot,
-    /// What a device sent in frames, or in lines of text that stand for such. (Only with the feature `frames`.)
+    /// A device's output in frames, or in lines of text that represent frames. (Only with the feature `frames`.)
     Frames,
-    /// None of them, or damaged at the start. A byte stream may hold frames later; see [`holds_items`] for snapshots.
+    /// None of these, or damaged at the start. A byte stream can hold frames later; see [`holds_items`] for snapshots.
     Unknown,
 }
 
-/// Returns what bytes hold that start with these.
+/// Returns the content type of bytes that start with `start`.
 #[must_use]
 pub fn content_of(start: &[u8]) -> Content {
     if start.starts_with(&RING_MAGIC) {

@@ -1,7 +1,7 @@
-//! The dictionary: what a device's callsites say, in a file of its own, for readers that do not have the ELF file.
+//! The dictionary: a file with the texts of a device's callsites, for readers without the ELF file.
 //!
-//! It is a snapshot without header and segments: the process item with the build id, the callsite items, the end. [`SnapshotReader`]
-//! reads it.
+//! It is a snapshot without header and segments: the process item with the build id, the callsite items, the end.
+//! [`SnapshotReader`] reads it.
 //!
 //! [`SnapshotReader`]: super::SnapshotReader
 //!
@@ -15,17 +15,18 @@ use super::item::{ItemWriter, KIND_END, KIND_ENTRY};
 use super::sink::Sink;
 use crate::table::{ProcessInfo, encode_process};
 
-/// Room for a process item that holds a build id and nothing else; a build id is cut to what fits.
+/// Size of the buffer for a process item that holds only a build id, which is cut to fit.
 const PROCESS_ROOM_LEN: usize = 128;
-/// Longest build id that is written.
+/// Maximum length of a written build id in bytes.
 const BUILD_ID_LEN_MAX: usize = 64;
-/// Room for the body of the end item.
+/// Size of the buffer for the body of the end item.
 const END_ROOM_LEN: usize = 16;
 
-/// Writes the dictionary of the firmware with this build id; `callsites` are items as [`encode_site`](crate::table::encode_site) makes them.
+/// Writes the dictionary of the firmware with this build id. `callsites` are items as created by
+/// [`encode_site`](crate::table::encode_site).
 ///
 /// # Errors
-/// Those of `sink`.
+/// Errors of `sink`.
 pub fn write_dictionary<'c, S: Sink>(
     build_id: &[u8],
     callsites: impl Iterator<Item = &'c [u8]>,
@@ -34,7 +35,7 @@ pub fn write_dictionary<'c, S: Sink>(
     let build_id = &build_id[..build_id.len().min(BUILD_ID_LEN_MAX)];
     let process = ProcessInfo { build_id, ..ProcessInfo::default() };
     let mut room = [0; PROCESS_ROOM_LEN];
-    let len = encode_process(&process, &mut room).unwrap_or(0); // the room suffices
+    let len = encode_process(&process, &mut room).unwrap_or(0); // the buffer is large enough
     item(sink, KIND_ENTRY, &room[..len])?;
     let mut count: u64 = 1;
     for callsite in callsites {

@@ -1,8 +1,8 @@
-//! The file name of a snapshot: `ttlog-<service>-<pid>-<utc time>-<reason>.bin`.
+//! File names of snapshots: `ttlog-<service>-<pid>-<utc time>-<reason>.bin`.
 //!
-//! Snapshots of one service, process, second and reason are told apart by a number: `-2` before `.bin`, and so on. While a
-//! snapshot is written it is called `.ttlog-…-<random>.tmp`. Service and reason are made fit for a file name by
-//! [`NamePart`]; the true ones are in the snapshot.
+//! A number distinguishes snapshots of the same service, process, second and reason: `-2` before `.bin`, and so on.
+//! While a snapshot is being written, its name is `.ttlog-…-<random>.tmp`. [`NamePart`] makes service and reason fit
+//! for a file name; the originals are in the snapshot.
 //!
 //! Nothing here allocates.
 
@@ -10,27 +10,27 @@ use core::fmt;
 
 use crate::ring::file_name::{NAME_START, NamePart};
 
-/// Most bytes of a reason in a file name.
+/// Maximum length of a reason in a file name, in bytes.
 pub const REASON_LEN_MAX: usize = 48;
-/// Highest number of a name: so many snapshots of one service, process, second and reason get names of their own.
+/// Highest number in a name, and so the maximum number of snapshots with the same service, process, second and reason.
 pub const SAME_NAME_MAX: u32 = 10_000;
-/// Last bytes of a snapshot's file name.
+/// Suffix of a snapshot's file name.
 pub const SNAPSHOT_SUFFIX: &str = ".bin";
-/// First bytes of the name of a snapshot that is being written.
+/// Prefix of the name of a snapshot that is being written.
 const TEMPORARY_START: &str = ".ttlog-";
-/// Last bytes of that name.
+/// Suffix of that name.
 const TEMPORARY_SUFFIX: &str = ".tmp";
 
-/// Displays the name of a snapshot file without its end: `ttlog-<service>-<id>-<utc time>-<reason>`.
+/// Displays the name of a snapshot file without its number and suffix: `ttlog-<service>-<id>-<utc time>-<reason>`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SnapshotStem<'a> {
-    /// The service name; made fit for a file name when it is displayed.
+    /// Service name; made fit for a file name when it is displayed.
     pub service: &'a str,
     /// Id of the process, or number of a device's session.
     pub id: u64,
-    /// When the snapshot was made.
+    /// Time when the snapshot was created.
     pub time: UtcStamp,
-    /// Why; made fit for a file name when it is displayed.
+    /// Reason for the snapshot; made fit for a file name when it is displayed.
     pub reason: &'a str,
 }
 
@@ -45,14 +45,14 @@ impl fmt::Display for SnapshotStem<'_> {
 /// Displays the name of a snapshot file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SnapshotName<'a> {
-    /// What it begins with.
+    /// Start of the name.
     pub stem: SnapshotStem<'a>,
-    /// Number among the files of one stem, from 1 on; the first has none in its name.
+    /// Number among the files of one stem, from 1; the first name has no number.
     pub number: u32,
 }
 
 impl<'a> SnapshotName<'a> {
-    /// Returns the names that a file of this stem may have, best first.
+    /// Returns the possible names for a file of this stem, in order of preference.
     pub fn all(stem: SnapshotStem<'a>) -> impl Iterator<Item = Self> {
         (1..=SAME_NAME_MAX).map(move |number| SnapshotName { stem, number })
     }
@@ -67,17 +67,17 @@ impl fmt::Display for SnapshotName<'_> {
     }
 }
 
-/// Displays the name of a snapshot file that is being written: hidden, and no other file's.
+/// Displays the name of a snapshot file that is being written: hidden and unique.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TemporaryName<'a> {
-    /// What its final name begins with.
+    /// Start of the final name.
     pub stem: SnapshotStem<'a>,
-    /// A number that no other writer has.
+    /// Number that no other writer uses.
     pub random: u64,
 }
 
 impl TemporaryName<'_> {
-    /// Returns whether a file of this name is a snapshot that is being written, or was never finished.
+    /// Returns whether a file of this name is a snapshot that is being written or was never finished.
     #[must_use]
     pub fn matches(name: &[u8]) -> bool {
         name.starts_with(TEMPORARY_START.as_bytes()) && name.ends_with(TEMPORARY_SUFFIX.as_bytes())
@@ -90,33 +90,33 @@ impl fmt::Display for TemporaryName<'_> {
     }
 }
 
-/// The parts of a snapshot's file name.
+/// Parts of a snapshot's file name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NameParts<'a> {
-    /// The service, as it is in file names: see [`NamePart::is`].
+    /// Service as it appears in file names: see [`NamePart::is`].
     pub service: &'a str,
     /// Id of the process, or number of a device's session.
     pub id: u64,
-    /// When the snapshot was made.
+    /// Time when the snapshot was created.
     pub time: UtcStamp,
-    /// The reason, as it is in file names, with the number if the name has one. (`panic-2` may be a reason, too.)
+    /// Reason as it appears in file names, with the number if the name has one. (`panic-2` can be a reason as well.)
     pub reason: &'a str,
 }
 
 impl<'a> NameParts<'a> {
-    /// Reads the name of a file; `None` if it is not one that snapshots get.
+    /// Parses the name of a file; `None` if it is not the name of a snapshot.
     ///
-    /// The name of a service may hold anything that looks like an id and a time, so those furthest to the right count: the
-    /// snapshots of `shop-7` are not taken for those of `shop`.
+    /// The name of a service can contain text that looks like an id and a time, so the rightmost match counts: the
+    /// snapshots of `shop-7` are not mistaken for those of `shop`.
     #[must_use]
     pub fn parse(name: &'a [u8]) -> Option<Self> {
         let name = core::str::from_utf8(name).ok().filter(|name| name.is_ascii())?;
         let stem = name.strip_prefix(NAME_START)?.strip_suffix(SNAPSHOT_SUFFIX)?;
-        // A time is followed by a dash and preceded by a dash, a number, and a dash.
+        // A time is followed by a dash, and preceded by a dash, a number and another dash.
         (0..stem.len().checked_sub(UTC_STAMP_LEN)?).rev().find_map(|at| Self::around(stem, at))
     }
 
-    /// Reads the parts around the time at `at`.
+    /// Parses the parts around the time at `at`.
     fn around(stem: &'a str, at: usize) -> Option<Self> {
         let (before, rest) = stem.split_at(at);
         let (time, reason) = rest.split_at(UTC_STAMP_LEN);
@@ -128,7 +128,7 @@ impl<'a> NameParts<'a> {
         (!service.is_empty() && !reason.is_empty()).then_some(NameParts { service, id, time, reason })
     }
 
-    /// Returns whether the snapshot was made for this reason, whatever its number.
+    /// Returns whether the snapshot was created for this reason, with any number.
     #[must_use]
     pub fn has_reason(&self, reason: &str) -> bool {
         let part = NamePart::new(reason, REASON_LEN_MAX);
@@ -138,25 +138,25 @@ impl<'a> NameParts<'a> {
     }
 }
 
-/// Displays a time as `20261122T214159Z`: UTC, sorts by time, no character that a file system minds.
+/// Displays a time as `20261122T214159Z`: UTC, sortable, and valid in file names on all file systems.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct UtcStamp {
     /// Seconds since 1970.
     pub unix_seconds: i64,
 }
 
-/// Bytes of a [`UtcStamp`] between the years 0 and 9999.
+/// Length of a [`UtcStamp`] in bytes, for the years 0 to 9999.
 pub const UTC_STAMP_LEN: usize = 16;
 const DAY_SECONDS: i64 = 86_400;
 
 impl UtcStamp {
-    /// Takes nanoseconds since 1970; what is less than a second is cut off.
+    /// Converts nanoseconds since 1970; fractions of a second are cut off.
     #[must_use]
     pub const fn from_unix_ns(unix_ns: i64) -> Self {
         UtcStamp { unix_seconds: unix_ns.div_euclid(1_000_000_000) }
     }
 
-    /// Reads a stamp; `None` if the text is none, or the calendar has no such time.
+    /// Parses a stamp; `None` if the text is not a stamp, or the calendar has no such time.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let text: &[u8; UTC_STAMP_LEN] = text.as_bytes().try_into().ok()?;
@@ -188,7 +188,7 @@ impl fmt::Display for UtcStamp {
 
 /// Returns year, month and day in the Gregorian calendar of a day counted from 1970-01-01.
 ///
-/// Years are taken to start in March, so that the leap day is the last of a year; 400 years are 146,097 days.
+/// Years start in March here, so that the leap day is the last of a year; 400 years are 146,097 days.
 fn civil_date(day: i64) -> (i64, i64, i64) {
     let from_march_0 = day + 719_468;
     let era = from_march_0.div_euclid(146_097);
@@ -201,7 +201,8 @@ fn civil_date(day: i64) -> (i64, i64, i64) {
     (era * 400 + year_of_era + i64::from(month <= 2), month, day_of_month)
 }
 
-/// Returns the day counted from 1970-01-01; the twin of [`civil_date`]. A date that does not exist gives that of another.
+/// Returns the day counted from 1970-01-01; the inverse of [`civil_date`]. For a date that does not exist, returns the
+/// day of another date.
 fn day_number(year: i64, month: i64, day: i64) -> i64 {
     let (year, month_from_march) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let (era, year_of_era) = (year.div_euclid(400), year.rem_euclid(400));

@@ -1,4 +1,4 @@
-//! The header item: what a snapshot says of itself and of its ring.
+//! The header item: metadata of a snapshot and its ring.
 //!
 //! # Format
 //! docs/format.md §6.1.
@@ -13,77 +13,78 @@ use crate::ring::{
     SERVER_ANCHOR_COUNT, SegmentHeader, Session,
 };
 
-/// Most anchors that are written: all of a ring on a server.
+/// Maximum number of anchors written: all anchors of a ring on a server.
 const ANCHOR_MAX: usize = SERVER_ANCHOR_COUNT;
-/// Bytes of an anchor while it is in the scratch.
+/// Length of an anchor in the scratch buffer, in bytes.
 const ANCHOR_LEN: usize = 16;
 
-/// What a snapshot says of itself and of its ring; see docs/format.md §6.1.
+/// Metadata of a snapshot and its ring; see docs/format.md §6.1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SnapshotHeader<'a> {
-    /// Version of the format it was written in.
+    /// Version of the format that the snapshot was written in.
     pub format_version: u16,
-    /// Version that a reader must know.
+    /// Minimum version of a reader.
     pub min_reader_version: u16,
     /// Identity of the ring.
     pub ring_id: u64,
-    /// Why it was made.
+    /// Reason for the snapshot.
     pub reason: &'a str,
-    /// When, in nanoseconds since 1970.
+    /// Time when the snapshot was created, in nanoseconds since 1970.
     pub created_unix_ns: i64,
-    /// When, in ticks; 0: unknown.
+    /// Time when the snapshot was created, in ticks; 0: unknown.
     pub ticks: u64,
-    /// No event later than this was overwritten; 0: none was at all.
+    /// Time in ticks after which no event was overwritten; 0: no event was overwritten.
     pub complete_from: u64,
-    /// Events refused: too large, re-entrant, no segment, unregistered.
+    /// Numbers of refused events: too large, re-entrant, no segment, unregistered.
     pub dropped: [u64; 4],
-    /// Events withheld by sampling or rate limit.
+    /// Number of events withheld by sampling or rate limit.
     pub suppressed: u64,
-    /// Segments of the ring.
+    /// Number of segments in the ring.
     pub segment_count: u32,
-    /// Bytes of a segment.
+    /// Length of a segment in bytes.
     pub segment_len: u32,
-    /// The state of the ring; see [`STATE_ENDED`](crate::ring::STATE_ENDED).
+    /// State of the ring; see [`STATE_ENDED`](crate::ring::STATE_ENDED).
     pub state: u64,
-    /// What was left out because of its age, where that was asked for.
+    /// Summary of the events left out because of their age, if the program asked for that.
     pub left_out: Option<LeftOut>,
-    /// Segments of the kept class, warnings and errors: the last so many of the ring.
+    /// Number of priority segments (warnings and errors), the last ones of the ring.
     pub kept_segment_count: u32,
-    /// No event of the kept class later than this was overwritten; 0: none was at all.
+    /// Time in ticks after which no event in a priority segment was overwritten; 0: none was overwritten.
     pub kept_complete_from: u64,
-    /// How the process ended; `None`: it had not, or could not say so.
+    /// How the process ended; `None` if it had not ended, or could not record its end.
     pub end: Option<ProcessEnd>,
-    /// The panics of the process.
+    /// Panics of the process.
     pub panics: Panics,
-    /// The filter that held; empty: it was not told.
+    /// Filter in effect; empty: not recorded.
     pub filter: &'a str,
-    /// The session of a device that it is of.
+    /// Session of a device that the snapshot covers.
     pub session: Option<SessionOf>,
-    /// The CBOR of the anchors, read once already.
+    /// CBOR of the anchors, validated.
     anchors: &'a [u8],
     anchor_count: u64,
 }
 
-/// Which session of a device a snapshot is of.
+/// Session of a device that a snapshot covers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SessionOf {
-    /// Its number, from 1.
+    /// Number of the session, from 1.
     pub boot: u32,
-    /// Why the device had been reset before, as in [`Session`](crate::ring::Session).
+    /// Reason for the device's previous reset, as in [`Session`].
     pub reset_reason: u32,
 }
 
-/// What a snapshot leaves out because it is older than the program asked for.
+/// Summary of the events that a snapshot leaves out because they are older than the program asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LeftOut {
-    /// Events, counted when writing began. What is said of each segment ([`PackedSegment::left_out`](super::PackedSegment::left_out)) is exact.
+    /// Number of events, counted when writing began. The count of each segment
+    /// ([`PackedSegment::left_out`](super::PackedSegment::left_out)) is exact.
     pub event_count: u64,
-    /// The age asked for, in nanoseconds; 0: not told.
+    /// Age limit in nanoseconds; 0: not recorded.
     pub min_age_ns: u64,
 }
 
 impl<'a> SnapshotHeader<'a> {
-    /// Iterates over the anchors, oldest first.
+    /// Returns an iterator over the anchors, oldest first.
     pub fn anchors(&self) -> impl Iterator<Item = Anchor> + use<'a> {
         let mut from = Decoder::new(self.anchors);
         let mut rest = self.anchor_count;
@@ -103,12 +104,12 @@ fn decode_anchor(from: &mut Decoder<'_>) -> Option<Anchor> {
     Some(anchor)
 }
 
-/// What a snapshot is going to leave out.
+/// Events that a snapshot will leave out.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct LeftOutSegments {
-    /// Events.
+    /// Number of events.
     pub(super) event_count: u64,
-    /// When the last of the segments was closed, in ticks; 0: there is none.
+    /// Time in ticks when the last of the segments was closed; 0: there is none.
     pub(super) until_ticks: u64,
 }
 
@@ -121,15 +122,15 @@ impl LeftOutSegments {
     }
 }
 
-/// What the header of a snapshot tells of the ring.
+/// Ring metadata for the header of a snapshot.
 pub(super) struct About<'r> {
     pub(super) ring: &'r RingHeader,
-    /// The session that the snapshot is of, of a device.
+    /// Session of a device that the snapshot covers.
     pub(super) session: Option<&'r Session>,
     pub(super) left_out: LeftOutSegments,
 }
 
-/// Puts anchors into `scratch`, oldest first. Where there is no room for all, the first and the latest are kept.
+/// Copies anchors to `scratch`, oldest first. If there is no room for all, the first and the latest are retained.
 pub(super) fn sort_anchors(anchors: impl Iterator<Item = Anchor>, scratch: &mut [u8]) -> &[u8] {
     let most = (scratch.len() / ANCHOR_LEN).min(ANCHOR_MAX);
     let ticks_at = |scratch: &[u8], index: usize| {
@@ -144,7 +145,7 @@ pub(super) fn sort_anchors(anchors: impl Iterator<Item = Anchor>, scratch: &mut 
             place -= 1;
         }
         if count == most {
-            // The second oldest of them all goes.
+            // Removes the second oldest of all.
             if place == 1 {
                 continue;
             }
@@ -173,7 +174,7 @@ pub(super) fn encode_header<W: minicbor::encode::Write>(
     filter: Option<&str>,
 ) -> Result<(), minicbor::encode::Error<W::Error>> {
     let About { ring, session, left_out } = *about;
-    // What a ring does not have, or has not seen, takes no room.
+    // Values that a ring does not have, or has not recorded, take no space.
     let has_kept = ring.kept_segment_count > 0;
     let has_panics = ring.panics.count > 0;
     let leaves_out = options.left_out_before_ticks > 0;
@@ -182,7 +183,8 @@ pub(super) fn encode_header<W: minicbor::encode::Write>(
             .into_iter()
             .map(u64::from)
             .sum::<u64>();
-    // The versions are those of the snapshot: it may be made of a ring of an older version. Segments of devices are new in version 3.
+    // The versions are those of the snapshot, which can be of a ring of an older version. Version 3 added segments of
+    // devices.
     let min_reader_version = if ring.is_device() { DEVICE_MIN_READER_VERSION } else { MIN_READER_VERSION };
     encoder.map(12 + extra)?.u8(0)?.u16(FORMAT_VERSION)?.u8(1)?.u16(min_reader_version)?;
     encoder.u8(2)?.u64(ring.ring_id)?.u8(3)?.str(meta.reason)?.u8(4)?.i64(meta.created_unix_ns)?;
@@ -193,7 +195,7 @@ pub(super) fn encode_header<W: minicbor::encode::Write>(
         let unix_ns = i64::from_le_bytes(unix_ns.try_into().unwrap_or_default());
         encoder.array(2)?.u64(ticks)?.i64(unix_ns)?;
     }
-    // Nothing is missing from the time on at which the last segment ended that is left out.
+    // Nothing is missing after the end of the last segment that is left out.
     encoder.u8(6)?.u64(ring.complete_from.max(left_out.until_ticks))?.u8(7)?.array(5)?;
     for dropped in ring.dropped {
         encoder.u64(dropped)?;
@@ -281,7 +283,7 @@ pub(super) fn decode_header(body: &[u8]) -> Option<SnapshotHeader<'_>> {
     Some(header)
 }
 
-/// Decodes an array of `N` numbers or more; what is more is skipped.
+/// Decodes an array of at least `N` numbers; further ones are skipped.
 fn decode_numbers<const N: usize>(from: &mut Decoder<'_>) -> Option<[u64; N]> {
     let count = from.array().ok()??;
     if count < N as u64 {
@@ -297,7 +299,7 @@ fn decode_numbers<const N: usize>(from: &mut Decoder<'_>) -> Option<[u64; N]> {
     Some(numbers)
 }
 
-/// Decodes how a process ended; the inner `None` is no end.
+/// Decodes how a process ended; the inner `None` means that it has not ended.
 fn decode_process_end(from: &mut Decoder<'_>) -> Option<Option<ProcessEnd>> {
     let count = from.array().ok()??;
     if count < 10 {

@@ -1,4 +1,4 @@
-//! The frame around every item of a snapshot, and how a reader finds items again after damage.
+//! Frame around every item of a snapshot, and the search for items after damage.
 //!
 //! # Format
 //! docs/format.md §6.
@@ -11,7 +11,7 @@ use crate::memory::crc::Digest;
 
 /// First bytes of every item: tag 55799, array of four, text `TTLG`.
 pub const ITEM_MARK: [u8; 9] = [0xD9, 0xD9, 0xF7, 0x84, 0x64, b'T', b'T', b'L', b'G'];
-/// Bytes that the frame adds to a body.
+/// Number of bytes that the frame adds to a body.
 pub const ITEM_OVERHEAD_LEN: usize = 20;
 /// Highest kind.
 const KIND_MAX: u64 = 23;
@@ -25,17 +25,17 @@ pub(super) const KIND_ENTRY: u8 = 1;
 pub(super) const KIND_SEGMENT: u8 = 2;
 pub(super) const KIND_END: u8 = 3;
 
-/// An item that is being written: what goes in between is its body.
+/// An item that is being written, between `begin` and `end`.
 pub(super) struct ItemWriter<'s, S: Sink> {
     sink: &'s mut S,
     digest: Digest,
     kind: u8,
-    /// Bytes of the body still to come.
+    /// Number of bytes of the body still to come.
     rest: u32,
 }
 
 impl<'s, S: Sink> ItemWriter<'s, S> {
-    /// Begins an item whose body will have `body_len` bytes.
+    /// Starts an item with a body of `body_len` bytes.
     pub(super) fn begin(sink: &'s mut S, kind: u8, body_len: u32) -> Result<Self, S::Error> {
         let mut head = [0; 15];
         head[..9].copy_from_slice(&ITEM_MARK);
@@ -54,7 +54,7 @@ impl<'s, S: Sink> ItemWriter<'s, S> {
         self.sink.write_all(bytes)
     }
 
-    /// Ends the item; one that is not `good` is marked as void.
+    /// Ends the item. If it is not `good`, marks it as void.
     pub(super) fn end(mut self, good: bool) -> Result<(), S::Error> {
         debug_assert_eq!(self.rest, 0, "less body than announced");
         self.digest.update(&[self.kind]);
@@ -65,14 +65,14 @@ impl<'s, S: Sink> ItemWriter<'s, S> {
     }
 }
 
-/// What an [`ItemFinder`] finds.
+/// Result of an [`ItemFinder`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FoundItem<'a> {
     /// An intact item.
     Item {
         offset: usize,
         kind: u8,
-        /// Where the body starts.
+        /// Byte offset of the body.
         body_offset: usize,
         body: &'a [u8],
     },
@@ -80,26 +80,26 @@ pub(super) enum FoundItem<'a> {
     Damaged { offset: usize, len_bytes: usize, reason: FormatErrorKind },
 }
 
-/// Walks the items of a snapshot, whatever it holds.
+/// Walks over the items of a snapshot of arbitrary content.
 ///
-/// Takes a time in proportion to the length of the bytes: the checksums that fail may cost so much and no more.
+/// Takes time in proportion to the length of the bytes: the cost of failing checksums is limited.
 #[derive(Clone, Debug)]
 pub(super) struct ItemFinder<'a> {
     bytes: &'a [u8],
     /// In 0..=bytes.len().
     at: usize,
-    /// FoundItem already, to be given next.
+    /// Item found already, to be returned next.
     next: Option<FoundItem<'a>>,
-    /// Bytes whose checksums may still fail.
+    /// Number of bytes whose checksums can still fail.
     budget: u64,
 }
 
-/// What stands at an offset where an item should be.
+/// State of the bytes at an offset where an item should start.
 enum Stands<'a> {
     Item(FoundItem<'a>, usize),
-    /// Its writer took it back; it ends there.
+    /// An item that its writer voided; it ends at this offset.
     Void(usize),
-    /// It is damaged and ends there, if its length is right.
+    /// A damaged item; if its length is correct, it ends at this offset.
     BadChecksum(usize),
     Nothing(FormatErrorKind),
 }
@@ -109,7 +109,7 @@ impl<'a> ItemFinder<'a> {
         ItemFinder { bytes, at: 0, next: None, budget: bytes.len() as u64 * 8 + 65_536 }
     }
 
-    /// Reads what starts at `at`.
+    /// Examines the bytes at `at`.
     fn look(&mut self, at: usize) -> Stands<'a> {
         let rest = &self.bytes[at..];
         let Some(after_mark) = rest.strip_prefix(&ITEM_MARK) else {
@@ -127,7 +127,7 @@ impl<'a> ItemFinder<'a> {
             Err(error) => return Stands::Nothing(kind_of(&error)),
         };
         let body_end = at + ITEM_MARK.len() + from.position();
-        // As it is written, the checksum takes 5 bytes.
+        // The writer encodes the checksum in 5 bytes.
         let written_end = body_end + 1 + size_of::<u32>();
         let stored = match from.u32() {
             Ok(stored) => stored,
@@ -159,7 +159,7 @@ impl<'a> ItemFinder<'a> {
         self.bytes.get(at..).is_some_and(|rest| rest.is_empty() || rest.starts_with(&ITEM_MARK))
     }
 
-    /// The next mark after `at`, or the end.
+    /// Returns the offset of the next mark after `at`, or the end.
     fn next_mark(&self, at: usize) -> usize {
         let mut from = at + 1;
         while let Some(found) =
@@ -175,7 +175,7 @@ impl<'a> ItemFinder<'a> {
     }
 }
 
-/// Tells apart bytes that end too early and bytes that are wrong.
+/// Distinguishes bytes that end too early from bytes that are wrong.
 fn kind_of(error: &minicbor::decode::Error) -> FormatErrorKind {
     if error.is_end_of_input() { FormatErrorKind::TooShort } else { FormatErrorKind::BadCbor }
 }
@@ -210,7 +210,7 @@ impl<'a> Iterator for ItemFinder<'a> {
                     self.at = end;
                     continue;
                 }
-                // The length is right, so what looks like an item within the body is a value that somebody logged.
+                // The length is right, so an apparent item within the body is a value that somebody logged.
                 Stands::BadChecksum(end) if self.is_boundary(end) => {
                     self.at = end;
                     FormatErrorKind::BadChecksum
@@ -230,7 +230,7 @@ impl<'a> Iterator for ItemFinder<'a> {
     }
 }
 
-/// Encodes a whole item into `out` and gives its length, or `None` if `out` is too short.
+/// Encodes a whole item into `out` and returns its length, or `None` if `out` is too short.
 #[must_use]
 pub fn encode_item(kind: u8, body: &[u8], out: &mut [u8]) -> Option<usize> {
     struct Fill<'a>(&'a mut [u8], usize);
@@ -251,7 +251,7 @@ pub fn encode_item(kind: u8, body: &[u8], out: &mut [u8]) -> Option<usize> {
     Some(fill.1)
 }
 
-/// Reads one item from the start of `bytes`, as (kind, body), if an intact one stands there.
+/// Decodes one item from the start of `bytes`, as (kind, body), if there is an intact one.
 #[must_use]
 pub fn decode_item(bytes: &[u8]) -> Option<(u8, &[u8])> {
     match ItemFinder::new(bytes).look(0) {

@@ -1,29 +1,30 @@
-//! The snapshot: a self-contained, checksummed copy of a ring, streamed to a sink, and its reader.
+//! Snapshots: self-contained, checksummed copies of a ring, streamed to a sink, and their reader.
 //!
-//! [`write_snapshot_of_ring`] takes one of a ring that is being written, [`write_snapshot_of_image`] one of a dead ring's bytes.
-//! Nothing is allocated: the caller lends [`scratch_len`] bytes, or as few as [`SCRATCH_LEN_MIN`] for [`Codec::None`]. What
-//! writers overwrite meanwhile is noticed, left out and counted. [`SnapshotReader`] gives every intact part of bytes that may
-//! hold anything, borrowing from them.
+//! [`write_snapshot_of_ring`] copies a ring that is being written, [`write_snapshot_of_image`] the bytes of a dead
+//! ring. Nothing is allocated: the caller provides [`scratch_len`] bytes, or as few as [`SCRATCH_LEN_MIN`] for
+//! [`Codec::None`]. Data that writers overwrite meanwhile is detected, left out and counted. [`SnapshotReader`] returns
+//! every intact part of arbitrary bytes, and borrows from them.
 //!
-//! [`SnapshotOptions`] say what is kept out: values of secret fields ([`Withhold`]), and what is too old. A [`Codec`] alone stands
-//! for all that the ring has, secrets included: whoever writes a snapshot that leaves the machine wants the options.
+//! [`SnapshotOptions`] control what is left out: values of secret fields ([`Withhold`]), and events that are too old. A
+//! [`Codec`] alone writes everything in the ring, including secrets. For a snapshot that leaves the machine, use the
+//! options.
 //!
-//! | file | what it holds |
+//! | file | content |
 //! | --- | --- |
-//! | `item` | the frame of each item, and finding items again after damage |
+//! | `item` | the frame of each item, and the search for items after damage |
 //! | `columns` | the records of a segment, laid out for compression |
-//! | `dictionary` | the names of a device's callsites, without its events |
-//! | `withhold` | taking secret values out of what is written |
-//! | `options` | how a snapshot is written, and what it leaves out |
-//! | `sink`, `result` | where it goes, and what came of it |
+//! | `dictionary` | the texts of a device's callsites, without its events |
+//! | `withhold` | removing secret values |
+//! | `options` | encoding, and what is left out |
+//! | `sink`, `result` | the destination, and the result |
 //! | `header`, `segment` | the items of these kinds, both directions |
-//! | `walk` | what the records of a segment are |
-//! | `output` | items on their way to a sink |
+//! | `walk` | counting the records of a segment |
+//! | `output` | writing items to a sink |
 //! | `write`, `sessions` | ring to snapshot; a device's ring to one for each session |
 //! | `read` | snapshot to table entries and segments |
-//! | [`content`] | what the first bytes of a file say |
-//! | [`file_name`] | what the file of a snapshot is called |
-//! | [`publish`](mod@publish) | how a snapshot becomes a file that is whole or not there |
+//! | [`content`] | detecting the content type of a file |
+//! | [`file_name`] | names of snapshot files |
+//! | [`publish`](mod@publish) | publishing a snapshot as a complete file or not at all |
 //!
 //! # Format
 //! docs/format.md §6.

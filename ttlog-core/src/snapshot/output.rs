@@ -1,4 +1,4 @@
-//! A snapshot on its way to a sink: its items, one after the other.
+//! Writes a snapshot to a sink, item by item.
 
 use minicbor::Encoder;
 use minicbor::encode::write::Cursor;
@@ -22,19 +22,19 @@ use crate::memory::word::Word;
 use crate::ring::{Mode, Ring, RingHeader, SegmentHeader};
 use crate::table::{TableItem, encode_withheld};
 
-/// Entries that were being written when they were met, and are looked at again. Few threads meet new callsites at once.
+/// Maximum number of unfinished entries that are examined again. Few threads meet new callsites at once.
 const UNFINISHED_MAX: usize = 16;
 
-/// A snapshot on its way to a sink.
+/// A snapshot that is being written to a sink.
 pub(super) struct Output<'s, 'o, 'w, S: Sink> {
     sink: Counted<'s, S>,
     pub(super) options: SnapshotOptions<'o>,
-    /// There if something is withheld.
+    /// Present if something is withheld.
     pub(super) withholder: Option<Withholder<'o, 'w>>,
     pub(super) stats: SnapshotStats,
-    /// Items of kind 2, those without records included.
+    /// Number of items of kind 2, including those without records.
     segment_items: u64,
-    /// Places of entries that were being written when they were met.
+    /// Positions of entries that were still being written when they were met.
     unfinished: [Option<usize>; UNFINISHED_MAX],
 }
 
@@ -51,13 +51,14 @@ impl<'s, 'o, 'w, S: Sink> Output<'s, 'o, 'w, S> {
         }
     }
 
-    /// Returns whether a segment is left out because of its age. One that a writer holds is not, nor one of the kept class.
+    /// Returns whether a segment is left out because of its age. Segments that a writer holds and priority segments
+    /// never are.
     pub(super) fn leaves_out(&self, ring: &RingHeader, segment: &SegmentHeader) -> bool {
         let is_old = (1..self.options.left_out_before_ticks).contains(&segment.close_ticks);
         is_old && !segment.owned && segment.index < ring.main_segment_count()
     }
 
-    /// Writes an item of several parts.
+    /// Writes an item that consists of several parts.
     fn item(&mut self, kind: u8, parts: &[&[u8]]) -> Result<(), SnapshotError<S::Error>> {
         let len = parts.iter().map(|part| part.len()).sum::<usize>() as u32;
         let mut item = ItemWriter::begin(&mut self.sink, kind, len).map_err(SnapshotError::Sink)?;
@@ -67,8 +68,8 @@ impl<'s, 'o, 'w, S: Sink> Output<'s, 'o, 'w, S> {
         item.end(true).map_err(SnapshotError::Sink)
     }
 
-    /// Writes an item of a body that is encoded as it is written; once for the length, once for the bytes: there may be no room
-    /// for them all.
+    /// Writes an item whose body is encoded twice, once for its length and once for its bytes, because there might be
+    /// no room for all of them.
     fn encoded_item(
         &mut self,
         kind: u8,
@@ -76,7 +77,7 @@ impl<'s, 'o, 'w, S: Sink> Output<'s, 'o, 'w, S> {
     ) -> Result<(), SnapshotError<S::Error>> {
         let mut length = Length(0);
         if encode(&mut Encoder::new(&mut length)).is_err() {
-            return Ok(()); // not possible: counting does not fail
+            return Ok(()); // unreachable: counting does not fail
         }
         let mut item = ItemWriter::begin(&mut self.sink, kind, length.0).map_err(SnapshotError::Sink)?;
         let mut body = Body { item: &mut item, error: None };
@@ -101,7 +102,8 @@ impl<'s, 'o, 'w, S: Sink> Output<'s, 'o, 'w, S> {
         self.encoded_item(KIND_HEADER, |encoder| encode_header(encoder, about, &options, anchors, meta, filter))
     }
 
-    /// Writes an entry of the table; without the literals that are withheld, and not at all if nobody knows what may be in it.
+    /// Writes an entry of the table, without the literals that are withheld. An entry that cannot be decoded is not
+    /// written.
     pub(super) fn entry(&mut self, bytes: &[u8]) -> Result<(), SnapshotError<S::Error>> {
         let withheld = match (&mut self.withholder, readable(bytes)) {
             (None, _) | (Some(_), Some(TableItem::Process(_))) => None,
@@ -113,7 +115,7 @@ impl<'s, 'o, 'w, S: Sink> Output<'s, 'o, 'w, S> {
         };
         self.stats.entry_count += 1;
         let Some((callsite, what)) = withheld else { return self.item(KIND_ENTRY, &[bytes]) };
-        // Taken out while `self` writes, and put back.
+        // Taken while `self` writes, and put back.
         let Some(withholder) = self.withholder.take() else { return Ok(()) };
         let result = self.encoded_item(KIND_ENTRY, |encoder| {
             encode_withheld(encoder, &callsite, |field| withholder.is_withheld(field, what))
@@ -122,7 +124,8 @@ impl<'s, 'o, 'w, S: Sink> Output<'s, 'o, 'w, S> {
         result
     }
 
-    /// Writes the entries of the table from word `at` on, and those before that were being written when they were passed.
+    /// Writes the entries of the table from word `at` on, and the earlier ones that were still being written when they
+    /// were passed.
     pub(super) fn live_entries(
         &mut self,
         ring: Ring<'_>,
@@ -132,7 +135,7 @@ impl<'s, 'o, 'w, S: Sink> Output<'s, 'o, 'w, S> {
         for n in 0..UNFINISHED_MAX {
             let Some(mut place) = self.unfinished[n] else { continue };
             let mut is_unfinished = false;
-            // The entry behind is none of our business.
+            // The entry after this one does not matter here.
             let entry = ring.next_entry(&mut place, |_| is_unfinished = true).filter(|_| !is_unfinished);
             if let Some((len, words)) = entry {
                 self.unfinished[n] = None;
@@ -155,7 +158,7 @@ impl<'s, 'o, 'w, S: Sink> Output<'s, 'o, 'w, S> {
 
     fn live_entry(&mut self, len: usize, words: &[Word], scratch: &mut [u8]) -> Result<(), SnapshotError<S::Error>> {
         if self.withholder.is_some() {
-            // One that is too long for the scratch is left out, and its records are withheld wholly.
+            // An entry too long for the scratch buffer is left out, and its records are withheld completely.
             return match words.len() * 8 <= scratch.len() {
                 true => self.entry(&load_words(words, scratch)[..len]),
                 false => Ok(()),
@@ -174,7 +177,7 @@ impl<'s, 'o, 'w, S: Sink> Output<'s, 'o, 'w, S> {
         Ok(())
     }
 
-    /// Writes a segment straight from the ring.
+    /// Writes a segment directly from the ring.
     pub(super) fn live_segment(
         &mut self,
         ring: Ring<'_>,
@@ -203,8 +206,8 @@ impl<'s, 'o, 'w, S: Sink> Output<'s, 'o, 'w, S> {
         self.lost(index, ring.segment_loss(index))
     }
 
-    /// Writes a segment whose records are in `records`, `used` bytes of them according to its header; what lies behind may
-    /// belong to them if the header is damaged. `rest` is the scratch after the copy.
+    /// Writes a segment whose records are in `records`. According to its header, `used` bytes of them hold records; if
+    /// the header is damaged, bytes after them can too. `rest` is the scratch buffer after the copy.
     pub(super) fn packed_segment(
         &mut self,
         header: &SegmentHeader,
@@ -215,12 +218,12 @@ impl<'s, 'o, 'w, S: Sink> Output<'s, 'o, 'w, S> {
         if used == 0 && (header.count == 0 || header.mode != Mode::Exclusive) {
             return self.lost(header.index, header.lost);
         }
-        // What is pending on a device can only be told from the records, and may be among those that have a valid check.
+        // The pending records of a device can only be counted by a walk, and can include records with a valid check.
         let mut walked =
             (header.mode == Mode::Device).then(|| walk(header, used, records)).filter(|walked| walked.pending > 0);
         if let Some(withholder) = &mut self.withholder {
             if !withholder.mask(header, used, records, rest) {
-                // What is damaged can be told from the records as they were.
+                // Damage is only visible in the original records.
                 walked = Some(walk(header, used, &rest[..records.len()]));
             }
             self.stats.withheld_count = withholder.masked_count;
@@ -232,7 +235,7 @@ impl<'s, 'o, 'w, S: Sink> Output<'s, 'o, 'w, S> {
         self.plain_segment(header, used, walked, records)
     }
 
-    /// Writes a segment without compressing it. `walked`: what its records are, if that is known.
+    /// Writes a segment without compressing it. `walked` holds the counts of its records, if known.
     pub(super) fn plain_segment(
         &mut self,
         header: &SegmentHeader,
@@ -258,7 +261,7 @@ impl<'s, 'o, 'w, S: Sink> Output<'s, 'o, 'w, S> {
         rest: &mut [u8],
     ) -> Result<(), SnapshotError<S::Error>> {
         let (columns, compressed) = rest.split_at_mut(columns_len_max(records.len()));
-        // Only records that are all valid fit columns.
+        // Only records that are all valid fit into columns.
         let encoded = match walked {
             None => encode_columns(&mut records[..used], header.lap, header.count, columns),
             Some(_) => None,
@@ -267,7 +270,7 @@ impl<'s, 'o, 'w, S: Sink> Output<'s, 'o, 'w, S> {
             let walked = Walked { count: header.count, pending: header.busy.into(), damaged: 0, used };
             return match lz4_flex::block::compress_into(&columns[..len], compressed) {
                 Ok(len) => self.segment(header, &walked, CODEC_COLUMNS, used, &compressed[..len]),
-                // Not possible, as there is room for the worst case; said to be lost rather than passed over in silence.
+                // Unreachable, as there is room for the worst case; counted as lost rather than ignored.
                 Err(_) => self.lost(header.index, header.lost + u64::from(header.count)),
             };
         }
@@ -300,12 +303,12 @@ impl<'s, 'o, 'w, S: Sink> Output<'s, 'o, 'w, S> {
         self.stats.event_count += u64::from(count);
     }
 
-    /// Writes what was lost in a segment without records.
+    /// Writes the number of events lost in a segment without records.
     pub(super) fn lost(&mut self, index: u32, lost: u64) -> Result<(), SnapshotError<S::Error>> {
         if lost == 0 { Ok(()) } else { self.without_records(index, lost, 0) }
     }
 
-    /// Writes how many events of a segment are left out.
+    /// Writes the number of events left out of a segment.
     pub(super) fn left_out(&mut self, header: &SegmentHeader) -> Result<(), SnapshotError<S::Error>> {
         let left_out = counts_of_header(header, 0).count;
         self.stats.left_out_count += u64::from(left_out);
@@ -332,7 +335,7 @@ impl<'s, 'o, 'w, S: Sink> Output<'s, 'o, 'w, S> {
         let (head, head_len) = segment_head(&header, &Walked::default(), CODEC_NONE, 0, 0);
         let mut more = [0; 8];
         let mut encoder = Encoder::new(Cursor::new(&mut more[..]));
-        // Only where there are some: a reader that finds no such element knows that there are none.
+        // Only if there are some: for a reader, a missing element means that there are none.
         let encoded = if left_out > 0 { encoder.u32(left_out).map(|_| ()) } else { Ok(()) };
         debug_assert!(encoded.is_ok(), "a header of at most 5 bytes");
         let more_len = encoder.writer().position();
@@ -356,7 +359,7 @@ impl<'s, 'o, 'w, S: Sink> Output<'s, 'o, 'w, S> {
     }
 }
 
-/// Divides the scratch into what the codec works with and what withholding needs.
+/// Divides the scratch buffer into a part for the codec and a part for withholding.
 pub(super) fn split_scratch<'o, 's, E>(
     options: &SnapshotOptions<'o>,
     segment_len: usize,
@@ -371,7 +374,7 @@ pub(super) fn split_scratch<'o, 's, E>(
     Ok((work, Some(Withholder::new(policy, withholding))))
 }
 
-/// Loads words into `scratch`, which has room for them, and gives their bytes.
+/// Loads words into `scratch`, which has room for them, and returns their bytes.
 fn load_words<'b>(words: &[Word], scratch: &'b mut [u8]) -> &'b [u8] {
     for (word, bytes) in words.iter().zip(scratch.chunks_exact_mut(8)) {
         // Acquire: in a shared segment a header word publishes the words after it.
@@ -380,7 +383,7 @@ fn load_words<'b>(words: &[Word], scratch: &'b mut [u8]) -> &'b [u8] {
     &scratch[..words.len() * 8]
 }
 
-/// Where CBOR goes: an object, so that what encodes it is compiled once.
+/// Destination of CBOR: a trait object, so that the encoders are compiled once.
 trait CborOut {
     fn put(&mut self, bytes: &[u8]) -> Result<(), ()>;
 }
@@ -403,7 +406,7 @@ impl CborOut for Length {
     }
 }
 
-/// Lets CBOR be encoded into the body of an item, and keeps the sink's error.
+/// Adapter that encodes CBOR into the body of an item, and stores the sink's error.
 struct Body<'i, 's, S: Sink> {
     item: &'i mut ItemWriter<'s, S>,
     error: Option<S::Error>,
@@ -415,7 +418,7 @@ impl<S: Sink> CborOut for Body<'_, '_, S> {
     }
 }
 
-/// Counts what goes to a sink.
+/// Sink adapter that counts bytes.
 struct Counted<'s, S: Sink> {
     sink: &'s mut S,
     written_bytes: u64,
@@ -430,5 +433,5 @@ impl<S: Sink> Sink for Counted<'_, S> {
     }
 }
 
-/// What the frame adds is the same for every item.
+/// The overhead of the frame is the same for every item.
 const _: () = assert!(ITEM_OVERHEAD_LEN == 20);

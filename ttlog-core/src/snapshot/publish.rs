@@ -1,86 +1,87 @@
-//! How a snapshot becomes a file that is whole or not there.
+//! Publishes a snapshot as a complete file, or not at all.
 //!
-//! It is written to a hidden temporary file, made durable, and only then gets its name, which no other file has; then the
-//! directory is made durable. Whatever fails on the way, the temporary file is removed. The order of these steps and the choice
-//! of the name are here; whoever writes snapshots brings the steps themselves, as a [`Directory`].
+//! A snapshot is written to a hidden temporary file and made durable. Only then does it get its final name, which no
+//! other file has, and the directory is made durable. If any step fails, the temporary file is removed. This module
+//! defines the order of the steps and the choice of the name; the caller implements the steps as a [`Directory`].
 
 use core::fmt;
 
 use super::file_name::{SnapshotName, SnapshotStem, TemporaryName};
 
-/// A directory as it is seen while one snapshot is published in it.
+/// A directory, as the target of one snapshot.
 ///
-/// Between [`create`](Self::create) and the end it holds the file that is being written open.
+/// From [`create`](Self::create) to the end, it holds the open temporary file.
 pub trait Directory {
-    /// What can go wrong.
+    /// Error of a step.
     type Error;
 
-    /// Creates the temporary file, which must not exist, for its owner alone; where there are locks, locked.
+    /// Creates the temporary file, accessible by its owner only, and locks it where locks exist. The file must not
+    /// exist.
     ///
     /// # Errors
-    /// Whatever keeps it from being created; nothing is left then.
+    /// Any failure to create it; nothing is left in that case.
     fn create(&mut self, temporary: &TemporaryName<'_>) -> Result<(), Self::Error>;
 
-    /// Writes the snapshot to it.
+    /// Writes the snapshot to the temporary file.
     ///
     /// # Errors
-    /// Whatever keeps the snapshot from being written.
+    /// Any failure to write the snapshot.
     fn fill(&mut self) -> Result<(), Self::Error>;
 
-    /// Makes its content durable.
+    /// Makes the content of the temporary file durable.
     ///
     /// # Errors
-    /// Whatever keeps it from being durable.
+    /// Any failure to make it durable.
     fn sync_file(&mut self) -> Result<(), Self::Error>;
 
-    /// Returns the temporary file another name, and never replaces a file that has it: by one step of the system, or by a link
-    /// and the removal of the temporary name.
+    /// Renames the temporary file without ever replacing a file: in one step of the system, or by a link and the
+    /// removal of the temporary name.
     ///
     /// # Errors
-    /// Whatever keeps it from being renamed, except for what [`Renamed`] says.
+    /// Any failure to rename it, except for those that [`Renamed`] describes.
     fn rename_new(&mut self, from: &TemporaryName<'_>, to: &SnapshotName<'_>) -> Result<Renamed, Self::Error>;
 
-    /// Returns whether there is a file of that name. Asked only where [`Renamed::Unsupported`] came before.
+    /// Returns whether a file of that name exists. Only called after [`Renamed::Unsupported`].
     fn exists(&mut self, name: &SnapshotName<'_>) -> bool;
 
-    /// Returns the temporary file another name. Asked only after [`exists`](Self::exists) said that it is free.
+    /// Renames the temporary file. Only called after [`exists`](Self::exists) returned `false` for the name.
     ///
     /// # Errors
-    /// Whatever keeps it from being renamed.
+    /// Any failure to rename it.
     fn rename(&mut self, from: &TemporaryName<'_>, to: &SnapshotName<'_>) -> Result<(), Self::Error>;
 
-    /// Removes the temporary file. That this fails is of no interest: an error came before, which matters more.
+    /// Removes the temporary file. A failure is ignored, because an earlier error matters more.
     fn remove(&mut self, temporary: &TemporaryName<'_>);
 
     /// Makes the names in the directory durable.
     ///
     /// # Errors
-    /// Whatever keeps them from being durable.
+    /// Any failure to make them durable.
     fn sync_directory(&mut self) -> Result<(), Self::Error>;
 }
 
-/// What became of an attempt to rename a file without replacing another.
+/// Result of an attempt to rename a file without replacing another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Renamed {
-    /// It has the new name, and no other.
+    /// The file has only the new name.
     Done,
     /// Another file has that name.
     Taken,
-    /// This file system cannot do it.
+    /// The file system does not support this.
     Unsupported,
 }
 
 /// A snapshot that was published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Published<'a, E> {
-    /// Its name.
+    /// Name of the snapshot.
     pub name: SnapshotName<'a>,
-    /// Whether the directory is durable. Where it is not, the file is whole and has its name, but a crash of the machine may
-    /// take the name away.
+    /// Whether the directory is durable. If it is not, the file is complete and has its name, but the name can be lost
+    /// in a crash of the machine.
     pub directory_sync: Result<(), E>,
 }
 
-/// Why a snapshot was not published. No file is left.
+/// Reason that a snapshot was not published. No file is left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PublishError<E> {
     /// A step failed.
@@ -113,10 +114,11 @@ impl<E> From<E> for PublishError<E> {
     }
 }
 
-/// Publishes a snapshot in a directory, under the first free name of `stem`. `random` is a number that no other writer has.
+/// Publishes a snapshot in a directory, under the first free name of `stem`. `random` is a number that no other writer
+/// uses.
 ///
 /// # Errors
-/// That of the step that failed, or [`PublishError::NamesTaken`]; no file is left then.
+/// The error of the step that failed, or [`PublishError::NamesTaken`]; no file is left in either case.
 pub fn publish<'a, D: Directory>(
     directory: &mut D,
     stem: SnapshotStem<'a>,
@@ -166,7 +168,7 @@ mod tests {
     const NAME: &str = "ttlog-shop-7-19700101T000000Z-panic.bin";
     const NAME_2: &str = "ttlog-shop-7-19700101T000000Z-panic-2.bin";
 
-    /// The steps, in their order.
+    /// The steps, in order.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     enum Step {
         Create,

@@ -1,4 +1,4 @@
-//! Snapshot to table entries and segments: borrowing, bounded, and whatever the bytes hold.
+//! Reads table entries and segments from a snapshot: borrowing, bounded, and safe for arbitrary bytes.
 
 use core::fmt;
 
@@ -10,29 +10,29 @@ use super::segment::{PackedSegment, decode_segment};
 use crate::error::FormatErrorKind;
 use crate::ring::{FORMAT_VERSION, TableEntry};
 
-/// A snapshot as bytes.
+/// Reader of a snapshot in memory.
 #[derive(Clone, Copy)]
 pub struct SnapshotReader<'a> {
     bytes: &'a [u8],
 }
 
 impl<'a> SnapshotReader<'a> {
-    /// Reads `bytes`, which may hold anything.
+    /// Creates a reader of `bytes`, which can hold anything.
     #[must_use]
     pub fn new(bytes: &'a [u8]) -> Self {
         SnapshotReader { bytes }
     }
 
-    /// Iterates over the items in the order of the file; what is between intact ones is given as damaged.
+    /// Returns an iterator over the items in the order of the file; bytes between intact items are returned as damaged.
     ///
-    /// Ends, in a time in proportion to the length of the bytes. After a header that asks for a newer reader comes one `Damaged`
-    /// with [`FormatErrorKind::TooNew`] and nothing more.
+    /// Ends after time in proportion to the length of the bytes. After a header that needs a newer reader, returns one
+    /// `Damaged` with [`FormatErrorKind::TooNew`] and nothing more.
     #[must_use]
     pub fn items(&self) -> SnapshotItems<'a> {
         SnapshotItems { finder: ItemFinder::new(self.bytes), len: self.bytes.len(), too_new: None, finished: false }
     }
 
-    /// Returns the first header, if one is intact.
+    /// Returns the first intact header, if any.
     #[must_use]
     pub fn header(&self) -> Option<SnapshotHeader<'a>> {
         self.items().find_map(|item| match item {
@@ -51,46 +51,46 @@ impl fmt::Debug for SnapshotReader<'_> {
 /// An item of a snapshot. Offsets are bytes from the start of the snapshot.
 #[derive(Clone, Debug)]
 pub enum SnapshotItem<'a> {
-    /// What the snapshot says of itself and of its ring.
+    /// Metadata of the snapshot and its ring.
     Header(SnapshotHeader<'a>),
     /// An entry of the ring's table; its offset is that of its bytes in the snapshot.
     Entry(TableEntry<'a>),
     /// A segment.
     Segment(PackedSegment<'a>),
-    /// The end: the snapshot is whole if so many items came before.
+    /// The end: the snapshot is complete if this many items came before.
     End {
-        /// Entries of the table.
+        /// Number of entries of the table.
         entry_count: u64,
-        /// Segments, those without records included.
+        /// Number of segments, including those without records.
         segment_count: u64,
     },
     /// An intact item of a kind that this version does not know.
     Unknown {
-        /// Its kind.
+        /// Kind of the item.
         kind: u8,
-        /// Where it starts.
+        /// Byte offset of the item.
         offset: usize,
-        /// Bytes of its body.
+        /// Length of its body in bytes.
         len_bytes: usize,
     },
-    /// Bytes that are no intact item. [`FormatErrorKind::Overwritten`] is no damage: the writer took a segment back that was
-    /// overwritten while it was being written, and counts its events as lost in another item.
+    /// Bytes that are not an intact item. [`FormatErrorKind::Overwritten`] is not damage: the writer voided a segment
+    /// that was overwritten while it was being written, and counted its events as lost in another item.
     Damaged {
-        /// Where they start.
+        /// Byte offset of the start.
         offset: usize,
-        /// How many.
+        /// Number of bytes.
         len_bytes: usize,
-        /// Why they cannot be read.
+        /// Reason that they cannot be read.
         reason: FormatErrorKind,
     },
 }
 
-/// Walks the items of a snapshot.
+/// Iterator over the items of a snapshot.
 #[derive(Clone, Debug)]
 pub struct SnapshotItems<'a> {
     finder: ItemFinder<'a>,
     len: usize,
-    /// The version asked for by a header that was just given, and where that was.
+    /// Version that the header returned last needs, and the offset of that header.
     too_new: Option<(u16, usize)>,
     finished: bool,
 }

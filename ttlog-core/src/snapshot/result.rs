@@ -1,36 +1,38 @@
-//! What came of writing a snapshot.
+//! Result of writing a snapshot.
 
 use core::fmt;
 
-/// What was written.
+/// Counts of a written snapshot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SnapshotStats {
-    /// Bytes that went to the sink.
+    /// Number of bytes written to the sink.
     pub written_bytes: u64,
-    /// Entries of the table.
+    /// Number of table entries.
     pub entry_count: u64,
-    /// Segments with records.
+    /// Number of segments with records.
     pub segment_count: u64,
-    /// Events in them.
+    /// Number of events in these segments.
     pub event_count: u64,
-    /// Segments that were overwritten while they were being written, and are left out. Their events are counted as lost.
+    /// Number of segments left out because they were overwritten while they were being written. Their events are
+    /// counted as lost.
     pub void_count: u64,
-    /// Segments whose header was damaged, of which nothing could be written.
+    /// Number of segments left out completely because their header was damaged.
     pub damaged_count: u64,
-    /// Events in segments that were left out, as [`SnapshotOptions::left_out_before_ticks`](super::SnapshotOptions::left_out_before_ticks) asks.
+    /// Number of events in segments that were left out because of
+    /// [`SnapshotOptions::left_out_before_ticks`](super::SnapshotOptions::left_out_before_ticks).
     pub left_out_count: u64,
-    /// Events of which something was withheld.
+    /// Number of events with withheld values.
     pub withheld_count: u64,
 }
 
-/// Why a snapshot was not written to its end.
+/// Reason that a snapshot was not completed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SnapshotError<E> {
-    /// The sink failed. What it took before is a snapshot that was cut off.
+    /// The sink failed. The bytes that it took before are a truncated snapshot.
     Sink(E),
-    /// The scratch is too small; so many bytes are needed. Nothing was written.
+    /// The scratch buffer is too small. Nothing was written.
     ScratchTooSmall {
-        /// Bytes needed.
+        /// Length needed, in bytes.
         needed_bytes: usize,
     },
 }

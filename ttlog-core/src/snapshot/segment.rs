@@ -1,4 +1,4 @@
-//! The segment item: what a snapshot has of a segment.
+//! The segment item: a segment in a snapshot.
 //!
 //! # Format
 //! docs/format.md §6.2.
@@ -20,43 +20,43 @@ pub(super) const CODEC_LZ4: u64 = 1;
 /// Data of a segment item: the records in columns, as an LZ4 block.
 #[cfg(feature = "lz4")]
 pub(super) const CODEC_COLUMNS: u64 = 2;
-/// Room for the elements of a segment item before its data.
+/// Room for the elements of a segment item before its data, in bytes.
 const SEGMENT_HEAD_LEN: usize = 96;
 
-/// A segment as a snapshot has it.
+/// A segment in a snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PackedSegment<'a> {
-    /// Where its item starts in the snapshot.
+    /// Byte offset of the item in the snapshot.
     pub offset: usize,
-    /// Its place in the ring.
+    /// Index of the segment in the ring.
     pub index: u32,
-    /// Order in which segments were opened, from 1; 0: it holds no records, and tells only what was lost.
+    /// Order in which segments were opened, from 1; 0: without records, only a count of lost events.
     pub sequence: u64,
-    /// The context that opened it; 0 in shared segments.
+    /// Context that opened the segment; 0 in shared segments.
     pub context: u32,
-    /// How it was written.
+    /// Mode in which the segment was written.
     pub mode: Mode,
-    /// Which lap it was, modulo 256.
+    /// Lap of the segment, modulo 256.
     pub lap: u8,
-    /// Clock reading from which deltas count.
+    /// Clock reading that deltas are relative to.
     pub base_ticks: u64,
-    /// Clock reading when it was closed; 0: it was open.
+    /// Clock reading when the segment was closed; 0: it was open.
     pub close_ticks: u64,
-    /// Events overwritten in this place in earlier laps.
+    /// Number of events overwritten at this index in earlier laps.
     pub lost: u64,
-    /// Events in the data.
+    /// Number of events in the data.
     pub count: u32,
-    /// Reservations that were not committed.
+    /// Number of reservations that were not committed.
     pub pending: u32,
-    /// Events known to be lost to damage.
+    /// Number of events known to be lost to damage.
     pub damaged: u32,
-    /// How the data is encoded.
+    /// Encoding of the data.
     pub codec: u64,
-    /// Bytes of the records, a multiple of 8, at most 65,536.
+    /// Length of the decoded records in bytes, a multiple of 8, at most 65,536.
     pub raw_len: u32,
-    /// The records, encoded.
+    /// Encoded records.
     pub data: &'a [u8],
-    /// Events left out because of their age; there are no records then.
+    /// Number of events left out because of their age; there are no records in this case.
     pub left_out: u32,
 }
 
@@ -89,28 +89,30 @@ pub(super) fn decode_segment(body: &[u8], offset: usize) -> Option<PackedSegment
     (segment.raw_len.is_multiple_of(8) && segment.raw_len <= SEGMENT_LEN_MAX).then_some(segment)
 }
 
-/// Returns the bytes of scratch that [`PackedSegment::unpack`] needs for segments of up to `segment_len` bytes.
+/// Returns the number of bytes of scratch that [`PackedSegment::unpack`] needs for segments of up to `segment_len`
+/// bytes.
 #[must_use]
 pub const fn unpack_len(segment_len: usize) -> usize {
-    // The records, and the columns they come from.
+    // The records, and the columns that they are decoded from.
     2 * segment_len + segment_len / 8 + 8
 }
 
 impl<'a> PackedSegment<'a> {
-    /// Returns whether the segment is of the kept class: warnings and errors.
+    /// Returns whether this is a priority segment (warnings and errors).
     #[must_use]
     pub fn is_kept(&self) -> bool {
         self.sequence & KEPT_SEQUENCE_BIT != 0
     }
 
-    /// Decodes the records, into `scratch` where they are compressed, and gives the segment as a ring would.
+    /// Decodes the records, into `scratch` if they are compressed, and returns the segment in the form that a ring has.
     ///
-    /// `scratch` needs [`unpack_len`] of the ring's segment length; of 65,536 bytes for any snapshot.
+    /// `scratch` needs [`unpack_len`] bytes for the ring's segment length; with a length of 65,536 it suffices for any
+    /// snapshot.
     ///
     /// # Errors
     /// [`FormatErrorKind::BadCompression`] if the data does not expand to records of the stated length,
-    /// [`FormatErrorKind::UnknownCodec`], [`FormatErrorKind::OutOfSpace`] if `scratch` is too short. The offset is that of the
-    /// item.
+    /// [`FormatErrorKind::UnknownCodec`], [`FormatErrorKind::OutOfSpace`] if `scratch` is too short. The offset is that
+    /// of the item.
     pub fn unpack<'b>(&self, scratch: &'b mut [u8]) -> Result<Segment<'b>, FormatError>
     where
         'a: 'b,
@@ -126,7 +128,7 @@ impl<'a> PackedSegment<'a> {
             base_ticks: self.base_ticks,
             lost: self.lost,
             offset_words: self.raw_len / 8,
-            // In an exclusive segment what is pending is not counted.
+            // The count of an exclusive segment does not include pending records.
             count: self.count.saturating_add(self.damaged).saturating_add(if exclusive { 0 } else { self.pending }),
             done: if exclusive { 0 } else { self.count.saturating_add(self.damaged) },
             owned: false,
@@ -164,7 +166,7 @@ impl<'a> PackedSegment<'a> {
                 Ok(records)
             }
             codec => {
-                let _ = scratch; // without the feature `lz4` nothing is decompressed
+                let _ = scratch; // nothing is decompressed without the feature `lz4`
                 Err(FormatErrorKind::UnknownCodec(codec))
             }
         }

@@ -1,4 +1,4 @@
-//! Snapshots of the sessions of a device's ring, one of each.
+//! Snapshots of a device's ring, one for each session.
 
 use core::fmt;
 
@@ -10,14 +10,14 @@ use super::sink::Sink;
 use crate::device::{Replace, rewrite_segment};
 use crate::ring::{RingHeader, RingImage, SEGMENT_HEADER_LEN, SEGMENT_LEN_MAX, SegmentState, Session};
 
-/// A session of a device's ring, and what else is to be in its snapshot.
+/// A session of a device's ring, and options for its snapshot.
 #[derive(Clone, Copy)]
 pub struct SessionImage<'r, 'a> {
-    /// The ring.
+    /// Ring that holds the session.
     pub image: &'r RingImage<'a>,
-    /// The session.
+    /// Session to write.
     pub session: &'r Session,
-    /// Puts other records in the place of some, if anything is to.
+    /// Function that replaces records, if any.
     pub replace: Option<&'r Replace<'r>>,
 }
 
@@ -27,8 +27,8 @@ impl fmt::Debug for SessionImage<'_, '_> {
     }
 }
 
-/// Returns the bytes of scratch that it takes to write a session: room for a segment as the ring has it, and where records are replaced for
-/// the longest that there can be, twice.
+/// Returns the number of bytes of scratch needed to write a session: room for a segment of the ring and, if records are
+/// replaced, twice for the longest possible segment.
 #[must_use]
 pub const fn session_scratch_len(options: &SnapshotOptions<'_>, segment_len: usize, replaces: bool) -> usize {
     if replaces {
@@ -38,11 +38,11 @@ pub const fn session_scratch_len(options: &SnapshotOptions<'_>, segment_len: usi
     }
 }
 
-/// Writes a snapshot of one session of a device's ring, whose bytes may hold anything. `entries` are the process item and the callsite
-/// items of its firmware, which the ring itself does not have.
+/// Writes a snapshot of one session of a device's ring, whose bytes can hold anything. `entries` are the process item
+/// and the callsite items of its firmware, which are not in the ring.
 ///
-/// What the ring counts for all sessions (events dropped, and what is lost in segments that are of no session) is in the snapshot of the
-/// latest, so that the snapshots of all sessions together account for all events.
+/// The counts that the ring keeps for all sessions (dropped events, and losses in segments without a session) are in
+/// the snapshot of the latest session. The snapshots of all sessions together account for all events.
 ///
 /// # Errors
 /// [`SnapshotError::Sink`] if the sink fails, [`SnapshotError::ScratchTooSmall`] if `scratch` is shorter than
@@ -65,7 +65,7 @@ pub fn write_session<'o, 'e, S: Sink>(
     let rewritten_len = if replace.is_some() { SEGMENT_LEN_MAX as usize } else { 0 };
     let segment_len = if replace.is_some() { rewritten_len } else { ring_segment_len };
     let (rewritten, scratch) = scratch.split_at_mut(rewritten_len);
-    // The longest that a snapshot can have, less the header that a segment has in a ring.
+    // The longest segment that a snapshot can have, minus the header that a segment has in a ring.
     let rewritten = &mut rewritten[..rewritten_len.saturating_sub(SEGMENT_HEADER_LEN)];
     let (work, withholder) = split_scratch(&options, segment_len, scratch)?;
     let mut out = Output::new(sink, options, withholder);
@@ -102,13 +102,14 @@ pub fn write_session<'o, 'e, S: Sink>(
     out.end()
 }
 
-/// Returns the ring's header as that of one session.
+/// Returns the ring's header with the values of one session.
 fn session_header(image: &RingImage<'_>, session: &Session, is_latest: bool) -> RingHeader {
     let of_session = (0..image.present_segments()).filter_map(|index| match image.segment(index) {
         SegmentState::Valid(segment) if segment.header.context == session.boot => Some(segment.header),
         _ => None,
     });
-    // All there is, if its first segment is there; else what is missing was replaced before the oldest that is there was opened.
+    // If its first segment exists, the session is complete. If not, the missing ones were replaced before the oldest
+    // existing one was opened.
     let complete_from = of_session
         .min_by_key(|header| header.sequence)
         .filter(|oldest| oldest.sequence > session.first_sequence)

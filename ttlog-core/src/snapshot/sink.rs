@@ -1,14 +1,14 @@
-//! Where the bytes of a snapshot go.
+//! Destinations of snapshots.
 
-/// Where the bytes of a snapshot go.
+/// A destination for the bytes of a snapshot.
 pub trait Sink {
-    /// Why bytes could not be taken.
+    /// Error of a write.
     type Error;
 
-    /// Takes all of `bytes`. May be called with a few bytes at a time, so a sink that is slow to call should gather them.
+    /// Writes all of `bytes`. Can be called with a few bytes at a time, so a sink with slow writes should buffer them.
     ///
     /// # Errors
-    /// Whatever keeps the sink from taking them; the snapshot ends there.
+    /// Any failure to write; the snapshot ends there.
     fn write_all(&mut self, bytes: &[u8]) -> Result<(), Self::Error>;
 }
 

@@ -1,38 +1,39 @@
-//! What the records of a segment are, by its header or by a walk over them.
+//! Counts of a segment's records, from its header or from a walk over them.
 
 use crate::record::decode_record;
 use crate::ring::{Item, Mode, Segment, SegmentHeader};
 
-/// What the records of a segment are.
+/// Counts of a segment's records.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Walked {
-    /// Events.
+    /// Number of events.
     pub(super) count: u32,
-    /// Reservations that are not committed.
+    /// Number of reservations that are not committed.
     pub(super) pending: u32,
-    /// Events known to be lost to damage.
+    /// Number of events known to be lost to damage.
     pub(super) damaged: u32,
-    /// Bytes up to the end of the last record.
+    /// Number of bytes up to the end of the last record.
     pub(super) used: usize,
 }
 
-/// What the header of a segment says of its records, without a look at them.
+/// Returns the counts from the header of a segment, without examining the records.
 pub(super) fn counts_of_header(header: &SegmentHeader, used: usize) -> Walked {
     let (count, pending) = match header.mode {
         Mode::Exclusive => (header.count, header.busy.into()),
         Mode::Shared | Mode::SharedContexts => {
             (header.done.min(header.count), header.count.saturating_sub(header.done))
         }
-        // How many of them are pending can only be told from the records.
+        // The number of pending ones is only known from the records.
         Mode::Device => (header.count, 0),
     };
     Walked { count, pending, damaged: 0, used }
 }
 
-/// Walks the records of a segment of which some may be pending, damaged, or not where the header has them.
+/// Walks over the records of a segment in which some can be pending, damaged, or in places that the header does not
+/// cover.
 pub(super) fn walk(header: &SegmentHeader, used: usize, records: &[u8]) -> Walked {
     let segment = Segment { header: *header, records };
-    // Zero words do not tell how many reservations they are; the header does.
+    // Zero words do not show how many reservations they are; the header does.
     let mut walked = Walked { count: 0, damaged: 0, used, ..counts_of_header(header, used) };
     let mut damaged = false;
     for item in segment.items() {
@@ -48,10 +49,10 @@ pub(super) fn walk(header: &SegmentHeader, used: usize, records: &[u8]) -> Walke
         }
     }
     if header.mode == Mode::Device && !damaged {
-        // Zeros may be several reservations, of which the header knows.
+        // Zeros can be several reservations, which the header has counted.
         walked.pending = walked.pending.max(header.count.saturating_sub(walked.count));
     } else if header.mode != Mode::Exclusive {
-        // A record can be whole although its reservation is not yet counted as done.
+        // A record can be complete although its reservation is not yet counted as committed.
         walked.pending = walked.pending.min(header.count.saturating_sub(walked.count));
     }
     if damaged {

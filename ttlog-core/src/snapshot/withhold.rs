@@ -1,12 +1,13 @@
-//! Withholding: secret values are taken out of what a snapshot is written from, and the callsites say so.
+//! Withholding: removes secret values from the data of a snapshot, and marks this in the callsites.
 //!
-//! A callsite with secrets is written with the flag *withheld* on their fields and without their literals. In the copy of a
-//! segment the values of these fields are masked where they lie, so that records keep their length: texts become asterisks,
-//! numbers zeros, and the check is computed again. What nobody can tell the meaning of is not copied: a payload that does not
-//! decode, or whose callsite the table does not have, is overwritten wholly; bytes that are no valid records are blanked.
+//! A callsite with secrets is written with the flag *withheld* on their fields and without their literals. In the copy
+//! of a segment, the values of these fields are masked in place, so that records keep their length: texts become
+//! asterisks, numbers become zeros, and the check is recomputed. Data of unknown meaning is not copied: a payload that
+//! does not decode, or whose callsite is not in the table, is overwritten completely; bytes that are not valid records
+//! are blanked.
 //!
-//! Before a segment is masked, all callsites of its records are known: whoever writes a live ring's segment reads the table
-//! after copying it, and a callsite is in the table before its id is in any record.
+//! All callsites of a segment's records are known before it is masked: the writer reads the table of a live ring after
+//! it has copied the segment, and a callsite is in the table before its id is in any record.
 //!
 //! # Format
 //! docs/format.md §3.2 (flags), §6.5 (masked values).
@@ -23,24 +24,24 @@ use crate::record::{
 use crate::ring::{Item, Mode, Segment, SegmentHeader};
 use crate::table::{CallsiteInfo, FieldInfo, TableItem};
 
-/// What is withheld from a snapshot: the values of fields that are marked as secret, and of those whose name is in `keys`.
+/// Rule for withholding: the values of fields that are marked as secret, and of those whose name is in `keys`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Withhold<'a> {
-    /// The names.
+    /// Names of secret fields.
     pub keys: SecretKeys<'a>,
 }
 
 impl<'a> Withhold<'a> {
-    /// Withholds what is marked, and what the built-in list names.
+    /// Withholds marked fields and those with a name in the built-in list.
     pub const DEFAULT: Withhold<'static> = Withhold { keys: SecretKeys::BUILT_IN };
 
-    /// Withholds what is marked, and what `keys` name.
+    /// Creates a rule that withholds marked fields and those with a name in `keys`.
     #[must_use]
     pub const fn new(keys: SecretKeys<'a>) -> Self {
         Withhold { keys }
     }
 
-    /// Returns whether the value of this field is secret. A unit has none.
+    /// Returns whether the value of this field is secret. A unit has no value.
     #[must_use]
     pub fn is_secret(&self, field: &FieldInfo<'_>) -> bool {
         let has_value = field.literal.is_some() || field.type_tags != [Type::Unit.tag()];
@@ -48,72 +49,72 @@ impl<'a> Withhold<'a> {
     }
 }
 
-/// Bytes of the index: what is known of each callsite.
+/// Length in bytes of the index, which has an entry for each callsite.
 const INDEX_LEN: usize = 4 * (CALLSITE_MAX as usize + 1);
-/// Bytes for the plans of callsites with secrets: some two thousand of them.
+/// Length in bytes of the plans for callsites with secrets: enough for about two thousand.
 const PLANS_LEN: usize = 64 * 1024;
-/// Bytes of scratch that withholding takes.
+/// Number of bytes of scratch that withholding needs.
 pub(super) const WITHHOLD_LEN: usize = INDEX_LEN + PLANS_LEN;
 
-/// In the index: the callsite is not in the table.
+/// Index entry: the callsite is not in the table.
 const UNKNOWN: u32 = 0;
-/// In the index: the callsite has no secrets.
+/// Index entry: the callsite has no secrets.
 const PLAIN: u32 = 1;
-/// In the index: there is no plan, and records are masked wholly.
+/// Index entry: there is no plan, and records are masked completely.
 const WHOLLY: u32 = 2;
-/// In the index, from here on: the place of the callsite's plan, and this.
+/// Index entry, from here on: the position of the callsite's plan plus this value.
 const PLANNED: u32 = 3;
 
-/// In a plan: the value is secret.
+/// Plan flag: the value is secret.
 const SECRET: u8 = 1;
-/// In a plan: the value is in the wide part.
+/// Plan flag: the value is in the wide part.
 const WIDE: u8 = 2;
 
-/// What a payload that is masked wholly is filled with. No payload of a callsite with secrets is such otherwise: masked values
-/// have other bytes.
+/// Fill byte of a payload that is masked completely. No other payload of a callsite with secrets consists of it: masked
+/// values have other bytes.
 const FILL: u8 = 0xFF;
 
-/// Which fields of a callsite are withheld.
+/// Fields of a callsite that are withheld.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Withheld {
-    /// None: the entry can be copied.
+    /// No fields: the entry can be copied.
     Nothing,
-    /// Those that are secret.
+    /// Secret fields.
     Secrets,
-    /// All that have a value in the records.
+    /// All fields that have a value in the records.
     All,
 }
 
-/// What is withheld, and what is known of the callsites met so far.
+/// State of withholding: the rule, and the callsites met so far.
 #[derive(Debug)]
 pub(super) struct Withholder<'p, 's> {
     policy: Withhold<'p>,
-    /// For each callsite 4 bytes; those below `known_len` mean something.
+    /// 4 bytes for each callsite; only those below `known_len` are valid.
     index: &'s mut [u8],
     known_len: usize,
-    /// A plan is its length (2 bytes), and for each field with a value in the records its flags, the number of its tags,
-    /// and its tags.
+    /// Plans, each with its length (2 bytes) and, for each field with a value in the records, its flags, the number of
+    /// its tags, and its tags.
     plans: &'s mut [u8],
     plans_len: usize,
-    /// Records in which something was withheld.
+    /// Number of records with withheld values.
     pub(super) masked_count: u64,
 }
 
 impl<'p, 's> Withholder<'p, 's> {
-    /// Starts with a table of which nothing is known. `scratch` has [`WITHHOLD_LEN`] bytes.
+    /// Creates a state without known callsites. `scratch` has [`WITHHOLD_LEN`] bytes.
     pub(super) fn new(policy: Withhold<'p>, scratch: &'s mut [u8]) -> Self {
         let (index, plans) = scratch.split_at_mut(INDEX_LEN.min(scratch.len()));
         Withholder { policy, index, known_len: 0, plans, plans_len: 0, masked_count: 0 }
     }
 
-    /// Takes note of a callsite, before records that may be of it are masked, and tells what of it is withheld.
+    /// Registers a callsite before its records are masked, and returns which of its fields are withheld.
     pub(super) fn note(&mut self, callsite: &CallsiteInfo<'_>) -> Withheld {
         let secret = callsite.fields().any(|field| self.policy.is_secret(&field));
         let known = self.known(callsite.id);
         let plan = match (known, secret) {
             (UNKNOWN | PLAIN, false) => PLAIN,
             (UNKNOWN, true) => self.plan(callsite).map_or(WHOLLY, |at| PLANNED + at),
-            // Two callsites of one id: nobody knows of which a record is.
+            // Two callsites have the same id, so the callsite of a record is ambiguous.
             _ => WHOLLY,
         };
         self.remember(callsite.id, plan);
@@ -150,7 +151,7 @@ impl<'p, 's> Withholder<'p, 's> {
         self.index[at..at + 4].copy_from_slice(&known.to_le_bytes());
     }
 
-    /// Writes the plan of a callsite and gives its place; `None` if there is no room, or a type that nobody can read.
+    /// Writes the plan of a callsite and returns its position; `None` if there is no room, or a type cannot be decoded.
     fn plan(&mut self, callsite: &CallsiteInfo<'_>) -> Option<u32> {
         let start = self.plans_len;
         let mut end = start + 2;
@@ -171,12 +172,12 @@ impl<'p, 's> Withholder<'p, 's> {
         u32::try_from(start).ok()
     }
 
-    /// Masks in a copy of a segment's records whatever is secret, and blanks what nobody knows the meaning of. `used` bytes of
-    /// `records` hold records, as the header says; what lies behind may belong to them where the header is damaged.
-    /// `pristine` has room for another copy.
+    /// Masks all secrets in a copy of a segment's records, and blanks data of unknown meaning. According to the header,
+    /// `used` bytes of `records` hold records; if the header is damaged, bytes after them can too. `pristine` has room
+    /// for another copy.
     ///
-    /// Records that were valid stay so, at the same places. `false`: some were not, and `pristine` is as good as `records` were
-    /// for telling what they are.
+    /// Valid records stay valid and in place. Returns `false` if some were not valid; in that case, counting the
+    /// records of `pristine` gives the same result as for the original `records`.
     pub(super) fn mask(
         &mut self,
         header: &SegmentHeader,
@@ -197,7 +198,7 @@ impl<'p, 's> Withholder<'p, 's> {
         if at == used && events >= header.count {
             return true;
         }
-        // Something is pending, damaged, or not where the header has it. Masking twice changes no more.
+        // Something is pending, damaged, or not covered by the header. Masking twice has no further effect.
         self.masked_count = masked_before;
         let pristine = &mut pristine[..records.len()];
         pristine.copy_from_slice(records);
@@ -211,7 +212,7 @@ impl<'p, 's> Withholder<'p, 's> {
                 Item::Pending { offset, len_bytes } => {
                     self.mask_controls(header, records, done, offset);
                     done = offset + len_bytes;
-                    // The header of a reservation says how long it is. Nobody knows what its words hold so far.
+                    // The header of a reservation has its length. The meaning of its words so far is unknown.
                     let is_reserved = decode_record(pristine, offset, header.seal()).is_some();
                     records[(offset + if is_reserved { 8 } else { 0 }).min(done)..done].fill(0);
                 }
@@ -220,7 +221,8 @@ impl<'p, 's> Withholder<'p, 's> {
                     done = offset + len_bytes;
                     records[offset..done].fill(0);
                     if header.mode != Mode::Exclusive {
-                        // Zeros would be reservations of unknown length; so readers go on at the same place as here.
+                        // Zeros would be reservations of unknown length. With a length, readers continue at the same
+                        // place as this loop.
                         let words = ((len_bytes / 8).max(1) - 1) as u32;
                         let reserved = match header.mode {
                             Mode::Device => device_reservation(words as u8).into(), // a segment has less than 255
@@ -237,7 +239,7 @@ impl<'p, 's> Withholder<'p, 's> {
         false
     }
 
-    /// Passes over the control records in a stretch that holds no events, and blanks what is none.
+    /// Skips the control records in a range that holds no events, and blanks everything else.
     fn mask_controls(&mut self, header: &SegmentHeader, records: &mut [u8], from: usize, to: usize) {
         let mut at = from;
         while at < to {
@@ -251,7 +253,7 @@ impl<'p, 's> Withholder<'p, 's> {
         }
     }
 
-    /// Masks the valid record at `at` and gives its length in bytes.
+    /// Masks the valid record at `at` and returns its length in bytes.
     fn mask_record(&mut self, header: &SegmentHeader, records: &mut [u8], at: usize) -> usize {
         let Some(record) = decode_record(records, at, header.seal()) else { return 8 };
         let (callsite, kind, len) = (record.header.callsite, record.header.delta, record.len_bytes);
@@ -282,7 +284,7 @@ impl<'p, 's> Withholder<'p, 's> {
     }
 }
 
-/// Iterates over the fields of a plan: flags and tags.
+/// Returns an iterator over the fields of a plan: flags and tags.
 fn plan_fields(mut plan: &[u8]) -> impl Iterator<Item = (u8, &[u8])> + Clone {
     core::iter::from_fn(move || {
         let (&[flags, len], rest) = plan.split_first_chunk()?;
@@ -292,12 +294,12 @@ fn plan_fields(mut plan: &[u8]) -> impl Iterator<Item = (u8, &[u8])> + Clone {
     })
 }
 
-/// Masks the secret values of a payload. `false`: it is not what the plan says, and nothing was changed.
+/// Masks the secret values of a payload. Returns `false`, without a change, if it does not match the plan.
 fn mask_payload(plan: &[u8], payload: &mut [u8]) -> bool {
     let fields = plan_fields(plan);
     let wide_len = fields.clone().map(|(_, tags)| wide_words(tags) * 8).sum();
     let Some((_, packed)) = payload.split_at_checked(wide_len) else { return false };
-    // All of it is read before any of it is changed. What follows the last value is less than a word of zeros.
+    // All values are read before any is changed. After the last value, less than a word of zeros follows.
     let mut from = Unpacker::new(packed);
     let mut packed_fields = fields.clone().filter(|(flags, _)| flags & WIDE == 0);
     if packed_fields.any(|(_, tags)| decode_packed(tags, &mut from).is_err())
@@ -318,7 +320,7 @@ fn mask_payload(plan: &[u8], payload: &mut [u8]) -> bool {
         } else {
             let Some(len) = mask_packed(tags, &mut packed[packed_at..], flags & SECRET != 0) else {
                 debug_assert!(false, "what was read just now can be masked");
-                return false; // and all of it is masked
+                return false; // the caller masks all of it
             };
             packed_at += len;
         }
@@ -326,7 +328,7 @@ fn mask_payload(plan: &[u8], payload: &mut [u8]) -> bool {
     true
 }
 
-/// Reads an entry of the table as the writer of a snapshot that withholds needs it; `None` if nobody knows what it holds.
+/// Decodes an entry of the table for withholding; `None` if its meaning is unknown.
 pub(super) fn readable(bytes: &[u8]) -> Option<TableItem<'_>> {
     TableItem::decode(bytes).ok().filter(|item| !matches!(item, TableItem::Unknown(_)))
 }

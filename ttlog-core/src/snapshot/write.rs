@@ -1,4 +1,4 @@
-//! Ring to snapshot: a stream of items, written without allocation while the ring's writers go on.
+//! Writes snapshots of rings: a stream of items, without allocation, while the ring's writers continue.
 
 use super::header::{About, LeftOutSegments};
 use super::options::{Codec, SnapshotMeta, SnapshotOptions};
@@ -7,11 +7,12 @@ use super::result::{SnapshotError, SnapshotStats};
 use super::sink::Sink;
 use crate::ring::{CONTROL_TEXT_MAX, Ring, RingImage, SEGMENT_HEADER_LEN, SegmentState};
 
-/// Writes a snapshot of a ring that is being written. Writers are not disturbed; events that are recorded meanwhile may or may
-/// not be in it.
+/// Writes a snapshot of a ring that is being written. Writers are not disturbed. Events recorded meanwhile can be in it
+/// or not.
 ///
-/// A segment that is overwritten while it is being written is left out and its events are counted as lost (`void_count`). Where
-/// something is withheld a segment is copied and masked before any of it is written, whatever the codec.
+/// A segment that is overwritten while it is being written is left out, and its events are counted as lost
+/// (`void_count`). If something is withheld, a segment is copied and masked before any of it is written, with any
+/// codec.
 ///
 /// # Errors
 /// [`SnapshotError::Sink`] if the sink fails, [`SnapshotError::ScratchTooSmall`] if `scratch` is shorter than
@@ -38,7 +39,7 @@ pub fn write_snapshot_of_ring<'o, S: Sink>(
     out.header(&About { ring: &header, session: None, left_out }, ring.anchors(), meta, filter, anchors)?;
     let mut entry_at = 0;
     out.live_entries(ring, &mut entry_at, work)?;
-    // The oldest first: it is the next to be overwritten. Then the kept class, which turns over slowly.
+    // The oldest first: it is the next to be overwritten. Then the priority segments, which are replaced slowly.
     let oldest = (header.next_sequence.wrapping_sub(1) % u64::from(main.max(1))) as u32;
     for index in (oldest..main).chain(0..oldest).chain(main..count) {
         if options.left_out_before_ticks > 0 {
@@ -55,9 +56,9 @@ pub fn write_snapshot_of_ring<'o, S: Sink>(
         match ring.copy_segment(index, copy) {
             SegmentState::Valid(segment) => {
                 let (header, used) = (segment.header, segment.used().len());
-                // A record's callsite is in the table before the record is in the segment.
+                // A callsite is in the table before its first record is in a segment.
                 out.live_entries(ring, &mut entry_at, rest)?;
-                // Nothing was copied behind what is used.
+                // Nothing was copied beyond the used part.
                 out.packed_segment(&header, used, &mut copy[SEGMENT_HEADER_LEN..][..used], rest)?;
             }
             SegmentState::Unused => {}
@@ -68,12 +69,12 @@ pub fn write_snapshot_of_ring<'o, S: Sink>(
             }
         }
     }
-    // Callsites that were met for the first time meanwhile.
+    // Callsites met for the first time meanwhile.
     out.live_entries(ring, &mut entry_at, work)?;
     out.end()
 }
 
-/// Writes a snapshot of a ring's bytes, which may hold anything: what is damaged is left out, what is intact is written.
+/// Writes a snapshot of a ring's bytes, which can hold anything. Damaged parts are left out, intact parts are written.
 ///
 /// # Errors
 /// [`SnapshotError::Sink`] if the sink fails, [`SnapshotError::ScratchTooSmall`] if `scratch` is shorter than
@@ -121,10 +122,10 @@ pub fn write_snapshot_of_image<'o, S: Sink>(
     out.end()
 }
 
-/// Fewest bytes of scratch of which some are for the filter's text.
+/// Minimum length of the scratch buffer to reserve a part for the filter's text, in bytes.
 const SCRATCH_LEN_FOR_FILTER: usize = 4 * CONTROL_TEXT_MAX;
 
-/// Takes the room for the filter's text off the end of `scratch`, if enough is left for anchors then.
+/// Splits room for the filter's text off the end of `scratch`, if enough is left for anchors.
 fn split_for_filter(scratch: &mut [u8]) -> (&mut [u8], Option<&mut [u8; CONTROL_TEXT_MAX]>) {
     if scratch.len() < SCRATCH_LEN_FOR_FILTER {
         return (scratch, None);

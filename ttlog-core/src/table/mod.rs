@@ -1,4 +1,4 @@
-//! The items of the table: process and callsites, as CBOR, each with both directions.
+//! Items of the table: process and callsites, encoded to and decoded from CBOR.
 //!
 //! # Format
 //! docs/format.md §3.
@@ -30,7 +30,7 @@ const FIELD_WITHHELD: u64 = 2;
 /// An item of the table.
 #[derive(Clone, Copy, Debug)]
 pub enum TableItem<'a> {
-    /// Whose ring this is.
+    /// Process that the ring belongs to.
     Process(ProcessInfo<'a>),
     /// A callsite.
     Callsite(CallsiteInfo<'a>),
@@ -38,10 +38,10 @@ pub enum TableItem<'a> {
     Unknown(u64),
 }
 
-/// Whose ring this is.
+/// Process that the ring belongs to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ProcessInfo<'a> {
-    /// The name of the service, as the program gave it.
+    /// Name of the service, as set by the program.
     pub service: &'a str,
     /// Process id.
     pub pid: u64,
@@ -51,26 +51,26 @@ pub struct ProcessInfo<'a> {
     pub executable: &'a str,
     /// Start of recording, nanoseconds since 1970.
     pub start_unix_ns: i64,
-    /// Build id of the executable; empty: unknown.
+    /// Build id of the executable; empty if unknown.
     pub build_id: &'a [u8],
     /// Name of the recording clock.
     pub clock: &'a str,
-    /// Its rate as calibrated when recording started; 0: unknown.
+    /// Rate of that clock, as calibrated when recording started; 0 if unknown.
     pub ticks_per_second: u64,
-    /// Start time of the process in the operating system's units; 0: unknown.
+    /// Start time of the process in the operating system's units; 0 if unknown.
     pub process_start: u64,
-    /// The operating system.
+    /// Operating system.
     pub os: &'a str,
 }
 
-/// A callsite as the table tells it; borrows from the entry.
+/// A callsite, decoded from the table; borrows from the entry.
 #[derive(Clone, Copy, Debug)]
 pub struct CallsiteInfo<'a> {
-    /// Its id in records, from 1.
+    /// Id in records, from 1.
     pub id: u16,
-    /// How much it matters.
+    /// Severity level.
     pub level: Level,
-    /// The module path, or what `target:` said.
+    /// Module path, or the value of `target:`.
     pub target: &'a str,
     /// Message or template.
     pub message: &'a str,
@@ -78,7 +78,7 @@ pub struct CallsiteInfo<'a> {
     pub file: &'a str,
     /// Line, from 1.
     pub line: u32,
-    /// The CBOR of the fields, read once already.
+    /// CBOR of the fields, already validated.
     fields: &'a [u8],
     field_count: u64,
 }
@@ -86,34 +86,35 @@ pub struct CallsiteInfo<'a> {
 /// A field of a callsite.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FieldInfo<'a> {
-    /// Its name.
+    /// Name.
     pub name: &'a str,
-    /// Its type (docs/format.md §4.2).
+    /// Type (docs/format.md §4.2).
     pub type_tags: &'a [u8],
-    /// Its value, if that is a literal.
+    /// Value, if it is a literal.
     pub literal: Option<LiteralRef<'a>>,
     /// Whether the source marks it as secret.
     pub secret: bool,
-    /// Whether its value was withheld when the snapshot was written: neither the literal nor what records hold of it means
-    /// anything then.
+    /// Whether the value was withheld when the snapshot was written. If so, neither the literal nor the values in
+    /// records are meaningful.
     pub withheld: bool,
 }
 
 type EncodeError = minicbor::encode::Error<EndOfSlice>;
 
-/// What the start of an entry tells of it.
+/// Kind of an entry, decoded from its first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EntryStart {
     /// A process item.
     Process,
     /// A callsite with this id.
     Callsite(u64),
-    /// Something else, or nothing that can be read.
+    /// Something else, or unreadable.
     Unknown,
 }
 
 impl EntryStart {
-    /// Reads the first bytes of an entry, 16 at least if it is so long. Uses little stack; async-signal-safe.
+    /// Reads the first bytes of an entry: at least 16, or the whole entry if it is shorter. Uses little stack;
+    /// async-signal-safe.
     #[must_use]
     pub fn decode(start: &[u8]) -> Self {
         let mut decoder = Decoder::new(start);
@@ -129,7 +130,7 @@ impl EntryStart {
     }
 }
 
-/// Encodes the process item into `out` and gives its length, or `None` if `out` is too short.
+/// Encodes the process item into `out`. Returns its length, or `None` if `out` is too short.
 #[must_use]
 pub fn encode_process(info: &ProcessInfo<'_>, out: &mut [u8]) -> Option<usize> {
     encode_into(out, |encoder| {
@@ -142,13 +143,15 @@ pub fn encode_process(info: &ProcessInfo<'_>, out: &mut [u8]) -> Option<usize> {
     })
 }
 
-/// Encodes a callsite with the types of its run-time fields into `out` and gives its length, or `None` if `out` is too short.
+/// Encodes a callsite with the types of its run-time fields into `out`. Returns its length, or `None` if `out` is too
+/// short.
 #[must_use]
 pub fn encode_callsite(id: u16, metadata: &Metadata, types: TypeList, out: &mut [u8]) -> Option<usize> {
     encode_callsite_marking(id, metadata, types, |field| field.secret, out)
 }
 
-/// As [`encode_callsite`], with the fields marked as secret for which `is_secret` says so, whatever the source says.
+/// Like [`encode_callsite`], but marks the fields as secret for which `is_secret` returns `true`, whatever the source
+/// says.
 #[must_use]
 pub fn encode_callsite_marking(
     id: u16,
@@ -166,7 +169,7 @@ pub fn encode_callsite_marking(
             let flags = if is_secret(field) { FIELD_SECRET } else { 0 };
             match field.literal {
                 None => {
-                    // The macro makes as many types as fields without a literal; a unit stands for what is missing.
+                    // The macro creates one type for each field without a literal; a unit replaces a missing one.
                     let mut tags = [0; TYPE_DEPTH_MAX];
                     let len = types.next().unwrap_or(Type::Unit).encode_tags(&mut tags);
                     encode_field(encoder, field.name, &tags[..len], None, flags)?;
@@ -181,8 +184,8 @@ pub fn encode_callsite_marking(
     })
 }
 
-/// Encodes a callsite as a snapshot has it from which values are withheld: with the flag on the fields for which `is_withheld` says
-/// so, and something meaningless of its type in place of such a literal. Its twin is [`TableItem::decode`].
+/// Encodes a callsite for a snapshot from which values are withheld. Flags the fields for which `is_withheld` returns
+/// `true`, and replaces their literals by a meaningless value of the same type. [`TableItem::decode`] is the inverse.
 pub(crate) fn encode_withheld<W: minicbor::encode::Write>(
     encoder: &mut Encoder<W>,
     info: &CallsiteInfo<'_>,
@@ -202,11 +205,11 @@ pub(crate) fn encode_withheld<W: minicbor::encode::Write>(
     Ok(())
 }
 
-/// Encodes the callsite of a device: its text, and the type tags of its run-time fields one after the other, as far as they are not 0.
-/// `None`: `out` is too short, the id is none, or the tags are not as many types as there are run-time fields.
+/// Encodes a device's callsite: its text and the concatenated type tags of its run-time fields, up to trailing zeros.
+/// Returns `None` if `out` is too short, the id is invalid, or the tags do not match the number of run-time fields.
 ///
 /// # Format
-/// docs/format.md §3.2, of what §3.3 has.
+/// docs/format.md §3.2, from the input of §3.3.
 #[must_use]
 pub fn encode_site(id: u16, text: &SiteText<'_>, type_tags: &[u8], out: &mut [u8]) -> Option<usize> {
     if !(1..=CALLSITE_MAX).contains(&id) {
@@ -229,7 +232,7 @@ pub fn encode_site(id: u16, text: &SiteText<'_>, type_tags: &[u8], out: &mut [u8
             if let Some((tag, literal)) = field.literal {
                 encode_field(encoder, field.name, &[tag], Some(literal), flags)?;
             } else {
-                let (first, rest) = split_type(tags).unwrap_or((&[], &[])); // there is one, as counted above
+                let (first, rest) = split_type(tags).unwrap_or((&[], &[])); // one exists, as checked above
                 tags = rest;
                 encode_field(encoder, field.name, first, None, flags)?;
             }
@@ -238,7 +241,7 @@ pub fn encode_site(id: u16, text: &SiteText<'_>, type_tags: &[u8], out: &mut [u8
     })
 }
 
-/// A callsite with at most one field, a text in its records: what viewers make of log records of other systems.
+/// A callsite with at most one field, which is a text in its records. Viewers use it for log records of other systems.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)] // as in `CallsiteInfo`
 pub struct TextCallsite<'a> {
@@ -248,11 +251,11 @@ pub struct TextCallsite<'a> {
     pub message: &'a str,
     pub file: &'a str,
     pub line: u32,
-    /// The name of the field.
+    /// Name of the field.
     pub field: Option<&'a str>,
 }
 
-/// Encodes such a callsite into `out` and gives its length, or `None` if `out` is too short or the id is none.
+/// Encodes such a callsite into `out`. Returns its length, or `None` if `out` is too short or the id is invalid.
 #[must_use]
 pub fn encode_text_callsite(callsite: &TextCallsite<'_>, out: &mut [u8]) -> Option<usize> {
     let TextCallsite { id, level, target, message, file, line, field } = *callsite;
@@ -269,7 +272,7 @@ pub fn encode_text_callsite(callsite: &TextCallsite<'_>, out: &mut [u8]) -> Opti
     })
 }
 
-/// Splits the tags of the first type off; `None` where there is none, or it is too deep.
+/// Splits off the tags of the first type. Returns `None` if there is none, or it is nested too deep.
 fn split_type(tags: &[u8]) -> Option<(&[u8], &[u8])> {
     let is_outer = |tag: &&u8| matches!(**tag, TAG_OPTION | TAG_SEQUENCE);
     let depth = tags.iter().take_while(is_outer).count();
@@ -288,7 +291,7 @@ fn encode_into(
     Some(encoder.writer().position())
 }
 
-/// Encodes a field: as many elements as say something.
+/// Encodes a field, without trailing elements that carry no information.
 fn encode_field<W: minicbor::encode::Write>(
     encoder: &mut Encoder<W>,
     name: &str,
@@ -366,7 +369,7 @@ impl<'a> TableItem<'a> {
     /// Reads an entry of the table.
     ///
     /// # Errors
-    /// [`FormatErrorKind::BadCbor`] with the offset in `bytes` up to which it could be read.
+    /// [`FormatErrorKind::BadCbor`], with the offset in `bytes` up to which reading succeeded.
     pub fn decode(bytes: &'a [u8]) -> Result<Self, FormatError> {
         let mut from = Decoder::new(bytes);
         decode_item(bytes, &mut from).ok_or(FormatError::new(from.position() as u64, FormatErrorKind::BadCbor))
@@ -423,10 +426,10 @@ impl<'a> CallsiteInfo<'a> {
         })
     }
 
-    /// Iterates over the fields and their values in source order, literals included. `payload` is that of a record of this
-    /// callsite. After an error no more values come.
+    /// Iterates over the fields and their values in source order, literals included. `payload` belongs to a record of
+    /// this callsite. The iterator ends after an error.
     ///
-    /// Reads the fields anew each time. Whoever reads many records reads them once and uses [`values_of`].
+    /// Decodes the fields again on each call. To read many records, decode the fields once and use [`values_of`].
     pub fn values(
         &self,
         payload: &'a [u8],
@@ -436,8 +439,8 @@ impl<'a> CallsiteInfo<'a> {
     }
 }
 
-/// Iterates over the values of a record whose callsite has these `fields`, in their order, literals included. After an error no
-/// more values come. Several times as fast as [`CallsiteInfo::values`], which reads the fields from the table each time.
+/// Iterates over the values of a record whose callsite has these `fields`, in the same order, literals included. The
+/// iterator ends after an error. Several times as fast as [`CallsiteInfo::values`], which decodes the fields each time.
 ///
 /// ```
 /// # use ttlog_core::table::{CallsiteInfo, values_of};
@@ -459,7 +462,7 @@ pub fn values_of<'f, 'a>(
     fields.iter().map_while(move |field| values.next(field))
 }
 
-/// A payload whose values are taken out field by field.
+/// A payload whose values are decoded field by field.
 struct Payload<'a> {
     wide: Unpacker<'a>,
     packed: Unpacker<'a>,
@@ -493,7 +496,7 @@ impl<'a> Payload<'a> {
 }
 
 impl FieldInfo<'_> {
-    /// Returns the bytes that the field takes in the part of the payload for wide values.
+    /// Returns the number of bytes of the field in the wide part of the payload.
     #[inline]
     fn wide_len(&self) -> usize {
         if self.literal.is_some() { 0 } else { wide_words(self.type_tags) * 8 }

@@ -1,10 +1,12 @@
-//! The text of a callsite on a device: what the source says of it, as bytes that the compiler makes and no device loads.
+//! Text of a callsite on a device: its description in the source, as bytes that the compiler generates and no device
+//! loads.
 //!
-//! On servers a callsite's metadata goes into the ring's table as CBOR when it is first used. On a device it lies in a section of
-//! the ELF file that is not part of the image, so it costs neither flash nor RAM; with the feature `embedded-metadata` it lies
-//! in flash. It has to be laid out at compile time, by `const` code, so it is plainer than CBOR. What the source cannot say, the types
-//! of the run-time fields, stands beside it as a list of type tags (`ttlog-core/src/site.rs`). A reader makes the callsite item of a
-//! snapshot of both, see [`encode_site`](crate::table::encode_site).
+//! On servers, a callsite's metadata goes into the ring's table as CBOR when it is first used. On a device, it is in a
+//! section of the ELF file that is not part of the image, so it costs neither flash nor RAM; with the feature
+//! `embedded-metadata`, it is in flash. `const` code has to lay it out at compile time, so its format is simpler than
+//! CBOR. The source does not determine the types of the run-time fields; they are stored next to it as a list of type
+//! tags (`ttlog-core/src/device/site.rs`). A reader combines both into the callsite item of a snapshot, see
+//! [`encode_site`](crate::table::encode_site).
 //!
 //! # Format
 //! docs/format.md §3.3.
@@ -21,10 +23,10 @@ const VERSION: u8 = 1;
 const SECRET: u8 = 1;
 /// Bit of a field's flags: it is a literal, and its value follows.
 const LITERAL: u8 = 2;
-/// Bytes before the texts.
+/// Number of bytes before the texts.
 const HEAD_LEN: usize = 8;
 
-/// Returns the bytes that [`encode`] makes of a callsite.
+/// Returns the length of the bytes that [`encode`] returns for a callsite.
 #[must_use]
 pub const fn encoded_len(metadata: &Metadata) -> usize {
     let mut len = HEAD_LEN + text_len(metadata.target) + text_len(metadata.message) + text_len(metadata.file) + 1;
@@ -54,14 +56,14 @@ const fn literal_len(literal: Literal) -> usize {
     }
 }
 
-/// Lays the text of a callsite out; `N` is [`encoded_len`] of it.
+/// Encodes the text of a callsite; `N` is its [`encoded_len`].
 ///
 /// # Panics
-/// At compile time, where the macros use it: if `N` is not that length, a text has 65,536 bytes or more, or there are more than
-/// 255 fields.
+/// Panics (at compile time, in the macros) if `N` is not that length, the text is longer than 65,535 bytes in total, or
+/// there are more than 255 fields.
 #[must_use]
 pub const fn encode<const N: usize>(metadata: &Metadata) -> [u8; N] {
-    assert!(N <= 0xFFFF, "the texts of a log call are longer than 65,535 bytes together");
+    assert!(N <= 0xFFFF, "the texts of a log call are longer than 65,535 bytes in total");
     assert!(metadata.fields.len() <= 255, "a log call has more than 255 fields");
     let mut out = Out { bytes: [0; N], len: 0 };
     out = out.put(&(N as u16).to_le_bytes());
@@ -88,14 +90,14 @@ pub const fn encode<const N: usize>(metadata: &Metadata) -> [u8; N] {
         }
         index += 1;
     }
-    assert!(out.len == N, "the length is that of `encoded_len`");
+    assert!(out.len == N, "the length differs from `encoded_len`");
     out.bytes
 }
 
-/// Bytes that are being laid out. Handed from call to call, as code that runs at compile time likes it.
+/// Output buffer. Passed by value from call to call, which suits code that runs at compile time.
 struct Out<const N: usize> {
     bytes: [u8; N],
-    /// In 0..=N: bytes laid out so far.
+    /// Number of bytes written so far, in 0..=N.
     len: usize,
 }
 
@@ -115,12 +117,12 @@ impl<const N: usize> Out<N> {
     }
 }
 
-/// The text of a callsite, as read.
+/// The text of a callsite, decoded.
 #[derive(Clone, Copy, Debug)]
 pub struct SiteText<'a> {
-    /// How much it matters.
+    /// Severity level.
     pub level: Level,
-    /// The module path, or what `target:` said.
+    /// Module path, or the value of `target:`.
     pub target: &'a str,
     /// Message or template.
     pub message: &'a str,
@@ -128,7 +130,7 @@ pub struct SiteText<'a> {
     pub file: &'a str,
     /// Line, from 1.
     pub line: u32,
-    /// The fields, read once already.
+    /// Encoded fields, already validated.
     fields: &'a [u8],
     field_count: u8,
 }
@@ -136,20 +138,20 @@ pub struct SiteText<'a> {
 /// A field of such a callsite.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SiteField<'a> {
-    /// Its name.
+    /// Name.
     pub name: &'a str,
-    /// Its type tag and its value, if that is a literal; else the value is in each record.
+    /// Type tag and value, if it is a literal; otherwise each record holds the value.
     pub literal: Option<(u8, LiteralRef<'a>)>,
     /// Whether the source marks it as secret.
     pub secret: bool,
 }
 
 impl<'a> SiteText<'a> {
-    /// Reads the text at the start of `bytes`, which may hold anything and may go on behind it.
+    /// Reads the text at the start of `bytes`, which can hold anything and continue after the text.
     ///
     /// # Errors
-    /// [`FormatErrorKind::TooShort`] if the text does not fit in `bytes`, [`FormatErrorKind::BadGeometry`] if it is no such text; with
-    /// the offset up to which it could be read.
+    /// [`FormatErrorKind::TooShort`] if `bytes` end before the text does, [`FormatErrorKind::BadGeometry`] if the text
+    /// is invalid; with the offset up to which reading succeeded.
     pub fn decode(bytes: &'a [u8]) -> Result<Self, FormatError> {
         let too_short = FormatError::new(bytes.len() as u64, FormatErrorKind::TooShort);
         let len = u16::from_le_bytes(*bytes.first_chunk().ok_or(too_short)?);
@@ -163,7 +165,7 @@ impl<'a> SiteText<'a> {
     /// Iterates over the fields in source order.
     pub fn fields(&self) -> impl ExactSizeIterator<Item = SiteField<'a>> + Clone + use<'a> {
         let mut from = Unpacker::new(self.fields);
-        // What `decode` has read once can be read again.
+        // `decode` has validated the fields, so this cannot fail.
         (0..self.field_count)
             .map(move |_| decode_field(&mut from).unwrap_or(SiteField { name: "", literal: None, secret: false }))
     }
@@ -246,7 +248,7 @@ mod tests {
     #[test]
     fn a_text_comes_back_as_it_was() {
         let mut padded = TEXT.to_vec();
-        padded.extend([0xEE; 3]); // the section goes on
+        padded.extend([0xEE; 3]); // the section continues
         let text = SiteText::decode(&padded).unwrap();
         assert_eq!((text.level, text.target, text.message), (Level::Warn, "motor::drive", "stalled at {angle}"));
         assert_eq!((text.file, text.line), ("src/drive.rs", 70_000));

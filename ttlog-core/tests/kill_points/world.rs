@@ -1,14 +1,14 @@
-//! A tiny ring, the contexts that write it, and a ledger of what became of each event: kept beside the ring, from the kill points
-//! passed, so that any image of the ring can be held against it.
+//! A tiny ring, the contexts that write it, and a ledger of the fate of each event. The ledger is kept outside the
+//! ring, from the kill points passed, so that any image of the ring can be compared with it.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use ttlog_core::fields::{Cons, Nil};
+use ttlog_core::event::{Cons, Nil};
 use ttlog_core::kill::Site;
-use ttlog_core::packed::Unpacker;
+use ttlog_core::record::packed::Unpacker;
 use ttlog_core::ring::{ControlResult, Cursor, EndKind, Mode, Outcome, ProcessEnd};
 use ttlog_core::{
     Anchor, ContextInfo, DropReason, Fields, Item, Record, Ring, RingConfig, RingImage, SegmentState, Word,
@@ -20,11 +20,11 @@ use crate::snapshot_support::{CODECS, content_of_image, content_of_snapshot, sna
 const CONFIG: RingConfig =
     RingConfig { ring_id: 7, segment_len: 128, table_len: 128, anchor_count: 3, ..RingConfig::PLAIN };
 
-/// How many segments a ring has.
+/// Size of a ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Size {
     pub(crate) main: usize,
-    /// Those of the kept class; 0: the ring has a short header.
+    /// Number of priority segments; 0: the ring has a short header.
     pub(crate) kept: usize,
 }
 
@@ -38,20 +38,20 @@ impl Size {
     }
 }
 
-/// What a context does next.
+/// Next operation of a context.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Op {
-    /// Records an event with a text of so many bytes, by whichever path takes it.
+    /// Records an event with a text of this many bytes, by any path that accepts it.
     Event(usize),
-    /// As `Event`, after so long a pause that the record's delta would not hold it.
+    /// Like `Event`, after a pause too long for the record's delta.
     Late(usize),
     /// Records an event in a shared segment.
     Shared(usize),
-    /// Records an event in the kept class.
+    /// Records an event in a priority segment.
     Kept(usize),
     /// Records an event that no segment can hold.
     TooLarge,
-    /// Leaves the ring, as a thread does at its end.
+    /// Leaves the ring, as a thread does when it ends.
     Detach,
     /// Appends an entry to the table.
     Entry,
@@ -61,26 +61,26 @@ pub(crate) enum Op {
     End,
     /// Counts a panic.
     Panic,
-    /// Answers a request, and tells the filter. One context at a time.
+    /// Answers a request and records the filter. One context at a time.
     Answer,
 }
 
-/// What became of an event so far.
+/// Fate of an event so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
-    /// Nothing of it counts.
+    /// Not counted in any way.
     Absent,
     /// Its exclusive segment is marked busy: it is pending there.
     Marked,
     /// Its place in a shared segment is reserved: it is pending there.
     Reserved,
-    /// It counts as recorded: it is retained, or was overwritten.
+    /// Counted as recorded: it is retained or was overwritten.
     Recorded,
-    /// It counts as dropped.
+    /// Counted as dropped.
     Dropped,
 }
 
-/// What a kill point says of the event under way; `None`: nothing new.
+/// Returns the new fate of the event in progress at a kill point; `None` if it does not change.
 fn fate_at(site: Site) -> Option<Fate> {
     match site {
         Site::HotMarked | Site::PutMarked => Some(Fate::Marked),
@@ -92,18 +92,18 @@ fn fate_at(site: Site) -> Option<Fate> {
     }
 }
 
-/// An event as it was given to the ring.
+/// An event passed to the ring.
 #[derive(Clone, Debug)]
 struct Event {
     context: u32,
     ticks: u64,
     text_len: usize,
-    /// It was meant for the kept class.
+    /// Whether the event is for a priority segment.
     kept: bool,
     fate: Fate,
 }
 
-/// Things whose writing has begun, and ended.
+/// Numbers of operations begun and ended.
 #[derive(Clone, Copy, Debug, Default)]
 struct Tally {
     begun: u64,
@@ -120,21 +120,21 @@ impl Tally {
     }
 }
 
-/// What was done to the ring, by everybody.
+/// All operations on the ring, by all contexts.
 #[derive(Clone, Debug, Default)]
 struct Ledger {
-    /// By id.
+    /// Events by id.
     events: Vec<Event>,
     ticks: u64,
     entries: Tally,
     anchors: Tally,
     panics: Tally,
     answers: Tally,
-    /// Ends; the n-th has n as its address.
+    /// Ends; the n-th one has the address n.
     ends: Tally,
-    /// The end that was recorded, once that is so.
+    /// The recorded end, if any.
     end: Option<u64>,
-    /// Counts the changes of all this.
+    /// Number of changes to the ledger.
     changes: u64,
 }
 
@@ -143,16 +143,16 @@ struct Ledger {
 pub(crate) struct Context<'c> {
     pub(crate) number: u32,
     pub(crate) cursor: &'c Cursor<'static>,
-    /// Where in the kept class it said who it is.
+    /// Priority segment with the latest identity record of this context.
     pub(crate) told: &'c Cell<u64>,
 }
 
 thread_local! {
-    /// The event under way in each of the contexts that are nested on this thread; the innermost is last.
+    /// Event in progress in each of the nested contexts of this thread; the innermost is last.
     static UNDER_WAY: RefCell<Vec<Option<usize>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Runs `work` as a context of its own, nested in whatever is under way on this thread.
+/// Runs `work` as a separate context, nested in the current one of this thread.
 pub(crate) fn nested<T>(work: impl FnOnce() -> T) -> T {
     struct Pop;
     impl Drop for Pop {
@@ -187,26 +187,26 @@ pub(crate) fn memory() -> &'static [Word] {
     Vec::leak((0..len / 8).map(|_| Word::new(0)).collect())
 }
 
-/// What is used again and again while images are checked.
+/// State reused while images are checked.
 #[derive(Debug, Default)]
 pub(crate) struct Checker {
     image: Vec<u8>,
-    /// Sums of the images of which snapshots were taken.
+    /// Checksums of the images of which snapshots were taken.
     known: HashSet<u64>,
-    /// The image checked last, and the changes of the ledger until then.
+    /// Checksum of the image checked last, and the number of changes to the ledger until then.
     last: Option<(u64, u64)>,
     retained: Vec<bool>,
     indexes: Vec<(u32, u64)>,
 }
 
 impl Checker {
-    /// Returns how many images there were that differ.
+    /// Returns the number of distinct images.
     pub(crate) fn image_count(&self) -> u64 {
         self.known.len() as u64
     }
 }
 
-/// A world at rest, to begin with again and again.
+/// A saved world without operations in progress, to start from.
 #[derive(Clone, Debug)]
 pub(crate) struct Beginning {
     ring: Ring<'static>,
@@ -222,13 +222,13 @@ impl World {
         World { ring, words, ledger: Mutex::new(Ledger { ticks: 1000, ..Ledger::default() }) }
     }
 
-    /// Keeps the world as it is. The contexts that wrote it have left.
+    /// Saves the world. The contexts that wrote it have left.
     pub(crate) fn keep(&self) -> Beginning {
         let words = self.words.iter().map(Word::load).collect();
         Beginning { ring: self.ring, words, ledger: self.ledger.lock().unwrap().clone() }
     }
 
-    /// Makes the world that was kept, in the same memory.
+    /// Restores a saved world in the same memory.
     pub(crate) fn again(memory: &'static [Word], beginning: &Beginning) -> Self {
         let words = &memory[..beginning.words.len()];
         words.iter().zip(&beginning.words).for_each(|(word, value)| word.store(*value));
@@ -257,7 +257,7 @@ impl World {
                 let fields = Cons(wide[0], Cons(wide[1], Cons(wide[2], Cons(wide[3], Cons(wide[4], Nil)))));
                 self.append(context, id, ticks, &fields)
             }),
-            // The short header has no place for them.
+            // The short header has no place for these.
             Op::End | Op::Panic | Op::Answer if self.ring.kept_segment_count() == 0 => {}
             Op::Detach => {
                 let ticks = self.ledger.lock().unwrap().ticks;
@@ -284,7 +284,7 @@ impl World {
         }
     }
 
-    /// Does the n-th thing of a kind, from 1, and counts it.
+    /// Performs the n-th operation of a kind, from 1, and counts it.
     fn tally(&self, of: impl Fn(&mut Ledger) -> &mut Tally, work: impl FnOnce(u64)) {
         let n = {
             let mut ledger = self.ledger.lock().unwrap();
@@ -299,7 +299,8 @@ impl World {
         of(&mut ledger).ended += 1;
     }
 
-    /// Records an event as a recorder does: by the hot path if that takes it, then the plain one, then the slow one.
+    /// Records an event as a recorder does: by the hot path if it accepts the event, else the plain one, else the slow
+    /// one.
     fn append(&self, context: &Context<'_>, id: u64, ticks: u64, fields: &impl Fields) -> Outcome {
         let (cursor, callsite) = (context.cursor, callsite(id));
         if cursor.append_small(callsite, ticks, fields) || cursor.append_plain(callsite, ticks, fields) {
@@ -333,7 +334,7 @@ impl World {
         assert_eq!(fate, expected, "event {id} ended without its kill point");
     }
 
-    /// Takes note of a kill point that the innermost context of this thread passes.
+    /// Registers a kill point that the innermost context of this thread passes.
     pub(crate) fn pass(&self, site: Site) {
         let passed = &PASSED[site as usize];
         if !passed.load(Ordering::Relaxed) {
@@ -347,7 +348,8 @@ impl World {
         }
     }
 
-    /// Holds the ring, as a process that died now would leave it, against the ledger. Of each image a snapshot is checked once.
+    /// Compares the ring, as left by a process that died now, with the ledger. A snapshot of each distinct image is
+    /// checked once.
     pub(crate) fn check(&self, checker: &mut Checker) -> Result<(), String> {
         let mut image = std::mem::take(&mut checker.image);
         image.resize(self.words.len() * 8, 0);
@@ -465,7 +467,7 @@ impl Ledger {
         self.check_rest(&image)
     }
 
-    /// The record has to be an event that counts as recorded, whole, and found for the first time.
+    /// Checks that the record is an event counted as recorded, complete, and found for the first time.
     fn check_record(&self, record: &Record<'_>, is_kept: bool, retained: &mut [bool]) -> Result<(), String> {
         let mut from = Unpacker::new(record.payload);
         let read = (|| {
@@ -487,7 +489,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// Everything but events.
+    /// Checks everything except for events.
     fn check_rest(&self, image: &RingImage<'_>) -> Result<(), String> {
         let entries = image.entries().inspect(|entry| assert_eq!(entry.bytes, ENTRY)).count();
         ensure!(self.entries.allows(entries as u64), "{entries} entries of {:?}", self.entries);
@@ -497,7 +499,7 @@ impl Ledger {
             let is_one = (1..=self.anchors.begun).contains(&anchor.ticks) && anchor.unix_ns == anchor.ticks as i64 * 3;
             ensure!(is_one, "a false anchor: {anchor:?}");
         }
-        // One of the three slots may be changing.
+        // One of the three slots can be changing.
         let most = self.anchors.begun.min(3);
         ensure!((most.saturating_sub(1)..=most).contains(&anchors), "{anchors} anchors of {:?}", self.anchors);
         ensure!(anchors == most || self.anchors.is_under_way(), "{anchors} anchors of {:?}", self.anchors);
@@ -524,7 +526,7 @@ impl Ledger {
     }
 }
 
-/// A snapshot of the image has to hold what the image holds.
+/// Checks that a snapshot of the image has the content of the image.
 fn check_snapshots(image: &[u8]) -> Result<(), String> {
     let mut expected = content_of_image(image);
     expected.events.sort();

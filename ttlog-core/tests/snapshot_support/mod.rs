@@ -1,4 +1,4 @@
-//! Rings made byte by byte from docs/format.md, and what comes out of rings and snapshots, for comparison.
+//! Rings built byte by byte from docs/format.md, and readers of rings and snapshots for comparison.
 #![allow(dead_code, unreachable_pub)] // each test binary uses a part
 
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ use ttlog_core::snapshot::{
 pub const META: SnapshotMeta<'static> = SnapshotMeta { reason: "manual", created_unix_ns: -5, ticks: 77 };
 pub const CODECS: [Codec; 2] = [Codec::None, Codec::Lz4];
 
-/// An event as any reader should give it.
+/// An event as any reader should return it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Event {
     pub sequence: u64,
@@ -23,7 +23,7 @@ pub struct Event {
     pub payload: Vec<u8>,
 }
 
-/// One record, header and check computed here. `words` is the payload with the count of a long one.
+/// Returns one record, with header and check computed here. `words` is the payload with the count of a long one.
 pub fn record(callsite: u16, delta: u32, words: &[u64], lap: u8) -> Vec<u64> {
     let len = words.len().min(255) as u64;
     let header = u64::from(callsite) | len << 16 | u64::from(delta) << 24;
@@ -33,12 +33,12 @@ pub fn record(callsite: u16, delta: u32, words: &[u64], lap: u8) -> Vec<u64> {
     record
 }
 
-/// The check of docs/format.md §4.1.
+/// Returns the check of docs/format.md §4.1.
 pub fn check(xor: u64) -> u8 {
     xor.wrapping_mul(0x0101_0101_0101_0101).to_le_bytes()[7]
 }
 
-/// A segment to be put into an image.
+/// A segment for an image.
 #[derive(Clone, Debug, Default)]
 pub struct TestSegment {
     pub sequence: u64,
@@ -63,7 +63,7 @@ impl TestSegment {
         crc_of.extend(self.base_ticks.to_le_bytes());
         crc_of.extend(self.context.to_le_bytes());
         crc_of.extend(self.lost.to_le_bytes());
-        // A header that is being replaced has a CRC that does not hold.
+        // A header that is being replaced has an invalid CRC.
         let crc = if self.phase == 0 { crc32(&crc_of) } else { !crc32(&crc_of) };
         let commit = self.words.len() as u32 | self.count << 14 | u32::from(self.busy) << 29;
         let mut bytes = Vec::new();
@@ -82,7 +82,7 @@ impl TestSegment {
     }
 }
 
-/// The bytes of a ring.
+/// Returns the bytes of a ring.
 pub fn image(segment_len: usize, anchors: &[(u64, i64)], entries: &[Vec<u8>], segments: &[Vec<u8>]) -> Vec<u8> {
     let mut table = Vec::new();
     for entry in entries {
@@ -122,7 +122,7 @@ pub fn image(segment_len: usize, anchors: &[(u64, i64)], entries: &[Vec<u8>], se
     bytes
 }
 
-/// A segment of random records that are all valid.
+/// Returns a segment of random valid records.
 pub fn random_segment(rng: &mut Rng, sequence: u64, segment_len: usize) -> TestSegment {
     let room = segment_len / 8 - 6;
     let mut segment = TestSegment {
@@ -197,7 +197,7 @@ pub fn random_image(rng: &mut Rng, segment_len: usize, segment_count: usize) -> 
     image(segment_len, &[(1, 1000), (5, 5000), (3, 3000)], &entries(), &segments)
 }
 
-/// Two entries of kinds nobody knows: a snapshot takes any.
+/// Returns two entries of unknown kinds: a snapshot accepts any.
 pub fn entries() -> Vec<Vec<u8>> {
     vec![vec![0x82, 0x18, 99, 0x61, b'x'], [&[0x82, 0x18, 98, 0x59, 2, 88][..], &[7; 600]].concat()]
 }
@@ -213,7 +213,7 @@ impl Sink for Vector {
     }
 }
 
-/// The snapshot of an image.
+/// Returns the snapshot of an image.
 pub fn snapshot(image: &[u8], codec: Codec) -> Vec<u8> {
     let image = RingImage::parse(image).expect("the image has a header");
     let mut scratch = vec![0xEE; scratch_len(image.header().segment_len as usize)];
@@ -237,7 +237,7 @@ fn events_of_segment(segment: &Segment<'_>, events: &mut Vec<Event>) {
     }
 }
 
-/// Everything a reader gets.
+/// Everything that a reader returns.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Content {
     pub events: Vec<Event>,
@@ -280,7 +280,7 @@ pub fn content_of_snapshot(bytes: &[u8]) -> Content {
     content
 }
 
-/// Returns whether each of `part` is in `whole`, as often.
+/// Returns whether `whole` contains each element of `part` at least as often.
 pub fn is_part<T: Ord>(part: &[T], whole: &[T]) -> bool {
     let mut counts = BTreeMap::<&T, i64>::new();
     for thing in whole {

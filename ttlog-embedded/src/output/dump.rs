@@ -25,9 +25,9 @@
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use ttlog_core::frame::{Content, TEXT_BEGIN, TEXT_END};
-pub use ttlog_core::frame::{DUMP_FRAME_LEN_MAX as FRAME_LEN_MAX, DUMP_LINE_LEN_MAX as LINE_LEN_MAX};
-use ttlog_core::ring::{RingDump, RingDumpOptions, SiteAt};
+pub use ttlog_core::device::frame::{DUMP_FRAME_LEN_MAX as FRAME_LEN_MAX, DUMP_LINE_LEN_MAX as LINE_LEN_MAX};
+use ttlog_core::device::frame::{FrameContent, TEXT_BEGIN, TEXT_END};
+use ttlog_core::device::{RingDump, RingDumpOptions, SiteAt};
 
 use crate::build_id::build_id;
 use crate::recorder::DEVICE;
@@ -86,13 +86,13 @@ impl<'s> Dump<'s> {
     /// Returns the next frame as bytes to send, in `room`; `None` at the end of the dump. Takes time in proportion to
     /// the frame, or to a segment if segments are compressed.
     pub fn next_frame<'r>(&mut self, room: &'r mut [u8; FRAME_LEN_MAX]) -> Option<&'r [u8]> {
-        let mut content = Content::new();
+        let mut content = FrameContent::new();
         if self.dump.as_mut()?.next_frame(&mut content) { Some(content.encode(room)) } else { None }
     }
 
     /// Returns the next frame as a line of text, without line end.
     pub fn next_line<'r>(&mut self, room: &'r mut [u8; LINE_LEN_MAX]) -> Option<&'r [u8]> {
-        let mut content = Content::new();
+        let mut content = FrameContent::new();
         if self.dump.as_mut()?.next_frame(&mut content) { Some(content.encode_line(room)) } else { None }
     }
 }
@@ -181,7 +181,7 @@ fn sites() -> Option<SiteAt> {
 mod embedded {
     //! The texts of the callsites, where `ttlog.x` has placed them.
 
-    use ttlog_core::ring::SiteBytes;
+    use ttlog_core::device::SiteBytes;
 
     /// An entry, in the layout that the assembly of ttlog-core writes.
     #[repr(C)]

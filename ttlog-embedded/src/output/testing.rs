@@ -4,7 +4,7 @@ extern crate std;
 
 use std::vec::Vec;
 
-use ttlog_core::frame::{FrameKind, FrameScanner, Scanned};
+use ttlog_core::device::frame::{FrameKind, FrameScanner, Scanned};
 use ttlog_core::ring::{Item, RingImage, SegmentState};
 
 use crate::recorder::DEVICE;

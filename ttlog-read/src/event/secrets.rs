@@ -1,10 +1,10 @@
 //! Secrets: whose values are not shown, not exported, and not copied into snapshots.
 //!
-//! A field is secret when the program marked it as such, or when its name is that of a secret (`ttlog_core::secret` has the names,
+//! A field is secret when the program marked it as such, or when its name is that of a secret (`ttlog_core::event::secret` has the names,
 //! and others can be added). Snapshots seldom have such values, for their writers withhold them too; rings
 //! have them all. What is withheld is shown as such, and no filter finds it: else it could be guessed.
 
-use ttlog_core::secret::SecretKeys;
+use ttlog_core::event::secret::SecretKeys;
 use ttlog_core::snapshot::{Codec, SnapshotOptions, Withhold};
 use ttlog_core::table::FieldInfo;
 

@@ -3,7 +3,7 @@
 //! The record's reader gives numbers without their width and options without their `Some`; the width matters to `{:x}` of a negative
 //! number and the `Some` to `{:?}`, so both are put back here from the type.
 
-use ttlog_core::value::{Text, ValueRef};
+use ttlog_core::record::{Text, ValueRef};
 
 use crate::event::secrets::WITHHELD;
 use crate::text::escape::{LineBreaks, push_escaped, push_quoted};

@@ -223,7 +223,7 @@ impl Condition {
 
 #[cfg(test)]
 mod tests {
-    use ttlog_core::value::Text;
+    use ttlog_core::record::Text;
 
     use super::*;
 

@@ -1,8 +1,8 @@
 //! Plugins: takes the events of libraries that were loaded at run time and have copies of all statics of their own. See
-//! [`ttlog_core::plugin`] for their side.
+//! [`ttlog_core::recorder::plugin`] for their side.
 
-use ttlog_core::plugin::{Host, PluginHandle};
 use ttlog_core::recorder::Recorder;
+use ttlog_core::recorder::plugin::{Host, PluginHandle};
 use ttlog_core::{AnyFields, Callsite, Metadata};
 
 use super::record::record_from;

@@ -3,7 +3,7 @@
 //! The hot path is [`record`]: the callsite's id, the clock, and an append to the thread's own segment. Everything
 //! else takes `record_slow`, once per callsite, per segment, and per change of the filter.
 
-use ttlog_core::level::is_kept;
+use ttlog_core::event::is_kept;
 use ttlog_core::recorder::Recorder;
 use ttlog_core::{AnyFields, Callsite, DropReason, Fields, Level, Metadata};
 

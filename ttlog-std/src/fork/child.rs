@@ -26,7 +26,7 @@ use std::ptr;
 use std::sync::Once;
 use std::sync::atomic::Ordering;
 
-use ttlog_core::callsite::start_epoch;
+use ttlog_core::event::start_epoch;
 use ttlog_core::ring::Turn;
 use ttlog_core::ring::file_name::RingStem;
 use ttlog_core::{DropReason, EntryStart, Ring, RingConfig, Word};

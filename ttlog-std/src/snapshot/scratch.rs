@@ -4,7 +4,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use ttlog_core::secret::SecretKeys;
+use ttlog_core::event::secret::SecretKeys;
 use ttlog_core::snapshot::{Codec, SnapshotOptions, Withhold};
 
 use crate::config::settings::Settings;

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicPtr};
 use std::sync::{Mutex, PoisonError};
 
-use ttlog_core::callsite::start_epoch;
-use ttlog_core::filter::FilterCell;
+use ttlog_core::event::filter::FilterCell;
+use ttlog_core::event::start_epoch;
 use ttlog_core::ring::Renewal;
 use ttlog_core::{Filter, Ring, RingConfig, RingError, Word};
 

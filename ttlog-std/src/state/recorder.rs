@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
-use ttlog_core::callsite::start_epoch;
-use ttlog_core::filter::FilterCell;
+use ttlog_core::event::filter::FilterCell;
+use ttlog_core::event::start_epoch;
 use ttlog_core::ring::Renewal;
 use ttlog_core::{Filter, Ring, Word};
 

@@ -12,8 +12,8 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
-use ttlog_core::callsite::Field;
-use ttlog_core::secret::SecretKeys;
+use ttlog_core::event::Field;
+use ttlog_core::event::secret::SecretKeys;
 use ttlog_core::table::encode_callsite_marking;
 use ttlog_core::{Callsite, Metadata, Ring, TypeList, encode_callsite};
 
@@ -200,7 +200,7 @@ mod tests {
     use std::sync::Barrier;
 
     use super::*;
-    use ttlog_core::callsite::Field;
+    use ttlog_core::event::Field;
     use ttlog_core::{Level, RingConfig, Type, Word};
 
     const METADATA: Metadata =

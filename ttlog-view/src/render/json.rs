@@ -269,7 +269,7 @@ fn push_list<'a>(out: &mut String, elements: impl Iterator<Item = FieldValue<'a>
 
 #[cfg(test)]
 mod tests {
-    use ttlog_core::value::Text;
+    use ttlog_core::record::Text;
 
     use super::*;
 

@@ -5,16 +5,14 @@ use std::cell::Cell;
 use object::Endianness;
 use object::elf;
 use object::write::elf::{FileHeader, SectionHeader, Sym, Writer};
-use ttlog_core::callsite::{Field, Literal, Metadata};
-use ttlog_core::fields::{AnyFields, Cons, Nil};
-use ttlog_core::frame::{
-    Begin, Content, FRAME_DATA_MAX, FRAME_LEN_MAX, Frame, FrameKind, LINE_LEN_MAX, TEXT_BEGIN, TEXT_END,
+use ttlog_core::device::frame::{
+    Begin, FRAME_DATA_MAX, FRAME_LEN_MAX, Frame, FrameContent, FrameKind, LINE_LEN_MAX, TEXT_BEGIN, TEXT_END,
 };
-use ttlog_core::ring::{
-    DeviceClock, DeviceRecorder, RingConfig, RingDump, RingDumpOptions, SessionStart, SiteAt, SiteBytes,
-};
-use ttlog_core::site_text::{encode, encoded_len};
-use ttlog_core::value::Type;
+use ttlog_core::device::{DeviceClock, DeviceRecorder, RingDump, RingDumpOptions, SessionStart, SiteAt, SiteBytes};
+use ttlog_core::event::{AnyFields, Cons, Field, Literal, Metadata, Nil};
+use ttlog_core::record::Type;
+use ttlog_core::ring::RingConfig;
+use ttlog_core::table::site_text::{encode, encoded_len};
 use ttlog_core::{Level, Word};
 
 /// Build id of the firmware of most tests.
@@ -120,7 +118,7 @@ impl Site {
     pub fn new<const N: usize>(metadata: &Metadata, types: &[Type]) -> Self {
         let mut tags = Vec::new();
         for kind in types {
-            let mut room = [0; ttlog_core::value::TYPE_DEPTH_MAX];
+            let mut room = [0; ttlog_core::record::TYPE_DEPTH_MAX];
             let len = kind.encode_tags(&mut room);
             tags.extend(&room[..len]);
         }
@@ -433,7 +431,7 @@ impl Device {
             scratch: None,
         };
         let mut dump = RingDump::new(self.recorder.ring().expect("it was started"), options);
-        let (mut frames, mut content) = (Vec::new(), Content::new());
+        let (mut frames, mut content) = (Vec::new(), FrameContent::new());
         while dump.next_frame(&mut content) {
             frames.push(content.encode(&mut [0; FRAME_LEN_MAX]).to_vec());
         }

@@ -8,9 +8,8 @@ pub mod live;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use ttlog_core::callsite::{Field, Literal, Metadata};
-use ttlog_core::capture::{debug, display, error_chain};
-use ttlog_core::fields::{Cons, Fields, Nil};
+use ttlog_core::event::capture::{debug, display, error_chain};
+use ttlog_core::event::{Cons, Field, Fields, Literal, Metadata, Nil};
 use ttlog_core::ring::{Cursor, DropReason, RingImage};
 use ttlog_core::snapshot::{Codec, Sink, SnapshotMeta, scratch_len, write_snapshot_of_image};
 use ttlog_core::{

@@ -1,4 +1,4 @@
-//! Boots after resets, and from memory that holds anything.
+//! Tests of boots after resets, and from arbitrary memory.
 
 use std::collections::BTreeSet;
 use std::vec;
@@ -20,8 +20,8 @@ fn put(words: &[Word], image: &[u8]) {
     }
 }
 
-/// Two sessions; the second was cut off with a segment open, and with reservations under way: one of which its header says nothing
-/// yet, and behind it one that was being filled.
+/// Records two sessions. The second was cut off with a segment open and two reservations in progress: one with an empty
+/// header, and after it one that was being filled.
 fn past(words: &'static [Word]) -> Vec<u8> {
     words.iter().for_each(|word| word.store(0));
     set_ticks(1_000_000);
@@ -41,13 +41,13 @@ fn past(words: &'static [Word]) -> Vec<u8> {
     image_of(words)
 }
 
-/// The events of `past`.
+/// Events of `past`.
 const PAST: [u16; 10] = [1, 2, 3, 4, 5, 6, 10, 11, 12, 18];
 
 /// Numbers of events that tests record after a boot.
 const LATER: u16 = 1000;
 
-/// Records three laps, and holds against the ring that it takes all of them, and shows the latest.
+/// Records three laps, and asserts that the ring accepts all of them and shows the latest.
 fn assert_works(recorder: &DeviceRecorder, words: &[Word], context: &dyn core::fmt::Debug) {
     let dropped = Reading::of(&image_of(words)).dropped;
     for id in LATER..LATER + 100 {
@@ -74,7 +74,7 @@ fn a_reset_keeps_what_was_recorded_and_counts_what_was_under_way() {
     assert_eq!(started.found, Found::Ring { event_count: 10, abandoned_count: 2, damaged_count: 0 });
     let after = Reading::of(&image_of(words));
     assert_eq!(after, before);
-    // A boot that finds everything in order counts the same again.
+    // A boot that finds everything in order has the same counts.
     let (_, started) = start(words, &CONFIG, 4);
     assert_eq!(started.found, Found::Ring { event_count: 10, abandoned_count: 2, damaged_count: 0 });
     assert_works(&recorder, words, &"after a reset");
@@ -105,7 +105,7 @@ fn every_flipped_bit_of_a_small_ring() {
         let Found::Ring { damaged_count, .. } = started.found else { panic!("not adopted: {place:?}") };
         let reading = Reading::of(&image_of(words));
         assert_eq!(reading.false_count, 0, "{place:?}");
-        // In all segments but the one that was hit, nothing is missing.
+        // In all segments except for the damaged one, nothing is missing.
         let hit = (bit / 8).checked_sub(SEGMENTS_OFFSET).map(|offset| offset / 128);
         let missing: BTreeSet<_> = whole.events.iter().filter(|event| !reading.events.contains(event)).collect();
         let sequences: BTreeSet<_> = missing.iter().map(|event| event.0).collect();
@@ -113,12 +113,12 @@ fn every_flipped_bit_of_a_small_ring() {
         assert!(sequences.len() <= 1, "{place:?}: {missing:?}");
         if let Some(sequence) = sequences.first() {
             assert_eq!(Some(*sequence as usize - 1), hit, "{place:?}: {missing:?}");
-            // What a reservation's length that was hit has swallowed might be one of several that are zero before it.
+            // Records hidden by a reservation's damaged length could be one of several that are zero before it.
             let header = bit / 64 * 8;
             let may_be_pending =
                 good[header - 8..].starts_with(&[0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF]) && bit % 64 / 8 == 2;
             let is_told = reading.damaged > 0 || damaged_count > 0 || may_be_pending;
-            assert!(is_told, "{place:?}: not told of {missing:?}: {reading:?}");
+            assert!(is_told, "{place:?}: {missing:?} not reported: {reading:?}");
         }
         if hit.is_none() {
             assert_eq!((&reading.events, reading.pending), (&whole.events, whole.pending), "{place:?}");
@@ -132,7 +132,7 @@ fn values_that_look_like_records_do_not_become_events() {
     let words = memory(&CONFIG, SEGMENTS);
     words.iter().for_each(|word| word.store(0));
     let (recorder, _) = start(words, &CONFIG, 1);
-    // Read as a header, it is a whole record without values.
+    // Read as a header, this is a complete record without values.
     let value = encode_header(33, 0, 7, 0);
     for _ in 0..4 {
         recorder.append_words(1, &[value]);
@@ -147,7 +147,7 @@ fn values_that_look_like_records_do_not_become_events() {
         let mut events = 0;
         for item in segment.items() {
             let Item::Event(record) = item else { continue };
-            // An event without its values is one that nobody can read.
+            // An event without its values cannot be decoded.
             if record.callsite != 1 || !record.payload.is_empty() {
                 assert_eq!((record.callsite, record.payload), (1, &value.to_le_bytes()[..]), "bit {bit}");
                 events += 1;
@@ -176,19 +176,20 @@ fn other_layouts_are_made_anew() {
         let (_, started) = start(&words[..(SEGMENTS_OFFSET + segments * 128) / 8], &CONFIG, 3);
         assert_eq!((started.boot, started.found), (1, Found::Nothing), "{segments} segments");
     }
-    // A few words more make no segment more.
+    // A few more words do not add a segment.
     let (more, image) = (memory(&CONFIG, SEGMENTS + 1), past(words));
     put(more, &image);
     let (_, started) = start(&more[..words.len() + 15], &CONFIG, 3);
     assert_eq!(started.boot, 3);
-    // A ring of a server.
+    // A server's ring.
     words.iter().for_each(|word| word.store(0));
     Ring::create(words, &RingConfig { session_count: 0, ..CONFIG }).expect("it fits");
     let (_, started) = start(words, &CONFIG, 3);
     assert_eq!(started.found, Found::Nothing);
 }
 
-/// A bit of the length of a reservation hides none of its neighbours, before the boot that takes the ring over and after it.
+/// A flipped bit in the length of a reservation hides none of its neighbors, before and after the boot that recovers
+/// the ring.
 #[test]
 fn flipped_length_of_a_reservation() {
     let words = memory(&CONFIG, 1);
@@ -204,7 +205,7 @@ fn flipped_length_of_a_reservation() {
         assert_eq!(words[header].load_low() as u16, RESERVED);
         words[header].store(words[header].load() ^ 1 << bit);
         let reading = Reading::of(&image_of(words));
-        // A length that leads out of the segment is damage that is seen at once.
+        // A length that leads out of the segment is detected as damage at once.
         assert_eq!((reading.ids(), reading.pending + reading.damaged), (vec![1, 9, 3, 5], 1), "bit {bit}: {reading:?}");
         let (_, started) = start(words, &CONFIG, 1);
         let taken = Reading::of(&image_of(words));
@@ -245,7 +246,7 @@ fn cold_boots() {
         match round % 8 {
             0 if round < 8 => {}
             1 if round < 8 => image.fill(0xFF),
-            // Whole words, as a pattern of a test of the memory leaves.
+            // Whole words, as left by the pattern of a memory test.
             2 => {
                 let pattern = rng.u64(..).to_le_bytes();
                 image.chunks_mut(8).for_each(|chunk| chunk.copy_from_slice(&pattern));
@@ -275,7 +276,7 @@ fn cold_boots() {
     assert!(ring_ids.len() > 4000, "what memory holds makes identities: {}", ring_ids.len());
 }
 
-/// Values that fields are set to.
+/// Extreme values for fields.
 const EXTREMES: [u64; 9] = [0, 1, 2, 0x7FFF, 0xFFFF, 0x7FFF_FFFF, 0xFFFF_FFFF, 1 << 63, u64::MAX];
 
 #[test]
@@ -302,7 +303,7 @@ fn every_half_word_of_the_headers_set_to_extremes() {
     }
 }
 
-/// Boots from an image, and holds against the ring that it shows nothing false and works.
+/// Boots from an image, and asserts that the ring shows nothing false and works.
 fn check_hostile(words: &'static [Word], image: &[u8], whole: &Reading, context: &dyn core::fmt::Debug) {
     put(words, image);
     let (recorder, started) = start(words, &CONFIG, 3);
@@ -314,7 +315,7 @@ fn check_hostile(words: &'static [Word], image: &[u8], whole: &Reading, context:
     assert_works(&recorder, words, context);
 }
 
-/// As above, but what vouches for the headers is right: somebody wrote them so.
+/// As above, but with valid header checksums, as if somebody had written the headers.
 #[test]
 #[cfg_attr(miri, ignore = "slow; the others run the same code")]
 fn headers_that_are_sealed_and_extreme() {

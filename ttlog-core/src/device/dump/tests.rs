@@ -1,4 +1,4 @@
-//! What a receiver makes of the frames of a dump.
+//! Tests of dumps from the receiver's side.
 
 use std::collections::BTreeSet;
 use std::vec;
@@ -25,7 +25,7 @@ fn dump<'s>(recorder: &DeviceRecorder, scratch: Option<&'s mut [u8]>) -> RingDum
     RingDump::new(recorder.ring().unwrap(), options)
 }
 
-/// What a receiver has of a dump.
+/// Parts of a dump that a receiver has.
 #[derive(Default)]
 struct Received {
     image: Vec<u8>,
@@ -64,7 +64,7 @@ impl Received {
         }
     }
 
-    /// The first payload words of all events in the image; none is pending or damaged.
+    /// Returns the first payload words of all events in the image; none is pending or damaged.
     fn events(&self) -> BTreeSet<u64> {
         events_of(&self.image)
     }
@@ -123,8 +123,8 @@ impl Received {
     }
 }
 
-/// Between any two frames something is recorded; also so much that the whole ring is replaced. What arrives was recorded, and what was not
-/// replaced since arrives.
+/// Records events between any two frames, up to replacing the whole ring. Everything that arrives was recorded, and
+/// everything that was not replaced since arrives.
 #[test]
 fn what_is_recorded_meanwhile_does_no_harm() {
     for burst in [1, 5, 30, 400] {
@@ -149,7 +149,7 @@ fn what_is_recorded_meanwhile_does_no_harm() {
     }
 }
 
-/// A reservation that is not committed arrives as such, whatever its words hold, and what is recorded behind it arrives.
+/// A reservation that is not committed arrives as one, whatever its words hold, and so do the records after it.
 #[test]
 fn reservations_arrive_as_reservations() {
     for marked in [false, true] {
@@ -157,7 +157,7 @@ fn reservations_arrive_as_reservations() {
         recorder.append_words(7, &[1]);
         recorder.append_words(7, &[2, 0x1111, 0x2222]);
         recorder.append_words(7, &[3]);
-        // The second record, as if its context had been interrupted before its words, or before its header, were stored.
+        // The second record, as if its context had been interrupted before it stored its words, or its header.
         let ring = recorder.ring().unwrap();
         let segment = ring.segment(0);
         let header = &segment[SEGMENT_HEADER_WORDS + 2];
@@ -176,7 +176,8 @@ fn reservations_arrive_as_reservations() {
     }
 }
 
-/// The length of a reservation was hit: it hides nothing of what is behind it, whether a dump copies the segment before it sends it or not.
+/// A damaged length of a reservation hides nothing after it, whether a dump copies the segment before sending it or
+/// not.
 #[test]
 fn length_of_a_reservation_hides_nothing() {
     let numbers = |segment: &SegmentState<'_>| {
@@ -221,7 +222,7 @@ fn compressed_segments_expand_to_what_they_were() {
         assert_eq!(len.ok(), Some(256));
     }
     assert_eq!(received.events(), events_of(&image_of(&recorder)));
-    // Too little room for it: segments come as they are.
+    // The buffer is too small: segments arrive uncompressed.
     let mut short = vec![0; RingDump::scratch_len(256) - 1];
     let received = receive(dump(&recorder, Some(&mut short)), |_| {});
     assert_eq!(received.events(), events_of(&image_of(&recorder)));
@@ -251,7 +252,7 @@ fn callsites_come_in_parts() {
     assert!(texts.values().all(|text| text[..64] == [4; 64] && text[64..].iter().all(|byte| *byte == 0x5A)));
 }
 
-/// Threads record while the ring is dumped again and again.
+/// Threads record while the ring is dumped repeatedly.
 #[test]
 #[cfg_attr(miri, ignore = "takes minutes there; the others have the same accesses")]
 fn threads_record_meanwhile() {
@@ -262,7 +263,7 @@ fn threads_record_meanwhile() {
             std::thread::spawn(move || {
                 let mut n = 0;
                 while STOP.load(portable_atomic::Ordering::Relaxed) == 0 {
-                    // All words say the same, so that a record of two is seen.
+                    // All words are equal, so that a mixture of two records is detected.
                     let word = writer << 56 | n;
                     recorder.append_words(7, &[word, word, word]);
                     n += 1;
@@ -271,7 +272,7 @@ fn threads_record_meanwhile() {
         })
         .collect();
     let (mut seen, mut content) = (0, Content::new());
-    // As long as it takes for the threads to be run at all.
+    // Until the threads have been scheduled.
     for n in 0..1_000_000 {
         if n > 300 && seen > 2000 {
             break;

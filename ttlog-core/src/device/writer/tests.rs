@@ -1,4 +1,4 @@
-//! The writer of devices at its boundaries, and against a naive model.
+//! Tests of the device writer at its boundaries, and against a naive model.
 
 use core::sync::atomic::AtomicU32;
 use std::boxed::Box;
@@ -17,7 +17,7 @@ use crate::ring::{Item, RingImage, SEGMENT_HEADER_LEN, SegmentState};
 pub(crate) const CONFIG: RingConfig = RingConfig { ring_id: 77, session_count: 2, ..RingConfig::PLAIN };
 
 thread_local! {
-    /// What the clock of the tests shows.
+    /// Time of the tests' clock.
     static TICKS: Cell<u64> = const { Cell::new(0) };
 }
 
@@ -29,19 +29,19 @@ fn ticks_now() -> u64 {
     TICKS.get()
 }
 
-/// A clock of 64 bits that is a function.
+/// A 64-bit clock that is a function.
 pub(crate) const WIDE: DeviceClock = DeviceClock::new(|| ticks_now() as u32, Some(ticks_now), 1_000_000);
 
-/// A clock of 32 bits alone.
+/// A 32-bit clock.
 const NARROW: DeviceClock = DeviceClock::new(|| ticks_now() as u32, None, 1_000_000);
 
-/// The payload of an event of the tests, and its callsite, follow from its number.
+/// Returns the payload of a test event, which like its callsite is derived from its number.
 pub(crate) fn payload(id: u16) -> Vec<u64> {
     let word = |index: u64| (u64::from(id) << 32 | index << 8 | 0x55).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     (0..[1, 0, 2, 1, 3, 0, 8, 1][usize::from(id) % 8]).map(word).collect()
 }
 
-/// Numbers of events that have a text, capped where no segment has room for it.
+/// Numbers of events with a text, which is capped if no segment has room for it.
 pub(crate) const WITH_TEXT: u16 = 40_000;
 
 fn text(id: u16) -> String {
@@ -88,16 +88,16 @@ fn start_with(words: &'static [Word], config: &RingConfig, build: u8, clock: Dev
     (recorder, started)
 }
 
-/// Words of zeros that are kept for ever, so tests take them once.
+/// Returns zeroed words that are never freed, so tests call it once.
 pub(crate) fn words_for_ever(count: usize) -> &'static [Word] {
-    // Where Miri finds them when the tests end, so that they are no leak.
+    // Reachable for Miri when the tests end, so that they are not reported as leaks.
     static KEPT: Mutex<Vec<&'static [Word]>> = Mutex::new(Vec::new());
     let words: &[Word] = Box::leak((0..count).map(|_| Word::new(0)).collect());
     KEPT.lock().unwrap().push(words);
     words
 }
 
-/// Memory for so many segments.
+/// Returns memory for `segments` segments.
 pub(crate) fn memory(config: &RingConfig, segments: usize) -> &'static [Word] {
     words_for_ever((config.overhead_len() + segments * config.segment_len as usize) / 8)
 }
@@ -106,21 +106,21 @@ pub(crate) fn image_of(words: &[Word]) -> Vec<u8> {
     words.iter().flat_map(|word| word.load().to_le_bytes()).collect()
 }
 
-/// What a reader finds in a ring.
+/// Content of a ring, as a reader sees it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Reading {
     /// Sequence of the segment, number of the event, clock, and session, in the order of the format.
     pub(crate) events: Vec<(u64, u16, u64, u32)>,
-    /// Records that are no event that the tests record.
+    /// Number of records that are not events of the tests.
     pub(crate) false_count: usize,
     pub(crate) pending: usize,
-    /// Places in records that make no sense.
+    /// Number of damaged places in the records.
     pub(crate) damaged: usize,
     pub(crate) damaged_segments: usize,
-    /// Events of which the reader says that it does not know when they were.
+    /// Number of events whose time the reader reports as unknown.
     pub(crate) unknown_times: usize,
     pub(crate) overwritten: u64,
-    /// By reason.
+    /// Number of dropped events by reason.
     pub(crate) dropped: [u64; 4],
 }
 
@@ -132,7 +132,7 @@ impl Reading {
         for index in 0..image.header().segment_count {
             reading.take(&image.segment(index));
         }
-        // As of the format; sorting is stable, so records of a segment stay in order.
+        // In the order of the format; sorting is stable, so records of a segment stay in order.
         reading.events.sort_by_key(|(sequence, _, _, boot)| (*boot, *sequence));
         reading
     }
@@ -168,10 +168,10 @@ impl Reading {
 }
 
 impl DeviceRecorder {
-    /// Leaves a reservation as a context does that is cut off: before it stored anything, or while it fills the payload.
+    /// Leaves the reservation of a context that is cut off, before it stores anything or while it fills the payload.
     pub(crate) fn abandon(&self, payload_words: u8, has_begun: bool) {
         let reserved = self.reserve_anew(payload_words.into(), 1).expect("there is room");
-        // SAFETY: so many words were reserved.
+        // SAFETY: this number of words was reserved.
         let words = unsafe { core::slice::from_raw_parts(reserved.record, 1 + usize::from(payload_words)) };
         if has_begun {
             words[0].mark_low(device_reservation(payload_words));
@@ -190,7 +190,7 @@ fn reading_of(words: &[Word]) -> Reading {
     Reading::of(&image_of(words))
 }
 
-/// Where the events are, by sequence of their segments.
+/// Returns the numbers of the events and the sequences of their segments.
 fn places(words: &[Word]) -> Vec<(u64, u16)> {
     reading_of(words).events.iter().map(|event| (event.0, event.1)).collect()
 }
@@ -248,7 +248,7 @@ fn event_that_is_too_large_is_counted() {
     let words = memory(&CONFIG, 3);
     let (recorder, _) = start(words, &CONFIG, 1);
     let wide = 1_u128 << 100;
-    // Nine words, with a header as many as there are; and eleven.
+    // Nine words, which with a header fill the segment; and eleven.
     recorder.append_any(9, &Cons(wide, Cons(wide, Cons(wide, Cons(wide, Cons(1.0, Nil))))));
     recorder.append_any(9, &Cons(wide, Cons(wide, Cons(wide, Cons(wide, Cons(wide, Nil))))));
     let reading = reading_of(words);
@@ -260,7 +260,7 @@ fn largest_segment_of_a_device() {
     let config = RingConfig { segment_len: crate::ring::DEVICE_SEGMENT_LEN_MAX, ..CONFIG };
     let words = memory(&config, 2);
     let (recorder, _) = start(words, &config, 1);
-    // 248 of the 250 words are the text's; a header and what tells the length take the others.
+    // 248 of the 250 words are for the text; the others are for a header and the length.
     let longest = "y".repeat(5000);
     recorder.append_any(WITH_TEXT, &Cons(longest.as_str(), Nil));
     let image = image_of(words);
@@ -287,7 +287,8 @@ fn rings_of_one_and_of_two_segments() {
             assert_eq!(reading.ids().last(), Some(&id));
             assert_eq!(reading.events.len() as u64 + reading.overwritten, id.into());
         }
-        // A ring of one has nowhere else to go while something is under way in it; one of two lives on with the other.
+        // A ring of one segment has no other segment while something is in progress in it; a ring of two continues with
+        // the other.
         recorder.abandon(2, true);
         for _ in 0..20 {
             record(&recorder, EIGHT_WORDS);
@@ -329,14 +330,14 @@ fn refused_before_the_start_and_started_once() {
     let session = SessionStart { clock: WIDE, build_id: [1; 20], reset_reason: 0, embedded_metadata: false };
     let bad = RingConfig { segment_len: 100, ..CONFIG };
     assert_eq!(recorder.start(words, &bad, &session), Some(Err(RingError::BadConfig)));
-    // After a failure it may be tried again.
+    // After a failure, a start can be tried again.
     assert!(matches!(recorder.start(words, &CONFIG, &session), Some(Ok(_))));
     assert_eq!(recorder.start(words, &CONFIG, &session), None);
     record(&recorder, ONE_WORD);
     assert_eq!(reading_of(words).ids(), [ONE_WORD]);
 }
 
-/// The clock readings of all events.
+/// Returns the clock readings of all events.
 fn times(words: &[Word]) -> Vec<u64> {
     let reading = reading_of(words);
     assert_eq!(reading.unknown_times, 0);
@@ -349,7 +350,7 @@ fn clock_that_turns_around_within_a_segment() {
     set_ticks((5 << 32) - 10);
     let (recorder, _) = start(words, &CONFIG, 1);
     let mut expected = Vec::new();
-    // On by almost a turn is on; back by 2^28 is back, by more is on.
+    // A step forward by almost a turn is forward; a step back by 2^28 is back, and by more is forward.
     for (step, is_on) in
         [(1, true), (20, true), (7, false), (1 << 28, false), (1 << 31, true), ((1 << 32) - (1 << 28) - 1, true)]
     {
@@ -404,7 +405,7 @@ fn a_clock_that_is_kept_costs_nothing_while_nothing_is_recorded() {
     assert_eq!(reading_of(words).ids(), [1, 2, 3, 4]);
 }
 
-/// Where the record that tells of a turn of the clock is hit, times up to the next such record are unknown, none is wrong.
+/// If the record of a turn of the clock is damaged, times up to the next such record are unknown, and none is wrong.
 #[test]
 fn turns_that_were_hit_make_no_time_wrong() {
     let config = RingConfig { segment_len: 256, ..CONFIG };
@@ -422,7 +423,7 @@ fn turns_that_were_hit_make_no_time_wrong() {
     }
     assert_eq!(times(words), expected);
     let good = image_of(words);
-    // An event takes a word, what tells of a turn two.
+    // An event takes a word, the record of a turn takes two.
     let first = config.overhead_len() + SEGMENT_HEADER_LEN + 8;
     for bit in (first * 8..(first + 16) * 8).step_by(if cfg!(miri) { 17 } else { 1 }) {
         let mut image = good.clone();
@@ -441,7 +442,7 @@ fn turns_that_were_hit_make_no_time_wrong() {
 #[test]
 fn clock_that_is_a_register() {
     static REGISTER: [AtomicU32; 2] = [const { AtomicU32::new(0) }; 2];
-    // SAFETY: two atomics for ever, which can be read as what they are.
+    // SAFETY: two static atomics, which can be read as such.
     let clock = |is_wide| unsafe { DeviceClock::of_register(REGISTER.as_ptr().cast(), is_wide, 9) };
     for is_wide in [false, true] {
         REGISTER[0].store(100, Ordering::Relaxed);
@@ -459,14 +460,14 @@ fn clock_that_is_a_register() {
 }
 
 thread_local! {
-    /// What the clock that logs is to record, and with what.
+    /// Event to record from the clock, and the recorder to use.
     static NESTED: Cell<Option<(*const DeviceRecorder, u16)>> = const { Cell::new(None) };
 }
 
-/// A context that interrupts another where that reads its clock, at most once.
+/// Acts as a context that interrupts another while it reads its clock, at most once.
 fn interrupt() -> u64 {
     if let Some((recorder, id)) = NESTED.take() {
-        // SAFETY: the test that set it keeps the recorder until it has taken it back.
+        // SAFETY: the test that set it keeps the recorder alive until it has removed it.
         record(unsafe { &*recorder }, id);
     }
     ticks_now()
@@ -479,7 +480,7 @@ fn event_nested_where_a_segment_is_opened() {
         let words = memory(&CONFIG, segments);
         let (recorder, _) = start_with(words, &CONFIG, 1, clock);
         for id in 0..if cfg!(miri) { 12 } else { 200 } {
-            // Two segments change hands at once: the one of the event, and within it that of what interrupts it.
+            // Two segments are replaced at once: that of the event, and within it that of the interrupting event.
             NESTED.set(Some((&raw const recorder, 2 * id + 2)));
             record(&recorder, 2 * id + 1);
             let was_nested = NESTED.take().is_none();
@@ -495,12 +496,12 @@ fn event_nested_where_a_segment_is_opened() {
     }
 }
 
-/// Fewer rounds under Miri, which is a thousand times slower.
+/// Returns the number of rounds: fewer under Miri, which is a thousand times slower.
 fn rounds(count: usize) -> usize {
     if cfg!(miri) { count.div_ceil(100) } else { count }
 }
 
-/// What was recorded, in a list, and counts of what cannot be found any more.
+/// Recorded events, and counts of those that cannot be found any more.
 #[derive(Debug, Default)]
 struct Model {
     /// Number of the event, clock, session.
@@ -552,11 +553,11 @@ fn random_operations_and_resets_against_a_model() {
                     next_text += 1;
                 }
                 85..88 => {
-                    // 40 words, and no segment has more than 33.
+                    // 40 words, but no segment has more than 33.
                     recorder.append_any(7, &ten_words(ten_words(ten_words(ten_words(Nil)))));
                     model.too_large += 1;
                 }
-                // At most one per session, so that the others go on in most rings.
+                // At most one per session, so that the others continue in most rings.
                 88..90 if abandoned == 0 => {
                     recorder.abandon(rng.u8(..8), rng.bool());
                     abandoned += 1;

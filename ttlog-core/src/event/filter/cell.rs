@@ -1,9 +1,9 @@
 //! The filter in force: a text that one context replaces while others read it, without a lock.
 //!
-//! Two buffers: readers copy the one that the version number points at, a change goes into the other and then raises the number. What a
-//! reader copied is whole if the number is still the same, for the buffer it read is written again only after the number was
-//! raised. So a reader that interrupted a change (a signal handler) never waits for it, and a change that dies half-way (the
-//! thread that made it is gone in a fork) has changed nothing.
+//! There are two buffers. Readers copy the one that the version number selects; a change writes the other and then
+//! increments the number. A reader's copy is consistent if the number is still the same, because the buffer it read is
+//! written again only after an increment. So a reader that interrupted a change (a signal handler) never waits for it,
+//! and a change that is never completed (its thread is gone after a fork) has no effect.
 
 #[cfg(loom)]
 use loom::sync::atomic::{AtomicU32, Ordering};
@@ -16,12 +16,12 @@ use crate::event::metadata::Metadata;
 use crate::memory::atomic::AtomicU32;
 use crate::memory::word::{Word, fence_acquire, fence_release};
 
-/// Words of a buffer: the text's length, then the text.
+/// Number of words in a buffer: the text's length, then the text.
 const WORDS: usize = 1 + FILTER_MAX_LEN / 8;
-/// Times a reader copies again because the filter was changed twice meanwhile.
+/// Maximum number of times a reader copies again because the filter was changed twice meanwhile.
 const TRIES: usize = 8;
 
-/// A filter that is changed while it is used. Never blocks or allocates.
+/// A filter that can be changed while it is used. Never blocks or allocates.
 #[derive(Debug)]
 pub struct FilterCell(DoubleBuffer<WORDS>);
 
@@ -32,24 +32,25 @@ impl Default for FilterCell {
 }
 
 impl FilterCell {
-    /// Makes one that records everything.
+    /// Creates a cell that records everything.
     #[cfg(not(loom))]
     #[must_use]
     pub const fn new() -> Self {
         FilterCell(DoubleBuffer { version: AtomicU32::new(0), buffers: [const { [const { Word::new(0) }; WORDS] }; 2] })
     }
 
-    /// Makes one that records everything.
+    /// Creates a cell that records everything.
     #[cfg(loom)]
     #[must_use]
     pub fn new() -> Self {
         FilterCell(DoubleBuffer::new())
     }
 
-    /// Puts a filter in force. Callsites do not ask by themselves: call [`start_epoch`](crate::event::callsite::start_epoch) afterwards.
+    /// Puts a filter in force. Callsites do not notice automatically: call
+    /// [`start_epoch`](crate::event::callsite::start_epoch) afterwards.
     ///
-    /// One call at a time: calls that overlap leave a filter that says nothing of use (but harm nothing else). Not for signal
-    /// handlers, which could interrupt another.
+    /// One call at a time: overlapping calls leave a useless filter (but do no other harm). Not for signal handlers,
+    /// which could interrupt another call.
     pub fn set(&self, filter: Filter<'_>) {
         let mut words = [0; WORDS];
         let text = filter.text();
@@ -62,17 +63,17 @@ impl FilterCell {
         self.0.write(&words);
     }
 
-    /// Returns whether events of such a callsite are recorded. Callable anywhere, also in a signal handler that interrupted
-    /// [`set`](Self::set).
+    /// Returns whether events of this level and target are recorded. Callable from any context, including a signal
+    /// handler that interrupted [`set`](Self::set).
     ///
-    /// If the filter is changed many times during the call, the answer is yes; the callsite asks again in the epoch that each
-    /// change starts.
+    /// If the filter is changed many times during the call, returns `true`; the callsite asks again in the epoch that
+    /// each change starts.
     #[must_use]
     pub fn is_on(&self, metadata: &Metadata) -> bool {
         self.with(|filter| filter.is_on(metadata.level, metadata.target)).unwrap_or(true)
     }
 
-    /// Calls `read` with the filter in force; `None`: it was changed too many times meanwhile.
+    /// Calls `read` with the filter in force; `None` if it was changed too many times meanwhile.
     pub fn with<R>(&self, read: impl FnOnce(Filter<'_>) -> R) -> Option<R> {
         let words = (0..TRIES).find_map(|_| self.0.read())?;
         let len = words[0] as usize;
@@ -83,7 +84,7 @@ impl FilterCell {
         for (eight, word) in bytes.chunks_exact_mut(8).zip(&words[1..]) {
             eight.copy_from_slice(&word.to_le_bytes());
         }
-        // Never what the fallbacks are for, unless two changes overlapped.
+        // The fallbacks apply only if two changes overlapped.
         let text = bytes.get(..len).and_then(|bytes| core::str::from_utf8(bytes).ok());
         Some(read(text.map_or(Filter::EVERYTHING, Filter::trusted)))
     }
@@ -92,7 +93,7 @@ impl FilterCell {
 /// Words that are replaced together.
 #[derive(Debug)]
 struct DoubleBuffer<const N: usize> {
-    /// How often the words were replaced; its lowest bit tells the buffer that holds them.
+    /// Number of times the words were replaced; the lowest bit selects the buffer that holds them.
     version: AtomicU32,
     buffers: [[Word; N]; 2],
 }
@@ -107,8 +108,8 @@ impl<const N: usize> DoubleBuffer<N> {
     /// Replaces the words. One call at a time.
     fn write(&self, words: &[u64; N]) {
         let next = self.version.load(Ordering::Relaxed).wrapping_add(1);
-        // With the fence of `read`: whoever sees one of the words below also sees that this buffer is not the one to read,
-        // which the call before this one has stored.
+        // Pairs with the fence of `read`: a reader that sees one of the words below also sees the version of the
+        // previous call, which no longer selects this buffer.
         fence_release();
         for (place, word) in self.buffers[next as usize & 1].iter().zip(words) {
             place.store(*word);
@@ -116,7 +117,7 @@ impl<const N: usize> DoubleBuffer<N> {
         self.version.store(next, Ordering::Release);
     }
 
-    /// Copies the words; `None`: they were replaced meanwhile.
+    /// Copies the words; `None` if they were replaced meanwhile.
     fn read(&self) -> Option<[u64; N]> {
         let version = self.version.load(Ordering::Acquire);
         let buffer = &self.buffers[version as usize & 1];
@@ -153,7 +154,7 @@ mod tests {
     fn change_that_stopped_half_way_changed_nothing() {
         let cell = FilterCell::new();
         cell.set(Filter::parse("warn,a=info").unwrap());
-        // As a thread leaves it that is gone in a fork, or as a signal handler finds it.
+        // The state that a thread gone in a fork leaves behind, or that a signal handler finds.
         let unused = cell.0.version.load(Ordering::Relaxed).wrapping_add(1) as usize & 1;
         cell.0.buffers[unused][0].store(99);
         cell.0.buffers[unused][1].store(0x4141_4141_4141_4141);

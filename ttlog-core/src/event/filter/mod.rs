@@ -1,16 +1,16 @@
-//! The filter: which events are recorded, by level and target, as directives in a text.
+//! Filters: directives in a text that select the recorded events by level and target.
 //!
 //! ```text
 //! info,my_crate::net=debug,other=off
 //! ```
 //!
-//! A directive is a level or `off`, for every target that no other directive names, or `target=level`, for that target and all below
-//! it (`my_crate::net` is for `my_crate::net` and `my_crate::net::tcp`, not for `my_crate::network`). The directive with the
-//! longest target wins, of several with the same target the last. Without a directive for the rest, the rest is recorded.
-//! Blanks around names do not matter, nor does the case of levels.
+//! A directive is a level or `off`, for every target that no other directive names, or `target=level`, for that target
+//! and all below it (`my_crate::net` covers `my_crate::net` and `my_crate::net::tcp`, but not `my_crate::network`). The
+//! directive with the longest target wins; of several with the same target, the last. Targets that no directive covers
+//! are recorded. Blanks around names and the case of levels do not matter.
 //!
-//! A filter is its text: nothing is compiled, allocated or sorted. It is evaluated once per callsite and change, off the hot
-//! path, by looking through the text.
+//! A filter is its text: nothing is compiled, allocated or sorted. It is evaluated once per callsite and change, off
+//! the hot path, by a scan of the text.
 
 mod cell;
 
@@ -20,10 +20,10 @@ use crate::event::level::Level;
 
 pub use cell::FilterCell;
 
-/// Longest text of a filter, in bytes.
+/// Maximum length of a filter's text, in bytes.
 pub const FILTER_MAX_LEN: usize = 512;
 
-/// Directives that were found to be good.
+/// Valid directives.
 ///
 /// # Examples
 /// ```
@@ -37,20 +37,20 @@ pub const FILTER_MAX_LEN: usize = 512;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Filter<'a> {
-    /// Good directives; or, if it came out of a [`FilterCell`], anything: evaluating it must cope with that.
+    /// Valid directives. If they come from a [`FilterCell`], they can be any text, and evaluation must handle that.
     text: &'a str,
 }
 
 impl Filter<'static> {
-    /// Everything is recorded.
+    /// Filter that records everything.
     pub const EVERYTHING: Filter<'static> = Filter { text: "trace" };
 }
 
 impl<'a> Filter<'a> {
-    /// Checks directives. Does not block or allocate; takes time in proportion to the text.
+    /// Parses directives. Does not block or allocate; takes time in proportion to the text.
     ///
     /// # Errors
-    /// [`FilterError`], for the first directive that is no good.
+    /// [`FilterError`] for the first invalid directive.
     pub fn parse(text: &'a str) -> Result<Self, FilterError> {
         if text.len() > FILTER_MAX_LEN {
             return Err(FilterError { offset: FILTER_MAX_LEN, kind: FilterErrorKind::TooLong });
@@ -63,7 +63,8 @@ impl<'a> Filter<'a> {
         Ok(Filter { text })
     }
 
-    /// Takes directives over that [`parse`](Self::parse) found good before. Of others, what is no directive is passed over.
+    /// Creates a filter from directives that [`parse`](Self::parse) accepted before. In other text, invalid directives
+    /// are skipped.
     pub(crate) const fn trusted(text: &'a str) -> Self {
         Filter { text }
     }
@@ -74,26 +75,26 @@ impl<'a> Filter<'a> {
         self.text
     }
 
-    /// Returns whether events of this level and target are recorded. Does not block or allocate; takes time in proportion to the text;
-    /// callable anywhere.
+    /// Returns whether events of this level and target are recorded. Does not block or allocate; takes time in
+    /// proportion to the text; callable from any context.
     #[must_use]
     pub fn is_on(self, level: Level, target: &str) -> bool {
         level as u8 >= self.threshold(target)
     }
 
-    /// Returns the lowest level that is recorded of targets that no directive names; `None`: nothing of them is.
+    /// Returns the lowest recorded level of targets that no directive names; `None` if none is recorded.
     #[must_use]
     pub fn default_level(self) -> Option<Level> {
         let bare = self.directives().filter(|directive| directive.target.is_none()).last();
         Level::try_from(bare.map_or(Level::Trace as u8, |directive| directive.threshold)).ok()
     }
 
-    /// Returns the number of the lowest level that is recorded; [`OFF`]: none.
+    /// Returns the number of the lowest recorded level; [`OFF`] if none is.
     fn threshold(self, target: &str) -> u8 {
         let mut threshold = Level::Trace as u8;
         let mut best = 0;
         for directive in self.directives() {
-            // One more than the target's length, so that a bare level is the shortest.
+            // One more than the length of the target, so that a bare level is the shortest.
             let len = match directive.target {
                 None => 0,
                 Some(prefix) if is_within(target, prefix) => prefix.len() + 1,
@@ -107,7 +108,7 @@ impl<'a> Filter<'a> {
         threshold
     }
 
-    /// Iterates over what is a directive.
+    /// Returns an iterator over the valid directives.
     fn directives(self) -> impl Iterator<Item = Directive<'a>> {
         self.text.split(',').filter_map(|piece| check(piece).ok())
     }
@@ -122,16 +123,16 @@ impl fmt::Display for Filter<'_> {
 /// One directive.
 #[derive(Clone, Copy)]
 struct Directive<'a> {
-    /// `None`: for the rest.
+    /// Target; `None`: all other targets.
     target: Option<&'a str>,
-    /// The number of the lowest level that is recorded, or [`OFF`].
+    /// Number of the lowest recorded level, or [`OFF`].
     threshold: u8,
 }
 
-/// Above all levels.
+/// Threshold above all levels.
 const OFF: u8 = Level::Error as u8 + 1;
 
-/// Reads one directive; else tells what is wrong with it, and at which byte of it.
+/// Parses one directive. Returns the byte offset and kind of an error.
 fn check(piece: &str) -> Result<Directive<'_>, (usize, FilterErrorKind)> {
     let blanks = |text: &str| text.len() - text.trim_start().len();
     let (target, level, level_offset) = match piece.rfind('=') {
@@ -158,26 +159,26 @@ fn is_within(target: &str, prefix: &str) -> bool {
     target.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
 }
 
-/// Directives that are no good: where, and why.
+/// Error in directives: position and kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FilterError {
-    /// Byte offset into the text.
+    /// Byte offset in the text.
     pub offset: usize,
-    /// Why.
+    /// Kind of error.
     pub kind: FilterErrorKind,
 }
 
-/// The ways in which directives can be wrong.
+/// Kinds of errors in directives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FilterErrorKind {
-    /// There is nothing where a directive must be.
+    /// A directive is missing.
     NoDirective,
-    /// There is nothing before the `=`.
+    /// The target before the `=` is missing.
     NoTarget,
-    /// Neither a level nor `off`.
+    /// The level is neither a level nor `off`.
     UnknownLevel,
-    /// Longer than [`FILTER_MAX_LEN`].
+    /// The text is longer than [`FILTER_MAX_LEN`].
     TooLong,
 }
 

@@ -1,4 +1,4 @@
-//! What directives mean, where they are wrong, and random ones against a naive model.
+//! Tests of the meaning and the errors of directives, and of random ones against a naive model.
 
 use std::format;
 use std::string::{String, ToString as _};
@@ -10,7 +10,7 @@ fn filter(text: &str) -> Filter<'_> {
     Filter::parse(text).unwrap_or_else(|error| panic!("{text:?}: {error}"))
 }
 
-/// Returns the lowest level that is on for a target; `None`: none is.
+/// Returns the lowest level that is on for a target; `None` if none is.
 fn lowest(text: &str, target: &str) -> Option<Level> {
     let filter = filter(text);
     let lowest = Level::ALL.into_iter().find(|level| filter.is_on(*level, target));
@@ -139,7 +139,7 @@ fn what_is_no_directive_is_passed_over_when_evaluated() {
     assert!(garbled.is_on(Level::Warn, "b") && !garbled.is_on(Level::Info, "b"));
 }
 
-/// The directives as a list of parts and a threshold, and what wins by comparing parts.
+/// Model: directives as lists of parts and thresholds, where the winner is found by comparing parts.
 fn model(directives: &[(Vec<&str>, u8)], target: &str) -> u8 {
     let parts: Vec<&str> = target.split("::").collect();
     let (mut longest, mut threshold) = (0, 1);
@@ -194,6 +194,6 @@ fn any_text_is_refused_or_evaluated_without_a_panic() {
         if let Err(error) = Filter::parse(&text) {
             assert!(error.offset <= text.len() && text.is_char_boundary(error.offset), "seed {seed}: {text:?} {error}");
         }
-        let _ = Filter::trusted(&text).is_on(Level::Info, "a::ü"); // that it ends is what is tested
+        let _ = Filter::trusted(&text).is_on(Level::Info, "a::ü"); // tests that this ends
     }
 }

@@ -1,7 +1,8 @@
-//! Reading a ring from bytes that may hold anything: a file of a dead process, retained RAM, what a probe took.
+//! Reading a ring from bytes that can hold anything: the file of a dead process, retained RAM, or a dump from a debug
+//! probe.
 //!
-//! Nothing here panics, allocates, or takes longer than a fixed multiple of the bytes given. A damaged part is passed over and
-//! told of; its neighbours come out.
+//! No function panics or allocates, and run time is bounded by a fixed multiple of the input length. Damaged parts are
+//! skipped and reported; their neighbors are still read.
 
 use core::fmt;
 
@@ -25,10 +26,10 @@ pub struct RingImage<'a> {
 }
 
 impl<'a> RingImage<'a> {
-    /// Reads the ring header. The bytes may be cut off: parts that are not there read as unused.
+    /// Reads the ring header. The bytes can be truncated: missing parts read as unused.
     ///
     /// # Errors
-    /// What is wrong with the header, and where.
+    /// The defect of the header, with its offset.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, FormatError> {
         let header = RingHeader::decode(bytes)?;
         Ok(RingImage { bytes, header })
@@ -40,13 +41,13 @@ impl<'a> RingImage<'a> {
         &self.header
     }
 
-    /// Returns the bytes that are missing at the end.
+    /// Returns the number of bytes that are missing at the end.
     #[must_use]
     pub fn missing_bytes(&self) -> u64 {
         self.header.region_len().saturating_sub(self.bytes.len() as u64)
     }
 
-    /// Returns how many segments there are bytes of, at least of a part; a header may claim more.
+    /// Returns the number of segments that are at least partly present; the header can claim more.
     #[must_use]
     pub fn present_segments(&self) -> u32 {
         let present = self.header.region_len().saturating_sub(self.missing_bytes());
@@ -60,7 +61,7 @@ impl<'a> RingImage<'a> {
         &self.bytes[start..end]
     }
 
-    /// Iterates over the anchors that are whole, in the order of their slots.
+    /// Iterates over the intact anchors, in the order of their slots.
     pub fn anchors(&self) -> impl Iterator<Item = Anchor> + use<'a> {
         let slots =
             self.part(self.header.anchors_offset.into(), u64::from(self.header.anchor_count) * ANCHOR_LEN as u64);
@@ -71,14 +72,14 @@ impl<'a> RingImage<'a> {
         })
     }
 
-    /// Iterates over the entries of the table that are whole, oldest first.
+    /// Iterates over the intact entries of the table, oldest first.
     pub fn entries(&self) -> impl Iterator<Item = TableEntry<'a>> + use<'a> {
         let table = self.part(self.header.table_offset.into(), self.header.table_len.into());
         let mut at = 0;
         core::iter::from_fn(move || next_entry(table, &mut at))
     }
 
-    /// Returns whose ring it is, as far as it says: the first process item of its table.
+    /// Returns the first process item of the table, if there is one.
     #[must_use]
     pub fn process(&self) -> Option<ProcessInfo<'a>> {
         self.entries().find_map(|entry| match TableItem::decode(entry.bytes) {
@@ -87,7 +88,7 @@ impl<'a> RingImage<'a> {
         })
     }
 
-    /// Reads a segment. An `index` of `segment_count` or more is unused.
+    /// Reads a segment. Segments from `segment_count` on are unused.
     #[must_use]
     pub fn segment(&self, index: u32) -> SegmentState<'a> {
         let len = u64::from(self.header.segment_len);
@@ -96,12 +97,12 @@ impl<'a> RingImage<'a> {
         parse_segment(index, self.part(offset, limit), offset)
     }
 
-    /// Returns the bytes of the header if it is a long one, and all of it is there.
+    /// Returns the bytes of the header if it is long and complete.
     pub(crate) fn long_header(&self) -> Option<&'a [u8]> {
         if self.header.is_long() { self.bytes.get(..LONG_HEADER_LEN) } else { None }
     }
 
-    /// Returns how the process ended, if it said so.
+    /// Returns how the process ended, if that is recorded.
     #[must_use]
     pub fn end(&self) -> Option<ProcessEnd> {
         self.header.end
@@ -113,7 +114,7 @@ impl<'a> RingImage<'a> {
         self.header.panics
     }
 
-    /// Returns the losses that the ring counted; overwritten events are summed over the segments.
+    /// Returns the losses counted in the ring; overwritten events are summed over the segments.
     #[must_use]
     pub fn loss(&self) -> Loss {
         let main = self.header.main_segment_count();
@@ -126,7 +127,7 @@ impl<'a> RingImage<'a> {
         }
     }
 
-    /// Returns the events overwritten in these segments.
+    /// Returns the number of events overwritten in these segments.
     fn lost_in(&self, indexes: core::ops::Range<u32>) -> u64 {
         indexes
             .take_while(|index| {

@@ -1,4 +1,5 @@
-//! Copying out of a ring that is being written. Writers are never disturbed; what they overwrite meanwhile is noticed.
+//! Copying from a ring that is being written. Writers are never disturbed; data that they overwrite meanwhile is
+//! detected.
 
 use crate::error::{FormatError, FormatErrorKind};
 use crate::memory::word::{Word, fence_acquire};
@@ -11,16 +12,16 @@ use crate::ring::layout::{
 use crate::ring::read::segment::{SegmentState, parse_segment};
 use crate::ring::table::ENTRY_COMMITTED;
 
-/// How often a segment is copied again when it was overwritten meanwhile.
+/// Maximum number of attempts to copy a segment that is overwritten meanwhile.
 const TRIES_MAX: u32 = if cfg!(loom) { 1 } else { 4 };
 
 impl Ring<'_> {
-    /// Copies segment `index` into `out`, which has room for [`segment_len`](Self::segment_len) bytes, and reads it there.
-    /// Writers go on meanwhile; records committed after the copy began may be missing.
+    /// Copies segment `index` into `out`, which has room for [`segment_len`](Self::segment_len) bytes, and reads it
+    /// there. Writers continue meanwhile; records committed after the copy began might be missing.
     ///
-    /// A segment that is overwritten again and again while it is copied gives `Damaged` with
-    /// [`FormatErrorKind::Overwritten`]; too short an `out` gives [`FormatErrorKind::OutOfSpace`].
-    /// Does not block; takes as long as copying a segment a few times.
+    /// Returns `Damaged` with [`FormatErrorKind::Overwritten`] if the segment is overwritten in every attempt, and with
+    /// [`FormatErrorKind::OutOfSpace`] if `out` is too short. Does not block; takes at most as long as copying a
+    /// segment a few times.
     pub fn copy_segment<'b>(&self, index: u32, out: &'b mut [u8]) -> SegmentState<'b> {
         let offset = (self.segments + index as usize * self.segment_words) as u64 * 8;
         if index >= self.segment_count {
@@ -38,8 +39,8 @@ impl Ring<'_> {
         SegmentState::Damaged(FormatError::new(offset, FormatErrorKind::Overwritten))
     }
 
-    /// Copies one entry of the table after another into `scratch` and hands it to `each`, oldest first. Entries longer than
-    /// `scratch` are passed over.
+    /// Copies each entry of the table into `scratch` and passes it to `each`, oldest first. Skips entries longer than
+    /// `scratch`.
     pub fn for_each_entry(&self, scratch: &mut [u8], each: &mut dyn FnMut(&[u8])) {
         let table = self.table();
         let mut at = 0;
@@ -66,14 +67,14 @@ impl Ring<'_> {
     pub fn header_now(&self) -> RingHeader {
         let mut bytes = [0; HEADER_LEN];
         copy_words(&self.words[..HEADER_WORDS], &mut bytes);
-        // The ring was created by `create`, so its header is good; a default stands for the impossible.
+        // The ring was created by `create`, so its header is valid; the default is never used.
         let header = RingHeader::decode_short(&bytes).unwrap_or_default();
         let Some(long) = self.long_header() else { return header };
         RingHeader { end: self.end(), ..header.with_long_part(|index| long[index].load()) }
     }
 
-    /// Copies the whole region into `out`, as a probe or a core dump would: writers that go on meanwhile tear it. For a ring at
-    /// rest the copy is exact. Gives the bytes copied, the lesser of both lengths.
+    /// Copies the whole region into `out`, as a debug probe or a core dump would. The copy of an idle ring is exact; if
+    /// writers continue meanwhile, it is torn. Returns the number of bytes copied, the smaller of both lengths.
     pub fn copy_image(&self, out: &mut [u8]) -> usize {
         let len = out.len().min(self.len_bytes());
         copy_words(self.words, &mut out[..len]);
@@ -81,7 +82,7 @@ impl Ring<'_> {
     }
 }
 
-/// Copies words as little-endian bytes until either ends.
+/// Copies words as little-endian bytes until either side ends.
 pub(crate) fn copy_words(words: &[Word], out: &mut [u8]) {
     for (word, bytes) in words.iter().zip(out.chunks_mut(8)) {
         let len = bytes.len();
@@ -89,10 +90,11 @@ pub(crate) fn copy_words(words: &[Word], out: &mut [u8]) {
     }
 }
 
-/// Copies a segment's header and what its commit half-word speaks of; `None` if it was replaced meanwhile.
+/// Copies a segment's header and the words its commit half-word covers. Returns their length, or `None` if the segment
+/// was replaced meanwhile.
 fn copy_once(segment: &[Word], out: &mut [u8]) -> Option<usize> {
     let sequence = segment[segment_word::SEQUENCE].load_acquire();
-    // Acquire: the records that it speaks of were stored before.
+    // Acquire: the records that it covers were stored before.
     let commit_word = segment[segment_word::COMMIT].load_acquire();
     copy_words(&segment[..SEGMENT_HEADER_WORDS], &mut out[..SEGMENT_HEADER_LEN]);
     out[segment_word::COMMIT * 8..][..8].copy_from_slice(&commit_word.to_le_bytes());
@@ -107,9 +109,10 @@ fn copy_once(segment: &[Word], out: &mut [u8]) -> Option<usize> {
     (segment[segment_word::SEQUENCE].load() == sequence).then_some(SEGMENT_HEADER_LEN + words * 8)
 }
 
-/// Copies the records of a shared segment while their writers fill them: committed records whole, of others the header at
-/// most (on a device what follows it too), zeros else. Word after word would not do: a header that was still 0 when it was copied, and a word of its payload that
-/// was stored and copied afterwards, would together look like a record that begins with that word.
+/// Copies the records of a shared segment while their writers fill them: committed records whole, other records at most
+/// with their header (on a device, with the words after it too), zeros elsewhere. Copying word by word would not work:
+/// a header that was still 0 when it was copied, and a word of its payload that was stored and copied afterward, would
+/// together look like a record that begins with that word.
 fn copy_shared(records: &[Word], mode: Mode, out: &mut [u8]) {
     out.fill(0);
     let mut at = 0;
@@ -125,7 +128,8 @@ fn copy_shared(records: &[Word], mode: Mode, out: &mut [u8]) {
         };
         let end = at.saturating_add(1).saturating_add(len).min(records.len());
         out[at * 8..][..8].copy_from_slice(&word.to_le_bytes());
-        // The length of a device's reservation may have been hit, so what follows is not left out: readers pass over it.
+        // The length of a device's reservation might be damaged, so the words after it are not left out; readers skip
+        // them.
         if header.callsite != RESERVED || mode == Mode::Device {
             copy_words(&records[at + 1..end], &mut out[(at + 1) * 8..end * 8]);
         }
@@ -133,12 +137,13 @@ fn copy_shared(records: &[Word], mode: Mode, out: &mut [u8]) {
     }
 }
 
-/// Finds the first header from `at` on, which is where a record or a reservation begins, among words of a shared segment that are 0 until
-/// they are stored; `None`: there is none yet.
+/// Returns the index of the first header from `at` on, where a record or a reservation begins, among words of a shared
+/// segment that are 0 until they are stored. Returns `None` if there is none yet.
 ///
-/// What is not 0 may also be of the payload of a reservation whose header was still 0 when that was looked at. Who sees a payload word sees
-/// its header from then on. So a word is a header if all from `at` to it are 0 when they are looked at after it; else the first that is
-/// not 0 is the next to ask this of, for it may have been stored in between.
+/// A nonzero word can also belong to the payload of a reservation whose header was still 0 when it was read. A reader
+/// that sees a payload word sees its header from then on. So a word is a header if all words from `at` up to it are 0
+/// when read after it. Otherwise the first nonzero word, which might have been stored in between, is the next
+/// candidate.
 pub(crate) fn next_header(records: &[Word], at: usize) -> Option<usize> {
     let mut found = records.len();
     while let Some(earlier) = (at..found).find(|&index| records[index].load_acquire() != 0) {

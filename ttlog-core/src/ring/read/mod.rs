@@ -1,4 +1,4 @@
-//! Reading a ring: from bytes that may hold anything, or beside its writers.
+//! Reading a ring: from untrusted bytes, or concurrently with its writers.
 
 pub(crate) mod image;
 pub(crate) mod live;

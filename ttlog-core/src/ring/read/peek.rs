@@ -1,4 +1,4 @@
-//! Looking at the parts of a ring in place, for a snapshot that is streamed without room for a copy.
+//! Reading the parts of a ring in place, for a snapshot that is streamed without memory for a copy.
 
 use crate::memory::word::{Word, fence_acquire};
 use crate::ring::Ring;
@@ -8,17 +8,17 @@ use crate::ring::read::live::copy_words;
 use crate::ring::read::segment::{SegmentHeader, SegmentState, parse_segment};
 use crate::ring::table::ENTRY_COMMITTED;
 
-/// A segment of a ring that is being written, where it lies.
+/// A segment of a ring that is being written, in place.
 pub(crate) struct SegmentPeek<'m> {
     pub(crate) header: SegmentHeader,
-    /// The words that records fill.
+    /// Words filled by records.
     pub(crate) records: &'m [Word],
     sequence_word: u64,
     segment: &'m [Word],
 }
 
 impl SegmentPeek<'_> {
-    /// Returns whether the words read so far are those of the header: whether the segment was not replaced meanwhile.
+    /// Returns whether the words read so far belong to the header, that is, the segment was not replaced meanwhile.
     pub(crate) fn is_unchanged(&self) -> bool {
         fence_acquire();
         self.segment[segment_word::SEQUENCE].load() == self.sequence_word
@@ -26,7 +26,7 @@ impl SegmentPeek<'_> {
 }
 
 impl<'m> Ring<'m> {
-    /// Looks at segment `index`; `None` if it holds no records, or its header is being replaced.
+    /// Returns segment `index` in place, or `None` if it holds no records or its header is being replaced.
     pub(crate) fn peek_segment(&self, index: u32) -> Option<SegmentPeek<'m>> {
         let segment = self.segment(index);
         let sequence_word = segment[segment_word::SEQUENCE].load_acquire();
@@ -44,13 +44,14 @@ impl<'m> Ring<'m> {
         peek.is_unchanged().then_some(peek)
     }
 
-    /// Returns the events overwritten in segment `index` so far.
+    /// Returns the number of events overwritten in segment `index` so far.
     pub(crate) fn segment_loss(&self, index: u32) -> u64 {
         lost_in(self.segment(index))
     }
 
-    /// Returns the next committed entry of the table from word `at` on, as its length in bytes and its words, and moves `at`
-    /// behind it. The places of entries before it that are being written, or never will be, go to `unfinished`.
+    /// Returns the next committed entry of the table from word `at` on, as its length in bytes and its words, and moves
+    /// `at` past it. Passes the positions of skipped entries, which are being written or were abandoned, to
+    /// `unfinished`.
     pub(crate) fn next_entry(&self, at: &mut usize, mut unfinished: impl FnMut(usize)) -> Option<(usize, &'m [Word])> {
         let table = self.table();
         loop {

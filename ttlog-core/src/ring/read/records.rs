@@ -1,4 +1,4 @@
-//! What a segment holds: events, contexts, and what is left of records that were cut short or damaged.
+//! Content of a segment: events, contexts, and the remains of unfinished or damaged records.
 
 use super::segment::{Segment, SegmentHeader};
 use crate::record::{
@@ -7,15 +7,16 @@ use crate::record::{
 };
 use crate::ring::layout::Mode;
 
-/// Payload length in a record header that is not the mark of a long one.
+/// Maximum payload length in a record header that is not the mark of a long payload.
 const SHORT_LEN: u8 = SHORT_PAYLOAD_WORDS as u8;
 
-/// How far the time of a record of a device may be before that of the one before it, in ticks: a context that was interrupted reads
-/// the clock before, and reserves after, those that interrupt it. Greater differences are the clock's turn around at 2^32.
+/// Maximum ticks by which a device's record can be earlier than the record before it: an interrupted context reads the
+/// clock before, and reserves after, the contexts that interrupt it. Greater differences mean that the clock wrapped
+/// around at 2^32.
 const BACK_TICKS_MAX: u32 = 1 << 28;
 
 impl<'a> Segment<'a> {
-    /// Iterates over what the segment holds, in the order in which it was reserved.
+    /// Iterates over the content of the segment, in the order of the reservations.
     #[must_use]
     pub fn items(&self) -> Items<'a> {
         Items {
@@ -25,7 +26,7 @@ impl<'a> Segment<'a> {
             at: 0,
             base: Some(self.header.base_ticks),
             clock: self.header.base_ticks,
-            // On a device that is the session.
+            // On a device, the header holds the session there.
             context: if self.header.mode == Mode::Device { 0 } else { self.header.context },
             next_index: None,
             events: 0,
@@ -37,45 +38,45 @@ impl<'a> Segment<'a> {
     }
 }
 
-/// A thing found in a segment. Offsets are bytes from the start of its records.
+/// An item found in a segment. Offsets are bytes from the start of its records.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Item<'a> {
     /// An event.
     Event(Record<'a>),
-    /// Who the following records are by.
+    /// The context that wrote the following records.
     Context(ContextInfo<'a>),
-    /// A reservation that was not committed (or several, where nothing tells them apart).
+    /// An uncommitted reservation (or several, if they cannot be told apart).
     Pending {
-        /// Where it starts.
+        /// Byte offset of the start.
         offset: usize,
-        /// Its length.
+        /// Length in bytes.
         len_bytes: usize,
     },
-    /// Bytes that are no valid records.
+    /// Bytes that are not valid records.
     Damaged {
-        /// Where they start.
+        /// Byte offset of the start.
         offset: usize,
-        /// How many.
+        /// Length in bytes.
         len_bytes: usize,
     },
 }
 
-/// An event as it lies in a segment.
+/// An event in a segment.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Record<'a> {
-    /// Where it starts.
+    /// Byte offset of the start.
     pub offset: usize,
-    /// Its callsite's id.
+    /// Id of its callsite.
     pub callsite: u16,
-    /// When it happened. Meaningless if not `ticks_known`.
+    /// Time of the event, in ticks. Meaningless unless `ticks_known`.
     pub ticks: u64,
-    /// Whether `ticks` can be trusted: damage before it may have hidden a new base.
+    /// Whether `ticks` is reliable: earlier damage might have hidden a new base.
     pub ticks_known: bool,
-    /// The context that recorded it; 0: unknown.
+    /// Context that recorded the event; 0 if unknown.
     pub context: u32,
-    /// How many events its context recorded before it, where that is known.
+    /// Number of events that its context recorded before it, if known.
     pub index: Option<u64>,
-    /// The values; see [`CallsiteInfo::values`](crate::table::CallsiteInfo::values).
+    /// Encoded values; see [`CallsiteInfo::values`](crate::table::CallsiteInfo::values).
     pub payload: &'a [u8],
 }
 
@@ -84,33 +85,33 @@ fn is_kind(kind: u32) -> bool {
     matches!(kind, KIND_REBASE | KIND_CONTEXT | KIND_ABANDONED)
 }
 
-/// Walks the records of a segment.
+/// Iterator over the records of a segment.
 #[derive(Clone, Debug)]
 pub struct Items<'a> {
     records: &'a [u8],
-    /// Where records end, as the commit half-word says.
+    /// Byte offset of the end of the records, from the commit half-word.
     end: usize,
     header: SegmentHeader,
     at: usize,
-    /// `None`: unknown since damage.
+    /// Base of the clock; `None` if unknown because of damage.
     base: Option<u64>,
-    /// On a device: the clock at the record before, all of its bits.
+    /// On a device: full clock at the previous record.
     clock: u64,
     context: u32,
     next_index: Option<u64>,
-    /// Events met so far.
+    /// Number of events met so far.
     events: u32,
-    /// Of what the segment's count speaks of, so much was met: events, and in a shared segment reservations too.
+    /// Number of items met so far that the segment's count includes: events, and in a shared segment also reservations.
     counted: u32,
     damaged: bool,
-    /// How many reservations may still be held against what is behind them: this bounds the work.
+    /// Number of reservations that can still be checked against the records after them, which bounds the work.
     judgements: u8,
     finished: bool,
 }
 
 impl<'a> Items<'a> {
-    /// Returns the events that are known to be lost to damage, once the walk is over: those that the segment counts and that were
-    /// neither met nor pending. 0 before that.
+    /// Returns the number of events known to be lost to damage: the segment counts them, but they were neither met nor
+    /// pending. Returns 0 until the iterator is exhausted.
     #[must_use]
     pub fn missing(&self) -> u32 {
         if self.finished && self.damaged && self.header.mode == Mode::Exclusive {
@@ -120,25 +121,27 @@ impl<'a> Items<'a> {
         }
     }
 
-    /// Where a reservation of a device ends. Nothing vouches for its length but what is behind: if that is not valid, or less than the
-    /// segment's count has, and from another place on it is as it should be, this is the right one.
+    /// Returns where a device's reservation ends. Its length is confirmed only by the records after it. If these are
+    /// invalid, or fewer than the segment's count requires, and another end makes them match, that other end is
+    /// returned.
     fn end_of_reservation(&mut self, by_len: usize) -> usize {
         if self.damaged || self.judgements == 0 {
             return by_len;
         }
         let expected = self.header.count.checked_sub(self.counted + 1);
-        // `None`, not even valid, is less than any number. Where there is more than the count says, it is the count that was hit.
+        // `None` (invalid) is less than any number. If there are more records than the count says, the count is
+        // damaged.
         let is_right = self.count_rest(by_len) >= expected;
         // Zeros in its payload look like reservations.
         let is_record = |from: usize| from == self.end || word_at(self.records, from) != Some(0);
         let fits = |from: usize| is_record(from) && self.count_rest(from) == expected;
         let other = if is_right { None } else { self.starts_after(self.at).find(|&from| fits(from)) };
-        // Where it is right, that vouches for all behind it.
+        // If the length is right, that confirms everything after it.
         self.judgements = if is_right { 0 } else { self.judgements - 1 };
         other.unwrap_or(by_len)
     }
 
-    /// The record at `at` as an item; control records other than contexts are taken in and give `None`.
+    /// Returns the record at `at` as an item. Applies control records other than contexts and returns `None` for them.
     fn take(&mut self, record: RawRecord<'a>) -> Option<Item<'a>> {
         let offset = self.at;
         let exclusive = self.header.mode == Mode::Exclusive;
@@ -161,7 +164,7 @@ impl<'a> Items<'a> {
                     None
                 }
                 KIND_ABANDONED if self.header.mode == Mode::Device => {
-                    // A boot may have been cut short before it made the count that of the events. Then the count says nothing.
+                    // A boot might have been interrupted before it corrected the count. The count is then meaningless.
                     self.judgements = 0;
                     Some(Item::Pending { offset, len_bytes: record.len_bytes })
                 }
@@ -199,7 +202,8 @@ impl<'a> Items<'a> {
         }
     }
 
-    /// Returns the clock at a record of a device, of which `low` are the lower bits: the upper ones may have changed since the record before.
+    /// Returns the clock at a device's record from its lower bits `low`; the upper bits might have changed since the
+    /// previous record.
     fn unwrap(&mut self, low: u32) -> u64 {
         let on = low.wrapping_sub(self.clock as u32);
         let back = on.wrapping_neg();
@@ -211,12 +215,12 @@ impl<'a> Items<'a> {
         self.clock
     }
 
-    /// Counts what the segment's count speaks of between `from` and the end, if all of it is valid.
+    /// Returns the number of items between `from` and the end that the segment's count includes, if all are valid.
     fn count_rest(&self, from: usize) -> Option<u32> {
         let (mut at, mut counted) = (from, 0);
         while at < self.end {
             if self.header.mode == Mode::Device && word_at(self.records, at) == Some(0) {
-                counted += 1; // or more, nobody knows
+                counted += 1; // at least one
                 at = self.end_of_zeros(at);
                 continue;
             }
@@ -227,20 +231,20 @@ impl<'a> Items<'a> {
         (at == self.end).then_some(counted)
     }
 
-    /// Returns where the zero words end that begin at `at`: reservations in which nothing is stored yet.
+    /// Returns the end of the zero words that begin at `at`: reservations in which nothing is stored yet.
     fn end_of_zeros(&self, at: usize) -> usize {
         let is_zero = |at: &usize| word_at(self.records, *at) == Some(0);
         at + 8 * (at..self.end).step_by(8).take_while(is_zero).count()
     }
 
-    /// Returns the places where a record may end that begins at `at`. Long records are not searched for: this bounds the work.
+    /// Returns the possible ends of a record that begins at `at`. Excludes long records, which bounds the work.
     fn starts_after(&self, at: usize) -> impl Iterator<Item = usize> + use<> {
         (at + 8..=self.end.min(at + 8 * 256)).step_by(8)
     }
 
-    /// Finds where records start again after a single damaged one at `self.at`, and whether that one was a control record: from
-    /// there on all must be valid, and there must be as many as the segment's count says. That is a strong condition; the
-    /// check of a single record is not, since bytes of the damaged one pass it once in 256 times.
+    /// Finds where records resume after a single damaged one at `self.at`, and whether that one was a control record.
+    /// From there on, all records must be valid and match the segment's count. That is a strong condition. The check of
+    /// a single record is not: bytes of the damaged record pass it by chance in 1 of 256 cases.
     fn after_single(&self) -> Option<(usize, bool)> {
         let header = decode_header(word_at(self.records, self.at)?);
         let rest = self.header.count.checked_sub(self.counted)?;
@@ -249,29 +253,29 @@ impl<'a> Items<'a> {
             let expected = if control { Some(rest) } else { rest.checked_sub(1) };
             from <= self.end && expected.is_some() && self.count_rest(from) == expected
         };
-        // The first such place is the right one: a later one would pass over records that do not count.
+        // The first such position is the right one: a later one would skip records that do not count.
         let find = |control| self.starts_after(self.at).find(|&from| fits(from, control)).map(|from| (from, control));
         let by_len = self.at + 8 + usize::from(header.len) * 8;
         if self.header.mode == Mode::Device {
-            // Where not the length was hit, it is right, whatever the callsite looks like now: hit as well, it makes a control record of
-            // an event, or the other way round, if it is one bit from it. Searching comes after that: what was hit may have bytes that
-            // look like a record, which would take its place in the count.
+            // If the length is undamaged, it is right whatever the callsite looks like. A damaged callsite can turn an
+            // event into a control record, or the other way round, if it is one bit away. Searching comes second: the
+            // damaged record might contain bytes that look like a record, which would take its place in the count.
             let may_be_control = looks_control || header.callsite.is_power_of_two() && is_kind(header.delta);
             let controls = [Some(false), may_be_control.then_some(true)];
             if let Some(control) = controls.into_iter().flatten().find(|&control| fits(by_len, control)) {
                 return Some((by_len, control));
             }
         } else if !looks_control && fits(by_len, true) {
-            // A control record whose callsite was hit looks like an event, but its length is right.
+            // A control record with a damaged callsite looks like an event, but its length is right.
             return Some((by_len, true));
         }
         find(looks_control).or_else(|| find(!looks_control))
     }
 
-    /// Finds where valid records start again after `self.at` when much is damaged: two of them in a row, or one that ends at
-    /// the end.
+    /// Finds where valid records resume after `self.at` when more than one is damaged: two in a row, or one that ends
+    /// at the end.
     fn after_much(&self) -> usize {
-        // Long records are not believed here: this bounds the work.
+        // Excludes long records, which bounds the work.
         let valid =
             |at| decode_record(self.records, at, self.header.seal()).filter(|record| record.header.len <= SHORT_LEN);
         (self.at + 8..self.end)
@@ -286,7 +290,7 @@ impl<'a> Items<'a> {
             .unwrap_or(self.end)
     }
 
-    /// Takes note of damage at `self.at`, and goes to where records start again.
+    /// Returns the damage at `self.at` as an item, and moves to where records resume.
     fn damage(&mut self) -> Item<'a> {
         let offset = self.at;
         let single = if self.damaged { None } else { self.after_single() };
@@ -299,10 +303,10 @@ impl<'a> Items<'a> {
                 self.context = 0;
                 self.next_index = None;
             }
-            // It may have said that the clock turned around.
+            // The record might have announced that the clock wrapped around.
             Mode::Device if control_hit => self.base = None,
             _ => {
-                // The one event that was hit has an index too.
+                // The damaged event has an index too.
                 self.next_index = self.next_index.map(|index| index.wrapping_add(1));
                 self.counted += 1;
             }
@@ -317,7 +321,8 @@ impl<'a> Iterator for Items<'a> {
     fn next(&mut self) -> Option<Item<'a>> {
         let exclusive = self.header.mode == Mode::Exclusive;
         while !self.finished {
-            // Where offset and count contradict each other, one of them was damaged: valid records up to the greater count.
+            // If offset and count contradict each other, one of them is damaged. Valid records up to the greater one
+            // are accepted.
             let more = self.at < self.end || self.counted < self.header.count && !self.damaged;
             if !more {
                 break;
@@ -330,7 +335,7 @@ impl<'a> Iterator for Items<'a> {
             }
             if !exclusive && self.at < self.end && word_at(self.records, self.at) == Some(0) {
                 let offset = self.at;
-                self.counted += 1; // or more, nobody knows
+                self.counted += 1; // at least one
                 self.at = self.end_of_zeros(offset);
                 return Some(Item::Pending { offset, len_bytes: self.at - offset });
             }

@@ -1,4 +1,4 @@
-//! A segment as bytes that may hold anything.
+//! Reading a segment from bytes that can hold anything.
 
 use crate::error::{FormatError, FormatErrorKind};
 use crate::memory::crc::check_or_repair_with;
@@ -9,63 +9,63 @@ use crate::ring::layout::{
 };
 use crate::ring::loss::lost_by_phase;
 
-/// What a segment turned out to be.
+/// State of a segment.
 #[derive(Clone, Debug)]
 pub enum SegmentState<'a> {
-    /// It was never written.
+    /// The segment was never written.
     Unused,
-    /// Its writer died, or is at work, between two contents: it holds no records, and has lost so many events.
+    /// The segment is being replaced, or its writer died while replacing it. It holds no records.
     Opening {
-        /// Events overwritten in it so far.
+        /// Number of events overwritten in it so far.
         lost: u64,
     },
-    /// Its header makes no sense; where and why.
+    /// The header is invalid; with the offset and the reason.
     Damaged(FormatError),
-    /// It holds records.
+    /// The segment holds records.
     Valid(Segment<'a>),
 }
 
 /// The header of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SegmentHeader {
-    /// Its place in the ring.
+    /// Index in the ring.
     pub index: u32,
-    /// Order in which segments were opened, from 1.
+    /// Sequence number, in the order in which segments were opened, from 1.
     pub sequence: u64,
-    /// Which lap this is, modulo 256.
+    /// Lap, modulo 256.
     pub lap: u8,
-    /// How it is written.
+    /// Mode in which it is written.
     pub mode: Mode,
-    /// The context that opened it; 0 in shared segments.
+    /// Context that opened it; 0 in shared segments.
     pub context: u32,
     /// Clock reading from which deltas count.
     pub base_ticks: u64,
-    /// Events overwritten in it in earlier laps.
+    /// Number of events overwritten in it in earlier laps.
     pub lost: u64,
-    /// Words of records.
+    /// Number of words of records.
     pub offset_words: u32,
-    /// Events among them; in shared segments reservations.
+    /// Number of events among them; in shared segments, of reservations.
     pub count: u32,
-    /// Shared: reservations that are done.
+    /// Number of complete reservations, in shared segments.
     pub done: u32,
-    /// A writer holds it.
+    /// Whether a writer holds it.
     pub owned: bool,
-    /// A record was being written.
+    /// Whether a record was being written.
     pub busy: bool,
-    /// Shared: takes no more reservations.
+    /// Whether it no longer accepts reservations, in shared segments.
     pub closed: bool,
-    /// Clock reading when it was closed; 0: open.
+    /// Clock reading when it was closed; 0 if open.
     pub close_ticks: u64,
 }
 
 impl SegmentHeader {
-    /// Returns whether the segment is of the kept class: warnings and errors.
+    /// Returns whether this is a priority segment, for warnings and errors.
     #[must_use]
     pub fn is_kept(&self) -> bool {
         self.sequence & KEPT_SEQUENCE_BIT != 0
     }
 
-    /// Returns what its records have in common.
+    /// Returns the parameters common to the checks of its records.
     pub(crate) fn seal(&self) -> Seal {
         Seal { lap: self.lap, is_device: self.mode == Mode::Device }
     }
@@ -74,14 +74,14 @@ impl SegmentHeader {
 /// A segment with its records.
 #[derive(Clone, Debug)]
 pub struct Segment<'a> {
-    /// Its header.
+    /// Header.
     pub header: SegmentHeader,
-    /// The room for records, as much of it as is there; beyond `offset_words` it may hold anything.
+    /// Room for records, as far as present; beyond `offset_words`, it can hold anything.
     pub records: &'a [u8],
 }
 
-/// Reads a segment from its bytes, which start `region_offset` bytes into the ring. Fewer bytes than a segment has are good as
-/// long as its header is there.
+/// Reads a segment from its bytes, which start `region_offset` bytes into the ring. The bytes can be truncated after
+/// the header.
 pub(crate) fn parse_segment(index: u32, bytes: &[u8], region_offset: u64) -> SegmentState<'_> {
     let Some((header, records)) = bytes.split_first_chunk::<SEGMENT_HEADER_LEN>() else {
         return SegmentState::Unused;
@@ -129,10 +129,11 @@ pub(crate) fn parse_segment(index: u32, bytes: &[u8], region_offset: u64) -> Seg
     })
 }
 
-/// Makes the copy of a segment hold no records, in its bytes; what it says of earlier laps stays.
+/// Removes all records from the bytes of a copied segment; the counts of earlier laps stay.
 ///
-/// For whoever copies a ring that is being written: a segment that was opened only after the copying began, or changed all the
-/// while, is not to be shown, but the events that it replaced are to be counted. Bytes too short for a header stay as they are.
+/// For code that copies a ring that is being written: a segment that was opened after the copying began, or kept
+/// changing, must not be shown, but the events that it replaced must be counted. Leaves bytes that are too short for a
+/// header unchanged.
 pub fn forget_records(segment: &mut [u8]) {
     let at = segment_word::COMMIT * 8;
     if let Some(word) = segment.get_mut(at..at + 8) {
@@ -141,7 +142,7 @@ pub fn forget_records(segment: &mut [u8]) {
 }
 
 impl<'a> Segment<'a> {
-    /// Returns the bytes that records fill, as far as they are there.
+    /// Returns the bytes that records fill, as far as present.
     #[must_use]
     pub fn used(&self) -> &'a [u8] {
         &self.records[..self.offset_bytes()]

@@ -1,7 +1,7 @@
-//! The anchors of a ring: where each goes, so that the ring is dated well near its end and still dated far back.
+//! Anchors of a ring: allocation of slots so that recent events are dated precisely and old ones still roughly.
 //!
 //! # Format
-//! docs/format.md §2.2. A reader takes all anchors that are whole; which slot one is in is the writer's affair alone.
+//! docs/format.md §2.2. A reader uses all intact anchors; only the writer cares about the choice of slots.
 
 use crate::clock::Anchor;
 use crate::memory::crc::crc32;
@@ -9,11 +9,11 @@ use crate::memory::kill::kill_point;
 use crate::ring::Ring;
 use crate::ring::layout::{ANCHOR_WORDS, header_word};
 
-/// From so many slots on they are shared out among tiers.
+/// Minimum number of slots for tiers.
 const TIERED_MIN: u64 = 64;
-/// How many anchors of a tier there are to one of the next.
+/// Number of anchors of a tier per anchor of the next tier.
 const TIER_STRIDE: u64 = 60;
-/// Where the slots of each tier start and how many there are. Slot 0 belongs to the first anchor.
+/// Range of slots of a tier. Slot 0 belongs to the first anchor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Tier {
     first: u64,
@@ -22,18 +22,18 @@ struct Tier {
 
 /// The slots of a ring with tiers.
 struct Tiers {
-    /// Every anchor but those of the other tiers: with one a second and 1,024 slots the last 7 minutes.
+    /// Every anchor not in another tier: with one per second and 1,024 slots, the last 7 minutes.
     newest: Tier,
-    /// Every 60th: the last 4 hours.
+    /// Every 60th anchor: the last 4 hours.
     sixtieth: Tier,
-    /// Every 3,600th: the last 10 days.
+    /// Every 3,600th anchor: the last 10 days.
     oldest: Tier,
-    /// The pairs around steps of the wall clock.
+    /// Pairs of anchors around steps of the wall clock.
     steps: Tier,
 }
 
 impl Tiers {
-    /// Shares out slots; `None`: too few for tiers.
+    /// Divides the slots among the tiers. Returns `None` if there are too few.
     fn of(anchor_count: u64) -> Option<Self> {
         if anchor_count < TIERED_MIN {
             return None;
@@ -46,14 +46,14 @@ impl Tiers {
     }
 }
 
-/// Returns the slot of the `n`-th anchor (from 0) in a ring of `anchor_count` slots; `None`: there is none for it.
+/// Returns the slot of the `n`-th anchor (from 0) in a ring of `anchor_count` slots, or `None` if it has none.
 fn slot_of(n: u64, anchor_count: u64) -> Option<u64> {
-    // Of the numbers from 1 to k those that no higher tier takes.
+    // Zero-based rank of k among the numbers from 1 on that no higher tier takes.
     let rank = |k: u64| k - 1 - (k - 1) / TIER_STRIDE;
     let (tier, index) = match (n, anchor_count) {
         (_, 0) => return None,
         (0, _) => return Some(0),
-        (_, 1) => return None, // the first anchor is kept for ever
+        (_, 1) => return None, // the first anchor stays forever
         _ => match Tiers::of(anchor_count) {
             None => (Tier { first: 1, count: anchor_count - 1 }, n - 1),
             Some(tiers) => match (n / TIER_STRIDE, n / TIER_STRIDE / TIER_STRIDE) {
@@ -67,11 +67,12 @@ fn slot_of(n: u64, anchor_count: u64) -> Option<u64> {
 }
 
 impl Ring<'_> {
-    /// Writes an anchor. One caller at a time; a ring without slots for anchors takes none.
+    /// Writes an anchor. Only one caller at a time. Does nothing in a ring without slots for anchors.
     ///
-    /// The first anchor stays for ever. Of the others a ring of 64 slots or more keeps the latest, of older ones each 60th, and
-    /// each 3,600th: with one a second the time of day is known to the second for minutes, to the minute for hours, to the hour
-    /// for days (and between two anchors as well as the clock is even). A smaller ring keeps the latest.
+    /// The first anchor stays forever. Of the others, a ring with 64 slots or more retains the latest, every 60th of
+    /// older ones, and every 3,600th. With one anchor per second, the time of day is known to the second for minutes,
+    /// to the minute for hours, and to the hour for days (and between two anchors, as precisely as the clock is
+    /// steady). A smaller ring retains the latest.
     ///
     /// # Format
     /// docs/format.md §2.2.
@@ -82,9 +83,9 @@ impl Ring<'_> {
         }
     }
 
-    /// Writes the anchors around a step of the wall clock: what it would show at a moment, and what it shows at the next tick.
-    /// They replace the oldest such pair, so that other anchors do not push them out. One caller at a time, as with
-    /// [`write_anchor`](Self::write_anchor).
+    /// Writes the anchors around a step of the wall clock: the time it would have shown at a moment, and the time it
+    /// shows at the next tick. They replace the oldest such pair, so that other anchors do not push them out. Only one
+    /// caller at a time, as with [`write_anchor`](Self::write_anchor).
     pub fn write_step(&self, before: Anchor, after: Anchor) {
         let Some(steps) = Tiers::of(self.anchor_count.into()).map(|tiers| tiers.steps) else {
             self.write_anchor(before);
@@ -102,7 +103,7 @@ impl Ring<'_> {
         self.header(header_word::ANCHORS_WRITTEN).load()
     }
 
-    /// Stores the `n`-th anchor in a slot. A reader finds the one before, none, or this one.
+    /// Stores the `n`-th anchor in a slot. A reader finds the previous anchor, none, or this one.
     fn put_anchor(&self, slot: u64, n: u64, anchor: Anchor) {
         let start = self.slot_start(slot);
         let [stamp, ticks, unix_ns] = [start, start + 1, start + 2].map(|index| &self.words[index]);
@@ -125,7 +126,7 @@ impl Ring<'_> {
         slots.chunks_exact(ANCHOR_WORDS).filter_map(|slot| {
             let stamp = slot[0].load_acquire();
             let anchor = Anchor { ticks: slot[1].load(), unix_ns: slot[2].load() as i64 };
-            // An anchor that is replaced meanwhile has another CRC.
+            // An anchor that is replaced meanwhile has a different CRC.
             (stamp as u32 != 0 && (stamp >> 32) as u32 == anchor_crc(anchor)).then_some(anchor)
         })
     }

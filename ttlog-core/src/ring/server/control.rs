@@ -1,11 +1,12 @@
-//! The control block: a request to a running process, written into its mapped ring from outside, and the answer. Only rings with a
-//! long header have one.
+//! Control block: a request to a running process, written into its mapped ring by another process, and the answer. Only
+//! rings with a long header have one.
 //!
-//! The requester stores who it is and its text, and last the request's number, one more than the number that was answered last. The
-//! process looks at the number now and then, does what the text says, and stores the result, and last the number as answered. A text
-//! carries its CRC: one that two requesters wrote at once, or that was read while it was written, is not taken for anything.
+//! The requester stores its process id and its text, and last the request's number, which is one more than the last
+//! answered number. The process polls the number, executes the request, and stores the result, and last the number as
+//! answered. A text carries its CRC: one that two requesters wrote at once, or that was read while it was written, is
+//! rejected.
 //!
-//! Whoever may write the file may ask: the permissions of the file are those of the request.
+//! The permissions of the file control access: whoever may write the file may make requests.
 //!
 //! # Format
 //! docs/format.md §2.5.
@@ -19,7 +20,7 @@ use crate::record::word_at;
 use crate::ring::layout::HEADER_LEN;
 use crate::ring::{Ring, RingImage};
 
-/// Longest text of a request, and of the filter that is told, in bytes.
+/// Maximum length of the text of a request, and of the published filter, in bytes.
 pub const CONTROL_TEXT_MAX: usize = 512;
 
 /// Word indexes in the ring header.
@@ -35,18 +36,18 @@ mod control_word {
 }
 use control_word::*;
 
-/// Words of a text.
+/// Length of a text in words.
 const TEXT_WORDS: usize = CONTROL_TEXT_MAX / 8;
 
-/// What a request asks for. Its text is what `Display` gives.
+/// A command in a request. `Display` formats it as the request's text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ControlCommand<'a> {
-    /// To record what these directives say, from now on: `level DIRECTIVES`.
+    /// Use these filter directives from now on: `level DIRECTIVES`.
     Level(&'a str),
 }
 
 impl<'a> ControlCommand<'a> {
-    /// Reads the text of a request; `None`: this version knows no such command.
+    /// Parses the text of a request. Returns `None` if this version does not know the command.
     #[must_use]
     pub fn parse(text: &'a str) -> Option<Self> {
         let (command, rest) = text.split_once(' ').unwrap_or((text, ""));
@@ -62,21 +63,21 @@ impl fmt::Display for ControlCommand<'_> {
     }
 }
 
-/// What became of a request.
+/// Result of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ControlResult {
-    /// It was done.
+    /// The request was executed.
     Done,
-    /// Its text, or what the command was given, cannot be read.
+    /// The text, or the command's argument, is invalid.
     BadText,
-    /// The process knows no such command.
+    /// The process does not know the command.
     UnknownCommand,
-    /// Something that this version does not know, by its number.
+    /// A number that this version does not know.
     Other(u64),
 }
 
 impl ControlResult {
-    /// Returns its number.
+    /// Returns the number of this result.
     #[must_use]
     pub const fn number(self) -> u64 {
         match self {
@@ -87,7 +88,7 @@ impl ControlResult {
         }
     }
 
-    /// Returns the result of a number.
+    /// Returns the result with this number.
     #[must_use]
     pub const fn from_number(number: u64) -> Self {
         match number {
@@ -99,24 +100,24 @@ impl ControlResult {
     }
 }
 
-/// A request that waits for an answer.
+/// A pending request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ControlRequest<'b> {
-    /// Its number, for [`Ring::answer_request`].
+    /// Number, for [`Ring::answer_request`].
     pub number: u64,
-    /// The process that says it asks. Anything: it is told, not checked.
+    /// Process id that the requester claims. It is not checked and can be anything.
     pub requester_pid: u64,
-    /// What is asked; see [`ControlCommand::parse`]. `None`: too long, not UTF-8, or other bytes than its CRC says, and to be
-    /// answered with [`ControlResult::BadText`].
+    /// Text of the request; see [`ControlCommand::parse`]. `None` if it is too long, not UTF-8, or does not match its
+    /// CRC; to be answered with [`ControlResult::BadText`].
     pub text: Option<&'b str>,
 }
 
-/// Returns the word that tells length and CRC of a text.
+/// Returns the word with the length and CRC of a text.
 fn text_mark(text: &[u8]) -> u64 {
     text.len() as u64 | u64::from(crc32(text)) << 32
 }
 
-/// Returns the text whose mark is `mark`, if it is whole. `bytes` may hold anything.
+/// Returns the text whose mark is `mark`, if it is intact. `bytes` can hold anything.
 fn checked_text(mark: u64, bytes: &[u8]) -> Option<&str> {
     let text = bytes.get(..mark as u32 as usize)?;
     if text.len() > CONTROL_TEXT_MAX || text_mark(text) != mark {
@@ -125,7 +126,7 @@ fn checked_text(mark: u64, bytes: &[u8]) -> Option<&str> {
     core::str::from_utf8(text).ok()
 }
 
-/// Returns as much of a text as there is room for.
+/// Returns as much of a text as fits.
 fn cut(text: &str) -> &str {
     let mut end = text.len().min(CONTROL_TEXT_MAX);
     while !text.is_char_boundary(end) {
@@ -134,16 +135,16 @@ fn cut(text: &str) -> &str {
     &text[..end]
 }
 
-/// Loads the text of which the mark is at `at`.
+/// Loads the text whose mark is at `at`.
 fn load_text<'b>(header: &[Word], at: usize, buffer: &'b mut [u8; CONTROL_TEXT_MAX]) -> Option<&'b str> {
     let mark = header[at].load_acquire();
     crate::ring::read::live::copy_words(&header[at + 1..][..TEXT_WORDS], buffer);
     checked_text(mark, buffer)
 }
 
-/// The side of the process. Atomic loads and stores only, of a bounded number: callable anywhere, though meant for one thread.
+/// Process side. A bounded number of atomic loads and stores: callable anywhere, but intended for one thread.
 impl Ring<'_> {
-    /// Returns the request that waits for an answer, its text in `buffer`. Two loads if there is none.
+    /// Returns the pending request, with its text in `buffer`. Costs two loads if there is none.
     pub fn pending_request<'b>(&self, buffer: &'b mut [u8; CONTROL_TEXT_MAX]) -> Option<ControlRequest<'b>> {
         let header = self.long_header()?;
         let number = header[REQUEST].load_acquire();
@@ -153,14 +154,14 @@ impl Ring<'_> {
         let requester_pid = header[REQUESTER].load();
         let text = load_text(header, REQUEST_TEXT, buffer);
         fence_acquire();
-        // Another requester came meanwhile: the text may be of either, and is looked at the next time.
+        // Another request came meanwhile. The text can be that of either, and is read at the next call.
         if header[REQUEST].load() != number {
             return None;
         }
         Some(ControlRequest { number, requester_pid, text })
     }
 
-    /// Answers request `number`, after what it asks for was done or refused. `filter` is the filter that now holds, as for
+    /// Answers request `number`, after it was executed or refused. `filter` is the current filter, as for
     /// [`set_filter_text`](Self::set_filter_text).
     pub fn answer_request(&self, number: u64, result: ControlResult, filter: &str) {
         let Some(header) = self.long_header() else { return };
@@ -171,13 +172,13 @@ impl Ring<'_> {
         kill_point!(Answered);
     }
 
-    /// Tells readers which filter holds, or its first 512 bytes. One caller at a time.
+    /// Publishes the current filter, or its first 512 bytes, to readers. Only one caller at a time.
     pub fn set_filter_text(&self, filter: &str) {
         let Some(header) = self.long_header() else { return };
         let text = cut(filter).as_bytes();
         header[FILTER_TEXT].store_release(0);
         kill_point!(FilterVoided);
-        fence_release(); // a reader that sees any store below also sees the mark gone
+        fence_release(); // a reader that sees any store below also sees that the mark is gone
         for (index, word) in header[FILTER_TEXT + 1..][..TEXT_WORDS].iter().enumerate() {
             let chunk = text.get(index * 8..).unwrap_or_default();
             word.store(u64::from_le_bytes(core::array::from_fn(|byte| chunk.get(byte).copied().unwrap_or(0))));
@@ -187,30 +188,30 @@ impl Ring<'_> {
         kill_point!(FilterTold);
     }
 
-    /// Returns the filter that was told last; `None`: none was, it is being changed, or it is damaged.
+    /// Returns the latest published filter, or `None` if there is none, or it is damaged or being changed.
     pub fn filter_text<'b>(&self, buffer: &'b mut [u8; CONTROL_TEXT_MAX]) -> Option<&'b str> {
         load_text(self.long_header()?, FILTER_TEXT, buffer).filter(|text| !text.is_empty())
     }
 }
 
-/// The control block as read from the bytes of a ring.
+/// Control block, read from the bytes of a ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ControlImage<'a> {
     /// Number of the latest request.
     pub request_number: u64,
-    /// Number of the request that was answered last.
+    /// Number of the last answered request.
     pub acknowledged: u64,
-    /// The answer.
+    /// Answer.
     pub result: ControlResult,
-    /// The process that says it asked last.
+    /// Process id that the latest requester claims.
     pub requester_pid: u64,
-    /// Text of the latest request, if it is whole.
+    /// Text of the latest request, if it is intact.
     pub request: Option<&'a str>,
-    /// The filter that holds, if it was told and is whole.
+    /// Current filter, if it was published and is intact.
     pub filter: Option<&'a str>,
 }
 
-/// The text of a request is too long, or has no word of a command.
+/// The text of a request is too long or empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadControlText;
 
@@ -222,19 +223,19 @@ impl fmt::Display for BadControlText {
 
 impl core::error::Error for BadControlText {}
 
-/// What a requester sees when it looks again.
+/// State of a request, as seen by its requester.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ControlAnswer {
-    /// Nothing yet: the process did not look, or is not alive.
+    /// No answer yet: the process has not polled, or is not alive.
     Waiting,
-    /// The answer.
+    /// Answer.
     Answered(ControlResult),
-    /// Another requester wrote over the request; it may or may not have been answered before.
+    /// Another requester overwrote the request; it might or might not have been answered before.
     Replaced,
 }
 
 impl<'a> RingImage<'a> {
-    /// Reads the control block; `None`: the ring has none, or it is cut off.
+    /// Reads the control block. Returns `None` if the ring has none, or it is truncated.
     #[must_use]
     pub fn control(&self) -> Option<ControlImage<'a>> {
         let bytes = self.long_header()?;
@@ -255,7 +256,7 @@ impl<'a> RingImage<'a> {
 }
 
 impl ControlImage<'_> {
-    /// Makes the request with `text` that comes after what is in the block.
+    /// Creates the next request after the one in the block, with `text`.
     ///
     /// # Errors
     /// [`BadControlText`] if the text is empty or longer than [`CONTROL_TEXT_MAX`].
@@ -270,7 +271,7 @@ impl ControlImage<'_> {
         Ok(EncodedRequest { number: self.acknowledged.wrapping_add(1).to_le_bytes(), body, text_len: text.len() })
     }
 
-    /// Tells what became of `request`, from a block that was read after it was written.
+    /// Returns the state of `request`, from a block that was read after the request was written.
     #[must_use]
     pub fn answer_to(&self, request: &EncodedRequest) -> ControlAnswer {
         let number = u64::from_le_bytes(request.number);
@@ -288,10 +289,10 @@ impl ControlImage<'_> {
     }
 }
 
-/// Bytes of a request: the process, length and CRC of the text, the text.
+/// Length of a request in bytes: the process id, length and CRC of the text, and the text.
 const BODY_LEN: usize = 16 + CONTROL_TEXT_MAX;
 
-/// A request as bytes.
+/// A request, encoded as bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EncodedRequest {
     number: [u8; 8],
@@ -300,8 +301,8 @@ pub struct EncodedRequest {
 }
 
 impl EncodedRequest {
-    /// Returns what is to be written into the ring, each at an offset from its start, in this order, the second after the first is
-    /// written whole.
+    /// Returns the two writes to make to the ring, as offsets from its start and bytes, in this order. The first must
+    /// be complete before the second begins.
     #[must_use]
     pub fn writes(&self) -> [(u64, &[u8]); 2] {
         [(REQUESTER as u64 * 8, &self.body[..]), (REQUEST as u64 * 8, &self.number[..])]
@@ -312,5 +313,5 @@ impl EncodedRequest {
     }
 }
 
-/// The block is behind what all headers have, and its parts are where format.md has them.
+/// The block comes after the words common to all headers, and its parts are at the offsets given in format.md.
 const _: () = assert!(REQUEST * 8 > HEADER_LEN && REQUEST_TEXT + 1 + TEXT_WORDS == FILTER_TEXT);

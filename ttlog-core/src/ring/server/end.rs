@@ -1,8 +1,9 @@
-//! The end block: how the process ended, and how often it panicked. Written by signal handlers and exit hooks, read by whoever finds
-//! the ring. Only rings with a long header have one.
+//! End block: how the process ended, and how often it panicked. Signal handlers and exit hooks write it; readers of a
+//! dead process's ring read it. Only rings with a long header have one.
 //!
-//! Whoever comes first claims the block, with one compare-and-swap; later ends change nothing. The words are stored then, their CRC,
-//! and the word that names the kind last. So death in the middle leaves a block that says that much.
+//! The first writer claims the block, with one compare-and-swap; later ends change nothing. It then stores the words,
+//! their CRC, and last the word with the kind. Death in between therefore leaves a block that is recognizably
+//! unfinished.
 //!
 //! # Format
 //! docs/format.md §2.1.
@@ -30,26 +31,26 @@ use end_word::*;
 /// Lower half of the end word while its block is being written.
 const CLAIMED: u32 = u32::MAX;
 
-/// What ended a process.
+/// Cause of the end of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndKind {
     /// A signal.
     Signal,
     /// A call of `exit`, or a return from `main`.
     Exit,
-    /// Something that this version does not know, by its number.
+    /// A number that this version does not know.
     Other(u8),
-    /// It was not written to its end, or is damaged: that the process was ending is all that is known.
+    /// The block is incomplete or damaged. All that is known is that the process was ending.
     Unfinished,
 }
 
 impl EndKind {
     const SIGNAL: u8 = 1;
     const EXIT: u8 = 2;
-    /// Stands for [`Unfinished`](EndKind::Unfinished), in snapshots; no kind ever has this number.
+    /// Number of [`Unfinished`](EndKind::Unfinished), in snapshots; no other kind ever has it.
     const UNFINISHED: u8 = 0xFF;
 
-    /// Returns its number; 255 for [`Unfinished`](EndKind::Unfinished).
+    /// Returns the number of this kind; 255 for [`Unfinished`](EndKind::Unfinished).
     #[must_use]
     pub const fn number(self) -> u8 {
         match self {
@@ -60,7 +61,7 @@ impl EndKind {
         }
     }
 
-    /// Returns the kind of a number; `None` for 0, which stands for no end.
+    /// Returns the kind with this number, or `None` for 0, which means no end.
     #[must_use]
     pub const fn from_number(number: u8) -> Option<Self> {
         match number {
@@ -73,36 +74,36 @@ impl EndKind {
     }
 }
 
-/// How a process ended.
+/// Record of how a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProcessEnd {
-    /// What ended it.
+    /// Cause of the end.
     pub kind: EndKind,
-    /// The signal's number; 0: none.
+    /// Number of the signal; 0 if none.
     pub signal: u8,
-    /// The signal's code (`si_code`); of an exit its status, or [`STATUS_UNKNOWN`](Self::STATUS_UNKNOWN).
+    /// Code of the signal (`si_code`), or status of the exit, or [`STATUS_UNKNOWN`](Self::STATUS_UNKNOWN).
     pub code: i32,
-    /// The address that a fault was about; 0: none, or unknown.
+    /// Fault address; 0 if none or unknown.
     pub address: u64,
-    /// When, in ticks of the recording clock; 0: unknown.
+    /// Time in ticks of the recording clock; 0 if unknown.
     pub ticks: u64,
-    /// When, in nanoseconds since 1970; 0: unknown.
+    /// Time in nanoseconds since 1970; 0 if unknown.
     pub unix_ns: i64,
-    /// The lower 32 bits of the operating system's id of the thread it happened in; 0: unknown.
+    /// Lower 32 bits of the operating system's id of the thread that ended the process; 0 if unknown.
     pub os_thread_id: u32,
-    /// The context of that thread; 0: none, or unknown.
+    /// Context of that thread; 0 if none or unknown.
     pub context: u32,
-    /// The process that sent the signal; 0: none, or unknown.
+    /// Process that sent the signal; 0 if none or unknown.
     pub sender_pid: u32,
-    /// The user of that process.
+    /// User of that process.
     pub sender_uid: u32,
 }
 
 impl ProcessEnd {
-    /// Stands for the status of an exit where the C library does not tell it.
+    /// Status of an exit if the C library does not report it.
     pub const STATUS_UNKNOWN: i32 = i32::MIN;
 
-    /// An end of which only the kind is known.
+    /// Creates an end of which only the kind is known.
     #[must_use]
     pub const fn of(kind: EndKind) -> Self {
         ProcessEnd {
@@ -131,12 +132,12 @@ impl ProcessEnd {
         ]
     }
 
-    /// Reads the block from the words of a ring header, which may hold anything. A single flipped bit is put right.
+    /// Reads the block from the words of a ring header, which can hold anything. Repairs a single flipped bit.
     pub(crate) fn decode(word: impl Fn(usize) -> u64) -> Option<Self> {
         let words = [END, ADDRESS, TICKS, UNIX_NS, WHO, SENDER].map(&word);
         let crc = word(CRC) as u32;
         if words == [0; 6] && crc == 0 {
-            return None; // as nearly always
+            return None; // the usual case
         }
         let mut bytes = block_bytes(&words);
         if check_or_repair(&mut bytes, crc) {
@@ -155,13 +156,13 @@ impl ProcessEnd {
                 sender_uid: high(5),
             });
         }
-        // Being written, or much damaged. A bit that was flipped in an empty block is no end.
+        // Being written, or badly damaged. A flipped bit in an empty block is not an end.
         let unfinished = words[0] as u32 == CLAIMED || words[0] != 0 && crc != 0;
         unfinished.then_some(ProcessEnd::of(EndKind::Unfinished))
     }
 }
 
-/// What the CRC of the block covers.
+/// Returns the bytes that the CRC of the block covers.
 fn block_bytes(words: &[u64; 6]) -> [u8; 48] {
     let mut bytes = [0; 48];
     for (chunk, word) in bytes.chunks_exact_mut(8).zip(words) {
@@ -170,14 +171,14 @@ fn block_bytes(words: &[u64; 6]) -> [u8; 48] {
     bytes
 }
 
-/// The panics of a process. Not covered by a checksum, as all counters.
+/// Panics of a process. Not covered by a checksum, like all counters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Panics {
-    /// How many there were.
+    /// Number of panics.
     pub count: u64,
-    /// When the last was, in ticks.
+    /// Time of the last panic, in ticks.
     pub last_ticks: u64,
-    /// The operating system's id of the thread in which the last was; 0: unknown.
+    /// Operating system's id of the thread of the last panic; 0 if unknown.
     pub last_os_thread_id: u64,
 }
 
@@ -192,10 +193,10 @@ impl Panics {
 }
 
 impl Ring<'_> {
-    /// Records how the process is ending, and gives whether this is what is recorded now: `false` if an end was recorded or begun
-    /// before, or the ring has a short header.
+    /// Records how the process is ending, and returns whether it was recorded: `false` if an earlier end was recorded
+    /// or begun, or the ring has a short header.
     ///
-    /// Async-signal-safe: a few atomic operations. Several may call at once, also nested in one another; the first wins.
+    /// Async-signal-safe: a few atomic operations. Concurrent and nested calls are fine; the first wins.
     pub fn stamp_end(&self, end: &ProcessEnd) -> bool {
         let Some(header) = self.long_header() else { return false };
         if header[END].swap_low(0, CLAIMED).is_err() {
@@ -214,18 +215,19 @@ impl Ring<'_> {
         true
     }
 
-    /// Takes back what [`stamp_end`](Self::stamp_end) recorded: the process goes on after all. For who has recorded it alone.
+    /// Removes the end recorded by [`stamp_end`](Self::stamp_end), because the process continues. Only for the caller
+    /// that recorded it.
     ///
     /// Async-signal-safe.
     pub fn withdraw_end(&self) {
         if let Some(header) = self.long_header() {
-            // The CRC first: without it the block says nothing.
+            // The CRC first: without it, the block has no meaning.
             header[CRC].store_release(0);
             header[END].store_release(0);
         }
     }
 
-    /// Returns how the process ended, if it said so.
+    /// Returns how the process ended, if that is recorded.
     #[must_use]
     pub fn end(&self) -> Option<ProcessEnd> {
         let header = self.long_header()?;
@@ -234,9 +236,9 @@ impl Ring<'_> {
         ProcessEnd::decode(|index| if index == END { end } else { header[index].load() })
     }
 
-    /// Counts a panic. `os_thread_id` is the operating system's id of its thread; 0: unknown. Async-signal-safe.
+    /// Counts a panic. `os_thread_id` is the operating system's id of its thread; 0 if unknown. Async-signal-safe.
     ///
-    /// When two threads panic at the same moment, time and thread of the last may be those of either.
+    /// If two threads panic at the same moment, the time and thread of the last panic can be those of either.
     pub fn count_panic(&self, ticks: u64, os_thread_id: u64) {
         if let Some(header) = self.long_header() {
             header[LAST_PANIC_TICKS].store(ticks);
@@ -254,14 +256,14 @@ impl Ring<'_> {
         self.long_header().map_or_else(Panics::default, |header| Panics::decode(|index| header[index].load()))
     }
 
-    /// Tells readers that the process is alive, and serves its ring, at `unix_ns`. Async-signal-safe.
+    /// Records that the process is alive, and serves its ring, at `unix_ns`. Async-signal-safe.
     pub fn beat(&self, unix_ns: u64) {
         if let Some(header) = self.long_header() {
             header[header_word::HEARTBEAT].store(unix_ns);
         }
     }
 
-    /// Tells readers that the process means snapshots to cover so many nanoseconds only; 0: all there is. Async-signal-safe.
+    /// Records that snapshots should cover only the last `min_age_ns` nanoseconds; 0 for everything. Async-signal-safe.
     pub fn set_min_age_ns(&self, min_age_ns: u64) {
         if let Some(header) = self.long_header() {
             header[header_word::MIN_AGE].store(min_age_ns);

@@ -1,19 +1,22 @@
-//! What a ring takes over from the one that was there before it: the table, so that callsites keep their ids.
+//! Inheritance of the table from the previous ring, so that callsites keep their ids.
 //!
-//! A process that was forked gets a ring of its own in the place of its parent's. By then it has ids of callsites cached all over;
-//! so the entries go along, at their old places, for an append that was interrupted by the fork still stores where it began.
+//! A forked process gets its own ring in place of its parent's. By then, callsite ids are cached throughout the
+//! process, so the entries are copied. They stay at their old positions, because an append that `fork` interrupted
+//! continues to store where it began.
 
 use crate::memory::word::Word;
 use crate::ring::Ring;
 use crate::ring::table::ENTRY_COMMITTED;
 
-/// Bytes of an entry's start that are shown to who decides whether it is taken over.
+/// Number of bytes at the start of an entry that are passed to the function that decides whether to copy it.
 pub const ENTRY_START_LEN: usize = 64;
 
 impl Ring<'_> {
-    /// Copies the used part of the table, as it is, to the same place in `to`: memory of the same length, zero there.
+    /// Copies the used part of the table, unchanged, to the same position in `to`, which is memory of the same length
+    /// and zero there.
     ///
-    /// Async-signal-safe. The ring may be written meanwhile: an entry that is not complete when it is met stays so in the copy.
+    /// Async-signal-safe. The ring can be written meanwhile: an entry that is incomplete when it is copied stays
+    /// incomplete in the copy.
     pub fn copy_table_words(&self, to: &[Word]) {
         let table = self.table();
         let start = (table.as_ptr() as usize - self.words.as_ptr() as usize) / size_of::<Word>();
@@ -26,11 +29,11 @@ impl Ring<'_> {
         });
     }
 
-    /// Copies the complete entries of the table for which `keep` says so to the same places in the table of `heir`, which has the
-    /// same layout and no entries yet. The others leave gaps that readers skip. `keep` is shown the first [`ENTRY_START_LEN`] bytes
-    /// of an entry, or all if it is shorter.
+    /// Copies the complete entries of the table for which `keep` returns `true` to the same positions in the table of
+    /// `heir`, which has the same layout and no entries yet. The others leave gaps that readers skip. `keep` receives
+    /// the first [`ENTRY_START_LEN`] bytes of an entry, or all if it is shorter.
     ///
-    /// Async-signal-safe if `keep` is. Nobody may append to either ring meanwhile.
+    /// Async-signal-safe if `keep` is. No append to either ring may happen meanwhile.
     pub fn bequeath_table(&self, heir: &Ring<'_>, keep: impl Fn(&[u8]) -> bool) {
         let to = heir.table();
         self.walk_table(|at, header, body| {
@@ -51,16 +54,16 @@ impl Ring<'_> {
         });
     }
 
-    /// Puts an entry into a gap that [`bequeath_table`](Self::bequeath_table) has left, for a table without room at its end. `false`:
-    /// there is no gap of the right size.
+    /// Stores an entry in a gap that [`bequeath_table`](Self::bequeath_table) has left, for a table without room at its
+    /// end. Returns `false` if there is no gap of a suitable size.
     ///
-    /// Async-signal-safe. Nobody may append meanwhile.
+    /// Async-signal-safe. No append may happen meanwhile.
     pub fn fill_gap(&self, entry: &[u8]) -> bool {
         let (table, needed) = (self.table(), 1 + entry.len().div_ceil(8));
         let mut gap = None;
         self.walk_table(|at, header, body| {
             let room = 1 + body.len();
-            // What is left of it must be a gap as well: a header and a word.
+            // The remainder must be a gap as well: a header and a word.
             let is_good = header as u32 & ENTRY_COMMITTED == 0 && (room == needed || room >= needed + 2);
             if is_good && !entry.is_empty() && gap.is_none() {
                 gap = Some((at, room));
@@ -74,7 +77,7 @@ impl Ring<'_> {
         true
     }
 
-    /// Calls `visit` with the place, the header word and the words of each entry, complete or not.
+    /// Calls `visit` with the position, the header word and the words of each entry, complete or not.
     fn walk_table(&self, mut visit: impl FnMut(usize, u64, &[Word])) {
         let table = self.table();
         let mut at = 0;
@@ -139,7 +142,7 @@ mod tests {
     #[test]
     fn gaps_are_filled_where_the_rest_is_a_gap_again() {
         let config = config(256);
-        // With 32 bytes one word would be left.
+        // With 32 bytes, one word would be left over.
         let lens = [(33, true), (1, true), (24, true), (32, false), (40, true), (41, false)];
         for (len, fits) in lens.into_iter().take(if cfg!(miri) { 1 } else { lens.len() }) {
             let (old, new) = (words(&config), words(&config));

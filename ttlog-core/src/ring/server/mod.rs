@@ -1,4 +1,4 @@
-//! What only rings on servers have: anchors, the end of the process, requests from outside, and children of `fork`.
+//! Parts of rings on servers only: anchors, the end of the process, external requests, and children of `fork`.
 
 pub(crate) mod anchors;
 pub(crate) mod control;

@@ -1,7 +1,7 @@
-//! The flag of a ring whose memory has to be made anew before anybody writes to it again: what a process that was forked has.
+//! Flag of a ring whose memory has to be created anew before it is written again, as in a forked process.
 //!
-//! The first context that wants to record makes the ring; the others do not wait for it, their events are counted as missed, and
-//! the count goes into the new ring.
+//! The first context that wants to record creates the ring. The others do not wait for it: their events are counted as
+//! missed, and the count goes into the new ring.
 //!
 //! ```text
 //! Ready ──require──▶ Needed ──turn: Make──▶ Making ──finish──▶ Ready
@@ -17,31 +17,31 @@ use portable_atomic::Ordering;
 #[cfg(not(loom))]
 use crate::memory::atomic::AtomicU32;
 
-/// The ring may be written.
+/// The ring can be written.
 const READY: u32 = 0;
-/// The ring must be made first.
+/// The ring must be created first.
 const NEEDED: u32 = 1;
-/// Somebody makes it.
+/// A context is creating it.
 const MAKING: u32 = 2;
 
-/// What a context that wants to record has to do.
+/// Action required from a context that wants to record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turn {
     /// Record.
     Record,
-    /// Make the ring, then call [`Renewal::finish`] (or [`Renewal::give_up`]), then record.
+    /// Create the ring, then call [`Renewal::finish`] (or [`Renewal::give_up`]), then record.
     Make,
-    /// Nothing: the event is counted.
+    /// None: the event is counted as missed.
     Missed,
 }
 
-/// Returns whether the ring may be written, or by whom it has to be made first.
+/// Whether the ring can be written, or must be created first, and by whom.
 ///
-/// Nothing here blocks, allocates or loops; callable anywhere, nested anywhere.
+/// No method blocks, allocates or loops; callable anywhere, including nested.
 #[derive(Debug)]
 pub struct Renewal {
     state: AtomicU32,
-    /// Events that came while the ring was not ready and that no ring has counted yet.
+    /// Number of events that came while the ring was not ready and that no ring has counted yet.
     missed: AtomicU32,
 }
 
@@ -52,38 +52,38 @@ impl Default for Renewal {
 }
 
 impl Renewal {
-    /// Makes the flag of a ring that may be written.
+    /// Creates the flag of a ring that can be written.
     #[cfg(not(loom))]
     #[must_use]
     pub const fn new() -> Self {
         Renewal { state: AtomicU32::new(READY), missed: AtomicU32::new(0) }
     }
 
-    /// Makes the flag of a ring that may be written.
+    /// Creates the flag of a ring that can be written.
     #[cfg(loom)]
     #[must_use]
     pub fn new() -> Self {
         Renewal { state: AtomicU32::new(READY), missed: AtomicU32::new(0) }
     }
 
-    /// Returns whether the ring may be written.
+    /// Returns whether the ring can be written.
     #[inline]
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        // Acquire: who sees it ready also sees what its maker has stored.
+        // Acquire: a context that sees it ready also sees everything its creator stored.
         self.state.load(Ordering::Acquire) == READY
     }
 
-    /// Says that the ring has to be made anew, and forgets what was missed before. Called where no other context is at work,
-    /// as in a process that was just forked.
+    /// Marks the ring as needing to be created anew, and resets the count of missed events. Called while no other
+    /// context is active, as in a process that was just forked.
     pub fn require(&self) {
         self.missed.store(0, Ordering::Relaxed);
         self.state.store(NEEDED, Ordering::Release);
     }
 
-    /// Says what the caller has to do who wants the ring, but has no event that would have to be counted.
+    /// Returns what a caller must do that needs the ring, but has no event to be counted.
     ///
-    /// `may_make` tells whether the ring can be made now.
+    /// `may_make` returns whether the ring can be created now.
     pub fn claim(&self, may_make: impl FnOnce() -> bool) -> Turn {
         match self.state.load(Ordering::Acquire) {
             READY => Turn::Record,
@@ -98,14 +98,14 @@ impl Renewal {
         }
     }
 
-    /// Says what the caller, who wants to record an event, has to do.
+    /// Returns what a caller that wants to record an event must do.
     ///
-    /// `may_make` tells whether the ring can be made now; if not the event is missed. `count` counts missed events in the ring,
-    /// once it is ready.
+    /// `may_make` returns whether the ring can be created now; if not, the event is missed. `count` counts missed
+    /// events in the ring, once it is ready.
     pub fn turn(&self, may_make: impl FnOnce() -> bool, count: impl FnOnce(u32)) -> Turn {
         let turn = self.claim(may_make);
         if turn == Turn::Missed {
-            // Either the maker's `settle` finds this event, or that came before, and then the ring is seen ready here.
+            // Either the creator's `settle` finds this event, or it came earlier, and then the ring is seen ready here.
             self.missed.fetch_add(1, Ordering::AcqRel);
             if self.is_ready() {
                 self.settle(count);
@@ -114,13 +114,14 @@ impl Renewal {
         turn
     }
 
-    /// Says that the ring may be written; of the caller whose turn it was to make it. `count` counts missed events in it.
+    /// Marks the ring as ready. Called by the context whose turn it was to create it. `count` counts missed events in
+    /// it.
     pub fn finish(&self, count: impl FnOnce(u32)) {
         self.state.store(READY, Ordering::Release);
         self.settle(count);
     }
 
-    /// Says that the ring could not be made; of the caller whose turn it was. The next one tries again.
+    /// Records that the ring could not be created. Called by the context whose turn it was; the next one tries again.
     pub fn give_up(&self) {
         self.state.store(NEEDED, Ordering::Release);
     }
@@ -143,14 +144,14 @@ mod tests {
     fn one_makes_and_those_meanwhile_are_counted() {
         let (flag, counted) = (Renewal::new(), Cell::new(0));
         let count = |missed| counted.set(counted.get() + missed);
-        assert_eq!(flag.turn(|| panic!("nothing to make"), count), Turn::Record);
+        assert_eq!(flag.turn(|| panic!("nothing to create"), count), Turn::Record);
         flag.require();
         assert!(!flag.is_ready());
         assert_eq!(flag.turn(|| false, count), Turn::Missed);
         assert_eq!(flag.turn(|| true, count), Turn::Make);
         assert_eq!(flag.turn(|| true, count), Turn::Missed);
         assert_eq!(flag.turn(|| true, count), Turn::Missed);
-        assert_eq!(counted.get(), 0, "there is no ring yet in which to count");
+        assert_eq!(counted.get(), 0, "no ring yet to count in");
         flag.finish(count);
         assert_eq!(counted.get(), 3);
         assert_eq!(flag.turn(|| true, count), Turn::Record);
@@ -187,16 +188,16 @@ mod loom_tests {
 
     use super::*;
 
-    /// A ring as far as this matters: made by one, then written by all.
+    /// A model of a ring: created by one context, then written by all.
     struct Scene {
         flag: Renewal,
-        /// Whether it was made; not atomic, so that loom notices who looks too early.
+        /// Whether it was created; not atomic, so that loom detects early access.
         ring: UnsafeCell<bool>,
         recorded: AtomicU32,
         counted: AtomicU32,
     }
 
-    /// An event of one thread; `fails` of the first rings cannot be made.
+    /// Records an event of one thread; the first `fails` attempts to create the ring fail.
     fn event(scene: &Scene, fails: &AtomicU32) -> bool {
         let count = |missed| {
             scene.counted.fetch_add(missed, Ordering::Relaxed);
@@ -209,16 +210,16 @@ mod loom_tests {
                     return false;
                 }
                 scene.ring.with_mut(|ring| {
-                    // SAFETY: loom checks that nobody else is there.
+                    // SAFETY: loom checks that there is no concurrent access.
                     let made = unsafe { std::mem::replace(&mut *ring, true) };
-                    assert!(!made, "made twice");
+                    assert!(!made, "created twice");
                 });
                 scene.flag.finish(count);
             }
             Turn::Missed => return true,
         }
-        // SAFETY: loom checks that nobody writes meanwhile.
-        scene.ring.with(|ring| assert!(unsafe { *ring }, "recorded before the ring was there"));
+        // SAFETY: loom checks that there is no concurrent write.
+        scene.ring.with(|ring| assert!(unsafe { *ring }, "recorded before the ring existed"));
         scene.recorded.fetch_add(1, Ordering::Relaxed);
         true
     }
@@ -243,8 +244,8 @@ mod loom_tests {
                 .collect();
             let mut told = (0..events).filter(|_| event(&scene, &fails)).count() as u32;
             told += others.into_iter().map(|thread| thread.join().unwrap()).sum::<u32>();
-            // An event that was to make the ring and could not is its maker's to count; all others are in the ring, counted in it,
-            // or, as long as there is none, still to be counted.
+            // An event whose context failed to create the ring is not counted here. All others are in the ring, counted
+            // in it, or, as long as there is none, yet to be counted.
             let still = scene.flag.missed.load(Ordering::Relaxed);
             assert!(still == 0 || !scene.flag.is_ready(), "missed and never counted");
             let sum = scene.recorded.load(Ordering::Relaxed) + scene.counted.load(Ordering::Relaxed) + still;

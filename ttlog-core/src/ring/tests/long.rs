@@ -1,4 +1,4 @@
-//! What only a ring with a long header has: the kept class, the end block, the control block.
+//! Tests of the parts of a long header: the priority class, the end block, the control block.
 
 use core::cell::Cell;
 
@@ -80,7 +80,7 @@ fn context_tells_once_per_kept_segment_who_it_is() {
                     known.push(told.context);
                     names += 1;
                 }
-                Item::Event(record) => assert!(known.contains(&record.context), "told before its first event"),
+                Item::Event(record) => assert!(known.contains(&record.context), "recorded before its first event"),
                 other => panic!("{other:?}"),
             }
         }
@@ -172,7 +172,7 @@ fn request_is_seen_done_and_answered() {
         let request = control.request(42, &ControlCommand::Level(directives).to_string()).unwrap();
         assert_ne!(control.answer_to(&request), ControlAnswer::Waiting, "not written yet");
         for (offset, bytes) in request.writes() {
-            // As the requester's writes into the file reach the mapping.
+            // As the requester's writes to the file reach the mapping.
             for (index, chunk) in bytes.chunks_exact(8).enumerate() {
                 let value = u64::from_le_bytes(chunk.try_into().unwrap());
                 ring.header(offset as usize / 8 + index).store(value);
@@ -194,7 +194,7 @@ fn request_is_seen_done_and_answered() {
     }
 }
 
-/// Takes something while an event is packed: after its reservation, before it is committed.
+/// Runs a closure while an event is packed: after its reservation, before its commit.
 #[derive(Clone, Copy)]
 struct Meanwhile<'a>(&'a dyn Fn());
 impl Sealed for &Meanwhile<'_> {}
@@ -226,13 +226,13 @@ fn kept_events_nest_and_a_death_among_them_costs_one() {
     }
     let take = || {
         images.borrow_mut().push(image_of(&ring));
-        // A signal handler of the same thread, and another thread that is quicker.
+        // A signal handler of the same thread, and another, faster thread.
         Event::new(10, 3, 10, 1).append_kept(&ring, &told);
         Event::new(11, 3, 11, 2).append_kept(&ring, &Cell::new(0));
         images.borrow_mut().push(image_of(&ring));
     };
     let fields = &Meanwhile(&take);
-    // In the segment where the context is told, and as the first of its segment, where the context comes with the event.
+    // In the segment where the context is recorded, and as the first event of a segment, which includes the context.
     for told in [&told, &Cell::new(0)] {
         ring.append_kept(5, &who(1), Some(told), 3, &fields, DropReason::NoSegment);
         for (image, nested) in images.take().iter().zip([0, 2]) {
@@ -243,7 +243,7 @@ fn kept_events_nest_and_a_death_among_them_costs_one() {
         }
         let found = read_ring(&ring);
         assert_eq!(found.events.keys().copied().collect::<Vec<_>>(), [0, 1, 2, 10, 11, 77]);
-        // The next round begins with the same three.
+        // The next round begins with the same three events.
         for word in &memory {
             word.store(0);
         }
@@ -259,7 +259,7 @@ fn kept_class_that_is_stuck_gives_way_to_the_others() {
     let memory = memory_of(&KEPT, 6);
     let ring = Ring::create(&memory, &KEPT).unwrap();
     let told = Cell::new(0);
-    // A thread that dies in each of the two segments of the class.
+    // A thread dies in each of the two priority segments.
     let kept = ring.kept_class().unwrap();
     let mut id = 0;
     for stuck in 0..2 {
@@ -281,9 +281,9 @@ fn kept_class_that_is_stuck_gives_way_to_the_others() {
     }
     let found = read_ring(&ring);
     assert_eq!((found.events.len() as u64 + found.overwritten, found.pending), (id + 40, 2));
-    assert!(found.events.contains_key(&0), "what is stuck is not lost");
+    assert!(found.events.contains_key(&0), "stuck events are not lost");
     let first_after_loss = (0..id + 40).rev().take_while(|id| found.events.contains_key(id)).last().unwrap();
-    assert!(found.overwritten > 0 && ring.kept_complete_from() >= first_after_loss - 1, "what strayed is overwritten");
+    assert!(found.overwritten > 0 && ring.kept_complete_from() >= first_after_loss - 1, "stray events are overwritten");
     let strayed_until = id + 39;
     for id in id + 40..id + 140 {
         Event::new(id, 3, id, 1).append_shared(&ring);
@@ -302,14 +302,14 @@ fn kept_event_that_fits_no_segment_is_dropped_and_counted() {
     let dropped = Outcome::Dropped(DropReason::TooLarge);
     assert_eq!(ring.append_kept(1, &who(1), Some(&Cell::new(0)), 1, &fields, DropReason::NoSegment), dropped);
     assert_eq!(ring.loss().dropped, [1, 0, 0, 0]);
-    // The name takes too much of so small a segment: it is not told, and the event is there.
+    // The name takes too much of such a small segment: it is not recorded, but the event is.
     let event = Event::new(1, 200, 1, 1);
     assert_eq!(event.append_kept(&ring, &Cell::new(0)), Outcome::Recorded);
     let found = read_ring(&ring);
     assert!(found.events[&1].text.len() > 10 && event.text.starts_with(&found.events[&1].text));
 }
 
-/// How many events of each class a ring holds and has overwritten: `[others, kept]`.
+/// Returns the numbers of events of each class that a ring holds and has overwritten: `[others, priority]`.
 fn by_class(ring: &Ring<'_>) -> ([u64; 2], [u64; 2]) {
     let (mut retained, mut overwritten) = ([0; 2], [0; 2]);
     let mut scratch = vec![0; ring.segment_len()];
@@ -329,7 +329,8 @@ fn by_class(ring: &Ring<'_>) -> ([u64; 2], [u64; 2]) {
     (retained, overwritten)
 }
 
-/// Random operations against a list of all events ever appended, each class by itself, after every operation.
+/// Performs random operations, and compares each class separately with a list of all events ever appended, after every
+/// operation.
 #[test]
 fn random_operations_in_two_classes_agree_with_a_naive_model() {
     for seed in 0..rounds(100) as u64 {
@@ -358,7 +359,11 @@ fn random_operations_in_two_classes_agree_with_a_naive_model() {
                     0
                 }
                 4..=9 => {
-                    assert_eq!(event.append_kept(&ring, told), Outcome::Recorded, "nobody holds a kept segment");
+                    assert_eq!(
+                        event.append_kept(&ring, told),
+                        Outcome::Recorded,
+                        "no context holds a priority segment"
+                    );
                     1
                 }
                 _ => {
@@ -378,7 +383,7 @@ fn random_operations_in_two_classes_agree_with_a_naive_model() {
         for (id, event) in &found.events {
             assert_eq!(*event, all[*id as usize].0, "seed {seed}");
         }
-        // The class has one stream of events, so what is there is the newest of it.
+        // The class has one stream of events, so the newest of them are retained.
         let kept: Vec<_> = all.iter().filter(|(_, class)| *class == 1).map(|(event, _)| event.id).collect();
         let (there, gone): (Vec<_>, Vec<_>) = kept.iter().partition(|id| found.events.contains_key(id));
         assert!(gone.iter().all(|gone: &u64| there.first().is_none_or(|first| gone < first)), "seed {seed}");
@@ -436,9 +441,9 @@ fn threads_account_for_kept_events() {
     }
 }
 
-// ------------------------------------------------------------------------------------------------------------------ damage
+// -------------------------------------------------------------------------------------------------------------- damage
 
-/// A small ring with everything that the long header has, its kept segments overwritten in part.
+/// Returns a small ring with all parts of the long header, and with partly overwritten priority segments.
 fn small_long_ring_image() -> Vec<u8> {
     let memory = memory_of(&KEPT, 5);
     let ring = Ring::create(&memory, &KEPT).unwrap();
@@ -456,7 +461,8 @@ fn small_long_ring_image() -> Vec<u8> {
     image_of(&ring)
 }
 
-/// Where in an image the headers of valid records are, with the records of their segment from there on and what their checks cover besides.
+/// Maps the offset of each valid record's header in an image to the end of its segment's records and the seal of its
+/// check.
 fn record_headers(image: &RingImage<'_>) -> BTreeMap<usize, (usize, crate::record::Seal)> {
     let mut headers = BTreeMap::new();
     for index in 0..image.header().segment_count {
@@ -485,7 +491,7 @@ fn every_single_flipped_bit_of_a_long_ring_shows_nothing_false() {
         let mut flipped = whole.clone();
         flipped[bit / 8] ^= 1 << (bit % 8);
         let image = RingImage::parse(&flipped).unwrap_or_else(|error| panic!("bit {bit}: {error}"));
-        // A length that was hit changes which words the check is over, and passes it once in 256 times.
+        // A damaged length changes which words the check covers, and passes it in 1 of 256 cases.
         if let Some((end, seal)) = headers.get(&(bit / 64 * 8)).filter(|_| (16..24).contains(&(bit % 64))) {
             if crate::record::decode_record(&flipped[bit / 64 * 8..*end], 0, *seal).is_some() {
                 passed_by_chance += 1;
@@ -499,13 +505,13 @@ fn every_single_flipped_bit_of_a_long_ring_shows_nothing_false() {
                 expected.ticks = event.ticks;
             }
             if event.context == 0 {
-                expected.context = 0; // not known is not false
+                expected.context = 0; // unknown is not wrong
             }
             assert_eq!(*event, expected, "bit {bit}");
         }
         assert!(found.events.len() + 1 >= original.events.len(), "bit {bit} costs more than one event");
         let lost = original.events.len() - found.events.len();
-        assert!(lost as u64 <= found.missing + found.damaged as u64, "bit {bit}: a loss that is not told");
+        assert!(lost as u64 <= found.missing + found.damaged as u64, "bit {bit}: an unreported loss");
         assert_eq!(image.end(), Some(an_end()), "bit {bit}");
         let told = image.control().unwrap();
         assert!(told.filter.is_none_or(|filter| Some(filter) == control.filter), "bit {bit}");
@@ -538,7 +544,7 @@ fn end_cut_short_anywhere_says_that_there_was_one() {
     ring.stamp_end(&an_end());
     let whole = image_of(&ring);
     let mut image = empty;
-    // The order of the stores: the claim, the words, their CRC, the end word.
+    // Order of the stores: the claim, the words, their CRC, the end word.
     for word in [None, Some(25), Some(26), Some(27), Some(28), Some(29), Some(33)] {
         let (start, bytes) = match word {
             None => (24 * 8, &[0xFF; 4][..]),
@@ -577,7 +583,7 @@ fn random_long_headers_are_read_without_panic() {
             let at = random.usize(64..LONG_HEADER_LEN);
             bytes[at] = if random.bool() { random.u8(..) } else { random.choice([0, 1, 0xFF]).unwrap() };
         }
-        // The lengths of the texts: short, at the limit, beyond it.
+        // Lengths of the texts: short, at the limit, beyond it.
         for at in [44 * 8, 109 * 8] {
             let len = random.choice([0, 1, 511, 512, 513, 514, u32::MAX]).unwrap();
             bytes[at..at + 4].copy_from_slice(&len.to_le_bytes());
@@ -593,7 +599,7 @@ fn random_long_headers_are_read_without_panic() {
     }
 }
 
-/// What others write into a mapped ring while its process runs it.
+/// Tests foreign writes into a mapped ring while its process uses it.
 #[test]
 fn scribbled_long_header_does_not_hurt_its_writer() {
     let mut random = fastrand::Rng::with_seed(11);
@@ -615,7 +621,7 @@ fn scribbled_long_header_does_not_hurt_its_writer() {
                 assert_eq!(ring.pending_request(&mut buffer), None);
             }
             let _ = (ring.loss(), ring.panics(), ring.filter_text(&mut buffer));
-            // To try repairing a damaged end block takes seconds in Miri, and is safe code.
+            // Trying to repair a damaged end block takes seconds in Miri, and is safe code.
             if !cfg!(miri) {
                 let _ = (ring.end(), ring.header_now());
             }
@@ -662,7 +668,7 @@ fn request_that_another_wrote_over_is_told_as_replaced() {
 #[test]
 #[cfg_attr(miri, ignore = "safe code, and slow there")]
 fn version_is_told_by_the_header_alone_and_one_bit_is_repaired() {
-    // A ring of version 1 has its CRC over four bytes less.
+    // The CRC of a version 1 ring covers four bytes less.
     let memory = memory(2);
     let ring = Ring::create(&memory, &CONFIG).unwrap();
     Event::new(1, 4, 1, 1).append_shared(&ring);
@@ -693,9 +699,9 @@ fn progress_counts_every_event_and_every_segment() {
             1 => Event::new(id, 4, id + 1, 1).append_shared(&ring),
             _ => Event::new(id, 4, id + 1, 1).append(&ring, &cursor),
         };
-        assert_eq!(ring.recorded_count(), id + 1, "whatever was overwritten, of either class");
+        assert_eq!(ring.recorded_count(), id + 1, "including overwritten events of either class");
         let now = ring.opened_count();
-        // One at most for an event; segments that are held are passed over.
+        // At most one per event; held segments are skipped.
         assert!((opened..=opened + 4).contains(&now), "{opened}, {now}");
         opened = now;
     }

@@ -1,13 +1,13 @@
-//! The exclusive writer: one context's place in the segment it holds. This is the hot path.
+//! Exclusive writer: one context's position in the segment it holds. This is the hot path.
 //!
-//! An append closes the cursor, loads the segment's commit half-word, marks it busy, opens the cursor, stores the record's words, and
-//! stores the commit half-word that takes the record in. The words are stored relaxed, the half-word releasing. No
-//! read-modify-write, no lock, no system call.
+//! An append closes the cursor, loads the segment's commit half-word, marks it busy, opens the cursor, stores the
+//! record's words, and stores the commit half-word that includes the record. The words are stored relaxed, the
+//! half-word with release. No read-modify-write, no lock, no system call.
 //!
-//! **Death** at any point leaves a commit half-word that speaks of complete records only. **Nesting** (a signal handler, an
-//! allocator, a panic hook that logs while an append is under way in the same thread) finds the cursor closed or the segment
-//! busy, and goes to the slow path, which turns to a shared segment. The mark alone would not do: an event that nests after the
-//! half-word was read and before it is marked would be undone by the mark.
+//! **Death** at any point leaves a commit half-word that covers only complete records. **Nesting** (a signal handler,
+//! an allocator or a panic hook that logs while an append is in progress in the same thread) finds the cursor closed or
+//! the segment busy, and takes the slow path, which uses a shared segment. The mark alone would not suffice: if an
+//! event nested after the half-word was read and before it is marked, the mark would undo it.
 
 use core::cell::Cell;
 use core::fmt;
@@ -24,103 +24,105 @@ use crate::record::{
 use crate::ring::layout::{Mode, SEGMENT_HEADER_WORDS, commit, segment_word};
 use crate::ring::{DropReason, Ring};
 
-/// What became of an event.
+/// Result of appending an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It is in the ring.
+    /// The event is in the ring.
     Recorded,
-    /// It was refused, and counted in the ring.
+    /// The event was refused, and counted in the ring.
     Dropped(DropReason),
 }
 
-/// Texts and sequences are capped at so many bytes, or fewer where a record would not fit otherwise.
+/// Maximum length of texts and sequences, in bytes; lower if a record would not fit otherwise.
 pub(crate) const CAP_MAX: usize = 16 * 1024;
 
-/// Stands for the segment of a cursor that holds none: its commit half-word is busy for ever, so that the hot path needs no
-/// test of its own for this case.
+/// Placeholder segment of a cursor that holds none. Its commit half-word is always busy, so the hot path needs no
+/// separate test for this case.
 #[cfg(not(loom))]
 static NO_SEGMENT: [Word; SEGMENT_HEADER_WORDS] = {
     const COMMIT: u64 = commit::BUSY as u64;
     [Word::new(0), Word::new(0), Word::new(0), Word::new(0), Word::new(COMMIT), Word::new(0)]
 };
 
-/// The limit of a cursor that holds no segment: no record is so short.
+/// Limit of a cursor that holds no segment; every record is longer.
 const NONE_BYTES: usize = 1;
-/// The limit of a cursor that is closed.
+/// Limit of a closed cursor.
 const CLOSED_BYTES: usize = 0;
 
-/// An append that a fork has interrupted, known by the commit half-word of the segment that it was about to write, or writes: it goes
-/// on in the memory of the ring, whatever that is by then.
+/// An append interrupted by `fork`, identified by the commit half-word of the segment that it was writing or about to
+/// write. It continues in the memory of the ring, whatever that is by then.
 #[derive(Clone, Copy, Debug)]
 pub struct UnderWay<'m>(&'m Word);
 
-/// The commit half-word of a segment that nobody may append to any more. No append leaves one like it.
+/// Commit half-word of a segment that is closed for appends. No append leaves this value.
 const FULL: u32 = commit::OFFSET_MASK;
 
 impl<'m> UnderWay<'m> {
-    /// Has the append find no room, if it has not looked yet, in memory that has taken the place of the ring's. `is_busy`: it had
-    /// looked, and had marked the segment.
+    /// Marks the segment as full, in memory that has replaced the ring's, so that an append that has not checked for
+    /// room finds none. `is_busy` is whether the append had already checked and marked the segment.
     pub fn mark(&self, is_busy: bool) {
         self.0.store_low_release(if is_busy { FULL | commit::BUSY } else { FULL });
     }
 
-    /// Returns whether it has marked the segment and not committed its record yet.
+    /// Returns whether the append has marked the segment and not yet committed its record.
     #[must_use]
     pub fn is_busy(&self) -> bool {
         self.0.load_acquire() as u32 & commit::BUSY != 0
     }
 
-    /// Returns whether it has committed its record. One that found no room never does; its own context knows that it is over when the
-    /// cursor is not [closed](Cursor::is_closed) any more and the segment not [busy](Self::is_busy).
+    /// Returns whether the append has committed its record. An append that found no room never does; for its own
+    /// context, it is over when the cursor is no longer [closed](Cursor::is_closed) and the segment no longer
+    /// [busy](Self::is_busy).
     #[must_use]
     pub fn has_committed(&self) -> bool {
         let now = self.0.load_acquire() as u32;
         now & commit::BUSY == 0 && now != FULL
     }
 
-    /// Returns the word by which it is known.
+    /// Returns the word that identifies the append.
     #[must_use]
     pub fn word(&self) -> &'m Word {
         self.0
     }
 
-    /// Takes what [`word`](Self::word) gave.
+    /// Creates the value from a [`word`](Self::word).
     #[must_use]
     pub fn of_word(word: &'m Word) -> Self {
         UnderWay(word)
     }
 }
 
-/// One context's place in the ring `'m`. Used by that context alone, and by what interrupts it, always with the same ring.
+/// One context's position in the ring `'m`. Used only by that context and by code that interrupts it, always with the
+/// same ring.
 ///
-/// A cursor that is dropped without [`detach`](Cursor::detach) leaves its segment owned for as long as the ring is written; its
-/// events stay readable.
+/// If a cursor is dropped without [`detach`](Cursor::detach), its segment stays owned for as long as the ring is
+/// written; its events stay readable.
 pub struct Cursor<'m> {
-    /// First word of the segment that is held, or of `NO_SEGMENT`. Under loom null stands for none.
+    /// First word of the held segment, or of `NO_SEGMENT`. Under loom, null means none.
     segment: Cell<*const Word>,
-    /// `CLOSED_BYTES` while an append is between looking at the segment and marking it, and on the slow path, so that what nests
-    /// finds no room; else `room_bytes`.
+    /// `CLOSED_BYTES` while an append is between checking the segment and marking it, and on the slow path, so that
+    /// nested appends find no room; otherwise `room_bytes`.
     limit_bytes: Cell<usize>,
-    /// Bytes for records in the segment, 8 times what `Ring::record_words` says; `NONE_BYTES` if none is held. Changes only
-    /// while the cursor is closed.
+    /// Bytes for records in the segment, 8 times `Ring::record_words`; `NONE_BYTES` if none is held. Changes only while
+    /// the cursor is closed.
     room_bytes: Cell<usize>,
-    /// The segment's lap: start value of each record's check.
+    /// Lap of the segment: start value of each record's checksum.
     lap: Cell<u64>,
-    /// Index of the segment that is held.
+    /// Index of the held segment.
     index: Cell<u32>,
     /// Clock reading from which deltas count: the segment's base, or that of the last rebase record.
     base: Cell<u64>,
-    /// Events of this context before `count_before` was taken.
+    /// Number of this context's events before `count_before` was taken.
     total_before: Cell<u64>,
-    /// Events that were in the segment when this context came to hold it.
+    /// Number of events in the segment when this context began to hold it.
     count_before: Cell<u32>,
-    /// Counted among the holders of exclusive segments.
+    /// Whether the context is counted as a holder of an exclusive segment.
     holder: Cell<bool>,
     ring: PhantomData<&'m [Word]>,
 }
 
 impl<'m> Cursor<'m> {
-    /// Makes a cursor that holds no segment; the first event gets it one.
+    /// Creates a cursor that holds no segment; the first event acquires one.
     #[must_use]
     pub const fn new() -> Self {
         Cursor {
@@ -147,20 +149,20 @@ impl<'m> Cursor<'m> {
         return self.segment.get().is_null();
     }
 
-    /// The word at `index` of the segment that is held, or of `NO_SEGMENT`.
+    /// Returns the word at `index` of the held segment, or of `NO_SEGMENT`.
     ///
     /// # Safety
     /// - `index` is below `SEGMENT_HEADER_WORDS`, or below `SEGMENT_HEADER_WORDS + limit` while a segment is held.
     #[inline(always)]
     unsafe fn word(&self, index: usize) -> &'m Word {
-        // SAFETY: `segment` points to the start of that many words, which live for `'m` (or for ever): see the field.
+        // SAFETY: `segment` points to the start of that many words, which live for `'m` (or forever): see the field.
         unsafe { &*self.segment.get().add(index) }
     }
 
-    /// Appends an event of small values if a segment is held, no append is under way, the record surely fits, and the clock is
-    /// within reach of the base. Gives `false` and leaves everything as it was otherwise.
+    /// Appends an event of small values if a segment is held, no append is in progress, the record certainly fits, and
+    /// the clock is within reach of the base. Otherwise returns `false` and changes nothing.
     ///
-    /// Never blocks, allocates or calls the system. Callable anywhere on the cursor's own context.
+    /// Never blocks, allocates or makes a system call. Callable anywhere in the cursor's own context.
     #[inline(always)]
     pub fn append_small<F: Fields>(&self, callsite: u16, ticks: u64, fields: &F) -> bool {
         let bound_bytes = const { 8 + F::WIDE_WORDS * 8 + F::SMALL_LEN_MAX.next_multiple_of(8) };
@@ -173,7 +175,7 @@ impl<'m> Cursor<'m> {
         })
     }
 
-    /// As [`append_small`](Self::append_small) for values of any length, as long as they need no cap.
+    /// Like [`append_small`](Self::append_small), for values of any length that need no truncation.
     #[inline(never)]
     pub fn append_plain<F: Fields>(&self, callsite: u16, ticks: u64, fields: &F) -> bool {
         let payload_words = fields.payload_words(usize::MAX);
@@ -181,7 +183,7 @@ impl<'m> Cursor<'m> {
             && self.append_within(callsite, ticks, 8 + payload_words * 8, |packer| fields.put(packer, usize::MAX))
     }
 
-    /// Appends a record of at most `bound_bytes`, header included, whose payload is what `put` stores.
+    /// Appends a record of at most `bound_bytes`, header included, whose payload `put` stores.
     #[inline(always)]
     fn append_within(&self, callsite: u16, ticks: u64, bound_bytes: usize, put: impl Fn(&mut Packer)) -> bool {
         #[cfg(loom)]
@@ -192,11 +194,11 @@ impl<'m> Cursor<'m> {
         let limit = self.limit_bytes.replace(CLOSED_BYTES);
         #[cfg(ttlog_mutant_open)]
         let limit = self.limit_bytes.get();
-        // What nests runs on this very core: the compiler alone could read before the cursor is closed.
+        // Nested code runs on this core, so only the compiler could move the read before the cursor is closed.
         compiler_fence(Ordering::SeqCst);
         kill_point!(HotClosed);
         let segment = self.segment.get();
-        // SAFETY: a word of the header of the segment that is held, or of `NO_SEGMENT`.
+        // SAFETY: a word of the header of the held segment, or of `NO_SEGMENT`.
         let commit_word = unsafe { &*segment.add(segment_word::COMMIT) };
         let now = commit_word.load() as u32;
         // Busy counts as an offset beyond any limit.
@@ -207,14 +209,15 @@ impl<'m> Cursor<'m> {
             return false;
         }
         kill_point!(HotLoaded);
-        // Releasing, for a reader that sees this mark has to see the records that the same half-word speaks of.
+        // Release, because a reader that sees this mark must see the records that the same half-word covers.
         commit_word.store_low_release(now + commit::BUSY);
         compiler_fence(Ordering::SeqCst);
         self.limit_bytes.set(limit);
         kill_point!(HotMarked);
-        // SAFETY: used * 8 + bound_bytes <= limit, which is the room in the segment that is held (a cursor that came to hold none
-        // since `limit` was read has the busy `NO_SEGMENT`), so the header word and what `bound_bytes` covers after it are in the
-        // segment that is held; and it covers what `put` stores, as the sealed `Native` impls promise.
+        // SAFETY: used * 8 + bound_bytes <= limit, which is the room in the held segment (a cursor that has lost its
+        // segment since `limit` was read has the busy `NO_SEGMENT`). So the header word and the words after it covered
+        // by `bound_bytes` are in the held segment, and `bound_bytes` covers everything that `put` stores, as the
+        // sealed `Native` impls promise.
         unsafe {
             let header = segment.add(SEGMENT_HEADER_WORDS + used);
             #[cfg(ttlog_mutant_commit_first)]
@@ -231,8 +234,8 @@ impl<'m> Cursor<'m> {
         true
     }
 
-    /// Opens the cursor after an append that found no room. `limit` is what it found before it closed the cursor: if that was
-    /// closed already, this append is nested in the one that will open it.
+    /// Opens the cursor after an append that found no room. `limit` is the limit from before it closed the cursor: if
+    /// the cursor was already closed, this append is nested in the one that will open it.
     #[cold]
     fn open_again(&self, limit: usize) {
         if limit != CLOSED_BYTES {
@@ -240,14 +243,14 @@ impl<'m> Cursor<'m> {
         }
     }
 
-    /// Returns whether an append is under way, in which the caller nests.
+    /// Returns whether an append is in progress, in which the caller is nested.
     fn is_in_use(&self) -> bool {
         // SAFETY: a word of the header.
         self.limit_bytes.get() == CLOSED_BYTES
             || !self.holds_none() && unsafe { self.word(segment_word::COMMIT) }.load() as u32 & commit::BUSY != 0
     }
 
-    /// Keeps the hands of whatever nests from here on off the segment.
+    /// Keeps nested appends away from the segment from here on.
     fn close(&self) {
         self.limit_bytes.set(CLOSED_BYTES);
         compiler_fence(Ordering::SeqCst);
@@ -258,10 +261,11 @@ impl<'m> Cursor<'m> {
         self.limit_bytes.set(self.room_bytes.get());
     }
 
-    /// Appends an event whatever it takes: getting a segment, a rebase, capping texts, or turning to a shared segment.
+    /// Appends an event with all means: acquiring a segment, a rebase, truncating texts, or using a shared segment.
     ///
-    /// `clock` reads the recording clock. `who` is told once per segment. Bounded and lock-free; does not allocate or call the
-    /// system. Callable anywhere on the cursor's own context, also while another append on it is under way.
+    /// `clock` reads the recording clock. `who` is recorded once per segment. Bounded and lock-free; does not allocate
+    /// or make a system call. Callable anywhere in the cursor's own context, even while another append on it is in
+    /// progress.
     #[cold]
     #[inline(never)]
     pub fn append_slow(
@@ -283,7 +287,8 @@ impl<'m> Cursor<'m> {
         outcome.unwrap_or_else(|| ring.append_shared(clock(), who.context, callsite, fields, DropReason::NoSegment))
     }
 
-    /// `None`: there is no segment to hold, or it is not this context's alone any more.
+    /// Appends with the cursor closed. Returns `None` if there is no segment to hold, or it no longer belongs to this
+    /// context alone.
     fn append_moving(
         &self,
         ring: &Ring<'m>,
@@ -294,7 +299,7 @@ impl<'m> Cursor<'m> {
     ) -> Option<Outcome> {
         let context_words = 1 + who.payload_words();
         let rebase_words = 2;
-        // What an empty segment surely holds.
+        // Number of words that an empty segment can always hold.
         let most = ring.record_words().saturating_sub(context_words.min(ring.record_words() / 4) + rebase_words);
         let Some((cap, payload_words)) = fit(fields, most) else {
             ring.count_one_dropped(DropReason::TooLarge);
@@ -333,7 +338,8 @@ impl<'m> Cursor<'m> {
         commit::offset(unsafe { self.word(segment_word::COMMIT) }.load() as u32)
     }
 
-    /// Gets hold of a segment with room for `needed` words, adopted if the context has had none yet, else opened.
+    /// Acquires a segment with room for `needed` words: adopts one if the context has had none yet, otherwise opens
+    /// one.
     fn enter(&self, ring: &Ring<'m>, ticks: u64, who: &ContextInfo<'_>, context_words: usize, needed: usize) -> bool {
         if !self.holder.get() {
             if !ring.join_holders() {
@@ -343,7 +349,7 @@ impl<'m> Cursor<'m> {
             if let Some(held) = ring.adopt_segment() {
                 self.hold(ring, held, None);
                 if self.offset() + context_words + 2 + needed <= self.limit_words() {
-                    // The base of records before is not known here, so a new one is told.
+                    // The base of the earlier records is unknown here, so a new one is recorded.
                     let has_put =
                         self.put_who(who) && self.put_control(KIND_REBASE, 1, |packer| packer.put_word(ticks));
                     self.base.set(ticks);
@@ -388,7 +394,7 @@ impl<'m> Cursor<'m> {
         self.room_bytes.set(NONE_BYTES);
     }
 
-    /// Leaves the segment, if one is held. The cursor is closed.
+    /// Leaves the segment, if one is held. The cursor must be closed.
     fn leave(&self, ring: &Ring<'m>, ticks: u64) {
         if self.holds_none() {
             return;
@@ -402,11 +408,11 @@ impl<'m> Cursor<'m> {
         ring.leave_segment(self.index.get(), ticks);
     }
 
-    /// Leaves the ring for good: what the end of a thread calls. Events that come later all the same go the slow way and get a
-    /// segment again.
+    /// Leaves the ring permanently, at the end of a thread. Later events still work: they take the slow path and
+    /// acquire a segment again.
     pub fn detach(&self, ring: &Ring<'m>, ticks: u64) {
         if self.is_in_use() {
-            return; // an append was cut off by whatever ends this context; its segment is never touched again
+            return; // the end of this context interrupted an append; its segment is never touched again
         }
         self.close();
         self.leave(ring, ticks);
@@ -416,11 +422,11 @@ impl<'m> Cursor<'m> {
         self.open();
     }
 
-    /// Forgets the segment and all that was counted, because other memory has taken the place of the ring's: what a process that
-    /// was forked calls, for its only context. Not while `append_slow` or `detach` are under way.
+    /// Forgets the segment and all counts, because other memory has replaced the ring's. A forked process calls this
+    /// for its only context. Must not be called while `append_slow` or `detach` is in progress.
     ///
-    /// An append on the fast path that this call has interrupted finds no segment or ends as if nothing were, in the memory that
-    /// is there now; see [`under_way`](Self::under_way).
+    /// An append on the fast path that this call has interrupted finds no segment, or finishes normally in the new
+    /// memory; see [`under_way`](Self::under_way).
     pub fn forget(&self) {
         self.hold_none();
         self.holder.set(false);
@@ -431,12 +437,14 @@ impl<'m> Cursor<'m> {
         }
     }
 
-    /// Returns whether an append keeps what nests off the segment: it has not marked it yet, or is on the slow path.
+    /// Returns whether an append keeps nested appends away from the segment: it has not yet marked it, or is on the
+    /// slow path.
     pub fn is_closed(&self) -> bool {
         self.limit_bytes.get() == CLOSED_BYTES
     }
 
-    /// Tells of the append that the caller has interrupted in this very context, if any, and if it may write to a segment.
+    /// Returns the append that the caller has interrupted in this context, if there is one and it might write to a
+    /// segment.
     pub fn under_way(&self) -> Option<UnderWay<'m>> {
         let is_it = self.is_in_use() && !self.holds_none();
         // SAFETY: a word of the header.
@@ -449,8 +457,8 @@ impl<'m> Cursor<'m> {
 
     /// Stores a record of `words` words, for which the caller has made room, and commits it.
     ///
-    /// `false`: the room is gone. That cannot be, unless the segment became zero under the hands of its holder and another
-    /// context took it: the ring's file was cut short.
+    /// Returns `false` if the room is gone. That happens only if the ring's file was truncated, so that the segment
+    /// became zero while it was held, and another context took it.
     fn put(
         &self,
         callsite: u16,
@@ -471,7 +479,8 @@ impl<'m> Cursor<'m> {
         kill_point!(PutMarked);
         #[cfg(ttlog_mutant_commit_first)]
         commit_word.store_low_release(now + commit::step(words, events));
-        // SAFETY: used + words <= limit, tested above, and `put` stores `words - 1` words: the callers have counted them.
+        // SAFETY: used + words <= limit, tested above, and `put` stores `words - 1` words: the callers have counted
+        // them.
         unsafe {
             let header = self.segment.get().add(SEGMENT_HEADER_WORDS + used);
             let mut packer = Packer::new(header.add(1), self.lap.get());
@@ -487,7 +496,8 @@ impl<'m> Cursor<'m> {
     }
 }
 
-/// Returns the cap under which the payload has at most `most` words with its count, and its words then.
+/// Returns a cap under which the payload, including its count, has less than `most` words, and the resulting number of
+/// payload words.
 pub(crate) fn fit(fields: &dyn AnyFields, most: usize) -> Option<(usize, usize)> {
     let mut cap = CAP_MAX.min(most * 8);
     loop {

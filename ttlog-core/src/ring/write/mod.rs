@@ -1,4 +1,4 @@
-//! Writing into a ring: opening segments, and the two ways of putting records into them.
+//! Writing to a ring: opening segments, and the exclusive and shared writers of records.
 
 pub(crate) mod cursor;
 pub(crate) mod segment;

@@ -1,7 +1,7 @@
-//! Opening and leaving segments: the only place where contexts meet.
+//! Opening and leaving segments, the only operations in which contexts contend.
 //!
-//! A context takes the oldest segment that nobody holds: one atomic operation for a sequence, one to claim the segment, once for
-//! thousands of events.
+//! A context takes the oldest segment that no context holds. That costs one atomic operation for a sequence number and
+//! one to claim the segment, once per thousands of events.
 
 use crate::memory::kill::kill_point;
 use crate::memory::word::{Word, fence_release, zero};
@@ -17,29 +17,29 @@ pub(crate) struct Held {
     pub(crate) lap: u8,
 }
 
-/// The segments that are replaced by one another, and the words of the ring header that are theirs.
+/// Segments that replace one another, and their words in the ring header.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Class {
     /// Index of the first segment.
     first: u32,
-    /// How many there are; 1 or more.
+    /// Number of segments, at least 1.
     count: u32,
     next_sequence: usize,
     complete_from: usize,
     pub(crate) shared_segment: usize,
-    /// In all sequences of the class, and in none of another.
+    /// Bit set in all sequence numbers of the class, and in none of another.
     sequence_bit: u64,
 }
 
 impl Class {
-    /// Returns whether a segment is of this class.
+    /// Returns whether a segment belongs to this class.
     pub(crate) fn has(&self, index: u32) -> bool {
         (self.first..self.first + self.count).contains(&index)
     }
 }
 
 impl Ring<'_> {
-    /// The class of all events that no other class takes.
+    /// Returns the class of all events that no other class takes.
     pub(crate) fn main_class(&self) -> Class {
         Class {
             first: 0,
@@ -51,7 +51,7 @@ impl Ring<'_> {
         }
     }
 
-    /// The class of warnings and errors, if the ring has one.
+    /// Returns the priority class, for warnings and errors, if the ring has one.
     pub(crate) fn kept_class(&self) -> Option<Class> {
         if self.kept_segment_count == 0 {
             return None;
@@ -66,11 +66,11 @@ impl Ring<'_> {
         })
     }
 
-    /// Opens the oldest segment of a class that nobody holds. The new segment is owned by the caller if exclusive, open for
-    /// reservations if shared. Bounded: gives up after trying each segment once.
+    /// Opens the oldest segment of a class that no context holds. An exclusive segment is then owned by the caller, a
+    /// shared one accepts reservations. Bounded: gives up after trying each segment once.
     pub(crate) fn open_segment(&self, class: &Class, mode: Mode, context: u32, ticks: u64) -> Option<Held> {
         for _ in 0..class.count {
-            // Wrapping, for the memory of the ring may become zero under our hands: its file was cut short.
+            // Wrapping, because the ring's memory can become zero at any time: if its file is truncated.
             let order = self.header(class.next_sequence).add(1) & !class.sequence_bit;
             kill_point!(OpenNumbered);
             let index = class.first + (order.wrapping_sub(1) % u64::from(class.count)) as u32;
@@ -78,8 +78,8 @@ impl Ring<'_> {
             let segment = self.segment(index);
             if let Some(old) = claim_for_opening(segment) {
                 kill_point!(OpenClaimed);
-                // A context that is suspended right after taking its number may be overtaken by a whole lap: what it has
-                // claimed then is newer than what it was to replace.
+                // A context that is suspended right after taking its number can be overtaken by a whole lap. The
+                // segment it then claims is newer than the one it was to replace.
                 let present = SequenceWord::decode(segment[segment_word::SEQUENCE].load());
                 if present.is_some_and(|present| present.sequence > sequence) {
                     unclaim(segment, old);
@@ -93,9 +93,9 @@ impl Ring<'_> {
         None
     }
 
-    /// Makes the claimed segment a new one. The order of the stores is that of docs/format.md §2.4: at each of them the loss of
-    /// the old records is known exactly, and no reader takes old words for new records.
-    #[allow(clippy::too_many_arguments)] // what was, and what shall be
+    /// Turns the claimed segment into a new one. The stores are in the order of docs/format.md §2.4: after each of
+    /// them, the loss of the old records is known exactly, and no reader mistakes old words for new records.
+    #[allow(clippy::too_many_arguments)] // the old and the new state
     fn replace_content(
         &self,
         class: &Class,
@@ -109,7 +109,7 @@ impl Ring<'_> {
         let before = SequenceWord::decode(segment[segment_word::SEQUENCE].load());
         let lap = before.map_or(0, |before| before.lap.wrapping_add(1));
         let count = u64::from(commit::count(old));
-        // Wrapping, for another process of the user may have written anything there.
+        // Wrapping, because another process of the user might have written anything there.
         let lost = segment[segment_word::LOST].load().wrapping_add(count);
         if count > 0 {
             let closed = segment[segment_word::CLOSE].load();
@@ -123,8 +123,8 @@ impl Ring<'_> {
         lap
     }
 
-    /// Takes over an exclusive segment that its context left with room, looking at the latest few only: so that many
-    /// short-lived threads share a segment instead of spending one each.
+    /// Takes over an exclusive segment that its context left with room, so that many short-lived threads share a
+    /// segment instead of using one each. Looks only at the latest few segments.
     pub(crate) fn adopt_segment(&self) -> Option<Held> {
         const LOOK_BACK: u64 = 8;
         let next = self.header(header_word::NEXT_SEQUENCE).load();
@@ -150,7 +150,8 @@ impl Ring<'_> {
                 continue;
             }
             kill_point!(AdoptClaimed);
-            // Owned now, so nobody else replaces it; but it may have been replaced before, by a shared one even.
+            // It is owned now, so no other context replaces it; but it might have been replaced before, even by a
+            // shared segment.
             if let Some(sequence_word) = is_it(&segment[segment_word::SEQUENCE]) {
                 return Some(Held { index, lap: sequence_word.lap });
             }
@@ -159,10 +160,11 @@ impl Ring<'_> {
         None
     }
 
-    /// Leaves an exclusive segment: it may be adopted or replaced from now on.
+    /// Leaves an exclusive segment, which can then be adopted or replaced.
     pub(crate) fn leave_segment(&self, index: u32, ticks: u64) {
         let segment = self.segment(index);
-        // Not lowered: who adopted the segment may have read the clock before the context that left it had.
+        // Never lowered: the context that adopted the segment might have read the clock earlier than the one that left
+        // it.
         let closed = segment[segment_word::CLOSE].load();
         segment[segment_word::CLOSE].store(ticks.max(closed).max(1));
         kill_point!(LeaveClosed);
@@ -171,13 +173,13 @@ impl Ring<'_> {
         kill_point!(LeaveFreed);
     }
 
-    /// Counts the caller among the holders of exclusive segments, unless so many are held that too few would be left to turn
-    /// over. Three quarters may be held; of one segment, one.
+    /// Counts the caller as a holder of an exclusive segment, unless that would leave too few segments to rotate. At
+    /// most three quarters can be held, or the only one of a single segment.
     pub(crate) fn join_holders(&self) -> bool {
         let count = self.main_class().count;
         let most = i64::from((count - count.div_ceil(4)).max(1));
         let owned = self.header(header_word::OWNED_SEGMENTS);
-        // Signed, for it is below 0 when the count became zero under the hands of holders that then left.
+        // Signed, because the count is negative if the memory became zero before its holders left.
         let has_place = (owned.add(1) as i64) < most;
         kill_point!(HolderAdded);
         if has_place {
@@ -188,7 +190,7 @@ impl Ring<'_> {
         false
     }
 
-    /// Undoes [`join_holders`](Self::join_holders).
+    /// Reverses [`join_holders`](Self::join_holders).
     pub(crate) fn leave_holders(&self) {
         self.header(header_word::OWNED_SEGMENTS).add(1u64.wrapping_neg());
         kill_point!(HolderLeft);
@@ -200,8 +202,9 @@ impl Ring<'_> {
     }
 }
 
-/// Makes the claimed segment a new one that has lost so many events. `open_commit` is its commit word if it is a shared one.
-#[inline] // a device has one place that calls it
+/// Turns the claimed segment into a new one with a loss of `lost` events. `open_commit` is its commit word if it is
+/// shared.
+#[inline] // a device has one caller
 pub(crate) fn refill(
     segment: &[Word; SEGMENT_HEADER_WORDS],
     records: &[Word],
@@ -235,7 +238,7 @@ pub(crate) fn refill(
     segment[segment_word::CLOSE].store_release(0);
     kill_point!(OpenClose);
     if of.mode != Mode::Exclusive {
-        // In a shared segment a header word of 0 means: reserved, nothing stored yet.
+        // In a shared segment, a header word of 0 means: reserved, nothing stored yet.
         zero(records);
     }
     segment[segment_word::SEQUENCE].store_release(phase(0));
@@ -246,14 +249,14 @@ pub(crate) fn refill(
     }
 }
 
-/// Claims a segment that nobody holds, and gives its commit half-word before.
+/// Claims a segment that no context holds, and returns its previous commit half-word.
 fn claim_for_opening(segment: &[Word]) -> Option<u32> {
     let word = segment[segment_word::COMMIT].load_acquire();
     let (now, done) = (word as u32, (word >> 32) as u32);
     if now & commit::OWNED != 0 {
         return None;
     }
-    // A shared segment can be replaced once it takes no more reservations and none is under way.
+    // A shared segment can be replaced once it accepts no more reservations and none is in progress.
     let under_way = done != commit::count(now) && cfg!(not(ttlog_mutant_not_done));
     if now & commit::SHARED != 0 && (now & commit::CLOSED == 0 || under_way) {
         return None;
@@ -262,8 +265,9 @@ fn claim_for_opening(segment: &[Word]) -> Option<u32> {
     segment[segment_word::COMMIT].swap_low(now, now | commit::OWNED).ok().map(|()| now)
 }
 
-/// Returns a claimed segment back as it was.
+/// Releases a claimed segment, unchanged.
 fn unclaim(segment: &[Word], before: u32) {
-    // Nobody else changes an owned segment. It differs only where the memory became zero meanwhile, and then it is free.
+    // No other context changes an owned segment. It differs only if the memory became zero meanwhile, and then it is
+    // free.
     let _ = segment[segment_word::COMMIT].swap_low(before | commit::OWNED, before);
 }

@@ -1,10 +1,11 @@
-//! The shared writer: several contexts in one segment, each nesting in any other.
+//! Shared writer: several contexts in one segment, each of which can interrupt any other.
 //!
-//! To reserve is one compare-and-swap of the segment's commit half-word. The segment is zero beforehand, and the first thing
-//! that is stored into a reservation is a header that tells its length; so a reader, and a context that was interrupted, can
-//! always step over what is not committed. A reservation holds its segment: it is not replaced before all are done.
+//! A reservation is one compare-and-swap of the segment's commit half-word. The segment is zeroed beforehand, and the
+//! first word stored into a reservation is a header with its length. So a reader, or a context that was interrupted,
+//! can always skip uncommitted records. A reservation keeps its segment: it is not replaced before all reservations are
+//! complete.
 //!
-//! The kept class is written in this way only. There a reservation may begin with a record that tells who the context is.
+//! Priority segments are always shared. There, a reservation can start with a record that identifies the context.
 
 use core::cell::Cell;
 
@@ -18,27 +19,27 @@ use crate::ring::write::cursor::{Outcome, fit};
 use crate::ring::write::segment::Class;
 use crate::ring::{DropReason, Ring};
 
-/// How often an append tries again when other contexts were quicker.
+/// Maximum number of attempts of an append when other contexts are faster.
 const TRIES_MAX: u32 = 64;
 
-/// An event for a shared segment, its size known.
+/// An event for a shared segment, with its size.
 struct SizedEvent<'a> {
     ticks: u64,
     context: u32,
     callsite: u16,
     fields: &'a dyn AnyFields,
-    /// Cap on its texts and sequences.
+    /// Maximum length of its texts and sequences, in bytes.
     cap: usize,
-    /// As in the record's header.
+    /// Length field of the record's header.
     len: u8,
-    /// Words of the payload, with the context and the count of a long payload.
+    /// Words of the payload, including the context and the count of a long payload.
     len_words: usize,
 }
 
 impl<'a> SizedEvent<'a> {
-    /// `most` words are there for it in an empty segment. `None`: it is too large.
+    /// Computes the size of an event. An empty segment has `most` words for it. Returns `None` if it is too large.
     fn new(ticks: u64, context: u32, callsite: u16, fields: &'a dyn AnyFields, most: usize) -> Option<Self> {
-        // Two words less: the context, and the count of a long payload.
+        // Minus two words: the context, and the count of a long payload.
         let (cap, payload_words) = fit(fields, most.saturating_sub(2))?;
         let (len, len_words) = len_field(1 + payload_words);
         Some(SizedEvent { ticks, context, callsite, fields, cap, len, len_words })
@@ -46,9 +47,9 @@ impl<'a> SizedEvent<'a> {
 }
 
 impl Ring<'_> {
-    /// Appends an event to a shared segment. Bounded and lock-free; callable anywhere, nested anywhere.
+    /// Appends an event to a shared segment. Bounded and lock-free; callable anywhere, including nested.
     ///
-    /// `reason` is counted if no shared segment can be had.
+    /// If no shared segment is available, the event is counted as dropped for `reason`.
     pub fn append_shared(
         &self,
         ticks: u64,
@@ -73,12 +74,14 @@ impl Ring<'_> {
         self.refuse(reason)
     }
 
-    /// Appends an event to the kept class, where other events than such do not replace it: warnings and errors. Bounded and
-    /// lock-free; callable anywhere, nested anywhere.
+    /// Appends a warning or an error to the priority class, where other events do not replace it. Bounded and
+    /// lock-free; callable anywhere, including nested.
     ///
-    /// `told` is the context's memory of where it said last who it is; 0 in the beginning. It does so once per segment, in front of
-    /// an event; never where there is no memory. Without a kept class, or where all its segments are in use, the event goes to an other shared segment as
-    /// [`append_shared`](Self::append_shared) has it, and `reason` is counted if that is not to be had either.
+    /// `told` holds the sequence number of the segment with the context's latest identity record; 0 if none. The
+    /// identity is recorded once per segment, in front of an event, and never if `told` is `None`. Without a priority
+    /// class, or if all its segments are in use, the event goes to another shared segment, as in
+    /// [`append_shared`](Self::append_shared). If that is not available either, the event is counted as dropped for
+    /// `reason`.
     pub fn append_kept(
         &self,
         ticks: u64,
@@ -90,7 +93,7 @@ impl Ring<'_> {
     ) -> Outcome {
         let shared = || self.append_shared(ticks, who.context, callsite, fields, reason);
         let Some(class) = self.kept_class() else { return shared() };
-        // Where a name would take too much of a small segment it is not told.
+        // If the identity would take too much of a small segment, it is not recorded.
         let fits = |words: &usize| told.is_some() && *words <= self.record_words() / 4;
         let who_words = Some(1 + who.payload_words()).filter(fits);
         let most = self.record_words() - who_words.unwrap_or(0);
@@ -105,8 +108,8 @@ impl Ring<'_> {
             };
             let who_words = who_words.filter(|_| told.is_some_and(|told| told.get() != sequence()));
             if let Some(at) = self.reserve(&class, index, who_words.unwrap_or(0) + 1 + event.len_words) {
-                // Asked again, for it may have been replaced before there was a reservation in it. Then it was not told there who
-                // this is, and the next event tells it.
+                // Read again, because the segment might have been replaced before the reservation. Its new content then
+                // lacks this context's identity, and the next event records it.
                 if let (Some(told), Some(_)) = (told, who_words) {
                     told.set(sequence());
                     kill_point!(KeptTold);
@@ -115,8 +118,8 @@ impl Ring<'_> {
                 return Outcome::Recorded;
             }
         }
-        // All segments of the class are stuck or being opened. Before the event is where others overwrite it, it is told that one
-        // is there.
+        // All segments of the class are stuck or being opened. Before the event goes where others can overwrite it, its
+        // time is recorded.
         self.header(header_word::KEPT_STRAYED_UNTIL).raise(ticks);
         kill_point!(KeptStrayed);
         shared()
@@ -127,12 +130,12 @@ impl Ring<'_> {
         Outcome::Dropped(reason)
     }
 
-    /// Returns the segment of a class that takes reservations, opened if need be.
+    /// Returns the segment of a class that accepts reservations. Opens one if needed.
     fn shared_segment(&self, class: &Class, ticks: u64) -> Option<u32> {
         let current = self.header(class.shared_segment);
         let now = current.load_acquire() as u32;
         kill_point!(SharedLoaded);
-        // What is no segment of the class stands there only if somebody else wrote into the ring; it is as good as none.
+        // An index outside the class occurs only if another process wrote to the ring; it counts as none.
         let index_in = |word: u32| word.checked_sub(1).filter(|index| class.has(*index));
         if let Some(index) = index_in(now) {
             return Some(index);
@@ -146,14 +149,14 @@ impl Ring<'_> {
             }
             Err(other) => {
                 kill_point!(SharedSurplus);
-                // Another context was quicker; ours takes no reservation, so it can be replaced at once.
+                // Another context was faster. Our segment has no reservation, so it can be replaced at once.
                 self.close_shared(held.index);
                 index_in(other)
             }
         }
     }
 
-    /// Ends reservations in a segment.
+    /// Closes a segment for reservations.
     pub(crate) fn close_shared(&self, index: u32) {
         let word = &self.segment(index)[segment_word::COMMIT];
         let mut now = word.load() as u32;
@@ -170,8 +173,8 @@ impl Ring<'_> {
         }
     }
 
-    /// Reserves `words` words and gives their index; `None` if the segment has no room (it is closed then) or is no longer the
-    /// shared one.
+    /// Reserves `words` words and returns their index. Returns `None` if the segment has no room (and closes it), or is
+    /// no longer the shared one.
     fn reserve(&self, class: &Class, index: u32, words: usize) -> Option<usize> {
         let commit_word = &self.segment(index)[segment_word::COMMIT];
         let mut now = commit_word.load() as u32;
@@ -192,18 +195,19 @@ impl Ring<'_> {
                 }
             }
             self.close_shared(index);
-            // Whoever closes it makes room for the next; that somebody did already is as good.
+            // The context that closes a segment makes room for the next one. If another has done so already, that is
+            // fine.
             let _ = self.header(class.shared_segment).swap_low(index + 1, 0);
             kill_point!(ReserveForgotten);
             return None;
         }
     }
 
-    /// Fills a reservation and commits it: with the event, and before it, if that is given, with who its context is, in so many
-    /// words.
+    /// Fills a reservation with the event and commits it. If `who` is given, the context's identity, with its number of
+    /// words, comes before the event.
     fn fill(&self, index: u32, at: usize, event: &SizedEvent<'_>, who: Option<(&ContextInfo<'_>, usize)>) {
         let segment = self.segment(index);
-        // Valid as long as the reservation is not done: the segment cannot be replaced.
+        // Valid until the reservation is complete: the segment cannot be replaced before.
         let base = segment[segment_word::BASE].load();
         let lap = SequenceWord::decode(segment[segment_word::SEQUENCE].load()).map_or(0, |word| word.lap);
         let lap = u64::from(lap);
@@ -217,7 +221,7 @@ impl Ring<'_> {
         #[cfg(ttlog_mutant_commit_first)]
         reserved[0].store(encode_header(callsite, len, delta as u32, lap));
         kill_point!(FillLength);
-        fence_release(); // who sees any other word of the reservation sees that header
+        fence_release(); // a reader that sees any other word of the reservation also sees that header
         let record = &reserved[who_words..];
         // SAFETY: the packer stores `len_words` words, which are those of `record` after its header.
         let (end, others) = unsafe {
@@ -234,14 +238,14 @@ impl Ring<'_> {
         if let Some((who, _)) = who {
             record[0].store(header);
             kill_point!(FillUnnamed);
-            // SAFETY: the packer stores `payload_words` words, which are one less than `who_words`.
+            // SAFETY: the packer stores `payload_words` words, one less than `who_words`.
             let (end, others) = unsafe {
                 let mut packer = Packer::new(reserved[1..].as_ptr(), lap);
                 who.pack(&mut packer);
                 packer.finish()
             };
             debug_assert_eq!(end, record.as_ptr());
-            // Published last, and with it the event behind it.
+            // Published last, together with the event after it.
             reserved[0].store_release(encode_header(CONTROL, (who_words - 1) as u8, KIND_CONTEXT, others));
         } else {
             reserved[0].store_release(header);

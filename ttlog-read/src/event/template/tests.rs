@@ -1,4 +1,4 @@
-use ttlog_core::value::Text;
+use ttlog_core::record::Text;
 
 use super::*;
 

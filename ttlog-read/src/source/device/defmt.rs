@@ -16,7 +16,7 @@ use std::sync::{Arc, Once};
 use defmt_decoder::{Locations, Table};
 use defmt_parser::{Fragment, Parameter, ParserMode, Type};
 use object::Object;
-use ttlog_core::packed::{Unpacker, encode_text};
+use ttlog_core::record::packed::{Unpacker, encode_text};
 use ttlog_core::ring::{RingImage, SegmentState};
 use ttlog_core::table::{EntryStart, TableItem, TextCallsite, encode_text_callsite};
 use ttlog_core::{Item, Level, Record};

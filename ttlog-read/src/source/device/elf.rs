@@ -10,8 +10,8 @@
 
 use object::read::elf::ElfFile;
 use object::{Endianness, Object as _, ObjectSection as _, ObjectSymbol as _};
-use ttlog_core::site_text::SiteText;
 use ttlog_core::table::encode_site;
+use ttlog_core::table::site_text::SiteText;
 
 use super::firmware::{CALLSITES_MAX, Firmware};
 

@@ -17,7 +17,7 @@ fn memory(anchor_count: u32) -> (Vec<Word>, RingConfig) {
     ((0..config.overhead_len() / 8 + 16).map(|_| Word::new(0)).collect(), config)
 }
 
-/// The ticks of the anchors of a ring into which `write` wrote, as a reader of its bytes finds them.
+/// Returns the ticks of the anchors in a ring after `write`, as read from its bytes.
 fn ticks_after(anchor_count: u32, write: impl Fn(&Ring<'_>)) -> BTreeSet<u64> {
     let (words, config) = memory(anchor_count);
     let ring = Ring::create(&words, &config).unwrap();
@@ -28,7 +28,7 @@ fn ticks_after(anchor_count: u32, write: impl Fn(&Ring<'_>)) -> BTreeSet<u64> {
     assert!(image.anchors().eq(ring.anchors()), "from its bytes and in place");
     let found: Vec<_> = image.anchors().map(|found| found.ticks).collect();
     let ticks: BTreeSet<_> = found.iter().copied().collect();
-    assert_eq!(found.len(), ticks.len(), "no anchor is there twice");
+    assert_eq!(found.len(), ticks.len(), "no anchor occurs twice");
     ticks
 }
 
@@ -81,7 +81,7 @@ fn steps_are_not_pushed_out_by_other_anchors() {
         (5..10_000).for_each(|n| ring.write_anchor(anchor(n)));
     });
     assert!([1, 2, 3, 4].iter().all(|tick| ticks.contains(tick)), "{ticks:?}");
-    // Of more steps than there is room for the latest stay, pair by pair.
+    // If there are more steps than room, the latest pairs stay.
     let ticks = ticks_after(64, |ring| {
         (0..100).for_each(|n| ring.write_anchor(anchor(n)));
         (100..200).for_each(|n| ring.write_step(anchor(2 * n), anchor(2 * n + 1)));

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ttlog_core::frame::{Begin, FRAME_VERSION, Frame, FrameKind, Part};
+use ttlog_core::device::frame::{Begin, FRAME_VERSION, Frame, FrameKind, Part};
 use ttlog_core::ring::RingImage;
-use ttlog_core::site_text::SiteText;
 use ttlog_core::table::encode_site;
+use ttlog_core::table::site_text::SiteText;
 
 use super::dump::{Counts, Dump, Received};
 use super::missing::{without_unsent, without_void};

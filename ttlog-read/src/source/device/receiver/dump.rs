@@ -1,6 +1,6 @@
 //! A dump as it came, and how much of it did.
 
-use ttlog_core::frame::Begin;
+use ttlog_core::device::frame::Begin;
 
 use crate::source::device::memory::RingCopy;
 use crate::text::number::{counted, grouped};

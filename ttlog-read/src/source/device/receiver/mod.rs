@@ -12,7 +12,7 @@ mod dump;
 mod missing;
 mod pieces;
 
-use ttlog_core::frame::{Frame, FrameKind, FrameScanner, LINE_LEN_MAX, Scanned, TEXT_BEGIN, TEXT_END};
+use ttlog_core::device::frame::{Frame, FrameKind, FrameScanner, LINE_LEN_MAX, Scanned, TEXT_BEGIN, TEXT_END};
 
 use assembly::Assembly;
 
@@ -170,7 +170,7 @@ impl Receiver {
         if at > 0 {
             out(Received::Text(line[..at].to_vec()));
         }
-        let mut room = [0; ttlog_core::frame::FRAME_LEN_MAX];
+        let mut room = [0; ttlog_core::device::frame::FRAME_LEN_MAX];
         match Frame::decode_line(&line[at..], &mut room).map(|frame| OwnedFrame::of(&frame)) {
             Some(frame) => self.take(&frame.as_frame(), out),
             None => self.broken = line[at..].trim_ascii().to_vec(),
@@ -186,7 +186,7 @@ impl Receiver {
         let is_base64 = |&byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
         if !line.is_empty() && line.iter().all(is_base64) && whole.len() + line.len() <= LINE_LEN_MAX {
             whole.extend_from_slice(line);
-            let mut room = [0; ttlog_core::frame::FRAME_LEN_MAX];
+            let mut room = [0; ttlog_core::device::frame::FRAME_LEN_MAX];
             match Frame::decode_line(&whole, &mut room).map(|frame| OwnedFrame::of(&frame)) {
                 Some(frame) => self.take(&frame.as_frame(), out),
                 None => self.broken = whole,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ttlog_core::frame::Part;
+use ttlog_core::device::frame::Part;
 use ttlog_core::ring::RingImage;
 
 /// Bytes of the ring that are kept together.

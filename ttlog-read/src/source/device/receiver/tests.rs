@@ -1,7 +1,8 @@
 use ttlog_core::Word;
-use ttlog_core::fields::{Cons, Nil};
-use ttlog_core::frame::{Begin, FRAME_DATA_MAX, FRAME_LEN_MAX, LINE_LEN_MAX, Part};
-use ttlog_core::ring::{DeviceClock, DeviceRecorder, RingConfig, SessionStart};
+use ttlog_core::device::frame::{Begin, FRAME_DATA_MAX, FRAME_LEN_MAX, LINE_LEN_MAX, Part};
+use ttlog_core::device::{DeviceClock, DeviceRecorder, SessionStart};
+use ttlog_core::event::{Cons, Nil};
+use ttlog_core::ring::RingConfig;
 
 use super::*;
 
