@@ -15,19 +15,14 @@
 //!
 //! | module | content |
 //! | --- | --- |
-//! | [`level`], [`callsite`] | callsites: compile-time metadata, and whether they are on |
-//! | [`filter`] | directives such as `info,my_crate::net=debug` |
-//! | [`value`], [`capture`], [`fields`] | values of an event |
-//! | [`record`], [`packed`] | encoding of events |
-//! | [`ring`] | memory that events are recorded in |
+//! | [`clock`], [`mod@error`] | ticks and wall-clock time; errors of bytes from outside |
+//! | [`record`] | encoding of events: header word, values, types |
+//! | [`mod@event`] | callsites, levels, fields, filters, secrets |
+//! | [`recorder`] | the recorder that the macros of this crate write to; plugins, which log into the program's |
 //! | [`table`] | entries written once: process, callsites |
-//! | [`site_text`] | texts of a device's callsites, outside its flash |
-//! | [`secret`] | fields that are withheld from snapshots and exports |
-//! | `frame` | frames that devices send over byte streams (feature `frames`) |
-//! | [`clock`] | ticks and wall-clock time |
-//! | [`snapshot`] | copies of a ring, to save and to send |
-//! | [`recorder`] | the recorder that the macros of this crate write to |
-//! | `plugin` | libraries loaded at run time that log into the program's recorder (not on devices) |
+//! | [`ring`] | memory that events are recorded in, and its readers |
+//! | [`device`] | the ring of a device: taking it over after a reset, and sending it |
+//! | [`snapshot`] | copies of a ring, to save and to send: writer, reader, file names |
 //!
 //! `docs/format.md` specifies the format, `docs/architecture.md` the design.
 #![no_std]
@@ -59,49 +54,35 @@ pub mod ring;
 pub mod snapshot;
 pub mod table;
 
-#[cfg(feature = "frames")]
-pub use device::frame;
-#[cfg(ttlog_sites)]
-pub use device::site;
-pub use event::{callsite, capture, fields, filter, level, secret};
 #[cfg(ttlog_kill_points)]
 pub use memory::kill;
-pub use record::{packed, value};
-#[cfg(not(target_os = "none"))]
-pub use recorder::plugin;
-pub use table::site_text;
 
 pub use clock::{Anchor, TimeScale};
 pub use error::{FormatError, FormatErrorKind};
-pub use event::callsite::{Callsite, Metadata};
 pub use event::capture::Value;
-pub use event::fields::{AnyFields, Fields, TypeList};
 pub use event::filter::{Filter, FilterError};
-pub use event::level::Level;
+pub use event::{AnyFields, Callsite, Fields, Level, Metadata, TypeList};
 pub use memory::crc::crc32;
 pub use memory::word::Word;
-pub use record::ContextInfo;
-pub use record::value::{Bytes, Type, ValueRef};
+pub use record::{Bytes, ContextInfo, Type, ValueRef};
 pub use ring::{DropReason, Item, Loss, Record, Ring, RingConfig, RingError, RingImage, Segment, SegmentState};
 pub use table::{CallsiteInfo, EntryStart, FieldInfo, ProcessInfo, TableItem, encode_callsite, encode_process};
 
 /// Support for the expansions of the macros. Not for direct use; can change in any version.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::event::callsite::{Callsite, Field, Literal, Metadata};
     pub use crate::event::capture::{
         Bare, Templ, TemplDebug, Value, ViaBoxedError, ViaDebug, ViaDisplay, ViaError, ViaNothing, ViaValue, debug,
         display,
     };
-    pub use crate::event::fields::{Cons, Nil};
-    pub use crate::event::level::{Level, is_kept, level_enabled};
+    pub use crate::event::{Callsite, Cons, Field, Level, Literal, Metadata, Nil, is_kept, level_enabled};
     #[cfg(not(ttlog_sites))]
     pub use crate::recorder::install::record;
     #[cfg(ttlog_sites)]
     pub use crate::{
         __ttlog_record_site as record_site,
         device::site::{SiteText, is_level_on, record, tag_word},
-        event::fields::Fields,
+        event::Fields,
         table::site_text::encoded_len as text_len,
     };
     #[cfg(ttlog_sites)]

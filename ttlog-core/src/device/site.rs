@@ -15,11 +15,11 @@
 
 use core::sync::atomic::{AtomicU8, Ordering};
 
+use crate::device::DeviceRecorder;
 use crate::event::fields::Fields;
 use crate::event::level::Level;
 use crate::event::metadata::Metadata;
 use crate::memory::word::Word;
-use crate::ring::DeviceRecorder;
 use crate::table::site_text;
 
 /// Number of bytes for type tags in an entry.

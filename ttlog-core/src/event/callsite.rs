@@ -11,10 +11,8 @@
 use portable_atomic::Ordering;
 
 use super::fields::TYPES_HASH_MIN;
+use super::metadata::Metadata;
 use crate::memory::atomic::AtomicU32;
-
-pub use super::epoch::{epoch, start_epoch};
-pub use super::metadata::{Field, Literal, Metadata};
 
 /// Static data of one event macro.
 #[derive(Debug)]

@@ -1,11 +1,25 @@
 //! Events: callsites with their compile-time metadata, fields, and filters.
+//!
+//! | module | content |
+//! | --- | --- |
+//! | this one | callsites and their metadata, levels, fields, epochs |
+//! | [`capture`] | conversion of a log macro's arguments to values |
+//! | [`filter`] | directives such as `info,my_crate::net=debug` |
+//! | [`secret`] | fields that are withheld from snapshots and exports |
 
-pub mod callsite;
+pub(crate) mod callsite;
 pub mod capture;
-pub mod epoch;
-pub mod fields;
+pub(crate) mod epoch;
+pub(crate) mod fields;
 pub mod filter;
-pub mod level;
-pub mod literal;
-pub mod metadata;
+pub(crate) mod level;
+pub(crate) mod literal;
+pub(crate) mod metadata;
 pub mod secret;
+
+pub use callsite::Callsite;
+pub use epoch::{epoch, start_epoch};
+pub use fields::{AnyFields, Cons, Fields, Nil, TypeList};
+pub use level::{Level, STATIC_LEVEL_FLOOR, UnknownLevel, is_kept, level_enabled};
+pub use literal::LiteralRef;
+pub use metadata::{Field, Literal, Metadata};

@@ -40,7 +40,7 @@ pub const BUILT_IN: [&str; 26] = [
 /// Returns whether a field of this name is secret by the [`BUILT_IN`] list alone; see [`SecretKeys::contains`].
 ///
 /// ```
-/// use ttlog_core::secret::is_secret_key;
+/// use ttlog_core::event::secret::is_secret_key;
 ///
 /// assert!(is_secret_key("password") && is_secret_key("user.password") && is_secret_key("DB-Password"));
 /// assert!(is_secret_key("http.request.Set-Cookie") && is_secret_key("accessToken"));

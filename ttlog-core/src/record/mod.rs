@@ -5,8 +5,11 @@
 
 pub(crate) mod mask;
 pub mod packed;
-pub mod types;
-pub mod value;
+pub(crate) mod types;
+pub(crate) mod value;
+
+pub use types::{TYPE_DEPTH_MAX, Type};
+pub use value::{Blob, Bytes, ErrorTexts, FormattedText, Native, Seq, Text, ValueRef};
 
 use packed::{Packer, Unpacker, byte_sum, length_len, varint_len};
 

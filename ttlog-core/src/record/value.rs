@@ -9,8 +9,8 @@
 use super::packed::{
     Length, Packer, SHORT_VARINT_LEN, SMALL_BYTES_MAX, Unpacker, is_short, length_len, unzigzag, varint_len, zigzag,
 };
-pub use super::types::{TYPE_DEPTH_MAX, Type};
-pub use crate::error::ValueError;
+use super::types::{TYPE_DEPTH_MAX, Type};
+use crate::error::ValueError;
 
 mod sealed {
     pub trait Sealed {}

@@ -13,7 +13,7 @@
 //! ```
 //! // In the plugin, a crate of type cdylib:
 //! use std::sync::Mutex;
-//! use ttlog_core::plugin::{Attached, PluginHandle, attach};
+//! use ttlog_core::recorder::plugin::{Attached, PluginHandle, attach};
 //!
 //! static ATTACHED: Mutex<Option<Attached>> = Mutex::new(None);
 //!

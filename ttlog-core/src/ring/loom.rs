@@ -13,6 +13,7 @@ use ::loom::thread;
 use super::layout::{SEGMENT_HEADER_WORDS, SequenceWord};
 use super::*;
 use crate::TypeList;
+use crate::device::{DeviceClock, DeviceRecorder, SessionStart};
 use crate::event::fields::{AnyFields, Cons, Nil};
 use crate::memory::word::fence_release;
 use crate::record::packed::{Packer, Unpacker};

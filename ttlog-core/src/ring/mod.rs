@@ -34,9 +34,6 @@ mod tests;
 
 use core::fmt;
 
-pub use crate::device::{DeviceClock, DeviceRecorder, Found, Replace, SessionStart, Started, rewrite_segment};
-#[cfg(feature = "frames")]
-pub use crate::device::{RingDump, RingDumpOptions, SiteAt, SiteBytes};
 pub use config::{RingConfig, RingError};
 pub use device_session::{BUILD_ID_LEN, Session};
 pub use header::RingHeader;

@@ -22,7 +22,7 @@
 //! | `output` | writing items to a sink |
 //! | `write`, `sessions` | ring to snapshot; a device's ring to one for each session |
 //! | `read` | snapshot to table entries and segments |
-//! | [`content`] | detecting the content type of a file |
+//! | `content` | detecting the content type of a file |
 //! | [`file_name`] | names of snapshot files |
 //! | [`publish`](mod@publish) | publishing a snapshot as a complete file or not at all |
 //!
@@ -31,7 +31,7 @@
 
 #[cfg(feature = "lz4")]
 mod columns;
-pub mod content;
+mod content;
 mod dictionary;
 pub mod file_name;
 mod header;

@@ -12,7 +12,7 @@ use minicbor::{Decoder, Encoder};
 use crate::error::{FormatError, FormatErrorKind};
 use crate::event::fields::TypeList;
 use crate::event::level::Level;
-pub use crate::event::literal::LiteralRef;
+use crate::event::literal::LiteralRef;
 use crate::event::metadata::{Field, Literal, Metadata};
 use crate::record::CALLSITE_MAX;
 use crate::record::packed::Unpacker;

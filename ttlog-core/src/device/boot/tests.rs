@@ -5,9 +5,10 @@ use std::vec;
 use std::vec::Vec;
 
 use super::*;
+use crate::device::DeviceRecorder;
 use crate::device::writer::tests::{CONFIG, Reading, image_of, memory, record, set_ticks, start};
 use crate::ring::layout::segment_check;
-use crate::ring::{DEVICE_HEADER_LEN, DeviceRecorder, Item};
+use crate::ring::{DEVICE_HEADER_LEN, Item};
 use crate::ring::{RingImage, SESSION_LEN};
 
 /// A ring of 1 KiB.

@@ -7,7 +7,8 @@ use std::vec::Vec;
 use super::*;
 use crate::device::frame::Frame;
 use crate::device::writer::tests::words_for_ever;
-use crate::ring::{DeviceClock, DeviceRecorder, Item, RingConfig, RingImage, SegmentState, SessionStart};
+use crate::device::{DeviceClock, DeviceRecorder, SessionStart};
+use crate::ring::{Item, RingConfig, RingImage, SegmentState};
 
 const CONFIG: RingConfig = RingConfig { ring_id: 7, segment_len: 256, session_count: 2, ..RingConfig::PLAIN };
 

@@ -10,14 +10,14 @@ use loom::sync::atomic::{AtomicU32, Ordering};
 #[cfg(not(loom))]
 use portable_atomic::Ordering;
 
-use crate::event::filter::{FILTER_MAX_LEN, Filter};
+use crate::event::filter::{FILTER_LEN_MAX, Filter};
 use crate::event::metadata::Metadata;
 #[cfg(not(loom))]
 use crate::memory::atomic::AtomicU32;
 use crate::memory::word::{Word, fence_acquire, fence_release};
 
 /// Number of words in a buffer: the text's length, then the text.
-const WORDS: usize = 1 + FILTER_MAX_LEN / 8;
+const WORDS: usize = 1 + FILTER_LEN_MAX / 8;
 /// Maximum number of times a reader copies again because the filter was changed twice meanwhile.
 const TRIES: usize = 8;
 
@@ -47,7 +47,7 @@ impl FilterCell {
     }
 
     /// Puts a filter in force. Callsites do not notice automatically: call
-    /// [`start_epoch`](crate::event::callsite::start_epoch) afterwards.
+    /// [`start_epoch`](crate::event::start_epoch) afterwards.
     ///
     /// One call at a time: overlapping calls leave a useless filter (but do no other harm). Not for signal handlers,
     /// which could interrupt another call.
@@ -80,7 +80,7 @@ impl FilterCell {
         if len == 0 {
             return Some(read(Filter::EVERYTHING));
         }
-        let mut bytes = [0; FILTER_MAX_LEN];
+        let mut bytes = [0; FILTER_LEN_MAX];
         for (eight, word) in bytes.chunks_exact_mut(8).zip(&words[1..]) {
             eight.copy_from_slice(&word.to_le_bytes());
         }
@@ -143,7 +143,7 @@ mod tests {
     fn holds_what_was_put_in() {
         let cell = FilterCell::new();
         assert_eq!(text(&cell), "trace");
-        let longest = std::format!("info,{}=off", "x".repeat(FILTER_MAX_LEN - 9));
+        let longest = std::format!("info,{}=off", "x".repeat(FILTER_LEN_MAX - 9));
         for filter in ["off", "eightlet=info,x=warn", &longest, "größer=debug", "trace"] {
             cell.set(Filter::parse(filter).unwrap());
             assert_eq!(text(&cell), filter);

@@ -21,7 +21,7 @@ use crate::event::level::Level;
 pub use cell::FilterCell;
 
 /// Maximum length of a filter's text, in bytes.
-pub const FILTER_MAX_LEN: usize = 512;
+pub const FILTER_LEN_MAX: usize = 512;
 
 /// Valid directives.
 ///
@@ -52,8 +52,8 @@ impl<'a> Filter<'a> {
     /// # Errors
     /// [`FilterError`] for the first invalid directive.
     pub fn parse(text: &'a str) -> Result<Self, FilterError> {
-        if text.len() > FILTER_MAX_LEN {
-            return Err(FilterError { offset: FILTER_MAX_LEN, kind: FilterErrorKind::TooLong });
+        if text.len() > FILTER_LEN_MAX {
+            return Err(FilterError { offset: FILTER_LEN_MAX, kind: FilterErrorKind::TooLong });
         }
         let mut offset = 0;
         for piece in text.split(',') {
@@ -178,7 +178,7 @@ pub enum FilterErrorKind {
     NoTarget,
     /// The level is neither a level nor `off`.
     UnknownLevel,
-    /// The text is longer than [`FILTER_MAX_LEN`].
+    /// The text is longer than [`FILTER_LEN_MAX`].
     TooLong,
 }
 
@@ -190,7 +190,7 @@ impl fmt::Display for FilterErrorKind {
             FilterErrorKind::UnknownLevel => {
                 f.write_str("unknown level, expected one of trace, debug, info, warn, error, off, or target=level")
             }
-            FilterErrorKind::TooLong => write!(f, "longer than {FILTER_MAX_LEN} bytes"),
+            FilterErrorKind::TooLong => write!(f, "longer than {FILTER_LEN_MAX} bytes"),
         }
     }
 }

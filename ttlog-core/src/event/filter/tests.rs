@@ -101,7 +101,7 @@ fn targets_may_be_any_text() {
 #[test]
 fn what_is_wrong_is_told_with_its_place() {
     use FilterErrorKind::{NoDirective, NoTarget, TooLong, UnknownLevel};
-    let long = "x".repeat(FILTER_MAX_LEN + 1);
+    let long = "x".repeat(FILTER_LEN_MAX + 1);
     for (text, offset, kind) in [
         ("", 0, NoDirective),
         ("   ", 3, NoDirective),
@@ -118,7 +118,7 @@ fn what_is_wrong_is_told_with_its_place() {
         ("=info", 0, NoTarget),
         ("warn, =info", 6, NoTarget),
         ("=", 0, NoTarget),
-        (&long, FILTER_MAX_LEN, TooLong),
+        (&long, FILTER_LEN_MAX, TooLong),
     ] {
         assert_eq!(Filter::parse(text), Err(FilterError { offset, kind }), "{text:?}");
     }
@@ -128,8 +128,8 @@ fn what_is_wrong_is_told_with_its_place() {
 
 #[test]
 fn longest_text() {
-    let text = format!("{}=off", "x".repeat(FILTER_MAX_LEN - 4));
-    assert_eq!(lowest(&text, &"x".repeat(FILTER_MAX_LEN - 4)), None);
+    let text = format!("{}=off", "x".repeat(FILTER_LEN_MAX - 4));
+    assert_eq!(lowest(&text, &"x".repeat(FILTER_LEN_MAX - 4)), None);
 }
 
 #[test]
