@@ -7,7 +7,7 @@
 //! # Format
 //! docs/format.md §7.
 
-use crate::device::frame::{Begin, Content, DUMP_DATA_MAX, DUMP_PART_LEN_MAX, FRAME_VERSION, FrameKind, Part};
+use crate::device::frame::{Begin, DUMP_DATA_MAX, DUMP_PART_LEN_MAX, FRAME_VERSION, FrameContent, FrameKind, Part};
 use crate::memory::word::{Word, fence_acquire};
 use crate::ring::layout::{Mode, SEGMENT_HEADER_WORDS, SequenceWord, commit, segment_word};
 use crate::ring::{DEVICE_SEGMENT_LEN_MAX, Ring};
@@ -123,7 +123,7 @@ impl<'m, 's> RingDump<'m, 's> {
     ///
     /// Takes time in proportion to the frame, or to a segment if segments are compressed. Does not block. Writers can
     /// continue meanwhile.
-    pub fn next_frame(&mut self, content: &mut Content) -> bool {
+    pub fn next_frame(&mut self, content: &mut FrameContent) -> bool {
         loop {
             match self.stage {
                 Stage::Begin => {
@@ -186,12 +186,12 @@ impl<'m, 's> RingDump<'m, 's> {
     }
 
     /// Numbers a frame.
-    fn seal(&mut self, content: &mut Content, kind: FrameKind, offset: usize, data_len: usize) {
+    fn seal(&mut self, content: &mut FrameContent, kind: FrameKind, offset: usize, data_len: usize) {
         content.seal(kind, self.options.number, self.frame_count as u16, offset as u32, data_len);
         self.frame_count = self.frame_count.wrapping_add(1);
     }
 
-    fn begin(&mut self, content: &mut Content) {
+    fn begin(&mut self, content: &mut FrameContent) {
         let begin = Begin {
             version: FRAME_VERSION,
             packed: cfg!(feature = "lz4") && self.options.scratch.is_some(),
@@ -243,7 +243,7 @@ impl<'m, 's> RingDump<'m, 's> {
     }
 
     /// Sends as much of a segment as a frame holds, or voids what was sent.
-    fn piece(&mut self, visited: u32, content: &mut Content) {
+    fn piece(&mut self, visited: u32, content: &mut FrameContent) {
         let offset = self.offset(visited);
         let segment = self.ring.segment(self.index(visited));
         let walk = &mut self.walk;
@@ -289,7 +289,7 @@ impl<'m, 's> RingDump<'m, 's> {
         whole: core::ops::Range<usize>,
         part: core::ops::Range<usize>,
         is_packed: bool,
-        content: &mut Content,
+        content: &mut FrameContent,
     ) {
         let offset = self.offset(visited);
         let scratch = self.options.scratch.as_deref().unwrap_or_default();

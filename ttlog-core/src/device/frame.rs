@@ -122,8 +122,8 @@ impl<'a> Frame<'a> {
         self.content().encode_line(out)
     }
 
-    fn content(&self) -> Content<FRAME_CONTENT_MAX> {
-        let mut content = Content::new();
+    fn content(&self) -> FrameContent<FRAME_CONTENT_MAX> {
+        let mut content = FrameContent::new();
         content.data_mut()[..self.data.len()].copy_from_slice(self.data);
         content.seal(self.kind, self.dump, self.number, self.offset, self.data.len());
         content
@@ -183,18 +183,18 @@ pub(crate) fn starts_with_frame(start: &[u8]) -> bool {
 
 /// Buffer of `N` bytes in which the content of a frame is assembled before it is encoded.
 #[derive(Clone, Debug)]
-pub struct Content<const N: usize = DUMP_CONTENT_MAX> {
+pub struct FrameContent<const N: usize = DUMP_CONTENT_MAX> {
     bytes: [u8; N],
     /// Length of the content in bytes after it was sealed; 0 before.
     len: usize,
 }
 
-impl<const N: usize> Content<N> {
+impl<const N: usize> FrameContent<N> {
     /// Creates an empty buffer.
     #[must_use]
     pub const fn new() -> Self {
         const { assert!(N > HEAD_LEN + CRC_LEN && N <= FRAME_CONTENT_MAX, "room for a frame") };
-        Content { bytes: [0; N], len: 0 }
+        FrameContent { bytes: [0; N], len: 0 }
     }
 
     /// Returns the part of the buffer for the data.
@@ -245,7 +245,7 @@ impl<const N: usize> Content<N> {
     }
 }
 
-impl<const N: usize> Default for Content<N> {
+impl<const N: usize> Default for FrameContent<N> {
     fn default() -> Self {
         Self::new()
     }

@@ -87,7 +87,7 @@ fn events_of(image: &[u8]) -> BTreeSet<u64> {
 
 fn receive(mut dump: RingDump<'_, '_>, mut between: impl FnMut(&Received)) -> Received {
     let (mut received, mut content) =
-        (Received::default(), Content::<{ crate::device::frame::DUMP_CONTENT_MAX }>::new());
+        (Received::default(), FrameContent::<{ crate::device::frame::DUMP_CONTENT_MAX }>::new());
     while dump.next_frame(&mut content) {
         received.take(&content.frame().expect("a whole frame"));
         between(&received);
@@ -272,7 +272,7 @@ fn threads_record_meanwhile() {
             })
         })
         .collect();
-    let (mut seen, mut content) = (0, Content::new());
+    let (mut seen, mut content) = (0, FrameContent::new());
     // Until the threads have been scheduled.
     for n in 0..1_000_000 {
         if n > 300 && seen > 2000 {
