@@ -1,7 +1,7 @@
 //! A plugin: a library that a program loads while it runs (`dlopen`), and that logs into the program's recorder.
 //!
-//! The program calls `plugin_start` with `Recorder::plugin_handle()` after it has loaded the library, and `plugin_stop` before it
-//! unloads it.
+//! The program calls `plugin_start` with `Recorder::plugin_handle()` after it has loaded the library, and
+//! `plugin_stop` before it unloads it.
 
 use std::sync::{Mutex, PoisonError};
 

@@ -1,8 +1,8 @@
 //! A flight recorder for servers: structured events that outlive the process.
 //!
-//! A program logs through macros. The events go into a ring of fixed size in a mapped file, and stay readable whatever ends the
-//! process: a panic, an abort, a segmentation fault, `kill -9`. The next start turns the ring of a dead process into a snapshot, and
-//! `ttlog-view` shows rings and snapshots.
+//! A program logs through macros. The events go into a ring of fixed size in a mapped file, and stay readable whatever
+//! ends the process: a panic, an abort, a segmentation fault, `kill -9`. The next start turns the ring of a dead
+//! process into a snapshot, and `ttlog-view` shows rings and snapshots.
 //!
 //! ```
 //! use ttlog_std::{Recorder, error, info};
@@ -15,20 +15,21 @@
 //!
 //! # The contract
 //!
-//! - **Bounded.** An event is a test of its level, a reading of the clock and a few stores: no lock, no allocation, no system call.
-//!   Memory is fixed at the start and does not grow with threads, callsites or time.
-//! - **Blocks.** Only [`Builder::build`], [`SnapshotTicket::wait`], [`Recorder::shutdown`] and the panic hook wait, each for a bounded
-//!   time, except for `wait`. Log calls never do, in signal handlers, allocators and destructors of thread-locals too.
-//! - **Full.** The oldest events are overwritten and counted. Warnings and errors have their own part of the ring, so that a flood of
-//!   others does not overwrite them.
-//! - **Lost.** Nothing is lost uncounted: an event that cannot be recorded is dropped and counted by cause ([`Recorder::loss`]). The
-//!   ring does not survive the end of the *machine*; only snapshots do.
-//! - **Ends.** Every event whose macro had returned is in the ring's file, which also says how the process ended. On systems other than
-//!   Linux the ring is on the heap, and one warning is printed to stderr.
-//! - **Panic.** A panic becomes an event with its backtrace, and a snapshot; then the previous hook runs. The recorder itself never
-//!   panics and never ends the process.
-//! - **Clock.** Events carry ticks of the processor's counter if it can be trusted, and readers convert them to wall-clock time, to
-//!   within a microsecond. Order and durations stay right when the wall clock is set.
+//! - **Bounded.** An event is a test of its level, a reading of the clock and a few stores: no lock, no allocation, no
+//!   system call. Memory is fixed at the start and does not grow with threads, callsites or time.
+//! - **Blocks.** Only [`Builder::build`], [`SnapshotTicket::wait`], [`Recorder::shutdown`] and the panic hook wait,
+//!   each for a bounded time, except for `wait`. Log calls never do, in signal handlers, allocators and destructors of
+//!   thread-locals too.
+//! - **Full.** The oldest events are overwritten and counted. Warnings and errors have their own part of the ring, so
+//!   that a flood of others does not overwrite them.
+//! - **Lost.** Nothing is lost uncounted: an event that cannot be recorded is dropped and counted by cause
+//!   ([`Recorder::loss`]). The ring does not survive the end of the *machine*; only snapshots do.
+//! - **Ends.** Every event whose macro had returned is in the ring's file, which also says how the process ended. On
+//!   systems other than Linux the ring is on the heap, and one warning is printed to stderr.
+//! - **Panic.** A panic becomes an event with its backtrace, and a snapshot; then the previous hook runs. The recorder
+//!   itself never panics and never ends the process.
+//! - **Clock.** Events carry ticks of the processor's counter if it can be trusted, and readers convert them to
+//!   wall-clock time, to within a microsecond. Order and durations stay right when the wall clock is set.
 //!
 //! # Chapters
 //!
@@ -49,8 +50,8 @@
 //!
 //! # What it is not
 //!
-//! It stands beside `tracing` and `log`, not in their place: it records what happened last, for whoever asks afterwards. There are no
-//! spans yet.
+//! It stands beside `tracing` and `log`, not in their place: it records what happened last, for whoever asks
+//! afterwards. There are no spans yet.
 
 extern crate self as ttlog_std;
 
@@ -89,7 +90,7 @@ pub use ttlog_core::filter::FilterErrorKind;
 pub use ttlog_core::plugin::PluginHandle;
 pub use ttlog_core::{FilterError, Level, Loss, Value};
 
-/// What the macros expand to. Not for use by hand; may change in any version.
+/// Support for the expansion of the macros. Not for use by hand; may change in any version.
 #[doc(hidden)]
 pub mod __private {
     pub use crate::event::record::record;

@@ -23,9 +23,10 @@ const SHUTDOWN_MAX: Duration = Duration::from_secs(10);
 
 /// The handle of this process's recorder.
 ///
-/// There is one recorder in a process, and it records until [`shutdown`](Recorder::shutdown) or the end of the process: handles
-/// are cheap to clone, and dropping them changes nothing. A process that ends without `shutdown` leaves its ring behind on
-/// purpose; the next start of any recorder of this user, or `ttlog-view recover`, makes a snapshot of it.
+/// There is one recorder in a process, and it records until [`shutdown`](Recorder::shutdown) or the end of the
+/// process: handles are cheap to clone, and dropping them changes nothing. A process that ends without `shutdown`
+/// leaves its ring behind on purpose; the next start of any recorder of this user, or `ttlog-view recover`, makes a
+/// snapshot of it.
 ///
 /// # Examples
 /// ```
@@ -69,12 +70,14 @@ impl Recorder {
 
     /// Asks the service thread for a snapshot. Returns at once.
     ///
-    /// Dropping the ticket changes nothing; [`wait`](SnapshotTicket::wait) on it gives the path. The snapshot holds at least
-    /// everything that was recorded before this call and not overwritten since. `reason` goes into the snapshot as it is, and
-    /// into the file's name with everything but ASCII letters, digits, `.`, `_` and `-` replaced. All who wait when a snapshot begins
-    /// get the same one, with the reasons of all; the next begins [`snapshot_throttle`](crate::Builder::snapshot_throttle) later.
+    /// Dropping the ticket changes nothing; [`wait`](SnapshotTicket::wait) on it gives the path. The snapshot holds at
+    /// least everything that was recorded before this call and not overwritten since. `reason` goes into the snapshot
+    /// as it is, and into the file's name with everything but ASCII letters, digits, `.`, `_` and `-` replaced. All
+    /// who wait when a snapshot begins get the same one, with the reasons of all; the next begins
+    /// [`snapshot_throttle`](crate::Builder::snapshot_throttle) later.
     ///
-    /// When as many requests are waiting as the channel has room for, the ticket fails with [`SnapshotError::QueueFull`].
+    /// When as many requests are waiting as the channel has room for, the ticket fails with
+    /// [`SnapshotError::QueueFull`].
     pub fn request_snapshot(&self, reason: &str) -> SnapshotTicket {
         match self.state() {
             Some(state) if !state.process().is_in_fork() => state.process().queue.request(reason),
@@ -82,8 +85,8 @@ impl Recorder {
         }
     }
 
-    /// Returns the share of the ring that holds events, 0 to 1. It stays near 1 once the ring has been filled: then the oldest
-    /// events are overwritten, which is what a ring is for.
+    /// Returns the share of the ring that holds events, 0 to 1. It stays near 1 once the ring has been filled: then
+    /// the oldest events are overwritten, which is what a ring is for.
     #[doc(alias = "get_buffer_utilization")]
     #[must_use]
     pub fn utilization(&self) -> f64 {
@@ -96,14 +99,16 @@ impl Recorder {
         self.utilization()
     }
 
-    /// Records what these directives say from now on; every callsite knows at its next event. Events compiled out by the
-    /// `max_level_…` features stay out.
+    /// Records what these directives say from now on; every callsite knows at its next event. Events compiled out by
+    /// the `max_level_…` features stay out.
     ///
-    /// A directive is a level (`trace`, `debug`, `info`, `warn`, `error`) or `off`, for all that no other directive names, or
-    /// `target=level`, for that target (the module path, if the event does not say otherwise) and all below it. The longest
-    /// target wins, of several equal ones the last. Without a directive for the rest, the rest is recorded. At most 512 bytes.
+    /// A directive is a level (`trace`, `debug`, `info`, `warn`, `error`) or `off`, for all that no other directive
+    /// names, or `target=level`, for that target (the module path, if the event does not say otherwise) and all below
+    /// it. The longest target wins, of several equal ones the last. Without a directive for the rest, the rest is
+    /// recorded. At most 512 bytes.
     ///
-    /// The same can be done from outside, with `ttlog-view level PID DIRECTIVES`: within 100 ms, unless a snapshot is being written.
+    /// The same can be done from outside, with `ttlog-view level PID DIRECTIVES`: within 100 ms, unless a snapshot is
+    /// being written.
     ///
     /// Waits for other callers of this function at most. Not for signal handlers.
     ///
@@ -138,8 +143,8 @@ impl Recorder {
         }
     }
 
-    /// Records events of `level` and above from now on, of whatever target: a [`set_filter`](Self::set_filter) of this level
-    /// alone.
+    /// Records events of `level` and above from now on, of whatever target: a [`set_filter`](Self::set_filter) of this
+    /// level alone.
     pub fn set_level(&self, level: Level) {
         // A level is a good directive.
         let _ = self.set_filter(&level.as_str().to_ascii_lowercase());
@@ -153,8 +158,8 @@ impl Recorder {
         self.state().and_then(lowest).unwrap_or(Level::Error)
     }
 
-    /// Returns what a plugin needs to log into this recorder: see [`attach`](ttlog_core::plugin::attach). A process without a recorder
-    /// gives a handle with which plugins record nothing.
+    /// Returns what a plugin needs to log into this recorder: see [`attach`](ttlog_core::plugin::attach). A process
+    /// without a recorder gives a handle with which plugins record nothing.
     #[must_use]
     pub fn plugin_handle(&self) -> PluginHandle {
         self.state.map_or(PluginHandle::off(), |_| plugin::handle())
@@ -166,8 +171,8 @@ impl Recorder {
         self.state().map_or(Loss::default(), |state| state.ring.loss())
     }
 
-    /// Returns the file in which the ring is; `None` when it is in memory, or a part of it since somebody cut the file short, and
-    /// will not outlive the process.
+    /// Returns the file in which the ring is; `None` when it is in memory, or a part of it since somebody cut the file
+    /// short, and will not outlive the process.
     #[must_use]
     pub fn ring_path(&self) -> Option<&Path> {
         self.state().filter(|state| !state.is_cut()).and_then(|state| state.process().file()).map(|file| file.path)
@@ -185,18 +190,19 @@ impl Recorder {
         self.state().map_or(0, |state| state.ring.len_bytes())
     }
 
-    /// Returns whether events are being recorded: `false` after [`shutdown`](Self::shutdown), and when nothing could be set up.
+    /// Returns whether events are being recorded: `false` after [`shutdown`](Self::shutdown), and when nothing could
+    /// be set up.
     #[must_use]
     pub fn is_recording(&self) -> bool {
         self.state().is_some_and(State::is_recording)
     }
 
-    /// Ends recording in good order: no more events, snapshots that were asked for are finished, the ring is marked as ended
-    /// and its file removed. `true` if all that is done.
+    /// Ends recording in good order: no more events, snapshots that were asked for are finished, the ring is marked as
+    /// ended and its file removed. `true` if all that is done.
     ///
     /// Waits for the snapshots, but no longer than 10 seconds; when that is not enough the ring's file stays, for the
-    /// next start to recover. A child of `fork` ends its own recording only. Recording cannot be started again in this process. A
-    /// program that wants its last events must ask for a snapshot first.
+    /// next start to recover. A child of `fork` ends its own recording only. Recording cannot be started again in this
+    /// process. A program that wants its last events must ask for a snapshot first.
     pub fn shutdown(&self) -> bool {
         let Some(state) = self.state() else { return true };
         if state.process().is_in_fork() {

@@ -116,8 +116,8 @@ fn segments_that_are_too_short_for_some_events() {
     assert!(retained > 0 && overwritten > 0);
 }
 
-/// Logs 1,000 errors from two threads and then so many other events that the ring wraps several times, and tells how many of
-/// the errors a snapshot has.
+/// Logs 1,000 errors from two threads and then so many other events that the ring wraps several times, and tells how
+/// many of the errors a snapshot has.
 fn flood(kept_bytes: usize) {
     let recorder = Recorder::builder().capacity_bytes(1 << 20).kept_bytes(kept_bytes).build().unwrap();
     for thread in 0..2 {

@@ -1,4 +1,5 @@
-//! Events from places where little can be relied on: destructors of thread-locals, values that log while they are logged.
+//! Events from places where little can be relied on: destructors of thread-locals, values that log while they are
+//! logged.
 #![cfg(target_os = "linux")]
 
 mod common;
@@ -52,7 +53,8 @@ fn child() {
     let recorder = Recorder::builder().capacity_bytes(64 << 10).build().unwrap();
     match case.as_str() {
         "destructors" => {
-            // Destructors run in the reverse order of first use: one runs before the recorder's own, the other after it.
+            // Destructors run in the reverse order of first use: one runs before the recorder's own, the other after
+            // it.
             let thread = || {
                 LAST.with(|logs| logs.0.set("after the recorder's"));
                 info!("alive");

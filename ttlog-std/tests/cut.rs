@@ -170,7 +170,8 @@ static HANDLED: AtomicU32 = AtomicU32::new(0);
 extern "C" fn full_handler(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     assert!(signal == libc::SIGBUS && !context.is_null());
     HANDLED.fetch_add(1, Ordering::Relaxed);
-    // SAFETY: the kernel gives the address of the fault, which is in the mapping of `read_cut_mapping`; nobody else uses it.
+    // SAFETY: the kernel gives the address of the fault, which is in the mapping of `read_cut_mapping`; nobody else
+    // uses it.
     unsafe {
         let page = ((*info).si_addr() as usize & !4095) as *mut c_void;
         let flags = libc::MAP_FIXED | libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;

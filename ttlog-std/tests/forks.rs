@@ -428,8 +428,8 @@ extern "C" fn fork_in_handler(_: libc::c_int) {
 
 static IS_CHILD: AtomicBool = AtomicBool::new(false);
 
-/// A thread that does nothing but log is interrupted by a handler that forks, most of the time inside a log call. The child goes on where
-/// its parent was.
+/// A thread that does nothing but log is interrupted by a handler that forks, most of the time inside a log call. The
+/// child goes on where its parent was.
 fn in_a_handler(rings: &Path) {
     extern "C" fn let_the_parent_go_ahead() {
         std::thread::sleep(Duration::from_millis(1));
@@ -522,7 +522,8 @@ fn exec(rings: &Path) {
     panic!("{}", std::process::Command::new("sleep").arg("20").exec());
 }
 
-/// Children made by `vfork` and `posix_spawn` share the parent's memory until they `exec`, and none of its handlers run.
+/// Children made by `vfork` and `posix_spawn` share the parent's memory until they `exec`, and none of its handlers
+/// run.
 fn spawn(rings: &Path) {
     let recorder = builder().build().unwrap();
     let (stop, logged) = (AtomicBool::new(false), AtomicU64::new(0));
@@ -565,8 +566,8 @@ extern "C" fn wait_for_parent() {
     }
 }
 
-/// Between the fork and the moment when the child parts from its parent's ring, the parent adds callsites. The child knows nothing of
-/// them and gives their numbers to its own.
+/// Between the fork and the moment when the child parts from its parent's ring, the parent adds callsites. The child
+/// knows nothing of them and gives their numbers to its own.
 fn parent_adds_callsites(rings: &Path) {
     // SAFETY: a new mapping, zero, and a handler that fits.
     unsafe {
@@ -747,7 +748,8 @@ fn exec_leaves_a_readable_orphan() {
     let place = Place::new("fork-exec");
     let rings = place.rings();
     let mut process = place.child("exec");
-    // Its own service thread, if it came late, could find the rings of its children, and be cut off by the exec in the middle.
+    // Its own service thread, if it came late, could find the rings of its children, and be cut off by the exec in the
+    // middle.
     process.env("TTLOG_RECOVER_ORPHANS", "off");
     let mut process = process.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
     // By its name the process is another program by now, but it lives; nobody holds the lock.

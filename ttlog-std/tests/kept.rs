@@ -1,5 +1,5 @@
-//! Warnings and errors in the segments kept for them: all there after a flood, in order with the others, accounted for, wherever they
-//! are logged from.
+//! Warnings and errors in the segments kept for them: all there after a flood, in order with the others, accounted
+//! for, wherever they are logged from.
 #![cfg(target_os = "linux")]
 
 mod common;

@@ -57,7 +57,8 @@ impl Drop for Killed {
     }
 }
 
-/// Asks, and waits for the answer. Gives it with the filter that the ring tells then. `spoil` may change the bytes of the request.
+/// Asks, and waits for the answer. Gives it with the filter that the ring tells then. `spoil` may change the bytes of
+/// the request.
 fn ask(ring: &Path, text: &str, spoil: impl Fn(usize, &mut Vec<u8>)) -> (ControlResult, String) {
     let file = std::fs::File::options().read(true).write(true).open(ring).unwrap();
     let bytes = std::fs::read(ring).unwrap();

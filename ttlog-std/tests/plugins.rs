@@ -34,8 +34,8 @@ fn plugin() -> &'static Path {
     })
 }
 
-/// Makes a plugin that differs from the built one in the texts of its events only, so that its callsites and texts are at the same
-/// addresses when it is loaded at the same address.
+/// Makes a plugin that differs from the built one in the texts of its events only, so that its callsites and texts are
+/// at the same addresses when it is loaded at the same address.
 fn other_plugin(path: &Path) {
     let mut bytes = std::fs::read(plugin()).unwrap();
     let (from, to) = (b"plugin one", b"plugin two");

@@ -1,5 +1,5 @@
-//! Signals that the recorder watches, and others watch as well: everybody gets what they would get without the recorder, and the ring
-//! tells of an end only where there was one.
+//! Signals that the recorder watches, and others watch as well: everybody gets what they would get without the
+//! recorder, and the ring tells of an end only where there was one.
 #![cfg(target_os = "linux")]
 
 mod common;
@@ -25,7 +25,8 @@ static ASKED_TO_END: AtomicBool = AtomicBool::new(false);
 
 /// Installs a handler and gives what was there before.
 fn install(signal: libc::c_int, handler: usize, flags: libc::c_int) -> libc::sigaction {
-    // SAFETY: the actions are complete; the handlers are this test's own, for signals that come where anything may be done.
+    // SAFETY: the actions are complete; the handlers are this test's own, for signals that come where anything may be
+    // done.
     unsafe {
         let (mut action, mut before): (libc::sigaction, libc::sigaction) = (std::mem::zeroed(), std::mem::zeroed());
         action.sa_sigaction = handler;
@@ -70,7 +71,7 @@ extern "C" fn tell_plainly(signal: libc::c_int) {
     unsafe { libc::_exit(8) };
 }
 
-/// Tells, and makes the page writable that the access was about.
+/// Prints a line, and makes the page writable that the access was about.
 extern "C" fn mend(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     tell(signal, info, context);
     let page = PAGE.load(Ordering::Relaxed) as *mut libc::c_void;
@@ -82,7 +83,8 @@ extern "C" fn mend(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mu
 extern "C" fn hand_on(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     let before = BEFORE.get().unwrap().sa_sigaction;
     if before != libc::SIG_DFL && before != libc::SIG_IGN {
-        // SAFETY: neither of the two that are none, so it is a handler; the recorder's have these parameters, and so has this test's.
+        // SAFETY: neither of the two that are none, so it is a handler; the recorder's have these parameters, and so
+        // has this test's.
         let before: Handler = unsafe { std::mem::transmute(before) };
         before(signal, info, context);
     }
@@ -289,8 +291,8 @@ fn child() {
     std::process::exit(0);
 }
 
-/// Runs a case with a recorder and without, requires that the process ends in the same way and its handlers say the same, and gives what the
-/// ring says of the end.
+/// Runs a case with a recorder and without, requires that the process ends in the same way and its handlers say the
+/// same, and gives what the ring says of the end.
 fn run(case: &str) -> (Output, Option<ProcessEnd>, Vec<String>) {
     let place = Place::new("signals");
     let output = finish(place.child(case));

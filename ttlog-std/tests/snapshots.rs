@@ -207,8 +207,8 @@ fn child() {
             let error = SystemTime::now().duration_since(from + window.covered).unwrap();
             assert!(error < Duration::from_secs(30), "{window:?}, {error:?}");
             assert!(!window.is_long_enough());
-            // Every event that the ring is said to be complete for is there. A clock that is measured so shortly is good to
-            // 100 µs in a second.
+            // Every event that the ring is said to be complete for is there. A clock that is measured so shortly is
+            // good to 100 µs in a second.
             let path = recorder.request_snapshot("window").wait().unwrap();
             let snapshot = Snapshot::read(&path);
             let there: BTreeSet<u64> =

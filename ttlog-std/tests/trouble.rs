@@ -1,5 +1,5 @@
-//! Trouble with disks, descriptors and directories, and many processes in one directory: the program goes on, nothing half done is
-//! left, and what is lost is told.
+//! Trouble with disks, descriptors and directories, and many processes in one directory: the program goes on, nothing
+//! half done is left, and what is lost is told.
 #![cfg(target_os = "linux")]
 
 mod common;
@@ -251,8 +251,8 @@ fn peak_kib() -> u64 {
     line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
-/// Runs a case with a disk of 1 MiB under its snapshots, of which so many percent are to stay free, in its own mount namespace.
-/// `None` if the system grants none, which is reported as skipped.
+/// Runs a case with a disk of 1 MiB under its snapshots, of which so many percent are to stay free, in its own mount
+/// namespace. `None` if the system grants none, which is reported as skipped.
 fn on_tiny_disk(place: &Place, case: &str, free_percent: &str) -> Option<std::process::Output> {
     let can =
         |flags: &str| Command::new("unshare").args([flags, "true"]).output().is_ok_and(|run| run.status.success());

@@ -4,8 +4,8 @@ use super::read::{COUNTER_NAME, ClockInfo, MONOTONIC_NAME, start_coarse};
 #[cfg(target_arch = "x86_64")]
 use super::tsc;
 
-/// Chooses the clock, learns its rate and, for the coarse one, starts its thread; if there is none to be had, warns and
-/// chooses the clock beneath. Takes about 4 ms where the TSC is measured, nothing elsewhere.
+/// Chooses the clock, learns its rate and, for the coarse one, starts its thread; if that thread cannot be
+/// started, warns and chooses the clock beneath. Takes about 4 ms where the TSC is measured, nothing elsewhere.
 pub(crate) fn choose(coarse: bool) -> ClockInfo {
     let precise = precise(counter_rate());
     if !coarse {

@@ -6,9 +6,9 @@
 //! - **CLOCK_MONOTONIC** else, in nanoseconds;
 //! - the **coarse** clock, when asked for: the last reading that a thread of its own stored, each millisecond.
 //!
-//! The service thread pairs the clock with the wall clock each second and looks for steps. A counter that turns out to be wrong at
-//! run time is [given up](give_counter_up), once and for good: the operating system's clock goes on from its last good reading, in
-//! the same ticks.
+//! The service thread pairs the clock with the wall clock each second and looks for steps. A counter that turns out to
+//! be wrong at run time is [given up](give_counter_up), once and for good: the operating system's clock goes on from
+//! its last good reading, in the same ticks.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -90,8 +90,8 @@ pub(super) fn counter() -> u64 {
     0
 }
 
-/// Makes ticks of CLOCK_MONOTONIC: nanoseconds, unless it stands in for a counter. Then it goes on where that was given up, at
-/// its rate.
+/// Makes ticks of CLOCK_MONOTONIC: nanoseconds, unless it stands in for a counter. Then it goes on where that was
+/// given up, at its rate.
 struct SystemTicks {
     /// Ticks per second; 0: nanoseconds are the ticks.
     ticks_per_second: AtomicU64,
@@ -126,7 +126,7 @@ impl SystemTicks {
     }
 }
 
-/// What was chosen at the start, as the ring's process item tells it.
+/// The clock chosen at the start, as in the ring's process item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ClockInfo {
     /// `tsc`, `cntvct`, `monotonic` or `coarse`.
@@ -184,8 +184,8 @@ impl ClockInfo {
     }
 }
 
-/// Has events read the clock beneath the coarse one, in a child of `fork`: the thread that keeps the coarse one going stays behind.
-/// Async-signal-safe.
+/// Has events read the clock beneath the coarse one, in a child of `fork`: the thread that keeps the coarse one going
+/// stays behind. Async-signal-safe.
 #[cfg(target_os = "linux")]
 pub(crate) fn leave_coarse(clock: &ClockInfo) {
     if MODE.load(Ordering::Relaxed) == MODE_COARSE {
@@ -193,8 +193,8 @@ pub(crate) fn leave_coarse(clock: &ClockInfo) {
     }
 }
 
-/// Has CLOCK_MONOTONIC stand in for the counter from here on: its ticks go on from `ticks`, which is what the counter should have
-/// shown at `monotonic_ns`.
+/// Has CLOCK_MONOTONIC stand in for the counter from here on: its ticks go on from `ticks`, which is what the counter
+/// should have shown at `monotonic_ns`.
 pub(crate) fn give_counter_up(clock: &ClockInfo, ticks: u64, monotonic_ns: u64) {
     SYSTEM.stand_in(ticks, monotonic_ns, clock.ticks_per_second);
     COUNTER_LOST.store(true, Ordering::Release);
@@ -235,9 +235,9 @@ pub(crate) fn unix_ns_now() -> i64 {
     }
 }
 
-/// Reads two clocks as nearly at once as it can be had: the first before and after the second, the middle taken, the
-/// tightest of several tries kept. Gives the width of that bracket too: the true reading of the first clock at that of the second is
-/// no further than half of it from what is given.
+/// Reads two clocks as nearly at once as possible: the first before and after the second, the middle taken, the
+/// tightest of several tries kept. Gives the width of that bracket too: the true reading of the first clock at that of
+/// the second is no further than half of it from what is given.
 pub(super) fn bracket<T>(mut first: impl FnMut() -> u64, mut second: impl FnMut() -> T) -> (u64, u64, T) {
     let mut attempt = || {
         let before = first();

@@ -1,8 +1,8 @@
 //! Whether the TSC can be trusted, and its rate.
 //!
-//! The rate is measured at the start against CLOCK_MONOTONIC_RAW for [`CALIBRATION_NS`], good to about 20 ppm. Readers convert
-//! between anchors, which tell the rate better once there are some; the measured one tells them which of the intervals hold a
-//! step of the wall clock, for which a tenth of a per cent is enough.
+//! The rate is measured at the start against CLOCK_MONOTONIC_RAW for [`CALIBRATION_NS`], good to about 20 ppm. Readers
+//! convert between anchors, which tell the rate better once there are some; the measured one tells them which of the
+//! intervals hold a step of the wall clock, for which a tenth of a per cent is enough.
 
 use std::time::Duration;
 
@@ -15,9 +15,9 @@ const CALIBRATION_DOUBT_MAX: f64 = 50e-6;
 /// How often a measurement is taken that is less certain, as where the thread was interrupted in all its brackets.
 const CALIBRATION_TRIES: u32 = 5;
 
-/// Returns the rate of the TSC, as `measure` finds it; `None` if it is not `invariant`, or the kernel does not use it itself. The kernel
-/// watches it, and leaves it when cores disagree. Under a hypervisor the paravirtual clocks stand on an invariant TSC. A
-/// `kernel_source` of `None`: not Linux, or hidden; then the processor's own word has to do.
+/// Returns the rate of the TSC, as `measure` finds it; `None` if it is not `invariant`, or the kernel does not use it
+/// itself. The kernel watches it, and leaves it when cores disagree. Under a hypervisor the paravirtual clocks stand
+/// on an invariant TSC. A `kernel_source` of `None`: not Linux, or hidden; then the processor's own word has to do.
 pub(super) fn rate(invariant: bool, kernel_source: Option<&str>, measure: impl FnOnce() -> Option<u64>) -> Option<u64> {
     let trusted = kernel_source
         .map(str::trim)
@@ -84,8 +84,8 @@ mod tests {
 
     #[test]
     fn uncertain_measurement_is_repeated() {
-        // Twelve tries to a bracket, two brackets to a measurement: the first measurement is interrupted in each try of its
-        // second bracket, for half a millisecond.
+        // Twelve tries to a bracket, two brackets to a measurement: the first measurement is interrupted in each try
+        // of its second bracket, for half a millisecond.
         let (reads, ticks) = (Cell::new(0), Cell::new(0_u64));
         let counter = || {
             reads.set(reads.get() + 1);

@@ -1,16 +1,16 @@
-//! Finding out, from readings of all clocks, that the wall clock was set, that the machine slept, or that the processor's counter
-//! is no clock.
+//! Finding out, from readings of all clocks, that the wall clock was set, that the machine slept, or that the
+//! processor's counter is no clock.
 //!
 //! Nothing here reads a clock, so each case is tested with made-up readings. What is compared:
 //!
-//! - the *counter* with CLOCK_MONOTONIC_RAW, which nobody slews: it may go on or stand while the machine sleeps, but else it keeps
-//!   to the rate that was measured;
-//! - the *wall clock* with the recording clock, and with CLOCK_MONOTONIC: slewing moves the latter along with the wall clock, and
-//!   setting it does not.
+//! - the *counter* with CLOCK_MONOTONIC_RAW, which nobody slews: it may go on or stand while the machine sleeps, but
+//!   else it keeps to the rate that was measured;
+//! - the *wall clock* with the recording clock, and with CLOCK_MONOTONIC: slewing moves the latter along with the wall
+//!   clock, and setting it does not.
 
 use ttlog_core::Anchor;
 
-/// What may be missing or too much between two readings; besides a thousandth of the time between them.
+/// Tolerated difference between two readings, besides a thousandth of the time between them.
 const TOLERANCE_NS: i128 = 1_000_000;
 
 /// All clocks at one moment.
@@ -30,21 +30,21 @@ pub(crate) struct Reading {
     pub(crate) boot_ns: u64,
 }
 
-/// What a reading tells, together with the one before it.
+/// Conclusion from a reading and the one before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Finding {
     /// Nothing is the matter.
     Steady,
     /// The wall clock was set, or the machine slept while the recording clock stood.
     Step {
-        /// What the wall clock would have shown a tick before `after`.
+        /// The expected reading of the wall clock, a tick before `after`.
         before: Anchor,
-        /// What it shows.
+        /// Its actual reading.
         after: Anchor,
     },
     /// The counter went back, stood, jumped, or changed its rate.
     CounterWrong {
-        /// What it should show. Never less than it does, so that giving it up does not turn time back.
+        /// Its expected reading. Never less than the actual one, so that giving it up does not turn time back.
         ticks: u64,
         /// The last reading that was good.
         last_good: Anchor,

@@ -1,7 +1,7 @@
 //! The environment: every option by a variable, so that a program is configured without being built again.
 //!
-//! [`VARIABLES`] is the one list: what each variable is called, what its value may be, and what it sets. The table in the crate's
-//! documentation is the same list, which a test sees to.
+//! [`VARIABLES`] is the one list: what each variable is called, what its value may be, and what it sets. The table in
+//! the crate's documentation is the same list, which a test sees to.
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -18,22 +18,23 @@ use super::settings::{
 
 /// The variable that switches the recorder off as a whole.
 pub(crate) const SWITCH: &str = "TTLOG";
-/// What [`SWITCH`] may be.
+/// Values of [`SWITCH`].
 const SWITCH_EXPECTED: &str = "`off` or `on`";
 
 /// Another name of the variable of the filter.
 const FILTER_OTHER_NAME: &str = "TTLOG_LEVEL";
 
-/// A variable that stands for an option: `TTLOG_` and the name of the option in capitals, except for the two directories.
+/// A variable that stands for an option: `TTLOG_` and the name of the option in capitals, except for the two
+/// directories.
 #[cfg_attr(not(test), allow(dead_code, reason = "some of it is for the table in the documentation alone"))]
 pub(crate) struct Variable {
     /// Its name.
     pub(crate) name: &'static str,
     /// The method of the builder.
     pub(crate) option: &'static str,
-    /// What its value may be, as the error and the documentation say it.
+    /// Its possible values, in the words of the error and the documentation.
     pub(crate) expected: &'static str,
-    /// What holds without it.
+    /// Its value if it is not set.
     pub(crate) default: &'static str,
     set: Set,
 }
@@ -336,8 +337,8 @@ fn bad(variable: &'static str, value: &OsStr, expected: impl Into<String>) -> Ba
     BadVariable { variable, value: value.to_string_lossy().into_owned(), expected: expected.into() }
 }
 
-/// Takes over all variables that are set; one that is empty counts as not set. `read` gives the value of a variable. `on_bad` is
-/// called with each that is no good, and may end it with an error.
+/// Takes over all variables that are set; one that is empty counts as not set. `read` gives the value of a variable.
+/// `on_bad` is called with each that is no good, and may end it with an error.
 ///
 /// # Errors
 /// What `on_bad` gives.
@@ -379,8 +380,8 @@ pub(crate) fn misspelled(names: impl Iterator<Item = OsString>) -> Vec<(String, 
     names.filter_map(pair).collect()
 }
 
-/// Returns the variable that is meant by a name that is none: one from which it differs by a letter or two, or by words that it
-/// leaves out at the end or at the beginning.
+/// Returns the variable that is meant by a name that is none: one from which it differs by a letter or two, or by
+/// words that it leaves out at the end or at the beginning.
 fn meant(name: &str) -> Option<&'static str> {
     let ours = || VARIABLES.iter().map(|variable| variable.name).chain([SWITCH, FILTER_OTHER_NAME]);
     let words = name.strip_prefix("TTLOG_").filter(|words| !words.is_empty())?;

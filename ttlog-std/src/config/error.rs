@@ -12,7 +12,7 @@ use crate::memory::directory::MappingError;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum InitError {
-    /// This process has its recorder; [`Recorder::current`](crate::Recorder::current) gives it.
+    /// This process has its recorder; [`Recorder::current`](crate::Recorder::current) returns it.
     AlreadyInitialized,
     /// Something else was installed as the recorder of ttlog-core's macros.
     OtherRecorder,
@@ -20,45 +20,45 @@ pub enum InitError {
     OutOfRange {
         /// The option's name.
         option: &'static str,
-        /// What was asked for.
+        /// The requested value.
         value: usize,
-        /// The least that is possible.
+        /// Smallest possible value.
         min: usize,
-        /// The most that is possible.
+        /// Largest possible value.
         max: usize,
     },
     /// An option that is no size cannot have this value.
     Option {
         /// The option's name.
         option: &'static str,
-        /// What was asked for, in Rust's notation.
+        /// The requested value, in Rust's notation.
         value: String,
-        /// What would do.
+        /// The expected values.
         expected: &'static str,
     },
     /// An environment variable cannot have this value.
     Environment {
         /// Its name.
         variable: &'static str,
-        /// What it says.
+        /// Its value.
         value: String,
-        /// What would do.
+        /// The expected values.
         expected: String,
     },
-    /// The directives of the [`filter`](crate::Builder::filter) are no good.
+    /// The directives of the [`filter`](crate::Builder::filter) are invalid.
     Filter {
-        /// What was asked for.
+        /// The requested value.
         directives: String,
-        /// What is wrong with it.
+        /// The fault in it.
         error: FilterError,
     },
-    /// The ring file that was [required](crate::RingFileChoice::Required) cannot be had.
+    /// The ring file that was [required](crate::RingFileChoice::Required) is not available.
     RingFile {
-        /// What was being done, as in "create directory".
+        /// The action that failed, as in "create directory".
         action: &'static str,
         /// The file or directory.
         path: PathBuf,
-        /// What the operating system says.
+        /// The error of the operating system.
         cause: io::Error,
     },
     /// There is not enough memory for the ring.

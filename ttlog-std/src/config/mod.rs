@@ -1,4 +1,4 @@
-//! What was asked for: by the program, and by its environment.
+//! The options: chosen by the program and by its environment.
 
 pub(crate) mod environment;
 pub(crate) mod error;

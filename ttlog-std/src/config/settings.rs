@@ -1,7 +1,8 @@
 //! The options of the recorder: what they are, their defaults and their ranges.
 //!
-//! [`Builder`](crate::Builder) collects them, [`environment`](crate::config::environment) overrides them, `build` checks them and puts
-//! them into the recorder, where every part reads its own. They do not change afterwards, except for the filter.
+//! [`Builder`](crate::Builder) collects them, [`environment`](crate::config::environment) overrides them, `build`
+//! checks them and puts them into the recorder, where every part reads its own. They do not change afterwards, except
+//! for the filter.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -39,7 +40,7 @@ pub(crate) const FREE_PERCENT_MAX: u8 = 90;
 /// Whether the ring is in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RingFileChoice {
-    /// In a file if that can be had, else on the heap, which is told on stderr. The default.
+    /// In a file if possible, else on the heap, with one warning on stderr. The default.
     Preferred,
     /// In a file; without one there is no recorder ([`InitError::RingFile`]).
     Required,
@@ -47,14 +48,15 @@ pub enum RingFileChoice {
     None,
 }
 
-/// Which signals that end the process leave a mark in the ring.
+/// The signals that leave a mark in the ring when they end the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FatalSignals {
     /// None: no handler is installed for this.
     Off,
-    /// Those of faults: SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS and SIGTRAP.
+    /// Signals of faults: SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS and SIGTRAP.
     Faults,
-    /// Those of faults, and SIGTERM, SIGINT, SIGHUP and SIGQUIT where the program has no handler at the start. The default.
+    /// Signals of faults, and SIGTERM, SIGINT, SIGHUP and SIGQUIT where the program has no handler at the start. The
+    /// default.
     All,
 }
 
@@ -68,8 +70,8 @@ pub enum SnapshotSignal {
     Usr2,
 }
 
-/// All options. `None` stands for "not asked for"; what a part does then is said at the method of the
-/// [`Builder`](crate::Builder) of the same name.
+/// All options. `None` stands for "not set"; the method of the [`Builder`](crate::Builder) of the same name documents
+/// the default.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     pub(crate) service: Option<String>,
@@ -150,7 +152,8 @@ impl Settings {
         u64::try_from(self.min_age.unwrap_or_default().as_nanos()).unwrap_or(u64::MAX)
     }
 
-    /// Checks what is not a size. With `clamp` an option that is out of range is set back to its default, with a warning.
+    /// Checks what is not a size. With `clamp` an option that is out of range is set back to its default, with a
+    /// warning.
     ///
     /// # Errors
     /// [`InitError::Filter`] and [`InitError::Option`], not with `clamp`.
@@ -203,8 +206,8 @@ impl Settings {
     }
 }
 
-/// Returns how many of `segment_count` segments of `segment_len` bytes are for warnings and errors alone: two at least, for each that is
-/// opened replaces another, and at most half of them; 0: they share those of all others.
+/// Returns how many of `segment_count` segments of `segment_len` bytes are for warnings and errors alone: two at
+/// least, for each that is opened replaces another, and at most half of them; 0: they share those of all others.
 pub(crate) fn kept_segment_count(kept_bytes: Option<usize>, segment_count: usize, segment_len: usize) -> u32 {
     match kept_bytes {
         None => RingConfig::usual_kept_count(segment_count),
@@ -213,10 +216,10 @@ pub(crate) fn kept_segment_count(kept_bytes: Option<usize>, segment_count: usize
     }
 }
 
-/// What times between things must be.
+/// Range of the options that are intervals.
 const INTERVAL: &str = "100 ms to 366 days";
 
-/// What happens to options out of range.
+/// Checks options, and refuses or resets those that are out of range.
 struct RangeCheck {
     clamp: bool,
 }

@@ -5,19 +5,21 @@
 //! | a fault: SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS, SIGTRAP | a signal handler |
 //! | SIGTERM, SIGINT, SIGHUP, SIGQUIT without a handler | a signal handler |
 //! | `exit`, the return from `main` | a function that `exit` calls |
-//! | SIGKILL, `_exit`, the out-of-memory killer | nobody; the ring says so by saying nothing |
+//! | SIGKILL, `_exit`, the out-of-memory killer | nobody; its end block stays empty |
 //!
-//! A stamp is a few stores into the ring's end block; the mapped file does the rest. Everything here runs in signal handlers: there
-//! is no lock, no allocation and nothing but a system call or two. After the stamp a signal goes to whoever had it before, so that the
-//! process ends as it would without this, with the same status and the same core dump.
+//! A stamp is a few stores into the ring's end block; the mapped file does the rest. Everything here runs in signal
+//! handlers: there is no lock, no allocation and nothing but a system call or two. After the stamp a signal goes to
+//! whoever had it before, so that the process ends as it would without this, with the same status and the same core
+//! dump.
 //!
-//! **A signal that is survived.** A previous handler may mend the fault and return, or return from a signal that was only sent. The stamp
-//! is taken back then. Where it leaves by a jump instead, the stamp stays, older than the process's latest events. So it does where
-//! `raise(SIGABRT)` is survived, which looks like `abort`.
+//! **A signal that is survived.** A previous handler may mend the fault and return, or return from a signal that was
+//! only sent. The stamp is taken back then. Where it leaves by a jump instead, the stamp stays, older than the
+//! process's latest events. So it does where `raise(SIGABRT)` is survived, which looks like `abort`.
 //!
-//! **A handler that is installed later** takes the signal; if it hands faults on to this one they are stamped. Libraries for graceful
-//! shutdown hand on *everything* to the handler they found. SIGTERM and the like are therefore left alone unless this
-//! handler is the installed one: that library's process is about to end in good order, or not at all.
+//! **A handler that is installed later** takes the signal; if it hands faults on to this one they are stamped.
+//! Libraries for graceful shutdown hand on *everything* to the handler they found. SIGTERM and the like are therefore
+//! left alone unless this handler is the installed one: that library's process is about to end in good order, or not
+//! at all.
 
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
@@ -40,11 +42,11 @@ const TERMINATIONS: [c_int; 4] = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, lib
 /// More than the highest number among them.
 const NUMBERS: usize = 64;
 
-/// What each signal did before, by its number. Set once, before the handler is installed.
+/// The previous action of each signal, by its number. Set once, before the handler is installed.
 static PREVIOUS: [OnceLock<sigaction>; NUMBERS] = [const { OnceLock::new() }; NUMBERS];
 
-/// Has the end of the process stamped into the ring from here on. Once. Before the [guard of the ring's file](crate::memory::guard) is
-/// installed, which must see the faults in the ring first: those are no ends.
+/// Has the end of the process stamped into the ring from here on. Once. Before the [guard of the ring's
+/// file](crate::memory::guard) is installed, which must see the faults in the ring first: those are no ends.
 pub(crate) fn watch(signals: FatalSignals) {
     if let Err(error) = sys::at_exit(at_exit) {
         report::warn(format_args!("a call of exit will not be noted in the ring: {error}"));
@@ -64,8 +66,8 @@ pub(crate) fn watch(signals: FatalSignals) {
 
 fn watch_signal(signal: c_int, only_default: bool) -> std::io::Result<()> {
     let previous = signal_chain::present(signal)?;
-    // What is ignored is no end. The first process of a container is not ended by a signal that has no handler, and would be by
-    // one that has.
+    // An ignored signal does not end the process. The first process of a container is not ended by a signal that has
+    // no handler, and would be by one that has.
     let is_default = previous.sa_sigaction == libc::SIG_DFL;
     if previous.sa_sigaction == libc::SIG_IGN || only_default && (!is_default || std::process::id() == 1) {
         return Ok(());
@@ -107,11 +109,12 @@ fn is_survived(previous: &sigaction, signal: c_int, code: c_int) -> bool {
         return false;
     }
     if signal_chain::recurs(signal, code) {
-        // What is at fault is done again. It is mended, or meets the action that the previous handler has put in the place of this one.
+        // What is at fault is done again. It is mended, or meets the action that the previous handler has put in the
+        // place of this one.
         return !signal_chain::is_default_or_ignored(previous) && signal_chain::is_installed(signal, handle);
     }
-    // The handler of std, as one example, restores the default and expects the fault to come again. One that was sent does not, unless
-    // the handler has sent it once more.
+    // The handler of std, as one example, restores the default and expects the fault to come again. One that was sent
+    // does not, unless the handler has sent it once more.
     !signal_chain::is_pending(signal)
 }
 
@@ -121,8 +124,8 @@ fn is_in_ring(state: &State, address: u64) -> bool {
     (range.start as u64..range.end as u64).contains(&address)
 }
 
-/// Returns the recorder if it records, into a ring of this process. A child that was not made by the C library's `fork` has its
-/// parent's ring still.
+/// Returns the recorder if it records, into a ring of this process. A child that was not made by the C library's
+/// `fork` has its parent's ring still.
 fn own_recorder() -> Option<&'static State> {
     let is_own = |state: &State| !state.process().is_in_fork() && !state.forked.is_lost.load(Ordering::Acquire);
     state::current().filter(|state| is_own(state) && state.is_recording())
@@ -147,7 +150,7 @@ unsafe fn end_of(signal: c_int, info: *mut siginfo_t) -> ProcessEnd {
         // SAFETY: a signal that a process has sent says which.
         let (pid, uid) = unsafe { ((*info).si_pid(), (*info).si_uid()) };
         let sender = u32::try_from(pid).unwrap_or(0);
-        // That a process sent it to itself, as `abort` does, is told by the code.
+        // The code already says that a process sent it to itself, as `abort` does.
         if sender != std::process::id() {
             (end.sender_pid, end.sender_uid) = (sender, uid);
         }

@@ -1,4 +1,4 @@
-//! What is written when the process ends.
+//! The end of the process: the mark of a signal or of `exit`, and the event and snapshot of a panic.
 
 #[cfg(target_os = "linux")]
 pub(crate) mod end;

@@ -1,13 +1,14 @@
 //! The panic hook: a panic becomes an event and a snapshot, then the hook that was there before runs.
 //!
-//! std ends the process at once when a hook panics, and holds the panicking thread for as long as the hook runs. So nothing here
-//! unwraps, indexes unchecked or waits without a bound, and what can fail is left out: without memory for it, the backtrace;
-//! without the big memory, the compression; without a disk, the snapshot. The ring itself has the event in any case, and a
-//! ring in a file outlives the process.
+//! std ends the process at once when a hook panics, and holds the panicking thread for as long as the hook runs. So
+//! nothing here unwraps, indexes unchecked or waits without a bound, and what can fail is left out: without memory for
+//! it, the backtrace; without the big memory, the compression; without a disk, the snapshot. The ring itself has the
+//! event in any case, and a ring in a file outlives the process.
 //!
-//! When several threads panic at once each is an event, and one snapshot that was begun after the last of them serves them all. So it
-//! is when panics follow each other closely: while their [throttle](crate::snapshot::throttle) allows no snapshot, the service thread is asked to
-//! take one as soon as it may. If the process ends before, the ring has the panic; a ring that would end with it is not throttled.
+//! When several threads panic at once each is an event, and one snapshot that was begun after the last of them serves
+//! them all. So it is when panics follow each other closely: while their [throttle](crate::snapshot::throttle) allows
+//! no snapshot, the service thread is asked to take one as soon as it may. If the process ends before, the ring has
+//! the panic; a ring that would end with it is not throttled.
 
 use std::fmt::{self, Write as _};
 use std::panic::PanicHookInfo;

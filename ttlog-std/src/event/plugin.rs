@@ -9,7 +9,7 @@ use super::record::record_from;
 use crate::state;
 use crate::state::registry::Origin;
 
-/// What plugins see of this process's recorder.
+/// This process's recorder, as plugins see it.
 struct Plugins;
 
 impl Recorder for Plugins {

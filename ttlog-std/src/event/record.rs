@@ -1,7 +1,7 @@
 //! The way of an event from the macro into the ring.
 //!
-//! The hot path is [`record`]: the callsite's id, the clock, and an append to the thread's own segment. Everything else takes
-//! `record_slow`, once per callsite, per segment, and per change of the filter.
+//! The hot path is [`record`]: the callsite's id, the clock, and an append to the thread's own segment. Everything
+//! else takes `record_slow`, once per callsite, per segment, and per change of the filter.
 
 use ttlog_core::level::is_kept;
 use ttlog_core::recorder::Recorder;
@@ -15,8 +15,8 @@ use crate::{clock, fork};
 
 /// Records an event; what the macros of this crate expand to.
 ///
-/// Never blocks. After a thread's first event it does not allocate and makes no system call. Callable anywhere: in signal
-/// handlers, destructors of thread-locals, allocators and panic hooks too.
+/// Never blocks. After a thread's first event it does not allocate and makes no system call. Callable anywhere: in
+/// signal handlers, destructors of thread-locals, allocators and panic hooks too.
 ///
 /// `KEPT` says that its level is one that is kept: such events are rare, and all go the slow way.
 #[inline(always)] // out of line, the fields would go through memory: some thirty instructions more
@@ -26,7 +26,8 @@ pub fn record<const KEPT: bool, F: Fields>(callsite: &'static Callsite, fields: 
         return;
     }
     if let (Some(id), true) = (callsite.id_for(F::HASH), fields.are_small()) {
-        // The clock is read only now: reading it takes longer than all the rest, and the other path reads it for itself.
+        // The clock is read only now: reading it takes longer than all the rest, and the other path reads it for
+        // itself.
         if let Some(ticks) = clock::now_inline() {
             if cursor().append_small(id, ticks, &fields) {
                 return;
@@ -49,8 +50,8 @@ fn record_other<F: Fields>(callsite: &'static Callsite, fields: &F) {
     record_slow(callsite, fields);
 }
 
-/// Records an event whatever it takes. In a library that was loaded at run time and is attached to the recorder of its program, all
-/// events come here, and are handed to that.
+/// Records an event whatever it takes. In a library that was loaded at run time and is attached to the recorder of its
+/// program, all events come here, and are handed to that.
 #[cold]
 #[inline(never)]
 pub(crate) fn record_slow(callsite: &'static Callsite, fields: &dyn AnyFields) {
@@ -90,8 +91,8 @@ pub(crate) fn record_from(origin: Origin, callsite: &'static Callsite, fields: &
     ask_for_snapshot(state, callsite.metadata().level);
 }
 
-/// Asks for a snapshot if an event of `level` is one that does. Called after an event was recorded the slow way, as all events are
-/// that can ask: warnings and errors. Never waits.
+/// Asks for a snapshot if an event of `level` is one that does. Called after an event was recorded the slow way, as
+/// all events are that can ask: warnings and errors. Never waits.
 fn ask_for_snapshot(state: &State, level: Level) {
     if state.settings.snapshot_on_level.is_some_and(|least| level >= least) {
         state.process().queue.triggers.raise(Cause::Level);
@@ -123,8 +124,8 @@ fn append(state: &'static State, id: u16, fields: &dyn AnyFields) {
                 let who = identity.info(&name);
                 cursor().append_slow(&state.ring, &clock::now, &who, id, fields);
             }
-            // An event while the identity is being found out (an allocator that logs), or after the thread's end: the thread
-            // holds no segment then, or will not give it back.
+            // An event while the identity is being found out (an allocator that logs), or after the thread's end: the
+            // thread holds no segment then, or will not give it back.
             IdentityState::New | IdentityState::FindingOut | IdentityState::Ended => {
                 let context = identity.context.get();
                 state.ring.append_shared(clock::now(), context, id, fields, DropReason::Reentrant);

@@ -1,21 +1,25 @@
 //! Forks: the child of `fork` has a copy of everything, and the ring of its parent mapped.
 //!
-//! Two processes must not write to one ring, for each thread believes that its segment is its alone. So before any of the
-//! child's code runs, private memory takes the place of the parent's ring, with nothing in it but the parent's table of
-//! callsites; the parent's lock on the file is let go of; the one thread that the child has forgets its segment; and the child
-//! gets a [`ProcessState`] of its own, because a thread that is not there any more may hold any lock of the old one.
+//! Two processes must not write to one ring, for each thread believes that its segment is its alone. So before any of
+//! the child's code runs, private memory takes the place of the parent's ring, with nothing in it but the parent's
+//! table of callsites; the parent's lock on the file is let go of; the one thread that the child has forgets its
+//! segment; and the child gets a [`ProcessState`] of its own, because a thread that is not there any more may hold any
+//! lock of the old one.
 //!
-//! The child's first event, or its first use of [`Recorder`](crate::Recorder), makes the ring: in a file of its own, in the directory of
-//! the parent's, or in memory if that cannot be had. It is laid out elsewhere and put in place whole. Callsites keep their ids,
-//! for they are cached all over. Meanwhile the events of other threads are counted as dropped.
+//! The child's first event, or its first use of [`Recorder`](crate::Recorder), makes the ring: in a file of its own,
+//! in the directory of the parent's, or in memory if that cannot be had. It is laid out elsewhere and put in place
+//! whole. Callsites keep their ids, for they are cached all over. Meanwhile the events of other threads are counted as
+//! dropped.
 //!
-//! The first half runs in a handler of `pthread_atfork`, the second wherever the program logs; both may be in a signal handler
-//! that interrupted anything. So there are only atomics and system calls here: no lock, no allocator. The thread of the service
-//! and the memory for snapshots, which need both, come with the first use of `Recorder` or with a panic.
+//! The first half runs in a handler of `pthread_atfork`, the second wherever the program logs; both may be in a signal
+//! handler that interrupted anything. So there are only atomics and system calls here: no lock, no allocator. The
+//! thread of the service and the memory for snapshots, which need both, come with the first use of `Recorder` or with
+//! a panic.
 //!
-//! A log call that was interrupted by the signal handler that forked goes on in the child when the handler returns, and stores what
-//! it has left into the memory that is there by then. Therefore the child makes no ring before that call is over
-//! ([`ForkState::is_quiet`](crate::state::forked::ForkState::is_quiet)); its events until then are counted as dropped.
+//! A log call that was interrupted by the signal handler that forked goes on in the child when the handler returns,
+//! and stores what it has left into the memory that is there by then. Therefore the child makes no ring before that
+//! call is over ([`ForkState::is_quiet`](crate::state::forked::ForkState::is_quiet)); its events until then are
+//! counted as dropped.
 
 use std::fmt;
 use std::ptr;
@@ -35,8 +39,8 @@ use crate::state::{self, State};
 use crate::sys::report;
 use crate::{clock, sys};
 
-/// Prepares children that are forked from here on. A child made without `fork`'s handlers (`vfork`, a bare `clone`) is not noticed,
-/// and must do nothing but `exec`.
+/// Prepares children that are forked from here on. A child made without `fork`'s handlers (`vfork`, a bare `clone`) is
+/// not noticed, and must do nothing but `exec`.
 pub(crate) fn prepare_children() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
@@ -87,11 +91,12 @@ extern "C" fn in_child() {
     }
 }
 
-/// Puts private memory in the place of the parent's ring, with the parent's table in it. `false`: the parent's ring is still there.
+/// Puts private memory in the place of the parent's ring, with the parent's table in it. `false`: the parent's ring is
+/// still there.
 fn separate(state: &State) -> bool {
     let Ok(start) = sys::map_private(size_of_val(state.words)) else { return false };
-    // SAFETY: the memory is as long as the ring's, aligned to a page, and known to nobody else; zero is a word. It is not used
-    // after it has moved.
+    // SAFETY: the memory is as long as the ring's, aligned to a page, and known to nobody else; zero is a word. It is
+    // not used after it has moved.
     state.ring.copy_table_words(unsafe { as_words(start, state.words.len()) });
     sys::move_over(state.words, start).is_ok()
 }
@@ -99,13 +104,15 @@ fn separate(state: &State) -> bool {
 /// Returns memory as words.
 ///
 /// # Safety
-/// - `start` is aligned to a page, and so many words of memory are there as long as they are used, accessed as words only.
+/// - `start` is aligned to a page, and so many words of memory are there as long as they are used, accessed as words
+///   only.
 unsafe fn as_words(start: ptr::NonNull<u8>, len_words: usize) -> &'static [Word] {
     // SAFETY: the caller's promise.
     unsafe { std::slice::from_raw_parts(start.as_ptr().cast::<Word>(), len_words) }
 }
 
-/// Returns whether an event may be recorded in a process whose ring was not there yet; makes the ring if it is this event's turn.
+/// Returns whether an event may be recorded in a process whose ring was not there yet; makes the ring if it is this
+/// event's turn.
 ///
 /// If not, the event is counted.
 #[cold]
@@ -179,8 +186,8 @@ fn make_ring(state: &'static State) -> bool {
         }
     }
     let Ok(start) = sys::map_private(size_of_val(state.words)) else { return false };
-    // SAFETY: the memory is as long as the ring's, aligned to a page, and known to nobody else; zero is a word. It is not used
-    // after it has moved.
+    // SAFETY: the memory is as long as the ring's, aligned to a page, and known to nobody else; zero is a word. It is
+    // not used after it has moved.
     lay_out(state, unsafe { as_words(start, state.words.len()) }).is_some()
         && sys::move_over(state.words, start).is_ok()
 }

@@ -39,8 +39,8 @@ pub(super) fn uid() -> u32 {
     0
 }
 
-/// Returns the directories to try, best first: what was asked for (and then only that), else shared memory, else the temp
-/// directory.
+/// Returns the directories to try, best first: what was asked for (and then only that), else shared memory, else the
+/// temp directory.
 pub(crate) fn candidate_directories(asked: Option<&Path>) -> Vec<PathBuf> {
     match asked {
         Some(directory) => vec![directory.to_path_buf()],
@@ -58,9 +58,9 @@ pub(super) fn private_name() -> String {
 
 /// Opens the directory for rings, making it if it is missing, and gives where it really is.
 ///
-/// A directory is good when it belongs to this user and nobody else can write to it. One that others can write to, or that
-/// belongs to somebody else (`/tmp`, a shared volume), is left as it is, and a private directory `ttlog-<uid>` in it is
-/// used. A private directory that is too open gets mode 0700.
+/// A directory is good when it belongs to this user and nobody else can write to it. One that others can write to, or
+/// that belongs to somebody else (`/tmp`, a shared volume), is left as it is, and a private directory `ttlog-<uid>` in
+/// it is used. A private directory that is too open gets mode 0700.
 #[cfg(target_os = "linux")]
 pub(super) fn open_ring_directory(path: &Path) -> Result<(File, PathBuf), MappingError> {
     let directory = open_or_create(path)?;

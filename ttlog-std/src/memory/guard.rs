@@ -1,9 +1,9 @@
 //! Faults in the mapped ring: what happens when somebody cuts the ring's file short while the process runs.
 //!
-//! An access to a mapping past the end of its file is SIGBUS, which would end the host at its next event. So SIGBUS gets a
-//! handler that, for faults in the ring and no others, puts zeroed memory in place of the part that has no file any more, and
-//! has the access done again. The ring goes on there, without what that part held. Faults elsewhere go to whoever had the
-//! signal before, as if this handler were not there.
+//! An access to a mapping past the end of its file is SIGBUS, which would end the host at its next event. So SIGBUS
+//! gets a handler that, for faults in the ring and no others, puts zeroed memory in place of the part that has no file
+//! any more, and has the access done again. The ring goes on there, without what that part held. Faults elsewhere go
+//! to whoever had the signal before, as if this handler were not there.
 //!
 //! The handler may run in any thread at any point: it makes system calls only, and takes no lock that it waits for.
 
@@ -35,7 +35,7 @@ struct Guard {
     cut_from: AtomicUsize,
     /// A thread is replacing memory.
     mending: AtomicBool,
-    /// What SIGBUS did before.
+    /// The previous action of SIGBUS.
     previous: sigaction,
 }
 
@@ -91,8 +91,8 @@ extern "C" fn handle(signal: c_int, info: *mut siginfo_t, context: *mut c_void) 
     let errno = unsafe { libc::__errno_location() };
     // SAFETY: as above.
     let errno_before = unsafe { *errno };
-    // SAFETY: the kernel hands a complete siginfo to a handler with SA_SIGINFO; the address is that of a fault if the code
-    // says so, and not looked at otherwise.
+    // SAFETY: the kernel hands a complete siginfo to a handler with SA_SIGINFO; the address is that of a fault if the
+    // code says so, and not looked at otherwise.
     let (code, address) = unsafe { ((*info).si_code, (*info).si_addr() as usize) };
     let offset = address.wrapping_sub(guard.start);
     let is_mended = code == libc::BUS_ADRERR && offset < guard.len && guard.mend(offset);
@@ -105,11 +105,12 @@ extern "C" fn handle(signal: c_int, info: *mut siginfo_t, context: *mut c_void) 
 }
 
 impl Guard {
-    /// Puts memory where the file has ended, at `offset` at least. `false`: there is none to be had.
+    /// Puts memory where the file has ended, at `offset` at least. `false`: there is none.
     fn mend(&self, offset: usize) -> bool {
         // A thread that is interrupted here by a handler that logs must not meet its own mark.
         let _blocked = SignalsBlocked::new();
-        // Another thread may have mended it, or be about to: then the access is done again, and faults again if it must.
+        // Another thread may have mended it, or be about to: then the access is done again, and faults again if it
+        // must.
         if offset >= self.cut_from.load(Ordering::Acquire) || self.mending.swap(true, Ordering::Acquire) {
             return true;
         }
@@ -118,8 +119,8 @@ impl Guard {
         let mut is_mended = true;
         if from < before {
             let address = (self.start + from) as *mut c_void;
-            // SAFETY: the range is part of the ring's mapping and holds pages without a file, or with one that is being given
-            // up. What refers to it are words, for which any content is good.
+            // SAFETY: the range is part of the ring's mapping and holds pages without a file, or with one that is
+            // being given up. What refers to it are words, for which any content is good.
             let mapped = unsafe {
                 libc::mmap(
                     address,

@@ -33,8 +33,8 @@ pub(crate) fn emergency() -> Option<&'static [Word]> {
     (!TAKEN.swap(true, std::sync::atomic::Ordering::Relaxed)).then_some(&PAGES.0)
 }
 
-/// This much of a ring is made present at the start, which takes about 1 ms per 1 MiB; the rest by the service thread, faster than
-/// a program can fill it.
+/// This much of a ring is made present at the start, which takes about 1 ms per 1 MiB; the rest by the service thread,
+/// faster than a program can fill it.
 pub(crate) const POPULATE_AT_ONCE_BYTES: usize = 4 * 1024 * 1024;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What the ring says of its process: who it is, when it started, which build it runs.
+//! The process item of the ring: which process it is, when it started, which build it runs.
 //!
 //! Everything here is best effort: what cannot be learnt is empty or 0, as the format provides.
 
@@ -15,7 +15,7 @@ const TEXT_LEN_MAX: usize = 512;
 /// Most bytes of the encoded process item: five capped texts and small change.
 pub(crate) const ITEM_LEN_MAX: usize = 5 * TEXT_LEN_MAX + 256;
 
-/// What is known of this process and stays true in its children.
+/// The properties of this process that its children share.
 #[derive(Debug)]
 pub(crate) struct Description {
     service: String,
@@ -38,9 +38,9 @@ impl Description {
         }
     }
 
-    /// Encodes the process item of the process that calls, whose clock has the given name, into `out`, of which it gives the used
-    /// part. The text about the operating system lacks its last `os_cut` bytes. `None` cannot happen as long as the texts are
-    /// capped, and means no item. Async-signal-safe.
+    /// Encodes the process item of the process that calls, whose clock has the given name, into `out`, of which it
+    /// gives the used part. The text about the operating system lacks its last `os_cut` bytes. `None` cannot happen as
+    /// long as the texts are capped, and means no item. Async-signal-safe.
     pub(crate) fn encode_item<'a>(
         &self,
         clock: &ClockInfo,
@@ -90,8 +90,8 @@ pub(crate) fn start_time() -> u64 {
     0
 }
 
-/// Finds field 22 of `/proc/PID/stat`. The command in field 2 may hold anything, so fields count from the last parenthesis
-/// that closes.
+/// Finds field 22 of `/proc/PID/stat`. The command in field 2 may hold anything, so fields count from the last
+/// parenthesis that closes.
 #[cfg(target_os = "linux")]
 fn parse_start_time(stat: &[u8]) -> Option<u64> {
     let command_end = stat.iter().rposition(|byte| *byte == b')')?;

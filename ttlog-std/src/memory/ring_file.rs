@@ -1,10 +1,10 @@
 //! The memory of the ring: a file mapped for life, or the heap when that cannot be had.
 //!
-//! What the file must withstand decides how it is made. Another user must not be able to read it or to put something in its
-//! place: the directory is checked after it was opened, by its descriptor, and the file is created in that very directory with
-//! mode 0600, `O_EXCL` and `O_NOFOLLOW`. Another process must not take it for the leftover of a dead one: it is locked before
-//! it gets the name that the [service](crate::service) of another process looks for. A full disk must not kill the process later: all blocks are
-//! allocated before the file is mapped.
+//! What the file must withstand decides how it is made. Another user must not be able to read it or to put something
+//! in its place: the directory is checked after it was opened, by its descriptor, and the file is created in that very
+//! directory with mode 0600, `O_EXCL` and `O_NOFOLLOW`. Another process must not take it for the leftover of a dead
+//! one: it is locked before it gets the name that the [service](crate::service) of another process looks for. A full
+//! disk must not kill the process later: all blocks are allocated before the file is mapped.
 //!
 //! Only Linux maps a file. Elsewhere the ring is on the heap, and dies with the process.
 
@@ -33,7 +33,7 @@ pub(crate) struct RingFile {
     directory: Directory,
     /// Holds the lock.
     file: File,
-    /// What the system calls that file, whatever becomes of its descriptor.
+    /// Identity of the file, whatever becomes of its descriptor.
     identity: Option<FileIdentity>,
 }
 
@@ -72,7 +72,7 @@ impl RingFile {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Directory {
     fd: RawFd,
-    /// What it is: the program may have closed the descriptor and given its number to something else.
+    /// Identity of the directory: the program may have closed the descriptor and given its number to something else.
     identity: FileIdentity,
 }
 
@@ -129,7 +129,7 @@ pub(crate) fn create_ring_file<T, E: fmt::Display>(
     Ok((made.words, file, made.value))
 }
 
-/// What could not be done, and why.
+/// An action that failed, and its cause.
 pub(crate) struct Trouble {
     pub(crate) action: &'static str,
     pub(crate) cause: io::Error,
@@ -149,7 +149,8 @@ struct Made<T> {
     value: T,
 }
 
-/// The part of making a ring file that a child of `fork` does too: allocates nothing, async-signal-safe if `prepare` is.
+/// The part of making a ring file that a child of `fork` does too: allocates nothing, async-signal-safe if `prepare`
+/// is.
 ///
 /// On any error nothing is left behind.
 fn make<T>(

@@ -10,7 +10,8 @@ use crate::snapshot::retention::{self, Scope};
 use crate::state::State;
 use crate::sys::{lock, report};
 
-/// The rings of dead processes that were found at the start, and what came of them: told in one line however many there are.
+/// The rings of dead processes that were found at the start, and what came of them: told in one line however many
+/// there are.
 pub(crate) struct Backlog {
     left: std::vec::IntoIter<PathBuf>,
     recovered_count: u64,

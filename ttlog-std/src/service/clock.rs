@@ -1,4 +1,4 @@
-//! What the service thread does for the clock, several times a second.
+//! Maintenance of the clock by the service thread, several times a second.
 
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
@@ -10,14 +10,14 @@ use crate::sys::report;
 
 /// Time between anchors, once recording has been under way for a while.
 const ANCHOR_INTERVAL: Duration = Duration::from_secs(1);
-/// When the first anchors after the one of the start are written. A process that dies early is dated by them; later ones make
-/// the rate more exact.
+/// When the first anchors after the one of the start are written. A process that dies early is dated by them; later
+/// ones make the rate more exact.
 const EARLY_ANCHORS: [Duration; 3] =
     [Duration::from_millis(20), Duration::from_millis(150), Duration::from_millis(500)];
 /// Longest time between two looks at the clocks. A step of the wall clock is known to this time.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
-/// What [`maintain`] keeps from one call to the next.
+/// State of [`maintain`] between two calls.
 #[derive(Debug)]
 pub(crate) struct ClockMaintenance {
     watch: StepWatch,
@@ -40,10 +40,11 @@ impl ClockMaintenance {
     }
 }
 
-/// Writes the anchor that is due, and those around a step of the wall clock; gives up a counter that went wrong. Gives how long
-/// the next call may take to come.
+/// Writes the anchor that is due, and those around a step of the wall clock; gives up a counter that went wrong. Gives
+/// how long the next call may take to come.
 ///
-/// Takes some microseconds, or waits for another thread that writes an anchor, which takes as long. One thread calls it.
+/// Takes some microseconds, or waits for another thread that writes an anchor, which takes as long. One thread calls
+/// it.
 pub(crate) fn maintain(state: &State, maintenance: &mut ClockMaintenance) -> Duration {
     let clock = &state.clock;
     let reading = clock.reading();

@@ -1,8 +1,8 @@
 //! Requests from outside: what another process of the user wrote into the control block of the ring's file.
 //!
-//! There is one kind so far, `level DIRECTIVES`, which changes the filter. The service thread looks ten times a second, so that a change
-//! is in force 100 ms later, or as soon after as the thread gets to run. What is asked for is not trusted: a text that is not whole
-//! or makes no sense is refused and changes nothing.
+//! There is one kind so far, `level DIRECTIVES`, which changes the filter. The service thread looks ten times a
+//! second, so that a change is in force 100 ms later, or as soon after as the thread gets to run. What is asked for is
+//! not trusted: a text that is not whole or makes no sense is refused and changes nothing.
 
 use ttlog_core::Filter;
 use ttlog_core::ring::{CONTROL_TEXT_MAX, ControlCommand, ControlResult};

@@ -1,6 +1,7 @@
 //! Housekeeping: what the service thread does in the course of time, and the snapshots that come of it.
 //!
-//! Ten times a second: a sign of life in the ring, requests from outside, the triggers, the window. When the clock says so, anchors.
+//! Ten times a second: a sign of life in the ring, requests from outside, the triggers, the window. When the clock
+//! says so, anchors.
 
 use std::time::{Duration, Instant};
 
@@ -22,13 +23,13 @@ use crate::sys::report;
 /// Time between two looks at what has become due.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// What becomes due in the course of time, and how far it is.
+/// Recurring work, and when it is due.
 pub(crate) struct Housekeeping {
     next_poll: Instant,
     clock: ClockMaintenance,
     next_clock: Instant,
     schedule: Schedule,
-    /// What has asked for a snapshot and has none yet.
+    /// Causes of a snapshot that was not taken yet.
     pub(crate) causes: Causes,
 }
 

@@ -1,4 +1,4 @@
-//! What one thread does while the program logs: housekeeping, snapshots, the rings of dead processes.
+//! The work of one thread while the program logs: housekeeping, snapshots, the rings of dead processes.
 
 mod backlog;
 mod clock;

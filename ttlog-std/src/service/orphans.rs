@@ -1,12 +1,12 @@
 //! Orphans: rings of processes that died without saying goodbye.
 //!
-//! At its start a recorder looks through the directory of its own ring. A ring whose lock can be taken has no owner any more
-//! (the lock ends with the process, whatever ended it) and becomes a snapshot with reason `recovered`; only when that is safely
-//! on disk is the ring removed. Of two processes that start at once the one that gets the lock does it. Rings of processes
-//! that live are locked and left alone; so are files of other users.
+//! At its start a recorder looks through the directory of its own ring. A ring whose lock can be taken has no owner
+//! any more (the lock ends with the process, whatever ended it) and becomes a snapshot with reason `recovered`; only
+//! when that is safely on disk is the ring removed. Of two processes that start at once the one that gets the lock
+//! does it. Rings of processes that live are locked and left alone; so are files of other users.
 //!
-//! What is in an orphan is read as hostile input: copied into memory up to a stated size, never mapped, and only ever handed
-//! to the core's reader.
+//! What is in an orphan is read as hostile input: copied into memory up to a stated size, never mapped, and only ever
+//! handed to the core's reader.
 
 use std::fmt;
 use std::fs::File;
@@ -25,14 +25,14 @@ use crate::snapshot::room::{self, Urgency};
 use crate::snapshot::scratch::Scratch;
 use crate::sys;
 
-/// Largest ring that any process recovers by itself.
+/// Largest ring that every process recovers.
 const RING_LEN_MAX_MIN: u64 = 64 * 1024 * 1024;
 /// Age from which an unlocked file that never got its name is taken for a leftover. Its maker locks it at once.
 const UNFINISHED_MIN_AGE: Duration = Duration::from_secs(60);
 /// Appended to the name of a file that is no ring, so that it is looked at only once.
 const DAMAGED_SUFFIX: &str = ".damaged";
 
-/// What became of a file that looked like an orphan.
+/// Fate of a file that looked like an orphan.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// Its events are in this snapshot; the ring is gone.
@@ -78,20 +78,20 @@ pub(crate) fn candidates(directory: &Path) -> Vec<PathBuf> {
     paths
 }
 
-/// What recovery keeps to.
+/// Limits of recovery.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rules<'a> {
     /// Where the snapshots go.
     pub(crate) snapshot_directory: &'a Path,
-    /// What snapshots leave free of the disk, in percent; these ones are last words.
+    /// Share of the disk that snapshots leave free, in percent; these ones are last words.
     pub(crate) free_percent: u8,
     /// Largest ring that is read into memory, in bytes.
     pub(crate) ring_max_len: u64,
 }
 
 impl<'a> Rules<'a> {
-    /// Makes those of a process whose own ring is `ring_len` bytes long: it recovers rings of twice that size, or of 64 MiB. One that
-    /// has little memory must not end for want of it because another had more.
+    /// Makes those of a process whose own ring is `ring_len` bytes long: it recovers rings of twice that size, or of
+    /// 64 MiB. One that has little memory must not end for want of it because another had more.
     pub(crate) fn new(snapshot_directory: &'a Path, free_percent: u8, ring_len: usize) -> Self {
         Rules { snapshot_directory, free_percent, ring_max_len: RING_LEN_MAX_MIN.max(2 * ring_len as u64) }
     }

@@ -1,8 +1,9 @@
 //! The signal that asks for a snapshot: SIGUSR1 or SIGUSR2, and only when the program or its user asked for it.
 //!
-//! The handler sets a flag and hands the signal on to the handler that was there before, if there was one. (Without one the signal
-//! would have ended the process; now it does not.) The service thread takes the signal too, so that it arrives in a program that
-//! blocks it in all threads of its own. A handler that the program installs later takes the signal away, unless it hands it on.
+//! The handler sets a flag and hands the signal on to the handler that was there before, if there was one. (Without
+//! one the signal would have ended the process; now it does not.) The service thread takes the signal too, so that it
+//! arrives in a program that blocks it in all threads of its own. A handler that the program installs later takes the
+//! signal away, unless it hands it on.
 
 use std::io;
 use std::sync::OnceLock;
@@ -14,7 +15,7 @@ use crate::snapshot::cause::Cause;
 use crate::state;
 use crate::sys::signal_chain;
 
-/// What the signal did before. Set once, before the handler is installed.
+/// The previous action of the signal. Set once, before the handler is installed.
 static PREVIOUS: OnceLock<sigaction> = OnceLock::new();
 
 /// Returns the number of the signal.

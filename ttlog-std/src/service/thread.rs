@@ -1,11 +1,11 @@
 //! The service thread: everything that the recorder does on its own, and the snapshots that it is asked for.
 //!
-//! One thread named `ttlog`, with all signals except for those of faults (and the one that asks for snapshots) blocked, so that it
-//! runs no handler of the program. Ten times a second it does its [housekeeping](super::housekeeping), and wakes earlier for a
-//! [request](crate::snapshot::queue).
+//! One thread named `ttlog`, with all signals except for those of faults (and the one that asks for snapshots)
+//! blocked, so that it runs no handler of the program. Ten times a second it does its
+//! [housekeeping](super::housekeeping), and wakes earlier for a [request](crate::snapshot::queue).
 //!
-//! Snapshots are throttled and coalesced; after each, the limits of retention are applied. The rings of dead processes are
-//! recovered between all this, one at a time.
+//! Snapshots are throttled and coalesced; after each, the limits of retention are applied. The rings of dead processes
+//! are recovered between all this, one at a time.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -44,7 +44,7 @@ impl Drop for EndGuard {
     }
 }
 
-/// What the thread has to do besides requests.
+/// Work of the thread besides requests.
 #[derive(Debug)]
 pub(crate) struct Work {
     /// Where to look for orphans.

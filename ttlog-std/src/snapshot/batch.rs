@@ -1,7 +1,7 @@
 //! Coalescing: one snapshot for all who want one when it begins.
 //!
-//! A snapshot holds everything that was recorded before it began, so it answers every request that was made before, whatever
-//! its reason. What comes while it is written waits for the next one.
+//! A snapshot holds everything that was recorded before it began, so it answers every request that was made before,
+//! whatever its reason. What comes while it is written waits for the next one.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -14,10 +14,10 @@ use crate::sys::cut;
 /// Longest list of several reasons, in bytes. A single reason is kept whole.
 const REASONS_LEN_MAX: usize = 240;
 
-/// What one snapshot answers.
+/// Causes and requests that one snapshot answers.
 #[derive(Default)]
 pub(crate) struct Batch {
-    /// What asks by itself.
+    /// Automatic causes.
     pub(crate) causes: Causes,
     /// Who waits.
     pub(crate) requests: Vec<Request>,

@@ -1,4 +1,4 @@
-//! Triggers: what makes the recorder take a snapshot by itself.
+//! Triggers: the causes of automatic snapshots.
 //!
 //! | trigger | noticed by | reason of the snapshot |
 //! | --- | --- | --- |
@@ -8,12 +8,12 @@
 //! | time | the service thread | `periodic` |
 //! | a share of the ring was written since the last snapshot | the service thread | `filled` |
 //!
-//! Setting a flag is at most one atomic operation, in signal handlers too, and never waits. The service thread looks at the
-//! flags ten times a second and takes one snapshot for all that are set.
+//! Setting a flag is at most one atomic operation, in signal handlers too, and never waits. The service thread looks
+//! at the flags ten times a second and takes one snapshot for all that are set.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// What asks for a snapshot.
+/// Cause of an automatic snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
 pub(crate) enum Cause {

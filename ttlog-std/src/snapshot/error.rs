@@ -16,11 +16,11 @@ pub enum SnapshotError {
     NoServiceThread,
     /// The file could not be written.
     Io {
-        /// What was being done, as in "create".
+        /// The action that failed, as in "create".
         action: &'static str,
         /// The file or directory.
         path: PathBuf,
-        /// What the operating system says.
+        /// The error of the operating system.
         cause: io::Error,
     },
     /// So little of the disk is free, or would be with the snapshot, that no more of it is taken
@@ -37,7 +37,7 @@ pub enum SnapshotError {
     Busy,
     /// The ring could not be read, which is a defect of the recorder or damage to its memory.
     Ring {
-        /// What is wrong with it.
+        /// The fault in it.
         cause: String,
     },
 }

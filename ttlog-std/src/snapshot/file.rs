@@ -1,8 +1,9 @@
 //! Snapshot files: from the ring to a file that is whole or not there.
 //!
-//! A snapshot is written to a temporary file in the directory it will live in (mode 0600, never through a symbolic link), made
-//! durable, and only then gets its name, which no other file has; then the directory is made durable. Whatever fails on the
-//! way, the temporary file is removed. The order of these steps is that of [`publish`]; the steps themselves are here.
+//! A snapshot is written to a temporary file in the directory it will live in (mode 0600, never through a symbolic
+//! link), made durable, and only then gets its name, which no other file has; then the directory is made durable.
+//! Whatever fails on the way, the temporary file is removed. The order of these steps is that of [`publish`]; the
+//! steps themselves are here.
 
 use std::fs::File;
 use std::io;
@@ -19,7 +20,7 @@ use super::room::Room;
 use super::scratch::BorrowedScratch;
 use crate::sys::{self, report};
 
-/// What a snapshot is made from.
+/// Source of a snapshot.
 #[derive(Clone, Copy)]
 pub(crate) enum Source<'a> {
     /// A ring that is being written.
@@ -28,7 +29,7 @@ pub(crate) enum Source<'a> {
     Image(&'a RingImage<'a>),
 }
 
-/// What a snapshot file is called after.
+/// Parts of the name of a snapshot file.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Label<'a> {
     /// The true name; it is made fit for a file name.
@@ -38,8 +39,8 @@ pub(crate) struct Label<'a> {
     pub(crate) reason: &'a str,
 }
 
-/// Writes a snapshot to a new file in `directory` (made if missing, with mode 0700), no larger than `room`, and returns its path
-/// once it is durable.
+/// Writes a snapshot to a new file in `directory` (made if missing, with mode 0700), no larger than `room`, and
+/// returns its path once it is durable.
 ///
 /// Writers of the ring are not disturbed.
 ///
@@ -61,8 +62,8 @@ pub(crate) fn write(
     let mut publication = Publication { os, directory, room, source, meta, scratch, temporary: None };
     match publish::publish(&mut publication, stem, sys::random()) {
         Ok(published) => {
-            // The file is whole and has its name; that a crash of the machine might take the name away again is no reason to
-            // do so now.
+            // The file is whole and has its name; that a crash of the machine might take the name away again is no
+            // reason to do so now.
             static TROUBLE: report::Once = report::Once::new();
             if let Err(error) = published.directory_sync {
                 TROUBLE
@@ -195,8 +196,8 @@ impl Drop for Temporary {
     }
 }
 
-/// Hands the encoder's small pieces to a file in large ones, and stops short of the file size limit, whose signal would end
-/// the process.
+/// Hands the encoder's small pieces to a file in large ones, and stops short of the file size limit, whose signal
+/// would end the process.
 struct FileSink<'a> {
     os: &'a dyn Os,
     file: &'a File,

@@ -1,4 +1,5 @@
-//! What writing a snapshot file asks of the operating system: each step by itself, so that tests can have any of them fail.
+//! The steps of writing a snapshot file that involve the operating system, one by one, so that tests can have any of
+//! them fail.
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -15,8 +16,8 @@ pub(crate) trait Os {
         crate::clock::unix_ns_now()
     }
 
-    /// Returns the time by which the last file was named. Names are never dated before it, so that they sort in the order in which
-    /// they were given, also when the clock is set back.
+    /// Returns the time by which the last file was named. Names are never dated before it, so that they sort in the
+    /// order in which they were given, also when the clock is set back.
     fn last_named_unix_ns(&self) -> &AtomicI64 {
         static LAST: AtomicI64 = AtomicI64::new(i64::MIN);
         &LAST

@@ -33,7 +33,7 @@ struct Waiting {
     phase: Phase,
 }
 
-/// What the service thread shares with everybody.
+/// The half of the service that all threads share.
 pub(crate) struct SnapshotQueue {
     waiting: Mutex<Waiting>,
     /// Something changed in the queue.
@@ -42,10 +42,10 @@ pub(crate) struct SnapshotQueue {
     capacity: usize,
     /// When the next snapshot may begin.
     pub(crate) throttle: Throttle,
-    /// When the next one of a thread that panics may begin. It does not wait for the throttle of the others: what comes last must not
-    /// be missing because something came shortly before.
+    /// When the next one of a thread that panics may begin. It does not wait for the throttle of the others: what
+    /// comes last must not be missing because something came shortly before.
     pub(crate) panic_throttle: Throttle,
-    /// What asks for snapshots by itself.
+    /// Automatic causes of snapshots.
     pub(crate) triggers: Triggers,
     /// Another thread has written a snapshot, so that there may be too many.
     was_written: AtomicBool,
@@ -58,7 +58,8 @@ impl fmt::Debug for SnapshotQueue {
 }
 
 impl SnapshotQueue {
-    /// Makes the shared part, without a thread, for at most `capacity` requests that wait and at most one snapshot per `throttle`.
+    /// Makes the shared part, without a thread, for at most `capacity` requests that wait and at most one snapshot per
+    /// `throttle`.
     pub(crate) fn new(capacity: usize, throttle: Duration) -> Self {
         SnapshotQueue {
             waiting: Mutex::new(Waiting { requests: VecDeque::new(), phase: Phase::Absent }),
@@ -117,7 +118,8 @@ impl SnapshotQueue {
         ticket
     }
 
-    /// Has the thread take a snapshot for `cause` as soon as it may. `false`: there is no thread that would. Waits for nothing.
+    /// Has the thread take a snapshot for `cause` as soon as it may. `false`: there is no thread that would. Waits for
+    /// nothing.
     pub(crate) fn ask(&self, cause: Cause) -> bool {
         let is_there = match self.waiting.try_lock() {
             Ok(waiting) => waiting.phase == Phase::Running,
@@ -156,7 +158,7 @@ impl SnapshotQueue {
     }
 }
 
-/// What the service thread has to do next.
+/// Next task of the service thread.
 pub(crate) enum Next {
     /// A snapshot may begin, and somebody wants one: these, or nobody but the triggers.
     Snapshot(Vec<Request>),
@@ -166,10 +168,11 @@ pub(crate) enum Next {
 }
 
 impl SnapshotQueue {
-    /// Waits until somebody wants a snapshot and one may begin, the recorder ends, or it is `until`. `is_wanted`: one is wanted in
-    /// any case.
+    /// Waits until somebody wants a snapshot and one may begin, the recorder ends, or it is `until`. `is_wanted`: one
+    /// is wanted in any case.
     ///
-    /// The requests leave the queue only when their snapshot begins, so that those which come meanwhile are answered by the same.
+    /// The requests leave the queue only when their snapshot begins, so that those which come meanwhile are answered
+    /// by the same.
     pub(crate) fn next(&self, until: Instant, is_wanted: bool) -> Next {
         let mut waiting = lock(&self.waiting);
         loop {

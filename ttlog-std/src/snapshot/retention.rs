@@ -1,16 +1,18 @@
 //! Retention: how many snapshots may lie in their directory, and which of them go when there are more.
 //!
-//! After each snapshot, and at the start, the snapshots of this service that lie in the directory are looked at, those of earlier
-//! runs and of other processes too. The oldest go until what is left is within the limits: by count, by bytes, by age, and by the
-//! share of the disk that must stay free. So processes that share a directory agree on what goes, and none of them removes what
-//! another would keep.
+//! After each snapshot, and at the start, the snapshots of this service that lie in the directory are looked at, those
+//! of earlier runs and of other processes too. The oldest go until what is left is within the limits: by count, by
+//! bytes, by age, and by the share of the disk that must stay free. So processes that share a directory agree on what
+//! goes, and none of them removes what another would keep.
 //!
-//! A file is touched only if its name is one that this service gives to snapshots, letter by letter, and it is a regular file of
-//! this user with no other name. A directory, a symbolic link, a file of somebody else, a hard link to anything: none of them is
-//! removed or counted, whatever its name. What another process removes first is gone, and no error.
+//! A file is touched only if its name is one that this service gives to snapshots, letter by letter, and it is a
+//! regular file of this user with no other name. A directory, a symbolic link, a file of somebody else, a hard link to
+//! anything: none of them is removed or counted, whatever its name. What another process removes first is gone, and no
+//! error.
 //!
-//! Temporary files of snapshots that a dead process never finished go too, once they are a minute old and nobody holds their lock.
-//! (Each process that ends while it writes one leaves it; of programs that run for a moment only there can be many.)
+//! Temporary files of snapshots that a dead process never finished go too, once they are a minute old and nobody holds
+//! their lock. (Each process that ends while it writes one leaves it; of programs that run for a moment only there can
+//! be many.)
 
 use std::collections::BinaryHeap;
 use std::fs::Metadata;
@@ -31,7 +33,7 @@ const REMEMBERED_MAX: usize = 4096;
 /// How far in the future a file may be dated before the clock must have been set back since.
 const FUTURE_MIN: Duration = Duration::from_secs(2);
 
-/// What may stay.
+/// Limits of the files that stay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Limits {
     /// Most files.
@@ -59,17 +61,17 @@ impl Limits {
     }
 }
 
-/// Whose snapshots are looked at.
+/// The snapshots that a pass considers.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Scope<'a> {
     /// All of this service.
     Service(&'a str),
-    /// Those with reason `recovered` of a service that is not this process's: made of the rings it left behind. Its other
-    /// snapshots are its own affair.
+    /// Snapshots with reason `recovered` of a service that is not this process's: made of the rings it left behind.
+    /// Its other snapshots are its own affair.
     RecoveredOf(&'a str),
 }
 
-/// What a pass did.
+/// Result of a pass.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Swept {
     /// Snapshots removed.
@@ -90,7 +92,7 @@ struct Candidate {
     len: u64,
 }
 
-/// Removes what is too much in `directory`, but never `keep`. A directory that cannot be read has nothing to remove.
+/// Applies the limits to `directory`, but never removes `keep`. A directory that cannot be read has nothing to remove.
 ///
 /// The newest file stays in any case: one snapshot is worth more than the room it takes.
 pub(crate) fn sweep(directory: &Path, scope: Scope<'_>, limits: &Limits, keep: Option<&Path>) -> Swept {

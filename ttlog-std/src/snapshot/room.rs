@@ -1,7 +1,7 @@
 //! How much of a disk a snapshot may take.
 //!
-//! When the disk is nearly full no snapshot is written: what the host needs the room for is more important, and the ring keeps its
-//! events. Only last words may take some of what is left.
+//! When the disk is nearly full no snapshot is written: what the host needs the room for is more important, and the
+//! ring keeps its events. Only last words may take some of what is left.
 
 use std::path::Path;
 
@@ -16,7 +16,7 @@ const LAST_WORDS_FREE_PERCENT: u8 = 2;
 /// How much a snapshot matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Urgency {
-    /// Another one can be had when the disk has room again.
+    /// Another one can be taken when the disk has room again.
     Normal,
     /// The process may not live to write another one: a panic, or it is dead already.
     LastWords,
@@ -43,7 +43,8 @@ impl Room {
     }
 }
 
-/// Finds out how much a snapshot may take so that of the disk of `directory` there stay `free_percent` free, or less for last words.
+/// Finds out how much a snapshot may take so that of the disk of `directory` there stay `free_percent` free, or less
+/// for last words.
 ///
 /// # Errors
 /// [`SnapshotError::DiskAlmostFull`] if less is free already.

@@ -7,7 +7,7 @@ use ttlog_core::Ring;
 use super::cause::{Cause, Causes};
 use crate::config::settings::Settings;
 
-/// What the service thread must remember to notice that it is time, or that enough was written.
+/// Memory of the service thread by which it notices that it is time, or that enough was written.
 #[derive(Debug)]
 pub(crate) struct Schedule {
     every: Option<Duration>,
@@ -46,8 +46,8 @@ impl Schedule {
         }
     }
 
-    /// Returns what asks for a snapshot now. A periodic one is left out when nothing was recorded since the last snapshot, for it
-    /// would say the same again, and make the older ones go.
+    /// Returns what asks for a snapshot now. A periodic one is left out when nothing was recorded since the last
+    /// snapshot, for it would say the same again, and make the older ones go.
     pub(crate) fn causes(&mut self, now: Instant, progress: impl FnOnce() -> Progress) -> Causes {
         let mut causes = Causes::default();
         let is_due = self.every.is_some() && now >= self.next;

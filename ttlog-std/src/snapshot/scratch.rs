@@ -1,5 +1,5 @@
-//! Working memory for snapshots, allocated once, at the start of the recorder: the panic hook must not depend on the allocator
-//! more than it can help.
+//! Working memory for snapshots, allocated once, at the start of the recorder: the panic hook must not depend on the
+//! allocator more than it can help.
 
 use std::fmt;
 use std::time::Duration;
@@ -16,7 +16,7 @@ const SPARE_WORK_LEN_MIN: usize = 512;
 /// Bytes gathered then before they are written.
 const SPARE_BUFFER_LEN: usize = 8 * 1024;
 
-/// Returns how this recorder writes its snapshots. The extra names of secrets are kept for ever, as the recorder is.
+/// Returns how this recorder writes its snapshots. The extra names of secrets are never freed, as the recorder is not.
 pub(crate) fn options(settings: &Settings) -> SnapshotOptions<'static> {
     let keys = || -> &'static [&'static str] {
         settings.secret_keys.iter().map(|key| &*key.clone().leak()).collect::<Vec<_>>().leak()
@@ -40,8 +40,8 @@ impl Scratch {
         Scratch { options, work: vec![0; options.scratch_len(segment_len)].into(), buffer: vec![0; BUFFER_LEN].into() }
     }
 
-    /// Allocates less, for when the other one is in use and cannot be waited for. Snapshots made with it are not compressed. The
-    /// memory is not touched, and so not taken from the system, before it is used.
+    /// Allocates less, for when the other one is in use and cannot be waited for. Snapshots made with it are not
+    /// compressed. The memory is not touched, and so not taken from the system, before it is used.
     pub(crate) fn spare(options: SnapshotOptions<'static>, segment_len: usize) -> Self {
         let options = SnapshotOptions { codec: Codec::None, ..options };
         let work_len = options.scratch_len(segment_len).max(SPARE_WORK_LEN_MIN);

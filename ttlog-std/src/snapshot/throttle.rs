@@ -1,7 +1,7 @@
 //! The throttle: at most one snapshot in a stated time, whoever asks.
 //!
-//! A snapshot takes a few hundredths of a second of one processor and some room on the disk. A program that panics in a loop, or
-//! whose every request is an error, must not spend itself on them.
+//! A snapshot takes a few hundredths of a second of one processor and some room on the disk. A program that panics in
+//! a loop, or whose every request is an error, must not spend itself on them.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -28,15 +28,16 @@ impl Throttle {
         Duration::from_nanos(self.interval_ns)
     }
 
-    /// Takes the right to begin a snapshot at `now_ns` (of [`monotonic_ns`](crate::sys::monotonic_ns)). `false`: it is too early.
-    /// Of several callers at once one gets it.
+    /// Takes the right to begin a snapshot at `now_ns` (of [`monotonic_ns`](crate::sys::monotonic_ns)). `false`: it is
+    /// too early. Of several callers at once one gets it.
     pub(crate) fn try_begin(&self, now_ns: u64) -> bool {
         let ready = self.ready_ns.load(Ordering::Relaxed);
         let next = now_ns.saturating_add(self.interval_ns);
         now_ns >= ready && self.ready_ns.compare_exchange(ready, next, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
-    /// Notes that a snapshot begins at `now_ns` although it may be too early: of a panic, or the last one of a recorder that ends.
+    /// Notes that a snapshot begins at `now_ns` although it may be too early: of a panic, or the last one of a
+    /// recorder that ends.
     pub(crate) fn begin(&self, now_ns: u64) {
         self.ready_ns.store(now_ns.saturating_add(self.interval_ns), Ordering::Relaxed);
     }

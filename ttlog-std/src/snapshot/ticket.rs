@@ -1,7 +1,8 @@
 //! Tickets: how the one who asked for a snapshot learns what became of it.
 //!
-//! A ticket and the request in the queue of the [service](crate::snapshot::queue) share an answer. Either may be dropped first: a snapshot
-//! is made whether or not somebody waits for it, and a request that nobody will answer any more fails.
+//! A ticket and the request in the queue of the [service](crate::snapshot::queue) share an answer. Either may be
+//! dropped first: a snapshot is made whether or not somebody waits for it, and a request that nobody will answer any
+//! more fails.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -26,8 +27,8 @@ pub struct SnapshotTicket {
 impl SnapshotTicket {
     /// Waits until the snapshot is on disk, and gives its path.
     ///
-    /// Takes as long as the disk does, and the rest of [`snapshot_throttle`](crate::Builder::snapshot_throttle) when the last
-    /// snapshot was just now: 1 s at most, unless chosen otherwise.
+    /// Takes as long as the disk does, and the rest of [`snapshot_throttle`](crate::Builder::snapshot_throttle) when
+    /// the last snapshot was just now: 1 s at most, unless chosen otherwise.
     ///
     /// # Errors
     /// [`SnapshotError`] if there is none.

@@ -34,9 +34,9 @@ pub(super) const EVENT_LEN: usize = 40;
 
 /// How to start the recorder of this process: made by [`Recorder::builder`], ended by [`build`](Builder::build).
 ///
-/// Every option has a default that suits a server, so `Recorder::builder().build()` is complete. Each can be changed without building
-/// the program again, by an environment variable that wins over what the program says: the crate's documentation has the
-/// table.
+/// Every option has a default that suits a server, so `Recorder::builder().build()` is complete. Each can be changed
+/// without building the program again, by an environment variable that wins over what the program says: the crate's
+/// documentation has the table.
 ///
 /// # Examples
 /// ```no_run
@@ -80,9 +80,9 @@ impl Builder {
 
     /// Starts the recorder of this process.
     ///
-    /// Takes a few milliseconds: the clock is measured, and the ring's pages are made present. What goes wrong besides the
-    /// errors below degrades the recorder and is told on stderr. When the environment says `TTLOG=off` there is no recorder:
-    /// the handle is then one that does nothing.
+    /// Takes a few milliseconds: the clock is measured, and the ring's pages are made present. Trouble other than the
+    /// errors below degrades the recorder and is reported on stderr. If the environment says `TTLOG=off` there is no
+    /// recorder, and the handle does nothing.
     ///
     /// # Errors
     /// [`InitError`]; nothing was changed then.
@@ -215,8 +215,8 @@ fn begin_work(state: &'static State, directory: Option<PathBuf>) {
     if settings.panic_hook {
         panic::install_hook(settings.panic_backtrace);
     }
-    // Libraries that use ttlog-core's macros. Nobody can have installed another in the meantime but a program that races
-    // with itself; then its own events still come here.
+    // Libraries that use ttlog-core's macros. Nobody can have installed another in the meantime but a program that
+    // races with itself; then its own events still come here.
     if ttlog_core::recorder::install(state).is_err() {
         start_epoch();
         report::warn(format_args!("another recorder was installed meanwhile; it gets the events of libraries"));

@@ -6,18 +6,18 @@ use crate::recorder::Recorder;
 use crate::sys::report;
 
 impl Recorder {
-    /// Starts recording, whatever happens, and gives the handle.
+    /// Starts recording, whatever happens, and returns the handle.
     ///
-    /// `event_capacity` is turned into bytes at 40 to the event, which is generous for events with a few fields (most need 16
-    /// to 32), and rounded up to whole segments. `channel_capacity` is how many snapshot requests may wait. `service` is the
-    /// name under which the ring and its snapshots are known.
+    /// `event_capacity` is turned into bytes at 40 to the event, which is generous for events with a few fields (most
+    /// need 16 to 32), and rounded up to whole segments. `channel_capacity` is how many snapshot requests may wait.
+    /// `service` is the name under which the ring and its snapshots are known.
     ///
     /// Capacities out of range ([`CAPACITY_BYTES_MIN`](crate::CAPACITY_BYTES_MIN) to
     /// [`CAPACITY_BYTES_MAX`](crate::CAPACITY_BYTES_MAX), and 1 to
-    /// [`CHANNEL_CAPACITY_MAX`](crate::CHANNEL_CAPACITY_MAX)) are moved to the nearest limit. An environment variable whose value
-    /// makes no sense is ignored. Without a place for a ring file the ring is on the heap, and does not outlive the process. A
-    /// second call gives the recorder that is there. Each of these is told in one line on stderr. For control over any of it,
-    /// see [`builder`](Self::builder).
+    /// [`CHANNEL_CAPACITY_MAX`](crate::CHANNEL_CAPACITY_MAX)) are moved to the nearest limit. An environment variable
+    /// whose value makes no sense is ignored. Without a place for a ring file the ring is on the heap, and does not
+    /// outlive the process. A second call returns the recorder that is there. Each of these is reported in one line on
+    /// stderr. For control over any of it, see [`builder`](Self::builder).
     ///
     /// All levels are recorded; [`set_level`](Self::set_level) restricts that.
     ///

@@ -1,4 +1,4 @@
-//! What a child of `fork` makes its ring from, and when it may.
+//! Facts about a child of `fork`: from what it makes its ring, and when it may.
 
 #![cfg_attr(
     not(target_os = "linux"),
@@ -13,17 +13,19 @@ use ttlog_core::{RingConfig, Word};
 
 use crate::memory::process_item::Description;
 
-/// What a child of `fork` needs to make its ring, found out at the start of the first process, and what its fork has interrupted.
+/// The data from which a child of `fork` makes its ring, collected at the start of the first process, and the appends
+/// that its fork has interrupted.
 pub(crate) struct ForkState {
     /// How the ring is laid out, but for its id.
     pub(crate) config: RingConfig,
-    /// What the process item says of all of them.
+    /// The part of the process item that all of them share.
     pub(crate) description: Description,
     /// The name of the service, for the names of ring files.
     pub(crate) service: Box<str>,
     /// Set in a child whose memory could not be separated from its parent's: it must not write.
     pub(crate) is_lost: AtomicBool,
-    /// The commit word of the append that was interrupted by this process's fork, as long as it may be under way; null: none is.
+    /// The commit word of the append that was interrupted by this process's fork, as long as it may be under way;
+    /// null: none is.
     pub(crate) fast_under_way: AtomicPtr<Word>,
     /// Whether an append on the slow path was interrupted by this process's fork and is not over.
     pub(crate) slow_under_way: AtomicBool,
@@ -55,8 +57,8 @@ impl ForkState {
         word.map(UnderWay::of_word)
     }
 
-    /// Looks whether the append on the fast path that was interrupted is over; of the thread whose append it is. `is_closed`: its
-    /// cursor is. `true` if it is over.
+    /// Looks whether the append on the fast path that was interrupted is over; of the thread whose append it is.
+    /// `is_closed`: its cursor is. `true` if it is over.
     pub(crate) fn see_fast_path(&self, is_closed: bool) -> bool {
         let is_over = !is_closed && self.fast_under_way().is_none_or(|append| !append.is_busy());
         if is_over {

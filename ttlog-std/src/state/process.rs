@@ -1,8 +1,8 @@
-//! What belongs to one process and not to its forks: everything with a lock that a thread of the parent may have held at the moment
-//! of the `fork`, and the ring's file.
+//! The state of one process, not shared with its forks: everything with a lock that a thread of the parent may have
+//! held at the moment of the `fork`, and the ring's file.
 //!
-//! A child of `fork` gets a generation of its own before any of its code runs; the one of its parent is left as it is and never
-//! touched again there. That of a child has no service thread and no memory for snapshots until it
+//! A child of `fork` gets a generation of its own before any of its code runs; the one of its parent is left as it is
+//! and never touched again there. That of a child has no service thread and no memory for snapshots until it
 //! [settles](crate::service::settle).
 
 use std::fmt;
@@ -94,8 +94,8 @@ impl ProcessState {
         *lock(&self.spare_scratch) = Scratch::spare(self.options, SEGMENT_LEN);
     }
 
-    /// Returns whether the calling process is a fork of the one that this belongs to, which was not prepared for: the locks may be
-    /// held by threads that do not exist here, and the ring is that of the parent.
+    /// Returns whether the calling process is a fork of the one that this belongs to, which was not prepared for: the
+    /// locks may be held by threads that do not exist here, and the ring is that of the parent.
     pub(crate) fn is_in_fork(&self) -> bool {
         std::process::id() != self.pid
     }

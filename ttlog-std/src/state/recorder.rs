@@ -1,7 +1,7 @@
 //! The state of the recorder of this process: everything that recording needs.
 //!
-//! It is made once, by the [builder](crate::Builder), and never freed: threads write into its ring until the process ends. The
-//! log macros find it through [`current`].
+//! It is made once, by the [builder](crate::Builder), and never freed: threads write into its ring until the process
+//! ends. The log macros find it through [`current`].
 
 use std::fmt;
 use std::path::PathBuf;
@@ -46,29 +46,29 @@ pub(crate) struct State {
     pub(crate) words: &'static [Word],
     /// Callsite ids.
     pub(crate) registry: Registry,
-    /// What [`now`](crate::clock::now) reads.
+    /// The clock that [`now`](crate::clock::now) reads.
     pub(crate) clock: ClockInfo,
-    /// What this process has for itself; a child of `fork` has another. Set once in each process, to something that is never
+    /// The state of this process; a child of `fork` has another. Set once in each process, to something that is never
     /// freed.
     pub(crate) process: AtomicPtr<ProcessState>,
     /// Where snapshots go.
     pub(crate) snapshot_directory: PathBuf,
     /// The name of the service, as the program gave it.
     pub(crate) service_name: String,
-    /// Which events are recorded. Changed under the filter lock of the generation.
+    /// Selects the events that are recorded. Changed under the filter lock of the generation.
     pub(crate) filter: FilterCell,
     /// Set by `shutdown`, for good.
     pub(crate) ended: AtomicBool,
     /// Whether this process has its ring; a child of `fork` makes it at its first event.
     pub(crate) renewal: Renewal,
-    /// What a child makes its ring from.
+    /// The state of a child of `fork`.
     pub(crate) forked: ForkState,
     /// The options, as checked.
     pub(crate) settings: Settings,
 }
 
 impl State {
-    /// Returns what this process has for itself. One load; callable anywhere.
+    /// Returns the state of this process. One load; callable anywhere.
     pub(crate) fn process(&self) -> &'static ProcessState {
         // SAFETY: what is stored there is complete and never freed, see the field.
         unsafe { &*self.process.load(Ordering::Acquire) }
@@ -92,8 +92,8 @@ impl State {
         }
     }
 
-    /// Pairs the clocks where no service thread does, in a child of `fork` that does nothing but log: when a second has passed since
-    /// that was done last. Bounded; async-signal-safe.
+    /// Pairs the clocks where no service thread does, in a child of `fork` that does nothing but log: when a second
+    /// has passed since that was done last. Bounded; async-signal-safe.
     pub(crate) fn write_anchor_if_due(&self) {
         let process = self.process();
         if !process.is_settled.load(Ordering::Relaxed) {

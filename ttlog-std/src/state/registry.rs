@@ -1,14 +1,14 @@
 //! Callsite ids: who is number n, and where the ring says so.
 //!
-//! A callsite gets its id on its first use, once per list of field types (a callsite in a generic function may have several).
-//! The table of ids is allocated at the start and only ever filled: finding and adding take no lock, allocate nothing, and
-//! may be interrupted anywhere by a signal handler that logs.
+//! A callsite gets its id on its first use, once per list of field types (a callsite in a generic function may have
+//! several). The table of ids is allocated at the start and only ever filled: finding and adding take no lock,
+//! allocate nothing, and may be interrupted anywhere by a signal handler that logs.
 //!
-//! The item is in the ring's table before anybody can learn the id, so a record never refers to a callsite that a reader of a
-//! dead ring cannot find. When several threads meet a new callsite at once, one adds it and the others wait for it, but not
-//! for long: a thread that waited in vain (the first may be suspended, or be the very thread that a signal handler
-//! interrupted) adds it as well. Both ids are then in the ring's table, and the first to be finished is the one everybody
-//! uses.
+//! The item is in the ring's table before anybody can learn the id, so a record never refers to a callsite that a
+//! reader of a dead ring cannot find. When several threads meet a new callsite at once, one adds it and the others
+//! wait for it, but not for long: a thread that waited in vain (the first may be suspended, or be the very thread that
+//! a signal handler interrupted) adds it as well. Both ids are then in the ring's table, and the first to be finished
+//! is the one everybody uses.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
@@ -46,13 +46,13 @@ pub(crate) struct Registry {
     last_id: AtomicU32,
     /// Names whose fields are marked as secret in the table, so that whoever reads the ring knows them too.
     secret_keys: Option<SecretKeys<'static>>,
-    /// Set when the first callsite was refused, so that this is told once.
+    /// Set when the first callsite was refused, so that this is reported once.
     refused: AtomicBool,
 }
 
 impl Registry {
-    /// Makes room for as many callsites as a ring's table of `table_len` bytes can hold. `secret_keys`: names of fields that are
-    /// secret besides those that are marked.
+    /// Makes room for as many callsites as a ring's table of `table_len` bytes can hold. `secret_keys`: names of
+    /// fields that are secret besides those that are marked.
     pub(crate) fn new(table_len: usize, secret_keys: Option<SecretKeys<'static>>) -> Self {
         // No item is shorter than 40 bytes; half of the slots stay free.
         let count = (table_len / 20).clamp(64, 2 * ID_MAX as usize).next_power_of_two();
@@ -62,8 +62,8 @@ impl Registry {
 
     /// Returns the id of a callsite whose run-time fields have these types, adding it to the ring's table if it is new.
     ///
-    /// `None` when the ring's table or the ids are used up: its events are refused from then on. The first time that is told
-    /// on stderr. Callable wherever the program logs.
+    /// `None` when the ring's table or the ids are used up: its events are refused from then on. The first time that is
+    /// reported on stderr. Callable wherever the program logs.
     pub(crate) fn register(
         &self,
         ring: &Ring<'_>,
@@ -114,8 +114,8 @@ impl Registry {
         None
     }
 
-    /// Puts the callsite into the ring's table under a new id, and gives the slot's id: this one, or that of whoever was
-    /// faster.
+    /// Puts the callsite into the ring's table under a new id, and gives the slot's id: this one, or that of whoever
+    /// was faster.
     fn add(&self, ring: &Ring<'_>, slot: &Slot, callsite: &'static Callsite, types: TypeList) -> Option<u32> {
         let id = self.append(ring, callsite, types).unwrap_or(REFUSED);
         match slot.id.compare_exchange(0, id, Ordering::AcqRel, Ordering::Acquire) {
@@ -146,13 +146,13 @@ impl Registry {
 pub(crate) enum Origin {
     /// In the program, for as long as it runs: its address tells it from all others.
     Program,
-    /// In a plugin: after it was unloaded, another may have another callsite at the same address, or it may be back at another
-    /// address. What a callsite says is what tells it from all others.
+    /// In a plugin: after it was unloaded, another may have another callsite at the same address, or it may be back at
+    /// another address. What a callsite says is what tells it from all others.
     Plugin,
 }
 
-/// Hashes what makes a callsite of a plugin with a list of types unique: its item in the table; never 0. `None`: the item is too
-/// long for the table.
+/// Hashes what makes a callsite of a plugin with a list of types unique: its item in the table; never 0. `None`: the
+/// item is too long for the table.
 fn content_key(callsite: &'static Callsite, types: TypeList) -> Option<u64> {
     let mut item = [0; ITEM_LEN_MAX];
     let len = encode_callsite(0, callsite.metadata(), types, &mut item)?;
@@ -168,10 +168,10 @@ fn content_key(callsite: &'static Callsite, types: TypeList) -> Option<u64> {
 
 /// Hashes what makes a callsite of the program with a list of types unique; never 0.
 ///
-/// The address of the callsite alone would do, were it not for libraries that are loaded at run time and share this very recorder
-/// with the program: after one was unloaded, another may have a callsite at the same address. So the addresses and lengths of
-/// its texts and its line take part. With all 65,534 ids in use, two that collide have odds of 1 in 8 billion; the events of
-/// one would then be shown under the name of the other.
+/// The address of the callsite alone would do, were it not for libraries that are loaded at run time and share this
+/// very recorder with the program: after one was unloaded, another may have a callsite at the same address. So the
+/// addresses and lengths of its texts and its line take part. With all 65,534 ids in use, two that collide have odds
+/// of 1 in 8 billion; the events of one would then be shown under the name of the other.
 fn key(callsite: &'static Callsite, types_hash: u32) -> u64 {
     let metadata = callsite.metadata();
     let text = |text: &'static str| [text.as_ptr() as usize as u64, text.len() as u64];

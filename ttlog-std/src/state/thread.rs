@@ -13,7 +13,8 @@ use crate::config::settings::FatalSignals;
 use crate::sys::{AlternateStack, cut, thread_id};
 
 thread_local! {
-    /// The thread's place in the ring. Has no destructor, so that events are recorded while other thread-locals are destroyed.
+    /// The thread's place in the ring. Has no destructor, so that events are recorded while other thread-locals are
+    /// destroyed.
     static CURSOR: Cursor<'static> = const { Cursor::new() };
     /// Who the thread is, found out at its first event.
     pub(crate) static IDENTITY: Identity = const { Identity::new() };
@@ -34,9 +35,9 @@ static LAST_CONTEXT: AtomicU32 = AtomicU32::new(0);
 #[inline(always)]
 pub(crate) fn cursor<'a>() -> &'a Cursor<'static> {
     let cursor = CURSOR.with(core::ptr::from_ref);
-    // SAFETY: a thread-local without a destructor lives as long as its thread, and the reference does not leave the functions
-    // that ask for it, which return before the thread ends. (The closure of `with` is not used for the whole append, because then
-    // the compiler would not keep the fields in registers.)
+    // SAFETY: a thread-local without a destructor lives as long as its thread, and the reference does not leave the
+    // functions that ask for it, which return before the thread ends. (The closure of `with` is not used for the whole
+    // append, because then the compiler would not keep the fields in registers.)
     unsafe { &*cursor }
 }
 
@@ -73,7 +74,7 @@ impl Drop for SlowPathGuard {
     }
 }
 
-/// What is known of the thread.
+/// How much is known about the thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum IdentityState {
     New,
@@ -92,8 +93,8 @@ pub(crate) struct Identity {
     pub(crate) name: Cell<[u8; CONTEXT_NAME_MAX]>,
     /// Bytes of the name.
     name_len: Cell<usize>,
-    /// Where among the kept events it was told last who the thread is, as [`Ring::append_kept`](ttlog_core::Ring::append_kept)
-    /// remembers it.
+    /// Place of the latest identity of the thread among the kept events, as
+    /// [`Ring::append_kept`](ttlog_core::Ring::append_kept) remembers it.
     pub(crate) told: Cell<u64>,
 }
 
@@ -109,8 +110,8 @@ impl Identity {
         }
     }
 
-    /// Returns the thread its number and asks for its name: the one place where a thread's event may allocate and call the
-    /// system.
+    /// Returns the thread its number and asks for its name: the one place where a thread's event may allocate and call
+    /// the system.
     pub(crate) fn find_out(&self) {
         self.state.set(IdentityState::FindingOut);
         // From 1; after 4 billion threads the numbers repeat.

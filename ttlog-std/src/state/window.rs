@@ -1,7 +1,7 @@
 //! The window: how far back the ring reaches without a gap.
 //!
-//! A ring has a size and not a duration: how many seconds it holds depends on how much is logged. The window says what it comes to
-//! just now, and the service thread warns once when that is less than was asked for.
+//! A ring has a size and not a duration: how many seconds it holds depends on how much is logged. The window says what
+//! it comes to just now, and the service thread warns once when that is less than was asked for.
 
 use std::time::{Duration, SystemTime};
 
@@ -11,8 +11,9 @@ use crate::clock::ClockInfo;
 
 /// How far back the ring reaches, given by [`Recorder::window`](crate::Recorder::window).
 ///
-/// Events of level warn and error are in a part of the ring of their own (unless [`kept_bytes`](crate::Builder::kept_bytes) is 0),
-/// which reaches as far back as there is room for them, however many other events there are.
+/// Events of level warn and error are in a part of the ring of their own (unless
+/// [`kept_bytes`](crate::Builder::kept_bytes) is 0), which reaches as far back as there is room for them, however many
+/// other events there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Window {
@@ -30,8 +31,8 @@ pub struct Window {
 }
 
 impl Window {
-    /// Returns whether the ring reaches as far as was asked for: it does, or nothing was overwritten yet. `true` if nothing was asked
-    /// for.
+    /// Returns whether the ring reaches as far as was asked for: it does, or nothing was overwritten yet. `true` if
+    /// nothing was asked for.
     #[must_use]
     pub fn is_long_enough(&self) -> bool {
         let least = self.min_age.unwrap_or_default();
@@ -168,8 +169,9 @@ mod tests {
         Ends::of(ring, now, SystemTime::UNIX_EPOCH).window(1_000_000_000, None)
     }
 
-    /// Of `n` events, one in each nanosecond, the first `lost` were overwritten. So many of the last are there, and the window must
-    /// be as long, to the event: the segment that was overwritten was closed between its last event and the next.
+    /// Of `n` events, one in each nanosecond, the first `lost` were overwritten. So many of the last are there, and
+    /// the window must be as long, to the event: the segment that was overwritten was closed between its last event
+    /// and the next.
     fn assert_window(covered: Duration, n: u64, lost: u64) {
         let (covered, present) = (covered.as_nanos() as u64, n - lost);
         let is_right = if lost == 0 { covered == n } else { covered == present || covered + 1 == present };

@@ -34,7 +34,8 @@ impl Disk {
     }
 }
 
-/// Returns the room of the disk on which `path` is, as `df` reckons it: without what is kept for root. `None` where that is not known.
+/// Returns the room of the disk on which `path` is, as `df` reckons it: without what is kept for root. `None` where
+/// that is not known.
 fn disk_room(path: &Path) -> Option<Disk> {
     #[cfg(unix)]
     {

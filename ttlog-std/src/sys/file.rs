@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-/// Returns the largest file the process may write (RLIMIT_FSIZE). Writing past it would raise SIGXFSZ, which ends a process
-/// that does not handle it, so writers of this crate ask first.
+/// Returns the largest file the process may write (RLIMIT_FSIZE). Writing past it would raise SIGXFSZ, which ends a
+/// process that does not handle it, so writers of this crate ask first.
 pub(crate) fn file_size_limit() -> u64 {
     #[cfg(unix)]
     {
@@ -32,19 +32,19 @@ pub(crate) fn file_too_large() -> io::Error {
 pub(crate) fn write_to_stderr(bytes: &[u8]) {
     #[cfg(unix)]
     {
-        // SAFETY: the range is a live borrowed slice. A descriptor that is closed gives an error, and nobody is left to be
-        // told of it.
+        // SAFETY: the range is a live borrowed slice. A descriptor that is closed gives an error, which nobody is left
+        // to read.
         let _ = unsafe { libc::write(libc::STDERR_FILENO, bytes.as_ptr().cast(), bytes.len()) };
     }
     #[cfg(not(unix))]
     {
         use std::io::Write as _;
-        let _ = std::io::stderr().write_all(bytes); // nobody is left to be told
+        let _ = std::io::stderr().write_all(bytes); // nobody is left to read an error
     }
 }
 
-/// Moves a file away from the descriptors of stdin, stdout and stderr, which it gets when the program has closed them: what is
-/// printed would go into it.
+/// Moves a file away from the descriptors of stdin, stdout and stderr, which it gets when the program has closed them:
+/// what is printed would go into it.
 #[cfg(unix)]
 fn above_stdio(file: File) -> io::Result<File> {
     use std::os::fd::{AsRawFd as _, FromRawFd as _};
@@ -62,8 +62,8 @@ fn above_stdio(file: File) -> io::Result<File> {
 
 /// Takes the exclusive lock of an open file without waiting. `Ok(false)`: somebody else holds it.
 ///
-/// The lock belongs to the open file, not to the process: it ends when the last descriptor is closed and the last mapping of it is
-/// gone, which the end of the process, however it comes, and `exec` both see to.
+/// The lock belongs to the open file, not to the process: it ends when the last descriptor is closed and the last
+/// mapping of it is gone, which the end of the process, however it comes, and `exec` both see to.
 #[cfg(unix)]
 pub(crate) fn try_lock(file: &File) -> io::Result<bool> {
     use std::os::fd::AsRawFd as _;
@@ -166,8 +166,8 @@ pub(crate) fn create_private(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Makes a directory of mode 0700 whatever the umask, and those above it that are missing. One that is there already is left as
-/// it is.
+/// Makes a directory of mode 0700 whatever the umask, and those above it that are missing. One that is there already
+/// is left as it is.
 pub(crate) fn create_private_directory(path: &Path) -> io::Result<()> {
     #[cfg_attr(not(unix), allow(unused_mut, reason = "only Unix has modes"))]
     let mut builder = std::fs::DirBuilder::new();
@@ -201,7 +201,8 @@ pub(crate) fn create_private_directory(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Renames `from` to `to` unless `to` exists (`AlreadyExists`), in one step where the file system can, else by a hard link.
+/// Renames `from` to `to` unless `to` exists (`AlreadyExists`), in one step where the file system can, else by a hard
+/// link.
 pub(crate) fn rename_no_clobber(from: &Path, to: &Path) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     {
@@ -239,7 +240,8 @@ pub(crate) fn create_at(directory: &File, name: &std::ffi::CStr) -> io::Result<F
     use std::os::fd::{AsRawFd as _, FromRawFd as _};
     let flags = libc::O_RDWR | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW | libc::O_CLOEXEC;
     let mode: libc::c_uint = 0o600;
-    // SAFETY: the descriptor is open while `directory` is borrowed, `name` is a terminated string, and O_CREAT has its mode.
+    // SAFETY: the descriptor is open while `directory` is borrowed, `name` is a terminated string, and O_CREAT has its
+    // mode.
     let fd = unsafe { libc::openat(directory.as_raw_fd(), name.as_ptr(), flags, mode) };
     if fd < 0 {
         return Err(io::Error::last_os_error());
@@ -276,8 +278,8 @@ pub(crate) fn remove_at(directory: &File, name: &std::ffi::CStr) -> io::Result<(
     }
 }
 
-/// Makes the file `len` bytes long and gives it all its blocks, so that a later store through a mapping cannot meet a full
-/// disk (which would be SIGBUS).
+/// Makes the file `len` bytes long and gives it all its blocks, so that a later store through a mapping cannot meet a
+/// full disk (which would be SIGBUS).
 #[cfg(target_os = "linux")]
 pub(crate) fn allocate(file: &File, len: usize) -> io::Result<()> {
     use std::os::fd::AsRawFd as _;
@@ -325,7 +327,7 @@ pub(crate) fn read_start<'a>(path: &std::ffi::CStr, room: &'a mut [u8]) -> Optio
     room.get(..usize::try_from(len).ok()?)
 }
 
-/// What tells a file from all others: its device and number.
+/// Identity of a file: its device and number.
 #[cfg(target_os = "linux")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FileIdentity(u64, u64);

@@ -51,8 +51,8 @@ pub(crate) fn map_private(len: usize) -> io::Result<std::ptr::NonNull<u8>> {
 pub(crate) fn move_over(words: &'static [ttlog_core::Word], start: std::ptr::NonNull<u8>) -> io::Result<()> {
     let len = size_of_val(words);
     let to: *mut libc::c_void = words.as_ptr().cast_mut().cast();
-    // SAFETY: both ranges are mappings of their own, to the end of their last page; words may hold anything, and nothing
-    // refers to the memory that is moved.
+    // SAFETY: both ranges are mappings of their own, to the end of their last page; words may hold anything, and
+    // nothing refers to the memory that is moved.
     let moved = unsafe { libc::mremap(start.as_ptr().cast(), len, len, libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED, to) };
     if moved == to { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
@@ -76,8 +76,8 @@ pub(crate) fn exclude_from_forks(words: &[ttlog_core::Word]) {
     let _ = unsafe { libc::madvise(words.as_ptr().cast_mut().cast(), size_of_val(words), libc::MADV_DONTFORK) };
 }
 
-/// Makes the pages of a range present and writable now, so that events do not pay for them. Advice: where it is not known, and
-/// before Linux 5.14, the pages come with the first lap.
+/// Makes the pages of a range present and writable now, so that events do not pay for them. Advice: where it is not
+/// known, and before Linux 5.14, the pages come with the first lap.
 ///
 /// `words` must start at a page boundary, else nothing happens.
 pub(crate) fn populate<T>(words: &[T]) {

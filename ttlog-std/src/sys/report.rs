@@ -1,14 +1,15 @@
 //! Warnings of the recorder about itself: one line on stderr.
 //!
-//! A recorder must not harm its host, so trouble degrades it and is told once; it never panics and never returns through a
-//! log macro. Warnings may come from wherever the program logs, its allocator and signal handlers included, so they are made
-//! on the stack and go to the descriptor itself: the standard `eprintln!` panics when stderr is closed, and may hold a lock
-//! that the interrupted code holds.
+//! A recorder must not harm its host, so trouble degrades it and is reported once; it never panics and never returns
+//! through a log macro. Warnings may come from wherever the program logs, its allocator and signal handlers included,
+//! so they are made on the stack and go to the descriptor itself: the standard `eprintln!` panics when stderr is
+//! closed, and may hold a lock that the interrupted code holds.
 
 use std::fmt::{self, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Longest warning, in bytes; the rest is cut. It has to have room on the alternate stack of a signal handler, which may be 8 KiB.
+/// Longest warning, in bytes; the rest is cut. It has to have room on the alternate stack of a signal handler, which
+/// may be 8 KiB.
 const LINE_LEN_MAX: usize = 2048;
 
 /// Writes `ttlog: <text>` to stderr, as one write. Never panics or allocates.

@@ -1,8 +1,8 @@
 //! Signal handlers that share a signal with the action that was there before them.
 //!
-//! A handler of the recorder looks at a signal and then hands it on as if it were not there: to the previous handler with the
-//! arguments and the mask that it asked for, or to the kernel's default. All of this is async-signal-safe but for
-//! [`install`].
+//! A handler of the recorder looks at a signal and then hands it on as if it were not there: to the previous handler
+//! with the arguments and the mask that it asked for, or to the kernel's default. All of this is async-signal-safe but
+//! for [`install`].
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -29,9 +29,9 @@ pub(crate) fn present(signal: c_int) -> io::Result<sigaction> {
 
 /// Installs an async-signal-safe handler in the place of `previous`.
 ///
-/// It runs on the alternate stack, for the signal may come of a stack that is used up, and with the signal itself unblocked: who
-/// needs it blocked is the previous handler, see [`chain`]. Its mask is that of the previous handler. `flags` are added:
-/// `SA_RESTART` or 0.
+/// It runs on the alternate stack, for the signal may come of a stack that is used up, and with the signal itself
+/// unblocked: who needs it blocked is the previous handler, see [`chain`]. Its mask is that of the previous handler.
+/// `flags` are added: `SA_RESTART` or 0.
 ///
 /// # Errors
 /// What the operating system says; the signal then does what it did before.
@@ -61,8 +61,8 @@ pub(crate) fn is_default_or_ignored(action: &sigaction) -> bool {
     action.sa_sigaction == libc::SIG_DFL || action.sa_sigaction == libc::SIG_IGN
 }
 
-/// Returns whether what has caused a signal is done again when its handler returns: an access or an instruction, not a process that has
-/// sent it.
+/// Returns whether what has caused a signal is done again when its handler returns: an access or an instruction, not a
+/// process that has sent it.
 pub(crate) fn recurs(signal: c_int, code: c_int) -> bool {
     code > 0 && matches!(signal, libc::SIGSEGV | libc::SIGBUS | libc::SIGILL | libc::SIGFPE)
 }
@@ -85,9 +85,9 @@ pub(crate) unsafe fn chain(previous: &sigaction, signal: c_int, info: *mut sigin
         if code <= 0 && previous.sa_sigaction == libc::SIG_IGN {
             return; // sent by kill and the like
         }
-        // An access or an instruction that is at fault is done again when this handler returns, and meets the old action; the
-        // kernel lets nobody ignore it. A breakpoint or a system call that is not allowed was passed already.
-        // SAFETY: the action is one that the kernel gave.
+        // An access or an instruction that is at fault is done again when this handler returns, and meets the old
+        // action; the kernel lets nobody ignore it. A breakpoint or a system call that is not allowed was passed
+        // already. SAFETY: the action is one that the kernel gave.
         unsafe { libc::sigaction(signal, previous, ptr::null_mut()) };
         if !recurs(signal, code) {
             // SAFETY: async-signal-safe; ends the process, at the latest when the handler returns.

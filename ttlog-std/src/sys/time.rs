@@ -24,8 +24,8 @@ pub(crate) fn monotonic_raw_ns() -> u64 {
     monotonic_ns()
 }
 
-/// Reads the monotonic clock that goes on while the machine sleeps. Where there is none, [`monotonic_ns`], which does so itself on
-/// some systems.
+/// Reads the monotonic clock that goes on while the machine sleeps. Where there is none, [`monotonic_ns`], which does
+/// so itself on some systems.
 pub(crate) fn boot_ns() -> u64 {
     #[cfg(target_os = "linux")]
     {

@@ -1,7 +1,8 @@
-//! What the tests of this crate share: child processes, each with directories of its own, and reading what they left behind.
+//! Shared by the tests of this crate: child processes, each with directories of its own, and reading what they left
+//! behind.
 //!
-//! The recorder is one per process, so every case runs in a child: the test binary itself, started again with the case's name
-//! in [`CASE`].
+//! The recorder is one per process, so every case runs in a child: the test binary itself, started again with the
+//! case's name in [`CASE`].
 
 #![allow(dead_code, unreachable_pub, unused_imports, reason = "not every test binary uses everything")]
 
@@ -64,8 +65,8 @@ impl Place {
             .env(CASE, case)
             .env("TTLOG_DIR", self.rings())
             .env("TTLOG_SNAPSHOT_DIR", self.snapshots())
-            // So that tests do not wait for each other's snapshots, and do not depend on how full this machine's disk is. Those that are about
-            // these options set them again.
+            // So that tests do not wait for each other's snapshots, and do not depend on how full this machine's disk
+            // is. Those that are about these options set them again.
             .env("TTLOG_SNAPSHOT_THROTTLE", "0s")
             .env("TTLOG_RETAIN_FREE_PERCENT", "0")
             .env("TTLOG_RETAIN_COUNT", "1000000")
@@ -174,7 +175,7 @@ pub struct Event {
     pub fields: BTreeMap<String, String>,
 }
 
-/// What a snapshot holds.
+/// Content of a snapshot.
 #[derive(Debug, Default)]
 pub struct Snapshot {
     pub reason: String,

@@ -7,7 +7,7 @@ use ttlog_core::{Anchor, Item, Loss, RingImage, SegmentState, TableItem};
 
 use super::{Event, text};
 
-/// What a ring holds.
+/// Content of a ring.
 #[derive(Debug)]
 pub struct RingContents {
     pub ring_id: u64,

@@ -7,7 +7,8 @@ use std::io::Write as _;
 /// The line goes to stderr past the harness, so that it is seen although the test passes; and into the file named by
 /// `TTLOG_SKIP_FILE`, if that is set, by which the checks count and list what was skipped.
 pub fn skip(test: &str, reason: &str) {
-    // A harness captures what is printed, but not what is written. If stderr is closed, nobody is there to read the line.
+    // A harness captures what is printed, but not what is written. If stderr is closed, nobody is there to read the
+    // line.
     let _ = std::io::stderr().write_all(format!("SKIPPED {test}: {reason}\n").as_bytes());
     if let Some(path) = std::env::var_os("TTLOG_SKIP_FILE") {
         let mut file =

@@ -1,5 +1,5 @@
-//! The child: some threads log as fast as they can, each event counted elsewhere once its macro has returned, and then the process ends in
-//! one of many ways.
+//! The child: some threads log as fast as they can, each event counted elsewhere once its macro has returned, and then
+//! the process ends in one of many ways.
 
 use std::fmt;
 use std::hint::black_box;
@@ -176,8 +176,8 @@ fn on_pthread(work: extern "C-unwind" fn(*mut libc::c_void) -> *mut libc::c_void
 
 fn start_pthread(work: extern "C-unwind" fn(*mut libc::c_void) -> *mut libc::c_void) -> libc::pthread_t {
     let mut thread = 0;
-    // SAFETY: the two kinds of function are called in the same way; the one that unwinds is entered by the C library alone, which
-    // knows how to end a thread. The other arguments are valid.
+    // SAFETY: the two kinds of function are called in the same way; the one that unwinds is entered by the C library
+    // alone, which knows how to end a thread. The other arguments are valid.
     let result = unsafe {
         let work: extern "C" fn(*mut libc::c_void) -> *mut libc::c_void = std::mem::transmute(work);
         libc::pthread_create(&raw mut thread, std::ptr::null(), work, std::ptr::null_mut())
@@ -251,7 +251,8 @@ const PROTECTED: usize = usize::MAX;
 fn access(address: usize) {
     let address = if address == PROTECTED { map(4096, libc::PROT_NONE, -1) + 24 } else { address };
     numbers().set(ADDRESS, address as u64);
-    // SAFETY: not at all, and that is what it is for. In assembly, so that the compiler cannot make something else of it.
+    // SAFETY: not at all, and that is what it is for. In assembly, so that the compiler cannot make something else of
+    // it.
     unsafe {
         #[cfg(target_arch = "x86_64")]
         std::arch::asm!("mov byte ptr [{}], 1", in(reg) address);

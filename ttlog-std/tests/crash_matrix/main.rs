@@ -1,8 +1,8 @@
 //! The crash matrix: every way to die, with 1, 2 and 8 threads that log meanwhile, in processes of their own.
 //!
-//! Of each the ring that is left must account for every event whose macro had returned, and say how the process ended and how often it
-//! panicked; the snapshot that is made of the ring must say the same; and the parent must see the end that it would see without a
-//! recorder. What the ring is held against is counted elsewhere ([`numbers`]).
+//! Of each the ring that is left must account for every event whose macro had returned, and say how the process ended
+//! and how often it panicked; the snapshot that is made of the ring must say the same; and the parent must see the end
+//! that it would see without a recorder. What the ring is held against is counted elsewhere ([`numbers`]).
 #![cfg(target_os = "linux")]
 
 #[path = "../common/mod.rs"]
@@ -37,8 +37,8 @@ const TESTS: [(&str, fn()); 8] = [
     ("left_alone", signals_are_left_alone_when_that_is_wanted),
 ];
 
-/// Runs the tests whose names contain the first argument, or all; in a child what the child is for. Not by the harness, which would run
-/// them in a thread: that `main` returns, panics or uses its stack up is part of the matrix.
+/// Runs the tests whose names contain the first argument, or all; in a child what the child is for. Not by the
+/// harness, which would run them in a thread: that `main` returns, panics or uses its stack up is part of the matrix.
 fn main() {
     match common::case() {
         None => {
@@ -59,7 +59,7 @@ fn main() {
     }
 }
 
-/// What the end block must say.
+/// Expected content of the end block.
 #[derive(Clone, Copy)]
 enum Stamp {
     Nothing,
@@ -79,7 +79,7 @@ struct Death {
     panics: u64,
     /// Panics that are events; those of a panic hook that cannot do more than count are not.
     panic_events: u64,
-    /// What is on standard error.
+    /// Standard error.
     says: &'static str,
 }
 

@@ -1,5 +1,5 @@
-//! What a child tells apart from its ring: a file of numbers that parent and child have both mapped, so that they are right at whatever
-//! moment the child ends.
+//! What a child tells apart from its ring: a file of numbers that parent and child have both mapped, so that they are
+//! right at whatever moment the child ends.
 
 use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};

@@ -8,7 +8,7 @@ use ttlog_core::{CallsiteInfo, Item, Record, RingImage, SegmentState, TableItem,
 
 use crate::worker::{Plan, check_of, option_of, real_of, shape_of, text_of, wide_of};
 
-/// What was counted.
+/// The counts.
 #[derive(Debug, Default)]
 pub(crate) struct Figures {
     pub(crate) counted: u64,
@@ -159,11 +159,12 @@ pub(crate) fn check(plan: &Plan, ring: &[u8], counts: &[u64]) -> (Figures, Vec<S
     (figures, faults)
 }
 
-/// Checks that of the events of one class nothing is missing where nothing may be missing, and gives how many are missing elsewhere:
-/// between the oldest event that is there and the last that was counted.
+/// Checks that of the events of one class nothing is missing where nothing may be missing, and gives how many are
+/// missing elsewhere: between the oldest event that is there and the last that was counted.
 ///
-/// While a thread that has chosen a segment is suspended before it clears it, the old events in there stand, and others overwrite newer
-/// ones. So holes are normal with several threads. The ring says up to when there may be any: `complete_from`.
+/// While a thread that has chosen a segment is suspended before it clears it, the old events in there stand, and
+/// others overwrite newer ones. So holes are normal with several threads. The ring says up to when there may be any:
+/// `complete_from`.
 fn check_writer(
     plan: &Plan,
     writer: u64,

@@ -1,7 +1,8 @@
-//! The kill test: a process that logs at full speed on several threads is ended by SIGKILL at a random moment, and its ring must
-//! account for every event whose macro had returned.
+//! The kill test: a process that logs at full speed on several threads is ended by SIGKILL at a random moment, and its
+//! ring must account for every event whose macro had returned.
 //!
-//! Each run starts a child ([`worker`]), kills it, and reads the ring it left ([`check`]). Settings from the environment:
+//! Each run starts a child ([`worker`]), kills it, and reads the ring it left ([`check`]). Settings from the
+//! environment:
 //!
 //! | name | meaning | default |
 //! | --- | --- | --- |
@@ -9,7 +10,8 @@
 //! | `TTLOG_KILL_THREADS` | thread counts, separated by commas | `1,2,8` |
 //! | `TTLOG_KILL_SEED` | seed of the moments (which also depend on what else the machine does) | from the clock |
 //!
-//! Built with `--cfg ttlog_mutant_commit_first`, which publishes records before their words are stored, this test must fail.
+//! Built with `--cfg ttlog_mutant_commit_first`, which publishes records before their words are stored, this test must
+//! fail.
 #![cfg(target_os = "linux")]
 
 mod check;

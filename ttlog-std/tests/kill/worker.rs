@@ -1,5 +1,5 @@
-//! The child: threads that log as fast as they can, events of many shapes and sizes whose values can be checked, and that count each
-//! event once its macro has returned.
+//! The child: threads that log as fast as they can, events of many shapes and sizes whose values can be checked, and
+//! that count each event once its macro has returned.
 
 use std::fmt;
 use std::os::fd::AsRawFd as _;
@@ -14,12 +14,12 @@ use ttlog_std::{Recorder, RingFileChoice, debug, error, info, trace, warn};
 pub(crate) const COUNTER_STRIDE: usize = 64;
 /// Events that a thread records before it ends and another takes its place, where threads come and go.
 const CHURN_EVENTS: u64 = 300;
-/// What texts are cut from.
+/// Source of texts.
 pub(crate) const TEXT: &str = "It was a bright cold day in the ring, and the segments were striking thirteen; each writer, its chin \
     nuzzled into its own commit word in an effort to escape the vile interrupt, slipped quickly through the doors of the \
     last lap, though not quickly enough to prevent a swirl of gritty words from entering along with it, and being counted.";
 
-/// What a child does.
+/// Work of a child.
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) threads: usize,
@@ -139,7 +139,7 @@ pub(crate) fn check_of(writer: u64, index: u64) -> u64 {
     mix(index ^ writer << 56)
 }
 
-/// Which of 14 shapes the event has.
+/// One of 14 shapes of the event.
 pub(crate) fn shape_of(check: u64) -> u64 {
     check % 14
 }

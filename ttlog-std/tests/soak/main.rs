@@ -1,8 +1,8 @@
-//! The soak: processes that log, take snapshots, change levels, fork and have threads come and go for a long time, while they are
-//! killed at random moments. One of them lives from the beginning to the end.
+//! The soak: processes that log, take snapshots, change levels, fork and have threads come and go for a long time,
+//! while they are killed at random moments. One of them lives from the beginning to the end.
 //!
-//! It shows that every event is accounted for, in each ring that was left behind; that every snapshot that is there is whole and
-//! there are no more than may be; and that the memory of the process that lives on does not grow.
+//! It shows that every event is accounted for, in each ring that was left behind; that every snapshot that is there is
+//! whole and there are no more than may be; and that the memory of the process that lives on does not grow.
 //!
 //! | variable | meaning | default |
 //! | --- | --- | --- |
@@ -36,7 +36,8 @@ const LIFE_MS: (u64, u64) = (30, 1500);
 const RETAIN_COUNT: usize = 12;
 /// Soaks that are shorter say nothing about memory: allocators and pages take some seconds to settle.
 const RSS_SECONDS_MIN: u64 = 30;
-/// By how much the memory of the process that lives on may be larger after the first third of the soak than it ever was before.
+/// By how much the memory of the process that lives on may be larger after the first third of the soak than it ever
+/// was before.
 const RSS_GROWTH_MAX_KIB: u64 = 2048;
 
 /// Not a test of its own: what the children of the test below run.
@@ -108,7 +109,7 @@ impl Drop for Running {
     }
 }
 
-/// What was seen.
+/// The observations.
 #[derive(Default, Debug)]
 struct Tally {
     kills: u64,

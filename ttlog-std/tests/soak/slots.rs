@@ -1,7 +1,7 @@
 //! Counters in memory that all processes of the soak share: how many events each of them has begun.
 //!
-//! A slot is taken with two atomic operations, so that a child of `fork` can do it too. It belongs to one thread at a time, and says of
-//! which process it is.
+//! A slot is taken with two atomic operations, so that a child of `fork` can do it too. It belongs to one thread at a
+//! time, and says of which process it is.
 
 use std::fs::File;
 use std::os::fd::AsRawFd as _;

@@ -1,4 +1,5 @@
-//! The children of the soak: they log, change levels, ask for snapshots, fork, and let threads come and go, until they are killed.
+//! The children of the soak: they log, change levels, ask for snapshots, fork, and let threads come and go, until they
+//! are killed.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -130,8 +131,8 @@ fn steer(recorder: &Recorder, slots: Slots, stop: &AtomicBool) {
     }
 }
 
-/// Forks a child that logs and then ends in one of several ways. It allocates nothing, for another thread may hold the allocator's
-/// lock at the fork.
+/// Forks a child that logs and then ends in one of several ways. It allocates nothing, for another thread may hold the
+/// allocator's lock at the fork.
 fn fork(slots: Slots, choice: u64) {
     // SAFETY: the child makes system calls and logs, and ends without unwinding.
     let pid = unsafe { libc::fork() };

@@ -28,7 +28,7 @@ fn anchors_pair_with_the_wall_clock() {
     assert!(anchor.ticks <= clock.precise_now());
 }
 
-/// What is read between anchors a second apart is converted to within a microsecond of CLOCK_REALTIME.
+/// A reading between anchors a second apart is converted to within a microsecond of CLOCK_REALTIME.
 #[test]
 fn converted_time_is_the_wall_clock_to_a_microsecond_a_second() {
     let clock = choose(false);

@@ -25,7 +25,8 @@ impl Machine {
         Machine { now, watch: StepWatch::new(now, RATE) }
     }
 
-    /// Lets time pass for all clocks, the recording clock at `ppm` from its rate, those that are slewed at `slewed_ppm` from theirs.
+    /// Lets time pass for all clocks, the recording clock at `ppm` from its rate, those that are slewed at
+    /// `slewed_ppm` from theirs.
     fn pass(&mut self, ms: u64, ppm: i64, slewed_ppm: i64) {
         let off = |value: u64, ppm: i64| value.checked_add_signed(value as i64 / 1_000_000 * ppm).unwrap();
         let slewed_ns = off(ms * MS, slewed_ppm);

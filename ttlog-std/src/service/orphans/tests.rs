@@ -179,8 +179,8 @@ fn unfinished_file_is_removed_when_it_is_old() {
     std::fs::remove_dir_all(directory).unwrap();
 }
 
-/// Every byte that names or counts something is set to what a hostile file would have there. Whatever comes of it, the process goes
-/// on, and nothing is written outside the directory of snapshots.
+/// Every byte that names or counts something is set to what a hostile file would have there. Whatever comes of it, the
+/// process goes on, and nothing is written outside the directory of snapshots.
 #[test]
 fn hostile_ring_stays_in_its_directory() {
     let directory = scratch_directory();
@@ -196,7 +196,7 @@ fn hostile_ring_stays_in_its_directory() {
         match round % 4 {
             // Sizes, counts and places in the header.
             0 => bytes[8 + random(148)] = [0x00, 0x7F, 0x80, 0xFF][random(4)],
-            // The table: lengths, and what is said of the process.
+            // The table: lengths, and what is known of the process.
             1 => bytes[name_at - 40 + random(120)] = [0x00, 0x1B, 0x2F, 0x7F, 0xFF][random(5)],
             // Segments.
             2 => {

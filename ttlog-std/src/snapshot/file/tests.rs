@@ -132,7 +132,7 @@ fn file_size_limit_at_every_piece_is_an_error_that_leaves_nothing() {
     write_with_limit(len).0.unwrap();
 }
 
-/// What a [`Faulty`] disk does not do.
+/// The step at which a [`Faulty`] disk fails.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Fault {
     Create,
