@@ -9,7 +9,7 @@ use common::{Place, Snapshot};
 use ttlog_core::{Item, RingImage, SegmentState};
 use ttlog_std::{Level, Recorder, debug, error, event, info, trace, warn};
 
-/// Not a test of its own: what the children of the tests below run.
+/// Not a test: entry point of the children of the tests below.
 #[test]
 #[ignore = "run by the other tests in child processes"]
 fn child() {

@@ -17,7 +17,7 @@ fn anchor_count(ring: &Path) -> usize {
     RingImage::parse(&std::fs::read(ring).unwrap()).unwrap().anchors().count()
 }
 
-/// Not a test of its own: what the children of the tests below run.
+/// Not a test: entry point of the children of the tests below.
 #[test]
 #[ignore = "run by the other tests in child processes"]
 fn child() {

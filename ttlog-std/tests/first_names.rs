@@ -5,7 +5,7 @@ mod common;
 use common::{Place, Snapshot};
 use ttlog_std::{Trace, info};
 
-/// Not a test of its own: what the child of the test below runs.
+/// Not a test: entry point of the child of the test below.
 #[test]
 #[ignore = "run by the other test in a child process"]
 fn child() {

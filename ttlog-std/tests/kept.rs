@@ -89,7 +89,7 @@ fn on_threads(count: u64, work: impl Fn(u64) + Sync) {
     });
 }
 
-/// Not a test of its own: what the children of the tests below run.
+/// Not a test: entry point of the children of the tests below.
 #[test]
 #[ignore = "run by the other tests in child processes"]
 fn child() {

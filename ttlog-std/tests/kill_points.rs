@@ -1,8 +1,9 @@
-//! SIGKILL at each kill point of the ring's protocols: a process that logs into a mapped file kills itself there, and its ring must
-//! account for every event, all of them but the one under way exactly.
+//! SIGKILL at each kill point of the ring's protocols: a process that logs into a mapped file kills itself there, and
+//! its ring must account for every event, all of them but the one under way exactly.
 //!
-//! Built with `--cfg ttlog_kill_points` alone, see `ci/checks/kill-points`; any other build has nothing of this. What each kill point leaves
-//! behind is tried far more thoroughly in ttlog-core/tests/kill_points.rs; this shows that a real death is no different.
+//! Built with `--cfg ttlog_kill_points` alone, see `ci/checks/kill-points`; any other build has nothing of this. What
+//! each kill point leaves behind is tried far more thoroughly in ttlog-core/tests/kill_points.rs; this shows that a
+//! real death is no different.
 #![cfg(all(ttlog_kill_points, target_os = "linux"))]
 
 mod common;
@@ -22,7 +23,8 @@ use ttlog_std::{Recorder, RingFileChoice, info, warn};
 /// Which passage of a kill point is the last: the first one, and one when the ring is full and has been written over.
 const PASSAGES: [u64; 2] = [1, 40];
 
-/// Kill points that this test's process need not pass: they take contexts that meet at a certain step, or a request from outside.
+/// Kill points that this test's process need not pass: they take contexts that meet at a certain step, or a request
+/// from outside.
 const NOT_PASSED: [Site; 5] =
     [Site::OpenReturned, Site::SharedSurplus, Site::KeptStrayed, Site::AnswerTold, Site::Answered];
 
@@ -52,7 +54,7 @@ macro_rules! counted {
     }};
 }
 
-/// Not a test of its own: what the children of the test below run.
+/// Not a test: entry point of the children of the test below.
 #[test]
 #[ignore = "run by the other test in child processes"]
 fn child() {

@@ -36,7 +36,7 @@ extern "C" fn cannot_unwind() {
     panic!("no way out");
 }
 
-/// Not a test of its own: what the children of the tests below run.
+/// Not a test: entry point of the children of the tests below.
 #[test]
 #[ignore = "run by the other tests in child processes"]
 fn child() {

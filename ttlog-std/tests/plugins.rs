@@ -143,7 +143,7 @@ fn counts(recorder: &Recorder) -> BTreeMap<String, usize> {
     counts
 }
 
-/// Not a test of its own: what the children of the tests below run.
+/// Not a test: entry point of the children of the tests below.
 #[test]
 #[ignore = "run by the other tests in child processes"]
 fn child() {

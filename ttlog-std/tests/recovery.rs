@@ -10,7 +10,7 @@ use std::process::{Child, Stdio};
 use common::{Place, Snapshot, stderr, warnings};
 use ttlog_std::{Recorder, info};
 
-/// Not a test of its own: what the children of the tests below run.
+/// Not a test: entry point of the children of the tests below.
 #[test]
 #[ignore = "run by the other tests in child processes"]
 fn child() {

@@ -11,7 +11,7 @@ use std::process::Command;
 use common::{Place, Snapshot, finish, stderr, warnings};
 use ttlog_std::{InitError, Level, Recorder, RingFileChoice, SnapshotError, debug, info};
 
-/// Not a test of its own: what the children of the tests below run.
+/// Not a test: entry point of the children of the tests below.
 #[test]
 #[ignore = "run by the other tests in child processes"]
 fn child() {

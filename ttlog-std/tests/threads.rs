@@ -38,7 +38,7 @@ fn len_max(capacity: u64) -> u64 {
     capacity + (4 << 20)
 }
 
-/// Not a test of its own: what the children of the tests below run.
+/// Not a test: entry point of the children of the tests below.
 #[test]
 #[ignore = "run by the other tests in child processes"]
 fn child() {

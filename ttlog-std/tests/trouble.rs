@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 use common::{Place, Snapshot, files, finish, stderr, wait_until, warnings};
 use ttlog_std::{Recorder, SnapshotError, info};
 
-/// Not a test of its own: what the children of the tests below run.
+/// Not a test: entry point of the children of the tests below.
 #[test]
 #[ignore = "run by the other tests in child processes"]
 fn child() {

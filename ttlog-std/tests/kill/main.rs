@@ -41,7 +41,7 @@ const SHAPES: [(usize, usize, bool); 6] = [
 const WORK_US: (u64, u64) = (2_000, 120_000);
 const EARLY_US: u64 = 3_000;
 
-/// Not a test of its own: what the children of the test below run.
+/// Not a test: entry point of the children of the test below.
 #[test]
 #[ignore = "run by the other test in child processes"]
 fn child() {
