@@ -1,7 +1,7 @@
-//! The log macros: what a program writes.
+//! The log macros.
 //!
-//! Each is a thin front end of one procedural macro, to which it hands `$crate`, so that the expansion finds this crate under
-//! whatever name the program has for it. The syntax is described at [`info!`](crate::info).
+//! Each is a thin front end of one procedural macro, to which it passes `$crate`, so that the expansion finds this
+//! crate whatever the program calls it. The syntax is described at [`info!`](crate::info).
 
 /// Records an event at level trace: the finest steps, off in most builds.
 ///
@@ -18,7 +18,7 @@ macro_rules! trace {
     };
 }
 
-/// Records an event at level debug: what helps to find a fault.
+/// Records an event at level debug: details that help to find a fault.
 ///
 /// The syntax is that of [`info!`](crate::info).
 ///
@@ -46,8 +46,9 @@ macro_rules! debug {
 /// info!("{} of {} served", user, 10);                    // so are positional arguments
 /// ```
 ///
-/// The value of an event is its fields, each with its type; text is made by whoever reads the event. The call copies the fields into
-/// the ring and returns: it does not block, allocate or format (but see `%` and `?`). If the level is off, nothing is evaluated.
+/// An event consists of its fields, each with its type; the reader formats the text. The call copies the fields into
+/// the ring and returns: it does not block, allocate or format (except for `%` and `?`). If the level is off, nothing
+/// is evaluated.
 ///
 /// # Fields
 ///
@@ -61,8 +62,8 @@ macro_rules! debug {
 /// | `env = "prod"`, `port = 8080` | literals: part of the callsite, at no cost per event |
 /// | `secret token`, `secret pin = value`, `secret %value` | as without `secret`, and marked as secret |
 ///
-/// A value without `%` or `?` is an integer, float, bool, char, string, bytes, an `Option`, a slice or array of such, an error (recorded with
-/// its sources), or a type that implements [`Value`](crate::Value).
+/// A value without `%` or `?` is an integer, float, bool, char, string, bytes, an `Option`, a slice or array of these,
+/// an error (recorded with its sources), or a type that implements [`Value`](crate::Value).
 ///
 /// ```
 /// use ttlog_std::info;
@@ -77,10 +78,11 @@ macro_rules! debug {
 ///
 /// # Secrets
 ///
-/// A field marked `secret` is recorded like any other, so that the log call costs no more, but its value is withheld when a snapshot is
-/// written and when events are shown or exported: readers see that there was one, not what it was. So are fields whose name says it,
-/// marked or not: `password`, `user.api_key`, `Set-Cookie`, … (the list can be extended). The mark goes before a field wherever that is
-/// shown; to mark a variable in the message, list it:
+/// A field marked `secret` is recorded like any other, so that the log call costs no more, but its value is withheld
+/// when a snapshot is written and when events are shown or exported: readers see that there was a value, but not the
+/// value. The same applies, marked or not, to fields with a telling name: `password`, `user.api_key`, `Set-Cookie`, …
+/// (the list can be extended). The mark goes before a field, as shown in the table; to mark a variable in the message,
+/// list it:
 ///
 /// ```
 /// use ttlog_std::info;
@@ -90,19 +92,20 @@ macro_rules! debug {
 /// info!("user {user} has token {token}", secret token);
 /// ```
 ///
-/// A variable or field that is itself called `secret` stays one: `info!("x", secret)`, `info!("x", secret = 5)`. Only
-/// `secret % x` in an argument without a name needs parentheses to be a calculation.
+/// A variable or field that is itself called `secret` remains a field: `info!("x", secret)`, `info!("x", secret = 5)`.
+/// Only `secret % x` in an unnamed argument needs parentheses to be a calculation.
 ///
 /// # Message
 ///
-/// A string literal, first, last, or anywhere between; after it come the positional arguments, if it has any, then fields. Braces are those of
-/// `std::fmt`: `{name}`, `{}`, `{0}`, with a format such as `{ms:.1}`, `{count:>8}`, `{id:#x}` or `{state:?}`, and `{{` for a brace. Also `{req.id}`.
-/// Widths and precisions are numbers (not `width$` or `*`). `{name}` shows the listed field of that name, or else a variable in
-/// scope. What a placeholder shows needs `Display` (`Debug` for `{:?}`) where it is none of the types above.
+/// A string literal: first, last, or anywhere between. It is followed by its positional arguments, if any, then by
+/// fields. Braces are those of `std::fmt`: `{name}`, `{}`, `{0}`, with a format such as `{ms:.1}`, `{count:>8}`,
+/// `{id:#x}` or `{state:?}`, and `{{` for a brace. `{req.id}` works too. Widths and precisions are numbers (not
+/// `width$` or `*`). `{name}` shows the listed field of that name, or else a variable in scope. The value of a
+/// placeholder needs `Display` (`Debug` for `{:?}`) unless it is one of the types above.
 ///
 /// # Target
 ///
-/// `info!(target: "audit", "logged in", user)` sets the target, which is the module path otherwise: a constant string.
+/// `info!(target: "audit", "logged in", user)` sets the target to a constant string. The default is the module path.
 #[macro_export]
 macro_rules! info {
     ($($event:tt)*) => {
@@ -110,7 +113,7 @@ macro_rules! info {
     };
 }
 
-/// Records an event at level warn: something is off, and the program goes on.
+/// Records an event at level warn: something is wrong, and the program continues.
 ///
 /// The syntax is that of [`info!`](crate::info).
 ///
@@ -143,7 +146,8 @@ macro_rules! error {
 
 /// Records an event at a level given as a constant.
 ///
-/// The level comes first, then what [`info!`](crate::info) takes; a `target:` may stand before or after it.
+/// The level comes first, followed by the arguments of [`info!`](crate::info); `target:` can come before or after the
+/// level.
 ///
 /// ```
 /// use ttlog_std::{Level, event};

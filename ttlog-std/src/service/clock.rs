@@ -58,8 +58,8 @@ pub(crate) fn maintain(state: &State, maintenance: &mut ClockMaintenance) -> Dur
             give_counter_up(clock, ticks, reading.monotonic_ns);
             static WRONG: report::Once = report::Once::new();
             WRONG.warn(format_args!(
-                "the processor's counter does not keep time any more (it shows {}, and should show {ticks}): events are timed by \
-                 the operating system's clock from here on",
+                "the processor's counter does not keep time any more (it shows {}, and should show {ticks}): events \
+                 are timed by the operating system's clock from here on",
                 reading.ticks
             ));
             let _one_at_a_time = state.process().anchor_lock.lock().unwrap_or_else(PoisonError::into_inner);

@@ -122,8 +122,8 @@ fn warn_of_short_window(state: &State) {
     let window = Window::of(&state.ring, &state.clock, Some(min_age));
     if !window.is_long_enough() {
         SHORT.warn(format_args!(
-            "the ring reaches {:.1?} back, and min_age asks for {min_age:?}: a larger capacity_bytes or a higher level makes it \
-             reach further",
+            "the ring reaches {:.1?} back, and min_age asks for {min_age:?}: a larger capacity_bytes or a higher level \
+             makes it reach further",
             window.covered
         ));
     }

@@ -51,7 +51,8 @@ impl fmt::Display for SnapshotError {
             SnapshotError::Io { action, path, cause } => write!(f, "cannot {action} {path:?}: {cause}"),
             SnapshotError::DiskAlmostFull { directory, free_percent, needed_percent } => write!(
                 f,
-                "the disk of {directory:?} has no room for a snapshot: {free_percent} % are free, {needed_percent} % must stay so"
+                "the disk of {directory:?} has no room for a snapshot: {free_percent} % are free, \
+                 {needed_percent} % must stay so"
             ),
             SnapshotError::Busy => f.write_str("other snapshots are being written and do not come to an end"),
             SnapshotError::Ring { cause } => write!(f, "cannot read the ring: {cause}"),

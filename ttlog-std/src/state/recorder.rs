@@ -128,8 +128,8 @@ impl State {
         if let Some(file) = self.process().file().filter(|_| self.is_cut()) {
             static CUT: report::Once = report::Once::new();
             CUT.warn(format_args!(
-                "somebody cut the ring's file {:?} short: its events are lost from there on, and {} of {} bytes will not \
-                 outlive this process",
+                "somebody cut the ring's file {:?} short: its events are lost from there on, and {} of {} bytes will \
+                 not outlive this process",
                 file.path,
                 guard::cut_len(),
                 self.ring.len_bytes()

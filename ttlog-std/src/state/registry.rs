@@ -80,8 +80,8 @@ impl Registry {
         if id.is_none() && !self.refused.swap(true, Ordering::Relaxed) {
             let Metadata { file, line, .. } = callsite.metadata();
             crate::sys::report::warn(format_args!(
-                "the ring's callsite table is full: events of {file}:{line} and of other new callsites are not recorded \
-                 (but counted); a larger table_bytes makes room"
+                "the ring's callsite table is full: events of {file}:{line} and of other new callsites are not \
+                 recorded (but counted); a larger table_bytes makes room"
             ));
         }
         id
