@@ -1,4 +1,4 @@
-//! The names by which the first readers of this crate know the recorder: `Trace`, and what its handle can do.
+//! The first names of the recorder in this crate: `Trace` and the methods of its handle.
 
 mod common;
 

@@ -323,7 +323,7 @@ fn soak() {
     println!("memory of the long-lived process: {rss_before} KiB in the first third, {rss_after} KiB afterwards");
     println!(
         "= {seconds} s: {kills} kills, {rings} rings ({forks} of forks) with {events} events, {retained} retained; \
-         snapshots read, {level_requests} requests for levels, {signals} signals; {} faults",
+         {snapshots} snapshots read, {level_requests} requests for levels, {signals} signals; {} faults",
         faults.len()
     );
     assert!(faults.is_empty(), "{faults:#?}");
