@@ -45,8 +45,9 @@ const NUMBERS: usize = 64;
 /// The previous action of each signal, by its number. Set once, before the handler is installed.
 static PREVIOUS: [OnceLock<sigaction>; NUMBERS] = [const { OnceLock::new() }; NUMBERS];
 
-/// Has the end of the process stamped into the ring from here on. Once. Before the [guard of the ring's
-/// file](crate::memory::guard) is installed, which must see the faults in the ring first: those are no ends.
+/// Makes the end of the process be stamped into the ring from here on. Called once, before the [guard of the ring's
+/// file](crate::memory::guard) is installed: the guard must see faults in the ring first, because they do not end the
+/// process.
 pub(crate) fn watch(signals: FatalSignals) {
     if let Err(error) = sys::at_exit(at_exit) {
         report::warn(format_args!("a call of exit will not be noted in the ring: {error}"));
