@@ -70,7 +70,7 @@ impl std::error::Error for SnapshotError {
 }
 
 impl SnapshotError {
-    /// Makes another one that says the same, for another who waits.
+    /// Copies the error, for another requester.
     pub(crate) fn duplicate(&self) -> Self {
         match self {
             SnapshotError::QueueFull => SnapshotError::QueueFull,
@@ -97,7 +97,7 @@ impl SnapshotError {
 }
 
 impl SnapshotError {
-    /// Says what was being done to which file, and what the operating system says.
+    /// Returns an error from the action, the file and the error of the operating system.
     pub(crate) fn io(action: &'static str, path: &Path, cause: io::Error) -> Self {
         SnapshotError::Io { action, path: path.to_path_buf(), cause }
     }
