@@ -41,7 +41,7 @@ macro_rules! debug {
 /// let (user, path, ms) = (7_u64, "/index.html", 12.345);
 /// info!("listening");                                    // a message
 /// info!("request served", user, path, took_ms = ms);     // and fields: by the name of a variable, or `name = value`
-/// info!(user, path, "request served");                   // fields may come first
+/// info!(user, path, "request served");                   // fields can come first
 /// info!("user {user} took {ms:.1} ms", path);            // variables in the message are fields too
 /// info!("{} of {} served", user, 10);                    // so are positional arguments
 /// ```

@@ -45,7 +45,7 @@ const NUMBERS: usize = 64;
 /// The previous action of each signal, by its number. Set once, before the handler is installed.
 static PREVIOUS: [OnceLock<sigaction>; NUMBERS] = [const { OnceLock::new() }; NUMBERS];
 
-/// Makes the end of the process be stamped into the ring from here on. Called once, before the [guard of the ring's
+/// Installs the handlers that stamp the end of the process into the ring. Called once, before the [guard of the ring's
 /// file](crate::memory::guard) is installed: the guard must see faults in the ring first, because they do not end the
 /// process.
 pub(crate) fn watch(signals: FatalSignals) {

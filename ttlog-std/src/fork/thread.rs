@@ -24,7 +24,7 @@ pub(crate) fn about_to_fork() {
     INTERRUPTED.with(|interrupted| interrupted.set(under_way));
 }
 
-/// Makes the thread that has forked, now the only one of a child, forget its place in the parent's ring. Returns the
+/// Makes the forked thread, now the only one of a child, forget its place in the parent's ring. Returns the
 /// append that the fork interrupted before it committed its record, and whether it has marked its segment busy. Called
 /// in the child; async-signal-safe.
 pub(crate) fn forked(state: &'static State) -> Option<(UnderWay<'static>, bool)> {

@@ -265,7 +265,7 @@ pub(crate) fn replace_by_ring_file(
     let placed = announce(RingFile::new(Path::new(OsStr::from_bytes(path)), directory, made.file))
         .ok_or_else(no_memory)
         .and_then(|file| sys::map_shared_over(words, &file.file));
-    // SAFETY: the mapping created by `make`, to which nothing refers any more.
+    // SAFETY: the mapping created by `make`, to which nothing refers now.
     unsafe { sys::unmap(made.start, size_of_val(made.words)) };
     placed.map_err(Trouble::in_doing("map ring file")).map_err(undo)
 }

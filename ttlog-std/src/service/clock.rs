@@ -58,7 +58,7 @@ pub(crate) fn maintain(state: &State, maintenance: &mut ClockMaintenance) -> Dur
             give_counter_up(clock, ticks, reading.monotonic_ns);
             static WRONG: report::Once = report::Once::new();
             WRONG.warn(format_args!(
-                "the processor's counter does not keep time any more (it shows {}, and should show {ticks}): events \
+                "the processor's counter no longer keeps time (it shows {}, and should show {ticks}): events \
                  are timed by the operating system's clock from here on",
                 reading.ticks
             ));

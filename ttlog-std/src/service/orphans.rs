@@ -1,6 +1,6 @@
 //! Orphans: rings of processes that died without a clean shutdown.
 //!
-//! At its start a recorder searches the directory of its own ring. A ring whose lock is available has no owner any more
+//! At its start a recorder searches the directory of its own ring. A ring whose lock is available has no owner
 //! (the lock ends with the process, whatever ended it) and becomes a snapshot with reason `recovered`; only when that
 //! is safely on disk is the ring removed. If two processes start at once, the one that gets the lock does it. Rings of
 //! living processes are locked and are not touched; neither are files of other users.

@@ -66,7 +66,7 @@ pub(crate) fn write(
             static TROUBLE: report::Once = report::Once::new();
             if let Err(error) = published.directory_sync {
                 TROUBLE
-                    .warn(format_args!("snapshots in {directory:?} may not survive a crash of the machine: {error}"));
+                    .warn(format_args!("snapshots in {directory:?} might not survive a crash of the machine: {error}"));
             }
             Ok(directory.join(published.name.to_string()))
         }

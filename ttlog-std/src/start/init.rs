@@ -29,7 +29,7 @@ impl Recorder {
         match builder.build() {
             Ok(recorder) => recorder,
             Err(InitError::AlreadyInitialized) => {
-                report::warn(format_args!("initialized a second time; the first recorder goes on unchanged"));
+                report::warn(format_args!("initialized a second time; the first recorder continues unchanged"));
                 Recorder::current().unwrap_or(Recorder::off())
             }
             Err(error) => {

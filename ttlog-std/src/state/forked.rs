@@ -44,7 +44,7 @@ impl ForkState {
         }
     }
 
-    /// Returns whether the ring can be created: no log call that began before the fork is in progress any more.
+    /// Returns whether the ring can be created: no log call that began before the fork is still in progress.
     pub(crate) fn is_quiet(&self) -> bool {
         !self.is_lost.load(Ordering::Relaxed)
             && !self.slow_under_way.load(Ordering::Acquire)

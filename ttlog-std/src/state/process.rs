@@ -1,4 +1,4 @@
-//! The state of one process, not shared with its forks: everything with a lock that a thread of the parent may have
+//! The state of one process, not shared with its forks: everything with a lock that a thread of the parent might have
 //! held at the moment of the `fork`, and the ring's file.
 //!
 //! A child of `fork` gets its own generation before any of its code runs; that of its parent is left unchanged and

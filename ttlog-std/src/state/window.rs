@@ -69,7 +69,7 @@ impl Ends {
     }
 
     fn window(&self, ticks_per_second: u64, min_age: Option<Duration>) -> Window {
-        // Threads' clocks may differ by a few ticks.
+        // Threads' clocks can differ by a few ticks.
         let since = |ticks: u64| duration(self.now.saturating_sub(ticks), ticks_per_second);
         let begin = |ticks: u64| (ticks != 0).then(|| self.wall.checked_sub(since(ticks))).flatten();
         // An event can be dated before the ring's first anchor by the short time between the two.
