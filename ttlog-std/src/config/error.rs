@@ -82,7 +82,7 @@ impl From<MappingError> for InitError {
 impl fmt::Display for InitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            InitError::AlreadyInitialized => f.write_str("this process has a recorder already"),
+            InitError::AlreadyInitialized => f.write_str("this process already has a recorder"),
             InitError::OtherRecorder => f.write_str("another recorder is installed in this process"),
             InitError::OutOfRange { option, value, min, max } => {
                 write!(f, "{option} {value} is not in {min} to {max}")

@@ -50,7 +50,7 @@ static PREVIOUS: [OnceLock<sigaction>; NUMBERS] = [const { OnceLock::new() }; NU
 /// process.
 pub(crate) fn watch(signals: FatalSignals) {
     if let Err(error) = sys::at_exit(at_exit) {
-        report::warn(format_args!("a call of exit will not be noted in the ring: {error}"));
+        report::warn(format_args!("a call of exit will not be recorded in the ring: {error}"));
     }
     let (faults, terminations): (&[_], &[_]) = match signals {
         FatalSignals::Off => return,
@@ -60,7 +60,7 @@ pub(crate) fn watch(signals: FatalSignals) {
     let watched = faults.iter().map(|signal| (*signal, false)).chain(terminations.iter().map(|signal| (*signal, true)));
     for (signal, only_default) in watched {
         if let Err(error) = watch_signal(signal, only_default) {
-            report::warn(format_args!("an end by signal {signal} will not be noted in the ring: {error}"));
+            report::warn(format_args!("an end by signal {signal} will not be recorded in the ring: {error}"));
         }
     }
 }

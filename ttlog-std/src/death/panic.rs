@@ -89,7 +89,7 @@ fn snapshot(state: &State) {
     let outlives = state.process().file().is_some() && !state.is_cut();
     let now = monotonic_ns();
     if !service.panic_throttle.try_begin(now) && outlives && service.ask(Cause::Panic) {
-        report::warn(format_args!("panic recorded, its snapshot follows: that of another panic was just now"));
+        report::warn(format_args!("panic recorded, its snapshot follows: one of another panic was taken just now"));
         return;
     }
     service.throttle.begin(now);

@@ -52,9 +52,9 @@ impl fmt::Display for SnapshotError {
             SnapshotError::DiskAlmostFull { directory, free_percent, needed_percent } => write!(
                 f,
                 "the disk of {directory:?} has no room for a snapshot: {free_percent} % are free, \
-                 {needed_percent} % must stay so"
+                 {needed_percent} % must stay free"
             ),
-            SnapshotError::Busy => f.write_str("other snapshots are being written and do not come to an end"),
+            SnapshotError::Busy => f.write_str("other snapshots are being written and do not finish"),
             SnapshotError::Ring { cause } => write!(f, "cannot read the ring: {cause}"),
         }
     }

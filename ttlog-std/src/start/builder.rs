@@ -196,7 +196,7 @@ fn begin_work(state: &'static State, directory: Option<PathBuf>) {
     end::watch(settings.fatal_signals);
     if let Some(file) = state.process().file().filter(|_| settings.fault_handler) {
         if let Err(error) = guard::guard(state.words, file) {
-            report::warn(format_args!("cutting the ring's file short would end this process: {error}"));
+            report::warn(format_args!("truncating the ring's file would end this process: {error}"));
         }
     }
     let work = Work {

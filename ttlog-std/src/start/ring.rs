@@ -113,7 +113,7 @@ pub(super) fn make_ring(
     if !clamp {
         return Err(InitError::OutOfMemory);
     }
-    report::warn(format_args!("no memory for the ring, {} bytes must do", heap::EMERGENCY_BYTES));
+    report::warn(format_args!("no memory for the ring, only {} bytes are used", heap::EMERGENCY_BYTES));
     let config = RingConfig {
         ring_id: layout.config.ring_id,
         segment_len: 1024,

@@ -313,7 +313,7 @@ fn disk_that_is_almost_full_takes_last_words_only() {
         assert_eq!((is_ok(Urgency::Normal), is_ok(Urgency::LastWords)), (normal, last_words), "{free} of 10,000 free");
     }
     let error = find_room(&os, &directory, Urgency::Normal, 15).unwrap_err().to_string();
-    assert!(error.contains("1 % are free, 15 % must stay so"), "{error}");
+    assert!(error.contains("1 % are free, 15 % must stay free"), "{error}");
     os.disk = Some(Disk { free: 0, total: 10_000 });
     assert!(find_room(&os, &directory, Urgency::Normal, 0).is_ok(), "switched off");
     assert!(find_room(&os, &directory, Urgency::LastWords, 0).is_ok(), "switched off");
@@ -368,7 +368,7 @@ fn room_is_kept_while_it_is_written() {
     let len = std::fs::metadata(write_in(Room::ALL).unwrap()).unwrap().len();
     for len in [0, 1, len / 2, len - 1] {
         let error = write_in(Room { len, free_percent: 16, needed_percent: 15 }).unwrap_err();
-        assert!(error.to_string().contains("16 % are free, 15 % must stay so"), "{error}");
+        assert!(error.to_string().contains("16 % are free, 15 % must stay free"), "{error}");
         assert_eq!(names_in(&directory).len(), 1, "nothing is left of it");
     }
     write_in(Room { len, free_percent: 16, needed_percent: 15 }).unwrap();
