@@ -1,6 +1,6 @@
-//! A program that panics: what it logged is in a snapshot, and the panic is its last event.
+//! A program that panics: its events are in a snapshot, and the panic is the last one.
 //!
-//! `cargo run -p ttlog-std --example last_words`, then `ttlog-view` with the path that it prints.
+//! Run `cargo run -p ttlog-std --example last_words`, then `ttlog-view` with the path that it prints.
 
 use ttlog_std::{Recorder, info, warn};
 

@@ -9,11 +9,11 @@ use ttlog_core::recorder::plugin::{AttachError, Attached, PluginHandle, attach};
 
 static ATTACHED: Mutex<Option<Attached>> = Mutex::new(None);
 
-/// Attaches the library to the program's recorder. 0: done; 1: refused; 2: attached already.
+/// Attaches the library to the program's recorder. Returns 0 if attached, 1 if refused, 2 if already attached.
 ///
 /// # Safety
-/// - `handle` is that of the program which loaded this library.
-/// - `plugin_stop` is called before the library is unloaded, and nothing else of it runs then.
+/// - `handle` is that of the program that loaded this library.
+/// - `plugin_stop` is called before the library is unloaded, and nothing else of it runs at that time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn plugin_start(handle: PluginHandle) -> u32 {
     // SAFETY: the caller's promises.
@@ -48,7 +48,7 @@ fn generic(value: impl ttlog_std::Value) {
     ttlog_std::info!("plugin one generic", value);
 }
 
-/// Keeps it, in place of what was kept before.
+/// Replaces the current attachment.
 fn keep(attached: Option<Attached>) {
     *ATTACHED.lock().unwrap_or_else(PoisonError::into_inner) = attached;
 }

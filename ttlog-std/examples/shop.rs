@@ -1,7 +1,7 @@
 //! A small service, to be killed: two workers take orders, and the payment provider stops answering.
 //!
-//! `cargo run -p ttlog-std --example shop`, then `kill -9` with the process id that it prints, then `ttlog-view` with the
-//! path that it prints. `docs/picture` does this for the picture in the README.
+//! Run `cargo run -p ttlog-std --example shop`, then `kill -9` with the process id that it prints, then `ttlog-view`
+//! with the path that it prints. `docs/picture` does this for the picture in the README.
 
 use std::thread;
 use std::time::Duration;

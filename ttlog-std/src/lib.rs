@@ -15,32 +15,32 @@
 //!
 //! # The contract
 //!
-//! - **Bounded.** An event is a test of its level, a reading of the clock and a few stores: no lock, no allocation, no
-//!   system call. Memory is fixed at the start and does not grow with threads, callsites or time.
+//! - **Bounded.** An event costs a level check, a clock reading and a few stores: no lock, no allocation, no system
+//! call. Memory is fixed at the start and does not grow with threads, callsites or time.
 //! - **Blocks.** Only [`Builder::build`], [`SnapshotTicket::wait`], [`Recorder::shutdown`] and the panic hook wait,
 //!   each for a bounded time, except for `wait`. Log calls never do, in signal handlers, allocators and destructors of
 //!   thread-locals too.
 //! - **Full.** The oldest events are overwritten and counted. Warnings and errors have their own part of the ring, so
-//!   that a flood of others does not overwrite them.
-//! - **Lost.** Nothing is lost uncounted: an event that cannot be recorded is dropped and counted by cause
-//!   ([`Recorder::loss`]). The ring does not survive the end of the *machine*; only snapshots do.
-//! - **Ends.** Every event whose macro had returned is in the ring's file, which also says how the process ended. On
-//!   systems other than Linux the ring is on the heap, and one warning is printed to stderr.
+//! that a flood of other events does not overwrite them.
+//! - **Lost.** Every lost event is counted: an event that cannot be recorded is dropped and counted by cause
+//! ([`Recorder::loss`]). The ring does not survive the end of the *machine*; only snapshots do.
+//! - **Ends.** Every event whose macro has returned is in the ring's file, which also records how the process ended. On
+//! systems other than Linux the ring is on the heap, and one warning is printed to stderr.
 //! - **Panic.** A panic becomes an event with its backtrace, and a snapshot; then the previous hook runs. The recorder
-//!   itself never panics and never ends the process.
+//! itself never panics and never ends the process.
 //! - **Clock.** Events carry ticks of the processor's counter if it can be trusted, and readers convert them to
 //!   wall-clock time, to within a microsecond. Order and durations stay right when the wall clock is set.
 //!
 //! # Chapters
 //!
-//! | chapter | what it is about |
+//! | chapter | contents |
 //! | --- | --- |
 //! | [macros](info) | the syntax of a log call |
 //! | [costs](_documentation::costs) | what an event costs, what is bounded, what blocks, the clock |
 //! | [files](_documentation::files) | where the ring and the snapshots are |
-//! | [ends](_documentation::ends) | what the ring says about how the process ended |
+//! | [ends](_documentation::ends) | what the ring records about how the process ended |
 //! | [snapshots](_documentation::snapshots) | when a snapshot is taken |
-//! | [retention](_documentation::retention) | how far back the ring reaches, and which snapshots stay |
+//! | [retention](_documentation::retention) | how far back the ring reaches, and which snapshots are retained |
 //! | [configuration](_documentation::configuration) | all options, and their environment variables |
 //! | [levels](_documentation::levels) | the filter, warnings and errors, levels compiled out |
 //! | [secrets](_documentation::secrets) | which values are withheld, and what stays readable |
@@ -48,9 +48,9 @@
 //! | [plugins](_documentation::plugins) | libraries loaded at run time |
 //! | [platforms](_documentation::platforms) | Linux, macOS, Windows |
 //!
-//! # What it is not
+//! # Scope
 //!
-//! It stands beside `tracing` and `log`, not in their place: it records what happened last, for whoever asks
+//! It complements `tracing` and `log` and does not replace them: it records the most recent events, for analysis
 //! afterwards. There are no spans yet.
 
 extern crate self as ttlog_std;
@@ -90,7 +90,7 @@ pub use ttlog_core::event::filter::FilterErrorKind;
 pub use ttlog_core::recorder::plugin::PluginHandle;
 pub use ttlog_core::{FilterError, Level, Loss, Value};
 
-/// Support for the expansion of the macros. Not for use by hand; may change in any version.
+/// Support for the expansion of the macros. Not for direct use; can change in any version.
 #[doc(hidden)]
 pub mod __private {
     pub use crate::event::record::record;
@@ -100,7 +100,7 @@ pub mod __private {
     };
 }
 
-/// The manual, a chapter to a module.
+/// The manual, one chapter per module.
 pub mod _documentation {
     #[doc = include_str!("../docs/configuration.md")]
     pub mod configuration {}

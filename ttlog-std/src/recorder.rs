@@ -1,4 +1,4 @@
-//! The handle by which a program steers the recorder of its process.
+//! The handle with which a program controls the recorder of its process.
 
 use std::fmt;
 use std::path::Path;
@@ -18,15 +18,15 @@ use crate::state::window::Window;
 use crate::state::{self, State};
 use crate::sys::report;
 
-/// How long [`Recorder::shutdown`] waits for snapshots that were accepted.
+/// Longest time that [`Recorder::shutdown`] waits for accepted snapshots.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(10);
 
-/// The handle of this process's recorder.
+/// A handle to this process's recorder.
 ///
-/// There is one recorder in a process, and it records until [`shutdown`](Recorder::shutdown) or the end of the
-/// process: handles are cheap to clone, and dropping them changes nothing. A process that ends without `shutdown`
-/// leaves its ring behind on purpose; the next start of any recorder of this user, or `ttlog-view recover`, makes a
-/// snapshot of it.
+/// There is one recorder in a process, and it records until [`shutdown`](Recorder::shutdown) or the end of the process:
+/// handles are cheap to clone, and dropping them changes nothing. A process that ends without `shutdown` leaves its
+/// ring behind on purpose; the next start of any recorder of this user, or `ttlog-view recover`, turns it into a
+/// snapshot.
 ///
 /// # Examples
 /// ```
@@ -41,12 +41,12 @@ const SHUTDOWN_MAX: Duration = Duration::from_secs(10);
 /// ```
 #[derive(Clone)]
 pub struct Recorder {
-    /// `None` for the handle of a recorder that could not be made.
+    /// `None` for the handle of a recorder that could not be created.
     state: Option<&'static State>,
 }
 
 impl Recorder {
-    /// Returns a handle of the recorder that is there, if there is one.
+    /// Returns a handle to the existing recorder, if there is one.
     #[must_use]
     pub fn current() -> Option<Recorder> {
         let recorder = state::current().map(Recorder::of);
@@ -54,7 +54,7 @@ impl Recorder {
         recorder
     }
 
-    /// Returns the recorder, with all that belongs to it in this process.
+    /// Returns the recorder, with everything that belongs to it in this process.
     fn state(&self) -> Option<&'static State> {
         self.state.inspect(|state| settle(state))
     }
@@ -68,16 +68,15 @@ impl Recorder {
         Recorder { state: Some(state) }
     }
 
-    /// Asks the service thread for a snapshot. Returns at once.
+    /// Requests a snapshot from the service thread. Returns immediately.
     ///
-    /// Dropping the ticket changes nothing; [`wait`](SnapshotTicket::wait) on it gives the path. The snapshot holds at
-    /// least everything that was recorded before this call and not overwritten since. `reason` goes into the snapshot
-    /// as it is, and into the file's name with everything but ASCII letters, digits, `.`, `_` and `-` replaced. All
-    /// who wait when a snapshot begins get the same one, with the reasons of all; the next begins
-    /// [`snapshot_throttle`](crate::Builder::snapshot_throttle) later.
+    /// Dropping the ticket changes nothing; [`wait`](SnapshotTicket::wait) on it returns the path. The snapshot
+    /// contains at least everything that was recorded before this call and not overwritten since. `reason` goes into
+    /// the snapshot unchanged, and into the file's name with everything except ASCII letters, digits, `.`, `_` and `-`
+    /// replaced. All requests that wait when a snapshot begins get the same one, with the reasons of all; the next
+    /// begins [`snapshot_throttle`](crate::Builder::snapshot_throttle) later.
     ///
-    /// When as many requests are waiting as the channel has room for, the ticket fails with
-    /// [`SnapshotError::QueueFull`].
+    /// If the channel is full of waiting requests, the ticket fails with [`SnapshotError::QueueFull`].
     pub fn request_snapshot(&self, reason: &str) -> SnapshotTicket {
         match self.state() {
             Some(state) if !state.process().is_in_fork() => state.process().queue.request(reason),
@@ -85,35 +84,34 @@ impl Recorder {
         }
     }
 
-    /// Returns the share of the ring that holds events, 0 to 1. It stays near 1 once the ring has been filled: then
-    /// the oldest events are overwritten, which is what a ring is for.
+    /// Returns the share of the ring that holds events, 0 to 1. It stays near 1 once the ring has been filled: from
+    /// then on the oldest events are overwritten, as intended.
     #[doc(alias = "get_buffer_utilization")]
     #[must_use]
     pub fn utilization(&self) -> f64 {
         self.state().map_or(0.0, |state| state.ring.utilization())
     }
 
-    /// The same as [`utilization`](Self::utilization), under its first name.
+    /// Returns the same as [`utilization`](Self::utilization); the original name of that method.
     #[must_use]
     pub fn get_buffer_utilization(&self) -> f64 {
         self.utilization()
     }
 
-    /// Records what these directives say from now on; every callsite knows at its next event. Events compiled out by
-    /// the `max_level_…` features stay out.
+    /// Applies filter directives from now on; every callsite follows them at its next event. Events compiled out by the
+    /// `max_level_…` features stay out.
     ///
-    /// A directive is a level (`trace`, `debug`, `info`, `warn`, `error`) or `off`, for all that no other directive
-    /// names, or `target=level`, for that target (the module path, if the event does not say otherwise) and all below
-    /// it. The longest target wins, of several equal ones the last. Without a directive for the rest, the rest is
-    /// recorded. At most 512 bytes.
+    /// A directive is a level (`trace`, `debug`, `info`, `warn`, `error`) or `off`, for everything that no other
+    /// directive names, or `target=level`, for that target (the module path, unless the event sets another) and
+    /// everything below it. The longest target wins; of several equal ones, the last. If no directive covers the rest,
+    /// the rest is recorded. At most 512 bytes.
     ///
-    /// The same can be done from outside, with `ttlog-view level PID DIRECTIVES`: within 100 ms, unless a snapshot is
-    /// being written.
+    /// `ttlog-view level PID DIRECTIVES` does the same from outside: within 100 ms, unless a snapshot is being written.
     ///
-    /// Waits for other callers of this function at most. Not for signal handlers.
+    /// Waits at most for other callers of this function. Not for signal handlers.
     ///
     /// # Errors
-    /// [`FilterError`] if the directives are no good; the filter stays as it was.
+    /// [`FilterError`] if the directives are invalid; the filter is then unchanged.
     ///
     /// # Examples
     /// ```
@@ -132,77 +130,77 @@ impl Recorder {
         Ok(())
     }
 
-    /// Returns the directives that are in force; `off` without a recorder.
+    /// Returns the directives in force; `off` without a recorder.
     #[must_use]
     pub fn filter(&self) -> String {
         let text = |state: &State| state.filter.with(|filter| filter.text().to_owned());
         match self.state() {
-            // Only a storm of changes gives none.
+            // There is none only during a storm of changes.
             Some(state) => text(state).unwrap_or_else(|| Filter::EVERYTHING.text().to_owned()),
             None => "off".to_owned(),
         }
     }
 
-    /// Records events of `level` and above from now on, of whatever target: a [`set_filter`](Self::set_filter) of this
-    /// level alone.
+    /// Records events of `level` and above from now on, whatever their target: a [`set_filter`](Self::set_filter) with
+    /// only this level.
     pub fn set_level(&self, level: Level) {
-        // A level is a good directive.
+        // A level is a valid directive.
         let _ = self.set_filter(&level.as_str().to_ascii_lowercase());
     }
 
-    /// Returns the lowest level that is recorded of targets that no directive of the [filter](Self::filter) names;
-    /// [`Level::Error`] too where that is none.
+    /// Returns the lowest recorded level of targets that no directive of the [filter](Self::filter) names; also
+    /// [`Level::Error`] if none of their events is recorded.
     #[must_use]
     pub fn level(&self) -> Level {
         let lowest = |state: &State| state.filter.with(|filter| filter.default_level()).flatten();
         self.state().and_then(lowest).unwrap_or(Level::Error)
     }
 
-    /// Returns what a plugin needs to log into this recorder: see [`attach`](ttlog_core::recorder::plugin::attach). A process
-    /// without a recorder gives a handle with which plugins record nothing.
+    /// Returns the handle with which a plugin logs into this recorder: see [`attach`](ttlog_core::plugin::attach). In a
+    /// process without a recorder, plugins record nothing with the handle.
     #[must_use]
     pub fn plugin_handle(&self) -> PluginHandle {
         self.state.map_or(PluginHandle::off(), |_| plugin::handle())
     }
 
-    /// Returns what was lost so far: overwritten, dropped, suppressed.
+    /// Returns the losses so far: overwritten, dropped, suppressed.
     #[must_use]
     pub fn loss(&self) -> Loss {
         self.state().map_or(Loss::default(), |state| state.ring.loss())
     }
 
-    /// Returns the file in which the ring is; `None` when it is in memory, or a part of it since somebody cut the file
-    /// short, and will not outlive the process.
+    /// Returns the path of the ring's file, or `None` if the ring, or a part of it since somebody truncated the file,
+    /// is in memory and will not outlive the process.
     #[must_use]
     pub fn ring_path(&self) -> Option<&Path> {
         self.state().filter(|state| !state.is_cut()).and_then(|state| state.process().file()).map(|file| file.path)
     }
 
-    /// Returns how far back the ring reaches without a gap, just now. Takes some hundred loads; waits for nothing.
+    /// Returns how far back the ring currently reaches without a gap. Takes a few hundred loads; never waits.
     #[must_use]
     pub fn window(&self) -> Window {
         self.state().map_or(Window::default(), |state| Window::of(&state.ring, &state.clock, state.settings.min_age))
     }
 
-    /// Returns the bytes that the ring occupies, its table of callsites included.
+    /// Returns the size of the ring in bytes, including its table of callsites.
     #[must_use]
     pub fn ring_len_bytes(&self) -> usize {
         self.state().map_or(0, |state| state.ring.len_bytes())
     }
 
-    /// Returns whether events are being recorded: `false` after [`shutdown`](Self::shutdown), and when nothing could
-    /// be set up.
+    /// Returns whether events are being recorded: `false` after [`shutdown`](Self::shutdown), and if nothing could be
+    /// set up.
     #[must_use]
     pub fn is_recording(&self) -> bool {
         self.state().is_some_and(State::is_recording)
     }
 
-    /// Ends recording in good order: no more events, snapshots that were asked for are finished, the ring is marked as
-    /// ended and its file removed. `true` if all that is done.
+    /// Ends recording cleanly: no more events are accepted, requested snapshots are finished, the ring is marked as
+    /// ended and its file removed. Returns `true` if all of that succeeded.
     ///
-    /// Waits for the snapshots, but no longer than 10 seconds; when that is not enough the ring's file stays, for the
-    /// next start to recover. A child of `fork` ends its own recording only. Recording cannot be started again in this
-    /// process. A program that wants its last events must ask for a snapshot first.
+    /// Waits for the snapshots, but no longer than 10 seconds; if that is not enough, the ring's file stays, for the
+    /// next start to recover. A child of `fork` ends only its own recording. Recording cannot be restarted in this
+    /// process. A program that wants its last events must request a snapshot first.
     pub fn shutdown(&self) -> bool {
         let Some(state) = self.state() else { return true };
         if state.process().is_in_fork() {
@@ -220,7 +218,7 @@ impl Recorder {
         state.ring.mark_ended();
         match state.process().file().map(RingFile::remove) {
             None | Some(Ok(())) => true,
-            // Removed by an earlier call, or by somebody who tidied up.
+            // Removed by an earlier call, or by somebody else.
             Some(Err(error)) if error.kind() == std::io::ErrorKind::NotFound => true,
             Some(Err(error)) => {
                 report::warn(format_args!("cannot remove the ring's file {:?}: {error}", self.ring_path()));

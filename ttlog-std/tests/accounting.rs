@@ -1,4 +1,4 @@
-//! Every event is somewhere: in the ring, overwritten, or dropped; and every kind of value comes back as it went in.
+//! Every event is in the ring, overwritten or dropped, and every kind of value is read back as it was logged.
 #![cfg(target_os = "linux")]
 
 mod common;
@@ -9,7 +9,7 @@ use common::{Place, Snapshot};
 use ttlog_core::{Item, RingImage, SegmentState};
 use ttlog_std::{Level, Recorder, debug, error, event, info, trace, warn};
 
-/// Not a test of its own: what the children of the tests below run.
+/// Not a test: entry point of the children of the tests below.
 #[test]
 #[ignore = "run by the other tests in child processes"]
 fn child() {
@@ -36,7 +36,7 @@ fn child() {
                         0 => info!("small", number),
                         1 => warn!("with a text", text = &"abcdefgh".repeat(number % 20)[..]),
                         2 => debug!("with another type", share = number as f64),
-                        // Short segments hold it only when its sequences are cut.
+                        // Short segments hold it only if its sequences are cut.
                         _ => error!("with many", a = [0_u64; 100], b = [number as u64; 100]),
                     }
                 }
@@ -56,7 +56,7 @@ fn child() {
     println!("COUNTED {retained} {overwritten} {dropped}");
 }
 
-/// Returns the events that a ring's file holds, that were overwritten in it, and that it says were dropped.
+/// Returns the numbers of retained, overwritten and dropped events of a ring's file.
 fn read_ring(path: &Path) -> (u64, u64, u64) {
     let bytes = std::fs::read(path).unwrap();
     let image = RingImage::parse(&bytes).unwrap();
@@ -81,7 +81,8 @@ fn read_ring(path: &Path) -> (u64, u64, u64) {
     (retained, overwritten, image.header().dropped.iter().sum())
 }
 
-/// Runs threads that log so many events each, and gives what was retained, overwritten and dropped.
+/// Runs threads that log a given number of events each, and returns the numbers of retained, overwritten and dropped
+/// events.
 fn count(threads: usize, per_thread: usize, capacity_bytes: usize, segment_bytes: usize) -> [u64; 3] {
     let place = Place::new(&format!("accounting-{threads}-{capacity_bytes}"));
     let output = place.run(&format!("{threads} {per_thread} {capacity_bytes} {segment_bytes}"));
@@ -116,8 +117,8 @@ fn segments_that_are_too_short_for_some_events() {
     assert!(retained > 0 && overwritten > 0);
 }
 
-/// Logs 1,000 errors from two threads and then so many other events that the ring wraps several times, and tells how
-/// many of the errors a snapshot has.
+/// Logs 1,000 errors from two threads, and then enough other events to wrap the ring several times. Prints the number
+/// of errors in a snapshot.
 fn flood(kept_bytes: usize) {
     let recorder = Recorder::builder().capacity_bytes(1 << 20).kept_bytes(kept_bytes).build().unwrap();
     for thread in 0..2 {

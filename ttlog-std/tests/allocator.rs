@@ -1,4 +1,4 @@
-//! A global allocator that logs: the first event of a thread may allocate, and the allocator logs then, and so on.
+//! A global allocator that logs: the first event of a thread can allocate, which logs again, and so on.
 #![cfg(target_os = "linux")]
 
 mod common;
@@ -9,17 +9,17 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use common::{Place, Snapshot};
 use ttlog_std::{Recorder, error, info};
 
-/// Logs allocations, once that is wanted.
+/// An allocator that logs allocations once it is switched on.
 struct Logging;
 
-/// Whether they are logged.
+/// Whether allocations are logged.
 static LOGS: AtomicBool = AtomicBool::new(false);
-/// Events that the allocator has emitted.
+/// Number of events that the allocator has emitted.
 static EMITTED: AtomicU64 = AtomicU64::new(0);
-/// Bytes of the allocations that this test makes on purpose.
+/// Length of the allocations that this test makes on purpose, in bytes.
 const MARKED_LEN: usize = 777;
 
-// SAFETY: everything is left to the system's allocator.
+// SAFETY: every call is forwarded to the system's allocator.
 unsafe impl GlobalAlloc for Logging {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if LOGS.load(Ordering::Relaxed) {
@@ -52,14 +52,14 @@ impl std::fmt::Display for Allocates {
     }
 }
 
-/// Not a test of its own: what the child of the test below runs.
+/// Not a test: entry point of the child of the test below.
 #[test]
 #[ignore = "run by the other test in a child process"]
 fn child() {
     if common::case().is_none() {
         return;
     }
-    // From before the start: the recorder itself allocates while it is made.
+    // Before the start, because the recorder itself allocates while it is built.
     LOGS.store(true, Ordering::Relaxed);
     let recorder = Recorder::builder().capacity_bytes(8 << 20).build().unwrap();
     let emitted_before = EMITTED.load(Ordering::Relaxed);

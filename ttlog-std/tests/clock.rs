@@ -1,4 +1,4 @@
-//! The times of events, as a reader finds them in the ring of a process that died.
+//! Times of events, as a reader finds them in the ring of a dead process.
 #![cfg(target_os = "linux")]
 
 mod common;
@@ -10,14 +10,14 @@ use common::Place;
 use ttlog_core::{Item, RingImage, SegmentState, TableItem, TimeScale, ValueRef};
 use ttlog_std::{Recorder, info};
 
-/// The anchor of the start, the three early ones, and two that are a second apart.
+/// Number of anchors: that of the start, three early ones, and two that are a second apart.
 const ANCHORS: usize = 6;
 
 fn anchor_count(ring: &Path) -> usize {
     RingImage::parse(&std::fs::read(ring).unwrap()).unwrap().anchors().count()
 }
 
-/// Not a test of its own: what the children of the tests below run.
+/// Not a test: entry point of the children of the tests below.
 #[test]
 #[ignore = "run by the other tests in child processes"]
 fn child() {
@@ -38,7 +38,7 @@ fn child() {
     std::process::abort();
 }
 
-/// Each event must lie between the readings of the wall clock before and after it.
+/// Checks that each event lies between the readings of the wall clock before and after it.
 #[test]
 fn events_of_a_dead_process_are_dated_by_its_anchors() {
     let place = Place::new("clock");
@@ -64,7 +64,7 @@ fn events_of_a_dead_process_are_dated_by_its_anchors() {
     let scale = TimeScale::<1024>::new(&anchors, process.unwrap().ticks_per_second);
     assert_eq!(scale.steps().count(), 0, "{anchors:?}");
 
-    // Of each event the wall clock before it, that after the last one, and its time as converted.
+    // For each event: the wall clock before it and after the previous one, and its converted time.
     let mut events = Vec::new();
     for index in 0..image.header().segment_count {
         let SegmentState::Valid(segment) = image.segment(index) else { continue };

@@ -1,4 +1,4 @@
-//! Events from places where little can be relied on: destructors of thread-locals, values that log while they are
+//! Events from places where little can be relied on: destructors of thread-locals, and values that log while they are
 //! logged.
 #![cfg(target_os = "linux")]
 
@@ -10,7 +10,7 @@ use std::fmt;
 use common::{Place, Snapshot};
 use ttlog_std::{Recorder, info};
 
-/// Logs at the end of its thread.
+/// A value that logs at the end of its thread.
 struct LogsAtEnd(Cell<&'static str>);
 
 impl Drop for LogsAtEnd {
@@ -25,7 +25,7 @@ thread_local! {
     static LAST: LogsAtEnd = const { LogsAtEnd(Cell::new("")) };
 }
 
-/// A value that logs whenever its text is made.
+/// A value that logs whenever it is formatted.
 struct Logs(u32);
 
 impl fmt::Display for Logs {
@@ -45,7 +45,7 @@ impl fmt::Display for LogsDeeply {
     }
 }
 
-/// Not a test of its own: what the children of the tests below run.
+/// Not a test: entry point of the children of the tests below.
 #[test]
 #[ignore = "run by the other tests in child processes"]
 fn child() {
@@ -66,7 +66,7 @@ fn child() {
             std::thread::spawn(|| FIRST.with(|logs| logs.0.set("only"))).join().unwrap();
         }
         "many destructors" => {
-            // Far more threads than segments: each must have left what it held.
+            // Far more threads than segments, so each must have released its own.
             for _ in 0..500 {
                 let thread = || {
                     LAST.with(|logs| logs.0.set("after"));
@@ -125,7 +125,7 @@ fn values_that_log_while_they_are_logged() {
     let snapshot = run("contexts-values", "values that log");
     let outer = fields(&snapshot, "outer", "value");
     assert_eq!(outer, (0..100).map(|number| format!("<{number}>")).collect::<Vec<_>>());
-    // A text may be made more than once: its length is asked for first.
+    // A value can be formatted more than once, because its length is measured first.
     let inner = fields(&snapshot, "inner", "number");
     assert!((0..100).all(|number| inner.contains(&number.to_string().as_str())), "{inner:?}");
     assert_eq!(fields(&snapshot, "outermost", "value"), ["deep"]);

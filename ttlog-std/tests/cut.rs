@@ -1,4 +1,4 @@
-//! The ring's file cut short under the running process, and what becomes of the faults that are somebody else's.
+//! A ring file that is cut short while the process runs, and the handling of faults that are not the recorder's.
 #![cfg(target_os = "linux")]
 
 mod common;
@@ -12,10 +12,10 @@ use common::{Place, finish, stderr, wait_until, warnings};
 use libc::{c_int, c_void, siginfo_t};
 use ttlog_std::{Recorder, info};
 
-/// A page and more, so that what is cut does not end where a page does.
+/// More than a page, so that the cut is not at the end of a page.
 const OTHER_LEN: usize = 3 * 4096;
 
-/// Not a test of its own: what the children of the tests below run.
+/// Not a test: entry point of the children of the tests below.
 #[test]
 #[ignore = "run by the other tests in child processes"]
 fn child() {
@@ -71,25 +71,25 @@ fn goes_on(recorder: &Recorder) {
         wait_until("the cut", || std::fs::metadata(&path).unwrap().len() < len);
         is_cut.store(true, Ordering::Relaxed);
     });
-    // New threads and new callsites find their way too.
+    // New threads and new callsites can log too.
     for number in 0..20 {
         std::thread::spawn(move || info!("late", number)).join().unwrap();
     }
-    // Whatever is in it, asking for it neither hangs nor ends the process.
+    // Whatever the snapshot holds, requesting it neither hangs nor ends the process.
     println!("SNAPSHOT {:?}", recorder.request_snapshot("cut").wait());
-    assert_eq!(recorder.ring_path(), None, "the ring does not outlive the process any more");
+    assert_eq!(recorder.ring_path(), None, "the ring no longer outlives the process");
     assert!(recorder.is_recording() && recorder.utilization() > 0.0);
     assert!(recorder.shutdown());
 }
 
-/// Runs the case `cut`, with a ring that keeps the given share of its file.
+/// Runs the case `cut`, and cuts the ring's file to the given length.
 fn cut_to(place: &Place, len_of: impl Fn(u64) -> u64 + Send + 'static) -> std::process::Output {
     let rings = place.rings();
     let cutter = std::thread::spawn(move || {
         wait_until("the ring", || {
             common::files(&rings).iter().any(|path| path.extension().is_some_and(|e| e == "ring"))
         });
-        // Threads are under way, some in the middle of an event.
+        // Threads are running, some in the middle of an event.
         std::thread::sleep(std::time::Duration::from_millis(200));
         let file = OpenOptions::new().write(true).open(&common::files(&rings)[0]).unwrap();
         file.set_len(len_of(file.metadata().unwrap().len())).unwrap();
@@ -99,7 +99,7 @@ fn cut_to(place: &Place, len_of: impl Fn(u64) -> u64 + Send + 'static) -> std::p
     output
 }
 
-/// Says that the process lived on and told of it once.
+/// Asserts that the process lived on and printed one warning.
 fn assert_survived(output: &std::process::Output) {
     assert!(output.status.success(), "{:?}\n{}", output.status, stderr(output));
     assert!(String::from_utf8_lossy(&output.stdout).contains("LIVED ON"));
@@ -143,7 +143,7 @@ fn without_the_handler_the_cut_ends_the_process() {
 
 #[test]
 fn fault_elsewhere_still_ends_the_process() {
-    // The first with the handler of std, which a Rust program has.
+    // The first one has the handler of std, as every Rust program does.
     for case in ["of std", "default", "ignored", "default, sent"] {
         let output = finish(Place::new("cut-elsewhere").child(case));
         assert_eq!(output.status.signal(), Some(libc::SIGBUS), "{case}: {}", stderr(&output));
@@ -163,14 +163,14 @@ fn handler_that_was_there_gets_its_faults() {
     assert_eq!(output.status.code(), Some(77), "{:?} {}", output.status, stderr(&output));
 }
 
-/// Faults that the previous handler took care of.
+/// Number of faults that the previous handler repaired.
 static HANDLED: AtomicU32 = AtomicU32::new(0);
 
-/// A handler that mends, as a database might have it.
+/// A handler that repairs the fault, as a database might have.
 extern "C" fn full_handler(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     assert!(signal == libc::SIGBUS && !context.is_null());
     HANDLED.fetch_add(1, Ordering::Relaxed);
-    // SAFETY: the kernel gives the address of the fault, which is in the mapping of `read_cut_mapping`; nobody else
+    // SAFETY: the kernel passes the address of the fault, which is in the mapping of `read_cut_mapping`; nothing else
     // uses it.
     unsafe {
         let page = ((*info).si_addr() as usize & !4095) as *mut c_void;
@@ -186,7 +186,7 @@ extern "C" fn plain_handler(_: c_int) {
 }
 
 fn set_action(handler: usize, flags: c_int) {
-    // SAFETY: zero is an action: no flags, an empty mask; the handlers fit their flags.
+    // SAFETY: zero is a valid action: no flags, an empty mask. The handlers match their flags.
     unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
         action.sa_sigaction = handler;
@@ -206,6 +206,6 @@ fn read_cut_mapping() -> u8 {
         unsafe { libc::mmap(std::ptr::null_mut(), OTHER_LEN, libc::PROT_READ, libc::MAP_SHARED, file.as_raw_fd(), 0) };
     assert_ne!(start, libc::MAP_FAILED);
     file.set_len(0).unwrap();
-    // SAFETY: within the mapping, which is never unmapped; the signal is what is wanted.
+    // SAFETY: within the mapping, which is never unmapped; the signal is intended.
     unsafe { start.cast::<u8>().add(4096).read_volatile() }
 }

@@ -1,11 +1,11 @@
-//! The names by which the first readers of this crate know the recorder: `Trace`, and what its handle can do.
+//! The first names of the recorder in this crate: `Trace` and the methods of its handle.
 
 mod common;
 
 use common::{Place, Snapshot};
 use ttlog_std::{Trace, info};
 
-/// Not a test of its own: what the child of the test below runs.
+/// Not a test: entry point of the child of the test below.
 #[test]
 #[ignore = "run by the other test in a child process"]
 fn child() {

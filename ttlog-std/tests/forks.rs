@@ -15,7 +15,7 @@ use ttlog_core::TimeScale;
 use ttlog_core::ring::{EndKind, ProcessEnd};
 use ttlog_std::{Recorder, RingFileChoice, info, warn};
 
-/// Forks, runs `in_child` there, and gives how the child ended and its number.
+/// Forks, runs `in_child` in the child, and returns the child's wait status and process id.
 fn fork(in_child: impl FnOnce()) -> (libc::c_int, libc::pid_t) {
     // SAFETY: the child runs `in_child`, which is this test's own, and ends without returning.
     unsafe {
@@ -34,7 +34,7 @@ fn fork(in_child: impl FnOnce()) -> (libc::c_int, libc::pid_t) {
 
 fn wait(child: libc::pid_t) -> libc::c_int {
     let mut status = 0;
-    // SAFETY: a valid place for the status.
+    // SAFETY: a valid pointer to the status.
     assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
     status
 }
@@ -43,7 +43,7 @@ fn unix_ns() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as i64
 }
 
-/// Returns the ring of the process with this number.
+/// Returns the ring of the process with this id.
 fn ring_of(rings: &Path, pid: impl std::fmt::Display) -> PathBuf {
     let part = format!("-{pid}-");
     let is_its = |path: &PathBuf| path.to_string_lossy().ends_with(".ring") && path.to_string_lossy().contains(&part);
@@ -52,7 +52,7 @@ fn ring_of(rings: &Path, pid: impl std::fmt::Display) -> PathBuf {
     found[0].clone()
 }
 
-/// Says that a ring is that of a child, and whole.
+/// Asserts that a ring belongs to a child, and is whole.
 fn assert_is_childs(ring: &RingContents, pid: libc::pid_t, parent: &RingContents) {
     assert_eq!(ring.pid, pid as u64);
     assert_ne!(ring.ring_id, parent.ring_id);
@@ -67,7 +67,7 @@ fn assert_is_childs(ring: &RingContents, pid: libc::pid_t, parent: &RingContents
     }
 }
 
-/// Of a recorder that leaves the rings of dead children where the tests read them.
+/// Returns the options of a recorder that leaves the rings of dead children for the tests to read.
 fn builder() -> ttlog_std::Builder {
     Recorder::builder().service("forks").capacity_bytes(1 << 20).recover_orphans(false)
 }
@@ -76,7 +76,7 @@ fn log(process: &str, number: u64) {
     info!("event", process, number);
 }
 
-/// Not a test of its own: what the children of the tests below run.
+/// Not a test: entry point of the children of the tests below.
 #[test]
 #[ignore = "run by the other tests in child processes"]
 fn child() {
@@ -136,7 +136,7 @@ fn child() {
             log("parent", 0);
             let (status, _) = fork(|| {
                 let limit = libc::rlimit { rlim_cur: 4096, rlim_max: 4096 };
-                // SAFETY: a valid place for the limit.
+                // SAFETY: a valid pointer to the limit.
                 unsafe { libc::setrlimit(libc::RLIMIT_FSIZE, &raw const limit) };
                 (0..100).for_each(|number| log("child", number));
                 assert!(recorder.is_recording() && recorder.ring_path().is_none());
@@ -161,10 +161,10 @@ fn child() {
         "descriptors closed" => {
             let recorder = builder().build().unwrap();
             log("parent", 0);
-            // As daemons do it.
+            // As daemons do.
             let (status, child) = fork(|| {
                 for fd in 3..1024 {
-                    // SAFETY: what had them open is not used any more, but for the recorder, and that is the matter.
+                    // SAFETY: nothing uses them anymore except the recorder, which is what this tests.
                     unsafe { libc::close(fd) };
                 }
                 std::env::set_current_dir("/").unwrap();
@@ -329,12 +329,12 @@ fn thread_forks_and_ends(rings: &Path) {
     let child = std::thread::spawn(move || {
         info!("before the fork");
         let before = std::fs::read(&path).unwrap();
-        // In the child this thread ends: what it then does to its segment must not reach the parent.
-        // SAFETY: the child ends this thread and with it itself.
+        // In the child this thread ends. What it then does to its segment must not reach the parent.
+        // SAFETY: the child ends this thread, and so itself.
         let child = unsafe { libc::fork() };
         if child == 0 {
             info!("in the child");
-            // SAFETY: runs the destructors of thread-locals, then ends the child, whose last thread this is.
+            // SAFETY: runs the destructors of thread-locals, then ends the child, because this is its last thread.
             unsafe { libc::pthread_exit(std::ptr::null_mut()) };
         }
         wait(child);
@@ -385,7 +385,8 @@ fn others_log_meanwhile(rings: &Path) {
     }
 }
 
-/// Several threads of a child log first at once: one makes the ring, and what the others miss meanwhile is counted.
+/// Several threads of a child log their first event at once: one makes the ring, and events that the others drop
+/// meanwhile are counted.
 fn threads_of_a_child(rings: &Path) {
     let recorder = builder().build().unwrap();
     log("parent", 0);
@@ -409,9 +410,9 @@ fn threads_of_a_child(rings: &Path) {
     }
 }
 
-/// Children that were forked in the handler.
+/// Number of children that were forked in the handler.
 static FORKED: AtomicU64 = AtomicU64::new(0);
-/// How many events the child has logged since.
+/// Number of events that the child has logged since.
 const IN_HANDLER: u64 = 10;
 const AFTER_HANDLER: u64 = 100;
 
@@ -428,17 +429,17 @@ extern "C" fn fork_in_handler(_: libc::c_int) {
 
 static IS_CHILD: AtomicBool = AtomicBool::new(false);
 
-/// A thread that does nothing but log is interrupted by a handler that forks, most of the time inside a log call. The
-/// child goes on where its parent was.
+/// A handler that forks interrupts a thread that only logs, most of the time inside a log call. The child continues
+/// where its parent was.
 fn in_a_handler(rings: &Path) {
     extern "C" fn let_the_parent_go_ahead() {
         std::thread::sleep(Duration::from_millis(1));
     }
-    // SAFETY: the handler fits. It runs in the child before the recorder's own.
+    // SAFETY: the handler has the right type. It runs in the child before the recorder's own.
     assert_eq!(unsafe { libc::pthread_atfork(None, None, Some(let_the_parent_go_ahead)) }, 0);
-    // Few segments, so that what is stored into the child's ring by mistake hits what is in there.
+    // Few segments, so that a wrong store into the child's ring damages its content.
     let recorder = builder().capacity_bytes(64 << 10).segment_bytes(16 << 10).build().unwrap();
-    // SAFETY: zero is an action; the handler fits.
+    // SAFETY: zero is a valid action; the handler has the right type.
     unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
         action.sa_sigaction = fork_in_handler as *const () as usize;
@@ -446,17 +447,17 @@ fn in_a_handler(rings: &Path) {
     }
     let text = "long text ".repeat(150);
     let (mut logged, mut children) = (0_u64, Vec::new());
-    // SAFETY: asks for this thread's own handle.
+    // SAFETY: returns this thread's own handle.
     let this_thread = unsafe { libc::pthread_self() } as usize;
     while children.len() < 40 {
         FORKED.store(0, Ordering::Relaxed);
         let sender = std::thread::spawn(move || {
             std::thread::sleep(Duration::from_micros(300));
-            // SAFETY: the thread lives, it waits for this one.
+            // SAFETY: the thread is alive, because it waits for this one.
             unsafe { libc::pthread_kill(this_thread as libc::pthread_t, libc::SIGUSR1) };
         });
         while FORKED.load(Ordering::Relaxed) == 0 {
-            // For every other child of a level that is kept: its way into the ring is another.
+            // Every other child logs at a priority level, which takes another path into the ring.
             if children.len() % 2 == 0 {
                 info!("text", text = text.as_str());
             } else {
@@ -479,10 +480,10 @@ fn in_a_handler(rings: &Path) {
     let mut blocked = 0;
     for child in children {
         let ring = RingContents::read(&ring_of(rings, child));
-        // What was interrupted is the parent's, unless it had not begun to record.
+        // The interrupted event is the parent's, unless its recording had not begun.
         let own = IN_HANDLER + AFTER_HANDLER;
         assert!((own..=own + 1).contains(&ring.accounted()), "{}: {:?}", ring.accounted(), ring.loss);
-        // Inside of a log call nothing can be recorded; that may be so for the rest of the interrupted one, too.
+        // Inside a log call nothing can be recorded. That can hold for the rest of the interrupted call, too.
         let interrupted = ring.accounted() - own;
         let dropped = ring.loss.dropped_total();
         assert!([0, IN_HANDLER, IN_HANDLER + interrupted].contains(&dropped), "{interrupted}: {:?}", ring.loss);
@@ -490,7 +491,7 @@ fn in_a_handler(rings: &Path) {
         blocked += u64::from(ring.loss.dropped_total() > 0);
     }
     println!("{blocked} of 40 forks were inside a log call");
-    assert!(blocked > 0, "none was inside a log call: this shows nothing");
+    assert!(blocked > 0, "none was inside a log call, so this shows nothing");
 }
 
 fn exec(rings: &Path) {
@@ -502,7 +503,7 @@ fn exec(rings: &Path) {
     });
     assert_eq!(status, 0);
     assert_eq!(RingContents::read(&ring_of(rings, child)).values("event", "process"), ["child"]);
-    // As std does it when there is something to do in between.
+    // As std does if there is work between fork and exec.
     let mut command = std::process::Command::new("true");
     // SAFETY: logging is async-signal-safe.
     unsafe {
@@ -522,8 +523,7 @@ fn exec(rings: &Path) {
     panic!("{}", std::process::Command::new("sleep").arg("20").exec());
 }
 
-/// Children made by `vfork` and `posix_spawn` share the parent's memory until they `exec`, and none of its handlers
-/// run.
+/// Children of `vfork` and `posix_spawn` share the parent's memory until they `exec`, and run none of its handlers.
 fn spawn(rings: &Path) {
     let recorder = builder().build().unwrap();
     let (stop, logged) = (AtomicBool::new(false), AtomicU64::new(0));
@@ -535,7 +535,7 @@ fn spawn(rings: &Path) {
             }
         });
         for _ in 0..20 {
-            // std uses posix_spawn where nothing is to be done before the exec.
+            // std uses posix_spawn if there is no work before the exec.
             assert!(std::process::Command::new("true").status().unwrap().success());
             // SAFETY: the child calls `_exit` at once.
             #[allow(deprecated, reason = "it is what is tested")]
@@ -553,10 +553,10 @@ fn spawn(rings: &Path) {
     assert_eq!(RingContents::read(recorder.ring_path().unwrap()).accounted(), logged.load(Ordering::Relaxed));
 }
 
-/// Set by the parent when it has added callsites; in memory that parent and child share.
+/// Whether the parent has added callsites, in memory that parent and child share.
 static HAS_ADDED: AtomicPtr<AtomicBool> = AtomicPtr::new(std::ptr::null_mut());
 
-/// Runs in the child before the recorder's own handler: the parent gets ahead.
+/// Lets the parent get ahead: runs in the child before the recorder's own handler.
 extern "C" fn wait_for_parent() {
     // SAFETY: set before the fork, never unmapped.
     let has_added = unsafe { &*HAS_ADDED.load(Ordering::Relaxed) };
@@ -566,10 +566,10 @@ extern "C" fn wait_for_parent() {
     }
 }
 
-/// Between the fork and the moment when the child parts from its parent's ring, the parent adds callsites. The child
-/// knows nothing of them and gives their numbers to its own.
+/// Between the fork and the moment when the child leaves its parent's ring, the parent adds callsites. The child does
+/// not see them, and assigns their numbers to its own.
 fn parent_adds_callsites(rings: &Path) {
-    // SAFETY: a new mapping, zero, and a handler that fits.
+    // SAFETY: a new zeroed mapping, and a handler of the right type.
     unsafe {
         let (access, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);
         let shared = libc::mmap(std::ptr::null_mut(), 4096, access, flags, -1, 0);
@@ -602,7 +602,7 @@ fn parent_adds_callsites(rings: &Path) {
     assert_eq!((parent.accounted(), parent.count("of the parent alone")), (2 + common::MANY, 1));
 }
 
-/// Warnings have segments of their own, in which parent and child told who they are.
+/// Warnings have priority segments, in which parent and child record their identity.
 fn kept(rings: &Path) {
     let recorder = builder().min_age(Duration::from_secs(77)).build().unwrap();
     recorder.set_filter("info,noisy=off").unwrap();
@@ -635,7 +635,7 @@ fn kept(rings: &Path) {
     assert_eq!(ring.values("warning", "process"), ["child"; 6], "the flood has not replaced them");
     let contexts: BTreeSet<_> = ring.events.iter().map(|event| event.context).collect();
     assert!(contexts.len() == 2 && !contexts.contains(&0), "{contexts:?}");
-    // Each context says once in each class who it is, with the numbers of the child's threads.
+    // Each context records its identity once per class, with the ids of the child's threads.
     let bytes = std::fs::read(&path).unwrap();
     let image = ttlog_core::RingImage::parse(&bytes).unwrap();
     let mut introduced = BTreeSet::new();
@@ -653,7 +653,7 @@ fn kept(rings: &Path) {
     assert_eq!(image.control().unwrap().filter, Some("info,noisy=off"));
 }
 
-/// How the process ended as its ring says, and how often it panicked.
+/// Returns the end that the ring records, and the number of panics.
 fn trouble_of(ring: &Path) -> (Option<ProcessEnd>, u64) {
     let bytes = std::fs::read(ring).unwrap();
     let image = ttlog_core::RingImage::parse(&bytes).unwrap();
@@ -686,15 +686,15 @@ fn ends(rings: &Path) {
     let (end, _) = trouble_of(&ring_of(rings, child));
     let end = end.unwrap();
     assert_eq!((end.kind, end.code, end.os_thread_id), (EndKind::Exit, 3, child as u32));
-    // One that never logs ends as it would without a recorder, and leaves nothing.
+    // A child that never logs ends as it would without a recorder, and leaves nothing.
     let (status, _) = fork(|| std::process::exit(4));
     assert_eq!((libc::WEXITSTATUS(status), common::files(rings).len()), (4, 4));
-    // SAFETY: not at all: nothing is there, and that is what it is for.
+    // SAFETY: none: the access is invalid, which is the purpose.
     let fault = || unsafe { std::ptr::without_provenance_mut::<u8>(16).write_volatile(1) };
     let (status, _) = fork(fault);
     assert_eq!((libc::WTERMSIG(status), common::files(rings).len()), (libc::SIGSEGV, 4));
-    // One that was made past the C library has its parent's ring, and writes nothing into it.
-    // SAFETY: the child does nothing but end.
+    // A child that was made without the C library has its parent's ring, and writes nothing into it.
+    // SAFETY: the child only ends.
     let child = unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) } as libc::pid_t;
     if child == 0 {
         fault();
@@ -703,7 +703,7 @@ fn ends(rings: &Path) {
     assert_eq!(trouble_of(recorder.ring_path().unwrap()), (None, 0));
 }
 
-/// Compares two states of a ring's file. Its anchors are written each second, whoever logs.
+/// Compares two states of a ring's file, except for its anchors, which are written every second in any case.
 fn is_same_but_for_anchors(before: &[u8], after: &[u8]) -> bool {
     let parts = |bytes: &[u8]| {
         let image = ttlog_core::RingImage::parse(bytes).unwrap();
@@ -748,11 +748,11 @@ fn exec_leaves_a_readable_orphan() {
     let place = Place::new("fork-exec");
     let rings = place.rings();
     let mut process = place.child("exec");
-    // Its own service thread, if it came late, could find the rings of its children, and be cut off by the exec in the
+    // A late service thread of its own could find the rings of its children, and be cut off by the exec in the
     // middle.
     process.env("TTLOG_RECOVER_ORPHANS", "off");
     let mut process = process.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
-    // By its name the process is another program by now, but it lives; nobody holds the lock.
+    // The process now runs another program, but it is alive, and nothing holds the lock.
     let executable = format!("/proc/{}/exe", process.id());
     common::wait_until("the exec", || {
         assert!(process.try_wait().unwrap().is_none(), "the process has failed");
@@ -840,11 +840,11 @@ fn living_child_does_not_keep_its_dead_parents_ring() {
     let place = Place::new("fork-orphan");
     let output = common::finish(place.child("dies and leaves a child"));
     let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
-    // The test harness may have begun the line.
+    // The test harness can have begun the line.
     let number = stdout.split("CHILD ").nth(1).and_then(|rest| rest.split_whitespace().next());
     let child: libc::pid_t = number.unwrap_or_else(|| panic!("{output:?}")).parse().unwrap();
     place.run("recovers");
-    // SAFETY: ends the process that the case above has made, which is still there.
+    // SAFETY: ends the process that the case above made, which still exists.
     assert_eq!(unsafe { libc::kill(child, libc::SIGKILL) }, 0, "the child lived all the while");
     let recovered = place.snapshot_files();
     assert_eq!(Snapshot::read(&recovered[0]).with_message("last words").len(), 1);

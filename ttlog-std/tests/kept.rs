@@ -1,5 +1,5 @@
-//! Warnings and errors in the segments kept for them: all there after a flood, in order with the others, accounted
-//! for, wherever they are logged from.
+//! Warnings and errors in their priority segments: complete after a flood, in order with the other events, and
+//! accounted for, wherever they are logged.
 #![cfg(target_os = "linux")]
 
 mod common;
@@ -14,21 +14,21 @@ use ttlog_core::ring::Mode;
 use ttlog_core::{Item, RingImage, SegmentState, TableItem, ValueRef};
 use ttlog_std::{Level, Recorder, debug, error, info, trace, warn};
 
-/// An event as the ring's file has it.
+/// An event in the ring's file.
 #[derive(Debug)]
 struct Event {
     context: u32,
     ticks: u64,
-    /// Whether it is in a segment for warnings and errors.
+    /// Whether the event is in a priority segment.
     in_kept: bool,
     mode: Mode,
     level: Level,
     message: String,
-    /// The field of this name; 0 if there is none.
+    /// Field of this name; 0 if there is none.
     number: u64,
 }
 
-/// Reads all events of a ring whose process does not log just now.
+/// Reads all events of a ring while its process does not log.
 fn events(ring: &Path) -> Vec<Event> {
     let bytes = std::fs::read(ring).unwrap();
     let image = RingImage::parse(&bytes).unwrap();
@@ -62,7 +62,7 @@ fn events(ring: &Path) -> Vec<Event> {
     events
 }
 
-/// Logs an event whose level follows from its number, every third of them a warning or an error.
+/// Logs an event with a level derived from its number. Every third one is a warning or an error.
 fn log(number: u64) {
     match number % 6 {
         0 => trace!("mixed", number),
@@ -75,7 +75,7 @@ fn log(number: u64) {
     }
 }
 
-/// Returns whether [`log`] makes a warning or an error of it.
+/// Returns whether [`log`] logs this number as a warning or an error.
 fn is_kept(number: u64) -> bool {
     matches!(number % 6, 2 | 5)
 }
@@ -89,7 +89,7 @@ fn on_threads(count: u64, work: impl Fn(u64) + Sync) {
     });
 }
 
-/// Not a test of its own: what the children of the tests below run.
+/// Not a test: entry point of the children of the tests below.
 #[test]
 #[ignore = "run by the other tests in child processes"]
 fn child() {
@@ -156,7 +156,7 @@ fn wrap(threads: u64) {
         assert_eq!(loss.dropped_total(), 0);
         assert_eq!(retained + loss.kept_overwritten, emitted);
     } else {
-        // One that found all segments of its class in use is among the others, and counted there.
+        // An event that found all segments of its class in use is in the other class, and counted there.
         assert!(retained + loss.kept_overwritten <= emitted);
     }
 }
@@ -193,7 +193,7 @@ fn signals() {
             .map(|_| {
                 let (sender, receiver) = std::sync::mpsc::channel();
                 scope.spawn(move || {
-                    // SAFETY: asks for the calling thread.
+                    // SAFETY: returns the calling thread.
                     sender.send(unsafe { libc::pthread_self() }).unwrap();
                     (0..COUNT).for_each(log);
                     while !is_done.load(Ordering::Relaxed) {
@@ -205,7 +205,7 @@ fn signals() {
             .collect();
         for _ in 0..2_000 {
             for worker in &workers {
-                // SAFETY: the thread lives until it learns that this is done.
+                // SAFETY: the thread lives until this thread signals that it is done.
                 assert_eq!(unsafe { libc::pthread_kill(*worker, libc::SIGUSR2) }, 0);
             }
             std::thread::sleep(std::time::Duration::from_micros(20));
@@ -224,7 +224,7 @@ fn signals() {
     assert_eq!(events.len() as u64, emitted + 2 * COUNT);
 }
 
-/// Logs at the end of its thread.
+/// A value that logs at the end of its thread.
 struct LogsAtEnd(Cell<u64>);
 
 impl Drop for LogsAtEnd {

@@ -1,9 +1,9 @@
 //! SIGKILL at each kill point of the ring's protocols: a process that logs into a mapped file kills itself there, and
-//! its ring must account for every event, all of them but the one under way exactly.
+//! its ring must account exactly for every event except the one in progress.
 //!
-//! Built with `--cfg ttlog_kill_points` alone, see `ci/checks/kill-points`; any other build has nothing of this. What each
-//! kill point leaves behind is tried far more thoroughly in ttlog-core/tests/kill_points.rs; this shows that a real
-//! death is no different.
+//! Built only with `--cfg ttlog_kill_points`, see `ci/checks/kill-points`; any other build is empty. The states at the
+//! kill points are tested far more thoroughly in ttlog-core/tests/kill_points.rs. This test shows that a real death is
+//! no different.
 #![cfg(all(ttlog_kill_points, target_os = "linux"))]
 
 mod common;
@@ -20,7 +20,7 @@ use ttlog_core::ring::TableEntry;
 use ttlog_core::{Item, RingImage, SegmentState, TableItem};
 use ttlog_std::{Recorder, RingFileChoice, info, warn};
 
-/// Last passage of a kill point: the first one, and one when the ring is full and has been written over.
+/// Passages of a kill point at which the process dies: the first one, and one when the ring has wrapped.
 const PASSAGES: [u64; 2] = [1, 40];
 
 /// Kill points that this test's process need not pass: they take contexts that meet at a certain step, or a request
@@ -31,7 +31,7 @@ const NOT_PASSED: [Site; 5] =
 static SITE: AtomicU64 = AtomicU64::new(u64::MAX);
 static PASSES_LEFT: AtomicU64 = AtomicU64::new(0);
 
-/// The callback of all kill points.
+/// Callback of all kill points.
 fn pass(site: Site) {
     if site as u64 == SITE.load(Ordering::Relaxed) && PASSES_LEFT.fetch_sub(1, Ordering::Relaxed) == 1 {
         // SAFETY: a signal that no process survives; touches no memory.
@@ -39,7 +39,7 @@ fn pass(site: Site) {
     }
 }
 
-/// Events whose macro was called, and has returned, in a file that outlives the process.
+/// Numbers of called and of returned event macros, in a file that outlives the process.
 struct Counts {
     begun: AtomicU64,
     ended: AtomicU64,
@@ -54,7 +54,7 @@ macro_rules! counted {
     }};
 }
 
-/// Not a test of its own: what the children of the test below run.
+/// Not a test: entry point of the children of the test below.
 #[test]
 #[ignore = "run by the other test in child processes"]
 fn child() {
@@ -66,7 +66,7 @@ fn child() {
     work(map_counts());
 }
 
-/// Logs in every way there is, one event at a time.
+/// Logs in every possible way, one event at a time.
 fn work(counts: &'static Counts) {
     let recorder = Recorder::builder()
         .service("kill-points")
@@ -84,16 +84,16 @@ fn work(counts: &'static Counts) {
         let long = "long".repeat(500);
         counted!(counts, n => info!("capped", n, text = long.as_str()));
         let w = u128::MAX;
-        counted!(counts, n => info!("too large", n, a = w, b = w, c = w, d = w, e = w, f = w, g = w, h = w, i = w, j = w,
-            k = w, l = w, m = w, o = w, p = w, q = w, r = w, s = w, t = w, u = w, v = w, w = w, x = w, y = w, z = w, aa = w,
-            ab = w, ac = w, ad = w, ae = w, af = w));
+        counted!(counts, n => info!("too large", n, a = w, b = w, c = w, d = w, e = w, f = w, g = w, h = w, i = w,
+            j = w, k = w, l = w, m = w, o = w, p = w, q = w, r = w, s = w, t = w, u = w, v = w, w = w, x = w, y = w,
+            z = w, aa = w, ab = w, ac = w, ad = w, ae = w, af = w));
     };
     log(400);
     // Threads that end leave their segments to others.
     for _ in 0..20 {
         std::thread::spawn(move || log(1)).join().unwrap();
     }
-    // More threads at once than may hold segments.
+    // More threads at once than can hold segments.
     let (done, wait) = mpsc::channel();
     let threads: Vec<_> = (0..150)
         .map(|_| {
@@ -111,7 +111,7 @@ fn work(counts: &'static Counts) {
         drop(go);
         thread.join().unwrap();
     }
-    // The event of a panic is the panic hook's.
+    // The event of a panic is recorded by the panic hook.
     for _ in 0..45 {
         counted!(counts, _n => std::thread::spawn(|| panic!("on purpose")).join().unwrap_err());
     }
@@ -124,7 +124,7 @@ fn map_counts() -> &'static Counts {
     let path = std::env::var("TTLOG_COUNTS").unwrap();
     let file = std::fs::OpenOptions::new().read(true).write(true).open(path).unwrap();
     let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED);
-    // SAFETY: a new mapping of a file of that length, wherever there is room.
+    // SAFETY: a new mapping of a file of that length, at any address.
     let memory =
         unsafe { libc::mmap(std::ptr::null_mut(), size_of::<Counts>(), protection, flags, file.as_raw_fd(), 0) };
     assert_ne!(memory, libc::MAP_FAILED);
@@ -152,7 +152,8 @@ fn process_is_killed_at_each_kill_point() {
     assert!(not_passed.is_subset(&NOT_PASSED.into()), "not passed: {not_passed:?}");
 }
 
-/// Runs a child that kills itself at a passage of a kill point, and checks its ring; `None`: it did not get there.
+/// Runs a child that kills itself at a passage of a kill point, and checks its ring. Returns `None` if it did not get
+/// there.
 fn kill_at(site: Site, passage: u64) -> Option<Result<(), String>> {
     let place = Place::new("kill-points");
     let counts = place.path().join("counts");
@@ -172,7 +173,7 @@ fn kill_at(site: Site, passage: u64) -> Option<Result<(), String>> {
 }
 
 fn check(ring: &[u8], begun: u64, ended: u64) -> Result<(), String> {
-    // Death while the ring was laid out leaves none, and no event was logged yet.
+    // Death during the layout of the ring leaves no ring, and no event was logged yet.
     let image = match RingImage::parse(ring) {
         Err(_) if begun == 0 => return Ok(()),
         image => image.map_err(|error| error.to_string())?,

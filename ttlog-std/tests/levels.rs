@@ -1,4 +1,4 @@
-//! Levels changed from outside: requests written into the ring's file while the process runs, good ones and bad ones.
+//! Filter changes from outside: valid and invalid requests, written into the ring's file while the process runs.
 #![cfg(target_os = "linux")]
 
 mod common;
@@ -12,12 +12,12 @@ use ttlog_core::RingImage;
 use ttlog_core::ring::{ControlAnswer, ControlResult};
 use ttlog_std::{Recorder, debug, error, info};
 
-/// Returns the name of the file that asks the child for a batch of events, or says that it logged it.
+/// Returns the path of the file that requests a batch of events from the child, or confirms that it was logged.
 fn mark(place: &Path, what: &str, batch: usize) -> PathBuf {
     place.join(format!("{what}-{batch}"))
 }
 
-/// Not a test of its own: what the child of the test below runs.
+/// Not a test: entry point of the child of the test below.
 #[test]
 #[ignore = "run by the other test in a child process"]
 fn child() {
@@ -27,7 +27,7 @@ fn child() {
     let place = PathBuf::from(std::env::var_os("TTLOG_TEST_PLACE").unwrap());
     let batches: usize = std::env::var("TTLOG_TEST_BATCHES").unwrap().parse().unwrap();
     let recorder = Recorder::builder().filter("info").build().unwrap();
-    // Another thread that knows nothing of it all.
+    // Another thread, which takes no part in this.
     std::thread::spawn(|| {
         loop {
             debug!("background");
@@ -46,19 +46,19 @@ fn child() {
     recorder.request_snapshot("levels").wait().unwrap();
 }
 
-/// Ends the child also when an assertion fails.
+/// A child that is also ended when an assertion fails.
 struct Killed(Child);
 
 impl Drop for Killed {
     fn drop(&mut self) {
-        // Both fail when the child has been waited for, which is the usual case.
+        // Both fail if the child has been waited for, which is the usual case.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-/// Asks, and waits for the answer. Gives it with the filter that the ring tells then. `spoil` may change the bytes of
-/// the request.
+/// Makes a request and waits for the answer. Returns the answer, and the filter that the ring then reports. `spoil` can
+/// change the bytes of the request.
 fn ask(ring: &Path, text: &str, spoil: impl Fn(usize, &mut Vec<u8>)) -> (ControlResult, String) {
     let file = std::fs::File::options().read(true).write(true).open(ring).unwrap();
     let bytes = std::fs::read(ring).unwrap();
@@ -80,7 +80,7 @@ fn ask(ring: &Path, text: &str, spoil: impl Fn(usize, &mut Vec<u8>)) -> (Control
         answer.is_some()
     });
     let (result, filter, seen) = answer.unwrap();
-    // A spoiled request is not the one that was made.
+    // A spoiled request differs from the one that was made.
     assert!(seen == ControlAnswer::Answered(result) || seen == ControlAnswer::Replaced, "{seen:?}");
     (result, filter)
 }
@@ -89,7 +89,7 @@ fn ask(ring: &Path, text: &str, spoil: impl Fn(usize, &mut Vec<u8>)) -> (Control
 fn requests_from_outside_change_the_filter_or_are_refused() {
     use ControlResult::{BadText, Done, UnknownCommand};
     let long = format!("level info,{}=off", "x".repeat(480));
-    // What is asked, the answer, the filter then, and the events of a batch.
+    // Request, answer, filter afterwards, and events of a batch.
     let steps: [(&str, ControlResult, &str, &[&str]); 8] = [
         ("level debug", Done, "debug", &["debug one", "debug two", "info one", "info two", "error"]),
         ("level loud", BadText, "debug", &["debug one", "debug two", "info one", "info two", "error"]),
@@ -119,7 +119,7 @@ fn requests_from_outside_change_the_filter_or_are_refused() {
         assert_eq!(batch(index + 1), filter, "{text}");
         expected.extend(events.iter().map(|event| ((index + 1).to_string(), *event)));
     }
-    // A text of which a byte is not as it was written is refused, whatever it says.
+    // A text with a changed byte is refused, whatever it says.
     let flipped = ask(&ring, "level trace", |write, bytes| {
         if write == 0 {
             bytes[20] ^= 1;

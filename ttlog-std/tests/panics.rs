@@ -1,4 +1,4 @@
-//! The panic hook: what is recorded, what is written, who is called afterwards, and that nothing hangs.
+//! The panic hook: its event, its snapshot, the hooks that run afterwards, and that nothing hangs.
 #![cfg(target_os = "linux")]
 
 mod common;
@@ -13,7 +13,7 @@ use ttlog_core::RingImage;
 use ttlog_core::ring::EndKind;
 use ttlog_std::{Level, Recorder, info};
 
-/// A value whose text cannot be had.
+/// A value whose formatting panics.
 struct Bad;
 
 impl fmt::Display for Bad {
@@ -22,7 +22,7 @@ impl fmt::Display for Bad {
     }
 }
 
-/// Panics while it is unwound.
+/// A value that panics when it is dropped in an unwinding.
 struct PanicsInDrop;
 
 impl Drop for PanicsInDrop {
@@ -31,12 +31,12 @@ impl Drop for PanicsInDrop {
     }
 }
 
-/// A place that a panic cannot leave, so that the process aborts.
+/// Panics where unwinding is not allowed, so that the process aborts.
 extern "C" fn cannot_unwind() {
     panic!("no way out");
 }
 
-/// Not a test of its own: what the children of the tests below run.
+/// Not a test: entry point of the children of the tests below.
 #[test]
 #[ignore = "run by the other tests in child processes"]
 fn child() {
@@ -119,7 +119,7 @@ fn child() {
     }
 }
 
-/// Runs a case whose process may end as it likes, and gives its output and its snapshots.
+/// Runs a case whose process can end in any way, and returns its output and its snapshots.
 fn run(place: &Place, case: &str) -> (std::process::Output, Vec<Snapshot>) {
     let output = finish(place.child(case));
     let snapshots = place.snapshot_files().iter().map(|path| Snapshot::read(path)).collect();
@@ -208,7 +208,7 @@ fn panic_count(snapshot: &Snapshot) -> usize {
 fn panic_while_the_message_is_formatted_leaves_the_ring() {
     let place = Place::new("baddisplay");
     let (output, snapshots) = run(&place, "bad display");
-    // std ends the process without calling any hook.
+    // std ends the process without calling a hook.
     assert_eq!(output.status.signal(), Some(libc::SIGABRT), "{}", stderr(&output));
     assert_eq!(snapshots.len(), 0);
     assert_eq!(place.ring_files().len(), 1);
@@ -284,7 +284,7 @@ fn panic_in_a_program_built_to_abort() {
         .arg(concat!(env!("CARGO_TARGET_TMPDIR"), "/panic-abort"))
         .env("TTLOG_DIR", place.rings())
         .env("TTLOG_SNAPSHOT_DIR", place.snapshots());
-    // Its own limit: a build takes longer than a minute on a small machine.
+    // A longer limit, because a build takes more than a minute on a small machine.
     let output = command.output().unwrap();
     assert!(!output.status.success());
     let [path] = &place.snapshot_files()[..] else { panic!("{}", stderr(&output)) };

@@ -1,4 +1,4 @@
-//! Plugins: libraries that are loaded, log into the program's recorder, and are unloaded, over and over.
+//! Plugins: libraries that are loaded, log into the program's recorder, and are unloaded, again and again.
 #![cfg(target_os = "linux")]
 
 mod common;
@@ -13,7 +13,7 @@ use common::{Place, Snapshot, finish, stderr};
 use ttlog_core::{Item, RingImage, SegmentState, TableItem};
 use ttlog_std::{PluginHandle, Recorder, debug, info};
 
-/// Builds the plugin as this test was built, and gives where it is.
+/// Builds the plugin in the same way as this test, and returns its path.
 fn plugin() -> &'static Path {
     static PLUGIN: OnceLock<PathBuf> = OnceLock::new();
     PLUGIN.get_or_init(|| {
@@ -34,8 +34,8 @@ fn plugin() -> &'static Path {
     })
 }
 
-/// Makes a plugin that differs from the built one in the texts of its events only, so that its callsites and texts are
-/// at the same addresses when it is loaded at the same address.
+/// Makes a plugin that differs from the built one only in the texts of its events, so that its callsites and texts have
+/// the same addresses if it is loaded at the same address.
 fn other_plugin(path: &Path) {
     let mut bytes = std::fs::read(plugin()).unwrap();
     let (from, to) = (b"plugin one", b"plugin two");
@@ -50,16 +50,16 @@ fn other_plugin(path: &Path) {
     std::fs::write(path, bytes).unwrap();
 }
 
-/// A plugin, loaded until it is dropped.
+/// A plugin, unloaded when dropped.
 struct Plugin(*mut c_void);
 
-// SAFETY: its functions may be called from any thread.
+// SAFETY: its functions can be called from any thread.
 unsafe impl Sync for Plugin {}
 
 impl Plugin {
     fn load(path: &Path) -> Plugin {
         let path = CString::new(path.to_str().unwrap()).unwrap();
-        // SAFETY: a path that ends with a zero; what the library does when it is loaded is what Rust's own does.
+        // SAFETY: a path that ends with a zero; loading the library only runs the initializers of Rust's runtime.
         let library = unsafe { libc::dlopen(path.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL) };
         assert!(!library.is_null(), "{}", dl_error());
         Plugin(library)
@@ -72,11 +72,11 @@ impl Plugin {
         symbol
     }
 
-    /// Returns the address at which it is loaded.
+    /// Returns the load address.
     fn base(&self) -> usize {
-        // SAFETY: all zero is a good value of pointers and null.
+        // SAFETY: zero is a valid value of pointers.
         let mut info: libc::Dl_info = unsafe { std::mem::zeroed() };
-        // SAFETY: `info` is to be written.
+        // SAFETY: `info` is writable.
         assert_ne!(unsafe { libc::dladdr(self.symbol(c"plugin_work"), &raw mut info) }, 0);
         info.dli_fbase.addr()
     }
@@ -104,13 +104,13 @@ impl Plugin {
 
 impl Drop for Plugin {
     fn drop(&mut self) {
-        // SAFETY: it was loaded once per value, and nothing of it is used any more.
+        // SAFETY: it was loaded once per value, and nothing uses it anymore.
         assert_eq!(unsafe { libc::dlclose(self.0) }, 0, "{}", dl_error());
     }
 }
 
 fn dl_error() -> String {
-    // SAFETY: null, or a text that is good until the next call, which comes after it was copied.
+    // SAFETY: null, or a text that is valid until the next call, which comes after it was copied.
     let text = unsafe { libc::dlerror() };
     if text.is_null() {
         return "no error".to_owned();
@@ -124,15 +124,15 @@ fn is_mapped(path: &Path) -> bool {
     std::fs::read_to_string("/proc/self/maps").unwrap().contains(path.to_str().unwrap())
 }
 
-/// Takes a page, so that nothing is loaded there from now on.
+/// Maps a page, so that nothing is loaded there from now on.
 fn occupy(address: usize) {
     let (flags, wanted) = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, std::ptr::without_provenance_mut(address));
-    // SAFETY: a new mapping, which does not replace one that is there.
+    // SAFETY: a new mapping, which does not replace another.
     let page = unsafe { libc::mmap(wanted, 4096, libc::PROT_NONE, flags, -1, 0) };
     assert_ne!(page, libc::MAP_FAILED);
 }
 
-/// Returns how many events there are of each message.
+/// Returns the number of events of each message.
 fn counts(recorder: &Recorder) -> BTreeMap<String, usize> {
     let path = recorder.request_snapshot("plugins").wait().unwrap();
     let mut counts = BTreeMap::new();
@@ -143,7 +143,7 @@ fn counts(recorder: &Recorder) -> BTreeMap<String, usize> {
     counts
 }
 
-/// Not a test of its own: what the children of the tests below run.
+/// Not a test: entry point of the children of the tests below.
 #[test]
 #[ignore = "run by the other tests in child processes"]
 fn child() {
@@ -219,14 +219,14 @@ fn child() {
                 plugin.stop();
                 drop(plugin);
                 assert!(!is_mapped([one, two][which]), "it was really unloaded");
-                // What reached into the plugin would now be a fault.
+                // A pointer into the plugin would now cause a fault.
                 recorder.set_filter(["trace", "debug"][which]).unwrap();
                 if cycle % 20 == 19 {
                     occupy(base);
                 }
             }
-            assert!(loaded_elsewhere >= 4, "always at the same address: this shows too little");
-            assert!(!bases[0].is_disjoint(&bases[1]), "one was never where the other had been: this shows nothing");
+            assert!(loaded_elsewhere >= 4, "always at the same address, so this shows too little");
+            assert!(!bases[0].is_disjoint(&bases[1]), "one was never where the other had been, so this shows nothing");
             let counts = counts(&recorder);
             for name in ["one", "two"] {
                 for (message, per_round) in [("debug", 1), ("info", 1), ("core", 1), ("error", 1), ("generic", 2)] {
@@ -240,7 +240,7 @@ fn child() {
             let plugin = Plugin::load(two);
             let good = recorder.plugin_handle();
             for word in 0..2 {
-                // SAFETY: the handle is three words, the last of which is left alone.
+                // SAFETY: the handle is three words, the last of which is not changed.
                 let mut words: [u64; 3] = unsafe { std::mem::transmute(good) };
                 words[word] ^= 1 << 40;
                 // SAFETY: as above.
@@ -305,7 +305,7 @@ fn plugins_loaded_and_unloaded_a_hundred_times() {
     let image = RingImage::parse(&bytes).unwrap();
     let callsites =
         image.entries().filter(|entry| matches!(TableItem::decode(entry.bytes), Ok(TableItem::Callsite(_))));
-    // Five callsites of each plugin, of which one has two lists of types, and one of the program.
+    // Five callsites of each plugin, one of them with two lists of types, and one of the program.
     assert_eq!(callsites.count(), 13, "each is in the table once");
 }
 

@@ -1,4 +1,4 @@
-//! Recovery of a killed process by the next start.
+//! Rings of killed processes, and their recovery at the next start.
 #![cfg(target_os = "linux")]
 
 mod common;
@@ -10,7 +10,7 @@ use std::process::{Child, Stdio};
 use common::{Place, Snapshot, stderr, warnings};
 use ttlog_std::{Recorder, info};
 
-/// Not a test of its own: what the children of the tests below run.
+/// Not a test: entry point of the children of the tests below.
 #[test]
 #[ignore = "run by the other tests in child processes"]
 fn child() {
@@ -30,7 +30,7 @@ fn child() {
         "idle" => {
             info!("idle");
             println!("READY");
-            // Until the test ends it by closing the pipe.
+            // Runs until the test closes the pipe.
             let mut line = String::new();
             std::io::stdin().read_line(&mut line).unwrap();
             info!("still here");
@@ -38,7 +38,7 @@ fn child() {
             assert_eq!(snapshot.with_message("still here").len(), 1);
             assert!(recorder.shutdown());
         }
-        // Ends once it has looked through the directory: orphans come before the end.
+        // Ends once it has searched the directory, because orphans are recovered before the shutdown.
         "next" | "hands off" => {
             std::thread::sleep(std::time::Duration::from_millis(500));
             assert!(recorder.shutdown());
@@ -51,7 +51,7 @@ fn child() {
     }
 }
 
-/// Starts a case and waits until it says that it is ready.
+/// Starts a case and waits until it prints that it is ready.
 fn start(place: &Place, case: &str) -> Child {
     let mut child = place.child(case).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.as_mut().unwrap()).lines();
@@ -149,7 +149,7 @@ fn noise_in_the_directory_harms_nobody() {
     assert_eq!(left, ["something else", "ttlog-empty.ring.damaged", "ttlog-noise.ring.damaged"]);
 }
 
-/// Cuts the last quarter off, as a copy that broke off would.
+/// Cuts off the last quarter, as an interrupted copy would.
 fn cut(path: &Path) {
     let file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
     file.set_len(file.metadata().unwrap().len() / 4 * 3).unwrap();

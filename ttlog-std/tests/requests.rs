@@ -1,4 +1,4 @@
-//! Snapshot requests: tickets, a full queue, many at once, the end of the recorder, forks.
+//! Snapshot requests: tickets, a full queue, many at once, shutdown, forks.
 #![cfg(target_os = "linux")]
 
 mod common;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use common::{Place, Snapshot, finish, stderr, wait_until, warnings};
 use ttlog_std::{Recorder, SnapshotError, info};
 
-/// Not a test of its own: what the children of the tests below run.
+/// Not a test: entry point of the children of the tests below.
 #[test]
 #[ignore = "run by the other tests in child processes"]
 fn child() {
@@ -39,7 +39,7 @@ fn child() {
             let written = results.iter().filter(|result| result.is_ok()).count();
             let refused = results.iter().filter(|result| matches!(result, Err(SnapshotError::QueueFull))).count();
             assert_eq!(written + refused, 50, "{results:?}");
-            assert!(written >= 2, "what fits into the queue is written");
+            assert!(written >= 2, "requests that fit into the queue are written");
             let paths: std::collections::BTreeSet<_> = results.into_iter().filter_map(Result::ok).collect();
             assert!(paths.iter().all(|path| path.exists()));
             println!("WRITTEN {}", paths.len());
@@ -113,7 +113,7 @@ fn child() {
                 unsafe { libc::_exit(if is_good { 0 } else { 1 }) };
             }
             let mut status = 0;
-            // SAFETY: waits for the child just made; `status` is a valid place.
+            // SAFETY: waits for the child just made; `status` is a valid pointer.
             assert_eq!(unsafe { libc::waitpid(pid, &raw mut status, 0) }, pid);
             assert_eq!(status, 0);
             assert!(recorder.ring_path().unwrap().exists());
@@ -198,7 +198,7 @@ fn shutdown_finishes_what_was_accepted() {
     let warnings = warnings(&place.run("shutdown"));
     assert_eq!(warnings.len(), 1, "{warnings:?}");
     assert!(warnings[0].contains("second time"), "{warnings:?}");
-    assert!((1..=5).contains(&place.snapshot_files().len()), "those that waited together have one");
+    assert!((1..=5).contains(&place.snapshot_files().len()), "requests that waited together share one");
 }
 
 #[test]

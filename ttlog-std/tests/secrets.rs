@@ -1,4 +1,4 @@
-//! Secrets: in the ring, and in no snapshot, however that is made; and what is left out because of its age.
+//! Secrets are in the ring, and in no snapshot, however it is made. Also tests events that are left out for their age.
 #![cfg(target_os = "linux")]
 
 mod common;
@@ -12,7 +12,7 @@ use ttlog_core::TableItem;
 use ttlog_core::snapshot::{SnapshotItem, SnapshotReader, unpack_len};
 use ttlog_std::{Recorder, error, info};
 
-/// Texts of the events below: in capitals if nobody may see them.
+/// Secret parts of the values below, which no snapshot may contain.
 const NEEDLES: [&str; 6] =
     ["TOKENTOKENTOKEN", "PASSWORDPASSWORD", "LITERALSECRET", "NESTEDSECRET", "DISPLAYSECRET", "PANICSECRET"];
 const IBAN: &str = "IBANIBANIBAN";
@@ -23,12 +23,12 @@ fn log() {
     info!("user {user} has {token}", secret token);
     for n in 0..300_u64 {
         info!("request", n, user.password = "PASSWORDPASSWORD".to_owned().as_str(), payer.iban = IBAN);
-        let text = format!("DISPLAY{}", "SECRET");
-        info!("items", secret items = &[Some("NESTEDSECRET"), None][..], secret text = %text, n);
+        info!("items", secret items = &[Some("NESTEDSECRET"), None][..],
+            secret text = %format!("DISPLAY{}", "SECRET"), n);
     }
 }
 
-/// Not a test of its own: what the children of the tests below run.
+/// Not a test: entry point of the children of the tests below.
 #[test]
 #[ignore = "run by the other tests in child processes"]
 fn child() {
@@ -43,7 +43,7 @@ fn child() {
                 panic!("on purpose");
             });
             assert!(caught.is_err());
-            // What the next start recovers.
+            // The next start recovers this ring.
             std::process::abort();
         }
         "next" => {
@@ -69,7 +69,7 @@ fn child() {
     }
 }
 
-/// Everything a snapshot holds, unpacked, and how many fields in it are withheld.
+/// Returns the unpacked content of a snapshot, and the number of its withheld fields.
 fn content(path: &Path) -> (Vec<u8>, usize) {
     let bytes = std::fs::read(path).unwrap();
     let mut all = bytes.clone();
@@ -94,7 +94,7 @@ fn holds(bytes: &[u8], needle: &str) -> bool {
     bytes.windows(needle.len()).any(|window| window == needle.as_bytes())
 }
 
-/// Runs the case that takes snapshots in every way, and the start after it, and gives the snapshots.
+/// Runs the case that takes snapshots in every way, and the start after it, and returns the snapshots.
 fn run(place: &Place, set: impl Fn(&mut Command)) -> Vec<std::path::PathBuf> {
     let mut command = place.child("every way");
     set(&mut command);
@@ -131,7 +131,7 @@ fn no_snapshot_holds_a_secret() {
     }
 }
 
-/// The ring itself says what is secret, so that programs with other settings withhold the same.
+/// The ring itself records which fields are secret, so that programs with other settings withhold the same values.
 #[test]
 fn names_of_ones_own_are_known_to_who_recovers() {
     let place = Place::new("known");

@@ -1,5 +1,5 @@
-//! Signals that the recorder watches, and others watch as well: everybody gets what they would get without the
-//! recorder, and the ring records an end only where there was one.
+//! Signals that both the recorder and others handle: every handler sees what it would see without the recorder, and the
+//! ring records an end only if there was one.
 #![cfg(target_os = "linux")]
 
 mod common;
@@ -14,19 +14,19 @@ use ttlog_core::RingImage;
 use ttlog_core::ring::{EndKind, ProcessEnd};
 use ttlog_std::{Recorder, info};
 
-/// A handler with the arguments of the kernel.
+/// A handler with the kernel's arguments.
 type Handler = extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void);
 
-/// Action that a handler of this test has replaced.
+/// Previous action when a handler of this test was installed.
 static BEFORE: std::sync::OnceLock<libc::sigaction> = std::sync::OnceLock::new();
-/// The page that a handler makes writable.
+/// Page that a handler makes writable.
 static PAGE: AtomicUsize = AtomicUsize::new(0);
 static ASKED_TO_END: AtomicBool = AtomicBool::new(false);
 
-/// Installs a handler and gives what was there before.
+/// Installs a handler and returns the previous one.
 fn install(signal: libc::c_int, handler: usize, flags: libc::c_int) -> libc::sigaction {
-    // SAFETY: the actions are complete; the handlers are this test's own, for signals that come where anything may be
-    // done.
+    // SAFETY: the actions are complete; the handlers are this test's own, for signals that arrive where anything is
+    // allowed.
     unsafe {
         let (mut action, mut before): (libc::sigaction, libc::sigaction) = (std::mem::zeroed(), std::mem::zeroed());
         action.sa_sigaction = handler;
@@ -51,7 +51,7 @@ fn is_blocked(signal: libc::c_int) -> bool {
 }
 
 extern "C" fn tell(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
-    // SAFETY: the kernel's arguments, or those that another handler has handed on.
+    // SAFETY: the kernel's arguments, or those that another handler passed on.
     let (code, address, value) =
         unsafe { ((*info).si_code, (*info).si_addr() as usize, (*info).si_value().sival_ptr as usize) };
     let (blocked, context) = (is_blocked(signal), !context.is_null());
@@ -71,7 +71,7 @@ extern "C" fn tell_plainly(signal: libc::c_int) {
     unsafe { libc::_exit(8) };
 }
 
-/// Prints a line, and makes the page writable that the access was about.
+/// Prints a line, and makes the accessed page writable.
 extern "C" fn mend(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     tell(signal, info, context);
     let page = PAGE.load(Ordering::Relaxed) as *mut libc::c_void;
@@ -79,12 +79,12 @@ extern "C" fn mend(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mu
     assert_eq!(unsafe { libc::mprotect(page, 4096, libc::PROT_READ | libc::PROT_WRITE) }, 0);
 }
 
-/// Hands everything on to the handler before it, and then does its own work, as libraries do.
+/// Passes everything on to the previous handler, and then does its own work, as libraries do.
 extern "C" fn hand_on(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     let before = BEFORE.get().unwrap().sa_sigaction;
     if before != libc::SIG_DFL && before != libc::SIG_IGN {
-        // SAFETY: neither of the two that are none, so it is a handler; the recorder's have these parameters, and so
-        // has this test's.
+        // SAFETY: neither SIG_DFL nor SIG_IGN, so it is a handler; the recorder's and this test's have these
+        // parameters.
         let before: Handler = unsafe { std::mem::transmute(before) };
         before(signal, info, context);
     }
@@ -92,9 +92,9 @@ extern "C" fn hand_on(signal: libc::c_int, info: *mut libc::siginfo_t, context: 
     ASKED_TO_END.store(true, Ordering::Relaxed);
 }
 
-/// Writes into a page that cannot be written; gives what is there afterwards.
+/// Writes into a read-only page, and returns its content afterwards.
 fn write_protected() -> u8 {
-    // SAFETY: a mapping of this function's own, which its handler makes writable, or the process ends.
+    // SAFETY: a mapping of this function's own. The handler makes it writable, or the process ends.
     unsafe {
         let page =
             libc::mmap(std::ptr::null_mut(), 4096, libc::PROT_READ, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1, 0);
@@ -122,7 +122,7 @@ fn raise(signal: libc::c_int) {
     unsafe { libc::raise(signal) };
 }
 
-/// Has the system call `getppid` answered by SIGSYS.
+/// Makes the system call `getppid` raise SIGSYS.
 fn trap_getppid() {
     let statement = |code: u32, jt, jf, k| libc::sock_filter { code: code as u16, jt, jf, k };
     let mut filter = [
@@ -139,7 +139,7 @@ fn trap_getppid() {
     }
 }
 
-/// Returns the alternate stack of this thread; 0: none.
+/// Returns the address of this thread's alternate stack, or 0 if it has none.
 fn alternate_stack() -> usize {
     // SAFETY: the stack is written before it is read.
     unsafe {
@@ -157,10 +157,10 @@ fn set_alternate_stack() -> usize {
     room.as_ptr() as usize
 }
 
-/// Runs something in a thread that std does not know of, which has no alternate stack.
+/// Runs a function in a thread that std did not start, which has no alternate stack.
 fn on_pthread(work: extern "C" fn(*mut libc::c_void) -> *mut libc::c_void) {
     let mut thread = 0;
-    // SAFETY: valid arguments, and a thread that nobody else joins.
+    // SAFETY: valid arguments, and a thread that nothing else joins.
     unsafe {
         assert_eq!(libc::pthread_create(&raw mut thread, std::ptr::null(), work, std::ptr::null_mut()), 0);
         assert_eq!(libc::pthread_join(thread, std::ptr::null_mut()), 0);
@@ -192,12 +192,12 @@ fn wait_to_be_asked() {
     }
 }
 
-/// Not a test of its own: what the children of the tests below run.
+/// Not a test: entry point of the children of the tests below.
 #[test]
 #[ignore = "run by the other tests in child processes"]
 fn child() {
     let Some(case) = common::case() else { return };
-    // SAFETY: asks for no core file.
+    // SAFETY: only disables core files.
     unsafe { libc::setrlimit(libc::RLIMIT_CORE, &libc::rlimit { rlim_cur: 0, rlim_max: 0 }) };
     let plain = tell_plainly as extern "C" fn(libc::c_int) as usize;
     let before: &[(libc::c_int, usize, libc::c_int)] = match case.as_str() {
@@ -270,7 +270,7 @@ fn child() {
         "raised SIGSYS" => raise(libc::SIGSYS),
         "trapped system call" => {
             trap_getppid();
-            // SAFETY: takes nothing.
+            // SAFETY: takes no arguments.
             unsafe { libc::getppid() };
         }
         "alternate stacks" => {
@@ -291,8 +291,8 @@ fn child() {
     std::process::exit(0);
 }
 
-/// Runs a case with a recorder and without, requires that the process ends in the same way and its handlers say the
-/// same, and gives what the ring says of the end.
+/// Runs a case with and without a recorder, requires that the process ends in the same way and its handlers print the
+/// same, and returns the end that the ring records.
 fn run(case: &str) -> (Output, Option<ProcessEnd>, Vec<String>) {
     let place = Place::new("signals");
     let output = finish(place.child(case));
@@ -303,7 +303,7 @@ fn run(case: &str) -> (Output, Option<ProcessEnd>, Vec<String>) {
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         text.lines().filter_map(|line| line.find("HANDLER").map(|start| line[start..].to_owned())).collect()
     };
-    // Where the page lies is different each time.
+    // The page has another address each time.
     let pages_apart = |said: &[String]| -> Vec<String> {
         said.iter().map(|line| line.split(' ').filter(|word| !word.starts_with("0x7")).collect()).collect()
     };
@@ -316,7 +316,7 @@ fn run(case: &str) -> (Output, Option<ProcessEnd>, Vec<String>) {
     (output, RingImage::parse(&bytes).unwrap().end(), said)
 }
 
-/// Returns the address that the child has accessed.
+/// Returns the address that the child accessed.
 fn accessed(output: &Output) -> u64 {
     let text = String::from_utf8_lossy(&output.stdout);
     let (_, address) = text.split_once("ACCESS 0x").unwrap();
@@ -390,7 +390,7 @@ fn ignored_signals_stay_ignored() {
     let (output, end, _) = run("ignored");
     assert_eq!(output.status.code(), Some(0));
     assert_exit(end);
-    // Nobody can ignore a fault; the ring does not record it.
+    // A fault cannot be ignored, and the ring does not record it.
     let (output, end, _) = run("ignored fault");
     assert_eq!((output.status.signal(), end), (Some(libc::SIGSEGV), None));
 }
@@ -434,7 +434,7 @@ fn process_that_was_stopped_goes_on() {
     assert!(lines.any(|line| line.unwrap().ends_with("READY")));
     let pid = child.id() as libc::pid_t;
     let mut status = 0;
-    // SAFETY: our own child, which was not waited for yet, and a valid place for its status.
+    // SAFETY: our own child, which was not waited for yet, and a valid pointer to its status.
     unsafe {
         assert_eq!(libc::kill(pid, libc::SIGSTOP), 0);
         assert_eq!(libc::waitpid(pid, &raw mut status, libc::WUNTRACED), pid);

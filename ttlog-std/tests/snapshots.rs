@@ -1,4 +1,4 @@
-//! Automatic snapshots, how often they are taken, and which of them stay.
+//! Automatic snapshots: when they are taken, how often, and which of them are retained.
 #![cfg(target_os = "linux")]
 
 mod common;
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 use common::{Place, Snapshot, files, finish, stderr, wait_until, warnings};
 use ttlog_std::{Level, Recorder, RingFileChoice, SnapshotSignal, SnapshotTicket, debug, error, info, warn};
 
-/// Not a test of its own: what the children of the tests below run.
+/// Not a test: entry point of the children of the tests below.
 #[test]
 #[ignore = "run by the other tests in child processes"]
 fn child() {
@@ -51,7 +51,7 @@ fn child() {
                 Snapshot::read(&path).with_message("something new").len() == 3
             };
             wait_until("there is one with everything", || snapshots().iter().any(has_all));
-            // One more may come, for what was recorded while that one began; then there is nothing new any more.
+            // One more can follow, for events recorded while that one began. After that nothing is new.
             let most = snapshots().len() + 1;
             std::thread::sleep(Duration::from_millis(800));
             assert!(snapshots().len() <= most, "{:?}", snapshots());
@@ -79,11 +79,11 @@ fn child() {
             info!("before the signal");
             raise(signal);
             wait_until("there is a snapshot", || snapshots().len() == 1);
-            assert_eq!(COUNTED.load(Ordering::Relaxed), 1, "the handler that was there before runs too");
+            assert_eq!(COUNTED.load(Ordering::Relaxed), 1, "the previous handler runs too");
         }
         "blocked signal" => {
             builder.snapshot_on_signal(SnapshotSignal::Usr1).build().unwrap();
-            // In this thread and, because it is where signals of a process end up, in that of the test harness.
+            // In this thread, and in that of the test harness, which otherwise gets the signals of the process.
             block_everywhere(libc::SIGUSR1);
             info!("before the signal");
             // SAFETY: sends a signal to this process.
@@ -102,7 +102,7 @@ fn child() {
             let path = recorder.request_snapshot("second").wait().unwrap();
             assert!(start.elapsed() >= Duration::from_millis(500), "{:?}", start.elapsed());
             assert_eq!(Snapshot::read(&path).reason, "second");
-            // The end waits for nothing.
+            // The shutdown does not wait for the throttle.
             info!("last words");
             let last = recorder.request_snapshot("last");
             assert!(recorder.shutdown());
@@ -118,7 +118,7 @@ fn child() {
                 })
                 .collect();
             let paths: BTreeSet<PathBuf> = tickets.into_iter().map(|ticket| ticket.wait().unwrap()).collect();
-            // One; but on a machine that stands still now and then some begin in the middle.
+            // Usually one. On a machine that stalls, more can begin in the middle.
             assert!(paths.len() <= 10, "{paths:?}");
             let snapshots: Vec<_> = paths.iter().map(|path| Snapshot::read(path)).collect();
             assert!(snapshots.iter().any(|snapshot| snapshot.with_message("asked").len() == 100));
@@ -178,7 +178,7 @@ fn child() {
                 events.filter(|event| event.fields["round"] == round.to_string()).count()
             };
             assert!(of_round(0) < 1_000, "{}", of_round(0));
-            // On a machine that stands still for so long even the last may be too old.
+            // If the machine stalls that long, even the last can be too old.
             assert!(of_round(2) == 2_000 || start.elapsed() > Duration::from_millis(300), "{}", of_round(2));
             assert_eq!(snapshot.events.len() as u64 + snapshot.left_out + snapshot.overwritten, 6_000);
             assert!(snapshot.left_out >= 1_000);
@@ -207,8 +207,8 @@ fn child() {
             let error = SystemTime::now().duration_since(from + window.covered).unwrap();
             assert!(error < Duration::from_secs(30), "{window:?}, {error:?}");
             assert!(!window.is_long_enough());
-            // Every event for which the ring counts as complete is there. A clock that is measured so shortly is
-            // good to 100 µs in a second.
+            // Every event in the window that the ring reports is there. A clock that was measured this briefly is exact
+            // to 100 µs per second.
             let path = recorder.request_snapshot("window").wait().unwrap();
             let snapshot = Snapshot::read(&path);
             let there: BTreeSet<u64> =
@@ -218,7 +218,7 @@ fn child() {
             let missing: Vec<u64> = covered.map(|(n, _)| n).filter(|n| !there.contains(n)).collect();
             assert_eq!(missing, [0; 0]);
             let gone = (1..).zip(&times).filter(|(n, _)| !there.contains(n)).map(|(_, time)| *time).max().unwrap();
-            assert!(gone <= from + margin, "the last that is gone is before");
+            assert!(gone <= from + margin, "the last lost event is older than the window");
             std::thread::sleep(Duration::from_millis(500));
         }
         other => panic!("unknown case {other}"),
@@ -232,7 +232,7 @@ fn snapshots() -> Vec<String> {
     names.filter(|name| name.ends_with(".bin")).collect()
 }
 
-/// Counts the signals that arrived.
+/// Counts received signals.
 static COUNTED: AtomicU32 = AtomicU32::new(0);
 
 extern "C" fn count(_signal: libc::c_int) {
@@ -253,7 +253,7 @@ fn raise(signal: libc::c_int) {
     unsafe { libc::raise(signal) };
 }
 
-/// Blocks a signal in this thread; those of the harness have it blocked from the start.
+/// Blocks a signal in this thread. The harness's threads have it blocked from the start.
 fn block_everywhere(signal: libc::c_int) {
     // SAFETY: the set is made before it is used.
     unsafe {
@@ -264,7 +264,7 @@ fn block_everywhere(signal: libc::c_int) {
     }
 }
 
-/// Returns the one snapshot that there must be.
+/// Returns the only snapshot; panics unless there is exactly one.
 fn only(place: &Place) -> Snapshot {
     let [path] = &place.whole_snapshots()[..] else { panic!("{:?}", place.whole_snapshots()) };
     Snapshot::read(path)
@@ -327,7 +327,7 @@ fn signal_that_every_thread_of_the_program_blocks() {
     use std::os::unix::process::CommandExt as _;
     let place = Place::new("blocked");
     let mut command = place.child("blocked signal");
-    // SAFETY: async-signal-safe, and its result is its own.
+    // SAFETY: async-signal-safe, and the set is a local.
     unsafe {
         command.pre_exec(|| {
             block_everywhere(libc::SIGUSR1);
@@ -367,7 +367,7 @@ fn panics_in_a_loop_have_one_snapshot_in_a_stated_time() {
     let mut reasons: Vec<_> = counts.iter().map(|(reason, _)| reason.as_str()).collect();
     reasons.sort_unstable();
     assert_eq!(reasons, ["just before", "panic", "panic"]);
-    assert_eq!(counts.iter().map(|(_, count)| *count).max(), Some(20), "the last one has them all");
+    assert_eq!(counts.iter().map(|(_, count)| *count).max(), Some(20), "the last one has all of them");
     let place = Place::new("panics-heap");
     run_throttled(&place, "panics on the heap", "1h");
     assert_eq!(place.whole_snapshots().len(), 3);
@@ -428,7 +428,7 @@ fn retention_counts_those_of_earlier_runs() {
     assert_eq!(
         (ours(&second).len(), second.len()),
         (10, 13),
-        "those of the first run count, and those of others do not"
+        "snapshots of the first run count, those of others do not"
     );
     assert_eq!(ours(&run("1")).len(), 1);
 }

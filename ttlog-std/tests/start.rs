@@ -1,4 +1,4 @@
-//! Starting and ending: sizes and names out of range, directories that cannot be used, full disks, missing threads.
+//! Start and shutdown: sizes and names out of range, unusable directories, full disks, missing threads.
 #![cfg(target_os = "linux")]
 
 mod common;
@@ -11,7 +11,7 @@ use std::process::Command;
 use common::{Place, Snapshot, finish, stderr, warnings};
 use ttlog_std::{InitError, Level, Recorder, RingFileChoice, SnapshotError, debug, info};
 
-/// Not a test of its own: what the children of the tests below run.
+/// Not a test: entry point of the children of the tests below.
 #[test]
 #[ignore = "run by the other tests in child processes"]
 fn child() {
@@ -204,7 +204,7 @@ fn child() {
             assert!(expected.contains("16K to 1G"), "{expected}");
             let told = error.to_string();
             assert_eq!(told, "environment variable TTLOG_CAPACITY_BYTES=\"lots\": expected bytes, 16K to 1G");
-            // `init` goes on without it.
+            // `init` continues without it.
             works(&Recorder::init(1000, 10, "undaunted"));
         }
         Some("off") => {
@@ -231,10 +231,10 @@ fn child() {
     }
 }
 
-/// Control characters, a way out of the directory, and letters that are not ASCII.
+/// A name with control characters, a path out of the directory, and letters that are not ASCII.
 const HOSTILE_NAME: &str = "../../etc/pass\u{1b}[31mwd\n-\u{7f}ü";
 
-/// Records an event and finds it in a snapshot, whose path it gives.
+/// Records an event, checks that it is in a snapshot, and returns the snapshot's path.
 fn works(recorder: &Recorder) -> PathBuf {
     assert!(recorder.is_recording());
     info!("ready", answer = 42_u32);
@@ -263,7 +263,7 @@ fn is_off(recorder: &Recorder) {
     assert!(recorder.shutdown());
 }
 
-/// Fills a ring with what does not compress.
+/// Fills a ring with incompressible data.
 fn fill_with_noise() {
     let mut state = 0x1234_5678_9ABC_DEF1_u64;
     for _ in 0..40_000 {
@@ -453,7 +453,7 @@ fn no_more_threads() {
 fn whatever_the_umask_files_are_private() {
     for mask in [0o000, 0o777] {
         let place = Place::new(&format!("umask{mask}"));
-        // As a user whom modes keep out, with directories several levels of which are missing.
+        // As a user whom file modes keep out, with several missing levels of directories.
         std::fs::set_permissions(place.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
         let (rings, snapshots) = (place.rings().join("deep/er"), place.snapshots().join("deep/er"));
         let mut command = place.as_nobody("plain");
@@ -479,10 +479,10 @@ fn whatever_the_umask_files_are_private() {
     }
 }
 
-/// Runs a case with RLIMIT_FSIZE, past which writes raise a signal that ends a process.
+/// Runs a case with RLIMIT_FSIZE. Writes beyond it raise a signal that ends the process.
 fn with_file_limit(place: &Place, case: &str, bytes: u64) -> std::process::Output {
     let mut command = place.child(case);
-    // SAFETY: setrlimit is async-signal-safe, and the value is its own.
+    // SAFETY: setrlimit is async-signal-safe, and the value is a local.
     unsafe {
         command.pre_exec(move || {
             let limit = libc::rlimit { rlim_cur: bytes, rlim_max: bytes };
@@ -539,7 +539,7 @@ fn full_disk() {
     assert_eq!(place.snapshot_files(), Vec::<PathBuf>::new());
 }
 
-/// A small file system in memory, for as long as it lives.
+/// A small file system in memory, unmounted when dropped.
 struct Tmpfs(PathBuf);
 
 impl Tmpfs {
@@ -563,7 +563,7 @@ impl Drop for Tmpfs {
 
 #[test]
 fn closed_stderr_is_no_trouble() {
-    // The test harness of the child itself needs none of it.
+    // The child's test harness does not need it.
     Place::new("silent").run("no stderr");
 }
 

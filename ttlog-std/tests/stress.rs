@@ -1,6 +1,6 @@
-//! Everything at once, in one process: threads that log at all levels, threads that come and go, levels changed from
-//! inside and from outside, snapshots, forks, and questions about the ring. Every event is accounted for at the end;
-//! and run by `ci/checks/tsan`, ThreadSanitizer looks on.
+//! Everything at once, in one process: threads that log at all levels, threads that come and go, filters changed from
+//! inside and from outside, snapshots, forks, and queries of the ring. Every event is accounted for at the end.
+//! `ci/checks/tsan` runs this under ThreadSanitizer.
 #![cfg(target_os = "linux")]
 
 mod common;
@@ -14,14 +14,14 @@ use common::ring::RingContents;
 use ttlog_core::RingImage;
 use ttlog_std::{Recorder, RingFileChoice, debug, error, info, warn};
 
-/// Events that each of the threads records that stay.
+/// Number of events that each long-lived thread records.
 const EVENTS: u64 = 6_000;
 
 static STOP: AtomicBool = AtomicBool::new(false);
-/// Events whose macros were called and not filtered out.
+/// Number of events whose macros were called and that the filter let through.
 static EMITTED: AtomicU64 = AtomicU64::new(0);
 
-/// Counts the event that it is a field of: a value is formatted only when its event is recorded.
+/// A field that counts its event: a value is formatted only when its event is recorded.
 struct Counted(u64);
 
 impl fmt::Display for Counted {
@@ -44,7 +44,7 @@ fn log(n: u64) {
     }
 }
 
-/// Does something, at least once, again and again until the threads that log are done.
+/// Repeats an action until the logging threads are done, at least once.
 fn until_the_end(work: impl Fn(u64)) {
     for round in 0.. {
         work(round);
@@ -55,7 +55,7 @@ fn until_the_end(work: impl Fn(u64)) {
     }
 }
 
-/// Not a test of its own: what the child of the test below runs.
+/// Not a test: entry point of the child of the test below.
 #[test]
 #[ignore = "run by the other test in a child process"]
 fn child() {
@@ -74,20 +74,20 @@ fn child() {
     std::thread::scope(|scope| {
         let loggers: Vec<_> = (0..4).map(|_| scope.spawn(|| (0..EVENTS).for_each(log))).collect();
         let others = [
-            // Threads that come and go.
+            // Short-lived threads.
             scope.spawn(|| {
                 until_the_end(|round| {
                     std::thread::spawn(move || (0..7).for_each(|n| log(round * 7 + n))).join().unwrap();
                 });
             }),
-            // Levels from inside.
+            // Filter changes from inside.
             scope.spawn(|| {
                 until_the_end(|round| {
                     recorder.set_filter(if round % 2 == 0 { "info,on_and_off=off" } else { "debug" }).unwrap();
                     assert!(!recorder.filter().is_empty());
                 });
             }),
-            // Levels from outside.
+            // Filter changes from outside.
             scope.spawn(|| {
                 until_the_end(|round| ask(recorder, if round % 2 == 0 { "level info" } else { "level debug" }));
             }),
@@ -108,7 +108,7 @@ fn child() {
     println!("\nemitted {}", EMITTED.load(Ordering::Relaxed));
 }
 
-/// Writes a request into the ring's file, as another process would, and does not wait for the answer.
+/// Writes a filter request into the ring's file, as another process would, without waiting for the answer.
 fn ask(recorder: &Recorder, text: &str) {
     let file = std::fs::File::options().read(true).write(true).open(recorder.ring_path().unwrap()).unwrap();
     let mut header = vec![0; ttlog_core::ring::LONG_HEADER_LEN];
@@ -118,9 +118,9 @@ fn ask(recorder: &Recorder, text: &str) {
     std::thread::sleep(std::time::Duration::from_millis(20));
 }
 
-/// Has a child log, which gets a ring of its own for that.
+/// Forks a child that logs, into a ring of its own.
 fn fork() {
-    // SAFETY: the child logs, which is allowed there, and ends without returning.
+    // SAFETY: the child logs, which is allowed after a fork, and ends without returning.
     unsafe {
         match libc::fork() {
             0 => {

@@ -1,4 +1,4 @@
-//! Many threads: one after the other, and all at once.
+//! Many threads, one after the other and all at once.
 #![cfg(target_os = "linux")]
 
 mod common;
@@ -12,33 +12,33 @@ use common::Place;
 use common::ring::RingContents;
 use ttlog_std::{Recorder, info};
 
-/// Threads that come and go.
+/// Number of short-lived threads.
 const CHURNED: u64 = 100_000;
-/// Of how many of them the events must be there.
+/// Number of last threads whose events must be retained.
 const LAST: u64 = 1000;
-/// Threads at once.
+/// Number of threads at once.
 const LIVE: u64 = 1024;
-/// How much memory the churn may add for good, in KiB: far below what a page for each thread would.
+/// Largest permanent growth of memory by the churn, in KiB: far less than one page per thread.
 const GROWTH_MAX_KIB: u64 = 16 << 10;
 
-/// Returns a figure in KiB that the kernel reports about this process.
+/// Returns a figure of this process that the kernel reports, in KiB.
 fn status_kib(name: &str) -> u64 {
     let text = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = text.lines().find(|line| line.starts_with(name)).unwrap();
     line.split_ascii_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
-/// Returns how many mappings this process has.
+/// Returns the number of mappings of this process.
 fn mapping_count() -> usize {
     std::fs::read_to_string("/proc/self/maps").unwrap().lines().count()
 }
 
-/// Returns the bytes of a ring with this much capacity, table and headers included, with room to spare.
+/// Returns an upper bound of the length of a ring with this capacity, including table and headers.
 fn len_max(capacity: u64) -> u64 {
     capacity + (4 << 20)
 }
 
-/// Not a test of its own: what the children of the tests below run.
+/// Not a test: entry point of the children of the tests below.
 #[test]
 #[ignore = "run by the other tests in child processes"]
 fn child() {
@@ -76,7 +76,7 @@ fn come_and_go() {
     assert!(missing.is_empty(), "{} are missing of the last {LAST}: {missing:?}", missing.len());
 }
 
-/// Threads that std does not know of have an alternate stack of the recorder, which must go with them.
+/// Threads that std did not start get an alternate stack from the recorder, which must be freed with them.
 fn pthreads_come_and_go() {
     extern "C" fn log(_: *mut libc::c_void) -> *mut libc::c_void {
         info!("from a thread", thread = 0_u64);
@@ -86,7 +86,7 @@ fn pthreads_come_and_go() {
     let run = |count: u64| {
         for _ in 0..count {
             let mut thread = 0;
-            // SAFETY: valid arguments, and a thread that nobody else joins.
+            // SAFETY: valid arguments, and a thread that nothing else joins.
             unsafe {
                 assert_eq!(libc::pthread_create(&raw mut thread, std::ptr::null(), log, std::ptr::null_mut()), 0);
                 assert_eq!(libc::pthread_join(thread, std::ptr::null_mut()), 0);
@@ -101,7 +101,7 @@ fn pthreads_come_and_go() {
     assert!(mappings_after <= mappings + 20, "{mappings} mappings, then {mappings_after}");
 }
 
-/// Each thread holds its place in the ring until all have logged, so that there are more of them than segments.
+/// Each thread holds its segment until all have logged, so that there are more threads than segments.
 fn all_at_once() {
     const EVENTS: u64 = 200;
     let recorder = Recorder::builder().service("threads").capacity_bytes(16 << 20).build().unwrap();

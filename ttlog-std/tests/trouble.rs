@@ -1,5 +1,5 @@
-//! Trouble with disks, descriptors and directories, and many processes in one directory: the program goes on, nothing
-//! half done is left, and losses are reported.
+//! Trouble with disks, descriptors and directories, and many processes in one directory: the program goes on, no
+//! unfinished file is left, and losses are reported.
 #![cfg(target_os = "linux")]
 
 mod common;
@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 use common::{Place, Snapshot, files, finish, stderr, wait_until, warnings};
 use ttlog_std::{Recorder, SnapshotError, info};
 
-/// Not a test of its own: what the children of the tests below run.
+/// Not a test: entry point of the children of the tests below.
 #[test]
 #[ignore = "run by the other tests in child processes"]
 fn child() {
@@ -44,7 +44,8 @@ fn child() {
                 most = most.max(files(&snapshots()).len());
             }
             assert!((5..60).contains(&most), "{most}");
-            // Somebody else fills the disk: the recorder gives up all but its newest, and then takes no more.
+            // Another program fills the disk: the recorder removes all snapshots except its newest, and then writes no
+            // more.
             let fillers: Vec<_> = (0..30).map(|n| snapshots().join(format!("somebody else's {n}"))).collect();
             let error = fillers.iter().find_map(|filler| {
                 let free = statvfs().f_bavail * statvfs().f_frsize;
@@ -56,7 +57,7 @@ fn child() {
                 panic!("{error}")
             };
             assert!(*free < 15);
-            // Last words may take what is left.
+            // Last words can use the rest of the disk.
             let panicked = std::panic::catch_unwind(|| panic!("last words"));
             assert!(panicked.is_err());
             assert_eq!(files(&snapshots()).iter().filter(|path| path.extension().is_some()).count(), 2);
@@ -98,7 +99,7 @@ fn child() {
                 let error = recorder.request_snapshot("in vain").wait().unwrap_err();
                 assert_eq!(code(&error), Some(libc::EMFILE), "{error}");
             }
-            // A failed one that nobody asked for is reported, and only once.
+            // A failed automatic snapshot is reported, and only once.
             std::thread::sleep(Duration::from_secs(2));
             set_descriptors(limit);
             let snapshot = Snapshot::read(&recorder.request_snapshot("later").wait().unwrap());
@@ -114,7 +115,7 @@ fn child() {
             info!("after");
             let snapshot = Snapshot::read(&recorder.request_snapshot("after").wait().unwrap());
             assert_eq!((snapshot.with_message("before").len(), snapshot.with_message("after").len()), (1, 1));
-            assert!(recorder.shutdown(), "what is not there need not be removed");
+            assert!(recorder.shutdown(), "a missing file need not be removed");
         }
         "one of a crowd" => {
             let recorder = Recorder::builder().service("crowd").capacity_bytes(64 << 10).build().unwrap();
@@ -123,7 +124,7 @@ fn child() {
             for n in 0..100_u64 {
                 info!("in the crowd", pid, n);
             }
-            // Others may write 20 newer ones meanwhile, so it need not be there any more.
+            // Others can write 20 newer ones meanwhile, so it can be gone.
             recorder.request_snapshot("crowd").wait().unwrap();
             if pid % 2 == 0 {
                 assert!(recorder.shutdown());
@@ -152,9 +153,9 @@ fn child() {
             info!("at work");
             let read = main_thread_read().zip(read_before).map(|(after, before)| after - before);
             let peak_before = peak_kib();
-            // The thread that starts reads nothing of the orphans: that would be 20 MB and more.
+            // The starting thread reads nothing of the orphans, which have more than 20 MB.
             assert!(read.is_none_or(|bytes| bytes < 1 << 20), "{read:?}");
-            // Requests come between them.
+            // Requests are served between them.
             recorder.request_snapshot("meanwhile").wait().unwrap();
             wait_until("every orphan is gone", || rings().len() == 1);
             let grown = peak_kib() - peak_before;
@@ -173,7 +174,7 @@ fn rings() -> Vec<PathBuf> {
     files(Path::new(&std::env::var_os("TTLOG_DIR").unwrap()))
 }
 
-/// Returns the operating system's number of what went wrong.
+/// Returns the operating system's error number.
 fn code(error: &SnapshotError) -> Option<i32> {
     match error {
         SnapshotError::Io { cause, .. } => cause.raw_os_error(),
@@ -181,7 +182,7 @@ fn code(error: &SnapshotError) -> Option<i32> {
     }
 }
 
-/// Records what does not compress.
+/// Records incompressible data.
 fn fill_with_noise(count: usize) {
     let mut state = 0x1234_5678_9ABC_DEF1_u64;
     for _ in 0..count {
@@ -197,7 +198,7 @@ fn fill_with_noise(count: usize) {
 
 fn statvfs() -> libc::statvfs {
     let path = std::ffi::CString::new(snapshots().to_str().unwrap()).unwrap();
-    // SAFETY: a terminated path and a valid place, which is zero, and any bits are a value.
+    // SAFETY: a terminated path and a valid, zeroed struct, for which any bits are a value.
     unsafe {
         let mut status: libc::statvfs = std::mem::zeroed();
         assert_eq!(libc::statvfs(path.as_ptr(), &raw mut status), 0);
@@ -215,9 +216,9 @@ fn remount(how: &str) {
     assert!(status.success());
 }
 
-/// Takes away the right to open another descriptor, and gives the limit before.
+/// Lowers the limit so that no descriptor can be opened, and returns the previous limit.
 fn limit_descriptors() -> u64 {
-    // SAFETY: plain system calls; the place is valid.
+    // SAFETY: plain system calls; the pointer is valid.
     unsafe {
         let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
         assert_eq!(libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit), 0);
@@ -229,7 +230,7 @@ fn limit_descriptors() -> u64 {
 }
 
 fn set_descriptors(count: u64) {
-    // SAFETY: plain system calls; the places are valid.
+    // SAFETY: plain system calls; the pointers are valid.
     unsafe {
         let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
         assert_eq!(libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit), 0);
@@ -238,21 +239,21 @@ fn set_descriptors(count: u64) {
     }
 }
 
-/// Returns the bytes this thread has read, if the kernel counts them.
+/// Returns the number of bytes that this thread has read, if the kernel counts them.
 fn main_thread_read() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/thread-self/io").ok()?;
     text.lines().find_map(|line| line.strip_prefix("rchar: ")?.parse().ok())
 }
 
-/// Returns the most memory this process ever used, in KiB.
+/// Returns the peak memory of this process, in KiB.
 fn peak_kib() -> u64 {
     let text = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
-/// Runs a case with a disk of 1 MiB under its snapshots, of which so many percent are to stay free, in its own mount
-/// namespace. `None` if the system grants none, which is reported as skipped.
+/// Runs a case in its own mount namespace, with its snapshots on a disk of 1 MiB, of which the given percentage is to
+/// stay free. Returns `None` if the system allows no namespace, which is reported as skipped.
 fn on_tiny_disk(place: &Place, case: &str, free_percent: &str) -> Option<std::process::Output> {
     let can =
         |flags: &str| Command::new("unshare").args([flags, "true"]).output().is_ok_and(|run| run.status.success());
@@ -280,7 +281,7 @@ fn on_tiny_disk(place: &Place, case: &str, free_percent: &str) -> Option<std::pr
 fn snapshot_that_does_not_fit_on_the_disk() {
     for free_percent in ["0", "15"] {
         if let Some(output) = on_tiny_disk(&Place::new("tiny"), "tiny disk", free_percent) {
-            assert_eq!(warnings(&output), Vec::<String>::new(), "only the one who asked learns it");
+            assert_eq!(warnings(&output), Vec::<String>::new(), "only the requester gets the error");
         }
     }
 }
@@ -334,7 +335,7 @@ fn fifty_processes_of_one_service_at_once() {
             assert!(warning.contains("recovered the events of"), "{warning}");
         }
     }
-    // Those that ended without good-bye may have died before they had removed what is too much.
+    // Processes that were killed can have died before they applied the retention limits.
     let mut command = place.child("last of a crowd");
     command.env("TTLOG_RETAIN_COUNT", "20");
     let output = finish(command);
@@ -356,15 +357,15 @@ fn two_users_in_one_directory() {
     if !is_root {
         return common::skip("two_users_in_one_directory", "running a child as another user takes root");
     }
-    // As /tmp is.
+    // Like /tmp.
     for directory in [place.path().to_owned(), place.rings(), place.snapshots()] {
-        let _ = std::fs::create_dir(&directory); // the first is there
+        let _ = std::fs::create_dir(&directory); // the first exists
         std::fs::set_permissions(&directory, std::fs::Permissions::from_mode(0o1777)).unwrap();
     }
     let uids_of = |paths: Vec<PathBuf>| -> Vec<u32> {
         paths.iter().map(|path| std::fs::metadata(path).unwrap().uid()).collect::<Vec<_>>()
     };
-    // Each leaves a ring that it does not recover, and meets that of the other.
+    // Each leaves a ring that it does not recover, and finds the ring of the other.
     for is_other in [true, false, true, false] {
         let mut command = if is_other { place.as_nobody("one of two users") } else { place.child("one of two users") };
         command.env("TTLOG_RETAIN_COUNT", "2");
@@ -373,13 +374,13 @@ fn two_users_in_one_directory() {
         let trouble: Vec<_> = warnings(&output).into_iter().filter(|line| !line.contains("recovered")).collect();
         assert_eq!(trouble, Vec::<String>::new());
     }
-    // Each keeps two of its own, and may have ended before it removed one that it had just recovered.
+    // Each retains two of its own, and can have ended before it removed one that it had just recovered.
     let uids = uids_of(place.whole_snapshots());
     for user in [0, 65_534] {
         let count = uids.iter().filter(|uid| **uid == user).count();
         assert!((2..=4).contains(&count), "{uids:?}");
     }
-    // Each has a private directory for its rings, and in it the last one at least.
+    // Each has a private directory for its rings, with at least its last one.
     let directories = place.ring_files();
     assert_eq!(directories.len(), 2);
     for directory in directories {
@@ -410,7 +411,7 @@ fn start_among_a_thousand_orphans() {
     assert_eq!(warnings.len(), 1, "{warnings:?}");
     assert!(warnings[0].contains("recovered the events of 1000 processes"), "{warnings:?}");
     let paths = place.snapshot_files();
-    assert_eq!(paths.len(), 32, "retention holds for them too");
+    assert_eq!(paths.len(), 32, "retention applies to them too");
     let recovered = paths.iter().map(|path| Snapshot::read(path)).filter(|snapshot| snapshot.reason == "recovered");
     assert!(recovered.filter(|snapshot| snapshot.with_message("last words").len() == 1).count() >= 31);
     assert_eq!(place.ring_files(), Vec::<PathBuf>::new());

@@ -1,7 +1,7 @@
-//! The clock of the recorder: what it reads, how fast it goes, what time of day it means.
+//! The clock of the recorder: its source, its rate, and its relation to the wall clock.
 //!
-//! [`choose`](choose()) selects what to read and learns its rate, which `tsc` measures on x86_64. [`read`] is what
-//! events and anchors use. [`watch`] finds steps of the wall clock and wrong counters, from readings alone.
+//! [`choose`](choose()) selects the source and learns its rate, which `tsc` measures on x86_64. Events and anchors use
+//! [`read`]. [`watch`] detects steps of the wall clock and faulty counters, from readings alone.
 
 pub(crate) mod choose;
 pub(crate) mod read;

@@ -3,12 +3,12 @@
 //! Events carry raw ticks; nothing is converted while recording. Three sources, chosen once at the start:
 //!
 //! - the processor's **counter** (TSC, CNTVCT), when it runs at one rate on all cores and through idle states;
-//! - **CLOCK_MONOTONIC** else, in nanoseconds;
-//! - the **coarse** clock, when asked for: the last reading that a thread of its own stored, each millisecond.
+//! - otherwise **CLOCK_MONOTONIC**, in nanoseconds;
+//! - on request, the **coarse** clock: the last reading stored by a dedicated thread, once per millisecond.
 //!
-//! The service thread pairs the clock with the wall clock each second and looks for steps. A counter that turns out to
-//! be wrong at run time is [given up](give_counter_up), once and for good: the operating system's clock goes on from
-//! its last good reading, in the same ticks.
+//! The service thread pairs the clock with the wall clock each second and looks for steps. A counter that proves faulty
+//! at run time is [given up](give_counter_up) permanently: the operating system's clock continues from its last good
+//! reading, in the same ticks.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -17,40 +17,40 @@ use ttlog_core::Anchor;
 
 use super::watch::Reading;
 
-/// Names of the clocks beneath the coarse one.
+/// Names of the clocks underlying the coarse one.
 pub(super) const MONOTONIC_NAME: &str = "monotonic";
 pub(super) const COUNTER_NAME: &str = if cfg!(target_arch = "aarch64") { "cntvct" } else { "tsc" };
 
-/// Reading the processor's counter.
+/// Mode: read the processor's counter.
 pub(crate) const MODE_COUNTER: u32 = 0;
-/// Reading what the coarse clock's thread stored.
+/// Mode: read the value stored by the coarse clock's thread.
 pub(crate) const MODE_COARSE: u32 = 1;
-/// Asking the operating system.
+/// Mode: ask the operating system.
 pub(crate) const MODE_SYSTEM: u32 = 2;
 
-/// Tries for one reading of two clocks at once; the one with the least time between them counts.
+/// Number of attempts to read two clocks at once; the attempt with the least time between them counts.
 const BRACKET_TRIES: u32 = 12;
 
 /// One of the `MODE_` constants. Written before the first event, and when the counter is given up.
 pub(crate) static MODE: AtomicU32 = AtomicU32::new(MODE_COUNTER);
 
-/// The coarse clock's reading, alone in its cache line: it is written each millisecond and read by every event.
+/// The coarse clock's reading, alone in its cache line: it is written every millisecond and read by every event.
 #[repr(align(128))]
 pub(crate) struct CoarseTicks(AtomicU64);
 
-/// The coarse clock's reading, in ticks of the clock beneath it.
+/// The coarse clock's reading, in ticks of the underlying clock.
 pub(crate) static COARSE: CoarseTicks = CoarseTicks(AtomicU64::new(0));
 
-/// Set when the counter was given up.
+/// Whether the counter was given up.
 static COUNTER_LOST: AtomicBool = AtomicBool::new(false);
 
 /// The operating system's clock, in ticks.
 static SYSTEM: SystemTicks = SystemTicks::new();
 
-/// Reads the clock if that takes no call: a call in the hot path, even one that is never made, costs it registers.
+/// Reads the clock if that takes no call. A call in the hot path costs it registers, even if it is never made.
 #[inline(always)]
 pub(crate) fn now_inline() -> Option<u64> {
-    /// Has the compiler lay out the code so that the counter needs no jump.
+    /// Makes the compiler lay out the code so that the counter needs no jump.
     #[cold]
     fn other() {}
     let mode = MODE.load(Ordering::Relaxed);
@@ -63,7 +63,7 @@ pub(crate) fn now_inline() -> Option<u64> {
 
 /// Reads the clock.
 ///
-/// Callable at any time, also before the start (then it reads the counter) and in signal handlers.
+/// Callable at any time, also before the start (it then reads the counter) and in signal handlers.
 pub(crate) fn now() -> u64 {
     now_inline().unwrap_or_else(|| {
         fence(Ordering::Acquire); // what SYSTEM was given before the mode was stored
@@ -71,7 +71,7 @@ pub(crate) fn now() -> u64 {
     })
 }
 
-/// Reads the processor's counter; 0 where there is none that is known.
+/// Reads the processor's counter; 0 on processors without a known one.
 #[inline(always)]
 pub(super) fn counter() -> u64 {
     #[cfg(target_arch = "x86_64")]
@@ -90,14 +90,14 @@ pub(super) fn counter() -> u64 {
     0
 }
 
-/// Makes ticks of CLOCK_MONOTONIC: nanoseconds, unless it stands in for a counter. Then it goes on where that was
-/// given up, at its rate.
+/// Converts CLOCK_MONOTONIC to ticks: nanoseconds, unless it stands in for a counter. In that case it continues where
+/// the counter was given up, at the counter's rate.
 struct SystemTicks {
-    /// Ticks per second; 0: nanoseconds are the ticks.
+    /// Ticks per second; 0 if a tick is a nanosecond.
     ticks_per_second: AtomicU64,
-    /// Where it stands in from, in ticks.
+    /// Ticks at which it started to stand in.
     from_ticks: AtomicU64,
-    /// The same moment, by CLOCK_MONOTONIC.
+    /// The same moment, by CLOCK_MONOTONIC, in nanoseconds.
     from_ns: AtomicU64,
 }
 
@@ -106,7 +106,7 @@ impl SystemTicks {
         SystemTicks { ticks_per_second: AtomicU64::new(0), from_ticks: AtomicU64::new(0), from_ns: AtomicU64::new(0) }
     }
 
-    /// Makes it go on from `ticks` at `monotonic_ns` with a rate other than its own.
+    /// Makes it continue from `ticks` at `monotonic_ns` at the given rate.
     fn stand_in(&self, ticks: u64, monotonic_ns: u64, ticks_per_second: u64) {
         self.from_ticks.store(ticks, Ordering::Relaxed);
         self.from_ns.store(monotonic_ns, Ordering::Relaxed);
@@ -126,7 +126,7 @@ impl SystemTicks {
     }
 }
 
-/// The clock chosen at the start, as in the ring's process item.
+/// The clock chosen at the start, as recorded in the ring's process item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ClockInfo {
     /// `tsc`, `cntvct`, `monotonic` or `coarse`.
@@ -138,7 +138,7 @@ pub(crate) struct ClockInfo {
 }
 
 impl ClockInfo {
-    /// Reads the clock beneath the coarse one.
+    /// Reads the clock underlying the coarse one.
     pub(crate) fn precise_now(&self) -> u64 {
         if self.reads_counter() { counter() } else { SYSTEM.at(crate::sys::monotonic_ns()) }
     }
@@ -148,7 +148,7 @@ impl ClockInfo {
         self.from_counter && !COUNTER_LOST.load(Ordering::Acquire)
     }
 
-    /// Stores the present reading as the coarse clock's.
+    /// Stores the current reading as the coarse clock's.
     fn update_coarse(&self) {
         COARSE.0.store(self.precise_now(), Ordering::Relaxed);
     }
@@ -167,7 +167,7 @@ impl ClockInfo {
         Reading { ticks, width_ticks, unix_ns, monotonic_ns, raw_ns, boot_ns }
     }
 
-    /// Makes the choice stick: from here on [`now`] reads the chosen clock.
+    /// Applies the choice: from here on [`now`] reads the chosen clock.
     pub(crate) fn activate(&self) {
         let mode = if self.name == "coarse" { MODE_COARSE } else { self.precise_mode() };
         MODE.store(mode, Ordering::Relaxed);
@@ -177,15 +177,15 @@ impl ClockInfo {
         if self.reads_counter() { MODE_COUNTER } else { MODE_SYSTEM }
     }
 
-    /// Returns the name of the clock beneath the coarse one.
+    /// Returns the name of the clock underlying the coarse one.
     #[cfg(target_os = "linux")]
     pub(crate) fn precise_name(&self) -> &'static str {
         if self.from_counter { COUNTER_NAME } else { MONOTONIC_NAME }
     }
 }
 
-/// Has events read the clock beneath the coarse one, in a child of `fork`: the thread that keeps the coarse one going
-/// stays behind. Async-signal-safe.
+/// Makes events read the clock underlying the coarse one, in a child of `fork`: the thread that updates the coarse
+/// clock does not exist there. Async-signal-safe.
 #[cfg(target_os = "linux")]
 pub(crate) fn leave_coarse(clock: &ClockInfo) {
     if MODE.load(Ordering::Relaxed) == MODE_COARSE {
@@ -193,8 +193,8 @@ pub(crate) fn leave_coarse(clock: &ClockInfo) {
     }
 }
 
-/// Has CLOCK_MONOTONIC stand in for the counter from here on: its ticks go on from `ticks`, which is what the counter
-/// should have shown at `monotonic_ns`.
+/// Makes CLOCK_MONOTONIC stand in for the counter from here on: its ticks continue from `ticks`, which is the value the
+/// counter should have had at `monotonic_ns`.
 pub(crate) fn give_counter_up(clock: &ClockInfo, ticks: u64, monotonic_ns: u64) {
     SYSTEM.stand_in(ticks, monotonic_ns, clock.ticks_per_second);
     COUNTER_LOST.store(true, Ordering::Release);
@@ -203,12 +203,12 @@ pub(crate) fn give_counter_up(clock: &ClockInfo, ticks: u64, monotonic_ns: u64) 
     }
 }
 
-/// Time between two readings of the coarse clock.
+/// Time between two updates of the coarse clock.
 const COARSE_INTERVAL: Duration = Duration::from_millis(1);
-/// Set when nobody needs the coarse clock any more.
+/// Whether the coarse clock is no longer needed.
 static COARSE_STOPPED: AtomicBool = AtomicBool::new(false);
 
-/// Starts the thread that keeps the coarse clock of `clock` going until [`stop_coarse`].
+/// Starts the thread that updates the coarse clock of `clock` until [`stop_coarse`].
 pub(super) fn start_coarse(clock: ClockInfo) -> std::io::Result<()> {
     clock.update_coarse();
     let blocked = crate::sys::SignalsBlocked::new();
@@ -222,7 +222,7 @@ pub(super) fn start_coarse(clock: ClockInfo) -> std::io::Result<()> {
     spawned.map(drop)
 }
 
-/// Ends the coarse clock's thread.
+/// Stops the coarse clock's thread.
 pub(crate) fn stop_coarse() {
     COARSE_STOPPED.store(true, Ordering::Relaxed);
 }
@@ -235,14 +235,14 @@ pub(crate) fn unix_ns_now() -> i64 {
     }
 }
 
-/// Reads two clocks as nearly at once as possible: the first before and after the second, the middle taken, the
-/// tightest of several tries kept. Gives the width of that bracket too: the true reading of the first clock at that of
-/// the second is no further than half of it from what is given.
+/// Reads two clocks as nearly at once as possible: the first before and after the second, taking the middle; the
+/// tightest of several attempts is kept. Also returns the width of that bracket: the true reading of the first clock at
+/// the time of the second is within half of it from the returned one.
 pub(super) fn bracket<T>(mut first: impl FnMut() -> u64, mut second: impl FnMut() -> T) -> (u64, u64, T) {
     let mut attempt = || {
         let before = first();
         let value = second();
-        // A clock that goes back gives a width that no other try exceeds.
+        // A clock that goes backward yields a width that no other attempt exceeds.
         let width = first().wrapping_sub(before);
         (width, before.wrapping_add(width / 2), value)
     };

@@ -1,23 +1,25 @@
 //! Whether the TSC can be trusted, and its rate.
 //!
-//! The rate is measured at the start against CLOCK_MONOTONIC_RAW for [`CALIBRATION_NS`], good to about 20 ppm. Readers
-//! convert between anchors, which tell the rate better once there are some; the measured one tells them which of the
-//! intervals hold a step of the wall clock, for which a tenth of a per cent is enough.
+//! The rate is measured at the start against CLOCK_MONOTONIC_RAW for [`CALIBRATION_NS`], to about 20 ppm. Readers
+//! convert between anchors, which yield a better rate once there are several. The measured rate shows them which of the
+//! intervals contain a step of the wall clock, for which an accuracy of 0.1 % is enough.
 
 use std::time::Duration;
 
 use super::read::bracket;
 
-/// How long the rate of the TSC is measured at the start.
+/// Duration of the measurement of the TSC's rate at the start.
 const CALIBRATION_NS: u64 = 4_000_000;
-/// How uncertain the two readings of a measurement may be together, as a share of the time between them.
+/// Largest combined uncertainty of the two readings of a measurement, as a fraction of the time between them.
 const CALIBRATION_DOUBT_MAX: f64 = 50e-6;
-/// How often a measurement is taken that is less certain, as where the thread was interrupted in all its brackets.
+/// Number of attempts at a measurement whose uncertainty is larger, as when the thread was interrupted in all its
+/// brackets.
 const CALIBRATION_TRIES: u32 = 5;
 
-/// Returns the rate of the TSC, as `measure` finds it; `None` if it is not `invariant`, or the kernel does not use it
-/// itself. The kernel watches it, and leaves it when cores disagree. Under a hypervisor the paravirtual clocks stand
-/// on an invariant TSC. A `kernel_source` of `None`: not Linux, or hidden; then the processor's own word has to do.
+/// Returns the rate of the TSC, as determined by `measure`, or `None` if it is not `invariant` or the kernel does not
+/// use it itself. The kernel monitors it, and abandons it when cores disagree. Under a hypervisor the paravirtual
+/// clocks are based on an invariant TSC. A `kernel_source` of `None` means not Linux, or hidden; then the processor's
+/// own claim has to suffice.
 pub(super) fn rate(invariant: bool, kernel_source: Option<&str>, measure: impl FnOnce() -> Option<u64>) -> Option<u64> {
     let trusted = kernel_source
         .map(str::trim)
@@ -25,7 +27,7 @@ pub(super) fn rate(invariant: bool, kernel_source: Option<&str>, measure: impl F
     if invariant && trusted { measure() } else { None }
 }
 
-/// Measures the ticks per second of `counter` against a clock of nanoseconds; `None` when the readings make no sense.
+/// Measures the ticks per second of `counter` against a clock in nanoseconds; `None` if the readings are implausible.
 pub(super) fn measure(counter: impl Fn() -> u64, reference_ns: impl Fn() -> u64) -> Option<u64> {
     let mut best: Option<(f64, u64)> = None;
     for _ in 0..CALIBRATION_TRIES {
@@ -44,7 +46,8 @@ pub(super) fn measure(counter: impl Fn() -> u64, reference_ns: impl Fn() -> u64)
     best.map(|(_, rate)| rate)
 }
 
-/// Returns ticks per second between two readings; `None` when they make no sense (a counter that stands or goes back).
+/// Returns ticks per second between two readings; `None` if they are implausible (a counter that stands still or goes
+/// backward).
 fn rate_between(ticks_0: u64, ns_0: u64, ticks_1: u64, ns_1: u64) -> Option<u64> {
     let ticks = u128::from(ticks_1.checked_sub(ticks_0)?);
     let ns = u128::from(ns_1.checked_sub(ns_0)?);
@@ -84,8 +87,8 @@ mod tests {
 
     #[test]
     fn uncertain_measurement_is_repeated() {
-        // Twelve tries to a bracket, two brackets to a measurement: the first measurement is interrupted in each try
-        // of its second bracket, for half a millisecond.
+        // Twelve attempts per bracket, two brackets per measurement: the first measurement is interrupted in each
+        // attempt of its second bracket, for half a millisecond.
         let (reads, ticks) = (Cell::new(0), Cell::new(0_u64));
         let counter = || {
             reads.set(reads.get() + 1);

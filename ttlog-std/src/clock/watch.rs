@@ -1,16 +1,16 @@
-//! Finding out, from readings of all clocks, that the wall clock was set, that the machine slept, or that the
-//! processor's counter is no clock.
+//! Detection, from readings of all clocks, that the wall clock was set, that the machine slept, or that the processor's
+//! counter is unusable as a clock.
 //!
-//! Nothing here reads a clock, so each case is tested with made-up readings. What is compared:
+//! Nothing here reads a clock, so each case is tested with made-up readings. The comparisons are:
 //!
-//! - the *counter* with CLOCK_MONOTONIC_RAW, which nobody slews: it may go on or stand while the machine sleeps, but
-//!   else it keeps to the rate that was measured;
+//! - the *counter* with CLOCK_MONOTONIC_RAW, which is never slewed: the counter can advance or stop while the machine
+//! sleeps, but otherwise keeps to the measured rate;
 //! - the *wall clock* with the recording clock, and with CLOCK_MONOTONIC: slewing moves the latter along with the wall
-//!   clock, and setting it does not.
+//! clock, and setting the wall clock does not.
 
 use ttlog_core::Anchor;
 
-/// Tolerated difference between two readings, besides a thousandth of the time between them.
+/// Tolerated difference between two readings, in addition to a thousandth of the time between them.
 const TOLERANCE_NS: i128 = 1_000_000;
 
 /// All clocks at one moment.
@@ -22,36 +22,36 @@ pub(crate) struct Reading {
     pub(crate) width_ticks: u64,
     /// The wall clock, in nanoseconds since 1970.
     pub(crate) unix_ns: i64,
-    /// CLOCK_MONOTONIC: slewed with the wall clock, stands while the machine sleeps.
+    /// CLOCK_MONOTONIC: slewed with the wall clock, stops while the machine sleeps.
     pub(crate) monotonic_ns: u64,
-    /// CLOCK_MONOTONIC_RAW: not slewed, stands while the machine sleeps.
+    /// CLOCK_MONOTONIC_RAW: not slewed, stops while the machine sleeps.
     pub(crate) raw_ns: u64,
-    /// CLOCK_BOOTTIME: slewed, goes on while the machine sleeps.
+    /// CLOCK_BOOTTIME: slewed, continues while the machine sleeps.
     pub(crate) boot_ns: u64,
 }
 
-/// Conclusion from a reading and the one before it.
+/// Conclusion drawn from a reading and the one before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Finding {
-    /// Nothing is the matter.
+    /// All clocks agree.
     Steady,
-    /// The wall clock was set, or the machine slept while the recording clock stood.
+    /// The wall clock was set, or the machine slept while the recording clock stopped.
     Step {
-        /// The expected reading of the wall clock, a tick before `after`.
+        /// The expected reading of the wall clock, one tick before `after`.
         before: Anchor,
         /// Its actual reading.
         after: Anchor,
     },
-    /// The counter went back, stood, jumped, or changed its rate.
+    /// The counter went backward, stopped, jumped, or changed its rate.
     CounterWrong {
         /// Its expected reading. Never less than the actual one, so that giving it up does not turn time back.
         ticks: u64,
-        /// The last reading that was good.
+        /// The last good reading.
         last_good: Anchor,
     },
 }
 
-/// Compares each reading with the one before.
+/// Compares each reading with the previous one.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StepWatch {
     last: Reading,
@@ -65,7 +65,7 @@ impl StepWatch {
         StepWatch { last: first, ticks_per_second: ticks_per_second.max(1) }
     }
 
-    /// Takes the next reading. `from_counter`: its ticks are those of the processor's counter, which may be wrong.
+    /// Processes the next reading. `from_counter`: its ticks come from the processor's counter, which might be wrong.
     pub(crate) fn look(&mut self, now: Reading, from_counter: bool) -> Finding {
         let last = std::mem::replace(&mut self.last, now);
         let passed = |of: fn(&Reading) -> u64| i128::from(of(&now)) - i128::from(of(&last));
@@ -79,7 +79,7 @@ impl StepWatch {
         let may_be = raw_ns - tolerance_ns..=raw_ns + asleep_ns + tolerance_ns;
         if from_counter && !may_be.contains(&clock_ns) {
             let expected = last.ticks.saturating_add(self.ticks(raw_ns));
-            // To the next reading the present one is as good as any.
+            // For the next reading the current one is as good a base as any.
             self.last.ticks = expected.max(now.ticks);
             return Finding::CounterWrong {
                 ticks: self.last.ticks,
@@ -87,7 +87,8 @@ impl StepWatch {
             };
         }
 
-        // CLOCK_MONOTONIC knows exactly what the wall clock should show, unless the recording clock went on without it.
+        // CLOCK_MONOTONIC shows exactly what the wall clock should show, unless the recording clock continued without
+        // it.
         let with_monotonic = (clock_ns - monotonic_ns).abs() <= tolerance_ns;
         let expected_ns = i128::from(last.unix_ns) + if with_monotonic { monotonic_ns } else { clock_ns };
         let unix_ns = i128::from(now.unix_ns) - i128::from(last.unix_ns);
@@ -102,12 +103,12 @@ impl StepWatch {
         }
     }
 
-    /// Returns the nanoseconds of so many ticks.
+    /// Converts ticks to nanoseconds.
     fn ns(&self, ticks: i128) -> i128 {
         ticks * 1_000_000_000 / i128::from(self.ticks_per_second)
     }
 
-    /// Returns the ticks of so many nanoseconds; none, if they are negative.
+    /// Converts nanoseconds to ticks; negative values become 0.
     fn ticks(&self, ns: i128) -> u64 {
         u64::try_from(ns.max(0) * i128::from(self.ticks_per_second) / 1_000_000_000).unwrap_or(u64::MAX)
     }

@@ -1,7 +1,7 @@
-//! The environment: a variable for every option, so that a program is configured without being built again.
+//! Environment variables: one for every option, so that a program is configured without a rebuild.
 //!
-//! [`VARIABLES`] is the one list of their names, their values, and the options that they set. A test compares it with
-//! the table in docs/configuration.md.
+//! [`VARIABLES`] is the only list: each variable's name, its possible values, and the option it sets. A test ensures
+//! that the table in the crate's documentation matches it.
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -16,15 +16,15 @@ use super::settings::{
 };
 use super::value::{bytes, interval, number, on_off, or_none, percent, put, size, time, word};
 
-/// The variable that switches the recorder off as a whole.
+/// The variable that turns the recorder off entirely.
 pub(crate) const SWITCH: &str = "TTLOG";
 /// Values of [`SWITCH`].
 const SWITCH_EXPECTED: &str = "`off` or `on`";
 
-/// Another name of the variable of the filter.
+/// Alternative name of the filter variable.
 const FILTER_OTHER_NAME: &str = "TTLOG_LEVEL";
 
-/// A variable that stands for an option: `TTLOG_` and the name of the option in capitals, except for the two
+/// An environment variable that sets an option: `TTLOG_` and the name of the option in capitals, except for the two
 /// directories.
 #[cfg_attr(not(test), allow(dead_code, reason = "some of it is for the table in the documentation alone"))]
 pub(crate) struct Variable {
@@ -32,21 +32,21 @@ pub(crate) struct Variable {
     pub(crate) name: &'static str,
     /// The method of the builder.
     pub(crate) option: &'static str,
-    /// Its possible values, in the words of the error and the documentation.
+    /// Its possible values, as worded in the error and the documentation.
     pub(crate) expected: &'static str,
-    /// Its value if it is not set.
+    /// Its default value.
     pub(crate) default: &'static str,
     set: Set,
 }
 
-/// Takes a value over into the settings; `None` if it is no good, and then nothing was changed.
+/// Applies its value to the settings; returns `None` if the value is invalid, and then nothing was changed.
 enum Set {
     Text(fn(&mut Settings, &str) -> Option<()>),
     Path(fn(&mut Settings, PathBuf)),
     Filter,
 }
 
-/// All of them, in the order of the documentation.
+/// All variables, in the order of the documentation.
 pub(crate) const VARIABLES: &[Variable] = &[
     Variable {
         name: "TTLOG_SERVICE",
@@ -289,10 +289,10 @@ const ON_OFF: &str = "`on` or `off`";
 const INTERVAL_OR_NONE: &str = "a time such as `250ms`, `10s`, `5m` or `1h`, 100 ms to 366 days, or `none`";
 
 impl Variable {
-    /// Returns the name under which it is set, and its value. An empty value counts as not set.
+    /// Returns the name under which it is set, and its value. An empty value counts as unset.
     ///
     /// # Errors
-    /// [`BadVariable`] if it is set under two names, to different values.
+    /// [`BadVariable`] if it is set under two names to different values.
     fn read(&self, read: impl Fn(&str) -> Option<OsString>) -> Result<Option<(&'static str, OsString)>, BadVariable> {
         let set = |name| read(name).filter(|value| !value.is_empty()).map(|value| (name, value));
         let own = set(self.name);
@@ -306,10 +306,10 @@ impl Variable {
         }
     }
 
-    /// Takes over a value that it has under `name`.
+    /// Applies the value that it has under `name`.
     ///
     /// # Errors
-    /// [`BadVariable`]; nothing was changed then.
+    /// [`BadVariable`]; then nothing was changed.
     fn apply(&self, settings: &mut Settings, name: &'static str, value: OsString) -> Result<(), BadVariable> {
         let text = || value.to_str().map(str::trim);
         let taken = match self.set {
@@ -337,11 +337,11 @@ fn bad(variable: &'static str, value: &OsStr, expected: impl Into<String>) -> Ba
     BadVariable { variable, value: value.to_string_lossy().into_owned(), expected: expected.into() }
 }
 
-/// Takes over all variables that are set; one that is empty counts as not set. `read` gives the value of a variable.
-/// `on_bad` is called with each that is no good, and may end it with an error.
+/// Applies all variables that are set; an empty one counts as unset. `read` returns the value of a variable. `on_bad`
+/// is called for each invalid one, and can stop with an error.
 ///
 /// # Errors
-/// What `on_bad` gives.
+/// The error of `on_bad`.
 pub(crate) fn apply<E>(
     settings: &mut Settings,
     read: impl Fn(&str) -> Option<OsString>,
@@ -360,17 +360,17 @@ pub(crate) fn apply<E>(
     Ok(())
 }
 
-/// Returns whether the recorder is switched off.
+/// Returns whether the recorder is turned off.
 ///
 /// # Errors
-/// [`BadVariable`] if the variable says neither.
+/// [`BadVariable`] if the variable is neither on nor off.
 pub(crate) fn is_switched_off(read: impl Fn(&str) -> Option<OsString>) -> Result<bool, BadVariable> {
     let Some(value) = read(SWITCH).filter(|value| !value.is_empty()) else { return Ok(false) };
     let is_on = value.to_str().and_then(|text| on_off(text.trim()));
     is_on.map(|is_on| !is_on).ok_or_else(|| bad(SWITCH, &value, SWITCH_EXPECTED))
 }
 
-/// Returns the names that are none of ours, but so near to one of ours that it was meant, each with that one.
+/// Returns unknown names that are probably misspelled variables, each with the variable that was meant.
 pub(crate) fn misspelled(names: impl Iterator<Item = OsString>) -> Vec<(String, &'static str)> {
     let pair = |name: OsString| {
         let name = name.into_string().ok()?;
@@ -380,8 +380,8 @@ pub(crate) fn misspelled(names: impl Iterator<Item = OsString>) -> Vec<(String, 
     names.filter_map(pair).collect()
 }
 
-/// Returns the variable that is meant by a name that is none: one from which it differs by a letter or two, or by
-/// words that it leaves out at the end or at the beginning.
+/// Returns the variable that is meant by an unknown name: one from which it differs by a letter or two, or by words
+/// missing at its end or beginning.
 fn meant(name: &str) -> Option<&'static str> {
     let ours = || VARIABLES.iter().map(|variable| variable.name).chain([SWITCH, FILTER_OTHER_NAME]);
     let words = name.strip_prefix("TTLOG_").filter(|words| !words.is_empty())?;
@@ -394,10 +394,10 @@ fn meant(name: &str) -> Option<&'static str> {
     ours().find(lacks_end).or_else(|| ours().find(lacks_beginning))
 }
 
-/// Most letters that are wrong, missing or too many in a name that is taken for another.
+/// Largest edit distance, in letters, between a name and the variable it is taken for.
 const TYPOS_MAX: usize = 2;
 
-/// Returns how many letters must be changed, added or taken away to make one text of the other.
+/// Returns the edit distance of two texts, in letters changed, added or removed.
 fn distance(a: &str, b: &str) -> usize {
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.bytes().enumerate() {
@@ -409,6 +409,67 @@ fn distance(a: &str, b: &str) -> usize {
         }
     }
     row[b.len()]
+}
+
+fn put<T>(place: &mut T, value: Option<T>) -> Option<()> {
+    *place = value?;
+    Some(())
+}
+
+/// Looks a word up, ignoring case.
+fn word<T: Copy>(text: &str, choices: &[(&str, T)]) -> Option<T> {
+    choices.iter().find(|(name, _)| text.eq_ignore_ascii_case(name)).map(|(_, value)| *value)
+}
+
+fn on_off(text: &str) -> Option<bool> {
+    word(text, &[("on", true), ("off", false)])
+}
+
+/// Parses `none`, or a value that `read` accepts.
+fn or_none<T>(text: &str, read: impl Fn(&str) -> Option<T>) -> Option<Option<T>> {
+    if text.eq_ignore_ascii_case("none") { Some(None) } else { read(text).map(Some) }
+}
+
+/// Parses decimal digits and nothing else: no sign, no blank.
+fn digits(text: &str) -> Option<u64> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
+}
+
+fn number(text: &str, min: usize, max: usize) -> Option<usize> {
+    digits(text).and_then(|number| usize::try_from(number).ok()).filter(|number| (min..=max).contains(number))
+}
+
+/// Splits a number from its unit.
+fn with_unit(text: &str) -> Option<(u64, &str)> {
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    Some((digits(&text[..end])?, text[end..].trim_start()))
+}
+
+/// Parses bytes: a number, or one with K, M or G, which are powers of 1024.
+fn bytes(text: &str) -> Option<u64> {
+    let (number, unit) = with_unit(text)?;
+    let factor = if unit.is_empty() { 1 } else { word(unit, &[("K", 1 << 10), ("M", 1 << 20), ("G", 1 << 30)])? };
+    number.checked_mul(factor)
+}
+
+fn size(text: &str, min: usize, max: usize) -> Option<usize> {
+    bytes(text).and_then(|bytes| usize::try_from(bytes).ok()).filter(|bytes| (min..=max).contains(bytes))
+}
+
+/// Parses a time: a number with ms, s, m, h or d.
+fn time(text: &str) -> Option<Duration> {
+    let (number, unit) = with_unit(text)?;
+    let unit_ms = word(unit, &[("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)])?;
+    number.checked_mul(unit_ms).map(Duration::from_millis)
+}
+
+fn interval(text: &str) -> Option<Duration> {
+    time(text).filter(|time| (INTERVAL_MIN..=INTERVAL_MAX).contains(time))
+}
+
+/// Parses whole percents, with or without the sign.
+fn percent(text: &str) -> Option<u8> {
+    digits(text.strip_suffix('%').unwrap_or(text).trim_end()).and_then(|number| u8::try_from(number).ok())
 }
 
 #[cfg(test)]

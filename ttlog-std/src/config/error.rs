@@ -1,4 +1,4 @@
-//! Why there is no recorder.
+//! Reasons why there is no recorder.
 
 use std::fmt;
 use std::io;
@@ -8,15 +8,15 @@ use ttlog_core::FilterError;
 
 use crate::memory::directory::MappingError;
 
-/// Why there is no (new) recorder.
+/// Error of starting a recorder.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum InitError {
-    /// This process has its recorder; [`Recorder::current`](crate::Recorder::current) returns it.
+    /// This process already has a recorder; [`Recorder::current`](crate::Recorder::current) returns it.
     AlreadyInitialized,
-    /// Something else was installed as the recorder of ttlog-core's macros.
+    /// Something else is installed as the recorder of ttlog-core's macros.
     OtherRecorder,
-    /// An option is out of its range.
+    /// An option is out of range.
     OutOfRange {
         /// The option's name.
         option: &'static str,
@@ -27,7 +27,7 @@ pub enum InitError {
         /// Largest possible value.
         max: usize,
     },
-    /// An option that is no size cannot have this value.
+    /// The value of an option that is not a size is invalid.
     Option {
         /// The option's name.
         option: &'static str,
@@ -36,7 +36,7 @@ pub enum InitError {
         /// The expected values.
         expected: &'static str,
     },
-    /// An environment variable cannot have this value.
+    /// The value of an environment variable is invalid.
     Environment {
         /// Its name.
         variable: &'static str,
@@ -49,10 +49,10 @@ pub enum InitError {
     Filter {
         /// The requested value.
         directives: String,
-        /// The fault in it.
+        /// The error in it.
         error: FilterError,
     },
-    /// The ring file that was [required](crate::RingFileChoice::Required) is not available.
+    /// The [required](crate::RingFileChoice::Required) ring file is not available.
     RingFile {
         /// The action that failed, as in "create directory".
         action: &'static str,
@@ -82,7 +82,7 @@ impl From<MappingError> for InitError {
 impl fmt::Display for InitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            InitError::AlreadyInitialized => f.write_str("this process has a recorder already"),
+            InitError::AlreadyInitialized => f.write_str("this process already has a recorder"),
             InitError::OtherRecorder => f.write_str("another recorder is installed in this process"),
             InitError::OutOfRange { option, value, min, max } => {
                 write!(f, "{option} {value} is not in {min} to {max}")
@@ -108,7 +108,7 @@ impl std::error::Error for InitError {
     }
 }
 
-/// A variable whose value is no good.
+/// A variable with an invalid value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct BadVariable {
     pub(crate) variable: &'static str,

@@ -1,4 +1,4 @@
-//! The options: chosen by the program and by its environment.
+//! The options: set by the program and by its environment.
 
 pub(crate) mod environment;
 pub(crate) mod error;

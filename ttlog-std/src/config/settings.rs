@@ -1,6 +1,6 @@
-//! The options of the recorder: what they are, their defaults and their ranges.
+//! The options of the recorder: their meaning, defaults and ranges.
 //!
-//! [`Builder`](crate::Builder) collects them, [`environment`](crate::config::environment) overrides them, `build`
+//! [`Builder`](crate::Builder) collects them, [`environment`](crate::config::environment) overrides them, and `build`
 //! checks them and puts them into the recorder, where every part reads its own. They do not change afterwards, except
 //! for the filter.
 
@@ -12,29 +12,29 @@ use ttlog_core::{Filter, Level, RingConfig};
 use super::error::InitError;
 use crate::sys::report;
 
-/// Smallest room for events, in bytes.
+/// Smallest capacity for events, in bytes.
 pub const CAPACITY_BYTES_MIN: usize = 16 * 1024;
-/// Largest room for events, in bytes.
+/// Largest capacity for events, in bytes.
 pub const CAPACITY_BYTES_MAX: usize = if cfg!(target_pointer_width = "64") { 1 << 30 } else { 1 << 28 };
-/// Room for events without another choice, in bytes.
+/// Default capacity for events, in bytes.
 pub const CAPACITY_BYTES_DEFAULT: usize = 16 * 1024 * 1024;
-/// Most snapshot requests that can wait.
+/// Largest number of snapshot requests that can wait.
 pub const CHANNEL_CAPACITY_MAX: usize = 1 << 20;
 
-/// Snapshot requests that wait without another choice.
+/// Default number of snapshot requests that can wait.
 const CHANNEL_CAPACITY_DEFAULT: usize = 64;
-/// Smallest segment that may be chosen, in bytes: it must hold an event with a few texts.
+/// Smallest possible segment, in bytes: it must hold an event with a few texts.
 pub(crate) const SEGMENT_BYTES_MIN: usize = 512;
 /// Limits of the table's size, in bytes.
 pub(crate) const TABLE_BYTES_MIN: usize = 4 * 1024;
 pub(crate) const TABLE_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// Limits of times between things the service thread does, which looks ten times a second.
+/// Limits of the intervals of the service thread, which wakes ten times a second.
 pub(crate) const INTERVAL_MIN: Duration = Duration::from_millis(100);
 pub(crate) const INTERVAL_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 /// Limits of the share of the ring after which a snapshot is taken.
 pub(crate) const FILLED_MIN: f64 = 0.1;
 pub(crate) const FILLED_MAX: f64 = 1.0;
-/// Most of a disk that retention can be asked to keep free, in percent.
+/// Largest share of a disk that retention can be asked to keep free, in percent.
 pub(crate) const FREE_PERCENT_MAX: u8 = 90;
 
 /// Whether the ring is in a file.
@@ -60,18 +60,17 @@ pub enum FatalSignals {
     All,
 }
 
-/// The signal that asks for a snapshot.
+/// The signal that requests a snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum SnapshotSignal {
-    /// SIGUSR1. The default, for those who ask for a signal and do not care which.
+    /// SIGUSR1. The default when any signal will do.
     #[default]
     Usr1,
     /// SIGUSR2.
     Usr2,
 }
 
-/// All options. `None` stands for "not set"; the method of the [`Builder`](crate::Builder) of the same name documents
-/// the default.
+/// All options. `None` means "not set"; the [`Builder`](crate::Builder) method of the same name documents the default.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     pub(crate) service: Option<String>,
@@ -147,16 +146,16 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Returns the time that the ring is to cover, in nanoseconds; 0: not stated.
+    /// Returns the time that the ring should cover, in nanoseconds; 0 if not stated.
     pub(crate) fn min_age_ns(&self) -> u64 {
         u64::try_from(self.min_age.unwrap_or_default().as_nanos()).unwrap_or(u64::MAX)
     }
 
-    /// Checks what is not a size. With `clamp` an option that is out of range is set back to its default, with a
-    /// warning.
+    /// Checks the options that are not sizes. With `clamp` an option that is out of range is reset to its default, with
+    /// a warning.
     ///
     /// # Errors
-    /// [`InitError::Filter`] and [`InitError::Option`], not with `clamp`.
+    /// [`InitError::Filter`] and [`InitError::Option`], unless `clamp`.
     pub(crate) fn check(&mut self, clamp: bool) -> Result<(), InitError> {
         let defaults = Settings::default();
         if let Err(error) = Filter::parse(&self.filter) {
@@ -206,8 +205,9 @@ impl Settings {
     }
 }
 
-/// Returns how many of `segment_count` segments of `segment_len` bytes are for warnings and errors alone: two at
-/// least, for each that is opened replaces another, and at most half of them; 0: they share those of all others.
+/// Returns how many of `segment_count` segments of `segment_len` bytes are reserved for warnings and errors: at least
+/// two, because each one that is opened replaces another, and at most half of them; 0 if they share the segments of all
+/// others.
 pub(crate) fn kept_segment_count(kept_bytes: Option<usize>, segment_count: usize, segment_len: usize) -> u32 {
     match kept_bytes {
         None => RingConfig::usual_kept_count(segment_count),
@@ -219,7 +219,7 @@ pub(crate) fn kept_segment_count(kept_bytes: Option<usize>, segment_count: usize
 /// Range of the options that are intervals.
 const INTERVAL: &str = "100 ms to 366 days";
 
-/// Checks options, and refuses or resets those that are out of range.
+/// Checks options, and rejects or resets those that are out of range.
 struct RangeCheck {
     clamp: bool,
 }
@@ -245,10 +245,10 @@ impl RangeCheck {
     }
 }
 
-/// Returns `value` if it is in its range. Otherwise, with `clamp`, the nearest limit, with a warning.
+/// Returns `value` if it is in range. Otherwise, with `clamp`, returns the nearest limit, with a warning.
 ///
 /// # Errors
-/// [`InitError::OutOfRange`], not with `clamp`.
+/// [`InitError::OutOfRange`], unless `clamp`.
 pub(crate) fn in_range(
     clamp: bool,
     option: &'static str,

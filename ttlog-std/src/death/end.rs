@@ -1,4 +1,4 @@
-//! The end of the process: what it was, stamped into the ring while that can still be done.
+//! The end of the process: its kind, written into the ring while that is still possible.
 //!
 //! | end | noticed by |
 //! | --- | --- |
@@ -8,17 +8,17 @@
 //! | SIGKILL, `_exit`, the out-of-memory killer | nobody; its end block stays empty |
 //!
 //! A stamp is a few stores into the ring's end block; the mapped file does the rest. Everything here runs in signal
-//! handlers: there is no lock, no allocation and nothing but a system call or two. After the stamp a signal goes to
-//! whoever had it before, so that the process ends as it would without this, with the same status and the same core
-//! dump.
+//! handlers: no lock, no allocation, and only one or two system calls. After the stamp, a signal goes to its previous
+//! action, so that the process ends as it would without this handler, with the same status and the same core dump.
 //!
-//! **A signal that is survived.** A previous handler may mend the fault and return, or return from a signal that was
-//! only sent. The stamp is taken back then. Where it leaves by a jump instead, the stamp stays, older than the
-//! process's latest events. So it does where `raise(SIGABRT)` is survived, which looks like `abort`.
+//! **A signal that is survived.** A previous handler can repair the fault and return, or return from a signal that was
+//! only sent. The stamp is then removed. If the handler leaves by a jump instead, the stamp stays, older than the
+//! process's latest events. The same is true of a survived `raise(SIGABRT)`, which looks like `abort`.
 //!
-//! **A handler that is installed later** takes the signal; if it hands faults on to this one they are stamped.
-//! Libraries for graceful shutdown hand on *everything* to the handler they found. SIGTERM and the like are therefore
-//! left alone unless this handler is the installed one: that library's process is about to end in good order, or not
+//! **A handler that is installed later** takes the signal; if it passes faults on to this one, they are stamped.
+//! Libraries for graceful shutdown pass *everything* on to the previous handler. SIGTERM and the like are therefore
+//! ignored here unless this handler is the installed one: the process of such a library is about to end cleanly, or not
+//! at all.
 //! at all.
 
 use std::sync::OnceLock;
@@ -37,19 +37,20 @@ use crate::{clock, sys};
 /// Signals of faults.
 const FAULTS: [c_int; 7] =
     [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGABRT, libc::SIGSYS, libc::SIGTRAP];
-/// Signals by which a process is asked to end.
+/// Signals that ask a process to terminate.
 const TERMINATIONS: [c_int; 4] = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT];
-/// More than the highest number among them.
+/// Larger than the highest number among them.
 const NUMBERS: usize = 64;
 
 /// The previous action of each signal, by its number. Set once, before the handler is installed.
 static PREVIOUS: [OnceLock<sigaction>; NUMBERS] = [const { OnceLock::new() }; NUMBERS];
 
-/// Has the end of the process stamped into the ring from here on. Once. Before the [guard of the ring's
-/// file](crate::memory::guard) is installed, which must see the faults in the ring first: those are no ends.
+/// Installs the handlers that stamp the end of the process into the ring. Called once, before the [guard of the ring's
+/// file](crate::memory::guard) is installed: the guard must see faults in the ring first, because they do not end the
+/// process.
 pub(crate) fn watch(signals: FatalSignals) {
     if let Err(error) = sys::at_exit(at_exit) {
-        report::warn(format_args!("a call of exit will not be noted in the ring: {error}"));
+        report::warn(format_args!("a call of exit will not be recorded in the ring: {error}"));
     }
     let (faults, terminations): (&[_], &[_]) = match signals {
         FatalSignals::Off => return,
@@ -59,15 +60,15 @@ pub(crate) fn watch(signals: FatalSignals) {
     let watched = faults.iter().map(|signal| (*signal, false)).chain(terminations.iter().map(|signal| (*signal, true)));
     for (signal, only_default) in watched {
         if let Err(error) = watch_signal(signal, only_default) {
-            report::warn(format_args!("an end by signal {signal} will not be noted in the ring: {error}"));
+            report::warn(format_args!("an end by signal {signal} will not be recorded in the ring: {error}"));
         }
     }
 }
 
 fn watch_signal(signal: c_int, only_default: bool) -> std::io::Result<()> {
     let previous = signal_chain::present(signal)?;
-    // An ignored signal does not end the process. The first process of a container is not ended by a signal that has
-    // no handler, and would be by one that has.
+    // An ignored signal does not end the process. The first process of a container is not ended by a signal without a
+    // handler, but would be by one with a handler.
     let is_default = previous.sa_sigaction == libc::SIG_DFL;
     if previous.sa_sigaction == libc::SIG_IGN || only_default && (!is_default || std::process::id() == 1) {
         return Ok(());
@@ -87,34 +88,34 @@ extern "C" fn handle(signal: c_int, info: *mut siginfo_t, context: *mut c_void) 
     }
     let stamped = {
         let _errno = sys::ErrnoKept::new();
-        // SAFETY: the arguments are those of the kernel.
+        // SAFETY: the arguments come from the kernel.
         let end = unsafe { end_of(signal, info) };
-        // A ring that is at fault itself cannot be written to: that would be the same fault again, without end.
+        // A ring whose own memory faulted cannot be written to: that would repeat the fault endlessly.
         let is_good = |state: &&State| !is_in_ring(state, end.address);
         own_recorder().filter(is_good).filter(|state| state.ring.stamp_end(&end))
     };
     // SAFETY: the kernel hands a complete siginfo to a handler with SA_SIGINFO.
     let code = unsafe { (*info).si_code };
-    // SAFETY: the arguments are those of the kernel.
+    // SAFETY: the arguments come from the kernel.
     unsafe { signal_chain::chain(previous, signal, info, context) };
     if let Some(state) = stamped.filter(|_| is_survived(previous, signal, code)) {
         state.ring.withdraw_end();
     }
 }
 
-/// Returns whether the process goes on after this signal, which the previous action has had. Async-signal-safe.
+/// Returns whether the process continues after this signal, which was passed to the previous action. Async-signal-safe.
 fn is_survived(previous: &sigaction, signal: c_int, code: c_int) -> bool {
     if signal == libc::SIGABRT && code <= 0 {
-        // When the handler returns, `abort` ends the process without one.
+        // When the handler returns, `abort` ends the process without another signal.
         return false;
     }
     if signal_chain::recurs(signal, code) {
-        // What is at fault is done again. It is mended, or meets the action that the previous handler has put in the
-        // place of this one.
+        // The faulting access is repeated. Either it succeeds now, or it meets the action with which the previous
+        // handler has replaced this one.
         return !signal_chain::is_default_or_ignored(previous) && signal_chain::is_installed(signal, handle);
     }
-    // The handler of std, as one example, restores the default and expects the fault to come again. One that was sent
-    // does not, unless the handler has sent it once more.
+    // The handler of std, for example, restores the default and expects the fault to recur. A signal that was sent does
+    // not recur, unless the handler has sent it again.
     !signal_chain::is_pending(signal)
 }
 
@@ -124,14 +125,14 @@ fn is_in_ring(state: &State, address: u64) -> bool {
     (range.start as u64..range.end as u64).contains(&address)
 }
 
-/// Returns the recorder if it records, into a ring of this process. A child that was not made by the C library's
-/// `fork` has its parent's ring still.
+/// Returns the recorder if it records into a ring of this process. A child that was not created by the C library's
+/// `fork` still has its parent's ring.
 fn own_recorder() -> Option<&'static State> {
     let is_own = |state: &State| !state.process().is_in_fork() && !state.forked.is_lost.load(Ordering::Acquire);
     state::current().filter(|state| is_own(state) && state.is_recording())
 }
 
-/// Describes the end that a signal is.
+/// Describes the end caused by a signal.
 ///
 /// # Safety
 /// - Called in a signal handler, with the arguments that the kernel gave it.
@@ -143,14 +144,14 @@ unsafe fn end_of(signal: c_int, info: *mut siginfo_t) -> ProcessEnd {
     end.code = code;
     if code > 0 {
         if FAULTS.contains(&signal) {
-            // SAFETY: the signal of a fault that the kernel has sent has an address.
+            // SAFETY: a fault signal sent by the kernel has an address.
             end.address = unsafe { (*info).si_addr() } as usize as u64;
         }
     } else {
-        // SAFETY: a signal that a process has sent says which.
+        // SAFETY: a signal sent by a process carries the sender's id.
         let (pid, uid) = unsafe { ((*info).si_pid(), (*info).si_uid()) };
         let sender = u32::try_from(pid).unwrap_or(0);
-        // The code already says that a process sent it to itself, as `abort` does.
+        // The code already records that the process sent it to itself, as `abort` does.
         if sender != std::process::id() {
             (end.sender_pid, end.sender_uid) = (sender, uid);
         }

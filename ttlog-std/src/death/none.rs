@@ -1,4 +1,4 @@
-//! Stands in for the marks of what ended the process on systems where there are none.
+//! Stand-in for the marks of how the process ended, on systems without them.
 
 use crate::config::settings::FatalSignals;
 

@@ -1,14 +1,14 @@
-//! The panic hook: a panic becomes an event and a snapshot, then the hook that was there before runs.
+//! The panic hook: a panic becomes an event and a snapshot, then the previous hook runs.
 //!
-//! std ends the process at once when a hook panics, and holds the panicking thread for as long as the hook runs. So
-//! nothing here unwraps, indexes unchecked or waits without a bound, and what can fail is left out: without memory for
-//! it, the backtrace; without the big memory, the compression; without a disk, the snapshot. The ring itself has the
-//! event in any case, and a ring in a file outlives the process.
+//! std ends the process at once when a hook panics, and blocks the panicking thread for as long as the hook runs. So
+//! nothing here unwraps, indexes unchecked or waits without a bound, and steps that fail are skipped: without memory
+//! for it, the backtrace; without the large working memory, the compression; without a disk, the snapshot. The ring
+//! itself has the event in any case, and a ring in a file outlives the process.
 //!
-//! When several threads panic at once each is an event, and one snapshot that was begun after the last of them serves
-//! them all. So it is when panics follow each other closely: while their [throttle](crate::snapshot::throttle) allows
-//! no snapshot, the service thread is asked to take one as soon as it may. If the process ends before, the ring has
-//! the panic; a ring that would end with it is not throttled.
+//! When several threads panic at once, each panic is an event, and one snapshot that began after the last of them
+//! serves them all. The same applies to panics in quick succession: while their [throttle](crate::snapshot::throttle)
+//! allows no snapshot, the service thread is asked to take one as soon as possible. If the process ends before that,
+//! the panic is in the ring; a ring that would be lost with the process is not throttled.
 
 use std::fmt::{self, Write as _};
 use std::panic::PanicHookInfo;
@@ -31,13 +31,13 @@ use crate::sys::report;
 const MESSAGE_LEN_MAX: usize = 2 * 1024;
 /// Longest backtrace that is recorded, in bytes.
 const BACKTRACE_LEN_MAX: usize = 16 * 1024;
-/// How long a panicking thread waits for a snapshot that is under way before it writes its own, uncompressed.
+/// Longest time that a panicking thread waits for a snapshot in progress before it writes its own, uncompressed.
 const WAIT_MAX: Duration = Duration::from_secs(5);
 
-/// Puts our hook before the present one. `with_backtrace`: whether the event has one.
+/// Installs our hook before the current one. `with_backtrace`: whether the event has a backtrace.
 pub(crate) fn install_hook(with_backtrace: bool) {
     if std::thread::panicking() {
-        // Hooks cannot be changed then; doing it all the same is a second panic.
+        // Hooks cannot be changed while panicking; trying would cause a second panic.
         report::warn(format_args!("initialized while panicking: panics are not recorded"));
         return;
     }
@@ -45,7 +45,7 @@ pub(crate) fn install_hook(with_backtrace: bool) {
     std::panic::set_hook(Box::new(move |info| {
         if let Some(state) = state::current().filter(|state| state.is_recording()) {
             settle(state);
-            // First of all: in a panic inside the formatting of a panic's message no more than this comes about.
+            // This comes first: a panic while a panic's message is formatted gets no further than this.
             state.ring.count_panic(state.clock.precise_now(), crate::sys::thread_id());
             record(info, with_backtrace);
             snapshot(state);
@@ -77,19 +77,19 @@ fn record(info: &PanicHookInfo<'_>, with_backtrace: bool) {
     crate::error!(target: "panic", "panicked at {location}: {message}", backtrace);
 }
 
-/// Panics that were recorded.
+/// Number of panics that were recorded.
 static RECORDED: AtomicU64 = AtomicU64::new(0);
-/// Panics that a snapshot holds for certain. Moved only by who holds the scratch.
+/// Number of panics that are certainly in a snapshot. Changed only by the holder of the scratch.
 static COVERED: AtomicU64 = AtomicU64::new(0);
 
-/// Writes a snapshot, unless another thread's holds this thread's panic as well.
+/// Writes a snapshot, unless another thread's snapshot contains this thread's panic as well.
 fn snapshot(state: &State) {
     let mine = RECORDED.fetch_add(1, Ordering::SeqCst) + 1;
     let service = &state.process().queue;
     let outlives = state.process().file().is_some() && !state.is_cut();
     let now = monotonic_ns();
     if !service.panic_throttle.try_begin(now) && outlives && service.ask(Cause::Panic) {
-        report::warn(format_args!("panic recorded, its snapshot follows: that of another panic was just now"));
+        report::warn(format_args!("panic recorded, its snapshot follows: one of another panic was taken just now"));
         return;
     }
     service.throttle.begin(now);
@@ -107,7 +107,7 @@ fn snapshot(state: &State) {
             Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
                 std::thread::sleep(Duration::from_millis(1));
             }
-            // Its owner hangs, or is this very thread, or is gone (after fork).
+            // Its owner hangs, or is this very thread, or no longer exists (after fork).
             Err(TryLockError::WouldBlock) => break with_spare_scratch(state),
         }
     };
@@ -121,7 +121,7 @@ fn snapshot(state: &State) {
     }
 }
 
-/// Writes a snapshot while another one does not come to an end.
+/// Writes a snapshot while another one does not finish.
 fn with_spare_scratch(state: &State) -> Result<Option<PathBuf>, SnapshotError> {
     let mut scratch = match state.process().spare_scratch.try_lock() {
         Ok(scratch) => scratch,
@@ -131,19 +131,19 @@ fn with_spare_scratch(state: &State) -> Result<Option<PathBuf>, SnapshotError> {
     write_snapshot_with(state, "panic", Urgency::LastWords, scratch.borrow()).map(Some)
 }
 
-/// Runs `write` unless the panic with number `mine` is in a snapshot already.
+/// Runs `write` unless the panic with number `mine` is already in a snapshot.
 fn covering<T>(mine: u64, write: impl FnOnce() -> Result<T, SnapshotError>) -> Result<Option<T>, SnapshotError> {
     if COVERED.load(Ordering::SeqCst) >= mine {
         return Ok(None);
     }
-    // Whoever is counted by now had recorded the event before.
+    // Each panic counted so far had recorded its event before.
     let covered = RECORDED.load(Ordering::SeqCst);
     let value = write()?;
     COVERED.fetch_max(covered, Ordering::SeqCst);
     Ok(Some(value))
 }
 
-/// A text on the stack that keeps what fits.
+/// A text on the stack; excess text is dropped.
 struct Capped<const N: usize> {
     bytes: [u8; N],
     len: usize,
@@ -155,7 +155,7 @@ impl<const N: usize> Capped<N> {
     }
 
     fn push(&mut self, text: fmt::Arguments<'_>) {
-        // The error means that it is full, and ends the formatting.
+        // The error means that the buffer is full, and ends the formatting.
         let _ = self.write_fmt(text);
     }
 
@@ -175,7 +175,7 @@ impl<const N: usize> fmt::Write for Capped<N> {
     }
 }
 
-/// A text on the heap that keeps what fits, and is empty when there is no memory for it.
+/// A text on the heap; excess text is dropped, and it is empty if there is no memory for it.
 struct CappedString {
     text: String,
     max_len: usize,
@@ -193,7 +193,7 @@ impl CappedString {
     }
 
     fn push(&mut self, text: fmt::Arguments<'_>) {
-        // The error means that it is full, and ends the formatting.
+        // The error means that the buffer is full, and ends the formatting.
         let _ = self.write_fmt(text);
     }
 

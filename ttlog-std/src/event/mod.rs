@@ -1,4 +1,4 @@
-//! The way of an event, of the program or of a plugin.
+//! The path of an event, from the program or from a plugin.
 
 pub(crate) mod plugin;
 pub(crate) mod record;

@@ -1,5 +1,5 @@
-//! Plugins: takes the events of libraries that were loaded at run time and have copies of all statics of their own. See
-//! [`ttlog_core::recorder::plugin`] for their side.
+//! Plugins: receives the events of libraries that were loaded at run time and have their own copies of all statics. See
+//! [`ttlog_core::plugin`] for their side.
 
 use ttlog_core::recorder::Recorder;
 use ttlog_core::recorder::plugin::{Host, PluginHandle};
@@ -9,7 +9,7 @@ use super::record::record_from;
 use crate::state;
 use crate::state::registry::Origin;
 
-/// This process's recorder, as plugins see it.
+/// This process's recorder, as seen by plugins.
 struct Plugins;
 
 impl Recorder for Plugins {

@@ -1,4 +1,4 @@
-//! The way of an event from the macro into the ring.
+//! The path of an event from the macro into the ring.
 //!
 //! The hot path is [`record`]: the callsite's id, the clock, and an append to the thread's own segment. Everything
 //! else takes `record_slow`, once per callsite, per segment, and per change of the filter.
@@ -13,12 +13,12 @@ use crate::state::thread::{IDENTITY, IdentityState, SlowPathGuard, cursor};
 use crate::state::{self, State};
 use crate::{clock, fork};
 
-/// Records an event; what the macros of this crate expand to.
+/// Records an event; the macros of this crate expand to this.
 ///
 /// Never blocks. After a thread's first event it does not allocate and makes no system call. Callable anywhere: in
 /// signal handlers, destructors of thread-locals, allocators and panic hooks too.
 ///
-/// `KEPT` says that its level is one that is kept: such events are rare, and all go the slow way.
+/// `KEPT` is whether its level belongs to the priority class: such events are rare, and all take the slow path.
 #[inline(always)] // out of line, the fields would go through memory: some thirty instructions more
 pub fn record<const KEPT: bool, F: Fields>(callsite: &'static Callsite, fields: F) {
     if KEPT {
@@ -26,8 +26,7 @@ pub fn record<const KEPT: bool, F: Fields>(callsite: &'static Callsite, fields: 
         return;
     }
     if let (Some(id), true) = (callsite.id_for(F::HASH), fields.are_small()) {
-        // The clock is read only now: reading it takes longer than all the rest, and the other path reads it for
-        // itself.
+        // The clock is read only now: reading it takes longer than everything else, and the other path reads it itself.
         if let Some(ticks) = clock::now_inline() {
             if cursor().append_small(id, ticks, &fields) {
                 return;
@@ -50,8 +49,8 @@ fn record_other<F: Fields>(callsite: &'static Callsite, fields: &F) {
     record_slow(callsite, fields);
 }
 
-/// Records an event whatever it takes. In a library that was loaded at run time and is attached to the recorder of its
-/// program, all events come here, and are handed to that.
+/// Records an event on the slow path. In a library that was loaded at run time and is attached to the recorder of its
+/// program, all events come here and are passed to that recorder.
 #[cold]
 #[inline(never)]
 pub(crate) fn record_slow(callsite: &'static Callsite, fields: &dyn AnyFields) {
@@ -62,7 +61,7 @@ pub(crate) fn record_slow(callsite: &'static Callsite, fields: &dyn AnyFields) {
     }
 }
 
-/// Takes the events of libraries that know only ttlog-core.
+/// Receives the events of libraries that use only ttlog-core.
 impl Recorder for State {
     fn is_on(&self, metadata: &Metadata) -> bool {
         self.filter.is_on(metadata) && self.is_recording()
@@ -91,15 +90,15 @@ pub(crate) fn record_from(origin: Origin, callsite: &'static Callsite, fields: &
     ask_for_snapshot(state, callsite.metadata().level);
 }
 
-/// Asks for a snapshot if an event of `level` is one that does. Called after an event was recorded the slow way, as
-/// all events are that can ask: warnings and errors. Never waits.
+/// Requests a snapshot if events of `level` trigger one. Called after an event was recorded on the slow path, as all
+/// events are that can trigger one: warnings and errors. Never waits.
 fn ask_for_snapshot(state: &State, level: Level) {
     if state.settings.snapshot_on_level.is_some_and(|least| level >= least) {
         state.process().queue.triggers.raise(Cause::Level);
     }
 }
 
-/// Returns the callsite's id, from the registry if it is new. `None`: it was refused, and the event counted.
+/// Returns the callsite's id, from the registry if it is new. Returns `None` if it was refused and the event counted.
 fn id_of(state: &'static State, origin: Origin, callsite: &'static Callsite, fields: &dyn AnyFields) -> Option<u16> {
     let hash = fields.types_hash();
     if let Some(id) = callsite.id_for(hash) {
@@ -124,8 +123,8 @@ fn append(state: &'static State, id: u16, fields: &dyn AnyFields) {
                 let who = identity.info(&name);
                 cursor().append_slow(&state.ring, &clock::now, &who, id, fields);
             }
-            // An event while the identity is being found out (an allocator that logs), or after the thread's end: the
-            // thread holds no segment then, or will not give it back.
+            // An event while the identity is being determined (an allocator that logs), or after the thread's end: the
+            // thread holds no segment then, or will not return it.
             IdentityState::New | IdentityState::FindingOut | IdentityState::Ended => {
                 let context = identity.context.get();
                 state.ring.append_shared(clock::now(), context, id, fields, DropReason::Reentrant);
@@ -134,13 +133,13 @@ fn append(state: &'static State, id: u16, fields: &dyn AnyFields) {
     });
 }
 
-/// Records an event where those of lower levels do not replace it.
+/// Records an event in the segments that events of lower levels cannot overwrite.
 fn append_kept(state: &'static State, id: u16, fields: &dyn AnyFields) {
     IDENTITY.with(|identity| {
         if identity.state.get() == IdentityState::New {
             identity.find_out();
         }
-        // While the thread's name is being found out it is not told.
+        // While the thread's name is being determined, it is not recorded.
         let told = (identity.state.get() != IdentityState::FindingOut).then_some(&identity.told);
         let name = identity.name.get();
         let who = identity.info(&name);

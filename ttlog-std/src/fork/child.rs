@@ -1,24 +1,23 @@
 //! Forks: the child of `fork` has a copy of everything, and the ring of its parent mapped.
 //!
-//! Two processes must not write to one ring, for each thread believes that its segment is its alone. So before any of
-//! the child's code runs, private memory takes the place of the parent's ring, with nothing in it but the parent's
-//! table of callsites; the parent's lock on the file is let go of; the one thread that the child has forgets its
-//! segment; and the child gets a [`ProcessState`] of its own, because a thread that is not there any more may hold any
-//! lock of the old one.
+//! Two processes must not write to one ring, because each thread assumes exclusive use of its segment. So before any of
+//! the child's code runs, private memory replaces the parent's ring, containing only the parent's table of callsites;
+//! the parent's lock on the file is released; the child's only thread forgets its segment; and the child gets its own
+//! [`ProcessState`], because a thread that no longer exists might hold any lock of the old one.
 //!
-//! The child's first event, or its first use of [`Recorder`](crate::Recorder), makes the ring: in a file of its own,
-//! in the directory of the parent's, or in memory if that cannot be had. It is laid out elsewhere and put in place
-//! whole. Callsites keep their ids, for they are cached all over. Meanwhile the events of other threads are counted as
+//! The child's first event, or its first use of [`Recorder`](crate::Recorder), creates the ring: in its own file in the
+//! directory of the parent's, or in memory if that is not available. It is laid out elsewhere and then put in place as
+//! a whole. Callsites keep their ids, which are cached everywhere. Meanwhile the events of other threads are counted as
 //! dropped.
 //!
-//! The first half runs in a handler of `pthread_atfork`, the second wherever the program logs; both may be in a signal
+//! The first half runs in a handler of `pthread_atfork`, the second wherever the program logs; both can be in a signal
 //! handler that interrupted anything. So there are only atomics and system calls here: no lock, no allocator. The
-//! thread of the service and the memory for snapshots, which need both, come with the first use of `Recorder` or with
-//! a panic.
+//! service thread and the memory for snapshots, which need both, are set up at the first use of `Recorder` or at a
+//! panic.
 //!
-//! A log call that was interrupted by the signal handler that forked goes on in the child when the handler returns,
-//! and stores what it has left into the memory that is there by then. Therefore the child makes no ring before that
-//! call is over ([`ForkState::is_quiet`](crate::state::forked::ForkState::is_quiet)); its events until then are
+//! If the signal handler that forked interrupted a log call, that call continues in the child when the handler returns,
+//! and writes its remaining data into the memory that is there by then. Therefore the child creates no ring before that
+//! call has finished ([`ForkState::is_quiet`](crate::state::forked::ForkState::is_quiet)); until then its events are
 //! counted as dropped.
 
 use std::fmt;
@@ -39,8 +38,8 @@ use crate::state::{self, State};
 use crate::sys::report;
 use crate::{clock, sys};
 
-/// Prepares children that are forked from here on. A child made without `fork`'s handlers (`vfork`, a bare `clone`) is
-/// not noticed, and must do nothing but `exec`.
+/// Prepares for children that are forked from here on. A child created without `fork`'s handlers (`vfork`, a bare
+/// `clone`) is not noticed, and must do nothing but `exec`.
 pub(crate) fn prepare_children() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
@@ -50,7 +49,7 @@ pub(crate) fn prepare_children() {
     });
 }
 
-/// Runs in the thread that forks, before it does.
+/// Runs in the forking thread, before the fork.
 extern "C" fn before() {
     thread::about_to_fork();
 }
@@ -62,7 +61,7 @@ extern "C" fn in_child() {
     let (forked, parent) = (&state.forked, state.process());
     let under_way = thread::forked(state);
     let is_private = match parent.file() {
-        // The ring of a process that has made none of its own is this process's already.
+        // The ring of a process that has not created its own already belongs to this process.
         None => true,
         Some(file) => {
             let is_private = separate(state);
@@ -79,7 +78,7 @@ extern "C" fn in_child() {
     guard::forget_file();
     let child = ProcessState::in_child(parent);
     let is_lost = !is_private || child.is_none();
-    // Before this process has a state of its own: from then on a handler of a signal takes the ring for its.
+    // Before this process has its own state: from then on a signal handler takes the ring for its own.
     forked.is_lost.store(is_lost, Ordering::Release);
     if let Some(child) = child {
         state.process.store(ptr::from_ref(child).cast_mut(), Ordering::Release);
@@ -91,12 +90,12 @@ extern "C" fn in_child() {
     }
 }
 
-/// Puts private memory in the place of the parent's ring, with the parent's table in it. `false`: the parent's ring is
-/// still there.
+/// Replaces the parent's ring with private memory that contains the parent's table. Returns `false` if the parent's
+/// ring is still there.
 fn separate(state: &State) -> bool {
     let Ok(start) = sys::map_private(size_of_val(state.words)) else { return false };
-    // SAFETY: the memory is as long as the ring's, aligned to a page, and known to nobody else; zero is a word. It is
-    // not used after it has moved.
+    // SAFETY: the memory is as long as the ring's, aligned to a page, and known to nobody else; zero is a valid word.
+    // It is not used after it has moved.
     state.ring.copy_table_words(unsafe { as_words(start, state.words.len()) });
     sys::move_over(state.words, start).is_ok()
 }
@@ -104,17 +103,17 @@ fn separate(state: &State) -> bool {
 /// Returns memory as words.
 ///
 /// # Safety
-/// - `start` is aligned to a page, and so many words of memory are there as long as they are used, accessed as words
-///   only.
+/// - `start` is aligned to a page, and points to that many words of memory for as long as they are used, accessed as
+/// words only.
 unsafe fn as_words(start: ptr::NonNull<u8>, len_words: usize) -> &'static [Word] {
-    // SAFETY: the caller's promise.
+    // SAFETY: guaranteed by the caller.
     unsafe { std::slice::from_raw_parts(start.as_ptr().cast::<Word>(), len_words) }
 }
 
-/// Returns whether an event may be recorded in a process whose ring was not there yet; makes the ring if it is this
+/// Returns whether an event can be recorded in a process whose ring did not exist yet; creates the ring if it is this
 /// event's turn.
 ///
-/// If not, the event is counted.
+/// If it returns `false`, the event is counted.
 #[cold]
 pub(crate) fn may_record(state: &'static State) -> bool {
     thread::see_fast_path(state);
@@ -122,7 +121,7 @@ pub(crate) fn may_record(state: &'static State) -> bool {
     take(turn, state)
 }
 
-/// Makes the ring of this process if it has none yet. `false`: it has none now either.
+/// Creates the ring of this process if it has none yet. Returns `false` if it still has none.
 pub(crate) fn make_sure_of_ring(state: &'static State) -> bool {
     let turn = state.renewal.claim(|| state.forked.is_quiet());
     take(turn, state)
@@ -135,7 +134,7 @@ fn take(turn: Turn, state: &'static State) -> bool {
         Turn::Make => {
             let _errno = sys::ErrnoKept::new();
             if !make_ring(state) {
-                // Without memory there is nothing to be done; each further try would cost as much as this one.
+                // Without memory nothing can be done; each further attempt would cost as much as this one.
                 state.forked.is_lost.store(true, Ordering::Relaxed);
                 state.renewal.give_up();
                 state.ended.store(true, Ordering::Relaxed);
@@ -153,7 +152,7 @@ fn count_missed(state: &State, missed: u32) {
     state.ring.count_dropped(DropReason::NoSegment, missed.into());
 }
 
-/// Makes the ring of a child: in a file, else in memory. `false`: there is none.
+/// Creates the ring of a child: in a file, else in memory. Returns `false` if there is none.
 fn make_ring(state: &'static State) -> bool {
     let process = state.process();
     if let Some(of) = process.parent_file() {
@@ -177,8 +176,8 @@ fn make_ring(state: &'static State) -> bool {
                 process.forget_file();
                 guard::forget_file();
                 report::warn(format_args!(
-                    "events of child process {} are kept in memory only and will not outlive it: cannot {action} in \
-                     {:?}: {cause}",
+                    "events of child process {} are kept in memory only and will not outlive it: \
+                     cannot {action} in {:?}: {cause}",
                     std::process::id(),
                     of.path.parent().unwrap_or(of.path)
                 ));
@@ -186,17 +185,18 @@ fn make_ring(state: &'static State) -> bool {
         }
     }
     let Ok(start) = sys::map_private(size_of_val(state.words)) else { return false };
-    // SAFETY: the memory is as long as the ring's, aligned to a page, and known to nobody else; zero is a word. It is
-    // not used after it has moved.
+    // SAFETY: the memory is as long as the ring's, aligned to a page, and known to nobody else; zero is a valid word.
+    // It is not used after it has moved.
     lay_out(state, unsafe { as_words(start, state.words.len()) }).is_some()
         && sys::move_over(state.words, start).is_ok()
 }
 
-/// Lays the ring of a child out in `words`, which are zero, with the callsites of its parent.
+/// Lays out the ring of a child in `words`, which are zero, with the callsites of its parent.
 fn lay_out(state: &State, words: &'static [Word]) -> Option<()> {
     let forked = &state.forked;
     let ring = Ring::create(words, &RingConfig { ring_id: sys::random(), ..forked.config }).ok()?;
-    // The parent may have added callsites after the fork, before its table was copied. Their ids are given anew here.
+    // The parent might have added callsites after the fork, before its table was copied. Their ids are assigned anew
+    // here.
     let last_id = state.registry.last_id();
     state.ring.bequeath_table(&ring, |start| match EntryStart::decode(start) {
         EntryStart::Process => false,
@@ -206,7 +206,7 @@ fn lay_out(state: &State, words: &'static [Word]) -> Option<()> {
     let anchor = state.clock.anchor();
     let mut room = [0; process_item::ITEM_LEN_MAX];
     let clock_name = state.clock.precise_name();
-    // In a table that is full the item has to do with the room that the parent's had.
+    // In a full table the item must fit into the space that the parent's had.
     for os_cut in [0, 8, 16, 24] {
         let description = &forked.description;
         match description.encode_item(&state.clock, clock_name, anchor.unix_ns, os_cut, &mut room) {

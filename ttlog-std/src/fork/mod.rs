@@ -1,4 +1,4 @@
-//! A child of `fork` gets a ring of its own.
+//! Rings for children of `fork`.
 
 #[cfg(target_os = "linux")]
 mod child;

@@ -1,4 +1,4 @@
-//! Stands in for rings of children of `fork` on systems where they have none.
+//! Stand-in for rings of children of `fork`, on systems where they have none.
 
 use crate::state::State;
 

@@ -1,4 +1,4 @@
-//! The thread that forks: which of its appends the fork interrupts, and when that append is over.
+//! The forking thread: which of its appends the fork interrupts, and when that append has finished.
 
 use std::cell::Cell;
 use std::sync::atomic::Ordering;
@@ -10,23 +10,23 @@ use crate::state::thread::{DEPTH, IDENTITY, cursor};
 use crate::sys::thread_id;
 
 thread_local! {
-    /// Whether this thread has forked, is the one of the child, and was in an append on the hot path which may still
-    /// be under way.
+    /// Whether this thread has forked, is the child's thread, and was in an append on the hot path that might still be
+    /// in progress.
     static HAS_FORKED: Cell<bool> = const { Cell::new(false) };
-    /// The append that [`about_to_fork`] found.
+    /// The append found by [`about_to_fork`].
     static INTERRUPTED: Cell<Option<(UnderWay<'static>, bool)>> = const { Cell::new(None) };
 }
 
-/// Notes which append of this thread is interrupted by the fork that is about to happen. The child could not find
-/// out: its parent goes on with that append at the same time, in the same memory. Async-signal-safe.
+/// Notes which append of this thread is interrupted by the fork that is about to happen. The child could not determine
+/// this: its parent continues that append at the same time, in the same memory. Async-signal-safe.
 pub(crate) fn about_to_fork() {
     let under_way = cursor().under_way().map(|append| (append, append.is_busy()));
     INTERRUPTED.with(|interrupted| interrupted.set(under_way));
 }
 
-/// Makes the thread that has forked, now the only one of a child, forget its place in the parent's ring. Gives the
-/// append that the fork has interrupted before it has committed its record, and whether it has marked its segment
-/// busy. Called in the child; async-signal-safe.
+/// Makes the forked thread, now the only one of a child, forget its place in the parent's ring. Returns the
+/// append that the fork interrupted before it committed its record, and whether it has marked its segment busy. Called
+/// in the child; async-signal-safe.
 pub(crate) fn forked(state: &'static State) -> Option<(UnderWay<'static>, bool)> {
     let under_way = INTERRUPTED.with(Cell::take);
     let is_inside = DEPTH.with(|depth| {

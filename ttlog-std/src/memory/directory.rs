@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 #[cfg(target_os = "linux")]
 use crate::sys;
 
-/// Why there is no mapped ring: what was being done, where, and the cause.
+/// Reason why there is no mapped ring: the action, the path, and the cause.
 #[derive(Debug)]
 pub(crate) struct MappingError {
     pub(crate) action: &'static str,
@@ -39,8 +39,8 @@ pub(super) fn uid() -> u32 {
     0
 }
 
-/// Returns the directories to try, best first: what was asked for (and then only that), else shared memory, else the
-/// temp directory.
+/// Returns the directories to try, best first: only the requested one if there is one, otherwise shared memory, then
+/// the temp directory.
 pub(crate) fn candidate_directories(asked: Option<&Path>) -> Vec<PathBuf> {
     match asked {
         Some(directory) => vec![directory.to_path_buf()],
@@ -51,16 +51,16 @@ pub(crate) fn candidate_directories(asked: Option<&Path>) -> Vec<PathBuf> {
     }
 }
 
-/// Returns the name of this user's own directory within one that belongs to all.
+/// Returns the name of this user's private directory within a shared one.
 pub(super) fn private_name() -> String {
     format!("ttlog-{}", uid())
 }
 
-/// Opens the directory for rings, making it if it is missing, and gives where it really is.
+/// Opens the directory for rings, creating it if it is missing, and returns its actual path.
 ///
-/// A directory is good when it belongs to this user and nobody else can write to it. One that others can write to, or
-/// that belongs to somebody else (`/tmp`, a shared volume), is left as it is, and a private directory `ttlog-<uid>` in
-/// it is used. A private directory that is too open gets mode 0700.
+/// A directory is suitable if it belongs to this user and nobody else can write to it. One that others can write to, or
+/// that belongs to somebody else (`/tmp`, a shared volume), is left unchanged, and a private directory `ttlog-<uid>` in
+/// it is used. A private directory with too open a mode gets mode 0700.
 #[cfg(target_os = "linux")]
 pub(super) fn open_ring_directory(path: &Path) -> Result<(File, PathBuf), MappingError> {
     let directory = open_or_create(path)?;

@@ -1,11 +1,11 @@
-//! Faults in the mapped ring: what happens when somebody cuts the ring's file short while the process runs.
+//! Faults in the mapped ring, caused by somebody truncating the ring's file while the process runs.
 //!
-//! An access to a mapping past the end of its file is SIGBUS, which would end the host at its next event. So SIGBUS
-//! gets a handler that, for faults in the ring and no others, puts zeroed memory in place of the part that has no file
-//! any more, and has the access done again. The ring goes on there, without what that part held. Faults elsewhere go
-//! to whoever had the signal before, as if this handler were not there.
+//! An access to a mapping past the end of its file raises SIGBUS, which would end the host at its next event. So SIGBUS
+//! gets a handler that, for faults in the ring and no others, replaces the part without a file with zeroed memory, and
+//! has the access repeated. The ring continues there, without the contents of that part. Faults elsewhere are passed to
+//! the previous action of the signal, as if this handler did not exist.
 //!
-//! The handler may run in any thread at any point: it makes system calls only, and takes no lock that it waits for.
+//! The handler can run in any thread at any point: it makes system calls only, and never waits for a lock.
 
 use std::io;
 use std::ptr;
@@ -19,21 +19,23 @@ use crate::memory::ring_file::RingFile;
 use crate::sys::SignalsBlocked;
 use crate::sys::signal_chain;
 
-/// The mapping that is guarded. Set once, before the handler is installed.
+/// The guarded mapping. Set once, before the handler is installed.
 static GUARD: OnceLock<Guard> = OnceLock::new();
 
-/// A mapping and what its handler must know.
+/// A mapping and the data that its handler needs.
 struct Guard {
     /// Address of its first byte, at the start of a page.
     start: usize,
-    /// Its bytes, up to the end of its last page.
+    /// Length in bytes, up to the end of its last page.
     len: usize,
     page_len: usize,
-    /// The file behind it; null: none, in a child of `fork` that has not made one. What it points to is never freed.
+    /// The file behind it; null if there is none, as in a child of `fork` that has not created one. The pointee is
+    /// never freed.
     file: AtomicPtr<RingFile>,
-    /// From this byte on there is memory without a file; `len`: nowhere. Only ever lowered, by who holds `mending`.
+    /// Byte offset from which there is memory without a file; `len` if there is none. Only ever lowered, by the holder
+    /// of `mending`.
     cut_from: AtomicUsize,
-    /// A thread is replacing memory.
+    /// Whether a thread is replacing memory.
     mending: AtomicBool,
     /// The previous action of SIGBUS.
     previous: sigaction,
@@ -42,7 +44,7 @@ struct Guard {
 /// Installs the handler for the mapping `words` of `file`, for the life of the process. Once.
 ///
 /// # Errors
-/// What the operating system says; faults then end the process as they do without the handler.
+/// The error of the operating system; faults then end the process as they do without the handler.
 pub(crate) fn guard(words: &'static [Word], file: &'static RingFile) -> io::Result<()> {
     let previous = signal_chain::present(libc::SIGBUS)?;
     // SAFETY: takes a constant, touches nothing.
@@ -60,11 +62,11 @@ pub(crate) fn guard(words: &'static [Word], file: &'static RingFile) -> io::Resu
     if GUARD.set(guard).is_err() {
         return Ok(());
     }
-    // With SIGBUS unblocked, for a handler of another signal may log while this one runs.
+    // With SIGBUS unblocked, because a handler of another signal might log while this one runs.
     signal_chain::install(libc::SIGBUS, handle, 0, &previous)
 }
 
-/// Says that the guarded memory has no file any more, as in a child of `fork`. Async-signal-safe.
+/// Notes that the guarded memory no longer has a file, as in a child of `fork`. Async-signal-safe.
 pub(crate) fn forget_file() {
     if let Some(guard) = GUARD.get() {
         guard.file.store(ptr::null_mut(), Ordering::Release);
@@ -73,44 +75,44 @@ pub(crate) fn forget_file() {
     }
 }
 
-/// Says that the guarded memory has another file from now on. Async-signal-safe.
+/// Notes that the guarded memory has another file from now on. Async-signal-safe.
 pub(crate) fn guard_file(file: &'static RingFile) {
     if let Some(guard) = GUARD.get() {
         guard.file.store(ptr::from_ref(file).cast_mut(), Ordering::Release);
     }
 }
 
-/// Returns how many bytes at the end of the ring have no file any more.
+/// Returns how many bytes at the end of the ring no longer have a file.
 pub(crate) fn cut_len() -> usize {
     GUARD.get().map_or(0, |guard| guard.len - guard.cut_from.load(Ordering::Relaxed))
 }
 
 extern "C" fn handle(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     let Some(guard) = GUARD.get() else { return };
-    // SAFETY: a place of this thread's own that lives as long as the thread.
+    // SAFETY: this thread's own location, which lives as long as the thread.
     let errno = unsafe { libc::__errno_location() };
     // SAFETY: as above.
     let errno_before = unsafe { *errno };
-    // SAFETY: the kernel hands a complete siginfo to a handler with SA_SIGINFO; the address is that of a fault if the
-    // code says so, and not looked at otherwise.
+    // SAFETY: the kernel passes a complete siginfo to a handler with SA_SIGINFO; the address is that of a fault if the
+    // code indicates one, and is not used otherwise.
     let (code, address) = unsafe { ((*info).si_code, (*info).si_addr() as usize) };
     let offset = address.wrapping_sub(guard.start);
     let is_mended = code == libc::BUS_ADRERR && offset < guard.len && guard.mend(offset);
     // SAFETY: as above.
     unsafe { *errno = errno_before };
     if !is_mended {
-        // SAFETY: the arguments are those of the kernel.
+        // SAFETY: the arguments come from the kernel.
         unsafe { signal_chain::chain(&guard.previous, signal, info, context) };
     }
 }
 
 impl Guard {
-    /// Puts memory where the file has ended, at `offset` at least. `false`: there is none.
+    /// Maps memory where the file has ended, at `offset` or later. Returns `false` if there is none.
     fn mend(&self, offset: usize) -> bool {
-        // A thread that is interrupted here by a handler that logs must not meet its own mark.
+        // A thread that is interrupted here by a handler that logs must not encounter its own mark.
         let _blocked = SignalsBlocked::new();
-        // Another thread may have mended it, or be about to: then the access is done again, and faults again if it
-        // must.
+        // Another thread might have repaired it, or be about to: the access is then repeated, and faults again if
+        // necessary.
         if offset >= self.cut_from.load(Ordering::Acquire) || self.mending.swap(true, Ordering::Acquire) {
             return true;
         }
@@ -119,8 +121,8 @@ impl Guard {
         let mut is_mended = true;
         if from < before {
             let address = (self.start + from) as *mut c_void;
-            // SAFETY: the range is part of the ring's mapping and holds pages without a file, or with one that is
-            // being given up. What refers to it are words, for which any content is good.
+            // SAFETY: the range is part of the ring's mapping and holds pages without a file, or with one that is being
+            // given up. It is referred to only as words, for which any content is valid.
             let mapped = unsafe {
                 libc::mmap(
                     address,
@@ -140,7 +142,8 @@ impl Guard {
         is_mended
     }
 
-    /// Returns the bytes that can be accessed because the file reaches so far; all of them if that cannot be found out.
+    /// Returns the number of bytes that the file backs and that are thus accessible; all of them if that cannot be
+    /// determined.
     fn end_of_file(&self) -> usize {
         // SAFETY: null, or complete and never freed.
         let file = unsafe { self.file.load(Ordering::Acquire).as_ref() };

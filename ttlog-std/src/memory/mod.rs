@@ -1,4 +1,4 @@
-//! Where the words of the ring live: in a mapped file, or on the heap.
+//! Memory for the words of the ring: in a mapped file, or on the heap.
 
 pub(crate) mod directory;
 #[cfg(target_os = "linux")]

@@ -1,4 +1,4 @@
-//! Stands in for a ring file and its guard on systems that map no file.
+//! Stand-in for a ring file and its guard, on systems that map no file.
 
 pub(crate) mod ring_file {
     use std::fmt;
@@ -12,7 +12,7 @@ pub(crate) mod ring_file {
     /// The file behind a ring; there is none.
     #[derive(Debug)]
     pub(crate) struct RingFile {
-        /// Where it is.
+        /// Path of the file.
         pub(crate) path: &'static Path,
     }
 
@@ -23,7 +23,7 @@ pub(crate) mod ring_file {
         }
     }
 
-    /// Says that a ring file cannot be had on this system.
+    /// Fails: ring files are not available on this system.
     pub(crate) fn create_ring_file<T, E: fmt::Display>(
         directory: &Path,
         _stem: &str,
@@ -47,7 +47,7 @@ pub(crate) mod guard {
         Ok(())
     }
 
-    /// Returns 0: no file was cut short.
+    /// Returns 0: no file was truncated.
     pub(crate) fn cut_len() -> usize {
         0
     }

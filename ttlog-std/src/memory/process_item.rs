@@ -1,6 +1,6 @@
-//! The process item of the ring: which process it is, when it started, which build it runs.
+//! The process item of the ring: the process, its start time, and its build.
 //!
-//! Everything here is best effort: what cannot be learnt is empty or 0, as the format provides.
+//! Everything here is best effort: unknown values are empty or 0, as the format provides.
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
@@ -12,7 +12,7 @@ use crate::clock::ClockInfo;
 
 /// Longest text of the process item, in bytes; the rest is cut.
 const TEXT_LEN_MAX: usize = 512;
-/// Most bytes of the encoded process item: five capped texts and small change.
+/// Largest encoded process item, in bytes: five capped texts and a few small fields.
 pub(crate) const ITEM_LEN_MAX: usize = 5 * TEXT_LEN_MAX + 256;
 
 /// The properties of this process that its children share.
@@ -26,7 +26,7 @@ pub(crate) struct Description {
 }
 
 impl Description {
-    /// Finds it out.
+    /// Collects them.
     pub(crate) fn new(service: &str) -> Self {
         let executable = std::env::current_exe().unwrap_or_default();
         Description {
@@ -38,9 +38,9 @@ impl Description {
         }
     }
 
-    /// Encodes the process item of the process that calls, whose clock has the given name, into `out`, of which it
-    /// gives the used part. The text about the operating system lacks its last `os_cut` bytes. `None` cannot happen as
-    /// long as the texts are capped, and means no item. Async-signal-safe.
+    /// Encodes the process item of the calling process, whose clock has the given name, into `out`, and returns the
+    /// used part. The text about the operating system lacks its last `os_cut` bytes. `None` means no item, and cannot
+    /// occur as long as the texts are capped. Async-signal-safe.
     pub(crate) fn encode_item<'a>(
         &self,
         clock: &ClockInfo,
@@ -77,12 +77,12 @@ fn cut(text: &str) -> &str {
     crate::sys::cut(text, TEXT_LEN_MAX)
 }
 
-/// Returns when this process started, in the operating system's units (Linux: clock ticks after boot); 0: unknown.
+/// Returns when this process started, in the operating system's units (Linux: clock ticks after boot); 0 if unknown.
 /// Async-signal-safe.
 pub(crate) fn start_time() -> u64 {
     #[cfg(target_os = "linux")]
     {
-        // Field 22 is within the first 600 bytes, whatever the others are.
+        // Field 22 is within the first 600 bytes, whatever the other fields contain.
         let mut room = [0; 1024];
         crate::sys::read_start(c"/proc/self/stat", &mut room).and_then(parse_start_time).unwrap_or(0)
     }
@@ -90,8 +90,8 @@ pub(crate) fn start_time() -> u64 {
     0
 }
 
-/// Finds field 22 of `/proc/PID/stat`. The command in field 2 may hold anything, so fields count from the last
-/// parenthesis that closes.
+/// Finds field 22 of `/proc/PID/stat`. The command in field 2 can contain anything, so fields count from the last
+/// closing parenthesis.
 #[cfg(target_os = "linux")]
 fn parse_start_time(stat: &[u8]) -> Option<u64> {
     let command_end = stat.iter().rposition(|byte| *byte == b')')?;
@@ -107,7 +107,7 @@ fn operating_system() -> String {
     }
 }
 
-/// Reads the GNU build id of a 64-bit little-endian ELF file; `None` when it has none or is something else.
+/// Returns the GNU build id of a 64-bit little-endian ELF file, or `None` if it has none or is not such a file.
 ///
 /// # Format
 /// ELF-64 object file format 1.5 (header, program headers, note section); note name `GNU`, type 3.

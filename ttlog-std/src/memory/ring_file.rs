@@ -1,12 +1,12 @@
-//! The memory of the ring: a file mapped for life, or the heap when that cannot be had.
+//! The memory of the ring: a file mapped for the life of the process, or the heap if that is not available.
 //!
-//! What the file must withstand decides how it is made. Another user must not be able to read it or to put something
-//! in its place: the directory is checked after it was opened, by its descriptor, and the file is created in that very
-//! directory with mode 0600, `O_EXCL` and `O_NOFOLLOW`. Another process must not take it for the leftover of a dead
-//! one: it is locked before it gets the name that the [service](crate::service) of another process looks for. A full
-//! disk must not kill the process later: all blocks are allocated before the file is mapped.
+//! The file must withstand three threats, which determine how it is created. Another user must not be able to read it
+//! or to replace it: the directory is checked after it was opened, by its descriptor, and the file is created in that
+//! very directory with mode 0600, `O_EXCL` and `O_NOFOLLOW`. Another process must not mistake it for the leftover of a
+//! dead one: it is locked before it gets the name that the [service](crate::service) of another process looks for. A
+//! full disk must not kill the process later: all blocks are allocated before the file is mapped.
 //!
-//! Only Linux maps a file. Elsewhere the ring is on the heap, and dies with the process.
+//! Only Linux maps a file. Elsewhere the ring is on the heap, and is lost with the process.
 
 use std::ffi::{CStr, CString, OsStr};
 use std::fmt;
@@ -28,17 +28,17 @@ use crate::sys::{self, FileIdentity};
 /// The file behind a ring, held open and locked. Never dropped.
 #[derive(Debug)]
 pub(crate) struct RingFile {
-    /// Where it is.
+    /// Path of the file.
     pub(crate) path: &'static Path,
     directory: Directory,
     /// Holds the lock.
     file: File,
-    /// Identity of the file, whatever becomes of its descriptor.
+    /// Identity of the file, valid even if its descriptor is reused.
     identity: Option<FileIdentity>,
 }
 
 impl RingFile {
-    /// Takes a file that was made. No allocation; async-signal-safe.
+    /// Wraps a file that was created. Allocates nothing; async-signal-safe.
     fn new(path: &'static Path, directory: Directory, file: File) -> Self {
         let identity = sys::identity_and_len(&file).map(|(identity, _)| identity);
         RingFile { path, directory, file, identity }
@@ -54,13 +54,13 @@ impl RingFile {
         }
     }
 
-    /// Returns the length of the file in bytes; `None` when the program has closed its descriptor. Async-signal-safe.
+    /// Returns the length of the file in bytes, or `None` if the program has closed its descriptor. Async-signal-safe.
     pub(crate) fn len(&self) -> Option<u64> {
         let (identity, len) = sys::identity_and_len(&self.file)?;
         (Some(identity) == self.identity).then_some(len)
     }
 
-    /// Closes the file for good, in a fork. Async-signal-safe.
+    /// Closes the file permanently, in a fork. Async-signal-safe.
     pub(crate) fn release(&self) {
         if let Some(identity) = self.identity {
             sys::close_if_same(&self.file, identity);
@@ -68,11 +68,12 @@ impl RingFile {
     }
 }
 
-/// The directory of a ring file, held open for good.
+/// The directory of a ring file, held open permanently.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Directory {
     fd: RawFd,
-    /// Identity of the directory: the program may have closed the descriptor and given its number to something else.
+    /// Identity of the directory: the program might have closed the descriptor and reused its number for something
+    /// else.
     identity: FileIdentity,
 }
 
@@ -82,14 +83,14 @@ impl Directory {
         Some(Directory { fd: directory.into_raw_fd(), identity })
     }
 
-    /// Returns the open directory; `None` when the program has closed it, as daemons do. Async-signal-safe.
+    /// Returns the open directory, or `None` if the program has closed it, as daemons do. Async-signal-safe.
     fn open(&self) -> Option<ManuallyDrop<File>> {
         let is_same = sys::identity_and_len(&self.fd).is_some_and(|(identity, _)| identity == self.identity);
-        // SAFETY: the descriptor is open and stands for the directory; it is not closed here.
+        // SAFETY: the descriptor is open and refers to the directory; it is not closed here.
         is_same.then(|| ManuallyDrop::new(unsafe { File::from_raw_fd(self.fd) }))
     }
 
-    /// Opens it anew by its path, if that still leads to it. Async-signal-safe.
+    /// Reopens it by its path, if that still leads to it. Async-signal-safe.
     fn reopen(&self, path: &Path) -> Option<Self> {
         let mut room = [0; 1024];
         let bytes = path.as_os_str().as_bytes();
@@ -100,10 +101,10 @@ impl Directory {
     }
 }
 
-/// Makes, locks, allocates and maps a ring file of `len_words` words, lets `prepare` write the ring into it, and only
+/// Creates, locks, allocates and maps a ring file of `len_words` words, lets `prepare` write the ring into it, and only
 /// then gives it the name under which others find it.
 ///
-/// On any error nothing is left behind.
+/// After an error nothing is left behind.
 pub(crate) fn create_ring_file<T, E: fmt::Display>(
     directory: &Path,
     stem: &str,
@@ -141,7 +142,7 @@ impl Trouble {
     }
 }
 
-/// A ring file that was made, and is mapped somewhere.
+/// A ring file that was created, and is mapped somewhere.
 struct Made<T> {
     file: File,
     start: NonNull<u8>,
@@ -149,10 +150,9 @@ struct Made<T> {
     value: T,
 }
 
-/// The part of making a ring file that a child of `fork` does too: allocates nothing, async-signal-safe if `prepare`
-/// is.
+/// Creates a ring file, as far as a child of `fork` does so too: allocates nothing, async-signal-safe if `prepare` is.
 ///
-/// On any error nothing is left behind.
+/// After an error nothing is left behind.
 fn make<T>(
     directory: &File,
     unfinished: &CStr,
@@ -173,8 +173,8 @@ fn make<T>(
         let len = len_words * size_of::<Word>();
         sys::allocate(&file, len).map_err(Trouble::in_doing("allocate ring file"))?;
         let start = sys::map_shared(&file, len).map_err(Trouble::in_doing("map ring file"))?;
-        // SAFETY: the mapping is `len_words` words long, starts at a page boundary, and is never unmapped once it was
-        // handed out. Other processes can see it, which is why words are atomic. A new file is all zero.
+        // SAFETY: the mapping is `len_words` words long, starts at a page boundary, and is never unmapped after it was
+        // returned. Other processes can see it, which is why words are atomic. A new file is all zero.
         let words: &'static [Word] = unsafe { std::slice::from_raw_parts(start.as_ptr().cast::<Word>(), len_words) };
         let prepared = prepare(words)
             .ok_or(Trouble { action: "lay out ring file", cause: io::ErrorKind::InvalidInput.into() })
@@ -183,7 +183,7 @@ fn make<T>(
                 Ok(value)
             });
         if prepared.is_err() {
-            // SAFETY: this is the mapping just made, `words` is not used again, and what `prepare` made of it is gone
+            // SAFETY: this is the mapping just created, `words` is not used again, and the result of `prepare` is gone
             // with the error.
             unsafe { sys::unmap(start, len) };
         }
@@ -192,14 +192,14 @@ fn make<T>(
     match build() {
         Ok((start, words, value)) => Ok(Made { file, start, words, value }),
         Err(trouble) => {
-            // The error that is being returned matters more; a leftover is removed by the next start.
+            // The error that is being returned matters more; the next start removes a leftover.
             let _ = sys::remove_at(directory, unfinished);
             Err(trouble)
         }
     }
 }
 
-/// A text in memory of fixed size, ended by a zero.
+/// A zero-terminated text in memory of fixed size.
 struct Text<'a> {
     room: &'a mut [u8],
     len: usize,
@@ -209,16 +209,17 @@ impl fmt::Write for Text<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let end = self.len + text.len();
         self.room.get_mut(self.len..end).ok_or(fmt::Error)?.copy_from_slice(text.as_bytes());
-        // The room was zero, and stays so behind the text.
+        // The buffer was zero, and remains so after the text.
         self.len = if end < self.room.len() { end } else { return Err(fmt::Error) };
         Ok(())
     }
 }
 
-/// Makes a ring file in the directory of the file `of`, named `stem`, in a child of `fork`, and puts it in the place of
-/// `words`. What `prepare` writes is complete when it gets there. `announce` is given the file right before.
+/// Creates a ring file in the directory of the file `of`, named `stem`, in a child of `fork`, and maps it in place of
+/// `words`. The data written by `prepare` is complete by then. `announce` is called with the file right before.
 ///
-/// Allocates nothing on the heap; async-signal-safe if `prepare` and `announce` are. On any error nothing has changed.
+/// Allocates nothing on the heap; async-signal-safe if `prepare` and `announce` are. After an error nothing has
+/// changed.
 pub(crate) fn replace_by_ring_file(
     of: &RingFile,
     stem: fmt::Arguments<'_>,
@@ -243,7 +244,7 @@ pub(crate) fn replace_by_ring_file(
     let [unfinished, name] = &rooms;
     let [unfinished, name] = [unfinished, name].map(|room| CStr::from_bytes_until_nul(room).unwrap_or_default());
     let made = make(&opened, unfinished, name, words.len(), |words| {
-        // A child of this child must not keep it.
+        // A child of this child must not inherit it.
         sys::exclude_from_forks(words);
         prepare(words)
     })?;
@@ -264,7 +265,7 @@ pub(crate) fn replace_by_ring_file(
     let placed = announce(RingFile::new(Path::new(OsStr::from_bytes(path)), directory, made.file))
         .ok_or_else(no_memory)
         .and_then(|file| sys::map_shared_over(words, &file.file));
-    // SAFETY: the mapping that `make` made, which nothing refers to any more.
+    // SAFETY: the mapping created by `make`, to which nothing refers now.
     unsafe { sys::unmap(made.start, size_of_val(made.words)) };
     placed.map_err(Trouble::in_doing("map ring file")).map_err(undo)
 }
@@ -337,7 +338,7 @@ mod tests {
         std::fs::remove_dir_all(directory).unwrap();
     }
 
-    /// In a directory that belongs to all, anybody can take the name first.
+    /// In a shared directory, anybody can take the name first.
     #[test]
     fn private_directory_that_somebody_else_has_made() {
         if uid() != 0 {

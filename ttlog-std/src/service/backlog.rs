@@ -1,4 +1,4 @@
-//! The backlog: possible orphans that were found at the start, recovered one at a time between other work.
+//! The backlog: possible orphans found at the start, recovered one at a time between other duties.
 
 use std::path::{Path, PathBuf};
 
@@ -10,8 +10,8 @@ use crate::snapshot::retention::{self, Scope};
 use crate::state::State;
 use crate::sys::{lock, report};
 
-/// The rings of dead processes that were found at the start, and what came of them: told in one line however many
-/// there are.
+/// The rings of dead processes that were found at the start, and the results of their recovery, reported in one line
+/// however many there are.
 pub(crate) struct Backlog {
     left: std::vec::IntoIter<PathBuf>,
     recovered_count: u64,
@@ -19,18 +19,18 @@ pub(crate) struct Backlog {
 }
 
 impl Backlog {
-    /// Looks through a directory.
+    /// Searches a directory.
     pub(crate) fn find(directory: Option<&Path>) -> Self {
         let left = directory.map(orphans::candidates).unwrap_or_default().into_iter();
         Backlog { left, recovered_count: 0, last: PathBuf::new() }
     }
 
-    /// Returns whether nothing is left to be done.
+    /// Returns whether nothing is left to do.
     pub(crate) fn is_empty(&self) -> bool {
         self.left.len() == 0
     }
 
-    /// Recovers the next one, if it is an orphan. Takes some hundredths of a second for a ring of 16 MiB.
+    /// Recovers the next one, if it is an orphan. Takes a few hundredths of a second for a ring of 16 MiB.
     pub(crate) fn recover_one(&mut self, state: &'static State) {
         static TROUBLE: report::Once = report::Once::new();
         let Some(path) = self.left.next() else { return };
@@ -53,7 +53,7 @@ impl Backlog {
         }
     }
 
-    /// The dead process may have been one of another service.
+    /// The dead process might have belonged to another service.
     fn retain_recovered(&self, state: &State, snapshot: &Path) {
         let name = snapshot.file_name().unwrap_or_default();
         let Some(service) = retention::service_of(name.as_encoded_bytes()) else { return };

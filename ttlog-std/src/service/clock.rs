@@ -8,13 +8,13 @@ use crate::clock::{ClockInfo, give_counter_up};
 use crate::state::State;
 use crate::sys::report;
 
-/// Time between anchors, once recording has been under way for a while.
+/// Time between anchors, once recording has been running for a while.
 const ANCHOR_INTERVAL: Duration = Duration::from_secs(1);
-/// When the first anchors after the one of the start are written. A process that dies early is dated by them; later
-/// ones make the rate more exact.
+/// Times of the first anchors after the one of the start. A process that dies early is dated by them; later ones make
+/// the rate more accurate.
 const EARLY_ANCHORS: [Duration; 3] =
     [Duration::from_millis(20), Duration::from_millis(150), Duration::from_millis(500)];
-/// Longest time between two looks at the clocks. A step of the wall clock is known to this time.
+/// Longest time between two checks of the clocks. The time of a step of the wall clock is known to this precision.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// State of [`maintain`] between two calls.
@@ -22,13 +22,13 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 pub(crate) struct ClockMaintenance {
     watch: StepWatch,
     started: Instant,
-    /// Anchors written in good time.
+    /// Number of anchors written on schedule.
     written: usize,
     next_anchor: Instant,
 }
 
 impl ClockMaintenance {
-    /// Starts looking after a clock.
+    /// Starts maintaining a clock.
     pub(crate) fn new(clock: &ClockInfo) -> Self {
         let started = Instant::now();
         ClockMaintenance {
@@ -40,11 +40,11 @@ impl ClockMaintenance {
     }
 }
 
-/// Writes the anchor that is due, and those around a step of the wall clock; gives up a counter that went wrong. Gives
-/// how long the next call may take to come.
+/// Writes the anchor that is due, and those around a step of the wall clock; gives up a faulty counter. Returns the
+/// time until the next call is due.
 ///
-/// Takes some microseconds, or waits for another thread that writes an anchor, which takes as long. One thread calls
-/// it.
+/// Takes a few microseconds, or waits for another thread that writes an anchor, which takes as long. Called by one
+/// thread only.
 pub(crate) fn maintain(state: &State, maintenance: &mut ClockMaintenance) -> Duration {
     let clock = &state.clock;
     let reading = clock.reading();
@@ -58,8 +58,8 @@ pub(crate) fn maintain(state: &State, maintenance: &mut ClockMaintenance) -> Dur
             give_counter_up(clock, ticks, reading.monotonic_ns);
             static WRONG: report::Once = report::Once::new();
             WRONG.warn(format_args!(
-                "the processor's counter does not keep time any more (it shows {}, and should show {ticks}): events are timed \
-                 by the operating system's clock from here on",
+                "the processor's counter no longer keeps time (it shows {}, and should show {ticks}): events \
+                 are timed by the operating system's clock from here on",
                 reading.ticks
             ));
             let _one_at_a_time = state.process().anchor_lock.lock().unwrap_or_else(PoisonError::into_inner);

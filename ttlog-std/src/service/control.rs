@@ -1,15 +1,15 @@
-//! Requests from outside: what another process of the user wrote into the control block of the ring's file.
+//! Requests from outside: written by another process of the user into the control block of the ring's file.
 //!
-//! There is one kind so far, `level DIRECTIVES`, which changes the filter. The service thread looks ten times a
-//! second, so that a change is in force 100 ms later, or as soon after as the thread gets to run. What is asked for is
-//! not trusted: a text that is not whole or makes no sense is refused and changes nothing.
+//! There is one kind so far, `level DIRECTIVES`, which changes the filter. The service thread looks ten times a second,
+//! so a change is in force within 100 ms, or as soon afterwards as the thread gets to run. Requests are not trusted: a
+//! text that is incomplete or invalid is rejected and changes nothing.
 
 use ttlog_core::Filter;
 use ttlog_core::ring::{CONTROL_TEXT_MAX, ControlCommand, ControlResult};
 
 use crate::state::State;
 
-/// Answers the request that waits, if there is one. Two loads otherwise.
+/// Answers the pending request, if there is one. Otherwise costs two loads.
 pub(crate) fn poll(state: &State) {
     let mut buffer = [0; CONTROL_TEXT_MAX];
     let Some(request) = state.ring.pending_request(&mut buffer) else { return };

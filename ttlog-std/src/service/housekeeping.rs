@@ -1,7 +1,7 @@
-//! Housekeeping: what the service thread does in the course of time, and the snapshots that come of it.
+//! Housekeeping: recurring work of the service thread, and the resulting snapshots.
 //!
-//! Ten times a second: a sign of life in the ring, requests from outside, the triggers, the window. When the clock
-//! says so, anchors.
+//! Ten times a second: a sign of life in the ring, requests from outside, the triggers, the window. Anchors are written
+//! on the schedule of the clock.
 
 use std::time::{Duration, Instant};
 
@@ -20,21 +20,21 @@ use crate::state::State;
 use crate::state::window::Window;
 use crate::sys::report;
 
-/// Time between two looks at what has become due.
+/// Time between two checks for due work.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Recurring work, and when it is due.
+/// Recurring work, and its due times.
 pub(crate) struct Housekeeping {
     next_poll: Instant,
     clock: ClockMaintenance,
     next_clock: Instant,
     schedule: Schedule,
-    /// Causes of a snapshot that was not taken yet.
+    /// Causes of a snapshot that has not been taken yet.
     pub(crate) causes: Causes,
 }
 
 impl Housekeeping {
-    /// Begins: everything is due from now on.
+    /// Creates the schedule; everything is due from now on.
     pub(crate) fn new(state: &State) -> Self {
         let now = Instant::now();
         Housekeeping {
@@ -46,10 +46,10 @@ impl Housekeeping {
         }
     }
 
-    /// Does what is due.
+    /// Does the work that is due.
     pub(crate) fn look(&mut self, state: &State) {
         let now = Instant::now();
-        // At each poll too, so that the thread does not wake twice for the two.
+        // Also at each poll, so that the thread does not wake twice for the two.
         if now >= self.next_clock.min(self.next_poll) {
             self.next_clock = now + clock::maintain(state, &mut self.clock);
         }
@@ -68,7 +68,7 @@ impl Housekeeping {
         self.causes.add(self.schedule.causes(now, || Progress::of(&state.ring)));
     }
 
-    /// Returns when something is due next.
+    /// Returns the next due time.
     pub(crate) fn next(&self) -> Instant {
         self.next_poll.min(self.next_clock)
     }
@@ -84,13 +84,14 @@ impl Housekeeping {
         let urgency = if batch.causes.has(Cause::Panic) { Urgency::LastWords } else { Urgency::Normal };
         let reason = batch.reason();
         let write = || {
-            // A defect there must not cost the process its anchors and later snapshots.
+            // A bug there must not cost the process its anchors and later snapshots.
             std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| take::write_snapshot(state, &reason, urgency)))
                 .unwrap_or_else(|_| Err(SnapshotError::Ring { cause: "the snapshot writer panicked".to_owned() }))
         };
         let own = Scope::Service(&state.service_name);
         let mut result = write();
-        // Older ones make room for it, if there are any: as much as a packed ring takes, or as the whole ring.
+        // Older snapshots, if there are any, are removed to make room for it: as much as a packed ring takes, or as the
+        // whole ring.
         let ring_len = state.ring.len_bytes() as u64;
         for room in [ring_len / 4, 2 * ring_len] {
             if !matches!(result, Err(SnapshotError::DiskAlmostFull { .. })) {
@@ -105,7 +106,7 @@ impl Housekeeping {
                 self.schedule.begin(progress);
                 retain(state, own, Some(path));
             }
-            // Those who wait learn it anyway.
+            // Those who wait are informed in any case.
             Err(error) if !batch.causes.is_empty() => TROUBLE.warn(format_args!(
                 "no snapshot (reason {reason}): {error} (further trouble of this kind is not reported)"
             )),
@@ -115,7 +116,7 @@ impl Housekeeping {
     }
 }
 
-/// Warns once when the ring reaches less far back than was asked for.
+/// Warns once if the ring reaches less far back than requested.
 fn warn_of_short_window(state: &State) {
     static SHORT: report::Once = report::Once::new();
     let Some(min_age) = state.settings.min_age else { return };

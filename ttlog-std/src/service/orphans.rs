@@ -1,12 +1,12 @@
-//! Orphans: rings of processes that died without saying goodbye.
+//! Orphans: rings of processes that died without a clean shutdown.
 //!
-//! At its start a recorder looks through the directory of its own ring. A ring whose lock can be taken has no owner
-//! any more (the lock ends with the process, whatever ended it) and becomes a snapshot with reason `recovered`; only
-//! when that is safely on disk is the ring removed. Of two processes that start at once the one that gets the lock
-//! does it. Rings of processes that live are locked and left alone; so are files of other users.
+//! At its start a recorder searches the directory of its own ring. A ring whose lock is available has no owner
+//! (the lock ends with the process, whatever ended it) and becomes a snapshot with reason `recovered`; only when that
+//! is safely on disk is the ring removed. If two processes start at once, the one that gets the lock does it. Rings of
+//! living processes are locked and are not touched; neither are files of other users.
 //!
-//! What is in an orphan is read as hostile input: copied into memory up to a stated size, never mapped, and only ever
-//! handed to the core's reader.
+//! The contents of an orphan are treated as hostile input: copied into memory up to a stated size, never mapped, and
+//! passed only to the core's reader.
 
 use std::fmt;
 use std::fs::File;
@@ -25,32 +25,32 @@ use crate::snapshot::room::{self, Urgency};
 use crate::snapshot::scratch::Scratch;
 use crate::sys;
 
-/// Largest ring that every process recovers.
+/// Size of the largest ring that every process recovers, in bytes.
 const RING_LEN_MAX_MIN: u64 = 64 * 1024 * 1024;
-/// Age from which an unlocked file that never got its name is taken for a leftover. Its maker locks it at once.
+/// Age from which an unlocked file that never got its name is considered a leftover. Its creator locks it at once.
 const UNFINISHED_MIN_AGE: Duration = Duration::from_secs(60);
-/// Appended to the name of a file that is no ring, so that it is looked at only once.
+/// Suffix appended to the name of a file that is not a ring, so that it is examined only once.
 const DAMAGED_SUFFIX: &str = ".damaged";
 
-/// Fate of a file that looked like an orphan.
+/// Outcome for a file that looked like an orphan.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// Its events are in this snapshot; the ring is gone.
+    /// Its events are in this snapshot; the ring was removed.
     Recovered(PathBuf),
-    /// There was nothing to recover: it ended in good order or was never finished. It is gone.
+    /// There was nothing to recover: it was shut down cleanly or never finished. It was removed.
     Removed,
-    /// It belongs to a living process, to another user or to a newer recorder, or somebody else recovers it.
+    /// It belongs to a living process, to another user or to a newer recorder, or somebody else is recovering it.
     LeftAlone,
 }
 
-/// Why an orphan was not recovered.
+/// Reason why an orphan was not recovered.
 #[derive(Debug)]
 pub(crate) enum OrphanError {
-    /// The file cannot be worked with. It stays.
+    /// The file is not accessible. It stays.
     Io { action: &'static str, path: PathBuf, cause: io::Error },
-    /// It is larger than what this process may read into its memory. It stays, for somebody else.
+    /// It is larger than this process reads into memory. It stays, for another process.
     TooLarge { path: PathBuf },
-    /// It is no ring. It was renamed.
+    /// It is not a ring. It was renamed.
     Damaged { path: PathBuf, cause: FormatError },
     /// The snapshot could not be written. The ring stays for the next start.
     Snapshot { path: PathBuf, cause: SnapshotError },
@@ -69,7 +69,7 @@ impl fmt::Display for OrphanError {
     }
 }
 
-/// Returns the files of a directory that may be orphans, oldest name first. A directory that cannot be read has none.
+/// Returns the files of a directory that might be orphans, oldest name first. An unreadable directory has none.
 pub(crate) fn candidates(directory: &Path) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
     let looks_right = |entry: &std::fs::DirEntry| is_ring_name(entry.file_name().as_encoded_bytes());
@@ -81,26 +81,26 @@ pub(crate) fn candidates(directory: &Path) -> Vec<PathBuf> {
 /// Limits of recovery.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rules<'a> {
-    /// Where the snapshots go.
+    /// Directory of the snapshots.
     pub(crate) snapshot_directory: &'a Path,
-    /// Share of the disk that snapshots leave free, in percent; these ones are last words.
+    /// Share of the disk that snapshots leave free, in percent; these are last words.
     pub(crate) free_percent: u8,
     /// Largest ring that is read into memory, in bytes.
     pub(crate) ring_max_len: u64,
 }
 
 impl<'a> Rules<'a> {
-    /// Makes those of a process whose own ring is `ring_len` bytes long: it recovers rings of twice that size, or of
-    /// 64 MiB. One that has little memory must not end for want of it because another had more.
+    /// Returns the limits for a process whose own ring is `ring_len` bytes long: it recovers rings of up to twice that
+    /// size, or 64 MiB. A process with little memory must not run out of it because another had more.
     pub(crate) fn new(snapshot_directory: &'a Path, free_percent: u8, ring_len: usize) -> Self {
         Rules { snapshot_directory, free_percent, ring_max_len: RING_LEN_MAX_MIN.max(2 * ring_len as u64) }
     }
 }
 
-/// Makes a snapshot of the ring at `path` and removes the ring, if it is an orphan.
+/// Turns the ring at `path` into a snapshot and removes the ring, if it is an orphan.
 ///
 /// # Errors
-/// [`OrphanError`]; the ring's events are still where they were.
+/// [`OrphanError`]; the ring's events are still in place.
 pub(crate) fn recover(path: &Path, rules: &Rules<'_>, scratch: &mut Scratch) -> Result<Outcome, OrphanError> {
     let Rules { snapshot_directory, free_percent, ring_max_len } = *rules;
     let io_error = |action| move |cause| OrphanError::Io { action, path: path.to_path_buf(), cause };
@@ -114,9 +114,9 @@ pub(crate) fn recover(path: &Path, rules: &Rules<'_>, scratch: &mut Scratch) -> 
     if !metadata.is_file() || !sys::is_ours(&metadata) || !sys::try_lock(&file).map_err(io_error("lock"))? {
         return Ok(Outcome::LeftAlone);
     }
-    // Looked at again under the lock: whoever held it before may have removed the file or written to it.
+    // Checked again under the lock: its previous holder might have removed the file or written to it.
     let metadata = file.metadata().map_err(io_error("examine"))?;
-    // Its name, and no other: a hard link would be somebody's trick.
+    // This name must be its only one: a hard link would be somebody's trick.
     if sys::link_count(&metadata) != 1 {
         return Ok(Outcome::LeftAlone);
     }
@@ -133,7 +133,7 @@ pub(crate) fn recover(path: &Path, rules: &Rules<'_>, scratch: &mut Scratch) -> 
         .ok_or_else(|| OrphanError::TooLarge { path: path.to_path_buf() })?;
     let image = match RingImage::parse(&bytes) {
         Ok(image) => image,
-        // Whoever wrote it will start again and can read it.
+        // The program that wrote it will start again and can read it.
         Err(FormatError { kind: FormatErrorKind::TooNew(_), .. }) => return Ok(Outcome::LeftAlone),
         Err(cause) => {
             let mut renamed = path.as_os_str().to_owned();
@@ -147,7 +147,7 @@ pub(crate) fn recover(path: &Path, rules: &Rules<'_>, scratch: &mut Scratch) -> 
     }
     let process = image.process().unwrap_or(ProcessInfo { service: "unknown", ..ProcessInfo::default() });
     let label = Label { service: process.service, pid: process.pid, reason: "recovered" };
-    // The ring's clock may not be this process's, and may have started anew since.
+    // The ring's clock might not be this process's, and might have restarted since.
     let ticks = 0;
     let snapshot = room::find_room(&System, snapshot_directory, Urgency::LastWords, free_percent)
         .and_then(|room| {
@@ -158,7 +158,7 @@ pub(crate) fn recover(path: &Path, rules: &Rules<'_>, scratch: &mut Scratch) -> 
     Ok(Outcome::Recovered(snapshot))
 }
 
-/// Reads a file of about `expected_len` bytes; `None` when it has more than `max_len`.
+/// Reads a file of about `expected_len` bytes; `None` if it is longer than `max_len`.
 fn read_bounded(file: &File, expected_len: u64, max_len: u64) -> io::Result<Option<Vec<u8>>> {
     if expected_len > max_len {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! Settling of a child of `fork`: at its first use of the recorder it gets a service thread and memory for snapshots.
+//! Setup in a child of `fork`: at its first use of the recorder it gets a service thread and memory for snapshots.
 
 use std::sync::atomic::Ordering;
 
@@ -7,8 +7,8 @@ use crate::fork;
 use crate::state::State;
 use crate::sys::report;
 
-/// Makes sure that this process has what its parent had besides the ring. In the process that started the recorder,
-/// and from the second call on, it is a load and a test.
+/// Ensures that this process has the same facilities as its parent, besides the ring. In the process that started the
+/// recorder, and from the second call on, the cost is a load and a test.
 ///
 /// Not async-signal-safe: it allocates and starts a thread.
 pub(crate) fn settle(state: &'static State) {

@@ -1,9 +1,9 @@
-//! The signal that asks for a snapshot: SIGUSR1 or SIGUSR2, and only when the program or its user asked for it.
+//! The signal that requests a snapshot: SIGUSR1 or SIGUSR2, and only if the program or its user asked for it.
 //!
-//! The handler sets a flag and hands the signal on to the handler that was there before, if there was one. (Without
-//! one the signal would have ended the process; now it does not.) The service thread takes the signal too, so that it
-//! arrives in a program that blocks it in all threads of its own. A handler that the program installs later takes the
-//! signal away, unless it hands it on.
+//! The handler sets a flag and passes the signal on to the previous handler, if there was one. (Without one the signal
+//! would have ended the process; now it does not.) The service thread accepts the signal too, so that it arrives in a
+//! program that blocks it in all its own threads. A handler that the program installs later takes the signal away,
+//! unless it passes it on.
 
 use std::io;
 use std::sync::OnceLock;
@@ -26,10 +26,11 @@ fn number(signal: SnapshotSignal) -> c_int {
     }
 }
 
-/// Has a snapshot taken whenever the process gets this signal, for the life of the process. Once.
+/// Makes the service thread take a snapshot whenever the process gets this signal, for the life of the process. Called
+/// once.
 ///
 /// # Errors
-/// What the operating system says; the signal then does what it did before.
+/// The error of the operating system; the signal then keeps its previous action.
 pub(crate) fn install(signal: SnapshotSignal) -> io::Result<()> {
     let previous = signal_chain::present(number(signal))?;
     if PREVIOUS.set(previous).is_err() {
@@ -38,7 +39,7 @@ pub(crate) fn install(signal: SnapshotSignal) -> io::Result<()> {
     signal_chain::install(number(signal), handle, libc::SA_RESTART, &previous)
 }
 
-/// Lets the signal that asks for snapshots arrive in the calling thread, which blocks all others.
+/// Unblocks the signal that requests snapshots in the calling thread, which blocks all others.
 pub(crate) fn accept(signal: Option<SnapshotSignal>) {
     if let Some(signal) = signal {
         crate::sys::unblock_signal(number(signal));
@@ -50,7 +51,7 @@ extern "C" fn handle(signal: c_int, info: *mut siginfo_t, context: *mut c_void) 
         state.process().queue.triggers.raise(Cause::Signal);
     }
     if let Some(previous) = PREVIOUS.get().filter(|previous| !signal_chain::is_default_or_ignored(previous)) {
-        // SAFETY: the arguments are those of the kernel.
+        // SAFETY: the arguments come from the kernel.
         unsafe { signal_chain::chain(previous, signal, info, context) };
     }
 }

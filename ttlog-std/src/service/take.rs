@@ -1,4 +1,4 @@
-//! Taking a snapshot of the ring of this process, and what goes from the directory for it.
+//! Taking a snapshot of the ring of this process, and removing old ones from the directory.
 
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
@@ -11,7 +11,7 @@ use crate::snapshot::room::{self, Urgency};
 use crate::snapshot::scratch::BorrowedScratch;
 use crate::state::State;
 
-/// Writes a snapshot, waiting for one that is under way.
+/// Writes a snapshot, waiting for any in progress.
 pub(crate) fn write_snapshot(state: &State, reason: &str, urgency: Urgency) -> Result<PathBuf, SnapshotError> {
     let mut scratch = state.process().scratch.lock().unwrap_or_else(PoisonError::into_inner);
     write_snapshot_with(state, reason, urgency, scratch.borrow())

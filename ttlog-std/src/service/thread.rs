@@ -1,11 +1,11 @@
-//! The service thread: everything that the recorder does on its own, and the snapshots that it is asked for.
+//! The service thread: everything that the recorder does automatically, and requested snapshots.
 //!
-//! One thread named `ttlog`, with all signals except for those of faults (and the one that asks for snapshots)
-//! blocked, so that it runs no handler of the program. Ten times a second it does its
-//! [housekeeping](super::housekeeping), and wakes earlier for a [request](crate::snapshot::queue).
+//! One thread named `ttlog`, with all signals except those of faults (and the one that requests snapshots) blocked, so
+//! that it runs no handler of the program. Ten times a second it does its [housekeeping](super::housekeeping), and it
+//! wakes earlier for a [request](crate::snapshot::queue).
 //!
-//! Snapshots are throttled and coalesced; after each, the limits of retention are applied. The rings of dead processes
-//! are recovered between all this, one at a time.
+//! Snapshots are throttled and coalesced; after each, the retention limits are applied. In between, the rings of dead
+//! processes are recovered, one at a time.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -22,7 +22,7 @@ use crate::sys::{self, monotonic_ns};
 /// Starts the thread, with signals blocked in it.
 ///
 /// # Errors
-/// What the operating system says, when it gives no thread.
+/// The error of the operating system if it cannot create a thread.
 pub(crate) fn start(state: &'static State, work: Work) -> std::io::Result<()> {
     let queue = &state.process().queue;
     queue.begin();
@@ -47,9 +47,9 @@ impl Drop for EndGuard {
 /// Work of the thread besides requests.
 #[derive(Debug)]
 pub(crate) struct Work {
-    /// Where to look for orphans.
+    /// Directory to search for orphans.
     pub(crate) orphan_directory: Option<PathBuf>,
-    /// How many words at the start of the region have been populated already.
+    /// Number of words at the start of the region that are already populated.
     pub(crate) populated_words: usize,
 }
 

@@ -1,7 +1,7 @@
-//! Coalescing: one snapshot for all who want one when it begins.
+//! Coalescing: one snapshot for everybody who wants one when it begins.
 //!
-//! A snapshot holds everything that was recorded before it began, so it answers every request that was made before,
-//! whatever its reason. What comes while it is written waits for the next one.
+//! A snapshot contains everything that was recorded before it began, so it answers every earlier request, whatever its
+//! reason. Requests that arrive while it is written wait for the next one.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use super::error::SnapshotError;
 use super::ticket::Request;
 use crate::sys::cut;
 
-/// Longest list of several reasons, in bytes. A single reason is kept whole.
+/// Longest list of several reasons, in bytes. A single reason is never cut.
 const REASONS_LEN_MAX: usize = 240;
 
 /// Causes and requests that one snapshot answers.
@@ -19,7 +19,7 @@ const REASONS_LEN_MAX: usize = 240;
 pub(crate) struct Batch {
     /// Automatic causes.
     pub(crate) causes: Causes,
-    /// Who waits.
+    /// Waiting requests.
     pub(crate) requests: Vec<Request>,
 }
 
@@ -29,7 +29,8 @@ impl Batch {
         self.causes.is_empty() && self.requests.is_empty()
     }
 
-    /// Returns the reason of the snapshot: every reason once, joined by `+`; what is too long is cut and counted.
+    /// Returns the reason of the snapshot: every distinct reason once, joined by `+`; reasons that do not fit are left
+    /// out and counted.
     pub(crate) fn reason(&self) -> String {
         let own = self.causes.iter().map(|cause| cause.reason());
         let mut reasons: Vec<&str> = Vec::new();
@@ -58,7 +59,7 @@ impl Batch {
         cut(&text, REASONS_LEN_MAX + 32).to_owned()
     }
 
-    /// Returns everybody who waits the result.
+    /// Sends the result to everybody who waits.
     pub(crate) fn answer(self, result: &Result<PathBuf, SnapshotError>) {
         for request in self.requests {
             request.answer(match result {

@@ -8,8 +8,8 @@
 //! | time | the service thread | `periodic` |
 //! | a share of the ring was written since the last snapshot | the service thread | `filled` |
 //!
-//! Setting a flag is at most one atomic operation, in signal handlers too, and never waits. The service thread looks
-//! at the flags ten times a second and takes one snapshot for all that are set.
+//! Setting a flag is at most one atomic operation, in signal handlers too, and never waits. The service thread checks
+//! the flags ten times a second and takes one snapshot for all that are set.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -17,23 +17,23 @@ use std::sync::atomic::{AtomicU32, Ordering};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
 pub(crate) enum Cause {
-    /// A thread panicked and was not allowed to write a snapshot itself.
+    /// A thread panicked and the throttle kept it from writing a snapshot itself.
     Panic = 1,
-    /// An event of the level or above.
+    /// An event of the configured level or above.
     Level = 2,
     /// The signal.
     Signal = 4,
-    /// It is time.
+    /// The snapshot interval has passed.
     Periodic = 8,
-    /// So much was written since the last one.
+    /// The configured share of the ring was written since the last snapshot.
     Filled = 16,
 }
 
 impl Cause {
-    /// The most important ones first: file names have room for the first few reasons.
+    /// The most important ones first: file names have room for only the first few reasons.
     const ALL: [Cause; 5] = [Cause::Panic, Cause::Level, Cause::Signal, Cause::Filled, Cause::Periodic];
 
-    /// Returns the reason of a snapshot that this causes.
+    /// Returns the reason of a snapshot with this cause.
     pub(crate) fn reason(self) -> &'static str {
         match self {
             Cause::Panic => "panic",
@@ -50,17 +50,17 @@ impl Cause {
 pub(crate) struct Causes(u32);
 
 impl Causes {
-    /// Returns whether there is none.
+    /// Returns whether the set is empty.
     pub(crate) fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    /// Returns whether `cause` is among them.
+    /// Returns whether `cause` is in the set.
     pub(crate) fn has(self, cause: Cause) -> bool {
         self.0 & cause as u32 != 0
     }
 
-    /// Adds one if it is so.
+    /// Adds `cause` if the condition holds.
     pub(super) fn add_if(&mut self, is_so: bool, cause: Cause) {
         if is_so {
             self.0 |= cause as u32;
@@ -72,7 +72,7 @@ impl Causes {
         self.0 |= others.0;
     }
 
-    /// Returns them one by one.
+    /// Returns an iterator over the causes.
     pub(crate) fn iter(self) -> impl Iterator<Item = Cause> {
         Cause::ALL.into_iter().filter(move |cause| self.has(*cause))
     }
@@ -85,15 +85,15 @@ pub(crate) struct Triggers {
 }
 
 impl Triggers {
-    /// Asks for a snapshot. Never waits; async-signal-safe.
+    /// Requests a snapshot. Never waits; async-signal-safe.
     pub(crate) fn raise(&self, cause: Cause) {
-        // A flag that is set already is not written again: in a storm of errors the cache line stays where it is.
+        // A flag that is already set is not written again: in a storm of errors the cache line stays where it is.
         if self.raised.load(Ordering::Relaxed) & cause as u32 == 0 {
             self.raised.fetch_or(cause as u32, Ordering::Release);
         }
     }
 
-    /// Returns what was asked for, and forgets it: what happens from here on asks anew.
+    /// Returns the requested causes and clears them: later requests count anew.
     pub(crate) fn take(&self) -> Causes {
         if self.raised.load(Ordering::Relaxed) == 0 {
             return Causes::default();

@@ -1,16 +1,16 @@
-//! Why there is no snapshot.
+//! Reasons why there is no snapshot.
 
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Why there is no snapshot.
+/// Error of taking a snapshot.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum SnapshotError {
-    /// As many requests are waiting as [`channel_capacity`](crate::Builder::channel_capacity) allows.
+    /// The maximum number of requests ([`channel_capacity`](crate::Builder::channel_capacity)) is already waiting.
     QueueFull,
-    /// The recorder was shut down, or is about to be.
+    /// The recorder was shut down, or is shutting down.
     ShutDown,
     /// There is no service thread: it could not be created.
     NoServiceThread,
@@ -23,21 +23,21 @@ pub enum SnapshotError {
         /// The error of the operating system.
         cause: io::Error,
     },
-    /// So little of the disk is free, or would be with the snapshot, that no more of it is taken
+    /// Too little of the disk is free, or would be with the snapshot
     /// ([`retain_free_percent`](crate::Builder::retain_free_percent)). The ring keeps its events.
     DiskAlmostFull {
-        /// Where the snapshot was to be.
+        /// Intended directory of the snapshot.
         directory: PathBuf,
         /// Percent of the disk that is free.
         free_percent: u8,
         /// Percent that must be free.
         needed_percent: u8,
     },
-    /// Several snapshots are being written, and do not come to an end.
+    /// Several snapshots are being written, and do not finish.
     Busy,
-    /// The ring could not be read, which is a defect of the recorder or damage to its memory.
+    /// The ring could not be read: a bug in the recorder, or damage to its memory.
     Ring {
-        /// The fault in it.
+        /// The error in it.
         cause: String,
     },
 }
@@ -51,10 +51,10 @@ impl fmt::Display for SnapshotError {
             SnapshotError::Io { action, path, cause } => write!(f, "cannot {action} {path:?}: {cause}"),
             SnapshotError::DiskAlmostFull { directory, free_percent, needed_percent } => write!(
                 f,
-                "the disk of {directory:?} has no room for a snapshot: {free_percent} % are free, {needed_percent} % \
-                 must stay so"
+                "the disk of {directory:?} has no room for a snapshot: {free_percent} % are free, \
+                 {needed_percent} % must stay free"
             ),
-            SnapshotError::Busy => f.write_str("other snapshots are being written and do not come to an end"),
+            SnapshotError::Busy => f.write_str("other snapshots are being written and do not finish"),
             SnapshotError::Ring { cause } => write!(f, "cannot read the ring: {cause}"),
         }
     }
@@ -70,7 +70,7 @@ impl std::error::Error for SnapshotError {
 }
 
 impl SnapshotError {
-    /// Makes another one that says the same, for another who waits.
+    /// Copies the error, for another requester.
     pub(crate) fn duplicate(&self) -> Self {
         match self {
             SnapshotError::QueueFull => SnapshotError::QueueFull,
@@ -97,7 +97,7 @@ impl SnapshotError {
 }
 
 impl SnapshotError {
-    /// Says what was being done to which file, and what the operating system says.
+    /// Returns an error from the action, the file and the error of the operating system.
     pub(crate) fn io(action: &'static str, path: &Path, cause: io::Error) -> Self {
         SnapshotError::Io { action, path: path.to_path_buf(), cause }
     }

@@ -1,9 +1,8 @@
-//! Snapshot files: from the ring to a file that is whole or not there.
+//! Snapshot files: writing the ring to a file that is either complete or absent.
 //!
-//! A snapshot is written to a temporary file in the directory it will live in (mode 0600, never through a symbolic
-//! link), made durable, and only then gets its name, which no other file has; then the directory is made durable.
-//! Whatever fails on the way, the temporary file is removed. The order of these steps is that of [`publish`]; the
-//! steps themselves are here.
+//! A snapshot is written to a temporary file in its final directory (mode 0600, never through a symbolic link), made
+//! durable, and only then given its name, which no other file has; then the directory is made durable. If any step
+//! fails, the temporary file is removed. [`publish`] defines the order of these steps; the steps themselves are here.
 
 use std::fs::File;
 use std::io;
@@ -23,26 +22,26 @@ use crate::sys::{self, report};
 /// Source of a snapshot.
 #[derive(Clone, Copy)]
 pub(crate) enum Source<'a> {
-    /// A ring that is being written.
+    /// A live ring, to which threads write.
     Live(Ring<'a>),
-    /// The copy of a dead one.
+    /// The copy of a dead ring.
     Image(&'a RingImage<'a>),
 }
 
 /// Parts of the name of a snapshot file.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Label<'a> {
-    /// The true name; it is made fit for a file name.
+    /// The actual name; it is sanitized for the file name.
     pub(crate) service: &'a str,
     pub(crate) pid: u64,
-    /// As in the snapshot; it is made fit for a file name.
+    /// As in the snapshot; it is sanitized for the file name.
     pub(crate) reason: &'a str,
 }
 
-/// Writes a snapshot to a new file in `directory` (made if missing, with mode 0700), no larger than `room`, and
+/// Writes a snapshot to a new file in `directory` (created if missing, with mode 0700), no larger than `room`, and
 /// returns its path once it is durable.
 ///
-/// Writers of the ring are not disturbed.
+/// Does not disturb writers of the ring.
 ///
 /// # Errors
 /// [`SnapshotError::Io`], [`SnapshotError::DiskAlmostFull`] or [`SnapshotError::Ring`]; no file is left then.
@@ -62,12 +61,12 @@ pub(crate) fn write(
     let mut publication = Publication { os, directory, room, source, meta, scratch, temporary: None };
     match publish::publish(&mut publication, stem, sys::random()) {
         Ok(published) => {
-            // The file is whole and has its name; that a crash of the machine might take the name away again is no
-            // reason to do so now.
+            // The file is complete and has its name; that a crash of the machine might undo the renaming is no reason
+            // to do so now.
             static TROUBLE: report::Once = report::Once::new();
             if let Err(error) = published.directory_sync {
                 TROUBLE
-                    .warn(format_args!("snapshots in {directory:?} may not survive a crash of the machine: {error}"));
+                    .warn(format_args!("snapshots in {directory:?} might not survive a crash of the machine: {error}"));
             }
             Ok(directory.join(published.name.to_string()))
         }
@@ -190,23 +189,23 @@ impl Directory for Publication<'_> {
 impl Drop for Temporary {
     fn drop(&mut self) {
         if !self.is_published {
-            // The error that led here matters more than one of the clean-up.
+            // The error that led here matters more than one of the cleanup.
             let _ = std::fs::remove_file(&self.path);
         }
     }
 }
 
-/// Hands the encoder's small pieces to a file in large ones, and stops short of the file size limit, whose signal
-/// would end the process.
+/// Passes the encoder's small pieces to a file in large ones, and stops before the file size limit, whose signal would
+/// end the process.
 struct FileSink<'a> {
     os: &'a dyn Os,
     file: &'a File,
     buffer: &'a mut [u8],
-    /// Bytes in the buffer.
+    /// Number of bytes in the buffer.
     filled: usize,
-    /// Bytes handed in so far.
+    /// Number of bytes accepted so far.
     written: u64,
-    /// Most that are taken.
+    /// Largest number of bytes accepted.
     limit: u64,
 }
 

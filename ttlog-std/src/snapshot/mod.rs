@@ -1,4 +1,4 @@
-//! Snapshots: who asks for one, when it may begin, how it becomes a file, and which files stay.
+//! Snapshots: requests, scheduling, writing of files, and retention.
 
 pub(crate) mod batch;
 pub(crate) mod cause;

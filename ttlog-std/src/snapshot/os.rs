@@ -1,4 +1,4 @@
-//! The steps of writing a snapshot file that involve the operating system, one by one, so that tests can have any of
+//! The steps of writing a snapshot file that involve the operating system, separately, so that tests can make any of
 //! them fail.
 
 use std::fs::File;
@@ -9,15 +9,15 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use crate::sys;
 use crate::sys::Disk;
 
-/// The operating system as the writer of snapshots sees it. What is not overridden is the real thing.
+/// The operating system as seen by the writer of snapshots. Methods that are not overridden do the real operation.
 pub(crate) trait Os {
     /// Returns the wall clock, in nanoseconds since 1970.
     fn unix_ns_now(&self) -> i64 {
         crate::clock::unix_ns_now()
     }
 
-    /// Returns the time by which the last file was named. Names are never dated before it, so that they sort in the
-    /// order in which they were given, also when the clock is set back.
+    /// Returns the time used for the name of the last file. Names are never dated before it, so that they sort in the
+    /// order in which they were assigned, even when the clock is set back.
     fn last_named_unix_ns(&self) -> &AtomicI64 {
         static LAST: AtomicI64 = AtomicI64::new(i64::MIN);
         &LAST
@@ -26,7 +26,7 @@ pub(crate) trait Os {
     /// Creates a file that must not exist, private to this user, and locks it.
     fn create(&self, path: &Path) -> io::Result<File> {
         let file = sys::create_private(path)?;
-        // Nobody else knows of it yet. Where there are no locks, it has none.
+        // Nobody else knows of it yet. On systems without locks, it has none.
         let _ = sys::try_lock(&file);
         Ok(file)
     }
@@ -41,7 +41,7 @@ pub(crate) trait Os {
         file.sync_all()
     }
 
-    /// Returns a file another name that must be free.
+    /// Renames a file; the new name must be free.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         sys::rename_no_clobber(from, to)
     }
@@ -51,7 +51,7 @@ pub(crate) trait Os {
         #[cfg(unix)]
         {
             File::open(path).and_then(|directory| directory.sync_all()).or_else(|error| match error.raw_os_error() {
-                // Some file systems have nothing to sync in a directory and say so.
+                // Some file systems cannot sync a directory and return an error.
                 Some(libc::EINVAL | libc::ENOTSUP | libc::EBADF) => Ok(()),
                 _ => Err(error),
             })
@@ -63,18 +63,18 @@ pub(crate) trait Os {
         }
     }
 
-    /// Returns the disk on which the directory is, or will be when it is made.
+    /// Returns the disk of the directory, or the one on which it will be created.
     fn disk(&self, directory: &Path) -> Option<Disk> {
         directory.ancestors().find_map(Disk::of)
     }
 
-    /// Returns the time to name a file by: now, but never before the last one.
+    /// Returns the time for the name of a file: now, but never before the last one.
     fn naming_unix_ns(&self, now: i64) -> i64 {
         self.last_named_unix_ns().fetch_max(now, Ordering::Relaxed).max(now)
     }
 }
 
-/// The real one.
+/// The real operating system.
 pub(crate) struct System;
 
 impl Os for System {}

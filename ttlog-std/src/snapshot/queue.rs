@@ -1,6 +1,6 @@
-//! The queue of snapshot requests: what the [service thread](crate::service::thread) shares with everybody.
+//! The queue of snapshot requests, which the [service thread](crate::service::thread) shares with all threads.
 //!
-//! The queue is bounded: when it is full a request fails at once, nobody waits.
+//! The queue is bounded: if it is full, a request fails immediately; nobody waits.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -14,40 +14,40 @@ use super::throttle::Throttle;
 use super::ticket::{Request, SnapshotTicket};
 use crate::sys::{lock, monotonic_ns};
 
-/// How far the service thread is.
+/// State of the service thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// There is none (yet).
+    /// It does not exist (yet).
     Absent,
-    /// It takes requests.
+    /// It accepts requests.
     Running,
-    /// It answers what it has and then ends.
+    /// It answers the queued requests and then ends.
     Stopping,
     /// It has ended.
     Ended,
 }
 
-/// The requests that wait.
+/// The waiting requests.
 struct Waiting {
     requests: VecDeque<Request>,
     phase: Phase,
 }
 
-/// The half of the service that all threads share.
+/// The part of the service that all threads share.
 pub(crate) struct SnapshotQueue {
     waiting: Mutex<Waiting>,
-    /// Something changed in the queue.
+    /// Signaled when the queue changes.
     changed: Condvar,
-    /// Most requests that wait.
+    /// Largest number of waiting requests.
     capacity: usize,
-    /// When the next snapshot may begin.
+    /// Earliest time of the next snapshot.
     pub(crate) throttle: Throttle,
-    /// When the next one of a thread that panics may begin. It does not wait for the throttle of the others: what
-    /// comes last must not be missing because something came shortly before.
+    /// Earliest time of the next snapshot by a panicking thread. It does not wait for the throttle of the others: the
+    /// last events must not be missing because of a snapshot shortly before.
     pub(crate) panic_throttle: Throttle,
     /// Automatic causes of snapshots.
     pub(crate) triggers: Triggers,
-    /// Another thread has written a snapshot, so that there may be too many.
+    /// Whether another thread has written a snapshot, so that there might be too many.
     was_written: AtomicBool,
 }
 
@@ -58,7 +58,7 @@ impl fmt::Debug for SnapshotQueue {
 }
 
 impl SnapshotQueue {
-    /// Makes the shared part, without a thread, for at most `capacity` requests that wait and at most one snapshot per
+    /// Creates the shared part, without a thread, for at most `capacity` waiting requests and at most one snapshot per
     /// `throttle`.
     pub(crate) fn new(capacity: usize, throttle: Duration) -> Self {
         SnapshotQueue {
@@ -72,23 +72,23 @@ impl SnapshotQueue {
         }
     }
 
-    /// Makes that of a child of `fork`, without a thread. Allocates nothing.
+    /// Creates that of a child of `fork`, without a thread. Allocates nothing.
     #[cfg(target_os = "linux")]
     pub(crate) fn in_child(parent: &SnapshotQueue) -> Self {
         SnapshotQueue::new(parent.capacity, parent.throttle.interval())
     }
 
-    /// Says that there is a thread that takes requests, before it is started.
+    /// Notes that there is a thread that accepts requests, before it is started.
     pub(crate) fn begin(&self) {
         lock(&self.waiting).phase = Phase::Running;
     }
 
-    /// Says that the thread could not be started.
+    /// Notes that the thread could not be started.
     pub(crate) fn note_absent(&self) {
         lock(&self.waiting).phase = Phase::Absent;
     }
 
-    /// Says that the thread has ended, and drops the requests that it leaves.
+    /// Notes that the thread has ended, and drops the requests that remain.
     pub(crate) fn end(&self) {
         let left = {
             let mut waiting = lock(&self.waiting);
@@ -99,7 +99,7 @@ impl SnapshotQueue {
         drop(left);
     }
 
-    /// Queues a snapshot. Waits for nothing but other callers of this function.
+    /// Queues a snapshot request. Waits only for other callers of this function.
     pub(crate) fn request(&self, reason: &str) -> SnapshotTicket {
         let (request, ticket) = Request::new(reason);
         let mut waiting = lock(&self.waiting);
@@ -118,13 +118,13 @@ impl SnapshotQueue {
         ticket
     }
 
-    /// Has the thread take a snapshot for `cause` as soon as it may. `false`: there is no thread that would. Waits for
-    /// nothing.
+    /// Makes the thread take a snapshot for `cause` as soon as possible. Returns `false` if there is no thread to do
+    /// so. Never waits.
     pub(crate) fn ask(&self, cause: Cause) -> bool {
         let is_there = match self.waiting.try_lock() {
             Ok(waiting) => waiting.phase == Phase::Running,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner().phase == Phase::Running,
-            // Somebody is in the middle of a request, or the thread itself looks.
+            // Somebody is making a request, or the thread itself is checking.
             Err(TryLockError::WouldBlock) => true,
         };
         if is_there {
@@ -133,7 +133,7 @@ impl SnapshotQueue {
         is_there
     }
 
-    /// Notes that another thread has written a snapshot: the service thread sees to it that there are not too many.
+    /// Notes that another thread has written a snapshot: the service thread then applies the retention limits.
     pub(crate) fn note_written(&self) {
         self.was_written.store(true, Ordering::Relaxed);
     }
@@ -143,7 +143,8 @@ impl SnapshotQueue {
         self.was_written.swap(false, Ordering::Relaxed)
     }
 
-    /// Has the thread answer what is queued and end, and waits for that at most `timeout`. `true` if it has ended.
+    /// Makes the thread answer the queued requests and end, and waits at most `timeout` for that. Returns `true` if it
+    /// has ended.
     pub(crate) fn stop(&self, timeout: Duration) -> bool {
         let mut waiting = lock(&self.waiting);
         if waiting.phase == Phase::Running {
@@ -160,19 +161,19 @@ impl SnapshotQueue {
 
 /// Next task of the service thread.
 pub(crate) enum Next {
-    /// A snapshot may begin, and somebody wants one: these, or nobody but the triggers.
+    /// A snapshot can begin, and is wanted: by these requests, or only by the triggers.
     Snapshot(Vec<Request>),
-    /// The recorder ends; these want a last snapshot.
+    /// The recorder is shutting down; these requests want a last snapshot.
     Stop(Vec<Request>),
     Timeout,
 }
 
 impl SnapshotQueue {
-    /// Waits until somebody wants a snapshot and one may begin, the recorder ends, or it is `until`. `is_wanted`: one
-    /// is wanted in any case.
+    /// Waits until a snapshot is wanted and can begin, the recorder shuts down, or `until` is reached. `is_wanted`:
+    /// whether a snapshot is wanted in any case.
     ///
-    /// The requests leave the queue only when their snapshot begins, so that those which come meanwhile are answered
-    /// by the same.
+    /// The requests leave the queue only when their snapshot begins, so that it also answers those that arrive
+    /// meanwhile.
     pub(crate) fn next(&self, until: Instant, is_wanted: bool) -> Next {
         let mut waiting = lock(&self.waiting);
         loop {
@@ -185,7 +186,7 @@ impl SnapshotQueue {
                 if self.throttle.try_begin(monotonic_ns()) {
                     return Next::Snapshot(waiting.requests.drain(..).collect());
                 }
-                // At least 1 ms: of two who see it become ready, the other may be the faster.
+                // At least 1 ms: of two threads that see it become ready, the other might be faster.
                 wait = wait.min(self.throttle.wait(monotonic_ns()).max(Duration::from_millis(1)));
             }
             if now >= until {

@@ -1,18 +1,17 @@
-//! Retention: how many snapshots may lie in their directory, and which of them go when there are more.
+//! Retention: the limits on the snapshots in a directory, and the choice of those to remove.
 //!
-//! After each snapshot, and at the start, the snapshots of this service that lie in the directory are looked at, those
-//! of earlier runs and of other processes too. The oldest go until what is left is within the limits: by count, by
-//! bytes, by age, and by the share of the disk that must stay free. So processes that share a directory agree on what
-//! goes, and none of them removes what another would keep.
+//! After each snapshot, and at the start, all snapshots of this service in the directory are examined, including those
+//! of earlier runs and of other processes. The oldest are removed until the rest is within the limits: by count, by
+//! bytes, by age, and by the share of the disk that must stay free. So processes that share a directory agree on the
+//! choice, and none of them removes a file that another would keep.
 //!
-//! A file is touched only if its name is one that this service gives to snapshots, letter by letter, and it is a
-//! regular file of this user with no other name. A directory, a symbolic link, a file of somebody else, a hard link to
-//! anything: none of them is removed or counted, whatever its name. What another process removes first is gone, and no
-//! error.
+//! A file is touched only if its name matches, letter by letter, the names that this service gives to snapshots, and it
+//! is a regular file of this user with no other name. A directory, a symbolic link, a file of another user, or a hard
+//! link to anything is never removed or counted, whatever its name. If another process removes a file first, that is
+//! not an error.
 //!
-//! Temporary files of snapshots that a dead process never finished go too, once they are a minute old and nobody holds
-//! their lock. (Each process that ends while it writes one leaves it; of programs that run for a moment only there can
-//! be many.)
+//! Temporary snapshot files that a dead process never finished are removed too, once they are a minute old and nobody
+//! holds their lock. (Each process that ends while it writes one leaves it; short-lived programs can leave many.)
 
 use std::collections::BinaryHeap;
 use std::fs::Metadata;
@@ -28,28 +27,28 @@ use crate::sys::{Disk, report};
 
 /// Age from which an unlocked temporary file is a leftover. Its writer locks it at once.
 const TEMPORARY_MIN_AGE: Duration = Duration::from_secs(60);
-/// Files that one pass remembers, and so can remove: the oldest ones. More go with the next passes.
+/// Largest number of files that one pass remembers, and thus can remove: the oldest ones. The next passes remove more.
 const REMEMBERED_MAX: usize = 4096;
-/// How far in the future a file may be dated before the clock must have been set back since.
+/// Time in the future beyond which the date of a file means that the clock was set back since.
 const FUTURE_MIN: Duration = Duration::from_secs(2);
 
-/// Limits of the files that stay.
+/// Limits on the remaining files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Limits {
-    /// Most files.
+    /// Largest number of files.
     pub(crate) count: u64,
-    /// Most bytes of all files together.
+    /// Largest total size of the files, in bytes.
     pub(crate) bytes: u64,
-    /// Files that are older go.
+    /// Largest age of a file; older ones are removed.
     pub(crate) age: Option<Duration>,
     /// Percent of the disk that must be free.
     pub(crate) free_percent: u8,
-    /// Bytes that must be free besides, for a snapshot that is to be written. With 0 percent they do not matter.
+    /// Bytes that must be free in addition, for a snapshot that is to be written. With 0 percent they are ignored.
     pub(crate) room: u64,
 }
 
 impl Limits {
-    /// Returns what snapshots may stay by the options.
+    /// Returns the limits set by the options.
     pub(crate) fn of(settings: &Settings) -> Self {
         Limits {
             count: settings.retain_count as u64,
@@ -64,25 +63,25 @@ impl Limits {
 /// The snapshots that a pass considers.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Scope<'a> {
-    /// All of this service.
+    /// All snapshots of this service.
     Service(&'a str),
-    /// Snapshots with reason `recovered` of a service that is not this process's: made of the rings it left behind.
-    /// Its other snapshots are its own affair.
+    /// Snapshots with reason `recovered` of a service other than this process's: made from the rings it left behind.
+    /// Its other snapshots are its own concern.
     RecoveredOf(&'a str),
 }
 
 /// Result of a pass.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Swept {
-    /// Snapshots removed.
+    /// Number of snapshots removed.
     pub(crate) count: u64,
-    /// Their bytes.
+    /// Total size of the removed snapshots, in bytes.
     pub(crate) bytes: u64,
-    /// Temporary files removed.
+    /// Number of temporary files removed.
     pub(crate) temporary_count: u64,
 }
 
-/// A snapshot that may be removed. Ordered by age, the oldest first.
+/// A snapshot that can be removed. Ordered by age, the oldest first.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Candidate {
     /// `false` for a file that is dated in the future: it was written before the clock was set back.
@@ -92,9 +91,9 @@ struct Candidate {
     len: u64,
 }
 
-/// Applies the limits to `directory`, but never removes `keep`. A directory that cannot be read has nothing to remove.
+/// Applies the limits to `directory`, but never removes `keep`. An unreadable directory has nothing to remove.
 ///
-/// The newest file stays in any case: one snapshot is worth more than the room it takes.
+/// The newest file always stays: one snapshot is worth more than the room it takes.
 pub(crate) fn sweep(directory: &Path, scope: Scope<'_>, limits: &Limits, keep: Option<&Path>) -> Swept {
     sweep_at(directory, scope, limits, keep, SystemTime::now(), &Disk::of)
 }
@@ -111,7 +110,7 @@ fn sweep_at(
     let mut swept = Swept::default();
     let Ok(entries) = std::fs::read_dir(directory) else { return swept };
     let (mut count, mut bytes) = (0_u64, 0_u64);
-    // The oldest ones that were seen: the newest of them leaves first.
+    // The oldest ones seen so far: the newest of them is dropped first.
     let mut oldest = BinaryHeap::new();
     for entry in entries.flatten() {
         let name = entry.file_name();
@@ -166,7 +165,7 @@ fn sweep_at(
 }
 
 impl Scope<'_> {
-    /// Returns whether `name` is one that the service gives to snapshots.
+    /// Returns whether `name` is a snapshot name of the service.
     fn has(&self, name: &[u8]) -> bool {
         let (service, only_recovered) = match self {
             Scope::Service(service) => (service, false),
@@ -177,25 +176,25 @@ impl Scope<'_> {
     }
 }
 
-/// Returns the service that a snapshot belongs to by its name.
+/// Returns the service that a snapshot belongs to, by its name.
 pub(crate) fn service_of(name: &[u8]) -> Option<&str> {
     NameParts::parse(name).map(|parts| parts.service)
 }
 
-/// Returns what is known of a file if it is a regular one of this user, with this name only.
+/// Returns the metadata of a file if it is a regular file of this user, with only this name.
 fn metadata_if_ours(path: &Path) -> Option<Metadata> {
     let metadata = std::fs::symlink_metadata(path).ok()?;
     (metadata.is_file() && crate::sys::is_ours(&metadata) && crate::sys::link_count(&metadata) == 1).then_some(metadata)
 }
 
-/// Removes a temporary file that nobody will finish. `true` if this call did it.
+/// Removes a temporary file that nobody will finish. Returns `true` if this call did it.
 fn remove_leftover(path: &Path, now: SystemTime) -> bool {
     let Ok(metadata) = std::fs::symlink_metadata(path) else { return false };
     let old = metadata.modified().ok().and_then(|time| now.duration_since(time).ok());
     if !metadata.is_file() || !crate::sys::is_ours(&metadata) || old.is_none_or(|age| age < TEMPORARY_MIN_AGE) {
         return false;
     }
-    // Whoever writes one holds its lock. A system without locks keeps its leftovers.
+    // The writer of a file holds its lock. A system without locks keeps its leftovers.
     let Ok(file) = crate::sys::open_for_reading(path) else { return false };
     let is_same = file.metadata().is_ok_and(|opened| crate::sys::is_same_file(&opened, &metadata));
     is_same && crate::sys::try_lock(&file).unwrap_or(false) && std::fs::remove_file(path).is_ok()

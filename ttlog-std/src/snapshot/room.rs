@@ -1,7 +1,7 @@
-//! How much of a disk a snapshot may take.
+//! Room on a disk for a snapshot.
 //!
-//! When the disk is nearly full no snapshot is written: what the host needs the room for is more important, and the
-//! ring keeps its events. Only last words may take some of what is left.
+//! If the disk is nearly full, no snapshot is written: the host needs the room more, and the ring keeps its events.
+//! Only last words can use some of the rest.
 
 use std::path::Path;
 
@@ -13,28 +13,28 @@ pub(super) const BLOCK_LEN: u64 = 4096;
 /// Percent of the disk that last words leave free.
 const LAST_WORDS_FREE_PERCENT: u8 = 2;
 
-/// How much a snapshot matters.
+/// Importance of a snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Urgency {
     /// Another one can be taken when the disk has room again.
     Normal,
-    /// The process may not live to write another one: a panic, or it is dead already.
+    /// The process might not live to write another one: it panicked, or is already dead.
     LastWords,
 }
 
-/// How much of a disk a snapshot may take.
+/// Room on a disk for a snapshot.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Room {
-    /// Most bytes of its file.
+    /// Largest size of its file, in bytes.
     pub(super) len: u64,
-    /// Percent of the disk that were free before.
+    /// Percent of the disk that was free before.
     pub(super) free_percent: u8,
     /// Percent that must be free afterwards.
     pub(super) needed_percent: u8,
 }
 
 impl Room {
-    /// As much as there is.
+    /// Room without a limit.
     pub(crate) const ALL: Room = Room { len: u64::MAX, free_percent: 100, needed_percent: 0 };
 
     pub(super) fn error(&self, directory: &Path) -> SnapshotError {
@@ -43,11 +43,11 @@ impl Room {
     }
 }
 
-/// Finds out how much a snapshot may take so that of the disk of `directory` there stay `free_percent` free, or less
-/// for last words.
+/// Returns the room for a snapshot such that `free_percent` of the disk of `directory` stays free, or less for last
+/// words.
 ///
 /// # Errors
-/// [`SnapshotError::DiskAlmostFull`] if less is free already.
+/// [`SnapshotError::DiskAlmostFull`] if less is already free.
 pub(crate) fn find_room(
     os: &dyn Os,
     directory: &Path,
@@ -61,7 +61,7 @@ pub(crate) fn find_room(
     match os.disk(directory).filter(|_| needed_percent > 0) {
         None => Ok(Room::ALL),
         Some(disk) => {
-            // Files take whole blocks, and one more for what the file system notes of them.
+            // Files take whole blocks, plus one for the file system's metadata.
             let spare = disk.spare(needed_percent) / BLOCK_LEN;
             let len = spare.saturating_sub(1) * BLOCK_LEN;
             let room = Room { len, free_percent: disk.free_percent(), needed_percent };

@@ -1,4 +1,4 @@
-//! The triggers that only the service thread notices: that it is time, and that enough was written.
+//! The triggers that only the service thread notices: the interval, and the amount written.
 
 use std::time::{Duration, Instant};
 
@@ -7,35 +7,35 @@ use ttlog_core::Ring;
 use super::cause::{Cause, Causes};
 use crate::config::settings::Settings;
 
-/// Memory of the service thread by which it notices that it is time, or that enough was written.
+/// State with which the service thread notices that the interval has passed, or that enough was written.
 #[derive(Debug)]
 pub(crate) struct Schedule {
     every: Option<Duration>,
-    /// When the next periodic snapshot is due.
+    /// Due time of the next periodic snapshot.
     next: Instant,
-    /// Segments that must be opened after a snapshot to cause another one.
+    /// Number of segments that must be opened after a snapshot to cause another one.
     filled_count: Option<u64>,
     last: Progress,
 }
 
-/// How far the ring was at a moment.
+/// The progress of the ring at a moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Progress {
-    /// Segments opened since the start.
+    /// Number of segments opened since the start.
     pub(crate) opened: u64,
-    /// Events recorded since the start.
+    /// Number of events recorded since the start.
     pub(crate) events: u64,
 }
 
 impl Progress {
-    /// Returns that of a ring.
+    /// Returns the progress of a ring.
     pub(crate) fn of(ring: &Ring<'_>) -> Self {
         Progress { opened: ring.opened_count(), events: ring.recorded_count() }
     }
 }
 
 impl Schedule {
-    /// Makes that of a ring of `segment_count` segments in which nothing was recorded yet.
+    /// Creates the schedule for a ring of `segment_count` segments in which nothing was recorded yet.
     pub(crate) fn new(settings: &Settings, segment_count: u32, now: Instant) -> Self {
         let share = |share: f64| ((f64::from(segment_count) * share).ceil() as u64).max(1);
         Schedule {
@@ -46,8 +46,8 @@ impl Schedule {
         }
     }
 
-    /// Returns what asks for a snapshot now. A periodic one is left out when nothing was recorded since the last
-    /// snapshot, for it would say the same again, and make the older ones go.
+    /// Returns the causes that are due now. A periodic snapshot is skipped if nothing was recorded since the last one,
+    /// because it would repeat it and displace older ones.
     pub(crate) fn causes(&mut self, now: Instant, progress: impl FnOnce() -> Progress) -> Causes {
         let mut causes = Causes::default();
         let is_due = self.every.is_some() && now >= self.next;
@@ -64,7 +64,7 @@ impl Schedule {
         causes
     }
 
-    /// Notes how far the ring was when the last snapshot began.
+    /// Notes the progress of the ring when the last snapshot began.
     pub(crate) fn begin(&mut self, progress: Progress) {
         self.last = progress;
     }

@@ -1,5 +1,5 @@
-//! Working memory for snapshots, allocated once, at the start of the recorder: the panic hook must not depend on the
-//! allocator more than it can help.
+//! Working memory for snapshots, allocated once, at the start of the recorder: the panic hook must depend on the
+//! allocator as little as possible.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,14 +9,15 @@ use ttlog_core::snapshot::{Codec, SnapshotOptions, Withhold};
 
 use crate::config::settings::Settings;
 
-/// Bytes gathered before they are written.
+/// Number of bytes gathered before they are written.
 const BUFFER_LEN: usize = 64 * 1024;
-/// Bytes of working memory with which a snapshot is written without compression, if no more are needed.
+/// Bytes of working memory for a snapshot without compression, unless it needs more.
 const SPARE_WORK_LEN_MIN: usize = 512;
-/// Bytes gathered then before they are written.
+/// Number of bytes gathered in that case before they are written.
 const SPARE_BUFFER_LEN: usize = 8 * 1024;
 
-/// Returns how this recorder writes its snapshots. The extra names of secrets are never freed, as the recorder is not.
+/// Returns the settings with which this recorder writes its snapshots. The extra names of secrets are never freed, like
+/// the recorder.
 pub(crate) fn options(settings: &Settings) -> SnapshotOptions<'static> {
     let keys = || -> &'static [&'static str] {
         settings.secret_keys.iter().map(|key| &*key.clone().leak()).collect::<Vec<_>>().leak()
@@ -25,22 +26,22 @@ pub(crate) fn options(settings: &Settings) -> SnapshotOptions<'static> {
     SnapshotOptions { withhold, ..SnapshotOptions::new(Codec::Lz4) }
 }
 
-/// Working memory for one snapshot at a time, and how it is written.
+/// Working memory for one snapshot at a time, and the settings for writing it.
 pub(crate) struct Scratch {
     options: SnapshotOptions<'static>,
     /// For the core's encoder.
     work: Box<[u8]>,
-    /// Between the encoder and the file.
+    /// Buffer between the encoder and the file.
     buffer: Box<[u8]>,
 }
 
 impl Scratch {
-    /// Allocates what a ring with segments of `segment_len` bytes needs.
+    /// Allocates the memory for a ring with segments of `segment_len` bytes.
     pub(crate) fn new(options: SnapshotOptions<'static>, segment_len: usize) -> Self {
         Scratch { options, work: vec![0; options.scratch_len(segment_len)].into(), buffer: vec![0; BUFFER_LEN].into() }
     }
 
-    /// Allocates less, for when the other one is in use and cannot be waited for. Snapshots made with it are not
+    /// Allocates less memory, for when the other one is in use and cannot be waited for. Snapshots made with it are not
     /// compressed. The memory is not touched, and so not taken from the system, before it is used.
     pub(crate) fn spare(options: SnapshotOptions<'static>, segment_len: usize) -> Self {
         let options = SnapshotOptions { codec: Codec::None, ..options };
@@ -48,13 +49,13 @@ impl Scratch {
         Scratch { options, work: vec![0; work_len].into(), buffer: vec![0; SPARE_BUFFER_LEN].into() }
     }
 
-    /// Makes one without memory, to be replaced before it is used. Allocates nothing.
+    /// Creates one without memory, to be replaced before use. Allocates nothing.
     #[cfg(target_os = "linux")]
     pub(crate) fn empty(options: SnapshotOptions<'static>) -> Self {
         Scratch { options, work: Box::default(), buffer: Box::default() }
     }
 
-    /// Lends the memory out.
+    /// Lends the memory.
     pub(crate) fn borrow(&mut self) -> BorrowedScratch<'_> {
         BorrowedScratch { options: self.options, work: &mut self.work, buffer: &mut self.buffer }
     }
@@ -66,7 +67,7 @@ impl fmt::Debug for Scratch {
     }
 }
 
-/// Working memory, wherever it is.
+/// Working memory, whoever owns it.
 pub(crate) struct BorrowedScratch<'a> {
     pub(super) options: SnapshotOptions<'static>,
     pub(super) work: &'a mut [u8],
@@ -74,7 +75,7 @@ pub(crate) struct BorrowedScratch<'a> {
 }
 
 impl BorrowedScratch<'_> {
-    /// Leaves out what is older than `age` at `ticks`, but for warnings and errors.
+    /// Leaves out events older than `age` at `ticks`, except warnings and errors.
     pub(crate) fn leaving_out_before(mut self, ticks: u64, ticks_per_second: u64, age: Duration) -> Self {
         let age_ticks = age.as_nanos().saturating_mul(ticks_per_second.into()) / 1_000_000_000;
         let age_ticks = u64::try_from(age_ticks).unwrap_or(u64::MAX);

@@ -1,22 +1,22 @@
-//! The throttle: at most one snapshot in a stated time, whoever asks.
+//! The throttle: at most one snapshot per interval, whoever requests it.
 //!
-//! A snapshot takes a few hundredths of a second of one processor and some room on the disk. A program that panics in
-//! a loop, or whose every request is an error, must not spend itself on them.
+//! A snapshot takes a few hundredths of a second of one processor and some room on the disk. A program that panics in a
+//! loop, or logs an error for every request, must not spend its time on snapshots.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// When the last snapshot began. Shared by the service thread and by threads that panic; nobody waits for it.
+/// Start time of the last snapshot. Shared by the service thread and by panicking threads; nobody waits for it.
 #[derive(Debug)]
 pub(crate) struct Throttle {
-    /// Least time between the beginnings of two snapshots, in nanoseconds.
+    /// Least time between the starts of two snapshots, in nanoseconds.
     interval_ns: u64,
-    /// Monotonic time from which on a snapshot may begin.
+    /// Monotonic time from which on a snapshot can begin.
     ready_ns: AtomicU64,
 }
 
 impl Throttle {
-    /// Makes one that lets the first snapshot begin at once.
+    /// Creates a throttle that lets the first snapshot begin at once.
     pub(crate) fn new(interval: Duration) -> Self {
         let interval_ns = u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX);
         Throttle { interval_ns, ready_ns: AtomicU64::new(0) }
@@ -28,21 +28,21 @@ impl Throttle {
         Duration::from_nanos(self.interval_ns)
     }
 
-    /// Takes the right to begin a snapshot at `now_ns` (of [`monotonic_ns`](crate::sys::monotonic_ns)). `false`: it is
-    /// too early. Of several callers at once one gets it.
+    /// Takes the right to begin a snapshot at `now_ns` (of [`monotonic_ns`](crate::sys::monotonic_ns)). Returns `false`
+    /// if it is too early. Of several simultaneous callers, one gets it.
     pub(crate) fn try_begin(&self, now_ns: u64) -> bool {
         let ready = self.ready_ns.load(Ordering::Relaxed);
         let next = now_ns.saturating_add(self.interval_ns);
         now_ns >= ready && self.ready_ns.compare_exchange(ready, next, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
-    /// Notes that a snapshot begins at `now_ns` although it may be too early: of a panic, or the last one of a
-    /// recorder that ends.
+    /// Notes that a snapshot begins at `now_ns` although it might be too early: that of a panic, or the last one of a
+    /// recorder that shuts down.
     pub(crate) fn begin(&self, now_ns: u64) {
         self.ready_ns.store(now_ns.saturating_add(self.interval_ns), Ordering::Relaxed);
     }
 
-    /// Returns how long it takes from `now_ns` until a snapshot may begin.
+    /// Returns the time from `now_ns` until a snapshot can begin.
     pub(crate) fn wait(&self, now_ns: u64) -> Duration {
         Duration::from_nanos(self.ready_ns.load(Ordering::Relaxed).saturating_sub(now_ns))
     }

@@ -1,8 +1,8 @@
-//! Tickets: how the one who asked for a snapshot learns what became of it.
+//! Tickets: how a requester gets the result of a snapshot.
 //!
-//! A ticket and the request in the queue of the [service](crate::snapshot::queue) share an answer. Either may be
-//! dropped first: a snapshot is made whether or not somebody waits for it, and a request that nobody will answer any
-//! more fails.
+//! A ticket and the request in the queue of the [service](crate::snapshot::queue) share an answer. Either can be
+//! dropped first: a snapshot is taken whether or not somebody waits for it, and a request that nobody will answer
+//! fails.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -11,24 +11,24 @@ use std::time::Duration;
 use super::error::SnapshotError;
 use crate::sys::lock;
 
-/// The answer to one request, shared by who waits and who answers.
+/// The answer to one request, shared by the waiting and the answering side.
 #[derive(Debug, Default)]
 struct Answer {
     result: Mutex<Option<Result<PathBuf, SnapshotError>>>,
     answered: Condvar,
 }
 
-/// A snapshot that was asked for. Dropping it changes nothing: the snapshot is made all the same.
+/// A requested snapshot. Dropping the ticket changes nothing: the snapshot is taken all the same.
 #[derive(Debug)]
 pub struct SnapshotTicket {
     answer: Arc<Answer>,
 }
 
 impl SnapshotTicket {
-    /// Waits until the snapshot is on disk, and gives its path.
+    /// Waits until the snapshot is on disk, and returns its path.
     ///
-    /// Takes as long as the disk does, and the rest of [`snapshot_throttle`](crate::Builder::snapshot_throttle) when
-    /// the last snapshot was just now: 1 s at most, unless chosen otherwise.
+    /// Takes as long as the disk does, plus the rest of [`snapshot_throttle`](crate::Builder::snapshot_throttle) if the
+    /// last snapshot was very recent: at most 1 s, unless set otherwise.
     ///
     /// # Errors
     /// [`SnapshotError`] if there is none.
@@ -50,10 +50,10 @@ impl SnapshotTicket {
         }
     }
 
-    /// Waits as [`wait`](Self::wait) does, but no longer than `timeout`; gives the ticket back when it has passed.
+    /// Waits as [`wait`](Self::wait) does, but no longer than `timeout`; returns the ticket if it expires.
     ///
     /// # Errors
-    /// The ticket, when there is no answer yet.
+    /// The ticket, if there is no answer yet.
     pub fn wait_timeout(self, timeout: Duration) -> Result<Result<PathBuf, SnapshotError>, SnapshotTicket> {
         let result = {
             let guard = lock(&self.answer.result);
@@ -73,27 +73,27 @@ impl SnapshotTicket {
         lock(&self.answer.result).is_some()
     }
 
-    /// Makes a ticket that has failed.
+    /// Creates a ticket that has failed.
     pub(crate) fn failed(error: SnapshotError) -> Self {
         SnapshotTicket { answer: Arc::new(Answer { result: Mutex::new(Some(Err(error))), ..Answer::default() }) }
     }
 }
 
-/// A request in the queue. Answered when dropped, if not before, so that nobody waits for ever.
+/// A request in the queue. Answered when dropped, if not before, so that nobody waits forever.
 pub(crate) struct Request {
-    /// Why the snapshot is asked for.
+    /// Reason for the snapshot.
     pub(crate) reason: String,
     answer: Arc<Answer>,
 }
 
 impl Request {
-    /// Makes a request and its ticket.
+    /// Creates a request and its ticket.
     pub(crate) fn new(reason: &str) -> (Self, SnapshotTicket) {
         let answer = Arc::new(Answer::default());
         (Request { reason: reason.to_owned(), answer: Arc::clone(&answer) }, SnapshotTicket { answer })
     }
 
-    /// Returns the answer. The first one stays.
+    /// Sets the answer. The first one stays.
     pub(crate) fn answer(&self, result: Result<PathBuf, SnapshotError>) {
         let mut slot = lock(&self.answer.result);
         if slot.is_none() {

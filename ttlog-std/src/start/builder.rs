@@ -1,4 +1,4 @@
-//! Starting the recorder: what can be set, and the order in which things are set up.
+//! Starting the recorder: the options, and the order of the setup.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicPtr};
@@ -29,13 +29,14 @@ use crate::state::registry::Registry;
 use crate::state::{self, State};
 use crate::sys::report;
 
-/// Bytes that an event takes, as [`Recorder::init`] reckons.
+/// Bytes per event, as assumed by [`Recorder::init`].
 pub(super) const EVENT_LEN: usize = 40;
 
-/// How to start the recorder of this process: made by [`Recorder::builder`], ended by [`build`](Builder::build).
+/// Configuration and start of this process's recorder: created by [`Recorder::builder`], finished by
+/// [`build`](Builder::build).
 ///
 /// Every option has a default that suits a server, so `Recorder::builder().build()` is complete. Each can be changed
-/// without building the program again, by an environment variable that wins over what the program says: the crate's
+/// without a rebuild, by an environment variable that takes precedence over the program's setting: the crate's
 /// documentation has the table.
 ///
 /// # Examples
@@ -54,7 +55,7 @@ pub(super) const EVENT_LEN: usize = 40;
 #[must_use = "nothing is recorded before `build`"]
 pub struct Builder {
     pub(super) settings: Settings,
-    /// Whether the environment is left out of account.
+    /// Whether the environment is ignored.
     pub(super) ignore_environment: bool,
     /// Whether options out of range are moved into it, with a warning, instead of being errors.
     pub(super) clamp: bool,
@@ -67,12 +68,12 @@ impl Default for Builder {
 }
 
 impl Builder {
-    /// Makes one with the defaults.
+    /// Creates a builder with the defaults.
     pub fn new() -> Self {
         Builder { settings: Settings::default(), ignore_environment: false, clamp: false }
     }
 
-    /// Moves sizes into their range, with a warning, instead of refusing them.
+    /// Moves sizes into their range, with a warning, instead of rejecting them.
     pub(crate) fn clamped(mut self) -> Self {
         self.clamp = true;
         self
@@ -80,14 +81,14 @@ impl Builder {
 
     /// Starts the recorder of this process.
     ///
-    /// Takes a few milliseconds: the clock is measured, and the ring's pages are made present. Trouble other than the
-    /// errors below degrades the recorder and is reported on stderr. If the environment says `TTLOG=off` there is no
-    /// recorder, and the handle does nothing.
+    /// Takes a few milliseconds: the clock is measured, and the ring's pages are populated. Problems other than the
+    /// errors below degrade the recorder and are reported on stderr. If `TTLOG=off` is set in the environment, there is
+    /// no recorder, and the handle does nothing.
     ///
     /// # Errors
-    /// [`InitError`]; nothing was changed then.
+    /// [`InitError`]; nothing was changed in that case.
     pub fn build(mut self) -> Result<Recorder, InitError> {
-        // One at a time; the others find out that they come too late.
+        // One at a time; the others find that they are too late.
         static STARTING: Mutex<()> = Mutex::new(());
         let _starting = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
         if state::current().is_some() {
@@ -112,7 +113,7 @@ impl Builder {
             let ring = Ring::create(words, config)?;
             let mut room = [0; process_item::ITEM_LEN_MAX];
             if let Some(item) = description.encode_item(&clock, clock.name, start.unix_ns, 0, &mut room) {
-                // A table too small for it has a ring without a name, which is better than none.
+                // If the table is too small for it, the ring has no name, which is better than no ring.
                 let _ = ring.append_entry(item);
             }
             ring.write_anchor(start);
@@ -133,7 +134,7 @@ impl Builder {
         let options = scratch::options(&settings);
         let process = ProcessState::new(queue, options, file);
         let filter = FilterCell::new();
-        // It was checked.
+        // It was checked before.
         if let Ok(checked) = Filter::parse(&settings.filter) {
             filter.set(checked);
             ring.set_filter_text(checked.text());
@@ -156,7 +157,7 @@ impl Builder {
         Recorder::of(state)
     }
 
-    /// Takes the environment over the options. `true` if it says that there shall be no recorder.
+    /// Applies the environment to the options. Returns `true` if the environment turns the recorder off.
     fn take_environment(&mut self) -> Result<bool, InitError> {
         let read = |name: &str| std::env::var_os(name);
         let clamp = self.clamp;
@@ -188,14 +189,14 @@ fn default_service() -> String {
         .unwrap_or_else(|| "unnamed".to_owned())
 }
 
-/// Starts what goes on besides recording: handlers, hooks and the service thread. What fails is reported on stderr.
+/// Starts everything besides recording: handlers, hooks and the service thread. Failures are reported on stderr.
 fn begin_work(state: &'static State, directory: Option<PathBuf>) {
     let settings = &state.settings;
     fork::prepare_children();
     end::watch(settings.fatal_signals);
     if let Some(file) = state.process().file().filter(|_| settings.fault_handler) {
         if let Err(error) = guard::guard(state.words, file) {
-            report::warn(format_args!("cutting the ring's file short would end this process: {error}"));
+            report::warn(format_args!("truncating the ring's file would end this process: {error}"));
         }
     }
     let work = Work {
@@ -215,8 +216,8 @@ fn begin_work(state: &'static State, directory: Option<PathBuf>) {
     if settings.panic_hook {
         panic::install_hook(settings.panic_backtrace);
     }
-    // Libraries that use ttlog-core's macros. Nobody can have installed another in the meantime but a program that
-    // races with itself; then its own events still come here.
+    // Libraries that use ttlog-core's macros. Another recorder can only have been installed meanwhile by a program that
+    // races with itself; its own events still come here.
     if ttlog_core::recorder::install(state).is_err() {
         start_epoch();
         report::warn(format_args!("another recorder was installed meanwhile; it gets the events of libraries"));

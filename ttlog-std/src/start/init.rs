@@ -1,4 +1,4 @@
-//! How a program gets its [`Recorder`]: the short form and the long one.
+//! The two ways in which a program gets its [`Recorder`]: the short form and the full one.
 
 use super::builder::Builder;
 use crate::config::error::InitError;
@@ -6,18 +6,18 @@ use crate::recorder::Recorder;
 use crate::sys::report;
 
 impl Recorder {
-    /// Starts recording, whatever happens, and returns the handle.
+    /// Starts recording in any case, and returns the handle.
     ///
-    /// `event_capacity` is turned into bytes at 40 to the event, which is generous for events with a few fields (most
-    /// need 16 to 32), and rounded up to whole segments. `channel_capacity` is how many snapshot requests may wait.
-    /// `service` is the name under which the ring and its snapshots are known.
+    /// `event_capacity` is converted to bytes at 40 per event, which is generous for events with a few fields (most
+    /// need 16 to 32), and rounded up to whole segments. `channel_capacity` is the number of snapshot requests that can
+    /// wait. `service` is the name of the ring and its snapshots.
     ///
     /// Capacities out of range ([`CAPACITY_BYTES_MIN`](crate::CAPACITY_BYTES_MIN) to
     /// [`CAPACITY_BYTES_MAX`](crate::CAPACITY_BYTES_MAX), and 1 to
     /// [`CHANNEL_CAPACITY_MAX`](crate::CHANNEL_CAPACITY_MAX)) are moved to the nearest limit. An environment variable
-    /// whose value makes no sense is ignored. Without a place for a ring file the ring is on the heap, and does not
-    /// outlive the process. A second call returns the recorder that is there. Each of these is reported in one line on
-    /// stderr. For control over any of it, see [`builder`](Self::builder).
+    /// with an invalid value is ignored. If there is no place for a ring file, the ring is on the heap, and does not
+    /// outlive the process. A second call returns the existing recorder. Each of these is reported in one line on
+    /// stderr. To control any of this, see [`builder`](Self::builder).
     ///
     /// All levels are recorded; [`set_level`](Self::set_level) restricts that.
     ///
@@ -29,7 +29,7 @@ impl Recorder {
         match builder.build() {
             Ok(recorder) => recorder,
             Err(InitError::AlreadyInitialized) => {
-                report::warn(format_args!("initialized a second time; the first recorder goes on unchanged"));
+                report::warn(format_args!("initialized a second time; the first recorder continues unchanged"));
                 Recorder::current().unwrap_or(Recorder::off())
             }
             Err(error) => {
@@ -39,7 +39,7 @@ impl Recorder {
         }
     }
 
-    /// Returns the full form of [`init`](Self::init), whose errors are returned.
+    /// Returns a builder: the full form of [`init`](Self::init), which returns errors.
     pub fn builder() -> Builder {
         Builder::new()
     }

@@ -1,5 +1,5 @@
-//! The options of the [`Builder`], a method each. What they become is in [`settings`](crate::config::settings), the
-//! variables that override them in [`environment`](crate::config::environment).
+//! The options of the [`Builder`], one method each. They are stored in [`settings`](crate::config::settings);
+//! [`environment`](crate::config::environment) has the variables that override them.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,69 +13,48 @@ use crate::config::settings::{FatalSignals, RingFileChoice, SnapshotSignal};
 use crate::config::settings::{CAPACITY_BYTES_MAX, CAPACITY_BYTES_MIN, CHANNEL_CAPACITY_MAX};
 
 impl Builder {
-    /// Sets the name under which the ring and its snapshots are known; default: the name of the executable. Any text
-    /// will do: in file names everything but ASCII letters, digits, `.`, `_` and `-` becomes `_`, and at most 64
-    /// characters are kept.
-    ///
-    /// # Examples
-    /// ```
-    /// use ttlog_std::Recorder;
-    ///
-    /// let builder = Recorder::builder().service("shop"); // ttlog-shop-<pid>-…
-    /// # drop(builder);
-    /// ```
+    /// Sets the name of the ring and its snapshots; default: the name of the executable. Any text is accepted: in file
+    /// names everything except ASCII letters, digits, `.`, `_` and `-` becomes `_`, and at most 64 characters are kept.
     pub fn service(mut self, name: impl Into<String>) -> Self {
         self.settings.service = Some(name.into());
         self
     }
 
-    /// Sets the room for events in bytes, [`CAPACITY_BYTES_MIN`] to [`CAPACITY_BYTES_MAX`]; default 16 MiB. It is
-    /// rounded up to whole segments, and the table of callsites comes on top of it.
-    ///
-    /// # Examples
-    /// ```
-    /// let builder = ttlog_std::Recorder::builder().capacity_bytes(64 << 20); // 64 MiB
-    /// # drop(builder);
-    /// ```
+    /// Sets the capacity for events in bytes, [`CAPACITY_BYTES_MIN`] to [`CAPACITY_BYTES_MAX`]; default 16 MiB. It is
+    /// rounded up to whole segments, and does not include the table of callsites.
     pub fn capacity_bytes(mut self, capacity_bytes: usize) -> Self {
         self.settings.capacity_bytes = capacity_bytes;
         self
     }
 
-    /// The same as [`capacity_bytes`](Self::capacity_bytes), under the name that goes with [`min_age`](Self::min_age).
+    /// Sets the same as [`capacity_bytes`](Self::capacity_bytes), under the name that matches
+    /// [`min_age`](Self::min_age).
     pub fn max_bytes(self, max_bytes: usize) -> Self {
         self.capacity_bytes(max_bytes)
     }
 
-    /// Sets how many bytes of the capacity are for events of level warn and error alone, so that a flood of lesser
-    /// ones cannot evict them: 0 (they share the room of all) to half of the capacity; default an eighth, or 0 where
-    /// the ring has fewer than 16 segments. It is rounded up to whole segments, of which there are two at least.
-    ///
-    /// # Examples
-    /// ```
-    /// // Of 16 MiB, 4 MiB for warnings and errors.
-    /// let builder = ttlog_std::Recorder::builder().capacity_bytes(16 << 20).kept_bytes(4 << 20);
-    /// # drop(builder);
-    /// ```
+    /// Sets how many bytes of the capacity are reserved for events of level warn and error, so that a flood of events
+    /// of lower levels cannot evict them: 0 (they share the room of all) to half of the capacity; default an eighth, or
+    /// 0 if the ring has fewer than 16 segments. It is rounded up to whole segments, at least two.
     pub fn kept_bytes(mut self, kept_bytes: usize) -> Self {
         self.settings.kept_bytes = Some(kept_bytes);
         self
     }
 
-    /// Sets the room for events as a count of events of 40 bytes each.
+    /// Sets the capacity as a number of events of 40 bytes each.
     pub fn event_capacity(self, event_capacity: usize) -> Self {
         self.capacity_bytes(event_capacity.saturating_mul(EVENT_LEN))
     }
 
-    /// Sets how many snapshot requests may wait, 1 to [`CHANNEL_CAPACITY_MAX`]; default 64. Memory is used only by
-    /// those that do wait.
+    /// Sets how many snapshot requests can wait, 1 to [`CHANNEL_CAPACITY_MAX`]; default 64. Only waiting requests use
+    /// memory.
     pub fn channel_capacity(mut self, channel_capacity: usize) -> Self {
         self.settings.channel_capacity = channel_capacity;
         self
     }
 
-    /// Sets the bytes of a segment: 512 to 65,536, and a quarter of the capacity at most, rounded down to a multiple
-    /// of 8. Default: a 256th of the capacity, 4 to 64 KiB. A thread takes a segment at a time, so small segments suit
+    /// Sets the bytes of a segment: 512 to 65,536, and at most a quarter of the capacity, rounded down to a multiple of
+    /// 8. Default: a 256th of the capacity, 4 to 64 KiB. A thread takes a segment at a time, so small segments suit
     /// many threads, and large ones large events: no event can be longer than a segment.
     pub fn segment_bytes(mut self, segment_bytes: usize) -> Self {
         self.settings.segment_bytes = Some(segment_bytes);
@@ -83,7 +62,7 @@ impl Builder {
     }
 
     /// Sets the bytes of the table of callsites: 4 KiB to 64 MiB, rounded down to a multiple of 8. Default: a 16th of
-    /// the capacity, 64 KiB to 4 MiB. A callsite takes about 150; events of callsites that find no room are dropped
+    /// the capacity, 64 KiB to 4 MiB. A callsite takes about 150 bytes; events of callsites that do not fit are dropped
     /// and counted.
     pub fn table_bytes(mut self, table_bytes: usize) -> Self {
         self.settings.table_bytes = Some(table_bytes);
@@ -91,82 +70,68 @@ impl Builder {
     }
 
     /// Sets the directory of the ring file, which is then the only one that is tried. Default: `/dev/shm/ttlog-<uid>`,
-    /// or where that cannot be used, `ttlog-<uid>` in the temp directory. It is made if missing, with mode 0700. In a
-    /// directory that others can write to, or that is not this user's, a directory `ttlog-<uid>` is used instead. One
-    /// that is a symbolic link itself is refused, for somebody else may have laid it.
-    ///
-    /// # Examples
-    /// ```
-    /// // Only this directory is tried, and without a ring file there is no recorder.
-    /// use ttlog_std::{Recorder, RingFileChoice};
-    ///
-    /// let builder = Recorder::builder().directory("/var/lib/shop/ring").ring_file(RingFileChoice::Required);
-    /// # drop(builder);
-    /// ```
+    /// or if that cannot be used, `ttlog-<uid>` in the temp directory. It is created if missing, with mode 0700. In a
+    /// directory that others can write to, or that belongs to another user, a directory `ttlog-<uid>` is used instead.
+    /// A path that is itself a symbolic link is refused, because somebody else might have placed it.
     pub fn directory(mut self, directory: impl Into<PathBuf>) -> Self {
         self.settings.directory = Some(directory.into());
         self
     }
 
-    /// Sets the directory of snapshots. Default: the temp directory. It is made if missing, with mode 0700.
+    /// Sets the directory of snapshots. Default: the temp directory. It is created if missing, with mode 0700.
     pub fn snapshot_directory(mut self, directory: impl Into<PathBuf>) -> Self {
         self.settings.snapshot_directory = Some(directory.into());
         self
     }
 
-    /// Sets the lowest level that is recorded; default [`Level::Trace`]: everything. The same as a
-    /// [`filter`](Self::filter) of this level alone.
+    /// Sets the lowest recorded level; default [`Level::Trace`]: everything. The same as a [`filter`](Self::filter)
+    /// with only this level.
     pub fn level(self, level: Level) -> Self {
         self.filter(level.as_str().to_ascii_lowercase())
     }
 
     /// Sets which events are recorded, by directives such as `info,my_crate::net=debug,other=off`: see
-    /// [`Recorder::set_filter`](crate::Recorder::set_filter), by which it can be changed. At most 512 bytes.
-    ///
-    /// # Examples
-    /// ```
-    /// let builder = ttlog_std::Recorder::builder().filter("info,shop::net=debug,other=off");
-    /// # drop(builder);
-    /// ```
+    /// [`Recorder::set_filter`](crate::Recorder::set_filter), which can change it later. At most 512 bytes.
     pub fn filter(mut self, directives: impl Into<String>) -> Self {
         self.settings.filter = directives.into();
         self
     }
 
-    /// Lets events read a clock that a thread updates each millisecond, instead of the processor's; default `false`. It
-    /// saves most of the cost of an event and gives times that are 1 ms coarse; the order within a thread is kept.
+    /// Makes events read a clock that a thread updates every millisecond, instead of the processor's; default `false`.
+    /// It saves most of the cost of an event and gives times with a resolution of 1 ms; the order within a thread is
+    /// kept.
     pub fn coarse_clock(mut self, coarse: bool) -> Self {
         self.settings.coarse_clock = coarse;
         self
     }
 
-    /// Sets whether a panic is recorded as an event and followed by a snapshot, before the panic hook that was there
-    /// runs; default `true`.
+    /// Sets whether a panic is recorded as an event and followed by a snapshot, before the previous panic hook runs;
+    /// default `true`.
     pub fn panic_hook(mut self, install: bool) -> Self {
         self.settings.panic_hook = install;
         self
     }
 
-    /// Sets whether the event of a panic has a backtrace, whatever `RUST_BACKTRACE` says; default `true`. Making its
-    /// text takes milliseconds, and longer where the debug information is large.
+    /// Sets whether the event of a panic has a backtrace, whatever the value of `RUST_BACKTRACE`; default `true`.
+    /// Formatting it takes milliseconds, and longer with large debug information.
     pub fn panic_backtrace(mut self, capture: bool) -> Self {
         self.settings.panic_backtrace = capture;
         self
     }
 
-    /// Sets whether rings that dead processes of this user left in the directory are made snapshots of; default
-    /// `true`. It is done by the service thread, after the start.
+    /// Sets whether rings that dead processes of this user left in the directory are turned into snapshots; default
+    /// `true`. The service thread does this after the start.
     pub fn recover_orphans(mut self, recover: bool) -> Self {
         self.settings.recover_orphans = recover;
         self
     }
 
-    /// Sets whether SIGBUS gets a handler that keeps the process going when somebody cuts the ring's file short, where
-    /// the next event would end it otherwise; default `true`.
+    /// Sets whether SIGBUS gets a handler that keeps the process running when somebody truncates the ring's file, where
+    /// the next event would otherwise end it; default `true`.
     ///
-    /// The handler takes care of faults in the ring only. All others go to the handler that was there before, as if
-    /// this one were not there; a handler that is installed later should do the same. A thread that blocks SIGBUS is
-    /// not helped.
+    /// The handler deals only with faults in the ring. All others are passed to the previous handler, as if this one
+    /// did not exist; a handler that is installed later should do the same. A thread that blocks SIGBUS is not
+    /// protected.
     pub fn fault_handler(mut self, install: bool) -> Self {
         self.settings.fault_handler = install;
         self
@@ -178,167 +143,101 @@ impl Builder {
         self
     }
 
-    /// Sets which signals that end the process are noted in the ring, so that a reader can tell how the process ended;
-    /// default [`FatalSignals::All`].
+    /// Sets which signals that end the process are recorded in the ring, so that a reader can determine how the process
+    /// ended; default [`FatalSignals::All`].
     ///
-    /// The handlers note the signal and hand it on: to the handler that was there before, or to the system, so that
-    /// the process ends as it would have. Termination signals that the program handles or ignores at the start are
-    /// left alone, and so are all of them in process 1 of a container, which the system keeps from being ended by
-    /// them.
-    ///
-    /// # Examples
-    /// ```
-    /// use ttlog_std::{FatalSignals, Recorder};
-    ///
-    /// // SIGTERM and the like stay as they are.
-    /// let builder = Recorder::builder().fatal_signals(FatalSignals::Faults);
-    /// # drop(builder);
-    /// ```
+    /// The handlers record the signal and pass it on to the previous handler, or to the system, so that the process
+    /// ends as it would have. Termination signals that the program handles or ignores at the start are left alone, and
+    /// so are all of them in process 1 of a container, which the system protects from being ended by them.
     pub fn fatal_signals(mut self, signals: FatalSignals) -> Self {
         self.settings.fatal_signals = signals;
         self
     }
 
-    /// Sets how far back the ring should reach, 100 ms to 366 days; default: as far as it does. What is older is left
-    /// out of snapshots, and a ring that reaches less far says so. The ring itself does not grow: give it the bytes it
+    /// Sets how far back the ring should reach, 100 ms to 366 days; default: as far as it does. Older events are left
+    /// out of snapshots, and a ring that reaches less far is reported. The ring itself does not grow: set the bytes it
     /// needs with [`capacity_bytes`](Self::capacity_bytes).
-    ///
-    /// # Examples
-    /// ```
-    /// use std::time::Duration;
-    ///
-    /// let builder = ttlog_std::Recorder::builder().capacity_bytes(256 << 20).min_age(Duration::from_secs(600));
-    /// # drop(builder);
-    /// ```
     pub fn min_age(mut self, age: Duration) -> Self {
         self.settings.min_age = Some(age);
         self
     }
 
-    /// Takes a snapshot at this interval, 100 ms to 366 days; default: none.
-    ///
-    /// # Examples
-    /// ```
-    /// use std::time::Duration;
-    /// use ttlog_std::{Level, Recorder};
-    ///
-    /// // Every five minutes, and after each error, but not more often than every 10 seconds.
-    /// let builder = Recorder::builder()
-    ///     .snapshot_every(Duration::from_secs(300))
-    ///     .snapshot_on_level(Level::Error)
-    ///     .snapshot_throttle(Duration::from_secs(10));
-    /// # drop(builder);
-    /// ```
+    /// Makes the recorder take a snapshot at this interval, 100 ms to 366 days; default: none.
     pub fn snapshot_every(mut self, interval: Duration) -> Self {
         self.settings.snapshot_every = Some(interval);
         self
     }
 
-    /// Takes a snapshot after an event of this level or above, [`Level::Warn`] or [`Level::Error`]; default: none.
+    /// Makes the recorder take a snapshot after an event of this level or above, [`Level::Warn`] or [`Level::Error`];
+    /// default: none.
     pub fn snapshot_on_level(mut self, level: Level) -> Self {
         self.settings.snapshot_on_level = Some(level);
         self
     }
 
-    /// Takes a snapshot when the process gets this signal; default: none, and no handler.
-    ///
-    /// # Examples
-    /// ```
-    /// use ttlog_std::{Recorder, SnapshotSignal};
-    ///
-    /// let builder = Recorder::builder().snapshot_on_signal(SnapshotSignal::Usr1); // kill -USR1 PID
-    /// # drop(builder);
-    /// ```
+    /// Makes the recorder take a snapshot when the process gets this signal; default: none, and no handler.
     pub fn snapshot_on_signal(mut self, signal: SnapshotSignal) -> Self {
         self.settings.snapshot_on_signal = Some(signal);
         self
     }
 
-    /// Takes a snapshot whenever this share of the ring, 0.1 to 1, was written since the last one, so that what is
-    /// overwritten is on disk before; default: none.
+    /// Makes the recorder take a snapshot whenever this share of the ring, 0.1 to 1, was written since the last one, so
+    /// that events are on disk before they are overwritten; default: none.
     pub fn snapshot_when_filled(mut self, share: f64) -> Self {
         self.settings.snapshot_when_filled = Some(share);
         self
     }
 
-    /// Sets the minimum time between two snapshots, 0 to 366 days; default 1 s. What asks for one meanwhile is answered
-    /// by the next.
+    /// Sets the least time between two snapshots, 0 to 366 days; default 1 s. Requests in the meantime are answered by
+    /// the next one.
     pub fn snapshot_throttle(mut self, interval: Duration) -> Self {
         self.settings.snapshot_throttle = interval;
         self
     }
 
-    /// Sets how many snapshots of this service are kept in the snapshot directory, those of earlier runs included, 1
+    /// Sets how many snapshots of this service are kept in the snapshot directory, including those of earlier runs, 1
     /// or more; default 32. The oldest are removed first.
-    ///
-    /// # Examples
-    /// ```
-    /// use std::time::Duration;
-    ///
-    /// let builder = ttlog_std::Recorder::builder()
-    ///     .retain_count(100)
-    ///     .retain_bytes(10 << 30)
-    ///     .retain_age(Duration::from_secs(7 * 24 * 3600));
-    /// # drop(builder);
-    /// ```
     pub fn retain_count(mut self, count: usize) -> Self {
         self.settings.retain_count = count;
         self
     }
 
-    /// Sets how many bytes the snapshots of this service may take; default 1 GiB. The newest stays in any case.
+    /// Sets how many bytes the snapshots of this service can take; default 1 GiB. The newest always stays.
     pub fn retain_bytes(mut self, bytes: u64) -> Self {
         self.settings.retain_bytes = bytes;
         self
     }
 
-    /// Sets how old snapshots of this service may become, 100 ms to 366 days; default: no limit. The newest stays in
-    /// any case.
+    /// Sets the largest age of snapshots of this service, 100 ms to 366 days; default: no limit. The newest always
+    /// stays.
     pub fn retain_age(mut self, age: Duration) -> Self {
         self.settings.retain_age = Some(age);
         self
     }
 
     /// Sets the share of the snapshots' disk that stays free, 0 to 90 percent; default 15. Old snapshots of this
-    /// service are removed for it, and when that is not enough no snapshot is written.
+    /// service are removed for that; if that is not enough, no snapshot is written.
     pub fn retain_free_percent(mut self, percent: u8) -> Self {
         self.settings.retain_free_percent = percent;
         self
     }
 
     /// Adds names of fields whose values are withheld from snapshots, to the built-in ones (`password`, `token`,
-    /// `cookie` and the like) and to those of the environment. A field is meant when its name, or the end of it after
-    /// `.`, `_` or `-`, is one of them in any case.
-    ///
-    /// # Examples
-    /// ```
-    /// let builder = ttlog_std::Recorder::builder().secret_keys(["iban", "tax_id"]);
-    /// # drop(builder);
-    /// ```
+    /// `cookie` and the like) and to those of the environment. A field matches if its name, or the end of its name
+    /// after `.`, `_` or `-`, is one of them, ignoring case.
     pub fn secret_keys(mut self, keys: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.settings.secret_keys.extend(keys.into_iter().map(Into::into));
         self
     }
 
-    /// Sets whether values of secret fields are withheld from snapshots; default `true`. The ring has them in any case.
+    /// Sets whether values of secret fields are withheld from snapshots; default `true`. The ring always contains them.
     pub fn withhold_secrets(mut self, withhold: bool) -> Self {
         self.settings.withhold_secrets = withhold;
         self
     }
 
-    /// Ignores the environment: the options are as the program sets them, whatever `TTLOG` and the
-    /// `TTLOG_*` variables say.
-    ///
-    /// # Examples
-    /// ```
-    /// // A test that does not depend on the variables of the machine it runs on, and leaves no file.
-    /// use ttlog_std::{Recorder, RingFileChoice};
-    ///
-    /// let recorder = Recorder::builder().ignore_environment().ring_file(RingFileChoice::None).build()?;
-    /// assert_eq!(recorder.ring_path(), None);
-    /// # recorder.shutdown();
-    /// # Ok::<(), ttlog_std::InitError>(())
-    /// ```
+    /// Makes the builder ignore the environment: the options are as set by the program, whatever the values of `TTLOG`
+    /// and the `TTLOG_*` variables.
     pub fn ignore_environment(mut self) -> Self {
         self.ignore_environment = true;
         self

@@ -1,4 +1,4 @@
-//! Making the ring: its shape, and the place where it lies.
+//! Creating the ring: its shape and its location.
 
 use std::path::{Path, PathBuf};
 
@@ -16,26 +16,26 @@ use crate::memory::ring_file::{self, RingFile};
 use crate::memory::{heap, process_item};
 use crate::sys::{self, report};
 
-/// Fewest segments of a ring: two for threads, one for nested events, one to be opened next.
+/// Smallest number of segments of a ring: two for threads, one for nested events, one to be opened next.
 const SEGMENT_COUNT_MIN: usize = 4;
-/// Size of the table in small rings; the core makes it larger in large ones.
+/// Size of the table in small rings, in bytes; the core makes it larger in large ones.
 const TABLE_BYTES_DEFAULT_MIN: u32 = 64 * 1024;
 
-/// The shape of the ring to be made.
+/// The shape of the ring to be created.
 pub(super) struct Layout {
     config: RingConfig,
     len_words: usize,
 }
 
 impl Layout {
-    /// Rounds the capacity up to whole segments and adds what comes before them.
+    /// Rounds the capacity up to whole segments and adds the parts that precede them.
     fn of(config: RingConfig, capacity: usize) -> Self {
         let segments = capacity.next_multiple_of(config.segment_len as usize);
         Layout { config, len_words: (config.overhead_len() + segments) / 8 }
     }
 }
 
-/// A ring, laid out.
+/// A ring that was laid out.
 pub(super) struct MadeRing {
     pub(super) words: &'static [Word],
     /// The file behind it; `None` for the heap.
@@ -46,10 +46,10 @@ pub(super) struct MadeRing {
     pub(super) directory: Option<PathBuf>,
 }
 
-/// Returns the shape of the ring that the options ask for. With `clamp`, sizes out of range are moved into it.
+/// Returns the shape of the ring requested by the options. With `clamp`, sizes out of range are moved into it.
 ///
 /// # Errors
-/// [`InitError::OutOfRange`], not with `clamp`.
+/// [`InitError::OutOfRange`], unless `clamp`.
 pub(super) fn layout(settings: &Settings, clamp: bool) -> Result<Layout, InitError> {
     let capacity = in_range(clamp, "capacity_bytes", settings.capacity_bytes, CAPACITY_BYTES_MIN, CAPACITY_BYTES_MAX)?;
     let mut config = RingConfig::for_capacity(capacity, sys::random());
@@ -69,7 +69,7 @@ pub(super) fn layout(settings: &Settings, clamp: bool) -> Result<Layout, InitErr
     Ok(Layout::of(config, capacity))
 }
 
-/// Makes the ring: in a file, on the heap, or, when there is no memory at all, in the last resort.
+/// Creates the ring: in a file, on the heap, or, if there is no memory at all, in the last resort.
 pub(super) fn make_ring(
     settings: &Settings,
     clamp: bool,
@@ -113,7 +113,7 @@ pub(super) fn make_ring(
     if !clamp {
         return Err(InitError::OutOfMemory);
     }
-    report::warn(format_args!("no memory for the ring, {} bytes must do", heap::EMERGENCY_BYTES));
+    report::warn(format_args!("no memory for the ring, only {} bytes are used", heap::EMERGENCY_BYTES));
     let config = RingConfig {
         ring_id: layout.config.ring_id,
         segment_len: 1024,

@@ -1,4 +1,4 @@
-//! Facts about a child of `fork`: from what it makes its ring, and when it may.
+//! State of a child of `fork`: the data for its ring, and when the ring can be created.
 
 #![cfg_attr(
     not(target_os = "linux"),
@@ -13,26 +13,26 @@ use ttlog_core::{RingConfig, Word};
 
 use crate::memory::process_item::Description;
 
-/// The data from which a child of `fork` makes its ring, collected at the start of the first process, and the appends
-/// that its fork has interrupted.
+/// The data from which a child of `fork` creates its ring, collected at the start of the first process, and the appends
+/// interrupted by its fork.
 pub(crate) struct ForkState {
-    /// How the ring is laid out, but for its id.
+    /// Layout of the ring, except for its id.
     pub(crate) config: RingConfig,
     /// The part of the process item that all of them share.
     pub(crate) description: Description,
     /// The name of the service, for the names of ring files.
     pub(crate) service: Box<str>,
-    /// Set in a child whose memory could not be separated from its parent's: it must not write.
+    /// Whether this is a child whose memory could not be separated from its parent's: it must not write.
     pub(crate) is_lost: AtomicBool,
-    /// The commit word of the append that was interrupted by this process's fork, as long as it may be under way;
-    /// null: none is.
+    /// The commit word of the append that was interrupted by this process's fork, as long as it might be in progress;
+    /// null if there is none.
     pub(crate) fast_under_way: AtomicPtr<Word>,
-    /// Whether an append on the slow path was interrupted by this process's fork and is not over.
+    /// Whether an append on the slow path was interrupted by this process's fork and has not finished.
     pub(crate) slow_under_way: AtomicBool,
 }
 
 impl ForkState {
-    /// Takes what does not change.
+    /// Collects the data that does not change.
     pub(crate) fn new(config: RingConfig, description: Description, service: Box<str>) -> Self {
         ForkState {
             config,
@@ -44,7 +44,7 @@ impl ForkState {
         }
     }
 
-    /// Returns whether the ring can be made: no log call that began before the fork is under way any more.
+    /// Returns whether the ring can be created: no log call that began before the fork is still in progress.
     pub(crate) fn is_quiet(&self) -> bool {
         !self.is_lost.load(Ordering::Relaxed)
             && !self.slow_under_way.load(Ordering::Acquire)
@@ -52,13 +52,13 @@ impl ForkState {
     }
 
     fn fast_under_way(&self) -> Option<UnderWay<'static>> {
-        // SAFETY: null, or a word of the ring's memory, which is there for good.
+        // SAFETY: null, or a word of the ring's memory, which is never freed.
         let word: Option<&'static Word> = unsafe { self.fast_under_way.load(Ordering::Relaxed).as_ref() };
         word.map(UnderWay::of_word)
     }
 
-    /// Looks whether the append on the fast path that was interrupted is over; of the thread whose append it is.
-    /// `is_closed`: its cursor is. `true` if it is over.
+    /// Checks whether the interrupted append on the fast path has finished; called in the thread of that append.
+    /// `is_closed`: whether its cursor is. Returns `true` if it has finished.
     pub(crate) fn see_fast_path(&self, is_closed: bool) -> bool {
         let is_over = !is_closed && self.fast_under_way().is_none_or(|append| !append.is_busy());
         if is_over {

@@ -1,4 +1,4 @@
-//! The state of the recorder: facts that recording needs, and nothing that is done with them.
+//! The state of the recorder: the data that recording needs, without the actions on it.
 
 pub(crate) mod forked;
 pub(crate) mod process;

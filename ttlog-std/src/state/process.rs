@@ -1,8 +1,8 @@
-//! The state of one process, not shared with its forks: everything with a lock that a thread of the parent may have
+//! The state of one process, not shared with its forks: everything with a lock that a thread of the parent might have
 //! held at the moment of the `fork`, and the ring's file.
 //!
-//! A child of `fork` gets a state of its own before any of its code runs; the one of its parent is left as it is
-//! and never touched again there. That of a child has no service thread and no memory for snapshots until it
+//! A child of `fork` gets its own generation before any of its code runs; that of its parent is left unchanged and
+//! never touched again there. The child's has no service thread and no memory for snapshots until it
 //! [settles](crate::service::settle).
 
 use std::fmt;
@@ -17,41 +17,42 @@ use crate::snapshot::queue::SnapshotQueue;
 use crate::snapshot::scratch::Scratch;
 use crate::sys::lock;
 
-/// The longest segment that a snapshot is written of: those of an orphan may be of any size.
+/// Length of the longest segment of which a snapshot is written, in bytes: segments of an orphan can be of any size.
 const SEGMENT_LEN: usize = SEGMENT_LEN_MAX as usize;
 
-/// The parts of the recorder that each process has for itself. Never freed.
+/// The parts of the recorder that are separate in each process. Never freed.
 pub(crate) struct ProcessState {
-    /// The process. One that was made past the C library's `fork` has its parent's state still, and another id.
+    /// Id of the process. A process created without the C library's `fork` still has its parent's state, and another
+    /// id.
     pid: u32,
     /// Requests to the service thread.
     pub(crate) queue: SnapshotQueue,
-    /// Memory for the snapshot that is being written, and the lock by which there is one at a time.
+    /// Memory for the snapshot that is being written, and the lock that allows only one at a time.
     pub(crate) scratch: Mutex<Scratch>,
-    /// Memory for a snapshot when that one is in use and cannot be waited for.
+    /// Memory for a snapshot if that one is in use and cannot be waited for.
     pub(crate) spare_scratch: Mutex<Scratch>,
-    /// How snapshots are written.
+    /// Settings for writing snapshots.
     options: SnapshotOptions<'static>,
     /// Held while an anchor is written.
     pub(crate) anchor_lock: Mutex<()>,
     /// Held while the filter is changed.
     pub(crate) filter_lock: Mutex<()>,
-    /// The ring's file; null: it has none (yet). What it points to is never freed.
+    /// The ring's file; null if it has none (yet). The pointee is never freed.
     file: AtomicPtr<RingFile>,
-    /// The file that the first ancestor with one had: children make theirs beside it.
+    /// The file of the first ancestor that had one: children create theirs beside it.
     #[cfg_attr(
         not(target_os = "linux"),
         allow(dead_code, reason = "for children of fork, which have rings on Linux alone")
     )]
     parent_file: Option<&'static RingFile>,
-    /// Whether the service thread and the memory for snapshots are there, or were tried for.
+    /// Whether the service thread and the memory for snapshots exist, or creating them was attempted.
     pub(crate) is_settled: AtomicBool,
-    /// When the latest anchor was written, in ticks.
+    /// Time of the latest anchor, in ticks.
     last_anchor: AtomicU64,
 }
 
 impl ProcessState {
-    /// Makes that of the process that starts the recorder.
+    /// Creates the state of the process that starts the recorder.
     pub(crate) fn new(queue: SnapshotQueue, options: SnapshotOptions<'static>, file: Option<RingFile>) -> Self {
         let file = file.map(|file| &*Box::leak(Box::new(file)));
         ProcessState {
@@ -69,7 +70,7 @@ impl ProcessState {
         }
     }
 
-    /// Makes that of a child of `fork`, in memory of its own; `None` if there is none. Async-signal-safe.
+    /// Creates the state of a child of `fork`, in its own memory; `None` if there is none. Async-signal-safe.
     #[cfg(target_os = "linux")]
     pub(crate) fn in_child(parent: &ProcessState) -> Option<&'static ProcessState> {
         let child = ProcessState {
@@ -94,8 +95,8 @@ impl ProcessState {
         *lock(&self.spare_scratch) = Scratch::spare(self.options, SEGMENT_LEN);
     }
 
-    /// Returns whether the calling process is a fork of the one that this belongs to, which was not prepared for: the
-    /// locks may be held by threads that do not exist here, and the ring is that of the parent.
+    /// Returns whether the calling process is an unprepared fork of the one that this belongs to: the locks might be
+    /// held by threads that do not exist here, and the ring is that of the parent.
     pub(crate) fn is_in_fork(&self) -> bool {
         std::process::id() != self.pid
     }
@@ -106,13 +107,13 @@ impl ProcessState {
         unsafe { self.file.load(Ordering::Acquire).as_ref() }
     }
 
-    /// Returns the file beside which this process makes its own.
+    /// Returns the file beside which this process creates its own.
     #[cfg(target_os = "linux")]
     pub(crate) fn parent_file(&self) -> Option<&'static RingFile> {
         self.parent_file
     }
 
-    /// Takes the ring's file. Async-signal-safe. Without memory for it (a page) the file is there and nobody knows.
+    /// Stores the ring's file. Async-signal-safe. Without memory for it (a page) the file exists but is unknown.
     #[cfg(target_os = "linux")]
     pub(crate) fn set_file(&self, file: RingFile) -> Option<&'static RingFile> {
         let file = leak(file)?;
@@ -120,24 +121,24 @@ impl ProcessState {
         Some(file)
     }
 
-    /// Says that the file could not be put in place.
+    /// Notes that the file could not be put in place.
     #[cfg(target_os = "linux")]
     pub(crate) fn forget_file(&self) {
         self.file.store(std::ptr::null_mut(), Ordering::Release);
     }
 
-    /// Says that an anchor was written at `ticks`.
+    /// Notes that an anchor was written at `ticks`.
     pub(crate) fn note_anchor(&self, ticks: u64) {
         self.last_anchor.store(ticks, Ordering::Relaxed);
     }
 
-    /// Returns when the latest anchor was written, in ticks.
+    /// Returns the time of the latest anchor, in ticks.
     pub(crate) fn last_anchor(&self) -> u64 {
         self.last_anchor.load(Ordering::Relaxed)
     }
 }
 
-/// Puts a value into memory of its own, for good. Async-signal-safe.
+/// Moves a value into its own memory, permanently. Async-signal-safe.
 #[cfg(target_os = "linux")]
 fn leak<T: Sync + 'static>(value: T) -> Option<&'static T> {
     const { assert!(align_of::<T>() <= 4096) };

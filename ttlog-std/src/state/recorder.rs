@@ -1,6 +1,6 @@
 //! The state of the recorder of this process: everything that recording needs.
 //!
-//! It is made once, by the [builder](crate::Builder), and never freed: threads write into its ring until the process
+//! It is created once, by the [builder](crate::Builder), and never freed: threads write into its ring until the process
 //! ends. The log macros find it through [`current`].
 
 use std::fmt;
@@ -21,7 +21,7 @@ use crate::config::settings::Settings;
 use crate::memory::guard;
 use crate::sys::report;
 
-/// The recorder of this process; null until it is made. Set once, to a leaked box.
+/// The recorder of this process; null until it is created. Set once, to a leaked box.
 static RECORDER: AtomicPtr<State> = AtomicPtr::new(std::ptr::null_mut());
 
 /// Returns the recorder of this process. One load and a test; callable anywhere.
@@ -40,7 +40,7 @@ pub(crate) fn publish(inner: State) -> &'static State {
 
 /// Everything that recording needs.
 pub(crate) struct State {
-    /// Where records go.
+    /// Destination of records.
     pub(crate) ring: Ring<'static>,
     /// The memory of the ring.
     pub(crate) words: &'static [Word],
@@ -48,18 +48,18 @@ pub(crate) struct State {
     pub(crate) registry: Registry,
     /// The clock that [`now`](crate::clock::now) reads.
     pub(crate) clock: ClockInfo,
-    /// The state of this process; a child of `fork` has another. Set once in each process, to something that is never
+    /// The state of this process; a child of `fork` has its own. Set once in each process, to a value that is never
     /// freed.
     pub(crate) process: AtomicPtr<ProcessState>,
-    /// Where snapshots go.
+    /// Directory of the snapshots.
     pub(crate) snapshot_directory: PathBuf,
-    /// The name of the service, as the program gave it.
+    /// The name of the service, as set by the program.
     pub(crate) service_name: String,
-    /// Selects the events that are recorded. Changed under the filter lock of the process.
+    /// The filter that selects the recorded events. Changed under the filter lock of the generation.
     pub(crate) filter: FilterCell,
-    /// Set by `shutdown`, for good.
+    /// Whether `shutdown` was called; never cleared.
     pub(crate) ended: AtomicBool,
-    /// Whether this process has its ring; a child of `fork` makes it at its first event.
+    /// Whether this process has its ring; a child of `fork` creates it at its first event.
     pub(crate) renewal: Renewal,
     /// The state of a child of `fork`.
     pub(crate) forked: ForkState,
@@ -70,7 +70,7 @@ pub(crate) struct State {
 impl State {
     /// Returns the state of this process. One load; callable anywhere.
     pub(crate) fn process(&self) -> &'static ProcessState {
-        // SAFETY: what is stored there is complete and never freed, see the field.
+        // SAFETY: the stored value is complete and never freed, see the field.
         unsafe { &*self.process.load(Ordering::Acquire) }
     }
 
@@ -79,7 +79,7 @@ impl State {
         !self.ended.load(Ordering::Relaxed)
     }
 
-    /// Pairs the ring's clock with the wall clock, unless somebody else is doing so. In a fork, that is the parent.
+    /// Pairs the ring's clock with the wall clock, unless another thread is doing so. In a fork, that is the parent.
     pub(crate) fn write_anchor(&self) {
         let process = self.process();
         if process.is_in_fork() {
@@ -92,8 +92,8 @@ impl State {
         }
     }
 
-    /// Pairs the clocks where no service thread does, in a child of `fork` that does nothing but log: when a second
-    /// has passed since that was done last. Bounded; async-signal-safe.
+    /// Pairs the clocks if no service thread does, in a child of `fork` that only logs: if a second has passed since
+    /// the last time. Bounded; async-signal-safe.
     pub(crate) fn write_anchor_if_due(&self) {
         let process = self.process();
         if !process.is_settled.load(Ordering::Relaxed) {
@@ -104,7 +104,7 @@ impl State {
         }
     }
 
-    /// Puts a filter in force. Waits for other callers.
+    /// Applies a filter. Waits for other callers.
     pub(crate) fn set_filter(&self, filter: Filter<'_>) {
         let _changing = self.process().filter_lock.lock().unwrap_or_else(PoisonError::into_inner);
         self.filter.set(filter);
@@ -112,18 +112,18 @@ impl State {
         self.ring.set_filter_text(filter.text());
     }
 
-    /// Calls `tell` with the filter in force, which does not change meanwhile.
+    /// Calls `tell` with the filter in force, which does not change during the call.
     pub(crate) fn with_filter_text(&self, tell: impl FnOnce(&str)) {
         let _unchanged = self.process().filter_lock.lock().unwrap_or_else(PoisonError::into_inner);
         self.filter.with(|filter| tell(filter.text()));
     }
 
-    /// Returns whether somebody cut the ring's file short, so that a part of the ring is memory without a file.
+    /// Returns whether somebody truncated the ring's file, so that a part of the ring is memory without a file.
     pub(crate) fn is_cut(&self) -> bool {
         self.process().file().is_some() && guard::cut_len() > 0
     }
 
-    /// Warns once, when the ring's file was cut short.
+    /// Warns once if the ring's file was truncated.
     pub(crate) fn report_cut(&self) {
         if let Some(file) = self.process().file().filter(|_| self.is_cut()) {
             static CUT: report::Once = report::Once::new();

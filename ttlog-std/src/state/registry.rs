@@ -1,14 +1,14 @@
-//! Callsite ids: who is number n, and where the ring says so.
+//! Callsite ids: the mapping from callsites to ids, and their items in the ring.
 //!
-//! A callsite gets its id on its first use, once per list of field types (a callsite in a generic function may have
-//! several). The table of ids is allocated at the start and only ever filled: finding and adding take no lock,
-//! allocate nothing, and may be interrupted anywhere by a signal handler that logs.
+//! A callsite gets its id on its first use, once per list of field types (a callsite in a generic function can have
+//! several). The table of ids is allocated at the start and entries are only ever added: finding and adding take no
+//! lock, allocate nothing, and can be interrupted anywhere by a signal handler that logs.
 //!
 //! The item is in the ring's table before anybody can learn the id, so a record never refers to a callsite that a
-//! reader of a dead ring cannot find. When several threads meet a new callsite at once, one adds it and the others
-//! wait for it, but not for long: a thread that waited in vain (the first may be suspended, or be the very thread that
-//! a signal handler interrupted) adds it as well. Both ids are then in the ring's table, and the first to be finished
-//! is the one everybody uses.
+//! reader of a dead ring cannot find. When several threads encounter a new callsite at once, one adds it and the others
+//! wait for it, but not for long: a thread that waited in vain (the first might be suspended, or be the very thread
+//! that a signal handler interrupted) adds it as well. Both ids are then in the ring's table, and everybody uses the
+//! one that was finished first.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
@@ -19,40 +19,41 @@ use ttlog_core::{Callsite, Metadata, Ring, TypeList, encode_callsite};
 
 /// Highest id; 65,535 marks a reservation in the ring.
 const ID_MAX: u32 = 65_534;
-/// Stands for the id of a callsite for which there was no room, so that its events are refused at little cost.
+/// Stands for the id of a callsite that did not fit, so that its events are refused at little cost.
 const REFUSED: u32 = u32::MAX;
 /// Longest encoded callsite, in bytes. Only one with very many fields or a very long message is longer.
 const ITEM_LEN_MAX: usize = 4096;
-/// Times a thread looks again for the id that another one is adding; some 10 µs to 100 µs.
+/// Number of times a thread checks for the id that another one is adding; about 10 µs to 100 µs.
 const LOOKS: u32 = 2000;
-/// Slots that are tried for one key before the table counts as full.
+/// Number of slots that are tried for one key before the table counts as full.
 const PROBES_MAX: usize = 256;
 
-/// A place for one callsite with one list of types.
+/// A slot for one callsite with one list of types.
 #[derive(Debug)]
 struct Slot {
-    /// Hash of callsite and types, see [`key`]; 0: free. Set once.
+    /// Hash of callsite and types, see [`key`]; 0 if the slot is free. Set once.
     key: AtomicU64,
-    /// The id; 0: not there yet; [`REFUSED`]: never. Set once, after the item is in the ring's table.
+    /// The id; 0 if it is not there yet; [`REFUSED`] if it never will be. Set once, after the item is in the ring's
+    /// table.
     id: AtomicU32,
 }
 
-/// The ids given so far.
+/// The ids assigned so far.
 #[derive(Debug)]
 pub(crate) struct Registry {
-    /// Open addressing; a power of two many.
+    /// Slots, by open addressing; their number is a power of two.
     slots: Box<[Slot]>,
-    /// The highest id that was given.
+    /// The highest assigned id.
     last_id: AtomicU32,
-    /// Names whose fields are marked as secret in the table, so that whoever reads the ring knows them too.
+    /// Names of fields that are marked as secret in the table, so that readers of the ring know them too.
     secret_keys: Option<SecretKeys<'static>>,
-    /// Set when the first callsite was refused, so that this is reported once.
+    /// Whether a callsite was refused; the first refusal is reported.
     refused: AtomicBool,
 }
 
 impl Registry {
-    /// Makes room for as many callsites as a ring's table of `table_len` bytes can hold. `secret_keys`: names of
-    /// fields that are secret besides those that are marked.
+    /// Allocates slots for as many callsites as a ring's table of `table_len` bytes can hold. `secret_keys`: names of
+    /// fields that are secret in addition to those that are marked.
     pub(crate) fn new(table_len: usize, secret_keys: Option<SecretKeys<'static>>) -> Self {
         // No item is shorter than 40 bytes; half of the slots stay free.
         let count = (table_len / 20).clamp(64, 2 * ID_MAX as usize).next_power_of_two();
@@ -62,8 +63,8 @@ impl Registry {
 
     /// Returns the id of a callsite whose run-time fields have these types, adding it to the ring's table if it is new.
     ///
-    /// `None` when the ring's table or the ids are used up: its events are refused from then on. The first time that is
-    /// reported on stderr. Callable wherever the program logs.
+    /// Returns `None` if the ring's table or the ids are exhausted: the callsite's events are refused from then on. The
+    /// first time is reported on stderr. Callable wherever the program logs.
     pub(crate) fn register(
         &self,
         ring: &Ring<'_>,
@@ -114,8 +115,8 @@ impl Registry {
         None
     }
 
-    /// Puts the callsite into the ring's table under a new id, and gives the slot's id: this one, or that of whoever
-    /// was faster.
+    /// Adds the callsite to the ring's table under a new id, and returns the slot's id: this one, or that of a faster
+    /// thread.
     fn add(&self, ring: &Ring<'_>, slot: &Slot, callsite: &'static Callsite, types: TypeList) -> Option<u32> {
         let id = self.append(ring, callsite, types).unwrap_or(REFUSED);
         match slot.id.compare_exchange(0, id, Ordering::AcqRel, Ordering::Acquire) {
@@ -134,25 +135,25 @@ impl Registry {
         Some(id)
     }
 
-    /// Returns the highest id that was given; 0: none.
+    /// Returns the highest assigned id; 0 if there is none.
     #[cfg(any(test, target_os = "linux"))]
     pub(crate) fn last_id(&self) -> u32 {
         self.last_id.load(Ordering::Relaxed)
     }
 }
 
-/// Where a callsite is.
+/// Location of a callsite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Origin {
-    /// In the program, for as long as it runs: its address tells it from all others.
+    /// In the program, for as long as it runs: its address identifies it.
     Program,
-    /// In a plugin: after it was unloaded, another may have another callsite at the same address, or it may be back at
-    /// another address. What a callsite says is what tells it from all others.
+    /// In a plugin: after the plugin was unloaded, another one might have another callsite at the same address, or it
+    /// might be back at another address. The contents of a callsite identify it.
     Plugin,
 }
 
-/// Hashes what makes a callsite of a plugin with a list of types unique: its item in the table; never 0. `None`: the
-/// item is too long for the table.
+/// Returns a hash that identifies a callsite of a plugin with a list of types: that of its item in the table; never 0.
+/// Returns `None` if the item is too long for the table.
 fn content_key(callsite: &'static Callsite, types: TypeList) -> Option<u64> {
     let mut item = [0; ITEM_LEN_MAX];
     let len = encode_callsite(0, callsite.metadata(), types, &mut item)?;
@@ -166,12 +167,12 @@ fn content_key(callsite: &'static Callsite, types: TypeList) -> Option<u64> {
     Some(finished(hash))
 }
 
-/// Hashes what makes a callsite of the program with a list of types unique; never 0.
+/// Returns a hash that identifies a callsite of the program with a list of types; never 0.
 ///
-/// The address of the callsite alone would do, were it not for libraries that are loaded at run time and share this
-/// very recorder with the program: after one was unloaded, another may have a callsite at the same address. So the
-/// addresses and lengths of its texts and its line take part. With all 65,534 ids in use, two that collide have odds
-/// of 1 in 8 billion; the events of one would then be shown under the name of the other.
+/// The address of the callsite alone would suffice, except for libraries that are loaded at run time and share this
+/// very recorder with the program: after one was unloaded, another might have a callsite at the same address. So the
+/// addresses and lengths of its texts and its line are included. With all 65,534 ids in use, the odds of a collision
+/// are 1 in 8 billion; the events of one callsite would then be shown under the name of the other.
 fn key(callsite: &'static Callsite, types_hash: u32) -> u64 {
     let metadata = callsite.metadata();
     let text = |text: &'static str| [text.as_ptr() as usize as u64, text.len() as u64];
@@ -188,7 +189,7 @@ fn key(callsite: &'static Callsite, types_hash: u32) -> u64 {
     finished(hash)
 }
 
-/// Spreads what went into a hash over all its bits; never 0.
+/// Spreads the hashed values over all bits of the hash; never 0.
 fn finished(hash: u64) -> u64 {
     let hash = (hash ^ hash >> 32).wrapping_mul(0xD6E8_FEB8_6659_FD93);
     (hash ^ hash >> 32).max(1)
@@ -284,7 +285,7 @@ mod tests {
     fn interrupted_registration_is_done_by_another() {
         let (ring, registry) = (ring(4096), Registry::new(4096, None));
         let [a] = callsites(1) else { unreachable!() };
-        // As a thread leaves it that was suspended right after claiming the slot.
+        // As left by a thread that was suspended right after claiming the slot.
         let claimed = key(a, 1);
         registry.slots[claimed as usize & (registry.slots.len() - 1)].key.store(claimed, Ordering::Relaxed);
         assert_eq!(registry.register(&ring, a, TypeList::Nil, 1, Origin::Program), Some(1));

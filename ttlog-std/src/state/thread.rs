@@ -1,4 +1,4 @@
-//! The thread: its place in the ring, its name, and how deep it is in work on the ring.
+//! The thread: its place in the ring, its name, and its nesting depth of work on the ring.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -16,11 +16,11 @@ thread_local! {
     /// The thread's place in the ring. Has no destructor, so that events are recorded while other thread-locals are
     /// destroyed.
     static CURSOR: Cursor<'static> = const { Cursor::new() };
-    /// Who the thread is, found out at its first event.
+    /// Identity of the thread, determined at its first event.
     pub(crate) static IDENTITY: Identity = const { Identity::new() };
-    /// How deep the thread is in work on the ring that is not on the hot path.
+    /// Nesting depth of the thread's work on the ring outside the hot path.
     pub(crate) static DEPTH: Depth = const { Depth { calls: Cell::new(0), has_forked: Cell::new(false) } };
-    /// Leaves the thread's segment to others when the thread ends.
+    /// Releases the thread's segment when the thread ends.
     static LEAVE_AT_END: LeaveAtEnd = const { LeaveAtEnd::new() };
 }
 
@@ -28,7 +28,7 @@ thread_local! {
 const _: () = assert!(!std::mem::needs_drop::<Cursor<'static>>() && !std::mem::needs_drop::<Identity>());
 const _: () = assert!(!std::mem::needs_drop::<Depth>());
 
-/// The number given to the latest context.
+/// The number of the latest context.
 static LAST_CONTEXT: AtomicU32 = AtomicU32::new(0);
 
 /// Returns the thread's cursor.
@@ -41,10 +41,10 @@ pub(crate) fn cursor<'a>() -> &'a Cursor<'static> {
     unsafe { &*cursor }
 }
 
-/// How deep a thread is in work on the ring.
+/// Nesting depth of a thread's work on the ring.
 pub(crate) struct Depth {
     pub(crate) calls: Cell<u32>,
-    /// The process was forked meanwhile, by a signal handler that interrupted that work.
+    /// Whether the process was forked meanwhile, by a signal handler that interrupted that work.
     pub(crate) has_forked: Cell<bool>,
 }
 
@@ -65,7 +65,7 @@ impl Drop for SlowPathGuard {
             depth.calls.get() == 0 && depth.has_forked.replace(false)
         });
         if let Some(state) = current().filter(|_| is_over) {
-            // What was interrupted by the fork has stored its last word. From here on this thread may record.
+            // The work interrupted by the fork has stored its last word. From here on this thread can record.
             cursor().forget();
             IDENTITY.with(|identity| identity.told.set(0));
             state.forked.slow_under_way.store(false, Ordering::Release);
@@ -74,7 +74,7 @@ impl Drop for SlowPathGuard {
     }
 }
 
-/// How much is known about the thread.
+/// State of knowledge about the thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum IdentityState {
     New,
@@ -83,7 +83,7 @@ pub(crate) enum IdentityState {
     Ended,
 }
 
-/// Who the thread is.
+/// Identity of the thread.
 pub(crate) struct Identity {
     pub(crate) state: Cell<IdentityState>,
     /// Its number in the ring; 0 before the first event.
@@ -91,10 +91,10 @@ pub(crate) struct Identity {
     pub(crate) os_thread_id: Cell<u64>,
     /// Its name in UTF-8.
     pub(crate) name: Cell<[u8; CONTEXT_NAME_MAX]>,
-    /// Bytes of the name.
+    /// Length of the name in bytes.
     name_len: Cell<usize>,
-    /// Place of the latest identity of the thread among the kept events, as
-    /// [`Ring::append_kept`](ttlog_core::Ring::append_kept) remembers it.
+    /// Place of the thread's latest identity record in the priority segments, as remembered by
+    /// [`Ring::append_kept`](ttlog_core::Ring::append_kept).
     pub(crate) told: Cell<u64>,
 }
 
@@ -110,14 +110,14 @@ impl Identity {
         }
     }
 
-    /// Returns the thread its number and asks for its name: the one place where a thread's event may allocate and call
-    /// the system.
+    /// Assigns the thread its number and asks for its name: the only place where a thread's event can allocate and make
+    /// system calls.
     pub(crate) fn find_out(&self) {
         self.state.set(IdentityState::FindingOut);
         // From 1; after 4 billion threads the numbers repeat.
         self.context.set(LAST_CONTEXT.fetch_add(1, Ordering::Relaxed).wrapping_add(1).max(1));
         self.os_thread_id.set(thread_id());
-        // Fails when the thread is ending already: then it never holds a segment.
+        // Fails if the thread is already ending: then it never holds a segment.
         let lives = LEAVE_AT_END.try_with(LeaveAtEnd::prepare).is_ok();
         if !lives {
             self.state.set(IdentityState::Ended);
@@ -142,15 +142,15 @@ impl Identity {
     }
 }
 
-/// Returns the number of this thread in the ring; 0: it has recorded nothing yet. Async-signal-safe.
+/// Returns the number of this thread in the ring; 0 if it has recorded nothing yet. Async-signal-safe.
 #[cfg(target_os = "linux")]
 pub(crate) fn context() -> u32 {
     IDENTITY.with(|identity| identity.context.get())
 }
 
-/// Its destructor runs at the thread's end.
+/// A value whose destructor runs at the thread's end.
 struct LeaveAtEnd {
-    /// The stack for signal handlers, of a thread that came without one.
+    /// The stack for signal handlers, of a thread that had none.
     stack: Cell<Option<AlternateStack>>,
 }
 
@@ -159,7 +159,7 @@ impl LeaveAtEnd {
         LeaveAtEnd { stack: Cell::new(None) }
     }
 
-    /// Sees to it that an overflow of the thread's stack can be noted in the ring.
+    /// Ensures that an overflow of the thread's stack can be recorded in the ring.
     fn prepare(&self) {
         if current().is_some_and(|state| state.settings.fatal_signals != FatalSignals::Off) {
             self.stack.set(AlternateStack::for_thread_that_needs_one());

@@ -1,7 +1,7 @@
 //! The window: how far back the ring reaches without a gap.
 //!
-//! A ring has a size and not a duration: how many seconds it holds depends on how much is logged. The window says what
-//! it comes to just now, and the service thread warns once when that is less than was asked for.
+//! A ring has a size and not a duration: how many seconds it holds depends on how much is logged. The window is the
+//! current duration, and the service thread warns once if it is shorter than requested.
 
 use std::time::{Duration, SystemTime};
 
@@ -9,46 +9,45 @@ use ttlog_core::Ring;
 
 use crate::clock::ClockInfo;
 
-/// How far back the ring reaches, given by [`Recorder::window`](crate::Recorder::window).
+/// How far back the ring reaches, as returned by [`Recorder::window`](crate::Recorder::window).
 ///
-/// Events of level warn and error are in a part of the ring of their own (unless
-/// [`kept_bytes`](crate::Builder::kept_bytes) is 0), which reaches as far back as there is room for them, however many
-/// other events there are.
+/// Events of level warn and error have their own part of the ring (unless [`kept_bytes`](crate::Builder::kept_bytes) is
+/// 0), which reaches as far back as there is room for them, however many other events there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Window {
-    /// The time up to now from which nothing was overwritten: every event of it is in the ring, save those that were
-    /// [dropped](crate::Loss). Since the start of recording, if nothing was overwritten at all.
+    /// The time up to now from which nothing was overwritten: every event of it is in the ring, except those that were
+    /// [dropped](crate::Loss). It starts with recording if nothing was overwritten at all.
     pub covered: Duration,
-    /// When that time begins; `None` if nothing was overwritten yet.
+    /// Start of that time; `None` if nothing was overwritten yet.
     pub complete_from: Option<SystemTime>,
     /// As `covered`, for events of level warn and error.
     pub kept_covered: Duration,
     /// As `complete_from`, for events of level warn and error.
     pub kept_complete_from: Option<SystemTime>,
-    /// How far the ring should reach, if that was [asked for](crate::Builder::min_age).
+    /// How far the ring should reach, if that was [requested](crate::Builder::min_age).
     pub min_age: Option<Duration>,
 }
 
 impl Window {
-    /// Returns whether the ring reaches as far as was asked for: it does, or nothing was overwritten yet. `true` if
-    /// nothing was asked for.
+    /// Returns whether the ring reaches as far as requested, or nothing was overwritten yet. Returns `true` if nothing
+    /// was requested.
     #[must_use]
     pub fn is_long_enough(&self) -> bool {
         let least = self.min_age.unwrap_or_default();
         self.complete_from.is_none() || self.covered >= least
     }
 
-    /// Returns that of a ring.
+    /// Returns the window of a ring.
     pub(crate) fn of(ring: &Ring<'_>, clock: &ClockInfo, min_age: Option<Duration>) -> Self {
         Ends::of(ring, clock.precise_now(), SystemTime::now()).window(clock.ticks_per_second, min_age)
     }
 }
 
-/// The moments between which windows lie, in ticks.
+/// The moments that bound the windows, in ticks.
 struct Ends {
     start: u64,
-    /// 0: nothing was overwritten.
+    /// 0 if nothing was overwritten.
     complete_from: u64,
     kept_complete_from: u64,
     now: u64,
@@ -62,7 +61,7 @@ impl Ends {
         Ends {
             start: ring.anchors().next().map_or(0, |first| first.ticks),
             complete_from,
-            // Without a class of their own warnings and errors are among the others.
+            // Without priority segments, warnings and errors are among the others.
             kept_complete_from: if ring.kept_segment_count() == 0 { complete_from } else { ring.kept_complete_from() },
             now,
             wall,
@@ -70,10 +69,10 @@ impl Ends {
     }
 
     fn window(&self, ticks_per_second: u64, min_age: Option<Duration>) -> Window {
-        // Threads' clocks may differ by a few ticks.
+        // Threads' clocks can differ by a few ticks.
         let since = |ticks: u64| duration(self.now.saturating_sub(ticks), ticks_per_second);
         let begin = |ticks: u64| (ticks != 0).then(|| self.wall.checked_sub(since(ticks))).flatten();
-        // An event may be dated before the ring's first anchor by as little as the time between the two.
+        // An event can be dated before the ring's first anchor by the short time between the two.
         let covered = |ticks: u64| since(if ticks == 0 { self.start } else { ticks });
         Window {
             covered: covered(self.complete_from),
@@ -85,7 +84,7 @@ impl Ends {
     }
 }
 
-/// Returns how long so many ticks are.
+/// Returns the duration of a number of ticks.
 fn duration(ticks: u64, ticks_per_second: u64) -> Duration {
     let rate = u128::from(ticks_per_second.max(1));
     let ns = u128::from(ticks) * 1_000_000_000 / rate;
@@ -169,9 +168,8 @@ mod tests {
         Ends::of(ring, now, SystemTime::UNIX_EPOCH).window(1_000_000_000, None)
     }
 
-    /// Of `n` events, one in each nanosecond, the first `lost` were overwritten. So many of the last are there, and
-    /// the window must be as long, to the event: the segment that was overwritten was closed between its last event
-    /// and the next.
+    /// Of `n` events, one in each nanosecond, the first `lost` were overwritten. The last `n - lost` are there, and the
+    /// window must be exactly as long: the segment that was overwritten was closed between its last event and the next.
     fn assert_window(covered: Duration, n: u64, lost: u64) {
         let (covered, present) = (covered.as_nanos() as u64, n - lost);
         let is_right = if lost == 0 { covered == n } else { covered == present || covered + 1 == present };
@@ -200,7 +198,7 @@ mod tests {
             assert_eq!((window.covered.as_nanos() as u64, window.complete_from), (n, None), "nor here");
         }
         assert!(ring.loss().kept_overwritten > 1_000);
-        // A flood of other events changes nothing about them.
+        // A flood of other events does not affect them.
         let before = window(&ring, START + 2_000).kept_complete_from;
         for n in 2_001_u64..=9_000 {
             cursor.append_slow(&ring, &|| START + n, &WHO, CALLSITE, &Nil);

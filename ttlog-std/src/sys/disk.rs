@@ -2,40 +2,40 @@
 
 use std::path::Path;
 
-/// The room of a disk.
+/// Sizes of a disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Disk {
-    /// Bytes that this user may still fill.
+    /// Bytes that this user can still fill.
     pub(crate) free: u64,
-    /// Bytes that this user may fill on an empty disk.
+    /// Bytes that this user could fill on an empty disk.
     pub(crate) total: u64,
 }
 
 impl Disk {
-    /// Returns the disk on which `directory` is; `None` where that is not known, and there are no limits then.
+    /// Returns the disk of `directory`; `None` if that is unknown, and then there are no limits.
     pub(crate) fn of(directory: &Path) -> Option<Disk> {
         disk_room(directory).filter(|disk| disk.total > 0)
     }
 
-    /// Returns whether at least `percent` of the disk is free, and `bytes` besides.
+    /// Returns whether at least `percent` of the disk and `bytes` in addition are free.
     pub(crate) fn has_free(&self, percent: u8, bytes: u64) -> bool {
         u128::from(self.free.saturating_sub(bytes)) * 100 >= u128::from(self.total) * u128::from(percent)
     }
 
-    /// Returns the bytes that are free besides `percent` of the disk.
+    /// Returns the free bytes in addition to `percent` of the disk.
     pub(crate) fn spare(&self, percent: u8) -> u64 {
         let kept = (u128::from(self.total) * u128::from(percent)).div_ceil(100);
         self.free.saturating_sub(u64::try_from(kept).unwrap_or(u64::MAX))
     }
 
-    /// Returns the percent that is free, rounded down.
+    /// Returns the percentage that is free, rounded down.
     pub(crate) fn free_percent(&self) -> u8 {
         u8::try_from((u128::from(self.free) * 100).checked_div(self.total.into()).unwrap_or(100)).unwrap_or(100)
     }
 }
 
-/// Returns the room of the disk on which `path` is, as `df` reckons it: without what is kept for root. `None` where
-/// that is not known.
+/// Returns the sizes of the disk of `path`, as `df` computes them: without the part reserved for root. Returns `None`
+/// if that is unknown.
 fn disk_room(path: &Path) -> Option<Disk> {
     #[cfg(unix)]
     {

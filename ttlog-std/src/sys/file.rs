@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-/// Returns the largest file the process may write (RLIMIT_FSIZE). Writing past it would raise SIGXFSZ, which ends a
-/// process that does not handle it, so writers of this crate ask first.
+/// Returns the size of the largest file the process can write (RLIMIT_FSIZE). Writing past it would raise SIGXFSZ,
+/// which ends a process that does not handle it, so writers of this crate check first.
 pub(crate) fn file_size_limit() -> u64 {
     #[cfg(unix)]
     {
@@ -20,7 +20,7 @@ pub(crate) fn file_size_limit() -> u64 {
     u64::MAX
 }
 
-/// Returns the error that writing past [`file_size_limit`] would have given, had the signal been survived.
+/// Returns the error of writing past [`file_size_limit`] in a process that survives the signal.
 pub(crate) fn file_too_large() -> io::Error {
     #[cfg(unix)]
     return io::Error::from_raw_os_error(libc::EFBIG);
@@ -28,7 +28,7 @@ pub(crate) fn file_too_large() -> io::Error {
     io::Error::from(io::ErrorKind::FileTooLarge)
 }
 
-/// Writes to stderr as it is, without a lock or a buffer; what it does not take is lost.
+/// Writes to stderr directly, without a lock or a buffer; text that is not accepted is lost.
 pub(crate) fn write_to_stderr(bytes: &[u8]) {
     #[cfg(unix)]
     {
@@ -43,8 +43,8 @@ pub(crate) fn write_to_stderr(bytes: &[u8]) {
     }
 }
 
-/// Moves a file away from the descriptors of stdin, stdout and stderr, which it gets when the program has closed them:
-/// what is printed would go into it.
+/// Moves a file away from the descriptors of stdin, stdout and stderr, which it gets if the program has closed them:
+/// printed text would go into it.
 #[cfg(unix)]
 fn above_stdio(file: File) -> io::Result<File> {
     use std::os::fd::{AsRawFd as _, FromRawFd as _};
@@ -63,7 +63,7 @@ fn above_stdio(file: File) -> io::Result<File> {
 /// Takes the exclusive lock of an open file without waiting. `Ok(false)`: somebody else holds it.
 ///
 /// The lock belongs to the open file, not to the process: it ends when the last descriptor is closed and the last
-/// mapping of it is gone, which the end of the process, however it comes, and `exec` both see to.
+/// mapping of it is gone, as happens at `exec` and at the end of the process, whatever its cause.
 #[cfg(unix)]
 pub(crate) fn try_lock(file: &File) -> io::Result<bool> {
     use std::os::fd::AsRawFd as _;
@@ -81,7 +81,7 @@ pub(crate) fn try_lock(file: &File) -> io::Result<bool> {
     }
 }
 
-/// Finds that a lock cannot be taken where there are none, so nobody's file is taken for an orphan.
+/// Returns that a lock is held, on systems without locks, so that nobody's file is considered an orphan.
 #[cfg(not(unix))]
 pub(crate) fn try_lock(_file: &File) -> io::Result<bool> {
     Ok(false)
@@ -98,7 +98,7 @@ pub(crate) fn is_ours(metadata: &std::fs::Metadata) -> bool {
     }
 }
 
-/// Returns how many names a file has; 1 where that is not known.
+/// Returns the number of names of a file; 1 if that is unknown.
 pub(crate) fn link_count(metadata: &std::fs::Metadata) -> u64 {
     #[cfg(unix)]
     return std::os::unix::fs::MetadataExt::nlink(metadata);
@@ -109,7 +109,7 @@ pub(crate) fn link_count(metadata: &std::fs::Metadata) -> u64 {
     }
 }
 
-/// Returns whether two descriptions are of one file; `true` where that is unknown.
+/// Returns whether two descriptions are of one file; `true` if that is unknown.
 pub(crate) fn is_same_file(a: &std::fs::Metadata, b: &std::fs::Metadata) -> bool {
     #[cfg(unix)]
     {
@@ -159,15 +159,15 @@ pub(crate) fn create_private(path: &Path) -> io::Result<File> {
     let file = {
         use std::os::unix::fs::PermissionsExt as _;
         let file = above_stdio(file)?;
-        // A umask can only take bits away; one that takes the owner's would make the file unreadable to its owner.
+        // A umask can only clear bits; one that clears the owner's would make the file unreadable to its owner.
         file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
         file
     };
     Ok(file)
 }
 
-/// Makes a directory of mode 0700 whatever the umask, and those above it that are missing. One that is there already
-/// is left as it is.
+/// Creates a directory with mode 0700 whatever the umask, and missing parent directories. An existing one is left
+/// unchanged.
 pub(crate) fn create_private_directory(path: &Path) -> io::Result<()> {
     #[cfg_attr(not(unix), allow(unused_mut, reason = "only Unix has modes"))]
     let mut builder = std::fs::DirBuilder::new();
@@ -185,14 +185,14 @@ pub(crate) fn create_private_directory(path: &Path) -> io::Result<()> {
     };
     match created {
         Ok(()) => {}
-        // Another process has made it in the meantime.
+        // Another process has created it in the meantime.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => return Ok(()),
         Err(error) => return Err(error),
     }
     #[cfg(unix)]
     {
         use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-        // A umask can only take bits away; one that takes the owner's would make the directory of no use to its owner.
+        // A umask can only clear bits; one that clears the owner's would make the directory useless to its owner.
         let made = std::fs::symlink_metadata(path)?;
         if made.is_dir() && is_ours(&made) && made.mode() & 0o7777 != 0o700 {
             std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))?;
@@ -201,8 +201,8 @@ pub(crate) fn create_private_directory(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Renames `from` to `to` unless `to` exists (`AlreadyExists`), in one step where the file system can, else by a hard
-/// link.
+/// Renames `from` to `to` unless `to` exists (`AlreadyExists`), in one step if the file system supports it, else by a
+/// hard link.
 pub(crate) fn rename_no_clobber(from: &Path, to: &Path) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     {
@@ -225,7 +225,8 @@ pub(crate) fn rename_no_clobber(from: &Path, to: &Path) -> io::Result<()> {
             return Ok(());
         }
         let error = io::Error::last_os_error();
-        // EINVAL: this file system cannot. ENOSYS, EPERM: this kernel or its filter of system calls does not.
+        // EINVAL: this file system does not support it. ENOSYS, EPERM: this kernel or its filter of system calls does
+        // not.
         if !matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENOSYS | libc::EPERM)) {
             return Err(error);
         }
@@ -246,14 +247,14 @@ pub(crate) fn create_at(directory: &File, name: &std::ffi::CStr) -> io::Result<F
     if fd < 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: openat has just made this descriptor and nothing else knows it.
+    // SAFETY: openat has just created this descriptor and nothing else knows it.
     let file = above_stdio(unsafe { File::from_raw_fd(fd) })?;
     use std::os::unix::fs::PermissionsExt as _;
     file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
     Ok(file)
 }
 
-/// Renames within an open directory; `to` must not matter (it has a random part).
+/// Renames within an open directory; whether `to` exists must not matter (it has a random part).
 #[cfg(target_os = "linux")]
 pub(crate) fn rename_at(directory: &File, from: &std::ffi::CStr, to: &std::ffi::CStr) -> io::Result<()> {
     use std::os::fd::AsRawFd as _;
@@ -278,8 +279,8 @@ pub(crate) fn remove_at(directory: &File, name: &std::ffi::CStr) -> io::Result<(
     }
 }
 
-/// Makes the file `len` bytes long and gives it all its blocks, so that a later store through a mapping cannot meet a
-/// full disk (which would be SIGBUS).
+/// Sets the length of the file to `len` bytes and allocates all its blocks, so that a later store through a mapping
+/// cannot encounter a full disk (which would be SIGBUS).
 #[cfg(target_os = "linux")]
 pub(crate) fn allocate(file: &File, len: usize) -> io::Result<()> {
     use std::os::fd::AsRawFd as _;
@@ -311,10 +312,10 @@ pub(crate) fn open_directory_at(path: &std::ffi::CStr) -> io::Result<File> {
     above_stdio(unsafe { File::from_raw_fd(fd) })
 }
 
-/// Reads the start of a file of the system into `room` and gives what it is. Async-signal-safe.
+/// Reads the start of a system file into `room` and returns the part read. Async-signal-safe.
 #[cfg(target_os = "linux")]
 pub(crate) fn read_start<'a>(path: &std::ffi::CStr, room: &'a mut [u8]) -> Option<&'a [u8]> {
-    // SAFETY: the path is a terminated string, the room is as long as said, and the descriptor is closed once.
+    // SAFETY: the path is a terminated string, the buffer has the stated length, and the descriptor is closed once.
     let len = unsafe {
         let fd = libc::open(path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC);
         if fd < 0 {
@@ -327,12 +328,12 @@ pub(crate) fn read_start<'a>(path: &std::ffi::CStr, room: &'a mut [u8]) -> Optio
     room.get(..usize::try_from(len).ok()?)
 }
 
-/// Identity of a file: its device and number.
+/// Identity of a file: its device and inode number.
 #[cfg(target_os = "linux")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FileIdentity(u64, u64);
 
-/// Returns which file a descriptor stands for, and its length; `None` if the descriptor is closed. Async-signal-safe.
+/// Returns the identity of a descriptor's file, and its length; `None` if the descriptor is closed. Async-signal-safe.
 #[cfg(target_os = "linux")]
 pub(crate) fn identity_and_len(file: &impl std::os::fd::AsRawFd) -> Option<(FileIdentity, u64)> {
     let mut status = std::mem::MaybeUninit::<libc::stat>::uninit();
@@ -346,7 +347,7 @@ pub(crate) fn identity_and_len(file: &impl std::os::fd::AsRawFd) -> Option<(File
     Some((FileIdentity(status.st_dev as u64, status.st_ino as u64), status.st_size as u64))
 }
 
-/// Closes the descriptor of a file that is never dropped, unless the program has closed it and given its number away.
+/// Closes the descriptor of a file that is never dropped, unless the program has closed it and its number was reused.
 /// Async-signal-safe.
 #[cfg(target_os = "linux")]
 pub(crate) fn close_if_same(file: &File, identity: FileIdentity) {

@@ -1,4 +1,4 @@
-//! Who runs this: user, thread, host.
+//! Identity: user, thread, host.
 
 /// Returns the user whose rights the process has.
 #[cfg(unix)]
@@ -7,7 +7,7 @@ pub(crate) fn effective_uid() -> u32 {
     unsafe { libc::geteuid() }
 }
 
-/// Returns the operating system's number of this thread; 0 where it is unknown.
+/// Returns the operating system's number of this thread; 0 if it is unknown.
 pub(crate) fn thread_id() -> u64 {
     #[cfg(target_os = "linux")]
     {

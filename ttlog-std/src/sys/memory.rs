@@ -1,4 +1,4 @@
-//! Memory that is mapped: files, private memory, and one in the place of the other.
+//! Mapped memory: files, private memory, and replacing one by the other.
 
 #[cfg(target_os = "linux")]
 use std::fs::File;
@@ -7,8 +7,9 @@ use std::io;
 
 /// Maps the first `len` bytes of a file, shared, for reading and writing, until the process ends.
 ///
-/// The pointer is aligned to a page. Cutting the file short while it is mapped makes accesses past its end SIGBUS, see
-/// [`memory::guard`](crate::memory::guard); it is mode 0600 in a directory of mode 0700, so only this user can do that.
+/// The pointer is aligned to a page. Truncating the file while it is mapped makes accesses past its end raise SIGBUS,
+/// see [`fault`](crate::memory::guard); the file has mode 0600 in a directory of mode 0700, so only this user can do
+/// that.
 #[cfg(target_os = "linux")]
 pub(crate) fn map_shared(file: &File, len: usize) -> io::Result<std::ptr::NonNull<u8>> {
     use std::os::fd::AsRawFd as _;
@@ -25,14 +26,14 @@ pub(crate) fn map_shared(file: &File, len: usize) -> io::Result<std::ptr::NonNul
 /// Undoes [`map_shared`], for a mapping that nothing refers to any more.
 ///
 /// # Safety
-/// - `address` and `len` are those of one `map_shared`, and nothing uses that memory afterwards.
+/// - `address` and `len` are those of one `map_shared` call, and nothing uses that memory afterwards.
 #[cfg(target_os = "linux")]
 pub(crate) unsafe fn unmap(address: std::ptr::NonNull<u8>, len: usize) {
-    // SAFETY: the caller's promise. Failure would only leave the mapping there.
+    // SAFETY: guaranteed by the caller. A failure would only leave the mapping in place.
     unsafe { libc::munmap(address.as_ptr().cast(), len) };
 }
 
-/// Maps `len` bytes of zeroed memory of this process alone, until the process ends. The pointer is aligned to a page.
+/// Maps `len` bytes of zeroed private memory, until the process ends. The pointer is aligned to a page.
 /// Async-signal-safe.
 #[cfg(target_os = "linux")]
 pub(crate) fn map_private(len: usize) -> io::Result<std::ptr::NonNull<u8>> {
@@ -45,14 +46,14 @@ pub(crate) fn map_private(len: usize) -> io::Result<std::ptr::NonNull<u8>> {
     std::ptr::NonNull::new(address.cast()).ok_or_else(|| io::Error::from_raw_os_error(libc::ENOMEM))
 }
 
-/// Puts the mapping `start` of [`map_private`] in the place of `words`, which is as long; it is no more where it was.
-/// Async-signal-safe.
+/// Moves the mapping `start` of [`map_private`] to the place of `words`, which has the same length; its old address
+/// becomes invalid. Async-signal-safe.
 #[cfg(target_os = "linux")]
 pub(crate) fn move_over(words: &'static [ttlog_core::Word], start: std::ptr::NonNull<u8>) -> io::Result<()> {
     let len = size_of_val(words);
     let to: *mut libc::c_void = words.as_ptr().cast_mut().cast();
-    // SAFETY: both ranges are mappings of their own, to the end of their last page; words may hold anything, and
-    // nothing refers to the memory that is moved.
+    // SAFETY: both ranges are separate mappings, to the end of their last page; words can hold anything, and nothing
+    // refers to the memory that is moved.
     let moved = unsafe { libc::mremap(start.as_ptr().cast(), len, len, libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED, to) };
     if moved == to { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
@@ -63,23 +64,23 @@ pub(crate) fn map_shared_over(words: &'static [ttlog_core::Word], file: &File) -
     use std::os::fd::AsRawFd as _;
     let to: *mut libc::c_void = words.as_ptr().cast_mut().cast();
     let (access, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_FIXED);
-    // SAFETY: the range is a mapping of its own, to the end of its last page, and words may hold anything.
+    // SAFETY: the range is a separate mapping, to the end of its last page, and words can hold anything.
     let mapped = unsafe { libc::mmap(to, size_of_val(words), access, flags, file.as_raw_fd(), 0) };
     if mapped == to { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Leaves a mapping out of the memory of children, where it would be mapped for nothing. Async-signal-safe.
+/// Excludes a mapping from the memory of children, which would not use it. Async-signal-safe.
 #[cfg(target_os = "linux")]
 pub(crate) fn exclude_from_forks(words: &[ttlog_core::Word]) {
     // Advice: failure costs a child memory that it does not use.
-    // SAFETY: the range is a mapping of its own, and this process keeps it.
+    // SAFETY: the range is a separate mapping, and this process keeps it.
     let _ = unsafe { libc::madvise(words.as_ptr().cast_mut().cast(), size_of_val(words), libc::MADV_DONTFORK) };
 }
 
-/// Makes the pages of a range present and writable now, so that events do not pay for them. Advice: where it is not
-/// known, and before Linux 5.14, the pages come with the first lap.
+/// Populates the pages of a range for writing now, so that events do not pay for it. This is advice: on systems that do
+/// not support it, and before Linux 5.14, the pages are populated during the first lap.
 ///
-/// `words` must start at a page boundary, else nothing happens.
+/// `words` must start at a page boundary; otherwise nothing happens.
 pub(crate) fn populate<T>(words: &[T]) {
     #[cfg(target_os = "linux")]
     {

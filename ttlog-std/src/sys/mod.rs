@@ -1,10 +1,10 @@
-//! The ground floor: system calls that std has no safe form of, each behind a safe function, and the lines
-//! that the recorder prints.
+//! The lowest layer: system calls for which std has no safe form, each behind a safe function, and the lines that the
+//! recorder prints.
 //!
-//! Handlers of signals make their own system calls: they are in [`memory::guard`](crate::memory),
-//! [`death`](crate::death), [`signal_chain`] and [`service`](crate::service).
+//! Signal handlers make their own system calls: they are in [`memory::guard`](crate::memory), [`death`](crate::death),
+//! [`signal_chain`] and [`service`](crate::service).
 //!
-//! On systems other than Linux the functions that only a mapped ring needs are absent, and the others have honest
+//! On systems other than Linux the functions that only a mapped ring needs are absent, and the others return honest
 //! answers (nobody is another user, no limit is known).
 
 mod disk;

@@ -1,11 +1,12 @@
-//! The one source of numbers that others are unlikely to get.
+//! The only source of numbers that are unlikely to repeat elsewhere.
 
 /// Returns a number that another process or call is very unlikely to get; not for secrets. Allocates nothing.
 /// Async-signal-safe.
 #[cfg(target_os = "linux")]
 pub(crate) fn random() -> u64 {
     let mut bytes = [0; 8];
-    // SAFETY: the place is as long as said. The bare system call, because older C libraries have no function for it.
+    // SAFETY: the buffer has the stated length. The bare system call, because older C libraries have no function for
+    // it.
     let len = unsafe { libc::syscall(libc::SYS_getrandom, bytes.as_mut_ptr(), bytes.len(), libc::GRND_NONBLOCK) };
     if len == 8 {
         return u64::from_le_bytes(bytes);

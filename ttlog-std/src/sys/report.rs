@@ -1,15 +1,16 @@
-//! Warnings of the recorder about itself: one line on stderr.
+//! Warnings of the recorder about itself: one line each on stderr.
 //!
-//! A recorder must not harm its host, so trouble degrades it and is reported once; it never panics and never returns
-//! through a log macro. Warnings may come from wherever the program logs, its allocator and signal handlers included,
-//! so they are made on the stack and go to the descriptor itself: the standard `eprintln!` panics when stderr is
+//! A recorder must not harm its host, so a problem degrades it and is reported once; the recorder never panics and
+//! never returns an error through a log macro. Warnings can come from wherever the program logs, including its
+//! allocator and signal handlers, so they are formatted on the stack and written directly to the descriptor: the
+//! standard `eprintln!` panics when stderr is closed, and might need a lock that the interrupted code holds.
 //! closed, and may hold a lock that the interrupted code holds.
 
 use std::fmt::{self, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Longest warning, in bytes; the rest is cut. It has to have room on the alternate stack of a signal handler, which
-/// may be 8 KiB.
+/// Longest warning, in bytes; the rest is cut. It must fit on the alternate stack of a signal handler, which can be as
+/// small as 8 KiB.
 const LINE_LEN_MAX: usize = 2048;
 
 /// Writes `ttlog: <text>` to stderr, as one write. Never panics or allocates.
@@ -21,10 +22,10 @@ pub(crate) fn warn(text: fmt::Arguments<'_>) {
     crate::sys::write_to_stderr(&line.bytes[..=line.len]);
 }
 
-/// A line on the stack that keeps what fits.
+/// A line on the stack; excess text is dropped.
 struct Line {
     bytes: [u8; LINE_LEN_MAX + 1],
-    /// At most `LINE_LEN_MAX`, so that the end of the line has room.
+    /// Length of the text, at most `LINE_LEN_MAX`, so that the end of the line has room.
     len: usize,
 }
 
@@ -37,17 +38,17 @@ impl fmt::Write for Line {
     }
 }
 
-/// A warning that is given at most once in the life of the process.
+/// A warning that is printed at most once in the life of the process.
 #[derive(Debug)]
 pub(crate) struct Once(AtomicBool);
 
 impl Once {
-    /// Makes one that has not been given.
+    /// Creates one that has not been printed.
     pub(crate) const fn new() -> Self {
         Once(AtomicBool::new(false))
     }
 
-    /// Returns the warning, unless it was given before.
+    /// Prints the warning, unless it was printed before.
     pub(crate) fn warn(&self, text: fmt::Arguments<'_>) {
         if !self.0.swap(true, Ordering::Relaxed) {
             warn(text);

@@ -6,18 +6,18 @@ use std::io;
 #[cfg(target_os = "linux")]
 use super::memory::map_private;
 
-/// Has `before` called in each thread that calls `fork`, and `in_child` in the child before `fork` returns there.
+/// Registers `before` to be called in each thread that calls `fork`, and `in_child` in the child before `fork` returns.
 #[cfg(target_os = "linux")]
 pub(crate) fn at_fork(before: extern "C" fn(), in_child: extern "C" fn()) -> io::Result<()> {
-    // SAFETY: plain functions, that stay.
+    // SAFETY: plain functions, which are never unloaded.
     match unsafe { libc::pthread_atfork(Some(before), None, Some(in_child)) } {
         0 => Ok(()),
         error => Err(io::Error::from_raw_os_error(error)),
     }
 }
 
-/// Has `function` called by `exit` with the status of the process, or
-/// [`STATUS_UNKNOWN`](ttlog_core::ring::ProcessEnd::STATUS_UNKNOWN) where the C library cannot say it.
+/// Registers `function` to be called by `exit` with the status of the process, or with
+/// [`STATUS_UNKNOWN`](ttlog_core::ring::ProcessEnd::STATUS_UNKNOWN) if the C library does not provide it.
 #[cfg(target_os = "linux")]
 pub(crate) fn at_exit(function: extern "C" fn(libc::c_int, *mut libc::c_void)) -> io::Result<()> {
     #[cfg(target_env = "gnu")]
@@ -28,7 +28,7 @@ pub(crate) fn at_exit(function: extern "C" fn(libc::c_int, *mut libc::c_void)) -
                 argument: *mut libc::c_void,
             ) -> libc::c_int;
         }
-        // SAFETY: a plain function, that stays; it does not look at its argument.
+        // SAFETY: a plain function, which is never unloaded; it does not use its argument.
         match unsafe { on_exit(function, std::ptr::null_mut()) } {
             0 => Ok(()),
             _ => Err(io::Error::other("no room for one more function")),
@@ -44,7 +44,7 @@ pub(crate) fn at_exit(function: extern "C" fn(libc::c_int, *mut libc::c_void)) -
             }
         }
         let _ = FUNCTION.set(function); // set already: by an earlier call with the only function there is
-        // SAFETY: a plain function, that stays.
+        // SAFETY: a plain function, which is never unloaded.
         match unsafe { libc::atexit(without_status) } {
             0 => Ok(()),
             _ => Err(io::Error::other("no room for one more function")),
@@ -52,11 +52,11 @@ pub(crate) fn at_exit(function: extern "C" fn(libc::c_int, *mut libc::c_void)) -
     }
 }
 
-/// Bytes that two nested handlers need besides the frames that the kernel makes for them.
+/// Bytes that two nested handlers need in addition to the frames that the kernel creates for them.
 #[cfg(target_os = "linux")]
 const HANDLERS_LEN: usize = 4096;
 
-/// A stack for the signal handlers of one thread; given back when dropped, by that thread.
+/// A stack for the signal handlers of one thread; released when dropped, by that thread.
 #[cfg(target_os = "linux")]
 pub(crate) struct AlternateStack {
     start: std::ptr::NonNull<u8>,
@@ -65,13 +65,14 @@ pub(crate) struct AlternateStack {
 
 #[cfg(target_os = "linux")]
 impl AlternateStack {
-    /// Makes the calling thread one, with a page below it that faults, if it has none or too small a one.
+    /// Allocates one for the calling thread, above a guard page, if the thread has none or one that is too small.
     ///
-    /// std gives its threads 8 KiB. When a stack overflows, std's handler aborts on it, so the frames of two signals lie there
-    /// at once; on processors with wide registers that is more than there is. A larger stack stays. Async-signal-safe.
+    /// std gives its threads 8 KiB. When a stack overflows, std's handler aborts on it, so the frames of two signals
+    /// are there at once; on processors with wide registers that is more than fits. A larger stack stays.
+    /// Async-signal-safe.
     pub(crate) fn for_thread_that_needs_one() -> Option<Self> {
         let mut present = std::mem::MaybeUninit::<libc::stack_t>::uninit();
-        // SAFETY: no stack is set, and `present` is a valid place for the present one, read only if it was written.
+        // SAFETY: no stack is set, and `present` is a valid location for the current one, read only if it was written.
         let present = unsafe {
             if libc::sigaltstack(std::ptr::null(), present.as_mut_ptr()) != 0 {
                 return None;
@@ -86,13 +87,13 @@ impl AlternateStack {
         if present.ss_flags & libc::SS_DISABLE == 0 && present.ss_size >= 2 * frame_len + HANDLERS_LEN {
             return None;
         }
-        // A previous handler may do more than this one.
+        // A previous handler might need more than this one.
         let room = (4 * libc::SIGSTKSZ + frame_len).next_multiple_of(page_len);
         let len = page_len + room;
         let start = map_private(len).ok()?;
         let stack = AlternateStack { start, len };
-        // SAFETY: the page is part of the mapping just made, which nobody else knows. Without the protection it is a stack as
-        // well.
+        // SAFETY: the page is part of the mapping just created, which nobody else knows. Without the protection it is a
+        // stack as well.
         let _ = unsafe { libc::mprotect(start.as_ptr().cast(), page_len, libc::PROT_NONE) };
         // SAFETY: `page_len` is below the length of the mapping.
         let bottom = unsafe { start.as_ptr().add(page_len) };
@@ -107,8 +108,8 @@ impl Drop for AlternateStack {
     fn drop(&mut self) {
         let range = self.start.as_ptr() as usize..self.start.as_ptr() as usize + self.len;
         let mut present = std::mem::MaybeUninit::<libc::stack_t>::uninit();
-        // SAFETY: as in `for_thread_that_needs_one`; the memory is unmapped only when it is certain that this thread's handlers do not
-        // run on it from here on.
+        // SAFETY: as in `for_thread_that_needs_one`; the memory is unmapped only when it is certain that this thread's
+        // handlers do not run on it from here on.
         unsafe {
             if libc::sigaltstack(std::ptr::null(), present.as_mut_ptr()) != 0 {
                 return;
@@ -125,7 +126,7 @@ impl Drop for AlternateStack {
     }
 }
 
-/// Stands for a stack for signal handlers where there are none.
+/// Stand-in for a stack for signal handlers, on systems without them.
 #[cfg(not(target_os = "linux"))]
 pub(crate) struct AlternateStack;
 
@@ -137,11 +138,11 @@ impl AlternateStack {
     }
 }
 
-/// Blocks signals in this thread for as long as the value lives, so that a thread made meanwhile starts with them blocked:
-/// all but those of faults, which would end the process without asking a handler.
+/// Blocks signals in this thread for as long as the value lives, so that a thread created meanwhile starts with them
+/// blocked: all except those of faults, which would end the process without calling a handler.
 #[cfg(unix)]
 pub(crate) struct SignalsBlocked {
-    /// The mask before; `None` when it could not be changed.
+    /// The previous mask; `None` if it could not be changed.
     before: Option<libc::sigset_t>,
 }
 
@@ -151,8 +152,8 @@ impl SignalsBlocked {
     pub(crate) fn new() -> Self {
         let mut all = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
         let mut before = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
-        // SAFETY: both are valid places for one set; sigfillset initializes the first before it is read, and the second is
-        // read only when pthread_sigmask says that it wrote it.
+        // SAFETY: both are valid locations for one set; sigfillset initializes the first before it is read, and the
+        // second is read only if pthread_sigmask reports that it was written.
         let before = unsafe {
             libc::sigfillset(all.as_mut_ptr());
             for fault in [libc::SIGBUS, libc::SIGSEGV, libc::SIGILL, libc::SIGFPE] {
@@ -169,17 +170,17 @@ impl SignalsBlocked {
 impl Drop for SignalsBlocked {
     fn drop(&mut self) {
         if let Some(before) = &self.before {
-            // SAFETY: `before` was filled by pthread_sigmask; no old mask is asked for.
+            // SAFETY: `before` was filled by pthread_sigmask; no old mask is requested.
             unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const *before, std::ptr::null_mut()) };
         }
     }
 }
 
-/// Lets a signal arrive in this thread.
+/// Unblocks a signal in this thread.
 #[cfg(target_os = "linux")]
 pub(crate) fn unblock_signal(signal: libc::c_int) {
     let mut set = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
-    // SAFETY: the set is made before it is read; no old mask is asked for.
+    // SAFETY: the set is initialized before it is read; no old mask is requested.
     unsafe {
         libc::sigemptyset(set.as_mut_ptr());
         libc::sigaddset(set.as_mut_ptr(), signal);
@@ -187,7 +188,7 @@ pub(crate) fn unblock_signal(signal: libc::c_int) {
     }
 }
 
-/// Stands for the signal mask where there is none.
+/// Stand-in for the signal mask, on systems without one.
 #[cfg(not(unix))]
 pub(crate) struct SignalsBlocked;
 
@@ -201,20 +202,20 @@ impl SignalsBlocked {
 
 #[cfg(not(unix))]
 impl Drop for SignalsBlocked {
-    /// Does nothing; the type ends where it does elsewhere.
+    /// Does nothing; the type has a destructor, as on other systems.
     fn drop(&mut self) {}
 }
 
-/// Keeps `errno` as it is for as long as the value lives: what runs in a signal handler must not change it under the interrupted
+/// Preserves `errno` for as long as the value lives: code in a signal handler must not change it for the interrupted
 /// code.
 #[cfg(target_os = "linux")]
 pub(crate) struct ErrnoKept(libc::c_int);
 
 #[cfg(target_os = "linux")]
 impl ErrnoKept {
-    /// Takes its present value.
+    /// Saves the current value.
     pub(crate) fn new() -> Self {
-        // SAFETY: a place of this thread's own that lives as long as the thread.
+        // SAFETY: this thread's own location, which lives as long as the thread.
         ErrnoKept(unsafe { *libc::__errno_location() })
     }
 }

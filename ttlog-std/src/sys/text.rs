@@ -1,4 +1,4 @@
-//! Texts that are too long.
+//! Cutting of texts that are too long.
 
 /// Cuts a text to at most `max_len` bytes, between two characters. Never panics.
 pub(crate) fn cut(text: &str, max_len: usize) -> &str {

@@ -14,7 +14,7 @@ pub(crate) fn monotonic_ns() -> u64 {
     }
 }
 
-/// Reads the monotonic clock that is not slewed, to measure a counter against; where there is none, the one that is.
+/// Reads the monotonic clock that is not slewed, to measure a counter against; if there is none, the slewed one.
 pub(crate) fn monotonic_raw_ns() -> u64 {
     #[cfg(target_os = "linux")]
     {
@@ -24,8 +24,8 @@ pub(crate) fn monotonic_raw_ns() -> u64 {
     monotonic_ns()
 }
 
-/// Reads the monotonic clock that goes on while the machine sleeps. Where there is none, [`monotonic_ns`], which does
-/// so itself on some systems.
+/// Reads the monotonic clock that continues while the machine sleeps. If there is none, reads [`monotonic_ns`], which
+/// also continues on some systems.
 pub(crate) fn boot_ns() -> u64 {
     #[cfg(target_os = "linux")]
     {

@@ -1,8 +1,8 @@
-//! Shared by the tests of this crate: child processes, each with directories of its own, and reading what they left
-//! behind.
+//! Shared by the tests of this crate: child processes with directories of their own, and readers of the files that they
+//! leave.
 //!
-//! The recorder is one per process, so every case runs in a child: the test binary itself, started again with the
-//! case's name in [`CASE`].
+//! A process has only one recorder, so every case runs in a child: the test binary, started again with the case's name
+//! in [`CASE`].
 
 #![allow(dead_code, unreachable_pub, unused_imports, reason = "not every test binary uses everything")]
 
@@ -19,10 +19,10 @@ use std::time::{Duration, Instant};
 use ttlog_core::snapshot::{SnapshotItem, SnapshotReader};
 use ttlog_core::{Item, Level, TableItem, ValueRef};
 
-/// Names the case that a child runs.
+/// Environment variable with the case that a child runs.
 pub const CASE: &str = "TTLOG_TEST_CASE";
 
-/// Returns the case this process is a child for.
+/// Returns the case that this process is to run, if it is a child.
 pub fn case() -> Option<String> {
     std::env::var(CASE).ok()
 }
@@ -52,12 +52,12 @@ impl Place {
         self.0.join("snapshots")
     }
 
-    /// Makes the command that runs a case in a child.
+    /// Returns the command that runs a case in a child.
     pub fn child(&self, case: &str) -> Command {
         self.child_of(&std::env::current_exe().unwrap(), case)
     }
 
-    /// As `child`, with another copy of the test binary.
+    /// Like `child`, with another copy of the test binary.
     pub fn child_of(&self, executable: &Path, case: &str) -> Command {
         let mut command = Command::new(executable);
         command
@@ -65,8 +65,8 @@ impl Place {
             .env(CASE, case)
             .env("TTLOG_DIR", self.rings())
             .env("TTLOG_SNAPSHOT_DIR", self.snapshots())
-            // So that tests do not wait for each other's snapshots, and do not depend on how full this machine's disk
-            // is. Those that are about these options set them again.
+            // Tests then do not wait for each other's snapshots, and do not depend on the free space of this machine's
+            // disk. Tests of these options set them again.
             .env("TTLOG_SNAPSHOT_THROTTLE", "0s")
             .env("TTLOG_RETAIN_FREE_PERCENT", "0")
             .env("TTLOG_RETAIN_COUNT", "1000000")
@@ -75,7 +75,7 @@ impl Place {
         command
     }
 
-    /// Runs a case as a user who may do nothing, with a copy of the test binary that this user can reach.
+    /// Runs a case as an unprivileged user, with a copy of the test binary that this user can reach.
     #[cfg(unix)]
     pub fn as_nobody(&self, case: &str) -> Command {
         use std::os::unix::{fs::MetadataExt as _, process::CommandExt as _};
@@ -89,24 +89,24 @@ impl Place {
         command
     }
 
-    /// Runs a case to its end, which must come within a minute, and be a good one.
+    /// Runs a case, which must succeed within a minute.
     pub fn run(&self, case: &str) -> Output {
         let output = finish(self.child(case));
         assert!(output.status.success(), "{case}: {:?}\n{}", output.status, stderr(&output));
         output
     }
 
-    /// Returns the ring files that are there, sorted.
+    /// Returns the ring files, sorted.
     pub fn ring_files(&self) -> Vec<PathBuf> {
         files(&self.rings())
     }
 
-    /// Returns the snapshots that are there, sorted, and whatever else lies among them.
+    /// Returns all files in the snapshot directory, sorted.
     pub fn snapshot_files(&self) -> Vec<PathBuf> {
         files(&self.snapshots())
     }
 
-    /// Returns the snapshots that are there and whole, sorted. A process that ended while it wrote one left more.
+    /// Returns the whole snapshots, sorted. A process that ended while it wrote one leaves other files, too.
     pub fn whole_snapshots(&self) -> Vec<PathBuf> {
         self.snapshot_files().into_iter().filter(|path| path.extension().is_some_and(|end| end == "bin")).collect()
     }
@@ -115,12 +115,12 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         if !std::thread::panicking() {
-            let _ = std::fs::remove_dir_all(&self.0); // a leftover in the temp directory harms nobody
+            let _ = std::fs::remove_dir_all(&self.0); // a leftover in the temp directory does no harm
         }
     }
 }
 
-/// Returns the files of a directory, hidden ones too, sorted; none if it does not exist.
+/// Returns the files of a directory, including hidden ones, sorted; none if it does not exist.
 pub fn files(directory: &Path) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
     let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
@@ -128,7 +128,7 @@ pub fn files(directory: &Path) -> Vec<PathBuf> {
     paths
 }
 
-/// Runs a command to its end; one that hangs for a minute is ended and fails the test.
+/// Runs a command to its end. If it hangs for a minute, ends it and fails the test.
 pub fn finish(mut command: Command) -> Output {
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let readers = [drain(child.stdout.take().unwrap()), drain(child.stderr.take().unwrap())];
@@ -166,7 +166,7 @@ pub fn warnings(output: &Output) -> Vec<String> {
     stderr(output).lines().filter(|line| line.starts_with("ttlog: ")).map(str::to_owned).collect()
 }
 
-/// An event as a snapshot tells it.
+/// An event in a snapshot.
 #[derive(Debug, Clone)]
 pub struct Event {
     pub level: Level,
@@ -188,7 +188,7 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Reads a snapshot, which must be whole.
+    /// Reads a snapshot; panics unless it is whole.
     pub fn read(path: &Path) -> Snapshot {
         let bytes = std::fs::read(path).unwrap();
         let reader = SnapshotReader::new(&bytes);
@@ -261,7 +261,7 @@ pub fn text(value: ValueRef<'_>) -> String {
     }
 }
 
-/// Waits until something is so, for at most half a minute.
+/// Waits until a condition holds, for at most half a minute.
 pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(30);
     while !holds() {
@@ -270,7 +270,7 @@ pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// How many callsites [`many_callsites`] has.
+/// Number of callsites of [`many_callsites`].
 pub const MANY: u64 = 32;
 
 /// Returns a function that logs one event at each of many callsites, each with a long message.

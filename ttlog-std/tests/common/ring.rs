@@ -1,4 +1,4 @@
-//! Reading a ring file as the process left it.
+//! Reads a ring file as the process left it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -20,13 +20,13 @@ pub struct RingContents {
     pub anchors: Vec<Anchor>,
     pub events: Vec<RingEvent>,
     pub loss: Loss,
-    /// Reservations that were not committed.
+    /// Number of uncommitted reservations.
     pub pending: u64,
-    /// Ids of the callsites in the table, as often as they occur.
+    /// Ids of the callsites in the table, with duplicates.
     pub callsite_ids: Vec<u16>,
 }
 
-/// An event with what the ring says of it besides its values.
+/// An event with its metadata in the ring.
 #[derive(Debug)]
 pub struct RingEvent {
     pub event: Event,
@@ -35,12 +35,12 @@ pub struct RingEvent {
 }
 
 impl RingContents {
-    /// Reads a ring in which nothing may be damaged.
+    /// Reads a ring; panics if anything in it is damaged.
     pub fn read(path: &Path) -> RingContents {
         Self::parse(&std::fs::read(path).unwrap_or_else(|error| panic!("{path:?}: {error}")))
     }
 
-    /// As `read`, from bytes.
+    /// Like `read`, from bytes.
     pub fn parse(bytes: &[u8]) -> RingContents {
         let image = RingImage::parse(bytes).unwrap();
         let mut contents = RingContents {
@@ -118,12 +118,12 @@ impl RingContents {
         with_message.map(|event| event.event.fields[field].as_str()).collect()
     }
 
-    /// Returns how many events have this message.
+    /// Returns the number of events with this message.
     pub fn count(&self, message: &str) -> usize {
         self.events.iter().filter(|event| event.event.message == message).count()
     }
 
-    /// Returns retained, overwritten and dropped events in one sum.
+    /// Returns the sum of retained, overwritten and dropped events.
     pub fn accounted(&self) -> u64 {
         self.events.len() as u64 + self.loss.overwritten + self.loss.dropped_total()
     }

@@ -4,11 +4,10 @@ use std::io::Write as _;
 
 /// Reports that a test is skipped, and why.
 ///
-/// The line goes to stderr past the harness, so that it is seen although the test passes; and into the file named by
-/// `TTLOG_SKIP_FILE`, if that is set, by which the checks count and list what was skipped.
+/// The line bypasses the harness and goes to stderr, so that it is visible although the test passes. It also goes to
+/// the file named by `TTLOG_SKIP_FILE`, if set, which the checks use to count and list skipped tests.
 pub fn skip(test: &str, reason: &str) {
-    // A harness captures what is printed, but not what is written. If stderr is closed, nobody is there to read the
-    // line.
+    // The harness captures `eprintln!`, but not direct writes to stderr. If stderr is closed, nobody reads the line.
     let _ = std::io::stderr().write_all(format!("SKIPPED {test}: {reason}\n").as_bytes());
     if let Some(path) = std::env::var_os("TTLOG_SKIP_FILE") {
         let mut file =

@@ -1,4 +1,4 @@
-//! The child: some threads log as fast as they can, each event counted elsewhere once its macro has returned, and then
+//! The child: some threads log as fast as they can, and count each event elsewhere once its macro has returned. Then
 //! the process ends in one of many ways.
 
 use std::fmt;
@@ -11,30 +11,30 @@ use ttlog_std::{Recorder, error, info};
 
 use crate::numbers::{ADDRESS, HANDLED, MOMENT, Numbers, OTHER, READY, THREAD};
 
-/// Events that the writers have logged together before the end comes: more than the ring holds.
+/// Number of events that the writers log together before the end: more than the ring holds.
 const EVENTS_MIN: usize = 5000;
 
 static NUMBERS: OnceLock<Numbers> = OnceLock::new();
 static TRACE: OnceLock<Recorder> = OnceLock::new();
-/// Asks the main thread to return from `main`.
+/// Whether the main thread is to return from `main`.
 static ASKED_TO_END: AtomicBool = AtomicBool::new(false);
 
 fn numbers() -> Numbers {
     *NUMBERS.get().unwrap()
 }
 
-/// Runs a case: the name of a death and how many threads log meanwhile.
+/// Runs a case, which has the name of a death and the number of threads that log meanwhile.
 pub(crate) fn run(case: &str) {
     let (death, threads) = case.split_once(" x ").unwrap();
-    // SAFETY: asks to be killed with the parent, and for no core file; touches no memory but the limit.
+    // SAFETY: requests to be killed with the parent, and no core file; touches no memory except the limit.
     unsafe {
         libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
         libc::setrlimit(libc::RLIMIT_CORE, &libc::rlimit { rlim_cur: 0, rlim_max: 0 });
     }
     assert!(NUMBERS.set(Numbers::map()).is_ok());
-    // A shell has its background jobs ignore these, and so do their children; what is ignored is no end.
+    // Background jobs of a shell ignore these, and so do their children. An ignored signal does not end the process.
     for signal in [libc::SIGINT, libc::SIGQUIT, libc::SIGHUP, libc::SIGTERM] {
-        // SAFETY: the default action, before anything else is at work in this process.
+        // SAFETY: the default action, before anything else runs in this process.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
     if death == "SIGTERM, handled" || death == "SIGINT, handled" {
@@ -62,7 +62,7 @@ fn write(writer: usize) {
     }
 }
 
-/// Logs, and tells who ends the process and when; what comes next is the end.
+/// Logs the last event, and records the thread that ends the process and the time. The end follows.
 fn last_words() {
     error!("last words");
     numbers().add(OTHER);
@@ -150,7 +150,7 @@ fn die(death: &str) {
     }
 }
 
-/// Logs a value that does something when its text is asked for. Without a recorder nobody asks, but for this function.
+/// Logs a value that acts when it is formatted. Without a recorder only this function formats it.
 fn log(value: impl fmt::Display) {
     if TRACE.get().unwrap().is_recording() {
         info!("never recorded", value = %value);
@@ -159,7 +159,7 @@ fn log(value: impl fmt::Display) {
     }
 }
 
-/// Runs something after the last words, in a thread, and gives whether it panicked.
+/// Runs a function in a thread after the last words, and returns whether it panicked.
 fn in_thread(work: impl FnOnce() + Send + 'static) -> bool {
     let work = || {
         last_words();
@@ -170,14 +170,14 @@ fn in_thread(work: impl FnOnce() + Send + 'static) -> bool {
 
 fn on_pthread(work: extern "C-unwind" fn(*mut libc::c_void) -> *mut libc::c_void) {
     let thread = start_pthread(work);
-    // SAFETY: a thread that nobody else joins.
+    // SAFETY: a thread that nothing else joins.
     assert_eq!(unsafe { libc::pthread_join(thread, std::ptr::null_mut()) }, 0);
 }
 
 fn start_pthread(work: extern "C-unwind" fn(*mut libc::c_void) -> *mut libc::c_void) -> libc::pthread_t {
     let mut thread = 0;
-    // SAFETY: the two kinds of function are called in the same way; the one that unwinds is entered by the C library
-    // alone, which knows how to end a thread. The other arguments are valid.
+    // SAFETY: the two kinds of function are called in the same way. Only the C library enters the one that unwinds, and
+    // it can end a thread so. The other arguments are valid.
     let result = unsafe {
         let work: extern "C" fn(*mut libc::c_void) -> *mut libc::c_void = std::mem::transmute(work);
         libc::pthread_create(&raw mut thread, std::ptr::null(), work, std::ptr::null_mut())
@@ -213,7 +213,7 @@ fn cancelled_inside() {
     let thread = start_pthread(waits_inside);
     wait_until(|| numbers().get(READY) == 1);
     numbers().set(READY, 0);
-    // SAFETY: a thread that runs and that nobody else joins.
+    // SAFETY: a running thread that nothing else joins.
     unsafe {
         assert_eq!(libc::pthread_cancel(thread), 0);
         assert_eq!(libc::pthread_join(thread, std::ptr::null_mut()), 0);
@@ -234,7 +234,7 @@ fn wait_for_signal() {
     wait_until(|| ASKED_TO_END.load(Ordering::Relaxed));
 }
 
-/// Has a handler end the process in good order.
+/// Installs a handler that ends the process in good order.
 fn install_handler(signal: libc::c_int) {
     extern "C" fn handle(_: libc::c_int) {
         numbers().add(HANDLED);
@@ -244,15 +244,14 @@ fn install_handler(signal: libc::c_int) {
     unsafe { libc::signal(signal, handle as extern "C" fn(libc::c_int) as libc::sighandler_t) };
 }
 
-/// Stands for the address of a page that may not be accessed.
+/// Placeholder for the address of an inaccessible page.
 const PROTECTED: usize = usize::MAX;
 
-/// Writes to memory that cannot be written.
+/// Writes to memory that is not writable.
 fn access(address: usize) {
     let address = if address == PROTECTED { map(4096, libc::PROT_NONE, -1) + 24 } else { address };
     numbers().set(ADDRESS, address as u64);
-    // SAFETY: not at all, and that is what it is for. In assembly, so that the compiler cannot make something else of
-    // it.
+    // SAFETY: none: the fault is the purpose. In assembly, so that the compiler cannot change it.
     unsafe {
         #[cfg(target_arch = "x86_64")]
         std::arch::asm!("mov byte ptr [{}], 1", in(reg) address);
@@ -263,7 +262,7 @@ fn access(address: usize) {
 
 fn map(len: usize, protection: libc::c_int, fd: libc::c_int) -> usize {
     let kind = if fd < 0 { libc::MAP_PRIVATE | libc::MAP_ANONYMOUS } else { libc::MAP_SHARED };
-    // SAFETY: a new mapping that nothing else knows of.
+    // SAFETY: a new mapping that nothing else uses.
     let start = unsafe { libc::mmap(std::ptr::null_mut(), len, protection, kind, fd, 0) };
     assert_ne!(start, libc::MAP_FAILED);
     start as usize
@@ -276,7 +275,7 @@ fn past_the_end_of_a_file() -> usize {
 }
 
 fn illegal_instruction() {
-    // SAFETY: not at all, and that is what it is for.
+    // SAFETY: none: the fault is the purpose.
     unsafe {
         #[cfg(target_arch = "x86_64")]
         std::arch::asm!("ud2");
@@ -286,7 +285,7 @@ fn illegal_instruction() {
 }
 
 fn divide_by_zero() {
-    // SAFETY: not at all, and that is what it is for.
+    // SAFETY: none: the fault is the purpose.
     unsafe {
         #[cfg(target_arch = "x86_64")]
         std::arch::asm!("div {}", in(reg) 0_u64, inout("rax") 1_u64 => _, inout("rdx") 0_u64 => _);
@@ -315,13 +314,13 @@ fn address_space() -> u64 {
     text.split(' ').next().unwrap().parse::<u64>().unwrap() * 4096
 }
 
-/// Has the memory of this process limited, by the group that the parent has made.
+/// Limits the memory of this process, by the group that the parent made.
 fn enter_cgroup() {
     let group = std::path::PathBuf::from(std::env::var_os("TTLOG_TEST_CGROUP").unwrap());
     std::fs::write(group.join("cgroup.procs"), std::process::id().to_string()).unwrap();
 }
 
-/// Panics while it is unwound.
+/// A value that panics when it is dropped in an unwinding.
 struct PanicsInDrop;
 
 impl Drop for PanicsInDrop {
@@ -330,7 +329,7 @@ impl Drop for PanicsInDrop {
     }
 }
 
-/// Panics when its text is asked for.
+/// A value that panics when it is formatted.
 struct Panics;
 
 impl fmt::Display for Panics {
@@ -339,7 +338,7 @@ impl fmt::Display for Panics {
     }
 }
 
-/// Faults when its text is asked for.
+/// A value that faults when it is formatted.
 struct Faults;
 
 impl fmt::Display for Faults {
@@ -350,7 +349,7 @@ impl fmt::Display for Faults {
     }
 }
 
-/// Ends its thread when its text is asked for.
+/// A value that ends its thread when it is formatted.
 struct EndsThread;
 
 impl fmt::Display for EndsThread {
@@ -359,12 +358,12 @@ impl fmt::Display for EndsThread {
         unsafe extern "C-unwind" {
             fn pthread_exit(value: *mut libc::c_void) -> !;
         }
-        // SAFETY: the thread was made by pthread_create, and what is between here and there may be left.
+        // SAFETY: the thread was made by pthread_create, and the frames between here and there can be skipped.
         unsafe { pthread_exit(std::ptr::null_mut()) }
     }
 }
 
-/// Waits for an end from outside when its text is asked for.
+/// A value that waits for an end from outside when it is formatted.
 struct Waits;
 
 impl fmt::Display for Waits {
@@ -374,7 +373,7 @@ impl fmt::Display for Waits {
             fn sleep(seconds: libc::c_uint) -> libc::c_uint;
         }
         numbers().set(READY, 1);
-        // SAFETY: touches nothing. The thread may be cancelled in it.
+        // SAFETY: touches nothing. The thread can be canceled in it.
         unsafe { sleep(60) };
         Ok(())
     }

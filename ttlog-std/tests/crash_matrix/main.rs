@@ -1,8 +1,8 @@
-//! The crash matrix: every way to die, with 1, 2 and 8 threads that log meanwhile, in processes of their own.
+//! The crash matrix: every way to die, with 1, 2 and 8 threads that log meanwhile, each in a process of its own.
 //!
-//! Of each the ring that is left must account for every event whose macro had returned, and say how the process ended
-//! and how often it panicked; the snapshot that is made of the ring must say the same; and the parent must see the end
-//! that it would see without a recorder. What the ring is held against is counted elsewhere ([`numbers`]).
+//! The ring that is left must account for every event whose macro had returned, and record how the process ended and
+//! how often it panicked. The snapshot of the ring must agree with it, and the parent must see the same end as without
+//! a recorder. The expected counts are kept outside the ring ([`numbers`]).
 #![cfg(target_os = "linux")]
 
 #[path = "../common/mod.rs"]
@@ -25,7 +25,7 @@ use ttlog_core::snapshot::{SnapshotItem, SnapshotReader};
 
 const THREADS: [usize; 3] = [1, 2, 8];
 
-/// The tests, by name.
+/// Tests, by name.
 const TESTS: [(&str, fn()); 8] = [
     ("panics", panics_of_every_kind),
     ("faults", faults_of_every_kind),
@@ -37,8 +37,9 @@ const TESTS: [(&str, fn()); 8] = [
     ("left_alone", signals_are_left_alone_when_that_is_wanted),
 ];
 
-/// Runs the tests whose names contain the first argument, or all; in a child what the child is for. Not by the
-/// harness, which would run them in a thread: that `main` returns, panics or uses its stack up is part of the matrix.
+/// Runs the tests whose names contain the first argument, or all of them; in a child, runs the child's case. The
+/// harness cannot do this, because it would run them in a thread: a `main` that returns, panics or overflows its stack
+/// is part of the matrix.
 fn main() {
     match common::case() {
         None => {
@@ -64,22 +65,22 @@ fn main() {
 enum Stamp {
     Nothing,
     Exit(i32),
-    /// A signal that the process has caused or sent itself, with its code, in the thread that said its last words.
+    /// A signal that the process caused or sent to itself, with its code, in the thread of the last words.
     Signal(libc::c_int, i32),
-    /// A signal that the parent has sent.
+    /// A signal that the parent sent.
     Sent(libc::c_int),
 }
 
 /// A way to die.
 struct Death {
     name: &'static str,
-    /// The signal that the parent sends.
+    /// Signal that the parent sends.
     sends: Option<libc::c_int>,
     stamp: Stamp,
     panics: u64,
-    /// Panics that are events; those of a panic hook that cannot do more than count are not.
+    /// Number of panics that are events. A panic hook that can only count records none.
     panic_events: u64,
-    /// Standard error.
+    /// Expected text in standard error.
     says: &'static str,
 }
 
@@ -95,7 +96,7 @@ const fn panics(name: &'static str, count: u64, stamp: Stamp) -> Death {
     Death { panics: count, panic_events: count, ..death(name, stamp) }
 }
 
-/// Codes of signals, as sigaction(2) has them.
+/// Signal codes, as in sigaction(2).
 const SEGV_MAPERR: i32 = 1;
 const SEGV_ACCERR: i32 = 2;
 const SI_TKILL: i32 = -6;
@@ -105,7 +106,7 @@ fn panics_of_every_kind() {
     run_all(&[
         panics("panic in a thread", 1, Stamp::Exit(0)),
         panics("panic in main", 1, Stamp::Exit(101)),
-        // std says that the second may not leave its destructor, which is the third.
+        // std reports that the second cannot leave its destructor, which is the third.
         panics("nested panic", 3, aborts),
         panics("panic while logging", 1, Stamp::Exit(0)),
         panics("panic while logging, in main", 1, Stamp::Exit(101)),
@@ -127,7 +128,7 @@ fn faults_of_every_kind() {
         Death { says: overflow, ..death("stack overflow in main", Stamp::Signal(libc::SIGSEGV, SEGV_MAPERR)) },
         Death { says: overflow, ..death("stack overflow in a thread", Stamp::Signal(libc::SIGSEGV, SEGV_ACCERR)) },
         death("stack overflow in a pthread", Stamp::Signal(libc::SIGSEGV, SEGV_ACCERR)),
-        // It has no stack for the handler of its signal: nothing of it is known but that it is gone.
+        // There is no stack for the signal handler, so only the absence of an end is known.
         death("stack overflow in a pthread without events", Stamp::Nothing),
     ]);
 }
@@ -216,12 +217,12 @@ fn run_all(rows: &[Death]) {
     }
 }
 
-/// How a child ended and what it left.
+/// End of a child, and what it left.
 struct Outcome {
     place: Place,
     status: ExitStatus,
     numbers: Vec<u64>,
-    /// When its end was noticed.
+    /// Time when the end was noticed.
     until: SystemTime,
     stderr: String,
 }
@@ -268,7 +269,7 @@ fn run(row: &Death, threads: usize, variables: &[(&str, &str)]) -> Outcome {
     Outcome { numbers: numbers::read(&path), place, status, until, stderr }
 }
 
-/// Reads what the ring says of the end.
+/// Reads the end from the ring.
 fn end_of(path: &Path) -> (Option<ProcessEnd>, Panics) {
     let bytes = std::fs::read(path).unwrap();
     let image = RingImage::parse(&bytes).unwrap();
@@ -284,7 +285,7 @@ fn check(row: &Death, threads: usize, outcome: &Outcome) {
 
     let ring = RingContents::read(&rings[0]);
     let counted = numbers[..WRITERS_MAX].iter().sum::<u64>() + numbers[OTHER] + row.panic_events;
-    let most = counted + threads as u64; // each writer may have been between its event and its count
+    let most = counted + threads as u64; // each writer can have been between its event and its count
     assert!(
         (counted..=most).contains(&ring.accounted()),
         "{name}: {counted} <= {} + {:?} <= {most}: {stderr}",
@@ -319,7 +320,7 @@ fn check(row: &Death, threads: usize, outcome: &Outcome) {
         Stamp::Sent(signal) => kind(EndKind::Signal, signal, 0),
     };
     assert_eq!((end.kind, end.signal, end.code), expected, "{name}: {end:?}");
-    // SAFETY: takes nothing.
+    // SAFETY: takes no arguments.
     let own_uid = unsafe { libc::getuid() };
     match row.stamp {
         Stamp::Sent(_) => assert_eq!((end.sender_pid, end.sender_uid), (std::process::id(), own_uid), "{name}"),
@@ -342,7 +343,7 @@ fn check(row: &Death, threads: usize, outcome: &Outcome) {
     );
 }
 
-/// Checks that no event is false, and that none is missing where none may be.
+/// Checks that no event is wrong, and that none is missing where the ring reports completeness.
 fn check_writers(ring: &RingContents, path: &Path, numbers: &[u64], name: &str) {
     let bytes = std::fs::read(path).unwrap();
     let complete_from = RingImage::parse(&bytes).unwrap().header().complete_from;
@@ -364,7 +365,7 @@ fn check_writers(ring: &RingContents, path: &Path, numbers: &[u64], name: &str) 
     }
 }
 
-/// Has the ring recovered by the next process, and checks that the snapshot says of the end what the ring said.
+/// Lets the next process recover the ring, and checks that the snapshot records the same end as the ring.
 fn check_snapshot(outcome: &Outcome, name: &str) {
     let ring = outcome.place.ring_files()[0].clone();
     let (end, panics) = end_of(&ring);
@@ -384,7 +385,7 @@ fn check_snapshot(outcome: &Outcome, name: &str) {
     assert_eq!(header, Some(("recovered", end, panics)), "{name}");
 }
 
-/// A group of processes whose memory is limited; removed when dropped.
+/// A group of processes with limited memory, removed when dropped.
 struct MemoryGroup(PathBuf);
 
 impl MemoryGroup {
@@ -413,6 +414,6 @@ impl MemoryGroup {
 
 impl Drop for MemoryGroup {
     fn drop(&mut self) {
-        let _ = std::fs::remove_dir(&self.0); // an empty group that stays harms nobody
+        let _ = std::fs::remove_dir(&self.0); // an empty group that is left does no harm
     }
 }

@@ -1,27 +1,27 @@
-//! Numbers of a child besides its ring: a file of numbers that parent and child have both mapped, so that they are
-//! right at whatever moment the child ends.
+//! Numbers that a child reports independently of its ring, in a file that parent and child have both mapped, so that
+//! they are right whenever the child ends.
 
 use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Numbers in the file. The first are the events of each writer.
+/// Count of numbers in the file. The first ones are the event counts of the writers.
 const COUNT: usize = 16;
 pub(crate) const WRITERS_MAX: usize = 8;
-/// Events that somebody else than a writer has logged, panics not among them.
+/// Index of the number of events that were not logged by a writer, without panics.
 pub(crate) const OTHER: usize = 8;
-/// The operating system's id of the thread that is about to end the process.
+/// Index of the operating system's id of the thread that is about to end the process.
 pub(crate) const THREAD: usize = 9;
-/// The address of the fault to come; 0: not known.
+/// Index of the address of the coming fault; 0: unknown.
 pub(crate) const ADDRESS: usize = 10;
-/// Nanoseconds since 1970 just before the end.
+/// Index of the time just before the end, in nanoseconds since 1970.
 pub(crate) const MOMENT: usize = 11;
-/// 1: the parent may send its signal.
+/// Index of a flag; 1: the parent can send its signal.
 pub(crate) const READY: usize = 12;
-/// Times that a handler of the child's own was called.
+/// Index of the number of calls of the child's own handler.
 pub(crate) const HANDLED: usize = 13;
 
-/// The numbers, in the child.
+/// The numbers, as mapped by the child.
 #[derive(Clone, Copy)]
 pub(crate) struct Numbers(&'static [AtomicU64]);
 
@@ -35,7 +35,7 @@ impl Numbers {
         let path = std::env::var_os("TTLOG_TEST_NUMBERS").unwrap();
         let file = std::fs::File::options().read(true).write(true).open(path).unwrap();
         let protection = libc::PROT_READ | libc::PROT_WRITE;
-        // SAFETY: a new mapping of a file that has this length; nothing else in this process knows of it.
+        // SAFETY: a new mapping of a file of this length; nothing else in this process uses it.
         let start =
             unsafe { libc::mmap(std::ptr::null_mut(), COUNT * 8, protection, libc::MAP_SHARED, file.as_raw_fd(), 0) };
         assert_ne!(start, libc::MAP_FAILED);
@@ -43,7 +43,7 @@ impl Numbers {
         Numbers(unsafe { std::slice::from_raw_parts(start.cast(), COUNT) })
     }
 
-    /// A releasing store: it does not come before those of the event that it counts.
+    /// Stores a number with release ordering, so that it follows the stores of the event that it counts.
     pub(crate) fn set(&self, index: usize, value: u64) {
         self.0[index].store(value, Ordering::Release);
     }
@@ -57,7 +57,7 @@ impl Numbers {
     }
 }
 
-/// Returns the numbers, in the parent.
+/// Reads the numbers in the parent.
 pub(crate) fn read(path: &PathBuf) -> Vec<u64> {
     let bytes = std::fs::read(path).unwrap();
     bytes.chunks_exact(8).map(|number| u64::from_le_bytes(number.try_into().unwrap())).collect()

@@ -1,4 +1,4 @@
-//! Checks of a ring whose process was killed.
+//! Checks the ring of a killed process.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -8,22 +8,22 @@ use ttlog_core::{CallsiteInfo, Item, Record, RingImage, SegmentState, TableItem,
 
 use crate::worker::{Plan, check_of, option_of, real_of, shape_of, text_of, wide_of};
 
-/// The counts.
+/// Counts of events.
 #[derive(Debug, Default)]
 pub(crate) struct Figures {
     pub(crate) counted: u64,
     pub(crate) retained: u64,
     pub(crate) overwritten: u64,
     pub(crate) dropped: u64,
-    /// Reservations that death left open.
+    /// Number of reservations that death left open.
     pub(crate) pending: u64,
-    /// Segments that death found half opened.
+    /// Number of segments that were half opened at death.
     pub(crate) opening: u64,
-    /// Segments in which death found a record half written.
+    /// Number of segments with a half-written record at death.
     pub(crate) busy: u64,
-    /// Retained events after the time up to which some were overwritten: from there on none may be missing.
+    /// Number of retained events since `complete_from`, where none may be missing.
     pub(crate) complete: u64,
-    /// Events missing before that time, between events of the same thread that are there.
+    /// Number of events missing before that time, between retained events of the same thread.
     pub(crate) in_holes: u64,
 }
 
@@ -54,17 +54,17 @@ impl fmt::Display for Figures {
     }
 }
 
-/// The events of one writer that were read.
+/// Events of one writer that were read.
 #[derive(Default)]
 struct Seen {
     indexes: BTreeSet<u64>,
-    /// Least index recorded after the time up to which events were overwritten.
+    /// Lowest index recorded since `complete_from`.
     first_complete: Option<u64>,
-    /// Whether some of those that are not kept were in shared segments.
+    /// Whether some events below the priority levels were in shared segments.
     shared: bool,
 }
 
-/// Reads a ring and gives what it holds and what is wrong with it.
+/// Reads a ring, and returns its figures and its faults.
 pub(crate) fn check(plan: &Plan, ring: &[u8], counts: &[u64]) -> (Figures, Vec<String>) {
     let image = match RingImage::parse(ring) {
         Ok(image) => image,
@@ -86,7 +86,7 @@ pub(crate) fn check(plan: &Plan, ring: &[u8], counts: &[u64]) -> (Figures, Vec<S
             Err(error) => faults.push(format!("table: {error}")),
         }
     }
-    // Some of a writer's events are warnings, so both must be past.
+    // Some of a writer's events are warnings, so the time must be past both.
     let complete_from = image.header().complete_from.max(image.header().kept_complete_from);
     let has_kept = image.header().kept_segment_count > 0;
     let mut seen: BTreeMap<u64, Seen> = BTreeMap::new();
@@ -159,12 +159,12 @@ pub(crate) fn check(plan: &Plan, ring: &[u8], counts: &[u64]) -> (Figures, Vec<S
     (figures, faults)
 }
 
-/// Checks that of the events of one class nothing is missing where nothing may be missing, and gives how many are
-/// missing elsewhere: between the oldest event that is there and the last that was counted.
+/// Checks that no event of one class is missing where none may be missing. Returns the number of events missing
+/// elsewhere, between the oldest retained event and the last counted one.
 ///
-/// While a thread that has chosen a segment is suspended before it clears it, the old events in there stand, and
-/// others overwrite newer ones. So holes are normal with several threads. The ring says up to when there may be any:
-/// `complete_from`.
+/// If a thread is suspended after it has chosen a segment and before it clears it, the old events in it stay, and other
+/// threads overwrite newer ones. So holes are normal with several threads. The ring records the time up to which there
+/// can be holes: `complete_from`.
 fn check_writer(
     plan: &Plan,
     writer: u64,
@@ -185,7 +185,7 @@ fn check_writer(
     let in_holes = missing_from(first);
     if let Some(first) = seen.first_complete {
         let missing = missing_from(first);
-        // Whose events were dropped is not known.
+        // The writers of dropped events are unknown.
         if missing > dropped {
             faults.push(format!("writer {writer}: {missing} missing between {first} and {count}, after complete_from"));
         }
@@ -204,7 +204,7 @@ fn is_kept(writer: u64, index: u64) -> bool {
     matches!(shape_of(check_of(writer, index)), 6..=8 | 13..)
 }
 
-/// Reads an event and checks that it is one that its writer has recorded. Gives writer and index.
+/// Reads an event, checks that its writer recorded it, and returns its writer and index.
 fn event(callsites: &BTreeMap<u16, CallsiteInfo<'_>>, record: &Record<'_>) -> Result<(u64, u64), String> {
     let Some(callsite) = callsites.get(&record.callsite) else {
         return Err(format!("callsite {} is not in the table", record.callsite));

@@ -1,14 +1,14 @@
-//! The kill test: a process that logs at full speed on several threads is ended by SIGKILL at a random moment, and its
-//! ring must account for every event whose macro had returned.
+//! The kill test: SIGKILL ends a process that logs at full speed on several threads at a random moment, and its ring
+//! must account for every event whose macro had returned.
 //!
 //! Each run starts a child ([`worker`]), kills it, and reads the ring it left ([`check`]). Settings from the
 //! environment:
 //!
 //! | name | meaning | default |
 //! | --- | --- | --- |
-//! | `TTLOG_KILLS` | kills in all, spread over the thread counts | 20 |
+//! | `TTLOG_KILLS` | number of kills in total, spread over the thread counts | 20 |
 //! | `TTLOG_KILL_THREADS` | thread counts, separated by commas | `1,2,8` |
-//! | `TTLOG_KILL_SEED` | seed of the moments (which also depend on what else the machine does) | from the clock |
+//! | `TTLOG_KILL_SEED` | seed of the moments (which also depend on the load of the machine) | from the clock |
 //!
 //! Built with `--cfg ttlog_mutant_commit_first`, which publishes records before their words are stored, this test must
 //! fail.
@@ -25,23 +25,23 @@ use std::time::{Duration, Instant, SystemTime};
 use common::Place;
 use worker::{COUNTER_STRIDE, Plan, mix};
 
-/// Rings small enough that they are filled many times before the kill: as `(capacity, segment, churn)`.
+/// Rings that are filled many times before the kill, as `(capacity, segment, churn)`.
 const SHAPES: [(usize, usize, bool); 6] = [
     (1 << 20, 4096, false),
-    // Segments of a few dozen events: death in the middle of a change of segment is likely.
+    // Segments of a few dozen events, so that death during a change of segment is likely.
     (64 << 10, 512, false),
     (256 << 10, 8192, false),
-    // Four segments, of which threads may hold three: more than that share one.
+    // Four segments, of which threads can hold three. Further threads share one.
     (64 << 10, 16 << 10, false),
-    // Threads that end after a few hundred events: segments are left and taken over.
+    // Threads that end after a few hundred events, so that segments are left and taken over.
     (256 << 10, 2048, true),
     (128 << 10, 32 << 10, true),
 ];
-/// How long a child works before it is killed, in microseconds. One in four is killed in its first laps.
+/// Lifetime of a child before it is killed, in microseconds. One in four is killed in its first laps.
 const WORK_US: (u64, u64) = (2_000, 120_000);
 const EARLY_US: u64 = 3_000;
 
-/// Not a test of its own: what the children of the test below run.
+/// Not a test: entry point of the children of the test below.
 #[test]
 #[ignore = "run by the other test in child processes"]
 fn child() {
@@ -83,15 +83,15 @@ fn every_event_whose_macro_returned_is_accounted_for() {
     }
     println!("= {kills} kills, {failed} with faults; {total}");
     assert_eq!(failed, 0, "seed {seed}: runs in which events are false or not accounted for");
-    // Of a few kills all may have come early.
-    assert!(kills < 10 || total.overwritten > total.retained, "the rings were hardly ever filled: this shows nothing");
+    // If there are few kills, all of them can come early.
+    assert!(kills < 10 || total.overwritten > total.retained, "the rings were hardly filled, so this shows nothing");
 }
 
 fn setting(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// Starts a child, kills it once it has worked for `after`, and gives what its ring holds and what is wrong with it.
+/// Starts a child, kills it after `after` of work, and returns the figures and the faults of its ring.
 fn kill_one(plan: &Plan, after: Duration) -> (check::Figures, Vec<String>) {
     let place = Place::new("kill");
     let counters = place.path().join("counters");
@@ -109,25 +109,25 @@ fn kill_one(plan: &Plan, after: Duration) -> (check::Figures, Vec<String>) {
     child.0.kill().unwrap();
     let status = child.0.wait().unwrap();
     let signal = std::os::unix::process::ExitStatusExt::signal(&status);
-    assert_eq!(signal, Some(libc::SIGKILL), "the child ended too early: {status}");
+    assert_eq!(signal, Some(libc::SIGKILL), "the child ended early: {status}");
 
     let rings = place.ring_files();
     assert_eq!(rings.len(), 1, "{rings:?}");
     check::check(plan, &std::fs::read(&rings[0]).unwrap(), &read_counts(&counters))
 }
 
-/// Returns how many events each writer has counted.
+/// Returns the number of events that each writer has counted.
 fn read_counts(path: &std::path::Path) -> Vec<u64> {
     let bytes = std::fs::read(path).unwrap();
     bytes.chunks_exact(COUNTER_STRIDE).map(|slot| u64::from_le_bytes(slot[..8].try_into().unwrap())).collect()
 }
 
-/// Ends the child also when an assertion fails.
+/// A child that is also ended when an assertion fails.
 struct KillOnDrop(Child);
 
 impl Drop for KillOnDrop {
     fn drop(&mut self) {
-        // Both fail when the child has been waited for, which is the usual case.
+        // Both fail if the child has been waited for, which is the usual case.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }

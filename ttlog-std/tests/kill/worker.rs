@@ -1,5 +1,5 @@
-//! The child: threads that log as fast as they can, events of many shapes and sizes whose values can be checked, and
-//! that count each event once its macro has returned.
+//! The child: threads log as fast as they can, events of many shapes and sizes with values that can be checked, and
+//! count each event once its macro has returned.
 
 use std::fmt;
 use std::os::fd::AsRawFd as _;
@@ -10,14 +10,16 @@ use std::time::Duration;
 
 use ttlog_std::{Recorder, RingFileChoice, debug, error, info, trace, warn};
 
-/// Bytes from one writer's counter to the next: they do not share a cache line.
+/// Distance between the counters of two writers, in bytes, so that they do not share a cache line.
 pub(crate) const COUNTER_STRIDE: usize = 64;
-/// Events that a thread records before it ends and another takes its place, where threads come and go.
+/// Number of events after which a thread ends and another takes its place, in plans with churn.
 const CHURN_EVENTS: u64 = 300;
 /// Source of texts.
-pub(crate) const TEXT: &str = "It was a bright cold day in the ring, and the segments were striking thirteen; each writer, its \
-    chin nuzzled into its own commit word in an effort to escape the vile interrupt, slipped quickly through the doors of the \
-    last lap, though not quickly enough to prevent a swirl of gritty words from entering along with it, and being counted.";
+pub(crate) const TEXT: &str = "\
+    It was a bright cold day in the ring, and the segments were striking thirteen; each writer, its chin nuzzled \
+    into its own commit word in an effort to escape the vile interrupt, slipped quickly through the doors of the \
+    last lap, though not quickly enough to prevent a swirl of gritty words from entering along with it, and being \
+    counted.";
 
 /// Work of a child.
 #[derive(Debug)]
@@ -30,7 +32,7 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// Hands the plan to a child.
+    /// Passes the plan to a child.
     pub(crate) fn set(&self, command: &mut Command, counters: &Path) {
         let Plan { threads, capacity, segment, churn } = self;
         command
@@ -44,7 +46,7 @@ impl Plan {
         Plan { threads: numbers[0], capacity: numbers[1], segment: numbers[2], churn: numbers[3] == 1 }
     }
 
-    /// Returns whether there are segments enough for every thread to have one of its own all the time.
+    /// Returns whether there are enough segments for every thread to have its own at all times.
     pub(crate) fn is_exclusive(&self) -> bool {
         !self.churn && self.capacity / self.segment >= 4 * self.threads
     }
@@ -57,13 +59,13 @@ impl fmt::Display for Plan {
     }
 }
 
-/// Works until it is killed.
+/// Logs until it is killed.
 pub(crate) fn run() -> ! {
     // SAFETY: asks to be killed with the parent; touches no memory.
     unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
     let plan = Plan::get();
     let counters = map_counters(plan.threads);
-    // Kept until the end: what the handle does when it is dropped is not the matter here.
+    // Kept until the end, because dropping the handle is not tested here.
     let _trace = Recorder::builder()
         .service("kill")
         .capacity_bytes(plan.capacity)
@@ -91,7 +93,7 @@ fn map_counters(count: usize) -> Vec<&'static AtomicU64> {
     let path = std::env::var_os("TTLOG_KILL_COUNTERS").unwrap();
     let file = std::fs::File::options().read(true).write(true).open(path).unwrap();
     let len = count * COUNTER_STRIDE;
-    // SAFETY: a new mapping of a file that has this length; nothing else in this process knows of it.
+    // SAFETY: a new mapping of a file of this length; nothing else in this process uses it.
     let start = unsafe {
         libc::mmap(std::ptr::null_mut(), len, libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED, file.as_raw_fd(), 0)
     };
@@ -101,7 +103,7 @@ fn map_counters(count: usize) -> Vec<&'static AtomicU64> {
     (0..count).map(|index| unsafe { &*slot(index) }).collect()
 }
 
-/// Logs `count` events. The store after each is a releasing one: it does not come before those of the event.
+/// Logs `count` events. The store after each has release ordering, so it follows the stores of the event.
 fn write(writer: u64, counter: &AtomicU64, count: u64) {
     let first = counter.load(Ordering::Relaxed);
     for index in first..first.saturating_add(count) {
@@ -110,7 +112,7 @@ fn write(writer: u64, counter: &AtomicU64, count: u64) {
     }
 }
 
-/// Logs one event. `check` ties it to its writer and index, and decides about everything else in it.
+/// Logs one event. `check` ties it to its writer and index, and determines everything else in it.
 fn log(writer: u64, index: u64) {
     let check = check_of(writer, index);
     match shape_of(check) {
@@ -127,7 +129,7 @@ fn log(writer: u64, index: u64) {
     }
 }
 
-/// Returns well mixed bits (the finalizer of splitmix64).
+/// Mixes bits well (the finalizer of splitmix64).
 pub(crate) fn mix(value: u64) -> u64 {
     let value = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -139,12 +141,12 @@ pub(crate) fn check_of(writer: u64, index: u64) -> u64 {
     mix(index ^ writer << 56)
 }
 
-/// One of 14 shapes of the event.
+/// Returns one of the 14 shapes of an event.
 pub(crate) fn shape_of(check: u64) -> u64 {
     check % 14
 }
 
-/// A piece of [`TEXT`], below `len_max` bytes.
+/// Returns a piece of [`TEXT`], shorter than `len_max` bytes.
 pub(crate) fn text_of(check: u64, len_max: u64) -> &'static str {
     let (start, len) = ((check >> 8) % 32, (check >> 16) % len_max);
     &TEXT[start as usize..][..len as usize]

@@ -1,13 +1,13 @@
-//! The soak: processes that log, take snapshots, change levels, fork and have threads come and go for a long time,
-//! while they are killed at random moments. One of them lives from the beginning to the end.
+//! The soak: processes that log, take snapshots, change levels, fork, and start and end threads for a long time, while
+//! they are killed at random moments. One of them lives from the start to the end.
 //!
-//! It shows that every event is accounted for, in each ring that was left behind; that every snapshot that is there is
-//! whole and there are no more than may be; and that the memory of the process that lives on does not grow.
+//! It shows that each ring that was left accounts for every event, that every snapshot is whole, that there are no more
+//! snapshots than allowed, and that the memory of the long-lived process does not grow.
 //!
 //! | variable | meaning | default |
 //! | --- | --- | --- |
-//! | `TTLOG_SOAK_SECONDS` | how long | 5; `ci/checks/soak` makes it 600 |
-//! | `TTLOG_SOAK_SEED` | seed of the moments (which also depend on what else the machine does) | from the clock |
+//! | `TTLOG_SOAK_SECONDS` | duration in seconds | 5; `ci/checks/soak` sets 600 |
+//! | `TTLOG_SOAK_SEED` | seed of the moments (which also depend on the load of the machine) | from the clock |
 #![cfg(target_os = "linux")]
 
 #[path = "../common/mod.rs"]
@@ -28,19 +28,18 @@ use slots::Slots;
 use ttlog_core::snapshot::{SnapshotItem, SnapshotReader};
 use ttlog_core::{Item, RingImage, SegmentState};
 
-/// Processes that are killed again and again.
+/// Number of processes that are killed and replaced.
 const WORKER_COUNT: usize = 2;
-/// How long they live, in milliseconds.
+/// Lifetimes of these processes, in milliseconds.
 const LIFE_MS: (u64, u64) = (30, 1500);
-/// Snapshots that are kept.
+/// Number of snapshots that are retained.
 const RETAIN_COUNT: usize = 12;
-/// Soaks that are shorter say nothing about memory: allocators and pages take some seconds to settle.
+/// Shortest soak that checks memory: allocators and pages take some seconds to settle.
 const RSS_SECONDS_MIN: u64 = 30;
-/// By how much the memory of the process that lives on may be larger after the first third of the soak than it ever
-/// was before.
+/// Largest allowed growth of the long-lived process's memory, compared with its maximum in the first third of the soak.
 const RSS_GROWTH_MAX_KIB: u64 = 2048;
 
-/// Not a test of its own: what the children of the test below run.
+/// Not a test: entry point of the children of the test below.
 #[test]
 #[ignore = "run by the other test in child processes"]
 fn child() {
@@ -52,7 +51,7 @@ fn child() {
 /// A child, killed when dropped, together with its forks.
 struct Running {
     child: Child,
-    /// Closing it makes the child quiet.
+    /// Standard input. Closing it makes the child quiet.
     stdin: Option<ChildStdin>,
 }
 
@@ -80,13 +79,13 @@ impl Running {
     /// Ends the process and all its forks.
     fn kill(&mut self) {
         let ended = self.child.try_wait().unwrap();
-        assert!(ended.is_none(), "a child ended too early: {ended:?}");
-        // SAFETY: a signal to a process group that is there until its leader is waited for.
+        assert!(ended.is_none(), "a child ended early: {ended:?}");
+        // SAFETY: a signal to a process group that exists until its leader is waited for.
         unsafe { libc::kill(-(self.child.id() as libc::pid_t), libc::SIGKILL) };
         self.child.wait().unwrap();
     }
 
-    /// Has it stop logging, and waits until it has.
+    /// Makes the child stop logging, and waits until it has stopped.
     fn quieten(&mut self) {
         drop(self.stdin.take());
         let lines = BufReader::new(self.child.stdout.take().unwrap()).lines();
@@ -103,13 +102,13 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // SAFETY: as in `kill`. Fails when it has been waited for, which is the usual case.
+        // SAFETY: as in `kill`. Fails if the child has been waited for, which is the usual case.
         unsafe { libc::kill(-(self.child.id() as libc::pid_t), libc::SIGKILL) };
         let _ = self.child.wait();
     }
 }
 
-/// The observations.
+/// Observations of the soak.
 #[derive(Default, Debug)]
 struct Tally {
     kills: u64,
@@ -121,9 +120,9 @@ struct Tally {
     events: u64,
     retained: u64,
     faults: Vec<String>,
-    /// Names of rings that were checked.
+    /// Names of the checked rings.
     seen: BTreeSet<String>,
-    /// Processes that were started, and not forked.
+    /// Processes that were started rather than forked.
     started: BTreeSet<u64>,
 }
 
@@ -131,7 +130,7 @@ impl Tally {
     /// Checks the ring of a process that is dead, or quiet if `is_quiet`.
     fn check_ring(&mut self, path: &Path, slots: Slots, is_quiet: bool) {
         let name = path.file_name().unwrap().to_str().unwrap();
-        // What a process that was killed soon did not come to recover is met again.
+        // A process that was killed early might not have recovered a ring, which then appears again.
         if !self.seen.insert(name.to_owned()) {
             return;
         }
@@ -164,7 +163,7 @@ impl Tally {
         }
         let loss = image.loss();
         let accounted = retained + loss.overwritten + loss.dropped_total();
-        // Each thread may have begun one event that it did not live to record.
+        // Each thread can have begun one event that it did not live to record.
         let least = if is_quiet { begun } else { begun.saturating_sub(threads) };
         if accounted < least || accounted > begun {
             self.faults.push(format!(
@@ -180,13 +179,13 @@ impl Tally {
     /// Checks that every snapshot is whole, and that there are not too many.
     fn check_snapshots(&mut self, place: &Place) {
         let paths = place.whole_snapshots();
-        // Each process may have written one and not yet removed another; each that was killed meanwhile too.
+        // Each process can have written one and not yet removed another. So can each that was killed meanwhile.
         let most = RETAIN_COUNT + 4 * (WORKER_COUNT + 1);
         if paths.len() > most {
             self.faults.push(format!("{} snapshots, at most {most} may be there", paths.len()));
         }
         for path in paths {
-            // Retention may have removed it in the meantime.
+            // Retention can have removed it in the meantime.
             let Ok(bytes) = std::fs::read(&path) else { continue };
             let mut is_whole = false;
             for item in SnapshotReader::new(&bytes).items() {
@@ -208,20 +207,20 @@ fn ring_files(directory: &Path) -> Vec<PathBuf> {
     files(directory).into_iter().filter(|path| path.extension().is_some_and(|end| end == "ring")).collect()
 }
 
-/// Returns the ring of a process, once it is there.
+/// Waits for the ring of a process and returns it.
 fn ring_of(directory: &Path, pid: u64) -> Option<PathBuf> {
     let start = format!("ttlog-soak-{pid}-");
     ring_files(directory).into_iter().find(|path| path.file_name().unwrap().to_str().unwrap().starts_with(&start))
 }
 
-/// Returns whether no process has the lock of a ring.
+/// Returns whether no process holds the lock of a ring.
 fn is_orphan(path: &Path) -> bool {
     let Ok(file) = std::fs::File::open(path) else { return false };
-    // SAFETY: the descriptor is open. The lock ends with it.
+    // SAFETY: the descriptor is open. Closing it releases the lock.
     unsafe { libc::flock(std::os::fd::AsRawFd::as_raw_fd(&file), libc::LOCK_EX | libc::LOCK_NB) == 0 }
 }
 
-/// Asks a live process for another filter, through the control block of its ring. `false`: it has none.
+/// Requests another filter from a live process through the control block of its ring. Returns `false` if it has none.
 fn ask_for_filter(ring: &Path, filter: &str) -> bool {
     let bytes = std::fs::read(ring).unwrap();
     let Some(request) = RingImage::parse(&bytes)
@@ -281,8 +280,8 @@ fn soak() {
             for path in ring_files(directory) {
                 tally.check_ring(&path, slots, false);
             }
-            slots.retire(running.pid()); // if it has died before it had a ring
-            // The next one recovers what the last one left.
+            slots.retire(running.pid()); // it can have died before it had a ring
+            // The next process recovers the ring that this one left.
             *running = Running::start(&place, &slots_path, directory);
             tally.started.insert(running.pid());
             *end = Instant::now() + Duration::from_millis(random.between(LIFE_MS.0, LIFE_MS.1));
@@ -304,9 +303,9 @@ fn soak() {
                 tally.level_requests += u64::from(ask_for_filter(&ring, filter));
             }
         }
-        // Without the handler, which comes soon after the ring, the signal would end it.
+        // The handler is installed soon after the ring. Without it, the signal would end the process.
         if tick.is_multiple_of(31) && tick > 100 {
-            // SAFETY: a signal to a process that is there until it is waited for.
+            // SAFETY: a signal to a process that exists until it is waited for.
             unsafe { libc::kill(steady.pid() as libc::pid_t, libc::SIGUSR1) };
             tally.signals += 1;
         }
@@ -316,15 +315,15 @@ fn soak() {
         assert!(tally.faults.len() < 20, "{:#?}", tally.faults);
     }
     steady.quieten();
-    let ring = ring_of(&steady_rings, steady.pid()).expect("the process that lives on has a ring");
+    let ring = ring_of(&steady_rings, steady.pid()).expect("the long-lived process has a ring");
     tally.check_ring(&ring, slots, true);
     steady.kill();
     tally.check_snapshots(&place);
     let Tally { kills, rings, forks, snapshots, level_requests, signals, events, retained, faults, .. } = &tally;
-    println!("memory of the process that lived on: {rss_before} KiB in the first third, {rss_after} KiB afterwards");
+    println!("memory of the long-lived process: {rss_before} KiB in the first third, {rss_after} KiB afterwards");
     println!(
-        "= {seconds} s: {kills} kills, {rings} rings ({forks} of forks) with {events} events, {retained} retained; {snapshots} \
-         snapshots read, {level_requests} requests for levels, {signals} signals; {} faults",
+        "= {seconds} s: {kills} kills, {rings} rings ({forks} of forks) with {events} events, {retained} retained; \
+         {snapshots} snapshots read, {level_requests} requests for levels, {signals} signals; {} faults",
         faults.len()
     );
     assert!(faults.is_empty(), "{faults:#?}");
@@ -333,7 +332,7 @@ fn soak() {
         let growth = rss_after.saturating_sub(rss_before);
         assert!(
             growth <= RSS_GROWTH_MAX_KIB,
-            "memory has grown by {growth} KiB, at most {RSS_GROWTH_MAX_KIB} are allowed"
+            "memory has grown by {growth} KiB, at most {RSS_GROWTH_MAX_KIB} KiB are allowed"
         );
     }
 }
@@ -342,7 +341,7 @@ fn soak() {
 struct Random(u64);
 
 impl Random {
-    /// Returns a number that is `least` or more and below `end`.
+    /// Returns a number in `least..end`.
     fn between(&mut self, least: u64, end: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let value = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

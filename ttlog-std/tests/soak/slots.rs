@@ -1,17 +1,17 @@
-//! Counters in memory that all processes of the soak share: how many events each of them has begun.
+//! Counters of begun events, in memory that all processes of the soak share.
 //!
-//! A slot is taken with two atomic operations, so that a child of `fork` can do it too. It belongs to one thread at a
-//! time, and says of which process it is.
+//! Taking a slot needs two atomic operations, so that a child of `fork` can do it too. A slot belongs to one thread at
+//! a time, and records the process.
 
 use std::fs::File;
 use std::os::fd::AsRawFd as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Slots; the first one counts those that were taken.
+/// Number of slots. The first one counts the slots that were taken.
 const SLOT_COUNT: usize = 1 << 17;
 
-/// The counter of a thread, alone in its cache line.
+/// Counter of a thread, alone in its cache line.
 #[repr(C, align(64))]
 pub(crate) struct Slot {
     pid: AtomicU64,
@@ -19,7 +19,8 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
-    /// Counts an event whose arguments are being evaluated: the recorder has decided to record it. Gives its number.
+    /// Counts an event whose arguments are being evaluated, so the recorder has decided to record it. Returns its
+    /// number.
     pub(crate) fn begin(&self) -> u64 {
         let number = self.begun.load(Ordering::Relaxed);
         self.begun.store(number + 1, Ordering::Release);
@@ -32,7 +33,7 @@ impl Slot {
 pub(crate) struct Slots(&'static [Slot]);
 
 impl Slots {
-    /// Makes the file of the slots.
+    /// Creates the file of the slots.
     pub(crate) fn create(path: &Path) -> Self {
         let file = File::create_new(path).unwrap();
         file.set_len((SLOT_COUNT * size_of::<Slot>()) as u64).unwrap();
@@ -45,14 +46,14 @@ impl Slots {
         let file = File::options().read(true).write(true).open(path).unwrap();
         let len = SLOT_COUNT * size_of::<Slot>();
         let access = libc::PROT_READ | libc::PROT_WRITE;
-        // SAFETY: a new mapping of a file that has this length; nothing else in this process knows of it.
+        // SAFETY: a new mapping of a file of this length; nothing else in this process uses it.
         let start = unsafe { libc::mmap(std::ptr::null_mut(), len, access, libc::MAP_SHARED, file.as_raw_fd(), 0) };
         assert_ne!(start, libc::MAP_FAILED);
         // SAFETY: aligned to a page, as long as the mapping, which is never undone; atomics only.
         Slots(unsafe { std::slice::from_raw_parts(start.cast(), SLOT_COUNT) })
     }
 
-    /// Takes a slot for a thread of this process; `None`: there are none left. Async-signal-safe.
+    /// Takes a slot for a thread of this process, or returns `None` if none are left. Async-signal-safe.
     pub(crate) fn take(self) -> Option<&'static Slot> {
         let taken = self.0[0].begun.fetch_add(1, Ordering::Relaxed) + 1;
         let slot = self.0.get(taken as usize)?;
@@ -65,12 +66,12 @@ impl Slots {
         self.0.iter().skip(1).take(taken).filter(move |slot| slot.pid.load(Ordering::Acquire) == pid)
     }
 
-    /// Returns how many events a process has begun, and how many slots it has.
+    /// Returns the number of events that a process has begun, and the number of its slots.
     pub(crate) fn begun_by(self, pid: u64) -> (u64, u64) {
         self.of(pid).fold((0, 0), |(begun, slots), slot| (begun + slot.begun.load(Ordering::Acquire), slots + 1))
     }
 
-    /// Takes its slots from a process that is dead: another may get its pid.
+    /// Takes the slots away from a dead process, because another process can get its pid.
     pub(crate) fn retire(self, pid: u64) {
         self.of(pid).for_each(|slot| slot.pid.store(0, Ordering::Release));
     }

@@ -1,5 +1,5 @@
-//! The children of the soak: they log, change levels, ask for snapshots, fork, and let threads come and go, until they
-//! are killed.
+//! The children of the soak: until they are killed, they log, change levels, request snapshots, fork, and start and end
+//! threads.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::slots::{Slot, Slots};
 pub(crate) const FILTERS: [&str; 6] =
     ["trace", "info", "soak=debug,info", "error", "soak::worker=warn,other=off", "debug"];
 
-/// Works until it is killed; until its standard input is closed, it keeps everything busy.
+/// Runs until it is killed, at full load until its standard input is closed.
 pub(crate) fn run() -> ! {
     // SAFETY: asks to be killed with the parent; touches no memory.
     unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
@@ -53,7 +53,7 @@ pub(crate) fn run() -> ! {
     }
 }
 
-/// Returns well mixed bits (the finalizer of splitmix64).
+/// Mixes bits well (the finalizer of splitmix64).
 fn mix(value: u64) -> u64 {
     let value = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -61,7 +61,7 @@ fn mix(value: u64) -> u64 {
     value ^ (value >> 31)
 }
 
-/// Logs one event, if its level is on. What its arguments are evaluated for is recorded or counted as dropped.
+/// Logs one event, if its level is on. An event whose arguments are evaluated is recorded or counted as dropped.
 fn log(slot: &Slot, choice: u64) {
     match choice % 1000 {
         0 => error!("soak error", n = slot.begin(), choice),
@@ -89,7 +89,7 @@ fn write(slot: &Slot, seed: u64, stop: &AtomicBool) {
     }
 }
 
-/// Has threads come and go, of which each logs a little.
+/// Starts and ends threads, each of which logs a little.
 fn churn(slot: &'static Slot, stop: &AtomicBool) {
     static ROUND: AtomicU64 = AtomicU64::new(1 << 50);
     while !stop.load(Ordering::Relaxed) {
@@ -103,7 +103,7 @@ fn churn(slot: &'static Slot, stop: &AtomicBool) {
     }
 }
 
-/// Does to the recorder what programs do.
+/// Uses the recorder as programs do.
 fn steer(recorder: &Recorder, slots: Slots, stop: &AtomicBool) {
     let mut round = u64::from(std::process::id()) << 20;
     while !stop.load(Ordering::Relaxed) {
@@ -131,8 +131,8 @@ fn steer(recorder: &Recorder, slots: Slots, stop: &AtomicBool) {
     }
 }
 
-/// Forks a child that logs and then ends in one of several ways. It allocates nothing, for another thread may hold the
-/// allocator's lock at the fork.
+/// Forks a child that logs and then ends in one of several ways. The child allocates nothing, because another thread
+/// can hold the allocator's lock at the fork.
 fn fork(slots: Slots, choice: u64) {
     // SAFETY: the child makes system calls and logs, and ends without unwinding.
     let pid = unsafe { libc::fork() };

@@ -55,7 +55,7 @@ fn converted_time_is_the_wall_clock_to_a_microsecond_a_second() {
         let (count, at) = (errors.len(), |share: f64| errors[((errors.len() - 1) as f64 * share) as usize]);
         println!("{name}: {count} readings, error median {} ns, 90 % {} ns, most {} ns", at(0.5), at(0.9), at(1.0));
         assert!(count >= 50, "only {count} readings");
-        // Readings that were interrupted between the two clocks are off by that; most are not.
+        // Readings that were interrupted between the two clocks are off by the interruption; most are not.
         assert!(at(0.5) <= 1000, "{name}: {errors:?}");
     }
 }
@@ -89,7 +89,7 @@ fn system_clock_stands_in_at_the_counter_s_rate() {
 
 const CHILD: &str = "TTLOG_TEST_COUNTER_GIVEN_UP";
 
-/// Runs itself again: a counter is given up for good.
+/// Runs itself in a new process, because a counter is given up permanently.
 #[test]
 fn counter_that_is_given_up_is_not_read_any_more() {
     if std::env::var_os(CHILD).is_none() {

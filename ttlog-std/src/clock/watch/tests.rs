@@ -6,7 +6,7 @@ const RATE: u64 = 3_000_000_000;
 const START_UNIX_NS: i64 = 1_700_000_000_000_000_000;
 const START_TICKS: u64 = 1 << 40;
 
-/// Clocks that are read every 100 ms while things happen to them.
+/// Clocks that are read every 100 ms while various things happen to them.
 struct Machine {
     now: Reading,
     watch: StepWatch,
@@ -25,8 +25,7 @@ impl Machine {
         Machine { now, watch: StepWatch::new(now, RATE) }
     }
 
-    /// Lets time pass for all clocks, the recording clock at `ppm` from its rate, those that are slewed at
-    /// `slewed_ppm` from theirs.
+    /// Advances all clocks, the recording clock at `ppm` from its rate, the slewed ones at `slewed_ppm` from theirs.
     fn pass(&mut self, ms: u64, ppm: i64, slewed_ppm: i64) {
         let off = |value: u64, ppm: i64| value.checked_add_signed(value as i64 / 1_000_000 * ppm).unwrap();
         let slewed_ns = off(ms * MS, slewed_ppm);
@@ -37,7 +36,7 @@ impl Machine {
         self.now.boot_ns += slewed_ns;
     }
 
-    /// Passes 100 ms and looks at them.
+    /// Advances the clocks by 100 ms and reads them.
     fn look(&mut self) -> Finding {
         self.pass(100, 0, 0);
         self.watch.look(self.now, true)
@@ -75,7 +74,7 @@ fn clock_set_forth_and_back_is_a_step_once() {
 
 #[test]
 fn slewing_is_no_step() {
-    // As the kernel slews, and as fast as chrony does; the measured rate is off by 100 ppm besides.
+    // As the kernel slews, and as fast as chrony does; the measured rate is also off by 100 ppm.
     for slewed_ppm in [500, -500, 83_333, -83_333] {
         let mut machine = Machine::new();
         for _ in 0..100 {
@@ -83,7 +82,7 @@ fn slewing_is_no_step() {
             assert_eq!(machine.watch.look(machine.now, true), Finding::Steady, "{slewed_ppm} ppm");
         }
     }
-    // The watch was busy elsewhere for ten minutes.
+    // The watch did not run for ten minutes.
     let mut machine = Machine::new();
     machine.pass(600_000, -100, 500);
     assert_eq!(machine.watch.look(machine.now, true), Finding::Steady);
@@ -154,7 +153,7 @@ fn counter_that_stands_goes_back_or_jumps_is_wrong() {
         machine.now.ticks = machine.now.ticks.checked_add_signed(off_ticks).unwrap();
         let found = machine.look();
         assert_eq!(found, Finding::CounterWrong { ticks: goes_on_from, last_good }, "{what}");
-        // The stand-in goes on from there.
+        // The stand-in continues from there.
         machine.now.ticks = goes_on_from + 300 * MS;
         machine.now.unix_ns += 100_000_000;
         machine.now.monotonic_ns += 100 * MS;
@@ -166,7 +165,7 @@ fn counter_that_stands_goes_back_or_jumps_is_wrong() {
 
 #[test]
 fn counter_of_another_rate_is_wrong() {
-    // Moved to a machine whose counter goes a tenth slower.
+    // Moved to a machine whose counter is 10 % slower.
     let mut machine = Machine::new();
     machine.pass(100, -100_000, 0);
     assert!(matches!(machine.watch.look(machine.now, true), Finding::CounterWrong { .. }));
@@ -187,7 +186,7 @@ fn reading_that_took_long_is_believed_less() {
     machine.now.width_ticks = 60 * MS;
     machine.now.ticks -= 30 * MS;
     assert_eq!(machine.look(), Finding::Steady);
-    // And in the next reading it did not.
+    // The next reading was not interrupted.
     machine.now.width_ticks = 300;
     machine.now.ticks += 30 * MS;
     assert_eq!(machine.look(), Finding::Steady);

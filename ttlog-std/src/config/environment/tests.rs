@@ -1,4 +1,4 @@
-//! Every variable with values that are good and that are not, and the table of the documentation.
+//! Every variable with valid and invalid values, and the table of the documentation.
 
 use std::convert::Infallible;
 
@@ -12,7 +12,7 @@ fn applied(name: &str, value: &str) -> Result<Settings, BadVariable> {
     Ok(settings)
 }
 
-/// A value for each variable, with what it makes of the settings.
+/// A value for each variable, and the resulting settings.
 const GOOD: &[(&str, &str, &str)] = &[
     ("TTLOG_SERVICE", "shop", "service: Some(\"shop\")"),
     ("TTLOG_CAPACITY_BYTES", "65536", "capacity_bytes: 65536"),

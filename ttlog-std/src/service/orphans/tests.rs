@@ -4,13 +4,13 @@ use ttlog_core::ring::file_name::{RING_SUFFIX, UNFINISHED_SUFFIX};
 use ttlog_core::snapshot::{Codec, SnapshotOptions};
 use ttlog_core::{Ring, RingConfig, Word};
 
-/// Leaves the ring file of a process that died, and gives its path.
+/// Leaves the ring file of a dead process, and returns its path.
 fn dead_ring(directory: &Path, name: &str, ended: bool) -> PathBuf {
     let (file, ring) = ring_file(directory, &format!("{name}-alive"));
     if ended {
         ring.mark_ended();
     }
-    // A mapping keeps its file locked until the process ends, so a copy stands for it.
+    // A mapping keeps its file locked until the process ends, so a copy takes its place.
     let (alive, dead) = (&file.path, directory.join(format!("{name}{RING_SUFFIX}")));
     std::fs::copy(alive, &dead).unwrap();
     std::fs::remove_file(alive).unwrap();
@@ -114,7 +114,7 @@ fn ring_of_a_newer_recorder_is_left_to_it() {
     let directory = scratch_directory();
     let path = dead_ring(&directory, "ttlog-a", false);
     let mut bytes = std::fs::read(&path).unwrap();
-    // Bytes 10 and 11 are the version that a reader needs; bytes 0 to 55 and 60 to 63 have the CRC at 56.
+    // Bytes 10 and 11 are the minimum version of the reader; bytes 0 to 55 and 60 to 63 are covered by the CRC at 56.
     bytes[10..12].copy_from_slice(&(ttlog_core::ring::FORMAT_VERSION + 1).to_le_bytes());
     let crc = ttlog_core::crc32(&[&bytes[..56], &bytes[60..64]].concat());
     bytes[56..60].copy_from_slice(&crc.to_le_bytes());
@@ -142,7 +142,7 @@ fn oversized_file_is_not_read() {
     file.set_len(RING_LEN_MAX_MIN + 1).unwrap();
     let error = recover_in(&directory, &path).unwrap_err();
     assert!(matches!(error, OrphanError::TooLarge { .. }) && path.exists(), "{error}");
-    // A process whose own ring is as large reads it, and finds that it is none.
+    // A process with a ring of that size reads the file, and finds that it is not a ring.
     let rules = Rules::new(&directory, 0, RING_LEN_MAX_MIN as usize);
     let error = recover(&path, &rules, &mut scratch()).unwrap_err();
     assert!(matches!(error, OrphanError::Damaged { .. }), "{error}");
@@ -179,8 +179,8 @@ fn unfinished_file_is_removed_when_it_is_old() {
     std::fs::remove_dir_all(directory).unwrap();
 }
 
-/// Every byte that names or counts something is set to what a hostile file would have there. Whatever comes of it, the
-/// process goes on, and nothing is written outside the directory of snapshots.
+/// Every byte of a name or count is set to a value that a hostile file might have there. Whatever the outcome, the
+/// process continues, and nothing is written outside the directory of snapshots.
 #[test]
 fn hostile_ring_stays_in_its_directory() {
     let directory = scratch_directory();
@@ -194,16 +194,16 @@ fn hostile_ring_stays_in_its_directory() {
     for round in 0..400 {
         let mut bytes = original.clone();
         match round % 4 {
-            // Sizes, counts and places in the header.
+            // Sizes, counts and offsets in the header.
             0 => bytes[8 + random(148)] = [0x00, 0x7F, 0x80, 0xFF][random(4)],
-            // The table: lengths, and what is known of the process.
+            // The table: lengths, and the data about the process.
             1 => bytes[name_at - 40 + random(120)] = [0x00, 0x1B, 0x2F, 0x7F, 0xFF][random(5)],
             // Segments.
             2 => {
                 let at = bytes.len() - 1 - random(8 * 1024);
                 bytes[at] = 0xFF;
             }
-            // All over.
+            // Everywhere.
             _ => (0..50).for_each(|_| {
                 let at = random(bytes.len());
                 bytes[at] = random(256) as u8;
@@ -232,7 +232,8 @@ fn hostile_ring_stays_in_its_directory() {
     std::fs::remove_dir_all(directory).unwrap();
 }
 
-/// The name of a ring tells a pid. Another process may have it by now, and be alive; the lock decides, not the pid.
+/// The name of a ring contains a pid. Another process might have it by now, and be alive; the lock decides, not the
+/// pid.
 #[test]
 fn pid_that_was_given_to_another_process() {
     let directory = scratch_directory();

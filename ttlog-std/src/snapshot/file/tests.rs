@@ -7,7 +7,7 @@ use crate::sys::Disk;
 use ttlog_core::snapshot::{Codec, SnapshotOptions};
 use ttlog_core::{RingConfig, Word};
 
-/// A ring on the heap that holds nothing but its process item.
+/// A ring on the heap that contains only its process item.
 fn ring() -> Ring<'static> {
     let config = RingConfig { ring_id: 5, segment_len: 1024, table_len: 4096, anchor_count: 4, ..RingConfig::PLAIN };
     let words = (0..(config.overhead_len() + 4 * 1024) / 8).map(|_| Word::new(0)).collect::<Vec<_>>().leak();
@@ -101,7 +101,7 @@ fn file_in_place_of_the_directory() {
     std::fs::remove_dir_all(directory).unwrap();
 }
 
-/// Writes to a sink whose file may hold only `limit` bytes.
+/// Writes to a sink whose file can hold only `limit` bytes.
 fn write_with_limit(limit: u64) -> (Result<(), SnapshotError>, u64) {
     let directory = scratch_directory();
     let path = directory.join("x");
@@ -136,14 +136,14 @@ fn file_size_limit_at_every_piece_is_an_error_that_leaves_nothing() {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Fault {
     Create,
-    /// Takes this many bytes of each file and then no more.
+    /// Accepts this many bytes of each file and then no more.
     WriteAfter(u64),
     Sync,
     Rename,
     SyncDirectory,
 }
 
-/// A disk with a fault, a clock, and a memory of names of its own.
+/// A disk with a fault, a clock, and its own record of names.
 struct Faulty {
     fault: Option<Fault>,
     errno: i32,
@@ -195,7 +195,7 @@ impl Os for Faulty {
         if bytes.len() as u64 <= room {
             return System.write_all(file, bytes);
         }
-        // As a real disk does: what fits is written, and then there is no more room.
+        // As on a real disk, the part that fits is written, and then there is no more room.
         System.write_all(file, &bytes[..room as usize])?;
         Err(io::Error::from_raw_os_error(self.errno))
     }
@@ -313,7 +313,7 @@ fn disk_that_is_almost_full_takes_last_words_only() {
         assert_eq!((is_ok(Urgency::Normal), is_ok(Urgency::LastWords)), (normal, last_words), "{free} of 10,000 free");
     }
     let error = find_room(&os, &directory, Urgency::Normal, 15).unwrap_err().to_string();
-    assert!(error.contains("1 % are free, 15 % must stay so"), "{error}");
+    assert!(error.contains("1 % are free, 15 % must stay free"), "{error}");
     os.disk = Some(Disk { free: 0, total: 10_000 });
     assert!(find_room(&os, &directory, Urgency::Normal, 0).is_ok(), "switched off");
     assert!(find_room(&os, &directory, Urgency::LastWords, 0).is_ok(), "switched off");
@@ -334,7 +334,7 @@ fn temporary_file_is_locked_while_it_is_written() {
     std::fs::remove_dir_all(directory).unwrap();
 }
 
-/// Somebody who can write to the directory knows what the next snapshot will be called.
+/// Somebody who can write to the directory knows the name of the next snapshot.
 #[test]
 #[cfg(unix)]
 fn links_that_lie_in_wait_are_not_followed() {
@@ -355,7 +355,7 @@ fn links_that_lie_in_wait_are_not_followed() {
     std::fs::remove_dir_all(directory).unwrap();
 }
 
-/// A snapshot that would leave too little is not finished, however much the disk would still take.
+/// A snapshot that would leave too little room is not finished, even if the disk would accept more.
 #[test]
 fn room_is_kept_while_it_is_written() {
     let directory = scratch_directory();
@@ -368,7 +368,7 @@ fn room_is_kept_while_it_is_written() {
     let len = std::fs::metadata(write_in(Room::ALL).unwrap()).unwrap().len();
     for len in [0, 1, len / 2, len - 1] {
         let error = write_in(Room { len, free_percent: 16, needed_percent: 15 }).unwrap_err();
-        assert!(error.to_string().contains("16 % are free, 15 % must stay so"), "{error}");
+        assert!(error.to_string().contains("16 % are free, 15 % must stay free"), "{error}");
         assert_eq!(names_in(&directory).len(), 1, "nothing is left of it");
     }
     write_in(Room { len, free_percent: 16, needed_percent: 15 }).unwrap();

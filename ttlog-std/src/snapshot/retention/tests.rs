@@ -4,7 +4,7 @@ use std::os::unix::fs::{OpenOptionsExt as _, symlink};
 const NO_LIMITS: Limits = Limits { count: u64::MAX, bytes: u64::MAX, age: None, free_percent: 0, room: 0 };
 const OURS: Scope<'_> = Scope::Service("shop");
 
-/// A directory of its own for each test, and the time that its files are dated by.
+/// A separate directory for each test, and the time from which its files are dated.
 struct Directory {
     path: PathBuf,
     now: SystemTime,
@@ -17,7 +17,7 @@ impl Directory {
         Directory { path, now: SystemTime::now() }
     }
 
-    /// Makes a file of `len` bytes, written `age_s` seconds ago; in the future if that is negative.
+    /// Creates a file of `len` bytes, written `age_s` seconds ago; in the future if that is negative.
     fn file(&self, name: &str, len: usize, age_s: i64) -> PathBuf {
         let path = self.path.join(name);
         std::fs::write(&path, vec![b'x'; len]).unwrap();
@@ -27,7 +27,7 @@ impl Directory {
         path
     }
 
-    /// Makes the snapshot with number `n` of the service, 100 bytes, written `age_s` seconds ago.
+    /// Creates the snapshot with number `n` of the service, 100 bytes, written `age_s` seconds ago.
     fn snapshot(&self, n: u32, age_s: i64) -> PathBuf {
         self.file(&format!("ttlog-shop-{n}-20261122T214159Z-manual.bin"), 100, age_s)
     }
@@ -47,7 +47,7 @@ impl Directory {
         names
     }
 
-    /// Returns the numbers of the snapshots that are left.
+    /// Returns the numbers of the remaining snapshots.
     fn numbers(&self) -> Vec<u32> {
         let mut numbers: Vec<u32> =
             self.names().iter().map(|name| name.split('-').nth(2).unwrap().parse().unwrap()).collect();
@@ -117,7 +117,7 @@ fn disk_gets_its_room_back() {
     for n in 1..=10 {
         directory.snapshot(n, 100 - i64::from(n));
     }
-    // Of 10,000 bytes 900 are free besides what the snapshots leave.
+    // Of 10,000 bytes 900 are free in addition to those that the snapshots leave.
     let disk = |path: &Path| {
         let used = std::fs::read_dir(path).unwrap().count() as u64 * 100;
         Some(Disk { free: 1900 - used, total: 10_000 })
