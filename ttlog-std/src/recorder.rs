@@ -156,7 +156,7 @@ impl Recorder {
         self.state().and_then(lowest).unwrap_or(Level::Error)
     }
 
-    /// Returns the handle with which a plugin logs into this recorder: see [`attach`](ttlog_core::plugin::attach). In a
+    /// Returns the handle with which a plugin logs into this recorder: see [`attach`](ttlog_core::recorder::plugin::attach). In a
     /// process without a recorder, plugins record nothing with the handle.
     #[must_use]
     pub fn plugin_handle(&self) -> PluginHandle {

@@ -1,5 +1,5 @@
 //! Plugins: receives the events of libraries that were loaded at run time and have their own copies of all statics. See
-//! [`ttlog_core::plugin`] for their side.
+//! [`ttlog_core::recorder::plugin`] for their side.
 
 use ttlog_core::recorder::Recorder;
 use ttlog_core::recorder::plugin::{Host, PluginHandle};
