@@ -22,7 +22,7 @@ fn main() {
 
     // How the id of a callsite, an address below 65,536, gets into a register (`site`). If there is no way, callsites
     // register themselves with a recorder, as on servers.
-    println!("cargo::rustc-check-cfg=cfg(ttlog_sites)");
+    println!("cargo::rustc-check-cfg=cfg(ttlog_device_callsites)");
     println!("cargo::rustc-check-cfg=cfg(ttlog_site, values(\"movw\", \"thumb1\", \"riscv\"))");
     let target = env::var("TARGET").unwrap_or_default();
     let site = match cfg("TARGET_ARCH").as_str() {
@@ -32,7 +32,7 @@ fn main() {
         _ => None,
     };
     if let Some(site) = site.filter(|_| is_bare) {
-        println!("cargo::rustc-cfg=ttlog_sites");
+        println!("cargo::rustc-cfg=ttlog_device_callsites");
         println!("cargo::rustc-cfg=ttlog_site=\"{site}\"");
     }
 }

@@ -81,8 +81,8 @@ fn shared(criterion: &mut Criterion) {
     shared_case(criterion, "ring/append_shared", |ring, ticks, fields| {
         ring.append_shared(ticks, 1, 1, fields, DropReason::NoSegment)
     });
-    shared_case(criterion, "ring/append_kept", |ring, ticks, fields| {
-        ring.append_kept(ticks, &WHO, Some(&told), 1, fields, DropReason::NoSegment)
+    shared_case(criterion, "ring/append_priority", |ring, ticks, fields| {
+        ring.append_priority(ticks, &WHO, Some(&told), 1, fields, DropReason::NoSegment)
     });
 }
 

@@ -334,19 +334,19 @@ def literal(tags, value):
     return int.from_bytes(value, "big", signed=tags[0] == 11) if tags[0] in (6, 11) else value
 
 
-def fields_of(site_fields, payload):
+def fields_of(callsite_fields, payload):
     """Name, type and value of each field, in source order (§4.3)."""
     packed, values = Bytes(struct.pack(f"<{len(payload)}Q", *payload)), {}
-    dynamic = [at for at, field in enumerate(site_fields) if len(field) == 2 or field[2] is None]
-    withheld = {at for at, field in enumerate(site_fields) if len(field) > 3 and field[3] & 2}
+    dynamic = [at for at, field in enumerate(callsite_fields) if len(field) == 2 or field[2] is None]
+    withheld = {at for at, field in enumerate(callsite_fields) if len(field) > 3 and field[3] & 2}
     if payload and set(payload) == {2**64 - 1} and withheld.intersection(dynamic):  # §6.5: all of it is withheld
         withheld.update(dynamic)
     readable = [] if withheld.issuperset(dynamic) else dynamic
     for wide in (True, False):
         for at in readable:
-            if (site_fields[at][1][0] in WIDE) == wide:
-                values[at] = packed.value(site_fields[at][1])
-    for at, (name, tags, *more) in enumerate(site_fields):
+            if (callsite_fields[at][1][0] in WIDE) == wide:
+                values[at] = packed.value(callsite_fields[at][1])
+    for at, (name, tags, *more) in enumerate(callsite_fields):
         value = WITHHELD if at in withheld else values[at] if at in dynamic else literal(tags, more[0])
         yield {"name": name, "type": type_name(tags), "value": value}
 
@@ -431,11 +431,11 @@ def read(data):
     events = []
     for _, found in sorted(segments, key=lambda segment: segment[0]):
         for ticks, context, callsite, payload in found:
-            level, target, message, file, line, site_fields = sites[callsite]
+            level, target, message, file, line, callsite_fields = sites[callsite]
             unix_ns = None if is_since_boot else clock.unix_ns(ticks)
             events.append({"ticks": ticks, "unix_ns": unix_ns, "level": LEVELS[level], "target": target,
                            "message": message, "file": file, "line": line, "context": context, "context_name": names.get(context),
-                           "fields": list(fields_of(site_fields, payload))})
+                           "fields": list(fields_of(callsite_fields, payload))})
     return header, process, events
 
 

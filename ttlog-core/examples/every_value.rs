@@ -24,7 +24,7 @@ use std::sync::{Mutex, OnceLock};
 
 use ttlog_core::clock::Anchor;
 use ttlog_core::device::{DeviceClock, DeviceRecorder, SessionStart};
-use ttlog_core::event::{AnyFields, Callsite, is_kept};
+use ttlog_core::event::{AnyFields, Callsite, is_priority};
 use ttlog_core::record::ContextInfo;
 use ttlog_core::recorder::Recorder;
 use ttlog_core::ring::{
@@ -91,11 +91,11 @@ impl Recorder for Example {
         }
         let main = ContextInfo { context: 1, os_thread_id: 4711, next_index: 0, name: "main" };
         let guest = ContextInfo { context: 2, os_thread_id: 4712, next_index: 0, name: "guest" };
-        let outcome = if is_kept(callsite.metadata().level) {
+        let outcome = if is_priority(callsite.metadata().level) {
             let who = if SHARING.get() { &guest } else { &main };
             TOLD.with(|told| {
                 let told = &told[usize::from(SHARING.get())];
-                ring.append_kept(now(), who, Some(told), id, fields, DropReason::NoSegment)
+                ring.append_priority(now(), who, Some(told), id, fields, DropReason::NoSegment)
             })
         } else if SHARING.get() {
             ring.append_shared(now(), guest.context, id, fields, DropReason::NoSegment)
@@ -327,7 +327,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         segment_len: 32 * 1024,
         table_len: 32 * 1024,
         anchor_count: 8,
-        kept_segment_count: 14,
+        priority_segment_count: 14,
         control: true,
         session_count: 0,
     };

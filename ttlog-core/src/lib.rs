@@ -75,18 +75,18 @@ pub mod __private {
         Bare, Templ, TemplDebug, Value, ViaBoxedError, ViaDebug, ViaDisplay, ViaError, ViaNothing, ViaValue, debug,
         display,
     };
-    pub use crate::event::{Callsite, Cons, Field, Level, Literal, Metadata, Nil, is_kept, level_enabled};
-    #[cfg(not(ttlog_sites))]
+    pub use crate::event::{Callsite, Cons, Field, Level, Literal, Metadata, Nil, is_priority, level_enabled};
+    #[cfg(not(ttlog_device_callsites))]
     pub use crate::recorder::install::record;
-    #[cfg(ttlog_sites)]
+    #[cfg(ttlog_device_callsites)]
     pub use crate::{
         __ttlog_record_site as record_site,
-        device::site::{SiteText, is_level_on, record, tag_word},
+        device::site::{CallsiteText, is_level_on, record, tag_word},
         event::Fields,
-        table::site_text::encoded_len as text_len,
+        table::callsite_text::encoded_len as text_len,
     };
-    #[cfg(ttlog_sites)]
+    #[cfg(ttlog_device_callsites)]
     pub use ttlog_macros::device_event as event;
-    #[cfg(not(ttlog_sites))]
+    #[cfg(not(ttlog_device_callsites))]
     pub use ttlog_macros::event;
 }

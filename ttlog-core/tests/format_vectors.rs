@@ -23,7 +23,7 @@ use ttlog_core::snapshot::{
     Codec, SnapshotItem, SnapshotReader, columns_len_max, decode_columns, decode_item, encode_columns, encode_item,
     scratch_len, unpack_len, write_snapshot_of_ring,
 };
-use ttlog_core::table::site_text::{self, SiteText};
+use ttlog_core::table::callsite_text::{self, CallsiteText};
 use ttlog_core::table::{TableItem, encode_callsite};
 use ttlog_core::{Level, Type, Word, crc32};
 
@@ -263,7 +263,7 @@ fn long_ring_header(line: &[&str]) {
         segment_len: count(1),
         table_len: count(4),
         anchor_count: count(5),
-        kept_segment_count: count(3),
+        priority_segment_count: count(3),
         control: true,
     };
     let memory = words(config.overhead_len() + (count(1) * count(2)) as usize);
@@ -275,8 +275,8 @@ fn long_ring_header(line: &[&str]) {
     }
     assert!(bytes[192..1536].iter().all(|byte| *byte == 0));
     let header = *RingImage::parse(&bytes).expect("a whole ring").header();
-    assert_eq!((header.segment_count, header.kept_segment_count), (count(2), count(3)));
-    assert_eq!((header.header_len, header.kept_next_sequence), (1536, 1 << 47 | 1));
+    assert_eq!((header.segment_count, header.priority_segment_count), (count(2), count(3)));
+    assert_eq!((header.header_len, header.priority_next_sequence), (1536, 1 << 47 | 1));
 }
 
 /// Returns memory of a ring with the long header and one small segment.
@@ -495,13 +495,13 @@ fn site_text_line(line: &[&str]) {
         line: 70,
         fields: &[Field::dynamic("n"), Field::dynamic("pin").secret(), Field::literal("unit", Literal::Str("mm"))],
     };
-    const LEN: usize = site_text::encoded_len(&METADATA);
-    const TEXT: [u8; LEN] = site_text::encode(&METADATA);
+    const LEN: usize = callsite_text::encoded_len(&METADATA);
+    const TEXT: [u8; LEN] = callsite_text::encode(&METADATA);
     if !expect("site-text", &TEXT, &hex(&line[5..])) {
         return;
     }
     let shown = hex(&line[5..]);
-    let text = SiteText::decode(&shown).expect("a whole text");
+    let text = CallsiteText::decode(&shown).expect("a whole text");
     let level = (text.level as u8).to_string();
     let line_number = text.line.to_string();
     assert_eq!([&level, text.target, text.message, text.file, &line_number], line[..5]);

@@ -36,7 +36,7 @@ struct Script {
 
 const EVENT: Op = Op::Event(3);
 const SHARED: Op = Op::Shared(3);
-const KEPT: Op = Op::Kept(3);
+const PRIORITY: Op = Op::Priority(3);
 
 /// All operations of a context on the ring, from events of the hot path to the ends of threads.
 const SCRIPTS: [Script; 16] = [
@@ -51,8 +51,8 @@ const SCRIPTS: [Script; 16] = [
     Script { name: "shared events that fill a segment", before: 0, ops: &[SHARED, SHARED, SHARED] },
     Script { name: "an event whose text is capped", before: 1, ops: &[Op::Event(200)] },
     Script { name: "an event that fits no segment", before: 0, ops: &[Op::TooLarge] },
-    Script { name: "a warning", before: 1, ops: &[KEPT] },
-    Script { name: "warnings that fill a segment", before: 0, ops: &[KEPT, KEPT, KEPT] },
+    Script { name: "a warning", before: 1, ops: &[PRIORITY] },
+    Script { name: "warnings that fill a segment", before: 0, ops: &[PRIORITY, PRIORITY, PRIORITY] },
     Script { name: "an entry", before: 0, ops: &[Op::Entry] },
     Script { name: "an anchor and an answer", before: 0, ops: &[Op::Anchor, Op::Answer] },
     Script { name: "a panic and an end", before: 0, ops: &[Op::Panic, Op::End] },
@@ -81,26 +81,26 @@ const LAPS: History = (
         EVENT,
         EVENT,
         EVENT,
-        KEPT,
+        PRIORITY,
         EVENT,
         EVENT,
         EVENT,
         EVENT,
         EVENT,
-        KEPT,
-        KEPT,
+        PRIORITY,
+        PRIORITY,
         EVENT,
         EVENT,
         EVENT,
         EVENT,
         SHARED,
         SHARED,
-        KEPT,
-        KEPT,
+        PRIORITY,
+        PRIORITY,
         EVENT,
         EVENT,
         SHARED,
-        KEPT,
+        PRIORITY,
         Op::Anchor,
         Op::Anchor,
         Op::Anchor,
@@ -125,8 +125,8 @@ const RINGS: [(Size, History); 9] = [
 
 /// Events of other contexts after the deaths of a scene: the process continues with the remaining segments.
 const LATER: [Op; 18] = [
-    SHARED, KEPT, EVENT, EVENT, SHARED, SHARED, KEPT, KEPT, EVENT, EVENT, EVENT, EVENT, EVENT, SHARED, KEPT, EVENT,
-    EVENT, EVENT,
+    SHARED, PRIORITY, EVENT, EVENT, SHARED, SHARED, PRIORITY, PRIORITY, EVENT, EVENT, EVENT, EVENT, EVENT, SHARED,
+    PRIORITY, EVENT, EVENT, EVENT,
 ];
 
 /// Panic payload that unwinds a dying context.
@@ -338,7 +338,7 @@ fn begin(memory: &'static [Word], size: Size, history: &[Op]) -> Beginning {
 fn is_new(size: Size, first: Script, second: Script) -> bool {
     let all = || first.ops.iter().chain(second.ops);
     // Without priority segments, a warning is a shared event; without the long header, there is no end.
-    let is_special = |op: &Op| matches!(op, Op::Kept(_) | Op::Panic);
+    let is_special = |op: &Op| matches!(op, Op::Priority(_) | Op::Panic);
     let alone = |ops: &[Op]| ops.contains(&Op::Anchor);
     all().any(is_special) == (size.kept > 0) && !(alone(first.ops) && alone(second.ops))
 }

@@ -228,7 +228,7 @@ fn append(ring: &Ring<'_>, from: u64, to: u64) {
 #[test]
 fn all_anchors_of_a_server_ring_are_in_order() {
     let server = RingConfig::for_capacity(16 << 20, 1);
-    let config = RingConfig { segment_len: 4096, table_len: 0, kept_segment_count: 0, ..server };
+    let config = RingConfig { segment_len: 4096, table_len: 0, priority_segment_count: 0, ..server };
     let memory = words(config.overhead_len() + 4096);
     let ring = Ring::create(&memory, &config).expect("it fits");
     (0..100_000).for_each(|n| ring.write_anchor(Anchor { ticks: n, unix_ns: n as i64 * 10 }));

@@ -100,7 +100,7 @@ impl Writer<'_> {
             let shared = self.ring.append_shared(self.ticks, 2, self.id, fields, DropReason::Reentrant);
             assert_eq!((alone, shared), (Outcome::Recorded, Outcome::Recorded));
             let kept =
-                self.ring.append_kept(self.ticks, &who, Some(&self.told), self.id, fields, DropReason::Reentrant);
+                self.ring.append_priority(self.ticks, &who, Some(&self.told), self.id, fields, DropReason::Reentrant);
             assert_eq!(kept, Outcome::Recorded);
             self.ticks += 5;
         }
@@ -114,7 +114,7 @@ fn make() -> Vec<u8> {
         segment_len: 4096,
         table_len: 8192,
         anchor_count: 4,
-        kept_segment_count: 4,
+        priority_segment_count: 4,
         control: true,
         session_count: 0,
     };
@@ -242,7 +242,7 @@ fn read(bytes: &[u8]) -> String {
                 if header.format_version < 2 {
                     continue;
                 }
-                let kept = (header.kept_segment_count, header.kept_complete_from);
+                let kept = (header.priority_segment_count, header.priority_complete_from);
                 let died = (header.end, header.panics);
                 writeln!(out, "  kept {kept:?} {died:?} {:?} {:?}", header.left_out, header.filter)
             }
@@ -266,8 +266,8 @@ fn read(bytes: &[u8]) -> String {
                 let counts = (packed.lost, packed.count, packed.pending, packed.damaged, packed.codec);
                 write!(out, "segment {} {} {:?} {counts:?}", packed.index, packed.sequence, packed.mode)
                     .expect("as above");
-                if packed.is_kept() || packed.left_out > 0 {
-                    write!(out, " {} {}", packed.is_kept(), packed.left_out).expect("as above");
+                if packed.is_priority() || packed.left_out > 0 {
+                    write!(out, " {} {}", packed.is_priority(), packed.left_out).expect("as above");
                 }
                 out.push('\n');
                 for item in packed.unpack(&mut scratch).expect("intact").items() {

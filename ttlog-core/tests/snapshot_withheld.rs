@@ -721,7 +721,7 @@ fn account(snapshot: &[u8]) -> (u64, u64, u64) {
 fn old_segments_are_left_out_and_counted() {
     for (memory_len, kept) in [(64 * 1024, 0), (24 * 1024, 0), (64 * 1024, 2)] {
         let memory = words(memory_len);
-        let config = RingConfig { kept_segment_count: kept, control: kept > 0, ..config(1024) };
+        let config = RingConfig { priority_segment_count: kept, control: kept > 0, ..config(1024) };
         let ring = Ring::create(&memory, &config).expect("it fits");
         let cursor = Cursor::new();
         let told = core::cell::Cell::new(0);
@@ -729,7 +729,7 @@ fn old_segments_are_left_out_and_counted() {
         for n in 1..=2000_u64 {
             let outcome = match n % 10 {
                 0 if kept > 0 && n <= 100 => {
-                    ring.append_kept(n, &WHO, Some(&told), 5, &Cons(n, Nil), DropReason::Reentrant)
+                    ring.append_priority(n, &WHO, Some(&told), 5, &Cons(n, Nil), DropReason::Reentrant)
                 }
                 1 => ring.append_shared(n, 9, 5, &Cons(n, Nil), DropReason::Reentrant),
                 _ => cursor.append_slow(&ring, &|| n, &WHO, 5, &Cons(n, Nil)),
@@ -762,7 +762,7 @@ fn old_segments_are_left_out_and_counted() {
                     let missing = (header.complete_from + 1..=2000).filter(|ticks| !shown.contains(ticks));
                     assert_eq!(missing.count(), 0, "{memory_len} {before}");
                     if kept > 0 {
-                        assert!((10..=100).step_by(10).all(|ticks| shown.contains(&ticks)), "the kept class stays");
+                        assert!((10..=100).step_by(10).all(|ticks| shown.contains(&ticks)), "the priority class stays");
                     }
                     assert!(left_out == 0 || header.complete_from < before);
                     accounts.push((retained, lost, left_out));

@@ -8,7 +8,7 @@
 //!     if level_enabled(…) && Callsite::is_enabled(&__TTLOG_CALLSITE) {
 //!         match (hold the first operand, hold the second, …) {   evaluated once, in order, inside the `if`
 //!             (ref __ttlog_0, ref __ttlog_1, …) =>
-//!                 record::<is_kept(level), _>(&__TTLOG_CALLSITE, Cons(…, Cons(…, Nil))),
+//!                 record::<is_priority(level), _>(&__TTLOG_CALLSITE, Cons(…, Cons(…, Nil))),
 //!         };
 //!     }
 //! }
@@ -20,7 +20,7 @@
 //! ```text
 //!     const __TTLOG_METADATA: Metadata = …;
 //!     #[link_section = ".ttlog.text"]
-//!     static __TTLOG_TEXT: SiteText<{ its length }> = SiteText::new(&__TTLOG_METADATA);
+//!     static __TTLOG_TEXT: CallsiteText<{ its length }> = CallsiteText::new(&__TTLOG_METADATA);
 //!     if level_enabled(…) && is_level_on(…) {
 //!         match … => record_site!(__TTLOG_TEXT, Cons(…, Cons(…, Nil))),
 //! ```
@@ -85,7 +85,7 @@ pub(crate) fn expand(event: Event, on: Target) -> Result<TokenStream> {
     });
     let call = match on {
         Target::Server => {
-            let function = quote_spanned!(site=> #private::record::<{ #private::is_kept(#level) }, _>);
+            let function = quote_spanned!(site=> #private::record::<{ #private::is_priority(#level) }, _>);
             Call { before: function, first: quote_spanned!(site=> &__TTLOG_CALLSITE) }
         }
         Target::Device => {
@@ -115,8 +115,8 @@ pub(crate) fn expand(event: Event, on: Target) -> Result<TokenStream> {
             quote_spanned! {site=>
                 const __TTLOG_METADATA: #private::Metadata = #metadata;
                 #[unsafe(link_section = ".ttlog.text")]
-                static __TTLOG_TEXT: #private::SiteText<{ #private::text_len(&__TTLOG_METADATA) }> =
-                    #private::SiteText::new(&__TTLOG_METADATA);
+                static __TTLOG_TEXT: #private::CallsiteText<{ #private::text_len(&__TTLOG_METADATA) }> =
+                    #private::CallsiteText::new(&__TTLOG_METADATA);
             },
             quote_spanned!(site=> #private::is_level_on(#level)),
         ),

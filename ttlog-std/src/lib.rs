@@ -96,7 +96,7 @@ pub mod __private {
     pub use crate::event::record::record;
     pub use ttlog_core::__private::{
         Bare, Callsite, Cons, Field, Level, Literal, Metadata, Nil, Templ, TemplDebug, Value, ViaBoxedError, ViaDebug,
-        ViaDisplay, ViaError, ViaNothing, ViaValue, debug, display, event, is_kept, level_enabled,
+        ViaDisplay, ViaError, ViaNothing, ViaValue, debug, display, event, is_priority, level_enabled,
     };
 }
 

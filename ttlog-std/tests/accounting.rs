@@ -20,8 +20,8 @@ fn child() {
         recorder.request_snapshot("values").wait().unwrap();
         return;
     }
-    if let Some(kept_bytes) = case.strip_prefix("flood ") {
-        flood(kept_bytes.parse().unwrap());
+    if let Some(priority_bytes) = case.strip_prefix("flood ") {
+        flood(priority_bytes.parse().unwrap());
         return;
     }
     let numbers: Vec<usize> = case.split(' ').map(|number| number.parse().unwrap()).collect();
@@ -119,8 +119,8 @@ fn segments_that_are_too_short_for_some_events() {
 
 /// Logs 1,000 errors from two threads, and then enough other events to wrap the ring several times. Prints the number
 /// of errors in a snapshot.
-fn flood(kept_bytes: usize) {
-    let recorder = Recorder::builder().capacity_bytes(1 << 20).kept_bytes(kept_bytes).build().unwrap();
+fn flood(priority_bytes: usize) {
+    let recorder = Recorder::builder().capacity_bytes(1 << 20).priority_bytes(priority_bytes).build().unwrap();
     for thread in 0..2 {
         let log = move || (0..500).for_each(|number| error!("an error", thread, number));
         std::thread::Builder::new().name(format!("thread {thread}")).spawn(log).unwrap().join().unwrap();
@@ -133,7 +133,7 @@ fn flood(kept_bytes: usize) {
     let errors = snapshot.with_message("an error");
     let loss = recorder.loss();
     assert_eq!(snapshot.events.len() as u64 + loss.overwritten + loss.dropped_total(), 301_000, "{loss:?}");
-    assert!(loss.overwritten > 200_000 && loss.kept_overwritten == 0);
+    assert!(loss.overwritten > 200_000 && loss.priority_overwritten == 0);
     for (index, event) in errors.iter().enumerate() {
         assert_eq!(event.fields["number"], (index % 500).to_string(), "all of them, in order");
     }
@@ -142,9 +142,9 @@ fn flood(kept_bytes: usize) {
 
 #[test]
 fn errors_outlive_a_flood_of_details() {
-    for (kept_bytes, errors) in [(128 << 10, 1000), (0, 0)] {
-        let place = Place::new(&format!("flood-{kept_bytes}"));
-        let output = place.run(&format!("flood {kept_bytes}"));
+    for (priority_bytes, errors) in [(128 << 10, 1000), (0, 0)] {
+        let place = Place::new(&format!("flood-{priority_bytes}"));
+        let output = place.run(&format!("flood {priority_bytes}"));
         let stdout = String::from_utf8_lossy(&output.stdout);
         assert!(stdout.contains(&format!("ERRORS {errors}\n")), "{stdout}");
     }

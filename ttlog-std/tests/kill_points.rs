@@ -26,7 +26,7 @@ const PASSAGES: [u64; 2] = [1, 40];
 /// Kill points that this test's process need not pass: they take contexts that meet at a certain step, or a request
 /// from outside.
 const NOT_PASSED: [Site; 5] =
-    [Site::OpenReturned, Site::SharedSurplus, Site::KeptStrayed, Site::AnswerTold, Site::Answered];
+    [Site::OpenReturned, Site::SharedSurplus, Site::PriorityStrayed, Site::AnswerTold, Site::Answered];
 
 static SITE: AtomicU64 = AtomicU64::new(u64::MAX);
 static PASSES_LEFT: AtomicU64 = AtomicU64::new(0);

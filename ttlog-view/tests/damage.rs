@@ -35,7 +35,7 @@ fn on_a_server() -> support::Recording {
     recording.started(&main, SECOND, 80);
     recording.order(&worker, SECOND + 5, 100, "ann", 1.5, "/a");
     recording.tick(&main, SECOND + 9, 1);
-    recording.kept_refused(&worker, &told, SECOND + 20, 100);
+    recording.priority_refused(&worker, &told, SECOND + 20, 100);
     recording.ring.count_panic(SECOND + 21, 102);
     recording.ring.set_filter_text("info,shop::orders=debug");
     let end = ProcessEnd { signal: 11, code: 1, ticks: SECOND + 22, context: 2, ..ProcessEnd::of(EndKind::Signal) };

@@ -47,7 +47,7 @@ const SHORT: RingConfig = RingConfig {
     anchor_count: 2,
     ..RingConfig::PLAIN
 };
-const LONG: RingConfig = RingConfig { kept_segment_count: 2, control: true, ..SHORT };
+const LONG: RingConfig = RingConfig { priority_segment_count: 2, control: true, ..SHORT };
 
 /// Returns a ring after `events` events.
 fn ring<'m>(words: &'m [Word], config: &RingConfig, events: u64) -> Ring<'m> {
@@ -72,7 +72,7 @@ fn ring<'m>(words: &'m [Word], config: &RingConfig, events: u64) -> Ring<'m> {
         let fields = fields(name, event as f64 / 4.0, &tries);
         match event % 5 {
             4 => ring.append_shared(ticks, 2, 1, &fields, DropReason::NoSegment),
-            2 => ring.append_kept(ticks, &who, Some(&told), 1, &fields, DropReason::NoSegment),
+            2 => ring.append_priority(ticks, &who, Some(&told), 1, &fields, DropReason::NoSegment),
             3 => cursor.append_slow(&ring, &|| ticks, &who, 2, &Nil),
             _ => cursor.append_slow(&ring, &|| ticks, &who, 1, &fields),
         };

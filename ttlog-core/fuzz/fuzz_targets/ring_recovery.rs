@@ -31,7 +31,7 @@ fuzz_target!(|input: &[u8]| {
             visit::segment(&segment, &callsites);
         }
     }
-    assert!(header.kept_segment_count < header.segment_count);
+    assert!(header.priority_segment_count < header.segment_count);
     let _ = (image.end(), image.panics());
     for text in image.control().into_iter().flat_map(|control| [control.request, control.filter]).flatten() {
         assert!((1..=512).contains(&text.len()));

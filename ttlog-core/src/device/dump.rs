@@ -19,7 +19,7 @@ const TRIES_MAX: u8 = 3;
 
 /// Metadata of a callsite, where the firmware has it in flash.
 #[derive(Clone, Copy, Debug)]
-pub struct SiteBytes {
+pub struct CallsiteBytes {
     /// Id of the callsite.
     pub id: u16,
     /// Type tags of the callsite.
@@ -29,7 +29,7 @@ pub struct SiteBytes {
 }
 
 /// Returns the metadata of the callsite at an index, starting from 0; `None` if there are no more.
-pub type SiteAt = fn(usize) -> Option<SiteBytes>;
+pub type CallsiteAt = fn(usize) -> Option<CallsiteBytes>;
 
 /// Content and options of a dump.
 #[derive(Debug)]
@@ -43,7 +43,7 @@ pub struct RingDumpOptions<'s> {
     /// Index of the first segment to send; the oldest is a good choice.
     pub first_index: u32,
     /// Source of callsite metadata, if the dump should include it.
-    pub sites: Option<SiteAt>,
+    pub sites: Option<CallsiteAt>,
     /// Buffer to compress segments in, of [`RingDump::scratch_len`] bytes. If it is `None` or too short, segments are
     /// sent uncompressed. Without the feature `lz4`, segments are only copied to it before they are sent.
     pub scratch: Option<&'s mut [u8]>,

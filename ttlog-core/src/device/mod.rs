@@ -17,13 +17,13 @@ pub(crate) mod dump;
 #[cfg(feature = "frames")]
 pub mod frame;
 pub(crate) mod rewrite;
-#[cfg(ttlog_sites)]
+#[cfg(ttlog_device_callsites)]
 pub mod site;
 pub(crate) mod writer;
 
 pub use boot::Found;
 pub use clock::DeviceClock;
 #[cfg(feature = "frames")]
-pub use dump::{RingDump, RingDumpOptions, SiteAt, SiteBytes};
+pub use dump::{CallsiteAt, CallsiteBytes, RingDump, RingDumpOptions};
 pub use rewrite::{Replace, rewrite_segment};
 pub use writer::{DeviceRecorder, SessionStart, Started};

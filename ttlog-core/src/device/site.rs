@@ -1,7 +1,7 @@
 //! Callsites of devices: expansion of the macros where a callsite must take neither RAM nor flash.
 //!
 //! A callsite is two items in sections that are not loaded (the linker script `ttlog.x` ensures this): its text
-//! ([`site_text`](crate::site_text)), and an entry that links the text to an id and to the types of the run-time
+//! ([`callsite_text`](crate::callsite_text)), and an entry that links the text to an id and to the types of the run-time
 //! fields. The id is the address of a byte in a section that begins at address 1. All that remains in the program is a
 //! number below 65,536, which the linker puts into an instruction.
 //!
@@ -20,7 +20,7 @@ use crate::event::fields::Fields;
 use crate::event::level::Level;
 use crate::event::metadata::Metadata;
 use crate::memory::word::Word;
-use crate::table::site_text;
+use crate::table::callsite_text;
 
 /// Number of bytes for type tags in an entry.
 pub const ENTRY_TAGS_LEN: usize = 64;
@@ -50,13 +50,13 @@ pub fn is_level_on(level: Level) -> bool {
 /// Encoded text of a callsite.
 #[derive(Debug)]
 #[repr(transparent)]
-pub struct SiteText<const N: usize>([u8; N]);
+pub struct CallsiteText<const N: usize>([u8; N]);
 
-impl<const N: usize> SiteText<N> {
-    /// Encodes the text; `N` is [`site_text::encoded_len`].
+impl<const N: usize> CallsiteText<N> {
+    /// Encodes the text; `N` is [`callsite_text::encoded_len`].
     #[must_use]
     pub const fn new(metadata: &Metadata) -> Self {
-        SiteText(site_text::encode(metadata))
+        CallsiteText(callsite_text::encode(metadata))
     }
 }
 

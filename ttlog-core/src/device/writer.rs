@@ -579,17 +579,17 @@ unsafe fn store_zero(place: *mut u8) {
     // In assembly, because the language does not allow stores and loads of different lengths to race. Here both find
     // the same value, whichever comes first. Not `nomem`: all earlier stores stay before it.
     // SAFETY: as the caller guarantees.
-    #[cfg(all(target_arch = "arm", ttlog_sites))]
+    #[cfg(all(target_arch = "arm", ttlog_device_callsites))]
     unsafe {
         core::arch::asm!("strb {zero}, [{place}]", zero = in(reg) 0, place = in(reg) place,
             options(nostack, preserves_flags));
     }
     // SAFETY: as the caller guarantees.
-    #[cfg(all(target_arch = "riscv32", ttlog_sites))]
+    #[cfg(all(target_arch = "riscv32", ttlog_device_callsites))]
     unsafe {
         core::arch::asm!("sb zero, 0({place})", place = in(reg) place, options(nostack, preserves_flags));
     }
-    #[cfg(not(ttlog_sites))]
+    #[cfg(not(ttlog_device_callsites))]
     let _ = place; // not a device
 }
 
@@ -635,7 +635,12 @@ fn claim(header: &[Word; SEGMENT_HEADER_WORDS], records: &[Word], boot: u32) -> 
 /// (DDI 0419E) likewise.
 #[inline(always)]
 fn is_alone() -> bool {
-    #[cfg(all(target_arch = "arm", ttlog_sites, feature = "single-core", not(feature = "critical-section")))]
+    #[cfg(all(
+        target_arch = "arm",
+        ttlog_device_callsites,
+        feature = "single-core",
+        not(feature = "critical-section")
+    ))]
     {
         let (exception, control): (u32, u32);
         // SAFETY: reads two registers.
@@ -646,7 +651,12 @@ fn is_alone() -> bool {
         const SPSEL: u32 = 2;
         exception == 0 && control & SPSEL == 0
     }
-    #[cfg(not(all(target_arch = "arm", ttlog_sites, feature = "single-core", not(feature = "critical-section"))))]
+    #[cfg(not(all(
+        target_arch = "arm",
+        ttlog_device_callsites,
+        feature = "single-core",
+        not(feature = "critical-section")
+    )))]
     false
 }
 

@@ -77,7 +77,7 @@ pub const fn level_enabled(level: Level) -> bool {
 /// replace them.
 #[inline(always)]
 #[must_use]
-pub const fn is_kept(level: Level) -> bool {
+pub const fn is_priority(level: Level) -> bool {
     level as u8 >= Level::Warn as u8
 }
 

@@ -157,9 +157,9 @@ mod on {
         /// The header with the reservation's length is stored.
         FillLength,
         /// Priority class: the context has noted that its identity is recorded in this segment.
-        KeptTold,
+        PriorityTold,
         /// Priority class: no priority segment takes the event, so it goes to an ordinary one, and this is recorded.
-        KeptStrayed,
+        PriorityStrayed,
         /// Priority class: the event's header is stored, that of the context record before it is not.
         FillUnnamed,
         /// The record's header is stored; with two records, the first one's.

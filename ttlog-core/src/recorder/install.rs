@@ -9,7 +9,7 @@ use super::Recorder;
 use crate::event::callsite::Callsite;
 use crate::event::epoch::start_epoch;
 use crate::event::fields::AnyFields;
-#[cfg(not(ttlog_sites))]
+#[cfg(not(ttlog_device_callsites))]
 use crate::event::fields::Fields;
 use crate::memory::atomic::AtomicU8;
 
@@ -76,9 +76,9 @@ pub fn installed() -> Option<&'static dyn Recorder> {
 
 /// Passes an event to the installed recorder. The macros of this crate expand to this. The recorder itself decides
 /// whether the event belongs to the priority class.
-#[cfg(not(ttlog_sites))]
+#[cfg(not(ttlog_device_callsites))]
 #[inline]
-pub fn record<const KEPT: bool, F: Fields>(callsite: &'static Callsite, fields: F) {
+pub fn record<const PRIORITY: bool, F: Fields>(callsite: &'static Callsite, fields: F) {
     record_any(callsite, &fields);
 }
 

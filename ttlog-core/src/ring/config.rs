@@ -20,7 +20,7 @@ pub struct RingConfig {
     pub anchor_count: u32,
     /// Number of priority segments, which hold warnings and errors so that other events do not replace them. 0 for
     /// none: warnings are then treated like other events. Less than the number of segments; requires `control`.
-    pub kept_segment_count: u32,
+    pub priority_segment_count: u32,
     /// Whether the ring has the long header, which takes 1376 bytes more. It supports the priority class, and has room
     /// for the end of the process and for external requests.
     pub control: bool,
@@ -37,7 +37,7 @@ impl RingConfig {
         segment_len: SEGMENT_LEN_MIN,
         table_len: 0,
         anchor_count: 0,
-        kept_segment_count: 0,
+        priority_segment_count: 0,
         control: false,
         session_count: 0,
     };
@@ -53,18 +53,18 @@ impl RingConfig {
             segment_len: power_below(capacity_bytes / 256).clamp(4096, SEGMENT_LEN_MAX),
             table_len: power_below(capacity_bytes / 16).clamp(4096, 4 << 20),
             anchor_count: (capacity_bytes / 64 / ANCHOR_LEN).clamp(64, SERVER_ANCHOR_COUNT) as u32,
-            kept_segment_count: 0,
+            priority_segment_count: 0,
             control: true,
             session_count: 0,
         };
         let segments = capacity_bytes.saturating_sub(config.overhead_len()) / config.segment_len as usize;
-        RingConfig { kept_segment_count: Self::usual_kept_count(segments), ..config }
+        RingConfig { priority_segment_count: Self::usual_priority_count(segments), ..config }
     }
 
     /// Returns the default number of priority segments among `segment_count` segments: one in eight, or none if there
     /// are fewer than 16, where they would take too much room from other events.
     #[must_use]
-    pub fn usual_kept_count(segment_count: usize) -> u32 {
+    pub fn usual_priority_count(segment_count: usize) -> u32 {
         let count = if segment_count < 16 { 0 } else { segment_count / 8 };
         u32::try_from(count).unwrap_or(0)
     }
@@ -85,20 +85,22 @@ impl RingConfig {
     /// # Errors
     /// [`RingError`] if it does not.
     pub const fn check(&self, words: usize) -> Result<(), RingError> {
-        let RingConfig { segment_len, table_len, anchor_count, kept_segment_count, control, session_count, .. } = *self;
+        let RingConfig { segment_len, table_len, anchor_count, priority_segment_count, control, session_count, .. } =
+            *self;
         let segment_len_max = if session_count > 0 { DEVICE_SEGMENT_LEN_MAX } else { SEGMENT_LEN_MAX };
         let even = segment_len % 8 == 0 && table_len % 8 == 0;
         let in_range = SEGMENT_LEN_MIN <= segment_len && segment_len <= segment_len_max && anchor_count <= 1 << 16;
-        let kept_without_room = kept_segment_count > 0 && !control;
+        let priority_without_room = priority_segment_count > 0 && !control;
         let sessions_fit = session_count == 0 || !control && self.header_len() < LONG_HEADER_LEN;
-        if !even || !in_range || kept_without_room || !sessions_fit {
+        if !even || !in_range || priority_without_room || !sessions_fit {
             return Err(RingError::BadConfig);
         }
         let segments = self.overhead_len() / 8;
         let segment_words = segment_len as usize / 8;
         // Divides, because the number of segments might exceed 32 bits.
-        if words.saturating_sub(segments) / segment_words <= kept_segment_count as usize {
-            let needed_words = (kept_segment_count as usize + 1).saturating_mul(segment_words).saturating_add(segments);
+        if words.saturating_sub(segments) / segment_words <= priority_segment_count as usize {
+            let needed_words =
+                (priority_segment_count as usize + 1).saturating_mul(segment_words).saturating_add(segments);
             return Err(RingError::TooSmall { needed_bytes: needed_words.saturating_mul(8) });
         }
         Ok(())

@@ -4,7 +4,7 @@ use super::Ring;
 use super::config::{RingConfig, RingError};
 use super::header::RingHeader;
 use super::layout::{
-    ANCHOR_LEN, DEVICE_MIN_READER_VERSION, FORMAT_VERSION, KEPT_SEQUENCE_BIT, MIN_READER_VERSION, RING_MAGIC,
+    ANCHOR_LEN, DEVICE_MIN_READER_VERSION, FORMAT_VERSION, MIN_READER_VERSION, PRIORITY_SEQUENCE_BIT, RING_MAGIC,
     header_word,
 };
 use crate::memory::word::Word;
@@ -19,8 +19,8 @@ impl<'m> Ring<'m> {
         let ring = Ring::over(words, config);
         let header = ring.fixed_header(config);
         ring.words[header_word::NEXT_SEQUENCE].store(1);
-        if config.kept_segment_count > 0 {
-            ring.words[header_word::KEPT_NEXT_SEQUENCE].store(KEPT_SEQUENCE_BIT | 1);
+        if config.priority_segment_count > 0 {
+            ring.words[header_word::PRIORITY_NEXT_SEQUENCE].store(PRIORITY_SEQUENCE_BIT | 1);
         }
         // The magic is stored last: a region in which creation was interrupted is not a ring.
         for (index, chunk) in header.chunks_exact(8).enumerate().rev() {
@@ -45,7 +45,7 @@ impl<'m> Ring<'m> {
             table_len: config.table_len,
             anchors_offset: header_len,
             anchor_count: config.anchor_count,
-            kept_segment_count: config.kept_segment_count,
+            priority_segment_count: config.priority_segment_count,
             ..RingHeader::default()
         };
         header.encode_fixed()
@@ -61,7 +61,7 @@ impl<'m> Ring<'m> {
             segments,
             segment_words,
             segment_count: u32::try_from(segment_count).unwrap_or(u32::MAX),
-            kept_segment_count: config.kept_segment_count,
+            priority_segment_count: config.priority_segment_count,
             header_words: config.header_len() / 8,
             table_words: config.table_len as usize / 8,
             anchor_count: config.anchor_count,

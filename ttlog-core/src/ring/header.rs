@@ -5,7 +5,7 @@
 
 use super::layout::{
     DEVICE_HEADER_LEN, DEVICE_MIN_READER_VERSION, FORMAT_VERSION, HEADER_LEN, LONG_HEADER_LEN, RING_MAGIC,
-    SEGMENT_LEN_MAX, SEGMENT_LEN_MIN, header_word, kept_complete_from,
+    SEGMENT_LEN_MAX, SEGMENT_LEN_MIN, header_word, priority_complete_from,
 };
 use super::server::end::{Panics, ProcessEnd};
 use crate::error::{FormatError, FormatErrorKind};
@@ -34,7 +34,7 @@ pub struct RingHeader {
     pub table_len: u32,
     pub anchors_offset: u32,
     pub anchor_count: u32,
-    pub kept_segment_count: u32,
+    pub priority_segment_count: u32,
     pub next_sequence: u64,
     pub complete_from: u64,
     /// Events dropped as too large, re-entrant, without a segment, and unregistered.
@@ -43,9 +43,9 @@ pub struct RingHeader {
     pub anchors_written: u64,
     pub state: u64,
     /// This and the following fields are 0 or `None` if the header is short.
-    pub kept_next_sequence: u64,
+    pub priority_next_sequence: u64,
     /// Time from which on no warning or error was overwritten, in whichever segment it was recorded.
-    pub kept_complete_from: u64,
+    pub priority_complete_from: u64,
     pub end: Option<ProcessEnd>,
     pub panics: Panics,
     pub heartbeat_unix_ns: u64,
@@ -68,7 +68,7 @@ impl RingHeader {
         bytes[44..48].copy_from_slice(&self.table_len.to_le_bytes());
         bytes[48..52].copy_from_slice(&self.anchors_offset.to_le_bytes());
         bytes[52..56].copy_from_slice(&self.anchor_count.to_le_bytes());
-        bytes[60..64].copy_from_slice(&self.kept_segment_count.to_le_bytes());
+        bytes[60..64].copy_from_slice(&self.priority_segment_count.to_le_bytes());
         let crc = crc32(&fixed_part(&bytes));
         bytes[CRC_OFFSET..CRC_OFFSET + 4].copy_from_slice(&crc.to_le_bytes());
         bytes
@@ -123,7 +123,7 @@ impl RingHeader {
             table_len: u32_at(&fixed, 44),
             anchors_offset: u32_at(&fixed, 48),
             anchor_count: u32_at(&fixed, 52),
-            kept_segment_count: if format_version >= 2 { u32_at(&fixed, CRC_OFFSET) } else { 0 },
+            priority_segment_count: if format_version >= 2 { u32_at(&fixed, CRC_OFFSET) } else { 0 },
             next_sequence: word(header_word::NEXT_SEQUENCE),
             complete_from: word(header_word::COMPLETE_FROM),
             dropped: core::array::from_fn(|reason| word(header_word::DROPPED + reason)),
@@ -142,10 +142,10 @@ impl RingHeader {
             return self;
         }
         RingHeader {
-            kept_next_sequence: word(header_word::KEPT_NEXT_SEQUENCE),
-            kept_complete_from: kept_complete_from(
-                word(header_word::KEPT_COMPLETE_FROM),
-                word(header_word::KEPT_STRAYED_UNTIL),
+            priority_next_sequence: word(header_word::PRIORITY_NEXT_SEQUENCE),
+            priority_complete_from: priority_complete_from(
+                word(header_word::PRIORITY_COMPLETE_FROM),
+                word(header_word::PRIORITY_STRAYED_UNTIL),
                 self.complete_from,
             ),
             end: ProcessEnd::decode(&word),
@@ -172,7 +172,7 @@ impl RingHeader {
     /// Returns the number of segments that are not priority segments, which come first.
     #[must_use]
     pub fn main_segment_count(&self) -> u32 {
-        self.segment_count.saturating_sub(self.kept_segment_count)
+        self.segment_count.saturating_sub(self.priority_segment_count)
     }
 
     /// Checks alignments and ranges. Parts that overlap or are outside the region do not harm a reader.
@@ -199,7 +199,7 @@ impl RingHeader {
             return error(48);
         }
         // There is at least one segment for other events.
-        if self.kept_segment_count >= self.segment_count || self.kept_segment_count > 0 && !self.is_long() {
+        if self.priority_segment_count >= self.segment_count || self.priority_segment_count > 0 && !self.is_long() {
             return error(60);
         }
         Ok(())

@@ -59,10 +59,10 @@ pub(crate) mod header_word {
     /// Number of the recording session; header of devices only.
     pub(crate) const BOOT: usize = 20;
     // From here on, long header only. `end` names the words of the end block, `control` those of the control block.
-    pub(crate) const KEPT_NEXT_SEQUENCE: usize = 20;
-    pub(crate) const KEPT_COMPLETE_FROM: usize = 21;
-    pub(crate) const KEPT_SHARED_SEGMENT: usize = 22;
-    pub(crate) const KEPT_STRAYED_UNTIL: usize = 23;
+    pub(crate) const PRIORITY_NEXT_SEQUENCE: usize = 20;
+    pub(crate) const PRIORITY_COMPLETE_FROM: usize = 21;
+    pub(crate) const PRIORITY_SHARED_SEGMENT: usize = 22;
+    pub(crate) const PRIORITY_STRAYED_UNTIL: usize = 23;
     pub(crate) const HEARTBEAT: usize = 34;
     pub(crate) const MIN_AGE: usize = 35;
 }
@@ -129,7 +129,7 @@ pub(crate) struct SequenceWord {
 /// Highest sequence number; reaching it would take years.
 pub(crate) const SEQUENCE_MAX: u64 = (1 << 48) - 1;
 /// Bit set in the sequence numbers of priority segments, so that they are unique in the ring.
-pub const KEPT_SEQUENCE_BIT: u64 = 1 << 47;
+pub const PRIORITY_SEQUENCE_BIT: u64 = 1 << 47;
 
 impl SequenceWord {
     pub(crate) fn encode(self) -> u64 {
@@ -179,7 +179,7 @@ pub(crate) mod commit {
 
 /// Returns the time from which on no warning or error was overwritten. `kept` is that time for those in the priority
 /// class. The others, the last of which was recorded at `strayed_until`, share `complete_from` with all events.
-pub(crate) fn kept_complete_from(kept: u64, strayed_until: u64, complete_from: u64) -> u64 {
+pub(crate) fn priority_complete_from(kept: u64, strayed_until: u64, complete_from: u64) -> u64 {
     kept.max(strayed_until.min(complete_from))
 }
 

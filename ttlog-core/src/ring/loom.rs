@@ -419,9 +419,9 @@ fn table_entries_of_two_threads() {
 
 // ------------------------------------------------------------------------------------------- priority class, end block
 
-/// Returns the memory of a ring with `kept_segment_count` priority segments, and one or more others.
-fn kept_memory(kept_segment_count: u32, segment_count: usize) -> (Arc<Memory>, RingConfig) {
-    let config = RingConfig { kept_segment_count, control: true, ..CONFIG };
+/// Returns the memory of a ring with `priority_segment_count` priority segments, and one or more others.
+fn priority_memory(priority_segment_count: u32, segment_count: usize) -> (Arc<Memory>, RingConfig) {
+    let config = RingConfig { priority_segment_count, control: true, ..CONFIG };
     let len = config.overhead_len() + segment_count * config.segment_len as usize;
     let memory = Memory((0..len / 8).map(|_| Word::new(0)).collect());
     Ring::create(&memory.0, &config).unwrap();
@@ -429,52 +429,57 @@ fn kept_memory(kept_segment_count: u32, segment_count: usize) -> (Arc<Memory>, R
 }
 
 /// Appends an event of four words, or six with the identity of the context.
-fn append_kept(ring: &Ring<'_>, context: u32, told: Option<&Cell<u64>>, id: u64) -> Outcome {
-    ring.append_kept(id, &who(context), told, 1, &fields(id), DropReason::NoSegment)
+fn append_priority(ring: &Ring<'_>, context: u32, told: Option<&Cell<u64>>, id: u64) -> Outcome {
+    ring.append_priority(id, &who(context), told, 1, &fields(id), DropReason::NoSegment)
 }
 
-/// Runs `append_kept` on two contexts at once, after `before` events, and passes the final content to `check`.
-fn two_kept_writers(kept_segment_count: u32, segment_count: usize, before: u64, check: impl Fn(&Ring<'_>, &Found)) {
-    let (memory, config) = kept_memory(kept_segment_count, segment_count);
+/// Runs `append_priority` on two contexts at once, after `before` events, and passes the final content to `check`.
+fn two_priority_writers(
+    priority_segment_count: u32,
+    segment_count: usize,
+    before: u64,
+    check: impl Fn(&Ring<'_>, &Found),
+) {
+    let (memory, config) = priority_memory(priority_segment_count, segment_count);
     for id in 1..=before {
-        append_kept(&Ring::over(&memory.0, &config), 9, None, id);
+        append_priority(&Ring::over(&memory.0, &config), 9, None, id);
     }
     let other = {
         let memory = memory.clone();
-        thread::spawn(move || append_kept(&Ring::over(&memory.0, &config), 1, None, before + 1))
+        thread::spawn(move || append_priority(&Ring::over(&memory.0, &config), 1, None, before + 1))
     };
     let ring = Ring::over(&memory.0, &config);
-    let outcome = append_kept(&ring, 2, None, before + 2);
+    let outcome = append_priority(&ring, 2, None, before + 2);
     let outcomes = (outcome, other.join().unwrap());
     assert_eq!(outcomes, (Outcome::Recorded, Outcome::Recorded), "there is a segment for each");
     check(&ring, &settle(&ring, before + 2));
 }
 
 #[test]
-fn two_kept_writers_that_both_need_the_first_segment() {
-    explore(|| two_kept_writers(2, 3, 0, |_, found| assert_eq!(found.ids, [1, 2])));
+fn two_priority_writers_that_both_need_the_first_segment() {
+    explore(|| two_priority_writers(2, 3, 0, |_, found| assert_eq!(found.ids, [1, 2])));
 }
 
 #[test]
-fn two_kept_writers_race_to_open_the_next_segment() {
+fn two_priority_writers_race_to_open_the_next_segment() {
     // The first segment is full, the second is unused, and one of them must be replaced if both are opened.
     explore(|| {
-        two_kept_writers(2, 3, 2, |ring, found| {
+        two_priority_writers(2, 3, 2, |ring, found| {
             assert!(found.ids.ends_with(&[3, 4]), "{found:?}");
-            assert_eq!(ring.loss().kept_overwritten, found.overwritten);
+            assert_eq!(ring.loss().priority_overwritten, found.overwritten);
         });
     });
 }
 
 #[test]
-fn kept_segment_with_an_open_reservation_is_not_replaced() {
+fn priority_segment_with_an_open_reservation_is_not_replaced() {
     let (beside, replaced) = (std::sync::Arc::new(Seen::default()), std::sync::Arc::new(Seen::default()));
     let noted = (beside.clone(), replaced.clone());
     // The only priority segment has room for one of the two events. The other can replace it once it is committed, and
     // must go to another segment before that.
     explore(move || {
-        two_kept_writers(1, 2, 1, |ring, found| {
-            let lost = ring.loss().kept_overwritten;
+        two_priority_writers(1, 2, 1, |ring, found| {
+            let lost = ring.loss().priority_overwritten;
             assert!(found.ids.ends_with(&[2, 3]) || lost == 2, "{found:?}");
             noted.0.note(lost == 0);
             noted.1.note(lost == 2);
@@ -485,13 +490,13 @@ fn kept_segment_with_an_open_reservation_is_not_replaced() {
 }
 
 #[test]
-fn reader_beside_a_kept_writer_sees_the_context_with_its_event() {
+fn reader_beside_a_priority_writer_sees_the_context_with_its_event() {
     let seen = std::sync::Arc::new(Seen::default());
     let noted = seen.clone();
     explore(move || {
-        let (memory, config) = kept_memory(1, 2);
+        let (memory, config) = priority_memory(1, 2);
         let ring = Ring::over(&memory.0, &config);
-        append_kept(&ring, 9, None, 1);
+        append_priority(&ring, 9, None, 1);
         let reader = {
             let (memory, noted) = (memory.clone(), noted.clone());
             thread::spawn(move || {
@@ -506,7 +511,7 @@ fn reader_beside_a_kept_writer_sees_the_context_with_its_event() {
                 noted.note(told);
             })
         };
-        append_kept(&ring, 2, Some(&Cell::new(0)), 2);
+        append_priority(&ring, 2, Some(&Cell::new(0)), 2);
         reader.join().unwrap();
         assert_eq!(settle(&ring, 2).ids, [1, 2]);
     });
@@ -514,7 +519,7 @@ fn reader_beside_a_kept_writer_sees_the_context_with_its_event() {
 }
 
 #[test]
-fn reader_beside_a_kept_writer_that_wraps_sees_whole_records_only() {
+fn reader_beside_a_priority_writer_that_wraps_sees_whole_records_only() {
     let seen = std::sync::Arc::new(Seen::default());
     let noted = seen.clone();
     // Words that are zeroed in between have three possible values, which makes this endless even with one preemption.
@@ -524,9 +529,9 @@ fn reader_beside_a_kept_writer_that_wraps_sees_whole_records_only() {
     builder.preemption_bound = Some(1);
     builder.max_permutations = Some(300_000);
     builder.check(move || {
-        let (memory, config) = kept_memory(1, 2);
+        let (memory, config) = priority_memory(1, 2);
         let ring = Ring::over(&memory.0, &config);
-        append_kept(&ring, 1, None, 1);
+        append_priority(&ring, 1, None, 1);
         // No room for a second event.
         ring.close_shared(1);
         let reader = {
@@ -539,9 +544,9 @@ fn reader_beside_a_kept_writer_that_wraps_sees_whole_records_only() {
                 noted.note(found.ids == [2]);
             })
         };
-        append_kept(&ring, 1, None, 2);
+        append_priority(&ring, 1, None, 2);
         reader.join().unwrap();
-        assert_eq!((settle(&ring, 2).ids, ring.loss().kept_overwritten), (vec![2], 1));
+        assert_eq!((settle(&ring, 2).ids, ring.loss().priority_overwritten), (vec![2], 1));
     });
     seen.assert_both();
 }
@@ -557,7 +562,7 @@ fn end_claimed_by_two_handlers_is_told_once_and_whole() {
     let (before, whole) = (std::sync::Arc::new(Seen::default()), std::sync::Arc::new(Seen::default()));
     let noted = (before.clone(), whole.clone());
     explore(move || {
-        let (memory, config) = kept_memory(0, 1);
+        let (memory, config) = priority_memory(0, 1);
         let other = {
             let memory = memory.clone();
             thread::spawn(move || Ring::over(&memory.0, &config).stamp_end(&end(6)))

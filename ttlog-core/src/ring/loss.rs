@@ -30,7 +30,7 @@ pub struct Loss {
     /// Number of events replaced by newer ones, which is normal in a ring. Includes those of the priority class.
     pub overwritten: u64,
     /// Number of priority-class events replaced by newer ones.
-    pub kept_overwritten: u64,
+    pub priority_overwritten: u64,
     /// Number of events refused, by [`DropReason`].
     pub dropped: [u64; 4],
     /// Number of events withheld by sampling or rate limit.

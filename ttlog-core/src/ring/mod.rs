@@ -39,7 +39,7 @@ pub use device_session::{BUILD_ID_LEN, Session};
 pub use header::RingHeader;
 pub use layout::{
     ANCHOR_LEN, DEVICE_HEADER_LEN, DEVICE_MIN_READER_VERSION, DEVICE_SEGMENT_LEN_MAX, FORMAT_VERSION, HEADER_LEN,
-    KEPT_SEQUENCE_BIT, LONG_HEADER_LEN, MIN_READER_VERSION, Mode, RING_MAGIC, SEGMENT_HEADER_LEN, SEGMENT_LEN_MAX,
+    LONG_HEADER_LEN, MIN_READER_VERSION, Mode, PRIORITY_SEQUENCE_BIT, RING_MAGIC, SEGMENT_HEADER_LEN, SEGMENT_LEN_MAX,
     SEGMENT_LEN_MIN, SERVER_ANCHOR_COUNT, SESSION_LEN, STATE_ENDED,
 };
 pub use loss::{DropReason, Loss};
@@ -72,7 +72,7 @@ pub struct Ring<'m> {
     pub(crate) segment_words: usize,
     pub(crate) segment_count: u32,
     /// Number of priority segments, which are the last ones. Below `segment_count`; 0 if the header is short.
-    pub(crate) kept_segment_count: u32,
+    pub(crate) priority_segment_count: u32,
     /// Number of words of the ring header, short or long.
     pub(crate) header_words: usize,
     pub(crate) table_words: usize,
@@ -88,8 +88,8 @@ impl<'m> Ring<'m> {
 
     /// Returns the number of priority segments, which are the last ones.
     #[must_use]
-    pub fn kept_segment_count(&self) -> u32 {
-        self.kept_segment_count
+    pub fn priority_segment_count(&self) -> u32 {
+        self.priority_segment_count
     }
 
     /// Returns the length of a segment in bytes.
@@ -139,11 +139,11 @@ impl<'m> Ring<'m> {
         let sum = |indexes: core::ops::Range<u32>| {
             indexes.map(|index| lost_in(self.segment(index))).fold(0, u64::saturating_add)
         };
-        let main = self.segment_count - self.kept_segment_count;
+        let main = self.segment_count - self.priority_segment_count;
         let (others, kept): (u64, u64) = (sum(0..main), sum(main..self.segment_count));
         Loss {
             overwritten: others.saturating_add(kept),
-            kept_overwritten: kept,
+            priority_overwritten: kept,
             dropped: core::array::from_fn(|reason| self.header(header_word::DROPPED + reason).load()),
             suppressed: self.header(header_word::SUPPRESSED).load(),
         }
@@ -159,12 +159,12 @@ impl<'m> Ring<'m> {
     /// Returns the ticks from which on no warning or error was overwritten, whether it is in the priority class or, for
     /// lack of room there, among the other events; 0 if none was ever overwritten.
     #[must_use]
-    pub fn kept_complete_from(&self) -> u64 {
+    pub fn priority_complete_from(&self) -> u64 {
         self.long_header().map_or(0, |header| {
             let word = |index: usize| header[index].load();
-            layout::kept_complete_from(
-                word(header_word::KEPT_COMPLETE_FROM),
-                word(header_word::KEPT_STRAYED_UNTIL),
+            layout::priority_complete_from(
+                word(header_word::PRIORITY_COMPLETE_FROM),
+                word(header_word::PRIORITY_STRAYED_UNTIL),
                 self.complete_from(),
             )
         })

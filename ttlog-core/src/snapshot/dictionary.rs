@@ -23,7 +23,7 @@ const BUILD_ID_LEN_MAX: usize = 64;
 const END_ROOM_LEN: usize = 16;
 
 /// Writes the dictionary of the firmware with this build id. `callsites` are items as created by
-/// [`encode_site`](crate::table::encode_site).
+/// [`encode_callsite_text`](crate::table::encode_callsite_text).
 ///
 /// # Errors
 /// Errors of `sink`.

@@ -48,9 +48,9 @@ pub struct SnapshotHeader<'a> {
     /// Summary of the events left out because of their age, if the program asked for that.
     pub left_out: Option<LeftOut>,
     /// Number of priority segments (warnings and errors), the last ones of the ring.
-    pub kept_segment_count: u32,
+    pub priority_segment_count: u32,
     /// Time in ticks after which no event in a priority segment was overwritten; 0: none was overwritten.
-    pub kept_complete_from: u64,
+    pub priority_complete_from: u64,
     /// How the process ended; `None` if it had not ended, or could not record its end.
     pub end: Option<ProcessEnd>,
     /// Panics of the process.
@@ -175,10 +175,10 @@ pub(super) fn encode_header<W: minicbor::encode::Write>(
 ) -> Result<(), minicbor::encode::Error<W::Error>> {
     let About { ring, session, left_out } = *about;
     // Values that a ring does not have, or has not recorded, take no space.
-    let has_kept = ring.kept_segment_count > 0;
+    let has_priority = ring.priority_segment_count > 0;
     let has_panics = ring.panics.count > 0;
     let leaves_out = options.left_out_before_ticks > 0;
-    let extra = 2 * u64::from(has_kept)
+    let extra = 2 * u64::from(has_priority)
         + [ring.end.is_some(), has_panics, leaves_out, filter.is_some(), session.is_some()]
             .into_iter()
             .map(u64::from)
@@ -202,8 +202,8 @@ pub(super) fn encode_header<W: minicbor::encode::Write>(
     }
     encoder.u64(ring.suppressed)?.u8(8)?.u32(ring.segment_count)?.u8(9)?.u32(ring.segment_len)?;
     encoder.u8(10)?.u64(meta.ticks)?.u8(11)?.u64(ring.state)?;
-    if has_kept {
-        encoder.u8(12)?.u32(ring.kept_segment_count)?.u8(13)?.u64(ring.kept_complete_from)?;
+    if has_priority {
+        encoder.u8(12)?.u32(ring.priority_segment_count)?.u8(13)?.u64(ring.priority_complete_from)?;
     }
     if let Some(end) = ring.end {
         encoder.u8(14)?.array(10)?.u8(end.kind.number())?.u8(end.signal)?.i32(end.code)?.u64(end.address)?;
@@ -260,8 +260,8 @@ pub(super) fn decode_header(body: &[u8]) -> Option<SnapshotHeader<'_>> {
             9 => header.segment_len = from.u32().ok()?,
             10 => header.ticks = from.u64().ok()?,
             11 => header.state = from.u64().ok()?,
-            12 => header.kept_segment_count = from.u32().ok()?,
-            13 => header.kept_complete_from = from.u64().ok()?,
+            12 => header.priority_segment_count = from.u32().ok()?,
+            13 => header.priority_complete_from = from.u64().ok()?,
             14 => header.end = decode_process_end(&mut from)?,
             15 => {
                 let [count, last_ticks, last_os_thread_id] = decode_numbers(&mut from)?;

@@ -10,7 +10,7 @@ use minicbor::{Decoder, Encoder};
 use super::columns::{columns_len_max, decode_columns};
 use super::walk::Walked;
 use crate::error::{FormatError, FormatErrorKind};
-use crate::ring::{KEPT_SEQUENCE_BIT, Mode, SEGMENT_LEN_MAX, Segment, SegmentHeader};
+use crate::ring::{Mode, PRIORITY_SEQUENCE_BIT, SEGMENT_LEN_MAX, Segment, SegmentHeader};
 
 /// Data of a segment item: the records as in a ring.
 pub(super) const CODEC_NONE: u64 = 0;
@@ -100,8 +100,8 @@ pub const fn unpack_len(segment_len: usize) -> usize {
 impl<'a> PackedSegment<'a> {
     /// Returns whether this is a priority segment (warnings and errors).
     #[must_use]
-    pub fn is_kept(&self) -> bool {
-        self.sequence & KEPT_SEQUENCE_BIT != 0
+    pub fn is_priority(&self) -> bool {
+        self.sequence & PRIORITY_SEQUENCE_BIT != 0
     }
 
     /// Decodes the records, into `scratch` if they are compressed, and returns the segment in the form that a ring has.

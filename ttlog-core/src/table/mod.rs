@@ -3,7 +3,7 @@
 //! # Format
 //! docs/format.md §3.
 
-pub mod site_text;
+pub mod callsite_text;
 
 use minicbor::data::Type as Cbor;
 use minicbor::encode::write::{Cursor, EndOfSlice};
@@ -18,7 +18,7 @@ use crate::record::CALLSITE_MAX;
 use crate::record::packed::Unpacker;
 use crate::record::types::{TAG_OPTION, TAG_SEQUENCE, TYPE_DEPTH_MAX, Type};
 use crate::record::value::{ValueRef, decode_packed, decode_wide, wide_words};
-use site_text::SiteText;
+use callsite_text::CallsiteText;
 
 const KIND_PROCESS: u64 = 1;
 const KIND_CALLSITE: u64 = 2;
@@ -211,7 +211,7 @@ pub(crate) fn encode_withheld<W: minicbor::encode::Write>(
 /// # Format
 /// docs/format.md §3.2, from the input of §3.3.
 #[must_use]
-pub fn encode_site(id: u16, text: &SiteText<'_>, type_tags: &[u8], out: &mut [u8]) -> Option<usize> {
+pub fn encode_callsite_text(id: u16, text: &CallsiteText<'_>, type_tags: &[u8], out: &mut [u8]) -> Option<usize> {
     if !(1..=CALLSITE_MAX).contains(&id) {
         return None;
     }

@@ -30,7 +30,7 @@ pub(crate) struct Size {
 
 impl Size {
     fn config(self) -> RingConfig {
-        RingConfig { kept_segment_count: self.kept as u32, control: self.kept > 0, ..CONFIG }
+        RingConfig { priority_segment_count: self.kept as u32, control: self.kept > 0, ..CONFIG }
     }
 
     fn len(self) -> usize {
@@ -48,7 +48,7 @@ pub(crate) enum Op {
     /// Records an event in a shared segment.
     Shared(usize),
     /// Records an event in a priority segment.
-    Kept(usize),
+    Priority(usize),
     /// Records an event that no segment can hold.
     TooLarge,
     /// Leaves the ring, as a thread does when it ends.
@@ -248,9 +248,9 @@ impl World {
                 let (fields, reason) = (Cons(id, Cons(text, Nil)), DropReason::NoSegment);
                 self.ring.append_shared(ticks, context.number, callsite(id), &fields, reason)
             }),
-            Op::Kept(len) => self.event(context, op, len, 1, &|id, ticks, text| {
+            Op::Priority(len) => self.event(context, op, len, 1, &|id, ticks, text| {
                 let (fields, reason) = (Cons(id, Cons(text, Nil)), DropReason::NoSegment);
-                self.ring.append_kept(ticks, &who(context), Some(context.told), callsite(id), &fields, reason)
+                self.ring.append_priority(ticks, &who(context), Some(context.told), callsite(id), &fields, reason)
             }),
             Op::TooLarge => self.event(context, op, 0, 1, &|id, ticks, _| {
                 let wide = [Some(1_u128); 5];
@@ -258,7 +258,7 @@ impl World {
                 self.append(context, id, ticks, &fields)
             }),
             // The short header has no place for these.
-            Op::End | Op::Panic | Op::Answer if self.ring.kept_segment_count() == 0 => {}
+            Op::End | Op::Panic | Op::Answer if self.ring.priority_segment_count() == 0 => {}
             Op::Detach => {
                 let ticks = self.ledger.lock().unwrap().ticks;
                 context.cursor.detach(&self.ring, ticks);
@@ -317,7 +317,7 @@ impl World {
         pause: u64,
         append: &dyn Fn(u64, u64, &str) -> Outcome,
     ) {
-        let kept = matches!(op, Op::Kept(_));
+        let kept = matches!(op, Op::Priority(_));
         let (id, ticks) = {
             let mut ledger = self.ledger.lock().unwrap();
             ledger.changes += 1;
@@ -417,8 +417,8 @@ impl Ledger {
                 SegmentState::Opening { lost } => overwritten += lost,
                 SegmentState::Damaged(error) => return Err(format!("segment {index} is damaged: {error}")),
                 SegmentState::Valid(segment) => {
-                    let is_kept = index >= header.segment_count - header.kept_segment_count;
-                    ensure!(segment.header.is_kept() == is_kept, "a segment of the other class: {segment:?}");
+                    let is_priority = index >= header.segment_count - header.priority_segment_count;
+                    ensure!(segment.header.is_priority() == is_priority, "a segment of the other class: {segment:?}");
                     overwritten += segment.header.lost;
                     busy += u64::from(segment.header.busy);
                     let mut events = 0;
@@ -427,7 +427,7 @@ impl Ledger {
                         match item {
                             Item::Event(record) => {
                                 events += 1;
-                                self.check_record(&record, is_kept, retained)?;
+                                self.check_record(&record, is_priority, retained)?;
                                 if let Some(index) = record.index.map(|index| (record.context, index)) {
                                     ensure!(!indexes.contains(&index), "an index twice: {record:?}");
                                     indexes.push(index);
@@ -459,8 +459,8 @@ impl Ledger {
         let (found, expected) = ((busy, reserved), (self.count(Fate::Marked), self.count(Fate::Reserved)));
         ensure!(found == expected, "(busy, reserved) {found:?}, should be {expected:?}");
         for (id, event) in self.events.iter().enumerate() {
-            let is_kept = event.kept && header.kept_segment_count > 0;
-            let complete_from = if is_kept { header.kept_complete_from } else { header.complete_from };
+            let is_priority = event.kept && header.priority_segment_count > 0;
+            let complete_from = if is_priority { header.priority_complete_from } else { header.complete_from };
             let is_hole = event.fate == Fate::Recorded && !retained[id] && event.ticks > complete_from;
             ensure!(!is_hole, "event {id} at {} was overwritten, complete from {complete_from}", event.ticks);
         }
@@ -468,7 +468,7 @@ impl Ledger {
     }
 
     /// Checks that the record is an event counted as recorded, complete, and found for the first time.
-    fn check_record(&self, record: &Record<'_>, is_kept: bool, retained: &mut [bool]) -> Result<(), String> {
+    fn check_record(&self, record: &Record<'_>, is_priority: bool, retained: &mut [bool]) -> Result<(), String> {
         let mut from = Unpacker::new(record.payload);
         let read = (|| {
             let id = usize::try_from(from.varint()?).ok()?;
@@ -479,7 +479,7 @@ impl Ledger {
         let Some(event) = self.events.get(id) else { return Err(format!("a false event: {record:?}")) };
         ensure!(event.fate == Fate::Recorded, "event {id} is shown, and it is {:?}", event.fate);
         ensure!(!std::mem::replace(&mut retained[id], true), "event {id} twice");
-        ensure!(event.kept || !is_kept, "event {id} is in the kept class");
+        ensure!(event.kept || !is_priority, "event {id} is in the priority class");
         let whole = text(id as u64, event.text_len);
         let is_right = if capped { whole.as_bytes().starts_with(read_text) } else { whole.as_bytes() == read_text };
         ensure!(is_right, "another text: {record:?}");

@@ -27,7 +27,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 pub use ttlog_core::device::frame::{DUMP_FRAME_LEN_MAX as FRAME_LEN_MAX, DUMP_LINE_LEN_MAX as LINE_LEN_MAX};
 use ttlog_core::device::frame::{FrameContent, TEXT_BEGIN, TEXT_END};
-use ttlog_core::device::{RingDump, RingDumpOptions, SiteAt};
+use ttlog_core::device::{CallsiteAt, RingDump, RingDumpOptions};
 
 use crate::build_id::build_id;
 use crate::recorder::DEVICE;
@@ -170,7 +170,7 @@ pub fn dump_text_with<E>(options: DumpOptions<'_>, mut send: impl FnMut(&[u8]) -
 }
 
 /// Returns access to the texts of the callsites if they are in flash.
-fn sites() -> Option<SiteAt> {
+fn sites() -> Option<CallsiteAt> {
     #[cfg(all(feature = "embedded-metadata", target_os = "none"))]
     return Some(embedded::site);
     #[cfg(not(all(feature = "embedded-metadata", target_os = "none")))]
@@ -181,7 +181,7 @@ fn sites() -> Option<SiteAt> {
 mod embedded {
     //! The texts of the callsites, where `ttlog.x` has placed them.
 
-    use ttlog_core::device::SiteBytes;
+    use ttlog_core::device::CallsiteBytes;
 
     /// An entry, in the layout that the assembly of ttlog-core writes.
     #[repr(C)]
@@ -196,7 +196,7 @@ mod embedded {
         static __ttlog_entries_end: Entry;
     }
 
-    pub(super) fn site(index: usize) -> Option<SiteBytes> {
+    pub(super) fn site(index: usize) -> Option<CallsiteBytes> {
         let (start, end) = (&raw const __ttlog_entries_start, &raw const __ttlog_entries_end);
         // SAFETY: the linker script puts both symbols around whole entries, in memory that is never written.
         let entries = unsafe {
@@ -208,6 +208,6 @@ mod embedded {
             let len = u16::from_le_bytes([entry.text.read(), entry.text.add(1).read()]);
             core::slice::from_raw_parts(entry.text, len.into())
         };
-        Some(SiteBytes { id: entry.id as u16, tags: &entry.tags, text })
+        Some(CallsiteBytes { id: entry.id as u16, tags: &entry.tags, text })
     }
 }

@@ -92,7 +92,7 @@ pub mod __private {
         !matches!(level, Level::Trace)
     }
 
-    pub const fn is_kept(level: Level) -> bool {
+    pub const fn is_priority(level: Level) -> bool {
         matches!(level, Level::Warn | Level::Error)
     }
 
@@ -150,9 +150,9 @@ pub mod __private {
         }
     }
 
-    pub fn record<const KEPT: bool, F: Fields>(callsite: &'static Callsite, fields: F) {
+    pub fn record<const PRIORITY: bool, F: Fields>(callsite: &'static Callsite, fields: F) {
         let Metadata { level, target, message, file, line, fields: names } = *callsite.0;
-        assert_eq!(KEPT, is_kept(level), "what is known at compile time and at run time");
+        assert_eq!(PRIORITY, is_priority(level), "what is known at compile time and at run time");
         assert!(file.ends_with(".rs") && line > 0, "{file}:{line}");
         let mut text = format!("{level:?} ");
         let module = file.rsplit('/').next().and_then(|name| name.strip_suffix(".rs")).expect("a file name");

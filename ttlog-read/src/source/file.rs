@@ -165,12 +165,12 @@ fn reread(file: &File, bytes: &mut Bytes) -> io::Result<()> {
     reread_part(file, &mut bytes.data, header.table_offset as usize, header.table_len as usize)?;
     reread_part(file, &mut bytes.data, 0, header_len)?;
     let Ok(image) = RingImage::parse(&bytes.data) else { return Ok(()) };
-    let next = |header: &RingHeader| (header.next_sequence, header.kept_next_sequence);
+    let next = |header: &RingHeader| (header.next_sequence, header.priority_next_sequence);
     // Of a ring at rest the numbers are not needed, and damage may have made them wrong.
     if next(image.header()) != next(&header) {
-        let (limit, kept_limit) = next(&header);
+        let (limit, priority_limit) = next(&header);
         let newer = |index: &u32| match image.segment(*index) {
-            SegmentState::Valid(Segment { header, .. }) if header.is_kept() => header.sequence >= kept_limit,
+            SegmentState::Valid(Segment { header, .. }) if header.is_priority() => header.sequence >= priority_limit,
             SegmentState::Valid(segment) => segment.header.sequence >= limit,
             _ => false,
         };

@@ -1,7 +1,9 @@
 //! What a source says, whatever kind of file it is.
 
 use ttlog_core::clock::{Anchor, TimeScale};
-use ttlog_core::ring::{KEPT_SEQUENCE_BIT, Loss, Panics, ProcessEnd, SEGMENT_LEN_MAX, SERVER_ANCHOR_COUNT, Segment};
+use ttlog_core::ring::{
+    Loss, PRIORITY_SEQUENCE_BIT, Panics, ProcessEnd, SEGMENT_LEN_MAX, SERVER_ANCHOR_COUNT, Segment,
+};
 use ttlog_core::snapshot::PackedSegment;
 use ttlog_core::table::{ProcessInfo, TableItem};
 
@@ -72,10 +74,10 @@ pub struct Source<'a> {
     pub newest_anchor: u64,
     /// Ticks from which nothing was overwritten or left out; 0: nothing was at all.
     pub complete_from: u64,
-    /// Segments of the kept class, warnings and errors; 0: those have no segments of their own.
-    pub kept_segment_count: u64,
-    /// Ticks from which nothing of the kept class was overwritten; 0: nothing was at all.
-    pub kept_complete_from: u64,
+    /// Segments of the priority class, warnings and errors; 0: those have no segments of their own.
+    pub priority_segment_count: u64,
+    /// Ticks from which nothing of the priority class was overwritten; 0: nothing was at all.
+    pub priority_complete_from: u64,
     /// Events that a snapshot left out because of their age.
     pub left_out: u64,
     /// The age that snapshots are to cover, in nanoseconds, as the program asked; 0: all there is.
@@ -137,10 +139,10 @@ pub struct Part<'a> {
 }
 
 impl Part<'_> {
-    /// Returns whether it is of the kept class.
+    /// Returns whether it is of the priority class.
     #[must_use]
-    pub fn is_kept(&self) -> bool {
-        self.sequence & KEPT_SEQUENCE_BIT != 0
+    pub fn is_priority(&self) -> bool {
+        self.sequence & PRIORITY_SEQUENCE_BIT != 0
     }
 }
 
@@ -172,8 +174,8 @@ impl<'a> Source<'a> {
             oldest_anchor: None,
             newest_anchor: 0,
             complete_from: 0,
-            kept_segment_count: 0,
-            kept_complete_from: 0,
+            priority_segment_count: 0,
+            priority_complete_from: 0,
             left_out: 0,
             min_age_ns: 0,
             taken_at: None,

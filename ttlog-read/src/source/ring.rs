@@ -16,8 +16,8 @@ pub(super) fn read<'a>(input: &'a Input, secrets: &Secrets) -> Result<Source<'a>
     source.segment_count = header.segment_count.into();
     source.segment_len = header.segment_len.into();
     source.complete_from = header.complete_from;
-    source.kept_segment_count = header.kept_segment_count.into();
-    source.kept_complete_from = header.kept_complete_from;
+    source.priority_segment_count = header.priority_segment_count.into();
+    source.priority_complete_from = header.priority_complete_from;
     source.min_age_ns = header.min_age_ns;
     source.ended = header.state & STATE_ENDED != 0;
     source.life = Life {

@@ -71,8 +71,8 @@ fn take_header<'a>(source: &mut Source<'a>, header: &SnapshotHeader<'a>, complet
     source.segment_count = header.segment_count.into();
     source.segment_len = header.segment_len.into();
     source.complete_from = header.complete_from;
-    source.kept_segment_count = header.kept_segment_count.into();
-    source.kept_complete_from = header.kept_complete_from;
+    source.priority_segment_count = header.priority_segment_count.into();
+    source.priority_complete_from = header.priority_complete_from;
     source.min_age_ns = header.left_out.map_or(0, |left_out| left_out.min_age_ns);
     source.life = Life {
         end: header.end,
@@ -81,11 +81,11 @@ fn take_header<'a>(source: &mut Source<'a>, header: &SnapshotHeader<'a>, complet
         heartbeat_unix_ns: 0,
     };
     source.filter = Some(header.filter).filter(|filter| !filter.is_empty());
-    let first_kept = header.segment_count.saturating_sub(header.kept_segment_count);
+    let first_priority = header.segment_count.saturating_sub(header.priority_segment_count);
     for (index, events) in lost {
         source.loss.overwritten = source.loss.overwritten.saturating_add(events);
-        if index >= first_kept && header.kept_segment_count > 0 {
-            source.loss.kept_overwritten = source.loss.kept_overwritten.saturating_add(events);
+        if index >= first_priority && header.priority_segment_count > 0 {
+            source.loss.priority_overwritten = source.loss.priority_overwritten.saturating_add(events);
         }
     }
     source.taken_at = (header.ticks != 0).then_some(header.ticks);

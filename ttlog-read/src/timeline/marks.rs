@@ -139,7 +139,7 @@ struct Stretch {
 impl Stretch {
     fn of(source: &Source<'_>, kept: bool, key: impl Fn(u64) -> i64) -> Self {
         let (from, overwritten, left_out) = if kept {
-            (source.kept_complete_from, source.loss.kept_overwritten, 0)
+            (source.priority_complete_from, source.loss.priority_overwritten, 0)
         } else {
             (source.complete_from, main_overwritten(source), source.left_out)
         };
@@ -153,9 +153,9 @@ impl Stretch {
     }
 }
 
-/// Returns the events overwritten that were not of the kept class.
+/// Returns the events overwritten that were not of the priority class.
 fn main_overwritten(source: &Source<'_>) -> u64 {
-    source.loss.overwritten.saturating_sub(source.loss.kept_overwritten)
+    source.loss.overwritten.saturating_sub(source.loss.priority_overwritten)
 }
 
 /// Steps of one host's clock that are as near to each other in time, and in length, are one.

@@ -80,7 +80,7 @@ pub struct Context {
     pub name: String,
     /// The operating system's id of the thread; 0: unknown.
     pub os_thread_id: u64,
-    /// Where its last event stands, once there was one: of the kept class, and of the others.
+    /// Where its last event stands, once there was one: of the priority class, and of the others.
     pub(super) last_keys: [Option<i64>; 2],
     /// Events of which it is not known which of the context's they are.
     pub(super) unindexed: u64,

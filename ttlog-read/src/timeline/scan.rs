@@ -153,7 +153,7 @@ impl<'q, 'a> Scan<'q, 'a> {
     fn place(&mut self, record: &Record<'_>, at: &At<'_>, ring: &mut RingView, context: usize) -> i64 {
         let smooth_ns = self.sources[ring.newest].scale.smooth_ns(record.ticks).saturating_add(ring.later_steps_ns);
         let smooth_ns = smooth_ns.saturating_add(self.session_shift_ns(ring, smooth_ns));
-        let last_key = &mut ring.contexts[context].last_keys[usize::from(at.file.is_kept())];
+        let last_key = &mut ring.contexts[context].last_keys[usize::from(at.file.is_priority())];
         let key = match *last_key {
             Some(last) if !record.ticks_known => last,
             Some(last) => last.max(smooth_ns),

@@ -66,11 +66,11 @@ pub(crate) const VARIABLES: &[Variable] = &[
         set: Set::Text(|s, text| put(&mut s.capacity_bytes, size(text, CAPACITY_BYTES_MIN, CAPACITY_BYTES_MAX))),
     },
     Variable {
-        name: "TTLOG_KEPT",
-        option: "kept_bytes",
+        name: "TTLOG_PRIORITY_BYTES",
+        option: "priority_bytes",
         expected: "bytes, 0 to half of the capacity",
         default: "an eighth of the capacity",
-        set: Set::Text(|s, text| put(&mut s.kept_bytes, size(text, 0, CAPACITY_BYTES_MAX / 2).map(Some))),
+        set: Set::Text(|s, text| put(&mut s.priority_bytes, size(text, 0, CAPACITY_BYTES_MAX / 2).map(Some))),
     },
     Variable {
         name: "TTLOG_SEGMENT_BYTES",

@@ -75,7 +75,7 @@ pub enum SnapshotSignal {
 pub(crate) struct Settings {
     pub(crate) service: Option<String>,
     pub(crate) capacity_bytes: usize,
-    pub(crate) kept_bytes: Option<usize>,
+    pub(crate) priority_bytes: Option<usize>,
     pub(crate) segment_bytes: Option<usize>,
     pub(crate) table_bytes: Option<usize>,
     pub(crate) channel_capacity: usize,
@@ -115,7 +115,7 @@ impl Default for Settings {
         Settings {
             service: None,
             capacity_bytes: CAPACITY_BYTES_DEFAULT,
-            kept_bytes: None,
+            priority_bytes: None,
             segment_bytes: None,
             table_bytes: None,
             channel_capacity: CHANNEL_CAPACITY_DEFAULT,
@@ -208,9 +208,9 @@ impl Settings {
 /// Returns how many of `segment_count` segments of `segment_len` bytes are reserved for warnings and errors: at least
 /// two, because each one that is opened replaces another, and at most half of them; 0 if they share the segments of all
 /// others.
-pub(crate) fn kept_segment_count(kept_bytes: Option<usize>, segment_count: usize, segment_len: usize) -> u32 {
-    match kept_bytes {
-        None => RingConfig::usual_kept_count(segment_count),
+pub(crate) fn priority_segment_count(priority_bytes: Option<usize>, segment_count: usize, segment_len: usize) -> u32 {
+    match priority_bytes {
+        None => RingConfig::usual_priority_count(segment_count),
         Some(0) => 0,
         Some(bytes) => u32::try_from(bytes.div_ceil(segment_len).max(2).min(segment_count / 2)).unwrap_or(0),
     }
@@ -304,9 +304,9 @@ mod tests {
 
     #[test]
     fn warnings_and_errors_get_an_eighth_or_as_told() {
-        assert_eq!([256, 16, 15].map(|count| kept_segment_count(None, count, 4096)), [32, 2, 0]);
+        assert_eq!([256, 16, 15].map(|count| priority_segment_count(None, count, 4096)), [32, 2, 0]);
         for (bytes, count) in [(0, 0), (1, 2), (4096, 2), (8193, 3), (1 << 30, 8)] {
-            assert_eq!(kept_segment_count(Some(bytes), 16, 4096), count, "{bytes}");
+            assert_eq!(priority_segment_count(Some(bytes), 16, 4096), count, "{bytes}");
         }
     }
 }

@@ -3,7 +3,7 @@
 //! The hot path is [`record`]: the callsite's id, the clock, and an append to the thread's own segment. Everything
 //! else takes `record_slow`, once per callsite, per segment, and per change of the filter.
 
-use ttlog_core::event::is_kept;
+use ttlog_core::event::is_priority;
 use ttlog_core::recorder::Recorder;
 use ttlog_core::{AnyFields, Callsite, DropReason, Fields, Level, Metadata};
 
@@ -18,10 +18,10 @@ use crate::{clock, fork};
 /// Never blocks. After a thread's first event it does not allocate and makes no system call. Callable anywhere: in
 /// signal handlers, destructors of thread-locals, allocators and panic hooks too.
 ///
-/// `KEPT` is whether its level belongs to the priority class: such events are rare, and all take the slow path.
+/// `PRIORITY` is whether its level belongs to the priority class: such events are rare, and all take the slow path.
 #[inline(always)] // out of line, the fields would go through memory: some thirty instructions more
-pub fn record<const KEPT: bool, F: Fields>(callsite: &'static Callsite, fields: F) {
-    if KEPT {
+pub fn record<const PRIORITY: bool, F: Fields>(callsite: &'static Callsite, fields: F) {
+    if PRIORITY {
         record_slow(callsite, &fields);
         return;
     }
@@ -80,8 +80,8 @@ pub(crate) fn record_from(origin: Origin, callsite: &'static Callsite, fields: &
         return;
     }
     if let Some(id) = id_of(state, origin, callsite, fields) {
-        if state.ring.kept_segment_count() > 0 && is_kept(callsite.metadata().level) {
-            append_kept(state, id, fields);
+        if state.ring.priority_segment_count() > 0 && is_priority(callsite.metadata().level) {
+            append_priority(state, id, fields);
         } else {
             append(state, id, fields);
         }
@@ -134,7 +134,7 @@ fn append(state: &'static State, id: u16, fields: &dyn AnyFields) {
 }
 
 /// Records an event in the segments that events of lower levels cannot overwrite.
-fn append_kept(state: &'static State, id: u16, fields: &dyn AnyFields) {
+fn append_priority(state: &'static State, id: u16, fields: &dyn AnyFields) {
     IDENTITY.with(|identity| {
         if identity.state.get() == IdentityState::New {
             identity.find_out();
@@ -143,6 +143,6 @@ fn append_kept(state: &'static State, id: u16, fields: &dyn AnyFields) {
         let told = (identity.state.get() != IdentityState::FindingOut).then_some(&identity.told);
         let name = identity.name.get();
         let who = identity.info(&name);
-        state.ring.append_kept(clock::now(), &who, told, id, fields, DropReason::NoSegment);
+        state.ring.append_priority(clock::now(), &who, told, id, fields, DropReason::NoSegment);
     });
 }

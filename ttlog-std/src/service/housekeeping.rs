@@ -41,7 +41,11 @@ impl Housekeeping {
             next_poll: now,
             clock: ClockMaintenance::new(&state.clock),
             next_clock: now,
-            schedule: Schedule::new(&state.settings, state.ring.segment_count() - state.ring.kept_segment_count(), now),
+            schedule: Schedule::new(
+                &state.settings,
+                state.ring.segment_count() - state.ring.priority_segment_count(),
+                now,
+            ),
             causes: Causes::default(),
         }
     }

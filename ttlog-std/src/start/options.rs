@@ -36,8 +36,8 @@ impl Builder {
     /// Sets how many bytes of the capacity are reserved for events of level warn and error, so that a flood of events
     /// of lower levels cannot evict them: 0 (they share the room of all) to half of the capacity; default an eighth, or
     /// 0 if the ring has fewer than 16 segments. It is rounded up to whole segments, at least two.
-    pub fn kept_bytes(mut self, kept_bytes: usize) -> Self {
-        self.settings.kept_bytes = Some(kept_bytes);
+    pub fn priority_bytes(mut self, priority_bytes: usize) -> Self {
+        self.settings.priority_bytes = Some(priority_bytes);
         self
     }
 

@@ -9,7 +9,7 @@ use ttlog_core::{Ring, RingConfig, RingError, Word};
 use crate::config::error::InitError;
 use crate::config::settings::{
     CAPACITY_BYTES_MAX, CAPACITY_BYTES_MIN, RingFileChoice, SEGMENT_BYTES_MIN, Settings, TABLE_BYTES_MAX,
-    TABLE_BYTES_MIN, in_range, kept_segment_count,
+    TABLE_BYTES_MIN, in_range, priority_segment_count,
 };
 use crate::memory::directory::{MappingError, candidate_directories};
 use crate::memory::ring_file::{self, RingFile};
@@ -63,9 +63,10 @@ pub(super) fn layout(settings: &Settings, clamp: bool) -> Result<Layout, InitErr
         config.table_len = narrow(in_range(clamp, "table_bytes", bytes, TABLE_BYTES_MIN, TABLE_BYTES_MAX)?) / 8 * 8;
     }
     let segment_len = config.segment_len as usize;
-    let kept_bytes = settings.kept_bytes;
-    let kept_bytes = kept_bytes.map(|bytes| in_range(clamp, "kept_bytes", bytes, 0, capacity / 2)).transpose()?;
-    config.kept_segment_count = kept_segment_count(kept_bytes, capacity.div_ceil(segment_len), segment_len);
+    let priority_bytes = settings.priority_bytes;
+    let priority_bytes =
+        priority_bytes.map(|bytes| in_range(clamp, "priority_bytes", bytes, 0, capacity / 2)).transpose()?;
+    config.priority_segment_count = priority_segment_count(priority_bytes, capacity.div_ceil(segment_len), segment_len);
     Ok(Layout::of(config, capacity))
 }
 
@@ -166,11 +167,11 @@ mod tests {
     #[test]
     fn room_for_warnings_and_errors_is_within_the_capacity() {
         let small = || Builder::new().capacity_bytes(64 << 10).segment_bytes(1024);
-        let with = layout(&small().kept_bytes(8192)).unwrap();
-        assert_eq!((with.config.kept_segment_count, with.len_words), (8, layout(&small()).unwrap().len_words));
-        assert_eq!(layout(&small().kept_bytes(32 << 10)).unwrap().config.kept_segment_count, 32);
-        let error = layout(&small().kept_bytes((32 << 10) + 1)).map(drop).unwrap_err();
-        assert_eq!(error.to_string(), "kept_bytes 32769 is not in 0 to 32768");
+        let with = layout(&small().priority_bytes(8192)).unwrap();
+        assert_eq!((with.config.priority_segment_count, with.len_words), (8, layout(&small()).unwrap().len_words));
+        assert_eq!(layout(&small().priority_bytes(32 << 10)).unwrap().config.priority_segment_count, 32);
+        let error = layout(&small().priority_bytes((32 << 10) + 1)).map(drop).unwrap_err();
+        assert_eq!(error.to_string(), "priority_bytes 32769 is not in 0 to 32768");
     }
 
     #[test]

@@ -94,7 +94,7 @@ pub(crate) struct Identity {
     /// Length of the name in bytes.
     name_len: Cell<usize>,
     /// Place of the thread's latest identity record in the priority segments, as remembered by
-    /// [`Ring::append_kept`](ttlog_core::Ring::append_kept).
+    /// [`Ring::append_priority`](ttlog_core::Ring::append_priority).
     pub(crate) told: Cell<u64>,
 }
 

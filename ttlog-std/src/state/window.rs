@@ -11,7 +11,7 @@ use crate::clock::ClockInfo;
 
 /// How far back the ring reaches, as returned by [`Recorder::window`](crate::Recorder::window).
 ///
-/// Events of level warn and error have their own part of the ring (unless [`kept_bytes`](crate::Builder::kept_bytes) is
+/// Events of level warn and error have their own part of the ring (unless [`priority_bytes`](crate::Builder::priority_bytes) is
 /// 0), which reaches as far back as there is room for them, however many other events there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -22,9 +22,9 @@ pub struct Window {
     /// Start of that time; `None` if nothing was overwritten yet.
     pub complete_from: Option<SystemTime>,
     /// As `covered`, for events of level warn and error.
-    pub kept_covered: Duration,
+    pub priority_covered: Duration,
     /// As `complete_from`, for events of level warn and error.
-    pub kept_complete_from: Option<SystemTime>,
+    pub priority_complete_from: Option<SystemTime>,
     /// How far the ring should reach, if that was [requested](crate::Builder::min_age).
     pub min_age: Option<Duration>,
 }
@@ -49,7 +49,7 @@ struct Ends {
     start: u64,
     /// 0 if nothing was overwritten.
     complete_from: u64,
-    kept_complete_from: u64,
+    priority_complete_from: u64,
     now: u64,
     /// The wall clock at `now`.
     wall: SystemTime,
@@ -62,7 +62,11 @@ impl Ends {
             start: ring.anchors().next().map_or(0, |first| first.ticks),
             complete_from,
             // Without priority segments, warnings and errors are among the others.
-            kept_complete_from: if ring.kept_segment_count() == 0 { complete_from } else { ring.kept_complete_from() },
+            priority_complete_from: if ring.priority_segment_count() == 0 {
+                complete_from
+            } else {
+                ring.priority_complete_from()
+            },
             now,
             wall,
         }
@@ -77,8 +81,8 @@ impl Ends {
         Window {
             covered: covered(self.complete_from),
             complete_from: begin(self.complete_from),
-            kept_covered: covered(self.kept_complete_from),
-            kept_complete_from: begin(self.kept_complete_from),
+            priority_covered: covered(self.priority_complete_from),
+            priority_complete_from: begin(self.priority_complete_from),
             min_age,
         }
     }
@@ -101,11 +105,11 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn ends(complete_from: u64, kept_complete_from: u64) -> Ends {
+    fn ends(complete_from: u64, priority_complete_from: u64) -> Ends {
         Ends {
             start: 1_000,
             complete_from,
-            kept_complete_from,
+            priority_complete_from,
             now: 6_000,
             wall: SystemTime::UNIX_EPOCH + 100 * SECOND,
         }
@@ -115,16 +119,16 @@ mod tests {
     fn before_anything_is_overwritten_it_reaches_to_the_start() {
         let window = ends(0, 0).window(1_000, Some(30 * SECOND));
         assert_eq!((window.covered, window.complete_from), (5 * SECOND, None));
-        assert_eq!((window.kept_covered, window.kept_complete_from), (5 * SECOND, None));
+        assert_eq!((window.priority_covered, window.priority_complete_from), (5 * SECOND, None));
         assert!(window.is_long_enough(), "it may become so yet");
     }
 
     #[test]
     fn classes_reach_to_different_times() {
         let window = ends(4_000, 1_500).window(1_000, Some(2 * SECOND));
-        assert_eq!((window.covered, window.kept_covered), (2 * SECOND, Duration::from_millis(4_500)));
+        assert_eq!((window.covered, window.priority_covered), (2 * SECOND, Duration::from_millis(4_500)));
         assert_eq!(window.complete_from, Some(SystemTime::UNIX_EPOCH + 98 * SECOND));
-        assert_eq!(window.kept_complete_from, Some(SystemTime::UNIX_EPOCH + Duration::from_millis(95_500)));
+        assert_eq!(window.priority_complete_from, Some(SystemTime::UNIX_EPOCH + Duration::from_millis(95_500)));
         assert!(window.is_long_enough());
         assert!(!Window { min_age: Some(3 * SECOND), ..window }.is_long_enough());
         assert!(Window { min_age: None, ..window }.is_long_enough());
@@ -134,7 +138,7 @@ mod tests {
     fn times_that_cannot_be() {
         let window = ends(7_000, 1).window(0, None);
         assert_eq!(window.covered, Duration::ZERO, "in the future");
-        assert!(window.kept_complete_from.unwrap() < SystemTime::UNIX_EPOCH, "a clock that stands");
+        assert!(window.priority_complete_from.unwrap() < SystemTime::UNIX_EPOCH, "a clock that stands");
     }
 
     #[test]
@@ -150,12 +154,12 @@ mod tests {
             segment_len: 256,
             table_len: 256,
             anchor_count: 2,
-            kept_segment_count: 4,
+            priority_segment_count: 4,
             ..RingConfig::for_capacity(4096, 1)
         };
         let words = (0..(config.overhead_len() + 12 * 256) / 8).map(|_| Word::new(0)).collect::<Vec<_>>().leak();
         let ring = Ring::create(words, &config).unwrap();
-        assert_eq!((ring.segment_count(), ring.kept_segment_count()), (12, 4));
+        assert_eq!((ring.segment_count(), ring.priority_segment_count()), (12, 4));
         ring.write_anchor(Anchor { ticks: START, unix_ns: 0 });
         ring
     }
@@ -183,7 +187,7 @@ mod tests {
             cursor.append_slow(&ring, &|| START + n, &WHO, CALLSITE, &Nil);
             let (window, lost) = (window(&ring, START + n), ring.loss().overwritten);
             assert_window(window.covered, n, lost);
-            assert_eq!(window.kept_covered.as_nanos() as u64, n, "nothing was overwritten there");
+            assert_eq!(window.priority_covered.as_nanos() as u64, n, "nothing was overwritten there");
         }
         assert!(ring.loss().overwritten > 1_000);
     }
@@ -192,20 +196,20 @@ mod tests {
     fn complete_from_of_warnings_with_known_times() {
         let (ring, cursor, told) = (ring(), Cursor::new(), Cell::new(0));
         for n in 1_u64..=2_000 {
-            ring.append_kept(START + n, &WHO, Some(&told), CALLSITE, &Nil, DropReason::NoSegment);
-            let (window, lost) = (window(&ring, START + n), ring.loss().kept_overwritten);
-            assert_window(window.kept_covered, n, lost);
+            ring.append_priority(START + n, &WHO, Some(&told), CALLSITE, &Nil, DropReason::NoSegment);
+            let (window, lost) = (window(&ring, START + n), ring.loss().priority_overwritten);
+            assert_window(window.priority_covered, n, lost);
             assert_eq!((window.covered.as_nanos() as u64, window.complete_from), (n, None), "nor here");
         }
-        assert!(ring.loss().kept_overwritten > 1_000);
+        assert!(ring.loss().priority_overwritten > 1_000);
         // A flood of other events does not affect them.
-        let before = window(&ring, START + 2_000).kept_complete_from;
+        let before = window(&ring, START + 2_000).priority_complete_from;
         for n in 2_001_u64..=9_000 {
             cursor.append_slow(&ring, &|| START + n, &WHO, CALLSITE, &Nil);
         }
         let after = window(&ring, START + 9_000);
-        assert!(after.complete_from.is_some() && after.kept_covered > after.covered);
+        assert!(after.complete_from.is_some() && after.priority_covered > after.covered);
         let began = |time: Option<SystemTime>, now: u64| time.unwrap() + Duration::from_nanos(now);
-        assert_eq!(began(after.kept_complete_from, 9_000), began(before, 2_000));
+        assert_eq!(began(after.priority_complete_from, 9_000), began(before, 2_000));
     }
 }

@@ -87,8 +87,8 @@ pub(crate) fn check(plan: &Plan, ring: &[u8], counts: &[u64]) -> (Figures, Vec<S
         }
     }
     // Some of a writer's events are warnings, so the time must be past both.
-    let complete_from = image.header().complete_from.max(image.header().kept_complete_from);
-    let has_kept = image.header().kept_segment_count > 0;
+    let complete_from = image.header().complete_from.max(image.header().priority_complete_from);
+    let has_priority = image.header().priority_segment_count > 0;
     let mut seen: BTreeMap<u64, Seen> = BTreeMap::new();
     for index in 0..image.header().segment_count {
         let segment = match image.segment(index) {
@@ -122,7 +122,7 @@ pub(crate) fn check(plan: &Plan, ring: &[u8], counts: &[u64]) -> (Figures, Vec<S
                                 seen.first_complete = Some(first);
                                 figures.complete += 1;
                             }
-                            seen.shared |= segment.header.mode != Mode::Exclusive && !is_kept(writer, event_index);
+                            seen.shared |= segment.header.mode != Mode::Exclusive && !is_priority(writer, event_index);
                         }
                         Err(fault) => faults.push(format!("{}: {fault}", at(record.offset))),
                     }
@@ -152,7 +152,7 @@ pub(crate) fn check(plan: &Plan, ring: &[u8], counts: &[u64]) -> (Figures, Vec<S
             continue;
         };
         for kept in [false, true] {
-            let is_of_class = |index: &u64| (has_kept && is_kept(*writer, *index)) == kept;
+            let is_of_class = |index: &u64| (has_priority && is_priority(*writer, *index)) == kept;
             figures.in_holes += check_writer(plan, *writer, *count, seen, &is_of_class, figures.dropped, &mut faults);
         }
     }
@@ -200,7 +200,7 @@ fn check_writer(
 }
 
 /// Returns whether an event is a warning or an error; see `worker::log`.
-fn is_kept(writer: u64, index: u64) -> bool {
+fn is_priority(writer: u64, index: u64) -> bool {
     matches!(shape_of(check_of(writer, index)), 6..=8 | 13..)
 }
 

@@ -158,12 +158,12 @@ fn write_counts(
     if source.changed_segments > 0 {
         writeln!(out, "  {} segments were overwritten while they were read", source.changed_segments)?;
     }
-    if source.kept_segment_count > 0 {
-        let kept = grouped(source.loss.kept_overwritten);
+    if source.priority_segment_count > 0 {
+        let kept = grouped(source.loss.priority_overwritten);
         writeln!(
             out,
             "  of those overwritten {kept} were warnings and errors, which have {} segments of their own",
-            source.kept_segment_count
+            source.priority_segment_count
         )?;
     }
     if source.left_out > 0 {

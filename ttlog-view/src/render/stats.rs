@@ -383,15 +383,15 @@ pub fn json_sources(timeline: &Timeline<'_, '_>) -> Vec<String> {
             out.push_str(&format!("{}\"{reason}\":{count}", if index > 0 { "," } else { "" }));
         }
         out.push_str(&format!(
-            "}},\"suppressed\":{},\"kept_overwritten\":{},\"left_out\":{},\"being_written\":{},\"damaged_events\":{},\"damaged\":{}",
+            "}},\"suppressed\":{},\"priority_overwritten\":{},\"left_out\":{},\"being_written\":{},\"damaged_events\":{},\"damaged\":{}",
             source.loss.suppressed,
-            source.loss.kept_overwritten,
+            source.loss.priority_overwritten,
             source.left_out,
             found.pending,
             found.damaged_events,
             found.is_damaged(source)
         ));
-        for (name, ticks) in [("complete_from", source.complete_from), ("kept_complete_from", source.kept_complete_from)] {
+        for (name, ticks) in [("complete_from", source.complete_from), ("priority_complete_from", source.priority_complete_from)] {
             out.push_str(&format!(",\"{name}\":"));
             if ticks == 0 {
                 out.push_str("null");

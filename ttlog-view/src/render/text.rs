@@ -289,7 +289,7 @@ impl TextRenderer {
             }
             Mark::CompleteFrom { ring, when, kept, overwritten, left_out } => {
                 let first = timeline.rings[*ring].sources.first().map(|&source| &timeline.sources[source]);
-                let two_classes = first.is_some_and(|source| source.kept_segment_count > 0);
+                let two_classes = first.is_some_and(|source| source.priority_segment_count > 0);
                 let mut text = if *kept { "──── warnings and errors " } else { "──── " }.to_owned();
                 text.push_str("complete from ");
                 self.time.push_when(&mut text, *when);
@@ -465,8 +465,8 @@ pub fn losses(source: &Source<'_>, found: &Tally) -> Vec<String> {
             lost.push(format!("{} {what}", grouped(count)));
         }
     };
-    if source.loss.kept_overwritten > 0 {
-        let kept = grouped(source.loss.kept_overwritten);
+    if source.loss.priority_overwritten > 0 {
+        let kept = grouped(source.loss.priority_overwritten);
         add(source.loss.overwritten, &format!("overwritten ({kept} of them warnings and errors)"));
     } else {
         add(source.loss.overwritten, "overwritten");

@@ -8,11 +8,13 @@ use object::write::elf::{FileHeader, SectionHeader, Sym, Writer};
 use ttlog_core::device::frame::{
     Begin, FRAME_DATA_MAX, FRAME_LEN_MAX, Frame, FrameContent, FrameKind, LINE_LEN_MAX, TEXT_BEGIN, TEXT_END,
 };
-use ttlog_core::device::{DeviceClock, DeviceRecorder, RingDump, RingDumpOptions, SessionStart, SiteAt, SiteBytes};
+use ttlog_core::device::{
+    CallsiteAt, CallsiteBytes, DeviceClock, DeviceRecorder, RingDump, RingDumpOptions, SessionStart,
+};
 use ttlog_core::event::{AnyFields, Cons, Field, Literal, Metadata, Nil};
 use ttlog_core::record::Type;
 use ttlog_core::ring::RingConfig;
-use ttlog_core::table::site_text::{encode, encoded_len};
+use ttlog_core::table::callsite_text::{encode, encoded_len};
 use ttlog_core::{Level, Word};
 
 /// Build id of the firmware of most tests.
@@ -127,7 +129,7 @@ impl Site {
 }
 
 /// Makes the sections of callsites, with ids from 1 on.
-pub fn site_sections(sites: &[Site]) -> [Section; 2] {
+pub fn callsite_sections(sites: &[Site]) -> [Section; 2] {
     let (mut entries, mut texts) = (Vec::new(), Vec::new());
     for (index, site) in sites.iter().enumerate() {
         let address = TEXT_ADDRESS + texts.len() as u32;
@@ -187,7 +189,7 @@ pub fn motor_sites() -> Vec<Site> {
 
 /// The ELF file of the firmware of most tests.
 pub fn motor_elf(build_id: &[u8]) -> Vec<u8> {
-    let [entries, texts] = site_sections(&motor_sites());
+    let [entries, texts] = callsite_sections(&motor_sites());
     elf_file(&[build_id_note(build_id), entries, texts], &[("_TTLOG_RING", RAM + 0x100, 8192)])
 }
 
@@ -368,7 +370,7 @@ pub mod defmt_index {
 pub fn defmt_elf(build_id: &[u8], timestamp: bool) -> Vec<u8> {
     let mut sites = motor_sites();
     sites.push(Site::new::<{ encoded_len(&FRAME) }>(&FRAME, &[Type::Bytes]));
-    let [entries, texts] = site_sections(&sites);
+    let [entries, texts] = callsite_sections(&sites);
     let symbol = |tag: &str, data: &str| {
         format!(
             "{{\"package\":\"motor\",\"tag\":\"defmt_{tag}\",\"data\":\"{data}\",\"disambiguator\":\"{data}\",\"crate_name\":\"motor\"}}"
@@ -405,7 +407,7 @@ impl Device {
 
 thread_local! {
     /// The callsites that a device of this thread has in its flash.
-    static SITES: std::cell::RefCell<Vec<SiteBytes>> = const { std::cell::RefCell::new(Vec::new()) };
+    static SITES: std::cell::RefCell<Vec<CallsiteBytes>> = const { std::cell::RefCell::new(Vec::new()) };
 }
 
 impl Device {
@@ -417,11 +419,11 @@ impl Device {
                 .map(|(id, site)| {
                     let mut tags = Box::new([0; 64]);
                     tags[..site.tags.len()].copy_from_slice(&site.tags);
-                    SiteBytes { id, tags: Box::leak(tags), text: site.text.clone().leak() }
+                    CallsiteBytes { id, tags: Box::leak(tags), text: site.text.clone().leak() }
                 })
                 .collect(),
         );
-        let site_at: SiteAt = |index| SITES.with_borrow(|sites| sites.get(index).copied());
+        let site_at: CallsiteAt = |index| SITES.with_borrow(|sites| sites.get(index).copied());
         let options = RingDumpOptions {
             number,
             boot: self.recorder.boot(),

@@ -371,7 +371,7 @@ impl Recording {
             segment_len,
             table_len: 2048,
             anchor_count: 4,
-            kept_segment_count: kept,
+            priority_segment_count: kept,
             control: true,
             session_count: 0,
         };
@@ -381,10 +381,10 @@ impl Recording {
     }
 
     /// An error that goes to the segments kept for such.
-    pub fn kept_refused(&self, thread: &Thread, told: &std::cell::Cell<u64>, ticks: u64, order: u64) {
+    pub fn priority_refused(&self, thread: &Thread, told: &std::cell::Cell<u64>, ticks: u64, order: u64) {
         let chain = error_chain(&Refusal(std::io::Error::other("limit reached")));
         let fields = Cons(order, Cons(chain.native(), Nil));
-        self.ring.append_kept(ticks, &thread.who, Some(told), id::REFUSED, &fields, DropReason::NoSegment);
+        self.ring.append_priority(ticks, &thread.who, Some(told), id::REFUSED, &fields, DropReason::NoSegment);
     }
 }
 

@@ -232,9 +232,9 @@ fn compressed_segments_expand_to_what_they_were() {
 #[test]
 fn callsites_come_in_parts() {
     static TEXT: [u8; 500] = [0x5A; 500];
-    fn site(index: usize) -> Option<SiteBytes> {
+    fn site(index: usize) -> Option<CallsiteBytes> {
         let text = [&TEXT[..3], &TEXT[..], &TEXT[..172]].get(index).copied()?;
-        Some(SiteBytes { id: index as u16 + 1, tags: &[4; 64], text })
+        Some(CallsiteBytes { id: index as u16 + 1, tags: &[4; 64], text })
     }
     let recorder = started(1024);
     let ring = recorder.ring().unwrap();

@@ -118,10 +118,10 @@ impl<'a> RingImage<'a> {
     #[must_use]
     pub fn loss(&self) -> Loss {
         let main = self.header.main_segment_count();
-        let kept_overwritten = self.lost_in(main..self.header.segment_count);
+        let priority_overwritten = self.lost_in(main..self.header.segment_count);
         Loss {
-            overwritten: self.lost_in(0..main).saturating_add(kept_overwritten),
-            kept_overwritten,
+            overwritten: self.lost_in(0..main).saturating_add(priority_overwritten),
+            priority_overwritten,
             dropped: self.header.dropped,
             suppressed: self.header.suppressed,
         }

@@ -4,8 +4,8 @@ use crate::error::{FormatError, FormatErrorKind};
 use crate::memory::crc::check_or_repair_with;
 use crate::record::{Seal, word_at};
 use crate::ring::layout::{
-    KEPT_SEQUENCE_BIT, Mode, SEGMENT_HEADER_LEN, SequenceWord, commit, segment_check, segment_crc, segment_crc_input,
-    segment_word,
+    Mode, PRIORITY_SEQUENCE_BIT, SEGMENT_HEADER_LEN, SequenceWord, commit, segment_check, segment_crc,
+    segment_crc_input, segment_word,
 };
 use crate::ring::loss::lost_by_phase;
 
@@ -61,8 +61,8 @@ pub struct SegmentHeader {
 impl SegmentHeader {
     /// Returns whether this is a priority segment, for warnings and errors.
     #[must_use]
-    pub fn is_kept(&self) -> bool {
-        self.sequence & KEPT_SEQUENCE_BIT != 0
+    pub fn is_priority(&self) -> bool {
+        self.sequence & PRIORITY_SEQUENCE_BIT != 0
     }
 
     /// Returns the parameters common to the checks of its records.

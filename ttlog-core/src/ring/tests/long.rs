@@ -7,26 +7,26 @@ use crate::memory::crc::crc32;
 use crate::ring::layout::header_word;
 
 const LONG: RingConfig = RingConfig { control: true, ..CONFIG };
-const KEPT: RingConfig = RingConfig { kept_segment_count: 2, ..LONG };
+const PRIORITY: RingConfig = RingConfig { priority_segment_count: 2, ..LONG };
 
 fn memory_of(config: &RingConfig, segment_count: usize) -> Vec<Word> {
     words(config.overhead_len() + segment_count * config.segment_len as usize)
 }
 
 impl Event {
-    fn append_kept(&self, ring: &Ring<'_>, told: &Cell<u64>) -> Outcome {
+    fn append_priority(&self, ring: &Ring<'_>, told: &Cell<u64>) -> Outcome {
         let fields = Cons(self.id, Cons(self.text.as_str(), Nil));
-        ring.append_kept(self.ticks, &who(self.context), Some(told), self.callsite, &fields, DropReason::NoSegment)
+        ring.append_priority(self.ticks, &who(self.context), Some(told), self.callsite, &fields, DropReason::NoSegment)
     }
 }
 
 #[test]
-fn kept_events_outlive_a_flood_of_others() {
-    let memory = memory_of(&KEPT, 6);
-    let ring = Ring::create(&memory, &KEPT).unwrap();
+fn priority_events_outlive_a_flood_of_others() {
+    let memory = memory_of(&PRIORITY, 6);
+    let ring = Ring::create(&memory, &PRIORITY).unwrap();
     let (cursor, told) = (Cursor::new(), Cell::new(0));
     for id in 0..4 {
-        assert_eq!(Event::new(id, 4, id, 1).append_kept(&ring, &told), Outcome::Recorded);
+        assert_eq!(Event::new(id, 4, id, 1).append_priority(&ring, &told), Outcome::Recorded);
     }
     for id in 4..rounds(1_000).max(60) as u64 {
         Event::new(id, 4, id, 1).append(&ring, &cursor);
@@ -35,43 +35,43 @@ fn kept_events_outlive_a_flood_of_others() {
     let found = read_ring(&ring);
     assert!((0..4).all(|id| found.events[&id] == Event::new(id, 4, id, 1)));
     assert!(ring.complete_from() > 4 && ring.loss().overwritten > 0);
-    assert_eq!((ring.kept_complete_from(), ring.loss().kept_overwritten), (0, 0));
+    assert_eq!((ring.priority_complete_from(), ring.loss().priority_overwritten), (0, 0));
 }
 
 #[test]
-fn kept_class_replaces_its_own_segments_only() {
-    let memory = memory_of(&KEPT, 4);
-    let ring = Ring::create(&memory, &KEPT).unwrap();
+fn priority_class_replaces_its_own_segments_only() {
+    let memory = memory_of(&PRIORITY, 4);
+    let ring = Ring::create(&memory, &PRIORITY).unwrap();
     let told = Cell::new(0);
     Event::new(0, 4, 1, 1).append_shared(&ring);
     for id in 1..if cfg!(miri) { 40 } else { 100 } {
-        assert_eq!(Event::new(id, 4, id, 1).append_kept(&ring, &told), Outcome::Recorded);
+        assert_eq!(Event::new(id, 4, id, 1).append_priority(&ring, &told), Outcome::Recorded);
         let found = read_ring(&ring);
         assert_eq!(found.events.len() as u64 + found.overwritten, id + 1);
         let retained = found.events.len() as u64 - 1;
         assert!(found.events.keys().copied().skip(1).eq(id + 1 - retained..=id), "the newest, without a gap");
-        assert_eq!(ring.loss().kept_overwritten, found.overwritten);
-        assert_eq!(ring.kept_complete_from() == 0, found.overwritten == 0);
-        assert!(ring.kept_complete_from() <= id - retained);
+        assert_eq!(ring.loss().priority_overwritten, found.overwritten);
+        assert_eq!(ring.priority_complete_from() == 0, found.overwritten == 0);
+        assert!(ring.priority_complete_from() <= id - retained);
     }
     assert_eq!((ring.complete_from(), read_ring(&ring).events.contains_key(&0)), (0, true));
     assert_eq!(ring.header(header_word::NEXT_SEQUENCE).load(), 2);
 }
 
 #[test]
-fn context_tells_once_per_kept_segment_who_it_is() {
-    let memory = memory_of(&KEPT, 4);
-    let ring = Ring::create(&memory, &KEPT).unwrap();
+fn context_tells_once_per_priority_segment_who_it_is() {
+    let memory = memory_of(&PRIORITY, 4);
+    let ring = Ring::create(&memory, &PRIORITY).unwrap();
     let told = [Cell::new(0), Cell::new(0)];
     for id in 0..40 {
         let context = (id % 2) as usize;
-        Event::new(id, 4, id, 1 + context as u32).append_kept(&ring, &told[context]);
+        Event::new(id, 4, id, 1 + context as u32).append_priority(&ring, &told[context]);
     }
     let image = image_of(&ring);
     let image = RingImage::parse(&image).unwrap();
     for index in 2..4 {
         let SegmentState::Valid(segment) = image.segment(index) else { panic!("{index}") };
-        assert!(segment.header.is_kept() && segment.header.mode == Mode::SharedContexts);
+        assert!(segment.header.is_priority() && segment.header.mode == Mode::SharedContexts);
         let (mut names, mut known) = (0, Vec::new());
         for item in segment.items() {
             match item {
@@ -90,28 +90,28 @@ fn context_tells_once_per_kept_segment_who_it_is() {
 }
 
 #[test]
-fn ring_without_a_kept_class_takes_warnings_as_others() {
+fn ring_without_a_priority_class_takes_warnings_as_others() {
     for config in [CONFIG, LONG] {
         let memory = memory_of(&config, 3);
         let ring = Ring::create(&memory, &config).unwrap();
         let told = Cell::new(0);
-        Event::new(1, 4, 1, 1).append_kept(&ring, &told);
+        Event::new(1, 4, 1, 1).append_priority(&ring, &told);
         assert_eq!((read_ring(&ring).events.len(), told.get()), (1, 0));
-        assert_eq!((ring.kept_segment_count(), ring.kept_complete_from()), (0, 0));
+        assert_eq!((ring.priority_segment_count(), ring.priority_complete_from()), (0, 0));
     }
 }
 
 #[test]
-fn kept_class_needs_the_long_header_and_leaves_a_segment() {
-    let memory = memory_of(&KEPT, 4);
-    let config = RingConfig { control: false, ..KEPT };
+fn priority_class_needs_the_long_header_and_leaves_a_segment() {
+    let memory = memory_of(&PRIORITY, 4);
+    let config = RingConfig { control: false, ..PRIORITY };
     assert_eq!(Ring::create(&memory, &config).unwrap_err(), RingError::BadConfig);
-    let config = RingConfig { kept_segment_count: 4, ..KEPT };
+    let config = RingConfig { priority_segment_count: 4, ..PRIORITY };
     let needed_bytes = config.overhead_len() + 5 * 256;
     assert_eq!(Ring::create(&memory, &config).unwrap_err(), RingError::TooSmall { needed_bytes });
-    let config = RingConfig { kept_segment_count: 3, ..KEPT };
-    assert_eq!(Ring::create(&memory, &config).unwrap().kept_segment_count(), 3);
-    let config = RingConfig { kept_segment_count: u32::MAX, segment_len: 65_536, ..KEPT };
+    let config = RingConfig { priority_segment_count: 3, ..PRIORITY };
+    assert_eq!(Ring::create(&memory, &config).unwrap().priority_segment_count(), 3);
+    let config = RingConfig { priority_segment_count: u32::MAX, segment_len: 65_536, ..PRIORITY };
     assert!(matches!(Ring::create(&memory, &config), Err(RingError::TooSmall { .. })));
 }
 
@@ -216,25 +216,25 @@ impl AnyFields for &Meanwhile<'_> {
 }
 
 #[test]
-fn kept_events_nest_and_a_death_among_them_costs_one() {
-    let memory = memory_of(&KEPT, 6);
-    let ring = Ring::create(&memory, &KEPT).unwrap();
+fn priority_events_nest_and_a_death_among_them_costs_one() {
+    let memory = memory_of(&PRIORITY, 6);
+    let ring = Ring::create(&memory, &PRIORITY).unwrap();
     let told = Cell::new(0);
     let images = core::cell::RefCell::new(Vec::new());
     for id in 0..3 {
-        Event::new(id, 3, id, 1).append_kept(&ring, &told);
+        Event::new(id, 3, id, 1).append_priority(&ring, &told);
     }
     let take = || {
         images.borrow_mut().push(image_of(&ring));
         // A signal handler of the same thread, and another, faster thread.
-        Event::new(10, 3, 10, 1).append_kept(&ring, &told);
-        Event::new(11, 3, 11, 2).append_kept(&ring, &Cell::new(0));
+        Event::new(10, 3, 10, 1).append_priority(&ring, &told);
+        Event::new(11, 3, 11, 2).append_priority(&ring, &Cell::new(0));
         images.borrow_mut().push(image_of(&ring));
     };
     let fields = &Meanwhile(&take);
     // In the segment where the context is recorded, and as the first event of a segment, which includes the context.
     for told in [&told, &Cell::new(0)] {
-        ring.append_kept(5, &who(1), Some(told), 3, &fields, DropReason::NoSegment);
+        ring.append_priority(5, &who(1), Some(told), 3, &fields, DropReason::NoSegment);
         for (image, nested) in images.take().iter().zip([0, 2]) {
             let found = read_image(&RingImage::parse(image).unwrap());
             let before = [0, 1, 2];
@@ -247,25 +247,25 @@ fn kept_events_nest_and_a_death_among_them_costs_one() {
         for word in &memory {
             word.store(0);
         }
-        Ring::create(&memory, &KEPT).unwrap();
+        Ring::create(&memory, &PRIORITY).unwrap();
         for id in 0..3 {
-            Event::new(id, 3, id, 1).append_kept(&ring, &Cell::new(0));
+            Event::new(id, 3, id, 1).append_priority(&ring, &Cell::new(0));
         }
     }
 }
 
 #[test]
-fn kept_class_that_is_stuck_gives_way_to_the_others() {
-    let memory = memory_of(&KEPT, 6);
-    let ring = Ring::create(&memory, &KEPT).unwrap();
+fn priority_class_that_is_stuck_gives_way_to_the_others() {
+    let memory = memory_of(&PRIORITY, 6);
+    let ring = Ring::create(&memory, &PRIORITY).unwrap();
     let told = Cell::new(0);
     // A thread dies in each of the two priority segments.
-    let kept = ring.kept_class().unwrap();
+    let kept = ring.priority_class().unwrap();
     let mut id = 0;
     for stuck in 0..2 {
         loop {
             assert!(id < 100, "segment {stuck} of the class is never written");
-            Event::new(id, 3, id, 1).append_kept(&ring, &told);
+            Event::new(id, 3, id, 1).append_priority(&ring, &told);
             id += 1;
             let index = ring.header(kept.shared_segment).load() as u32 - 1;
             if index == 4 + stuck {
@@ -277,34 +277,37 @@ fn kept_class_that_is_stuck_gives_way_to_the_others() {
         }
     }
     for id in id..id + 40 {
-        assert_eq!(Event::new(id, 3, id, 1).append_kept(&ring, &told), Outcome::Recorded);
+        assert_eq!(Event::new(id, 3, id, 1).append_priority(&ring, &told), Outcome::Recorded);
     }
     let found = read_ring(&ring);
     assert_eq!((found.events.len() as u64 + found.overwritten, found.pending), (id + 40, 2));
     assert!(found.events.contains_key(&0), "stuck events are not lost");
     let first_after_loss = (0..id + 40).rev().take_while(|id| found.events.contains_key(id)).last().unwrap();
-    assert!(found.overwritten > 0 && ring.kept_complete_from() >= first_after_loss - 1, "stray events are overwritten");
+    assert!(
+        found.overwritten > 0 && ring.priority_complete_from() >= first_after_loss - 1,
+        "stray events are overwritten"
+    );
     let strayed_until = id + 39;
     for id in id + 40..id + 140 {
         Event::new(id, 3, id, 1).append_shared(&ring);
     }
     assert!(ring.complete_from() > strayed_until);
-    assert_eq!(ring.kept_complete_from(), strayed_until, "no warning is later than this");
+    assert_eq!(ring.priority_complete_from(), strayed_until, "no warning is later than this");
 }
 
 #[test]
-fn kept_event_that_fits_no_segment_is_dropped_and_counted() {
-    let config = RingConfig { segment_len: 128, ..KEPT };
+fn priority_event_that_fits_no_segment_is_dropped_and_counted() {
+    let config = RingConfig { segment_len: 128, ..PRIORITY };
     let memory = memory_of(&config, 6);
     let ring = Ring::create(&memory, &config).unwrap();
     let wide = [1_u128; 5].map(Some);
     let fields = Cons(wide[0], Cons(wide[1], Cons(wide[2], Cons(wide[3], Cons(wide[4], Nil)))));
     let dropped = Outcome::Dropped(DropReason::TooLarge);
-    assert_eq!(ring.append_kept(1, &who(1), Some(&Cell::new(0)), 1, &fields, DropReason::NoSegment), dropped);
+    assert_eq!(ring.append_priority(1, &who(1), Some(&Cell::new(0)), 1, &fields, DropReason::NoSegment), dropped);
     assert_eq!(ring.loss().dropped, [1, 0, 0, 0]);
     // The name takes too much of such a small segment: it is not recorded, but the event is.
     let event = Event::new(1, 200, 1, 1);
-    assert_eq!(event.append_kept(&ring, &Cell::new(0)), Outcome::Recorded);
+    assert_eq!(event.append_priority(&ring, &Cell::new(0)), Outcome::Recorded);
     let found = read_ring(&ring);
     assert!(found.events[&1].text.len() > 10 && event.text.starts_with(&found.events[&1].text));
 }
@@ -314,13 +317,13 @@ fn by_class(ring: &Ring<'_>) -> ([u64; 2], [u64; 2]) {
     let (mut retained, mut overwritten) = ([0; 2], [0; 2]);
     let mut scratch = vec![0; ring.segment_len()];
     for index in 0..ring.segment_count() {
-        let class = usize::from(index >= ring.segment_count() - ring.kept_segment_count());
+        let class = usize::from(index >= ring.segment_count() - ring.priority_segment_count());
         match ring.copy_segment(index, &mut scratch) {
             SegmentState::Unused => {}
             SegmentState::Opening { lost } => overwritten[class] += lost,
             SegmentState::Damaged(error) => panic!("{error}"),
             SegmentState::Valid(segment) => {
-                assert_eq!(segment.header.is_kept(), class == 1);
+                assert_eq!(segment.header.is_priority(), class == 1);
                 overwritten[class] += segment.header.lost;
                 retained[class] += segment.items().filter(|item| matches!(item, Item::Event(_))).count() as u64;
             }
@@ -335,9 +338,9 @@ fn by_class(ring: &Ring<'_>) -> ([u64; 2], [u64; 2]) {
 fn random_operations_in_two_classes_agree_with_a_naive_model() {
     for seed in 0..rounds(100) as u64 {
         let mut random = fastrand::Rng::with_seed(seed);
-        let kept_segment_count = random.u32(1..5);
-        let config = RingConfig { kept_segment_count, ..LONG };
-        let segment_count = kept_segment_count as usize + random.usize(1..6);
+        let priority_segment_count = random.u32(1..5);
+        let config = RingConfig { priority_segment_count, ..LONG };
+        let segment_count = priority_segment_count as usize + random.usize(1..6);
         let memory = memory_of(&config, segment_count);
         let ring = Ring::create(&memory, &config).unwrap();
         let mut contexts: Vec<_> = (1..=random.u32(1..6)).map(|n| (n, Cursor::new(), Cell::new(0))).collect();
@@ -360,7 +363,7 @@ fn random_operations_in_two_classes_agree_with_a_naive_model() {
                 }
                 4..=9 => {
                     assert_eq!(
-                        event.append_kept(&ring, told),
+                        event.append_priority(&ring, told),
                         Outcome::Recorded,
                         "no context holds a priority segment"
                     );
@@ -377,7 +380,10 @@ fn random_operations_in_two_classes_agree_with_a_naive_model() {
             let loss = ring.loss();
             assert_eq!(retained[1] + overwritten[1], emitted[1], "seed {seed}");
             assert_eq!(retained[0] + overwritten[0] + loss.dropped_total(), emitted[0], "seed {seed}");
-            assert_eq!((loss.kept_overwritten, loss.overwritten), (overwritten[1], overwritten[0] + overwritten[1]));
+            assert_eq!(
+                (loss.priority_overwritten, loss.overwritten),
+                (overwritten[1], overwritten[0] + overwritten[1])
+            );
         }
         let found = read_ring(&ring);
         for (id, event) in &found.events {
@@ -395,10 +401,10 @@ fn random_operations_in_two_classes_agree_with_a_naive_model() {
 }
 
 #[test]
-fn threads_account_for_kept_events() {
-    for kept_segment_count in [1, 2, 5] {
-        let config = RingConfig { kept_segment_count, ..LONG };
-        let memory = memory_of(&config, kept_segment_count as usize + 2);
+fn threads_account_for_priority_events() {
+    for priority_segment_count in [1, 2, 5] {
+        let config = RingConfig { priority_segment_count, ..LONG };
+        let memory = memory_of(&config, priority_segment_count as usize + 2);
         let ring = Ring::create(&memory, &config).unwrap();
         let per_thread = rounds(5_000) as u64;
         std::thread::scope(|scope| {
@@ -410,7 +416,7 @@ fn threads_account_for_kept_events() {
                         if n % 4 == 0 {
                             event.append(&ring, &cursor)
                         } else {
-                            event.append_kept(&ring, &told)
+                            event.append_priority(&ring, &told)
                         };
                     }
                     cursor.detach(&ring, per_thread);
@@ -445,14 +451,14 @@ fn threads_account_for_kept_events() {
 
 /// Returns a small ring with all parts of the long header, and with partly overwritten priority segments.
 fn small_long_ring_image() -> Vec<u8> {
-    let memory = memory_of(&KEPT, 5);
-    let ring = Ring::create(&memory, &KEPT).unwrap();
+    let memory = memory_of(&PRIORITY, 5);
+    let ring = Ring::create(&memory, &PRIORITY).unwrap();
     ring.append_entry(b"an entry of the table").unwrap();
     ring.write_anchor(Anchor { ticks: 1, unix_ns: 2 });
     let (cursor, told) = (Cursor::new(), [Cell::new(0), Cell::new(0)]);
     for n in 0..40 {
         Event::new(n, n as usize % 9, n, 1).append(&ring, &cursor);
-        Event::new(100 + n, n as usize % 9, n, 1 + n as u32 % 2).append_kept(&ring, &told[n as usize % 2]);
+        Event::new(100 + n, n as usize % 9, n, 1 + n as u32 % 2).append_priority(&ring, &told[n as usize % 2]);
     }
     ring.set_filter_text("info,net=debug");
     ring.count_panic(39, 4711);
@@ -484,7 +490,7 @@ fn every_single_flipped_bit_of_a_long_ring_shows_nothing_false() {
     let whole = small_long_ring_image();
     let parsed = RingImage::parse(&whole).unwrap();
     let (original, control) = (read_image(&parsed), parsed.control().unwrap());
-    assert!(original.events.len() > 30 && parsed.loss().kept_overwritten > 0 && original.damaged == 0);
+    assert!(original.events.len() > 30 && parsed.loss().priority_overwritten > 0 && original.damaged == 0);
     let headers = record_headers(&parsed);
     let mut passed_by_chance = 0;
     for bit in 0..whole.len() * 8 {
@@ -523,8 +529,8 @@ fn every_single_flipped_bit_of_a_long_ring_shows_nothing_false() {
 #[test]
 #[cfg_attr(miri, ignore = "safe code, and slow there")]
 fn flipped_bits_of_an_empty_end_block_are_no_end() {
-    let memory = memory_of(&KEPT, 3);
-    Ring::create(&memory, &KEPT).unwrap();
+    let memory = memory_of(&PRIORITY, 3);
+    Ring::create(&memory, &PRIORITY).unwrap();
     let whole: Vec<u8> = memory.iter().flat_map(|word| word.load().to_le_bytes()).collect();
     for bit in HEADER_LEN * 8..LONG_HEADER_LEN * 8 {
         let mut flipped = whole.clone();
@@ -604,15 +610,15 @@ fn random_long_headers_are_read_without_panic() {
 fn scribbled_long_header_does_not_hurt_its_writer() {
     let mut random = fastrand::Rng::with_seed(11);
     for _ in 0..if cfg!(miri) { 1 } else { 300 } {
-        let memory = memory_of(&KEPT, 5);
-        let ring = Ring::create(&memory, &KEPT).unwrap();
+        let memory = memory_of(&PRIORITY, 5);
+        let ring = Ring::create(&memory, &PRIORITY).unwrap();
         let (cursor, told) = (Cursor::new(), Cell::new(0));
         let mut buffer = [0; CONTROL_TEXT_MAX];
         for id in 0..60 {
             let word = random.usize(HEADER_LEN / 8..LONG_HEADER_LEN / 8);
             let value = random.choice([0, 1, 2, 5, 6, 100, u64::from(u32::MAX), u64::MAX]).unwrap();
             memory[word].store(if random.bool() { value } else { random.u64(..) });
-            Event::new(id, 3, id, 1).append_kept(&ring, &told);
+            Event::new(id, 3, id, 1).append_priority(&ring, &told);
             Event::new(id, 3, id, 1).append(&ring, &cursor);
             if let Some(request) = ring.pending_request(&mut buffer) {
                 assert!(request.text.is_none_or(|text| text.len() <= CONTROL_TEXT_MAX));
@@ -681,21 +687,21 @@ fn version_is_told_by_the_header_alone_and_one_bit_is_repaired() {
         flipped[bit / 8] ^= 1 << (bit % 8);
         let image = RingImage::parse(&flipped).unwrap_or_else(|error| panic!("bit {bit}: {error}"));
         let header = image.header();
-        assert_eq!((header.format_version, header.min_reader_version, header.kept_segment_count), (1, 1, 0));
+        assert_eq!((header.format_version, header.min_reader_version, header.priority_segment_count), (1, 1, 0));
         assert!(!header.is_long() && read_image(&image).events.len() == 1, "bit {bit}");
     }
 }
 
 #[test]
 fn progress_counts_every_event_and_every_segment() {
-    let memory = memory_of(&KEPT, 6);
-    let ring = Ring::create(&memory, &KEPT).unwrap();
+    let memory = memory_of(&PRIORITY, 6);
+    let ring = Ring::create(&memory, &PRIORITY).unwrap();
     let (cursor, told) = (Cursor::new(), Cell::new(0));
     assert_eq!((ring.recorded_count(), ring.opened_count()), (0, 0));
     let mut opened = 0;
     for id in 0..300_u64 {
         match id % 3 {
-            0 => Event::new(id, 4, id + 1, 1).append_kept(&ring, &told),
+            0 => Event::new(id, 4, id + 1, 1).append_priority(&ring, &told),
             1 => Event::new(id, 4, id + 1, 1).append_shared(&ring),
             _ => Event::new(id, 4, id + 1, 1).append(&ring, &cursor),
         };
@@ -705,5 +711,5 @@ fn progress_counts_every_event_and_every_segment() {
         assert!((opened..=opened + 4).contains(&now), "{opened}, {now}");
         opened = now;
     }
-    assert!(ring.loss().kept_overwritten > 0 && opened > u64::from(ring.segment_count()));
+    assert!(ring.loss().priority_overwritten > 0 && opened > u64::from(ring.segment_count()));
 }

@@ -6,7 +6,7 @@
 use crate::memory::kill::kill_point;
 use crate::memory::word::{Word, fence_release, zero};
 use crate::ring::layout::{
-    KEPT_SEQUENCE_BIT, Mode, SEGMENT_HEADER_WORDS, SequenceWord, commit, header_word, segment_crc, segment_word,
+    Mode, PRIORITY_SEQUENCE_BIT, SEGMENT_HEADER_WORDS, SequenceWord, commit, header_word, segment_crc, segment_word,
 };
 use crate::ring::{DropReason, Ring};
 
@@ -43,7 +43,7 @@ impl Ring<'_> {
     pub(crate) fn main_class(&self) -> Class {
         Class {
             first: 0,
-            count: self.segment_count - self.kept_segment_count,
+            count: self.segment_count - self.priority_segment_count,
             next_sequence: header_word::NEXT_SEQUENCE,
             complete_from: header_word::COMPLETE_FROM,
             shared_segment: header_word::SHARED_SEGMENT,
@@ -52,17 +52,17 @@ impl Ring<'_> {
     }
 
     /// Returns the priority class, for warnings and errors, if the ring has one.
-    pub(crate) fn kept_class(&self) -> Option<Class> {
-        if self.kept_segment_count == 0 {
+    pub(crate) fn priority_class(&self) -> Option<Class> {
+        if self.priority_segment_count == 0 {
             return None;
         }
         Some(Class {
-            first: self.segment_count - self.kept_segment_count,
-            count: self.kept_segment_count,
-            next_sequence: header_word::KEPT_NEXT_SEQUENCE,
-            complete_from: header_word::KEPT_COMPLETE_FROM,
-            shared_segment: header_word::KEPT_SHARED_SEGMENT,
-            sequence_bit: KEPT_SEQUENCE_BIT,
+            first: self.segment_count - self.priority_segment_count,
+            count: self.priority_segment_count,
+            next_sequence: header_word::PRIORITY_NEXT_SEQUENCE,
+            complete_from: header_word::PRIORITY_COMPLETE_FROM,
+            shared_segment: header_word::PRIORITY_SHARED_SEGMENT,
+            sequence_bit: PRIORITY_SEQUENCE_BIT,
         })
     }
 

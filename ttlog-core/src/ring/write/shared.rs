@@ -82,7 +82,7 @@ impl Ring<'_> {
     /// class, or if all its segments are in use, the event goes to another shared segment, as in
     /// [`append_shared`](Self::append_shared). If that is not available either, the event is counted as dropped for
     /// `reason`.
-    pub fn append_kept(
+    pub fn append_priority(
         &self,
         ticks: u64,
         who: &ContextInfo<'_>,
@@ -92,7 +92,7 @@ impl Ring<'_> {
         reason: DropReason,
     ) -> Outcome {
         let shared = || self.append_shared(ticks, who.context, callsite, fields, reason);
-        let Some(class) = self.kept_class() else { return shared() };
+        let Some(class) = self.priority_class() else { return shared() };
         // If the identity would take too much of a small segment, it is not recorded.
         let fits = |words: &usize| told.is_some() && *words <= self.record_words() / 4;
         let who_words = Some(1 + who.payload_words()).filter(fits);
@@ -112,7 +112,7 @@ impl Ring<'_> {
                 // lacks this context's identity, and the next event records it.
                 if let (Some(told), Some(_)) = (told, who_words) {
                     told.set(sequence());
-                    kill_point!(KeptTold);
+                    kill_point!(PriorityTold);
                 }
                 self.fill(index, at, &event, who_words.map(|words| (who, words)));
                 return Outcome::Recorded;
@@ -120,8 +120,8 @@ impl Ring<'_> {
         }
         // All segments of the class are stuck or being opened. Before the event goes where others can overwrite it, its
         // time is recorded.
-        self.header(header_word::KEPT_STRAYED_UNTIL).raise(ticks);
-        kill_point!(KeptStrayed);
+        self.header(header_word::PRIORITY_STRAYED_UNTIL).raise(ticks);
+        kill_point!(PriorityStrayed);
         shared()
     }
 

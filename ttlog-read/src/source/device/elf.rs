@@ -10,8 +10,8 @@
 
 use object::read::elf::ElfFile;
 use object::{Endianness, Object as _, ObjectSection as _, ObjectSymbol as _};
-use ttlog_core::table::encode_site;
-use ttlog_core::table::site_text::SiteText;
+use ttlog_core::table::callsite_text::CallsiteText;
+use ttlog_core::table::encode_callsite_text;
 
 use super::firmware::{CALLSITES_MAX, Firmware};
 
@@ -145,8 +145,8 @@ fn read_entry(entry: &[u8], texts: &Texts<'_>, room: &mut [u8]) -> Result<(u16, 
     };
     let short_id = u16::try_from(id).map_err(|_| format!("id {id} is above 65,534"))?;
     let text = texts.at(address.into()).ok_or_else(|| format!("no section holds its text, address {address:#x}"))?;
-    let text = SiteText::decode(text).map_err(|error| format!("text at {address:#x}: {error}"))?;
-    let len = encode_site(short_id, &text, tags, room)
+    let text = CallsiteText::decode(text).map_err(|error| format!("text at {address:#x}: {error}"))?;
+    let len = encode_callsite_text(short_id, &text, tags, room)
         .ok_or_else(|| format!("id {id}, or the types of its fields, make no sense"))?;
     if len > ITEM_LEN_MAX {
         return Err(format!("the texts of callsite {id} are too long"));

@@ -19,7 +19,7 @@ const GOOD: &[(&str, &str, &str)] = &[
     ("TTLOG_CAPACITY_BYTES", "64K", "capacity_bytes: 65536"),
     ("TTLOG_CAPACITY_BYTES", " 32m ", "capacity_bytes: 33554432"),
     ("TTLOG_CAPACITY_BYTES", "1 G", "capacity_bytes: 1073741824"),
-    ("TTLOG_KEPT", "0", "kept_bytes: Some(0)"),
+    ("TTLOG_PRIORITY_BYTES", "0", "priority_bytes: Some(0)"),
     ("TTLOG_SEGMENT_BYTES", "4K", "segment_bytes: Some(4096)"),
     ("TTLOG_TABLE_BYTES", "64M", "table_bytes: Some(67108864)"),
     ("TTLOG_CHANNEL_CAPACITY", "1", "channel_capacity: 1"),
@@ -69,7 +69,7 @@ fn values_that_make_no_sense_are_refused_and_change_nothing() {
             "TTLOG_CAPACITY_BYTES",
             &["16", "2G", "-1", "+64K", "64KB", "K", "18446744073709551615G", "1e6", "0x10000", "64K x"],
         ),
-        ("TTLOG_KEPT", &["-1", "1G", "none"]),
+        ("TTLOG_PRIORITY_BYTES", &["-1", "1G", "none"]),
         ("TTLOG_SEGMENT_BYTES", &["511", "65537"]),
         ("TTLOG_TABLE_BYTES", &["4095", "64M1"]),
         ("TTLOG_CHANNEL_CAPACITY", &["0", "1048577", "ten"]),
@@ -206,7 +206,7 @@ fn names_that_leave_out_words() {
 fn names_follow_from_the_options() {
     for Variable { name, option, .. } in VARIABLES {
         let derived = format!("TTLOG_{}", option.to_uppercase());
-        let is_older = ["TTLOG_DIR", "TTLOG_SNAPSHOT_DIR", "TTLOG_KEPT"].contains(name);
+        let is_older = ["TTLOG_DIR", "TTLOG_SNAPSHOT_DIR", "TTLOG_PRIORITY_BYTES"].contains(name);
         assert!(is_older || *name == derived, "{name} of {option}");
     }
 }

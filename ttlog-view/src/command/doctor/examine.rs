@@ -55,7 +55,7 @@ pub struct RingReport {
     /// How long before its end the ring has everything, in nanoseconds; `None`: it has everything since the start.
     pub covered_ns: Option<u64>,
     /// The same of warnings and errors, if these are kept apart.
-    pub kept_covered_ns: Option<u64>,
+    pub priority_covered_ns: Option<u64>,
     /// Whether warnings and errors are kept apart.
     pub keeps: bool,
     /// How long it has recorded, in nanoseconds.
@@ -132,8 +132,8 @@ impl RingReport {
             ending_text: ending::of_source(timeline, 0, &mut time).unwrap_or_default(),
             heartbeat_age_ns: (source.life.heartbeat_unix_ns != 0).then(|| since_ns(source.life.heartbeat_unix_ns)),
             covered_ns: covered(source.complete_from),
-            kept_covered_ns: covered(source.kept_complete_from),
-            keeps: source.kept_segment_count > 0,
+            priority_covered_ns: covered(source.priority_complete_from),
+            keeps: source.priority_segment_count > 0,
             recorded_ns: until(oldest),
             min_age_ns: source.min_age_ns,
             retained: found.events,

@@ -93,7 +93,7 @@ fn ring(out: &mut String, ring: &RingReport) {
     number(out, "heartbeat_age_ns", ring.heartbeat_age_ns);
     number(out, "recorded_ns", Some(ring.recorded_ns));
     number(out, "covered_ns", ring.covered_ns);
-    number(out, "kept_covered_ns", ring.kept_covered_ns);
+    number(out, "priority_covered_ns", ring.priority_covered_ns);
     number(out, "min_age_ns", Some(ring.min_age_ns).filter(|age| *age > 0));
     number(out, "retained", Some(ring.retained));
     number(out, "overwritten", Some(ring.overwritten));

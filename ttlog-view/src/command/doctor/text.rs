@@ -153,7 +153,7 @@ fn window(ring: &RingReport) -> String {
         (Some(covered), false) => format!("the last {}", duration(covered)),
         (Some(covered), true) => format!("the last {} below WARN", duration(covered)),
     };
-    match (ring.kept_covered_ns, ring.covered_ns.is_some() && ring.keeps) {
+    match (ring.priority_covered_ns, ring.covered_ns.is_some() && ring.keeps) {
         (Some(kept), _) => text.push_str(&format!("; of warnings and errors the last {}", duration(kept))),
         (None, true) => text.push_str(&format!("; of warnings and errors {all}")),
         (None, false) => {}

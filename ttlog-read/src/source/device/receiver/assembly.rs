@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ttlog_core::device::frame::{Begin, FRAME_VERSION, Frame, FrameKind, Part};
 use ttlog_core::ring::RingImage;
-use ttlog_core::table::encode_site;
-use ttlog_core::table::site_text::SiteText;
+use ttlog_core::table::callsite_text::CallsiteText;
+use ttlog_core::table::encode_callsite_text;
 
 use super::dump::{Counts, Dump, Received};
 use super::missing::{without_unsent, without_void};
@@ -203,8 +203,8 @@ impl Assembly {
         let mut room = vec![0; ITEM_ROOM_LEN];
         let items = self.callsites.iter().map(|(id, whole)| {
             let (tags, text) = whole.whole()?.split_at_checked(TAGS_LEN)?;
-            let text = SiteText::decode(text).ok()?;
-            let len = encode_site(u16::try_from(*id).ok()?, &text, tags, &mut room)?;
+            let text = CallsiteText::decode(text).ok()?;
+            let len = encode_callsite_text(u16::try_from(*id).ok()?, &text, tags, &mut room)?;
             Some(room[..len].to_vec())
         });
         let items: Vec<Option<Vec<u8>>> = items.collect();

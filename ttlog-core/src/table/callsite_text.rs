@@ -6,7 +6,7 @@
 //! `embedded-metadata`, it is in flash. `const` code has to lay it out at compile time, so its format is simpler than
 //! CBOR. The source does not determine the types of the run-time fields; they are stored next to it as a list of type
 //! tags (`ttlog-core/src/device/site.rs`). A reader combines both into the callsite item of a snapshot, see
-//! [`encode_site`](crate::table::encode_site).
+//! [`encode_callsite_text`](crate::table::encode_callsite_text).
 //!
 //! # Format
 //! docs/format.md §3.3.
@@ -119,7 +119,7 @@ impl<const N: usize> Out<N> {
 
 /// The text of a callsite, decoded.
 #[derive(Clone, Copy, Debug)]
-pub struct SiteText<'a> {
+pub struct CallsiteText<'a> {
     /// Severity level.
     pub level: Level,
     /// Module path, or the value of `target:`.
@@ -137,7 +137,7 @@ pub struct SiteText<'a> {
 
 /// A field of such a callsite.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct SiteField<'a> {
+pub struct CallsiteField<'a> {
     /// Name.
     pub name: &'a str,
     /// Type tag and value, if it is a literal; otherwise each record holds the value.
@@ -146,7 +146,7 @@ pub struct SiteField<'a> {
     pub secret: bool,
 }
 
-impl<'a> SiteText<'a> {
+impl<'a> CallsiteText<'a> {
     /// Reads the text at the start of `bytes`, which can hold anything and continue after the text.
     ///
     /// # Errors
@@ -163,15 +163,15 @@ impl<'a> SiteText<'a> {
     }
 
     /// Iterates over the fields in source order.
-    pub fn fields(&self) -> impl ExactSizeIterator<Item = SiteField<'a>> + Clone + use<'a> {
+    pub fn fields(&self) -> impl ExactSizeIterator<Item = CallsiteField<'a>> + Clone + use<'a> {
         let mut from = Unpacker::new(self.fields);
         // `decode` has validated the fields, so this cannot fail.
         (0..self.field_count)
-            .map(move |_| decode_field(&mut from).unwrap_or(SiteField { name: "", literal: None, secret: false }))
+            .map(move |_| decode_field(&mut from).unwrap_or(CallsiteField { name: "", literal: None, secret: false }))
     }
 }
 
-fn decode_text<'a>(from: &mut Unpacker<'a>) -> Option<SiteText<'a>> {
+fn decode_text<'a>(from: &mut Unpacker<'a>) -> Option<CallsiteText<'a>> {
     let [_, _, VERSION, level] = from.array()? else { return None };
     let level = Level::try_from(level).ok()?;
     let line = u32::from_le_bytes(from.array()?);
@@ -181,14 +181,14 @@ fn decode_text<'a>(from: &mut Unpacker<'a>) -> Option<SiteText<'a>> {
     for _ in 0..field_count {
         decode_field(from)?;
     }
-    from.rest().is_empty().then_some(SiteText { level, target, message, file, line, fields, field_count })
+    from.rest().is_empty().then_some(CallsiteText { level, target, message, file, line, fields, field_count })
 }
 
-fn decode_field<'a>(from: &mut Unpacker<'a>) -> Option<SiteField<'a>> {
+fn decode_field<'a>(from: &mut Unpacker<'a>) -> Option<CallsiteField<'a>> {
     let flags = from.byte()?;
     let name = text(from)?;
     let literal = if flags & LITERAL != 0 { Some(decode_literal(from)?) } else { None };
-    Some(SiteField { name, literal, secret: flags & SECRET != 0 })
+    Some(CallsiteField { name, literal, secret: flags & SECRET != 0 })
 }
 
 fn decode_literal<'a>(from: &mut Unpacker<'a>) -> Option<(u8, LiteralRef<'a>)> {
@@ -249,7 +249,7 @@ mod tests {
     fn a_text_comes_back_as_it_was() {
         let mut padded = TEXT.to_vec();
         padded.extend([0xEE; 3]); // the section continues
-        let text = SiteText::decode(&padded).unwrap();
+        let text = CallsiteText::decode(&padded).unwrap();
         assert_eq!((text.level, text.target, text.message), (Level::Warn, "motor::drive", "stalled at {angle}"));
         assert_eq!((text.file, text.line), ("src/drive.rs", 70_000));
         let fields: Vec<_> = text.fields().map(|field| (field.name, field.secret, field.literal)).collect();
@@ -271,12 +271,12 @@ mod tests {
     #[test]
     fn truncated_texts_and_flipped_bits_do_no_harm() {
         for len in 0..TEXT.len() {
-            assert!(SiteText::decode(&TEXT[..len]).is_err(), "{len} bytes");
+            assert!(CallsiteText::decode(&TEXT[..len]).is_err(), "{len} bytes");
         }
         for bit in (0..TEXT.len() * 8).step_by(if cfg!(miri) { 13 } else { 1 }) {
             let mut text = TEXT;
             text[bit / 8] ^= 1 << (bit % 8);
-            if let Ok(text) = SiteText::decode(&text) {
+            if let Ok(text) = CallsiteText::decode(&text) {
                 assert_eq!(text.fields().count(), METADATA.fields.len(), "bit {bit}");
             }
         }

@@ -20,7 +20,7 @@ struct Event {
     context: u32,
     ticks: u64,
     /// Whether the event is in a priority segment.
-    in_kept: bool,
+    in_priority: bool,
     mode: Mode,
     level: Level,
     message: String,
@@ -51,7 +51,7 @@ fn events(ring: &Path) -> Vec<Event> {
             events.push(Event {
                 context: record.context,
                 ticks: record.ticks,
-                in_kept: index >= image.header().main_segment_count(),
+                in_priority: index >= image.header().main_segment_count(),
                 mode: segment.header.mode,
                 level: callsite.level,
                 message: callsite.message.to_owned(),
@@ -76,7 +76,7 @@ fn log(number: u64) {
 }
 
 /// Returns whether [`log`] logs this number as a warning or an error.
-fn is_kept(number: u64) -> bool {
+fn is_priority(number: u64) -> bool {
     matches!(number % 6, 2 | 5)
 }
 
@@ -118,7 +118,7 @@ fn flood() {
     assert_eq!(numbers, (0..1000).collect::<Vec<_>>());
     let loss = recorder.loss();
     assert!(loss.overwritten > FLOOD / 2, "the ring was hardly filled: {loss:?}");
-    assert_eq!((loss.kept_overwritten, loss.dropped_total()), (0, 0));
+    assert_eq!((loss.priority_overwritten, loss.dropped_total()), (0, 0));
     assert_eq!(snapshot.events.len() as u64 + loss.overwritten, FLOOD + 1000);
 }
 
@@ -129,8 +129,8 @@ fn mixed() {
     assert_eq!((recorder.loss().overwritten, recorder.loss().dropped_total()), (0, 0));
     let mut by_context: BTreeMap<u32, Vec<Event>> = BTreeMap::new();
     for event in events(recorder.ring_path().unwrap()) {
-        assert_eq!(event.in_kept, ttlog_core::event::is_kept(event.level), "{event:?}");
-        assert_eq!(event.in_kept, is_kept(event.number), "{event:?}");
+        assert_eq!(event.in_priority, ttlog_core::event::is_priority(event.level), "{event:?}");
+        assert_eq!(event.in_priority, is_priority(event.number), "{event:?}");
         by_context.entry(event.context).or_default().push(event);
     }
     assert_eq!(by_context.len(), 4);
@@ -144,29 +144,29 @@ fn mixed() {
 fn wrap(threads: u64) {
     const COUNT: u64 = 40_000;
     let recorder =
-        Recorder::builder().capacity_bytes(256 << 10).segment_bytes(1024).kept_bytes(32 << 10).build().unwrap();
+        Recorder::builder().capacity_bytes(256 << 10).segment_bytes(1024).priority_bytes(32 << 10).build().unwrap();
     on_threads(threads, |_| (0..COUNT).for_each(log));
     let events = events(recorder.ring_path().unwrap());
     let loss = recorder.loss();
     assert_eq!(events.len() as u64 + loss.overwritten + loss.dropped_total(), threads * COUNT, "{loss:?}");
-    let retained = events.iter().filter(|event| is_kept(event.number)).count() as u64;
+    let retained = events.iter().filter(|event| is_priority(event.number)).count() as u64;
     let emitted = threads * COUNT / 3;
-    assert!(retained > 300 && loss.kept_overwritten > emitted / 2, "{retained} {loss:?}");
+    assert!(retained > 300 && loss.priority_overwritten > emitted / 2, "{retained} {loss:?}");
     if threads == 1 {
         assert_eq!(loss.dropped_total(), 0);
-        assert_eq!(retained + loss.kept_overwritten, emitted);
+        assert_eq!(retained + loss.priority_overwritten, emitted);
     } else {
         // An event that found all segments of its class in use is in the other class, and counted there.
-        assert!(retained + loss.kept_overwritten <= emitted);
+        assert!(retained + loss.priority_overwritten <= emitted);
     }
 }
 
 fn no_room() {
-    let recorder = Recorder::builder().kept_bytes(0).build().unwrap();
+    let recorder = Recorder::builder().priority_bytes(0).build().unwrap();
     (0..600).for_each(log);
     let events = events(recorder.ring_path().unwrap());
     assert_eq!(events.len(), 600);
-    assert!(events.iter().all(|event| !event.in_kept && event.mode == Mode::Exclusive));
+    assert!(events.iter().all(|event| !event.in_priority && event.mode == Mode::Exclusive));
     assert!(events.iter().map(|event| event.number).eq(0..600), "in order without sorting");
 }
 
@@ -255,7 +255,7 @@ fn destructors() {
     let events = events(recorder.ring_path().unwrap());
     let (mut numbers, mut contexts) = (Vec::new(), BTreeMap::new());
     for event in events.iter().filter(|event| event.message == "at the end") {
-        assert!(event.in_kept);
+        assert!(event.in_priority);
         numbers.push(event.number);
         let context = *contexts.entry(event.number / 6).or_insert(event.context);
         assert_eq!(context, event.context, "a thread has one number to its end");

@@ -17,7 +17,7 @@ fn recording(kept: u32, ticks: u32) -> Recording {
     for n in 0..ticks {
         recording.tick(&thread, SECOND + u64::from(n) * 1000, n);
         if n % 10 == 0 {
-            recording.kept_refused(&thread, &told, SECOND + u64::from(n) * 1000 + 500, n.into());
+            recording.priority_refused(&thread, &told, SECOND + u64::from(n) * 1000 + 500, n.into());
         }
     }
     recording
@@ -37,7 +37,7 @@ fn errors_outlive_a_flood_and_stand_where_they_happened() {
     write(&dir, "ring", &recording.image());
     write(&dir, "made.bin", &recording.snapshot("manual", 10 * SECOND, Codec::Lz4));
     let loss = recording.ring.loss();
-    assert!(loss.overwritten > 100 && loss.kept_overwritten == 0, "{loss:?}");
+    assert!(loss.overwritten > 100 && loss.priority_overwritten == 0, "{loss:?}");
     for name in ["ring", "made.bin"] {
         let run = view(&dir, &[name]);
         assert_eq!((run.code, run.err.as_str()), (Some(0), ""));
@@ -66,27 +66,27 @@ fn errors_outlive_a_flood_and_stand_where_they_happened() {
 
 #[test]
 fn both_classes_say_from_when_they_are_complete() {
-    let dir = directory("kept_overwritten");
+    let dir = directory("priority_overwritten");
     let recording = recording(2, 2000);
     let loss = recording.ring.loss();
-    assert!(loss.kept_overwritten > 50, "{loss:?}");
+    assert!(loss.priority_overwritten > 50, "{loss:?}");
     write(&dir, "ring", &recording.image());
     write(&dir, "made.bin", &recording.snapshot("manual", 10 * SECOND, Codec::Lz4));
     for name in ["ring", "made.bin"] {
         let run = view(&dir, &[name]);
         let lines: Vec<_> = run.out.lines().filter(|line| line.starts_with("──── ")).collect();
         assert_eq!(lines.len(), 2, "{lines:?}");
-        let kept = format!("some before this line may be missing ({} overwritten)", grouped(loss.kept_overwritten));
+        let kept = format!("some before this line may be missing ({} overwritten)", grouped(loss.priority_overwritten));
         assert!(lines.iter().any(|line| line.contains("warnings and errors complete from") && line.contains(&kept)));
         let main = format!(
             "events below WARN before this line may be missing ({} overwritten)",
-            grouped(loss.overwritten - loss.kept_overwritten)
+            grouped(loss.overwritten - loss.priority_overwritten)
         );
         assert!(lines.iter().any(|line| line.contains(&main)), "{lines:?}");
         let losses = format!(
             "   {} overwritten ({} of them warnings and errors)",
             grouped(loss.overwritten),
-            grouped(loss.kept_overwritten)
+            grouped(loss.priority_overwritten)
         );
         assert!(run.out.contains(&losses), "{}", run.out);
         let verify = view(&dir, &["verify", name]).out;
@@ -96,7 +96,7 @@ fn both_classes_say_from_when_they_are_complete() {
         );
         let json = view(&dir, &[name, "--stats", "--format", "json"]).out;
         let json: Json = serde_json::from_str(&json).expect("JSON");
-        assert_eq!(json["sources"][0]["kept_overwritten"], loss.kept_overwritten);
-        assert!(json["sources"][0]["kept_complete_from"].is_string());
+        assert_eq!(json["sources"][0]["priority_overwritten"], loss.priority_overwritten);
+        assert!(json["sources"][0]["priority_complete_from"].is_string());
     }
 }
