@@ -1,8 +1,8 @@
-//! Where events come from: snapshots, rings and recordings of devices, recognized by what they hold.
+//! Sources of events: snapshots, rings and recordings of devices, recognized by content.
 //!
-//! An [`Input`] owns the bytes of a file; a [`Source`] borrows from it and gives all kinds the same shape: whose events they are, the
-//! callsites, the time scale, the losses, and the segments as [`Part`]s that the [timeline](crate::timeline) reads. [`Inputs`] reads files,
-//! directories and patterns.
+//! An [`Input`] owns the bytes of a file. A [`Source`] borrows from it and presents every kind in the same shape: the
+//! process, the callsites, the time scale, the losses, and the segments as [`Part`]s that the
+//! [timeline](crate::timeline) reads. [`Inputs`] reads files, directories and patterns.
 
 mod callsite;
 pub mod device;
