@@ -23,7 +23,7 @@ impl<'o> Chunks<'o> {
     /// Writes what there is, if it is much.
     ///
     /// # Errors
-    /// Those of writing.
+    /// Returns an error if writing fails.
     pub fn write(&mut self) -> io::Result<()> {
         if self.text.len() >= CHUNK_LEN { self.finish() } else { Ok(()) }
     }
@@ -31,7 +31,7 @@ impl<'o> Chunks<'o> {
     /// Writes what there is.
     ///
     /// # Errors
-    /// Those of writing.
+    /// Returns an error if writing fails.
     pub fn finish(&mut self) -> io::Result<()> {
         self.out.write_all(self.text.as_bytes())?;
         self.text.clear();

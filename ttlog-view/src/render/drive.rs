@@ -11,7 +11,7 @@ use super::sink::EventSink;
 /// Hands a timeline to a sink. With `news`, only what was not shown before.
 ///
 /// # Errors
-/// Those of the sink.
+/// Returns the errors of the sink.
 pub fn drive(
     timeline: &mut Timeline<'_, '_>,
     query: &Query,

@@ -9,7 +9,7 @@ pub trait EventSink {
     /// Takes the source of this index.
     ///
     /// # Errors
-    /// Those of writing.
+    /// Returns an error if writing fails.
     fn source(&mut self, timeline: &Timeline<'_, '_>, index: usize) -> io::Result<()> {
         let _ = (timeline, index); // most forms have no place for it
         Ok(())
@@ -18,7 +18,7 @@ pub trait EventSink {
     /// Takes what is to be said before the next event.
     ///
     /// # Errors
-    /// Those of writing.
+    /// Returns an error if writing fails.
     fn mark(&mut self, timeline: &Timeline<'_, '_>, mark: &Mark) -> io::Result<()> {
         let _ = (timeline, mark); // most forms have no place for it
         Ok(())
@@ -38,12 +38,12 @@ pub trait EventSink {
     /// Takes an event.
     ///
     /// # Errors
-    /// Those of writing.
+    /// Returns an error if writing fails.
     fn event(&mut self, event: &Event<'_, '_>) -> io::Result<()>;
 
     /// Ends the output.
     ///
     /// # Errors
-    /// Those of writing.
+    /// Returns an error if writing fails.
     fn end(&mut self, timeline: &Timeline<'_, '_>) -> io::Result<()>;
 }

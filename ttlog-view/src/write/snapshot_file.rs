@@ -41,7 +41,7 @@ pub fn directory(asked: Option<&Path>) -> PathBuf {
 /// is there; 0: to the end of recording.
 ///
 /// # Errors
-/// A line that says what failed; no file is left then.
+/// Returns a message that says what failed; no file is left then.
 pub fn write(
     image: &RingImage<'_>,
     process: &ProcessInfo<'_>,
@@ -63,7 +63,7 @@ pub fn write(
 /// name has the service, the number (of a process, or of a session of a device) and the reason in it.
 ///
 /// # Errors
-/// A line that says what failed; no file is left then.
+/// Returns a message that says what failed; no file is left then.
 pub fn write_with(
     service: &str,
     number: u64,
@@ -108,7 +108,7 @@ impl<F> Directory for Place<'_, F>
 where
     F: FnOnce(&mut FileSink) -> Result<SnapshotStats, SnapshotError<io::Error>>,
 {
-    /// A line that says what failed.
+    /// Returns a message that says what failed.
     type Error = String;
 
     fn create(&mut self, temporary: &TemporaryName<'_>) -> Result<(), String> {

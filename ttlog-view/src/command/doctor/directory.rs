@@ -132,7 +132,7 @@ impl DirectoryReport {
     /// Looks at a directory, but not into it.
     ///
     /// # Errors
-    /// Those of examining it.
+    /// Returns an error if it cannot be examined.
     pub fn alone(path: &Path) -> io::Result<Self> {
         let access = Access::of(&std::fs::metadata(path)?);
         let room = Room::of(path);
@@ -167,7 +167,7 @@ impl DirectoryReport {
     /// some of those that are gone.
     ///
     /// # Errors
-    /// Those of listing it.
+    /// Returns an error if it cannot be listed.
     pub fn read(path: &Path) -> io::Result<(Self, Vec<PathBuf>)> {
         let mut report = Self::alone(path)?;
         let mut rings = Vec::new();

@@ -88,7 +88,7 @@ impl RingReport {
     /// Reads the ring at `reach`, which is known as `path`.
     ///
     /// # Errors
-    /// A line that says why it cannot be read.
+    /// Returns a message that says why it cannot be read.
     pub fn read(path: &Path, reach: &Path) -> Result<Self, String> {
         let failed = |error: &dyn std::fmt::Display| error_line(path, error);
         let file = open(reach).map_err(|error| failed(&error))?;

@@ -49,7 +49,7 @@ pub enum DoctorFormat {
 /// Looks, and tells.
 ///
 /// # Errors
-/// Those of writing to `out`.
+/// Returns an error if writing to `out` fails.
 pub fn run(options: &Doctor, out: &mut dyn Write) -> io::Result<Outcome> {
     let mut report = Report::default();
     if options.targets.is_empty() {
