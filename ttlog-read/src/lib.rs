@@ -25,7 +25,7 @@
 //!
 //! | module | what it does |
 //! | --- | --- |
-//! | [`source`] | reads files and recognizes what they hold; says whose the events are, what was lost and how the process ended |
+//! | [`source`] | reads files and recognizes their contents; reports the process, its end, and what was lost |
 //! | [`query`] | conditions, limits in time, and how many events are wanted |
 //! | [`timeline`] | the events of all sources in order of time, with marks where some are missing |
 //! | [`event`] | field values, messages, and which values are withheld |

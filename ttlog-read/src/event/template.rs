@@ -188,7 +188,7 @@ impl Spec {
             spec.plus = true;
             rest = after;
         } else if let Some(after) = rest.strip_prefix('-') {
-            rest = after; // accepted by Rust, and without effect there
+            rest = after; // accepted by Rust, without effect
         }
         if let Some(after) = rest.strip_prefix('#') {
             spec.alternate = true;

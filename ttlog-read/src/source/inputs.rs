@@ -102,7 +102,7 @@ impl Inputs {
                 Ok(Content::Frames | Content::Unknown) if !ours => {}
                 Ok(_) => self.add_file(&path, firmwares),
                 Err(error) if ours => self.errors.push(error_line(&path, &error)),
-                Err(_) => {} // not ours, so nobody asked for it
+                Err(_) => {} // not a TTLog name, so not requested
             }
         }
         if self.count() == before {

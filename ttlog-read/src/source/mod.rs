@@ -7,14 +7,14 @@
 mod callsite;
 pub mod device;
 mod ending;
-#[doc(hidden)] // for the commands of ttlog-view, and may change with them
+#[doc(hidden)] // for the commands of ttlog-view; can change with them
 pub mod file;
-#[doc(hidden)] // for the commands of ttlog-view, and may change with them
+#[doc(hidden)] // for the commands of ttlog-view; can change with them
 pub mod find;
 mod input;
 mod inputs;
 mod model;
-#[doc(hidden)] // for the commands of ttlog-view, and may change with them
+#[doc(hidden)] // for the commands of ttlog-view; can change with them
 pub mod process;
 mod recognize;
 mod ring;
@@ -23,7 +23,7 @@ mod snapshot;
 pub use callsite::SourceCallsite;
 pub use ending::Ending;
 pub use file::Bytes;
-#[doc(hidden)] // as their module
+#[doc(hidden)] // like their module
 pub use file::{content, files_in, open, read, read_head, read_header};
 pub use input::{Damage, Input};
 pub use inputs::Inputs;

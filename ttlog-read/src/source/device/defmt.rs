@@ -29,7 +29,7 @@ const FRAME_CALLSITE: (&str, &str) = ("defmt", "defmt frame");
 const TEXT_FIELD: &str = "text";
 /// Deepest nesting of values that is accepted.
 const DEPTH_MAX: u32 = 32;
-/// Most values in a frame; elements of sequences may take no bytes.
+/// Most values in a frame; elements of sequences can take no bytes.
 const VALUES_MAX: u32 = 4096;
 /// Longest text of a message.
 const TEXT_LEN_MAX: usize = 1000;
@@ -82,7 +82,7 @@ impl Defmt {
             let locations = table.get_locations(elf).unwrap_or_default();
             Ok(Some((table, locations)))
         });
-        let read = read.unwrap_or_else(|| Err("the symbols of defmt make no sense".to_owned()))?;
+        let read = read.unwrap_or_else(|| Err("the symbols of defmt are invalid".to_owned()))?;
         let Some((table, locations)) = read else { return Ok(None) };
         let entries = serde_json::to_value(&table).map_err(|error| error.to_string())?;
         let text_of = |entry: &serde_json::Value| entry["string"]["string"].as_str().map(str::to_owned);

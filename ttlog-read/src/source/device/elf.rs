@@ -74,11 +74,11 @@ where
                         (is it linked with -Tttlog.x, and not stripped?)"
                 .to_owned());
         }
-        firmware.problem(&"no section .ttlog.entry: link with -Tttlog.x, or nothing has a name");
+        firmware.problem(&"no section .ttlog.entry: link with -Tttlog.x, or events have no names");
         return Ok(firmware);
     };
     if firmware.build_id.is_empty() {
-        firmware.problem(&"no build id: link with --build-id, or it cannot be told which firmware records are of");
+        firmware.problem(&"no build id: link with --build-id, or records cannot be matched to their firmware");
     }
     let texts = Texts::of(file);
     let data = entries.data().map_err(|error| format!("section .ttlog.entry: {error}"))?;
@@ -125,7 +125,7 @@ fn read_entries(firmware: &mut Firmware, entries: &[u8], texts: &Texts<'_>) {
                 found.push(item);
             }
             Ok(_) => {
-                firmware.problem(&"section .ttlog.entry: its texts are more than 64 MiB");
+                firmware.problem(&"section .ttlog.entry: its texts exceed 64 MiB");
                 break;
             }
             Err(reason) => firmware.problem(&format_args!("section .ttlog.entry, entry {index}: {reason}")),
@@ -135,7 +135,7 @@ fn read_entries(firmware: &mut Firmware, entries: &[u8], texts: &Texts<'_>) {
     let before = found.len();
     found.dedup_by_key(|(id, _)| *id);
     if found.len() < before {
-        firmware.problem(&format_args!("section .ttlog.entry: {} ids are given twice", before - found.len()));
+        firmware.problem(&format_args!("section .ttlog.entry: {} ids occur twice", before - found.len()));
     }
     firmware.callsites = found.into_iter().map(|(_, item)| item).collect();
 }
@@ -146,10 +146,10 @@ fn read_entry(entry: &[u8], texts: &Texts<'_>, room: &mut [u8]) -> Result<(u16, 
         return Err("cut off".to_owned());
     };
     let short_id = u16::try_from(id).map_err(|_| format!("id {id} is above 65,534"))?;
-    let text = texts.at(address.into()).ok_or_else(|| format!("no section holds its text, address {address:#x}"))?;
+    let text = texts.at(address.into()).ok_or_else(|| format!("no section contains its text, address {address:#x}"))?;
     let text = SiteText::decode(text).map_err(|error| format!("text at {address:#x}: {error}"))?;
     let len = encode_site(short_id, &text, tags, room)
-        .ok_or_else(|| format!("id {id}, or the types of its fields, make no sense"))?;
+        .ok_or_else(|| format!("id {id}, or the types of its fields, are invalid"))?;
     if len > ITEM_LEN_MAX {
         return Err(format!("the texts of callsite {id} are too long"));
     }

@@ -106,7 +106,7 @@ pub fn find_rings(memory: &mut dyn Memory, symbols: &[(u64, u64)]) -> Result<Fou
             Ok(Some(ring)) => {
                 if len_bytes != 0 && ring.bytes.len() as u64 > len_bytes {
                     found.remarks.push(format!(
-                        "the ring at {address:#010x} says it has {} bytes, and the ELF file gives it {len_bytes}",
+                        "the ring at {address:#010x} claims {} bytes, but the ELF file gives it {len_bytes}",
                         ring.bytes.len()
                     ));
                 }
@@ -154,7 +154,7 @@ fn search(memory: &mut dyn Memory, found: &mut FoundRings) -> Result<(), MemoryE
                 }
                 match copy_ring(memory, address, &mut found.only_zeros) {
                     Ok(Some(ring)) => found.rings.push(ring),
-                    Ok(None) => found.remarks.push(format!("at {address:#010x} begins a ring whose header is damaged")),
+                    Ok(None) => found.remarks.push(format!("the ring at {address:#010x} has a damaged header")),
                     Err(error) => found.remarks.push(error.to_string()),
                 }
                 if found.rings.len() + found.remarks.len() >= RINGS_MAX {

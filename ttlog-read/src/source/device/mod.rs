@@ -13,29 +13,29 @@
 //! | [`session`], [`sessions`] | make a snapshot of each session of a ring, which is then handled like any other |
 //! | [`detect`] | recognizes recordings of devices among input files |
 
-#[doc(hidden)] // for the commands of ttlog-view, and may change with them
+#[doc(hidden)] // for the commands of ttlog-view; can change with them
 pub mod coredump;
 #[cfg(feature = "defmt")]
-#[doc(hidden)] // for the commands of ttlog-view, and may change with them
+#[doc(hidden)] // for the commands of ttlog-view; can change with them
 pub mod defmt;
-#[doc(hidden)] // for the commands of ttlog-view, and may change with them
+#[doc(hidden)] // for the commands of ttlog-view; can change with them
 pub mod detect;
-#[doc(hidden)] // for the commands of ttlog-view, and may change with them
+#[doc(hidden)] // for the commands of ttlog-view; can change with them
 pub mod elf;
-#[doc(hidden)] // for the commands of ttlog-view, and may change with them
+#[doc(hidden)] // for the commands of ttlog-view; can change with them
 pub mod firmware;
 mod geometry;
 pub mod load;
-#[doc(hidden)] // for the commands of ttlog-view, and may change with them
+#[doc(hidden)] // for the commands of ttlog-view; can change with them
 pub mod memory;
 #[cfg(feature = "probe")]
-#[doc(hidden)] // for the commands of ttlog-view, and may change with them
+#[doc(hidden)] // for the commands of ttlog-view; can change with them
 pub mod probe;
-#[doc(hidden)] // for the commands of ttlog-view, and may change with them
+#[doc(hidden)] // for the commands of ttlog-view; can change with them
 pub mod ranges;
-#[doc(hidden)] // for the commands of ttlog-view, and may change with them
+#[doc(hidden)] // for the commands of ttlog-view; can change with them
 pub mod receiver;
-#[doc(hidden)] // for the commands of ttlog-view, and may change with them
+#[doc(hidden)] // for the commands of ttlog-view; can change with them
 pub mod session;
-#[doc(hidden)] // for the commands of ttlog-view, and may change with them
+#[doc(hidden)] // for the commands of ttlog-view; can change with them
 pub mod sessions;

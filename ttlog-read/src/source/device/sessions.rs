@@ -78,7 +78,7 @@ impl Recordings {
                     recordings.add_ring(&name, ring, firmwares, None, Vec::new(), reason);
                 }
                 if found.rings.is_empty() {
-                    let why = if found.only_zeros { "no ring: all that was read is zero" } else { "no ring in it" };
+                    let why = if found.only_zeros { "no ring: all bytes read are zero" } else { "no ring in it" };
                     recordings.complain(name, &why);
                 }
             }
@@ -195,7 +195,7 @@ impl Recordings {
             let path = escaped(&only.path);
             self.complain(
                 name,
-                &format_args!("boot {}: taken to be of {path}; neither has a build id, so nobody knows", session.boot),
+                &format_args!("boot {}: assumed to be of {path}; neither has a build id to verify this", session.boot),
             );
             return Some(only);
         }

@@ -111,7 +111,7 @@ impl Assembly {
         self.begin_data = data.to_vec();
         if begin.version > FRAME_VERSION {
             return Some(format!(
-                "dump {}: frames of version {}, this viewer knows version {FRAME_VERSION}; what it does not know is left out",
+                "dump {}: frames of version {}, this viewer knows {FRAME_VERSION}; unknown contents are left out",
                 self.number, begin.version
             ));
         }
@@ -183,7 +183,7 @@ impl Assembly {
         let last = self.ring.came_words().last().map_or(0, |word| word * 8 + 8);
         let ring_len = said_len.max(last);
         if ring_len > RING_LEN_CHEAP && ring_len as u64 / 256 > came_bytes {
-            let text = format!("dump {}: next to nothing of its ring came, and it is left out", self.number);
+            let text = format!("dump {}: left out, because almost nothing of its ring arrived", self.number);
             return out(Received::Remark(text));
         }
         let (mut bytes, missing) = self.ring.ring(said_len);
