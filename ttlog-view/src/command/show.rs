@@ -38,10 +38,10 @@ pub struct View {
 pub struct Show {
     /// Show only events that match this condition (repeatable; all must match)
     ///
-    /// EXPR is KEY=VALUE, or has !=, >, >=, <, <= or ~= (contains) instead of =. KEY is level, target, message, template, file, line,
-    /// callsite, thread, context, service, pid, host, boot, or a field name (fields.KEY if a field has one of these
-    /// names). `level=WARN` matches only that level, `level>=WARN` that level and above. `target=a::b` matches the
-    /// module and everything in it. `KEY!=VALUE` also matches events without such a field.
+    /// EXPR is KEY=VALUE, or has !=, >, >=, <, <= or ~= (contains) instead of =. KEY is level, target, message,
+    /// template, file, line, callsite, thread, context, service, pid, host, boot, or a field name (fields.KEY if a
+    /// field has one of these names). `level=WARN` matches only that level, `level>=WARN` that level and above.
+    /// `target=a::b` matches the module and everything in it. `KEY!=VALUE` also matches events without such a field.
     #[arg(short, long = "filter", value_name = "EXPR")]
     pub filters: Vec<Condition>,
 
