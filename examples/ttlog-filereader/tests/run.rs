@@ -1,4 +1,4 @@
-//! The program on a recording: warnings and errors are printed with their fields, and a missing file is reported by name.
+//! Runs the program on a recording: warnings and errors are printed with their fields, and a missing file is reported.
 
 use std::path::Path;
 use std::process::{Command, Output};

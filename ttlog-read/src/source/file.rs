@@ -132,7 +132,7 @@ fn read_all(file: &File) -> io::Result<Vec<u8>> {
     data.try_reserve_exact(len).map_err(|_| io::ErrorKind::OutOfMemory)?;
     data.resize(len, 0);
     let read = read_up_to(file, &mut data, 0)?;
-    data.truncate(read); // shorter where it was truncated since
+    data.truncate(read); // shorter if it was truncated meanwhile
     Ok(data)
 }
 

@@ -272,7 +272,7 @@ mod tests {
         for bit in 0..dump.len() * 8 {
             let mut damaged = dump.clone();
             damaged[bit / 8] ^= 1 << (bit % 8);
-            let _ = read(&damaged); // whatever it says, it says it soon
+            let _ = read(&damaged); // must return soon, whatever the result
         }
         // Huge promised lengths, and endless values.
         for bytes in [

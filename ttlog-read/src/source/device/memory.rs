@@ -150,7 +150,7 @@ fn search(memory: &mut dyn Memory, found: &mut FoundRings) -> Result<(), MemoryE
                     .iter()
                     .any(|ring| (ring.address..ring.address + ring.bytes.len() as u64).contains(&address))
                 {
-                    continue; // what a ring holds is no ring
+                    continue; // a ring does not contain another ring
                 }
                 match copy_ring(memory, address, &mut found.only_zeros) {
                     Ok(Some(ring)) => found.rings.push(ring),
@@ -275,7 +275,7 @@ fn copy_segment(memory: &mut dyn Memory, address: u64, segment: &mut [u8]) -> Re
         memory.read(address, &mut before[..head_len])?;
         memory.read(address, segment)?;
         if head_len < SEGMENT_HEADER_LEN {
-            return Ok(true); // cut off: there are no records
+            return Ok(true); // cut off: it has no records
         }
         memory.read(address, &mut after)?;
         if before[..8] == after {

@@ -236,7 +236,7 @@ impl Recordings {
     /// Calls `visit` with each session and the ring that contains it.
     pub fn for_each_session(&self, mut visit: impl FnMut(&RingImage<'_>, &SessionRecording)) {
         for ring in &self.rings {
-            let Ok(image) = RingImage::parse(&ring.ring.bytes) else { continue }; // it was read before
+            let Ok(image) = RingImage::parse(&ring.ring.bytes) else { continue }; // it was parsed before
             for session in &ring.sessions {
                 visit(&image, session);
             }

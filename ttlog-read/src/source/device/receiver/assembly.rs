@@ -177,7 +177,7 @@ impl Assembly {
         self.unpack();
         let came_bytes = self.ring.came_words().count() as u64 * 8;
         if came_bytes == 0 && self.callsites.is_empty() {
-            return; // one that began and came to nothing, or the begin of one that is over, once more
+            return; // a dump without contents, or the repeated begin of one that is over
         }
         let said_len = self.begin.map_or(0, |begin| (begin.ring_len as usize).min(RING_LEN_MAX) / 8 * 8);
         let last = self.ring.came_words().last().map_or(0, |word| word * 8 + 8);

@@ -239,7 +239,7 @@ fn compressed_and_void_segments() {
     }
     let second = (start + 256) as u32;
     pieces.push((FrameKind::Void, second, vec![]));
-    pieces.push((FrameKind::Ring, second + 256, vec![0xAA; 16])); // sent once more, and different
+    pieces.push((FrameKind::Ring, second + 256, vec![0xAA; 16])); // sent again, with different contents
     pieces.push((FrameKind::Void, second + 256, vec![]));
     let count = (pieces.len() as u32).to_le_bytes().to_vec();
     pieces.push((FrameKind::End, 0, count));
