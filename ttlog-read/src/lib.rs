@@ -32,15 +32,13 @@
 //! | [`text`] | makes logged text harmless to a terminal; times and numbers as people read them |
 //!
 //! - **Files are hostile.** Whatever they hold, nothing panics, memory stays in proportion to what they really
-//! contain, and what is
-//!   intact comes out.
+//!   contain, and what is intact comes out.
 //! - **Nothing is mapped**, so a file can be truncated while it is read. A running process is not disturbed.
 //! - **Nothing is hidden.** What was overwritten, dropped or damaged is counted ([`Source::loss`],
 //!   [`Timeline::found`]), and marked in the timeline where it is missing.
 //! - **Secrets are withheld** unless [`Secrets::new`] says otherwise.
 //! - **Nothing is printed**, and no command line is read. Messages are returned, and [`timeline::Progress`] receives
-//! the
-//!   progress of reading.
+//!   the progress of reading.
 //!
 //! The feature `defmt` (on by default) decodes what firmware logs with defmt; `probe` reads devices through a debug
 //! probe.

@@ -1,8 +1,8 @@
 //! Makes text from a file harmless before a terminal sees it.
 //!
 //! Logged text can hold escape sequences, line breaks or characters that change the writing direction. Shown
-//! unchanged, they could move the cursor, forge lines or hide others. Here each becomes visible: a line break as `
-//! `, an escape as `\u{1b}`.
+//! unchanged, they could move the cursor, forge lines or hide others. Here each becomes visible: a line break as
+//! `\n`, an escape as `\u{1b}`.
 
 use std::path::Path;
 

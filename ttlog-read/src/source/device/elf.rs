@@ -4,8 +4,7 @@
 //! | --- | --- |
 //! | `.ttlog.entry` | per callsite id: the id, the address of its text, the types of its run-time fields (docs/format.md §3.3) |
 //! | `.ttlog.text` | the texts |
-//! | `.ttlog.build_id` | the note with the build id; a section of type note, such as `.note.gnu.build-id`, takes
-//! precedence |
+//! | `.ttlog.build_id` | the note with the build id; a section of type note, such as `.note.gnu.build-id`, takes precedence |
 //!
 //! The bytes are hostile: each address is looked up in the sections, and an invalid entry affects only itself.
 
