@@ -100,7 +100,7 @@ pub struct Source<'a> {
     pub damage: Vec<Damage>,
 }
 
-/// Life signs that a process recorded.
+/// End, panics and heartbeat that a process recorded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Life {
     /// End of the process.
