@@ -1,8 +1,9 @@
 //! Snapshots written by the viewer: of dead rings, and of live ones without involving their process.
 //!
-//! A snapshot is written to a hidden temporary file that only its owner can read and synced to disk. It is then given a
-//! name that no other file has, and the directory is synced. Under its final name there is therefore either the whole
-//! snapshot or nothing. Recorders recognize the form of the temporary name and remove such files if they are left behind.
+//! A snapshot is written to a hidden temporary file that only its owner can read and synced to disk. It is then given
+//! a name that no other file has, and the directory is synced. Under its final name there is therefore either the
+//! whole snapshot or nothing. Recorders recognize the form of the temporary name and remove such files if they are
+//! left behind.
 
 use std::fs::{File, OpenOptions};
 use std::hash::{BuildHasher as _, Hasher as _};
