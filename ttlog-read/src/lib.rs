@@ -1,7 +1,7 @@
-//! Reads what a TTLog flight recorder kept: snapshots, the rings of running and of dead processes, and recordings of devices.
+//! Reads TTLog recordings: snapshots, the rings of running and dead processes, and recordings of devices.
 //!
-//! This is the reading side of the program `ttlog-view`, for programs that want the events themselves: open files, say which events are
-//! wanted, and go through them in order of time.
+//! This is the reading side of the program `ttlog-view`, for programs that want the events themselves: open files,
+//! query them, and iterate over the events in order of time.
 //!
 //! ```no_run
 //! use ttlog_read::{Query, Secrets, Timeline};
@@ -25,21 +25,23 @@
 //!
 //! | module | what it does |
 //! | --- | --- |
-//! | [`source`] | reads files and recognizes what they hold; says whose the events are, what was lost and how the process ended |
+//! | [`source`] | reads files and recognizes their contents; reports the process, its end, and what was lost |
 //! | [`query`] | conditions, limits in time, and how many events are wanted |
 //! | [`timeline`] | the events of all sources in order of time, with marks where some are missing |
 //! | [`event`] | field values, messages, and which values are withheld |
 //! | [`text`] | makes logged text harmless to a terminal; times and numbers as people read them |
 //!
-//! - **Files are hostile.** Whatever they hold, nothing panics, memory stays in proportion to what they really contain, and what is
-//!   intact comes out.
-//! - **Nothing is mapped**, so a file may be cut while it is read. A running process is not disturbed.
-//! - **Nothing is hidden.** What was overwritten, dropped or damaged is counted ([`Source::loss`], [`Timeline::found`]), and marked in the
-//!   timeline where it is missing.
+//! - **Files are hostile.** Whatever they hold, nothing panics, memory stays in proportion to what they really
+//!   contain, and what is intact comes out.
+//! - **Nothing is mapped**, so a file can be truncated while it is read. A running process is not disturbed.
+//! - **Nothing is hidden.** What was overwritten, dropped or damaged is counted ([`Source::loss`],
+//!   [`Timeline::found`]), and marked in the timeline where it is missing.
 //! - **Secrets are withheld** unless [`Secrets::new`] says otherwise.
-//! - **Nothing is printed**, and no command line is read. Messages are returned, and [`timeline::Progress`] is told how far reading is.
+//! - **Nothing is printed**, and no command line is read. Messages are returned, and [`timeline::Progress`] receives
+//!   the progress of reading.
 //!
-//! The feature `defmt` (on by default) decodes what firmware logs with defmt; `probe` reads devices through a debug probe.
+//! The feature `defmt` (on by default) decodes what firmware logs with defmt; `probe` reads devices through a debug
+//! probe.
 
 pub mod event;
 pub mod query;
@@ -54,9 +56,11 @@ pub use source::device::load::Firmwares;
 pub use source::{Inputs, Source};
 pub use timeline::{Event, Timeline};
 
-/// Reads files: snapshots, rings, directories with these, and patterns such as `/tmp/ttlog-*.bin`; `-` is standard input.
+/// Reads files: snapshots, rings, directories that contain them, and patterns such as `/tmp/ttlog-*.bin`. `-` is
+/// standard input.
 ///
-/// What could not be read is among [`Inputs::errors`]. For recordings of devices, [`Inputs::read`] takes the files with their names.
+/// [`Inputs::errors`] lists what could not be read. [`Inputs::read`] also takes the firmware files that name the
+/// events of devices.
 #[must_use]
 pub fn open<N: AsRef<str>>(names: &[N]) -> Inputs {
     Inputs::read(names, &Firmwares::default())

@@ -1,13 +1,14 @@
-//! The program `ttlog-view`, which shows what a TTLog flight recorder kept. Its manual is `ttlog-view --help` and README.md.
+//! The program `ttlog-view`, which shows the recordings of a TTLog flight recorder. Its manual is `ttlog-view --help`
+//! and README.md.
 //!
-//! This library has no API: it is what the program is made of, and its modules are public only for tests and examples of this workspace.
-//! To read recordings from Rust, use the crate [`ttlog_read`].
+//! This library has no public API: its modules are public only for the tests and examples of this workspace. To read
+//! recordings from Rust, use the crate [`ttlog_read`].
 //!
-//! | room | what it does |
+//! | module | purpose |
 //! | --- | --- |
-//! | `terminal` | complaints, progress, and the outcome of a command |
+//! | `terminal` | error messages, progress, and the outcome of a command |
 //! | `write` | writes snapshots |
-//! | `render` | text, JSON and counts: each a sink of events |
+//! | `render` | text, JSON and counts: each is a sink of events |
 //! | `command` | the commands, each with its options |
 
 #[doc(hidden)] // for tests and examples of this workspace, which run commands in their own process
@@ -26,20 +27,20 @@ use clap::Parser as _;
 pub use terminal::Outcome;
 use terminal::complain;
 
-/// Does what the command line says.
+/// Runs the command line and returns the exit code.
 #[must_use]
 pub fn run() -> ExitCode {
     let cli = command::cli::Cli::parse();
     let mut out = io::BufWriter::with_capacity(1 << 16, io::stdout().lock());
     let result = cli.run(&mut out);
     let outcome = result.and_then(|outcome| out.flush().map(|()| outcome));
-    // What is still buffered cannot be written either, if writing failed.
+    // If writing failed, the rest of the buffer cannot be written either.
     std::mem::forget(out);
     match outcome {
         Ok(Outcome::Good) => ExitCode::SUCCESS,
         Ok(Outcome::Partial) => ExitCode::from(1),
         Ok(Outcome::Failed) => ExitCode::from(2),
-        // Whoever read us has seen enough.
+        // The reader has closed the pipe.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
             complain(&format!("standard output: {error}"));

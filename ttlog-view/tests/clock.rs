@@ -1,4 +1,4 @@
-//! Steps of the wall clock: the order stays, and each is marked.
+//! Steps of the wall clock: the order of events stays, and each step is marked.
 
 mod support;
 
@@ -10,7 +10,7 @@ use support::{Recording, Run, SECOND, SHOP, START, Thread, directory, view, writ
 
 const NS: i64 = 1_000_000_000;
 
-/// Anchors of a clock that is set by `step` seconds after `at` seconds of `len`.
+/// Returns the anchors of a clock that is set by `step` seconds after `at` seconds of `len`.
 fn anchors(len: u64, at: u64, step: i64) -> Vec<(u64, i64)> {
     let mut anchors = Vec::new();
     for second in 0..=len {
@@ -57,11 +57,12 @@ fn order_is_kept_across_a_step_back_which_is_marked() {
     assert!(lines[10].starts_with("2026-01-31 02:59:10.000000 DEBUG even"), "{}", run.out);
     assert_eq!(
         lines[11],
-        "──── the wall clock was set back by 3600.000 s, from 2026-01-31 02:59:10.500000 to 2026-01-31 01:59:10.500000 ────"
+        "──── the wall clock was set back by 3600.000 s, \
+         from 2026-01-31 02:59:10.500000 to 2026-01-31 01:59:10.500000 ────"
     );
     assert!(lines[12].starts_with("2026-01-31 01:59:11.000000 DEBUG odd"), "{}", run.out);
 
-    // So long before the end is so long; a time of the clock is what it showed.
+    // A duration before the end ignores clock steps; a time of day is what the clock showed.
     assert_eq!(numbers(&view(&dir, &["ring", "--last", "12s"])), (7..20).collect::<Vec<_>>());
     let first_hour = view(&dir, &["ring", "--until", "2026-01-31T02:00:00Z"]);
     assert_eq!(numbers(&first_hour), (11..20).collect::<Vec<_>>());
@@ -107,7 +108,7 @@ fn snapshots_from_before_and_after_a_step_are_one_timeline() {
         let both = view(&dir, &order);
         assert_eq!(numbers(&both), (0..20).collect::<Vec<_>>());
         assert_eq!(marks(&both).len(), 1, "{}", both.out);
-        // Also where the early events are taken from the early snapshot.
+        // Also if the early events come from the early snapshot.
         let all = view(&dir, &[order[0], order[1], "--duplicates"]);
         let mut doubled: Vec<_> = (0..8).flat_map(|n| [n, n]).collect();
         doubled.extend(8..20);
@@ -127,7 +128,7 @@ fn a_process_that_ended_before_a_step_comes_before_it() {
     expected.sort_unstable();
     assert_eq!(numbers(&run), expected);
     assert_eq!(marks(&run).len(), 1, "both saw the same step: {:?}", marks(&run));
-    // A clock of another host says nothing of this one's.
+    // The clock of another host says nothing about this one's.
     let elsewhere = ProcessInfo { pid: 4, host: "web-4", ..SHOP };
     write(&dir, "elsewhere", &ticking(4, &elsewhere, &all[..8], 0, 8).image());
     let run = view(&dir, &["saw", "elsewhere"]);

@@ -96,7 +96,7 @@ fn recover_without_remove_keeps_the_ring_and_never_overwrites() {
     assert_eq!(found[0], "ring");
 }
 
-/// Maps a ring's file, as its process does, for the life of the test.
+/// Maps the file of a ring, as its process does, for the life of the test.
 #[cfg(target_os = "linux")]
 fn map(path: &std::path::Path) {
     use rustix::mm::{MapFlags, ProtFlags, mmap};
@@ -121,7 +121,7 @@ fn recover_leaves_rings_in_use_alone() {
     let running = support::Recording::of(3, 2, 512, &process);
     write(&dir, "running", &running.image());
     map(&dir.join("running"));
-    // A ring that somebody holds the lock of.
+    // A ring whose lock is held.
     write(&dir, "locked", &shop(1).image());
     let locked = fs::File::open(dir.join("locked")).expect("it is there");
     rustix::fs::flock(&locked, rustix::fs::FlockOperation::LockExclusive).expect("nobody else has it");

@@ -1,5 +1,5 @@
-//! Every truncation and every flipped bit of a small snapshot and a small ring, and bytes that are nothing at all: nothing panics,
-//! and nothing is shown that was not recorded.
+//! Damages a small snapshot and a small ring with every truncation and every flipped bit, and tries bytes that are
+//! neither: nothing panics, and nothing is shown that was not recorded.
 
 mod support;
 
@@ -16,7 +16,7 @@ use ttlog_view::render::stats::{json_sources, push_losses};
 
 use support::{SECOND, Thread};
 
-/// A recording of a few events on two threads, small enough to damage it in every way.
+/// Returns a recording of a few events on two threads, small enough to damage it in every way.
 fn small() -> support::Recording {
     let recording = support::Recording::new(0x0123_4567_89ab_cdef, 3, 256);
     recording.know_shop();
@@ -28,7 +28,7 @@ fn small() -> support::Recording {
     recording
 }
 
-/// The same with all that a ring on a server tells: a segment for errors, an end, a panic, a filter.
+/// Returns the same with everything that a ring on a server records: a segment for errors, an end, a panic, a filter.
 fn on_a_server() -> support::Recording {
     let recording = support::Recording::on_a_server(0x0123_4567_89ab_cdef, 4, 1, 256, &support::SHOP);
     let (main, worker, told) = (Thread::new(1, "main"), Thread::new(2, "worker"), std::cell::Cell::new(0));
@@ -43,8 +43,8 @@ fn on_a_server() -> support::Recording {
     recording
 }
 
-/// What the viewer makes of these bytes: the events as JSON without their times and threads, and whether it says that something is
-/// damaged. `None`: it refuses them.
+/// Returns the events that the viewer reads from these bytes, as JSON without times and threads, and whether it
+/// reports damage; `None` if it rejects them.
 fn read(data: &[u8]) -> Option<(Vec<String>, bool)> {
     let input = Input::new("x".to_owned(), data.to_vec().into());
     let sources = [Source::new(&input).ok()?];
@@ -55,13 +55,13 @@ fn read(data: &[u8]) -> Option<(Vec<String>, bool)> {
         let mut json = String::new();
         JsonRenderer::new().push(&mut json, &event);
         let json: serde_json::Value = serde_json::from_str(&json).expect("well-formed JSON");
-        // What a lost table entry takes with it is missing, not wrong.
+        // Events that depend on a lost table entry are missing, not wrong.
         events.push(match event.damage {
             Some(_) => String::new(),
             None => format!("{} {} {} {}", json["level"], json["target"], json["message"], json["fields"]),
         });
     }
-    // What is said of the file as a whole is well-formed, and harmless to a terminal.
+    // The summary of the file is well-formed, and harmless to a terminal.
     let json = json_sources(&timeline).pop()?;
     serde_json::from_str::<serde_json::Value>(&json).expect("well-formed JSON");
     let mut text = String::new();
@@ -71,7 +71,8 @@ fn read(data: &[u8]) -> Option<(Vec<String>, bool)> {
     Some((events, damaged))
 }
 
-/// Checks a damaged copy: what it shows was recorded, and what is missing is told of. Returns how many events came out.
+/// Checks a damaged copy: events shown were recorded, and missing events are reported. Returns the number of events
+/// shown.
 fn check(data: &[u8], good: &HashSet<String>, what: &str) -> usize {
     let Some((events, _)) = read(data) else { return 0 };
     let shown = events.iter().filter(|event| !event.is_empty());
@@ -125,7 +126,7 @@ fn every_flipped_bit_of_a_snapshot() {
         let good = good_events(&data);
         for bit in 0..data.len() * 8 {
             data[bit / 8] ^= 1 << (bit % 8);
-            // The damage takes one item at most, and no item holds more than two events.
+            // The damage costs at most one item, and no item holds more than two events.
             let count = check(&data, &good, &format!("bit {bit} flipped"));
             assert!(count + 2 >= good.len(), "bit {bit} flipped: {count} events left");
             data[bit / 8] ^= 1 << (bit % 8);
@@ -144,7 +145,8 @@ fn flipped_bits_of_a_ring(mut data: Vec<u8>) {
     let header = *ttlog_core::RingImage::parse(&data).expect("a good ring").header();
     let table = header.table_offset as usize..(header.table_offset + header.table_len) as usize;
     for bit in 0..data.len() * 8 {
-        // Most of a small ring is empty: one bit of each empty word, and of each empty byte of others, in turn, must do.
+        // Most of a small ring is empty: one bit of each empty word, and of each empty byte in other words, in turn,
+        // is enough.
         let word = &data[bit / 64 * 8..][..8];
         let skipped =
             if *word == [0; 8] { bit % 64 != bit / 64 % 64 } else { word[bit / 8 % 8] == 0 && bit % 8 != bit / 8 % 8 };
@@ -153,7 +155,7 @@ fn flipped_bits_of_a_ring(mut data: Vec<u8>) {
         }
         data[bit / 8] ^= 1 << (bit % 8);
         let count = check(&data, &good, &format!("bit {bit} flipped"));
-        // A wrong length in the table can hide the entries after it, and with them what events mean.
+        // A wrong length in the table can hide the entries after it, and with them the meaning of events.
         assert!(count + 2 >= good.len() || table.contains(&(bit / 8)), "bit {bit} flipped: {count} events left");
         data[bit / 8] ^= 1 << (bit % 8);
     }

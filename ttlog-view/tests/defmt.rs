@@ -1,4 +1,4 @@
-//! What firmware logs with defmt, among its other events.
+//! Events that firmware logs with defmt, among its other events.
 #![cfg(feature = "defmt")]
 
 mod support;
@@ -16,7 +16,7 @@ fn half(number: u16) -> [u8; 2] {
     number.to_le_bytes()
 }
 
-/// The frame of `speed {=u16} of {=str}, {=[u8]:02x}`.
+/// Returns the frame of `speed {=u16} of {=str}, {=[u8]:02x}`.
 fn speed(speed: u16, name: &str, raw: &[u8]) -> Vec<u8> {
     let len = |len: usize| (len as u32).to_le_bytes();
     bytes(&[&half(index::SPEED), &half(speed), &len(name.len()), name.as_bytes(), &len(raw.len()), raw])
@@ -93,7 +93,7 @@ fn what_is_saved_needs_no_elf_file() {
 #[test]
 fn long_messages_are_cut_and_say_so() {
     let device = device();
-    // As long as a segment has room for.
+    // The longest that fits in a segment.
     let name = "n".repeat(130);
     device.frame(1000, &speed(1, &name, &[0; 30]));
     let text = run("defmt_long", &device, &["-q"]).out;

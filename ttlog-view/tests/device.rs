@@ -134,7 +134,8 @@ fn damaged_elf_files_do_no_harm() {
 fn a_text_named_by_all_ids_does_not_fill_memory() {
     let long: &'static str = Box::leak("x".repeat(60_000).into_boxed_str());
     let mut text = motor_sites().remove(0).text;
-    // The message of a callsite without fields, lengthened by hand: length, then level and line as they were, then three texts.
+    // The message of a callsite without fields, lengthened by hand: length, then level and line unchanged, then three
+    // texts.
     text.truncate(8);
     for part in ["t", long, "f"] {
         text.extend((part.len() as u16).to_le_bytes());
@@ -169,11 +170,11 @@ fn a_dictionary_says_what_the_elf_file_does() {
     assert_eq!(from_dictionary.callsites, from_elf.callsites);
     assert_eq!(from_dictionary.build_id, from_elf.build_id);
     assert_eq!(from_dictionary.problems, Vec::<String>::new());
-    // A dictionary of a dictionary is the same, and so is one that is written to a pipe.
+    // A dictionary of a dictionary is the same, and so is one written to a pipe.
     let again = view(&dir, &["dictionary", "fw.dict", "-o", "again.dict"]);
     assert_eq!(again.code, Some(0), "{}", again.err);
     assert_eq!(std::fs::read(dir.join("again.dict")).expect("it was written"), bytes);
-    // What is cut off is said to be, and what is there is good.
+    // Truncation is reported, and the rest is good.
     write(&dir, "cut.dict", &bytes[..bytes.len() - 10]);
     let cut = view(&dir, &["dictionary", "cut.dict", "-o", "rest.dict"]);
     assert_eq!(cut.code, Some(1));
@@ -185,7 +186,7 @@ fn a_dictionary_says_what_the_elf_file_does() {
     assert!(!dir.join("none.dict").exists());
 }
 
-/// A ring with some events.
+/// Returns a ring with some events.
 fn ring(ring_id: u64, events: u32) -> Recording {
     let recording = Recording::new(ring_id, 4, 256);
     recording.know_shop();
@@ -196,7 +197,7 @@ fn ring(ring_id: u64, events: u32) -> Recording {
     recording
 }
 
-/// Memory with a ring at an address, and noise around it.
+/// Returns memory with a ring at an address, and noise around it.
 fn ram_with(image: &[u8], offset: usize) -> Vec<u8> {
     let mut ram: Vec<u8> = (0..offset + image.len() + 1000).map(|at| (at * 7 % 251) as u8).collect();
     ram[offset..offset + image.len()].copy_from_slice(image);
@@ -255,7 +256,7 @@ fn memory_without_a_ring_says_whether_it_is_all_zero() {
 #[test]
 fn hostile_headers_cost_no_memory_and_no_time() {
     let mut ram = Vec::new();
-    // Many rings that are said to be as large as can be, in a RAM that is small.
+    // Many rings that claim the largest possible size, in a small RAM.
     let image = ring(5, 1).image();
     for _ in 0..200 {
         ram.extend(&image[..160]);

@@ -1,4 +1,4 @@
-//! The command `doctor`: what it finds, what it advises, and its exit codes.
+//! The command `doctor`: its findings, its advice, and its exit codes.
 #![cfg(target_os = "linux")]
 
 mod support;
@@ -21,16 +21,16 @@ fn child() {
     live::child();
 }
 
-/// A process that is gone for certain: no process has this id.
+/// Process id that no process has.
 const GONE: ProcessInfo<'static> = ProcessInfo { pid: 4_194_305, process_start: 1, host: "", os: "Linux 6.1", ..SHOP };
 
-/// Writes a ring as a recorder would have.
+/// Writes a ring as a recorder does.
 fn write_ring(dir: &Path, name: &str, bytes: &[u8]) {
     support::write(dir, name, bytes);
     fs::set_permissions(dir.join(name), fs::Permissions::from_mode(0o600)).expect("our own file");
 }
 
-/// A directory with mode 0700, as recorders make it.
+/// Creates a directory with mode 0700, as recorders do.
 fn rings(test: &str) -> (std::path::PathBuf, std::path::PathBuf) {
     let dir = directory(test);
     let rings = dir.join("rings");
@@ -45,7 +45,7 @@ fn examined(dir: &Path, target: &str) -> (Option<i32>, Json) {
     (run.code, serde_json::from_str(&run.out).unwrap_or_else(|error| panic!("{error}: {}", run.out)))
 }
 
-/// Returns the texts of what wants attention among the remarks.
+/// Returns the texts of the remarks that need attention.
 fn problems(of: &Json) -> Vec<&str> {
     let remarks = of["remarks"].as_array().expect("remarks").iter();
     remarks.filter(|remark| remark["attention"] == true).map(|remark| remark["text"].as_str().expect("text")).collect()
@@ -72,7 +72,7 @@ fn a_running_process_is_well() {
         assert_eq!(problems(&found["directories"][0]), [""; 0]);
         assert_eq!(found["directories"][0]["mode"], "0700");
         assert_eq!(problems(&found["snapshots"][0]), [""; 0]);
-        // Where its environment says.
+        // In the directory that its environment names.
         assert_eq!(found["snapshots"][0]["path"], dir.join("snapshots").to_string_lossy().as_ref());
     }
     let text = view(&dir, &["doctor", &pid, "--color", "never"]).out;
@@ -94,7 +94,7 @@ fn a_running_process_is_well() {
     let (code, found) = examined(&dir, &pid);
     rustix::process::kill_process(process, rustix::process::Signal::CONT).expect("our own child");
     assert_eq!((code, problems(&found["rings"][0])), (Some(1), vec!["the process is stopped"]));
-    // Without its name the ring is lost with the process.
+    // Without its name, the ring is lost with the process.
     fs::remove_file(recorder.ring()).expect("our own file");
     let (code, found) = examined(&dir, &pid);
     assert_eq!(code, Some(1));

@@ -1,4 +1,4 @@
-//! How processes ended, as the files they left tell it.
+//! How processes ended, according to the files they left.
 
 mod support;
 

@@ -1,4 +1,4 @@
-//! Rings that are written, replaced and cut while the viewer reads them.
+//! Rings that are written, replaced and truncated while the viewer reads them.
 #![cfg(unix)]
 
 mod support;
@@ -14,7 +14,7 @@ use ttlog_read::source::{Input, open, read};
 
 use support::{SECOND, Thread, directory, id, view};
 
-/// Makes a ring in a shared mapping of a new file of `len` bytes. The mapping stays for the life of the test.
+/// Creates a ring in a shared mapping of a new file of `len` bytes. The mapping stays for the life of the test.
 fn mapped_ring(path: &std::path::Path, len: usize, segment_len: u32) -> Ring<'static> {
     let file = OpenOptions::new().read(true).write(true).create_new(true).open(path).expect("a new file");
     file.set_len(len as u64).expect("room on the disk");
@@ -23,8 +23,8 @@ fn mapped_ring(path: &std::path::Path, len: usize, segment_len: u32) -> Ring<'st
         mmap(std::ptr::null_mut(), len, ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED, &file, 0)
             .expect("a mapping")
     };
-    // SAFETY: the mapping has `len` bytes, is aligned to a page and never unmapped; a word is 8 bytes of any content, and all
-    // access to it is atomic.
+    // SAFETY: the mapping has `len` bytes, is aligned to a page and never unmapped; a word is 8 bytes of any content,
+    // and all access to it is atomic.
     let words: &'static [Word] = unsafe { std::slice::from_raw_parts(start.cast(), len / 8) };
     let config = RingConfig { ring_id: 77, segment_len, table_len: 2048, anchor_count: 4, ..RingConfig::PLAIN };
     let ring = Ring::create(words, &config).expect("the configuration is good");
@@ -52,7 +52,8 @@ fn a_ring_being_written_is_complete_from_where_the_viewer_says() {
                 while !stop.load(Ordering::Relaxed) {
                     support::append(ring, &thread, u64::from(n) * 100, id::TICK, Cons(n, Nil));
                     n += 1;
-                    // Now slow enough to be read in peace, now so fast that segments are replaced while they are read.
+                    // Alternates between slow enough to be read undisturbed and so fast that segments are replaced
+                    // while they are read.
                     if n.is_multiple_of(64) && n % 16_384 < 8_192 {
                         std::thread::sleep(std::time::Duration::from_millis(1));
                     }
@@ -71,7 +72,8 @@ fn a_ring_being_written_is_complete_from_where_the_viewer_says() {
     });
 }
 
-/// Checks that each thread's events are in order, have the ticks they were given, and are all there after the line that says so.
+/// Checks that each thread's events are in order, have the ticks they were recorded with, and are complete after the
+/// line that says so.
 fn check_live(text: &str) {
     let mut complete = !text.contains("──── complete from");
     let mut last: HashMap<&str, u64> = HashMap::new();
@@ -103,7 +105,7 @@ fn a_ring_cut_while_it_is_open_is_read_up_to_there() {
     let whole = read(&opened).expect("it can be read").data.len();
     for len in [whole - 1, whole / 2, 100, 0] {
         OpenOptions::new().write(true).open(&path).expect("it is there").set_len(len as u64).expect("it can be cut");
-        // Through the file that was opened before, as when it is cut between opening and reading.
+        // Through the file opened before, as when it is truncated between opening and reading.
         let data = read(&opened).expect("what is left can be read").data;
         assert_eq!(data.len(), len);
         let input = Input::new("ring".to_owned(), data.into());

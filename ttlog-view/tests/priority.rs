@@ -1,4 +1,4 @@
-//! Rings that keep warnings and errors apart: one timeline, and what of each class is missing.
+//! Rings with priority segments for warnings and errors: one timeline, and the losses of each class.
 
 mod support;
 
@@ -10,7 +10,7 @@ use ttlog_read::text::number::grouped;
 
 use support::{Recording, SECOND, SHOP, Thread, directory, view, write};
 
-/// `ticks` events of one thread, and an error of it after each tenth, with `kept` segments for errors.
+/// Returns a ring with `ticks` events of one thread, an error after each tenth, and `kept` segments for errors.
 fn recording(kept: u32, ticks: u32) -> Recording {
     let recording = Recording::on_a_server(5, 8 + kept as usize, kept, 512, &SHOP);
     let (thread, told) = (Thread::new(1, "worker"), Cell::new(0));
@@ -23,7 +23,7 @@ fn recording(kept: u32, ticks: u32) -> Recording {
     recording
 }
 
-/// What is shown of the events, in order: ticks by their number, errors by theirs and a half.
+/// Returns the order of the events shown: ticks by their number, errors by theirs plus a half.
 fn shown(text: &str) -> Vec<f64> {
     let tick = |line: &str| line.split_once("tick  n=")?.1.parse().ok();
     let error = |line: &str| Some(line.split_once(": order ")?.1.split_once(' ')?.0.parse::<f64>().ok()? + 0.5);
@@ -52,7 +52,7 @@ fn errors_outlive_a_flood_and_stand_where_they_happened() {
         let why =
             format!(": events below WARN before this line may be missing ({} overwritten)", grouped(loss.overwritten));
         assert!(lines[0].contains(&why), "{lines:?}");
-        // From that line on each is there.
+        // From that line on every event is there.
         let after = shown(run.out.split_once("──── ").expect("the line").1);
         let ticks: Vec<_> = after.into_iter().filter(|n| n.fract() == 0.0).collect();
         assert!(ticks.windows(2).all(|pair| pair[0] + 1.0 == pair[1]) && ticks.last() == Some(&399.0), "{ticks:?}");

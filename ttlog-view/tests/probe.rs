@@ -78,7 +78,7 @@ fn following_shows_each_event_once() {
         String::from_utf8(out).expect("text")
     };
     let events = |text: &str| text.lines().filter(|line| line.contains("turned to")).count();
-    // Before the firmware has made a ring.
+    // Before the firmware has created a ring.
     assert_eq!(look(vec![0; 8192]), "");
     let mut device = Device::new(8);
     device.boot(BUILD_ID, 0);
@@ -98,7 +98,7 @@ fn following_shows_each_event_once() {
     device.turned(10, 9);
     let other = look(device.ram());
     assert!(other.starts_with("── test (boot 2): ") && events(&other) == 1, "{other}");
-    // All of the ring is replaced.
+    // The whole ring is replaced.
     for n in 0..400 {
         device.turned(10, n);
     }
@@ -141,7 +141,7 @@ fn core_dumps_that_probe_rs_writes_can_be_read() {
     let run = view(&dir, &["core", "dump", "--elf", "motor.elf", "-q"]);
     assert_eq!((run.code, run.err.as_str()), (Some(0), ""));
     assert_eq!(run.out, view(&dir, &["image", "RAM.bin", "--elf", "motor.elf", "-q"]).out);
-    // The library reads its dumps as memory, too.
+    // The library also reads its dumps as memory.
     let found = find_rings(&mut ProbeMemory::new(&mut dump, Vec::from([range])), &[]).expect("it can be read");
     assert_eq!(found.rings[0].bytes, motor().ring());
 }

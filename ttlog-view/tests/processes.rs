@@ -1,4 +1,4 @@
-//! The commands that look at processes: `snapshot` and `level`.
+//! The commands that work on processes: `snapshot` and `level`.
 #![cfg(target_os = "linux")]
 
 mod support;
@@ -15,7 +15,7 @@ fn child() {
     live::child();
 }
 
-/// Returns the snapshot whose path was printed, and that it is one.
+/// Checks that the file whose path was printed is a snapshot, and returns the path.
 fn made(dir: &Path, run: &Run) -> PathBuf {
     assert_eq!((run.code, run.err.as_str()), (Some(0), ""));
     let path = dir.join(run.out.strip_suffix('\n').expect("a line"));
@@ -34,7 +34,7 @@ fn snapshot_of_a_process_that_knows_nothing_of_it() {
     recorder.tell("info 500");
     recorder.tell("error 3");
     let pid = recorder.pid().to_string();
-    // Stopped it cannot help.
+    // A stopped process cannot help.
     let process = rustix::process::Pid::from_raw(pid.parse().expect("a number")).expect("not 0");
     rustix::process::kill_process(process, rustix::process::Signal::STOP).expect("our own child");
     let run = view(&dir, &["snapshot", &pid, "--output", ".", "--reason", "slow orders"]);
@@ -47,7 +47,7 @@ fn snapshot_of_a_process_that_knows_nothing_of_it() {
     assert_eq!((count(&shown.out, " worked  n="), count(&shown.out, " failed  n=")), (500, 3), "{}", shown.out);
     assert!(shown.out.contains("reason slow orders"), "{}", shown.out);
     assert_eq!(view(&dir, &["verify", &path.to_string_lossy()]).code, Some(0));
-    // And it goes on, with the ring it had.
+    // It continues with the same ring.
     recorder.tell("info 7");
     let ring = recorder.ring().to_string_lossy().into_owned();
     let run = view(&dir, &["snapshot", &ring, "-o", "."]);
@@ -61,7 +61,7 @@ fn snapshot_of_a_dead_process_and_of_a_ring_without_a_name() {
     let mut recorder = Recorder::start(&dir, &[]);
     recorder.tell("info 5");
     let (pid, ring) = (recorder.pid().to_string(), recorder.ring());
-    // Without its name it is found through the process alone.
+    // Without a name, it is found only through the process.
     std::fs::rename(&ring, dir.join("kept")).expect("our own file");
     std::fs::hard_link(dir.join("kept"), dir.join("linked")).expect("a link");
     std::fs::remove_file(dir.join("kept")).expect("our own file");
@@ -183,7 +183,7 @@ fn level_changes_what_a_running_process_records() {
     let counts: Vec<_> = shown.lines().filter_map(|line| line.split_ascii_whitespace().next()).collect();
     assert_eq!(counts[1..3], ["1,000", "10"], "{shown}");
     assert!(view(&dir, &["verify", &ring]).out.contains("\n  level: trace\n"));
-    // Two who ask at once are both answered.
+    // Two simultaneous requests are both answered.
     let ask = |directives: &'static str| {
         let (dir, pid) = (dir.clone(), pid.clone());
         std::thread::spawn(move || view(&dir, &["level", &pid, directives]))
@@ -216,12 +216,12 @@ fn level_says_why_it_was_not_changed() {
     assert_eq!((run.code, run.out.as_str()), (Some(1), ""), "{}", run.err);
     let expected = format!("process {pid} did not answer within 2 s: it is stopped. The request stays");
     assert!(run.err.contains(&expected), "{}", run.err);
-    // As it says: the process wakes up, and sees it.
+    // As documented: once the process wakes up, it sees the request.
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
     while view(&dir, &["level", &pid]).out != "error\n" {
         assert!(std::time::Instant::now() < deadline, "the request is lost");
     }
-    // One whose recorder was shut down, and one that is gone.
+    // A process whose recorder was shut down, and one that is gone.
     recorder.tell("shutdown");
     let run = view(&dir, &["level", &pid, "info"]);
     assert_eq!(run.code, Some(2), "{}", run.out);

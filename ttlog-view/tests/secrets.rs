@@ -1,4 +1,4 @@
-//! Secrets: neither shown, nor exported, nor found by a filter, nor copied into a snapshot, unless that is asked for.
+//! Secrets: not shown, exported, matched by a filter or copied into a snapshot, unless requested.
 
 mod support;
 
@@ -33,7 +33,7 @@ static LOGIN: Metadata = Metadata {
 };
 
 fn recording() -> Recording {
-    // A process that is long gone: nobody locks its ring.
+    // The process is long gone: nobody locks its ring.
     let recording = Recording::of(1, 8, 1024, &ProcessInfo { pid: 4_000_000_000, ..SHOP });
     let fields = |user: u64| Cons(user, Cons(TOKEN, Cons(Some(PASSWORD), Cons(IBAN, Nil))));
     recording.callsite(1, &LOGIN, fields(0));
@@ -54,7 +54,7 @@ impl Sink for Bytes {
     }
 }
 
-/// A snapshot as a recorder writes it.
+/// Returns a snapshot as written by a recorder.
 fn withheld_snapshot(ring: &[u8]) -> Vec<u8> {
     let image = RingImage::parse(ring).expect("a ring");
     let options = SnapshotOptions::new(Codec::None);
@@ -69,7 +69,7 @@ fn holds(text: &[u8], needle: &str) -> bool {
     text.windows(needle.len()).any(|window| window == needle.as_bytes())
 }
 
-/// All that the program prints for these arguments.
+/// Returns everything that the program prints for these arguments.
 fn shown(dir: &Path, arguments: &[&str]) -> String {
     let run = view(dir, arguments);
     run.out + &run.err
@@ -108,7 +108,7 @@ fn every_form_of_output() {
             json!({"user": 1, "ticket": withheld, "db.password": withheld, "pin": withheld, "iban": IBAN})
         );
         assert_eq!(event["message"], "user 1 has <withheld>");
-        // Names of one's own, as an option or in the environment.
+        // Additional names, as an option or in the environment.
         let out = shown(&dir, &[file, "--secret-key", "iban", "--secret-key", "user", "--verbose"]);
         assert!(!out.contains(IBAN) && out.contains("user <withheld> has <withheld>"), "{out}");
     }
@@ -132,7 +132,7 @@ fn shown_on_demand_as_far_as_it_is_there() {
     assert_eq!(open, shown(&dir, &["snapshot.bin"]), "what is not there cannot be shown");
 }
 
-/// A guess that is right is answered as one that is wrong.
+/// A correct guess gets the same answer as a wrong one.
 #[test]
 fn filters_tell_nothing() {
     let dir = directory("secrets_filters");
@@ -165,7 +165,7 @@ fn filters_tell_nothing() {
     assert_eq!(run.out.lines().count(), 3);
 }
 
-/// Where the table has lost the callsite, or a payload cannot be read, nobody knows where the secrets are.
+/// If the table has lost the callsite, or a payload cannot be read, the location of secrets is unknown.
 #[test]
 fn bytes_that_cannot_be_read() {
     let dir = directory("secrets_damage");
@@ -191,7 +191,7 @@ fn bytes_that_cannot_be_read() {
         let out = shown(&dir, &[file, "--show-secrets", "--format", "ndjson"]);
         assert!(out.contains(&hex) && out.contains(what), "{out}");
     }
-    // In the snapshot the payload was withheld wholly, which is no damage.
+    // In the snapshot the payload was withheld entirely, which is not damage.
     let run = view(&dir, &["snapshot.bin", "--quiet", "--time", "ticks"]);
     assert_eq!(run.code, Some(0), "{}", run.err);
     assert!(run.out.contains("user <withheld> has <withheld>"), "{}", run.out);

@@ -1,4 +1,4 @@
-//! What is shown of the sessions of devices, wherever their rings come from.
+//! Output of the sessions of devices, for all sources of their rings.
 
 mod support;
 
@@ -16,7 +16,7 @@ use support::{Run, compare, directory, view, write};
 
 const OTHER_ID: [u8; 20] = *b"\xB2another firmware 2\x01";
 
-/// A directory with an image of RAM and the ELF file of its firmware.
+/// Creates a directory with an image of RAM and the ELF file of its firmware.
 fn motor_directory(name: &str) -> std::path::PathBuf {
     let dir = directory(name);
     write(&dir, "motor.elf", &motor_elf(&BUILD_ID));
@@ -41,10 +41,10 @@ fn text_of_an_image() {
     compare("device.txt", &run.out);
     let run = image(&dir, &["--elf", "motor.elf", "-v", "-q"]);
     compare("device-verbose.txt", &run.out);
-    // The base is not needed: the ring is searched for then.
+    // The base is not needed: without it, the ring is searched for.
     assert_eq!(view(&dir, &["image", "RAM.bin", "--elf", "motor.elf", "-v", "-q"]).out, run.out);
     assert_eq!(view(&dir, &["RAM.bin", "--elf", "motor.elf", "-v", "-q"]).out, run.out);
-    // Of a dictionary comes the same as of the ELF file.
+    // A dictionary yields the same as the ELF file.
     assert_eq!(view(&dir, &["dictionary", "motor.elf", "-o", "motor.dict"]).code, Some(0));
     assert_eq!(image(&dir, &["--dictionary", "motor.dict", "-v", "-q"]).out, run.out);
 }
@@ -102,15 +102,15 @@ fn a_session_is_shown_with_names_of_its_own_build_only() {
     let both = image(&dir, &["--elf", "motor.elf", "--elf", "other.elf", "-q"]);
     assert_eq!((both.code, both.err.as_str()), (Some(0), ""));
     assert_eq!(both.out.matches("turned to").count(), 2);
-    // One of two: the other's events are there, and it is said whose names they need.
+    // One of two: the other's events are there, with a message about the missing names.
     let one = image(&dir, &["--elf", "other.elf", "-q"]);
     assert_eq!(one.code, Some(1));
-    let line = "boot 1: its events have no names: the firmware is build a16669726d77617265206f6e6520303030310001, and given is \
-                b2616e6f74686572206669726d77617265203201 of other.elf";
+    let line = "boot 1: its events have no names: the firmware is build a16669726d77617265206f6e6520303030310001, \
+                and given is b2616e6f74686572206669726d77617265203201 of other.elf";
     assert!(one.err.contains(line), "{}", one.err);
     assert_eq!(one.out.matches("turned to").count(), 1);
     assert!(one.out.contains("callsite 2 is not in the table"), "{}", one.out);
-    // None: nothing of what was named is of any use.
+    // None: none of the given files is of any use.
     let none = image(&dir, &["--elf", "wrong.elf", "-q"]);
     assert_eq!(none.code, Some(2));
     write(&dir, "frames", &dump_frames(0, &device.ring(), OTHER_ID).concat());
@@ -121,7 +121,7 @@ fn a_session_is_shown_with_names_of_its_own_build_only() {
     assert!(none.err.contains("given is 0909090909090909090909090909090909090909 of wrong.elf"), "{}", none.err);
     let plain = view(&dir, &["RAM.bin", "--elf", "wrong.elf"]);
     assert_eq!(plain.code, Some(2), "{}", plain.err);
-    // Without any.
+    // Without any files.
     let without = image(&dir, &["-q"]);
     assert_eq!(without.code, Some(1));
     assert!(without.err.contains("boot 2: its events have no names without --elf, of build b2616e"), "{}", without.err);
@@ -145,7 +145,7 @@ fn sessions_that_the_header_has_forgotten_are_told_by_their_segments() {
     assert_eq!(angles, (0..9).map(|boot| (Some(boot + 1), Some(boot as i64))).collect::<Vec<_>>());
 }
 
-/// A reset while a segment was opened may leave it without the tag of its build.
+/// A reset while a segment is being opened can leave it without the tag of its build.
 #[test]
 fn a_forgotten_session_has_its_build_from_whichever_segment_tells_it() {
     let dir = directory("device_untagged");
@@ -214,7 +214,7 @@ fn damage_of_a_ring_costs_what_it_hits() {
         let run = image(&dir, &["--elf", "motor.elf", "--format", "ndjson"]);
         assert!(run.code.is_some_and(|code| code <= 2), "bit {bit}: {}", run.err);
         for event in ndjson(&run.out) {
-            // What is shown is true: an event of another text would be a false one.
+            // Nothing false is shown: an event with another text would be a false one.
             let message = event["message"].as_str().unwrap_or_default();
             let known = ["", "booted", "turned to -100", "turned to 0", "turned to 100", "turned to 7", "stalled"];
             assert!(known.contains(&message), "bit {bit}: {event}");
@@ -227,7 +227,7 @@ fn core_dumps_of_both_kinds() {
     let dir = motor_directory("device_core");
     let expected = image(&dir, &["--elf", "motor.elf", "-q"]).out;
     let ram = motor().ram();
-    // As probe-rs writes it: a map with names, bytes as a list of numbers.
+    // As written by probe-rs: a map with names, bytes as a list of numbers.
     let mut pack = vec![0x81, 0xA4];
     pack.extend(b"data");
     pack.extend([0x91, 0x92, 0x82, 0xA5]);
@@ -278,7 +278,7 @@ fn dumps_out_of_a_file_as_frames_and_as_lines() {
         assert!(run.err.starts_with("boot!\nttlog-view: dump 3: ") && !run.err.contains("lost"), "{}", run.err);
         let run = view(&dir, &["serial", name, "--elf", "motor.elf", "--passthrough"]);
         assert!(run.out.starts_with("boot!\n── "), "{}", run.out);
-        // Named without a command.
+        // Given without a command.
         let run = view(&dir, &[name, "--elf", "motor.elf", "-q"]);
         assert_eq!((run.code, run.err.as_str(), &run.out), (Some(0), "", &expected), "{name}");
     }
@@ -323,7 +323,7 @@ fn what_lost_frames_carried_is_damaged_and_not_being_written() {
     let frames = device.sent(0, &[]);
     let ring = device.ring();
     let header_len = RingImage::parse(&ring).expect("a good ring").header().segments_offset as u32;
-    // A frame with records of a segment whose header is in another.
+    // A frame with records of a segment whose header is in another frame.
     let has_records = |frame: &Vec<u8>| {
         let mut bytes = frame[1..frame.len() - 1].to_vec();
         let frame = Frame::decode(&mut bytes).expect("a good frame");
@@ -361,7 +361,7 @@ fn what_a_device_sends_is_shown_whatever_frame_is_lost() {
         assert!(events.iter().all(|event| expected.contains(event)), "frame {lost}: {}", run.out);
         whole += usize::from(events == expected);
     }
-    // The header of the ring comes twice, and only the frames of two segments hold events.
+    // The header of the ring comes twice, and only the frames of two segments contain events.
     assert!(whole >= frames.len() + 1 - 4, "{whole} of {}", frames.len());
 }
 
@@ -396,7 +396,7 @@ fn dumps_that_carry_their_names_need_no_elf_file() {
     let run = view(&dir, &["serial", "frames", "-q"]);
     assert_eq!((run.code, run.err.as_str()), (Some(0), ""));
     assert_eq!(run.out, image(&dir, &["--elf", "motor.elf", "-q"]).out);
-    // A callsite that did not come whole costs its own names.
+    // A callsite that did not arrive whole loses only its own names.
     let mut frames = motor().sent(5, &sites);
     let with_site = frames.iter().rposition(|frame| frame.get(2) == Some(&3)).expect("there is such a frame");
     frames.remove(with_site);
@@ -439,7 +439,7 @@ fn dumps_over_a_connection_and_from_standard_input() {
     let bytes = stream.clone();
     let device = std::thread::spawn(move || {
         let (mut connection, _) = listener.accept().expect("the viewer connects");
-        // In pieces, as they come over a line, and the line stays open.
+        // In pieces, as they arrive over a line, and the line stays open.
         for piece in bytes.chunks(100) {
             connection.write_all(piece).expect("the viewer reads");
         }
@@ -477,7 +477,8 @@ fn dumps_over_a_serial_port() {
         .spawn()
         .expect("the program runs");
     let stream = dump_frames(0, &motor().ring(), BUILD_ID).concat();
-    // Again and again, for what comes before the port is open and raw is lost or changed, like that of a device that was on before.
+    // Sent repeatedly: bytes that arrive before the port is open and raw are lost or changed, as from a device that
+    // was already on.
     let mut line = std::fs::File::from(line);
     let sender = std::thread::spawn(move || {
         for _ in 0..100 {
@@ -492,7 +493,8 @@ fn dumps_over_a_serial_port() {
     let output = child.wait_with_output().expect("it ends");
     drop(sender); // ends with the test
     let out = String::from_utf8_lossy(&output.stdout);
-    // The first dump may have lost its beginning, and with it what makes times of ticks; the others are whole.
+    // The first dump can have lost its beginning, and with it the data that converts ticks to times; the others are
+    // whole.
     let sorted = |text: &str| {
         let mut lines: Vec<_> = text.lines().filter(|line| !line.contains(" tick ")).map(str::to_owned).collect();
         lines.sort();

@@ -1,4 +1,4 @@
-//! What the program prints: kept texts, and properties of it.
+//! Output of the program: expected texts, and properties.
 
 mod support;
 
@@ -74,11 +74,11 @@ fn gaps_and_completeness_are_shown_where_they_are() {
     assert_eq!(run.code, Some(0), "{}", run.err);
     compare("wrapped.txt", &run.out);
     assert!(run.out.contains("──── complete from 2026-01-31 02:59:"), "{}", run.out);
-    // Every event is retained or counted.
+    // Every event is either retained or counted as lost.
     let overwritten = recording.ring.loss().overwritten;
     let shown = run.out.lines().filter(|line| line.contains("shop")).count() as u64 - 1;
     assert_eq!(shown + overwritten, 404);
-    // Where the view begins after the line, the line says nothing.
+    // If the view begins after the line, the line is not shown.
     let tail = view(&dir, &["wrapped.bin", "--limit", "3"]);
     assert!(!tail.out.contains("complete from"), "{}", tail.out);
 }
@@ -206,7 +206,7 @@ fn several_files_merge_in_order_of_time() {
     let merged = times(&["b.ring", "a.bin", "--format", "ndjson"]);
     assert_eq!(merged.len(), 13);
     assert!(merged.is_sorted());
-    // A directory and a pattern mean the same files.
+    // A directory and a pattern select the same files.
     write(&dir, "notes.txt", b"neither snapshot nor ring");
     assert_eq!(times(&[".", "--format", "ndjson"]), merged);
     assert_eq!(times(&["*.[br]i*n*", "--format", "ndjson"]), merged);
@@ -322,7 +322,7 @@ fn an_event_without_its_callsite_is_still_shown() {
     let thread = support::Thread::new(1, "main");
     recording.event(&thread, SECOND, id::TICK, Cons(0x0102_0304u32, Nil));
     write(&dir, "lost.bin", &recording.snapshot("panic", 2 * SECOND, Codec::Lz4));
-    // Nobody knows whether there are secrets in it.
+    // Whether it contains secrets is unknown.
     let text = view(&dir, &["lost.bin", "-q"]).out;
     assert!(text.contains("[damaged: callsite 4 is not in the table; bytes <withheld>]"), "{text}");
     let text = view(&dir, &["lost.bin", "-q", "--show-secrets"]).out;

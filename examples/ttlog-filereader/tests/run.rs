@@ -1,4 +1,4 @@
-//! The program on a recording: warnings and errors come out with their fields, and a file that is not there is named.
+//! Runs the program on a recording: warnings and errors are printed with their fields, and a missing file is reported.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -24,7 +24,7 @@ fn know<F: Fields>(ring: &Ring<'static>, id: u16, metadata: &Metadata, _fields: 
     ring.append_entry(&room[..len]).expect("room in the table");
 }
 
-/// The bytes of a ring with one event of each callsite.
+/// Returns the bytes of a ring with one event of each callsite.
 fn ring() -> Vec<u8> {
     let config = RingConfig { ring_id: 7, segment_len: 512, table_len: 1024, anchor_count: 4, ..RingConfig::PLAIN };
     let len = config.overhead_len() + 2 * 512;
@@ -51,7 +51,7 @@ fn warnings_come_out_with_their_fields() {
     let path = std::env::temp_dir().join(format!("ttlog-filereader-{}.ring", std::process::id()));
     std::fs::write(&path, ring()).expect("the file can be written");
     let output = run(&path);
-    let _ = std::fs::remove_file(&path); // a leftover in the temporary directory harms nobody
+    let _ = std::fs::remove_file(&path); // a leftover in the temporary directory is harmless
     assert!(output.status.success(), "{output:?}");
     assert_eq!(String::from_utf8_lossy(&output.stdout), "WARN request 17 was slow\n  id = 17\n  took_ms = 250\n");
     assert!(output.stderr.is_empty(), "{output:?}");

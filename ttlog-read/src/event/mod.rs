@@ -1,4 +1,4 @@
-//! What an event holds: its values, its message, and what of it is withheld.
+//! The contents of an event: its values, its message, and which values are withheld.
 
 pub mod secrets;
 pub mod template;

@@ -1,27 +1,28 @@
-//! Secrets: whose values are not shown, not exported, and not copied into snapshots.
+//! Secrets: values that are not shown, not exported, and not copied into snapshots.
 //!
-//! A field is secret when the program marked it as such, or when its name is that of a secret (`ttlog_core::event::secret` has the names,
-//! and others can be added). Snapshots seldom have such values, for their writers withhold them too; rings
-//! have them all. What is withheld is shown as such, and no filter finds it: else it could be guessed.
+//! A field is secret if the program marked it as such, or if its name is that of a secret (`ttlog_core::secret` has
+//! the names, and others can be added). Snapshots seldom contain such values, because their writers withhold them too;
+//! rings contain them all. A withheld value is shown as withheld, and no filter matches it: otherwise it could be
+//! guessed.
 
 use ttlog_core::event::secret::SecretKeys;
 use ttlog_core::snapshot::{Codec, SnapshotOptions, Withhold};
 use ttlog_core::table::FieldInfo;
 
-/// What stands in place of a withheld value in text.
+/// Placeholder for a withheld value in text.
 pub const WITHHELD: &str = "<withheld>";
 
-/// What is withheld.
+/// The set of fields to withhold.
 #[derive(Clone, Debug, Default)]
 pub struct Secrets {
-    /// Names beside the built-in ones.
+    /// Names in addition to the built-in ones.
     keys: Vec<String>,
-    /// Nothing is withheld that is there.
+    /// Whether values that are present are shown.
     show: bool,
 }
 
 impl Secrets {
-    /// Withholds fields of these names beside those of the built-in ones; with `show` none.
+    /// Withholds fields with these names in addition to the built-in ones. With `show`, withholds none.
     #[must_use]
     pub fn new(keys: Vec<String>, show: bool) -> Self {
         Secrets { keys, show }
@@ -33,13 +34,13 @@ impl Secrets {
         self.show
     }
 
-    /// Returns whether the value of a field is withheld, here or by who wrote the snapshot.
+    /// Returns whether the value of a field is withheld, here or by the writer of the snapshot.
     #[must_use]
     pub fn withhold(&self, field: &FieldInfo<'_>) -> bool {
         field.withheld || !self.show && self.with_policy(|policy| policy.is_secret(field))
     }
 
-    /// Runs `write` with the options by which snapshots are written.
+    /// Runs `write` with the options for writing snapshots.
     pub fn with_options<T>(&self, write: impl FnOnce(SnapshotOptions<'_>) -> T) -> T {
         self.with_policy(|policy| {
             let withhold = (!self.show).then_some(policy);

@@ -1,8 +1,8 @@
-//! Message templates: `user {id} took {ms:.1} ms` and the field values give the message.
+//! Message templates: `user {id} took {ms:.1} ms` and the field values make the message.
 //!
-//! A template is parsed once per callsite. The format specs are those of Rust's `std::fmt` and are applied as it applies them, so that a
-//! message reads as if the program had formatted it. A spec that does not fit its value, or that is not understood, shows the value as
-//! it is.
+//! A template is parsed once per callsite. The format specs are those of Rust's `std::fmt` and are applied in the same
+//! way, so a message reads as if the program had formatted it. If a spec does not fit its value, or is not understood,
+//! the value is shown unformatted.
 //!
 //! # Format
 //! docs/format.md §5.
@@ -13,7 +13,7 @@ use crate::event::secrets::WITHHELD;
 use crate::event::value::{FieldValue, chain};
 use crate::text::escape::LineBreaks;
 
-/// Widths and precisions above this are not applied: a file could ask for gigabytes of blanks.
+/// Largest width and precision that are applied: a file could ask for gigabytes of blanks.
 const WIDTH_MAX: usize = 1_000;
 
 /// A parsed message.
@@ -64,7 +64,8 @@ enum Kind {
 }
 
 impl Template {
-    /// Parses `message`, whose fields have these names, in field order. Braces that make no placeholder of a known field stay text.
+    /// Parses `message`, whose fields have these names, in field order. Braces that are not a placeholder of a known
+    /// field stay text.
     #[must_use]
     pub fn parse(message: &str, names: &[&str]) -> Self {
         let mut template = Template { pieces: Vec::new(), used: vec![false; names.len()] };
@@ -114,7 +115,7 @@ impl Template {
         }
     }
 
-    /// Appends the message to `out`. `values` has the fields' values in field order; those that could not be read are missing.
+    /// Appends the message to `out`. `values` has the fields' values in field order; unreadable values are missing.
     pub fn render(&self, values: &[Option<FieldValue<'_>>], out: &mut String) {
         for piece in &self.pieces {
             match piece {
@@ -129,12 +130,13 @@ impl Template {
     }
 }
 
-/// Reads what follows a lone brace: the field's index, its spec, and the length up to and with the closing brace.
+/// Parses the text after a lone brace. Returns the field's index, its spec, and the length up to and including the
+/// closing brace.
 fn placeholder(brace: u8, rest: &str, names: &[&str]) -> Option<(usize, Option<Spec>, usize)> {
     if brace != b'{' {
         return None;
     }
-    // A fill character may be a brace, so names are tried first and then specs by length.
+    // A fill character can be a brace, so names are tried first, and then specs by length.
     let index = names.iter().position(|name| {
         rest.strip_prefix(name).is_some_and(|after| !name.is_empty() && after.trim_start().starts_with([':', '}']))
     })?;
@@ -162,7 +164,7 @@ impl Spec {
         kind: Kind::Display,
     };
 
-    /// Parses a spec; `None` when it is not understood.
+    /// Parses a spec. Returns `None` if it is not understood.
     fn parse(text: &str) -> Option<Spec> {
         let mut spec = Spec::PLAIN;
         let mut rest = text;
@@ -186,7 +188,7 @@ impl Spec {
             spec.plus = true;
             rest = after;
         } else if let Some(after) = rest.strip_prefix('-') {
-            rest = after; // accepted by Rust, and without effect there
+            rest = after; // accepted by Rust, without effect
         }
         if let Some(after) = rest.strip_prefix('#') {
             spec.alternate = true;
@@ -236,7 +238,7 @@ impl Spec {
         out.extend(std::iter::repeat_n(self.fill, missing - left));
     }
 
-    /// Pads a number: zeros go between its sign or prefix and its digits.
+    /// Pads a number: zeros go between the sign or prefix and the digits.
     fn pad_number(&self, out: &mut String, sign: &str, prefix: &str, digits: &str) {
         if self.zero {
             let len = sign.len() + prefix.len() + digits.len();
@@ -261,7 +263,7 @@ impl Spec {
     }
 }
 
-/// Reads the digits at the front of `text`; `None` when they are more than a width may be.
+/// Parses the digits at the front of `text`. Returns `None` if the number exceeds the largest width.
 fn number(text: &str) -> Option<(Option<usize>, &str)> {
     let len = text.bytes().take_while(u8::is_ascii_digit).count();
     if len == 0 {
@@ -271,7 +273,7 @@ fn number(text: &str) -> Option<(Option<usize>, &str)> {
     Some((Some(value), &text[len..]))
 }
 
-/// Appends the value as it is.
+/// Appends the value unformatted.
 fn push_unformatted(out: &mut String, value: &FieldValue<'_>) {
     push_formatted(out, value, &Spec { kind: Kind::Display, ..Spec::PLAIN });
 }
@@ -297,7 +299,7 @@ fn push_formatted(out: &mut String, value: &FieldValue<'_>, spec: &Spec) {
             _ = write!(out, "{:?}", text.text);
             push_ellipsis(out, text.full_len);
         }
-        // What the program formatted with `Debug` is not formatted with `Debug` again.
+        // Text that the program formatted with `Debug` is not formatted with `Debug` again.
         FieldValue::Display(text) | FieldValue::Debug(text) if spec.is_debug() => {
             out.push_str(text.text);
             push_ellipsis(out, text.full_len);
@@ -317,7 +319,7 @@ fn push_formatted(out: &mut String, value: &FieldValue<'_>, spec: &Spec) {
                 push_ellipsis(out, text.full_len);
             }
         }
-        // Neither padded nor cut: it is not the value.
+        // Neither padded nor cut: this is not the value.
         FieldValue::Withheld => out.push_str(WITHHELD),
         FieldValue::Unit => spec.pad_text(out, "()"),
         // The derived `Debug` of a variant without fields does not pad.
@@ -360,7 +362,7 @@ fn push_list<'a>(out: &mut String, elements: impl Iterator<Item = FieldValue<'a>
     out.push_str(if any && spec.alternate { ",\n]" } else { "]" });
 }
 
-/// Appends an element, on a line of its own and indented in the alternate form.
+/// Appends an element. In the alternate form it is indented on its own line.
 fn push_element(out: &mut String, value: &FieldValue<'_>, spec: &Spec) {
     if spec.alternate {
         let mut text = String::new();

@@ -1,14 +1,15 @@
-//! A field's value as the viewer works with it: what the record holds, joined with what the field's type says.
+//! A field's value: what the record holds, joined with the field's type.
 //!
-//! The record's reader gives numbers without their width and options without their `Some`; the width matters to `{:x}` of a negative
-//! number and the `Some` to `{:?}`, so both are put back here from the type.
+//! The record's reader returns numbers without their width and options without their `Some`. The width matters to
+//! `{:x}` of a negative number and the `Some` to `{:?}`, so both are restored here from the type.
 
 use ttlog_core::record::{Text, ValueRef};
 
 use crate::event::secrets::WITHHELD;
 use crate::text::escape::{LineBreaks, push_escaped, push_quoted};
 
-/// Most elements of sequences that are looked at in one value. More than a record can hold, unless the elements take no room.
+/// Most elements of sequences that are read in one value. More than a record can hold, unless the elements take no
+/// room.
 const ELEMENTS_MAX: usize = 65_536;
 
 const TAG_I8: u8 = 7;
@@ -27,11 +28,11 @@ pub enum FieldValue<'a> {
     Unsigned(u64),
     /// A `u128`.
     U128(u128),
-    /// A signed integer of up to 64 bits, and how many it had.
+    /// A signed integer of up to 64 bits, and its original width.
     Signed {
         /// The number.
         value: i64,
-        /// 8, 16, 32 or 64.
+        /// Width: 8, 16, 32 or 64.
         bits: u32,
     },
     /// An `i128`.
@@ -44,13 +45,13 @@ pub enum FieldValue<'a> {
     Char(char),
     /// A string.
     Str(Text<'a>),
-    /// Text the program made with `Display`.
+    /// Text that the program formatted with `Display`.
     Display(Text<'a>),
-    /// Text the program made with `Debug`.
+    /// Text that the program formatted with `Debug`.
     Debug(Text<'a>),
-    /// Bytes, and how many there were where they were capped.
+    /// Bytes, and their original number if they were capped.
     Bytes(&'a [u8], Option<u32>),
-    /// An error's text and those of its sources, and how many there were where not all were kept.
+    /// The texts of an error and its sources, and their original number if some were dropped.
     Error(Vec<Text<'a>>, Option<u32>),
     /// `()`.
     Unit,
@@ -58,14 +59,14 @@ pub enum FieldValue<'a> {
     None,
     /// An option with a value.
     Some(Box<FieldValue<'a>>),
-    /// A sequence, and how many elements there were where it was capped.
+    /// A sequence, and its original number of elements if it was capped.
     Sequence(Vec<FieldValue<'a>>, Option<u32>),
-    /// A value that is not shown, or not there: a secret.
+    /// A secret value, hidden or absent.
     Withheld,
 }
 
 impl<'a> FieldValue<'a> {
-    /// Joins what a record holds with the tags of the field's type.
+    /// Joins the value in a record with the tags of the field's type.
     #[must_use]
     pub fn new(value: ValueRef<'a>, tags: &[u8]) -> Self {
         let mut budget = ELEMENTS_MAX;
@@ -129,7 +130,7 @@ impl<'a> FieldValue<'a> {
         }
     }
 
-    /// Appends the value as text output shows it after `key=`: numbers bare, strings quoted, and marked where they were capped.
+    /// Appends the value as text output shows it after `key=`: numbers bare, strings quoted, and capped values marked.
     pub fn push_shown(&self, out: &mut String, breaks: LineBreaks) {
         use std::fmt::Write as _;
         // Writing to a String cannot fail.
@@ -188,7 +189,7 @@ impl<'a> FieldValue<'a> {
         }
     }
 
-    /// Appends the value as plain text, without quotes: what comparisons with text and groups of statistics use.
+    /// Appends the value as plain text, without quotes, for comparisons with text and for groups of statistics.
     pub fn push_plain(&self, out: &mut String) {
         match self {
             FieldValue::Str(text) | FieldValue::Display(text) | FieldValue::Debug(text) => out.push_str(text.text),
@@ -201,7 +202,7 @@ impl<'a> FieldValue<'a> {
     }
 }
 
-/// Shows the value as text output does, with everything that a terminal must not get made visible.
+/// Shows the value as text output does, with everything unsafe for a terminal made visible.
 impl std::fmt::Display for FieldValue<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut text = String::new();

@@ -1,8 +1,9 @@
 //! Filter expressions: `level>=WARN`, `target=my_app::net`, `message~=refused`, `bytes>1000`.
 //!
-//! An expression is `KEY OPERATOR VALUE`. The keys `level`, `target`, `message`, `template`, `file`, `line`, `callsite`, `thread`, `context`,
-//! `service`, `pid`, `host` and `boot` (or `session`) mean what every event has; any other key is a field, and so is `fields.KEY` whatever KEY is. Values are
-//! compared as what they are: numbers as numbers (exactly, to 128 bits), levels by severity, text as text.
+//! An expression is `KEY OPERATOR VALUE`. The keys `level`, `target`, `message`, `template`, `file`, `line`,
+//! `callsite`, `thread`, `context`, `service`, `pid`, `host` and `boot` (or `session`) refer to properties of every
+//! event. Any other key is a field, and so is `fields.KEY` for any KEY. Values are compared by type: numbers as
+//! numbers (exactly, to 128 bits), levels by severity, text as text.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -14,23 +15,23 @@ use super::key::Key;
 use super::number::Number;
 use crate::event::value::{FieldValue, push_hex};
 
-/// One condition that an event fulfils or not.
+/// A condition that an event fulfills or not.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Condition {
-    /// What is compared.
+    /// Left-hand side of the comparison.
     pub key: Key,
-    /// How.
+    /// Comparison.
     pub operator: Operator,
-    /// With what.
+    /// Right-hand side of the comparison.
     pub wanted: Wanted,
 }
 
-/// How a condition compares.
+/// Comparison operator of a condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)] // each name is the operator it stands for
 pub enum Operator {
     Equal,
-    /// The negation of `Equal`: true also where there is nothing to compare.
+    /// The negation of `Equal`: also true if there is nothing to compare.
     NotEqual,
     /// Contains the text.
     Contains,
@@ -40,23 +41,23 @@ pub enum Operator {
     GreaterOrEqual,
 }
 
-/// The right-hand side of a condition.
+/// Right-hand side of a condition.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Wanted {
-    /// As it was typed.
+    /// Value as typed.
     pub text: String,
     number: Option<Number>,
     level: Option<Level>,
 }
 
-/// Why an expression is not one.
+/// Reason that a filter expression is invalid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FilterError {
-    /// There is no operator.
+    /// The expression has no operator.
     NoOperator,
-    /// There is nothing before the operator.
+    /// The expression has nothing before the operator.
     NoKey,
-    /// The value of `level` is no level.
+    /// The value of `level` is not a level.
     UnknownLevel(String),
 }
 
@@ -138,7 +139,7 @@ impl Condition {
         }
     }
 
-    /// Compares a target: equal are the module path itself and what lies below it.
+    /// Compares a target: equal are the module path itself and the modules below it.
     #[must_use]
     pub fn accepts_target(&self, target: &str) -> bool {
         let below = || {
@@ -174,7 +175,7 @@ impl Condition {
         }
     }
 
-    /// Decides where there is nothing to compare: no such field, or a value that cannot be read.
+    /// Returns the verdict if there is nothing to compare: the field is absent, or its value cannot be read.
     #[must_use]
     pub fn accepts_nothing(&self) -> bool {
         self.operator == Operator::NotEqual
@@ -182,15 +183,15 @@ impl Condition {
 
     /// Compares a field's value.
     ///
-    /// A withheld value equals nothing, and differs from everything.
-    /// An error matches if any text of its chain does, a sequence if any element does; `!=` is the negation of `=` throughout.
+    /// A withheld value equals nothing, and differs from everything. An error matches if any text of its chain does, a
+    /// sequence if any element does. `!=` is the negation of `=` throughout.
     #[must_use]
     pub fn accepts_value(&self, value: &FieldValue<'_>) -> bool {
         if self.operator == Operator::NotEqual {
             return !Condition { operator: Operator::Equal, ..self.clone() }.accepts_value(value);
         }
         match value {
-            // Else it could be guessed, one comparison after another.
+            // Otherwise it could be guessed, one comparison after another.
             FieldValue::Withheld => false,
             FieldValue::Unsigned(value) => self.accepts_number(*value),
             FieldValue::Signed { value, .. } => self.accepts_any_number(Number::Int(i128::from(*value))),

@@ -1,6 +1,6 @@
-//! What conditions look at, and events are counted by.
+//! Keys of conditions and of statistics.
 
-/// What a condition looks at.
+/// Property of an event that a condition compares.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs)] // each name is the key in lower case
 pub enum Key {
@@ -19,14 +19,14 @@ pub enum Key {
     Service,
     Pid,
     Host,
-    /// The session of a device.
+    /// The session number of a device.
     Boot,
-    /// The field of this name.
+    /// The field with this name.
     Field(String),
 }
 
 impl Key {
-    /// Returns the key of this name.
+    /// Returns the key with this name.
     #[must_use]
     pub fn from_name(name: &str) -> Self {
         match name {

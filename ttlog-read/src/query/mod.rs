@@ -1,4 +1,4 @@
-//! Which events are wanted: conditions, a range of time, how many.
+//! Selection of events: conditions, a range of time, and a maximum number.
 
 mod condition;
 mod key;
@@ -12,28 +12,28 @@ pub use key::Key;
 pub use limits::{Limits, Range};
 pub use verdict::Verdict;
 
-/// How many of the matching events are kept.
+/// Number of matching events to retain.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Keep {
     /// All.
     #[default]
     All,
-    /// The last so many.
+    /// The last N events.
     Last(usize),
-    /// The first so many.
+    /// The first N events.
     First(usize),
 }
 
-/// Which events are wanted. The default wants all.
+/// Selection of events. The default selects all.
 #[derive(Clone, Debug, Default)]
 pub struct Query {
-    /// All must hold.
+    /// Conditions that must all hold.
     pub conditions: Vec<Condition>,
-    /// How many events are kept.
+    /// Number of events to retain.
     pub keep: Keep,
-    /// Only events between these times.
+    /// Limits in time.
     pub limits: Limits,
-    /// Whether copies of a segment are read again.
+    /// Whether every copy of a segment is read.
     pub duplicates: bool,
 }
 

@@ -4,22 +4,22 @@ use jiff::civil::{self, DateTime};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-/// A limit in time as it was typed.
+/// A limit in time, as typed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum TimeLimit {
     /// Nanoseconds since 1970.
     At(i64),
-    /// So many nanoseconds before the last event.
+    /// N nanoseconds before the last event.
     BeforeEnd(i64),
-    /// A time of the day of the last event.
+    /// A time on the day of the last event.
     OfLastDay(civil::Time),
 }
 
 impl TimeLimit {
-    /// Reads a limit: `-5s`, `12:03`, `2026-01-31`, `2026-01-31 12:03:04.5`, or that with `Z` or an offset.
+    /// Parses a limit: `-5s`, `12:03`, `2026-01-31`, `2026-01-31 12:03:04.5`, or the last with `Z` or an offset.
     ///
     /// # Errors
-    /// A sentence that says what is understood.
+    /// A sentence that explains which forms are understood.
     pub(super) fn parse(text: &str, zone: &TimeZone) -> Result<Self, String> {
         let text = text.trim();
         if let Some(duration) = text.strip_prefix('-') {
@@ -32,14 +32,17 @@ impl TimeLimit {
             return Ok(TimeLimit::OfLastDay(time));
         }
         let at = text.parse::<DateTime>().map_err(|_| {
-            format!("`{text}` is no time; write 2026-01-31T12:03:04, 2026-01-31T12:03:04Z, 12:03:04 or -5s (before the last event)")
+            format!(
+                "`{text}` is no time; write 2026-01-31T12:03:04, 2026-01-31T12:03:04Z, 12:03:04 or -5s \
+                 (before the last event)"
+            )
         })?;
         zone.to_timestamp(at)
             .map(|timestamp| TimeLimit::At(to_ns(timestamp)))
             .map_err(|error| format!("`{text}`: {error}"))
     }
 
-    /// Returns the limit in nanoseconds since 1970, when the last event was at `end`.
+    /// Returns the limit in nanoseconds since 1970 if the last event was at `end`.
     #[must_use]
     pub(super) fn resolve(self, end: i64, zone: &TimeZone) -> i64 {
         match self {
@@ -53,10 +56,10 @@ impl TimeLimit {
     }
 }
 
-/// Reads a duration such as `5s`, `1.5s`, `2m` or `1h 30m`, as nanoseconds.
+/// Parses a duration such as `5s`, `1.5s`, `2m` or `1h 30m` into nanoseconds.
 ///
 /// # Errors
-/// A sentence that says what is understood.
+/// A sentence that explains which forms are understood.
 pub(super) fn parse_duration(text: &str) -> Result<i64, String> {
     let error = || format!("`{text}` is no duration; write 5s, 250ms, 2m or 1h30m");
     let duration: SignedDuration = text.trim().parse().map_err(|_| error())?;

@@ -1,20 +1,21 @@
-//! What a query says of the events of one callsite, decided once where the callsite decides it.
+//! Verdict of a query on the events of one callsite, decided once as far as the callsite determines it.
 
 use super::condition::Condition;
 use super::key::Key;
 use crate::event::value::FieldValue;
 use crate::source::{Source, SourceCallsite};
 
-/// What the filter says of the events of one callsite, as far as the callsite decides it.
+/// Verdict of the filter on the events of one callsite, as far as the callsite determines it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
     rejected: bool,
-    /// Indexes of the conditions that each event decides anew.
+    /// Indexes of the conditions to evaluate for each event.
     open: Vec<usize>,
 }
 
 impl Verdict {
-    /// Decides the conditions that are the same for all events of the callsite. `None`: a callsite that is not in the table.
+    /// Evaluates the conditions that are the same for all events of the callsite. `None`: the callsite is not in the
+    /// table.
     #[must_use]
     pub fn new(conditions: &[Condition], source: &Source<'_>, callsite: Option<&SourceCallsite<'_>>) -> Self {
         let mut verdict = Verdict { rejected: false, open: Vec::new() };
@@ -27,7 +28,7 @@ impl Verdict {
         verdict
     }
 
-    /// Decides an event.
+    /// Evaluates the remaining conditions for an event.
     #[inline]
     #[must_use]
     pub fn decide(
@@ -99,7 +100,7 @@ fn decide_for_one(
             let value = callsite.field_index(name).and_then(|index| callsite.value(index, payload));
             value.map_or(condition.accepts_nothing(), |value| condition.accepts_value(&value))
         }
-        // Everything else was decided for all events of the callsite.
+        // All other conditions were evaluated for the callsite.
         _ => condition.accepts_nothing(),
     }
 }

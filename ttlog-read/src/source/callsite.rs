@@ -1,4 +1,4 @@
-//! A callsite as it is used here: fields and template are read once.
+//! A callsite with its fields and template already parsed.
 
 use ttlog_core::error::FormatError;
 use ttlog_core::table::{CallsiteInfo, FieldInfo, values_of};
@@ -10,18 +10,18 @@ use crate::event::value::FieldValue;
 /// A callsite of a source.
 #[derive(Clone, Debug)]
 pub struct SourceCallsite<'a> {
-    /// What the table says.
+    /// Entry in the table.
     pub info: CallsiteInfo<'a>,
-    /// Its fields in source order.
+    /// Fields in source order.
     pub fields: Vec<FieldInfo<'a>>,
-    /// Which of them are withheld.
+    /// Whether each field is withheld.
     withheld: Vec<bool>,
-    /// Its message, parsed.
+    /// Parsed message.
     pub template: Template,
 }
 
 impl<'a> SourceCallsite<'a> {
-    /// Reads a callsite.
+    /// Parses a callsite.
     #[must_use]
     pub fn new(info: CallsiteInfo<'a>, secrets: &Secrets) -> Self {
         let fields: Vec<_> = info.fields().collect();
@@ -30,13 +30,13 @@ impl<'a> SourceCallsite<'a> {
         SourceCallsite { info, template: Template::parse(info.message, &names), withheld, fields }
     }
 
-    /// Returns whether records hold values that are withheld.
+    /// Returns whether the callsite has fields whose recorded values are withheld.
     #[must_use]
     pub fn withholds_any(&self) -> bool {
         self.fields.iter().zip(&self.withheld).any(|(field, &withheld)| withheld && field.literal.is_none())
     }
 
-    /// Returns whether a snapshot's writer withheld the whole payload, because it did not decode (docs/format.md §6.5).
+    /// Returns whether a snapshot's writer withheld the whole payload because it did not decode (docs/format.md §6.5).
     fn is_wholly_withheld(&self, payload: &[u8]) -> bool {
         !payload.is_empty()
             && payload.iter().all(|&byte| byte == 0xFF)
@@ -48,8 +48,9 @@ impl<'a> SourceCallsite<'a> {
         self.withheld.get(index).copied().unwrap_or(false)
     }
 
-    /// Returns the values of a record's fields in field order. From the first that cannot be read on they are missing, and the error
-    /// says why. If any of them is secret, then all that the record holds are withheld: nobody knows where it is.
+    /// Returns the values of a record's fields in field order. From the first unreadable one on they are missing, and
+    /// the error is the reason. If any field is secret, all recorded values are then withheld, because the secret can
+    /// be anywhere.
     #[must_use]
     pub fn values<'p>(&self, payload: &'p [u8]) -> (Vec<Option<FieldValue<'p>>>, Option<FormatError>)
     where
@@ -102,7 +103,7 @@ impl<'a> SourceCallsite<'a> {
             return None;
         }
         let value = values.by_ref().nth(index)?.ok()?;
-        // One that cannot be read tells that a secret may be anywhere.
+        // If a value cannot be read, a secret can be anywhere in the payload.
         if values.any(|value| value.is_err()) {
             return None;
         }

@@ -1,33 +1,33 @@
-//! What is known of the end of a process.
+//! Ends of processes, as far as known.
 
 use ttlog_core::ring::{EndKind, ProcessEnd};
 
 use super::model::{Kind, Source};
 use super::process::Liveness;
 
-/// What is known of the end of a process.
+/// End of a process, as far as known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// It runs.
+    /// The process is running.
     Running,
-    /// It ran when the snapshot was made.
+    /// The process was running when the snapshot was made.
     RanThen,
-    /// It runs, but has no use for the ring any more.
+    /// The process is running, but no longer uses the ring.
     LetGo,
-    /// It said how it ended.
+    /// The process recorded how it ended.
     Told(ProcessEnd),
-    /// Recording was ended in good order, and the process, too, or it did not say more.
+    /// Recording ended in good order. So did the process, or it recorded nothing more.
     ShutDown,
-    /// It is gone, and could have said why, but did not get to.
+    /// The process is gone. It could have recorded its end, but did not.
     Silent,
-    /// It is gone, and recorded nothing of its end: the ring is of an older version, or of a device.
+    /// The process is gone, and could not record its end: the ring is of an older version, or of a device.
     Unrecorded,
     /// Nothing is known.
     Unknown,
 }
 
 impl Ending {
-    /// Finds out what is known of the end of a source's process.
+    /// Returns what is known of the end of a source's process.
     #[must_use]
     pub fn of(source: &Source<'_>) -> Self {
         if let Some(end) = source.life.end {
@@ -44,13 +44,13 @@ impl Ending {
             Kind::Ring(Liveness::Unknown) => Ending::Unknown,
             Kind::Snapshot { reason, .. } if reason == "recovered" => gone,
             Kind::Snapshot { .. } if source.taken_at.is_some() => Ending::RanThen,
-            // Made of a dead ring, or by a recorder that does not tell the time.
+            // The ring was dead, or its recorder does not record the time.
             Kind::Snapshot { .. } if source.life.tells_end => Ending::Silent,
             Kind::Snapshot { .. } => Ending::Unknown,
         }
     }
 
-    /// Returns whether this is an end that nobody wished: by a signal, or without a word.
+    /// Returns whether this is an unwanted end: by a signal, or without a record.
     #[must_use]
     pub fn is_bad(&self) -> bool {
         match self {

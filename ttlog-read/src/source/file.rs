@@ -1,6 +1,7 @@
-//! Reading files that may be rings of running programs.
+//! Reading files that can be rings of running programs.
 //!
-//! Everything is read with `pread` into memory. Nothing is mapped: a mapped file that somebody truncates would kill the viewer.
+//! Everything is read with `pread` into memory. Nothing is mapped: if somebody truncated a mapped file, the viewer
+//! would be killed.
 
 use std::fs::File;
 use std::io;
@@ -11,27 +12,28 @@ use ttlog_core::snapshot::{CONTENT_LEN_MAX, Content, content_of};
 
 use super::process::{Liveness, holder};
 
-/// More than the header of a ring has.
+/// More bytes than the header of a ring has.
 const HEADER_LEN_MAX: usize = 4096;
-/// How often a segment is read that is overwritten meanwhile.
+/// Number of attempts to read a segment that is being overwritten.
 const ATTEMPTS: u32 = 4;
 
-/// The bytes of a file, and what happened while they were read.
+/// Contents of a file, and the changes noticed while it was read.
 #[derive(Debug)]
 pub struct Bytes {
-    /// What was read. Segments of a ring that were opened while it was read, or kept changing, hold no records.
+    /// Bytes that were read. Segments of a ring that were opened while it was read, or that kept changing, hold no
+    /// records.
     pub data: Vec<u8>,
     /// Segments that were overwritten faster than they could be read.
     pub changed_segments: u32,
-    /// Of a ring: the newest anchor there was before the segments were read, in ticks. Up to then nothing can be missing that was
-    /// not overwritten.
+    /// For a ring, the newest anchor before the segments were read, in ticks. Up to then, only overwritten events can
+    /// be missing.
     pub read_from_ticks: Option<u64>,
-    /// Whether the file was mapped by the process it names, as far as that can be told.
+    /// Whether the process that the file names has it mapped, as far as this is known.
     pub liveness: Option<Liveness>,
 }
 
 impl From<Vec<u8>> for Bytes {
-    /// Takes bytes that nobody writes.
+    /// Wraps bytes that nobody writes to.
     fn from(data: Vec<u8>) -> Self {
         Bytes { data, changed_segments: 0, read_from_ticks: None, liveness: None }
     }
@@ -40,7 +42,7 @@ impl From<Vec<u8>> for Bytes {
 /// Opens a regular file for reading. Does not wait for pipes.
 ///
 /// # Errors
-/// Those of the system, and `InvalidInput` if it is no regular file.
+/// System errors, and `InvalidInput` if it is not a regular file.
 pub fn open(path: &Path) -> io::Result<File> {
     let mut options = std::fs::OpenOptions::new();
     options.read(true);
@@ -57,7 +59,7 @@ pub fn open(path: &Path) -> io::Result<File> {
 /// Returns the regular files of a directory, by name.
 ///
 /// # Errors
-/// Those of listing.
+/// Errors of listing the directory.
 pub fn files_in(directory: &Path) -> io::Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
     for entry in std::fs::read_dir(directory)? {
@@ -70,20 +72,20 @@ pub fn files_in(directory: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// Returns what the file holds, going by its first bytes.
+/// Returns the kind of content, judging by the first bytes of the file.
 ///
 /// # Errors
-/// Those of reading.
+/// Errors of reading.
 pub fn content(file: &File) -> io::Result<Content> {
     let mut start = [0; CONTENT_LEN_MAX];
     let len = read_up_to(file, &mut start, 0)?;
     Ok(content_of(&start[..len]))
 }
 
-/// Reads a file whole, whatever it holds and whatever is done to it meanwhile.
+/// Reads a whole file, whatever it holds, even if it changes meanwhile.
 ///
 /// # Errors
-/// Those of reading, and `OutOfMemory` if the file does not fit.
+/// Errors of reading, and `OutOfMemory` if the file does not fit.
 pub fn read(file: &File) -> io::Result<Bytes> {
     let mut bytes = Bytes::from(read_all(file)?);
     if content_of(&bytes.data) == Content::Ring {
@@ -95,10 +97,10 @@ pub fn read(file: &File) -> io::Result<Bytes> {
     Ok(bytes)
 }
 
-/// Reads the header of a ring, and perhaps a little of what follows it.
+/// Reads the header of a ring, and possibly some bytes after it.
 ///
 /// # Errors
-/// Those of reading.
+/// Errors of reading.
 pub fn read_header(file: &File) -> io::Result<Vec<u8>> {
     let mut header = vec![0; HEADER_LEN_MAX];
     let len = read_up_to(file, &mut header, 0)?;
@@ -109,7 +111,7 @@ pub fn read_header(file: &File) -> io::Result<Vec<u8>> {
 /// Reads the part of a ring before its segments: header, anchors and table.
 ///
 /// # Errors
-/// Those of reading, and `InvalidData` if it is no ring.
+/// Errors of reading, and `InvalidData` if it is not a ring.
 pub fn read_head(file: &File) -> io::Result<Vec<u8>> {
     let start = read_header(file)?;
     let image =
@@ -130,16 +132,16 @@ fn read_all(file: &File) -> io::Result<Vec<u8>> {
     data.try_reserve_exact(len).map_err(|_| io::ErrorKind::OutOfMemory)?;
     data.resize(len, 0);
     let read = read_up_to(file, &mut data, 0)?;
-    data.truncate(read); // shorter where it was truncated since
+    data.truncate(read); // shorter if it was truncated meanwhile
     Ok(data)
 }
 
-/// Reads the parts of a ring again so that they belong together, although the ring is written meanwhile.
+/// Reads the parts of a ring again so that they are consistent, even if the ring is written meanwhile.
 ///
-/// First the header, which says which segments are open already: only these keep their records. A context opens a segment after it
-/// has left the one before, so of each context everything up to some moment is there, without gaps. Then each segment; then anchors
-/// and table, so that they know what the segments speak of; the header with the counts of loss last, so that what was overwritten
-/// meanwhile is counted.
+/// The header is read first; it shows which segments are already open, and only these keep their records. A context
+/// opens a segment after leaving the one before, so each context's events are complete up to some moment. Then each
+/// segment is read; then the anchors and the table, so that they cover what the segments refer to. The header with the
+/// loss counts is read last, so that events overwritten meanwhile are counted.
 fn reread(file: &File, bytes: &mut Bytes) -> io::Result<()> {
     let Ok(image) = RingImage::parse(&bytes.data) else { return Ok(()) };
     bytes.read_from_ticks = image.anchors().map(|anchor| anchor.ticks).max();
@@ -165,8 +167,8 @@ fn reread(file: &File, bytes: &mut Bytes) -> io::Result<()> {
     reread_part(file, &mut bytes.data, header.table_offset as usize, header.table_len as usize)?;
     reread_part(file, &mut bytes.data, 0, header_len)?;
     let Ok(image) = RingImage::parse(&bytes.data) else { return Ok(()) };
-    let next = |header: &RingHeader| (header.next_sequence, header.priority_next_sequence);
-    // Of a ring at rest the numbers are not needed, and damage may have made them wrong.
+    let next = |header: &RingHeader| (header.next_sequence, header.kept_next_sequence);
+    // If the ring is at rest, the numbers are not needed, and damage can have made them wrong.
     if next(image.header()) != next(&header) {
         let (limit, priority_limit) = next(&header);
         let newer = |index: &u32| match image.segment(*index) {
@@ -188,7 +190,7 @@ fn reread(file: &File, bytes: &mut Bytes) -> io::Result<()> {
     Ok(())
 }
 
-/// Reads a part of the file again. A part that is not there any more stays as it was read at first.
+/// Reads a part of the file again. If the part is no longer there, the bytes of the first reading stay.
 fn reread_part(file: &File, data: &mut [u8], start: usize, len: usize) -> io::Result<()> {
     if let Some(part) = data.get_mut(start..start.saturating_add(len)) {
         let mut again = vec![0; len];
@@ -199,10 +201,11 @@ fn reread_part(file: &File, data: &mut [u8], start: usize, len: usize) -> io::Re
     Ok(())
 }
 
-/// Reads a segment so that its bytes belong together, and tells whether that was possible.
+/// Reads a segment so that its bytes are consistent, and returns whether that was possible.
 ///
-/// Its header is read first: what it says is committed is in the bytes that are read after it. If its sequence is still the same after
-/// that, the bytes are those of this segment. Where it is not possible the header is the newest, for it counts what was lost.
+/// Its header is read first: whatever the header shows as committed is in the bytes read after it. If the sequence is
+/// unchanged after that, the bytes are those of this segment. Otherwise the header is the newest, because it counts
+/// what was lost.
 fn reread_segment(file: &File, offset: u64, segment: &mut [u8]) -> io::Result<bool> {
     for _ in 0..ATTEMPTS {
         let mut before = [0; SEGMENT_HEADER_LEN];
@@ -224,7 +227,7 @@ fn reread_segment(file: &File, offset: u64, segment: &mut [u8]) -> io::Result<bo
     Ok(false)
 }
 
-/// Reads into `out` from `offset` until it is full or the file ends, and returns how much there was.
+/// Reads into `out` from `offset` until it is full or the file ends. Returns the number of bytes read.
 fn read_up_to(file: &File, out: &mut [u8], offset: u64) -> io::Result<usize> {
     let mut done = 0;
     while done < out.len() {

@@ -1,8 +1,9 @@
 //! Finding the ring of a process.
 //!
-//! A target on the command line is a process id, or the path of a ring. (A file whose name is a number is `./4711`.) The ring of a process
-//! is looked for first among the files that it has mapped, which is the surest, and then in the directories where recorders put
-//! them. Wherever it is found, it counts only if its process item names that process and its start.
+//! A target on the command line is a process id, or the path of a ring. (Write `./4711` for a file whose name is a
+//! number.) The ring of a process is searched first among the files that it has mapped, which is the most reliable,
+//! and then in the directories where recorders put their rings. In either case, a ring counts only if its process item
+//! names that process and its start.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -18,15 +19,15 @@ use crate::source::process::{Liveness, Mapping};
 use crate::source::{Bytes, content, files_in, open, read};
 use crate::text::escape::escaped;
 
-/// Most files of one process that are looked at.
+/// Most mapped files of one process that are examined.
 const MAPPINGS_MAX: usize = 256;
 
 /// A ring that was found.
 #[derive(Debug)]
 pub struct ProcessRing {
-    /// Its path, for people. It may have lost that name.
+    /// Path for display. The file can have lost this name.
     pub path: PathBuf,
-    /// The path under which it can be opened, which may be one below `/proc`.
+    /// Path to open the file, possibly one below `/proc`.
     pub reach: PathBuf,
     /// Its bytes.
     pub bytes: Bytes,
@@ -36,55 +37,55 @@ impl ProcessRing {
     /// Reads the ring's header.
     ///
     /// # Errors
-    /// A line that says what is wrong with the ring.
+    /// A line that describes what is wrong with the ring.
     pub fn image(&self) -> Result<RingImage<'_>, String> {
         RingImage::parse(&self.bytes.data).map_err(|error| format!("{}: {error}", self.name()))
     }
 
-    /// Returns its path, fit to be shown.
+    /// Returns its path, escaped for display.
     #[must_use]
     pub fn name(&self) -> String {
         escaped(&self.path.to_string_lossy())
     }
 
-    /// Returns whether its process runs and has it.
+    /// Returns whether its process is running and has the ring mapped.
     #[must_use]
     pub fn liveness(&self) -> Liveness {
         self.bytes.liveness.unwrap_or(Liveness::Unknown)
     }
 }
 
-/// Why there is no ring.
+/// Reason that no ring was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FindError {
-    /// The file cannot be read, or is no ring.
+    /// The file cannot be read, or is not a ring.
     File {
-        /// It.
+        /// Path of the file.
         path: PathBuf,
-        /// Why.
+        /// Reason.
         cause: String,
     },
-    /// No such process runs, and none of that id left a ring in these directories.
+    /// No process with this id is running, and none left a ring in these directories.
     NoProcess {
-        /// Its id.
+        /// Process id.
         pid: u64,
-        /// Where its ring was looked for.
+        /// Directories that were searched.
         searched: Vec<PathBuf>,
     },
-    /// The process runs, but no ring of it was found.
+    /// The process is running, but no ring of it was found.
     NoRing {
-        /// Its id.
+        /// Process id.
         pid: u64,
-        /// Where it was looked for.
+        /// Directories that were searched.
         searched: Vec<PathBuf>,
-        /// Whether the process belongs to somebody whose files cannot be read.
+        /// Whether the process belongs to a user whose files cannot be read.
         hidden: bool,
     },
-    /// The process has several.
+    /// The process has several rings.
     Several {
-        /// Its id.
+        /// Process id.
         pid: u64,
-        /// The rings.
+        /// Paths of the rings.
         paths: Vec<PathBuf>,
     },
 }
@@ -118,9 +119,9 @@ impl fmt::Display for FindError {
 
 impl std::error::Error for FindError {}
 
-/// Finds the ring that a target names: that of a process, running or dead, or a file.
+/// Finds the ring that a target refers to: the ring of a running or dead process, or a file.
 ///
-/// Of dead processes of one id the one that started last is taken.
+/// If several dead processes had this id, the one that started last counts.
 ///
 /// # Errors
 /// [`FindError`].
@@ -153,7 +154,8 @@ fn find_of_process(pid: u64) -> Result<ProcessRing, FindError> {
         Ok(rings) => (rings, false),
         Err(error) => (Vec::new(), runs && error.kind() == io::ErrorKind::PermissionDenied),
     };
-    // What it has mapped is its own, unless it was made by another: a fork, before it has a ring, has its parent's no more.
+    // A mapped ring belongs to the process unless another process made it: a fork without a ring of its own still maps
+    // its parent's.
     let own =
         |ring: &ProcessRing| ring.image().is_ok_and(|image| ids.contains(&image.process().unwrap_or_default().pid));
     let mut found: Vec<_> = mapped.into_iter().filter(own).collect();
@@ -177,7 +179,7 @@ fn find_of_process(pid: u64) -> Result<ProcessRing, FindError> {
     }
 }
 
-/// Returns the ids by which the process is known: its own here, and those in the containers that it is in.
+/// Returns the ids of the process: its own here, and those in the containers that it is in.
 fn ids_of(pid: u64) -> Vec<u64> {
     let mut ids = vec![pid];
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
@@ -187,7 +189,7 @@ fn ids_of(pid: u64) -> Vec<u64> {
     ids
 }
 
-/// Returns the rings that a process has mapped, to be written.
+/// Returns the rings that a process has mapped for writing.
 fn mapped_rings(pid: u64) -> io::Result<Vec<ProcessRing>> {
     let maps = std::fs::read(format!("/proc/{pid}/maps"))?;
     let maps = String::from_utf8_lossy(&maps);
@@ -197,7 +199,7 @@ fn mapped_rings(pid: u64) -> io::Result<Vec<ProcessRing>> {
         .filter_map(Mapping::parse)
         .filter(|mapping| mapping.shared && mapping.offset == 0 && seen.insert(mapping.inode))
         .collect();
-    // Those that look like rings first, in case there are too many.
+    // Files that look like rings come first, in case there are too many.
     mappings.sort_by_key(|mapping| !mapping.path.ends_with(".ring"));
     Ok(mappings.iter().take(MAPPINGS_MAX).filter_map(|mapping| mapped_ring(pid, mapping)).collect())
 }
@@ -205,7 +207,8 @@ fn mapped_rings(pid: u64) -> io::Result<Vec<ProcessRing>> {
 fn mapped_ring(pid: u64, mapping: &Mapping<'_>) -> Option<ProcessRing> {
     let process = PathBuf::from(format!("/proc/{pid}"));
     let path = PathBuf::from(mapping.path);
-    // By its name as we see it, by its name as the process sees it, and, if it has none any more, as an open file of the process.
+    // By its name as this program sees it, by its name as the process sees it, and, if the name is gone, as an open
+    // file of the process.
     let named = [path.clone(), process.join("root").join(path.strip_prefix("/").unwrap_or(&path))];
     let mut reaches: Vec<PathBuf> = if mapping.deleted { Vec::new() } else { named.into() };
     reaches.push(process.join("map_files").join(mapping.range));
@@ -215,12 +218,13 @@ fn mapped_ring(pid: u64, mapping: &Mapping<'_>) -> Option<ProcessRing> {
         descriptors.flatten().map(|entry| entry.path()).find(|reach| is_inode(reach, mapping.inode))
     })?;
     let mut ring = ring_at(&path, &reach).ok()?;
-    // It is mapped, whatever its table says (in a container the process has another id, and the host another name).
+    // The ring is mapped, whatever its table names: in a container the process has another id, and the host another
+    // name.
     ring.bytes.liveness = Some(Liveness::Running);
     Some(ring)
 }
 
-/// Returns whether the path leads to the file of this number, and that holds a ring.
+/// Returns whether the path leads to the file with this inode, and the file holds a ring.
 fn is_inode(path: &Path, inode: u64) -> bool {
     open(path).is_ok_and(|file| inode_of(&file) == Some(inode) && matches!(content(&file), Ok(Content::Ring)))
 }
@@ -235,7 +239,7 @@ fn inode_of(_file: &File) -> Option<u64> {
     None
 }
 
-/// Returns the rings of a directory whose process has one of these ids.
+/// Returns the rings in a directory whose process has one of these ids.
 fn rings_of(directory: &Path, ids: &[u64]) -> Vec<ProcessRing> {
     let mut rings = Vec::new();
     for path in files_in(directory).unwrap_or_default() {
@@ -247,13 +251,14 @@ fn rings_of(directory: &Path, ids: &[u64]) -> Vec<ProcessRing> {
     rings
 }
 
-/// Returns whether a file has a name such as recorders give to rings.
+/// Returns whether a file has a name that recorders give to rings.
 #[must_use]
 pub fn is_ring_name(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "ring")
 }
 
-/// Returns whether the head of the ring at `path` names a process of one of these ids, without reading the whole.
+/// Returns whether the head of the ring at `path` names a process with one of these ids, without reading the whole
+/// file.
 fn names_one_of(path: &Path, ids: &[u64]) -> bool {
     open(path).and_then(|file| crate::source::read_head(&file)).is_ok_and(|head| {
         RingImage::parse(&head).is_ok_and(|image| {
@@ -263,8 +268,8 @@ fn names_one_of(path: &Path, ids: &[u64]) -> bool {
     })
 }
 
-/// Returns the directories where the rings of a process may be: where it was told to put them, if that can be seen, and the usual ones of
-/// its user and of ours.
+/// Returns the directories that can hold the rings of a process: the configured one, if that can be seen, and the
+/// usual ones of its user and of the current user.
 fn directories_of(pid: u64) -> Vec<PathBuf> {
     let mut directories = Vec::new();
     let owner = owner_of(Path::new(&format!("/proc/{pid}")));
@@ -281,7 +286,7 @@ fn directories_of(pid: u64) -> Vec<PathBuf> {
     directories
 }
 
-/// Returns a variable of the environment with which a process was started; `None`: it is not set, is empty, or cannot be seen.
+/// Returns an environment variable with which a process was started; `None` if it is unset, empty, or cannot be seen.
 #[must_use]
 pub fn variable_of(pid: u64, name: &str) -> Option<String> {
     let environment = std::fs::read(format!("/proc/{pid}/environ")).ok()?;
@@ -290,7 +295,7 @@ pub fn variable_of(pid: u64, name: &str) -> Option<String> {
     Some(String::from_utf8_lossy(value).into_owned()).filter(|value| !value.is_empty())
 }
 
-/// Adds a directory, and the private one that recorders make in it where others can write to it.
+/// Adds a directory, and the private one that recorders make in it if others can write to it.
 fn add_with_private(directories: &mut Vec<PathBuf>, directory: PathBuf, user: Option<u32>) {
     if let Some(user) = user {
         directories.push(directory.join(format!("ttlog-{user}")));
@@ -298,8 +303,8 @@ fn add_with_private(directories: &mut Vec<PathBuf>, directory: PathBuf, user: Op
     directories.push(directory);
 }
 
-/// Returns the directories where recorders of this user put their rings, whether they are there or not: `$TTLOG_DIR`, shared memory,
-/// the temporary directory.
+/// Returns the directories where recorders of this user put their rings, whether or not they exist: `$TTLOG_DIR`,
+/// shared memory, the temporary directory.
 #[must_use]
 pub fn usual_directories() -> Vec<PathBuf> {
     directories_of_user(own_user().unwrap_or(0))
@@ -316,33 +321,33 @@ fn directories_of_user(user: u32) -> Vec<PathBuf> {
     directories
 }
 
-/// Returns the user that a file or a process belongs to.
+/// Returns the user that owns a file or a process.
 fn owner_of(path: &Path) -> Option<u32> {
     user_of(&std::fs::metadata(path).ok()?)
 }
 
-/// Returns the user that a file belongs to.
+/// Returns the user that owns a file.
 #[cfg(unix)]
 #[must_use]
 pub fn user_of(metadata: &std::fs::Metadata) -> Option<u32> {
     Some(std::os::unix::fs::MetadataExt::uid(metadata))
 }
 
-/// Returns the user that a file belongs to.
+/// Returns the user that owns a file.
 #[cfg(not(unix))]
 #[must_use]
 pub fn user_of(_metadata: &std::fs::Metadata) -> Option<u32> {
     None
 }
 
-/// Returns the user that this program acts for.
+/// Returns the user that this program runs as.
 #[cfg(unix)]
 #[must_use]
 pub fn own_user() -> Option<u32> {
     Some(rustix::process::geteuid().as_raw())
 }
 
-/// Returns the user that this program acts for.
+/// Returns the user that this program runs as.
 #[cfg(not(unix))]
 #[must_use]
 pub fn own_user() -> Option<u32> {

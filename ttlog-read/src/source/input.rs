@@ -1,33 +1,33 @@
-//! The bytes of a file, and what is known to be wrong with them.
+//! The bytes of a file, and the damage known before parsing them.
 
 use super::file::Bytes;
 
 /// A file that was read.
 #[derive(Debug)]
 pub struct Input {
-    /// As it was named.
+    /// Path as given.
     pub path: String,
-    /// What it held.
+    /// Contents of the file.
     pub bytes: Bytes,
-    /// What is known to be damaged, or missing, before its bytes are looked at.
+    /// Damage and gaps known before the bytes are parsed.
     pub damage: Vec<Damage>,
 }
 
 impl Input {
-    /// Takes what a file held.
+    /// Wraps the contents of a file.
     #[must_use]
     pub fn new(path: String, bytes: Bytes) -> Self {
         Input { path, bytes, damage: Vec::new() }
     }
 }
 
-/// A place in a file that is damaged.
+/// A damaged place in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Damage {
     /// Byte offset in the file.
     pub offset: u64,
-    /// Bytes concerned; 0: unknown.
+    /// Number of damaged bytes; 0: unknown.
     pub len_bytes: u64,
-    /// What is wrong.
+    /// Description of the damage.
     pub reason: String,
 }

@@ -1,4 +1,4 @@
-//! Reading what the command line names: files, directories, patterns.
+//! Reading the files, directories and patterns that the command line names.
 
 use std::io::{self, Read as _};
 use std::path::Path;
@@ -14,22 +14,22 @@ use super::model::Source;
 use crate::event::secrets::Secrets;
 use crate::text::escape::{error_line, escaped};
 
-/// What was read of what the command line names, and what could not be.
+/// Inputs that the command line names: those that were read, and errors for the others.
 #[derive(Debug, Default)]
 pub struct Inputs {
-    /// The files; of recordings of devices a snapshot for each session in it.
+    /// Files that were read; a recording of a device is replaced by one snapshot per session.
     pub read: Vec<Input>,
-    /// What could not be read, a line each.
+    /// Errors, one line each.
     pub errors: Vec<String>,
-    /// What is to be said of recordings of devices, a line each.
+    /// Remarks about recordings of devices, one line each.
     pub remarks: Vec<String>,
-    /// How much of the recordings of devices is of use.
+    /// Usable share of the recordings of devices.
     pub usability: Usability,
 }
 
 impl Inputs {
-    /// Reads files, the snapshots and rings of directories, and what patterns match. A file that is the recording of a device becomes a
-    /// snapshot for each session in it, with names from `firmwares`.
+    /// Reads files, the snapshots and rings in directories, and the matches of patterns. A recording of a device is
+    /// replaced by one snapshot per session, with names from `firmwares`.
     #[must_use]
     pub fn read<N: AsRef<str>>(names: &[N], firmwares: &Firmwares) -> Self {
         let mut inputs = Inputs::default();
@@ -39,10 +39,11 @@ impl Inputs {
         inputs
     }
 
-    /// Makes a source of each file.
+    /// Creates a source for each file.
     ///
     /// # Errors
-    /// A line about the first that cannot be read. Where the others are wanted all the same, make them with [`Source::with_secrets`].
+    /// A line about the first file that cannot be read. To use the other files regardless, create each source with
+    /// [`Source::with_secrets`].
     pub fn sources(&self, secrets: &Secrets) -> Result<Vec<Source<'_>>, String> {
         let read = self.read.iter();
         read.map(|input| Source::with_secrets(input, secrets).map_err(|error| error_line(input.path.as_ref(), &error)))
@@ -88,7 +89,7 @@ impl Inputs {
         }
     }
 
-    /// Takes the snapshots and rings of a directory, and says of others only what bears our name and yet is neither.
+    /// Adds the snapshots and rings in a directory. Reports other files only if they have a TTLog name.
     fn add_directory(&mut self, directory: &Path, firmwares: &Firmwares) {
         let entries = match files_in(directory) {
             Ok(entries) => entries,
@@ -101,7 +102,7 @@ impl Inputs {
                 Ok(Content::Frames | Content::Unknown) if !ours => {}
                 Ok(_) => self.add_file(&path, firmwares),
                 Err(error) if ours => self.errors.push(error_line(&path, &error)),
-                Err(_) => {} // not ours, so nobody asked for it
+                Err(_) => {} // not a TTLog name, so not requested
             }
         }
         if self.count() == before {
@@ -117,7 +118,7 @@ impl Inputs {
         }
     }
 
-    /// Takes what a file held, or the sessions of the device that it is a recording of.
+    /// Adds a file, or the device sessions that it records.
     fn take(&mut self, input: Input, firmwares: &Firmwares) {
         match detect(&input, firmwares) {
             Detected::Other => self.read.push(input),
@@ -132,7 +133,7 @@ impl Inputs {
         }
     }
 
-    /// Returns how much there is of everything, to tell whether something was added.
+    /// Returns the total number of entries, to detect whether something was added.
     fn count(&self) -> usize {
         self.read.len() + self.errors.len() + self.remarks.len()
     }

@@ -1,20 +1,20 @@
-//! Where events come from: snapshots, rings and recordings of devices, recognized by what they hold.
+//! Sources of events: snapshots, rings and recordings of devices, recognized by content.
 //!
-//! An [`Input`] owns the bytes of a file; a [`Source`] borrows from it and gives all kinds the same shape: whose events they are, the
-//! callsites, the time scale, the losses, and the segments as [`Part`]s that the [timeline](crate::timeline) reads. [`Inputs`] reads files,
-//! directories and patterns.
+//! An [`Input`] owns the bytes of a file. A [`Source`] borrows from it and presents every kind in the same shape: the
+//! process, the callsites, the time scale, the losses, and the segments as [`Part`]s that the
+//! [timeline](crate::timeline) reads. [`Inputs`] reads files, directories and patterns.
 
 mod callsite;
 pub mod device;
 mod ending;
-#[doc(hidden)] // for the commands of ttlog-view, and may change with them
+#[doc(hidden)] // for the commands of ttlog-view; can change with them
 pub mod file;
-#[doc(hidden)] // for the commands of ttlog-view, and may change with them
+#[doc(hidden)] // for the commands of ttlog-view; can change with them
 pub mod find;
 mod input;
 mod inputs;
 mod model;
-#[doc(hidden)] // for the commands of ttlog-view, and may change with them
+#[doc(hidden)] // for the commands of ttlog-view; can change with them
 pub mod process;
 mod recognize;
 mod ring;
@@ -23,7 +23,7 @@ mod snapshot;
 pub use callsite::SourceCallsite;
 pub use ending::Ending;
 pub use file::Bytes;
-#[doc(hidden)] // as their module
+#[doc(hidden)] // like their module
 pub use file::{content, files_in, open, read, read_head, read_header};
 pub use input::{Damage, Input};
 pub use inputs::Inputs;

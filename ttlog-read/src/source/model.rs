@@ -1,4 +1,4 @@
-//! What a source says, whatever kind of file it is.
+//! The contents of a source, independent of the kind of file.
 
 use ttlog_core::clock::{Anchor, TimeScale};
 use ttlog_core::ring::{
@@ -13,133 +13,133 @@ use super::process::Liveness;
 use crate::event::secrets::Secrets;
 use crate::text::time::When;
 
-/// Bytes that unpacking a segment needs.
+/// Number of bytes that unpacking a segment needs.
 pub const UNPACK_LEN: usize = ttlog_core::snapshot::unpack_len(SEGMENT_LEN_MAX as usize);
 
-/// What a source is.
+/// Kind of a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A snapshot.
     Snapshot {
-        /// Why it was made.
+        /// Reason that it was made.
         reason: String,
-        /// When, in nanoseconds since 1970.
+        /// Time of creation, in nanoseconds since 1970.
         created_unix_ns: i64,
-        /// Whether its end is there.
+        /// Whether it is complete up to its end.
         complete: bool,
     },
     /// A ring.
     Ring(Liveness),
 }
 
-/// The session of a device that a source is a recording of.
+/// Session of a device that a source records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeviceSession {
-    /// Its number: each start of the firmware has the next.
+    /// Number of the session: each start of the firmware increments it.
     pub boot: u32,
-    /// Why the device had been reset before, in the bits of its manufacturer; 0: not told.
+    /// Reason of the preceding reset, in the bits of the device's manufacturer; 0: unknown.
     pub reset_reason: u32,
 }
 
 /// The events of one ring as one file holds them.
 #[derive(Debug)]
 pub struct Source<'a> {
-    /// The file, as it was named.
+    /// Path of the file, as given.
     pub path: &'a str,
-    /// Its length.
+    /// Length of the file, in bytes.
     pub len_bytes: u64,
     /// Snapshot or ring.
     pub kind: Kind,
-    /// Version of the format it is written in.
+    /// Version of its format.
     pub format_version: u64,
     /// Identity of the ring.
     pub ring_id: u64,
-    /// Segments of the ring.
+    /// Number of segments in the ring.
     pub segment_count: u64,
-    /// Bytes of a segment.
+    /// Length of a segment, in bytes.
     pub segment_len: u64,
-    /// Whose ring it is, if that is known.
+    /// Process that owns the ring, if known.
     pub process: Option<ProcessInfo<'a>>,
-    /// Which session of a device it is of.
+    /// Session of a device, if this is a recording of one.
     pub session: Option<DeviceSession>,
-    /// What is withheld of the events.
+    /// Fields to withhold.
     pub secrets: Secrets,
-    /// Callsites by id; boxed, because a file may name the highest id alone.
+    /// Callsites by id. Boxed, because a file can name the highest id alone.
     pub callsites: Vec<Option<Box<SourceCallsite<'a>>>>,
-    /// Converts ticks. Boxed, for it is large.
+    /// Converts ticks to time. Boxed because it is large.
     pub scale: Box<TimeScale<SERVER_ANCHOR_COUNT>>,
-    /// The oldest anchor, in ticks: when recording started.
+    /// Oldest anchor, in ticks: the start of recording.
     pub oldest_anchor: Option<u64>,
-    /// The newest anchor, in ticks: how far its scale knows of steps of the wall clock. 0: there is none.
+    /// Newest anchor, in ticks: the scale knows the steps of the wall clock up to here. 0: no anchor.
     pub newest_anchor: u64,
     /// Ticks from which nothing was overwritten or left out; 0: nothing was at all.
     pub complete_from: u64,
-    /// Segments of the priority class, warnings and errors; 0: those have no segments of their own.
-    pub priority_segment_count: u64,
+    /// Number of segments in the priority class, for warnings and errors; 0: these have no segments of their own.
+    pub kept_segment_count: u64,
     /// Ticks from which nothing of the priority class was overwritten; 0: nothing was at all.
-    pub priority_complete_from: u64,
-    /// Events that a snapshot left out because of their age.
+    pub kept_complete_from: u64,
+    /// Number of events that a snapshot left out because of their age.
     pub left_out: u64,
-    /// The age that snapshots are to cover, in nanoseconds, as the program asked; 0: all there is.
+    /// Age that snapshots should cover, in nanoseconds, as configured by the program; 0: all events.
     pub min_age_ns: u64,
-    /// Ticks up to which events are in the source; `None`: to the end of recording.
+    /// Ticks up to which the source contains events; `None`: to the end of recording.
     pub taken_at: Option<u64>,
     /// Whether recording ended in good order.
     pub ended: bool,
-    /// What the process said of its end and of its panics.
+    /// End and panics that the process recorded.
     pub life: Life,
-    /// What was recorded, as directives by level and target; `None`: not told.
+    /// Recorded levels and targets, as filter directives; `None`: unknown.
     pub filter: Option<&'a str>,
-    /// What was lost.
+    /// Losses.
     pub loss: Loss,
-    /// The segments.
+    /// Segments.
     pub parts: Vec<Part<'a>>,
-    /// Entries of the table, read well.
+    /// Number of table entries that were read without errors.
     pub entry_count: u64,
-    /// Segments of a live ring that were overwritten while they were read.
+    /// Number of segments of a live ring that were overwritten while they were read.
     pub changed_segments: u32,
-    /// What is damaged, apart from records.
+    /// Damage outside of records.
     pub damage: Vec<Damage>,
 }
 
-/// What a process said of itself while it lived.
+/// End, panics and heartbeat that a process recorded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Life {
-    /// How it ended.
+    /// End of the process.
     pub end: Option<ProcessEnd>,
-    /// Whether it would have said so: rings of older versions and of devices have no room for it.
+    /// Whether the process could record its end: rings of older versions and of devices have no room for it.
     pub tells_end: bool,
-    /// Its panics.
+    /// Panics of the process.
     pub panics: Panics,
-    /// When it last said that it lives, in nanoseconds since 1970; 0: never, or not told.
+    /// Time of the last heartbeat, in nanoseconds since 1970; 0: none, or unknown.
     pub heartbeat_unix_ns: u64,
 }
 
 /// A segment of a source.
 #[derive(Debug)]
 pub struct Part<'a> {
-    /// Its place in the ring.
+    /// Index in the ring.
     pub index: u32,
-    /// Its number in the order of opening; 0: it holds no events.
+    /// Number in the order of opening; 0: the segment holds no events.
     pub sequence: u64,
-    /// The events in it, as its header says.
+    /// Number of events according to its header.
     pub count: u32,
-    /// Records that were being written, as a snapshot's writer counted them.
+    /// Number of records that were being written, as counted by a snapshot's writer.
     pub pending: u32,
-    /// Events lost to damage, as a snapshot's writer counted them.
+    /// Number of events lost to damage, as counted by a snapshot's writer.
     pub damaged: u32,
-    /// Where it starts in the file.
+    /// Byte offset in the file.
     pub offset: u64,
-    /// Its bytes in the file.
+    /// Length in the file, in bytes.
     pub len_bytes: u64,
-    /// Where its records start in the file; in a snapshot, where the segment starts.
+    /// Byte offset of its records in the file; in a snapshot, byte offset of the segment.
     pub records_offset: u64,
-    /// The records.
+    /// Records.
     pub body: Body<'a>,
 }
 
 impl Part<'_> {
-    /// Returns whether it is of the priority class.
+    /// Returns whether the segment is of the priority class.
     #[must_use]
     pub fn is_priority(&self) -> bool {
         self.sequence & PRIORITY_SEQUENCE_BIT != 0
@@ -149,14 +149,14 @@ impl Part<'_> {
 /// The records of a segment.
 #[derive(Debug)]
 pub enum Body<'a> {
-    /// As they lie in a ring.
+    /// Unpacked, as in a ring.
     Plain(Segment<'a>),
-    /// As a snapshot has them.
+    /// Packed, as in a snapshot.
     Packed(PackedSegment<'a>),
 }
 
 impl<'a> Source<'a> {
-    /// Makes a source of which nothing is known yet.
+    /// Creates a source without contents.
     pub(super) fn empty(input: &'a Input, kind: Kind, secrets: &Secrets) -> Self {
         Source {
             path: &input.path,
@@ -190,14 +190,14 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Takes the anchors in, once the process is known.
+    /// Sets the time scale from the anchors, once the process is known.
     pub(super) fn set_scale(&mut self, anchors: &[Anchor]) {
         *self.scale = TimeScale::new(anchors, self.process.unwrap_or_default().ticks_per_second);
         self.oldest_anchor = anchors.iter().map(|anchor| anchor.ticks).min();
         self.newest_anchor = anchors.iter().map(|anchor| anchor.ticks).max().unwrap_or(0);
     }
 
-    /// Returns when something was, by the reading of the clock.
+    /// Returns the time of a clock reading.
     #[must_use]
     pub fn when(&self, ticks: u64) -> When {
         match self.session {
@@ -211,13 +211,13 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Returns the callsite of this id, if the table has it.
+    /// Returns the callsite with this id, if the table has it.
     #[must_use]
     pub fn callsite(&self, id: u16) -> Option<&SourceCallsite<'a>> {
         self.callsites.get(usize::from(id))?.as_deref()
     }
 
-    /// Takes an entry of the table in.
+    /// Adds an entry of the table.
     pub(super) fn add_entry(&mut self, offset: u64, bytes: &'a [u8]) {
         match TableItem::decode(bytes) {
             Ok(TableItem::Process(process)) => self.process = Some(process),

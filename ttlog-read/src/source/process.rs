@@ -1,25 +1,27 @@
-//! Whether the process that a ring belongs to is still there, and still has it.
+//! Whether the process of a ring is still running, and still has the ring mapped.
 
 use std::fs::File;
 
 use ttlog_core::table::ProcessInfo;
 
-/// What is known of a process.
+/// State of a process, as far as known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Liveness {
-    /// It runs.
+    /// The process is running.
     Running,
-    /// It runs, but does not have the ring any more: it runs another program since (`exec`), or this is a copy.
+    /// The process is running, but no longer has the ring: it has run another program since (`exec`), or this is a
+    /// copy.
     LetGo,
-    /// It is gone, or its id belongs to another process now.
+    /// The process is gone, or its id now belongs to another process.
     Gone,
-    /// Nothing is known: no process item, another host, or a system without `/proc`.
+    /// Unknown: no process item, another host, or a system without `/proc`.
     Unknown,
 }
 
-/// Looks for the process with this id that started at `start` (docs/format.md §3.1, key 8; 0: unknown).
+/// Returns the state of the process with this id that started at `start` (docs/format.md §3.1, key 8; 0: unknown).
 ///
-/// A ring from another host is not recognised as such by its id alone; where `host` is not this host, the answer is `Unknown`.
+/// The id alone does not show whether a ring is from another host. If `host` is not this host, the result is
+/// `Unknown`.
 #[must_use]
 pub fn liveness(pid: u64, start: u64, host: &str) -> Liveness {
     if pid == 0 || start == 0 || !cfg!(target_os = "linux") {
@@ -39,14 +41,14 @@ pub fn liveness(pid: u64, start: u64, host: &str) -> Liveness {
     }
 }
 
-/// Returns what the process is doing, as the letter of `/proc/PID/stat`; `None`: unknown.
+/// Returns the state of the process, as the letter in `/proc/PID/stat`; `None`: unknown.
 #[must_use]
 pub fn state_of(pid: u64) -> Option<char> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     start_and_state(&stat)?.1.chars().next()
 }
 
-/// Returns whether the process that a ring names runs and has this file mapped.
+/// Returns whether the process that a ring names is running and has this file mapped.
 #[must_use]
 pub fn holder(process: &ProcessInfo<'_>, file: &File) -> Liveness {
     match liveness(process.pid, process.process_start, process.host) {
@@ -55,7 +57,7 @@ pub fn holder(process: &ProcessInfo<'_>, file: &File) -> Liveness {
     }
 }
 
-/// Returns whether the process has the file mapped; `None` where it is not to be known.
+/// Returns whether the process has the file mapped; `None`: unknown.
 #[cfg(unix)]
 fn maps_file(pid: u64, file: &File) -> Option<bool> {
     use std::os::unix::fs::MetadataExt as _;
@@ -69,25 +71,25 @@ fn maps_file(_pid: u64, _file: &File) -> Option<bool> {
     None
 }
 
-/// A file that a process has mapped, as a line of `/proc/PID/maps` tells it.
+/// A file that a process has mapped, from a line of `/proc/PID/maps`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mapping<'m> {
-    /// Its addresses, in hexadecimal: the name of the mapping in `/proc/PID/map_files`.
+    /// Address range in hexadecimal: the name of the mapping in `/proc/PID/map_files`.
     pub range: &'m str,
     /// Whether stores go to the file.
     pub shared: bool,
-    /// Where the mapping starts in the file.
+    /// Byte offset of the mapping in the file.
     pub offset: u64,
-    /// Number of the file. (That of its device differs from what `stat` says on some file systems.)
+    /// Inode of the file. (On some file systems the device number differs from that of `stat`.)
     pub inode: u64,
-    /// Its name, with `\012` for a line break.
+    /// Path, with `\012` for a line break.
     pub path: &'m str,
-    /// Whether it has lost that name.
+    /// Whether the path has been deleted.
     pub deleted: bool,
 }
 
 impl<'m> Mapping<'m> {
-    /// Reads a line; `None` for memory that is no file.
+    /// Parses a line. Returns `None` for memory that is not a file.
     #[must_use]
     pub fn parse(line: &'m str) -> Option<Self> {
         let mut rest = line;
@@ -111,7 +113,8 @@ impl<'m> Mapping<'m> {
     }
 }
 
-/// Returns start time and state from a line of `/proc/PID/stat` (fields 22 and 3; field 2 may hold anything in parentheses).
+/// Returns the start time and state from a line of `/proc/PID/stat` (fields 22 and 3; field 2 can hold anything in
+/// parentheses).
 fn start_and_state(stat: &str) -> Option<(u64, &str)> {
     let (_, rest) = stat.rsplit_once(')')?;
     let mut fields = rest.split_ascii_whitespace();

@@ -1,4 +1,4 @@
-//! A ring as a source: the file of a running program, or what a dead one left.
+//! A ring as a source: the file of a running program, or the one that a dead program left.
 
 use ttlog_core::error::FormatError;
 use ttlog_core::ring::{RingImage, SEGMENT_HEADER_LEN, STATE_ENDED, SegmentState};

@@ -1,4 +1,4 @@
-//! A snapshot as a source, whole or in what is left of it.
+//! A snapshot as a source, whole or the intact remains of one.
 
 use ttlog_core::error::{FormatError, FormatErrorKind};
 use ttlog_core::ring::STATE_ENDED;
@@ -60,7 +60,7 @@ pub(super) fn read<'a>(input: &'a Input, secrets: &Secrets) -> Result<Source<'a>
     Ok(source)
 }
 
-/// Takes in what the header says, and the events lost by segment.
+/// Copies the header's data, and the events lost by segment.
 fn take_header<'a>(source: &mut Source<'a>, header: &SnapshotHeader<'a>, complete: bool, lost: Vec<(u32, u64)>) {
     let anchors: Vec<_> = header.anchors().collect();
     source.set_scale(&anchors);

@@ -1,7 +1,8 @@
 //! Makes text from a file harmless before a terminal sees it.
 //!
-//! Whatever a program logged may hold escape sequences, line breaks or characters that turn the direction of writing; shown as they
-//! are they could move the cursor, forge lines or hide others. Here each becomes visible: a line break `\n`, an escape `\u{1b}`.
+//! Logged text can hold escape sequences, line breaks or characters that change the writing direction. Shown
+//! unchanged, they could move the cursor, forge lines or hide others. Here each becomes visible: a line break as
+//! `\n`, an escape as `\u{1b}`.
 
 use std::path::Path;
 
@@ -10,12 +11,12 @@ use std::path::Path;
 pub enum LineBreaks {
     /// They are shown as `\n`, `\r` and `\t`.
     Escape,
-    /// Line feeds and tabs are written as they are; everything else is still escaped.
+    /// Line feeds and tabs are written unchanged; everything else is still escaped.
     Keep,
 }
 
-/// Returns whether `c` must not reach a terminal: control characters, controls of the writing direction, line and paragraph
-/// separators, and characters that are invisible by definition.
+/// Returns whether `c` must not reach a terminal: control characters, controls of the writing direction, line and
+/// paragraph separators, and characters that are invisible by definition.
 #[must_use]
 pub fn is_unsafe(c: char) -> bool {
     c.is_control()

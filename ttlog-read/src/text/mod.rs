@@ -1,4 +1,4 @@
-//! What is shown: text that a terminal can take, times, numbers.
+//! Text for people: escapes for terminals, times, numbers.
 
 pub mod escape;
 pub mod number;

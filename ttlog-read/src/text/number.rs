@@ -1,12 +1,12 @@
-//! Numbers and sizes as people read them.
+//! Numbers and sizes in human-readable form.
 
-/// Returns a number and what is counted: `1 event`, `2 events`.
+/// Returns a number with the noun that it counts: `1 event`, `2 events`.
 #[must_use]
 pub fn counted(number: u64, what: &str) -> String {
     format!("{} {what}{}", grouped(number), if number == 1 { "" } else { "s" })
 }
 
-/// Returns a size as people read it.
+/// Returns a size in human-readable form.
 #[must_use]
 pub fn bytes(len: u64) -> String {
     let units = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
@@ -22,7 +22,7 @@ pub fn bytes(len: u64) -> String {
     format!("{size:.1} {}", units[unit])
 }
 
-/// Returns a number with its thousands set apart.
+/// Returns a number with its thousands separated.
 #[must_use]
 pub fn grouped(number: u64) -> String {
     let digits = number.to_string();

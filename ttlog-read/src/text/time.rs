@@ -1,11 +1,11 @@
-//! Times as people read them.
+//! Times in human-readable form.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::number::grouped;
 
-/// How times are written.
+/// Style of times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TimeStyle {
     /// Date and time in the local time zone.
@@ -18,44 +18,44 @@ pub enum TimeStyle {
     Ticks,
 }
 
-/// When something was, as far as its source knows.
+/// Time of an event, as far as its source knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum When {
-    /// What the wall clock showed, in nanoseconds since 1970.
+    /// Wall-clock time, in nanoseconds since 1970.
     Clock(i64),
-    /// How long after the start of a device's clock it was, in nanoseconds; there is no wall clock.
+    /// Time since the start of a device's clock; the device has no wall clock.
     Boot {
-        /// The session.
+        /// Number of the session.
         boot: u32,
-        /// The time.
+        /// Time in nanoseconds.
         ns: i64,
     },
-    /// The reading of a device's clock, of which it is not known how fast it goes.
+    /// Reading of a device's clock whose frequency is unknown.
     Ticks {
-        /// The session.
+        /// Number of the session.
         boot: u32,
-        /// The reading.
+        /// Clock reading.
         ticks: u64,
     },
 }
 
-/// Writes times, each second's date once.
+/// Formats times, computing the date once per second.
 #[derive(Debug)]
 pub struct TimeFormatter {
     style: TimeStyle,
     zone: TimeZone,
-    /// Digits of the second's fraction.
+    /// Digits of the fraction of a second.
     digits: usize,
-    /// Between date and time.
+    /// Separator of date and time.
     separator: char,
-    /// After the time.
+    /// Text after the time.
     suffix: &'static str,
     second: Option<i64>,
     text: String,
 }
 
 impl TimeFormatter {
-    /// Makes the formatter for text.
+    /// Creates a formatter for text.
     #[must_use]
     pub fn new(style: TimeStyle, digits: usize) -> Self {
         let zone = if style == TimeStyle::Local { TimeZone::system() } else { TimeZone::UTC };
@@ -63,13 +63,13 @@ impl TimeFormatter {
         TimeFormatter { style, zone, digits, separator: ' ', suffix, second: None, text: String::new() }
     }
 
-    /// Makes the formatter for RFC 3339 in UTC with nanoseconds.
+    /// Creates a formatter for RFC 3339 in UTC with nanoseconds.
     #[must_use]
     pub fn rfc3339() -> Self {
         TimeFormatter { separator: 'T', suffix: "Z", ..TimeFormatter::new(TimeStyle::Utc, 9) }
     }
 
-    /// Appends a time in the chosen style: when it was, how long before the last event it was, or ticks.
+    /// Appends a time in the chosen style: the date and time, the time before the last event, or ticks.
     pub fn push(&mut self, out: &mut String, when: When, before_end_ns: i64, ticks: u64) {
         match self.style {
             TimeStyle::Ticks => out.push_str(&ticks.to_string()),
@@ -84,7 +84,7 @@ impl TimeFormatter {
         }
     }
 
-    /// Appends a time, whatever the style: date and time, or the session of a device and the time in it.
+    /// Appends a time, whatever the style: date and time, or the session of a device and the time within it.
     pub fn push_when(&mut self, out: &mut String, when: When) {
         match when {
             When::Clock(unix_ns) => self.push_clock(out, unix_ns),
@@ -99,7 +99,7 @@ impl TimeFormatter {
         }
     }
 
-    /// Appends date and time, whatever the style.
+    /// Appends the date and time, whatever the style.
     pub fn push_clock(&mut self, out: &mut String, unix_ns: i64) {
         let second = unix_ns.div_euclid(1_000_000_000);
         if self.second != Some(second) {
@@ -139,14 +139,14 @@ impl TimeFormatter {
     }
 }
 
-/// Returns how long ago a time was by this host's clock, in nanoseconds; 0 if it is not over yet.
+/// Returns how long ago a time was by this host's clock, in nanoseconds; 0 if it is in the future.
 #[must_use]
 pub fn since_ns(unix_ns: u64) -> u64 {
     let now = u64::try_from(Timestamp::now().as_nanosecond()).unwrap_or(0);
     now.saturating_sub(unix_ns)
 }
 
-/// Returns a length of time as people read it: two units at most.
+/// Returns a duration in human-readable form, with two units at most.
 #[must_use]
 pub fn duration(ns: u64) -> String {
     const UNITS: [(u64, &str); 4] = [(86_400, "d"), (3600, "h"), (60, "min"), (1, "s")];

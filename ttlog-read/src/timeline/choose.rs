@@ -1,4 +1,4 @@
-//! Which segments are read, and by which clock their ring is ordered.
+//! Choice of the segments to read, and of the clock that orders each ring.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -7,22 +7,22 @@ use super::entry::PartRef;
 use super::ring::RingView;
 use crate::source::Source;
 
-/// The rings, and what of them is read.
+/// The rings, and the segments of them to read.
 pub(super) struct Chosen {
     pub(super) rings: Vec<RingView>,
     /// The segments, in reading order.
     pub(super) parts: Vec<PartRef>,
-    /// Events of each source that are left out, because a fuller copy of their segment is in another.
+    /// Events of each source that are left out because another source has a fuller copy of their segment.
     pub(super) left_out: Vec<u64>,
 }
 
-/// Decides which segments are read, and in which order. With `duplicates`, copies of a segment are read again.
+/// Chooses the segments to read, and their order. With `duplicates`, every copy of a segment is read.
 pub(super) fn choose(sources: &[Source<'_>], duplicates: bool) -> Chosen {
     let mut rings: Vec<RingView> = Vec::new();
     let mut parts = Vec::new();
     let mut left_out = vec![0; sources.len()];
     let mut ring_of = HashMap::new();
-    // Sessions of one ring are read one after the other, for each stands behind the one before.
+    // Sessions of one ring are read one after the other, because each is placed after the one before.
     let mut order: Vec<(usize, u32, usize)> = Vec::new(); // first source of the ring, session, source
     let mut first_of = HashMap::new();
     for (index, source) in sources.iter().enumerate() {
@@ -33,7 +33,7 @@ pub(super) fn choose(sources: &[Source<'_>], duplicates: bool) -> Chosen {
     let mut chosen: Vec<(u32, u64, u32, u32, u32)> = Vec::new(); // ring, sequence, source, part, count
     for (first, boot, index) in order {
         let source = &sources[index];
-        // A snapshot that has lost its header does not say whose it is: it is its own first.
+        // A snapshot that has lost its header does not say which ring it is of, so it gets its own.
         let ring = *ring_of.entry((first, boot)).or_insert_with(|| {
             rings.push(RingView::new());
             rings.len() - 1
@@ -45,8 +45,8 @@ pub(super) fn choose(sources: &[Source<'_>], duplicates: bool) -> Chosen {
         }
     }
     choose_scales(sources, &mut rings);
-    // Of the copies of a segment the fullest comes first; segments only ever grow. With all copies each source is read by
-    // itself.
+    // The fullest copy of a segment comes first; segments only ever grow. If all copies are read, each source is read
+    // separately.
     chosen.sort_unstable_by_key(|&(ring, sequence, source, part, count)| {
         (ring, if duplicates { source } else { 0 }, sequence, Reverse(count), source, part)
     });
@@ -62,7 +62,7 @@ pub(super) fn choose(sources: &[Source<'_>], duplicates: bool) -> Chosen {
     Chosen { rings, parts, left_out }
 }
 
-/// Decides by which scale each ring is ordered.
+/// Chooses the time scale that orders each ring.
 fn choose_scales(sources: &[Source<'_>], rings: &mut [RingView]) {
     let newest_of = |indexes: &mut dyn Iterator<Item = usize>| {
         indexes.max_by_key(|&index| (sources[index].newest_anchor, std::cmp::Reverse(index))).unwrap_or(0)
@@ -70,7 +70,7 @@ fn choose_scales(sources: &[Source<'_>], rings: &mut [RingView]) {
     for ring in rings.iter_mut() {
         ring.newest = newest_of(&mut ring.sources.iter().copied());
     }
-    // Recorders of one host have one clock in common, if it has the same name; what one saw of its steps is true for all.
+    // Recorders on one host share a clock if it has the same name; a clock step that one saw applies to all.
     let clock = |index: usize| {
         sources[index].process.map(|process| (process.host, process.clock)).filter(|(host, _)| !host.is_empty())
     };

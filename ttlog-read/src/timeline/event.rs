@@ -1,4 +1,4 @@
-//! An event of a timeline, read completely.
+//! An event of a timeline, fully read.
 
 use ttlog_core::Level;
 
@@ -7,35 +7,35 @@ use crate::event::value::FieldValue;
 use crate::source::{Source, SourceCallsite};
 use crate::text::time::When;
 
-/// An event, read completely.
+/// An event, fully read.
 #[derive(Debug)]
 pub struct Event<'e, 'a> {
-    /// Its place in the timeline.
+    /// Entry in the timeline.
     pub entry: Entry,
-    /// When it was.
+    /// Time of the event.
     pub when: When,
-    /// Nanoseconds before (or, negative, after) the last event of all: what a clock that nobody set would have shown.
+    /// Nanoseconds before (or, if negative, after) the last event of all, by a clock that nobody set.
     pub before_end_ns: i64,
-    /// Where it comes from.
+    /// Source of the event.
     pub source: &'e Source<'a>,
-    /// Index of that in the timeline.
+    /// Index of the source in the timeline.
     pub source_index: usize,
-    /// Its callsite, unless the table has lost it.
+    /// Callsite; `None` if the table has lost it.
     pub callsite: Option<&'e SourceCallsite<'a>>,
-    /// Name and system id of its thread, as far as known.
+    /// Name and system id of the thread, as far as known.
     pub thread: Option<(&'e str, u64)>,
-    /// Its field values in field order; those that cannot be read are missing.
+    /// Field values in field order; unreadable values are missing.
     pub values: Vec<Option<FieldValue<'e>>>,
-    /// Why they cannot be read.
+    /// Reason that values are unreadable.
     pub damage: Option<String>,
-    /// Its payload.
+    /// Payload.
     pub payload: &'e [u8],
-    /// Whether the payload as it is may hold secrets, and is not to be shown.
+    /// Whether the raw payload can contain secrets, and must not be shown.
     pub payload_withheld: bool,
 }
 
 impl<'e, 'a> Event<'e, 'a> {
-    /// Reads an event of the timeline; `payload` is its own.
+    /// Reads an event of the timeline; `payload` is its payload.
     #[must_use]
     pub fn read(timeline: &'e Timeline<'e, 'a>, entry: Entry, payload: &'e [u8]) -> Self {
         let source = timeline.source_of(&entry);
@@ -69,7 +69,7 @@ impl<'e, 'a> Event<'e, 'a> {
         }
     }
 
-    /// Returns what the wall clock showed, in nanoseconds since 1970; `None` for devices, which have none.
+    /// Returns the wall-clock time, in nanoseconds since 1970; `None` for devices, which have no wall clock.
     #[must_use]
     pub fn unix_ns(&self) -> Option<i64> {
         match self.when {
@@ -84,14 +84,14 @@ impl<'e, 'a> Event<'e, 'a> {
         self.callsite.map(|callsite| callsite.info.level)
     }
 
-    /// Returns the target, most often the module path; empty if the callsite is lost.
+    /// Returns the target, usually the module path; empty if the callsite is lost.
     #[must_use]
     pub fn target(&self) -> &str {
         self.callsite.map_or("", |callsite| callsite.info.target)
     }
 
-    /// Returns the message with its template filled in. It is as it was logged: [`escaped`](crate::text::escape::escaped) makes it
-    /// harmless to a terminal.
+    /// Returns the message with its template filled in, as it was logged. Use
+    /// [`escaped`](crate::text::escape::escaped) before showing it on a terminal.
     #[must_use]
     pub fn message(&self) -> String {
         let mut message = String::new();
@@ -99,7 +99,7 @@ impl<'e, 'a> Event<'e, 'a> {
         message
     }
 
-    /// Returns names and values of the fields, in the order of the source code; those that cannot be read are left out.
+    /// Returns the names and values of the fields, in source order, without unreadable values.
     pub fn fields(&self) -> impl Iterator<Item = (&str, &FieldValue<'e>)> {
         let fields = self.callsite.map_or(&[][..], |callsite| &callsite.fields);
         fields.iter().zip(&self.values).filter_map(|(field, value)| Some((field.name, value.as_ref()?)))
@@ -113,7 +113,7 @@ impl<'e, 'a> Event<'e, 'a> {
     }
 }
 
-/// Room for reading events one after the other.
+/// Buffers for reading events one after the other.
 #[derive(Debug, Default)]
 pub struct EventRoom {
     scratch: Vec<u8>,
@@ -129,13 +129,13 @@ impl<'a> Timeline<'_, 'a> {
 }
 
 impl<'s, 'a> Timeline<'s, 'a> {
-    /// Reads the events one after the other, in order of time.
+    /// Returns the events, read one after the other, in order of time.
     pub fn events(&mut self) -> Events<'_, 's, 'a> {
         Events { timeline: self, next: 0, room: EventRoom::default() }
     }
 }
 
-/// The events of a timeline, read one after the other. Each borrows from this, so it is no `Iterator`.
+/// The events of a timeline, read one after the other. Each event borrows from this, so this is not an `Iterator`.
 #[derive(Debug)]
 pub struct Events<'t, 's, 'a> {
     timeline: &'t mut Timeline<'s, 'a>,

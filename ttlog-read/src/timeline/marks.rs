@@ -1,33 +1,34 @@
-//! What is to be said between events: where some are missing, and where the wall clock was set.
+//! Annotations between events: where events are missing, and where the wall clock was set.
 
 use super::entry::Place;
 use super::ring::RingView;
 use crate::source::Source;
 use crate::text::time::When;
 
-/// A place where something is to be said between events.
+/// An annotation shown between two events.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mark {
-    /// From here on the ring's events are all there.
+    /// The ring's events are complete from here on.
     CompleteFrom {
         /// Index of the ring.
         ring: usize,
-        /// The time.
+        /// Time from which they are complete.
         when: When,
-        /// Whether that is said of warnings and errors, which have segments of their own; else of all others.
+        /// Whether this applies to warnings and errors, which have segments of their own; otherwise to all other
+        /// events.
         kept: bool,
-        /// Events overwritten before, where known.
+        /// Number of earlier events that were overwritten, if known.
         overwritten: Option<u64>,
-        /// Events before that a snapshot left out.
+        /// Number of earlier events that a snapshot left out.
         left_out: u64,
     },
-    /// The wall clock was set, or went on while the recording clock stood (the machine slept).
+    /// The wall clock was set, or continued while the recording clock stood still (the machine slept).
     ClockStep {
         /// Index of the ring.
         ring: usize,
-        /// What it would have shown.
+        /// Expected wall-clock time, in nanoseconds since 1970.
         expected_unix_ns: i64,
-        /// What it showed.
+        /// Actual wall-clock time, in nanoseconds since 1970.
         unix_ns: i64,
     },
     /// Events of a context are missing.
@@ -36,14 +37,14 @@ pub enum Mark {
         ring: usize,
         /// The context.
         context: u32,
-        /// How many.
+        /// Number of missing events.
         count: u64,
-        /// When the event after them was.
+        /// Time of the event after the gap.
         when: When,
     },
 }
 
-/// Finds all marks, once the segments of all rings were read; `span` is where the first and the last event stand.
+/// Finds all marks after the segments of all rings were read. `span` holds the places of the first and last event.
 pub(super) fn find_marks(
     sources: &[Source<'_>],
     rings: &mut [RingView],
@@ -59,7 +60,7 @@ pub(super) fn find_marks(
     marks
 }
 
-/// Finds where the indexes of a context's events jump.
+/// Finds the places where the indexes of a context's events jump.
 fn find_gaps(sources: &[Source<'_>], rings: &mut [RingView], marks: &mut Vec<(Place, Mark)>) {
     for (index, ring) in rings.iter_mut().enumerate() {
         let of = |&source: &usize| main_overwritten(&sources[source]).saturating_add(sources[source].left_out);
@@ -70,12 +71,12 @@ fn find_gaps(sources: &[Source<'_>], rings: &mut [RingView], marks: &mut Vec<(Pl
         for run in &runs {
             let expected = match previous {
                 Some((context, end)) if context == run.context => end,
-                // What is missing before the first event was overwritten, where anything was.
+                // Events missing before the first one were overwritten, if anything was.
                 _ if overwritten > 0 => run.start,
                 _ => 0,
             };
             if run.start > expected {
-                // Events that are there, but of which it is not known which they are, may be the missing ones.
+                // Events present but without a known index can be the missing ones.
                 let context = ring.index_of(run.context);
                 let unindexed = &mut ring.contexts[context].unindexed;
                 let count = run.start - expected;
@@ -97,7 +98,8 @@ fn find_gaps(sources: &[Source<'_>], rings: &mut [RingView], marks: &mut Vec<(Pl
     }
 }
 
-/// Finds from when on each ring's events are all there, of both classes. Sources of one ring complete each other where they overlap.
+/// Finds where each ring's events become complete, for both classes. Sources of one ring complement each other where
+/// they overlap.
 fn find_complete_from(sources: &[Source<'_>], rings: &[RingView], marks: &mut Vec<(Place, Mark)>) {
     for (index, ring) in rings.iter().enumerate() {
         for kept in [false, true] {
@@ -126,11 +128,11 @@ fn find_complete_from(sources: &[Source<'_>], rings: &[RingView], marks: &mut Ve
     }
 }
 
-/// The stretch of time of which a source has every event of a class.
+/// A stretch of time in which a source has every event of a class.
 struct Stretch {
     from: i64,
     until: i64,
-    /// When it started.
+    /// Start of the stretch.
     when: When,
     overwritten: u64,
     left_out: u64,
@@ -153,15 +155,15 @@ impl Stretch {
     }
 }
 
-/// Returns the events overwritten that were not of the priority class.
+/// Returns the number of overwritten events outside the priority class.
 fn main_overwritten(source: &Source<'_>) -> u64 {
     source.loss.overwritten.saturating_sub(source.loss.priority_overwritten)
 }
 
-/// Steps of one host's clock that are as near to each other in time, and in length, are one.
+/// Steps of one host's clock that are this near to each other in time and in length are the same step.
 const SAME_STEP_NS: (u64, u64) = (2_000_000_000, 20_000_000);
 
-/// Finds where the wall clock was set, as far as there are events.
+/// Finds the places where the wall clock was set, within the range of the events.
 fn find_steps(sources: &[Source<'_>], rings: &[RingView], (start, end): (i64, i64), marks: &mut Vec<(Place, Mark)>) {
     let mut steps: Vec<(i64, Mark, &str)> = Vec::new();
     for (index, ring) in rings.iter().enumerate() {
@@ -176,7 +178,7 @@ fn find_steps(sources: &[Source<'_>], rings: &[RingView], (start, end): (i64, i6
         }
     }
     steps.sort_by_key(|(place, ..)| *place);
-    // Each recorder of the host saw it.
+    // Each recorder on the host saw the step.
     let delta = |mark: &Mark| match mark {
         Mark::ClockStep { expected_unix_ns, unix_ns, .. } => unix_ns.saturating_sub(*expected_unix_ns),
         _ => 0,

@@ -1,20 +1,22 @@
 //! The timeline: the events of all sources in time order, with the places where events are missing.
 //!
-//! Sources are read segment by segment, in the order in which each ring's segments were opened. For each event that passes the
-//! filter only a small [`Entry`] is kept; values are read again when the event is shown, so filtering and counting allocate nothing
-//! per event. Snapshots of one ring share segments; of these the fullest copy is read and the others are left out.
+//! Sources are read segment by segment, in the order in which each ring's segments were opened. For each event that
+//! passes the filter only a small [`Entry`] is retained. Values are read again when the event is shown, so filtering
+//! and counting allocate nothing per event. Snapshots of one ring share segments; the fullest copy of each is read and
+//! the others are left out.
 //!
-//! Entries are sorted by a time in which no step of the wall clock occurs ([`TimeScale::smooth_ns`](ttlog_core::TimeScale::smooth_ns)),
-//! so the order is right although somebody set the clock; where it was set a [`Mark`] says so. All sources of a ring are ordered by the
-//! scale of that which knows most, and a ring that ended before a step by what others of its host know of it. Within one context
-//! the recorded order rules: an event whose clock reading is before that of its predecessor is placed as if both had the same.
-//! (Warnings and errors have segments of their own, and an order of their own; among the others of their context they stand by time.)
-//! Equal times are ordered by source, then by place in the ring.
+//! Entries are sorted by a time without steps of the wall clock
+//! ([`TimeScale::smooth_ns`](ttlog_core::TimeScale::smooth_ns)), so the order is right even if somebody set the clock;
+//! a [`Mark`] shows where it was set. All sources of a ring are ordered by the scale of the source that knows most. A
+//! ring that ended before a step is ordered by what other rings of its host know of the step. Within one context the
+//! recorded order rules: if the clock reading of an event is before that of its predecessor, it is placed as if both
+//! had the same reading. (Warnings and errors have their own segments and their own order; among the other events of
+//! their context they are placed by time.) Equal times are ordered by source, then by place in the ring.
 //!
-//! Sessions of a device stand one after the other, each as a ring of its own: their clocks start anew, or go on.
+//! Sessions of a device follow one another, each as a ring of its own: their clocks start anew, or continue.
 //!
-//! Memory: 32 bytes per kept event, and the unpacked segments of kept events up to [`UNPACKED_MAX`] bytes; beyond that
-//! segments are unpacked again as they are needed.
+//! Memory: 32 bytes per retained event, and the unpacked segments of retained events up to [`UNPACKED_MAX`] bytes.
+//! Beyond that, segments are unpacked again as needed.
 
 mod choose;
 mod entry;
@@ -47,9 +49,9 @@ pub use unpacked::UNPACKED_MAX;
 /// The events of all sources in time order.
 #[derive(Debug)]
 pub struct Timeline<'s, 'a> {
-    /// Where the events come from.
+    /// Sources of the events.
     pub sources: &'s [Source<'a>],
-    /// What was found in each.
+    /// Findings in each source.
     pub found: Vec<Tally>,
     /// The rings.
     pub rings: Vec<RingView>,
@@ -57,13 +59,13 @@ pub struct Timeline<'s, 'a> {
     pub parts: Vec<PartRef>,
     /// The events that passed the filter, in order.
     pub entries: Vec<Entry>,
-    /// What is to be said between them, in order.
+    /// Annotations between the events, in order.
     pub marks: Vec<(Place, Mark)>,
-    /// Where the last event of all stands, whether it passed the filter or not.
+    /// Place of the last event of all, whether or not it passed the filter.
     pub end: Option<i64>,
-    /// Where the first stands.
+    /// Place of the first event of all.
     pub start: Option<i64>,
-    /// Matching events that are left out because there were too many.
+    /// Number of matching events that were left out because there were too many.
     pub overflow: u64,
     unpacked: Unpacked,
 }
@@ -86,7 +88,7 @@ impl<'s, 'a> Timeline<'s, 'a> {
             start: None,
             overflow: 0,
         };
-        // What depends on the last event can be left out only once that is known.
+        // Limits that depend on the last event can be applied only once it is known.
         let late = query.limits.depend_on_end();
         let (keep, range) = if late { (Keep::All, Range::ALL) } else { (query.keep, query.limits.resolve(0)) };
         let mut scan = Scan::new(sources, query, keep, range);
@@ -97,7 +99,7 @@ impl<'s, 'a> Timeline<'s, 'a> {
             progress.step(index, total, timeline.entries.len());
         }
         timeline.entries = std::mem::take(&mut scan.kept);
-        // Stable, and quick on what comes in sorted stretches, as the events of each context do.
+        // This sort is stable, and fast on input that consists of sorted stretches, as the events of each context do.
         timeline.entries.sort_by_key(Entry::place);
         timeline.cut(keep);
         (timeline.start, timeline.end) = (scan.start, scan.end);
@@ -109,7 +111,7 @@ impl<'s, 'a> Timeline<'s, 'a> {
         timeline
     }
 
-    /// Drops entries outside the limits, then all but those to keep.
+    /// Drops entries outside the limits, then all except those to keep.
     pub fn narrow(&mut self, limits: &Limits, keep: Keep) {
         let range = limits.resolve(self.end.unwrap_or(0));
         let (sources, parts) = (self.sources, &self.parts);
@@ -142,7 +144,8 @@ impl<'s, 'a> Timeline<'s, 'a> {
             Body::Packed(packed) => match packed.unpack(with_room(scratch)) {
                 Ok(segment) => {
                     scan.read_segment(&segment, &at, ring, found);
-                    // Where few are kept in the end, what is unpacked now is hardly ever what is needed then.
+                    // If few events are retained in the end, the segments unpacked now are hardly ever those needed
+                    // then.
                     if scan.keep == Keep::All && scan.kept.len() > kept_before {
                         self.unpacked.keep(index as u32, segment.records);
                     }
@@ -165,7 +168,7 @@ impl<'s, 'a> Timeline<'s, 'a> {
         &self.sources[self.parts[entry.part as usize].source as usize]
     }
 
-    /// Returns the ring that a source is a picture of.
+    /// Returns the ring that a source holds a copy of.
     #[must_use]
     pub fn ring_of(&self, source: usize) -> Option<&RingView> {
         self.rings.iter().find(|ring| ring.sources.contains(&source))

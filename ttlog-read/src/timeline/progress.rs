@@ -1,8 +1,8 @@
-//! How far the reading of a timeline has come, for who wants to show it.
+//! Progress of reading a timeline, for callers that show it.
 
-/// Takes note of how far the reading of a timeline has come. `()` does nothing with it.
+/// Receives the progress of reading a timeline. `()` ignores it.
 pub trait Progress {
-    /// Segment `index` of `total` was read, and so many events are wanted so far.
+    /// Reports that segment `index` of `total` was read, and that `events` events match so far.
     fn step(&mut self, index: usize, total: usize, events: usize);
 }
 

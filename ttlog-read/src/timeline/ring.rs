@@ -1,4 +1,4 @@
-//! A ring as the timeline sees it: the contexts that recorded in it, and where their events stand.
+//! A ring in the timeline: the contexts that recorded in it, and the places of their events.
 
 use std::collections::HashMap;
 
@@ -8,23 +8,24 @@ use super::entry::Place;
 use crate::source::Source;
 use crate::text::time::When;
 
-/// A ring, of which several sources can be pictures.
+/// A ring, of which several sources can hold copies.
 #[derive(Debug)]
 pub struct RingView {
     /// Indexes of the sources, in the order given.
     pub sources: Vec<usize>,
-    /// The source whose scale knows most of the wall clock's steps.
+    /// The source whose scale knows most steps of the wall clock.
     pub(super) newest: usize,
-    /// The source that is being read, where each is read by itself.
+    /// The source being read, if each is read separately.
     pub(super) reading: usize,
-    /// Steps of the wall clock after all of this ring, which others know of; in nanoseconds.
+    /// Steps of the wall clock after the end of this ring that other rings know of, in nanoseconds.
     pub(super) later_steps_ns: i64,
-    /// Of a session of a device, the identity of its ring.
+    /// Identity of the ring, for a session of a device.
     pub(super) session_of: Option<u64>,
-    /// How much later it stands than its clock says, for there are earlier sessions; `None` until its first event was met.
+    /// Shift from its clock to its place in the timeline, because of earlier sessions, in nanoseconds; `None` until
+    /// its first event is read.
     pub(super) shift_ns: Option<i64>,
     pub(super) contexts: Vec<Context>,
-    /// Where each context stands in `contexts`.
+    /// Index of each context in `contexts`.
     pub(super) by_id: HashMap<u32, usize>,
     pub(super) runs: Vec<Run>,
 }
@@ -44,7 +45,7 @@ impl RingView {
         }
     }
 
-    /// Returns where ticks stand in the timeline.
+    /// Returns the place of a tick count in the timeline.
     pub(super) fn key(&self, sources: &[Source<'_>], ticks: u64) -> i64 {
         let smooth_ns = sources[self.newest].scale.smooth_ns(ticks);
         smooth_ns.saturating_add(self.later_steps_ns).saturating_add(self.shift_ns.unwrap_or(0))
@@ -58,13 +59,13 @@ impl RingView {
         context.map(|context| context.name.as_str()).filter(|name| !name.is_empty())
     }
 
-    /// Returns what is known of a context, if anything is.
+    /// Returns the context with this id, if known.
     #[must_use]
     pub fn context(&self, id: u32) -> Option<&Context> {
         self.by_id.get(&id).map(|&index| &self.contexts[index])
     }
 
-    /// Returns the index of a context, known from now on.
+    /// Returns the index of a context, adding it if necessary.
     pub(super) fn index_of(&mut self, id: u32) -> usize {
         *self.by_id.entry(id).or_insert_with(|| {
             self.contexts.push(Context::default());
@@ -76,13 +77,13 @@ impl RingView {
 /// A thread, task, core or interrupt that recorded.
 #[derive(Clone, Debug, Default)]
 pub struct Context {
-    /// The name it had last; may be empty.
+    /// Its latest name; can be empty.
     pub name: String,
     /// The operating system's id of the thread; 0: unknown.
     pub os_thread_id: u64,
-    /// Where its last event stands, once there was one: of the priority class, and of the others.
+    /// Places of its last events, if any: in the priority class, and among the others.
     pub(super) last_keys: [Option<i64>; 2],
-    /// Events of which it is not known which of the context's they are.
+    /// Number of events whose index in the context is unknown.
     pub(super) unindexed: u64,
 }
 
@@ -95,13 +96,13 @@ impl Context {
     }
 }
 
-/// Events of one context that follow one another without a gap.
+/// Consecutive events of one context without a gap.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Run {
     pub(super) context: u32,
     pub(super) start: u64,
     pub(super) count: u64,
     pub(super) first: Place,
-    /// When the first was.
+    /// Time of the first event.
     pub(super) first_when: When,
 }

@@ -1,4 +1,4 @@
-//! The reading of segments into entries.
+//! Reading segments into entries.
 
 use std::cmp::Reverse;
 
@@ -11,30 +11,30 @@ use super::tally::Tally;
 use crate::query::{Keep, Query, Range, Verdict};
 use crate::source::{Damage, Part, Source};
 
-/// Most entries that are kept, beside one for each two bytes of input. Real recordings need fewer; a file made to exhaust memory gets
-/// no more.
+/// Most entries that are retained, in addition to one for each two bytes of input. Real recordings need fewer; a file
+/// made to exhaust memory gets no more.
 pub const ENTRIES_MAX: usize = 32 << 20;
 
-/// Reads segments into entries, and keeps those that are wanted.
+/// Reads segments into entries, and retains the wanted ones.
 pub(super) struct Scan<'q, 'a> {
     sources: &'q [Source<'a>],
     pub(super) query: &'q Query,
     pub(super) keep: Keep,
     range: Range,
-    /// Per source and callsite id: what the filter says as far as the callsite decides.
+    /// Verdict of the filter per source and callsite id, as far as the callsite determines it.
     verdicts: Vec<Vec<Verdict>>,
     pub(super) kept: Vec<Entry>,
-    /// Entries below this place are not among the last that are kept.
+    /// Lower limit: entries below this place are not among the last N.
     floor: Option<Place>,
-    /// Entries above this place are not among the first that are kept.
+    /// Upper limit: entries above this place are not among the first N.
     ceiling: Option<Place>,
-    /// Most entries that are kept.
+    /// Most entries that are retained.
     most: usize,
-    /// Entries beyond those.
+    /// Number of entries beyond that.
     pub(super) overflow: u64,
     pub(super) end: Option<i64>,
     pub(super) start: Option<i64>,
-    /// The session that was read last.
+    /// Session that was read last.
     session: Option<ReadSession>,
 }
 
@@ -42,15 +42,15 @@ pub(super) struct Scan<'q, 'a> {
 #[derive(Clone, Copy, Debug)]
 struct ReadSession {
     ring_id: u64,
-    /// How much later it stands than its clock says.
+    /// Shift from its clock to its place in the timeline, in nanoseconds.
     shift_ns: i64,
-    /// Where its last event stands.
+    /// Place of its last event.
     last_key: i64,
 }
 
 impl ReadSession {
-    /// Returns the shift of the session that follows, whose first event its clock puts at `first_ns`: a clock that started anew starts after
-    /// the last event, one that went on goes on.
+    /// Returns the shift of the next session, whose first event its own clock puts at `first_ns`. A clock that started
+    /// anew starts after the last event; a clock that continued keeps its shift.
     fn next_shift_ns(&self, first_ns: i64) -> i64 {
         if first_ns.saturating_add(self.shift_ns) > self.last_key {
             self.shift_ns
@@ -108,7 +108,7 @@ impl<'q, 'a> Scan<'q, 'a> {
                         ticks: record.ticks,
                         part: at.part,
                         context: record.context,
-                        // A segment has at most 65,536 bytes, of which its header takes some.
+                        // A segment has at most 65,536 bytes, including its header.
                         payload_offset: if record.payload.is_empty() { record.offset } else { payload_offset } as u16,
                         payload_len: record.payload.len() as u16,
                         callsite: record.callsite,
@@ -116,7 +116,7 @@ impl<'q, 'a> Scan<'q, 'a> {
                     };
                     match record.index {
                         Some(index) => reading.extend_run(ring, &self.sources[at.source], &entry, index),
-                        // Events in shared segments have no index and take none.
+                        // Events in shared segments neither have an index nor use one up.
                         None => ring.contexts[context].unindexed += u64::from(segment.header.mode == Mode::Exclusive),
                     }
                     if self.accepts(&record, key, at, &verdicts, &ring.contexts[context].name) {
@@ -140,16 +140,17 @@ impl<'q, 'a> Scan<'q, 'a> {
         self.remember_session(ring, reading.last_key);
         let events = tally.events - events_before;
         tally.pending += if segment.header.mode == Mode::Exclusive || tally.damage.len() > damage_before {
-            // A snapshot's writer counted too, and may have seen what is not in its data.
+            // A snapshot's writer counted too, and can have seen records that are not in its data.
             reading.pending.max(at.file.pending.into())
         } else {
-            // Reservations that are no events; several that follow one another can look like one.
+            // Reservations that are not events; consecutive ones can look like a single one.
             u64::from(segment.header.count).saturating_sub(events)
         };
         tally.damaged_events += u64::from(items.missing().max(at.file.damaged));
     }
 
-    /// Finds where an event stands in the timeline: by its clock reading, but never before its predecessor in the same context.
+    /// Returns the place of an event in the timeline: its clock reading, but never before its predecessor in the same
+    /// context.
     fn place(&mut self, record: &Record<'_>, at: &At<'_>, ring: &mut RingView, context: usize) -> i64 {
         let smooth_ns = self.sources[ring.newest].scale.smooth_ns(record.ticks).saturating_add(ring.later_steps_ns);
         let smooth_ns = smooth_ns.saturating_add(self.session_shift_ns(ring, smooth_ns));
@@ -165,7 +166,7 @@ impl<'q, 'a> Scan<'q, 'a> {
         key
     }
 
-    /// Returns by how much a session of a device stands later than its clock says, for there are earlier ones; else 0.
+    /// Returns by how much a session of a device is shifted because of earlier sessions; 0 if there are none.
     fn session_shift_ns(&self, ring: &mut RingView, first_ns: i64) -> i64 {
         let Some(ring_id) = ring.session_of else { return 0 };
         *ring.shift_ns.get_or_insert_with(|| {
@@ -174,7 +175,7 @@ impl<'q, 'a> Scan<'q, 'a> {
         })
     }
 
-    /// Remembers where the last event of a session of a device stands, for the session after it.
+    /// Records the place of the last event of a device session, for the session after it.
     fn remember_session(&mut self, ring: &RingView, last_key: Option<i64>) {
         if let (Some(ring_id), Some(shift_ns)) = (ring.session_of, ring.shift_ns) {
             let same = self.session.filter(|session| (session.ring_id, session.shift_ns) == (ring_id, shift_ns));
@@ -184,7 +185,7 @@ impl<'q, 'a> Scan<'q, 'a> {
         }
     }
 
-    /// Decides whether an event is wanted.
+    /// Returns whether an event is wanted.
     #[inline]
     fn accepts(&self, record: &Record<'_>, key: i64, at: &At<'_>, verdicts: &[Verdict], thread: &str) -> bool {
         let source = &self.sources[at.source];
@@ -226,31 +227,31 @@ impl<'q, 'a> Scan<'q, 'a> {
     }
 }
 
-/// Which segment is read.
+/// The segment being read.
 pub(super) struct At<'p> {
     /// Index of the source.
     pub(super) source: usize,
-    /// Index among the segments that are read.
+    /// Index among the segments to read.
     pub(super) part: u32,
-    /// What the source says of it.
+    /// The segment in its source.
     pub(super) file: &'p Part<'p>,
 }
 
-/// What is remembered from one event of a segment to the next.
+/// State carried from one event of a segment to the next.
 #[derive(Default)]
 struct Reading {
-    /// The context of the last event, and where that stands in the ring's list.
+    /// Context of the last event, and its index in the ring's list.
     context: Option<(u32, usize)>,
-    /// Events of one context that follow one another without a gap.
+    /// Consecutive events of one context without a gap.
     run: Option<Run>,
-    /// Records that were being written.
+    /// Number of records that were being written.
     pending: u64,
-    /// Where the last event stands.
+    /// Place of the last event.
     last_key: Option<i64>,
 }
 
 impl Reading {
-    /// Finds a context in the ring's list.
+    /// Returns the index of a context in the ring's list.
     #[inline]
     fn context(&mut self, ring: &mut RingView, id: u32) -> usize {
         match self.context {
@@ -263,7 +264,7 @@ impl Reading {
         }
     }
 
-    /// Makes the run longer by an event, or begins another one where its index does not follow.
+    /// Extends the run by an event, or starts a new run if the event's index does not follow.
     #[inline]
     fn extend_run(&mut self, ring: &mut RingView, source: &Source<'_>, entry: &Entry, index: u64) {
         match &mut self.run {

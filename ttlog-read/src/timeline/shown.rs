@@ -1,4 +1,4 @@
-//! Which events were shown already, where the same ring is read again and again.
+//! Memory of the events already shown, for reading the same ring repeatedly.
 
 use std::collections::{HashMap, HashSet};
 
@@ -8,23 +8,23 @@ use crate::source::Source;
 /// Remembers which events were shown.
 #[derive(Debug, Default)]
 pub struct ShownEvents {
-    /// By ring and segment: places of events.
+    /// Places of events, by ring and segment.
     segments: HashMap<(u64, u64), HashSet<u16>>,
-    /// Sources that were told of, by ring and session.
+    /// Sources that were reported, by ring and session.
     sessions: HashSet<(u64, u32)>,
 }
 
-/// What is new where the same ring is read again.
+/// New findings when the same ring is read again.
 #[derive(Debug)]
 pub struct News {
     /// Whether nothing was shown before.
     pub is_first: bool,
-    /// For each source whether it was not told of before.
+    /// Whether each source is reported for the first time.
     pub new_sources: Vec<bool>,
 }
 
 impl ShownEvents {
-    /// Leaves the events in the timeline that were not shown before, and takes note of them.
+    /// Removes the events already shown from the timeline, and records the remaining ones as shown.
     pub fn take(&mut self, timeline: &mut Timeline<'_, '_>) -> News {
         let is_first = self.sessions.is_empty();
         let new_sources = timeline.sources.iter().map(|source| self.is_new(source)).collect();
@@ -33,7 +33,7 @@ impl ShownEvents {
             let source = &sources[part.source as usize];
             (source.ring_id, source.parts[part.part as usize].sequence)
         };
-        // What a ring does not hold any more cannot come again.
+        // Events that a ring no longer holds cannot come again.
         let rings: HashSet<u64> = sources.iter().map(|source| source.ring_id).collect();
         let held: HashSet<(u64, u64)> = parts.iter().map(segment).collect();
         self.segments.retain(|key, _| held.contains(key) || !rings.contains(&key.0));
@@ -43,7 +43,7 @@ impl ShownEvents {
         News { is_first, new_sources }
     }
 
-    /// Returns whether a source is told of for the first time.
+    /// Returns whether a source is reported for the first time.
     fn is_new(&mut self, source: &Source<'_>) -> bool {
         self.sessions.insert((source.ring_id, source.session.map_or(0, |session| session.boot)))
     }

@@ -1,8 +1,8 @@
-//! What was read of a source.
+//! Findings from reading a source.
 
 use crate::source::{Damage, Kind, Source};
 
-/// What was found in a source while it was read.
+/// Findings from reading a source.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
     /// Events read.
@@ -13,12 +13,12 @@ pub struct Tally {
     pub pending: u64,
     /// Places where records are damaged.
     pub damage: Vec<Damage>,
-    /// Events known to be lost to damage: what the counts say less what was read.
+    /// Events known to be lost to damage: the recorded counts minus the events read.
     pub damaged_events: u64,
 }
 
 impl Tally {
-    /// Returns whether anything of the source that it is of is damaged.
+    /// Returns whether any part of its source is damaged.
     #[must_use]
     pub fn is_damaged(&self, source: &Source<'_>) -> bool {
         let cut_off = matches!(source.kind, Kind::Snapshot { complete: false, .. });

@@ -1,4 +1,4 @@
-//! Unpacked segments, of which a bounded number of bytes is held.
+//! Unpacked segments, held up to a bounded number of bytes.
 
 use std::collections::VecDeque;
 
@@ -9,7 +9,7 @@ use crate::source::UNPACK_LEN;
 /// Most bytes of unpacked segments that are held at a time.
 pub const UNPACKED_MAX: usize = 512 << 20;
 
-/// Unpacked records of segments, the oldest given up first.
+/// Unpacked records of segments; the oldest are dropped first.
 #[derive(Debug)]
 pub(super) struct Unpacked {
     records: Vec<Option<Box<[u8]>>>,
@@ -19,17 +19,17 @@ pub(super) struct Unpacked {
 }
 
 impl Unpacked {
-    /// Makes room for the records of so many segments.
+    /// Creates a cache for `part_count` segments.
     pub(super) fn new(part_count: usize) -> Self {
         let mut records = Vec::new();
         records.resize_with(part_count, || None);
         Unpacked { records, order: VecDeque::new(), bytes: 0, limit: UNPACKED_MAX }
     }
 
-    /// Returns the records of a segment, unpacked now if they are not held.
+    /// Returns the records of a segment, unpacking them if they are not held.
     pub(super) fn records(&mut self, part: u32, packed: &PackedSegment<'_>, scratch: &mut Vec<u8>) -> Option<&[u8]> {
         if self.records[part as usize].is_none() {
-            // It was unpacked before, or there would be no entry.
+            // It was unpacked before, otherwise there would be no entry.
             if let Ok(segment) = packed.unpack(with_room(scratch)) {
                 self.keep(part, segment.records);
             }
@@ -51,7 +51,7 @@ impl Unpacked {
     }
 }
 
-/// Returns the scratch the room that unpacking needs, the first time.
+/// Returns the scratch buffer, grown on first use to the size that unpacking needs.
 pub(super) fn with_room(scratch: &mut Vec<u8>) -> &mut [u8] {
     if scratch.is_empty() {
         *scratch = vec![0; UNPACK_LEN];

@@ -16,21 +16,21 @@ use super::snapshot::{self, Snapshot};
 use super::verify::{self, Verify};
 use crate::terminal::Outcome;
 
-/// Shows what a TTLog flight recorder kept.
+/// Shows the recordings of a TTLog flight recorder.
 #[derive(Debug, Parser)]
 #[command(
     name = "ttlog-view",
     version,
-    about = "Shows what a TTLog flight recorder kept: snapshots, rings of running programs and rings of programs that died",
+    about = "Shows the recordings of a TTLog flight recorder: snapshots, and rings of running and dead programs",
     args_conflicts_with_subcommands = true,
     subcommand_negates_reqs = true,
     after_help = AFTER_HELP,
 )]
 pub struct Cli {
-    /// What to do instead of showing events.
+    /// Command to run instead of showing events.
     #[command(subcommand)]
     pub command: Option<Command>,
-    /// What to show, and how.
+    /// Inputs and options for showing events.
     #[command(flatten)]
     pub view: View,
 }
@@ -45,72 +45,78 @@ Examples:
   ttlog-view crash.bin --stats --group-by target,level
 
 Exit codes:
-  0  everything named was read
-  1  something was shown, but an input could not be read or is damaged (a line says which and why)
+  0  all inputs were read
+  1  something was shown, but an input could not be read or is damaged (a message says which and why)
   2  nothing could be read, or the command line is wrong";
 
 const AFTER_HELP_DEVICE: &str = "\
 Exit codes:
   0  a ring was found, and all of it could be shown
-  1  something was shown, but parts are damaged or missing, or have no names: no --elf has the build id (a line says which and why)
-  2  there is no ring, no session is of a firmware that was named, or the command line is wrong";
+  1  something was shown, but parts are damaged or missing, or have no names because no --elf has the build id
+     (a message says which and why)
+  2  there is no ring, no session belongs to a given firmware, or the command line is wrong";
 
 /// Commands other than showing events.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Copies the ring of a process, running or dead, to a snapshot
+    /// Copies the ring of a running or dead process to a snapshot
     ///
-    /// The process takes no part in it and is not disturbed; it may be stopped or stuck. The path of the snapshot is printed. Without
-    /// --output it goes to $TTLOG_SNAPSHOT_DIR, or the temporary directory. Only its owner can read it (mode 0600).
+    /// The process is neither involved nor disturbed; it can be stopped or stuck. Prints the path of the snapshot.
+    /// Without --output, the snapshot goes to $TTLOG_SNAPSHOT_DIR or, if that is not set, to the temporary directory.
+    /// Only its owner can read it (mode 0600).
     #[command(after_help = "\
 Exit codes:
   0  the snapshot was made
-  1  the snapshot was made, but parts of the ring were overwritten faster than they could be read, or its file was cut short
-  2  there is no snapshot: no such process or ring, no permission, no room; or the command line is wrong")]
+  1  the snapshot was made, but parts of the ring were overwritten faster than they could be read, or its file was
+     truncated
+  2  no snapshot was made: no such process or ring, no permission, no space; or the command line is wrong")]
     Snapshot(Snapshot),
-    /// Reports whether processes record, where, how much they lose, and what to do about it
+    /// Reports whether processes record, where, how much they lose, and how to fix it
     ///
-    /// Without a target, this user's usual directories are looked at: $TTLOG_DIR, /dev/shm/ttlog-UID, and ttlog-UID in the temporary
-    /// directory. Nothing is changed.
+    /// Without a target, examines this user's usual directories: $TTLOG_DIR, /dev/shm/ttlog-UID, and ttlog-UID in the
+    /// temporary directory. Changes nothing.
     #[command(after_help = "\
 Exit codes:
   0  all is well
-  1  something wants attention: a line with ! says what, the line below it what to do
-  2  nothing was found or could be read, or the command line is wrong")]
+  1  something needs attention: a line with ! says what, and the line below it how to fix it
+  2  nothing was found, nothing could be read, or the command line is wrong")]
     Doctor(Doctor),
     /// Shows or changes what a running process records
     ///
-    /// DIRECTIVES is a level for all (trace, debug, info, warn, error, off), and levels for modules and what is in them:
-    /// info,my_crate::net=debug,other=off. Of several that fit, the one with the longest module holds. The process
-    /// needs no help: its recorder looks into its ring for requests, and acts within a fraction of a second.
+    /// DIRECTIVES is a level for everything (trace, debug, info, warn, error, off) and levels for modules and their
+    /// contents: info,my_crate::net=debug,other=off. If several match, the one with the longest module applies. The
+    /// process needs no preparation: its recorder checks its ring for requests and acts within a fraction of a
+    /// second.
     #[command(after_help = "\
 Exit codes:
-  0  what is recorded now was printed
+  0  the current filter was printed
   1  the process did not answer within two seconds: it is stopped, or has lost its recorder's service thread
-  2  not asked, or not done: bad directives, no such process or ring, the process is gone or on another host, its recorder takes no
-     requests, no permission (only the user that it runs as may ask); or the command line is wrong")]
+  2  no request was made, or it was refused: bad directives, no such process or ring, the process is gone or on another
+     host, its recorder accepts no requests, no permission (only the user it runs as may send requests); or the command
+     line is wrong")]
     Level(Level),
-    /// Turns the rings that dead processes left behind into snapshots
+    /// Turns the rings left behind by dead processes into snapshots
     #[command(after_help = "\
-Rings of running processes are left alone: they are locked, or their process is still there.
+Rings of running processes are left alone: they are locked, or their process still exists.
 
 Exit codes:
-  0  every ring of a dead process was recovered (or there was none)
-  1  some could not be recovered
+  0  every ring of a dead process was recovered, or there was none
+  1  some rings could not be recovered
   2  the directory could not be read, or the command line is wrong")]
     Recover(Recover),
-    /// Reports what of a file is intact, what is lost, and why
+    /// Reports what is intact in a file, what is lost, and why
     #[command(after_help = "\
 Exit codes:
-  0  intact: every item and every record is good (events that were overwritten or dropped are no damage)
-  1  usable, but damaged: what is lost is listed with its offset and reason
-  2  unusable: cannot be read, is no snapshot and no ring, or holds nothing that can be read")]
+  0  intact: every item and every record is valid (overwritten or dropped events are not damage)
+  1  usable, but damaged: each loss is listed with its offset and reason
+  2  unusable: not readable, neither a snapshot nor a ring, or without any readable content")]
     Verify(Verify),
     /// Shows the ring in a raw image of a device's RAM
     ///
-    /// The ring is looked for where the ELF file says it is (symbol _TTLOG_RING; that needs --base), else everywhere in the image.
+    /// The ring is looked up at the address in the ELF file (symbol _TTLOG_RING; requires --base), else searched for
+    /// in the whole image.
     ///
-    /// Ways to an image of 64 KiB (16,384 words) at 0x20000000, all of which can be told to take the ring only:
+    /// Ways to get an image of 64 KiB (16,384 words) at 0x20000000; each can also be limited to the ring:
     ///
     /// probe-rs read --chip CHIP b32 0x20000000 16384 --format binary --output RAM.bin
     ///
@@ -121,39 +127,41 @@ Exit codes:
     /// QEMU, while the guest runs: pmemsave 0x20000000 65536 RAM.bin
     #[command(after_help = AFTER_HELP_DEVICE)]
     Image(Image),
-    /// Shows the ring in a core dump of a device: of probe-rs, or an ELF core file
+    /// Shows the ring in a core dump of a device, from probe-rs or as an ELF core file
     ///
-    /// The debugger of probe-rs makes one in its console, with the command `dump 0x20000000 0x10000 FILE`.
+    /// In the console of the probe-rs debugger, the command `dump 0x20000000 0x10000 FILE` writes one.
     #[command(after_help = AFTER_HELP_DEVICE)]
     Core(Core),
-    /// Shows the ring of a live device, read by a debug probe with no help from the firmware
+    /// Shows the ring of a live device, read through a debug probe without help from the firmware
     ///
-    /// The ring is looked for where the ELF file says it is (symbol _TTLOG_RING), else in all of RAM. It is read while the core runs; some parts
-    /// give zeros while the core sleeps: --halt holds it for the moment of reading. Needs the cargo feature `probe`.
+    /// The ring is looked up at the address in the ELF file (symbol _TTLOG_RING), else searched for in all of RAM. It
+    /// is read while the core runs. On some chips, RAM reads as zeros while the core sleeps: --halt halts the core
+    /// during the read. Requires the cargo feature `probe`.
     #[command(after_help = AFTER_HELP_DEVICE)]
     Probe(Probe),
-    /// Shows dumps that a device sends over a serial line, a connection or in a file, as they arrive
+    /// Shows dumps from a device as they arrive: over a serial line or a connection, or in a file
     ///
-    /// A dump may come among other output, as frames or as lines of text between BEGIN and END marks; what is damaged or lost on the way is
-    /// counted. Other output goes to standard error.
+    /// A dump can be mixed with other output. It consists of frames, or of lines of text between BEGIN and END marks.
+    /// Parts damaged or lost in transit are counted. Other output goes to standard error.
     #[command(after_help = AFTER_HELP_DEVICE)]
     Serial(Serial),
     /// Writes the callsites of a firmware to a file, so that its recordings can be read without its ELF file
     ///
-    /// The dictionary is accepted wherever --elf is. It has the build id, and names and types of all callsites; no code, and no addresses.
+    /// The dictionary is accepted wherever --elf is. It contains the build id and the names and types of all
+    /// callsites, but no code and no addresses.
     #[command(after_help = "\
 Exit codes:
   0  the dictionary was written
-  1  it was written, but parts of the file make no sense (a line says which and why)
-  2  it was not written: no ELF file of a firmware with TTLog, or no room; or the command line is wrong")]
+  1  the dictionary was written, but parts of the ELF file are invalid (a message says which and why)
+  2  the dictionary was not written: not an ELF file of a firmware with TTLog, no space, or a wrong command line")]
     Dictionary(Dictionary),
 }
 
 impl Cli {
-    /// Does what the command line says.
+    /// Runs the command.
     ///
     /// # Errors
-    /// Those of writing to `out`.
+    /// Returns an error if writing to `out` fails.
     pub fn run(&self, out: &mut dyn Write) -> io::Result<Outcome> {
         match &self.command {
             Some(Command::Recover(options)) => recover::run(options, out),

@@ -1,7 +1,8 @@
-//! The command `level`: shows, or changes from outside, what a running process records.
+//! The command `level`: shows or changes what a running process records.
 //!
-//! The directives are checked here first. The request is written into the ring's control block, which the process maps, and its service
-//! thread answers there within a fraction of a second. Who may write the file may ask: that is the user that the process runs as.
+//! The directives are checked first. The request is written to the control block of the ring, which the process has
+//! mapped, and the service thread of the process answers there within a fraction of a second. Anyone who can write
+//! the file can make a request: that is the user the process runs as.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -21,29 +22,29 @@ use crate::terminal::{Outcome, complain};
 /// Options of `level`.
 #[derive(Args, Debug)]
 pub struct Level {
-    /// A process id, or the path of a ring (write ./123 for a file named 123)
+    /// Process ID, or path of a ring (write ./123 for a file named 123)
     #[arg(value_name = "PID|RING")]
     pub target: String,
-    /// What to record from now on; without it, what is recorded is shown
+    /// New filter; without it, the current filter is shown
     #[arg(value_name = "DIRECTIVES")]
     pub directives: Option<String>,
 }
 
-/// How long an answer is waited for. A service thread looks ten times a second.
+/// Longest wait for an answer. A service thread checks for requests ten times a second.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// The least time for it, where others had asked before and were waited for.
+/// Shortest wait for an answer, if earlier requests by others used up the time.
 const GRACE: Duration = Duration::from_millis(500);
-/// How often it is looked for.
+/// Interval between two checks for an answer.
 const PERIOD: Duration = Duration::from_millis(10);
-/// How often a request is written again that another requester wrote over.
+/// Number of times a request is written, if other requesters overwrite it.
 const ATTEMPTS: u32 = 5;
 
-/// Why the level is what it was, as far as is known.
+/// Reason why the level has not changed, as far as known.
 #[derive(Debug, PartialEq, Eq)]
 enum Refusal {
-    /// It was not asked for, or the process said no.
+    /// The request was not made, or the process refused it.
     Refused(String),
-    /// It was asked for, and there was no answer.
+    /// The request was made, but there was no answer.
     Unanswered(String),
 }
 
@@ -56,7 +57,7 @@ impl From<String> for Refusal {
 /// Shows or changes the filter.
 ///
 /// # Errors
-/// Those of writing to `out`.
+/// Returns an error if writing to `out` fails.
 pub fn run(options: &Level, out: &mut dyn Write) -> io::Result<Outcome> {
     let found = || find(&options.target).map_err(|error| Refusal::Refused(error.to_string()));
     let done = match &options.directives {
@@ -79,7 +80,7 @@ pub fn run(options: &Level, out: &mut dyn Write) -> io::Result<Outcome> {
     }
 }
 
-/// Checks directives before anybody is bothered with them, and shows where they are wrong.
+/// Checks directives before a request is made, and shows where they are wrong.
 fn check(directives: &str) -> Result<(), Refusal> {
     if let Err(error) = Filter::parse(directives) {
         let before = directives.get(..error.offset).unwrap_or(directives);
@@ -92,7 +93,7 @@ fn check(directives: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Returns the filter that the ring tells.
+/// Returns the filter recorded in the ring.
 fn present(ring: &ProcessRing) -> Result<String, Refusal> {
     let image = ring.image()?;
     let control = image.control().ok_or_else(|| no_control(&image))?;
@@ -109,7 +110,7 @@ fn no_control(image: &RingImage<'_>) -> String {
     )
 }
 
-/// Asks the process to record by these directives, and gives the filter that holds then.
+/// Asks the process to apply these directives, and returns the filter then in effect.
 fn change(ring: &ProcessRing, directives: &str) -> Result<String, Refusal> {
     let image = ring.image()?;
     let process = image.process().unwrap_or_default();
@@ -164,7 +165,7 @@ fn change(ring: &ProcessRing, directives: &str) -> Result<String, Refusal> {
     Err(Refusal::Unanswered(format!("others ask process {pid} all the while; ask again")))
 }
 
-/// Writes a request, once the one before it was answered or has waited long enough.
+/// Writes a request once the previous one was answered or has waited long enough.
 fn write_request(file: &File, text: &str, deadline: Instant) -> io::Result<EncodedRequest> {
     loop {
         let header = read_header(file)?;
@@ -188,7 +189,7 @@ fn write_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
     std::os::unix::fs::FileExt::write_all_at(file, bytes, offset)
 }
 
-/// No recorder maps a file there.
+/// Fails: on these systems no recorder maps a file.
 #[cfg(not(unix))]
 fn write_at(_file: &File, _bytes: &[u8], _offset: u64) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::Unsupported, "processes cannot be asked on this system"))
@@ -207,7 +208,7 @@ fn outcome(pid: u64, result: ControlResult) -> Result<(), Refusal> {
     }
 }
 
-/// Says that there was no answer, and what may be the reason.
+/// Reports that there was no answer, with the likely reason.
 fn unanswered(pid: u64, header: &[u8]) -> Refusal {
     let beat = RingImage::parse(header).map_or(0, |image| image.header().heartbeat_unix_ns);
     let reason = match (state_of(pid), beat) {
@@ -234,7 +235,7 @@ mod tests {
         let Err(Refusal::Refused(line)) = check("info,\x1b[2J") else { panic!("no level") };
         assert!(!line.contains('\x1b'), "{line:?}");
         assert!(check(&format!("info,{}=info", "x".repeat(600))).is_err());
-        // As long as a filter may be, but not with the word before it.
+        // The longest filter allowed, but too long with the command word before it.
         let long = format!("{}=info", "x".repeat(512 - 5));
         assert!(Filter::parse(&long).is_ok() && check(&long).is_err());
     }

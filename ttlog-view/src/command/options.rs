@@ -1,4 +1,4 @@
-//! Options that several commands have, as the command line knows them.
+//! Options shared by several commands.
 
 use std::io::{self, IsTerminal as _};
 
@@ -6,23 +6,23 @@ use clap::{Args, ValueEnum};
 use ttlog_read::event::secrets::Secrets;
 use ttlog_read::text::time::TimeStyle;
 
-/// The environment variable with more names of secrets, separated by commas. Recorders obey it too.
+/// Environment variable with additional names of secrets, separated by commas. Recorders read it too.
 pub const SECRET_KEYS_VARIABLE: &str = "TTLOG_SECRET_KEYS";
 
 /// Options about secrets.
 #[derive(Args, Clone, Debug, Default)]
 pub struct SecretArgs {
-    /// Also withhold fields of this name, as password, token, cookie and the like are (repeatable)
+    /// Also withhold fields of this name, in addition to password, token, cookie and the like (repeatable)
     #[arg(long = "secret-key", value_name = "NAME")]
     pub secret_keys: Vec<String>,
 
-    /// Show secrets, as far as rings and snapshots still hold them
+    /// Show secrets that rings and snapshots still contain
     #[arg(long, conflicts_with = "secret_keys")]
     pub show_secrets: bool,
 }
 
 impl SecretArgs {
-    /// Returns what is withheld by these options and the environment.
+    /// Returns which secrets these options and the environment withhold.
     #[must_use]
     pub fn secrets(&self) -> Secrets {
         let of_environment = std::env::var(SECRET_KEYS_VARIABLE).unwrap_or_default();
@@ -32,7 +32,7 @@ impl SecretArgs {
     }
 }
 
-/// How times are shown in text.
+/// Time format in text output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum TimeChoice {
     /// Date and time in the local time zone
@@ -41,7 +41,7 @@ pub enum TimeChoice {
     Utc,
     /// Seconds before the last event
     Relative,
-    /// The reading of the recording clock
+    /// Reading of the recording clock
     Ticks,
 }
 
@@ -59,7 +59,7 @@ impl From<TimeChoice> for TimeStyle {
 /// When text is colored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ColorChoice {
-    /// On a terminal that can, unless NO_COLOR is set
+    /// On a terminal that supports it, unless NO_COLOR is set
     Auto,
     /// Always
     Always,

@@ -1,8 +1,9 @@
-//! The command `recover`: turns the rings that dead processes left behind into snapshots.
+//! The command `recover`: turns the rings left behind by dead processes into snapshots.
 //!
-//! A ring is taken to be in use while its file is locked, or while the process that its table names is there with the start time
-//! it names and has the file mapped (one that called `exec` has not). The lock is held while the snapshot is made, so that two
-//! recoveries do not do the same work. The ring is removed, where that is asked for, once its snapshot is whole and on disk.
+//! A ring counts as in use while its file is locked, or while the process named in its table exists, has the start
+//! time recorded there and has the file mapped (not the case after `exec`). The lock is held while the snapshot is
+//! made, so that two recoveries do not do the same work. If requested, the ring is removed once its snapshot is
+//! complete and on disk.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -26,15 +27,15 @@ use crate::write::snapshot_file::{self, Written};
 /// Options of `recover`.
 #[derive(Args, Debug)]
 pub struct Recover {
-    /// The directory with the rings
+    /// Directory of the rings
     pub directory: PathBuf,
     /// Directory for the snapshots [default: the temporary directory, like the programs' own snapshots]
     #[arg(short, long, value_name = "DIR")]
     pub output: Option<PathBuf>,
-    /// Remove each ring after its snapshot is safely on disk
+    /// Remove each ring once its snapshot is safely on disk
     #[arg(long)]
     pub remove: bool,
-    /// What is withheld.
+    /// Options about secrets.
     #[command(flatten)]
     pub secrets: SecretArgs,
 }
@@ -42,7 +43,7 @@ pub struct Recover {
 /// Recovers the rings of a directory.
 ///
 /// # Errors
-/// Those of writing to `out`.
+/// Returns an error if writing to `out` fails.
 pub fn run(options: &Recover, out: &mut dyn Write) -> io::Result<Outcome> {
     let paths = match files_in(&options.directory) {
         Ok(paths) => paths,
@@ -86,7 +87,7 @@ pub fn run(options: &Recover, out: &mut dyn Write) -> io::Result<Outcome> {
     Ok(outcome)
 }
 
-/// What was done with a ring.
+/// Result of handling one ring.
 #[derive(Debug)]
 enum Done {
     Recovered { snapshot: PathBuf, events: u64, overwritten: u64 },
@@ -99,7 +100,7 @@ fn recover(path: &Path, file: &File, output: &Path, remove: bool, secrets: &Secr
     if !lock(file).map_err(text)? {
         return Ok(Done::InUse("it is locked".to_owned()));
     }
-    // Whoever held the lock before may have recovered and removed it.
+    // A previous holder of the lock might have recovered and removed it.
     if !is_still_there(path, file).map_err(text)? {
         return Ok(Done::InUse("somebody else has just recovered it".to_owned()));
     }
@@ -127,7 +128,7 @@ fn recover(path: &Path, file: &File, output: &Path, remove: bool, secrets: &Secr
     Ok(done)
 }
 
-/// Opens a file that is no link, without waiting.
+/// Opens a file without following links and without waiting.
 fn open_unfollowed(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true);
@@ -140,7 +141,7 @@ fn open_unfollowed(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-/// Returns whether the path still names this file.
+/// Returns whether the path still refers to this file.
 #[cfg(unix)]
 fn is_still_there(path: &Path, file: &File) -> io::Result<bool> {
     use std::os::unix::fs::MetadataExt as _;
@@ -152,7 +153,7 @@ fn is_still_there(path: &Path, file: &File) -> io::Result<bool> {
     }
 }
 
-/// Never asked: there is no lock to hold.
+/// Never called: there is no lock to hold.
 #[cfg(not(unix))]
 fn is_still_there(_path: &Path, _file: &File) -> io::Result<bool> {
     Ok(false)

@@ -1,4 +1,4 @@
-//! Showing events: the command without a name.
+//! The command without a name: shows events.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -22,13 +22,13 @@ use crate::render::text::{TextOptions, TextSink, damage_line};
 use crate::terminal::progress::ProgressLine;
 use crate::terminal::{Outcome, complain};
 
-/// What to show, and how.
+/// Inputs and options of the command that shows events.
 #[derive(Args, Debug)]
 pub struct View {
-    /// Snapshots and rings, in any mix; a directory means the snapshots and rings in it; `-` reads a snapshot from standard input
+    /// Snapshots and rings in any mix, directories of them, or `-` for a snapshot on standard input
     #[arg(required = true, value_name = "FILE|DIR|GLOB")]
     pub inputs: Vec<String>,
-    /// How.
+    /// Options of showing events.
     #[command(flatten)]
     pub show: Show,
 }
@@ -38,10 +38,10 @@ pub struct View {
 pub struct Show {
     /// Show only events that match this condition (repeatable; all must match)
     ///
-    /// KEY=VALUE, !=, >, >=, <, <=, and ~= for "contains". KEY is level, target, message, template, file, line, callsite, thread,
-    /// context, service, pid, host, boot, or the name of a field (fields.KEY for a field with one of these names). `level=WARN` is exactly that
-    /// level, `level>=WARN` that and above. `target=a::b` means the module and everything in it. `KEY!=VALUE` also holds where there
-    /// is no such field.
+    /// EXPR is KEY=VALUE, or has !=, >, >=, <, <= or ~= (contains) instead of =. KEY is level, target, message,
+    /// template, file, line, callsite, thread, context, service, pid, host, boot, or a field name (fields.KEY if a
+    /// field has one of these names). `level=WARN` matches only that level, `level>=WARN` that level and above.
+    /// `target=a::b` matches the module and everything in it. `KEY!=VALUE` also matches events without such a field.
     #[arg(short, long = "filter", value_name = "EXPR")]
     pub filters: Vec<Condition>,
 
@@ -53,15 +53,16 @@ pub struct Show {
     #[arg(long, value_name = "N")]
     pub head: Option<usize>,
 
-    /// Show events from this time on: a date and time (local, or with a zone), a time of the last day, or -5s before the last event
+    /// Show events from this time on: date and time (local, or with a zone), time within the last day, or -5s before
+    /// the last event
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub since: Option<String>,
 
-    /// Show events up to this time
+    /// Show events up to this time (same forms as --since)
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub until: Option<String>,
 
-    /// Show the last stretch before the last event, such as 5s or 2m; the same as --since -5s
+    /// Show the time before the last event, such as 5s or 2m; same as --since -5s
     #[arg(long, value_name = "DURATION", conflicts_with = "since")]
     pub last: Option<String>,
 
@@ -69,11 +70,11 @@ pub struct Show {
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
 
-    /// How times are shown in text
+    /// Time format in text output
     #[arg(long, value_enum, default_value_t = TimeChoice::Local)]
     pub time: TimeChoice,
 
-    /// The same as --time utc
+    /// Same as --time utc
     #[arg(long, conflicts_with = "time")]
     pub utc: bool,
 
@@ -81,7 +82,7 @@ pub struct Show {
     #[arg(long, value_enum, default_value_t = ColorChoice::Auto, value_name = "WHEN")]
     pub color: ColorChoice,
 
-    /// Show also the place in the source, nanoseconds, contexts and the fields that the message already shows
+    /// Also show the source location, nanoseconds, contexts, and fields that the message already shows
     #[arg(short, long)]
     pub verbose: bool,
 
@@ -89,11 +90,11 @@ pub struct Show {
     #[arg(short, long)]
     pub quiet: bool,
 
-    /// Write line breaks and tabs inside messages and values as they are; other control characters stay escaped
+    /// Write line breaks and tabs in messages and values unescaped; other control characters stay escaped
     #[arg(long)]
     pub raw: bool,
 
-    /// Show events once per snapshot, even if several snapshots of one ring hold them
+    /// Show events once per snapshot, even if several snapshots of one ring contain them
     #[arg(long)]
     pub duplicates: bool,
 
@@ -105,14 +106,14 @@ pub struct Show {
     #[arg(long, value_name = "KEY", value_delimiter = ',', value_parser = parse_key, requires = "stats")]
     pub group_by: Vec<GroupKey>,
 
-    /// What is withheld.
+    /// Options about secrets.
     #[command(flatten)]
     pub secrets: SecretArgs,
 
     /// Firmware ELF file or dictionary, for device recordings (repeatable)
     ///
-    /// Each session of a device (from one start of its firmware to the next) names the build id of its firmware. It is shown with the names
-    /// of the file that has this build id, and without names if none has.
+    /// Each session of a device (from one start of its firmware to the next) records the build id of its firmware.
+    /// Its events are shown with the names from the file with this build id, or without names if there is none.
     #[arg(long = "elf", visible_alias = "dictionary", value_name = "ELF|DICTIONARY")]
     pub firmware: Vec<PathBuf>,
 }
@@ -125,7 +126,7 @@ fn parse_key(name: &str) -> Result<GroupKey, String> {
     Ok(GroupKey { name: name.to_owned(), key: Key::from_name(name) })
 }
 
-/// The form of the output.
+/// Output format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// One line per event, for people
@@ -136,22 +137,22 @@ pub enum Format {
     Ndjson,
 }
 
-/// What the options ask for: the one place that reads them.
+/// Parsed options. Only this type reads them.
 #[derive(Debug)]
 pub struct Request {
     query: Query,
     secrets: Secrets,
     format: Format,
-    /// What to count by, if events are counted.
+    /// Keys to count by, if events are counted.
     stats: Option<Vec<GroupKey>>,
     text: TextOptions,
 }
 
 impl Request {
-    /// Reads the options.
+    /// Parses the options.
     ///
     /// # Errors
-    /// A line that says which option is wrong.
+    /// Returns a message that says which option is wrong.
     pub fn new(options: &Show) -> Result<Self, String> {
         let style = if options.utc { TimeStyle::Utc } else { options.time.into() };
         let keep = match (options.limit, options.head) {
@@ -181,7 +182,7 @@ impl Request {
         })
     }
 
-    /// Returns what is withheld.
+    /// Returns which secrets are withheld.
     #[must_use]
     pub fn secrets(&self) -> &Secrets {
         &self.secrets
@@ -195,7 +196,7 @@ impl Request {
     ) -> Box<dyn EventSink + 'o> {
         match (&self.stats, self.format) {
             (Some(keys), format) => {
-                // Positions relative to the end or in ticks say little in a table of counts.
+                // Positions relative to the end or in ticks mean little in a table of counts.
                 let style = if self.text.style == TimeStyle::Utc { TimeStyle::Utc } else { TimeStyle::Local };
                 let form = match format {
                     Format::Text => StatsForm::Text { style, quiet: self.text.quiet },
@@ -224,10 +225,10 @@ fn limits(options: &Show, style: TimeStyle) -> Result<Limits, String> {
     Ok(limits)
 }
 
-/// Shows what the options ask for.
+/// Shows the events that the options select.
 ///
 /// # Errors
-/// Those of writing to `out`.
+/// Returns an error if writing to `out` fails.
 pub fn run(options: &View, out: &mut dyn Write) -> io::Result<Outcome> {
     let request = match Request::new(&options.show) {
         Ok(request) => request,
@@ -243,10 +244,11 @@ pub fn run(options: &View, out: &mut dyn Write) -> io::Result<Outcome> {
     Ok(outcome.max(show(&inputs.read, errors, &request, None, out)?))
 }
 
-/// Shows the events of what was read, after the lines about what could not be; with `shown`, only those that were not shown before.
+/// Shows the events of the inputs, after messages about inputs that could not be read. With `shown`, shows only
+/// events not shown before.
 ///
 /// # Errors
-/// Those of writing to `out`.
+/// Returns an error if writing to `out` fails.
 pub fn show(
     inputs: &[Input],
     mut errors: Vec<String>,

@@ -1,7 +1,7 @@
-//! The command `snapshot`: a copy of the ring of a process, made from outside.
+//! The command `snapshot`: copies the ring of a process from outside.
 //!
-//! The process takes no part in it, and is not disturbed: it may be stopped, stuck or dead. What is copied of each thread is everything
-//! up to some moment while the copying went on.
+//! The process is neither involved nor disturbed: it can be stopped, stuck or dead. For each thread, the copy
+//! contains everything up to some moment during the copying.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -18,16 +18,16 @@ use crate::write::snapshot_file;
 /// Options of `snapshot`.
 #[derive(Args, Debug)]
 pub struct Snapshot {
-    /// A process id, or the path of a ring (write ./123 for a file named 123)
+    /// Process ID, or path of a ring (write ./123 for a file named 123)
     #[arg(value_name = "PID|RING")]
     pub target: String,
     /// Directory for the snapshot
     #[arg(short, long, value_name = "DIR")]
     pub output: Option<PathBuf>,
-    /// Reason, a word or two for the file name and the header
+    /// Reason, a word or two, for the file name and the header
     #[arg(short, long, value_name = "TEXT", default_value = "manual")]
     pub reason: String,
-    /// What is withheld.
+    /// Options about secrets.
     #[command(flatten)]
     pub secrets: SecretArgs,
 }
@@ -35,7 +35,7 @@ pub struct Snapshot {
 /// Writes the snapshot and prints its path.
 ///
 /// # Errors
-/// Those of writing to `out`.
+/// Returns an error if writing to `out` fails.
 pub fn run(options: &Snapshot, out: &mut dyn Write) -> io::Result<Outcome> {
     let ring = match find(&options.target) {
         Ok(ring) => ring,
@@ -46,7 +46,7 @@ pub fn run(options: &Snapshot, out: &mut dyn Write) -> io::Result<Outcome> {
     };
     let output = snapshot_file::directory(options.output.as_deref());
     let written = ring.image().and_then(|image| {
-        // Of a dead process nothing more will come: the snapshot holds everything to its end.
+        // A dead process records nothing more: the snapshot contains everything to its end.
         let is_over = matches!(ring.liveness(), Liveness::Gone | Liveness::LetGo);
         let until = if is_over { 0 } else { ring.bytes.read_from_ticks.unwrap_or(0) };
         let secrets = options.secrets.secrets();

@@ -1,4 +1,4 @@
-//! The command `verify`: what of a file is intact, what is lost, and why.
+//! The command `verify`: reports what is intact in a file, what is lost, and why.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -29,7 +29,7 @@ pub struct Verify {
 /// Checks each file.
 ///
 /// # Errors
-/// Those of writing to `out`.
+/// Returns an error if writing to `out` fails.
 pub fn run(options: &Verify, out: &mut dyn Write) -> io::Result<Outcome> {
     let mut worst = Outcome::Good;
     for name in &options.files {
@@ -54,7 +54,7 @@ fn verify(input: &Input, out: &mut dyn Write) -> io::Result<Outcome> {
         }
     };
     let sources = [source];
-    // Everything is read and nothing kept.
+    // Everything is read; nothing is retained.
     let query = Query { keep: Keep::First(0), duplicates: true, ..Query::default() };
     let mut progress = ProgressLine::new();
     let timeline = Timeline::read(&sources, &query, &mut progress);
@@ -147,7 +147,8 @@ fn write_counts(
     let dropped_why = if dropped.is_empty() { String::new() } else { format!(" ({})", dropped.join(", ")) };
     writeln!(
         out,
-        "  events: {} retained, {} overwritten, {} dropped{dropped_why}, {} suppressed, {} being written at the end, {} lost to damage",
+        "  events: {} retained, {} overwritten, {} dropped{dropped_why}, {} suppressed, \
+         {} being written at the end, {} lost to damage",
         grouped(found.events),
         grouped(source.loss.overwritten),
         grouped(source.loss.dropped_total()),

@@ -1,37 +1,37 @@
-//! Text that is gathered, and written in large pieces.
+//! Text that is buffered and written in large pieces.
 
 use std::fmt;
 use std::io::{self, Write};
 
-/// How much text is gathered before it is written.
+/// Amount of text buffered before it is written, in bytes.
 const CHUNK_LEN: usize = 1 << 15;
 
-/// Gathers text and writes it in large pieces.
+/// Buffers text and writes it in large pieces.
 pub struct Chunks<'o> {
-    /// What is not written yet.
+    /// Text not written yet.
     pub text: String,
     out: &'o mut dyn Write,
 }
 
 impl<'o> Chunks<'o> {
-    /// Writes to `out`.
+    /// Creates a buffer that writes to `out`.
     #[must_use]
     pub fn new(out: &'o mut dyn Write) -> Self {
         Chunks { text: String::with_capacity(2 * CHUNK_LEN), out }
     }
 
-    /// Writes what there is, if it is much.
+    /// Writes the buffered text if it is long enough.
     ///
     /// # Errors
-    /// Those of writing.
+    /// Returns an error if writing fails.
     pub fn write(&mut self) -> io::Result<()> {
         if self.text.len() >= CHUNK_LEN { self.finish() } else { Ok(()) }
     }
 
-    /// Writes what there is.
+    /// Writes the buffered text.
     ///
     /// # Errors
-    /// Those of writing.
+    /// Returns an error if writing fails.
     pub fn finish(&mut self) -> io::Result<()> {
         self.out.write_all(self.text.as_bytes())?;
         self.text.clear();

@@ -1,4 +1,4 @@
-//! The way of a timeline to a sink: sources first, then events and what is to be said between them, in order.
+//! Passes a timeline to a sink: sources first, then events and the marks between them, in order.
 
 use std::io;
 use std::ops::Range;
@@ -8,10 +8,10 @@ use ttlog_read::timeline::{Entry, EventRoom, News, Timeline};
 
 use super::sink::EventSink;
 
-/// Hands a timeline to a sink. With `news`, only what was not shown before.
+/// Passes a timeline to a sink. With `news`, only events not shown before.
 ///
 /// # Errors
-/// Those of the sink.
+/// Returns the errors of the sink.
 pub fn drive(
     timeline: &mut Timeline<'_, '_>,
     query: &Query,
@@ -43,7 +43,7 @@ pub fn drive(
     sink.end(timeline)
 }
 
-/// Finds the marks that stand between the events that are shown. Where the view was cut, those outside it say nothing.
+/// Finds the marks between the events that are shown. If the view was cut, marks outside it are left out.
 fn marks_in_view(timeline: &Timeline<'_, '_>, query: &Query) -> Range<usize> {
     let marks = &timeline.marks;
     let (first, last) = (timeline.entries.first().map(Entry::place), timeline.entries.last().map(Entry::place));

@@ -1,4 +1,5 @@
-//! How a process ended, in one sentence: what its end block says, whether it was shut down, its panics, and whether it is there.
+//! How a process ended, in one sentence: from its end block, whether it was shut down, its panics, and whether it
+//! still exists.
 
 use ttlog_core::ring::{EndKind, Panics, ProcessEnd};
 use ttlog_read::source::{Ending, Kind, Liveness, Source};
@@ -7,7 +8,7 @@ use ttlog_read::text::number::counted;
 use ttlog_read::text::time::TimeFormatter;
 use ttlog_read::timeline::Timeline;
 
-/// Returns one word for the end of a process, as JSON has it.
+/// Returns one word for the end of a process, as used in JSON.
 #[must_use]
 pub fn word(ending: &Ending) -> &'static str {
     match ending {
@@ -26,15 +27,15 @@ pub fn word(ending: &Ending) -> &'static str {
     }
 }
 
-/// Returns a sentence about how the process of a source ended, as far as that is known.
+/// Returns a sentence about how the process of a source ended, as far as known.
 #[must_use]
 pub fn of_source(timeline: &Timeline<'_, '_>, source: usize, time: &mut TimeFormatter) -> Option<String> {
     let name = |context, id| Some(timeline.ring_of(source)?.thread_name(context, id)?.to_owned());
     sentence(&timeline.sources[source], time, &name)
 }
 
-/// Returns the sentence, without a full stop; `None` where nothing is known. `thread_name` gives the name of the thread with a context
-/// (0: unknown) and a system id (0: unknown).
+/// Returns the sentence without a period; `None` if nothing is known. `thread_name` returns the name of the thread
+/// with a context (0: unknown) and a system id (0: unknown).
 #[must_use]
 pub fn sentence(
     source: &Source<'_>,
@@ -47,7 +48,7 @@ pub fn sentence(
         Ending::RanThen => "was running when the snapshot was made".to_owned(),
         Ending::LetGo => "runs without this ring: it called exec, or this is a copy".to_owned(),
         Ending::Told(end) => {
-            // It writes its core, runs what it wants to run at its end, or has survived.
+            // The process is writing its core, is running its exit handlers, or has survived.
             let still = if source.kind == Kind::Ring(Liveness::Running) { "still runs; " } else { "" };
             format!("{still}{}", told(source, &end, time, thread_name))
         }
@@ -99,7 +100,7 @@ fn told(
         }
     }
     push_thread(&mut text, end.context, end.os_thread_id.into(), thread_name);
-    // What the process took from the wall clock is right without anchors.
+    // A time that the process took from the wall clock is right without anchors.
     let at =
         if end.unix_ns != 0 { Some(end.unix_ns) } else { (end.ticks != 0).then(|| source.scale.unix_ns(end.ticks)) };
     if let Some(at) = at {
@@ -123,18 +124,18 @@ fn push_thread(text: &mut String, context: u32, id: u64, thread_name: &dyn Fn(u3
     }
 }
 
-/// Returns whether the processor, not a process, caused the signal, so that the address says something.
+/// Returns whether the processor, not a process, caused the signal, so that the address is meaningful.
 fn is_fault(end: &ProcessEnd) -> bool {
     end.code > 0 && matches!(end.signal, 4 | 5 | 7 | 8 | 10 | 11)
 }
 
-/// Returns what the signal's code says.
+/// Returns the meaning of the signal's code.
 fn cause(end: &ProcessEnd) -> Option<String> {
     if end.code <= 0 {
         let own = end.sender_pid == 0;
         return (!own).then(|| format!("sent by process {} of user {}", end.sender_pid, end.sender_uid));
     }
-    // sigaction(2) of Linux; macOS has the same numbers for these.
+    // sigaction(2) of Linux; macOS uses the same numbers for these.
     let text = match (end.signal, end.code) {
         (11, 1) => "no memory there",
         (11, 2) => "no permission for that memory",
@@ -148,7 +149,7 @@ fn cause(end: &ProcessEnd) -> Option<String> {
     Some(text.to_owned())
 }
 
-/// Returns the name of a signal on the system that the ring names.
+/// Returns the name of a signal on the system that the ring was recorded on.
 #[must_use]
 pub fn signal_name(signal: u8, os: &str) -> String {
     // signal(7): most numbers are the same on all systems.

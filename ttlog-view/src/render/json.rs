@@ -1,7 +1,8 @@
-//! Events as JSON, one object each. README.md documents the form; numbers are exact, whatever their width.
+//! Events as JSON, one object each. The documentation of the viewer describes the format; numbers are exact, whatever
+//! their width.
 //!
-//! It is written by hand: numbers of 64 and 128 bits and floats stand with all their digits, members have the order of the
-//! documentation, and text goes straight to the output, without a tree of values for each event.
+//! The JSON is written by hand: 64-bit and 128-bit numbers and floats keep all their digits, members are in the
+//! documented order, and text goes straight to the output, without a tree of values for each event.
 
 use std::io::{self, Write};
 
@@ -12,7 +13,7 @@ use ttlog_read::timeline::{Event, Timeline};
 use super::chunks::Chunks;
 use super::sink::EventSink;
 
-/// What stands in place of a withheld value; no value is like it.
+/// Placeholder for a withheld value; no real value looks like it.
 const WITHHELD_JSON: &str = "{\"withheld\":true}";
 
 /// Writes events as JSON objects.
@@ -23,7 +24,7 @@ pub struct JsonRenderer {
 }
 
 impl JsonRenderer {
-    /// Makes the renderer.
+    /// Creates the renderer.
     #[must_use]
     pub fn new() -> Self {
         JsonRenderer { time: TimeFormatter::rfc3339(), message: String::new() }
@@ -133,7 +134,7 @@ pub struct JsonSink<'o> {
 }
 
 impl<'o> JsonSink<'o> {
-    /// Writes to `out`, as an array or as lines.
+    /// Creates a sink that writes to `out`, as an array or as lines.
     #[must_use]
     pub fn new(is_array: bool, out: &'o mut dyn Write) -> Self {
         let mut chunks = Chunks::new(out);
@@ -168,7 +169,7 @@ fn push_number(out: &mut String, number: impl std::fmt::Display) {
     _ = write!(out, "{number}"); // cannot fail on a String
 }
 
-/// Appends `,"key":"value"`; the key needs no escapes.
+/// Appends `,"key":"value"`; the key must need no escapes.
 fn push_member(out: &mut String, key: &str, value: &str) {
     out.push_str(",\"");
     out.push_str(key);
@@ -176,8 +177,8 @@ fn push_member(out: &mut String, key: &str, value: &str) {
     push_string(out, value);
 }
 
-/// Appends a JSON string. Control characters are escaped, those of the writing direction and the C1 set too, so that the output is
-/// harmless on a terminal.
+/// Appends a JSON string. Control characters are escaped, including bidirectional ones and the C1 set, so that the
+/// output is harmless on a terminal.
 pub fn push_string(out: &mut String, text: &str) {
     use std::fmt::Write as _;
     out.push('"');
@@ -203,7 +204,7 @@ pub fn push_string(out: &mut String, text: &str) {
     out.push('"');
 }
 
-/// Appends a float as a number with the fewest digits that give it back, or as a string where JSON has no number for it.
+/// Appends a float as a number with the fewest digits that restore it, or as a string if JSON has no number for it.
 fn push_float(out: &mut String, finite: bool, value: &dyn std::fmt::Debug) {
     use std::fmt::Write as _;
     _ = if finite { write!(out, "{value:?}") } else { write!(out, "\"{value:?}\"") }; // cannot fail on a String

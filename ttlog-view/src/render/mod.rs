@@ -1,4 +1,4 @@
-//! What is printed.
+//! The output: text, JSON and counts.
 
 pub mod chunks;
 pub mod drive;
@@ -10,7 +10,7 @@ pub mod text;
 
 use ttlog_read::source::{Kind, Liveness, Source};
 
-/// The reasons for which events are refused, as JSON names them and as text does.
+/// Reasons for which events are refused, as named in JSON and in text.
 pub const DROP_REASONS: [(&str, &str); 4] = [
     ("too_large", "too large"),
     ("reentrant", "re-entrant"),
@@ -18,7 +18,7 @@ pub const DROP_REASONS: [(&str, &str); 4] = [
     ("unregistered", "table full"),
 ];
 
-/// Returns one word for what a source is.
+/// Returns one word for the kind of a source.
 #[must_use]
 pub fn kind_name(source: &Source<'_>) -> &'static str {
     match &source.kind {

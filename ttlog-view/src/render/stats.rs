@@ -19,7 +19,7 @@ use super::{DROP_REASONS, kind_name};
 use crate::render::json::push_string;
 use crate::render::text::losses;
 
-/// Stands for a key that an event does not have.
+/// Placeholder for a key that an event does not have.
 const NONE: &str = "-";
 
 /// Counts of events by key.
@@ -27,29 +27,29 @@ const NONE: &str = "-";
 pub struct Stats {
     groups: Vec<Group>,
     by_key: HashMap<String, usize>,
-    /// Per source and callsite: the group, where the callsite decides it.
+    /// Group for each source and callsite, if the callsite determines it.
     by_callsite: HashMap<(usize, u16), usize>,
     total: u64,
     scratch: String,
 }
 
-/// A key to count by, with the name it was given.
+/// A key to count by, with its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupKey {
-    /// As it was typed.
+    /// Name as typed.
     pub name: String,
-    /// What it means.
+    /// Parsed key.
     pub key: Key,
 }
 
-/// The form of the counts.
+/// Format of the counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StatsForm {
-    /// A table, and what each source has lost.
+    /// A table, and the losses of each source.
     Text {
-        /// How times are written.
+        /// Time format.
         style: TimeStyle,
-        /// Without what was lost.
+        /// Whether the losses are left out.
         quiet: bool,
     },
     /// One JSON object.
@@ -58,7 +58,7 @@ pub enum StatsForm {
     Ndjson,
 }
 
-/// Counts events, and writes the counts at the end.
+/// Counts events and writes the counts at the end.
 #[derive(Debug)]
 pub struct StatsSink<'o> {
     stats: Stats,
@@ -68,7 +68,7 @@ pub struct StatsSink<'o> {
 }
 
 impl<'o> StatsSink<'o> {
-    /// Writes to `out`.
+    /// Creates a sink that writes to `out`.
     #[must_use]
     pub fn new(keys: Vec<GroupKey>, form: StatsForm, out: &'o mut dyn Write) -> Self {
         StatsSink { stats: Stats::default(), keys, form, chunks: Chunks::new(out) }
@@ -126,17 +126,17 @@ struct Group {
     last: Moment,
 }
 
-/// When an event was.
+/// Time of an event.
 #[derive(Clone, Copy, Debug)]
 struct Moment {
-    /// Where it stands in the timeline.
+    /// Position in the timeline.
     key: i64,
-    /// When it was.
+    /// Time of the event.
     when: When,
 }
 
 impl Moment {
-    /// Of a group without events.
+    /// Moment of a group without events.
     const NONE: Moment = Moment { key: 0, when: When::Clock(0) };
 }
 
@@ -146,7 +146,7 @@ fn varies(key: &Key) -> bool {
 }
 
 impl Stats {
-    /// Counts an entry whose group its callsite decides, if an event of that was counted before.
+    /// Counts an entry whose group its callsite determines, if an event of that callsite was counted before.
     fn count_known(&mut self, timeline: &Timeline<'_, '_>, entry: &Entry) -> bool {
         let source = timeline.parts[entry.part as usize].source as usize;
         let group = self.by_callsite.get(&(source, entry.callsite)).copied();
@@ -178,7 +178,7 @@ impl Stats {
         self.total += 1;
     }
 
-    /// Puts the largest groups first.
+    /// Sorts the groups by size, largest first.
     fn sort(&mut self) {
         self.groups.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.key.cmp(&b.key)));
     }
@@ -232,7 +232,7 @@ impl Stats {
         for row in &rows {
             let mut line = String::new();
             for (column, cell) in row.iter().enumerate() {
-                // Numbers to the right, text to the left.
+                // Numbers are right-aligned, text left-aligned.
                 let width = widths[column];
                 let cell = if column < 3 { format!("{cell:>width$}") } else { format!("{cell:<width$}") };
                 line.push_str(&cell);
@@ -329,7 +329,7 @@ fn push_key(out: &mut String, event: &Event<'_, '_>, key: &Key) {
     }
 }
 
-/// Appends what each source holds and has lost.
+/// Appends the contents and losses of each source.
 pub fn push_losses(out: &mut String, timeline: &Timeline<'_, '_>, time: &mut TimeFormatter) {
     for (index, (source, found)) in timeline.sources.iter().zip(&timeline.found).enumerate() {
         let lost = losses(source, found);
@@ -353,7 +353,7 @@ pub fn push_losses(out: &mut String, timeline: &Timeline<'_, '_>, time: &mut Tim
     }
 }
 
-/// Returns what each source holds and has lost as JSON objects.
+/// Returns the contents and losses of each source as JSON objects.
 #[must_use]
 pub fn json_sources(timeline: &Timeline<'_, '_>) -> Vec<String> {
     let mut time = TimeFormatter::rfc3339();
@@ -391,7 +391,9 @@ pub fn json_sources(timeline: &Timeline<'_, '_>) -> Vec<String> {
             found.damaged_events,
             found.is_damaged(source)
         ));
-        for (name, ticks) in [("complete_from", source.complete_from), ("priority_complete_from", source.priority_complete_from)] {
+        let completeness =
+            [("complete_from", source.complete_from), ("kept_complete_from", source.kept_complete_from)];
+        for (name, ticks) in completeness {
             out.push_str(&format!(",\"{name}\":"));
             if ticks == 0 {
                 out.push_str("null");
@@ -413,7 +415,7 @@ pub fn json_sources(timeline: &Timeline<'_, '_>) -> Vec<String> {
     sources.collect()
 }
 
-/// Returns the gaps between events of the same thread as JSON objects.
+/// Returns the gaps between events of one thread as JSON objects.
 #[must_use]
 pub fn json_gaps(timeline: &Timeline<'_, '_>) -> Vec<String> {
     let mut gaps = Vec::new();
@@ -453,7 +455,7 @@ pub fn json_clock_steps(timeline: &Timeline<'_, '_>) -> Vec<String> {
     steps
 }
 
-/// Appends what is known of a process's end and its panics as a JSON object.
+/// Appends what is known about the end and the panics of a process as a JSON object.
 fn push_ending(out: &mut String, timeline: &Timeline<'_, '_>, index: usize, time: &mut TimeFormatter) {
     let source = &timeline.sources[index];
     let how = Ending::of(source);

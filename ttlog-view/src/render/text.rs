@@ -1,4 +1,4 @@
-//! Events as lines for people, with what was lost between them.
+//! Events as lines for people, with the losses between them.
 
 use std::io::{self, Write};
 
@@ -17,7 +17,7 @@ use super::chunks::Chunks;
 use super::sink::EventSink;
 use super::{DROP_REASONS, ending, kind_name};
 
-/// Most places of damage that are listed above the events.
+/// Maximum number of damaged places listed above the events.
 const DAMAGE_SHOWN: usize = 5;
 
 const fn colour(colour: AnsiColor) -> Style {
@@ -40,18 +40,18 @@ fn style_of(level: Level) -> Style {
     }
 }
 
-/// How events are written as text.
+/// Options of text output.
 #[derive(Clone, Debug)]
 pub struct TextOptions {
-    /// How times are written.
+    /// Time format.
     pub style: TimeStyle,
-    /// Whether there is color.
+    /// Whether the text is colored.
     pub colored: bool,
-    /// Whether everything is shown.
+    /// Whether all details are shown.
     pub verbose: bool,
     /// Whether the lines about files, gaps and losses are left out.
     pub quiet: bool,
-    /// What becomes of line breaks in values.
+    /// Treatment of line breaks in values.
     pub breaks: LineBreaks,
 }
 
@@ -59,17 +59,17 @@ pub struct TextOptions {
 #[derive(Debug)]
 pub struct TextSink<'o> {
     renderer: TextRenderer,
-    /// Events missing before the next, and of which contexts: ring and context.
+    /// Number of events missing before the next one, and the contexts they are from: ring and context.
     missing: u64,
     contexts: Vec<(usize, u32)>,
     quiet: bool,
-    /// Whether a line at the end says how many events were shown.
+    /// Whether a final line says how many events were shown.
     has_total: bool,
     chunks: Chunks<'o>,
 }
 
 impl<'o> TextSink<'o> {
-    /// Writes to `out`; with a line at the end that says how many events were shown, if not all were.
+    /// Creates a sink that writes to `out`. If not all events were shown, a final line can say how many were.
     #[must_use]
     pub fn new(options: &TextOptions, timeline: &Timeline<'_, '_>, has_total: bool, out: &'o mut dyn Write) -> Self {
         let renderer = TextRenderer {
@@ -85,7 +85,7 @@ impl<'o> TextSink<'o> {
         TextSink { renderer, missing: 0, contexts: Vec::new(), quiet, has_total, chunks }
     }
 
-    /// Says what is missing, if anything is.
+    /// Writes what is missing, if anything is.
     fn push_gap(&mut self, timeline: &Timeline<'_, '_>) {
         if !self.contexts.is_empty() {
             self.renderer.push_gap(&mut self.chunks.text, timeline, self.missing, &self.contexts);
@@ -138,7 +138,7 @@ impl EventSink for TextSink<'_> {
     }
 }
 
-/// Returns whether the events are of more than one ring; sessions of a device share theirs.
+/// Returns whether the events are from more than one ring; sessions of a device share theirs.
 fn several_rings(timeline: &Timeline<'_, '_>) -> bool {
     let session_of = |source: &Source<'_>| source.session.map(|_| source.ring_id);
     let first = timeline.sources.first().and_then(session_of);
@@ -147,19 +147,19 @@ fn several_rings(timeline: &Timeline<'_, '_>) -> bool {
 
 #[derive(Debug)]
 struct TextRenderer {
-    /// How times are written.
+    /// Time format.
     time: TimeFormatter,
-    /// Whether there is color.
+    /// Whether the text is colored.
     colored: bool,
-    /// Whether everything is shown.
+    /// Whether all details are shown.
     verbose: bool,
-    /// What becomes of line breaks in values.
+    /// Treatment of line breaks in values.
     breaks: LineBreaks,
-    /// Whether each line says whose event it is.
+    /// Whether each line names the process of its event.
     several_rings: bool,
-    /// Scratch room for messages.
+    /// Scratch buffer for messages.
     message: String,
-    /// Scratch room for times.
+    /// Scratch buffer for times.
     scratch: String,
 }
 
@@ -187,7 +187,7 @@ impl TextRenderer {
         self.time.push(&mut text, event.when, event.before_end_ns, event.entry.ticks);
         self.styled(out, DIM, |out| out.push_str(&text));
         self.scratch = text;
-        // Somewhere around that time: what the clock reading counts from is lost.
+        // The time is approximate: the origin of the clock reading is lost.
         out.push_str(if event.entry.time_known { " " } else { "~" });
         match event.callsite {
             Some(callsite) => {
@@ -199,7 +199,7 @@ impl TextRenderer {
             }
             None => self.styled(out, BAD, |out| out.push_str("    ?")),
         }
-        // Devices do not tell who recorded what.
+        // Devices do not record which thread logged an event.
         let tells_thread = event.source.session.is_none()
             || event.entry.context != 0
             || event.thread.is_some_and(|(name, _)| !name.is_empty());
@@ -279,7 +279,7 @@ impl TextRenderer {
         }
     }
 
-    /// Appends what is to be said between two events, if it is no gap.
+    /// Appends a mark between two events, unless it is a gap.
     fn push_mark(&mut self, out: &mut String, timeline: &Timeline<'_, '_>, mark: &Mark) {
         match mark {
             Mark::Gap { .. } => {} // several of them are one line
@@ -333,7 +333,7 @@ impl TextRenderer {
         self.line(out, MARK, &text);
     }
 
-    /// Appends what a source is, and what of it was lost.
+    /// Appends the description and losses of a source.
     fn push_source(&mut self, out: &mut String, timeline: &Timeline<'_, '_>, index: usize) {
         let (source, found) = (&timeline.sources[index], &timeline.found[index]);
         let mut text = format!("── {}: ", escaped(source.path));
@@ -349,7 +349,7 @@ impl TextRenderer {
                 text.push(')');
             }
         }
-        // A snapshot that was made in memory, to be shown, says nothing of its making.
+        // A snapshot made in memory, only to be shown, has no creation time to print.
         if let Kind::Snapshot { reason, created_unix_ns: created_unix_ns @ 1.., .. } = &source.kind {
             text.push_str(&format!(", reason {}, made ", escaped(reason)));
             self.time.push_clock(&mut text, *created_unix_ns);
@@ -360,7 +360,7 @@ impl TextRenderer {
         }
         self.line(out, DIM, &text);
         let how = Ending::of(source);
-        // That it runs, or ran, the line above says.
+        // The line above already says that it runs or ran.
         let says_more = !matches!(how, Ending::Running | Ending::RanThen) || source.life.panics.count > 0;
         if let Some(text) = ending::of_source(timeline, index, &mut self.time).filter(|_| says_more) {
             self.line(out, if how.is_bad() { BAD } else { DIM }, &format!("   process: {text}"));
@@ -379,7 +379,7 @@ impl TextRenderer {
         }
     }
 
-    /// Appends a closing line where not everything was shown.
+    /// Appends a closing line if not everything was shown.
     fn push_total(&self, out: &mut String, shown: usize, read: u64) {
         if shown as u64 != read {
             self.line(out, DIM, &format!("── {} of {} events shown", grouped(shown as u64), grouped(read)));
@@ -396,7 +396,7 @@ fn has_sources(value: &FieldValue<'_>) -> bool {
     }
 }
 
-/// Says which session it is, of which firmware, and why it began.
+/// Describes a session: which one it is, its firmware, and why it began.
 #[must_use]
 pub fn session_text(source: &Source<'_>, session: &DeviceSession) -> String {
     let mut text = format!("boot {}", session.boot);
@@ -447,7 +447,7 @@ pub fn clock_step(time: &mut TimeFormatter, expected_unix_ns: i64, unix_ns: i64)
     text
 }
 
-/// Describes a place of damage in a line.
+/// Describes one place of damage in a line.
 #[must_use]
 pub fn damage_line(damage: &Damage) -> String {
     match damage.len_bytes {
@@ -456,7 +456,7 @@ pub fn damage_line(damage: &Damage) -> String {
     }
 }
 
-/// Lists what of a source was lost, in words.
+/// Lists the losses of a source in words.
 #[must_use]
 pub fn losses(source: &Source<'_>, found: &Tally) -> Vec<String> {
     let mut lost = Vec::new();

@@ -1,4 +1,4 @@
-//! What goes to the terminal beside the output: progress, complaints, and how a command ended.
+//! Output to the terminal other than the result: progress, error messages, and the outcome of a command.
 
 mod outcome;
 pub mod progress;

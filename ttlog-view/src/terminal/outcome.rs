@@ -1,17 +1,17 @@
-//! How a command ended, and lines about what went wrong.
+//! The outcome of a command, and error messages.
 
 use std::io::{self, Write as _};
 
 use ttlog_read::source::device::sessions::Usability;
 
-/// How a command ended.
+/// Outcome of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outcome {
-    /// All is well: exit code 0.
+    /// Everything succeeded: exit code 0.
     Good,
-    /// Something could be done, but not all: exit code 1.
+    /// Only a part succeeded: exit code 1.
     Partial,
-    /// Nothing could be done: exit code 2.
+    /// Nothing succeeded: exit code 2.
     Failed,
 }
 
@@ -25,8 +25,8 @@ impl From<Usability> for Outcome {
     }
 }
 
-/// Writes a line about something that went wrong to standard error.
+/// Writes an error message to standard error.
 pub fn complain(line: &str) {
-    // If standard error is gone, there is nobody left to tell.
+    // If standard error is closed, nobody can read it.
     let _ = writeln!(io::stderr(), "ttlog-view: {line}");
 }

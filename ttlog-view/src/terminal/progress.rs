@@ -1,16 +1,16 @@
-//! A line on the terminal while something takes long; nothing where standard error is no terminal.
+//! A progress line for long operations; nothing is shown if standard error is not a terminal.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
 use ttlog_read::timeline::Progress;
 
-/// How long nothing is said at first.
+/// Time before the first progress line.
 const PATIENCE: Duration = Duration::from_millis(700);
-/// How long a line stands before the next.
+/// Time between two progress lines.
 const PERIOD: Duration = Duration::from_millis(100);
 
-/// The progress of one command.
+/// Progress of one command.
 #[derive(Debug)]
 pub struct ProgressLine {
     next: Option<Instant>,
@@ -18,7 +18,7 @@ pub struct ProgressLine {
 }
 
 impl ProgressLine {
-    /// Starts. Shows something only if standard error is a terminal.
+    /// Starts the progress of a command. It is shown only if standard error is a terminal.
     #[must_use]
     pub fn new() -> Self {
         ProgressLine { next: std::io::stderr().is_terminal().then(|| Instant::now() + PATIENCE), shown: false }
@@ -44,7 +44,7 @@ impl Progress for ProgressLine {
         self.next = Some(now + PERIOD);
         self.shown = true;
         let percent = 100 * (index + 1) / total.max(1);
-        // A terminal that is gone needs no progress.
+        // A closed terminal needs no progress.
         let _ = write!(std::io::stderr(), "\rreading: {percent} %, {events} events \x1b[K");
     }
 }

@@ -1,9 +1,9 @@
-//! Locks that tell files in use from others.
+//! Locks that show which files are in use.
 
 use std::fs::File;
 use std::io;
 
-/// Locks the file until it is closed; `false` if another process has it.
+/// Locks the file until it is closed; returns `false` if another process holds the lock.
 #[cfg(unix)]
 pub(crate) fn lock(file: &File) -> io::Result<bool> {
     use rustix::fs::{FlockOperation, flock};
@@ -14,7 +14,7 @@ pub(crate) fn lock(file: &File) -> io::Result<bool> {
     }
 }
 
-/// Without a way to tell whether a ring is in use, none is touched.
+/// Fails: without a way to know whether a ring is in use, none is touched.
 #[cfg(not(unix))]
 pub(crate) fn lock(_file: &File) -> io::Result<bool> {
     Err(io::Error::new(io::ErrorKind::Unsupported, "rings cannot be recovered on this system"))

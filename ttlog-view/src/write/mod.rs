@@ -1,4 +1,4 @@
-//! Files that the viewer writes.
+//! Files written by the viewer.
 
 pub(crate) mod lock;
 pub mod snapshot_file;

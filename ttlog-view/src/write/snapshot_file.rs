@@ -1,8 +1,9 @@
-//! Snapshots that the viewer writes: of dead rings, and of living ones whose process knows nothing of it.
+//! Snapshots written by the viewer: of dead rings, and of live ones without involving their process.
 //!
-//! A snapshot is written to a hidden temporary file that only its owner can read, brought to disk, given a name that no other file
-//! has, and the directory brought to disk: under its final name there is either the whole snapshot or nothing. The temporary name
-//! is of the form that recorders sweep away when it is left behind.
+//! A snapshot is written to a hidden temporary file that only its owner can read and synced to disk. It is then given
+//! a name that no other file has, and the directory is synced. Under its final name there is therefore either the
+//! whole snapshot or nothing. Recorders recognize the form of the temporary name and remove such files if they are
+//! left behind.
 
 use std::fs::{File, OpenOptions};
 use std::hash::{BuildHasher as _, Hasher as _};
@@ -23,25 +24,25 @@ use super::lock::lock;
 /// A snapshot that was written.
 #[derive(Clone, Debug)]
 pub struct Written {
-    /// Its file.
+    /// Path of the file.
     pub path: PathBuf,
-    /// Events in it.
+    /// Number of events in it.
     pub events: u64,
 }
 
-/// Returns the directory for snapshots: what was asked for, else `$TTLOG_SNAPSHOT_DIR`, else the temporary directory, as the recorders
-/// do.
+/// Returns the directory for snapshots: `asked` if given, else `$TTLOG_SNAPSHOT_DIR`, else the temporary directory,
+/// as recorders do.
 #[must_use]
 pub fn directory(asked: Option<&Path>) -> PathBuf {
     let of_environment = || std::env::var_os("TTLOG_SNAPSHOT_DIR").filter(|value| !value.is_empty()).map(PathBuf::from);
     asked.map(Path::to_path_buf).or_else(of_environment).unwrap_or_else(std::env::temp_dir)
 }
 
-/// Writes a snapshot of a ring's bytes, without `secrets`, to a new file in `directory`. `ticks` is the reading of the ring's clock up to which everything
-/// is there; 0: to the end of recording.
+/// Writes a snapshot of a ring's bytes, without `secrets`, to a new file in `directory`. `ticks` is the reading of
+/// the ring's clock up to which the snapshot is complete; 0 means to the end of recording.
 ///
 /// # Errors
-/// A line that says what failed; no file is left then.
+/// Returns a message that says what failed; no file is left then.
 pub fn write(
     image: &RingImage<'_>,
     process: &ProcessInfo<'_>,
@@ -59,11 +60,11 @@ pub fn write(
     })
 }
 
-/// Writes a snapshot that `fill` makes, with options and as much scratch as they take, to a new file in `directory`. Its
-/// name has the service, the number (of a process, or of a session of a device) and the reason in it.
+/// Writes a snapshot to a new file in `directory`. `fill` produces it, with options and as much scratch space as they
+/// take. The file name contains the service, a number (of the process, or of the session of a device) and the reason.
 ///
 /// # Errors
-/// A line that says what failed; no file is left then.
+/// Returns a message that says what failed; no file is left then.
 pub fn write_with(
     service: &str,
     number: u64,
@@ -83,13 +84,13 @@ pub fn write_with(
             PublishError::Step(line) => line,
             PublishError::NamesTaken => error_line(directory, &error),
         })?;
-        // Without this the new name may be lost with the power, though the data is there.
+        // Without this, a power failure can lose the new name although the data is on disk.
         published.directory_sync?;
         Ok(Written { path: directory.join(published.name.to_string()), events: place.events })
     })
 }
 
-/// The directory while a snapshot is written to it. A temporary file that is left is removed when this is dropped.
+/// The directory while a snapshot is written to it. Dropping it removes a leftover temporary file.
 struct Place<'d, F> {
     directory: &'d Path,
     fill: Option<F>,
@@ -108,7 +109,7 @@ impl<F> Directory for Place<'_, F>
 where
     F: FnOnce(&mut FileSink) -> Result<SnapshotStats, SnapshotError<io::Error>>,
 {
-    /// A line that says what failed.
+    /// Returns a message that says what failed.
     type Error = String;
 
     fn create(&mut self, temporary: &TemporaryName<'_>) -> Result<(), String> {
@@ -119,11 +120,11 @@ where
         std::os::unix::fs::OpenOptionsExt::mode(&mut open, 0o600);
         let file = open.open(&path).map_err(|error| error_line(self.directory, &error))?;
         self.temporary = Some(path);
-        // A umask may have taken the owner's permissions away, too.
+        // A umask can have removed the owner's permissions too.
         #[cfg(unix)]
         file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))
             .map_err(|error| error_line(self.temporary(), &error))?;
-        // Recorders sweep away what nobody has locked. A file system without locks leaves that to the file's age.
+        // Recorders remove files that nobody has locked. On a file system without locks they judge by the file's age.
         #[cfg(unix)]
         let _ = lock(&file);
         self.file = Some(file);
@@ -131,7 +132,7 @@ where
     }
 
     fn fill(&mut self) -> Result<(), String> {
-        // It was created just before, and is filled once.
+        // It was just created, and is filled once.
         let (Some(file), Some(fill)) = (self.file.take(), self.fill.take()) else { return Ok(()) };
         let mut sink = FileSink(io::BufWriter::with_capacity(1 << 18, file));
         let stats = fill(&mut sink).map_err(|error| error_line(self.temporary(), &error))?;
@@ -147,7 +148,7 @@ where
     }
 
     fn rename_new(&mut self, from: &TemporaryName<'_>, to: &SnapshotName<'_>) -> Result<Renamed, String> {
-        // A link, unlike a new name, never replaces what has that name already.
+        // Unlike a rename, a link never replaces an existing file.
         match std::fs::hard_link(self.temporary(), self.directory.join(to.to_string())) {
             Ok(()) => {
                 self.remove(from);
@@ -172,7 +173,7 @@ where
 
     fn remove(&mut self, _temporary: &TemporaryName<'_>) {
         if let Some(path) = self.temporary.take() {
-            // An error before matters more.
+            // An earlier error matters more.
             let _ = std::fs::remove_file(path);
         }
     }
@@ -193,13 +194,13 @@ where
 impl<F> Drop for Place<'_, F> {
     fn drop(&mut self) {
         if let Some(path) = self.temporary.take() {
-            // Filling it panicked; there is nobody to tell.
+            // Filling it panicked; there is nobody to report to.
             let _ = std::fs::remove_file(path);
         }
     }
 }
 
-/// A file as the snapshot's writer wants it.
+/// A file in the form that the snapshot writer needs.
 #[derive(Debug)]
 pub struct FileSink(io::BufWriter<File>);
 
@@ -213,7 +214,7 @@ impl ttlog_core::snapshot::Sink for FileSink {
 
 /// Returns a number that another process is very unlikely to get.
 fn random() -> u64 {
-    // Seeded by the operating system, and changed with every call.
+    // Seeded by the operating system, and different with every call.
     let mut hasher = std::collections::hash_map::RandomState::new().build_hasher();
     hasher.write_u32(std::process::id());
     hasher.finish()

@@ -19,9 +19,9 @@ use ttlog_core::{Level, Word};
 
 /// Build id of the firmware of most tests.
 pub const BUILD_ID: [u8; 20] = *b"\xA1firmware one 0001\x00\x01";
-/// Where texts are said to be.
+/// Address of the texts.
 pub const TEXT_ADDRESS: u32 = 0x0001_0000;
-/// Where RAM starts.
+/// Start of RAM.
 pub const RAM: u64 = 0x2000_0000;
 
 /// A section of an ELF file.
@@ -32,13 +32,13 @@ pub struct Section {
     pub data: Vec<u8>,
 }
 
-/// Makes an ELF file for a 32-bit device, with a symbol (name, address, length) for each of `symbols`.
+/// Creates an ELF file for a 32-bit device, with a symbol (name, address, length) for each of `symbols`.
 pub fn elf_file(sections: &[Section], symbols: &[(&str, u64, u64)]) -> Vec<u8> {
     let symbols: Vec<_> = symbols.iter().map(|&(name, address, len)| (name, address, len, None)).collect();
     elf_file_with(sections, &symbols)
 }
 
-/// As `elf_file`, with the name of the section for each symbol that is in one.
+/// Like `elf_file`, with the name of the section for each symbol that is in one.
 pub fn elf_file_with(sections: &[Section], symbols: &[(&str, u64, u64, Option<&str>)]) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut out = Writer::new(Endianness::Little, false, &mut bytes);
@@ -99,7 +99,7 @@ pub fn elf_file_with(sections: &[Section], symbols: &[(&str, u64, u64, Option<&s
     bytes
 }
 
-/// The section of a build id.
+/// Returns the section of a build id.
 pub fn build_id_note(build_id: &[u8]) -> Section {
     let mut data = Vec::new();
     for number in [4, build_id.len() as u32, elf::NT_GNU_BUILD_ID] {
@@ -128,8 +128,8 @@ impl Site {
     }
 }
 
-/// Makes the sections of callsites, with ids from 1 on.
-pub fn callsite_sections(sites: &[Site]) -> [Section; 2] {
+/// Creates the sections of callsites, with ids from 1 on.
+pub fn site_sections(sites: &[Site]) -> [Section; 2] {
     let (mut entries, mut texts) = (Vec::new(), Vec::new());
     for (index, site) in sites.iter().enumerate() {
         let address = TEXT_ADDRESS + texts.len() as u32;
@@ -178,7 +178,7 @@ pub mod id {
     pub const STALLED: u16 = 3;
 }
 
-/// The callsites of the firmware of most tests.
+/// Returns the callsites of the firmware of most tests.
 pub fn motor_sites() -> Vec<Site> {
     vec![
         Site::new::<{ encoded_len(&BOOTED) }>(&BOOTED, &[]),
@@ -187,21 +187,21 @@ pub fn motor_sites() -> Vec<Site> {
     ]
 }
 
-/// The ELF file of the firmware of most tests.
+/// Returns the ELF file of the firmware of most tests.
 pub fn motor_elf(build_id: &[u8]) -> Vec<u8> {
     let [entries, texts] = callsite_sections(&motor_sites());
     elf_file(&[build_id_note(build_id), entries, texts], &[("_TTLOG_RING", RAM + 0x100, 8192)])
 }
 
 thread_local! {
-    /// What the clock of this thread's devices shows.
+    /// Current clock reading of this thread's devices, in ticks.
     static TICKS: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Ticks of a second, on devices.
+/// Ticks per second on devices.
 pub const RATE: u32 = 1_000_000;
 
-/// A device: its RAM, which resets leave alone, and the firmware that runs.
+/// A device: its RAM, which survives resets, and the running firmware.
 pub struct Device {
     words: &'static [Word],
     recorder: &'static DeviceRecorder,
@@ -231,7 +231,7 @@ impl Device {
         self.boot_with(build_id, reset_reason, RATE);
     }
 
-    /// As `boot`, with the rate of the clock.
+    /// Like `boot`, with the rate of the clock.
     pub fn boot_with(&mut self, build_id: [u8; 20], reset_reason: u32, ticks_per_second: u32) {
         TICKS.set(0);
         self.recorder = Box::leak(Box::default());
@@ -254,12 +254,12 @@ impl Device {
         self.event(after, id::STALLED, &Cons(why, Cons(1234_u32, Nil)));
     }
 
-    /// The bytes of its ring.
+    /// Returns the bytes of its ring.
     pub fn ring(&self) -> Vec<u8> {
         self.words.iter().flat_map(|word| word.load().to_le_bytes()).collect()
     }
 
-    /// The bytes of RAM from [`RAM`] on, with the ring at 0x100.
+    /// Returns the bytes of RAM from [`RAM`] on, with the ring at 0x100.
     pub fn ram(&self) -> Vec<u8> {
         let mut ram = vec![0xCC; 0x100];
         ram.extend(self.ring());
@@ -268,7 +268,7 @@ impl Device {
     }
 }
 
-/// The device of most tests: two sessions of one firmware, the first with a longer life.
+/// Returns the device of most tests: two sessions of one firmware, the first with a longer life.
 pub fn motor() -> Device {
     let mut device = Device::new(8);
     device.boot(BUILD_ID, 0);
@@ -283,7 +283,7 @@ pub fn motor() -> Device {
     device
 }
 
-/// Frames of a dump of a ring.
+/// Returns the frames of a dump of a ring.
 pub fn dump_frames(number: u8, ring: &[u8], build_id: [u8; 20]) -> Vec<Vec<u8>> {
     dump_pieces(ring, build_id)
         .iter()
@@ -292,7 +292,7 @@ pub fn dump_frames(number: u8, ring: &[u8], build_id: [u8; 20]) -> Vec<Vec<u8>> 
         .collect()
 }
 
-/// Lines of such a dump.
+/// Returns the lines of such a dump.
 pub fn dump_lines(number: u8, ring: &[u8], build_id: [u8; 20]) -> String {
     let mut lines = format!("{TEXT_BEGIN}\r\n");
     for (at, piece) in dump_pieces(ring, build_id).iter().enumerate() {
@@ -319,7 +319,7 @@ fn dump_pieces(ring: &[u8], build_id: [u8; 20]) -> Vec<Piece> {
     pieces
 }
 
-/// Makes an ELF core file with one range of memory.
+/// Creates an ELF core file with one range of memory.
 pub fn elf_core(address: u64, memory: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut out = Writer::new(Endianness::Little, false, &mut bytes);
@@ -366,7 +366,7 @@ pub mod defmt_index {
     pub const LIST: u16 = 8;
 }
 
-/// The ELF file of the firmware of most tests, with callsite 4 for frames of defmt and these format strings.
+/// Returns the ELF file of the firmware of most tests, with callsite 4 for defmt frames and these format strings.
 pub fn defmt_elf(build_id: &[u8], timestamp: bool) -> Vec<u8> {
     let mut sites = motor_sites();
     sites.push(Site::new::<{ encoded_len(&FRAME) }>(&FRAME, &[Type::Bytes]));
@@ -399,19 +399,19 @@ pub fn defmt_elf(build_id: &[u8], timestamp: bool) -> Vec<u8> {
 }
 
 impl Device {
-    /// Records a frame of defmt.
+    /// Records a defmt frame.
     pub fn frame(&self, after: u64, frame: &[u8]) {
         self.event(after, 4, &Cons(ttlog_core::Bytes(frame), Nil));
     }
 }
 
 thread_local! {
-    /// The callsites that a device of this thread has in its flash.
-    static SITES: std::cell::RefCell<Vec<CallsiteBytes>> = const { std::cell::RefCell::new(Vec::new()) };
+    /// Callsites in the flash of this thread's devices.
+    static SITES: std::cell::RefCell<Vec<SiteBytes>> = const { std::cell::RefCell::new(Vec::new()) };
 }
 
 impl Device {
-    /// The frames of a dump as a device sends it, with the names of its callsites if there are any.
+    /// Returns the frames of a dump as sent by a device, with the names of its callsites if there are any.
     pub fn sent(&self, number: u8, sites: &[Site]) -> Vec<Vec<u8>> {
         SITES.set(
             (1..)

@@ -1,5 +1,5 @@
-//! Processes that record with `ttlog-std` while a test looks at them: the test binary itself, started again, which does what it is
-//! told line by line.
+//! Processes that record with `ttlog-std` while a test examines them: the test binary itself, started again, which
+//! obeys commands line by line.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
@@ -7,9 +7,9 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 
 use ttlog_std::Trace;
 
-/// Set in children.
+/// Environment variable set in children.
 const CHILD: &str = "TTLOG_VIEW_TEST_CHILD";
-/// Starts a child's answers, which come among what the test harness prints.
+/// Start of a child's answers, which are mixed with the output of the test harness.
 const ANSWER: &str = "answer: ";
 
 /// A process that records.
@@ -21,7 +21,8 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Starts one with its ring in `rings` and its snapshots in `snapshots` below `directory`, and these environment variables.
+    /// Starts a recorder with its ring in `rings` and its snapshots in `snapshots` below `directory`, and these
+    /// environment variables.
     pub fn start(directory: &Path, variables: &[(&str, &str)]) -> Self {
         let mut command = Command::new(std::env::current_exe().expect("this program has a path"));
         command
@@ -29,7 +30,7 @@ impl Recorder {
             .env(CHILD, "1")
             .env("TTLOG_DIR", directory.join("rings"))
             .env("TTLOG_SNAPSHOT_DIR", directory.join("snapshots"))
-            // So that tests do not depend on how full this machine's disk is.
+            // Makes tests independent of the free space on this machine's disk.
             .env("TTLOG_RETAIN_FREE_PERCENT", "0")
             .envs(variables.iter().copied())
             .stdin(Stdio::piped())
@@ -57,7 +58,7 @@ impl Recorder {
         own.next().expect("its ring")
     }
 
-    /// Tells it to do something and gives its answer.
+    /// Sends a command and returns the answer.
     pub fn tell(&mut self, command: &str) -> String {
         writeln!(self.commands, "{command}").expect("it listens");
         self.answer()
@@ -68,19 +69,19 @@ impl Recorder {
         loop {
             line.clear();
             assert_ne!(self.answers.read_line(&mut line).expect("lines of text"), 0, "it ended without an answer");
-            // The harness may have begun the line.
+            // The harness can have begun the line.
             if let Some((_, answer)) = line.split_once(ANSWER) {
                 return answer.trim_end().to_owned();
             }
         }
     }
 
-    /// Returns how it ended, which it must be about to do.
+    /// Waits for the process, which must be about to end, and returns its exit status.
     pub fn wait(&mut self) -> ExitStatus {
         self.child.wait().expect("a child")
     }
 
-    /// Tells it to do something after which it is gone.
+    /// Sends a command that ends the process, and returns its exit status.
     pub fn end(&mut self, command: &str) -> ExitStatus {
         writeln!(self.commands, "{command}").expect("it listens");
         self.child.wait().expect("a child")
@@ -89,13 +90,13 @@ impl Recorder {
 
 impl Drop for Recorder {
     fn drop(&mut self) {
-        // Where it has ended already there is nothing to end.
+        // A failure means that it has already ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// What a child does. A test binary that starts recorders has an ignored test `child` that calls this.
+/// Runs a child. A test binary that starts recorders has an ignored test `child` that calls this.
 pub fn child() {
     if std::env::var_os(CHILD).is_none() {
         return;

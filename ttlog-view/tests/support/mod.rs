@@ -18,7 +18,7 @@ use ttlog_core::{
 
 /// The wall clock at tick 0: 2026-01-31T02:59:00Z. A tick is a nanosecond.
 pub const START: i64 = 1_769_828_340_000_000_000;
-/// Ticks of a second.
+/// Ticks per second.
 pub const SECOND: u64 = 1_000_000_000;
 
 /// The process of most recordings.
@@ -35,7 +35,7 @@ pub const SHOP: ProcessInfo<'static> = ProcessInfo {
     os: "test",
 };
 
-/// A ring that a test writes.
+/// A ring written by a test.
 pub struct Recording {
     pub ring: Ring<'static>,
 }
@@ -67,7 +67,7 @@ impl Recording {
         Self::dated(ring_id, segments, segment_len, process, &anchors)
     }
 
-    /// With these anchors, each as ticks and nanoseconds since 1970.
+    /// Creates a recording with these anchors, each as ticks and nanoseconds since 1970.
     pub fn dated(
         ring_id: u64,
         segments: usize,
@@ -98,7 +98,7 @@ impl Recording {
         append(&self.ring, thread, ticks, callsite, fields);
     }
 
-    /// Makes the callsite known, with the types of these fields.
+    /// Registers the callsite, with the types of these fields.
     pub fn callsite<F: Fields>(&self, id: u16, metadata: &Metadata, _fields: F) {
         let mut bytes = [0; 2048];
         let len = encode_callsite(id, metadata, F::TYPES, &mut bytes).expect("room enough");
@@ -245,7 +245,7 @@ impl Recording {
         self.event(thread, ticks, id::TICK, Cons(n, Nil));
     }
 
-    /// One event with a value of each type.
+    /// Records one event with a value of each type.
     pub fn values(&self, thread: &Thread, ticks: u64, text: &str) {
         let (shown, dumped) = (display(&"shown\tthis way"), debug(&Some("x")));
         let list = [Some(1u32), None];
@@ -279,7 +279,7 @@ impl Recording {
     }
 }
 
-/// A recording with a bit of everything.
+/// Returns a recording with a bit of everything.
 pub fn shop(ring_id: u64) -> Recording {
     let recording = Recording::new(ring_id, 8, 1024);
     recording.know_shop();
@@ -294,7 +294,7 @@ pub fn shop(ring_id: u64) -> Recording {
     recording
 }
 
-/// A recording whose ring wrapped several times while two threads wrote, one of them seldom.
+/// Returns a recording whose ring wrapped several times while two threads wrote, one of them seldom.
 pub fn wrapped(ring_id: u64) -> Recording {
     let recording = Recording::new(ring_id, 4, 512);
     recording.know_shop();
@@ -310,7 +310,7 @@ pub fn wrapped(ring_id: u64) -> Recording {
     recording
 }
 
-/// A directory of a test's own, empty.
+/// Creates an empty directory for one test.
 pub fn directory(name: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     if path.exists() {
@@ -324,14 +324,14 @@ pub fn write(directory: &Path, name: &str, bytes: &[u8]) {
     std::fs::write(directory.join(name), bytes).expect("the file can be written");
 }
 
-/// What a run of the program gave.
+/// Result of a run of the program.
 pub struct Run {
     pub code: Option<i32>,
     pub out: String,
     pub err: String,
 }
 
-/// Runs the program in a directory, in the time zone UTC and without colour.
+/// Runs the program in a directory, in the time zone UTC and without color.
 pub fn view(directory: &Path, arguments: &[&str]) -> Run {
     let output: Output = Command::new(env!("CARGO_BIN_EXE_ttlog-view"))
         .args(arguments)
@@ -348,7 +348,7 @@ pub fn view(directory: &Path, arguments: &[&str]) -> Run {
     }
 }
 
-/// Compares with a kept text, or replaces that where `TTLOG_BLESS=1` is set.
+/// Compares with an expected text, or replaces that if `TTLOG_BLESS=1` is set.
 pub fn compare(name: &str, actual: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name);
     if std::env::var_os("TTLOG_BLESS").is_some_and(|value| value == "1") {
@@ -364,7 +364,8 @@ pub fn compare(name: &str, actual: &str) {
 }
 
 impl Recording {
-    /// With `kept` of its segments for warnings and errors, and all that a ring on a server tells of its process.
+    /// Creates a recording with `kept` segments reserved for warnings and errors, and everything that a ring on a
+    /// server records about its process.
     pub fn on_a_server(ring_id: u64, segments: usize, kept: u32, segment_len: u32, process: &ProcessInfo<'_>) -> Self {
         let config = RingConfig {
             ring_id,
@@ -380,16 +381,16 @@ impl Recording {
         recording
     }
 
-    /// An error that goes to the segments kept for such.
-    pub fn priority_refused(&self, thread: &Thread, told: &std::cell::Cell<u64>, ticks: u64, order: u64) {
+    /// Records an error, which goes to the priority segments.
+    pub fn kept_refused(&self, thread: &Thread, told: &std::cell::Cell<u64>, ticks: u64, order: u64) {
         let chain = error_chain(&Refusal(std::io::Error::other("limit reached")));
         let fields = Cons(order, Cons(chain.native(), Nil));
         self.ring.append_priority(ticks, &thread.who, Some(told), id::REFUSED, &fields, DropReason::NoSegment);
     }
 }
 
-/// Reports that a test cannot do its work here, and why: on stderr, and as a line of the file that `TTLOG_SKIP_FILE` names, by which
-/// `ci/test` counts and lists what was skipped.
+/// Reports that a test cannot run here, and why: on stderr, and as a line in the file named by `TTLOG_SKIP_FILE`,
+/// from which `ci/test` counts and lists the skipped tests.
 pub fn skip(reason: &str) {
     eprintln!("SKIPPED: {reason}");
     if let Some(path) = std::env::var_os("TTLOG_SKIP_FILE") {

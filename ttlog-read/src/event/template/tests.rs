@@ -13,7 +13,7 @@ fn text(text: &str) -> Text<'_> {
     Text { text, full_len: None }
 }
 
-/// Checks that each spec gives what `format!` gives for the same value.
+/// Checks that each spec formats the value as `format!` does.
 macro_rules! like_std {
     ($rust:expr, $value:expr, $($spec:literal)*) => {$(
         assert_eq!(
@@ -28,8 +28,9 @@ macro_rules! like_std {
 fn unsigned_like_std() {
     for n in [0, 1, 7, 42, 1234, u64::MAX] {
         like_std!(n, FieldValue::Unsigned(n),
-            "" ":5" ":<5" ":^7" ":>5" ":*^9" ":+" ":05" ":<05" ":+06" ":x" ":X" ":#x" ":#X" ":#010x" ":08b" ":#b" ":o" ":#o" ":e" ":E"
-            ":.2e" ":12e" ":012e" ":?" ":5?" ":05?" ":x?" ":X?" ":#x?" ":#?" ":.3" ":+#012x" ":}>6");
+            "" ":5" ":<5" ":^7" ":>5" ":*^9" ":+" ":05" ":<05" ":+06" ":x" ":X" ":#x" ":#X" ":#010x" ":08b"
+            ":#b" ":o" ":#o" ":e" ":E" ":.2e" ":12e" ":012e" ":?" ":5?" ":05?" ":x?"
+            ":X?" ":#x?" ":#?" ":.3" ":+#012x" ":}>6");
     }
     like_std!(u128::MAX, FieldValue::U128(u128::MAX), "" ":x" ":#b" ":e" ":.3e" ":60" ":060");
 }
@@ -37,7 +38,8 @@ fn unsigned_like_std() {
 #[test]
 fn signed_like_std() {
     for n in [0, 1, -1, 127, -128, i64::MIN, i64::MAX] {
-        like_std!(n, FieldValue::Signed { value: n, bits: 64 }, "" ":5" ":<5" ":+" ":05" ":x" ":#x" ":b" ":o" ":e" ":08e" ":?" ":x?" ":^+7");
+        like_std!(n, FieldValue::Signed { value: n, bits: 64 }, "" ":5" ":<5" ":+" ":05" ":x" ":#x" ":b" ":o"
+            ":e" ":08e" ":?" ":x?" ":^+7");
     }
     like_std!(-1i8, FieldValue::Signed { value: -1, bits: 8 }, ":x" ":#b" ":o" ":X" ":#06x" ":+x");
     like_std!(-2i32, FieldValue::Signed { value: -2, bits: 32 }, ":x" ":#b" ":e" ":x?");
@@ -63,8 +65,8 @@ fn floats_like_std() {
         f64::NAN,
     ] {
         like_std!(f, FieldValue::F64(f),
-            "" ":.0" ":.1" ":.3" ":8.2" ":<8.2" ":^10.1" ":08.2" ":+" ":+08.1" ":e" ":E" ":.2e" ":12.2e" ":012.2E" ":?" ":.1?" ":9?" ":09" ":+?"
-            ":#?" ":x?");
+            "" ":.0" ":.1" ":.3" ":8.2" ":<8.2" ":^10.1" ":08.2" ":+" ":+08.1" ":e" ":E" ":.2e" ":12.2e"
+            ":012.2E" ":?" ":.1?" ":9?" ":09" ":+?" ":#?" ":x?");
     }
     for f in [0.1f32, 16_777_216.0, -3.5e-10, f32::MAX] {
         like_std!(f, FieldValue::F32(f), "" ":?" ":.3" ":e" ":10.1");
@@ -74,7 +76,8 @@ fn floats_like_std() {
 #[test]
 fn text_like_std() {
     for s in ["", "a", "naïve 日本", "say \"hi\"\n"] {
-        like_std!(s, FieldValue::Str(text(s)), "" ":5" ":>12" ":^12" ":-^12" ":.2" ":>6.2" ":05" ":?" ":8?" ":#?" ":x?");
+        like_std!(s, FieldValue::Str(text(s)), "" ":5" ":>12" ":^12" ":-^12" ":.2" ":>6.2" ":05" ":?" ":8?"
+            ":#?" ":x?");
     }
     for c in ['x', 'é', '\n', '\''] {
         like_std!(c, FieldValue::Char(c), "" ":3" ":>3" ":?" ":5?" ":.0");

@@ -1,7 +1,8 @@
 //! Memory from core dumps: what probe-rs writes, and ELF core files.
 //!
-//! probe-rs writes a core dump as MessagePack: a map whose member `data` is a list of pairs, a range of addresses (`start`, `end`) and the bytes. ESP-IDF,
-//! gdb (`generate-core-file`) and others write ELF files with the memory in segments of type `PT_LOAD`.
+//! probe-rs writes a core dump as MessagePack: a map whose member `data` is a list of pairs, each a range of addresses
+//! (`start`, `end`) and the bytes. ESP-IDF, gdb (`generate-core-file`) and others write ELF files with the memory in
+//! segments of type `PT_LOAD`.
 
 use object::read::elf::{ElfFile, FileHeader, ProgramHeader as _};
 use object::{Endianness, Object as _};
@@ -12,7 +13,7 @@ use super::ranges::Ranges;
 /// Reads a core dump.
 ///
 /// # Errors
-/// What makes it none.
+/// A description of what makes it invalid.
 pub fn read(bytes: &[u8]) -> Result<Ranges, String> {
     let ranges = if is_elf(bytes) {
         match bytes.get(4) {
@@ -40,11 +41,11 @@ fn read_elf<E: FileHeader<Endian = Endianness>>(bytes: &[u8]) -> Result<Ranges, 
         if segment.p_type(endian) != object::elf::PT_LOAD {
             continue;
         }
-        // A range that is cut off is good for what there is of it.
+        // The rest of a truncated range is still good.
         let (offset, len) = segment.file_range(endian);
         let start = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
         let end = usize::try_from(offset.saturating_add(len)).unwrap_or(usize::MAX).min(bytes.len());
-        // Segments that share their bytes would make much of little.
+        // Segments that share their bytes would turn a small file into a lot of memory.
         total = total.saturating_add(end - start);
         if total > bytes.len() {
             return Err("damaged ELF file: its segments overlap".to_owned());
@@ -89,13 +90,13 @@ fn read_ranges(from: &mut MessagePack<'_>) -> Option<Ranges> {
     Some(ranges)
 }
 
-/// Reads MessagePack, as far as core dumps use it.
+/// A reader of MessagePack, limited to what core dumps use.
 ///
 /// # Format
 /// The MessagePack specification, 2013 (msgpack.org).
 struct MessagePack<'a>(&'a [u8]);
 
-/// Values that are nested deeper are not skipped.
+/// Deepest nesting of values that are skipped.
 const DEPTH_MAX: u32 = 32;
 
 impl<'a> MessagePack<'a> {
@@ -111,7 +112,7 @@ impl<'a> MessagePack<'a> {
         Some(taken)
     }
 
-    /// Reads a big-endian number of so many bytes.
+    /// Reads a big-endian number of `len` bytes.
     fn number(&mut self, len: usize) -> Option<u64> {
         Some(self.take(len)?.iter().fold(0, |number, &byte| number << 8 | u64::from(byte)))
     }
@@ -156,7 +157,7 @@ impl<'a> MessagePack<'a> {
         }
     }
 
-    /// Reads bytes: as such, or as a list of numbers, which is how they are written.
+    /// Reads bytes, either as such or as a list of numbers, which is how they are written.
     fn byte_list(&mut self) -> Option<Vec<u8>> {
         let len = match self.0.first()? {
             0xC4..=0xC6 => {
@@ -166,7 +167,7 @@ impl<'a> MessagePack<'a> {
             }
             _ => usize::try_from(self.array()?).ok()?,
         };
-        // Each takes a byte at least.
+        // Each element takes at least one byte.
         let mut bytes = Vec::with_capacity(len.min(self.0.len()));
         for _ in 0..len {
             bytes.push(u8::try_from(self.unsigned()?).ok()?);
@@ -174,12 +175,12 @@ impl<'a> MessagePack<'a> {
         Some(bytes)
     }
 
-    /// Passes over a value.
+    /// Skips a value.
     fn skip(&mut self) -> Option<()> {
         let mut open = [0_u64; DEPTH_MAX as usize];
         let mut depth = 0;
         open[0] = 1;
-        // Of each level, so many values are to be passed over yet.
+        // Number of values still to skip, per level.
         loop {
             while open[depth] == 0 {
                 if depth == 0 {
@@ -196,7 +197,7 @@ impl<'a> MessagePack<'a> {
         }
     }
 
-    /// Passes over a value but for what it holds, and tells how many values that are.
+    /// Skips a value without its contents, and returns the number of values in it.
     fn skip_one(&mut self) -> Option<u64> {
         let (len, inner) = match self.byte()? {
             0..=0x7F | 0xC0 | 0xC2 | 0xC3 | 0xE0..=0xFF => (0, 0),
@@ -271,9 +272,9 @@ mod tests {
         for bit in 0..dump.len() * 8 {
             let mut damaged = dump.clone();
             damaged[bit / 8] ^= 1 << (bit % 8);
-            let _ = read(&damaged); // whatever it says, it says it soon
+            let _ = read(&damaged); // must return soon, whatever the result
         }
-        // Promises of much, and values without end.
+        // Huge promised lengths, and endless values.
         for bytes in [
             &[0xDF, 0xFF, 0xFF, 0xFF, 0xFF][..],
             &[0x91; 100_000],

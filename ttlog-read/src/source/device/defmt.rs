@@ -1,11 +1,13 @@
-//! Records of defmt in a ring: frames of bytes that mean something with the ELF file of their firmware only.
+//! Records of defmt in a ring: frames of bytes that can be decoded only with the ELF file of their firmware.
 //!
-//! The logger of TTLog for defmt records each frame as an event of a callsite with the target `defmt` and the message `defmt frame`, whose only field
-//! is the frame. Here each becomes an event with level, module, place and text, in the snapshot that is made of its session, so that everything
-//! else works on it as on any other event, and what is saved can be read without the ELF file. Frames that cannot be decoded stay as they are.
+//! TTLog's logger for defmt records each frame as an event of a callsite with the target `defmt` and the message
+//! `defmt frame`, whose only field is the frame. In the snapshot that is made of the session, each frame becomes an
+//! event with level, module, place and text. So everything else handles it like any other event, and what is saved can
+//! be read without the ELF file. Frames that cannot be decoded stay unchanged.
 //!
-//! The bytes are hostile, and the library that decodes them trusts lengths in them. So each frame is walked through first: values that are
-//! nested or many without an end are refused. What it panics at all the same is caught.
+//! The bytes are hostile, and the library that decodes them trusts lengths in them. So each frame is first walked
+//! through: values nested too deeply, or too many values, are refused. If the library still panics, the panic is
+//! caught.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -25,24 +27,24 @@ use ttlog_core::{Item, Level, Record};
 const FRAME_CALLSITE: (&str, &str) = ("defmt", "defmt frame");
 /// The field that holds the text of a message.
 const TEXT_FIELD: &str = "text";
-/// Values that are nested deeper are refused.
+/// Deepest nesting of values that is accepted.
 const DEPTH_MAX: u32 = 32;
-/// Most values in a frame; elements of sequences may take no bytes.
+/// Most values in a frame; elements of sequences can take no bytes.
 const VALUES_MAX: u32 = 4096;
 /// Longest text of a message.
 const TEXT_LEN_MAX: usize = 1000;
-/// Room for all records of a segment in a snapshot, with some to spare.
+/// Room for all records of a segment in a snapshot, with a margin.
 const SEGMENT_ROOM: usize = 65_000;
-/// Bytes that a record takes beside its text.
+/// Bytes of a record in addition to its text.
 const RECORD_OVERHEAD: usize = 32;
 /// Room for a callsite item.
 const ITEM_ROOM_LEN: usize = 96 << 10;
 
-/// What the frames of a firmware mean.
+/// Decoder for the frames of a firmware.
 pub struct Defmt {
     table: Table,
     locations: Locations,
-    /// Format strings by index, and whose they are.
+    /// Format strings by index, with their callsites.
     formats: HashMap<usize, Format>,
     timestamp: Option<String>,
 }
@@ -52,7 +54,7 @@ struct Format {
     crate_name: String,
 }
 
-/// What a frame means.
+/// A decoded frame.
 #[derive(Debug)]
 struct Message {
     index: u64,
@@ -63,23 +65,24 @@ struct Message {
 }
 
 impl Defmt {
-    /// Reads what the ELF file says of defmt; `None`: the firmware does not use it.
+    /// Reads the defmt data of an ELF file. Returns `None` if the firmware does not use defmt.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// A description of what is wrong with the data.
     pub fn read(elf: &[u8]) -> Result<Option<Self>, String> {
-        // Without its linker script a firmware does not log with it, though it may have the library in it, and symbols of that.
+        // Without defmt's linker script a firmware does not log with it, although it can contain the library and its
+        // symbols.
         let has_section = object::File::parse(elf).is_ok_and(|file| file.section_by_name(".defmt").is_some());
         if !has_section {
             return Ok(None);
         }
         let read = quietly(|| {
             let Some(table) = Table::parse(elf).map_err(|error| error.to_string())? else { return Ok(None) };
-            // Without debug information there are no places.
+            // Without debug information there are no source locations.
             let locations = table.get_locations(elf).unwrap_or_default();
             Ok(Some((table, locations)))
         });
-        let read = read.unwrap_or_else(|| Err("the symbols of defmt make no sense".to_owned()))?;
+        let read = read.unwrap_or_else(|| Err("the symbols of defmt are invalid".to_owned()))?;
         let Some((table, locations)) = read else { return Ok(None) };
         let entries = serde_json::to_value(&table).map_err(|error| error.to_string())?;
         let text_of = |entry: &serde_json::Value| entry["string"]["string"].as_str().map(str::to_owned);
@@ -115,7 +118,7 @@ impl Defmt {
                 Some(defmt_parser::Level::Debug) => Level::Debug,
                 Some(defmt_parser::Level::Warn) => Level::Warn,
                 Some(defmt_parser::Level::Error) => Level::Error,
-                // `println!` has none.
+                // `println!` has no level.
                 Some(defmt_parser::Level::Info) | None => Level::Info,
             };
             let text = decoded.display_message().to_string();
@@ -124,7 +127,7 @@ impl Defmt {
         .flatten()
     }
 
-    /// Encodes the callsite that stands for the messages of an index.
+    /// Encodes the callsite for the messages of an index.
     fn callsite(&self, id: u16, message: &Message) -> Option<Vec<u8>> {
         let location = self.locations.get(&message.index);
         let format = usize::try_from(message.index).ok().and_then(|index| self.formats.get(&index));
@@ -160,22 +163,23 @@ impl fmt::Debug for Defmt {
     }
 }
 
-/// What is done with the frames of a session.
+/// Replacement of the frames of a session.
 #[derive(Debug)]
 pub struct Frames {
     defmt: Arc<Defmt>,
     /// Callsites whose events are frames.
     frame_ids: HashSet<u16>,
-    /// The callsites that stand for each index.
+    /// Replacement callsite of each index.
     ids: HashMap<u64, u16>,
-    /// Items of those.
+    /// Items of the replacement callsites.
     pub callsites: Vec<Vec<u8>>,
-    /// Longest text for which there is room.
+    /// Longest text that fits.
     text_len_max: usize,
 }
 
 impl Frames {
-    /// Looks at all frames of a session of a firmware with these callsite items; `None`: there are none that can be decoded.
+    /// Examines all frames of a session of a firmware with these callsite items. Returns `None` if none can be
+    /// decoded.
     #[must_use]
     pub fn of_session(image: &RingImage<'_>, boot: u32, defmt: &Arc<Defmt>, callsites: &[Vec<u8>]) -> Option<Self> {
         let defmt = defmt.clone();
@@ -191,7 +195,7 @@ impl Frames {
         let mut free = (1..=ttlog_core::record::CALLSITE_MAX).rev().filter(|id| !used.contains(id));
         let mut frames =
             Frames { defmt, frame_ids, ids: HashMap::new(), callsites: Vec::new(), text_len_max: TEXT_LEN_MAX };
-        // In the order of their indexes, so that the same frames always give the same callsites.
+        // Ordered by index, so that the same frames always result in the same callsites.
         let mut first_of: BTreeMap<u64, Message> = BTreeMap::new();
         for index in 0..image.present_segments() {
             let SegmentState::Valid(segment) = image.segment(index) else { continue };
@@ -225,14 +229,14 @@ impl Frames {
         }
         let mut from = Unpacker::new(record.payload);
         let length = from.length()?;
-        // Of one that was cut there is no telling what is missing.
+        // If a frame was cut, it is unknown what is missing.
         if length.full.is_some() {
             return None;
         }
         self.defmt.decode(from.bytes(length.kept)?)
     }
 
-    /// Puts the record in the place of a frame that says what the frame means.
+    /// Writes the record that replaces a frame.
     #[must_use]
     pub fn replace(&self, record: &Record<'_>, room: &mut [u8]) -> Option<(u16, usize)> {
         let message = self.message(record)?;
@@ -258,11 +262,11 @@ fn frame_callsite(item: &[u8]) -> Option<u16> {
     }
 }
 
-/// Goes through the values of a frame as the decoder does, without making anything of them.
+/// A walk through the values of a frame, in the decoder's order but without decoding them.
 struct Walk<'w> {
     formats: &'w HashMap<usize, Format>,
     rest: &'w [u8],
-    /// Values that may yet come.
+    /// Number of values still accepted.
     values: u32,
 }
 
@@ -289,7 +293,7 @@ impl<'w> Walk<'w> {
         self.formats.get(&index).map(|format| format.text.as_str())
     }
 
-    /// Passes over the values of a format string.
+    /// Skips the values of a format string.
     fn format(&mut self, format: &str, depth: u32) -> Option<()> {
         let depth = depth.checked_sub(1)?;
         for parameter in parameters(format)? {
@@ -337,7 +341,7 @@ impl<'w> Walk<'w> {
         Some(())
     }
 
-    /// Passes over a value of a format, which may have variants.
+    /// Skips a value of a format, which can have variants.
     fn one(&mut self, format: &str, depth: u32) -> Option<()> {
         let variants = format.matches('|').count();
         if variants == 0 {
@@ -361,7 +365,8 @@ impl<'w> Walk<'w> {
     }
 }
 
-/// Returns the types of a format's values in the order in which they are in a frame; bit fields of one value are one.
+/// Returns the types of a format's values in the order in which they occur in a frame; bit fields of one value count
+/// once.
 fn parameters(format: &str) -> Option<Vec<Type>> {
     let fragments = defmt_parser::parse(format, ParserMode::ForwardsCompatible).ok()?;
     let mut by_index: BTreeMap<usize, Type> = BTreeMap::new();
@@ -379,11 +384,11 @@ fn parameters(format: &str) -> Option<Vec<Type>> {
 }
 
 thread_local! {
-    /// Whether a panic of this thread is caught, and nobody's business.
+    /// Whether panics of this thread are caught, and must not be printed.
     static IS_QUIET: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs something that may panic; `None` if it did.
+/// Runs a function that can panic. Returns `None` if it did.
 fn quietly<T>(run: impl FnOnce() -> T) -> Option<T> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
@@ -395,7 +400,7 @@ fn quietly<T>(run: impl FnOnce() -> T) -> Option<T> {
         }));
     });
     IS_QUIET.set(true);
-    // What it borrows is not looked at again after a panic, or is not changed by it.
+    // The borrowed values are not used after a panic, or not changed by the function.
     let result = catch_unwind(AssertUnwindSafe(run));
     IS_QUIET.set(false);
     result.ok()

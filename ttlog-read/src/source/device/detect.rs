@@ -1,4 +1,5 @@
-//! Recognizing files that hold recordings of devices: a ring, an image of RAM with one in it, a core dump, dumps as they came over a line.
+//! Recognizing recordings of devices: a ring, an image of RAM that contains one, a core dump, or dumps received over a
+//! line.
 
 use ttlog_core::ring::RingImage;
 use ttlog_core::snapshot::{Content, SnapshotItem, SnapshotReader, content_of, holds_items};
@@ -12,24 +13,24 @@ use super::receiver::{Dump, Received, Receiver};
 use super::sessions::Recordings;
 use crate::source::input::Input;
 
-/// What a file turned out to be.
+/// Detected kind of a file.
 pub(crate) enum Detected {
     /// A snapshot or the ring of a process, or neither.
     Other,
     /// Recordings of devices.
     Device(Vec<Recordings>),
-    /// Something that can be of use, but not so.
+    /// A file that can be used, but not in this way.
     Refused(&'static str),
 }
 
-/// Finds out whether a file is the recording of a device, and reads the sessions in it then.
+/// Detects whether a file is the recording of a device, and if so, reads its sessions.
 pub(crate) fn detect(input: &Input, firmwares: &Firmwares) -> Detected {
     let bytes = &input.bytes.data;
     match content_of(bytes) {
         Content::Ring if RingImage::parse(bytes).is_ok_and(|image| image.header().is_device()) => {
             Detected::Device(vec![Recordings::of_ring(&input.path, bytes.clone(), firmwares)])
         }
-        // Only of what does not begin like a snapshot all is looked at.
+        // The whole file is examined only if it does not begin like a snapshot.
         Content::Snapshot
             if matches!(SnapshotReader::new(bytes).items().next(), Some(SnapshotItem::Entry(_)))
                 && is_dictionary(bytes) =>
@@ -76,7 +77,7 @@ fn of_unknown(input: &Input, firmwares: &Firmwares) -> Detected {
     }
 }
 
-/// Most dumps that are taken of a file; of more the last are.
+/// Most dumps that are read from a file. If there are more, the last ones are read.
 const DUMPS_MAX: usize = 64;
 
 fn dumps_in(bytes: &[u8]) -> Vec<Dump> {

@@ -1,12 +1,12 @@
-//! The ELF file of a firmware, as far as it concerns us: ids and texts of callsites, the build id, the ring's symbol.
+//! The ELF file of a firmware, as far as TTLog uses it: ids and texts of callsites, the build id, the ring's symbol.
 //!
 //! | section | what it holds |
 //! | --- | --- |
 //! | `.ttlog.entry` | per callsite id: the id, the address of its text, the types of its run-time fields (docs/format.md §3.3) |
 //! | `.ttlog.text` | the texts |
-//! | `.ttlog.build_id` | the note with the build id; a section of type note, such as `.note.gnu.build-id`, is taken if there is one |
+//! | `.ttlog.build_id` | the note with the build id; a section of type note, such as `.note.gnu.build-id`, takes precedence |
 //!
-//! The bytes are hostile: each address is looked up in the sections, and an entry that makes no sense costs itself only.
+//! The bytes are hostile: each address is looked up in the sections, and an invalid entry affects only itself.
 
 use object::read::elf::ElfFile;
 use object::{Endianness, Object as _, ObjectSection as _, ObjectSymbol as _};
@@ -21,12 +21,13 @@ const ENTRY_LEN: usize = 72;
 const ITEM_ROOM_LEN: usize = 96 << 10;
 /// Longest item that tables and snapshots hold.
 const ITEM_LEN_MAX: usize = 65_535;
-/// The symbol of the end of the entries, where they are in flash; else it is 0.
+/// Symbol of the end of the entries if they are in flash; otherwise its value is 0.
 const ENTRIES_END_SYMBOL: &str = "__ttlog_entries_end";
-/// The symbols of the ring, as the recorder was made: with memory of its own, in a region, or by defmt's logger. The first that there is
-/// counts: who has a recorder of their own may have the logger's as well, which is not used then.
+/// Symbols of the ring, by the way the recorder was made: with its own memory, in a region, or by defmt's logger. The
+/// first one present counts: a firmware with its own recorder can also contain that of the logger, which is then
+/// unused.
 const RING_SYMBOLS: [&str; 3] = ["_TTLOG_RING", "__ttlog_ring_start", "_TTLOG_DEFMT_RING"];
-/// Most bytes of callsite items: a file may name one long text for each id.
+/// Most bytes of callsite items: a file can name one long text for each id.
 const ITEMS_LEN_MAX: usize = 64 << 20;
 
 /// Returns whether the bytes are those of an ELF file.
@@ -38,7 +39,7 @@ pub fn is_elf(bytes: &[u8]) -> bool {
 /// Reads the file.
 ///
 /// # Errors
-/// What makes it no ELF file of a firmware with TTLog in it.
+/// A description of why this is not an ELF file of a firmware with TTLog.
 pub fn read(bytes: &[u8]) -> Result<Firmware, String> {
     let firmware = match bytes.get(4) {
         Some(2) => ElfFile::<object::elf::FileHeader64<Endianness>>::parse(bytes).map(|file| read_file(&file)),
@@ -72,15 +73,15 @@ where
                         (is it linked with -Tttlog.x, and not stripped?)"
                 .to_owned());
         }
-        firmware.problem(&"no section .ttlog.entry: link with -Tttlog.x, or nothing has a name");
+        firmware.problem(&"no section .ttlog.entry: link with -Tttlog.x, or events have no names");
         return Ok(firmware);
     };
     if firmware.build_id.is_empty() {
-        firmware.problem(&"no build id: link with --build-id, or it cannot be told which firmware records are of");
+        firmware.problem(&"no build id: link with --build-id, or records cannot be matched to their firmware");
     }
     let texts = Texts::of(file);
     let data = entries.data().map_err(|error| format!("section .ttlog.entry: {error}"))?;
-    // In flash the texts are behind the entries, in the same section.
+    // In flash, the texts follow the entries in the same section.
     let end = symbol(file, ENTRIES_END_SYMBOL).and_then(|(end, _)| end.checked_sub(entries.address()));
     let end = end.and_then(|len| usize::try_from(len).ok()).filter(|&len| len > 0);
     let entries = &data[..end.unwrap_or(data.len()).min(data.len())];
@@ -96,14 +97,14 @@ where
     if let Ok(Some(build_id)) = file.build_id() {
         return Some(build_id);
     }
-    // `ttlog.x` makes program data of the note, which tools that flash do not leave out.
+    // `ttlog.x` makes the note program data, which flashing tools do not leave out.
     let note = file.section_by_name(".ttlog.build_id")?.data().ok()?;
     let len = usize::try_from(half(note, 4)?).ok()?;
     let is_build_id = half(note, 0)? == 4 && half(note, 8)? == object::elf::NT_GNU_BUILD_ID;
     note.get(12..)?.strip_prefix(b"GNU\0")?.get(..len).filter(|_| is_build_id)
 }
 
-/// Returns address and length of a symbol.
+/// Returns the address and length of a symbol.
 fn symbol<E>(file: &ElfFile<'_, E>, name: &str) -> Option<(u64, u64)>
 where
     E: object::read::elf::FileHeader<Endian = Endianness>,
@@ -123,7 +124,7 @@ fn read_entries(firmware: &mut Firmware, entries: &[u8], texts: &Texts<'_>) {
                 found.push(item);
             }
             Ok(_) => {
-                firmware.problem(&"section .ttlog.entry: its texts are more than 64 MiB");
+                firmware.problem(&"section .ttlog.entry: its texts exceed 64 MiB");
                 break;
             }
             Err(reason) => firmware.problem(&format_args!("section .ttlog.entry, entry {index}: {reason}")),
@@ -133,21 +134,21 @@ fn read_entries(firmware: &mut Firmware, entries: &[u8], texts: &Texts<'_>) {
     let before = found.len();
     found.dedup_by_key(|(id, _)| *id);
     if found.len() < before {
-        firmware.problem(&format_args!("section .ttlog.entry: {} ids are given twice", before - found.len()));
+        firmware.problem(&format_args!("section .ttlog.entry: {} ids occur twice", before - found.len()));
     }
     firmware.callsites = found.into_iter().map(|(_, item)| item).collect();
 }
 
-/// Makes the callsite item of an entry.
+/// Encodes the callsite item of an entry.
 fn read_entry(entry: &[u8], texts: &Texts<'_>, room: &mut [u8]) -> Result<(u16, Vec<u8>), String> {
     let (Some(id), Some(address), Some(tags)) = (half(entry, 0), half(entry, 4), entry.get(8..ENTRY_LEN)) else {
         return Err("cut off".to_owned());
     };
     let short_id = u16::try_from(id).map_err(|_| format!("id {id} is above 65,534"))?;
-    let text = texts.at(address.into()).ok_or_else(|| format!("no section holds its text, address {address:#x}"))?;
-    let text = CallsiteText::decode(text).map_err(|error| format!("text at {address:#x}: {error}"))?;
-    let len = encode_callsite_text(short_id, &text, tags, room)
-        .ok_or_else(|| format!("id {id}, or the types of its fields, make no sense"))?;
+    let text = texts.at(address.into()).ok_or_else(|| format!("no section contains its text, address {address:#x}"))?;
+    let text = SiteText::decode(text).map_err(|error| format!("text at {address:#x}: {error}"))?;
+    let len = encode_site(short_id, &text, tags, room)
+        .ok_or_else(|| format!("id {id}, or the types of its fields, are invalid"))?;
     if len > ITEM_LEN_MAX {
         return Err(format!("the texts of callsite {id} are too long"));
     }
@@ -158,7 +159,7 @@ fn half(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
 }
 
-/// Sections that may hold texts, the section for texts first.
+/// Sections that can contain texts; the text section is first.
 struct Texts<'a>(Vec<(u64, &'a [u8])>);
 
 impl<'a> Texts<'a> {
@@ -166,7 +167,8 @@ impl<'a> Texts<'a> {
     where
         E: object::read::elf::FileHeader<Endian = Endianness>,
     {
-        // Sections that are not loaded may have any address, so the one for texts goes first; texts in flash may be in one of another name.
+        // Sections that are not loaded can have any address, so the text section goes first. Texts in flash can be in
+        // a section of another name.
         let own = file.section_by_name(".ttlog.text");
         let others = file.sections().filter(|section| section.address() != 0);
         let data = |section: object::read::elf::ElfSection<'a, '_, E>| Some((section.address(), section.data().ok()?));

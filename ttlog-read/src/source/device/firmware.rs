@@ -1,39 +1,39 @@
-//! What is known of a firmware: its build id, what its callsites say, and where its ring is.
+//! Data about a firmware: its build id, its callsites, and the location of its ring.
 //!
-//! It comes from the [ELF file](super::elf), or from a dictionary that was made of one. A snapshot of a session serves as well: it has the
-//! callsites in it.
+//! It comes from the [ELF file](super::elf), or from a dictionary made from one. A snapshot of a session also works,
+//! because it contains the callsites.
 
 use std::fmt::Write as _;
 
 use ttlog_core::ring::BUILD_ID_LEN;
 use ttlog_core::snapshot::{Sink, write_dictionary};
 
-/// Most callsites that a firmware can have: ids are 1 to 65,534.
+/// Most callsites of a firmware: ids are 1 to 65,534.
 pub const CALLSITES_MAX: usize = 65_534;
 
-/// Most lines about what could not be read.
+/// Most problems that are listed.
 const PROBLEMS_MAX: usize = 8;
 
-/// What is known of a firmware.
+/// Data about a firmware.
 #[derive(Debug, Default)]
 pub struct Firmware {
-    /// The file it comes from, as it was named.
+    /// Path of the file, as given.
     pub path: String,
-    /// Its build id, as long as it is; empty: it has none.
+    /// Build id in full length; empty: none.
     pub build_id: Vec<u8>,
     /// Callsite items (docs/format.md §3.2), in the order of their ids.
     pub callsites: Vec<Vec<u8>>,
-    /// Where its ring is, if the file says so: address, and bytes (0: not told).
+    /// Address and length of the ring in bytes, if the file records them (length 0: unknown).
     pub ring: Option<(u64, u64)>,
-    /// What its defmt frames mean.
+    /// Decoder for its defmt frames.
     #[cfg(feature = "defmt")]
     pub defmt: Option<std::sync::Arc<super::defmt::Defmt>>,
-    /// What of the file could not be read, a line each.
+    /// Parts of the file that could not be read, one line each.
     pub problems: Vec<String>,
 }
 
 impl Firmware {
-    /// Takes note of something that could not be read; of many only some.
+    /// Records a problem with the file; the number is limited.
     pub(super) fn problem(&mut self, line: &dyn std::fmt::Display) {
         match self.problems.len() {
             0..PROBLEMS_MAX => self.problems.push(line.to_string()),
@@ -42,7 +42,7 @@ impl Firmware {
         }
     }
 
-    /// Returns the build id as rings have it: cut, or filled up with zeros.
+    /// Returns the build id as rings store it: truncated, or padded with zeros.
     #[must_use]
     pub fn short_build_id(&self) -> [u8; BUILD_ID_LEN] {
         let mut short = [0; BUILD_ID_LEN];
@@ -51,7 +51,7 @@ impl Firmware {
         short
     }
 
-    /// Returns the bytes of its dictionary.
+    /// Returns the firmware as the bytes of a dictionary.
     #[must_use]
     pub fn to_dictionary(&self) -> Vec<u8> {
         let mut sink = VecSink(Vec::new());
@@ -60,7 +60,7 @@ impl Firmware {
     }
 }
 
-/// Bytes in memory as a sink.
+/// A sink that writes to memory.
 #[derive(Debug, Default)]
 pub(super) struct VecSink(pub(super) Vec<u8>);
 
@@ -73,7 +73,7 @@ impl Sink for VecSink {
     }
 }
 
-/// Returns a build id as people compare them: hexadecimal, without the zeros it is filled up with.
+/// Returns a build id as hexadecimal text, without the zeros that pad it.
 #[must_use]
 pub fn build_id_text(build_id: &[u8]) -> String {
     let len = build_id.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);

@@ -1,20 +1,21 @@
-//! The layout of a device's ring whose header is lost: found by the segments, each of which vouches for itself.
+//! The layout of a device's ring whose header is lost, reconstructed from the segments, each of which is verifiable
+//! alone.
 
 use ttlog_core::Word;
 use ttlog_core::ring::{Mode, Ring, RingConfig, RingImage, SEGMENT_LEN_MIN, SegmentState};
 
 /// Longest ring for which all layouts are tried.
 const RING_LEN_MAX: usize = 256 << 10;
-/// Longest segments that are tried, and by how much they differ.
+/// Longest segments that are tried, and the step between the lengths.
 const SEGMENT_LEN_MAX: u32 = 2048;
 const SEGMENT_LEN_STEP: usize = 64;
-/// Most sessions that a header has slots for.
+/// Most session slots of a header.
 const SESSIONS_MAX: u32 = 28;
 /// Bytes of a ring header that never change.
 const FIXED_LEN: usize = 64;
 
-/// Puts the part of a ring's header that never changes in its place, if the segments that are there tell the layout: of those that
-/// there can be, the one that makes most segments good and fewest damaged.
+/// Restores the fixed part of a ring's header if the segments reveal the layout: of all possible layouts, the one with
+/// the most good and the fewest damaged segments.
 pub(super) fn restore_header(bytes: &mut [u8], ring_id: u64) {
     if bytes.len() > RING_LEN_MAX || bytes.len() < FIXED_LEN {
         return;
@@ -39,13 +40,13 @@ pub(super) fn restore_header(bytes: &mut [u8], ring_id: u64) {
     }
 }
 
-/// Returns the fixed part of the header that a ring of this configuration has in these words.
+/// Returns the fixed part of the header for a ring of this configuration in these words.
 fn header_of(config: &RingConfig, words: &[Word]) -> Option<Vec<u8>> {
     Ring::create(words, config).ok()?;
     Some(words[..FIXED_LEN / 8].iter().flat_map(|word| word.load().to_le_bytes()).collect())
 }
 
-/// Returns how many segments are good, less those that are damaged.
+/// Returns the number of good segments minus the number of damaged ones.
 fn score(bytes: &[u8]) -> i64 {
     let Ok(image) = RingImage::parse(bytes) else { return 0 };
     (0..image.present_segments())

@@ -1,4 +1,4 @@
-//! Reading what is known of firmwares from files: an ELF file, a dictionary made of one, or a snapshot of a session.
+//! Reading firmware data from files: an ELF file, a dictionary made from one, or a snapshot of a session.
 
 use std::path::Path;
 
@@ -11,12 +11,12 @@ use super::firmware::{CALLSITES_MAX, Firmware};
 use crate::source::file::{open, read};
 use crate::text::escape::error_line;
 
-/// The firmwares that the command line names.
+/// Firmwares that the command line names.
 #[derive(Debug, Default)]
 pub struct Firmwares {
-    /// Those that could be read, in the order given.
+    /// Firmwares that could be read, in the order given.
     pub known: Vec<Firmware>,
-    /// What went wrong, a line each.
+    /// Errors, one line each.
     pub errors: Vec<String>,
 }
 
@@ -44,14 +44,14 @@ impl Firmwares {
         firmwares
     }
 
-    /// Returns the one with this build id. That no build id is known of either does not make them one.
+    /// Returns the firmware with this build id. Two unknown build ids do not match.
     #[must_use]
     pub fn of_build(&self, build_id: &[u8; BUILD_ID_LEN]) -> Option<&Firmware> {
         let same = |firmware: &&Firmware| firmware.short_build_id() == *build_id;
         self.known.iter().find(same).filter(|_| build_id.iter().any(|&byte| byte != 0))
     }
 
-    /// Returns the one that a session is of. Of some sessions only the first bytes of the build id are known.
+    /// Returns the firmware of a session. For some sessions only the first bytes of the build id are known.
     #[must_use]
     pub fn of_session(&self, session: &Session) -> Option<&Firmware> {
         if let Some(firmware) = self.of_build(&session.build_id) {
@@ -60,11 +60,11 @@ impl Firmwares {
         let (tag, rest) = session.build_id.split_at(4);
         let is_tag = rest.iter().all(|&byte| byte == 0) && tag.iter().any(|&byte| byte != 0);
         let mut fitting = self.known.iter().filter(|firmware| is_tag && firmware.build_id.starts_with(tag));
-        // Two that begin alike cannot be told apart.
+        // Two build ids that begin alike cannot be distinguished.
         fitting.next().filter(|_| fitting.next().is_none())
     }
 
-    /// Returns where rings may be, as far as ELF files say so.
+    /// Returns the possible locations of rings according to the ELF files.
     #[must_use]
     pub fn ring_symbols(&self) -> Vec<(u64, u64)> {
         self.known.iter().filter_map(|firmware| firmware.ring).collect()
@@ -75,7 +75,7 @@ impl Firmware {
     /// Reads an ELF file, a dictionary, or a snapshot of a session.
     ///
     /// # Errors
-    /// A line that says what is wrong with the file.
+    /// A line that describes what is wrong with the file.
     pub fn load(path: &Path) -> Result<Self, String> {
         let bytes = open(path).and_then(|file| read(&file)).map_err(|error| error_line(path, &error))?;
         let read = if elf::is_elf(&bytes.data) { elf::read(&bytes.data) } else { read_dictionary(&bytes.data) };
@@ -99,7 +99,7 @@ pub fn is_dictionary(bytes: &[u8]) -> bool {
     has_entries
 }
 
-/// Reads a dictionary, or what of a snapshot is one.
+/// Reads a dictionary, or the corresponding items of a snapshot.
 fn read_dictionary(bytes: &[u8]) -> Result<Firmware, String> {
     let mut firmware = Firmware::default();
     let mut ended = false;

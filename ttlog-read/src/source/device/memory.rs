@@ -1,8 +1,8 @@
-//! The memory of a device, wherever it is to be had, and finding and copying the ring in it.
+//! The memory of a device from any origin, and finding and copying the ring in it.
 //!
-//! A [`Memory`] is a raw image of RAM, a core dump, or a live device behind a probe. The ring is at the symbol that the ELF file names,
-//! else wherever RAM holds the magic of a ring and a header that is whole. It is copied like the ring of a running process: each segment by itself,
-//! void if it changed meanwhile.
+//! A [`Memory`] is a raw image of RAM, a core dump, or a live device behind a probe. The ring is at the symbol that
+//! the ELF file names; without one, wherever RAM holds the magic of a ring and an intact header. It is copied like the
+//! ring of a running process: segment by segment, discarding those that changed meanwhile.
 
 use std::fmt;
 use std::ops::Range;
@@ -11,7 +11,7 @@ use ttlog_core::ring::{RING_MAGIC, RingHeader, RingImage, SEGMENT_HEADER_LEN, fo
 
 /// Rings start at whole words.
 const ALIGNMENT: u64 = 8;
-/// Bytes that are read of a header at first: more than the header of a device can have.
+/// Bytes of a header that are read at first: more than the header of a device can have.
 const HEADER_LEN_MAX: usize = 1536;
 /// Fewest bytes that can be a header.
 const HEADER_LEN_MIN: usize = 160;
@@ -21,36 +21,36 @@ const SEARCH_LEN: usize = 16 << 10;
 const RING_LEN_MAX: u64 = 64 << 20;
 /// Most rings that one memory is searched for.
 const RINGS_MAX: usize = 16;
-/// How often a segment is read that is overwritten meanwhile.
+/// Number of attempts to read a segment that is being overwritten.
 const ATTEMPTS: u32 = 4;
 
 /// Memory that can be read.
 pub trait Memory {
-    /// Fills `out` with what is at `address` and behind.
+    /// Fills `out` with the bytes from `address` on.
     ///
     /// # Errors
-    /// Why it cannot be read; `out` may hold anything then.
+    /// The reason that it cannot be read. `out` can then hold anything.
     fn read(&mut self, address: u64, out: &mut [u8]) -> Result<(), MemoryError>;
 
-    /// Returns the ranges of addresses that are RAM, where a ring is looked for.
+    /// Returns the address ranges of RAM, which are searched for a ring.
     fn ram(&self) -> Vec<Range<u64>>;
 }
 
-/// Memory that could not be read.
+/// Error of reading memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MemoryError {
     /// There is nothing at these addresses.
     NotThere {
-        /// The first.
+        /// First address.
         address: u64,
-        /// How many.
+        /// Number of bytes.
         len_bytes: u64,
     },
     /// The device or the probe failed.
     Failed {
-        /// Where reading began.
+        /// First address that was read.
         address: u64,
-        /// What they said.
+        /// Message of the device or the probe.
         reason: String,
     },
 }
@@ -70,10 +70,10 @@ impl fmt::Display for MemoryError {
 
 impl std::error::Error for MemoryError {}
 
-/// The copy of a ring.
+/// A copy of a ring.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RingCopy {
-    /// Where it was; in a stream, 0.
+    /// Address of the ring; 0 in a stream.
     pub address: u64,
     /// Its bytes. Segments that kept changing hold no records.
     pub bytes: Vec<u8>,
@@ -81,21 +81,21 @@ pub struct RingCopy {
     pub changed_segments: u32,
 }
 
-/// What was found in a memory.
+/// Rings found in a memory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FoundRings {
     /// The rings, in the order in which they were found.
     pub rings: Vec<RingCopy>,
-    /// What was not as it should be, a line each.
+    /// Irregularities, one line each.
     pub remarks: Vec<String>,
-    /// Whether all that was looked at was zero: a core that sleeps can make probes read that.
+    /// Whether all bytes read were zero: probes can read zeros if a core sleeps.
     pub only_zeros: bool,
 }
 
-/// Finds the rings in a memory and copies them: those at `symbols` (address and length, 0: unknown), else all there are.
+/// Finds the rings in a memory and copies them: those at `symbols` (address and length, 0: unknown), or otherwise all.
 ///
 /// # Errors
-/// Where RAM cannot be read at all.
+/// An error if RAM cannot be read at all.
 pub fn find_rings(memory: &mut dyn Memory, symbols: &[(u64, u64)]) -> Result<FoundRings, MemoryError> {
     let mut found = FoundRings { only_zeros: true, ..FoundRings::default() };
     for &(address, len_bytes) in symbols {
@@ -106,7 +106,7 @@ pub fn find_rings(memory: &mut dyn Memory, symbols: &[(u64, u64)]) -> Result<Fou
             Ok(Some(ring)) => {
                 if len_bytes != 0 && ring.bytes.len() as u64 > len_bytes {
                     found.remarks.push(format!(
-                        "the ring at {address:#010x} says it has {} bytes, and the ELF file gives it {len_bytes}",
+                        "the ring at {address:#010x} claims {} bytes, but the ELF file gives it {len_bytes}",
                         ring.bytes.len()
                     ));
                 }
@@ -125,7 +125,7 @@ pub fn find_rings(memory: &mut dyn Memory, symbols: &[(u64, u64)]) -> Result<Fou
     Ok(found)
 }
 
-/// Looks for rings in all of RAM.
+/// Searches all of RAM for rings.
 fn search(memory: &mut dyn Memory, found: &mut FoundRings) -> Result<(), MemoryError> {
     let ranges = memory.ram();
     let (mut read_any, mut last_error) = (false, None);
@@ -150,11 +150,11 @@ fn search(memory: &mut dyn Memory, found: &mut FoundRings) -> Result<(), MemoryE
                     .iter()
                     .any(|ring| (ring.address..ring.address + ring.bytes.len() as u64).contains(&address))
                 {
-                    continue; // what a ring holds is no ring
+                    continue; // a ring does not contain another ring
                 }
                 match copy_ring(memory, address, &mut found.only_zeros) {
                     Ok(Some(ring)) => found.rings.push(ring),
-                    Ok(None) => found.remarks.push(format!("at {address:#010x} begins a ring whose header is damaged")),
+                    Ok(None) => found.remarks.push(format!("the ring at {address:#010x} has a damaged header")),
                     Err(error) => found.remarks.push(error.to_string()),
                 }
                 if found.rings.len() + found.remarks.len() >= RINGS_MAX {
@@ -176,9 +176,9 @@ fn search(memory: &mut dyn Memory, found: &mut FoundRings) -> Result<(), MemoryE
 
 /// Copies the ring at `address`; `None` if there is none.
 ///
-/// Like the reading of a ring that a process writes: a segment's header is read before its records, and its sequence word again after them;
-/// segments opened after the ring's header was read are left out, so that of what is there nothing in between is missing. The header, with the
-/// counts of loss, is read last again.
+/// Works like reading a ring that a process writes. A segment's header is read before its records, and its sequence
+/// word again after them. Segments opened after the ring's header was read are left out, so that nothing is missing
+/// within the copied range. The header, with the loss counts, is read again last.
 fn copy_ring(memory: &mut dyn Memory, address: u64, only_zeros: &mut bool) -> Result<Option<RingCopy>, MemoryError> {
     let start = read_start(memory, address)?;
     *only_zeros &= start.iter().all(|&byte| byte == 0);
@@ -189,7 +189,7 @@ fn copy_ring(memory: &mut dyn Memory, address: u64, only_zeros: &mut bool) -> Re
     if len_bytes > RING_LEN_MAX || address.checked_add(len_bytes).is_none() {
         return Err(not_there);
     }
-    // A header may say what it wants; only what is there is copied.
+    // A header can claim any length; only existing bytes are copied.
     let len_bytes = readable_len(memory, address, len_bytes).ok_or(not_there)?;
     let mut ring = RingCopy { address, bytes: vec![0; len_bytes], changed_segments: 0 };
     let segments_offset = usize::try_from(header.segments_offset).unwrap_or(usize::MAX).min(len_bytes);
@@ -213,9 +213,9 @@ fn copy_ring(memory: &mut dyn Memory, address: u64, only_zeros: &mut bool) -> Re
     Ok(Some(ring))
 }
 
-/// Takes the records of segments out that were opened while the ring was copied.
+/// Removes the records of segments that were opened while the ring was copied.
 fn leave_out_newer(bytes: &mut [u8], before: &RingHeader, after: &RingHeader, starts: &[(u32, usize)]) {
-    // Of a ring at rest the number is not needed, and damage may have made it wrong.
+    // If the ring is at rest, the number is not needed, and damage can have made it wrong.
     if before.next_sequence == after.next_sequence {
         return;
     }
@@ -230,16 +230,16 @@ fn leave_out_newer(bytes: &mut [u8], before: &RingHeader, after: &RingHeader, st
     }
 }
 
-/// Reads as much of a header as there is.
+/// Reads the header, or as much of it as exists.
 fn read_start(memory: &mut dyn Memory, address: u64) -> Result<Vec<u8>, MemoryError> {
-    // Not beyond the end of RAM, where there may be anything.
+    // Not beyond the end of RAM, where anything can follow.
     let in_ram = memory.ram().into_iter().find(|range| range.contains(&address)).map(|range| range.end - address);
     let rest = in_ram.and_then(|rest| usize::try_from(rest).ok()).unwrap_or(HEADER_LEN_MAX);
     let mut start = vec![0; rest.min(HEADER_LEN_MAX)];
     if memory.read(address, &mut start).is_ok() {
         return Ok(start);
     }
-    // Where memory ends soon after.
+    // If memory ends soon after, a shorter read succeeds.
     let mut len = HEADER_LEN_MIN.min(start.len());
     start.truncate(len);
     memory.read(address, &mut start)?;
@@ -251,12 +251,12 @@ fn read_start(memory: &mut dyn Memory, address: u64) -> Result<Vec<u8>, MemoryEr
     Ok(start)
 }
 
-/// Returns how many of the bytes from `address` on are in one range of RAM, or else can be read.
+/// Returns how many of the bytes from `address` on are in one range of RAM, or can be read outside of RAM.
 fn readable_len(memory: &mut dyn Memory, address: u64, len_bytes: u64) -> Option<usize> {
     let in_ram = memory.ram().into_iter().find(|range| range.contains(&address)).map(|range| range.end - address);
     let len = match in_ram {
         Some(rest) => len_bytes.min(rest),
-        // Not what is known as RAM: a region of its own. Its last byte tells whether it is there.
+        // The address is in a separate region, not in known RAM. Reading its last byte shows whether it exists.
         None => {
             let last = address + len_bytes - 1;
             memory.read(last, &mut [0]).ok()?;
@@ -266,7 +266,7 @@ fn readable_len(memory: &mut dyn Memory, address: u64, len_bytes: u64) -> Option
     usize::try_from(len).ok()
 }
 
-/// Copies a segment so that its bytes belong together, and tells whether that was possible.
+/// Copies a segment so that its bytes are consistent, and returns whether that was possible.
 fn copy_segment(memory: &mut dyn Memory, address: u64, segment: &mut [u8]) -> Result<bool, MemoryError> {
     let head_len = SEGMENT_HEADER_LEN.min(segment.len());
     for _ in 0..ATTEMPTS {
@@ -275,7 +275,7 @@ fn copy_segment(memory: &mut dyn Memory, address: u64, segment: &mut [u8]) -> Re
         memory.read(address, &mut before[..head_len])?;
         memory.read(address, segment)?;
         if head_len < SEGMENT_HEADER_LEN {
-            return Ok(true); // cut off: there are no records
+            return Ok(true); // cut off: it has no records
         }
         memory.read(address, &mut after)?;
         if before[..8] == after {

@@ -1,4 +1,4 @@
-//! The memory of a live device behind a debug probe, as the library probe-rs reads it.
+//! The memory of a live device behind a debug probe, read with the library probe-rs.
 
 use std::fmt;
 use std::ops::Range;
@@ -7,14 +7,14 @@ use probe_rs::MemoryInterface;
 
 use super::memory::{Memory, MemoryError};
 
-/// The memory of a device, as probe-rs reads it.
+/// The memory of a device, read with probe-rs.
 pub struct ProbeMemory<'m, M: MemoryInterface> {
     memory: &'m mut M,
     ram: Vec<Range<u64>>,
 }
 
 impl<'m, M: MemoryInterface> ProbeMemory<'m, M> {
-    /// Takes the memory; `ram` are the ranges that a ring may be in.
+    /// Wraps the memory; `ram` holds the ranges that can contain a ring.
     #[must_use]
     pub fn new(memory: &'m mut M, ram: Vec<Range<u64>>) -> Self {
         ProbeMemory { memory, ram }
@@ -37,7 +37,7 @@ impl<M: MemoryInterface> Memory for ProbeMemory<'_, M> {
     }
 }
 
-/// Returns an error with what caused it.
+/// Formats an error with its causes.
 #[must_use]
 pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();

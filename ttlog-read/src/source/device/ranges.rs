@@ -4,15 +4,15 @@ use std::ops::Range;
 
 use super::memory::{Memory, MemoryError};
 
-/// Ranges of memory that were copied, each in one piece.
+/// Ranges of memory that were copied, each contiguous.
 #[derive(Clone, Debug, Default)]
 pub struct Ranges {
-    /// Where each starts, and its bytes.
+    /// Start address and bytes of each range.
     ranges: Vec<(u64, Vec<u8>)>,
 }
 
 impl Ranges {
-    /// Takes the bytes of a raw image whose first byte was at `base`.
+    /// Wraps the bytes of a raw image whose first byte was at `base`.
     #[must_use]
     pub fn raw(base: u64, bytes: Vec<u8>) -> Self {
         let mut ranges = Ranges::default();
@@ -20,13 +20,14 @@ impl Ranges {
         ranges
     }
 
-    /// Adds a range; one that begins where the last ended makes it longer. What would lie beyond the last address is cut off.
+    /// Adds a range. If it begins where the last one ended, it extends that one. Bytes beyond the last address are cut
+    /// off.
     pub fn add(&mut self, start: u64, mut bytes: Vec<u8>) {
         let room = u64::MAX - start;
         bytes.truncate(usize::try_from(room).unwrap_or(usize::MAX));
         match self.ranges.last_mut() {
             _ if bytes.is_empty() => {}
-            // Some tools cut one stretch of memory into several.
+            // Some tools split one contiguous range into several.
             Some((before, last)) if *before + last.len() as u64 == start => last.append(&mut bytes),
             _ => self.ranges.push((start, bytes)),
         }

@@ -1,4 +1,4 @@
-//! One session of a device: what is known of its firmware, and the snapshot that is made of it.
+//! One session of a device: the data about its firmware, and the snapshot that is made of it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -19,15 +19,15 @@ use super::firmware::{Firmware, VecSink};
 /// Room for a process item.
 const PROCESS_ROOM_LEN: usize = 1024;
 
-/// A session, and what is known of its firmware.
+/// A session, with the data about its firmware.
 #[derive(Debug)]
 pub struct SessionRecording {
     session: Session,
     service: String,
-    /// The whole build id, where that is known.
+    /// Complete build id, if known.
     build_id: Vec<u8>,
     callsites: Vec<Vec<u8>>,
-    /// What becomes of frames of defmt.
+    /// Replacement of defmt frames.
     #[cfg(feature = "defmt")]
     frames: Option<Frames>,
 }
@@ -67,7 +67,7 @@ impl SessionRecording {
         self.session.boot
     }
 
-    /// Returns the name of the firmware; empty: it is not known.
+    /// Returns the name of the firmware; empty: unknown.
     #[must_use]
     pub fn service(&self) -> &str {
         &self.service
@@ -78,7 +78,7 @@ impl SessionRecording {
         !self.callsites.is_empty()
     }
 
-    /// Returns whether records are replaced by what they mean.
+    /// Returns whether records are replaced by their decoded form.
     fn replaces(&self) -> bool {
         #[cfg(feature = "defmt")]
         return self.frames.is_some();
@@ -86,7 +86,7 @@ impl SessionRecording {
         return false;
     }
 
-    /// Calls `write` with the ring, the session, and the way its records are replaced.
+    /// Calls `write` with the ring, the session, and the replacement of its records.
     fn with_image<T>(&self, image: &RingImage<'_>, write: impl FnOnce(&SessionImage<'_, '_>) -> T) -> T {
         let session = &self.session;
         #[cfg(feature = "defmt")]
@@ -106,7 +106,7 @@ impl SessionRecording {
         }
     }
 
-    /// Encodes the process item; names that are too long for it are left out.
+    /// Encodes the process item, leaving out names that are too long for it.
     fn process_item(&self) -> Vec<u8> {
         let mut room = [0; PROCESS_ROOM_LEN];
         let process = self.process();
@@ -116,26 +116,26 @@ impl SessionRecording {
         room[..len].to_vec()
     }
 
-    /// Makes a snapshot with everything in it, to be read by this program.
+    /// Creates a complete snapshot, to be read by this program.
     pub(super) fn snapshot(&self, image: &RingImage<'_>, reason: &str) -> Vec<u8> {
         let mut sink = VecSink::default();
         let meta = SnapshotMeta { reason, created_unix_ns: 0, ticks: 0 };
         let mut scratch = vec![0; self.scratch_len(image, &Codec::None.into())];
-        // Neither can the sink fail nor is the scratch too short.
+        // The sink cannot fail, and the scratch buffer is long enough.
         let _ = self.write(image, &meta, Codec::None.into(), &mut scratch, &mut sink);
         sink.0
     }
 
-    /// Returns the bytes of scratch that [`write`](Self::write) needs.
+    /// Returns the number of scratch bytes that [`write`](Self::write) needs.
     #[must_use]
     pub fn scratch_len(&self, image: &RingImage<'_>, options: &SnapshotOptions<'_>) -> usize {
         session_scratch_len(options, image.header().segment_len as usize, self.replaces())
     }
 
-    /// Writes a snapshot of the session to a sink. `image` is the ring that it is in.
+    /// Writes a snapshot of the session to a sink. `image` is the ring that contains it.
     ///
     /// # Errors
-    /// Those of the sink, and a scratch that is too short.
+    /// Errors of the sink, and an error if `scratch` is too short.
     pub fn write<S: Sink>(
         &self,
         image: &RingImage<'_>,
@@ -150,7 +150,8 @@ impl SessionRecording {
     }
 }
 
-/// Returns the sessions in the order of their numbers: those that the ring's header tells of, and those of which there are only segments.
+/// Returns the sessions in the order of their numbers: those in the ring's header, and those of which only segments
+/// exist.
 pub(super) fn sessions_of(image: &RingImage<'_>) -> Vec<Session> {
     let mut sessions: BTreeMap<u32, Session> = image.sessions().map(|session| (session.boot, session)).collect();
     let mut tags: BTreeMap<u32, u32> = BTreeMap::new();
@@ -158,13 +159,13 @@ pub(super) fn sessions_of(image: &RingImage<'_>) -> Vec<Session> {
         let SegmentState::Valid(segment) = image.segment(index) else { continue };
         let header = segment.header;
         if header.mode == Mode::Device {
-            // A segment that was being opened when the reset came may have none yet.
+            // A segment that was being opened at the reset can lack a tag.
             let tag = tags.entry(header.context).or_default();
             *tag = if *tag == 0 { header.done } else { *tag };
         }
     }
     for (boot, tag) in tags {
-        // Of older ones only the first bytes of the build id are known.
+        // For older sessions only the first bytes of the build id are known.
         let mut build_id = [0; BUILD_ID_LEN];
         build_id[..4].copy_from_slice(&tag.to_le_bytes());
         let same_build = sessions.values().find(|session| session.build_id[..4] == build_id[..4]).copied();

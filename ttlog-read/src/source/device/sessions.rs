@@ -1,7 +1,7 @@
-//! Sessions of a device: a snapshot in memory for each, so that all that can be done with snapshots can be done with them.
+//! Sessions of a device: a snapshot in memory for each, so that everything that works on snapshots works on them.
 //!
-//! A ring tells of each session which build of the firmware recorded; names are those of this build only. A session whose firmware is not among
-//! those that were named is shown without names, and said to be.
+//! For each session, a ring records which build of the firmware was running; names come from this build only. If the
+//! firmware of a session was not given, the session is shown without names, and a remark is added.
 
 use ttlog_core::record::encode_header;
 use ttlog_core::ring::{RingImage, SEGMENT_HEADER_LEN, SegmentState, Session};
@@ -23,19 +23,19 @@ const DAMAGE_MAX: usize = 64;
 pub struct Recordings {
     /// A snapshot for each session.
     pub inputs: Vec<Input>,
-    /// What is to be said, a line each.
+    /// Remarks, one line each.
     pub complaints: Vec<String>,
-    /// Where the rings are in memory.
+    /// Addresses of the rings in memory.
     pub rings_at: Vec<u64>,
-    /// Whether there is no ring, and all that was read of the memory is zero.
+    /// Whether there is no ring, and all memory that was read is zero.
     pub only_zeros: bool,
-    /// How much of it is of use; `None`: nothing says.
+    /// Usable share of the recording; `None`: unknown.
     usability: Option<Usability>,
     /// The rings of devices.
     rings: Vec<RingSessions>,
 }
 
-/// How much of a recording is of use.
+/// Usable share of a recording.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Usability {
     /// All of it.
@@ -43,11 +43,11 @@ pub enum Usability {
     Whole,
     /// Some of it is missing, damaged or without names.
     Partial,
-    /// Nothing: no session is of a firmware that was named.
+    /// Nothing: no session is of a firmware that was given.
     Useless,
 }
 
-/// A ring with the sessions in it.
+/// A ring with its sessions.
 #[derive(Debug)]
 struct RingSessions {
     ring: RingCopy,
@@ -55,7 +55,7 @@ struct RingSessions {
 }
 
 impl Recordings {
-    /// Finds the rings in a memory: at `places` (address and length, 0: unknown), else wherever they are.
+    /// Finds the rings in a memory: at `places` (address and length, 0: unknown), or otherwise anywhere.
     #[must_use]
     pub fn of_memory(
         name: &str,
@@ -78,7 +78,7 @@ impl Recordings {
                     recordings.add_ring(&name, ring, firmwares, None, Vec::new(), reason);
                 }
                 if found.rings.is_empty() {
-                    let why = if found.only_zeros { "no ring: all that was read is zero" } else { "no ring in it" };
+                    let why = if found.only_zeros { "no ring: all bytes read are zero" } else { "no ring in it" };
                     recordings.complain(name, &why);
                 }
             }
@@ -87,7 +87,7 @@ impl Recordings {
         recordings
     }
 
-    /// Takes a dump.
+    /// Reads the sessions of a dump.
     #[must_use]
     pub fn of_dump(name: &str, dump: &Dump, firmwares: &Firmwares) -> Self {
         let mut recordings = Recordings::default();
@@ -109,7 +109,7 @@ impl Recordings {
         recordings
     }
 
-    /// Takes a ring that is in a file, at its start.
+    /// Reads the sessions of a ring that is at the start of a file.
     #[must_use]
     pub fn of_ring(name: &str, bytes: Vec<u8>, firmwares: &Firmwares) -> Self {
         let mut recordings = Recordings::default();
@@ -118,13 +118,13 @@ impl Recordings {
         recordings
     }
 
-    /// Takes note of something that is to be said.
+    /// Adds a remark.
     pub fn complain(&mut self, name: &str, line: &dyn std::fmt::Display) {
         self.complaints.push(format!("{}: {line}", escaped(name)));
         self.usability = self.usability.max(Some(Usability::Partial));
     }
 
-    /// Makes snapshots of the sessions of a ring. `own` is what it says of its latest firmware itself.
+    /// Makes snapshots of the sessions of a ring. `own` is the data about its latest firmware that came with it.
     fn add_ring(
         &mut self,
         name: &str,
@@ -142,7 +142,7 @@ impl Recordings {
             }
         };
         if !image.header().is_device() {
-            // The ring of a process has all that is needed in it.
+            // The ring of a process is self-contained.
             let bytes = Bytes { changed_segments: ring.changed_segments, ..Bytes::from(ring.bytes.clone()) };
             self.inputs.push(Input { damage, ..Input::new(name.to_owned(), bytes) });
             return;
@@ -168,7 +168,7 @@ impl Recordings {
         for known in &known {
             let boot = known.boot();
             let bytes = known.snapshot(&image, reason);
-            // What is of no session is told with the latest.
+            // Counts that belong to no session are reported with the latest one.
             let changed_segments = if boot == latest { ring.changed_segments } else { 0 };
             let damage = if boot == latest { std::mem::take(&mut damage) } else { Vec::new() };
             let bytes = Bytes { changed_segments, ..Bytes::from(bytes) };
@@ -177,7 +177,7 @@ impl Recordings {
         self.rings.push(RingSessions { ring: ring.clone(), sessions: known });
     }
 
-    /// Finds the firmware of a session, and says so if there is none.
+    /// Finds the firmware of a session, and adds a remark if there is none.
     fn firmware_of<'f>(
         &mut self,
         name: &str,
@@ -195,7 +195,7 @@ impl Recordings {
             let path = escaped(&only.path);
             self.complain(
                 name,
-                &format_args!("boot {}: taken to be of {path}; neither has a build id, so nobody knows", session.boot),
+                &format_args!("boot {}: assumed to be of {path}; neither has a build id to verify this", session.boot),
             );
             return Some(only);
         }
@@ -225,7 +225,7 @@ impl Recordings {
         None
     }
 
-    /// Returns how much of it is of use. If a firmware was named, and nothing is of it, nothing is.
+    /// Returns the usable share. If a firmware was named but matches nothing, the result is `Useless`.
     #[must_use]
     pub fn usability(&self, firmware_was_named: bool) -> Usability {
         let mut sessions = self.rings.iter().flat_map(|ring| &ring.sessions).peekable();
@@ -233,10 +233,10 @@ impl Recordings {
         if is_wrong { Usability::Useless } else { self.usability.unwrap_or_default() }
     }
 
-    /// Calls `visit` with each session, and the ring that it is in.
+    /// Calls `visit` with each session and the ring that contains it.
     pub fn for_each_session(&self, mut visit: impl FnMut(&RingImage<'_>, &SessionRecording)) {
         for ring in &self.rings {
-            let Ok(image) = RingImage::parse(&ring.ring.bytes) else { continue }; // it was read before
+            let Ok(image) = RingImage::parse(&ring.ring.bytes) else { continue }; // it was parsed before
             for session in &ring.sessions {
                 visit(&image, session);
             }
@@ -244,7 +244,8 @@ impl Recordings {
     }
 }
 
-/// Puts words that are no records where records are missing, so that they count as damaged: zeros would be records that were being written.
+/// Overwrites missing records with words that are not records, so that they count as damaged: zeros would be records
+/// that were being written.
 fn mark_missing(bytes: &mut [u8], missing: &[(usize, usize)]) {
     let Ok(image) = RingImage::parse(bytes) else { return };
     let header = *image.header();
@@ -261,7 +262,7 @@ fn mark_missing(bytes: &mut [u8], missing: &[(usize, usize)]) {
             };
             let start = header.segments_offset + index * u64::from(header.segment_len) + SEGMENT_HEADER_LEN as u64;
             if at as u64 >= start {
-                // The check of a record without payload, with a bit of it flipped.
+                // The check of a record without payload, with one bit flipped.
                 let word = encode_header(1, 0, 0, segment.header.lap.into()) ^ 1 << 63;
                 marks.push((at, word));
             }
@@ -281,7 +282,7 @@ fn has_records(image: &RingImage<'_>, boot: u32) -> bool {
     })
 }
 
-/// Finds the segments of which not even the header can be read.
+/// Finds the segments whose header cannot be read.
 fn damaged_segments(image: &RingImage<'_>) -> Vec<Damage> {
     let segment_len = image.header().segment_len;
     let damaged = (0..image.present_segments()).filter_map(|index| match image.segment(index) {

@@ -1,4 +1,4 @@
-//! The command `dictionary`: what the callsites of a firmware say, in a file of its own.
+//! The command `dictionary`: writes the callsites of a firmware to a separate file.
 
 use std::io::{self, IsTerminal as _, Write};
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ use crate::terminal::{Outcome, complain};
 /// Options of `dictionary`.
 #[derive(Args, Debug)]
 pub struct Dictionary {
-    /// Firmware ELF file as the linker wrote it, not stripped
+    /// Firmware ELF file as written by the linker, not stripped
     #[arg(value_name = "ELF")]
     pub elf: PathBuf,
     /// File for the dictionary [default: standard output, unless it is a terminal]
@@ -25,7 +25,7 @@ pub struct Dictionary {
 /// Writes the dictionary.
 ///
 /// # Errors
-/// Those of writing to `out`.
+/// Returns an error if writing to `out` fails.
 pub fn run(options: &Dictionary, out: &mut dyn Write) -> io::Result<Outcome> {
     if options.output.is_none() && io::stdout().is_terminal() {
         complain("a dictionary is no text for a terminal; say --output FILE, or redirect it");

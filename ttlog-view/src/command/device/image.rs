@@ -1,4 +1,4 @@
-//! The commands `image` and `core`: rings in files that hold memory.
+//! The commands `image` and `core`: show rings in files that contain memory.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -22,10 +22,11 @@ pub struct Image {
     /// Raw bytes of RAM
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// The address of the first byte, such as 0x20000000; without it the ring is searched for, wherever the ELF file says it is
+    /// Address of the first byte, such as 0x20000000; without it, the whole image is searched, wherever the ELF file
+    /// says the ring is
     #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
     pub base: Option<u64>,
-    /// What becomes of sessions.
+    /// Options about sessions.
     #[command(flatten)]
     pub device: DeviceArgs,
 }
@@ -33,15 +34,15 @@ pub struct Image {
 /// Options of `core`.
 #[derive(Args, Debug)]
 pub struct Core {
-    /// A core dump of probe-rs, or an ELF core file
+    /// Core dump from probe-rs, or an ELF core file
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// What becomes of sessions.
+    /// Options about sessions.
     #[command(flatten)]
     pub device: DeviceArgs,
 }
 
-/// Reads an address: hexadecimal after 0x, else decimal; with `_` between digits.
+/// Parses an address: hexadecimal after 0x, otherwise decimal, with `_` allowed between digits.
 fn parse_address(text: &str) -> Result<u64, String> {
     let digits = text.replace('_', "");
     let parsed = match digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X")) {
@@ -51,20 +52,20 @@ fn parse_address(text: &str) -> Result<u64, String> {
     parsed.map_err(|_| format!("`{text}` is no address; write 0x20000000"))
 }
 
-/// Shows what is in a raw image of RAM.
+/// Shows the contents of a raw image of RAM.
 ///
 /// # Errors
-/// Those of writing to `out`.
+/// Returns an error if writing to `out` fails.
 pub fn run(options: &Image, out: &mut dyn Write) -> io::Result<Outcome> {
     show(&options.file, &options.device, "image", options.base.is_some(), out, |bytes| {
         Ok(Ranges::raw(options.base.unwrap_or(0), bytes))
     })
 }
 
-/// Shows what is in a core dump.
+/// Shows the contents of a core dump.
 ///
 /// # Errors
-/// Those of writing to `out`.
+/// Returns an error if writing to `out` fails.
 pub fn run_core(options: &Core, out: &mut dyn Write) -> io::Result<Outcome> {
     show(&options.file, &options.device, "core", true, out, |bytes| coredump::read(&bytes))
 }
@@ -86,7 +87,7 @@ fn show(
         }
     };
     let Some(request) = DeviceRequest::new(device) else { return Ok(Outcome::Failed) };
-    // Without addresses nobody knows where in the image the symbols are.
+    // Without addresses, the location of the symbols in the image is unknown.
     let places = if has_addresses { request.firmwares.ring_symbols() } else { Vec::new() };
     let memory: &mut dyn Memory = &mut memory;
     let recordings = Recordings::of_memory(&path.to_string_lossy(), memory, &places, &request.firmwares, reason);

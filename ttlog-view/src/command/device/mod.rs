@@ -1,4 +1,5 @@
-//! The commands for devices: what is in their memory, or comes from them, becomes snapshots that are shown like all others.
+//! The commands for devices: recordings in the memory of a device, or sent by it, become snapshots and are shown like
+//! all others.
 
 pub mod dictionary;
 pub mod image;

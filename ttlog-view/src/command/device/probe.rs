@@ -1,6 +1,6 @@
-//! The command `probe`: the ring of a live device, read by a debug probe with no help from the firmware.
+//! The command `probe`: shows the ring of a live device, read through a debug probe without help from the firmware.
 //!
-//! The library probe-rs speaks to the probe. It is large, so it is there with the cargo feature `probe` only.
+//! The library probe-rs controls the probe. It is large, so the command exists only with the cargo feature `probe`.
 
 use std::collections::HashSet;
 use std::io::{self, Write};
@@ -18,13 +18,13 @@ use crate::terminal::{Outcome, complain};
 /// Options of `probe`.
 #[derive(Args, Debug)]
 pub struct Probe {
-    /// The chip, as probe-rs names it (probe-rs chip list)
+    /// Chip name as in probe-rs (see `probe-rs chip list`)
     #[arg(long, value_name = "CHIP")]
     pub chip: String,
-    /// Probe to use, if there are several
+    /// Probe to use if there are several
     #[arg(long, value_name = "VID:PID[:SERIAL]")]
     pub probe: Option<String>,
-    /// swd or jtag [default: what probe and chip support]
+    /// swd or jtag [default: whichever the probe and chip support]
     #[arg(long, value_name = "PROTOCOL")]
     pub protocol: Option<String>,
     /// Speed of the probe's connection
@@ -33,7 +33,7 @@ pub struct Probe {
     /// Core whose memory is read
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub core: usize,
-    /// Hold the core's reset while connecting, for firmware that makes connecting hard (the session that runs then begins anew)
+    /// Hold the core in reset while connecting, for firmware that makes connecting hard (restarts the firmware)
     #[arg(long)]
     pub connect_under_reset: bool,
     /// Halt the core while its memory is read, then resume it
@@ -42,28 +42,28 @@ pub struct Probe {
     /// Keep watching and show new events
     #[arg(long)]
     pub follow: bool,
-    /// With --follow, delay between two readings
+    /// With --follow, delay between two reads
     #[arg(long, value_name = "MS", default_value_t = 200)]
     pub interval: u64,
-    /// What becomes of sessions.
+    /// Options about sessions.
     #[command(flatten)]
     pub device: DeviceArgs,
 }
 
-/// What is looked at, again and again: a memory with a ring in it.
+/// A memory with a ring in it, read repeatedly.
 #[derive(Debug)]
 pub struct Watch<'o> {
     options: &'o Probe,
     request: DeviceRequest<'o>,
-    /// Where a ring was found by searching.
+    /// Address of a ring that was found by searching.
     found_at: Vec<(u64, u64)>,
     shown: ShownEvents,
-    /// What was complained of already.
+    /// Messages that were already printed.
     said: HashSet<String>,
 }
 
 impl<'o> Watch<'o> {
-    /// Reads the firmwares that the options name; `None` where the options contradict each other.
+    /// Reads the firmwares given by the options; `None` if the options contradict each other.
     #[must_use]
     pub fn new(options: &'o Probe) -> Option<Self> {
         let show = &options.device.show;
@@ -76,10 +76,10 @@ impl<'o> Watch<'o> {
         Some(Watch { options, request, found_at, shown, said })
     }
 
-    /// Looks at the memory once, and shows what it has not shown before.
+    /// Reads the memory once and shows events not shown before.
     ///
     /// # Errors
-    /// Those of writing to `out`.
+    /// Returns an error if writing to `out` fails.
     pub fn look(&mut self, memory: &mut dyn Memory, out: &mut dyn Write) -> io::Result<Outcome> {
         let symbols = self.request.firmwares.ring_symbols();
         let places = if self.found_at.is_empty() { &symbols } else { &self.found_at };
@@ -98,7 +98,7 @@ impl<'o> Watch<'o> {
     }
 }
 
-/// Says that this program was built without the library for probes, and what else there is.
+/// Reports that this program was built without the probe library, and names the alternatives.
 ///
 /// # Errors
 /// None.
@@ -107,7 +107,8 @@ pub fn run(options: &Probe, _out: &mut dyn Write) -> io::Result<Outcome> {
     let chip = ttlog_read::text::escape::escaped(&options.chip);
     complain("this program was built without the feature `probe`: cargo install ttlog-view --features probe");
     complain(&format!(
-        "or take an image of RAM with the probe-rs program, and show it with ttlog-view image; for 64 KiB at 0x20000000: \
+        "or take an image of RAM with the probe-rs program and show it with ttlog-view image; \
+         for 64 KiB at 0x20000000: \
          probe-rs read --chip {chip} b32 0x20000000 16384 --format binary --output RAM.bin"
     ));
     Ok(Outcome::Failed)
@@ -131,13 +132,13 @@ mod live {
     use crate::terminal::{Outcome, complain};
     use ttlog_read::text::escape::escaped;
 
-    /// How long a core may take to halt.
+    /// Longest time that a core takes to halt.
     const HALT_TIMEOUT: Duration = Duration::from_millis(500);
 
-    /// Shows what the ring of a live device holds.
+    /// Shows the contents of the ring of a live device.
     ///
     /// # Errors
-    /// Those of writing to `out`.
+    /// Returns an error if writing to `out` fails.
     pub fn run(options: &Probe, out: &mut dyn Write) -> io::Result<Outcome> {
         let Some(mut watch) = Watch::new(options) else { return Ok(Outcome::Failed) };
         let mut session = match connect(options) {
@@ -174,7 +175,7 @@ mod live {
         }
     }
 
-    /// Looks once, with the core halted meanwhile if that is asked for.
+    /// Reads the memory once, with the core halted during the read if requested.
     fn look(
         watch: &mut Watch<'_>,
         core: &mut Core<'_>,
@@ -218,7 +219,9 @@ mod live {
         }
         let probes = lister.list_all();
         match probes.as_slice() {
-            [] => Err("no debug probe found (is it plugged in, and may you use it? see probe.rs/docs/getting-started/probe-setup)".to_owned()),
+            [] => Err("no debug probe found (check that it is plugged in and that you have access: \
+                       see probe.rs/docs/getting-started/probe-setup)"
+                .to_owned()),
             [only] => only.open().map_err(|error| chain(&error)),
             several => {
                 let names: Vec<_> = several.iter().map(|probe| escaped(&probe.to_string())).collect();

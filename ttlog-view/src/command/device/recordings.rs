@@ -1,4 +1,4 @@
-//! Showing the sessions of a device, and saving them as snapshots.
+//! Shows the sessions of a device and saves them as snapshots.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -18,30 +18,31 @@ use crate::command::show::{Request, show};
 use crate::terminal::{Outcome, complain};
 use crate::write::snapshot_file;
 
-/// Options that all commands for devices have.
+/// Options shared by all commands for devices.
 #[derive(Args, Debug)]
 pub struct DeviceArgs {
     /// Save each session as a snapshot in this directory
     #[arg(long, value_name = "DIR")]
     pub save: Option<PathBuf>,
-    /// How events are shown.
+    /// Options of showing events.
     #[command(flatten)]
     pub show: Show,
 }
 
-/// What the options of a command for devices ask for, and the firmwares that they name.
+/// Parsed options of a command for devices, with the firmwares they name.
 #[derive(Debug)]
 pub struct DeviceRequest<'o> {
     options: &'o DeviceArgs,
     request: Request,
-    /// The firmwares.
+    /// Firmwares.
     pub firmwares: Firmwares,
-    /// Whether all of them could be read.
+    /// Whether all firmwares could be read.
     pub outcome: Outcome,
 }
 
 impl<'o> DeviceRequest<'o> {
-    /// Reads the options, and the files of the firmwares; complains of those that cannot be read. `None`: the options are wrong.
+    /// Parses the options and reads the firmware files; reports those that cannot be read. `None` if the options are
+    /// wrong.
     #[must_use]
     pub fn new(options: &'o DeviceArgs) -> Option<Self> {
         let request = Request::new(&options.show).map_err(|line| complain(&line)).ok()?;
@@ -51,10 +52,10 @@ impl<'o> DeviceRequest<'o> {
         Some(DeviceRequest { options, request, firmwares, outcome })
     }
 
-    /// Shows the events, and saves the sessions if that is asked for.
+    /// Shows the events, and saves the sessions if requested.
     ///
     /// # Errors
-    /// Those of writing to `out`.
+    /// Returns an error if writing to `out` fails.
     pub fn show(
         &self,
         recordings: &Recordings,
@@ -76,7 +77,7 @@ impl<'o> DeviceRequest<'o> {
     }
 }
 
-/// Writes each session to a file of its own.
+/// Writes each session to a separate file.
 fn save(recordings: &Recordings, directory: &Path, secrets: &Secrets) -> Outcome {
     let mut outcome = Outcome::Good;
     recordings.for_each_session(|image, session| {

@@ -1,4 +1,4 @@
-//! The command `serial`: dumps that come over a byte stream, shown as they arrive.
+//! The command `serial`: shows dumps from a byte stream as they arrive.
 
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ use crate::terminal::{Outcome, complain};
 /// Options of `serial`.
 #[derive(Args, Debug)]
 pub struct Serial {
-    /// A serial port, a file or pipe, `-` for standard input, or tcp:HOST:PORT
+    /// Serial port, file or pipe, `-` for standard input, or tcp:HOST:PORT
     #[arg(value_name = "PORT|FILE|-|tcp:HOST:PORT")]
     pub port: String,
     /// Speed of a serial port, in bits per second
@@ -31,20 +31,20 @@ pub struct Serial {
     /// Stop after N dumps
     #[arg(long, value_name = "N")]
     pub dumps: Option<u64>,
-    /// What becomes of sessions.
+    /// Options about sessions.
     #[command(flatten)]
     pub device: DeviceArgs,
 }
 
-/// How long other output is held back that does not end in a line break.
+/// How long other output without a final line break is held back.
 const IDLE: Duration = Duration::from_millis(200);
-/// How long no frame came when a dump that did not end is given up.
+/// Time without frames after which an unfinished dump is given up.
 const GIVE_UP: Duration = Duration::from_secs(3);
 
-/// Shows what comes.
+/// Shows the dumps of the stream.
 ///
 /// # Errors
-/// Those of writing to `out`.
+/// Returns an error if writing to `out` fails.
 pub fn run(options: &Serial, out: &mut dyn Write) -> io::Result<Outcome> {
     if options.device.show.format == Format::Json {
         complain("--format json is one array, which has no end here; use ndjson");
@@ -100,7 +100,7 @@ pub fn run(options: &Serial, out: &mut dyn Write) -> io::Result<Outcome> {
     }
 }
 
-/// Where what comes goes.
+/// Destination of dumps and other output.
 struct Console<'o> {
     options: &'o Serial,
     request: DeviceRequest<'o>,
@@ -125,7 +125,7 @@ impl Console<'_> {
         }
     }
 
-    /// Hands output of something else on, made harmless.
+    /// Passes other output on, with control characters made harmless.
     fn pass(&mut self, text: &[u8]) -> io::Result<()> {
         if self.options.device.show.quiet {
             return Ok(());
@@ -135,7 +135,7 @@ impl Console<'_> {
         if self.options.passthrough {
             self.out.write_all(line.as_bytes())
         } else {
-            // If standard error is gone, there is nobody to read it.
+            // If standard error is closed, nobody can read it.
             let _ = io::stderr().write_all(line.as_bytes());
             Ok(())
         }
@@ -151,7 +151,7 @@ impl Console<'_> {
         }
         let recordings = Recordings::of_dump(&self.options.port, &dump, &self.request.firmwares);
         let outcome = self.request.show(&recordings, Some(&mut self.shown), self.out)?;
-        // One that is of no use does not spoil the others.
+        // One unusable dump does not affect the others.
         self.useful += u64::from(outcome != Outcome::Failed);
         self.outcome = self.outcome.max(outcome.min(Outcome::Partial));
         self.out.flush()

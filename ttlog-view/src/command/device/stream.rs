@@ -1,7 +1,7 @@
 //! Byte streams: a serial port, a connection, a file, standard input.
 //!
-//! A thread of its own reads, so that whoever waits for bytes can wait with a time-out, whatever they come from. It holds a bounded number of blocks:
-//! when nobody takes them, it does not read on.
+//! A separate thread reads, so that waiting for bytes can time out whatever their source. It holds a bounded number
+//! of blocks and stops reading while nobody takes them.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -12,29 +12,30 @@ use std::time::Duration;
 
 use ttlog_read::text::escape::escaped;
 
-/// Bytes that are read at a time.
+/// Bytes read at a time.
 const BLOCK_LEN: usize = 4096;
-/// Blocks that are held.
+/// Maximum number of blocks held.
 const BLOCKS_MAX: usize = 64;
-/// How long a serial port waits for a byte before it is asked again.
+/// How long a read from a serial port waits for a byte before it is retried.
 const PORT_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// A byte stream that is being read. A connection is closed when this is dropped; anything else is read until bytes come again.
+/// A byte stream that is being read. Dropping it closes a connection; any other source is read until its next bytes
+/// arrive.
 #[derive(Debug)]
 pub struct Stream {
     blocks: Receiver<io::Result<Vec<u8>>>,
-    /// What is read is a connection.
+    /// The connection, if the source is one.
     connection: Option<TcpStream>,
-    /// Whether it ends by itself soon: a file.
+    /// Whether the stream is a file and therefore ends soon.
     pub is_file: bool,
 }
 
-/// What came of waiting for bytes.
+/// Result of waiting for bytes.
 #[derive(Debug)]
 pub enum Arrival {
     /// Bytes.
     Bytes(Vec<u8>),
-    /// Nothing, for so long as was waited.
+    /// Nothing within the time-out.
     Nothing,
     /// The stream ended.
     End,
@@ -43,10 +44,10 @@ pub enum Arrival {
 }
 
 impl Stream {
-    /// Opens what `name` names: `-` standard input, `tcp:HOST:PORT` a connection, else a file or a serial port.
+    /// Opens `name`: `-` for standard input, `tcp:HOST:PORT` for a connection, otherwise a file or a serial port.
     ///
     /// # Errors
-    /// A line that says why it cannot be opened.
+    /// Returns a message that says why it cannot be opened.
     pub fn open(name: &str, baud: u32) -> Result<Self, String> {
         let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", escaped(name));
         if name == "-" {
@@ -59,7 +60,7 @@ impl Stream {
             stream.connection = Some(connection);
             return Ok(stream);
         }
-        // A file, or a pipe with a name; a device is asked for as a port, for it has a speed.
+        // A file or a named pipe; a device is opened as a port because it has a speed.
         if let Ok(metadata) = Path::new(name).metadata() {
             if metadata.is_file() || is_pipe(&metadata) {
                 let file = File::open(name).map_err(|error| failed(&error))?;
@@ -75,10 +76,10 @@ impl Stream {
         Ok(Self::of(Port(port), false))
     }
 
-    /// Reads from anything.
+    /// Reads from any source.
     pub(super) fn of(reader: impl Read + Send + 'static, is_file: bool) -> Self {
         let (sender, blocks) = sync_channel(BLOCKS_MAX);
-        // Ends with the stream, or when nobody listens any more, or with the program.
+        // Ends with the stream, when the receiver is dropped, or with the program.
         std::thread::spawn(move || read_all(reader, &sender));
         Stream { blocks, connection: None, is_file }
     }
@@ -98,7 +99,7 @@ impl Stream {
 impl Drop for Stream {
     fn drop(&mut self) {
         if let Some(connection) = &self.connection {
-            // The thread waits in it. That it is closed already is no trouble.
+            // The reading thread waits in it. If the connection is already closed, that is no problem.
             let _ = connection.shutdown(Shutdown::Both);
         }
     }
@@ -131,7 +132,7 @@ fn read_all(mut reader: impl Read, blocks: &SyncSender<io::Result<Vec<u8>>>) {
     }
 }
 
-/// A serial port, on which nothing may come for a while.
+/// A serial port, which can be silent for a while.
 struct Port(Box<dyn serialport::SerialPort>);
 
 impl Read for Port {
@@ -139,7 +140,7 @@ impl Read for Port {
         loop {
             match self.0.read(out) {
                 Err(error) if error.kind() == io::ErrorKind::TimedOut => {}
-                // Of a port, nothing at all means that it is gone.
+                // An empty read from a port means that it is gone.
                 other => return other,
             }
         }

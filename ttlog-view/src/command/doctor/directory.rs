@@ -1,4 +1,4 @@
-//! Directories: whose they are, who may write to them, the room on their disk, and what lies in them.
+//! Directories: owner, permissions, disk space and contents.
 
 use std::fs::Metadata;
 use std::io;
@@ -17,39 +17,40 @@ use ttlog_read::text::number::{bytes, counted, grouped};
 
 use super::remark::Remark;
 
-/// The ring of a recorder, by default.
+/// Size of a recorder's ring by default, in bytes.
 const USUAL_RING_LEN: u64 = 16 << 20;
-/// Share of a disk that recorders leave free, by default, in percent.
+/// Share of a disk that recorders leave free by default, in percent.
 pub(super) const FREE_PERCENT: u64 = 15;
-/// Age from which an unfinished ring is a leftover, in seconds: its maker needs a moment.
+/// Age from which an unfinished ring counts as a leftover, in seconds: making one takes a moment.
 const UNFINISHED_MIN_AGE_S: u64 = 60;
-/// Most rings of dead processes that are read whole in one directory; the rest are counted.
+/// Maximum number of rings of dead processes read whole in one directory; the rest are only counted.
 const DEAD_MAX: usize = 16;
-/// Most files of a directory that are looked at.
+/// Maximum number of files examined in a directory.
 const FILES_MAX: usize = 100_000;
 
-/// The room on a disk.
+/// Space on a disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Room {
-    /// Bytes that this user could have if it were empty.
+    /// Bytes available to this user if the disk were empty.
     pub total: u64,
-    /// Bytes that this user can still have.
+    /// Bytes still available to this user.
     pub free: u64,
 }
 
 impl Room {
-    /// Looks at the disk of a directory; `None` where that cannot be known.
+    /// Returns the space on the disk of a directory; `None` if unknown.
     #[cfg(unix)]
     #[must_use]
     pub fn of(path: &Path) -> Option<Self> {
         let disk = rustix::fs::statvfs(path).ok()?;
         let of = |blocks: u64| blocks.saturating_mul(disk.f_frsize);
-        // As recorders and `df` reckon it: without what is kept for root. Where the system tells no size recorders know of no limit.
+        // Computed as recorders and `df` do: without the space reserved for root. If the system reports no size,
+        // recorders apply no limit.
         let total = disk.f_blocks.saturating_sub(disk.f_bfree).saturating_add(disk.f_bavail);
         Some(Room { total: of(total), free: of(disk.f_bavail) }).filter(|room| room.total > 0)
     }
 
-    /// Looks at the disk of a directory; `None` where that cannot be known.
+    /// Returns `None`: unknown on this system.
     #[cfg(not(unix))]
     #[must_use]
     pub fn of(_path: &Path) -> Option<Self> {
@@ -63,17 +64,17 @@ impl Room {
     }
 }
 
-/// Who may do what with a file.
+/// Owner and permissions of a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Access {
-    /// Its permissions; `None`: not known on this system.
+    /// Permissions; `None` if unknown on this system.
     pub mode: Option<u32>,
-    /// Whose it is.
+    /// User id of the owner.
     pub user: Option<u32>,
 }
 
 impl Access {
-    /// Takes it from a file's metadata.
+    /// Reads owner and permissions from the metadata of a file.
     #[must_use]
     pub fn of(metadata: &Metadata) -> Self {
         #[cfg(unix)]
@@ -83,7 +84,7 @@ impl Access {
         Access { mode, user: user_of(metadata) }
     }
 
-    /// Returns whether it belongs to somebody else than who asks.
+    /// Returns whether the file belongs to a user other than the current one.
     #[must_use]
     pub fn is_foreign(&self) -> bool {
         self.user.is_some() && self.user != own_user()
@@ -104,35 +105,35 @@ impl Access {
 /// A directory with rings.
 #[derive(Debug)]
 pub struct DirectoryReport {
-    /// Where it is.
+    /// Path of the directory.
     pub path: PathBuf,
-    /// Who may do what with it.
+    /// Owner and permissions.
     pub access: Access,
-    /// Its disk.
+    /// Space on its disk.
     pub room: Option<Room>,
-    /// Rings in it.
+    /// Number of rings in it.
     pub ring_count: u64,
-    /// Of them, those of processes that are gone and did not shut down.
+    /// Number of these rings whose process is gone and did not shut down.
     pub stale_count: u64,
-    /// Rings that nobody finished making.
+    /// Number of rings that were never finished.
     pub unfinished_count: u64,
-    /// Files that were set aside, for they were no readable rings.
+    /// Number of files that were set aside because they were not readable rings.
     pub damaged_count: u64,
-    /// What is to be said.
+    /// Remarks about the directory.
     pub remarks: Vec<Remark>,
 }
 
 impl DirectoryReport {
-    /// Returns whether nothing of ours is in it.
+    /// Returns whether it contains nothing of ours.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.ring_count + self.unfinished_count + self.damaged_count == 0
     }
 
-    /// Looks at a directory, but not into it.
+    /// Examines a directory, but not its contents.
     ///
     /// # Errors
-    /// Those of examining it.
+    /// Returns an error if it cannot be examined.
     pub fn alone(path: &Path) -> io::Result<Self> {
         let access = Access::of(&std::fs::metadata(path)?);
         let room = Room::of(path);
@@ -144,8 +145,8 @@ impl DirectoryReport {
         if let Some(room) = room.filter(|room| room.free < USUAL_RING_LEN) {
             let text = format!("only {} of {} are free there", bytes(room.free), bytes(room.total));
             let advice = format!(
-                "a recorder that starts now with a ring of {} goes elsewhere or to the heap: remove what is stale, make the file \
-                 system larger, or set TTLOG_DIR or TTLOG_CAPACITY_BYTES",
+                "a recorder that starts now with a ring of {} goes elsewhere or to the heap: remove what is stale, \
+                 make the file system larger, or set TTLOG_DIR or TTLOG_CAPACITY_BYTES",
                 bytes(USUAL_RING_LEN)
             );
             remarks.push(Remark::problem(text, advice));
@@ -163,11 +164,11 @@ impl DirectoryReport {
         })
     }
 
-    /// Looks at a directory and what lies in it, and gives the rings that are worth reading whole: all of processes that may run, and
-    /// some of those that are gone.
+    /// Examines a directory and its contents, and returns the rings worth reading whole: those of all processes that
+    /// might be running, and some of those that are gone.
     ///
     /// # Errors
-    /// Those of listing it.
+    /// Returns an error if it cannot be listed.
     pub fn read(path: &Path) -> io::Result<(Self, Vec<PathBuf>)> {
         let mut report = Self::alone(path)?;
         let mut rings = Vec::new();
@@ -184,7 +185,7 @@ impl DirectoryReport {
                 continue;
             }
             let Some(standing) = standing_of(&file) else {
-                // Whoever names it a ring, and cannot be read, is worth a word.
+                // A file that is named like a ring but cannot be read is worth a remark.
                 if is_ring_name(&file) {
                     report.ring_count += 1;
                     rings.push(file);
@@ -234,18 +235,18 @@ impl DirectoryReport {
     }
 }
 
-/// What a ring is to others.
+/// State of a ring, as seen by other processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Standing {
-    /// Its process runs, or it cannot be known whether it does.
+    /// Its process is running, or this cannot be determined.
     InUse,
-    /// Its process is gone, or has let go of it.
+    /// Its process is gone or no longer uses it.
     Stale,
-    /// It was shut down in good order.
+    /// It was shut down cleanly.
     Ended,
 }
 
-/// Looks at the head of a file; `None` if it is no ring.
+/// Reads the header of a file; `None` if it is not a ring.
 fn standing_of(path: &Path) -> Option<Standing> {
     let file = open(path).ok()?;
     if content(&file).ok()? != Content::Ring {
@@ -262,7 +263,7 @@ fn standing_of(path: &Path) -> Option<Standing> {
     })
 }
 
-/// Returns the seconds since a file was written to; 0 where that is not known.
+/// Returns the seconds since the last write to a file; 0 if unknown.
 fn age_s(path: &Path) -> u64 {
     let modified = path.symlink_metadata().and_then(|metadata| metadata.modified());
     modified.ok().and_then(|at| SystemTime::now().duration_since(at).ok()).map_or(0, |age| age.as_secs())
@@ -271,22 +272,22 @@ fn age_s(path: &Path) -> u64 {
 /// A directory with snapshots.
 #[derive(Debug)]
 pub struct SnapshotsReport {
-    /// Where it is.
+    /// Path of the directory.
     pub path: PathBuf,
-    /// Who may do what with it; `None`: it is not there, or cannot be looked at.
+    /// Owner and permissions; `None` if it does not exist or cannot be examined.
     pub access: Option<Access>,
-    /// Its disk.
+    /// Space on its disk.
     pub room: Option<Room>,
-    /// Snapshots in it, by their names.
+    /// Number of snapshots in it, judged by their names.
     pub count: u64,
-    /// Their bytes.
+    /// Size of the snapshots, in bytes.
     pub bytes: u64,
-    /// What is to be said.
+    /// Remarks about the directory.
     pub remarks: Vec<Remark>,
 }
 
 impl SnapshotsReport {
-    /// Looks at a directory and the snapshots in it. `free_percent` is the share of the disk that recorders leave free.
+    /// Examines a directory and its snapshots. `free_percent` is the share of the disk that recorders leave free.
     #[must_use]
     pub fn read(path: &Path, free_percent: u64) -> Self {
         let access = std::fs::metadata(path).ok().filter(Metadata::is_dir).map(|metadata| Access::of(&metadata));
@@ -300,7 +301,7 @@ impl SnapshotsReport {
                         bytes_there.saturating_add(file.symlink_metadata().map_or(0, |metadata| metadata.len()));
                 }
             }
-            // Recorders make it when they need it.
+            // Recorders create it when they need it.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => remarks.push(Remark::problem(
                 format!("cannot be listed: {error}"),
@@ -325,7 +326,7 @@ impl SnapshotsReport {
     }
 }
 
-/// Says why no files can be made in a directory; `None` if they can, or where that is not known.
+/// Returns why no files can be created in a directory; `None` if they can, or if this is unknown.
 #[cfg(unix)]
 fn unwritable(path: &Path) -> Option<io::Error> {
     use rustix::fs::{Access, AtFlags, CWD, accessat};
@@ -342,7 +343,7 @@ fn is_snapshot_name(path: &Path) -> bool {
     name.starts_with(NAME_START.as_bytes()) && name.ends_with(SNAPSHOT_SUFFIX.as_bytes())
 }
 
-/// Returns a path as a shell takes it.
+/// Quotes a path for a shell.
 pub(super) fn quoted(path: &Path) -> String {
     if path.as_os_str().is_empty() {
         return ".".to_owned();

@@ -1,4 +1,4 @@
-//! One ring: whose it is, whether it is recorded to, how much it covers, what was lost and what helps.
+//! One ring: its process, whether it is still recording, the time it covers, what was lost, and how to improve it.
 
 use std::path::{Path, PathBuf};
 
@@ -15,80 +15,82 @@ use super::directory::Access;
 use super::remark::Remark;
 use crate::render::ending;
 
-/// How old the sign of life of a service thread may be, in nanoseconds. It gives ten a second.
+/// Maximum age of a service thread's heartbeat, in nanoseconds. There are ten per second.
 const HEARTBEAT_MAX_NS: u64 = 5_000_000_000;
 
-/// What helps against each reason for which events are dropped, in the order of [`DROP_REASONS`](crate::render::DROP_REASONS).
+/// Advice for each reason for which events are dropped, in the order of
+/// [`DROP_REASONS`](crate::render::DROP_REASONS).
 const DROP_ADVICE: [&str; 4] = [
     "they do not fit a segment: log less at once, or raise TTLOG_SEGMENT_BYTES",
-    "they were logged while the same thread was in a log call and no shared segment was to be had: raise TTLOG_CAPACITY_BYTES, or log \
-     less in allocators, Display and signal handlers",
+    "they were logged while the same thread was in a log call and no shared segment was available: \
+     raise TTLOG_CAPACITY_BYTES, or log less in allocators, Display and signal handlers",
     "more threads logged at once than there are segments: raise TTLOG_CAPACITY_BYTES or lower TTLOG_SEGMENT_BYTES",
     "the table has no room for more callsites: raise TTLOG_TABLE_BYTES",
 ];
 
-/// What was found out about a ring.
+/// Findings about a ring.
 #[derive(Debug)]
 pub struct RingReport {
-    /// Its file.
+    /// Path of the file.
     pub path: PathBuf,
-    /// Bytes of the file.
+    /// Size of the file, in bytes.
     pub len_bytes: u64,
-    /// Who may do what with it.
+    /// Owner and permissions.
     pub access: Access,
-    /// The service; empty: not known.
+    /// Service name; empty if unknown.
     pub service: String,
-    /// The process; `None`: not known.
+    /// Process id; `None` if unknown.
     pub pid: Option<u64>,
-    /// The host; may be empty.
+    /// Host name; can be empty.
     pub host: String,
-    /// When recording started, in nanoseconds since 1970.
+    /// Start of recording, in nanoseconds since 1970.
     pub start_unix_ns: i64,
-    /// What the process is doing, or how it ended.
+    /// Current state of the process, or how it ended.
     pub ending: Ending,
-    /// The same as a sentence; empty: nothing is known.
+    /// The same as a sentence; empty if nothing is known.
     pub ending_text: String,
-    /// Whether its process runs and has it.
+    /// Whether its process is running and uses it.
     pub runs: bool,
-    /// How long ago its service thread gave a sign of life, in nanoseconds; `None`: not told.
+    /// Age of the service thread's last heartbeat, in nanoseconds; `None` if not recorded.
     pub heartbeat_age_ns: Option<u64>,
-    /// How long before its end the ring has everything, in nanoseconds; `None`: it has everything since the start.
+    /// Time before the end of the ring from which it is complete, in nanoseconds; `None` if it is complete since the
+    /// start.
     pub covered_ns: Option<u64>,
-    /// The same of warnings and errors, if these are kept apart.
-    pub priority_covered_ns: Option<u64>,
-    /// Whether warnings and errors are kept apart.
+    /// The same for warnings and errors, if they have priority segments.
+    pub kept_covered_ns: Option<u64>,
+    /// Whether warnings and errors have priority segments.
     pub keeps: bool,
-    /// How long it has recorded, in nanoseconds.
+    /// Length of the recording, in nanoseconds.
     pub recorded_ns: u64,
-    /// The window that was asked for, in nanoseconds; 0: none.
+    /// Requested time window, in nanoseconds; 0 if none.
     pub min_age_ns: u64,
-    /// Events in it.
+    /// Number of events in the ring.
     pub retained: u64,
-    /// Events replaced by newer ones.
+    /// Number of events overwritten by newer ones.
     pub overwritten: u64,
-    /// Events refused, by reason.
+    /// Number of events refused, by reason.
     pub dropped: [u64; 4],
-    /// Events withheld by sampling or rate limit.
+    /// Number of events withheld by sampling or a rate limit.
     pub suppressed: u64,
-    /// Panics of the process.
+    /// Number of panics of the process.
     pub panics: u64,
-    /// What is recorded; `None`: not told.
+    /// Filter in effect; `None` if not recorded.
     pub filter: Option<String>,
-    /// What is to be said.
+    /// Remarks about the ring.
     pub remarks: Vec<Remark>,
 }
 
 impl RingReport {
-    /// Returns whether its process is gone without having shut it down.
+    /// Returns whether its process is gone without having shut the recorder down.
     #[must_use]
     pub fn is_stale(&self) -> bool {
         !self.runs && matches!(self.ending, Ending::LetGo | Ending::Silent | Ending::Unrecorded | Ending::Told(_))
     }
 
-    /// Reads the ring at `reach`, which is known as `path`.
+    /// Reads the ring at `reach`, known as `path`.
     ///
     /// # Errors
-    /// A line that says why it cannot be read.
+    /// Returns a message that says why it cannot be read.
     pub fn read(path: &Path, reach: &Path) -> Result<Self, String> {
         let failed = |error: &dyn std::fmt::Display| error_line(path, error);
         let file = open(reach).map_err(|error| failed(&error))?;
@@ -96,7 +98,7 @@ impl RingReport {
         let content = read(&file).map_err(|error| failed(&error))?;
         let mut input = Input::new(path.to_string_lossy().into_owned(), content);
         if reach != path {
-            // It was found through its process, which has it.
+            // It was found through its process, which has it open.
             input.bytes.liveness = Some(Liveness::Running);
         }
         let source = Source::new(&input).map_err(|error| failed(&error))?;
@@ -146,7 +148,7 @@ impl RingReport {
         }
     }
 
-    /// Finds what is to be said.
+    /// Collects the remarks.
     fn remark(&mut self, timeline: &Timeline<'_, '_>, metadata: &std::fs::Metadata) {
         let (source, found) = (&timeline.sources[0], &timeline.found[0]);
         let mut remarks = Vec::new();
@@ -194,7 +196,7 @@ impl RingReport {
         self.remarks = remarks;
     }
 
-    /// Says what there is to be said of a running process.
+    /// Adds the remarks about a running process.
     fn remark_service(&self, pid: u64, remarks: &mut Vec<Remark>) {
         match (state_of(pid), self.heartbeat_age_ns) {
             (Some('T' | 't'), _) => {
@@ -203,8 +205,8 @@ impl RingReport {
             }
             (_, Some(age)) if age > HEARTBEAT_MAX_NS => {
                 let text = format!("the recorder's service thread was last there {} ago", duration(age));
-                let advice = "events are recorded, but there are no snapshots, no new anchors and no changes of the level until the process \
-                              starts anew; ttlog-view snapshot works";
+                let advice = "events are recorded, but there are no snapshots, no new anchors and no changes of the \
+                              level until the process restarts; ttlog-view snapshot works";
                 remarks.push(Remark::problem(text, advice));
             }
             _ => {}
@@ -212,7 +214,7 @@ impl RingReport {
     }
 }
 
-/// Returns the number of names that a file has; `None`: not known on this system.
+/// Returns the number of names of a file; `None` if unknown on this system.
 #[cfg(unix)]
 fn links(metadata: &std::fs::Metadata) -> Option<u64> {
     Some(std::os::unix::fs::MetadataExt::nlink(metadata))

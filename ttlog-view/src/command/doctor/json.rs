@@ -1,4 +1,4 @@
-//! What was found, as one JSON object. README.md documents the form.
+//! The findings as one JSON object. The documentation of the viewer describes the format.
 
 use std::fmt::Write as _;
 
@@ -66,7 +66,7 @@ fn push_room(out: &mut String, room: Option<Room>) {
     number(out, "disk_free_bytes", room.map(|room| room.free));
 }
 
-/// Appends the remarks, and ends the object.
+/// Appends the remarks and ends the object.
 fn push_remarks(out: &mut String, remarks: &[Remark]) {
     out.push_str(",\"remarks\":[");
     for (index, remark) in remarks.iter().enumerate() {

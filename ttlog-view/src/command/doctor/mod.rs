@@ -1,8 +1,9 @@
-//! The command `doctor`: is it recording, where, how much, what is lost, and what is to be done about it.
+//! The command `doctor`: reports whether processes record, where and how much, what is lost, and what to do about it.
 //!
-//! Rings and directories are [examined](examine) into a [`Report`], in which each thing has its facts and its [remarks](remark::Remark), and this is
-//! shown as [text] or [JSON](json). Nothing is changed, and what is looked at is not trusted: files of others, damaged ones, and
-//! thousands of them cost time and memory in proportion to what is read, and of dead rings only some are read whole.
+//! Rings and directories are [examined](examine) into a [`Report`] of facts and [remarks](remark::Remark), which is
+//! shown as [text] or [JSON](json). Nothing is changed, and no input is trusted: files of other users, damaged files,
+//! and thousands of files cost time and memory in proportion to the bytes read, and only some of the dead rings are
+//! read whole.
 
 pub mod directory;
 pub mod examine;
@@ -26,7 +27,7 @@ use report::Report;
 /// Options of `doctor`.
 #[derive(Args, Debug)]
 pub struct Doctor {
-    /// Process ids, rings, and directories with rings
+    /// Process IDs, rings, and directories with rings
     #[arg(value_name = "PID|RING|DIR")]
     pub targets: Vec<String>,
     /// Output format
@@ -37,7 +38,7 @@ pub struct Doctor {
     pub color: ColorChoice,
 }
 
-/// The form of what `doctor` says.
+/// Output format of `doctor`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum DoctorFormat {
     /// For people
@@ -46,15 +47,15 @@ pub enum DoctorFormat {
     Json,
 }
 
-/// Looks, and tells.
+/// Examines the targets and prints the report.
 ///
 /// # Errors
-/// Those of writing to `out`.
+/// Returns an error if writing to `out` fails.
 pub fn run(options: &Doctor, out: &mut dyn Write) -> io::Result<Outcome> {
     let mut report = Report::default();
     if options.targets.is_empty() {
         for directory in find::usual_directories() {
-            // That a recorder never used one of them is no fault.
+            // A directory that no recorder has used yet is not a problem.
             if directory.is_dir() {
                 report.add_directory(&directory);
             }
@@ -74,8 +75,8 @@ pub fn run(options: &Doctor, out: &mut dyn Write) -> io::Result<Outcome> {
     Ok(report.outcome())
 }
 
-/// Returns the directories in which the processes put their snapshots, as far as their environment says, and the usual one; each with the
-/// share of its disk that they leave free, in percent: the largest, where they differ.
+/// Returns the snapshot directories of the processes, as far as their environment names them, and the usual one. Each
+/// comes with the share of its disk that recorders leave free, in percent; the largest if they differ.
 fn snapshot_directories(report: &Report) -> Vec<(PathBuf, u64)> {
     let mut directories: Vec<(PathBuf, u64)> = Vec::new();
     let mut add = |path: PathBuf, free_percent: u64| match directories.iter_mut().find(|(known, _)| *known == path) {
@@ -95,7 +96,7 @@ fn snapshot_directories(report: &Report) -> Vec<(PathBuf, u64)> {
     directories
 }
 
-/// Reads whole percents, with or without the sign, as recorders do.
+/// Parses a whole number of percent, with or without the sign, as recorders do.
 fn percent(text: &str) -> Option<u64> {
     let text = text.trim();
     text.strip_suffix('%').unwrap_or(text).trim_end().parse().ok()

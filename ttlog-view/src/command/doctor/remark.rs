@@ -1,23 +1,23 @@
-//! What is to be said of a ring or a directory, and what to do about it.
+//! Remarks about rings and directories, with advice.
 
-/// Something to be said of a ring or a directory.
+/// A remark about a ring or a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Remark {
-    /// Whether somebody should do something.
+    /// Whether action is needed.
     pub attention: bool,
-    /// What there is.
+    /// Finding.
     pub text: String,
-    /// What to do about it.
+    /// Advice, if there is any.
     pub advice: Option<String>,
 }
 
 impl Remark {
-    /// Something that wants attention.
+    /// Creates a remark about something that needs attention.
     pub(super) fn problem(text: impl Into<String>, advice: impl Into<String>) -> Self {
         Remark { attention: true, text: text.into(), advice: Some(advice.into()) }
     }
 
-    /// Something good to know.
+    /// Creates a remark for information only.
     pub(super) fn note(text: impl Into<String>) -> Self {
         Remark { attention: false, text: text.into(), advice: None }
     }

@@ -1,4 +1,4 @@
-//! What was found out about rings and directories, together.
+//! The findings about all rings and directories.
 
 use std::path::Path;
 
@@ -10,16 +10,16 @@ use super::examine::RingReport;
 use super::remark::Remark;
 use crate::terminal::Outcome;
 
-/// What was found.
+/// All findings.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// The rings that were read.
+    /// Rings that were read.
     pub rings: Vec<RingReport>,
-    /// The directories in which rings are.
+    /// Directories that contain rings.
     pub directories: Vec<DirectoryReport>,
-    /// The directories in which snapshots are.
+    /// Directories that contain snapshots.
     pub snapshots: Vec<SnapshotsReport>,
-    /// What could not be looked at, a line each.
+    /// Messages about targets that could not be examined.
     pub errors: Vec<String>,
 }
 
@@ -31,7 +31,7 @@ impl Report {
         rings.chain(directories).chain(self.snapshots.iter().flat_map(|snapshots| &snapshots.remarks))
     }
 
-    /// Returns the number of things that want attention.
+    /// Returns the number of remarks that need attention.
     #[must_use]
     pub fn problem_count(&self) -> usize {
         self.errors.len() + self.remarks().filter(|remark| remark.attention).count()
@@ -70,7 +70,7 @@ impl Report {
         }
     }
 
-    /// Takes in the ring of a process, or of this path, and where it lies.
+    /// Adds the ring of a process or at this path, and its directory.
     pub(super) fn add_target(&mut self, target: &str) {
         let path = Path::new(target);
         if path.is_dir() {
@@ -82,7 +82,7 @@ impl Report {
                 drop(ring);
                 self.add_ring(&path, &reach);
                 let parent = path.parent().unwrap_or(Path::new(""));
-                // Where the whole directory is looked at, that says it of all of them.
+                // If the whole directory is examined, its report covers all rings.
                 if let Some(ring) = self.rings.last_mut().filter(|ring| ring.is_stale()) {
                     let advice = format!("ttlog-view recover {} --remove makes a snapshot of it", quoted(parent));
                     ring.remarks.push(Remark::problem("stale: its process is gone", advice));
@@ -102,7 +102,7 @@ impl Report {
     }
 }
 
-/// Says so where the environment of a process keeps it from having a ring that others can see.
+/// Adds a remark if the environment of a process prevents it from having a ring visible to others.
 fn switched_off(pid: u64) -> Option<String> {
     let says = |name: &str, value: &str| variable_of(pid, name).filter(|found| found.eq_ignore_ascii_case(value));
     if says("TTLOG", "off").is_some() {

@@ -1,4 +1,4 @@
-//! What was found, as text for people: a block for each ring and directory, keys aligned, and last whether all is well.
+//! The findings as text for people: a block for each ring and directory, with keys aligned, then whether all is well.
 
 use std::fmt::Write as _;
 
@@ -15,7 +15,7 @@ use super::report::Report;
 use crate::render::DROP_REASONS;
 use crate::render::text::{BAD, DIM, GOOD, KEY};
 
-/// Columns that a key takes.
+/// Width of a key, in columns.
 const KEY_WIDTH: usize = 10;
 
 /// Returns the text.
@@ -107,7 +107,7 @@ impl Page {
             Some(age) if ring.runs => format!(", heartbeat {} ago", duration(age)),
             _ => String::new(),
         };
-        let state = if ring.ending_text.is_empty() { "cannot be told" } else { &ring.ending_text };
+        let state = if ring.ending_text.is_empty() { "unknown" } else { &ring.ending_text };
         self.fact("state", &format!("{state}{heartbeat}"));
         self.fact("file", &format!("{}, {}", bytes(ring.len_bytes), ring.access.text()));
         self.fact("window", &window(ring));

@@ -1,4 +1,4 @@
-//! A dump while its frames come.
+//! A dump whose frames are still arriving.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,11 +14,12 @@ use crate::source::device::geometry::restore_header;
 use crate::source::device::memory::RingCopy;
 use crate::text::number::grouped;
 
-/// Longest ring that is received. The largest parts have a few MiB of RAM, and a line would take a quarter of an hour for so much.
+/// Longest ring that is received. The largest parts have a few MiB of RAM, and receiving this much takes a quarter of
+/// an hour.
 pub const RING_LEN_MAX: usize = 8 << 20;
-/// Most bytes of callsites, and of compressed segments, that are kept of a dump.
+/// Most bytes of callsites, and of compressed segments, that are held for a dump.
 pub const PARTS_LEN_MAX: usize = 16 << 20;
-/// Rings above this length of which less than a 256th part came are left out: a few bytes are not to cost much.
+/// Rings above this length are left out if less than a 256th part arrived, so that a few bytes do not cost much.
 const RING_LEN_CHEAP: usize = 1 << 20;
 /// Rings up to this length are short.
 const RING_LEN_SHORT: usize = 16 << 10;
@@ -27,21 +28,21 @@ const TAGS_LEN: usize = 64;
 /// Room for a callsite item.
 const ITEM_ROOM_LEN: usize = 96 << 10;
 
-/// A dump while its frames come.
+/// A dump whose frames are still arriving.
 #[derive(Debug)]
 pub(super) struct Assembly {
     pub(super) number: u8,
     begin: Option<Begin>,
     begin_data: Vec<u8>,
     ring: Pages,
-    /// Where segments start of which nothing is to be missed, for they were replaced while they were sent.
+    /// Offsets of segments in which nothing counts as missing, because they were replaced while they were sent.
     void: BTreeSet<usize>,
     callsites: BTreeMap<u32, Whole>,
     packed: BTreeMap<u32, Whole>,
     parts_len: usize,
-    /// The number of the frame that came last.
+    /// Number of the last frame that arrived.
     last: Option<u16>,
-    /// Frames up to the one that ends the dump, as that says.
+    /// Number of frames before the final one, according to the final one.
     expected: Option<u64>,
     counts: Counts,
 }
@@ -63,12 +64,12 @@ impl Assembly {
         }
     }
 
-    /// Returns whether the frame is the one that began this dump, once more.
+    /// Returns whether the frame repeats the one that began this dump.
     pub(super) fn repeats_begin(&self, frame: &Frame<'_>) -> bool {
         self.begin.is_some() && self.begin_data == frame.data
     }
 
-    /// Takes a frame in, and gives what is to be said of it.
+    /// Adds a frame. Returns a remark if there is one.
     pub(super) fn take(&mut self, frame: &Frame<'_>) -> Option<String> {
         let ahead = self.last.map_or(1, |last| frame.number.wrapping_sub(last));
         if ahead == 0 || ahead >= 1 << 15 {
@@ -110,7 +111,7 @@ impl Assembly {
         self.begin_data = data.to_vec();
         if begin.version > FRAME_VERSION {
             return Some(format!(
-                "dump {}: frames of version {}, this viewer knows version {FRAME_VERSION}; what it does not know is left out",
+                "dump {}: frames of version {}, this viewer knows {FRAME_VERSION}; unknown contents are left out",
                 self.number, begin.version
             ));
         }
@@ -121,21 +122,21 @@ impl Assembly {
         })
     }
 
-    /// Puts bytes of the ring where they belong. What cannot be a piece of a ring is left out.
+    /// Stores bytes of the ring. Bytes that cannot be a piece of a ring are left out.
     fn store(&mut self, offset: usize, data: &[u8]) {
         let end = offset.saturating_add(data.len());
         let limit = self.begin.map_or(RING_LEN_MAX, |begin| (begin.ring_len as usize).min(RING_LEN_MAX));
         if !offset.is_multiple_of(8) || !data.len().is_multiple_of(8) || end > limit {
             return;
         }
-        // A segment that was void is sent anew.
+        // A void segment is sent again.
         self.void.remove(&offset);
         self.ring.store(offset, data);
     }
 
     fn take_part(wholes: &mut BTreeMap<u32, Whole>, parts_len: &mut usize, offset: u32, part: &Part<'_>) {
         if !wholes.contains_key(&offset) {
-            // Each costs its length, and something for being there.
+            // Each costs its length, plus a fixed amount.
             let len = usize::from(part.total) * 2 + 64;
             if *parts_len + len > PARTS_LEN_MAX {
                 return;
@@ -147,7 +148,7 @@ impl Assembly {
         wholes.entry(offset).or_default().take(part);
     }
 
-    /// Forgets what came of the segment at `offset`.
+    /// Discards the received bytes of the segment at `offset`.
     fn forget(&mut self, offset: usize) {
         self.packed.remove(&(offset as u32));
         // Segments are 128 bytes or more, so there are not more of them.
@@ -159,7 +160,7 @@ impl Assembly {
         }
     }
 
-    /// Expands the segments that came compressed.
+    /// Expands the compressed segments.
     fn unpack(&mut self) {
         let Some(segment_len) = self.ring.segment_len() else { return };
         let mut segment = vec![0; segment_len];
@@ -171,28 +172,28 @@ impl Assembly {
         }
     }
 
-    /// Hands the dump on, if anything but its begin came.
+    /// Hands the dump on, if more than its begin arrived.
     pub(super) fn give(mut self, ended: bool, out: &mut dyn FnMut(Received)) {
         self.unpack();
         let came_bytes = self.ring.came_words().count() as u64 * 8;
         if came_bytes == 0 && self.callsites.is_empty() {
-            return; // one that began and came to nothing, or the begin of one that is over, once more
+            return; // a dump without contents, or the repeated begin of one that is over
         }
         let said_len = self.begin.map_or(0, |begin| (begin.ring_len as usize).min(RING_LEN_MAX) / 8 * 8);
         let last = self.ring.came_words().last().map_or(0, |word| word * 8 + 8);
         let ring_len = said_len.max(last);
         if ring_len > RING_LEN_CHEAP && ring_len as u64 / 256 > came_bytes {
-            let text = format!("dump {}: next to nothing of its ring came, and it is left out", self.number);
+            let text = format!("dump {}: left out, because almost nothing of its ring arrived", self.number);
             return out(Received::Remark(text));
         }
         let (mut bytes, missing) = self.ring.ring(said_len);
-        // Trying all layouts takes a while, which a few bytes are not worth.
+        // Trying all layouts takes a while, which a few bytes do not justify.
         let is_worth_it = bytes.len() <= RING_LEN_SHORT || came_bytes * 16 >= bytes.len() as u64;
         if is_worth_it && RingImage::parse(&bytes).is_err() {
             restore_header(&mut bytes, self.begin.map_or(0, |begin| begin.ring_id));
         }
         if let Some(expected) = self.expected {
-            // The frame that ends it is not among those.
+            // The final frame is not counted.
             self.counts.lost = expected.saturating_sub(self.counts.frames.saturating_sub(1));
         }
         let mut missing = without_void(&missing, &self.void, self.ring.segment_len().unwrap_or(0));

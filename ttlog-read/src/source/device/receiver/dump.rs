@@ -1,67 +1,68 @@
-//! A dump as it came, and how much of it did.
+//! A received dump, and its completeness.
 
 use ttlog_core::device::frame::Begin;
 
 use crate::source::device::memory::RingCopy;
 use crate::text::number::{counted, grouped};
 
-/// What came out of a stream.
+/// An item from a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Received {
-    /// Output of something else, a line or a part of one, with its end.
+    /// Other output: a line or a part of one, including the line end.
     Text(Vec<u8>),
-    /// A dump that ended, or of which no more came.
+    /// A dump that ended, or whose frames stopped.
     Dump(Box<Dump>),
-    /// Something that is to be said.
+    /// A remark.
     Remark(String),
 }
 
-/// How the frames of a dump, or of a stream, fared.
+/// Frame counts of a dump or a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Frames that came.
+    /// Frames received.
     pub frames: u64,
-    /// Frames that did not.
+    /// Frames lost.
     pub lost: u64,
-    /// Frames that came more than once, or too late.
+    /// Frames received more than once, or too late.
     pub repeated: u64,
 }
 
-/// A dump as it came.
+/// A received dump.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dump {
-    /// Its number.
+    /// Number of the dump.
     pub number: u8,
-    /// What it said when it began, if that came.
+    /// Contents of its first frame, if received.
     pub begin: Option<Begin>,
-    /// Whether it came to its end.
+    /// Whether its last frame was received.
     pub ended: bool,
-    /// The ring; what is missing of it is zero.
+    /// The ring; missing bytes are zero.
     pub ring: RingCopy,
-    /// Stretches of the ring that are missing: offset and length. Segments that hold nothing are not sent, and not missing.
+    /// Missing ranges of the ring: offset and length. Segments without contents are not sent, and do not count as
+    /// missing.
     pub missing: Vec<(usize, usize)>,
-    /// Callsite items that came along, in the order of their ids.
+    /// Callsite items received with it, in the order of their ids.
     pub callsites: Vec<Vec<u8>>,
-    /// Callsites that did not come whole, or make no sense.
+    /// Number of callsites that were incomplete or invalid.
     pub damaged_callsites: u64,
-    /// Its frames.
+    /// Frame counts.
     pub counts: Counts,
 }
 
 impl Dump {
-    /// Returns the bytes of the ring that are missing.
+    /// Returns the number of missing bytes of the ring.
     #[must_use]
     pub fn missing_bytes(&self) -> u64 {
         self.missing.iter().map(|&(_, len)| len as u64).sum()
     }
 
-    /// Returns whether all of it came.
+    /// Returns whether the dump is complete.
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.ended && self.missing.is_empty() && self.counts.lost == 0 && self.damaged_callsites == 0
     }
 
-    /// Says in a line what came, and what did not.
+    /// Returns a one-line summary of what was received, and what is missing.
     #[must_use]
     pub fn sentence(&self) -> String {
         let ring_len = grouped(self.ring.bytes.len() as u64);

@@ -1,10 +1,10 @@
-//! Which stretches of a ring are to be missed, of those that did not come.
+//! Decides which of the ranges of a ring that were not received count as missing.
 
 use std::collections::BTreeSet;
 
 use ttlog_core::ring::{RingImage, SEGMENT_HEADER_LEN, SegmentState};
 
-/// Takes the void segments, whose starts are given, out of the stretches that are missing: nothing is to be missed of those.
+/// Removes the void segments, whose starts are given, from the missing ranges: nothing in them counts as missing.
 pub(super) fn without_void(
     missing: &[(usize, usize)],
     void: &BTreeSet<usize>,
@@ -13,7 +13,7 @@ pub(super) fn without_void(
     let mut rest = Vec::new();
     for &(offset, len) in missing {
         let (mut at, end) = (offset, offset + len);
-        // One that starts before the stretch may reach into it.
+        // A segment that starts before the range can extend into it.
         let before = void.range(..at).next_back();
         for &start in before.into_iter().chain(void.range(at..end)) {
             if start > at {
@@ -28,8 +28,9 @@ pub(super) fn without_void(
     rest
 }
 
-/// Leaves of the stretches that are missing what is to be missed: of a segment whose header came only what that speaks of; of one of which
-/// nothing came nothing, for segments that hold nothing are not sent, unless the dump was cut off.
+/// Reduces the missing ranges to those that count. If the header of a segment was received, only the range that the
+/// header covers counts. If nothing of a segment was received, nothing counts, because segments without contents are
+/// not sent; unless the dump was cut off.
 pub(super) fn without_unsent(missing: &[(usize, usize)], bytes: &[u8], ended: bool) -> Vec<(usize, usize)> {
     let Ok(image) = RingImage::parse(bytes) else { return missing.to_vec() };
     let start = usize::try_from(image.header().segments_offset).unwrap_or(usize::MAX);
@@ -49,13 +50,13 @@ pub(super) fn without_unsent(missing: &[(usize, usize)], bytes: &[u8], ended: bo
         while at < end {
             let index = (at - start) / segment_len;
             let (from, to) = (start + index * segment_len, start + (index + 1) * segment_len);
-            // Stretches are in order and apart.
+            // The ranges are sorted and disjoint.
             let touching = missing.partition_point(|&(offset, len)| offset + len <= from);
             let has_header = missing.get(touching).is_none_or(|&(offset, _)| offset >= from + SEGMENT_HEADER_LEN);
             let wanted = match u32::try_from(index).map(|index| image.segment(index)) {
                 Ok(SegmentState::Valid(segment)) if has_header => from + SEGMENT_HEADER_LEN + segment.used().len(),
                 _ if at == from && end >= to && ended => from,
-                // Its header did not come, or makes no sense.
+                // The header was not received, or is invalid.
                 _ => to,
             };
             add(at, end.min(wanted).max(at));

@@ -1,11 +1,12 @@
-//! Dumps out of a byte stream: finds frames among other output, and puts the rings together that they carry.
+//! Dumps from a byte stream: finds frames among other output, and assembles the rings that they carry.
 //!
-//! A stream is whatever a serial line, a file or a connection gives: frames, dumps in lines of text, log lines of something else, noise. A frame vouches for
-//! itself, so each is taken by itself; a dump is what frames with one number make, from the one that begins it to the one that ends it. What is lost
-//! on the way is missing in the ring, and counted; what comes twice is taken once.
+//! A stream is whatever a serial line, a file or a connection delivers: frames, dumps in lines of text, other log
+//! lines, noise. Each frame is verifiable alone and is handled separately. A dump consists of the frames with one
+//! number, from the one that begins it to the one that ends it. Losses on the way are missing from the ring, and
+//! counted; repeated frames are used once.
 //!
-//! The bytes are hostile: what is kept is in proportion to what came, at most [`RING_LEN_MAX`] and [`PARTS_LEN_MAX`] for each of
-//! [`DUMPS_MAX`] dumps at a time, and so is the time that it takes.
+//! The bytes are hostile: memory and time stay in proportion to the input, and memory is at most [`RING_LEN_MAX`] and
+//! [`PARTS_LEN_MAX`] for each of [`DUMPS_MAX`] simultaneous dumps.
 
 mod assembly;
 mod dump;
@@ -19,40 +20,41 @@ use assembly::Assembly;
 pub use assembly::{PARTS_LEN_MAX, RING_LEN_MAX};
 pub use dump::{Counts, Dump, Received};
 
-/// Most dumps that are under way at a time.
+/// Most simultaneous dumps.
 pub const DUMPS_MAX: usize = 4;
-/// Longest line of text that is held; longer ones pass in pieces.
+/// Longest line of text that is held; longer ones are passed on in pieces.
 const TEXT_LINE_MAX: usize = 1024;
-/// What lines that stand for frames start with.
+/// Start of lines that encode frames.
 const LINE_MARK: &[u8] = b"TTLOG:";
 
-/// Takes a stream apart.
+/// Splits a stream into dumps and other output.
 #[derive(Debug, Default)]
 pub struct Receiver {
     scanner: FrameScanner,
-    /// What came since the last delimiter, or the last 256 bytes, and was not handed on as text.
+    /// Bytes since the last delimiter, or the last 256 bytes, that were not passed on as text.
     held: Vec<u8>,
-    /// Bytes of what the scanner holds that were handed on as text.
+    /// Number of the scanner's bytes that were passed on as text.
     shown_len: usize,
-    /// Whether nothing but text came since the last delimiter.
+    /// Whether only text was received since the last delimiter.
     is_text: bool,
-    /// The line of text that is under way.
+    /// Current line of text.
     line: Vec<u8>,
-    /// A line that began like one of ours and was no frame: a terminal may have broken it. Empty: there is none.
+    /// A line that began like a frame but was not one: a terminal can have broken it. Empty: none.
     broken: Vec<u8>,
     dumps: Vec<Assembly>,
-    /// Pieces between delimiters that are neither a frame nor text, and lines that look like frames and are none.
+    /// Number of pieces between delimiters that are neither a frame nor text, and of lines that look like frames but
+    /// are not.
     damaged: u64,
 }
 
 impl Receiver {
-    /// Starts at any place of a stream.
+    /// Creates a receiver, which can start anywhere in a stream.
     #[must_use]
     pub fn new() -> Self {
         Receiver { is_text: true, ..Receiver::default() }
     }
 
-    /// Returns how many frames were damaged so far, as far as that can be told.
+    /// Returns the number of damaged frames so far, as far as they can be recognized.
     #[must_use]
     pub fn damaged(&self) -> u64 {
         self.damaged
@@ -65,7 +67,7 @@ impl Receiver {
         }
     }
 
-    /// Hands on what was held back of other output, because no more is coming at the moment.
+    /// Passes on other output that was held back, because no more is arriving at the moment.
     pub fn idle(&mut self, out: &mut dyn FnMut(Received)) {
         if self.is_text {
             self.show_held(out);
@@ -75,7 +77,7 @@ impl Receiver {
         }
     }
 
-    /// Ends the stream. Dumps that did not come to their end are given as they are.
+    /// Ends the stream. Unfinished dumps are passed on as they are.
     pub fn finish(&mut self, out: &mut dyn FnMut(Received)) {
         let rest = self.scanner.finish().map(<[u8]>::to_vec).unwrap_or_default();
         self.other(&rest, false, out);
@@ -84,7 +86,7 @@ impl Receiver {
         self.give_up(out);
     }
 
-    /// Returns the dumps that are under way as they are, because no more comes of them.
+    /// Passes on unfinished dumps as they are, because no more of their frames are expected.
     pub fn give_up(&mut self, out: &mut dyn FnMut(Received)) {
         for dump in std::mem::take(&mut self.dumps) {
             dump.give(false, out);
@@ -97,14 +99,14 @@ impl Receiver {
             self.held.push(byte);
             self.is_text &= is_text(byte);
         }
-        // Frames are taken out of what the scanner holds, so nothing of it is borrowed below.
+        // Frames are taken out of the scanner's buffer, so nothing of it is borrowed below.
         let found = match self.scanner.push(byte) {
             None => None,
             Some(Scanned::Frame(frame)) => Some(Ok(OwnedFrame::of(&frame))),
             Some(Scanned::Other(bytes)) => Some(Err(bytes.to_vec())),
         };
         match found {
-            // The second byte of each frame is its kind, which is no text: so what is all text is no frame.
+            // The second byte of each frame is its kind, which is not text. So a piece of only text is not a frame.
             None if byte == b'\n' && self.is_text => self.show_held(out),
             None => {}
             Some(Ok(frame)) => {
@@ -123,21 +125,21 @@ impl Receiver {
         }
     }
 
-    /// Hands on what is held as text, although the scanner holds it as well.
+    /// Passes on the held bytes as text, although the scanner holds them as well.
     fn show_held(&mut self, out: &mut dyn FnMut(Received)) {
         let held = std::mem::take(&mut self.held);
         self.shown_len += held.len();
         self.text(&held, out);
     }
 
-    /// Takes what the scanner gives as no frame; the front of it was handed on already.
+    /// Handles bytes that the scanner rejects as a frame; the front of them was already passed on.
     fn other(&mut self, bytes: &[u8], ended_by_delimiter: bool, out: &mut dyn FnMut(Received)) {
         let rest = bytes.get(self.shown_len..).unwrap_or_default().to_vec();
         self.shown_len = 0;
         if !rest.is_empty() && ended_by_delimiter && !bytes.iter().copied().all(is_text) {
             self.damaged += 1;
         }
-        // What is left of a damaged frame is no output of anything.
+        // The rest of a damaged frame is not text output.
         let readable: Vec<u8> = if rest.iter().copied().all(is_text) { rest } else { text_in(&rest) };
         self.text(&readable, out);
     }
@@ -163,7 +165,7 @@ impl Receiver {
             }
             return;
         }
-        // Other output may stand before it, where somebody else wrote half a line.
+        // Other output can precede it if something else wrote half a line.
         let Some(at) = line.windows(LINE_MARK.len()).position(|window| window == LINE_MARK) else {
             return out(Received::Text(line));
         };
@@ -177,7 +179,7 @@ impl Receiver {
         }
     }
 
-    /// Takes a line that goes on where the one before was broken off; else that one was damaged.
+    /// Joins a line with the preceding broken one if they make a frame; otherwise the preceding line was damaged.
     fn continues(&mut self, line: &[u8], out: &mut dyn FnMut(Received)) -> bool {
         if self.broken.is_empty() {
             return false;
@@ -204,7 +206,7 @@ impl Receiver {
         let begins = frame.kind == FrameKind::Begin;
         let mut at = self.dumps.iter().position(|dump| dump.number == frame.dump);
         if let Some(index) = at.filter(|&index| begins && !self.dumps[index].repeats_begin(frame)) {
-            // Another one of the same number: of the one before no more comes.
+            // Another dump with the same number: no more frames of the one before will arrive.
             self.dumps.remove(index).give(false, out);
             at = None;
         }
@@ -224,20 +226,20 @@ impl Receiver {
     }
 }
 
-/// Returns whether a byte may be part of a text: not of a frame's head.
+/// Returns whether a byte can be part of text, and not of a frame's head.
 fn is_text(byte: u8) -> bool {
     byte >= 0x20 && byte != 0x7F || matches!(byte, b'\t' | b'\n' | b'\r' | 0x0C | 0x1B)
 }
 
-/// Returns the lines of text at the end of bytes that are a damaged frame otherwise: output that came after one whose end is lost.
+/// Returns the lines of text at the end of a damaged frame: output that followed a frame whose end is lost.
 fn text_in(bytes: &[u8]) -> Vec<u8> {
-    /// Shorter runs of letters are in any noise.
+    /// Shorter runs of letters occur in any noise.
     const RUN_LEN_MIN: usize = 16;
     let run = bytes.iter().rev().take_while(|&&byte| byte < 0x80 && is_text(byte)).count();
     if run >= RUN_LEN_MIN { bytes[bytes.len() - run..].to_vec() } else { Vec::new() }
 }
 
-/// Returns whether more of this line may make it one of ours.
+/// Returns whether the line can still become one that encodes a frame.
 fn is_start_of_ours(line: &[u8]) -> bool {
     !line.is_empty()
         && [LINE_MARK, TEXT_BEGIN.as_bytes(), TEXT_END.as_bytes()]

@@ -1,23 +1,23 @@
-//! What comes in pieces: the ring, in words; callsites and compressed segments, in parts.
+//! Data received in pieces: the ring, in words; callsites and compressed segments, in parts.
 
 use std::collections::BTreeMap;
 
 use ttlog_core::device::frame::Part;
 use ttlog_core::ring::RingImage;
 
-/// Bytes of the ring that are kept together.
+/// Bytes of the ring that are stored together.
 const PAGE_LEN: usize = 4096;
 
-/// Something that comes in parts.
+/// An item received in parts.
 #[derive(Debug, Default)]
 pub(super) struct Whole {
     pub(super) bytes: Vec<u8>,
-    /// For each byte whether it came.
+    /// Whether each byte was received.
     came: Vec<bool>,
 }
 
 impl Whole {
-    /// Takes a part in. Parts that do not agree on the length begin anew.
+    /// Adds a part. If the parts disagree on the length, starts over.
     pub(super) fn take(&mut self, part: &Part<'_>) {
         if self.bytes.len() != usize::from(part.total) {
             self.bytes = vec![0; part.total.into()];
@@ -28,7 +28,7 @@ impl Whole {
         self.came[range].fill(true);
     }
 
-    /// Returns the bytes if all came.
+    /// Returns the bytes if all were received.
     pub(super) fn whole(&self) -> Option<&[u8]> {
         self.came.iter().all(|&came| came).then_some(&self.bytes)
     }
@@ -38,16 +38,16 @@ impl Whole {
 #[derive(Debug)]
 struct Page {
     bytes: [u8; PAGE_LEN],
-    /// For each word whether it came.
+    /// Whether each word was received.
     came: [bool; PAGE_LEN / 8],
 }
 
-/// A ring as far as it came.
+/// The received pages of a ring.
 #[derive(Debug, Default)]
 pub(super) struct Pages(BTreeMap<usize, Box<Page>>);
 
 impl Pages {
-    /// Puts bytes where they belong; both are whole words.
+    /// Stores bytes at their offset; both are whole words.
     pub(super) fn store(&mut self, offset: usize, data: &[u8]) {
         for (index, word) in data.chunks_exact(8).enumerate() {
             let at = offset + index * 8;
@@ -61,7 +61,7 @@ impl Pages {
         }
     }
 
-    /// Forgets the words that lie wholly in a stretch.
+    /// Discards the words that lie completely within a range.
     pub(super) fn forget(&mut self, start: usize, end: usize) {
         let (start, end) = (start.next_multiple_of(8), end / 8 * 8);
         for (index, page) in self.0.range_mut(start / PAGE_LEN..end.div_ceil(PAGE_LEN)) {
@@ -74,7 +74,7 @@ impl Pages {
         }
     }
 
-    /// Returns the length of segments, if the ring's header came.
+    /// Returns the length of segments, if the ring's header was received.
     pub(super) fn segment_len(&self) -> Option<usize> {
         let first = self.0.get(&0)?;
         RingImage::parse(&first.bytes).ok().map(|image| image.header().segment_len as usize)
@@ -87,7 +87,7 @@ impl Pages {
         })
     }
 
-    /// Returns the bytes up to `len`, or the last that came, and the stretches that did not come.
+    /// Returns the bytes up to `len`, or up to the last one received, and the missing ranges.
     pub(super) fn ring(&self, len: usize) -> (Vec<u8>, Vec<(usize, usize)>) {
         let mut missing = Vec::new();
         let mut end = 0;

@@ -19,7 +19,7 @@ fn ring() -> Vec<u8> {
         embedded_metadata: false,
     };
     recorder.start(words, &config, &start).expect("started once").expect("it fits");
-    // 13 of them in each segment.
+    // Each segment has 13 of them.
     for n in 0..4 * 13_u32 {
         recorder.append_any(7, &Cons(n, Nil));
     }
@@ -31,7 +31,7 @@ fn begin_of(ring: &[u8]) -> Begin {
     Begin { version: 1, ring_len: ring.len() as u32, ring_id, boot: 3, build_id: [9; 20], ..Begin::default() }
 }
 
-/// What a dump consists of: kind, offset, data.
+/// A piece of a dump: kind, offset, data.
 type Piece = (FrameKind, u32, Vec<u8>);
 
 fn pieces(ring: &[u8]) -> Vec<Piece> {
@@ -138,12 +138,12 @@ fn each_lost_frame_costs_its_own_bytes() {
             Some(piece) if !is_end => {
                 let start = piece * FRAME_DATA_MAX;
                 let end = ring.len().min(start + FRAME_DATA_MAX);
-                // All that was in it, or where it had the header of a segment, all of that.
+                // All bytes in it, or if it had the header of a segment, the whole segment.
                 let missing: usize = dump.missing.iter().map(|(_, len)| len).sum();
                 assert!((1..=FRAME_DATA_MAX).contains(&missing), "frame {lost}: {:?}", dump.missing);
                 assert!(dump.missing.iter().all(|&(at, len)| at >= start && at + len <= end), "{:?}", dump.missing);
                 assert_eq!(dump.ring.bytes[..start], ring[..start], "frame {lost}");
-                // Where it had the ring's header, that is put together from what segments tell.
+                // If it had the ring's header, that is reconstructed from the segments.
                 let zeros = if start == 0 { 64 } else { start };
                 assert!(dump.ring.bytes[zeros..end].iter().all(|&byte| byte == 0), "frame {lost}");
                 assert!(start > 0 || dump.ring.bytes[..64] == ring[..64], "frame {lost}");
@@ -168,12 +168,12 @@ fn what_comes_twice_is_taken_once() {
         }
         let out = receive(&stream);
         assert_eq!(out.dumps[0].ring.bytes, ring, "frame {repeated}");
-        // The end, once more, is of a dump that is over.
+        // The repeated end is of a dump that is over.
         assert_eq!(out.dumps.len(), 1, "frame {repeated}");
         assert_eq!(out.dumps[0].counts.repeated, u64::from(repeated + 1 < frames.len()), "frame {repeated}");
         assert!(out.dumps[0].is_whole(), "frame {repeated}");
     }
-    // Late, as when a line repeats what it holds.
+    // Repeated late, as if a line resent what it holds.
     for repeated in 1..frames.len() - 1 {
         let mut late = frames.clone();
         late.insert(frames.len() - 1, frames[repeated].clone());
@@ -212,7 +212,7 @@ fn dumps_in_lines_of_text() {
     assert!(out.dumps[0].is_whole() && out.damaged == 0, "{:?}", out.dumps[0].counts);
     assert_eq!(out.dumps[0].ring.bytes, ring);
     assert_eq!(String::from_utf8(out.text).expect("text"), "prompt> dump\r\n[12:03:01] prompt> ");
-    // A line that was changed is damaged, and no text.
+    // A changed line is damaged, and not text.
     let at = stream.windows(6).position(|window| window == b"TTLOG:").expect("there is a line") + 20;
     stream[at] = if stream[at] == b'A' { b'B' } else { b'A' };
     let out = receive(&stream);
@@ -240,7 +240,7 @@ fn compressed_and_void_segments() {
     }
     let second = (start + 256) as u32;
     pieces.push((FrameKind::Void, second, vec![]));
-    pieces.push((FrameKind::Ring, second + 256, vec![0xAA; 16])); // sent once more, and different
+    pieces.push((FrameKind::Ring, second + 256, vec![0xAA; 16])); // sent again, with different contents
     pieces.push((FrameKind::Void, second + 256, vec![]));
     let count = (pieces.len() as u32).to_le_bytes().to_vec();
     pieces.push((FrameKind::End, 0, count));
@@ -259,7 +259,7 @@ fn compressed_and_void_segments() {
         .map(|(frame, _)| frame)
         .collect();
     let out = receive(&kept.concat());
-    // Nobody knows what the lost frames had, where nothing of a segment came: it may have held nothing.
+    // If nothing of a segment was received, it is unknown what the lost frames had: it can have been empty.
     assert!(!out.dumps[0].is_whole() && out.dumps[0].counts.lost > 0, "{:?}", out.dumps[0].counts);
     assert_eq!(out.dumps[0].missing, []);
 }
@@ -269,7 +269,7 @@ fn segments_that_are_not_sent_are_not_missing() {
     let ring = ring();
     let start = ring.len() - 4 * 256;
     let mut all = pieces(&ring);
-    // Header, and the second segment in two frames.
+    // The header, and the second segment in two frames.
     let (begin, end) = (all[0].clone(), start + 256);
     let sent = [(0, start), (end, end + 128), (end + 128, end + 256)];
     all = vec![begin];
@@ -279,7 +279,7 @@ fn segments_that_are_not_sent_are_not_missing() {
     let out = receive(&frames.concat());
     assert!(out.dumps[0].is_whole(), "{:?}", out.dumps[0]);
     assert_eq!(out.dumps[0].ring.bytes.len(), ring.len());
-    // With a part of that lost, that part is missing.
+    // If a part of that is lost, that part is missing.
     let cut: Vec<u8> =
         frames.iter().enumerate().filter(|(index, _)| *index != 3).flat_map(|(_, frame)| frame.clone()).collect();
     let out = receive(&cut);
@@ -306,7 +306,7 @@ fn a_stream_that_shares_the_line_passes() {
 
 #[test]
 fn hostile_claims_cost_no_memory() {
-    // Each says that its ring has 4 GiB, and sends a word of its end.
+    // Each claims that its ring has 4 GiB, and sends a word of its end.
     let begin = Begin { ring_len: u32::MAX, ..begin_of(&[]) }.encode().to_vec();
     let mut stream = Vec::new();
     for n in 0..2000u32 {
@@ -345,7 +345,7 @@ fn endless_noise_passes_in_bounded_memory() {
     assert!(receiver.damaged() > 1000);
 }
 
-/// Mangles a stream at random: whatever was done to it, no piece of a ring that comes out is another than was sent.
+/// Mangles a stream at random: whatever was done to it, each piece of a ring that comes out was sent.
 #[test]
 fn mangled_streams_give_nothing_false() {
     let ring = ring();
@@ -368,14 +368,14 @@ fn mangled_streams_give_nothing_false() {
         for dump in &out.dumps {
             assert!(dump.ring.bytes.len() <= ring.len(), "seed {seed}");
             for (at, (word, sent)) in dump.ring.bytes.chunks(8).zip(ring.chunks(8)).enumerate() {
-                // Where both headers of the ring and the begin are lost, its identity and length are.
+                // If both the ring's headers and the begin are lost, so are its identity and length.
                 let is_restored = at < 8 && dump.missing.first().is_some_and(|(offset, _)| *offset == 0);
                 assert!(word == sent || word == [0; 8] || is_restored, "seed {seed}, word {at}");
             }
             for &(offset, len) in dump.missing.iter().filter(|(offset, _)| *offset > 0) {
                 assert!(dump.ring.bytes[offset..offset + len].iter().all(|&byte| byte == 0), "seed {seed}");
             }
-            // What is not said to be missing is there, but for segments of which nothing came.
+            // What is not reported as missing is present, except for segments of which nothing was received.
             assert!(!dump.is_whole() || dump.ring.bytes == ring, "seed {seed}");
         }
     }
