@@ -110,7 +110,7 @@ impl Recorder {
     pub const fn new(words: &'static [Word], config: RingConfig) -> Self {
         assert!(
             config.check(words.len()).is_ok(),
-            "invalid ring: segment_len is a multiple of 8 in 128..=2048, session_count in 1..=28, and a segment must fit"
+            "invalid ring: segment_len is a multiple of 8 in 128..=2048, session_count in 1..=28, and a segment fits"
         );
         Recorder { memory: Memory::Static(words), config }
     }

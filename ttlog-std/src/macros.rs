@@ -1,7 +1,7 @@
 //! The log macros.
 //!
-//! Each is a front end of one procedural macro and hands it `$crate`, so that the expansion finds this crate under whatever name
-//! the program has for it. docs/log-macros.md describes the syntax; [`info!`](crate::info) includes it.
+//! Each is a front end of one procedural macro and passes it `$crate`, so that the expansion finds this crate under any
+//! name that the program gives it. docs/log-macros.md describes the syntax; [`info!`](crate::info) includes it.
 
 /// Records an event at level trace: the finest steps, off in most builds.
 ///

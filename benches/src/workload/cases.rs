@@ -1,8 +1,8 @@
 //! The measured loops, each over one kind of event.
 //!
 //! Each is a function named `measured` that is not inlined, so that callgrind can count in it alone
-//! (`ci/checks/instructions`). Round `i` logs input `i` of the table, modulo its length: so the index of an event in the ring
-//! says which values it must have.
+//! (`ci/checks/instructions`). Round `i` logs input `i` of the table, modulo its length: so the index of an event in
+//! the ring says which values it must have.
 
 use ttlog_core::ValueRef;
 use ttlog_core::record::Text;

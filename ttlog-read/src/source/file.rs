@@ -167,7 +167,7 @@ fn reread(file: &File, bytes: &mut Bytes) -> io::Result<()> {
     reread_part(file, &mut bytes.data, header.table_offset as usize, header.table_len as usize)?;
     reread_part(file, &mut bytes.data, 0, header_len)?;
     let Ok(image) = RingImage::parse(&bytes.data) else { return Ok(()) };
-    let next = |header: &RingHeader| (header.next_sequence, header.kept_next_sequence);
+    let next = |header: &RingHeader| (header.next_sequence, header.priority_next_sequence);
     // If the ring is at rest, the numbers are not needed, and damage can have made them wrong.
     if next(image.header()) != next(&header) {
         let (limit, priority_limit) = next(&header);

@@ -75,9 +75,9 @@ pub struct Source<'a> {
     /// Ticks from which nothing was overwritten or left out; 0: nothing was at all.
     pub complete_from: u64,
     /// Number of segments in the priority class, for warnings and errors; 0: these have no segments of their own.
-    pub kept_segment_count: u64,
+    pub priority_segment_count: u64,
     /// Ticks from which nothing of the priority class was overwritten; 0: nothing was at all.
-    pub kept_complete_from: u64,
+    pub priority_complete_from: u64,
     /// Number of events that a snapshot left out because of their age.
     pub left_out: u64,
     /// Age that snapshots should cover, in nanoseconds, as configured by the program; 0: all events.

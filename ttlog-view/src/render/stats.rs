@@ -392,7 +392,7 @@ pub fn json_sources(timeline: &Timeline<'_, '_>) -> Vec<String> {
             found.is_damaged(source)
         ));
         let completeness =
-            [("complete_from", source.complete_from), ("kept_complete_from", source.kept_complete_from)];
+            [("complete_from", source.complete_from), ("priority_complete_from", source.priority_complete_from)];
         for (name, ticks) in completeness {
             out.push_str(&format!(",\"{name}\":"));
             if ticks == 0 {

@@ -129,7 +129,7 @@ impl Site {
 }
 
 /// Creates the sections of callsites, with ids from 1 on.
-pub fn site_sections(sites: &[Site]) -> [Section; 2] {
+pub fn callsite_sections(sites: &[Site]) -> [Section; 2] {
     let (mut entries, mut texts) = (Vec::new(), Vec::new());
     for (index, site) in sites.iter().enumerate() {
         let address = TEXT_ADDRESS + texts.len() as u32;
@@ -407,7 +407,7 @@ impl Device {
 
 thread_local! {
     /// Callsites in the flash of this thread's devices.
-    static SITES: std::cell::RefCell<Vec<SiteBytes>> = const { std::cell::RefCell::new(Vec::new()) };
+    static SITES: std::cell::RefCell<Vec<CallsiteBytes>> = const { std::cell::RefCell::new(Vec::new()) };
 }
 
 impl Device {

@@ -382,7 +382,7 @@ impl Recording {
     }
 
     /// Records an error, which goes to the priority segments.
-    pub fn kept_refused(&self, thread: &Thread, told: &std::cell::Cell<u64>, ticks: u64, order: u64) {
+    pub fn priority_refused(&self, thread: &Thread, told: &std::cell::Cell<u64>, ticks: u64, order: u64) {
         let chain = error_chain(&Refusal(std::io::Error::other("limit reached")));
         let fields = Cons(order, Cons(chain.native(), Nil));
         self.ring.append_priority(ticks, &thread.who, Some(told), id::REFUSED, &fields, DropReason::NoSegment);

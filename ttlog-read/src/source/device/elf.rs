@@ -146,8 +146,8 @@ fn read_entry(entry: &[u8], texts: &Texts<'_>, room: &mut [u8]) -> Result<(u16, 
     };
     let short_id = u16::try_from(id).map_err(|_| format!("id {id} is above 65,534"))?;
     let text = texts.at(address.into()).ok_or_else(|| format!("no section contains its text, address {address:#x}"))?;
-    let text = SiteText::decode(text).map_err(|error| format!("text at {address:#x}: {error}"))?;
-    let len = encode_site(short_id, &text, tags, room)
+    let text = CallsiteText::decode(text).map_err(|error| format!("text at {address:#x}: {error}"))?;
+    let len = encode_callsite_text(short_id, &text, tags, room)
         .ok_or_else(|| format!("id {id}, or the types of its fields, are invalid"))?;
     if len > ITEM_LEN_MAX {
         return Err(format!("the texts of callsite {id} are too long"));

@@ -57,7 +57,7 @@ pub struct RingReport {
     /// start.
     pub covered_ns: Option<u64>,
     /// The same for warnings and errors, if they have priority segments.
-    pub kept_covered_ns: Option<u64>,
+    pub priority_covered_ns: Option<u64>,
     /// Whether warnings and errors have priority segments.
     pub keeps: bool,
     /// Length of the recording, in nanoseconds.
