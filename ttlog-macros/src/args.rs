@@ -102,7 +102,7 @@ impl Parse for Event {
 
 /// Parses `target: expression,` if it comes next.
 fn parse_target(input: ParseStream<'_>) -> Result<Option<Expr>> {
-    if !next_is_labelled(input) {
+    if !next_is_labeled(input) {
         return Ok(None);
     }
     let label: Ident = input.call(Ident::parse_any)?;
@@ -123,7 +123,7 @@ fn parse_target(input: ParseStream<'_>) -> Result<Option<Expr>> {
 fn parse_level(input: ParseStream<'_>) -> Result<Level> {
     const EXPECTED: &str = "expected a level, as in `event!(Level::Info, \"started\")`";
     if next_is_missing(input)
-        || next_is_labelled(input)
+        || next_is_labeled(input)
         || next_is_named(input)
         || input.peek(Token![%])
         || input.peek(Token![?])
@@ -150,7 +150,7 @@ fn parse_comma(input: ParseStream<'_>) -> Result<()> {
 
 impl Parse for Argument {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
-        if next_is_labelled(input) {
+        if next_is_labeled(input) {
             let label: Ident = input.call(Ident::parse_any)?;
             return Err(if label == "target" {
                 Error::new_spanned(label, "`target:` must come first")
@@ -248,7 +248,7 @@ fn refuse_late_secret(input: ParseStream<'_>, what: &str) -> Result<()> {
 }
 
 /// Whether `identifier:` comes next, with which no expression begins.
-fn next_is_labelled(input: ParseStream<'_>) -> bool {
+fn next_is_labeled(input: ParseStream<'_>) -> bool {
     input.peek(Ident::peek_any) && input.peek2(Token![:]) && !input.peek2(Token![::])
 }
 

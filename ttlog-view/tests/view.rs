@@ -24,7 +24,7 @@ fn text_of_a_snapshot() {
     let run = view(&dir, &["shop.bin", "--quiet", "--time", "relative"]);
     compare("shop-relative.txt", &run.out);
     let run = view(&dir, &["shop.bin", "-q", "--time", "ticks", "--color", "always", "--head", "5"]);
-    compare("shop-colour.txt", &run.out);
+    compare("shop-color.txt", &run.out);
 }
 
 #[test]

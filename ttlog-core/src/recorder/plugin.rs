@@ -234,12 +234,12 @@ mod tests {
     #[test]
     fn what_is_no_handle_or_of_another_build_is_refused() {
         let good = PluginHandle::new(&SELF);
-        for (spoilt, error) in [
+        for (spoiled, error) in [
             (PluginHandle { magic: good.magic + 1, ..good }, AttachError::NoHandle),
             (PluginHandle { fingerprint: good.fingerprint ^ 1, ..good }, AttachError::OtherBuild),
         ] {
             // SAFETY: the handle is refused before any of its content is used.
-            assert_eq!(unsafe { attach(spoilt) }.map(drop), Err(error));
+            assert_eq!(unsafe { attach(spoiled) }.map(drop), Err(error));
         }
         assert!(!COMPILER.is_empty());
     }

@@ -1,8 +1,8 @@
 //! Secrets: values that are not shown, not exported, and not copied into snapshots.
 //!
 //! A field is secret if the program marked it as such, or if its name is that of a secret (`ttlog_core::event::secret`
-//! has the names, and others can be added). Snapshots seldom contain such values, because their writers withhold them too;
-//! rings contain them all. A withheld value is shown as withheld, and no filter matches it: otherwise it could be
+//! has the names, and others can be added). Snapshots seldom contain such values, because their writers withhold them
+//! too; rings contain them all. A withheld value is shown as withheld, and no filter matches it: otherwise it could be
 //! guessed.
 
 use ttlog_core::event::secret::SecretKeys;

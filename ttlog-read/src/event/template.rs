@@ -45,7 +45,7 @@ pub struct Spec {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Align {
     Left,
-    Centre,
+    Center,
     Right,
 }
 
@@ -170,7 +170,7 @@ impl Spec {
         let mut rest = text;
         let align_of = |c: Option<char>| match c {
             Some('<') => Some(Align::Left),
-            Some('^') => Some(Align::Centre),
+            Some('^') => Some(Align::Center),
             Some('>') => Some(Align::Right),
             _ => None,
         };
@@ -230,7 +230,7 @@ impl Spec {
         let missing = self.width.saturating_sub(text.chars().count());
         let left = match self.align.unwrap_or(default) {
             Align::Left => 0,
-            Align::Centre => missing / 2,
+            Align::Center => missing / 2,
             Align::Right => missing,
         };
         out.extend(std::iter::repeat_n(self.fill, left));

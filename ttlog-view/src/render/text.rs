@@ -20,22 +20,22 @@ use super::{DROP_REASONS, ending, kind_name};
 /// Maximum number of damaged places listed above the events.
 const DAMAGE_SHOWN: usize = 5;
 
-const fn colour(colour: AnsiColor) -> Style {
-    Style::new().fg_color(Some(Color::Ansi(colour)))
+const fn color(color: AnsiColor) -> Style {
+    Style::new().fg_color(Some(Color::Ansi(color)))
 }
 
 pub(crate) const DIM: Style = Style::new().dimmed();
-pub(crate) const KEY: Style = colour(AnsiColor::Cyan);
-pub(crate) const GOOD: Style = colour(AnsiColor::Green);
-pub(crate) const MARK: Style = colour(AnsiColor::Yellow);
-pub(crate) const BAD: Style = colour(AnsiColor::Red).bold();
+pub(crate) const KEY: Style = color(AnsiColor::Cyan);
+pub(crate) const GOOD: Style = color(AnsiColor::Green);
+pub(crate) const MARK: Style = color(AnsiColor::Yellow);
+pub(crate) const BAD: Style = color(AnsiColor::Red).bold();
 
 fn style_of(level: Level) -> Style {
     match level {
-        Level::Trace => colour(AnsiColor::Magenta),
-        Level::Debug => colour(AnsiColor::Blue),
-        Level::Info => colour(AnsiColor::Green),
-        Level::Warn => colour(AnsiColor::Yellow),
+        Level::Trace => color(AnsiColor::Magenta),
+        Level::Debug => color(AnsiColor::Blue),
+        Level::Info => color(AnsiColor::Green),
+        Level::Warn => color(AnsiColor::Yellow),
         Level::Error => BAD,
     }
 }

@@ -32,7 +32,7 @@ impl<'a> Segment<'a> {
             events: 0,
             counted: 0,
             damaged: false,
-            judgements: 8,
+            judgments: 8,
             finished: false,
         }
     }
@@ -105,7 +105,7 @@ pub struct Items<'a> {
     counted: u32,
     damaged: bool,
     /// Number of reservations that can still be checked against the records after them, which bounds the work.
-    judgements: u8,
+    judgments: u8,
     finished: bool,
 }
 
@@ -125,7 +125,7 @@ impl<'a> Items<'a> {
     /// invalid, or fewer than the segment's count requires, and another end makes them match, that other end is
     /// returned.
     fn end_of_reservation(&mut self, by_len: usize) -> usize {
-        if self.damaged || self.judgements == 0 {
+        if self.damaged || self.judgments == 0 {
             return by_len;
         }
         let expected = self.header.count.checked_sub(self.counted + 1);
@@ -137,7 +137,7 @@ impl<'a> Items<'a> {
         let fits = |from: usize| is_record(from) && self.count_rest(from) == expected;
         let other = if is_right { None } else { self.starts_after(self.at).find(|&from| fits(from)) };
         // If the length is right, that confirms everything after it.
-        self.judgements = if is_right { 0 } else { self.judgements - 1 };
+        self.judgments = if is_right { 0 } else { self.judgments - 1 };
         other.unwrap_or(by_len)
     }
 
@@ -165,7 +165,7 @@ impl<'a> Items<'a> {
                 }
                 KIND_ABANDONED if self.header.mode == Mode::Device => {
                     // A boot might have been interrupted before it corrected the count. The count is then meaningless.
-                    self.judgements = 0;
+                    self.judgments = 0;
                     Some(Item::Pending { offset, len_bytes: record.len_bytes })
                 }
                 KIND_CONTEXT => {

@@ -20,8 +20,8 @@ const KEY_WIDTH: usize = 10;
 
 /// Returns the text.
 #[must_use]
-pub fn render(report: &Report, colour: bool) -> String {
-    let mut page = Page { out: String::new(), colour };
+pub fn render(report: &Report, color: bool) -> String {
+    let mut page = Page { out: String::new(), color };
     for ring in &report.rings {
         page.ring(ring);
     }
@@ -48,13 +48,13 @@ pub fn render(report: &Report, colour: bool) -> String {
 
 struct Page {
     out: String,
-    colour: bool,
+    color: bool,
 }
 
 impl Page {
     fn styled(&mut self, style: Style, text: &str) {
         // Writing to a String cannot fail.
-        _ = if self.colour { write!(self.out, "{style}{text}{style:#}") } else { write!(self.out, "{text}") };
+        _ = if self.color { write!(self.out, "{style}{text}{style:#}") } else { write!(self.out, "{text}") };
     }
 
     fn line(&mut self, style: Style, text: &str) {
