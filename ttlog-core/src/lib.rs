@@ -24,7 +24,8 @@
 //! | [`device`] | the ring of a device: taking it over after a reset, and sending it |
 //! | [`snapshot`] | copies of a ring, to save and to send: writer, reader, file names |
 //!
-//! `docs/format.md` specifies the format, `docs/architecture.md` the design.
+//! [`docs/format.md`](_documentation::format) specifies the format,
+//! [`docs/architecture.md`](_documentation::architecture) the design.
 #![no_std]
 // The models leave out some parts, such as the boot of devices, and with them the users of some items.
 #![cfg_attr(loom, allow(dead_code, unused_imports))]
@@ -67,6 +68,14 @@ pub use memory::word::Word;
 pub use record::{Bytes, ContextInfo, Type, ValueRef};
 pub use ring::{DropReason, Item, Loss, Record, Ring, RingConfig, RingError, RingImage, Segment, SegmentState};
 pub use table::{CallsiteInfo, EntryStart, FieldInfo, ProcessInfo, TableItem, encode_callsite, encode_process};
+
+/// The documents that this crate implements.
+pub mod _documentation {
+    #[doc = include_str!("../docs/architecture.md")]
+    pub mod architecture {}
+    #[doc = include_str!("../docs/format.md")]
+    pub mod format {}
+}
 
 /// Support for the expansions of the macros. Not for direct use; can change in any version.
 #[doc(hidden)]
