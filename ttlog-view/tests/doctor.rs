@@ -231,7 +231,7 @@ fn files_that_others_can_read_and_leftovers_are_named() {
     assert_eq!((&directory["rings"], &directory["stale"], &directory["unfinished"]), (&3.into(), &2.into(), &1.into()));
     for ring in found["rings"].as_array().expect("rings").iter().filter(|ring| ring["state"] != "shut_down") {
         let problems = problems(ring);
-        assert!(problems.contains(&"others may read or write it (mode 0644)"), "{problems:?}");
+        assert!(problems.contains(&"other users can read or write it (mode 0644)"), "{problems:?}");
         assert!(
             problems.contains(&"its file has another name, too (a hard link): recorders do not recover such rings")
         );

@@ -202,7 +202,11 @@ fn level_says_why_it_was_not_changed() {
     assert!(run.err.contains("unknown level") && run.err.contains("info,net=loud\n           ^"), "{}", run.err);
     let run = view(&dir, &["level", "shop.ring", "info"]);
     assert_eq!(run.code, Some(2));
-    assert!(run.err.contains("cannot tell whether process 4711 on web-3 runs; ask on its host"), "{}", run.err);
+    assert!(
+        run.err.contains("cannot determine whether process 4711 on web-3 is running; ask on its host"),
+        "{}",
+        run.err
+    );
     let run = view(&dir, &["level", "shop.ring"]);
     assert_eq!(run.code, Some(2));
     assert!(run.err.contains("takes no requests"), "{}", run.err);
@@ -231,7 +235,7 @@ fn level_says_why_it_was_not_changed() {
     recorder.end("abort");
     let run = view(&dir, &["level", &ring, "info"]);
     assert_eq!(run.code, Some(2));
-    assert!(run.err.contains("is gone; there is nobody to ask"), "{}", run.err);
+    assert!(run.err.contains("is gone and cannot answer"), "{}", run.err);
 }
 
 #[test]

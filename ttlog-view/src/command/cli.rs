@@ -46,15 +46,17 @@ Examples:
 
 Exit codes:
   0  all inputs were read
-  1  something was shown, but an input could not be read or is damaged (a message says which and why)
+  1  something was shown, but an input could not be read or is damaged
+     (a message says which and why)
   2  nothing could be read, or the command line is wrong";
 
 const AFTER_HELP_DEVICE: &str = "\
 Exit codes:
   0  a ring was found, and all of it could be shown
-  1  something was shown, but parts are damaged or missing, or have no names because no --elf has the build id
-     (a message says which and why)
-  2  there is no ring, no session belongs to a given firmware, or the command line is wrong";
+  1  something was shown, but parts are damaged or missing, or have no names
+     because no --elf has the build id (a message says which and why)
+  2  there is no ring, no session belongs to a given firmware, or the command
+     line is wrong";
 
 /// Commands other than showing events.
 #[derive(Debug, Subcommand)]
@@ -67,9 +69,10 @@ pub enum Command {
     #[command(after_help = "\
 Exit codes:
   0  the snapshot was made
-  1  the snapshot was made, but parts of the ring were overwritten faster than they could be read, or its file was
-     truncated
-  2  no snapshot was made: no such process or ring, no permission, no space; or the command line is wrong")]
+  1  the snapshot was made, but parts of the ring were overwritten faster than
+     they could be read, or its file was truncated
+  2  no snapshot was made: no such process or ring, no permission, no space;
+     or the command line is wrong")]
     Snapshot(Snapshot),
     /// Reports whether processes record, where, how much they lose, and how to fix it
     ///
@@ -78,7 +81,8 @@ Exit codes:
     #[command(after_help = "\
 Exit codes:
   0  all is well
-  1  something needs attention: a line with ! says what, and the line below it how to fix it
+  1  something needs attention: a line with ! says what, and the line below it
+     how to fix it
   2  nothing was found, nothing could be read, or the command line is wrong")]
     Doctor(Doctor),
     /// Shows or changes what a running process records
@@ -90,14 +94,17 @@ Exit codes:
     #[command(after_help = "\
 Exit codes:
   0  the current filter was printed
-  1  the process did not answer within two seconds: it is stopped, or has lost its recorder's service thread
-  2  no request was made, or it was refused: bad directives, no such process or ring, the process is gone or on another
-     host, its recorder accepts no requests, no permission (only the user it runs as may send requests); or the command
-     line is wrong")]
+  1  the process did not answer within two seconds: it is stopped, or has lost
+     its recorder's service thread
+  2  no request was made, or it was refused: bad directives, no such process or
+     ring, the process is gone or on another host, its recorder accepts no
+     requests, no permission (only the user it runs as may send requests);
+     or the command line is wrong")]
     Level(Level),
     /// Turns the rings left behind by dead processes into snapshots
     #[command(after_help = "\
-Rings of running processes are left alone: they are locked, or their process still exists.
+Rings of running processes are left alone: they are locked, or their process
+still exists.
 
 Exit codes:
   0  every ring of a dead process was recovered, or there was none
@@ -107,9 +114,11 @@ Exit codes:
     /// Reports what is intact in a file, what is lost, and why
     #[command(after_help = "\
 Exit codes:
-  0  intact: every item and every record is valid (overwritten or dropped events are not damage)
+  0  intact: every item and every record is valid (overwritten or dropped events
+     are not damage)
   1  usable, but damaged: each loss is listed with its offset and reason
-  2  unusable: not readable, neither a snapshot nor a ring, or without any readable content")]
+  2  unusable: not readable, neither a snapshot nor a ring, or without any
+     readable content")]
     Verify(Verify),
     /// Shows the ring in a raw image of a device's RAM
     ///
@@ -152,8 +161,10 @@ Exit codes:
     #[command(after_help = "\
 Exit codes:
   0  the dictionary was written
-  1  the dictionary was written, but parts of the ELF file are invalid (a message says which and why)
-  2  the dictionary was not written: not an ELF file of a firmware with TTLog, no space, or a wrong command line")]
+  1  the dictionary was written, but parts of the ELF file are invalid
+     (a message says which and why)
+  2  the dictionary was not written: not an ELF file of a firmware with TTLog,
+     no space, or a wrong command line")]
     Dictionary(Dictionary),
 }
 

@@ -99,7 +99,7 @@ fn present(ring: &ProcessRing) -> Result<String, Refusal> {
     let control = image.control().ok_or_else(|| no_control(&image))?;
     match control.filter {
         Some(filter) => Ok(filter.to_owned()),
-        None => Err(format!("{}: does not tell what it records", ring.name()).into()),
+        None => Err(format!("{}: the filter is not recorded in this ring", ring.name()).into()),
     }
 }
 
@@ -118,16 +118,18 @@ fn change(ring: &ProcessRing, directives: &str) -> Result<String, Refusal> {
     match ring.liveness() {
         Liveness::Running => {}
         Liveness::Gone => {
-            return Err(format!("{}: process {pid} is gone; there is nobody to ask", ring.name()).into());
+            return Err(format!("{}: process {pid} is gone and cannot answer", ring.name()).into());
         }
         Liveness::LetGo => {
-            return Err(format!("{}: process {pid} does not use this ring (any more)", ring.name()).into());
+            return Err(format!("{}: process {pid} does not use this ring (anymore)", ring.name()).into());
         }
         Liveness::Unknown => {
             let host = escaped(process.host);
-            return Err(
-                format!("{}: cannot tell whether process {pid} on {host} runs; ask on its host", ring.name()).into()
-            );
+            return Err(format!(
+                "{}: cannot determine whether process {pid} on {host} is running; ask on its host",
+                ring.name()
+            )
+            .into());
         }
     }
     if image.header().state & ttlog_core::ring::STATE_ENDED != 0 {
@@ -162,7 +164,7 @@ fn change(ring: &ProcessRing, directives: &str) -> Result<String, Refusal> {
             }
         }
     }
-    Err(Refusal::Unanswered(format!("others ask process {pid} all the while; ask again")))
+    Err(Refusal::Unanswered(format!("other requests to process {pid} kept replacing this one; try again")))
 }
 
 /// Writes a request once the previous one was answered or has waited long enough.
@@ -203,7 +205,7 @@ fn outcome(pid: u64, result: ControlResult) -> Result<(), Refusal> {
             Err(format!("process {pid} cannot change its level: its recorder is older").into())
         }
         ControlResult::Other(number) => {
-            Err(format!("process {pid} answered with {number}, which is not known here").into())
+            Err(format!("process {pid} answered with {number}, which this version does not know").into())
         }
     }
 }
@@ -215,11 +217,12 @@ fn unanswered(pid: u64, header: &[u8]) -> Refusal {
         (Some('T' | 't'), _) => "it is stopped".to_owned(),
         (Some('D'), _) => "it waits for a device".to_owned(),
         (_, 0) => "it has no service thread".to_owned(),
-        (_, beat) => format!("its service thread was last there {} ago", duration(since_ns(beat))),
+        (_, beat) => format!("its service thread last ran {} ago", duration(since_ns(beat))),
     };
     let patience = PATIENCE.as_secs();
     Refusal::Unanswered(format!(
-        "process {pid} did not answer within {patience} s: {reason}. The request stays, and holds as soon as it looks"
+        "process {pid} did not answer within {patience} s: {reason}. \
+         The request stays and takes effect once the process sees it"
     ))
 }
 

@@ -288,7 +288,9 @@ pub fn show(
     }
     if timeline.overflow > 0 {
         let overflow = grouped(timeline.overflow);
-        complain(&format!("{overflow} events are left out, there are too many; use --limit, --filter or fewer files"));
+        complain(&format!(
+            "{overflow} events are left out because there are too many; use --limit, --filter or fewer files"
+        ));
         outcome = Outcome::Partial;
     }
     if request.format != Format::Text || request.stats.is_some() {

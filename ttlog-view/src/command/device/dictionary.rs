@@ -28,7 +28,7 @@ pub struct Dictionary {
 /// Returns an error if writing to `out` fails.
 pub fn run(options: &Dictionary, out: &mut dyn Write) -> io::Result<Outcome> {
     if options.output.is_none() && io::stdout().is_terminal() {
-        complain("a dictionary is no text for a terminal; say --output FILE, or redirect it");
+        complain("a dictionary is not text and is not written to a terminal; use --output FILE, or redirect it");
         return Ok(Outcome::Failed);
     }
     let firmware = match Firmware::load(&options.elf) {
@@ -43,7 +43,7 @@ pub fn run(options: &Dictionary, out: &mut dyn Write) -> io::Result<Outcome> {
     }
     #[cfg(feature = "defmt")]
     if firmware.defmt.is_some() {
-        complain("what is logged with defmt is not in a dictionary: keep the ELF file for it");
+        complain("defmt events are not in a dictionary: keep the ELF file for them");
     }
     let bytes = firmware.to_dictionary();
     if let Some(path) = &options.output {

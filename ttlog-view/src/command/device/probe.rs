@@ -68,7 +68,7 @@ impl<'o> Watch<'o> {
     pub fn new(options: &'o Probe) -> Option<Self> {
         let show = &options.device.show;
         if options.follow && (show.format == Format::Json || show.stats) {
-            complain("--follow has no end: use --format ndjson, and no --stats");
+            complain("--follow never ends: use --format ndjson, without --stats");
             return None;
         }
         let request = DeviceRequest::new(&options.device)?;

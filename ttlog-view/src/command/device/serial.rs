@@ -47,7 +47,7 @@ const GIVE_UP: Duration = Duration::from_secs(3);
 /// Returns an error if writing to `out` fails.
 pub fn run(options: &Serial, out: &mut dyn Write) -> io::Result<Outcome> {
     if options.device.show.format == Format::Json {
-        complain("--format json is one array, which has no end here; use ndjson");
+        complain("--format json writes a single array, which never ends here; use ndjson");
         return Ok(Outcome::Failed);
     }
     let Some(request) = DeviceRequest::new(&options.device) else { return Ok(Outcome::Failed) };

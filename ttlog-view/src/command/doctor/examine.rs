@@ -161,7 +161,7 @@ impl RingReport {
             remarks.push(Remark::problem("it records nothing: its level is off", advice));
         }
         if let Some(mode) = self.access.mode.filter(|mode| mode & 0o077 != 0) {
-            let text = format!("others may read or write it (mode {mode:04o})");
+            let text = format!("other users can read or write it (mode {mode:04o})");
             remarks.push(Remark::problem(text, "chmod 600; recorders make rings with mode 0600"));
         }
         match links(metadata) {
@@ -178,7 +178,7 @@ impl RingReport {
         if found.is_damaged(source) {
             let places = counted((source.damage.len() + found.damage.len()) as u64, "damaged place");
             let text = format!("{places}, {} lost to damage", counted(found.damaged_events, "event"));
-            remarks.push(Remark::problem(text, "ttlog-view verify tells what is lost, and where"));
+            remarks.push(Remark::problem(text, "ttlog-view verify shows what is lost, and where"));
         }
         for (((_, reason), count), advice) in crate::render::DROP_REASONS.iter().zip(self.dropped).zip(DROP_ADVICE) {
             if count > 0 {
@@ -200,11 +200,11 @@ impl RingReport {
     fn remark_service(&self, pid: u64, remarks: &mut Vec<Remark>) {
         match (state_of(pid), self.heartbeat_age_ns) {
             (Some('T' | 't'), _) => {
-                let advice = format!("kill -CONT {pid} lets it go on; ttlog-view snapshot {pid} works meanwhile");
+                let advice = format!("kill -CONT {pid} resumes it; ttlog-view snapshot {pid} works meanwhile");
                 remarks.push(Remark::problem("the process is stopped", advice));
             }
             (_, Some(age)) if age > HEARTBEAT_MAX_NS => {
-                let text = format!("the recorder's service thread was last there {} ago", duration(age));
+                let text = format!("the recorder's service thread last ran {} ago", duration(age));
                 let advice = "events are recorded, but there are no snapshots, no new anchors and no changes of the \
                               level until the process restarts; ttlog-view snapshot works";
                 remarks.push(Remark::problem(text, advice));
