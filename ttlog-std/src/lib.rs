@@ -16,18 +16,18 @@
 //! # The contract
 //!
 //! - **Bounded.** An event costs a level check, a clock reading and a few stores: no lock, no allocation, no system
-//! call. Memory is fixed at the start and does not grow with threads, callsites or time.
+//!   call. Memory is fixed at the start and does not grow with threads, callsites or time.
 //! - **Blocks.** Only [`Builder::build`], [`SnapshotTicket::wait`], [`Recorder::shutdown`] and the panic hook wait,
 //!   each for a bounded time, except for `wait`. Log calls never do, in signal handlers, allocators and destructors of
 //!   thread-locals too.
 //! - **Full.** The oldest events are overwritten and counted. Warnings and errors have their own part of the ring, so
-//! that a flood of other events does not overwrite them.
+//!   that a flood of other events does not overwrite them.
 //! - **Lost.** Every lost event is counted: an event that cannot be recorded is dropped and counted by cause
-//! ([`Recorder::loss`]). The ring does not survive the end of the *machine*; only snapshots do.
+//!   ([`Recorder::loss`]). The ring does not survive the end of the *machine*; only snapshots do.
 //! - **Ends.** Every event whose macro has returned is in the ring's file, which also records how the process ended. On
-//! systems other than Linux the ring is on the heap, and one warning is printed to stderr.
+//!   systems other than Linux the ring is on the heap, and one warning is printed to stderr.
 //! - **Panic.** A panic becomes an event with its backtrace, and a snapshot; then the previous hook runs. The recorder
-//! itself never panics and never ends the process.
+//!   itself never panics and never ends the process.
 //! - **Clock.** Events carry ticks of the processor's counter if it can be trusted, and readers convert them to
 //!   wall-clock time, to within a microsecond. Order and durations stay right when the wall clock is set.
 //!

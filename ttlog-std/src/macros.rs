@@ -3,7 +3,7 @@
 //! Each is a front end of one procedural macro and passes it `$crate`, so that the expansion finds this crate under any
 //! name that the program gives it. docs/log-macros.md describes the syntax; [`info!`](crate::info) includes it.
 
-/// Records an event at level trace: the finest steps, off in most builds.
+/// Records an event at level trace: fine-grained steps, off in most builds.
 ///
 /// The syntax is that of [`info!`](crate::info).
 ///
@@ -65,7 +65,7 @@ macro_rules! warn {
     };
 }
 
-/// Records an event at level error: something failed.
+/// Records an event at level error: a failure.
 ///
 /// The syntax is that of [`info!`](crate::info).
 ///

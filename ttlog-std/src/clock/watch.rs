@@ -4,9 +4,9 @@
 //! Nothing here reads a clock, so each case is tested with made-up readings. The comparisons are:
 //!
 //! - the *counter* with CLOCK_MONOTONIC_RAW, which is never slewed: the counter can advance or stop while the machine
-//! sleeps, but otherwise keeps to the measured rate;
+//!   sleeps, but otherwise keeps to the measured rate;
 //! - the *wall clock* with the recording clock, and with CLOCK_MONOTONIC: slewing moves the latter along with the wall
-//! clock, and setting the wall clock does not.
+//!   clock, and setting the wall clock does not.
 
 use ttlog_core::Anchor;
 

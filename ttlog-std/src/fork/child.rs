@@ -104,7 +104,7 @@ fn separate(state: &State) -> bool {
 ///
 /// # Safety
 /// - `start` is aligned to a page, and points to that many words of memory for as long as they are used, accessed as
-/// words only.
+///   words only.
 unsafe fn as_words(start: ptr::NonNull<u8>, len_words: usize) -> &'static [Word] {
     // SAFETY: guaranteed by the caller.
     unsafe { std::slice::from_raw_parts(start.as_ptr().cast::<Word>(), len_words) }
