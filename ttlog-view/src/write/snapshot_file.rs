@@ -19,6 +19,7 @@ use ttlog_core::table::ProcessInfo;
 use ttlog_read::event::secrets::Secrets;
 use ttlog_read::text::escape::error_line;
 
+#[cfg(unix)]
 use super::lock::lock;
 
 /// A snapshot that was written.
