@@ -1,5 +1,6 @@
 //! Prints the warnings and errors in the files that the command line names: `ttlog-filereader crash.bin`.
 
+use ttlog_read::text::escape::escaped;
 use ttlog_read::{Query, Secrets, Timeline};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -14,9 +15,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut events = timeline.events();
     while let Some(event) = events.next_event() {
         let level = event.level().map_or("?", |level| level.as_str());
-        println!("{level} {}", ttlog_read::text::escape::escaped(&event.message()));
+        println!("{level} {}", escaped(&event.message()));
         for (name, value) in event.fields() {
-            println!("  {name} = {value}");
+            println!("  {} = {value}", escaped(name));
         }
     }
     Ok(())

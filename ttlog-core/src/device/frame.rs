@@ -41,7 +41,7 @@ pub const TEXT_BEGIN: &str = "-----BEGIN TTLOG DUMP-----";
 pub const TEXT_END: &str = "-----END TTLOG DUMP-----";
 
 /// Prefix of a line that represents a frame.
-const LINE_START: &str = "TTLOG:";
+pub const LINE_START: &str = "TTLOG:";
 /// Number of bytes before the data.
 const HEAD_LEN: usize = 8;
 /// Number of bytes after the data.

@@ -1,7 +1,7 @@
 //! Callsites of devices: expansion of the macros where a callsite must take neither RAM nor flash.
 //!
 //! A callsite is two items in sections that are not loaded (the linker script `ttlog.x` ensures this): its text
-//! ([`callsite_text`](crate::callsite_text)), and an entry that links the text to an id and to the types of the run-time
+//! ([`callsite_text`](crate::table::callsite_text)), and an entry that links the text to an id and to the types of the run-time
 //! fields. The id is the address of a byte in a section that begins at address 1. All that remains in the program is a
 //! number below 65,536, which the linker puts into an instruction.
 //!

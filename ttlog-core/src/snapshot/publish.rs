@@ -302,6 +302,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "safe code, and slow there")]
     fn names_run_out() {
         let mut directory = Fake::default();
         directory.files.extend(SnapshotName::all(STEM).map(|name| (name.to_string(), "older")));

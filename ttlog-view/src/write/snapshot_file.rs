@@ -65,7 +65,7 @@ pub fn write(
 /// take. The file name contains the service, a number (of the process, or of the session of a device) and the reason.
 ///
 /// # Errors
-/// Returns a message that says what failed; no file is left then.
+/// Returns a message that says what failed. No file is left then, except if only its name could not be made durable.
 pub fn write_with(
     service: &str,
     number: u64,

@@ -167,25 +167,14 @@ fn files_of_the_future_count_as_the_oldest() {
 
 #[test]
 fn names_of_others_are_not_ours() {
+    // ttlog-core tests which names are those of snapshots, and what they say.
     for (name, service) in [
-        ("ttlog-shop-1-20261122T214159Z-manual.bin", Some("shop")),
         ("ttlog-shop-1-20261122T214159Z-manual-2.bin", Some("shop")),
         ("ttlog-shop-7-1-20261122T214159Z-manual.bin", Some("shop-7")),
         ("ttlog-shop-1-20261122T214159Z-x-9-20261122T214159Z-manual.bin", Some("shop-1-20261122T214159Z-x")),
-        ("ttlog-shop-1-20261122T214159Z-20261122T214159Z-x.bin", Some("shop")),
-        ("ttlog--1-20261122T214159Z-manual.bin", None),
-        ("ttlog-shop--20261122T214159Z-manual.bin", None),
-        ("ttlog-shop-x-20261122T214159Z-manual.bin", None),
-        ("ttlog-shop-1-20261122T214159Z-.bin", None),
         ("ttlog-shop-1-20261122T214159Z.bin", None),
-        ("ttlog-shop-1-20261122T214159Z-manual.bin.gz", None),
-        ("ttlog-shop-1-2026112T2214159Z-manual.bin", None),
-        ("ttlog-.bin", None),
-        ("ttlog-", None),
-        (".bin", None),
     ] {
-        let found = service_of(name.as_bytes());
-        assert_eq!(found, service, "{name}");
+        assert_eq!(service_of(name.as_bytes()), service, "{name}");
         assert_eq!(OURS.has(name.as_bytes()), service == Some("shop"), "{name}");
     }
 }

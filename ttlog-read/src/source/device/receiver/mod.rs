@@ -13,7 +13,9 @@ mod dump;
 mod missing;
 mod pieces;
 
-use ttlog_core::device::frame::{Frame, FrameKind, FrameScanner, LINE_LEN_MAX, Scanned, TEXT_BEGIN, TEXT_END};
+use ttlog_core::device::frame::{
+    Frame, FrameKind, FrameScanner, LINE_LEN_MAX, LINE_START, Scanned, TEXT_BEGIN, TEXT_END,
+};
 
 use assembly::Assembly;
 
@@ -24,8 +26,6 @@ pub use dump::{Counts, Dump, Received};
 pub const DUMPS_MAX: usize = 4;
 /// Longest line of text that is held; longer ones are passed on in pieces.
 const TEXT_LINE_MAX: usize = 1024;
-/// Start of lines that encode frames.
-const LINE_MARK: &[u8] = b"TTLOG:";
 
 /// Splits a stream into dumps and other output.
 #[derive(Debug, Default)]
@@ -166,7 +166,7 @@ impl Receiver {
             return;
         }
         // Other output can precede it if something else wrote half a line.
-        let Some(at) = line.windows(LINE_MARK.len()).position(|window| window == LINE_MARK) else {
+        let Some(at) = line.windows(LINE_START.len()).position(|window| window == LINE_START.as_bytes()) else {
             return out(Received::Text(line));
         };
         if at > 0 {
@@ -242,7 +242,7 @@ fn text_in(bytes: &[u8]) -> Vec<u8> {
 /// Returns whether the line can still become one that encodes a frame.
 fn is_start_of_ours(line: &[u8]) -> bool {
     !line.is_empty()
-        && [LINE_MARK, TEXT_BEGIN.as_bytes(), TEXT_END.as_bytes()]
+        && [LINE_START.as_bytes(), TEXT_BEGIN.as_bytes(), TEXT_END.as_bytes()]
             .iter()
             .any(|mark| mark.starts_with(line) || line.starts_with(mark))
 }
