@@ -406,7 +406,7 @@ class Clock:
 
 def read(data):
     """Header, process and events of a snapshot."""
-    header, process, sites, segments, names, end = None, {}, {}, [], {}, None
+    header, process, callsites, segments, names, end = None, {}, {}, [], {}, None
     for kind, body in items(data):
         if kind == 0:
             header = cbor2.loads(body)
@@ -417,7 +417,7 @@ def read(data):
             if entry[0] == 1:
                 process = entry[1]
             elif entry[0] == 2:
-                sites[entry[1]] = entry[2:8]
+                callsites[entry[1]] = entry[2:8]
         elif kind == 2:
             sequence, events, named = segment_events(body)
             segments.append((sequence, events))
@@ -431,7 +431,7 @@ def read(data):
     events = []
     for _, found in sorted(segments, key=lambda segment: segment[0]):
         for ticks, context, callsite, payload in found:
-            level, target, message, file, line, callsite_fields = sites[callsite]
+            level, target, message, file, line, callsite_fields = callsites[callsite]
             unix_ns = None if is_since_boot else clock.unix_ns(ticks)
             events.append({"ticks": ticks, "unix_ns": unix_ns, "level": LEVELS[level], "target": target,
                            "message": message, "file": file, "line": line, "context": context, "context_name": names.get(context),

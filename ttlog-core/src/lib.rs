@@ -89,8 +89,8 @@ pub mod __private {
     pub use crate::recorder::install::record;
     #[cfg(ttlog_device_callsites)]
     pub use crate::{
-        __ttlog_record_site as record_site,
-        device::site::{CallsiteText, is_level_on, record, tag_word},
+        __ttlog_record_callsite as record_callsite,
+        device::callsite::{CallsiteText, is_level_on, record, tag_word},
         event::Fields,
         table::callsite_text::encoded_len as text_len,
     };

@@ -16,7 +16,7 @@ use ttlog_core::record::Bytes;
 use ttlog_core::record::packed::{Unpacker, unzigzag, varint_len, zigzag};
 use ttlog_core::record::{decode_header, encode_header};
 use ttlog_core::ring::{
-    DropReason, EndKind, Mode, Outcome, Panics, ProcessEnd, Ring, RingConfig, RingImage, Segment, SegmentHeader,
+    AppendOutcome, DropReason, EndKind, Mode, Panics, ProcessEnd, Ring, RingConfig, RingImage, Segment, SegmentHeader,
     SegmentState, Session,
 };
 use ttlog_core::snapshot::{
@@ -76,7 +76,7 @@ fn ring_with(segment_len: u32, fields: &dyn AnyFields) -> Vec<u8> {
     let memory = words(160 + segment_len as usize);
     let config = RingConfig { ring_id: 1, segment_len, table_len: 0, anchor_count: 0, ..RingConfig::PLAIN };
     let ring = Ring::create(&memory, &config).expect("it fits");
-    assert_eq!(ring.append_shared(1000, 3, 7, fields, DropReason::Reentrant), Outcome::Recorded);
+    assert_eq!(ring.append_shared(1000, 3, 7, fields, DropReason::Reentrant), AppendOutcome::Recorded);
     let mut bytes = vec![0; ring.len_bytes()];
     ring.copy_image(&mut bytes);
     bytes
@@ -497,7 +497,7 @@ fn site_text_line(line: &[&str]) {
     };
     const LEN: usize = callsite_text::encoded_len(&METADATA);
     const TEXT: [u8; LEN] = callsite_text::encode(&METADATA);
-    if !expect("site-text", &TEXT, &hex(&line[5..])) {
+    if !expect("callsite-text", &TEXT, &hex(&line[5..])) {
         return;
     }
     let shown = hex(&line[5..]);
@@ -550,7 +550,7 @@ fn whole_snapshot(shown: &[u8]) {
     let ring = Ring::create(&memory, &config).expect("it fits");
     ring.append_entry(&[0x81, 0]).expect("it fits");
     for (ticks, value) in [(1000, 5_u64), (1030, 6)] {
-        assert_eq!(ring.append_shared(ticks, 3, 7, &Cons(value, Nil), DropReason::Reentrant), Outcome::Recorded);
+        assert_eq!(ring.append_shared(ticks, 3, 7, &Cons(value, Nil), DropReason::Reentrant), AppendOutcome::Recorded);
     }
     let mut sink = Vector::default();
     write_snapshot_of_ring(ring, &META, Codec::Lz4, &mut vec![0; scratch_len(128)], &mut sink).expect("it takes all");
@@ -607,7 +607,7 @@ fn vectors_of_the_document() {
                 "device-header" => device_header(&line),
                 "device-segment" => device_segment(&line),
                 "device-reservation" => device_reservation(&line),
-                "site-text" => site_text_line(&line),
+                "callsite-text" => site_text_line(&line),
                 "frame" => frame_line(&line),
                 unknown => panic!("no test knows the vector {unknown}"),
             }
@@ -629,7 +629,7 @@ fn vectors_of_the_document() {
         "record",
         "ring-header",
         "segment-header",
-        "site-text",
+        "callsite-text",
         "snapshot",
         "table-entry",
         "varint",

@@ -391,7 +391,7 @@ fn a_dump_without_the_header_of_its_ring_is_read_by_its_segments() {
 #[test]
 fn dumps_that_carry_their_names_need_no_elf_file() {
     let dir = motor_directory("device_embedded");
-    let sites = support::device::motor_sites();
+    let sites = support::device::motor_callsites();
     write(&dir, "frames", &motor().sent(5, &sites).concat());
     let run = view(&dir, &["serial", "frames", "-q"]);
     assert_eq!((run.code, run.err.as_str()), (Some(0), ""));

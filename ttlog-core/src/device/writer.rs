@@ -20,7 +20,7 @@ use core::ptr;
 use ::loom::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32};
 use portable_atomic::Ordering;
 
-use super::boot::{self, Found};
+use super::boot::{self, Recovered};
 use super::clock::DeviceClock;
 use crate::event::fields::AnyFields;
 use crate::memory::atomic::may_have_interrupted_one;
@@ -81,7 +81,7 @@ pub struct Started {
     /// Number of the session, from 1.
     pub boot: u32,
     /// State of the memory before.
-    pub found: Found,
+    pub recovered: Recovered,
 }
 
 /// Records the events of a device.
@@ -253,7 +253,7 @@ impl DeviceRecorder {
         self.kept_high.store((session.clock.ticks64(turns) >> 32) as u32, Ordering::Relaxed);
         self.state.store(STARTED, Ordering::Release);
         self.settle();
-        Some(Ok(Started { boot: boot.boot, found: boot.found }))
+        Some(Ok(Started { boot: boot.boot, recovered: boot.recovered }))
     }
 
     fn parts(&self) -> Option<&Parts> {

@@ -52,7 +52,7 @@ pub struct Wanted {
 
 /// Reason that a filter expression is invalid.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum FilterError {
+pub enum ConditionError {
     /// The expression has no operator.
     NoOperator,
     /// The expression has nothing before the operator.
@@ -61,19 +61,19 @@ pub enum FilterError {
     UnknownLevel(String),
 }
 
-impl fmt::Display for FilterError {
+impl fmt::Display for ConditionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            FilterError::NoOperator => f.write_str("no operator; write KEY=VALUE, or one of != ~= > >= < <="),
-            FilterError::NoKey => f.write_str("nothing before the operator"),
-            FilterError::UnknownLevel(text) => {
+            ConditionError::NoOperator => f.write_str("no operator; write KEY=VALUE, or one of != ~= > >= < <="),
+            ConditionError::NoKey => f.write_str("nothing before the operator"),
+            ConditionError::UnknownLevel(text) => {
                 write!(f, "`{text}` is no level; the levels are TRACE, DEBUG, INFO, WARN and ERROR")
             }
         }
     }
 }
 
-impl std::error::Error for FilterError {}
+impl std::error::Error for ConditionError {}
 
 /// The operators, longest first.
 const OPERATORS: [(&str, Operator); 7] = [
@@ -87,20 +87,20 @@ const OPERATORS: [(&str, Operator); 7] = [
 ];
 
 impl FromStr for Condition {
-    type Err = FilterError;
+    type Err = ConditionError;
 
-    fn from_str(text: &str) -> Result<Self, FilterError> {
-        let at = text.find(['=', '!', '~', '<', '>']).ok_or(FilterError::NoOperator)?;
+    fn from_str(text: &str) -> Result<Self, ConditionError> {
+        let at = text.find(['=', '!', '~', '<', '>']).ok_or(ConditionError::NoOperator)?;
         let (key, rest) = text.split_at(at);
         let (symbol, operator) =
-            OPERATORS.into_iter().find(|(symbol, _)| rest.starts_with(symbol)).ok_or(FilterError::NoOperator)?;
+            OPERATORS.into_iter().find(|(symbol, _)| rest.starts_with(symbol)).ok_or(ConditionError::NoOperator)?;
         let key = match key.trim() {
-            "" => return Err(FilterError::NoKey),
+            "" => return Err(ConditionError::NoKey),
             key => Key::from_name(key),
         };
         let wanted = Wanted::new(rest[symbol.len()..].trim());
         if key == Key::Level && wanted.level.is_none() {
-            return Err(FilterError::UnknownLevel(wanted.text));
+            return Err(ConditionError::UnknownLevel(wanted.text));
         }
         Ok(Condition { key, operator, wanted })
     }
@@ -256,10 +256,10 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused() {
-        assert_eq!("abc".parse::<Condition>(), Err(FilterError::NoOperator));
-        assert_eq!("a!b".parse::<Condition>(), Err(FilterError::NoOperator));
-        assert_eq!("=5".parse::<Condition>(), Err(FilterError::NoKey));
-        assert_eq!("level=loud".parse::<Condition>(), Err(FilterError::UnknownLevel("loud".into())));
+        assert_eq!("abc".parse::<Condition>(), Err(ConditionError::NoOperator));
+        assert_eq!("a!b".parse::<Condition>(), Err(ConditionError::NoOperator));
+        assert_eq!("=5".parse::<Condition>(), Err(ConditionError::NoKey));
+        assert_eq!("level=loud".parse::<Condition>(), Err(ConditionError::UnknownLevel("loud".into())));
     }
 
     #[test]

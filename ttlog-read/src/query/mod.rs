@@ -7,7 +7,7 @@ mod number;
 mod time;
 mod verdict;
 
-pub use condition::{Condition, FilterError, Operator, Wanted};
+pub use condition::{Condition, ConditionError, Operator, Wanted};
 pub use key::Key;
 pub use limits::{Limits, Range};
 pub use verdict::Verdict;

@@ -2,7 +2,7 @@
 
 use ttlog_core::error::{FormatError, FormatErrorKind};
 use ttlog_core::ring::STATE_ENDED;
-use ttlog_core::snapshot::{PackedSegment, SessionOf, SnapshotHeader, SnapshotItem, SnapshotReader};
+use ttlog_core::snapshot::{CoveredSession, PackedSegment, SnapshotHeader, SnapshotItem, SnapshotReader};
 
 use super::{Body, Damage, DeviceSession, Input, Kind, Life, Part, Source};
 use crate::event::secrets::Secrets;
@@ -89,7 +89,7 @@ fn take_header<'a>(source: &mut Source<'a>, header: &SnapshotHeader<'a>, complet
         }
     }
     source.taken_at = (header.ticks != 0).then_some(header.ticks);
-    source.session = header.session.map(|SessionOf { boot, reset_reason }| DeviceSession { boot, reset_reason });
+    source.session = header.session.map(|CoveredSession { boot, reset_reason }| DeviceSession { boot, reset_reason });
     source.ended = header.state & STATE_ENDED != 0;
     source.loss.dropped = header.dropped;
     source.loss.suppressed = header.suppressed;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use ttlog_core::ring::file_name::NamePart;
 
-use super::orphans::{self, Outcome, Rules};
+use super::orphans::{self, OrphanOutcome, Rules};
 use super::take::retain;
 use crate::snapshot::retention::{self, Scope};
 use crate::state::State;
@@ -40,12 +40,12 @@ impl Backlog {
         let outcome = orphans::recover(&path, &rules, &mut scratch);
         drop(scratch);
         match outcome {
-            Ok(Outcome::Recovered(snapshot)) => {
+            Ok(OrphanOutcome::Recovered(snapshot)) => {
                 self.retain_recovered(state, &snapshot);
                 self.recovered_count += 1;
                 self.last = snapshot;
             }
-            Ok(Outcome::Removed | Outcome::LeftAlone) => {}
+            Ok(OrphanOutcome::Removed | OrphanOutcome::LeftAlone) => {}
             Err(error) => TROUBLE.warn(format_args!("{error} (further trouble of this kind is not reported)")),
         }
         if self.is_empty() {

@@ -19,7 +19,7 @@ use ttlog_core::ring::file_name::{is_ring_name, is_unfinished_ring_name};
 use ttlog_core::{FormatError, FormatErrorKind, ProcessInfo, RingImage};
 
 use crate::snapshot::error::SnapshotError;
-use crate::snapshot::file::{self, Label, Source};
+use crate::snapshot::file::{self, Label, SnapshotSource};
 use crate::snapshot::os::System;
 use crate::snapshot::room::{self, Urgency};
 use crate::snapshot::scratch::Scratch;
@@ -32,9 +32,9 @@ const UNFINISHED_MIN_AGE: Duration = Duration::from_secs(60);
 /// Suffix appended to the name of a file that is not a ring, so that it is examined only once.
 const DAMAGED_SUFFIX: &str = ".damaged";
 
-/// Outcome for a file that looked like an orphan.
+/// OrphanOutcome for a file that looked like an orphan.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub(crate) enum OrphanOutcome {
     /// Its events are in this snapshot; the ring was removed.
     Recovered(PathBuf),
     /// There was nothing to recover: it was shut down cleanly or never finished. It was removed.
@@ -101,31 +101,31 @@ impl<'a> Rules<'a> {
 ///
 /// # Errors
 /// [`OrphanError`]; the ring's events are still in place.
-pub(crate) fn recover(path: &Path, rules: &Rules<'_>, scratch: &mut Scratch) -> Result<Outcome, OrphanError> {
+pub(crate) fn recover(path: &Path, rules: &Rules<'_>, scratch: &mut Scratch) -> Result<OrphanOutcome, OrphanError> {
     let Rules { snapshot_directory, free_percent, ring_max_len } = *rules;
     let io_error = |action| move |cause| OrphanError::Io { action, path: path.to_path_buf(), cause };
     let file = match sys::open_for_reading(path) {
         Ok(file) => file,
         // Somebody else has removed it since the directory was read.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Outcome::LeftAlone),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(OrphanOutcome::LeftAlone),
         Err(cause) => return Err(io_error("open")(cause)),
     };
     let metadata = file.metadata().map_err(io_error("examine"))?;
     if !metadata.is_file() || !sys::is_ours(&metadata) || !sys::try_lock(&file).map_err(io_error("lock"))? {
-        return Ok(Outcome::LeftAlone);
+        return Ok(OrphanOutcome::LeftAlone);
     }
     // Checked again under the lock: its previous holder might have removed the file or written to it.
     let metadata = file.metadata().map_err(io_error("examine"))?;
     // This name must be its only one: a hard link would be somebody's trick.
     if sys::link_count(&metadata) != 1 {
-        return Ok(Outcome::LeftAlone);
+        return Ok(OrphanOutcome::LeftAlone);
     }
     if is_unfinished_ring_name(path.file_name().unwrap_or_default().as_encoded_bytes()) {
         let age = metadata.modified().ok().and_then(|time| SystemTime::now().duration_since(time).ok());
         if age.is_none_or(|age| age < UNFINISHED_MIN_AGE) {
-            return Ok(Outcome::LeftAlone);
+            return Ok(OrphanOutcome::LeftAlone);
         }
-        return std::fs::remove_file(path).map(|()| Outcome::Removed).map_err(io_error("remove"));
+        return std::fs::remove_file(path).map(|()| OrphanOutcome::Removed).map_err(io_error("remove"));
     }
 
     let bytes = read_bounded(&file, metadata.len(), ring_max_len)
@@ -134,7 +134,7 @@ pub(crate) fn recover(path: &Path, rules: &Rules<'_>, scratch: &mut Scratch) -> 
     let image = match RingImage::parse(&bytes) {
         Ok(image) => image,
         // The program that wrote it will start again and can read it.
-        Err(FormatError { kind: FormatErrorKind::TooNew(_), .. }) => return Ok(Outcome::LeftAlone),
+        Err(FormatError { kind: FormatErrorKind::TooNew(_), .. }) => return Ok(OrphanOutcome::LeftAlone),
         Err(cause) => {
             let mut renamed = path.as_os_str().to_owned();
             renamed.push(DAMAGED_SUFFIX);
@@ -143,7 +143,7 @@ pub(crate) fn recover(path: &Path, rules: &Rules<'_>, scratch: &mut Scratch) -> 
         }
     };
     if image.header().state & STATE_ENDED != 0 {
-        return std::fs::remove_file(path).map(|()| Outcome::Removed).map_err(io_error("remove"));
+        return std::fs::remove_file(path).map(|()| OrphanOutcome::Removed).map_err(io_error("remove"));
     }
     let process = image.process().unwrap_or(ProcessInfo { service: "unknown", ..ProcessInfo::default() });
     let label = Label { service: process.service, pid: process.pid, reason: "recovered" };
@@ -151,11 +151,19 @@ pub(crate) fn recover(path: &Path, rules: &Rules<'_>, scratch: &mut Scratch) -> 
     let ticks = 0;
     let snapshot = room::find_room(&System, snapshot_directory, Urgency::LastWords, free_percent)
         .and_then(|room| {
-            file::write(&System, snapshot_directory, room, label, Source::Image(&image), ticks, scratch.borrow())
+            file::write(
+                &System,
+                snapshot_directory,
+                room,
+                label,
+                SnapshotSource::Image(&image),
+                ticks,
+                scratch.borrow(),
+            )
         })
         .map_err(|cause| OrphanError::Snapshot { path: path.to_path_buf(), cause })?;
     std::fs::remove_file(path).map_err(io_error("remove"))?;
-    Ok(Outcome::Recovered(snapshot))
+    Ok(OrphanOutcome::Recovered(snapshot))
 }
 
 /// Reads a file of about `expected_len` bytes; `None` if it is longer than `max_len`.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 
 use crate::snapshot::error::SnapshotError;
-use crate::snapshot::file::{self, Label, Source};
+use crate::snapshot::file::{self, Label, SnapshotSource};
 use crate::snapshot::os::System;
 use crate::snapshot::retention::{self, Limits, Scope};
 use crate::snapshot::room::{self, Urgency};
@@ -33,7 +33,7 @@ pub(crate) fn write_snapshot_with(
         Some(age) => scratch.leaving_out_before(ticks, state.clock.ticks_per_second, age),
         None => scratch,
     };
-    file::write(&System, directory, room, label, Source::Live(state.ring), ticks, scratch)
+    file::write(&System, directory, room, label, SnapshotSource::Live(state.ring), ticks, scratch)
 }
 
 /// Applies the retention limits to the snapshot directory.
