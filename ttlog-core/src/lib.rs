@@ -71,6 +71,8 @@ pub use table::{CallsiteInfo, EntryStart, FieldInfo, ProcessInfo, TableItem, enc
 
 /// The documents that this crate implements.
 pub mod _documentation {
+    // The first definition of a link counts: here the page of the documentation, on its own the file.
+    #[doc = "[format.md]: crate::_documentation::format\n"]
     #[doc = include_str!("../docs/architecture.md")]
     pub mod architecture {}
     #[doc = include_str!("../docs/format.md")]

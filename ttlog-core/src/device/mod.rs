@@ -3,6 +3,7 @@
 //! | file | content |
 //! | --- | --- |
 //! | `writer` | the writer, shared by all contexts of a device |
+//! | `segment` | reservations in a segment, and how it is closed and claimed |
 //! | `clock` | clocks for the writer |
 //! | `boot` | recovery of the ring that a reset left in memory |
 //! | `callsite` | callsites whose texts take no flash |
@@ -19,6 +20,7 @@ pub(crate) mod dump;
 #[cfg(feature = "frames")]
 pub mod frame;
 pub(crate) mod rewrite;
+mod segment;
 pub(crate) mod writer;
 
 pub use boot::Recovered;
