@@ -33,7 +33,7 @@ pub(super) const fn none() -> *const Word {
     #[cfg(not(loom))]
     return NO_SEGMENT.as_ptr().cast();
     #[cfg(loom)]
-    ptr::null()
+    core::ptr::null()
 }
 
 /// Returns the commit word of a segment, or of `NO_SEGMENT`, which is closed. `None` stands for `NO_SEGMENT` in a
