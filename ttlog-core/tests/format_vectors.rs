@@ -486,7 +486,7 @@ fn image_of(recorder: &DeviceRecorder) -> Vec<u8> {
 }
 
 /// Compares the text of a device's callsite.
-fn site_text_line(line: &[&str]) {
+fn callsite_text_line(line: &[&str]) {
     const METADATA: Metadata = Metadata {
         level: Level::Info,
         target: "motor",
@@ -607,7 +607,7 @@ fn vectors_of_the_document() {
                 "device-header" => device_header(&line),
                 "device-segment" => device_segment(&line),
                 "device-reservation" => device_reservation(&line),
-                "callsite-text" => site_text_line(&line),
+                "callsite-text" => callsite_text_line(&line),
                 "frame" => frame_line(&line),
                 unknown => panic!("no test knows the vector {unknown}"),
             }
@@ -616,6 +616,7 @@ fn vectors_of_the_document() {
     let all = [
         "callsite",
         "callsite-secret",
+        "callsite-text",
         "columns",
         "control-request",
         "device-header",
@@ -629,7 +630,6 @@ fn vectors_of_the_document() {
         "record",
         "ring-header",
         "segment-header",
-        "callsite-text",
         "snapshot",
         "table-entry",
         "varint",
