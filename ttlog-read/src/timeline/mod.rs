@@ -29,7 +29,7 @@ mod shown;
 mod tally;
 mod unpacked;
 
-use crate::query::{Keep, Limits, Query, Range};
+use crate::query::{Keep, Limits, Mismatches, Query, Range};
 use crate::source::{Body, Damage, Source};
 use choose::choose;
 use marks::find_marks;
@@ -67,6 +67,8 @@ pub struct Timeline<'s, 'a> {
     pub start: Option<i64>,
     /// Number of matching events that were left out because there were too many.
     pub overflow: u64,
+    /// Events that a condition could not compare, because their values are of another kind than what it wants.
+    pub mismatches: Mismatches,
     unpacked: Unpacked,
 }
 
@@ -87,6 +89,7 @@ impl<'s, 'a> Timeline<'s, 'a> {
             end: None,
             start: None,
             overflow: 0,
+            mismatches: Mismatches::default(),
         };
         // Limits that depend on the last event can be applied only once it is known.
         let late = query.limits.depend_on_end();
@@ -96,7 +99,7 @@ impl<'s, 'a> Timeline<'s, 'a> {
         let total = timeline.parts.len();
         for index in 0..total {
             timeline.read_part(index, &mut scan, &mut scratch);
-            progress.step(index, total, timeline.entries.len());
+            progress.step(index, total, scan.matched);
         }
         timeline.entries = std::mem::take(&mut scan.kept);
         // This sort is stable, and fast on input that consists of sorted stretches, as the events of each context do.
@@ -104,6 +107,7 @@ impl<'s, 'a> Timeline<'s, 'a> {
         timeline.cut(keep);
         (timeline.start, timeline.end) = (scan.start, scan.end);
         timeline.overflow = scan.overflow;
+        timeline.mismatches = std::mem::take(&mut scan.mismatches);
         timeline.marks = find_marks(sources, &mut timeline.rings, scan.start.zip(scan.end));
         if late && timeline.end.is_some() {
             timeline.narrow(&query.limits, query.keep);

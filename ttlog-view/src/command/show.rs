@@ -42,6 +42,9 @@ pub struct Show {
     /// template, file, line, callsite, thread, context, service, pid, host, boot, or a field name (fields.KEY if a
     /// field has one of these names). `level=WARN` matches only that level, `level>=WARN` that level and above.
     /// `target=a::b` matches the module and everything in it. `KEY!=VALUE` also matches events without such a field.
+    ///
+    /// Numbers, durations (500ms, 1h30m) and sizes (10KB, 4MiB) compare by value, also those in text. Values that do
+    /// not compare with VALUE are counted on standard error. A VALUE in double quotes is text.
     #[arg(short, long = "filter", value_name = "EXPR")]
     pub filters: Vec<Condition>,
 
@@ -292,6 +295,9 @@ pub fn show(
             "{overflow} events are left out because there are too many; use --limit, --filter or fewer files"
         ));
         outcome = Outcome::Partial;
+    }
+    for line in timeline.mismatches.sentences(&request.query.conditions) {
+        complain(&line);
     }
     if request.format != Format::Text || request.stats.is_some() {
         complain_of_damage(&timeline);
