@@ -118,7 +118,7 @@ impl PartialEq for ByValue<'_> {
 impl Eq for ByValue<'_> {}
 
 /// 10^-18 of a unit.
-const ATTO: u128 = 1_000_000_000_000_000_000;
+pub(super) const ATTO: u128 = 1_000_000_000_000_000_000;
 
 /// Units of time, and their length in 10^-18 seconds.
 const TIMES: [(&[&str], u128); 7] = [

@@ -20,6 +20,7 @@ use crate::render::sink::EventSink;
 use crate::render::stats::{GroupKey, StatsForm, StatsSink};
 use crate::render::text::{TextOptions, TextSink, damage_line};
 use crate::terminal::progress::ProgressLine;
+use crate::terminal::times::report_zone;
 use crate::terminal::{Outcome, complain};
 
 /// Inputs and options of the command that shows events.
@@ -216,6 +217,9 @@ impl Request {
 
 fn limits(options: &Show, style: TimeStyle) -> Result<Limits, String> {
     let mut limits = if style == TimeStyle::Utc { Limits::utc() } else { Limits::local() };
+    if style != TimeStyle::Utc && (options.since.is_some() || options.until.is_some()) {
+        report_zone();
+    }
     if let Some(since) = &options.since {
         limits = limits.since(since).map_err(|error| format!("--since: {error}"))?;
     }
@@ -298,6 +302,9 @@ pub fn show(
     }
     for line in timeline.mismatches.sentences(&request.query.conditions) {
         complain(&line);
+    }
+    if news.as_ref().is_none_or(|news| news.is_first) {
+        request.query.limits.sentence(timeline.undated).iter().for_each(|line| complain(line));
     }
     if request.format != Format::Text || request.stats.is_some() {
         complain_of_damage(&timeline);

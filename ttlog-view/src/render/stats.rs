@@ -20,6 +20,7 @@ use super::sink::EventSink;
 use super::{DROP_REASONS, kind_name};
 use crate::render::json::push_string;
 use crate::render::text::losses;
+use crate::terminal::times;
 
 /// Placeholder for a key that an event does not have.
 const NONE: &str = "-";
@@ -92,9 +93,9 @@ impl EventSink for StatsSink<'_> {
         let (stats, keys, text) = (&self.stats, &self.keys, &mut self.chunks.text);
         match self.form {
             StatsForm::Text { style, quiet } => {
-                stats.push_text(text, keys, &mut TimeFormatter::new(style, 6));
+                stats.push_text(text, keys, &mut times::formatter(style, 6));
                 if !quiet {
-                    push_losses(text, timeline, &mut TimeFormatter::new(style, 6));
+                    push_losses(text, timeline, &mut times::formatter(style, 6));
                 }
             }
             StatsForm::Json => {
