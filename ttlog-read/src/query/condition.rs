@@ -196,6 +196,7 @@ mod tests {
         };
         assert_eq!(with("level=ERROR"), 1);
         assert_eq!(with("level=warn"), 1);
+        assert_eq!(with("level=\"WARN\""), 1);
         assert_eq!(with("level>=WARN"), 2);
         assert_eq!(with("level<INFO"), 2);
         assert_eq!(with("level!=INFO"), 4);

@@ -22,7 +22,7 @@ pub struct Limits {
 pub(crate) struct Extent {
     /// Place of the last event.
     pub(crate) end: i64,
-    /// What the wall clock showed at the first and the last event; `None` if there was no wall clock.
+    /// Wall-clock time of the first and the last event; `None` if there was no wall clock.
     pub(crate) clock: Option<Span>,
 }
 

@@ -22,7 +22,6 @@ pub struct Wanted {
 
 impl Wanted {
     pub(super) fn new(typed: &str) -> Self {
-        let level = typed.parse().ok();
         let quoted = typed.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
         let scalar = if quoted.is_some() { None } else { parse(typed) };
         let nearest_f32 = match scalar {
@@ -32,7 +31,7 @@ impl Wanted {
             _ => None,
         };
         let text = quoted.map_or_else(|| typed.to_owned(), unescaped);
-        Wanted { text, is_quoted: quoted.is_some(), scalar, nearest_f32, level }
+        Wanted { level: text.parse().ok(), text, is_quoted: quoted.is_some(), scalar, nearest_f32 }
     }
 
     /// Returns the value as a number, a duration or a size, if it is one and not quoted.

@@ -57,8 +57,11 @@ pub struct Show {
     #[arg(long, value_name = "N")]
     pub head: Option<usize>,
 
-    /// Show events from this time on: date and time (local, or with a zone), time within the last day, or -5s before
-    /// the last event
+    /// Show events from this time on: a date, a time of day, or both (local, or with a zone), -5s before the last
+    /// event, or a time as it is shown
+    ///
+    /// A time stands for the whole unit of its last digit: --until 12:03 includes that minute. For devices, times are
+    /// `boot 2 +1.5 s`.
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub since: Option<String>,
 

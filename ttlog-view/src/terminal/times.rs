@@ -10,7 +10,8 @@ use super::complain;
 /// Creates a formatter for text.
 #[must_use]
 pub fn formatter(style: TimeStyle, digits: usize) -> TimeFormatter {
-    if style == TimeStyle::Local {
+    // Whatever the times of events are, some lines have a date.
+    if style != TimeStyle::Utc {
         report_zone();
     }
     TimeFormatter::new(style, digits)
