@@ -98,6 +98,8 @@ fn each_digit_stands_for_its_whole_unit() {
     assert_eq!(within("2026-01-31"), [0, 1, 2, 3, 4, 5]);
     assert_eq!(within("2026-02-01"), [6]);
     assert_eq!(limited(&dir, &["--until", "2026-01-31"]), [0, 1, 2, 3, 4, 5]);
+    assert_eq!(limited(&dir, &["--since", "9999-12-31"]), [0; 0]);
+    assert_eq!(limited(&dir, &["--until", "9999-12-31"]), [0, 1, 2, 3, 4, 5, 6]);
     assert_eq!(limited(&dir, &["--last", "0s"]), [6]);
 }
 

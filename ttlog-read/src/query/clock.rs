@@ -48,9 +48,12 @@ impl ClockText {
 
     /// Returns the unit on a day, in nanoseconds since 1970. A time that comes twice stands for both; a time that is
     /// skipped is the moment of the skip.
-    pub(super) fn on(&self, date: Date, zone: &TimeZone) -> Option<Span> {
+    pub(super) fn on(&self, date: Date, zone: &TimeZone) -> Span {
         let zone = self.zone(zone);
-        Some(Span { first: moments(date, self.time.0, zone)?.first, last: moments(date, self.time.1, zone)?.last })
+        let (first, last) = (moments(date, self.time.0, zone), moments(date, self.time.1, zone));
+        // Dates at the end of the calendar have no timestamp; no event can be there either.
+        let beyond = if date.year() < 1970 { i64::MIN } else { i64::MAX };
+        Span { first: first.map_or(beyond, |span| span.first), last: last.map_or(beyond, |span| span.last) }
     }
 }
 
@@ -139,7 +142,7 @@ mod tests {
     fn span(text: &str) -> (i64, i64) {
         let zone = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").expect("a zone");
         let clock = ClockText::parse(text).unwrap_or_else(|| panic!("{text} is a time"));
-        let span = clock.on(clock.date.expect("a date"), &zone).expect("in range");
+        let span = clock.on(clock.date.expect("a date"), &zone);
         (span.first, span.last)
     }
 
@@ -168,6 +171,9 @@ mod tests {
         ] {
             assert_eq!(span(text), (first, first + unit - 1), "{text}");
         }
+        assert_eq!(span("9999-12-31"), (i64::MAX, i64::MAX));
+        assert_eq!(span("2300-01-01 12:00").0, i64::MAX);
+        assert_eq!(span("0001-01-01").1, i64::MIN);
         // Days on which the clock is set have 23 or 25 hours.
         for (day, hours) in [("2026-03-29", 23), ("2026-10-25", 25)] {
             let (first, last) = span(day);

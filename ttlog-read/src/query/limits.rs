@@ -129,7 +129,7 @@ impl Limits {
 
     /// Returns the span of a date.
     fn span(&self, text: &ClockText) -> Option<Span> {
-        text.on(text.date?, &self.zone)
+        Some(text.on(text.date?, &self.zone))
     }
 
     /// Returns a time of day while the clock showed times in `clock`: the last one, or else the nearest.
@@ -151,7 +151,7 @@ impl Limits {
         days: std::ops::RangeInclusive<i64>,
     ) -> impl Iterator<Item = Span> {
         let day = day_of(unix_ns, text.zone(&self.zone));
-        days.filter_map(move |days| text.on(day.checked_add(jiff::Span::new().days(days)).ok()?, &self.zone))
+        days.filter_map(move |days| Some(text.on(day.checked_add(jiff::Span::new().days(days)).ok()?, &self.zone)))
     }
 
     /// Returns whether the limits can be resolved only once the recording is known.

@@ -67,3 +67,28 @@ fn sentence(condition: &Condition, mismatch: Mismatch, count: u64) -> String {
     };
     format!("{events} {has} `{key}` {kinds}; {result}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_of_each_condition_is_reported_once_if_a_ring_is_read_again() {
+        let text = Mismatch { found: Kind::Text, wanted: Kind::Number };
+        let size = Mismatch { found: Kind::Size, wanted: Kind::Number };
+        let conditions: Vec<Condition> = ["a>5", "b!=5"].map(|text| text.parse().expect("a condition")).into();
+        let mut reported = Mismatches::default();
+        let mut read = |counts: &[(usize, Mismatch)]| {
+            let mut mismatches = Mismatches::default();
+            counts.iter().for_each(|&(condition, mismatch)| mismatches.count(condition, mismatch));
+            mismatches.take_new(&mut reported);
+            mismatches.sentences(&conditions)
+        };
+        let first = "2 events have `a` as text that is no number; they do not match";
+        assert_eq!(read(&[(0, text), (0, text)]), [first]);
+        let new = "1 event has `b` as a size, and `5` has no unit; it counts as different";
+        assert_eq!(read(&[(1, size), (0, text), (0, text)]), [new]);
+        assert_eq!(read(&[(1, size), (0, text)]), [""; 0]);
+        assert_eq!(read(&[(1, text), (0, size)]).len(), 2);
+    }
+}

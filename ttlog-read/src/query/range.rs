@@ -55,20 +55,19 @@ impl Range {
 impl Bound {
     /// Returns where an event is relative to the bound; `None` if it has no time of this kind.
     fn order_of(self, source: &Source<'_>, ticks: u64, place: i64) -> Option<Ordering> {
-        match (self, source.when(ticks)) {
-            (Bound::Place(limit), _) => Some(place.cmp(&limit)),
-            (Bound::Ticks { boot: None, ticks: limit }, _) => Some(ticks.cmp(&limit)),
-            (Bound::Ticks { boot: Some(boot), ticks: limit }, _) => {
-                Some((source.session?.boot, ticks).cmp(&(boot, limit)))
-            }
-            (Bound::Clock(limit), When::Clock(unix_ns)) => Some(unix_ns.cmp(&limit)),
-            (Bound::Boot { boot: limit, ns: limit_ns }, When::Boot { boot, ns }) => {
-                Some((boot, ns).cmp(&(limit, limit_ns)))
-            }
-            (Bound::Boot { boot: limit, .. }, When::Ticks { boot, .. }) => {
-                Some(boot.cmp(&limit)).filter(|order| order.is_ne())
-            }
-            (Bound::Clock(_) | Bound::Boot { .. }, _) => None,
+        match self {
+            Bound::Place(limit) => Some(place.cmp(&limit)),
+            Bound::Ticks { boot: None, ticks: limit } => Some(ticks.cmp(&limit)),
+            Bound::Ticks { boot: Some(boot), ticks: limit } => Some((source.session?.boot, ticks).cmp(&(boot, limit))),
+            Bound::Clock(limit) => match source.when(ticks) {
+                When::Clock(unix_ns) => Some(unix_ns.cmp(&limit)),
+                When::Boot { .. } | When::Ticks { .. } => None,
+            },
+            Bound::Boot { boot: limit, ns: limit_ns } => match source.when(ticks) {
+                When::Boot { boot, ns } => Some((boot, ns).cmp(&(limit, limit_ns))),
+                When::Ticks { boot, .. } => Some(boot.cmp(&limit)).filter(|order| order.is_ne()),
+                When::Clock(_) => None,
+            },
         }
     }
 }

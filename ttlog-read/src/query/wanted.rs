@@ -66,10 +66,13 @@ impl Wanted {
 
 /// Parses a typed value: as logged text, and more leniently.
 fn parse(typed: &str) -> Option<Scalar> {
-    let is_digit = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_hexdigit);
+    let is_hex = typed.starts_with("0x");
+    let is_digit = |byte: Option<&u8>| {
+        byte.is_some_and(|byte| if is_hex { byte.is_ascii_hexdigit() } else { byte.is_ascii_digit() })
+    };
     let bytes = typed.as_bytes();
     let between_digits =
-        |at: usize| is_digit(bytes.get(at + 1)) && at > 0 && (is_digit(bytes.get(at - 1)) || bytes[at - 1] == b'x');
+        |at: usize| is_digit(bytes.get(at + 1)) && at > 0 && (is_digit(bytes.get(at - 1)) || is_hex && at == 2);
     let separates = typed.bytes().enumerate().all(|(at, byte)| byte != b'_' || between_digits(at));
     let plain = if separates { typed.replace('_', "") } else { typed.to_owned() };
     Scalar::parse(&plain).or_else(|| {
