@@ -104,7 +104,8 @@ impl Recorder {
     /// A directive is a level (`trace`, `debug`, `info`, `warn`, `error`) or `off`, for everything that no other
     /// directive names, or `target=level`, for that target (the module path, unless the event sets another) and
     /// everything below it. The longest target wins; of several equal ones, the last. If no directive covers the rest,
-    /// the rest is recorded. At most 512 bytes.
+    /// the rest is recorded. A dash also matches an underscore, so that `my-crate=debug`, the name of a package, covers
+    /// the module path `my_crate`. At most 512 bytes.
     ///
     /// `ttlog-view level PID DIRECTIVES` does the same from outside: within 100 ms, unless a snapshot is being written.
     ///

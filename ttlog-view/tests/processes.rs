@@ -194,6 +194,24 @@ fn level_changes_what_a_running_process_records() {
 }
 
 #[test]
+fn packages_with_dashes_are_named_as_cargo_spells_them() {
+    let dir = directory("dashes");
+    let mut recorder = Recorder::start(&dir, &[("TTLOG_FILTER", "warn,my-crate=debug")]);
+    let pid = recorder.pid().to_string();
+    let counted = |filter: &str| view(&dir, &["rings", "-q", "--filter", filter]).out.lines().count();
+    recorder.tell("debug 5");
+    recorder.tell("crate 3");
+    assert_eq!(counted("target=my-crate"), 3);
+    assert_eq!(counted("target=my-crate::net"), 3);
+    assert_eq!(counted("target!=my-crate"), 0);
+    assert_eq!(counted("target=my-crate::ne"), 0);
+    let directives = "warn,my-crate::net=off";
+    assert_eq!(view(&dir, &["level", &pid, directives]).out, format!("{directives}\n"));
+    recorder.tell("crate 3");
+    assert_eq!(counted("target=my_crate"), 3);
+}
+
+#[test]
 fn level_says_why_it_was_not_changed() {
     let dir = directory("level_refused");
     support::write(&dir, "shop.ring", &support::shop(1).image());

@@ -10,12 +10,13 @@ use ttlog_read::text::escape::error_line;
 use ttlog_read::text::escape::escaped;
 use ttlog_read::text::number::grouped;
 use ttlog_read::text::time::TimeStyle;
-use ttlog_read::text::time::{TimeFormatter, duration};
+use ttlog_read::text::time::duration;
 use ttlog_read::timeline::{Mark, Tally, Timeline};
 
 use crate::render::text::{clock_step, damage_line, session_text};
 use crate::render::{DROP_REASONS, ending, kind_name};
 use crate::terminal::progress::ProgressLine;
+use crate::terminal::times;
 use crate::terminal::{Outcome, complain};
 
 /// Options of `verify`.
@@ -83,7 +84,7 @@ fn verify(input: &Input, out: &mut dyn Write) -> io::Result<Outcome> {
 }
 
 fn write_what(out: &mut dyn Write, source: &Source<'_>, timeline: &Timeline<'_, '_>) -> io::Result<()> {
-    let mut time = TimeFormatter::new(TimeStyle::Local, 6);
+    let mut time = times::formatter(TimeStyle::Local, 6);
     write!(
         out,
         "  what: {}, format version {}, {} bytes",
@@ -179,11 +180,11 @@ fn write_counts(
         match mark {
             Mark::CompleteFrom { when, kept, .. } => {
                 let mut at = String::new();
-                TimeFormatter::new(TimeStyle::Local, 6).push_when(&mut at, *when);
+                times::formatter(TimeStyle::Local, 6).push_when(&mut at, *when);
                 writeln!(out, "  {}complete from: {at}", if *kept { "warnings and errors " } else { "" })?;
             }
             Mark::ClockStep { expected_unix_ns, unix_ns, .. } => {
-                let mut time = TimeFormatter::new(TimeStyle::Local, 6);
+                let mut time = times::formatter(TimeStyle::Local, 6);
                 writeln!(out, "  clock: {}", clock_step(&mut time, *expected_unix_ns, *unix_ns))?;
             }
             Mark::Gap { ring, context, count, .. } => {

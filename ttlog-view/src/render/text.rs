@@ -16,6 +16,7 @@ use ttlog_read::timeline::{Event, Mark, Tally, Timeline};
 use super::chunks::Chunks;
 use super::sink::EventSink;
 use super::{DROP_REASONS, ending, kind_name};
+use crate::terminal::times;
 
 /// Maximum number of damaged places listed above the events.
 const DAMAGE_SHOWN: usize = 5;
@@ -73,7 +74,7 @@ impl<'o> TextSink<'o> {
     #[must_use]
     pub fn new(options: &TextOptions, timeline: &Timeline<'_, '_>, has_total: bool, out: &'o mut dyn Write) -> Self {
         let renderer = TextRenderer {
-            time: TimeFormatter::new(options.style, if options.verbose { 9 } else { 6 }),
+            time: times::formatter(options.style, if options.verbose { 9 } else { 6 }),
             colored: options.colored,
             verbose: options.verbose,
             breaks: options.breaks,

@@ -109,6 +109,7 @@ pub fn child() {
         let number = argument.parse::<u32>().unwrap_or(0);
         match command {
             "debug" => (0..number).for_each(|n| ttlog_std::debug!("looked", n)),
+            "crate" => (0..number).for_each(|n| ttlog_std::debug!(target: "my_crate::net", "dialed", n)),
             "info" => (0..number).for_each(|n| ttlog_std::info!("worked", n)),
             "error" => (0..number).for_each(|n| ttlog_std::error!("failed", n)),
             "large" => ttlog_std::info!("large", text = "x".repeat(1 << 20)),

@@ -8,12 +8,13 @@ use ttlog_read::source::{Ending, Input, Kind, Source, open, read};
 use ttlog_read::text::escape::error_line;
 use ttlog_read::text::number::{bytes, counted};
 use ttlog_read::text::time::TimeStyle;
-use ttlog_read::text::time::{TimeFormatter, duration, since_ns};
+use ttlog_read::text::time::{duration, since_ns};
 use ttlog_read::timeline::Timeline;
 
 use super::directory::Access;
 use super::remark::Remark;
 use crate::render::ending;
+use crate::terminal::times;
 
 /// Maximum age of a service thread's heartbeat, in nanoseconds. There are ten per second.
 const HEARTBEAT_MAX_NS: u64 = 5_000_000_000;
@@ -120,7 +121,7 @@ impl RingReport {
         let until = |from: i64| u64::try_from(end.saturating_sub(from)).unwrap_or(0);
         let covered = |ticks: u64| (ticks != 0).then(|| until(source.scale.smooth_ns(ticks)));
         let oldest = source.oldest_anchor.map_or(end, |ticks| source.scale.smooth_ns(ticks));
-        let mut time = TimeFormatter::new(TimeStyle::Local, 0);
+        let mut time = times::formatter(TimeStyle::Local, 0);
         RingReport {
             path: path.to_path_buf(),
             len_bytes: metadata.len(),
