@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use jiff::civil::{Date, Time};
 use jiff::tz::{AmbiguousOffset, Offset, TimeZone};
 
-use super::span::Span;
+use super::period::Period;
 
 /// A date with a time of day, a date alone, or a time of day alone.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,12 +48,12 @@ impl ClockText {
 
     /// Returns the unit on a day, in nanoseconds since 1970. A time that comes twice stands for both; a time that is
     /// skipped is the moment of the skip.
-    pub(super) fn on(&self, date: Date, zone: &TimeZone) -> Span {
+    pub(super) fn on(&self, date: Date, zone: &TimeZone) -> Period {
         let zone = self.zone(zone);
         let (first, last) = (moments(date, self.time.0, zone), moments(date, self.time.1, zone));
         // Dates at the end of the calendar have no timestamp; no event can be there either.
         let beyond = if date.year() < 1970 { i64::MIN } else { i64::MAX };
-        Span { first: first.map_or(beyond, |span| span.first), last: last.map_or(beyond, |span| span.last) }
+        Period { first: first.map_or(beyond, |period| period.first), last: last.map_or(beyond, |period| period.last) }
     }
 }
 
@@ -63,16 +63,16 @@ pub(super) fn day_of(unix_ns: i64, zone: &TimeZone) -> Date {
 }
 
 /// Returns the first and the last moment at which a clock in the zone shows a time.
-fn moments(date: Date, time: Time, zone: &TimeZone) -> Option<Span> {
+fn moments(date: Date, time: Time, zone: &TimeZone) -> Option<Period> {
     let ambiguous = zone.to_ambiguous_timestamp(date.to_datetime(time));
     let (first, last) = (ambiguous.earlier().ok()?, ambiguous.later().ok()?);
     match ambiguous.offset() {
         // Events from the skip on are since this time, and those before it until this time.
         AmbiguousOffset::Gap { .. } => {
             let skip = zone.following(first).next().map_or(last, |transition| transition.timestamp());
-            Some(Span { first: to_ns(skip), last: to_ns(skip).saturating_sub(1) })
+            Some(Period { first: to_ns(skip), last: to_ns(skip).saturating_sub(1) })
         }
-        _ => Some(Span { first: to_ns(first), last: to_ns(last) }),
+        _ => Some(Period { first: to_ns(first), last: to_ns(last) }),
     }
 }
 
@@ -139,11 +139,11 @@ mod tests {
     use super::*;
 
     /// Returns the unit in nanoseconds since 1970, in the zone of Berlin.
-    fn span(text: &str) -> (i64, i64) {
+    fn period(text: &str) -> (i64, i64) {
         let zone = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").expect("a zone");
         let clock = ClockText::parse(text).unwrap_or_else(|| panic!("{text} is a time"));
-        let span = clock.on(clock.date.expect("a date"), &zone);
-        (span.first, span.last)
+        let period = clock.on(clock.date.expect("a date"), &zone);
+        (period.first, period.last)
     }
 
     /// 2026-01-31T02:59:04.000000000Z.
@@ -169,14 +169,14 @@ mod tests {
             ("2026-01-31T03", T - 4 * S - 59 * 60 * S, 3600 * S),
             ("2026-01-31", T - 4 * S - (3 * 60 + 59) * 60 * S, 86_400 * S),
         ] {
-            assert_eq!(span(text), (first, first + unit - 1), "{text}");
+            assert_eq!(period(text), (first, first + unit - 1), "{text}");
         }
-        assert_eq!(span("9999-12-31"), (i64::MAX, i64::MAX));
-        assert_eq!(span("2300-01-01 12:00").0, i64::MAX);
-        assert_eq!(span("0001-01-01").1, i64::MIN);
+        assert_eq!(period("9999-12-31"), (i64::MAX, i64::MAX));
+        assert_eq!(period("2300-01-01 12:00").0, i64::MAX);
+        assert_eq!(period("0001-01-01").1, i64::MIN);
         // Days on which the clock is set have 23 or 25 hours.
         for (day, hours) in [("2026-03-29", 23), ("2026-10-25", 25)] {
-            let (first, last) = span(day);
+            let (first, last) = period(day);
             assert_eq!(last - first + 1, hours * 3600 * S, "{day}");
         }
     }
@@ -185,14 +185,14 @@ mod tests {
     fn an_hour_that_comes_twice_is_both_unless_an_offset_says_which() {
         // The clocks went from 03:00 back to 02:00 at this time.
         let back = 1_792_890_000 * S;
-        assert_eq!(span("2026-10-25 02:30"), (back - 1800 * S, back + 1860 * S - 1));
-        assert_eq!(span("2026-10-25 02:30+02:00"), (back - 1800 * S, back - 1740 * S - 1));
-        assert_eq!(span("2026-10-25 02:30+01:00"), (back + 1800 * S, back + 1860 * S - 1));
-        assert_eq!(span("2026-10-25 01:59:59"), (back - 3601 * S, back - 3600 * S - 1));
+        assert_eq!(period("2026-10-25 02:30"), (back - 1800 * S, back + 1860 * S - 1));
+        assert_eq!(period("2026-10-25 02:30+02:00"), (back - 1800 * S, back - 1740 * S - 1));
+        assert_eq!(period("2026-10-25 02:30+01:00"), (back + 1800 * S, back + 1860 * S - 1));
+        assert_eq!(period("2026-10-25 01:59:59"), (back - 3601 * S, back - 3600 * S - 1));
         // And from 02:00 on to 03:00 at this time.
         let skip = 1_774_746_000 * S;
-        assert_eq!(span("2026-03-29 02:30"), (skip, skip - 1));
-        assert_eq!(span("2026-03-29 03:00").0, skip);
+        assert_eq!(period("2026-03-29 02:30"), (skip, skip - 1));
+        assert_eq!(period("2026-03-29 03:00").0, skip);
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use jiff::tz::TimeZone;
 
 use super::clock::{ClockText, day_of};
+use super::period::Period;
 use super::range::{Bound, Range};
-use super::span::Span;
 use super::time::{TimeLimit, parse_duration};
 use crate::text::number::counted;
 use crate::text::zone;
@@ -23,7 +23,7 @@ pub(crate) struct Extent {
     /// Place of the last event.
     pub(crate) end: i64,
     /// Wall-clock time of the first and the last event; `None` if there was no wall clock.
-    pub(crate) clock: Option<Span>,
+    pub(crate) clock: Option<Period>,
 }
 
 impl Default for Limits {
@@ -73,7 +73,7 @@ impl Limits {
     /// A sentence that explains which forms are understood.
     pub fn last(self, text: &str) -> Result<Self, String> {
         let ns = parse_duration(text)?;
-        Ok(Limits { since: Some(TimeLimit::BeforeEnd(Span { first: ns, last: ns })), ..self })
+        Ok(Limits { since: Some(TimeLimit::BeforeEnd(Period { first: ns, last: ns })), ..self })
     }
 
     /// Returns the range of these limits in a recording.
@@ -81,13 +81,13 @@ impl Limits {
         // Both times of day depend on what the other limit leaves of the recording.
         let mut clock = extent.clock;
         if let (Some(clock), Some(TimeLimit::Clock(until))) = (&mut clock, &self.until) {
-            let last = self.span(until).map_or(i64::MAX, |span| span.last);
-            *clock = Span { first: clock.first.min(last), last: clock.last.min(last) };
+            let last = self.period(until).map_or(i64::MAX, |period| period.last);
+            *clock = Period { first: clock.first.min(last), last: clock.last.min(last) };
         }
         let since = self
             .since
             .as_ref()
-            .and_then(|limit| self.bound(limit, extent, |span| span.first, |text| self.nearest(text, clock?)));
+            .and_then(|limit| self.bound(limit, extent, |period| period.first, |text| self.nearest(text, clock?)));
         let start = match (since, extent.clock) {
             (Some(Bound::Clock(since)), _) => Some(since),
             (Some(Bound::Place(since)), Some(clock)) => {
@@ -99,7 +99,7 @@ impl Limits {
             self.bound(
                 limit,
                 extent,
-                |span| span.last,
+                |period| period.last,
                 |text| match start {
                     Some(start) => self.first_after(text, start),
                     None => self.nearest(text, extent.clock?),
@@ -114,11 +114,11 @@ impl Limits {
         &self,
         limit: &TimeLimit,
         extent: Extent,
-        side: impl Fn(Span) -> i64,
-        of_day: impl Fn(&ClockText) -> Option<Span>,
+        side: impl Fn(Period) -> i64,
+        of_day: impl Fn(&ClockText) -> Option<Period>,
     ) -> Option<Bound> {
         Some(match limit {
-            TimeLimit::Clock(text) => Bound::Clock(side(self.span(text)?)),
+            TimeLimit::Clock(text) => Bound::Clock(side(self.period(text)?)),
             // Without a wall clock any time will do: no event can be compared with it.
             TimeLimit::OfDay(text) => Bound::Clock(of_day(text).map_or(0, side)),
             TimeLimit::BeforeEnd(distance) => Bound::Place(extent.end.saturating_sub(side(*distance))),
@@ -127,29 +127,29 @@ impl Limits {
         })
     }
 
-    /// Returns the span of a date.
-    fn span(&self, text: &ClockText) -> Option<Span> {
+    /// Returns the period of a date.
+    fn period(&self, text: &ClockText) -> Option<Period> {
         Some(text.on(text.date?, &self.zone))
     }
 
     /// Returns a time of day while the clock showed times in `clock`: the last one, or else the nearest.
-    fn nearest(&self, text: &ClockText, clock: Span) -> Option<Span> {
-        let spans = self.spans_around(text, clock.last, -2..=1);
-        spans.min_by_key(|span| (clock.distance(*span), std::cmp::Reverse(span.first)))
+    fn nearest(&self, text: &ClockText, clock: Period) -> Option<Period> {
+        let periods = self.periods_around(text, clock.last, -2..=1);
+        periods.min_by_key(|period| (clock.distance(*period), std::cmp::Reverse(period.first)))
     }
 
     /// Returns the first time of day that ends at a time or after it.
-    fn first_after(&self, text: &ClockText, start: i64) -> Option<Span> {
-        self.spans_around(text, start, -1..=2).find(|span| span.last >= start)
+    fn first_after(&self, text: &ClockText, start: i64) -> Option<Period> {
+        self.periods_around(text, start, -1..=2).find(|period| period.last >= start)
     }
 
-    /// Returns the spans of a time of day on days around a time.
-    fn spans_around(
+    /// Returns the periods of a time of day on days around a time.
+    fn periods_around(
         &self,
         text: &ClockText,
         unix_ns: i64,
         days: std::ops::RangeInclusive<i64>,
-    ) -> impl Iterator<Item = Span> {
+    ) -> impl Iterator<Item = Period> {
         let day = day_of(unix_ns, text.zone(&self.zone));
         days.filter_map(move |days| Some(text.on(day.checked_add(jiff::Span::new().days(days)).ok()?, &self.zone)))
     }
@@ -204,7 +204,7 @@ mod tests {
         if !until.is_empty() {
             limits = limits.until(until).expect(until);
         }
-        let clock = Span { first: MIDNIGHT + first * S, last: MIDNIGHT + last * S };
+        let clock = Period { first: MIDNIGHT + first * S, last: MIDNIGHT + last * S };
         let range = limits.resolve(Extent { end: clock.last, clock: Some(clock) });
         let seconds = |bound: Option<Bound>, round: i64| match bound {
             Some(Bound::Clock(ns) | Bound::Place(ns)) => Some((ns - MIDNIGHT + round).div_euclid(S)),
@@ -253,7 +253,7 @@ mod tests {
             for text in ["12:00", "1677-09-21", "2262-04-12", "9999-12-31T23:59:59", "-9999-01-01", "-9999d", "+1h"] {
                 let Ok(limits) = Limits::utc().since(text) else { continue };
                 let limits = limits.until(text).expect("the same text");
-                for clock in [None, Some(Span { first, last })] {
+                for clock in [None, Some(Period { first, last })] {
                     _ = limits.resolve(Extent { end: last, clock });
                 }
             }

@@ -7,9 +7,9 @@ mod key;
 mod limits;
 mod mismatches;
 mod number;
+mod period;
 mod range;
 mod scalar;
-mod span;
 mod time;
 mod verdict;
 mod wanted;
@@ -24,8 +24,8 @@ pub use verdict::Verdict;
 pub use wanted::Wanted;
 
 pub(crate) use limits::Extent;
+pub(crate) use period::Period;
 pub(crate) use range::{Range, Within};
-pub(crate) use span::Span;
 
 /// Number of matching events to retain.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

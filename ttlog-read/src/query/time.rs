@@ -1,8 +1,8 @@
 //! Limits in time as people type them, or copy them from the output.
 
 use super::clock::ClockText;
+use super::period::Period;
 use super::scalar::{ATTO, Scalar};
-use super::span::Span;
 
 /// A limit in time, as typed. Each stands for the whole unit of its last digit: events since a time include that unit,
 /// and so do those until it.
@@ -13,9 +13,9 @@ pub(super) enum TimeLimit {
     /// A time of day.
     OfDay(ClockText),
     /// Nanoseconds before the last event; negative: after it. The first is the farthest.
-    BeforeEnd(Span),
+    BeforeEnd(Period),
     /// Nanoseconds since the start of a device's clock.
-    Boot { boot: u32, ns: Span },
+    Boot { boot: u32, ns: Period },
     /// A reading of the recording clock.
     Ticks { boot: Option<u32>, ticks: u64 },
 }
@@ -30,10 +30,10 @@ impl TimeLimit {
         let before_end = |text: &str| parse_moment(text).map_or_else(|| parse_duration(text).map(exactly), Ok);
         if let Some(distance) = text.strip_prefix('-') {
             return before_end(distance)
-                .map(|Span { first, last }| TimeLimit::BeforeEnd(Span { first: last, last: first }));
+                .map(|Period { first, last }| TimeLimit::BeforeEnd(Period { first: last, last: first }));
         }
         if let Some(distance) = text.strip_prefix('+') {
-            let after = |Span { first, last }| TimeLimit::BeforeEnd(Span { first: -first, last: -last });
+            let after = |Period { first, last }| TimeLimit::BeforeEnd(Period { first: -first, last: -last });
             return before_end(distance).map(after);
         }
         let clock = |clock: ClockText| match clock.date {
@@ -49,8 +49,8 @@ impl TimeLimit {
     }
 }
 
-fn exactly(ns: i64) -> Span {
-    Span { first: ns, last: ns }
+fn exactly(ns: i64) -> Period {
+    Period { first: ns, last: ns }
 }
 
 /// Parses a time of a device as it is shown: `boot 2 +1.500000 s`, `boot 2 tick 1234`, `tick 1234`, or `boot 2`.
@@ -60,16 +60,16 @@ fn of_device(text: &str) -> Option<TimeLimit> {
     match words[..] {
         ["tick", ticks] => Some(TimeLimit::Ticks { boot: None, ticks: ticks.parse().ok()? }),
         ["boot", boot, "tick", ticks] => Some(TimeLimit::Ticks { boot: number(boot), ticks: ticks.parse().ok()? }),
-        ["boot", boot] => Some(TimeLimit::Boot { boot: number(boot)?, ns: Span { first: i64::MIN, last: i64::MAX } }),
+        ["boot", boot] => Some(TimeLimit::Boot { boot: number(boot)?, ns: Period { first: i64::MIN, last: i64::MAX } }),
         ["boot", boot, time, ref rest @ ..] if matches!(rest, [] | ["s"]) => {
             let boot = number(boot)?;
-            let Span { first, last } = match time.strip_prefix(['+', '-'])?.strip_suffix('s') {
+            let Period { first, last } = match time.strip_prefix(['+', '-'])?.strip_suffix('s') {
                 Some(digits) if rest.is_empty() => parse_moment(digits)?,
                 Some(_) => return None,
                 None => parse_moment(&time[1..])?,
             };
             // Digits are cut off towards 0.
-            let ns = if time.starts_with('-') { Span { first: -last, last: -first } } else { Span { first, last } };
+            let ns = if time.starts_with('-') { Period { first: -last, last: -first } } else { Period { first, last } };
             Some(TimeLimit::Boot { boot, ns })
         }
         _ => None,
@@ -77,7 +77,7 @@ fn of_device(text: &str) -> Option<TimeLimit> {
 }
 
 /// Parses seconds as they are shown, such as `1.500000`, into the nanoseconds that are shown so.
-fn parse_moment(text: &str) -> Option<Span> {
+fn parse_moment(text: &str) -> Option<Period> {
     let (seconds, fraction) = text.split_once('.').unwrap_or((text, ""));
     let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
     if seconds.is_empty() || !is_number(seconds) || !is_number(fraction) || fraction.len() > 9 {
@@ -86,7 +86,7 @@ fn parse_moment(text: &str) -> Option<Span> {
     let unit = 10_i64.pow(9 - u32::try_from(fraction.len()).ok()?);
     let parts = if fraction.is_empty() { 0 } else { fraction.parse::<i64>().ok()? * unit };
     let first = seconds.parse::<i64>().ok()?.checked_mul(1_000_000_000)?.checked_add(parts)?;
-    Some(Span { first, last: first.saturating_add(unit - 1) })
+    Some(Period { first, last: first.saturating_add(unit - 1) })
 }
 
 /// Parses a duration such as `5s`, `1.5s`, `2m` or `1h 30m` into nanoseconds.
@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn distances_and_moments_before_the_end() {
         let parse = |text: &str| match TimeLimit::parse(text) {
-            Ok(TimeLimit::BeforeEnd(span)) => (span.first, span.last),
+            Ok(TimeLimit::BeforeEnd(period)) => (period.first, period.last),
             other => panic!("{text}: {other:?}"),
         };
         // A duration is a length.
@@ -131,7 +131,7 @@ mod tests {
     #[test]
     fn times_of_devices() {
         let parse = |text: &str| TimeLimit::parse(text).expect(text);
-        let boot = |boot, first, last| TimeLimit::Boot { boot, ns: Span { first, last } };
+        let boot = |boot, first, last| TimeLimit::Boot { boot, ns: Period { first, last } };
         assert_eq!(parse("boot 3 +0.001234 s"), boot(3, 1_234_000, 1_234_999));
         assert_eq!(parse("boot 3 +61s"), boot(3, 61 * S, 62 * S - 1));
         assert_eq!(parse("boot 1 -1.5 s"), boot(1, -16 * S / 10 + 1, -15 * S / 10));

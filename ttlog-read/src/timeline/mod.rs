@@ -29,7 +29,7 @@ mod shown;
 mod tally;
 mod unpacked;
 
-use crate::query::{Extent, Keep, Limits, Mismatches, Query, Range, Span, Within};
+use crate::query::{Extent, Keep, Limits, Mismatches, Period, Query, Range, Within};
 use crate::source::{Body, Damage, Source};
 use crate::text::time::When;
 use choose::choose;
@@ -126,7 +126,7 @@ impl<'s, 'a> Timeline<'s, 'a> {
 
     /// Drops entries outside the limits, then all except those to keep.
     pub fn narrow(&mut self, limits: &Limits, keep: Keep) {
-        let range = limits.resolve(Extent { end: self.end.unwrap_or(0), clock: self.clock_span() });
+        let range = limits.resolve(Extent { end: self.end.unwrap_or(0), clock: self.clock_period() });
         let (sources, parts, rings) = (self.sources, &self.parts, &self.rings);
         let undated = &mut self.undated;
         self.entries.retain(|entry| {
@@ -141,8 +141,8 @@ impl<'s, 'a> Timeline<'s, 'a> {
     }
 
     /// Returns the earliest and the latest time that a wall clock showed at events; `None` if there was none.
-    fn clock_span(&self) -> Option<Span> {
-        let mut span: Option<Span> = None;
+    fn clock_period(&self) -> Option<Period> {
+        let mut period: Option<Period> = None;
         for (source, found) in self.sources.iter().zip(&self.found) {
             let Some((first, last)) = found.ticks else { continue };
             let clock = |ticks| match source.when(ticks) {
@@ -153,11 +153,11 @@ impl<'s, 'a> Timeline<'s, 'a> {
             let steps = source.scale.steps().filter(|step| (first..=last).contains(&step.ticks));
             let at_steps = steps.flat_map(|step| [step.expected_unix_ns, step.unix_ns]);
             for unix_ns in [clock(first), clock(last)].into_iter().flatten().chain(at_steps) {
-                let Span { first, last } = span.unwrap_or(Span { first: unix_ns, last: unix_ns });
-                span = Some(Span { first: first.min(unix_ns), last: last.max(unix_ns) });
+                let Period { first, last } = period.unwrap_or(Period { first: unix_ns, last: unix_ns });
+                period = Some(Period { first: first.min(unix_ns), last: last.max(unix_ns) });
             }
         }
-        span
+        period
     }
 
     fn cut(&mut self, keep: Keep) {
