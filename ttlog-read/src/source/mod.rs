@@ -1,10 +1,11 @@
 //! Sources of events: snapshots, rings and recordings of devices, recognized by content.
 //!
-//! An [`Input`] owns the bytes of a file. A [`Source`] borrows from it and presents every kind in the same shape: the
+//! An [`Input`] owns the bytes of a recording; a file can hold several. A [`Source`] borrows from it and presents every kind in the same shape: the
 //! process, the callsites, the time scale, the losses, and the segments as [`Part`]s that the
 //! [timeline](crate::timeline) reads. [`Inputs`] reads files, directories and patterns.
 
 mod callsite;
+mod callsites;
 pub mod device;
 mod ending;
 #[doc(hidden)] // for the commands of ttlog-view; can change with them
@@ -18,9 +19,12 @@ mod model;
 pub mod process;
 mod recognize;
 mod ring;
+#[doc(hidden)] // for the commands of ttlog-view; can change with them
+pub mod separate;
 mod snapshot;
 
 pub use callsite::SourceCallsite;
+pub use callsites::Callsites;
 pub use ending::Ending;
 pub use file::Bytes;
 #[doc(hidden)] // like their module

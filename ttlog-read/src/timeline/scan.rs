@@ -21,7 +21,8 @@ pub(super) struct Scan<'q, 'a> {
     pub(super) query: &'q Query,
     pub(super) keep: Keep,
     range: Range,
-    /// Verdict of the filter per source and callsite id, as far as the callsite determines it.
+    /// Verdict of the filter per source and callsite, as far as the callsite determines it; the first is for events of
+    /// unknown callsites.
     verdicts: Vec<Vec<Verdict>>,
     /// Events that conditions could not compare.
     pub(super) mismatches: Mismatches,
@@ -71,8 +72,8 @@ impl<'q, 'a> Scan<'q, 'a> {
         let verdicts = sources
             .iter()
             .map(|source| {
-                let ids = source.callsites.len().max(1);
-                (0..ids).map(|id| Verdict::new(&query.conditions, source, source.callsite(id as u16))).collect()
+                let callsites = std::iter::once(None).chain(source.callsites.places());
+                callsites.map(|callsite| Verdict::new(&query.conditions, source, callsite)).collect()
             })
             .collect();
         let input_len: u64 = sources.iter().map(|source| source.len_bytes).sum();
@@ -206,7 +207,7 @@ impl<'q, 'a> Scan<'q, 'a> {
         if within == Within::No {
             return false;
         }
-        let verdict = verdicts.get(usize::from(record.callsite)).or(verdicts.first());
+        let verdict = verdicts.get(source.callsites.place(record.callsite).map_or(0, |place| place + 1));
         let is_selected = verdict.is_none_or(|verdict| {
             let callsite = source.callsite(record.callsite);
             let mismatches = &mut self.mismatches;

@@ -131,7 +131,7 @@ fn write_counts(
     found: &Tally,
     timeline: &Timeline<'_, '_>,
 ) -> io::Result<()> {
-    let callsites = source.callsites.iter().flatten().count();
+    let callsites = source.callsites.iter().count();
     writeln!(
         out,
         "  read: {} table entries, {} of them callsites; {} segments",
