@@ -200,6 +200,16 @@ impl<'a> Recordings<'a> {
         RingImage::parse(bytes).ok()
     }
 
+    /// Returns whether the ring at `at` has a segment with records.
+    fn has_records(&mut self, at: usize) -> bool {
+        let Some(image) = self.ring_at(at) else { return false };
+        let count = image.present_segments();
+        let len = u64::from(count) * u64::from(image.header().segment_len);
+        let Some(budget) = self.budget.checked_sub(len) else { return false };
+        self.budget = budget;
+        (0..count).any(|index| matches!(image.segment(index), SegmentState::Valid(_)))
+    }
+
     /// Returns the end of the ring at `start`, if one is there: where its header says, or if it was cut off, where the
     /// next recording starts.
     fn ring_end(&mut self, start: usize) -> Option<usize> {
@@ -215,7 +225,9 @@ impl<'a> Recordings<'a> {
             match ring.records_around(found) {
                 // A value that somebody logged.
                 Some(records) => at = records.end,
-                None => end = found,
+                None if self.has_records(found) => end = found,
+                // What is left of a record that was overwritten, perhaps.
+                None => at = found + 1,
             }
         }
         at = self.finder.next_mark(first - 1);

@@ -4,7 +4,7 @@
 //! would be killed.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use ttlog_core::ring::{RingHeader, RingImage, SEGMENT_HEADER_LEN, Segment, SegmentState, forget_records};
@@ -95,6 +95,16 @@ pub fn read(file: &File) -> io::Result<Bytes> {
         }
     }
     Ok(bytes)
+}
+
+/// Reads standard input to its end.
+///
+/// # Errors
+/// Errors of reading.
+pub fn read_stdin() -> io::Result<Bytes> {
+    let mut data = Vec::new();
+    io::stdin().lock().read_to_end(&mut data)?;
+    Ok(data.into())
 }
 
 /// Reads the header of a ring, and possibly some bytes after it.

@@ -1,6 +1,5 @@
 //! Reading the files, directories and patterns that the command line names.
 
-use std::io::{self, Read as _};
 use std::path::Path;
 
 use ttlog_core::snapshot::Content;
@@ -8,7 +7,7 @@ use ttlog_core::snapshot::Content;
 use super::device::detect::{Detected, detect};
 use super::device::load::Firmwares;
 use super::device::sessions::Usability;
-use super::file::{content, files_in, open, read};
+use super::file::{content, files_in, open, read, read_stdin};
 use super::input::Input;
 use super::model::Source;
 use crate::event::secrets::Secrets;
@@ -62,9 +61,8 @@ impl Inputs {
 
     fn add(&mut self, name: &str, firmwares: &Firmwares) {
         if name == "-" {
-            let mut data = Vec::new();
-            match io::stdin().lock().read_to_end(&mut data) {
-                Ok(_) => self.take(Input::new("-".to_owned(), data.into()), firmwares),
+            match read_stdin() {
+                Ok(bytes) => self.take(Input::new("-".to_owned(), bytes), firmwares),
                 Err(error) => self.errors.push(format!("standard input: {error}")),
             }
             return;

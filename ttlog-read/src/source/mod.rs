@@ -28,7 +28,7 @@ pub use callsites::Callsites;
 pub use ending::Ending;
 pub use file::Bytes;
 #[doc(hidden)] // like their module
-pub use file::{content, files_in, open, read, read_head, read_header};
+pub use file::{content, files_in, open, read, read_head, read_header, read_stdin};
 pub use input::{Damage, Input};
 pub use inputs::Inputs;
 pub use model::{Body, DeviceSession, Kind, Life, Part, Source, UNPACK_LEN};

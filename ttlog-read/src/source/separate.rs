@@ -3,11 +3,12 @@
 //! `cat a.bin b.bin` makes one file of two recordings. Each has its own names, process, clock and losses, so each
 //! becomes a source of its own.
 
-use ttlog_core::ring::RingImage;
+use ttlog_core::ring::{RingHeader, RingImage};
 use ttlog_core::snapshot::{Content, Recording, content_of, recordings};
 
 use super::file::Bytes;
 use super::input::Input;
+use crate::text::number::grouped;
 
 /// Most recordings that are read from one file: each takes some 40 KiB of memory, however short it is.
 pub const RECORDINGS_MAX: usize = 1024;
@@ -19,6 +20,8 @@ pub enum Piece {
     Recording(Input),
     /// Bytes that are neither.
     Other(Input),
+    /// Other contents of an image of memory, with a ring among them.
+    Memory(Input),
     /// The rest of a file with more than [`RECORDINGS_MAX`] recordings.
     TooMany(Input),
 }
@@ -39,9 +42,11 @@ pub fn separate(input: Input) -> Vec<Piece> {
         data.truncate(place.end);
         parts.push(data.split_off(place.start));
     }
+    parts.reverse();
+    let is_memory = is_memory(&parts, &places);
     let mut pieces = Vec::new();
     let mut number = 0;
-    for (place, data) in places.iter().zip(parts.into_iter().rev()) {
+    for (place, data) in places.iter().zip(parts) {
         let is_first = place.start == 0;
         number += usize::from(place.kind == Kind::Recording);
         let path = if count > 1 && place.kind == Kind::Recording {
@@ -55,11 +60,24 @@ pub fn separate(input: Input) -> Vec<Piece> {
         let input = Input { offset: offset + place.start as u64, ..Input::one(path, bytes, damage) };
         pieces.push(match place.kind {
             Kind::Recording => Piece::Recording(input),
+            Kind::Other if is_memory => Piece::Memory(input),
             Kind::Other => Piece::Other(input),
             Kind::TooMany => Piece::TooMany(input),
         });
     }
     pieces
+}
+
+/// Checks that a file holds at most one recording, for what handles one.
+///
+/// # Errors
+/// A message that states how many there are.
+pub fn one_recording(bytes: &[u8]) -> Result<(), String> {
+    let is_recording = |found: &Recording<'_>| matches!(found.content, Content::Ring | Content::Snapshot);
+    match recordings(bytes).filter(is_recording).take(RECORDINGS_MAX).count() {
+        0 | 1 => Ok(()),
+        count => Err(format!("it holds {count} recordings, which ttlog-view shows; only one can be in a file here")),
+    }
 }
 
 /// Describes bytes that are no recording.
@@ -76,6 +94,13 @@ pub fn description(other: &Input) -> String {
         Content::Frames | Content::Unknown => "not a recording".to_owned(),
     };
     format!("offset {offset}, {len} bytes: {why}")
+}
+
+/// Describes the rest of a file that has too many recordings.
+#[must_use]
+pub fn rest_description(rest: &Input) -> String {
+    let most = grouped(RECORDINGS_MAX as u64);
+    format!("offset {}: the rest is not read, because there are more than {most} recordings", rest.offset)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,6 +140,15 @@ fn places_in(bytes: &[u8]) -> Vec<Place> {
         places.push(Place { kind, start, end });
     }
     places
+}
+
+/// Returns whether the recordings are rings among other contents: those of devices, or any after other bytes.
+fn is_memory(parts: &[Vec<u8>], places: &[Place]) -> bool {
+    let of_recordings = places.iter().zip(parts).filter(|(place, _)| place.kind == Kind::Recording);
+    let headers: Option<Vec<RingHeader>> =
+        of_recordings.map(|(_, bytes)| RingImage::parse(bytes).ok().map(|image| *image.header())).collect();
+    let starts_otherwise = places.first().is_some_and(|place| place.kind == Kind::Other);
+    headers.is_some_and(|rings| !rings.is_empty() && (starts_otherwise || rings.iter().any(RingHeader::is_device)))
 }
 
 /// Returns whether a ring starts here whose magic alone is damaged.

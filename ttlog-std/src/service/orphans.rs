@@ -136,12 +136,18 @@ pub(crate) fn recover(path: &Path, rules: &Rules<'_>, scratch: &mut Scratch) -> 
         // The program that wrote it will start again and can read it.
         Err(FormatError { kind: FormatErrorKind::TooNew(_), .. }) => return Ok(OrphanOutcome::LeftAlone),
         Err(cause) => {
-            let mut renamed = path.as_os_str().to_owned();
-            renamed.push(DAMAGED_SUFFIX);
-            std::fs::rename(path, renamed).map_err(io_error("rename"))?;
+            set_aside(path).map_err(io_error("rename"))?;
             return Err(OrphanError::Damaged { path: path.to_path_buf(), cause });
         }
     };
+    // Whatever follows the ring would be lost with it.
+    let end = image.header().region_len();
+    let rest = usize::try_from(end).ok().and_then(|end| bytes.get(end..)).unwrap_or_default();
+    if rest.iter().any(|&byte| byte != 0) {
+        set_aside(path).map_err(io_error("rename"))?;
+        let cause = FormatError::new(end, FormatErrorKind::BadMagic);
+        return Err(OrphanError::Damaged { path: path.to_path_buf(), cause });
+    }
     if image.header().state & STATE_ENDED != 0 {
         return std::fs::remove_file(path).map(|()| OrphanOutcome::Removed).map_err(io_error("remove"));
     }
@@ -164,6 +170,13 @@ pub(crate) fn recover(path: &Path, rules: &Rules<'_>, scratch: &mut Scratch) -> 
         .map_err(|cause| OrphanError::Snapshot { path: path.to_path_buf(), cause })?;
     std::fs::remove_file(path).map_err(io_error("remove"))?;
     Ok(OrphanOutcome::Recovered(snapshot))
+}
+
+/// Renames a file that is not a ring.
+fn set_aside(path: &Path) -> io::Result<()> {
+    let mut renamed = path.as_os_str().to_owned();
+    renamed.push(DAMAGED_SUFFIX);
+    std::fs::rename(path, renamed)
 }
 
 /// Reads a file of about `expected_len` bytes; `None` if it is longer than `max_len`.

@@ -14,6 +14,7 @@ use ttlog_core::ring::RingImage;
 use ttlog_core::snapshot::Content;
 use ttlog_read::event::secrets::Secrets;
 use ttlog_read::source::process::Liveness;
+use ttlog_read::source::separate::one_recording;
 use ttlog_read::source::{content, files_in, read};
 use ttlog_read::text::escape::error_line;
 use ttlog_read::text::escape::escaped;
@@ -110,6 +111,7 @@ fn recover(path: &Path, file: &File, output: &Path, remove: bool, secrets: &Secr
     if bytes.liveness == Some(Liveness::Running) {
         return Ok(Done::InUse(format!("process {} is running", process.pid)));
     }
+    one_recording(&bytes.data)?;
     let loss = image.loss();
     let holds_segments = (0..image.header().segment_count)
         .take_while(|index| u64::from(*index) * u64::from(image.header().segment_len) < bytes.data.len() as u64)

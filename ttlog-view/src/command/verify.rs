@@ -1,11 +1,12 @@
-//! The command `verify`: reports what is intact in a file, what is lost, and why.
+//! The command `verify`: reports what of each recording in a file is intact, what is lost, and why.
 
 use std::io::{self, Write};
 use std::path::Path;
 
 use clap::Args;
 use ttlog_read::query::{Keep, Query};
-use ttlog_read::source::{Input, Kind, Source, open, read};
+use ttlog_read::source::separate::{Piece, description, rest_description, separate};
+use ttlog_read::source::{Input, Kind, Source, open, read, read_stdin};
 use ttlog_read::text::escape::error_line;
 use ttlog_read::text::escape::escaped;
 use ttlog_read::text::number::grouped;
@@ -22,7 +23,7 @@ use crate::terminal::{Outcome, complain};
 /// Options of `verify`.
 #[derive(Args, Debug)]
 pub struct Verify {
-    /// Snapshots and rings
+    /// Snapshots and rings, or `-` for standard input
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<String>,
 }
@@ -34,14 +35,38 @@ pub struct Verify {
 pub fn run(options: &Verify, out: &mut dyn Write) -> io::Result<Outcome> {
     let mut worst = Outcome::Good;
     for name in &options.files {
-        let outcome = match open(Path::new(name)).and_then(|file| read(&file)) {
-            Ok(bytes) => verify(&Input::new(name.clone(), bytes), out)?,
+        let read = if name == "-" { read_stdin() } else { open(Path::new(name)).and_then(|file| read(&file)) };
+        let outcome = match read {
+            Ok(bytes) => verify_all(Input::new(name.clone(), bytes), out)?,
             Err(error) => {
                 complain(&error_line(name.as_ref(), &error));
                 Outcome::Failed
             }
         };
         worst = worst.max(outcome);
+    }
+    Ok(worst)
+}
+
+/// Checks each recording of a file.
+fn verify_all(input: Input, out: &mut dyn Write) -> io::Result<Outcome> {
+    let path = escaped(&input.path);
+    let pieces = separate(input);
+    let is_whole = pieces.len() == 1;
+    let mut worst = Outcome::Good;
+    for piece in pieces {
+        let left_out = match piece {
+            Piece::Recording(input) => {
+                worst = worst.max(verify(&input, out)?);
+                continue;
+            }
+            Piece::Other(input) if is_whole => return verify(&input, out),
+            Piece::Memory(_) => continue,
+            Piece::Other(input) => description(&input),
+            Piece::TooMany(input) => rest_description(&input),
+        };
+        writeln!(out, "{path}: DAMAGED: {left_out}")?;
+        worst = worst.max(Outcome::Partial);
     }
     Ok(worst)
 }
@@ -78,7 +103,11 @@ fn verify(input: &Input, out: &mut dyn Write) -> io::Result<Outcome> {
         writeln!(out, "  damage: {}", damage_line(damage))?;
     }
     if matches!(source.kind, Kind::Snapshot { complete: false, .. }) {
-        writeln!(out, "  damage: cut off at offset {}: the end of the snapshot is missing", source.len_bytes)?;
+        writeln!(
+            out,
+            "  damage: cut off at offset {}: the end of the snapshot is missing",
+            source.offset + source.len_bytes
+        )?;
     }
     Ok(outcome)
 }

@@ -357,7 +357,7 @@ impl TextRenderer {
         }
         text.push_str(&format!(": {} events", grouped(found.events)));
         if found.duplicates > 0 {
-            text.push_str(&format!(" and {} that another file has too", grouped(found.duplicates)));
+            text.push_str(&format!(" and {} that another recording has too", grouped(found.duplicates)));
         }
         self.line(out, DIM, &text);
         let how = Ending::of(source);

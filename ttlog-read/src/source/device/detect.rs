@@ -1,7 +1,7 @@
 //! Recognizing what a file holds: recordings of processes and of devices, in any number and order. Recordings of devices
 //! are a ring, an image of RAM that contains one, a core dump, or dumps received over a line.
 
-use ttlog_core::ring::{RingHeader, RingImage};
+use ttlog_core::ring::RingImage;
 use ttlog_core::snapshot::{Content, SnapshotItem, SnapshotReader, content_of};
 
 use super::coredump;
@@ -10,7 +10,7 @@ use super::load::{Firmwares, is_dictionary};
 use super::receiver::{Dump, Received, Receiver};
 use super::sessions::Recordings;
 use crate::source::input::Input;
-use crate::source::separate::{Piece, RECORDINGS_MAX, description, separate};
+use crate::source::separate::{Piece, description, rest_description, separate};
 use crate::text::number::grouped;
 
 /// What was detected in a file.
@@ -31,7 +31,7 @@ pub(crate) fn detect(input: Input, firmwares: &Firmwares) -> Vec<Detected> {
         return vec![found];
     }
     let pieces = separate(input);
-    let (is_whole, is_memory) = (pieces.len() == 1, is_memory(&pieces));
+    let is_whole = pieces.len() == 1;
     let mut found = Vec::new();
     for piece in pieces {
         match piece {
@@ -39,16 +39,10 @@ pub(crate) fn detect(input: Input, firmwares: &Firmwares) -> Vec<Detected> {
             Piece::Other(input) => match of_dumps(&input, firmwares) {
                 Some(dumps) => found.push(dumps),
                 None if is_whole => found.push(Detected::Process(input)),
-                // The contents of the memory around a ring.
-                None if is_memory => {}
                 None => found.push(Detected::LeftOut(description(&input))),
             },
-            Piece::TooMany(input) => {
-                let (offset, most) = (input.offset, grouped(RECORDINGS_MAX as u64));
-                let line =
-                    format!("offset {offset}: the rest is not read, because there are more than {most} recordings");
-                found.push(Detected::LeftOut(line));
-            }
+            Piece::Memory(input) => found.extend(of_dumps(&input, firmwares)),
+            Piece::TooMany(input) => found.push(Detected::LeftOut(rest_description(&input))),
         }
     }
     found
@@ -67,17 +61,6 @@ fn container(input: &Input, firmwares: &Firmwares) -> Option<Detected> {
     }
     is_elf(bytes)
         .then_some(Detected::Refused("an ELF file has names and no events; name it with --elf beside a recording"))
-}
-
-/// Returns whether the file is an image of memory, in which rings are among other contents.
-fn is_memory(pieces: &[Piece]) -> bool {
-    let ring = |piece: &Piece| match piece {
-        Piece::Recording(input) => Some(RingImage::parse(&input.bytes.data).ok().map(|image| *image.header())),
-        Piece::Other(_) | Piece::TooMany(_) => None,
-    };
-    let rings: Vec<_> = pieces.iter().filter_map(ring).collect();
-    let starts_otherwise = matches!(pieces.first(), Some(Piece::Other(_)));
-    rings.iter().all(Option::is_some) && (starts_otherwise || rings.iter().flatten().any(RingHeader::is_device))
 }
 
 /// Reads one recording.

@@ -134,6 +134,29 @@ fn ring_cut_short_gives_what_is_left() {
     std::fs::remove_dir_all(directory).unwrap();
 }
 
+/// A ring and something after it, such as another ring: the file would be removed with both.
+#[test]
+fn file_with_more_than_a_ring_is_set_aside() {
+    let directory = scratch_directory();
+    let (path, other) = (dead_ring(&directory, "ttlog-a", false), dead_ring(&directory, "ttlog-b", true));
+    let both = [std::fs::read(&path).unwrap(), std::fs::read(&other).unwrap()].concat();
+    for ended in [&path, &other] {
+        std::fs::write(ended, &both).unwrap();
+        let error = recover_in(&directory, ended).unwrap_err();
+        assert!(matches!(error, OrphanError::Damaged { .. }) && !ended.exists(), "{error}");
+        let renamed = ended.with_extension("ring.damaged");
+        assert_eq!(std::fs::read(&renamed).unwrap(), both);
+        std::fs::remove_file(renamed).unwrap();
+    }
+    // Zeros are padding.
+    let path = dead_ring(&directory, "ttlog-c", false);
+    let mut padded = std::fs::read(&path).unwrap();
+    padded.resize(padded.len() + 4096, 0);
+    std::fs::write(&path, padded).unwrap();
+    assert!(matches!(recover_in(&directory, &path).unwrap(), OrphanOutcome::Recovered(_)));
+    std::fs::remove_dir_all(directory).unwrap();
+}
+
 #[test]
 fn oversized_file_is_not_read() {
     let directory = scratch_directory();
