@@ -155,7 +155,7 @@ fn cut_off_item_that_claims_whole_items_of_another() {
 #[test]
 fn logged_snapshot_is_not_a_recording() {
     let logged = snapshot(&ring(7, 1), Codec::None);
-    let mut words: Vec<u64> = logged
+    let words: Vec<u64> = logged
         .chunks(8)
         .map(|chunk| {
             let mut bytes = [0; 8];
@@ -163,21 +163,39 @@ fn logged_snapshot_is_not_a_recording() {
             u64::from_le_bytes(bytes)
         })
         .collect();
-    words.insert(0, words.len() as u64);
-    assert!(words.len() > 255 || words.len() < 200, "{}", words.len());
-    let len_max = words.len() * 8 + 256;
-    let segment = TestSegment { sequence: 1, count: 1, words: record(1, 1, &words[1..], 0), ..TestSegment::default() };
-    let image = image(len_max.next_multiple_of(8), &[], &[], &[segment.bytes(len_max.next_multiple_of(8))]);
+    let segment_len = words.len() * 8 + 256;
+    let words = record(1, 1, &words, 0);
+    let segment = TestSegment { sequence: 1, count: 1, words, ..TestSegment::default() };
+    let image = image(segment_len, &[], &[], &[segment.bytes(segment_len)]);
     assert_eq!(separate(&image), [(Content::Ring, &image[..])]);
     let whole = snapshot(&image, Codec::None);
     assert_eq!(separate(&whole), [(Content::Snapshot, &whole[..])]);
-    let start = whole.windows(9).rposition(|window| window == b"\x1a\x00\x00\x00\x00" as &[u8]).unwrap_or(0);
-    assert_eq!(start, 0);
     for at in whole.len() - 60..whole.len() - 30 {
         let mut damaged = whole.clone();
         damaged[at] ^= 4;
         assert_eq!(separate(&damaged).len(), 1, "byte {at}");
     }
+}
+
+/// The table of a forked process has its process item last.
+#[test]
+fn process_after_callsites() {
+    let process = |pid| vec![0x82, 1, 0xA1, 1, 0x18, pid];
+    let whole = |pid| {
+        let entries = [vec![0x82, 0x18, 99, 0x61, b'a'], process(pid)];
+        let segment = TestSegment { sequence: 1, count: 1, words: record(6, 1, &[], 0), ..TestSegment::default() };
+        snapshot(&image(128, &[], &entries, &[segment.bytes(128)]), Codec::None)
+    };
+    let (first, second) = (whole(30), whole(31));
+    assert_eq!(separate(&first), [(Content::Snapshot, &first[..])]);
+    // The first has no end, and the header of the second is damaged: a second process begins another recording.
+    let cut = first.len() - 30;
+    let mut file = [&first[..cut], &second].concat();
+    file[cut + 20] ^= 1;
+    let found = separate(&file);
+    assert_eq!(found.len(), 2);
+    let has = |bytes: &[u8], pid| content_of_snapshot(bytes).entries.contains(&process(pid));
+    assert!(has(found[0].1, 30) && !has(found[0].1, 31) && has(found[1].1, 31));
 }
 
 /// Events of one recording are never among those of another, whatever bytes are changed, lost or repeated.

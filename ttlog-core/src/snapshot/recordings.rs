@@ -82,7 +82,7 @@ enum Begun {
     Items {
         /// Offset of the end of the last one.
         end: usize,
-        /// Whether the process is among them, or something that follows it.
+        /// Whether the process is among them. (It is not always the first entry: a forked process adds its own last.)
         process: bool,
     },
     /// A whole snapshot up to this offset.
@@ -130,7 +130,7 @@ impl<'a> Recordings<'a> {
             Begun::Nothing if is_header && offset > self.start => (Some((Content::Unknown, offset)), true),
             Begun::Nothing => (None, true),
             Begun::Items { .. } if is_header => (Some((Content::Snapshot, offset)), true),
-            // The process comes first: the header of the next snapshot is damaged.
+            // A snapshot has one process: the header of the next is damaged.
             Begun::Items { end, process: true } if is_process => (Some((Content::Snapshot, end.min(offset))), true),
             Begun::Items { .. } => (None, false),
             // Later versions can have more items.
@@ -145,8 +145,8 @@ impl<'a> Recordings<'a> {
         let begun = match self.begun {
             _ if kind == KIND_END => Begun::Ended(end),
             Begun::Ended(_) if !is_next => Begun::Ended(end),
-            Begun::Items { process, .. } if !is_next => Begun::Items { end, process: process || !is_header },
-            _ => Begun::Items { end, process: !is_header },
+            Begun::Items { process, .. } if !is_next => Begun::Items { end, process: process || is_process },
+            _ => Begun::Items { end, process: is_process },
         };
         let Some((content, at)) = cut else {
             self.begun = begun;
