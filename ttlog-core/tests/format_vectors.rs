@@ -20,8 +20,8 @@ use ttlog_core::ring::{
     SegmentState, Session,
 };
 use ttlog_core::snapshot::{
-    Codec, SnapshotItem, SnapshotReader, columns_len_max, decode_columns, decode_item, encode_columns, encode_item,
-    scratch_len, unpack_len, write_snapshot_of_ring,
+    Codec, Content, SnapshotItem, SnapshotReader, columns_len_max, decode_columns, decode_item, encode_columns,
+    encode_item, recordings, scratch_len, unpack_len, write_snapshot_of_ring,
 };
 use ttlog_core::table::callsite_text::{self, CallsiteText};
 use ttlog_core::table::{TableItem, encode_callsite};
@@ -151,6 +151,22 @@ fn item(line: &[&str]) {
         return;
     }
     assert_eq!(decode_item(&shown), Some((kind, &body[..])), "item");
+}
+
+/// The bytes of a file; then content, offset and length of each recording.
+fn recordings_line(line: &[&str]) {
+    let file = hex(&line[..1]);
+    let found: Vec<_> = recordings(&file)
+        .flat_map(|part| {
+            let content = match part.content {
+                Content::Snapshot => "snapshot",
+                Content::Ring => "ring",
+                Content::Unknown | Content::Frames => "other",
+            };
+            [content.to_owned(), part.offset.to_string(), part.bytes.len().to_string()]
+        })
+        .collect();
+    assert_eq!(found, line[1..], "recordings");
 }
 
 fn table_entry(line: &[&str]) {
@@ -594,6 +610,7 @@ fn vectors_of_the_document() {
                 "zigzag" => zigzag_line(&line),
                 "length" => length(&line),
                 "item" => item(&line),
+                "recordings" => recordings_line(&line),
                 "table-entry" => table_entry(&line),
                 "callsite" => callsite(&line),
                 "callsite-secret" => callsite_secret(&line),
@@ -628,6 +645,7 @@ fn vectors_of_the_document() {
         "length",
         "long-ring-header",
         "record",
+        "recordings",
         "ring-header",
         "segment-header",
         "snapshot",

@@ -168,11 +168,28 @@ pub fn lz4(mut data: &[u8], limit: usize) -> Result<Vec<u8>> {
 
 const MARK: [u8; 9] = [0xd9, 0xd9, 0xf7, 0x84, 0x64, b'T', b'T', b'L', b'G'];
 
+/// Returns whether an item or a ring can start at `at`, or the bytes end there.
+fn can_start(data: &[u8], at: usize) -> bool {
+    at == data.len() || data[at..].starts_with(&MARK) || data[at..].starts_with(b"TTLOGRNG")
+}
+
+/// Returns the end of the intact item at `at`, if there is one.
+fn intact_end(data: &[u8], at: usize) -> Option<usize> {
+    let mut rest = data[at..].starts_with(&MARK).then_some(&data[at..])?;
+    let (kind, body, crc) = item(&mut rest).ok()?;
+    (crc == crc32(&[body.as_slice(), &[kind as u8]].concat())).then_some(data.len() - rest.len())
+}
+
 /// Returns the intact items of a snapshot, as (offset, kind, body).
 pub fn items(data: &[u8]) -> Vec<(usize, u64, Vec<u8>)> {
     let mut found = Vec::new();
     let mut at = 0;
+    let mut is_after_item = false;
     while at < data.len() {
+        if std::mem::take(&mut is_after_item) && !can_start(data, at) {
+            // The first bytes of the next item can be those that are missing of the one before.
+            at = (at.saturating_sub(8)..at).find(|&mark| data[mark..].starts_with(&MARK)).unwrap_or(at);
+        }
         if !data[at..].starts_with(&MARK) {
             at += 1;
             continue;
@@ -187,8 +204,12 @@ pub fn items(data: &[u8]) -> Vec<(usize, u64, Vec<u8>)> {
         if crc == right {
             found.push((at, kind, body));
             at = end;
-        } else if crc == !right || end == data.len() || rest.starts_with(&MARK) {
-            at = end; // void, or damaged and its length can be trusted
+            is_after_item = true;
+        } else if crc == !right {
+            at = end; // void
+            is_after_item = true;
+        } else if can_start(data, end) && (at + 1..end).all(|inner| intact_end(data, inner) != Some(end)) {
+            at = end; // damaged, and its length can be trusted
         } else {
             at += 1;
         }

@@ -271,10 +271,11 @@ impl<'a> Iterator for ItemFinder<'a> {
         }
         let start = self.at;
         let mut reason = None;
-        if self.at < self.bytes.len() && !self.is_boundary(self.at) {
-            self.at = self.overlapping_mark(self.at).unwrap_or(self.at);
-        }
+        let mut is_after_item = true;
         while self.at < self.bytes.len() {
+            if core::mem::take(&mut is_after_item) && !self.is_boundary(self.at) {
+                self.at = self.overlapping_mark(self.at).unwrap_or(self.at);
+            }
             let at = self.at;
             let why = match self.look(at) {
                 Stands::Item(found, end) => {
@@ -293,6 +294,7 @@ impl<'a> Iterator for ItemFinder<'a> {
                 }
                 Stands::Void(end) => {
                     self.at = end;
+                    is_after_item = true;
                     continue;
                 }
                 // The length is right, so an apparent item within the body is a value that somebody logged.
