@@ -11,6 +11,9 @@ use crate::error::FormatErrorKind;
 use crate::ring::{FORMAT_VERSION, TableEntry};
 
 /// Reader of a snapshot in memory.
+///
+/// A file can hold several recordings, one after the other; [`recordings`](super::recordings()) separates them. This
+/// reader does not: a second header is an item like the first, and its callsites have ids of their own.
 #[derive(Clone, Copy)]
 pub struct SnapshotReader<'a> {
     bytes: &'a [u8],

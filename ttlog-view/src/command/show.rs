@@ -26,7 +26,7 @@ use crate::terminal::{Outcome, complain};
 /// Inputs and options of the command that shows events.
 #[derive(Args, Debug)]
 pub struct View {
-    /// Snapshots and rings in any mix, directories of them, or `-` for a snapshot on standard input
+    /// Snapshots and rings in any mix, directories of them, or `-` for standard input; a file can hold several
     #[arg(required = true, value_name = "FILE|DIR|GLOB")]
     pub inputs: Vec<String>,
     /// Options of showing events.
