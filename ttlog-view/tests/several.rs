@@ -14,7 +14,7 @@ use ttlog_core::{Level, ProcessInfo};
 use support::device::{BUILD_ID, dump_frames, dump_lines, motor, motor_elf};
 use support::{Recording, Run, SECOND, SHOP, START, Thread, directory, shop, view, wrapped, write};
 
-/// What another program logs under the id that the shop uses for its first message.
+/// The message of another program under the id that the shop uses for its first message.
 static OTHER: Metadata = Metadata {
     level: Level::Warn,
     target: "bank",
@@ -130,7 +130,7 @@ fn text_of_two_recordings() {
     write(&dir, "both.bin", &both);
     let run = view(&dir, &["both.bin", "--filter", "level>=INFO", "--limit", "6"]);
     support::compare("several.txt", &format!("{}{}", run.err, run.out));
-    assert_eq!(run.code, Some(1), "the bytes between them are said");
+    assert_eq!(run.code, Some(1), "the bytes between them are reported");
 }
 
 /// The second is cut off anywhere: the first is whole, and nothing is shown under the names of another.
@@ -145,7 +145,7 @@ fn second_is_cut_off() {
         let run = view_stdin(&dir, &["-", "--format", "ndjson"], &both);
         let shown = events(&run);
         assert_eq!(run.code, Some(1), "cut at {len}");
-        assert!(!run.err.is_empty() || run.out.contains("bank"), "cut at {len}: nothing is said");
+        assert!(!run.err.is_empty() || run.out.contains("bank"), "cut at {len}: nothing is reported");
         let of_bank = |event: &&String| event.contains("\"target\":\"bank\"");
         assert_eq!(shown.iter().filter(|event| !of_bank(event)).cloned().collect::<Vec<_>>(), whole, "cut at {len}");
         assert!(shown.iter().filter(of_bank).all(|event| event.contains("\"pid\":99")), "cut at {len}");
@@ -337,7 +337,7 @@ fn ring_in_a_longer_file_is_not_thrown_away() {
     assert_eq!(view(&dir, &["rings/both.ring", "--format", "ndjson"]).out.lines().count(), 12);
 }
 
-/// Many tiny recordings, which each claim much: time and memory are limited, and what is left out is said.
+/// Many tiny recordings, which each claim much: time and memory are limited, and the rest is reported.
 #[test]
 fn many_tiny_recordings() {
     let dir = directory("several_many");

@@ -29,8 +29,8 @@ pub struct Recording<'a> {
 /// Separates the recordings in `bytes`, which can hold anything, in their order. Together they are all of the bytes.
 ///
 /// A snapshot reaches from its header to its end item, or if it was cut off, to the next recording. Items after an end
-/// item, and a second process, are of a snapshot whose header is lost. A ring has the length that its header states, unless another recording
-/// follows its last intact record sooner.
+/// item, and a second process, are of a snapshot whose header is lost. A ring has the length that its header states,
+/// unless another recording follows its last intact record sooner.
 ///
 /// Allocates nothing, and takes time in proportion to the length of the bytes.
 ///
@@ -63,7 +63,7 @@ pub struct Recordings<'a> {
     bytes: &'a [u8],
     /// Offset of the next recording.
     start: usize,
-    /// What the finder has passed since `start`.
+    /// The items that the finder has passed since `start`.
     begun: Begun,
     finder: ItemFinder<'a>,
     /// Number of bytes of rings that can still be searched for the start of another recording.
@@ -73,7 +73,7 @@ pub struct Recordings<'a> {
 /// Number of bytes whose search takes as long as reading a ring header that is damaged.
 const RING_HEADER_COST: u64 = 1024;
 
-/// What is known of the bytes from the start of a recording on.
+/// The items since the start of a recording.
 #[derive(Clone, Copy, Debug)]
 enum Begun {
     /// No item so far.

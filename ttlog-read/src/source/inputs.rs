@@ -29,8 +29,8 @@ pub struct Inputs {
 
 impl Inputs {
     /// Reads files, the snapshots and rings in directories, and the matches of patterns. A file can hold several
-    /// recordings, one after the other. A recording of a device is replaced by one snapshot per session, with names from
-    /// `firmwares`.
+    /// recordings, one after the other. A recording of a device is replaced by one snapshot per session, with names
+    /// from `firmwares`.
     #[must_use]
     pub fn read<N: AsRef<str>>(names: &[N], firmwares: &Firmwares) -> Self {
         let mut inputs = Inputs::default();

@@ -1,8 +1,8 @@
 //! Sources of events: snapshots, rings and recordings of devices, recognized by content.
 //!
-//! An [`Input`] owns the bytes of a recording; a file can hold several. A [`Source`] borrows from it and presents every kind in the same shape: the
-//! process, the callsites, the time scale, the losses, and the segments as [`Part`]s that the
-//! [timeline](crate::timeline) reads. [`Inputs`] reads files, directories and patterns.
+//! An [`Input`] owns the bytes of a recording; a file can hold several. A [`Source`] borrows from it and presents every
+//! kind in the same shape: the process, the callsites, the time scale, the losses, and the segments as [`Part`]s that
+//! the [timeline](crate::timeline) reads. [`Inputs`] reads files, directories and patterns.
 
 mod callsite;
 mod callsites;

@@ -1,5 +1,5 @@
-//! Recognizing what a file holds: recordings of processes and of devices, in any number and order. Recordings of devices
-//! are a ring, an image of RAM that contains one, a core dump, or dumps received over a line.
+//! Recognizing the contents of a file: recordings of processes and of devices, in any number and order. Recordings of
+//! devices are a ring, an image of RAM that contains one, a core dump, or dumps received over a line.
 
 use ttlog_core::ring::RingImage;
 use ttlog_core::snapshot::{Content, SnapshotItem, SnapshotReader, content_of};
@@ -13,7 +13,7 @@ use crate::source::input::Input;
 use crate::source::separate::{Piece, description, rest_description, separate};
 use crate::text::number::grouped;
 
-/// What was detected in a file.
+/// Part of a file.
 pub(crate) enum Detected {
     /// A snapshot or the ring of a process; or a whole file that is neither.
     Process(Input),

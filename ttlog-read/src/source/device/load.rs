@@ -85,8 +85,8 @@ impl Firmware {
         }
     }
 
-    /// Reads an ELF file, or the dictionaries and snapshots of sessions in a file, of which each is of a firmware of its
-    /// own.
+    /// Reads an ELF file, or the dictionaries and snapshots of sessions in a file, of which each is of a firmware of
+    /// its own.
     ///
     /// # Errors
     /// A line that describes what is wrong with the file.
