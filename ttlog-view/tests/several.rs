@@ -103,8 +103,7 @@ fn one_file_shows_what_its_parts_show() {
                 let run = view_stdin(&dir, &["-", "--format", "ndjson"], &both);
                 assert_eq!((run.code, run.err.as_str()), (Some(0), ""), "{first} and {second}");
                 assert_eq!(events(&run), expected, "{first} and {second}");
-                for arguments in [["verify", "both"], ["verify", "-"]] {
-                    let run = view_stdin(&dir, &arguments, &both);
+                for run in [view(&dir, &["verify", "both"]), view_stdin(&dir, &["verify", "-"], &both)] {
                     assert_eq!((run.code, run.err.as_str()), (Some(0), ""), "{first} and {second}: {}", run.out);
                     assert_eq!(run.out.matches(": intact\n").count(), 2, "{}", run.out);
                 }
@@ -334,7 +333,25 @@ fn ring_in_a_longer_file_is_not_thrown_away() {
     let run = view(&dir, &["snapshot", "rings/both.ring", "-o", "."]);
     assert_eq!(run.code, Some(2));
     assert!(run.err.contains("both.ring: it holds 2 recordings"), "{}", run.err);
+    let run = view(&dir, &["doctor", "rings"]);
+    assert!([&run.out, &run.err].iter().any(|text| text.contains("both.ring: it holds 2 recordings")), "{}", run.out);
     assert_eq!(view(&dir, &["rings/both.ring", "--format", "ndjson"]).out.lines().count(), 12);
+}
+
+/// A process writes to no copy of its ring.
+#[cfg(target_os = "linux")]
+#[test]
+fn ring_after_another_recording_is_a_copy() {
+    let dir = directory("several_running");
+    let stat = std::fs::read_to_string("/proc/self/stat").expect("this is Linux");
+    let start = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_ascii_whitespace().nth(19)?.parse().ok());
+    let pid = std::process::id().into();
+    let process =
+        ProcessInfo { service: "alive", pid, process_start: start.expect("field 22"), ..ProcessInfo::default() };
+    let running = Recording::of(3, 2, 512, &process);
+    write(&dir, "file", &[snapshot(&bank(2)), running.image()].concat());
+    let run = view(&dir, &["file"]);
+    assert!(run.out.contains("file (recording 2): ring") && !run.out.contains("running process"), "{}", run.out);
 }
 
 /// Many tiny recordings, which each claim much: time and memory are limited, and the rest is reported.

@@ -37,10 +37,13 @@ pub fn separate(input: Input) -> Vec<Piece> {
     let Input { path, offset, bytes, mut damage, .. } = input;
     let Bytes { mut data, .. } = bytes;
     let mut parts: Vec<Vec<u8>> = Vec::new();
-    // From the end on, so that each byte is copied at most once.
+    // From the end on, so that each byte is copied at most once, and a file with one recording not at all.
     for place in places.iter().rev() {
         data.truncate(place.end);
-        parts.push(data.split_off(place.start));
+        parts.push(if place.start == 0 { std::mem::take(&mut data) } else { data.split_off(place.start) });
+    }
+    if let (2.., Some(first)) = (parts.len(), parts.last_mut()) {
+        first.shrink_to_fit();
     }
     parts.reverse();
     let is_memory = is_memory(&parts, &places);

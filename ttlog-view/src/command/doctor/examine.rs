@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use ttlog_read::query::{Keep, Query};
 use ttlog_read::source::process::{Liveness, state_of};
+use ttlog_read::source::separate::one_recording;
 use ttlog_read::source::{Ending, Input, Kind, Source, open, read};
 use ttlog_read::text::escape::error_line;
 use ttlog_read::text::number::{bytes, counted};
@@ -97,6 +98,7 @@ impl RingReport {
         let file = open(reach).map_err(|error| failed(&error))?;
         let metadata = file.metadata().map_err(|error| failed(&error))?;
         let content = read(&file).map_err(|error| failed(&error))?;
+        one_recording(&content.data).map_err(|error| failed(&error))?;
         let mut input = Input::new(path.to_string_lossy().into_owned(), content);
         if reach != path {
             // It was found through its process, which has it open.
