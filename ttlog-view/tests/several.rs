@@ -240,6 +240,18 @@ fn id_defined_twice_is_damage() {
     let run = view(&dir, &["verify", "twice.ring"]);
     assert_eq!(run.code, Some(1));
     assert!(run.out.contains("callsite 1 is defined twice, differently"), "{}", run.out);
+
+    // A second process, and the first again.
+    let ring = bank(1);
+    for process in [&SHOP, &BANK] {
+        let mut room = [0; 512];
+        let len = ttlog_core::encode_process(process, &mut room).expect("room enough");
+        ring.ring.append_entry(&room[..len]).expect("room in the table");
+    }
+    write(&dir, "processes.ring", &ring.image());
+    let run = view(&dir, &["verify", "processes.ring"]);
+    assert_eq!(run.code, Some(1));
+    assert!(run.out.contains("by: unknown") && run.out.contains("another process than before"), "{}", run.out);
 }
 
 #[test]
@@ -336,6 +348,23 @@ fn ring_in_a_longer_file_is_not_thrown_away() {
     let run = view(&dir, &["doctor", "rings"]);
     assert!([&run.out, &run.err].iter().any(|text| text.contains("both.ring: it holds 2 recordings")), "{}", run.out);
     assert_eq!(view(&dir, &["rings/both.ring", "--format", "ndjson"]).out.lines().count(), 12);
+}
+
+#[test]
+fn compressed_files_are_named() {
+    let dir = directory("several_compressed");
+    for (magic, tool) in [
+        (&b"\x1f\x8b\x08"[..], "gzip"),
+        (b"\x28\xb5\x2f\xfd", "zstd"),
+        (b"\xfd7zXZ\0", "xz"),
+        (b"\x04\x22\x4d\x18", "lz4"),
+        (b"BZh9", "bzip2"),
+    ] {
+        write(&dir, "a.bin.z", &[magic, &[7; 100]].concat());
+        let run = view(&dir, &["a.bin.z"]);
+        let advice = format!("a.bin.z: compressed with {tool}; show it with `{tool} -dc FILE | ttlog-view -`");
+        assert!(run.code == Some(2) && run.err.contains(&advice), "{}", run.err);
+    }
 }
 
 /// A process writes to no copy of its ring.

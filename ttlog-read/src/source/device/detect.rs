@@ -48,7 +48,7 @@ pub(crate) fn detect(input: Input, firmwares: &Firmwares) -> Vec<Detected> {
     found
 }
 
-/// Reads a file whose format can contain memory.
+/// Recognizes a file whose format can contain recordings: reads the memory in a core dump, and refuses others.
 fn container(input: &Input, firmwares: &Firmwares) -> Option<Detected> {
     let bytes = &input.bytes.data;
     if !matches!(content_of(bytes), Content::Frames | Content::Unknown) {
@@ -59,9 +59,21 @@ fn container(input: &Input, firmwares: &Firmwares) -> Option<Detected> {
         let recordings = Recordings::of_memory(&input.path, &mut memory, &places, firmwares, "core");
         return Some(Detected::Device(vec![recordings]));
     }
-    is_elf(bytes)
-        .then_some(Detected::Refused("an ELF file has names and no events; name it with --elf beside a recording"))
+    if is_elf(bytes) {
+        return Some(Detected::Refused("an ELF file has names and no events; name it with --elf beside a recording"));
+    }
+    let compressed = COMPRESSED.iter().find(|(magic, _)| bytes.starts_with(magic));
+    compressed.map(|(_, advice)| Detected::Refused(advice))
 }
+
+/// First bytes of compressed files, which are not decompressed here, and the advice.
+const COMPRESSED: [(&[u8], &str); 5] = [
+    (b"\x1F\x8B\x08", "compressed with gzip; show it with `gzip -dc FILE | ttlog-view -`"),
+    (b"\x28\xB5\x2F\xFD", "compressed with zstd; show it with `zstd -dc FILE | ttlog-view -`"),
+    (b"\xFD7zXZ\0", "compressed with xz; show it with `xz -dc FILE | ttlog-view -`"),
+    (b"\x04\x22\x4D\x18", "compressed with lz4; show it with `lz4 -dc FILE | ttlog-view -`"),
+    (b"BZh", "compressed with bzip2; show it with `bzip2 -dc FILE | ttlog-view -`"),
+];
 
 /// Reads one recording.
 fn recording(input: Input, firmwares: &Firmwares) -> Detected {
