@@ -11,6 +11,8 @@ mod ending;
 pub mod file;
 #[doc(hidden)] // for the commands of ttlog-view; can change with them
 pub mod find;
+#[doc(hidden)] // for the commands of ttlog-view; can change with them
+pub mod holder;
 mod input;
 mod inputs;
 mod model;
@@ -24,7 +26,8 @@ pub use callsite::SourceCallsite;
 pub use ending::Ending;
 pub use file::Bytes;
 #[doc(hidden)] // like their module
-pub use file::{content, files_in, open, read, read_head, read_header};
+pub use file::{content, files_in, open, read, read_head, read_header, read_with};
+pub use holder::Holder;
 pub use input::{Damage, Input};
 pub use inputs::Inputs;
 pub use model::{Body, DeviceSession, Kind, Life, Part, Source, UNPACK_LEN};

@@ -145,6 +145,42 @@ pub(crate) fn open_for_reading(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
+/// Opens a file as [`open_for_reading`] does, but also for writing if possible: NFS locks only such files exclusively.
+pub(crate) fn open_for_locking(path: &Path) -> io::Result<File> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        let flags = libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NONBLOCK;
+        if let Ok(file) = std::fs::OpenOptions::new().read(true).write(true).custom_flags(flags).open(path) {
+            return Ok(file);
+        }
+    }
+    open_for_reading(path)
+}
+
+/// Returns whether several hosts can share the file system of a file; `false` if that is unknown.
+pub(crate) fn is_on_shared_file_system(file: &File) -> bool {
+    #[cfg(target_os = "linux")]
+    {
+        use std::os::fd::AsRawFd as _;
+        let mut status = std::mem::MaybeUninit::<libc::statfs>::uninit();
+        // SAFETY: the descriptor is open for as long as `file` is borrowed, and `status` is a valid place.
+        if unsafe { libc::fstatfs(file.as_raw_fd(), status.as_mut_ptr()) } != 0 {
+            return false;
+        }
+        // SAFETY: the call succeeded, so it was written.
+        let number = unsafe { status.assume_init() }.f_type;
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the numbers have 32 bits")]
+        let number = number as u32;
+        ttlog_core::ring::file_lock::shared_file_system(number).is_some()
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = file;
+        false
+    }
+}
+
 /// Creates a file that must not exist, with mode 0600 whatever the umask, never through a symbolic link.
 pub(crate) fn create_private(path: &Path) -> io::Result<File> {
     let mut options = std::fs::OpenOptions::new();

@@ -115,8 +115,9 @@ fn change(ring: &ProcessRing, directives: &str) -> Result<String, Refusal> {
     let image = ring.image()?;
     let process = image.process().unwrap_or_default();
     let pid = process.pid;
-    match ring.liveness() {
-        Liveness::Running => {}
+    let holder = ring.holder();
+    match holder.liveness {
+        Liveness::Running | Liveness::Elsewhere => {}
         Liveness::Gone => {
             return Err(format!("{}: process {pid} is gone and cannot answer", ring.name()).into());
         }
@@ -159,7 +160,9 @@ fn change(ring: &ProcessRing, directives: &str) -> Result<String, Refusal> {
                     return outcome(pid, result).map(|()| control.filter.unwrap_or(directives).to_owned());
                 }
                 ControlAnswer::Replaced => break,
-                ControlAnswer::Waiting if Instant::now() >= deadline => return Err(unanswered(pid, &header)),
+                ControlAnswer::Waiting if Instant::now() >= deadline => {
+                    return Err(unanswered(pid, holder.local_pid, &header));
+                }
                 ControlAnswer::Waiting => std::thread::sleep(PERIOD),
             }
         }
@@ -211,9 +214,9 @@ fn outcome(pid: u64, result: ControlResult) -> Result<(), Refusal> {
 }
 
 /// Reports that there was no answer, with the likely reason.
-fn unanswered(pid: u64, header: &[u8]) -> Refusal {
+fn unanswered(pid: u64, local_pid: Option<u64>, header: &[u8]) -> Refusal {
     let beat = RingImage::parse(header).map_or(0, |image| image.header().heartbeat_unix_ns);
-    let reason = match (state_of(pid), beat) {
+    let reason = match (local_pid.and_then(state_of), beat) {
         (Some('T' | 't'), _) => "it is stopped".to_owned(),
         (Some('D'), _) => "it waits for a device".to_owned(),
         (_, 0) => "it has no service thread".to_owned(),

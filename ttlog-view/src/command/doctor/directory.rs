@@ -10,7 +10,8 @@ use ttlog_core::ring::{RingImage, STATE_ENDED};
 use ttlog_core::snapshot::Content;
 use ttlog_core::snapshot::file_name::SNAPSHOT_SUFFIX;
 use ttlog_read::source::find::{is_ring_name, own_user, user_of};
-use ttlog_read::source::process::{Liveness, holder};
+use ttlog_read::source::holder::{Holder, holder};
+use ttlog_read::source::process::Liveness;
 use ttlog_read::source::{content, files_in, open, read_head};
 use ttlog_read::text::escape::escaped;
 use ttlog_read::text::number::{bytes, counted, grouped};
@@ -257,9 +258,10 @@ fn standing_of(path: &Path) -> Option<Standing> {
     if image.header().state & STATE_ENDED != 0 {
         return Some(Standing::Ended);
     }
-    Some(match holder(&image.process().unwrap_or_default(), &file) {
-        Liveness::Running | Liveness::Unknown => Standing::InUse,
-        Liveness::Gone | Liveness::LetGo => Standing::Stale,
+    Some(match holder(&image, &file) {
+        // As recorders and `recover` judge.
+        Holder { is_free: true, .. } | Holder { liveness: Liveness::Gone | Liveness::LetGo, .. } => Standing::Stale,
+        Holder { .. } => Standing::InUse,
     })
 }
 
