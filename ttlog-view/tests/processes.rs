@@ -256,7 +256,40 @@ fn another_user_is_told_so() {
         let output = command.current_dir("/").output().expect("the program can be run");
         let message = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{message}");
-        assert!(message.contains("its files cannot be seen (it belongs to another user"), "{message}");
+        assert!(message.contains("its files cannot be seen (it belongs to user 0), and"), "{message}");
     }
+    // By their path, too: the ring, and the directory in which it is.
+    let (ring, rings) = (recorder.ring(), dir.join("rings"));
+    let name = |path: &Path| path.to_string_lossy().into_owned();
+    let refused = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(&program);
+        let output = command.args(arguments).uid(65_534).gid(65_534).current_dir("/").output().expect("a program");
+        String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout)
+    };
+    for arguments in [
+        &[name(&ring).as_str()][..],
+        &[&name(&rings)],
+        &["snapshot", &name(&ring)],
+        &["level", &name(&ring), "info"],
+        &["verify", &name(&ring)],
+        &["recover", &name(&rings)],
+        &["doctor", &name(&rings)],
+    ] {
+        let message = refused(arguments);
+        let whose = if arguments.ends_with(&[&name(&rings)]) { "it".to_owned() } else { name(&rings) };
+        assert!(
+            message.contains(&format!("denied (os error 13); {whose} belongs to user 0, and you are user 65534")),
+            "{arguments:?}: {message}"
+        );
+    }
+    std::fs::set_permissions(&rings, std::fs::Permissions::from_mode(0o755)).expect("our own directory");
+    for arguments in [&["snapshot", &name(&ring)][..], &["recover", &name(&rings)], &[&name(&rings)]] {
+        let message = refused(arguments);
+        assert!(message.contains("denied (os error 13); it belongs to user 0"), "{arguments:?}: {message}");
+    }
+    std::fs::set_permissions(&ring, std::fs::Permissions::from_mode(0o644)).expect("our own file");
+    let message = refused(&["level", &name(&ring), "info"]);
+    let expected = "it belongs to user 0, and you are user 65534: only the user that owns the ring may ask";
+    assert!(message.contains(expected), "{message}");
     std::fs::remove_dir_all(&dir).expect("our own directory");
 }

@@ -11,6 +11,7 @@ use ttlog_core::ring::{RingHeader, RingImage, SEGMENT_HEADER_LEN, Segment, Segme
 use ttlog_core::snapshot::{CONTENT_LEN_MAX, Content, content_of};
 
 use super::holder::{Holder, holder};
+use super::owner::with_owner;
 
 /// More bytes than the header of a ring has.
 const HEADER_LEN_MAX: usize = 4096;
@@ -42,7 +43,7 @@ impl From<Vec<u8>> for Bytes {
 /// Opens a regular file for reading. Does not wait for pipes.
 ///
 /// # Errors
-/// System errors, and `InvalidInput` if it is not a regular file.
+/// System errors, which name the owner of what is refused, and `InvalidInput` if it is not a regular file.
 pub fn open(path: &Path) -> io::Result<File> {
     let mut options = std::fs::OpenOptions::new();
     options.read(true);
@@ -51,7 +52,7 @@ pub fn open(path: &Path) -> io::Result<File> {
         use std::os::unix::fs::OpenOptionsExt as _;
         options.custom_flags((rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::CLOEXEC).bits().cast_signed());
     }
-    let file = options.open(path)?;
+    let file = options.open(path).map_err(|error| with_owner(path, error))?;
     let metadata = file.metadata()?;
     if metadata.is_file() { Ok(file) } else { Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")) }
 }
@@ -62,7 +63,7 @@ pub fn open(path: &Path) -> io::Result<File> {
 /// Errors of listing the directory.
 pub fn files_in(directory: &Path) -> io::Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
-    for entry in std::fs::read_dir(directory)? {
+    for entry in std::fs::read_dir(directory).map_err(|error| with_owner(directory, error))? {
         let entry = entry?;
         if entry.file_type()?.is_file() {
             paths.push(entry.path());

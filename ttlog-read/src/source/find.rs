@@ -17,6 +17,7 @@ use ttlog_core::snapshot::Content;
 use ttlog_core::table::ProcessInfo;
 
 use crate::source::holder::Holder;
+use crate::source::owner::{own_user, owner_of, user_of_process};
 use crate::source::process::{Liveness, Mapping, start_of};
 use crate::source::{Bytes, content, files_in, open, read};
 use crate::text::escape::escaped;
@@ -198,7 +199,7 @@ fn find_of_process(pid: u64) -> Result<ProcessRing, FindError> {
         }
     }
     let paths = |rings: Vec<ProcessRing>| rings.into_iter().map(|ring| ring.path).collect();
-    let owner = owner_of(Path::new(&format!("/proc/{pid}"))).filter(|owner| Some(*owner) != own_user());
+    let owner = user_of_process(pid).filter(|owner| Some(*owner) != own_user());
     match (found.len(), runs) {
         (0, true) => Err(FindError::NoRing { pid, searched, hidden, owner, others: paths(others) }),
         (0, false) => Err(FindError::NoProcess { pid, searched, others: paths(others) }),
@@ -311,11 +312,15 @@ fn names_one_of(path: &Path, ids: &[u64]) -> bool {
 /// usual ones of its user and of the current user.
 fn directories_of(pid: u64) -> Vec<PathBuf> {
     let mut directories = Vec::new();
-    let owner = owner_of(Path::new(&format!("/proc/{pid}")));
+    // The user that it was started as, if it has given up privileges, and its user now.
+    let users = [user_of_process(pid), owner_of(Path::new(&format!("/proc/{pid}")))];
     if let Some(told) = variable_of(pid, "TTLOG_DIR") {
-        add_with_private(&mut directories, PathBuf::from(told), owner);
+        for user in users.into_iter().flatten() {
+            directories.push(PathBuf::from(&told).join(format!("ttlog-{user}")));
+        }
+        directories.push(PathBuf::from(told));
     }
-    for user in [owner, own_user()].into_iter().flatten() {
+    for user in users.into_iter().chain([own_user()]).flatten() {
         for directory in directories_of_user(user) {
             if !directories.contains(&directory) {
                 directories.push(directory);
@@ -334,14 +339,6 @@ pub fn variable_of(pid: u64, name: &str) -> Option<String> {
     Some(String::from_utf8_lossy(value).into_owned()).filter(|value| !value.is_empty())
 }
 
-/// Adds a directory, and the private one that recorders make in it if others can write to it.
-fn add_with_private(directories: &mut Vec<PathBuf>, directory: PathBuf, user: Option<u32>) {
-    if let Some(user) = user {
-        directories.push(directory.join(format!("ttlog-{user}")));
-    }
-    directories.push(directory);
-}
-
 /// Returns the directories where recorders of this user put their rings, whether or not they exist: `$TTLOG_DIR`,
 /// shared memory, the temporary directory.
 #[must_use]
@@ -351,44 +348,12 @@ pub fn usual_directories() -> Vec<PathBuf> {
 
 fn directories_of_user(user: u32) -> Vec<PathBuf> {
     let mut directories = Vec::new();
-    if let Some(told) = std::env::var_os("TTLOG_DIR").filter(|told| !told.is_empty()) {
-        add_with_private(&mut directories, PathBuf::from(told), Some(user));
-    }
     let name = format!("ttlog-{user}");
+    if let Some(told) = std::env::var_os("TTLOG_DIR").filter(|told| !told.is_empty()) {
+        // Recorders make a private one in it if others can write to it.
+        directories.extend([Path::new(&told).join(&name), PathBuf::from(told)]);
+    }
     directories.push(Path::new("/dev/shm").join(&name));
     directories.push(std::env::temp_dir().join(&name));
     directories
-}
-
-/// Returns the user that owns a file or a process.
-fn owner_of(path: &Path) -> Option<u32> {
-    user_of(&std::fs::metadata(path).ok()?)
-}
-
-/// Returns the user that owns a file.
-#[cfg(unix)]
-#[must_use]
-pub fn user_of(metadata: &std::fs::Metadata) -> Option<u32> {
-    Some(std::os::unix::fs::MetadataExt::uid(metadata))
-}
-
-/// Returns the user that owns a file.
-#[cfg(not(unix))]
-#[must_use]
-pub fn user_of(_metadata: &std::fs::Metadata) -> Option<u32> {
-    None
-}
-
-/// Returns the user that this program runs as.
-#[cfg(unix)]
-#[must_use]
-pub fn own_user() -> Option<u32> {
-    Some(rustix::process::geteuid().as_raw())
-}
-
-/// Returns the user that this program runs as.
-#[cfg(not(unix))]
-#[must_use]
-pub fn own_user() -> Option<u32> {
-    None
 }

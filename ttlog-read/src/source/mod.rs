@@ -17,6 +17,8 @@ mod input;
 mod inputs;
 mod model;
 #[doc(hidden)] // for the commands of ttlog-view; can change with them
+pub mod owner;
+#[doc(hidden)] // for the commands of ttlog-view; can change with them
 pub mod process;
 mod recognize;
 mod ring;

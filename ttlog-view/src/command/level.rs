@@ -12,6 +12,7 @@ use clap::Args;
 use ttlog_core::Filter;
 use ttlog_core::ring::{CONTROL_TEXT_MAX, ControlAnswer, ControlCommand, ControlResult, EncodedRequest, RingImage};
 use ttlog_read::source::find::{ProcessRing, find};
+use ttlog_read::source::owner::with_owner;
 use ttlog_read::source::process::{Liveness, state_of};
 use ttlog_read::source::read_header;
 use ttlog_read::text::escape::escaped;
@@ -141,10 +142,10 @@ fn change(ring: &ProcessRing, directives: &str) -> Result<String, Refusal> {
     }
     let file = std::fs::OpenOptions::new().read(true).write(true).open(&ring.reach).map_err(|error| {
         let why = match error.kind() {
-            io::ErrorKind::PermissionDenied => ": only the user that the process runs as may ask",
+            io::ErrorKind::PermissionDenied => ": only the user that owns the ring may ask",
             _ => "",
         };
-        format!("{}: {error}{why}", ring.name())
+        format!("{}: {}{why}", ring.name(), with_owner(&ring.reach, error))
     })?;
     let text = ControlCommand::Level(directives).to_string();
     let deadline = Instant::now() + PATIENCE;

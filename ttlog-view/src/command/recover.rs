@@ -14,7 +14,9 @@ use clap::Args;
 use ttlog_core::ring::RingImage;
 use ttlog_core::snapshot::Content;
 use ttlog_read::event::secrets::Secrets;
+use ttlog_read::source::find::is_ring_name;
 use ttlog_read::source::holder::{Holder, holder, holder_besides_us, shared_file_system};
+use ttlog_read::source::owner::with_owner;
 use ttlog_read::source::process::Liveness;
 use ttlog_read::source::{content, files_in, read_head, read_with};
 use ttlog_read::text::escape::error_line;
@@ -59,7 +61,19 @@ pub fn run(options: &Recover, out: &mut dyn Write) -> io::Result<Outcome> {
     let mut outcome = Outcome::Good;
     let (mut recovered, mut left) = (0, 0);
     for path in paths {
-        let Ok(file) = open_unfollowed(&path) else { continue }; // not ours to read
+        let file = match open_unfollowed(&path) {
+            Ok(file) => file,
+            // Somebody else has just recovered it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => {
+                // A file that is not named like a ring is not ours to read.
+                if is_ring_name(&path) {
+                    outcome = Outcome::Partial;
+                    complain(&error_line(&path, &format_args!("not recovered: {}", with_owner(&path, error))));
+                }
+                continue;
+            }
+        };
         if !matches!(content(&file), Ok(Content::Ring)) {
             continue;
         }
