@@ -21,6 +21,7 @@
 //! counted as dropped.
 
 use std::fmt;
+use std::io;
 use std::ptr;
 use std::sync::Once;
 use std::sync::atomic::Ordering;
@@ -175,9 +176,13 @@ fn make_ring(state: &'static State) -> bool {
             Err(ring_file::Trouble { action, cause }) => {
                 process.forget_file();
                 guard::forget_file();
+                let hint = match cause.kind() {
+                    io::ErrorKind::PermissionDenied => "; call Recorder::hand_over before giving up privileges",
+                    _ => "",
+                };
                 report::warn(format_args!(
                     "events of child process {} are kept in memory only and will not outlive it: \
-                     cannot {action} in {:?}: {cause}",
+                     cannot {action} in {:?}: {cause}{hint}",
                     std::process::id(),
                     of.path.parent().unwrap_or(of.path)
                 ));

@@ -38,7 +38,7 @@ impl Backlog {
         static TROUBLE: report::Once = report::Once::new();
         let Some(path) = self.left.next() else { return };
         let mut scratch = lock(&state.process().scratch);
-        let (directory, free_percent) = (&state.snapshot_directory, state.settings.retain_free_percent);
+        let (directory, free_percent) = (state.snapshot_directory.get(), state.settings.retain_free_percent);
         let rules = Rules::new(directory, free_percent, state.ring.len_bytes());
         let outcome = orphans::recover(&path, &rules, &mut scratch);
         drop(scratch);

@@ -111,8 +111,10 @@ pub(crate) fn recover(path: &Path, rules: &Rules<'_>, scratch: &mut Scratch) -> 
     let io_error = |action| move |cause| OrphanError::Io { action, path: path.to_path_buf(), cause };
     let file = match sys::open_for_locking(path) {
         Ok(file) => file,
-        // Somebody else has removed it since the directory was read.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Outcome::LeftAlone),
+        // Somebody else has removed it since the directory was read, or this process has become another user.
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) => {
+            return Ok(Outcome::LeftAlone);
+        }
         Err(cause) => return Err(io_error("open")(cause)),
     };
     let metadata = file.metadata().map_err(io_error("examine"))?;

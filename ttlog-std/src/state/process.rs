@@ -6,6 +6,7 @@
 //! [settles](crate::service::settle).
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 
@@ -39,12 +40,17 @@ pub(crate) struct ProcessState {
     pub(crate) filter_lock: Mutex<()>,
     /// The ring's file; null if it has none (yet). The pointee is never freed.
     file: AtomicPtr<RingFile>,
-    /// The file of the first ancestor that had one: children create theirs beside it.
+    /// The file beside which children create theirs: that of the first ancestor that had one, or where it was handed
+    /// over to another user; null if there is none. The pointee is never freed.
     #[cfg_attr(
         not(target_os = "linux"),
         allow(dead_code, reason = "for children of fork, which have rings on Linux alone")
     )]
-    parent_file: Option<&'static RingFile>,
+    parent_file: AtomicPtr<RingFile>,
+    /// Whether the service thread is recovering what it found at the start.
+    pub(crate) is_recovering: AtomicBool,
+    /// The user to whom the ring was handed over, and the directory of the ring, until its orphans have been found.
+    pub(crate) handed_to: Mutex<Option<(u32, PathBuf)>>,
     /// Whether the service thread and the memory for snapshots exist, or creating them was attempted.
     pub(crate) is_settled: AtomicBool,
     /// Time of the latest anchor, in ticks.
@@ -54,7 +60,7 @@ pub(crate) struct ProcessState {
 impl ProcessState {
     /// Creates the state of the process that starts the recorder.
     pub(crate) fn new(queue: SnapshotQueue, options: SnapshotOptions<'static>, file: Option<RingFile>) -> Self {
-        let file = file.map(|file| &*Box::leak(Box::new(file)));
+        let file = file.map_or(std::ptr::null_mut(), |file| std::ptr::from_mut(Box::leak(Box::new(file))));
         ProcessState {
             pid: std::process::id(),
             queue,
@@ -63,8 +69,10 @@ impl ProcessState {
             spare_scratch: Mutex::new(Scratch::spare(options, SEGMENT_LEN)),
             anchor_lock: Mutex::new(()),
             filter_lock: Mutex::new(()),
-            file: AtomicPtr::new(file.map_or(std::ptr::null_mut(), |file| std::ptr::from_ref(file).cast_mut())),
-            parent_file: file,
+            file: AtomicPtr::new(file),
+            parent_file: AtomicPtr::new(file),
+            is_recovering: AtomicBool::new(false),
+            handed_to: Mutex::new(None),
             is_settled: AtomicBool::new(true),
             last_anchor: AtomicU64::new(0),
         }
@@ -82,7 +90,9 @@ impl ProcessState {
             anchor_lock: Mutex::new(()),
             filter_lock: Mutex::new(()),
             file: AtomicPtr::new(std::ptr::null_mut()),
-            parent_file: parent.parent_file,
+            parent_file: AtomicPtr::new(parent.parent_file.load(Ordering::Acquire)),
+            is_recovering: AtomicBool::new(false),
+            handed_to: Mutex::new(None),
             is_settled: AtomicBool::new(false),
             last_anchor: AtomicU64::new(0),
         };
@@ -110,7 +120,17 @@ impl ProcessState {
     /// Returns the file beside which this process creates its own.
     #[cfg(target_os = "linux")]
     pub(crate) fn parent_file(&self) -> Option<&'static RingFile> {
-        self.parent_file
+        // SAFETY: null, or complete and never freed.
+        unsafe { self.parent_file.load(Ordering::Acquire).as_ref() }
+    }
+
+    /// Notes that the ring's file is this one now, in another directory: children create theirs there.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn move_file(&self, file: RingFile) -> &'static RingFile {
+        let file = Box::leak(Box::new(file));
+        self.file.store(file, Ordering::Release);
+        self.parent_file.store(file, Ordering::Release);
+        file
     }
 
     /// Stores the ring's file. Async-signal-safe. Without memory for it (a page) the file exists but is unknown.
