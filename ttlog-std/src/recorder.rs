@@ -203,8 +203,9 @@ impl Recorder {
     /// now on. For programs that start with more rights than they keep.
     ///
     /// Call it with the old rights, before `setgid` and `setuid`; the chapter [files](crate::_documentation::files) has
-    /// the order. Without it, recording goes on and is not lost, but children of `fork` have their rings in memory only,
-    /// the new user cannot read the ring from outside, and snapshots fail if their directory is not open to all.
+    /// the order. Without it, recording goes on and nothing is lost, but children of `fork` might have their rings in
+    /// memory only, the new user cannot read the ring from outside, and snapshots fail if their directory is not open
+    /// to all.
     ///
     /// - The ring's file becomes the user's, and moves to where a recorder of this user would have put it: see
     ///   [`ring_path`](Self::ring_path). Children of `fork` have theirs beside it.

@@ -175,7 +175,8 @@ fn an_id_of_another_namespace_is_not_taken_for_the_own() {
     drop(recorder);
 }
 
-/// A directory that is mounted at two places, like a volume at two hosts: a lock taken at one is invisible at the other.
+/// A directory that is mounted at two places, like a volume at two hosts: a lock taken at one is invisible at the
+/// other.
 struct SharedVolume {
     mounts: [PathBuf; 2],
 }
@@ -228,8 +229,8 @@ fn ring_of_another_host_on_a_shared_volume_is_left_alone() {
     assert!(!run.out.contains("process: ") && !run.out.contains("running"), "{}", run.out);
     let run = view(ours, &["recover", "rings", "-o", ".", "--remove"]);
     assert_eq!(run.code, Some(0), "{}", run.err);
-    let expected = "left alone: it is of another host, web-9, whose lock might be invisible on this file system (FUSE); \
-                    recover it there, or recover a copy\n0 recovered, 1 left alone\n";
+    let expected = "left alone: it is of another host, web-9, whose lock might be invisible on this file system \
+                    (FUSE); recover it there, or recover a copy\n0 recovered, 1 left alone\n";
     assert!(run.out.ends_with(expected), "{}", run.out);
     let run = view(ours, &["level", &ring.to_string_lossy(), "warn"]);
     assert!(run.err.contains("cannot determine whether process 1 on web-9 is running; ask on its host"), "{}", run.err);

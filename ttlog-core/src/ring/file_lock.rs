@@ -1,9 +1,9 @@
-//! What the lock of a ring's file proves.
+//! Lock of a ring's file, as proof that the ring is in use.
 //!
-//! A recorder holds an exclusive lock (`flock`) on its ring's file as long as it has the file mapped; the lock ends with
-//! the process, whatever ends it. It is visible in all containers of a host, where process ids mean nothing. On a file
-//! system that several hosts share, a lock held on one of them might be invisible to the others: there, a free lock
-//! proves nothing about a process of another host until that process has been silent for long.
+//! A recorder holds an exclusive lock (`flock`) on its ring's file as long as it has the file mapped. The lock ends
+//! with the process, whatever ends it. It is visible in all containers of a host, where process ids mean nothing. On a
+//! file system that several hosts share, a lock held on one of them might be invisible to the others. There, a free
+//! lock proves nothing about a process of another host until that process has been silent for long.
 
 /// Time without a sign of life after which a process of another host counts as gone, in seconds.
 ///

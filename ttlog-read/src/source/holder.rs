@@ -1,9 +1,9 @@
-//! Which process has a ring.
+//! Holder of a ring: the process that has it.
 //!
 //! Process ids mean nothing in another pid namespace: in containers, every process is number 1. So the process that the
 //! ring names counts only if it can be seen to have the file mapped. Otherwise the lock of the file decides, which the
-//! recorder holds until it ends, and which is the same in all namespaces. It is asked by taking it for a moment, shared,
-//! so that readers do not get into each other's way.
+//! recorder holds until it ends, and which is the same in all namespaces. It is tested by taking it for a moment,
+//! shared, so that readers do not get into each other's way.
 
 use std::fs::File;
 use std::time::SystemTime;
@@ -14,7 +14,7 @@ use ttlog_core::ring::file_lock::free_lock_is_proof;
 use super::process::{Liveness, is_of_this_host, liveness, maps_file};
 use crate::text::time::since_ns;
 
-/// What is known about the process of a ring.
+/// Holder of a ring, as far as known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Holder {
     /// State of the process.
@@ -124,7 +124,7 @@ pub fn shared_file_system(_file: &File) -> Option<&'static str> {
     None
 }
 
-/// Asks for the lock of a file, and gives it back at once.
+/// Tests the lock of a file by taking it for a moment.
 #[cfg(unix)]
 fn lock_of(file: &File) -> Lock {
     use rustix::fs::{FlockOperation, flock};

@@ -32,6 +32,7 @@ use ttlog_core::ring::file_name::RingStem;
 use ttlog_core::{DropReason, EntryStart, Ring, RingConfig, Word};
 
 use super::thread;
+use crate::memory::child_place::ChildPlace;
 use crate::memory::ring_file::{self, RingFile};
 use crate::memory::{guard, process_item};
 use crate::state::process::ProcessState;
@@ -169,7 +170,8 @@ fn make_ring(state: &'static State) -> bool {
             random: sys::random(),
         };
         let make = |stem: fmt::Arguments<'_>| {
-            ring_file::replace_by_ring_file(of, stem, state.words, |words| lay_out(state, words), announce)
+            let place = ChildPlace::beside(of)?;
+            ring_file::replace_by_ring_file(place.get(), stem, state.words, |words| lay_out(state, words), announce)
         };
         match make(format_args!("{stem}")) {
             Ok(()) => return true,

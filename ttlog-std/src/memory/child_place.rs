@@ -19,15 +19,15 @@ use crate::sys;
 const PATH_LEN_MAX: usize = 1024;
 
 /// A directory, held open, and its path.
-pub(super) struct ChildPlace {
-    pub(super) directory: Directory,
+pub(crate) struct ChildPlace {
+    directory: Directory,
     /// Terminated by zero.
     path: [u8; PATH_LEN_MAX],
 }
 
 impl ChildPlace {
     /// Returns the place for a ring file beside `of`.
-    pub(super) fn beside(of: &RingFile) -> Result<Self, Trouble> {
+    pub(crate) fn beside(of: &RingFile) -> Result<Self, Trouble> {
         let gone = || Trouble { action: "open directory", cause: io::Error::from_raw_os_error(libc::ENOENT) };
         let path = of.path.parent().ok_or_else(gone)?;
         let directory = of.directory();
@@ -71,9 +71,9 @@ impl ChildPlace {
         Some(ChildPlace { directory: Directory::hold(directory).filter(|_| is_private)?, path })
     }
 
-    /// Returns the path of the directory.
-    pub(super) fn path(&self) -> &Path {
+    /// Returns the directory and its path.
+    pub(crate) fn get(&self) -> (Directory, &Path) {
         let path = CStr::from_bytes_until_nul(&self.path).unwrap_or_default();
-        Path::new(OsStr::from_bytes(path.to_bytes()))
+        (self.directory, Path::new(OsStr::from_bytes(path.to_bytes())))
     }
 }

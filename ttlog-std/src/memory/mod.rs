@@ -1,7 +1,7 @@
 //! Memory for the words of the ring: in a mapped file, or on the heap.
 
 #[cfg(target_os = "linux")]
-mod child_place;
+pub(crate) mod child_place;
 pub(crate) mod directory;
 #[cfg(target_os = "linux")]
 pub(crate) mod guard;

@@ -21,7 +21,6 @@ use std::ptr::NonNull;
 use ttlog_core::Word;
 use ttlog_core::ring::file_name::{RING_SUFFIX, UNFINISHED_SUFFIX};
 
-use super::child_place::ChildPlace;
 use super::directory::{MappingError, open_ring_directory};
 use super::heap::POPULATE_AT_ONCE_BYTES;
 use crate::sys::{self, FileIdentity};
@@ -243,13 +242,13 @@ impl fmt::Write for Text<'_> {
     }
 }
 
-/// Creates a ring file in the directory of the file `of` (see [`ChildPlace`]), named `stem`, in a child of `fork`, and maps it in place of
-/// `words`. The data written by `prepare` is complete by then. `announce` is called with the file right before.
+/// Creates a ring file in this directory, which has this path, named `stem`, in a child of `fork`, and maps it in place
+/// of `words`. The data written by `prepare` is complete by then. `announce` is called with the file right before.
 ///
 /// Allocates nothing on the heap; async-signal-safe if `prepare` and `announce` are. After an error nothing has
 /// changed.
 pub(crate) fn replace_by_ring_file(
-    of: &RingFile,
+    (directory, directory_path): (Directory, &Path),
     stem: fmt::Arguments<'_>,
     words: &'static [Word],
     prepare: impl FnOnce(&'static [Word]) -> Option<()>,
@@ -257,8 +256,6 @@ pub(crate) fn replace_by_ring_file(
 ) -> Result<(), Trouble> {
     let too_long = |_| Trouble { action: "name ring file", cause: io::Error::from_raw_os_error(libc::ENAMETOOLONG) };
     let gone = || Trouble { action: "open directory", cause: io::Error::from_raw_os_error(libc::ENOENT) };
-    let place = ChildPlace::beside(of)?;
-    let (directory, directory_path) = (place.directory, place.path());
     let opened = directory.open().ok_or_else(gone)?;
 
     let mut rooms = [[0; 256]; 2];

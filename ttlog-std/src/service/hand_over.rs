@@ -20,7 +20,7 @@ use crate::sys::{self, User, lock};
 /// Longest time that [`hand_over_to`] waits for orphans of the present user to be recovered.
 const RECOVERY_WAIT_MAX: Duration = Duration::from_secs(2);
 
-/// What could not be handed over to another user. Recording goes on as before.
+/// Error of handing the recorder over to another user. Recording goes on as before.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum HandOverError {

@@ -4,8 +4,8 @@
 //! (the lock ends with the process, whatever ended it) and becomes a snapshot with reason `recovered`; only when that
 //! is safely on disk is the ring removed. If two processes start at once, the one that gets the lock does it. Rings of
 //! living processes are locked and are not touched; neither are files of other users. The lock is the same in all pid
-//! namespaces, where process ids are not. On a file system that several hosts share it might not reach other hosts, whose
-//! rings are left alone until they have been silent for a day.
+//! namespaces, where process ids are not. On a file system that several hosts share it might not reach other hosts,
+//! whose rings are left alone until they have been silent for a day.
 //!
 //! The contents of an orphan are treated as hostile input: copied into memory up to a stated size, never mapped, and
 //! passed only to the core's reader.

@@ -199,7 +199,7 @@ pub(crate) fn service_of(name: &[u8]) -> Option<&str> {
 enum Owners {
     /// All: nobody else can create files there.
     Everybody,
-    /// Those that this process is, was, or will be.
+    /// Users that this process is, was, or will be.
     OwnUsers,
 }
 
@@ -220,7 +220,7 @@ impl Owners {
     }
 }
 
-/// Gives the snapshots of this service that belong to the present user to another one.
+/// Makes the snapshots of this service that belong to the present user another one's.
 #[cfg(unix)]
 pub(crate) fn give_away(directory: &Path, service: &str, user: crate::sys::User) {
     let Ok(entries) = std::fs::read_dir(directory) else { return };
