@@ -57,6 +57,10 @@ fn inner(recorder: &Recorder) -> u32 {
     children.trim().parse().expect("one child")
 }
 
+fn host() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname").expect("this is Linux").trim_end().to_owned()
+}
+
 fn count(text: &str, what: &str) -> usize {
     text.matches(what).count()
 }
@@ -76,6 +80,14 @@ fn two_processes_of_number_1_are_running() {
     let run = view(&dir, &["rings"]);
     assert_eq!((run.code, count(&run.out, "ring of a running process")), (Some(0), 2), "{}", run.out);
     assert!(!run.out.contains("   process: "), "{}", run.out);
+    // Service and id are the same, so the lines name the rings.
+    let named = |line: &&str| line.contains(" INFO shop[1]-");
+    let of_ring = |n: usize| run.out.lines().filter(named).filter(|line| line.ends_with(&format!("  n={n}"))).count();
+    assert_eq!([of_ring(2), of_ring(3)], [2, 1], "{}", run.out);
+    for line in run.out.lines().filter(named) {
+        let (_, rest) = line.split_once("shop[1]-").expect("it is named");
+        assert!(run.out.contains(&format!("(pid 1 on {}, ring {})", host(), &rest[..8])), "{}", run.out);
+    }
     let report = |run: Run| -> Json { serde_json::from_str(&run.out).unwrap_or_else(|_| panic!("{}", run.out)) };
     let found = report(view(&dir, &["doctor", "rings", "--format", "json"]));
     let local: Vec<_> = found["rings"].as_array().expect("rings").iter().map(|ring| &ring["local_pid"]).collect();

@@ -4,6 +4,7 @@ pub mod chunks;
 pub mod drive;
 pub mod ending;
 pub mod json;
+mod owner;
 pub mod sink;
 pub mod stats;
 pub mod text;
