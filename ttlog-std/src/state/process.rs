@@ -16,6 +16,8 @@ use ttlog_core::snapshot::SnapshotOptions;
 use crate::memory::ring_file::RingFile;
 use crate::snapshot::queue::SnapshotQueue;
 use crate::snapshot::scratch::Scratch;
+#[cfg(target_os = "linux")]
+use crate::sys::OwnMark;
 use crate::sys::lock;
 
 /// Length of the longest segment of which a snapshot is written, in bytes: segments of an orphan can be of any size.
@@ -26,6 +28,9 @@ pub(crate) struct ProcessState {
     /// Id of the process. A process created without the C library's `fork` still has its parent's state, and another
     /// id.
     pid: u32,
+    /// The same for a process in another pid namespace, where it can have the same id.
+    #[cfg(target_os = "linux")]
+    mark: OwnMark,
     /// Requests to the service thread.
     pub(crate) queue: SnapshotQueue,
     /// Memory for the snapshot that is being written, and the lock that allows only one at a time.
@@ -63,6 +68,8 @@ impl ProcessState {
         let file = file.map_or(std::ptr::null_mut(), |file| std::ptr::from_mut(Box::leak(Box::new(file))));
         ProcessState {
             pid: std::process::id(),
+            #[cfg(target_os = "linux")]
+            mark: OwnMark::new(),
             queue,
             options,
             scratch: Mutex::new(Scratch::new(options, SEGMENT_LEN)),
@@ -83,6 +90,7 @@ impl ProcessState {
     pub(crate) fn in_child(parent: &ProcessState) -> Option<&'static ProcessState> {
         let child = ProcessState {
             pid: std::process::id(),
+            mark: OwnMark::new(),
             queue: SnapshotQueue::in_child(&parent.queue),
             options: parent.options,
             scratch: Mutex::new(Scratch::empty(parent.options)),
@@ -108,6 +116,10 @@ impl ProcessState {
     /// Returns whether the calling process is an unprepared fork of the one that this belongs to: the locks might be
     /// held by threads that do not exist here, and the ring is that of the parent.
     pub(crate) fn is_in_fork(&self) -> bool {
+        #[cfg(target_os = "linux")]
+        if self.mark.is_of_another() {
+            return true;
+        }
         std::process::id() != self.pid
     }
 
