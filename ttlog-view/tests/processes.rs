@@ -293,3 +293,40 @@ fn another_user_is_told_so() {
     assert!(message.contains(expected), "{message}");
     std::fs::remove_dir_all(&dir).expect("our own directory");
 }
+
+#[test]
+fn new_user_can_use_what_was_handed_over() {
+    use std::os::unix::process::CommandExt as _;
+    if !rustix::process::geteuid().is_root() {
+        return support::skip("new_user_can_use_what_was_handed_over: only root can act for another user");
+    }
+    let dir = std::env::temp_dir().join(format!("ttlog-view-handed-over-{}", std::process::id()));
+    for path in [dir.clone(), dir.join("snapshots")] {
+        std::fs::create_dir_all(&path).expect("a directory");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("our own directory");
+    }
+    let program = dir.join("ttlog-view");
+    std::fs::copy(env!("CARGO_BIN_EXE_ttlog-view"), &program).expect("a copy");
+    let mut recorder = Recorder::start(&dir, &[]);
+    recorder.tell("info 5");
+    recorder.tell("hand_over 65534");
+    recorder.tell("panic");
+    let rings = dir.join("rings/ttlog-65534");
+    let ring = Recorder::rings_in(&rings)[0].to_string_lossy().into_owned();
+    let as_nobody = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(&program);
+        command.args(arguments).uid(65_534).gid(65_534).current_dir("/").env("TTLOG_DIR", dir.join("rings"));
+        let output = command.output().expect("the program can be run");
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("text")
+    };
+    // Its mappings cannot be seen, but its lock.
+    assert!(as_nobody(&[&ring]).contains("ring of a running process of shop"));
+    assert_eq!(as_nobody(&["level", &ring, "warn"]), "warn\n");
+    assert_eq!(as_nobody(&["level", &recorder.pid().to_string()]), "warn\n");
+    // For root, who sees everything, the directory of the snapshots is the one that is used now.
+    let snapshots = dir.join("snapshots/ttlog-65534");
+    let text = view(&dir, &["doctor", &ring, "--color", "never"]).out;
+    assert!(text.contains(&format!("snapshots {}\n", snapshots.display())), "{text}");
+    std::fs::remove_dir_all(&dir).expect("our own directory");
+}

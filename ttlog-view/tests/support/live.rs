@@ -77,6 +77,12 @@ impl Recorder {
         own.next().expect("its ring")
     }
 
+    /// Returns the paths of all rings in a directory.
+    pub fn rings_in(directory: &Path) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(directory).expect("a directory with rings");
+        entries.map(|entry| entry.expect("an entry").path()).collect()
+    }
+
     /// Sends a command and returns the answer.
     pub fn tell(&mut self, command: &str) -> String {
         writeln!(self.commands, "{command}").expect("it listens");
@@ -146,6 +152,8 @@ pub fn child() {
             "abort" => std::process::abort(),
             // SAFETY: not at all: nothing is there, and that is what it is for.
             "segv" => unsafe { std::ptr::without_provenance_mut::<u8>(16).write_volatile(1) },
+            #[cfg(unix)]
+            "hand_over" => trace.as_ref().expect("a recorder").hand_over(number, number).expect("we are root"),
             "file" => {
                 println!("{ANSWER}{}", trace.as_ref().is_some_and(|trace| trace.ring_path().is_some()));
                 continue;
