@@ -106,6 +106,7 @@ fn serve(hand_over: bool) {
 /// A worker that the master forks gives up its privileges on its own.
 fn worker_hands_over() {
     let recorder = start();
+    let of_master = recorder.request_snapshot("of the master").wait().unwrap();
     in_fork(|| {
         let recorder = Recorder::current().unwrap();
         recorder.hand_over(NOBODY, NOBODY).unwrap();
@@ -116,6 +117,7 @@ fn worker_hands_over() {
             println!("grandchild ring: {}", Recorder::current().unwrap().ring_path().unwrap().display());
         });
     });
+    assert_eq!(owner_and_mode(&of_master), (0, 0o600), "not the worker's to give away");
     println!("of the master: {}", recorder.ring_path().unwrap().display());
 }
 
@@ -261,6 +263,8 @@ fn worker_of_a_master_that_stays_root() {
         return;
     }
     let place = Place::new("hand-over-worker");
+    std::fs::create_dir(place.snapshots()).unwrap();
+    std::fs::set_permissions(place.snapshots(), std::fs::Permissions::from_mode(0o1777)).unwrap();
     let output = run(place.child("hands over in a worker"));
     let private = place.rings().join(format!("ttlog-{NOBODY}"));
     let parent = |key: &str| PathBuf::from(told(&output, key).unwrap()).parent().map(Path::to_path_buf);

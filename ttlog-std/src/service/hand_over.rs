@@ -80,7 +80,9 @@ pub(crate) fn hand_over_to(state: &State, user: User) -> Result<(), HandOverErro
     sys::note_own_user(sys::effective_uid());
     sys::note_own_user(user.uid);
     let ring = hand_over_ring(state, user).map(|directory| *handed_to = directory.map(|path| (user.uid, path)));
-    let directory = hand_over::hand_over(state.snapshot_directory.get(), &state.service_name, user);
+    // The snapshots of a parent, which keeps its rights, are not those of its child to give away.
+    let gives_away = !process.is_child;
+    let directory = hand_over::hand_over(state.snapshot_directory.get(), &state.service_name, user, gives_away);
     let snapshots = directory.map(|directory| state.snapshot_directory.set(directory)).map_err(|error| match error {
         SnapshotError::Io { action, path, cause } => HandOverError::Snapshots { action, path, cause },
         other => HandOverError::Snapshots {

@@ -8,15 +8,23 @@ use super::retention;
 use crate::sys::{self, User};
 
 /// Makes sure that `user` can write snapshots, and returns the directory for them: `directory` if the user can create
-/// files in it, else a private one in it. A missing directory is created for the user. In a directory that stays, the
-/// snapshots of this service that belong to the present user become the new one's, so that retention goes on with all.
+/// files in it, else a private one in it. A missing directory is created for the user. With `gives_away`, in a directory
+/// that stays, the snapshots of this service that belong to the present user become the new one's, so that retention
+/// goes on with all.
 ///
 /// # Errors
 /// [`SnapshotError::Io`]; the present directory stays in use.
-pub(crate) fn hand_over(directory: &Path, service: &str, user: User) -> Result<PathBuf, SnapshotError> {
+pub(crate) fn hand_over(
+    directory: &Path,
+    service: &str,
+    user: User,
+    gives_away: bool,
+) -> Result<PathBuf, SnapshotError> {
     create_missing(directory, user)?;
     if user.can_create_in(directory) {
-        retention::give_away(directory, service, user);
+        if gives_away {
+            retention::give_away(directory, service, user);
+        }
         return Ok(directory.to_path_buf());
     }
     let metadata = std::fs::metadata(directory).map_err(|cause| SnapshotError::io("examine", directory, cause))?;

@@ -31,6 +31,9 @@ pub(crate) struct ProcessState {
     /// The same for a process in another pid namespace, where it can have the same id.
     #[cfg(target_os = "linux")]
     mark: OwnMark,
+    /// Whether the process is a child of the one that started the recorder.
+    #[cfg_attr(not(unix), allow(dead_code, reason = "for hand-overs, which are for Unix alone"))]
+    pub(crate) is_child: bool,
     /// Requests to the service thread.
     pub(crate) queue: SnapshotQueue,
     /// Memory for the snapshot that is being written, and the lock that allows only one at a time.
@@ -70,6 +73,7 @@ impl ProcessState {
             pid: std::process::id(),
             #[cfg(target_os = "linux")]
             mark: OwnMark::new(),
+            is_child: false,
             queue,
             options,
             scratch: Mutex::new(Scratch::new(options, SEGMENT_LEN)),
@@ -91,6 +95,7 @@ impl ProcessState {
         let child = ProcessState {
             pid: std::process::id(),
             mark: OwnMark::new(),
+            is_child: true,
             queue: SnapshotQueue::in_child(&parent.queue),
             options: parent.options,
             scratch: Mutex::new(Scratch::empty(parent.options)),
