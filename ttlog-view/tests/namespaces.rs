@@ -163,6 +163,23 @@ fn level_and_snapshot_work_by_path_from_another_namespace() {
 }
 
 #[test]
+fn signal_from_another_namespace_has_no_sender_here() {
+    if !has_namespaces("signal_from_another_namespace_has_no_sender_here") {
+        return;
+    }
+    let dir = directory("namespaces_signal");
+    let mut recorder = Recorder::start_below_a_shell(&dir);
+    let ring = rings(&dir)[0].to_string_lossy().into_owned();
+    let shell = inner(&recorder);
+    let children = std::fs::read_to_string(format!("/proc/{shell}/task/{shell}/children")).expect("it runs");
+    let sent = Command::new("kill").args(["-TERM", children.trim()]).status().expect("kill is there");
+    assert!(sent.success());
+    recorder.wait();
+    let shown = view(&dir, &[&ring]).out;
+    assert!(shown.contains("process: ended by SIGTERM (sent from another pid namespace, by user 0)"), "{shown}");
+}
+
+#[test]
 fn an_id_of_another_namespace_is_not_taken_for_the_own() {
     if !has_namespaces("an_id_of_another_namespace_is_not_taken_for_the_own") {
         return;

@@ -135,8 +135,13 @@ fn is_fault(end: &ProcessEnd) -> bool {
 /// Returns the meaning of the signal's code.
 fn cause(end: &ProcessEnd) -> Option<String> {
     if end.code <= 0 {
-        let own = end.sender_pid == 0;
-        return (!own).then(|| format!("sent by process {} of user {}", end.sender_pid, end.sender_uid));
+        return match (end.sender_pid, end.code) {
+            // SI_USER; a process that sends it to itself names itself.
+            (0, 0) => Some(format!("sent from another pid namespace, by user {}", end.sender_uid)),
+            // By the process itself.
+            (0, _) => None,
+            (pid, _) => Some(format!("sent by process {pid} of user {}", end.sender_uid)),
+        };
     }
     // sigaction(2) of Linux; macOS uses the same numbers for these.
     let text = match (end.signal, end.code) {

@@ -35,6 +35,15 @@ impl Recorder {
         Self::start_as(command, directory, variables)
     }
 
+    /// Starts a recorder in its own pid namespace, below a shell, which is the first process there. (A first process is
+    /// not ended by signals.)
+    pub fn start_below_a_shell(directory: &Path) -> Self {
+        let mut command = in_namespace();
+        command.args(["sh", "-c", "\"$@\"; exit $?", "sh"]);
+        command.arg(std::env::current_exe().expect("this program has a path"));
+        Self::start_as(command, directory, &[])
+    }
+
     /// Starts a recorder as the first process of a host with this name.
     pub fn start_on_host(name: &str, directory: &Path) -> Self {
         let mut command = in_namespace();
