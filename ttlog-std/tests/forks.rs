@@ -711,8 +711,8 @@ fn clone_into_a_namespace() {
     log("parent", 0);
     assert_eq!(std::process::id(), 1);
     for run in [|| std::process::exit(4), || std::process::abort()] {
-        // SAFETY: the child only ends.
         let flags = libc::SIGCHLD | libc::CLONE_NEWPID;
+        // SAFETY: the child only ends.
         let child = unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) } as libc::pid_t;
         if child == 0 {
             assert_eq!(std::process::id(), 1);

@@ -128,6 +128,30 @@ fn a_ring_that_its_process_let_go_of_by_exec_is_recovered() {
     assert!(!ring.exists());
 }
 
+/// Ids are given again: the ring of an earlier process is not that of the present one.
+#[test]
+fn id_that_another_process_has_by_now() {
+    let dir = directory("reused");
+    let pid = std::process::id();
+    let process = ttlog_core::ProcessInfo { pid: pid.into(), process_start: 1, host: "", ..support::SHOP };
+    let earlier = support::Recording::on_a_server(1, 4, 0, 512, &process);
+    std::fs::create_dir(dir.join("rings")).expect("a directory");
+    support::write(&dir, "rings/earlier.ring", &earlier.image());
+    for arguments in [&["snapshot", "-o", "."][..], &["level"], &["doctor"]] {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_ttlog-view"));
+        command.args(arguments).arg(pid.to_string()).current_dir(&dir).env("TTLOG_DIR", dir.join("rings"));
+        let output = command.output().expect("the program can be run");
+        let message = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {message}");
+        assert!(message.contains(&format!("process {pid} runs, but has no ring that can be found")), "{message}");
+        assert!(
+            message.contains("another process had or has this id") && message.contains("earlier.ring"),
+            "{message}"
+        );
+    }
+    assert_eq!(view(&dir, &["snapshot", "rings/earlier.ring", "-o", "."]).code, Some(0));
+}
+
 #[test]
 fn how_a_process_ended_is_told() {
     let dir = directory("ended");

@@ -43,6 +43,7 @@ impl Holder {
 
 /// State of the lock of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(unix), allow(dead_code, reason = "only Unix has these locks"))]
 enum Lock {
     /// Somebody holds it.
     Held,
@@ -146,6 +147,7 @@ fn lock_of(_file: &File) -> Lock {
 
 /// Visible processes among those that hold the lock of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(unix), allow(dead_code, reason = "only Unix has these locks"))]
 enum Visible {
     /// This one, which has the file mapped, as recorders have, or is the process that the ring names and does not show
     /// its mappings.

@@ -58,6 +58,7 @@ pub(crate) struct ProcessState {
     /// Whether the service thread is recovering what it found at the start.
     pub(crate) is_recovering: AtomicBool,
     /// The user to whom the ring was handed over, and the directory of the ring, until its orphans have been found.
+    #[cfg_attr(not(unix), allow(dead_code, reason = "for hand-overs, which are for Unix alone"))]
     pub(crate) handed_to: Mutex<Option<(u32, PathBuf)>>,
     /// Whether the service thread and the memory for snapshots exist, or creating them was attempted.
     pub(crate) is_settled: AtomicBool,
