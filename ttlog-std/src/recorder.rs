@@ -213,10 +213,9 @@ impl Recorder {
     ///   directory that stays, the snapshots of this service become the user's, as far as they were the present one's.
     /// - Rings that an earlier run has left in the new directory are recovered once the process has become this user.
     ///
-    /// In a child of `fork` this concerns the child's ring and those of its own children; earlier snapshots stay the old
-    /// user's. A recorder whose ring is on
-    /// the heap has only snapshots to hand over. Access control lists and supplementary groups are not taken into
-    /// account.
+    /// In a child of `fork` this concerns the child's ring and those of its own children; earlier snapshots stay the
+    /// old user's. A recorder whose ring is on the heap has only snapshots to hand over. Access control lists and
+    /// supplementary groups are not taken into account.
     ///
     /// Waits for other callers, and up to two seconds for the recovery of rings of the old user.
     ///

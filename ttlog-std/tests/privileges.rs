@@ -9,7 +9,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use common::{Place, case, finish, skip, stderr};
-use ttlog_std::{Recorder, info};
+use ttlog_std::{HandOverError, Recorder, info};
 
 /// The user and group that the programs become.
 const NOBODY: u32 = 65_534;
@@ -51,6 +51,7 @@ fn child() {
             become_nobody();
             let recorder = start();
             println!("error: {}", recorder.hand_over(1234, 1234).unwrap_err());
+            assert!(matches!(recorder.hand_over(u32::MAX, 1), Err(HandOverError::NoUser)));
         }
         Some(other) => panic!("no case {other:?}"),
     }

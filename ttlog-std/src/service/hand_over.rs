@@ -17,6 +17,8 @@ use crate::snapshot::hand_over;
 use crate::state::State;
 use crate::sys::{self, User, lock};
 
+/// The number that no user and no group has: system calls take it for "as before".
+const NOBODY: u32 = u32::MAX;
 /// Longest time that [`hand_over_to`] waits for orphans of the present user to be recovered.
 const RECOVERY_WAIT_MAX: Duration = Duration::from_secs(2);
 
@@ -42,6 +44,8 @@ pub enum HandOverError {
         /// The error of the operating system.
         cause: io::Error,
     },
+    /// The number that stands for "no user" or "no group".
+    NoUser,
     /// This process was created without the C library's `fork`, and has no recorder of its own.
     NoRecorder,
 }
@@ -52,6 +56,7 @@ impl fmt::Display for HandOverError {
             HandOverError::Ring { action, path, cause } | HandOverError::Snapshots { action, path, cause } => {
                 write!(f, "cannot {action} {path:?}: {cause}")
             }
+            HandOverError::NoUser => write!(f, "{NOBODY} is no user and no group"),
             HandOverError::NoRecorder => f.write_str("this process has no recorder of its own"),
         }
     }
@@ -61,7 +66,7 @@ impl std::error::Error for HandOverError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             HandOverError::Ring { cause, .. } | HandOverError::Snapshots { cause, .. } => Some(cause),
-            HandOverError::NoRecorder => None,
+            HandOverError::NoUser | HandOverError::NoRecorder => None,
         }
     }
 }
@@ -74,6 +79,9 @@ pub(crate) fn hand_over_to(state: &State, user: User) -> Result<(), HandOverErro
     let process = state.process();
     if process.is_in_fork() {
         return Err(HandOverError::NoRecorder);
+    }
+    if [user.uid, user.gid].contains(&NOBODY) {
+        return Err(HandOverError::NoUser);
     }
     let mut handed_to = lock(&process.handed_to);
     wait_for_recovery(state);

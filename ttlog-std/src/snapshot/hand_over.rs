@@ -8,9 +8,9 @@ use super::retention;
 use crate::sys::{self, User};
 
 /// Makes sure that `user` can write snapshots, and returns the directory for them: `directory` if the user can create
-/// files in it, else a private one in it. A missing directory is created for the user. With `gives_away`, in a directory
-/// that stays, the snapshots of this service that belong to the present user become the new one's, so that retention
-/// goes on with all.
+/// files in it, else a private one in it. A missing directory is created for the user. With `gives_away`, in a
+/// directory that stays, the snapshots of this service that belong to the present user become the new one's, so that
+/// retention goes on with all.
 ///
 /// # Errors
 /// [`SnapshotError::Io`]; the present directory stays in use.
