@@ -17,16 +17,13 @@ pub(super) fn push_owner(out: &mut String, source: &Source<'_>, same_owners: boo
                 push_ring(out, source);
             }
         }
-        _ => {
-            out.push_str("ring-");
-            push_ring(out, source);
-        }
+        _ => out.push_str(&format!("ring-{:08x}", source.ring_id >> 32)),
     }
 }
 
-/// Names a ring by the first half of its id.
+/// Names a ring by the second half of its id, which is random.
 pub(super) fn push_ring(out: &mut String, source: &Source<'_>) {
-    out.push_str(&format!("{:08x}", source.ring_id >> 32));
+    out.push_str(&format!("{:08x}", source.ring_id & 0xffff_ffff));
 }
 
 /// Returns whether the events are from more than one ring; sessions of a device share theirs.
