@@ -12,9 +12,13 @@ mod ending;
 pub mod file;
 #[doc(hidden)] // for the commands of ttlog-view; can change with them
 pub mod find;
+#[doc(hidden)] // for the commands of ttlog-view; can change with them
+pub mod holder;
 mod input;
 mod inputs;
 mod model;
+#[doc(hidden)] // for the commands of ttlog-view; can change with them
+pub mod owner;
 #[doc(hidden)] // for the commands of ttlog-view; can change with them
 pub mod process;
 mod recognize;
@@ -28,7 +32,8 @@ pub use callsites::Callsites;
 pub use ending::Ending;
 pub use file::Bytes;
 #[doc(hidden)] // like their module
-pub use file::{content, files_in, open, read, read_head, read_header, read_stdin};
+pub use file::{content, files_in, open, read, read_head, read_header, read_stdin, read_with};
+pub use holder::Holder;
 pub use input::{Damage, Input};
 pub use inputs::Inputs;
 pub use model::{Body, DeviceSession, Kind, Life, Part, Source, UNPACK_LEN};

@@ -3,6 +3,7 @@
 use ttlog_core::error::FormatError;
 use ttlog_core::ring::{RingImage, SEGMENT_HEADER_LEN, STATE_ENDED, SegmentState};
 
+use super::holder::Holder;
 use super::process::{Liveness, liveness};
 use super::{Body, Damage, Input, Kind, Life, Part, Source};
 use crate::event::secrets::Secrets;
@@ -43,16 +44,19 @@ pub(super) fn read<'a>(input: &'a Input, bytes: &'a [u8], secrets: &Secrets) -> 
     let process = source.process.unwrap_or_default();
     let anchors: Vec<_> = image.anchors().collect();
     source.set_scale(&anchors);
-    source.kind = Kind::Ring(if source.ended {
-        Liveness::Gone
-    } else {
-        input.bytes.liveness.unwrap_or_else(|| liveness(process.pid, process.process_start, process.host))
-    });
-    if input.offset > 0 && source.kind == Kind::Ring(Liveness::Running) {
-        // What follows another recording is a copy, which no process writes.
-        source.kind = Kind::Ring(Liveness::LetGo);
-    }
-    if source.kind == Kind::Ring(Liveness::Running) {
+    let liveness = match input.bytes.holder {
+        _ if source.ended => Liveness::Gone,
+        Some(Holder { liveness, .. }) => liveness,
+        // Without the ring's file, a process that is not seen can be in another pid namespace.
+        None => match liveness(process.pid, process.process_start, process.host) {
+            Liveness::Running => Liveness::Running,
+            _ => Liveness::Unknown,
+        },
+    };
+    // What follows another recording is a copy, which no process writes.
+    let liveness = if input.offset > 0 && liveness.is_running() { Liveness::LetGo } else { liveness };
+    source.kind = Kind::Ring(liveness);
+    if liveness.is_running() {
         source.taken_at = input.bytes.read_from_ticks;
     }
     for index in 0..header.segment_count {

@@ -21,6 +21,7 @@
 //! counted as dropped.
 
 use std::fmt;
+use std::io;
 use std::ptr;
 use std::sync::Once;
 use std::sync::atomic::Ordering;
@@ -31,6 +32,7 @@ use ttlog_core::ring::file_name::RingStem;
 use ttlog_core::{DropReason, EntryStart, Ring, RingConfig, Word};
 
 use super::thread;
+use crate::memory::child_place::ChildPlace;
 use crate::memory::ring_file::{self, RingFile};
 use crate::memory::{guard, process_item};
 use crate::state::process::ProcessState;
@@ -168,16 +170,21 @@ fn make_ring(state: &'static State) -> bool {
             random: sys::random(),
         };
         let make = |stem: fmt::Arguments<'_>| {
-            ring_file::replace_by_ring_file(of, stem, state.words, |words| lay_out(state, words), announce)
+            let place = ChildPlace::beside(of)?;
+            ring_file::replace_by_ring_file(place.get(), stem, state.words, |words| lay_out(state, words), announce)
         };
         match make(format_args!("{stem}")) {
             Ok(()) => return true,
             Err(ring_file::Trouble { action, cause }) => {
                 process.forget_file();
                 guard::forget_file();
+                let hint = match cause.kind() {
+                    io::ErrorKind::PermissionDenied => "; call Recorder::hand_over before giving up privileges",
+                    _ => "",
+                };
                 report::warn(format_args!(
                     "events of child process {} are kept in memory only and will not outlive it: \
-                     cannot {action} in {:?}: {cause}",
+                     cannot {action} in {:?}: {cause}{hint}",
                     std::process::id(),
                     of.path.parent().unwrap_or(of.path)
                 ));

@@ -39,7 +39,7 @@ pub(crate) struct RingFile {
 
 impl RingFile {
     /// Wraps a file that was created. Allocates nothing; async-signal-safe.
-    fn new(path: &'static Path, directory: Directory, file: File) -> Self {
+    pub(super) fn new(path: &'static Path, directory: Directory, file: File) -> Self {
         let identity = sys::identity_and_len(&file).map(|(identity, _)| identity);
         RingFile { path, directory, file, identity }
     }
@@ -52,6 +52,16 @@ impl RingFile {
             Some(directory) => sys::remove_at(&directory, &name),
             None => std::fs::remove_file(self.path),
         }
+    }
+
+    /// Returns the directory of the file.
+    pub(super) fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
+    /// Returns the open file, or `None` if the program has closed its descriptor.
+    pub(super) fn file(&self) -> Option<&File> {
+        self.len().map(|_| &self.file)
     }
 
     /// Returns the length of the file in bytes, or `None` if the program has closed its descriptor. Async-signal-safe.
@@ -78,20 +88,25 @@ pub(crate) struct Directory {
 }
 
 impl Directory {
-    fn hold(directory: File) -> Option<Self> {
+    pub(super) fn hold(directory: File) -> Option<Self> {
         let (identity, _) = sys::identity_and_len(&directory)?;
         Some(Directory { fd: directory.into_raw_fd(), identity })
     }
 
     /// Returns the open directory, or `None` if the program has closed it, as daemons do. Async-signal-safe.
-    fn open(&self) -> Option<ManuallyDrop<File>> {
+    pub(super) fn open(&self) -> Option<ManuallyDrop<File>> {
         let is_same = sys::identity_and_len(&self.fd).is_some_and(|(identity, _)| identity == self.identity);
         // SAFETY: the descriptor is open and refers to the directory; it is not closed here.
         is_same.then(|| ManuallyDrop::new(unsafe { File::from_raw_fd(self.fd) }))
     }
 
+    /// Closes it, permanently.
+    pub(super) fn close(&self) {
+        drop(self.open().map(ManuallyDrop::into_inner));
+    }
+
     /// Reopens it by its path, if that still leads to it. Async-signal-safe.
-    fn reopen(&self, path: &Path) -> Option<Self> {
+    pub(super) fn reopen(&self, path: &Path) -> Option<Self> {
         let mut room = [0; 1024];
         let bytes = path.as_os_str().as_bytes();
         room.get_mut(..bytes.len())?.copy_from_slice(bytes);
@@ -200,28 +215,40 @@ fn make<T>(
 }
 
 /// A zero-terminated text in memory of fixed size.
-struct Text<'a> {
+pub(super) struct Text<'a> {
     room: &'a mut [u8],
     len: usize,
 }
 
-impl fmt::Write for Text<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let end = self.len + text.len();
-        self.room.get_mut(self.len..end).ok_or(fmt::Error)?.copy_from_slice(text.as_bytes());
+impl<'a> Text<'a> {
+    /// Wraps memory that is all zero.
+    pub(super) fn new(room: &'a mut [u8]) -> Self {
+        Text { room, len: 0 }
+    }
+
+    /// Appends bytes. Returns `None` if they do not fit.
+    pub(super) fn push(&mut self, bytes: &[u8]) -> Option<()> {
+        let end = self.len + bytes.len();
+        self.room.get_mut(self.len..end)?.copy_from_slice(bytes);
         // The buffer was zero, and remains so after the text.
-        self.len = if end < self.room.len() { end } else { return Err(fmt::Error) };
-        Ok(())
+        self.len = if end < self.room.len() { end } else { return None };
+        Some(())
     }
 }
 
-/// Creates a ring file in the directory of the file `of`, named `stem`, in a child of `fork`, and maps it in place of
-/// `words`. The data written by `prepare` is complete by then. `announce` is called with the file right before.
+impl fmt::Write for Text<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.push(text.as_bytes()).ok_or(fmt::Error)
+    }
+}
+
+/// Creates a ring file in this directory, which has this path, named `stem`, in a child of `fork`, and maps it in place
+/// of `words`. The data written by `prepare` is complete by then. `announce` is called with the file right before.
 ///
 /// Allocates nothing on the heap; async-signal-safe if `prepare` and `announce` are. After an error nothing has
 /// changed.
 pub(crate) fn replace_by_ring_file(
-    of: &RingFile,
+    (directory, directory_path): (Directory, &Path),
     stem: fmt::Arguments<'_>,
     words: &'static [Word],
     prepare: impl FnOnce(&'static [Word]) -> Option<()>,
@@ -229,17 +256,12 @@ pub(crate) fn replace_by_ring_file(
 ) -> Result<(), Trouble> {
     let too_long = |_| Trouble { action: "name ring file", cause: io::Error::from_raw_os_error(libc::ENAMETOOLONG) };
     let gone = || Trouble { action: "open directory", cause: io::Error::from_raw_os_error(libc::ENOENT) };
-    let directory_path = of.path.parent().ok_or_else(gone)?;
-    let directory = match of.directory.open() {
-        Some(_) => of.directory,
-        None => of.directory.reopen(directory_path).ok_or_else(gone)?,
-    };
     let opened = directory.open().ok_or_else(gone)?;
 
     let mut rooms = [[0; 256]; 2];
     let [unfinished, name] = &mut rooms;
     for (room, suffix) in [(unfinished, UNFINISHED_SUFFIX), (name, RING_SUFFIX)] {
-        fmt::write(&mut Text { room, len: 0 }, format_args!("{stem}{suffix}")).map_err(too_long)?;
+        fmt::write(&mut Text::new(room), format_args!("{stem}{suffix}")).map_err(too_long)?;
     }
     let [unfinished, name] = &rooms;
     let [unfinished, name] = [unfinished, name].map(|room| CStr::from_bytes_until_nul(room).unwrap_or_default());

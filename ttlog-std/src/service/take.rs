@@ -24,7 +24,7 @@ pub(crate) fn write_snapshot_with(
     urgency: Urgency,
     scratch: BorrowedScratch<'_>,
 ) -> Result<PathBuf, SnapshotError> {
-    let directory = &state.snapshot_directory;
+    let directory = state.snapshot_directory.get();
     let room = room::find_room(&System, directory, urgency, state.settings.retain_free_percent)?;
     state.write_anchor();
     let label = Label { service: &state.service_name, pid: u64::from(std::process::id()), reason };
@@ -38,5 +38,5 @@ pub(crate) fn write_snapshot_with(
 
 /// Applies the retention limits to the snapshot directory.
 pub(crate) fn retain(state: &State, scope: Scope<'_>, written: Option<&Path>) {
-    retention::sweep(&state.snapshot_directory, scope, &Limits::of(&state.settings), written);
+    retention::sweep(state.snapshot_directory.get(), scope, &Limits::of(&state.settings), written);
 }

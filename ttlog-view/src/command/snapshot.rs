@@ -49,7 +49,7 @@ pub fn run(options: &Snapshot, out: &mut dyn Write) -> io::Result<Outcome> {
     let written = ring.image().and_then(|image| {
         one_recording(&ring.bytes.data).map_err(|error| format!("{}: {error}", ring.name()))?;
         // A dead process records nothing more: the snapshot contains everything to its end.
-        let is_over = matches!(ring.liveness(), Liveness::Gone | Liveness::LetGo);
+        let is_over = matches!(ring.holder().liveness, Liveness::Gone | Liveness::LetGo);
         let until = if is_over { 0 } else { ring.bytes.read_from_ticks.unwrap_or(0) };
         let secrets = options.secrets.secrets();
         snapshot_file::write(&image, &image.process().unwrap_or_default(), &options.reason, until, &secrets, &output)

@@ -78,7 +78,7 @@ fn locked_ring_is_left_alone() {
     let directory = scratch_directory();
     let (file, _) = ring_file(&directory, "ttlog-a");
     let path = file.path;
-    assert_eq!(recover_in(&directory, path).unwrap(), OrphanOutcome::LeftAlone);
+    assert_eq!(recover_in(&directory, path).unwrap(), OrphanOutcome::Locked);
     assert!(path.exists());
     std::fs::remove_dir_all(directory).unwrap();
 }
@@ -239,7 +239,8 @@ fn hostile_ring_stays_in_its_directory() {
                 assert_eq!(snapshot.parent().unwrap(), directory.join("snapshots"));
                 assert!(snapshot.metadata().unwrap().len() < 2 * bytes.len() as u64);
             }
-            Ok(OrphanOutcome::Removed | OrphanOutcome::LeftAlone) | Err(OrphanError::Damaged { .. }) => {}
+            Ok(OrphanOutcome::Removed | OrphanOutcome::LeftAlone | OrphanOutcome::Locked)
+            | Err(OrphanError::Damaged { .. }) => {}
             Err(error) => panic!("round {round}: {error}"),
         }
     }

@@ -99,7 +99,9 @@ impl Page {
         let process = match ring.pid {
             Some(pid) => {
                 let on = if ring.host.is_empty() { String::new() } else { format!(" on {}", escaped(&ring.host)) };
-                format!("{}, pid {pid}{on}, recording since {since}", escaped(&ring.service))
+                let here = ring.local_pid.filter(|here| *here != pid);
+                let here = here.map_or_else(String::new, |here| format!(" ({here} here)"));
+                format!("{}, pid {pid}{here}{on}, recording since {since}", escaped(&ring.service))
             }
             None => "unknown: the ring does not say".to_owned(),
         };
