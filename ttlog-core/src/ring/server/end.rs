@@ -250,6 +250,13 @@ impl Ring<'_> {
         }
     }
 
+    /// Adds the thread of the panic that was counted last, which was unknown then. Async-signal-safe.
+    pub fn name_panic_thread(&self, os_thread_id: u64) {
+        if let Some(header) = self.long_header() {
+            header[LAST_PANIC_THREAD].store(os_thread_id);
+        }
+    }
+
     /// Returns the panics so far.
     #[must_use]
     pub fn panics(&self) -> Panics {

@@ -13,10 +13,12 @@ use crate::event::fields::AnyFields;
 use crate::memory::kill::kill_point;
 use crate::memory::word::fence_release;
 use crate::record::packed::Packer;
-use crate::record::{CONTROL, ContextInfo, KIND_CONTEXT, RESERVED, encode_header, len_field};
+use crate::record::{CONTEXT_NAME_MAX, CONTROL, ContextInfo, KIND_CONTEXT, RESERVED, encode_header, len_field};
 use crate::ring::layout::{Mode, SEGMENT_HEADER_WORDS, SequenceWord, commit, header_word, segment_word};
-use crate::ring::write::cursor::{Outcome, fit};
+use crate::ring::write::cursor::Outcome;
+use crate::ring::write::identify::Identify;
 use crate::ring::write::segment::Class;
+use crate::ring::write::size::fit;
 use crate::ring::{DropReason, Ring};
 
 /// Maximum number of attempts of an append when other contexts are faster.
@@ -78,26 +80,26 @@ impl Ring<'_> {
     /// lock-free; callable anywhere, including nested.
     ///
     /// `told` holds the sequence number of the segment with the context's latest identity record; 0 if none. The
-    /// identity is recorded once per segment, in front of an event, and never if `told` is `None`. Without a priority
+    /// identity is recorded once per segment, in front of an event, with the name that `who` has then, and never if
+    /// `told` is `None`. Without a priority
     /// class, or if all its segments are in use, the event goes to another shared segment, as in
     /// [`append_shared`](Self::append_shared). If that is not available either, the event is counted as dropped for
     /// `reason`.
     pub fn append_priority(
         &self,
         ticks: u64,
-        who: &ContextInfo<'_>,
+        who: &dyn Identify,
         told: Option<&Cell<u64>>,
         callsite: u16,
         fields: &dyn AnyFields,
         reason: DropReason,
     ) -> Outcome {
-        let shared = || self.append_shared(ticks, who.context, callsite, fields, reason);
+        let shared = || self.append_shared(ticks, who.context(), callsite, fields, reason);
         let Some(class) = self.priority_class() else { return shared() };
-        // If the identity would take too much of a small segment, it is not recorded.
-        let fits = |words: &usize| told.is_some() && *words <= self.record_words() / 4;
-        let who_words = Some(1 + who.payload_words()).filter(fits);
-        let most = self.record_words() - who_words.unwrap_or(0);
-        let Some(event) = SizedEvent::new(ticks, who.context, callsite, fields, most) else {
+        let (mut room, mut new_room) = ([0; CONTEXT_NAME_MAX], [0; CONTEXT_NAME_MAX]);
+        let mut identity = who.known(&mut room);
+        let mut new_room = Some(&mut new_room);
+        let Some(mut event) = self.size_after(&identity, told, ticks, callsite, fields) else {
             return self.refuse(DropReason::TooLarge);
         };
         for _ in 0..TRIES_MAX {
@@ -106,7 +108,18 @@ impl Ring<'_> {
                 let word = self.segment(index)[segment_word::SEQUENCE].load_acquire();
                 SequenceWord::decode(word).map_or(0, |word| word.sequence)
             };
-            let who_words = who_words.filter(|_| told.is_some_and(|told| told.get() != sequence()));
+            let untold = told.filter(|told| told.get() != sequence());
+            if let Some(new_room) = untold.and_then(|_| new_room.take()) {
+                let words = identity.payload_words();
+                identity = who.renewed(new_room);
+                if identity.payload_words() != words {
+                    let Some(resized) = self.size_after(&identity, told, ticks, callsite, fields) else {
+                        return self.refuse(DropReason::TooLarge);
+                    };
+                    event = resized;
+                }
+            }
+            let who_words = untold.and_then(|_| self.identity_words(&identity));
             if let Some(at) = self.reserve(&class, index, who_words.unwrap_or(0) + 1 + event.len_words) {
                 // Read again, because the segment might have been replaced before the reservation. Its new content then
                 // lacks this context's identity, and the next event records it.
@@ -114,7 +127,7 @@ impl Ring<'_> {
                     told.set(sequence());
                     kill_point!(PriorityTold);
                 }
-                self.fill(index, at, &event, who_words.map(|words| (who, words)));
+                self.fill(index, at, &event, who_words.map(|words| (&identity, words)));
                 return Outcome::Recorded;
             }
         }
@@ -123,6 +136,25 @@ impl Ring<'_> {
         self.header(header_word::PRIORITY_STRAYED_UNTIL).raise(ticks);
         kill_point!(PriorityStrayed);
         shared()
+    }
+
+    /// Returns the number of words of the record that identifies a context. In a small segment it would take too much
+    /// room, and is not recorded.
+    fn identity_words(&self, who: &ContextInfo<'_>) -> Option<usize> {
+        Some(1 + who.payload_words()).filter(|words| *words <= self.record_words() / 4)
+    }
+
+    /// Computes the size of an event that may come after its context's identity, unless `told` is `None`.
+    fn size_after<'a>(
+        &self,
+        who: &ContextInfo<'_>,
+        told: Option<&Cell<u64>>,
+        ticks: u64,
+        callsite: u16,
+        fields: &'a dyn AnyFields,
+    ) -> Option<SizedEvent<'a>> {
+        let who_words = told.and_then(|_| self.identity_words(who)).unwrap_or(0);
+        SizedEvent::new(ticks, who.context, callsite, fields, self.record_words() - who_words)
     }
 
     fn refuse(&self, reason: DropReason) -> Outcome {
