@@ -1,27 +1,14 @@
-//! The backtrace of a panic, if there is the memory and the stack for it.
-//!
-//! Capturing one and finding its names is the work of std. It allocates without asking whether there is memory, so it
-//! ends the process if there is none, and it takes tens of kilobytes of stack. A program that would go on after the
-//! panic must not end because of that.
+//! The backtrace of a panic, as text.
 
 use std::backtrace::Backtrace;
 use std::fmt::{self, Write as _};
 
-use crate::sys::{self, cut};
+use crate::sys::cut;
 
 /// Longest backtrace that is recorded, in bytes.
 const LEN_MAX: usize = 16 * 1024;
-/// Bytes of stack that it takes, and some more.
-const STACK_LEN: usize = 64 * 1024;
-/// Bytes of address space that must be left. How much it takes depends on the size of the program and of its debug
-/// information.
-const MEMORY_LEN: usize = 16 << 20;
-
-/// Captures the backtrace of this thread as text. Returns `None` if that might end the process.
+/// Captures the backtrace of this thread as text. Returns `None` if there is no memory for it.
 pub(super) fn capture() -> Option<String> {
-    if sys::stack_left().is_some_and(|left| left < STACK_LEN) || !sys::can_map(MEMORY_LEN) {
-        return None;
-    }
     let mut text = CappedString::new(LEN_MAX)?;
     // The error means that the buffer is full, and ends the formatting.
     let _ = write!(text, "{}", Backtrace::force_capture());

@@ -6,5 +6,6 @@ pub(crate) mod end;
 #[cfg(not(target_os = "linux"))]
 #[path = "none.rs"]
 pub(crate) mod end;
+mod means;
 pub(crate) mod panic;
 mod panic_event;

@@ -19,6 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::backtrace;
+use super::means::Means;
 use super::panic_event::{self, PanicEvent};
 use crate::service::settle::settle;
 use crate::service::take::write_snapshot_with;
@@ -48,11 +49,15 @@ pub(crate) fn install_hook(state: &'static State, with_backtrace: bool) {
         }
         if let Some(state) = state::current().filter(|state| state.is_recording()) {
             let event = PanicEvent::record(state, info);
-            settle(state);
-            if with_backtrace {
+            let means = Means::of_this_thread(state);
+            if means.allocator {
+                event.introduce_thread(state);
+                settle(state);
+            }
+            if with_backtrace && means.backtrace {
                 event.record_backtrace(backtrace::capture);
             }
-            snapshot(state);
+            snapshot(state, means.snapshot);
         }
         previous(info);
     }));
@@ -63,10 +68,16 @@ static RECORDED: AtomicU64 = AtomicU64::new(0);
 /// Number of panics that are certainly in a snapshot. Changed only by the holder of the scratch.
 static COVERED: AtomicU64 = AtomicU64::new(0);
 
-/// Writes a snapshot, unless another thread's snapshot contains this thread's panic as well.
-fn snapshot(state: &State) {
+/// Writes a snapshot, unless another thread's snapshot contains this thread's panic as well. If this thread is not able
+/// to, the service thread is asked to.
+fn snapshot(state: &State, is_able: bool) {
     let mine = RECORDED.fetch_add(1, Ordering::SeqCst) + 1;
     let service = &state.process().queue;
+    if !is_able {
+        let will_follow = if service.ask(Cause::Panic) { "its snapshot follows" } else { "but not in a snapshot" };
+        report::warn(format_args!("panic recorded, {will_follow}: its thread is out of stack, or in the allocator"));
+        return;
+    }
     let outlives = state.process().file().is_some() && !state.is_cut();
     let now = monotonic_ns();
     if !service.panic_throttle.try_begin(now) && outlives && service.ask(Cause::Panic) {

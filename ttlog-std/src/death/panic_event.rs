@@ -57,6 +57,8 @@ static COUNT: AtomicU64 = AtomicU64::new(0);
 pub(super) struct PanicEvent {
     place: Capped<PLACE_LEN_MAX>,
     number: u64,
+    /// Whether it is the first event of its thread, of which the name is not known yet.
+    is_first_of_thread: bool,
 }
 
 /// Registers the callsites. Called once, at the start.
@@ -73,8 +75,12 @@ impl PanicEvent {
         if !state.renewal.is_ready() {
             fork::make_sure_of_ring(state);
         }
-        let event = PanicEvent { place: place(info.location()), number: COUNT.fetch_add(1, Ordering::Relaxed) + 1 };
         let (is_new, os_thread_id) = IDENTITY.with(|identity| (identity.number(), identity.os_thread_id.get()));
+        let event = PanicEvent {
+            place: place(info.location()),
+            number: COUNT.fetch_add(1, Ordering::Relaxed) + 1,
+            is_first_of_thread: is_new,
+        };
         state.ring.count_panic(state.clock.precise_now(), os_thread_id);
         if is_on(&PANICKED_CALLSITE) {
             let message = cut(message(info), MESSAGE_LEN_MAX);
@@ -82,10 +88,23 @@ impl PanicEvent {
                 record::record_slow(&PANICKED_CALLSITE, fields);
             });
         }
-        if is_new {
-            introduce_thread(state);
-        }
         event
+    }
+
+    /// Completes what was left out if this was the first event of its thread: records the thread's name, for the event,
+    /// too. Can allocate.
+    #[inline(never)]
+    pub(super) fn introduce_thread(&self, state: &'static State) {
+        if !self.is_first_of_thread {
+            return;
+        }
+        IDENTITY.with(|identity| {
+            identity.find_out();
+            state.ring.name_panic_thread(identity.os_thread_id.get());
+            if identity.is_known() {
+                cursor().introduce(&state.ring, &crate::clock::now, identity);
+            }
+        });
     }
 
     /// Records the backtrace that `capture` returns, if events of panics are recorded.
@@ -100,19 +119,6 @@ impl PanicEvent {
             });
         }
     }
-}
-
-/// Completes what was left out for the first event of a thread: records its name, for the events that it has already
-/// recorded, too.
-#[inline(never)]
-fn introduce_thread(state: &'static State) {
-    IDENTITY.with(|identity| {
-        identity.find_out();
-        state.ring.name_panic_thread(identity.os_thread_id.get());
-        if identity.is_known() {
-            cursor().introduce(&state.ring, &crate::clock::now, identity);
-        }
-    });
 }
 
 fn is_on(callsite: &'static Callsite) -> bool {
