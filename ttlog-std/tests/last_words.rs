@@ -21,6 +21,8 @@ fn child() {
     let builder = Recorder::builder().service("last-words").panic_backtrace(!case.ends_with("without backtraces"));
     let recorder = builder.build().unwrap();
     info!("before");
+    // The recorder's thread is running.
+    recorder.request_snapshot("started").wait().unwrap();
     match case.as_str() {
         "no files" => {
             forbid(OPENING, Forbidden::Kills);
@@ -56,6 +58,11 @@ fn child() {
                 assert_eq!(libc::sigaction(libc::SIGUSR2, &raw const action, std::ptr::null_mut()), 0);
                 libc::raise(libc::SIGUSR2);
             }
+        }
+        "fault" => {
+            allow_only(&[], Forbidden::Kills);
+            // SAFETY: nobody reads what this does not write.
+            unsafe { std::ptr::without_provenance_mut::<u8>(77).write_volatile(1) };
         }
         "fork" => in_a_child_process(|| panic!("out of luck")),
         other => panic!("unknown case {other}"),
@@ -164,6 +171,17 @@ fn filter_that_kills_for_any_system_call_leaves_the_message() {
     let (output, contents, panics) = run("almost nothing");
     assert_eq!(output.status.signal(), Some(libc::SIGSYS), "{}", stderr(&output));
     check_words(&contents, panics, 1);
+}
+
+#[test]
+fn filter_that_kills_for_any_system_call_leaves_the_fault() {
+    let place = Place::new("last-words");
+    let output = finish(place.child("fault"));
+    assert_eq!(output.status.signal(), Some(libc::SIGSYS), "{}", stderr(&output));
+    let bytes = std::fs::read(&place.ring_files()[0]).unwrap();
+    let end = RingImage::parse(&bytes).unwrap().end().unwrap();
+    assert_eq!((i32::from(end.signal), end.address), (libc::SIGSEGV, 77));
+    assert_ne!((end.os_thread_id, end.context), (0, 0));
 }
 
 #[test]

@@ -53,9 +53,10 @@ fn child() {
         unsafe { libc::write(2, text.as_ptr().cast(), text.len()) };
         std::process::abort();
     }));
-    let _recorder = Recorder::builder().service("allocator").build().unwrap();
+    let recorder = Recorder::builder().service("allocator").build().unwrap();
     info!("before");
-    // The recorder's thread is done with the work of its start.
+    // The recorder's thread is then done with the work of its start.
+    recorder.request_snapshot("started").wait().unwrap();
     std::thread::sleep(Duration::from_millis(300));
     let len = if case == "locked" { LOCKED_LEN } else { UNLOCKED_LEN };
     let work = move || drop(std::hint::black_box(Vec::<u8>::with_capacity(len)));

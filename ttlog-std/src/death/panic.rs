@@ -57,7 +57,7 @@ pub(crate) fn install_hook(state: &'static State, with_backtrace: bool) {
             if with_backtrace && means.backtrace {
                 event.record_backtrace(backtrace::capture);
             }
-            snapshot(state, means.snapshot);
+            snapshot(state, means);
         }
         previous(info);
     }));
@@ -70,12 +70,15 @@ static COVERED: AtomicU64 = AtomicU64::new(0);
 
 /// Writes a snapshot, unless another thread's snapshot contains this thread's panic as well. If this thread is not able
 /// to, the service thread is asked to.
-fn snapshot(state: &State, is_able: bool) {
+fn snapshot(state: &State, means: Means) {
     let mine = RECORDED.fetch_add(1, Ordering::SeqCst) + 1;
     let service = &state.process().queue;
-    if !is_able {
-        let will_follow = if service.ask(Cause::Panic) { "its snapshot follows" } else { "but not in a snapshot" };
-        report::warn(format_args!("panic recorded, {will_follow}: its thread is out of stack, or in the allocator"));
+    if !means.snapshot {
+        let follows = means.snapshot_elsewhere && service.ask(Cause::Panic);
+        let snapshot = if follows { "its snapshot follows" } else { "but not in a snapshot" };
+        report::warn(format_args!(
+            "panic recorded, {snapshot}: its thread lacks memory or stack, or is in the allocator"
+        ));
         return;
     }
     let outlives = state.process().file().is_some() && !state.is_cut();

@@ -174,6 +174,12 @@ pub(crate) fn context() -> u32 {
     IDENTITY.with(|identity| identity.context.get())
 }
 
+/// Returns the system's id of this thread; 0 if it has recorded nothing yet. Async-signal-safe.
+#[cfg(target_os = "linux")]
+pub(crate) fn known_os_thread_id() -> u64 {
+    IDENTITY.with(|identity| identity.os_thread_id.get())
+}
+
 /// A value whose destructor runs at the thread's end.
 struct LeaveAtEnd {
     /// The stack for signal handlers, of a thread that had none.

@@ -215,6 +215,18 @@ impl Ring<'_> {
         true
     }
 
+    /// Adds the thread to the end recorded by [`stamp_end`](Self::stamp_end), which was unknown then. `end` is that end,
+    /// with its thread. Only for the caller that recorded it.
+    ///
+    /// Async-signal-safe. Death in between leaves an unfinished block.
+    pub fn name_end_thread(&self, end: &ProcessEnd) {
+        if let Some(header) = self.long_header() {
+            let words = end.encode();
+            header[WHO].store(words[WHO - END]);
+            header[CRC].store_release(u64::from(crc32(&block_bytes(&words))));
+        }
+    }
+
     /// Removes the end recorded by [`stamp_end`](Self::stamp_end), because the process continues. Only for the caller
     /// that recorded it.
     ///
