@@ -34,6 +34,8 @@ pub struct RingEvent {
     pub event: Event,
     pub ticks: u64,
     pub context: u32,
+    /// Name that its thread has told before; empty if none.
+    pub thread: String,
 }
 
 impl RingContents {
@@ -104,7 +106,8 @@ impl RingContents {
                             message: callsite.message.to_owned(),
                             fields: fields.collect(),
                         };
-                        contents.events.push(RingEvent { event, ticks: record.ticks, context: record.context });
+                        let thread = contents.threads.get(&record.context).map_or("", |(name, _)| name).to_owned();
+                        contents.events.push(RingEvent { event, ticks: record.ticks, context: record.context, thread });
                     }
                     Item::Context(who) => {
                         contents.threads.insert(who.context, (who.name.to_owned(), who.os_thread_id));
