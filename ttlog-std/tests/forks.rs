@@ -201,7 +201,7 @@ fn child() {
             let snapshots = common::files(std::env::var_os("TTLOG_SNAPSHOT_DIR").unwrap().as_ref());
             assert!(snapshots.len() == 1 && snapshots[0].to_string_lossy().contains(&format!("-{child}-")));
             let snapshot = Snapshot::read(&snapshots[0]);
-            assert_eq!((snapshot.reason.as_str(), snapshot.events.len()), ("panic", 1));
+            assert_eq!((snapshot.reason.as_str(), snapshot.events.len()), ("panic", 2));
             assert_eq!(snapshot.events[0].fields["message"], "in the child");
             assert_eq!(RingContents::read(recorder.ring_path().unwrap()).events.len(), 1);
             assert_eq!(trouble_of(recorder.ring_path().unwrap()), (None, 0));

@@ -1,4 +1,5 @@
-//! What a panic leaves where little is possible: its message and its place, in the ring.
+//! Panics and faults where little is possible: in sandboxes, without memory, stack or descriptors. The ring has their
+//! message and place in any case.
 #![cfg(target_os = "linux")]
 
 mod common;

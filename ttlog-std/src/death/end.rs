@@ -8,9 +8,9 @@
 //! | SIGKILL, `_exit`, the out-of-memory killer | nobody; its end block stays empty |
 //!
 //! A stamp is a few stores into the ring's end block; the mapped file does the rest. Everything here runs in signal
-//! handlers: no lock, no allocation, and one or two system calls, which come after the stamp of a fault or an exit, for a
-//! seccomp filter can forbid them. After the stamp, a signal goes to its previous action, so that the process ends as
-//! it would without this handler, with the same status and the same core dump.
+//! handlers: no lock, no allocation, and one or two system calls, which come after the stamp of a fault or an exit,
+//! because a seccomp filter can forbid them. After the stamp, a signal goes to its previous action, so that the process
+//! ends as it would without this handler, with the same status and the same core dump.
 //!
 //! **A signal that is survived.** A previous handler can repair the fault and return, or return from a signal that was
 //! only sent. The stamp is then removed. If the handler leaves by a jump instead, the stamp stays, older than the
@@ -126,8 +126,8 @@ fn is_in_ring(state: &State, address: u64) -> bool {
 
 /// Records an end, if the recorder records into a ring of this process and `is_good` holds. Returns it then.
 ///
-/// The block is stored before the first system call, because a seccomp filter can forbid that. Then the end is withdrawn
-/// if this is a child that was not created by the C library's `fork`, and still has its parent's ring.
+/// The block is stored before the first system call, because a seccomp filter can forbid that. The end is then
+/// withdrawn if this is a child that was not created by the C library's `fork`, and still has its parent's ring.
 fn stamp(mut end: ProcessEnd, is_good: impl FnOnce(&State) -> bool) -> Option<&'static State> {
     let is_own = |state: &&State| state.is_recording() && !state.forked.is_lost.load(Ordering::Acquire);
     let state = state::current().filter(is_own).filter(|state| is_good(state) && state.ring.stamp_end(&end))?;

@@ -1,5 +1,5 @@
-//! What a panicking thread can still do after the panic's event is recorded, without ending or stopping a program that
-//! would go on.
+//! The means of a panicking thread: the steps that it can take after the panic's event is recorded without ending or
+//! stopping a program that would go on.
 
 use std::time::Duration;
 

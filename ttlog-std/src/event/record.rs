@@ -15,8 +15,9 @@ use crate::{clock, fork};
 
 /// Records an event; the macros of this crate expand to this.
 ///
-/// Never blocks. After a thread's first event it does not allocate and makes no system call. Callable anywhere: in
-/// signal handlers, destructors of thread-locals, allocators and panic hooks too.
+/// Never blocks. After a thread's first event it does not allocate, and makes no system call except to ask for the
+/// thread's name when it opens a segment. Callable anywhere: in signal handlers, destructors of thread-locals,
+/// allocators and panic hooks too.
 ///
 /// `PRIORITY` is whether its level belongs to the priority class: such events are rare, and all take the slow path.
 #[inline(always)] // out of line, the fields would go through memory: some thirty instructions more

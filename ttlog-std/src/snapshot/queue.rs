@@ -155,8 +155,9 @@ impl SnapshotQueue {
         self.was_written.swap(false, Ordering::Relaxed)
     }
 
-    /// Returns `false` if the allocator does not return to the thread within `timeout`: then the caller probably holds the allocator's
-    /// lock. Returns `true` if the thread is busy with something else, or too slow to try. Allocates nothing.
+    /// Returns `false` if the allocator does not return to the thread within `timeout`: then the caller probably holds
+    /// the allocator's lock. Returns `true` if the thread is busy with something else, or too slow to try. Allocates
+    /// nothing.
     pub(crate) fn can_allocate(&self, timeout: Duration) -> bool {
         if !self.is_idle.load(Ordering::Acquire) {
             return true;

@@ -123,7 +123,7 @@ impl Builder {
         self
     }
 
-    /// Sets whether the event of a panic has a backtrace, whatever the value of `RUST_BACKTRACE`; default `true`.
+    /// Sets whether the backtrace of a panic is recorded, whatever the value of `RUST_BACKTRACE`; default `true`.
     /// Formatting it takes milliseconds, and longer with large debug information.
     pub fn panic_backtrace(mut self, capture: bool) -> Self {
         self.settings.panic_backtrace = capture;

@@ -54,7 +54,7 @@ impl Text {
     }
 }
 
-/// What is known of the name of a thread.
+/// The name of a thread, and the names that it was chosen from.
 pub(super) struct ThreadName {
     shown: Cell<Text>,
     /// std's name, if it matters.
