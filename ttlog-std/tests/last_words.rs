@@ -80,14 +80,15 @@ fn limit(resource: libc::__rlimit_resource_t, value: libc::rlim_t) {
     assert_eq!(unsafe { libc::setrlimit(resource, &raw const limit) }, 0);
 }
 
-/// Panics with an address space that is used up but for what the unwinding takes, and goes on.
+/// Panics with an address space that is used up but for what the unwinding takes, and goes on. A backtrace would begin
+/// with what is left, and end the process in the middle.
 fn no_memory() {
-    let room: Vec<u8> = Vec::with_capacity(64 << 10);
+    let room: Vec<u8> = Vec::with_capacity(24 << 10);
     let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
     let pages: u64 = pages.split(' ').next().unwrap().parse().unwrap();
-    limit(libc::RLIMIT_AS, pages * 4096 + (512 << 10));
+    limit(libc::RLIMIT_AS, pages * 4096 + (64 << 10));
     let mut taken: Vec<Vec<u8>> = Vec::with_capacity(100_000);
-    for len in [1 << 20, 64 << 10, 4096, 512] {
+    for len in [1 << 20, 64 << 10, 4096, 512, 64] {
         loop {
             let mut more = Vec::new();
             if more.try_reserve_exact(len).is_err() || taken.len() == taken.capacity() {

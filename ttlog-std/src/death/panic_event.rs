@@ -10,7 +10,6 @@
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 use std::panic::{Location, PanicHookInfo};
-use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -136,13 +135,12 @@ fn with_backtrace_fields(location: &str, panic: u64, backtrace: &str, with: impl
 /// Returns the message of a panic: its payload, if it is a text.
 fn message<'a>(info: &'a PanicHookInfo<'_>) -> &'a str {
     let payload = info.payload();
-    let texts: [Option<&str>; 6] = [
+    let texts: [Option<&str>; 5] = [
         payload.downcast_ref::<&'static str>().copied(),
         payload.downcast_ref::<String>().map(String::as_str),
         payload.downcast_ref::<Cow<'static, str>>().map(|text| &**text),
         payload.downcast_ref::<Box<str>>().map(|text| &**text),
         payload.downcast_ref::<Arc<str>>().map(|text| &**text),
-        payload.downcast_ref::<Rc<str>>().map(|text| &**text),
     ];
     texts.into_iter().flatten().next().unwrap_or("(no message)")
 }
