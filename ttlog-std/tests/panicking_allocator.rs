@@ -48,8 +48,8 @@ fn child() {
     // Otherwise the unwinding allocates, and waits for the allocator.
     std::panic::set_hook(Box::new(|info| {
         ttlog_std::error!("the previous hook is called");
-        // SAFETY: a message without a zero in it, and its length.
         let text = info.payload().downcast_ref::<&str>().copied().unwrap_or_default();
+        // SAFETY: a text and its length.
         unsafe { libc::write(2, text.as_ptr().cast(), text.len()) };
         std::process::abort();
     }));

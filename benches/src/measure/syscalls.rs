@@ -142,7 +142,7 @@ fn between_marks(text: &str) -> Result<Stretch> {
             return Err(format!("strace shows {} marks of {thread}", marks.len()).into());
         };
         let of_thread = calls[from + 1..to].iter().filter(|(by, ..)| by == thread);
-        let (asking, others): (Vec<_>, Vec<_>) = of_thread.partition(|(.., call)| call.starts_with(ASK));
+        let (asking, others): (Vec<&_>, Vec<&_>) = of_thread.partition(|(.., call)| call.starts_with(ASK));
         (asked, between) = (asked + asking.len() as u64, between + others.len() as u64);
         (first, last) = (first.min(from), last.max(to));
     }

@@ -45,7 +45,8 @@ mod tests {
     #[test]
     fn texts_keep_what_fits() {
         let mut text = CappedString::new(4).unwrap();
-        assert!(write!(text, "{}{}{}", "aä", "ä", "never").is_err());
+        let [first, cut, never] = ["aä", "ä", "never"];
+        assert!(write!(text, "{first}{cut}{never}").is_err());
         assert_eq!(text.text, "aä");
         assert!(CappedString::new(usize::MAX).is_none());
     }
