@@ -81,10 +81,9 @@ impl Ring<'_> {
     ///
     /// `told` holds the sequence number of the segment with the context's latest identity record; 0 if none. The
     /// identity is recorded once per segment, in front of an event, with the name that `who` has then, and never if
-    /// `told` is `None`. Without a priority
-    /// class, or if all its segments are in use, the event goes to another shared segment, as in
-    /// [`append_shared`](Self::append_shared). If that is not available either, the event is counted as dropped for
-    /// `reason`.
+    /// `told` is `None`. Without a priority class, or if all its segments are in use, the event goes to another shared
+    /// segment, as in [`append_shared`](Self::append_shared). If that is not available either, the event is counted as
+    /// dropped for `reason`.
     pub fn append_priority(
         &self,
         ticks: u64,
@@ -94,40 +93,20 @@ impl Ring<'_> {
         fields: &dyn AnyFields,
         reason: DropReason,
     ) -> Outcome {
-        let shared = || self.append_shared(ticks, who.context(), callsite, fields, reason);
+        let context = who.context();
+        let shared = || self.append_shared(ticks, context, callsite, fields, reason);
         let Some(class) = self.priority_class() else { return shared() };
-        let (mut room, mut new_room) = ([0; CONTEXT_NAME_MAX], [0; CONTEXT_NAME_MAX]);
-        let mut identity = who.known(&mut room);
-        let mut new_room = Some(&mut new_room);
-        let Some(mut event) = self.size_after(&identity, told, ticks, callsite, fields) else {
+        let Some(event) = SizedEvent::new(ticks, context, callsite, fields, self.record_words()) else {
             return self.refuse(DropReason::TooLarge);
         };
         for _ in 0..TRIES_MAX {
             let Some(index) = self.shared_segment(&class, ticks) else { break };
-            let sequence = || {
-                let word = self.segment(index)[segment_word::SEQUENCE].load_acquire();
-                SequenceWord::decode(word).map_or(0, |word| word.sequence)
+            let untold = told.filter(|told| told.get() != self.sequence_of(index));
+            let is_recorded = match untold {
+                None => self.append_at(&class, index, &event),
+                Some(told) => self.append_introduced(&class, index, &event, who, told),
             };
-            let untold = told.filter(|told| told.get() != sequence());
-            if let Some(new_room) = untold.and_then(|_| new_room.take()) {
-                let words = identity.payload_words();
-                identity = who.renewed(new_room);
-                if identity.payload_words() != words {
-                    let Some(resized) = self.size_after(&identity, told, ticks, callsite, fields) else {
-                        return self.refuse(DropReason::TooLarge);
-                    };
-                    event = resized;
-                }
-            }
-            let who_words = untold.and_then(|_| self.identity_words(&identity));
-            if let Some(at) = self.reserve(&class, index, who_words.unwrap_or(0) + 1 + event.len_words) {
-                // Read again, because the segment might have been replaced before the reservation. Its new content then
-                // lacks this context's identity, and the next event records it.
-                if let (Some(told), Some(_)) = (told, who_words) {
-                    told.set(sequence());
-                    kill_point!(PriorityTold);
-                }
-                self.fill(index, at, &event, who_words.map(|words| (&identity, words)));
+            if is_recorded {
                 return Outcome::Recorded;
             }
         }
@@ -138,23 +117,46 @@ impl Ring<'_> {
         shared()
     }
 
-    /// Returns the number of words of the record that identifies a context. In a small segment it would take too much
-    /// room, and is not recorded.
-    fn identity_words(&self, who: &ContextInfo<'_>) -> Option<usize> {
-        Some(1 + who.payload_words()).filter(|words| *words <= self.record_words() / 4)
+    /// Appends an event to a shared segment, if that has room and is still the shared one.
+    fn append_at(&self, class: &Class, index: u32, event: &SizedEvent<'_>) -> bool {
+        let at = self.reserve(class, index, 1 + event.len_words);
+        at.inspect(|at| self.fill(index, *at, event, None)).is_some()
     }
 
-    /// Computes the size of an event that may come after its context's identity, unless `told` is `None`.
-    fn size_after<'a>(
+    /// Like `append_at`, with the context's identity in front of the event, unless the two do not fit into a segment or
+    /// the identity would take too much of it.
+    #[cold]
+    fn append_introduced(
         &self,
-        who: &ContextInfo<'_>,
-        told: Option<&Cell<u64>>,
-        ticks: u64,
-        callsite: u16,
-        fields: &'a dyn AnyFields,
-    ) -> Option<SizedEvent<'a>> {
-        let who_words = told.and_then(|_| self.identity_words(who)).unwrap_or(0);
-        SizedEvent::new(ticks, who.context, callsite, fields, self.record_words() - who_words)
+        class: &Class,
+        index: u32,
+        event: &SizedEvent<'_>,
+        who: &dyn Identify,
+        told: &Cell<u64>,
+    ) -> bool {
+        let mut room = [0; CONTEXT_NAME_MAX];
+        let identity = who.renewed(&mut room);
+        let who_words = 1 + identity.payload_words();
+        let resized = || {
+            let most = self.record_words() - who_words;
+            SizedEvent::new(event.ticks, event.context, event.callsite, event.fields, most)
+        };
+        let Some(event) = (who_words <= self.record_words() / 4).then(resized).flatten() else {
+            return self.append_at(class, index, event);
+        };
+        let Some(at) = self.reserve(class, index, who_words + 1 + event.len_words) else { return false };
+        // Read again, because the segment might have been replaced before the reservation. Its new content then lacks
+        // this context's identity, and the next event records it.
+        told.set(self.sequence_of(index));
+        kill_point!(PriorityTold);
+        self.fill(index, at, &event, Some((&identity, who_words)));
+        true
+    }
+
+    /// Returns the sequence number of a segment.
+    fn sequence_of(&self, index: u32) -> u64 {
+        let word = self.segment(index)[segment_word::SEQUENCE].load_acquire();
+        SequenceWord::decode(word).map_or(0, |word| word.sequence)
     }
 
     fn refuse(&self, reason: DropReason) -> Outcome {
