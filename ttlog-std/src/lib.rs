@@ -26,8 +26,8 @@
 //!   ([`Recorder::loss`]). The ring does not survive the end of the *machine*; only snapshots do.
 //! - **Ends.** Every event whose macro has returned is in the ring's file, which also records how the process ended. On
 //!   systems other than Linux the ring is on the heap, and one warning is printed to stderr.
-//! - **Panic.** A panic becomes an event with its backtrace, and a snapshot; then the previous hook runs. The recorder
-//!   itself never panics and never ends the process.
+//! - **Panic.** A panic becomes an event, its backtrace another, and both a snapshot; then the previous hook runs. The
+//!   recorder itself never panics and never ends the process.
 //! - **Clock.** Events carry ticks of the processor's counter if it can be trusted, and readers convert them to
 //!   wall-clock time, to within a microsecond. Order and durations stay right when the wall clock is set.
 //!

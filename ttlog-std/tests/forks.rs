@@ -202,7 +202,7 @@ fn child() {
             let snapshots = common::files(std::env::var_os("TTLOG_SNAPSHOT_DIR").unwrap().as_ref());
             assert!(snapshots.len() == 1 && snapshots[0].to_string_lossy().contains(&format!("-{child}-")));
             let snapshot = Snapshot::read(&snapshots[0]);
-            assert_eq!((snapshot.reason.as_str(), snapshot.events.len()), ("panic", 1));
+            assert_eq!((snapshot.reason.as_str(), snapshot.events.len()), ("panic", 2));
             assert_eq!(snapshot.events[0].fields["message"], "in the child");
             assert_eq!(RingContents::read(recorder.ring_path().unwrap()).events.len(), 1);
             assert_eq!(trouble_of(recorder.ring_path().unwrap()), (None, 0));
@@ -597,7 +597,8 @@ fn parent_adds_callsites(rings: &Path) {
     let parent = RingContents::read(recorder.ring_path().unwrap());
     let ring = RingContents::read(&ring_of(rings, child));
     assert_is_childs(&ring, child, &parent);
-    assert_eq!(ring.callsite_ids.len() as u64, 2 + common::MANY);
+    // Two more are those of panics.
+    assert_eq!(ring.callsite_ids.len() as u64, 2 + 2 + common::MANY);
     assert_eq!(ring.values("of the child alone", "name"), ["child"]);
     assert_eq!((ring.accounted(), ring.count("of the parent alone")), (2 + common::MANY, 0));
     assert_eq!((parent.accounted(), parent.count("of the parent alone")), (2 + common::MANY, 1));

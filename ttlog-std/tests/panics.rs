@@ -13,6 +13,9 @@ use ttlog_core::RingImage;
 use ttlog_core::ring::EndKind;
 use ttlog_std::{Level, Recorder, info};
 
+/// Message of the event of a panic.
+const PANICKED: &str = "panicked at {location}: {message}";
+
 /// A value whose formatting panics.
 struct Bad;
 
@@ -54,6 +57,9 @@ fn child() {
         "plain" | "previous hook" | "no hook" | "no backtrace" => panic!("out of {}", "luck"),
         "static message" => panic!("static"),
         "payload" => std::panic::panic_any(77_u32),
+        "borrowed or owned" => std::panic::panic_any(std::borrow::Cow::Borrowed("of one kind or the other")),
+        "boxed" => std::panic::panic_any(Box::<str>::from("in a box")),
+        "shared" => std::panic::panic_any(std::sync::Arc::<str>::from("in an arc")),
         "long message" => panic!("{}", "ä".repeat(100_000)),
         "caught" => {
             for round in 0..3 {
@@ -135,11 +141,14 @@ fn panic_is_an_event_in_a_snapshot() {
     assert!(place.snapshot_files()[0].to_str().unwrap().ends_with("-panic.bin"));
     assert_eq!(snapshot.reason, "panic");
     assert_eq!(snapshot.with_message("before").len(), 1);
-    let event = snapshot.events.last().unwrap();
-    assert_eq!((event.level, event.target.as_str()), (Level::Error, "panic"));
+    let [.., event, backtrace] = &snapshot.events[..] else { panic!("{:?}", snapshot.events) };
+    for event in [event, backtrace] {
+        assert_eq!((event.level, event.target.as_str()), (Level::Error, "panic"));
+        assert!(event.fields["location"].contains("tests/panics.rs:"), "{event:?}");
+        assert_eq!(event.fields["panic"], "1");
+    }
     assert_eq!(event.fields["message"], "out of luck");
-    assert!(event.fields["location"].contains("tests/panics.rs:"), "{event:?}");
-    assert!(event.fields["backtrace"].contains("panics::child"), "{event:?}");
+    assert!(backtrace.fields["backtrace"].contains("panics::child"), "{backtrace:?}");
     assert!(stderr(&output).contains("out of luck"), "the default hook runs too");
     let [warning] = &warnings(&output)[..] else { panic!("{}", stderr(&output)) };
     assert!(warning.contains("-panic.bin"), "{warning}");
@@ -162,7 +171,7 @@ fn hooks_that_log() {
     assert!(output.status.success(), "{}", stderr(&output));
     let end = snapshots.iter().find(|snapshot| snapshot.reason == "end").unwrap();
     let count = |message: &str| end.with_message(message).len();
-    assert_eq!((count("in the later hook"), count("in the earlier hook"), end.events.len()), (3, 3, 1 + 3 * 3));
+    assert_eq!((count("in the later hook"), count("in the earlier hook"), end.events.len()), (3, 3, 1 + 3 * 4));
 }
 
 #[test]
@@ -174,7 +183,8 @@ fn no_hook_when_none_is_wanted() {
 #[test]
 fn no_backtrace_when_none_is_wanted() {
     let (_, snapshots) = run(&Place::new("nobacktrace"), "no backtrace");
-    assert_eq!(snapshots[0].events.last().unwrap().fields["backtrace"], "");
+    let event = snapshots[0].events.last().unwrap();
+    assert_eq!((event.message.as_str(), event.fields["message"].as_str()), (PANICKED, "out of luck"));
 }
 
 #[test]
@@ -182,11 +192,14 @@ fn messages_of_every_kind() {
     for (case, expected) in [
         ("static message", "static".to_owned()),
         ("payload", "(no message)".to_owned()),
+        ("borrowed or owned", "of one kind or the other".to_owned()),
+        ("boxed", "in a box".to_owned()),
+        ("shared", "in an arc".to_owned()),
         ("long message", "ä".repeat(1024)),
     ] {
         let (output, snapshots) = run(&Place::new("messages"), case);
         assert_eq!(snapshots.len(), 1, "{case}: {}", stderr(&output));
-        let event = snapshots[0].events.last().unwrap();
+        let [event] = snapshots[0].with_message(PANICKED)[..] else { panic!("{:?}", snapshots[0].events) };
         assert_eq!(event.fields["message"], expected, "{case}");
     }
 }
@@ -201,7 +214,7 @@ fn panics_that_are_caught_are_recorded_one_by_one() {
 }
 
 fn panic_count(snapshot: &Snapshot) -> usize {
-    snapshot.events.iter().filter(|event| event.target == "panic").count()
+    snapshot.with_message(PANICKED).len()
 }
 
 #[test]
@@ -246,8 +259,7 @@ fn threads_that_panic_at_once_are_all_recorded() {
     assert!(output.status.success(), "{}", stderr(&output));
     let messages: BTreeSet<_> = snapshots
         .iter()
-        .flat_map(|snapshot| &snapshot.events)
-        .filter(|event| event.target == "panic")
+        .flat_map(|snapshot| snapshot.with_message(PANICKED))
         .map(|event| event.fields["message"].clone())
         .collect();
     assert_eq!(messages, (0..8).map(|number| format!("thread {number}")).collect());
@@ -289,7 +301,8 @@ fn panic_in_a_program_built_to_abort() {
     assert!(!output.status.success());
     let [path] = &place.snapshot_files()[..] else { panic!("{}", stderr(&output)) };
     let snapshot = Snapshot::read(path);
-    assert_eq!(snapshot.events.last().unwrap().fields["message"], "nothing left to do", "{}", stderr(&output));
+    let [event] = snapshot.with_message(PANICKED)[..] else { panic!("{:?}", snapshot.events) };
+    assert_eq!(event.fields["message"], "nothing left to do", "{}", stderr(&output));
     let [ring] = &place.ring_files()[..] else { panic!("{}", stderr(&output)) };
     let bytes = std::fs::read(ring).unwrap();
     let image = RingImage::parse(&bytes).unwrap();

@@ -362,7 +362,10 @@ fn panics_in_a_loop_have_one_snapshot_in_a_stated_time() {
     let counts: Vec<_> = paths
         .iter()
         .map(|path| Snapshot::read(path))
-        .map(|snapshot| (snapshot.reason, snapshot.events.iter().filter(|event| event.target == "panic").count()))
+        .map(|snapshot| {
+            let panics = snapshot.with_message("panicked at {location}: {message}").len();
+            (snapshot.reason, panics)
+        })
         .collect();
     let mut reasons: Vec<_> = counts.iter().map(|(reason, _)| reason.as_str()).collect();
     reasons.sort_unstable();

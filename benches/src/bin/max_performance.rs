@@ -95,7 +95,8 @@ enum Command {
         #[command(flatten)]
         output: Output,
     },
-    /// System calls of events after the first of their thread, and of the recorder's own thread (needs strace)
+    /// System calls of events after the first of their thread (to ask for its name), and of the recorder's own thread
+    /// (needs strace)
     Syscalls {
         /// Threads that log
         #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=1024))]

@@ -32,8 +32,8 @@ use crate::memory::word::Word;
 use crate::record::packed::Packer;
 use crate::record::{CONTROL, KIND_REBASE, device_reservation, encode_header};
 use crate::ring::layout::{Mode, SEGMENT_HEADER_WORDS, SequenceWord, commit, header_word, segment_word};
-use crate::ring::write::cursor::fit;
 use crate::ring::write::segment::refill;
+use crate::ring::write::size::fit;
 use crate::ring::{BUILD_ID_LEN, DropReason, Ring, RingConfig, RingError, Session};
 
 /// Maximum number of tries of an append when other contexts fill segments faster.

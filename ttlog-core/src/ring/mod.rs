@@ -56,6 +56,7 @@ pub use server::inherit::ENTRY_START_LEN;
 pub use server::renewal::{Renewal, Turn};
 pub use table::{TableEntry, TableFull};
 pub use write::cursor::{AppendOutcome, Cursor, UnderWay};
+pub use write::identify::{Identify, NameRoom};
 
 use crate::memory::word::Word;
 use layout::{ANCHOR_WORDS, LONG_HEADER_WORDS, commit, header_word, segment_word};

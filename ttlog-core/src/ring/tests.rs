@@ -1,6 +1,7 @@
 //! Tests of the ring against a naive model, at its boundaries, and under damage.
 
 mod long;
+mod names;
 
 use std::collections::BTreeMap;
 use std::string::{String, ToString};

@@ -22,7 +22,7 @@ pub struct Event<'e, 'a> {
     pub source_index: usize,
     /// Callsite; `None` if the table has lost it, or contradicts itself.
     pub callsite: Option<&'e SourceCallsite<'a>>,
-    /// Name and system id of the thread, as far as known.
+    /// Name and system id of the thread at that time, as far as known.
     pub thread: Option<(&'e str, u64)>,
     /// Field values in field order; unreadable values are missing.
     pub values: Vec<Option<FieldValue<'e>>>,
@@ -53,7 +53,7 @@ impl<'e, 'a> Event<'e, 'a> {
             Some(callsite) => callsite.withholds_any(),
             None => !source.secrets.are_shown(),
         };
-        let thread = timeline.context_of(&entry).map(|context| (context.name.as_str(), context.os_thread_id));
+        let thread = timeline.thread_of(&entry);
         let when = source.when(entry.ticks);
         let before_end_ns = timeline.before_end_ns(&entry);
         let source_index = timeline.parts[entry.part as usize].source as usize;

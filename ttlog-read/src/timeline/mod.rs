@@ -22,6 +22,7 @@ mod choose;
 mod entry;
 mod event;
 mod marks;
+mod names;
 mod progress;
 mod ring;
 mod scan;
@@ -29,12 +30,12 @@ mod shown;
 mod tally;
 mod unpacked;
 
-use crate::query::{Extent, Keep, Limits, Mismatches, Period, Query, Range, Within};
+use crate::query::{Extent, Keep, Key, Limits, Mismatches, Period, Query, Range, Within};
 use crate::source::{Body, Damage, Source};
 use crate::text::time::When;
 use choose::choose;
 use marks::find_marks;
-use scan::{At, Scan};
+use scan::{At, Scan, read_names};
 use unpacked::{Unpacked, with_room};
 
 pub use entry::{Entry, PartRef, Place};
@@ -105,9 +106,20 @@ impl<'s, 'a> Timeline<'s, 'a> {
         let mut scan = Scan::new(sources, query, keep, range);
         let mut scratch = Vec::new();
         let total = timeline.parts.len();
+        if query.conditions.iter().any(|condition| condition.key == Key::Thread) {
+            // Whether an event is wanted depends on a name that can be recorded in a segment that is read later.
+            for index in 0..total {
+                timeline.read_names(index, &mut scratch);
+            }
+            timeline.rings.iter_mut().for_each(RingView::finish_names);
+            scan.has_names = true;
+        }
         for index in 0..total {
             timeline.read_part(index, &mut scan, &mut scratch);
             progress.step(index, total, scan.matched);
+        }
+        if !scan.has_names {
+            timeline.rings.iter_mut().for_each(RingView::finish_names);
         }
         timeline.entries = std::mem::take(&mut scan.kept);
         // This sort is stable, and fast on input that consists of sorted stretches, as the events of each context do.
@@ -202,6 +214,21 @@ impl<'s, 'a> Timeline<'s, 'a> {
         }
     }
 
+    /// Reads the names of the contexts in a segment.
+    fn read_names(&mut self, index: usize, scratch: &mut Vec<u8>) {
+        let PartRef { source, part, ring } = self.parts[index];
+        let ring = &mut self.rings[ring as usize];
+        match &self.sources[source as usize].parts[part as usize].body {
+            Body::Plain(segment) => read_names(segment, ring),
+            Body::Packed(packed) => {
+                // Damage is counted when the events are read.
+                if let Ok(segment) = packed.unpack(with_room(scratch)) {
+                    read_names(&segment, ring);
+                }
+            }
+        }
+    }
+
     /// Returns the source of an entry.
     #[must_use]
     pub fn source_of(&self, entry: &Entry) -> &'s Source<'a> {
@@ -225,6 +252,14 @@ impl<'s, 'a> Timeline<'s, 'a> {
     #[must_use]
     pub fn context_of(&self, entry: &Entry) -> Option<&Context> {
         self.rings[self.parts[entry.part as usize].ring as usize].context(entry.context)
+    }
+
+    /// Returns the name of the context of an entry, as it was then, and its system id, if anything is known of it.
+    #[must_use]
+    pub fn thread_of(&self, entry: &Entry) -> Option<(&str, u64)> {
+        let ring = &self.rings[self.parts[entry.part as usize].ring as usize];
+        let context = ring.context(entry.context)?;
+        Some((ring.name_of(context, entry.ticks), context.os_thread_id))
     }
 
     /// Copies the payload of an entry into `out`.

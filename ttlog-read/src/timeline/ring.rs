@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use ttlog_core::record::ContextInfo;
 
 use super::entry::Place;
+use super::names::{History, Names};
 use crate::source::Source;
 use crate::text::time::When;
 
@@ -28,6 +29,7 @@ pub struct RingView {
     /// Index of each context in `contexts`.
     pub(super) by_id: HashMap<u32, usize>,
     pub(super) runs: Vec<Run>,
+    pub(super) names: Names,
 }
 
 impl RingView {
@@ -42,6 +44,7 @@ impl RingView {
             contexts: Vec::new(),
             by_id: HashMap::new(),
             runs: Vec::new(),
+            names: Names::default(),
         }
     }
 
@@ -51,12 +54,36 @@ impl RingView {
         smooth_ns.saturating_add(self.later_steps_ns).saturating_add(self.shift_ns.unwrap_or(0))
     }
 
-    /// Returns the name of the thread with this context (0: unknown) or system id (0: unknown), if it has one.
+    /// Returns the name that the thread with this context (0: unknown) or system id (0: unknown) had at a time, if it
+    /// had one. Of several threads that had the id, one after the other, the last.
     #[must_use]
-    pub fn thread_name(&self, context: u32, os_thread_id: u64) -> Option<&str> {
-        let of_id = || self.contexts.iter().find(|context| os_thread_id != 0 && context.os_thread_id == os_thread_id);
+    pub fn thread_name(&self, context: u32, os_thread_id: u64, ticks: u64) -> Option<&str> {
+        let has_id = |context: &&Context| os_thread_id != 0 && context.os_thread_id == os_thread_id;
+        let of_id = || self.contexts.iter().rev().find(has_id);
         let context = if context == 0 { of_id() } else { self.context(context).or_else(of_id) };
-        context.map(|context| context.name.as_str()).filter(|name| !name.is_empty())
+        context.map(|context| self.name_of(context, ticks)).filter(|name| !name.is_empty())
+    }
+
+    /// Returns the name that a context of this ring had at a time; can be empty.
+    #[must_use]
+    pub fn name_of(&self, context: &Context, ticks: u64) -> &str {
+        context.history.at(&self.names, ticks)
+    }
+
+    /// Notes the identity that a context has from its next event on. Returns its index.
+    pub(super) fn learn(&mut self, info: &ContextInfo<'_>) -> usize {
+        let index = self.index_of(info.context);
+        self.contexts[index].os_thread_id = info.os_thread_id;
+        self.contexts[index].history.announce(&mut self.names, info.name);
+        index
+    }
+
+    /// Puts the names of all contexts in order, after all segments were read.
+    pub(super) fn finish_names(&mut self) {
+        for context in &mut self.contexts {
+            context.history.finish();
+            context.name = context.history.at(&self.names, u64::MAX).to_owned();
+        }
     }
 
     /// Returns the context with this id, if known.
@@ -83,17 +110,10 @@ pub struct Context {
     pub os_thread_id: u64,
     /// Places of its last events, if any: in the priority class, and among the others.
     pub(super) last_keys: [Option<i64>; 2],
+    /// Its names, and when it had them.
+    pub(super) history: History,
     /// Number of events whose index in the context is unknown.
     pub(super) unindexed: u64,
-}
-
-impl Context {
-    pub(super) fn learn(&mut self, info: &ContextInfo<'_>) {
-        if self.name != info.name {
-            info.name.clone_into(&mut self.name);
-        }
-        self.os_thread_id = info.os_thread_id;
-    }
 }
 
 /// Consecutive events of one context without a gap.

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 
 use ttlog_core::Record;
+use ttlog_core::record::ContextInfo;
 use ttlog_core::ring::{Item, Mode, Segment};
 
 use super::entry::{Entry, Place};
@@ -43,6 +44,8 @@ pub(super) struct Scan<'q, 'a> {
     pub(super) start: Option<i64>,
     /// Session that was read last.
     session: Option<ReadSession>,
+    /// Whether the names of the contexts are known already.
+    pub(super) has_names: bool,
 }
 
 /// A session of a device that was read.
@@ -95,6 +98,7 @@ impl<'q, 'a> Scan<'q, 'a> {
             end: None,
             start: None,
             session: None,
+            has_names: false,
         }
     }
 
@@ -114,6 +118,9 @@ impl<'q, 'a> Scan<'q, 'a> {
                         tally.ticks = Some((first.min(record.ticks), last.max(record.ticks)));
                     }
                     let context = reading.context(ring, record.context);
+                    if !self.has_names {
+                        reading.names.note(&record, context, ring);
+                    }
                     let key = self.place(&record, at, ring, context);
                     reading.last_key = reading.last_key.max(Some(key));
                     let payload_offset = record.payload.as_ptr().addr().wrapping_sub(origin);
@@ -133,14 +140,13 @@ impl<'q, 'a> Scan<'q, 'a> {
                         // Events in shared segments neither have an index nor use one up.
                         None => ring.contexts[context].unindexed += u64::from(segment.header.mode == Mode::Exclusive),
                     }
-                    if self.accepts(&record, key, at, &verdicts, &ring.contexts[context].name) {
+                    let thread = if self.has_names { ring.name_of(&ring.contexts[context], record.ticks) } else { "" };
+                    if self.accepts(&record, key, at, &verdicts, thread) {
                         self.keep(entry);
                     }
                 }
-                Item::Context(info) => {
-                    let context = ring.index_of(info.context);
-                    ring.contexts[context].learn(&info);
-                }
+                Item::Context(info) if !self.has_names => reading.names.learn(&info, ring),
+                Item::Context(_) => {}
                 Item::Pending { .. } => reading.pending += 1,
                 Item::Damaged { offset, len_bytes } => tally.damage.push(Damage {
                     offset: at.file.records_offset + offset as u64,
@@ -149,6 +155,7 @@ impl<'q, 'a> Scan<'q, 'a> {
                 }),
             }
         }
+        reading.names.finish(segment, ring);
         self.verdicts[at.source] = verdicts;
         ring.runs.extend(reading.run);
         self.remember_session(ring, reading.last_key);
@@ -267,6 +274,53 @@ struct Reading {
     pending: u64,
     /// Place of the last event.
     last_key: Option<i64>,
+    names: ReadingNames,
+}
+
+/// Reads only the names of the contexts in a segment.
+pub(super) fn read_names(segment: &Segment<'_>, ring: &mut RingView) {
+    let mut names = ReadingNames::default();
+    for item in segment.items() {
+        match item {
+            Item::Event(record) => {
+                let context = ring.index_of(record.context);
+                names.note(&record, context, ring);
+            }
+            Item::Context(info) => names.learn(&info, ring),
+            Item::Pending { .. } | Item::Damaged { .. } => {}
+        }
+    }
+    names.finish(segment, ring);
+}
+
+/// Names of contexts in the segment being read.
+#[derive(Default)]
+struct ReadingNames {
+    /// Contexts that have told their names here.
+    told: Vec<usize>,
+    /// Time of the last event.
+    last_ticks: u64,
+}
+
+impl ReadingNames {
+    fn learn(&mut self, info: &ContextInfo<'_>, ring: &mut RingView) {
+        self.told.push(ring.learn(info));
+    }
+
+    #[inline]
+    fn note(&mut self, record: &Record<'_>, context: usize, ring: &mut RingView) {
+        if record.ticks_known {
+            self.last_ticks = record.ticks;
+            ring.contexts[context].history.reach(record.ticks);
+        }
+    }
+
+    /// Dates the names of contexts without a later event in the segment.
+    fn finish(self, segment: &Segment<'_>, ring: &mut RingView) {
+        for context in self.told {
+            ring.contexts[context].history.reach(self.last_ticks.max(segment.header.base_ticks));
+        }
+    }
 }
 
 impl Reading {

@@ -122,6 +122,13 @@ pub(crate) const VARIABLES: &[Variable] = &[
         set: Set::Text(|s, text| put(&mut s.coarse_clock, on_off(text))),
     },
     Variable {
+        name: "TTLOG_THREAD_RENAMES",
+        option: "thread_renames",
+        expected: ON_OFF,
+        default: "`on`",
+        set: Set::Text(|s, text| put(&mut s.thread_renames, on_off(text))),
+    },
+    Variable {
         name: "TTLOG_PANIC_HOOK",
         option: "panic_hook",
         expected: ON_OFF,

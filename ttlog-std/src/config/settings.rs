@@ -84,6 +84,7 @@ pub(crate) struct Settings {
     /// Directives, see [`Filter`].
     pub(crate) filter: String,
     pub(crate) coarse_clock: bool,
+    pub(crate) thread_renames: bool,
     pub(crate) panic_hook: bool,
     pub(crate) panic_backtrace: bool,
     pub(crate) recover_orphans: bool,
@@ -123,6 +124,7 @@ impl Default for Settings {
             snapshot_directory: None,
             filter: Filter::EVERYTHING.text().to_owned(),
             coarse_clock: false,
+            thread_renames: true,
             panic_hook: true,
             panic_backtrace: true,
             recover_orphans: true,

@@ -8,8 +8,9 @@
 //! | SIGKILL, `_exit`, the out-of-memory killer | nobody; its end block stays empty |
 //!
 //! A stamp is a few stores into the ring's end block; the mapped file does the rest. Everything here runs in signal
-//! handlers: no lock, no allocation, and only one or two system calls. After the stamp, a signal goes to its previous
-//! action, so that the process ends as it would without this handler, with the same status and the same core dump.
+//! handlers: no lock, no allocation, and one or two system calls, which come after the stamp of a fault or an exit,
+//! because a seccomp filter can forbid them. After the stamp, a signal goes to its previous action, so that the process
+//! ends as it would without this handler, with the same status and the same core dump.
 //!
 //! **A signal that is survived.** A previous handler can repair the fault and return, or return from a signal that was
 //! only sent. The stamp is then removed. If the handler leaves by a jump instead, the stamp stays, older than the
@@ -18,7 +19,6 @@
 //! **A handler that is installed later** takes the signal; if it passes faults on to this one, they are stamped.
 //! Libraries for graceful shutdown pass *everything* on to the previous handler. SIGTERM and the like are therefore
 //! ignored here unless this handler is the installed one: the process of such a library is about to end cleanly, or not
-//! at all.
 //! at all.
 
 use std::sync::OnceLock;
@@ -91,8 +91,7 @@ extern "C" fn handle(signal: c_int, info: *mut siginfo_t, context: *mut c_void) 
         // SAFETY: the arguments come from the kernel.
         let end = unsafe { end_of(signal, info) };
         // A ring whose own memory faulted cannot be written to: that would repeat the fault endlessly.
-        let is_good = |state: &&State| !is_in_ring(state, end.address);
-        own_recorder().filter(is_good).filter(|state| state.ring.stamp_end(&end))
+        stamp(end, |state| !is_in_ring(state, end.address))
     };
     // SAFETY: the kernel hands a complete siginfo to a handler with SA_SIGINFO.
     let code = unsafe { (*info).si_code };
@@ -125,11 +124,22 @@ fn is_in_ring(state: &State, address: u64) -> bool {
     (range.start as u64..range.end as u64).contains(&address)
 }
 
-/// Returns the recorder if it records into a ring of this process. A child that was not created by the C library's
-/// `fork` still has its parent's ring.
-fn own_recorder() -> Option<&'static State> {
-    let is_own = |state: &State| !state.process().is_in_fork() && !state.forked.is_lost.load(Ordering::Acquire);
-    state::current().filter(|state| is_own(state) && state.is_recording())
+/// Records an end, if the recorder records into a ring of this process and `is_good` holds. Returns it then.
+///
+/// The block is stored before the first system call, because a seccomp filter can forbid that. The end is then
+/// withdrawn if this is a child that was not created by the C library's `fork`, and still has its parent's ring.
+fn stamp(mut end: ProcessEnd, is_good: impl FnOnce(&State) -> bool) -> Option<&'static State> {
+    let is_own = |state: &&State| state.is_recording() && !state.forked.is_lost.load(Ordering::Acquire);
+    let state = state::current().filter(is_own).filter(|state| is_good(state) && state.ring.stamp_end(&end))?;
+    if state.process().is_in_fork() {
+        state.ring.withdraw_end();
+        return None;
+    }
+    if end.os_thread_id == 0 {
+        end.os_thread_id = sys::thread_id() as u32;
+        state.ring.name_end_thread(&end);
+    }
+    Some(state)
 }
 
 /// Describes the end caused by a signal.
@@ -160,12 +170,12 @@ unsafe fn end_of(signal: c_int, info: *mut siginfo_t) -> ProcessEnd {
     end
 }
 
-/// Returns an end that happens now, in this thread.
+/// Returns an end that happens now, in this thread, whose id is included if it is known. No system call.
 fn now(kind: EndKind) -> ProcessEnd {
     ProcessEnd {
         ticks: state::current().map_or(0, |state| state.clock.precise_now()),
         unix_ns: clock::unix_ns_now(),
-        os_thread_id: sys::thread_id() as u32,
+        os_thread_id: thread::known_os_thread_id() as u32,
         context: thread::context(),
         ..ProcessEnd::of(kind)
     }
@@ -173,7 +183,5 @@ fn now(kind: EndKind) -> ProcessEnd {
 
 /// Called by `exit`, after the functions that were registered later.
 extern "C" fn at_exit(status: c_int, _: *mut c_void) {
-    if let Some(state) = own_recorder() {
-        state.ring.stamp_end(&ProcessEnd { code: status, ..now(EndKind::Exit) });
-    }
+    stamp(ProcessEnd { code: status, ..now(EndKind::Exit) }, |_| true);
 }

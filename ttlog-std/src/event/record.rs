@@ -15,8 +15,9 @@ use crate::{clock, fork};
 
 /// Records an event; the macros of this crate expand to this.
 ///
-/// Never blocks. After a thread's first event it does not allocate and makes no system call. Callable anywhere: in
-/// signal handlers, destructors of thread-locals, allocators and panic hooks too.
+/// Never blocks. After a thread's first event it does not allocate, and makes no system call except to ask for the
+/// thread's name when it opens a segment. Callable anywhere: in signal handlers, destructors of thread-locals,
+/// allocators and panic hooks too.
 ///
 /// `PRIORITY` is whether its level belongs to the priority class: such events are rare, and all take the slow path.
 #[inline(always)] // out of line, the fields would go through memory: some thirty instructions more
@@ -98,6 +99,15 @@ fn ask_for_snapshot(state: &State, level: Level) {
     }
 }
 
+/// Registers a callsite of this crate before its first event, which then needs neither time nor stack for that.
+pub(crate) fn register(state: &'static State, callsite: &'static Callsite, fields: &dyn AnyFields) {
+    if let Some(id) =
+        state.registry.register(&state.ring, callsite, fields.types(), fields.types_hash(), Origin::Program)
+    {
+        callsite.bind(fields.types_hash(), id);
+    }
+}
+
 /// Returns the callsite's id, from the registry if it is new. Returns `None` if it was refused and the event counted.
 fn id_of(state: &'static State, origin: Origin, callsite: &'static Callsite, fields: &dyn AnyFields) -> Option<u16> {
     let hash = fields.types_hash();
@@ -114,17 +124,15 @@ fn id_of(state: &'static State, origin: Origin, callsite: &'static Callsite, fie
 
 fn append(state: &'static State, id: u16, fields: &dyn AnyFields) {
     IDENTITY.with(|identity| {
-        if identity.state.get() == IdentityState::New {
+        if identity.number() {
             identity.find_out();
         }
         match identity.state.get() {
             IdentityState::Known => {
-                let name = identity.name.get();
-                let who = identity.info(&name);
-                cursor().append_slow(&state.ring, &clock::now, &who, id, fields);
+                cursor().append_slow(&state.ring, &clock::now, identity, id, fields);
             }
-            // An event while the identity is being determined (an allocator that logs), or after the thread's end: the
-            // thread holds no segment then, or will not return it.
+            // An event while the identity is being determined (an allocator that logs, a panic), or after the thread's
+            // end: the thread holds no segment then, or will not return it.
             IdentityState::New | IdentityState::FindingOut | IdentityState::Ended => {
                 let context = identity.context.get();
                 state.ring.append_shared(clock::now(), context, id, fields, DropReason::Reentrant);
@@ -136,13 +144,11 @@ fn append(state: &'static State, id: u16, fields: &dyn AnyFields) {
 /// Records an event in the segments that events of lower levels cannot overwrite.
 fn append_priority(state: &'static State, id: u16, fields: &dyn AnyFields) {
     IDENTITY.with(|identity| {
-        if identity.state.get() == IdentityState::New {
+        if identity.number() {
             identity.find_out();
         }
         // While the thread's name is being determined, it is not recorded.
         let told = (identity.state.get() != IdentityState::FindingOut).then_some(&identity.told);
-        let name = identity.name.get();
-        let who = identity.info(&name);
-        state.ring.append_priority(clock::now(), &who, told, id, fields, DropReason::NoSegment);
+        state.ring.append_priority(clock::now(), identity, told, id, fields, DropReason::NoSegment);
     });
 }

@@ -18,10 +18,12 @@ use crate::snapshot::schedule::{Progress, Schedule};
 use crate::snapshot::ticket::Request;
 use crate::state::State;
 use crate::state::window::Window;
-use crate::sys::report;
+use crate::sys::{can_map, report};
 
 /// Time between two checks for due work.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// Bytes of address space that must be left for the work after a panic.
+const RETENTION_MEMORY_LEN: usize = 1 << 20;
 
 /// Recurring work, and its due times.
 pub(crate) struct Housekeeping {
@@ -65,8 +67,14 @@ impl Housekeeping {
         state.report_cut();
         control::poll(state);
         warn_of_short_window(state);
-        if state.process().queue.take_written() {
-            retain(state, Scope::Service(&state.service_name), None);
+        let queue = &state.process().queue;
+        if queue.take_written() {
+            if can_map(RETENTION_MEMORY_LEN) {
+                retain(state, Scope::Service(&state.service_name), None);
+            } else {
+                // Listing a directory without memory would end the process. A later look does it.
+                queue.note_written();
+            }
         }
         self.causes.add(state.process().queue.triggers.take());
         self.causes.add(self.schedule.causes(now, || Progress::of(&state.ring)));

@@ -89,6 +89,7 @@ fn run(state: &'static State, work: Work) {
                 housekeeping.take_snapshot(state, requests);
                 break;
             }
+            Next::Trial => service.try_allocator(),
             Next::Timeout => orphans.recover_one(state),
         }
     }

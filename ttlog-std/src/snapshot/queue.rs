@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
@@ -49,6 +49,14 @@ pub(crate) struct SnapshotQueue {
     pub(crate) triggers: Triggers,
     /// Whether another thread has written a snapshot, so that there might be too many.
     was_written: AtomicBool,
+    /// Whether the thread has nothing to do.
+    is_idle: AtomicBool,
+    /// Number of times that the thread was asked to try the allocator.
+    trials_wanted: AtomicU32,
+    /// Number of those that it has begun.
+    trials_begun: AtomicU32,
+    /// Number of those that it has finished.
+    trials_done: AtomicU32,
 }
 
 impl fmt::Debug for SnapshotQueue {
@@ -69,6 +77,10 @@ impl SnapshotQueue {
             panic_throttle: Throttle::new(throttle),
             triggers: Triggers::default(),
             was_written: AtomicBool::new(false),
+            is_idle: AtomicBool::new(false),
+            trials_wanted: AtomicU32::new(0),
+            trials_begun: AtomicU32::new(0),
+            trials_done: AtomicU32::new(0),
         }
     }
 
@@ -143,6 +155,37 @@ impl SnapshotQueue {
         self.was_written.swap(false, Ordering::Relaxed)
     }
 
+    /// Returns `false` if the allocator does not return to the thread within `timeout`: then the caller probably holds
+    /// the allocator's lock. Returns `true` if the thread is busy with something else, or too slow to try. Allocates
+    /// nothing.
+    pub(crate) fn can_allocate(&self, timeout: Duration) -> bool {
+        if !self.is_idle.load(Ordering::Acquire) {
+            return true;
+        }
+        let mine = self.trials_wanted.fetch_add(1, Ordering::AcqRel).wrapping_add(1);
+        // A difference, because the numbers wrap.
+        let has_reached = |number: &AtomicU32| number.load(Ordering::Acquire).wrapping_sub(mine) as i32 >= 0;
+        self.changed.notify_all();
+        let deadline = Instant::now() + timeout;
+        while !has_reached(&self.trials_done) && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_micros(50));
+        }
+        has_reached(&self.trials_done) || !has_reached(&self.trials_begun)
+    }
+
+    /// Tries the allocator for those who have asked for it. Called by the thread.
+    pub(crate) fn try_allocator(&self) {
+        let wanted = self.trials_wanted.load(Ordering::Acquire);
+        self.trials_begun.store(wanted, Ordering::Release);
+        // It may well refuse; what matters is that it returns.
+        let _ = std::hint::black_box(Vec::<u8>::new()).try_reserve_exact(1024);
+        self.trials_done.store(wanted, Ordering::Release);
+    }
+
+    fn is_trial_wanted(&self) -> bool {
+        self.trials_wanted.load(Ordering::Acquire) != self.trials_done.load(Ordering::Acquire)
+    }
+
     /// Makes the thread answer the queued requests and end, and waits at most `timeout` for that. Returns `true` if it
     /// has ended.
     pub(crate) fn stop(&self, timeout: Duration) -> bool {
@@ -165,6 +208,8 @@ pub(crate) enum Next {
     Snapshot(Vec<Request>),
     /// The recorder is shutting down; these requests want a last snapshot.
     Stop(Vec<Request>),
+    /// Another thread wants to know whether the allocator works.
+    Trial,
     Timeout,
 }
 
@@ -192,7 +237,14 @@ impl SnapshotQueue {
             if now >= until {
                 return Next::Timeout;
             }
-            (waiting, _) = self.changed.wait_timeout(waiting, wait).unwrap_or_else(PoisonError::into_inner);
+            self.is_idle.store(true, Ordering::Release);
+            if !self.is_trial_wanted() {
+                (waiting, _) = self.changed.wait_timeout(waiting, wait).unwrap_or_else(PoisonError::into_inner);
+            }
+            self.is_idle.store(false, Ordering::Release);
+            if self.is_trial_wanted() {
+                return Next::Trial;
+            }
         }
     }
 }

@@ -131,6 +131,7 @@ impl Builder {
     fn start(self, service: String, description: Description, clock: ClockInfo, made: MadeRing) -> Recorder {
         let settings = self.settings;
         clock.activate();
+        state::thread::prepare_ends();
         let MadeRing { words, file, ring, config, directory } = made;
         let forked = ForkState::new(config, description, service.as_str().into());
         let queue = SnapshotQueue::new(settings.channel_capacity, settings.snapshot_throttle);
@@ -217,7 +218,7 @@ fn begin_work(state: &'static State, directory: Option<PathBuf>) {
         }
     }
     if settings.panic_hook {
-        panic::install_hook(settings.panic_backtrace);
+        panic::install_hook(state, settings.panic_backtrace);
     }
     // Libraries that use ttlog-core's macros. Another recorder can only have been installed meanwhile by a program that
     // races with itself; its own events still come here.

@@ -105,6 +105,17 @@ impl Builder {
         self
     }
 
+    /// Sets whether a thread that is renamed after its first event has its new name from the next segment on; default
+    /// `true`.
+    ///
+    /// A log call then asks the operating system for the name when it opens a segment, once per thousands of events;
+    /// it makes no other system call after the first event of its thread. With `false` it makes none at all, as a
+    /// thread needs whose seccomp filter ends the process for `prctl(PR_GET_NAME)`.
+    pub fn thread_renames(mut self, follow: bool) -> Self {
+        self.settings.thread_renames = follow;
+        self
+    }
+
     /// Sets whether a panic is recorded as an event and followed by a snapshot, before the previous panic hook runs;
     /// default `true`.
     pub fn panic_hook(mut self, install: bool) -> Self {
@@ -112,7 +123,7 @@ impl Builder {
         self
     }
 
-    /// Sets whether the event of a panic has a backtrace, whatever the value of `RUST_BACKTRACE`; default `true`.
+    /// Sets whether the backtrace of a panic is recorded, whatever the value of `RUST_BACKTRACE`; default `true`.
     /// Formatting it takes milliseconds, and longer with large debug information.
     pub fn panic_backtrace(mut self, capture: bool) -> Self {
         self.settings.panic_backtrace = capture;

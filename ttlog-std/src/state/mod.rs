@@ -6,6 +6,7 @@ pub(crate) mod process;
 mod recorder;
 pub(crate) mod registry;
 pub(crate) mod thread;
+pub(crate) mod thread_name;
 pub(crate) mod window;
 
 pub(crate) use recorder::{State, current, publish};

@@ -4,13 +4,13 @@ use std::cell::Cell;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use ttlog_core::ContextInfo;
-use ttlog_core::record::CONTEXT_NAME_MAX;
-use ttlog_core::ring::Cursor;
+use ttlog_core::ring::{Cursor, Identify, NameRoom};
 
 use super::recorder::current;
+use super::thread_name::ThreadName;
 use crate::clock;
 use crate::config::settings::FatalSignals;
-use crate::sys::{AlternateStack, cut, thread_id};
+use crate::sys::{AlternateStack, call_at_thread_end, prepare_thread_ends, thread_id};
 
 thread_local! {
     /// The thread's place in the ring. Has no destructor, so that events are recorded while other thread-locals are
@@ -89,10 +89,7 @@ pub(crate) struct Identity {
     /// Its number in the ring; 0 before the first event.
     pub(crate) context: Cell<u32>,
     pub(crate) os_thread_id: Cell<u64>,
-    /// Its name in UTF-8.
-    pub(crate) name: Cell<[u8; CONTEXT_NAME_MAX]>,
-    /// Length of the name in bytes.
-    name_len: Cell<usize>,
+    name: ThreadName,
     /// Place of the thread's latest identity record in the priority segments, as remembered by
     /// [`Ring::append_priority`](ttlog_core::Ring::append_priority).
     pub(crate) told: Cell<u64>,
@@ -104,18 +101,26 @@ impl Identity {
             state: Cell::new(IdentityState::New),
             context: Cell::new(0),
             os_thread_id: Cell::new(0),
-            name: Cell::new([0; CONTEXT_NAME_MAX]),
-            name_len: Cell::new(0),
+            name: ThreadName::new(),
             told: Cell::new(0),
         }
     }
 
-    /// Assigns the thread its number and asks for its name: the only place where a thread's event can allocate and make
-    /// system calls.
+    /// Assigns the thread its number, without a system call. Until [`find_out`](Self::find_out) was called, its events
+    /// are recorded without its name, in shared segments. Returns `false`, and does nothing, if that is done already.
+    pub(crate) fn number(&self) -> bool {
+        let is_new = self.state.get() == IdentityState::New;
+        if is_new {
+            self.state.set(IdentityState::FindingOut);
+            // From 1; after 4 billion threads the numbers repeat.
+            self.context.set(LAST_CONTEXT.fetch_add(1, Ordering::Relaxed).wrapping_add(1).max(1));
+        }
+        is_new
+    }
+
+    /// Asks for the thread's name and prepares for its end: the only place where a thread's event can allocate, and the
+    /// only one with system calls, except for [`Identify::renewed`]. Called by whoever has [numbered](Self::number) it.
     pub(crate) fn find_out(&self) {
-        self.state.set(IdentityState::FindingOut);
-        // From 1; after 4 billion threads the numbers repeat.
-        self.context.set(LAST_CONTEXT.fetch_add(1, Ordering::Relaxed).wrapping_add(1).max(1));
         self.os_thread_id.set(thread_id());
         // Fails if the thread is already ending: then it never holds a segment.
         let lives = LEAVE_AT_END.try_with(LeaveAtEnd::prepare).is_ok();
@@ -123,22 +128,43 @@ impl Identity {
             self.state.set(IdentityState::Ended);
             return;
         }
-        let thread = std::thread::current();
-        let text = cut(thread.name().unwrap_or_default(), CONTEXT_NAME_MAX);
-        let mut name = [0; CONTEXT_NAME_MAX];
-        name[..text.len()].copy_from_slice(text.as_bytes());
-        self.name.set(name);
-        self.name_len.set(text.len());
+        call_at_thread_end();
+        self.name.find_out(self.os_thread_id.get() == u64::from(std::process::id()));
         self.state.set(IdentityState::Known);
     }
 
-    pub(crate) fn info<'a>(&self, name: &'a [u8; CONTEXT_NAME_MAX]) -> ContextInfo<'a> {
+    /// Returns whether the thread can hold a segment.
+    pub(crate) fn is_known(&self) -> bool {
+        self.state.get() == IdentityState::Known
+    }
+
+    fn info<'r>(&self, room: &'r mut NameRoom) -> ContextInfo<'r> {
         ContextInfo {
             context: self.context.get(),
             os_thread_id: self.os_thread_id.get(),
             next_index: 0, // the cursor knows
-            name: std::str::from_utf8(&name[..self.name_len.get()]).unwrap_or_default(),
+            name: self.name.copy(room),
         }
+    }
+}
+
+impl Identify for Identity {
+    fn context(&self) -> u32 {
+        self.context.get()
+    }
+
+    fn known<'r>(&'r self, room: &'r mut NameRoom) -> ContextInfo<'r> {
+        self.info(room)
+    }
+
+    /// Asks the operating system for the thread's present name, unless the program does not want that.
+    fn renewed<'r>(&'r self, room: &'r mut NameRoom) -> ContextInfo<'r> {
+        let is_wanted = current().is_some_and(|state| state.settings.thread_renames);
+        if is_wanted && self.state.get() == IdentityState::Known && self.name.look_again() {
+            // The warnings and errors from here on have the new name, too.
+            self.told.set(0);
+        }
+        self.info(room)
     }
 }
 
@@ -146,6 +172,12 @@ impl Identity {
 #[cfg(target_os = "linux")]
 pub(crate) fn context() -> u32 {
     IDENTITY.with(|identity| identity.context.get())
+}
+
+/// Returns the system's id of this thread; 0 if it has recorded nothing yet. Async-signal-safe.
+#[cfg(target_os = "linux")]
+pub(crate) fn known_os_thread_id() -> u64 {
+    IDENTITY.with(|identity| identity.os_thread_id.get())
 }
 
 /// A value whose destructor runs at the thread's end.
@@ -169,10 +201,30 @@ impl LeaveAtEnd {
 
 impl Drop for LeaveAtEnd {
     fn drop(&mut self) {
-        IDENTITY.with(|identity| identity.state.set(IdentityState::Ended));
-        if let Some(state) = current() {
-            let _slow_path = SlowPathGuard::new();
-            cursor().detach(&state.ring, clock::now());
-        }
+        leave();
+    }
+}
+
+/// Prepares for the ends of threads. Called once, before the first event.
+pub(crate) fn prepare_ends() {
+    prepare_thread_ends(at_end);
+}
+
+/// Called at the end of a thread, after its thread-locals were destroyed. A thread whose first event came even later
+/// leaves here.
+extern "C" fn at_end(_: *mut std::ffi::c_void) {
+    if IDENTITY.with(|identity| identity.state.get()) == IdentityState::Known {
+        leave();
+        // Fails only if the stack is released already.
+        let _ = LEAVE_AT_END.try_with(|at_end| at_end.stack.take());
+    }
+}
+
+/// Releases the thread's segment. Its later events are recorded in shared segments.
+fn leave() {
+    IDENTITY.with(|identity| identity.state.set(IdentityState::Ended));
+    if let Some(state) = current() {
+        let _slow_path = SlowPathGuard::new();
+        cursor().detach(&state.ring, clock::now());
     }
 }

@@ -23,10 +23,10 @@ pub(crate) fn map_shared(file: &File, len: usize) -> io::Result<std::ptr::NonNul
     std::ptr::NonNull::new(address.cast()).ok_or_else(|| io::Error::from_raw_os_error(libc::ENOMEM))
 }
 
-/// Undoes [`map_shared`], for a mapping that nothing refers to any more.
+/// Undoes [`map_shared`] or [`map_private`], for a mapping that nothing refers to any more.
 ///
 /// # Safety
-/// - `address` and `len` are those of one `map_shared` call, and nothing uses that memory afterwards.
+/// - `address` and `len` are those of one such call, and nothing uses that memory afterwards.
 #[cfg(target_os = "linux")]
 pub(crate) unsafe fn unmap(address: std::ptr::NonNull<u8>, len: usize) {
     // SAFETY: guaranteed by the caller. A failure would only leave the mapping in place.
@@ -75,6 +75,20 @@ impl OwnMark {
     /// Returns whether the calling process is a copy of the one that created the mark.
     pub(crate) fn is_of_another(&self) -> bool {
         self.0.is_some_and(|mark| mark.load(std::sync::atomic::Ordering::Relaxed) == 0)
+    }
+}
+
+/// Returns whether the process can get `len` more bytes of memory, without taking them.
+pub(crate) fn can_map(len: usize) -> bool {
+    #[cfg(target_os = "linux")]
+    {
+        // SAFETY: a mapping that nobody else knows.
+        map_private(len).map(|start| unsafe { unmap(start, len) }).is_ok()
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = len;
+        true
     }
 }
 

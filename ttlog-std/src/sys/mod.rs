@@ -17,7 +17,10 @@ pub(crate) mod report;
 mod signal;
 #[cfg(target_os = "linux")]
 pub(crate) mod signal_chain;
+mod stack;
 mod text;
+mod thread_end;
+mod thread_name;
 mod time;
 #[cfg(unix)]
 mod user;
@@ -29,7 +32,10 @@ pub(crate) use lock::lock;
 pub(crate) use memory::*;
 pub(crate) use random::random;
 pub(crate) use signal::*;
+pub(crate) use stack::stack_left;
 pub(crate) use text::cut;
+pub(crate) use thread_end::{call_at_thread_end, prepare_thread_ends};
+pub(crate) use thread_name::OsName;
 pub(crate) use time::*;
 #[cfg(unix)]
 pub(crate) use user::*;

@@ -7,6 +7,8 @@
 #![allow(dead_code, unreachable_pub, unused_imports, reason = "not every test binary uses everything")]
 
 pub mod ring;
+#[cfg(target_os = "linux")]
+pub mod seccomp;
 mod skip;
 
 pub use skip::skip;

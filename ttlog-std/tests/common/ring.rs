@@ -22,6 +22,8 @@ pub struct RingContents {
     pub loss: Loss,
     /// Number of uncommitted reservations.
     pub pending: u64,
+    /// Latest name and system id of each context that has told them.
+    pub threads: BTreeMap<u32, (String, u64)>,
     /// Ids of the callsites in the table, with duplicates.
     pub callsite_ids: Vec<u16>,
 }
@@ -32,6 +34,8 @@ pub struct RingEvent {
     pub event: Event,
     pub ticks: u64,
     pub context: u32,
+    /// Name that its thread has told before; empty if none.
+    pub thread: String,
 }
 
 impl RingContents {
@@ -55,6 +59,7 @@ impl RingContents {
             events: Vec::new(),
             loss: image.loss(),
             pending: 0,
+            threads: BTreeMap::new(),
             callsite_ids: Vec::new(),
         };
         let mut callsites = BTreeMap::new();
@@ -101,9 +106,12 @@ impl RingContents {
                             message: callsite.message.to_owned(),
                             fields: fields.collect(),
                         };
-                        contents.events.push(RingEvent { event, ticks: record.ticks, context: record.context });
+                        let thread = contents.threads.get(&record.context).map_or("", |(name, _)| name).to_owned();
+                        contents.events.push(RingEvent { event, ticks: record.ticks, context: record.context, thread });
                     }
-                    Item::Context(_) => {}
+                    Item::Context(who) => {
+                        contents.threads.insert(who.context, (who.name.to_owned(), who.os_thread_id));
+                    }
                     Item::Pending { .. } => contents.pending += 1,
                     Item::Damaged { offset, len_bytes } => panic!("{len_bytes} bytes damaged at {offset}"),
                 }

@@ -296,7 +296,7 @@ fn check(row: &Death, threads: usize, outcome: &Outcome) {
     assert!(ring.pending <= threads as u64 + 1, "{name}: {} reservations open", ring.pending);
     assert_eq!(ring.count("last words") as u64, numbers[OTHER], "{name}");
     assert_eq!(ring.count("never recorded"), 0, "{name}");
-    let panic_count = ring.events.iter().filter(|event| event.event.target == "panic").count() as u64;
+    let panic_count = ring.count("panicked at {location}: {message}") as u64;
     assert_eq!(panic_count, row.panic_events, "{name}: {stderr}");
     check_writers(&ring, &rings[0], numbers, &name);
 

@@ -28,21 +28,20 @@ pub fn word(ending: &Ending) -> &'static str {
     }
 }
 
+/// Returns the name of a thread.
+pub type ThreadName<'a> = dyn Fn(u32, u64, u64) -> Option<String> + 'a;
+
 /// Returns a sentence about how the process of a source ended, as far as known.
 #[must_use]
 pub fn of_source(timeline: &Timeline<'_, '_>, source: usize, time: &mut TimeFormatter) -> Option<String> {
-    let name = |context, id| Some(timeline.ring_of(source)?.thread_name(context, id)?.to_owned());
+    let name = |context, id, ticks| Some(timeline.ring_of(source)?.thread_name(context, id, ticks)?.to_owned());
     sentence(&timeline.sources[source], time, &name)
 }
 
 /// Returns the sentence without a period; `None` if nothing is known. `thread_name` returns the name of the thread
-/// with a context (0: unknown) and a system id (0: unknown).
+/// with a context (0: unknown) and a system id (0: unknown) at a time in ticks.
 #[must_use]
-pub fn sentence(
-    source: &Source<'_>,
-    time: &mut TimeFormatter,
-    thread_name: &dyn Fn(u32, u64) -> Option<String>,
-) -> Option<String> {
+pub fn sentence(source: &Source<'_>, time: &mut TimeFormatter, thread_name: &ThreadName<'_>) -> Option<String> {
     let ending = Ending::of(source);
     let mut text = match ending {
         Ending::Running => "is running".to_owned(),
@@ -69,7 +68,7 @@ pub fn sentence(
         if count == 1 {
             text.truncate(text.len() - ", the last".len());
         }
-        push_thread(&mut text, 0, last_os_thread_id, thread_name);
+        push_thread(&mut text, thread_name(0, last_os_thread_id, last_ticks), last_os_thread_id);
         if last_ticks != 0 {
             text.push_str(", ");
             time.push_clock(&mut text, source.scale.unix_ns(last_ticks));
@@ -78,12 +77,7 @@ pub fn sentence(
     (!text.is_empty()).then_some(text)
 }
 
-fn told(
-    source: &Source<'_>,
-    end: &ProcessEnd,
-    time: &mut TimeFormatter,
-    thread_name: &dyn Fn(u32, u64) -> Option<String>,
-) -> String {
+fn told(source: &Source<'_>, end: &ProcessEnd, time: &mut TimeFormatter, thread_name: &ThreadName<'_>) -> String {
     let mut text = if source.ended { "shut down in good order, then ended by " } else { "ended by " }.to_owned();
     match end.kind {
         EndKind::Signal => {
@@ -102,7 +96,9 @@ fn told(
             text.push_str("was ending, and did not get to say how");
         }
     }
-    push_thread(&mut text, end.context, end.os_thread_id.into(), thread_name);
+    // Without a time, the latest name is the best guess.
+    let ticks = if end.ticks == 0 { u64::MAX } else { end.ticks };
+    push_thread(&mut text, thread_name(end.context, end.os_thread_id.into(), ticks), end.os_thread_id.into());
     // A time that the process took from the wall clock is right without anchors.
     let at =
         if end.unix_ns != 0 { Some(end.unix_ns) } else { (end.ticks != 0).then(|| source.scale.unix_ns(end.ticks)) };
@@ -113,8 +109,8 @@ fn told(
     text
 }
 
-fn push_thread(text: &mut String, context: u32, id: u64, thread_name: &dyn Fn(u32, u64) -> Option<String>) {
-    let name = thread_name(context, id).filter(|name| !name.is_empty());
+fn push_thread(text: &mut String, name: Option<String>, id: u64) {
+    let name = name.filter(|name| !name.is_empty());
     if id == 0 && name.is_none() {
         return;
     }

@@ -51,6 +51,11 @@ impl Thread {
         let who = ContextInfo { context, os_thread_id: 100 + u64::from(context), next_index: 0, name };
         Thread { cursor: Cursor::new(), who }
     }
+
+    /// Renames the thread, which its next segment states.
+    pub fn rename(&mut self, name: &'static str) {
+        self.who.name = name;
+    }
 }
 
 pub fn append<F: Fields>(ring: &Ring<'static>, thread: &Thread, ticks: u64, callsite: u16, fields: F) {

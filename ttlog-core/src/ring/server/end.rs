@@ -215,6 +215,18 @@ impl Ring<'_> {
         true
     }
 
+    /// Adds the thread to the end recorded by [`stamp_end`](Self::stamp_end), which was unknown then. `end` is that end,
+    /// with its thread. Only for the caller that recorded it.
+    ///
+    /// Async-signal-safe. Death in between leaves an unfinished block.
+    pub fn name_end_thread(&self, end: &ProcessEnd) {
+        if let Some(header) = self.long_header() {
+            let words = end.encode();
+            header[WHO].store(words[WHO - END]);
+            header[CRC].store_release(u64::from(crc32(&block_bytes(&words))));
+        }
+    }
+
     /// Removes the end recorded by [`stamp_end`](Self::stamp_end), because the process continues. Only for the caller
     /// that recorded it.
     ///
@@ -247,6 +259,13 @@ impl Ring<'_> {
             kill_point!(PanicTold);
             header[PANIC_COUNT].add(1);
             kill_point!(PanicCounted);
+        }
+    }
+
+    /// Adds the thread of the panic that was counted last, which was unknown then. Async-signal-safe.
+    pub fn name_panic_thread(&self, os_thread_id: u64) {
+        if let Some(header) = self.long_header() {
+            header[LAST_PANIC_THREAD].store(os_thread_id);
         }
     }
 

@@ -144,12 +144,26 @@ fn first_end_is_the_one_that_is_told() {
 }
 
 #[test]
+fn thread_of_an_end_and_of_a_panic_can_be_told_later() {
+    let memory = memory_of(&LONG, 1);
+    let ring = Ring::create(&memory, &LONG).unwrap();
+    assert!(ring.stamp_end(&ProcessEnd { os_thread_id: 0, ..an_end() }));
+    ring.name_end_thread(&an_end());
+    assert_eq!(ring.end(), Some(an_end()));
+    ring.count_panic(5, 0);
+    ring.name_panic_thread(4711);
+    assert_eq!(ring.panics(), Panics { count: 1, last_ticks: 5, last_os_thread_id: 4711 });
+}
+
+#[test]
 fn short_header_has_no_end_and_no_control() {
     let memory = memory(1);
     let ring = Ring::create(&memory, &CONFIG).unwrap();
     let before = image_of(&ring);
     assert!(!ring.stamp_end(&an_end()));
+    ring.name_end_thread(&an_end());
     ring.count_panic(1, 2);
+    ring.name_panic_thread(2);
     ring.beat(1);
     ring.set_min_age_ns(1);
     ring.set_filter_text("info");

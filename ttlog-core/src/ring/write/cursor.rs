@@ -19,9 +19,11 @@ use crate::memory::kill::kill_point;
 use crate::memory::word::Word;
 use crate::record::packed::Packer;
 use crate::record::{
-    CONTROL, ContextInfo, KIND_CONTEXT, KIND_REBASE, SHORT_PAYLOAD_WORDS, encode_header, len_field, seal_header,
+    CONTEXT_NAME_MAX, CONTROL, ContextInfo, KIND_CONTEXT, KIND_REBASE, SHORT_PAYLOAD_WORDS, encode_header, seal_header,
 };
 use crate::ring::layout::{Mode, SEGMENT_HEADER_WORDS, commit, segment_word};
+use crate::ring::write::identify::Identify;
+use crate::ring::write::size::RecordSize;
 use crate::ring::{DropReason, Ring};
 
 /// Result of appending an event.
@@ -32,9 +34,6 @@ pub enum AppendOutcome {
     /// The event was refused, and counted in the ring.
     Dropped(DropReason),
 }
-
-/// Maximum length of texts and sequences, in bytes; lower if a record would not fit otherwise.
-pub(crate) const CAP_MAX: usize = 16 * 1024;
 
 /// Placeholder segment of a cursor that holds none. Its commit half-word is always busy, so the hot path needs no
 /// separate test for this case.
@@ -263,28 +262,43 @@ impl<'m> Cursor<'m> {
 
     /// Appends an event with all means: acquiring a segment, a rebase, truncating texts, or using a shared segment.
     ///
-    /// `clock` reads the recording clock. `who` is recorded once per segment. Bounded and lock-free; does not allocate
-    /// or make a system call. Callable anywhere in the cursor's own context, even while another append on it is in
-    /// progress.
+    /// `clock` reads the recording clock. `who` is recorded once per segment, and asked for its present name then.
+    /// Bounded and lock-free; does not allocate or make a system call, unless `who` does. Callable anywhere in the
+    /// cursor's own context, even while another append on it is in progress.
     #[cold]
     #[inline(never)]
     pub fn append_slow(
         &self,
         ring: &Ring<'m>,
         clock: &dyn Fn() -> u64,
-        who: &ContextInfo<'_>,
+        who: &dyn Identify,
         callsite: u16,
         fields: &dyn AnyFields,
     ) -> AppendOutcome {
         if self.is_in_use() {
-            return ring.append_shared(clock(), who.context, callsite, fields, DropReason::Reentrant);
+            return ring.append_shared(clock(), who.context(), callsite, fields, DropReason::Reentrant);
         }
         self.close();
         kill_point!(SlowClosed);
         let outcome = self.append_moving(ring, clock(), who, callsite, fields);
         self.open();
         kill_point!(SlowOpened);
-        outcome.unwrap_or_else(|| ring.append_shared(clock(), who.context, callsite, fields, DropReason::NoSegment))
+        outcome.unwrap_or_else(|| ring.append_shared(clock(), who.context(), callsite, fields, DropReason::NoSegment))
+    }
+
+    /// Records the identity of a context that has appended elsewhere, in a segment of its own, unless it holds one. Its
+    /// earlier events get their name from there.
+    ///
+    /// Bounded and lock-free, as [`append_slow`](Self::append_slow).
+    pub fn introduce(&self, ring: &Ring<'m>, clock: &dyn Fn() -> u64, who: &dyn Identify) {
+        if self.is_in_use() || !self.holds_none() {
+            return;
+        }
+        self.close();
+        let mut room = [0; CONTEXT_NAME_MAX];
+        // Without a segment, the next event that finds one records the identity.
+        let _ = self.enter(ring, clock(), &who.known(&mut room), 0);
+        self.open();
     }
 
     /// Appends with the cursor closed. Returns `None` if there is no segment to hold, or it no longer belongs to this
@@ -293,23 +307,26 @@ impl<'m> Cursor<'m> {
         &self,
         ring: &Ring<'m>,
         ticks: u64,
-        who: &ContextInfo<'_>,
+        who: &dyn Identify,
         callsite: u16,
         fields: &dyn AnyFields,
     ) -> Option<AppendOutcome> {
-        let context_words = 1 + who.payload_words();
-        let rebase_words = 2;
-        // Number of words that an empty segment can always hold.
-        let most = ring.record_words().saturating_sub(context_words.min(ring.record_words() / 4) + rebase_words);
-        let Some((cap, payload_words)) = fit(fields, most) else {
+        let too_large = || {
             ring.count_one_dropped(DropReason::TooLarge);
-            return Some(AppendOutcome::Dropped(DropReason::TooLarge));
+            Some(AppendOutcome::Dropped(DropReason::TooLarge))
         };
-        let (len, len_words) = len_field(payload_words);
-        let needed = 1 + len_words + rebase_words;
-        if self.holds_none() || self.offset() + needed > self.limit_words() {
+        let mut room = [0; CONTEXT_NAME_MAX];
+        let known = who.known(&mut room);
+        let Some(mut event) = RecordSize::new(ring, &known, fields) else { return too_large() };
+        if self.holds_none() || self.offset() + event.needed_words() > self.limit_words() {
+            let mut room = [0; CONTEXT_NAME_MAX];
+            let renewed = who.renewed(&mut room);
+            if renewed.payload_words() != known.payload_words() {
+                let Some(resized) = RecordSize::new(ring, &renewed, fields) else { return too_large() };
+                event = resized;
+            }
             self.leave(ring, ticks);
-            if !self.enter(ring, ticks, who, context_words, needed) {
+            if !self.enter(ring, ticks, &renewed, event.needed_words()) {
                 return None;
             }
         }
@@ -320,6 +337,7 @@ impl<'m> Cursor<'m> {
             self.base.set(ticks);
         }
         let delta = ticks.wrapping_sub(self.base.get()) as u32;
+        let RecordSize { cap, payload_words, len, len_words } = event;
         let has_put = self.put(callsite, len, delta, 1, 1 + len_words, |packer| {
             if len_words > payload_words {
                 packer.put_word(len_words as u64);
@@ -340,7 +358,8 @@ impl<'m> Cursor<'m> {
 
     /// Acquires a segment with room for `needed` words: adopts one if the context has had none yet, otherwise opens
     /// one.
-    fn enter(&self, ring: &Ring<'m>, ticks: u64, who: &ContextInfo<'_>, context_words: usize, needed: usize) -> bool {
+    fn enter(&self, ring: &Ring<'m>, ticks: u64, who: &ContextInfo<'_>, needed: usize) -> bool {
+        let context_words = 1 + who.payload_words();
         if !self.holder.get() {
             if !ring.join_holders() {
                 return false;
@@ -493,22 +512,6 @@ impl<'m> Cursor<'m> {
         commit_word.store_low_release(now + commit::step(words, events));
         kill_point!(events == 0 => ControlCommitted, else PutCommitted);
         true
-    }
-}
-
-/// Returns a cap under which the payload, including its count, has less than `most` words, and the resulting number of
-/// payload words.
-pub(crate) fn fit(fields: &dyn AnyFields, most: usize) -> Option<(usize, usize)> {
-    let mut cap = CAP_MAX.min(most * 8);
-    loop {
-        let words = fields.payload_words(cap);
-        if len_field(words).1 < most {
-            return Some((cap, words));
-        }
-        if cap == 0 {
-            return None;
-        }
-        cap /= 2;
     }
 }
 

@@ -13,10 +13,12 @@ use crate::event::fields::AnyFields;
 use crate::memory::kill::kill_point;
 use crate::memory::word::fence_release;
 use crate::record::packed::Packer;
-use crate::record::{CONTROL, ContextInfo, KIND_CONTEXT, RESERVED, encode_header, len_field};
+use crate::record::{CONTEXT_NAME_MAX, CONTROL, ContextInfo, KIND_CONTEXT, RESERVED, encode_header, len_field};
 use crate::ring::layout::{Mode, SEGMENT_HEADER_WORDS, SequenceWord, commit, header_word, segment_word};
-use crate::ring::write::cursor::{AppendOutcome, fit};
+use crate::ring::write::cursor::AppendOutcome;
+use crate::ring::write::identify::Identify;
 use crate::ring::write::segment::Class;
+use crate::ring::write::size::fit;
 use crate::ring::{DropReason, Ring};
 
 /// Maximum number of attempts of an append when other contexts are faster.
@@ -78,43 +80,33 @@ impl Ring<'_> {
     /// lock-free; callable anywhere, including nested.
     ///
     /// `told` holds the sequence number of the segment with the context's latest identity record; 0 if none. The
-    /// identity is recorded once per segment, in front of an event, and never if `told` is `None`. Without a priority
-    /// class, or if all its segments are in use, the event goes to another shared segment, as in
-    /// [`append_shared`](Self::append_shared). If that is not available either, the event is counted as dropped for
-    /// `reason`.
+    /// identity is recorded once per segment, in front of an event, with the name that `who` has then, and never if
+    /// `told` is `None`. Without a priority class, or if all its segments are in use, the event goes to another shared
+    /// segment, as in [`append_shared`](Self::append_shared). If that is not available either, the event is counted as
+    /// dropped for `reason`.
     pub fn append_priority(
         &self,
         ticks: u64,
-        who: &ContextInfo<'_>,
+        who: &dyn Identify,
         told: Option<&Cell<u64>>,
         callsite: u16,
         fields: &dyn AnyFields,
         reason: DropReason,
     ) -> AppendOutcome {
-        let shared = || self.append_shared(ticks, who.context, callsite, fields, reason);
+        let context = who.context();
+        let shared = || self.append_shared(ticks, context, callsite, fields, reason);
         let Some(class) = self.priority_class() else { return shared() };
-        // If the identity would take too much of a small segment, it is not recorded.
-        let fits = |words: &usize| told.is_some() && *words <= self.record_words() / 4;
-        let who_words = Some(1 + who.payload_words()).filter(fits);
-        let most = self.record_words() - who_words.unwrap_or(0);
-        let Some(event) = SizedEvent::new(ticks, who.context, callsite, fields, most) else {
+        let Some(event) = SizedEvent::new(ticks, context, callsite, fields, self.record_words()) else {
             return self.refuse(DropReason::TooLarge);
         };
         for _ in 0..TRIES_MAX {
             let Some(index) = self.shared_segment(&class, ticks) else { break };
-            let sequence = || {
-                let word = self.segment(index)[segment_word::SEQUENCE].load_acquire();
-                SequenceWord::decode(word).map_or(0, |word| word.sequence)
+            let untold = told.filter(|told| told.get() != self.sequence_of(index));
+            let is_recorded = match untold {
+                None => self.append_at(&class, index, &event),
+                Some(told) => self.append_introduced(&class, index, &event, who, told),
             };
-            let who_words = who_words.filter(|_| told.is_some_and(|told| told.get() != sequence()));
-            if let Some(at) = self.reserve(&class, index, who_words.unwrap_or(0) + 1 + event.len_words) {
-                // Read again, because the segment might have been replaced before the reservation. Its new content then
-                // lacks this context's identity, and the next event records it.
-                if let (Some(told), Some(_)) = (told, who_words) {
-                    told.set(sequence());
-                    kill_point!(PriorityTold);
-                }
-                self.fill(index, at, &event, who_words.map(|words| (who, words)));
+            if is_recorded {
                 return AppendOutcome::Recorded;
             }
         }
@@ -123,6 +115,48 @@ impl Ring<'_> {
         self.header(header_word::PRIORITY_STRAYED_UNTIL).raise(ticks);
         kill_point!(PriorityStrayed);
         shared()
+    }
+
+    /// Appends an event to a shared segment, if that has room and is still the shared one.
+    fn append_at(&self, class: &Class, index: u32, event: &SizedEvent<'_>) -> bool {
+        let at = self.reserve(class, index, 1 + event.len_words);
+        at.inspect(|at| self.fill(index, *at, event, None)).is_some()
+    }
+
+    /// Like `append_at`, with the context's identity in front of the event, unless the two do not fit into a segment or
+    /// the identity would take too much of it.
+    #[cold]
+    fn append_introduced(
+        &self,
+        class: &Class,
+        index: u32,
+        event: &SizedEvent<'_>,
+        who: &dyn Identify,
+        told: &Cell<u64>,
+    ) -> bool {
+        let mut room = [0; CONTEXT_NAME_MAX];
+        let identity = who.renewed(&mut room);
+        let who_words = 1 + identity.payload_words();
+        let resized = || {
+            let most = self.record_words() - who_words;
+            SizedEvent::new(event.ticks, event.context, event.callsite, event.fields, most)
+        };
+        let Some(event) = (who_words <= self.record_words() / 4).then(resized).flatten() else {
+            return self.append_at(class, index, event);
+        };
+        let Some(at) = self.reserve(class, index, who_words + 1 + event.len_words) else { return false };
+        // Read again, because the segment might have been replaced before the reservation. Its new content then lacks
+        // this context's identity, and the next event records it.
+        told.set(self.sequence_of(index));
+        kill_point!(PriorityTold);
+        self.fill(index, at, &event, Some((&identity, who_words)));
+        true
+    }
+
+    /// Returns the sequence number of a segment.
+    fn sequence_of(&self, index: u32) -> u64 {
+        let word = self.segment(index)[segment_word::SEQUENCE].load_acquire();
+        SequenceWord::decode(word).map_or(0, |word| word.sequence)
     }
 
     fn refuse(&self, reason: DropReason) -> AppendOutcome {

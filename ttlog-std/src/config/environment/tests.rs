@@ -27,6 +27,7 @@ const GOOD: &[(&str, &str, &str)] = &[
     ("TTLOG_SNAPSHOT_DIR", "relative", "snapshot_directory: Some(\"relative\")"),
     ("TTLOG_FILTER", "Warn,a::b=off", "filter: \"Warn,a::b=off\""),
     ("TTLOG_COARSE_CLOCK", "on", "coarse_clock: true"),
+    ("TTLOG_THREAD_RENAMES", "off", "thread_renames: false"),
     ("TTLOG_PANIC_HOOK", "off", "panic_hook: false"),
     ("TTLOG_PANIC_BACKTRACE", "OFF", "panic_backtrace: false"),
     ("TTLOG_RECOVER_ORPHANS", "off", "recover_orphans: false"),
