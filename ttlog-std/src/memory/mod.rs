@@ -1,5 +1,6 @@
 //! Memory for the words of the ring: in a mapped file, or on the heap.
 
+pub(crate) mod budget;
 pub(crate) mod directory;
 #[cfg(target_os = "linux")]
 pub(crate) mod guard;

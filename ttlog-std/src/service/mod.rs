@@ -3,6 +3,7 @@
 mod backlog;
 mod clock;
 mod control;
+mod family;
 mod housekeeping;
 mod orphans;
 pub(crate) mod settle;

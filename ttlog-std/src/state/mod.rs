@@ -4,6 +4,7 @@ pub(crate) mod forked;
 pub(crate) mod process;
 mod recorder;
 pub(crate) mod registry;
+pub(crate) mod ring;
 pub(crate) mod thread;
 pub(crate) mod window;
 

@@ -46,6 +46,19 @@ pub(crate) fn map_private(len: usize) -> io::Result<std::ptr::NonNull<u8>> {
     std::ptr::NonNull::new(address.cast()).ok_or_else(|| io::Error::from_raw_os_error(libc::ENOMEM))
 }
 
+/// Maps `len` bytes of zeroed memory that this process shares with all children it will have, until the last of them
+/// ends. The pointer is aligned to a page.
+#[cfg(target_os = "linux")]
+pub(crate) fn map_family(len: usize) -> io::Result<std::ptr::NonNull<u8>> {
+    let flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS;
+    // SAFETY: a new mapping at an address of the kernel's choice touches no memory that Rust knows of.
+    let address = unsafe { libc::mmap(std::ptr::null_mut(), len, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0) };
+    if address == libc::MAP_FAILED {
+        return Err(io::Error::last_os_error());
+    }
+    std::ptr::NonNull::new(address.cast()).ok_or_else(|| io::Error::from_raw_os_error(libc::ENOMEM))
+}
+
 /// Moves the mapping `start` of [`map_private`] to the place of `words`, which has the same length; its old address
 /// becomes invalid. Async-signal-safe.
 #[cfg(target_os = "linux")]
