@@ -8,13 +8,18 @@ use std::io::{Read as _, Write as _};
 use std::os::fd::{FromRawFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use common::ring::RingContents;
-use common::{Place, files, finish, skip, stderr, warnings};
+use common::{Place, Snapshot, files, finish, skip, stderr, warnings};
 use ttlog_std::{Recorder, info};
 
 /// Number of workers of the server.
 const WORKER_COUNT: u64 = 32;
+/// Number of workers that a server replaces one after the other.
+const REPLACED_COUNT: u64 = 150;
+/// Bytes that a program of its own uses, and asks for its ring.
+const BUSY_BYTES: u64 = 40 * MIB;
 const MIB: u64 = 1 << 20;
 
 /// Not a test: entry point of the children of the tests below.
@@ -29,6 +34,45 @@ fn child() {
             let workers = Workers::fork(WORKER_COUNT, |number| info!("worker", number));
             report(&workers);
             assert_eq!(workers.end(), vec![0; WORKER_COUNT as usize], "every worker lives until it ends by itself");
+            assert!(recorder.is_recording());
+        }
+        "replaced workers" => {
+            let recorder = Recorder::builder().service("prefork").build().unwrap();
+            for number in 0..REPLACED_COUNT {
+                let workers = Workers::fork(1, |_| info!("worker", number));
+                std::thread::sleep(Duration::from_millis(20));
+                assert_eq!(workers.end(), [0]);
+            }
+            assert!(recorder.is_recording());
+        }
+        "busy program" => {
+            let mut own = vec![0_u8; BUSY_BYTES as usize];
+            own.iter_mut().step_by(1024).for_each(|byte| *byte = 1);
+            let recorder = Recorder::builder().service("busy").capacity_bytes(BUSY_BYTES as usize).build().unwrap();
+            let workers = Workers::fork(WORKER_COUNT, |number| {
+                (0..20_000_u64).for_each(|event| info!("worker", number, event));
+            });
+            report(&workers);
+            assert_eq!(workers.end(), vec![0; WORKER_COUNT as usize]);
+            assert!(recorder.is_recording() && own.iter().any(|byte| *byte == 1));
+        }
+        "family" => {
+            let recorder = Recorder::builder().service("family").build().unwrap();
+            common::many_callsites()();
+            let workers = Workers::fork(2, |number| {
+                info!("child", number);
+                common::many_callsites()();
+                let grandchildren = Workers::fork(2, |number| {
+                    common::many_callsites()();
+                    (0..10_000_u64).for_each(|event| info!("grandchild", number, event));
+                    let snapshot = Recorder::current().unwrap().request_snapshot("grandchild").wait().unwrap();
+                    assert!(!Snapshot::read(&snapshot).with_message("grandchild").is_empty());
+                });
+                assert_eq!(grandchildren.end(), [0; 2]);
+                info!("child", number);
+            });
+            report(&workers);
+            assert_eq!(workers.end(), [0; 2]);
             assert!(recorder.is_recording());
         }
         other => panic!("unknown case {other:?}"),
@@ -143,7 +187,7 @@ impl Cgroup {
             return None;
         };
         let _ = std::fs::write(mount.join("cgroup.subtree_control"), "+memory"); // version 2 only
-        let path = mount.join(format!("ttlog-test-{}", std::process::id()));
+        let path = mount.join(format!("ttlog-{test}-{}", std::process::id()));
         let file = if mount.ends_with("memory") { "memory.limit_in_bytes" } else { "memory.max" };
         let made = std::fs::create_dir(&path).map(|()| Cgroup(path.clone()));
         match made.and_then(|group| std::fs::write(path.join(file), limit_bytes.to_string()).map(|()| group)) {
@@ -206,10 +250,27 @@ fn on_shared_memory(test: &str, size: &str, place: &Place, child: &Command) -> O
     Some(output)
 }
 
-/// Returns a place whose rings are in memory, as those of servers are by default.
+/// Returns a place, and a directory for its rings in memory, where those of servers are by default.
 fn place_in_memory(name: &str) -> (Place, PathBuf) {
     let rings = PathBuf::from(format!("/dev/shm/ttlog-test-{name}-{}", std::process::id()));
     (Place::new(name), rings)
+}
+
+/// Such a directory, removed when it is dropped: it is memory.
+struct RingsInMemory(PathBuf);
+
+impl RingsInMemory {
+    /// Reads the rings. Those of killed processes can be unfinished.
+    fn read(&self) -> Vec<RingContents> {
+        let is_ring = |path: &&PathBuf| path.extension().is_some_and(|end| end == "ring");
+        files(&self.0).iter().filter(is_ring).map(|ring| RingContents::read(ring)).collect()
+    }
+}
+
+impl Drop for RingsInMemory {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0); // there is none if the process failed at the start
+    }
 }
 
 #[test]
@@ -220,8 +281,7 @@ fn workers_in_a_memory_limit() {
     let mut child = place.child("workers");
     child.env("TTLOG_DIR", &rings);
     let output = group.run(&child);
-    let found: Vec<_> = files(&rings).iter().map(|ring| RingContents::read(ring)).collect();
-    let _ = std::fs::remove_dir_all(&rings); // in any case: it is memory
+    let found = RingsInMemory(rings).read();
     assert!(output.status.success(), "{:?}\n{}", output.status, stderr(&output));
     assert_eq!(found.iter().map(|ring| ring.count("worker")).sum::<usize>(), WORKER_COUNT as usize);
     let [ring_count, rings_kib, worker_kib] = reported(&output);
@@ -243,4 +303,90 @@ fn workers_with_little_shared_memory() {
     println!("{ring_count} rings with {rings_kib} KiB, at most {worker_kib} KiB in a worker");
     assert_eq!((ring_count, warnings(&output)), (WORKER_COUNT + 1, Vec::new()));
     assert!(rings_kib <= 32 << 10, "half of the file system: {rings_kib} KiB");
+}
+
+/// The program alone would live: it uses 40 of 64 MiB. It asks for a ring of 40 MiB more, and each of its children
+/// fills its ring.
+#[test]
+fn busy_program_is_not_killed_for_a_ring_that_it_asked_for() {
+    let test = "busy_program_is_not_killed_for_a_ring_that_it_asked_for";
+    let Some(group) = Cgroup::with_limit(test, 64 * MIB) else { return };
+    let (place, rings) = place_in_memory("busy");
+    let mut child = place.child("busy program");
+    child.env("TTLOG_DIR", &rings);
+    let output = group.run(&child);
+    let found = RingsInMemory(rings).read();
+    assert!(output.status.success(), "{:?}\n{}", output.status, stderr(&output));
+    let warnings = warnings(&output);
+    assert!(warnings.len() == 1 && warnings[0].contains("could exceed the memory limit"), "{warnings:?}");
+    assert!(found.len() as u64 == WORKER_COUNT + 1 && found.iter().skip(1).all(|ring| ring.loss.dropped_total() == 0));
+    assert_eq!(found.iter().map(RingContents::accounted).sum::<u64>(), WORKER_COUNT * 20_000);
+}
+
+/// Workers that end leave rings, which become snapshots before there is no room for those of new ones.
+#[test]
+fn rings_of_replaced_workers_make_room_for_new_ones() {
+    let place = Place::new("replaced");
+    let test = "rings_of_replaced_workers_make_room_for_new_ones";
+    let mut child = place.child("replaced workers");
+    child.env("TTLOG_RETAIN_BYTES", "10G");
+    let Some(output) = on_shared_memory(test, "64m", &place, &child) else { return };
+    assert!(output.status.success(), "{:?}\n{}", output.status, stderr(&output));
+    let warnings = warnings(&output);
+    assert!(warnings.len() == 1 && warnings[0].contains("to make room"), "{warnings:?}");
+    let snapshots = place.whole_snapshots();
+    assert!(snapshots.len() as u64 >= REPLACED_COUNT / 2, "{}", snapshots.len());
+    assert!(snapshots.iter().all(|path| Snapshot::read(path).with_message("worker").len() == 1));
+}
+
+/// Without anything that counts them, as in a full file system.
+#[test]
+fn one_cause_of_trouble_is_one_warning() {
+    for (name, variables, cause) in [
+        ("full", [("TTLOG_CHILDREN_BYTES", "1G"), ("TTLOG_CHILD_CAPACITY", "16M")], "No space left on device"),
+        ("none", [("TTLOG_CHILDREN_BYTES", "0"), ("TTLOG_CHILD_CAPACITY", "64K")], "take all of the 0 bytes"),
+    ] {
+        let place = Place::new(&format!("one-{name}"));
+        let mut child = place.child("workers");
+        child.envs(variables);
+        let test = "one_cause_of_trouble_is_one_warning";
+        let Some(output) = on_shared_memory(test, "64m", &place, &child) else { return };
+        assert!(output.status.success(), "{:?}\n{}", output.status, stderr(&output));
+        let warnings = warnings(&output);
+        assert!(warnings.len() == 1 && warnings[0].contains(cause), "{warnings:?}");
+        assert!(reported(&output)[0] <= 4);
+    }
+}
+
+#[test]
+fn capacity_of_children_is_as_set() {
+    let place = Place::new("set");
+    let mut child = place.child("workers");
+    child.env("TTLOG_CHILD_CAPACITY", "64K");
+    let output = finish(child);
+    assert!(output.status.success(), "{:?}\n{}", output.status, stderr(&output));
+    assert_eq!(warnings(&output), Vec::<String>::new());
+    let mut lens: Vec<_> = place.ring_files().iter().map(|ring| ring.metadata().unwrap().len()).collect();
+    lens.sort_unstable();
+    let parent = lens.pop().unwrap();
+    assert!(parent >= 2 * MIB, "{parent}");
+    assert_eq!(lens.len() as u64, WORKER_COUNT);
+    assert!(lens.iter().all(|len| (64 << 10..128 << 10).contains(len)), "{lens:?}");
+}
+
+/// The children of a child with a small ring get the callsites of both.
+#[test]
+fn children_of_children_with_small_rings() {
+    let place = Place::new("family");
+    let mut child = place.child("family");
+    child.env("TTLOG_CHILD_CAPACITY", "40000").env("TTLOG_CAPACITY_BYTES", "1M");
+    let output = finish(child);
+    assert!(output.status.success(), "{:?}\n{}", output.status, stderr(&output));
+    assert_eq!(warnings(&output), Vec::<String>::new());
+    let rings: Vec<_> = place.ring_files().iter().map(|ring| RingContents::read(ring)).collect();
+    let mut counts: Vec<_> = rings.iter().map(RingContents::accounted).collect();
+    counts.sort_unstable();
+    let many = common::MANY;
+    assert_eq!(counts, [many, many + 2, many + 2, many + 10_000, many + 10_000, many + 10_000, many + 10_000]);
+    assert!(rings.iter().all(|ring| ring.loss.dropped_total() == 0));
 }

@@ -162,16 +162,16 @@ fn make_ring(state: &'static State) -> bool {
     let process = state.process();
     let parent = *state.ring;
     let shapes = Shapes::new(&state.forked, &state.settings, &parent, state.words);
-    let wanted = shapes.wanted_len(state.forked.room.usual_bytes);
-    let Some(of) = process.parent_file() else { return make_in_memory(state, &parent, &shapes.of_len(wanted)) };
-    let claim = match room::claim(&state.forked.room, &shapes, wanted) {
+    let wanted = shapes.wanted(state.forked.room.usual_bytes);
+    let Some(of) = process.parent_file() else { return make_in_memory(state, &parent, &wanted) };
+    let claim = match room::claim(&state.forked.room, wanted.len(), shapes.least_len()) {
         Ok(claim) => claim,
         Err(shortage) => {
             report_in_memory(shortage.key(), format_args!("{shortage}"));
             return make_in_memory(state, &parent, &shapes.of_len(shapes.least_len()));
         }
     };
-    let shape = shapes.of_len(claim.len);
+    let shape = if claim.len == wanted.len() { wanted } else { shapes.of_len(claim.len) };
     match make_in_file(state, &parent, &shape, of) {
         Ok(()) => {
             claim.settle(process.file().and_then(RingFile::inode));

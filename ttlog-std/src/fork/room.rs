@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use super::shape::Shapes;
 use crate::memory::budget;
 use crate::state::forked::ChildRoom;
 
@@ -76,12 +75,12 @@ impl Claim {
     }
 }
 
-/// Claims `wanted` bytes for the ring of this process, or less. Async-signal-safe.
+/// Claims `wanted` bytes for the ring of this process, or less, but not less than `least`. Async-signal-safe.
 ///
 /// # Errors
 /// [`Shortage`] if there is no room for the smallest ring.
-pub(super) fn claim(room: &ChildRoom, shapes: &Shapes<'_>, wanted: u64) -> Result<Claim, Shortage> {
-    let least = shapes.least_len();
+pub(super) fn claim(room: &ChildRoom, wanted: u64, least: u64) -> Result<Claim, Shortage> {
+    let least = least.min(wanted);
     let free = room.limit.as_ref().and_then(|limit| limit.free_bytes(wanted.saturating_mul(FREE_SHARE)));
     let affordable = free.map_or(wanted, |free| wanted.min(free / FREE_SHARE));
     if affordable < least {

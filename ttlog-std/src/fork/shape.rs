@@ -1,6 +1,5 @@
 //! The shape of a child's ring: that of the first process, or a smaller one with room for the same callsites.
 
-use ttlog_core::ring::ANCHOR_LEN;
 use ttlog_core::{Ring, RingConfig, Word};
 
 use crate::config::settings::{Settings, priority_segment_count};
@@ -25,6 +24,18 @@ pub(super) struct Shape {
     pub(super) len_words: usize,
 }
 
+impl Shape {
+    /// Returns the length of the ring in bytes.
+    pub(super) fn len(&self) -> u64 {
+        self.len_words as u64 * 8
+    }
+
+    /// Returns the bytes for segments.
+    fn room(&self) -> usize {
+        (self.len_words * 8).saturating_sub(self.config.overhead_len())
+    }
+}
+
 /// Computes shapes for one child. Async-signal-safe.
 pub(super) struct Shapes<'a> {
     /// The shape of the ring of the first process.
@@ -41,15 +52,18 @@ impl<'a> Shapes<'a> {
         Shapes { first, table_used: parent.table_used_len(), settings }
     }
 
-    /// Returns the length in bytes of a ring that holds the capacity that is set, or `usual` bytes if none is set; at
-    /// most that of the first process.
-    pub(super) fn wanted_len(&self, usual: u64) -> u64 {
-        let first = self.first.len_words as u64 * 8;
-        let Some(capacity) = self.settings.child_capacity_bytes else { return first.min(usual.max(self.least_len())) };
-        // As `of_len` finds it: rounded up to whole segments, and with a few anchors more.
-        let capacity = capacity.next_multiple_of(self.segment_len(capacity).max(8));
-        let len = capacity + self.overhead(capacity).overhead_len();
-        first.min((capacity + self.overhead(len).overhead_len() + ANCHOR_COUNT_MIN as usize * ANCHOR_LEN) as u64)
+    /// Returns the shape of a ring with the capacity that is set, or of `usual` bytes if none is set; at most that of
+    /// the first process.
+    pub(super) fn wanted(&self, usual: u64) -> Shape {
+        let Some(capacity) = self.settings.child_capacity_bytes else {
+            return self.of_len(usual.max(self.least_len()));
+        };
+        if capacity >= self.first.room() {
+            return self.first;
+        }
+        let room = capacity.next_multiple_of(self.segment_len(capacity).max(8));
+        let shape = self.with_room(self.overhead(capacity), room);
+        if shape.len_words < self.first.len_words { shape } else { self.first }
     }
 
     /// Returns the length of the smallest ring in bytes.
@@ -71,15 +85,22 @@ impl<'a> Shapes<'a> {
             config = self.overhead(0);
             room = len.saturating_sub(config.overhead_len());
         }
+        self.with_room(config, room)
+    }
+
+    /// Divides `room` bytes into segments.
+    fn with_room(&self, config: RingConfig, room: usize) -> Shape {
         let segment_len = self.segment_len(room);
-        config.segment_len = u32::try_from(segment_len).unwrap_or(config.segment_len);
         let count = room / segment_len.max(1);
-        let first_room = (self.first.len_words * 8).saturating_sub(self.first.config.overhead_len()).max(1);
         let priority_bytes = self.settings.priority_bytes.map(|bytes| {
-            let scaled = bytes as u128 * room as u128 / first_room as u128;
+            let scaled = bytes as u128 * room as u128 / self.first.room().max(1) as u128;
             usize::try_from(scaled).unwrap_or(usize::MAX).max(bytes.min(1))
         });
-        config.priority_segment_count = priority_segment_count(priority_bytes, count, segment_len);
+        let config = RingConfig {
+            segment_len: u32::try_from(segment_len).unwrap_or(config.segment_len),
+            priority_segment_count: priority_segment_count(priority_bytes, count, segment_len),
+            ..config
+        };
         Shape { config, len_words: (config.overhead_len() + count * segment_len) / 8 }
     }
 
@@ -116,7 +137,10 @@ mod tests {
     }
 
     fn assert_is_good(shapes: &Shapes<'_>, len: u64) -> Shape {
-        let shape = shapes.of_len(len);
+        assert_shape_is_good(shapes, shapes.of_len(len), len)
+    }
+
+    fn assert_shape_is_good(shapes: &Shapes<'_>, shape: Shape, len: u64) -> Shape {
         let count = (shape.len_words * 8 - shape.config.overhead_len()) / shape.config.segment_len as usize;
         assert!(shape.len_words as u64 * 8 <= len && count >= SEGMENT_COUNT_MIN, "{len}: {shape:?}");
         assert!(shape.len_words as u64 * 8 + 65_536 > len.min(shapes.first.len_words as u64 * 8), "{len}: {shape:?}");
@@ -155,21 +179,26 @@ mod tests {
         let settings = Settings::default();
         let shapes = Shapes { first: first(16 << 20), table_used: 3000, settings: &settings };
         assert!(shapes.least_len() < 64 << 10, "{}", shapes.least_len());
-        let shape = assert_is_good(&shapes, shapes.wanted_len(256 << 10));
+        let shape = assert_is_good(&shapes, 256 << 10);
         assert_eq!((shape.config.segment_len, shape.config.table_len), (8192, 64 << 10));
         assert_eq!(shape.config.priority_segment_count, 2);
-        assert_eq!(shapes.wanted_len(u64::MAX), shapes.first.len_words as u64 * 8);
-        assert_eq!(shapes.wanted_len(0), shapes.least_len());
+        assert_eq!(shapes.wanted(u64::MAX).len(), shapes.first.len());
+        assert_eq!(shapes.wanted(0).len(), shapes.least_len());
+        assert_eq!(shapes.wanted(256 << 10).config, shape.config);
     }
 
     #[test]
     fn capacity_of_a_child_is_as_set_and_at_most_that_of_the_first() {
-        let settings = Settings { child_capacity_bytes: Some(1 << 20), ..Settings::default() };
-        let shapes = Shapes { first: first(16 << 20), table_used: 0, settings: &settings };
-        let shape = assert_is_good(&shapes, shapes.wanted_len(5));
-        let capacity = shape.len_words * 8 - shape.config.overhead_len();
-        assert!((1 << 20..(1 << 20) + 65_536).contains(&capacity), "{capacity}");
-        let shapes = Shapes { first: first(64 << 10), ..shapes };
-        assert_eq!(shapes.of_len(shapes.wanted_len(5)).config, shapes.first.config);
+        for (capacity, priority_count) in [(16 << 10, 0), (64 << 10, 2), (100_000, 3), (1 << 20, 2), (8 << 20, 16)] {
+            let settings = Settings { child_capacity_bytes: Some(capacity), ..Settings::default() };
+            let shapes = Shapes { first: first(16 << 20), table_used: 0, settings: &settings };
+            let shape = shapes.wanted(5);
+            assert_shape_is_good(&shapes, shape, shape.len());
+            let found = shape.room();
+            assert!((capacity..capacity + shape.config.segment_len as usize).contains(&found), "{capacity}: {found}");
+            assert_eq!(shape.config.priority_segment_count, priority_count, "{capacity}");
+            let shapes = Shapes { first: first(16 << 10), ..shapes };
+            assert_eq!(shapes.wanted(5).config, shapes.first.config);
+        }
     }
 }
