@@ -56,6 +56,15 @@ fn child() {
             assert_eq!(workers.end(), vec![0; WORKER_COUNT as usize]);
             assert!(recorder.is_recording() && own.iter().any(|byte| *byte == 1));
         }
+        "grown program" => {
+            let recorder = Recorder::builder().service("grown").build().unwrap();
+            let mut own = vec![0_u8; BUSY_BYTES as usize];
+            own.iter_mut().step_by(1024).for_each(|byte| *byte = 1);
+            let workers = Workers::fork(8, |number| info!("worker", number));
+            report(&workers);
+            assert_eq!(workers.end(), [0; 8]);
+            assert!(recorder.is_recording() && own.iter().any(|byte| *byte == 1));
+        }
         "family" => {
             let recorder = Recorder::builder().service("family").build().unwrap();
             common::many_callsites()();
@@ -321,6 +330,24 @@ fn busy_program_is_not_killed_for_a_ring_that_it_asked_for() {
     assert!(warnings.len() == 1 && warnings[0].contains("could exceed the memory limit"), "{warnings:?}");
     assert!(found.len() as u64 == WORKER_COUNT + 1 && found.iter().skip(1).all(|ring| ring.loss.dropped_total() == 0));
     assert_eq!(found.iter().map(RingContents::accounted).sum::<u64>(), WORKER_COUNT * 20_000);
+}
+
+/// The program has grown since its start, and what its children could have by their options is no longer free.
+#[test]
+fn children_of_a_program_that_has_grown_take_what_is_free() {
+    let test = "children_of_a_program_that_has_grown_take_what_is_free";
+    let Some(group) = Cgroup::with_limit(test, 64 * MIB) else { return };
+    let (place, rings) = place_in_memory("grown");
+    let mut child = place.child("grown program");
+    child.env("TTLOG_DIR", &rings).env("TTLOG_CHILDREN_BYTES", "1G").env("TTLOG_CHILD_CAPACITY", "16M");
+    let output = group.run(&child);
+    let found = RingsInMemory(rings).read();
+    assert!(output.status.success(), "{:?}\n{}", output.status, stderr(&output));
+    let warnings = warnings(&output);
+    assert!(warnings.iter().all(|warning| warning.contains("under the memory limit")), "{warnings:?}");
+    // Those that find least have their rings in memory.
+    let events = found.iter().map(|ring| ring.count("worker")).sum::<usize>();
+    assert!(warnings.len() <= 1 && (if warnings.is_empty() { 8..=8 } else { 1..=7 }).contains(&events), "{events}");
 }
 
 /// Workers that end leave rings, which become snapshots before there is no room for those of new ones.

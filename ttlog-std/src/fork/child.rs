@@ -96,11 +96,18 @@ extern "C" fn in_child() {
 /// Replaces the parent's ring with private memory that contains the parent's table. Returns `false` if the parent's
 /// ring is still there.
 fn separate(state: &State) -> bool {
-    let Ok(start) = sys::map_private(size_of_val(state.words)) else { return false };
+    let Ok(start) = map_sparse(state.words) else { return false };
     // SAFETY: the memory is as long as the ring's, aligned to a page, and known to nobody else; zero is a valid word.
     // It is not used after it has moved.
     state.ring.copy_table_words(unsafe { as_words(start, state.words.len()) });
     sys::move_over(state.words, start).is_ok()
+}
+
+/// Maps private memory of the length of `words`, of which only the pages that are used cost anything.
+fn map_sparse(words: &[Word]) -> std::io::Result<ptr::NonNull<u8>> {
+    let start = sys::map_private(size_of_val(words))?;
+    sys::use_small_pages(start, size_of_val(words));
+    Ok(start)
 }
 
 /// Returns memory as words.
@@ -219,7 +226,7 @@ fn make_in_file(
 fn make_in_memory(state: &'static State, parent: &Ring<'static>, shape: &Shape) -> bool {
     let words = &state.words[..shape.len_words];
     let Some(handle) = leak_handle(words, shape) else { return false };
-    let Ok(start) = sys::map_private(size_of_val(words)) else { return false };
+    let Ok(start) = map_sparse(words) else { return false };
     // SAFETY: the memory is as long as the ring's, aligned to a page, and known to nobody else; zero is a valid word.
     // It is not used after it has moved.
     let is_made = lay_out(state, parent, &shape.config, unsafe { as_words(start, words.len()) }).is_some()

@@ -7,6 +7,8 @@ use crate::state::forked::ChildRoom;
 
 /// Share of the free memory that a single ring can take.
 const FREE_SHARE: u64 = 4;
+/// The same when other children make their rings at the same moment and might need all of it.
+const CROWD_SHARE: u64 = 64;
 
 /// Keys of [`is_first`](crate::sys::report::is_first), beside the error numbers of the operating system.
 pub(crate) const NOTHING_RECORDED: usize = 0x1001;
@@ -67,6 +69,14 @@ impl Claim {
         }
     }
 
+    /// Gives back what is more than `len` bytes.
+    fn shrink(&mut self, len: u64) {
+        self.len = self.len.min(len);
+        if let Some(claim) = &self.of_budget {
+            claim.shrink(self.len);
+        }
+    }
+
     /// Gives it back: there is no file.
     pub(super) fn release(&self) {
         if let Some(claim) = &self.of_budget {
@@ -81,16 +91,23 @@ impl Claim {
 /// [`Shortage`] if there is no room for the smallest ring.
 pub(super) fn claim(room: &ChildRoom, wanted: u64, least: u64) -> Result<Claim, Shortage> {
     let least = least.min(wanted);
-    let free = room.limit.as_ref().and_then(|limit| limit.free_bytes(wanted.saturating_mul(FREE_SHARE)));
-    let affordable = free.map_or(wanted, |free| wanted.min(free / FREE_SHARE));
+    let mut claim = match room.budget {
+        Some(budget) => {
+            let claim = budget.claim(wanted, least).ok_or(Shortage::Budget { total: budget.total() })?;
+            Claim { len: claim.len, of_budget: Some(claim) }
+        }
+        None => Claim { len: wanted, of_budget: None },
+    };
+    // What others have claimed meanwhile can be memory in use already, or not yet: it counts as not yet.
+    let others = room.budget.map_or(0, |budget| budget.in_flight().saturating_sub(claim.len));
+    let enough = claim.len.saturating_mul(FREE_SHARE).saturating_add(others);
+    let free = room.limit.as_ref().and_then(|limit| limit.free_bytes(enough));
+    let Some(free) = free else { return Ok(claim) };
+    let affordable = (free.saturating_sub(others) / FREE_SHARE).max(free / CROWD_SHARE);
     if affordable < least {
-        return Err(Shortage::Memory { free: free.unwrap_or(0) });
+        claim.release();
+        return Err(Shortage::Memory { free });
     }
-    match room.budget {
-        Some(budget) => match budget.claim(affordable, least) {
-            Some(claim) => Ok(Claim { len: claim.len, of_budget: Some(claim) }),
-            None => Err(Shortage::Budget { total: budget.total() }),
-        },
-        None => Ok(Claim { len: affordable, of_budget: None }),
-    }
+    claim.shrink(affordable);
+    Ok(claim)
 }

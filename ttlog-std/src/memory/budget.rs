@@ -59,8 +59,14 @@ impl Claim {
         self.slot.file.store(inode, Ordering::Release);
     }
 
+    /// Gives back what is more than `len` bytes, of which there is at least one.
+    pub(crate) fn shrink(&self, len: u64) {
+        self.slot.len.store(len.max(1), Ordering::Release);
+    }
+
     /// Gives the claim back: there is no file.
     pub(crate) fn release(&self) {
+        self.slot.file.store(NO_FILE, Ordering::Release);
         self.slot.len.store(0, Ordering::Release);
     }
 }
@@ -114,6 +120,15 @@ impl Budget {
         Some(Claim { slot, len })
     }
 
+    /// Returns the bytes of claims whose file does not exist yet.
+    pub(crate) fn in_flight(&self) -> u64 {
+        let is_in_flight = |slot: &&Slot| [NO_FILE, NO_FILE_SEEN].contains(&slot.file.load(Ordering::Acquire));
+        self.slots
+            .iter()
+            .filter(is_in_flight)
+            .fold(0, |sum: u64, slot| sum.saturating_add(slot.len.load(Ordering::Acquire)))
+    }
+
     fn claimed(&self) -> u64 {
         self.slots.iter().fold(0, |sum: u64, slot| sum.saturating_add(slot.len.load(Ordering::Acquire)))
     }
@@ -157,7 +172,8 @@ impl Budget {
                 inode => !inodes.contains(&inode),
             };
             if len > 0 && is_gone {
-                // If it changed meanwhile, it is another claim.
+                // Its next owner must not find a file in it. If the length changes meanwhile, its owner is at work.
+                slot.file.store(NO_FILE, Ordering::Release);
                 let _ = slot.len.compare_exchange(len, 0, Ordering::AcqRel, Ordering::Relaxed);
             }
         }
@@ -212,6 +228,7 @@ mod tests {
             claim
         });
         assert!(budget.claim(KIB, KIB).is_none());
+        assert_eq!(budget.in_flight(), KIB);
         budget.free_absent(&BTreeSet::from([7, 9]));
         assert_eq!((first.slot.len.load(Ordering::Relaxed), second.slot.len.load(Ordering::Relaxed)), (KIB, 0));
         assert_eq!(third.slot.len.load(Ordering::Relaxed), KIB, "its file might be about to be created");

@@ -82,6 +82,14 @@ pub(crate) fn map_shared_over(words: &'static [ttlog_core::Word], file: &File) -
     if mapped == to { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// Keeps the kernel from backing a few words with a huge page, in memory that is mostly never used. Async-signal-safe.
+#[cfg(target_os = "linux")]
+pub(crate) fn use_small_pages(start: std::ptr::NonNull<u8>, len: usize) {
+    // Advice: kernels without huge pages refuse it.
+    // SAFETY: the caller's mapping; this advice changes no content.
+    let _ = unsafe { libc::madvise(start.as_ptr().cast(), len, libc::MADV_NOHUGEPAGE) };
+}
+
 /// Excludes a mapping from the memory of children, which would not use it. Async-signal-safe.
 #[cfg(target_os = "linux")]
 pub(crate) fn exclude_from_forks(words: &[ttlog_core::Word]) {
