@@ -69,7 +69,7 @@ impl Claim {
         }
     }
 
-    /// Gives back what is more than `len` bytes.
+    /// Reduces it to `len` bytes, if it is more.
     fn shrink(&mut self, len: u64) {
         self.len = self.len.min(len);
         if let Some(claim) = &self.of_budget {
@@ -77,7 +77,7 @@ impl Claim {
         }
     }
 
-    /// Gives it back: there is no file.
+    /// Returns it to the budget: there is no file.
     pub(super) fn release(&self) {
         if let Some(claim) = &self.of_budget {
             claim.release();

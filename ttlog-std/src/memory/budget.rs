@@ -59,12 +59,12 @@ impl Claim {
         self.slot.file.store(inode, Ordering::Release);
     }
 
-    /// Gives back what is more than `len` bytes, of which there is at least one.
+    /// Reduces the claim to `len` bytes, at least one.
     pub(crate) fn shrink(&self, len: u64) {
         self.slot.len.store(len.max(1), Ordering::Release);
     }
 
-    /// Gives the claim back: there is no file.
+    /// Returns the claim to the budget: there is no file.
     pub(crate) fn release(&self) {
         self.slot.file.store(NO_FILE, Ordering::Release);
         self.slot.len.store(0, Ordering::Release);

@@ -82,7 +82,7 @@ impl Room {
     /// Returns whether a ring here is as large as the memory allows, or large enough to be useful.
     pub(super) fn is_good(&self, settings: &Settings, memory: &Memory) -> bool {
         settings.capacity_bytes.is_some()
-            || self.usual_capacity(memory) >= narrow(by_memory(memory)).min(GOOD_CAPACITY).max(CAPACITY_BYTES_MIN)
+            || self.usual_capacity(memory) >= narrow(by_memory(memory)).clamp(CAPACITY_BYTES_MIN, GOOD_CAPACITY)
     }
 
     /// Returns the bytes that the rings of all children take together here.

@@ -37,7 +37,7 @@ pub(crate) struct ForkState {
 
 /// Memory for the rings of children.
 pub(crate) struct ChildRoom {
-    /// What the files of their rings take together; `None` if there is no memory to count it.
+    /// The budget of the files of their rings; `None` if there is no memory to count it.
     pub(crate) budget: Option<&'static Budget>,
     /// Bytes of the ring of a child if its capacity is not set.
     pub(crate) usual_bytes: u64,
