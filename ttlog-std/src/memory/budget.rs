@@ -8,6 +8,8 @@
 //!
 //! Claiming is async-signal-safe: atomics, bounded loops, no system call.
 
+use std::collections::BTreeSet;
+use std::os::unix::fs::DirEntryExt as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -73,7 +75,6 @@ impl Claim {
 
 impl Budget {
     /// Creates the budget of a new family in memory that its children share; `None` if there is none.
-    #[cfg(target_os = "linux")]
     pub(crate) fn new(total: u64) -> Option<&'static Self> {
         let place = crate::sys::map_family(size_of::<Budget>()).ok()?.cast::<Budget>();
         // SAFETY: the mapping is long enough, aligned to a page, never unmapped and known to nobody else. It is zero,
@@ -81,12 +82,6 @@ impl Budget {
         let budget = unsafe { place.as_ref() };
         budget.total.store(total, Ordering::Relaxed);
         Some(budget)
-    }
-
-    /// Returns no budget: children have no rings of their own on this system.
-    #[cfg(not(target_os = "linux"))]
-    pub(crate) fn new(_total: u64) -> Option<&'static Self> {
-        None
     }
 
     /// Returns the bytes for all rings together.
@@ -147,18 +142,13 @@ impl Budget {
 
     /// Frees the claims whose file is gone from the directory of the rings.
     pub(crate) fn free_gone(&self, directory: &Path) {
-        #[cfg(target_os = "linux")]
         if let Ok(entries) = std::fs::read_dir(directory) {
-            use std::os::unix::fs::DirEntryExt as _;
             self.free_absent(&entries.flatten().map(|entry| entry.ino()).collect());
         }
-        #[cfg(not(target_os = "linux"))]
-        let _ = directory;
     }
 
     /// Frees the claims whose file is not among `inodes`.
-    #[cfg(target_os = "linux")]
-    fn free_absent(&self, inodes: &std::collections::BTreeSet<u64>) {
+    fn free_absent(&self, inodes: &BTreeSet<u64>) {
         for slot in &self.slots {
             let len = slot.len.load(Ordering::Acquire);
             let file = slot.file.load(Ordering::Acquire);
@@ -180,10 +170,8 @@ impl Budget {
     }
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
 
     const KIB: u64 = 1024;
