@@ -17,7 +17,7 @@ use ttlog_std::{Recorder, info};
 /// Number of workers of the server.
 const WORKER_COUNT: u64 = 32;
 /// Number of workers that a server replaces one after the other.
-const REPLACED_COUNT: u64 = 150;
+const REPLACED_COUNT: u64 = 120;
 /// Bytes that a program of its own uses, and asks for its ring.
 const BUSY_BYTES: u64 = 40 * MIB;
 const MIB: u64 = 1 << 20;
@@ -40,7 +40,7 @@ fn child() {
             let recorder = Recorder::builder().service("prefork").build().unwrap();
             for number in 0..REPLACED_COUNT {
                 let workers = Workers::fork(1, |_| info!("worker", number));
-                std::thread::sleep(Duration::from_millis(20));
+                std::thread::sleep(Duration::from_millis(40));
                 assert_eq!(workers.end(), [0]);
             }
             assert!(recorder.is_recording());

@@ -140,19 +140,21 @@ impl Budget {
                 .is_ok_and(|_| self.is_scarce.swap(false, Ordering::Relaxed))
     }
 
-    /// Frees the claims whose file is gone from the directory of the rings.
-    pub(crate) fn free_gone(&self, directory: &Path) {
+    /// Frees the claims whose file is gone from the directory of the rings. `is_last`: whether it is the last call of
+    /// this sweep.
+    pub(crate) fn free_gone(&self, directory: &Path, is_last: bool) {
         if let Ok(entries) = std::fs::read_dir(directory) {
-            self.free_absent(&entries.flatten().map(|entry| entry.ino()).collect());
+            self.free_absent(&entries.flatten().map(|entry| entry.ino()).collect(), is_last);
         }
     }
 
     /// Frees the claims whose file is not among `inodes`.
-    fn free_absent(&self, inodes: &BTreeSet<u64>) {
+    fn free_absent(&self, inodes: &BTreeSet<u64>, is_last: bool) {
         for slot in &self.slots {
             let len = slot.len.load(Ordering::Acquire);
             let file = slot.file.load(Ordering::Acquire);
             let is_gone = match file {
+                NO_FILE | NO_FILE_SEEN if !is_last => false,
                 NO_FILE => {
                     // Its process is about to create the file, unless it was killed: the next sweep knows.
                     let _ = slot.file.compare_exchange(NO_FILE, NO_FILE_SEEN, Ordering::AcqRel, Ordering::Relaxed);
@@ -217,10 +219,12 @@ mod tests {
         });
         assert!(budget.claim(KIB, KIB).is_none());
         assert_eq!(budget.in_flight(), KIB);
-        budget.free_absent(&BTreeSet::from([7, 9]));
+        budget.free_absent(&BTreeSet::from([7, 9]), true);
         assert_eq!((first.slot.len.load(Ordering::Relaxed), second.slot.len.load(Ordering::Relaxed)), (KIB, 0));
         assert_eq!(third.slot.len.load(Ordering::Relaxed), KIB, "its file might be about to be created");
-        budget.free_absent(&BTreeSet::from([7, 9]));
+        budget.free_absent(&BTreeSet::from([7, 9]), false);
+        assert_eq!(budget.claimed(), 3 * KIB);
+        budget.free_absent(&BTreeSet::from([7, 9]), true);
         assert_eq!(budget.claimed(), 2 * KIB);
         first.release();
         assert_eq!(budget.claimed(), KIB);

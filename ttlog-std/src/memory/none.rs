@@ -76,6 +76,6 @@ pub(crate) mod budget {
         }
 
         /// Does nothing.
-        pub(crate) fn free_gone(&self, _directory: &Path) {}
+        pub(crate) fn free_gone(&self, _directory: &Path, _is_last: bool) {}
     }
 }

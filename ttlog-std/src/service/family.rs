@@ -17,13 +17,17 @@ pub(crate) struct FamilyCare {
 }
 
 impl FamilyCare {
-    /// Fills an empty backlog with what dead processes have left, if that is due. When the backlog is empty again,
-    /// frees what they had claimed.
+    /// Fills an empty backlog with what dead processes have left, if that is due. While it is emptied, frees what they
+    /// had claimed.
     pub(crate) fn look(&mut self, state: &State, backlog: &mut Backlog) {
-        let Some(budget) = state.forked.room.budget.filter(|_| backlog.is_empty()) else { return };
+        let Some(budget) = state.forked.room.budget else { return };
+        if !self.is_sweeping && !backlog.is_empty() {
+            return;
+        }
         let Some(directory) = state.process().file().and_then(|file| file.path.parent()) else { return };
-        if std::mem::take(&mut self.is_sweeping) {
-            budget.free_gone(directory);
+        if self.is_sweeping {
+            self.is_sweeping = !backlog.is_empty();
+            budget.free_gone(directory, !self.is_sweeping);
         } else if budget.take_sweep(monotonic_ns()) {
             *backlog = Backlog::find_again(Some(directory).filter(|_: &&Path| state.settings.recover_orphans));
             self.is_sweeping = true;
