@@ -8,7 +8,6 @@ use std::io::{Read as _, Write as _};
 use std::os::fd::{FromRawFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::time::Duration;
 
 use common::ring::RingContents;
 use common::{Place, Snapshot, files, finish, skip, stderr, warnings};
@@ -18,6 +17,8 @@ use ttlog_std::{Recorder, info};
 const WORKER_COUNT: u64 = 32;
 /// Number of workers that a server replaces one after the other.
 const REPLACED_COUNT: u64 = 120;
+/// Number of rings at which there is less than half of the room left for those of children, but some.
+const SCARCE_COUNT: usize = 50;
 /// Bytes that a program of its own uses, and asks for its ring.
 const BUSY_BYTES: u64 = 40 * MIB;
 const MIB: u64 = 1 << 20;
@@ -40,8 +41,9 @@ fn child() {
             let recorder = Recorder::builder().service("prefork").build().unwrap();
             for number in 0..REPLACED_COUNT {
                 let workers = Workers::fork(1, |_| info!("worker", number));
-                std::thread::sleep(Duration::from_millis(40));
                 assert_eq!(workers.end(), [0]);
+                // Recovering takes as long as the disk takes.
+                common::wait_until("the rings of dead workers are snapshots", || rings().len() < SCARCE_COUNT);
             }
             assert!(recorder.is_recording());
         }
@@ -88,10 +90,14 @@ fn child() {
     }
 }
 
+fn rings() -> Vec<PathBuf> {
+    files(Path::new(&std::env::var_os("TTLOG_DIR").unwrap()))
+}
+
 /// Prints the memory that the rings of the processes take, in KiB.
 fn report(workers: &Workers) {
     use std::os::unix::fs::MetadataExt as _;
-    let rings = files(Path::new(&std::env::var_os("TTLOG_DIR").unwrap()));
+    let rings = rings();
     let blocks: u64 = rings.iter().map(|ring| ring.metadata().unwrap().blocks()).sum();
     let largest = workers.ids.iter().map(|id| resident_kib(*id)).max().unwrap();
     println!("RINGS {} {} {}", rings.len(), blocks / 2, largest);
@@ -360,7 +366,9 @@ fn rings_of_replaced_workers_make_room_for_new_ones() {
     let Some(output) = on_shared_memory(test, "64m", &place, &child) else { return };
     assert!(output.status.success(), "{:?}\n{}", output.status, stderr(&output));
     let warnings = warnings(&output);
-    assert!(warnings.len() == 1 && warnings[0].contains("to make room"), "{warnings:?}");
+    // Once at the start, if a worker is dead by then, and once later.
+    assert!(warnings.len() <= 2 && warnings.iter().any(|line| line.contains("to make room")), "{warnings:?}");
+    assert!(warnings.iter().all(|line| line.contains("recovered the events of")), "{warnings:?}");
     let snapshots = place.whole_snapshots();
     assert!(snapshots.len() as u64 >= REPLACED_COUNT / 2, "{}", snapshots.len());
     assert!(snapshots.iter().all(|path| Snapshot::read(path).with_message("worker").len() == 1));
