@@ -888,3 +888,31 @@ fn living_child_does_not_keep_its_dead_parents_ring() {
     let recovered = place.snapshot_files();
     assert_eq!(Snapshot::read(&recovered[0]).with_message("last words").len(), 1);
 }
+
+/// The ring of a child can have another layout than that of its parent, in a part of the same memory.
+#[test]
+fn children_with_smaller_rings_behave_like_others() {
+    for case in [
+        "own ring",
+        "child of a child",
+        "thread forks and ends",
+        "others log meanwhile",
+        "threads of a child",
+        "in a handler",
+        "killed",
+        "shutdown",
+        "no room",
+        "in memory",
+        "kept",
+        "parent adds callsites",
+        "ends",
+        "panic",
+        "full table",
+    ] {
+        let place = Place::new("fork-smaller");
+        let mut child = place.child(case);
+        child.env("TTLOG_CHILD_CAPACITY_BYTES", "64K");
+        let output = common::finish(child);
+        assert!(output.status.success(), "{case}: {:?}\n{}", output.status, common::stderr(&output));
+    }
+}

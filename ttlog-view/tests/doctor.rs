@@ -74,6 +74,8 @@ fn a_running_process_is_well() {
         assert_eq!(problems(&found["snapshots"][0]), [""; 0]);
         // In the directory that its environment names.
         assert_eq!(found["snapshots"][0]["path"], dir.join("snapshots").to_string_lossy().as_ref());
+        let memory = &found["memory"][0];
+        assert!(memory["bytes"].as_u64() > memory["used_bytes"].as_u64() && memory["rings"] == 1, "{memory}");
     }
     let text = view(&dir, &["doctor", &pid, "--color", "never"]).out;
     for part in [
@@ -86,6 +88,8 @@ fn a_running_process_is_well() {
         "  level     info\n",
         "mode 0600, owner ",
         " free, ",
+        "\nmemory ",
+        " of memory in 1 ring of running processes, 0 %\n",
     ] {
         assert!(text.contains(part), "{part}: {text}");
     }
@@ -284,4 +288,45 @@ fn nothing_to_look_at() {
     assert_eq!(code, Some(2));
     assert_eq!(found["errors"][0], "missing: No such file or directory (os error 2)");
     assert!(found["attention"].as_u64() >= Some(1), "{found}");
+}
+
+/// The limit of the process counts, not that of the viewer, and that of the nearest cgroup is not the smallest.
+#[test]
+fn memory_limit_of_the_process_is_named() {
+    let versions = [("/sys/fs/cgroup/memory", "memory.limit_in_bytes"), ("/sys/fs/cgroup", "memory.max")];
+    let is_there = |(mount, file): &(&str, &str)| {
+        let controllers = fs::read_to_string(Path::new(mount).join("cgroup.controllers")).unwrap_or_default();
+        Path::new(mount).join(file).exists() || controllers.split_whitespace().any(|name| name == "memory")
+    };
+    let Some((mount, file)) = versions.into_iter().find(is_there) else {
+        return support::skip("no cgroup file system with the memory controller");
+    };
+    let outer = Path::new(mount).join(format!("ttlog-doctor-{}", std::process::id()));
+    let inner = outer.join("inner");
+    let _ = fs::write(Path::new(mount).join("cgroup.subtree_control"), "+memory"); // version 2 only
+    let made = fs::create_dir_all(&outer).and_then(|()| fs::write(outer.join(file), "209715200"));
+    let _ = fs::write(outer.join("cgroup.subtree_control"), "+memory"); // version 2 only
+    let made = made.and_then(|()| fs::create_dir_all(&inner)).and_then(|()| fs::write(inner.join(file), "1073741824"));
+    if let Err(error) = made {
+        let _ = fs::remove_dir(&inner); // it may not be there
+        let _ = fs::remove_dir(&outer);
+        return support::skip(&format!("no memory cgroup can be made: {error}"));
+    }
+    let dir = directory("doctor_memory");
+    let recorder = Recorder::start(&dir, &[]);
+    let pid = recorder.pid().to_string();
+    fs::write(inner.join("cgroup.procs"), &pid).expect("our own cgroup");
+    let (_, found) = examined(&dir, &pid);
+    drop(recorder);
+    for _ in 0..100 {
+        if fs::remove_dir(&inner).is_ok() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let _ = fs::remove_dir(&outer); // a leftover limits nothing
+    let memory = &found["memory"][0];
+    let file = outer.join(file);
+    assert_eq!((&memory["bytes"], &memory["limit"]), (&(200 << 20).into(), &file.to_string_lossy().as_ref().into()));
+    assert!(memory["used_bytes"].as_u64() < Some(200 << 20), "{memory}");
 }

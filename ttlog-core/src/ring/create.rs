@@ -51,8 +51,13 @@ impl<'m> Ring<'m> {
         header.encode_fixed()
     }
 
-    /// Returns the handle of a ring that `create` laid out in `words` with the same configuration.
-    pub(crate) fn over(words: &'m [Word], config: &RingConfig) -> Self {
+    /// Returns the handle of a ring that [`create`](Self::create) laid out with the same configuration, in `words` or in
+    /// memory that is now there.
+    ///
+    /// # Panics
+    /// If `words` is too short for what precedes the segments.
+    #[must_use]
+    pub fn over(words: &'m [Word], config: &RingConfig) -> Self {
         let segments = config.overhead_len() / 8;
         let segment_words = config.segment_len as usize / 8;
         let segment_count = (words.len() - segments) / segment_words;

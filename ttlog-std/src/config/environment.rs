@@ -10,9 +10,9 @@ use ttlog_core::{Filter, Level};
 
 use super::error::BadVariable;
 use super::settings::{
-    CAPACITY_BYTES_MAX, CAPACITY_BYTES_MIN, CHANNEL_CAPACITY_MAX, FILLED_MAX, FILLED_MIN, FREE_PERCENT_MAX,
-    FatalSignals, INTERVAL_MAX, RingFileChoice, SEGMENT_BYTES_MIN, Settings, SnapshotSignal, TABLE_BYTES_MAX,
-    TABLE_BYTES_MIN,
+    CAPACITY_BYTES_MAX, CAPACITY_BYTES_MIN, CHANNEL_CAPACITY_MAX, CHILDREN_BYTES_MAX, FILLED_MAX, FILLED_MIN,
+    FREE_PERCENT_MAX, FatalSignals, INTERVAL_MAX, RingFileChoice, SEGMENT_BYTES_MIN, Settings, SnapshotSignal,
+    TABLE_BYTES_MAX, TABLE_BYTES_MIN,
 };
 use super::value::{bytes, interval, number, on_off, or_none, percent, put, size, time, word};
 
@@ -21,8 +21,9 @@ pub(crate) const SWITCH: &str = "TTLOG";
 /// Values of [`SWITCH`].
 const SWITCH_EXPECTED: &str = "`off` or `on`";
 
-/// Alternative name of the filter variable.
-const FILTER_OTHER_NAME: &str = "TTLOG_LEVEL";
+/// Variables that have another name.
+const OTHER_NAMES: [(&str, &str); 2] =
+    [("TTLOG_FILTER", "TTLOG_LEVEL"), ("TTLOG_CHILD_CAPACITY_BYTES", "TTLOG_CHILD_CAPACITY")];
 
 /// An environment variable that sets an option: `TTLOG_` and the name of the option in capitals, except for the two
 /// directories.
@@ -62,8 +63,26 @@ pub(crate) const VARIABLES: &[Variable] = &[
         name: "TTLOG_CAPACITY_BYTES",
         option: "capacity_bytes",
         expected: "bytes, 16K to 1G",
-        default: "16M",
-        set: Set::Text(|s, text| put(&mut s.capacity_bytes, size(text, CAPACITY_BYTES_MIN, CAPACITY_BYTES_MAX))),
+        default: "16M, or less where there is little memory",
+        set: Set::Text(|s, text| {
+            put(&mut s.capacity_bytes, size(text, CAPACITY_BYTES_MIN, CAPACITY_BYTES_MAX).map(Some))
+        }),
+    },
+    Variable {
+        name: "TTLOG_CHILD_CAPACITY_BYTES",
+        option: "child_capacity_bytes",
+        expected: "bytes, 16K to 1G",
+        default: "that of the parent, or less where there is little memory",
+        set: Set::Text(|s, text| {
+            put(&mut s.child_capacity_bytes, size(text, CAPACITY_BYTES_MIN, CAPACITY_BYTES_MAX).map(Some))
+        }),
+    },
+    Variable {
+        name: "TTLOG_CHILDREN_BYTES",
+        option: "children_bytes",
+        expected: "bytes, 0 or more",
+        default: "a 16th of the memory and a quarter of the file system",
+        set: Set::Text(|s, text| put(&mut s.children_bytes, size(text, 0, CHILDREN_BYTES_MAX).map(Some))),
     },
     Variable {
         name: "TTLOG_PRIORITY_BYTES",
@@ -303,7 +322,7 @@ impl Variable {
     fn read(&self, read: impl Fn(&str) -> Option<OsString>) -> Result<Option<(&'static str, OsString)>, BadVariable> {
         let set = |name| read(name).filter(|value| !value.is_empty()).map(|value| (name, value));
         let own = set(self.name);
-        let other = matches!(self.set, Set::Filter).then(|| set(FILTER_OTHER_NAME)).flatten();
+        let other = OTHER_NAMES.into_iter().find(|(name, _)| *name == self.name).and_then(|(_, other)| set(other));
         match (own, other) {
             (Some((_, own)), Some((name, other))) if own != other => {
                 let own = own.to_string_lossy();
@@ -390,7 +409,8 @@ pub(crate) fn misspelled(names: impl Iterator<Item = OsString>) -> Vec<(String, 
 /// Returns the variable that is meant by an unknown name: one from which it differs by a letter or two, or by words
 /// missing at its end or beginning.
 fn meant(name: &str) -> Option<&'static str> {
-    let ours = || VARIABLES.iter().map(|variable| variable.name).chain([SWITCH, FILTER_OTHER_NAME]);
+    let others = OTHER_NAMES.map(|(_, other)| other);
+    let ours = || VARIABLES.iter().map(|variable| variable.name).chain([SWITCH]).chain(others);
     let words = name.strip_prefix("TTLOG_").filter(|words| !words.is_empty())?;
     let (distance, nearest) = ours().map(|our| (distance(name, our), our)).min()?;
     if distance <= TYPOS_MAX {

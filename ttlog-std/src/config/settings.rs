@@ -16,7 +16,7 @@ use crate::sys::report;
 pub const CAPACITY_BYTES_MIN: usize = 16 * 1024;
 /// Largest capacity for events, in bytes.
 pub const CAPACITY_BYTES_MAX: usize = if cfg!(target_pointer_width = "64") { 1 << 30 } else { 1 << 28 };
-/// Default capacity for events, in bytes.
+/// Default capacity for events, in bytes, where memory and disk suffice.
 pub const CAPACITY_BYTES_DEFAULT: usize = 16 * 1024 * 1024;
 /// Largest number of snapshot requests that can wait.
 pub const CHANNEL_CAPACITY_MAX: usize = 1 << 20;
@@ -25,6 +25,8 @@ pub const CHANNEL_CAPACITY_MAX: usize = 1 << 20;
 const CHANNEL_CAPACITY_DEFAULT: usize = 64;
 /// Smallest possible segment, in bytes: it must hold an event with a few texts.
 pub(crate) const SEGMENT_BYTES_MIN: usize = 512;
+/// Most bytes that all children can be given together.
+pub(crate) const CHILDREN_BYTES_MAX: usize = usize::MAX / 2;
 /// Limits of the table's size, in bytes.
 pub(crate) const TABLE_BYTES_MIN: usize = 4 * 1024;
 pub(crate) const TABLE_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -74,7 +76,9 @@ pub enum SnapshotSignal {
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     pub(crate) service: Option<String>,
-    pub(crate) capacity_bytes: usize,
+    pub(crate) capacity_bytes: Option<usize>,
+    pub(crate) child_capacity_bytes: Option<usize>,
+    pub(crate) children_bytes: Option<usize>,
     pub(crate) priority_bytes: Option<usize>,
     pub(crate) segment_bytes: Option<usize>,
     pub(crate) table_bytes: Option<usize>,
@@ -115,7 +119,9 @@ impl Default for Settings {
     fn default() -> Self {
         Settings {
             service: None,
-            capacity_bytes: CAPACITY_BYTES_DEFAULT,
+            capacity_bytes: None,
+            child_capacity_bytes: None,
+            children_bytes: None,
             priority_bytes: None,
             segment_bytes: None,
             table_bytes: None,

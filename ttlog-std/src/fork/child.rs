@@ -6,8 +6,9 @@
 //! [`ProcessState`], because a thread that no longer exists might hold any lock of the old one.
 //!
 //! The child's first event, or its first use of [`Recorder`](crate::Recorder), creates the ring: in its own file in the
-//! directory of the parent's, or in memory if that is not available. It is laid out elsewhere and then put in place as
-//! a whole. Callsites keep their ids, which are cached everywhere. Meanwhile the events of other threads are counted as
+//! directory of the parent's, or in memory if that is not available. It is as large as the memory allows that all
+//! children share ([`room`](super::room), [`shape`](super::shape)). It is laid out elsewhere and then put in place as a
+//! whole. Callsites keep their ids, which are cached everywhere. Meanwhile the events of other threads are counted as
 //! dropped.
 //!
 //! The first half runs in a handler of `pthread_atfork`, the second wherever the program logs; both can be in a signal
@@ -31,11 +32,13 @@ use ttlog_core::ring::Turn;
 use ttlog_core::ring::file_name::RingStem;
 use ttlog_core::{DropReason, EntryStart, Ring, RingConfig, Word};
 
-use super::thread;
+pub(crate) use super::room::NO_SERVICE_THREAD;
+use super::shape::{Shape, Shapes};
+use super::{room, thread};
 use crate::memory::child_place::ChildPlace;
 use crate::memory::ring_file::{self, RingFile};
 use crate::memory::{guard, process_item};
-use crate::state::process::ProcessState;
+use crate::state::process::{ProcessState, leak};
 use crate::state::{self, State};
 use crate::sys::report;
 use crate::{clock, sys};
@@ -95,11 +98,18 @@ extern "C" fn in_child() {
 /// Replaces the parent's ring with private memory that contains the parent's table. Returns `false` if the parent's
 /// ring is still there.
 fn separate(state: &State) -> bool {
-    let Ok(start) = sys::map_private(size_of_val(state.words)) else { return false };
+    let Ok(start) = map_sparse(state.words) else { return false };
     // SAFETY: the memory is as long as the ring's, aligned to a page, and known to nobody else; zero is a valid word.
     // It is not used after it has moved.
     state.ring.copy_table_words(unsafe { as_words(start, state.words.len()) });
     sys::move_over(state.words, start).is_ok()
+}
+
+/// Maps private memory of the length of `words`, of which only the pages that are used cost anything.
+fn map_sparse(words: &[Word]) -> std::io::Result<ptr::NonNull<u8>> {
+    let start = sys::map_private(size_of_val(words))?;
+    sys::use_small_pages(start, size_of_val(words));
+    Ok(start)
 }
 
 /// Returns memory as words.
@@ -141,7 +151,9 @@ fn take(turn: Turn, state: &'static State) -> bool {
                 state.renewal.give_up();
                 state.ended.store(true, Ordering::Relaxed);
                 start_epoch();
-                report::warn(format_args!("nothing is recorded in this child process: no memory for its ring"));
+                if report::is_first(room::NOTHING_RECORDED) {
+                    report::warn(format_args!("nothing is recorded in a child process: no memory for its ring"));
+                }
                 return false;
             }
             state.renewal.finish(|missed| count_missed(state, missed));
@@ -157,55 +169,104 @@ fn count_missed(state: &State, missed: u32) {
 /// Creates the ring of a child: in a file, else in memory. Returns `false` if there is none.
 fn make_ring(state: &'static State) -> bool {
     let process = state.process();
-    if let Some(of) = process.parent_file() {
-        let announce = |file: RingFile| {
-            let file = process.set_file(file)?;
-            guard::guard_file(file);
-            Some(file)
-        };
-        let stem = RingStem {
-            service: &state.forked.service,
-            pid: std::process::id(),
-            start: process_item::start_time(),
-            random: sys::random(),
-        };
-        let make = |stem: fmt::Arguments<'_>| {
-            let place = ChildPlace::beside(of)?;
-            ring_file::replace_by_ring_file(place.get(), stem, state.words, |words| lay_out(state, words), announce)
-        };
-        match make(format_args!("{stem}")) {
-            Ok(()) => return true,
-            Err(ring_file::Trouble { action, cause }) => {
-                process.forget_file();
-                guard::forget_file();
-                let hint = match cause.kind() {
-                    io::ErrorKind::PermissionDenied => "; call Recorder::hand_over before giving up privileges",
-                    _ => "",
-                };
-                report::warn(format_args!(
-                    "events of child process {} are kept in memory only and will not outlive it: \
-                     cannot {action} in {:?}: {cause}{hint}",
-                    std::process::id(),
-                    of.path.parent().unwrap_or(of.path)
-                ));
-            }
+    let parent = *state.ring;
+    let shapes = Shapes::new(&state.forked, &state.settings, &parent, state.words);
+    let wanted = shapes.wanted(state.forked.room.usual_bytes);
+    let Some(of) = process.parent_file() else { return make_in_memory(state, &parent, &wanted) };
+    let claim = match room::claim(&state.forked.room, wanted.len(), shapes.least_len()) {
+        Ok(claim) => claim,
+        Err(shortage) => {
+            report_in_memory(shortage.key(), format_args!("{shortage}"));
+            return make_in_memory(state, &parent, &shapes.of_len(shapes.least_len()));
+        }
+    };
+    let shape = if claim.len == wanted.len() { wanted } else { shapes.of_len(claim.len) };
+    match make_in_file(state, &parent, &shape, of) {
+        Ok(()) => {
+            claim.settle(process.file().and_then(RingFile::inode));
+            true
+        }
+        Err(ring_file::Trouble { action, cause }) => {
+            process.forget_file();
+            guard::forget_file();
+            claim.release();
+            let directory = of.path.parent().unwrap_or(of.path);
+            let key = cause.raw_os_error().map_or(room::OTHER_TROUBLE, i32::unsigned_abs);
+            let hint = match cause.kind() {
+                io::ErrorKind::PermissionDenied => "; call Recorder::hand_over before giving up privileges",
+                _ => "",
+            };
+            report_in_memory(key as usize, format_args!("cannot {action} in {directory:?}: {cause}{hint}"));
+            make_in_memory(state, &parent, &shape)
         }
     }
-    let Ok(start) = sys::map_private(size_of_val(state.words)) else { return false };
+}
+
+fn make_in_file(
+    state: &'static State,
+    parent: &Ring<'static>,
+    shape: &Shape,
+    of: &RingFile,
+) -> Result<(), ring_file::Trouble> {
+    let process = state.process();
+    let words = &state.words[..shape.len_words];
+    let announce = |file: RingFile| {
+        let file = process.set_file(file)?;
+        guard::guard_file(file, size_of_val(words));
+        Some(file)
+    };
+    let stem = RingStem {
+        service: &state.forked.service,
+        pid: std::process::id(),
+        start: process_item::start_time(),
+        random: sys::random(),
+    };
+    let handle = leak_handle(words, shape).ok_or_else(ring_file::Trouble::no_memory)?;
+    let prepare = |words| lay_out(state, parent, &shape.config, words);
+    let place = ChildPlace::beside(of)?;
+    ring_file::replace_by_ring_file(place.get(), format_args!("{stem}"), words, prepare, announce)?;
+    state.ring.replace(handle);
+    Ok(())
+}
+
+/// Creates the ring in memory, of which pages are used as events fill them.
+fn make_in_memory(state: &'static State, parent: &Ring<'static>, shape: &Shape) -> bool {
+    let words = &state.words[..shape.len_words];
+    let Some(handle) = leak_handle(words, shape) else { return false };
+    let Ok(start) = map_sparse(words) else { return false };
     // SAFETY: the memory is as long as the ring's, aligned to a page, and known to nobody else; zero is a valid word.
     // It is not used after it has moved.
-    lay_out(state, unsafe { as_words(start, state.words.len()) }).is_some()
-        && sys::move_over(state.words, start).is_ok()
+    let is_made = lay_out(state, parent, &shape.config, unsafe { as_words(start, words.len()) }).is_some()
+        && sys::move_over(words, start).is_ok();
+    if is_made {
+        state.ring.replace(handle);
+    }
+    is_made
+}
+
+/// Returns a handle of the ring that will be in `words`, in memory of its own.
+fn leak_handle(words: &'static [Word], shape: &Shape) -> Option<&'static Ring<'static>> {
+    leak(Ring::over(words, &shape.config))
+}
+
+fn report_in_memory(key: usize, why: fmt::Arguments<'_>) {
+    if report::is_first(key) {
+        report::warn(format_args!(
+            "events of child process {} are kept in memory only and will not outlive it: {why} (the same trouble of \
+             other children is not reported)",
+            std::process::id()
+        ));
+    }
 }
 
 /// Lays out the ring of a child in `words`, which are zero, with the callsites of its parent.
-fn lay_out(state: &State, words: &'static [Word]) -> Option<()> {
+fn lay_out(state: &State, parent: &Ring<'_>, config: &RingConfig, words: &'static [Word]) -> Option<()> {
     let forked = &state.forked;
-    let ring = Ring::create(words, &RingConfig { ring_id: sys::random(), ..forked.config }).ok()?;
+    let ring = Ring::create(words, &RingConfig { ring_id: sys::random(), ..*config }).ok()?;
     // The parent might have added callsites after the fork, before its table was copied. Their ids are assigned anew
     // here.
     let last_id = state.registry.last_id();
-    state.ring.bequeath_table(&ring, |start| match EntryStart::decode(start) {
+    parent.bequeath_table(&ring, |start| match EntryStart::decode(start) {
         EntryStart::Process => false,
         EntryStart::Callsite(id) => id <= last_id.into(),
         EntryStart::Unknown => true,

@@ -26,8 +26,8 @@ static GUARD: OnceLock<Guard> = OnceLock::new();
 struct Guard {
     /// Address of its first byte, at the start of a page.
     start: usize,
-    /// Length in bytes, up to the end of its last page.
-    len: usize,
+    /// Length in bytes, up to the end of its last page. That of a child of `fork` can be less than that of its parent.
+    len: AtomicUsize,
     page_len: usize,
     /// The file behind it; null if there is none, as in a child of `fork` that has not created one. The pointee is
     /// never freed.
@@ -52,7 +52,7 @@ pub(crate) fn guard(words: &'static [Word], file: &'static RingFile) -> io::Resu
     let len = size_of_val(words).next_multiple_of(page_len);
     let guard = Guard {
         start: words.as_ptr() as usize,
-        len,
+        len: AtomicUsize::new(len),
         page_len,
         file: AtomicPtr::new(ptr::from_ref(file).cast_mut()),
         cut_from: AtomicUsize::new(len),
@@ -70,21 +70,24 @@ pub(crate) fn guard(words: &'static [Word], file: &'static RingFile) -> io::Resu
 pub(crate) fn forget_file() {
     if let Some(guard) = GUARD.get() {
         guard.file.store(ptr::null_mut(), Ordering::Release);
-        guard.cut_from.store(guard.len, Ordering::Release);
+        guard.cut_from.store(guard.len.load(Ordering::Relaxed), Ordering::Release);
         guard.mending.store(false, Ordering::Release);
     }
 }
 
-/// Notes that the guarded memory has another file from now on. Async-signal-safe.
-pub(crate) fn guard_file(file: &'static RingFile) {
+/// Notes that the first `len` bytes of the guarded memory have another file from now on. Async-signal-safe.
+pub(crate) fn guard_file(file: &'static RingFile, len: usize) {
     if let Some(guard) = GUARD.get() {
+        let len = len.next_multiple_of(guard.page_len);
+        guard.len.store(len, Ordering::Relaxed);
+        guard.cut_from.store(len, Ordering::Release);
         guard.file.store(ptr::from_ref(file).cast_mut(), Ordering::Release);
     }
 }
 
 /// Returns how many bytes at the end of the ring no longer have a file.
 pub(crate) fn cut_len() -> usize {
-    GUARD.get().map_or(0, |guard| guard.len - guard.cut_from.load(Ordering::Relaxed))
+    GUARD.get().map_or(0, |guard| guard.len().saturating_sub(guard.cut_from.load(Ordering::Relaxed)))
 }
 
 extern "C" fn handle(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
@@ -97,7 +100,7 @@ extern "C" fn handle(signal: c_int, info: *mut siginfo_t, context: *mut c_void) 
     // code indicates one, and is not used otherwise.
     let (code, address) = unsafe { ((*info).si_code, (*info).si_addr() as usize) };
     let offset = address.wrapping_sub(guard.start);
-    let is_mended = code == libc::BUS_ADRERR && offset < guard.len && guard.mend(offset);
+    let is_mended = code == libc::BUS_ADRERR && offset < guard.len() && guard.mend(offset);
     // SAFETY: as above.
     unsafe { *errno = errno_before };
     if !is_mended {
@@ -107,6 +110,10 @@ extern "C" fn handle(signal: c_int, info: *mut siginfo_t, context: *mut c_void) 
 }
 
 impl Guard {
+    fn len(&self) -> usize {
+        self.len.load(Ordering::Relaxed)
+    }
+
     /// Maps memory where the file has ended, at `offset` or later. Returns `false` if there is none.
     fn mend(&self, offset: usize) -> bool {
         // A thread that is interrupted here by a handler that logs must not encounter its own mark.
@@ -148,8 +155,8 @@ impl Guard {
         // SAFETY: null, or complete and never freed.
         let file = unsafe { self.file.load(Ordering::Acquire).as_ref() };
         match file.and_then(RingFile::len) {
-            Some(len) => usize::try_from(len).unwrap_or(usize::MAX).min(self.len).next_multiple_of(self.page_len),
-            None => self.len,
+            Some(len) => usize::try_from(len).unwrap_or(usize::MAX).min(self.len()).next_multiple_of(self.page_len),
+            None => self.len(),
         }
     }
 }

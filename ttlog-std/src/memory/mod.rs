@@ -1,6 +1,8 @@
 //! Memory for the words of the ring: in a mapped file, or on the heap.
 
 #[cfg(target_os = "linux")]
+pub(crate) mod budget;
+#[cfg(target_os = "linux")]
 pub(crate) mod child_place;
 pub(crate) mod directory;
 #[cfg(target_os = "linux")]
@@ -15,4 +17,4 @@ pub(crate) mod process_item;
 pub(crate) mod ring_file;
 
 #[cfg(not(target_os = "linux"))]
-pub(crate) use none::{guard, ring_file};
+pub(crate) use none::{budget, guard, ring_file};

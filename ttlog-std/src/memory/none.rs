@@ -1,4 +1,4 @@
-//! Stand-in for a ring file and its guard, on systems that map no file.
+//! Stand-in for a ring file, its guard and the budget of children, on systems that map no file.
 
 pub(crate) mod ring_file {
     use std::fmt;
@@ -50,5 +50,32 @@ pub(crate) mod guard {
     /// Returns 0: no file was truncated.
     pub(crate) fn cut_len() -> usize {
         0
+    }
+}
+
+pub(crate) mod budget {
+    use std::path::Path;
+
+    use crate::sys::report::Reported;
+
+    /// The memory that children share; there is none.
+    pub(crate) struct Budget {
+        /// The trouble that was reported by any of them.
+        pub(crate) reported: Reported,
+    }
+
+    impl Budget {
+        /// Returns no budget: children have no rings of their own.
+        pub(crate) fn new(_total: u64) -> Option<&'static Self> {
+            None
+        }
+
+        /// Returns `false`: there are no claims.
+        pub(crate) fn take_sweep(&self, _now_ns: u64) -> bool {
+            false
+        }
+
+        /// Does nothing.
+        pub(crate) fn free_gone(&self, _directory: &Path, _is_last: bool) {}
     }
 }

@@ -70,6 +70,11 @@ impl RingFile {
         (Some(identity) == self.identity).then_some(len)
     }
 
+    /// Returns the number of the file on its file system. Async-signal-safe.
+    pub(crate) fn inode(&self) -> Option<u64> {
+        self.identity.map(FileIdentity::inode)
+    }
+
     /// Closes the file permanently, in a fork. Async-signal-safe.
     pub(crate) fn release(&self) {
         if let Some(identity) = self.identity {
@@ -152,6 +157,11 @@ pub(crate) struct Trouble {
 }
 
 impl Trouble {
+    /// Returns the trouble of a process without memory.
+    pub(crate) fn no_memory() -> Self {
+        Trouble { action: "get memory", cause: io::Error::from_raw_os_error(libc::ENOMEM) }
+    }
+
     fn in_doing(action: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |cause| Trouble { action, cause }
     }

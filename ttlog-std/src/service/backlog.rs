@@ -1,4 +1,4 @@
-//! The backlog: possible orphans found at the start, recovered one at a time between other duties.
+//! The backlog: possible orphans, recovered one at a time between other duties.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use crate::snapshot::retention::{self, Scope};
 use crate::state::State;
 use crate::sys::{lock, report};
 
-/// The rings of dead processes that were found at the start, and the results of their recovery, reported in one line
+/// The rings of dead processes that were found at one time, and the results of their recovery, reported in one line
 /// however many there are.
 pub(crate) struct Backlog {
     left: std::vec::IntoIter<PathBuf>,
@@ -18,6 +18,8 @@ pub(crate) struct Backlog {
     /// second time.
     locked: Option<Vec<PathBuf>>,
     recovered_count: u64,
+    /// Whether it is not that of the start: only the first one is reported, because workers come and go for years.
+    is_repeated: bool,
     last: PathBuf,
 }
 
@@ -25,7 +27,12 @@ impl Backlog {
     /// Searches a directory.
     pub(crate) fn find(directory: Option<&Path>) -> Self {
         let left = directory.map(orphans::candidates).unwrap_or_default().into_iter();
-        Backlog { left, locked: Some(Vec::new()), recovered_count: 0, last: PathBuf::new() }
+        Backlog { left, locked: Some(Vec::new()), recovered_count: 0, is_repeated: false, last: PathBuf::new() }
+    }
+
+    /// Searches a directory while the process runs.
+    pub(crate) fn find_again(directory: Option<&Path>) -> Self {
+        Backlog { is_repeated: true, ..Self::find(directory) }
     }
 
     /// Returns whether nothing is left to do.
@@ -39,7 +46,7 @@ impl Backlog {
         let Some(path) = self.left.next() else { return };
         let mut scratch = lock(&state.process().scratch);
         let (directory, free_percent) = (state.snapshot_directory.get(), state.settings.retain_free_percent);
-        let rules = Rules::new(directory, free_percent, state.ring.len_bytes());
+        let rules = Rules::new(directory, free_percent, state.ring.len_bytes(), state.memory_bytes);
         let outcome = orphans::recover(&path, &rules, &mut scratch);
         drop(scratch);
         match outcome {
@@ -70,8 +77,14 @@ impl Backlog {
     }
 
     fn report(&self) {
+        static REPEATED: report::Once = report::Once::new();
         match self.recovered_count {
             0 => {}
+            count if self.is_repeated => REPEATED.warn(format_args!(
+                "recovered the events of {count} processes that died, to make room for rings of new children, the \
+                 last into {:?} (further ones are not reported)",
+                self.last
+            )),
             1 => report::warn(format_args!("recovered the events of a process that died: {:?}", self.last)),
             count => report::warn(format_args!(
                 "recovered the events of {count} processes that died, the last into {:?}",

@@ -119,7 +119,7 @@ fn hand_over_ring(state: &State, user: User) -> Result<Option<PathBuf>, HandOver
     let moved = moved.map_err(|MappingError { action, path, cause }| HandOverError::Ring { action, path, cause })?;
     let file = state.process().move_file(moved);
     if state.settings.fault_handler {
-        guard::guard_file(file);
+        guard::guard_file(file, state.ring.len_bytes());
     }
     Ok(file.path.parent().map(PathBuf::from))
 }

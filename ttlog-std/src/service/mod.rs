@@ -3,6 +3,7 @@
 mod backlog;
 mod clock;
 mod control;
+mod family;
 #[cfg(unix)]
 pub(crate) mod hand_over;
 mod housekeeping;

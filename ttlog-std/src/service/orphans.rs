@@ -95,10 +95,12 @@ pub(crate) struct Rules<'a> {
 }
 
 impl<'a> Rules<'a> {
-    /// Returns the limits for a process whose own ring is `ring_len` bytes long: it recovers rings of up to twice that
-    /// size, or 64 MiB. A process with little memory must not run out of it because another had more.
-    pub(crate) fn new(snapshot_directory: &'a Path, free_percent: u8, ring_len: usize) -> Self {
-        Rules { snapshot_directory, free_percent, ring_max_len: RING_LEN_MAX_MIN.max(2 * ring_len as u64) }
+    /// Returns the limits for a process whose own ring is `ring_len` bytes long, and that can have `memory_bytes` of
+    /// memory: it recovers rings of up to twice that size, or of 64 MiB or an eighth of the memory. A process with
+    /// little memory must not run out of it because another had more.
+    pub(crate) fn new(snapshot_directory: &'a Path, free_percent: u8, ring_len: usize, memory_bytes: u64) -> Self {
+        let ring_max_len = RING_LEN_MAX_MIN.min(memory_bytes / 8).max(2 * ring_len as u64);
+        Rules { snapshot_directory, free_percent, ring_max_len }
     }
 }
 

@@ -23,6 +23,8 @@ pub(crate) fn settle(state: &'static State) {
     process.allocate_scratch();
     let work = Work { orphan_directory: None, populated_words: usize::MAX };
     if let Err(error) = thread::start(state, work) {
-        report::warn(format_args!("no service thread in this child process, so no snapshots on request: {error}"));
+        if report::is_first(fork::NO_SERVICE_THREAD) {
+            report::warn(format_args!("no service thread in a child process, so no snapshots on request: {error}"));
+        }
     }
 }

@@ -33,7 +33,7 @@ pub(crate) fn write_snapshot_with(
         Some(age) => scratch.leaving_out_before(ticks, state.clock.ticks_per_second, age),
         None => scratch,
     };
-    file::write(&System, directory, room, label, SnapshotSource::Live(state.ring), ticks, scratch)
+    file::write(&System, directory, room, label, SnapshotSource::Live(*state.ring), ticks, scratch)
 }
 
 /// Applies the retention limits to the snapshot directory.

@@ -5,13 +5,15 @@
 //! wakes earlier for a [request](crate::snapshot::queue).
 //!
 //! Snapshots are throttled and coalesced; after each, the retention limits are applied. In between, the rings of dead
-//! processes are recovered, one at a time.
+//! processes are recovered, one at a time: those found at the start, and later those of dead
+//! [children](super::family).
 
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::backlog::Backlog;
+use super::family::FamilyCare;
 use super::housekeeping::Housekeeping;
 use super::snapshot_signal;
 use super::take::retain;
@@ -67,6 +69,7 @@ fn run(state: &'static State, work: Work) {
     }
     state.ring.set_min_age_ns(state.settings.min_age_ns());
     let mut orphans = Backlog::find(work.orphan_directory.as_deref());
+    let mut family = FamilyCare::default();
     let mut housekeeping = Housekeeping::new(state);
     retain(state, Scope::Service(&state.service_name), None);
     loop {
@@ -78,6 +81,7 @@ fn run(state: &'static State, work: Work) {
                 orphans = Backlog::find(Some(&directory));
             }
         }
+        family.look(state, &mut orphans);
         let service = &state.process().queue;
         // Requests come first, orphans one at a time between them.
         let until = if orphans.is_empty() { housekeeping.next() } else { Instant::now() };

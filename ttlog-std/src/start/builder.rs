@@ -9,13 +9,15 @@ use ttlog_core::event::start_epoch;
 use ttlog_core::ring::Renewal;
 use ttlog_core::{Filter, Ring, RingConfig, RingError, Word};
 
-use super::ring::{MadeRing, layout, make_ring};
+use super::ring::{MadeRing, check_sizes, make_ring};
+use super::sizes::{Memory, Room, usual_child_bytes};
 use crate::clock::{self, ClockInfo};
 use crate::config::environment;
 use crate::config::error::{BadVariable, InitError};
 use crate::config::settings::{CHANNEL_CAPACITY_MAX, Settings, in_range};
 use crate::death::{end, panic};
 use crate::fork;
+use crate::memory::budget::Budget;
 use crate::memory::process_item::{self, Description};
 use crate::memory::{guard, heap};
 use crate::recorder::Recorder;
@@ -23,10 +25,11 @@ use crate::service::snapshot_signal;
 use crate::service::thread::{self, Work};
 use crate::snapshot::queue::SnapshotQueue;
 use crate::snapshot::scratch;
-use crate::state::forked::ForkState;
+use crate::state::forked::{ChildRoom, ForkState};
 use crate::state::place::Place;
 use crate::state::process::ProcessState;
 use crate::state::registry::Registry;
+use crate::state::ring::CurrentRing;
 use crate::state::{self, State};
 use crate::sys::report;
 
@@ -102,7 +105,7 @@ impl Builder {
             return Ok(Recorder::off());
         }
         self.settings.check(self.clamp)?;
-        let layout = layout(&self.settings, self.clamp)?;
+        check_sizes(&mut self.settings, self.clamp)?;
         let asked = self.settings.channel_capacity;
         self.settings.channel_capacity = in_range(self.clamp, "channel_capacity", asked, 1, CHANNEL_CAPACITY_MAX)?;
         let service = self.settings.service.get_or_insert_with(default_service).clone();
@@ -122,18 +125,27 @@ impl Builder {
             ring.write_anchor(start);
             Ok(ring)
         };
+        let memory = Memory::of_process();
         let made =
-            make_ring(&self.settings, self.clamp, &service, &layout, prepare).inspect_err(|_| clock::stop_coarse())?;
-        Ok(self.start(service, description, clock, made))
+            make_ring(&self.settings, self.clamp, &service, &memory, prepare).inspect_err(|_| clock::stop_coarse())?;
+        Ok(self.start(service, description, clock, memory, made))
     }
 
     /// The part that cannot fail.
-    fn start(self, service: String, description: Description, clock: ClockInfo, made: MadeRing) -> Recorder {
+    fn start(
+        self,
+        service: String,
+        description: Description,
+        clock: ClockInfo,
+        memory: Memory,
+        made: MadeRing,
+    ) -> Recorder {
         let settings = self.settings;
         clock.activate();
         state::thread::prepare_ends();
-        let MadeRing { words, file, ring, config, directory } = made;
-        let forked = ForkState::new(config, description, service.as_str().into());
+        let MadeRing { words, file, ring, config, directory, room } = made;
+        let memory_bytes = memory.total;
+        let forked = ForkState::new(config, child_room(&settings, memory, room), description, service.as_str().into());
         let queue = SnapshotQueue::new(settings.channel_capacity, settings.snapshot_throttle);
         let options = scratch::options(&settings);
         let process = ProcessState::new(queue, options, file);
@@ -144,8 +156,9 @@ impl Builder {
             ring.set_filter_text(checked.text());
         }
         let state = state::publish(State {
-            ring,
+            ring: CurrentRing::new(ring),
             words,
+            memory_bytes,
             registry: Registry::new(config.table_len as usize, options.withhold.map(|withhold| withhold.keys)),
             clock,
             process: AtomicPtr::new(Box::leak(Box::new(process))),
@@ -183,6 +196,17 @@ impl Builder {
         }
         Ok(false)
     }
+}
+
+/// Returns the memory for the rings of children.
+fn child_room(settings: &Settings, memory: Memory, room: Room) -> ChildRoom {
+    let children_bytes = room.children_bytes(settings, &memory);
+    let budget = Budget::new(children_bytes);
+    if let Some(budget) = budget {
+        report::share(&budget.reported);
+    }
+    let limit = memory.limit.filter(|_| room.is_memory);
+    ChildRoom { budget, usual_bytes: usual_child_bytes(children_bytes), limit }
 }
 
 /// Returns the executable's file name.

@@ -4,3 +4,4 @@ pub(crate) mod builder;
 mod init;
 mod options;
 mod ring;
+mod sizes;

@@ -20,10 +20,33 @@ impl Builder {
         self
     }
 
-    /// Sets the capacity for events in bytes, [`CAPACITY_BYTES_MIN`] to [`CAPACITY_BYTES_MAX`]; default 16 MiB. It is
-    /// rounded up to whole segments, and does not include the table of callsites.
+    /// Sets the capacity for events in bytes, [`CAPACITY_BYTES_MIN`] to [`CAPACITY_BYTES_MAX`]. It is rounded up to
+    /// whole segments, and does not include the table of callsites.
+    ///
+    /// Default: 16 MiB, but at most a 16th of the memory that the process can have (by the machine and its cgroups), a
+    /// quarter of the ring's file system, and no more than leaves half of that file system's free room and three
+    /// quarters of the free memory. A capacity that is set is used as it is, unless it is memory and more than half of
+    /// what is free of it: then a quarter of that is used, with a warning.
     pub fn capacity_bytes(mut self, capacity_bytes: usize) -> Self {
-        self.settings.capacity_bytes = capacity_bytes;
+        self.settings.capacity_bytes = Some(capacity_bytes);
+        self
+    }
+
+    /// Sets the capacity for events of each child of `fork` in bytes, [`CAPACITY_BYTES_MIN`] to
+    /// [`CAPACITY_BYTES_MAX`], and at most that of the first process. Default: the same as that of the first process,
+    /// but at most a 64th of [`children_bytes`](Self::children_bytes).
+    pub fn child_capacity_bytes(mut self, capacity_bytes: usize) -> Self {
+        self.settings.child_capacity_bytes = Some(capacity_bytes);
+        self
+    }
+
+    /// Sets how many bytes the ring files of all children of `fork` can take together, including those of dead
+    /// children that are not snapshots yet. Default: a 16th of the memory that the process can have (by the machine and
+    /// its cgroups), and at most a quarter of the ring's file system.
+    ///
+    /// When little is left, further rings are smaller. When nothing is left, they are in memory, with one warning.
+    pub fn children_bytes(mut self, bytes: usize) -> Self {
+        self.settings.children_bytes = Some(bytes);
         self
     }
 

@@ -6,10 +6,11 @@ use ttlog_core::ring::SEGMENT_LEN_MAX;
 use ttlog_core::ring::file_name::RingStem;
 use ttlog_core::{Ring, RingConfig, RingError, Word};
 
+use super::sizes::{Memory, Room};
 use crate::config::error::InitError;
 use crate::config::settings::{
-    CAPACITY_BYTES_MAX, CAPACITY_BYTES_MIN, RingFileChoice, SEGMENT_BYTES_MIN, Settings, TABLE_BYTES_MAX,
-    TABLE_BYTES_MIN, in_range, priority_segment_count,
+    CAPACITY_BYTES_DEFAULT, CAPACITY_BYTES_MAX, CAPACITY_BYTES_MIN, RingFileChoice, SEGMENT_BYTES_MIN, Settings,
+    TABLE_BYTES_MAX, TABLE_BYTES_MIN, in_range, priority_segment_count,
 };
 use crate::memory::directory::{MappingError, candidate_directories};
 use crate::memory::ring_file::{self, RingFile};
@@ -44,14 +45,36 @@ pub(super) struct MadeRing {
     pub(super) config: RingConfig,
     /// The directory of its file.
     pub(super) directory: Option<PathBuf>,
+    /// Its place, whose size limits the rings of children.
+    pub(super) room: Room,
 }
 
-/// Returns the shape of the ring requested by the options. With `clamp`, sizes out of range are moved into it.
+/// Checks the sizes that are set, as far as they do not depend on the place of the ring. With `clamp`, they are moved
+/// into their range.
 ///
 /// # Errors
 /// [`InitError::OutOfRange`], unless `clamp`.
-pub(super) fn layout(settings: &Settings, clamp: bool) -> Result<Layout, InitError> {
-    let capacity = in_range(clamp, "capacity_bytes", settings.capacity_bytes, CAPACITY_BYTES_MIN, CAPACITY_BYTES_MAX)?;
+pub(super) fn check_sizes(settings: &mut Settings, clamp: bool) -> Result<(), InitError> {
+    for (option, value) in
+        [("capacity_bytes", &mut settings.capacity_bytes), ("child_capacity_bytes", &mut settings.child_capacity_bytes)]
+    {
+        if let Some(value) = value {
+            *value = in_range(clamp, option, *value, CAPACITY_BYTES_MIN, CAPACITY_BYTES_MAX)?;
+        }
+    }
+    if clamp {
+        // They are moved when the ring is made, with one warning.
+        return Ok(());
+    }
+    layout(settings, settings.capacity_bytes.unwrap_or(CAPACITY_BYTES_DEFAULT), clamp).map(drop)
+}
+
+/// Returns the shape of a ring of this capacity as the options request it. With `clamp`, sizes out of range are moved
+/// into it.
+///
+/// # Errors
+/// [`InitError::OutOfRange`], unless `clamp`.
+fn layout(settings: &Settings, capacity: usize, clamp: bool) -> Result<Layout, InitError> {
     let mut config = RingConfig::for_capacity(capacity, sys::random());
     config.table_len = config.table_len.max(TABLE_BYTES_DEFAULT_MIN);
     let narrow = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
@@ -75,7 +98,7 @@ pub(super) fn make_ring(
     settings: &Settings,
     clamp: bool,
     service: &str,
-    layout: &Layout,
+    memory: &Memory,
     prepare: impl Fn(&'static [Word], &RingConfig) -> Result<Ring<'static>, RingError>,
 ) -> Result<MadeRing, InitError> {
     if settings.ring_file != RingFileChoice::None {
@@ -83,14 +106,19 @@ pub(super) fn make_ring(
             RingStem { service, pid: std::process::id(), start: process_item::start_time(), random: sys::random() }
                 .to_string();
         let mut failures: Vec<MappingError> = Vec::new();
-        for directory in candidate_directories(settings.directory.as_deref()) {
+        let with_room = |directory: PathBuf| (Room::of(&directory), directory);
+        let mut places: Vec<_> =
+            candidate_directories(settings.directory.as_deref()).into_iter().map(with_room).collect();
+        places.sort_by_key(|(room, _)| !room.is_good(settings, memory));
+        for (room, directory) in places {
+            let layout = layout(settings, room.capacity(settings, memory), true)?;
             let made = ring_file::create_ring_file(&directory, &stem, layout.len_words, |words| {
                 prepare(words, &layout.config)
             });
             match made {
                 Ok((words, file, ring)) => {
                     let directory = file.path.parent().map(Path::to_path_buf);
-                    return Ok(MadeRing { words, file: Some(file), ring, config: layout.config, directory });
+                    return Ok(MadeRing { words, file: Some(file), ring, config: layout.config, directory, room });
                 }
                 Err(error) => failures.push(error),
             }
@@ -104,9 +132,11 @@ pub(super) fn make_ring(
             causes.join("; ")
         ));
     }
+    let room = Room::HEAP;
+    let layout = layout(settings, room.capacity(settings, memory), true)?;
     let on_heap = heap::heap(layout.len_words).and_then(|words| {
         let ring = prepare(words, &layout.config).ok()?;
-        Some(MadeRing { words, file: None, ring, config: layout.config, directory: None })
+        Some(MadeRing { words, file: None, ring, config: layout.config, directory: None, room })
     });
     if let Some(made) = on_heap {
         return Ok(made);
@@ -124,17 +154,18 @@ pub(super) fn make_ring(
     };
     let words = heap::emergency().ok_or(InitError::OutOfMemory)?;
     let ring = prepare(words, &config).map_err(|_| InitError::OutOfMemory)?;
-    Ok(MadeRing { words, file: None, ring, config, directory: None })
+    Ok(MadeRing { words, file: None, ring, config, directory: None, room })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::Builder;
-    use crate::config::settings::CAPACITY_BYTES_DEFAULT;
 
     fn layout(builder: &Builder) -> Result<Layout, InitError> {
-        super::layout(&builder.settings, builder.clamp)
+        let mut settings = builder.settings.clone();
+        check_sizes(&mut settings, builder.clamp)?;
+        super::layout(&settings, settings.capacity_bytes.unwrap_or(CAPACITY_BYTES_DEFAULT), builder.clamp)
     }
 
     #[test]
@@ -153,6 +184,7 @@ mod tests {
         for (option, builder) in [
             ("capacity_bytes", Builder::new().event_capacity(0)),
             ("capacity_bytes", Builder::new().event_capacity(usize::MAX)),
+            ("child_capacity_bytes", Builder::new().child_capacity_bytes(0)),
             ("segment_bytes", Builder::new().segment_bytes(0)),
             ("segment_bytes", Builder::new().capacity_bytes(CAPACITY_BYTES_MIN).segment_bytes(65_536)),
             ("table_bytes", Builder::new().table_bytes(usize::MAX)),

@@ -11,13 +11,17 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use ttlog_core::ring::UnderWay;
 use ttlog_core::{RingConfig, Word};
 
+use crate::memory::budget::Budget;
 use crate::memory::process_item::Description;
+use crate::sys::MemoryLimit;
 
 /// The data from which a child of `fork` creates its ring, collected at the start of the first process, and the appends
 /// interrupted by its fork.
 pub(crate) struct ForkState {
-    /// Layout of the ring, except for its id.
+    /// Layout of the ring of the first process, except for its id.
     pub(crate) config: RingConfig,
+    /// Memory for the rings of children.
+    pub(crate) room: ChildRoom,
     /// The part of the process item that all of them share.
     pub(crate) description: Description,
     /// The name of the service, for the names of ring files.
@@ -31,11 +35,22 @@ pub(crate) struct ForkState {
     pub(crate) slow_under_way: AtomicBool,
 }
 
+/// Memory for the rings of children.
+pub(crate) struct ChildRoom {
+    /// The budget of the files of their rings; `None` if there is no memory to count it.
+    pub(crate) budget: Option<&'static Budget>,
+    /// Bytes of the ring of a child if its capacity is not set.
+    pub(crate) usual_bytes: u64,
+    /// The smallest limit of the memory, if there is one and rings are memory.
+    pub(crate) limit: Option<MemoryLimit>,
+}
+
 impl ForkState {
     /// Collects the data that does not change.
-    pub(crate) fn new(config: RingConfig, description: Description, service: Box<str>) -> Self {
+    pub(crate) fn new(config: RingConfig, room: ChildRoom, description: Description, service: Box<str>) -> Self {
         ForkState {
             config,
+            room,
             description,
             service,
             is_lost: AtomicBool::new(false),

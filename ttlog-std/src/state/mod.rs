@@ -5,6 +5,7 @@ pub(crate) mod place;
 pub(crate) mod process;
 mod recorder;
 pub(crate) mod registry;
+pub(crate) mod ring;
 pub(crate) mod thread;
 pub(crate) mod thread_name;
 pub(crate) mod window;

@@ -178,7 +178,7 @@ impl ProcessState {
 
 /// Moves a value into its own memory, permanently. Async-signal-safe.
 #[cfg(target_os = "linux")]
-fn leak<T: Sync + 'static>(value: T) -> Option<&'static T> {
+pub(crate) fn leak<T: Sync + 'static>(value: T) -> Option<&'static T> {
     const { assert!(align_of::<T>() <= 4096) };
     let place = crate::sys::map_private(size_of::<T>()).ok()?.cast::<T>();
     // SAFETY: a mapping that is long enough, aligned to a page, never unmapped and known to nobody else.

@@ -10,12 +10,13 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use ttlog_core::event::filter::FilterCell;
 use ttlog_core::event::start_epoch;
 use ttlog_core::ring::Renewal;
-use ttlog_core::{Filter, Ring, Word};
+use ttlog_core::{Filter, Word};
 
 use super::forked::ForkState;
 use super::place::Place;
 use super::process::ProcessState;
 use super::registry::Registry;
+use super::ring::CurrentRing;
 use crate::clock::ClockInfo;
 use crate::config::settings::Settings;
 use crate::memory::guard;
@@ -41,9 +42,11 @@ pub(crate) fn publish(inner: State) -> &'static State {
 /// Everything that recording needs.
 pub(crate) struct State {
     /// Destination of records.
-    pub(crate) ring: Ring<'static>,
-    /// The memory of the ring.
+    pub(crate) ring: CurrentRing,
+    /// The memory of the ring. That of a child of `fork` takes only the first part of it if it is smaller.
     pub(crate) words: &'static [Word],
+    /// Bytes of memory that the process can have; the largest number if unknown.
+    pub(crate) memory_bytes: u64,
     /// Callsite ids.
     pub(crate) registry: Registry,
     /// The clock that [`now`](crate::clock::now) reads.

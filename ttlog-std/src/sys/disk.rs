@@ -34,6 +34,32 @@ impl Disk {
     }
 }
 
+/// Returns whether the files of a directory are in memory; `false` if that is unknown.
+pub(crate) fn is_in_memory(directory: &Path) -> bool {
+    #[cfg(target_os = "linux")]
+    {
+        use std::os::unix::ffi::OsStrExt as _;
+        const TMPFS: i64 = 0x0102_1994;
+        const RAMFS: i64 = 0x8584_58f6;
+        let Ok(path) = std::ffi::CString::new(directory.as_os_str().as_bytes()) else { return false };
+        let mut status = std::mem::MaybeUninit::<libc::statfs>::uninit();
+        // SAFETY: the path is a terminated string that outlives the call, and `status` a valid place.
+        if unsafe { libc::statfs(path.as_ptr(), status.as_mut_ptr()) } != 0 {
+            return false;
+        }
+        // SAFETY: the call succeeded, so it was written.
+        let status = unsafe { status.assume_init() };
+        #[allow(clippy::unnecessary_cast, reason = "the type differs between systems")]
+        let kind = status.f_type as i64;
+        matches!(kind, TMPFS | RAMFS)
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = directory;
+        false
+    }
+}
+
 /// Returns the sizes of the disk of `path`, as `df` computes them: without the part reserved for root. Returns `None`
 /// if that is unknown.
 fn disk_room(path: &Path) -> Option<Disk> {

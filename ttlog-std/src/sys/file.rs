@@ -416,6 +416,14 @@ fn status_of(file: &impl std::os::fd::AsRawFd) -> Option<libc::stat> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FileIdentity(u64, u64);
 
+#[cfg(target_os = "linux")]
+impl FileIdentity {
+    /// Returns the number of the file on its device.
+    pub(crate) fn inode(self) -> u64 {
+        self.1
+    }
+}
+
 /// Returns the identity of a descriptor's file, and its length; `None` if the descriptor is closed. Async-signal-safe.
 #[cfg(target_os = "linux")]
 pub(crate) fn identity_and_len(file: &impl std::os::fd::AsRawFd) -> Option<(FileIdentity, u64)> {

@@ -92,6 +92,19 @@ pub(crate) fn can_map(len: usize) -> bool {
     }
 }
 
+/// Maps `len` bytes of zeroed memory that this process shares with all children it will have, until the last of them
+/// ends. The pointer is aligned to a page.
+#[cfg(target_os = "linux")]
+pub(crate) fn map_family(len: usize) -> io::Result<std::ptr::NonNull<u8>> {
+    let flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS;
+    // SAFETY: a new mapping at an address of the kernel's choice touches no memory that Rust knows of.
+    let address = unsafe { libc::mmap(std::ptr::null_mut(), len, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0) };
+    if address == libc::MAP_FAILED {
+        return Err(io::Error::last_os_error());
+    }
+    std::ptr::NonNull::new(address.cast()).ok_or_else(|| io::Error::from_raw_os_error(libc::ENOMEM))
+}
+
 /// Moves the mapping `start` of [`map_private`] to the place of `words`, which has the same length; its old address
 /// becomes invalid. Async-signal-safe.
 #[cfg(target_os = "linux")]
@@ -113,6 +126,14 @@ pub(crate) fn map_shared_over(words: &'static [ttlog_core::Word], file: &File) -
     // SAFETY: the range is a separate mapping, to the end of its last page, and words can hold anything.
     let mapped = unsafe { libc::mmap(to, size_of_val(words), access, flags, file.as_raw_fd(), 0) };
     if mapped == to { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Keeps the kernel from backing a few words with a huge page, in memory that is mostly never used. Async-signal-safe.
+#[cfg(target_os = "linux")]
+pub(crate) fn use_small_pages(start: std::ptr::NonNull<u8>, len: usize) {
+    // Advice: kernels without huge pages refuse it.
+    // SAFETY: the caller's mapping; this advice changes no content.
+    let _ = unsafe { libc::madvise(start.as_ptr().cast(), len, libc::MADV_NOHUGEPAGE) };
 }
 
 /// Excludes a mapping from the memory of children, which would not use it. Async-signal-safe.

@@ -12,6 +12,8 @@ mod file;
 mod identity;
 mod lock;
 mod memory;
+#[cfg_attr(not(target_os = "linux"), path = "memory_limit_none.rs")]
+mod memory_limit;
 mod random;
 pub(crate) mod report;
 mod signal;
@@ -25,11 +27,12 @@ mod time;
 #[cfg(unix)]
 mod user;
 
-pub(crate) use disk::Disk;
+pub(crate) use disk::{Disk, is_in_memory};
 pub(crate) use file::*;
 pub(crate) use identity::*;
 pub(crate) use lock::lock;
 pub(crate) use memory::*;
+pub(crate) use memory_limit::{MemoryLimit, machine_memory_bytes};
 pub(crate) use random::random;
 pub(crate) use signal::*;
 pub(crate) use stack::stack_left;

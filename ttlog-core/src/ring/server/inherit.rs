@@ -29,9 +29,20 @@ impl Ring<'_> {
         });
     }
 
+    /// Returns the length of the used part of the table in bytes, complete entries or not.
+    ///
+    /// Async-signal-safe. The ring can be written meanwhile.
+    #[must_use]
+    pub fn table_used_len(&self) -> usize {
+        let mut used = 0;
+        self.walk_table(|at, _, body| used = at + 1 + body.len());
+        used * size_of::<Word>()
+    }
+
     /// Copies the complete entries of the table for which `keep` returns `true` to the same positions in the table of
-    /// `heir`, which has the same layout and no entries yet. The others leave gaps that readers skip. `keep` receives
-    /// the first [`ENTRY_START_LEN`] bytes of an entry, or all if it is shorter.
+    /// `heir`, which has no entries yet. The others leave gaps that readers skip. `keep` receives the first
+    /// [`ENTRY_START_LEN`] bytes of an entry, or all if it is shorter. The rest of the layout of `heir` can differ; its
+    /// table must have room for the [used part](Self::table_used_len), or the last entries are left out.
     ///
     /// Async-signal-safe if `keep` is. No append to either ring may happen meanwhile.
     pub fn bequeath_table(&self, heir: &Ring<'_>, keep: impl Fn(&[u8]) -> bool) {
@@ -137,6 +148,24 @@ mod tests {
         });
         heir.append_entry(b"five").unwrap();
         assert_eq!(entries(&new), [b"one".to_vec(), long.to_vec(), b"four".to_vec(), b"five".to_vec()]);
+    }
+
+    #[test]
+    fn heir_can_have_a_smaller_table() {
+        let (large, small) = (config(512), RingConfig { anchor_count: 1, ..config(64) });
+        let (old, new) = (words(&large), words(&small));
+        let ring = Ring::create(&old, &large).unwrap();
+        assert_eq!(ring.table_used_len(), 0);
+        ring.append_entry(b"one").unwrap();
+        ring.append_entry(b"two, which is longer").unwrap();
+        assert_eq!(ring.table_used_len(), 2 * 8 + 8 + 24);
+        let heir = Ring::create(&new, &small).unwrap();
+        ring.bequeath_table(&heir, |_| true);
+        assert_eq!(entries(&new), [b"one".to_vec(), b"two, which is longer".to_vec()]);
+        ring.append_entry(&[3; 24]).unwrap();
+        let new = words(&small);
+        ring.bequeath_table(&Ring::create(&new, &small).unwrap(), |_| true);
+        assert_eq!(entries(&new).len(), 2, "what does not fit is left out");
     }
 
     #[test]

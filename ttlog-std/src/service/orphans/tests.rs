@@ -38,7 +38,7 @@ fn scratch_directory() -> PathBuf {
 }
 
 fn recover_in(directory: &Path, path: &Path) -> Result<OrphanOutcome, OrphanError> {
-    recover(path, &Rules::new(&directory.join("snapshots"), 0, 1 << 20), &mut scratch())
+    recover(path, &Rules::new(&directory.join("snapshots"), 0, 1 << 20, u64::MAX), &mut scratch())
 }
 
 fn scratch() -> Scratch {
@@ -166,7 +166,9 @@ fn oversized_file_is_not_read() {
     let error = recover_in(&directory, &path).unwrap_err();
     assert!(matches!(error, OrphanError::TooLarge { .. }) && path.exists(), "{error}");
     // A process with a ring of that size reads the file, and finds that it is not a ring.
-    let rules = Rules::new(&directory, 0, RING_LEN_MAX_MIN as usize);
+    let ring_max_len = |ring_len, memory| Rules::new(&directory, 0, ring_len, memory).ring_max_len;
+    assert_eq!([1 << 10, 32 << 20].map(|memory| ring_max_len(1 << 20, memory)), [2 << 20, 4 << 20], "little memory");
+    let rules = Rules::new(&directory, 0, RING_LEN_MAX_MIN as usize, 0);
     let error = recover(&path, &rules, &mut scratch()).unwrap_err();
     assert!(matches!(error, OrphanError::Damaged { .. }), "{error}");
     std::fs::remove_dir_all(directory).unwrap();

@@ -147,8 +147,9 @@ impl DirectoryReport {
         if let Some(room) = room.filter(|room| room.free < USUAL_RING_LEN) {
             let text = format!("only {} of {} are free there", bytes(room.free), bytes(room.total));
             let advice = format!(
-                "a recorder that starts now with a ring of {} goes elsewhere or to the heap: remove what is stale, \
-                 make the file system larger, or set TTLOG_DIR or TTLOG_CAPACITY_BYTES",
+                "a recorder that starts now without a set size has a ring of less than {}, and one with it goes \
+                 elsewhere or to the heap: remove what is stale, make the file system larger, or set TTLOG_DIR or \
+                 TTLOG_CAPACITY_BYTES",
                 bytes(USUAL_RING_LEN)
             );
             remarks.push(Remark::problem(text, advice));

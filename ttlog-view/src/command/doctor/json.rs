@@ -6,6 +6,7 @@ use ttlog_read::text::time::TimeFormatter;
 
 use super::directory::{Access, DirectoryReport, Room, SnapshotsReport};
 use super::examine::RingReport;
+use super::memory::MemoryReport;
 use super::remark::Remark;
 use super::report::Report;
 use crate::render::json::push_string;
@@ -18,6 +19,8 @@ pub fn render(report: &Report) -> String {
     list(&mut out, &report.rings, ring);
     out.push_str("],\"directories\":[");
     list(&mut out, &report.directories, directory);
+    out.push_str("],\"memory\":[");
+    list(&mut out, &report.memory, memory);
     out.push_str("],\"snapshots\":[");
     list(&mut out, &report.snapshots, snapshots);
     out.push_str("],\"errors\":[");
@@ -118,6 +121,18 @@ fn directory(out: &mut String, directory: &DirectoryReport) {
     number(out, "unfinished", Some(directory.unfinished_count));
     number(out, "damaged", Some(directory.damaged_count));
     push_remarks(out, &directory.remarks);
+}
+
+fn memory(out: &mut String, memory: &MemoryReport) {
+    // Writing to a String cannot fail.
+    _ = write!(out, "{{\"bytes\":{}", memory.limit.bytes);
+    let file = memory.limit.file.as_ref().map(|file| file.to_string_lossy());
+    text(out, "limit", file.as_deref());
+    number(out, "used_bytes", memory.limit.used);
+    number(out, "reclaimable_bytes", Some(memory.limit.reclaimable));
+    number(out, "rings", Some(memory.ring_count));
+    number(out, "ring_bytes", Some(memory.ring_bytes));
+    push_remarks(out, &memory.remarks);
 }
 
 fn snapshots(out: &mut String, snapshots: &SnapshotsReport) {

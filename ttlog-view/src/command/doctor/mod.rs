@@ -8,6 +8,7 @@
 pub mod directory;
 pub mod examine;
 pub mod json;
+pub mod memory;
 pub mod remark;
 pub mod report;
 pub mod text;
@@ -22,6 +23,7 @@ use crate::command::options::ColorChoice;
 use crate::terminal::Outcome;
 use crate::write::snapshot_file;
 use directory::SnapshotsReport;
+use memory::MemoryReport;
 use report::Report;
 
 /// Options of `doctor`.
@@ -64,6 +66,7 @@ pub fn run(options: &Doctor, out: &mut dyn Write) -> io::Result<Outcome> {
     for target in &options.targets {
         report.add_target(target);
     }
+    report.memory = MemoryReport::of_rings(&report.rings);
     for (directory, free_percent) in snapshot_directories(&report) {
         report.snapshots.push(SnapshotsReport::read(&directory, free_percent));
     }

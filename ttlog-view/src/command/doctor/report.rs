@@ -8,6 +8,7 @@ use ttlog_read::text::escape::error_line;
 
 use super::directory::{DirectoryReport, SnapshotsReport, quoted};
 use super::examine::RingReport;
+use super::memory::MemoryReport;
 use super::remark::Remark;
 use crate::terminal::Outcome;
 
@@ -18,6 +19,8 @@ pub struct Report {
     pub rings: Vec<RingReport>,
     /// Directories that contain rings.
     pub directories: Vec<DirectoryReport>,
+    /// Memory of the processes of the rings.
+    pub memory: Vec<MemoryReport>,
     /// Directories that contain snapshots.
     pub snapshots: Vec<SnapshotsReport>,
     /// Messages about targets that could not be examined.
@@ -29,7 +32,8 @@ impl Report {
     pub fn remarks(&self) -> impl Iterator<Item = &Remark> {
         let rings = self.rings.iter().flat_map(|ring| &ring.remarks);
         let directories = self.directories.iter().flat_map(|directory| &directory.remarks);
-        rings.chain(directories).chain(self.snapshots.iter().flat_map(|snapshots| &snapshots.remarks))
+        let memory = self.memory.iter().flat_map(|memory| &memory.remarks);
+        rings.chain(directories).chain(memory).chain(self.snapshots.iter().flat_map(|snapshots| &snapshots.remarks))
     }
 
     /// Returns the number of remarks that need attention.

@@ -10,6 +10,7 @@ use ttlog_read::text::time::duration;
 
 use super::directory::{DirectoryReport, Room, SnapshotsReport};
 use super::examine::RingReport;
+use super::memory::MemoryReport;
 use super::remark::Remark;
 use super::report::Report;
 use crate::render::DROP_REASONS;
@@ -28,6 +29,9 @@ pub fn render(report: &Report, color: bool) -> String {
     }
     for directory in &report.directories {
         page.directory(directory);
+    }
+    for memory in &report.memory {
+        page.memory(memory);
     }
     for snapshots in &report.snapshots {
         page.snapshots(snapshots);
@@ -128,6 +132,18 @@ impl Page {
             self.fact("disk", &disk(&directory.path, room));
         }
         self.remarks(&directory.remarks);
+    }
+
+    fn memory(&mut self, memory: &MemoryReport) {
+        self.head("memory", &bytes(memory.limit.bytes));
+        let limit = match &memory.limit.file {
+            Some(file) => escaped(&file.to_string_lossy()),
+            None => "that of the machine: no cgroup limits it".to_owned(),
+        };
+        self.fact("limit", &limit);
+        self.fact("used", &memory.used_text());
+        self.fact("rings", &memory.rings_text());
+        self.remarks(&memory.remarks);
     }
 
     fn snapshots(&mut self, snapshots: &SnapshotsReport) {
