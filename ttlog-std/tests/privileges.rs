@@ -158,7 +158,7 @@ fn assert_handed_over(output: &std::process::Output, rings: &Path, snapshots: &P
     assert_eq!(child.parent(), Some(rings), "{}", stderr(output));
     assert_eq!(owner_and_mode(&child), (NOBODY, 0o600));
     std::fs::remove_file(child).unwrap();
-    let snapshot = PathBuf::from(told(output, "snapshot").expect(&stderr(output)));
+    let snapshot = PathBuf::from(told(output, "snapshot").unwrap_or_else(|| panic!("{}", stderr(output))));
     assert_eq!(snapshot.parent(), Some(snapshots));
     assert_eq!(owner_and_mode(&snapshot), (NOBODY, 0o600));
     assert_eq!(told(output, "shut down").as_deref(), Some("true"), "{}", stderr(output));
