@@ -24,7 +24,8 @@
 //! 2. On targets without compare-and-swap (thumbv6m, riscv32imc), enable the feature `single-core`, or
 //!    `critical-section` if there are several cores.
 //! 3. Declare the ring with [`recorder!`] and call [`Recorder::start`] first of all. The start-up code must not clear
-//!    the section `.uninit` (cortex-m-rt: leave its features `zero-init-ram` and `paint-stack` off).
+//!    the section `.uninit` (cortex-m-rt: leave its features `zero-init-ram` and `paint-stack` off). A runtime without
+//!    this section does not link: give the ring a region of its own.
 //!
 //! docs/firmware.md is the manual: boards, clocks, reset reasons, Cortex-M7 caches, RAM with error correction, defmt.
 //!
