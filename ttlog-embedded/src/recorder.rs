@@ -171,7 +171,7 @@ impl Recorder {
             None => return Started { boot: DEVICE.boot(), found: crate::Found::Nothing },
         };
         self.set_level(config.level);
-        config.after_failure.put_in_force();
+        config.put_in_force();
         started
     }
 
