@@ -32,8 +32,8 @@
 //! # Contract
 //!
 //! - **Bounded**: the ring has a fixed size, a record fits in one segment, and a longer text is cut and marked as cut.
-//! - **Never blocks**, neither a log call nor the ring's side of a dump; but an implementation of `critical-section` for
-//!   several cores waits for the other core. Threads, interrupts of any priority, non-maskable ones (not with
+//! - **Never blocks**, neither a log call nor the ring's side of a dump; but an implementation of `critical-section`
+//!   for several cores waits for the other core. Threads, interrupts of any priority, non-maskable ones (not with
 //!   `critical-section` for several cores), fault handlers and other cores may log, also in the middle of another log
 //!   call. Interrupts are not masked, except for a handful of instructions per event on targets without
 //!   compare-and-swap.
