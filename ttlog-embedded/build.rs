@@ -1,7 +1,8 @@
 //! Writes the linker script fragment `ttlog.x` where the linker finds it (`-Tttlog.x`).
 //!
 //! It puts the texts of callsites into sections that are not loaded, or into flash with the feature
-//! `embedded-metadata`, and the build id into flash.
+//! `embedded-metadata`, and the build id into flash. It checks that the ring is in memory that is neither loaded nor
+//! cleared.
 
 use std::env;
 use std::fs;
@@ -76,6 +77,34 @@ SECTIONS
 ASSERT(SIZEOF(.ttlog.id) < 65534, \"ttlog: more than 65,533 uses of log macros in one firmware\");
 ASSERT(__ttlog_build_id_end > __ttlog_build_id_start,
        \"ttlog: no build id; link with `-C link-arg=--build-id`, or a reader may use the names of another firmware\");
-"
+{}",
+        ring_is_retained()
     )
+}
+
+/// Returns the checks that the runtime's linker script leaves the ring alone.
+///
+/// A section that no script mentions keeps its own name in the output. It would be loaded with the program: as zeros,
+/// and in an image that reaches from flash to RAM.
+fn ring_is_retained() -> String {
+    // Beginning and end of the memory that start-up code clears, as cortex-m-rt and riscv-rt call them, esp-hal, and
+    // others.
+    const CLEARED: [(&str, &str); 4] =
+        [("__sbss", "__ebss"), ("_bss_start", "_bss_end"), ("_sbss", "_ebss"), ("__bss_start__", "__bss_end__")];
+    let mut checks = "
+ASSERT(SIZEOF(.uninit.ttlog) == 0,
+       \"ttlog: the linker script of the runtime has no section .uninit, so the ring would be loaded with the program \
+         and cleared; declare recorder!(... region) and its memory in memory.x: docs/firmware.md, Ring placement\");
+"
+    .to_owned();
+    for (start, end) in CLEARED {
+        checks += &format!(
+            "ASSERT(!DEFINED(_TTLOG_RING) || !DEFINED({start}) || !DEFINED({end}) || _TTLOG_RING < {start} || \
+             _TTLOG_RING >= {end},
+       \"ttlog: the ring is in memory that the start-up code clears, from {start} to {end}; declare \
+         recorder!(... region) and its memory in memory.x: docs/firmware.md, Ring placement\");
+"
+        );
+    }
+    checks
 }

@@ -4,7 +4,7 @@
 //! run, in interrupts and in fault handlers. Each event records the lower 32 bits, which the reader unwraps; see
 //! [`Recorder::keep_time`](crate::Recorder::keep_time). The order of events does not depend on the clock.
 
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU32, Ordering, compiler_fence};
 
 use ttlog_core::device::DeviceClock;
 
@@ -61,7 +61,11 @@ impl Clock {
     }
 
     /// The SysTick timer of Cortex-M, whose handler must call [`count_systick`]. Works with any reload value that stays
-    /// the same.
+    /// the same. Start the timer before the recorder.
+    ///
+    /// The exception can be masked for up to a round without harm. If it is masked for longer, a round in which nothing
+    /// is recorded is not counted: later times are too early by that round, but never before an event that was
+    /// recorded.
     #[must_use]
     pub const fn systick(cycles_per_second: u32) -> Self {
         Clock::new(|| systick64() as u32, Some(systick64), cycles_per_second)
@@ -82,34 +86,76 @@ impl Clock {
     }
 }
 
-/// Rounds that SysTick has completed.
+/// Rounds that [`count_systick`] has counted. Only the handler of SysTick writes it.
 static SYSTICK_ROUNDS: AtomicU32 = AtomicU32::new(0);
+/// A time that SysTick has reached, as a lower bound of the next one read: the lowest 8 bits of its round, and 24 bits
+/// of cycles. One word, so that no context sees half of it. An interrupted reader can put an older time in place of a
+/// newer one, which is a bound too.
+static SYSTICK_REACHED: AtomicU32 = AtomicU32::new(0);
 
-/// Counts a round of SysTick, for [`Clock::systick`]. Call it once in each run of the exception's handler.
+/// Counts a round of SysTick, for [`Clock::systick`]. Call it once in each run of the exception's handler, first of
+/// all: an event that is recorded before this call, in the handler or in an interrupt above it, can be dated one round
+/// early if it comes later in its round than all events of the round before.
 pub fn count_systick() {
-    // Only the handler writes it, and it does not interrupt itself.
+    // The handler does not interrupt itself.
     SYSTICK_ROUNDS.store(SYSTICK_ROUNDS.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+    // Also sets the bound, which is therefore at most a round old.
+    let now = systick();
+    if !now.is_pending {
+        // More than was counted, if rounds passed while the exception was masked and events were recorded in them.
+        SYSTICK_ROUNDS.store(now.rounds, Ordering::Relaxed);
+    }
 }
 
 /// Returns the cycles that SysTick has counted.
 fn systick64() -> u64 {
+    let now = systick();
+    u64::from(now.rounds) * (u64::from(now.reload) + 1) + u64::from(now.cycles)
+}
+
+/// A time of SysTick.
+struct SystickTime {
+    rounds: u32,
+    /// Cycles since the beginning of the round.
+    cycles: u32,
+    reload: u32,
+    /// Whether the exception is waiting, and its handler will count a round.
+    is_pending: bool,
+}
+
+/// Reads SysTick. Never returns an earlier time than a call that returned before this one began, if fewer than two
+/// rounds passed in between.
+fn systick() -> SystickTime {
     const SYST_RVR: *const u32 = 0xE000_E014 as *const u32;
     const SYST_CVR: *const u32 = 0xE000_E018 as *const u32;
     const ICSR: *const u32 = 0xE000_ED04 as *const u32;
     const PENDSTSET: u32 = 1 << 26;
-    let rounds = || SYSTICK_ROUNDS.load(Ordering::Relaxed);
-    // SAFETY: registers of the core, whose reads have no side effects (SYST_CSR, whose flag is cleared by a read, is
+    const CYCLES: u32 = 0xFF_FFFF;
+    // SAFETY: a register of the core, whose reads have no side effects (SYST_CSR, whose flag is cleared by a read, is
     // not read).
-    let read =
-        || unsafe { (SYST_CVR.read_volatile(), ICSR.read_volatile() & PENDSTSET != 0, SYST_RVR.read_volatile()) };
-    let mut before = rounds();
-    let (mut left, mut is_pending, mut reload) = read();
-    if rounds() != before {
-        before = rounds(); // the handler ran in between, and will not again so soon
-        (left, is_pending, reload) = read();
+    let read = |register: *const u32| unsafe { register.read_volatile() };
+    let is_pending = || read(ICSR) & PENDSTSET != 0;
+    let sample = || (SYSTICK_ROUNDS.load(Ordering::Relaxed), is_pending(), read(SYST_CVR), is_pending());
+
+    let reached = SYSTICK_REACHED.load(Ordering::Relaxed);
+    compiler_fence(Ordering::SeqCst); // the bound was reached before the counter is read
+    let (mut counted, mut was_pending, mut left, mut is_pending) = sample();
+    if SYSTICK_ROUNDS.load(Ordering::Relaxed) != counted {
+        (counted, was_pending, left, is_pending) = sample(); // the handler ran in between, and will not again so soon
     }
-    let done = reload.saturating_sub(left);
-    // A round whose handler could not run yet.
-    let rounds = u64::from(before) + u64::from(is_pending && done < reload / 2);
-    rounds * (u64::from(reload) + 1) + u64::from(done)
+    let reload = read(SYST_RVR);
+    // The counter goes down from `reload`. A round begins when it reaches 0, which is when the exception becomes
+    // pending.
+    let cycles = if left == 0 { 0 } else { (reload + 1).saturating_sub(left) };
+    // A round whose handler could not run yet: it had begun before the counter was read, or perhaps just then.
+    let mut rounds = counted.wrapping_add(u32::from(was_pending || is_pending && cycles < reload / 2));
+    // A round whose handler runs and has not counted yet: the counter is below the bound.
+    let ahead = ((reached >> 24) as u8).wrapping_sub(rounds as u8) as i8;
+    let is_new_round = cycles < reached & CYCLES;
+    if ahead > 0 || ahead == 0 && is_new_round {
+        rounds = rounds.wrapping_add(ahead as u32 + u32::from(is_new_round));
+    }
+    compiler_fence(Ordering::SeqCst);
+    SYSTICK_REACHED.store(rounds << 24 | cycles, Ordering::Relaxed);
+    SystickTime { rounds, cycles, reload, is_pending: is_pending || was_pending }
 }

@@ -17,18 +17,46 @@ pub struct Config {
     /// Lowest level that is recorded; `None` records nothing. [`set_level`](crate::Recorder::set_level) changes it
     /// later.
     pub level: Option<Level>,
+    /// Function that the handlers of panics and faults call before they record anything, with the features
+    /// `panic-handler` and `fault-handler`. For chips on which log calls take a lock (feature `critical-section`) that
+    /// another core can hold for ever: it waits for the lock for a bounded time, then frees it. Without it the handler
+    /// would wait until a watchdog ends that. It must neither log nor block.
+    pub before_failure: Option<fn()>,
     /// Action after a panic or a fault, with the features `panic-handler` and `fault-handler`.
     pub after_failure: FailureAction,
 }
 
 impl Config {
-    /// All levels, [`Clock::NONE`], and [`FailureAction::DEFAULT`] after a failure.
+    /// All levels, [`Clock::NONE`], nothing before a failure, and [`FailureAction::DEFAULT`] after it.
     pub const DEFAULT: Self = Config {
         clock: Clock::NONE,
         reset_reason: 0,
         level: Some(Level::Trace),
+        before_failure: None,
         after_failure: FailureAction::DEFAULT,
     };
+}
+
+impl Config {
+    /// Makes the functions for failures those of failures from now on.
+    pub(crate) fn put_in_force(&self) {
+        BEFORE.store(
+            self.before_failure.map_or(core::ptr::null_mut(), |function| function as *mut ()),
+            Ordering::Release,
+        );
+        self.after_failure.put_in_force();
+    }
+}
+
+/// Calls the function in force for the time before a failure is recorded, if there is one.
+#[cfg(target_os = "none")]
+pub(crate) fn call_before_failure() {
+    let function = BEFORE.load(Ordering::Acquire);
+    if !function.is_null() {
+        // SAFETY: it was a function of this type when it was stored.
+        let function = unsafe { core::mem::transmute::<*mut (), fn()>(function) };
+        function();
+    }
 }
 
 impl Default for Config {
@@ -64,7 +92,7 @@ impl FailureAction {
     pub const DEFAULT: Self = FailureAction::Halt;
 
     /// Makes this the action for failures from now on.
-    pub(crate) fn put_in_force(self) {
+    fn put_in_force(self) {
         let kind = match self {
             #[cfg(not(any(target_arch = "riscv32", target_arch = "riscv64")))]
             FailureAction::Reset => DEFAULT,
@@ -98,6 +126,8 @@ impl Default for FailureAction {
     }
 }
 
+/// A `fn()`, or null.
+static BEFORE: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
 /// Kind of the action in force; `DEFAULT` is [`FailureAction::DEFAULT`].
 static KIND: AtomicU8 = AtomicU8::new(DEFAULT);
 const DEFAULT: u8 = 0;

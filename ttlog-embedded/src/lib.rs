@@ -24,16 +24,19 @@
 //! 2. On targets without compare-and-swap (thumbv6m, riscv32imc), enable the feature `single-core`, or
 //!    `critical-section` if there are several cores.
 //! 3. Declare the ring with [`recorder!`] and call [`Recorder::start`] first of all. The start-up code must not clear
-//!    the section `.uninit` (cortex-m-rt: leave its features `zero-init-ram` and `paint-stack` off).
+//!    the section `.uninit` (cortex-m-rt: leave its features `zero-init-ram` and `paint-stack` off). A runtime without
+//!    this section does not link: give the ring a region of its own.
 //!
 //! docs/firmware.md is the manual: boards, clocks, reset reasons, Cortex-M7 caches, RAM with error correction, defmt.
 //!
 //! # Contract
 //!
 //! - **Bounded**: the ring has a fixed size, a record fits in one segment, and a longer text is cut and marked as cut.
-//! - **Never blocks**, neither a log call nor the ring's side of a dump. Threads, interrupts of any priority,
-//!   non-maskable ones, fault handlers and other cores may log, also in the middle of another log call. Interrupts are
-//!   not masked, except for a handful of instructions per event on targets without compare-and-swap.
+//! - **Never blocks**, neither a log call nor the ring's side of a dump; but an implementation of `critical-section`
+//!   for several cores waits for the other core. Threads, interrupts of any priority, non-maskable ones (not with
+//!   `critical-section` for several cores), fault handlers and other cores may log, also in the middle of another log
+//!   call. Interrupts are not masked, except for a handful of instructions per event on targets without
+//!   compare-and-swap.
 //! - **When the ring is full**, the events of its oldest segment are replaced, and counted.
 //! - **Lost** are events that were replaced, that no segment had room for, or that a reset interrupted; all are
 //!   counted. So is an event of a non-maskable interrupt that comes during those few masked instructions.

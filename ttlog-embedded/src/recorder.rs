@@ -171,7 +171,7 @@ impl Recorder {
             None => return Started { boot: DEVICE.boot(), recovered: crate::Recovered::Nothing },
         };
         self.set_level(config.level);
-        config.after_failure.put_in_force();
+        config.put_in_force();
         started
     }
 

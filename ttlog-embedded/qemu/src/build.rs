@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
@@ -56,32 +57,93 @@ fn package_of(program: &str) -> PathBuf {
     package.unwrap_or_else(|| panic!("no package has a program {program}"))
 }
 
-// `File::lock` is newer than the libraries' minimum Rust version; this crate is for our own tests.
-#[allow(clippy::incompatible_msrv)]
-fn build(machine: &Machine, variant: Variant, package_folder: &Path) -> PathBuf {
-    let package = package_folder.file_name().and_then(|name| name.to_str()).expect("a folder of ours");
+/// Links a program with the linker script of its runtime after `edit` has changed it. Returns the ELF file.
+///
+/// # Errors
+/// Returns the output of the linker if it refuses.
+///
+/// # Panics
+/// If the program cannot be compiled.
+pub fn link_with(machine: &Machine, name: &str, edit: impl FnOnce(&str) -> String) -> Result<PathBuf, String> {
+    let _ = program(machine, Variant::Usual, name); // has the runtime write its script
+    let usual = firmware_target_dir().join(Variant::Usual.name());
+    let script = edit(&runtime_script(&usual.join(machine.target).join("release/build")));
+    let target_dir = firmware_target_dir().join("other-script");
+    // Named by its content: cargo links again only if an argument has changed.
+    let mut hasher = DefaultHasher::new();
+    script.hash(&mut hasher);
+    let path = target_dir.join(format!("{}-{:016x}.x", machine.name, hasher.finish()));
+    fs::create_dir_all(&target_dir)
+        .and_then(|()| fs::write(&path, script))
+        .unwrap_or_else(|error| panic!("cannot write {}: {error}", path.display()));
+    let _lock = lock(&target_dir);
+
+    let mut cargo = cargo_for(machine, "rustc", &package_of(name), &target_dir);
+    // Replaces the flags in .cargo/config.toml.
+    cargo.args(["--bin", name]).env("RUSTFLAGS", "-Clink-arg=--build-id").arg("--");
+    // The runtime of RISC-V does not include memory.x.
+    cargo.args(machine.target.starts_with("riscv").then_some("-Clink-arg=-Tmemory.x"));
+    cargo.arg(format!("-Clink-arg=-T{}", path.display())).arg("-Clink-arg=-Tttlog.x");
+    let output = cargo.output().unwrap_or_else(|error| panic!("cannot run {cargo:?}: {error}"));
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    if output.status.success() {
+        return Ok(target_dir.join(machine.target).join("release").join(name));
+    }
+    assert!(errors.contains("linking with"), "{cargo:?} failed before the linker:\n{errors}");
+    Err(errors)
+}
+
+/// Returns the linker script that the newest build of a runtime wrote.
+fn runtime_script(builds: &Path) -> String {
+    let folders = fs::read_dir(builds).unwrap_or_else(|error| panic!("cannot list {}: {error}", builds.display()));
+    let scripts = folders.flatten().map(|folder| folder.path().join("out/link.x"));
+    let newest =
+        scripts.filter(|path| path.is_file()).max_by_key(|path| path.metadata().and_then(|it| it.modified()).ok());
+    let path = newest.unwrap_or_else(|| panic!("no runtime wrote a script below {}", builds.display()));
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("cannot read {}: {error}", path.display()))
+}
+
+fn firmware_target_dir() -> PathBuf {
     let outer = std::env::var_os("CARGO_TARGET_DIR")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target"), PathBuf::from);
-    let target_dir = outer.join("firmware").join(variant.name());
+    outer.join("firmware")
+}
+
+/// Waits until no other process builds into the folder.
+// `File::lock` is newer than the libraries' minimum Rust version; this crate is for our own tests.
+#[allow(clippy::incompatible_msrv)]
+fn lock(target_dir: &Path) -> File {
+    let path = target_dir.join("programs.lock");
+    let lock = File::create(&path).and_then(|file| file.lock().map(|()| file));
+    lock.unwrap_or_else(|error| panic!("cannot lock {}: {error}", path.display()))
+}
+
+/// Returns a command of cargo that builds a package for a machine.
+fn cargo_for(machine: &Machine, command: &str, package_folder: &Path, target_dir: &Path) -> Command {
+    let package = package_folder.file_name().and_then(|name| name.to_str()).expect("a folder of ours");
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args([command, "--release", "--locked", "--quiet", "-p", package, "--target", machine.target]);
+    cargo.args(["--features", &format!("{package}/{}", machine.feature)]);
+    // Flags of the outer build would replace those of the firmware.
+    for name in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET", "CARGO_BUILD_RUSTFLAGS"] {
+        cargo.env_remove(name);
+    }
+    cargo.current_dir(package_folder).env("CARGO_TARGET_DIR", target_dir);
+    cargo
+}
+
+fn build(machine: &Machine, variant: Variant, package_folder: &Path) -> PathBuf {
+    let target_dir = firmware_target_dir().join(variant.name());
     fs::create_dir_all(&target_dir).unwrap_or_else(|error| panic!("cannot make {}: {error}", target_dir.display()));
     // All machines of a target build into one folder, from which the programs are copied while the lock is held.
-    let lock_path = target_dir.join("programs.lock");
-    let lock = File::create(&lock_path).and_then(|file| file.lock().map(|()| file));
-    let _lock = lock.unwrap_or_else(|error| panic!("cannot lock {}: {error}", lock_path.display()));
+    let _lock = lock(&target_dir);
 
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args(["build", "--release", "--locked", "--quiet", "-p", package, "--target", machine.target]);
-    cargo.args(["--features", &format!("{package}/{}", machine.feature)]);
+    let mut cargo = cargo_for(machine, "build", package_folder, &target_dir);
     if variant == Variant::MutantCommitFirst {
         // Cargo joins this with the flags of .cargo/config.toml.
         cargo.arg("--config");
         cargo.arg(format!("target.'{}'.rustflags = [\"--cfg\", \"ttlog_mutant_commit_first\"]", machine.target));
     }
-    // Flags of the outer build would replace those of the firmware.
-    for name in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET", "CARGO_BUILD_RUSTFLAGS"] {
-        cargo.env_remove(name);
-    }
-    cargo.current_dir(package_folder).env("CARGO_TARGET_DIR", &target_dir);
     let output = cargo.output().unwrap_or_else(|error| panic!("cannot run {cargo:?}: {error}"));
     assert!(output.status.success(), "{cargo:?} failed:\n{}", String::from_utf8_lossy(&output.stderr));
 

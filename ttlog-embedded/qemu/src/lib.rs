@@ -14,7 +14,7 @@ mod guest;
 mod machine;
 mod qmp;
 
-pub use build::{Variant, program};
+pub use build::{Variant, link_with, program};
 pub use guest::{Guest, Output, Run};
 pub use machine::{MACHINES, Machine, machine};
 pub use qmp::Qmp;

@@ -68,3 +68,14 @@ fn failure_of_the_guest_is_seen() {
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert!(output.text.contains("this is to fail"), "{output:?}");
 }
+
+/// Interrupts at every instruction of log calls, with SysTick as clock.
+#[test]
+fn time_of_systick_never_goes_back() {
+    for name in ["lm3s6965evb", "lm3s6965evb-v6m", "microbit", "mps2-an505"] {
+        let run = Run::new(machine(name), "systick").time_out(std::time::Duration::from_secs(300));
+        let text = run.finish().expect_success();
+        println!("{name}: {text}");
+        assert!(text.contains("2500 points, "), "{name}: {text}");
+    }
+}

@@ -9,7 +9,7 @@ pub mod panic;
 
 use core::sync::atomic::{AtomicU8, Ordering};
 
-use crate::config::FailureAction;
+use crate::config::{FailureAction, call_before_failure};
 use crate::reset::flush;
 
 /// How much of a failure to record.
@@ -40,6 +40,9 @@ pub(crate) fn enter() -> Extent {
         stage => (stage, Extent::Nothing),
     };
     STAGE.store(stage, Ordering::SeqCst);
+    if extent != Extent::Nothing {
+        call_before_failure(); // if it fails itself, the next failure is brief
+    }
     extent
 }
 

@@ -153,7 +153,8 @@ Exit codes:
     /// Shows dumps from a device as they arrive: over a serial line or a connection, or in a file
     ///
     /// A dump can be mixed with other output. It consists of frames, or of lines of text between BEGIN and END marks.
-    /// Parts damaged or lost in transit are counted. Other output goes to standard error.
+    /// Parts damaged or lost in transit are counted. Other output goes to standard error. A port or a connection that
+    /// is gone is waited for. Ctrl-C ends with the counts.
     #[command(after_help = AFTER_HELP_DEVICE)]
     Serial(Serial),
     /// Writes the callsites of a firmware to a file, so that its recordings can be read without its ELF file

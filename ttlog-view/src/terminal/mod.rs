@@ -1,7 +1,9 @@
-//! Output to the terminal other than the result: progress, error messages, and the outcome of a command.
+//! Output to the terminal other than the result: progress, error messages, the outcome of a command, and the request
+//! to end it.
 
 mod outcome;
 pub mod progress;
+pub mod stop;
 pub mod times;
 
 pub use outcome::{Outcome, complain};

@@ -34,6 +34,8 @@ static CORE1_STACK: Stack<4096> = Stack::new();
 /// Samples that core 1 has taken.
 static SAMPLE_COUNT: AtomicU32 = AtomicU32::new(0);
 
+// A reset leaves the hardware spinlocks as they are, also the one that log calls take. `hal::entry` frees them before
+// anything else; the entry of cortex-m-rt does not, so with that one `hal::sio::spinlock_reset()` comes first.
 #[hal::entry]
 fn main() -> ! {
     let mut pac = pac::Peripherals::take().expect("this is the only place that takes them");
@@ -58,6 +60,7 @@ fn main() -> ! {
     let started = RECORDER.start(Config {
         clock: clock(),
         reset_reason,
+        before_failure: Some(free_lock),
         after_failure: FailureAction::Call(hal::reset),
         ..Config::DEFAULT
     });
@@ -107,6 +110,19 @@ fn core1(mut timer: hal::Timer) {
     error!("core 1 is stuck");
     loop {
         cortex_m::asm::nop();
+    }
+}
+
+/// Waits some milliseconds until nobody holds the lock of critical sections, then frees it: the other core can hang
+/// while it holds it, and a panic or a fault of this one must be recorded all the same.
+fn free_lock() {
+    /// The spinlock of rp2040-hal's feature `critical-section-impl`; RP2040 data sheet, 2.3.1.3 and 2.3.1.7.
+    const NUMBER: usize = 31;
+    // SAFETY: reads the state of all spinlocks, without side effects.
+    let is_taken = || unsafe { (*pac::SIO::PTR).spinlock_st().read().bits() & 1 << NUMBER != 0 };
+    if (0..100_000).all(|_| is_taken()) {
+        // SAFETY: any write frees the lock. Whoever holds it does not go on.
+        unsafe { (*pac::SIO::PTR).spinlock(NUMBER).write_with_zero(|w| w.bits(1)) };
     }
 }
 

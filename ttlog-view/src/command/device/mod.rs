@@ -3,6 +3,8 @@
 
 pub mod dictionary;
 pub mod image;
+pub mod outage;
+pub mod place;
 pub mod probe;
 pub mod recordings;
 pub mod serial;

@@ -6,25 +6,32 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use ttlog_read::source::device::receiver::{Dump, Received, Receiver};
 use ttlog_read::source::device::sessions::Recordings;
-use ttlog_read::text::escape::{LineBreaks, push_escaped};
+use ttlog_read::text::escape::{LineBreaks, escaped, push_escaped};
 use ttlog_read::text::number::counted;
 use ttlog_read::timeline::ShownEvents;
 
+use super::outage::Outage;
+use super::place::Place;
 use super::recordings::DeviceArgs;
 use super::recordings::DeviceRequest;
 use super::stream::{Arrival, Stream};
 use crate::command::show::Format;
+use crate::terminal::stop::Stop;
 use crate::terminal::{Outcome, complain};
 
 /// Options of `serial`.
 #[derive(Args, Debug)]
 pub struct Serial {
-    /// Serial port, file or pipe, `-` for standard input, or tcp:HOST:PORT
+    /// Serial port (best by the name that stays, in /dev/serial/by-id), file or pipe, `-` for standard input, or
+    /// tcp:HOST:PORT
     #[arg(value_name = "PORT|FILE|-|tcp:HOST:PORT")]
     pub port: String,
     /// Speed of a serial port, in bits per second
     #[arg(long, value_name = "BAUD", default_value_t = 115_200)]
     pub baud: u32,
+    /// End when the port or connection is gone, and fail if it is not there, instead of waiting for it
+    #[arg(long)]
+    pub no_wait: bool,
     /// Print other output between the events instead of to standard error
     #[arg(long)]
     pub passthrough: bool,
@@ -51,52 +58,98 @@ pub fn run(options: &Serial, out: &mut dyn Write) -> io::Result<Outcome> {
         return Ok(Outcome::Failed);
     }
     let Some(request) = DeviceRequest::new(&options.device) else { return Ok(Outcome::Failed) };
+    let stop = Stop::on_signals().unwrap_or_else(|error| {
+        complain(&format!("Ctrl-C ends without counts: {error}"));
+        Stop::default()
+    });
+    let place = Place { name: options.port.clone(), baud: options.baud };
+    let stream = Stream::open(place, !options.no_wait);
+    let mut input = Input { receiver: Receiver::new(), last_bytes: Instant::now(), outage: Outage::default() };
     let (outcome, shown) = (request.outcome, ShownEvents::default());
     let mut console = Console { options, outcome, dumps: 0, useful: 0, shown, request, out };
-    let stream = match Stream::open(&options.port, options.baud) {
-        Ok(stream) => stream,
-        Err(line) => {
-            complain(&line);
-            return Ok(Outcome::Failed);
-        }
-    };
-    let mut receiver = Receiver::new();
     let mut received = Vec::new();
-    let mut last_bytes = Instant::now();
     loop {
         let arrival = stream.wait(IDLE);
-        let mut take = |what| received.push(what);
-        let mut is_over = false;
-        match arrival {
-            Arrival::Bytes(bytes) => {
-                last_bytes = Instant::now();
-                receiver.push(&bytes, &mut take);
-            }
-            Arrival::Nothing if last_bytes.elapsed() >= GIVE_UP => {
-                receiver.idle(&mut take);
-                receiver.give_up(&mut take);
-            }
-            Arrival::Nothing => receiver.idle(&mut take),
-            Arrival::End => is_over = true,
-            Arrival::Failed(error) => {
-                complain(&ttlog_read::text::escape::error_line(options.port.as_ref(), &error));
-                console.outcome = console.outcome.max(Outcome::Partial);
-                is_over = true;
-            }
-        }
+        let is_stopped = stop.is_requested();
+        let next = input.take(arrival, &mut console, &mut |what| received.push(what));
+        let is_over = is_stopped || matches!(next, Next::End);
         if is_over {
-            receiver.finish(&mut take);
+            input.receiver.finish(&mut |what| received.push(what));
         }
         for what in received.drain(..) {
             console.take(what)?;
             if options.dumps.is_some_and(|dumps| console.dumps >= dumps) {
-                return console.end(&receiver);
+                return console.end(&input.receiver);
             }
+        }
+        if let Next::Report(line) = next {
+            console.report(&line);
         }
         console.out.flush()?;
         if is_over {
-            return console.end(&receiver);
+            if is_stopped && console.dumps > 0 {
+                complain(&format!("stopped after {}", counted(console.dumps, "dump")));
+            }
+            return console.end(&input.receiver);
         }
+    }
+}
+
+/// The step after an arrival.
+enum Next {
+    /// The next one.
+    Arrival,
+    /// A report, after what arrived.
+    Report(String),
+    /// Nothing: it was the last.
+    End,
+}
+
+/// The receiving side of the stream, and its state.
+struct Input {
+    receiver: Receiver,
+    last_bytes: Instant,
+    outage: Outage,
+}
+
+impl Input {
+    /// Handles an arrival.
+    fn take(&mut self, arrival: Arrival, console: &mut Console<'_>, take: &mut dyn FnMut(Received)) -> Next {
+        let now = Instant::now();
+        let report = match arrival {
+            Arrival::Bytes(bytes) => {
+                if let Some(line) = self.outage.looked(true, now) {
+                    console.report(&line);
+                }
+                self.last_bytes = now;
+                self.receiver.push(&bytes, take);
+                None
+            }
+            Arrival::Nothing => {
+                self.receiver.idle(take);
+                if now.duration_since(self.last_bytes) >= GIVE_UP {
+                    self.receiver.give_up(take);
+                }
+                self.outage.looked(false, now)
+            }
+            Arrival::Opened => {
+                self.outage.opened(now);
+                None
+            }
+            Arrival::Lost(reason) => {
+                // What comes next, perhaps from another run of the firmware, does not continue what is unfinished.
+                self.receiver.finish(take);
+                self.outage.lost(&reason, now)
+            }
+            Arrival::Absent(error) => self.outage.absent(&error, now),
+            Arrival::End => return Next::End,
+            Arrival::Failed(reason) => {
+                console.report(&reason);
+                console.outcome = console.outcome.max(Outcome::Partial);
+                return Next::End;
+            }
+        };
+        report.map_or(Next::Arrival, Next::Report)
     }
 }
 
@@ -113,6 +166,11 @@ struct Console<'o> {
 }
 
 impl Console<'_> {
+    /// Reports something about the source.
+    fn report(&self, line: &str) {
+        complain(&format!("{}: {line}", escaped(&self.options.port)));
+    }
+
     fn take(&mut self, received: Received) -> io::Result<()> {
         match received {
             Received::Text(text) => self.pass(&text),

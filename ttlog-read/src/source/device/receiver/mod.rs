@@ -77,12 +77,15 @@ impl Receiver {
         }
     }
 
-    /// Ends the stream. Unfinished dumps are passed on as they are.
+    /// Ends the stream. Unfinished dumps are passed on as they are. Bytes that are pushed afterwards begin another
+    /// stream: nothing in them continues what was cut off here.
     pub fn finish(&mut self, out: &mut dyn FnMut(Received)) {
         let rest = self.scanner.finish().map(<[u8]>::to_vec).unwrap_or_default();
         self.other(&rest, false, out);
         self.end_line(out);
-        self.damaged += u64::from(!self.broken.is_empty());
+        self.damaged += u64::from(!std::mem::take(&mut self.broken).is_empty());
+        self.held.clear();
+        self.is_text = true;
         self.give_up(out);
     }
 

@@ -380,3 +380,68 @@ fn mangled_streams_give_nothing_false() {
         }
     }
 }
+
+/// A port that vanishes at the reset and returns: what it sends then does not continue what was cut off.
+#[test]
+fn a_cut_anywhere_does_not_damage_what_follows() {
+    let mut ring = ring();
+    let before = encode(0, &pieces(&ring));
+    ring[600] ^= 1; // the next run of the firmware, with the same number of its dump
+    let after = encode(0, &pieces(&ring));
+    let lines = |frames: &[Vec<u8>]| {
+        let mut text = format!("{TEXT_BEGIN}\r\n");
+        for frame in frames {
+            let mut bytes = frame[1..frame.len() - 1].to_vec();
+            let line = Frame::decode(&mut bytes).expect("a good frame");
+            text.push_str(std::str::from_utf8(line.encode_line(&mut [0; LINE_LEN_MAX])).expect("it is text"));
+            text.push_str("\r\n");
+        }
+        text.into_bytes()
+    };
+    let following = b"ready\r\n";
+    for (before, after) in [
+        (before.concat(), after.concat()),
+        (lines(&before), lines(&after)),
+        (before.concat(), lines(&after)),
+        (lines(&before), after.concat()),
+    ] {
+        for cut in (0..before.len()).step_by(11) {
+            let (mut dumps, mut text) = (Vec::new(), Vec::new());
+            let mut take = |received| match received {
+                Received::Dump(dump) => dumps.push(*dump),
+                Received::Text(bytes) => text.extend(bytes),
+                Received::Remark(line) => panic!("{line}"),
+            };
+            let mut receiver = Receiver::new();
+            receiver.push(&before[..cut], &mut take);
+            receiver.finish(&mut take);
+            let damaged = receiver.damaged();
+            receiver.push(following, &mut take);
+            receiver.push(&after, &mut take);
+            receiver.finish(&mut take);
+            assert_eq!(receiver.damaged(), damaged, "cut at {cut}: the damage is at the cut");
+            let last = dumps.pop().expect("the dump after the cut");
+            assert!(last.is_whole() && last.ring.bytes == ring, "cut at {cut}: {}", last.sentence());
+            assert!(dumps.len() <= 1, "cut at {cut}");
+            assert!(text.ends_with(following), "cut at {cut}: {:?}", String::from_utf8_lossy(&text));
+        }
+    }
+}
+
+/// The begin of the next dump can be lost, because it was sent before the port was open again.
+#[test]
+fn frames_after_a_cut_are_not_those_of_the_dump_before_it() {
+    let ring = ring();
+    let frames = encode(0, &pieces(&ring));
+    let mut dumps = Vec::new();
+    let mut take = |received| match received {
+        Received::Dump(dump) => dumps.push(*dump),
+        other => panic!("{other:?}"),
+    };
+    let mut receiver = Receiver::new();
+    receiver.push(&frames[..3].concat(), &mut take);
+    receiver.finish(&mut take);
+    receiver.push(&frames[3..].concat(), &mut take);
+    let counts: Vec<_> = dumps.iter().map(|dump| (dump.begin.is_some(), dump.ended, dump.counts.frames)).collect();
+    assert_eq!(counts, [(true, false, 3), (false, true, frames.len() as u64 - 3)]);
+}
