@@ -78,6 +78,8 @@ fn work(counts: &'static Counts) {
         .capacity_bytes(64 << 10)
         .segment_bytes(512)
         .ring_file(RingFileChoice::Required)
+        // A panic is then one event.
+        .panic_backtrace(false)
         .build()
         .unwrap();
     let log = move |rounds: u64| {

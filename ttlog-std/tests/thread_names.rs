@@ -37,14 +37,14 @@ fn child() {
         "named by std" => named("a worker whose name is long", || info!("of std")),
         "system calls" => named("strict", || {
             info!("before");
-            allow_only(&[libc::SYS_prctl, libc::SYS_exit_group], Forbidden::Kills);
+            allow_only(&[libc::SYS_prctl, libc::SYS_exit_group, libc::SYS_clock_gettime], Forbidden::Kills);
             (0..MANY).for_each(|number| info!("after", number));
             // SAFETY: ends the process without anything that the filter forbids.
             unsafe { libc::_exit(0) };
         }),
         "no system calls" => named("very strict", || {
             info!("before");
-            allow_only(&[libc::SYS_exit_group], Forbidden::Kills);
+            allow_only(&[libc::SYS_exit_group, libc::SYS_clock_gettime], Forbidden::Kills);
             (0..MANY).for_each(|number| info!("after", number));
             // SAFETY: as above.
             unsafe { libc::_exit(0) };
