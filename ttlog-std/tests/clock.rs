@@ -12,6 +12,8 @@ use ttlog_std::{Recorder, info};
 
 /// Number of anchors: that of the start, three early ones, and two that are a second apart.
 const ANCHORS: usize = 6;
+/// Number of events to compare, at least.
+const EVENTS: usize = 1000;
 
 fn anchor_count(ring: &Path) -> usize {
     RingImage::parse(&std::fs::read(ring).unwrap()).unwrap().anchors().count()
@@ -25,15 +27,16 @@ fn child() {
     let recorder = Recorder::builder().build().unwrap();
     let ring = recorder.ring_path().unwrap().to_path_buf();
     let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64;
-    let mut after_last = 0;
-    common::wait_until("anchors", || {
+    let (mut after_last, mut logged) = (0, 0);
+    common::wait_until("anchors and events", || {
         for _ in 0..20 {
             let before = now();
             info!("now", before, after_last);
             after_last = now();
             std::thread::sleep(Duration::from_millis(1));
         }
-        anchor_count(&ring) >= ANCHORS
+        logged += 20;
+        logged > EVENTS && anchor_count(&ring) >= ANCHORS
     });
     std::process::abort();
 }
@@ -77,7 +80,7 @@ fn events_of_a_dead_process_are_dated_by_its_anchors() {
         }
     }
     events.sort_unstable();
-    assert!(events.len() > 1000, "{}", events.len());
+    assert!(events.len() > EVENTS, "{}", events.len());
     let mut off: Vec<i64> = events
         .windows(2)
         .map(|pair| {
