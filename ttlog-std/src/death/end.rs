@@ -92,7 +92,7 @@ extern "C" fn handle(signal: c_int, info: *mut siginfo_t, context: *mut c_void) 
         let end = unsafe { end_of(signal, info) };
         // A ring whose own memory faulted cannot be written to: that would repeat the fault endlessly.
         let is_good = |state: &&State| !is_in_ring(state, end.address);
-        own_recorder().filter(is_good).filter(|state| state.ring.stamp_end(&end))
+        own_recorder().filter(is_good).filter(|state| stamp(state, &end))
     };
     // SAFETY: the kernel hands a complete siginfo to a handler with SA_SIGINFO.
     let code = unsafe { (*info).si_code };
@@ -101,6 +101,12 @@ extern "C" fn handle(signal: c_int, info: *mut siginfo_t, context: *mut c_void) 
     if let Some(state) = stamped.filter(|_| is_survived(previous, signal, code)) {
         state.ring.withdraw_end();
     }
+}
+
+/// Stamps the end into the ring, if possible not while the ring is moved to another file. Async-signal-safe.
+fn stamp(state: &State, end: &ProcessEnd) -> bool {
+    let _passage = state.enter(0);
+    state.ring.stamp_end(end)
 }
 
 /// Returns whether the process continues after this signal, which was passed to the previous action. Async-signal-safe.
@@ -173,6 +179,6 @@ fn now(kind: EndKind) -> ProcessEnd {
 /// Called by `exit`, after the functions that were registered later.
 extern "C" fn at_exit(status: c_int, _: *mut c_void) {
     if let Some(state) = own_recorder() {
-        state.ring.stamp_end(&ProcessEnd { code: status, ..now(EndKind::Exit) });
+        stamp(state, &ProcessEnd { code: status, ..now(EndKind::Exit) });
     }
 }

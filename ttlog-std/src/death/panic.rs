@@ -46,7 +46,9 @@ pub(crate) fn install_hook(with_backtrace: bool) {
         if let Some(state) = state::current().filter(|state| state.is_recording()) {
             settle(state);
             // This comes first: a panic while a panic's message is formatted gets no further than this.
+            let passage = state.enter(0);
             state.ring.count_panic(state.clock.precise_now(), crate::sys::thread_id());
+            drop(passage);
             record(info, with_backtrace);
             snapshot(state);
         }
@@ -86,7 +88,7 @@ static COVERED: AtomicU64 = AtomicU64::new(0);
 fn snapshot(state: &State) {
     let mine = RECORDED.fetch_add(1, Ordering::SeqCst) + 1;
     let service = &state.process().queue;
-    let outlives = state.process().file().is_some() && !state.is_cut();
+    let outlives = state.outlives();
     let now = monotonic_ns();
     if !service.panic_throttle.try_begin(now) && outlives && service.ask(Cause::Panic) {
         report::warn(format_args!("panic recorded, its snapshot follows: one of another panic was taken just now"));

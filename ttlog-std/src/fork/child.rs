@@ -21,6 +21,7 @@
 //! counted as dropped.
 
 use std::fmt;
+use std::io;
 use std::ptr;
 use std::sync::Once;
 use std::sync::atomic::Ordering;
@@ -43,7 +44,7 @@ use crate::{clock, sys};
 pub(crate) fn prepare_children() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
-        if let Err(error) = sys::at_fork(before, in_child) {
+        if let Err(error) = sys::at_fork(before, in_parent, in_child) {
             report::warn(format_args!("children of fork must not log: {error}"));
         }
     });
@@ -51,7 +52,16 @@ pub(crate) fn prepare_children() {
 
 /// Runs in the forking thread, before the fork.
 extern "C" fn before() {
-    thread::about_to_fork();
+    if let Some(state) = state::current() {
+        thread::about_to_fork(state);
+    }
+}
+
+/// Runs in the parent, after the fork.
+extern "C" fn in_parent() {
+    if let Some(state) = state::current() {
+        thread::has_forked(state);
+    }
 }
 
 /// Runs in the child, with its only thread, before `fork` returns there. Nothing but atomics and system calls.
@@ -168,12 +178,17 @@ fn make_ring(state: &'static State) -> bool {
             random: sys::random(),
         };
         let make = |stem: fmt::Arguments<'_>| {
-            ring_file::replace_by_ring_file(of, stem, state.words, |words| lay_out(state, words), announce)
+            let lay_out = |words| {
+                // A child of this child must not inherit it.
+                sys::exclude_from_forks(words);
+                lay_out(state, words).ok_or_else(|| io::ErrorKind::InvalidInput.into())
+            };
+            ring_file::replace_by_ring_file(of.place()?, stem, state.words, lay_out, announce)
         };
         match make(format_args!("{stem}")) {
             Ok(()) => return true,
             Err(ring_file::Trouble { action, cause }) => {
-                process.forget_file();
+                process.take_file_back(None);
                 guard::forget_file();
                 report::warn(format_args!(
                     "events of child process {} are kept in memory only and will not outlive it: \

@@ -4,11 +4,15 @@ pub(crate) mod directory;
 #[cfg(target_os = "linux")]
 pub(crate) mod guard;
 pub(crate) mod heap;
+#[cfg(target_os = "linux")]
+pub(crate) mod held_directory;
 #[cfg(not(target_os = "linux"))]
 mod none;
 pub(crate) mod process_item;
 #[cfg(target_os = "linux")]
 pub(crate) mod ring_file;
+#[cfg(target_os = "linux")]
+pub(crate) mod twin;
 
 #[cfg(not(target_os = "linux"))]
 pub(crate) use none::{guard, ring_file};

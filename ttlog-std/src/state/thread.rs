@@ -7,7 +7,8 @@ use ttlog_core::ContextInfo;
 use ttlog_core::record::CONTEXT_NAME_MAX;
 use ttlog_core::ring::Cursor;
 
-use super::recorder::current;
+use super::passage::Passage;
+use super::recorder::{State, current};
 use crate::clock;
 use crate::config::settings::FatalSignals;
 use crate::sys::{AlternateStack, cut, thread_id};
@@ -48,14 +49,40 @@ pub(crate) struct Depth {
     pub(crate) has_forked: Cell<bool>,
 }
 
-/// Marks work on the ring for as long as it lives.
-pub(crate) struct SlowPathGuard;
+/// Marks work on the ring for as long as it lives, inside the gate.
+pub(crate) struct SlowPathGuard {
+    /// `None` if this work is nested in other work, which is inside.
+    _passage: Option<Passage<'static>>,
+}
 
 impl SlowPathGuard {
-    pub(crate) fn new() -> Self {
-        DEPTH.with(|depth| depth.calls.set(depth.calls.get() + 1));
-        SlowPathGuard
+    /// Begins work on the ring by a log call; `None` if the ring is being moved.
+    #[inline]
+    pub(crate) fn enter(state: &'static State) -> Option<Self> {
+        Self::begin(|| state.enter(lane()))
     }
+
+    /// Begins work on the ring by a thread that can wait for the end of a move.
+    fn enter_patiently(state: &'static State) -> Option<Self> {
+        Self::begin(|| state.enter_patiently(lane()))
+    }
+
+    #[inline]
+    fn begin(enter: impl FnOnce() -> Option<Passage<'static>>) -> Option<Self> {
+        let passage = if is_on_slow_path() { None } else { Some(enter()?) };
+        DEPTH.with(|depth| depth.calls.set(depth.calls.get() + 1));
+        Some(SlowPathGuard { _passage: passage })
+    }
+}
+
+/// Returns the thread's lane through the gate.
+pub(crate) fn lane() -> u32 {
+    IDENTITY.with(|identity| identity.context.get())
+}
+
+/// Returns whether the thread is working on the ring, outside of the hot path.
+pub(crate) fn is_on_slow_path() -> bool {
+    DEPTH.with(|depth| depth.calls.get() > 0)
 }
 
 impl Drop for SlowPathGuard {
@@ -171,7 +198,8 @@ impl Drop for LeaveAtEnd {
     fn drop(&mut self) {
         IDENTITY.with(|identity| identity.state.set(IdentityState::Ended));
         if let Some(state) = current() {
-            let _slow_path = SlowPathGuard::new();
+            // If the ring is being moved all that time, the segment stays this thread's.
+            let Some(_slow_path) = SlowPathGuard::enter_patiently(state) else { return };
             cursor().detach(&state.ring, clock::now());
         }
     }

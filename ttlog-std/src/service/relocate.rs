@@ -1,0 +1,144 @@
+//! Moving the ring to another file while threads log: see [`Relocation`].
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use ttlog_core::ring::Relocation;
+use ttlog_core::ring::file_name::RingStem;
+use ttlog_core::{DropReason, Word};
+
+use crate::memory::directory::MappingError;
+use crate::memory::held_directory::HeldDirectory;
+use crate::memory::ring_file::{RingFile, Trouble, replace_by_ring_file};
+use crate::memory::twin::Twin;
+use crate::memory::{guard, process_item};
+use crate::state::State;
+use crate::sys;
+
+/// Number of segments that may have changed meanwhile when the gate is closed: copying one takes some 10 µs.
+const CHANGED_MAX: u32 = 4;
+/// Largest number of attempts to get there while threads log at full speed.
+const PASSES_MAX: u32 = 8;
+/// Longest time for which the gate is closed while threads are inside.
+const CLOSED_MAX: Duration = Duration::from_millis(10);
+/// Number of attempts to find nobody inside.
+const ATTEMPTS: u32 = 30;
+
+/// Records that appends had begun in the old file, and have not completed in the new one.
+pub(super) struct Unfinished {
+    relocation: Relocation,
+    left: Twin,
+}
+
+impl Unfinished {
+    /// Completes the records. Returns `false` if some are unfinished still.
+    pub(super) fn mend(&self, state: &State) -> bool {
+        if !close_gate(state) {
+            return false;
+        }
+        let is_done = self.relocation.mend(&state.ring, self.left.words()) == 0;
+        open_gate(state);
+        is_done
+    }
+}
+
+/// Moves the ring to a new file in `directory`, which is at `path`. Threads go on logging; those that are not on the hot
+/// path wait for less than a millisecond, and events that cannot wait longer are counted as dropped.
+///
+/// # Errors
+/// [`MappingError`]; the ring is still in the old file.
+pub(super) fn relocate(state: &State, directory: File, path: &Path) -> Result<Option<Unfinished>, MappingError> {
+    let failed = |Trouble { action, cause }| MappingError::new(action, path, cause);
+    let process = state.process();
+    // A snapshot would miss the events that are in neither file for a moment.
+    let Ok(_no_snapshot) = process.scratch.try_lock() else {
+        return Err(MappingError::new("move the ring to", path, io::ErrorKind::ResourceBusy.into()));
+    };
+    let Some(directory) = HeldDirectory::hold(directory) else {
+        return Err(MappingError::new("examine directory", path, io::Error::last_os_error()));
+    };
+    let old = process.file();
+    let stem = RingStem {
+        service: &state.forked.service,
+        pid: std::process::id(),
+        start: process_item::start_time(),
+        random: sys::random(),
+    };
+    let relocation = Relocation::new(sys::random());
+    let mut left = None;
+    let prepare = |to: &'static [Word]| {
+        left = Some(copy(state, relocation, to)?);
+        Ok(())
+    };
+    let announce = |file: RingFile| {
+        let file = process.set_file(file)?;
+        guard::guard_file(file);
+        Some(file)
+    };
+    let moved = replace_by_ring_file((directory, path), format_args!("{stem}"), state.words, prepare, announce);
+    let is_closed = left.is_some();
+    if let (Some(left), Ok(())) = (&left, &moved) {
+        relocation.take_over(&state.ring, left.words());
+    }
+    // An append takes some 10 ns.
+    let is_done = |left: &Twin| (0..50).any(|_| relocation.mend(&state.ring, left.words()) == 0);
+    let unfinished = left.filter(|left| moved.is_ok() && !is_done(left));
+    if is_closed {
+        open_gate(state);
+    }
+    if let Err(trouble) = moved {
+        process.take_file_back(old);
+        old.into_iter().for_each(guard::guard_file);
+        directory.release();
+        return Err(failed(trouble));
+    }
+    sys::populate(state.words);
+    Ok(unfinished.map(|left| Unfinished { relocation, left }))
+}
+
+/// Copies the ring, at the end with the gate closed. Returns the old memory at another address.
+///
+/// After an error the gate is open.
+fn copy(state: &State, relocation: Relocation, to: &'static [Word]) -> io::Result<Twin> {
+    let left = Twin::of(state.words)?;
+    for _ in 0..PASSES_MAX {
+        if relocation.copy_ahead(&state.ring, to) <= CHANGED_MAX {
+            break;
+        }
+    }
+    if !close_gate(state) {
+        return Err(io::ErrorKind::ResourceBusy.into());
+    }
+    relocation.copy_rest(&state.ring, to);
+    Ok(left)
+}
+
+/// Closes the gate with nobody inside. Returns `false`, with the gate open, if somebody does not leave: a thread that was
+/// stopped in a log call, or left one by a jump out of a signal handler.
+fn close_gate(state: &State) -> bool {
+    (0..ATTEMPTS).any(|attempt| {
+        if attempt > 0 {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        if !state.gate.close() {
+            return false;
+        }
+        let until = Instant::now() + CLOSED_MAX;
+        loop {
+            if state.gate.is_empty() {
+                return true;
+            }
+            if Instant::now() > until {
+                open_gate(state);
+                return false;
+            }
+            std::thread::yield_now();
+        }
+    })
+}
+
+fn open_gate(state: &State) {
+    state.gate.open(|missed| state.ring.count_dropped(DropReason::NoSegment, missed.into()));
+}
