@@ -96,6 +96,7 @@ fn child() {
             kill_self();
         }
         "full speed" => full_speed(&rings()),
+        "moves" => moves(&rings()),
         "forks" => forks(&rings()),
         "settled child" => settled_child(&rings()),
         "snapshots" => snapshots(&rings()),
@@ -176,6 +177,20 @@ fn full_speed(rings: &Path) {
     kill_self();
 }
 
+/// Logs while the ring's file is removed, without an end.
+fn moves(rings: &Path) {
+    let recorder = builder().build().unwrap();
+    let mut path = path_of(&recorder);
+    for thread in 0..2_u64 {
+        std::thread::spawn(move || (0..u64::MAX).for_each(|number| info!("endless", thread, number)));
+    }
+    loop {
+        remove_all(rings);
+        println!("REMOVED");
+        path = new_path(&recorder, &path);
+    }
+}
+
 /// Forks a child that logs, and waits for it.
 fn fork_and_log(number: u64) -> libc::pid_t {
     // SAFETY: the child logs and ends.
@@ -237,7 +252,7 @@ fn snapshots(rings: &Path) {
                 number += 100;
             }
         });
-        for _ in 0..3 {
+        for _ in 0..2 {
             let path = path_of(&recorder);
             remove_all(rings);
             let deadline = Instant::now() + NOTICED_MAX;
@@ -431,6 +446,37 @@ fn threads_that_log_at_full_speed_meanwhile() {
     println!("{emitted} events, {} dropped", ring.loss.dropped_total());
     assert_eq!(warnings(&output).len(), 4, "{}", stderr(&output));
     assert!(ring.loss.dropped_total() < emitted / 100, "{:?} of {emitted}", ring.loss);
+}
+
+#[test]
+fn processes_that_are_killed_while_the_ring_moves() {
+    let mut count = 0;
+    for round in 0..12_u64 {
+        let place = Place::new("vanish-kill");
+        let mut child = place.child("moves").stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut output = std::io::BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        while line.trim() != "REMOVED" {
+            line.clear();
+            assert_ne!(std::io::BufRead::read_line(&mut output, &mut line).unwrap(), 0);
+        }
+        // The file is looked at twice a second; a move takes a few milliseconds.
+        std::thread::sleep(Duration::from_millis(380 + 15 * round));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let is_ring = |path: &&PathBuf| path.extension().is_some_and(|extension| extension == "ring");
+        for path in place.ring_files().iter().filter(is_ring) {
+            let ring = RingContents::read(path);
+            for thread in ["0", "1"] {
+                let of_thread = |event: &&common::ring::RingEvent| event.event.fields["thread"] == thread;
+                let numbers = ring.events.iter().filter(of_thread).map(|event| &event.event.fields["number"]);
+                let numbers: Vec<u64> = numbers.map(|number| number.parse().unwrap()).collect();
+                assert!(numbers.is_sorted_by(|a, b| a < b), "each event once, and in order");
+                count += numbers.len();
+            }
+        }
+    }
+    println!("{count} events were left");
 }
 
 #[test]

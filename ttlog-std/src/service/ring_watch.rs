@@ -149,15 +149,9 @@ impl RingWatch {
         }
     }
 
-    /// Lets go of the old file, and reports the new one.
+    /// Reports the new file, and lets go of the old one.
     fn finish(&mut self, state: &State, old: &'static RingFile, reason: Reason) {
-        if reason == Reason::Exposed {
-            // Otherwise somebody would take it for the ring of a dead process.
-            let _ = old.remove();
-        }
-        old.retire();
         let process = state.process();
-        process.note_nameless(false);
         self.has_failed = false;
         self.moves += 1;
         if self.moves <= REPORTED_MAX {
@@ -166,6 +160,12 @@ impl RingWatch {
             let path = process.file().map_or(old.path, |file| file.path);
             report::warn(format_args!("{what}: the ring is now in {path:?}, with all its events{rest}"));
         }
+        process.note_nameless(false);
+        if reason == Reason::Exposed {
+            // If it stays, it looks like the ring of a dead process; the events in it are then shown twice, not lost.
+            let _ = old.remove();
+        }
+        old.retire();
     }
 
     /// Completes the records that a move has left.
