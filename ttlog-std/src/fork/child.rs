@@ -84,6 +84,7 @@ extern "C" fn in_child() {
     }
     let word = under_way.map_or(ptr::null_mut(), |(append, _)| ptr::from_ref(append.word()).cast_mut());
     forked.fast_under_way.store(word, Ordering::Relaxed);
+    ring_file::close_file_of_parent();
     clock::leave_coarse(&state.clock);
     guard::forget_file();
     let child = ProcessState::in_child(parent);

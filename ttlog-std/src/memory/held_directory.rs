@@ -1,11 +1,12 @@
 //! The directory of a ring file, held open: children of `fork` create their files in it, and it is watched.
 
 use std::ffi::CStr;
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io;
 use std::mem::ManuallyDrop;
 use std::os::fd::{FromRawFd as _, IntoRawFd as _, RawFd};
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use super::directory::uid;
@@ -75,7 +76,10 @@ impl HeldDirectory {
         let directory = match open(place) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 create_with_parents(place)?;
-                open(place)
+                let made = open(place)?;
+                // A umask can only clear bits; one that clears the owner's would make the directory useless.
+                made.set_permissions(Permissions::from_mode(0o700))?;
+                Ok(made)
             }
             result => result,
         }?;

@@ -12,9 +12,11 @@ use std::ffi::{CStr, CString, OsStr};
 use std::fmt;
 use std::fs::File;
 use std::io;
+use std::os::fd::AsRawFd as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
 use ttlog_core::Word;
 use ttlog_core::ring::file_name::{RING_SUFFIX, UNFINISHED_SUFFIX};
@@ -159,8 +161,43 @@ impl Trouble {
     }
 }
 
+/// Descriptor and inode of a ring file that is being made; -1 if there is none. A process that is forked meanwhile must
+/// not keep its lock.
+static BEING_MADE: (AtomicI32, AtomicU64) = (AtomicI32::new(-1), AtomicU64::new(0));
+
+/// Closes the ring file that another thread of the parent was making at the fork. Called in the child;
+/// async-signal-safe.
+pub(crate) fn close_file_of_parent() {
+    let fd = BEING_MADE.0.swap(-1, Ordering::Relaxed);
+    if let Some((identity, _)) = sys::identity_and_len(&fd).filter(|_| fd >= 0) {
+        if identity.inode() == BEING_MADE.1.load(Ordering::Relaxed) {
+            sys::close_if_same(&fd, identity);
+        }
+    }
+}
+
+/// Notes the file that is being made for as long as it lives.
+struct Making;
+
+impl Making {
+    fn of(file: &File) -> Self {
+        let inode = sys::identity_and_len(file).map_or(0, |(identity, _)| identity.inode());
+        BEING_MADE.1.store(inode, Ordering::Relaxed);
+        BEING_MADE.0.store(file.as_raw_fd(), Ordering::Relaxed);
+        Making
+    }
+}
+
+impl Drop for Making {
+    fn drop(&mut self) {
+        BEING_MADE.0.store(-1, Ordering::Relaxed);
+    }
+}
+
 /// A ring file that was created, and is mapped somewhere.
 struct Made<T> {
+    /// Until others can find the file through [`RingFile`].
+    _making: Making,
     file: File,
     start: NonNull<u8>,
     words: &'static [Word],
@@ -178,6 +215,7 @@ fn make<T>(
     prepare: impl FnOnce(&'static [Word]) -> io::Result<T>,
 ) -> Result<Made<T>, Trouble> {
     let file = sys::create_at(directory, unfinished).map_err(Trouble::in_doing("create ring file"))?;
+    let making = Making::of(&file);
     let build = || {
         match sys::try_lock(&file) {
             Ok(true) => {}
@@ -205,7 +243,7 @@ fn make<T>(
         prepared.map(|value| (start, words, value))
     };
     match build() {
-        Ok((start, words, value)) => Ok(Made { file, start, words, value }),
+        Ok((start, words, value)) => Ok(Made { _making: making, file, start, words, value }),
         Err(trouble) => {
             // The error that is being returned matters more; the next start removes a leftover.
             let _ = sys::remove_at(directory, unfinished);

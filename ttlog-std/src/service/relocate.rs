@@ -69,6 +69,8 @@ pub(super) fn relocate(state: &State, directory: File, path: &Path) -> Result<Op
     let relocation = Relocation::new(sys::random());
     let mut left = None;
     let prepare = |to: &'static [Word]| {
+        // A child must not inherit it.
+        sys::exclude_from_forks(to);
         left = Some(copy(state, relocation, to)?);
         Ok(())
     };

@@ -149,8 +149,14 @@ impl RingWatch {
         }
     }
 
-    /// Reports the new file, and lets go of the old one.
+    /// Lets go of the old file, and reports the new one.
     fn finish(&mut self, state: &State, old: &'static RingFile, reason: Reason) {
+        if reason == Reason::Exposed {
+            // If it stays, it looks like the ring of a dead process; the events in it are then shown twice, not lost.
+            let _ = old.remove();
+        }
+        // At once, because a child that is forked now inherits the descriptors.
+        old.retire();
         let process = state.process();
         self.has_failed = false;
         self.moves += 1;
@@ -161,11 +167,6 @@ impl RingWatch {
             report::warn(format_args!("{what}: the ring is now in {path:?}, with all its events{rest}"));
         }
         process.note_nameless(false);
-        if reason == Reason::Exposed {
-            // If it stays, it looks like the ring of a dead process; the events in it are then shown twice, not lost.
-            let _ = old.remove();
-        }
-        old.retire();
     }
 
     /// Completes the records that a move has left.

@@ -65,6 +65,7 @@ impl State {
     }
 }
 
+#[cfg(target_os = "linux")]
 impl Passage<'_> {
     /// Stays inside until [`State::leave`] is called with the same lane.
     pub(crate) fn keep(self) {

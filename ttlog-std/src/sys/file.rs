@@ -333,6 +333,14 @@ pub(crate) fn read_start<'a>(path: &std::ffi::CStr, room: &'a mut [u8]) -> Optio
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FileIdentity(u64, u64);
 
+#[cfg(target_os = "linux")]
+impl FileIdentity {
+    /// Returns the inode number.
+    pub(crate) fn inode(self) -> u64 {
+        self.1
+    }
+}
+
 /// Returns the identity of a descriptor's file, and its length; `None` if the descriptor is closed. Async-signal-safe.
 #[cfg(target_os = "linux")]
 pub(crate) fn identity_and_len(file: &impl std::os::fd::AsRawFd) -> Option<(FileIdentity, u64)> {
