@@ -363,7 +363,7 @@ fn snapshot_directory() {
     snapshot("first").unwrap();
     remove_all(&directory);
     assert_eq!(Snapshot::read(&snapshot("removed").unwrap()).events.len(), 10, "the directory is made again");
-    // Something else in its place: whoever asks is told.
+    // Something else in its place: whoever asks gets the error.
     remove_all(&directory);
     std::fs::write(&directory, "in the way").unwrap();
     let error = snapshot("in the way").unwrap_err().to_string();

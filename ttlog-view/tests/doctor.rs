@@ -112,7 +112,7 @@ fn ring_whose_file_was_removed() {
     for targets in [&[&pid[..]][..], &[]] {
         let run = view(&dir, &[&["doctor", "--format", "json"], targets].concat());
         let found: Json = serde_json::from_str(&run.out).expect("JSON");
-        let of_process = |ring: &&Json| ring["pid"].to_string() == pid;
+        let of_process = |ring: &&Json| ring["pid"].as_u64() == Some(u64::from(recorder.pid()));
         let ring = found["rings"].as_array().expect("a list").iter().find(of_process).expect("the ring");
         assert!(problems(ring).iter().any(|text| text.starts_with("its file has lost its name")), "{ring}");
         assert_eq!(ring["retained"], 20, "{ring}");

@@ -204,8 +204,8 @@ fn mapped_rings(pid: u64) -> io::Result<Vec<ProcessRing>> {
     Ok(mappings.iter().take(MAPPINGS_MAX).filter_map(|mapping| mapped_ring(pid, mapping)).collect())
 }
 
-/// Returns the rings of the current user that running processes have mapped and whose files cannot be found by name: the
-/// file was removed, or something else is at its path. Processes whose mappings cannot be read are left out.
+/// Returns the rings of the current user that running processes have mapped and whose files cannot be found by name:
+/// the file was removed, or something else is at its path. Processes whose mappings cannot be read are left out.
 #[must_use]
 pub fn nameless_rings() -> Vec<ProcessRing> {
     let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };

@@ -83,8 +83,8 @@ impl RingFile {
         self.directory.release();
     }
 
-    /// Returns the directory of the file, or the one that is now at its path, for another file beside it, with its path.
-    /// Async-signal-safe.
+    /// Returns the directory of the file, or the one that is now at its path, for another file beside it, with its
+    /// path. Async-signal-safe.
     pub(crate) fn place(&self) -> Result<(HeldDirectory, &'static Path), Trouble> {
         let path = self.path.parent().unwrap_or(self.path);
         let directory = self.directory.present(path).map_err(Trouble::in_doing("open directory"))?;

@@ -44,8 +44,8 @@ impl Unfinished {
     }
 }
 
-/// Moves the ring to a new file in `directory`, which is at `path`. Threads go on logging; those that are not on the hot
-/// path wait for less than a millisecond, and events that cannot wait longer are counted as dropped.
+/// Moves the ring to a new file in `directory`, which is at `path`. Threads go on logging; those that are not on the
+/// hot path wait for less than a millisecond, and events that cannot wait longer are counted as dropped.
 ///
 /// # Errors
 /// [`MappingError`]; the ring is still in the old file.
@@ -117,8 +117,8 @@ fn copy(state: &State, relocation: Relocation, to: &'static [Word]) -> io::Resul
     Ok(left)
 }
 
-/// Closes the gate with nobody inside. Returns `false`, with the gate open, if somebody does not leave: a thread that was
-/// stopped in a log call, or left one by a jump out of a signal handler.
+/// Closes the gate with nobody inside. Returns `false`, with the gate open, if somebody does not leave: a thread that
+/// was stopped in a log call, or left one by a jump out of a signal handler.
 fn close_gate(state: &State) -> bool {
     (0..ATTEMPTS).any(|attempt| {
         if attempt > 0 {

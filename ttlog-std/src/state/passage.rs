@@ -20,8 +20,8 @@ pub(crate) struct Passage<'s> {
 }
 
 impl State {
-    /// Enters the gate, unless it is closed. Callable anywhere. `lane` is any number: callers with different ones do not
-    /// slow each other down.
+    /// Enters the gate, unless it is closed. Callable anywhere. `lane` is any number: callers with different ones do
+    /// not slow each other down.
     #[inline]
     pub(crate) fn try_enter(&self, lane: u32) -> Option<Passage<'_>> {
         if self.gate.enter(lane) { Some(Passage { state: self, lane }) } else { None }

@@ -1,5 +1,5 @@
-//! Parts of rings on servers only: anchors, the end of the process, external requests, children of `fork`, and moving to
-//! other memory.
+//! Parts of rings on servers only: anchors, the end of the process, external requests, children of `fork`, and moves
+//! to other memory.
 
 pub(crate) mod anchors;
 pub(crate) mod control;

@@ -167,13 +167,13 @@ impl RingReport {
         match links(metadata) {
             Some(0) => remarks.push(Remark::problem(
                 "its file has lost its name: what it holds is gone with the process",
-                "if the recorder finds a place, it moves the ring to a new file within a second; if not, take a snapshot \
-                 of it (ttlog-view snapshot PID), and find out who removes files there",
+                "if the recorder finds a place, it moves the ring to a new file within a second; if not, take a \
+                 snapshot of it (ttlog-view snapshot PID), and find out who removes files there",
             )),
             Some(1) if is_elsewhere(reach) => remarks.push(Remark::problem(
                 "its file is not at its path: no other process will find it there",
-                "if the recorder finds a place, it moves the ring to a new file within a second; if not, take a snapshot \
-                 of it (ttlog-view snapshot PID), and find out what was renamed, or mounted over it",
+                "if the recorder finds a place, it moves the ring to a new file within a second; if not, take a \
+                 snapshot of it (ttlog-view snapshot PID), and find out what is mounted over it",
             )),
             Some(2..) => remarks.push(Remark::problem(
                 "its file has another name, too (a hard link): recorders do not recover such rings",
