@@ -35,27 +35,19 @@ pub(super) struct Unfinished {
 impl Unfinished {
     /// Completes the records. Returns `false` if some are unfinished still.
     pub(super) fn mend(&self, state: &State) -> bool {
-        if !close_gate(state) {
-            return false;
-        }
-        let is_done = self.relocation.mend(&state.ring, self.left.words()) == 0;
-        open_gate(state);
-        is_done
+        ClosedGate::of(state).is_some_and(|_closed| self.relocation.mend(&state.ring, self.left.words()) == 0)
     }
 }
 
 /// Moves the ring to a new file in `directory`, which is at `path`. Threads go on logging; those that are not on the
 /// hot path wait for less than a millisecond, and events that cannot wait longer are counted as dropped.
 ///
+/// No snapshot must be written meanwhile: it would miss events that are in neither file for a moment.
+///
 /// # Errors
 /// [`MappingError`]; the ring is still in the old file.
 pub(super) fn relocate(state: &State, directory: File, path: &Path) -> Result<Option<Unfinished>, MappingError> {
-    let failed = |Trouble { action, cause }| MappingError::new(action, path, cause);
     let process = state.process();
-    // A snapshot would miss the events that are in neither file for a moment.
-    let Ok(_no_snapshot) = process.scratch.try_lock() else {
-        return Err(MappingError::new("move the ring to", path, io::ErrorKind::ResourceBusy.into()));
-    };
     let Some(directory) = HeldDirectory::hold(directory) else {
         return Err(MappingError::new("examine directory", path, io::Error::last_os_error()));
     };
@@ -67,11 +59,11 @@ pub(super) fn relocate(state: &State, directory: File, path: &Path) -> Result<Op
         random: sys::random(),
     };
     let relocation = Relocation::new(sys::random());
-    let mut left = None;
+    let mut copied = None;
     let prepare = |to: &'static [Word]| {
         // A child must not inherit it.
         sys::exclude_from_forks(to);
-        left = Some(copy(state, relocation, to)?);
+        copied = Some(copy(state, relocation, to)?);
         Ok(())
     };
     let announce = |file: RingFile| {
@@ -80,67 +72,66 @@ pub(super) fn relocate(state: &State, directory: File, path: &Path) -> Result<Op
         Some(file)
     };
     let moved = replace_by_ring_file((directory, path), format_args!("{stem}"), state.words, prepare, announce);
-    let is_closed = left.is_some();
-    if let (Some(left), Ok(())) = (&left, &moved) {
-        relocation.take_over(&state.ring, left.words());
-    }
-    // An append takes some 10 ns.
-    let is_done = |left: &Twin| (0..50).any(|_| relocation.mend(&state.ring, left.words()) == 0);
-    let unfinished = left.filter(|left| moved.is_ok() && !is_done(left));
-    if is_closed {
-        open_gate(state);
-    }
-    if let Err(trouble) = moved {
+    if let Err(Trouble { action, cause }) = moved {
         process.take_file_back(old);
         old.into_iter().for_each(guard::guard_file);
         directory.release();
-        return Err(failed(trouble));
+        return Err(MappingError::new(action, path, cause));
     }
+    let unfinished = copied.and_then(|(left, closed)| {
+        relocation.take_over(&state.ring, left.words());
+        // An append takes some 10 ns.
+        let is_done = (0..50).any(|_| relocation.mend(&state.ring, left.words()) == 0);
+        drop(closed);
+        if is_done { None } else { Some(Unfinished { relocation, left }) }
+    });
     sys::populate(state.words);
-    Ok(unfinished.map(|left| Unfinished { relocation, left }))
+    Ok(unfinished)
 }
 
 /// Copies the ring, at the end with the gate closed. Returns the old memory at another address.
-///
-/// After an error the gate is open.
-fn copy(state: &State, relocation: Relocation, to: &'static [Word]) -> io::Result<Twin> {
+fn copy<'s>(state: &'s State, relocation: Relocation, to: &'static [Word]) -> io::Result<(Twin, ClosedGate<'s>)> {
     let left = Twin::of(state.words)?;
     for _ in 0..PASSES_MAX {
         if relocation.copy_ahead(&state.ring, to) <= CHANGED_MAX {
             break;
         }
     }
-    if !close_gate(state) {
-        return Err(io::ErrorKind::ResourceBusy.into());
-    }
+    let closed = ClosedGate::of(state).ok_or_else(|| io::Error::other("a thread does not leave a log call"))?;
     relocation.copy_rest(&state.ring, to);
-    Ok(left)
+    Ok((left, closed))
 }
 
-/// Closes the gate with nobody inside. Returns `false`, with the gate open, if somebody does not leave: a thread that
-/// was stopped in a log call, or left one by a jump out of a signal handler.
-fn close_gate(state: &State) -> bool {
-    (0..ATTEMPTS).any(|attempt| {
-        if attempt > 0 {
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        if !state.gate.close() {
-            return false;
-        }
-        let until = Instant::now() + CLOSED_MAX;
-        loop {
-            if state.gate.is_empty() {
-                return true;
+/// The gate of the ring, closed and with nobody inside. It opens when this is dropped.
+struct ClosedGate<'s>(&'s State);
+
+impl<'s> ClosedGate<'s> {
+    /// Closes the gate; `None` if somebody does not leave: a thread that was stopped in a log call, or left one by a
+    /// jump out of a signal handler.
+    fn of(state: &'s State) -> Option<Self> {
+        (0..ATTEMPTS).find_map(|attempt| {
+            if attempt > 0 {
+                std::thread::sleep(Duration::from_millis(1));
             }
-            if Instant::now() > until {
-                open_gate(state);
-                return false;
+            if !state.gate.close() {
+                return None;
             }
-            std::thread::yield_now();
-        }
-    })
+            let closed = ClosedGate(state);
+            let until = Instant::now() + CLOSED_MAX;
+            while !state.gate.is_empty() {
+                if Instant::now() > until {
+                    return None;
+                }
+                std::thread::yield_now();
+            }
+            Some(closed)
+        })
+    }
 }
 
-fn open_gate(state: &State) {
-    state.gate.open(|missed| state.ring.count_dropped(DropReason::NoSegment, missed.into()));
+impl Drop for ClosedGate<'_> {
+    fn drop(&mut self) {
+        let state = self.0;
+        state.gate.open(|missed| state.ring.count_dropped(DropReason::NoSegment, missed.into()));
+    }
 }

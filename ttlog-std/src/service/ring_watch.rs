@@ -9,6 +9,7 @@
 
 use std::fmt;
 use std::path::Path;
+use std::sync::TryLockError;
 use std::time::{Duration, Instant};
 
 use super::relocate::{self, Unfinished};
@@ -104,7 +105,9 @@ impl RingWatch {
             }
         };
         process.note_nameless(reason != Reason::Exposed);
-        if now >= self.next_move {
+        // A snapshot that is being written by a panicking thread comes first.
+        let snapshots = process.scratch.try_lock();
+        if now >= self.next_move && !matches!(snapshots, Err(TryLockError::WouldBlock)) {
             self.renew(state, file, reason, now);
         }
     }

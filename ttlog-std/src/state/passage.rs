@@ -22,13 +22,13 @@ pub(crate) struct Passage<'s> {
 impl State {
     /// Enters the gate, unless it is closed. Callable anywhere. `lane` is any number: callers with different ones do
     /// not slow each other down.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn try_enter(&self, lane: u32) -> Option<Passage<'_>> {
         if self.gate.enter(lane) { Some(Passage { state: self, lane }) } else { None }
     }
 
     /// Like [`try_enter`](Self::try_enter), but looks again for a fraction of a millisecond.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn enter(&self, lane: u32) -> Option<Passage<'_>> {
         self.try_enter(lane).or_else(|| self.enter_later(lane))
     }

@@ -67,11 +67,14 @@ impl SlowPathGuard {
         Self::begin(|| state.enter_patiently(lane()))
     }
 
-    #[inline]
+    #[inline(always)]
     fn begin(enter: impl FnOnce() -> Option<Passage<'static>>) -> Option<Self> {
-        let passage = if is_on_slow_path() { None } else { Some(enter()?) };
-        DEPTH.with(|depth| depth.calls.set(depth.calls.get() + 1));
-        Some(SlowPathGuard { _passage: passage })
+        DEPTH.with(|depth| {
+            let calls = depth.calls.get();
+            let passage = if calls > 0 { None } else { Some(enter()?) };
+            depth.calls.set(calls + 1);
+            Some(SlowPathGuard { _passage: passage })
+        })
     }
 }
 

@@ -9,9 +9,9 @@
 //! ```
 
 #[cfg(loom)]
-use loom::sync::atomic::{AtomicU32, Ordering, fence};
+use loom::sync::atomic::{AtomicU32, Ordering};
 #[cfg(not(loom))]
-use {core::sync::atomic::fence, portable_atomic::Ordering};
+use portable_atomic::Ordering;
 
 #[cfg(not(loom))]
 use crate::memory::atomic::AtomicU32;
@@ -66,11 +66,11 @@ impl Gate {
     #[inline]
     #[must_use]
     pub fn enter(&self, lane: u32) -> bool {
+        // SeqCst here and in `close` and `is_empty`: either this context sees the gate closed, or the mover sees it
+        // inside. A context that finds the gate open again sees what the mover stored.
         self.lane(lane).fetch_add(1, Ordering::SeqCst);
-        // Against the one in `is_empty`: either this context sees the gate closed, or the mover sees it inside.
-        fence(Ordering::SeqCst);
-        // Acquire: a context that finds the gate open again sees what the mover stored.
-        if self.closed.load(Ordering::Acquire) == 0 {
+        fence_in_loom();
+        if self.closed.load(Ordering::SeqCst) == 0 {
             return true;
         }
         self.leave(lane);
@@ -102,8 +102,8 @@ impl Gate {
     /// Notes that an event was not recorded because the gate was closed. `count` counts missed events in the ring; it
     /// is called by a context that is inside.
     pub fn miss(&self, lane: u32, count: impl FnOnce(u32)) {
-        // Either `open` finds this event, or it came earlier, and then the gate is seen open here (see its fence in
-        // `enter`).
+        // SeqCst here and in `open`: either `open` finds this event, or it came earlier, and then the gate is seen open
+        // here.
         self.missed.fetch_add(1, Ordering::SeqCst);
         if self.enter(lane) {
             self.settle(count);
@@ -120,15 +120,14 @@ impl Gate {
     /// Returns whether no context is inside, and none will be before the gate opens. Called by the mover.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        fence(Ordering::SeqCst);
-        // Acquire: with `leave`.
-        self.lanes.iter().all(|lane| lane.0.load(Ordering::Acquire) == 0)
+        fence_in_loom();
+        self.lanes.iter().all(|lane| lane.0.load(Ordering::SeqCst) == 0)
     }
 
     /// Opens the gate. Called by the mover. `count` counts missed events in the ring.
     pub fn open(&self, count: impl FnOnce(u32)) {
         self.closed.store(0, Ordering::SeqCst);
-        fence(Ordering::SeqCst);
+        fence_in_loom();
         self.settle(count);
     }
 
@@ -146,11 +145,18 @@ impl Gate {
     }
 
     fn settle(&self, count: impl FnOnce(u32)) {
-        let missed = self.missed.swap(0, Ordering::AcqRel);
+        let missed = self.missed.swap(0, Ordering::SeqCst);
         if missed > 0 {
             count(missed);
         }
     }
+}
+
+/// Orders the operations around it in loom, which takes SeqCst operations for weaker ones. Otherwise nothing.
+#[inline(always)]
+fn fence_in_loom() {
+    #[cfg(loom)]
+    loom::sync::atomic::fence(Ordering::SeqCst);
 }
 
 #[cfg(all(test, not(loom)))]
