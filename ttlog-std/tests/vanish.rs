@@ -109,6 +109,18 @@ fn child() {
             std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o777)).unwrap();
         }),
         "given away" => exposed(&rings(), |path| std::os::unix::fs::chown(path, Some(12_345), None).unwrap()),
+        "privileges given up" => {
+            let recorder = builder().build().unwrap();
+            log(0..1000);
+            let old = path_of(&recorder);
+            // SAFETY: changes the user of this process.
+            assert_eq!(unsafe { libc::setresuid(65_534, 65_534, 65_534) }, 0);
+            assert!(std::fs::metadata(&old).is_err(), "its directory is closed to others");
+            std::thread::sleep(Duration::from_millis(1500));
+            assert_eq!(path_of(&recorder), old, "it is still there");
+            log(1000..2000);
+            kill_self();
+        }
         "shutdown" => {
             let recorder = builder().build().unwrap();
             let old = path_of(&recorder);
@@ -630,6 +642,18 @@ fn directory_that_is_given_to_another_user() {
     let output = run_killed(place.child("given away"));
     assert_eq!(warnings(&output).len(), 1, "{}", stderr(&output));
     assert_whole(&only_ring(&place.rings().join(private_name())));
+}
+
+#[test]
+fn file_that_cannot_be_seen_any_more_is_not_gone() {
+    // SAFETY: takes nothing and touches nothing.
+    if unsafe { libc::geteuid() } != 0 {
+        return common::skip("file_that_cannot_be_seen_any_more_is_not_gone", "giving privileges up takes root");
+    }
+    let place = Place::new("vanish-privileges");
+    let output = run_killed(place.child("privileges given up"));
+    assert_eq!(warnings(&output), Vec::<String>::new());
+    assert_whole(&only_ring(&place.rings()));
 }
 
 #[test]

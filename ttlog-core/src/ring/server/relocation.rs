@@ -193,3 +193,136 @@ fn copy(from: &[Word], to: &[Word]) {
         to.store(from.load());
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::vec;
+    use std::vec::Vec;
+
+    use super::*;
+    use crate::event::fields::{Cons, Nil};
+    use crate::record::ContextInfo;
+    use crate::ring::{Cursor, DropReason, Item, RingConfig, RingImage, SegmentState};
+
+    const CONFIG: RingConfig = RingConfig {
+        segment_len: 256,
+        table_len: 128,
+        anchor_count: 2,
+        priority_segment_count: 2,
+        control: true,
+        ..RingConfig::PLAIN
+    };
+    const FILLER: u64 = 0x0123_4567_89AB_CDEF;
+
+    fn memory() -> Vec<Word> {
+        (0..(CONFIG.overhead_len() + 8 * 256) / 8).map(|_| Word::new(0)).collect()
+    }
+
+    fn bytes(words: &[Word]) -> Vec<u8> {
+        words.iter().flat_map(|word| word.load().to_le_bytes()).collect()
+    }
+
+    fn who(context: u32) -> ContextInfo<'static> {
+        ContextInfo { context, os_thread_id: context.into(), next_index: 0, name: "a thread" }
+    }
+
+    /// Returns the number of events in a ring, and asserts that nothing is damaged.
+    fn event_count(words: &[Word]) -> u64 {
+        let bytes = bytes(words);
+        let image = RingImage::parse(&bytes).unwrap();
+        let segments = (0..image.header().segment_count).filter_map(|index| match image.segment(index) {
+            SegmentState::Valid(segment) => Some(segment),
+            SegmentState::Unused => None,
+            other => panic!("{other:?}"),
+        });
+        let mut count = 0;
+        for segment in segments {
+            for item in segment.items() {
+                assert!(matches!(item, Item::Event(_) | Item::Context(_)), "{item:?}");
+                count += u64::from(matches!(item, Item::Event(_)));
+            }
+        }
+        count
+    }
+
+    /// Replaces the words of a ring with those of its copy, as a mapping would, and returns the old ones.
+    fn exchange(words: &[Word], copy: &[Word]) -> Vec<Word> {
+        let left = words.iter().map(|word| Word::new(word.load())).collect();
+        words.iter().zip(copy).for_each(|(word, copy)| word.store(copy.load()));
+        left
+    }
+
+    #[test]
+    fn ring_that_moves_between_events_stays_the_same() {
+        let words = memory();
+        let ring = Ring::create(&words, &CONFIG).unwrap();
+        let cursors = [Cursor::new(), Cursor::new()];
+        let log = |number: u64| {
+            let (cursor, who) = (&cursors[number as usize % 2], who(1 + number as u32 % 2));
+            let fields = Cons(number, Nil);
+            if !cursor.append_small(9, number, &fields) {
+                cursor.append_slow(&ring, &|| number, &who, 9, &fields);
+            }
+        };
+        ring.append_entry(b"an entry").unwrap();
+        let mut emitted = 0;
+        for round in 0..30 {
+            for _ in 0..round {
+                log(emitted);
+                emitted += 1;
+            }
+            ring.append_shared(emitted, 3, 9, &Cons(emitted, Nil), DropReason::NoSegment);
+            ring.append_priority(emitted, &who(4), None, 9, &Cons(emitted, Nil), DropReason::NoSegment);
+            emitted += 2;
+            let before = bytes(&words);
+            let (relocation, copy) = (Relocation::new(FILLER), memory());
+            relocation.copy_ahead(&ring, &copy);
+            relocation.copy_rest(&ring, &copy);
+            let left = exchange(&words, &copy);
+            relocation.take_over(&ring, &left);
+            assert_eq!(relocation.mend(&ring, &left), 0);
+            let changed = before.chunks(8).zip(bytes(&words).chunks(8)).filter(|(a, b)| a != b).count();
+            let fillers = words.iter().filter(|word| word.load() == FILLER).count();
+            assert!(changed <= fillers, "only behind the records of held segments");
+            let loss = ring.loss();
+            assert_eq!(event_count(&words) + loss.overwritten + loss.dropped_total(), emitted);
+        }
+    }
+
+    #[test]
+    fn append_that_the_move_cuts_in_two_is_completed() {
+        let words = memory();
+        let ring = Ring::create(&words, &CONFIG).unwrap();
+        let cursor = Cursor::new();
+        cursor.append_slow(&ring, &|| 1, &who(1), 9, &Cons(1_u64, Nil));
+        // What an append of the same event again stores, in this order.
+        let commit_word = &ring.segment(0)[segment_word::COMMIT];
+        let (start, last) = (commit::offset(commit_word.load() as u32), commit_word.load() as u32);
+        assert!(cursor.append_plain(9, 2, &Cons("a text that is longer", Cons(1_u64 << 60, Nil))));
+        let after = commit_word.load() as u32;
+        let record = SEGMENT_HEADER_WORDS + start..SEGMENT_HEADER_WORDS + commit::offset(after);
+        let stored: Vec<u64> = ring.segment(0)[record.clone()].iter().map(Word::load).collect();
+        let complete = bytes(&words[..ring.segments + record.end]);
+        assert!(stored.len() > 2);
+        for cut in 0..=stored.len() {
+            commit_word.store_low_release(last | commit::BUSY);
+            // The header comes last.
+            let order: Vec<usize> = (1..stored.len()).chain([0]).collect();
+            let place = |index: &usize| &ring.segment(0)[record.start + index];
+            ring.segment(0)[record.clone()].iter().for_each(|word| word.store(0));
+            order[..cut].iter().for_each(|index| place(index).store(stored[*index]));
+            let (relocation, copy) = (Relocation::new(FILLER), memory());
+            relocation.copy_rest(&ring, &copy);
+            let left = exchange(&words, &copy);
+            relocation.take_over(&ring, &left);
+            assert_eq!(relocation.mend(&ring, &left), 1, "not finished");
+            order[cut..].iter().for_each(|index| place(index).store(stored[*index]));
+            commit_word.store_low_release(after);
+            assert_eq!(relocation.mend(&ring, &left), 0);
+            assert!(bytes(&words[..ring.segments + record.end]) == complete, "cut at {cut}");
+        }
+        assert_eq!(event_count(&words), 2);
+        let mut room = vec![0; ring.segment_len()];
+        assert!(matches!(ring.copy_segment(0, &mut room), SegmentState::Valid(_)));
+    }
+}
