@@ -155,7 +155,7 @@ end_all_steps() {
 # the list starts. Prints one line for each when it ends, with its time; at last what was skipped, the end of the output of those that
 # failed, and `N passed, M failed`. Fails if one failed.
 run_steps() { # LOG-DIR STEP...
-    local logs=$1 lanes=${TTLOG_JOBS:-$(nproc)} step pid status at passed=0 failures=() begun=$SECONDS
+    local logs=$1 lanes=${TTLOG_JOBS:-$(nproc)} step pid status at passed=0 failures=() begun=$SECONDS used peak=0
     local -A step_of=() started_at=() claims=()
     shift
     local waiting=("$@")
@@ -177,6 +177,8 @@ run_steps() { # LOG-DIR STEP...
         status=0
         wait -n -p pid "${!step_of[@]}" || status=$?
         end_step "$pid" "$status"
+        used=$(du -sm "$target_dir" | cut -f1)
+        peak=$((used > peak ? used : peak))
     done
     trap - INT TERM
 
@@ -187,7 +189,7 @@ run_steps() { # LOG-DIR STEP...
         say "the end of $(log_of "$step"):"
         tail -n 60 "$(log_of "$step")" | sed 's/^/    /'
     done
-    say "total $((SECONDS - begun)) s, $(du -sh "$target_dir" | cut -f1) in $target_dir${failures[*]:+; failed:$(printf ' %s,' "${failures[@]}" |
+    say "total $((SECONDS - begun)) s, at most $peak MiB in $target_dir${failures[*]:+; failed:$(printf ' %s,' "${failures[@]}" |
         sed 's/,$//')}"
     say "$passed passed, ${#failures[@]} failed"
     [[ ${#failures[@]} == 0 ]]

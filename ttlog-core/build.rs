@@ -20,20 +20,20 @@ fn main() {
         println!("cargo::rustc-cfg=ttlog_no_swap");
     }
 
-    // How the id of a callsite, an address below 65,536, gets into a register (`site`). If there is no way, callsites
-    // register themselves with a recorder, as on servers.
+    // How the id of a callsite, an address below 65,536, gets into a register (`device::callsite`). If there is no way,
+    // callsites register themselves with a recorder, as on servers.
     println!("cargo::rustc-check-cfg=cfg(ttlog_device_callsites)");
-    println!("cargo::rustc-check-cfg=cfg(ttlog_site, values(\"movw\", \"thumb1\", \"riscv\"))");
+    println!("cargo::rustc-check-cfg=cfg(ttlog_callsite_id, values(\"movw\", \"thumb1\", \"riscv\"))");
     let target = env::var("TARGET").unwrap_or_default();
-    let site = match cfg("TARGET_ARCH").as_str() {
+    let id = match cfg("TARGET_ARCH").as_str() {
         "arm" if target.starts_with("thumbv6m") => Some("thumb1"),
         "arm" if ["thumbv7", "thumbv8", "armv7", "armv8"].iter().any(|start| target.starts_with(start)) => Some("movw"),
         "riscv32" => Some("riscv"),
         _ => None,
     };
-    if let Some(site) = site.filter(|_| is_bare) {
+    if let Some(id) = id.filter(|_| is_bare) {
         println!("cargo::rustc-cfg=ttlog_device_callsites");
-        println!("cargo::rustc-cfg=ttlog_site=\"{site}\"");
+        println!("cargo::rustc-cfg=ttlog_callsite_id=\"{id}\"");
     }
 }
 

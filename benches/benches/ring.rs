@@ -5,7 +5,7 @@ use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use ttlog_core::event::{Cons, Nil};
-use ttlog_core::ring::{Cursor, Outcome};
+use ttlog_core::ring::{AppendOutcome, Cursor};
 use ttlog_core::{AnyFields, ContextInfo, DropReason, Fields, Ring, RingConfig, RingImage, SegmentState, Word};
 
 const RING_LEN: usize = 1 << 20;
@@ -20,7 +20,7 @@ fn memory(len: usize) -> Vec<Word> {
 fn append<'m, F: Fields>(ring: &Ring<'m>, cursor: &Cursor<'m>, ticks: u64, fields: F) {
     if !cursor.append_small(1, ticks, &fields) && !cursor.append_plain(1, ticks, &fields) {
         let outcome = cursor.append_slow(ring, &|| ticks, &WHO, 1, &fields);
-        assert_eq!(outcome, Outcome::Recorded);
+        assert_eq!(outcome, AppendOutcome::Recorded);
     }
 }
 
@@ -86,10 +86,14 @@ fn shared(criterion: &mut Criterion) {
     });
 }
 
-fn shared_case(criterion: &mut Criterion, name: &str, append: impl Fn(&Ring<'_>, u64, &dyn AnyFields) -> Outcome) {
+fn shared_case(
+    criterion: &mut Criterion,
+    name: &str,
+    append: impl Fn(&Ring<'_>, u64, &dyn AnyFields) -> AppendOutcome,
+) {
     let mut group = criterion.benchmark_group(name);
     group.throughput(Throughput::Elements(BATCH));
-    let mut case = |name: &str, append: &dyn Fn(&Ring<'_>, u64) -> Outcome| {
+    let mut case = |name: &str, append: &dyn Fn(&Ring<'_>, u64) -> AppendOutcome| {
         let memory = memory(RING_LEN);
         let ring = Ring::create(&memory, &RingConfig::for_capacity(RING_LEN, 1)).expect("a ring");
         let mut ticks = 0;
@@ -97,7 +101,7 @@ fn shared_case(criterion: &mut Criterion, name: &str, append: impl Fn(&Ring<'_>,
             bencher.iter(|| {
                 for _ in 0..BATCH {
                     ticks += 1;
-                    assert_eq!(append(&ring, ticks), Outcome::Recorded);
+                    assert_eq!(append(&ring, ticks), AppendOutcome::Recorded);
                 }
             });
         });

@@ -1,4 +1,4 @@
-"""Compares what ttlog_reader.py and ttlog-view read from a snapshot, event by event and field by field.
+"""Compares what ttlog_reader.py and ttlog-view read from a file of snapshots, event by event and field by field.
 
 `python compare.py SNAPSHOT VIEW.ndjson EVENTS_AT_LEAST`: the second is what `ttlog-view --format ndjson SNAPSHOT` printed.
 """
@@ -56,11 +56,13 @@ def differences(event, shown):
 
 def main(snapshot, ndjson, at_least):
     with open(snapshot, "rb") as file:
-        events = ttlog_reader.read(file.read())[2]
+        snapshots = [data for is_ring, data in ttlog_reader.recordings(file.read()) if not is_ring]
+    events = [event for data in snapshots for event in ttlog_reader.read(data)[2]]
     with open(ndjson, encoding="utf-8") as file:
         shown = [json.loads(line) for line in file]
-    events.sort(key=lambda event: event["ticks"])
-    shown.sort(key=lambda event: event["ticks"])
+    for found in (events, shown):
+        # A device has a clock of its own.
+        found.sort(key=lambda event: (event["unix_ns"] is None, event["ticks"]))
     wrong, kinds = 0, set()
     for event, other in zip(events, shown):
         kinds.update(field["type"] for field in event["fields"])

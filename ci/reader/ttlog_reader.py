@@ -92,7 +92,12 @@ def type_name(tags):
 
 
 def items(data):
-    """The intact items of a snapshot: (kind, body) (§6)."""
+    """The intact items of a snapshot: (kind, body)."""
+    return ((kind, body) for _, kind, body in placed_items(data))
+
+
+def placed_items(data):
+    """The intact items of a snapshot: (offset, kind, body) (§6)."""
     at = data.find(MAGIC)
     while at >= 0:
         file = io.BytesIO(data)
@@ -103,11 +108,50 @@ def items(data):
             if crc not in (right, right ^ 0xFFFFFFFF):
                 raise ValueError("checksum")
             if crc == right:  # else it is void
-                yield kind, body
+                yield at, kind, body
             at = data.find(MAGIC, file.tell())
         except (cbor2.CBORDecodeError, ValueError, TypeError):
             print(f"item at {at} is damaged", file=sys.stderr)
             at = data.find(MAGIC, at + 1)
+
+
+def ring_len(data, at):
+    """The length that the header of a ring states; None if there is no ring."""
+    if data[at : at + 8] != b"TTLOGRNG" or len(data) < at + 160:
+        return None
+    version, = struct.unpack_from("<H", data, at + 8)
+    segment_len, count, segments_offset = struct.unpack_from("<IIQ", data, at + 24)
+    covered = data[at : at + 56] + (data[at + 60 : at + 64] if version >= 2 else b"")
+    if zlib.crc32(covered) != struct.unpack_from("<I", data, at + 56)[0]:
+        return None
+    return segments_offset + count * segment_len
+
+
+def recordings(data):
+    """The recordings in a file whose rings are whole: (is it a ring, bytes) (§8). Bytes between them are left out."""
+    at = 0
+    while at < len(data):
+        length = ring_len(data, at)
+        if length is not None:
+            yield True, data[at : at + length]
+            at += length
+            continue
+        end = next((later for later in range(at + 1, len(data)) if ring_len(data, later) is not None), len(data))
+        yield from ((False, part) for part in snapshots(data[at:end]))
+        at = end
+
+
+def snapshots(data):
+    """The snapshots in bytes without rings (§8)."""
+    start, ended, has_items, has_process = 0, False, False, False
+    for at, kind, body in placed_items(data):
+        is_process = kind == 1 and cbor2.loads(body)[0] == 1
+        if has_items and (kind == 0 or is_process and has_process or ended and kind <= 3):
+            yield data[start:at]
+            start, ended, has_process = at, False, False
+        has_items, ended, has_process = True, ended or kind == 3, has_process or is_process
+    if has_items:
+        yield data[start:]
 
 
 def column_records(columns, raw_len):
@@ -406,7 +450,7 @@ class Clock:
 
 def read(data):
     """Header, process and events of a snapshot."""
-    header, process, sites, segments, names, end = None, {}, {}, [], {}, None
+    header, process, callsites, segments, names, end = None, {}, {}, [], {}, None
     for kind, body in items(data):
         if kind == 0:
             header = cbor2.loads(body)
@@ -416,8 +460,8 @@ def read(data):
             entry = cbor2.loads(body)
             if entry[0] == 1:
                 process = entry[1]
-            elif entry[0] == 2:
-                sites[entry[1]] = entry[2:8]
+            elif entry[0] == 2 and callsites.setdefault(entry[1], entry[2:8]) != entry[2:8]:
+                raise ValueError(f"callsite {entry[1]} is defined twice, differently")
         elif kind == 2:
             sequence, events, named = segment_events(body)
             segments.append((sequence, events))
@@ -431,7 +475,7 @@ def read(data):
     events = []
     for _, found in sorted(segments, key=lambda segment: segment[0]):
         for ticks, context, callsite, payload in found:
-            level, target, message, file, line, callsite_fields = sites[callsite]
+            level, target, message, file, line, callsite_fields = callsites[callsite]
             unix_ns = None if is_since_boot else clock.unix_ns(ticks)
             events.append({"ticks": ticks, "unix_ns": unix_ns, "level": LEVELS[level], "target": target,
                            "message": message, "file": file, "line": line, "context": context, "context_name": names.get(context),
@@ -449,13 +493,14 @@ if __name__ == "__main__":
     for path in sys.argv[1:]:
         with open(path, "rb") as opened:
             content = opened.read()
-        if content.startswith(b"TTLOGRNG"):
-            sessions, recorded = device_ring(content)
+        for is_ring, recording in recordings(content):
+            if not is_ring:
+                for event in read(recording)[2]:
+                    print(json.dumps(event, default=lambda value: value.hex()))
+                continue
+            sessions, recorded = device_ring(recording)
             for session in sessions:
                 print(json.dumps(session))
             for boot, _, _, ticks, callsite, payload in recorded:
                 print(json.dumps({"session": boot, "ticks": ticks, "callsite": callsite,
                                   "payload": struct.pack(f"<{len(payload)}Q", *payload).hex()}))
-            continue
-        for event in read(content)[2]:
-            print(json.dumps(event, default=lambda value: value.hex()))

@@ -28,7 +28,7 @@ use ttlog_core::event::{AnyFields, Callsite, is_priority};
 use ttlog_core::record::ContextInfo;
 use ttlog_core::recorder::Recorder;
 use ttlog_core::ring::{
-    Cursor, DropReason, Mode, Outcome, Ring, RingConfig, RingImage, SEGMENT_HEADER_LEN, SegmentState,
+    AppendOutcome, Cursor, DropReason, Mode, Ring, RingConfig, RingImage, SEGMENT_HEADER_LEN, SegmentState,
 };
 use ttlog_core::snapshot::{
     Codec, SessionImage, Sink, SnapshotMeta, SnapshotOptions, scratch_len, session_scratch_len, write_session,
@@ -102,7 +102,7 @@ impl Recorder for Example {
         } else {
             CURSOR.with(|cursor| cursor.append_slow(ring, &now, &main, id, fields))
         };
-        assert_eq!(outcome, Outcome::Recorded);
+        assert_eq!(outcome, AppendOutcome::Recorded);
     }
 }
 

@@ -71,6 +71,8 @@ pub use table::{CallsiteInfo, EntryStart, FieldInfo, ProcessInfo, TableItem, enc
 
 /// The documents that this crate implements.
 pub mod _documentation {
+    // The first definition of a link counts: here the page of the documentation, on its own the file.
+    #[doc = "[format.md]: crate::_documentation::format\n"]
     #[doc = include_str!("../docs/architecture.md")]
     pub mod architecture {}
     #[doc = include_str!("../docs/format.md")]
@@ -89,8 +91,8 @@ pub mod __private {
     pub use crate::recorder::install::record;
     #[cfg(ttlog_device_callsites)]
     pub use crate::{
-        __ttlog_record_site as record_site,
-        device::site::{CallsiteText, is_level_on, record, tag_word},
+        __ttlog_record_callsite as record_callsite,
+        device::callsite::{CallsiteText, is_level_on, record, tag_word},
         event::Fields,
         table::callsite_text::encoded_len as text_len,
     };

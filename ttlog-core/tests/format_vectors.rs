@@ -16,12 +16,12 @@ use ttlog_core::record::Bytes;
 use ttlog_core::record::packed::{Unpacker, unzigzag, varint_len, zigzag};
 use ttlog_core::record::{decode_header, encode_header};
 use ttlog_core::ring::{
-    DropReason, EndKind, Mode, Outcome, Panics, ProcessEnd, Ring, RingConfig, RingImage, Segment, SegmentHeader,
+    AppendOutcome, DropReason, EndKind, Mode, Panics, ProcessEnd, Ring, RingConfig, RingImage, Segment, SegmentHeader,
     SegmentState, Session,
 };
 use ttlog_core::snapshot::{
-    Codec, SnapshotItem, SnapshotReader, columns_len_max, decode_columns, decode_item, encode_columns, encode_item,
-    scratch_len, unpack_len, write_snapshot_of_ring,
+    Codec, Content, SnapshotItem, SnapshotReader, columns_len_max, decode_columns, decode_item, encode_columns,
+    encode_item, recordings, scratch_len, unpack_len, write_snapshot_of_ring,
 };
 use ttlog_core::table::callsite_text::{self, CallsiteText};
 use ttlog_core::table::{TableItem, encode_callsite};
@@ -76,7 +76,7 @@ fn ring_with(segment_len: u32, fields: &dyn AnyFields) -> Vec<u8> {
     let memory = words(160 + segment_len as usize);
     let config = RingConfig { ring_id: 1, segment_len, table_len: 0, anchor_count: 0, ..RingConfig::PLAIN };
     let ring = Ring::create(&memory, &config).expect("it fits");
-    assert_eq!(ring.append_shared(1000, 3, 7, fields, DropReason::Reentrant), Outcome::Recorded);
+    assert_eq!(ring.append_shared(1000, 3, 7, fields, DropReason::Reentrant), AppendOutcome::Recorded);
     let mut bytes = vec![0; ring.len_bytes()];
     ring.copy_image(&mut bytes);
     bytes
@@ -151,6 +151,22 @@ fn item(line: &[&str]) {
         return;
     }
     assert_eq!(decode_item(&shown), Some((kind, &body[..])), "item");
+}
+
+/// The bytes of a file; then content, offset and length of each recording.
+fn recordings_line(line: &[&str]) {
+    let file = hex(&line[..1]);
+    let found: Vec<_> = recordings(&file)
+        .flat_map(|part| {
+            let content = match part.content {
+                Content::Snapshot => "snapshot",
+                Content::Ring => "ring",
+                Content::Unknown | Content::Frames => "other",
+            };
+            [content.to_owned(), part.offset.to_string(), part.bytes.len().to_string()]
+        })
+        .collect();
+    assert_eq!(found, line[1..], "recordings");
 }
 
 fn table_entry(line: &[&str]) {
@@ -486,7 +502,7 @@ fn image_of(recorder: &DeviceRecorder) -> Vec<u8> {
 }
 
 /// Compares the text of a device's callsite.
-fn site_text_line(line: &[&str]) {
+fn callsite_text_line(line: &[&str]) {
     const METADATA: Metadata = Metadata {
         level: Level::Info,
         target: "motor",
@@ -497,7 +513,7 @@ fn site_text_line(line: &[&str]) {
     };
     const LEN: usize = callsite_text::encoded_len(&METADATA);
     const TEXT: [u8; LEN] = callsite_text::encode(&METADATA);
-    if !expect("site-text", &TEXT, &hex(&line[5..])) {
+    if !expect("callsite-text", &TEXT, &hex(&line[5..])) {
         return;
     }
     let shown = hex(&line[5..]);
@@ -550,7 +566,7 @@ fn whole_snapshot(shown: &[u8]) {
     let ring = Ring::create(&memory, &config).expect("it fits");
     ring.append_entry(&[0x81, 0]).expect("it fits");
     for (ticks, value) in [(1000, 5_u64), (1030, 6)] {
-        assert_eq!(ring.append_shared(ticks, 3, 7, &Cons(value, Nil), DropReason::Reentrant), Outcome::Recorded);
+        assert_eq!(ring.append_shared(ticks, 3, 7, &Cons(value, Nil), DropReason::Reentrant), AppendOutcome::Recorded);
     }
     let mut sink = Vector::default();
     write_snapshot_of_ring(ring, &META, Codec::Lz4, &mut vec![0; scratch_len(128)], &mut sink).expect("it takes all");
@@ -594,6 +610,7 @@ fn vectors_of_the_document() {
                 "zigzag" => zigzag_line(&line),
                 "length" => length(&line),
                 "item" => item(&line),
+                "recordings" => recordings_line(&line),
                 "table-entry" => table_entry(&line),
                 "callsite" => callsite(&line),
                 "callsite-secret" => callsite_secret(&line),
@@ -607,7 +624,7 @@ fn vectors_of_the_document() {
                 "device-header" => device_header(&line),
                 "device-segment" => device_segment(&line),
                 "device-reservation" => device_reservation(&line),
-                "site-text" => site_text_line(&line),
+                "callsite-text" => callsite_text_line(&line),
                 "frame" => frame_line(&line),
                 unknown => panic!("no test knows the vector {unknown}"),
             }
@@ -616,6 +633,7 @@ fn vectors_of_the_document() {
     let all = [
         "callsite",
         "callsite-secret",
+        "callsite-text",
         "columns",
         "control-request",
         "device-header",
@@ -627,9 +645,9 @@ fn vectors_of_the_document() {
         "length",
         "long-ring-header",
         "record",
+        "recordings",
         "ring-header",
         "segment-header",
-        "site-text",
         "snapshot",
         "table-entry",
         "varint",

@@ -21,7 +21,7 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ttlog_core::Word;
-use ttlog_core::kill::{Site, set_callback};
+use ttlog_core::kill::{KillPoint, set_callback};
 use ttlog_core::ring::Cursor;
 use world::{Beginning, Checker, Context, Op, Size, World, memory, nested, never_passed};
 
@@ -166,9 +166,9 @@ thread_local! {
 }
 
 /// Callback of all kill points.
-fn pass(site: Site) {
+fn pass(point: KillPoint) {
     if let Some(run) = RUN.with_borrow(Clone::clone) {
-        run.pass(site);
+        run.pass(point);
     }
 }
 
@@ -195,8 +195,8 @@ impl Run {
         Context { number: index as u32 + 1, cursor, told }
     }
 
-    fn pass(&self, site: Site) {
-        self.world.pass(site);
+    fn pass(&self, point: KillPoint) {
+        self.world.pass(point);
         let (depth, passed) = {
             let mut passes = self.passes.borrow_mut();
             let depth = passes.len();
@@ -211,7 +211,7 @@ impl Run {
         let dies_at = depth.checked_sub(1).map_or(0, |index| self.interlopers[index].dies_at);
         // Other runs cover the other steps of a dying interloper; its caller covers the step where it dies.
         if self.started.get() == deepest && (depth < deepest || dies_at == 0) {
-            self.check(&format_args!("{site:?}"));
+            self.check(&format_args!("{point:?}"));
         }
         if dies_at == passed {
             self.has_died.set(true);

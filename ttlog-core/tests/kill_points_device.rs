@@ -17,7 +17,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
-use ttlog_core::device::{DeviceClock, DeviceRecorder, Found, SessionStart};
+use ttlog_core::device::{DeviceClock, DeviceRecorder, Recovered, SessionStart};
 use ttlog_core::event::{Cons, Nil};
 use ttlog_core::kill::set_step_callback;
 use ttlog_core::record::packed::Unpacker;
@@ -124,12 +124,12 @@ fn set_ticks(ticks: u64) {
     });
 }
 
-fn start(recorder: &DeviceRecorder, words: &'static [Word]) -> (u32, Found) {
+fn start(recorder: &DeviceRecorder, words: &'static [Word]) -> (u32, Recovered) {
     // SAFETY: it is a static atomic, which can be read as such.
     let clock = CLOCK.with(|clock| unsafe { DeviceClock::of_register(clock.register.as_ptr(), false, 1000) });
     let session = SessionStart { clock, build_id: [3; 20], reset_reason: 1, embedded_metadata: false };
     let started = recorder.start(words, &CONFIG, &session).expect("not started before").expect("it fits");
-    (started.boot, started.found)
+    (started.boot, started.recovered)
 }
 
 /// Performs the operations of a context and updates the ledger, which is not borrowed meanwhile.
@@ -448,10 +448,16 @@ impl Run {
         Ok(())
     }
 
-    fn check_boot(&self, words: &[Word], found: Found, before: &Content, ledger: &Ledger) -> Result<(), String> {
+    fn check_boot(
+        &self,
+        words: &[Word],
+        recovered: Recovered,
+        before: &Content,
+        ledger: &Ledger,
+    ) -> Result<(), String> {
         let (event_count, abandoned_count) = (before.events.len() as u32, before.pending as u32);
-        let expected = Found::Ring { event_count, abandoned_count, damaged_count: 0 };
-        ensure!(found == expected, "the boot found {found:?}, should be {expected:?}");
+        let expected = Recovered::Ring { event_count, abandoned_count, damaged_count: 0 };
+        ensure!(recovered == expected, "the boot found {recovered:?}, should be {expected:?}");
         let after = Content::of(&bytes_of(words), ledger)?;
         ensure!(&after == before, "after the boot {after:?}, before it {before:?}");
         Ok(())

@@ -8,7 +8,7 @@ use std::fmt::{self, Write as _};
 use std::sync::Once;
 
 use ttlog_core::event::{Callsite, Metadata};
-use ttlog_core::ring::{DropReason, Outcome};
+use ttlog_core::ring::{AppendOutcome, DropReason};
 use ttlog_core::table::values_of;
 use ttlog_core::{
     AnyFields, Bytes, CallsiteInfo, Item, Level, Ring, RingConfig, RingImage, SegmentState, TableItem, Value, ValueRef,
@@ -36,7 +36,7 @@ impl recorder::Recorder for RoundTrip {
         let mut entry = [0; 2048];
         let len = encode_callsite(1, callsite.metadata(), fields.types(), &mut entry).expect("2 KiB hold the callsite");
         ring.append_entry(&entry[..len]).expect("the table holds one callsite");
-        assert_eq!(ring.append_shared(5, 1, 1, fields, DropReason::NoSegment), Outcome::Recorded);
+        assert_eq!(ring.append_shared(5, 1, 1, fields, DropReason::NoSegment), AppendOutcome::Recorded);
         let mut image = vec![0; ring.len_bytes()];
         ring.copy_image(&mut image);
         let text = read(&RingImage::parse(&image).expect("the image of a ring"));

@@ -10,9 +10,9 @@ use snapshot_support::{
 };
 use ttlog_core::event::{Cons, Nil};
 use ttlog_core::record::ContextInfo;
-use ttlog_core::ring::{Cursor, DropReason, Outcome, Ring, RingConfig, RingImage, SegmentState};
+use ttlog_core::ring::{AppendOutcome, Cursor, DropReason, Ring, RingConfig, RingImage, SegmentState};
 use ttlog_core::snapshot::{
-    Codec, SCRATCH_LEN_MIN, Sink, SnapshotError, SnapshotItem, SnapshotReader, columns_len_max, decode_columns,
+    Codec, SCRATCH_LEN_MIN, Sink, SnapshotItem, SnapshotReader, WriteError, columns_len_max, decode_columns,
     encode_columns, scratch_len, write_snapshot_of_image, write_snapshot_of_ring,
 };
 use ttlog_core::{Anchor, Word};
@@ -221,7 +221,7 @@ fn append(ring: &Ring<'_>, from: u64, to: u64) {
     for number in from..to {
         let callsite = 1 + (number % 3) as u16;
         let outcome = ring.append_shared(number * 10, 3, callsite, &Cons(number, Nil), DropReason::Reentrant);
-        assert_eq!(outcome, Outcome::Recorded);
+        assert_eq!(outcome, AppendOutcome::Recorded);
     }
 }
 
@@ -261,7 +261,7 @@ fn live_ring_like_its_image() {
             } else {
                 let fields = Cons(number, Cons(1.5 * number as f64, Nil));
                 let outcome = cursor.append_slow(&ring, &|| number * 10, &WHO, 9, &fields);
-                assert_eq!(outcome, Outcome::Recorded);
+                assert_eq!(outcome, AppendOutcome::Recorded);
             }
         }
         let mut image = vec![0; ring.len_bytes()];
@@ -382,7 +382,7 @@ fn sink_that_fails_at_every_byte() {
         let len = snapshot(&bytes, codec).len();
         for limit in 0..len {
             let result = write_snapshot_of_image(&image, &META, codec, &mut scratch, &mut Limited(limit));
-            assert_eq!(result, Err(SnapshotError::Sink("full")));
+            assert_eq!(result, Err(WriteError::Sink("full")));
         }
         assert!(write_snapshot_of_image(&image, &META, codec, &mut scratch, &mut Limited(len)).is_ok());
         let mut whole = Vector::default();
@@ -390,7 +390,7 @@ fn sink_that_fails_at_every_byte() {
         assert_eq!(stats.written_bytes, whole.0.len() as u64);
         for limit in 0..whole.0.len() {
             let result = write_snapshot_of_ring(ring, &META, codec, &mut scratch, &mut Limited(limit));
-            assert_eq!(result, Err(SnapshotError::Sink("full")));
+            assert_eq!(result, Err(WriteError::Sink("full")));
         }
     }
 }
@@ -403,7 +403,7 @@ fn scratch_too_small() {
         let mut sink = Vector::default();
         let mut scratch = vec![0; needed_bytes - 1];
         let result = write_snapshot_of_image(&image, &META, codec, &mut scratch, &mut sink);
-        assert_eq!(result, Err(SnapshotError::ScratchTooSmall { needed_bytes }));
+        assert_eq!(result, Err(WriteError::ScratchTooSmall { needed_bytes }));
         assert!(sink.0.is_empty());
         scratch.push(0);
         assert!(write_snapshot_of_image(&image, &META, codec, &mut scratch, &mut sink).is_ok());

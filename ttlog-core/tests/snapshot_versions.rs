@@ -18,8 +18,8 @@ use ttlog_core::event::capture::{debug, display, error_chain};
 use ttlog_core::event::{AnyFields, Cons, Field, Literal, Metadata, Nil};
 use ttlog_core::record::{Bytes, ContextInfo};
 use ttlog_core::ring::{
-    Cursor, DropReason, EndKind, FORMAT_VERSION, Item, Outcome, ProcessEnd, Ring, RingConfig, RingImage, SegmentHeader,
-    SegmentState,
+    AppendOutcome, Cursor, DropReason, EndKind, FORMAT_VERSION, Item, ProcessEnd, Ring, RingConfig, RingImage,
+    SegmentHeader, SegmentState,
 };
 use ttlog_core::snapshot::{
     Codec, SessionImage, SnapshotItem, SnapshotOptions, SnapshotReader, scratch_len, session_scratch_len, unpack_len,
@@ -98,10 +98,10 @@ impl Writer<'_> {
         for _ in 0..3 {
             let alone = self.cursor.append_slow(&self.ring, &|| self.ticks, &who, self.id, fields);
             let shared = self.ring.append_shared(self.ticks, 2, self.id, fields, DropReason::Reentrant);
-            assert_eq!((alone, shared), (Outcome::Recorded, Outcome::Recorded));
+            assert_eq!((alone, shared), (AppendOutcome::Recorded, AppendOutcome::Recorded));
             let kept =
                 self.ring.append_priority(self.ticks, &who, Some(&self.told), self.id, fields, DropReason::Reentrant);
-            assert_eq!(kept, Outcome::Recorded);
+            assert_eq!(kept, AppendOutcome::Recorded);
             self.ticks += 5;
         }
     }
@@ -160,7 +160,7 @@ fn make() -> Vec<u8> {
         let fields = Cons(i128::from(n), Cons(1.5_f32, Cons(100.0 + n as f64 / 100.0, Cons('x', Cons((), Nil)))));
         writer.ticks += 30 + n % 7;
         let outcome = writer.cursor.append_slow(&writer.ring, &|| writer.ticks, &who, 3, &fields);
-        assert_eq!(outcome, Outcome::Recorded);
+        assert_eq!(outcome, AppendOutcome::Recorded);
     }
     ring.write_anchor(Anchor { ticks: writer.ticks, unix_ns: 1_700_000_009_000_000_000 });
     ring.count_dropped(DropReason::TooLarge, 2);

@@ -17,9 +17,9 @@ use snapshot_support::{
 use ttlog_core::event::LiteralRef;
 use ttlog_core::event::secret::SecretKeys;
 use ttlog_core::event::{AnyFields, Cons, Field, Literal, Metadata, Nil};
-use ttlog_core::ring::{Cursor, DropReason, Outcome, Ring, RingConfig, RingImage};
+use ttlog_core::ring::{AppendOutcome, Cursor, DropReason, Ring, RingConfig, RingImage};
 use ttlog_core::snapshot::{
-    Codec, LeftOut, Sink, SnapshotError, SnapshotItem, SnapshotOptions, SnapshotReader, SnapshotStats, Withhold,
+    Codec, LeftOut, Sink, SnapshotItem, SnapshotOptions, SnapshotReader, SnapshotStats, Withhold, WriteError,
     unpack_len, write_snapshot_of_image, write_snapshot_of_ring,
 };
 use ttlog_core::table::{CallsiteInfo, TableItem, encode_callsite, encode_process};
@@ -551,10 +551,10 @@ fn callsites_that_share_an_id() {
 fn callsites_beyond_the_room() {
     let field = |name: String| TestField { name, tags: vec![15], literal: None, flagged: false, secret: true };
     let plain = TestField { name: "f".into(), tags: vec![2], literal: None, flagged: false, secret: false };
-    let sites: Vec<_> = (1..=3000)
+    let table: Vec<_> = (1..=3000)
         .map(|id| TestCallsite { id, fields: [vec![plain.clone()], vec![field("password".into()); 8]].concat() })
         .collect();
-    let entries: Vec<_> = sites.iter().map(TestCallsite::entry).collect();
+    let entries: Vec<_> = table.iter().map(TestCallsite::entry).collect();
     let mut segment = TestSegment { sequence: 1, lap: 4, ..TestSegment::default() };
     for id in [1, 1500, 3000] {
         // A u8, one text and seven empty ones.
@@ -566,11 +566,11 @@ fn callsites_beyond_the_room() {
     let (snapshot, stats) = withheld_snapshot(&bytes, Codec::Lz4);
     assert_eq!((stats.withheld_count, stats.entry_count), (3, 3000));
     let content = content_of_snapshot(&snapshot);
-    let sites = callsites(&content.entries);
-    let first: Vec<_> = sites[&1].values(&content.events[0].payload).map(|value| value.expect("good")).collect();
+    let table = callsites(&content.entries);
+    let first: Vec<_> = table[&1].values(&content.events[0].payload).map(|value| value.expect("good")).collect();
     assert!(!first[0].0.withheld && first[0].1 == ValueRef::Unsigned(9));
     assert!(first[1..].iter().all(|(field, _)| field.withheld));
-    assert!(sites[&3000].fields().all(|field| field.withheld));
+    assert!(table[&3000].fields().all(|field| field.withheld));
     assert_eq!(content.events[2].payload, [0xFF; 16]);
     assert_absent(&[b"AAAAAA".to_vec()], &snapshot, "beyond the room");
 }
@@ -614,9 +614,9 @@ fn live_ring() {
     let cursor = Cursor::new();
     for n in 0..500 {
         if n % 5 == 0 {
-            assert_eq!(ring.append_shared(n, 9, 5, &fields(n), DropReason::Reentrant), Outcome::Recorded);
+            assert_eq!(ring.append_shared(n, 9, 5, &fields(n), DropReason::Reentrant), AppendOutcome::Recorded);
         } else {
-            assert_eq!(cursor.append_slow(&ring, &|| n, &WHO, 5, &fields(n)), Outcome::Recorded);
+            assert_eq!(cursor.append_slow(&ring, &|| n, &WHO, 5, &fields(n)), AppendOutcome::Recorded);
         }
     }
     let needles = [b"SECRETSECRET".to_vec(), b"LITERALSECRET".to_vec()];
@@ -628,10 +628,10 @@ fn live_ring() {
         assert_eq!((stats.event_count, stats.withheld_count, stats.entry_count), (500, 500, 2));
         assert_absent(&needles, &sink.0, "live");
         let content = content_of_snapshot(&sink.0);
-        let sites = callsites(&content.entries);
+        let table = callsites(&content.entries);
         let mut users = Vec::new();
         for event in &content.events {
-            let values: Vec<_> = sites[&5].values(&event.payload).map(|value| value.expect("good")).collect();
+            let values: Vec<_> = table[&5].values(&event.payload).map(|value| value.expect("good")).collect();
             let ValueRef::Unsigned(user) = values[0].1 else { panic!("{values:?}") };
             assert_eq!(user, event.ticks);
             users.push(user);
@@ -642,7 +642,7 @@ fn live_ring() {
         users.sort_unstable();
         assert_eq!(users, (0..500).collect::<Vec<_>>());
         let result = write_snapshot_of_ring(ring, &META, options, &mut scratch[1..], &mut Vector::default());
-        assert_eq!(result, Err(SnapshotError::ScratchTooSmall { needed_bytes: options.scratch_len(1024) }));
+        assert_eq!(result, Err(WriteError::ScratchTooSmall { needed_bytes: options.scratch_len(1024) }));
     }
     // Without the option, everything is there.
     let mut sink = Vector::default();
@@ -683,10 +683,10 @@ fn live_ring_under_way() {
                 let stats = write_snapshot_of_ring(ring, &META, options, &mut scratch, &mut sink).expect("all");
                 assert_absent(&[b"SECRETSECRET".to_vec(), b"LITERALSECRET".to_vec()], &sink.0, "under way");
                 let content = content_of_snapshot(&sink.0);
-                let sites = callsites(&content.entries);
+                let table = callsites(&content.entries);
                 for event in &content.events {
                     // Each callsite was known when its records were masked, so every value that is not secret is there.
-                    let values: Vec<_> = sites[&event.callsite].values(&event.payload).collect();
+                    let values: Vec<_> = table[&event.callsite].values(&event.payload).collect();
                     let first = values[0].as_ref().expect("a user");
                     assert_eq!(first.1, ValueRef::Unsigned(event.ticks), "{event:?}");
                 }
@@ -734,7 +734,7 @@ fn old_segments_are_left_out_and_counted() {
                 1 => ring.append_shared(n, 9, 5, &Cons(n, Nil), DropReason::Reentrant),
                 _ => cursor.append_slow(&ring, &|| n, &WHO, 5, &Cons(n, Nil)),
             };
-            assert_eq!(outcome, Outcome::Recorded);
+            assert_eq!(outcome, AppendOutcome::Recorded);
             emitted += 1;
         }
         let mut bytes = vec![0; ring.len_bytes()];
@@ -813,7 +813,7 @@ fn callsite_that_is_registered_meanwhile() {
         header.store(complete & 0x7FFF_FFFF);
         for n in 0..200 {
             let id = if n < 50 { 6 } else { 5 };
-            assert_eq!(ring.append_shared(n, 9, id, &fields(n), DropReason::Reentrant), Outcome::Recorded);
+            assert_eq!(ring.append_shared(n, 9, id, &fields(n), DropReason::Reentrant), AppendOutcome::Recorded);
         }
         let options = SnapshotOptions { codec: Codec::None, withhold, ..SnapshotOptions::new(Codec::None) };
         let mut sink = Late { bytes: Vec::new(), header, complete };
@@ -821,8 +821,8 @@ fn callsite_that_is_registered_meanwhile() {
         let stats = write_snapshot_of_ring(ring, &META, options, &mut scratch, &mut sink).expect("it takes all");
         assert_eq!((stats.entry_count, stats.event_count), (2, 200));
         let content = content_of_snapshot(&sink.bytes);
-        let sites = callsites(&content.entries);
-        let users = content.events.iter().map(|event| sites[&event.callsite].values(&event.payload).next());
+        let table = callsites(&content.entries);
+        let users = content.events.iter().map(|event| table[&event.callsite].values(&event.payload).next());
         let users = users.map(|user| match user {
             Some(Ok((_, ValueRef::Unsigned(user)))) => Some(user),
             _ => None,

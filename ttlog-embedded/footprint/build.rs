@@ -1,12 +1,12 @@
 //! Writes the memory map, the linker arguments, and the functions with callsites: `calls.rs` with one of each kind, and
-//! `more_KIND.rs` with `SITE_COUNT` of one kind.
+//! `more_KIND.rs` with `CALLSITE_COUNT` of one kind.
 
 use std::env;
 use std::fs;
 use std::path::PathBuf;
 
 /// Callsites that a program `more_*` has in addition to those of `calls`. Also in report.py.
-const SITE_COUNT: usize = 64;
+const CALLSITE_COUNT: usize = 64;
 
 /// Fits every machine it runs on; microbit has the least memory.
 const MEMORY: &str = "MEMORY { FLASH : ORIGIN = 0, LENGTH = 256K  RAM : ORIGIN = 0x20000000, LENGTH = 16K }\n";
@@ -37,17 +37,18 @@ fn main() {
         calls += &function(&format!("call_{kind}"), parameters, &statement(kind, parameters));
         calls += &function(&format!("bare_{kind}"), parameters, "");
 
-        let mut sites = String::new();
+        let mut callsites = String::new();
         let mut names = String::new();
-        for site in 0..SITE_COUNT {
-            let name = format!("site_{site}");
-            sites += &function(&name, parameters, &statement(&format!("{kind} {site}"), parameters));
+        for callsite in 0..CALLSITE_COUNT {
+            let name = format!("callsite_{callsite}");
+            callsites += &function(&name, parameters, &statement(&format!("{kind} {callsite}"), parameters));
             names += &name;
             names += ", ";
         }
         let types: Vec<&str> = named(parameters).map(|(_, kind)| kind).collect();
-        sites += &format!("static SITES: [extern \"C\" fn({}); {SITE_COUNT}] = [{names}];\n", types.join(", "));
-        write(&format!("more_{kind}.rs"), &sites);
+        let pointer = format!("extern \"C\" fn({})", types.join(", "));
+        callsites += &format!("static CALLSITES: [{pointer}; {CALLSITE_COUNT}] = [{names}];\n");
+        write(&format!("more_{kind}.rs"), &callsites);
     }
     write("calls.rs", &calls);
 }

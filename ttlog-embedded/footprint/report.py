@@ -31,7 +31,7 @@ RECORDERS = {
     "defmt-rtt": "defmt-rtt",
 }
 NOTHING = "nothing"
-SITE_COUNT = 64  # as in build.rs
+CALLSITE_COUNT = 64  # as in build.rs
 RING_LEN = 4096  # as in src/recorder.rs
 TRACED_ROUNDS = 64
 WORSE = 1.02
@@ -180,7 +180,7 @@ def figures_of(directory, target, recorder):
     printed = Printed(output_of(*qemu(machine, calls_program)))
     per_tick = 1 / printed.mean("calibration")
     calls, printed_meanwhile = trace(machine, calls_program)
-    sites, executed, executed_usually = {}, set(), set()
+    callsites, executed, executed_usually = {}, set(), set()
     for kind in KINDS:
         here, bare = calls[f"call_{kind}"], calls[f"bare_{kind}"]
         by_trace = sum(call.instructions for call in here) / len(here) - bare[0].instructions
@@ -190,7 +190,7 @@ def figures_of(directory, target, recorder):
             fail(f"{where}: {by_trace:.2f} instructions in the trace, but {by_clock:.2f} by the clock")
         more, more_bare = program(f"more_{kind}"), program(f"more_{kind}", NOTHING)
         sizes = [p.flash for p in (more, calls_program, more_bare, bare_program)]
-        sites[kind] = (sizes[0] - sizes[1] - (sizes[2] - sizes[3])) / SITE_COUNT
+        callsites[kind] = (sizes[0] - sizes[1] - (sizes[2] - sizes[3])) / CALLSITE_COUNT
         median = statistics.median_low(call.instructions for call in here)
         executed |= set().union(*(call.addresses for call in here))
         executed_usually |= set().union(*(call.addresses for call in here if call.instructions <= median))
@@ -202,7 +202,7 @@ def figures_of(directory, target, recorder):
             ("longest masked", kind): max(call.longest_masked for call in here),
             ("ring bytes", kind): printed.mean("event_bytes", f"call_{kind}"),
             ("ring bytes in all", kind): printed.mean("all_bytes", f"call_{kind}"),
-            ("flash per callsite", kind): sites[kind],
+            ("flash per callsite", kind): callsites[kind],
             ("stack", kind): max(call.stack for call in here),
         }
     own = {
@@ -220,7 +220,7 @@ def figures_of(directory, target, recorder):
     figures["code", "a usual call"] = sum(own[name] for name in run_through(executed_usually))
     figures["code", "any call"] = sum(own[name] for name in run_through(executed))
     figures["code", "all"] = sum(own.values())
-    figures["flash", "all"] = calls_program.flash - bare_program.flash - sum(sites.values())
+    figures["flash", "all"] = calls_program.flash - bare_program.flash - sum(callsites.values())
     if calls_program.ram < bare_program.ram + RING_LEN:
         fail(f"{target} {recorder}: the program has no ring of {RING_LEN} bytes")
     figures["RAM", "all"] = calls_program.ram - bare_program.ram - RING_LEN

@@ -97,7 +97,7 @@ pub use recorder::Recorder;
 pub use reset::flush;
 #[cfg(all(target_arch = "arm", target_os = "none"))]
 pub use reset::reset;
-pub use ttlog_core::device::{Found, Started};
+pub use ttlog_core::device::{Recovered, Started};
 pub use ttlog_core::{Bytes, DropReason, Level, Loss, Value};
 pub use ttlog_core::{debug, error, event, info, trace, warn};
 

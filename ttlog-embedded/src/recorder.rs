@@ -11,7 +11,7 @@ use crate::config::Config;
 
 /// Recorder that the macros write to.
 #[cfg(target_os = "none")]
-pub(crate) use ttlog_core::device::site::RECORDER as DEVICE;
+pub(crate) use ttlog_core::device::callsite::RECORDER as DEVICE;
 /// For tests: on a host no macro writes to it.
 #[cfg(not(target_os = "none"))]
 pub(crate) static DEVICE: ttlog_core::device::DeviceRecorder = ttlog_core::device::DeviceRecorder::new();
@@ -154,7 +154,7 @@ impl Recorder {
     ///
     /// Call it once, early, from one context, before interrupts log; earlier events are neither recorded nor counted.
     /// Takes some 20 instructions per byte of the ring. Later calls, also on a second recorder, change nothing and
-    /// return the same boot number, with [`Found::Nothing`](crate::Found::Nothing).
+    /// return the same boot number, with [`Recovered::Nothing`](crate::Recovered::Nothing).
     ///
     /// # Panics
     /// If the recorder has a region of its own without room for its ring; the size of the region is known no earlier.
@@ -168,7 +168,7 @@ impl Recorder {
         let started = match DEVICE.start(self.words(), &self.config, &session) {
             Some(Ok(started)) => started,
             Some(Err(_)) => panic!("the region for the TTLog ring is too small"),
-            None => return Started { boot: DEVICE.boot(), found: crate::Found::Nothing },
+            None => return Started { boot: DEVICE.boot(), recovered: crate::Recovered::Nothing },
         };
         self.set_level(config.level);
         config.after_failure.put_in_force();
@@ -178,7 +178,7 @@ impl Recorder {
     /// Sets the lowest level that is recorded from now on; `None` records nothing. Callable anywhere.
     pub fn set_level(&self, level: Option<Level>) {
         #[cfg(target_os = "none")]
-        ttlog_core::device::site::set_level(level);
+        ttlog_core::device::callsite::set_level(level);
         #[cfg(not(target_os = "none"))]
         let _ = level; // on a host the macros have another recorder
     }

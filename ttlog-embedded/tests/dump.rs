@@ -7,7 +7,7 @@ use core::convert::Infallible;
 use embedded_io::{ErrorKind, ErrorType, Write};
 use ttlog_core::device::frame::{FRAME_LEN_MAX, Frame, FrameKind, FrameScanner, Scanned, TEXT_BEGIN, TEXT_END};
 use ttlog_core::ring::RingImage;
-use ttlog_embedded::{Config, Found, dump_text_to, dump_to};
+use ttlog_embedded::{Config, Recovered, dump_text_to, dump_to};
 
 ttlog_embedded::recorder!(static RECORDER: 2048);
 
@@ -59,7 +59,7 @@ fn frames(stream: &[u8]) -> Vec<(FrameKind, u32, Vec<u8>)> {
 fn writers_take_a_dump_or_end_it() {
     assert!(dump_to(&mut room(0)).is_ok(), "before the start there is nothing to send");
     let started = RECORDER.start(Config::DEFAULT);
-    assert_eq!((started.boot, started.found), (1, Found::Nothing));
+    assert_eq!((started.boot, started.recovered), (1, Recovered::Nothing));
     assert_eq!(RECORDER.start(Config::DEFAULT).boot, 1, "the second start changes nothing");
 
     let mut whole = room(usize::MAX);

@@ -22,7 +22,7 @@
 //!     #[link_section = ".ttlog.text"]
 //!     static __TTLOG_TEXT: CallsiteText<{ its length }> = CallsiteText::new(&__TTLOG_METADATA);
 //!     if level_enabled(…) && is_level_on(…) {
-//!         match … => record_site!(__TTLOG_TEXT, Cons(…, Cons(…, Nil))),
+//!         match … => record_callsite!(__TTLOG_TEXT, Cons(…, Cons(…, Nil))),
 //! ```
 //!
 //! Reasons:
@@ -42,7 +42,7 @@ use quote::{format_ident, quote_spanned};
 use syn::Result;
 
 use crate::args::{Event, Level};
-use crate::fields::{Field, Fields, Hold, Operand, Source};
+use crate::fields::{Field, FieldSource, Fields, Hold, Operand};
 
 /// Kind of system that the program with the event runs on.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -77,10 +77,10 @@ pub(crate) fn expand(event: Event, on: Target) -> Result<TokenStream> {
     let field_items = fields.iter().map(|Field { name, source, secret }| {
         let mark = secret.then(|| quote_spanned!(site=> .secret()));
         match source {
-            Source::Folded(value) => {
+            FieldSource::Folded(value) => {
                 quote_spanned!(site=> #private::Field::literal(#name, #private::Literal::#value) #mark)
             }
-            Source::Operand(_) => quote_spanned!(site=> #private::Field::dynamic(#name) #mark),
+            FieldSource::Operand(_) => quote_spanned!(site=> #private::Field::dynamic(#name) #mark),
         }
     });
     let call = match on {
@@ -88,9 +88,10 @@ pub(crate) fn expand(event: Event, on: Target) -> Result<TokenStream> {
             let function = quote_spanned!(site=> #private::record::<{ #private::is_priority(#level) }, _>);
             Call { before: function, first: quote_spanned!(site=> &__TTLOG_CALLSITE) }
         }
-        Target::Device => {
-            Call { before: quote_spanned!(site=> #private::record_site!), first: quote_spanned!(site=> __TTLOG_TEXT) }
-        }
+        Target::Device => Call {
+            before: quote_spanned!(site=> #private::record_callsite!),
+            first: quote_spanned!(site=> __TTLOG_TEXT),
+        },
     };
     let record = record(&private, &call, &fields, &operands);
     let metadata = quote_spanned! {site=>
@@ -152,8 +153,8 @@ fn record(private: &TokenStream, call: &Call, fields: &[Field], operands: &[Oper
     let variables: Vec<Ident> =
         (0..operands.len()).map(|index| format_ident!("__ttlog_{index}", span = site)).collect();
     let values = fields.iter().rev().fold(quote_spanned!(site=> #private::Nil), |rest, field| match field.source {
-        Source::Folded(_) => rest,
-        Source::Operand(index) => {
+        FieldSource::Folded(_) => rest,
+        FieldSource::Operand(index) => {
             let variable = &variables[index];
             // The compiler reports here that a type is no `Value`, if nothing else could capture it either.
             let variable = Ident::new(&variable.to_string(), errors_at(&operands[index]));

@@ -41,13 +41,13 @@ pub(crate) struct Fields {
 /// A field of the event.
 pub(crate) struct Field {
     pub(crate) name: String,
-    pub(crate) source: Source,
+    pub(crate) source: FieldSource,
     /// Whether it is marked as secret.
     pub(crate) secret: bool,
 }
 
 /// Where the value of a field comes from.
-pub(crate) enum Source {
+pub(crate) enum FieldSource {
     /// The callsite.
     Folded(Folded),
     /// The operand of this index.
@@ -115,7 +115,7 @@ impl Fields {
                         if let (Reference::Name(path), None) = (&placeholder.reference, names.listed.get(name.as_str()))
                         {
                             if order.sources[slot].is_none() {
-                                order.sources[slot] = Some(Source::Operand(operands.len()));
+                                order.sources[slot] = Some(FieldSource::Operand(operands.len()));
                                 operands.push(captured(path, literal, placeholder, shown[name.as_str()])?);
                             }
                         }
@@ -130,7 +130,7 @@ impl Fields {
                         Capture::Display | Capture::Debug => None,
                     };
                     order.sources[slot] = Some(match folded {
-                        Some(value) => Source::Folded(value),
+                        Some(value) => FieldSource::Folded(value),
                         None => {
                             let hold = match argument.capture {
                                 Capture::Plain => shown.get(name).copied().unwrap_or(Hold::Bare),
@@ -139,7 +139,7 @@ impl Fields {
                             };
                             let expr = argument.expr.to_token_stream();
                             operands.push(Operand { expr, span: argument.expr.span(), hold });
-                            Source::Operand(operands.len() - 1)
+                            FieldSource::Operand(operands.len() - 1)
                         }
                     });
                 }
@@ -334,7 +334,7 @@ impl<'a> Names<'a> {
 #[derive(Default)]
 struct Order {
     names: Vec<String>,
-    sources: Vec<Option<Source>>,
+    sources: Vec<Option<FieldSource>>,
     secret: Vec<bool>,
 }
 

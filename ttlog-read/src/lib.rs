@@ -31,6 +31,7 @@
 //! | [`event`] | field values, messages, and which values are withheld |
 //! | [`text`] | makes logged text harmless to a terminal; times and numbers as people read them |
 //!
+//! - **A file can hold several recordings.** Each is a source of its own.
 //! - **Files are hostile.** Whatever they hold, nothing panics, memory stays in proportion to what they really
 //!   contain, and what is intact comes out.
 //! - **Nothing is mapped**, so a file can be truncated while it is read. A running process is not disturbed.

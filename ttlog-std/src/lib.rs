@@ -82,6 +82,8 @@ pub use config::settings::{
 pub use recorder::Recorder;
 #[doc(no_inline)]
 pub use recorder::Recorder as Trace;
+#[cfg(unix)]
+pub use service::hand_over::HandOverError;
 pub use snapshot::error::SnapshotError;
 pub use snapshot::ticket::SnapshotTicket;
 pub use start::builder::Builder;

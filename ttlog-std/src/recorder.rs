@@ -11,11 +11,15 @@ use ttlog_core::{Filter, FilterError, Level, Loss};
 
 use crate::event::plugin;
 use crate::memory::ring_file::RingFile;
+#[cfg(unix)]
+use crate::service::hand_over::{HandOverError, hand_over_to};
 use crate::service::settle::settle;
 use crate::snapshot::error::SnapshotError;
 use crate::snapshot::ticket::SnapshotTicket;
 use crate::state::window::Window;
 use crate::state::{self, State};
+#[cfg(unix)]
+use crate::sys::User;
 use crate::sys::report;
 
 /// Longest time that [`Recorder::shutdown`] waits for accepted snapshots.
@@ -104,7 +108,8 @@ impl Recorder {
     /// A directive is a level (`trace`, `debug`, `info`, `warn`, `error`) or `off`, for everything that no other
     /// directive names, or `target=level`, for that target (the module path, unless the event sets another) and
     /// everything below it. The longest target wins; of several equal ones, the last. If no directive covers the rest,
-    /// the rest is recorded. At most 512 bytes.
+    /// the rest is recorded. A dash also matches an underscore, so that `my-crate=debug`, the name of a package, covers
+    /// the module path `my_crate`. At most 512 bytes.
     ///
     /// `ttlog-view level PID DIRECTIVES` does the same from outside: within 100 ms, unless a snapshot is being written.
     ///
@@ -195,6 +200,47 @@ impl Recorder {
     #[must_use]
     pub fn is_recording(&self) -> bool {
         self.state().is_some_and(State::is_recording)
+    }
+
+    /// Prepares for the process to become another user: what it will create later, and the ring, are this user's from
+    /// now on. For programs that start with more rights than they keep.
+    ///
+    /// Call it with the old rights, before `setgid` and `setuid`; the chapter [files](crate::_documentation::files) has
+    /// the order. Without it, recording goes on and nothing is lost, but children of `fork` might have their rings in
+    /// memory only, the new user cannot read the ring from outside, and snapshots fail if their directory is not open
+    /// to all.
+    ///
+    /// - The ring's file becomes the user's, and moves to where a recorder of this user would have put it: see
+    ///   [`ring_path`](Self::ring_path). Children of `fork` have theirs beside it.
+    /// - If the user cannot create files in the directory of the snapshots, they go to `ttlog-<uid>` in it. In a
+    ///   directory that stays, the snapshots of this service become the user's, as far as they were the present one's.
+    /// - Rings that an earlier run has left in the new directory are recovered once the process has become this user.
+    ///
+    /// In a child of `fork` this concerns the child's ring and those of its own children; earlier snapshots stay the
+    /// old user's. A recorder whose ring is on the heap has only snapshots to hand over. Access control lists and
+    /// supplementary groups are not taken into account.
+    ///
+    /// Waits for other callers, and up to two seconds for the recovery of rings of the old user.
+    ///
+    /// # Errors
+    /// [`HandOverError`]: what could not be handed over, for lack of rights (`CAP_CHOWN`) or because a directory
+    /// belongs to a third user. The rest has been handed over, and recording goes on.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// # fn give_up_privileges(uid: u32, gid: u32) {}
+    /// let recorder = ttlog_std::Recorder::init(100_000, 100, "shop");
+    /// // Bind ports, read keys ... then:
+    /// recorder.hand_over(1000, 1000)?;
+    /// give_up_privileges(1000, 1000); // setgroups, setgid, setuid
+    /// # Ok::<(), ttlog_std::HandOverError>(())
+    /// ```
+    #[cfg(unix)]
+    pub fn hand_over(&self, uid: u32, gid: u32) -> Result<(), HandOverError> {
+        match self.state() {
+            Some(state) => hand_over_to(state, User { uid, gid }),
+            None => Ok(()),
+        }
     }
 
     /// Ends recording cleanly: no more events are accepted, requested snapshots are finished, the ring is marked as

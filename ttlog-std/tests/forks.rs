@@ -193,6 +193,7 @@ fn child() {
         "kept" => kept(&rings),
         "parent adds callsites" => parent_adds_callsites(&rings),
         "ends" => ends(&rings),
+        "clone into a namespace" => clone_into_a_namespace(),
         "panic" => {
             let recorder = builder().build().unwrap();
             log("parent", 0);
@@ -701,6 +702,43 @@ fn ends(rings: &Path) {
     }
     assert_eq!(libc::WTERMSIG(wait(child)), libc::SIGSEGV);
     assert_eq!(trouble_of(recorder.ring_path().unwrap()), (None, 0));
+}
+
+/// Like the last part of [`ends`], for the first process of a pid namespace and that of another one below: both are
+/// process 1.
+fn clone_into_a_namespace() {
+    let recorder = builder().build().unwrap();
+    log("parent", 0);
+    assert_eq!(std::process::id(), 1);
+    for run in [|| std::process::exit(4), || std::process::abort()] {
+        let flags = libc::SIGCHLD | libc::CLONE_NEWPID;
+        // SAFETY: the child only ends.
+        let child = unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) } as libc::pid_t;
+        if child == 0 {
+            assert_eq!(std::process::id(), 1);
+            run();
+        }
+        let status = wait(child);
+        assert!(libc::WIFSIGNALED(status) || libc::WEXITSTATUS(status) == 4, "{status:#x}");
+        assert_eq!(trouble_of(recorder.ring_path().unwrap()), (None, 0));
+    }
+}
+
+#[test]
+fn copy_in_another_pid_namespace_stamps_no_end() {
+    let place = Place::new("fork-namespace");
+    let inner = place.child("clone into a namespace");
+    let mut command = std::process::Command::new("unshare");
+    command.args(["--pid", "--fork", "--mount-proc", "--kill-child"]);
+    if !command.arg("true").output().is_ok_and(|output| output.status.success()) {
+        let reason = "making a pid namespace takes unshare and root";
+        return common::skip("copy_in_another_pid_namespace_stamps_no_end", reason);
+    }
+    let mut command = std::process::Command::new("unshare");
+    command.args(["--pid", "--fork", "--mount-proc", "--kill-child"]).arg(inner.get_program()).args(inner.get_args());
+    command.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?)))).current_dir("/");
+    let output = common::finish(command);
+    assert!(output.status.success(), "{}", common::stderr(&output));
 }
 
 /// Compares two states of a ring's file, except for its anchors, which are written every second in any case.

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 
 use common::Place;
-use ttlog_core::kill::{Site, set_callback};
+use ttlog_core::kill::{KillPoint, set_callback};
 use ttlog_core::record::packed::Unpacker;
 use ttlog_core::ring::TableEntry;
 use ttlog_core::{Item, RingImage, SegmentState, TableItem};
@@ -25,15 +25,20 @@ const PASSAGES: [u64; 2] = [1, 40];
 
 /// Kill points that this test's process need not pass: they take contexts that meet at a certain step, or a request
 /// from outside.
-const NOT_PASSED: [Site; 5] =
-    [Site::OpenReturned, Site::SharedSurplus, Site::PriorityStrayed, Site::AnswerTold, Site::Answered];
+const NOT_PASSED: [KillPoint; 5] = [
+    KillPoint::OpenReturned,
+    KillPoint::SharedSurplus,
+    KillPoint::PriorityStrayed,
+    KillPoint::AnswerTold,
+    KillPoint::Answered,
+];
 
-static SITE: AtomicU64 = AtomicU64::new(u64::MAX);
+static POINT: AtomicU64 = AtomicU64::new(u64::MAX);
 static PASSES_LEFT: AtomicU64 = AtomicU64::new(0);
 
 /// Callback of all kill points.
-fn pass(site: Site) {
-    if site as u64 == SITE.load(Ordering::Relaxed) && PASSES_LEFT.fetch_sub(1, Ordering::Relaxed) == 1 {
+fn pass(point: KillPoint) {
+    if point as u64 == POINT.load(Ordering::Relaxed) && PASSES_LEFT.fetch_sub(1, Ordering::Relaxed) == 1 {
         // SAFETY: a signal that no process survives; touches no memory.
         unsafe { libc::kill(libc::getpid(), libc::SIGKILL) };
     }
@@ -59,9 +64,9 @@ macro_rules! counted {
 #[ignore = "run by the other test in child processes"]
 fn child() {
     let Some(case) = common::case() else { return };
-    let (site, passage) = case.split_once(',').unwrap();
+    let (point, passage) = case.split_once(',').unwrap();
     PASSES_LEFT.store(passage.parse().unwrap(), Ordering::Relaxed);
-    SITE.store(site.parse().unwrap(), Ordering::Relaxed);
+    POINT.store(point.parse().unwrap(), Ordering::Relaxed);
     set_callback(pass);
     work(map_counts());
 }
@@ -136,13 +141,13 @@ fn map_counts() -> &'static Counts {
 fn process_is_killed_at_each_kill_point() {
     let mut killed = 0;
     let mut not_passed = BTreeSet::new();
-    for &site in Site::ALL {
+    for &point in KillPoint::ALL {
         for passage in PASSAGES {
-            match kill_at(site, passage) {
+            match kill_at(point, passage) {
                 Some(Ok(())) => killed += 1,
-                Some(Err(fault)) => panic!("at passage {passage} of {site:?}: {fault}"),
+                Some(Err(fault)) => panic!("at passage {passage} of {point:?}: {fault}"),
                 None if passage == 1 => {
-                    not_passed.insert(site);
+                    not_passed.insert(point);
                 }
                 None => {} // passed less often
             }
@@ -154,17 +159,17 @@ fn process_is_killed_at_each_kill_point() {
 
 /// Runs a child that kills itself at a passage of a kill point, and checks its ring. Returns `None` if it did not get
 /// there.
-fn kill_at(site: Site, passage: u64) -> Option<Result<(), String>> {
+fn kill_at(point: KillPoint, passage: u64) -> Option<Result<(), String>> {
     let place = Place::new("kill-points");
     let counts = place.path().join("counts");
     std::fs::write(&counts, [0; size_of::<Counts>()]).unwrap();
-    let mut command = place.child(&format!("{},{passage}", site as u64));
+    let mut command = place.child(&format!("{},{passage}", point as u64));
     command.env("TTLOG_COUNTS", &counts).env("TTLOG_RECOVER_ORPHANS", "off");
     let output = common::finish(command);
     if output.status.success() {
         return None;
     }
-    assert_eq!(output.status.signal(), Some(libc::SIGKILL), "{site:?}: {}", common::stderr(&output));
+    assert_eq!(output.status.signal(), Some(libc::SIGKILL), "{point:?}: {}", common::stderr(&output));
     let counts = std::fs::read(&counts).unwrap();
     let [begun, ended] = [0, 8].map(|at| u64::from_le_bytes(counts[at..at + 8].try_into().unwrap()));
     let rings = place.ring_files();

@@ -12,7 +12,8 @@ use ttlog_read::source::device::ranges::Ranges;
 use ttlog_read::source::device::{firmware::Firmware, load::is_dictionary};
 
 use support::device::{
-    BUILD_ID, Section, Site, TEXT_ADDRESS, build_id_note, callsite_sections, elf_file, motor_elf, motor_sites,
+    BUILD_ID, FirmwareCallsite, Section, TEXT_ADDRESS, build_id_note, callsite_sections, elf_file, motor_callsites,
+    motor_elf,
 };
 use support::{Recording, Thread, directory, view, write};
 
@@ -54,10 +55,11 @@ fn callsites_build_id_and_ring_of_an_elf_file() {
 
 #[test]
 fn an_entry_that_makes_no_sense_costs_itself_only() {
-    let mut sites = motor_sites();
-    sites.push(Site { text: vec![0xFF; 30], tags: vec![] }); // no text
-    sites.push(Site { tags: vec![99, 99, 99], ..motor_sites().remove(0) }); // more types than fields
-    let [mut entries, texts] = callsite_sections(&sites);
+    let mut callsites = motor_callsites();
+    callsites.push(FirmwareCallsite { text: vec![0xFF; 30], tags: vec![] }); // no text
+    // More types than fields.
+    callsites.push(FirmwareCallsite { tags: vec![99, 99, 99], ..motor_callsites().remove(0) });
+    let [mut entries, texts] = callsite_sections(&callsites);
     entries.data.extend(70_000_u32.to_le_bytes()); // an id that cannot be
     entries.data.extend([0; 68]);
     entries.data.extend(6_u32.to_le_bytes()); // a text that is nowhere
@@ -79,7 +81,7 @@ fn build_id_in_program_data() {
         ..build_id_note(&[])
     };
     let read = |data: &[u8]| {
-        let [entries, texts] = callsite_sections(&motor_sites());
+        let [entries, texts] = callsite_sections(&motor_callsites());
         elf::read(&elf_file(&[section(data), entries, texts], &[])).expect("a good ELF file").build_id
     };
     let note = build_id_note(&BUILD_ID).data;
@@ -94,7 +96,7 @@ fn build_id_in_program_data() {
 
 #[test]
 fn entries_and_texts_in_flash() {
-    let [entries, texts] = callsite_sections(&motor_sites());
+    let [entries, texts] = callsite_sections(&motor_callsites());
     let start = u64::from(TEXT_ADDRESS) - entries.data.len() as u64;
     let end = u64::from(TEXT_ADDRESS);
     let both = Section { address: start, data: [entries.data, texts.data].concat(), ..entries };
@@ -133,7 +135,7 @@ fn damaged_elf_files_do_no_harm() {
 #[test]
 fn a_text_named_by_all_ids_does_not_fill_memory() {
     let long: &'static str = Box::leak("x".repeat(60_000).into_boxed_str());
-    let mut text = motor_sites().remove(0).text;
+    let mut text = motor_callsites().remove(0).text;
     // The message of a callsite without fields, lengthened by hand: length, then level and line unchanged, then three
     // texts.
     text.truncate(8);
@@ -144,7 +146,7 @@ fn a_text_named_by_all_ids_does_not_fill_memory() {
     text.push(0);
     let len = text.len() as u16;
     text[..2].copy_from_slice(&len.to_le_bytes());
-    let [entry, texts] = callsite_sections(&[Site { text, tags: vec![] }]);
+    let [entry, texts] = callsite_sections(&[FirmwareCallsite { text, tags: vec![] }]);
     let mut data = Vec::new();
     for id in 1..=65_534_u32 {
         data.extend(id.to_le_bytes());

@@ -55,7 +55,11 @@ fn ends_in_a_sentence() {
         (abort, "ended by SIGABRT in thread 103 `worker`, 2026-01-31 02:59:02.000000"),
         (exit, "ended by exit(3) in thread 103 `worker`, 2026-01-31 02:59:02.000000"),
         (ProcessEnd { code: ProcessEnd::STATUS_UNKNOWN, ..exit }, "ended by exit() in thread 103 `worker`"),
-        (ProcessEnd { signal: 64, code: 0, ..segv() }, "ended by signal 64 in thread 103 `worker`"),
+        (ProcessEnd { signal: 64, code: -6, ..segv() }, "ended by signal 64 in thread 103 `worker`"),
+        (
+            ProcessEnd { signal: 15, code: 0, sender_uid: 7, ..segv() },
+            "ended by SIGTERM (sent from another pid namespace, by user 7) in thread 103 `worker`",
+        ),
         (ProcessEnd { unix_ns: 0, ..segv() }, "in thread 103 `worker`, 2026-01-31 02:59:02.000000"),
         (ProcessEnd::of(EndKind::Unfinished), "was ending, and did not get to say how"),
         (ProcessEnd::of(EndKind::Other(77)), "was ending, and did not get to say how"),

@@ -128,6 +128,30 @@ fn a_ring_that_its_process_let_go_of_by_exec_is_recovered() {
     assert!(!ring.exists());
 }
 
+/// Ids are given again: the ring of an earlier process is not that of the present one.
+#[test]
+fn id_that_another_process_has_by_now() {
+    let dir = directory("reused");
+    let pid = std::process::id();
+    let process = ttlog_core::ProcessInfo { pid: pid.into(), process_start: 1, host: "", ..support::SHOP };
+    let earlier = support::Recording::on_a_server(1, 4, 0, 512, &process);
+    std::fs::create_dir(dir.join("rings")).expect("a directory");
+    support::write(&dir, "rings/earlier.ring", &earlier.image());
+    for arguments in [&["snapshot", "-o", "."][..], &["level"], &["doctor"]] {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_ttlog-view"));
+        command.args(arguments).arg(pid.to_string()).current_dir(&dir).env("TTLOG_DIR", dir.join("rings"));
+        let output = command.output().expect("the program can be run");
+        let message = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {message}");
+        assert!(message.contains(&format!("process {pid} runs, but has no ring that can be found")), "{message}");
+        assert!(
+            message.contains("another process had or has this id") && message.contains("earlier.ring"),
+            "{message}"
+        );
+    }
+    assert_eq!(view(&dir, &["snapshot", "rings/earlier.ring", "-o", "."]).code, Some(0));
+}
+
 #[test]
 fn how_a_process_ended_is_told() {
     let dir = directory("ended");
@@ -194,6 +218,24 @@ fn level_changes_what_a_running_process_records() {
 }
 
 #[test]
+fn packages_with_dashes_are_named_as_cargo_spells_them() {
+    let dir = directory("dashes");
+    let mut recorder = Recorder::start(&dir, &[("TTLOG_FILTER", "warn,my-crate=debug")]);
+    let pid = recorder.pid().to_string();
+    let counted = |filter: &str| view(&dir, &["rings", "-q", "--filter", filter]).out.lines().count();
+    recorder.tell("debug 5");
+    recorder.tell("crate 3");
+    assert_eq!(counted("target=my-crate"), 3);
+    assert_eq!(counted("target=my-crate::net"), 3);
+    assert_eq!(counted("target!=my-crate"), 0);
+    assert_eq!(counted("target=my-crate::ne"), 0);
+    let directives = "warn,my-crate::net=off";
+    assert_eq!(view(&dir, &["level", &pid, directives]).out, format!("{directives}\n"));
+    recorder.tell("crate 3");
+    assert_eq!(counted("target=my_crate"), 3);
+}
+
+#[test]
 fn level_says_why_it_was_not_changed() {
     let dir = directory("level_refused");
     support::write(&dir, "shop.ring", &support::shop(1).image());
@@ -256,7 +298,77 @@ fn another_user_is_told_so() {
         let output = command.current_dir("/").output().expect("the program can be run");
         let message = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{message}");
-        assert!(message.contains("its files cannot be seen (it belongs to another user"), "{message}");
+        assert!(message.contains("its files cannot be seen (it belongs to user 0), and"), "{message}");
     }
+    // By their path, too: the ring, and the directory in which it is.
+    let (ring, rings) = (recorder.ring(), dir.join("rings"));
+    let name = |path: &Path| path.to_string_lossy().into_owned();
+    let refused = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(&program);
+        let output = command.args(arguments).uid(65_534).gid(65_534).current_dir("/").output().expect("a program");
+        String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout)
+    };
+    for arguments in [
+        &[name(&ring).as_str()][..],
+        &[&name(&rings)],
+        &["snapshot", &name(&ring)],
+        &["level", &name(&ring), "info"],
+        &["verify", &name(&ring)],
+        &["recover", &name(&rings)],
+        &["doctor", &name(&rings)],
+    ] {
+        let message = refused(arguments);
+        let whose = if arguments.ends_with(&[&name(&rings)]) { "it".to_owned() } else { name(&rings) };
+        assert!(
+            message.contains(&format!("denied (os error 13); {whose} belongs to user 0, and you are user 65534")),
+            "{arguments:?}: {message}"
+        );
+    }
+    std::fs::set_permissions(&rings, std::fs::Permissions::from_mode(0o755)).expect("our own directory");
+    for arguments in [&["snapshot", &name(&ring)][..], &["recover", &name(&rings)], &[&name(&rings)]] {
+        let message = refused(arguments);
+        assert!(message.contains("denied (os error 13); it belongs to user 0"), "{arguments:?}: {message}");
+    }
+    std::fs::set_permissions(&ring, std::fs::Permissions::from_mode(0o644)).expect("our own file");
+    let message = refused(&["level", &name(&ring), "info"]);
+    let expected = "it belongs to user 0, and you are user 65534: only the user that owns the ring may ask";
+    assert!(message.contains(expected), "{message}");
+    std::fs::remove_dir_all(&dir).expect("our own directory");
+}
+
+#[test]
+fn new_user_can_use_what_was_handed_over() {
+    use std::os::unix::process::CommandExt as _;
+    if !rustix::process::geteuid().is_root() {
+        return support::skip("new_user_can_use_what_was_handed_over: only root can act for another user");
+    }
+    let dir = std::env::temp_dir().join(format!("ttlog-view-handed-over-{}", std::process::id()));
+    for path in [dir.clone(), dir.join("snapshots")] {
+        std::fs::create_dir_all(&path).expect("a directory");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("our own directory");
+    }
+    let program = dir.join("ttlog-view");
+    std::fs::copy(env!("CARGO_BIN_EXE_ttlog-view"), &program).expect("a copy");
+    let mut recorder = Recorder::start(&dir, &[]);
+    recorder.tell("info 5");
+    recorder.tell("hand_over 65534");
+    recorder.tell("panic");
+    let rings = dir.join("rings/ttlog-65534");
+    let ring = Recorder::rings_in(&rings)[0].to_string_lossy().into_owned();
+    let as_nobody = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(&program);
+        command.args(arguments).uid(65_534).gid(65_534).current_dir("/").env("TTLOG_DIR", dir.join("rings"));
+        let output = command.output().expect("the program can be run");
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("text")
+    };
+    // Its mappings cannot be seen, but its lock.
+    assert!(as_nobody(&[&ring]).contains("ring of a running process of shop"));
+    assert_eq!(as_nobody(&["level", &ring, "warn"]), "warn\n");
+    assert_eq!(as_nobody(&["level", &recorder.pid().to_string()]), "warn\n");
+    // For root, who sees everything, the directory of the snapshots is the one that is used now.
+    let snapshots = dir.join("snapshots/ttlog-65534");
+    let text = view(&dir, &["doctor", &ring, "--color", "never"]).out;
+    assert!(text.contains(&format!("snapshots {}\n", snapshots.display())), "{text}");
     std::fs::remove_dir_all(&dir).expect("our own directory");
 }

@@ -88,6 +88,40 @@ fn json_filters_and_counts_of_sessions() {
 }
 
 #[test]
+fn shown_times_of_a_device_can_be_copied() {
+    let dir = motor_directory("device_times");
+    let limited = |since: &str, until: &str| {
+        let limits = ["--since", since, "--until", until];
+        image(&dir, &[&["--elf", "motor.elf", "-q"][..], &limits].concat())
+    };
+    let all = image(&dir, &["--elf", "motor.elf", "-q"]).out;
+    let shown: Vec<&str> = all.lines().filter_map(|line| line.split_once(" s ")).map(|(time, _)| time).collect();
+    assert_eq!(shown.len(), 7, "{all}");
+    for (n, time) in shown.iter().enumerate() {
+        for form in [format!("{time} s"), format!("{time}s"), (*time).to_owned()] {
+            let run = limited(&form, &form);
+            assert_eq!((run.code, run.err.as_str()), (Some(0), ""), "{form}");
+            assert_eq!(run.out.lines().collect::<Vec<_>>(), [all.lines().nth(n).expect("an event")], "{form}");
+        }
+    }
+    let count = |since: &str, until: &str| limited(since, until).out.lines().count();
+    assert_eq!((count("boot 2", "boot 2"), count("boot 1", "boot 1"), count("boot 1 +1 s", "boot 2")), (2, 5, 5));
+    assert_eq!((count("-1s", "+1s"), count("boot 3", "boot 9")), (5, 0));
+    // A device has no dates.
+    for date in ["2026-01-31", "02:59"] {
+        let run = limited(date, date);
+        let line = "7 events have no wall-clock time (times of devices are -5s or `boot 2 +1.5 s`) and are left out";
+        assert_eq!((run.code, run.out.as_str(), run.err), (Some(0), "", format!("ttlog-view: {line}\n")));
+    }
+    write(&dir, "shop.ring", &support::shop(1).image());
+    let run = view(&dir, &["shop.ring", "-q", "--since", "boot 2"]);
+    assert_eq!(
+        (run.out.as_str(), run.err.as_str()),
+        ("", "ttlog-view: 9 events have no time of a device and are left out\n")
+    );
+}
+
+#[test]
 fn a_session_is_shown_with_names_of_its_own_build_only() {
     let dir = directory("device_builds");
     let mut device = Device::new(8);
@@ -391,7 +425,7 @@ fn a_dump_without_the_header_of_its_ring_is_read_by_its_segments() {
 #[test]
 fn dumps_that_carry_their_names_need_no_elf_file() {
     let dir = motor_directory("device_embedded");
-    let sites = support::device::motor_sites();
+    let sites = support::device::motor_callsites();
     write(&dir, "frames", &motor().sent(5, &sites).concat());
     let run = view(&dir, &["serial", "frames", "-q"]);
     assert_eq!((run.code, run.err.as_str()), (Some(0), ""));

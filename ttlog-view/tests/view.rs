@@ -5,6 +5,7 @@ mod support;
 use serde_json::Value as Json;
 use ttlog_core::event::{Cons, Nil};
 use ttlog_core::snapshot::Codec;
+use ttlog_read::query::Keep;
 
 use support::{SECOND, compare, directory, id, shop, view, wrapped, write};
 
@@ -181,6 +182,36 @@ fn limits_take_the_ends_and_times_the_middle() {
     let bad = view(&dir, &["w.bin", "--since", "whenever"]);
     assert_eq!(bad.code, Some(2));
     assert!(bad.err.contains("--since: `whenever` is no time"), "{}", bad.err);
+}
+
+#[test]
+fn progress_counts_the_matching_events_as_they_are_read() {
+    struct Steps(Vec<usize>);
+    impl ttlog_read::timeline::Progress for Steps {
+        fn step(&mut self, index: usize, total: usize, events: usize) {
+            assert!(index == self.0.len() && index < total);
+            self.0.push(events);
+        }
+    }
+    let recording = wrapped(2);
+    let bytes = ttlog_read::source::Input::new("ring".to_owned(), recording.image().into());
+    let sources = [ttlog_read::Source::new(&bytes).expect("a good ring")];
+    let steps = |keep, filter: &str| {
+        let conditions = vec![filter.parse().expect("a good filter")];
+        let query = ttlog_read::Query { conditions, keep, ..ttlog_read::Query::default() };
+        let mut steps = Steps(Vec::new());
+        let timeline = ttlog_read::Timeline::read(&sources, &query, &mut steps);
+        (steps.0, timeline.entries.len())
+    };
+    let (all, retained) = steps(Keep::All, "thread=busy");
+    assert!(all.windows(2).all(|pair| pair[0] <= pair[1]), "{all:?}");
+    assert!(all.iter().any(|&count| 0 < count && count < retained), "{all:?}");
+    assert_eq!(*all.last().expect("there are segments"), retained);
+    // Whatever is retained in the end.
+    for keep in [Keep::Last(1), Keep::First(0)] {
+        assert_eq!(steps(keep, "thread=busy").0, all);
+    }
+    assert_eq!(steps(Keep::All, "n<0"), (vec![0; all.len()], 0));
 }
 
 #[test]

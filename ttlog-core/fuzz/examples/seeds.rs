@@ -16,7 +16,7 @@ use ttlog_core::{
     encode_callsite, encode_process,
 };
 
-const SITE: Metadata = Metadata {
+const TRIED: Metadata = Metadata {
     level: Level::Info,
     target: "seed",
     message: "user {name} took {ms:.1} ms",
@@ -24,7 +24,7 @@ const SITE: Metadata = Metadata {
     line: 9,
     fields: &[Field::dynamic("name"), Field::dynamic("ms"), Field::dynamic("tries")],
 };
-const NOTE: Metadata = Metadata { level: Level::Warn, message: "", fields: &[], ..SITE };
+const NOTE: Metadata = Metadata { level: Level::Warn, message: "", fields: &[], ..TRIED };
 
 struct Bytes(Vec<u8>);
 
@@ -58,8 +58,8 @@ fn ring<'m>(words: &'m [Word], config: &RingConfig, events: u64) -> Ring<'m> {
     let len = encode_process(&process, &mut entry).expect("room");
     ring.append_entry(&entry[..len]).expect("room");
     let tries = Some(3);
-    for (id, site, types) in [(1, &SITE, fields("", 0.0, &tries).types()), (2, &NOTE, Nil.types())] {
-        let len = encode_callsite(id, site, types, &mut entry).expect("room");
+    for (id, metadata, types) in [(1, &TRIED, fields("", 0.0, &tries).types()), (2, &NOTE, Nil.types())] {
+        let len = encode_callsite(id, metadata, types, &mut entry).expect("room");
         ring.append_entry(&entry[..len]).expect("room");
     }
     ring.write_anchor(Anchor { ticks: 100, unix_ns: 1_700_000_000_000_000_000 });

@@ -8,7 +8,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use ttlog_core::device::{DeviceClock, DeviceRecorder, Found, SessionStart};
+use ttlog_core::device::{DeviceClock, DeviceRecorder, Recovered, SessionStart};
 use ttlog_core::ring::RingConfig;
 use ttlog_core::{Item, RingImage, SegmentState, Word};
 use ttlog_core_fuzz::mend;
@@ -21,13 +21,13 @@ static MEMORY: [Word; LEN / 8] = [const { Word::new(0) }; LEN / 8];
 const ANY_HEADER: u8 = 128;
 const CALLSITE: u16 = 0x7777;
 
-fn boot() -> (DeviceRecorder, Found) {
+fn boot() -> (DeviceRecorder, Recovered) {
     let recorder = DeviceRecorder::new();
     let clock = DeviceClock::new(|| 5, Some(|| 5), 0);
     let session = SessionStart { clock, build_id: [1; 20], reset_reason: 0, embedded_metadata: true };
     let started = recorder.start(&MEMORY, &CONFIG, &session).expect("started once").expect("it fits");
     assert!(started.boot > 0);
-    (recorder, started.found)
+    (recorder, started.recovered)
 }
 
 fn image() -> Vec<u8> {
@@ -80,7 +80,7 @@ fuzz_target!(|input: &[u8]| {
     }
 
     let (_, found) = boot();
-    assert!(how & ANY_HEADER != 0 || matches!(found, Found::Ring { .. }));
+    assert!(how & ANY_HEADER != 0 || matches!(found, Recovered::Ring { .. }));
     let first = image();
     let (_, [pending, damaged, events]) = read(&first);
     // A boot finds the state left by the previous one, and does not change the segments.
@@ -88,7 +88,7 @@ fuzz_target!(|input: &[u8]| {
     let second = image();
     let segments = CONFIG.overhead_len();
     assert!(first[segments..] == second[segments..], "the second boot changes something");
-    assert!(matches!(again, Found::Ring { damaged_count: 0, .. }), "{again:?}");
+    assert!(matches!(again, Recovered::Ring { damaged_count: 0, .. }), "{again:?}");
     assert_eq!(read(&second).1, [pending, damaged, events]);
 
     let dropped = RingImage::parse(&second).expect("a ring").loss().dropped;

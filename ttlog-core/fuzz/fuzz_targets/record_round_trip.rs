@@ -6,7 +6,7 @@
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use ttlog_core::event::{Cons, Field, Nil};
-use ttlog_core::ring::{Cursor, Outcome};
+use ttlog_core::ring::{AppendOutcome, Cursor};
 use ttlog_core::{
     AnyFields, Bytes, CallsiteInfo, ContextInfo, DropReason, Fields, Item, Level, Metadata, Ring, RingConfig,
     RingImage, SegmentState, TableItem, Value, ValueRef, Word, encode_callsite,
@@ -146,13 +146,13 @@ struct Recorder<'m> {
 }
 
 impl Recorder<'_> {
-    fn record<F: Fields>(&self, callsite: u16, fields: &F) -> Outcome {
+    fn record<F: Fields>(&self, callsite: u16, fields: &F) -> AppendOutcome {
         let who = ContextInfo { context: 3, os_thread_id: 9, next_index: 0, name: "fuzzer" };
         if self.path == Path::Small && self.own.append_small(callsite, self.ticks, fields) {
-            return Outcome::Recorded;
+            return AppendOutcome::Recorded;
         }
         if matches!(self.path, Path::Small | Path::Plain) && self.own.append_plain(callsite, self.ticks, fields) {
-            return Outcome::Recorded;
+            return AppendOutcome::Recorded;
         }
         if self.path == Path::Shared {
             return self.ring.append_shared(self.ticks, 4, callsite, fields, DropReason::Reentrant);
@@ -171,8 +171,8 @@ fn check(recorder: &Recorder<'_>, words: &[Word], event: &Event, callsite: u16) 
 
         let dropped = recorder.ring.loss().dropped_total();
         match recorder.record(callsite, fields) {
-            Outcome::Recorded => assert_eq!(recorder.ring.loss().dropped_total(), dropped),
-            Outcome::Dropped(_) => {
+            AppendOutcome::Recorded => assert_eq!(recorder.ring.loss().dropped_total(), dropped),
+            AppendOutcome::Dropped(_) => {
                 assert_eq!(recorder.ring.loss().dropped_total(), dropped + 1);
                 return;
             }

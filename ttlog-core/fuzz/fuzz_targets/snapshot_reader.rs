@@ -1,4 +1,4 @@
-//! Reads arbitrary bytes as a snapshot. Nothing panics, and the results lie within the input.
+//! Reads arbitrary bytes as a snapshot, and as several. Nothing panics, and the results lie within the input.
 //!
 //! If the first byte of the input is odd, the CRCs of all items are corrected first, so that mutated bytes covered by
 //! them are reached too.
@@ -6,8 +6,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use ttlog_core::FormatErrorKind;
-use ttlog_core::snapshot::{SnapshotItem, SnapshotReader, unpack_len};
+use ttlog_core::snapshot::{Content, SnapshotItem, SnapshotReader, recordings, unpack_len};
+use ttlog_core::{FormatErrorKind, RingImage};
 use ttlog_core_fuzz::{mend, visit};
 
 fuzz_target!(|input: &[u8]| {
@@ -16,6 +16,15 @@ fuzz_target!(|input: &[u8]| {
     if mending & 1 != 0 {
         mend::snapshot(&mut bytes);
     }
+    let mut end = 0;
+    for recording in recordings(&bytes) {
+        assert!(recording.offset == end && !recording.bytes.is_empty());
+        end += recording.bytes.len();
+        assert_eq!(recording.bytes, &bytes[recording.offset..end]);
+        let is_ring = RingImage::parse(recording.bytes).is_ok();
+        assert!(is_ring || recording.content != Content::Ring);
+    }
+    assert_eq!(end, bytes.len());
     let reader = SnapshotReader::new(&bytes);
     let callsites = visit::entries(reader.items().filter_map(|item| match item {
         SnapshotItem::Entry(entry) => Some(entry.bytes),

@@ -168,27 +168,54 @@ pub fn lz4(mut data: &[u8], limit: usize) -> Result<Vec<u8>> {
 
 const MARK: [u8; 9] = [0xd9, 0xd9, 0xf7, 0x84, 0x64, b'T', b'T', b'L', b'G'];
 
+/// Returns whether an item or a ring can start at `at`, or the bytes end there.
+fn can_start(data: &[u8], at: usize) -> bool {
+    at == data.len() || data[at..].starts_with(&MARK) || data[at..].starts_with(b"TTLOGRNG")
+}
+
+/// Returns the end of the intact item at `at`, if there is one.
+fn intact_end(data: &[u8], at: usize) -> Option<usize> {
+    let mut rest = data[at..].starts_with(&MARK).then_some(&data[at..])?;
+    let (kind, body, crc) = item(&mut rest).ok()?;
+    (crc == crc32(&[body.as_slice(), &[kind as u8]].concat())).then_some(data.len() - rest.len())
+}
+
 /// Returns the intact items of a snapshot, as (offset, kind, body).
 pub fn items(data: &[u8]) -> Vec<(usize, u64, Vec<u8>)> {
     let mut found = Vec::new();
     let mut at = 0;
+    let mut is_after_item = false;
     while at < data.len() {
+        if std::mem::take(&mut is_after_item) && !can_start(data, at) {
+            // The first bytes of the next item can be those that are missing of the one before.
+            at = (at.saturating_sub(8)..at).find(|&mark| data[mark..].starts_with(&MARK)).unwrap_or(at);
+        }
         if !data[at..].starts_with(&MARK) {
             at += 1;
             continue;
         }
         let mut rest = &data[at..];
-        let Ok((kind, body, crc)) = item(&mut rest) else {
+        let Ok((kind, body)) = body_of_item(&mut rest) else {
             at += 1;
             continue;
         };
+        // Damage can be in the checksum, which writers encode in five bytes.
+        let written_end = data.len() - rest.len() + 5;
+        let crc = cbor(&mut rest, 0).and_then(|crc| u32::try_from(crc.uint()?).map_err(|_| Refused)).ok();
         let end = data.len() - rest.len();
         let right = crc32(&[body.as_slice(), &[kind as u8]].concat());
-        if crc == right {
+        let ends = if crc.is_some() { vec![end, written_end] } else { vec![written_end] };
+        let stated = ends.into_iter().find(|&end| end <= data.len() && can_start(data, end));
+        if crc == Some(right) {
             found.push((at, kind, body));
             at = end;
-        } else if crc == !right || end == data.len() || rest.starts_with(&MARK) {
-            at = end; // void, or damaged and its length can be trusted
+            is_after_item = true;
+        } else if crc == Some(!right) {
+            at = end; // void
+            is_after_item = true;
+        } else if let Some(end) = stated.filter(|&end| (at + 1..end).all(|inner| intact_end(data, inner) != Some(end)))
+        {
+            at = end; // damaged, and its length can be trusted
         } else {
             at += 1;
         }
@@ -196,12 +223,16 @@ pub fn items(data: &[u8]) -> Vec<(usize, u64, Vec<u8>)> {
     found
 }
 
-fn item(data: &mut &[u8]) -> Result<(u64, Vec<u8>, u32)> {
+fn body_of_item(data: &mut &[u8]) -> Result<(u64, Vec<u8>)> {
     take(data, MARK.len())?;
     let kind = cbor(data, 0)?.uint()?;
     let Cbor::Bytes(body) = cbor(data, 0)? else { return Err(Refused) };
-    let crc = u32::try_from(cbor(data, 0)?.uint()?).map_err(|_| Refused)?;
-    if kind > 23 { Err(Refused) } else { Ok((kind, body, crc)) }
+    if kind > 23 { Err(Refused) } else { Ok((kind, body)) }
+}
+
+fn item(data: &mut &[u8]) -> Result<(u64, Vec<u8>, u32)> {
+    let (kind, body) = body_of_item(data)?;
+    Ok((kind, body, u32::try_from(cbor(data, 0)?.uint()?).map_err(|_| Refused)?))
 }
 
 /// Numbers of an end block: kind (255: only known that there was one), signal, code, address, ticks, unix_ns, thread,

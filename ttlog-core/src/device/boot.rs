@@ -31,7 +31,7 @@ const RING_ID_WORD: usize = 2;
 /// State of a device's memory at the start of its firmware.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum Found {
+pub enum Recovered {
     /// No ring of this layout: the device was without power, or another firmware had another layout. A new ring was
     /// created.
     Nothing,
@@ -53,7 +53,7 @@ pub(crate) struct Boot<'m> {
     pub(crate) boot: u32,
     /// Index of the segment to replace first.
     pub(crate) next_index: u32,
-    pub(crate) found: Found,
+    pub(crate) recovered: Recovered,
 }
 
 /// Recovers the ring in `words`, or creates a new one.
@@ -73,10 +73,10 @@ pub(crate) fn recover_or_create<'m>(words: &'m [Word], config: &RingConfig) -> R
         word.store(0);
     }
     let ring = Ring::create(words, &RingConfig { ring_id, ..*config })?;
-    Ok(Boot { ring, boot: 1, next_index: 0, found: Found::Nothing })
+    Ok(Boot { ring, boot: 1, next_index: 0, recovered: Recovered::Nothing })
 }
 
-/// Outcome of settling a segment.
+/// AppendOutcome of settling a segment.
 enum Settled {
     Empty,
     Damaged,
@@ -132,8 +132,8 @@ impl<'m> Ring<'m> {
             boot = boot.max(of_slot.filter(|boot| *boot < BOOT_BELIEVED_MAX).unwrap_or(0));
         }
         self.header(header_word::NEXT_SEQUENCE).store(highest + 1);
-        let found = Found::Ring { event_count, abandoned_count, damaged_count };
-        Boot { ring: self, boot: boot + 1, next_index, found }
+        let recovered = Recovered::Ring { event_count, abandoned_count, damaged_count };
+        Boot { ring: self, boot: boot + 1, next_index, recovered }
     }
 
     /// Makes a segment readable and replaceable, wherever a reset interrupted its writers.

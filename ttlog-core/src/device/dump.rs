@@ -43,7 +43,7 @@ pub struct RingDumpOptions<'s> {
     /// Index of the first segment to send; the oldest is a good choice.
     pub first_index: u32,
     /// Source of callsite metadata, if the dump should include it.
-    pub sites: Option<CallsiteAt>,
+    pub callsites: Option<CallsiteAt>,
     /// Buffer to compress segments in, of [`RingDump::scratch_len`] bytes. If it is `None` or too short, segments are
     /// sent uncompressed. Without the feature `lz4`, segments are only copied to it before they are sent.
     pub scratch: Option<&'s mut [u8]>,
@@ -71,7 +71,7 @@ enum Stage {
         is_again: bool,
     },
     /// The callsite of this index, from this byte on.
-    Site(usize, usize),
+    Callsite(usize, usize),
     /// Number of segments sent.
     Segments(u32),
     /// Number of segments sent, with the next one sent in part.
@@ -139,20 +139,20 @@ impl<'m, 's> RingDump<'m, 's> {
                         self.seal(content, FrameKind::Ring, at * 8, words.len() * 8);
                         return true;
                     }
-                    self.stage = if is_again { Stage::End } else { Stage::Site(0, 0) };
+                    self.stage = if is_again { Stage::End } else { Stage::Callsite(0, 0) };
                 }
-                Stage::Site(index, position) => match self.options.sites.and_then(|site| site(index)) {
+                Stage::Callsite(index, position) => match self.options.callsites.and_then(|callsite| callsite(index)) {
                     None => self.stage = Stage::Segments(0),
-                    Some(site) => {
-                        let total = site.tags.len() + site.text.len();
+                    Some(callsite) => {
+                        let total = callsite.tags.len() + callsite.text.len();
                         if position < total && total <= usize::from(u16::MAX) {
-                            self.stage = Stage::Site(index, position + DUMP_PART_LEN_MAX);
-                            let whole = site.tags.iter().chain(site.text).skip(position);
+                            self.stage = Stage::Callsite(index, position + DUMP_PART_LEN_MAX);
+                            let whole = callsite.tags.iter().chain(callsite.text).skip(position);
                             let len = Part::encode(position as u16, total as u16, whole, content.data_mut());
-                            self.seal(content, FrameKind::Callsite, site.id.into(), len);
+                            self.seal(content, FrameKind::Callsite, callsite.id.into(), len);
                             return true;
                         }
-                        self.stage = Stage::Site(index + 1, 0);
+                        self.stage = Stage::Callsite(index + 1, 0);
                     }
                 },
                 Stage::Segments(visited) if visited == self.ring.segment_count => {
@@ -195,7 +195,7 @@ impl<'m, 's> RingDump<'m, 's> {
         let begin = Begin {
             version: FRAME_VERSION,
             packed: cfg!(feature = "lz4") && self.options.scratch.is_some(),
-            callsites: self.options.sites.is_some(),
+            callsites: self.options.callsites.is_some(),
             ring_len: self.ring.len_bytes() as u32,
             ring_id: self.ring.words[2].load(),
             boot: self.options.boot,

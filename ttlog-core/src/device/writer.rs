@@ -20,16 +20,17 @@ use core::ptr;
 use ::loom::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32};
 use portable_atomic::Ordering;
 
-use super::boot::{self, Found};
+use super::boot::{self, Recovered};
 use super::clock::DeviceClock;
+use super::segment::{OPEN, Reserved, claim, close, commit_word, none, order_stores};
 use crate::event::fields::AnyFields;
 use crate::memory::atomic::may_have_interrupted_one;
 #[cfg(not(loom))]
 use crate::memory::atomic::{AtomicPtr, AtomicU8, AtomicU32};
 use crate::memory::kill::kill_step;
-use crate::memory::word::{Word, fence_cores};
-use crate::record::packed::{Packer, byte_sum};
-use crate::record::{CONTROL, KIND_REBASE, RESERVED, device_reservation, encode_header};
+use crate::memory::word::Word;
+use crate::record::packed::Packer;
+use crate::record::{CONTROL, KIND_REBASE, device_reservation, encode_header};
 use crate::ring::layout::{Mode, SEGMENT_HEADER_WORDS, SequenceWord, commit, header_word, segment_word};
 use crate::ring::write::cursor::fit;
 use crate::ring::write::segment::refill;
@@ -37,27 +38,6 @@ use crate::ring::{BUILD_ID_LEN, DropReason, Ring, RingConfig, RingError, Session
 
 /// Maximum number of tries of an append when other contexts fill segments faster.
 const TRIES_MAX: u32 = 16;
-/// Flags of a segment that takes reservations: shared, and no other.
-const OPEN: u32 = commit::SHARED >> commit::FLAGS_SHIFT;
-
-/// Header of a segment that takes no reservations, used where there is no current segment. It is never written, so it
-/// need not be in RAM. In a model, null stands for it.
-#[cfg(not(any(loom, miri)))]
-static NO_SEGMENT: [u64; SEGMENT_HEADER_WORDS] = {
-    let mut words = [0; SEGMENT_HEADER_WORDS];
-    words[segment_word::COMMIT] = commit::CLOSED as u64;
-    words
-};
-
-/// As above, but in writable memory: Miri applies a rule, not settled yet, that references to words must point to
-/// writable memory even if nothing is written.
-#[cfg(miri)]
-static NO_SEGMENT: [Word; SEGMENT_HEADER_WORDS] = {
-    let mut words = [const { Word::new(0) }; SEGMENT_HEADER_WORDS];
-    words[segment_word::COMMIT] = Word::new(commit::CLOSED as u64);
-    words
-};
-
 /// Stand-in for the clock register where the clock is not a register.
 static NO_CLOCK: u32 = 0;
 
@@ -81,7 +61,7 @@ pub struct Started {
     /// Number of the session, from 1.
     pub boot: u32,
     /// State of the memory before.
-    pub found: Found,
+    pub recovered: Recovered,
 }
 
 /// Records the events of a device.
@@ -130,42 +110,6 @@ const STARTED: u8 = 2;
 // acquire. The pointer in it is that of a register that can be read from any context, as the creator of the clock
 // guaranteed.
 unsafe impl Sync for DeviceRecorder {}
-
-/// A reservation: the place of its record, and the values for its header.
-struct Reserved {
-    record: *const Word,
-    /// Time of the clock, in place of a delta.
-    ticks: u32,
-}
-
-impl Reserved {
-    /// Fills the reservation and publishes the record.
-    #[inline(always)]
-    fn fill(self, callsite: u32, payload_words: u8, xor: u64, put: impl FnOnce(&[Word])) {
-        let Reserved { record, ticks } = self;
-        // SAFETY: the record and its payload were reserved.
-        let (header, words) =
-            unsafe { (&*record, core::slice::from_raw_parts(record.add(1), usize::from(payload_words))) };
-        let low = callsite | u32::from(payload_words) << 16 | ticks << 24;
-        let high = ticks >> 8;
-        let others = (u64::from(low) | u64::from(high) << 32) ^ xor;
-        let high = high | u32::from(byte_sum(others)) << 24;
-        #[cfg(ttlog_mutant_commit_first)]
-        header.publish(low, high);
-        #[cfg(not(ttlog_mutant_commit_first))]
-        header.mark_low(device_reservation(payload_words));
-        order_stores(); // a reader that sees any other word of the reservation sees this header
-        put(words);
-        #[cfg(not(ttlog_mutant_commit_first))]
-        header.publish(low, high);
-    }
-}
-
-/// Keeps stores in order for other contexts and other cores.
-#[inline(always)]
-fn order_stores() {
-    fence_cores(Ordering::Release);
-}
 
 /// Defines the constructor of a recorder, which is constant except in a model.
 macro_rules! define_new {
@@ -253,7 +197,7 @@ impl DeviceRecorder {
         self.kept_high.store((session.clock.ticks64(turns) >> 32) as u32, Ordering::Relaxed);
         self.state.store(STARTED, Ordering::Release);
         self.settle();
-        Some(Ok(Started { boot: boot.boot, found: boot.found }))
+        Some(Ok(Started { boot: boot.boot, recovered: boot.recovered }))
     }
 
     fn parts(&self) -> Option<&Parts> {
@@ -548,25 +492,6 @@ impl DeviceRecorder {
     }
 }
 
-/// Returns `NO_SEGMENT` as a segment.
-const fn none() -> *const Word {
-    #[cfg(not(loom))]
-    return NO_SEGMENT.as_ptr().cast();
-    #[cfg(loom)]
-    ptr::null()
-}
-
-/// Returns the commit word of a segment, or of `NO_SEGMENT`, which is closed. `None` stands for `NO_SEGMENT` in a
-/// model.
-#[inline(always)]
-fn commit_word<'a>(segment: *const Word) -> Option<&'a Word> {
-    if cfg!(loom) && segment.is_null() {
-        return None;
-    }
-    // SAFETY: a word of the header of a segment, or of NO_SEGMENT; both live as long as anybody holds this address.
-    Some(unsafe { &*segment.add(segment_word::COMMIT) })
-}
-
 /// Byte offset in the ring's header of a byte that is always 0: the last one after the session number.
 const SPARE_OFFSET: usize = header_word::BOOT * 8 + 7;
 
@@ -591,90 +516,6 @@ unsafe fn store_zero(place: *mut u8) {
     }
     #[cfg(not(ttlog_device_callsites))]
     let _ = place; // not a device
-}
-
-/// Ends reservations in a segment.
-fn close(segment: *const Word) {
-    let Some(word) = commit_word(segment) else { return };
-    let mut now = word.load_low();
-    // Bounded: each failure is another context's reservation, and the segment is finite.
-    while now >> commit::FLAGS_SHIFT == OPEN {
-        match word.swap_low(now, now | commit::CLOSED) {
-            Ok(()) => return,
-            Err(changed) => now = changed,
-        }
-    }
-}
-
-/// Claims a segment that takes no reservations and has none in progress, and returns the number of events in it.
-fn claim(header: &[Word; SEGMENT_HEADER_WORDS], records: &[Word], boot: u32) -> Option<u32> {
-    let word = &header[segment_word::COMMIT];
-    let now = word.load_low();
-    if now & commit::OWNED != 0 || now >> commit::FLAGS_SHIFT == OPEN {
-        return None;
-    }
-    word.swap_low(now, now | commit::OWNED).ok()?;
-    // Claimed first, so that nobody opens it, fills it to the same point and leaves a reservation there during the
-    // scan. In a segment of another session nothing is in progress, whatever its records look like.
-    let is_of_session = || header[segment_word::CONTEXT].load_low() == boot;
-    let looks = cfg!(not(ttlog_mutant_under_way));
-    if looks && !is_alone() && is_of_session() && is_any_under_way(records, commit::offset(now)) {
-        // Only the owner changes a claimed segment.
-        let _ = word.swap_low(now | commit::OWNED, now);
-        return None;
-    }
-    fence_cores(Ordering::Acquire); // the loads of the records come before the stores that replace them
-    Some(commit::count(now))
-}
-
-/// Returns whether no other context can be interrupted in a log call. This holds on one core, in thread mode on the
-/// main stack: such code never runs by interrupting other code, and systems with threads give each thread its own
-/// stack, which is the process stack.
-///
-/// Source: ARMv7-M Architecture Reference Manual (DDI 0403E.e), B1.3.1 and B1.4.2 to B1.4.4 (IPSR, CONTROL); ARMv6-M
-/// (DDI 0419E) likewise.
-#[inline(always)]
-fn is_alone() -> bool {
-    #[cfg(all(
-        target_arch = "arm",
-        ttlog_device_callsites,
-        feature = "single-core",
-        not(feature = "critical-section")
-    ))]
-    {
-        let (exception, control): (u32, u32);
-        // SAFETY: reads two registers.
-        unsafe {
-            core::arch::asm!("mrs {}, IPSR", "mrs {}, CONTROL", out(reg) exception, out(reg) control,
-                options(nomem, nostack, preserves_flags));
-        }
-        const SPSEL: u32 = 2;
-        exception == 0 && control & SPSEL == 0
-    }
-    #[cfg(not(all(
-        target_arch = "arm",
-        ttlog_device_callsites,
-        feature = "single-core",
-        not(feature = "critical-section")
-    )))]
-    false
-}
-
-/// Returns whether a reservation is in progress in the first `used` words of a segment's records.
-fn is_any_under_way(records: &[Word], used: usize) -> bool {
-    let end = records.as_ptr_range().end.min(records.as_ptr().wrapping_add(used));
-    let mut at = records.as_ptr();
-    while at < end {
-        // SAFETY: before the end of the records.
-        let low = unsafe { &*at }.load_low();
-        // Of the two reserved callsites, one is the highest number and the other is 0.
-        if low.wrapping_add(1) & 0xFFFF <= 1 && (low == 0 || low as u16 == RESERVED) {
-            return true;
-        }
-        // A damaged length can lead past the end of the records.
-        at = at.wrapping_add(1 + (low >> 16 & 0xFF) as usize);
-    }
-    false
 }
 
 impl Default for DeviceRecorder {

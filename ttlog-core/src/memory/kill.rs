@@ -4,16 +4,16 @@
 
 /// Calls the callback: this context passes a kill point. Expands to nothing without `--cfg ttlog_kill_points`.
 macro_rules! kill_point {
-    ($site:ident) => {
+    ($point:ident) => {
         #[cfg(ttlog_kill_points)]
-        $crate::memory::kill::pass($crate::memory::kill::Site::$site)
+        $crate::memory::kill::pass($crate::memory::kill::KillPoint::$point)
     };
     ($is_first:expr => $first:ident, else $second:ident) => {
         #[cfg(ttlog_kill_points)]
         $crate::memory::kill::pass(if $is_first {
-            $crate::memory::kill::Site::$first
+            $crate::memory::kill::KillPoint::$first
         } else {
-            $crate::memory::kill::Site::$second
+            $crate::memory::kill::KillPoint::$second
         })
     };
 }
@@ -31,29 +31,29 @@ macro_rules! kill_step {
 pub(crate) use kill_step;
 
 #[cfg(ttlog_kill_points)]
-pub use on::{Site, pass, set_callback, set_step_callback, step};
+pub use on::{KillPoint, pass, set_callback, set_step_callback, step};
 
 #[cfg(ttlog_kill_points)]
 mod on {
     use core::sync::atomic::{AtomicPtr, Ordering};
 
     /// Declares the kill points and the list of all of them.
-    macro_rules! sites {
-        ($($(#[$doc:meta])* $site:ident,)*) => {
+    macro_rules! points {
+        ($($(#[$doc:meta])* $point:ident,)*) => {
             /// A kill point, named after the action just completed.
             #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-            pub enum Site {
-                $($(#[$doc])* $site,)*
+            pub enum KillPoint {
+                $($(#[$doc])* $point,)*
             }
 
-            impl Site {
+            impl KillPoint {
                 /// All kill points.
-                pub const ALL: &'static [Site] = &[$(Site::$site,)*];
+                pub const ALL: &'static [KillPoint] = &[$(KillPoint::$point,)*];
             }
         };
     }
 
-    sites! {
+    points! {
         /// Hot path: the cursor is closed.
         HotClosed,
         /// Hot path: the commit half-word was read, and there is room.
@@ -217,17 +217,17 @@ mod on {
 
     /// Sets the callback that runs at each kill point, on the context that passes it. The callback may unwind, log into
     /// the ring, or never return.
-    pub fn set_callback(callback: fn(Site)) {
+    pub fn set_callback(callback: fn(KillPoint)) {
         CALLBACK.store(callback as *mut (), Ordering::Release);
     }
 
     /// Calls the kill-point callback.
-    pub fn pass(site: Site) {
+    pub fn pass(point: KillPoint) {
         let callback = CALLBACK.load(Ordering::Acquire);
         if !callback.is_null() {
-            // SAFETY: only a `fn(Site)` is ever stored.
-            let callback = unsafe { core::mem::transmute::<*mut (), fn(Site)>(callback) };
-            callback(site);
+            // SAFETY: only a `fn(KillPoint)` is ever stored.
+            let callback = unsafe { core::mem::transmute::<*mut (), fn(KillPoint)>(callback) };
+            callback(point);
         }
     }
 

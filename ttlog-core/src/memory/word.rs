@@ -283,7 +283,7 @@ impl Word {
     /// returns `None`.
     #[inline(always)]
     pub(crate) fn add_low_if_below(&self, flags: u32, limit: u32, step: u32) -> Option<u32> {
-        #[cfg(ttlog_site = "movw")]
+        #[cfg(ttlog_callsite_id = "movw")]
         {
             let (offset, failed): (u32, u32);
             // SAFETY: loads and stores only the lower half, which is aligned, by an exclusive pair. A compare-exchange
@@ -318,7 +318,7 @@ impl Word {
             fence_cores(Ordering::Acquire);
             Some(offset)
         }
-        #[cfg(not(ttlog_site = "movw"))]
+        #[cfg(not(ttlog_callsite_id = "movw"))]
         add_low_if_below(self.load_low(), flags, limit, step, |now, new| {
             kill_step!();
             let result = self.low.compare_exchange_weak(now, new, Ordering::Acquire, Ordering::Relaxed).map(drop);
@@ -344,7 +344,7 @@ pub(crate) fn zero(words: &[Word]) {
 }
 
 /// Stores zeros in groups of four words, where that is fast, and returns the remaining words.
-#[cfg(any(ttlog_site = "movw", ttlog_site = "thumb1"))]
+#[cfg(any(ttlog_callsite_id = "movw", ttlog_callsite_id = "thumb1"))]
 fn zero_fours(words: &[Word]) -> &[Word] {
     let fours = words.len() / 4 * 4;
     let (head, rest) = words.split_at(fours);
@@ -370,7 +370,7 @@ fn zero_fours(words: &[Word]) -> &[Word] {
     rest
 }
 
-#[cfg(not(any(ttlog_site = "movw", ttlog_site = "thumb1")))]
+#[cfg(not(any(ttlog_callsite_id = "movw", ttlog_callsite_id = "thumb1")))]
 fn zero_fours(words: &[Word]) -> &[Word] {
     words
 }
@@ -380,7 +380,7 @@ const OFFSET_BITS: u32 = 14;
 
 /// Implements `add_low_if_below`, given the half and an operation that replaces it.
 #[inline(always)]
-#[cfg_attr(ttlog_site = "movw", allow(dead_code))] // assembly there
+#[cfg_attr(ttlog_callsite_id = "movw", allow(dead_code))] // assembly there
 fn add_low_if_below(
     mut now: u32,
     flags: u32,

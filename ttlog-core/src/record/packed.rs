@@ -22,7 +22,7 @@ const CAPPED_LEN: u8 = 251;
 pub const fn byte_sum(word: u64) -> u8 {
     // The top byte of the product is the sum of all bytes, including carries. On targets where a 64-bit multiplication
     // is a call and a dozen multiplications, sums are used instead.
-    if cfg!(ttlog_site = "thumb1") {
+    if cfg!(ttlog_callsite_id = "thumb1") {
         let pairs = word.wrapping_add(word << 8);
         let halves = pairs.wrapping_add(pairs << 16);
         return ((halves as u32).wrapping_add((halves >> 32) as u32) >> 24) as u8;

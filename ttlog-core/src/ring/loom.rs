@@ -81,14 +81,14 @@ fn fields(id: u64) -> Cons<u64, Cons<f64, Nil>> {
     Cons(id, Cons(id as f64 * 3.0, Nil))
 }
 
-fn append<'m>(ring: &Ring<'m>, cursor: &Cursor<'m>, context: u32, id: u64) -> Outcome {
+fn append<'m>(ring: &Ring<'m>, cursor: &Cursor<'m>, context: u32, id: u64) -> AppendOutcome {
     if cursor.append_small(1, id, &fields(id)) {
-        return Outcome::Recorded;
+        return AppendOutcome::Recorded;
     }
     cursor.append_slow(ring, &|| id, &who(context), 1, &fields(id))
 }
 
-fn append_shared(ring: &Ring<'_>, context: u32, id: u64) -> Outcome {
+fn append_shared(ring: &Ring<'_>, context: u32, id: u64) -> AppendOutcome {
     ring.append_shared(id, context, 1, &fields(id), DropReason::NoSegment)
 }
 
@@ -204,7 +204,7 @@ fn reader_beside_a_shared_writer() {
         let memory = Memory::new(1);
         append_shared(&memory.ring(), 9, 1);
         let reader = reader(&memory, 2, &noted);
-        assert_eq!(append_shared(&memory.ring(), 2, 2), Outcome::Recorded);
+        assert_eq!(append_shared(&memory.ring(), 2, 2), AppendOutcome::Recorded);
         reader.join().unwrap();
         assert_eq!(settle(&memory.ring(), 2).ids, [1, 2]);
     });
@@ -391,7 +391,7 @@ fn nested_append_beside_another_writer() {
         };
         let (ring, cursor) = (memory.ring(), Cursor::new());
         let outcome = cursor.append_slow(&ring, &|| 1, &who(1), 1, &&Nesting(&ring, &cursor));
-        assert_eq!(outcome, Outcome::Recorded);
+        assert_eq!(outcome, AppendOutcome::Recorded);
         other.join().unwrap();
         assert_eq!(settle(&ring, 3).ids, [1, 2, 3]);
     });
@@ -429,7 +429,7 @@ fn priority_memory(priority_segment_count: u32, segment_count: usize) -> (Arc<Me
 }
 
 /// Appends an event of four words, or six with the identity of the context.
-fn append_priority(ring: &Ring<'_>, context: u32, told: Option<&Cell<u64>>, id: u64) -> Outcome {
+fn append_priority(ring: &Ring<'_>, context: u32, told: Option<&Cell<u64>>, id: u64) -> AppendOutcome {
     ring.append_priority(id, &who(context), told, 1, &fields(id), DropReason::NoSegment)
 }
 
@@ -451,7 +451,7 @@ fn two_priority_writers(
     let ring = Ring::over(&memory.0, &config);
     let outcome = append_priority(&ring, 2, None, before + 2);
     let outcomes = (outcome, other.join().unwrap());
-    assert_eq!(outcomes, (Outcome::Recorded, Outcome::Recorded), "there is a segment for each");
+    assert_eq!(outcomes, (AppendOutcome::Recorded, AppendOutcome::Recorded), "there is a segment for each");
     check(&ring, &settle(&ring, before + 2));
 }
 

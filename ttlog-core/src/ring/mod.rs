@@ -7,7 +7,7 @@
 //! | `layout`, `header`, `table` | offsets; the ring header; the entries of the table |
 //! | `loss` | counts of lost events |
 //! | `device_session` | sessions: from one start of a device's firmware to the next |
-//! | [`file_name`] | file names of rings |
+//! | [`file_name`], [`file_lock`] | file names of rings; the lock of a ring's file |
 //! | `write` | `segment`: opening, sharing and leaving; `cursor`: the exclusive writer, the hot path; `shared`: the shared writer |
 //! | `read` | `image`, `segment`, `records`: untrusted bytes; `live`, `peek`: concurrently with the writers |
 //! | `server` | parts of rings on servers only: anchors, end of the process, requests, children of `fork`, relocation |
@@ -18,6 +18,7 @@
 pub(crate) mod config;
 pub(crate) mod create;
 pub(crate) mod device_session;
+pub mod file_lock;
 pub mod file_name;
 pub(crate) mod header;
 pub(crate) mod layout;
@@ -56,7 +57,7 @@ pub use server::inherit::ENTRY_START_LEN;
 pub use server::relocation::Relocation;
 pub use server::renewal::{Renewal, Turn};
 pub use table::{TableEntry, TableFull};
-pub use write::cursor::{Cursor, Outcome, UnderWay};
+pub use write::cursor::{AppendOutcome, Cursor, UnderWay};
 
 use crate::memory::word::Word;
 use layout::{ANCHOR_WORDS, LONG_HEADER_WORDS, commit, header_word, segment_word};

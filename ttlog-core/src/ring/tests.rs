@@ -65,17 +65,17 @@ impl Event {
     }
 
     /// Appends the event like a recorder: on the hot path if possible, else on the plain path, else on the slow path.
-    fn append<'m>(&self, ring: &Ring<'m>, cursor: &Cursor<'m>) -> Outcome {
+    fn append<'m>(&self, ring: &Ring<'m>, cursor: &Cursor<'m>) -> AppendOutcome {
         let fields = Cons(self.id, Cons(self.text.as_str(), Nil));
         if cursor.append_small(self.callsite, self.ticks, &fields)
             || cursor.append_plain(self.callsite, self.ticks, &fields)
         {
-            return Outcome::Recorded;
+            return AppendOutcome::Recorded;
         }
         cursor.append_slow(ring, &|| self.ticks, &who(self.context), self.callsite, &fields)
     }
 
-    fn append_shared(&self, ring: &Ring<'_>) -> Outcome {
+    fn append_shared(&self, ring: &Ring<'_>) -> AppendOutcome {
         let fields = Cons(self.id, Cons(self.text.as_str(), Nil));
         ring.append_shared(self.ticks, self.context, self.callsite, &fields, DropReason::NoSegment)
     }
@@ -201,7 +201,7 @@ fn events_come_back_in_order_with_time_and_context() {
     let cursor = Cursor::new();
     let events: Vec<_> = (0..9).map(|id| Event::new(id, id as usize * 3, 1_000 + id * 10, 5)).collect();
     for event in &events {
-        assert_eq!(event.append(&ring, &cursor), Outcome::Recorded);
+        assert_eq!(event.append(&ring, &cursor), AppendOutcome::Recorded);
     }
     let found = read_ring(&ring);
     assert_eq!(found.events.into_values().collect::<Vec<_>>(), events);
@@ -237,7 +237,7 @@ fn wrapping_keeps_the_newest_and_counts_the_rest() {
         let ring = Ring::create(&memory, &CONFIG).unwrap();
         let cursor = Cursor::new();
         for id in 0..rounds(200).max(30) as u64 {
-            assert_eq!(Event::new(id, (id % 20) as usize, id, 1).append(&ring, &cursor), Outcome::Recorded);
+            assert_eq!(Event::new(id, (id % 20) as usize, id, 1).append(&ring, &cursor), AppendOutcome::Recorded);
             let found = read_ring(&ring);
             let retained = found.events.len() as u64;
             assert_eq!(retained + found.overwritten, id + 1);
@@ -257,7 +257,7 @@ fn record_that_fills_a_segment_to_the_last_word() {
         let cursor = Cursor::new();
         for id in 0..6 {
             let event = Event::new(id, len, id, 1);
-            if event.append(&ring, &cursor) == Outcome::Recorded {
+            if event.append(&ring, &cursor) == AppendOutcome::Recorded {
                 let found = read_ring(&ring);
                 let read = &found.events[&id];
                 assert!(event.text.starts_with(&read.text), "whole, or truncated where marked");
@@ -275,7 +275,7 @@ fn long_texts_are_capped_and_say_so() {
     let text = "ä".repeat(500);
     let fields = Cons(text.as_str(), Nil);
     assert!(!cursor.append_plain(1, 1, &fields));
-    assert_eq!(cursor.append_slow(&ring, &|| 1, &who(1), 1, &fields), Outcome::Recorded);
+    assert_eq!(cursor.append_slow(&ring, &|| 1, &who(1), 1, &fields), AppendOutcome::Recorded);
     let image = image_of(&ring);
     let SegmentState::Valid(segment) = RingImage::parse(&image).unwrap().segment(0) else { panic!() };
     let record =
@@ -314,11 +314,11 @@ fn event_that_fits_no_segment_is_dropped_and_counted() {
     let cursor = Cursor::new();
     let wide = [1_u128; 5].map(Some);
     let fields = Cons(wide[0], Cons(wide[1], Cons(wide[2], Cons(wide[3], Cons(wide[4], Nil)))));
-    let dropped = Outcome::Dropped(DropReason::TooLarge);
+    let dropped = AppendOutcome::Dropped(DropReason::TooLarge);
     assert_eq!(cursor.append_slow(&ring, &|| 1, &who(1), 1, &fields), dropped);
     assert_eq!(ring.append_shared(1, 1, 1, &fields, DropReason::NoSegment), dropped);
     assert_eq!(ring.loss().dropped, [2, 0, 0, 0]);
-    assert_eq!(Event::new(1, 0, 1, 1).append(&ring, &cursor), Outcome::Recorded);
+    assert_eq!(Event::new(1, 0, 1, 1).append(&ring, &cursor), AppendOutcome::Recorded);
 }
 
 #[test]
@@ -389,7 +389,7 @@ impl AnyFields for &Nesting<'_, '_> {
     }
     fn put(&self, packer: &mut Packer, _cap: usize) {
         for id in 0..3 {
-            assert_eq!(Event::new(id, 4, 9, 2).append(self.0, self.1), Outcome::Recorded);
+            assert_eq!(Event::new(id, 4, 9, 2).append(self.0, self.1), AppendOutcome::Recorded);
         }
         packer.put_varint(77);
         packer.put_len(0, None);
@@ -402,7 +402,7 @@ fn nested_events_are_recorded_beside_the_interrupted_one() {
     let ring = Ring::create(&memory, &CONFIG).unwrap();
     let cursor = Cursor::new();
     let outer = &Nesting(&ring, &cursor);
-    assert_eq!(cursor.append_slow(&ring, &|| 5, &who(2), 3, &outer), Outcome::Recorded);
+    assert_eq!(cursor.append_slow(&ring, &|| 5, &who(2), 3, &outer), AppendOutcome::Recorded);
     let found = read_ring(&ring);
     assert_eq!(found.events.keys().copied().collect::<Vec<_>>(), [0, 1, 2, 77]);
     assert_eq!((found.damaged, found.pending, found.dropped), (0, 0, 0));
@@ -449,7 +449,7 @@ fn shared_reservations_that_never_commit_hide_nothing() {
     assert_eq!((found.pending, found.damaged), (2, 0));
     // The segment is never replaced, because its reservations are incomplete; the ring continues without it.
     for id in 4..if cfg!(miri) { 40 } else { 400 } {
-        assert_eq!(Event::new(id, 4, 9, 2).append_shared(&ring), Outcome::Recorded);
+        assert_eq!(Event::new(id, 4, 9, 2).append_shared(&ring), AppendOutcome::Recorded);
     }
     assert!(read_ring(&ring).events.contains_key(&1));
 }

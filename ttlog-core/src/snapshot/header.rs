@@ -58,7 +58,7 @@ pub struct SnapshotHeader<'a> {
     /// Filter in effect; empty: not recorded.
     pub filter: &'a str,
     /// Session of a device that the snapshot covers.
-    pub session: Option<SessionOf>,
+    pub session: Option<CoveredSession>,
     /// CBOR of the anchors, validated.
     anchors: &'a [u8],
     anchor_count: u64,
@@ -66,7 +66,7 @@ pub struct SnapshotHeader<'a> {
 
 /// Session of a device that a snapshot covers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SessionOf {
+pub struct CoveredSession {
     /// Number of the session, from 1.
     pub boot: u32,
     /// Reason for the device's previous reset, as in [`Session`].
@@ -275,7 +275,7 @@ pub(super) fn decode_header(body: &[u8]) -> Option<SnapshotHeader<'_>> {
             18 => {
                 let [boot, reset_reason] = decode_numbers(&mut from)?;
                 let (boot, reset_reason) = (u32::try_from(boot).ok()?, u32::try_from(reset_reason).ok()?);
-                header.session = Some(SessionOf { boot, reset_reason });
+                header.session = Some(CoveredSession { boot, reset_reason });
             }
             _ => from.skip().ok()?,
         }

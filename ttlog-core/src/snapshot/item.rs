@@ -3,11 +3,14 @@
 //! # Format
 //! docs/format.md §6.
 
+use core::ops::Range;
+
 use minicbor::Decoder;
 
 use super::sink::Sink;
 use crate::error::FormatErrorKind;
 use crate::memory::crc::Digest;
+use crate::ring::RING_MAGIC;
 
 /// First bytes of every item: tag 55799, array of four, text `TTLG`.
 pub const ITEM_MARK: [u8; 9] = [0xD9, 0xD9, 0xF7, 0x84, 0x64, b'T', b'T', b'L', b'G'];
@@ -75,6 +78,8 @@ pub(super) enum FoundItem<'a> {
         /// Byte offset of the body.
         body_offset: usize,
         body: &'a [u8],
+        /// Byte offset of the end.
+        end: usize,
     },
     /// Bytes in which no intact item starts.
     Damaged { offset: usize, len_bytes: usize, reason: FormatErrorKind },
@@ -88,10 +93,25 @@ pub(super) struct ItemFinder<'a> {
     bytes: &'a [u8],
     /// In 0..=bytes.len().
     at: usize,
+    /// In 0..=at: no item starts before it.
+    floor: usize,
     /// Item found already, to be returned next.
     next: Option<FoundItem<'a>>,
     /// Number of bytes whose checksums can still fail.
     budget: u64,
+    /// Bytes that were searched for marks: none begins in them, and one begins after them unless the bytes end there.
+    unmarked: Range<usize>,
+}
+
+/// Frame of an item whose checksum is not yet compared.
+struct Frame<'a> {
+    kind: u8,
+    body: &'a [u8],
+    body_end: usize,
+    /// Checksum, or the reason that it cannot be read.
+    stored: Result<u32, FormatErrorKind>,
+    /// Byte offset of the end, if the checksum can be read.
+    end: usize,
 }
 
 /// State of the bytes at an offset where an item should start.
@@ -106,45 +126,67 @@ enum Stands<'a> {
 
 impl<'a> ItemFinder<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Self {
-        ItemFinder { bytes, at: 0, next: None, budget: bytes.len() as u64 * 8 + 65_536 }
+        ItemFinder { bytes, at: 0, floor: 0, next: None, budget: bytes.len() as u64 * 8 + 65_536, unmarked: 0..0 }
     }
 
-    /// Examines the bytes at `at`.
-    fn look(&mut self, at: usize) -> Stands<'a> {
+    /// Continues at `at`.
+    pub(super) fn seek(&mut self, at: usize) {
+        (self.at, self.floor) = (at, at);
+        self.next = None;
+    }
+
+    /// Returns whether an intact item is at `at`.
+    pub(super) fn is_item(&mut self, at: usize) -> bool {
+        matches!(self.look(at), Stands::Item(..))
+    }
+
+    /// Returns the offset of a mark of which the last byte is at `at` or after it. If an item was cut off, the first
+    /// bytes of the next one can by chance be those that are missing.
+    fn overlapping_mark(&self, at: usize) -> Option<usize> {
+        let from = at.saturating_sub(ITEM_MARK.len() - 1).max(self.floor);
+        (from..at).find(|&mark| self.bytes[mark..].starts_with(&ITEM_MARK))
+    }
+
+    /// Reads the frame at `at`, without comparing checksums.
+    fn frame(&self, at: usize) -> Result<Frame<'a>, FormatErrorKind> {
         let rest = &self.bytes[at..];
         let Some(after_mark) = rest.strip_prefix(&ITEM_MARK) else {
             let cut = ITEM_MARK.starts_with(&rest[..rest.len().min(ITEM_MARK.len())]);
-            return Stands::Nothing(if cut { FormatErrorKind::TooShort } else { FormatErrorKind::BadMagic });
+            return Err(if cut { FormatErrorKind::TooShort } else { FormatErrorKind::BadMagic });
         };
         let mut from = Decoder::new(after_mark);
         let kind = match from.u64() {
             Ok(kind) if kind <= KIND_MAX => kind as u8,
-            Ok(_) => return Stands::Nothing(FormatErrorKind::BadCbor),
-            Err(error) => return Stands::Nothing(kind_of(&error)),
+            Ok(_) => return Err(FormatErrorKind::BadCbor),
+            Err(error) => return Err(kind_of(&error)),
         };
-        let body = match from.bytes() {
-            Ok(body) => body,
-            Err(error) => return Stands::Nothing(kind_of(&error)),
-        };
+        let body = from.bytes().map_err(|error| kind_of(&error))?;
         let body_end = at + ITEM_MARK.len() + from.position();
+        let stored = from.u32().map_err(|error| kind_of(&error));
+        let end = at + ITEM_MARK.len() + from.position();
+        Ok(Frame { kind, body, body_end, stored, end })
+    }
+
+    /// Examines the bytes at `at`.
+    fn look(&mut self, at: usize) -> Stands<'a> {
+        let Frame { kind, body, body_end, stored, end } = match self.frame(at) {
+            Ok(frame) => frame,
+            Err(why) => return Stands::Nothing(why),
+        };
         // The writer encodes the checksum in 5 bytes.
         let written_end = body_end + 1 + size_of::<u32>();
-        let stored = match from.u32() {
+        let stored = match stored {
             Ok(stored) => stored,
             Err(_) if self.is_boundary(written_end) => return Stands::BadChecksum(written_end),
-            Err(error) => return Stands::Nothing(kind_of(&error)),
+            Err(why) => return Stands::Nothing(why),
         };
-        let end = at + ITEM_MARK.len() + from.position();
         if body.len() as u64 > self.budget {
             return Stands::Nothing(FormatErrorKind::TooLarge);
         }
-        let mut digest = Digest::new();
-        digest.update(body);
-        digest.update(&[kind]);
-        let crc = digest.finish();
+        let crc = crc_of(kind, body);
         if crc == stored {
             let body_offset = body_end - body.len();
-            return Stands::Item(FoundItem::Item { offset: at, kind, body_offset, body }, end);
+            return Stands::Item(FoundItem::Item { offset: at, kind, body_offset, body, end }, end);
         }
         self.budget -= body.len() as u64;
         if crc == !stored {
@@ -154,25 +196,65 @@ impl<'a> ItemFinder<'a> {
         }
     }
 
-    /// Returns whether an item could start at `at`, or the bytes end there.
+    /// Returns whether the length of a damaged item from `at` to `end` is credible: something follows there, and no
+    /// intact item within it ends there too. If one does, the damaged item was cut off, and other items follow it.
+    fn is_end(&mut self, at: usize, end: usize) -> bool {
+        if !self.is_boundary(end) {
+            return false;
+        }
+        let Some(budget) = self.budget.checked_sub((end - at) as u64) else { return true };
+        self.budget = budget;
+        let mut mark = self.next_mark(at);
+        while mark < end {
+            if let Ok(Frame { kind, body, stored: Ok(stored), end: same, .. }) = self.frame(mark) {
+                if same == end {
+                    if crc_of(kind, body) == stored {
+                        return false;
+                    }
+                    let Some(budget) = self.budget.checked_sub(body.len() as u64) else { return true };
+                    self.budget = budget;
+                }
+            }
+            mark = self.next_mark(mark);
+        }
+        true
+    }
+
+    /// Returns whether an item or a ring could start at `at`, or the bytes end there.
     fn is_boundary(&self, at: usize) -> bool {
-        self.bytes.get(at..).is_some_and(|rest| rest.is_empty() || rest.starts_with(&ITEM_MARK))
+        self.bytes
+            .get(at..)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with(&ITEM_MARK) || rest.starts_with(&RING_MAGIC))
     }
 
     /// Returns the offset of the next mark after `at`, or the end.
-    fn next_mark(&self, at: usize) -> usize {
+    pub(super) fn next_mark(&mut self, at: usize) -> usize {
         let mut from = at + 1;
+        if self.unmarked.contains(&from) {
+            return self.unmarked.end;
+        }
+        self.unmarked.start = from;
         while let Some(found) =
             self.bytes.get(from..).and_then(|rest| rest.iter().position(|&byte| byte == ITEM_MARK[0]))
         {
             from += found;
             if self.bytes[from..].starts_with(&ITEM_MARK) {
+                self.unmarked.end = from;
                 return from;
             }
             from += 1;
         }
-        self.bytes.len()
+        self.unmarked.end = self.bytes.len();
+        self.unmarked.end
     }
+}
+
+/// Returns the checksum of an item.
+fn crc_of(kind: u8, body: &[u8]) -> u32 {
+    let mut digest = Digest::new();
+    digest.update(body);
+    digest.update(&[kind]);
+    digest.finish()
 }
 
 /// Distinguishes bytes that end too early from bytes that are wrong.
@@ -189,7 +271,11 @@ impl<'a> Iterator for ItemFinder<'a> {
         }
         let start = self.at;
         let mut reason = None;
+        let mut is_after_item = true;
         while self.at < self.bytes.len() {
+            if core::mem::take(&mut is_after_item) && !self.is_boundary(self.at) {
+                self.at = self.overlapping_mark(self.at).unwrap_or(self.at);
+            }
             let at = self.at;
             let why = match self.look(at) {
                 Stands::Item(found, end) => {
@@ -208,10 +294,11 @@ impl<'a> Iterator for ItemFinder<'a> {
                 }
                 Stands::Void(end) => {
                     self.at = end;
+                    is_after_item = true;
                     continue;
                 }
                 // The length is right, so an apparent item within the body is a value that somebody logged.
-                Stands::BadChecksum(end) if self.is_boundary(end) => {
+                Stands::BadChecksum(end) if self.is_end(at, end) => {
                     self.at = end;
                     FormatErrorKind::BadChecksum
                 }

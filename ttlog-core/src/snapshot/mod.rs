@@ -22,6 +22,7 @@
 //! | `output` | writing items to a sink |
 //! | `write`, `sessions` | ring to snapshot; a device's ring to one for each session |
 //! | `read` | snapshot to table entries and segments |
+//! | `recordings` | a file with several snapshots and rings to each of them |
 //! | `content` | detecting the content type of a file |
 //! | [`file_name`] | names of snapshot files |
 //! | [`publish`](mod@publish) | publishing a snapshot as a complete file or not at all |
@@ -40,6 +41,7 @@ mod options;
 mod output;
 pub mod publish;
 mod read;
+mod recordings;
 mod result;
 mod segment;
 mod sessions;
@@ -52,11 +54,12 @@ mod write;
 pub use columns::{columns_len_max, decode_columns, encode_columns};
 pub use content::{CONTENT_LEN_MAX, Content, content_of, holds_items};
 pub use dictionary::write_dictionary;
-pub use header::{LeftOut, SessionOf, SnapshotHeader};
+pub use header::{CoveredSession, LeftOut, SnapshotHeader};
 pub use item::{ITEM_MARK, ITEM_OVERHEAD_LEN, decode_item, encode_item};
 pub use options::{Codec, SCRATCH_LEN_MIN, SnapshotMeta, SnapshotOptions, scratch_len};
 pub use read::{SnapshotItem, SnapshotItems, SnapshotReader};
-pub use result::{SnapshotError, SnapshotStats};
+pub use recordings::{Recording, Recordings, recordings};
+pub use result::{SnapshotStats, WriteError};
 pub use segment::{PackedSegment, unpack_len};
 pub use sessions::{SessionImage, session_scratch_len, write_session};
 pub use sink::Sink;

@@ -10,7 +10,7 @@ use super::item::{ITEM_OVERHEAD_LEN, ItemWriter, KIND_END, KIND_ENTRY, KIND_HEAD
 #[cfg(feature = "lz4")]
 use super::options::Codec;
 use super::options::{SnapshotMeta, SnapshotOptions};
-use super::result::{SnapshotError, SnapshotStats};
+use super::result::{SnapshotStats, WriteError};
 #[cfg(feature = "lz4")]
 use super::segment::{CODEC_COLUMNS, CODEC_LZ4};
 use super::segment::{CODEC_NONE, segment_head};
@@ -59,13 +59,13 @@ impl<'s, 'o, 'w, S: Sink> Output<'s, 'o, 'w, S> {
     }
 
     /// Writes an item that consists of several parts.
-    fn item(&mut self, kind: u8, parts: &[&[u8]]) -> Result<(), SnapshotError<S::Error>> {
+    fn item(&mut self, kind: u8, parts: &[&[u8]]) -> Result<(), WriteError<S::Error>> {
         let len = parts.iter().map(|part| part.len()).sum::<usize>() as u32;
-        let mut item = ItemWriter::begin(&mut self.sink, kind, len).map_err(SnapshotError::Sink)?;
+        let mut item = ItemWriter::begin(&mut self.sink, kind, len).map_err(WriteError::Sink)?;
         for part in parts {
-            item.body(part).map_err(SnapshotError::Sink)?;
+            item.body(part).map_err(WriteError::Sink)?;
         }
-        item.end(true).map_err(SnapshotError::Sink)
+        item.end(true).map_err(WriteError::Sink)
     }
 
     /// Writes an item whose body is encoded twice, once for its length and once for its bytes, because there might be
@@ -74,19 +74,19 @@ impl<'s, 'o, 'w, S: Sink> Output<'s, 'o, 'w, S> {
         &mut self,
         kind: u8,
         encode: impl Fn(&mut Encoder<&mut dyn CborOut>) -> Result<(), minicbor::encode::Error<()>>,
-    ) -> Result<(), SnapshotError<S::Error>> {
+    ) -> Result<(), WriteError<S::Error>> {
         let mut length = Length(0);
         if encode(&mut Encoder::new(&mut length)).is_err() {
             return Ok(()); // unreachable: counting does not fail
         }
-        let mut item = ItemWriter::begin(&mut self.sink, kind, length.0).map_err(SnapshotError::Sink)?;
+        let mut item = ItemWriter::begin(&mut self.sink, kind, length.0).map_err(WriteError::Sink)?;
         let mut body = Body { item: &mut item, error: None };
         if encode(&mut Encoder::new(&mut body)).is_err() {
             if let Some(error) = body.error {
-                return Err(SnapshotError::Sink(error));
+                return Err(WriteError::Sink(error));
             }
         }
-        item.end(true).map_err(SnapshotError::Sink)
+        item.end(true).map_err(WriteError::Sink)
     }
 
     pub(super) fn header(
@@ -96,7 +96,7 @@ impl<'s, 'o, 'w, S: Sink> Output<'s, 'o, 'w, S> {
         meta: &SnapshotMeta<'_>,
         filter: Option<&str>,
         scratch: &mut [u8],
-    ) -> Result<(), SnapshotError<S::Error>> {
+    ) -> Result<(), WriteError<S::Error>> {
         let anchors = sort_anchors(anchors, scratch);
         let options = self.options;
         self.encoded_item(KIND_HEADER, |encoder| encode_header(encoder, about, &options, anchors, meta, filter))
@@ -104,7 +104,7 @@ impl<'s, 'o, 'w, S: Sink> Output<'s, 'o, 'w, S> {
 
     /// Writes an entry of the table, without the literals that are withheld. An entry that cannot be decoded is not
     /// written.
-    pub(super) fn entry(&mut self, bytes: &[u8]) -> Result<(), SnapshotError<S::Error>> {
+    pub(super) fn entry(&mut self, bytes: &[u8]) -> Result<(), WriteError<S::Error>> {
         let withheld = match (&mut self.withholder, readable(bytes)) {
             (None, _) | (Some(_), Some(TableItem::Process(_))) => None,
             (Some(_), None | Some(TableItem::Unknown(_))) => return Ok(()),
@@ -131,7 +131,7 @@ impl<'s, 'o, 'w, S: Sink> Output<'s, 'o, 'w, S> {
         ring: Ring<'_>,
         at: &mut usize,
         scratch: &mut [u8],
-    ) -> Result<(), SnapshotError<S::Error>> {
+    ) -> Result<(), WriteError<S::Error>> {
         for n in 0..UNFINISHED_MAX {
             let Some(mut place) = self.unfinished[n] else { continue };
             let mut is_unfinished = false;
@@ -156,7 +156,7 @@ impl<'s, 'o, 'w, S: Sink> Output<'s, 'o, 'w, S> {
         }
     }
 
-    fn live_entry(&mut self, len: usize, words: &[Word], scratch: &mut [u8]) -> Result<(), SnapshotError<S::Error>> {
+    fn live_entry(&mut self, len: usize, words: &[Word], scratch: &mut [u8]) -> Result<(), WriteError<S::Error>> {
         if self.withholder.is_some() {
             // An entry too long for the scratch buffer is left out, and its records are withheld completely.
             return match words.len() * 8 <= scratch.len() {
@@ -164,15 +164,15 @@ impl<'s, 'o, 'w, S: Sink> Output<'s, 'o, 'w, S> {
                 false => Ok(()),
             };
         }
-        let mut item = ItemWriter::begin(&mut self.sink, KIND_ENTRY, len as u32).map_err(SnapshotError::Sink)?;
+        let mut item = ItemWriter::begin(&mut self.sink, KIND_ENTRY, len as u32).map_err(WriteError::Sink)?;
         let mut rest = len;
         for words in words.chunks(scratch.len() / 8) {
             let bytes = load_words(words, scratch);
             let used = bytes.len().min(rest);
-            item.body(&bytes[..used]).map_err(SnapshotError::Sink)?;
+            item.body(&bytes[..used]).map_err(WriteError::Sink)?;
             rest -= used;
         }
-        item.end(true).map_err(SnapshotError::Sink)?;
+        item.end(true).map_err(WriteError::Sink)?;
         self.stats.entry_count += 1;
         Ok(())
     }
@@ -183,7 +183,7 @@ impl<'s, 'o, 'w, S: Sink> Output<'s, 'o, 'w, S> {
         ring: Ring<'_>,
         index: u32,
         scratch: &mut [u8],
-    ) -> Result<(), SnapshotError<S::Error>> {
+    ) -> Result<(), WriteError<S::Error>> {
         let Some(peek) = ring.peek_segment(index).filter(|peek| !peek.records.is_empty()) else {
             return self.lost(index, ring.segment_loss(index));
         };
@@ -191,13 +191,13 @@ impl<'s, 'o, 'w, S: Sink> Output<'s, 'o, 'w, S> {
         let walked = counts_of_header(&peek.header, len);
         let (head, head_len) = segment_head(&peek.header, &walked, CODEC_NONE, len, len);
         let mut item =
-            ItemWriter::begin(&mut self.sink, KIND_SEGMENT, (head_len + len) as u32).map_err(SnapshotError::Sink)?;
-        item.body(&head[..head_len]).map_err(SnapshotError::Sink)?;
+            ItemWriter::begin(&mut self.sink, KIND_SEGMENT, (head_len + len) as u32).map_err(WriteError::Sink)?;
+        item.body(&head[..head_len]).map_err(WriteError::Sink)?;
         for words in peek.records.chunks(scratch.len() / 8) {
-            item.body(load_words(words, scratch)).map_err(SnapshotError::Sink)?;
+            item.body(load_words(words, scratch)).map_err(WriteError::Sink)?;
         }
         let good = peek.is_unchanged();
-        item.end(good).map_err(SnapshotError::Sink)?;
+        item.end(good).map_err(WriteError::Sink)?;
         if good {
             self.count_segment(walked.count);
             return Ok(());
@@ -214,7 +214,7 @@ impl<'s, 'o, 'w, S: Sink> Output<'s, 'o, 'w, S> {
         used: usize,
         records: &mut [u8],
         rest: &mut [u8],
-    ) -> Result<(), SnapshotError<S::Error>> {
+    ) -> Result<(), WriteError<S::Error>> {
         if used == 0 && (header.count == 0 || header.mode != Mode::Exclusive) {
             return self.lost(header.index, header.lost);
         }
@@ -242,7 +242,7 @@ impl<'s, 'o, 'w, S: Sink> Output<'s, 'o, 'w, S> {
         used: usize,
         walked: Option<Walked>,
         records: &[u8],
-    ) -> Result<(), SnapshotError<S::Error>> {
+    ) -> Result<(), WriteError<S::Error>> {
         let walked = walked.unwrap_or_else(|| walk(header, used, records));
         let records = &records[..walked.used];
         if records.is_empty() {
@@ -259,7 +259,7 @@ impl<'s, 'o, 'w, S: Sink> Output<'s, 'o, 'w, S> {
         walked: Option<Walked>,
         records: &mut [u8],
         rest: &mut [u8],
-    ) -> Result<(), SnapshotError<S::Error>> {
+    ) -> Result<(), WriteError<S::Error>> {
         let (columns, compressed) = rest.split_at_mut(columns_len_max(records.len()));
         // Only records that are all valid fit into columns.
         let encoded = match walked {
@@ -290,7 +290,7 @@ impl<'s, 'o, 'w, S: Sink> Output<'s, 'o, 'w, S> {
         codec: u64,
         raw_len: usize,
         data: &[u8],
-    ) -> Result<(), SnapshotError<S::Error>> {
+    ) -> Result<(), WriteError<S::Error>> {
         let (head, head_len) = segment_head(header, walked, codec, raw_len, data.len());
         self.item(KIND_SEGMENT, &[&head[..head_len], data])?;
         self.count_segment(walked.count);
@@ -304,18 +304,18 @@ impl<'s, 'o, 'w, S: Sink> Output<'s, 'o, 'w, S> {
     }
 
     /// Writes the number of events lost in a segment without records.
-    pub(super) fn lost(&mut self, index: u32, lost: u64) -> Result<(), SnapshotError<S::Error>> {
+    pub(super) fn lost(&mut self, index: u32, lost: u64) -> Result<(), WriteError<S::Error>> {
         if lost == 0 { Ok(()) } else { self.without_records(index, lost, 0) }
     }
 
     /// Writes the number of events left out of a segment.
-    pub(super) fn left_out(&mut self, header: &SegmentHeader) -> Result<(), SnapshotError<S::Error>> {
+    pub(super) fn left_out(&mut self, header: &SegmentHeader) -> Result<(), WriteError<S::Error>> {
         let left_out = counts_of_header(header, 0).count;
         self.stats.left_out_count += u64::from(left_out);
         self.without_records(header.index, header.lost, left_out)
     }
 
-    fn without_records(&mut self, index: u32, lost: u64, left_out: u32) -> Result<(), SnapshotError<S::Error>> {
+    fn without_records(&mut self, index: u32, lost: u64, left_out: u32) -> Result<(), WriteError<S::Error>> {
         let header = SegmentHeader {
             index,
             sequence: 0,
@@ -346,7 +346,7 @@ impl<'s, 'o, 'w, S: Sink> Output<'s, 'o, 'w, S> {
         Ok(())
     }
 
-    pub(super) fn end(mut self) -> Result<SnapshotStats, SnapshotError<S::Error>> {
+    pub(super) fn end(mut self) -> Result<SnapshotStats, WriteError<S::Error>> {
         let mut body = [0; 24];
         let mut encoder = Encoder::new(Cursor::new(&mut body[..]));
         let counts = (self.stats.entry_count, self.segment_items);
@@ -364,10 +364,10 @@ pub(super) fn split_scratch<'o, 's, E>(
     options: &SnapshotOptions<'o>,
     segment_len: usize,
     scratch: &'s mut [u8],
-) -> Result<(&'s mut [u8], Option<Withholder<'o, 's>>), SnapshotError<E>> {
+) -> Result<(&'s mut [u8], Option<Withholder<'o, 's>>), WriteError<E>> {
     let needed_bytes = options.scratch_len(segment_len);
     if scratch.len() < needed_bytes {
-        return Err(SnapshotError::ScratchTooSmall { needed_bytes });
+        return Err(WriteError::ScratchTooSmall { needed_bytes });
     }
     let Some(policy) = options.withhold else { return Ok((scratch, None)) };
     let (withholding, work) = scratch.split_at_mut(WITHHOLD_LEN);

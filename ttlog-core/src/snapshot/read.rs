@@ -11,6 +11,9 @@ use crate::error::FormatErrorKind;
 use crate::ring::{FORMAT_VERSION, TableEntry};
 
 /// Reader of a snapshot in memory.
+///
+/// A file can hold several recordings, one after the other; [`recordings`](super::recordings()) separates them. This
+/// reader does not: a second header is an item like the first, and its callsites have ids of their own.
 #[derive(Clone, Copy)]
 pub struct SnapshotReader<'a> {
     bytes: &'a [u8],
@@ -107,13 +110,13 @@ impl<'a> Iterator for SnapshotItems<'a> {
             let reason = FormatErrorKind::TooNew(version);
             return Some(SnapshotItem::Damaged { offset, len_bytes: self.len - offset, reason });
         }
-        let (offset, kind, body_offset, body) = match self.finder.next()? {
+        let (offset, kind, body_offset, body, end) = match self.finder.next()? {
             FoundItem::Damaged { offset, len_bytes, reason } => {
                 return Some(SnapshotItem::Damaged { offset, len_bytes, reason });
             }
-            FoundItem::Item { offset, kind, body_offset, body } => (offset, kind, body_offset, body),
+            FoundItem::Item { offset, kind, body_offset, body, end } => (offset, kind, body_offset, body, end),
         };
-        let len_bytes = body_offset + body.len() - offset + 5;
+        let len_bytes = end - offset;
         let item = match kind {
             KIND_HEADER => decode_header(body).map(SnapshotItem::Header),
             KIND_ENTRY => Some(SnapshotItem::Entry(TableEntry { offset: body_offset, bytes: body })),
@@ -123,7 +126,7 @@ impl<'a> Iterator for SnapshotItems<'a> {
         };
         if let Some(SnapshotItem::Header(header)) = &item {
             if header.min_reader_version > FORMAT_VERSION {
-                self.too_new = Some((header.min_reader_version, offset + len_bytes.min(self.len - offset)));
+                self.too_new = Some((header.min_reader_version, end));
             }
         }
         Some(item.unwrap_or(SnapshotItem::Damaged { offset, len_bytes, reason: FormatErrorKind::BadCbor }))

@@ -27,7 +27,7 @@ pub struct SnapshotStats {
 
 /// Reason that a snapshot was not completed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SnapshotError<E> {
+pub enum WriteError<E> {
     /// The sink failed. The bytes that it took before are a truncated snapshot.
     Sink(E),
     /// The scratch buffer is too small. Nothing was written.
@@ -37,22 +37,22 @@ pub enum SnapshotError<E> {
     },
 }
 
-impl<E: fmt::Display> fmt::Display for SnapshotError<E> {
+impl<E: fmt::Display> fmt::Display for WriteError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            SnapshotError::Sink(error) => write!(f, "cannot write the snapshot: {error}"),
-            SnapshotError::ScratchTooSmall { needed_bytes } => {
+            WriteError::Sink(error) => write!(f, "cannot write the snapshot: {error}"),
+            WriteError::ScratchTooSmall { needed_bytes } => {
                 write!(f, "scratch too small for a snapshot: {needed_bytes} bytes are needed")
             }
         }
     }
 }
 
-impl<E: core::error::Error + 'static> core::error::Error for SnapshotError<E> {
+impl<E: core::error::Error + 'static> core::error::Error for WriteError<E> {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
-            SnapshotError::Sink(error) => Some(error),
-            SnapshotError::ScratchTooSmall { .. } => None,
+            WriteError::Sink(error) => Some(error),
+            WriteError::ScratchTooSmall { .. } => None,
         }
     }
 }

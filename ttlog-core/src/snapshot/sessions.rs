@@ -5,7 +5,7 @@ use core::fmt;
 use super::header::{About, LeftOutSegments};
 use super::options::{Codec, SnapshotMeta, SnapshotOptions};
 use super::output::{Output, split_scratch};
-use super::result::{SnapshotError, SnapshotStats};
+use super::result::{SnapshotStats, WriteError};
 use super::sink::Sink;
 use crate::device::{Replace, rewrite_segment};
 use crate::ring::{RingHeader, RingImage, SEGMENT_HEADER_LEN, SEGMENT_LEN_MAX, SegmentState, Session};
@@ -45,7 +45,7 @@ pub const fn session_scratch_len(options: &SnapshotOptions<'_>, segment_len: usi
 /// the snapshot of the latest session. The snapshots of all sessions together account for all events.
 ///
 /// # Errors
-/// [`SnapshotError::Sink`] if the sink fails, [`SnapshotError::ScratchTooSmall`] if `scratch` is shorter than
+/// [`WriteError::Sink`] if the sink fails, [`WriteError::ScratchTooSmall`] if `scratch` is shorter than
 /// [`session_scratch_len`].
 pub fn write_session<'o, 'e, S: Sink>(
     recording: &SessionImage<'_, '_>,
@@ -54,13 +54,13 @@ pub fn write_session<'o, 'e, S: Sink>(
     options: impl Into<SnapshotOptions<'o>>,
     scratch: &mut [u8],
     sink: &mut S,
-) -> Result<SnapshotStats, SnapshotError<S::Error>> {
+) -> Result<SnapshotStats, WriteError<S::Error>> {
     let options = options.into();
     let SessionImage { image, session, replace } = *recording;
     let ring_segment_len = image.header().segment_len as usize;
     let needed_bytes = session_scratch_len(&options, ring_segment_len, replace.is_some());
     if scratch.len() < needed_bytes {
-        return Err(SnapshotError::ScratchTooSmall { needed_bytes });
+        return Err(WriteError::ScratchTooSmall { needed_bytes });
     }
     let rewritten_len = if replace.is_some() { SEGMENT_LEN_MAX as usize } else { 0 };
     let segment_len = if replace.is_some() { rewritten_len } else { ring_segment_len };

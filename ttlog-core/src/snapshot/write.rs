@@ -3,7 +3,7 @@
 use super::header::{About, LeftOutSegments};
 use super::options::{Codec, SnapshotMeta, SnapshotOptions};
 use super::output::{Output, split_scratch};
-use super::result::{SnapshotError, SnapshotStats};
+use super::result::{SnapshotStats, WriteError};
 use super::sink::Sink;
 use crate::ring::{CONTROL_TEXT_MAX, Ring, RingImage, SEGMENT_HEADER_LEN, SegmentState};
 
@@ -15,7 +15,7 @@ use crate::ring::{CONTROL_TEXT_MAX, Ring, RingImage, SEGMENT_HEADER_LEN, Segment
 /// codec.
 ///
 /// # Errors
-/// [`SnapshotError::Sink`] if the sink fails, [`SnapshotError::ScratchTooSmall`] if `scratch` is shorter than
+/// [`WriteError::Sink`] if the sink fails, [`WriteError::ScratchTooSmall`] if `scratch` is shorter than
 /// [`SnapshotOptions::scratch_len`].
 pub fn write_snapshot_of_ring<'o, S: Sink>(
     ring: Ring<'_>,
@@ -23,7 +23,7 @@ pub fn write_snapshot_of_ring<'o, S: Sink>(
     options: impl Into<SnapshotOptions<'o>>,
     scratch: &mut [u8],
     sink: &mut S,
-) -> Result<SnapshotStats, SnapshotError<S::Error>> {
+) -> Result<SnapshotStats, WriteError<S::Error>> {
     let options = options.into();
     let (work, withholder) = split_scratch(&options, ring.segment_len(), scratch)?;
     let mut out = Output::new(sink, options, withholder);
@@ -77,7 +77,7 @@ pub fn write_snapshot_of_ring<'o, S: Sink>(
 /// Writes a snapshot of a ring's bytes, which can hold anything. Damaged parts are left out, intact parts are written.
 ///
 /// # Errors
-/// [`SnapshotError::Sink`] if the sink fails, [`SnapshotError::ScratchTooSmall`] if `scratch` is shorter than
+/// [`WriteError::Sink`] if the sink fails, [`WriteError::ScratchTooSmall`] if `scratch` is shorter than
 /// [`SnapshotOptions::scratch_len`].
 pub fn write_snapshot_of_image<'o, S: Sink>(
     image: &RingImage<'_>,
@@ -85,7 +85,7 @@ pub fn write_snapshot_of_image<'o, S: Sink>(
     options: impl Into<SnapshotOptions<'o>>,
     scratch: &mut [u8],
     sink: &mut S,
-) -> Result<SnapshotStats, SnapshotError<S::Error>> {
+) -> Result<SnapshotStats, WriteError<S::Error>> {
     let options = options.into();
     let header = image.header();
     let (work, withholder) = split_scratch(&options, header.segment_len as usize, scratch)?;

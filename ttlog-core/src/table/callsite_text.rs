@@ -5,7 +5,7 @@
 //! section of the ELF file that is not part of the image, so it costs neither flash nor RAM; with the feature
 //! `embedded-metadata`, it is in flash. `const` code has to lay it out at compile time, so its format is simpler than
 //! CBOR. The source does not determine the types of the run-time fields; they are stored next to it as a list of type
-//! tags (`ttlog-core/src/device/site.rs`). A reader combines both into the callsite item of a snapshot, see
+//! tags (`ttlog-core/src/device/callsite.rs`). A reader combines both into the callsite item of a snapshot, see
 //! [`encode_callsite_text`](crate::table::encode_callsite_text).
 //!
 //! # Format

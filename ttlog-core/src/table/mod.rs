@@ -64,7 +64,7 @@ pub struct ProcessInfo<'a> {
 }
 
 /// A callsite, decoded from the table; borrows from the entry.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CallsiteInfo<'a> {
     /// Id in records, from 1.
     pub id: u16,

@@ -7,9 +7,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ttlog_core::event::{Cons, Nil};
-use ttlog_core::kill::Site;
+use ttlog_core::kill::KillPoint;
 use ttlog_core::record::packed::Unpacker;
-use ttlog_core::ring::{ControlResult, Cursor, EndKind, Mode, Outcome, ProcessEnd};
+use ttlog_core::ring::{AppendOutcome, ControlResult, Cursor, EndKind, Mode, ProcessEnd};
 use ttlog_core::{
     Anchor, ContextInfo, DropReason, Fields, Item, Record, Ring, RingConfig, RingImage, SegmentState, Word,
 };
@@ -81,13 +81,13 @@ enum Fate {
 }
 
 /// Returns the new fate of the event in progress at a kill point; `None` if it does not change.
-fn fate_at(site: Site) -> Option<Fate> {
-    match site {
-        Site::HotMarked | Site::PutMarked => Some(Fate::Marked),
-        Site::ControlCommitted => Some(Fate::Absent),
-        Site::HotCommitted | Site::PutCommitted | Site::FillSealed => Some(Fate::Recorded),
-        Site::Reserved => Some(Fate::Reserved),
-        Site::Dropped => Some(Fate::Dropped),
+fn fate_at(point: KillPoint) -> Option<Fate> {
+    match point {
+        KillPoint::HotMarked | KillPoint::PutMarked => Some(Fate::Marked),
+        KillPoint::ControlCommitted => Some(Fate::Absent),
+        KillPoint::HotCommitted | KillPoint::PutCommitted | KillPoint::FillSealed => Some(Fate::Recorded),
+        KillPoint::Reserved => Some(Fate::Reserved),
+        KillPoint::Dropped => Some(Fate::Dropped),
         _ => None,
     }
 }
@@ -166,11 +166,11 @@ pub(crate) fn nested<T>(work: impl FnOnce() -> T) -> T {
 }
 
 /// Whether each kill point was passed, in any scene of the process.
-static PASSED: [AtomicBool; Site::ALL.len()] = [const { AtomicBool::new(false) }; Site::ALL.len()];
+static PASSED: [AtomicBool; KillPoint::ALL.len()] = [const { AtomicBool::new(false) }; KillPoint::ALL.len()];
 
 /// Returns the kill points that were never passed.
-pub(crate) fn never_passed() -> Vec<Site> {
-    Site::ALL.iter().copied().filter(|site| !PASSED[*site as usize].load(Ordering::Relaxed)).collect()
+pub(crate) fn never_passed() -> Vec<KillPoint> {
+    KillPoint::ALL.iter().copied().filter(|point| !PASSED[*point as usize].load(Ordering::Relaxed)).collect()
 }
 
 /// The ring and its ledger.
@@ -301,10 +301,10 @@ impl World {
 
     /// Records an event as a recorder does: by the hot path if it accepts the event, else the plain one, else the slow
     /// one.
-    fn append(&self, context: &Context<'_>, id: u64, ticks: u64, fields: &impl Fields) -> Outcome {
+    fn append(&self, context: &Context<'_>, id: u64, ticks: u64, fields: &impl Fields) -> AppendOutcome {
         let (cursor, callsite) = (context.cursor, callsite(id));
         if cursor.append_small(callsite, ticks, fields) || cursor.append_plain(callsite, ticks, fields) {
-            return Outcome::Recorded;
+            return AppendOutcome::Recorded;
         }
         cursor.append_slow(&self.ring, &|| ticks, &who(context), callsite, fields)
     }
@@ -315,7 +315,7 @@ impl World {
         op: Op,
         text_len: usize,
         pause: u64,
-        append: &dyn Fn(u64, u64, &str) -> Outcome,
+        append: &dyn Fn(u64, u64, &str) -> AppendOutcome,
     ) {
         let kept = matches!(op, Op::Priority(_));
         let (id, ticks) = {
@@ -330,17 +330,17 @@ impl World {
         let outcome = append(id as u64, ticks, &text(id as u64, text_len));
         UNDER_WAY.with_borrow_mut(|stack| *stack.last_mut().unwrap() = None);
         let fate = self.ledger.lock().unwrap().events[id].fate;
-        let expected = if outcome == Outcome::Recorded { Fate::Recorded } else { Fate::Dropped };
+        let expected = if outcome == AppendOutcome::Recorded { Fate::Recorded } else { Fate::Dropped };
         assert_eq!(fate, expected, "event {id} ended without its kill point");
     }
 
     /// Registers a kill point that the innermost context of this thread passes.
-    pub(crate) fn pass(&self, site: Site) {
-        let passed = &PASSED[site as usize];
+    pub(crate) fn pass(&self, point: KillPoint) {
+        let passed = &PASSED[point as usize];
         if !passed.load(Ordering::Relaxed) {
             passed.store(true, Ordering::Relaxed);
         }
-        let Some(fate) = fate_at(site) else { return };
+        let Some(fate) = fate_at(point) else { return };
         if let Some(id) = UNDER_WAY.with_borrow(|stack| stack.last().copied().flatten()) {
             let mut ledger = self.ledger.lock().unwrap();
             ledger.changes += 1;

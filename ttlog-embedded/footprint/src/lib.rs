@@ -118,9 +118,9 @@ pub fn run() {
     }
 }
 
-/// Keeps `sites` in the program, and ends it.
-pub fn end<T>(sites: &'static [T]) -> ! {
-    core::hint::black_box(sites);
+/// Keeps `callsites` in the program, and ends it.
+pub fn end<T>(callsites: &'static [T]) -> ! {
+    core::hint::black_box(callsites);
     semihosting::process::exit(0)
 }
 

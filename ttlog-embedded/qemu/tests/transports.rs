@@ -378,11 +378,11 @@ fn async_task_dumps_on_request_and_at_intervals() {
 /// interrupt that comes while another one is formatted.
 fn logged(boot: u32, has_urgent: bool) -> Vec<(String, &'static str)> {
     let event_count = (10 + u32::from(has_urgent)) * (boot - 1);
-    let found = match boot {
+    let recovered = match boot {
         1 => "Nothing".to_owned(),
         _ => format!("Ring {{ event_count: {event_count}, abandoned_count: 0, damaged_count: 0 }}"),
     };
-    let up = format!("up: Started {{ boot: {boot}, found: {found} }}");
+    let up = format!("up: Started {{ boot: {boot}, recovered: {recovered} }}");
     let rest = [
         ("a native event", "INFO"),
         ("-40 degrees at the valve", "WARN"),

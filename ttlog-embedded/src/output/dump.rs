@@ -77,7 +77,7 @@ impl<'s> Dump<'s> {
             boot: DEVICE.boot(),
             build_id: build_id(),
             first_index: DEVICE.oldest_index(),
-            sites: sites(),
+            callsites: callsites(),
             scratch: options.scratch,
         };
         Dump { dump: Some(RingDump::new(ring, options)) }
@@ -170,9 +170,9 @@ pub fn dump_text_with<E>(options: DumpOptions<'_>, mut send: impl FnMut(&[u8]) -
 }
 
 /// Returns access to the texts of the callsites if they are in flash.
-fn sites() -> Option<CallsiteAt> {
+fn callsites() -> Option<CallsiteAt> {
     #[cfg(all(feature = "embedded-metadata", target_os = "none"))]
-    return Some(embedded::site);
+    return Some(embedded::callsite);
     #[cfg(not(all(feature = "embedded-metadata", target_os = "none")))]
     None
 }
@@ -196,7 +196,7 @@ mod embedded {
         static __ttlog_entries_end: Entry;
     }
 
-    pub(super) fn site(index: usize) -> Option<CallsiteBytes> {
+    pub(super) fn callsite(index: usize) -> Option<CallsiteBytes> {
         let (start, end) = (&raw const __ttlog_entries_start, &raw const __ttlog_entries_end);
         // SAFETY: the linker script puts both symbols around whole entries, in memory that is never written.
         let entries = unsafe {

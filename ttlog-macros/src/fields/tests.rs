@@ -14,8 +14,8 @@ fn resolved(user: &str) -> String {
     for Field { name, source, secret } in fields {
         let name = if secret { format!("secret {name}") } else { name };
         match source {
-            Source::Folded(value) => out.push_str(&format!(" | {name}={value:?}")),
-            Source::Operand(index) => {
+            FieldSource::Folded(value) => out.push_str(&format!(" | {name}={value:?}")),
+            FieldSource::Operand(index) => {
                 let operand = &operands[index];
                 let expr = operand.expr.to_string().replace(' ', "");
                 out.push_str(&format!(" | {name}={:?} {expr} #{index}", operand.hold));

@@ -46,4 +46,25 @@ impl Key {
             name => Key::Field(name.strip_prefix("fields.").unwrap_or(name).to_owned()),
         }
     }
+
+    /// Returns the name of the key; a field's name stands alone.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Key::Level => "level",
+            Key::Target => "target",
+            Key::Message => "message",
+            Key::Template => "template",
+            Key::File => "file",
+            Key::Line => "line",
+            Key::Callsite => "callsite",
+            Key::Thread => "thread",
+            Key::Context => "context",
+            Key::Service => "service",
+            Key::Pid => "pid",
+            Key::Host => "host",
+            Key::Boot => "boot",
+            Key::Field(name) => name,
+        }
+    }
 }

@@ -1,16 +1,31 @@
 //! Selection of events: conditions, a range of time, and a maximum number.
 
+mod clock;
+mod compare;
 mod condition;
 mod key;
 mod limits;
+mod mismatches;
 mod number;
+mod period;
+mod range;
+mod scalar;
 mod time;
 mod verdict;
+mod wanted;
 
-pub use condition::{Condition, FilterError, Operator, Wanted};
+pub use compare::{Match, Mismatch, Operator};
+pub use condition::{Condition, ConditionError};
 pub use key::Key;
-pub use limits::{Limits, Range};
+pub use limits::Limits;
+pub use mismatches::Mismatches;
+pub use scalar::ByValue;
 pub use verdict::Verdict;
+pub use wanted::Wanted;
+
+pub(crate) use limits::Extent;
+pub(crate) use period::Period;
+pub(crate) use range::{Range, Within};
 
 /// Number of matching events to retain.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,7 +1,9 @@
 //! Verdict of a query on the events of one callsite, decided once as far as the callsite determines it.
 
+use super::compare::{Match, Mismatch};
 use super::condition::Condition;
 use super::key::Key;
+use super::mismatches::Mismatches;
 use crate::event::value::FieldValue;
 use crate::source::{Source, SourceCallsite};
 
@@ -9,6 +11,8 @@ use crate::source::{Source, SourceCallsite};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
     rejected: bool,
+    /// Conditions that none of the events can be compared with, by index.
+    incomparable: Vec<(usize, Mismatch)>,
     /// Indexes of the conditions to evaluate for each event.
     open: Vec<usize>,
 }
@@ -18,17 +22,19 @@ impl Verdict {
     /// table.
     #[must_use]
     pub fn new(conditions: &[Condition], source: &Source<'_>, callsite: Option<&SourceCallsite<'_>>) -> Self {
-        let mut verdict = Verdict { rejected: false, open: Vec::new() };
+        let mut verdict = Verdict { rejected: false, incomparable: Vec::new(), open: Vec::new() };
         for (index, condition) in conditions.iter().enumerate() {
             match decide_for_all(condition, source, callsite) {
-                Some(accepted) => verdict.rejected |= !accepted,
+                Some(Match::Incomparable(mismatch)) => verdict.incomparable.push((index, mismatch)),
+                Some(outcome) => verdict.rejected |= !condition.selects(outcome),
                 None => verdict.open.push(index),
             }
         }
         verdict
     }
 
-    /// Evaluates the remaining conditions for an event.
+    /// Evaluates the remaining conditions for an event. Counts it in `mismatches` if all of those that can be compared
+    /// hold.
     #[inline]
     #[must_use]
     pub fn decide(
@@ -38,22 +44,35 @@ impl Verdict {
         payload: &[u8],
         context: u32,
         thread: &str,
+        mismatches: &mut Mismatches,
     ) -> bool {
-        !self.rejected
-            && self.open.iter().all(|&index| decide_for_one(&conditions[index], callsite, payload, context, thread))
+        if self.rejected {
+            return false;
+        }
+        let mut incomparable = Vec::new();
+        for &index in &self.open {
+            match decide_for_one(&conditions[index], callsite, payload, context, thread) {
+                Match::Incomparable(mismatch) => incomparable.push((index, mismatch)),
+                outcome if conditions[index].selects(outcome) => {}
+                _ => return false,
+            }
+        }
+        incomparable.iter().chain(&self.incomparable).fold(true, |selected, &(index, mismatch)| {
+            mismatches.count(index, mismatch);
+            selected && conditions[index].selects(Match::Incomparable(mismatch))
+        })
     }
 }
 
-fn decide_for_all(condition: &Condition, source: &Source<'_>, callsite: Option<&SourceCallsite<'_>>) -> Option<bool> {
+fn decide_for_all(condition: &Condition, source: &Source<'_>, callsite: Option<&SourceCallsite<'_>>) -> Option<Match> {
     let process = source.process.unwrap_or_default();
     let info = callsite.map(|callsite| callsite.info);
-    let number = |number: Option<u64>| {
-        Some(number.map_or(condition.accepts_nothing(), |number| condition.accepts_number(number)))
-    };
-    let text = |text: Option<&str>| Some(text.map_or(condition.accepts_nothing(), |text| condition.accepts_text(text)));
+    let number =
+        |number: Option<u64>| Some(number.map_or(condition.match_nothing(), |number| condition.match_number(number)));
+    let text = |text: Option<&str>| Some(text.map_or(condition.match_nothing(), |text| condition.match_text(text)));
     match &condition.key {
-        Key::Level => Some(condition.accepts_level(info.map(|info| info.level))),
-        Key::Target => Some(info.map_or(condition.accepts_nothing(), |info| condition.accepts_target(info.target))),
+        Key::Level => Some(condition.match_level(info.map(|info| info.level))),
+        Key::Target => Some(info.map_or(condition.match_nothing(), |info| condition.match_target(info.target))),
         Key::Template => text(info.map(|info| info.message)),
         Key::File => text(info.map(|info| info.file)),
         Key::Line => number(info.map(|info| info.line.into())),
@@ -64,18 +83,18 @@ fn decide_for_all(condition: &Condition, source: &Source<'_>, callsite: Option<&
         Key::Boot => number(source.session.map(|session| session.boot.into())),
         Key::Thread | Key::Context => None,
         Key::Message => match callsite {
-            Some(callsite) => callsite.template.constant().map(|message| condition.accepts_text(message)),
-            None => Some(condition.accepts_nothing()),
+            Some(callsite) => callsite.template.constant().map(|message| condition.match_text(message)),
+            None => Some(condition.match_nothing()),
         },
         Key::Field(name) => match callsite.and_then(|callsite| Some((callsite, callsite.field_index(name)?))) {
-            None => Some(condition.accepts_nothing()),
+            None => Some(condition.match_nothing()),
             Some((callsite, index)) => {
                 let field = &callsite.fields[index];
                 if callsite.withholds(index) {
-                    return Some(condition.accepts_nothing());
+                    return Some(condition.match_nothing());
                 }
                 let literal = field.literal?;
-                Some(condition.accepts_value(&FieldValue::new(literal.to_value(), field.type_tags)))
+                Some(condition.match_value(&FieldValue::new(literal.to_value(), field.type_tags)))
             }
         },
     }
@@ -87,20 +106,20 @@ fn decide_for_one(
     payload: &[u8],
     context: u32,
     thread: &str,
-) -> bool {
+) -> Match {
     match (&condition.key, callsite) {
-        (Key::Thread, _) => condition.accepts_text(thread),
-        (Key::Context, _) => condition.accepts_number(context.into()),
+        (Key::Thread, _) => condition.match_text(thread),
+        (Key::Context, _) => condition.match_number(context.into()),
         (Key::Message, Some(callsite)) => {
             let mut message = String::new();
             callsite.template.render(&callsite.values(payload).0, &mut message);
-            condition.accepts_text(&message)
+            condition.match_text(&message)
         }
         (Key::Field(name), Some(callsite)) => {
             let value = callsite.field_index(name).and_then(|index| callsite.value(index, payload));
-            value.map_or(condition.accepts_nothing(), |value| condition.accepts_value(&value))
+            value.map_or(condition.match_nothing(), |value| condition.match_value(&value))
         }
         // All other conditions were evaluated for the callsite.
-        _ => condition.accepts_nothing(),
+        _ => condition.match_nothing(),
     }
 }

@@ -10,6 +10,8 @@ use super::process::Liveness;
 pub enum Ending {
     /// The process is running.
     Running,
+    /// The process is running, in another pid namespace, as in another container.
+    RunningElsewhere,
     /// The process was running when the snapshot was made.
     RanThen,
     /// The process is running, but no longer uses the ring.
@@ -39,6 +41,7 @@ impl Ending {
         let gone = if source.life.tells_end { Ending::Silent } else { Ending::Unrecorded };
         match &source.kind {
             Kind::Ring(Liveness::Running) => Ending::Running,
+            Kind::Ring(Liveness::Elsewhere) => Ending::RunningElsewhere,
             Kind::Ring(Liveness::LetGo) => Ending::LetGo,
             Kind::Ring(Liveness::Gone) => gone,
             Kind::Ring(Liveness::Unknown) => Ending::Unknown,

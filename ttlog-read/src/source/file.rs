@@ -4,13 +4,14 @@
 //! would be killed.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use ttlog_core::ring::{RingHeader, RingImage, SEGMENT_HEADER_LEN, Segment, SegmentState, forget_records};
 use ttlog_core::snapshot::{CONTENT_LEN_MAX, Content, content_of};
 
-use super::process::{Liveness, holder};
+use super::holder::{Holder, holder};
+use super::owner::with_owner;
 
 /// More bytes than the header of a ring has.
 const HEADER_LEN_MAX: usize = 4096;
@@ -28,21 +29,21 @@ pub struct Bytes {
     /// For a ring, the newest anchor before the segments were read, in ticks. Up to then, only overwritten events can
     /// be missing.
     pub read_from_ticks: Option<u64>,
-    /// Whether the process that the file names has it mapped, as far as this is known.
-    pub liveness: Option<Liveness>,
+    /// For a ring that was read from its file, which process has it.
+    pub holder: Option<Holder>,
 }
 
 impl From<Vec<u8>> for Bytes {
     /// Wraps bytes that nobody writes to.
     fn from(data: Vec<u8>) -> Self {
-        Bytes { data, changed_segments: 0, read_from_ticks: None, liveness: None }
+        Bytes { data, changed_segments: 0, read_from_ticks: None, holder: None }
     }
 }
 
 /// Opens a regular file for reading. Does not wait for pipes.
 ///
 /// # Errors
-/// System errors, and `InvalidInput` if it is not a regular file.
+/// System errors, which name the owner of what is refused, and `InvalidInput` if it is not a regular file.
 pub fn open(path: &Path) -> io::Result<File> {
     let mut options = std::fs::OpenOptions::new();
     options.read(true);
@@ -51,7 +52,7 @@ pub fn open(path: &Path) -> io::Result<File> {
         use std::os::unix::fs::OpenOptionsExt as _;
         options.custom_flags((rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::CLOEXEC).bits().cast_signed());
     }
-    let file = options.open(path)?;
+    let file = options.open(path).map_err(|error| with_owner(path, error))?;
     let metadata = file.metadata()?;
     if metadata.is_file() { Ok(file) } else { Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")) }
 }
@@ -62,7 +63,7 @@ pub fn open(path: &Path) -> io::Result<File> {
 /// Errors of listing the directory.
 pub fn files_in(directory: &Path) -> io::Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
-    for entry in std::fs::read_dir(directory)? {
+    for entry in std::fs::read_dir(directory).map_err(|error| with_owner(directory, error))? {
         let entry = entry?;
         if entry.file_type()?.is_file() {
             paths.push(entry.path());
@@ -87,14 +88,32 @@ pub fn content(file: &File) -> io::Result<Content> {
 /// # Errors
 /// Errors of reading, and `OutOfMemory` if the file does not fit.
 pub fn read(file: &File) -> io::Result<Bytes> {
+    read_with(file, holder)
+}
+
+/// Reads a whole file, as [`read`] does. `who` finds out which process has a ring, after the ring was read.
+///
+/// # Errors
+/// Errors of reading, and `OutOfMemory` if the file does not fit.
+pub fn read_with(file: &File, who: impl FnOnce(&RingImage<'_>, &File) -> Holder) -> io::Result<Bytes> {
     let mut bytes = Bytes::from(read_all(file)?);
     if content_of(&bytes.data) == Content::Ring {
         reread(file, &mut bytes)?;
         if let Ok(image) = RingImage::parse(&bytes.data) {
-            bytes.liveness = Some(holder(&image.process().unwrap_or_default(), file));
+            bytes.holder = Some(who(&image, file));
         }
     }
     Ok(bytes)
+}
+
+/// Reads standard input to its end.
+///
+/// # Errors
+/// Errors of reading.
+pub fn read_stdin() -> io::Result<Bytes> {
+    let mut data = Vec::new();
+    io::stdin().lock().read_to_end(&mut data)?;
+    Ok(data.into())
 }
 
 /// Reads the header of a ring, and possibly some bytes after it.

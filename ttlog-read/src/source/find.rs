@@ -3,7 +3,8 @@
 //! A target on the command line is a process id, or the path of a ring. (Write `./4711` for a file whose name is a
 //! number.) The ring of a process is searched first among the files that it has mapped, which is the most reliable,
 //! and then in the directories where recorders put their rings. In either case, a ring counts only if its process item
-//! names that process and its start.
+//! names that process. A ring of another process with the same id, an earlier one or one of another pid namespace, does
+//! not: it has to be named by its path.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -15,7 +16,9 @@ use ttlog_core::ring::RingImage;
 use ttlog_core::snapshot::Content;
 use ttlog_core::table::ProcessInfo;
 
-use crate::source::process::{Liveness, Mapping};
+use crate::source::holder::Holder;
+use crate::source::owner::{own_user, owner_of, user_of_process};
+use crate::source::process::{Liveness, Mapping, start_of};
 use crate::source::{Bytes, content, files_in, open, read};
 use crate::text::escape::escaped;
 
@@ -48,10 +51,14 @@ impl ProcessRing {
         escaped(&self.path.to_string_lossy())
     }
 
-    /// Returns whether its process is running and has the ring mapped.
+    /// Returns which process has the ring.
     #[must_use]
-    pub fn liveness(&self) -> Liveness {
-        self.bytes.liveness.unwrap_or(Liveness::Unknown)
+    pub fn holder(&self) -> Holder {
+        self.bytes.holder.unwrap_or(Holder::UNKNOWN)
+    }
+
+    fn process(&self) -> ProcessInfo<'_> {
+        self.image().ok().and_then(|image| image.process()).unwrap_or_default()
     }
 }
 
@@ -71,6 +78,8 @@ pub enum FindError {
         pid: u64,
         /// Directories that were searched.
         searched: Vec<PathBuf>,
+        /// Rings of processes of other pid namespaces that have this id there.
+        others: Vec<PathBuf>,
     },
     /// The process is running, but no ring of it was found.
     NoRing {
@@ -78,8 +87,12 @@ pub enum FindError {
         pid: u64,
         /// Directories that were searched.
         searched: Vec<PathBuf>,
-        /// Whether the process belongs to a user whose files cannot be read.
+        /// Whether the files of the process cannot be seen.
         hidden: bool,
+        /// User that owns the process, if that is not the one who asks.
+        owner: Option<u32>,
+        /// Rings of other processes with this id: earlier ones, or of other pid namespaces.
+        others: Vec<PathBuf>,
     },
     /// The process has several rings.
     Several {
@@ -96,19 +109,30 @@ impl fmt::Display for FindError {
             let names: Vec<_> = paths.iter().map(|path| escaped(&path.to_string_lossy())).collect();
             names.join(", ")
         };
+        let push_others = |f: &mut fmt::Formatter<'_>, others: &[PathBuf]| match others {
+            [] => Ok(()),
+            others => write!(
+                f,
+                "; another process had or has this id (an earlier one, or one in another pid namespace) and a ring, \
+                 which can be named by its path: {}",
+                list(others)
+            ),
+        };
         match self {
             FindError::File { path, cause } => write!(f, "{}: {cause}", escaped(&path.to_string_lossy())),
-            FindError::NoProcess { pid, searched } => {
-                write!(f, "no process {pid} runs here, and none left a ring in {}", list(searched))
+            FindError::NoProcess { pid, searched, others } => {
+                write!(f, "no process {pid} runs here, and none left a ring in {}", list(searched))?;
+                push_others(f, others)
             }
-            FindError::NoRing { pid, searched, hidden } => {
+            FindError::NoRing { pid, searched, hidden, owner, others } => {
                 write!(f, "process {pid} runs, but has no ring that can be found: ")?;
-                if *hidden {
-                    f.write_str("its files cannot be seen (it belongs to another user, or is protected), and ")?;
-                } else {
-                    f.write_str("it has none mapped (no recorder, or one on the heap), and ")?;
+                match (hidden, owner) {
+                    (true, Some(owner)) => write!(f, "its files cannot be seen (it belongs to user {owner}), and ")?,
+                    (true, None) => f.write_str("its files cannot be seen (it is protected), and ")?,
+                    (false, _) => f.write_str("it has none mapped (no recorder, or one on the heap), and ")?,
                 }
-                write!(f, "there is none of it in {}", list(searched))
+                write!(f, "there is none of it in {}", list(searched))?;
+                push_others(f, others)
             }
             FindError::Several { pid, paths } => {
                 write!(f, "process {pid} has several rings; name one: {}", list(paths))
@@ -121,7 +145,7 @@ impl std::error::Error for FindError {}
 
 /// Finds the ring that a target refers to: the ring of a running or dead process, or a file.
 ///
-/// If several dead processes had this id, the one that started last counts.
+/// If several dead processes had this id, and no running one has it, the one that started last counts.
 ///
 /// # Errors
 /// [`FindError`].
@@ -160,22 +184,38 @@ fn find_of_process(pid: u64) -> Result<ProcessRing, FindError> {
         |ring: &ProcessRing| ring.image().is_ok_and(|image| ids.contains(&image.process().unwrap_or_default().pid));
     let mut found: Vec<_> = mapped.into_iter().filter(own).collect();
     let searched = directories_of(pid);
+    let mut others = Vec::new();
     if found.is_empty() {
-        found = searched.iter().flat_map(|directory| rings_of(directory, &ids)).collect();
-        if found.iter().any(|ring| ring.liveness() == Liveness::Running) {
-            found.retain(|ring| ring.liveness() == Liveness::Running);
+        (found, others) = searched
+            .iter()
+            .flat_map(|directory| rings_of(directory, &ids))
+            .partition(|ring| is_of_process(ring, pid, runs));
+        if found.iter().any(|ring| ring.holder().liveness.is_running()) {
+            found.retain(|ring| ring.holder().liveness.is_running());
         } else {
-            let start =
-                |ring: &ProcessRing| ring.image().map_or(0, |image| image.process().unwrap_or_default().start_unix_ns);
+            let start = |ring: &ProcessRing| ring.process().start_unix_ns;
             let last = found.iter().map(start).max();
             found.retain(|ring| Some(start(ring)) == last);
         }
     }
+    let paths = |rings: Vec<ProcessRing>| rings.into_iter().map(|ring| ring.path).collect();
+    let owner = user_of_process(pid).filter(|owner| Some(*owner) != own_user());
     match (found.len(), runs) {
-        (0, true) => Err(FindError::NoRing { pid, searched, hidden }),
-        (0, false) => Err(FindError::NoProcess { pid, searched }),
+        (0, true) => Err(FindError::NoRing { pid, searched, hidden, owner, others: paths(others) }),
+        (0, false) => Err(FindError::NoProcess { pid, searched, others: paths(others) }),
         (1, _) => Ok(found.remove(0)),
-        _ => Err(FindError::Several { pid, paths: found.into_iter().map(|ring| ring.path).collect() }),
+        _ => Err(FindError::Several { pid, paths: paths(found) }),
+    }
+}
+
+/// Returns whether a ring whose process had this id belongs to that process of this pid namespace.
+fn is_of_process(ring: &ProcessRing, pid: u64, runs: bool) -> bool {
+    let Holder { liveness, local_pid, .. } = ring.holder();
+    match local_pid {
+        Some(local_pid) => local_pid == pid,
+        None if liveness == Liveness::Elsewhere => false,
+        None if runs => [0, start_of(pid).unwrap_or(0)].contains(&ring.process().process_start),
+        None => true,
     }
 }
 
@@ -255,7 +295,7 @@ fn mapped_ring(pid: u64, mapping: &Mapping<'_>) -> Option<ProcessRing> {
     let mut ring = ring_at(&path, &reach).ok()?;
     // The ring is mapped, whatever its table names: in a container the process has another id, and the host another
     // name.
-    ring.bytes.liveness = Some(Liveness::Running);
+    ring.bytes.holder = Some(Holder::running(pid));
     Some(ring)
 }
 
@@ -311,11 +351,15 @@ fn names_one_of(path: &Path, ids: &[u64]) -> bool {
 /// usual ones of its user and of the current user.
 fn directories_of(pid: u64) -> Vec<PathBuf> {
     let mut directories = Vec::new();
-    let owner = owner_of(Path::new(&format!("/proc/{pid}")));
+    // The user that it was started as, if it has given up privileges, and its user now.
+    let users = [user_of_process(pid), owner_of(Path::new(&format!("/proc/{pid}")))];
     if let Some(told) = variable_of(pid, "TTLOG_DIR") {
-        add_with_private(&mut directories, PathBuf::from(told), owner);
+        for user in users.into_iter().flatten() {
+            directories.push(PathBuf::from(&told).join(format!("ttlog-{user}")));
+        }
+        directories.push(PathBuf::from(told));
     }
-    for user in [owner, own_user()].into_iter().flatten() {
+    for user in users.into_iter().chain([own_user()]).flatten() {
         for directory in directories_of_user(user) {
             if !directories.contains(&directory) {
                 directories.push(directory);
@@ -334,14 +378,6 @@ pub fn variable_of(pid: u64, name: &str) -> Option<String> {
     Some(String::from_utf8_lossy(value).into_owned()).filter(|value| !value.is_empty())
 }
 
-/// Adds a directory, and the private one that recorders make in it if others can write to it.
-fn add_with_private(directories: &mut Vec<PathBuf>, directory: PathBuf, user: Option<u32>) {
-    if let Some(user) = user {
-        directories.push(directory.join(format!("ttlog-{user}")));
-    }
-    directories.push(directory);
-}
-
 /// Returns the directories where recorders of this user put their rings, whether or not they exist: `$TTLOG_DIR`,
 /// shared memory, the temporary directory.
 #[must_use]
@@ -351,44 +387,12 @@ pub fn usual_directories() -> Vec<PathBuf> {
 
 fn directories_of_user(user: u32) -> Vec<PathBuf> {
     let mut directories = Vec::new();
-    if let Some(told) = std::env::var_os("TTLOG_DIR").filter(|told| !told.is_empty()) {
-        add_with_private(&mut directories, PathBuf::from(told), Some(user));
-    }
     let name = format!("ttlog-{user}");
+    if let Some(told) = std::env::var_os("TTLOG_DIR").filter(|told| !told.is_empty()) {
+        // Recorders make a private one in it if others can write to it.
+        directories.extend([Path::new(&told).join(&name), PathBuf::from(told)]);
+    }
     directories.push(Path::new("/dev/shm").join(&name));
     directories.push(std::env::temp_dir().join(&name));
     directories
-}
-
-/// Returns the user that owns a file or a process.
-fn owner_of(path: &Path) -> Option<u32> {
-    user_of(&std::fs::metadata(path).ok()?)
-}
-
-/// Returns the user that owns a file.
-#[cfg(unix)]
-#[must_use]
-pub fn user_of(metadata: &std::fs::Metadata) -> Option<u32> {
-    Some(std::os::unix::fs::MetadataExt::uid(metadata))
-}
-
-/// Returns the user that owns a file.
-#[cfg(not(unix))]
-#[must_use]
-pub fn user_of(_metadata: &std::fs::Metadata) -> Option<u32> {
-    None
-}
-
-/// Returns the user that this program runs as.
-#[cfg(unix)]
-#[must_use]
-pub fn own_user() -> Option<u32> {
-    Some(rustix::process::geteuid().as_raw())
-}
-
-/// Returns the user that this program runs as.
-#[cfg(not(unix))]
-#[must_use]
-pub fn own_user() -> Option<u32> {
-    None
 }

@@ -1,6 +1,5 @@
 //! Reading the files, directories and patterns that the command line names.
 
-use std::io::{self, Read as _};
 use std::path::Path;
 
 use ttlog_core::snapshot::Content;
@@ -8,7 +7,7 @@ use ttlog_core::snapshot::Content;
 use super::device::detect::{Detected, detect};
 use super::device::load::Firmwares;
 use super::device::sessions::Usability;
-use super::file::{content, files_in, open, read};
+use super::file::{content, files_in, open, read, read_stdin};
 use super::input::Input;
 use super::model::Source;
 use crate::event::secrets::Secrets;
@@ -17,7 +16,8 @@ use crate::text::escape::{error_line, escaped};
 /// Inputs that the command line names: those that were read, and errors for the others.
 #[derive(Debug, Default)]
 pub struct Inputs {
-    /// Files that were read; a recording of a device is replaced by one snapshot per session.
+    /// Recordings that were read. A file can hold several; a recording of a device is replaced by one snapshot per
+    /// session.
     pub read: Vec<Input>,
     /// Errors, one line each.
     pub errors: Vec<String>,
@@ -28,8 +28,9 @@ pub struct Inputs {
 }
 
 impl Inputs {
-    /// Reads files, the snapshots and rings in directories, and the matches of patterns. A recording of a device is
-    /// replaced by one snapshot per session, with names from `firmwares`.
+    /// Reads files, the snapshots and rings in directories, and the matches of patterns. A file can hold several
+    /// recordings, one after the other. A recording of a device is replaced by one snapshot per session, with names
+    /// from `firmwares`.
     #[must_use]
     pub fn read<N: AsRef<str>>(names: &[N], firmwares: &Firmwares) -> Self {
         let mut inputs = Inputs::default();
@@ -39,10 +40,18 @@ impl Inputs {
         inputs
     }
 
-    /// Creates a source for each file.
+    /// Separates the recordings of a file whose contents were read already.
+    #[must_use]
+    pub fn of_file(path: &str, bytes: Vec<u8>, firmwares: &Firmwares) -> Self {
+        let mut inputs = Inputs::default();
+        inputs.take(Input::new(path.to_owned(), bytes.into()), firmwares);
+        inputs
+    }
+
+    /// Creates a source for each recording.
     ///
     /// # Errors
-    /// A line about the first file that cannot be read. To use the other files regardless, create each source with
+    /// A line about the first recording that cannot be read. To use the others regardless, create each source with
     /// [`Source::with_secrets`].
     pub fn sources(&self, secrets: &Secrets) -> Result<Vec<Source<'_>>, String> {
         let read = self.read.iter();
@@ -52,9 +61,8 @@ impl Inputs {
 
     fn add(&mut self, name: &str, firmwares: &Firmwares) {
         if name == "-" {
-            let mut data = Vec::new();
-            match io::stdin().lock().read_to_end(&mut data) {
-                Ok(_) => self.take(Input::new("-".to_owned(), data.into()), firmwares),
+            match read_stdin() {
+                Ok(bytes) => self.take(Input::new("-".to_owned(), bytes), firmwares),
                 Err(error) => self.errors.push(format!("standard input: {error}")),
             }
             return;
@@ -118,16 +126,20 @@ impl Inputs {
         }
     }
 
-    /// Adds a file, or the device sessions that it records.
+    /// Adds the recordings of a file; those of devices session by session.
     fn take(&mut self, input: Input, firmwares: &Firmwares) {
-        match detect(&input, firmwares) {
-            Detected::Other => self.read.push(input),
-            Detected::Refused(line) => self.remarks.push(error_line(input.path.as_ref(), &line)),
-            Detected::Device(found) => {
-                for mut recordings in found {
-                    self.usability = self.usability.max(recordings.usability(firmwares.are_named()));
-                    self.remarks.append(&mut recordings.complaints);
-                    self.read.append(&mut recordings.inputs);
+        let path = input.path.clone();
+        for found in detect(input, firmwares) {
+            match found {
+                Detected::Process(input) => self.read.push(input),
+                Detected::Refused(line) => self.remarks.push(error_line(path.as_ref(), &line)),
+                Detected::LeftOut(line) => self.errors.push(error_line(path.as_ref(), &line)),
+                Detected::Device(found) => {
+                    for mut recordings in found {
+                        self.usability = self.usability.max(recordings.usability(firmwares.are_named()));
+                        self.remarks.append(&mut recordings.complaints);
+                        self.read.append(&mut recordings.inputs);
+                    }
                 }
             }
         }

@@ -8,6 +8,7 @@ use ttlog_core::snapshot::PackedSegment;
 use ttlog_core::table::{ProcessInfo, TableItem};
 
 use super::callsite::SourceCallsite;
+use super::callsites::Callsites;
 use super::input::{Damage, Input};
 use super::process::Liveness;
 use crate::event::secrets::Secrets;
@@ -44,9 +45,11 @@ pub struct DeviceSession {
 /// The events of one ring as one file holds them.
 #[derive(Debug)]
 pub struct Source<'a> {
-    /// Path of the file, as given.
+    /// Path of the file, as given. If the file holds several recordings, it is followed by the number of this one.
     pub path: &'a str,
-    /// Length of the file, in bytes.
+    /// Byte offset of the recording in the file.
+    pub offset: u64,
+    /// Length of the recording, in bytes.
     pub len_bytes: u64,
     /// Snapshot or ring.
     pub kind: Kind,
@@ -60,12 +63,14 @@ pub struct Source<'a> {
     pub segment_len: u64,
     /// Process that owns the ring, if known.
     pub process: Option<ProcessInfo<'a>>,
+    /// First process item of the table, to compare others with.
+    pub(super) first_process: Option<ProcessInfo<'a>>,
     /// Session of a device, if this is a recording of one.
     pub session: Option<DeviceSession>,
     /// Fields to withhold.
     pub secrets: Secrets,
-    /// Callsites by id. Boxed, because a file can name the highest id alone.
-    pub callsites: Vec<Option<Box<SourceCallsite<'a>>>>,
+    /// Callsites by id.
+    pub callsites: Callsites<'a>,
     /// Converts ticks to time. Boxed because it is large.
     pub scale: Box<TimeScale<SERVER_ANCHOR_COUNT>>,
     /// Oldest anchor, in ticks: the start of recording.
@@ -156,20 +161,22 @@ pub enum Body<'a> {
 }
 
 impl<'a> Source<'a> {
-    /// Creates a source without contents.
-    pub(super) fn empty(input: &'a Input, kind: Kind, secrets: &Secrets) -> Self {
+    /// Creates a source without contents, for a recording of this many bytes.
+    pub(super) fn empty(input: &'a Input, len_bytes: usize, kind: Kind, secrets: &Secrets) -> Self {
         Source {
             path: &input.path,
-            len_bytes: input.bytes.data.len() as u64,
+            offset: input.offset,
+            len_bytes: len_bytes as u64,
             kind,
             format_version: 0,
             ring_id: 0,
             segment_count: 0,
             segment_len: 0,
             process: None,
+            first_process: None,
             session: None,
             secrets: secrets.clone(),
-            callsites: Vec::new(),
+            callsites: Callsites::default(),
             scale: Box::new(TimeScale::new(&[], 0)),
             oldest_anchor: None,
             newest_anchor: 0,
@@ -211,27 +218,36 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Returns the callsite with this id, if the table has it.
+    /// Returns the callsite with this id, if the table has it, and does not contradict itself.
     #[must_use]
     pub fn callsite(&self, id: u16) -> Option<&SourceCallsite<'a>> {
-        self.callsites.get(usize::from(id))?.as_deref()
+        self.callsites.get(id)
     }
 
-    /// Adds an entry of the table.
+    /// Adds an entry of the table, from its byte offset in the file. Of two entries that contradict each other, neither
+    /// is used.
     pub(super) fn add_entry(&mut self, offset: u64, bytes: &'a [u8]) {
+        let mut damage = |offset, reason| self.damage.push(Damage { offset, len_bytes: bytes.len() as u64, reason });
         match TableItem::decode(bytes) {
-            Ok(TableItem::Process(process)) => self.process = Some(process),
-            Ok(TableItem::Callsite(info)) => {
-                let id = usize::from(info.id);
-                if self.callsites.len() <= id {
-                    self.callsites.resize_with(id + 1, || None);
+            Ok(TableItem::Process(process)) => match self.first_process {
+                None => (self.first_process, self.process) = (Some(process), Some(process)),
+                Some(first) if first == process => {}
+                Some(_) => {
+                    self.process = None;
+                    damage(offset, "table entry: another process than before; neither is used".to_owned());
                 }
-                self.callsites[id] = Some(Box::new(SourceCallsite::new(info, &self.secrets)));
+            },
+            Ok(TableItem::Callsite(info)) => {
+                let id = info.id;
+                if !self.callsites.define(SourceCallsite::new(info, &self.secrets)) {
+                    let reason =
+                        format!("table entry: callsite {id} is defined twice, differently; its events have no names");
+                    damage(offset, reason);
+                }
             }
             Ok(TableItem::Unknown(_)) => {}
             Err(error) => {
-                let reason = format!("table entry: {}", error.kind);
-                self.damage.push(Damage { offset: offset + error.offset, len_bytes: bytes.len() as u64, reason });
+                damage(offset + error.offset, format!("table entry: {}", error.kind));
                 return;
             }
         }

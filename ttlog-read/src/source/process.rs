@@ -1,14 +1,15 @@
-//! Whether the process of a ring is still running, and still has the ring mapped.
+//! Whether a process is still running, and what it has mapped.
 
 use std::fs::File;
-
-use ttlog_core::table::ProcessInfo;
 
 /// State of a process, as far as known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Liveness {
-    /// The process is running.
+    /// The process is running, and has the ring.
     Running,
+    /// A process has the ring, but none that can be seen here: it is in another pid namespace, as in another container,
+    /// or on another host that shares the file system.
+    Elsewhere,
     /// The process is running, but no longer has the ring: it has run another program since (`exec`), or this is a
     /// copy.
     LetGo,
@@ -18,27 +19,43 @@ pub enum Liveness {
     Unknown,
 }
 
-/// Returns the state of the process with this id that started at `start` (docs/format.md §3.1, key 8; 0: unknown).
+impl Liveness {
+    /// Returns whether the process is running and has the ring.
+    #[must_use]
+    pub const fn is_running(self) -> bool {
+        matches!(self, Liveness::Running | Liveness::Elsewhere)
+    }
+}
+
+/// Returns the state of the process with this id that started at `start` (docs/format.md §3.1, key 8; 0: unknown), as
+/// it appears in the pid namespace of this program.
 ///
 /// The id alone does not show whether a ring is from another host. If `host` is not this host, the result is
-/// `Unknown`.
+/// `Unknown`. Nor does it show whether the id is from another namespace: only the lock of the ring's file does (see
+/// [`holder`](super::holder)).
 #[must_use]
 pub fn liveness(pid: u64, start: u64, host: &str) -> Liveness {
     if pid == 0 || start == 0 || !cfg!(target_os = "linux") {
         return Liveness::Unknown;
     }
-    let own_host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    if !host.is_empty() && host != own_host.trim_end() {
+    if !host.is_empty() && !is_of_this_host(host) {
         return Liveness::Unknown;
     }
-    match std::fs::read_to_string(format!("/proc/{pid}/stat")) {
-        Ok(stat)
-            if start_and_state(&stat).is_some_and(|(found, state)| found == start && !matches!(state, "Z" | "X")) =>
-        {
-            Liveness::Running
-        }
-        _ => Liveness::Gone,
-    }
+    if start_of(pid) == Some(start) { Liveness::Running } else { Liveness::Gone }
+}
+
+/// Returns whether this is the name of this host.
+pub(super) fn is_of_this_host(host: &str) -> bool {
+    let own_host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    !host.is_empty() && host == own_host.trim_end()
+}
+
+/// Returns when the process with this id started, in the units of the ring's process item; `None` if there is none, or
+/// it has ended.
+#[must_use]
+pub fn start_of(pid: u64) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    start_and_state(&stat).filter(|(_, state)| !matches!(*state, "Z" | "X")).map(|(start, _)| start)
 }
 
 /// Returns the state of the process, as the letter in `/proc/PID/stat`; `None`: unknown.
@@ -48,18 +65,9 @@ pub fn state_of(pid: u64) -> Option<char> {
     start_and_state(&stat)?.1.chars().next()
 }
 
-/// Returns whether the process that a ring names is running and has this file mapped.
-#[must_use]
-pub fn holder(process: &ProcessInfo<'_>, file: &File) -> Liveness {
-    match liveness(process.pid, process.process_start, process.host) {
-        Liveness::Running if maps_file(process.pid, file) == Some(false) => Liveness::LetGo,
-        other => other,
-    }
-}
-
 /// Returns whether the process has the file mapped; `None`: unknown.
 #[cfg(unix)]
-fn maps_file(pid: u64, file: &File) -> Option<bool> {
+pub(super) fn maps_file(pid: u64, file: &File) -> Option<bool> {
     use std::os::unix::fs::MetadataExt as _;
     let inode = file.metadata().ok()?.ino();
     let maps = std::fs::read(format!("/proc/{pid}/maps")).ok()?;
@@ -67,7 +75,7 @@ fn maps_file(pid: u64, file: &File) -> Option<bool> {
 }
 
 #[cfg(not(unix))]
-fn maps_file(_pid: u64, _file: &File) -> Option<bool> {
+pub(super) fn maps_file(_pid: u64, _file: &File) -> Option<bool> {
     None
 }
 

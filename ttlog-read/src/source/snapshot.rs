@@ -2,58 +2,59 @@
 
 use ttlog_core::error::{FormatError, FormatErrorKind};
 use ttlog_core::ring::STATE_ENDED;
-use ttlog_core::snapshot::{PackedSegment, SessionOf, SnapshotHeader, SnapshotItem, SnapshotReader};
+use ttlog_core::snapshot::{CoveredSession, PackedSegment, SnapshotHeader, SnapshotItem, SnapshotReader};
 
 use super::{Body, Damage, DeviceSession, Input, Kind, Life, Part, Source};
 use crate::event::secrets::Secrets;
 
-pub(super) fn read<'a>(input: &'a Input, secrets: &Secrets) -> Result<Source<'a>, FormatError> {
+/// Reads a snapshot from `bytes`, the first ones of `input`.
+pub(super) fn read<'a>(input: &'a Input, bytes: &'a [u8], secrets: &Secrets) -> Result<Source<'a>, FormatError> {
     let kind = Kind::Snapshot { reason: String::new(), created_unix_ns: 0, complete: false };
-    let mut source = Source::empty(input, kind, secrets);
+    let mut source = Source::empty(input, bytes.len(), kind, secrets);
     let mut header: Option<SnapshotHeader<'_>> = None;
     let mut end = None;
     let (mut entries, mut segments) = (0, 0);
     let mut lost = Vec::new();
-    for item in SnapshotReader::new(&input.bytes.data).items() {
+    for item in SnapshotReader::new(bytes).items() {
         match item {
             SnapshotItem::Header(found) => header = Some(header.unwrap_or(found)),
             SnapshotItem::Entry(entry) => {
                 entries += 1;
-                source.add_entry(entry.offset as u64, entry.bytes);
+                source.add_entry(input.offset + entry.offset as u64, entry.bytes);
             }
             SnapshotItem::Segment(segment) => {
                 segments += 1;
                 lost.push((segment.index, segment.lost));
                 source.left_out = source.left_out.saturating_add(segment.left_out.into());
                 if segment.sequence != 0 || !segment.data.is_empty() {
-                    source.parts.push(part(segment));
+                    source.parts.push(part(segment, input.offset));
                 }
             }
             SnapshotItem::End { entry_count, segment_count } => end = Some((entry_count, segment_count)),
             SnapshotItem::Unknown { .. } => {}
             SnapshotItem::Damaged { reason: FormatErrorKind::Overwritten, .. } => source.changed_segments += 1,
             SnapshotItem::Damaged { offset, reason: reason @ FormatErrorKind::TooNew(_), .. } => {
-                return Err(FormatError::new(offset as u64, reason));
+                return Err(FormatError::new(input.offset + offset as u64, reason));
             }
             SnapshotItem::Damaged { offset, len_bytes, reason } => source.damage.push(Damage {
-                offset: offset as u64,
+                offset: input.offset + offset as u64,
                 len_bytes: len_bytes as u64,
                 reason: format!("item: {reason}"),
             }),
         }
     }
     if header.is_none() && end.is_none() && entries + segments == 0 {
-        return Err(FormatError::new(0, FormatErrorKind::BadMagic));
+        return Err(FormatError::new(input.offset, FormatErrorKind::BadMagic));
     }
     if header.is_none() {
         let reason = "the header is lost: times count from an unknown start".to_owned();
-        source.damage.push(Damage { offset: 0, len_bytes: 0, reason });
+        source.damage.push(Damage { offset: input.offset, len_bytes: 0, reason });
     }
     if let Some((entry_count, segment_count)) = end {
         let missing = entry_count.saturating_sub(entries) + segment_count.saturating_sub(segments);
         if missing > 0 && source.damage.is_empty() {
             let reason = format!("{missing} items are missing");
-            source.damage.push(Damage { offset: source.len_bytes, len_bytes: 0, reason });
+            source.damage.push(Damage { offset: input.offset + source.len_bytes, len_bytes: 0, reason });
         }
     }
     take_header(&mut source, &header.unwrap_or_default(), end.is_some(), lost);
@@ -89,22 +90,22 @@ fn take_header<'a>(source: &mut Source<'a>, header: &SnapshotHeader<'a>, complet
         }
     }
     source.taken_at = (header.ticks != 0).then_some(header.ticks);
-    source.session = header.session.map(|SessionOf { boot, reset_reason }| DeviceSession { boot, reset_reason });
+    source.session = header.session.map(|CoveredSession { boot, reset_reason }| DeviceSession { boot, reset_reason });
     source.ended = header.state & STATE_ENDED != 0;
     source.loss.dropped = header.dropped;
     source.loss.suppressed = header.suppressed;
 }
 
-fn part(segment: PackedSegment<'_>) -> Part<'_> {
+fn part(segment: PackedSegment<'_>, base_offset: u64) -> Part<'_> {
     Part {
         index: segment.index,
         sequence: segment.sequence,
         count: segment.count,
         pending: segment.pending,
         damaged: segment.damaged,
-        offset: segment.offset as u64,
+        offset: base_offset + segment.offset as u64,
         len_bytes: segment.data.len() as u64,
-        records_offset: segment.offset as u64,
+        records_offset: base_offset + segment.offset as u64,
         body: Body::Packed(segment),
     }
 }

@@ -3,3 +3,4 @@
 pub mod escape;
 pub mod number;
 pub mod time;
+pub mod zone;

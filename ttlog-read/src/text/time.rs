@@ -1,9 +1,10 @@
 //! Times in human-readable form.
 
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
+use jiff::tz::{AmbiguousOffset, Offset, TimeZone};
 
 use super::number::grouped;
+use super::zone;
 
 /// Style of times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,19 +49,32 @@ pub struct TimeFormatter {
     digits: usize,
     /// Separator of date and time.
     separator: char,
-    /// Text after the time.
+    /// Text after the time, unless its second is ambiguous.
     suffix: &'static str,
     second: Option<i64>,
+    /// Date and time of that second.
     text: String,
+    /// Offset of that second, if the zone's clock shows it twice.
+    offset: String,
 }
 
 impl TimeFormatter {
     /// Creates a formatter for text.
     #[must_use]
     pub fn new(style: TimeStyle, digits: usize) -> Self {
-        let zone = if style == TimeStyle::Local { TimeZone::system() } else { TimeZone::UTC };
-        let suffix = if style == TimeStyle::Utc { "Z" } else { "" };
-        TimeFormatter { style, zone, digits, separator: ' ', suffix, second: None, text: String::new() }
+        let is_local = style != TimeStyle::Utc && zone::is_known();
+        let zone = if is_local { zone::local() } else { TimeZone::UTC };
+        let suffix = if is_local { "" } else { "Z" };
+        TimeFormatter {
+            style,
+            zone,
+            digits,
+            separator: ' ',
+            suffix,
+            second: None,
+            text: String::new(),
+            offset: String::new(),
+        }
     }
 
     /// Creates a formatter for RFC 3339 in UTC with nanoseconds.
@@ -99,29 +113,12 @@ impl TimeFormatter {
         }
     }
 
-    /// Appends the date and time, whatever the style.
+    /// Appends the date and time, whatever the style. A local time that the clock shows twice, because it is set back
+    /// in autumn, has its offset.
     pub fn push_clock(&mut self, out: &mut String, unix_ns: i64) {
         let second = unix_ns.div_euclid(1_000_000_000);
         if self.second != Some(second) {
-            self.second = Some(second);
-            self.text = match Timestamp::from_second(second) {
-                Ok(timestamp) => {
-                    let at = self.zone.to_datetime(timestamp);
-                    let (date, time) = (at.date(), at.time());
-                    format!(
-                        "{:04}-{:02}-{:02}{}{:02}:{:02}:{:02}",
-                        date.year(),
-                        date.month(),
-                        date.day(),
-                        self.separator,
-                        time.hour(),
-                        time.minute(),
-                        time.second()
-                    )
-                }
-                // Every i64 of nanoseconds is a date between 1677 and 2262.
-                Err(_) => format!("{second}"),
-            };
+            self.set_second(second);
         }
         out.push_str(&self.text);
         let fraction = unix_ns.rem_euclid(1_000_000_000);
@@ -135,8 +132,43 @@ impl TimeFormatter {
             out.push('.');
         }
         out.extend(digits[..self.digits].iter().map(|digit| char::from(*digit)));
-        out.push_str(self.suffix);
+        out.push_str(if self.offset.is_empty() { self.suffix } else { &self.offset });
     }
+
+    fn set_second(&mut self, second: i64) {
+        self.second = Some(second);
+        self.offset.clear();
+        let Ok(timestamp) = Timestamp::from_second(second) else {
+            // Not reached: every i64 of nanoseconds is a date between 1677 and 2262.
+            self.text = second.to_string();
+            return;
+        };
+        let at = self.zone.to_datetime(timestamp);
+        let (date, time) = (at.date(), at.time());
+        self.text = format!(
+            "{:04}-{:02}-{:02}{}{:02}:{:02}:{:02}",
+            date.year(),
+            date.month(),
+            date.day(),
+            self.separator,
+            time.hour(),
+            time.minute(),
+            time.second()
+        );
+        if let AmbiguousOffset::Fold { .. } = self.zone.to_ambiguous_timestamp(at).offset() {
+            self.offset = offset_text(self.zone.to_offset(timestamp));
+        }
+    }
+}
+
+/// Returns an offset from UTC as `+02:00`, with seconds only if there are any.
+fn offset_text(offset: Offset) -> String {
+    let (sign, seconds) = (if offset.seconds() < 0 { '-' } else { '+' }, offset.seconds().unsigned_abs());
+    let mut text = format!("{sign}{:02}:{:02}", seconds / 3600, seconds / 60 % 60);
+    if seconds % 60 != 0 {
+        text.push_str(&format!(":{:02}", seconds % 60));
+    }
+    text
 }
 
 /// Returns how long ago a time was by this host's clock, in nanoseconds; 0 if it is in the future.
@@ -199,6 +231,26 @@ mod tests {
         let mut out = String::new();
         TimeFormatter::new(TimeStyle::Relative, 9).push(&mut out, When::Clock(0), i64::MIN, 0);
         assert_eq!(out, "+9223372036.854775808");
+    }
+
+    #[test]
+    fn an_hour_that_comes_twice_has_its_offset() {
+        let shown = |zone: &str, second: i64| {
+            let zone = TimeZone::posix(zone).expect("a zone");
+            let formatter = TimeFormatter { zone, suffix: "", ..TimeFormatter::new(TimeStyle::Local, 1) };
+            shown(formatter, second * 1_000_000_000)
+        };
+        // The clocks of Berlin went from 03:00 back to 02:00 at this time.
+        let (berlin, back) = ("CET-1CEST,M3.5.0,M10.5.0/3", 1_792_890_000);
+        assert_eq!(shown(berlin, back - 3601), "2026-10-25 01:59:59.0");
+        assert_eq!(shown(berlin, back - 3600), "2026-10-25 02:00:00.0+02:00");
+        assert_eq!(shown(berlin, back - 1), "2026-10-25 02:59:59.0+02:00");
+        assert_eq!(shown(berlin, back), "2026-10-25 02:00:00.0+01:00");
+        assert_eq!(shown(berlin, back + 3600), "2026-10-25 03:00:00.0");
+        // And those of New York from 02:00 back to 01:00.
+        assert_eq!(shown("EST5EDT,M3.2.0,M11.1.0", 1_793_512_800), "2026-11-01 01:00:00.0-05:00");
+        assert_eq!(shown("<+0020>-0:20:30<+00>,M3.2.0,M11.1.0", 0), "1970-01-01 00:20:30.0");
+        assert_eq!(offset_text(Offset::from_seconds(-1230).expect("in range")), "-00:20:30");
     }
 
     #[test]

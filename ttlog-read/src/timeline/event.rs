@@ -20,7 +20,7 @@ pub struct Event<'e, 'a> {
     pub source: &'e Source<'a>,
     /// Index of the source in the timeline.
     pub source_index: usize,
-    /// Callsite; `None` if the table has lost it.
+    /// Callsite; `None` if the table has lost it, or contradicts itself.
     pub callsite: Option<&'e SourceCallsite<'a>>,
     /// Name and system id of the thread, as far as known.
     pub thread: Option<(&'e str, u64)>,
@@ -42,6 +42,9 @@ impl<'e, 'a> Event<'e, 'a> {
         let callsite = source.callsite(entry.callsite);
         let (values, error) = callsite.map(|callsite| callsite.values(payload)).unwrap_or_default();
         let damage = match (callsite, error) {
+            (None, _) if source.callsites.is_contradictory(entry.callsite) => {
+                Some(format!("callsite {} is defined twice, differently", entry.callsite))
+            }
             (None, _) => Some(format!("callsite {} is not in the table", entry.callsite)),
             (_, Some(error)) => Some(format!("payload, {error}")),
             _ => None,

@@ -29,8 +29,9 @@ mod shown;
 mod tally;
 mod unpacked;
 
-use crate::query::{Keep, Limits, Query, Range};
+use crate::query::{Extent, Keep, Limits, Mismatches, Period, Query, Range, Within};
 use crate::source::{Body, Damage, Source};
+use crate::text::time::When;
 use choose::choose;
 use marks::find_marks;
 use scan::{At, Scan};
@@ -67,6 +68,11 @@ pub struct Timeline<'s, 'a> {
     pub start: Option<i64>,
     /// Number of matching events that were left out because there were too many.
     pub overflow: u64,
+    /// Events that a condition could not compare, because their values are of another kind than what it wants.
+    pub mismatches: Mismatches,
+    /// Number of matching events that were left out because they have no time of the kind of a limit: a date or a time
+    /// of day, and a device without a wall clock.
+    pub undated: u64,
     unpacked: Unpacked,
 }
 
@@ -87,16 +93,21 @@ impl<'s, 'a> Timeline<'s, 'a> {
             end: None,
             start: None,
             overflow: 0,
+            mismatches: Mismatches::default(),
+            undated: 0,
         };
-        // Limits that depend on the last event can be applied only once it is known.
-        let late = query.limits.depend_on_end();
-        let (keep, range) = if late { (Keep::All, Range::ALL) } else { (query.keep, query.limits.resolve(0)) };
+        // Limits that depend on the recording's extent can be applied only once it is known.
+        let late = query.limits.depend_on_extent();
+        let (keep, range) = match late {
+            true => (Keep::All, Range::default()),
+            false => (query.keep, query.limits.resolve(Extent::default())),
+        };
         let mut scan = Scan::new(sources, query, keep, range);
         let mut scratch = Vec::new();
         let total = timeline.parts.len();
         for index in 0..total {
             timeline.read_part(index, &mut scan, &mut scratch);
-            progress.step(index, total, timeline.entries.len());
+            progress.step(index, total, scan.matched);
         }
         timeline.entries = std::mem::take(&mut scan.kept);
         // This sort is stable, and fast on input that consists of sorted stretches, as the events of each context do.
@@ -104,6 +115,8 @@ impl<'s, 'a> Timeline<'s, 'a> {
         timeline.cut(keep);
         (timeline.start, timeline.end) = (scan.start, scan.end);
         timeline.overflow = scan.overflow;
+        timeline.undated = scan.undated;
+        timeline.mismatches = std::mem::take(&mut scan.mismatches);
         timeline.marks = find_marks(sources, &mut timeline.rings, scan.start.zip(scan.end));
         if late && timeline.end.is_some() {
             timeline.narrow(&query.limits, query.keep);
@@ -113,11 +126,38 @@ impl<'s, 'a> Timeline<'s, 'a> {
 
     /// Drops entries outside the limits, then all except those to keep.
     pub fn narrow(&mut self, limits: &Limits, keep: Keep) {
-        let range = limits.resolve(self.end.unwrap_or(0));
-        let (sources, parts) = (self.sources, &self.parts);
-        let clock = |entry: &Entry| sources[parts[entry.part as usize].source as usize].scale.unix_ns(entry.ticks);
-        self.entries.retain(|entry| range.contains(entry.key, || clock(entry)));
+        let range = limits.resolve(Extent { end: self.end.unwrap_or(0), clock: self.clock_period() });
+        let (sources, parts, rings) = (self.sources, &self.parts, &self.rings);
+        let undated = &mut self.undated;
+        self.entries.retain(|entry| {
+            let PartRef { source, ring, .. } = parts[entry.part as usize];
+            // The distance from the end that is shown, not the place that the order within its context demands.
+            let place = if entry.time_known { rings[ring as usize].key(sources, entry.ticks) } else { entry.key };
+            let within = range.contains(&sources[source as usize], entry.ticks, place);
+            *undated += u64::from(within == Within::Undated);
+            within == Within::Yes
+        });
         self.cut(keep);
+    }
+
+    /// Returns the earliest and the latest time that a wall clock showed at events; `None` if there was none.
+    fn clock_period(&self) -> Option<Period> {
+        let mut period: Option<Period> = None;
+        for (source, found) in self.sources.iter().zip(&self.found) {
+            let Some((first, last)) = found.ticks else { continue };
+            let clock = |ticks| match source.when(ticks) {
+                When::Clock(unix_ns) => Some(unix_ns),
+                When::Boot { .. } | When::Ticks { .. } => None,
+            };
+            // The clock went on between its steps.
+            let steps = source.scale.steps().filter(|step| (first..=last).contains(&step.ticks));
+            let at_steps = steps.flat_map(|step| [step.expected_unix_ns, step.unix_ns]);
+            for unix_ns in [clock(first), clock(last)].into_iter().flatten().chain(at_steps) {
+                let Period { first, last } = period.unwrap_or(Period { first: unix_ns, last: unix_ns });
+                period = Some(Period { first: first.min(unix_ns), last: last.max(unix_ns) });
+            }
+        }
+        period
     }
 
     fn cut(&mut self, keep: Keep) {

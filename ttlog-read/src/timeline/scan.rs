@@ -8,7 +8,7 @@ use ttlog_core::ring::{Item, Mode, Segment};
 use super::entry::{Entry, Place};
 use super::ring::{RingView, Run};
 use super::tally::Tally;
-use crate::query::{Keep, Query, Range, Verdict};
+use crate::query::{Keep, Mismatches, Query, Range, Verdict, Within};
 use crate::source::{Damage, Part, Source};
 
 /// Most entries that are retained, in addition to one for each two bytes of input. Real recordings need fewer; a file
@@ -21,9 +21,16 @@ pub(super) struct Scan<'q, 'a> {
     pub(super) query: &'q Query,
     pub(super) keep: Keep,
     range: Range,
-    /// Verdict of the filter per source and callsite id, as far as the callsite determines it.
+    /// Verdict of the filter per source and callsite, as far as the callsite determines it; the first is for events of
+    /// unknown callsites.
     verdicts: Vec<Vec<Verdict>>,
+    /// Events that conditions could not compare.
+    pub(super) mismatches: Mismatches,
+    /// Number of matching events that have no time of the kind of a limit.
+    pub(super) undated: u64,
     pub(super) kept: Vec<Entry>,
+    /// Number of events that matched so far, whether or not they are among those retained.
+    pub(super) matched: usize,
     /// Lower limit: entries below this place are not among the last N.
     floor: Option<Place>,
     /// Upper limit: entries above this place are not among the first N.
@@ -65,8 +72,8 @@ impl<'q, 'a> Scan<'q, 'a> {
         let verdicts = sources
             .iter()
             .map(|source| {
-                let ids = source.callsites.len().max(1);
-                (0..ids).map(|id| Verdict::new(&query.conditions, source, source.callsite(id as u16))).collect()
+                let callsites = std::iter::once(None).chain(source.callsites.places());
+                callsites.map(|callsite| Verdict::new(&query.conditions, source, callsite)).collect()
             })
             .collect();
         let input_len: u64 = sources.iter().map(|source| source.len_bytes).sum();
@@ -77,7 +84,10 @@ impl<'q, 'a> Scan<'q, 'a> {
             keep,
             range,
             verdicts,
+            mismatches: Mismatches::default(),
+            undated: 0,
             kept: Vec::new(),
+            matched: 0,
             floor: None,
             ceiling: None,
             most,
@@ -99,6 +109,10 @@ impl<'q, 'a> Scan<'q, 'a> {
             match item {
                 Item::Event(record) => {
                     tally.events += 1;
+                    if record.ticks_known {
+                        let (first, last) = tally.ticks.unwrap_or((record.ticks, record.ticks));
+                        tally.ticks = Some((first.min(record.ticks), last.max(record.ticks)));
+                    }
                     let context = reading.context(ring, record.context);
                     let key = self.place(&record, at, ring, context);
                     reading.last_key = reading.last_key.max(Some(key));
@@ -187,19 +201,24 @@ impl<'q, 'a> Scan<'q, 'a> {
 
     /// Returns whether an event is wanted.
     #[inline]
-    fn accepts(&self, record: &Record<'_>, key: i64, at: &At<'_>, verdicts: &[Verdict], thread: &str) -> bool {
+    fn accepts(&mut self, record: &Record<'_>, key: i64, at: &At<'_>, verdicts: &[Verdict], thread: &str) -> bool {
         let source = &self.sources[at.source];
-        if !self.range.contains(key, || source.scale.unix_ns(record.ticks)) {
+        let within = self.range.contains(source, record.ticks, key);
+        if within == Within::No {
             return false;
         }
-        let verdict = verdicts.get(usize::from(record.callsite)).or(verdicts.first());
-        verdict.is_none_or(|verdict| {
+        let verdict = verdicts.get(source.callsites.place(record.callsite).map_or(0, |place| place + 1));
+        let is_selected = verdict.is_none_or(|verdict| {
             let callsite = source.callsite(record.callsite);
-            verdict.decide(&self.query.conditions, callsite, record.payload, record.context, thread)
-        })
+            let mismatches = &mut self.mismatches;
+            verdict.decide(&self.query.conditions, callsite, record.payload, record.context, thread, mismatches)
+        });
+        self.undated += u64::from(is_selected && within == Within::Undated);
+        is_selected && within == Within::Yes
     }
 
     fn keep(&mut self, entry: Entry) {
+        self.matched += 1;
         match self.keep {
             Keep::All if self.kept.len() >= self.most => self.overflow += 1,
             Keep::All => self.kept.push(entry),

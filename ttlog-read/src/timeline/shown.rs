@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{PartRef, Timeline};
+use crate::query::Mismatches;
 use crate::source::Source;
 
 /// Remembers which events were shown.
@@ -12,6 +13,8 @@ pub struct ShownEvents {
     segments: HashMap<(u64, u64), HashSet<u16>>,
     /// Sources that were reported, by ring and session.
     sessions: HashSet<(u64, u32)>,
+    /// Kinds of values that did not compare and were reported.
+    mismatches: Mismatches,
 }
 
 /// New findings when the same ring is read again.
@@ -24,9 +27,11 @@ pub struct News {
 }
 
 impl ShownEvents {
-    /// Removes the events already shown from the timeline, and records the remaining ones as shown.
+    /// Removes the events already shown from the timeline, and what was already reported of conditions; records the
+    /// rest as shown.
     pub fn take(&mut self, timeline: &mut Timeline<'_, '_>) -> News {
         let is_first = self.sessions.is_empty();
+        timeline.mismatches.take_new(&mut self.mismatches);
         let new_sources = timeline.sources.iter().map(|source| self.is_new(source)).collect();
         let (sources, parts) = (timeline.sources, &timeline.parts);
         let segment = |part: &PartRef| {

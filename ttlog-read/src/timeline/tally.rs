@@ -15,6 +15,8 @@ pub struct Tally {
     pub damage: Vec<Damage>,
     /// Events known to be lost to damage: the recorded counts minus the events read.
     pub damaged_events: u64,
+    /// First and last reading of the recording clock at an event.
+    pub(super) ticks: Option<(u64, u64)>,
 }
 
 impl Tally {

@@ -157,8 +157,9 @@ unsafe fn end_of(signal: c_int, info: *mut siginfo_t) -> ProcessEnd {
         // SAFETY: a signal sent by a process carries the sender's id.
         let (pid, uid) = unsafe { ((*info).si_pid(), (*info).si_uid()) };
         let sender = u32::try_from(pid).unwrap_or(0);
-        // The code already records that the process sent it to itself, as `abort` does.
-        if sender != std::process::id() {
+        // Another code already records that the process sent it to itself, as `abort` does. Processes of another pid
+        // namespace have no id here: 0.
+        if sender != std::process::id() || code == libc::SI_USER {
             (end.sender_pid, end.sender_uid) = (sender, uid);
         }
     }

@@ -32,6 +32,7 @@ use ttlog_core::ring::file_name::RingStem;
 use ttlog_core::{DropReason, EntryStart, Ring, RingConfig, Word};
 
 use super::thread;
+use crate::memory::child_place::ChildPlace;
 use crate::memory::ring_file::{self, RingFile};
 use crate::memory::{guard, process_item};
 use crate::state::process::ProcessState;
@@ -179,21 +180,26 @@ fn make_ring(state: &'static State) -> bool {
             random: sys::random(),
         };
         let make = |stem: fmt::Arguments<'_>| {
+            let place = ChildPlace::beside(of)?;
             let lay_out = |words| {
                 // A child of this child must not inherit it.
                 sys::exclude_from_forks(words);
                 lay_out(state, words).ok_or_else(|| io::ErrorKind::InvalidInput.into())
             };
-            ring_file::replace_by_ring_file(of.place()?, stem, state.words, lay_out, announce)
+            ring_file::replace_by_ring_file(place.get(), stem, state.words, lay_out, announce)
         };
         match make(format_args!("{stem}")) {
             Ok(()) => return true,
             Err(ring_file::Trouble { action, cause }) => {
                 process.take_file_back(None);
                 guard::forget_file();
+                let hint = match cause.kind() {
+                    io::ErrorKind::PermissionDenied => "; call Recorder::hand_over before giving up privileges",
+                    _ => "",
+                };
                 report::warn(format_args!(
                     "events of child process {} are kept in memory only and will not outlive it: \
-                     cannot {action} in {:?}: {cause}",
+                     cannot {action} in {:?}: {cause}{hint}",
                     std::process::id(),
                     of.path.parent().unwrap_or(of.path)
                 ));

@@ -1,8 +1,12 @@
 //! Memory for the words of the ring: in a mapped file, or on the heap.
 
+#[cfg(target_os = "linux")]
+pub(crate) mod child_place;
 pub(crate) mod directory;
 #[cfg(target_os = "linux")]
 pub(crate) mod guard;
+#[cfg(target_os = "linux")]
+pub(crate) mod hand_over;
 pub(crate) mod heap;
 #[cfg(target_os = "linux")]
 pub(crate) mod held_directory;

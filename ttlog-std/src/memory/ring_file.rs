@@ -31,7 +31,7 @@ use crate::sys::{self, FileIdentity};
 pub(crate) struct RingFile {
     /// Path of the file.
     pub(crate) path: &'static Path,
-    pub(super) directory: HeldDirectory,
+    directory: HeldDirectory,
     /// Holds the lock.
     file: File,
     /// Identity of the file, valid even if its descriptor is reused.
@@ -40,7 +40,7 @@ pub(crate) struct RingFile {
 
 impl RingFile {
     /// Wraps a file that was created. Allocates nothing; async-signal-safe.
-    fn new(path: &'static Path, directory: HeldDirectory, file: File) -> Self {
+    pub(super) fn new(path: &'static Path, directory: HeldDirectory, file: File) -> Self {
         let identity = sys::identity_and_len(&file).map(|(identity, _)| identity);
         RingFile { path, directory, file, identity }
     }
@@ -53,6 +53,16 @@ impl RingFile {
             Some(directory) => sys::remove_at(&directory, &name),
             None => std::fs::remove_file(self.path),
         }
+    }
+
+    /// Returns the directory of the file.
+    pub(super) fn directory(&self) -> &HeldDirectory {
+        &self.directory
+    }
+
+    /// Returns the open file, or `None` if the program has closed its descriptor.
+    pub(super) fn file(&self) -> Option<&File> {
+        self.len().map(|_| &self.file)
     }
 
     /// Returns the length of the file in bytes, or `None` if the program has closed its descriptor. Async-signal-safe.
@@ -81,14 +91,6 @@ impl RingFile {
     pub(crate) fn retire(&self) {
         self.release();
         self.directory.release();
-    }
-
-    /// Returns the directory of the file, or the one that is now at its path, for another file beside it, with its
-    /// path. Async-signal-safe.
-    pub(crate) fn place(&self) -> Result<(HeldDirectory, &'static Path), Trouble> {
-        let path = self.path.parent().unwrap_or(self.path);
-        let directory = self.directory.present(path).map_err(Trouble::in_doing("open directory"))?;
-        Ok((directory, path))
     }
 
     /// Returns whether others could replace the file, because its directory has another owner or mode than before.
@@ -253,18 +255,30 @@ fn make<T>(
 }
 
 /// A zero-terminated text in memory of fixed size.
-struct Text<'a> {
+pub(super) struct Text<'a> {
     room: &'a mut [u8],
     len: usize,
 }
 
+impl<'a> Text<'a> {
+    /// Wraps memory that is all zero.
+    pub(super) fn new(room: &'a mut [u8]) -> Self {
+        Text { room, len: 0 }
+    }
+
+    /// Appends bytes. Returns `None` if they do not fit.
+    pub(super) fn push(&mut self, bytes: &[u8]) -> Option<()> {
+        let end = self.len + bytes.len();
+        self.room.get_mut(self.len..end)?.copy_from_slice(bytes);
+        // The buffer was zero, and remains so after the text.
+        self.len = if end < self.room.len() { end } else { return None };
+        Some(())
+    }
+}
+
 impl fmt::Write for Text<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let end = self.len + text.len();
-        self.room.get_mut(self.len..end).ok_or(fmt::Error)?.copy_from_slice(text.as_bytes());
-        // The buffer was zero, and remains so after the text.
-        self.len = if end < self.room.len() { end } else { return Err(fmt::Error) };
-        Ok(())
+        self.push(text.as_bytes()).ok_or(fmt::Error)
     }
 }
 
@@ -287,7 +301,7 @@ pub(crate) fn replace_by_ring_file(
     let mut rooms = [[0; 256]; 2];
     let [unfinished, name] = &mut rooms;
     for (room, suffix) in [(unfinished, UNFINISHED_SUFFIX), (name, RING_SUFFIX)] {
-        fmt::write(&mut Text { room, len: 0 }, format_args!("{stem}{suffix}")).map_err(too_long)?;
+        fmt::write(&mut Text::new(room), format_args!("{stem}{suffix}")).map_err(too_long)?;
     }
     let [unfinished, name] = &rooms;
     let [unfinished, name] = [unfinished, name].map(|room| CStr::from_bytes_until_nul(room).unwrap_or_default());

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use ttlog_core::ring::file_name::NamePart;
 
-use super::orphans::{self, Outcome, Rules};
+use super::orphans::{self, OrphanOutcome, Rules};
 use super::take::retain;
 use crate::snapshot::retention::{self, Scope};
 use crate::state::State;
@@ -14,6 +14,9 @@ use crate::sys::{lock, report};
 /// however many there are.
 pub(crate) struct Backlog {
     left: std::vec::IntoIter<PathBuf>,
+    /// Rings that were locked; they are tried once more, because somebody might only have looked at them. `None` the
+    /// second time.
+    locked: Option<Vec<PathBuf>>,
     recovered_count: u64,
     last: PathBuf,
 }
@@ -22,7 +25,7 @@ impl Backlog {
     /// Searches a directory.
     pub(crate) fn find(directory: Option<&Path>) -> Self {
         let left = directory.map(orphans::candidates).unwrap_or_default().into_iter();
-        Backlog { left, recovered_count: 0, last: PathBuf::new() }
+        Backlog { left, locked: Some(Vec::new()), recovered_count: 0, last: PathBuf::new() }
     }
 
     /// Returns whether nothing is left to do.
@@ -35,18 +38,22 @@ impl Backlog {
         static TROUBLE: report::Once = report::Once::new();
         let Some(path) = self.left.next() else { return };
         let mut scratch = lock(&state.process().scratch);
-        let (directory, free_percent) = (&state.snapshot_directory, state.settings.retain_free_percent);
+        let (directory, free_percent) = (state.snapshot_directory.get(), state.settings.retain_free_percent);
         let rules = Rules::new(directory, free_percent, state.ring.len_bytes());
         let outcome = orphans::recover(&path, &rules, &mut scratch);
         drop(scratch);
         match outcome {
-            Ok(Outcome::Recovered(snapshot)) => {
+            Ok(OrphanOutcome::Recovered(snapshot)) => {
                 self.retain_recovered(state, &snapshot);
                 self.recovered_count += 1;
                 self.last = snapshot;
             }
-            Ok(Outcome::Removed | Outcome::LeftAlone) => {}
+            Ok(OrphanOutcome::Locked) => self.locked.iter_mut().for_each(|locked| locked.push(path.clone())),
+            Ok(OrphanOutcome::Removed | OrphanOutcome::LeftAlone) => {}
             Err(error) => TROUBLE.warn(format_args!("{error} (further trouble of this kind is not reported)")),
+        }
+        if self.is_empty() {
+            self.left = self.locked.take().unwrap_or_default().into_iter();
         }
         if self.is_empty() {
             self.report();

@@ -106,7 +106,7 @@ impl Housekeeping {
                 break;
             }
             let limits = Limits { room, ..Limits::of(&state.settings) };
-            retention::sweep(&state.snapshot_directory, own, &limits, None);
+            retention::sweep(state.snapshot_directory.get(), own, &limits, None);
             result = write();
         }
         match &result {

@@ -3,6 +3,8 @@
 mod backlog;
 mod clock;
 mod control;
+#[cfg(unix)]
+pub(crate) mod hand_over;
 mod housekeeping;
 mod orphans;
 #[cfg(target_os = "linux")]

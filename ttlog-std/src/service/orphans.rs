@@ -3,23 +3,26 @@
 //! At its start a recorder searches the directory of its own ring. A ring whose lock is available has no owner
 //! (the lock ends with the process, whatever ended it) and becomes a snapshot with reason `recovered`; only when that
 //! is safely on disk is the ring removed. If two processes start at once, the one that gets the lock does it. Rings of
-//! living processes are locked and are not touched; neither are files of other users.
+//! living processes are locked and are not touched; neither are files of other users. The lock is the same in all pid
+//! namespaces, where process ids are not. On a file system that several hosts share it might not reach other hosts,
+//! whose rings are left alone until they have been silent for a day.
 //!
 //! The contents of an orphan are treated as hostile input: copied into memory up to a stated size, never mapped, and
 //! passed only to the core's reader.
 
 use std::fmt;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use ttlog_core::ring::STATE_ENDED;
+use ttlog_core::ring::file_lock::free_lock_is_proof;
 use ttlog_core::ring::file_name::{is_ring_name, is_unfinished_ring_name};
 use ttlog_core::{FormatError, FormatErrorKind, ProcessInfo, RingImage};
 
 use crate::snapshot::error::SnapshotError;
-use crate::snapshot::file::{self, Label, Source};
+use crate::snapshot::file::{self, Label, SnapshotSource};
 use crate::snapshot::os::System;
 use crate::snapshot::room::{self, Urgency};
 use crate::snapshot::scratch::Scratch;
@@ -32,15 +35,17 @@ const UNFINISHED_MIN_AGE: Duration = Duration::from_secs(60);
 /// Suffix appended to the name of a file that is not a ring, so that it is examined only once.
 const DAMAGED_SUFFIX: &str = ".damaged";
 
-/// Outcome for a file that looked like an orphan.
+/// OrphanOutcome for a file that looked like an orphan.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub(crate) enum OrphanOutcome {
     /// Its events are in this snapshot; the ring was removed.
     Recovered(PathBuf),
     /// There was nothing to recover: it was shut down cleanly or never finished. It was removed.
     Removed,
-    /// It belongs to a living process, to another user or to a newer recorder, or somebody else is recovering it.
+    /// It belongs to another user or to a newer recorder, or might belong to a living process of another host.
     LeftAlone,
+    /// It is locked: it belongs to a living process, or somebody else is recovering it or looks at it.
+    Locked,
 }
 
 /// Reason why an orphan was not recovered.
@@ -101,61 +106,109 @@ impl<'a> Rules<'a> {
 ///
 /// # Errors
 /// [`OrphanError`]; the ring's events are still in place.
-pub(crate) fn recover(path: &Path, rules: &Rules<'_>, scratch: &mut Scratch) -> Result<Outcome, OrphanError> {
+pub(crate) fn recover(path: &Path, rules: &Rules<'_>, scratch: &mut Scratch) -> Result<OrphanOutcome, OrphanError> {
     let Rules { snapshot_directory, free_percent, ring_max_len } = *rules;
     let io_error = |action| move |cause| OrphanError::Io { action, path: path.to_path_buf(), cause };
-    let file = match sys::open_for_reading(path) {
+    let file = match sys::open_for_locking(path) {
         Ok(file) => file,
-        // Somebody else has removed it since the directory was read.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Outcome::LeftAlone),
+        // Somebody else has removed it since the directory was read, or this process has become another user.
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) => {
+            return Ok(OrphanOutcome::LeftAlone);
+        }
         Err(cause) => return Err(io_error("open")(cause)),
     };
     let metadata = file.metadata().map_err(io_error("examine"))?;
-    if !metadata.is_file() || !sys::is_ours(&metadata) || !sys::try_lock(&file).map_err(io_error("lock"))? {
-        return Ok(Outcome::LeftAlone);
+    if !metadata.is_file() || !sys::is_ours(&metadata) {
+        return Ok(OrphanOutcome::LeftAlone);
+    }
+    if !sys::try_lock(&file).map_err(io_error("lock"))? {
+        return Ok(OrphanOutcome::Locked);
     }
     // Checked again under the lock: its previous holder might have removed the file or written to it.
     let metadata = file.metadata().map_err(io_error("examine"))?;
     // This name must be its only one: a hard link would be somebody's trick.
     if sys::link_count(&metadata) != 1 {
-        return Ok(Outcome::LeftAlone);
+        return Ok(OrphanOutcome::LeftAlone);
     }
     if is_unfinished_ring_name(path.file_name().unwrap_or_default().as_encoded_bytes()) {
         let age = metadata.modified().ok().and_then(|time| SystemTime::now().duration_since(time).ok());
         if age.is_none_or(|age| age < UNFINISHED_MIN_AGE) {
-            return Ok(Outcome::LeftAlone);
+            return Ok(OrphanOutcome::LeftAlone);
         }
-        return std::fs::remove_file(path).map(|()| Outcome::Removed).map_err(io_error("remove"));
+        return std::fs::remove_file(path).map(|()| OrphanOutcome::Removed).map_err(io_error("remove"));
     }
 
     let bytes = read_bounded(&file, metadata.len(), ring_max_len)
         .map_err(io_error("read"))?
         .ok_or_else(|| OrphanError::TooLarge { path: path.to_path_buf() })?;
+    let is_shared = sys::is_on_shared_file_system(&file);
     let image = match RingImage::parse(&bytes) {
         Ok(image) => image,
+        // What another host has just written might not be here yet.
+        Err(_) if !free_lock_is_proof(is_shared, false, unwritten_s(&metadata)) => return Ok(OrphanOutcome::LeftAlone),
         // The program that wrote it will start again and can read it.
-        Err(FormatError { kind: FormatErrorKind::TooNew(_), .. }) => return Ok(Outcome::LeftAlone),
+        Err(FormatError { kind: FormatErrorKind::TooNew(_), .. }) => return Ok(OrphanOutcome::LeftAlone),
         Err(cause) => {
-            let mut renamed = path.as_os_str().to_owned();
-            renamed.push(DAMAGED_SUFFIX);
-            std::fs::rename(path, renamed).map_err(io_error("rename"))?;
+            set_aside(path).map_err(io_error("rename"))?;
             return Err(OrphanError::Damaged { path: path.to_path_buf(), cause });
         }
     };
+    // Whatever follows the ring would be lost with it.
+    let end = image.header().region_len();
+    let rest = usize::try_from(end).ok().and_then(|end| bytes.get(end..)).unwrap_or_default();
+    if rest.iter().any(|&byte| byte != 0) {
+        set_aside(path).map_err(io_error("rename"))?;
+        let cause = FormatError::new(end, FormatErrorKind::BadMagic);
+        return Err(OrphanError::Damaged { path: path.to_path_buf(), cause });
+    }
     if image.header().state & STATE_ENDED != 0 {
-        return std::fs::remove_file(path).map(|()| Outcome::Removed).map_err(io_error("remove"));
+        return std::fs::remove_file(path).map(|()| OrphanOutcome::Removed).map_err(io_error("remove"));
     }
     let process = image.process().unwrap_or(ProcessInfo { service: "unknown", ..ProcessInfo::default() });
+    let is_of_this_host = !process.host.is_empty() && process.host == sys::host_name();
+    if !free_lock_is_proof(is_shared, is_of_this_host, silent_s(&image, &metadata)) {
+        return Ok(OrphanOutcome::LeftAlone);
+    }
     let label = Label { service: process.service, pid: process.pid, reason: "recovered" };
     // The ring's clock might not be this process's, and might have restarted since.
     let ticks = 0;
     let snapshot = room::find_room(&System, snapshot_directory, Urgency::LastWords, free_percent)
         .and_then(|room| {
-            file::write(&System, snapshot_directory, room, label, Source::Image(&image), ticks, scratch.borrow())
+            file::write(
+                &System,
+                snapshot_directory,
+                room,
+                label,
+                SnapshotSource::Image(&image),
+                ticks,
+                scratch.borrow(),
+            )
         })
         .map_err(|cause| OrphanError::Snapshot { path: path.to_path_buf(), cause })?;
     std::fs::remove_file(path).map_err(io_error("remove"))?;
-    Ok(Outcome::Recovered(snapshot))
+    Ok(OrphanOutcome::Recovered(snapshot))
+}
+
+/// Renames a file that is not a ring.
+fn set_aside(path: &Path) -> io::Result<()> {
+    let mut renamed = path.as_os_str().to_owned();
+    renamed.push(DAMAGED_SUFFIX);
+    std::fs::rename(path, renamed)
+}
+
+/// Returns the time since the latest sign of life of a ring, in seconds.
+fn silent_s(image: &RingImage<'_>, metadata: &Metadata) -> u64 {
+    let beat = SystemTime::UNIX_EPOCH.checked_add(Duration::from_nanos(image.header().heartbeat_unix_ns));
+    beat.map_or(0, age_s).min(unwritten_s(metadata))
+}
+
+/// Returns the time since the latest write to a file, in seconds; 0 if it is unknown.
+fn unwritten_s(metadata: &Metadata) -> u64 {
+    metadata.modified().map_or(0, age_s)
+}
+
+fn age_s(time: SystemTime) -> u64 {
+    SystemTime::now().duration_since(time).map_or(0, |age| age.as_secs())
 }
 
 /// Reads a file of about `expected_len` bytes; `None` if it is longer than `max_len`.

@@ -89,6 +89,8 @@ impl RingWatch {
         self.next_look = now + LOOK_INTERVAL;
         self.mend(state);
         let process = state.process();
+        // While the recorder is handed over to another user, the file has no certain place.
+        let Ok(_handed_over) = process.handed_to.try_lock() else { return };
         let Some(file) = process.file().filter(|_| state.is_recording() && !state.is_cut()) else { return };
         let reason = match file.standing() {
             Standing::Unknown => return,

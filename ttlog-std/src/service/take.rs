@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 
 use crate::snapshot::error::SnapshotError;
-use crate::snapshot::file::{self, Label, Source};
+use crate::snapshot::file::{self, Label, SnapshotSource};
 use crate::snapshot::os::System;
 use crate::snapshot::retention::{self, Limits, Scope};
 use crate::snapshot::room::{self, Urgency};
@@ -24,7 +24,7 @@ pub(crate) fn write_snapshot_with(
     urgency: Urgency,
     scratch: BorrowedScratch<'_>,
 ) -> Result<PathBuf, SnapshotError> {
-    let directory = &state.snapshot_directory;
+    let directory = state.snapshot_directory.get();
     let room = room::find_room(&System, directory, urgency, state.settings.retain_free_percent)?;
     state.write_anchor();
     let label = Label { service: &state.service_name, pid: u64::from(std::process::id()), reason };
@@ -33,10 +33,10 @@ pub(crate) fn write_snapshot_with(
         Some(age) => scratch.leaving_out_before(ticks, state.clock.ticks_per_second, age),
         None => scratch,
     };
-    file::write(&System, directory, room, label, Source::Live(state.ring), ticks, scratch)
+    file::write(&System, directory, room, label, SnapshotSource::Live(state.ring), ticks, scratch)
 }
 
 /// Applies the retention limits to the snapshot directory.
 pub(crate) fn retain(state: &State, scope: Scope<'_>, written: Option<&Path>) {
-    retention::sweep(&state.snapshot_directory, scope, &Limits::of(&state.settings), written);
+    retention::sweep(state.snapshot_directory.get(), scope, &Limits::of(&state.settings), written);
 }

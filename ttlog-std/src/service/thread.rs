@@ -8,6 +8,7 @@
 //! processes are recovered, one at a time.
 
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::backlog::Backlog;
@@ -24,15 +25,20 @@ use crate::sys::{self, monotonic_ns};
 /// # Errors
 /// The error of the operating system if it cannot create a thread.
 pub(crate) fn start(state: &'static State, work: Work) -> std::io::Result<()> {
-    let queue = &state.process().queue;
+    let process = state.process();
+    let queue = &process.queue;
     queue.begin();
+    process.is_recovering.store(work.orphan_directory.is_some(), Ordering::Release);
     let blocked = sys::SignalsBlocked::new();
     let spawned = std::thread::Builder::new().name("ttlog".into()).stack_size(256 * 1024).spawn(move || {
         let _ended = EndGuard(state);
         run(state, work);
     });
     drop(blocked);
-    spawned.map(drop).inspect_err(|_| queue.note_absent())
+    spawned.map(drop).inspect_err(|_| {
+        process.is_recovering.store(false, Ordering::Release);
+        queue.note_absent();
+    })
 }
 
 /// Marks the thread as ended, however it ends.
@@ -40,6 +46,7 @@ struct EndGuard(&'static State);
 
 impl Drop for EndGuard {
     fn drop(&mut self) {
+        self.0.process().is_recovering.store(false, Ordering::Release);
         self.0.process().queue.end();
     }
 }
@@ -64,6 +71,13 @@ fn run(state: &'static State, work: Work) {
     retain(state, Scope::Service(&state.service_name), None);
     loop {
         housekeeping.look(state);
+        #[cfg(unix)]
+        if orphans.is_empty() {
+            state.process().is_recovering.store(false, Ordering::Release);
+            if let Some(directory) = super::hand_over::orphan_directory(state) {
+                orphans = Backlog::find(Some(&directory));
+            }
+        }
         let service = &state.process().queue;
         // Requests come first, orphans one at a time between them.
         let until = if orphans.is_empty() { housekeeping.next() } else { Instant::now() };

@@ -21,7 +21,7 @@ use crate::sys::{self, report};
 
 /// Source of a snapshot.
 #[derive(Clone, Copy)]
-pub(crate) enum Source<'a> {
+pub(crate) enum SnapshotSource<'a> {
     /// A live ring, to which threads write.
     Live(Ring<'a>),
     /// The copy of a dead ring.
@@ -50,7 +50,7 @@ pub(crate) fn write(
     directory: &Path,
     room: Room,
     label: Label<'_>,
-    source: Source<'_>,
+    source: SnapshotSource<'_>,
     ticks: u64,
     scratch: BorrowedScratch<'_>,
 ) -> Result<PathBuf, SnapshotError> {
@@ -83,7 +83,7 @@ struct Publication<'a> {
     os: &'a dyn Os,
     directory: &'a Path,
     room: Room,
-    source: Source<'a>,
+    source: SnapshotSource<'a>,
     meta: SnapshotMeta<'a>,
     scratch: BorrowedScratch<'a>,
     /// From its creation until it has its final name.
@@ -142,15 +142,15 @@ impl Directory for Publication<'_> {
         let limit = sys::file_size_limit().min(room.len);
         let mut sink = FileSink { os, file, buffer, filled: 0, written: 0, limit };
         let result = match source {
-            Source::Live(ring) => snapshot::write_snapshot_of_ring(ring, &meta, *options, work, &mut sink),
-            Source::Image(image) => snapshot::write_snapshot_of_image(image, &meta, *options, work, &mut sink),
+            SnapshotSource::Live(ring) => snapshot::write_snapshot_of_ring(ring, &meta, *options, work, &mut sink),
+            SnapshotSource::Image(image) => snapshot::write_snapshot_of_image(image, &meta, *options, work, &mut sink),
         };
         match result {
             Ok(_) => {}
-            Err(snapshot::SnapshotError::Sink(_)) if sink.written > room.len => {
+            Err(snapshot::WriteError::Sink(_)) if sink.written > room.len => {
                 return Err(room.error(self.directory));
             }
-            Err(snapshot::SnapshotError::Sink(cause)) => return Err(SnapshotError::io("write", path, cause)),
+            Err(snapshot::WriteError::Sink(cause)) => return Err(SnapshotError::io("write", path, cause)),
             Err(other) => return Err(SnapshotError::Ring { cause: other.to_string() }),
         }
         sink.flush().map_err(|cause| SnapshotError::io("write", path, cause))

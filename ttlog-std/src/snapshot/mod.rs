@@ -4,6 +4,8 @@ pub(crate) mod batch;
 pub(crate) mod cause;
 pub(crate) mod error;
 pub(crate) mod file;
+#[cfg(unix)]
+pub(crate) mod hand_over;
 pub(crate) mod os;
 pub(crate) mod queue;
 pub(crate) mod retention;

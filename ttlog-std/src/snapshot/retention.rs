@@ -6,9 +6,11 @@
 //! choice, and none of them removes a file that another would keep.
 //!
 //! A file is touched only if its name matches, letter by letter, the names that this service gives to snapshots, and it
-//! is a regular file of this user with no other name. A directory, a symbolic link, a file of another user, or a hard
-//! link to anything is never removed or counted, whatever its name. If another process removes a file first, that is
-//! not an error.
+//! is a regular file with no other name. It must belong to a user that this process is, was, or will be after a
+//! [hand-over](crate::Recorder::hand_over); in a directory in which only this user and root can create files, to
+//! anybody. A directory, a symbolic link, a file that another user has put there, or a hard link to anything is never
+//! removed or counted, whatever its name. If another process removes a file first, that is not an error; nor is it if
+//! the file of an earlier user cannot be removed.
 //!
 //! Temporary snapshot files that a dead process never finished are removed too, once they are a minute old and nobody
 //! holds their lock. (Each process that ends while it writes one leaves it; short-lived programs can leave many.)
@@ -89,6 +91,8 @@ struct Candidate {
     modified: SystemTime,
     path: PathBuf,
     len: u64,
+    /// Whether it belongs to the present user.
+    is_ours: bool,
 }
 
 /// Applies the limits to `directory`, but never removes `keep`. An unreadable directory has nothing to remove.
@@ -109,6 +113,7 @@ fn sweep_at(
     static TROUBLE: report::Once = report::Once::new();
     let mut swept = Swept::default();
     let Ok(entries) = std::fs::read_dir(directory) else { return swept };
+    let owners = Owners::of(directory);
     let (mut count, mut bytes) = (0_u64, 0_u64);
     // The oldest ones seen so far: the newest of them is dropped first.
     let mut oldest = BinaryHeap::new();
@@ -116,18 +121,24 @@ fn sweep_at(
         let name = entry.file_name();
         let name = name.as_encoded_bytes();
         if TemporaryName::matches(name) {
-            swept.temporary_count += u64::from(remove_leftover(&entry.path(), now));
+            swept.temporary_count += u64::from(remove_leftover(&entry.path(), owners, now));
             continue;
         }
         if !scope.has(name) {
             continue;
         }
         let path = entry.path();
-        let Some(metadata) = metadata_if_ours(&path) else { continue };
+        let Some(metadata) = owners.metadata_if_theirs(&path) else { continue };
         let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
         count += 1;
         bytes = bytes.saturating_add(metadata.len());
-        oldest.push(Candidate { is_dated: modified <= now + FUTURE_MIN, modified, path, len: metadata.len() });
+        oldest.push(Candidate {
+            is_dated: modified <= now + FUTURE_MIN,
+            modified,
+            path,
+            len: metadata.len(),
+            is_ours: crate::sys::is_ours(&metadata),
+        });
         if oldest.len() > REMEMBERED_MAX {
             oldest.pop();
         }
@@ -150,6 +161,8 @@ fn sweep_at(
                 swept.bytes += candidate.len;
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {} // another process was first
+            // A file of an earlier user must not cost this one its own.
+            Err(_) if !candidate.is_ours => {}
             Err(error) => {
                 TROUBLE.warn(format_args!("cannot remove the old snapshot {:?}: {error}", candidate.path));
                 continue;
@@ -181,17 +194,56 @@ pub(crate) fn service_of(name: &[u8]) -> Option<&str> {
     NameParts::parse(name).map(|parts| parts.service)
 }
 
-/// Returns the metadata of a file if it is a regular file of this user, with only this name.
-fn metadata_if_ours(path: &Path) -> Option<Metadata> {
-    let metadata = std::fs::symlink_metadata(path).ok()?;
-    (metadata.is_file() && crate::sys::is_ours(&metadata) && crate::sys::link_count(&metadata) == 1).then_some(metadata)
+/// The users whose files in a directory count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Owners {
+    /// All: nobody else can create files there.
+    Everybody,
+    /// Users that this process is, was, or will be.
+    OwnUsers,
+}
+
+impl Owners {
+    fn of(directory: &Path) -> Self {
+        if crate::sys::is_private_directory(directory) { Owners::Everybody } else { Owners::OwnUsers }
+    }
+
+    /// Returns the metadata of a file if it is a regular file of one of them, with only this name.
+    fn metadata_if_theirs(self, path: &Path) -> Option<Metadata> {
+        let metadata = std::fs::symlink_metadata(path).ok()?;
+        (self.have(&metadata) && crate::sys::link_count(&metadata) == 1).then_some(metadata)
+    }
+
+    /// Returns whether it is a regular file of one of them.
+    fn have(self, metadata: &Metadata) -> bool {
+        metadata.is_file() && (self == Owners::Everybody || crate::sys::is_of_own_users(metadata))
+    }
+}
+
+/// Makes the snapshots of this service that belong to the present user another one's.
+#[cfg(unix)]
+pub(crate) fn give_away(directory: &Path, service: &str, user: crate::sys::User) {
+    let Ok(entries) = std::fs::read_dir(directory) else { return };
+    for entry in entries.flatten() {
+        if !Scope::Service(service).has(entry.file_name().as_encoded_bytes()) {
+            continue;
+        }
+        let Ok(file) = crate::sys::open_for_reading(&entry.path()) else { continue };
+        let is_ours = |metadata: &Metadata| {
+            metadata.is_file() && crate::sys::is_ours(metadata) && crate::sys::link_count(metadata) == 1
+        };
+        if file.metadata().is_ok_and(|metadata| is_ours(&metadata)) {
+            // One that stays with the present user still counts.
+            let _ = user.take(&file);
+        }
+    }
 }
 
 /// Removes a temporary file that nobody will finish. Returns `true` if this call did it.
-fn remove_leftover(path: &Path, now: SystemTime) -> bool {
+fn remove_leftover(path: &Path, owners: Owners, now: SystemTime) -> bool {
     let Ok(metadata) = std::fs::symlink_metadata(path) else { return false };
     let old = metadata.modified().ok().and_then(|time| now.duration_since(time).ok());
-    if !metadata.is_file() || !crate::sys::is_ours(&metadata) || old.is_none_or(|age| age < TEMPORARY_MIN_AGE) {
+    if !owners.have(&metadata) || old.is_none_or(|age| age < TEMPORARY_MIN_AGE) {
         return false;
     }
     // The writer of a file holds its lock. A system without locks keeps its leftovers.

@@ -24,6 +24,7 @@ use crate::service::thread::{self, Work};
 use crate::snapshot::queue::SnapshotQueue;
 use crate::snapshot::scratch;
 use crate::state::forked::ForkState;
+use crate::state::place::Place;
 use crate::state::process::ProcessState;
 use crate::state::registry::Registry;
 use crate::state::{self, State};
@@ -105,6 +106,8 @@ impl Builder {
         let asked = self.settings.channel_capacity;
         self.settings.channel_capacity = in_range(self.clamp, "channel_capacity", asked, 1, CHANNEL_CAPACITY_MAX)?;
         let service = self.settings.service.get_or_insert_with(default_service).clone();
+        #[cfg(unix)]
+        crate::sys::note_own_user(crate::sys::effective_uid());
 
         let clock = clock::choose(self.settings.coarse_clock);
         let start = clock.anchor();
@@ -145,7 +148,7 @@ impl Builder {
             registry: Registry::new(config.table_len as usize, options.withhold.map(|withhold| withhold.keys)),
             clock,
             process: AtomicPtr::new(Box::leak(Box::new(process))),
-            snapshot_directory: settings.snapshot_directory.clone().unwrap_or_else(std::env::temp_dir),
+            snapshot_directory: Place::new(settings.snapshot_directory.clone().unwrap_or_else(std::env::temp_dir)),
             service_name: service,
             filter,
             ended: AtomicBool::new(false),

@@ -2,6 +2,7 @@
 
 pub(crate) mod forked;
 mod passage;
+pub(crate) mod place;
 pub(crate) mod process;
 mod recorder;
 pub(crate) mod registry;

@@ -6,6 +6,7 @@
 //! [settles](crate::service::settle).
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 
@@ -15,6 +16,8 @@ use ttlog_core::snapshot::SnapshotOptions;
 use crate::memory::ring_file::RingFile;
 use crate::snapshot::queue::SnapshotQueue;
 use crate::snapshot::scratch::Scratch;
+#[cfg(target_os = "linux")]
+use crate::sys::OwnMark;
 use crate::sys::lock;
 
 /// Length of the longest segment of which a snapshot is written, in bytes: segments of an orphan can be of any size.
@@ -25,6 +28,12 @@ pub(crate) struct ProcessState {
     /// Id of the process. A process created without the C library's `fork` still has its parent's state, and another
     /// id.
     pid: u32,
+    /// The same for a process in another pid namespace, where it can have the same id.
+    #[cfg(target_os = "linux")]
+    mark: OwnMark,
+    /// Whether the process is a child of the one that started the recorder.
+    #[cfg_attr(not(unix), allow(dead_code, reason = "for hand-overs, which are for Unix alone"))]
+    pub(crate) is_child: bool,
     /// Requests to the service thread.
     pub(crate) queue: SnapshotQueue,
     /// Memory for the snapshot that is being written, and the lock that allows only one at a time.
@@ -41,12 +50,18 @@ pub(crate) struct ProcessState {
     file: AtomicPtr<RingFile>,
     /// Whether the file has lost its name, so that the ring ends with the process.
     is_nameless: AtomicBool,
-    /// The file of the nearest ancestor that had one: children create theirs beside it.
+    /// The file beside which children create theirs: that of the nearest ancestor that had one; null if there is none.
+    /// The pointee is never freed.
     #[cfg_attr(
         not(target_os = "linux"),
         allow(dead_code, reason = "for children of fork, which have rings on Linux alone")
     )]
-    parent_file: Option<&'static RingFile>,
+    parent_file: AtomicPtr<RingFile>,
+    /// Whether the service thread is recovering what it found at the start.
+    pub(crate) is_recovering: AtomicBool,
+    /// The user to whom the ring was handed over, and the directory of the ring, until its orphans have been found.
+    #[cfg_attr(not(unix), allow(dead_code, reason = "for hand-overs, which are for Unix alone"))]
+    pub(crate) handed_to: Mutex<Option<(u32, PathBuf)>>,
     /// Whether the service thread and the memory for snapshots exist, or creating them was attempted.
     pub(crate) is_settled: AtomicBool,
     /// Time of the latest anchor, in ticks.
@@ -56,18 +71,23 @@ pub(crate) struct ProcessState {
 impl ProcessState {
     /// Creates the state of the process that starts the recorder.
     pub(crate) fn new(queue: SnapshotQueue, options: SnapshotOptions<'static>, file: Option<RingFile>) -> Self {
-        let file = file.map(|file| &*Box::leak(Box::new(file)));
+        let file = file.map_or(std::ptr::null_mut(), |file| std::ptr::from_mut(Box::leak(Box::new(file))));
         ProcessState {
             pid: std::process::id(),
+            #[cfg(target_os = "linux")]
+            mark: OwnMark::new(),
+            is_child: false,
             queue,
             options,
             scratch: Mutex::new(Scratch::new(options, SEGMENT_LEN)),
             spare_scratch: Mutex::new(Scratch::spare(options, SEGMENT_LEN)),
             anchor_lock: Mutex::new(()),
             filter_lock: Mutex::new(()),
-            file: AtomicPtr::new(file.map_or(std::ptr::null_mut(), |file| std::ptr::from_ref(file).cast_mut())),
+            file: AtomicPtr::new(file),
+            parent_file: AtomicPtr::new(file),
+            is_recovering: AtomicBool::new(false),
+            handed_to: Mutex::new(None),
             is_nameless: AtomicBool::new(false),
-            parent_file: file,
             is_settled: AtomicBool::new(true),
             last_anchor: AtomicU64::new(0),
         }
@@ -78,6 +98,8 @@ impl ProcessState {
     pub(crate) fn in_child(parent: &ProcessState) -> Option<&'static ProcessState> {
         let child = ProcessState {
             pid: std::process::id(),
+            mark: OwnMark::new(),
+            is_child: true,
             queue: SnapshotQueue::in_child(&parent.queue),
             options: parent.options,
             scratch: Mutex::new(Scratch::empty(parent.options)),
@@ -85,8 +107,15 @@ impl ProcessState {
             anchor_lock: Mutex::new(()),
             filter_lock: Mutex::new(()),
             file: AtomicPtr::new(std::ptr::null_mut()),
+            parent_file: AtomicPtr::new(
+                parent
+                    .file()
+                    .or(parent.parent_file())
+                    .map_or(std::ptr::null_mut(), |file| std::ptr::from_ref(file).cast_mut()),
+            ),
+            is_recovering: AtomicBool::new(false),
+            handed_to: Mutex::new(None),
             is_nameless: AtomicBool::new(false),
-            parent_file: parent.file().or(parent.parent_file),
             is_settled: AtomicBool::new(false),
             last_anchor: AtomicU64::new(0),
         };
@@ -102,6 +131,10 @@ impl ProcessState {
     /// Returns whether the calling process is an unprepared fork of the one that this belongs to: the locks might be
     /// held by threads that do not exist here, and the ring is that of the parent.
     pub(crate) fn is_in_fork(&self) -> bool {
+        #[cfg(target_os = "linux")]
+        if self.mark.is_of_another() {
+            return true;
+        }
         std::process::id() != self.pid
     }
 
@@ -114,7 +147,17 @@ impl ProcessState {
     /// Returns the file beside which this process creates its own.
     #[cfg(target_os = "linux")]
     pub(crate) fn parent_file(&self) -> Option<&'static RingFile> {
-        self.parent_file
+        // SAFETY: null, or complete and never freed.
+        unsafe { self.parent_file.load(Ordering::Acquire).as_ref() }
+    }
+
+    /// Notes that the ring's file is this one now, in another directory: children create theirs there.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn move_file(&self, file: RingFile) -> &'static RingFile {
+        let file = Box::leak(Box::new(file));
+        self.file.store(file, Ordering::Release);
+        self.parent_file.store(file, Ordering::Release);
+        file
     }
 
     /// Stores the ring's file. Async-signal-safe. Without memory for it (a page) the file exists but is unknown.

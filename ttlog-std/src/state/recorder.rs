@@ -4,7 +4,6 @@
 //! ends. The log macros find it through [`current`].
 
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
@@ -14,6 +13,7 @@ use ttlog_core::ring::{Gate, Renewal};
 use ttlog_core::{Filter, Ring, Word};
 
 use super::forked::ForkState;
+use super::place::Place;
 use super::process::ProcessState;
 use super::registry::Registry;
 use crate::clock::ClockInfo;
@@ -52,7 +52,7 @@ pub(crate) struct State {
     /// freed.
     pub(crate) process: AtomicPtr<ProcessState>,
     /// Directory of the snapshots.
-    pub(crate) snapshot_directory: PathBuf,
+    pub(crate) snapshot_directory: Place,
     /// The name of the service, as set by the program.
     pub(crate) service_name: String,
     /// The filter that selects the recorded events. Changed under the filter lock of the generation.

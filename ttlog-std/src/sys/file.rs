@@ -98,6 +98,18 @@ pub(crate) fn is_ours(metadata: &std::fs::Metadata) -> bool {
     }
 }
 
+/// Returns whether a file belongs to a user that this process is, was, or will be; `true` if that is unknown.
+#[cfg(not(unix))]
+pub(crate) fn is_of_own_users(_metadata: &std::fs::Metadata) -> bool {
+    true
+}
+
+/// Returns whether only this process's user can create files in a directory; `false` if that is unknown.
+#[cfg(not(unix))]
+pub(crate) fn is_private_directory(_path: &Path) -> bool {
+    false
+}
+
 /// Returns the number of names of a file; 1 if that is unknown.
 pub(crate) fn link_count(metadata: &std::fs::Metadata) -> u64 {
     #[cfg(unix)]
@@ -124,7 +136,7 @@ pub(crate) fn is_same_file(a: &std::fs::Metadata, b: &std::fs::Metadata) -> bool
 }
 
 /// Opens a directory, refusing a symbolic link in its last component.
-#[cfg(target_os = "linux")]
+#[cfg(unix)]
 pub(crate) fn open_directory(path: &Path) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt as _;
     std::fs::OpenOptions::new()
@@ -143,6 +155,42 @@ pub(crate) fn open_for_reading(path: &Path) -> io::Result<File> {
         options.custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NONBLOCK);
     }
     options.open(path)
+}
+
+/// Opens a file as [`open_for_reading`] does, but also for writing if possible: NFS locks only such files exclusively.
+pub(crate) fn open_for_locking(path: &Path) -> io::Result<File> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        let flags = libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NONBLOCK;
+        if let Ok(file) = std::fs::OpenOptions::new().read(true).write(true).custom_flags(flags).open(path) {
+            return Ok(file);
+        }
+    }
+    open_for_reading(path)
+}
+
+/// Returns whether several hosts can share the file system of a file; `false` if that is unknown.
+pub(crate) fn is_on_shared_file_system(file: &File) -> bool {
+    #[cfg(target_os = "linux")]
+    {
+        use std::os::fd::AsRawFd as _;
+        let mut status = std::mem::MaybeUninit::<libc::statfs>::uninit();
+        // SAFETY: the descriptor is open for as long as `file` is borrowed, and `status` is a valid place.
+        if unsafe { libc::fstatfs(file.as_raw_fd(), status.as_mut_ptr()) } != 0 {
+            return false;
+        }
+        // SAFETY: the call succeeded, so it was written.
+        let number = unsafe { status.assume_init() }.f_type;
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the numbers have 32 bits")]
+        let number = number as u32;
+        ttlog_core::ring::file_lock::shared_file_system(number).is_some()
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = file;
+        false
+    }
 }
 
 /// Creates a file that must not exist, with mode 0600 whatever the umask, never through a symbolic link.
@@ -257,10 +305,21 @@ pub(crate) fn create_at(directory: &File, name: &std::ffi::CStr) -> io::Result<F
 /// Renames within an open directory; whether `to` exists must not matter (it has a random part).
 #[cfg(target_os = "linux")]
 pub(crate) fn rename_at(directory: &File, from: &std::ffi::CStr, to: &std::ffi::CStr) -> io::Result<()> {
+    rename_between(directory, from, directory, to)
+}
+
+/// Renames from one open directory to another; as [`rename_at`].
+#[cfg(target_os = "linux")]
+pub(crate) fn rename_between(
+    from_directory: &File,
+    from: &std::ffi::CStr,
+    to_directory: &File,
+    to: &std::ffi::CStr,
+) -> io::Result<()> {
     use std::os::fd::AsRawFd as _;
-    let fd = directory.as_raw_fd();
-    // SAFETY: the descriptor is open while `directory` is borrowed, both names are terminated strings.
-    if unsafe { libc::renameat(fd, from.as_ptr(), fd, to.as_ptr()) } == 0 {
+    let (from_fd, to_fd) = (from_directory.as_raw_fd(), to_directory.as_raw_fd());
+    // SAFETY: the descriptors are open while the directories are borrowed, both names are terminated strings.
+    if unsafe { libc::renameat(from_fd, from.as_ptr(), to_fd, to.as_ptr()) } == 0 {
         Ok(())
     } else {
         Err(io::Error::last_os_error())
@@ -328,6 +387,30 @@ pub(crate) fn read_start<'a>(path: &std::ffi::CStr, room: &'a mut [u8]) -> Optio
     room.get(..usize::try_from(len).ok()?)
 }
 
+/// Creates a directory with mode 0700, less what the umask clears. Async-signal-safe.
+#[cfg(target_os = "linux")]
+pub(crate) fn create_directory_at(path: &std::ffi::CStr) -> io::Result<()> {
+    // SAFETY: the path is a terminated string.
+    if unsafe { libc::mkdir(path.as_ptr(), 0o700) } == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Returns the owner and the mode of a descriptor's file; `None` if the descriptor is closed. Async-signal-safe.
+#[cfg(target_os = "linux")]
+pub(crate) fn owner_and_mode(file: &impl std::os::fd::AsRawFd) -> Option<(u32, u32)> {
+    status_of(file).map(|status| (status.st_uid, status.st_mode & 0o7777))
+}
+
+#[cfg(target_os = "linux")]
+fn status_of(file: &impl std::os::fd::AsRawFd) -> Option<libc::stat> {
+    let mut status = std::mem::MaybeUninit::<libc::stat>::uninit();
+    // SAFETY: `status` is a valid place; a descriptor that is not open gives an error.
+    if unsafe { libc::fstat(file.as_raw_fd(), status.as_mut_ptr()) } != 0 {
+        return None;
+    }
+    // SAFETY: the call succeeded, so it was written.
+    Some(unsafe { status.assume_init() })
+}
+
 /// Identity of a file: its device and inode number.
 #[cfg(target_os = "linux")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -344,13 +427,7 @@ impl FileIdentity {
 /// Returns the identity of a descriptor's file, and its length; `None` if the descriptor is closed. Async-signal-safe.
 #[cfg(target_os = "linux")]
 pub(crate) fn identity_and_len(file: &impl std::os::fd::AsRawFd) -> Option<(FileIdentity, u64)> {
-    let mut status = std::mem::MaybeUninit::<libc::stat>::uninit();
-    // SAFETY: `status` is a valid place; a descriptor that is not open gives an error.
-    if unsafe { libc::fstat(file.as_raw_fd(), status.as_mut_ptr()) } != 0 {
-        return None;
-    }
-    // SAFETY: the call succeeded, so it was written.
-    let status = unsafe { status.assume_init() };
+    let status = status_of(file)?;
     #[allow(clippy::unnecessary_cast, reason = "the types differ between systems")]
     Some((FileIdentity(status.st_dev as u64, status.st_ino as u64), status.st_size as u64))
 }
@@ -383,13 +460,6 @@ pub(crate) fn directory_facts(directory: &impl std::os::fd::AsRawFd) -> Option<D
     // SAFETY: the call succeeded, so it was written.
     let status = unsafe { status.assume_init() };
     Some(DirectoryFacts { owner: status.st_uid, mode: status.st_mode & 0o7777, is_removed: status.st_nlink == 0 })
-}
-
-/// Creates a directory with mode 0700, less what the umask clears. Async-signal-safe.
-#[cfg(target_os = "linux")]
-pub(crate) fn create_directory_at(path: &std::ffi::CStr) -> io::Result<()> {
-    // SAFETY: the path is a terminated string.
-    if unsafe { libc::mkdir(path.as_ptr(), 0o700) } == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Closes the descriptor of a file that is never dropped, unless the program has closed it and its number was reused.

@@ -46,6 +46,38 @@ pub(crate) fn map_private(len: usize) -> io::Result<std::ptr::NonNull<u8>> {
     std::ptr::NonNull::new(address.cast()).ok_or_else(|| io::Error::from_raw_os_error(libc::ENOMEM))
 }
 
+/// A word that is zero in every copy of this process, however it was made, except for one that shares its memory.
+///
+/// A process id does not do: the first process of a pid namespace is number 1, and so is its copy in another one.
+#[cfg(target_os = "linux")]
+#[derive(Debug)]
+pub(crate) struct OwnMark(Option<&'static std::sync::atomic::AtomicU32>);
+
+#[cfg(target_os = "linux")]
+impl OwnMark {
+    /// Creates the mark of the calling process, for its life. Async-signal-safe. Before Linux 4.14, it marks nothing.
+    pub(crate) fn new() -> Self {
+        use std::sync::atomic::AtomicU32;
+        let Ok(page) = map_private(size_of::<AtomicU32>()) else { return OwnMark(None) };
+        // SAFETY: the range is a separate mapping, which nothing refers to yet.
+        let is_wiped = unsafe { libc::madvise(page.as_ptr().cast(), size_of::<AtomicU32>(), libc::MADV_WIPEONFORK) };
+        if is_wiped != 0 {
+            // SAFETY: the mapping just created.
+            unsafe { unmap(page, size_of::<AtomicU32>()) };
+            return OwnMark(None);
+        }
+        // SAFETY: the memory is long enough, aligned to a page, zero, and never unmapped.
+        let mark: &'static AtomicU32 = unsafe { page.cast::<AtomicU32>().as_ref() };
+        mark.store(1, std::sync::atomic::Ordering::Relaxed);
+        OwnMark(Some(mark))
+    }
+
+    /// Returns whether the calling process is a copy of the one that created the mark.
+    pub(crate) fn is_of_another(&self) -> bool {
+        self.0.is_some_and(|mark| mark.load(std::sync::atomic::Ordering::Relaxed) == 0)
+    }
+}
+
 /// Moves the mapping `start` of [`map_private`] to the place of `words`, which has the same length; its old address
 /// becomes invalid. Async-signal-safe.
 #[cfg(target_os = "linux")]

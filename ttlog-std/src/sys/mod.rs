@@ -19,6 +19,8 @@ mod signal;
 pub(crate) mod signal_chain;
 mod text;
 mod time;
+#[cfg(unix)]
+mod user;
 
 pub(crate) use disk::Disk;
 pub(crate) use file::*;
@@ -29,3 +31,5 @@ pub(crate) use random::random;
 pub(crate) use signal::*;
 pub(crate) use text::cut;
 pub(crate) use time::*;
+#[cfg(unix)]
+pub(crate) use user::*;

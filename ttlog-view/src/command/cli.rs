@@ -103,8 +103,10 @@ Exit codes:
     Level(Level),
     /// Turns the rings left behind by dead processes into snapshots
     #[command(after_help = "\
-Rings of running processes are left alone: they are locked, or their process
-still exists.
+Rings of running processes are left alone: they are locked, as seen from all
+containers, or their process still exists. On a file system that several hosts
+share (NFS, SMB, FUSE ...), a ring of another host is left alone too, until it
+has been silent for a day: its lock might be invisible here.
 
 Exit codes:
   0  every ring of a dead process was recovered, or there was none

@@ -12,6 +12,7 @@ use clap::Args;
 use ttlog_core::Filter;
 use ttlog_core::ring::{CONTROL_TEXT_MAX, ControlAnswer, ControlCommand, ControlResult, EncodedRequest, RingImage};
 use ttlog_read::source::find::{ProcessRing, find};
+use ttlog_read::source::owner::with_owner;
 use ttlog_read::source::process::{Liveness, state_of};
 use ttlog_read::source::read_header;
 use ttlog_read::text::escape::escaped;
@@ -115,8 +116,9 @@ fn change(ring: &ProcessRing, directives: &str) -> Result<String, Refusal> {
     let image = ring.image()?;
     let process = image.process().unwrap_or_default();
     let pid = process.pid;
-    match ring.liveness() {
-        Liveness::Running => {}
+    let holder = ring.holder();
+    match holder.liveness {
+        Liveness::Running | Liveness::Elsewhere => {}
         Liveness::Gone => {
             return Err(format!("{}: process {pid} is gone and cannot answer", ring.name()).into());
         }
@@ -140,10 +142,10 @@ fn change(ring: &ProcessRing, directives: &str) -> Result<String, Refusal> {
     }
     let file = std::fs::OpenOptions::new().read(true).write(true).open(&ring.reach).map_err(|error| {
         let why = match error.kind() {
-            io::ErrorKind::PermissionDenied => ": only the user that the process runs as may ask",
+            io::ErrorKind::PermissionDenied => ": only the user that owns the ring may ask",
             _ => "",
         };
-        format!("{}: {error}{why}", ring.name())
+        format!("{}: {}{why}", ring.name(), with_owner(&ring.reach, error))
     })?;
     let text = ControlCommand::Level(directives).to_string();
     let deadline = Instant::now() + PATIENCE;
@@ -159,7 +161,9 @@ fn change(ring: &ProcessRing, directives: &str) -> Result<String, Refusal> {
                     return outcome(pid, result).map(|()| control.filter.unwrap_or(directives).to_owned());
                 }
                 ControlAnswer::Replaced => break,
-                ControlAnswer::Waiting if Instant::now() >= deadline => return Err(unanswered(pid, &header)),
+                ControlAnswer::Waiting if Instant::now() >= deadline => {
+                    return Err(unanswered(pid, holder.local_pid, &header));
+                }
                 ControlAnswer::Waiting => std::thread::sleep(PERIOD),
             }
         }
@@ -211,9 +215,9 @@ fn outcome(pid: u64, result: ControlResult) -> Result<(), Refusal> {
 }
 
 /// Reports that there was no answer, with the likely reason.
-fn unanswered(pid: u64, header: &[u8]) -> Refusal {
+fn unanswered(pid: u64, local_pid: Option<u64>, header: &[u8]) -> Refusal {
     let beat = RingImage::parse(header).map_or(0, |image| image.header().heartbeat_unix_ns);
-    let reason = match (state_of(pid), beat) {
+    let reason = match (local_pid.and_then(state_of), beat) {
         (Some('T' | 't'), _) => "it is stopped".to_owned(),
         (Some('D'), _) => "it waits for a device".to_owned(),
         (_, 0) => "it has no service thread".to_owned(),

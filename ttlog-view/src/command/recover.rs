@@ -1,9 +1,10 @@
 //! The command `recover`: turns the rings left behind by dead processes into snapshots.
 //!
 //! A ring counts as in use while its file is locked, or while the process named in its table exists, has the start
-//! time recorded there and has the file mapped (not the case after `exec`). The lock is held while the snapshot is
-//! made, so that two recoveries do not do the same work. If requested, the ring is removed once its snapshot is
-//! complete and on disk.
+//! time recorded there and has the file mapped (not the case after `exec`). On a file system that several hosts share,
+//! one of another host also counts as in use until it has been silent for a day: its lock might be invisible here. The
+//! lock is held while the snapshot is made, so that two recoveries do not do the same work. If requested, the ring is
+//! removed once its snapshot is complete and on disk.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -13,8 +14,12 @@ use clap::Args;
 use ttlog_core::ring::RingImage;
 use ttlog_core::snapshot::Content;
 use ttlog_read::event::secrets::Secrets;
+use ttlog_read::source::find::is_ring_name;
+use ttlog_read::source::holder::{Holder, holder, holder_besides_us, shared_file_system};
+use ttlog_read::source::owner::with_owner;
 use ttlog_read::source::process::Liveness;
-use ttlog_read::source::{content, files_in, read};
+use ttlog_read::source::separate::one_recording;
+use ttlog_read::source::{content, files_in, read_head, read_with};
 use ttlog_read::text::escape::error_line;
 use ttlog_read::text::escape::escaped;
 use ttlog_read::text::number::grouped;
@@ -57,7 +62,19 @@ pub fn run(options: &Recover, out: &mut dyn Write) -> io::Result<Outcome> {
     let mut outcome = Outcome::Good;
     let (mut recovered, mut left) = (0, 0);
     for path in paths {
-        let Ok(file) = open_unfollowed(&path) else { continue }; // not ours to read
+        let file = match open_unfollowed(&path) {
+            Ok(file) => file,
+            // Somebody else has just recovered it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => {
+                // A file that is not named like a ring is not ours to read.
+                if is_ring_name(&path) {
+                    outcome = Outcome::Partial;
+                    complain(&error_line(&path, &format_args!("not recovered: {}", with_owner(&path, error))));
+                }
+                continue;
+            }
+        };
         if !matches!(content(&file), Ok(Content::Ring)) {
             continue;
         }
@@ -98,18 +115,30 @@ enum Done {
 fn recover(path: &Path, file: &File, output: &Path, remove: bool, secrets: &Secrets) -> Result<Done, String> {
     let text = |error: io::Error| error.to_string();
     if !lock(file).map_err(text)? {
-        return Ok(Done::InUse("it is locked".to_owned()));
+        return Ok(Done::InUse(holder_of_locked(file)));
     }
     // A previous holder of the lock might have recovered and removed it.
     if !is_still_there(path, file).map_err(text)? {
         return Ok(Done::InUse("somebody else has just recovered it".to_owned()));
     }
-    let bytes = read(file).map_err(text)?;
+    let bytes = read_with(file, holder_besides_us).map_err(text)?;
     let image = RingImage::parse(&bytes.data).map_err(|error| error.to_string())?;
     let process = image.process().unwrap_or_default();
-    if bytes.liveness == Some(Liveness::Running) {
-        return Ok(Done::InUse(format!("process {} is running", process.pid)));
+    match bytes.holder {
+        Some(Holder { liveness: Liveness::Running, .. }) => {
+            return Ok(Done::InUse(format!("process {} is running", process.pid)));
+        }
+        Some(Holder { is_free: false, .. }) => {
+            let host = if process.host.is_empty() { "unnamed".to_owned() } else { escaped(process.host) };
+            let system = shared_file_system(file).unwrap_or("unknown");
+            return Ok(Done::InUse(format!(
+                "it is of another host, {host}, whose lock might be invisible on this file system ({system}); \
+                 recover it there, or recover a copy"
+            )));
+        }
+        _ => {}
     }
+    one_recording(&bytes.data)?;
     let loss = image.loss();
     let holds_segments = (0..image.header().segment_count)
         .take_while(|index| u64::from(*index) * u64::from(image.header().segment_len) < bytes.data.len() as u64)
@@ -128,17 +157,41 @@ fn recover(path: &Path, file: &File, output: &Path, remove: bool, secrets: &Secr
     Ok(done)
 }
 
-/// Opens a file without following links and without waiting.
+/// Returns who holds the lock of a ring.
+fn holder_of_locked(file: &File) -> String {
+    let holder = read_head(file).ok().and_then(|head| {
+        let image = RingImage::parse(&head).ok()?;
+        Some((holder(&image, file), image.process().unwrap_or_default().pid))
+    });
+    match holder {
+        Some((Holder { liveness: Liveness::Running, local_pid: Some(pid), .. }, named)) if pid != named => {
+            format!("process {pid} is running ({named} in its own pid namespace)")
+        }
+        Some((Holder { liveness: Liveness::Running, .. }, pid)) => format!("process {pid} is running"),
+        Some((Holder { liveness: Liveness::Elsewhere, .. }, pid)) => {
+            format!("it is locked: process {pid} is running, in another pid namespace")
+        }
+        _ => "it is locked".to_owned(),
+    }
+}
+
+/// Opens a file without following links and without waiting; for writing too if possible, because NFS locks only such
+/// files exclusively.
 fn open_unfollowed(path: &Path) -> io::Result<File> {
+    let open = |write: bool| unfollowed().read(true).write(write).open(path);
+    open(true).or_else(|_| open(false))
+}
+
+fn unfollowed() -> OpenOptions {
+    #[cfg_attr(not(unix), allow(unused_mut, reason = "only Unix has flags"))]
     let mut options = OpenOptions::new();
-    options.read(true);
     #[cfg(unix)]
     {
         use rustix::fs::OFlags;
         let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, flags.bits().cast_signed());
     }
-    options.open(path)
+    options
 }
 
 /// Returns whether the path still refers to this file.

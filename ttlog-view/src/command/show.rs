@@ -20,12 +20,13 @@ use crate::render::sink::EventSink;
 use crate::render::stats::{GroupKey, StatsForm, StatsSink};
 use crate::render::text::{TextOptions, TextSink, damage_line};
 use crate::terminal::progress::ProgressLine;
+use crate::terminal::times::report_zone;
 use crate::terminal::{Outcome, complain};
 
 /// Inputs and options of the command that shows events.
 #[derive(Args, Debug)]
 pub struct View {
-    /// Snapshots and rings in any mix, directories of them, or `-` for a snapshot on standard input
+    /// Snapshots and rings in any mix, directories of them, or `-` for standard input; a file can hold several
     #[arg(required = true, value_name = "FILE|DIR|GLOB")]
     pub inputs: Vec<String>,
     /// Options of showing events.
@@ -42,6 +43,9 @@ pub struct Show {
     /// template, file, line, callsite, thread, context, service, pid, host, boot, or a field name (fields.KEY if a
     /// field has one of these names). `level=WARN` matches only that level, `level>=WARN` that level and above.
     /// `target=a::b` matches the module and everything in it. `KEY!=VALUE` also matches events without such a field.
+    ///
+    /// Numbers, durations (500ms, 1h30m) and sizes (10KB, 4MiB) compare by value, also those in text. Values that do
+    /// not compare with VALUE are counted on standard error. A VALUE in double quotes is text.
     #[arg(short, long = "filter", value_name = "EXPR")]
     pub filters: Vec<Condition>,
 
@@ -53,8 +57,11 @@ pub struct Show {
     #[arg(long, value_name = "N")]
     pub head: Option<usize>,
 
-    /// Show events from this time on: date and time (local, or with a zone), time within the last day, or -5s before
-    /// the last event
+    /// Show events from this time on: a date, a time of day, or both (local, or with a zone), -5s before the last
+    /// event, or a time as it is shown
+    ///
+    /// A time stands for the whole unit of its last digit: --until 12:03 includes that minute. For devices, times are
+    /// `boot 2 +1.5 s`.
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub since: Option<String>,
 
@@ -213,6 +220,9 @@ impl Request {
 
 fn limits(options: &Show, style: TimeStyle) -> Result<Limits, String> {
     let mut limits = if style == TimeStyle::Utc { Limits::utc() } else { Limits::local() };
+    if style != TimeStyle::Utc && (options.since.is_some() || options.until.is_some()) {
+        report_zone();
+    }
     if let Some(since) = &options.since {
         limits = limits.since(since).map_err(|error| format!("--since: {error}"))?;
     }
@@ -292,6 +302,12 @@ pub fn show(
             "{overflow} events are left out because there are too many; use --limit, --filter or fewer files"
         ));
         outcome = Outcome::Partial;
+    }
+    for line in timeline.mismatches.sentences(&request.query.conditions) {
+        complain(&line);
+    }
+    if news.as_ref().is_none_or(|news| news.is_first) {
+        request.query.limits.sentence(timeline.undated).iter().for_each(|line| complain(line));
     }
     if request.format != Format::Text || request.stats.is_some() {
         complain_of_damage(&timeline);

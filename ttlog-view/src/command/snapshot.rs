@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use clap::Args;
 use ttlog_read::source::find::find;
 use ttlog_read::source::process::Liveness;
+use ttlog_read::source::separate::one_recording;
 use ttlog_read::text::number::bytes;
 
 use super::options::SecretArgs;
@@ -46,8 +47,9 @@ pub fn run(options: &Snapshot, out: &mut dyn Write) -> io::Result<Outcome> {
     };
     let output = snapshot_file::directory(options.output.as_deref());
     let written = ring.image().and_then(|image| {
+        one_recording(&ring.bytes.data).map_err(|error| format!("{}: {error}", ring.name()))?;
         // A dead process records nothing more: the snapshot contains everything to its end.
-        let is_over = matches!(ring.liveness(), Liveness::Gone | Liveness::LetGo);
+        let is_over = matches!(ring.holder().liveness, Liveness::Gone | Liveness::LetGo);
         let until = if is_over { 0 } else { ring.bytes.read_from_ticks.unwrap_or(0) };
         let secrets = options.secrets.secrets();
         snapshot_file::write(&image, &image.process().unwrap_or_default(), &options.reason, until, &secrets, &output)

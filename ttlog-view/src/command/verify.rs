@@ -1,27 +1,29 @@
-//! The command `verify`: reports what is intact in a file, what is lost, and why.
+//! The command `verify`: reports what of each recording in a file is intact, what is lost, and why.
 
 use std::io::{self, Write};
 use std::path::Path;
 
 use clap::Args;
 use ttlog_read::query::{Keep, Query};
-use ttlog_read::source::{Input, Kind, Source, open, read};
+use ttlog_read::source::separate::{Piece, description, rest_description, separate};
+use ttlog_read::source::{Input, Kind, Source, open, read, read_stdin};
 use ttlog_read::text::escape::error_line;
 use ttlog_read::text::escape::escaped;
 use ttlog_read::text::number::grouped;
 use ttlog_read::text::time::TimeStyle;
-use ttlog_read::text::time::{TimeFormatter, duration};
+use ttlog_read::text::time::duration;
 use ttlog_read::timeline::{Mark, Tally, Timeline};
 
 use crate::render::text::{clock_step, damage_line, session_text};
 use crate::render::{DROP_REASONS, ending, kind_name};
 use crate::terminal::progress::ProgressLine;
+use crate::terminal::times;
 use crate::terminal::{Outcome, complain};
 
 /// Options of `verify`.
 #[derive(Args, Debug)]
 pub struct Verify {
-    /// Snapshots and rings
+    /// Snapshots and rings, or `-` for standard input
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<String>,
 }
@@ -33,14 +35,38 @@ pub struct Verify {
 pub fn run(options: &Verify, out: &mut dyn Write) -> io::Result<Outcome> {
     let mut worst = Outcome::Good;
     for name in &options.files {
-        let outcome = match open(Path::new(name)).and_then(|file| read(&file)) {
-            Ok(bytes) => verify(&Input::new(name.clone(), bytes), out)?,
+        let read = if name == "-" { read_stdin() } else { open(Path::new(name)).and_then(|file| read(&file)) };
+        let outcome = match read {
+            Ok(bytes) => verify_all(Input::new(name.clone(), bytes), out)?,
             Err(error) => {
                 complain(&error_line(name.as_ref(), &error));
                 Outcome::Failed
             }
         };
         worst = worst.max(outcome);
+    }
+    Ok(worst)
+}
+
+/// Checks each recording of a file.
+fn verify_all(input: Input, out: &mut dyn Write) -> io::Result<Outcome> {
+    let path = escaped(&input.path);
+    let pieces = separate(input);
+    let is_whole = pieces.len() == 1;
+    let mut worst = Outcome::Good;
+    for piece in pieces {
+        let left_out = match piece {
+            Piece::Recording(input) => {
+                worst = worst.max(verify(&input, out)?);
+                continue;
+            }
+            Piece::Other(input) if is_whole => return verify(&input, out),
+            Piece::Memory(_) => continue,
+            Piece::Other(input) => description(&input),
+            Piece::TooMany(input) => rest_description(&input),
+        };
+        writeln!(out, "{path}: DAMAGED: {left_out}")?;
+        worst = worst.max(Outcome::Partial);
     }
     Ok(worst)
 }
@@ -77,13 +103,17 @@ fn verify(input: &Input, out: &mut dyn Write) -> io::Result<Outcome> {
         writeln!(out, "  damage: {}", damage_line(damage))?;
     }
     if matches!(source.kind, Kind::Snapshot { complete: false, .. }) {
-        writeln!(out, "  damage: cut off at offset {}: the end of the snapshot is missing", source.len_bytes)?;
+        writeln!(
+            out,
+            "  damage: cut off at offset {}: the end of the snapshot is missing",
+            source.offset + source.len_bytes
+        )?;
     }
     Ok(outcome)
 }
 
 fn write_what(out: &mut dyn Write, source: &Source<'_>, timeline: &Timeline<'_, '_>) -> io::Result<()> {
-    let mut time = TimeFormatter::new(TimeStyle::Local, 6);
+    let mut time = times::formatter(TimeStyle::Local, 6);
     write!(
         out,
         "  what: {}, format version {}, {} bytes",
@@ -130,7 +160,7 @@ fn write_counts(
     found: &Tally,
     timeline: &Timeline<'_, '_>,
 ) -> io::Result<()> {
-    let callsites = source.callsites.iter().flatten().count();
+    let callsites = source.callsites.iter().count();
     writeln!(
         out,
         "  read: {} table entries, {} of them callsites; {} segments",
@@ -179,11 +209,11 @@ fn write_counts(
         match mark {
             Mark::CompleteFrom { when, kept, .. } => {
                 let mut at = String::new();
-                TimeFormatter::new(TimeStyle::Local, 6).push_when(&mut at, *when);
+                times::formatter(TimeStyle::Local, 6).push_when(&mut at, *when);
                 writeln!(out, "  {}complete from: {at}", if *kept { "warnings and errors " } else { "" })?;
             }
             Mark::ClockStep { expected_unix_ns, unix_ns, .. } => {
-                let mut time = TimeFormatter::new(TimeStyle::Local, 6);
+                let mut time = times::formatter(TimeStyle::Local, 6);
                 writeln!(out, "  clock: {}", clock_step(&mut time, *expected_unix_ns, *unix_ns))?;
             }
             Mark::Gap { ring, context, count, .. } => {

@@ -2,7 +2,7 @@
 //! still exists.
 
 use ttlog_core::ring::{EndKind, Panics, ProcessEnd};
-use ttlog_read::source::{Ending, Kind, Liveness, Source};
+use ttlog_read::source::{Ending, Kind, Source};
 use ttlog_read::text::escape::escaped;
 use ttlog_read::text::number::counted;
 use ttlog_read::text::time::TimeFormatter;
@@ -13,6 +13,7 @@ use ttlog_read::timeline::Timeline;
 pub fn word(ending: &Ending) -> &'static str {
     match ending {
         Ending::Running => "running",
+        Ending::RunningElsewhere => "running_elsewhere",
         Ending::RanThen => "ran_then",
         Ending::LetGo => "let_go",
         Ending::Told(end) => match end.kind {
@@ -45,11 +46,13 @@ pub fn sentence(
     let ending = Ending::of(source);
     let mut text = match ending {
         Ending::Running => "is running".to_owned(),
+        Ending::RunningElsewhere => "is running, in another pid namespace".to_owned(),
         Ending::RanThen => "was running when the snapshot was made".to_owned(),
         Ending::LetGo => "runs without this ring: it called exec, or this is a copy".to_owned(),
         Ending::Told(end) => {
             // The process is writing its core, is running its exit handlers, or has survived.
-            let still = if source.kind == Kind::Ring(Liveness::Running) { "still runs; " } else { "" };
+            let runs = matches!(source.kind, Kind::Ring(liveness) if liveness.is_running());
+            let still = if runs { "still runs; " } else { "" };
             format!("{still}{}", told(source, &end, time, thread_name))
         }
         Ending::ShutDown => "shut down in good order".to_owned(),
@@ -132,8 +135,13 @@ fn is_fault(end: &ProcessEnd) -> bool {
 /// Returns the meaning of the signal's code.
 fn cause(end: &ProcessEnd) -> Option<String> {
     if end.code <= 0 {
-        let own = end.sender_pid == 0;
-        return (!own).then(|| format!("sent by process {} of user {}", end.sender_pid, end.sender_uid));
+        return match (end.sender_pid, end.code) {
+            // SI_USER; a process that sends it to itself names itself.
+            (0, 0) => Some(format!("sent from another pid namespace, by user {}", end.sender_uid)),
+            // By the process itself.
+            (0, _) => None,
+            (pid, _) => Some(format!("sent by process {pid} of user {}", end.sender_uid)),
+        };
     }
     // sigaction(2) of Linux; macOS uses the same numbers for these.
     let text = match (end.signal, end.code) {

@@ -4,6 +4,7 @@ pub mod chunks;
 pub mod drive;
 pub mod ending;
 pub mod json;
+mod owner;
 pub mod sink;
 pub mod stats;
 pub mod text;
@@ -24,7 +25,7 @@ pub fn kind_name(source: &Source<'_>) -> &'static str {
     match &source.kind {
         Kind::Snapshot { .. } if source.session.is_some() => "session of a device",
         Kind::Snapshot { .. } => "snapshot",
-        Kind::Ring(Liveness::Running) => "ring of a running process",
+        Kind::Ring(Liveness::Running | Liveness::Elsewhere) => "ring of a running process",
         Kind::Ring(_) if source.ended => "ring, ended in good order",
         Kind::Ring(Liveness::LetGo) => "ring that its process has let go of",
         Kind::Ring(Liveness::Gone) => "ring of a dead process",

@@ -1,10 +1,12 @@
 //! Counts of events by level, target, callsite or field, and the sum of losses.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::io::{self, Write};
 
+use ttlog_core::Level;
 use ttlog_core::ring::{EndKind, ProcessEnd};
-use ttlog_read::query::Key;
+use ttlog_read::query::{ByValue, Key};
 use ttlog_read::source::device::firmware::build_id_text;
 use ttlog_read::source::{Ending, Source};
 use ttlog_read::text::escape::{LineBreaks, push_escaped};
@@ -18,6 +20,7 @@ use super::sink::EventSink;
 use super::{DROP_REASONS, kind_name};
 use crate::render::json::push_string;
 use crate::render::text::losses;
+use crate::terminal::times;
 
 /// Placeholder for a key that an event does not have.
 const NONE: &str = "-";
@@ -86,13 +89,13 @@ impl EventSink for StatsSink<'_> {
     }
 
     fn end(&mut self, timeline: &Timeline<'_, '_>) -> io::Result<()> {
-        self.stats.sort();
+        self.stats.sort(&self.keys);
         let (stats, keys, text) = (&self.stats, &self.keys, &mut self.chunks.text);
         match self.form {
             StatsForm::Text { style, quiet } => {
-                stats.push_text(text, keys, &mut TimeFormatter::new(style, 6));
+                stats.push_text(text, keys, &mut times::formatter(style, 6));
                 if !quiet {
-                    push_losses(text, timeline, &mut TimeFormatter::new(style, 6));
+                    push_losses(text, timeline, &mut times::formatter(style, 6));
                 }
             }
             StatsForm::Json => {
@@ -178,9 +181,17 @@ impl Stats {
         self.total += 1;
     }
 
-    /// Sorts the groups by size, largest first.
-    fn sort(&mut self) {
-        self.groups.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.key.cmp(&b.key)));
+    /// Sorts the groups by size, largest first, and those of one size by their keys.
+    fn sort(&mut self, keys: &[GroupKey]) {
+        let mut order: Vec<_> =
+            self.groups.iter().enumerate().map(|(index, group)| (group.rank(keys), index)).collect();
+        order.sort();
+        let order: Vec<_> = order.into_iter().map(|(_, index)| index).collect();
+        let mut groups: Vec<_> = std::mem::take(&mut self.groups).into_iter().map(Some).collect();
+        self.groups = order.into_iter().filter_map(|index| groups[index].take()).collect();
+        // They hold indexes of groups, and no more events come.
+        self.by_key.clear();
+        self.by_callsite.clear();
     }
 
     fn group_of(&mut self, event: &Event<'_, '_>, keys: &[GroupKey]) -> usize {
@@ -277,7 +288,17 @@ impl Stats {
     }
 }
 
+/// Place of one part of a key: levels by severity, worst first, and everything else by value.
+type PartRank<'g> = (Option<Reverse<Level>>, ByValue<'g>);
+
 impl Group {
+    /// Place of the group: by size, then by its key.
+    fn rank(&self, keys: &[GroupKey]) -> (Reverse<u64>, Vec<PartRank<'_>>) {
+        let level = |part: &str, key: &GroupKey| part.parse().ok().filter(|_| key.key == Key::Level).map(Reverse);
+        let parts = self.key.iter().zip(keys);
+        (Reverse(self.count), parts.map(|(part, key)| (level(part, key), ByValue::new(part))).collect())
+    }
+
     /// Events per second between the first and the last.
     fn rate(&self) -> Option<f64> {
         let span_ns = i128::from(self.last.key) - i128::from(self.first.key);

@@ -14,8 +14,10 @@ use ttlog_read::text::time::{TimeFormatter, TimeStyle, duration};
 use ttlog_read::timeline::{Event, Mark, Tally, Timeline};
 
 use super::chunks::Chunks;
+use super::owner::{push_owner, push_ring, same_owners, several_rings};
 use super::sink::EventSink;
 use super::{DROP_REASONS, ending, kind_name};
+use crate::terminal::times;
 
 /// Maximum number of damaged places listed above the events.
 const DAMAGE_SHOWN: usize = 5;
@@ -73,11 +75,12 @@ impl<'o> TextSink<'o> {
     #[must_use]
     pub fn new(options: &TextOptions, timeline: &Timeline<'_, '_>, has_total: bool, out: &'o mut dyn Write) -> Self {
         let renderer = TextRenderer {
-            time: TimeFormatter::new(options.style, if options.verbose { 9 } else { 6 }),
+            time: times::formatter(options.style, if options.verbose { 9 } else { 6 }),
             colored: options.colored,
             verbose: options.verbose,
             breaks: options.breaks,
             several_rings: several_rings(timeline),
+            same_owners: same_owners(timeline),
             message: String::new(),
             scratch: String::new(),
         };
@@ -138,13 +141,6 @@ impl EventSink for TextSink<'_> {
     }
 }
 
-/// Returns whether the events are from more than one ring; sessions of a device share theirs.
-fn several_rings(timeline: &Timeline<'_, '_>) -> bool {
-    let session_of = |source: &Source<'_>| source.session.map(|_| source.ring_id);
-    let first = timeline.sources.first().and_then(session_of);
-    timeline.rings.len() > 1 && (first.is_none() || timeline.sources.iter().any(|source| session_of(source) != first))
-}
-
 #[derive(Debug)]
 struct TextRenderer {
     /// Time format.
@@ -157,6 +153,8 @@ struct TextRenderer {
     breaks: LineBreaks,
     /// Whether each line names the process of its event.
     several_rings: bool,
+    /// Whether two processes have the same service and id.
+    same_owners: bool,
     /// Scratch buffer for messages.
     message: String,
     /// Scratch buffer for times.
@@ -208,7 +206,7 @@ impl TextRenderer {
             self.push_thread(out, event);
         } else if self.several_rings {
             out.push(' ');
-            push_owner(out, event.source);
+            push_owner(out, event.source, self.same_owners);
         }
         if let Some(callsite) = event.callsite {
             out.push(' ');
@@ -263,7 +261,7 @@ impl TextRenderer {
 
     fn push_thread(&self, out: &mut String, event: &Event<'_, '_>) {
         if self.several_rings {
-            push_owner(out, event.source);
+            push_owner(out, event.source, self.same_owners);
             out.push('/');
         }
         let name = event.thread.map_or("", |(name, _)| name);
@@ -295,7 +293,7 @@ impl TextRenderer {
                 self.time.push_when(&mut text, *when);
                 if let (true, Some(source)) = (self.several_rings, first) {
                     text.push_str(" for ");
-                    push_owner(&mut text, source);
+                    push_owner(&mut text, source, self.same_owners);
                 }
                 text.push_str(match (kept, two_classes) {
                     (true, _) => ": some before this line may be missing",
@@ -346,6 +344,10 @@ impl TextRenderer {
                 if !process.host.is_empty() {
                     text.push_str(&format!(" on {}", escaped(process.host)));
                 }
+                if self.same_owners {
+                    text.push_str(", ring ");
+                    push_ring(&mut text, source);
+                }
                 text.push(')');
             }
         }
@@ -356,7 +358,7 @@ impl TextRenderer {
         }
         text.push_str(&format!(": {} events", grouped(found.events)));
         if found.duplicates > 0 {
-            text.push_str(&format!(" and {} that another file has too", grouped(found.duplicates)));
+            text.push_str(&format!(" and {} that another recording has too", grouped(found.duplicates)));
         }
         self.line(out, DIM, &text);
         let how = Ending::of(source);
@@ -409,17 +411,6 @@ pub fn session_text(source: &Source<'_>, session: &DeviceSession) -> String {
         text.push_str(&format!(", reset reason {:#x}", session.reset_reason));
     }
     text
-}
-
-fn push_owner(out: &mut String, source: &Source<'_>) {
-    match &source.process {
-        _ if source.session.is_some() => out.push_str(&format!("ring-{:08x}", source.ring_id >> 32)),
-        Some(process) => {
-            push_escaped(out, process.service, LineBreaks::Escape);
-            out.push_str(&format!("[{}]", process.pid));
-        }
-        None => out.push_str(&format!("ring-{:08x}", source.ring_id >> 32)),
-    }
 }
 
 fn push_context(out: &mut String, name: &str, context: u32) {

@@ -2,5 +2,6 @@
 
 mod outcome;
 pub mod progress;
+pub mod times;
 
 pub use outcome::{Outcome, complain};

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use ttlog_core::ring::RingImage;
 use ttlog_core::snapshot::file_name::{SnapshotName, SnapshotStem, TemporaryName, UtcStamp};
 use ttlog_core::snapshot::publish::{Directory, PublishError, Renamed, publish};
-use ttlog_core::snapshot::{SnapshotError, SnapshotMeta, SnapshotOptions, SnapshotStats, write_snapshot_of_image};
+use ttlog_core::snapshot::{SnapshotMeta, SnapshotOptions, SnapshotStats, WriteError, write_snapshot_of_image};
 use ttlog_core::table::ProcessInfo;
 use ttlog_read::event::secrets::Secrets;
 use ttlog_read::text::escape::error_line;
@@ -73,7 +73,7 @@ pub fn write_with(
     scratch_len: impl FnOnce(&SnapshotOptions<'_>) -> usize,
     secrets: &Secrets,
     directory: &Path,
-    fill: impl FnOnce(SnapshotOptions<'_>, &mut [u8], &mut FileSink) -> Result<SnapshotStats, SnapshotError<io::Error>>,
+    fill: impl FnOnce(SnapshotOptions<'_>, &mut [u8], &mut FileSink) -> Result<SnapshotStats, WriteError<io::Error>>,
 ) -> Result<Written, String> {
     let time = UtcStamp::from_unix_ns(i64::try_from(Timestamp::now().as_nanosecond()).unwrap_or(0));
     let stem = SnapshotStem { service, id: number, time, reason };
@@ -108,7 +108,7 @@ impl<F> Place<'_, F> {
 
 impl<F> Directory for Place<'_, F>
 where
-    F: FnOnce(&mut FileSink) -> Result<SnapshotStats, SnapshotError<io::Error>>,
+    F: FnOnce(&mut FileSink) -> Result<SnapshotStats, WriteError<io::Error>>,
 {
     /// Returns a message that says what failed.
     type Error = String;

@@ -111,12 +111,12 @@ pub fn build_id_note(build_id: &[u8]) -> Section {
 }
 
 /// A callsite of a firmware: its text, and the types of its run-time fields.
-pub struct Site {
+pub struct FirmwareCallsite {
     pub text: Vec<u8>,
     pub tags: Vec<u8>,
 }
 
-impl Site {
+impl FirmwareCallsite {
     pub fn new<const N: usize>(metadata: &Metadata, types: &[Type]) -> Self {
         let mut tags = Vec::new();
         for kind in types {
@@ -124,21 +124,21 @@ impl Site {
             let len = kind.encode_tags(&mut room);
             tags.extend(&room[..len]);
         }
-        Site { text: encode::<N>(metadata).to_vec(), tags }
+        FirmwareCallsite { text: encode::<N>(metadata).to_vec(), tags }
     }
 }
 
 /// Creates the sections of callsites, with ids from 1 on.
-pub fn callsite_sections(sites: &[Site]) -> [Section; 2] {
+pub fn callsite_sections(callsites: &[FirmwareCallsite]) -> [Section; 2] {
     let (mut entries, mut texts) = (Vec::new(), Vec::new());
-    for (index, site) in sites.iter().enumerate() {
+    for (index, callsite) in callsites.iter().enumerate() {
         let address = TEXT_ADDRESS + texts.len() as u32;
         entries.extend((index as u32 + 1).to_le_bytes());
         entries.extend(address.to_le_bytes());
         let mut tags = [0; 64];
-        tags[..site.tags.len()].copy_from_slice(&site.tags);
+        tags[..callsite.tags.len()].copy_from_slice(&callsite.tags);
         entries.extend(tags);
-        texts.extend(&site.text);
+        texts.extend(&callsite.text);
     }
     [
         Section { name: ".ttlog.entry", address: 0, kind: elf::SHT_PROGBITS, data: entries },
@@ -171,7 +171,7 @@ pub static STALLED: Metadata = Metadata {
     fields: &[Field::dynamic("why"), Field::dynamic("pin").secret()],
 };
 
-/// Ids of the callsites of [`motor_sites`].
+/// Ids of the callsites of [`motor_callsites`].
 pub mod id {
     pub const BOOTED: u16 = 1;
     pub const TURNED: u16 = 2;
@@ -179,17 +179,17 @@ pub mod id {
 }
 
 /// Returns the callsites of the firmware of most tests.
-pub fn motor_sites() -> Vec<Site> {
+pub fn motor_callsites() -> Vec<FirmwareCallsite> {
     vec![
-        Site::new::<{ encoded_len(&BOOTED) }>(&BOOTED, &[]),
-        Site::new::<{ encoded_len(&TURNED) }>(&TURNED, &[Type::I16, Type::Option(&Type::U8)]),
-        Site::new::<{ encoded_len(&STALLED) }>(&STALLED, &[Type::Str, Type::U32]),
+        FirmwareCallsite::new::<{ encoded_len(&BOOTED) }>(&BOOTED, &[]),
+        FirmwareCallsite::new::<{ encoded_len(&TURNED) }>(&TURNED, &[Type::I16, Type::Option(&Type::U8)]),
+        FirmwareCallsite::new::<{ encoded_len(&STALLED) }>(&STALLED, &[Type::Str, Type::U32]),
     ]
 }
 
 /// Returns the ELF file of the firmware of most tests.
 pub fn motor_elf(build_id: &[u8]) -> Vec<u8> {
-    let [entries, texts] = callsite_sections(&motor_sites());
+    let [entries, texts] = callsite_sections(&motor_callsites());
     elf_file(&[build_id_note(build_id), entries, texts], &[("_TTLOG_RING", RAM + 0x100, 8192)])
 }
 
@@ -368,9 +368,9 @@ pub mod defmt_index {
 
 /// Returns the ELF file of the firmware of most tests, with callsite 4 for defmt frames and these format strings.
 pub fn defmt_elf(build_id: &[u8], timestamp: bool) -> Vec<u8> {
-    let mut sites = motor_sites();
-    sites.push(Site::new::<{ encoded_len(&FRAME) }>(&FRAME, &[Type::Bytes]));
-    let [entries, texts] = callsite_sections(&sites);
+    let mut callsites = motor_callsites();
+    callsites.push(FirmwareCallsite::new::<{ encoded_len(&FRAME) }>(&FRAME, &[Type::Bytes]));
+    let [entries, texts] = callsite_sections(&callsites);
     let symbol = |tag: &str, data: &str| {
         format!(
             "{{\"package\":\"motor\",\"tag\":\"defmt_{tag}\",\"data\":\"{data}\",\"disambiguator\":\"{data}\",\"crate_name\":\"motor\"}}"
@@ -412,24 +412,24 @@ thread_local! {
 
 impl Device {
     /// Returns the frames of a dump as sent by a device, with the names of its callsites if there are any.
-    pub fn sent(&self, number: u8, sites: &[Site]) -> Vec<Vec<u8>> {
+    pub fn sent(&self, number: u8, callsites: &[FirmwareCallsite]) -> Vec<Vec<u8>> {
         SITES.set(
             (1..)
-                .zip(sites)
-                .map(|(id, site)| {
+                .zip(callsites)
+                .map(|(id, callsite)| {
                     let mut tags = Box::new([0; 64]);
-                    tags[..site.tags.len()].copy_from_slice(&site.tags);
-                    CallsiteBytes { id, tags: Box::leak(tags), text: site.text.clone().leak() }
+                    tags[..callsite.tags.len()].copy_from_slice(&callsite.tags);
+                    CallsiteBytes { id, tags: Box::leak(tags), text: callsite.text.clone().leak() }
                 })
                 .collect(),
         );
-        let site_at: CallsiteAt = |index| SITES.with_borrow(|sites| sites.get(index).copied());
+        let site_at: CallsiteAt = |index| SITES.with_borrow(|callsites| callsites.get(index).copied());
         let options = RingDumpOptions {
             number,
             boot: self.recorder.boot(),
             build_id: BUILD_ID,
             first_index: 0,
-            sites: (!sites.is_empty()).then_some(site_at),
+            callsites: (!callsites.is_empty()).then_some(site_at),
             scratch: None,
         };
         let mut dump = RingDump::new(self.recorder.ring().expect("it was started"), options);

@@ -24,7 +24,35 @@ impl Recorder {
     /// Starts a recorder with its ring in `rings` and its snapshots in `snapshots` below `directory`, and these
     /// environment variables.
     pub fn start(directory: &Path, variables: &[(&str, &str)]) -> Self {
-        let mut command = Command::new(std::env::current_exe().expect("this program has a path"));
+        let program = std::env::current_exe().expect("this program has a path");
+        Self::start_as(Command::new(program), directory, variables)
+    }
+
+    /// Starts a recorder as the first process of its own pid namespace; `pid` is that of its parent there.
+    pub fn start_in_namespace(directory: &Path, variables: &[(&str, &str)]) -> Self {
+        let mut command = in_namespace();
+        command.arg(std::env::current_exe().expect("this program has a path"));
+        Self::start_as(command, directory, variables)
+    }
+
+    /// Starts a recorder in its own pid namespace, below a shell, which is the first process there. (A first process is
+    /// not ended by signals.)
+    pub fn start_below_a_shell(directory: &Path) -> Self {
+        let mut command = in_namespace();
+        command.args(["sh", "-c", "\"$@\"; exit $?", "sh"]);
+        command.arg(std::env::current_exe().expect("this program has a path"));
+        Self::start_as(command, directory, &[])
+    }
+
+    /// Starts a recorder as the first process of a host with this name.
+    pub fn start_on_host(name: &str, directory: &Path) -> Self {
+        let mut command = in_namespace();
+        command.args(["--uts", "sh", "-c", &format!("hostname {name} && exec \"$@\""), "sh"]);
+        command.arg(std::env::current_exe().expect("this program has a path"));
+        Self::start_as(command, directory, &[])
+    }
+
+    fn start_as(mut command: Command, directory: &Path, variables: &[(&str, &str)]) -> Self {
         command
             .args(["child", "--exact", "--nocapture", "--ignored", "--test-threads=1"])
             .env(CHILD, "1")
@@ -48,7 +76,7 @@ impl Recorder {
         self.child.id()
     }
 
-    /// Returns the path of its ring.
+    /// Returns the path of its ring, if its id is that in its own pid namespace.
     pub fn ring(&self) -> PathBuf {
         let rings = std::fs::read_dir(self.directory.join("rings")).expect("a directory with rings");
         let part = format!("-{}-", self.pid());
@@ -56,6 +84,12 @@ impl Recorder {
             path.extension().is_some_and(|extension| extension == "ring") && path.to_string_lossy().contains(&part)
         });
         own.next().expect("its ring")
+    }
+
+    /// Returns the paths of all rings in a directory.
+    pub fn rings_in(directory: &Path) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(directory).expect("a directory with rings");
+        entries.map(|entry| entry.expect("an entry").path()).collect()
     }
 
     /// Sends a command and returns the answer.
@@ -88,6 +122,13 @@ impl Recorder {
     }
 }
 
+/// Returns a command that runs its argument as the first process of a new pid namespace with its own `/proc`.
+pub fn in_namespace() -> Command {
+    let mut command = Command::new("unshare");
+    command.args(["--pid", "--fork", "--mount-proc", "--kill-child"]);
+    command
+}
+
 impl Drop for Recorder {
     fn drop(&mut self) {
         // A failure means that it has already ended.
@@ -109,6 +150,7 @@ pub fn child() {
         let number = argument.parse::<u32>().unwrap_or(0);
         match command {
             "debug" => (0..number).for_each(|n| ttlog_std::debug!("looked", n)),
+            "crate" => (0..number).for_each(|n| ttlog_std::debug!(target: "my_crate::net", "dialed", n)),
             "info" => (0..number).for_each(|n| ttlog_std::info!("worked", n)),
             "error" => (0..number).for_each(|n| ttlog_std::error!("failed", n)),
             "large" => ttlog_std::info!("large", text = "x".repeat(1 << 20)),
@@ -120,6 +162,12 @@ pub fn child() {
             "abort" => std::process::abort(),
             // SAFETY: not at all: nothing is there, and that is what it is for.
             "segv" => unsafe { std::ptr::without_provenance_mut::<u8>(16).write_volatile(1) },
+            #[cfg(unix)]
+            "hand_over" => trace.as_ref().expect("a recorder").hand_over(number, number).expect("we are root"),
+            "file" => {
+                println!("{ANSWER}{}", trace.as_ref().is_some_and(|trace| trace.ring_path().is_some()));
+                continue;
+            }
             "shutdown" => drop(trace.take().map(|trace| trace.shutdown())),
             "exec" => {
                 use std::os::unix::process::CommandExt as _;

@@ -10,7 +10,7 @@ use esp_hal::main;
 use esp_hal::system::{reset_reason, software_reset};
 use esp_hal::time::Instant;
 use esp_hal::uart::UartTx;
-use ttlog_embedded::{Clock, Config, FailureAction, Found, debug, info, warn};
+use ttlog_embedded::{Clock, Config, FailureAction, Recovered, debug, info, warn};
 
 // 8 KiB in `.uninit.ttlog`, which esp-hal and the boot loader do not touch.
 ttlog_embedded::recorder!(static RECORDER: 8192);
@@ -37,7 +37,7 @@ fn main() -> ! {
     let mut uart = UartTx::new(peripherals.UART0, esp_hal::uart::Config::default())
         .expect("the clock supports 115,200 baud")
         .with_tx(peripherals.GPIO21);
-    if let Found::Ring { event_count, .. } = started.found {
+    if let Recovered::Ring { event_count, .. } = started.recovered {
         info!("sending earlier events", event_count);
         if ttlog_embedded::dump_to(&mut uart).is_err() {
             warn!("the dump was cut off");

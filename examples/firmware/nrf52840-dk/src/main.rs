@@ -11,7 +11,7 @@ use embassy_nrf::uarte::{self, UarteTx};
 use embassy_nrf::{bind_interrupts, pac, peripherals};
 use embassy_time::Timer;
 use ttlog_embedded::task::{DumpSchedule, dump_task, request_dump};
-use ttlog_embedded::{Clock, Config, Found, debug, info, warn};
+use ttlog_embedded::{Clock, Config, Recovered, debug, info, warn};
 
 // 16 KiB in `.uninit.ttlog`, which the start-up code does not touch.
 ttlog_embedded::recorder!(static RECORDER: 16384);
@@ -42,7 +42,7 @@ async fn main(spawner: Spawner) {
     spawner.spawn(dump_on_request(dump_button).expect("spawned once"));
     spawner.spawn(panic_on_request(panic_button).expect("spawned once"));
 
-    if let Found::Ring { event_count, .. } = started.found {
+    if let Recovered::Ring { event_count, .. } = started.recovered {
         info!("requesting a dump of earlier events", event_count);
         request_dump();
     }

@@ -14,7 +14,7 @@ use rp2040_hal::fugit::{ExtU32, RateExtU32};
 use rp2040_hal::multicore::{Multicore, Stack};
 use rp2040_hal::pac;
 use rp2040_hal::uart::{DataBits, StopBits, UartConfig, UartPeripheral};
-use ttlog_embedded::{Clock, Config, FailureAction, Found, debug, error, info, warn};
+use ttlog_embedded::{Clock, Config, FailureAction, Recovered, debug, error, info, warn};
 
 // 16 KiB in `.uninit.ttlog`, which the start-up code does not touch; both cores log into it.
 ttlog_embedded::recorder!(static RECORDER: 16384, segment_len = 512);
@@ -69,7 +69,7 @@ fn main() -> ! {
         UartPeripheral::new(pac.UART0, (pins.gpio0.into_function(), pins.gpio1.into_function()), &mut pac.RESETS)
             .enable(UartConfig::new(115_200.Hz(), DataBits::Eight, None, StopBits::One), clocks.peripheral_clock.freq())
             .expect("the clock supports 115,200 baud");
-    if let Found::Ring { event_count, .. } = started.found {
+    if let Recovered::Ring { event_count, .. } = started.recovered {
         info!("sending earlier events", event_count);
         if ttlog_embedded::dump_to(&mut uart).is_err() {
             warn!("the dump was cut off");

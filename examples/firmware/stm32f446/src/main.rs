@@ -14,7 +14,7 @@ use stm32f4xx_hal::rcc::Config as RccConfig;
 use stm32f4xx_hal::timer::Event;
 use stm32f4xx_hal::watchdog::IndependentWatchdog;
 use ttlog_embedded::dump::{DumpOptions, dump_with};
-use ttlog_embedded::{Clock, Config, Found, debug, info, trace, warn};
+use ttlog_embedded::{Clock, Config, Recovered, debug, info, trace, warn};
 
 // In the region of memory.x, with the same layout as in the boot loader: the ring outlives updates of both.
 ttlog_embedded::recorder!(static RECORDER: region, segment_len = 256, session_count = 8);
@@ -44,7 +44,7 @@ fn main() -> ! {
     let gpioa = device.GPIOA.split(&mut rcc);
     let button = device.GPIOC.split(&mut rcc).pc13.into_input();
     let mut serial = device.USART2.tx(gpioa.pa2, 115_200.bps(), &mut rcc).expect("the clock supports 115,200 baud");
-    if let Found::Ring { event_count, .. } = started.found {
+    if let Recovered::Ring { event_count, .. } = started.recovered {
         info!("sending earlier events", event_count);
         // Not `dump_to_06`: this HAL's `write` returns 0 instead of waiting for room, on which `write_all` panics.
         if dump_with(DumpOptions::DEFAULT, |bytes| serial.bwrite_all(bytes)).is_err() {

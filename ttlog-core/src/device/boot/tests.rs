@@ -27,12 +27,12 @@ fn past(words: &'static [Word]) -> Vec<u8> {
     words.iter().for_each(|word| word.store(0));
     set_ticks(1_000_000);
     let (first, started) = start(words, &CONFIG, 1);
-    assert_eq!((started.boot, started.found), (1, Found::Nothing));
+    assert_eq!((started.boot, started.recovered), (1, Recovered::Nothing));
     for id in 1..=6 {
         record(&first, id);
     }
     let (second, started) = start(words, &CONFIG, 2);
-    assert_eq!(started.found, Found::Ring { event_count: 6, abandoned_count: 0, damaged_count: 0 });
+    assert_eq!(started.recovered, Recovered::Ring { event_count: 6, abandoned_count: 0, damaged_count: 0 });
     for id in 10..=12 {
         record(&second, id);
     }
@@ -72,12 +72,12 @@ fn a_reset_keeps_what_was_recorded_and_counts_what_was_under_way() {
     assert_eq!((before.ids(), before.pending), (PAST.to_vec(), 2));
     let (recorder, started) = start(words, &CONFIG, 3);
     assert_eq!(started.boot, 3);
-    assert_eq!(started.found, Found::Ring { event_count: 10, abandoned_count: 2, damaged_count: 0 });
+    assert_eq!(started.recovered, Recovered::Ring { event_count: 10, abandoned_count: 2, damaged_count: 0 });
     let after = Reading::of(&image_of(words));
     assert_eq!(after, before);
     // A boot that finds everything in order has the same counts.
     let (_, started) = start(words, &CONFIG, 4);
-    assert_eq!(started.found, Found::Ring { event_count: 10, abandoned_count: 2, damaged_count: 0 });
+    assert_eq!(started.recovered, Recovered::Ring { event_count: 10, abandoned_count: 2, damaged_count: 0 });
     assert_works(&recorder, words, &"after a reset");
     assert_eq!(Reading::of(&image_of(words)).overwritten + Reading::of(&image_of(words)).events.len() as u64, 110);
 }
@@ -103,7 +103,7 @@ fn every_flipped_bit_of_a_small_ring() {
         put(words, &image);
         let (recorder, started) = start(words, &CONFIG, 3);
         let place = (bit / 8, bit % 8, started);
-        let Found::Ring { damaged_count, .. } = started.found else { panic!("not adopted: {place:?}") };
+        let Recovered::Ring { damaged_count, .. } = started.recovered else { panic!("not adopted: {place:?}") };
         let reading = Reading::of(&image_of(words));
         assert_eq!(reading.false_count, 0, "{place:?}");
         // In all segments except for the damaged one, nothing is missing.
@@ -170,12 +170,12 @@ fn other_layouts_are_made_anew() {
     for other in others {
         past(words);
         let (_, started) = start(words, &other, 3);
-        assert_eq!((started.boot, started.found), (1, Found::Nothing), "{other:?}");
+        assert_eq!((started.boot, started.recovered), (1, Recovered::Nothing), "{other:?}");
     }
     for segments in 1..SEGMENTS {
         past(words);
         let (_, started) = start(&words[..(SEGMENTS_OFFSET + segments * 128) / 8], &CONFIG, 3);
-        assert_eq!((started.boot, started.found), (1, Found::Nothing), "{segments} segments");
+        assert_eq!((started.boot, started.recovered), (1, Recovered::Nothing), "{segments} segments");
     }
     // A few more words do not add a segment.
     let (more, image) = (memory(&CONFIG, SEGMENTS + 1), past(words));
@@ -186,7 +186,7 @@ fn other_layouts_are_made_anew() {
     words.iter().for_each(|word| word.store(0));
     Ring::create(words, &RingConfig { session_count: 0, ..CONFIG }).expect("it fits");
     let (_, started) = start(words, &CONFIG, 3);
-    assert_eq!(started.found, Found::Nothing);
+    assert_eq!(started.recovered, Recovered::Nothing);
 }
 
 /// A flipped bit in the length of a reservation hides none of its neighbors, before and after the boot that recovers
@@ -229,7 +229,7 @@ fn memory_that_lost_its_end() {
             let reading = Reading::of(&image_of(words));
             assert!(reading.events.iter().all(|event| whole.events.contains(event)), "{keep} {fill}: {reading:?}");
             assert_eq!(reading.false_count, 0, "{keep} {fill}");
-            assert_eq!(started.found != Found::Nothing, keep >= 64, "{keep} {fill}");
+            assert_eq!(started.recovered != Recovered::Nothing, keep >= 64, "{keep} {fill}");
             assert_works(&recorder, words, &(keep, fill));
         }
     }
@@ -266,7 +266,7 @@ fn cold_boots() {
         }
         put(words, &image);
         let (recorder, started) = start(words, &CONFIG, 3);
-        assert_eq!(started.found != Found::Nothing, has_header, "round {round}");
+        assert_eq!(started.recovered != Recovered::Nothing, has_header, "round {round}");
         let reading = Reading::of(&image_of(words));
         assert_eq!((reading.events.len(), reading.false_count), (0, 0), "round {round}: {reading:?}");
         if !has_header {

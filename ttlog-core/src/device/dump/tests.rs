@@ -22,7 +22,7 @@ fn started(len_bytes: usize) -> DeviceRecorder {
 
 fn dump<'s>(recorder: &DeviceRecorder, scratch: Option<&'s mut [u8]>) -> RingDump<'static, 's> {
     let first_index = recorder.oldest_index();
-    let options = RingDumpOptions { number: 5, boot: 1, build_id: [9; 20], first_index, sites: None, scratch };
+    let options = RingDumpOptions { number: 5, boot: 1, build_id: [9; 20], first_index, callsites: None, scratch };
     RingDump::new(recorder.ring().unwrap(), options)
 }
 
@@ -232,14 +232,20 @@ fn compressed_segments_expand_to_what_they_were() {
 #[test]
 fn callsites_come_in_parts() {
     static TEXT: [u8; 500] = [0x5A; 500];
-    fn site(index: usize) -> Option<CallsiteBytes> {
+    fn callsite(index: usize) -> Option<CallsiteBytes> {
         let text = [&TEXT[..3], &TEXT[..], &TEXT[..172]].get(index).copied()?;
         Some(CallsiteBytes { id: index as u16 + 1, tags: &[4; 64], text })
     }
     let recorder = started(1024);
     let ring = recorder.ring().unwrap();
-    let options =
-        RingDumpOptions { number: 5, boot: 1, build_id: [0; 20], first_index: 0, sites: Some(site), scratch: None };
+    let options = RingDumpOptions {
+        number: 5,
+        boot: 1,
+        build_id: [0; 20],
+        first_index: 0,
+        callsites: Some(callsite),
+        scratch: None,
+    };
     let received = receive(RingDump::new(ring, options), |_| {});
     assert!(received.begun.expect("it begins").callsites);
     let mut texts: std::collections::BTreeMap<u32, Vec<u8>> = std::collections::BTreeMap::new();

@@ -199,7 +199,7 @@ fn places(words: &[Word]) -> Vec<(u64, u16)> {
 fn payloads_of_all_lengths() {
     let words = memory(&CONFIG, 5);
     let (recorder, started) = start(words, &CONFIG, 1);
-    assert_eq!((started.boot, started.found), (1, Found::Nothing));
+    assert_eq!((started.boot, started.recovered), (1, Recovered::Nothing));
     let ids = [NO_WORDS, ONE_WORD, TWO_WORDS, EIGHT_WORDS];
     for (id, len) in ids.into_iter().zip([0, 1, 2, 8]) {
         assert_eq!(payload(id).len(), len);
@@ -567,7 +567,10 @@ fn random_operations_and_resets_against_a_model() {
                     abandoned = 0;
                     set_ticks(rng.u64(..1 << 33));
                     (recorder, started) = start(words, &config, rng.u8(..));
-                    assert!(matches!(started.found, Found::Ring { damaged_count: 0, .. }), "seed {seed}: {started:?}");
+                    assert!(
+                        matches!(started.recovered, Recovered::Ring { damaged_count: 0, .. }),
+                        "seed {seed}: {started:?}"
+                    );
                 }
                 _ => model.check(words, seed),
             }

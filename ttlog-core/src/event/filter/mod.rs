@@ -9,6 +9,11 @@
 //! directive with the longest target wins; of several with the same target, the last. Targets that no directive covers
 //! are recorded. Blanks around names and the case of levels do not matter.
 //!
+//! A dash in a directive also matches an underscore, so the name of a package can be written as Cargo spells it:
+//! `my-crate=debug` covers the module path `my_crate` and all below it, as well as a target that really is `my-crate`.
+//! An underscore matches only itself. If `my-crate` and `my_crate` are both named, each target follows the directive
+//! that is spelled like it.
+//!
 //! A filter is its text: nothing is compiled, allocated or sorted. It is evaluated once per callsite and change, off
 //! the hot path, by a scan of the text.
 
@@ -92,16 +97,16 @@ impl<'a> Filter<'a> {
     /// Returns the number of the lowest recorded level; [`OFF`] if none is.
     fn threshold(self, target: &str) -> u8 {
         let mut threshold = Level::Trace as u8;
-        let mut best = 0;
+        let mut best = (0, true);
         for directive in self.directives() {
             // One more than the length of the target, so that a bare level is the shortest.
-            let len = match directive.target {
-                None => 0,
-                Some(prefix) if is_within(target, prefix) => prefix.len() + 1,
+            let rank = match directive.target {
+                None => (0, true),
+                Some(prefix) if is_within(target, prefix) => (prefix.len() + 1, target.starts_with(prefix)),
                 Some(_) => continue,
             };
-            if len >= best {
-                best = len;
+            if rank >= best {
+                best = rank;
                 threshold = directive.threshold;
             }
         }
@@ -154,9 +159,14 @@ fn check(piece: &str) -> Result<Directive<'_>, (usize, FilterErrorKind)> {
     Ok(Directive { target, threshold })
 }
 
-/// Returns whether `target` is `prefix` or below it.
-fn is_within(target: &str, prefix: &str) -> bool {
-    target.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+/// Returns whether `target` is `path` or below it. A dash in `path` also matches an underscore, because Cargo turns the
+/// dashes of a package's name into underscores in its module paths.
+#[must_use]
+pub fn is_within(target: &str, path: &str) -> bool {
+    let (target, path) = (target.as_bytes(), path.as_bytes());
+    let Some((start, rest)) = target.split_at_checked(path.len()) else { return false };
+    let same = |(&is, &wanted): (&u8, &u8)| is == wanted || (is, wanted) == (b'_', b'-');
+    start.iter().zip(path).all(same) && (rest.is_empty() || rest.starts_with(b"::"))
 }
 
 /// Error in directives: position and kind.

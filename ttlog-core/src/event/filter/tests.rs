@@ -56,6 +56,31 @@ fn target_and_what_is_below_it() {
 }
 
 #[test]
+fn packages_are_named_as_cargo_spells_them() {
+    let text = "warn,my-crate=debug,my-crate::net-io=trace";
+    for (target, expected) in [
+        ("my_crate", Level::Debug),
+        ("my_crate::disk", Level::Debug),
+        ("my_crate::net_io::tcp", Level::Trace),
+        ("my-crate", Level::Debug),
+        ("my_crates", Level::Warn),
+        ("my::crate", Level::Warn),
+        ("mycrate", Level::Warn),
+        ("my_", Level::Warn),
+    ] {
+        assert_eq!(lowest(text, target), Some(expected), "{target}");
+    }
+    // An underscore is not a dash.
+    assert_eq!(lowest("warn,my_crate=debug", "my-crate"), Some(Level::Warn));
+    // If both are named, each target follows its own spelling, whichever is last.
+    for text in ["my-crate=info,my_crate=off", "my_crate=off,my-crate=info"] {
+        assert_eq!(lowest(text, "my_crate::net"), None, "{text}");
+        assert_eq!(lowest(text, "my-crate::net"), Some(Level::Info), "{text}");
+    }
+    assert_eq!(lowest("my-crate=info,my_crate=off,my-crate=warn", "my-crate"), Some(Level::Warn));
+}
+
+#[test]
 fn longest_target_wins_wherever_it_stands() {
     for text in [
         "a=off,a::b=info,a::b::c=trace,warn",

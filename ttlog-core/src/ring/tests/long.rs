@@ -14,7 +14,7 @@ fn memory_of(config: &RingConfig, segment_count: usize) -> Vec<Word> {
 }
 
 impl Event {
-    fn append_priority(&self, ring: &Ring<'_>, told: &Cell<u64>) -> Outcome {
+    fn append_priority(&self, ring: &Ring<'_>, told: &Cell<u64>) -> AppendOutcome {
         let fields = Cons(self.id, Cons(self.text.as_str(), Nil));
         ring.append_priority(self.ticks, &who(self.context), Some(told), self.callsite, &fields, DropReason::NoSegment)
     }
@@ -26,7 +26,7 @@ fn priority_events_outlive_a_flood_of_others() {
     let ring = Ring::create(&memory, &PRIORITY).unwrap();
     let (cursor, told) = (Cursor::new(), Cell::new(0));
     for id in 0..4 {
-        assert_eq!(Event::new(id, 4, id, 1).append_priority(&ring, &told), Outcome::Recorded);
+        assert_eq!(Event::new(id, 4, id, 1).append_priority(&ring, &told), AppendOutcome::Recorded);
     }
     for id in 4..rounds(1_000).max(60) as u64 {
         Event::new(id, 4, id, 1).append(&ring, &cursor);
@@ -45,7 +45,7 @@ fn priority_class_replaces_its_own_segments_only() {
     let told = Cell::new(0);
     Event::new(0, 4, 1, 1).append_shared(&ring);
     for id in 1..if cfg!(miri) { 40 } else { 100 } {
-        assert_eq!(Event::new(id, 4, id, 1).append_priority(&ring, &told), Outcome::Recorded);
+        assert_eq!(Event::new(id, 4, id, 1).append_priority(&ring, &told), AppendOutcome::Recorded);
         let found = read_ring(&ring);
         assert_eq!(found.events.len() as u64 + found.overwritten, id + 1);
         let retained = found.events.len() as u64 - 1;
@@ -277,7 +277,7 @@ fn priority_class_that_is_stuck_gives_way_to_the_others() {
         }
     }
     for id in id..id + 40 {
-        assert_eq!(Event::new(id, 3, id, 1).append_priority(&ring, &told), Outcome::Recorded);
+        assert_eq!(Event::new(id, 3, id, 1).append_priority(&ring, &told), AppendOutcome::Recorded);
     }
     let found = read_ring(&ring);
     assert_eq!((found.events.len() as u64 + found.overwritten, found.pending), (id + 40, 2));
@@ -302,12 +302,12 @@ fn priority_event_that_fits_no_segment_is_dropped_and_counted() {
     let ring = Ring::create(&memory, &config).unwrap();
     let wide = [1_u128; 5].map(Some);
     let fields = Cons(wide[0], Cons(wide[1], Cons(wide[2], Cons(wide[3], Cons(wide[4], Nil)))));
-    let dropped = Outcome::Dropped(DropReason::TooLarge);
+    let dropped = AppendOutcome::Dropped(DropReason::TooLarge);
     assert_eq!(ring.append_priority(1, &who(1), Some(&Cell::new(0)), 1, &fields, DropReason::NoSegment), dropped);
     assert_eq!(ring.loss().dropped, [1, 0, 0, 0]);
     // The name takes too much of such a small segment: it is not recorded, but the event is.
     let event = Event::new(1, 200, 1, 1);
-    assert_eq!(event.append_priority(&ring, &Cell::new(0)), Outcome::Recorded);
+    assert_eq!(event.append_priority(&ring, &Cell::new(0)), AppendOutcome::Recorded);
     let found = read_ring(&ring);
     assert!(found.events[&1].text.len() > 10 && event.text.starts_with(&found.events[&1].text));
 }
@@ -364,7 +364,7 @@ fn random_operations_in_two_classes_agree_with_a_naive_model() {
                 4..=9 => {
                     assert_eq!(
                         event.append_priority(&ring, told),
-                        Outcome::Recorded,
+                        AppendOutcome::Recorded,
                         "no context holds a priority segment"
                     );
                     1

@@ -26,7 +26,7 @@ use crate::ring::{DropReason, Ring};
 
 /// Result of appending an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum AppendOutcome {
     /// The event is in the ring.
     Recorded,
     /// The event was refused, and counted in the ring.
@@ -275,7 +275,7 @@ impl<'m> Cursor<'m> {
         who: &ContextInfo<'_>,
         callsite: u16,
         fields: &dyn AnyFields,
-    ) -> Outcome {
+    ) -> AppendOutcome {
         if self.is_in_use() {
             return ring.append_shared(clock(), who.context, callsite, fields, DropReason::Reentrant);
         }
@@ -296,14 +296,14 @@ impl<'m> Cursor<'m> {
         who: &ContextInfo<'_>,
         callsite: u16,
         fields: &dyn AnyFields,
-    ) -> Option<Outcome> {
+    ) -> Option<AppendOutcome> {
         let context_words = 1 + who.payload_words();
         let rebase_words = 2;
         // Number of words that an empty segment can always hold.
         let most = ring.record_words().saturating_sub(context_words.min(ring.record_words() / 4) + rebase_words);
         let Some((cap, payload_words)) = fit(fields, most) else {
             ring.count_one_dropped(DropReason::TooLarge);
-            return Some(Outcome::Dropped(DropReason::TooLarge));
+            return Some(AppendOutcome::Dropped(DropReason::TooLarge));
         };
         let (len, len_words) = len_field(payload_words);
         let needed = 1 + len_words + rebase_words;
@@ -326,7 +326,7 @@ impl<'m> Cursor<'m> {
             }
             fields.put(packer, cap);
         });
-        has_put.then_some(Outcome::Recorded)
+        has_put.then_some(AppendOutcome::Recorded)
     }
 
     fn limit_words(&self) -> usize {

@@ -15,7 +15,7 @@ use crate::memory::word::fence_release;
 use crate::record::packed::Packer;
 use crate::record::{CONTROL, ContextInfo, KIND_CONTEXT, RESERVED, encode_header, len_field};
 use crate::ring::layout::{Mode, SEGMENT_HEADER_WORDS, SequenceWord, commit, header_word, segment_word};
-use crate::ring::write::cursor::{Outcome, fit};
+use crate::ring::write::cursor::{AppendOutcome, fit};
 use crate::ring::write::segment::Class;
 use crate::ring::{DropReason, Ring};
 
@@ -57,7 +57,7 @@ impl Ring<'_> {
         callsite: u16,
         fields: &dyn AnyFields,
         reason: DropReason,
-    ) -> Outcome {
+    ) -> AppendOutcome {
         let Some(event) = SizedEvent::new(ticks, context, callsite, fields, self.record_words()) else {
             return self.refuse(DropReason::TooLarge);
         };
@@ -68,7 +68,7 @@ impl Ring<'_> {
             };
             if let Some(at) = self.reserve(&class, index, 1 + event.len_words) {
                 self.fill(index, at, &event, None);
-                return Outcome::Recorded;
+                return AppendOutcome::Recorded;
             }
         }
         self.refuse(reason)
@@ -90,7 +90,7 @@ impl Ring<'_> {
         callsite: u16,
         fields: &dyn AnyFields,
         reason: DropReason,
-    ) -> Outcome {
+    ) -> AppendOutcome {
         let shared = || self.append_shared(ticks, who.context, callsite, fields, reason);
         let Some(class) = self.priority_class() else { return shared() };
         // If the identity would take too much of a small segment, it is not recorded.
@@ -115,7 +115,7 @@ impl Ring<'_> {
                     kill_point!(PriorityTold);
                 }
                 self.fill(index, at, &event, who_words.map(|words| (who, words)));
-                return Outcome::Recorded;
+                return AppendOutcome::Recorded;
             }
         }
         // All segments of the class are stuck or being opened. Before the event goes where others can overwrite it, its
@@ -125,9 +125,9 @@ impl Ring<'_> {
         shared()
     }
 
-    fn refuse(&self, reason: DropReason) -> Outcome {
+    fn refuse(&self, reason: DropReason) -> AppendOutcome {
         self.count_one_dropped(reason);
-        Outcome::Dropped(reason)
+        AppendOutcome::Dropped(reason)
     }
 
     /// Returns the segment of a class that accepts reservations. Opens one if needed.

@@ -7,5 +7,5 @@ include!(concat!(env!("OUT_DIR"), "/more_4_u32.rs"));
 #[cortex_m_rt::entry]
 fn main() -> ! {
     ttlog_footprint::run();
-    ttlog_footprint::end(&SITES)
+    ttlog_footprint::end(&CALLSITES)
 }

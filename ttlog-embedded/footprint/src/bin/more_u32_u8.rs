@@ -7,5 +7,5 @@ include!(concat!(env!("OUT_DIR"), "/more_u32_u8.rs"));
 #[cortex_m_rt::entry]
 fn main() -> ! {
     ttlog_footprint::run();
-    ttlog_footprint::end(&SITES)
+    ttlog_footprint::end(&CALLSITES)
 }

@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use ttlog_core::ring::{BUILD_ID_LEN, Session};
-use ttlog_core::snapshot::{SnapshotItem, SnapshotReader};
+use ttlog_core::snapshot::{SnapshotItem, SnapshotReader, recordings};
 use ttlog_core::table::{EntryStart, TableItem};
 
 use super::elf;
 use super::firmware::{CALLSITES_MAX, Firmware};
 use crate::source::file::{open, read};
+use crate::source::separate::RECORDINGS_MAX;
 use crate::text::escape::error_line;
 
 /// Firmwares that the command line names.
@@ -32,11 +33,11 @@ impl Firmwares {
     pub fn load(paths: &[std::path::PathBuf]) -> Self {
         let mut firmwares = Firmwares::default();
         for path in paths {
-            match Firmware::load(path) {
-                Ok(firmware) => {
-                    let lines = firmware.problems.iter().map(|problem| error_line(path, problem));
-                    firmwares.errors.extend(lines);
-                    firmwares.known.push(firmware);
+            match Firmware::load_all(path) {
+                Ok(mut found) => {
+                    let problems = found.iter().flat_map(|firmware| &firmware.problems);
+                    firmwares.errors.extend(problems.map(|problem| error_line(path, problem)));
+                    firmwares.known.append(&mut found);
                 }
                 Err(line) => firmwares.errors.push(line),
             }
@@ -77,11 +78,26 @@ impl Firmware {
     /// # Errors
     /// A line that describes what is wrong with the file.
     pub fn load(path: &Path) -> Result<Self, String> {
-        let bytes = open(path).and_then(|file| read(&file)).map_err(|error| error_line(path, &error))?;
-        let read = if elf::is_elf(&bytes.data) { elf::read(&bytes.data) } else { read_dictionary(&bytes.data) };
-        let mut firmware = read.map_err(|error| error_line(path, &error))?;
-        firmware.path = path.to_string_lossy().into_owned();
-        Ok(firmware)
+        let mut found = Self::load_all(path)?;
+        match (found.pop(), found.len()) {
+            (Some(firmware), 0) => Ok(firmware),
+            (_, others) => Err(error_line(path, &format_args!("holds {} firmwares, not one", others + 1))),
+        }
+    }
+
+    /// Reads an ELF file, or the dictionaries and snapshots of sessions in a file, of which each is of a firmware of
+    /// its own.
+    ///
+    /// # Errors
+    /// A line that describes what is wrong with the file.
+    pub fn load_all(path: &Path) -> Result<Vec<Self>, String> {
+        let bytes = open(path).and_then(|file| read(&file)).map_err(|error| error_line(path, &error))?.data;
+        let read = if elf::is_elf(&bytes) { elf::read(&bytes).map(|one| vec![one]) } else { read_dictionaries(&bytes) };
+        let mut found = read.map_err(|error| error_line(path, &error))?;
+        for firmware in &mut found {
+            firmware.path = path.to_string_lossy().into_owned();
+        }
+        Ok(found)
     }
 }
 
@@ -99,8 +115,28 @@ pub fn is_dictionary(bytes: &[u8]) -> bool {
     has_entries
 }
 
-/// Reads a dictionary, or the corresponding items of a snapshot.
-fn read_dictionary(bytes: &[u8]) -> Result<Firmware, String> {
+/// Reads the dictionaries in a file.
+fn read_dictionaries(bytes: &[u8]) -> Result<Vec<Firmware>, String> {
+    let mut found: Vec<Firmware> = Vec::new();
+    let mut other = None;
+    for recording in recordings(bytes).take(RECORDINGS_MAX) {
+        match read_dictionary(recording.bytes, recording.offset) {
+            Ok(firmware) => found.push(firmware),
+            Err(_) if recording.bytes.iter().all(|&byte| byte == 0) => {}
+            Err(_) => other = other.or(Some((recording.offset, recording.bytes.len()))),
+        }
+    }
+    let Some(last) = found.last_mut() else {
+        return Err("neither an ELF file nor a dictionary made of one (ttlog-view dictionary)".to_owned());
+    };
+    if let Some((offset, len)) = other {
+        last.problem(&format_args!("offset {offset}, {len} bytes: not a dictionary"));
+    }
+    Ok(found)
+}
+
+/// Reads a dictionary, or the corresponding items of a snapshot, from its byte offset in the file.
+fn read_dictionary(bytes: &[u8], start: usize) -> Result<Firmware, ()> {
     let mut firmware = Firmware::default();
     let mut ended = false;
     for item in SnapshotReader::new(bytes).items() {
@@ -111,17 +147,17 @@ fn read_dictionary(bytes: &[u8]) -> Result<Firmware, String> {
                     firmware.callsites.push(entry.bytes.to_vec());
                 }
                 Ok(_) => {}
-                Err(error) => firmware.problem(&format_args!("offset {}: {}", entry.offset, error.kind)),
+                Err(error) => firmware.problem(&format_args!("offset {}: {}", start + entry.offset, error.kind)),
             },
             SnapshotItem::End { .. } => ended = true,
             SnapshotItem::Damaged { offset, reason, .. } => {
-                firmware.problem(&format_args!("offset {offset}: {reason}"));
+                firmware.problem(&format_args!("offset {}: {reason}", start + offset));
             }
             _ => {}
         }
     }
     if firmware.callsites.is_empty() && firmware.build_id.is_empty() {
-        return Err("neither an ELF file nor a dictionary made of one (ttlog-view dictionary)".to_owned());
+        return Err(());
     }
     if !ended {
         firmware.problem(&"cut off: the end is missing");

@@ -133,7 +133,7 @@ fn search(memory: &mut dyn Memory, found: &mut FoundRings) -> Result<(), MemoryE
         // Blocks overlap by less than a magic, so none is cut in two.
         let mut block = vec![0; SEARCH_LEN];
         let mut at = range.start.next_multiple_of(ALIGNMENT);
-        while at < range.end && found.rings.len() < RINGS_MAX {
+        while at < range.end {
             let len = usize::try_from(range.end - at).unwrap_or(SEARCH_LEN).min(SEARCH_LEN);
             let block = &mut block[..len];
             if let Err(error) = memory.read(at, block) {
@@ -152,13 +152,16 @@ fn search(memory: &mut dyn Memory, found: &mut FoundRings) -> Result<(), MemoryE
                 {
                     continue; // a ring does not contain another ring
                 }
+                if found.rings.len() + found.remarks.len() >= RINGS_MAX {
+                    found
+                        .remarks
+                        .push(format!("from {address:#010x} on nothing is read: that is ring {}", RINGS_MAX + 1));
+                    return Ok(());
+                }
                 match copy_ring(memory, address, &mut found.only_zeros) {
                     Ok(Some(ring)) => found.rings.push(ring),
                     Ok(None) => found.remarks.push(format!("the ring at {address:#010x} has a damaged header")),
                     Err(error) => found.remarks.push(error.to_string()),
-                }
-                if found.rings.len() + found.remarks.len() >= RINGS_MAX {
-                    return Ok(());
                 }
             }
             at += len as u64;

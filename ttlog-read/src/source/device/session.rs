@@ -7,7 +7,7 @@ use std::path::Path;
 use ttlog_core::Record;
 use ttlog_core::ring::{BUILD_ID_LEN, Mode, RingImage, SegmentState, Session};
 use ttlog_core::snapshot::{
-    Codec, SessionImage, Sink, SnapshotError, SnapshotMeta, SnapshotOptions, SnapshotStats, session_scratch_len,
+    Codec, SessionImage, Sink, SnapshotMeta, SnapshotOptions, SnapshotStats, WriteError, session_scratch_len,
     write_session,
 };
 use ttlog_core::table::{ProcessInfo, encode_process};
@@ -143,7 +143,7 @@ impl SessionRecording {
         options: SnapshotOptions<'_>,
         scratch: &mut [u8],
         sink: &mut S,
-    ) -> Result<SnapshotStats, SnapshotError<S::Error>> {
+    ) -> Result<SnapshotStats, WriteError<S::Error>> {
         let process = self.process_item();
         let entries = std::iter::once(process.as_slice()).chain(self.callsites.iter().map(Vec::as_slice));
         self.with_image(image, |recording| write_session(recording, entries, meta, options, scratch, sink))

@@ -109,7 +109,7 @@ impl Recordings {
         recordings
     }
 
-    /// Reads the sessions of a ring that is at the start of a file.
+    /// Reads the sessions of a ring.
     #[must_use]
     pub fn of_ring(name: &str, bytes: Vec<u8>, firmwares: &Firmwares) -> Self {
         let mut recordings = Recordings::default();
@@ -144,7 +144,7 @@ impl Recordings {
         if !image.header().is_device() {
             // The ring of a process is self-contained.
             let bytes = Bytes { changed_segments: ring.changed_segments, ..Bytes::from(ring.bytes.clone()) };
-            self.inputs.push(Input { damage, ..Input::new(name.to_owned(), bytes) });
+            self.inputs.push(Input::one(name.to_owned(), bytes, damage));
             return;
         }
         damage.extend(damaged_segments(&image));
@@ -172,7 +172,7 @@ impl Recordings {
             let changed_segments = if boot == latest { ring.changed_segments } else { 0 };
             let damage = if boot == latest { std::mem::take(&mut damage) } else { Vec::new() };
             let bytes = Bytes { changed_segments, ..Bytes::from(bytes) };
-            self.inputs.push(Input { damage, ..Input::new(format!("{name} (boot {boot})"), bytes) });
+            self.inputs.push(Input::one(format!("{name} (boot {boot})"), bytes, damage));
         }
         self.rings.push(RingSessions { ring: ring.clone(), sessions: known });
     }

@@ -37,7 +37,7 @@ fn scratch_directory() -> PathBuf {
     path
 }
 
-fn recover_in(directory: &Path, path: &Path) -> Result<Outcome, OrphanError> {
+fn recover_in(directory: &Path, path: &Path) -> Result<OrphanOutcome, OrphanError> {
     recover(path, &Rules::new(&directory.join("snapshots"), 0, 1 << 20), &mut scratch())
 }
 
@@ -54,7 +54,7 @@ fn dead_ring_becomes_a_snapshot() {
     let directory = scratch_directory();
     let path = dead_ring(&directory, "ttlog-a", false);
     assert_eq!(candidates(&directory), std::slice::from_ref(&path));
-    let Ok(Outcome::Recovered(snapshot)) = recover_in(&directory, &path) else { panic!("not recovered") };
+    let Ok(OrphanOutcome::Recovered(snapshot)) = recover_in(&directory, &path) else { panic!("not recovered") };
     let name = snapshot.file_name().unwrap().to_str().unwrap();
     let pid = std::process::id();
     assert!(name.starts_with(&format!("ttlog-_._svc-{pid}-")) && name.ends_with("-recovered.bin"), "{name}");
@@ -67,7 +67,7 @@ fn dead_ring_becomes_a_snapshot() {
 fn ring_that_ended_in_good_order_is_removed() {
     let directory = scratch_directory();
     let path = dead_ring(&directory, "ttlog-a", true);
-    assert_eq!(recover_in(&directory, &path).unwrap(), Outcome::Removed);
+    assert_eq!(recover_in(&directory, &path).unwrap(), OrphanOutcome::Removed);
     assert!(!path.exists());
     assert_eq!(snapshot_count(&directory), 0);
     std::fs::remove_dir_all(directory).unwrap();
@@ -78,7 +78,7 @@ fn locked_ring_is_left_alone() {
     let directory = scratch_directory();
     let (file, _) = ring_file(&directory, "ttlog-a");
     let path = file.path;
-    assert_eq!(recover_in(&directory, path).unwrap(), Outcome::LeftAlone);
+    assert_eq!(recover_in(&directory, path).unwrap(), OrphanOutcome::Locked);
     assert!(path.exists());
     std::fs::remove_dir_all(directory).unwrap();
 }
@@ -119,7 +119,7 @@ fn ring_of_a_newer_recorder_is_left_to_it() {
     let crc = ttlog_core::crc32(&[&bytes[..56], &bytes[60..64]].concat());
     bytes[56..60].copy_from_slice(&crc.to_le_bytes());
     std::fs::write(&path, bytes).unwrap();
-    assert_eq!(recover_in(&directory, &path).unwrap(), Outcome::LeftAlone);
+    assert_eq!(recover_in(&directory, &path).unwrap(), OrphanOutcome::LeftAlone);
     assert!(path.exists());
     std::fs::remove_dir_all(directory).unwrap();
 }
@@ -130,7 +130,30 @@ fn ring_cut_short_gives_what_is_left() {
     let path = dead_ring(&directory, "ttlog-a", false);
     let len = std::fs::metadata(&path).unwrap().len();
     std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(len / 2).unwrap();
-    assert!(matches!(recover_in(&directory, &path).unwrap(), Outcome::Recovered(_)));
+    assert!(matches!(recover_in(&directory, &path).unwrap(), OrphanOutcome::Recovered(_)));
+    std::fs::remove_dir_all(directory).unwrap();
+}
+
+/// A ring and something after it, such as another ring: the file would be removed with both.
+#[test]
+fn file_with_more_than_a_ring_is_set_aside() {
+    let directory = scratch_directory();
+    let (path, other) = (dead_ring(&directory, "ttlog-a", false), dead_ring(&directory, "ttlog-b", true));
+    let both = [std::fs::read(&path).unwrap(), std::fs::read(&other).unwrap()].concat();
+    for ended in [&path, &other] {
+        std::fs::write(ended, &both).unwrap();
+        let error = recover_in(&directory, ended).unwrap_err();
+        assert!(matches!(error, OrphanError::Damaged { .. }) && !ended.exists(), "{error}");
+        let renamed = ended.with_extension("ring.damaged");
+        assert_eq!(std::fs::read(&renamed).unwrap(), both);
+        std::fs::remove_file(renamed).unwrap();
+    }
+    // Zeros are padding.
+    let path = dead_ring(&directory, "ttlog-c", false);
+    let mut padded = std::fs::read(&path).unwrap();
+    padded.resize(padded.len() + 4096, 0);
+    std::fs::write(&path, padded).unwrap();
+    assert!(matches!(recover_in(&directory, &path).unwrap(), OrphanOutcome::Recovered(_)));
     std::fs::remove_dir_all(directory).unwrap();
 }
 
@@ -157,10 +180,10 @@ fn links_and_other_things_are_left_alone() {
     std::os::unix::fs::symlink(&path, &soft).unwrap();
     assert!(recover_in(&directory, &soft).is_err());
     std::fs::hard_link(&path, &hard).unwrap();
-    assert_eq!(recover_in(&directory, &hard).unwrap(), Outcome::LeftAlone);
+    assert_eq!(recover_in(&directory, &hard).unwrap(), OrphanOutcome::LeftAlone);
     std::fs::create_dir(directory.join("ttlog-directory.ring")).unwrap();
-    assert_eq!(recover_in(&directory, &directory.join("ttlog-directory.ring")).unwrap(), Outcome::LeftAlone);
-    assert_eq!(recover_in(&directory, &directory.join("ttlog-absent.ring")).unwrap(), Outcome::LeftAlone);
+    assert_eq!(recover_in(&directory, &directory.join("ttlog-directory.ring")).unwrap(), OrphanOutcome::LeftAlone);
+    assert_eq!(recover_in(&directory, &directory.join("ttlog-absent.ring")).unwrap(), OrphanOutcome::LeftAlone);
     assert!(path.exists());
     assert_eq!(snapshot_count(&directory), 0);
     std::fs::remove_dir_all(directory).unwrap();
@@ -172,9 +195,9 @@ fn unfinished_file_is_removed_when_it_is_old() {
     let path = directory.join(format!("ttlog-a{UNFINISHED_SUFFIX}"));
     let file = std::fs::File::create(&path).unwrap();
     assert_eq!(candidates(&directory), std::slice::from_ref(&path));
-    assert_eq!(recover_in(&directory, &path).unwrap(), Outcome::LeftAlone);
+    assert_eq!(recover_in(&directory, &path).unwrap(), OrphanOutcome::LeftAlone);
     file.set_modified(SystemTime::now() - 2 * UNFINISHED_MIN_AGE).unwrap();
-    assert_eq!(recover_in(&directory, &path).unwrap(), Outcome::Removed);
+    assert_eq!(recover_in(&directory, &path).unwrap(), OrphanOutcome::Removed);
     assert!(!path.exists());
     std::fs::remove_dir_all(directory).unwrap();
 }
@@ -212,11 +235,12 @@ fn hostile_ring_stays_in_its_directory() {
         let path = directory.join(format!("ttlog-{round}{RING_SUFFIX}"));
         std::fs::write(&path, &bytes).unwrap();
         match recover_in(&directory, &path) {
-            Ok(Outcome::Recovered(snapshot)) => {
+            Ok(OrphanOutcome::Recovered(snapshot)) => {
                 assert_eq!(snapshot.parent().unwrap(), directory.join("snapshots"));
                 assert!(snapshot.metadata().unwrap().len() < 2 * bytes.len() as u64);
             }
-            Ok(Outcome::Removed | Outcome::LeftAlone) | Err(OrphanError::Damaged { .. }) => {}
+            Ok(OrphanOutcome::Removed | OrphanOutcome::LeftAlone | OrphanOutcome::Locked)
+            | Err(OrphanError::Damaged { .. }) => {}
             Err(error) => panic!("round {round}: {error}"),
         }
     }
@@ -239,7 +263,7 @@ fn pid_that_was_given_to_another_process() {
     let directory = scratch_directory();
     let name = format!("ttlog-svc-{}-1-0123456789abcdef", std::process::id());
     let path = dead_ring(&directory, &name, false);
-    assert!(matches!(recover_in(&directory, &path).unwrap(), Outcome::Recovered(_)));
+    assert!(matches!(recover_in(&directory, &path).unwrap(), OrphanOutcome::Recovered(_)));
     std::fs::remove_dir_all(directory).unwrap();
 }
 
@@ -254,7 +278,7 @@ fn ring_of_another_user_is_left_alone() {
     let directory = scratch_directory();
     let path = dead_ring(&directory, "ttlog-a", false);
     std::os::unix::fs::chown(&path, Some(12_345), None).unwrap();
-    assert_eq!(recover_in(&directory, &path).unwrap(), Outcome::LeftAlone);
+    assert_eq!(recover_in(&directory, &path).unwrap(), OrphanOutcome::LeftAlone);
     assert!(path.exists());
     std::fs::remove_dir_all(directory).unwrap();
 }

@@ -30,7 +30,7 @@ fn write_to(directory: &Path) -> Result<PathBuf, SnapshotError> {
         directory,
         Room::ALL,
         label,
-        Source::Live(ring()),
+        SnapshotSource::Live(ring()),
         1,
         Scratch::new(SnapshotOptions::new(Codec::Lz4), 1024).borrow(),
     )
@@ -76,7 +76,7 @@ fn spare_scratch_is_enough() {
     let withholding = SnapshotOptions::new(Codec::Lz4);
     for options in [withholding, SnapshotOptions { withhold: None, ..withholding }] {
         let mut spare = Scratch::spare(options, 1024);
-        write(&System, &directory, Room::ALL, label, Source::Live(ring()), 1, spare.borrow()).unwrap();
+        write(&System, &directory, Room::ALL, label, SnapshotSource::Live(ring()), 1, spare.borrow()).unwrap();
     }
     assert_eq!(names_in(&directory).len(), 2);
     std::fs::remove_dir_all(directory).unwrap();
@@ -112,7 +112,7 @@ fn write_with_limit(limit: u64) -> (Result<(), SnapshotError>, u64) {
     let result = snapshot::write_snapshot_of_ring(ring(), &meta, Codec::None, &mut work, &mut sink);
     let result = match result {
         Ok(_) => sink.flush().map_err(|cause| SnapshotError::io("write", &directory, cause)),
-        Err(snapshot::SnapshotError::Sink(cause)) => Err(SnapshotError::io("write", &directory, cause)),
+        Err(snapshot::WriteError::Sink(cause)) => Err(SnapshotError::io("write", &directory, cause)),
         Err(other) => panic!("{other}"),
     };
     let written = sink.written;
@@ -231,7 +231,7 @@ fn write_on(os: &Faulty, directory: &Path) -> Result<PathBuf, SnapshotError> {
         directory,
         Room::ALL,
         label,
-        Source::Live(ring()),
+        SnapshotSource::Live(ring()),
         1,
         Scratch::new(SnapshotOptions::new(Codec::Lz4), 1024).borrow(),
     )
@@ -363,7 +363,7 @@ fn room_is_kept_while_it_is_written() {
     let label = Label { service: "svc", pid: 7, reason: "r" };
     let write_in = |room| {
         let mut scratch = Scratch::new(SnapshotOptions::new(Codec::Lz4), 1024);
-        write(&os, &directory, room, label, Source::Live(ring()), 1, scratch.borrow())
+        write(&os, &directory, room, label, SnapshotSource::Live(ring()), 1, scratch.borrow())
     };
     let len = std::fs::metadata(write_in(Room::ALL).unwrap()).unwrap().len();
     for len in [0, 1, len / 2, len - 1] {

@@ -296,6 +296,8 @@ fn file_of_another_user_is_not_touched() {
         );
     }
     let directory = Directory::new();
+    let open_to_all = std::os::unix::fs::PermissionsExt::from_mode(0o1777);
+    std::fs::set_permissions(&directory.path, open_to_all).unwrap();
     let theirs = directory.snapshot(1, 100);
     let old = directory.path.join(".ttlog-shop-1-20261122T214159Z-x.tmp");
     std::fs::File::options().write(true).create_new(true).mode(0o666).open(&old).unwrap();
@@ -309,4 +311,23 @@ fn file_of_another_user_is_not_touched() {
         Swept { count: 1, bytes: 100, temporary_count: 0 }
     );
     assert!(theirs.exists() && old.exists());
+}
+
+/// Only this user and root could put them there: they are of the same service under another user.
+#[test]
+fn files_of_all_users_count_in_a_private_directory() {
+    if crate::sys::effective_uid() != 0 {
+        return crate::skip::skip(
+            "retention::files_of_all_users_count_in_a_private_directory",
+            "making a file of another user takes root",
+        );
+    }
+    let directory = Directory::new();
+    std::fs::set_permissions(&directory.path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    for n in 1..=4 {
+        let path = directory.snapshot(n, 100 - i64::from(n));
+        std::os::unix::fs::chown(&path, Some(12_345 + n % 2), None).unwrap();
+    }
+    assert_eq!(directory.sweep(Limits { count: 3, ..NO_LIMITS }, None).count, 1);
+    assert_eq!(directory.numbers(), [2, 3, 4]);
 }

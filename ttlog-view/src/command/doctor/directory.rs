@@ -9,8 +9,10 @@ use ttlog_core::ring::file_name::{NAME_START, UNFINISHED_SUFFIX};
 use ttlog_core::ring::{RingImage, STATE_ENDED};
 use ttlog_core::snapshot::Content;
 use ttlog_core::snapshot::file_name::SNAPSHOT_SUFFIX;
-use ttlog_read::source::find::{is_ring_name, own_user, user_of};
-use ttlog_read::source::process::{Liveness, holder};
+use ttlog_read::source::find::is_ring_name;
+use ttlog_read::source::holder::{Holder, holder};
+use ttlog_read::source::owner::{own_user, user_of, with_owner};
+use ttlog_read::source::process::Liveness;
 use ttlog_read::source::{content, files_in, open, read_head};
 use ttlog_read::text::escape::escaped;
 use ttlog_read::text::number::{bytes, counted, grouped};
@@ -135,7 +137,7 @@ impl DirectoryReport {
     /// # Errors
     /// Returns an error if it cannot be examined.
     pub fn alone(path: &Path) -> io::Result<Self> {
-        let access = Access::of(&std::fs::metadata(path)?);
+        let access = Access::of(&std::fs::metadata(path).map_err(|error| with_owner(path, error))?);
         let room = Room::of(path);
         let mut remarks = Vec::new();
         if let Some(mode) = access.mode.filter(|mode| mode & 0o022 != 0 && mode & 0o1000 == 0) {
@@ -257,9 +259,10 @@ fn standing_of(path: &Path) -> Option<Standing> {
     if image.header().state & STATE_ENDED != 0 {
         return Some(Standing::Ended);
     }
-    Some(match holder(&image.process().unwrap_or_default(), &file) {
-        Liveness::Running | Liveness::Unknown => Standing::InUse,
-        Liveness::Gone | Liveness::LetGo => Standing::Stale,
+    Some(match holder(&image, &file) {
+        // As recorders and `recover` judge.
+        Holder { is_free: true, .. } | Holder { liveness: Liveness::Gone | Liveness::LetGo, .. } => Standing::Stale,
+        Holder { .. } => Standing::InUse,
     })
 }
 

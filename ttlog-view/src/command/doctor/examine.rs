@@ -3,17 +3,20 @@
 use std::path::{Path, PathBuf};
 
 use ttlog_read::query::{Keep, Query};
-use ttlog_read::source::process::{Liveness, state_of};
+use ttlog_read::source::holder::Holder;
+use ttlog_read::source::process::state_of;
+use ttlog_read::source::separate::one_recording;
 use ttlog_read::source::{Ending, Input, Kind, Source, open, read};
 use ttlog_read::text::escape::error_line;
 use ttlog_read::text::number::{bytes, counted};
 use ttlog_read::text::time::TimeStyle;
-use ttlog_read::text::time::{TimeFormatter, duration, since_ns};
+use ttlog_read::text::time::{duration, since_ns};
 use ttlog_read::timeline::Timeline;
 
 use super::directory::Access;
 use super::remark::Remark;
 use crate::render::ending;
+use crate::terminal::times;
 
 /// Maximum age of a service thread's heartbeat, in nanoseconds. There are ten per second.
 const HEARTBEAT_MAX_NS: u64 = 5_000_000_000;
@@ -39,8 +42,10 @@ pub struct RingReport {
     pub access: Access,
     /// Service name; empty if unknown.
     pub service: String,
-    /// Process id; `None` if unknown.
+    /// Process id, in the pid namespace of the process; `None` if unknown.
     pub pid: Option<u64>,
+    /// Id of the running process in this pid namespace; `None` if it cannot be seen.
+    pub local_pid: Option<u64>,
     /// Host name; can be empty.
     pub host: String,
     /// Start of recording, in nanoseconds since 1970.
@@ -87,20 +92,19 @@ impl RingReport {
         !self.runs && matches!(self.ending, Ending::LetGo | Ending::Silent | Ending::Unrecorded | Ending::Told(_))
     }
 
-    /// Reads the ring at `reach`, known as `path`.
+    /// Reads the ring at `reach`, known as `path`. `holder` is the process through which it was found, if it was.
     ///
     /// # Errors
     /// Returns a message that says why it cannot be read.
-    pub fn read(path: &Path, reach: &Path) -> Result<Self, String> {
+    pub fn read(path: &Path, reach: &Path, holder: Option<Holder>) -> Result<Self, String> {
         let failed = |error: &dyn std::fmt::Display| error_line(path, error);
         let file = open(reach).map_err(|error| failed(&error))?;
         let metadata = file.metadata().map_err(|error| failed(&error))?;
         let content = read(&file).map_err(|error| failed(&error))?;
+        one_recording(&content.data).map_err(|error| failed(&error))?;
         let mut input = Input::new(path.to_string_lossy().into_owned(), content);
-        if reach != path {
-            // It was found through its process, which has it open.
-            input.bytes.liveness = Some(Liveness::Running);
-        }
+        input.bytes.holder = holder.or(input.bytes.holder);
+        let local_pid = input.bytes.holder.and_then(|holder| holder.local_pid);
         let source = Source::new(&input).map_err(|error| failed(&error))?;
         if !matches!(source.kind, Kind::Ring(_)) {
             return Err(failed(&"is not a ring"));
@@ -108,7 +112,7 @@ impl RingReport {
         let sources = [source];
         let query = Query { keep: Keep::First(0), duplicates: true, ..Query::default() };
         let timeline = Timeline::read(&sources, &query, &mut ());
-        let mut report = Self::of(path, &metadata, &timeline);
+        let mut report = RingReport { local_pid, ..Self::of(path, &metadata, &timeline) };
         report.remark(&timeline, &metadata, reach);
         Ok(report)
     }
@@ -120,7 +124,7 @@ impl RingReport {
         let until = |from: i64| u64::try_from(end.saturating_sub(from)).unwrap_or(0);
         let covered = |ticks: u64| (ticks != 0).then(|| until(source.scale.smooth_ns(ticks)));
         let oldest = source.oldest_anchor.map_or(end, |ticks| source.scale.smooth_ns(ticks));
-        let mut time = TimeFormatter::new(TimeStyle::Local, 0);
+        let mut time = times::formatter(TimeStyle::Local, 0);
         RingReport {
             path: path.to_path_buf(),
             len_bytes: metadata.len(),
@@ -129,7 +133,8 @@ impl RingReport {
             pid: source.process.map(|process| process.pid),
             host: process.host.to_owned(),
             start_unix_ns: process.start_unix_ns,
-            runs: source.kind == Kind::Ring(Liveness::Running),
+            local_pid: None,
+            runs: matches!(source.kind, Kind::Ring(liveness) if liveness.is_running()),
             ending: Ending::of(source),
             ending_text: ending::of_source(timeline, 0, &mut time).unwrap_or_default(),
             heartbeat_age_ns: (source.life.heartbeat_unix_ns != 0).then(|| since_ns(source.life.heartbeat_unix_ns)),
@@ -152,8 +157,8 @@ impl RingReport {
     fn remark(&mut self, timeline: &Timeline<'_, '_>, metadata: &std::fs::Metadata, reach: &Path) {
         let (source, found) = (&timeline.sources[0], &timeline.found[0]);
         let mut remarks = Vec::new();
-        if let (true, Some(pid)) = (self.runs, self.pid) {
-            self.remark_service(pid, &mut remarks);
+        if self.runs {
+            self.remark_service(&mut remarks);
         }
         if self.runs && self.filter.as_ref().is_some_and(|filter| filter.trim().eq_ignore_ascii_case("off")) {
             let advice =
@@ -203,9 +208,10 @@ impl RingReport {
     }
 
     /// Adds the remarks about a running process.
-    fn remark_service(&self, pid: u64, remarks: &mut Vec<Remark>) {
-        match (state_of(pid), self.heartbeat_age_ns) {
-            (Some('T' | 't'), _) => {
+    fn remark_service(&self, remarks: &mut Vec<Remark>) {
+        let state = self.local_pid.and_then(|pid| Some((pid, state_of(pid)?)));
+        match (state, self.heartbeat_age_ns) {
+            (Some((pid, 'T' | 't')), _) => {
                 let advice = format!("kill -CONT {pid} resumes it; ttlog-view snapshot {pid} works meanwhile");
                 remarks.push(Remark::problem("the process is stopped", advice));
             }

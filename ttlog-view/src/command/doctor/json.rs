@@ -84,6 +84,7 @@ fn ring(out: &mut String, ring: &RingReport) {
     push_access(out, Some(ring.access));
     text(out, "service", Some(&ring.service));
     number(out, "pid", ring.pid);
+    number(out, "local_pid", ring.local_pid);
     text(out, "host", Some(&ring.host));
     let mut since = String::new();
     TimeFormatter::rfc3339().push_clock(&mut since, ring.start_unix_ns);

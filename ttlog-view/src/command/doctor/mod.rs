@@ -86,10 +86,16 @@ fn snapshot_directories(report: &Report) -> Vec<(PathBuf, u64)> {
     };
     let usual = || snapshot_file::directory(None);
     for ring in &report.rings {
-        let variable = |name: &str| find::variable_of(ring.pid.filter(|_| ring.runs)?, name);
+        let variable = |name: &str| find::variable_of(ring.local_pid?, name);
         let told = variable("TTLOG_SNAPSHOT_DIR").map(PathBuf::from).filter(|directory| directory.is_absolute());
         let free_percent = variable("TTLOG_RETAIN_FREE_PERCENT").and_then(|text| percent(&text));
-        add(told.unwrap_or_else(usual), free_percent.unwrap_or(directory::FREE_PERCENT));
+        let (told, free_percent) = (told.unwrap_or_else(usual), free_percent.unwrap_or(directory::FREE_PERCENT));
+        // Where the snapshots go after a hand-over to a user who cannot create files in the directory.
+        let private = ring.access.user.map(|user| told.join(format!("ttlog-{user}")));
+        if let Some(private) = private.filter(|path| SnapshotsReport::read(path, 0).count > 0) {
+            add(private, free_percent);
+        }
+        add(told, free_percent);
     }
     if directories.is_empty() {
         directories.push((usual(), directory::FREE_PERCENT));

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use ttlog_read::source::Holder;
 use ttlog_read::source::find::{find, nameless_rings, variable_of};
 use ttlog_read::text::escape::error_line;
 
@@ -49,8 +50,8 @@ impl Report {
         }
     }
 
-    fn add_ring(&mut self, path: &Path, reach: &Path) {
-        match RingReport::read(path, reach) {
+    fn add_ring(&mut self, path: &Path, reach: &Path, holder: Option<Holder>) {
+        match RingReport::read(path, reach, holder) {
             Ok(ring) => self.rings.push(ring),
             Err(error) => self.errors.push(error),
         }
@@ -66,16 +67,16 @@ impl Report {
         };
         self.directories.push(directory);
         for ring in rings {
-            self.add_ring(&ring, &ring);
+            self.add_ring(&ring, &ring, None);
         }
     }
 
     /// Adds the rings of running processes that no directory shows.
     pub(super) fn add_nameless(&mut self) {
         for ring in nameless_rings() {
-            let (path, reach) = (ring.path.clone(), ring.reach.clone());
+            let (path, reach, holder) = (ring.path.clone(), ring.reach.clone(), Some(ring.holder()));
             drop(ring);
-            self.add_ring(&path, &reach);
+            self.add_ring(&path, &reach, holder);
         }
     }
 
@@ -88,8 +89,9 @@ impl Report {
         match find(target) {
             Ok(ring) => {
                 let (path, reach) = (ring.path.clone(), ring.reach.clone());
+                let holder = ring.holder();
                 drop(ring);
-                self.add_ring(&path, &reach);
+                self.add_ring(&path, &reach, Some(holder));
                 let parent = path.parent().unwrap_or(Path::new(""));
                 // If the whole directory is examined, its report covers all rings.
                 if let Some(ring) = self.rings.last_mut().filter(|ring| ring.is_stale()) {

@@ -6,7 +6,7 @@ use anstyle::Style;
 use ttlog_read::text::escape::escaped;
 use ttlog_read::text::number::{bytes, counted, grouped};
 use ttlog_read::text::time::TimeStyle;
-use ttlog_read::text::time::{TimeFormatter, duration};
+use ttlog_read::text::time::duration;
 
 use super::directory::{DirectoryReport, Room, SnapshotsReport};
 use super::examine::RingReport;
@@ -14,6 +14,7 @@ use super::remark::Remark;
 use super::report::Report;
 use crate::render::DROP_REASONS;
 use crate::render::text::{BAD, DIM, GOOD, KEY};
+use crate::terminal::times;
 
 /// Width of a key, in columns.
 const KEY_WIDTH: usize = 10;
@@ -94,11 +95,13 @@ impl Page {
     fn ring(&mut self, ring: &RingReport) {
         self.head("ring", &escaped(&ring.path.to_string_lossy()));
         let mut since = String::new();
-        TimeFormatter::new(TimeStyle::Local, 0).push_clock(&mut since, ring.start_unix_ns);
+        times::formatter(TimeStyle::Local, 0).push_clock(&mut since, ring.start_unix_ns);
         let process = match ring.pid {
             Some(pid) => {
                 let on = if ring.host.is_empty() { String::new() } else { format!(" on {}", escaped(&ring.host)) };
-                format!("{}, pid {pid}{on}, recording since {since}", escaped(&ring.service))
+                let here = ring.local_pid.filter(|here| *here != pid);
+                let here = here.map_or_else(String::new, |here| format!(" ({here} here)"));
+                format!("{}, pid {pid}{here}{on}, recording since {since}", escaped(&ring.service))
             }
             None => "unknown: the ring does not say".to_owned(),
         };

@@ -13,7 +13,7 @@
 use support::println;
 use ttlog_core::RingImage;
 use ttlog_core::ring::{Item, SegmentState};
-use ttlog_embedded::{Config, Found, info};
+use ttlog_embedded::{Config, Recovered, info};
 
 support::entry!(main);
 
@@ -180,12 +180,12 @@ fn main() -> ! {
         state.magic = MAGIC;
     } else {
         let (old, _) = count(state, EVENTS + 1);
-        match started.found {
-            Found::Nothing => {
+        match started.recovered {
+            Recovered::Nothing => {
                 assert_eq!((old, started.boot), (0, 1), "trial {}", state.trial);
                 state.fresh += 1;
             }
-            Found::Ring { event_count, .. } => {
+            Recovered::Ring { event_count, .. } => {
                 // In a damaged segment it counts up to the damage.
                 assert!(event_count <= old, "trial {}: {old}, {started:?}", state.trial);
                 state.taken += 1;

@@ -11,7 +11,7 @@ use core::ptr;
 use support::println;
 use ttlog_core::RingImage;
 use ttlog_core::ring::{Item, SegmentState};
-use ttlog_embedded::{Config, Found, error, info};
+use ttlog_embedded::{Config, Recovered, error, info};
 
 support::entry!(main);
 support::timer_handler!(timer);
@@ -126,7 +126,7 @@ fn main() -> ! {
     const ALL: u32 = lines::MARKS + 3;
     assert_eq!(*number(), ALL);
     assert!(
-        matches!(started.found, Found::Ring { event_count: ALL, abandoned_count: 0, damaged_count: 0 }),
+        matches!(started.recovered, Recovered::Ring { event_count: ALL, abandoned_count: 0, damaged_count: 0 }),
         "{started:?}"
     );
     unsafe extern "C" {

@@ -24,7 +24,7 @@ use core::sync::atomic::{Ordering, compiler_fence};
 use support::println;
 use ttlog_core::RingImage;
 use ttlog_core::ring::{Item, Segment, SegmentState};
-use ttlog_embedded::{Clock, Config, Found, Level, info, warn};
+use ttlog_embedded::{Clock, Config, Level, Recovered, info, warn};
 
 support::entry!(main);
 support::timer_handler!(timer);
@@ -396,7 +396,7 @@ fn main() -> ! {
         after_reset(config);
     } else {
         let started = RECORDER.start(config);
-        assert!(is_first && started.found == Found::Nothing, "{started:?}");
+        assert!(is_first && started.recovered == Recovered::Nothing, "{started:?}");
     }
     loop {
         point();
@@ -408,7 +408,7 @@ fn after_reset(config: Config) {
     let raw = check("before the start");
     let started = RECORDER.start(config);
     let taken = check("after the start");
-    let Found::Ring { event_count, abandoned_count, damaged_count } = started.found else {
+    let Recovered::Ring { event_count, abandoned_count, damaged_count } = started.recovered else {
         panic!("the ring was not taken over: {started:?}")
     };
     assert_eq!((event_count, damaged_count), (taken.events, 0), "{started:?}");

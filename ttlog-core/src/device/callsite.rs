@@ -161,14 +161,14 @@ pub const fn tag_word<F: Fields>(index: usize) -> u64 {
 /// Records an event of the callsite whose text is the static `$text`.
 #[doc(hidden)]
 #[macro_export]
-macro_rules! __ttlog_record_site {
+macro_rules! __ttlog_record_callsite {
     ($text:ident, $values:expr) => {{
         // Generic, because the types are only known this way where the entry is written.
         #[inline(always)]
-        fn __ttlog_site<F: $crate::__private::Fields>(fields: F) {
-            $crate::__private::record($crate::__ttlog_site_id!($text, F), fields)
+        fn __ttlog_callsite<F: $crate::__private::Fields>(fields: F) {
+            $crate::__private::record($crate::__ttlog_callsite_id!($text, F), fields)
         }
-        __ttlog_site($values)
+        __ttlog_callsite($values)
     }};
 }
 
@@ -223,10 +223,10 @@ macro_rules! __ttlog_flagged_entry {
     ($text:ident, $fields:ident, $($rest:tt)+) => { $crate::__ttlog_entry!($text, $fields, "a", $($rest)+) };
 }
 
-#[cfg(ttlog_site = "movw")]
+#[cfg(ttlog_callsite_id = "movw")]
 #[doc(hidden)]
 #[macro_export]
-macro_rules! __ttlog_site_id {
+macro_rules! __ttlog_callsite_id {
     ($text:ident, $fields:ident) => {
         $crate::__ttlog_flagged_entry!(
             $text,
@@ -237,10 +237,10 @@ macro_rules! __ttlog_site_id {
     };
 }
 
-#[cfg(ttlog_site = "thumb1")]
+#[cfg(ttlog_callsite_id = "thumb1")]
 #[doc(hidden)]
 #[macro_export]
-macro_rules! __ttlog_site_id {
+macro_rules! __ttlog_callsite_id {
     ($text:ident, $fields:ident) => {
         $crate::__ttlog_flagged_entry!(
             $text,
@@ -253,10 +253,10 @@ macro_rules! __ttlog_site_id {
     };
 }
 
-#[cfg(ttlog_site = "riscv")]
+#[cfg(ttlog_callsite_id = "riscv")]
 #[doc(hidden)]
 #[macro_export]
-macro_rules! __ttlog_site_id {
+macro_rules! __ttlog_callsite_id {
     ($text:ident, $fields:ident) => {
         $crate::__ttlog_flagged_entry!(
             $text,
