@@ -176,9 +176,11 @@ impl Recorder {
 
     /// Returns the path of the ring's file, or `None` if the ring, or a part of it since somebody truncated the file,
     /// is in memory and will not outlive the process.
+    ///
+    /// The path changes if somebody removes the file: within a second the ring has a new one.
     #[must_use]
     pub fn ring_path(&self) -> Option<&Path> {
-        self.state().filter(|state| !state.is_cut()).and_then(|state| state.process().file()).map(|file| file.path)
+        self.state().filter(|state| state.outlives()).and_then(|state| state.process().file()).map(|file| file.path)
     }
 
     /// Returns how far back the ring currently reaches without a gap. Takes a few hundred loads; never waits.

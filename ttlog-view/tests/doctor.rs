@@ -98,11 +98,42 @@ fn a_running_process_is_well() {
     let (code, found) = examined(&dir, &pid);
     rustix::process::kill_process(process, rustix::process::Signal::CONT).expect("our own child");
     assert_eq!((code, problems(&found["rings"][0])), (Some(1), vec!["the process is stopped"]));
-    // Without its name, the ring is lost with the process.
-    fs::remove_file(recorder.ring()).expect("our own file");
-    let (code, found) = examined(&dir, &pid);
-    assert_eq!(code, Some(1));
-    assert!(problems(&found["rings"][0])[0].starts_with("its file has lost its name"), "{found}");
+}
+
+/// The recorder moves its ring to a new file, but not while it is stopped.
+#[test]
+fn ring_whose_file_was_removed() {
+    let dir = directory("doctor_nameless");
+    let mut recorder = Recorder::start(&dir, &[]);
+    let pid = recorder.pid().to_string();
+    let process = rustix::process::Pid::from_raw(pid.parse().expect("a number")).expect("not 0");
+    let signal = |signal| rustix::process::kill_process(process, signal).expect("our own child");
+    recorder.tell("info 20");
+    let file = recorder.ring();
+    signal(rustix::process::Signal::STOP);
+    fs::remove_file(&file).expect("our own file");
+    // Whether it is named or not: no directory shows it.
+    for targets in [&[&pid[..]][..], &[]] {
+        let run = view(&dir, &[&["doctor", "--format", "json"], targets].concat());
+        let found: Json = serde_json::from_str(&run.out).expect("JSON");
+        let of_process = |ring: &&Json| ring["pid"].as_u64() == Some(u64::from(recorder.pid()));
+        let ring = found["rings"].as_array().expect("a list").iter().find(of_process).expect("the ring");
+        assert!(problems(ring).iter().any(|text| text.starts_with("its file has lost its name")), "{ring}");
+        assert_eq!(ring["retained"], 20, "{ring}");
+    }
+    signal(rustix::process::Signal::CONT);
+    let deadline = std::time::Instant::now() + Duration::from_secs(10);
+    let moved = loop {
+        let (_, found) = examined(&dir, &pid);
+        // There is none for a moment, if it moves between the looks at its process and at its file.
+        if found["rings"].as_array().is_some_and(|rings| !rings.is_empty() && problems(&rings[0]).is_empty()) {
+            break found;
+        }
+        assert!(std::time::Instant::now() < deadline, "{found}");
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    assert_eq!(moved["rings"][0]["retained"], 20, "{moved}");
+    assert_ne!(moved["rings"][0]["path"], file.to_string_lossy().as_ref(), "{moved}");
 }
 
 #[test]

@@ -10,7 +10,7 @@
 //! | [`file_name`], [`file_lock`] | file names of rings; the lock of a ring's file |
 //! | `write` | `segment`: opening, sharing and leaving; `cursor`: the exclusive writer, the hot path; `shared`: the shared writer |
 //! | `read` | `image`, `segment`, `records`: untrusted bytes; `live`, `peek`: concurrently with the writers |
-//! | `server` | parts of rings on servers only: anchors, the end of the process, external requests, children of `fork` |
+//! | `server` | parts of rings on servers only: anchors, end of the process, requests, children of `fork`, relocation |
 //!
 //! # Format
 //! docs/format.md §2.
@@ -52,7 +52,9 @@ pub use server::control::{
     EncodedRequest,
 };
 pub use server::end::{EndKind, Panics, ProcessEnd};
+pub use server::gate::Gate;
 pub use server::inherit::ENTRY_START_LEN;
+pub use server::relocation::Relocation;
 pub use server::renewal::{Renewal, Turn};
 pub use table::{TableEntry, TableFull};
 pub use write::cursor::{AppendOutcome, Cursor, UnderWay};

@@ -244,6 +244,41 @@ fn mapped_rings(pid: u64) -> io::Result<Vec<ProcessRing>> {
     Ok(mappings.iter().take(MAPPINGS_MAX).filter_map(|mapping| mapped_ring(pid, mapping)).collect())
 }
 
+/// Returns the rings of the current user that running processes have mapped and whose files cannot be found by name:
+/// the file was removed, or something else is at its path. Processes whose mappings cannot be read are left out.
+#[must_use]
+pub fn nameless_rings() -> Vec<ProcessRing> {
+    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
+    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u64>().ok());
+    let mut seen = HashSet::new();
+    let mut rings = Vec::new();
+    for pid in pids {
+        let maps = std::fs::read(format!("/proc/{pid}/maps")).unwrap_or_default();
+        let maps = String::from_utf8_lossy(&maps);
+        let nameless = maps.lines().filter_map(Mapping::parse).filter(|mapping| is_nameless(pid, mapping));
+        let nameless = nameless.filter(|mapping| seen.insert(mapping.inode)).take(MAPPINGS_MAX);
+        rings.extend(nameless.filter_map(|mapping| mapped_ring(pid, &mapping)));
+    }
+    let is_own = |ring: &ProcessRing| owner_of(&ring.reach).is_some_and(|owner| Some(owner) == own_user());
+    rings.retain(is_own);
+    rings.sort_by(|a, b| a.path.cmp(&b.path));
+    rings
+}
+
+/// Returns whether the path of a mapped ring does not lead to its file, as far as that can be seen.
+fn is_nameless(pid: u64, mapping: &Mapping<'_>) -> bool {
+    let path = Path::new(mapping.path);
+    if !mapping.shared || mapping.offset != 0 || !is_ring_name(path) {
+        return false;
+    }
+    let as_seen_by_process = Path::new("/proc").join(pid.to_string()).join("root");
+    mapping.deleted
+        || match as_seen_by_process.join(path.strip_prefix("/").unwrap_or(path)).symlink_metadata() {
+            Ok(metadata) => number_of(&metadata).is_some_and(|inode| inode != mapping.inode),
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+        }
+}
+
 fn mapped_ring(pid: u64, mapping: &Mapping<'_>) -> Option<ProcessRing> {
     let process = PathBuf::from(format!("/proc/{pid}"));
     let path = PathBuf::from(mapping.path);
@@ -269,13 +304,17 @@ fn is_inode(path: &Path, inode: u64) -> bool {
     open(path).is_ok_and(|file| inode_of(&file) == Some(inode) && matches!(content(&file), Ok(Content::Ring)))
 }
 
-#[cfg(unix)]
 fn inode_of(file: &File) -> Option<u64> {
-    file.metadata().ok().map(|metadata| std::os::unix::fs::MetadataExt::ino(&metadata))
+    file.metadata().ok().as_ref().and_then(number_of)
+}
+
+#[cfg(unix)]
+fn number_of(metadata: &std::fs::Metadata) -> Option<u64> {
+    Some(std::os::unix::fs::MetadataExt::ino(metadata))
 }
 
 #[cfg(not(unix))]
-fn inode_of(_file: &File) -> Option<u64> {
+fn number_of(_metadata: &std::fs::Metadata) -> Option<u64> {
     None
 }
 

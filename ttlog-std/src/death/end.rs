@@ -130,7 +130,12 @@ fn is_in_ring(state: &State, address: u64) -> bool {
 /// withdrawn if this is a child that was not created by the C library's `fork`, and still has its parent's ring.
 fn stamp(mut end: ProcessEnd, is_good: impl FnOnce(&State) -> bool) -> Option<&'static State> {
     let is_own = |state: &&State| state.is_recording() && !state.forked.is_lost.load(Ordering::Acquire);
-    let state = state::current().filter(is_own).filter(|state| is_good(state) && state.ring.stamp_end(&end))?;
+    let state = state::current().filter(is_own).filter(|state| is_good(state))?;
+    // If possible, not while the ring is moved to another file.
+    let _passage = state.enter(0);
+    if !state.ring.stamp_end(&end) {
+        return None;
+    }
     if state.process().is_in_fork() {
         state.ring.withdraw_end();
         return None;

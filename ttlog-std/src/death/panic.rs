@@ -81,7 +81,7 @@ fn snapshot(state: &State, means: Means) {
         ));
         return;
     }
-    let outlives = state.process().file().is_some() && !state.is_cut();
+    let outlives = state.outlives();
     let now = monotonic_ns();
     if !service.panic_throttle.try_begin(now) && outlives && service.ask(Cause::Panic) {
         report::warn(format_args!("panic recorded, its snapshot follows: one of another panic was taken just now"));

@@ -19,7 +19,7 @@ use ttlog_core::{AnyFields, Callsite, Level, Metadata, Value};
 use crate::event::record;
 use crate::fork;
 use crate::state::State;
-use crate::state::thread::{IDENTITY, cursor};
+use crate::state::thread::{IDENTITY, SlowPathGuard, cursor};
 use crate::sys::cut;
 
 /// Longest message that is recorded, in bytes.
@@ -80,7 +80,9 @@ impl PanicEvent {
             number: COUNT.fetch_add(1, Ordering::Relaxed) + 1,
             is_first_of_thread: is_new,
         };
+        let passage = state.enter(0); // if possible, not while the ring is moved to another file
         state.ring.count_panic(state.clock.precise_now(), os_thread_id);
+        drop(passage);
         if is_on(&PANICKED_CALLSITE) {
             let message = cut(message(info), MESSAGE_LEN_MAX);
             with_fields(event.place.as_str(), message, event.number, |fields| {
@@ -99,6 +101,7 @@ impl PanicEvent {
         }
         IDENTITY.with(|identity| {
             identity.find_out();
+            let Some(_slow_path) = SlowPathGuard::enter(state) else { return };
             state.ring.name_panic_thread(identity.os_thread_id.get());
             if identity.is_known() {
                 cursor().introduce(&state.ring, &crate::clock::now, identity);

@@ -9,7 +9,7 @@ use ttlog_core::{AnyFields, Callsite, DropReason, Fields, Level, Metadata};
 
 use crate::snapshot::cause::Cause;
 use crate::state::registry::Origin;
-use crate::state::thread::{IDENTITY, IdentityState, SlowPathGuard, cursor};
+use crate::state::thread::{IDENTITY, IdentityState, SlowPathGuard, cursor, lane};
 use crate::state::{self, State};
 use crate::{clock, fork};
 
@@ -76,7 +76,7 @@ impl Recorder for State {
 /// Records an event of a callsite that is in the program or in a plugin.
 pub(crate) fn record_from(origin: Origin, callsite: &'static Callsite, fields: &dyn AnyFields) {
     let Some(state) = state::current() else { return };
-    let _slow_path = SlowPathGuard::new();
+    let Some(_slow_path) = SlowPathGuard::enter(state) else { return state.count_kept_out(lane()) };
     if !state.renewal.is_ready() && !fork::may_record(state) {
         return;
     }

@@ -48,7 +48,7 @@ use crate::{clock, sys};
 pub(crate) fn prepare_children() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
-        if let Err(error) = sys::at_fork(before, in_child) {
+        if let Err(error) = sys::at_fork(before, in_parent, in_child) {
             report::warn(format_args!("children of fork must not log: {error}"));
         }
     });
@@ -56,7 +56,16 @@ pub(crate) fn prepare_children() {
 
 /// Runs in the forking thread, before the fork.
 extern "C" fn before() {
-    thread::about_to_fork();
+    if let Some(state) = state::current() {
+        thread::about_to_fork(state);
+    }
+}
+
+/// Runs in the parent, after the fork.
+extern "C" fn in_parent() {
+    if let Some(state) = state::current() {
+        thread::has_forked(state);
+    }
 }
 
 /// Runs in the child, with its only thread, before `fork` returns there. Nothing but atomics and system calls.
@@ -79,6 +88,7 @@ extern "C" fn in_child() {
     }
     let word = under_way.map_or(ptr::null_mut(), |(append, _)| ptr::from_ref(append.word()).cast_mut());
     forked.fast_under_way.store(word, Ordering::Relaxed);
+    ring_file::close_file_of_parent();
     clock::leave_coarse(&state.clock);
     guard::forget_file();
     let child = ProcessState::in_child(parent);
@@ -187,7 +197,7 @@ fn make_ring(state: &'static State) -> bool {
             true
         }
         Err(ring_file::Trouble { action, cause }) => {
-            process.forget_file();
+            process.take_file_back(None);
             guard::forget_file();
             claim.release();
             let directory = of.path.parent().unwrap_or(of.path);
@@ -222,7 +232,11 @@ fn make_in_file(
         random: sys::random(),
     };
     let handle = leak_handle(words, shape).ok_or_else(ring_file::Trouble::no_memory)?;
-    let prepare = |words| lay_out(state, parent, &shape.config, words);
+    let prepare = |words| {
+        // A child of this child must not inherit it.
+        sys::exclude_from_forks(words);
+        lay_out(state, parent, &shape.config, words).ok_or_else(|| io::ErrorKind::InvalidInput.into())
+    };
     let place = ChildPlace::beside(of)?;
     ring_file::replace_by_ring_file(place.get(), format_args!("{stem}"), words, prepare, announce)?;
     state.ring.replace(handle);

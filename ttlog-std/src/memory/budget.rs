@@ -124,6 +124,12 @@ impl Budget {
             .fold(0, |sum: u64, slot| sum.saturating_add(slot.len.load(Ordering::Acquire)))
     }
 
+    /// Notes that the ring file with the inode `from` is replaced by the one with the inode `to`.
+    pub(crate) fn move_claim(&self, from: u64, to: u64) {
+        let is_it = |slot: &&Slot| slot.file.compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed).is_ok();
+        let _ = self.slots.iter().find(is_it); // none, if nobody counts this ring
+    }
+
     fn claimed(&self) -> u64 {
         self.slots.iter().fold(0, |sum: u64, slot| sum.saturating_add(slot.len.load(Ordering::Acquire)))
     }
@@ -226,6 +232,9 @@ mod tests {
         assert_eq!(budget.claimed(), 3 * KIB);
         budget.free_absent(&BTreeSet::from([7, 9]), true);
         assert_eq!(budget.claimed(), 2 * KIB);
+        budget.move_claim(9, 10);
+        budget.free_absent(&BTreeSet::from([7, 10]), false);
+        assert_eq!(budget.claimed(), 2 * KIB, "the ring has moved to another file");
         first.release();
         assert_eq!(budget.claimed(), KIB);
     }

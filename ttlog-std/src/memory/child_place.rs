@@ -12,7 +12,8 @@ use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-use super::ring_file::{Directory, RingFile, Text, Trouble};
+use super::held_directory::HeldDirectory;
+use super::ring_file::{RingFile, Text, Trouble};
 use crate::sys;
 
 /// Longest path of a directory, in bytes, with its terminator.
@@ -20,7 +21,7 @@ const PATH_LEN_MAX: usize = 1024;
 
 /// A directory, held open, and its path.
 pub(crate) struct ChildPlace {
-    directory: Directory,
+    directory: HeldDirectory,
     /// Terminated by zero.
     path: [u8; PATH_LEN_MAX],
 }
@@ -30,14 +31,12 @@ impl ChildPlace {
     pub(crate) fn beside(of: &RingFile) -> Result<Self, Trouble> {
         let gone = || Trouble { action: "open directory", cause: io::Error::from_raw_os_error(libc::ENOENT) };
         let path = of.path.parent().ok_or_else(gone)?;
-        let directory = of.directory();
-        let directory = match directory.open() {
-            Some(_) => *directory,
+        let directory = match of.directory().present(path) {
+            Ok(directory) => directory,
             // A process that has become another user might not be able to.
-            None => match directory.reopen(path) {
-                Some(directory) => directory,
-                None => return Self::of_present_user(path).ok_or_else(gone),
-            },
+            Err(cause) => {
+                return Self::of_present_user(path).ok_or(Trouble { action: "open directory", cause });
+            }
         };
         let owner = directory.open().and_then(|opened| sys::owner_and_mode(&*opened)).map(|(owner, _)| owner);
         if owner.is_some_and(|owner| owner != sys::effective_uid() && sys::effective_uid() != 0) {
@@ -64,15 +63,16 @@ impl ChildPlace {
         text.push(above.as_os_str().as_bytes())?;
         write!(text, "/ttlog-{uid}").ok()?;
         let path_c = CStr::from_bytes_until_nul(&path).ok()?;
-        sys::create_directory_at(path_c);
+        // Whether there is a directory now shows when it is opened.
+        let _ = sys::create_directory_at(path_c);
         let directory = sys::open_directory_at(path_c).ok()?;
         // Anybody can have created it first.
         let is_private = sys::owner_and_mode(&directory).is_some_and(|(owner, mode)| owner == uid && mode & 0o077 == 0);
-        Some(ChildPlace { directory: Directory::hold(directory).filter(|_| is_private)?, path })
+        Some(ChildPlace { directory: HeldDirectory::hold(directory).filter(|_| is_private)?, path })
     }
 
     /// Returns the directory and its path.
-    pub(crate) fn get(&self) -> (Directory, &Path) {
+    pub(crate) fn get(&self) -> (HeldDirectory, &Path) {
         let path = CStr::from_bytes_until_nul(&self.path).unwrap_or_default();
         (self.directory, Path::new(OsStr::from_bytes(path.to_bytes())))
     }

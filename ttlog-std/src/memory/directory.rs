@@ -20,7 +20,7 @@ pub(crate) struct MappingError {
 }
 
 impl MappingError {
-    pub(super) fn new(action: &'static str, path: &Path, cause: io::Error) -> Self {
+    pub(crate) fn new(action: &'static str, path: &Path, cause: io::Error) -> Self {
         MappingError { action, path: path.to_path_buf(), cause }
     }
 }
@@ -62,7 +62,7 @@ pub(super) fn private_name() -> String {
 /// that belongs to somebody else (`/tmp`, a shared volume), is left unchanged, and a private directory `ttlog-<uid>` in
 /// it is used. A private directory with too open a mode gets mode 0700.
 #[cfg(target_os = "linux")]
-pub(super) fn open_ring_directory(path: &Path) -> Result<(File, PathBuf), MappingError> {
+pub(crate) fn open_ring_directory(path: &Path) -> Result<(File, PathBuf), MappingError> {
     let directory = open_or_create(path)?;
     let metadata = directory.metadata().map_err(|cause| MappingError::new("examine directory", path, cause))?;
     let ours = metadata.uid() == uid();

@@ -13,7 +13,8 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::directory::MappingError;
-use super::ring_file::{Directory, RingFile};
+use super::held_directory::HeldDirectory;
+use super::ring_file::RingFile;
 use crate::sys::{self, User};
 
 /// Passes the ring's file to `user`, and returns it with its new path. `asked` is the directory that program or
@@ -48,7 +49,7 @@ pub(crate) fn hand_over(file: &RingFile, user: User, asked: Option<&Path>) -> Re
     user.take(held).map_err(error("change the owner of", file.path))?;
     let name_c = CString::new(name.as_bytes()).unwrap_or_default();
     let path = to_path.join(name);
-    let moved = Directory::hold(to).ok_or_else(io::Error::last_os_error).and_then(|directory| {
+    let moved = HeldDirectory::hold(to).ok_or_else(io::Error::last_os_error).and_then(|directory| {
         let opened = directory.open().ok_or_else(missing)?;
         sys::rename_between(&from, &name_c, &opened, &name_c).map(|()| directory)
     });
@@ -60,7 +61,7 @@ pub(crate) fn hand_over(file: &RingFile, user: User, asked: Option<&Path>) -> Re
     // SAFETY: the descriptor is open; neither the old nor the new ring file is ever dropped.
     let same = unsafe { File::from_raw_fd(held.as_raw_fd()) };
     let moved = RingFile::new(Box::leak(path.into_boxed_path()), directory, same);
-    file.directory().close();
+    file.directory().release();
     Ok(moved)
 }
 

@@ -10,11 +10,15 @@ pub(crate) mod guard;
 #[cfg(target_os = "linux")]
 pub(crate) mod hand_over;
 pub(crate) mod heap;
+#[cfg(target_os = "linux")]
+pub(crate) mod held_directory;
 #[cfg(not(target_os = "linux"))]
 mod none;
 pub(crate) mod process_item;
 #[cfg(target_os = "linux")]
 pub(crate) mod ring_file;
+#[cfg(target_os = "linux")]
+pub(crate) mod twin;
 
 #[cfg(not(target_os = "linux"))]
 pub(crate) use none::{budget, guard, ring_file};

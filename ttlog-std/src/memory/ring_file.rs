@@ -12,17 +12,18 @@ use std::ffi::{CStr, CString, OsStr};
 use std::fmt;
 use std::fs::File;
 use std::io;
-use std::mem::ManuallyDrop;
-use std::os::fd::{FromRawFd as _, IntoRawFd as _, RawFd};
+use std::os::fd::AsRawFd as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
 use ttlog_core::Word;
 use ttlog_core::ring::file_name::{RING_SUFFIX, UNFINISHED_SUFFIX};
 
 use super::directory::{MappingError, open_ring_directory};
 use super::heap::POPULATE_AT_ONCE_BYTES;
+use super::held_directory::HeldDirectory;
 use crate::sys::{self, FileIdentity};
 
 /// The file behind a ring, held open and locked. Never dropped.
@@ -30,7 +31,7 @@ use crate::sys::{self, FileIdentity};
 pub(crate) struct RingFile {
     /// Path of the file.
     pub(crate) path: &'static Path,
-    directory: Directory,
+    directory: HeldDirectory,
     /// Holds the lock.
     file: File,
     /// Identity of the file, valid even if its descriptor is reused.
@@ -39,7 +40,7 @@ pub(crate) struct RingFile {
 
 impl RingFile {
     /// Wraps a file that was created. Allocates nothing; async-signal-safe.
-    pub(super) fn new(path: &'static Path, directory: Directory, file: File) -> Self {
+    pub(super) fn new(path: &'static Path, directory: HeldDirectory, file: File) -> Self {
         let identity = sys::identity_and_len(&file).map(|(identity, _)| identity);
         RingFile { path, directory, file, identity }
     }
@@ -55,7 +56,7 @@ impl RingFile {
     }
 
     /// Returns the directory of the file.
-    pub(super) fn directory(&self) -> &Directory {
+    pub(super) fn directory(&self) -> &HeldDirectory {
         &self.directory
     }
 
@@ -75,7 +76,39 @@ impl RingFile {
         self.identity.map(FileIdentity::inode)
     }
 
-    /// Closes the file permanently, in a fork. Async-signal-safe.
+    /// Returns whether the file is where others look for it.
+    pub(crate) fn standing(&self) -> Standing {
+        let now = sys::identity_and_len(&self.file).map(|(identity, _)| identity);
+        match std::fs::symlink_metadata(self.path) {
+            Ok(metadata) => {
+                // On some file systems the number of a file changes, and that of the open one with it.
+                let found = Some(sys::identity_of(&metadata));
+                if found == now || found == self.identity { Standing::Named } else { Standing::Replaced }
+            }
+            Err(error) => match error.raw_os_error() {
+                Some(libc::ENOENT | libc::ENOTDIR | libc::ELOOP) => Standing::Removed,
+                _ => Standing::Unknown,
+            },
+        }
+    }
+
+    /// Closes the file and its directory permanently, after the ring has got another file.
+    pub(crate) fn retire(&self) {
+        self.release();
+        self.directory.release();
+    }
+
+    /// Returns whether others could replace the file, because its directory has another owner or mode than before.
+    pub(crate) fn is_exposed(&self) -> bool {
+        self.directory.is_unsafe()
+    }
+
+    /// Returns whether the file was created in this directory.
+    pub(crate) fn is_in(&self, directory: &File) -> bool {
+        self.directory.is_same(directory)
+    }
+
+    /// Closes the file permanently. Async-signal-safe.
     pub(crate) fn release(&self) {
         if let Some(identity) = self.identity {
             sys::close_if_same(&self.file, identity);
@@ -83,42 +116,17 @@ impl RingFile {
     }
 }
 
-/// The directory of a ring file, held open permanently.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Directory {
-    fd: RawFd,
-    /// Identity of the directory: the program might have closed the descriptor and reused its number for something
-    /// else.
-    identity: FileIdentity,
-}
-
-impl Directory {
-    pub(super) fn hold(directory: File) -> Option<Self> {
-        let (identity, _) = sys::identity_and_len(&directory)?;
-        Some(Directory { fd: directory.into_raw_fd(), identity })
-    }
-
-    /// Returns the open directory, or `None` if the program has closed it, as daemons do. Async-signal-safe.
-    pub(super) fn open(&self) -> Option<ManuallyDrop<File>> {
-        let is_same = sys::identity_and_len(&self.fd).is_some_and(|(identity, _)| identity == self.identity);
-        // SAFETY: the descriptor is open and refers to the directory; it is not closed here.
-        is_same.then(|| ManuallyDrop::new(unsafe { File::from_raw_fd(self.fd) }))
-    }
-
-    /// Closes it, permanently.
-    pub(super) fn close(&self) {
-        drop(self.open().map(ManuallyDrop::into_inner));
-    }
-
-    /// Reopens it by its path, if that still leads to it. Async-signal-safe.
-    pub(super) fn reopen(&self, path: &Path) -> Option<Self> {
-        let mut room = [0; 1024];
-        let bytes = path.as_os_str().as_bytes();
-        room.get_mut(..bytes.len())?.copy_from_slice(bytes);
-        let path = CStr::from_bytes_until_nul(&room).ok()?;
-        let directory = Directory::hold(sys::open_directory_at(path).ok()?)?;
-        (directory.identity == self.identity).then_some(directory)
-    }
+/// Whether a ring file is where others look for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It is.
+    Named,
+    /// Nothing is at its path.
+    Removed,
+    /// Something else is at its path, as after another file system was mounted there.
+    Replaced,
+    /// Its path cannot be examined, as after the process has given up privileges.
+    Unknown,
 }
 
 /// Creates, locks, allocates and maps a ring file of `len_words` words, lets `prepare` write the ring into it, and only
@@ -135,14 +143,12 @@ pub(crate) fn create_ring_file<T, E: fmt::Display>(
     let unfinished = file_name(&directory_path, stem, UNFINISHED_SUFFIX)?;
     let name = file_name(&directory_path, stem, RING_SUFFIX)?;
     let path = directory_path.join(format!("{stem}{RING_SUFFIX}"));
-    let mut why = None;
     let made = make(&directory, &unfinished, &name, len_words, |words| {
         sys::populate(&words[..len_words.min(POPULATE_AT_ONCE_BYTES / 8)]);
-        prepare(words).map_err(|cause| why = Some(cause.to_string())).ok()
+        prepare(words).map_err(|cause| io::Error::other(cause.to_string()))
     });
-    let made = made
-        .map_err(|Trouble { action, cause }| MappingError::new(action, &path, why.map_or(cause, io::Error::other)))?;
-    let Some(directory) = Directory::hold(directory) else {
+    let made = made.map_err(|Trouble { action, cause }| MappingError::new(action, &path, cause))?;
+    let Some(directory) = HeldDirectory::hold(directory) else {
         let cause = io::Error::last_os_error();
         return Err(MappingError::new("examine directory", &directory_path, cause));
     };
@@ -167,8 +173,43 @@ impl Trouble {
     }
 }
 
+/// Descriptor and inode of a ring file that is being made; -1 if there is none. A process that is forked meanwhile must
+/// not keep its lock.
+static BEING_MADE: (AtomicI32, AtomicU64) = (AtomicI32::new(-1), AtomicU64::new(0));
+
+/// Closes the ring file that another thread of the parent was making at the fork. Called in the child;
+/// async-signal-safe.
+pub(crate) fn close_file_of_parent() {
+    let fd = BEING_MADE.0.swap(-1, Ordering::Relaxed);
+    if let Some((identity, _)) = sys::identity_and_len(&fd).filter(|_| fd >= 0) {
+        if identity.inode() == BEING_MADE.1.load(Ordering::Relaxed) {
+            sys::close_if_same(&fd, identity);
+        }
+    }
+}
+
+/// Notes the file that is being made for as long as it lives.
+struct Making;
+
+impl Making {
+    fn of(file: &File) -> Self {
+        let inode = sys::identity_and_len(file).map_or(0, |(identity, _)| identity.inode());
+        BEING_MADE.1.store(inode, Ordering::Relaxed);
+        BEING_MADE.0.store(file.as_raw_fd(), Ordering::Relaxed);
+        Making
+    }
+}
+
+impl Drop for Making {
+    fn drop(&mut self) {
+        BEING_MADE.0.store(-1, Ordering::Relaxed);
+    }
+}
+
 /// A ring file that was created, and is mapped somewhere.
 struct Made<T> {
+    /// Until others can find the file through [`RingFile`].
+    _making: Making,
     file: File,
     start: NonNull<u8>,
     words: &'static [Word],
@@ -183,9 +224,10 @@ fn make<T>(
     unfinished: &CStr,
     name: &CStr,
     len_words: usize,
-    prepare: impl FnOnce(&'static [Word]) -> Option<T>,
+    prepare: impl FnOnce(&'static [Word]) -> io::Result<T>,
 ) -> Result<Made<T>, Trouble> {
     let file = sys::create_at(directory, unfinished).map_err(Trouble::in_doing("create ring file"))?;
+    let making = Making::of(&file);
     let build = || {
         match sys::try_lock(&file) {
             Ok(true) => {}
@@ -201,12 +243,10 @@ fn make<T>(
         // SAFETY: the mapping is `len_words` words long, starts at a page boundary, and is never unmapped after it was
         // returned. Other processes can see it, which is why words are atomic. A new file is all zero.
         let words: &'static [Word] = unsafe { std::slice::from_raw_parts(start.as_ptr().cast::<Word>(), len_words) };
-        let prepared = prepare(words)
-            .ok_or(Trouble { action: "lay out ring file", cause: io::ErrorKind::InvalidInput.into() })
-            .and_then(|value| {
-                sys::rename_at(directory, unfinished, name).map_err(Trouble::in_doing("name ring file"))?;
-                Ok(value)
-            });
+        let prepared = prepare(words).map_err(Trouble::in_doing("lay out ring file")).and_then(|value| {
+            sys::rename_at(directory, unfinished, name).map_err(Trouble::in_doing("name ring file"))?;
+            Ok(value)
+        });
         if prepared.is_err() {
             // SAFETY: this is the mapping just created, `words` is not used again, and the result of `prepare` is gone
             // with the error.
@@ -215,7 +255,7 @@ fn make<T>(
         prepared.map(|value| (start, words, value))
     };
     match build() {
-        Ok((start, words, value)) => Ok(Made { file, start, words, value }),
+        Ok((start, words, value)) => Ok(Made { _making: making, file, start, words, value }),
         Err(trouble) => {
             // The error that is being returned matters more; the next start removes a leftover.
             let _ = sys::remove_at(directory, unfinished);
@@ -252,16 +292,16 @@ impl fmt::Write for Text<'_> {
     }
 }
 
-/// Creates a ring file in this directory, which has this path, named `stem`, in a child of `fork`, and maps it in place
-/// of `words`. The data written by `prepare` is complete by then. `announce` is called with the file right before.
+/// Creates a ring file named `stem` in `directory`, which is at `directory_path`, and maps it in place of `words`. The
+/// data written by `prepare` is complete by then. `announce` is called with the file right before.
 ///
 /// Allocates nothing on the heap; async-signal-safe if `prepare` and `announce` are. After an error nothing has
 /// changed.
 pub(crate) fn replace_by_ring_file(
-    (directory, directory_path): (Directory, &Path),
+    (directory, directory_path): (HeldDirectory, &Path),
     stem: fmt::Arguments<'_>,
     words: &'static [Word],
-    prepare: impl FnOnce(&'static [Word]) -> Option<()>,
+    prepare: impl FnOnce(&'static [Word]) -> io::Result<()>,
     announce: impl FnOnce(RingFile) -> Option<&'static RingFile>,
 ) -> Result<(), Trouble> {
     let too_long = |_| Trouble { action: "name ring file", cause: io::Error::from_raw_os_error(libc::ENAMETOOLONG) };
@@ -275,11 +315,7 @@ pub(crate) fn replace_by_ring_file(
     }
     let [unfinished, name] = &rooms;
     let [unfinished, name] = [unfinished, name].map(|room| CStr::from_bytes_until_nul(room).unwrap_or_default());
-    let made = make(&opened, unfinished, name, words.len(), |words| {
-        // A child of this child must not inherit it.
-        sys::exclude_from_forks(words);
-        prepare(words)
-    })?;
+    let made = make(&opened, unfinished, name, words.len(), prepare)?;
 
     let undo = |trouble| {
         let _ = sys::remove_at(&opened, name); // the error that is being returned matters more

@@ -1,12 +1,13 @@
 //! Housekeeping: recurring work of the service thread, and the resulting snapshots.
 //!
-//! Ten times a second: a sign of life in the ring, requests from outside, the triggers, the window. Anchors are written
-//! on the schedule of the clock.
+//! Ten times a second: a sign of life in the ring, requests from outside, the triggers, the window. Twice a second: a
+//! look at the ring's file. Anchors are written on the schedule of the clock.
 
 use std::time::{Duration, Instant};
 
 use super::clock::{self, ClockMaintenance};
 use super::control;
+use super::ring_watch::RingWatch;
 use super::take::{self, retain};
 use crate::clock::unix_ns_now;
 use crate::snapshot::batch::Batch;
@@ -31,6 +32,7 @@ pub(crate) struct Housekeeping {
     clock: ClockMaintenance,
     next_clock: Instant,
     schedule: Schedule,
+    ring_watch: RingWatch,
     /// Causes of a snapshot that has not been taken yet.
     pub(crate) causes: Causes,
 }
@@ -48,6 +50,7 @@ impl Housekeeping {
                 state.ring.segment_count() - state.ring.priority_segment_count(),
                 now,
             ),
+            ring_watch: RingWatch::new(now),
             causes: Causes::default(),
         }
     }
@@ -65,6 +68,7 @@ impl Housekeeping {
         self.next_poll = now + POLL_INTERVAL;
         state.ring.beat(u64::try_from(unix_ns_now()).unwrap_or(0));
         state.report_cut();
+        self.ring_watch.look(state, now);
         control::poll(state);
         warn_of_short_window(state);
         let queue = &state.process().queue;

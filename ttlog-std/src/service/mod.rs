@@ -8,6 +8,13 @@ mod family;
 pub(crate) mod hand_over;
 mod housekeeping;
 mod orphans;
+#[cfg(target_os = "linux")]
+mod relocate;
+#[cfg(target_os = "linux")]
+mod ring_watch;
+#[cfg(not(target_os = "linux"))]
+#[path = "no_ring_watch.rs"]
+mod ring_watch;
 pub(crate) mod settle;
 #[cfg(target_os = "linux")]
 pub(crate) mod snapshot_signal;

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use ttlog_core::event::filter::FilterCell;
 use ttlog_core::event::start_epoch;
-use ttlog_core::ring::Renewal;
+use ttlog_core::ring::{Gate, Renewal};
 use ttlog_core::{Filter, Ring, RingConfig, RingError, Word};
 
 use super::ring::{MadeRing, check_sizes, make_ring};
@@ -166,6 +166,7 @@ impl Builder {
             service_name: service,
             filter,
             ended: AtomicBool::new(false),
+            gate: Gate::new(),
             renewal: Renewal::new(),
             forked,
             settings,

@@ -1,6 +1,7 @@
 //! The state of the recorder: the data that recording needs, without the actions on it.
 
 pub(crate) mod forked;
+mod passage;
 pub(crate) mod place;
 pub(crate) mod process;
 mod recorder;

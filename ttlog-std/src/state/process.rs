@@ -48,8 +48,10 @@ pub(crate) struct ProcessState {
     pub(crate) filter_lock: Mutex<()>,
     /// The ring's file; null if it has none (yet). The pointee is never freed.
     file: AtomicPtr<RingFile>,
-    /// The file beside which children create theirs: that of the first ancestor that had one, or where it was handed
-    /// over to another user; null if there is none. The pointee is never freed.
+    /// Whether the file has lost its name, so that the ring ends with the process.
+    is_nameless: AtomicBool,
+    /// The file beside which children create theirs: that of the nearest ancestor that had one; null if there is none.
+    /// The pointee is never freed.
     #[cfg_attr(
         not(target_os = "linux"),
         allow(dead_code, reason = "for children of fork, which have rings on Linux alone")
@@ -85,6 +87,7 @@ impl ProcessState {
             parent_file: AtomicPtr::new(file),
             is_recovering: AtomicBool::new(false),
             handed_to: Mutex::new(None),
+            is_nameless: AtomicBool::new(false),
             is_settled: AtomicBool::new(true),
             last_anchor: AtomicU64::new(0),
         }
@@ -104,9 +107,15 @@ impl ProcessState {
             anchor_lock: Mutex::new(()),
             filter_lock: Mutex::new(()),
             file: AtomicPtr::new(std::ptr::null_mut()),
-            parent_file: AtomicPtr::new(parent.parent_file.load(Ordering::Acquire)),
+            parent_file: AtomicPtr::new(
+                parent
+                    .file()
+                    .or(parent.parent_file())
+                    .map_or(std::ptr::null_mut(), |file| std::ptr::from_ref(file).cast_mut()),
+            ),
             is_recovering: AtomicBool::new(false),
             handed_to: Mutex::new(None),
+            is_nameless: AtomicBool::new(false),
             is_settled: AtomicBool::new(false),
             last_anchor: AtomicU64::new(0),
         };
@@ -159,10 +168,22 @@ impl ProcessState {
         Some(file)
     }
 
-    /// Notes that the file could not be put in place.
+    /// Notes that the file could not be put in place, and that the ring is in the one before it, if there was one.
     #[cfg(target_os = "linux")]
-    pub(crate) fn forget_file(&self) {
-        self.file.store(std::ptr::null_mut(), Ordering::Release);
+    pub(crate) fn take_file_back(&self, before: Option<&'static RingFile>) {
+        let before = before.map_or(std::ptr::null_mut(), |file| std::ptr::from_ref(file).cast_mut());
+        self.file.store(before, Ordering::Release);
+    }
+
+    /// Returns whether the ring's file has lost its name.
+    pub(crate) fn is_nameless(&self) -> bool {
+        self.is_nameless.load(Ordering::Relaxed)
+    }
+
+    /// Notes whether the ring's file has lost its name.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn note_nameless(&self, is_nameless: bool) {
+        self.is_nameless.store(is_nameless, Ordering::Relaxed);
     }
 
     /// Notes that an anchor was written at `ticks`.

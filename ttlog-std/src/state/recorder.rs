@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 use ttlog_core::event::filter::FilterCell;
 use ttlog_core::event::start_epoch;
-use ttlog_core::ring::Renewal;
+use ttlog_core::ring::{Gate, Renewal};
 use ttlog_core::{Filter, Word};
 
 use super::forked::ForkState;
@@ -62,6 +62,9 @@ pub(crate) struct State {
     pub(crate) filter: FilterCell,
     /// Whether `shutdown` was called; never cleared.
     pub(crate) ended: AtomicBool,
+    /// Closed while the ring is moved to another file. All who write to the ring outside of the hot path are inside,
+    /// except for the service thread, which moves it.
+    pub(crate) gate: Gate,
     /// Whether this process has its ring; a child of `fork` creates it at its first event.
     pub(crate) renewal: Renewal,
     /// The state of a child of `fork`.
@@ -89,6 +92,7 @@ impl State {
             return;
         }
         if let Ok(_guard) = process.anchor_lock.try_lock() {
+            let Some(_passage) = self.try_enter(0) else { return };
             let anchor = self.clock.anchor();
             self.ring.write_anchor(anchor);
             process.note_anchor(anchor.ticks);
@@ -112,6 +116,7 @@ impl State {
         let _changing = self.process().filter_lock.lock().unwrap_or_else(PoisonError::into_inner);
         self.filter.set(filter);
         start_epoch();
+        let _passage = self.enter_patiently(0);
         self.ring.set_filter_text(filter.text());
     }
 
@@ -119,6 +124,11 @@ impl State {
     pub(crate) fn with_filter_text(&self, tell: impl FnOnce(&str)) {
         let _unchanged = self.process().filter_lock.lock().unwrap_or_else(PoisonError::into_inner);
         self.filter.with(|filter| tell(filter.text()));
+    }
+
+    /// Returns whether the ring outlives the process: all of it is in a file that can be found.
+    pub(crate) fn outlives(&self) -> bool {
+        self.process().file().is_some() && !self.is_cut() && !self.process().is_nameless()
     }
 
     /// Returns whether somebody truncated the ring's file, so that a part of the ring is memory without a file.

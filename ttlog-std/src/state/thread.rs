@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use ttlog_core::ContextInfo;
 use ttlog_core::ring::{Cursor, Identify, NameRoom};
 
-use super::recorder::current;
+use super::passage::Passage;
+use super::recorder::{State, current};
 use super::thread_name::ThreadName;
 use crate::clock;
 use crate::config::settings::FatalSignals;
@@ -48,14 +49,43 @@ pub(crate) struct Depth {
     pub(crate) has_forked: Cell<bool>,
 }
 
-/// Marks work on the ring for as long as it lives.
-pub(crate) struct SlowPathGuard;
+/// Marks work on the ring for as long as it lives, inside the gate.
+pub(crate) struct SlowPathGuard {
+    /// `None` if this work is nested in other work, which is inside.
+    _passage: Option<Passage<'static>>,
+}
 
 impl SlowPathGuard {
-    pub(crate) fn new() -> Self {
-        DEPTH.with(|depth| depth.calls.set(depth.calls.get() + 1));
-        SlowPathGuard
+    /// Begins work on the ring by a log call; `None` if the ring is being moved.
+    #[inline]
+    pub(crate) fn enter(state: &'static State) -> Option<Self> {
+        Self::begin(|| state.enter(lane()))
     }
+
+    /// Begins work on the ring by a thread that can wait for the end of a move.
+    fn enter_patiently(state: &'static State) -> Option<Self> {
+        Self::begin(|| state.enter_patiently(lane()))
+    }
+
+    #[inline(always)]
+    fn begin(enter: impl FnOnce() -> Option<Passage<'static>>) -> Option<Self> {
+        DEPTH.with(|depth| {
+            let calls = depth.calls.get();
+            let passage = if calls > 0 { None } else { Some(enter()?) };
+            depth.calls.set(calls + 1);
+            Some(SlowPathGuard { _passage: passage })
+        })
+    }
+}
+
+/// Returns the thread's lane through the gate.
+pub(crate) fn lane() -> u32 {
+    IDENTITY.with(|identity| identity.context.get())
+}
+
+/// Returns whether the thread is working on the ring, outside of the hot path.
+pub(crate) fn is_on_slow_path() -> bool {
+    DEPTH.with(|depth| depth.calls.get() > 0)
 }
 
 impl Drop for SlowPathGuard {
@@ -224,7 +254,8 @@ extern "C" fn at_end(_: *mut std::ffi::c_void) {
 fn leave() {
     IDENTITY.with(|identity| identity.state.set(IdentityState::Ended));
     if let Some(state) = current() {
-        let _slow_path = SlowPathGuard::new();
+        // If the ring is being moved all that time, the segment stays this thread's.
+        let Some(_slow_path) = SlowPathGuard::enter_patiently(state) else { return };
         cursor().detach(&state.ring, clock::now());
     }
 }

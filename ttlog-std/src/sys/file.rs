@@ -387,11 +387,11 @@ pub(crate) fn read_start<'a>(path: &std::ffi::CStr, room: &'a mut [u8]) -> Optio
     room.get(..usize::try_from(len).ok()?)
 }
 
-/// Creates a directory with mode 0700, if it is missing and that is possible. Async-signal-safe.
+/// Creates a directory with mode 0700, less what the umask clears. Async-signal-safe.
 #[cfg(target_os = "linux")]
-pub(crate) fn create_directory_at(path: &std::ffi::CStr) {
-    // SAFETY: the path is a terminated string. Whether there is a directory now shows when it is opened.
-    unsafe { libc::mkdir(path.as_ptr(), 0o700) };
+pub(crate) fn create_directory_at(path: &std::ffi::CStr) -> io::Result<()> {
+    // SAFETY: the path is a terminated string.
+    if unsafe { libc::mkdir(path.as_ptr(), 0o700) } == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Returns the owner and the mode of a descriptor's file; `None` if the descriptor is closed. Async-signal-safe.
@@ -432,11 +432,40 @@ pub(crate) fn identity_and_len(file: &impl std::os::fd::AsRawFd) -> Option<(File
     Some((FileIdentity(status.st_dev as u64, status.st_ino as u64), status.st_size as u64))
 }
 
+/// Returns the identity of a file from its description.
+#[cfg(target_os = "linux")]
+pub(crate) fn identity_of(metadata: &std::fs::Metadata) -> FileIdentity {
+    use std::os::unix::fs::MetadataExt as _;
+    FileIdentity(metadata.dev(), metadata.ino())
+}
+
+/// Owner and mode of a directory, and whether it still has a name.
+#[cfg(target_os = "linux")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct DirectoryFacts {
+    pub(crate) owner: u32,
+    /// Permissions.
+    pub(crate) mode: u32,
+    pub(crate) is_removed: bool,
+}
+
+/// Returns the facts about an open directory; `None` if the descriptor is closed. Async-signal-safe.
+#[cfg(target_os = "linux")]
+pub(crate) fn directory_facts(directory: &impl std::os::fd::AsRawFd) -> Option<DirectoryFacts> {
+    let mut status = std::mem::MaybeUninit::<libc::stat>::uninit();
+    // SAFETY: `status` is a valid place; a descriptor that is not open gives an error.
+    if unsafe { libc::fstat(directory.as_raw_fd(), status.as_mut_ptr()) } != 0 {
+        return None;
+    }
+    // SAFETY: the call succeeded, so it was written.
+    let status = unsafe { status.assume_init() };
+    Some(DirectoryFacts { owner: status.st_uid, mode: status.st_mode & 0o7777, is_removed: status.st_nlink == 0 })
+}
+
 /// Closes the descriptor of a file that is never dropped, unless the program has closed it and its number was reused.
 /// Async-signal-safe.
 #[cfg(target_os = "linux")]
-pub(crate) fn close_if_same(file: &File, identity: FileIdentity) {
-    use std::os::fd::AsRawFd as _;
+pub(crate) fn close_if_same(file: &impl std::os::fd::AsRawFd, identity: FileIdentity) {
     if identity_and_len(file).is_some_and(|(now, _)| now == identity) {
         // SAFETY: the descriptor is that of the file, and nobody uses it afterwards.
         unsafe { libc::close(file.as_raw_fd()) };

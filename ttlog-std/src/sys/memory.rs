@@ -136,6 +136,19 @@ pub(crate) fn use_small_pages(start: std::ptr::NonNull<u8>, len: usize) {
     let _ = unsafe { libc::madvise(start.as_ptr().cast(), len, libc::MADV_NOHUGEPAGE) };
 }
 
+/// Maps the file behind `words` a second time, elsewhere, where it stays when `words` gets another one.
+#[cfg(target_os = "linux")]
+pub(crate) fn map_again(words: &'static [ttlog_core::Word]) -> io::Result<std::ptr::NonNull<u8>> {
+    let (start, len) = (words.as_ptr().cast_mut().cast(), size_of_val(words));
+    // SAFETY: with an old length of 0, a shared mapping stays in place and gets a twin at an address of the kernel's
+    // choice.
+    let address = unsafe { libc::mremap(start, 0, len, libc::MREMAP_MAYMOVE) };
+    if address == libc::MAP_FAILED {
+        return Err(io::Error::last_os_error());
+    }
+    std::ptr::NonNull::new(address.cast()).ok_or_else(|| io::Error::from_raw_os_error(libc::ENOMEM))
+}
+
 /// Excludes a mapping from the memory of children, which would not use it. Async-signal-safe.
 #[cfg(target_os = "linux")]
 pub(crate) fn exclude_from_forks(words: &[ttlog_core::Word]) {

@@ -6,11 +6,16 @@ use std::io;
 #[cfg(target_os = "linux")]
 use super::memory::map_private;
 
-/// Registers `before` to be called in each thread that calls `fork`, and `in_child` in the child before `fork` returns.
+/// Registers `before` to be called in each thread that calls `fork`, and `in_parent` and `in_child` in both processes
+/// before `fork` returns there.
 #[cfg(target_os = "linux")]
-pub(crate) fn at_fork(before: extern "C" fn(), in_child: extern "C" fn()) -> io::Result<()> {
+pub(crate) fn at_fork(
+    before: extern "C" fn(),
+    in_parent: extern "C" fn(),
+    in_child: extern "C" fn(),
+) -> io::Result<()> {
     // SAFETY: plain functions, which are never unloaded.
-    match unsafe { libc::pthread_atfork(Some(before), None, Some(in_child)) } {
+    match unsafe { libc::pthread_atfork(Some(before), Some(in_parent), Some(in_child)) } {
         0 => Ok(()),
         error => Err(io::Error::from_raw_os_error(error)),
     }

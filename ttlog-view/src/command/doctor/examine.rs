@@ -113,7 +113,7 @@ impl RingReport {
         let query = Query { keep: Keep::First(0), duplicates: true, ..Query::default() };
         let timeline = Timeline::read(&sources, &query, &mut ());
         let mut report = RingReport { local_pid, ..Self::of(path, &metadata, &timeline) };
-        report.remark(&timeline, &metadata);
+        report.remark(&timeline, &metadata, reach);
         Ok(report)
     }
 
@@ -154,7 +154,7 @@ impl RingReport {
     }
 
     /// Collects the remarks.
-    fn remark(&mut self, timeline: &Timeline<'_, '_>, metadata: &std::fs::Metadata) {
+    fn remark(&mut self, timeline: &Timeline<'_, '_>, metadata: &std::fs::Metadata, reach: &Path) {
         let (source, found) = (&timeline.sources[0], &timeline.found[0]);
         let mut remarks = Vec::new();
         if self.runs {
@@ -172,7 +172,13 @@ impl RingReport {
         match links(metadata) {
             Some(0) => remarks.push(Remark::problem(
                 "its file has lost its name: what it holds is gone with the process",
-                "take a snapshot of it (ttlog-view snapshot PID), and find out who removes files there",
+                "if the recorder finds a place, it moves the ring to a new file within a second; if not, take a \
+                 snapshot of it (ttlog-view snapshot PID), and find out who removes files there",
+            )),
+            Some(1) if is_elsewhere(reach) => remarks.push(Remark::problem(
+                "its file is not at its path: no other process will find it there",
+                "if the recorder finds a place, it moves the ring to a new file within a second; if not, take a \
+                 snapshot of it (ttlog-view snapshot PID), and find out what is mounted over it",
             )),
             Some(2..) => remarks.push(Remark::problem(
                 "its file has another name, too (a hard link): recorders do not recover such rings",
@@ -220,6 +226,12 @@ impl RingReport {
     }
 }
 
+/// Returns whether a file was reached as one that a process has open, because its own path does not lead to it.
+fn is_elsewhere(reach: &Path) -> bool {
+    let mut parts = reach.strip_prefix("/proc").into_iter().flatten();
+    parts.nth(1).is_some_and(|part| part == "fd" || part == "map_files")
+}
+
 /// Returns the number of names of a file; `None` if unknown on this system.
 #[cfg(unix)]
 fn links(metadata: &std::fs::Metadata) -> Option<u64> {
@@ -229,4 +241,22 @@ fn links(metadata: &std::fs::Metadata) -> Option<u64> {
 #[cfg(not(unix))]
 fn links(_metadata: &std::fs::Metadata) -> Option<u64> {
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn open_files_are_not_at_their_paths() {
+        for (reach, expected) in [
+            ("/proc/17/fd/3", true),
+            ("/proc/17/map_files/7f00-7f10", true),
+            ("/proc/17/root/dev/shm/ttlog-0/a.ring", false),
+            ("/dev/shm/ttlog-0/a.ring", false),
+            ("fd/fd", false),
+        ] {
+            assert_eq!(is_elsewhere(Path::new(reach)), expected, "{reach}");
+        }
+    }
 }

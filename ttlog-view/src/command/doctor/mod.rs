@@ -62,6 +62,7 @@ pub fn run(options: &Doctor, out: &mut dyn Write) -> io::Result<Outcome> {
                 report.add_directory(&directory);
             }
         }
+        report.add_nameless();
     }
     for target in &options.targets {
         report.add_target(target);

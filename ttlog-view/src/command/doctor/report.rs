@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use ttlog_read::source::Holder;
-use ttlog_read::source::find::{find, variable_of};
+use ttlog_read::source::find::{find, nameless_rings, variable_of};
 use ttlog_read::text::escape::error_line;
 
 use super::directory::{DirectoryReport, SnapshotsReport, quoted};
@@ -72,6 +72,15 @@ impl Report {
         self.directories.push(directory);
         for ring in rings {
             self.add_ring(&ring, &ring, None);
+        }
+    }
+
+    /// Adds the rings of running processes that no directory shows.
+    pub(super) fn add_nameless(&mut self) {
+        for ring in nameless_rings() {
+            let (path, reach, holder) = (ring.path.clone(), ring.reach.clone(), Some(ring.holder()));
+            drop(ring);
+            self.add_ring(&path, &reach, holder);
         }
     }
 
