@@ -7,7 +7,7 @@
 //!
 //! The child's first event, or its first use of [`Recorder`](crate::Recorder), creates the ring: in its own file in the
 //! directory of the parent's, or in memory if that is not available. It is as large as the memory allows that all
-//! children share ([`room`](super::room), [`shape`](super::shape)). It is laid out elsewhere and then put in place as a
+//! children share ([`room`], [`shape`](super::shape)). It is laid out elsewhere and then put in place as a
 //! whole. Callsites keep their ids, which are cached everywhere. Meanwhile the events of other threads are counted as
 //! dropped.
 //!
