@@ -32,7 +32,7 @@ pub(super) fn read_planes(planes: &[u8], count: usize, from: usize, to: usize, s
 
 pub(super) struct Writer<'a> {
     pub(super) out: &'a mut [u8],
-    /// At most the length of `out`, which is [`columns_len_max`] minus the bytes before it.
+    /// At most the length of `out`, which is [`columns_len_max`](super::columns_len_max) minus the bytes before it.
     pub(super) len: usize,
 }
 
