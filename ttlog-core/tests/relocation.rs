@@ -10,7 +10,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use ttlog_core::event::{Cons, Nil};
-use ttlog_core::kill::{Site, set_callback, set_step_callback};
+use ttlog_core::kill::{KillPoint, set_callback, set_step_callback};
 use ttlog_core::record::packed::Unpacker;
 use ttlog_core::ring::{Cursor, Gate, Relocation};
 use ttlog_core::{ContextInfo, DropReason, Fields, Item, Ring, RingConfig, RingImage, SegmentState, Word};
@@ -91,8 +91,8 @@ fn step() {
     }
 }
 
-fn pass(site: Site) {
-    if matches!(site, Site::HotClosed | Site::HotLoaded) {
+fn pass(point: KillPoint) {
+    if matches!(point, KillPoint::HotClosed | KillPoint::HotLoaded) {
         step();
     }
 }

@@ -60,10 +60,9 @@ impl Backlog {
             Err(error) => TROUBLE.warn(format_args!("{error} (further trouble of this kind is not reported)")),
         }
         if self.is_empty() {
-            self.left = self.locked.take().unwrap_or_default().into_iter();
-        }
-        if self.is_empty() {
+            // Before the second try: a process that ends meanwhile has reported what it did.
             self.report();
+            self.left = self.locked.take().unwrap_or_default().into_iter();
         }
     }
 
@@ -76,9 +75,10 @@ impl Backlog {
         retain(state, scope, Some(snapshot));
     }
 
-    fn report(&self) {
+    /// Reports how many were recovered since the last report, if any were.
+    fn report(&mut self) {
         static REPEATED: report::Once = report::Once::new();
-        match self.recovered_count {
+        match std::mem::take(&mut self.recovered_count) {
             0 => {}
             count if self.is_repeated => REPEATED.warn(format_args!(
                 "recovered the events of {count} processes that died, to make room for rings of new children, the \

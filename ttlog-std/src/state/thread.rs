@@ -84,6 +84,7 @@ pub(crate) fn lane() -> u32 {
 }
 
 /// Returns whether the thread is working on the ring, outside of the hot path.
+#[cfg(target_os = "linux")]
 pub(crate) fn is_on_slow_path() -> bool {
     DEPTH.with(|depth| depth.calls.get() > 0)
 }
