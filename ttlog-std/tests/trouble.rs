@@ -56,7 +56,8 @@ fn child() {
             let SnapshotError::DiskAlmostFull { free_percent: free, needed_percent: 15, .. } = &error else {
                 panic!("{error}")
             };
-            assert!(*free < 15);
+            // Too little is free, or would be with the snapshot, which has some hundredths of this disk.
+            assert!(*free < 20, "{error}");
             // Last words can use the rest of the disk.
             let panicked = std::panic::catch_unwind(|| panic!("last words"));
             assert!(panicked.is_err());
