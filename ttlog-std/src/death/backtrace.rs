@@ -7,6 +7,7 @@ use crate::sys::cut;
 
 /// Longest backtrace that is recorded, in bytes.
 const LEN_MAX: usize = 16 * 1024;
+
 /// Captures the backtrace of this thread as text. Returns `None` if there is no memory for it.
 pub(super) fn capture() -> Option<String> {
     let mut text = CappedString::new(LEN_MAX)?;
