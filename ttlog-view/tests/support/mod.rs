@@ -1,5 +1,5 @@
 //! The program, run on [recordings](recording).
-#![allow(dead_code, unreachable_pub)] // each test binary is a crate of its own and uses a part
+#![allow(dead_code, unreachable_pub, unused_imports)] // each test binary is a crate of its own and uses a part
 
 pub mod device;
 #[cfg(target_os = "linux")]
