@@ -61,13 +61,17 @@ fn snapshot_of_a_dead_process_and_of_a_ring_without_a_name() {
     let mut recorder = Recorder::start(&dir, &[]);
     recorder.tell("info 5");
     let (pid, ring) = (recorder.pid().to_string(), recorder.ring());
-    // Without a name, it is found only through the process.
+    // Without a name, it is found only through the process. That is stopped meanwhile: it would move the ring to another
+    // file.
+    let process = rustix::process::Pid::from_raw(recorder.pid().cast_signed()).expect("not 0");
+    rustix::process::kill_process(process, rustix::process::Signal::STOP).expect("our own child");
     std::fs::rename(&ring, dir.join("kept")).expect("our own file");
     std::fs::hard_link(dir.join("kept"), dir.join("linked")).expect("a link");
     std::fs::remove_file(dir.join("kept")).expect("our own file");
     let run = view(&dir, &["snapshot", &pid, "-o", "."]);
     assert_eq!(count(&view(&dir, &[&made(&dir, &run).to_string_lossy()]).out, " worked  n="), 5);
     std::fs::rename(dir.join("linked"), &ring).expect("our own file");
+    rustix::process::kill_process(process, rustix::process::Signal::CONT).expect("our own child");
     assert!(!recorder.end("abort").success());
     let rings = dir.join("rings");
     let found = std::process::Command::new(env!("CARGO_BIN_EXE_ttlog-view"))
