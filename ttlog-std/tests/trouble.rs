@@ -317,7 +317,10 @@ fn descriptors_that_are_used_up_later() {
 fn directories_that_are_removed_while_running() {
     let place = Place::new("homeless");
     let output = place.run("directories removed");
-    assert_eq!(warnings(&output), Vec::<String>::new());
+    // If the child takes half a second, the ring has moved meanwhile.
+    let trouble: Vec<_> =
+        warnings(&output).into_iter().filter(|line| !line.contains("was removed: the ring is now")).collect();
+    assert_eq!(trouble, Vec::<String>::new());
     assert_eq!((place.ring_files().len(), place.snapshot_files().len()), (0, 1));
 }
 
