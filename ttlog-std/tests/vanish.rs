@@ -103,6 +103,7 @@ fn child() {
         "forks" => forks(&rings()),
         "forks meanwhile" => forks_meanwhile(&rings()),
         "settled child" => settled_child(&rings()),
+        "crowd of children" => crowd_of_children(&rings()),
         "snapshots" => snapshots(&rings()),
         "no place" => no_place(&rings()),
         "exposed" => exposed(&rings(), |path| {
@@ -282,8 +283,9 @@ fn settled_child(rings: &Path) {
         log(10_000..10_100);
         let recorder = Recorder::current().unwrap();
         let old = path_of(&recorder);
+        let len = old.metadata().unwrap().len();
         std::fs::remove_file(&old).unwrap();
-        new_path(&recorder, &old);
+        assert_eq!(new_path(&recorder, &old).metadata().unwrap().len(), len);
         log(10_100..10_200);
         kill_self();
     }
@@ -292,6 +294,51 @@ fn settled_child(rings: &Path) {
     assert!(recorder.ring_path().unwrap().starts_with(rings));
     println!("CHILDREN {child}");
     kill_self();
+}
+
+/// Bytes for the rings of the children of [`crowd_of_children`].
+const CROWD_BYTES: usize = 256 << 10;
+
+/// The files of children vanish, and further children need room for their rings. A ring that has moved takes as much
+/// of the budget as before.
+fn crowd_of_children(rings: &Path) {
+    let recorder = builder().children_bytes(CROWD_BYTES).recover_orphans(true).build().unwrap();
+    log(0..1000);
+    let own = path_of(&recorder);
+    let mut children = Vec::new();
+    let mut fork = |is_moving: bool| {
+        // SAFETY: the child logs and waits.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            log(0..10);
+            if is_moving {
+                let recorder = Recorder::current().unwrap();
+                let old = recorder.ring_path().map(Path::to_path_buf);
+                std::thread::sleep(Duration::from_secs(1)); // until all have their rings
+                if let Some(old) = old {
+                    std::fs::remove_file(&old).unwrap();
+                    new_path(&recorder, &old);
+                }
+            }
+            println!("READY");
+            std::thread::sleep(Duration::from_secs(60));
+            kill_self();
+        }
+        children.push(child);
+    };
+    let files = || common::files(rings).into_iter().filter(|path| *path != own).collect::<Vec<_>>();
+    (0..16).for_each(|_| fork(true));
+    std::thread::sleep(Duration::from_secs(4)); // until the rings have moved
+    let moved = files().len();
+    (0..16).for_each(|_| fork(false));
+    std::thread::sleep(Duration::from_secs(1));
+    let taken: u64 = files().iter().map(|path| path.metadata().unwrap().len()).sum();
+    for child in children {
+        // SAFETY: ends a child of this process.
+        assert_eq!(unsafe { libc::kill(child, libc::SIGKILL) }, 0);
+    }
+    assert!(moved > 4 && taken <= CROWD_BYTES as u64, "{moved} rings, {taken} bytes");
+    assert!(recorder.shutdown());
 }
 
 /// Takes snapshots, one after the other, while the ring moves and a thread logs.
@@ -585,13 +632,20 @@ fn children_that_are_forked_meanwhile() {
 #[test]
 fn file_of_a_child_that_is_removed() {
     let place = Place::new("vanish-child");
-    let output = run_killed(place.child("settled child"));
+    let mut child = place.child("settled child");
+    child.env("TTLOG_CHILD_CAPACITY_BYTES", "64K"); // another layout than that of the parent
+    let output = run_killed(child);
     let child = numbers_after(&output, "CHILDREN")[0];
     let rings: Vec<_> = place.ring_files().iter().map(|path| RingContents::read(path)).collect();
     assert_eq!(rings.len(), 2, "{}", stderr(&output));
     let ring = rings.iter().find(|ring| ring.pid == child).unwrap();
     let expected: Vec<_> = (10_000..10_200).map(|number: u64| number.to_string()).collect();
     assert_eq!(ring.values("event", "number"), expected);
+}
+
+#[test]
+fn rings_of_children_that_moved_count_as_before() {
+    Place::new("vanish-crowd").run("crowd of children");
 }
 
 #[test]

@@ -124,10 +124,18 @@ impl Budget {
             .fold(0, |sum: u64, slot| sum.saturating_add(slot.len.load(Ordering::Acquire)))
     }
 
-    /// Notes that the ring file with the inode `from` is replaced by the one with the inode `to`.
-    pub(crate) fn move_claim(&self, from: u64, to: u64) {
+    /// Notes that the ring file with the inode `from` is replaced by the one with the inode `to`, of `len` bytes. If a
+    /// sweep has freed the claim, because the old file was in no directory any more, it is made anew, whatever is left.
+    pub(crate) fn move_claim(&self, from: u64, to: u64, len: u64) {
         let is_it = |slot: &&Slot| slot.file.compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed).is_ok();
-        let _ = self.slots.iter().find(is_it); // none, if nobody counts this ring
+        if self.slots.iter().any(|slot| is_it(&slot)) {
+            return;
+        }
+        let is_free =
+            |slot: &&Slot| slot.len.compare_exchange(0, len.max(1), Ordering::AcqRel, Ordering::Relaxed).is_ok();
+        if let Some(slot) = self.slots.iter().find(is_free) {
+            slot.file.store(to, Ordering::Release);
+        }
     }
 
     fn claimed(&self) -> u64 {
@@ -232,9 +240,12 @@ mod tests {
         assert_eq!(budget.claimed(), 3 * KIB);
         budget.free_absent(&BTreeSet::from([7, 9]), true);
         assert_eq!(budget.claimed(), 2 * KIB);
-        budget.move_claim(9, 10);
+        budget.move_claim(9, 10, KIB);
         budget.free_absent(&BTreeSet::from([7, 10]), false);
         assert_eq!(budget.claimed(), 2 * KIB, "the ring has moved to another file");
+        budget.free_absent(&BTreeSet::from([7]), false);
+        budget.move_claim(10, 11, KIB);
+        assert_eq!(budget.claimed(), 2 * KIB, "a sweep came between");
         first.release();
         assert_eq!(budget.claimed(), KIB);
     }

@@ -88,8 +88,9 @@ pub(super) fn relocate(state: &State, directory: File, path: &Path) -> Result<Op
     });
     sys::populate(words);
     let inode = |file: Option<&RingFile>| file.and_then(RingFile::inode);
-    if let (Some(budget), Some(from), Some(to)) = (state.forked.room.budget, inode(old), inode(process.file())) {
-        budget.move_claim(from, to);
+    let budget = state.forked.room.budget.filter(|_| process.is_child);
+    if let (Some(budget), Some(from), Some(to)) = (budget, inode(old), inode(process.file())) {
+        budget.move_claim(from, to, size_of_val(words) as u64);
     }
     Ok(unfinished)
 }
