@@ -61,8 +61,8 @@ fn snapshot_of_a_dead_process_and_of_a_ring_without_a_name() {
     let mut recorder = Recorder::start(&dir, &[]);
     recorder.tell("info 5");
     let (pid, ring) = (recorder.pid().to_string(), recorder.ring());
-    // Without a name, it is found only through the process. That is stopped meanwhile, because it would move the ring to
-    // another file.
+    // Without a name, it is found only through the process. That is stopped meanwhile, because it would move the ring
+    // to another file.
     let process = rustix::process::Pid::from_raw(recorder.pid().cast_signed()).expect("not 0");
     rustix::process::kill_process(process, rustix::process::Signal::STOP).expect("our own child");
     std::fs::rename(&ring, dir.join("kept")).expect("our own file");
