@@ -8,6 +8,7 @@
 //! | `loss` | counts of lost events |
 //! | `device_session` | sessions: from one start of a device's firmware to the next |
 //! | [`file_name`], [`file_lock`] | file names of rings; the lock of a ring's file |
+//! | [`memory_limit`] | where the limits of a process's memory stand |
 //! | `write` | `segment`: opening, sharing and leaving; `cursor`: the exclusive writer, the hot path; `shared`: the shared writer |
 //! | `read` | `image`, `segment`, `records`: untrusted bytes; `live`, `peek`: concurrently with the writers |
 //! | `server` | parts of rings on servers only: anchors, end of the process, requests, children of `fork`, relocation |
@@ -23,6 +24,7 @@ pub mod file_name;
 pub(crate) mod header;
 pub(crate) mod layout;
 pub(crate) mod loss;
+pub mod memory_limit;
 pub(crate) mod read;
 pub(crate) mod server;
 pub(crate) mod table;

@@ -1,31 +1,20 @@
 //! Memory that the process can have: the limits of its cgroups, and the machine's memory.
-//!
-//! A limit holds for a cgroup and everything below it, so each level up to the mount point counts. In version 1 the
-//! limit is `memory.limit_in_bytes`, in version 2 the smaller one of `memory.max` and `memory.high`. A container sees
-//! its own part of the tree only; it is mounted at the usual place, and limits above it cannot be read.
 
 use std::ffi::CString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-/// A limit of this or more is none: version 1 writes the largest number of pages.
-const UNLIMITED: u64 = 1 << 60;
-
-/// Version of cgroups, which have different files.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Version {
-    One,
-    Two,
-}
+use ttlog_core::ring::memory_limit::{KINDS_FILE, MemoryCgroup, UNLIMITED_MIN};
 
 /// A cgroup that limits the memory of the process.
 #[derive(Debug, Clone)]
 pub(crate) struct MemoryLimit {
     /// Bytes that the processes in it can use together.
     pub(crate) limit_bytes: u64,
-    version: Version,
     /// File with the bytes in use, and one with their kinds.
     usage: CString,
     kinds: CString,
+    /// Kinds that the kernel can give up.
+    reclaimable: [&'static str; 2],
 }
 
 impl MemoryLimit {
@@ -37,28 +26,24 @@ impl MemoryLimit {
 
     /// Returns the limits of a process with these cgroups and mounts, whose files are below `root`.
     fn found(cgroups: &str, mounts: &str, root: &Path) -> Vec<Self> {
-        let Some((version, within)) = memory_cgroup(cgroups) else { return Vec::new() };
-        let mount = mounts.lines().filter_map(Mount::parse).find(|mount| mount.is_of(version));
-        let Some(mount) = mount else { return Vec::new() };
-        let top = root.join(mount.point.trim_start_matches('/'));
-        // Without a namespace of cgroups, a container sees the whole path, but only the part below `mount.root`.
-        let below = Path::new(within).strip_prefix(mount.root).unwrap_or(Path::new(""));
-        let path = top.join(below.strip_prefix("/").unwrap_or(below));
+        let Some(cgroup) = MemoryCgroup::find(cgroups, mounts) else { return Vec::new() };
+        let top = root.join(cgroup.mount_point);
+        let path = top.join(cgroup.below);
         let levels = path.ancestors().take_while(|level| level.starts_with(&top));
-        levels.filter_map(|level| Self::of_level(version, level)).collect()
+        levels.filter_map(|level| Self::of_level(&cgroup, level)).collect()
     }
 
     /// Returns the limit of a cgroup, if it has one.
-    fn of_level(version: Version, level: &Path) -> Option<Self> {
-        let number = |name: &str| std::fs::read_to_string(level.join(name)).ok()?.trim().parse::<u64>().ok();
-        let (limit, usage) = match version {
-            Version::One => (number("memory.limit_in_bytes"), "memory.usage_in_bytes"),
-            Version::Two => (number("memory.max").into_iter().chain(number("memory.high")).min(), "memory.current"),
-        };
-        let name =
-            |name: &str| CString::new(PathBuf::from(level).join(name).into_os_string().into_encoded_bytes()).ok();
-        let limit_bytes = limit.filter(|limit| *limit < UNLIMITED)?;
-        Some(MemoryLimit { limit_bytes, version, usage: name(usage)?, kinds: name("memory.stat")? })
+    fn of_level(cgroup: &MemoryCgroup<'_>, level: &Path) -> Option<Self> {
+        let number = |name: &&str| std::fs::read_to_string(level.join(name)).ok()?.trim().parse::<u64>().ok();
+        let limit_bytes = cgroup.limit_files().iter().filter_map(number).min()?;
+        let path = |name: &str| CString::new(level.join(name).into_os_string().into_encoded_bytes()).ok();
+        Some(MemoryLimit {
+            limit_bytes: Some(limit_bytes).filter(|limit| *limit < UNLIMITED_MIN)?,
+            usage: path(cgroup.usage_file())?,
+            kinds: path(KINDS_FILE)?,
+            reclaimable: cgroup.reclaimable_keys(),
+        })
     }
 
     /// Returns the bytes that can be used before the limit is reached, at most `enough` if that many are; pages of
@@ -79,16 +64,12 @@ impl MemoryLimit {
         let Ok(start) = super::map_private(LEN) else { return 0 };
         // SAFETY: the memory is that long, zero, and known to nobody else until it is unmapped.
         let room = unsafe { std::slice::from_raw_parts_mut(start.as_ptr(), LEN) };
-        let keys: [&[u8]; 2] = match self.version {
-            Version::One => [b"total_inactive_file ", b"total_active_file "],
-            Version::Two => [b"inactive_file ", b"active_file "],
-        };
         let text = super::read_start(&self.kinds, room).unwrap_or_default();
-        let of = |key: &[u8]| {
-            let line = text.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(key));
+        let of = |key: &str| {
+            let line = text.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(key.as_bytes()));
             line.and_then(leading_number).unwrap_or(0)
         };
-        let sum = keys.iter().fold(0, |sum: u64, key| sum.saturating_add(of(key)));
+        let sum = self.reclaimable.iter().fold(0, |sum: u64, key| sum.saturating_add(of(key)));
         // SAFETY: the mapping from above; nothing refers to it anymore.
         unsafe { super::unmap(start, LEN) };
         sum
@@ -109,50 +90,6 @@ pub(crate) fn machine_memory_bytes() -> Option<u64> {
     (total > 0).then_some(total)
 }
 
-/// Returns the version of the cgroup that limits the memory of a process, and its path in the hierarchy. Where version
-/// 1 has the controller, version 2 has no limits.
-fn memory_cgroup(cgroups: &str) -> Option<(Version, &str)> {
-    let mut second = None;
-    for line in cgroups.lines() {
-        let mut parts = line.splitn(3, ':');
-        let (Some(id), Some(controllers), Some(path)) = (parts.next(), parts.next(), parts.next()) else { continue };
-        if controllers.split(',').any(|name| name == "memory") {
-            return Some((Version::One, path));
-        }
-        if id == "0" && controllers.is_empty() {
-            second = Some((Version::Two, path));
-        }
-    }
-    second
-}
-
-/// A line of `/proc/self/mountinfo`.
-struct Mount<'a> {
-    /// The directory of the hierarchy that is mounted.
-    root: &'a str,
-    point: &'a str,
-    kind: &'a str,
-    options: &'a str,
-}
-
-impl<'a> Mount<'a> {
-    fn parse(line: &'a str) -> Option<Self> {
-        let (place, kind) = line.split_once(" - ")?;
-        let mut place = place.split(' ').skip(3);
-        let (root, point) = (place.next()?, place.next()?);
-        let mut kind = kind.split(' ');
-        let (kind, options) = (kind.next()?, kind.nth(1).unwrap_or_default());
-        Some(Mount { root, point, kind, options })
-    }
-
-    fn is_of(&self, version: Version) -> bool {
-        match version {
-            Version::One => self.kind == "cgroup" && self.options.split(',').any(|option| option == "memory"),
-            Version::Two => self.kind == "cgroup2",
-        }
-    }
-}
-
 /// Reads the decimal digits at the start of a text.
 fn leading_number(text: &[u8]) -> Option<u64> {
     let digits = text.iter().take_while(|byte| byte.is_ascii_digit());
@@ -166,6 +103,8 @@ fn leading_number(text: &[u8]) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
 
     /// A file system with cgroups, removed at the end.

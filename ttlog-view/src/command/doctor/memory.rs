@@ -1,19 +1,16 @@
 //! Memory: the limits of the cgroups that the processes are in, or the machine's memory, and what the rings take of it.
 //!
-//! A ring in `/dev/shm` is memory that counts against the limit from its start on. A limit holds for a cgroup and
-//! everything below it, so the smallest one on the way to the mount point counts: `memory.limit_in_bytes` in version 1
-//! of cgroups, `memory.max` and `memory.high` in version 2.
+//! A ring in `/dev/shm` is memory that counts against the limit from its start on.
 
 use std::fs::read_to_string;
 use std::path::{Path, PathBuf};
 
+use ttlog_core::ring::memory_limit::{KINDS_FILE, MemoryCgroup, UNLIMITED_MIN};
 use ttlog_read::text::number::{bytes, counted};
 
 use super::examine::RingReport;
 use super::remark::Remark;
 
-/// A limit of this or more is none: version 1 writes the largest number of pages.
-const UNLIMITED: u64 = 1 << 60;
 /// Share of the memory from which rings are a problem. Sizes that nobody has set are half of it for a process and its
 /// children.
 const SHARE_MAX: u64 = 4;
@@ -128,27 +125,18 @@ fn memory_bytes(path: &Path) -> u64 {
 
 /// Returns the smallest limit on a process with these cgroups and mounts, whose files are below `root`.
 fn smallest(cgroups: &str, mounts: &str, root: &Path) -> Option<Limit> {
-    let (is_first, within) = memory_cgroup(cgroups)?;
-    let mount = mounts.lines().filter_map(|line| Mount::parse(line, is_first)).next()?;
-    let top = root.join(mount.point.trim_start_matches('/'));
-    // A container can see the whole path, but only the part below `mount.root`.
-    let below = Path::new(within).strip_prefix(mount.root).unwrap_or(Path::new(""));
-    let path = top.join(below.strip_prefix("/").unwrap_or(below));
-    let files: &[&str] = if is_first { &["memory.limit_in_bytes"] } else { &["memory.max", "memory.high"] };
+    let cgroup = MemoryCgroup::find(cgroups, mounts)?;
+    let top = root.join(cgroup.mount_point);
+    let path = top.join(cgroup.below);
     let levels = path.ancestors().take_while(|level| level.starts_with(&top));
-    let limits = levels.flat_map(|level| files.iter().map(move |file| level.join(file)));
-    let limits = limits.filter_map(|file| Some((number(&file).filter(|limit| *limit < UNLIMITED)?, file)));
+    let limits = levels.flat_map(|level| cgroup.limit_files().iter().map(move |file| level.join(file)));
+    let limits = limits.filter_map(|file| Some((number(&file).filter(|limit| *limit < UNLIMITED_MIN)?, file)));
     let (bytes, file) = limits.min_by_key(|(bytes, _)| *bytes)?;
     let level = file.parent()?;
-    let (usage, keys) = if is_first {
-        ("memory.usage_in_bytes", ["total_inactive_file ", "total_active_file "])
-    } else {
-        ("memory.current", ["inactive_file ", "active_file "])
-    };
-    let kinds = read_to_string(level.join("memory.stat")).unwrap_or_default();
+    let kinds = read_to_string(level.join(KINDS_FILE)).unwrap_or_default();
     let of = |key: &str| kinds.lines().find_map(|line| line.strip_prefix(key)?.trim().parse().ok()).unwrap_or(0);
-    let reclaimable = keys.iter().fold(0, |sum: u64, key| sum.saturating_add(of(key)));
-    Some(Limit { bytes, used: number(&level.join(usage)), reclaimable, file: Some(file) })
+    let reclaimable = cgroup.reclaimable_keys().iter().fold(0, |sum: u64, key| sum.saturating_add(of(key)));
+    Some(Limit { bytes, used: number(&level.join(cgroup.usage_file())), reclaimable, file: Some(file) })
 }
 
 /// Returns the machine's memory; `None` if unknown.
@@ -165,42 +153,6 @@ fn of_machine(root: &Path) -> Option<Limit> {
 
 fn number(file: &Path) -> Option<u64> {
     read_to_string(file).ok()?.trim().parse().ok()
-}
-
-/// Returns whether the cgroup that limits the memory of a process is of version 1, and its path in the hierarchy. Where
-/// version 1 has the controller, version 2 has no limits.
-fn memory_cgroup(cgroups: &str) -> Option<(bool, &str)> {
-    let parts = |line: &'_ str| -> Option<(usize, usize)> {
-        let controllers = line.find(':')? + 1;
-        Some((controllers, controllers + line[controllers..].find(':')?))
-    };
-    let found = cgroups.lines().filter_map(|line| parts(line).map(|(from, to)| (&line[from..to], &line[to + 1..])));
-    let first = found.clone().find(|(controllers, _)| controllers.split(',').any(|name| name == "memory"));
-    let second = || found.clone().find(|(controllers, _)| controllers.is_empty());
-    first.map(|(_, path)| (true, path)).or_else(|| second().map(|(_, path)| (false, path)))
-}
-
-/// A line of `/proc/self/mountinfo`.
-struct Mount<'a> {
-    /// The directory of the hierarchy that is mounted.
-    root: &'a str,
-    point: &'a str,
-}
-
-impl<'a> Mount<'a> {
-    /// Parses the line if it mounts the memory controller of version 1, or version 2.
-    fn parse(line: &'a str, is_first: bool) -> Option<Self> {
-        let (place, kind) = line.split_once(" - ")?;
-        let mut place = place.split(' ').skip(3);
-        let mount = Mount { root: place.next()?, point: place.next()? };
-        let mut kind = kind.split(' ');
-        let is_it = match kind.next()? {
-            "cgroup" => is_first && kind.nth(1)?.split(',').any(|option| option == "memory"),
-            "cgroup2" => !is_first,
-            _ => false,
-        };
-        is_it.then_some(mount)
-    }
 }
 
 #[cfg(test)]
