@@ -1,7 +1,7 @@
 //! Where the limits stand on the memory that a process, and thus its ring, can have.
 //!
-//! A limit holds for a cgroup and everything below it, so each level from the cgroup of the process up to the mount point
-//! counts. A container sees its own part of the tree only; limits above it cannot be read.
+//! A limit holds for a cgroup and everything below it, so each level from the cgroup of the process up to the mount
+//! point counts. A container sees its own part of the tree only; limits above it cannot be read.
 //!
 //! Source: the kernel's documentation, cgroup-v1/memory and cgroup-v2; proc(5), `/proc/PID/mountinfo`.
 
@@ -76,8 +76,8 @@ impl<'a> MemoryCgroup<'a> {
     }
 }
 
-/// Returns the mounted directory of the hierarchy and the mount point, if this line of `/proc/self/mountinfo` mounts the
-/// controller of memory in version 1, or version 2.
+/// Returns the mounted directory of the hierarchy and the mount point, if this line of `/proc/self/mountinfo` mounts
+/// the controller of memory in version 1, or version 2.
 fn mount_of(version: Version, line: &str) -> Option<(&str, &str)> {
     let (place, kind) = line.split_once(" - ")?;
     let mut place = place.split(' ').skip(3);
