@@ -214,6 +214,11 @@ fn show(value: &ValueRef<'_>, out: &mut String) {
         }
         ValueRef::Unit => write!(out, "()"),
         ValueRef::None => write!(out, "none"),
+        ValueRef::Any(any) => {
+            show(&any.value(), out);
+            Ok(())
+        }
+        ValueRef::Absent => write!(out, "absent"),
         ValueRef::Sequence(values) => {
             sequence(&mut values.clone(), out);
             Ok(())
