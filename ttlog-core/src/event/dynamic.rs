@@ -51,9 +51,12 @@ impl AnyFields for DynamicFields<'_> {
     }
     #[inline]
     fn put(&self, packer: &mut Packer, _cap: usize) {
-        let (words, tail) = self.payload.as_chunks::<8>();
-        for word in words {
-            packer.put_word(u64::from_le_bytes(*word));
+        let words = self.payload.chunks_exact(8);
+        let tail = words.remainder();
+        for bytes in words {
+            let mut word = [0; 8];
+            word.copy_from_slice(bytes);
+            packer.put_word(u64::from_le_bytes(word));
         }
         if !tail.is_empty() {
             let mut word = [0; 8];
