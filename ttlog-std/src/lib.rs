@@ -55,6 +55,8 @@
 
 extern crate self as ttlog_std;
 
+#[cfg(any(feature = "tracing", feature = "log"))]
+mod bridge;
 mod clock;
 mod config;
 mod death;
@@ -89,6 +91,22 @@ pub use state::window::Window;
 pub use ttlog_core::event::filter::FilterErrorKind;
 pub use ttlog_core::recorder::plugin::PluginHandle;
 pub use ttlog_core::{FilterError, Level, Loss, Value};
+
+/// Events and spans of `tracing` (feature `tracing`); the chapter is [`_documentation::tracing`].
+#[cfg(feature = "tracing")]
+pub mod tracing {
+    pub use crate::bridge::filter::RecorderFilter;
+    pub use crate::bridge::layer::{RecorderLayer, layer};
+    pub use crate::bridge::subscriber::{RecorderSubscriber, subscriber};
+    pub use crate::start::tracing::init;
+}
+
+/// Records of `log` (feature `log`); the chapter is [`_documentation::log`].
+#[cfg(feature = "log")]
+pub mod log {
+    pub use crate::bridge::logger::{Logger, logger};
+    pub use crate::start::log::init;
+}
 
 /// Support for the expansion of the macros. Not for direct use; can change in any version.
 #[doc(hidden)]

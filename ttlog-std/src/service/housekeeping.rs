@@ -64,6 +64,8 @@ impl Housekeeping {
         state.ring.beat(u64::try_from(unix_ns_now()).unwrap_or(0));
         state.report_cut();
         control::poll(state);
+        #[cfg(any(feature = "tracing", feature = "log"))]
+        crate::bridge::follow::follow_filter();
         warn_of_short_window(state);
         if state.process().queue.take_written() {
             retain(state, Scope::Service(&state.service_name), None);

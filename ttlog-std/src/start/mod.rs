@@ -2,5 +2,9 @@
 
 pub(crate) mod builder;
 mod init;
+#[cfg(feature = "log")]
+pub(crate) mod log;
 mod options;
 mod ring;
+#[cfg(feature = "tracing")]
+pub(crate) mod tracing;
