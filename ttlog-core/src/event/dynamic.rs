@@ -352,3 +352,6 @@ impl Write for Room<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;
