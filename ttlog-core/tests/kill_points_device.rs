@@ -457,7 +457,7 @@ impl Run {
     ) -> Result<(), String> {
         let (event_count, abandoned_count) = (before.events.len() as u32, before.pending as u32);
         let expected = Recovered::Ring { event_count, abandoned_count, damaged_count: 0 };
-        ensure!(found == expected, "the boot found {found:?}, should be {expected:?}");
+        ensure!(recovered == expected, "the boot found {recovered:?}, should be {expected:?}");
         let after = Content::of(&bytes_of(words), ledger)?;
         ensure!(&after == before, "after the boot {after:?}, before it {before:?}");
         Ok(())

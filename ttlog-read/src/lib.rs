@@ -46,6 +46,7 @@
 pub mod event;
 pub mod query;
 pub mod source;
+pub mod span;
 pub mod text;
 pub mod timeline;
 

@@ -6,7 +6,7 @@
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use ttlog_core::event::{Cons, Field, Nil};
-use ttlog_core::ring::{Cursor, AppendOutcome};
+use ttlog_core::ring::{AppendOutcome, Cursor};
 use ttlog_core::{
     AnyFields, Bytes, CallsiteInfo, ContextInfo, DropReason, Fields, Item, Level, Metadata, Ring, RingConfig,
     RingImage, SegmentState, TableItem, Value, ValueRef, Word, encode_callsite,

@@ -355,3 +355,6 @@ impl Write for Room<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

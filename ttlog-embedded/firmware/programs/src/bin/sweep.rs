@@ -24,7 +24,7 @@ use core::sync::atomic::{Ordering, compiler_fence};
 use support::println;
 use ttlog_core::RingImage;
 use ttlog_core::ring::{Item, Segment, SegmentState};
-use ttlog_embedded::{Clock, Config, Recovered, Level, info, warn};
+use ttlog_embedded::{Clock, Config, Level, Recovered, info, warn};
 
 support::entry!(main);
 support::timer_handler!(timer);
