@@ -47,11 +47,14 @@
 //! | [forks](_documentation::forks) | children of `fork` |
 //! | [plugins](_documentation::plugins) | libraries loaded at run time |
 //! | [platforms](_documentation::platforms) | Linux, macOS, Windows |
+#![cfg_attr(feature = "tracing", doc = "| [tracing](_documentation::tracing) | events and spans of `tracing` |")]
+#![cfg_attr(feature = "log", doc = "| [log](_documentation::log) | records of `log` |")]
 //!
 //! # Scope
 //!
-//! It complements `tracing` and `log` and does not replace them: it records the most recent events, for analysis
-//! afterwards. There are no spans yet.
+//! It records the most recent events, for analysis afterwards, and complements what a program has for other purposes.
+//! With the features `tracing` and `log`, it records what the program emits through these anyway, spans included. Its
+//! own macros have no spans yet.
 
 extern crate self as ttlog_std;
 
@@ -132,6 +135,9 @@ pub mod _documentation {
     pub mod forks {}
     #[doc = include_str!("../docs/levels.md")]
     pub mod levels {}
+    #[cfg(feature = "log")]
+    #[doc = include_str!("../docs/log.md")]
+    pub mod log {}
     #[doc = include_str!("../docs/platforms.md")]
     pub mod platforms {}
     #[doc = include_str!("../docs/plugins.md")]
@@ -142,6 +148,9 @@ pub mod _documentation {
     pub mod secrets {}
     #[doc = include_str!("../docs/snapshots.md")]
     pub mod snapshots {}
+    #[cfg(feature = "tracing")]
+    #[doc = include_str!("../docs/tracing.md")]
+    pub mod tracing {}
 }
 
 /// Compiles the example of the repository's README with the documentation tests.

@@ -35,7 +35,7 @@ pub fn logger() -> Logger {
 impl Logger {
     /// Passes every record on to another logger too: the one that the process had so far. That one applies its own
     /// filter. `max_level` is the most verbose level that it wants, as it would have passed it to
-    /// [`log::set_max_level`](::log::set_max_level); if unknown, [`LevelFilter::Trace`].
+    /// [`log::set_max_level`]; if unknown, [`LevelFilter::Trace`].
     ///
     /// ```no_run
     /// # fn console() -> Box<dyn log::Log> { Box::new(ttlog_std::log::logger()) }
@@ -51,7 +51,7 @@ impl Logger {
     /// Installs it as the logger of the process, and keeps the maximum level of `log` in step with the recorder's
     /// filter from now on: at changes of the filter, it follows within 100 ms.
     ///
-    /// A logger that is passed to [`log::set_boxed_logger`](::log::set_boxed_logger) instead leaves the maximum level to
+    /// A logger that is passed to [`log::set_boxed_logger`] instead leaves the maximum level to
     /// the program.
     ///
     /// # Errors
