@@ -1,6 +1,7 @@
 //! The thread's buffer, into which the values of an event are encoded.
 
 use std::cell::Cell;
+use std::ptr::{self, NonNull};
 
 use crate::config::settings::SEGMENT_BYTES_MIN;
 use crate::state;
@@ -10,16 +11,27 @@ const BUFFER_LEN: usize = 8 * 1024;
 /// Length of the buffer of a nested event, and of one at the end of a thread. It is on the stack.
 const SMALL_LEN: usize = 512;
 
-/// The buffer of a thread.
-struct ThreadBuffer {
-    /// Empty before the first event, and while an event is being encoded.
-    bytes: Cell<Vec<u8>>,
-    /// Whether an event is being encoded.
-    is_taken: Cell<bool>,
-}
+type Buffer = [u8; BUFFER_LEN];
 
 thread_local! {
-    static BUFFER: ThreadBuffer = const { ThreadBuffer { bytes: Cell::new(Vec::new()), is_taken: Cell::new(false) } };
+    /// The thread's buffer, a leaked box; null before the first event, while an event is being encoded, and after the
+    /// thread's end. Has no destructor, so that it costs a load and a store.
+    static BUFFER: Cell<*mut Buffer> = const { Cell::new(ptr::null_mut()) };
+    /// State of the thread's buffer.
+    static STATE: Cell<BufferState> = const { Cell::new(BufferState::New) };
+    /// Frees the buffer when the thread ends.
+    static FREE_AT_END: FreeAtEnd = const { FreeAtEnd };
+}
+
+/// State of a thread's buffer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum BufferState {
+    /// It was not needed yet.
+    New,
+    /// It is allocated, or is being allocated, or there was no memory for it.
+    Exists,
+    /// The thread is ending: there is none any more.
+    Freed,
 }
 
 /// Calls `encode` with a buffer as long as the ring can take records.
@@ -29,8 +41,9 @@ thread_local! {
 #[inline]
 pub(crate) fn with_buffer<R>(encode: impl FnOnce(&mut [u8]) -> R) -> R {
     let Some(mut taken) = Taken::take() else { return with_small_buffer(encode) };
-    let len = taken.0.len().min(record_len_max());
-    encode(&mut taken.0[..len])
+    let bytes = taken.bytes();
+    let len = bytes.len().min(record_len_max());
+    encode(&mut bytes[..len])
 }
 
 #[cold]
@@ -51,40 +64,72 @@ fn record_len_max() -> usize {
 }
 
 /// The buffer, taken from its thread; dropping it puts it back.
-struct Taken(Vec<u8>);
+///
+/// The pointer is a leaked box that nobody else has: it was taken out of `BUFFER`, or allocated by this thread.
+struct Taken(NonNull<Buffer>);
 
 impl Taken {
     #[inline]
     fn take() -> Option<Taken> {
-        BUFFER.try_with(|buffer| (!buffer.is_taken.replace(true)).then(|| buffer.bytes.take())).ok().flatten().and_then(
-            |bytes| {
-                // From here on, the drop puts the bytes back.
-                let mut taken = Taken(bytes);
-                (!taken.0.is_empty() || taken.allocate()).then_some(taken)
-            },
-        )
+        match NonNull::new(BUFFER.with(|buffer| buffer.replace(ptr::null_mut()))) {
+            Some(buffer) => Some(Taken(buffer)),
+            None => Taken::allocate(),
+        }
     }
 
-    /// Allocates the buffer; returns `false` without memory.
+    /// Allocates the buffer of a thread that has none. Returns `None` if it has, if it is ending, and without memory.
     #[cold]
-    fn allocate(&mut self) -> bool {
-        let has_room = self.0.try_reserve_exact(BUFFER_LEN).is_ok();
-        if has_room {
-            self.0.resize(BUFFER_LEN, 0);
+    #[inline(never)]
+    fn allocate() -> Option<Taken> {
+        if STATE.get() != BufferState::New {
+            return None;
         }
-        has_room
+        // Before anything that can log: the allocator.
+        STATE.set(BufferState::Exists);
+        if FREE_AT_END.try_with(|_| ()).is_err() {
+            STATE.set(BufferState::Freed);
+            return None;
+        }
+        let mut bytes = Vec::new();
+        bytes.try_reserve_exact(BUFFER_LEN).ok()?;
+        bytes.resize(BUFFER_LEN, 0);
+        let bytes: Box<Buffer> = bytes.into_boxed_slice().try_into().ok()?;
+        NonNull::new(Box::into_raw(bytes)).map(Taken)
+    }
+
+    #[inline]
+    fn bytes(&mut self) -> &mut Buffer {
+        // SAFETY: a leaked box that this value alone has, see the type.
+        unsafe { self.0.as_mut() }
     }
 }
 
 impl Drop for Taken {
     #[inline]
     fn drop(&mut self) {
-        let bytes = std::mem::take(&mut self.0);
-        // An error means that the thread ended meanwhile; the buffer is freed.
-        let _ = BUFFER.try_with(|buffer| {
-            buffer.bytes.set(bytes);
-            buffer.is_taken.set(false);
-        });
+        if STATE.get() == BufferState::Freed {
+            free(self.0.as_ptr());
+        } else {
+            BUFFER.set(self.0.as_ptr());
+        }
+    }
+}
+
+/// A value whose destructor runs at the thread's end.
+struct FreeAtEnd;
+
+impl Drop for FreeAtEnd {
+    fn drop(&mut self) {
+        STATE.set(BufferState::Freed);
+        free(BUFFER.replace(ptr::null_mut()));
+    }
+}
+
+#[cold]
+fn free(buffer: *mut Buffer) {
+    if !buffer.is_null() {
+        // SAFETY: a leaked box, which the caller has taken from where it was, so nobody else frees it.
+        drop(unsafe { Box::from_raw(buffer) });
     }
 }
 

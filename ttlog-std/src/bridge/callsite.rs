@@ -4,10 +4,14 @@ use ttlog_core::event::dynamic::DynamicFields;
 #[cfg(feature = "tracing")]
 use ttlog_core::event::dynamic::DynamicValues;
 use ttlog_core::event::{Field, Role};
-use ttlog_core::{Callsite, Level, Metadata, Type, TypeList};
+use ttlog_core::{Callsite, DropReason, Level, Metadata, Type, TypeList};
 
 use super::buffer::with_buffer;
 use crate::event::record::record_dynamic;
+use crate::state;
+
+/// Bytes that any value can take, if only as a note that it was cut.
+const VALUE_LEN_MIN: usize = 10;
 
 /// A callsite whose values carry their types.
 #[derive(Debug)]
@@ -62,6 +66,9 @@ impl BridgedCallsite {
     #[inline]
     pub(crate) fn record(&'static self, encode: impl FnOnce(&mut [u8]) -> usize) {
         with_buffer(|buffer| {
+            if buffer.len() < self.callsite.metadata().fields.len() * VALUE_LEN_MIN {
+                return count_too_large();
+            }
             let len = encode(buffer);
             let payload = buffer.get(..len).unwrap_or_default();
             record_dynamic(&self.callsite, &DynamicFields::new(self.types, self.types_hash, payload));
@@ -77,6 +84,14 @@ impl BridgedCallsite {
         ids.iter().for_each(|id| values.id(*id));
         let payload = values.finish();
         record_dynamic(&self.callsite, &DynamicFields::new(self.types, self.types_hash, payload));
+    }
+}
+
+/// Counts an event whose fields do not fit into a segment, even with all values cut to nothing.
+#[cold]
+fn count_too_large() {
+    if let Some(state) = state::current() {
+        state.ring.count_dropped(DropReason::TooLarge, 1);
     }
 }
 

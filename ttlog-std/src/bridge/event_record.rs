@@ -14,6 +14,6 @@ pub(crate) fn record_event(event: &Event<'_>, span: impl FnOnce() -> u64) {
         return super::log_event::record(event, span());
     }
     if site.main.is_enabled() {
-        site.main.record(|out| encode(out, &[span()], site.field_count, |visit| event.record(visit)));
+        site.main.record(|out| encode(out, &[span()], site.shape, |visit| event.record(visit)));
     }
 }

@@ -14,7 +14,7 @@ use super::filter::RecorderFilter;
 use super::follow;
 use super::span_records;
 use super::span_stack::with_stack;
-use super::span_table::{OpenSpan, next_owner, spans};
+use super::span_table::{OpenSpan, next_owner, prepare, spans};
 
 /// Number of ancestors among which a visible one is searched.
 const ANCESTORS_MAX: usize = 1000;
@@ -50,6 +50,7 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
     follow::tracing();
+    prepare();
     RecorderLayer { owner: next_owner(), subscriber: OnceLock::new() }.with_filter(RecorderFilter::new())
 }
 

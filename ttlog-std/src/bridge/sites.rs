@@ -6,6 +6,7 @@ use ttlog_core::event::{Field, Role};
 use super::callsite::{BridgedCallsite, Origin, literal_message};
 use super::intern::{Hasher, InternTable};
 use super::level::from_tracing;
+use super::values::Shape;
 
 /// Number of callsites in the table, at most.
 const SITES_MAX: usize = 1 << 15;
@@ -21,8 +22,8 @@ pub(crate) struct Site {
     pub(crate) main: BridgedCallsite,
     /// Callsite of the values that spans get later. `None` for events.
     pub(crate) update: Option<BridgedCallsite>,
-    /// Number of fields in `tracing`.
-    pub(crate) field_count: usize,
+    /// Its fields in `tracing`.
+    pub(crate) shape: Shape,
     /// Whether its events are records of `log`, which came through `tracing-log`.
     pub(crate) is_log: bool,
 }
@@ -76,8 +77,8 @@ impl Site {
             let ids = [Field::id("span", Role::Span)];
             (BridgedCallsite::leak(origin, message, ids.into_iter().chain(own()).collect()), None)
         };
-        let field_count = metadata.fields().len();
-        Site { metadata, main, update, field_count, is_log: is_log(metadata.target(), metadata.fields()) }
+        let shape = Shape::of(metadata.fields());
+        Site { metadata, main, update, shape, is_log: is_log(metadata.target(), metadata.fields()) }
     }
 }
 

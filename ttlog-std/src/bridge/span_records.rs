@@ -53,7 +53,7 @@ pub(crate) fn start(
         refuse();
         return None;
     };
-    site.main.record(|out| encode(out, &[id, parent], site.field_count, |visit| attributes.record(visit)));
+    site.main.record(|out| encode(out, &[id, parent], site.shape, |visit| attributes.record(visit)));
     Some(span)
 }
 
@@ -91,7 +91,7 @@ pub(crate) fn follows(span: OpenSpan, from: OpenSpan) {
 pub(crate) fn update(span: OpenSpan, values: &tracing_core::span::Record<'_>) {
     let Some(site) = site_of(span) else { return };
     if let Some(update) = site.update.as_ref().filter(|_| is_recording()) {
-        update.record(|out| encode(out, &[span.id], site.field_count, |visit| values.record(visit)));
+        update.record(|out| encode(out, &[span.id], site.shape, |visit| values.record(visit)));
     }
 }
 

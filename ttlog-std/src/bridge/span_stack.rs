@@ -109,9 +109,10 @@ impl SpanStack {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bridge::span_table::{next_id, next_owner, spans};
+    use crate::bridge::span_table::{next_id, next_owner, prepare, spans};
 
     fn open(owner: u64) -> OpenSpan {
+        prepare();
         let id = next_id();
         spans().insert(owner, id, id, std::ptr::null()).unwrap()
     }

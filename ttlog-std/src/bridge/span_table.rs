@@ -30,18 +30,27 @@ pub(crate) fn next_owner() -> u64 {
     LAST_OWNER.fetch_add(1, Ordering::Relaxed) + 1
 }
 
-/// Returns the table of the process, allocating it at the first call.
+/// The table of the process, allocated before its first layer or subscriber exists.
+static TABLE: OnceLock<SpanTable> = OnceLock::new();
+/// In place of the table, if there has been no layer or subscriber: it has room for nothing.
+static NO_TABLE: SpanTable = SpanTable { slots: &[], probes: AtomicUsize::new(0) };
+
+/// Allocates the table of the process, unless it exists. Can wait for another thread that does.
+pub(crate) fn prepare() {
+    TABLE.get_or_init(|| SpanTable::new(SLOTS));
+}
+
+/// Returns the table of the process. Never waits.
 #[inline]
 pub(crate) fn spans() -> &'static SpanTable {
-    static TABLE: OnceLock<SpanTable> = OnceLock::new();
-    TABLE.get_or_init(|| SpanTable::new(SLOTS))
+    TABLE.get().unwrap_or(&NO_TABLE)
 }
 
 /// Open spans of all layers and subscribers.
 #[derive(Debug)]
 pub(crate) struct SpanTable {
     /// Their number is a power of two, or 0 if there was no memory for them.
-    slots: Box<[Slot]>,
+    slots: &'static [Slot],
     /// Number of slots that a search visits at most; never decreases.
     probes: AtomicUsize,
 }
@@ -164,20 +173,21 @@ impl Slot {
     }
 }
 
-/// Allocates slots without touching their memory, of which most is never used. Returns none without memory.
-fn zeroed_slots(count: usize) -> Box<[Slot]> {
-    let Ok(layout) = std::alloc::Layout::array::<Slot>(count) else { return Box::default() };
+/// Allocates slots, which are never freed, without touching their memory, of which most is never used. Returns none
+/// without memory.
+fn zeroed_slots(count: usize) -> &'static [Slot] {
+    let Ok(layout) = std::alloc::Layout::array::<Slot>(count) else { return &[] };
     if layout.size() == 0 {
-        return Box::default();
+        return &[];
     }
     // SAFETY: the layout has a size.
     let start = unsafe { std::alloc::alloc_zeroed(layout) }.cast::<Slot>();
     if start.is_null() {
-        return Box::default();
+        return &[];
     }
     // SAFETY: allocated just now with the layout of a slice of `count` slots, of which zeros are valid ones: all fields
     // are atomic numbers and a pointer.
-    unsafe { Box::from_raw(std::ptr::slice_from_raw_parts_mut(start, count)) }
+    unsafe { std::slice::from_raw_parts(start, count) }
 }
 
 #[cfg(test)]

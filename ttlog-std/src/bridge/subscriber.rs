@@ -13,7 +13,7 @@ use super::filter::{is_callsite_enabled, is_enabled, max_level};
 use super::follow;
 use super::span_records;
 use super::span_stack::with_stack;
-use super::span_table::{OpenSpan, next_owner, spans};
+use super::span_table::{OpenSpan, next_owner, prepare, spans};
 
 /// Id of all spans that are not recorded.
 const UNRECORDED: u64 = u64::MAX;
@@ -34,6 +34,7 @@ pub struct RecorderSubscriber {
 #[must_use]
 pub fn subscriber() -> RecorderSubscriber {
     follow::tracing();
+    prepare();
     RecorderSubscriber { owner: next_owner() }
 }
 

@@ -3,30 +3,46 @@
 use std::error::Error;
 use std::fmt::Debug;
 
-use tracing_core::field::{Field, Visit};
+use tracing_core::field::{Field, FieldSet, Visit};
 use ttlog_core::event::dynamic::DynamicValues;
 
-/// Encodes ids and then the values of `count` fields into `out`, and returns the length of the payload.
+/// Fields of a callsite of `tracing`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shape {
+    pub(crate) count: usize,
+    /// Index of the field `message`; if there is none, no index.
+    pub(crate) message: usize,
+}
+
+impl Shape {
+    pub(crate) fn of(fields: &FieldSet) -> Self {
+        let message = fields.iter().position(|field| field.name() == "message");
+        Shape { count: fields.len(), message: message.unwrap_or(usize::MAX) }
+    }
+}
+
+/// Encodes ids and then the values of the fields into `out`, and returns the length of the payload.
 ///
 /// `visit` visits the values, in any order: it is called once if that is the order of the fields, otherwise once more
 /// per field, so `Debug` impls can be called twice. Fields that are not visited are absent; of a field that is visited
 /// more than once, the first value counts.
 #[inline]
-pub(crate) fn encode(out: &mut [u8], ids: &[u64], count: usize, visit: impl Fn(&mut dyn Visit)) -> usize {
-    let mut in_order = InOrder { values: begin(out, ids, count), next: 0, is_in_order: true };
+pub(crate) fn encode(out: &mut [u8], ids: &[u64], shape: Shape, visit: impl Fn(&mut dyn Visit)) -> usize {
+    let mut in_order =
+        InOrder { values: begin(out, ids, shape.count), message: shape.message, next: 0, is_in_order: true };
     visit(&mut in_order);
     if in_order.is_in_order {
         return in_order.values.finish().len();
     }
-    encode_one_by_one(out, ids, count, visit)
+    encode_one_by_one(out, ids, shape, visit)
 }
 
 #[cold]
 #[inline(never)]
-fn encode_one_by_one(out: &mut [u8], ids: &[u64], count: usize, visit: impl Fn(&mut dyn Visit)) -> usize {
-    let mut values = begin(out, ids, count);
-    for wanted in 0..count {
-        let mut one = One { values, wanted, is_found: false };
+fn encode_one_by_one(out: &mut [u8], ids: &[u64], shape: Shape, visit: impl Fn(&mut dyn Visit)) -> usize {
+    let mut values = begin(out, ids, shape.count);
+    for wanted in 0..shape.count {
+        let mut one = One { values, message: shape.message, wanted, is_found: false };
         visit(&mut one);
         if !one.is_found {
             one.values.absent();
@@ -45,6 +61,7 @@ fn begin<'b>(out: &'b mut [u8], ids: &[u64], count: usize) -> DynamicValues<'b> 
 /// Encodes values that are visited in the order of the fields.
 struct InOrder<'b> {
     values: DynamicValues<'b>,
+    message: usize,
     /// Index of the next field.
     next: usize,
     /// Whether no field was visited after a later one.
@@ -54,6 +71,7 @@ struct InOrder<'b> {
 /// Encodes the first value of one field.
 struct One<'b> {
     values: DynamicValues<'b>,
+    message: usize,
     /// Index of the field.
     wanted: usize,
     is_found: bool,
@@ -125,9 +143,10 @@ macro_rules! impl_visit {
                 self.place(field).into_iter().for_each(|values| values.error(value));
             }
             fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+                let is_message = field.index() == self.message;
                 self.place(field).into_iter().for_each(|values| {
                     // A message is text, of which the quotes of `Debug` are no part.
-                    if field.name() == "message" { values.message(value) } else { values.debug(value) }
+                    if is_message { values.message(value) } else { values.debug(value) }
                 });
             }
         }

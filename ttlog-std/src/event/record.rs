@@ -59,7 +59,9 @@ fn record_other<F: Fields>(callsite: &'static Callsite, fields: &F) {
 pub(crate) fn record_dynamic(callsite: &'static Callsite, fields: &DynamicFields<'_>) {
     if !belongs_to_priority(callsite.metadata()) {
         if let Some(id) = callsite.id_for(fields.types_hash()) {
-            if cursor().append_plain(id, clock::now(), fields) {
+            // The clock is read only now, as by `record`.
+            let ticks = clock::now_inline().unwrap_or_else(clock::now);
+            if cursor().append_plain(id, ticks, fields) {
                 return;
             }
         }

@@ -6,8 +6,10 @@ use std::fmt;
 use ttlog_core::Level;
 use ttlog_core::event::Role;
 
+use super::common::ring::RingContents;
+use super::common::{Place, finish, stderr};
 use super::tree::{Tree, message};
-use super::{Case, install, ring_of, rings_of};
+use super::{Case, install, rings_of};
 
 pub const CASES: &[Case] = &[("values", values), ("orders", orders), ("debug", debug), ("many", many)];
 
@@ -198,19 +200,59 @@ fn debug_that_logs_or_panics() {
 }
 
 fn many() {
-    let recorder = ttlog_std::Recorder::builder().capacity_bytes(64 * 1024).segment_bytes(1024).build().unwrap();
+    let segment_len = std::env::var("TTLOG_TEST_SEGMENT").unwrap().parse().unwrap();
+    let recorder = ttlog_std::Recorder::builder().capacity_bytes(64 * 1024).segment_bytes(segment_len).build().unwrap();
     tracing::subscriber::set_global_default(ttlog_std::tracing::subscriber()).unwrap();
     for length in (0..5000).step_by(7) {
         tracing::info!(a = 1, text = "x".repeat(length), b = "y".repeat(length), c = 2, "length");
+        tracing::warn!(a = 1, text = "x".repeat(length), b = "y".repeat(length), c = 2, "length");
     }
     assert_eq!(recorder.loss().dropped_total(), 0, "every event fits into the smallest segment");
+    tracing::info!(
+        a = 1,
+        b = 2,
+        c = 3,
+        d = 4,
+        e = 5,
+        f = 6,
+        g = 7,
+        h = 8,
+        i = 9,
+        j = 10,
+        k = 11,
+        l = 12,
+        m = 13,
+        n = 14,
+        o = 15,
+        p = 16,
+        q = 17,
+        r = 18,
+        s = 19,
+        t = 20,
+        u = 21,
+        v = 22,
+        w = 23,
+        x = 24,
+        y = 25,
+        z = 26,
+        "more fields than fit"
+    );
+    let dropped = recorder.loss().dropped_total();
+    assert_eq!(dropped, u64::from(segment_len == 512), "at worst the event is counted");
 }
 
 #[test]
 fn long_values_fit_into_short_segments() {
-    let tree = Tree::new(ring_of("many"));
-    assert!(tree.count("length") > 30);
-    for event in tree.events.iter().filter(|event| event.fields.contains_key("a")) {
-        assert_eq!((event.value("a"), event.value("c")), ("i64 1", "i64 2"));
+    for segment_len in ["512", "1024", "4096"] {
+        let place = Place::new(&format!("tracing-many-{segment_len}"));
+        let mut command = place.child("many");
+        command.env("TTLOG_TEST_SEGMENT", segment_len);
+        let output = finish(command);
+        assert!(output.status.success(), "{segment_len}: {}", stderr(&output));
+        let tree = Tree::new(RingContents::read(&place.ring_files()[0]));
+        assert!(tree.count("length") > 3);
+        for event in tree.events.iter().filter(|event| message(event) == Some("length")) {
+            assert_eq!((event.value("a"), event.value("c")), ("i64 1", "i64 2"));
+        }
     }
 }
