@@ -24,6 +24,7 @@ pub const CASES: &[Case] = &[
     ("global", global),
     ("reload", reload_others),
     ("run-time", run_time),
+    ("outside", outside),
     ("early", early),
     ("macros", macros),
 ];
@@ -231,6 +232,34 @@ fn level_that_changes_at_run_time() {
         assert!(output.status.success(), "{}", super::common::stderr(&output));
     }
     rings_of("macros", |ring| assert_eq!(Tree::new(ring).count("enabled"), 1));
+}
+
+fn outside() {
+    use std::os::unix::fs::FileExt as _;
+    let recorder = install();
+    recorder.set_filter("warn").unwrap();
+    wait_for(LevelFilter::WARN);
+    debug!("before");
+    // As `ttlog-view level` does.
+    let path = recorder.ring_path().unwrap();
+    let bytes = std::fs::read(path).unwrap();
+    let control = ttlog_core::RingImage::parse(&bytes).unwrap().control().unwrap();
+    let request = control.request(std::process::id(), "level debug").unwrap();
+    let file = std::fs::File::options().write(true).open(path).unwrap();
+    for (offset, bytes) in request.writes() {
+        file.write_all_at(bytes, offset).unwrap();
+    }
+    let took = wait_for(LevelFilter::DEBUG);
+    assert!(took < Duration::from_millis(700), "{took:?}");
+    debug!("after");
+}
+
+#[test]
+fn level_that_is_changed_from_outside() {
+    rings_of("outside", |ring| {
+        let tree = Tree::new(ring);
+        assert_eq!((tree.count("before"), tree.count("after")), (0, 1));
+    });
 }
 
 fn early() {

@@ -12,6 +12,7 @@ mod ends;
 mod events;
 mod filters;
 mod logs;
+mod reference;
 mod spans;
 mod threads;
 mod tree;
@@ -24,8 +25,16 @@ use common::ring::RingContents;
 #[ignore = "run by the other tests in a child process"]
 fn child() {
     let Some(case) = common::case() else { return };
-    let modules =
-        [allocations::CASES, ends::CASES, events::CASES, filters::CASES, logs::CASES, spans::CASES, threads::CASES];
+    let modules = [
+        allocations::CASES,
+        ends::CASES,
+        events::CASES,
+        filters::CASES,
+        logs::CASES,
+        reference::CASES,
+        spans::CASES,
+        threads::CASES,
+    ];
     let (_, run) = modules.into_iter().flatten().find(|(name, _)| *name == case).expect("a case of this name");
     run();
 }
