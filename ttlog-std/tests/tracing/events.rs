@@ -11,7 +11,8 @@ use super::common::{Place, finish, stderr};
 use super::tree::{Tree, message};
 use super::{Case, install, rings_of};
 
-pub const CASES: &[Case] = &[("values", values), ("orders", orders), ("debug", debug), ("many", many)];
+pub const CASES: &[Case] =
+    &[("values", values), ("orders", orders), ("debug", debug), ("many", many), ("secrets", secrets)];
 
 #[derive(Debug)]
 struct Outer(Inner);
@@ -255,4 +256,31 @@ fn long_values_fit_into_short_segments() {
             assert_eq!((event.value("a"), event.value("c")), ("i64 1", "i64 2"));
         }
     }
+}
+
+fn secrets() {
+    let recorder = ttlog_std::Recorder::builder().secret_keys(["iban"]).build().unwrap();
+    tracing::subscriber::set_global_default(ttlog_std::tracing::subscriber()).unwrap();
+    let span = tracing::info_span!("login", user = "ann", password = "hunter2", iban = "hunter2");
+    span.record("password", "hunter2");
+    span.in_scope(|| tracing::info!(user = "ann", token = %"hunter2", iban = ?"hunter2", "in"));
+    #[cfg(feature = "log")]
+    {
+        ttlog_std::log::logger().install().unwrap();
+        log::info!(api_key = "hunter2", user = "ann"; "in");
+    }
+    recorder.request_snapshot("secrets").wait().unwrap();
+}
+
+#[test]
+fn secrets_are_withheld_from_snapshots() {
+    let place = Place::new("tracing-secrets");
+    place.run("secrets");
+    let snapshot = super::common::Snapshot::read(&place.snapshot_files()[0]);
+    let values = || snapshot.events.iter().flat_map(|event| &event.values);
+    assert!(values().filter(|(.., value)| value == "str ann").count() >= 2, "{:#?}", snapshot.events);
+    assert!(values().all(|(.., value)| !value.contains("hunter2")), "{:#?}", snapshot.events);
+    assert!(
+        RingContents::read(&place.ring_files()[0]).events.iter().any(|event| event.event.value("user") == "str ann")
+    );
 }
