@@ -11,7 +11,7 @@ use core::error::Error;
 use core::fmt::{self, Write};
 
 use super::fields::{AnyFields, TypeList};
-use crate::record::packed::{Packer, encode_text, is_short, put_length, short_varint, zigzag};
+use crate::record::packed::{Packer, SHORT_LEN_MAX, encode_text, is_short, put_length, short_varint, zigzag};
 use crate::record::types::{TAG_ABSENT, Type};
 use crate::record::value::Sealed;
 
@@ -106,39 +106,40 @@ impl<'b> DynamicValues<'b> {
     /// Encodes an id, of type u64, which does not carry its type.
     #[inline]
     pub fn id(&mut self, id: u64) {
-        if self.take_one() {
-            self.varint(id);
+        if let Some([place @ .., _]) = self.next_place() {
+            self.len += encode_varint(id, place);
         }
     }
 
     /// Encodes that the event does not have this field.
     #[inline]
     pub fn absent(&mut self) {
-        if self.take_one() {
-            self.bytes(&[TAG_ABSENT]);
+        if let Some([tag, ..]) = self.next_place() {
+            *tag = TAG_ABSENT;
+            self.len += 1;
         }
     }
 
     /// Encodes a bool.
     #[inline]
     pub fn bool(&mut self, value: bool) {
-        self.fixed(Type::Bool, &[u8::from(value)]);
+        if let Some([tag, place, ..]) = self.next_place() {
+            *tag = Type::Bool.tag();
+            *place = u8::from(value);
+            self.len += 2;
+        }
     }
 
     /// Encodes a u64.
     #[inline]
     pub fn u64(&mut self, value: u64) {
-        if self.begin(Type::U64).is_some() {
-            self.varint(value);
-        }
+        self.tagged_varint(Type::U64, value);
     }
 
     /// Encodes an i64.
     #[inline]
     pub fn i64(&mut self, value: i64) {
-        if self.begin(Type::I64).is_some() {
-            self.varint(zigzag(value));
-        }
+        self.tagged_varint(Type::I64, zigzag(value));
     }
 
     /// Encodes a u128.
@@ -154,7 +155,11 @@ impl<'b> DynamicValues<'b> {
     /// Encodes an f64.
     #[inline]
     pub fn f64(&mut self, value: f64) {
-        self.fixed(Type::F64, &value.to_bits().to_le_bytes());
+        if let Some([tag, place @ .., _]) = self.next_place() {
+            *tag = Type::F64.tag();
+            *place = value.to_bits().to_le_bytes();
+            self.len += 9;
+        }
     }
 
     /// Encodes a char.
@@ -257,29 +262,34 @@ impl<'b> DynamicValues<'b> {
         }
     }
 
+    /// Takes the next field, and returns the bytes that any value has room for. `None`: there are no more fields.
     #[inline]
-    fn varint(&mut self, value: u64) {
-        if is_short(value) {
-            let (word, bits) = short_varint(value);
-            let len = bits as usize / 8;
-            // A whole word at once, of which the next value overwrites the rest.
-            if let Some(place) = self.out.get_mut(self.len..self.len + 8) {
-                place.copy_from_slice(&word.to_le_bytes());
-                self.len += len;
-            } else {
-                self.bytes(&word.to_le_bytes()[..len]);
-            }
-        } else {
-            let mut bytes = [7; 9];
-            bytes[1..].copy_from_slice(&value.to_le_bytes());
-            self.bytes(&bytes);
+    fn next_place(&mut self) -> Option<&mut [u8; VALUE_LEN_MIN]> {
+        self.left = self.left.checked_sub(1)?;
+        self.out.get_mut(self.len..)?.first_chunk_mut()
+    }
+
+    #[inline]
+    fn tagged_varint(&mut self, of: Type, value: u64) {
+        if let Some([tag, place @ ..]) = self.next_place() {
+            *tag = of.tag();
+            self.len += 1 + encode_varint(value, place);
         }
     }
 
     /// Encodes the length of a text and the text in at most `room` bytes.
     #[inline]
     fn text(&mut self, text: &str, room: usize) {
-        let (kept, full_len) = cut(text.len(), room, |at| text.is_char_boundary(at));
+        let len = text.len();
+        if len <= SHORT_LEN_MAX && len < room {
+            if let Some([head, place @ ..]) = self.out.get_mut(self.len..self.len + 1 + len) {
+                *head = len as u8;
+                place.copy_from_slice(text.as_bytes());
+                self.len += 1 + len;
+                return;
+            }
+        }
+        let (kept, full_len) = cut(len, room, |at| text.is_char_boundary(at));
         self.len += encode_text(&text[..kept], full_len, &mut self.out[self.len..]).unwrap_or(0);
     }
 
@@ -301,6 +311,11 @@ impl<'b> DynamicValues<'b> {
         let mut room = Room { out: place, len: 0, offered: 0 };
         let _ = room.write_fmt(text); // on an error, the text before it is recorded
         let (len, offered) = (room.len, room.offered);
+        if len <= SHORT_LEN_MAX && offered == len {
+            self.out[start] = len as u8;
+            self.len = start + 1 + len;
+            return;
+        }
         let full_len = (offered > len).then(|| u32::try_from(offered).unwrap_or(u32::MAX));
         let mut head = [0; LONGEST_LENGTH];
         let head_len = put_length(len, full_len, &mut head);
@@ -309,6 +324,24 @@ impl<'b> DynamicValues<'b> {
         }
         self.out[start..start + head_len].copy_from_slice(&head[..head_len]);
         self.len = start + head_len + len;
+    }
+}
+
+/// Encodes a varint at the front of `out`, and returns its bytes.
+#[inline]
+fn encode_varint(value: u64, out: &mut [u8; 9]) -> usize {
+    let [first, rest @ ..] = out;
+    if is_short(value) {
+        let (word, bits) = short_varint(value);
+        // All eight bytes at once, of which the next value overwrites the rest.
+        let bytes = word.to_le_bytes();
+        *first = bytes[0];
+        rest[..7].copy_from_slice(&bytes[1..]);
+        bits as usize / 8
+    } else {
+        *first = 7;
+        *rest = value.to_le_bytes();
+        9
     }
 }
 
@@ -344,6 +377,12 @@ struct Room<'b> {
 
 impl Write for Room<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
+        let end = self.len + text.len();
+        if let (true, Some(place)) = (self.offered == self.len, self.out.get_mut(self.len..end)) {
+            place.copy_from_slice(text.as_bytes());
+            (self.len, self.offered) = (end, end);
+            return Ok(());
+        }
         // After a cut nothing more is stored: text with a hole in it would be wrong.
         let mut kept = if self.offered > self.len { 0 } else { text.len().min(self.out.len() - self.len) };
         while !text.is_char_boundary(kept) {
