@@ -1,8 +1,6 @@
 //! A callsite of ours for one of another facade: created at run time, and never freed.
 
 use ttlog_core::event::dynamic::DynamicFields;
-#[cfg(feature = "tracing")]
-use ttlog_core::event::dynamic::DynamicValues;
 use ttlog_core::event::{Field, Role};
 use ttlog_core::{Callsite, DropReason, Level, Metadata, Type, TypeList};
 
@@ -43,12 +41,6 @@ impl BridgedCallsite {
         BridgedCallsite { callsite: Callsite::new(Box::leak(Box::new(metadata))), types, types_hash: types.hash() }
     }
 
-    /// Creates the callsite of a record that consists of ids.
-    #[cfg(feature = "tracing")]
-    pub(crate) const fn of_ids(metadata: &'static Metadata, types: TypeList) -> Self {
-        BridgedCallsite { callsite: Callsite::new(metadata), types, types_hash: types.hash() }
-    }
-
     /// Returns whether the recorder's filter selects its events.
     #[inline]
     pub(crate) fn is_enabled(&self) -> bool {
@@ -73,17 +65,6 @@ impl BridgedCallsite {
             let payload = buffer.get(..len).unwrap_or_default();
             record_dynamic(&self.callsite, &DynamicFields::new(self.types, self.types_hash, payload));
         });
-    }
-
-    /// Records an event that consists of ids.
-    #[cfg(feature = "tracing")]
-    #[inline]
-    pub(crate) fn record_ids(&'static self, ids: &[u64]) {
-        let mut buffer = [0; 64];
-        let mut values = DynamicValues::new(&mut buffer, ids.len());
-        ids.iter().for_each(|id| values.id(*id));
-        let payload = values.finish();
-        record_dynamic(&self.callsite, &DynamicFields::new(self.types, self.types_hash, payload));
     }
 }
 

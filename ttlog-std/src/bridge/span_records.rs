@@ -1,39 +1,34 @@
 //! The records of a span's life: start, enter, leave, update, follows, end.
 
-use ttlog_core::event::{Field, Role};
-use ttlog_core::{Level, Metadata, Type, TypeList};
+use ttlog_core::event::{Cons, Field, Nil, Role};
+use ttlog_core::{Callsite, Fields, Level, Metadata};
 
-use super::callsite::BridgedCallsite;
 use super::level::is_recording;
 use super::sites::{Site, site};
 use super::span_table::{OpenSpan, next_id, spans};
 use super::values::encode;
+use crate::event::record::record;
 use crate::state;
 use crate::sys::report;
 
 /// A record that consists of ids.
 macro_rules! record_of_ids {
-    ($name:ident, $message:literal, $types:expr, [$($field:expr),*]) => {
-        static $name: BridgedCallsite = BridgedCallsite::of_ids(
-            &Metadata {
-                level: Level::Trace,
-                target: "tracing::span",
-                message: $message,
-                file: "",
-                line: 0,
-                fields: &[$($field),*],
-            },
-            $types,
-        );
+    ($name:ident, $message:literal, [$($field:expr),*]) => {
+        static $name: Callsite = Callsite::new(&Metadata {
+            level: Level::Trace,
+            target: "tracing::span",
+            message: $message,
+            file: "",
+            line: 0,
+            fields: &[$($field),*],
+        });
     };
 }
 
-const ONE_ID: TypeList = TypeList::Cons(Type::U64, &TypeList::Nil);
-const TWO_IDS: TypeList = TypeList::Cons(Type::U64, &ONE_ID);
-record_of_ids!(ENTER, "enter", ONE_ID, [Field::id("span", Role::Enter)]);
-record_of_ids!(LEAVE, "leave", ONE_ID, [Field::id("span", Role::Leave)]);
-record_of_ids!(END, "end", ONE_ID, [Field::id("span", Role::End)]);
-record_of_ids!(FOLLOWS, "follows", TWO_IDS, [Field::id("span", Role::Update), Field::id("from", Role::Follows)]);
+record_of_ids!(ENTER, "enter", [Field::id("span", Role::Enter)]);
+record_of_ids!(LEAVE, "leave", [Field::id("span", Role::Leave)]);
+record_of_ids!(END, "end", [Field::id("span", Role::End)]);
+record_of_ids!(FOLLOWS, "follows", [Field::id("span", Role::Update), Field::id("from", Role::Follows)]);
 
 /// Records the start of a span that `owner` knows under the id that `key` returns for the recorded one, and makes it
 /// findable. Returns `None` if it is not recorded.
@@ -73,18 +68,18 @@ fn refuse() {
 /// Records that the thread enters a span.
 #[inline]
 pub(crate) fn enter(span: OpenSpan) {
-    record(&ENTER, &[span.id]);
+    record_ids(&ENTER, Cons(span.id, Nil));
 }
 
 /// Records that the thread leaves a span.
 #[inline]
 pub(crate) fn leave(span: OpenSpan) {
-    record(&LEAVE, &[span.id]);
+    record_ids(&LEAVE, Cons(span.id, Nil));
 }
 
 /// Records that a span follows from another.
 pub(crate) fn follows(span: OpenSpan, from: OpenSpan) {
-    record(&FOLLOWS, &[span.id, from.id]);
+    record_ids(&FOLLOWS, Cons(span.id, Cons(from.id, Nil)));
 }
 
 /// Records values of a span that were not known at its start.
@@ -99,7 +94,7 @@ pub(crate) fn update(span: OpenSpan, values: &tracing_core::span::Record<'_>) {
 #[inline]
 pub(crate) fn end(span: OpenSpan) {
     if spans().remove(span) {
-        record(&END, &[span.id]);
+        record_ids(&END, Cons(span.id, Nil));
     }
 }
 
@@ -117,8 +112,8 @@ fn site_of(span: OpenSpan) -> Option<&'static Site> {
 
 /// Records ids, whatever the filter selects: the start of the span was recorded.
 #[inline]
-fn record(callsite: &'static BridgedCallsite, ids: &[u64]) {
+fn record_ids(callsite: &'static Callsite, ids: impl Fields) {
     if is_recording() {
-        callsite.record_ids(ids);
+        record::<false, _>(callsite, ids);
     }
 }

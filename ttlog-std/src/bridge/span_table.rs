@@ -11,7 +11,9 @@ use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 /// Number of slots; a power of two. Memory is only used where spans are.
 const SLOTS: usize = 1 << 17;
 /// Number of slots that are tried for one span before the table counts as full.
-const PROBES_MAX: usize = 64;
+const PROBES_MAX: usize = NEAR_PROBES + 64;
+/// Number of them where spans of the thread were before, so that they are in the processor's cache.
+const NEAR_PROBES: usize = 8;
 /// Key of a slot that is being filled. No id: the highest one stands for a span that is not recorded.
 const CLAIMED: u64 = u64::MAX;
 
@@ -159,10 +161,25 @@ impl SpanTable {
         }
     }
 
+    /// Returns the slots that a span can be in, in the order in which they are tried.
+    ///
+    /// First some at the lowest bits of the id. A registry uses these again when a span ends (with other bits from 51
+    /// up, and with the thread in bits 38 to 50), and our own ids are consecutive. Then others, because spans of
+    /// several threads can be crowded there.
+    #[inline]
     fn indices(&self, owner: u64, key: u64, count: usize) -> impl Iterator<Item = usize> + use<> {
+        let thread = key >> 38 & 0x1FFF;
+        let near = key.wrapping_add((thread ^ owner << 13).wrapping_mul(0x9E37_79B9)) as usize;
         let mixed = (key ^ owner.rotate_left(48)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        let (start, len) = ((mixed >> 32) as usize, self.slots.len());
-        (0..count.min(len)).map(move |probe| start.wrapping_add(probe) & (len - 1))
+        // In steps of their own, because the spans at the lowest bits are side by side.
+        let (far, step) = ((mixed >> 40) as usize, mixed as usize >> 8 | 1);
+        let mask = self.slots.len().wrapping_sub(1);
+        let count = if self.slots.is_empty() { 0 } else { count };
+        let index = move |probe: usize| match probe.checked_sub(NEAR_PROBES) {
+            None => near.wrapping_add(probe),
+            Some(probe) => far.wrapping_add(probe.wrapping_mul(step)),
+        };
+        (0..count).map(move |probe| index(probe) & mask)
     }
 }
 
@@ -233,6 +250,18 @@ mod tests {
         assert!(table.remove(spans[20]));
         assert_eq!(table.insert(1, 65, 65, null()).unwrap().id, 65);
         assert!((1..=65).filter(|key| *key != 21).all(|key| table.find(1, key).unwrap().id == key));
+    }
+
+    #[test]
+    fn crowded_places_leave_room_elsewhere() {
+        let table = SpanTable::new(1024);
+        // Ids of two owners and several threads that begin at the same place, in a table that is three quarters full.
+        let keys = (0..4).flat_map(|thread| (1..=96).map(move |low| thread << 38 | low));
+        let all: Vec<_> = (0..2).flat_map(|owner| keys.clone().map(move |key| (owner, key))).collect();
+        let spans: Vec<_> =
+            (1..).zip(&all).map(|(id, (owner, key))| table.insert(*owner, *key, id, null()).unwrap()).collect();
+        assert!(all.iter().zip(&spans).all(|((owner, key), span)| table.find(*owner, *key).unwrap().id == span.id));
+        assert!(spans.into_iter().all(|span| table.remove(span)));
     }
 
     #[test]
