@@ -14,6 +14,7 @@ mod filters;
 mod logs;
 mod reference;
 mod spans;
+mod tasks;
 mod threads;
 mod tree;
 
@@ -33,6 +34,7 @@ fn child() {
         logs::CASES,
         reference::CASES,
         spans::CASES,
+        tasks::CASES,
         threads::CASES,
     ];
     let (_, run) = modules.into_iter().flatten().find(|(name, _)| *name == case).expect("a case of this name");
