@@ -147,7 +147,7 @@ mod tests {
         let mut stack = SpanStack::new();
         stack.enter(owner, first, spans());
         // As left by guards that were dropped on another thread.
-        for _ in 0..100_000 {
+        for _ in 0..if cfg!(miri) { 200 } else { 100_000 } {
             let span = open(owner);
             stack.enter(owner, span, spans());
             assert_eq!(current(&stack, owner), Some(span.id));
@@ -159,6 +159,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "takes minutes there, and shows nothing that the others do not")]
     fn length_is_bounded_whatever_is_entered() {
         let owner = next_owner();
         let open: Vec<_> = (0..LEN_MAX + 10).map(|_| open(owner)).collect();
