@@ -21,8 +21,8 @@ MAGIC = bytes.fromhex("d9d9f784") + b"\x64TTLG"  # tag 55799, array of 4, text o
 LEVELS = {1: "TRACE", 2: "DEBUG", 3: "INFO", 4: "WARN", 5: "ERROR"}
 FIXED = {2: "<B", 3: "<H", 4: "<I", 7: "<b", 8: "<h", 9: "<i", 12: "<f", 13: "<d"}  # §4.2
 NAMES = {1: "bool", 2: "u8", 3: "u16", 4: "u32", 5: "u64", 6: "u128", 7: "i8", 8: "i16", 9: "i32", 10: "i64", 11: "i128", 12: "f32",
-         13: "f64", 14: "char", 15: "str", 16: "bytes", 17: "display", 18: "debug", 19: "error", 20: "unit", 32: "option", 33: "sequence"}
-OPTION, SEQUENCE, ERROR, UNIT, WIDE, RESERVED, DEVICE = 32, 33, 19, 20, (6, 11, 13), 0xFFFF, 3
+         13: "f64", 14: "char", 15: "str", 16: "bytes", 17: "display", 18: "debug", 19: "error", 20: "unit", 21: "any", 32: "option", 33: "sequence"}
+OPTION, SEQUENCE, ERROR, UNIT, ANY, WIDE, RESERVED, DEVICE = 32, 33, 19, 20, 21, (6, 11, 13), 0xFFFF, 3
 WITHHELD = {"withheld": True}  # in place of a value that is not there
 
 
@@ -76,6 +76,9 @@ class Bytes(io.BytesIO):
             return None
         if tag == OPTION:
             return self.value(tags[1:]) if self.take(1) != b"\0" else None
+        if tag == ANY:
+            carried = self.carried_type()
+            return self.value(carried) if carried else None
         if tag not in (15, 16, 17, 18, ERROR, SEQUENCE):
             raise ValueError(f"unknown type tag {tag}")
         kept, full = self.length()
@@ -85,6 +88,15 @@ class Bytes(io.BytesIO):
         else:
             value = self.take(kept) if tag == 16 else self.take(kept).decode()
         return Capped(value, full) if full != kept else value
+
+    def carried_type(self):
+        """The type of a value that carries it; empty if there is no value."""
+        tags = self.take(1)
+        while tags[-1] in (OPTION, SEQUENCE):
+            tags += self.take(1)
+        if tags[-1] == ANY or tags[-1] == 0 and len(tags) > 1 or len(tags) > 8:
+            raise ValueError(f"a value carries the type {tags.hex()}")
+        return tags if tags[-1] else b""
 
 
 def type_name(tags):
@@ -380,19 +392,25 @@ def literal(tags, value):
 
 def fields_of(callsite_fields, payload):
     """Name, type and value of each field, in source order (§4.3)."""
-    packed, values = Bytes(struct.pack(f"<{len(payload)}Q", *payload)), {}
+    packed, values, types = Bytes(struct.pack(f"<{len(payload)}Q", *payload)), {}, {}
     dynamic = [at for at, field in enumerate(callsite_fields) if len(field) == 2 or field[2] is None]
     withheld = {at for at, field in enumerate(callsite_fields) if len(field) > 3 and field[3] & 2}
+    readable = dynamic
     if payload and set(payload) == {2**64 - 1} and withheld.intersection(dynamic):  # §6.5: all of it is withheld
         withheld.update(dynamic)
-    readable = [] if withheld.issuperset(dynamic) else dynamic
+        readable = []
     for wide in (True, False):
         for at in readable:
-            if (callsite_fields[at][1][0] in WIDE) == wide:
-                values[at] = packed.value(callsite_fields[at][1])
+            tags = callsite_fields[at][1]
+            if (tags[0] in WIDE) == wide:
+                types[at] = packed.carried_type() if tags[0] == ANY else tags
+                values[at] = packed.value(types[at]) if types[at] else None
     for at, (name, tags, *more) in enumerate(callsite_fields):
+        if types.get(at) == b"":
+            continue  # the event does not have this field
         value = WITHHELD if at in withheld else values[at] if at in dynamic else literal(tags, more[0])
-        yield {"name": name, "type": type_name(tags), "value": value}
+        kind = type_name(tags) + (f"<{type_name(types[at])}>" if tags[0] == ANY and at in types else "")
+        yield {"name": name, "type": kind, "value": value}
 
 
 class Clock:

@@ -24,7 +24,8 @@ use std::sync::{Mutex, OnceLock};
 
 use ttlog_core::clock::Anchor;
 use ttlog_core::device::{DeviceClock, DeviceRecorder, SessionStart};
-use ttlog_core::event::{AnyFields, Callsite, is_priority};
+use ttlog_core::event::dynamic::{DynamicFields, DynamicValues};
+use ttlog_core::event::{AnyFields, Callsite, Field, Role, TypeList, is_priority};
 use ttlog_core::record::ContextInfo;
 use ttlog_core::recorder::Recorder;
 use ttlog_core::ring::{
@@ -35,7 +36,7 @@ use ttlog_core::snapshot::{
     write_snapshot_of_image, write_snapshot_of_ring,
 };
 use ttlog_core::table::{ProcessInfo, encode_callsite, encode_process};
-use ttlog_core::{Bytes, Metadata, Word};
+use ttlog_core::{Bytes, Level, Metadata, Type, Word};
 use ttlog_core::{debug, error, event, info, trace, warn};
 
 const CAPACITY: usize = 1024 * 1024;
@@ -277,11 +278,61 @@ fn secrets() {
     );
 }
 
+/// Records values that carry their types, in one field after the other, and a span.
+fn dynamic() {
+    static FIELDS: [Field; 4] = [
+        Field::id("span", Role::Span),
+        Field::dynamic("value"),
+        Field::dynamic("other"),
+        Field::dynamic("token"), // the name of a secret
+    ];
+    static EVENT: Callsite = Callsite::new(&Metadata {
+        level: Level::Info,
+        target: "dynamic",
+        message: "{value} of {span}",
+        file: "dynamic.rs",
+        line: 5,
+        fields: &FIELDS,
+    });
+    const ANY: TypeList = TypeList::Cons(Type::Any, &TypeList::Nil);
+    const TYPES: TypeList = TypeList::Cons(Type::U64, &TypeList::Cons(Type::Any, &TypeList::Cons(Type::Any, &ANY)));
+    let failed = Failed(Some(Box::new(Failed(None, "the disk is full"))), "cannot write");
+    let long = "long ".repeat(100);
+    let encoders: [&dyn Fn(&mut DynamicValues<'_>); 16] = [
+        &|values| values.absent(),
+        &|values| values.unit(),
+        &|values| values.bool(true),
+        &|values| values.u64(31),
+        &|values| values.u64(u64::MAX),
+        &|values| values.i64(-32),
+        &|values| values.i64(i64::MIN),
+        &|values| values.u128(1 << 100),
+        &|values| values.i128(-(1 << 100)),
+        &|values| values.f64(0.1),
+        &|values| values.char('λ'),
+        &|values| values.str("text"),
+        &|values| values.str(&long),
+        &|values| values.blob(&[0, 255]),
+        &|values| values.debug(&"de\"bug"),
+        &|values| values.error(&failed),
+    ];
+    for (index, encode) in encoders.iter().enumerate() {
+        let mut room = [0; 400];
+        let mut values = DynamicValues::new(&mut room, FIELDS.len());
+        values.id(index as u64);
+        encode(&mut values);
+        encoders[(index + 1) % encoders.len()](&mut values);
+        encoders[(index + 5) % encoders.len()](&mut values);
+        RECORDER.record(&EVENT, &DynamicFields::new(TYPES, TYPES.hash(), values.finish()));
+    }
+}
+
 fn record_all() {
     numbers();
     texts();
     nested();
     callsites();
+    dynamic();
 }
 
 /// Sink that writes a snapshot to a file.

@@ -11,9 +11,10 @@ use std::collections::BTreeSet;
 
 use snapshot_support::{META, Vector, record};
 use ttlog_core::device::{DeviceClock, DeviceRecorder, SessionStart};
-use ttlog_core::event::{AnyFields, Cons, Field, Literal, Metadata, Nil, TypeList};
-use ttlog_core::record::Bytes;
+use ttlog_core::event::dynamic::{DynamicFields, DynamicValues};
+use ttlog_core::event::{AnyFields, Cons, Field, Literal, Metadata, Nil, Role, TypeList};
 use ttlog_core::record::packed::{Unpacker, unzigzag, varint_len, zigzag};
+use ttlog_core::record::{Bytes, Text, ValueRef};
 use ttlog_core::record::{decode_header, encode_header};
 use ttlog_core::ring::{
     AppendOutcome, DropReason, EndKind, Mode, Panics, ProcessEnd, Ring, RingConfig, RingImage, Segment, SegmentHeader,
@@ -116,6 +117,80 @@ fn zigzag_line(line: &[&str]) {
     assert_eq!(unzigzag(zigzag(value)), value);
 }
 
+fn any(line: &[&str]) {
+    const TYPES: TypeList = TypeList::Cons(Type::Any, &TypeList::Nil);
+    let shown = hex(&line[1..]);
+    let mut room = [0; 64];
+    let mut values = DynamicValues::new(&mut room, 1);
+    match line[0] {
+        "none" => values.absent(),
+        "bool" => values.bool(true),
+        "u64" => values.u64(31),
+        "i64" => values.i64(-1),
+        "f64" => values.f64(0.5),
+        "str" => values.str("ab"),
+        "display" => values.display(&1.5),
+        "error" => values.error(&Refused(Some(&Refused(None)))),
+        "bytes" => values.blob(&[0, 255]),
+        "i128" => values.i128(-1),
+        unknown => panic!("no value for {unknown}"),
+    }
+    let payload = values.finish();
+    if !expect(&format!("any {}", line[0]), payload, &shown) {
+        return;
+    }
+    let fields = DynamicFields::new(TYPES, TYPES.hash(), payload);
+    assert_eq!(payload_of(1024, &fields)[..shown.len()], shown, "a record holds the same bytes");
+    static FIELDS: [Field; 1] = [Field::dynamic("v")];
+    let metadata = Metadata { fields: &FIELDS, ..METADATA };
+    let mut entry = [0; 64];
+    let len = encode_callsite(7, &metadata, TYPES, &mut entry).expect("it fits");
+    let TableItem::Callsite(info) = TableItem::decode(&entry[..len]).expect("an item") else { panic!("a callsite") };
+    let (_, value) = info.values(&shown).next().expect("one").expect("readable");
+    let read = match value {
+        ValueRef::Absent => "Absent".to_owned(),
+        ValueRef::Any(any) => match any.value() {
+            ValueRef::Error(texts) => format!("{:?}", texts.collect::<Vec<_>>()),
+            value => format!("{value:?}"),
+        },
+        other => panic!("{other:?}"),
+    };
+    let text = |text: &str| format!("{:?}", Text { text, full_len: None });
+    let expected = match line[0] {
+        "none" => "Absent".to_owned(),
+        "bool" => "Bool(true)".to_owned(),
+        "u64" => "Unsigned(31)".to_owned(),
+        "i64" => "Signed(-1)".to_owned(),
+        "f64" => "F64(0.5)".to_owned(),
+        "str" => format!("Str({})", text("ab")),
+        "display" => format!("Display({})", text("1.5")),
+        "error" => format!("[Str({}), Str({})]", text("refused"), text("why")),
+        "bytes" => "Bytes(Blob { bytes: [0, 255], full_len: None })".to_owned(),
+        _ => "I128(-1)".to_owned(),
+    };
+    assert_eq!(read, expected);
+    let truncated = info.values(&shown[..shown.len() - 1]).next().expect("one");
+    assert!(truncated.is_err(), "a truncated {} is read as {truncated:?}", line[0]);
+}
+
+/// An error with a source.
+#[derive(Debug)]
+struct Refused(Option<&'static Refused>);
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.is_some() { "refused" } else { "why" })
+    }
+}
+
+impl std::error::Error for Refused {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.map(|source| source as _)
+    }
+}
+
+const METADATA: Metadata = Metadata { level: Level::Info, target: "t", message: "m", file: "f", line: 1, fields: &[] };
+
 fn length(line: &[&str]) {
     let shown = hex(&line[1..]);
     let (kept, full) = match line[0].split_once('/') {
@@ -201,6 +276,15 @@ fn callsite_secret(line: &[&str]) {
     assert_eq!(fields, ["user [5]", "token [15] secret", "pin [10] Signed(1234) secret"]);
 }
 
+fn callsite_span(line: &[&str]) {
+    static FIELDS: [Field; 3] =
+        [Field::id("span", Role::Start), Field::id("parent", Role::Parent), Field::dynamic("path")];
+    const PATH: TypeList = TypeList::Cons(Type::Any, &TypeList::Nil);
+    let types = TypeList::Cons(Type::U64, &TypeList::Cons(Type::U64, &PATH));
+    let Some(fields) = callsite_with(line, &FIELDS, types) else { return };
+    assert_eq!(fields, ["span [5] Start", "parent [5] Parent", "path [21]"]);
+}
+
 /// Compares a callsite that has these fields, and returns the fields as read back.
 fn callsite_with(line: &[&str], fields: &'static [Field], types: TypeList) -> Option<Vec<String>> {
     let shown = hex(&line[6..]);
@@ -224,7 +308,9 @@ fn callsite_with(line: &[&str], fields: &'static [Field], types: TypeList) -> Op
     let fields = info.fields().map(|field| {
         assert!(!field.withheld, "only snapshots withhold");
         let literal = field.literal.map(|literal| format!(" {literal:?}")).unwrap_or_default();
-        format!("{} {:?}{literal}{}", field.name, field.type_tags, if field.secret { " secret" } else { "" })
+        let secret = if field.secret { " secret" } else { "" };
+        let role = if field.role == Role::Value { String::new() } else { format!(" {:?}", field.role) };
+        format!("{} {:?}{literal}{secret}{role}", field.name, field.type_tags)
     });
     Some(fields.collect())
 }
@@ -608,12 +694,14 @@ fn vectors_of_the_document() {
             match name {
                 "varint" => varint(&line),
                 "zigzag" => zigzag_line(&line),
+                "any" => any(&line),
                 "length" => length(&line),
                 "item" => item(&line),
                 "recordings" => recordings_line(&line),
                 "table-entry" => table_entry(&line),
                 "callsite" => callsite(&line),
                 "callsite-secret" => callsite_secret(&line),
+                "callsite-span" => callsite_span(&line),
                 "record" => record_line(&line),
                 "ring-header" => ring_header(&line),
                 "long-ring-header" => long_ring_header(&line),
@@ -631,8 +719,10 @@ fn vectors_of_the_document() {
         }
     }
     let all = [
+        "any",
         "callsite",
         "callsite-secret",
+        "callsite-span",
         "callsite-text",
         "columns",
         "control-request",

@@ -15,7 +15,8 @@ use snapshot_support::{META, Vector};
 use ttlog_core::clock::Anchor;
 use ttlog_core::device::{DeviceClock, DeviceRecorder, SessionStart};
 use ttlog_core::event::capture::{debug, display, error_chain};
-use ttlog_core::event::{AnyFields, Cons, Field, Literal, Metadata, Nil};
+use ttlog_core::event::dynamic::{DynamicFields, DynamicValues};
+use ttlog_core::event::{AnyFields, Cons, Field, Literal, Metadata, Nil, TypeList};
 use ttlog_core::record::{Bytes, ContextInfo};
 use ttlog_core::ring::{
     AppendOutcome, Cursor, DropReason, EndKind, FORMAT_VERSION, Item, ProcessEnd, Ring, RingConfig, RingImage,
@@ -26,7 +27,7 @@ use ttlog_core::snapshot::{
     write_session, write_snapshot_of_ring,
 };
 use ttlog_core::table::{CallsiteInfo, ProcessInfo, TableItem, encode_callsite, encode_process};
-use ttlog_core::{Level, Value, ValueRef, Word};
+use ttlog_core::{Level, Type, Value, ValueRef, Word};
 
 /// Returns the path of the saved file of a version.
 fn file(version: u16) -> String {
@@ -107,6 +108,43 @@ impl Writer<'_> {
     }
 }
 
+/// Records values that carry their types, of every type and of two in the same field.
+fn record_dynamic(writer: &mut Writer<'_>) {
+    const ANY: TypeList = TypeList::Cons(Type::Any, &TypeList::Nil);
+    const TYPES: TypeList = TypeList::Cons(Type::U64, &TypeList::Cons(Type::Any, &TypeList::Cons(Type::Any, &ANY)));
+    let mut record = |encode: &dyn Fn(&mut DynamicValues<'_>)| {
+        let mut room = [0; 512];
+        let mut values = DynamicValues::new(&mut room, 4);
+        values.id(99);
+        encode(&mut values);
+        writer.event(&DynamicFields::new(TYPES, TYPES.hash(), values.finish()));
+    };
+    record(&|values| {
+        values.u64(1 << 60);
+        values.absent();
+        values.i128(-5);
+    });
+    record(&|values| {
+        values.str("text");
+        values.bool(true);
+        values.f64(-0.0);
+    });
+    record(&|values| {
+        values.i64(-5);
+        values.blob(&[1, 2]);
+        values.u128(u128::MAX);
+    });
+    record(&|values| {
+        values.display(&12.5);
+        values.debug(&"quo\"te");
+        values.error(&Failed("cannot write", Some(Box::new(Failed("the disk is full", None)))));
+    });
+    record(&|values| {
+        values.char('x');
+        values.unit();
+    });
+}
+
 fn make() -> Vec<u8> {
     let memory: Vec<Word> = (0..64 * 1024 / 8).map(|_| Word::new(0)).collect();
     let config = RingConfig {
@@ -153,6 +191,7 @@ fn make() -> Vec<u8> {
     let cut = "y".repeat(5000);
     writer.event(&Cons(cut.as_str(), Nil));
     writer.event(&Nil);
+    record_dynamic(&mut writer);
     writer.ticks += 1 << 33;
     for n in 0..40_u64 {
         writer.id = 3;
@@ -214,6 +253,11 @@ fn show(value: &ValueRef<'_>, out: &mut String) {
         }
         ValueRef::Unit => write!(out, "()"),
         ValueRef::None => write!(out, "none"),
+        ValueRef::Any(any) => {
+            show(&any.value(), out);
+            Ok(())
+        }
+        ValueRef::Absent => write!(out, "absent"),
         ValueRef::Sequence(values) => {
             sequence(&mut values.clone(), out);
             Ok(())
@@ -454,12 +498,17 @@ fn file_of_version_2() {
 
 #[test]
 fn file_of_version_3() {
+    check_file(3);
+}
+
+#[test]
+fn file_of_version_4() {
     if std::env::var_os("TTLOG_BLESS").is_some_and(|value| value == "1") {
         let bytes = make();
-        std::fs::write(file(3), &bytes).expect("the file can be written");
-        std::fs::write(text_file(3), read(&bytes)).expect("the text can be written");
+        std::fs::write(file(4), &bytes).expect("the file can be written");
+        std::fs::write(text_file(4), read(&bytes)).expect("the text can be written");
     }
-    check_file(3);
+    check_file(4);
 }
 
 /// Files written today are read like the saved file, whatever their bytes.

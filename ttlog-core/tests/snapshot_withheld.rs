@@ -432,7 +432,8 @@ fn assert_masked(value: &ValueRef<'_>) {
         ValueRef::Error(elements) | ValueRef::Sequence(elements) => {
             elements.clone().for_each(|element| assert_masked(&element));
         }
-        ValueRef::Unit | ValueRef::None => {}
+        ValueRef::Any(any) => assert_masked(&any.value()),
+        ValueRef::Unit | ValueRef::None | ValueRef::Absent => {}
     }
 }
 
@@ -587,11 +588,8 @@ fn config(segment_len: u32) -> RingConfig {
 
 const WHO: ContextInfo<'static> = ContextInfo { context: 3, os_thread_id: 4, next_index: 0, name: "main" };
 
-static LOGIN: [Field; 3] = [
-    Field::dynamic("user"),
-    Field::dynamic("password"),
-    Field { name: "f", literal: Some(Literal::Str("LITERALSECRET")), secret: true },
-];
+static LOGIN: [Field; 3] =
+    [Field::dynamic("user"), Field::dynamic("password"), Field::literal("f", Literal::Str("LITERALSECRET")).secret()];
 
 fn add_callsite(ring: &Ring<'_>, id: u16, types: TypeList) {
     let metadata =

@@ -47,6 +47,7 @@
 pub mod event;
 pub mod query;
 pub mod source;
+pub mod span;
 pub mod text;
 pub mod timeline;
 

@@ -47,14 +47,19 @@
 //! | [forks](_documentation::forks) | children of `fork` |
 //! | [plugins](_documentation::plugins) | libraries loaded at run time |
 //! | [platforms](_documentation::platforms) | Linux, macOS, Windows |
+#![cfg_attr(feature = "tracing", doc = "| [tracing](_documentation::tracing) | events and spans of `tracing` |")]
+#![cfg_attr(feature = "log", doc = "| [log](_documentation::log) | records of `log` |")]
 //!
 //! # Scope
 //!
-//! It complements `tracing` and `log` and does not replace them: it records the most recent events, for analysis
-//! afterwards. There are no spans yet.
+//! It records the most recent events, for analysis afterwards, and complements what a program has for other purposes.
+//! With the features `tracing` and `log`, it records what the program emits through these anyway, spans included. Its
+//! own macros have no spans yet.
 
 extern crate self as ttlog_std;
 
+#[cfg(any(feature = "tracing", feature = "log"))]
+mod bridge;
 mod clock;
 mod config;
 mod death;
@@ -92,6 +97,22 @@ pub use ttlog_core::event::filter::FilterErrorKind;
 pub use ttlog_core::recorder::plugin::PluginHandle;
 pub use ttlog_core::{FilterError, Level, Loss, Value};
 
+/// Events and spans of `tracing` (feature `tracing`); the chapter is [`_documentation::tracing`].
+#[cfg(feature = "tracing")]
+pub mod tracing {
+    pub use crate::bridge::filter::RecorderFilter;
+    pub use crate::bridge::layer::{RecorderLayer, layer};
+    pub use crate::bridge::subscriber::{RecorderSubscriber, subscriber};
+    pub use crate::start::tracing::init;
+}
+
+/// Records of `log` (feature `log`); the chapter is [`_documentation::log`].
+#[cfg(feature = "log")]
+pub mod log {
+    pub use crate::bridge::logger::{Logger, logger};
+    pub use crate::start::log::init;
+}
+
 /// Support for the expansion of the macros. Not for direct use; can change in any version.
 #[doc(hidden)]
 pub mod __private {
@@ -116,6 +137,9 @@ pub mod _documentation {
     pub mod forks {}
     #[doc = include_str!("../docs/levels.md")]
     pub mod levels {}
+    #[cfg(feature = "log")]
+    #[doc = include_str!("../docs/log.md")]
+    pub mod log {}
     #[doc = include_str!("../docs/platforms.md")]
     pub mod platforms {}
     #[doc = include_str!("../docs/plugins.md")]
@@ -126,6 +150,9 @@ pub mod _documentation {
     pub mod secrets {}
     #[doc = include_str!("../docs/snapshots.md")]
     pub mod snapshots {}
+    #[cfg(feature = "tracing")]
+    #[doc = include_str!("../docs/tracing.md")]
+    pub mod tracing {}
 }
 
 /// Compiles the example of the repository's README with the documentation tests.

@@ -665,6 +665,7 @@ pub enum Value {
     Bytes(Vec<u8>, Option<u32>),
     /// A unit.
     Unit,
+    Absent,
     /// An option without a value.
     None,
     /// A sequence or an error.
@@ -749,6 +750,20 @@ fn value(data: &mut &[u8], tags: &[u8]) -> Result<Value> {
             Value::Sequence((0..len).map(|_| value(data, inner)).collect::<Result<_>>()?, full)
         }
         20 => Value::Unit,
+        21 => {
+            let outer = data.iter().take_while(|tag| matches!(tag, 32 | 33)).count();
+            match data.get(outer) {
+                Some(0) if outer == 0 => {
+                    take(data, 1)?;
+                    Value::Absent
+                }
+                None | Some(0 | 21) => return Err(Refused),
+                Some(_) => {
+                    let tags = take(data, outer + 1)?;
+                    value(data, tags)?
+                }
+            }
+        }
         32 => match take(data, 1)?[0] {
             0 => Value::None,
             1 => value(data, inner)?,

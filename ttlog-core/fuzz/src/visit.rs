@@ -85,14 +85,19 @@ fn is_masked(value: &ValueRef<'_>) -> bool {
         }
         ValueRef::Bytes(blob) => blob.bytes.iter().all(|&byte| byte == b'*'),
         ValueRef::Error(elements) | ValueRef::Sequence(elements) => elements.clone().all(|element| is_masked(&element)),
-        ValueRef::Unit | ValueRef::None => true,
+        ValueRef::Any(any) => is_masked(&any.value()),
+        ValueRef::Unit | ValueRef::None | ValueRef::Absent => true,
     }
 }
 
 /// Reads a value to its end: a sequence has the number of elements that it states.
 fn value(value: &ValueRef<'_>) {
-    if let ValueRef::Sequence(elements) | ValueRef::Error(elements) = value {
-        let len = elements.len();
-        assert_eq!(elements.clone().inspect(self::value).count(), len);
+    match value {
+        ValueRef::Sequence(elements) | ValueRef::Error(elements) => {
+            let len = elements.len();
+            assert_eq!(elements.clone().inspect(self::value).count(), len);
+        }
+        ValueRef::Any(any) => self::value(&any.value()),
+        _ => {}
     }
 }

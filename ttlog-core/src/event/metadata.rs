@@ -31,19 +31,72 @@ pub struct Field {
     pub literal: Option<Literal>,
     /// Whether the source marks the field as secret: its value is withheld from snapshots and exports.
     pub secret: bool,
+    /// Relation between the event and the span whose id is the value.
+    pub role: Role,
+}
+
+/// Relation between an event and the span whose id is in one of its fields, of type u64. The id 0 stands for no span.
+///
+/// An event without a field of a role from [`Start`](Role::Start) on is an ordinary event; the others are the records of
+/// spans.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Role {
+    /// None: a plain value.
+    #[default]
+    Value = 0,
+    /// The event belongs to the span.
+    Span = 1,
+    /// The span starts here; the message is its name, and the other fields are its own.
+    Start = 2,
+    /// The span is the parent of the one that starts.
+    Parent = 3,
+    /// The context enters the span.
+    Enter = 4,
+    /// The context leaves the span.
+    Leave = 5,
+    /// The span ends.
+    End = 6,
+    /// The other fields are values of the span that were not known at its start, or have changed.
+    Update = 7,
+    /// The span that is updated follows from this one.
+    Follows = 8,
+}
+
+impl Role {
+    /// Returns the role with this number in the table; unknown ones are plain values.
+    pub(crate) const fn from_code(code: u64) -> Self {
+        match code {
+            1 => Role::Span,
+            2 => Role::Start,
+            3 => Role::Parent,
+            4 => Role::Enter,
+            5 => Role::Leave,
+            6 => Role::End,
+            7 => Role::Update,
+            8 => Role::Follows,
+            _ => Role::Value,
+        }
+    }
 }
 
 impl Field {
     /// Creates a field whose value is in each record.
     #[must_use]
     pub const fn dynamic(name: &'static str) -> Self {
-        Field { name, literal: None, secret: false }
+        Field { name, literal: None, secret: false, role: Role::Value }
     }
 
     /// Creates a field whose value is a literal.
     #[must_use]
     pub const fn literal(name: &'static str, value: Literal) -> Self {
-        Field { name, literal: Some(value), secret: false }
+        Field { name, literal: Some(value), secret: false, role: Role::Value }
+    }
+
+    /// Creates a field that holds the id of a span, a u64.
+    #[must_use]
+    pub const fn id(name: &'static str, role: Role) -> Self {
+        Field { name, literal: None, secret: false, role }
     }
 
     /// Marks the field as secret.

@@ -4,11 +4,13 @@
 //! | --- | --- |
 //! | this one | callsites and their metadata, levels, fields, epochs |
 //! | [`capture`] | conversion of a log macro's arguments to values |
+//! | [`dynamic`] | fields whose types are known only at run time |
 //! | [`filter`] | directives such as `info,my_crate::net=debug` |
 //! | [`secret`] | fields that are withheld from snapshots and exports |
 
 pub(crate) mod callsite;
 pub mod capture;
+pub mod dynamic;
 pub(crate) mod epoch;
 pub(crate) mod fields;
 pub mod filter;
@@ -22,4 +24,4 @@ pub use epoch::{epoch, start_epoch};
 pub use fields::{AnyFields, Cons, Fields, Nil, TypeList};
 pub use level::{Level, STATIC_LEVEL_FLOOR, UnknownLevel, is_priority, level_enabled};
 pub use literal::LiteralRef;
-pub use metadata::{Field, Literal, Metadata};
+pub use metadata::{Field, Literal, Metadata, Role};

@@ -4,12 +4,12 @@
 //! docs/format.md §4.3.
 
 use super::packed::Unpacker;
-use super::types::TYPE_DEPTH_MAX;
+use super::types::{TAG_ABSENT, TAG_ANY, TYPE_DEPTH_MAX, split_carried_type};
 
 /// Returns the length of the packed value at the start of `bytes`, of the type that starts `tags`, as
 /// [`decode_packed`](super::value::decode_packed) reads it. If `mask` is set, overwrites the value: texts and bytes
-/// with asterisks, numbers with zeros. Lengths, and whether an option has a value, do not change, so the value can
-/// still be read. Returns `None` for bytes that `decode_packed` rejects; some of them might be changed.
+/// with asterisks, numbers with zeros. Lengths, carried types, and whether an option has a value, do not change, so the
+/// value can still be read. Returns `None` for bytes that `decode_packed` rejects; some of them might be changed.
 pub(crate) fn mask_packed(tags: &[u8], bytes: &mut [u8], mask: bool) -> Option<usize> {
     let (&tag, inner) = tags.split_first().filter(|_| tags.len() <= TYPE_DEPTH_MAX)?;
     let fixed_len = match tag {
@@ -35,6 +35,13 @@ pub(crate) fn mask_packed(tags: &[u8], bytes: &mut [u8], mask: bool) -> Option<u
                 1 => mask_packed(inner, rest, mask).map(|len| len + 1),
                 _ => None,
             };
+        }
+        TAG_ANY if bytes.first() == Some(&TAG_ABSENT) => return Some(1),
+        TAG_ANY => {
+            let mut carried = [0; TYPE_DEPTH_MAX];
+            let len = split_carried_type(bytes)?.0.len();
+            carried[..len].copy_from_slice(&bytes[..len]);
+            return mask_packed(&carried[..len], &mut bytes[len..], mask).map(|value_len| len + value_len);
         }
         _ => 0,
     };

@@ -9,7 +9,7 @@ pub(crate) mod types;
 pub(crate) mod value;
 
 pub use types::{TYPE_DEPTH_MAX, Type};
-pub use value::{Blob, Bytes, ErrorTexts, FormattedText, Native, Seq, Text, ValueRef};
+pub use value::{AnyRef, Blob, Bytes, ErrorTexts, FormattedText, Native, Seq, Text, ValueRef};
 
 use packed::{Packer, Unpacker, byte_sum, length_len, varint_len};
 

@@ -41,7 +41,7 @@ pub(crate) const fn is_short(value: u64) -> bool {
 
 /// Returns the varint of a short `value` as (bytes in little-endian order, bits).
 #[inline(always)]
-const fn short_varint(value: u64) -> (u64, u32) {
+pub(crate) const fn short_varint(value: u64) -> (u64, u32) {
     let shifted = value << 3;
     let top_bit = (shifted | 1).ilog2();
     (shifted | (top_bit >> 3) as u64, (top_bit | 7) + 1)
@@ -81,27 +81,32 @@ pub const fn length_len(len: usize, capped: bool) -> usize {
     }
 }
 
+/// Encodes a length at the front of `out`, and returns its bytes; `full_len` is the original length if the value was
+/// capped. Writes nothing and returns 0 if there is no room.
+#[inline]
+pub(crate) fn put_length(len: usize, full_len: Option<u32>, out: &mut [u8]) -> usize {
+    let Some(head) = out.get_mut(..length_len(len, full_len.is_some())) else { return 0 };
+    if let [short] = head {
+        *short = len as u8;
+        return 1;
+    }
+    head[0] = if full_len.is_some() { CAPPED_LEN } else { LONG_LEN };
+    head[1..5].copy_from_slice(&(len as u32).to_le_bytes());
+    if let Some(full_len) = full_len {
+        head[5..].copy_from_slice(&full_len.to_le_bytes());
+    }
+    head.len()
+}
+
 /// Encodes a text as the value of a payload's only field at the front of `out`, and returns its bytes. `full_len` is
 /// the original length if the text was capped. Returns `None` if there is no room.
+#[inline]
 #[must_use]
 pub fn encode_text(text: &str, full_len: Option<u32>, out: &mut [u8]) -> Option<usize> {
     let head_len = length_len(text.len(), full_len.is_some());
     let (head, rest) = out.get_mut(..head_len + text.len())?.split_at_mut(head_len);
     rest.copy_from_slice(text.as_bytes());
-    let len = (text.len() as u32).to_le_bytes();
-    match (full_len, head) {
-        (None, [short]) => *short = text.len() as u8,
-        (None, head) => {
-            head[0] = LONG_LEN;
-            head[1..5].copy_from_slice(&len);
-        }
-        (Some(full_len), head) => {
-            head[0] = CAPPED_LEN;
-            head[1..5].copy_from_slice(&len);
-            head[5..9].copy_from_slice(&full_len.to_le_bytes());
-        }
-    }
-    Some(head_len + text.len())
+    Some(put_length(text.len(), full_len, head) + text.len())
 }
 
 /// Writes a payload word by word into a ring.

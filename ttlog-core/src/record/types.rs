@@ -30,10 +30,16 @@ pub enum Type {
     /// An error and its sources, each as text.
     Error,
     Unit,
+    /// A value of any other type, which it carries with it, or none at all.
+    Any,
     Option(&'static Type),
     Sequence(&'static Type),
 }
 
+/// Tag of a value that carries its type.
+pub(crate) const TAG_ANY: u8 = 21;
+/// In place of the type of such a value: there is none.
+pub(crate) const TAG_ABSENT: u8 = 0;
 /// Tag of an option, followed by the type of its value.
 pub(crate) const TAG_OPTION: u8 = 32;
 /// Tag of a sequence, followed by the type of its elements.
@@ -67,6 +73,7 @@ impl Type {
             Type::Debug => 18,
             Type::Error => 19,
             Type::Unit => 20,
+            Type::Any => TAG_ANY,
             Type::Option(_) => TAG_OPTION,
             Type::Sequence(_) => TAG_SEQUENCE,
         }
@@ -103,4 +110,20 @@ impl Type {
         }
         hash
     }
+}
+
+/// Splits off the tags of the first type. Returns `None` if there is none, or it is nested too deep.
+pub(crate) fn split_type(tags: &[u8]) -> Option<(&[u8], &[u8])> {
+    let is_outer = |tag: &&u8| matches!(**tag, TAG_OPTION | TAG_SEQUENCE);
+    let depth = tags.iter().take(TYPE_DEPTH_MAX).take_while(is_outer).count();
+    if depth >= TYPE_DEPTH_MAX || tags.get(depth).is_none_or(|&tag| tag == 0) {
+        return None;
+    }
+    Some(tags.split_at(depth + 1))
+}
+
+/// Splits off the tags of the type that a value of type [`Type::Any`] carries. Such a value holds no other one, so that
+/// readers do not descend as deep as a hostile record wants.
+pub(crate) fn split_carried_type(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    split_type(bytes).filter(|(tags, _)| tags.last() != Some(&TAG_ANY))
 }

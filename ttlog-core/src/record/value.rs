@@ -9,7 +9,7 @@
 use super::packed::{
     Length, Packer, SHORT_VARINT_LEN, SMALL_BYTES_MAX, Unpacker, is_short, length_len, unzigzag, varint_len, zigzag,
 };
-use super::types::{TYPE_DEPTH_MAX, Type};
+use super::types::{TAG_ABSENT, TAG_ANY, TYPE_DEPTH_MAX, Type, split_carried_type};
 use crate::error::ValueError;
 
 mod sealed {
@@ -400,6 +400,26 @@ pub enum ValueRef<'a> {
     None,
     /// A sequence.
     Sequence(Seq<'a>),
+    /// A value with its type.
+    Any(AnyRef<'a>),
+    /// In place of a value with its type: the event has none.
+    Absent,
+}
+
+/// A value that carries its type. It was validated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AnyRef<'a> {
+    /// Type (docs/format.md §4.2).
+    pub type_tags: &'a [u8],
+    bytes: &'a [u8],
+}
+
+impl<'a> AnyRef<'a> {
+    /// Returns the value.
+    #[must_use]
+    pub fn value(&self) -> ValueRef<'a> {
+        decode_packed(self.type_tags, &mut Unpacker::new(self.bytes)).unwrap_or(ValueRef::Absent)
+    }
 }
 
 /// Text, and its original length if it was capped.
@@ -525,8 +545,20 @@ fn decode_composed<'a>(tag: u8, inner: &'a [u8], from: &mut Unpacker<'a>) -> Res
             _ => Err(ValueError::BadValue),
         },
         33 => decode_seq(inner, from).map(ValueRef::Sequence),
+        TAG_ANY => decode_any(from),
         unknown => Err(ValueError::UnknownTag(unknown)),
     }
+}
+
+fn decode_any<'a>(from: &mut Unpacker<'a>) -> Result<ValueRef<'a>, ValueError> {
+    if from.rest().first() == Some(&TAG_ABSENT) {
+        from.byte();
+        return Ok(ValueRef::Absent);
+    }
+    let (type_tags, rest) = split_carried_type(from.rest()).ok_or(ValueError::BadType)?;
+    from.bytes(type_tags.len()).ok_or(ValueError::TooShort)?;
+    decode_packed(type_tags, from)?;
+    Ok(ValueRef::Any(AnyRef { type_tags, bytes: &rest[..rest.len() - from.rest().len()] }))
 }
 
 #[inline]

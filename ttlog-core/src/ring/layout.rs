@@ -6,7 +6,7 @@
 use crate::memory::crc::crc32;
 
 /// Format version that is written.
-pub const FORMAT_VERSION: u16 = 3;
+pub const FORMAT_VERSION: u16 = 4;
 /// Format version that a reader must know to read rings of servers.
 pub const MIN_READER_VERSION: u16 = 2;
 /// Format version that a reader must know to read rings of devices.

@@ -13,10 +13,10 @@ use crate::error::{FormatError, FormatErrorKind};
 use crate::event::fields::TypeList;
 use crate::event::level::Level;
 use crate::event::literal::LiteralRef;
-use crate::event::metadata::{Field, Literal, Metadata};
+use crate::event::metadata::{Field, Literal, Metadata, Role};
 use crate::record::CALLSITE_MAX;
 use crate::record::packed::Unpacker;
-use crate::record::types::{TAG_OPTION, TAG_SEQUENCE, TYPE_DEPTH_MAX, Type};
+use crate::record::types::{TYPE_DEPTH_MAX, Type, split_type};
 use crate::record::value::{ValueRef, decode_packed, decode_wide, wide_words};
 use callsite_text::CallsiteText;
 
@@ -26,6 +26,9 @@ const KIND_CALLSITE: u64 = 2;
 const FIELD_SECRET: u64 = 1;
 /// Flag of a field: its value was withheld when the snapshot was written.
 const FIELD_WITHHELD: u64 = 2;
+/// Position and mask of the role of a field among its flags.
+const ROLE_SHIFT: u32 = 2;
+const ROLE_MASK: u64 = 15;
 
 /// An item of the table.
 #[derive(Clone, Copy, Debug)]
@@ -97,6 +100,8 @@ pub struct FieldInfo<'a> {
     /// Whether the value was withheld when the snapshot was written. If so, neither the literal nor the values in
     /// records are meaningful.
     pub withheld: bool,
+    /// Relation between the event and the span whose id this is.
+    pub role: Role,
 }
 
 type EncodeError = minicbor::encode::Error<EndOfSlice>;
@@ -166,7 +171,7 @@ pub fn encode_callsite_marking(
         encoder.array(metadata.fields.len() as u64)?;
         let mut types = types.iter();
         for field in metadata.fields {
-            let flags = if is_secret(field) { FIELD_SECRET } else { 0 };
+            let flags = flags_of(is_secret(field), field.role);
             match field.literal {
                 None => {
                     // The macro creates one type for each field without a literal; a unit replaces a missing one.
@@ -194,12 +199,12 @@ pub(crate) fn encode_withheld<W: minicbor::encode::Write>(
     encoder.array(8)?.u64(KIND_CALLSITE)?.u16(info.id)?.u8(info.level as u8)?.str(info.target)?;
     encoder.str(info.message)?.str(info.file)?.u32(info.line)?.array(info.field_count)?;
     for field in info.fields() {
-        let secret = if field.secret { FIELD_SECRET } else { 0 };
+        let flags = flags_of(field.secret, field.role);
         if is_withheld(&field) {
             let literal = field.literal.map(LiteralRef::without_value);
-            encode_field(encoder, field.name, field.type_tags, literal, secret | FIELD_WITHHELD)?;
+            encode_field(encoder, field.name, field.type_tags, literal, flags | FIELD_WITHHELD)?;
         } else {
-            encode_field(encoder, field.name, field.type_tags, field.literal, secret)?;
+            encode_field(encoder, field.name, field.type_tags, field.literal, flags)?;
         }
     }
     Ok(())
@@ -272,14 +277,9 @@ pub fn encode_text_callsite(callsite: &TextCallsite<'_>, out: &mut [u8]) -> Opti
     })
 }
 
-/// Splits off the tags of the first type. Returns `None` if there is none, or it is nested too deep.
-fn split_type(tags: &[u8]) -> Option<(&[u8], &[u8])> {
-    let is_outer = |tag: &&u8| matches!(**tag, TAG_OPTION | TAG_SEQUENCE);
-    let depth = tags.iter().take_while(is_outer).count();
-    if depth >= TYPE_DEPTH_MAX || tags.get(depth).is_none_or(|&tag| tag == 0) {
-        return None;
-    }
-    Some(tags.split_at(depth + 1))
+/// Returns the flags of a field.
+const fn flags_of(secret: bool, role: Role) -> u64 {
+    (role as u64) << ROLE_SHIFT | if secret { FIELD_SECRET } else { 0 }
 }
 
 fn encode_into(
@@ -362,7 +362,10 @@ fn decode_field<'a>(from: &mut Decoder<'a>) -> Option<FieldInfo<'a>> {
         from.skip().ok()?;
     }
     let (secret, withheld) = (flags & FIELD_SECRET != 0, flags & FIELD_WITHHELD != 0);
-    Some(FieldInfo { name, type_tags, literal, secret, withheld })
+    // Only an id has a role. Others, and roles of later versions, are plain fields.
+    let is_id = literal.is_none() && type_tags == [Type::U64.tag()];
+    let role = if is_id { Role::from_code(flags >> ROLE_SHIFT & ROLE_MASK) } else { Role::Value };
+    Some(FieldInfo { name, type_tags, literal, secret, withheld, role })
 }
 
 impl<'a> TableItem<'a> {

@@ -111,7 +111,8 @@ impl<'a> FieldValue<'a> {
                 FieldValue::Error(texts.collect(), full_len)
             }
             ValueRef::Unit => FieldValue::Unit,
-            ValueRef::None => FieldValue::None,
+            ValueRef::None | ValueRef::Absent => FieldValue::None,
+            ValueRef::Any(any) => Self::join(any.value(), any.type_tags, budget),
             ValueRef::Sequence(elements) => {
                 let full_len = elements.full_len;
                 let count = elements.len();

@@ -1,6 +1,7 @@
 //! A callsite with its fields and template already parsed.
 
 use ttlog_core::error::FormatError;
+use ttlog_core::record::ValueRef;
 use ttlog_core::table::{CallsiteInfo, FieldInfo, values_of};
 
 use crate::event::secrets::Secrets;
@@ -48,8 +49,8 @@ impl<'a> SourceCallsite<'a> {
         self.withheld.get(index).copied().unwrap_or(false)
     }
 
-    /// Returns the values of a record's fields in field order. From the first unreadable one on they are missing, and
-    /// the error is the reason. If any field is secret, all recorded values are then withheld, because the secret can
+    /// Returns the values of a record's fields in field order, `None` for those that the event does not have. From the
+    /// first unreadable one on they are missing, and the error is the reason. If any field is secret, all recorded values are then withheld, because the secret can
     /// be anywhere.
     #[must_use]
     pub fn values<'p>(&self, payload: &'p [u8]) -> (Vec<Option<FieldValue<'p>>>, Option<FormatError>)
@@ -64,6 +65,7 @@ impl<'a> SourceCallsite<'a> {
         let mut damage = None;
         for ((field, &withheld), read) in fields.iter().zip(&self.withheld).zip(values_of(fields, payload)) {
             match read {
+                Ok(ValueRef::Absent) => values.push(None),
                 Ok(_) if withheld => values.push(Some(FieldValue::Withheld)),
                 Ok(value) => values.push(Some(FieldValue::new(value, field.type_tags))),
                 Err(error) => damage = Some(error),
@@ -97,7 +99,7 @@ impl<'a> SourceCallsite<'a> {
         let mut values = values_of(fields, payload);
         if !self.withholds_any() {
             let value = values.nth(index)?.ok()?;
-            return Some(FieldValue::new(value, fields[index].type_tags));
+            return present(value, fields[index].type_tags);
         }
         if self.withheld[index] || self.is_wholly_withheld(payload) {
             return None;
@@ -107,10 +109,15 @@ impl<'a> SourceCallsite<'a> {
         if values.any(|value| value.is_err()) {
             return None;
         }
-        Some(FieldValue::new(value, fields[index].type_tags))
+        present(value, fields[index].type_tags)
     }
 
     pub(crate) fn field_index(&self, name: &str) -> Option<usize> {
         self.fields.iter().position(|field| field.name == name)
     }
+}
+
+/// Returns the value with its type, unless the event does not have the field.
+fn present<'p>(value: ValueRef<'p>, type_tags: &[u8]) -> Option<FieldValue<'p>> {
+    (value != ValueRef::Absent).then(|| FieldValue::new(value, type_tags))
 }

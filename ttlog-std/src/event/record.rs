@@ -3,7 +3,9 @@
 //! The hot path is [`record`]: the callsite's id, the clock, and an append to the thread's own segment. Everything
 //! else takes `record_slow`, once per callsite, per segment, and per change of the filter.
 
-use ttlog_core::event::is_priority;
+#[cfg(any(feature = "tracing", feature = "log"))]
+use ttlog_core::event::dynamic::DynamicFields;
+use ttlog_core::event::{Role, is_priority};
 use ttlog_core::recorder::Recorder;
 use ttlog_core::{AnyFields, Callsite, DropReason, Fields, Level, Metadata};
 
@@ -50,6 +52,32 @@ fn record_other<F: Fields>(callsite: &'static Callsite, fields: &F) {
     record_slow(callsite, fields);
 }
 
+/// Records an event whose fields are encoded already.
+///
+/// Like [`record`]: never blocks, and allocates nothing after a thread's first event.
+#[cfg(any(feature = "tracing", feature = "log"))]
+#[inline]
+pub(crate) fn record_dynamic(callsite: &'static Callsite, fields: &DynamicFields<'_>) {
+    if !belongs_to_priority(callsite.metadata()) {
+        if let Some(id) = callsite.id_for(fields.types_hash()) {
+            // The clock is read only now, as by `record`.
+            let ticks = clock::now_inline().unwrap_or_else(clock::now);
+            if cursor().append_plain(id, ticks, fields) {
+                return;
+            }
+        }
+    }
+    record_slow(callsite, fields);
+}
+
+/// Returns whether events of a callsite belong to the priority class: warnings and errors, except for the records of
+/// spans. The level of a span is that at which it is visible, and does not mean that something is wrong.
+#[inline]
+fn belongs_to_priority(metadata: &Metadata) -> bool {
+    let is_of_span = |role| !matches!(role, Role::Value | Role::Span);
+    is_priority(metadata.level) && !metadata.fields.first().is_some_and(|field| is_of_span(field.role))
+}
+
 /// Records an event on the slow path. In a library that was loaded at run time and is attached to the recorder of its
 /// program, all events come here and are passed to that recorder.
 #[cold]
@@ -81,14 +109,16 @@ pub(crate) fn record_from(origin: Origin, callsite: &'static Callsite, fields: &
         return;
     }
     if let Some(id) = id_of(state, origin, callsite, fields) {
-        if state.ring.priority_segment_count() > 0 && is_priority(callsite.metadata().level) {
+        if state.ring.priority_segment_count() > 0 && belongs_to_priority(callsite.metadata()) {
             append_priority(state, id, fields);
         } else {
             append(state, id, fields);
         }
     }
     state.write_anchor_if_due();
-    ask_for_snapshot(state, callsite.metadata().level);
+    if belongs_to_priority(callsite.metadata()) {
+        ask_for_snapshot(state, callsite.metadata().level);
+    }
 }
 
 /// Requests a snapshot if events of `level` trigger one. Called after an event was recorded on the slow path, as all

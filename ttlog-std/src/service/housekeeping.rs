@@ -70,6 +70,8 @@ impl Housekeeping {
         state.report_cut();
         self.ring_watch.look(state, now);
         control::poll(state);
+        #[cfg(any(feature = "tracing", feature = "log"))]
+        crate::bridge::follow::follow_filter();
         warn_of_short_window(state);
         let queue = &state.process().queue;
         if queue.take_written() {

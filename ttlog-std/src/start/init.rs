@@ -26,21 +26,31 @@ impl Recorder {
     pub fn init(event_capacity: usize, channel_capacity: usize, service: &str) -> Recorder {
         let builder =
             Builder::new().service(service).event_capacity(event_capacity).channel_capacity(channel_capacity).clamped();
-        match builder.build() {
-            Ok(recorder) => recorder,
-            Err(InitError::AlreadyInitialized) => {
-                report::warn(format_args!("initialized a second time; the first recorder continues unchanged"));
-                Recorder::current().unwrap_or(Recorder::off())
-            }
-            Err(error) => {
-                report::warn(format_args!("nothing is recorded: {error}"));
-                Recorder::off()
-            }
-        }
+        build_in_any_case(builder)
     }
 
     /// Returns a builder: the full form of [`init`](Self::init), which returns errors.
     pub fn builder() -> Builder {
         Builder::new()
+    }
+}
+
+/// Starts a recorder with the default options; a second call returns the existing one. Reports problems on stderr.
+#[cfg(any(feature = "tracing", feature = "log"))]
+pub(super) fn start_in_any_case(service: &str) -> Recorder {
+    build_in_any_case(Builder::new().service(service).clamped())
+}
+
+fn build_in_any_case(builder: Builder) -> Recorder {
+    match builder.build() {
+        Ok(recorder) => recorder,
+        Err(InitError::AlreadyInitialized) => {
+            report::warn(format_args!("initialized a second time; the first recorder continues unchanged"));
+            Recorder::current().unwrap_or(Recorder::off())
+        }
+        Err(error) => {
+            report::warn(format_args!("nothing is recorded: {error}"));
+            Recorder::off()
+        }
     }
 }

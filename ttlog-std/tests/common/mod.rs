@@ -18,8 +18,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use ttlog_core::event::Role;
 use ttlog_core::snapshot::{SnapshotItem, SnapshotReader};
-use ttlog_core::{Item, Level, TableItem, ValueRef};
+use ttlog_core::{CallsiteInfo, Item, Level, TableItem, ValueRef};
 
 /// Environment variable with the case that a child runs.
 pub const CASE: &str = "TTLOG_TEST_CASE";
@@ -174,7 +175,37 @@ pub struct Event {
     pub level: Level,
     pub target: String,
     pub message: String,
+    pub file: String,
+    pub line: u32,
     pub fields: BTreeMap<String, String>,
+    /// Fields in their order, with their roles, and values with their types.
+    pub values: Vec<(String, Role, String)>,
+}
+
+impl Event {
+    pub fn new<'a>(callsite: &CallsiteInfo<'a>, payload: &'a [u8]) -> Event {
+        let values: Vec<_> = callsite.values(payload).map(|value| value.unwrap()).collect();
+        Event {
+            level: callsite.level,
+            target: callsite.target.to_owned(),
+            message: callsite.message.to_owned(),
+            file: callsite.file.to_owned(),
+            line: callsite.line,
+            fields: values.iter().map(|(field, value)| (field.name.to_owned(), text(value.clone()))).collect(),
+            values: values.iter().map(|(field, value)| (field.name.to_owned(), field.role, typed(value))).collect(),
+        }
+    }
+
+    /// Returns the value of a field with its type.
+    pub fn value(&self, name: &str) -> &str {
+        &self.values.iter().find(|(field, ..)| field == name).unwrap_or_else(|| panic!("{name} in {self:?}")).2
+    }
+
+    /// Returns the id of the span that the event has in this role.
+    pub fn span(&self, role: Role) -> Option<u64> {
+        let (.., id) = self.values.iter().find(|(_, of, _)| *of == role)?;
+        Some(id.strip_prefix("u64 ").unwrap().parse().unwrap())
+    }
 }
 
 /// Content of a snapshot.
@@ -229,16 +260,7 @@ impl Snapshot {
             for item in segment.items() {
                 let Item::Event(record) = item else { continue };
                 let callsite = &callsites[&record.callsite];
-                let fields = callsite.values(record.payload).map(|value| {
-                    let (field, value) = value.unwrap();
-                    (field.name.to_owned(), text(value))
-                });
-                snapshot.events.push(Event {
-                    level: callsite.level,
-                    target: callsite.target.to_owned(),
-                    message: callsite.message.to_owned(),
-                    fields: fields.collect(),
-                });
+                snapshot.events.push(Event::new(callsite, record.payload));
             }
         }
         snapshot
@@ -259,6 +281,23 @@ pub fn text(value: ValueRef<'_>) -> String {
             let texts: Vec<_> = values.map(text).collect();
             format!("[{}]", texts.join(", "))
         }
+        ValueRef::Any(any) => text(any.value()),
+        other => format!("{other:?}"),
+    }
+}
+
+/// Returns a value with its type.
+pub fn typed(value: &ValueRef<'_>) -> String {
+    let cut = |full_len: Option<u32>| full_len.map_or(String::new(), |len| format!(" of {len}"));
+    match value {
+        ValueRef::Any(any) => typed(&any.value()),
+        ValueRef::Unsigned(number) => format!("u64 {number}"),
+        ValueRef::Signed(number) => format!("i64 {number}"),
+        ValueRef::Str(text) => format!("str{} {}", cut(text.full_len), text.text),
+        ValueRef::Display(text) => format!("display{} {}", cut(text.full_len), text.text),
+        ValueRef::Debug(text) => format!("debug{} {}", cut(text.full_len), text.text),
+        ValueRef::Bytes(blob) => format!("bytes{} {:?}", cut(blob.full_len), blob.bytes),
+        ValueRef::Error(texts) => format!("error {}", texts.clone().map(text).collect::<Vec<_>>().join(" <- ")),
         other => format!("{other:?}"),
     }
 }

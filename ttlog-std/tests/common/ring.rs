@@ -5,7 +5,7 @@ use std::path::Path;
 
 use ttlog_core::{Anchor, Item, Loss, RingImage, SegmentState, TableItem};
 
-use super::{Event, text};
+use super::Event;
 
 /// Content of a ring.
 #[derive(Debug)]
@@ -96,16 +96,7 @@ impl RingContents {
                 match item {
                     Item::Event(record) => {
                         let callsite = &callsites[&record.callsite];
-                        let fields = callsite.values(record.payload).map(|value| {
-                            let (field, value) = value.unwrap();
-                            (field.name.to_owned(), text(value))
-                        });
-                        let event = Event {
-                            level: callsite.level,
-                            target: callsite.target.to_owned(),
-                            message: callsite.message.to_owned(),
-                            fields: fields.collect(),
-                        };
+                        let event = Event::new(callsite, record.payload);
                         let thread = contents.threads.get(&record.context).map_or("", |(name, _)| name).to_owned();
                         contents.events.push(RingEvent { event, ticks: record.ticks, context: record.context, thread });
                     }

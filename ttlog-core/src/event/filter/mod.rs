@@ -94,6 +94,15 @@ impl<'a> Filter<'a> {
         Level::try_from(bare.map_or(Level::Trace as u8, |directive| directive.threshold)).ok()
     }
 
+    /// Returns the lowest level that is recorded of any target; `None` if nothing is recorded. It can be lower than any
+    /// event's, if a directive is overridden by another with the same target.
+    #[must_use]
+    pub fn lowest_level(self) -> Option<Level> {
+        let targets = self.directives().filter(|directive| directive.target.is_some());
+        let lowest = targets.map(|directive| directive.threshold).min().unwrap_or(OFF);
+        Level::try_from(lowest).ok().into_iter().chain(self.default_level()).min()
+    }
+
     /// Returns the number of the lowest recorded level; [`OFF`] if none is.
     fn threshold(self, target: &str) -> u8 {
         let mut threshold = Level::Trace as u8;

@@ -222,3 +222,20 @@ fn any_text_is_refused_or_evaluated_without_a_panic() {
         let _ = Filter::trusted(&text).is_on(Level::Info, "a::ü"); // tests that this ends
     }
 }
+
+#[test]
+fn lowest_level_of_any_target() {
+    for (text, expected) in [
+        ("info", Some(Level::Info)),
+        ("off", None),
+        ("info,a=debug,b=off", Some(Level::Debug)),
+        ("off,a=error,b=warn", Some(Level::Warn)),
+        // Targets that no directive covers are recorded.
+        ("a=error", Some(Level::Trace)),
+        // The last of the same target counts, for the rest too.
+        ("trace,warn", Some(Level::Warn)),
+        ("off,a=off", None),
+    ] {
+        assert_eq!(filter(text).lowest_level(), expected, "{text}");
+    }
+}

@@ -176,7 +176,7 @@ impl<'m> Cursor<'m> {
 
     /// Like [`append_small`](Self::append_small), for values of any length that need no truncation.
     #[inline(never)]
-    pub fn append_plain<F: Fields>(&self, callsite: u16, ticks: u64, fields: &F) -> bool {
+    pub fn append_plain<F: AnyFields>(&self, callsite: u16, ticks: u64, fields: &F) -> bool {
         let payload_words = fields.payload_words(usize::MAX);
         payload_words <= SHORT_PAYLOAD_WORDS
             && self.append_within(callsite, ticks, 8 + payload_words * 8, |packer| fields.put(packer, usize::MAX))

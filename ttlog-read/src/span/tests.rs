@@ -1,0 +1,175 @@
+use super::*;
+
+/// Records of spans in a short form: time, context, span, action.
+fn fold(records: &[(i64, u32, u64, Action)]) -> Spans<usize> {
+    let record = |(entry, &(at, context, span, action)): (usize, _)| SpanRecord { at, context, span, action, entry };
+    Spans::fold(records.iter().enumerate().map(record))
+}
+
+fn start(parent: u64) -> Action {
+    Action::Start { parent }
+}
+
+fn ids<'s>(spans: impl IntoIterator<Item = &'s Span<usize>>) -> Vec<u64> {
+    spans.into_iter().map(|span| span.id).collect()
+}
+
+use Action::{End, Enter, Leave, Update};
+
+#[test]
+fn a_life_from_start_to_end() {
+    let spans = fold(&[
+        (100, 1, 7, start(0)),
+        (110, 1, 7, Enter),
+        (120, 1, 8, start(7)),
+        (130, 1, 8, Enter),
+        (140, 1, 8, Update { follows: 0 }),
+        (150, 1, 8, Leave),
+        (160, 1, 8, End),
+        (170, 1, 7, Leave),
+        (190, 1, 7, End),
+    ]);
+    let (outer, inner) = (spans.get(7).unwrap(), spans.get(8).unwrap());
+    assert_eq!((outer.total_ns(1000), outer.busy_ns(1000), outer.entered_count), (90, 60, 1));
+    assert_eq!((inner.total_ns(1000), inner.busy_ns(1000), inner.parent), (40, 20, 7));
+    assert_eq!((inner.updates.as_slice(), inner.start.unwrap().entry), (&[4][..], 2));
+    assert_eq!((outer.last_left, outer.ended, outer.is_open()), (Some(170), Some(190), false));
+    assert_eq!(ids(spans.path(8)), [7, 8]);
+    assert_eq!(spans.innermost().count(), 0);
+}
+
+#[test]
+fn innermost_open_span_of_each_context() {
+    let spans = fold(&[
+        (1, 1, 1, start(0)),
+        (2, 1, 1, Enter),
+        (3, 1, 2, start(1)),
+        (4, 1, 2, Enter),
+        (5, 2, 3, start(0)),
+        (6, 2, 3, Enter),
+        (7, 3, 4, start(0)),
+        (8, 3, 4, Enter),
+        (9, 3, 4, Leave),
+    ]);
+    let found: Vec<_> = spans.innermost().map(|(context, span)| (context, span.id)).collect();
+    assert_eq!(found, [(1, 2), (2, 3)]);
+    assert!(spans.get(4).unwrap().is_open(), "left, but not ended");
+    assert_eq!(spans.get(4).unwrap().last_left, Some(9));
+}
+
+#[test]
+fn several_contexts_are_in_one_span() {
+    let spans = fold(&[
+        (0, 1, 1, start(0)),
+        (10, 1, 1, Enter),
+        (20, 2, 1, Enter),
+        (30, 1, 1, Leave),
+        (50, 2, 1, Leave),
+        (60, 1, 1, Enter),
+        (65, 1, 1, Enter),
+        (70, 1, 1, Leave),
+        (80, 1, 1, Leave),
+        (90, 1, 1, End),
+    ]);
+    let span = spans.get(1).unwrap();
+    assert_eq!((span.busy_ns(1000), span.entered_count, span.inside.len()), (60, 4, 0));
+}
+
+#[test]
+fn guards_dropped_in_another_order_or_elsewhere() {
+    let spans = fold(&[
+        (0, 1, 1, start(0)),
+        (0, 1, 2, start(0)),
+        (10, 1, 1, Enter),
+        (20, 1, 2, Enter),
+        (30, 1, 1, Leave),
+        (40, 9, 2, Leave),
+        (50, 1, 1, End),
+        (60, 1, 2, End),
+    ]);
+    assert_eq!(spans.innermost().count(), 0);
+    assert_eq!((spans.get(1).unwrap().busy_ns(99), spans.get(2).unwrap().busy_ns(99)), (20, 20));
+    assert!(!spans.get(2).unwrap().busy_is_partial);
+}
+
+#[test]
+fn what_was_overwritten_is_unknown() {
+    let spans = fold(&[(10, 1, 5, Leave), (20, 1, 6, start(4)), (30, 1, 6, Enter)]);
+    let lost = spans.get(5).unwrap();
+    assert!(lost.busy_is_partial && lost.start.is_none() && lost.is_open());
+    assert_eq!(ids(spans.path(6)), [6], "its parent is unknown");
+    assert_eq!(spans.tree().iter().map(|node| (node.span.id, node.depth)).collect::<Vec<_>>(), [(5, 0), (6, 0)]);
+}
+
+#[test]
+fn tree_with_open_ones_first() {
+    let spans = fold(&[
+        (1, 1, 1, start(0)),
+        (2, 1, 2, start(1)),
+        (3, 1, 2, End),
+        (4, 1, 1, End),
+        (5, 1, 3, start(0)),
+        (6, 1, 4, start(3)),
+        (7, 1, 4, End),
+        (8, 1, 5, start(3)),
+        (9, 1, 6, start(0)),
+        (10, 1, 6, End),
+    ]);
+    let shown: Vec<_> = spans.tree().iter().map(|node| (node.span.id, node.depth)).collect();
+    assert_eq!(shown, [(3, 0), (5, 1), (4, 1), (1, 0), (2, 1), (6, 0)]);
+}
+
+#[test]
+fn circles_and_nonsense_end() {
+    let spans = fold(&[
+        (1, 1, 1, start(2)),
+        (2, 1, 2, start(1)),
+        (3, 1, 3, start(3)),
+        (4, 1, 3, start(1)),
+        (5, 1, 0, start(1)),
+        (6, 1, 1, End),
+        (2, 1, 1, End),
+        (7, 1, 1, Leave),
+    ]);
+    assert_eq!(spans.all().len(), 3);
+    assert_eq!(spans.path(1).len(), PATH_LEN_MAX);
+    assert_eq!(spans.tree().len(), 3);
+    assert_eq!(spans.get(1).unwrap().ended, Some(6), "the first end counts");
+    assert_eq!(spans.get(3).unwrap().parent, 3, "the first start counts");
+}
+
+#[test]
+fn a_long_path_costs_no_stack() {
+    let records: Vec<_> = (1..200_000u64).map(|id| (id as i64, 1, id, start(id - 1))).collect();
+    let spans = fold(&records);
+    assert_eq!(spans.tree().last().unwrap().depth, 199_998);
+    assert_eq!(spans.path(199_999).len(), PATH_LEN_MAX);
+}
+
+#[test]
+fn any_records_in_any_order_keep_times_sane() {
+    let mut random = fastrand::Rng::with_seed(3);
+    for _ in 0..2000 {
+        let records: Vec<_> = (0..random.usize(0..60))
+            .map(|_| {
+                let action = match random.u8(0..5) {
+                    0 => start(random.u64(0..6)),
+                    1 => Enter,
+                    2 => Leave,
+                    3 => End,
+                    _ => Update { follows: random.u64(0..3) },
+                };
+                (random.i64(0..100), random.u32(0..3), random.u64(0..6), action)
+            })
+            .collect();
+        let spans = fold(&records);
+        for span in spans.all() {
+            let (total, busy) = (span.total_ns(100), span.busy_ns(100));
+            assert!(0 <= busy && busy <= total, "{span:?}");
+        }
+        assert_eq!(spans.tree().len(), spans.all().len());
+        for (_, span) in spans.innermost() {
+            assert!(!span.inside.is_empty(), "{span:?}");
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! A callsite of ours for one of another facade: created at run time, and never freed.
+
+use ttlog_core::event::dynamic::DynamicFields;
+use ttlog_core::event::{Field, Role};
+use ttlog_core::{Callsite, DropReason, Level, Metadata, Type, TypeList};
+
+use super::buffer::with_buffer;
+use crate::event::record::record_dynamic;
+use crate::state;
+
+/// Bytes that any value can take, if only as a note that it was cut.
+const VALUE_LEN_MIN: usize = 10;
+
+/// A callsite whose values carry their types.
+#[derive(Debug)]
+pub(crate) struct BridgedCallsite {
+    callsite: Callsite,
+    types: TypeList,
+    types_hash: u32,
+}
+
+/// Source of a callsite.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Origin {
+    pub(crate) level: Level,
+    pub(crate) target: &'static str,
+    pub(crate) file: &'static str,
+    pub(crate) line: u32,
+}
+
+impl BridgedCallsite {
+    /// Creates the callsite; leaks a few hundred bytes.
+    pub(crate) fn leak(origin: Origin, message: &'static str, fields: Vec<Field>) -> Self {
+        let Origin { level, target, file, line } = origin;
+        let fields: &'static [Field] = fields.leak();
+        let metadata = Metadata { level, target, message, file, line, fields };
+        let types = fields
+            .iter()
+            .rev()
+            .fold(TypeList::Nil, |rest, field| TypeList::Cons(type_of(field), Box::leak(Box::new(rest))));
+        BridgedCallsite { callsite: Callsite::new(Box::leak(Box::new(metadata))), types, types_hash: types.hash() }
+    }
+
+    /// Returns whether the recorder's filter selects its events.
+    #[inline]
+    pub(crate) fn is_enabled(&self) -> bool {
+        self.callsite.is_enabled()
+    }
+
+    /// Returns the compile-time metadata.
+    pub(crate) fn metadata(&self) -> &'static Metadata {
+        self.callsite.metadata()
+    }
+
+    /// Records an event whose values `encode` adds, in the order of the fields.
+    ///
+    /// `encode` is called once, with room for all fields. Anything it calls can record events itself.
+    #[inline]
+    pub(crate) fn record(&'static self, encode: impl FnOnce(&mut [u8]) -> usize) {
+        with_buffer(|buffer| {
+            if buffer.len() < self.callsite.metadata().fields.len() * VALUE_LEN_MIN {
+                return count_too_large();
+            }
+            let len = encode(buffer);
+            let payload = buffer.get(..len).unwrap_or_default();
+            record_dynamic(&self.callsite, &DynamicFields::new(self.types, self.types_hash, payload));
+        });
+    }
+}
+
+/// Counts an event whose fields do not fit into a segment, even with all values cut to nothing.
+#[cold]
+fn count_too_large() {
+    if let Some(state) = state::current() {
+        state.ring.count_dropped(DropReason::TooLarge, 1);
+    }
+}
+
+fn type_of(field: &Field) -> Type {
+    if field.role == Role::Value { Type::Any } else { Type::U64 }
+}
+
+/// Returns the text as a message without placeholders: braces are doubled.
+#[cfg(feature = "tracing")]
+pub(crate) fn literal_message(text: &str) -> &'static str {
+    text.replace('{', "{{").replace('}', "}}").leak()
+}

@@ -1,0 +1,227 @@
+//! The logger of `log`: records of programs that have no `tracing`.
+
+use log::kv::{self, Key, Value, VisitSource, VisitValue};
+use log::{LevelFilter, Log, Metadata, Record, SetLoggerError};
+use ttlog_core::event::dynamic::DynamicValues;
+
+use super::follow;
+use super::level::{from_log, is_recorded, lowest_recorded, to_log};
+use super::log_sites::{LogSite, RecordSource, enabled_site};
+
+/// Number of key-values of a record, at most; further ones are not recorded.
+const PAIRS_MAX: usize = 32;
+
+/// A logger that records all records that the recorder's filter selects, alone or beside another logger.
+///
+/// It records into the recorder of the process, whichever way that is started, before or after; without one it does
+/// nothing. Created by [`Recorder::logger`](crate::Recorder::logger) or [`log::logger`](crate::log::logger).
+pub struct Logger {
+    /// Another logger that gets all records, and the most verbose level that it wants.
+    beside: Option<(Box<dyn Log>, LevelFilter)>,
+}
+
+/// Returns a logger, to be [installed](Logger::install) as that of the process.
+///
+/// ```
+/// ttlog_std::log::logger().install()?;
+/// log::info!(user = 7, path = "/cart"; "served");
+/// # Ok::<(), log::SetLoggerError>(())
+/// ```
+#[must_use = "it does nothing before `install`"]
+pub fn logger() -> Logger {
+    Logger { beside: None }
+}
+
+impl Logger {
+    /// Passes every record on to another logger too: the one that the process had so far. That one applies its own
+    /// filter. `max_level` is the most verbose level that it wants, as it would have passed it to
+    /// [`log::set_max_level`]; if unknown, [`LevelFilter::Trace`].
+    ///
+    /// ```no_run
+    /// # fn console() -> Box<dyn log::Log> { Box::new(ttlog_std::log::logger()) }
+    /// ttlog_std::log::logger().beside(console(), log::LevelFilter::Info).install()?;
+    /// # Ok::<(), log::SetLoggerError>(())
+    /// ```
+    #[must_use = "it does nothing before `install`"]
+    pub fn beside(mut self, other: Box<dyn Log>, max_level: LevelFilter) -> Self {
+        self.beside = Some((other, max_level));
+        self
+    }
+
+    /// Installs it as the logger of the process, and keeps the maximum level of `log` in step with the recorder's
+    /// filter from now on: at changes of the filter, it follows within 100 ms.
+    ///
+    /// A logger that is passed to [`log::set_boxed_logger`] instead leaves the maximum level to
+    /// the program.
+    ///
+    /// # Errors
+    /// [`SetLoggerError`] if the process has a logger already; nothing was changed then.
+    pub fn install(self) -> Result<(), SetLoggerError> {
+        let least = self.beside.as_ref().map_or(LevelFilter::Off, |(_, max_level)| *max_level);
+        log::set_boxed_logger(Box::new(self))?;
+        follow::log(least);
+        log::set_max_level(least.max(to_log(lowest_recorded())));
+        Ok(())
+    }
+}
+
+impl Log for Logger {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        is_recorded(from_log(metadata.level()), metadata.target())
+            || self.beside.as_ref().is_some_and(|(other, _)| other.enabled(metadata))
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        record_log(record);
+        if let Some((other, _)) = &self.beside {
+            // If it passes the record on to `tracing`, our layer would record it again.
+            #[cfg(feature = "tracing")]
+            super::log_event::passing_on(|| other.log(record));
+            #[cfg(not(feature = "tracing"))]
+            other.log(record);
+        }
+    }
+
+    fn flush(&self) {
+        if let Some((other, _)) = &self.beside {
+            other.flush();
+        }
+    }
+}
+
+impl std::fmt::Debug for Logger {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let level = self.beside.as_ref().map(|(_, level)| level);
+        f.debug_struct("Logger").field("level_beside", &level).finish_non_exhaustive()
+    }
+}
+
+fn record_log(record: &Record<'_>) {
+    let mut pairs = Pairs { keys: [""; PAIRS_MAX], len: 0 };
+    // Errors come from sources that stop halfway; what they have visited so far is recorded.
+    let _ = record.key_values().visit(&mut pairs);
+    let source = RecordSource {
+        level: from_log(record.level()),
+        target: record.target(),
+        file: record.file().unwrap_or_default(),
+        line: record.line().unwrap_or_default(),
+        keys: &pairs.keys[..pairs.len],
+    };
+    match enabled_site(&source) {
+        None => {}
+        Some(LogSite::Own(site)) => site.record(|out| {
+            let mut values = DynamicValues::new(out, 2 + pairs.len);
+            encode_leading(&mut values, record);
+            let _ = record.key_values().visit(&mut Encoder { values: &mut values, left: pairs.len });
+            values.finish().len()
+        }),
+        Some(LogSite::Shared(site)) => site.record(|out| {
+            let mut values = DynamicValues::new(out, 5);
+            encode_leading(&mut values, record);
+            values.str(source.target);
+            values.str(source.file);
+            values.u64(u64::from(source.line));
+            values.finish().len()
+        }),
+    }
+}
+
+/// Encodes the span that the thread is in, and the message.
+fn encode_leading(values: &mut DynamicValues<'_>, record: &Record<'_>) {
+    #[cfg(feature = "tracing")]
+    values.id(super::span_stack::current_id_of_any());
+    #[cfg(not(feature = "tracing"))]
+    values.id(0);
+    match record.args().as_str() {
+        Some(text) => values.str(text),
+        None => values.message(record.args()),
+    }
+}
+
+/// The keys of a record.
+struct Pairs<'kvs> {
+    keys: [&'kvs str; PAIRS_MAX],
+    len: usize,
+}
+
+impl<'kvs> VisitSource<'kvs> for Pairs<'kvs> {
+    fn visit_pair(&mut self, key: Key<'kvs>, _: Value<'kvs>) -> Result<(), kv::Error> {
+        // A key that does not live as long as the record cannot be kept; no source of `log` has one.
+        if let (Some(place), Some(key)) = (self.keys.get_mut(self.len), key.to_borrowed_str()) {
+            *place = key;
+            self.len += 1;
+        }
+        Ok(())
+    }
+}
+
+/// Encodes the values of a record, in the order of [`Pairs`].
+struct Encoder<'v, 'b> {
+    values: &'v mut DynamicValues<'b>,
+    /// Number of values that are not encoded yet.
+    left: usize,
+}
+
+impl<'kvs> VisitSource<'kvs> for Encoder<'_, '_> {
+    fn visit_pair(&mut self, key: Key<'kvs>, value: Value<'kvs>) -> Result<(), kv::Error> {
+        if self.left == 0 || key.to_borrowed_str().is_none() {
+            return Ok(());
+        }
+        self.left -= 1;
+        value.visit(&mut OneValue(self.values))
+    }
+}
+
+/// Encodes one value.
+struct OneValue<'v, 'b>(&'v mut DynamicValues<'b>);
+
+impl<'v> VisitValue<'v> for OneValue<'_, '_> {
+    fn visit_any(&mut self, value: Value<'_>) -> Result<(), kv::Error> {
+        self.0.display(&value);
+        Ok(())
+    }
+    fn visit_null(&mut self) -> Result<(), kv::Error> {
+        self.0.unit();
+        Ok(())
+    }
+    fn visit_u64(&mut self, value: u64) -> Result<(), kv::Error> {
+        self.0.u64(value);
+        Ok(())
+    }
+    fn visit_i64(&mut self, value: i64) -> Result<(), kv::Error> {
+        self.0.i64(value);
+        Ok(())
+    }
+    fn visit_u128(&mut self, value: u128) -> Result<(), kv::Error> {
+        self.0.u128(value);
+        Ok(())
+    }
+    fn visit_i128(&mut self, value: i128) -> Result<(), kv::Error> {
+        self.0.i128(value);
+        Ok(())
+    }
+    fn visit_f64(&mut self, value: f64) -> Result<(), kv::Error> {
+        self.0.f64(value);
+        Ok(())
+    }
+    fn visit_bool(&mut self, value: bool) -> Result<(), kv::Error> {
+        self.0.bool(value);
+        Ok(())
+    }
+    fn visit_str(&mut self, value: &str) -> Result<(), kv::Error> {
+        self.0.str(value);
+        Ok(())
+    }
+    fn visit_char(&mut self, value: char) -> Result<(), kv::Error> {
+        self.0.char(value);
+        Ok(())
+    }
+    fn visit_error(&mut self, error: &(dyn std::error::Error + 'static)) -> Result<(), kv::Error> {
+        self.0.error(error);
+        Ok(())
+    }
+    // By default an error that lives as long as the record is visited as any value.
+    fn visit_borrowed_error(&mut self, error: &'v (dyn std::error::Error + 'static)) -> Result<(), kv::Error> {
+        self.visit_error(error)
+    }
+}

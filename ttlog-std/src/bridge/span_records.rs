@@ -1,0 +1,119 @@
+//! The records of a span's life: start, enter, leave, update, follows, end.
+
+use ttlog_core::event::{Cons, Field, Nil, Role};
+use ttlog_core::{Callsite, Fields, Level, Metadata};
+
+use super::level::is_recording;
+use super::sites::{Site, site};
+use super::span_table::{OpenSpan, next_id, spans};
+use super::values::encode;
+use crate::event::record::record;
+use crate::state;
+use crate::sys::report;
+
+/// A record that consists of ids.
+macro_rules! record_of_ids {
+    ($name:ident, $message:literal, [$($field:expr),*]) => {
+        static $name: Callsite = Callsite::new(&Metadata {
+            level: Level::Trace,
+            target: "tracing::span",
+            message: $message,
+            file: "",
+            line: 0,
+            fields: &[$($field),*],
+        });
+    };
+}
+
+record_of_ids!(ENTER, "enter", [Field::id("span", Role::Enter)]);
+record_of_ids!(LEAVE, "leave", [Field::id("span", Role::Leave)]);
+record_of_ids!(END, "end", [Field::id("span", Role::End)]);
+record_of_ids!(FOLLOWS, "follows", [Field::id("span", Role::Update), Field::id("from", Role::Follows)]);
+
+/// Records the start of a span that `owner` knows under the id that `key` returns for the recorded one, and makes it
+/// findable. Returns `None` if it is not recorded.
+#[inline]
+pub(crate) fn start(
+    owner: u64,
+    key: impl FnOnce(u64) -> u64,
+    parent: u64,
+    attributes: &tracing_core::span::Attributes<'_>,
+) -> Option<OpenSpan> {
+    let site = site(attributes.metadata())?;
+    if !site.main.is_enabled() {
+        return None;
+    }
+    let id = next_id();
+    let Some(span) = spans().insert(owner, key(id), id, std::ptr::from_ref(site.metadata).cast()) else {
+        refuse();
+        return None;
+    };
+    site.main.record(|out| encode(out, &[id, parent], site.shape, |visit| attributes.record(visit)));
+    Some(span)
+}
+
+/// Counts and reports a span for which there is no room.
+#[cold]
+#[inline(never)]
+fn refuse() {
+    static FULL: report::Once = report::Once::new();
+    let Some(state) = state::current() else { return };
+    state.ring.count_dropped(ttlog_core::DropReason::Unregistered, 1);
+    FULL.warn(format_args!(
+        "too many open spans: further ones are not recorded (but counted), and their events belong to the spans \
+         around them"
+    ));
+}
+
+/// Records that the thread enters a span.
+#[inline]
+pub(crate) fn enter(span: OpenSpan) {
+    record_ids(&ENTER, Cons(span.id, Nil));
+}
+
+/// Records that the thread leaves a span.
+#[inline]
+pub(crate) fn leave(span: OpenSpan) {
+    record_ids(&LEAVE, Cons(span.id, Nil));
+}
+
+/// Records that a span follows from another.
+pub(crate) fn follows(span: OpenSpan, from: OpenSpan) {
+    record_ids(&FOLLOWS, Cons(span.id, Cons(from.id, Nil)));
+}
+
+/// Records values of a span that were not known at its start.
+pub(crate) fn update(span: OpenSpan, values: &tracing_core::span::Record<'_>) {
+    let Some(site) = site_of(span) else { return };
+    if let Some(update) = site.update.as_ref().filter(|_| is_recording()) {
+        update.record(|out| encode(out, &[span.id], site.shape, |visit| values.record(visit)));
+    }
+}
+
+/// Records the end of a span, after which it is not found any more.
+#[inline]
+pub(crate) fn end(span: OpenSpan) {
+    if spans().remove(span) {
+        record_ids(&END, Cons(span.id, Nil));
+    }
+}
+
+/// Returns the metadata of an open span.
+pub(crate) fn metadata_of(span: OpenSpan) -> Option<&'static tracing_core::Metadata<'static>> {
+    let metadata = spans().slot(span).data().cast::<tracing_core::Metadata<'static>>();
+    // SAFETY: `start` alone adds spans, with data that are static metadata; a slot that was freed holds those of the
+    // last span. (Null: never used.)
+    unsafe { metadata.as_ref() }
+}
+
+fn site_of(span: OpenSpan) -> Option<&'static Site> {
+    metadata_of(span).and_then(site)
+}
+
+/// Records ids, whatever the filter selects: the start of the span was recorded.
+#[inline]
+fn record_ids(callsite: &'static Callsite, ids: impl Fields) {
+    if is_recording() {
+        record::<false, _>(callsite, ids);
+    }
+}

@@ -1,0 +1,301 @@
+//! Open spans: from the id under which a layer or subscriber knows a span to the one that is recorded.
+//!
+//! `tracing` uses ids again after a span has ended, and each of its registries has ids of its own; the recorded ones
+//! are unique in the process. The table has a fixed number of slots, and takes no lock: a span goes into the first free
+//! slot of a short sequence, and its end frees the slot. Searches that fail end at the length of the longest sequence
+//! so far.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+
+/// Number of slots; a power of two. Memory is only used where spans are.
+const SLOTS: usize = if cfg!(miri) { 1 << 10 } else { 1 << 17 };
+/// Number of slots that are tried for one span before the table counts as full.
+const PROBES_MAX: usize = NEAR_PROBES + 64;
+/// Number of them where spans of the thread were before, so that they are in the processor's cache.
+const NEAR_PROBES: usize = 8;
+/// Key of a slot that is being filled. No id: the highest one stands for a span that is not recorded.
+const CLAIMED: u64 = u64::MAX;
+
+/// The latest recorded id.
+static LAST_ID: AtomicU64 = AtomicU64::new(0);
+/// The number of the latest owner.
+static LAST_OWNER: AtomicU64 = AtomicU64::new(0);
+
+/// Returns a recorded id that no other span has.
+pub(crate) fn next_id() -> u64 {
+    LAST_ID.fetch_add(1, Ordering::Relaxed) + 1
+}
+
+/// Returns a number for a layer or subscriber, from 1.
+pub(crate) fn next_owner() -> u64 {
+    LAST_OWNER.fetch_add(1, Ordering::Relaxed) + 1
+}
+
+/// The table of the process, allocated before its first layer or subscriber exists.
+static TABLE: OnceLock<SpanTable> = OnceLock::new();
+/// In place of the table, if there has been no layer or subscriber: it has room for nothing.
+static NO_TABLE: SpanTable = SpanTable { slots: &[], probes: AtomicUsize::new(0) };
+
+/// Allocates the table of the process, unless it exists. Can wait for another thread that does.
+pub(crate) fn prepare() {
+    TABLE.get_or_init(|| SpanTable::new(SLOTS));
+}
+
+/// Returns the table of the process. Never waits.
+#[inline]
+pub(crate) fn spans() -> &'static SpanTable {
+    TABLE.get().unwrap_or(&NO_TABLE)
+}
+
+/// Open spans of all layers and subscribers.
+#[derive(Debug)]
+pub(crate) struct SpanTable {
+    /// Their number is a power of two, or 0 if there was no memory for them.
+    slots: &'static [Slot],
+    /// Number of slots that a search visits at most; never decreases.
+    probes: AtomicUsize,
+}
+
+/// A slot for an open span. All zeros: free.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    /// Id of its owner; 0 if the slot is free, [`CLAIMED`] while the other fields are written.
+    key: AtomicU64,
+    /// The layer or subscriber that knows the span under this id.
+    owner: AtomicU64,
+    /// The recorded id; 0 if the slot is free.
+    id: AtomicU64,
+    /// Number of handles of the span, if its owner counts them.
+    pub(crate) handle_count: AtomicU32,
+    /// Data of its owner; null if there are none.
+    data: AtomicPtr<()>,
+}
+
+/// An open span.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OpenSpan {
+    /// Index of its slot.
+    slot: u32,
+    /// The recorded id.
+    pub(crate) id: u64,
+}
+
+impl SpanTable {
+    fn new(slots: usize) -> Self {
+        SpanTable { slots: zeroed_slots(slots), probes: AtomicUsize::new(0) }
+    }
+
+    /// Adds a span. Returns `None` if there is no room for it.
+    pub(crate) fn insert(&self, owner: u64, key: u64, id: u64, data: *const ()) -> Option<OpenSpan> {
+        if key == 0 || key == CLAIMED {
+            return None;
+        }
+        for (probe, index) in self.indices(owner, key, PROBES_MAX).enumerate() {
+            let slot = &self.slots[index];
+            if slot.key.load(Ordering::Relaxed) != 0
+                || slot.key.compare_exchange(0, CLAIMED, Ordering::Acquire, Ordering::Relaxed).is_err()
+            {
+                continue;
+            }
+            slot.owner.store(owner, Ordering::Relaxed);
+            slot.id.store(id, Ordering::Relaxed);
+            slot.handle_count.store(1, Ordering::Relaxed);
+            slot.data.store(data.cast_mut(), Ordering::Relaxed);
+            // Before the key, so that a search that can know the key goes far enough.
+            if self.probes.load(Ordering::Relaxed) <= probe {
+                self.probes.fetch_max(probe + 1, Ordering::Relaxed);
+            }
+            slot.key.store(key, Ordering::Release);
+            return Some(OpenSpan { slot: index as u32, id });
+        }
+        None
+    }
+
+    /// Returns the span that `owner` knows under this id, if it is open and in the table.
+    #[inline]
+    pub(crate) fn find(&self, owner: u64, key: u64) -> Option<OpenSpan> {
+        let probes = self.probes.load(Ordering::Relaxed);
+        if key == 0 || key == CLAIMED {
+            return None;
+        }
+        self.indices(owner, key, probes).find_map(|index| {
+            let slot = &self.slots[index];
+            let is_it = slot.key.load(Ordering::Acquire) == key && slot.owner.load(Ordering::Relaxed) == owner;
+            let id = slot.id.load(Ordering::Relaxed);
+            (is_it && id != 0).then_some(OpenSpan { slot: index as u32, id })
+        })
+    }
+
+    /// Removes a span that ended. Returns `false` if somebody else did.
+    pub(crate) fn remove(&self, span: OpenSpan) -> bool {
+        let slot = &self.slots[span.slot as usize];
+        // Ids are unique, so only one call succeeds.
+        let is_first = slot.id.compare_exchange(span.id, 0, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+        if is_first {
+            slot.key.store(0, Ordering::Release);
+        }
+        is_first
+    }
+
+    /// Returns whether a span is still open.
+    #[inline]
+    pub(crate) fn is_open(&self, span: OpenSpan) -> bool {
+        self.slots[span.slot as usize].id.load(Ordering::Relaxed) == span.id
+    }
+
+    /// Returns the slot of a span, which must be open for its content to be the span's.
+    pub(crate) fn slot(&self, span: OpenSpan) -> &Slot {
+        &self.slots[span.slot as usize]
+    }
+
+    /// Removes all spans of an owner that is dropped: nobody will report their ends. Takes time in proportion to the
+    /// size of the table.
+    pub(crate) fn forget(&self, owner: u64) {
+        for (index, slot) in self.slots.iter().enumerate() {
+            let key = slot.key.load(Ordering::Acquire);
+            let id = slot.id.load(Ordering::Relaxed);
+            if key != 0 && key != CLAIMED && id != 0 && slot.owner.load(Ordering::Relaxed) == owner {
+                self.remove(OpenSpan { slot: index as u32, id });
+            }
+        }
+    }
+
+    /// Returns the slots that a span can be in, in the order in which they are tried.
+    ///
+    /// First some at the lowest bits of the id. A registry uses these again when a span ends (with other bits from 51
+    /// up, and with the thread in bits 38 to 50), and our own ids are consecutive. Then others, because spans of
+    /// several threads can be crowded there.
+    #[inline]
+    fn indices(&self, owner: u64, key: u64, count: usize) -> impl Iterator<Item = usize> + use<> {
+        let thread = key >> 38 & 0x1FFF;
+        let near = key.wrapping_add((thread ^ owner << 13).wrapping_mul(0x9E37_79B9)) as usize;
+        let mixed = (key ^ owner.rotate_left(48)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        // In steps of their own, because the spans at the lowest bits are side by side.
+        let (far, step) = ((mixed >> 40) as usize, mixed as usize >> 8 | 1);
+        let mask = self.slots.len().wrapping_sub(1);
+        let count = if self.slots.is_empty() { 0 } else { count };
+        let index = move |probe: usize| match probe.checked_sub(NEAR_PROBES) {
+            None => near.wrapping_add(probe),
+            Some(probe) => far.wrapping_add(probe.wrapping_mul(step)),
+        };
+        (0..count).map(move |probe| index(probe) & mask)
+    }
+}
+
+impl Slot {
+    /// Returns the data of the span's owner.
+    pub(crate) fn data(&self) -> *const () {
+        self.data.load(Ordering::Relaxed)
+    }
+}
+
+/// Allocates slots, which are never freed, without touching their memory, of which most is never used. Returns none
+/// without memory.
+fn zeroed_slots(count: usize) -> &'static [Slot] {
+    let Ok(layout) = std::alloc::Layout::array::<Slot>(count) else { return &[] };
+    if layout.size() == 0 {
+        return &[];
+    }
+    // SAFETY: the layout has a size.
+    let start = unsafe { std::alloc::alloc_zeroed(layout) }.cast::<Slot>();
+    if start.is_null() {
+        return &[];
+    }
+    // SAFETY: allocated just now with the layout of a slice of `count` slots, of which zeros are valid ones: all fields
+    // are atomic numbers and a pointer.
+    unsafe { std::slice::from_raw_parts(start, count) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+    use std::ptr::null;
+
+    use super::*;
+
+    #[test]
+    fn naive_model() {
+        let table = SpanTable::new(256);
+        let mut model: HashMap<(u64, u64), OpenSpan> = HashMap::new();
+        let mut random = 7_u64;
+        for round in 0..if cfg!(miri) { 2000 } else { 20_000_u64 } {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let (owner, key) = (random >> 33 & 1, 1 + (random >> 40) % 150);
+            match model.remove(&(owner, key)) {
+                Some(span) => {
+                    assert_eq!(table.find(owner, key).unwrap().id, span.id);
+                    assert!(table.is_open(span) && table.remove(span) && !table.remove(span) && !table.is_open(span));
+                }
+                None => {
+                    assert!(table.find(owner, key).is_none());
+                    if model.len() < 120 {
+                        model.insert((owner, key), table.insert(owner, key, round + 1, null()).unwrap());
+                    }
+                }
+            }
+        }
+        assert!(model.iter().all(|((owner, key), span)| table.find(*owner, *key).unwrap().id == span.id));
+        table.forget(0);
+        assert!((0..150).all(|key| table.find(0, key).is_none()));
+        assert!(model.iter().filter(|((owner, _), _)| *owner == 1).all(|(_, span)| table.is_open(*span)));
+    }
+
+    #[test]
+    fn full_table_refuses_until_a_span_ends() {
+        let table = SpanTable::new(64);
+        let spans: Vec<_> = (1..=64).map(|key| table.insert(1, key, key, null()).unwrap()).collect();
+        assert!(table.insert(1, 65, 65, null()).is_none());
+        assert!(table.find(1, 65).is_none());
+        assert!(table.remove(spans[20]));
+        assert_eq!(table.insert(1, 65, 65, null()).unwrap().id, 65);
+        assert!((1..=65).filter(|key| *key != 21).all(|key| table.find(1, key).unwrap().id == key));
+    }
+
+    #[test]
+    fn crowded_places_leave_room_elsewhere() {
+        let table = SpanTable::new(1024);
+        // Ids of two owners and several threads that begin at the same place, in a table that is three quarters full.
+        let keys = (0..4).flat_map(|thread| (1..=96).map(move |low| thread << 38 | low));
+        let all: Vec<_> = (0..2).flat_map(|owner| keys.clone().map(move |key| (owner, key))).collect();
+        let spans: Vec<_> =
+            (1..).zip(&all).map(|(id, (owner, key))| table.insert(*owner, *key, id, null()).unwrap()).collect();
+        assert!(all.iter().zip(&spans).all(|((owner, key), span)| table.find(*owner, *key).unwrap().id == span.id));
+        assert!(spans.into_iter().all(|span| table.remove(span)));
+    }
+
+    #[test]
+    fn table_without_memory_refuses() {
+        let table = SpanTable::new(0);
+        assert!(table.insert(1, 1, 1, null()).is_none() && table.find(1, 1).is_none());
+        table.forget(1);
+    }
+
+    #[test]
+    fn keys_that_are_no_ids_are_refused() {
+        let table = SpanTable::new(64);
+        for key in [0, u64::MAX] {
+            assert!(table.insert(1, key, 1, null()).is_none() && table.find(1, key).is_none());
+        }
+    }
+
+    #[test]
+    fn threads_beside_each_other_find_their_own_spans() {
+        let table = SpanTable::new(1024);
+        std::thread::scope(|scope| {
+            for thread in 0..4 {
+                let table = &table;
+                scope.spawn(move || {
+                    for round in 0..if cfg!(miri) { 5 } else { 20_000_u64 } {
+                        let keys = [1, 2, 3].map(|n| thread * 1000 + round % 7 * 10 + n);
+                        let spans = keys.map(|key| table.insert(thread, key, key << 20 | round, null()).unwrap());
+                        for (key, span) in keys.into_iter().zip(spans) {
+                            assert_eq!(table.find(thread, key).unwrap().id, span.id);
+                        }
+                        assert!(spans.into_iter().all(|span| table.remove(span)));
+                    }
+                });
+            }
+        });
+    }
+}

@@ -1,0 +1,150 @@
+//! A whole subscriber of `tracing`, for programs that have none.
+//!
+//! It does without a registry: the id of a span is the recorded one, and all that is known of a span is in the table of
+//! open spans.
+
+use std::sync::atomic::{Ordering, fence};
+
+use tracing_core::span::{Attributes, Current, Id, Record};
+use tracing_core::{Event, Interest, LevelFilter, Metadata, Subscriber};
+
+use super::event_record::record_event;
+use super::filter::{is_callsite_enabled, is_enabled, max_level};
+use super::follow;
+use super::span_records;
+use super::span_stack::with_stack;
+use super::span_table::{OpenSpan, next_owner, prepare, spans};
+
+/// Id of all spans that are not recorded.
+const UNRECORDED: u64 = u64::MAX;
+
+/// A subscriber that records all events and spans that the recorder's filter selects, and does nothing else.
+///
+/// Created by [`subscriber`].
+#[derive(Debug)]
+pub struct RecorderSubscriber {
+    /// Its number among the layers and subscribers of the process.
+    owner: u64,
+}
+
+/// Returns a subscriber for programs that want nothing but the recorder. [`init`](crate::tracing::init) installs one.
+///
+/// It has no limit of threads. It records into the recorder of the process, whichever way that is started, before or
+/// after; without one it does nothing.
+#[must_use]
+pub fn subscriber() -> RecorderSubscriber {
+    follow::tracing();
+    prepare();
+    RecorderSubscriber { owner: next_owner() }
+}
+
+impl Subscriber for RecorderSubscriber {
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        // Events look at the filter again, so a change takes effect at once if it turns them off, and as soon as the
+        // cache is renewed if it turns them on.
+        if is_callsite_enabled(metadata) { Interest::always() } else { Interest::never() }
+    }
+
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        is_enabled(metadata)
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(max_level())
+    }
+
+    fn new_span(&self, attributes: &Attributes<'_>) -> Id {
+        let parent = match attributes.parent() {
+            _ if attributes.is_root() => 0,
+            None => self.current_id(),
+            Some(parent) => self.recorded_id(parent),
+        };
+        let span = span_records::start(self.owner, |id| id, parent, attributes);
+        Id::from_u64(span.map_or(UNRECORDED, |span| span.id))
+    }
+
+    fn record(&self, id: &Id, values: &Record<'_>) {
+        self.find(id).into_iter().for_each(|span| span_records::update(span, values));
+    }
+
+    fn record_follows_from(&self, id: &Id, from: &Id) {
+        if let (Some(span), Some(from)) = (self.find(id), self.find(from)) {
+            span_records::follows(span, from);
+        }
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        record_event(event, || match event.parent() {
+            _ if event.is_root() => 0,
+            None => self.current_id(),
+            Some(parent) => self.recorded_id(parent),
+        });
+    }
+
+    fn enter(&self, id: &Id) {
+        let Some(span) = self.find(id) else { return };
+        with_stack(|stack| stack.enter(self.owner, span, spans()));
+        span_records::enter(span);
+    }
+
+    fn exit(&self, id: &Id) {
+        let Some(span) = self.find(id) else { return };
+        with_stack(|stack| stack.leave(span));
+        span_records::leave(span);
+    }
+
+    fn clone_span(&self, id: &Id) -> Id {
+        if let Some(span) = self.find(id) {
+            // Like the count of an `Arc`: whoever clones has a handle, so the count is not 0.
+            spans().slot(span).handle_count.fetch_add(1, Ordering::Relaxed);
+        }
+        id.clone()
+    }
+
+    fn try_close(&self, id: Id) -> bool {
+        let Some(span) = self.find(&id) else { return false };
+        // Release, and acquire if it was the last: what was done with any handle comes before the end.
+        let was_last = spans().slot(span).handle_count.fetch_sub(1, Ordering::Release) == 1;
+        if was_last {
+            fence(Ordering::Acquire);
+            span_records::end(span);
+        }
+        was_last
+    }
+
+    fn current_span(&self) -> Current {
+        let current = self.current();
+        let known = current.and_then(|span| Some((Id::from_u64(span.id), span_records::metadata_of(span)?)));
+        known.map_or_else(Current::none, |(id, metadata)| Current::new(id, metadata))
+    }
+}
+
+impl RecorderSubscriber {
+    #[inline]
+    fn find(&self, id: &Id) -> Option<OpenSpan> {
+        spans().find(self.owner, id.into_u64())
+    }
+
+    #[inline]
+    fn current(&self) -> Option<OpenSpan> {
+        with_stack(|stack| stack.current(self.owner, spans())).flatten()
+    }
+
+    /// Returns the id of the innermost span that the thread is in; 0: none.
+    #[inline]
+    fn current_id(&self) -> u64 {
+        self.current().map_or(0, |span| span.id)
+    }
+
+    /// Returns the id of a span if it is recorded, and 0 otherwise.
+    #[inline]
+    fn recorded_id(&self, id: &Id) -> u64 {
+        self.find(id).map_or(0, |span| span.id)
+    }
+}
+
+impl Drop for RecorderSubscriber {
+    fn drop(&mut self) {
+        spans().forget(self.owner);
+    }
+}

@@ -1,0 +1,156 @@
+//! Values of `tracing` as values that carry their types.
+
+use std::error::Error;
+use std::fmt::Debug;
+
+use tracing_core::field::{Field, FieldSet, Visit};
+use ttlog_core::event::dynamic::DynamicValues;
+
+/// Fields of a callsite of `tracing`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shape {
+    pub(crate) count: usize,
+    /// Index of the field `message`; if there is none, no index.
+    pub(crate) message: usize,
+}
+
+impl Shape {
+    pub(crate) fn of(fields: &FieldSet) -> Self {
+        let message = fields.iter().position(|field| field.name() == "message");
+        Shape { count: fields.len(), message: message.unwrap_or(usize::MAX) }
+    }
+}
+
+/// Encodes ids and then the values of the fields into `out`, and returns the length of the payload.
+///
+/// `visit` visits the values, in any order: it is called once if that is the order of the fields, otherwise once more
+/// per field, so `Debug` impls can be called twice. Fields that are not visited are absent; of a field that is visited
+/// more than once, the first value counts.
+#[inline]
+pub(crate) fn encode(out: &mut [u8], ids: &[u64], shape: Shape, visit: impl Fn(&mut dyn Visit)) -> usize {
+    let mut in_order =
+        InOrder { values: begin(out, ids, shape.count), message: shape.message, next: 0, is_in_order: true };
+    visit(&mut in_order);
+    if in_order.is_in_order {
+        return in_order.values.finish().len();
+    }
+    encode_one_by_one(out, ids, shape, visit)
+}
+
+#[cold]
+#[inline(never)]
+fn encode_one_by_one(out: &mut [u8], ids: &[u64], shape: Shape, visit: impl Fn(&mut dyn Visit)) -> usize {
+    let mut values = begin(out, ids, shape.count);
+    for wanted in 0..shape.count {
+        let mut one = One { values, message: shape.message, wanted, is_found: false };
+        visit(&mut one);
+        if !one.is_found {
+            one.values.absent();
+        }
+        values = one.values;
+    }
+    values.finish().len()
+}
+
+fn begin<'b>(out: &'b mut [u8], ids: &[u64], count: usize) -> DynamicValues<'b> {
+    let mut values = DynamicValues::new(out, ids.len() + count);
+    ids.iter().for_each(|id| values.id(*id));
+    values
+}
+
+/// Encodes values that are visited in the order of the fields.
+struct InOrder<'b> {
+    values: DynamicValues<'b>,
+    message: usize,
+    /// Index of the next field.
+    next: usize,
+    /// Whether no field was visited after a later one.
+    is_in_order: bool,
+}
+
+/// Encodes the first value of one field.
+struct One<'b> {
+    values: DynamicValues<'b>,
+    message: usize,
+    /// Index of the field.
+    wanted: usize,
+    is_found: bool,
+}
+
+/// Decides which of the visited values are encoded.
+trait Place<'b> {
+    /// Returns where the value of the field is encoded, if it is.
+    fn place(&mut self, field: &Field) -> Option<&mut DynamicValues<'b>>;
+}
+
+impl<'b> Place<'b> for InOrder<'b> {
+    #[inline]
+    fn place(&mut self, field: &Field) -> Option<&mut DynamicValues<'b>> {
+        let index = field.index();
+        self.is_in_order &= index >= self.next;
+        if !self.is_in_order {
+            return None;
+        }
+        for _ in self.next..index {
+            self.values.absent();
+        }
+        self.next = index + 1;
+        Some(&mut self.values)
+    }
+}
+
+impl<'b> Place<'b> for One<'b> {
+    fn place(&mut self, field: &Field) -> Option<&mut DynamicValues<'b>> {
+        let is_it = field.index() == self.wanted && !self.is_found;
+        self.is_found |= is_it;
+        is_it.then_some(&mut self.values)
+    }
+}
+
+macro_rules! impl_visit {
+    ($visitor:ident) => {
+        impl Visit for $visitor<'_> {
+            #[inline]
+            fn record_f64(&mut self, field: &Field, value: f64) {
+                self.place(field).into_iter().for_each(|values| values.f64(value));
+            }
+            #[inline]
+            fn record_i64(&mut self, field: &Field, value: i64) {
+                self.place(field).into_iter().for_each(|values| values.i64(value));
+            }
+            #[inline]
+            fn record_u64(&mut self, field: &Field, value: u64) {
+                self.place(field).into_iter().for_each(|values| values.u64(value));
+            }
+            fn record_i128(&mut self, field: &Field, value: i128) {
+                self.place(field).into_iter().for_each(|values| values.i128(value));
+            }
+            fn record_u128(&mut self, field: &Field, value: u128) {
+                self.place(field).into_iter().for_each(|values| values.u128(value));
+            }
+            #[inline]
+            fn record_bool(&mut self, field: &Field, value: bool) {
+                self.place(field).into_iter().for_each(|values| values.bool(value));
+            }
+            #[inline]
+            fn record_str(&mut self, field: &Field, value: &str) {
+                self.place(field).into_iter().for_each(|values| values.str(value));
+            }
+            fn record_bytes(&mut self, field: &Field, value: &[u8]) {
+                self.place(field).into_iter().for_each(|values| values.blob(value));
+            }
+            fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
+                self.place(field).into_iter().for_each(|values| values.error(value));
+            }
+            fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+                let is_message = field.index() == self.message;
+                self.place(field).into_iter().for_each(|values| {
+                    // A message is text, of which the quotes of `Debug` are no part.
+                    if is_message { values.message(value) } else { values.debug(value) }
+                });
+            }
+        }
+    };
+}
+impl_visit!(InOrder);
+impl_visit!(One);

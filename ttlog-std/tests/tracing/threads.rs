@@ -1,0 +1,79 @@
+//! Many threads.
+
+use std::sync::Barrier;
+
+use super::tree::Tree;
+use super::{Case, ring_of};
+
+pub const CASES: &[Case] = &[("threads", threads), ("thread-end", thread_end)];
+
+const THREADS: usize = 5000;
+
+fn threads() {
+    // More segments than threads, so that nothing is overwritten.
+    let recorder = ttlog_std::Recorder::builder().capacity_bytes(32 << 20).segment_bytes(4096).build().unwrap();
+    tracing::subscriber::set_global_default(ttlog_std::tracing::subscriber()).unwrap();
+    let barrier = Barrier::new(THREADS);
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let barrier = &barrier;
+            let work = move || {
+                let span = tracing::info_span!("work", thread);
+                let _in_span = span.enter();
+                // All of them live, and are in their spans.
+                barrier.wait();
+                tracing::info!(thread, "at work");
+            };
+            std::thread::Builder::new().stack_size(128 * 1024).spawn_scoped(scope, work).unwrap();
+        }
+    });
+    assert_eq!(recorder.loss().dropped_total(), 0);
+}
+
+#[test]
+fn five_thousand_threads_at_once() {
+    let ring = ring_of("threads");
+    assert_eq!(ring.loss.dropped_total(), 0);
+    // Start, enter, event, leave and end of each thread.
+    assert_eq!((ring.loss.overwritten, ring.accounted()), (0, 5 * THREADS as u64));
+    let tree = Tree::new(ring);
+    assert_eq!(tree.count("at work"), THREADS);
+    for event in &tree.events {
+        let span = &tree.spans[&event.span(ttlog_core::event::Role::Span).unwrap()];
+        assert_eq!(span.values["thread"], event.value("thread"));
+        assert_eq!((span.entered, span.left, span.ended), (1, 1, 1));
+    }
+}
+
+/// A value that logs when its thread ends, after other thread-locals are gone.
+struct LogsAtEnd;
+
+impl Drop for LogsAtEnd {
+    fn drop(&mut self) {
+        tracing::info!(text = "t", "at the end of the thread");
+        tracing::info_span!("last").in_scope(|| tracing::info!("in the last span"));
+    }
+}
+
+thread_local! {
+    static FIRST: LogsAtEnd = const { LogsAtEnd };
+}
+
+fn thread_end() {
+    let _recorder = ttlog_std::tracing::init("test");
+    let work = || {
+        // Registered before those of the recorder, so it is destroyed after them.
+        FIRST.with(|_| ());
+        tracing::info!("first");
+    };
+    for _ in 0..3 {
+        std::thread::spawn(work).join().unwrap();
+    }
+}
+
+#[test]
+fn events_while_thread_locals_are_destroyed() {
+    let tree = Tree::new(ring_of("thread-end"));
+    assert_eq!((tree.count("first"), tree.count("at the end of the thread")), (3, 3));
+    assert_eq!(tree.count("in the last span"), 3);
+}
