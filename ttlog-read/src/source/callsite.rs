@@ -50,8 +50,8 @@ impl<'a> SourceCallsite<'a> {
     }
 
     /// Returns the values of a record's fields in field order, `None` for those that the event does not have. From the
-    /// first unreadable one on they are missing, and the error is the reason. If any field is secret, all recorded values are then withheld, because the secret can
-    /// be anywhere.
+    /// first unreadable one on they are missing, and the error is the reason. If any field is secret, all recorded
+    /// values are then withheld, because the secret can be anywhere.
     #[must_use]
     pub fn values<'p>(&self, payload: &'p [u8]) -> (Vec<Option<FieldValue<'p>>>, Option<FormatError>)
     where

@@ -8,7 +8,7 @@ use super::record::{Action, SpanRecord};
 /// hostile file needs, the oldest are forgotten.
 const INSIDE_MAX: usize = 1024;
 
-/// What is known of a span. `E` locates an event.
+/// A span, as far as it is known. `E` locates an event.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Span<E> {
     /// Id, unique in its ring.

@@ -4,7 +4,7 @@ use ttlog_core::event::Role;
 use ttlog_core::record::ValueRef;
 use ttlog_core::table::{FieldInfo, values_of};
 
-/// What an event does to a span.
+/// The effect of an event on a span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Starts it, as a child of another one; 0: of none.
@@ -95,7 +95,7 @@ pub struct SpanRecord<E> {
     pub context: u32,
     /// Id of the span.
     pub span: u64,
-    /// What it does.
+    /// Its effect.
     pub action: Action,
     /// Where the event is, for its callsite and values.
     pub entry: E,
