@@ -23,6 +23,8 @@ pub enum Action {
         /// Id of the span that came before.
         follows: u64,
     },
+    /// Nothing: an event happened in it.
+    Mention,
 }
 
 /// The place of the ids of spans among the fields of a callsite.
@@ -91,12 +93,16 @@ impl RolesOf {
 pub struct SpanRecord<E> {
     /// Time, in nanoseconds.
     pub at: i64,
+    /// Order among records of the same time.
+    pub order: u64,
+    /// Reading of the recording clock.
+    pub ticks: u64,
     /// Context that recorded it.
     pub context: u32,
     /// Id of the span.
     pub span: u64,
     /// Its effect.
     pub action: Action,
-    /// Where the event is, for its callsite and values.
+    /// Location of the event, for its callsite and values. Meaningful for starts and updates.
     pub entry: E,
 }
