@@ -139,19 +139,27 @@ impl<E: Copy> Spans<E> {
         });
         let span = &mut self.spans[index];
         match record.action {
-            Action::Start { parent } => {
+            Action::Start { parent } | Action::Begin { parent } => {
+                let stack = self.stacks.entry(record.context).or_default();
                 // A second start can only come from a hostile file.
                 if span.start.is_none() {
                     span.start = Some(record);
-                    span.parent = parent;
+                    span.parent = parent.or(stack.last().copied()).unwrap_or(0);
+                }
+                if matches!(record.action, Action::Begin { .. }) {
+                    span.enter(record.context, record.at);
+                    push_bounded(stack, record.span);
                 }
             }
             Action::Enter => {
                 span.enter(record.context, record.at);
                 push_bounded(self.stacks.entry(record.context).or_default(), record.span);
             }
-            Action::Leave => {
+            Action::Leave | Action::Finish => {
                 let left = span.leave(record.context, record.at);
+                if record.action == Action::Finish {
+                    span.ended = Some(span.ended.unwrap_or(record.at));
+                }
                 if let Some(stack) = left.and_then(|context| self.stacks.get_mut(&context)) {
                     if let Some(position) = stack.iter().rposition(|&entered| entered == record.span) {
                         stack.remove(position);

@@ -7,10 +7,15 @@ use ttlog_core::table::{FieldInfo, values_of};
 /// What an event does to a span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Starts it, as a child of another one; 0: of none.
+    /// Starts it.
     Start {
-        /// Id of the parent.
-        parent: u64,
+        /// Id of the parent; 0: there is none. `None`: the span that the context is in.
+        parent: Option<u64>,
+    },
+    /// Starts it, and its context enters it.
+    Begin {
+        /// Id of the parent; 0: there is none. `None`: the span that the context is in.
+        parent: Option<u64>,
     },
     /// Its context enters it.
     Enter,
@@ -18,6 +23,8 @@ pub enum Action {
     Leave,
     /// Ends it.
     End,
+    /// Its context leaves it, and it ends.
+    Finish,
     /// Has values of it; and names the span that it follows from, unless that is 0.
     Update {
         /// Id of the span that came before.
@@ -44,7 +51,7 @@ impl RolesOf {
         let mut other = None;
         for (index, field) in fields.iter().enumerate() {
             match field.role {
-                Role::Value => {}
+                Role::Value | Role::Trace | Role::RemoteParent | Role::KnownAs => {}
                 Role::Parent | Role::Follows => other = Some(index),
                 role => found = found.or(Some((role, index))),
             }
@@ -73,14 +80,24 @@ impl RolesOf {
                 other = Some(number);
             }
         }
+        let named = other;
         let other = other.unwrap_or(0);
         let action = match self.role {
-            Role::Start => Some(Action::Start { parent: other }),
+            Role::Begin => Some(Action::Begin { parent: named }),
+            Role::Finish => Some(Action::Finish),
+            // On devices a span that names no parent is started in the one that the context is in.
+            Role::Start => Some(Action::Start { parent: named }),
             Role::Enter => Some(Action::Enter),
             Role::Leave => Some(Action::Leave),
             Role::End => Some(Action::End),
             Role::Update => Some(Action::Update { follows: other }),
-            Role::Value | Role::Span | Role::Parent | Role::Follows => None,
+            Role::Value
+            | Role::Span
+            | Role::Parent
+            | Role::Follows
+            | Role::Trace
+            | Role::RemoteParent
+            | Role::KnownAs => None,
         };
         Some((id?, action))
     }
