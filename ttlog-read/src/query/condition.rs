@@ -157,8 +157,11 @@ impl Condition {
                 Match::any(names.map(|name| operator.compare_text(name, &self.wanted)))
             }
             (Key::TraceId, _) => {
+                let recorded = path.last().and_then(SpanRef::trace_id);
+                let recorded = recorded.map(|id| self.match_trace_id(operator, &id));
                 let fields = innermost_first.filter_map(|span| span.field(Key::TraceId.name()));
-                Match::any(own_trace_id().into_iter().chain(fields).map(|id| self.match_trace_id(operator, &id)))
+                let fields = own_trace_id().into_iter().chain(fields).map(|id| self.match_trace_field(operator, &id));
+                Match::any(recorded.into_iter().chain(fields))
             }
             (key, _) => {
                 let values = innermost_first.filter_map(|span| span.field(key.span_field()?));
@@ -169,14 +172,20 @@ impl Condition {
     }
 
     /// Compares the id of a trace: as text, because its hexadecimal digits can look like a number.
-    fn match_trace_id(&self, operator: Operator, id: &FieldValue<'_>) -> Match {
+    fn match_trace_id(&self, operator: Operator, id: &str) -> Match {
+        match operator {
+            Operator::Equal => Match::from_bool(id.eq_ignore_ascii_case(&self.wanted.text)),
+            _ => operator.compare_text(id, &self.wanted),
+        }
+    }
+
+    fn match_trace_field(&self, operator: Operator, id: &FieldValue<'_>) -> Match {
+        if *id == FieldValue::Withheld {
+            return Match::No;
+        }
         let mut text = String::new();
         id.push_plain(&mut text);
-        match (operator, id) {
-            (_, FieldValue::Withheld) => Match::No,
-            (Operator::Equal, _) => Match::from_bool(text.eq_ignore_ascii_case(&self.wanted.text)),
-            _ => operator.compare_text(&text, &self.wanted),
-        }
+        self.match_trace_id(operator, &text)
     }
 
     /// Returns the id of the span that is wanted, if it is wanted by its id.

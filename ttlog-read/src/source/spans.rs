@@ -1,11 +1,13 @@
 //! The spans of a recording, with their names and values.
 
+use std::collections::HashMap;
+
 use ttlog_core::Level;
 
 use super::callsite::SourceCallsite;
 use super::model::Source;
 use crate::event::value::FieldValue;
-use crate::span::{Span, Spans, State};
+use crate::span::{Span, Spans, State, TraceIds};
 use crate::text::time::When;
 
 /// Location and values of a record that starts a span or has values of it.
@@ -31,6 +33,8 @@ pub struct RecordedSpans {
     pub(crate) source: usize,
     /// Time up to which open spans count as open, in nanoseconds.
     pub(crate) now: i64,
+    /// Ids in traces, of the spans for which they were recorded, and of the outermost spans around them.
+    traces: HashMap<u64, TraceIds>,
 }
 
 impl RecordedSpans {
@@ -63,8 +67,48 @@ impl RecordedSpans {
         self.spans.path(id).into_iter().map(|span| SpanRef { sources, of: self, span }).collect()
     }
 
+    /// Creates the spans of a ring; see the fields.
+    pub(crate) fn new(
+        spans: Spans<u32>,
+        stored: Vec<Stored>,
+        payloads: Vec<u8>,
+        sources: &[Source<'_>],
+        source: usize,
+        now: i64,
+    ) -> Self {
+        let mut new = RecordedSpans { spans, stored, payloads, source, now, traces: HashMap::new() };
+        new.find_traces(sources);
+        new.reduce_updates(sources);
+        new
+    }
+
+    fn find_traces(&mut self, sources: &[Source<'_>]) {
+        let mut traces: HashMap<u64, TraceIds> = HashMap::new();
+        for span in self.spans.all() {
+            for &record in span.start.iter().chain(&span.updates) {
+                let Some((callsite, payload)) = resolve(&self.stored, &self.payloads, sources, record) else {
+                    continue;
+                };
+                let ids = callsite.roles.and_then(|roles| roles.read_trace(&callsite.fields, payload));
+                if let Some(ids) = ids {
+                    let known = traces.entry(span.id).or_default();
+                    known.trace = ids.trace;
+                    known.remote_parent = if ids.remote_parent == 0 { known.remote_parent } else { ids.remote_parent };
+                    known.known_as = if ids.known_as == 0 { known.known_as } else { ids.known_as };
+                }
+            }
+        }
+        // The whole tree is of one trace, wherever its id was recorded.
+        for (id, ids) in traces.clone() {
+            if let Some(outermost) = self.spans.path(id).first() {
+                traces.entry(outermost.id).or_insert(TraceIds { trace: ids.trace, ..TraceIds::default() });
+            }
+        }
+        self.traces = traces;
+    }
+
     /// Leaves of each span's updates those whose values count: of each field, the last.
-    pub(crate) fn reduce_updates(&mut self, sources: &[Source<'_>]) {
+    fn reduce_updates(&mut self, sources: &[Source<'_>]) {
         let (stored, payloads) = (&self.stored, &self.payloads);
         self.spans.reduce_updates(|updates| {
             let mut names = Vec::new();
@@ -197,6 +241,23 @@ impl<'e, 'a> SpanRef<'e, 'a> {
         if let Some(callsite) = self.callsite() {
             fields.sort_by_key(|(name, _)| callsite.field_index(name).unwrap_or(usize::MAX));
         }
+    }
+
+    /// Returns how other processes know it, as far as that was recorded for this span.
+    #[must_use]
+    pub fn trace_ids(&self) -> TraceIds {
+        self.of.traces.get(&self.span.id).copied().unwrap_or_default()
+    }
+
+    /// Returns the id of the trace that it belongs to, in the form of W3C Trace Context, 32 hexadecimal digits; `None`
+    /// if the program neither got one nor told one.
+    #[must_use]
+    pub fn trace_id(&self) -> Option<String> {
+        if self.of.traces.is_empty() {
+            return None;
+        }
+        let ids = self.of.spans.path(self.span.id).into_iter().rev().find_map(|span| self.of.traces.get(&span.id));
+        ids.map(|ids| format!("{:032x}", ids.trace))
     }
 
     /// Returns how long it was open, in nanoseconds: to its end, or if it is open to the last sign of life. Too short if

@@ -220,11 +220,20 @@ impl<E: Copy> Spans<E> {
             span.last_context = context;
         }
         match action {
-            Action::Start { parent } => {
+            Action::Start { parent } | Action::Begin { parent } => {
+                let inside = self.contexts.entry(context).or_insert_with(Inside::new);
+                let is_new = span.start.is_none();
                 // A second start can only come from a hostile file.
-                if span.start.is_none() {
+                if is_new {
                     span.start = Some(record.entry);
-                    span.parent = parent;
+                    span.parent = parent.or(inside.stack.last().copied()).unwrap_or(0);
+                }
+                let parent = span.parent;
+                if matches!(action, Action::Begin { .. }) {
+                    span.enter(context, at);
+                    inside.enter(record.span, at, order);
+                }
+                if is_new {
                     self.mention(parent, at, ticks);
                 }
             }
@@ -232,8 +241,11 @@ impl<E: Copy> Spans<E> {
                 span.enter(context, at);
                 self.contexts.entry(context).or_insert_with(Inside::new).enter(record.span, at, order);
             }
-            Action::Leave => {
+            Action::Leave | Action::Finish => {
                 let (left, is_new) = (span.leave(context, at), span.start.is_none());
+                if action == Action::Finish {
+                    span.ended = Some(span.ended.unwrap_or(at));
+                }
                 let inside = self.contexts.entry(left.unwrap_or(context)).or_insert_with(Inside::new);
                 if left.is_none() && is_new {
                     inside.history.claim(record.span);

@@ -21,7 +21,7 @@ mod record;
 mod tree;
 
 pub use fold::{Span, Spans, State};
-pub use record::{Action, RolesOf, SpanRecord};
+pub use record::{Action, RolesOf, SpanRecord, TraceIds};
 pub use tree::{Node, PATH_LEN_MAX};
 
 #[cfg(test)]

@@ -14,14 +14,34 @@ fn fold_complete_from(complete_from: i64, records: &[(i64, u32, u64, Action)]) -
 }
 
 fn start(parent: u64) -> Action {
-    Action::Start { parent }
+    Action::Start { parent: Some(parent) }
 }
 
 fn ids<'s>(spans: impl IntoIterator<Item = &'s Span<usize>>) -> Vec<u64> {
     spans.into_iter().map(|span| span.id).collect()
 }
 
-use Action::{End, Enter, Leave, Mention, Update};
+use Action::{Begin, End, Enter, Finish, Leave, Mention, Update};
+
+#[test]
+fn a_life_in_two_records() {
+    let spans = fold(&[
+        (100, 1, 7, Begin { parent: None }),
+        (110, 1, 8, Begin { parent: None }),
+        (115, 1, 9, Action::Start { parent: None }),
+        (120, 2, 10, Begin { parent: None }),
+        (125, 1, 11, Begin { parent: Some(0) }),
+        (130, 1, 11, Finish),
+        (140, 1, 8, Finish),
+        (190, 1, 7, Finish),
+    ]);
+    let of = |id| spans.get(id).unwrap();
+    assert_eq!((of(8).total_ns(1000), of(8).busy_ns(1000), of(8).ended), (30, 30, Some(140)));
+    assert_eq!((of(7).busy_ns(1000), of(7).entered_count, of(7).last_left), (90, 1, Some(190)));
+    assert_eq!([7, 8, 9, 10, 11].map(|id| of(id).parent), [0, 7, 8, 0, 0], "the span that the context was in");
+    assert!(of(9).is_open() && of(10).is_open());
+    assert_eq!(spans.innermost().map(|(context, span)| (context, span.id)).collect::<Vec<_>>(), [(2, 10)]);
+}
 
 #[test]
 fn a_life_from_start_to_end() {

@@ -110,7 +110,7 @@ impl Collection {
             }
             return is_record;
         };
-        let has_values = matches!(action, Action::Start { .. } | Action::Update { .. });
+        let has_values = matches!(action, Action::Start { .. } | Action::Begin { .. } | Action::Update { .. });
         let payload_len = if has_values { record.payload.len() } else { 0 };
         let len = (size_of::<SpanRecord<u32>>() + size_of::<Stored>() + payload_len) as u64;
         if self.room < len {
@@ -140,9 +140,7 @@ impl Collection {
         let folded = self.rings.into_iter().zip(rings).map(|(mut of, &(complete_from, now, source))| {
             of.finish();
             let spans = Spans::fold(of.records, complete_from);
-            let mut spans = RecordedSpans { spans, stored: of.stored, payloads: of.payloads, source, now };
-            spans.reduce_updates(sources);
-            spans
+            RecordedSpans::new(spans, of.stored, of.payloads, sources, source, now)
         });
         folded.collect()
     }

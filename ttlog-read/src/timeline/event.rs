@@ -4,6 +4,7 @@ use ttlog_core::Level;
 
 use super::{Entry, Timeline};
 use crate::event::value::FieldValue;
+use crate::query::Key;
 use crate::source::{RecordedSpans, Source, SourceCallsite, SpanRef};
 use crate::span::Action;
 use crate::text::time::When;
@@ -88,6 +89,21 @@ impl<'e, 'a> Event<'e, 'a> {
     #[must_use]
     pub fn spans(&self) -> Vec<SpanRef<'e, 'a>> {
         if self.span_id == 0 { Vec::new() } else { self.ring_spans.path(self.sources, self.span_id) }
+    }
+
+    /// Returns the id of the trace that it belongs to, in hexadecimal digits: that of its spans, or else the value of a
+    /// field `trace_id`, its own or of a span.
+    #[must_use]
+    pub fn trace_id(&self) -> Option<String> {
+        let path = self.spans();
+        let name = Key::TraceId.name();
+        path.last().and_then(SpanRef::trace_id).or_else(|| {
+            let own = self.fields().find(|(own, _)| *own == name).map(|(_, value)| value.clone());
+            let value = own.or_else(|| path.iter().rev().find_map(|span| span.field(name)))?;
+            let mut text = String::new();
+            value.push_plain(&mut text);
+            Some(text)
+        })
     }
 
     /// Returns its effect on the span with [`span_id`](Self::span_id), if it is a record of a span. [`Query`] selects

@@ -131,6 +131,9 @@ fn push_spans(out: &mut String, event: &Event<'_, '_>) {
     }
     out.push_str(",\"span_id\":");
     push_number(out, innermost.id());
+    if let Some(trace) = innermost.trace_id() {
+        push_member(out, "trace_id", &trace);
+    }
     push_path(out, &path);
 }
 
@@ -167,6 +170,8 @@ pub(super) fn push_span(out: &mut String, span: &SpanRef<'_, '_>) {
 fn action_word(action: Action) -> &'static str {
     match action {
         Action::Start { .. } => "start",
+        Action::Begin { .. } => "begin",
+        Action::Finish => "finish",
         Action::Enter => "enter",
         Action::Leave => "leave",
         Action::End => "end",

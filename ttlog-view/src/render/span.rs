@@ -177,19 +177,17 @@ mod tests {
     fn outer_spans_are_shortened_first() {
         let steps: &[(&str, &[(&str, &str)])] =
             &[("request", &[("id", "7"), ("who", "\"ann\"")]), ("load", &[]), ("query", &[("table", "\"orders\"")])];
-        for (columns, expected) in [
-            (99, "request{id=7 who=\"ann\"}:load:query{table=\"orders\"}:"),
-            (51, "request{id=7 who=\"ann\"}:load:query{table=\"orders\"}:"),
-            (50, "request{id=7 who=\"ann\"}:load:query{table=\"orders\"}:"),
-            (49, "request{…}:load:query{table=\"orders\"}:"),
-            (35, "…:load:query{table=\"orders\"}:"),
-            (25, "…:query{table=\"orders\"}:"),
-            (18, "…:query{table=\"o…}:"),
-            (8, "…:quer…:"),
-        ] {
-            let shown = path(columns, steps);
-            assert!(shown == expected || columns >= 49 && shown.len() <= columns + 4, "{columns}: {shown}");
-        }
+        let full = r#"request{id=7 who="ann"}:load:query{table="orders"}:"#;
+        let short = r#"request{…}:load:query{table="orders"}:"#;
+        let (short_len, full_len) = (short.chars().count(), full.chars().count());
+        assert_eq!(path(usize::MAX, steps), full);
+        assert_eq!(path(full_len, steps), full);
+        assert_eq!(path(full_len - 1, steps), short);
+        assert_eq!(path(short_len, steps), short);
+        assert_eq!(path(short_len - 1, steps), r#"…:load:query{table="orders"}:"#);
+        assert_eq!(path(25, steps), r#"…:query{table="orders"}:"#);
+        assert_eq!(path(20, steps), r#"…:query{table="o…}:"#);
+        assert_eq!(path(8, steps), "…:q…{…}:");
     }
 
     #[test]

@@ -218,6 +218,15 @@ fn push_node(out: &mut String, node: &SpanNode<'_, '_>, timeline: &Timeline<'_, 
         let follows: Vec<_> = life.follows.iter().map(u64::to_string).collect();
         out.push_str(&format!(",\"follows_from\":[{}]", follows.join(",")));
     }
+    if let Some(trace) = span.trace_id() {
+        push_member(out, "trace_id", &trace);
+    }
+    let ids = span.trace_ids();
+    for (name, id) in [("remote_parent", ids.remote_parent), ("known_as", ids.known_as)] {
+        if id != 0 {
+            push_member(out, name, &format!("{id:016x}"));
+        }
+    }
     if let Some(callsite) = span.callsite() {
         push_member(out, "level", callsite.info.level.as_str());
         push_member(out, "target", callsite.info.target);

@@ -346,10 +346,7 @@ fn push_key(out: &mut String, event: &Event<'_, '_>, key: &Key) {
             None => out.push_str(NONE),
         },
         (Key::SpanField(_), _) => push_span_field(out, event, key.span_field().unwrap_or_default()),
-        (Key::TraceId, _) => match event.fields().find(|(name, _)| *name == key.name()) {
-            Some((_, value)) => value.push_plain(out),
-            None => push_span_field(out, event, key.name()),
-        },
+        (Key::TraceId, _) => out.push_str(event.trace_id().as_deref().unwrap_or(NONE)),
         (Key::Field(name), Some(_)) => match event.fields().find(|(own, _)| own == name) {
             Some((_, value)) => value.push_plain(out),
             None => out.push_str(NONE),

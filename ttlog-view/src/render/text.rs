@@ -7,7 +7,7 @@ use ttlog_core::Level;
 use ttlog_read::event::secrets::WITHHELD;
 use ttlog_read::event::value::{FieldValue, push_hex};
 use ttlog_read::source::device::firmware::build_id_text;
-use ttlog_read::source::{Damage, DeviceSession, Ending, Kind, Source};
+use ttlog_read::source::{Damage, DeviceSession, Ending, Kind, Source, SpanRef};
 use ttlog_read::span::Action;
 use ttlog_read::text::escape::{LineBreaks, escaped, push_escaped};
 use ttlog_read::text::number::grouped;
@@ -248,6 +248,11 @@ impl TextRenderer {
         if let Some(action) = event.span_action() {
             push_action(out, action);
             self.push_fields(out, event, |_, _| matches!(action, Action::Update { .. }));
+            if let (true, Some(trace)) = (self.verbose, path.last().and_then(SpanRef::trace_id)) {
+                out.push_str("  ");
+                self.styled(out, KEY, |out| out.push_str("trace_id"));
+                out.push_str(&format!("={trace}"));
+            }
         } else if let Some(callsite) = event.callsite {
             out.push(' ');
             self.styled(out, DIM, |out| {
@@ -482,6 +487,8 @@ pub(super) fn duration_ns(ns: i64) -> String {
 fn push_action(out: &mut String, action: Action) {
     match action {
         Action::Start { .. } => out.push_str(" start"),
+        Action::Begin { .. } => out.push_str(" start, enter"),
+        Action::Finish => out.push_str(" leave, end"),
         Action::Enter => out.push_str(" enter"),
         Action::Leave => out.push_str(" leave"),
         Action::End => out.push_str(" end"),
