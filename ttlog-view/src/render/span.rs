@@ -186,7 +186,7 @@ mod tests {
         assert_eq!(path(short_len, steps), short);
         assert_eq!(path(short_len - 1, steps), r#"…:load:query{table="orders"}:"#);
         assert_eq!(path(25, steps), r#"…:query{table="orders"}:"#);
-        assert_eq!(path(20, steps), r#"…:query{table="o…}:"#);
+        assert_eq!(path(20, steps), r#"…:query{table="or…}:"#);
         assert_eq!(path(8, steps), "…:q…{…}:");
     }
 
