@@ -2,8 +2,8 @@
 //!
 //! An expression is `KEY OPERATOR VALUE`. The keys `level`, `target`, `message`, `template`, `file`, `line`,
 //! `callsite`, `thread`, `context`, `service`, `pid`, `host` and `boot` (or `session`) refer to properties of every
-//! event; `span` (or `span.name`), `span.FIELD` and `trace_id` to the spans that it is in. Any other key is a field, and
-//! so is `fields.KEY` for any KEY. How values compare is in [`compare`](super::compare).
+//! event; `span` (or `span.name`), `span.FIELD` and `trace_id` refer to the spans that it is in. Any other key is a
+//! field, and so is `fields.KEY` for any KEY. How values compare is in [`compare`](super::compare).
 
 use std::fmt;
 use std::str::FromStr;

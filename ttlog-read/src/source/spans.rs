@@ -260,8 +260,8 @@ impl<'e, 'a> SpanRef<'e, 'a> {
         ids.map(|ids| format!("{:032x}", ids.trace))
     }
 
-    /// Returns how long it was open, in nanoseconds: to its end, or if it is open to the last sign of life. Too short if
-    /// its start is overwritten.
+    /// Returns how long it was open, in nanoseconds: to its end, or if it is open to the last sign of life. This is too
+    /// short if its start is overwritten.
     #[must_use]
     pub fn total_ns(&self) -> i64 {
         self.span.total_ns(self.of.now)

@@ -15,9 +15,11 @@
 //!
 //! Sessions of a device follow one another, each as a ring of its own: their clocks start anew, or continue.
 //!
-//! The records of spans are collected meanwhile and folded at the end. Memory: 32 bytes per retained event, some 100
-//! bytes and the values per record of a span (at most [`SPAN_BYTES_MAX`] more than the input explains), and the unpacked segments of retained events up to [`UNPACKED_MAX`] bytes.
-//! Beyond that, segments are unpacked again as needed.
+//! The records of spans are collected meanwhile, and folded at the end. Conditions on spans are evaluated then.
+//!
+//! Memory: 32 bytes per retained event, and the unpacked segments of retained events up to [`UNPACKED_MAX`] bytes.
+//! Beyond that, segments are unpacked again as needed. Records of spans take up to four times the length of the input,
+//! and [`SPAN_BYTES_MAX`]; the spans made of them take some 400 bytes each.
 
 mod choose;
 mod collect;

@@ -42,11 +42,13 @@ pub struct Show {
     /// Show only events that match this condition (repeatable; all must match)
     ///
     /// EXPR is KEY=VALUE, or has !=, >, >=, <, <= or ~= (contains) instead of =. KEY is level, target, message,
-    /// template, file, line, callsite, thread, context, service, pid, host, boot, span, span.FIELD, trace_id, or a field
-    /// name (fields.KEY if a field has one of these names). `span=query` matches events inside a span of this name,
-    /// however deep, `span=#7` those inside the span with this number, `span.id=5` those inside a span with this field.
-    /// `level=WARN` matches only that level, `level>=WARN` that level and above.
-    /// `target=a::b` matches the module and everything in it. `KEY!=VALUE` also matches events without such a field.
+    /// template, file, line, callsite, thread, context, service, pid, host, boot, span, span.FIELD, trace_id, or a
+    /// field name (fields.KEY if a field has one of these names). `level=WARN` matches only that level, `level>=WARN`
+    /// that level and above. `target=a::b` matches the module and everything in it. `KEY!=VALUE` also matches events
+    /// without such a field.
+    ///
+    /// `span=query` matches events inside a span of this name, however deep, `span=#7` those inside the span with this
+    /// number, `span.id=5` those inside a span with this field.
     ///
     /// Numbers, durations (500ms, 1h30m) and sizes (10KB, 4MiB) compare by value, also those in text. Values that do
     /// not compare with VALUE are counted on standard error. A VALUE in double quotes is text.
