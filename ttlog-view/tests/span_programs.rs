@@ -26,26 +26,34 @@ fn child() {
     match std::env::var(CASE).as_deref() {
         Ok("server") => server(),
         Ok("stuck") => stuck_in_a_span(),
+        Ok("native") => native(),
         _ => {}
     }
 }
 
 /// Runs a case until it reports that it is ready, and kills it.
 fn kill(case: &str, dir: &Path) {
+    kill_with(case, dir, &[]);
+}
+
+/// Runs a case in an environment until it reports that it is ready, kills it, and returns the report.
+fn kill_with(case: &str, dir: &Path, variables: &[(&str, &str)]) -> String {
     let mut child = Command::new(std::env::current_exe().expect("this program has a path"))
         .args(["child", "--exact", "--nocapture", "--ignored", "--test-threads=1"])
         .env(CASE, case)
         .env("TTLOG_DIR", dir.join("rings"))
         .env("TTLOG_SNAPSHOT_DIR", dir.join("snapshots"))
         .env("TTLOG_RETAIN_FREE_PERCENT", "0")
+        .envs(variables.iter().copied())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
         .expect("the test binary can be started");
     let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
-    assert!(lines.map_while(Result::ok).any(|line| line.contains("ready")), "it ended before it was ready");
+    let report = lines.map_while(Result::ok).find(|line| line.contains("ready")).expect("it was ready before it ended");
     child.kill().expect("it runs");
     child.wait().expect("a child");
+    report
 }
 
 /// Is ready at the poll with this number.
@@ -124,6 +132,24 @@ fn stuck_in_a_span() {
 
 /// The path of the worker of [`server`].
 const IN_WORKER: &str = r#"request{id=7777 user=ann}:query{table="orders" rows=12}"#;
+
+/// Sends a request to another process, in a trace, and both wait for ever.
+fn native() {
+    let _recorder = ttlog_std::Recorder::init(10_000, 10, "bank");
+    let header: Option<ttlog_std::Traceparent> = std::env::var(PARENT).ok().map(|text| text.parse().expect("a header"));
+    let request = ttlog_std::info_span!(parent: header, "request", user = "ann", version = 2);
+    let _entered = request.enter();
+    ttlog_std::info!("accepted");
+    let _scope = ttlog_std::debug_scope!("send", amount = 250_u64);
+    ttlog_std::record!(request, status = 202_u16);
+    ttlog_std::warn!("the other bank is slow");
+    let header = request.traceparent().expect("a recorder");
+    println!("ready {header}");
+    std::thread::park();
+}
+
+/// Environment variable with the header of the request.
+const PARENT: &str = "TTLOG_VIEW_SPAN_PARENT";
 
 fn ring(dir: &Path) -> String {
     let rings: Vec<_> = std::fs::read_dir(dir.join("rings")).expect("a directory").map(Result::unwrap).collect();
@@ -216,4 +242,32 @@ fn a_thread_that_is_stuck_in_a_span() {
     kill("stuck", &dir);
     let text = view(&dir, &[&ring(&dir)]).out;
     assert!(text.contains("\n   worker  settle{batch=3}  for "), "{text}");
+}
+
+#[test]
+fn native_spans_of_two_processes_are_one_tree() {
+    let (one, two) = (directory("span_program_one"), directory("span_program_two"));
+    let report = kill_with("native", &one, &[]);
+    let header = report.split_whitespace().last().expect("a header");
+    kill_with("native", &two, &[(PARENT, header)]);
+    let (one, two) = (ring(&one), ring(&two));
+    let trace = header.split('-').nth(1).expect("a trace");
+
+    let text = view(Path::new("."), &[&one]).out;
+    assert!(text.contains("\n   child  request{user=\"ann\" version=2 status=202}:send{amount=250}  for "), "{text}");
+    let path = "request{user=\"ann\" version=2 status=202}";
+    assert!(text.contains(&format!(" {path}:send{{amount=250}}: span_programs: the other bank is slow\n")), "{text}");
+    assert!(text.contains(&format!(" {path}: span_programs: accepted\n")), "{text}");
+
+    let spans = json(Path::new("."), &[&two, &one, "--spans"]);
+    let lives: Vec<_> =
+        spans.iter().map(|span| (span["depth"].to_string(), span["span"]["name"].as_str().unwrap())).collect();
+    let lives: Vec<_> = lives.iter().map(|(depth, name)| (depth.as_str(), *name)).collect();
+    assert_eq!(lives, [("0", "request"), ("1", "request"), ("2", "send"), ("1", "send")]);
+    assert!(spans.iter().all(|span| span["trace_id"] == trace), "{spans:?}");
+    assert_eq!(spans[1]["remote_parent"], spans[0]["known_as"]);
+    let both = json(Path::new("."), &[&one, &two, "-f", &format!("trace_id={trace}")]);
+    assert!(both.len() == 4 && both.iter().all(|event| event["trace_id"] == trace), "{both:?}");
+    let none = format!("trace_id={}", trace.replace(|c: char| c != '0', "1"));
+    assert_eq!(json(Path::new("."), &[&one, &two, "-f", &none]).len(), 0);
 }

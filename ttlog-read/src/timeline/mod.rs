@@ -25,6 +25,7 @@ mod choose;
 mod collect;
 mod entry;
 mod event;
+mod join;
 mod marks;
 mod names;
 mod progress;

@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::HashSet;
 
 use super::Timeline;
+use super::join::join;
 use crate::query::{Extent, Keep, Mismatches, Query, selects_span};
 use crate::source::{RecordedSpans, SpanRef};
 use crate::span::State;
@@ -45,7 +46,7 @@ pub struct OpenSpan<'t, 'a> {
 
 impl<'a> Timeline<'_, 'a> {
     /// Returns the spans that the query selects, with their ancestors. A limit in time selects the spans that were open
-    /// at any time within it. Of a number of spans to keep, [`Keep::Last`] takes open ones first, and then the latest.
+    /// at any time within it. A span whose parent is in another process is below it, if both are here. Of a number of spans to keep, [`Keep::Last`] takes open ones first, and then the latest.
     #[must_use]
     pub fn span_tree(&self, query: &Query) -> SpanTree<'_, 'a> {
         let mut tree = SpanTree { nodes: Vec::new(), matched: 0, total: 0, mismatches: Mismatches::default() };
@@ -80,6 +81,7 @@ impl<'a> Timeline<'_, 'a> {
         for (index, of) in self.spans.iter().enumerate() {
             self.push_tree(&mut tree.nodes, of, |id| selected.contains(&(index, id)));
         }
+        tree.nodes = join(tree.nodes);
         tree
     }
 
