@@ -225,3 +225,29 @@ fn many_open_spans_are_counted() {
     assert_eq!(text.matches("\n   idle  request{id=").count(), 10, "{text}");
     assert!(text.contains("\n   idle  request{id=1500 "), "{text}");
 }
+
+#[test]
+fn a_span_whose_end_may_be_overwritten_is_not_open() {
+    let dir = directory("span_end_lost");
+    let web = Recording::of_spans(1, 4, 512);
+    web.know_spans();
+    let (holder, busy) = (Thread::new(1, "holder"), Thread::new(2, "busy"));
+    web.checked(&busy, SECOND, 0);
+    // In the segment that its thread holds, so it stays.
+    web.request(&holder, SECOND + MS, 1, 0, 1, "ann");
+    web.end(&busy, SECOND + 2 * MS, 1);
+    (3..300).for_each(|n| web.checked(&busy, SECOND + n * MS, n as u32));
+    write(&dir, "lost.ring", &web.image());
+    let spans = json(&dir, &["lost.ring", "--spans"]);
+    assert!(spans.len() == 1 && spans[0]["state"] == "unknown" && spans[0]["partial"] == true, "{spans:?}");
+    let text = view(&dir, &["lost.ring"]).out;
+    assert!(!text.contains("in the middle of"), "{text}");
+    let tree = view(&dir, &["lost.ring", "--spans"]).out;
+    assert!(tree.contains("request{id=1 user=\"ann\"} #1  end unknown\n"), "{tree}");
+    assert!(tree.ends_with("── 1 of 1 spans shown, 0 of them open, and 1 whose end may be overwritten\n"), "{tree}");
+    // It is open if it shows activity later.
+    web.enter(&holder, SECOND + 400 * MS, 1);
+    write(&dir, "open.ring", &web.image());
+    let text = view(&dir, &["open.ring"]).out;
+    assert!(text.contains("\n   holder  request{id=1 user=\"ann\"}  for "), "{text}");
+}
