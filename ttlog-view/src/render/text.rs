@@ -7,7 +7,7 @@ use ttlog_core::Level;
 use ttlog_read::event::secrets::WITHHELD;
 use ttlog_read::event::value::{FieldValue, push_hex};
 use ttlog_read::source::device::firmware::build_id_text;
-use ttlog_read::source::{Damage, DeviceSession, Ending, Kind, Source, SpanRef};
+use ttlog_read::source::{Damage, DeviceSession, Ending, Kind, Source};
 use ttlog_read::span::Action;
 use ttlog_read::text::escape::{LineBreaks, escaped, push_escaped};
 use ttlog_read::text::number::grouped;
@@ -17,7 +17,7 @@ use ttlog_read::timeline::{Event, Mark, OpenSpan, Tally, Timeline};
 use super::chunks::Chunks;
 use super::owner::{push_owner, push_ring, same_owners, several_rings};
 use super::sink::EventSink;
-use super::span::PathStyle;
+use super::span::{PathCache, PathStyle};
 use super::{DROP_REASONS, ending, kind_name};
 use crate::terminal::times;
 
@@ -98,6 +98,7 @@ impl<'o> TextSink<'o> {
             verbose: options.verbose,
             breaks: options.breaks,
             path_style: options.path_style(),
+            paths: PathCache::default(),
             several_rings: several_rings(timeline),
             same_owners: same_owners(timeline),
             message: String::new(),
@@ -182,6 +183,8 @@ struct TextRenderer {
     breaks: LineBreaks,
     /// How paths of spans are written.
     path_style: PathStyle,
+    /// Paths that were written already.
+    paths: PathCache,
     /// Whether each line names the process of its event.
     several_rings: bool,
     /// Whether two processes have the same service and id.
@@ -239,16 +242,22 @@ impl TextRenderer {
             out.push(' ');
             push_owner(out, event.source, self.same_owners);
         }
-        let path = event.spans();
-        if !path.is_empty() {
-            out.push(' ');
-            self.path_style.push_path(out, &path);
-            out.push(':');
+        if event.span_id != 0 {
+            let style = self.path_style;
+            out.push_str(self.paths.text(event, |path| {
+                let mut text = String::new();
+                if !path.is_empty() {
+                    text.push(' ');
+                    style.push_path(&mut text, path);
+                    text.push(':');
+                }
+                text
+            }));
         }
         if let Some(action) = event.span_action() {
             push_action(out, action);
             self.push_fields(out, event, |_, _| matches!(action, Action::Update { .. }));
-            if let (true, Some(trace)) = (self.verbose, path.last().and_then(SpanRef::trace_id)) {
+            if let (true, Some(trace)) = (self.verbose, event.trace_id()) {
                 out.push_str("  ");
                 self.styled(out, KEY, |out| out.push_str("trace_id"));
                 out.push_str(&format!("={trace}"));
