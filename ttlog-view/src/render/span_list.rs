@@ -178,10 +178,9 @@ fn push_node(out: &mut String, node: &SpanNode<'_, '_>, timeline: &Timeline<'_, 
     out.push_str("{\"span_id\":");
     push_number(out, span.id());
     out.push_str(",\"parent\":");
-    if life.parent == 0 {
-        out.push_str("null")
-    } else {
-        push_number(out, life.parent)
+    match life.parent {
+        0 => out.push_str("null"),
+        parent => push_number(out, parent),
     }
     out.push_str(",\"depth\":");
     push_number(out, node.depth);
