@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::HashSet;
 
 use super::Timeline;
-use super::join::join;
+use super::forest::{SpanNode, join};
 use crate::query::{Extent, Keep, Mismatches, Query, selects_span};
 use crate::source::{RecordedSpans, SpanRef};
 use crate::span::State;
@@ -22,17 +22,6 @@ pub struct SpanTree<'t, 'a> {
     pub mismatches: Mismatches,
 }
 
-/// A span in a tree.
-#[derive(Clone, Copy, Debug)]
-pub struct SpanNode<'t, 'a> {
-    /// The span.
-    pub span: SpanRef<'t, 'a>,
-    /// Number of its ancestors in the tree.
-    pub depth: usize,
-    /// Whether the query selects it; otherwise it is there because it has selected descendants.
-    pub is_match: bool,
-}
-
 /// An open span that a thread was in, or that waited, at the end of the recording.
 #[derive(Clone, Copy, Debug)]
 pub struct OpenSpan<'t, 'a> {
@@ -46,7 +35,8 @@ pub struct OpenSpan<'t, 'a> {
 
 impl<'a> Timeline<'_, 'a> {
     /// Returns the spans that the query selects, with their ancestors. A limit in time selects the spans that were open
-    /// at any time within it. A span whose parent is in another process is below it, if both are here. Of a number of spans to keep, [`Keep::Last`] takes open ones first, and then the latest.
+    /// at any time within it. Of a number of spans to keep, [`Keep::Last`] takes open ones first, and then the latest.
+    /// A span whose parent is in another process is below it, if both are here.
     #[must_use]
     pub fn span_tree(&self, query: &Query) -> SpanTree<'_, 'a> {
         let mut tree = SpanTree { nodes: Vec::new(), matched: 0, total: 0, mismatches: Mismatches::default() };

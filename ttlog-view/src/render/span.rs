@@ -8,7 +8,7 @@ use ttlog_read::text::escape::{LineBreaks, push_escaped};
 
 use ttlog_read::timeline::Event;
 
-use super::text::{DIM, KEY};
+use super::style::{DIM, KEY};
 
 const NAME: Style = Style::new().bold();
 
