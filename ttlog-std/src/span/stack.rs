@@ -125,7 +125,14 @@ pub(crate) fn leave(id: u64) {
     stack.change(|| stack.leave(id, false));
 }
 
-/// Removes a span that ends, however often it was entered.
+/// Leaves a span that ends, however often it was entered.
+#[inline(always)]
+pub(crate) fn leave_wholly(id: u64) {
+    let stack = stack();
+    stack.change(|| stack.leave(id, true));
+}
+
+/// Removes a span that ends, which should have been left.
 #[inline(always)]
 pub(crate) fn forget(id: u64) {
     let stack = stack();
