@@ -18,8 +18,8 @@
 //! The records of spans are collected meanwhile, and folded at the end. Conditions on spans are evaluated then.
 //!
 //! Memory: 32 bytes per retained event, and the unpacked segments of retained events up to [`UNPACKED_MAX`] bytes.
-//! Beyond that, segments are unpacked again as needed. Records of spans take up to four times the length of the input,
-//! and [`SPAN_BYTES_MAX`]; the spans made of them take some 400 bytes each.
+//! Beyond that, segments are unpacked again as needed. Spans and their records take some 16 times the length of the
+//! input and [`SPAN_BYTES_MAX`] at most; beyond that, records are ignored, and counted.
 
 mod choose;
 mod collect;
