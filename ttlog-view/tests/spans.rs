@@ -251,3 +251,27 @@ fn a_span_whose_end_may_be_overwritten_is_not_open() {
     let text = view(&dir, &["open.ring"]).out;
     assert!(text.contains("\n   holder  request{id=1 user=\"ann\"}  for "), "{text}");
 }
+
+#[test]
+fn the_thread_that_ended_the_process_comes_first() {
+    let dir = directory("span_order");
+    let order = |name: &str, web: &Recording| -> Vec<String> {
+        write(&dir, name, &web.image());
+        let text = view(&dir, &[name]).out;
+        let lines = text.lines().skip_while(|line| !line.contains("in the middle of")).skip(1);
+        lines.take(3).map(|line| line.split_whitespace().next().expect("a thread").to_owned()).collect()
+    };
+    let web = Recording::of_spans(1, 8, 1024);
+    web.know_spans();
+    for (context, name) in [(1, "first"), (2, "second"), (3, "third")] {
+        let thread = Thread::new(context, name);
+        let span = u64::from(context);
+        web.request(&thread, SECOND + span * MS, span, 0, 1, "ann");
+        web.enter(&thread, SECOND + span * MS, span);
+    }
+    assert_eq!(order("none.ring", &web), ["third", "second", "first"]);
+    web.ring.count_panic(SECOND + 10 * MS, 102);
+    assert_eq!(order("panic.ring", &web), ["second", "third", "first"]);
+    assert!(web.ring.stamp_end(&ProcessEnd { signal: 11, context: 1, ..ProcessEnd::of(EndKind::Signal) }));
+    assert_eq!(order("end.ring", &web), ["first", "second", "third"]);
+}

@@ -8,7 +8,7 @@ use super::entry::Entry;
 use crate::source::{RecordedSpans, Source, Stored};
 use crate::span::{Action, SpanRecord, Spans};
 
-/// Most bytes for spans, in addition to 16 for each byte of input. Recordings of up to some hundred MiB need fewer; a file
+/// Most bytes for spans, in addition to 16 for each byte of input. Recordings up to some hundred MiB need fewer; a file
 /// made to exhaust memory gets no more.
 pub const SPAN_BYTES_MAX: u64 = 256 << 20;
 
