@@ -294,11 +294,11 @@ fn callsite_begin(line: &[&str]) {
 
 fn callsite_known(line: &[&str]) {
     static FIELDS: [Field; 3] =
-        [Field::id("span", Role::Update), Field::id("trace_id", Role::Trace), Field::id("span_id", Role::KnownAs)];
+        [Field::id("span", Role::Update), Field::id("trace", Role::Trace), Field::id("id", Role::KnownAs)];
     const SPAN: TypeList = TypeList::Cons(Type::U64, &TypeList::Nil);
     let types = TypeList::Cons(Type::U64, &TypeList::Cons(Type::U128, &SPAN));
     let Some(fields) = callsite_with(line, &FIELDS, types) else { return };
-    assert_eq!(fields, ["span [5] Update", "trace_id [6] Trace", "span_id [5] KnownAs"]);
+    assert_eq!(fields, ["span [5] Update", "trace [6] Trace", "id [5] KnownAs"]);
 }
 
 /// Compares a callsite that has these fields, and returns the fields as read back.

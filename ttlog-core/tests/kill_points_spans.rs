@@ -24,7 +24,7 @@ use ttlog_core::{
 /// A record: its message, the role of its first field, and its payload.
 type Made = (&'static str, Role, Vec<u8>);
 
-/// What the program has done, beside the ring.
+/// The ring, and what the program has done.
 struct World {
     ring: Ring<'static>,
     cursor: Cursor<'static>,

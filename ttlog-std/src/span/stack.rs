@@ -80,7 +80,7 @@ pub(crate) struct SpanStack {
 
 thread_local! {
     static STACK: SpanStack = const { SpanStack::new() };
-    /// What `outer` has no room for, outermost first, and the length at which ended spans are removed next.
+    /// The spans that `outer` has no room for, outermost first, and the length at which ended spans are removed next.
     static DEEP: RefCell<(Vec<Entered>, usize)> = const { RefCell::new((Vec::new(), LEN_CLEANED)) };
 }
 
