@@ -146,6 +146,12 @@ impl<E: Copy> Spans<E> {
                     span.parent = parent;
                 }
             }
+            Action::Restate { parent } => {
+                if span.start.is_none() {
+                    span.start = Some(record);
+                    span.parent = parent;
+                }
+            }
             Action::Enter => {
                 span.enter(record.context, record.at);
                 push_bounded(self.stacks.entry(record.context).or_default(), record.span);

@@ -18,6 +18,11 @@ pub enum Action {
     Leave,
     /// Ends it.
     End,
+    /// Has its parent and its first values once more, because its start can be overwritten.
+    Restate {
+        /// Id of the parent.
+        parent: u64,
+    },
     /// Has values of it; and names the span that it follows from, unless that is 0.
     Update {
         /// Id of the span that came before.
@@ -34,6 +39,8 @@ pub struct RolesOf {
     id: usize,
     /// Index of the field with the id of another span: the parent, or the one that came before.
     other: Option<usize>,
+    /// Whether that is the parent.
+    is_parent: bool,
 }
 
 impl RolesOf {
@@ -41,16 +48,16 @@ impl RolesOf {
     #[must_use]
     pub fn find(fields: &[FieldInfo<'_>]) -> Option<Self> {
         let mut found: Option<(Role, usize)> = None;
-        let mut other = None;
+        let (mut other, mut is_parent) = (None, false);
         for (index, field) in fields.iter().enumerate() {
             match field.role {
                 Role::Value => {}
-                Role::Parent | Role::Follows => other = Some(index),
+                Role::Parent | Role::Follows => (other, is_parent) = (Some(index), field.role == Role::Parent),
                 role => found = found.or(Some((role, index))),
             }
         }
         let (role, id) = found?;
-        Some(RolesOf { role, id, other })
+        Some(RolesOf { role, id, other, is_parent })
     }
 
     /// Returns whether events of the callsite are ordinary ones, not records of spans.
@@ -79,6 +86,7 @@ impl RolesOf {
             Role::Enter => Some(Action::Enter),
             Role::Leave => Some(Action::Leave),
             Role::End => Some(Action::End),
+            Role::Update if self.is_parent => Some(Action::Restate { parent: other }),
             Role::Update => Some(Action::Update { follows: other }),
             Role::Value | Role::Span | Role::Parent | Role::Follows => None,
         };

@@ -13,6 +13,8 @@ pub(crate) mod filter;
 pub(crate) mod follow;
 mod intern;
 #[cfg(feature = "tracing")]
+mod kept_start;
+#[cfg(feature = "tracing")]
 pub(crate) mod layer;
 mod level;
 #[cfg(feature = "tracing")]
@@ -21,11 +23,15 @@ mod log_sites;
 #[cfg(feature = "log")]
 pub(crate) mod logger;
 #[cfg(feature = "tracing")]
+pub(crate) mod restate;
+#[cfg(feature = "tracing")]
+mod round;
+#[cfg(feature = "tracing")]
 mod sites;
 #[cfg(feature = "tracing")]
 mod span_records;
 #[cfg(feature = "tracing")]
-mod span_stack;
+pub(crate) mod span_stack;
 #[cfg(feature = "tracing")]
 mod span_table;
 #[cfg(feature = "tracing")]

@@ -1,9 +1,12 @@
 //! The records of a span's life: start, enter, leave, update, follows, end.
 
+use tracing_core::field::Visit;
 use ttlog_core::event::{Cons, Field, Nil, Role};
 use ttlog_core::{Callsite, Fields, Level, Metadata};
 
+use super::kept_start::{KEPT_LEN, encode_short};
 use super::level::is_recording;
+use super::round;
 use super::sites::{Site, site};
 use super::span_table::{OpenSpan, next_id, spans};
 use super::values::encode;
@@ -48,7 +51,13 @@ pub(crate) fn start(
         refuse();
         return None;
     };
-    site.main.record(|out| encode(out, &[id, parent], site.shape, |visit| attributes.record(visit)));
+    site.main.record(|out| {
+        let visit = |visit: &mut dyn Visit| attributes.record(visit);
+        let len = encode(out, &[id, parent], site.shape, visit);
+        let short = |out: &mut [u8]| encode_short(out, &[id, parent], site.shape.count, visit);
+        spans().slot(span).start.keep(out.get(..len).unwrap_or_default(), round::current(), short);
+        len
+    });
     Some(span)
 }
 
@@ -87,6 +96,16 @@ pub(crate) fn update(span: OpenSpan, values: &tracing_core::span::Record<'_>) {
     let Some(site) = site_of(span) else { return };
     if let Some(update) = site.update.as_ref().filter(|_| is_recording()) {
         update.record(|out| encode(out, &[span.id], site.shape, |visit| values.record(visit)));
+    }
+}
+
+/// Records once more how a span started, without stating that it starts now.
+pub(crate) fn restate(span: OpenSpan) {
+    let Some(again) = site_of(span).and_then(|site| site.again.as_ref()) else { return };
+    let mut payload = [0; KEPT_LEN];
+    let len = spans().slot(span).start.load(&mut payload);
+    if len > 0 && spans().is_open(span) && is_recording() {
+        again.record_payload(&payload[..len]);
     }
 }
 

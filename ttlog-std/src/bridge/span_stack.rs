@@ -7,9 +7,7 @@
 
 use std::cell::RefCell;
 
-#[cfg(feature = "log")]
-use super::span_table::spans;
-use super::span_table::{OpenSpan, SpanTable};
+use super::span_table::{OpenSpan, SpanTable, spans};
 
 /// Number of spans at which those that have ended are removed.
 const LEN_CLEANED: usize = 64;
@@ -45,9 +43,19 @@ pub(crate) fn with_stack<R>(act: impl FnOnce(&mut SpanStack) -> R) -> Option<R> 
 }
 
 /// Returns the recorded id of the innermost open span that the thread is in, whoever owns it; 0: none.
-#[cfg(feature = "log")]
 pub(crate) fn current_id_of_any() -> u64 {
     with_stack(|stack| stack.current_of_any(spans())).flatten().map_or(0, |span| span.id)
+}
+
+/// Returns the spans that the thread is in, innermost first, at most as many as there is room for.
+pub(crate) fn open_of_thread<const N: usize>() -> [Option<OpenSpan>; N] {
+    let mut open = [None; N];
+    with_stack(|stack| {
+        for (place, entered) in open.iter_mut().zip(stack.entered.iter().rev()) {
+            *place = Some(entered.span);
+        }
+    });
+    open
 }
 
 impl SpanStack {
@@ -87,7 +95,6 @@ impl SpanStack {
     }
 
     /// Returns the innermost open span, whoever owns it.
-    #[cfg(feature = "log")]
     fn current_of_any(&self, spans: &SpanTable) -> Option<OpenSpan> {
         self.innermost(spans, |_| true)
     }
