@@ -13,8 +13,6 @@ pub(crate) mod filter;
 pub(crate) mod follow;
 mod intern;
 #[cfg(feature = "tracing")]
-mod kept_start;
-#[cfg(feature = "tracing")]
 pub(crate) mod layer;
 mod level;
 #[cfg(feature = "tracing")]
@@ -23,17 +21,13 @@ mod log_sites;
 #[cfg(feature = "log")]
 pub(crate) mod logger;
 #[cfg(feature = "tracing")]
-pub(crate) mod restate;
+pub(crate) mod repeat;
 #[cfg(feature = "tracing")]
-mod round;
+mod short_values;
 #[cfg(feature = "tracing")]
 mod sites;
 #[cfg(feature = "tracing")]
 mod span_records;
-#[cfg(feature = "tracing")]
-pub(crate) mod span_stack;
-#[cfg(feature = "tracing")]
-mod span_table;
 #[cfg(feature = "tracing")]
 pub(crate) mod subscriber;
 #[cfg(feature = "tracing")]

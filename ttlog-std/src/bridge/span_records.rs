@@ -4,13 +4,15 @@ use tracing_core::field::Visit;
 use ttlog_core::event::{Cons, Field, Nil, Role};
 use ttlog_core::{Callsite, Fields, Level, Metadata};
 
-use super::kept_start::{KEPT_LEN, encode_short};
 use super::level::is_recording;
-use super::round;
+use super::short_values::encode_short;
 use super::sites::{Site, site};
-use super::span_table::{OpenSpan, next_id, spans};
 use super::values::encode;
 use crate::event::record::record;
+use crate::span::ids::next_id;
+use crate::span::kept_start::KEPT_LEN;
+use crate::span::round;
+use crate::span::table::{OpenSpan, spans};
 use crate::state;
 use crate::sys::report;
 
@@ -100,7 +102,7 @@ pub(crate) fn update(span: OpenSpan, values: &tracing_core::span::Record<'_>) {
 }
 
 /// Records once more how a span started, without stating that it starts now.
-pub(crate) fn restate(span: OpenSpan) {
+pub(crate) fn repeat(span: OpenSpan) {
     let Some(again) = site_of(span).and_then(|site| site.again.as_ref()) else { return };
     let mut payload = [0; KEPT_LEN];
     let len = spans().slot(span).start.load(&mut payload);

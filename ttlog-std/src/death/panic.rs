@@ -57,7 +57,7 @@ pub(crate) fn install_hook(state: &'static State, with_backtrace: bool) {
             // Takes some kilobytes of stack.
             #[cfg(feature = "tracing")]
             if means.snapshot {
-                crate::bridge::restate::restate_thread();
+                crate::bridge::repeat::repeat_thread();
             }
             if with_backtrace && means.backtrace {
                 event.record_backtrace(backtrace::capture);

@@ -18,6 +18,7 @@ use ttlog_core::{AnyFields, Callsite, Level, Metadata, Value};
 
 use crate::event::record;
 use crate::fork;
+use crate::span::stack;
 use crate::state::State;
 use crate::state::thread::{IDENTITY, SlowPathGuard, cursor};
 use crate::sys::cut;
@@ -90,7 +91,7 @@ impl PanicEvent {
         let event = PanicEvent {
             place: place(info.location()),
             number: COUNT.fetch_add(1, Ordering::Relaxed) + 1,
-            span: current_span(),
+            span: stack::current().id(),
             is_first_of_thread: is_new,
         };
         let passage = state.enter(0); // if possible, not while the ring is moved to another file
@@ -138,14 +139,6 @@ impl PanicEvent {
 
 fn is_on(callsite: &'static Callsite) -> bool {
     level_enabled(Level::Error) && callsite.is_enabled()
-}
-
-/// Returns the id of the span that the thread is in; 0: none.
-fn current_span() -> u64 {
-    #[cfg(feature = "tracing")]
-    return crate::bridge::span_stack::current_id_of_any();
-    #[cfg(not(feature = "tracing"))]
-    return 0;
 }
 
 fn with_fields(span: u64, location: &str, message: &str, panic: u64, with: impl FnOnce(&dyn AnyFields)) {

@@ -34,7 +34,7 @@ pub(crate) struct Housekeeping {
     schedule: Schedule,
     ring_watch: RingWatch,
     #[cfg(feature = "tracing")]
-    restating: crate::bridge::restate::Restating,
+    repeating: crate::bridge::repeat::Repeating,
     /// Causes of a snapshot that has not been taken yet.
     pub(crate) causes: Causes,
 }
@@ -54,7 +54,7 @@ impl Housekeeping {
             ),
             ring_watch: RingWatch::new(now),
             #[cfg(feature = "tracing")]
-            restating: crate::bridge::restate::Restating::default(),
+            repeating: crate::bridge::repeat::Repeating::default(),
             causes: Causes::default(),
         }
     }
@@ -77,7 +77,7 @@ impl Housekeeping {
         #[cfg(any(feature = "tracing", feature = "log"))]
         crate::bridge::follow::follow_filter();
         #[cfg(feature = "tracing")]
-        self.restating.look(state);
+        self.repeating.look(state);
         warn_of_short_window(state);
         let queue = &state.process().queue;
         if queue.take_written() {

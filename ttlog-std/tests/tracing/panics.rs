@@ -92,14 +92,14 @@ fn in_spans(work: impl FnOnce()) {
 }
 
 /// Asserts that the two spans are known, though their starts are not.
-fn assert_restated(events: &[Event]) -> u64 {
+fn assert_repeated(events: &[Event]) -> u64 {
     let events: Vec<_> = events.iter().collect();
     assert!(!events.iter().any(|event| event.span(Role::Start).is_some()), "the ring was not filled");
-    let restated = |name: &str| {
+    let repeated = |name: &str| {
         let is_it = |event: &&&Event| event.message == name && event.span(Role::Parent).is_some();
         *events.iter().rfind(is_it).unwrap_or_else(|| panic!("{name} in {events:#?}"))
     };
-    let (connection, request) = (restated("connection"), restated("request"));
+    let (connection, request) = (repeated("connection"), repeated("request"));
     assert_eq!((connection.value("peer"), connection.value("port")), ("str 10.0.0.1", "u64 8080"));
     assert_eq!((request.value("path"), request.value("user")), ("str /cart", "i64 42"));
     assert_eq!(request.value("choice"), "debug Some(1)");
@@ -135,7 +135,7 @@ fn snapshot_of_a_panic_names_spans_that_started_before_all_that_it_holds() {
         assert_eq!(output.status.code(), Some(101), "{}", stderr(&output));
         let [path] = &place.snapshot_files()[..] else { panic!("{}", stderr(&output)) };
         let events = Snapshot::read(path).events;
-        let request = assert_restated(&events);
+        let request = assert_repeated(&events);
         let panicked = events.iter().find(|event| event.message == PANICKED).unwrap();
         assert_eq!(panicked.span(Role::Span), Some(request));
     }
@@ -168,7 +168,7 @@ fn open_spans_are_known_after_a_kill_however_long_they_are_open() {
     child.wait().unwrap();
     let ring = RingContents::read(&place.ring_files()[0]);
     let events: Vec<_> = ring.events.into_iter().map(|event| event.event).collect();
-    assert_restated(&events);
+    assert_repeated(&events);
     // In each round once, not at each look.
     let count = events.iter().filter(|event| event.message == "request").count();
     assert!((1..10).contains(&count), "{count}");

@@ -6,12 +6,12 @@
 //! the ring is written faster than the service thread looks.
 
 use crate::snapshot::schedule::Progress;
+use crate::span::round;
+use crate::span::stack::open_of_thread;
+use crate::span::table::spans;
 use crate::state::State;
 
-use super::round;
-use super::span_records::restate;
-use super::span_stack::open_of_thread;
-use super::span_table::spans;
+use super::span_records::repeat;
 
 /// Number of spans of a panicking thread, the innermost ones, that are recorded again.
 const OF_THREAD_MAX: usize = 32;
@@ -21,14 +21,14 @@ const AT_ONCE_MAX: usize = 1024;
 const RING_BYTES_PER_SPAN: usize = 2048;
 
 /// Records again the spans that this thread is in, outermost first. Allocates nothing and takes no lock.
-pub(crate) fn restate_thread() {
+pub(crate) fn repeat_thread() {
     let innermost_first: [_; OF_THREAD_MAX] = open_of_thread();
-    innermost_first.into_iter().rev().flatten().for_each(restate);
+    innermost_first.into_iter().rev().flatten().for_each(repeat);
 }
 
 /// The work of the service thread.
 #[derive(Debug, Default)]
-pub(crate) struct Restating {
+pub(crate) struct Repeating {
     /// Number of segments that had been opened when the round began.
     opened: u64,
     /// The slot at which the next look goes on; `None`: the round is done.
@@ -37,7 +37,7 @@ pub(crate) struct Restating {
     left: usize,
 }
 
-impl Restating {
+impl Repeating {
     /// Records again what is about to be overwritten.
     pub(crate) fn look(&mut self, state: &State) {
         if !spans().was_used() {
@@ -46,18 +46,18 @@ impl Restating {
         let opened = Progress::of(&state.ring).opened;
         let quarter = u64::from(state.ring.segment_count() - state.ring.priority_segment_count()) / 4;
         if opened.saturating_sub(self.opened) >= quarter.max(1) {
-            *self = Restating { opened, next_slot: Some(0), left: state.ring.len_bytes() / RING_BYTES_PER_SPAN };
+            *self = Repeating { opened, next_slot: Some(0), left: state.ring.len_bytes() / RING_BYTES_PER_SPAN };
             round::begin();
         }
         if let Some(slot) = self.next_slot {
-            self.next_slot = self.restate_from(slot);
+            self.next_slot = self.repeat_from(slot);
         }
     }
 
     /// Returns the slot at which the next look goes on.
-    fn restate_from(&mut self, slot: usize) -> Option<usize> {
+    fn repeat_from(&mut self, slot: usize) -> Option<usize> {
         let round = round::current();
-        let mut restated = 0;
+        let mut repeated = 0;
         for span in spans().open_from(slot) {
             let start = &spans().slot(span).start;
             // Recorded in this round or in the one before: at most half a ring ago.
@@ -67,13 +67,13 @@ impl Restating {
             if self.left == 0 {
                 return None;
             }
-            if restated == AT_ONCE_MAX {
+            if repeated == AT_ONCE_MAX {
                 return Some(span.slot_index());
             }
             start.set_round(round);
-            restate(span);
+            repeat(span);
             self.left -= 1;
-            restated += 1;
+            repeated += 1;
         }
         None
     }
