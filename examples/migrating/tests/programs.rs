@@ -12,7 +12,7 @@ struct Run {
     printed: String,
     /// Its directory, in which it has written files.
     directory: PathBuf,
-    /// Its events in the ring, each as `LEVEL target: message field=value …`.
+    /// Its events in the ring, each as `LEVEL span{field=value …} target: message field=value …`.
     recorded: Vec<String>,
 }
 
@@ -47,10 +47,14 @@ fn recorded(rings: &str) -> Vec<String> {
     let mut events = timeline.events();
     let mut lines = Vec::new();
     while let Some(event) = events.next_event() {
-        let level = event.level().map_or("?", |level| level.as_str());
-        let mut line = format!("{level} {}: {}", event.target(), event.message());
-        // The message is shown, and the span is the reader's way to the spans.
-        for (name, value) in event.fields().filter(|(name, _)| !["message", "span"].contains(name)) {
+        let mut line = event.level().map_or("?", |level| level.as_str()).to_owned();
+        for span in event.spans() {
+            let fields: Vec<_> = span.fields().iter().map(|(name, value)| format!("{name}={value}")).collect();
+            line += &format!(" {}{{{}}}", span.name().unwrap_or("?"), fields.join(" "));
+        }
+        line += &format!(" {}: {}", event.target(), event.message());
+        // The message is in the line already.
+        for (name, value) in event.fields().filter(|(name, _)| *name != "message") {
             line += &format!(" {name}={value}");
         }
         lines.push(line);
@@ -100,11 +104,11 @@ fn tracing() {
     for run in [&before, &after] {
         assert!(run.printed.contains("paying") && run.printed.contains("not paid"), "{}", run.printed);
     }
-    let find = |start: &str| {
-        after.recorded.iter().find(|line| line.starts_with(start)).unwrap_or_else(|| panic!("{:#?}", after.recorded))
-    };
-    assert!(find("INFO tracing_after: paying").contains("provider=\"acme\""));
-    assert!(find("ERROR tracing_after: not paid").contains(&format!("error=\"{ERROR}\"")));
+    let expected = [
+        "INFO pay{order=4711 cents=3980} tracing_after: paying provider=\"acme\"".to_owned(),
+        format!("ERROR tracing_after: not paid error=\"{ERROR}\""),
+    ];
+    assert_eq!(after.recorded, expected);
 }
 
 #[test]
@@ -113,8 +117,8 @@ fn slog() {
     assert!(before.printed.contains("paying") && before.printed.contains(ERROR), "{}", before.printed);
     let after = run!("slog-after");
     let expected = [
-        "INFO slog_after: paying order=4711 cents=3980".to_owned(),
-        format!("ERROR slog_after: not paid order=4711 error=\"{ERROR}\""),
+        "INFO order{id=4711} slog_after: paying cents=3980".to_owned(),
+        format!("ERROR order{{id=4711}} slog_after: not paid error=\"{ERROR}\""),
     ];
     assert_eq!(after.recorded, expected);
 }
