@@ -156,7 +156,10 @@ pub(crate) fn open_of_thread<const N: usize>() -> [Option<OpenSpan>; N] {
             (_, 0) | (None, _) => {}
             (span, _) => places.next().into_iter().for_each(|place| *place = span),
         };
-        stack.with_deep(|deep| Some(deep.iter().rev().for_each(&mut add)));
+        stack.with_deep(|deep| {
+            deep.iter().rev().for_each(&mut add);
+            Some(())
+        });
         stack.outer().iter().rev().for_each(|place| add(&place.get()));
     });
     open
