@@ -1,6 +1,6 @@
 //! Fields whose types are known only when the event is recorded: those of `tracing`, of `log`, and of other facades.
 //!
-//! Each value carries its type ([`Type::Any`](crate::Type::Any)), so one callsite holds a number today and a text
+//! Each value carries its type ([`Type::Any`]), so one callsite holds a number today and a text
 //! tomorrow, or nothing. [`DynamicValues`] encodes them one by one into the caller's buffer, in front of the ring: a
 //! `Display` impl can log, panic or take long without harm to the ring. [`DynamicFields`] is the result.
 //!
