@@ -3,7 +3,7 @@
 //! # Format
 //! docs/format.md §4.3.
 
-use super::packed::Unpacker;
+use super::packed::{Unpacker, tail_len_of};
 use super::types::{TAG_ABSENT, TAG_ANY, TAG_SEQUENCE, TYPE_DEPTH_MAX, split_carried_type};
 use super::value::head_len;
 
@@ -81,9 +81,9 @@ pub(crate) fn mask_split(tags: &[u8], heads: &mut [u8], tails: &mut [u8], mask: 
     let tail_len = match tag {
         5 | 10 => {
             Unpacker::new(tails).split_tail(head[0])?;
-            let len = usize::from(head[0] & 15);
+            let len = tail_len_of(head[0]);
             if mask {
-                head[0] &= 15;
+                head[0] &= 7;
                 tails[..len].fill(0);
             }
             len

@@ -7,7 +7,7 @@
 //! docs/format.md §4.2, §4.3.
 
 use super::packed::{
-    Length, Packer, SHORT_LEN_MAX, SPLIT_NUMBER_LEN, Unpacker, len_head, length_len, split_bits, split_head, unzigzag,
+    Length, Packer, SHORT_LEN_MAX, SPLIT_NUMBER_LEN, Unpacker, len_head, length_len, split_head, split_tail, unzigzag,
     varint_len, zigzag,
 };
 use super::types::{TAG_ABSENT, TAG_ANY, TAG_SEQUENCE, TYPE_DEPTH_MAX, Type, split_carried_type};
@@ -170,11 +170,12 @@ macro_rules! native_varint {
             }
             fn tail_len(&self, _cap: usize) -> usize {
                 let $value = *self;
-                split_bits($mapped) as usize / 8
+                split_tail($mapped).1 as usize / 8
             }
             fn pack_tail(&self, packer: &mut Packer, _cap: usize) {
                 let $value = *self;
-                packer.put_bits($mapped >> 4, split_bits($mapped));
+                let (tail, bits) = split_tail($mapped);
+                packer.put_bits(tail, bits);
             }
             #[inline(always)]
             fn packed_len(&self, _cap: usize) -> usize {
