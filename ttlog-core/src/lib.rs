@@ -60,7 +60,7 @@ pub use memory::kill;
 
 pub use clock::{Anchor, TimeScale};
 pub use error::{FormatError, FormatErrorKind};
-pub use event::capture::Value;
+pub use event::capture::{Element, Value};
 pub use event::filter::{Filter, FilterError};
 pub use event::{AnyFields, Callsite, Fields, Level, Metadata, TypeList};
 pub use memory::crc::crc32;
@@ -68,6 +68,7 @@ pub use memory::word::Word;
 pub use record::{Bytes, ContextInfo, Type, ValueRef};
 pub use ring::{DropReason, Item, Loss, Record, Ring, RingConfig, RingError, RingImage, Segment, SegmentState};
 pub use table::{CallsiteInfo, EntryStart, FieldInfo, ProcessInfo, TableItem, encode_callsite, encode_process};
+pub use ttlog_macros::Value;
 
 /// The documents that this crate implements.
 pub mod _documentation {
@@ -100,4 +101,13 @@ pub mod __private {
     pub use ttlog_macros::device_event as event;
     #[cfg(not(ttlog_device_callsites))]
     pub use ttlog_macros::event;
+    pub use ttlog_macros::{ValueOfEmbedded, ValueOfStd};
+
+    /// Support for the expansion of `#[derive(Value)]`.
+    pub mod derive {
+        pub use crate::event::capture::{Element, Value};
+        pub use crate::event::nested::{Nested, NoTexts};
+        pub use crate::event::walk::{Texts, Walk, as_debug, as_display};
+        pub use crate::record::{EnumType, Member, StructType, Type};
+    }
 }

@@ -100,13 +100,16 @@ pub use recorder::Recorder;
 pub use reset::flush;
 #[cfg(all(target_arch = "arm", target_os = "none"))]
 pub use reset::reset;
+pub use ttlog_core::__private::ValueOfEmbedded as Value;
 pub use ttlog_core::device::{Recovered, Started};
-pub use ttlog_core::{Bytes, DropReason, Level, Loss, Value};
+pub use ttlog_core::event::capture::Value;
+pub use ttlog_core::{Bytes, DropReason, Level, Loss};
 pub use ttlog_core::{debug, error, event, info, trace, warn};
 
 /// Used by the expansion of the macros. Not public API; may change in any version.
 #[doc(hidden)]
 pub mod __private {
+    pub use ttlog_core::__private::derive;
     pub use ttlog_core::Word;
     pub use ttlog_core::ring::RingConfig;
 }

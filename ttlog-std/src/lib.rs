@@ -93,9 +93,11 @@ pub use snapshot::error::SnapshotError;
 pub use snapshot::ticket::SnapshotTicket;
 pub use start::builder::Builder;
 pub use state::window::Window;
+pub use ttlog_core::__private::ValueOfStd as Value;
+pub use ttlog_core::event::capture::Value;
 pub use ttlog_core::event::filter::FilterErrorKind;
 pub use ttlog_core::recorder::plugin::PluginHandle;
-pub use ttlog_core::{FilterError, Level, Loss, Value};
+pub use ttlog_core::{FilterError, Level, Loss};
 
 /// Events and spans of `tracing` (feature `tracing`); the chapter is [`_documentation::tracing`].
 #[cfg(feature = "tracing")]
@@ -117,6 +119,7 @@ pub mod log {
 #[doc(hidden)]
 pub mod __private {
     pub use crate::event::record::record;
+    pub use ttlog_core::__private::derive;
     pub use ttlog_core::__private::{
         Bare, Callsite, Cons, Field, Level, Literal, Metadata, Nil, Templ, TemplDebug, Value, ViaBoxedError, ViaDebug,
         ViaDisplay, ViaError, ViaNothing, ViaValue, debug, display, event, is_priority, level_enabled,

@@ -6,6 +6,7 @@
 use core::error::Error;
 use core::fmt::{self, Write};
 
+use super::walk::Walk;
 use crate::record::packed::{Packer, length_len};
 use crate::record::types::Type;
 use crate::record::value::{Bytes, ErrorTexts, FormattedText, Native, Sealed};
@@ -42,37 +43,128 @@ pub trait Value {
     fn native(&self) -> Self::Native<'_>;
 }
 
-/// A value that can be an element of a sequence. Sealed, because the lengths of elements are read more than once, and
-/// foreign code might return different ones.
+/// A value that can be a part of another one: an element of a sequence, a member of a tuple or of a type with
+/// `#[derive(Value)]`. Implemented by that derive, not by hand.
+///
+/// # Safety
+/// - For an unchanged value, every call of `walk` visits the same values in the same order, and every call of
+///   [`Value::native`] returns a native value of the same length: the length is measured before it is packed.
+/// - They are those that `TYPE` describes.
 #[diagnostic::on_unimplemented(
-    message = "a sequence of `{Self}` cannot be a field of an event",
-    label = "elements are numbers, `bool`, `char`, texts, options and sequences of them",
-    note = "write `?value` to record it with `Debug`"
+    message = "`{Self}` cannot be a part of a field's value",
+    label = "no native encoding as a part of a value",
+    note = "derive `Value` for it, or mark it `#[value(display)]`, `#[value(debug)]` or `#[value(skip)]` where it is a \
+            field of a type with `#[derive(Value)]`; write `?value` to record a whole sequence with `Debug`"
 )]
-pub trait Element: Value + ElementSealed {}
-
-mod element_sealed {
-    pub trait ElementSealed {}
+pub unsafe trait Element: Value {
+    /// Type as recorded for readers, the same as that of the native value.
+    #[doc(hidden)]
+    const TYPE: Type;
+    /// Whether it has members that are formatted when it is captured.
+    #[doc(hidden)]
+    const IS_FORMATTED: bool = false;
+    /// Visits the native values that it consists of.
+    #[doc(hidden)]
+    fn walk<W: Walk>(&self, walk: &mut W);
 }
-use element_sealed::ElementSealed;
 
 macro_rules! element {
-    ($($(#[$attribute:meta])* ($($generics:tt)*) $rust:ty;)*) => {$(
-        $(#[$attribute])*
-        impl<$($generics)*> ElementSealed for $rust {}
-        $(#[$attribute])*
-        impl<$($generics)*> Element for $rust {}
+    ($($rust:ty),*) => {$(
+        // SAFETY: the value is copied, or its length is part of the reference.
+        unsafe impl Element for $rust {
+            const TYPE: Type = <<$rust as Value>::Native<'static> as Native>::TYPE;
+            #[inline(always)]
+            fn walk<W: Walk>(&self, walk: &mut W) {
+                walk.leaf(self.native());
+            }
+        }
     )*};
 }
-element! {
-    () bool; () char; () u8; () u16; () u32; () u64; () u128; () usize; () i8; () i16; () i32; () i64; () i128;
-    () isize; () f32; () f64; () str; () Bytes<'_>;
-    (T: Element) Option<T>; (T: Element) [T]; (T: Element, const N: usize) [T; N];
-    (T: Element + ?Sized) &T;
-    #[cfg(feature = "alloc")] () alloc::string::String;
-    #[cfg(feature = "alloc")] (T: Element) alloc::vec::Vec<T>;
-    #[cfg(feature = "alloc")] (T: Element + ?Sized) alloc::boxed::Box<T>;
-    #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))] (T: Element + ?Sized) alloc::sync::Arc<T>;
+element!(bool, char, u8, u16, u32, u64, u128, usize, i8, i16, i32, i64, i128, isize, f32, f64, (), str);
+element!(
+    core::num::NonZeroU8,
+    core::num::NonZeroU16,
+    core::num::NonZeroU32,
+    core::num::NonZeroU64,
+    core::num::NonZeroUsize
+);
+
+// SAFETY: as for the macro above.
+unsafe impl Element for Bytes<'_> {
+    const TYPE: Type = Type::Bytes;
+    #[inline(always)]
+    fn walk<W: Walk>(&self, walk: &mut W) {
+        walk.leaf(*self);
+    }
+}
+
+// SAFETY: whether there is a value does not change, and the rest follows from `T`.
+unsafe impl<T: Element> Element for Option<T> {
+    const TYPE: Type = Type::Option(&T::TYPE);
+    const IS_FORMATTED: bool = T::IS_FORMATTED;
+    #[inline(always)]
+    fn walk<W: Walk>(&self, walk: &mut W) {
+        walk.leaf(self.is_some());
+        if let Some(value) = self {
+            value.walk(walk);
+        }
+    }
+}
+
+// SAFETY: the number of elements does not change, and the rest follows from `T`.
+unsafe impl<T: Element> Element for [T] {
+    const TYPE: Type = Elements::<T>::TYPE_OF_SEQUENCE;
+    #[inline(always)]
+    fn walk<W: Walk>(&self, walk: &mut W) {
+        walk.leaf(Elements(self));
+    }
+}
+
+macro_rules! element_deref {
+    ($($(#[$attribute:meta])* ($($generics:tt)*) $rust:ty => $target:ty;)*) => {$(
+        $(#[$attribute])*
+        // SAFETY: follows from the target. These pointers return the same target every time.
+        unsafe impl<$($generics)*> Element for $rust {
+            const TYPE: Type = <$target as Element>::TYPE;
+            const IS_FORMATTED: bool = <$target as Element>::IS_FORMATTED;
+            #[inline(always)]
+            fn walk<W: Walk>(&self, walk: &mut W) {
+                <$target as Element>::walk(self, walk);
+            }
+        }
+    )*};
+}
+element_deref! {
+    (T: Element, const N: usize) [T; N] => [T];
+    (T: Element + ?Sized) &T => T;
+    (T: Element + ?Sized) &mut T => T;
+    #[cfg(feature = "alloc")] () alloc::string::String => str;
+    #[cfg(feature = "alloc")] (T: Element) alloc::vec::Vec<T> => [T];
+    #[cfg(feature = "alloc")] (T: Element + ?Sized) alloc::boxed::Box<T> => T;
+    #[cfg(feature = "alloc")] (T: Element + ?Sized) alloc::rc::Rc<T> => T;
+    #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))] (T: Element + ?Sized) alloc::sync::Arc<T> => T;
+    (const N: usize) heapless::String<N> => str;
+}
+
+#[cfg(feature = "alloc")]
+// SAFETY: follows from the target; a type that is owned by itself is borrowed as itself.
+unsafe impl<T: Element + Clone> Element for alloc::borrow::Cow<'_, T> {
+    const TYPE: Type = T::TYPE;
+    const IS_FORMATTED: bool = T::IS_FORMATTED;
+    #[inline(always)]
+    fn walk<W: Walk>(&self, walk: &mut W) {
+        <T as Element>::walk(self, walk);
+    }
+}
+
+#[cfg(feature = "alloc")]
+// SAFETY: as for `String`.
+unsafe impl Element for alloc::borrow::Cow<'_, str> {
+    const TYPE: Type = Type::Str;
+    #[inline(always)]
+    fn walk<W: Walk>(&self, walk: &mut W) {
+        <str as Element>::walk(self, walk);
+    }
 }
 
 /// Elements of a sequence, as one value.
@@ -88,6 +180,15 @@ impl<T> Clone for Elements<'_, T> {
 impl<T> Copy for Elements<'_, T> {}
 
 impl<T: Element> Elements<'_, T> {
+    const TYPE_OF_SEQUENCE: Type = {
+        assert!(
+            !T::IS_FORMATTED,
+            "elements of a sequence cannot have members with `#[value(display)]` or `#[value(debug)]`"
+        );
+        assert!(!T::TYPE.takes_no_bytes(), "elements of a sequence cannot be without contents, such as `()`");
+        Type::Sequence(&T::TYPE)
+    };
+
     /// Returns the number of leading elements that fit into `cap` bytes, and their length in bytes.
     fn fitting(&self, cap: usize) -> (usize, usize) {
         let mut len = 0;
@@ -103,8 +204,8 @@ impl<T: Element> Elements<'_, T> {
 }
 
 impl<T> Sealed for Elements<'_, T> {}
-impl<'a, T: Element> Native for Elements<'a, T> {
-    const TYPE: Type = Type::Sequence(&<T::Native<'a> as Native>::TYPE);
+impl<T: Element> Native for Elements<'_, T> {
+    const TYPE: Type = Self::TYPE_OF_SEQUENCE;
     const SMALL_LEN_MAX: usize = 0;
     fn is_small(&self) -> bool {
         false

@@ -17,7 +17,9 @@ pub mod filter;
 pub(crate) mod level;
 pub(crate) mod literal;
 pub(crate) mod metadata;
+pub mod nested;
 pub mod secret;
+pub mod walk;
 
 pub use callsite::Callsite;
 pub use epoch::{epoch, start_epoch};

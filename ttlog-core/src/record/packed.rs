@@ -13,7 +13,7 @@ use crate::memory::word::Word;
 pub(crate) const SMALL_BYTES_MAX: usize = 7;
 /// Maximum length that is encoded in a single byte.
 pub const SHORT_LEN_MAX: usize = 249;
-const LONG_LEN: u8 = 250;
+pub(super) const LONG_LEN: u8 = 250;
 const CAPPED_LEN: u8 = 251;
 
 /// Returns the sum of the bytes of `word`, which [`check`](crate::record) stores.
