@@ -8,7 +8,9 @@ pub mod packed;
 pub(crate) mod types;
 pub(crate) mod value;
 
-pub use types::{EnumType, Member, StructType, TYPE_DEPTH_MAX, TYPE_LEN_MAX, Type, VARIANTS_MAX};
+pub use types::{
+    EnumType, Member, MemberInfo, StructType, TYPE_DEPTH_MAX, TYPE_LEN_MAX, Type, VARIANTS_MAX, visit_members,
+};
 pub use value::{AnyRef, Blob, Bytes, Composite, ErrorTexts, FormattedText, MemberRef, Native, Seq, Text, ValueRef};
 
 use packed::{Packer, Unpacker, byte_sum, length_len, varint_len};

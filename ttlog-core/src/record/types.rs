@@ -444,6 +444,58 @@ pub(crate) fn has_members(tags: &[u8]) -> bool {
     tags.get(outer).is_some_and(|tag| matches!(*tag, TAG_TUPLE | TAG_STRUCT | TAG_ENUM))
 }
 
+/// A member in the description of a type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemberInfo<'a> {
+    /// Name; empty: the member has only a position.
+    pub name: &'a str,
+    /// Whether the source marks it as secret.
+    pub secret: bool,
+    /// Whether its value was withheld when the snapshot was written.
+    pub withheld: bool,
+}
+
+/// Calls `visit` with each member of the structs and enums in the description of a type (docs/format.md §4.2), at any
+/// depth. An invalid description has none.
+pub fn visit_members<'a>(type_tags: &'a [u8], visit: &mut dyn FnMut(MemberInfo<'a>)) {
+    if split_type(type_tags).is_some() {
+        Rest(type_tags).visit_type(visit);
+    }
+}
+
+impl<'a> Rest<'a> {
+    fn visit_type(&mut self, visit: &mut dyn FnMut(MemberInfo<'a>)) -> Option<()> {
+        match self.byte()? {
+            TAG_OPTION | TAG_SEQUENCE => self.visit_type(visit)?,
+            TAG_TUPLE => {
+                for _ in 0..self.byte()? {
+                    self.visit_type(visit)?;
+                }
+            }
+            TAG_STRUCT => self.visit_struct(visit)?,
+            TAG_ENUM => {
+                self.name()?;
+                for _ in 0..self.byte()? {
+                    self.visit_struct(visit)?;
+                }
+            }
+            _ => {}
+        }
+        Some(())
+    }
+
+    fn visit_struct(&mut self, visit: &mut dyn FnMut(MemberInfo<'a>)) -> Option<()> {
+        self.name()?;
+        for _ in 0..self.byte()? {
+            let flags = self.byte()?;
+            let name = core::str::from_utf8(self.name()?).unwrap_or("");
+            visit(MemberInfo { name, secret: flags & MEMBER_SECRET != 0, withheld: flags & MEMBER_WITHHELD != 0 });
+            self.visit_type(visit)?;
+        }
+        Some(())
+    }
+}
+
 /// Calls `mark` with the flags and the name of each member in the description of a type, to change the flags. Members
 /// of what `mark` returns `false` for are not visited. Returns `None` if the description is invalid.
 pub(crate) fn mark_members(tags: &mut [u8], mark: &mut dyn FnMut(&mut u8, &str) -> bool) -> Option<()> {

@@ -5,7 +5,7 @@
 
 use ttlog_core::record::{Text, ValueRef};
 
-use crate::event::secrets::WITHHELD;
+use crate::event::secrets::{Hidden, WITHHELD};
 use crate::text::escape::{LineBreaks, push_escaped, push_quoted};
 
 /// Most elements of sequences that are read in one value. More than a record can hold, unless the elements take no
@@ -61,24 +61,83 @@ pub enum FieldValue<'a> {
     Some(Box<FieldValue<'a>>),
     /// A sequence, and its original number of elements if it was capped.
     Sequence(Vec<FieldValue<'a>>, Option<u32>),
+    /// A tuple, a struct, or a variant of an enum.
+    Nested(Box<Nested<'a>>),
     /// A secret value, hidden or absent.
     Withheld,
+}
+
+/// A tuple, a struct, or a variant of an enum.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Nested<'a> {
+    /// Name of the struct or the enum; empty for a tuple.
+    pub name: &'a str,
+    /// Name of the variant, if this is one.
+    pub variant: Option<&'a str>,
+    /// Names and values of the members, in source order. The name of a member without one is empty.
+    pub members: Vec<(&'a str, FieldValue<'a>)>,
+}
+
+impl Nested<'_> {
+    /// Returns whether the members have names, rather than only positions.
+    #[must_use]
+    pub fn has_names(&self) -> bool {
+        self.members.first().is_some_and(|(name, _)| !name.is_empty())
+    }
+
+    /// Appends the value as text output shows it: `{id: 7, lines: 2}`, `(1, 2)`, `Open`, `Retry(3)` or
+    /// `Failed {code: 5}`. The name of a struct is only shown if it has no members.
+    fn push_shown(&self, out: &mut String, breaks: LineBreaks) {
+        push_escaped(out, self.variant.unwrap_or(""), LineBreaks::Escape);
+        if self.members.is_empty() {
+            if self.variant.is_none() {
+                push_escaped(out, if self.name.is_empty() { "()" } else { self.name }, LineBreaks::Escape);
+            }
+            return;
+        }
+        let has_names = self.has_names();
+        out.push_str(match (has_names, self.variant) {
+            (true, Some(_)) => " {",
+            (true, None) => "{",
+            (false, _) => "(",
+        });
+        for (index, (name, value)) in self.members.iter().enumerate() {
+            out.push_str(if index > 0 { ", " } else { "" });
+            if has_names {
+                push_escaped(out, name, LineBreaks::Escape);
+                out.push_str(": ");
+            }
+            value.push_shown(out, breaks);
+        }
+        // As Rust writes a tuple of one.
+        out.push_str(match (has_names, self.name, self.members.len()) {
+            (true, ..) => "}",
+            (false, "", 1) => ",)",
+            _ => ")",
+        });
+    }
 }
 
 impl<'a> FieldValue<'a> {
     /// Joins the value in a record with the tags of the field's type.
     #[must_use]
     pub fn new(value: ValueRef<'a>, tags: &[u8]) -> Self {
-        let mut budget = ELEMENTS_MAX;
-        Self::join(value, tags, &mut budget)
+        Self::hiding(value, tags, &Hidden::default())
     }
 
-    fn join(value: ValueRef<'a>, tags: &[u8], budget: &mut usize) -> Self {
+    /// Joins the value in a record with the tags of the field's type, and withholds members.
+    #[must_use]
+    pub fn hiding(value: ValueRef<'a>, tags: &[u8], hidden: &Hidden<'_>) -> Self {
+        let mut budget = ELEMENTS_MAX;
+        Self::join(value, tags, hidden, &mut budget)
+    }
+
+    fn join(value: ValueRef<'a>, tags: &[u8], hidden: &Hidden<'_>, budget: &mut usize) -> Self {
         let (tag, inner) = tags.split_first().map_or((0, tags), |(&tag, inner)| (tag, inner));
         if tag == TAG_OPTION {
             return match value {
                 ValueRef::None => FieldValue::None,
-                value => FieldValue::Some(Box::new(Self::join(value, inner, budget))),
+                value => FieldValue::Some(Box::new(Self::join(value, inner, hidden, budget))),
             };
         }
         match value {
@@ -112,7 +171,25 @@ impl<'a> FieldValue<'a> {
             }
             ValueRef::Unit => FieldValue::Unit,
             ValueRef::None | ValueRef::Absent => FieldValue::None,
-            ValueRef::Any(any) => Self::join(any.value(), any.type_tags, budget),
+            ValueRef::Any(any) => Self::join(any.value(), any.type_tags, hidden, budget),
+            ValueRef::Withheld => FieldValue::Withheld,
+            ValueRef::Composite(composite) => {
+                let (name, variant) = (composite.name, composite.variant);
+                let mut members = Vec::new();
+                for member in composite {
+                    if *budget == 0 {
+                        break;
+                    }
+                    *budget -= 1;
+                    let value = if hidden.hides(&member) {
+                        FieldValue::Withheld
+                    } else {
+                        Self::join(member.value, member.type_tags, hidden, budget)
+                    };
+                    members.push((member.name, value));
+                }
+                FieldValue::Nested(Box::new(Nested { name, variant, members }))
+            }
             ValueRef::Sequence(elements) => {
                 let full_len = elements.full_len;
                 let count = elements.len();
@@ -123,7 +200,7 @@ impl<'a> FieldValue<'a> {
                         break;
                     }
                     *budget -= 1;
-                    kept.push(Self::join(element, inner, budget));
+                    kept.push(Self::join(element, inner, hidden, budget));
                 }
                 let full_len = full_len.or((kept.len() < count).then(|| u32::try_from(count).unwrap_or(u32::MAX)));
                 FieldValue::Sequence(kept, full_len)
@@ -176,6 +253,7 @@ impl<'a> FieldValue<'a> {
             FieldValue::Unit => out.push_str("()"),
             FieldValue::None => out.push_str("None"),
             FieldValue::Some(value) => value.push_shown(out, breaks),
+            FieldValue::Nested(nested) => nested.push_shown(out, breaks),
             FieldValue::Sequence(elements, full_len) => {
                 out.push('[');
                 for (index, element) in elements.iter().enumerate() {

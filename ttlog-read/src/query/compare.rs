@@ -12,7 +12,7 @@ use std::cmp::Ordering;
 use super::number::Number;
 use super::scalar::{Kind, Scalar};
 use super::wanted::Wanted;
-use crate::event::value::{FieldValue, push_hex};
+use crate::event::value::{FieldValue, Nested, push_hex};
 
 /// Comparison operator of a condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +53,7 @@ impl Match {
     }
 
     /// Returns the first that holds, else the first that does not compare.
-    fn any(matches: impl Iterator<Item = Match>) -> Self {
+    pub(super) fn any(matches: impl Iterator<Item = Match>) -> Self {
         let mut found = Match::No;
         for one in matches {
             match (one, found) {
@@ -187,10 +187,19 @@ impl Operator {
                 let each = texts.iter().map(|text| self.compare_capped(text.text, text.full_len.is_some(), wanted));
                 Match::any(each)
             }
+            FieldValue::Nested(nested) => self.compare_nested(nested, value, wanted),
             FieldValue::Sequence(elements, _) => {
                 Match::any(elements.iter().map(|element| self.compare_value(element, wanted)))
             }
         }
+    }
+
+    /// Compares a tuple, a struct or a variant: the name of the variant, or all of it as text. It has no order.
+    fn compare_nested(self, nested: &Nested<'_>, value: &FieldValue<'_>, wanted: &Wanted) -> Match {
+        let mut text = String::new();
+        value.push_plain(&mut text);
+        let texts = nested.variant.into_iter().chain([text.as_str()]);
+        Match::any(texts.map(|text| self.compare_absent(text, wanted)))
     }
 
     /// Compares the word for a value that is not there, which has no order.

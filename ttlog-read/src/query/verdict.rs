@@ -86,15 +86,15 @@ fn decide_for_all(condition: &Condition, source: &Source<'_>, callsite: Option<&
             Some(callsite) => callsite.template.constant().map(|message| condition.match_text(message)),
             None => Some(condition.match_nothing()),
         },
-        Key::Field(name) => match callsite.and_then(|callsite| Some((callsite, callsite.field_index(name)?))) {
+        Key::Field(name) => match callsite.and_then(|callsite| Some((callsite, callsite.find_field(name)?))) {
             None => Some(condition.match_nothing()),
-            Some((callsite, index)) => {
+            Some((callsite, (index, path))) => {
                 let field = &callsite.fields[index];
                 if callsite.withholds(index) {
                     return Some(condition.match_nothing());
                 }
                 let literal = field.literal?;
-                Some(condition.match_value(&FieldValue::new(literal.to_value(), field.type_tags)))
+                Some(condition.match_path(&FieldValue::new(literal.to_value(), field.type_tags), path))
             }
         },
     }
@@ -116,8 +116,9 @@ fn decide_for_one(
             condition.match_text(&message)
         }
         (Key::Field(name), Some(callsite)) => {
-            let value = callsite.field_index(name).and_then(|index| callsite.value(index, payload));
-            value.map_or(condition.match_nothing(), |value| condition.match_value(&value))
+            let found = callsite.find_field(name);
+            let value = found.and_then(|(index, path)| Some((callsite.value(index, payload)?, path)));
+            value.map_or(condition.match_nothing(), |(value, path)| condition.match_path(&value, path))
         }
         // All other conditions were evaluated for the callsite.
         _ => condition.match_nothing(),

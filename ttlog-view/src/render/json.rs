@@ -6,7 +6,7 @@
 
 use std::io::{self, Write};
 
-use ttlog_read::event::value::{FieldValue, push_hex};
+use ttlog_read::event::value::{FieldValue, Nested, push_hex};
 use ttlog_read::text::time::{TimeFormatter, When};
 use ttlog_read::timeline::{Event, Timeline};
 
@@ -244,7 +244,40 @@ pub fn push_value(out: &mut String, value: &FieldValue<'_>) {
         }
         FieldValue::Unit | FieldValue::None => out.push_str("null"),
         FieldValue::Some(value) => push_value(out, value),
+        FieldValue::Nested(nested) => push_nested(out, nested),
         FieldValue::Sequence(elements, full_len) => push_list(out, elements.iter().cloned(), *full_len),
+    }
+}
+
+/// Appends a tuple, a struct or a variant in the form that is usual for JSON made from Rust: an object by name, or an
+/// array; of a variant its name, or an object with its name and what it holds.
+fn push_nested(out: &mut String, nested: &Nested<'_>) {
+    let members = &nested.members;
+    if let Some(variant) = nested.variant {
+        if members.is_empty() {
+            return push_string(out, variant);
+        }
+        out.push('{');
+        push_string(out, variant);
+        out.push(':');
+    }
+    if nested.has_names() {
+        for (index, (name, value)) in members.iter().enumerate() {
+            out.push(if index > 0 { ',' } else { '{' });
+            push_string(out, name);
+            out.push(':');
+            push_value(out, value);
+        }
+        out.push('}');
+    } else if let (Some(_), [(_, only)]) = (nested.variant, members.as_slice()) {
+        push_value(out, only);
+    } else if members.is_empty() {
+        out.push_str("null");
+    } else {
+        push_list(out, members.iter().map(|(_, value)| value.clone()), None);
+    }
+    if nested.variant.is_some() {
+        out.push('}');
     }
 }
 

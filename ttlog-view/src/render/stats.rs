@@ -312,6 +312,22 @@ fn cell(text: &str) -> String {
     out
 }
 
+/// Appends the values that the path of a key leads to.
+fn push_field(out: &mut String, event: &Event<'_, '_>, path: &str) {
+    let found = event.callsite.and_then(|callsite| callsite.find_field(path));
+    let value = found.and_then(|(index, path)| Some((event.values.get(index)?.as_ref()?, path)));
+    let start = out.len();
+    let is_found = value.is_some_and(|(value, path)| {
+        value.visit(path, &mut |value| {
+            out.push_str(if out.len() > start { ", " } else { "" });
+            value.push_plain(out);
+        })
+    });
+    if !is_found {
+        out.push_str(NONE);
+    }
+}
+
 fn push_key(out: &mut String, event: &Event<'_, '_>, key: &Key) {
     let process = event.source.process.unwrap_or_default();
     let info = event.callsite.map(|callsite| callsite.info);
@@ -338,14 +354,7 @@ fn push_key(out: &mut String, event: &Event<'_, '_>, key: &Key) {
             Some(session) => out.push_str(&session.boot.to_string()),
             None => out.push_str(NONE),
         },
-        (Key::Field(name), Some(_)) => {
-            let fields = event.callsite.map(|callsite| callsite.fields.as_slice()).unwrap_or_default();
-            let value = fields.iter().zip(&event.values).find(|(field, _)| field.name == name);
-            match value.and_then(|(_, value)| value.as_ref()) {
-                Some(value) => value.push_plain(out),
-                None => out.push_str(NONE),
-            }
-        }
+        (Key::Field(name), Some(_)) => push_field(out, event, name),
         (_, None) => out.push_str(NONE),
     }
 }
