@@ -7,7 +7,7 @@ use core::error::Error;
 use core::fmt::{self, Write};
 
 use super::walk::Walk;
-use crate::record::packed::{Packer, length_len};
+use crate::record::packed::{Packer, SHORT_LEN_MAX, len_head, length_len};
 use crate::record::types::Type;
 use crate::record::value::{Bytes, ErrorTexts, FormattedText, Native, Sealed};
 
@@ -50,6 +50,7 @@ pub trait Value {
 /// - For an unchanged value, every call of `walk` visits the same values in the same order, and every call of
 ///   [`Value::native`] returns a native value of the same length: the length is measured before it is packed.
 /// - They are those that `TYPE` describes.
+/// - If `BLOCK_LEN` is not 0, it is the size of the type, which has no padding.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a part of a field's value",
     label = "no native encoding as a part of a value",
@@ -63,16 +64,22 @@ pub unsafe trait Element: Value {
     /// Whether it has members that are formatted when it is captured.
     #[doc(hidden)]
     const IS_FORMATTED: bool = false;
+    /// Number of bytes that a value has both in memory and in a record, which are the same bytes on a little-endian
+    /// target; 0: they differ, or depend on the value.
+    #[doc(hidden)]
+    const BLOCK_LEN: usize = 0;
     /// Visits the native values that it consists of.
     #[doc(hidden)]
     fn walk<W: Walk>(&self, walk: &mut W);
 }
 
 macro_rules! element {
-    ($($rust:ty),*) => {$(
-        // SAFETY: the value is copied, or its length is part of the reference.
+    ($($rust:ty: $block_len:expr),* $(,)?) => {$(
+        // SAFETY: the value is copied, or its length is part of the reference. Those with a block are numbers, bools and
+        // chars.
         unsafe impl Element for $rust {
             const TYPE: Type = <<$rust as Value>::Native<'static> as Native>::TYPE;
+            const BLOCK_LEN: usize = if cfg!(target_endian = "little") { $block_len } else { 0 };
             #[inline(always)]
             fn walk<W: Walk>(&self, walk: &mut W) {
                 walk.leaf(self.native());
@@ -80,14 +87,12 @@ macro_rules! element {
         }
     )*};
 }
-element!(bool, char, u8, u16, u32, u64, u128, usize, i8, i16, i32, i64, i128, isize, f32, f64, (), str);
-element!(
-    core::num::NonZeroU8,
-    core::num::NonZeroU16,
-    core::num::NonZeroU32,
-    core::num::NonZeroU64,
-    core::num::NonZeroUsize
-);
+element! {
+    bool: 1, char: 4, u8: 1, u16: 2, u32: 4, u128: 16, i8: 1, i16: 2, i32: 4, i128: 16, f32: 4, f64: 8,
+    u64: 0, usize: 0, i64: 0, isize: 0, (): 0, str: 0,
+    core::num::NonZeroU8: 1, core::num::NonZeroU16: 2, core::num::NonZeroU32: 4, core::num::NonZeroU64: 0,
+    core::num::NonZeroUsize: 0,
+}
 
 // SAFETY: as for the macro above.
 unsafe impl Element for Bytes<'_> {
@@ -167,6 +172,9 @@ unsafe impl Element for alloc::borrow::Cow<'_, str> {
     }
 }
 
+/// Maximum number of bytes of a sequence that the hot path takes.
+pub(super) const SMALL_BLOCK_MAX: usize = 512;
+
 /// Elements of a sequence, as one value.
 #[derive(Debug)]
 pub struct Elements<'a, T>(pub(crate) &'a [T]);
@@ -191,6 +199,10 @@ impl<T: Element> Elements<'_, T> {
 
     /// Returns the number of leading elements that fit into `cap` bytes, and their length in bytes.
     fn fitting(&self, cap: usize) -> (usize, usize) {
+        if T::BLOCK_LEN > 0 {
+            let count = self.0.len().min(cap / T::BLOCK_LEN);
+            return (count, count * T::BLOCK_LEN);
+        }
         let mut len = 0;
         for (index, element) in self.0.iter().enumerate() {
             let next = len + element.native().packed_len(cap);
@@ -201,26 +213,78 @@ impl<T: Element> Elements<'_, T> {
         }
         (self.0.len(), len)
     }
+
+    /// Returns the number of elements kept under `cap`, and the original number if they are fewer.
+    fn kept(&self, cap: usize) -> (usize, Option<u32>) {
+        let count = if cap == usize::MAX { self.0.len() } else { self.fitting(cap).0 };
+        (count, (count < self.0.len()).then(|| u32::try_from(self.0.len()).unwrap_or(u32::MAX)))
+    }
+
+    /// Returns the first `count` elements as they are in a record, if their type permits.
+    #[inline(always)]
+    fn block(&self, count: usize) -> Option<&[u8]> {
+        let block = &self.0[..count];
+        // SAFETY: a type with a `BLOCK_LEN` is a number, a bool or a char, which has no padding, and of that size.
+        let bytes = || unsafe { core::slice::from_raw_parts(block.as_ptr().cast::<u8>(), size_of_val(block)) };
+        (T::BLOCK_LEN > 0).then(bytes)
+    }
+
+    fn pack_elements(&self, packer: &mut Packer, count: usize, cap: usize) {
+        if let Some(bytes) = self.block(count) {
+            return packer.put_bytes(bytes);
+        }
+        for element in &self.0[..count] {
+            element.native().pack(packer, cap);
+        }
+    }
 }
 
 impl<T> Sealed for Elements<'_, T> {}
 impl<T: Element> Native for Elements<'_, T> {
     const TYPE: Type = Self::TYPE_OF_SEQUENCE;
-    const SMALL_LEN_MAX: usize = 0;
+    const HEAD_LEN: usize = 1;
+    const SMALL_LEN_MAX: usize = 1;
+    const CONTENT_LEN_MAX: usize = if T::BLOCK_LEN > 0 { SMALL_BLOCK_MAX } else { 0 };
+    #[inline(always)]
     fn is_small(&self) -> bool {
-        false
+        T::BLOCK_LEN > 0 && self.0.len() <= SHORT_LEN_MAX && size_of_val(self.0) <= SMALL_BLOCK_MAX
+    }
+    #[inline(always)]
+    fn content_len(&self) -> usize {
+        self.block(self.0.len()).map_or(0, <[u8]>::len)
+    }
+    #[inline(always)]
+    fn pack_small(&self, packer: &mut Packer) {
+        packer.put_loose(self.small_head(), 8);
+        self.pack_small_tail(packer);
+    }
+    #[inline(always)]
+    fn small_head(&self) -> u64 {
+        self.0.len() as u64
+    }
+    #[inline(always)]
+    fn pack_small_tail(&self, packer: &mut Packer) {
+        if let Some(bytes) = self.block(self.0.len()) {
+            packer.put_bytes_loose(bytes);
+        }
     }
     fn packed_len(&self, cap: usize) -> usize {
         let (count, len) = self.fitting(cap);
         length_len(count, count < self.0.len()) + len
     }
     fn pack(&self, packer: &mut Packer, cap: usize) {
-        let count = if cap == usize::MAX { self.0.len() } else { self.fitting(cap).0 };
-        let full = u32::try_from(self.0.len()).unwrap_or(u32::MAX);
-        packer.put_len(count, (count < self.0.len()).then_some(full));
-        for element in &self.0[..count] {
-            element.native().pack(packer, cap);
-        }
+        let (count, full_len) = self.kept(cap);
+        packer.put_len(count, full_len);
+        self.pack_elements(packer, count, cap);
+    }
+    fn head(&self, cap: usize) -> u64 {
+        let (count, full_len) = self.kept(cap);
+        len_head(count, full_len)
+    }
+    fn pack_tail(&self, packer: &mut Packer, cap: usize) {
+        let (count, full_len) = self.kept(cap);
+        packer.put_len_tail(count, full_len);
+        self.pack_elements(packer, count, cap);
     }
 }
 

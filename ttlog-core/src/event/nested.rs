@@ -2,11 +2,13 @@
 
 use core::fmt;
 
-use super::capture::{Element, Value};
-use super::walk::{Format, Measure, Pack, TextReader, Texts};
-use crate::record::packed::Packer;
-use crate::record::types::Type;
-use crate::record::value::{Native, Sealed};
+use super::capture::{Element, SMALL_BLOCK_MAX, Value};
+use super::walk::{
+    Format, Head, Measure, Pack, PackSmall, PackSmallTail, PackTail, PutWide, SmallHead, Smallness, TextReader, Texts,
+};
+use crate::record::packed::{Packer, SHORT_LEN_MAX, SPLIT_NUMBER_LEN};
+use crate::record::types::{Member, StructType, Type};
+use crate::record::value::{Native, Sealed, head_len_of, wide_words_of};
 
 /// Place for the formatted members of a value. Sealed.
 pub trait Room: Sealed + Copy {
@@ -63,6 +65,19 @@ impl<'a, T: Element + ?Sized, R: Room> Nested<'a, T, R> {
     }
 
     #[inline(always)]
+    fn smallness(&self) -> Smallness<'_> {
+        let mut walk = Smallness { texts: self.texts(), is_small: true, content_len: 0 };
+        self.value.walk(&mut walk);
+        walk
+    }
+
+    fn head_and_tail(&self, cap: usize) -> Head<'_> {
+        let mut walk = Head { texts: self.texts(), cap, head: 0, tail_len: 0 };
+        self.value.walk(&mut walk);
+        walk
+    }
+
+    #[inline(always)]
     fn texts(&self) -> TextReader<'_> {
         TextReader::new(if T::IS_FORMATTED { self.room.texts() } else { None })
     }
@@ -85,21 +100,127 @@ impl<T: ?Sized, R> fmt::Debug for Nested<'_, T, R> {
 impl<T: ?Sized, R> Sealed for Nested<'_, T, R> {}
 impl<T: Element + ?Sized, R: Room> Native for Nested<'_, T, R> {
     const TYPE: Type = T::TYPE;
-    const SMALL_LEN_MAX: usize = 0;
+    const WIDE_WORDS: usize = wide_words_of(T::TYPE.tag());
+    const HEAD_LEN: usize = head_len_of(T::TYPE.tag());
+    const SMALL_LEN_MAX: usize = small_len_max(T::TYPE);
+    const CONTENT_LEN_MAX: usize = content_len_max(T::TYPE);
     #[inline(always)]
     fn is_small(&self) -> bool {
-        false
+        self.smallness().is_small
     }
-    #[inline]
+    #[inline(always)]
+    fn content_len(&self) -> usize {
+        self.smallness().content_len
+    }
+    #[inline(always)]
+    fn pack_small(&self, packer: &mut Packer) {
+        self.value.walk(&mut PackSmall { texts: self.texts(), packer });
+    }
+    #[inline(always)]
+    fn small_head(&self) -> u64 {
+        let mut walk = SmallHead { texts: self.texts(), head: 0 };
+        self.value.walk(&mut walk);
+        walk.head
+    }
+    #[inline(always)]
+    fn pack_small_tail(&self, packer: &mut Packer) {
+        if Self::HEAD_LEN > 0 {
+            self.value.walk(&mut PackSmallTail { texts: self.texts(), packer });
+        } else {
+            self.pack_small(packer);
+        }
+    }
     fn packed_len(&self, cap: usize) -> usize {
-        let mut measure = Measure { cap, texts: self.texts(), len: 0 };
+        let mut measure = Measure { texts: self.texts(), cap, len: 0 };
         self.value.walk(&mut measure);
         measure.len
     }
-    #[inline]
     fn pack(&self, packer: &mut Packer, cap: usize) {
-        self.value.walk(&mut Pack { cap, texts: self.texts(), packer });
+        self.value.walk(&mut Pack { texts: self.texts(), cap, packer });
     }
+    fn head(&self, cap: usize) -> u64 {
+        self.head_and_tail(cap).head
+    }
+    fn tail_len(&self, cap: usize) -> usize {
+        if Self::HEAD_LEN > 0 { self.head_and_tail(cap).tail_len } else { self.packed_len(cap) }
+    }
+    fn pack_tail(&self, packer: &mut Packer, cap: usize) {
+        if Self::HEAD_LEN > 0 {
+            self.value.walk(&mut PackTail { texts: self.texts(), cap, packer });
+        } else {
+            self.pack(packer, cap);
+        }
+    }
+    #[inline(always)]
+    fn put_wide(&self, packer: &mut Packer) {
+        self.value.walk(&mut PutWide { texts: self.texts(), packer });
+    }
+}
+
+/// Returns [`Native::SMALL_LEN_MAX`] of a type.
+const fn small_len_max(of: Type) -> usize {
+    match of {
+        Type::U64 | Type::I64 => SPLIT_NUMBER_LEN,
+        Type::Str | Type::Bytes | Type::Display | Type::Debug | Type::Sequence(_) => 1,
+        Type::F64 => 8,
+        Type::U128 | Type::I128 => 16,
+        Type::Option(inner) => 1 + small_len_max(*inner),
+        Type::Tuple(types) => {
+            let (mut sum, mut index) = (0, 0);
+            while index < types.len() {
+                sum += small_len_max(types[index]);
+                index += 1;
+            }
+            sum
+        }
+        Type::Struct(of) => members_max(of).0,
+        Type::Enum(of) => 1 + variants_max(of.variants).0,
+        fixed => head_len_of(fixed.tag()),
+    }
+}
+
+/// Returns [`Native::CONTENT_LEN_MAX`] of a type.
+const fn content_len_max(of: Type) -> usize {
+    match of {
+        Type::Str | Type::Bytes | Type::Display | Type::Debug => SHORT_LEN_MAX,
+        Type::Sequence(_) => SMALL_BLOCK_MAX,
+        Type::Option(inner) => content_len_max(*inner),
+        Type::Tuple(types) => {
+            let (mut sum, mut index) = (0, 0);
+            while index < types.len() {
+                sum += content_len_max(types[index]);
+                index += 1;
+            }
+            sum
+        }
+        Type::Struct(of) => members_max(of).1,
+        Type::Enum(of) => variants_max(of.variants).1,
+        _ => 0,
+    }
+}
+
+/// Returns both maxima of the members together.
+const fn members_max(of: &StructType) -> (usize, usize) {
+    let (mut small, mut content, mut index) = (0, 0, 0);
+    while index < of.members.len() {
+        let Member { of, .. } = of.members[index];
+        small += small_len_max(of);
+        content += content_len_max(of);
+        index += 1;
+    }
+    (small, content)
+}
+
+/// Returns both maxima of any variant.
+const fn variants_max(variants: &[StructType]) -> (usize, usize) {
+    let (mut small, mut content, mut index) = (0, 0, 0);
+    while index < variants.len() {
+        let (one_small, one_content) = members_max(&variants[index]);
+        small = if one_small > small { one_small } else { small };
+        content = if one_content > content { one_content } else { content };
+        index += 1;
+    }
+    (small, content)
 }
 
 /// A tuple of native values, as one value.
@@ -112,9 +233,14 @@ macro_rules! tuples {
         impl<$($name: Native),+> Native for Tuple<($($name,)+)> {
             const TYPE: Type = Type::Tuple(&[$($name::TYPE),+]);
             const SMALL_LEN_MAX: usize = 0 $(+ $name::SMALL_LEN_MAX)+;
+            const CONTENT_LEN_MAX: usize = 0 $(+ $name::CONTENT_LEN_MAX)+;
             #[inline(always)]
             fn is_small(&self) -> bool {
                 true $(& self.0.$index.is_small())+
+            }
+            #[inline(always)]
+            fn content_len(&self) -> usize {
+                0 $(+ self.0.$index.content_len())+
             }
             #[inline(always)]
             fn pack_small(&self, packer: &mut Packer) {

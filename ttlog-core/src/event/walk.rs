@@ -14,6 +14,7 @@ pub trait Walk: Sealed {
     /// Visits a value with a native encoding.
     fn leaf<N: Native>(&mut self, native: N);
     /// Visits the index of a variant.
+    #[inline(always)]
     fn variant(&mut self, index: u8) {
         self.leaf(index);
     }
@@ -35,51 +36,62 @@ pub fn as_debug<T: fmt::Debug>(value: &T) -> &dyn fmt::Debug {
     value
 }
 
-/// Adds up the lengths of the members.
-pub(super) struct Measure<'t> {
-    /// Maximum length of each text and sequence, in bytes.
-    pub(super) cap: usize,
-    pub(super) texts: TextReader<'t>,
-    pub(super) len: usize,
+/// Defines a walk that takes formatted texts from where they were captured.
+macro_rules! walks {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty),* }
+        |$walk:ident, $native:ident| $visit:expr;)*) => {$(
+        $(#[$doc])*
+        pub(super) struct $name<'t> {
+            pub(super) texts: TextReader<'t>,
+            $($(#[$field_doc])* pub(super) $field: $type,)*
+        }
+
+        impl Sealed for $name<'_> {}
+        impl Walk for $name<'_> {
+            #[inline(always)]
+            fn leaf<N: Native>(&mut self, $native: N) {
+                let $walk = self;
+                $visit
+            }
+            fn display(&mut self, _value: &dyn fmt::Display) {
+                let text: FormattedText<'_, false> = self.texts.next_text();
+                self.leaf(text);
+            }
+            fn debug(&mut self, _value: &dyn fmt::Debug) {
+                let text: FormattedText<'_, true> = self.texts.next_text();
+                self.leaf(text);
+            }
+        }
+    )*};
 }
 
-impl Sealed for Measure<'_> {}
-impl Walk for Measure<'_> {
-    #[inline(always)]
-    fn leaf<N: Native>(&mut self, native: N) {
-        self.len += native.packed_len(self.cap);
-    }
-    fn display(&mut self, _value: &dyn fmt::Display) {
-        let text: FormattedText<'_, false> = self.texts.next_text();
-        self.leaf(text);
-    }
-    fn debug(&mut self, _value: &dyn fmt::Debug) {
-        let text: FormattedText<'_, true> = self.texts.next_text();
-        self.leaf(text);
-    }
-}
+walks! {
+    /// Adds up the lengths of the members.
+    Measure { cap: usize, len: usize } |walk, native| walk.len += native.packed_len(walk.cap);
+    /// Packs the members.
+    Pack { cap: usize, packer: &'t mut Packer } |walk, native| native.pack(walk.packer, walk.cap);
+    /// Finds out whether all members are small, and how long the texts and bytes in them are.
+    Smallness { is_small: bool, content_len: usize } |walk, native| {
+        walk.is_small &= native.is_small();
+        walk.content_len += native.content_len();
+    };
+    /// Packs members that are small.
+    PackSmall { packer: &'t mut Packer } |walk, native| native.pack_small(walk.packer);
 
-/// Packs the members.
-pub(super) struct Pack<'p, 't> {
-    pub(super) cap: usize,
-    pub(super) texts: TextReader<'t>,
-    pub(super) packer: &'p mut Packer,
-}
-
-impl Sealed for Pack<'_, '_> {}
-impl Walk for Pack<'_, '_> {
-    #[inline(always)]
-    fn leaf<N: Native>(&mut self, native: N) {
-        native.pack(self.packer, self.cap);
-    }
-    fn display(&mut self, _value: &dyn fmt::Display) {
-        let text: FormattedText<'_, false> = self.texts.next_text();
-        self.leaf(text);
-    }
-    fn debug(&mut self, _value: &dyn fmt::Debug) {
-        let text: FormattedText<'_, true> = self.texts.next_text();
-        self.leaf(text);
-    }
+    // The rest is for values that are recorded as their only member, which is a leaf.
+    /// Returns the head of a small value.
+    SmallHead { head: u64 } |walk, native| walk.head = native.small_head();
+    /// Packs the tail of a small value.
+    PackSmallTail { packer: &'t mut Packer } |walk, native| native.pack_small_tail(walk.packer);
+    /// Returns the head and the length of the tail.
+    Head { cap: usize, head: u64, tail_len: usize } |walk, native| {
+        walk.head = native.head(walk.cap);
+        walk.tail_len = native.tail_len(walk.cap);
+    };
+    /// Packs the tail.
+    PackTail { cap: usize, packer: &'t mut Packer } |walk, native| native.pack_tail(walk.packer, walk.cap);
+    /// Stores the wide words.
+    PutWide { packer: &'t mut Packer } |walk, native| native.put_wide(walk.packer);
 }
 
 /// Formats the members that have no native encoding.
