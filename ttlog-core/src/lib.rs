@@ -83,10 +83,10 @@ pub mod _documentation {
 #[doc(hidden)]
 pub mod __private {
     pub use crate::event::capture::{
-        Bare, Templ, TemplDebug, Value, ViaBoxedError, ViaDebug, ViaDisplay, ViaError, ViaNothing, ViaValue, debug,
-        display,
+        Bare, Templ, TemplDebug, Value, ViaBoxedError, ViaDebug, ViaDisplay, ViaError, ViaNothing, ViaValue,
     };
-    pub use crate::event::{Callsite, Cons, Field, Level, Literal, Metadata, Nil, is_priority, level_enabled};
+    pub use crate::event::shown::{AsDebug, AsDisplay, ViaOwnDebug, ViaOwnDisplay};
+    pub use crate::event::{Callsite, Cons, Field, Level, Literal, Metadata, Nil, Shown, is_priority, level_enabled};
     #[cfg(not(ttlog_device_callsites))]
     pub use crate::recorder::install::record;
     #[cfg(ttlog_device_callsites)]

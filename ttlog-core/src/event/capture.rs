@@ -155,7 +155,14 @@ value_as! {
     core::num::NonZeroU16 => u16, |v| v.get();
     core::num::NonZeroU32 => u32, |v| v.get();
     core::num::NonZeroU64 => u64, |v| v.get();
+    core::num::NonZeroU128 => u128, |v| v.get();
     core::num::NonZeroUsize => u64, |v| v.get() as u64;
+    core::num::NonZeroI8 => i8, |v| v.get();
+    core::num::NonZeroI16 => i16, |v| v.get();
+    core::num::NonZeroI32 => i32, |v| v.get();
+    core::num::NonZeroI64 => i64, |v| v.get();
+    core::num::NonZeroI128 => i128, |v| v.get();
+    core::num::NonZeroIsize => i64, |v| v.get() as i64;
 }
 
 impl Value for str {

@@ -18,10 +18,11 @@ pub(crate) mod level;
 pub(crate) mod literal;
 pub(crate) mod metadata;
 pub mod secret;
+pub mod shown;
 
 pub use callsite::Callsite;
 pub use epoch::{epoch, start_epoch};
 pub use fields::{AnyFields, Cons, Fields, Nil, TypeList};
 pub use level::{Level, STATIC_LEVEL_FLOOR, UnknownLevel, is_priority, level_enabled};
 pub use literal::LiteralRef;
-pub use metadata::{Field, Literal, Metadata, Role};
+pub use metadata::{Field, Literal, Metadata, Role, Shown};

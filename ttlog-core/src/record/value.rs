@@ -396,8 +396,10 @@ pub enum ValueRef<'a> {
     Error(Seq<'a>),
     /// `()`.
     Unit,
-    /// An option without a value. (An option with a value is that value.)
+    /// An option without a value. (An option with a value is that value, unless it is the next one.)
     None,
+    /// As many options, each with the next one as its value, around an option without a value.
+    SomeNone(u8),
     /// A sequence.
     Sequence(Seq<'a>),
     /// A value with its type.
@@ -541,7 +543,11 @@ fn decode_composed<'a>(tag: u8, inner: &'a [u8], from: &mut Unpacker<'a>) -> Res
         19 => decode_seq(&[15], from).map(ValueRef::Error),
         32 => match from.byte().ok_or(ValueError::TooShort)? {
             0 => Ok(ValueRef::None),
-            1 => decode_packed(inner, from),
+            1 => decode_packed(inner, from).map(|value| match value {
+                ValueRef::None => ValueRef::SomeNone(1),
+                ValueRef::SomeNone(depth) => ValueRef::SomeNone(depth + 1), // less than TYPE_DEPTH_MAX
+                value => value,
+            }),
             _ => Err(ValueError::BadValue),
         },
         33 => decode_seq(inner, from).map(ValueRef::Sequence),

@@ -3,7 +3,11 @@
 //! The record's reader returns numbers without their width and options without their `Some`. The width matters to
 //! `{:x}` of a negative number and the `Some` to `{:?}`, so both are restored here from the type.
 
+use std::fmt;
+
+use ttlog_core::event::Shown;
 use ttlog_core::record::{Text, ValueRef};
+use ttlog_core::table::FieldInfo;
 
 use crate::event::secrets::WITHHELD;
 use crate::text::escape::{LineBreaks, push_escaped, push_quoted};
@@ -63,9 +67,32 @@ pub enum FieldValue<'a> {
     Sequence(Vec<FieldValue<'a>>, Option<u32>),
     /// A secret value, hidden or absent.
     Withheld,
+    /// A value of any other kind that is shown as its `Display` or `Debug` does, because the program marked the field
+    /// with `%` or `?`.
+    Shown(Box<FieldValue<'a>>, Shown),
 }
 
 impl<'a> FieldValue<'a> {
+    /// Joins the value in a record with the field's type and the way in which the program shows it.
+    #[must_use]
+    pub fn of(value: ValueRef<'a>, field: &FieldInfo<'_>) -> Self {
+        match (Self::new(value, field.type_tags), field.shown) {
+            (value, Shown::Plain) => value,
+            // The program has made the text itself.
+            (value @ (FieldValue::Display(_) | FieldValue::Debug(_)), _) => value,
+            (value, shown) => FieldValue::Shown(Box::new(value), shown),
+        }
+    }
+
+    /// Returns the value itself, without how it is shown.
+    #[must_use]
+    pub fn peeled(&self) -> &Self {
+        match self {
+            FieldValue::Shown(value, _) => value,
+            value => value,
+        }
+    }
+
     /// Joins the value in a record with the tags of the field's type.
     #[must_use]
     pub fn new(value: ValueRef<'a>, tags: &[u8]) -> Self {
@@ -78,6 +105,10 @@ impl<'a> FieldValue<'a> {
         if tag == TAG_OPTION {
             return match value {
                 ValueRef::None => FieldValue::None,
+                ValueRef::SomeNone(1) => FieldValue::Some(Box::new(FieldValue::None)),
+                ValueRef::SomeNone(depth) => {
+                    FieldValue::Some(Box::new(Self::join(ValueRef::SomeNone(depth - 1), inner, budget)))
+                }
                 value => FieldValue::Some(Box::new(Self::join(value, inner, budget))),
             };
         }
@@ -111,7 +142,7 @@ impl<'a> FieldValue<'a> {
                 FieldValue::Error(texts.collect(), full_len)
             }
             ValueRef::Unit => FieldValue::Unit,
-            ValueRef::None | ValueRef::Absent => FieldValue::None,
+            ValueRef::None | ValueRef::SomeNone(_) | ValueRef::Absent => FieldValue::None,
             ValueRef::Any(any) => Self::join(any.value(), any.type_tags, budget),
             ValueRef::Sequence(elements) => {
                 let full_len = elements.full_len;
@@ -154,13 +185,7 @@ impl<'a> FieldValue<'a> {
                 push_capped(out, text.text.len(), text.full_len, "bytes");
             }
             FieldValue::Display(text) | FieldValue::Debug(text) => {
-                let bare = !text.text.is_empty()
-                    && text.text.chars().all(|c| !c.is_whitespace() && !matches!(c, '"' | '=' | '\\'));
-                if bare {
-                    push_escaped(out, text.text, breaks);
-                } else {
-                    push_quoted(out, text.text, breaks);
-                }
+                push_bare(out, text.text, breaks);
                 push_capped(out, text.text.len(), text.full_len, "bytes");
             }
             FieldValue::Bytes(bytes, full_len) => {
@@ -173,6 +198,19 @@ impl<'a> FieldValue<'a> {
                 push_capped(out, texts.len(), *full_len, "sources");
             }
             FieldValue::Withheld => out.push_str(WITHHELD),
+            FieldValue::Shown(value, shown) => {
+                match shown {
+                    Shown::Debug => push_escaped(out, &format!("{:?}", StdText(value)), breaks),
+                    Shown::Display | Shown::Plain => push_bare(out, &StdText(value).to_string(), breaks),
+                }
+                match &**value {
+                    FieldValue::Str(text) => push_capped(out, text.text.len(), text.full_len, "bytes"),
+                    FieldValue::Sequence(elements, full_len) => {
+                        push_capped(out, elements.len(), *full_len, "elements");
+                    }
+                    _ => {}
+                }
+            }
             FieldValue::Unit => out.push_str("()"),
             FieldValue::None => out.push_str("None"),
             FieldValue::Some(value) => value.push_shown(out, breaks),
@@ -197,18 +235,67 @@ impl<'a> FieldValue<'a> {
             FieldValue::Char(value) => out.push(*value),
             FieldValue::Error(texts, _) => out.push_str(&chain(texts)),
             FieldValue::Bytes(bytes, _) => push_hex(out, bytes),
-            FieldValue::Some(value) => value.push_plain(out),
+            FieldValue::Some(value) | FieldValue::Shown(value, _) => value.push_plain(out),
             other => other.push_shown(out, LineBreaks::Keep),
         }
     }
 }
 
 /// Shows the value as text output does, with everything unsafe for a terminal made visible.
-impl std::fmt::Display for FieldValue<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for FieldValue<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = String::new();
         self.push_shown(&mut text, LineBreaks::Escape);
         f.pad(&text)
+    }
+}
+
+/// A value as std's `Display` and `Debug` show it. Values that have no such impl, which only a damaged file shows so, are
+/// shown as always.
+#[derive(Clone, Copy)]
+pub struct StdText<'v, 'a>(pub &'v FieldValue<'a>);
+
+impl fmt::Display for StdText<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            FieldValue::Bool(value) => fmt::Display::fmt(value, f),
+            FieldValue::Unsigned(value) => fmt::Display::fmt(value, f),
+            FieldValue::U128(value) => fmt::Display::fmt(value, f),
+            FieldValue::Signed { value, .. } => fmt::Display::fmt(value, f),
+            FieldValue::I128(value) => fmt::Display::fmt(value, f),
+            FieldValue::F32(value) => fmt::Display::fmt(value, f),
+            FieldValue::F64(value) => fmt::Display::fmt(value, f),
+            FieldValue::Char(value) => fmt::Display::fmt(value, f),
+            FieldValue::Str(text) => fmt::Display::fmt(text.text, f),
+            _ => fmt::Debug::fmt(self, f),
+        }
+    }
+}
+
+impl fmt::Debug for StdText<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            FieldValue::Bool(value) => fmt::Debug::fmt(value, f),
+            FieldValue::Unsigned(value) => fmt::Debug::fmt(value, f),
+            FieldValue::U128(value) => fmt::Debug::fmt(value, f),
+            FieldValue::Signed { value, .. } => fmt::Debug::fmt(value, f),
+            FieldValue::I128(value) => fmt::Debug::fmt(value, f),
+            FieldValue::F32(value) => fmt::Debug::fmt(value, f),
+            FieldValue::F64(value) => fmt::Debug::fmt(value, f),
+            FieldValue::Char(value) => fmt::Debug::fmt(value, f),
+            FieldValue::Str(text) => fmt::Debug::fmt(text.text, f),
+            FieldValue::Display(text) | FieldValue::Debug(text) => f.write_str(text.text),
+            FieldValue::Unit => f.write_str("()"),
+            FieldValue::None => f.write_str("None"),
+            FieldValue::Some(value) => f.debug_tuple("Some").field(&StdText(value)).finish(),
+            FieldValue::Sequence(elements, _) => f.debug_list().entries(elements.iter().map(StdText)).finish(),
+            FieldValue::Shown(value, _) => fmt::Debug::fmt(&StdText(value), f),
+            value @ (FieldValue::Bytes(..) | FieldValue::Error(..) | FieldValue::Withheld) => {
+                let mut text = String::new();
+                value.push_shown(&mut text, LineBreaks::Keep);
+                f.write_str(&text)
+            }
+        }
     }
 }
 
@@ -234,6 +321,15 @@ pub fn push_hex(out: &mut String, bytes: &[u8]) {
     for byte in bytes {
         out.push(char::from(DIGITS[usize::from(byte >> 4)]));
         out.push(char::from(DIGITS[usize::from(byte & 15)]));
+    }
+}
+
+/// Appends text, in quotes only where it would not be clear where it ends.
+fn push_bare(out: &mut String, text: &str, breaks: LineBreaks) {
+    if !text.is_empty() && text.chars().all(|c| !c.is_whitespace() && !matches!(c, '"' | '=' | '\\')) {
+        push_escaped(out, text, breaks);
+    } else {
+        push_quoted(out, text, breaks);
     }
 }
 

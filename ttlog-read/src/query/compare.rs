@@ -9,10 +9,12 @@
 
 use std::cmp::Ordering;
 
+use ttlog_core::event::Shown;
+
 use super::number::Number;
 use super::scalar::{Kind, Scalar};
 use super::wanted::Wanted;
-use crate::event::value::{FieldValue, push_hex};
+use crate::event::value::{FieldValue, StdText, push_hex};
 
 /// Comparison operator of a condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -182,6 +184,7 @@ impl Operator {
             FieldValue::None if wanted.text == "null" => self.compare_absent("null", wanted),
             FieldValue::None => self.compare_absent("None", wanted),
             FieldValue::Some(value) => self.compare_value(value, wanted),
+            FieldValue::Shown(value, shown) => self.compare_shown(value, *shown, wanted),
             FieldValue::Bytes(bytes, _) => self.compare_bytes(bytes, wanted),
             FieldValue::Error(texts, _) => {
                 let each = texts.iter().map(|text| self.compare_capped(text.text, text.full_len.is_some(), wanted));
@@ -190,6 +193,23 @@ impl Operator {
             FieldValue::Sequence(elements, _) => {
                 Match::any(elements.iter().map(|element| self.compare_value(element, wanted)))
             }
+        }
+    }
+
+    /// Compares a value, or else its text as it is shown: `Some(5)` matches where 5 does.
+    fn compare_shown(self, value: &FieldValue<'_>, shown: Shown, wanted: &Wanted) -> Match {
+        let by_value = self.compare_value(value, wanted);
+        if by_value == Match::Yes || wanted.kind() != Kind::Text || matches!(value, FieldValue::Withheld) {
+            return by_value;
+        }
+        let text = match shown {
+            Shown::Debug => format!("{:?}", StdText(value)),
+            Shown::Display | Shown::Plain => StdText(value).to_string(),
+        };
+        match self {
+            Operator::Equal if text == wanted.text => Match::Yes,
+            Operator::Contains if text.contains(&wanted.text) => Match::Yes,
+            _ => by_value,
         }
     }
 

@@ -94,7 +94,7 @@ fn decide_for_all(condition: &Condition, source: &Source<'_>, callsite: Option<&
                     return Some(condition.match_nothing());
                 }
                 let literal = field.literal?;
-                Some(condition.match_value(&FieldValue::new(literal.to_value(), field.type_tags)))
+                Some(condition.match_value(&FieldValue::of(literal.to_value(), field)))
             }
         },
     }

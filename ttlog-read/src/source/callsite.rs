@@ -67,7 +67,7 @@ impl<'a> SourceCallsite<'a> {
             match read {
                 Ok(ValueRef::Absent) => values.push(None),
                 Ok(_) if withheld => values.push(Some(FieldValue::Withheld)),
-                Ok(value) => values.push(Some(FieldValue::new(value, field.type_tags))),
+                Ok(value) => values.push(Some(FieldValue::of(value, field))),
                 Err(error) => damage = Some(error),
             }
         }
@@ -84,7 +84,7 @@ impl<'a> SourceCallsite<'a> {
         'a: 'p,
     {
         let value = |(field, &withheld): (&FieldInfo<'a>, &bool)| match field.literal {
-            Some(literal) if !withheld => Some(FieldValue::new(literal.to_value(), field.type_tags)),
+            Some(literal) if !withheld => Some(FieldValue::of(literal.to_value(), field)),
             _ => Some(FieldValue::Withheld),
         };
         self.fields.iter().zip(&self.withheld).map(value).collect()
@@ -99,7 +99,7 @@ impl<'a> SourceCallsite<'a> {
         let mut values = values_of(fields, payload);
         if !self.withholds_any() {
             let value = values.nth(index)?.ok()?;
-            return present(value, fields[index].type_tags);
+            return present(value, &fields[index]);
         }
         if self.withheld[index] || self.is_wholly_withheld(payload) {
             return None;
@@ -109,7 +109,7 @@ impl<'a> SourceCallsite<'a> {
         if values.any(|value| value.is_err()) {
             return None;
         }
-        present(value, fields[index].type_tags)
+        present(value, &fields[index])
     }
 
     pub(crate) fn field_index(&self, name: &str) -> Option<usize> {
@@ -117,7 +117,7 @@ impl<'a> SourceCallsite<'a> {
     }
 }
 
-/// Returns the value with its type, unless the event does not have the field.
-fn present<'p>(value: ValueRef<'p>, type_tags: &[u8]) -> Option<FieldValue<'p>> {
-    (value != ValueRef::Absent).then(|| FieldValue::new(value, type_tags))
+/// Returns the value, unless the event does not have the field.
+fn present<'p>(value: ValueRef<'p>, field: &FieldInfo<'_>) -> Option<FieldValue<'p>> {
+    (value != ValueRef::Absent).then(|| FieldValue::of(value, field))
 }

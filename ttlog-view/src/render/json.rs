@@ -243,7 +243,7 @@ pub fn push_value(out: &mut String, value: &FieldValue<'_>) {
             push_list(out, texts.iter().map(|text| FieldValue::Str(*text)), *full_len);
         }
         FieldValue::Unit | FieldValue::None => out.push_str("null"),
-        FieldValue::Some(value) => push_value(out, value),
+        FieldValue::Some(value) | FieldValue::Shown(value, _) => push_value(out, value),
         FieldValue::Sequence(elements, full_len) => push_list(out, elements.iter().cloned(), *full_len),
     }
 }
