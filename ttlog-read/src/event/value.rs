@@ -250,8 +250,8 @@ impl fmt::Display for FieldValue<'_> {
     }
 }
 
-/// A value as std's `Display` and `Debug` show it. Values that have no such impl, which only a damaged file shows so, are
-/// shown as always.
+/// A value as std's `Display` and `Debug` show it. Values without such an impl, which only a damaged file asks to show
+/// so, are shown as always.
 #[derive(Clone, Copy)]
 pub struct StdText<'v, 'a>(pub &'v FieldValue<'a>);
 
