@@ -32,7 +32,7 @@
 
 #[cfg(feature = "alloc")]
 extern crate alloc;
-#[cfg(test)]
+#[cfg(any(test, feature = "std"))]
 extern crate std;
 // The expansions of the macros name this crate `$crate`; its own doc tests use its name.
 extern crate self as ttlog_core;
@@ -65,7 +65,7 @@ pub use event::filter::{Filter, FilterError};
 pub use event::{AnyFields, Callsite, Fields, Level, Metadata, TypeList};
 pub use memory::crc::crc32;
 pub use memory::word::Word;
-pub use record::{Bytes, ContextInfo, Type, ValueRef};
+pub use record::{Bytes, ContextInfo, Type, UnixTime, UuidBytes, ValueRef};
 pub use ring::{DropReason, Item, Loss, Record, Ring, RingConfig, RingError, RingImage, Segment, SegmentState};
 pub use table::{CallsiteInfo, EntryStart, FieldInfo, ProcessInfo, TableItem, encode_callsite, encode_process};
 

@@ -5,7 +5,10 @@
 
 use core::error::Error;
 use core::fmt::{self, Write};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use core::time::Duration;
 
+use crate::record::native::{UnixTime, UuidBytes};
 use crate::record::packed::{Packer, length_len};
 use crate::record::types::Type;
 use crate::record::value::{Bytes, ErrorTexts, FormattedText, Native, Sealed};
@@ -66,7 +69,10 @@ macro_rules! element {
 }
 element! {
     () bool; () char; () u8; () u16; () u32; () u64; () u128; () usize; () i8; () i16; () i32; () i64; () i128;
-    () isize; () f32; () f64; () str; () Bytes<'_>;
+    () isize; () f32; () f64; () str; () Bytes<'_>; () IpAddr; () Ipv4Addr; () Ipv6Addr; () SocketAddr;
+    () SocketAddrV4; () SocketAddrV6; () Duration; () UuidBytes; () UnixTime;
+    #[cfg(any(test, feature = "std"))] () std::time::SystemTime;
+    #[cfg(feature = "uuid")] () uuid::Uuid;
     (T: Element) Option<T>; (T: Element) [T]; (T: Element, const N: usize) [T; N];
     (T: Element + ?Sized) &T;
     #[cfg(feature = "alloc")] () alloc::string::String;
@@ -135,9 +141,11 @@ macro_rules! value_itself {
     )*};
 }
 value_itself!(bool, u8, u16, u32, u64, u128, i8, i16, i32, i64, i128, f32, f64, char, ());
+value_itself!(IpAddr, SocketAddr, Duration, UuidBytes, UnixTime);
 
 macro_rules! value_as {
-    ($($rust:ty => $native:ty, |$value:ident| $mapped:expr;)*) => {$(
+    ($($(#[$attribute:meta])* $rust:ty => $native:ty, |$value:ident| $mapped:expr;)*) => {$(
+        $(#[$attribute])*
         impl Value for $rust {
             type Native<'a> = $native;
             #[inline(always)]
@@ -163,6 +171,12 @@ value_as! {
     core::num::NonZeroI64 => i64, |v| v.get();
     core::num::NonZeroI128 => i128, |v| v.get();
     core::num::NonZeroIsize => i64, |v| v.get() as i64;
+    Ipv4Addr => IpAddr, |v| IpAddr::V4(*v);
+    Ipv6Addr => IpAddr, |v| IpAddr::V6(*v);
+    SocketAddrV4 => SocketAddr, |v| SocketAddr::V4(*v);
+    SocketAddrV6 => SocketAddr, |v| SocketAddr::V6(*v);
+    #[cfg(any(test, feature = "std"))] std::time::SystemTime => UnixTime, |v| UnixTime::from(*v);
+    #[cfg(feature = "uuid")] uuid::Uuid => UuidBytes, |v| UuidBytes(v.into_bytes());
 }
 
 impl Value for str {

@@ -5,6 +5,7 @@
 //! type is formatted in the call, by its own impl, even if it implements [`Value`].
 
 use core::fmt;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
 use super::capture::{Element, Formatted, Value, ViaValue, debug, display};
 
@@ -40,6 +41,9 @@ readable_scalars!(bool, char, str, u8, u16, u32, u64, u128, usize, i8, i16, i32,
 readable_scalars!(core::num::NonZeroU8, core::num::NonZeroU16, core::num::NonZeroU32, core::num::NonZeroU64);
 readable_scalars!(core::num::NonZeroI8, core::num::NonZeroI16, core::num::NonZeroI32, core::num::NonZeroI64);
 readable_scalars!(core::num::NonZeroU128, core::num::NonZeroI128, core::num::NonZeroUsize, core::num::NonZeroIsize);
+readable_scalars!(IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6);
+#[cfg(feature = "uuid")]
+readable_scalars!(uuid::Uuid);
 
 /// Types that hold others, readable in the way that these are.
 macro_rules! readable_holders {
@@ -60,6 +64,9 @@ readable_holders!(ReadableDisplay, DisplaySealed);
 readable_holders!(ReadableDebug, DebugSealed);
 readable! { ReadableDebug, DebugSealed:
     () ();
+    () core::time::Duration;
+    // Not as its `Debug`, which depends on the platform: as the time that it is.
+    #[cfg(any(test, feature = "std"))] () std::time::SystemTime;
     (T: ReadableDebug) Option<T>;
     (T: ReadableDebug + Element) [T];
     (T: ReadableDebug + Element, const N: usize) [T; N];

@@ -3,6 +3,7 @@
 //! # Format
 //! docs/format.md §4.3.
 
+use super::native::mask_native;
 use super::packed::Unpacker;
 use super::types::{TAG_ABSENT, TAG_ANY, TYPE_DEPTH_MAX, split_carried_type};
 
@@ -28,6 +29,7 @@ pub(crate) fn mask_packed(tags: &[u8], bytes: &mut [u8], mask: bool) -> Option<u
             return (len <= bytes.len()).then_some(len);
         }
         20 => return Some(0),
+        22..=26 => return mask_native(tag, bytes, mask),
         32 => {
             let (&mut present, rest) = bytes.split_first_mut()?;
             return match present {

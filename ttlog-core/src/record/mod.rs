@@ -4,10 +4,12 @@
 //! docs/format.md §4.1, §4.4.
 
 pub(crate) mod mask;
+pub(crate) mod native;
 pub mod packed;
 pub(crate) mod types;
 pub(crate) mod value;
 
+pub use native::{UnixTime, UuidBytes};
 pub use types::{TYPE_DEPTH_MAX, Type};
 pub use value::{AnyRef, Blob, Bytes, ErrorTexts, FormattedText, Native, Seq, Text, ValueRef};
 

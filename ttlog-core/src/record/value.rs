@@ -6,6 +6,10 @@
 //! # Format
 //! docs/format.md §4.2, §4.3.
 
+use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
+
+use super::native::{UnixTime, decode_duration, decode_ip, decode_socket, decode_time};
 use super::packed::{
     Length, Packer, SHORT_VARINT_LEN, SMALL_BYTES_MAX, Unpacker, is_short, length_len, unzigzag, varint_len, zigzag,
 };
@@ -406,6 +410,16 @@ pub enum ValueRef<'a> {
     Any(AnyRef<'a>),
     /// In place of a value with its type: the event has none.
     Absent,
+    /// A UUID, by its bytes in the order of its text.
+    Uuid([u8; 16]),
+    /// An IP address.
+    Ip(IpAddr),
+    /// An IP address with a port.
+    Socket(SocketAddr),
+    /// A duration.
+    Duration(Duration),
+    /// A time of the wall clock.
+    Time(UnixTime),
 }
 
 /// A value that carries its type. It was validated.
@@ -482,7 +496,7 @@ impl<'a> Iterator for Seq<'a> {
 #[inline]
 pub(crate) fn wide_words(tags: &[u8]) -> usize {
     match tags.first() {
-        Some(6 | 11) => 2,
+        Some(6 | 11 | 22) => 2,
         Some(13) => 1,
         _ => 0,
     }
@@ -551,6 +565,11 @@ fn decode_composed<'a>(tag: u8, inner: &'a [u8], from: &mut Unpacker<'a>) -> Res
             _ => Err(ValueError::BadValue),
         },
         33 => decode_seq(inner, from).map(ValueRef::Sequence),
+        22 => from.array().map(ValueRef::Uuid).ok_or(ValueError::TooShort),
+        23 => decode_ip(from).map(ValueRef::Ip),
+        24 => decode_socket(from).map(ValueRef::Socket),
+        25 => decode_duration(from).map(ValueRef::Duration),
+        26 => decode_time(from).map(ValueRef::Time),
         TAG_ANY => decode_any(from),
         unknown => Err(ValueError::UnknownTag(unknown)),
     }

@@ -321,6 +321,18 @@ fn push_formatted(out: &mut String, value: &FieldValue<'_>, spec: &Spec) {
                 push_ellipsis(out, text.full_len);
             }
         }
+        FieldValue::Uuid(_) | FieldValue::Ip(_) | FieldValue::Socket(_) | FieldValue::Time(_) => {
+            let mut text = String::new();
+            value.push_shown(&mut text, LineBreaks::Keep);
+            spec.pad_text(out, &text);
+        }
+        FieldValue::Duration(duration) => {
+            let text = match spec.precision {
+                Some(precision) => format!("{duration:.precision$?}"),
+                None => format!("{duration:?}"),
+            };
+            spec.pad(out, &if spec.plus { format!("+{text}") } else { text }, Align::Left);
+        }
         // Neither padded nor cut: this is not the value.
         FieldValue::Withheld => out.push_str(WITHHELD),
         FieldValue::Unit => spec.pad_text(out, "()"),

@@ -4,13 +4,16 @@
 //! `{:x}` of a negative number and the `Some` to `{:?}`, so both are restored here from the type.
 
 use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use ttlog_core::event::Shown;
-use ttlog_core::record::{Text, ValueRef};
+use ttlog_core::record::{Text, UnixTime, ValueRef};
 use ttlog_core::table::FieldInfo;
 
 use crate::event::secrets::WITHHELD;
 use crate::text::escape::{LineBreaks, push_escaped, push_quoted};
+use crate::text::time::push_time;
 
 /// Most elements of sequences that are read in one value. More than a record can hold, unless the elements take no
 /// room.
@@ -65,6 +68,16 @@ pub enum FieldValue<'a> {
     Some(Box<FieldValue<'a>>),
     /// A sequence, and its original number of elements if it was capped.
     Sequence(Vec<FieldValue<'a>>, Option<u32>),
+    /// A UUID, by its bytes.
+    Uuid([u8; 16]),
+    /// An IP address.
+    Ip(IpAddr),
+    /// An IP address with a port.
+    Socket(SocketAddr),
+    /// A duration.
+    Duration(Duration),
+    /// A time of the wall clock.
+    Time(UnixTime),
     /// A secret value, hidden or absent.
     Withheld,
     /// A value of any other kind that is shown as its `Display` or `Debug` does, because the program marked the field
@@ -143,6 +156,11 @@ impl<'a> FieldValue<'a> {
             }
             ValueRef::Unit => FieldValue::Unit,
             ValueRef::None | ValueRef::SomeNone(_) | ValueRef::Absent => FieldValue::None,
+            ValueRef::Uuid(bytes) => FieldValue::Uuid(bytes),
+            ValueRef::Ip(address) => FieldValue::Ip(address),
+            ValueRef::Socket(address) => FieldValue::Socket(address),
+            ValueRef::Duration(duration) => FieldValue::Duration(duration),
+            ValueRef::Time(time) => FieldValue::Time(time),
             ValueRef::Any(any) => Self::join(any.value(), any.type_tags, budget),
             ValueRef::Sequence(elements) => {
                 let full_len = elements.full_len;
@@ -197,6 +215,11 @@ impl<'a> FieldValue<'a> {
                 push_quoted(out, &chain(texts), breaks);
                 push_capped(out, texts.len(), *full_len, "sources");
             }
+            FieldValue::Uuid(bytes) => push_uuid(out, bytes),
+            FieldValue::Ip(address) => number(address),
+            FieldValue::Socket(address) => number(address),
+            FieldValue::Duration(duration) => number(duration),
+            FieldValue::Time(time) => push_time(out, *time),
             FieldValue::Withheld => out.push_str(WITHHELD),
             FieldValue::Shown(value, shown) => {
                 match shown {
@@ -267,6 +290,8 @@ impl fmt::Display for StdText<'_, '_> {
             FieldValue::F64(value) => fmt::Display::fmt(value, f),
             FieldValue::Char(value) => fmt::Display::fmt(value, f),
             FieldValue::Str(text) => fmt::Display::fmt(text.text, f),
+            FieldValue::Ip(address) => fmt::Display::fmt(address, f),
+            FieldValue::Socket(address) => fmt::Display::fmt(address, f),
             _ => fmt::Debug::fmt(self, f),
         }
     }
@@ -284,13 +309,20 @@ impl fmt::Debug for StdText<'_, '_> {
             FieldValue::F64(value) => fmt::Debug::fmt(value, f),
             FieldValue::Char(value) => fmt::Debug::fmt(value, f),
             FieldValue::Str(text) => fmt::Debug::fmt(text.text, f),
+            FieldValue::Ip(address) => fmt::Debug::fmt(address, f),
+            FieldValue::Socket(address) => fmt::Debug::fmt(address, f),
+            FieldValue::Duration(duration) => fmt::Debug::fmt(duration, f),
             FieldValue::Display(text) | FieldValue::Debug(text) => f.write_str(text.text),
             FieldValue::Unit => f.write_str("()"),
             FieldValue::None => f.write_str("None"),
             FieldValue::Some(value) => f.debug_tuple("Some").field(&StdText(value)).finish(),
             FieldValue::Sequence(elements, _) => f.debug_list().entries(elements.iter().map(StdText)).finish(),
             FieldValue::Shown(value, _) => fmt::Debug::fmt(&StdText(value), f),
-            value @ (FieldValue::Bytes(..) | FieldValue::Error(..) | FieldValue::Withheld) => {
+            value @ (FieldValue::Bytes(..)
+            | FieldValue::Error(..)
+            | FieldValue::Uuid(_)
+            | FieldValue::Time(_)
+            | FieldValue::Withheld) => {
                 let mut text = String::new();
                 value.push_shown(&mut text, LineBreaks::Keep);
                 f.write_str(&text)
@@ -313,6 +345,15 @@ pub fn chain(texts: &[Text<'_>]) -> String {
         }
     }
     out
+}
+
+/// Appends a UUID in its usual form, with hyphens.
+pub fn push_uuid(out: &mut String, bytes: &[u8; 16]) {
+    for (index, part) in [&bytes[..4], &bytes[4..6], &bytes[6..8], &bytes[8..10], &bytes[10..]].into_iter().enumerate()
+    {
+        out.push_str(if index > 0 { "-" } else { "" });
+        push_hex(out, part);
+    }
 }
 
 /// Appends `bytes` in hexadecimal.

@@ -180,6 +180,27 @@ impl Operator {
             }
             FieldValue::Char(value) => self.compare_text(value.encode_utf8(&mut [0; 4]), wanted),
             FieldValue::Bool(value) => self.compare_bool(*value, wanted),
+            FieldValue::Uuid(bytes) => {
+                self.compare_native(value, wanted.uuid.map(|wanted| bytes.cmp(&wanted)), Kind::Uuid, wanted)
+            }
+            FieldValue::Ip(address) => self.compare_native(
+                value,
+                wanted.address.and_then(|wanted| wanted.order_of_ip(*address)),
+                Kind::Address,
+                wanted,
+            ),
+            FieldValue::Socket(address) => self.compare_native(
+                value,
+                wanted.address.map(|wanted| wanted.order_of(*address)),
+                Kind::Address,
+                wanted,
+            ),
+            FieldValue::Time(time) => self.compare_native(value, wanted.order_of_time(*time), Kind::Time, wanted),
+            FieldValue::Duration(duration) => self.compare_order(
+                &|| value.to_string(),
+                wanted.scalar().map_or(Err(Kind::Duration), |wanted| Scalar::from(*duration).compare(wanted)),
+                wanted,
+            ),
             FieldValue::Unit => self.compare_absent("()", wanted),
             FieldValue::None if wanted.text == "null" => self.compare_absent("null", wanted),
             FieldValue::None => self.compare_absent("None", wanted),
@@ -193,6 +214,17 @@ impl Operator {
             FieldValue::Sequence(elements, _) => {
                 Match::any(elements.iter().map(|element| self.compare_value(element, wanted)))
             }
+        }
+    }
+
+    /// Compares a value by its order relative to what is wanted, `None` if that is of another kind.
+    fn compare_native(self, value: &FieldValue<'_>, order: Option<Ordering>, kind: Kind, wanted: &Wanted) -> Match {
+        match order {
+            _ if self == Operator::Contains => Match::from_bool(value.to_string().contains(&wanted.text)),
+            Some(order) => self.accepts(Some(order)),
+            // Certainly not equal.
+            None if self.is_equality() => self.accepts(None),
+            None => incomparable(kind, wanted),
         }
     }
 
