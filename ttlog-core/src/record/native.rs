@@ -6,7 +6,7 @@
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use core::time::Duration;
 
-use super::packed::{Packer, SHORT_VARINT_LEN, Unpacker, is_short, varint_len};
+use super::packed::{Packer, Unpacker, is_short, short_varint, varint_len};
 use super::types::Type;
 use super::value::{Native, Sealed};
 use crate::error::ValueError;
@@ -137,14 +137,15 @@ fn duration_ns(duration: Duration) -> u64 {
 impl Sealed for Duration {}
 impl Native for Duration {
     const TYPE: Type = Type::Duration;
-    const SMALL_LEN_MAX: usize = SHORT_VARINT_LEN;
+    const SMALL_LEN_MAX: usize = 7;
     #[inline(always)]
     fn is_small(&self) -> bool {
         is_short(duration_ns(*self))
     }
     #[inline(always)]
     fn pack_small(&self, packer: &mut Packer) {
-        packer.put_short_varint(duration_ns(*self));
+        let (varint, bits) = short_varint(duration_ns(*self));
+        packer.put_loose(varint, bits);
     }
     #[inline(always)]
     fn packed_len(&self, _cap: usize) -> usize {
@@ -252,7 +253,7 @@ impl Native for UnixTime {
     }
     #[inline(always)]
     fn pack_small(&self, packer: &mut Packer) {
-        packer.put_bits(self.near_ns() as u64, 64);
+        packer.put_loose(self.near_ns() as u64, 64);
     }
     #[inline(always)]
     fn packed_len(&self, _cap: usize) -> usize {

@@ -17,7 +17,7 @@ use core::sync::atomic::{Ordering, compiler_fence};
 use crate::event::fields::{AnyFields, Fields};
 use crate::memory::kill::kill_point;
 use crate::memory::word::Word;
-use crate::record::packed::Packer;
+use crate::record::packed::{LOOSE_LEN, Packer};
 use crate::record::{
     CONTEXT_NAME_MAX, CONTROL, ContextInfo, KIND_CONTEXT, KIND_REBASE, SHORT_PAYLOAD_WORDS, encode_header, seal_header,
 };
@@ -164,13 +164,22 @@ impl<'m> Cursor<'m> {
     /// Never blocks, allocates or makes a system call. Callable anywhere in the cursor's own context.
     #[inline(always)]
     pub fn append_small<F: Fields>(&self, callsite: u16, ticks: u64, fields: &F) -> bool {
-        let bound_bytes = const { 8 + F::WIDE_WORDS * 8 + F::SMALL_LEN_MAX.next_multiple_of(8) };
-        if const { F::WIDE_WORDS + F::SMALL_LEN_MAX.div_ceil(8) > SHORT_PAYLOAD_WORDS } || !fields.are_small() {
+        let is_fixed = const { F::SMALL_LEN_MAX == F::HEAD_LEN };
+        let loose_len = const { if F::SMALL_LEN_MAX == F::HEAD_LEN { 0 } else { LOOSE_LEN } };
+        let longest = const { F::WIDE_WORDS * 8 + F::SMALL_LEN_MAX };
+        if !fields.are_small() {
             return false;
         }
-        self.append_within(callsite, ticks, bound_bytes, |packer| {
-            fields.put_wide(packer);
-            fields.pack_small(packer);
+        let content_len = fields.content_len();
+        if longest + const { F::CONTENT_LEN_MAX } > SHORT_PAYLOAD_WORDS * 8
+            && longest + content_len > SHORT_PAYLOAD_WORDS * 8
+        {
+            return false;
+        }
+        let bound_bytes = 8 + longest.next_multiple_of(8) + content_len + loose_len;
+        self.append_within(callsite, ticks, bound_bytes, |mut packer| {
+            fields.put_small(&mut packer);
+            if is_fixed { packer.finish() } else { packer.finish_loose() }
         })
     }
 
@@ -179,12 +188,21 @@ impl<'m> Cursor<'m> {
     pub fn append_plain<F: AnyFields>(&self, callsite: u16, ticks: u64, fields: &F) -> bool {
         let payload_words = fields.payload_words(usize::MAX);
         payload_words <= SHORT_PAYLOAD_WORDS
-            && self.append_within(callsite, ticks, 8 + payload_words * 8, |packer| fields.put(packer, usize::MAX))
+            && self.append_within(callsite, ticks, 8 + payload_words * 8, |mut packer| {
+                fields.put(&mut packer, usize::MAX);
+                packer.finish()
+            })
     }
 
-    /// Appends a record of at most `bound_bytes`, header included, whose payload `put` stores.
+    /// Appends a record whose payload `put` stores; header included, it stores at most `bound_bytes`.
     #[inline(always)]
-    fn append_within(&self, callsite: u16, ticks: u64, bound_bytes: usize, put: impl Fn(&mut Packer)) -> bool {
+    fn append_within(
+        &self,
+        callsite: u16,
+        ticks: u64,
+        bound_bytes: usize,
+        put: impl Fn(Packer) -> (*const Word, u64),
+    ) -> bool {
         #[cfg(loom)]
         if self.holds_none() {
             return false;
@@ -221,9 +239,7 @@ impl<'m> Cursor<'m> {
             let header = segment.add(SEGMENT_HEADER_WORDS + used);
             #[cfg(ttlog_mutant_commit_first)]
             commit_word.store_low_release(now + commit::step(bound_bytes / 8, 1));
-            let mut packer = Packer::new(header.add(1), self.lap.get());
-            put(&mut packer);
-            let (end, others) = packer.finish();
+            let (end, others) = put(Packer::new(header.add(1), self.lap.get()));
             let words = end.offset_from(header) as usize;
             (*header).store(seal_header(u64::from(callsite), words as u64 - 1, delta, others));
             kill_point!(HotSealed);

@@ -42,7 +42,7 @@ impl<'a> SizedEvent<'a> {
     /// Computes the size of an event. An empty segment has `most` words for it. Returns `None` if it is too large.
     fn new(ticks: u64, context: u32, callsite: u16, fields: &'a dyn AnyFields, most: usize) -> Option<Self> {
         // Minus two words: the context, and the count of a long payload.
-        let (cap, payload_words) = fit(fields, most.saturating_sub(2))?;
+        let (cap, payload_words) = fit(|cap| fields.payload_words(cap), most.saturating_sub(2))?;
         let (len, len_words) = len_field(1 + payload_words);
         Some(SizedEvent { ticks, context, callsite, fields, cap, len, len_words })
     }
