@@ -32,7 +32,7 @@
 
 #[cfg(feature = "alloc")]
 extern crate alloc;
-#[cfg(test)]
+#[cfg(any(test, feature = "std"))]
 extern crate std;
 // The expansions of the macros name this crate `$crate`; its own doc tests use its name.
 extern crate self as ttlog_core;
@@ -65,7 +65,7 @@ pub use event::filter::{Filter, FilterError};
 pub use event::{AnyFields, Callsite, Fields, Level, Metadata, TypeList};
 pub use memory::crc::crc32;
 pub use memory::word::Word;
-pub use record::{Bytes, ContextInfo, Type, ValueRef};
+pub use record::{Bytes, ContextInfo, Type, UnixTime, UuidBytes, ValueRef};
 pub use ring::{DropReason, Item, Loss, Record, Ring, RingConfig, RingError, RingImage, Segment, SegmentState};
 pub use table::{CallsiteInfo, EntryStart, FieldInfo, ProcessInfo, TableItem, encode_callsite, encode_process};
 pub use ttlog_macros::Value;
@@ -84,10 +84,10 @@ pub mod _documentation {
 #[doc(hidden)]
 pub mod __private {
     pub use crate::event::capture::{
-        Bare, Templ, TemplDebug, Value, ViaBoxedError, ViaDebug, ViaDisplay, ViaError, ViaNothing, ViaValue, debug,
-        display,
+        Bare, Templ, TemplDebug, Value, ViaBoxedError, ViaDebug, ViaDisplay, ViaError, ViaNothing, ViaValue,
     };
-    pub use crate::event::{Callsite, Cons, Field, Level, Literal, Metadata, Nil, is_priority, level_enabled};
+    pub use crate::event::shown::{AsDebug, AsDisplay, ViaOwnDebug, ViaOwnDisplay};
+    pub use crate::event::{Callsite, Cons, Field, Level, Literal, Metadata, Nil, Shown, is_priority, level_enabled};
     #[cfg(not(ttlog_device_callsites))]
     pub use crate::recorder::install::record;
     #[cfg(ttlog_device_callsites)]

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use snapshot_support::{META, Vector, record};
 use ttlog_core::device::{DeviceClock, DeviceRecorder, SessionStart};
 use ttlog_core::event::dynamic::{DynamicFields, DynamicValues};
-use ttlog_core::event::{AnyFields, Cons, Field, Literal, Metadata, Nil, Role, TypeList};
+use ttlog_core::event::{AnyFields, Cons, Field, Literal, Metadata, Nil, Role, Shown, TypeList};
 use ttlog_core::record::packed::{Unpacker, unzigzag, varint_len, zigzag};
 use ttlog_core::record::{Bytes, Text, ValueRef};
 use ttlog_core::record::{decode_header, encode_header};
@@ -285,6 +285,18 @@ fn callsite_span(line: &[&str]) {
     assert_eq!(fields, ["span [5] Start", "parent [5] Parent", "path [21]"]);
 }
 
+fn callsite_shown(line: &[&str]) {
+    static FIELDS: [Field; 3] = [
+        Field::dynamic("user").shown(Shown::Display),
+        Field::dynamic("name").shown(Shown::Debug),
+        Field::dynamic("text").shown(Shown::Display).secret(),
+    ];
+    const TEXT: TypeList = TypeList::Cons(Type::Display, &TypeList::Nil);
+    let types = TypeList::Cons(Type::U64, &TypeList::Cons(Type::Option(&Type::Str), &TEXT));
+    let Some(fields) = callsite_with(line, &FIELDS, types) else { return };
+    assert_eq!(fields, ["user [5] by Display", "name [32, 15] by Debug", "text [17] secret by Display"]);
+}
+
 /// Compares a callsite that has these fields, and returns the fields as read back.
 fn callsite_with(line: &[&str], fields: &'static [Field], types: TypeList) -> Option<Vec<String>> {
     let shown = hex(&line[6..]);
@@ -310,7 +322,8 @@ fn callsite_with(line: &[&str], fields: &'static [Field], types: TypeList) -> Op
         let literal = field.literal.map(|literal| format!(" {literal:?}")).unwrap_or_default();
         let secret = if field.secret { " secret" } else { "" };
         let role = if field.role == Role::Value { String::new() } else { format!(" {:?}", field.role) };
-        format!("{} {:?}{literal}{secret}{role}", field.name, field.type_tags)
+        let shown = if field.shown == Shown::Plain { String::new() } else { format!(" by {:?}", field.shown) };
+        format!("{} {:?}{literal}{secret}{role}{shown}", field.name, field.type_tags)
     });
     Some(fields.collect())
 }
@@ -595,7 +608,11 @@ fn callsite_text_line(line: &[&str]) {
         message: "moved{n}",
         file: "src/m.rs",
         line: 70,
-        fields: &[Field::dynamic("n"), Field::dynamic("pin").secret(), Field::literal("unit", Literal::Str("mm"))],
+        fields: &[
+            Field::dynamic("n"),
+            Field::dynamic("pin").secret().shown(Shown::Debug),
+            Field::literal("unit", Literal::Str("mm")),
+        ],
     };
     const LEN: usize = callsite_text::encoded_len(&METADATA);
     const TEXT: [u8; LEN] = callsite_text::encode(&METADATA);
@@ -607,8 +624,10 @@ fn callsite_text_line(line: &[&str]) {
     let level = (text.level as u8).to_string();
     let line_number = text.line.to_string();
     assert_eq!([&level, text.target, text.message, text.file, &line_number], line[..5]);
-    let names: Vec<_> = text.fields().map(|field| (field.name, field.secret, field.literal.is_some())).collect();
-    assert_eq!(names, [("n", false, false), ("pin", true, false), ("unit", false, true)]);
+    let names: Vec<_> =
+        text.fields().map(|field| (field.name, field.secret, field.literal.is_some(), field.shown)).collect();
+    let plain = Shown::Plain;
+    assert_eq!(names, [("n", false, false, plain), ("pin", true, false, Shown::Debug), ("unit", false, true, plain)]);
 }
 
 /// Compares a frame.
@@ -701,6 +720,7 @@ fn vectors_of_the_document() {
                 "table-entry" => table_entry(&line),
                 "callsite" => callsite(&line),
                 "callsite-secret" => callsite_secret(&line),
+                "callsite-shown" => callsite_shown(&line),
                 "callsite-span" => callsite_span(&line),
                 "record" => record_line(&line),
                 "ring-header" => ring_header(&line),
@@ -722,6 +742,7 @@ fn vectors_of_the_document() {
         "any",
         "callsite",
         "callsite-secret",
+        "callsite-shown",
         "callsite-span",
         "callsite-text",
         "columns",

@@ -252,7 +252,7 @@ fn show(value: &ValueRef<'_>, out: &mut String) {
             Ok(())
         }
         ValueRef::Unit => write!(out, "()"),
-        ValueRef::None => write!(out, "none"),
+        ValueRef::None | ValueRef::SomeNone(_) => write!(out, "none"),
         ValueRef::Any(any) => {
             show(&any.value(), out);
             Ok(())

@@ -433,7 +433,7 @@ fn assert_masked(value: &ValueRef<'_>) {
             elements.clone().for_each(|element| assert_masked(&element));
         }
         ValueRef::Any(any) => assert_masked(&any.value()),
-        ValueRef::Unit | ValueRef::None | ValueRef::Absent => {}
+        ValueRef::Unit | ValueRef::None | ValueRef::SomeNone(_) | ValueRef::Absent => {}
     }
 }
 

@@ -80,7 +80,14 @@ pub(crate) fn expand(event: Event, on: Target) -> Result<TokenStream> {
             FieldSource::Folded(value) => {
                 quote_spanned!(site=> #private::Field::literal(#name, #private::Literal::#value) #mark)
             }
-            FieldSource::Operand(_) => quote_spanned!(site=> #private::Field::dynamic(#name) #mark),
+            FieldSource::Operand(index) => {
+                let shown = match operands[*index].hold {
+                    Hold::Display => Some(quote_spanned!(site=> .shown(#private::Shown::Display))),
+                    Hold::Debug => Some(quote_spanned!(site=> .shown(#private::Shown::Debug))),
+                    Hold::Bare | Hold::Template | Hold::TemplateDebug => None,
+                };
+                quote_spanned!(site=> #private::Field::dynamic(#name) #mark #shown)
+            }
         }
     });
     let call = match on {
@@ -175,17 +182,16 @@ fn record(private: &TokenStream, call: &Call, fields: &[Field], operands: &[Oper
 fn hold(private: &TokenStream, operand: &Operand) -> TokenStream {
     let at = errors_at(operand);
     let expr = &operand.expr;
-    let (function, is_chosen_by_type) = match operand.hold {
-        Hold::Bare => ("Bare", true),
-        Hold::Template => ("Templ", true),
-        Hold::TemplateDebug => ("TemplDebug", true),
-        Hold::Display => ("display", false),
-        Hold::Debug => ("debug", false),
+    let wrapper = match operand.hold {
+        Hold::Bare => "Bare",
+        Hold::Template => "Templ",
+        Hold::TemplateDebug => "TemplDebug",
+        Hold::Display => "AsDisplay",
+        Hold::Debug => "AsDebug",
     };
-    let function = Ident::new(function, at);
-    let held = quote_spanned!(at=> #private::#function(&(#expr)));
+    let wrapper = Ident::new(wrapper, at);
     // As many references as the first choice of the longest list has; method lookup removes them one by one.
-    if is_chosen_by_type { quote_spanned!(at=> (&&&&#held).ttlog_hold()) } else { held }
+    quote_spanned!(at=> (&&&&#private::#wrapper(&(#expr))).ttlog_hold())
 }
 
 /// Returns a span that resolves names as our code does and lets errors about the operand's type point at the operand.
@@ -194,18 +200,20 @@ fn errors_at(operand: &Operand) -> Span {
 }
 
 /// Generates the `use` of the traits that define `ttlog_hold`; exactly those that can be needed.
-fn imports(private: &TokenStream, operands: &[Operand]) -> Option<TokenStream> {
+fn imports(private: &TokenStream, operands: &[Operand]) -> TokenStream {
     let site = Span::mixed_site();
     let any = |wanted: &[Hold]| operands.iter().any(|operand| wanted.contains(&operand.hold));
     let traits = [
-        ("ViaValue", any(&[Hold::Bare, Hold::Template, Hold::TemplateDebug])),
+        ("ViaValue", true),
         ("ViaError", any(&[Hold::Bare])),
         ("ViaBoxedError", any(&[Hold::Bare])),
         ("ViaNothing", any(&[Hold::Bare, Hold::Template, Hold::TemplateDebug])),
         ("ViaDisplay", any(&[Hold::Template])),
         ("ViaDebug", any(&[Hold::TemplateDebug])),
+        ("ViaOwnDisplay", any(&[Hold::Display])),
+        ("ViaOwnDebug", any(&[Hold::Debug])),
     ];
     let names: Vec<Ident> =
         traits.iter().filter(|(_, needed)| *needed).map(|(name, _)| Ident::new(name, site)).collect();
-    (!names.is_empty()).then(|| quote_spanned!(site=> use #private::{#(#names as _),*};))
+    quote_spanned!(site=> use #private::{#(#names as _),*};)
 }

@@ -121,8 +121,9 @@ pub mod __private {
     pub use crate::event::record::record;
     pub use ttlog_core::__private::derive;
     pub use ttlog_core::__private::{
-        Bare, Callsite, Cons, Field, Level, Literal, Metadata, Nil, Templ, TemplDebug, Value, ViaBoxedError, ViaDebug,
-        ViaDisplay, ViaError, ViaNothing, ViaValue, debug, display, event, is_priority, level_enabled,
+        AsDebug, AsDisplay, Bare, Callsite, Cons, Field, Level, Literal, Metadata, Nil, Shown, Templ, TemplDebug,
+        Value, ViaBoxedError, ViaDebug, ViaDisplay, ViaError, ViaNothing, ViaOwnDebug, ViaOwnDisplay, ViaValue, event,
+        is_priority, level_enabled,
     };
 }
 

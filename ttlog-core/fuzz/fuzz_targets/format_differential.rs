@@ -327,7 +327,7 @@ fn converted(value: &ValueRef<'_>) -> Value {
         }
         ValueRef::Bytes(blob) => Value::Bytes(blob.bytes.to_vec(), blob.full_len),
         ValueRef::Unit => Value::Unit,
-        ValueRef::None => Value::None,
+        ValueRef::None | ValueRef::SomeNone(_) => Value::None,
         ValueRef::Any(any) => converted(&any.value()),
         ValueRef::Absent => Value::Absent,
         ValueRef::Error(elements) | ValueRef::Sequence(elements) => {

@@ -86,7 +86,7 @@ fn is_masked(value: &ValueRef<'_>) -> bool {
         ValueRef::Bytes(blob) => blob.bytes.iter().all(|&byte| byte == b'*'),
         ValueRef::Error(elements) | ValueRef::Sequence(elements) => elements.clone().all(|element| is_masked(&element)),
         ValueRef::Any(any) => is_masked(&any.value()),
-        ValueRef::Unit | ValueRef::None | ValueRef::Absent => true,
+        ValueRef::Unit | ValueRef::None | ValueRef::SomeNone(_) | ValueRef::Absent => true,
     }
 }
 

@@ -5,8 +5,11 @@
 
 use core::error::Error;
 use core::fmt::{self, Write};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use core::time::Duration;
 
 use super::walk::Walk;
+use crate::record::native::{UnixTime, UuidBytes};
 use crate::record::packed::{Packer, SHORT_LEN_MAX, len_head, length_len};
 use crate::record::types::Type;
 use crate::record::value::{Bytes, ErrorTexts, FormattedText, Native, Sealed};
@@ -91,8 +94,16 @@ element! {
     bool: 1, char: 4, u8: 1, u16: 2, u32: 4, u128: 16, i8: 1, i16: 2, i32: 4, i128: 16, f32: 4, f64: 8,
     u64: 0, usize: 0, i64: 0, isize: 0, (): 0, str: 0,
     core::num::NonZeroU8: 1, core::num::NonZeroU16: 2, core::num::NonZeroU32: 4, core::num::NonZeroU64: 0,
-    core::num::NonZeroUsize: 0,
+    core::num::NonZeroU128: 16, core::num::NonZeroUsize: 0,
+    core::num::NonZeroI8: 1, core::num::NonZeroI16: 2, core::num::NonZeroI32: 4, core::num::NonZeroI64: 0,
+    core::num::NonZeroI128: 16, core::num::NonZeroIsize: 0,
+    IpAddr: 0, Ipv4Addr: 0, Ipv6Addr: 0, SocketAddr: 0, SocketAddrV4: 0, SocketAddrV6: 0, Duration: 0, UuidBytes: 0,
+    UnixTime: 0,
 }
+#[cfg(any(test, feature = "std"))]
+element!(std::time::SystemTime: 0);
+#[cfg(feature = "uuid")]
+element!(uuid::Uuid: 0);
 
 // SAFETY: as for the macro above.
 unsafe impl Element for Bytes<'_> {
@@ -300,9 +311,11 @@ macro_rules! value_itself {
     )*};
 }
 value_itself!(bool, u8, u16, u32, u64, u128, i8, i16, i32, i64, i128, f32, f64, char, ());
+value_itself!(IpAddr, SocketAddr, Duration, UuidBytes, UnixTime);
 
 macro_rules! value_as {
-    ($($rust:ty => $native:ty, |$value:ident| $mapped:expr;)*) => {$(
+    ($($(#[$attribute:meta])* $rust:ty => $native:ty, |$value:ident| $mapped:expr;)*) => {$(
+        $(#[$attribute])*
         impl Value for $rust {
             type Native<'a> = $native;
             #[inline(always)]
@@ -320,7 +333,20 @@ value_as! {
     core::num::NonZeroU16 => u16, |v| v.get();
     core::num::NonZeroU32 => u32, |v| v.get();
     core::num::NonZeroU64 => u64, |v| v.get();
+    core::num::NonZeroU128 => u128, |v| v.get();
     core::num::NonZeroUsize => u64, |v| v.get() as u64;
+    core::num::NonZeroI8 => i8, |v| v.get();
+    core::num::NonZeroI16 => i16, |v| v.get();
+    core::num::NonZeroI32 => i32, |v| v.get();
+    core::num::NonZeroI64 => i64, |v| v.get();
+    core::num::NonZeroI128 => i128, |v| v.get();
+    core::num::NonZeroIsize => i64, |v| v.get() as i64;
+    Ipv4Addr => IpAddr, |v| IpAddr::V4(*v);
+    Ipv6Addr => IpAddr, |v| IpAddr::V6(*v);
+    SocketAddrV4 => SocketAddr, |v| SocketAddr::V4(*v);
+    SocketAddrV6 => SocketAddr, |v| SocketAddr::V6(*v);
+    #[cfg(any(test, feature = "std"))] std::time::SystemTime => UnixTime, |v| UnixTime::from(*v);
+    #[cfg(feature = "uuid")] uuid::Uuid => UuidBytes, |v| UuidBytes(v.into_bytes());
 }
 
 impl Value for str {

@@ -19,6 +19,7 @@ pub(crate) mod literal;
 pub(crate) mod metadata;
 pub mod nested;
 pub mod secret;
+pub mod shown;
 pub mod walk;
 
 pub use callsite::Callsite;
@@ -26,4 +27,4 @@ pub use epoch::{epoch, start_epoch};
 pub use fields::{AnyFields, Cons, Fields, JoinedFields, Nil, TypeList};
 pub use level::{Level, STATIC_LEVEL_FLOOR, UnknownLevel, is_priority, level_enabled};
 pub use literal::LiteralRef;
-pub use metadata::{Field, Literal, Metadata, Role};
+pub use metadata::{Field, Literal, Metadata, Role, Shown};

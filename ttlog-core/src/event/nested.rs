@@ -1,11 +1,14 @@
 //! Native forms of values that consist of members: tuples, and types with `#[derive(Value)]`.
 
 use core::fmt;
+use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
 
 use super::capture::{Element, SMALL_BLOCK_MAX, Value};
 use super::walk::{
     Format, Head, Measure, Pack, PackSmall, PackSmallTail, PackTail, PutWide, SmallHead, Smallness, TextReader, Texts,
 };
+use crate::record::native::UnixTime;
 use crate::record::packed::{Packer, SHORT_LEN_MAX, SPLIT_NUMBER_LEN};
 use crate::record::types::{Member, StructType, Type};
 use crate::record::value::{Native, Sealed, head_len_of, wide_words_of};
@@ -157,13 +160,21 @@ impl<T: Element + ?Sized, R: Room> Native for Nested<'_, T, R> {
     }
 }
 
-/// Returns [`Native::SMALL_LEN_MAX`] of a type.
+/// Returns [`Native::SMALL_LEN_MAX`] of a type. (No type is left to a last arm: the number must not be too low.)
 const fn small_len_max(of: Type) -> usize {
     match of {
-        Type::U64 | Type::I64 => SPLIT_NUMBER_LEN,
-        Type::Str | Type::Bytes | Type::Display | Type::Debug | Type::Sequence(_) => 1,
+        Type::Bool | Type::U8 | Type::I8 => 1,
+        Type::U16 | Type::I16 => 2,
+        Type::U32 | Type::I32 | Type::F32 | Type::Char => 4,
         Type::F64 => 8,
-        Type::U128 | Type::I128 => 16,
+        Type::U64 | Type::I64 => SPLIT_NUMBER_LEN,
+        Type::U128 | Type::I128 | Type::Uuid => 16,
+        Type::Str | Type::Bytes | Type::Display | Type::Debug | Type::Sequence(_) => 1,
+        Type::Ip => <IpAddr as Native>::SMALL_LEN_MAX,
+        Type::Socket => <SocketAddr as Native>::SMALL_LEN_MAX,
+        Type::Duration => <Duration as Native>::SMALL_LEN_MAX,
+        Type::Time => <UnixTime as Native>::SMALL_LEN_MAX,
+        Type::Unit | Type::Error | Type::Any => 0, // the latter are never parts of a value
         Type::Option(inner) => 1 + small_len_max(*inner),
         Type::Tuple(types) => {
             let (mut sum, mut index) = (0, 0);
@@ -175,7 +186,6 @@ const fn small_len_max(of: Type) -> usize {
         }
         Type::Struct(of) => members_max(of).0,
         Type::Enum(of) => 1 + variants_max(of.variants).0,
-        fixed => head_len_of(fixed.tag()),
     }
 }
 

@@ -3,6 +3,7 @@
 //! # Format
 //! docs/format.md §4.3.
 
+use super::native::mask_native;
 use super::packed::{LONG_LEN, Unpacker, put_length};
 use super::types::{
     CARRIED_LEN_MAX, MEMBER_WITHHELD, Rest, TAG_ABSENT, TAG_ANY, TAG_ENUM, TAG_OPTION, TAG_SEQUENCE, TAG_STRUCT,
@@ -38,6 +39,7 @@ fn mask_valid(tags: &[u8], bytes: &mut [u8], mask: bool) -> Option<usize> {
             return (len <= bytes.len()).then_some(len);
         }
         20 => return Some(0),
+        22..=26 => return mask_native(tag, bytes, mask),
         TAG_OPTION => {
             let (&mut present, rest) = bytes.split_first_mut()?;
             return match present {

@@ -5,10 +5,12 @@
 
 mod load;
 pub(crate) mod mask;
+pub(crate) mod native;
 pub mod packed;
 pub(crate) mod types;
 pub(crate) mod value;
 
+pub use native::{UnixTime, UuidBytes};
 pub use types::{
     EnumType, Member, MemberInfo, StructType, TYPE_DEPTH_MAX, TYPE_LEN_MAX, Type, VARIANTS_MAX, visit_members,
 };

@@ -32,6 +32,15 @@ pub enum Type {
     Unit,
     /// A value of any other type, which it carries with it, or none at all.
     Any,
+    /// A UUID.
+    Uuid,
+    /// An IP address of either version.
+    Ip,
+    /// An IP address of either version with a port.
+    Socket,
+    Duration,
+    /// A time of the wall clock.
+    Time,
     Option(&'static Type),
     Sequence(&'static Type),
     Tuple(&'static [Type]),
@@ -125,6 +134,11 @@ impl Type {
             Type::Error => 19,
             Type::Unit => TAG_UNIT,
             Type::Any => TAG_ANY,
+            Type::Uuid => 22,
+            Type::Ip => 23,
+            Type::Socket => 24,
+            Type::Duration => 25,
+            Type::Time => 26,
             Type::Option(_) => TAG_OPTION,
             Type::Sequence(_) => TAG_SEQUENCE,
             Type::Tuple(_) => TAG_TUPLE,

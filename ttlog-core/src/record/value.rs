@@ -6,6 +6,10 @@
 //! # Format
 //! docs/format.md §4.2, §4.3.
 
+use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
+
+use super::native::{UnixTime, decode_duration, decode_ip, decode_socket, decode_time};
 use super::packed::{
     Length, Packer, SHORT_LEN_MAX, SPLIT_NUMBER_LEN, Unpacker, len_head, length_len, split_bits, split_head, unzigzag,
     varint_len, zigzag,
@@ -482,8 +486,10 @@ pub enum ValueRef<'a> {
     Error(Seq<'a>),
     /// `()`.
     Unit,
-    /// An option without a value. (An option with a value is that value.)
+    /// An option without a value. (An option with a value is that value, unless it is the next one.)
     None,
+    /// As many options, each with the next one as its value, around an option without a value.
+    SomeNone(u8),
     /// A sequence.
     Sequence(Seq<'a>),
     /// A tuple, a struct, or a variant of an enum.
@@ -494,6 +500,16 @@ pub enum ValueRef<'a> {
     Any(AnyRef<'a>),
     /// In place of a value with its type: the event has none.
     Absent,
+    /// A UUID, by its bytes in the order of its text.
+    Uuid([u8; 16]),
+    /// An IP address.
+    Ip(IpAddr),
+    /// An IP address with a port.
+    Socket(SocketAddr),
+    /// A duration.
+    Duration(Duration),
+    /// A time of the wall clock.
+    Time(UnixTime),
 }
 
 /// A value that carries its type. It was validated.
@@ -576,7 +592,7 @@ pub(crate) fn wide_words(tags: &[u8]) -> usize {
 #[inline]
 pub(crate) const fn wide_words_of(tag: u8) -> usize {
     match tag {
-        6 | 11 => 2,
+        6 | 11 | 22 => 2,
         13 => 1,
         _ => 0,
     }
@@ -696,11 +712,20 @@ fn decode_composed<'a>(tag: u8, inner: &'a [u8], from: &mut Unpacker<'a>) -> Res
         19 => decode_seq(&[15], length()?, from).map(ValueRef::Error),
         TAG_OPTION => match from.byte().ok_or(ValueError::TooShort)? {
             0 => Ok(ValueRef::None),
-            1 => decode_valid(inner, from),
+            1 => decode_valid(inner, from).map(|value| match value {
+                ValueRef::None => ValueRef::SomeNone(1),
+                ValueRef::SomeNone(depth) => ValueRef::SomeNone(depth + 1), // less than TYPE_DEPTH_MAX
+                value => value,
+            }),
             _ => Err(ValueError::BadValue),
         },
         TAG_SEQUENCE => decode_seq(inner, length()?, from).map(ValueRef::Sequence),
         TAG_TUPLE | TAG_STRUCT | TAG_ENUM => decode_composite(tag, inner, from),
+        22 => from.array().map(ValueRef::Uuid).ok_or(ValueError::TooShort),
+        23 => decode_ip(from).map(ValueRef::Ip),
+        24 => decode_socket(from).map(ValueRef::Socket),
+        25 => decode_duration(from).map(ValueRef::Duration),
+        26 => decode_time(from).map(ValueRef::Time),
         TAG_ANY => decode_any(from),
         unknown => Err(ValueError::UnknownTag(unknown)),
     }

@@ -14,7 +14,7 @@
 use crate::error::{FormatError, FormatErrorKind};
 use crate::event::level::Level;
 use crate::event::literal::LiteralRef;
-use crate::event::metadata::{Literal, Metadata};
+use crate::event::metadata::{Literal, Metadata, Shown};
 use crate::record::packed::Unpacker;
 
 /// Version of the layout.
@@ -23,6 +23,9 @@ const VERSION: u8 = 1;
 const SECRET: u8 = 1;
 /// Bit of a field's flags: it is a literal, and its value follows.
 const LITERAL: u8 = 2;
+/// Position and mask, among the flags, of how a field is shown.
+const SHOWN_SHIFT: u32 = 2;
+const SHOWN_MASK: u8 = 3;
 /// Number of bytes before the texts.
 const HEAD_LEN: usize = 8;
 
@@ -74,8 +77,8 @@ pub const fn encode<const N: usize>(metadata: &Metadata) -> [u8; N] {
     let mut index = 0;
     while index < metadata.fields.len() {
         let field = &metadata.fields[index];
-        let flags = if field.secret { SECRET } else { 0 } | if field.literal.is_some() { LITERAL } else { 0 };
-        out = out.put(&[flags]).put_text(field.name);
+        let marks = if field.secret { SECRET } else { 0 } | if field.literal.is_some() { LITERAL } else { 0 };
+        out = out.put(&[marks | (field.shown as u8) << SHOWN_SHIFT]).put_text(field.name);
         if let Some(literal) = field.literal {
             out = match literal {
                 Literal::Bool(value) => out.put(&[1, value as u8]),
@@ -144,6 +147,8 @@ pub struct CallsiteField<'a> {
     pub literal: Option<(u8, LiteralRef<'a>)>,
     /// Whether the source marks it as secret.
     pub secret: bool,
+    /// How the value is shown.
+    pub shown: Shown,
 }
 
 impl<'a> CallsiteText<'a> {
@@ -166,8 +171,8 @@ impl<'a> CallsiteText<'a> {
     pub fn fields(&self) -> impl ExactSizeIterator<Item = CallsiteField<'a>> + Clone + use<'a> {
         let mut from = Unpacker::new(self.fields);
         // `decode` has validated the fields, so this cannot fail.
-        (0..self.field_count)
-            .map(move |_| decode_field(&mut from).unwrap_or(CallsiteField { name: "", literal: None, secret: false }))
+        let none = CallsiteField { name: "", literal: None, secret: false, shown: Shown::Plain };
+        (0..self.field_count).map(move |_| decode_field(&mut from).unwrap_or(none))
     }
 }
 
@@ -188,7 +193,8 @@ fn decode_field<'a>(from: &mut Unpacker<'a>) -> Option<CallsiteField<'a>> {
     let flags = from.byte()?;
     let name = text(from)?;
     let literal = if flags & LITERAL != 0 { Some(decode_literal(from)?) } else { None };
-    Some(CallsiteField { name, literal, secret: flags & SECRET != 0 })
+    let shown = Shown::from_code(u64::from(flags >> SHOWN_SHIFT & SHOWN_MASK));
+    Some(CallsiteField { name, literal, secret: flags & SECRET != 0, shown })
 }
 
 fn decode_literal<'a>(from: &mut Unpacker<'a>) -> Option<(u8, LiteralRef<'a>)> {
@@ -239,7 +245,7 @@ mod tests {
             Field::literal("v", Literal::I128(-1)),
             Field::literal("f", Literal::F64(0.5)),
             Field::literal("unit", Literal::Str("mm")),
-            Field::dynamic("token").secret(),
+            Field::dynamic("token").secret().shown(Shown::Debug),
         ],
     };
     const LEN: usize = encoded_len(&METADATA);
@@ -266,6 +272,8 @@ mod tests {
         assert_eq!(fields[0], ("angle", false, None));
         assert_eq!(fields[1..9], literals);
         assert_eq!(fields[9], ("token", true, None));
+        assert_eq!(text.fields().filter(|field| field.shown != Shown::Plain).count(), 1);
+        assert_eq!(text.fields().last().unwrap().shown, Shown::Debug);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::error::{FormatError, FormatErrorKind};
 use crate::event::fields::TypeList;
 use crate::event::level::Level;
 use crate::event::literal::LiteralRef;
-use crate::event::metadata::{Literal, Metadata, Role};
+use crate::event::metadata::{Literal, Metadata, Role, Shown};
 use crate::record::CALLSITE_MAX;
 use crate::record::packed::Unpacker;
 use crate::record::types::{MEMBER_SECRET, TYPE_LEN_MAX, Type, has_members, mark_members, split_type};
@@ -31,6 +31,9 @@ const FIELD_WITHHELD: u64 = 2;
 /// Position and mask of the role of a field among its flags.
 const ROLE_SHIFT: u32 = 2;
 const ROLE_MASK: u64 = 15;
+/// Position and mask, among those flags, of how a field is shown.
+const SHOWN_SHIFT: u32 = 6;
+const SHOWN_MASK: u64 = 3;
 
 /// An item of the table.
 #[derive(Clone, Copy, Debug)]
@@ -106,6 +109,8 @@ pub struct FieldInfo<'a> {
     pub withheld: bool,
     /// Relation between the event and the span whose id this is.
     pub role: Role,
+    /// How the value is shown, unless it is text that the program formatted.
+    pub shown: Shown,
     /// Whether the value in a record is split into head and tail.
     pub split: bool,
 }
@@ -177,7 +182,7 @@ pub fn encode_callsite_marking(
         encoder.array(metadata.fields.len() as u64)?;
         let mut types = types.iter();
         for field in metadata.fields {
-            let flags = flags_of(is_secret(field.name, field.secret), field.role);
+            let flags = flags_of(is_secret(field.name, field.secret), field.role, field.shown);
             match field.literal {
                 None => {
                     // The macro creates one type for each field without a literal; a unit replaces a missing one.
@@ -247,7 +252,7 @@ pub(crate) fn encode_withheld<W: minicbor::encode::Write>(
     encoder.str(info.message)?.str(info.file)?.u32(info.line)?.array(info.field_count)?;
     let mut copy = [0; TYPE_LEN_MAX];
     for field in info.fields() {
-        let flags = flags_of(field.secret, field.role);
+        let flags = flags_of(field.secret, field.role, field.shown);
         let copy = copy.get_mut(..field.type_tags.len()).unwrap_or_default();
         copy.copy_from_slice(field.type_tags.get(..copy.len()).unwrap_or_default());
         let is_withheld = withhold(&field, copy);
@@ -285,7 +290,7 @@ pub fn encode_callsite_text(id: u16, text: &CallsiteText<'_>, type_tags: &[u8], 
         encoder.array(8)?.u64(KIND_CALLSITE)?.u16(id)?.u8(text.level as u8)?.str(text.target)?;
         encoder.str(text.message)?.str(text.file)?.u32(text.line)?.array(fields.len() as u64)?;
         for field in fields {
-            let flags = if field.secret { FIELD_SECRET } else { 0 };
+            let flags = flags_of(field.secret, Role::Value, field.shown);
             if let Some((tag, literal)) = field.literal {
                 encode_field(encoder, field.name, &[tag], Some(literal), flags)?;
             } else {
@@ -335,8 +340,8 @@ const fn kind_of(split: bool) -> u64 {
 }
 
 /// Returns the flags of a field.
-const fn flags_of(secret: bool, role: Role) -> u64 {
-    (role as u64) << ROLE_SHIFT | if secret { FIELD_SECRET } else { 0 }
+const fn flags_of(secret: bool, role: Role, shown: Shown) -> u64 {
+    (shown as u64) << SHOWN_SHIFT | (role as u64) << ROLE_SHIFT | if secret { FIELD_SECRET } else { 0 }
 }
 
 fn encode_into(
@@ -422,7 +427,8 @@ fn decode_field<'a>(from: &mut Decoder<'a>, split: bool) -> Option<FieldInfo<'a>
     // Only an id has a role. Others, and roles of later versions, are plain fields.
     let is_id = literal.is_none() && type_tags == [Type::U64.tag()];
     let role = if is_id { Role::from_code(flags >> ROLE_SHIFT & ROLE_MASK) } else { Role::Value };
-    Some(FieldInfo { name, type_tags, literal, secret, withheld, role, split })
+    let shown = Shown::from_code(flags >> SHOWN_SHIFT & SHOWN_MASK);
+    Some(FieldInfo { name, type_tags, literal, secret, withheld, role, shown, split })
 }
 
 impl<'a> TableItem<'a> {

@@ -39,7 +39,7 @@ impl<'a> FieldValue<'a> {
         match self {
             _ if path.is_empty() => visit(self),
             FieldValue::Withheld => visit(self),
-            FieldValue::Some(value) => return value.visit(path, visit),
+            FieldValue::Some(value) | FieldValue::Shown(value, _) => return value.visit(path, visit),
             FieldValue::Nested(nested) => return nested.visit(path, visit),
             FieldValue::Sequence(elements, _) if path.starts_with('[') => {
                 let Some((index, rest)) = path[1..].split_once(']') else { return false };

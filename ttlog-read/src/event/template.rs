@@ -9,6 +9,8 @@
 
 use std::fmt::Write as _;
 
+use ttlog_core::event::Shown;
+
 use crate::event::secrets::WITHHELD;
 use crate::event::value::{FieldValue, Nested, chain};
 use crate::text::escape::LineBreaks;
@@ -319,6 +321,18 @@ fn push_formatted(out: &mut String, value: &FieldValue<'_>, spec: &Spec) {
                 push_ellipsis(out, text.full_len);
             }
         }
+        FieldValue::Uuid(_) | FieldValue::Ip(_) | FieldValue::Socket(_) | FieldValue::Time(_) => {
+            let mut text = String::new();
+            value.push_shown(&mut text, LineBreaks::Keep);
+            spec.pad_text(out, &text);
+        }
+        FieldValue::Duration(duration) => {
+            let text = match spec.precision {
+                Some(precision) => format!("{duration:.precision$?}"),
+                None => format!("{duration:?}"),
+            };
+            spec.pad(out, &if spec.plus { format!("+{text}") } else { text }, Align::Left);
+        }
         // Neither padded nor cut: this is not the value.
         FieldValue::Withheld => out.push_str(WITHHELD),
         FieldValue::Unit => spec.pad_text(out, "()"),
@@ -331,6 +345,15 @@ fn push_formatted(out: &mut String, value: &FieldValue<'_>, spec: &Spec) {
             out.push_str(if spec.alternate { ",\n)" } else { ")" });
         }
         FieldValue::Some(value) => push_formatted(out, value, spec),
+        // The mark on the field decides, unless the placeholder asks for digits of another base.
+        FieldValue::Shown(value, shown) => {
+            let kind = match (spec.kind, shown) {
+                (Kind::Display | Kind::Debug, Shown::Display) => Kind::Display,
+                (Kind::Display | Kind::Debug, Shown::Debug) => Kind::Debug,
+                (kind, _) => kind,
+            };
+            push_formatted(out, value, &Spec { kind, ..*spec });
+        }
         FieldValue::Sequence(elements, full_len) if spec.is_debug() => {
             push_list(out, elements.iter().cloned(), spec);
             push_ellipsis(out, *full_len);

@@ -9,10 +9,12 @@
 
 use std::cmp::Ordering;
 
+use ttlog_core::event::Shown;
+
 use super::number::Number;
 use super::scalar::{Kind, Scalar};
 use super::wanted::Wanted;
-use crate::event::value::{FieldValue, Nested, push_hex};
+use crate::event::value::{FieldValue, Nested, StdText, push_hex};
 
 /// Comparison operator of a condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,10 +180,32 @@ impl Operator {
             }
             FieldValue::Char(value) => self.compare_text(value.encode_utf8(&mut [0; 4]), wanted),
             FieldValue::Bool(value) => self.compare_bool(*value, wanted),
+            FieldValue::Uuid(bytes) => {
+                self.compare_native(value, wanted.uuid.map(|wanted| bytes.cmp(&wanted)), Kind::Uuid, wanted)
+            }
+            FieldValue::Ip(address) => self.compare_native(
+                value,
+                wanted.address.and_then(|wanted| wanted.order_of_ip(*address)),
+                Kind::Address,
+                wanted,
+            ),
+            FieldValue::Socket(address) => self.compare_native(
+                value,
+                wanted.address.map(|wanted| wanted.order_of(*address)),
+                Kind::Address,
+                wanted,
+            ),
+            FieldValue::Time(time) => self.compare_native(value, wanted.order_of_time(*time), Kind::Time, wanted),
+            FieldValue::Duration(duration) => self.compare_order(
+                &|| value.to_string(),
+                wanted.scalar().map_or(Err(Kind::Duration), |wanted| Scalar::from(*duration).compare(wanted)),
+                wanted,
+            ),
             FieldValue::Unit => self.compare_absent("()", wanted),
             FieldValue::None if wanted.text == "null" => self.compare_absent("null", wanted),
             FieldValue::None => self.compare_absent("None", wanted),
             FieldValue::Some(value) => self.compare_value(value, wanted),
+            FieldValue::Shown(value, shown) => self.compare_shown(value, *shown, wanted),
             FieldValue::Bytes(bytes, _) => self.compare_bytes(bytes, wanted),
             FieldValue::Error(texts, _) => {
                 let each = texts.iter().map(|text| self.compare_capped(text.text, text.full_len.is_some(), wanted));
@@ -200,6 +224,34 @@ impl Operator {
         value.push_plain(&mut text);
         let texts = nested.variant.into_iter().chain([text.as_str()]);
         Match::any(texts.map(|text| self.compare_absent(text, wanted)))
+    }
+
+    /// Compares a value by its order relative to what is wanted, `None` if that is of another kind.
+    fn compare_native(self, value: &FieldValue<'_>, order: Option<Ordering>, kind: Kind, wanted: &Wanted) -> Match {
+        match order {
+            _ if self == Operator::Contains => Match::from_bool(value.to_string().contains(&wanted.text)),
+            Some(order) => self.accepts(Some(order)),
+            // Certainly not equal.
+            None if self.is_equality() => self.accepts(None),
+            None => incomparable(kind, wanted),
+        }
+    }
+
+    /// Compares a value, or else its text as it is shown: `Some(5)` matches where 5 does.
+    fn compare_shown(self, value: &FieldValue<'_>, shown: Shown, wanted: &Wanted) -> Match {
+        let by_value = self.compare_value(value, wanted);
+        if by_value == Match::Yes || wanted.kind() != Kind::Text || matches!(value, FieldValue::Withheld) {
+            return by_value;
+        }
+        let text = match shown {
+            Shown::Debug => format!("{:?}", StdText(value)),
+            Shown::Display | Shown::Plain => StdText(value).to_string(),
+        };
+        match self {
+            Operator::Equal if text == wanted.text => Match::Yes,
+            Operator::Contains if text.contains(&wanted.text) => Match::Yes,
+            _ => by_value,
+        }
     }
 
     /// Compares the word for a value that is not there, which has no order.

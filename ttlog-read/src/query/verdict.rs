@@ -4,6 +4,7 @@ use super::compare::{Match, Mismatch};
 use super::condition::Condition;
 use super::key::Key;
 use super::mismatches::Mismatches;
+use crate::event::secrets::Hidden;
 use crate::event::value::FieldValue;
 use crate::source::{Source, SourceCallsite};
 
@@ -94,7 +95,7 @@ fn decide_for_all(condition: &Condition, source: &Source<'_>, callsite: Option<&
                     return Some(condition.match_nothing());
                 }
                 let literal = field.literal?;
-                Some(condition.match_path(&FieldValue::new(literal.to_value(), field.type_tags), path))
+                Some(condition.match_path(&FieldValue::of(literal.to_value(), field, &Hidden::default()), path))
             }
         },
     }

@@ -89,7 +89,7 @@ impl<'a> SourceCallsite<'a> {
         'a: 'p,
     {
         let value = |(field, &withheld): (&FieldInfo<'a>, &bool)| match field.literal {
-            Some(literal) if !withheld => Some(FieldValue::new(literal.to_value(), field.type_tags)),
+            Some(literal) if !withheld => Some(FieldValue::of(literal.to_value(), field, &Hidden::default())),
             _ => Some(FieldValue::Withheld),
         };
         self.fields.iter().zip(&self.withheld).map(value).collect()
@@ -119,8 +119,7 @@ impl<'a> SourceCallsite<'a> {
 
     /// Returns the value with its type, unless the event does not have the field.
     fn present<'p>(&self, index: usize, value: ValueRef<'p>) -> Option<FieldValue<'p>> {
-        let tags = self.fields[index].type_tags;
-        (value != ValueRef::Absent).then(|| FieldValue::hiding(value, tags, &self.hidden[index]))
+        (value != ValueRef::Absent).then(|| FieldValue::of(value, &self.fields[index], &self.hidden[index]))
     }
 
     /// Returns the index of the field with this name, or of the one whose name the path to a value inside of it begins

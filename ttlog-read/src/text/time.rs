@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use jiff::tz::{AmbiguousOffset, Offset, TimeZone};
+use ttlog_core::UnixTime;
 
 use super::number::grouped;
 use super::zone;
@@ -159,6 +160,42 @@ impl TimeFormatter {
             self.offset = offset_text(self.zone.to_offset(timestamp));
         }
     }
+}
+
+/// Appends a time of the wall clock as RFC 3339 in UTC, with as many digits as it has: none, or a multiple of three.
+/// Times outside of the years 1 to 9998 are appended as `@` and the seconds since 1970.
+pub fn push_time(out: &mut String, time: UnixTime) {
+    let digits = match time.subsec_nanos() {
+        0 => 0,
+        nanos if nanos % 1_000_000 == 0 => 3,
+        nanos if nanos % 1000 == 0 => 6,
+        _ => 9,
+    };
+    push_time_to(out, time, digits);
+}
+
+/// Appends a time like [`push_time`], with this number of digits of its nine.
+pub fn push_time_to(out: &mut String, time: UnixTime, digits: usize) {
+    const YEARS_1_TO_9998: std::ops::Range<i64> = -62_135_596_800..253_370_764_800;
+    let (secs, nanos) = (time.secs(), time.subsec_nanos());
+    let (before, after) = match Timestamp::from_second(secs) {
+        Ok(second) if YEARS_1_TO_9998.contains(&secs) => {
+            (TimeZone::UTC.to_datetime(second).strftime("%Y-%m-%dT%H:%M:%S").to_string(), "Z")
+        }
+        // In the direction of the sign, as numbers are read.
+        _ if secs < 0 && nanos > 0 => {
+            let ns = -time.as_nanos();
+            out.push_str(&format!("@-{}.{:09}", ns / 1_000_000_000, ns % 1_000_000_000));
+            return;
+        }
+        _ => (format!("@{secs}"), ""),
+    };
+    out.push_str(&before);
+    if digits > 0 || after.is_empty() && nanos > 0 {
+        let text = format!(".{nanos:09}");
+        out.push_str(if after.is_empty() { &text } else { &text[..1 + digits] });
+    }
+    out.push_str(after);
 }
 
 /// Returns an offset from UTC as `+02:00`, with seconds only if there are any.

@@ -7,7 +7,7 @@
 use std::io::{self, Write};
 
 use ttlog_read::event::value::{FieldValue, Nested, push_hex};
-use ttlog_read::text::time::{TimeFormatter, When};
+use ttlog_read::text::time::{TimeFormatter, When, push_time_to};
 use ttlog_read::timeline::{Event, Timeline};
 
 use super::chunks::Chunks;
@@ -242,8 +242,19 @@ pub fn push_value(out: &mut String, value: &FieldValue<'_>) {
         FieldValue::Error(texts, full_len) => {
             push_list(out, texts.iter().map(|text| FieldValue::Str(*text)), *full_len);
         }
+        FieldValue::Uuid(_) | FieldValue::Ip(_) | FieldValue::Socket(_) => push_string(out, &value.to_string()),
+        FieldValue::Duration(duration) => {
+            out.push_str("{\"ns\":");
+            push_number(out, duration.as_nanos());
+            out.push('}');
+        }
+        FieldValue::Time(time) => {
+            out.push('"');
+            push_time_to(out, *time, 9);
+            out.push('"');
+        }
         FieldValue::Unit | FieldValue::None => out.push_str("null"),
-        FieldValue::Some(value) => push_value(out, value),
+        FieldValue::Some(value) | FieldValue::Shown(value, _) => push_value(out, value),
         FieldValue::Nested(nested) => push_nested(out, nested),
         FieldValue::Sequence(elements, full_len) => push_list(out, elements.iter().cloned(), *full_len),
     }
