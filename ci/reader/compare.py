@@ -13,6 +13,8 @@ import ttlog_reader
 
 def as_json(value, tags):
     """What ttlog-view's README says it prints for a value."""
+    if isinstance(value, ttlog_reader.Nanoseconds):
+        return {"ns": value.ns}
     if isinstance(value, ttlog_reader.Capped):
         kept = as_json(value.kept, tags)
         inner = kept if isinstance(value.kept, bytes) else {"items" if isinstance(value.kept, list) else "text": kept}

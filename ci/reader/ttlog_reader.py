@@ -4,11 +4,14 @@
 device one per session and then one per event, with its payload in hex, as the ring does not know names. Its purpose is to be compared with ttlog-view (ci/checks/reader-check): whatever the two read differently is a fault of one of them or of the format.
 """
 
+import datetime
 import io
+import ipaddress
 import json
 import struct
 import sys
 import typing
+import uuid
 import zlib
 from bisect import bisect_right
 from fractions import Fraction
@@ -21,8 +24,9 @@ MAGIC = bytes.fromhex("d9d9f784") + b"\x64TTLG"  # tag 55799, array of 4, text o
 LEVELS = {1: "TRACE", 2: "DEBUG", 3: "INFO", 4: "WARN", 5: "ERROR"}
 FIXED = {2: "<B", 3: "<H", 4: "<I", 7: "<b", 8: "<h", 9: "<i", 12: "<f", 13: "<d"}  # §4.2
 NAMES = {1: "bool", 2: "u8", 3: "u16", 4: "u32", 5: "u64", 6: "u128", 7: "i8", 8: "i16", 9: "i32", 10: "i64", 11: "i128", 12: "f32",
-         13: "f64", 14: "char", 15: "str", 16: "bytes", 17: "display", 18: "debug", 19: "error", 20: "unit", 21: "any", 32: "option", 33: "sequence"}
-OPTION, SEQUENCE, ERROR, UNIT, ANY, WIDE, RESERVED, DEVICE = 32, 33, 19, 20, 21, (6, 11, 13), 0xFFFF, 3
+         13: "f64", 14: "char", 15: "str", 16: "bytes", 17: "display", 18: "debug", 19: "error", 20: "unit", 21: "any", 22: "uuid", 23: "ip", 24: "socket", 25: "duration", 26: "time",
+         32: "option", 33: "sequence"}
+OPTION, SEQUENCE, ERROR, UNIT, ANY, WIDE, RESERVED, DEVICE = 32, 33, 19, 20, 21, (6, 11, 13, 22), 0xFFFF, 3
 WITHHELD = {"withheld": True}  # in place of a value that is not there
 
 
@@ -31,6 +35,12 @@ class Capped(typing.NamedTuple):
 
     kept: object
     full_len: int
+
+
+class Nanoseconds(typing.NamedTuple):
+    """A duration."""
+
+    ns: int
 
 
 class Bytes(io.BytesIO):
@@ -74,6 +84,18 @@ class Bytes(io.BytesIO):
             return chr(struct.unpack("<I", self.take(4))[0])
         if tag == UNIT:
             return None
+        if tag == 22:
+            return str(uuid.UUID(bytes=self.take(16)))
+        if tag == 23:
+            return ip_text(self.take({4: 4, 6: 16}[self.take(1)[0]]))
+        if tag == 24:
+            return self.socket(self.take(1)[0])
+        if tag == 25:
+            ns = self.varint()
+            return Nanoseconds(self.seconds("<QI") if ns == 2**64 - 1 else ns)
+        if tag == 26:
+            ns = struct.unpack("<q", self.take(8))[0]
+            return time_text(self.seconds("<qI") if ns == -(2**63) else ns)
         if tag == OPTION:
             return self.value(tags[1:]) if self.take(1) != b"\0" else None
         if tag == ANY:
@@ -89,6 +111,21 @@ class Bytes(io.BytesIO):
             value = self.take(kept) if tag == 16 else self.take(kept).decode()
         return Capped(value, full) if full != kept else value
 
+    def socket(self, form):
+        ip = ip_text(self.take(4 if form == 4 else 16))
+        port = struct.unpack("<H", self.take(2))[0]
+        if form == 4:
+            return f"{ip}:{port}"
+        _flow, scope = struct.unpack("<II", self.take(8)) if form == 7 else (0, 0)
+        return f"[{ip}%{scope}]:{port}" if scope else f"[{ip}]:{port}"
+
+    def seconds(self, form):
+        """Seconds and nanoseconds, as nanoseconds."""
+        secs, nanos = struct.unpack(form, self.take(12))
+        if nanos >= 10**9:
+            raise ValueError(f"a second has no {nanos} nanoseconds")
+        return secs * 10**9 + nanos
+
     def carried_type(self):
         """The type of a value that carries it; empty if there is no value."""
         tags = self.take(1)
@@ -97,6 +134,22 @@ class Bytes(io.BytesIO):
         if tags[-1] == ANY or tags[-1] == 0 and len(tags) > 1 or len(tags) > 8:
             raise ValueError(f"a value carries the type {tags.hex()}")
         return tags if tags[-1] else b""
+
+
+def ip_text(octets):
+    address = ipaddress.ip_address(octets)
+    mapped = address.ipv4_mapped if address.version == 6 else None
+    return f"::ffff:{mapped}" if mapped else str(address)
+
+
+def time_text(unix_ns):
+    """RFC 3339 with nine digits; outside of the years 1 to 9998 the seconds since 1970."""
+    secs, nanos = divmod(unix_ns, 10**9)
+    if not -62135596800 <= secs < 253370764800:
+        sign, (secs, nanos) = "-" if unix_ns < 0 else "", divmod(abs(unix_ns), 10**9)
+        return f"@{sign}{secs}.{nanos:09}" if nanos else f"@{sign}{secs}"
+    date = datetime.datetime(1970, 1, 1) + datetime.timedelta(seconds=secs)
+    return f"{date.isoformat(timespec='seconds')}.{nanos:09}Z"
 
 
 def type_name(tags):

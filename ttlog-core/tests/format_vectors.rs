@@ -8,13 +8,15 @@ mod snapshot_support;
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
+use std::time::Duration;
 
 use snapshot_support::{META, Vector, record};
 use ttlog_core::device::{DeviceClock, DeviceRecorder, SessionStart};
 use ttlog_core::event::dynamic::{DynamicFields, DynamicValues};
 use ttlog_core::event::{AnyFields, Cons, Field, Literal, Metadata, Nil, Role, Shown, TypeList};
 use ttlog_core::record::packed::{Unpacker, unzigzag, varint_len, zigzag};
-use ttlog_core::record::{Bytes, EnumType, Member, StructType, Text, ValueRef};
+use ttlog_core::record::{Bytes, EnumType, Member, Native, StructType, Text, ValueRef};
 use ttlog_core::record::{decode_header, encode_header};
 use ttlog_core::ring::{
     AppendOutcome, DropReason, EndKind, Mode, Panics, ProcessEnd, Ring, RingConfig, RingImage, Segment, SegmentHeader,
@@ -26,7 +28,7 @@ use ttlog_core::snapshot::{
 };
 use ttlog_core::table::callsite_text::{self, CallsiteText};
 use ttlog_core::table::{FieldInfo, TableItem, encode_callsite, values_of};
-use ttlog_core::{Level, Type, Word, crc32};
+use ttlog_core::{Level, Type, UnixTime, UuidBytes, Word, crc32};
 
 const DOCUMENT: &str = include_str!("../../docs/format.md");
 
@@ -266,6 +268,55 @@ fn callsite(line: &[&str]) {
     let types = TypeList::Cons(Type::U64, &TypeList::Nil);
     let Some(fields) = callsite_with(line, &FIELDS, types) else { return };
     assert_eq!(fields, ["bytes [5]", "env [15] Text(\"prod\")"]);
+}
+
+/// Compares the payload of one field of a type for identifiers, addresses or times.
+fn native(line: &[&str]) {
+    fn check<T: Native>(line: &[&str], value: T, expected: &ValueRef<'_>) {
+        let shown = hex(&line[1..]);
+        let mut padded = shown.clone();
+        padded.resize(shown.len().next_multiple_of(8), 0);
+        if !expect(&format!("native {}", line[0]), &payload_of(1024, &Cons(value, Nil)), &padded) {
+            return;
+        }
+        static FIELDS: [Field; 1] = [Field::dynamic("v")];
+        let mut entry = [0; 64];
+        let types = TypeList::Cons(T::TYPE, &TypeList::Nil);
+        let metadata = Metadata { fields: &FIELDS, ..METADATA };
+        let len = encode_callsite(7, &metadata, types, &mut entry).expect("it fits");
+        let TableItem::Callsite(info) = TableItem::decode(&entry[..len]).expect("an item") else {
+            panic!("a callsite")
+        };
+        assert_eq!(&info.values(&shown).next().expect("one").expect("readable").1, expected);
+    }
+    let text = line[0];
+    let uuid = 0x67e5_5044_10b1_426f_9247_bb68_0e5f_e0c8_u128.to_be_bytes();
+    let scoped = SocketAddrV6::new("2001:db8::7".parse().expect("an address"), 80, 1, 2).into();
+    let time = |secs, nanos| UnixTime::new(secs, nanos).expect("less than a second");
+    match text {
+        "67e55044-10b1-426f-9247-bb680e5fe0c8" => check(line, UuidBytes(uuid), &ValueRef::Uuid(uuid)),
+        "[2001:db8::7%2]:80" => check(line, scoped, &ValueRef::Socket(scoped)),
+        "1.5µs" => check(line, Duration::from_nanos(1500), &ValueRef::Duration(Duration::from_nanos(1500))),
+        "9223372036854775808s" => {
+            let long = Duration::from_secs(1 << 63);
+            check(line, long, &ValueRef::Duration(long));
+        }
+        "1969-12-31T23:59:59.999999999Z" => {
+            check(line, UnixTime::from_nanos(-1), &ValueRef::Time(time(-1, 999_999_999)));
+        }
+        "-1099511627776.000000001" => {
+            let far = time(-(1 << 40) - 1, 999_999_999);
+            check(line, far, &ValueRef::Time(far));
+        }
+        ip if ip.parse::<IpAddr>().is_ok() => {
+            let ip: IpAddr = ip.parse().expect("just parsed");
+            check(line, ip, &ValueRef::Ip(ip));
+        }
+        socket => {
+            let socket: SocketAddr = socket.parse().expect("an address with a port");
+            check(line, socket, &ValueRef::Socket(socket));
+        }
+    }
 }
 
 fn callsite_secret(line: &[&str]) {
@@ -790,6 +841,7 @@ fn vectors_of_the_document() {
                 "table-entry" => table_entry(&line),
                 "callsite" => callsite(&line),
                 "callsite-secret" => callsite_secret(&line),
+                "native" => native(&line),
                 "callsite-shown" => callsite_shown(&line),
                 "callsite-span" => callsite_span(&line),
                 "record" => record_line(&line),
@@ -825,6 +877,7 @@ fn vectors_of_the_document() {
         "item",
         "length",
         "long-ring-header",
+        "native",
         "nested",
         "record",
         "recordings",

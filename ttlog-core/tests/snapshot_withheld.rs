@@ -8,6 +8,7 @@
 mod snapshot_support;
 
 use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use fastrand::Rng;
@@ -130,7 +131,8 @@ fn random_tags(rng: &mut Rng, depth: usize) -> Vec<u8> {
             let outer = if rng.bool() && inner != [20] { 33 } else { 32 };
             [vec![outer], inner].concat()
         }
-        _ => vec![rng.u8(1..21)],
+        // All but a value that carries its type.
+        _ => vec![*rng.choice(&[rng.u8(1..21), rng.u8(22..27)]).expect("two")],
     }
 }
 
@@ -235,13 +237,36 @@ fn random_value(rng: &mut Rng, tags: &[u8], secret: bool, out: &mut Vec<u8>, nee
                 random_value(rng, &tags[1..], secret, out, needles);
             }
         }
+        22 => fixed(rng, 16, out, needles),
+        23 | 24 => {
+            let (first, address_len) = *rng.choice(&[(4, 4), (6, 16), (7, 16)]).expect("some");
+            let first = if tags[0] == 23 { first & 6 } else { first };
+            out.push(first);
+            let port_len = if tags[0] == 23 { 0 } else { 2 };
+            fixed(rng, address_len + port_len + if first == 7 { 8 } else { 0 }, out, needles);
+        }
+        25 | 26 => {
+            let marker = if tags[0] == 25 { u64::MAX } else { 1 << 63 };
+            out.extend((tags[0] == 25).then_some(7));
+            if rng.bool() {
+                out.extend(marker.to_le_bytes());
+                fixed(rng, 8, out, needles);
+                out.extend(rng.u32(..1_000_000_000).to_le_bytes());
+            } else {
+                let start = out.len();
+                out.extend(rng.u64(1..1 << 63).to_le_bytes());
+                if secret {
+                    needles.push(out[start..].to_vec());
+                }
+            }
+        }
         tag => panic!("no type has tag {tag}"),
     }
 }
 
 /// Returns the payload words of a record.
 fn random_payload(rng: &mut Rng, callsite: &TestCallsite, needles: &mut Vec<Vec<u8>>) -> Vec<u64> {
-    let is_wide = |field: &&TestField| matches!(field.tags[0], 6 | 11 | 13);
+    let is_wide = |field: &&TestField| matches!(field.tags[0], 6 | 11 | 13 | 22);
     let dynamic = || callsite.fields.iter().filter(|field| field.literal.is_none());
     let mut bytes = Vec::new();
     for field in dynamic().filter(is_wide).chain(dynamic().filter(|field| !is_wide(field))) {
@@ -433,6 +458,14 @@ fn assert_masked(value: &ValueRef<'_>) {
             elements.clone().for_each(|element| assert_masked(&element));
         }
         ValueRef::Any(any) => assert_masked(&any.value()),
+        ValueRef::Uuid(bytes) => assert_eq!(*bytes, [0; 16]),
+        ValueRef::Ip(address) => assert!(address.is_unspecified()),
+        ValueRef::Socket(address) => {
+            assert!(address.ip().is_unspecified() && address.port() == 0, "{address}");
+            assert!(matches!(address, SocketAddr::V4(_)) || address.to_string() == "[::]:0", "{address}");
+        }
+        ValueRef::Duration(duration) => assert!(duration.is_zero()),
+        ValueRef::Time(time) => assert_eq!(time.as_nanos(), 0),
         ValueRef::Unit | ValueRef::None | ValueRef::SomeNone(_) | ValueRef::Absent => {}
     }
 }

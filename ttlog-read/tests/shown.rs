@@ -7,16 +7,18 @@ mod recording;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::num::{NonZeroI128, NonZeroU8, NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, UNIX_EPOCH};
 
 use recording::{Recording, SECOND};
 use ttlog_core::event::{Callsite, Metadata};
 use ttlog_core::ring::DropReason;
 use ttlog_core::snapshot::Codec;
-use ttlog_core::{AnyFields, Value, encode_callsite, info, recorder};
+use ttlog_core::{AnyFields, UnixTime, UuidBytes, Value, encode_callsite, info, recorder};
 use ttlog_read::{FieldValue, Query, Secrets, Timeline};
 
 /// Values per type.
@@ -222,6 +224,104 @@ fn options_and_sequences() {
     assert_exact!("Vec<Option>", ?, random.of([vec![None]], |random| vec![maybe(random), None]));
     assert_exact!("Vec<array>", ?, random.of([vec![]], |random| vec![[random.bool(); 2], [true, false]]));
     assert_exact!("Option<Vec>", ?, random.of([None], |random| Some(list(random))));
+}
+
+fn v6(random: &mut fastrand::Rng) -> Ipv6Addr {
+    let mut segments = [0; 8].map(|_: u16| if random.bool() { 0 } else { random.u16(..) >> random.u8(..16) });
+    if random.u8(..4) == 0 {
+        segments[..6].copy_from_slice(&[0, 0, 0, 0, 0, 0xffff]);
+    }
+    Ipv6Addr::from(segments)
+}
+
+fn v4(random: &mut fastrand::Rng) -> Ipv4Addr {
+    Ipv4Addr::from_bits(random.u32(..))
+}
+
+fn socket_v6(random: &mut fastrand::Rng) -> SocketAddrV6 {
+    let number = |random: &mut fastrand::Rng| if random.bool() { 0 } else { random.u32(..) };
+    SocketAddrV6::new(v6(random), random.u16(..), number(random), number(random))
+}
+
+fn duration(random: &mut fastrand::Rng) -> Duration {
+    match random.u8(..4) {
+        0 => Duration::new(random.u64(..), random.u32(..1_000_000_000)),
+        1 => Duration::from_micros(random.u64(..1_000_000)),
+        _ => Duration::from_nanos(Random::u64(random)),
+    }
+}
+
+#[test]
+fn addresses_and_ids() {
+    let mut random = random();
+    let (localhost, any) = (Ipv6Addr::LOCALHOST, Ipv6Addr::UNSPECIFIED);
+    assert_exact!("Ipv4Addr", %?, random.of([Ipv4Addr::BROADCAST], v4));
+    assert_exact!("Ipv6Addr", %?, random.of([localhost, any], v6));
+    let ip = |random: &mut fastrand::Rng| if random.bool() { IpAddr::V4(v4(random)) } else { IpAddr::V6(v6(random)) };
+    assert_exact!("IpAddr", %?, random.of([IpAddr::V6(localhost)], ip));
+    assert_exact!("SocketAddrV4", %?, random.of([], |random| SocketAddrV4::new(v4(random), random.u16(..))));
+    assert_exact!("SocketAddrV6", %?, random.of([SocketAddrV6::new(localhost, 0, 0, u32::MAX)], socket_v6));
+    let socket = |random: &mut fastrand::Rng| SocketAddr::new(ip(random), random.u16(..));
+    assert_exact!("SocketAddr", %?, random.of([SocketAddr::V6(SocketAddrV6::new(any, 1, 2, 3))], socket));
+    assert_exact!("Vec<SocketAddr>", ?, random.of([], |random| vec![Some(socket(random)), None]));
+    assert_exact!("Uuid", %?, random.of([uuid::Uuid::nil()], |random| uuid::Uuid::from_u128(random.u128(..))));
+    assert_exact!("Option<Uuid>", ?, random.of([None], |random| Some(uuid::Uuid::from_u128(random.u128(..)))));
+}
+
+#[test]
+fn durations() {
+    let mut random = random();
+    let limits = [0, 1, 999, 1000, (1 << 53) - 1, 1 << 53, u64::MAX - 1, u64::MAX].map(Duration::from_nanos);
+    let long = [Duration::MAX, Duration::from_secs(u64::MAX / 1_000_000_000 + 1), Duration::from_secs(9_007_199)];
+    assert_exact!("Duration", ?, random.of(limits.into_iter().chain(long), duration));
+    assert_exact!("Option<Duration>", ?, random.of([None], |random| Some(duration(random))));
+    assert_exact!("Vec<Duration>", ?, random.of([vec![]], |random| vec![duration(random), duration(random)]));
+}
+
+#[test]
+fn durations_in_a_message_have_the_digits_that_it_asks_for() {
+    let seen = read_back("formats-of-durations", || {
+        let (took, peer) = (Duration::from_micros(1_234_567), SocketAddr::from(([10, 0, 0, 1], 80)));
+        info!("{took}|{took:.1?}|{took:.0}|{took:>12?}|{took:+?}|{peer:>12}|{peer:?}", took, peer);
+    });
+    assert_eq!(seen[0].0, "1.234567s|1.2s|1s|   1.234567s|+1.234567s| 10.0.0.1:80|10.0.0.1:80");
+}
+
+#[test]
+fn plain_natives_are_shown_as_people_write_them() {
+    let id = UuidBytes(0x67e5_5044_10b1_426f_9247_bb68_0e5f_e0c8_u128.to_be_bytes());
+    let shown = only("plain", || {
+        let (ip, took) = (Ipv4Addr::LOCALHOST, Duration::from_millis(1500));
+        info!("", id, ip, peer = SocketAddr::from((ip, 80)), took, some = Some(took), list = [ip]);
+    });
+    let expected = ["67e55044-10b1-426f-9247-bb680e5fe0c8", "127.0.0.1", "127.0.0.1:80", "1.5s", "1.5s", "[127.0.0.1]"];
+    assert_eq!(shown, expected.map(|text| format!("native {text}")));
+}
+
+#[test]
+fn times_are_shown_in_rfc_3339_whatever_their_mark() {
+    for (secs, nanos, expected) in [
+        (0, 0, "1970-01-01T00:00:00Z"),
+        (1_769_828_340, 500_000_000, "2026-01-31T02:59:00.500Z"),
+        (1_769_828_340, 1000, "2026-01-31T02:59:00.000001Z"),
+        (-1, 999_999_999, "1969-12-31T23:59:59.999999999Z"),
+        (-62_135_596_800, 0, "0001-01-01T00:00:00Z"),
+        (-62_135_596_801, 0, "@-62135596801"),
+        (253_370_764_799, 0, "9998-12-31T23:59:59Z"),
+        (253_370_764_800, 1, "@253370764800.000000001"),
+        (i64::MIN, 1, "@-9223372036854775807.999999999"),
+        (i64::MAX, 999_999_999, "@9223372036854775807.999999999"),
+    ] {
+        let time = UnixTime::new(secs, nanos).expect("less than a second");
+        assert_eq!(only("times", || info!("", time)), [format!("native {expected}")]);
+        // Not every platform has all of these times.
+        let after = UNIX_EPOCH.checked_add(Duration::new(secs.unsigned_abs(), nanos)).filter(|_| secs >= 0);
+        let before = UNIX_EPOCH.checked_sub(Duration::from_secs(secs.unsigned_abs())).filter(|_| secs < 0);
+        let before = before.and_then(|time| time.checked_add(Duration::from_nanos(nanos.into())));
+        let Some(time) = after.or(before) else { continue };
+        let shown = only("system-times", || info!("", time, debug = ?time, some = ?Some(time)));
+        assert_eq!(shown, [expected, expected, &format!("Some({expected})")].map(|text| format!("native {text}")));
+    }
 }
 
 /// A type with a native form and texts that say more.

@@ -307,7 +307,7 @@ impl Type {
         let mut tags: Vec<u8> =
             (0..self.depth % 10).map(|level| if self.options >> level & 1 == 1 { 32 } else { 33 }).collect();
         // Units are not valid elements, so readers can treat them in any way.
-        tags.push(if self.tag % 24 == 20 && tags.last() == Some(&33) { 1 } else { self.tag % 24 });
+        tags.push(if self.tag % 29 == 20 && tags.last() == Some(&33) { 1 } else { self.tag % 29 });
         tags
     }
 }
@@ -328,6 +328,11 @@ fn converted(value: &ValueRef<'_>) -> Value {
         ValueRef::Bytes(blob) => Value::Bytes(blob.bytes.to_vec(), blob.full_len),
         ValueRef::Unit => Value::Unit,
         ValueRef::None | ValueRef::SomeNone(_) => Value::None,
+        ValueRef::Uuid(bytes) => Value::Uuid(*bytes),
+        ValueRef::Ip(address) => Value::Ip(*address),
+        ValueRef::Socket(address) => Value::Socket(*address),
+        ValueRef::Duration(duration) => Value::Duration(duration.as_nanos()),
+        ValueRef::Time(time) => Value::Time(time.as_nanos()),
         ValueRef::Any(any) => converted(&any.value()),
         ValueRef::Absent => Value::Absent,
         ValueRef::Error(elements) | ValueRef::Sequence(elements) => {

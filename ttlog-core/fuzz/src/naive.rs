@@ -2,6 +2,8 @@
 //! document after the other. It shares no code with ttlog-core (not even its CBOR or LZ4 crates), so bytes that both
 //! read alike are read as documented.
 
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
+
 /// Bytes were refused. The differential target only compares whether both sides refuse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refused;
@@ -668,6 +670,13 @@ pub enum Value {
     Absent,
     /// An option without a value.
     None,
+    Uuid([u8; 16]),
+    Ip(IpAddr),
+    Socket(SocketAddr),
+    /// In nanoseconds.
+    Duration(u128),
+    /// In nanoseconds since 1970.
+    Time(i128),
     /// A sequence or an error.
     Sequence(Vec<Value>, Option<u32>),
 }
@@ -676,7 +685,7 @@ pub enum Value {
 pub fn fields(payload: &[u8], types: &[Vec<u8>]) -> Result<Vec<Value>> {
     let data = &mut &payload[..];
     let mut values = vec![Value::Unit; types.len()];
-    let wide = |tags: &[u8]| matches!(tags, [6 | 11 | 13, ..]);
+    let wide = |tags: &[u8]| matches!(tags, [6 | 11 | 13 | 22, ..]);
     for pass in [true, false] {
         for (value_out, tags) in values.iter_mut().zip(types).filter(|(_, tags)| wide(tags) == pass) {
             *value_out = value(data, tags)?;
@@ -704,6 +713,11 @@ fn length(data: &mut &[u8]) -> Result<(usize, Option<u32>)> {
         251 => Ok((u32::from_le_bytes(array(data)?) as usize, Some(u32::from_le_bytes(array(data)?)))),
         _ => Err(Refused),
     }
+}
+
+/// Less than a second.
+fn nanos(data: &mut &[u8]) -> Result<u32> {
+    Some(u32::from_le_bytes(array(data)?)).filter(|nanos| *nanos < 1_000_000_000).ok_or(Refused)
 }
 
 fn value(data: &mut &[u8], tags: &[u8]) -> Result<Value> {
@@ -764,6 +778,35 @@ fn value(data: &mut &[u8], tags: &[u8]) -> Result<Value> {
                 }
             }
         }
+        22 => Value::Uuid(array(data)?),
+        23 => match take(data, 1)?[0] {
+            4 => Value::Ip(array::<4>(data)?.into()),
+            6 => Value::Ip(array::<16>(data)?.into()),
+            _ => return Err(Refused),
+        },
+        24 => match take(data, 1)?[0] {
+            4 => Value::Socket((array::<4>(data)?, u16::from_le_bytes(array(data)?)).into()),
+            form @ (6 | 7) => {
+                let (address, port) = (array::<16>(data)?.into(), u16::from_le_bytes(array(data)?));
+                let mut number = || if form == 7 { Ok(u32::from_le_bytes(array(data)?)) } else { Ok(0) };
+                Value::Socket(SocketAddrV6::new(address, port, number()?, number()?).into())
+            }
+            _ => return Err(Refused),
+        },
+        25 => match varint(data)? {
+            u64::MAX => {
+                let secs = u64::from_le_bytes(array(data)?);
+                Value::Duration(u128::from(secs) * 1_000_000_000 + u128::from(nanos(data)?))
+            }
+            ns => Value::Duration(ns.into()),
+        },
+        26 => match i64::from_le_bytes(array(data)?) {
+            i64::MIN => {
+                let secs = i64::from_le_bytes(array(data)?);
+                Value::Time(i128::from(secs) * 1_000_000_000 + i128::from(nanos(data)?))
+            }
+            ns => Value::Time(ns.into()),
+        },
         32 => match take(data, 1)?[0] {
             0 => Value::None,
             1 => value(data, inner)?,

@@ -86,6 +86,11 @@ fn is_masked(value: &ValueRef<'_>) -> bool {
         ValueRef::Bytes(blob) => blob.bytes.iter().all(|&byte| byte == b'*'),
         ValueRef::Error(elements) | ValueRef::Sequence(elements) => elements.clone().all(|element| is_masked(&element)),
         ValueRef::Any(any) => is_masked(&any.value()),
+        ValueRef::Uuid(bytes) => *bytes == [0; 16],
+        ValueRef::Ip(address) => address.is_unspecified(),
+        ValueRef::Socket(address) => address.ip().is_unspecified() && address.port() == 0,
+        ValueRef::Duration(duration) => duration.is_zero(),
+        ValueRef::Time(time) => time.as_nanos() == 0,
         ValueRef::Unit | ValueRef::None | ValueRef::SomeNone(_) | ValueRef::Absent => true,
     }
 }

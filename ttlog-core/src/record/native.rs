@@ -363,3 +363,95 @@ pub(super) fn mask_native(tag: u8, bytes: &mut [u8], mask: bool) -> Option<usize
     }
     Some(len)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::vec::Vec;
+
+    use super::*;
+    use crate::record::mask::mask_packed;
+    use crate::record::value::{ValueRef, decode_packed};
+
+    /// A value of each form, as bytes, and the same with zeros in place of what is secret.
+    fn values() -> Vec<(u8, Vec<u8>, Vec<u8>)> {
+        let bytes = |parts: &[&[u8]]| parts.concat();
+        let (v4, v6) = ([10, 1, 2, 3], [0x20; 16]);
+        let seconds_and_nanos = [1, 0, 0, 0, 0, 0, 0, 0x80, 0xff, 0xc9, 0x9a, 0x3b];
+        let long = [7, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
+        let far = i64::MIN.to_le_bytes();
+        std::vec![
+            (22, [7; 16].to_vec(), [0; 16].to_vec()),
+            (23, bytes(&[&[4], &v4]), bytes(&[&[4], &[0; 4]])),
+            (23, bytes(&[&[6], &v6]), bytes(&[&[6], &[0; 16]])),
+            (24, bytes(&[&[4], &v4, &[80, 1]]), bytes(&[&[4], &[0; 6]])),
+            (24, bytes(&[&[6], &v6, &[80, 1]]), bytes(&[&[6], &[0; 18]])),
+            (24, bytes(&[&[7], &v6, &[80, 1], &[9; 8]]), bytes(&[&[7], &[0; 26]])),
+            (25, [0xf8].to_vec(), [0].to_vec()),
+            (25, [2, 0, 1].to_vec(), [2, 0, 0].to_vec()),
+            (25, [7, 1, 2, 3, 4, 5, 6, 7, 8].to_vec(), [7, 0, 0, 0, 0, 0, 0, 0, 0].to_vec()),
+            (25, bytes(&[&long, &seconds_and_nanos]), bytes(&[&long, &[0; 12]])),
+            (26, 5_i64.to_le_bytes().to_vec(), [0; 8].to_vec()),
+            (26, bytes(&[&far, &seconds_and_nanos]), bytes(&[&far, &[0; 12]])),
+        ]
+    }
+
+    #[test]
+    fn masked_values_keep_their_form_and_nothing_else() {
+        for (tag, mut bytes, masked) in values() {
+            let len = bytes.len();
+            bytes.extend([0xEE; 3]); // the payload goes on
+            assert_eq!(mask_packed(&[tag], &mut bytes.clone(), false), Some(len));
+            assert_eq!(mask_packed(&[tag], &mut bytes, true), Some(len), "{tag}");
+            assert_eq!(bytes, [&masked[..], &[0xEE; 3]].concat(), "{tag}");
+            let mut from = Unpacker::new(&bytes);
+            assert!(
+                decode_packed(core::slice::from_ref(&tag), &mut from).is_ok() && from.rest() == [0xEE; 3],
+                "{tag}: {masked:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn cut_and_changed_values_are_read_or_refused() {
+        for (tag, bytes, _) in values() {
+            for len in 0..bytes.len() {
+                let read = decode_packed(core::slice::from_ref(&tag), &mut Unpacker::new(&bytes[..len]));
+                assert!(read.is_err() || tag == 25 && len > 0, "{tag}: {len} of {bytes:?}");
+                let masked = mask_packed(&[tag], &mut bytes[..len].to_vec(), true);
+                assert_eq!(masked.is_some(), read.is_ok(), "{tag}: {len} of {bytes:?}");
+            }
+            for bit in 0..bytes.len() * 8 {
+                let mut bytes = bytes.clone();
+                bytes[bit / 8] ^= 1 << (bit % 8);
+                let mut from = Unpacker::new(&bytes);
+                let read =
+                    decode_packed(core::slice::from_ref(&tag), &mut from).ok().map(|_| bytes.len() - from.rest().len());
+                assert_eq!(mask_packed(&[tag], &mut bytes.clone(), false), read, "{tag}: bit {bit}");
+            }
+        }
+    }
+
+    #[test]
+    fn seconds_have_less_than_a_second_of_nanoseconds() {
+        for (tag, marker) in [(25, &[7, 255, 255, 255, 255, 255, 255, 255, 255][..]), (26, &i64::MIN.to_le_bytes())] {
+            let bytes = |nanos: u32| [marker, &[0; 8], &nanos.to_le_bytes()].concat();
+            let read = |bytes: &[u8]| decode_packed(&[tag], &mut Unpacker::new(bytes)).map(|_| ());
+            assert_eq!(read(&bytes(999_999_999)), Ok(()));
+            assert_eq!(read(&bytes(1_000_000_000)), Err(ValueError::BadValue));
+        }
+        assert_eq!(UnixTime::new(0, 1_000_000_000), None);
+    }
+
+    #[test]
+    fn system_times_on_both_sides_of_1970() {
+        let at = |time: std::time::SystemTime| (UnixTime::from(time).secs(), UnixTime::from(time).subsec_nanos());
+        let epoch = std::time::UNIX_EPOCH;
+        assert_eq!(at(epoch + Duration::new(5, 100)), (5, 100));
+        assert_eq!(at(epoch - Duration::new(5, 0)), (-5, 0));
+        assert_eq!(at(epoch - Duration::new(5, 100)), (-6, 999_999_900));
+        for ns in [i64::MIN, -1, 0, 1, i64::MAX] {
+            assert_eq!(UnixTime::from_nanos(ns).as_nanos(), ns.into());
+        }
+        assert_eq!(ValueRef::Time(UnixTime::from_nanos(-1)), ValueRef::Time(UnixTime { secs: -1, nanos: 999_999_999 }));
+    }
+}

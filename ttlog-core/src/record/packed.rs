@@ -217,9 +217,16 @@ impl Packer {
         let word = self.acc | low;
         self.check ^= low ^ high;
         self.store(0, word);
-        let next = self.at + bits as usize;
-        self.acc = if (self.at ^ next) & 64 != 0 { high } else { word };
-        self.at = next;
+        self.store(1, high);
+        self.advance(bits as usize);
+    }
+
+    /// Moves on by `bits`, within the words stored just now.
+    #[inline(always)]
+    fn advance(&mut self, bits: usize) {
+        self.at += bits;
+        // SAFETY: one of the words stored just now.
+        self.acc = unsafe { (*self.first.add(self.at / 64)).load() };
     }
 
     /// Appends the tail of a number that is split.
@@ -249,9 +256,7 @@ impl Packer {
         self.store(0, self.acc | low);
         self.store(1, middle | more);
         self.store(2, high);
-        self.at += bytes.len() * 8;
-        // SAFETY: one of the three words stored just now.
-        self.acc = unsafe { (*self.first.add(self.at / 64)).load() };
+        self.advance(bytes.len() * 8);
     }
 
     /// Appends at least 8 bytes. The words between the first and the last are loaded from where they are in `bytes`, so
@@ -273,6 +278,12 @@ impl Packer {
             let word = load(further * 8 - before);
             self.check ^= word;
             self.store(further, word);
+            // Keeps the compiler from unrolling the loop, whose usual few rounds would then take two loops.
+            #[cfg(all(target_arch = "x86_64", not(miri)))]
+            // SAFETY: no instruction at all.
+            unsafe {
+                core::arch::asm!("", options(nomem, nostack, preserves_flags));
+            }
         }
         self.acc = (load(bytes.len() - 8) >> 1) >> (63 - rest * 8);
         self.check ^= self.acc;
@@ -326,33 +337,32 @@ impl Packer {
         self.put_bytes(bytes);
     }
 
-    /// Stores the remaining bytes, padded with zeros. Returns the end of the payload, and the exclusive or of all its
-    /// words and the start value.
+    /// Stores the remaining bytes, padded with zeros. Returns the number of words of the payload, and the exclusive or of
+    /// all of them and the start value.
     #[inline(always)]
-    pub(crate) fn finish(mut self) -> (*const Word, u64) {
+    pub(crate) fn finish(mut self) -> (usize, u64) {
         if !self.at.is_multiple_of(64) {
             if !IS_WIDE {
                 self.check ^= self.acc;
             }
             self.store(0, self.acc);
         }
-        (self.end(), self.check)
+        (self.words(), self.check)
     }
 
     /// As [`finish`](Self::finish), without a branch.
     #[inline(always)]
-    pub(crate) fn finish_loose(self) -> (*const Word, u64) {
+    pub(crate) fn finish_loose(self) -> (usize, u64) {
         if !IS_WIDE {
             return self.finish();
         }
         self.store(0, self.acc);
-        (self.end(), self.check)
+        (self.words(), self.check)
     }
 
     #[inline(always)]
-    fn end(&self) -> *const Word {
-        // SAFETY: the end of the words that were stored.
-        unsafe { self.first.add(self.at.div_ceil(64)) }
+    fn words(&self) -> usize {
+        (self.at + 63) / 64
     }
 }
 

@@ -269,7 +269,9 @@ fn incomparable(found: Kind, wanted: &Wanted) -> Match {
 
 #[cfg(test)]
 mod tests {
-    use ttlog_core::record::Text;
+    use std::time::Duration;
+
+    use ttlog_core::record::{Text, UnixTime};
 
     use super::*;
 
@@ -401,5 +403,92 @@ mod tests {
         let greater = |wanted| Operator::Greater.compare_value(&sequence, &Wanted::new(wanted));
         assert_eq!(greater("400"), Match::Yes);
         assert!(matches!(greater("4000"), Match::Incomparable(_)));
+    }
+
+    #[test]
+    fn identifiers_addresses_durations_and_times_compare_by_value() {
+        let (less, equal, greater) = (Ok(vec!["<", "<="]), Ok(vec!["=", "<=", ">="]), Ok(vec![">", ">="]));
+        let ip = |text: &str| FieldValue::Ip(text.parse().expect(text));
+        let socket = |text: &str| FieldValue::Socket(text.parse().expect(text));
+        let duration = |ns| FieldValue::Duration(Duration::from_nanos(ns));
+        let time = |ns| FieldValue::Time(UnixTime::from_nanos(ns));
+        let id = FieldValue::Uuid(0x67e5_5044_10b1_426f_9247_bb68_0e5f_e0c8_u128.to_be_bytes());
+        const NEW_YEAR: i64 = 1_767_225_600_000_000_000;
+        for (value, wanted, expected) in [
+            (ip("10.0.0.1"), "10.0.0.1", &equal),
+            (ip("10.0.0.9"), "10.0.0.10", &less),
+            (ip("::1"), "0:0:0:0:0:0:0:1", &equal),
+            (ip("::1"), "[::1]", &equal),
+            (ip("::1"), "10.0.0.1", &greater),
+            (socket("10.0.0.1:80"), "10.0.0.1:80", &equal),
+            (socket("10.0.0.1:80"), "10.0.0.1:443", &less),
+            (socket("10.0.0.1:80"), "10.0.0.1", &equal),
+            (socket("[::1]:80"), "::1", &equal),
+            (socket("[::1%3]:80"), "[::1]:80", &greater),
+            (id.clone(), "67e55044-10b1-426f-9247-bb680e5fe0c8", &equal),
+            (id.clone(), "67E5504410B1426F9247BB680E5FE0C8", &equal),
+            (id.clone(), "{67e55044-10b1-426f-9247-bb680e5fe0c9}", &less),
+            (id.clone(), "urn:uuid:00000000-0000-0000-0000-000000000000", &greater),
+            (duration(1_500_000_000), "1.5s", &equal),
+            (duration(1_500_000_000), "1500ms", &equal),
+            (duration(90_000_000_000), "1m", &greater),
+            (duration(999), "1µs", &less),
+            (FieldValue::Duration(Duration::MAX), "1000000d", &greater),
+            (time(NEW_YEAR), "2026-01-01T00:00:00Z", &equal),
+            (time(NEW_YEAR), "2026-01-01 01:00+01:00", &equal),
+            (time(NEW_YEAR), "2026-01-01", &equal),
+            (time(NEW_YEAR - 1), "2026-01-01", &less),
+            (time(NEW_YEAR + 86_400_000_000_000), "2026-01-01", &greater),
+            (time(NEW_YEAR + 1), "2026-01-01T00:00:00.000000000Z", &greater),
+            (time(-1), "1970-01-01", &less),
+        ] {
+            assert_eq!(&holding(&value, wanted), expected, "{value:?} {wanted}");
+            let shown = FieldValue::Shown(Box::new(FieldValue::Some(Box::new(value))), Shown::Debug);
+            assert_eq!(&holding(&shown, wanted), expected, "{shown:?} {wanted}");
+        }
+        for (value, wanted, kinds) in [
+            (ip("10.0.0.1"), "10.0.0.1:80", (Kind::Address, Kind::Text)),
+            (ip("10.0.0.1"), "10", (Kind::Address, Kind::Number)),
+            (duration(5), "5", (Kind::Duration, Kind::Number)),
+            (duration(5), "5KB", (Kind::Duration, Kind::Size)),
+            (time(5), "12:00", (Kind::Time, Kind::Text)),
+            (time(5), "5", (Kind::Time, Kind::Number)),
+            (id.clone(), "67e5504x", (Kind::Uuid, Kind::Text)),
+            (id.clone(), "67e5504410b1426f9247bb680e5fe0cg", (Kind::Uuid, Kind::Text)),
+        ] {
+            let ordered = Operator::Less.compare_value(&value, &Wanted::new(wanted));
+            assert_eq!(
+                ordered,
+                Match::Incomparable(Mismatch { found: kinds.0, wanted: kinds.1 }),
+                "{value:?} {wanted}"
+            );
+            assert_ne!(Operator::Equal.compare_value(&value, &Wanted::new(wanted)), Match::Yes, "{value:?} {wanted}");
+        }
+        let contains = |value: &FieldValue<'_>, text| Operator::Contains.compare_value(value, &Wanted::new(text));
+        assert_eq!(contains(&ip("10.0.0.1"), "10.0."), Match::Yes);
+        assert_eq!((contains(&id, "-426f-"), contains(&id, "426F")), (Match::Yes, Match::No));
+    }
+
+    #[test]
+    fn marked_values_compare_by_value_and_as_shown() {
+        let equal = |value: &FieldValue<'_>, wanted: &str| Operator::Equal.compare_value(value, &Wanted::new(wanted));
+        let shown = |value, shown| FieldValue::Shown(Box::new(value), shown);
+        let some = shown(FieldValue::Some(Box::new(FieldValue::Unsigned(5))), Shown::Debug);
+        for (wanted, expected) in
+            [("5", Match::Yes), ("5.0", Match::Yes), ("Some(5)", Match::Yes), ("Some(6)", Match::No)]
+        {
+            assert_eq!(equal(&some, wanted), expected, "{wanted}");
+        }
+        assert_eq!(holding(&some, "4"), Ok(vec![">", ">="]));
+        let text = shown(str("a b"), Shown::Debug);
+        assert_eq!((equal(&text, "a b"), equal(&text, "\"\\\"a b\\\"\"")), (Match::Yes, Match::Yes));
+        let list = FieldValue::Sequence(vec![FieldValue::Unsigned(1), FieldValue::Unsigned(2)], None);
+        let list = shown(list, Shown::Debug);
+        assert_eq!(
+            (equal(&list, "2"), equal(&list, "[1, 2]"), equal(&list, "[1]")),
+            (Match::Yes, Match::Yes, Match::No)
+        );
+        assert_eq!(Operator::Contains.compare_value(&list, &Wanted::new("1, 2")), Match::Yes);
+        assert_eq!(equal(&shown(FieldValue::Withheld, Shown::Debug), "[withheld]"), Match::No);
     }
 }

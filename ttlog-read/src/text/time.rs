@@ -177,25 +177,23 @@ pub fn push_time(out: &mut String, time: UnixTime) {
 /// Appends a time like [`push_time`], with this number of digits of its nine.
 pub fn push_time_to(out: &mut String, time: UnixTime, digits: usize) {
     const YEARS_1_TO_9998: std::ops::Range<i64> = -62_135_596_800..253_370_764_800;
-    let (secs, nanos) = (time.secs(), time.subsec_nanos());
-    let (before, after) = match Timestamp::from_second(secs) {
-        Ok(second) if YEARS_1_TO_9998.contains(&secs) => {
-            (TimeZone::UTC.to_datetime(second).strftime("%Y-%m-%dT%H:%M:%S").to_string(), "Z")
+    match Timestamp::from_second(time.secs()) {
+        Ok(second) if YEARS_1_TO_9998.contains(&time.secs()) => {
+            let second = TimeZone::UTC.to_datetime(second).strftime("%Y-%m-%dT%H:%M:%S");
+            let fraction = format!(".{:09}", time.subsec_nanos());
+            let len = if digits > 0 { 1 + digits } else { 0 };
+            out.push_str(&format!("{second}{}Z", &fraction[..len.min(fraction.len())]));
         }
-        // In the direction of the sign, as numbers are read.
-        _ if secs < 0 && nanos > 0 => {
-            let ns = -time.as_nanos();
-            out.push_str(&format!("@-{}.{:09}", ns / 1_000_000_000, ns % 1_000_000_000));
-            return;
+        _ => {
+            let ns = time.as_nanos().unsigned_abs();
+            let (secs, nanos) = (ns / 1_000_000_000, ns % 1_000_000_000);
+            out.push_str(if time.secs() < 0 { "@-" } else { "@" });
+            out.push_str(&secs.to_string());
+            if nanos > 0 {
+                out.push_str(&format!(".{nanos:09}"));
+            }
         }
-        _ => (format!("@{secs}"), ""),
-    };
-    out.push_str(&before);
-    if digits > 0 || after.is_empty() && nanos > 0 {
-        let text = format!(".{nanos:09}");
-        out.push_str(if after.is_empty() { &text } else { &text[..1 + digits] });
     }
-    out.push_str(after);
 }
 
 /// Returns an offset from UTC as `+02:00`, with seconds only if there are any.

@@ -314,7 +314,10 @@ fn push_list<'a>(out: &mut String, elements: impl Iterator<Item = FieldValue<'a>
 
 #[cfg(test)]
 mod tests {
-    use ttlog_core::record::Text;
+    use std::time::Duration;
+
+    use ttlog_core::event::Shown;
+    use ttlog_core::record::{Text, UnixTime};
 
     use super::*;
 
@@ -354,6 +357,16 @@ mod tests {
             (FieldValue::Some(Box::new(FieldValue::Unsigned(1))), "1"),
             (FieldValue::Sequence(vec![FieldValue::Unsigned(1), FieldValue::None], None), "[1,null]"),
             (FieldValue::Sequence(vec![], Some(3)), "{\"items\":[],\"full_len\":3}"),
+            (FieldValue::Uuid([0xab; 16]), "\"abababab-abab-abab-abab-abababababab\""),
+            (FieldValue::Ip([10, 0, 0, 1].into()), "\"10.0.0.1\""),
+            (FieldValue::Socket(([0, 0, 0, 0, 0, 0, 0, 1], 80).into()), "\"[::1]:80\""),
+            (FieldValue::Duration(Duration::MAX), "{\"ns\":18446744073709551615999999999}"),
+            (FieldValue::Time(UnixTime::from_nanos(-1)), "\"1969-12-31T23:59:59.999999999Z\""),
+            (FieldValue::Time(UnixTime::from_nanos(0)), "\"1970-01-01T00:00:00.000000000Z\""),
+            (FieldValue::Time(UnixTime::new(i64::MIN, 0).expect("a time")), "\"@-9223372036854775808\""),
+            (FieldValue::Shown(Box::new(FieldValue::Unsigned(7)), Shown::Display), "7"),
+            (FieldValue::Shown(Box::new(FieldValue::Str(text("a\"b"))), Shown::Debug), "\"a\\\"b\""),
+            (FieldValue::Shown(Box::new(FieldValue::Some(Box::new(FieldValue::None))), Shown::Debug), "null"),
         ];
         for (value, expected) in cases {
             assert_eq!(json(value), *expected);

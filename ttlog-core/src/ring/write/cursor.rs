@@ -91,6 +91,32 @@ impl<'m> UnderWay<'m> {
     }
 }
 
+/// What the hot path stores. (A trait, because a closure is not certain to be inlined.)
+trait Payload {
+    /// Stores the payload. Returns the number of its words, and the exclusive or of them and the packer's start value.
+    fn put(&self, packer: Packer) -> (usize, u64);
+}
+
+struct SmallPayload<'f, F>(&'f F);
+
+impl<F: Fields> Payload for SmallPayload<'_, F> {
+    #[inline(always)]
+    fn put(&self, mut packer: Packer) -> (usize, u64) {
+        self.0.put_small(&mut packer);
+        if const { F::SMALL_LEN_MAX == F::HEAD_LEN } { packer.finish() } else { packer.finish_loose() }
+    }
+}
+
+struct PlainPayload<'f, F>(&'f F);
+
+impl<F: AnyFields> Payload for PlainPayload<'_, F> {
+    #[inline(always)]
+    fn put(&self, mut packer: Packer) -> (usize, u64) {
+        self.0.put(&mut packer, usize::MAX);
+        packer.finish()
+    }
+}
+
 /// One context's position in the ring `'m`. Used only by that context and by code that interrupts it, always with the
 /// same ring.
 ///
@@ -164,7 +190,6 @@ impl<'m> Cursor<'m> {
     /// Never blocks, allocates or makes a system call. Callable anywhere in the cursor's own context.
     #[inline(always)]
     pub fn append_small<F: Fields>(&self, callsite: u16, ticks: u64, fields: &F) -> bool {
-        let is_fixed = const { F::SMALL_LEN_MAX == F::HEAD_LEN };
         let loose_len = const { if F::SMALL_LEN_MAX == F::HEAD_LEN { 0 } else { LOOSE_LEN } };
         let longest = const { F::WIDE_WORDS * 8 + F::SMALL_LEN_MAX };
         if !fields.are_small() {
@@ -177,10 +202,7 @@ impl<'m> Cursor<'m> {
             return false;
         }
         let bound_bytes = 8 + longest.next_multiple_of(8) + content_len + loose_len;
-        self.append_within(callsite, ticks, bound_bytes, |mut packer| {
-            fields.put_small(&mut packer);
-            if is_fixed { packer.finish() } else { packer.finish_loose() }
-        })
+        self.append_within(callsite, ticks, bound_bytes, &SmallPayload(fields))
     }
 
     /// Like [`append_small`](Self::append_small), for values of any length that need no truncation.
@@ -188,21 +210,12 @@ impl<'m> Cursor<'m> {
     pub fn append_plain<F: AnyFields>(&self, callsite: u16, ticks: u64, fields: &F) -> bool {
         let payload_words = fields.payload_words(usize::MAX);
         payload_words <= SHORT_PAYLOAD_WORDS
-            && self.append_within(callsite, ticks, 8 + payload_words * 8, |mut packer| {
-                fields.put(&mut packer, usize::MAX);
-                packer.finish()
-            })
+            && self.append_within(callsite, ticks, 8 + payload_words * 8, &PlainPayload(fields))
     }
 
-    /// Appends a record whose payload `put` stores; header included, it stores at most `bound_bytes`.
+    /// Appends a record whose payload stores at most `bound_bytes`, header included.
     #[inline(always)]
-    fn append_within(
-        &self,
-        callsite: u16,
-        ticks: u64,
-        bound_bytes: usize,
-        put: impl Fn(Packer) -> (*const Word, u64),
-    ) -> bool {
+    fn append_within(&self, callsite: u16, ticks: u64, bound_bytes: usize, payload: &impl Payload) -> bool {
         #[cfg(loom)]
         if self.holds_none() {
             return false;
@@ -233,17 +246,16 @@ impl<'m> Cursor<'m> {
         kill_point!(HotMarked);
         // SAFETY: used * 8 + bound_bytes <= limit, which is the room in the held segment (a cursor that has lost its
         // segment since `limit` was read has the busy `NO_SEGMENT`). So the header word and the words after it covered
-        // by `bound_bytes` are in the held segment, and `bound_bytes` covers everything that `put` stores, as the
+        // by `bound_bytes` are in the held segment, and `bound_bytes` covers everything that `payload` stores, as the
         // sealed `Native` impls promise.
         unsafe {
             let header = segment.add(SEGMENT_HEADER_WORDS + used);
             #[cfg(ttlog_mutant_commit_first)]
             commit_word.store_low_release(now + commit::step(bound_bytes / 8, 1));
-            let (end, others) = put(Packer::new(header.add(1), self.lap.get()));
-            let words = end.offset_from(header) as usize;
-            (*header).store(seal_header(u64::from(callsite), words as u64 - 1, delta, others));
+            let (words, others) = payload.put(Packer::new(header.add(1), self.lap.get()));
+            (*header).store(seal_header(u64::from(callsite), words as u64, delta, others));
             kill_point!(HotSealed);
-            commit_word.store_low_release(now + commit::step(words, 1));
+            commit_word.store_low_release(now + commit::step(1 + words, 1));
         }
         kill_point!(HotCommitted);
         true
@@ -520,8 +532,8 @@ impl<'m> Cursor<'m> {
             let header = self.segment.get().add(SEGMENT_HEADER_WORDS + used);
             let mut packer = Packer::new(header.add(1), self.lap.get());
             put(&mut packer);
-            let (end, others) = packer.finish();
-            debug_assert_eq!(end.offset_from(header) as usize, words);
+            let (payload_words, others) = packer.finish();
+            debug_assert_eq!(1 + payload_words, words);
             (*header).store(encode_header(callsite, len, delta, others));
         }
         kill_point!(PutSealed);
