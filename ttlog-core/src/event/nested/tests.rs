@@ -35,7 +35,7 @@ fn packed(room_words: usize, put: impl FnOnce(&mut Packer)) -> Vec<u64> {
     let mut packer = unsafe { Packer::new(words.as_ptr(), 0) };
     put(&mut packer);
     let (end, _) = packer.finish();
-    let len = (end.addr() - words.as_ptr().addr()) / 8;
+    let len = (end - words.as_ptr().addr()) / 8;
     words[..len].iter().map(Word::load).collect()
 }
 
