@@ -16,7 +16,70 @@ use crate::record::value::{Bytes, ErrorTexts, FormattedText, Native, Sealed};
 
 /// A type that can be a field.
 ///
-/// Implement it for your own types to name the native type that represents them:
+/// Derive it for your own structs and enums. Their values are recorded as they are, member by member; the names are
+/// stored once per callsite. The guide to the [log macros](crate::info) shows what readers make of it.
+///
+/// ```
+/// use ttlog_core::{Value, info};
+///
+/// #[derive(Value)]
+/// struct Order<'a> {
+///     customer: Customer,
+///     lines: Vec<(&'a str, u32)>,
+///     state: State,
+///     #[value(rename = "via")]
+///     channel: Option<&'a str>,
+///     #[value(skip)]
+///     cache: std::cell::RefCell<Vec<u8>>,
+/// }
+///
+/// #[derive(Value)]
+/// struct Customer {
+///     id: CustomerId,
+///     #[value(secret)]
+///     card: u64,
+///     #[value(debug)]
+///     kind: Kind,
+/// }
+///
+/// #[derive(Value)]
+/// struct CustomerId(u64); // recorded as a u64
+///
+/// #[derive(Value)]
+/// enum State {
+///     Open,
+///     Paid { cents: u64 },
+/// }
+///
+/// #[derive(Debug)]
+/// enum Kind { Retail }
+///
+/// let customer = Customer { id: CustomerId(7), card: 4111, kind: Kind::Retail };
+/// let lines = vec![("tea", 2), ("cups", 6)];
+/// let order = Order { customer, lines, state: State::Paid { cents: 995 }, channel: None, cache: Default::default() };
+/// info!("accepted", order); // order={customer: {id: 7, card: <withheld>, kind: Retail}, lines: [("tea", 2), …
+/// ```
+///
+/// | attribute of a field | effect |
+/// | --- | --- |
+/// | `#[value(skip)]` | not recorded |
+/// | `#[value(secret)]` | marked as secret: withheld by readers and from snapshots, like a field of that name |
+/// | `#[value(rename = "…")]` | recorded under this name; also for a variant, and for the type itself |
+/// | `#[value(display)]`, `#[value(debug)]` | recorded as the text of `Display` or `Debug` |
+///
+/// - A struct with one unnamed field, which is not secret, is recorded as what it holds. `#[value(transparent)]` on the
+///   type does the same for a struct whose other fields are skipped.
+/// - `#[value(crate = path)]` on the type names this crate (or ttlog-std, or ttlog-embedded) where it has another name.
+/// - Type parameters and lifetimes are supported. Every field that is recorded natively has a type of which a sequence
+///   could be recorded, too: one of those in the guide, or a type with this derive.
+/// - A type that contains itself must mark the field with `skip`, `debug` or `display`.
+/// - Texts of `display` and `debug` are made once, before anything is recorded, with room for 256 bytes in one field of an
+///   event (64 where pointers are of 32 bits); longer ones are cut, and marked as cut. Such a type cannot be an element
+///   of a sequence.
+/// - A field of an event has at most 16 types nested in each other, and at most 2 KiB of names and types.
+///
+/// Or implement the trait to name the native type that represents yours. It can be a field then, but no member of a type
+/// with the derive:
 ///
 /// ```
 /// struct OrderId(u64);
@@ -34,7 +97,7 @@ use crate::record::value::{Bytes, ErrorTexts, FormattedText, Native, Sealed};
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a field of an event",
     label = "no native encoding for this type",
-    note = "write `%value` to record it with `Display`, `?value` with `Debug`, or implement `ttlog_core::Value` for it"
+    note = "write `%value` to record it with `Display`, `?value` with `Debug`, or derive `Value` for it"
 )]
 pub trait Value {
     /// Native type that represents this type in a record.
@@ -186,7 +249,17 @@ unsafe impl Element for alloc::borrow::Cow<'_, str> {
 /// Maximum number of bytes of a sequence that the hot path takes.
 pub(super) const SMALL_BLOCK_MAX: usize = 512;
 
-/// Elements of a sequence, as one value.
+/// Elements of a sequence, as one value. Their members cannot be formatted, because there is no place for an unknown
+/// number of texts:
+///
+/// ```compile_fail,E0080
+/// #[derive(ttlog_core::Value)]
+/// struct Shown {
+///     #[value(display)]
+///     text: String,
+/// }
+/// ttlog_core::info!("a list", list = [Shown { text: String::new() }]);
+/// ```
 #[derive(Debug)]
 pub struct Elements<'a, T>(pub(crate) &'a [T]);
 
