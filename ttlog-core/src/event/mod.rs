@@ -19,6 +19,7 @@ pub(crate) mod literal;
 pub(crate) mod metadata;
 pub mod secret;
 pub mod shown;
+pub(crate) mod span_context;
 
 pub use callsite::Callsite;
 pub use epoch::{epoch, start_epoch};
@@ -26,3 +27,4 @@ pub use fields::{AnyFields, Cons, Fields, JoinedFields, Nil, TypeList};
 pub use level::{Level, STATIC_LEVEL_FLOOR, UnknownLevel, is_priority, level_enabled};
 pub use literal::LiteralRef;
 pub use metadata::{Field, Literal, Metadata, Role, Shown};
+pub use span_context::SpanContext;
