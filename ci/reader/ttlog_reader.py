@@ -217,6 +217,20 @@ class Description:
             found.append((self.name(), flags, self.type()))
         return found
 
+    def withholds(self):
+        """Whether a member is withheld, at any depth."""
+        tag = self.byte()
+        if tag in (OPTION, SEQUENCE):
+            return self.withholds()
+        if tag == TUPLE:
+            return any([Description(of).withholds() for of in self.types()])
+        count = 1
+        if tag == ENUM:
+            self.name()
+            count = self.byte()
+        found = [self.members() for _ in range(count)] if tag in (STRUCT, ENUM) else []
+        return any(flags & 2 or Description(of).withholds() for members in found for _, flags, of in members)
+
     def types(self):
         return [self.type() for _ in range(self.byte())]
 
@@ -540,7 +554,8 @@ def fields_of(kind, callsite_fields, payload):
     dynamic = [at for at, field in enumerate(callsite_fields) if len(field) == 2 or field[2] is None]
     withheld = {at for at, field in enumerate(callsite_fields) if len(field) > 3 and field[3] & 2}
     readable = dynamic
-    if payload and set(payload) == {2**64 - 1} and withheld.intersection(dynamic):  # §6.5: all of it is withheld
+    any_withheld = withheld.intersection(dynamic) or any(Description(callsite_fields[at][1]).withholds() for at in dynamic)
+    if payload and set(payload) == {2**64 - 1} and any_withheld:  # §6.5: all of it is withheld
         withheld.update(dynamic)
         readable = []
     is_wide = {at: callsite_fields[at][1][0] in WIDE for at in readable}

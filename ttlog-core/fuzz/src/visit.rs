@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use ttlog_core::{CallsiteInfo, Item, Segment, TableItem, ValueRef};
+use ttlog_core::record::visit_members;
+use ttlog_core::{CallsiteInfo, FieldInfo, Item, Segment, TableItem, ValueRef};
 
 /// Reads table entries, and returns the callsites.
 pub fn entries<'a>(entries: impl Iterator<Item = &'a [u8]>) -> HashMap<u16, CallsiteInfo<'a>> {
@@ -61,7 +62,7 @@ pub fn withheld(segment: &Segment<'_>, callsites: &HashMap<u16, CallsiteInfo<'_>
             continue;
         };
         assert!(callsite.fields().all(|field| field.withheld || !field.secret || field.type_tags == [20]));
-        if !wholly && callsite.fields().any(|field| field.withheld && field.literal.is_none()) {
+        if !wholly && callsite.fields().any(|field| field.literal.is_none() && withholds(&field)) {
             for value in callsite.values(record.payload) {
                 let (field, value) = value.expect("what does not decode is withheld wholly");
                 assert!(!field.withheld || is_masked(&value), "{}: {value:?}", field.name);
@@ -69,6 +70,13 @@ pub fn withheld(segment: &Segment<'_>, callsites: &HashMap<u16, CallsiteInfo<'_>
             }
         }
     }
+}
+
+/// Returns whether a field or one of its members is withheld.
+fn withholds(field: &FieldInfo<'_>) -> bool {
+    let mut found = field.withheld;
+    visit_members(field.type_tags, &mut |member| found |= member.withheld);
+    found
 }
 
 /// Checks that members with the flag are masked.

@@ -14,7 +14,7 @@
 use crate::error::{FormatError, FormatErrorKind};
 use crate::event::level::Level;
 use crate::event::literal::LiteralRef;
-use crate::event::metadata::{Literal, Metadata, Shown};
+use crate::event::metadata::{Literal, Metadata, Role, Shown};
 use crate::record::packed::Unpacker;
 
 /// Version of the layout.
@@ -23,9 +23,12 @@ const VERSION: u8 = 1;
 const SECRET: u8 = 1;
 /// Bit of a field's flags: it is a literal, and its value follows.
 const LITERAL: u8 = 2;
-/// Position and mask, among the flags, of how a field is shown.
-const SHOWN_SHIFT: u32 = 2;
-const SHOWN_MASK: u8 = 3;
+/// Position of the role in a field's flags.
+const ROLE_SHIFT: u32 = 2;
+/// Mask of the role, at that position.
+const ROLE_MASK: u8 = 15;
+/// Position of how the field is shown, in the two bits after the role.
+const SHOWN_SHIFT: u32 = 6;
 /// Number of bytes before the texts.
 const HEAD_LEN: usize = 8;
 
@@ -77,8 +80,11 @@ pub const fn encode<const N: usize>(metadata: &Metadata) -> [u8; N] {
     let mut index = 0;
     while index < metadata.fields.len() {
         let field = &metadata.fields[index];
-        let marks = if field.secret { SECRET } else { 0 } | if field.literal.is_some() { LITERAL } else { 0 };
-        out = out.put(&[marks | (field.shown as u8) << SHOWN_SHIFT]).put_text(field.name);
+        let flags = if field.secret { SECRET } else { 0 }
+            | if field.literal.is_some() { LITERAL } else { 0 }
+            | (field.role as u8) << ROLE_SHIFT
+            | (field.shown as u8) << SHOWN_SHIFT;
+        out = out.put(&[flags]).put_text(field.name);
         if let Some(literal) = field.literal {
             out = match literal {
                 Literal::Bool(value) => out.put(&[1, value as u8]),
@@ -139,7 +145,7 @@ pub struct CallsiteText<'a> {
 }
 
 /// A field of such a callsite.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct CallsiteField<'a> {
     /// Name.
     pub name: &'a str,
@@ -147,6 +153,8 @@ pub struct CallsiteField<'a> {
     pub literal: Option<(u8, LiteralRef<'a>)>,
     /// Whether the source marks it as secret.
     pub secret: bool,
+    /// Relation between the event and the span whose id is the value.
+    pub role: Role,
     /// How the value is shown.
     pub shown: Shown,
 }
@@ -171,8 +179,7 @@ impl<'a> CallsiteText<'a> {
     pub fn fields(&self) -> impl ExactSizeIterator<Item = CallsiteField<'a>> + Clone + use<'a> {
         let mut from = Unpacker::new(self.fields);
         // `decode` has validated the fields, so this cannot fail.
-        let none = CallsiteField { name: "", literal: None, secret: false, shown: Shown::Plain };
-        (0..self.field_count).map(move |_| decode_field(&mut from).unwrap_or(none))
+        (0..self.field_count).map(move |_| decode_field(&mut from).unwrap_or_default())
     }
 }
 
@@ -193,8 +200,9 @@ fn decode_field<'a>(from: &mut Unpacker<'a>) -> Option<CallsiteField<'a>> {
     let flags = from.byte()?;
     let name = text(from)?;
     let literal = if flags & LITERAL != 0 { Some(decode_literal(from)?) } else { None };
-    let shown = Shown::from_code(u64::from(flags >> SHOWN_SHIFT & SHOWN_MASK));
-    Some(CallsiteField { name, literal, secret: flags & SECRET != 0, shown })
+    let role = Role::from_code(u64::from(flags >> ROLE_SHIFT & ROLE_MASK));
+    let shown = Shown::from_code(u64::from(flags >> SHOWN_SHIFT));
+    Some(CallsiteField { name, literal, secret: flags & SECRET != 0, role, shown })
 }
 
 fn decode_literal<'a>(from: &mut Unpacker<'a>) -> Option<(u8, LiteralRef<'a>)> {
@@ -246,6 +254,8 @@ mod tests {
             Field::literal("f", Literal::F64(0.5)),
             Field::literal("unit", Literal::Str("mm")),
             Field::dynamic("token").secret().shown(Shown::Debug),
+            Field::id("span", Role::Begin),
+            Field::id("parent", Role::KnownAs),
         ],
     };
     const LEN: usize = encoded_len(&METADATA);
@@ -273,7 +283,9 @@ mod tests {
         assert_eq!(fields[1..9], literals);
         assert_eq!(fields[9], ("token", true, None));
         assert_eq!(text.fields().filter(|field| field.shown != Shown::Plain).count(), 1);
-        assert_eq!(text.fields().last().unwrap().shown, Shown::Debug);
+        assert_eq!(text.fields().nth(9).unwrap().shown, Shown::Debug);
+        let roles: Vec<_> = text.fields().map(|field| field.role).skip(9).collect();
+        assert_eq!(roles, [Role::Value, Role::Begin, Role::KnownAs]);
     }
 
     #[test]

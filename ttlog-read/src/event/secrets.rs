@@ -48,6 +48,7 @@ impl Secrets {
         self.with_policy(|policy| {
             visit_members(field.type_tags, &mut |member| {
                 let by_name = !self.show && policy.keys.contains(member.name);
+                hidden.absent |= member.withheld;
                 hidden.any |= member.withheld || hidden.marked && member.secret || by_name;
                 if by_name && !hidden.names.contains(&member.name) {
                     hidden.names.push(member.name);
@@ -80,6 +81,8 @@ pub struct Hidden<'a> {
     names: Vec<&'a str>,
     /// Whether there is any such member, or one that the snapshot does not have.
     any: bool,
+    /// Whether there is one that the snapshot does not have.
+    absent: bool,
 }
 
 impl Hidden<'_> {
@@ -87,6 +90,11 @@ impl Hidden<'_> {
     #[must_use]
     pub fn any(&self) -> bool {
         self.any
+    }
+
+    /// Returns whether the type has a member that the snapshot does not have.
+    pub(crate) fn any_absent(&self) -> bool {
+        self.absent
     }
 
     /// Returns whether the value of a member is withheld.

@@ -1,6 +1,7 @@
 //! A callsite with its fields and template already parsed.
 
 use ttlog_core::error::FormatError;
+use ttlog_core::event::Role;
 use ttlog_core::record::ValueRef;
 use ttlog_core::table::{CallsiteInfo, FieldInfo, values_of};
 
@@ -8,6 +9,7 @@ use crate::event::path::find_field;
 use crate::event::secrets::{Hidden, Secrets};
 use crate::event::template::Template;
 use crate::event::value::FieldValue;
+use crate::span::RolesOf;
 
 /// A callsite of a source.
 #[derive(Clone, Debug)]
@@ -22,6 +24,8 @@ pub struct SourceCallsite<'a> {
     hidden: Vec<Hidden<'a>>,
     /// Parsed message.
     pub template: Template,
+    /// The place of the ids of spans among the fields, if there are any.
+    pub(crate) roles: Option<RolesOf>,
 }
 
 impl<'a> SourceCallsite<'a> {
@@ -29,10 +33,12 @@ impl<'a> SourceCallsite<'a> {
     #[must_use]
     pub fn new(info: CallsiteInfo<'a>, secrets: &Secrets) -> Self {
         let fields: Vec<_> = info.fields().collect();
-        let names: Vec<_> = fields.iter().map(|field| field.name).collect();
+        // The ids of spans have names that a field of the program can have too.
+        let names: Vec<_> = fields.iter().map(|field| if is_value(field) { field.name } else { "\0" }).collect();
         let withheld = fields.iter().map(|field| secrets.withhold(field)).collect();
         let hidden = fields.iter().map(|field| secrets.hidden_members(field)).collect();
-        SourceCallsite { info, template: Template::parse(info.message, &names), withheld, hidden, fields }
+        let roles = RolesOf::find(&fields);
+        SourceCallsite { info, template: Template::parse(info.message, &names), withheld, hidden, fields, roles }
     }
 
     /// Returns whether the callsite has fields whose recorded values, or members of them, are withheld.
@@ -46,7 +52,11 @@ impl<'a> SourceCallsite<'a> {
     fn is_wholly_withheld(&self, payload: &[u8]) -> bool {
         !payload.is_empty()
             && payload.iter().all(|&byte| byte == 0xFF)
-            && self.fields.iter().any(|field| field.withheld && field.literal.is_none())
+            && self
+                .fields
+                .iter()
+                .zip(&self.hidden)
+                .any(|(field, hidden)| field.withheld && field.literal.is_none() || hidden.any_absent())
     }
 
     /// Returns whether the value of a field is withheld.
@@ -55,8 +65,8 @@ impl<'a> SourceCallsite<'a> {
     }
 
     /// Returns the values of a record's fields in field order, `None` for those that the event does not have. From the
-    /// first unreadable one on they are missing, and the error is the reason. If any field is secret, all recorded values are then withheld, because the secret can
-    /// be anywhere.
+    /// first unreadable one on they are missing, and the error is the reason. If any field is secret, all recorded
+    /// values are then withheld, because the secret can be anywhere.
     #[must_use]
     pub fn values<'p>(&self, payload: &'p [u8]) -> (Vec<Option<FieldValue<'p>>>, Option<FormatError>)
     where
@@ -122,10 +132,43 @@ impl<'a> SourceCallsite<'a> {
         (value != ValueRef::Absent).then(|| FieldValue::of(value, &self.fields[index], &self.hidden[index]))
     }
 
+    /// Returns the index of the field with this name.
+    pub(crate) fn field_index(&self, name: &str) -> Option<usize> {
+        self.fields.iter().position(|field| field.name == name && is_value(field))
+    }
+
     /// Returns the index of the field with this name, or of the one whose name the path to a value inside of it begins
     /// with, and the rest of the path (see [`FieldValue::visit`]).
     #[must_use]
     pub fn find_field<'p>(&self, path: &'p str) -> Option<(usize, &'p str)> {
-        find_field(self.fields.iter().map(|field| field.name), path)
+        find_field(self.fields.iter().map(|field| if is_value(field) { field.name } else { "\0" }), path)
     }
+
+    /// Returns whether a field is a value of the program; otherwise it is the id of a span.
+    #[must_use]
+    pub fn is_value(&self, index: usize) -> bool {
+        self.fields.get(index).is_some_and(is_value)
+    }
+
+    /// Returns whether its events are records of spans: they start one, enter it, end it, and so on.
+    #[must_use]
+    pub fn records_spans(&self) -> bool {
+        self.roles.is_some_and(|roles| !roles.is_event())
+    }
+
+    /// Returns the names and values of the fields, without ids of spans and values that are missing.
+    pub(crate) fn named_values<'s, 'p>(
+        &'s self,
+        payload: &'p [u8],
+    ) -> impl Iterator<Item = (&'a str, FieldValue<'p>)> + use<'a, 's, 'p>
+    where
+        'a: 'p,
+    {
+        let values = self.fields.iter().zip(self.values(payload).0);
+        values.filter_map(|(field, value)| is_value(field).then_some((field.name, value?)))
+    }
+}
+
+fn is_value(field: &FieldInfo<'_>) -> bool {
+    field.role == Role::Value
 }
