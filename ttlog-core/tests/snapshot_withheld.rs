@@ -15,6 +15,7 @@ use fastrand::Rng;
 use snapshot_support::{
     CODECS, Event, META, TestSegment, Vector, content_of_image, content_of_snapshot, image, record,
 };
+use ttlog_core::record::visit_members;
 use ttlog_core::event::LiteralRef;
 use ttlog_core::event::secret::SecretKeys;
 use ttlog_core::event::{AnyFields, Cons, Field, Literal, Metadata, Nil};
@@ -185,26 +186,6 @@ fn type_len(tags: &[u8]) -> usize {
         at
     };
     match tags[0] {
-        34 => {
-            let mut at = 2;
-            for _ in 0..tags[1] {
-                let of = &tags[at..at + type_len(&tags[at..])];
-                at += of.len();
-                random_value(rng, of, secret, out, needles);
-            }
-        }
-        35 => random_members(rng, &tags[1..], secret, out, needles),
-        36 => {
-            let count_at = 2 + usize::from(tags[1]);
-            let index = rng.u8(..tags[count_at]);
-            out.push(index);
-            let mut at = count_at + 1;
-            for _ in 0..index {
-                // As a struct is described, without its tag.
-                at += type_len(&[&[35], &tags[at..]].concat()) - 1;
-            }
-            random_members(rng, &tags[at..], secret, out, needles);
-        }
         32 | 33 => 1 + type_len(&tags[1..]),
         34 => (0..tags[1]).fold(2, |at, _| at + type_len(&tags[at..])),
         35 => members(1),
@@ -287,6 +268,26 @@ fn random_value(rng: &mut Rng, tags: &[u8], secret: bool, out: &mut Vec<u8>, nee
         out.extend(bytes);
     };
     match tags[0] {
+        34 => {
+            let mut at = 2;
+            for _ in 0..tags[1] {
+                let of = &tags[at..at + type_len(&tags[at..])];
+                at += of.len();
+                random_value(rng, of, secret, out, needles);
+            }
+        }
+        35 => random_members(rng, &tags[1..], secret, out, needles),
+        36 => {
+            let count_at = 2 + usize::from(tags[1]);
+            let index = rng.u8(..tags[count_at]);
+            out.push(index);
+            let mut at = count_at + 1;
+            for _ in 0..index {
+                // As a struct is described, without its tag.
+                at += type_len(&[&[35], &tags[at..]].concat()) - 1;
+            }
+            random_members(rng, &tags[at..], secret, out, needles);
+        }
         1 => out.push(rng.u8(..2)),
         2 | 7 => fixed(rng, 1, out, needles),
         3 | 8 => fixed(rng, 2, out, needles),
