@@ -317,7 +317,8 @@ struct Nothing;
 struct Pair(i8, Option<bool>);
 
 fn composites() {
-    info!("tuples", pair = (7_u16, u64::MAX), one = (Some("a"),), rows = [(1_u8, -1_i32), (2, 3)], marked = ?(1_u8, 'x'));
+    let rows = [(1_u8, -1_i32), (2, 3)];
+    info!("tuples", pair = (7_u16, u64::MAX), one = (Some("a"),), rows, marked = ?(1_u8, 'x'));
     let customer = Customer { id: 300, name: "Ann", card: 4_111_111, discount: Some(0.1) };
     let failed = || Failed(None, "it failed");
     for (number, phase) in [

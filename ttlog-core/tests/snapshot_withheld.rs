@@ -15,10 +15,10 @@ use fastrand::Rng;
 use snapshot_support::{
     CODECS, Event, META, TestSegment, Vector, content_of_image, content_of_snapshot, image, record,
 };
-use ttlog_core::record::visit_members;
 use ttlog_core::event::LiteralRef;
 use ttlog_core::event::secret::SecretKeys;
 use ttlog_core::event::{AnyFields, Cons, Field, Literal, Metadata, Nil};
+use ttlog_core::record::visit_members;
 use ttlog_core::ring::{AppendOutcome, Cursor, DropReason, Ring, RingConfig, RingImage};
 use ttlog_core::snapshot::{
     Codec, LeftOut, Sink, SnapshotItem, SnapshotOptions, SnapshotReader, SnapshotStats, Withhold, WriteError,

@@ -73,13 +73,13 @@ use crate::record::value::{Bytes, ErrorTexts, FormattedText, Native, Sealed};
 /// - Type parameters and lifetimes are supported. Every field that is recorded natively has a type of which a sequence
 ///   could be recorded, too: one of those in the guide, or a type with this derive.
 /// - A type that contains itself must mark the field with `skip`, `debug` or `display`.
-/// - Texts of `display` and `debug` are made once, before anything is recorded, with room for 256 bytes in one field of an
-///   event (64 where pointers are of 32 bits); longer ones are cut, and marked as cut. Such a type cannot be an element
-///   of a sequence.
+/// - Texts of `display` and `debug` are made once, before anything is recorded, with room for 256 bytes in one field of
+///   an event (64 where pointers are of 32 bits); longer ones are cut, and marked as cut. Such a type cannot be an
+///   element of a sequence.
 /// - A field of an event has at most 16 types nested in each other, and at most 2 KiB of names and types.
 ///
-/// Or implement the trait to name the native type that represents yours. It can be a field then, but no member of a type
-/// with the derive:
+/// Or implement the trait to name the native type that represents yours. It can be a field then, but no member of a
+/// type with the derive:
 ///
 /// ```
 /// struct OrderId(u64);
@@ -141,8 +141,8 @@ pub unsafe trait Element: Value {
 
 macro_rules! element {
     ($($rust:ty: $block_len:expr),* $(,)?) => {$(
-        // SAFETY: the value is copied, or its length is part of the reference. Those with a block are numbers, bools and
-        // chars.
+        // SAFETY: the value is copied, or its length is part of the reference. Those with a block are numbers, bools
+        // and chars.
         unsafe impl Element for $rust {
             const TYPE: Type = <<$rust as Value>::Native<'static> as Native>::TYPE;
             const BLOCK_LEN: usize = if cfg!(target_endian = "little") { $block_len } else { 0 };
@@ -226,7 +226,7 @@ element_deref! {
 }
 
 #[cfg(feature = "alloc")]
-// SAFETY: follows from the target; a type that is owned by itself is borrowed as itself.
+// SAFETY: follows from the target: a type that is its own owner is borrowed as it is.
 unsafe impl<T: Element + Clone> Element for alloc::borrow::Cow<'_, T> {
     const TYPE: Type = T::TYPE;
     const IS_FORMATTED: bool = T::IS_FORMATTED;

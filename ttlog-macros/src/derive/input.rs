@@ -34,7 +34,7 @@ pub(super) struct Input {
     pub(super) shape: Shape,
 }
 
-/// What a type consists of.
+/// Parts of a type.
 pub(super) enum Shape {
     /// Recorded as its only member.
     Transparent(Field),

@@ -13,8 +13,8 @@ pub(crate) fn find_field<'p>(names: impl Iterator<Item = impl AsRef<str>>, path:
 }
 
 impl<'a> Nested<'a> {
-    /// Calls `visit` with the values that `path` leads to, see [`FieldValue::visit`]. It begins with a dot, and then the
-    /// name or the position of a member. The name of the variant may stand between them.
+    /// Calls `visit` with the values that `path` leads to, see [`FieldValue::visit`]. The path begins with a dot, and
+    /// then the name or the position of a member. The name of the variant may stand between them.
     fn visit(&self, path: &str, visit: &mut dyn FnMut(&FieldValue<'a>)) -> bool {
         let Some(path) = path.strip_prefix('.') else { return false };
         let mut found = false;

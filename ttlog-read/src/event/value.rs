@@ -139,7 +139,8 @@ impl Nested<'_> {
 }
 
 impl<'a> FieldValue<'a> {
-    /// Joins the value in a record with the field's type and the way in which the program shows it, and withholds members.
+    /// Joins the value in a record with the field's type and the way in which the program shows it, and withholds
+    /// members.
     #[must_use]
     pub fn of(value: ValueRef<'a>, field: &FieldInfo<'_>, hidden: &Hidden<'_>) -> Self {
         match (Self::hiding(value, field.type_tags, hidden), field.shown) {

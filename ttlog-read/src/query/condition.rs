@@ -3,8 +3,8 @@
 //! An expression is `KEY OPERATOR VALUE`. The keys `level`, `target`, `message`, `template`, `file`, `line`,
 //! `callsite`, `thread`, `context`, `service`, `pid`, `host` and `boot` (or `session`) refer to properties of every
 //! event; `span` (or `span.name`), `span.FIELD` and `trace_id` refer to the spans that it is in. Any other key is a
-//! field, and so is `fields.KEY` for any KEY. `order.customer.id` and `order.lines[0].sku` are values inside of a field;
-//! without an index, all elements of a sequence are compared. How values compare is in [`compare`](super::compare).
+//! field, and so is `fields.KEY` for any KEY. `order.customer.id` and `order.lines[0].sku` are values inside of a
+//! field; without an index, all elements of a sequence are compared. How values compare is in [`compare`](super::compare).
 
 use std::fmt;
 use std::str::FromStr;
