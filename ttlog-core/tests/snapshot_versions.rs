@@ -256,12 +256,28 @@ fn show(value: &ValueRef<'_>, out: &mut String) {
             Ok(())
         }
         ValueRef::Unit => write!(out, "()"),
-        ValueRef::None => write!(out, "none"),
+        ValueRef::None | ValueRef::SomeNone(_) => write!(out, "none"),
         ValueRef::Any(any) => {
             show(&any.value(), out);
             Ok(())
         }
         ValueRef::Absent => write!(out, "absent"),
+        ValueRef::Withheld => write!(out, "withheld"),
+        ValueRef::Composite(parts) => {
+            out.push_str(parts.name);
+            out.push_str(parts.variant.unwrap_or(""));
+            out.push('(');
+            for member in parts.clone() {
+                write!(out, " {}:", member.name).expect("a string takes all");
+                show(&member.value, out);
+            }
+            write!(out, ")")
+        }
+        value @ (ValueRef::Uuid(_)
+        | ValueRef::Ip(_)
+        | ValueRef::Socket(_)
+        | ValueRef::Duration(_)
+        | ValueRef::Time(_)) => write!(out, "{value:?}"),
         ValueRef::Sequence(values) => {
             sequence(&mut values.clone(), out);
             Ok(())

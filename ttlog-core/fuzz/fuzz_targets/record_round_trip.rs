@@ -113,7 +113,7 @@ impl<T: Expected> Expected for Option<T> {
     fn is(&self, read: &ValueRef<'_>) -> bool {
         match self {
             Some(value) => value.is(read),
-            None => *read == ValueRef::None,
+            None => matches!(read, ValueRef::None | ValueRef::SomeNone(_)),
         }
     }
 }
