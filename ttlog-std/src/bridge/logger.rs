@@ -113,7 +113,7 @@ fn record_log(record: &Record<'_>) {
             let mut values = DynamicValues::new(out, 2 + pairs.len);
             encode_leading(&mut values, record);
             let _ = record.key_values().visit(&mut Encoder { values: &mut values, left: pairs.len });
-            values.finish().len()
+            values.finish()
         }),
         Some(LogSite::Shared(site)) => site.record(|out| {
             let mut values = DynamicValues::new(out, 5);
@@ -121,7 +121,7 @@ fn record_log(record: &Record<'_>) {
             values.str(source.target);
             values.str(source.file);
             values.u64(u64::from(source.line));
-            values.finish().len()
+            values.finish()
         }),
     }
 }

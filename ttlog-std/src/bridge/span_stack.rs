@@ -5,11 +5,9 @@
 //! entered; leaving one that is not on the stack does nothing; and spans that have ended are removed when room is
 //! short.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
-#[cfg(feature = "log")]
-use super::span_table::spans;
-use super::span_table::{OpenSpan, SpanTable};
+use super::span_table::{OpenSpan, SpanTable, spans};
 
 /// Number of spans at which those that have ended are removed.
 const LEN_CLEANED: usize = 64;
@@ -27,7 +25,7 @@ struct Entered {
 
 /// The spans that one thread is in.
 #[derive(Debug)]
-pub(crate) struct SpanStack {
+struct SpanStack {
     /// Distinct spans.
     entered: Vec<Entered>,
     /// Length at which ended spans are removed next.
@@ -36,18 +34,54 @@ pub(crate) struct SpanStack {
 
 thread_local! {
     static STACK: RefCell<SpanStack> = const { RefCell::new(SpanStack::new()) };
+    /// Copy of the innermost span on the stack. Has no destructor, so that it costs a load.
+    static INNERMOST: Cell<Option<Entered>> = const { Cell::new(None) };
 }
 
-/// Calls `act` with the thread's stack; `None` at the end of the thread, and in a nested call.
+/// Notes that the thread enters a span of `owner`.
 #[inline]
-pub(crate) fn with_stack<R>(act: impl FnOnce(&mut SpanStack) -> R) -> Option<R> {
-    STACK.try_with(|stack| stack.try_borrow_mut().ok().map(|mut stack| act(&mut stack))).ok().flatten()
+pub(crate) fn enter(owner: u64, span: OpenSpan) {
+    with_stack(|stack| stack.enter(owner, span, spans()));
+}
+
+/// Notes that the thread leaves a span.
+#[inline]
+pub(crate) fn leave(span: OpenSpan) {
+    with_stack(|stack| stack.leave(span));
+}
+
+/// Returns the innermost open span of `owner` that the thread is in.
+#[inline]
+pub(crate) fn current(owner: u64) -> Option<OpenSpan> {
+    let innermost = INNERMOST.get()?;
+    if innermost.owner == owner && spans().is_open(innermost.span) {
+        return Some(innermost.span);
+    }
+    find_current(|entered| entered.owner == owner)
 }
 
 /// Returns the recorded id of the innermost open span that the thread is in, whoever owns it; 0: none.
 #[cfg(feature = "log")]
+#[inline]
 pub(crate) fn current_id_of_any() -> u64 {
-    with_stack(|stack| stack.current_of_any(spans())).flatten().map_or(0, |span| span.id)
+    INNERMOST.get().and_then(|_| find_current(|_| true)).map_or(0, |span| span.id)
+}
+
+#[cold]
+#[inline(never)]
+fn find_current(is_meant: impl Fn(&Entered) -> bool) -> Option<OpenSpan> {
+    STACK.try_with(|stack| stack.try_borrow().ok()?.innermost(spans(), is_meant)).ok().flatten()
+}
+
+/// Calls `act` with the thread's stack. Does nothing at the end of the thread, and in a nested call.
+#[inline]
+fn with_stack(act: impl FnOnce(&mut SpanStack)) {
+    let _ = STACK.try_with(|stack| {
+        if let Ok(mut stack) = stack.try_borrow_mut() {
+            act(&mut stack);
+            INNERMOST.set(stack.entered.last().copied());
+        }
+    });
 }
 
 impl SpanStack {
@@ -57,7 +91,7 @@ impl SpanStack {
 
     /// Enters a span. If it was entered before, it stays where it is.
     #[inline]
-    pub(crate) fn enter(&mut self, owner: u64, span: OpenSpan, spans: &SpanTable) {
+    fn enter(&mut self, owner: u64, span: OpenSpan, spans: &SpanTable) {
         if let Some(entered) = self.entered.iter_mut().rev().find(|entered| entered.span.id == span.id) {
             entered.count = entered.count.saturating_add(1);
             return;
@@ -72,24 +106,12 @@ impl SpanStack {
 
     /// Leaves a span, if it is on the stack.
     #[inline]
-    pub(crate) fn leave(&mut self, span: OpenSpan) {
+    fn leave(&mut self, span: OpenSpan) {
         let Some(index) = self.entered.iter().rposition(|entered| entered.span.id == span.id) else { return };
         match &mut self.entered[index].count {
             1 => drop(self.entered.remove(index)),
             count => *count -= 1,
         }
-    }
-
-    /// Returns the innermost open span of `owner`.
-    #[inline]
-    pub(crate) fn current(&self, owner: u64, spans: &SpanTable) -> Option<OpenSpan> {
-        self.innermost(spans, |entered| entered.owner == owner)
-    }
-
-    /// Returns the innermost open span, whoever owns it.
-    #[cfg(feature = "log")]
-    fn current_of_any(&self, spans: &SpanTable) -> Option<OpenSpan> {
-        self.innermost(spans, |_| true)
     }
 
     #[inline]
@@ -118,7 +140,7 @@ mod tests {
     }
 
     fn current(stack: &SpanStack, owner: u64) -> Option<u64> {
-        stack.current(owner, spans()).map(|span| span.id)
+        stack.innermost(spans(), |entered| entered.owner == owner).map(|span| span.id)
     }
 
     #[test]

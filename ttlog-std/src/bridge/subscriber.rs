@@ -8,11 +8,11 @@ use std::sync::atomic::{Ordering, fence};
 use tracing_core::span::{Attributes, Current, Id, Record};
 use tracing_core::{Event, Interest, LevelFilter, Metadata, Subscriber};
 
-use super::event_record::record_event;
+use super::event_record::{enabled_site, record_event};
 use super::filter::{is_callsite_enabled, is_enabled, max_level};
 use super::follow;
 use super::span_records;
-use super::span_stack::with_stack;
+use super::span_stack;
 use super::span_table::{OpenSpan, next_owner, prepare, spans};
 
 /// Id of all spans that are not recorded.
@@ -74,22 +74,24 @@ impl Subscriber for RecorderSubscriber {
     }
 
     fn event(&self, event: &Event<'_>) {
-        record_event(event, || match event.parent() {
-            _ if event.is_root() => 0,
-            None => self.current_id(),
+        let Some(site) = enabled_site(event) else { return };
+        let span = match event.parent() {
             Some(parent) => self.recorded_id(parent),
-        });
+            None if event.is_root() => 0,
+            None => self.current_id(),
+        };
+        record_event(site, event, span);
     }
 
     fn enter(&self, id: &Id) {
         let Some(span) = self.find(id) else { return };
-        with_stack(|stack| stack.enter(self.owner, span, spans()));
+        span_stack::enter(self.owner, span);
         span_records::enter(span);
     }
 
     fn exit(&self, id: &Id) {
         let Some(span) = self.find(id) else { return };
-        with_stack(|stack| stack.leave(span));
+        span_stack::leave(span);
         span_records::leave(span);
     }
 
@@ -127,7 +129,7 @@ impl RecorderSubscriber {
 
     #[inline]
     fn current(&self) -> Option<OpenSpan> {
-        with_stack(|stack| stack.current(self.owner, spans())).flatten()
+        span_stack::current(self.owner)
     }
 
     /// Returns the id of the innermost span that the thread is in; 0: none.

@@ -182,6 +182,17 @@ impl<'m> Cursor<'m> {
             && self.append_within(callsite, ticks, 8 + payload_words * 8, |packer| fields.put(packer, usize::MAX))
     }
 
+    /// Like [`append_plain`](Self::append_plain), for a payload that is there already.
+    #[inline(never)]
+    pub fn append_words(&self, callsite: u16, ticks: u64, payload: &[u64]) -> bool {
+        payload.len() <= SHORT_PAYLOAD_WORDS
+            && self.append_within(callsite, ticks, 8 + payload.len() * 8, |packer| {
+                for word in payload {
+                    packer.put_word(*word);
+                }
+            })
+    }
+
     /// Appends a record of at most `bound_bytes`, header included, whose payload `put` stores.
     #[inline(always)]
     fn append_within(&self, callsite: u16, ticks: u64, bound_bytes: usize, put: impl Fn(&mut Packer)) -> bool {
