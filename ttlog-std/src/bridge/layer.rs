@@ -13,8 +13,8 @@ use super::event_record::{enabled_site, record_event};
 use super::filter::RecorderFilter;
 use super::follow;
 use super::span_records;
-use super::span_stack;
-use super::span_table::{OpenSpan, next_owner, prepare, spans};
+use crate::span::stack;
+use crate::span::table::{OpenSpan, next_owner, prepare, spans};
 
 /// Number of ancestors among which a visible one is searched.
 const ANCESTORS_MAX: usize = 1000;
@@ -84,13 +84,13 @@ where
 
     fn on_enter(&self, id: &Id, _: Context<'_, S>) {
         let Some(span) = self.find(id) else { return };
-        span_stack::enter(self.owner, span);
+        stack::enter_open(self.owner, span);
         span_records::enter(span);
     }
 
     fn on_exit(&self, id: &Id, _: Context<'_, S>) {
         let Some(span) = self.find(id) else { return };
-        span_stack::leave(span);
+        stack::leave(span.id);
         span_records::leave(span);
     }
 
@@ -118,7 +118,7 @@ impl RecorderLayer {
     /// Returns the recorded id of the innermost span that the thread is in; 0: none.
     #[inline]
     fn current(&self) -> u64 {
-        span_stack::current(self.owner).map_or(0, |span| span.id)
+        stack::current_of(self.owner).map_or(0, |entered| entered.span.id())
     }
 
     /// Returns the recorded id of a span that was named as parent, or else of its nearest ancestor that is recorded; 0:

@@ -6,6 +6,8 @@ pub mod ending;
 pub mod json;
 mod owner;
 pub mod sink;
+mod span;
+pub mod span_list;
 pub mod stats;
 pub mod text;
 

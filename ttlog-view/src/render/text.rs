@@ -7,20 +7,24 @@ use ttlog_core::Level;
 use ttlog_read::event::secrets::WITHHELD;
 use ttlog_read::event::value::{FieldValue, push_hex};
 use ttlog_read::source::device::firmware::build_id_text;
-use ttlog_read::source::{Damage, DeviceSession, Ending, Kind, Source};
+use ttlog_read::source::{Damage, DeviceSession, Ending, Kind, Source, SpanRef};
+use ttlog_read::span::Action;
 use ttlog_read::text::escape::{LineBreaks, escaped, push_escaped};
 use ttlog_read::text::number::grouped;
 use ttlog_read::text::time::{TimeFormatter, TimeStyle, duration};
-use ttlog_read::timeline::{Event, Mark, Tally, Timeline};
+use ttlog_read::timeline::{Event, Mark, OpenSpan, Tally, Timeline};
 
 use super::chunks::Chunks;
 use super::owner::{push_owner, push_ring, same_owners, several_rings};
 use super::sink::EventSink;
+use super::span::PathStyle;
 use super::{DROP_REASONS, ending, kind_name};
 use crate::terminal::times;
 
 /// Maximum number of damaged places listed above the events.
 const DAMAGE_SHOWN: usize = 5;
+/// Maximum number of open spans listed above the events.
+pub(super) const OPEN_SHOWN: usize = 10;
 
 const fn color(color: AnsiColor) -> Style {
     Style::new().fg_color(Some(Color::Ansi(color)))
@@ -55,6 +59,18 @@ pub struct TextOptions {
     pub quiet: bool,
     /// Treatment of line breaks in values.
     pub breaks: LineBreaks,
+    /// Whether records of spans are shown as events.
+    pub span_records: bool,
+    /// Width of the terminal in columns; `None`: the output is no terminal.
+    pub columns: Option<usize>,
+}
+
+impl TextOptions {
+    /// Returns how paths of spans are written: they take half of the terminal at most.
+    pub(super) fn path_style(&self) -> PathStyle {
+        let columns = self.columns.filter(|_| !self.verbose).map(|columns| (columns / 2).max(24));
+        PathStyle { colored: self.colored, breaks: self.breaks, columns }
+    }
 }
 
 /// Writes events as text.
@@ -67,6 +83,8 @@ pub struct TextSink<'o> {
     quiet: bool,
     /// Whether a final line says how many events were shown.
     has_total: bool,
+    /// Whether records of spans are shown as events.
+    has_span_records: bool,
     chunks: Chunks<'o>,
 }
 
@@ -79,13 +97,22 @@ impl<'o> TextSink<'o> {
             colored: options.colored,
             verbose: options.verbose,
             breaks: options.breaks,
+            path_style: options.path_style(),
             several_rings: several_rings(timeline),
             same_owners: same_owners(timeline),
             message: String::new(),
             scratch: String::new(),
         };
         let (quiet, chunks) = (options.quiet, Chunks::new(out));
-        TextSink { renderer, missing: 0, contexts: Vec::new(), quiet, has_total, chunks }
+        TextSink {
+            renderer,
+            missing: 0,
+            contexts: Vec::new(),
+            quiet,
+            has_total,
+            has_span_records: options.span_records,
+            chunks,
+        }
     }
 
     /// Writes what is missing, if anything is.
@@ -134,8 +161,10 @@ impl EventSink for TextSink<'_> {
     fn end(&mut self, timeline: &Timeline<'_, '_>) -> io::Result<()> {
         self.push_gap(timeline);
         if self.has_total && !self.quiet {
-            let read = timeline.found.iter().map(|found| found.events).sum();
-            self.renderer.push_total(&mut self.chunks.text, timeline.entries.len(), read);
+            let read = timeline.found.iter().map(|found| found.events).sum::<u64>();
+            let span_records = timeline.found.iter().map(|found| found.span_records).sum::<u64>();
+            let of = if self.has_span_records { read } else { read - span_records };
+            self.renderer.push_total(&mut self.chunks.text, timeline.entries.len(), of);
         }
         self.chunks.finish()
     }
@@ -151,6 +180,8 @@ struct TextRenderer {
     verbose: bool,
     /// Treatment of line breaks in values.
     breaks: LineBreaks,
+    /// How paths of spans are written.
+    path_style: PathStyle,
     /// Whether each line names the process of its event.
     several_rings: bool,
     /// Whether two processes have the same service and id.
@@ -208,7 +239,21 @@ impl TextRenderer {
             out.push(' ');
             push_owner(out, event.source, self.same_owners);
         }
-        if let Some(callsite) = event.callsite {
+        let path = event.spans();
+        if !path.is_empty() {
+            out.push(' ');
+            self.path_style.push_path(out, &path);
+            out.push(':');
+        }
+        if let Some(action) = event.span_action() {
+            push_action(out, action);
+            self.push_fields(out, event, |_, _| matches!(action, Action::Update { .. }));
+            if let (true, Some(trace)) = (self.verbose, path.last().and_then(SpanRef::trace_id)) {
+                out.push_str("  ");
+                self.styled(out, KEY, |out| out.push_str("trace_id"));
+                out.push_str(&format!("={trace}"));
+            }
+        } else if let Some(callsite) = event.callsite {
             out.push(' ');
             self.styled(out, DIM, |out| {
                 push_escaped(out, callsite.info.target, LineBreaks::Escape);
@@ -220,17 +265,9 @@ impl TextRenderer {
                 out.push(' ');
                 push_escaped(out, &self.message, self.breaks);
             }
-            let mut gap = "  ";
-            for (index, (field, value)) in callsite.fields.iter().zip(&event.values).enumerate() {
-                let Some(value) = value else { continue };
-                if !self.verbose && callsite.template.uses(index) && !has_sources(value) {
-                    continue;
-                }
-                out.push_str(std::mem::replace(&mut gap, " "));
-                self.styled(out, KEY, |out| push_escaped(out, field.name, LineBreaks::Escape));
-                out.push('=');
-                value.push_shown(out, self.breaks);
-            }
+            self.push_fields(out, event, |index, value| {
+                self.verbose || !callsite.template.uses(index) || has_sources(value)
+            });
         }
         if let Some(damage) = &event.damage {
             out.push_str("  ");
@@ -257,6 +294,17 @@ impl TextRenderer {
             });
         }
         out.push('\n');
+    }
+
+    /// Appends the fields of an event that are to be shown.
+    fn push_fields(&self, out: &mut String, event: &Event<'_, '_>, is_shown: impl Fn(usize, &FieldValue<'_>) -> bool) {
+        let mut gap = "  ";
+        for (_, name, value) in event.indexed_fields().filter(|(index, _, value)| is_shown(*index, value)) {
+            out.push_str(std::mem::replace(&mut gap, " "));
+            self.styled(out, KEY, |out| push_escaped(out, name, LineBreaks::Escape));
+            out.push('=');
+            value.push_shown(out, self.breaks);
+        }
     }
 
     fn push_thread(&self, out: &mut String, event: &Event<'_, '_>) {
@@ -357,6 +405,9 @@ impl TextRenderer {
             self.time.push_clock(&mut text, *created_unix_ns);
         }
         text.push_str(&format!(": {} events", grouped(found.events)));
+        if found.span_records > 0 {
+            text.push_str(&format!(" ({} of them records of spans)", grouped(found.span_records)));
+        }
         if found.duplicates > 0 {
             text.push_str(&format!(" and {} that another recording has too", grouped(found.duplicates)));
         }
@@ -367,6 +418,7 @@ impl TextRenderer {
         if let Some(text) = ending::of_source(timeline, index, &mut self.time).filter(|_| says_more) {
             self.line(out, if how.is_bad() { BAD } else { DIM }, &format!("   process: {text}"));
         }
+        self.push_open_spans(out, timeline, index, &how);
         let lost = losses(source, found);
         if !lost.is_empty() {
             self.line(out, if found.is_damaged(source) { BAD } else { MARK }, &format!("   {}", lost.join(", ")));
@@ -381,11 +433,68 @@ impl TextRenderer {
         }
     }
 
+    /// Appends the open spans that the process was busy with at the end.
+    fn push_open_spans(&self, out: &mut String, timeline: &Timeline<'_, '_>, index: usize, how: &Ending) {
+        let open = timeline.open_spans(index);
+        if open.is_empty() {
+            return;
+        }
+        let title = match how {
+            Ending::Running | Ending::RunningElsewhere => "in the middle of, now:",
+            Ending::RanThen => "in the middle of, when the snapshot was made:",
+            _ => "in the middle of, at the end:",
+        };
+        self.line(out, if how.is_bad() { BAD } else { DIM }, &format!("   {title}"));
+        let threads: Vec<_> = open.iter().take(OPEN_SHOWN).map(|open| open_thread(timeline, index, open)).collect();
+        let width = threads.iter().map(|thread| thread.chars().count()).max().unwrap_or(0);
+        for (open, thread) in open.iter().zip(threads) {
+            out.push_str(&format!("   {thread:<width$}  "));
+            let columns = self.path_style.columns.map(|columns| 2 * columns);
+            PathStyle { columns, ..self.path_style }.push_path(out, &open.span.path());
+            let (since, total) = (duration_ns(open.since_ns), duration_ns(open.span.total_ns()));
+            let at_least = if open.span.life().start.is_some() { "" } else { "at least " };
+            self.line(out, DIM, &format!("  for {since}, open for {at_least}{total}"));
+        }
+        if open.len() > OPEN_SHOWN {
+            let rest = grouped((open.len() - OPEN_SHOWN) as u64);
+            self.line(out, DIM, &format!("   and {rest} more open spans; see ttlog-view --spans"));
+        }
+    }
+
     /// Appends a closing line if not everything was shown.
     fn push_total(&self, out: &mut String, shown: usize, read: u64) {
         if shown as u64 != read {
             self.line(out, DIM, &format!("── {} of {} events shown", grouped(shown as u64), grouped(read)));
         }
+    }
+}
+
+/// Returns the thread that was in an open span, or that it was idle.
+pub(super) fn open_thread(timeline: &Timeline<'_, '_>, source: usize, open: &OpenSpan<'_, '_>) -> String {
+    let Some(context) = open.context else { return "idle".to_owned() };
+    let name = timeline.ring_of(source).and_then(|ring| ring.thread_name(context, 0, u64::MAX));
+    let mut thread = String::new();
+    push_context(&mut thread, name.unwrap_or_default(), context);
+    thread
+}
+
+/// Returns a duration that is not negative in words.
+pub(super) fn duration_ns(ns: i64) -> String {
+    duration(ns.max(0).unsigned_abs())
+}
+
+/// Appends the effect of a record on its span.
+fn push_action(out: &mut String, action: Action) {
+    match action {
+        Action::Start { .. } => out.push_str(" start"),
+        Action::Begin { .. } => out.push_str(" start, enter"),
+        Action::Finish => out.push_str(" leave, end"),
+        Action::Enter => out.push_str(" enter"),
+        Action::Leave => out.push_str(" leave"),
+        Action::End => out.push_str(" end"),
+        Action::Update { follows: 0 } => out.push_str(" update"),
+        Action::Update { follows } => out.push_str(&format!(" follows #{follows}")),
+        Action::Mention => {}
     }
 }
 
