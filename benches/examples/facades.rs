@@ -1,7 +1,8 @@
 //! Emits one kind of event or span of `tracing` or `log` COUNT times: the program that `ci/checks/instructions` runs
 //! under callgrind.
 //!
-//! `facades CASE COUNT`. Only the functions named `measured` are counted.
+//! `facades WAY CASE COUNT`. Only the functions named `measured` are counted. Without callgrind, it prints the time of one
+//! event, or of the life of one span: COUNT of them nine times. `ci/checks/facades` runs all that are of interest.
 
 use std::fmt::Debug;
 use std::hint::black_box;
@@ -61,36 +62,79 @@ measured! {
     event(n) => tracing::info!(symbol = "ACME", quantity = n, price = n as f64 / 4.0, "order executed");
     formatted(n) => tracing::info!("order {n} executed");
     span(n) => tracing::info_span!("order", n).in_scope(|| ());
+    off(n) => tracing::debug!(quantity = n, "order executed");
     record(n) => log::info!(symbol = "ACME", quantity = n; "order executed");
     bare_loop(n) => std::hint::black_box((n, n as f64 / 4.0));
 }
 
-fn main() -> Result<()> {
-    let mut arguments = std::env::args().skip(1);
-    let case = arguments.next().ok_or("usage: facades CASE COUNT")?;
-    let count = arguments.next().and_then(|count| count.parse().ok()).ok_or("usage: facades CASE COUNT")?;
-    let recorder = MeasuredRecorder::start(Setup::default())?;
-    let handle = recorder.handle();
-    let (way, what) = case.split_once('-').unwrap_or(("", &case));
-    let dispatch = match way {
-        "visiting" => Dispatch::new(tracing_subscriber::registry().with(Visiting)),
-        "layer" => Dispatch::new(tracing_subscriber::registry().with(handle.layer())),
-        "subscriber" => Dispatch::new(ttlog_std::tracing::subscriber()),
-        _ => Dispatch::none(),
+/// What takes the events.
+struct Way {
+    dispatch: Dispatch,
+    /// Whether it records into the ring.
+    records: bool,
+    /// What must live until the last event, and what finishes the output.
+    _guard: Option<Box<dyn std::any::Any>>,
+}
+
+fn way(name: &str, recorder: &MeasuredRecorder, file: &std::path::Path) -> Result<Way> {
+    let registry = tracing_subscriber::registry;
+    let create = || std::fs::File::create(file);
+    let (dispatch, guard): (Dispatch, Option<Box<dyn std::any::Any>>) = match name {
+        "none" | "log" => (Dispatch::none(), None),
+        "visiting" => (Dispatch::new(registry().with(Visiting)), None),
+        "layer" => (Dispatch::new(registry().with(recorder.handle().layer())), None),
+        "subscriber" => (Dispatch::new(ttlog_std::tracing::subscriber()), None),
+        "perfetto" => {
+            let (layer, guard) = tracing_perfetto_file::PerfettoLayer::builder(create()?)
+                .with_debug_annotations()
+                .with_source_locations()
+                .build();
+            (Dispatch::new(registry().with(layer)), Some(Box::new(guard)))
+        }
+        "fmt" => {
+            let (writer, guard) = tracing_appender::non_blocking(create()?);
+            (Dispatch::new(tracing_subscriber::fmt().with_writer(writer).finish()), Some(Box::new(guard)))
+        }
+        _ => return Err(format!("no such way: {name}").into()),
     };
-    let (measured, records): (fn(u64), u64) = match what {
+    Ok(Way { dispatch, records: matches!(name, "layer" | "subscriber" | "log"), _guard: guard })
+}
+
+const USAGE: &str = "usage: facades WAY CASE COUNT";
+/// Number of times that COUNT events are emitted.
+const ROUNDS: u64 = 9;
+
+fn main() -> Result<()> {
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    let [name, case, count] = &arguments[..] else { return Err(USAGE.into()) };
+    let count: u64 = count.parse().map_err(|_| USAGE)?;
+    let recorder = MeasuredRecorder::start(Setup::default())?;
+    let file = std::env::temp_dir().join(format!("ttlog-facades-{}", std::process::id()));
+    let way = match name.as_str() {
+        "env_logger" => {
+            let target = env_logger::Target::Pipe(Box::new(std::fs::File::create(&file)?));
+            env_logger::Builder::new().filter_level(log::LevelFilter::Trace).target(target).init();
+            Way { dispatch: Dispatch::none(), records: false, _guard: None }
+        }
+        name => way(name, &recorder, &file)?,
+    };
+    if name == "log" {
+        recorder.handle().logger().install()?;
+    }
+    let (measured, records): (fn(u64), u64) = match case.as_str() {
         "event" => (event::measured, 1),
         "formatted" => (formatted::measured, 1),
         "span" => (span::measured, 4),
-        "record" => {
-            handle.logger().install()?;
-            (record::measured, 1)
-        }
+        "record" => (record::measured, 1),
+        "off" => (off::measured, 0),
         "bare_loop" => (bare_loop::measured, 0),
         _ => return Err(format!("no such case: {case}").into()),
     };
+    if case == "off" {
+        recorder.handle().set_level(ttlog_std::Level::Warn);
+    }
+    let dispatch = way.dispatch.clone();
     tracing::dispatcher::set_global_default(dispatch)?;
-    const ROUNDS: u64 = 9;
     let mut times: Vec<_> = (0..ROUNDS)
         .map(|_| {
             let start = std::time::Instant::now();
@@ -99,8 +143,11 @@ fn main() -> Result<()> {
         })
         .collect();
     times.sort_by(f64::total_cmp);
-    println!("{case}: {:.1} ns (median; {:.1} least)", times[ROUNDS as usize / 2], times[0]);
+    println!("{name}-{case}: {:.1} ns (median; {:.1} least)", times[ROUNDS as usize / 2], times[0]);
     let counted = read_ring(&recorder.image()?, |_| Ok(()))?;
-    counted.must_account_for(if way == "visiting" { 0 } else { records * count * ROUNDS })?;
+    counted.must_account_for(if way.records { records * count * ROUNDS } else { 0 })?;
+    drop(way);
+    // The ways that write no file have not made it.
+    let _ = std::fs::remove_file(file);
     recorder.end()
 }
