@@ -14,7 +14,8 @@ use core::ptr::NonNull;
 use core::slice;
 
 use super::fields::{AnyFields, TypeList};
-use crate::record::packed::{Packer, SHORT_LEN_MAX, is_short, length_len, load_tail, put_length, short_varint, zigzag};
+use crate::record::load::load_tail;
+use crate::record::packed::{Packer, SHORT_LEN_MAX, is_short, length_len, put_length, short_varint, zigzag};
 use crate::record::types::{TAG_ABSENT, Type};
 use crate::record::value::Sealed;
 

@@ -22,7 +22,7 @@ pub(crate) mod span_context;
 
 pub use callsite::Callsite;
 pub use epoch::{epoch, start_epoch};
-pub use fields::{AnyFields, Cons, Fields, Nil, TypeList};
+pub use fields::{AnyFields, Cons, Fields, JoinedFields, Nil, TypeList};
 pub use level::{Level, STATIC_LEVEL_FLOOR, UnknownLevel, is_priority, level_enabled};
 pub use literal::LiteralRef;
 pub use metadata::{Field, Literal, Metadata, Role};
