@@ -49,8 +49,20 @@ pub(crate) fn start(
         refuse();
         return None;
     };
+    let unrecorded = Unrecorded(span);
     site.main.record(|out| encode(out, &[id, parent], site.shape, |visit| attributes.record(visit)));
+    std::mem::forget(unrecorded);
     Some(span)
+}
+
+/// A span that is being recorded. If a `Debug` impl panics meanwhile, nobody gets to know the span, so that it would
+/// never end.
+struct Unrecorded(OpenSpan);
+
+impl Drop for Unrecorded {
+    fn drop(&mut self) {
+        spans().remove(self.0);
+    }
 }
 
 /// Counts and reports a span for which there is no room.

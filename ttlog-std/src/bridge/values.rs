@@ -173,6 +173,12 @@ macro_rules! impl_visit {
                     values.error(value);
                 }
             }
+            #[cfg(all(tracing_unstable, feature = "valuable"))]
+            fn record_value(&mut self, field: &Field, value: valuable::Value<'_>) {
+                if let Some(values) = self.place(field) {
+                    valuable_value(values, value);
+                }
+            }
             fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
                 let is_message = field.index() == self.message;
                 if let Some(values) = self.place(field) {
@@ -185,3 +191,31 @@ macro_rules! impl_visit {
 }
 impl_visit!(InOrder);
 impl_visit!(One);
+
+/// Encodes a value of `valuable`: plain ones with their types, lists and structs as `Debug` text.
+#[cfg(all(tracing_unstable, feature = "valuable"))]
+fn valuable_value(values: &mut DynamicValues<'_>, value: valuable::Value<'_>) {
+    use valuable::Value;
+    match value {
+        Value::Bool(value) => values.bool(value),
+        Value::Char(value) => values.char(value),
+        Value::F32(value) => values.f64(f64::from(value)),
+        Value::F64(value) => values.f64(value),
+        Value::I8(value) => values.i64(value.into()),
+        Value::I16(value) => values.i64(value.into()),
+        Value::I32(value) => values.i64(value.into()),
+        Value::I64(value) => values.i64(value),
+        Value::I128(value) => values.i128(value),
+        Value::Isize(value) => values.i64(value as i64),
+        Value::String(value) => values.str(value),
+        Value::U8(value) => values.u64(value.into()),
+        Value::U16(value) => values.u64(value.into()),
+        Value::U32(value) => values.u64(value.into()),
+        Value::U64(value) => values.u64(value),
+        Value::U128(value) => values.u128(value),
+        Value::Usize(value) => values.u64(value as u64),
+        Value::Error(value) => values.error(value),
+        Value::Unit => values.unit(),
+        other => values.debug(&other),
+    }
+}

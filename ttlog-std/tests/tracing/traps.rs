@@ -32,6 +32,7 @@ pub const CASES: &[Case] = &[
     ("dropped", dropped),
     ("held", held),
     ("inner-debug", inner_debug),
+    ("panicking", panicking),
 ];
 
 /// Spans of which some are hidden by a filter around our layer, which changes.
@@ -360,4 +361,31 @@ fn debug_that_enters_spans() {
         assert_eq!(tree.count("message busy"), 50);
         assert!(tree.spans.values().all(|span| (span.entered, span.ended) == (span.left, 1)));
     });
+}
+
+/// A value that panics while it is recorded.
+struct Panics;
+
+impl std::fmt::Debug for Panics {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::panic::panic_any(());
+    }
+}
+
+fn panicking() {
+    let recorder = ttlog_std::Recorder::builder().panic_hook(false).build().unwrap();
+    tracing::subscriber::set_global_default(ttlog_std::tracing::subscriber()).unwrap();
+    std::panic::set_hook(Box::new(|_| ()));
+    // More than there is room for open spans.
+    for _ in 0..(1 << 17) + 1000 {
+        std::panic::catch_unwind(|| info_span!("panicking", value = ?Panics)).unwrap_err();
+    }
+    info_span!("afterwards").in_scope(|| info!("in a span that is recorded"));
+    assert_eq!(recorder.loss().dropped_total(), 0);
+}
+
+#[test]
+fn spans_that_are_never_made_take_no_room() {
+    let tree = Tree::new(ring_of("panicking"));
+    assert_eq!(tree.span_of("in a span that is recorded"), "afterwards");
 }
