@@ -1,8 +1,7 @@
-//! Emits one kind of event or span of `tracing` or `log` COUNT times: the program that `ci/checks/instructions` runs
-//! under callgrind.
+//! Emits one kind of event or span of `tracing` or `log` COUNT times, for the clock and for callgrind.
 //!
-//! `facades WAY CASE COUNT`. Only the functions named `measured` are counted. Without callgrind, it prints the time of one
-//! event, or of the life of one span: COUNT of them nine times. `ci/checks/facades` runs all that are of interest.
+//! `facades WAY CASE COUNT`. Only the functions named `measured` are counted. Without callgrind, it prints the time of
+//! one event, or of the life of one span: COUNT of them nine times. `ci/checks/facades` runs all that are of interest.
 
 use std::fmt::Debug;
 use std::hint::black_box;
@@ -67,12 +66,12 @@ measured! {
     bare_loop(n) => std::hint::black_box((n, n as f64 / 4.0));
 }
 
-/// What takes the events.
+/// A taker of the events.
 struct Way {
     dispatch: Dispatch,
     /// Whether it records into the ring.
     records: bool,
-    /// What must live until the last event, and what finishes the output.
+    /// Lives until the last event, and finishes the output.
     _guard: Option<Box<dyn std::any::Any>>,
 }
 

@@ -54,8 +54,8 @@ fn with_small_buffer<R>(encode: impl FnOnce(&mut [u64]) -> R) -> R {
     encode(&mut words[..len])
 }
 
-/// Returns the number of words of values that certainly fits into a segment, beside its headers and the name of the thread, for
-/// which the writer leaves at most a quarter of the segment.
+/// Returns the number of words of values that certainly fits into a segment, beside its headers and the name of the
+/// thread, for which the writer leaves at most a quarter of the segment.
 #[inline]
 fn record_words_max() -> usize {
     // In a plugin, the segments are those of its program; the shortest ones have that length.

@@ -44,9 +44,9 @@ pub(crate) fn max_level() -> LevelFilter {
 impl<S> Filter<S> for RecorderFilter {
     /// Always `true`: the layer looks at the recorder's filter itself when an event or a span comes.
     ///
-    /// The registry keeps the answer in the thread until the next event, whichever that is. After a question without an
-    /// event (`log_enabled!` through `tracing-log`, a `Debug` impl that logs), `false` would withhold another event. And
-    /// it would spare nothing: the registry passes on what all filters of layers refuse, too.
+    /// The registry keeps the answer in the thread until the next event, whichever that is. After a question without
+    /// an event (`log_enabled!` through `tracing-log`), `false` would withhold another one. And it would spare nothing:
+    /// the registry passes on what all filters of layers refuse, too.
     fn enabled(&self, _: &Metadata<'_>, _: &Context<'_, S>) -> bool {
         true
     }

@@ -45,7 +45,7 @@ fn with_all(case: &str, check: impl Fn(RingContents)) {
     }
 }
 
-/// What becomes of a task.
+/// The fates of tasks, by their numbers.
 fn is_aborted(number: u64) -> bool {
     number % 10 == 3
 }

@@ -1,4 +1,4 @@
-//! What has broken other layers.
+//! Faults of other layers.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -272,7 +272,7 @@ fn dropped() {
                 tracing::subscriber::with_default(tracing_subscriber::registry().with(recorder.layer()), || {
                     let span = info_span!("short");
                     span.in_scope(|| ());
-                    // Ends with its subscriber, not by itself.
+                    // Ends with its subscriber alone.
                     std::mem::forget(span);
                 });
                 drop(Dispatch::new(ttlog_std::tracing::subscriber()));
