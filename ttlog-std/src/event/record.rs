@@ -3,8 +3,6 @@
 //! The hot path is [`record`]: the callsite's id, the clock, and an append to the thread's own segment. Everything
 //! else takes `record_slow`, once per callsite, per segment, and per change of the filter.
 
-#[cfg(any(feature = "tracing", feature = "log"))]
-use ttlog_core::event::dynamic::DynamicFields;
 use ttlog_core::event::{Role, is_priority};
 use ttlog_core::{AnyFields, Callsite, DropReason, Fields, Level, Metadata};
 
@@ -51,28 +49,22 @@ fn record_other<F: Fields>(callsite: &'static Callsite, fields: &F) {
     record_slow(callsite, fields);
 }
 
-/// Records an event whose fields are encoded already.
+/// Appends an event whose payload is there already to the thread's segment, if that is simple. `id` is that of its
+/// callsite, which does not belong to the priority class.
 ///
 /// Like [`record`]: never blocks, and allocates nothing after a thread's first event.
 #[cfg(any(feature = "tracing", feature = "log"))]
-#[inline]
-pub(crate) fn record_dynamic(callsite: &'static Callsite, fields: &DynamicFields<'_>) {
-    if !belongs_to_priority(callsite.metadata()) {
-        if let Some(id) = callsite.id_for(fields.types_hash()) {
-            // The clock is read only now, as by `record`.
-            let ticks = clock::now_inline().unwrap_or_else(clock::now);
-            if cursor().append_plain(id, ticks, fields) {
-                return;
-            }
-        }
-    }
-    record_slow(callsite, fields);
+#[inline(always)]
+pub(crate) fn append_words(id: u16, payload: &[u64]) -> bool {
+    // The clock is read only now, as by `record`.
+    let ticks = clock::now_inline().unwrap_or_else(clock::now);
+    cursor().append_words(id, ticks, payload)
 }
 
 /// Returns whether events of a callsite belong to the priority class: warnings and errors, except for the records of
 /// spans. The level of a span is that at which it is visible, and does not mean that something is wrong.
 #[inline]
-fn belongs_to_priority(metadata: &Metadata) -> bool {
+pub(crate) fn belongs_to_priority(metadata: &Metadata) -> bool {
     let is_of_span = |role| !matches!(role, Role::Value | Role::Span);
     is_priority(metadata.level) && !metadata.fields.first().is_some_and(|field| is_of_span(field.role))
 }

@@ -117,6 +117,18 @@ impl<F: AnyFields> Payload for PlainPayload<'_, F> {
     }
 }
 
+struct Words<'p>(&'p [u64]);
+
+impl Payload for Words<'_> {
+    #[inline(always)]
+    fn put(&self, mut packer: Packer) -> (usize, u64) {
+        for word in self.0 {
+            packer.put_word(*word);
+        }
+        packer.finish()
+    }
+}
+
 /// One context's position in the ring `'m`. Used only by that context and by code that interrupts it, always with the
 /// same ring.
 ///
@@ -211,6 +223,13 @@ impl<'m> Cursor<'m> {
         let payload_words = fields.payload_words(usize::MAX);
         payload_words <= SHORT_PAYLOAD_WORDS
             && self.append_within(callsite, ticks, 8 + payload_words * 8, &PlainPayload(fields))
+    }
+
+    /// Like [`append_plain`](Self::append_plain), for a payload that is there already.
+    #[inline(never)]
+    pub fn append_words(&self, callsite: u16, ticks: u64, payload: &[u64]) -> bool {
+        payload.len() <= SHORT_PAYLOAD_WORDS
+            && self.append_within(callsite, ticks, 8 + payload.len() * 8, &Words(payload))
     }
 
     /// Appends a record whose payload stores at most `bound_bytes`, header included.
