@@ -121,7 +121,7 @@ impl<'q, 'a> Scan<'q, 'a> {
                     if !self.has_names {
                         reading.names.note(&record, context, ring);
                     }
-                    let key = self.place(&record, at, ring, context);
+                    let key = self.place(&record, at, ring, context, segment.header.mode);
                     reading.last_key = reading.last_key.max(Some(key));
                     let payload_offset = record.payload.as_ptr().addr().wrapping_sub(origin);
                     let entry = Entry {
@@ -137,8 +137,11 @@ impl<'q, 'a> Scan<'q, 'a> {
                     };
                     match record.index {
                         Some(index) => reading.extend_run(ring, &self.sources[at.source], &entry, index),
-                        // Events in shared segments neither have an index nor use one up.
-                        None => ring.contexts[context].unindexed += u64::from(segment.header.mode == Mode::Exclusive),
+                        // Events in shared segments and in the priority class neither have an index nor use one up.
+                        None => {
+                            let is_indexed = segment.header.mode == Mode::Exclusive && !segment.header.is_priority();
+                            ring.contexts[context].unindexed += u64::from(is_indexed);
+                        }
                     }
                     let thread = if self.has_names { ring.name_of(&ring.contexts[context], record.ticks) } else { "" };
                     if self.accepts(&record, key, at, &verdicts, thread) {
@@ -171,11 +174,12 @@ impl<'q, 'a> Scan<'q, 'a> {
     }
 
     /// Returns the place of an event in the timeline: its clock reading, but never before its predecessor in the same
-    /// context.
-    fn place(&mut self, record: &Record<'_>, at: &At<'_>, ring: &mut RingView, context: usize) -> i64 {
+    /// run of the context.
+    fn place(&mut self, record: &Record<'_>, at: &At<'_>, ring: &mut RingView, context: usize, mode: Mode) -> i64 {
         let smooth_ns = self.sources[ring.newest].scale.smooth_ns(record.ticks).saturating_add(ring.later_steps_ns);
         let smooth_ns = smooth_ns.saturating_add(self.session_shift_ns(ring, smooth_ns));
-        let last_key = &mut ring.contexts[context].last_keys[usize::from(at.file.is_priority())];
+        let run = 2 * usize::from(at.file.is_priority()) + usize::from(mode != Mode::Exclusive);
+        let last_key = &mut ring.contexts[context].last_keys[run];
         let key = match *last_key {
             Some(last) if !record.ticks_known => last,
             Some(last) => last.max(smooth_ns),
