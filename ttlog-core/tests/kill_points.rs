@@ -354,8 +354,12 @@ fn is_new(size: Size, first: Script, second: Script) -> bool {
     let all = || first.ops.iter().chain(second.ops);
     // Without priority segments, a warning is a shared event; without the long header, there is no end.
     let is_special = |op: &Op| matches!(op, Op::Priority(_) | Op::Warning(_) | Op::Panic);
+    // With one or two priority segments, nobody has one alone.
+    let has_own = |op: &Op| matches!(op, Op::Warning(_));
     let alone = |ops: &[Op]| ops.contains(&Op::Anchor);
-    all().any(is_special) == (size.kept > 0) && !(alone(first.ops) && alone(second.ops))
+    all().any(is_special) == (size.kept > 0)
+        && all().any(has_own) == (size.kept > 2)
+        && !(alone(first.ops) && alone(second.ops))
 }
 
 /// Explores all scenes, each with all scripts as the second, with one thread per processor.

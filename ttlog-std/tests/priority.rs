@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use common::{Place, Snapshot};
+use common::{Place, Snapshot, ring::RingContents};
 use ttlog_core::ring::Mode;
 use ttlog_core::{Item, RingImage, SegmentState, TableItem, ValueRef};
 use ttlog_std::{Level, Recorder, debug, error, info, trace, warn};
@@ -100,6 +100,8 @@ fn child() {
         "wrap 1" => wrap(1),
         "wrap 4" => wrap(4),
         "no room" => no_room(),
+        "names" => names(),
+        "snapshots" => snapshots(),
         "signals" => signals(),
         "destructors" => destructors(),
         other => panic!("unknown case {other}"),
@@ -168,6 +170,71 @@ fn no_room() {
     assert_eq!(events.len(), 600);
     assert!(events.iter().all(|event| !event.in_priority && event.mode == Mode::Exclusive));
     assert!(events.iter().map(|event| event.number).eq(0..600), "in order without sorting");
+}
+
+/// Threads that only warn: one often, so that it has segments of its own, the others now and then. All segments from
+/// their beginning are overwritten.
+fn names() {
+    const COUNT: u64 = 20_000;
+    let recorder =
+        Recorder::builder().capacity_bytes(256 << 10).segment_bytes(1024).priority_bytes(16 << 10).build().unwrap();
+    std::thread::scope(|scope| {
+        let spawn = |name: &str, work: fn(u64)| {
+            let run = move || (0..COUNT).for_each(work);
+            std::thread::Builder::new().name(name.into()).spawn_scoped(scope, run).unwrap()
+        };
+        spawn("a thread that warns very often", |number| warn!("often", number)).join().unwrap();
+        let pair = ["one of two threads that warn", "the other of the two threads"].map(|name| {
+            spawn(name, |number| {
+                warn!("in turns", number);
+                if number % 500 == 0 {
+                    std::thread::yield_now();
+                }
+            })
+        });
+        pair.into_iter().for_each(|thread| thread.join().unwrap());
+    });
+    let before = recorder.loss();
+    (0..20).for_each(|number| warn!("at last", number));
+    let contents = RingContents::read(recorder.ring_path().unwrap());
+    assert!(before.priority_overwritten > 2 * COUNT, "{before:?}");
+    assert_eq!(contents.accounted(), 3 * COUNT + 20);
+    let mut names: Vec<_> = contents.events.iter().map(|event| event.thread.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names, ["child", "one of two threads that warn", "the other of the two threads"]);
+    let modes: Vec<_> = events(recorder.ring_path().unwrap()).iter().map(|event| event.mode).collect();
+    assert!(modes.contains(&Mode::Exclusive) && modes.contains(&Mode::SharedContexts));
+}
+
+/// A warning that is recorded on the hot path triggers a snapshot as any other does.
+fn snapshots() {
+    let recorder = Recorder::builder().snapshot_on_level(Level::Warn).build().unwrap();
+    let own = || events(recorder.ring_path().unwrap()).iter().filter(|event| event.mode == Mode::Exclusive).count();
+    (0..100).for_each(|number| warn!("before", number));
+    assert!(own() > 50, "the thread has a segment of its own");
+    let directory = std::env::var("TTLOG_SNAPSHOT_DIR").unwrap();
+    let count = || {
+        std::fs::read_dir(&directory).map_or(0, |files| {
+            files.filter(|file| file.as_ref().unwrap().path().extension().is_some_and(|kind| kind == "bin")).count()
+        })
+    };
+    let wait_for = |least: usize| {
+        let until = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        while count() < least {
+            assert!(std::time::Instant::now() < until, "no snapshot");
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+    };
+    wait_for(1);
+    std::thread::sleep(std::time::Duration::from_secs(1)); // until there are no more of those
+    let (before, text) = (count(), "a text that does not fit a word");
+    warn!("small", number = 1);
+    wait_for(before + 1);
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    let before = count();
+    warn!("longer", text);
+    wait_for(before + 1);
 }
 
 static IN_HANDLER: AtomicU64 = AtomicU64::new(0);
@@ -288,6 +355,16 @@ fn each_class_is_accounted_for_when_it_wraps() {
 #[test]
 fn without_room_of_their_own_they_are_as_others() {
     run("no room");
+}
+
+#[test]
+fn each_thread_has_its_name_when_all_earlier_segments_are_gone() {
+    run("names");
+}
+
+#[test]
+fn warnings_on_the_hot_path_trigger_snapshots() {
+    run("snapshots");
 }
 
 #[test]
