@@ -5,9 +5,10 @@
 mod common;
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use common::{Place, Snapshot, ring::RingContents};
 use ttlog_core::ring::Mode;
@@ -172,69 +173,66 @@ fn no_room() {
     assert!(events.iter().map(|event| event.number).eq(0..600), "in order without sorting");
 }
 
-/// Threads that only warn: one often, so that it has segments of its own, the others now and then. All segments from
-/// their beginning are overwritten.
+/// Threads that only warn: two often, so that they have segments of their own, the others now and then. All segments
+/// from their beginning are overwritten.
 fn names() {
     const COUNT: u64 = 20_000;
     let recorder =
         Recorder::builder().capacity_bytes(256 << 10).segment_bytes(1024).priority_bytes(16 << 10).build().unwrap();
+    let barrier = std::sync::Barrier::new(3);
+    let warn_often = || {
+        (0..COUNT).for_each(|number| warn!("often", number));
+        barrier.wait();
+        barrier.wait();
+        warn!("often", number = COUNT + 1);
+    };
     std::thread::scope(|scope| {
-        let spawn = |name: &str, work: fn(u64)| {
-            let run = move || (0..COUNT).for_each(work);
-            std::thread::Builder::new().name(name.into()).spawn_scoped(scope, run).unwrap()
-        };
-        spawn("a thread that warns very often", |number| warn!("often", number)).join().unwrap();
-        let pair = ["one of two threads that warn", "the other of the two threads"].map(|name| {
-            spawn(name, |number| {
-                warn!("in turns", number);
-                if number % 500 == 0 {
-                    std::thread::yield_now();
-                }
-            })
-        });
-        pair.into_iter().for_each(|thread| thread.join().unwrap());
+        for name in ["one of the two threads", "the other of the two threads"] {
+            std::thread::Builder::new().name(name.into()).spawn_scoped(scope, warn_often).unwrap();
+        }
+        barrier.wait();
+        // These fill all shared segments several times.
+        for _ in 0..300 {
+            let work = || (0..5).for_each(|number| warn!("rarely", number, text = "a text that does not fit a word"));
+            std::thread::Builder::new().name("one of many".into()).spawn_scoped(scope, work).unwrap().join().unwrap();
+        }
+        barrier.wait();
     });
-    let before = recorder.loss();
-    (0..20).for_each(|number| warn!("at last", number));
     let contents = RingContents::read(recorder.ring_path().unwrap());
-    assert!(before.priority_overwritten > 2 * COUNT, "{before:?}");
-    assert_eq!(contents.accounted(), 3 * COUNT + 20);
-    let mut names: Vec<_> = contents.events.iter().map(|event| event.thread.as_str()).collect();
-    names.sort_unstable();
-    names.dedup();
-    assert_eq!(names, ["child", "one of two threads that warn", "the other of the two threads"]);
-    let modes: Vec<_> = events(recorder.ring_path().unwrap()).iter().map(|event| event.mode).collect();
-    assert!(modes.contains(&Mode::Exclusive) && modes.contains(&Mode::SharedContexts));
+    assert_eq!(contents.accounted(), 2 * (COUNT + 1) + 300 * 5);
+    let names: BTreeSet<_> =
+        contents.events.iter().map(|event| (event.event.message.as_str(), event.thread.as_str())).collect();
+    let expected =
+        [("often", "one of the two threads"), ("often", "the other of the two threads"), ("rarely", "one of many")];
+    assert_eq!(names, expected.into());
+    let is_own = |event: &Event| event.mode == Mode::Exclusive;
+    let modes: BTreeSet<_> =
+        events(recorder.ring_path().unwrap()).iter().map(|event| (event.message.clone(), is_own(event))).collect();
+    assert_eq!(modes, [("often".to_owned(), true), ("rarely".to_owned(), false)].into());
 }
 
 /// A warning that is recorded on the hot path triggers a snapshot as any other does.
 fn snapshots() {
     let recorder = Recorder::builder().snapshot_on_level(Level::Warn).build().unwrap();
-    let own = || events(recorder.ring_path().unwrap()).iter().filter(|event| event.mode == Mode::Exclusive).count();
-    (0..100).for_each(|number| warn!("before", number));
-    assert!(own() > 50, "the thread has a segment of its own");
+    let warn = |text: &str| warn!("again and again", text);
+    (0..100).for_each(|_| warn("short"));
+    let own = events(recorder.ring_path().unwrap()).iter().filter(|event| event.mode == Mode::Exclusive).count();
+    assert!(own > 50, "the thread has a segment of its own");
     let directory = std::env::var("TTLOG_SNAPSHOT_DIR").unwrap();
     let count = || {
         std::fs::read_dir(&directory).map_or(0, |files| {
             files.filter(|file| file.as_ref().unwrap().path().extension().is_some_and(|kind| kind == "bin")).count()
         })
     };
-    let wait_for = |least: usize| {
-        let until = std::time::Instant::now() + std::time::Duration::from_secs(20);
-        while count() < least {
-            assert!(std::time::Instant::now() < until, "no snapshot");
-            std::thread::sleep(std::time::Duration::from_millis(20));
+    for text in ["short", "a text that does not fit a word"] {
+        std::thread::sleep(Duration::from_secs(1)); // until there are no more of those before
+        let (before, until) = (count(), Instant::now() + Duration::from_secs(20));
+        warn(text);
+        while count() == before {
+            assert!(Instant::now() < until, "no snapshot");
+            std::thread::sleep(Duration::from_millis(20));
         }
-    };
-    wait_for(1);
-    std::thread::sleep(std::time::Duration::from_secs(1)); // until there are no more of those
-    let (before, text) = (count(), "a text that does not fit a word");
-    warn!("small", number = 1);
-    wait_for(before + 1);
-    std::thread::sleep(std::time::Duration::from_secs(1));
-    let before = count();
-    warn!("longer", text);
-    wait_for(before + 1);
+    }
 }
 
 static IN_HANDLER: AtomicU64 = AtomicU64::new(0);
