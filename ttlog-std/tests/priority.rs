@@ -187,7 +187,7 @@ fn names() {
         warn!("often", number = COUNT + 1);
     };
     std::thread::scope(|scope| {
-        for name in ["one of the two threads", "the other of the two threads"] {
+        for name in ["first of two", "second of two"] {
             std::thread::Builder::new().name(name.into()).spawn_scoped(scope, warn_often).unwrap();
         }
         barrier.wait();
@@ -202,8 +202,7 @@ fn names() {
     assert_eq!(contents.accounted(), 2 * (COUNT + 1) + 300 * 5);
     let names: BTreeSet<_> =
         contents.events.iter().map(|event| (event.event.message.as_str(), event.thread.as_str())).collect();
-    let expected =
-        [("often", "one of the two threads"), ("often", "the other of the two threads"), ("rarely", "one of many")];
+    let expected = [("often", "first of two"), ("often", "second of two"), ("rarely", "one of many")];
     assert_eq!(names, expected.into());
     let is_own = |event: &Event| event.mode == Mode::Exclusive;
     let modes: BTreeSet<_> =

@@ -49,8 +49,8 @@ pub(crate) enum Op {
     Shared(usize),
     /// Records an event in a shared priority segment.
     Priority(usize),
-    /// Records an event in a priority segment that the context writes alone, or in a shared one, by any path that accepts
-    /// it.
+    /// Records an event in a priority segment that the context writes alone, or in a shared one, by any path that
+    /// accepts it.
     Warning(usize),
     /// Notes that the name of the context has changed.
     Rename,

@@ -28,8 +28,8 @@ pub(crate) struct ForkState {
     pub(crate) service: Box<str>,
     /// Whether this is a child whose memory could not be separated from its parent's: it must not write.
     pub(crate) is_lost: AtomicBool,
-    /// The commit words of the appends on the hot path that were interrupted by this process's fork, one in each class of
-    /// segments, as long as they might be in progress; null if there is none.
+    /// The commit words of the appends on the hot path that were interrupted by this process's fork, one in each class
+    /// of segments, as long as they might be in progress; null if there is none.
     fast_under_way: [AtomicPtr<Word>; 2],
     /// Whether an append on the slow path was interrupted by this process's fork and has not finished.
     pub(crate) slow_under_way: AtomicBool,

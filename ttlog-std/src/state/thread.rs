@@ -172,9 +172,9 @@ impl Identity {
         is_new
     }
 
-    /// Asks for the thread's name and prepares for its end: the only place with system calls of a thread's event, except
-    /// for [`Identify::renewed`]. Called by whoever has [numbered](Self::number) it. Async-signal-safe on Linux: a signal
-    /// handler in which the thread has its first event can have interrupted the allocator.
+    /// Asks for the thread's name and prepares for its end: the only place with system calls of a thread's event,
+    /// except for [`Identify::renewed`]. Called by whoever has [numbered](Self::number) it. Async-signal-safe on Linux:
+    /// a signal handler in which the thread has its first event can have interrupted the allocator.
     pub(crate) fn find_out(&self) {
         self.os_thread_id.set(thread_id());
         // Before the thread gets another stack for signal handlers.

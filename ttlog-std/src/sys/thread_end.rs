@@ -1,8 +1,8 @@
 //! The end of a thread.
 //!
-//! A destructor of a thread-local would do, but registering it at a thread's first event allocates, and takes a lock of
-//! the C library: a signal handler that logs can have interrupted both. The value of a key of POSIX threads is a word in
-//! the thread's own memory.
+//! A destructor of a thread-local would do, but registering it at a thread's first event allocates, and takes a lock
+//! of the C library: a signal handler that logs can have interrupted both. The value of a key of POSIX threads is a
+//! word in the thread's own memory.
 
 #[cfg(unix)]
 use std::sync::OnceLock;
@@ -24,9 +24,9 @@ pub(crate) fn prepare_thread_ends(function: extern "C" fn(*mut libc::c_void)) {
     });
 }
 
-/// Makes the prepared function be called at the end of this thread; returns `false` if that is impossible. The C library
-/// does so after it has destroyed thread-locals, also if this is called while it already runs such functions. Never
-/// blocks.
+/// Makes the prepared function be called at the end of this thread; returns `false` if that is impossible. The C
+/// library does so after it has destroyed thread-locals, also if this is called while it already runs such functions.
+/// Never blocks.
 ///
 /// Allocates nothing with glibc for the first 32 keys of a process, and never with musl and on Apple systems. Without
 /// memory it is impossible.
