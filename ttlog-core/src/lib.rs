@@ -22,6 +22,7 @@
 //! | [`table`] | entries written once: process, callsites |
 //! | [`ring`] | memory that events are recorded in, and its readers |
 //! | [`device`] | the ring of a device: taking it over after a reset, and sending it |
+//! | [`span`] | spans, and the traces of several processes |
 //! | [`snapshot`] | copies of a ring, to save and to send: writer, reader, file names |
 //!
 //! [`docs/format.md`](_documentation::format) specifies the format,
@@ -53,6 +54,7 @@ pub mod record;
 pub mod recorder;
 pub mod ring;
 pub mod snapshot;
+pub mod span;
 pub mod table;
 
 #[cfg(ttlog_kill_points)]
@@ -62,12 +64,15 @@ pub use clock::{Anchor, TimeScale};
 pub use error::{FormatError, FormatErrorKind};
 pub use event::capture::Value;
 pub use event::filter::{Filter, FilterError};
-pub use event::{AnyFields, Callsite, Fields, Level, Metadata, TypeList};
+pub use event::{AnyFields, Callsite, Fields, Level, Metadata, SpanContext, TypeList};
 pub use memory::crc::crc32;
 pub use memory::word::Word;
 pub use record::{Bytes, ContextInfo, Type, ValueRef};
 pub use ring::{DropReason, Item, Loss, Record, Ring, RingConfig, RingError, RingImage, Segment, SegmentState};
+pub use span::{Entered, InSpan, InSpanExt, Scope, Span, TraceId, Traceparent};
 pub use table::{CallsiteInfo, EntryStart, FieldInfo, ProcessInfo, TableItem, encode_callsite, encode_process};
+/// Runs a function in a span of its own; see [`info_span!`].
+pub use ttlog_macros::instrument_core as instrument;
 
 /// The documents that this crate implements.
 pub mod _documentation {
@@ -86,9 +91,17 @@ pub mod __private {
         Bare, Templ, TemplDebug, Value, ViaBoxedError, ViaDebug, ViaDisplay, ViaError, ViaNothing, ViaValue, debug,
         display,
     };
-    pub use crate::event::{Callsite, Cons, Field, Level, Literal, Metadata, Nil, is_priority, level_enabled};
+    pub use crate::event::{Callsite, Cons, Field, Level, Literal, Metadata, Nil, Role, is_priority, level_enabled};
     #[cfg(not(ttlog_device_callsites))]
     pub use crate::recorder::install::record;
+    pub use crate::span::start::{contextual, root, scope, span as span_of, under, updated};
+    pub use crate::span::{Scope, Span, SpanStart};
+
+    /// Never called: its type is what the expansion of `#[instrument]` needs.
+    #[must_use]
+    pub fn never<T>() -> T {
+        unreachable!("never called")
+    }
     #[cfg(ttlog_device_callsites)]
     pub use crate::{
         __ttlog_record_callsite as record_callsite,
@@ -97,7 +110,7 @@ pub mod __private {
         table::callsite_text::encoded_len as text_len,
     };
     #[cfg(ttlog_device_callsites)]
-    pub use ttlog_macros::device_event as event;
+    pub use ttlog_macros::{device_event as event, device_span as span};
     #[cfg(not(ttlog_device_callsites))]
-    pub use ttlog_macros::event;
+    pub use ttlog_macros::{event, span};
 }

@@ -64,6 +64,8 @@ pub(crate) enum Capture {
     Display,
     /// `?`: as text, by `Debug`.
     Debug,
+    /// `~`, from `#[instrument]` alone: as it is if it has a native form, else as text by `Debug`.
+    Argument,
 }
 
 impl Parse for Event {
@@ -120,7 +122,7 @@ fn parse_target(input: ParseStream<'_>) -> Result<Option<Expr>> {
     Ok(Some(target))
 }
 
-fn parse_level(input: ParseStream<'_>) -> Result<Level> {
+pub(crate) fn parse_level(input: ParseStream<'_>) -> Result<Level> {
     const EXPECTED: &str = "expected a level, as in `event!(Level::Info, \"started\")`";
     if next_is_missing(input)
         || next_is_labeled(input)
@@ -140,7 +142,7 @@ fn parse_level(input: ParseStream<'_>) -> Result<Level> {
     Ok(Level::Constant(Box::new(level)))
 }
 
-fn parse_comma(input: ParseStream<'_>) -> Result<()> {
+pub(crate) fn parse_comma(input: ParseStream<'_>) -> Result<()> {
     if input.peek(Token![,]) {
         input.parse::<Token![,]>()?;
         return Ok(());
@@ -182,6 +184,9 @@ impl Parse for Argument {
             let sigil: Token![?] = input.parse()?;
             before_value = Some((sigil.into_token_stream(), "missing value after `?`".to_owned()));
             Capture::Debug
+        } else if input.peek(Token![~]) {
+            input.parse::<Token![~]>()?;
+            Capture::Argument
         } else {
             Capture::Plain
         };
@@ -189,7 +194,7 @@ impl Parse for Argument {
             return Err(Error::new_spanned(tokens, text));
         }
         match capture {
-            Capture::Plain => {}
+            Capture::Plain | Capture::Argument => {}
             Capture::Display => refuse_late_secret(input, "`%`")?,
             Capture::Debug => refuse_late_secret(input, "`?`")?,
         }
@@ -248,11 +253,11 @@ fn refuse_late_secret(input: ParseStream<'_>, what: &str) -> Result<()> {
 }
 
 /// Whether `identifier:` comes next, with which no expression begins.
-fn next_is_labeled(input: ParseStream<'_>) -> bool {
+pub(crate) fn next_is_labeled(input: ParseStream<'_>) -> bool {
     input.peek(Ident::peek_any) && input.peek2(Token![:]) && !input.peek2(Token![::])
 }
 
-fn next_is_missing(input: ParseStream<'_>) -> bool {
+pub(crate) fn next_is_missing(input: ParseStream<'_>) -> bool {
     input.is_empty() || input.peek(Token![,])
 }
 

@@ -74,25 +74,8 @@ pub(crate) fn expand(event: Event, on: Target) -> Result<TokenStream> {
         Some(target) => quote_spanned!(site=> #target),
         None => quote_spanned!(site=> ::core::module_path!()),
     };
-    let field_items = fields.iter().map(|Field { name, source, secret }| {
-        let mark = secret.then(|| quote_spanned!(site=> .secret()));
-        match source {
-            FieldSource::Folded(value) => {
-                quote_spanned!(site=> #private::Field::literal(#name, #private::Literal::#value) #mark)
-            }
-            FieldSource::Operand(_) => quote_spanned!(site=> #private::Field::dynamic(#name) #mark),
-        }
-    });
-    let call = match on {
-        Target::Server => {
-            let function = quote_spanned!(site=> #private::record::<{ #private::is_priority(#level) }, _>);
-            Call { before: function, first: quote_spanned!(site=> &__TTLOG_CALLSITE) }
-        }
-        Target::Device => Call {
-            before: quote_spanned!(site=> #private::record_callsite!),
-            first: quote_spanned!(site=> __TTLOG_TEXT),
-        },
-    };
+    let field_items = fields.iter().map(|field| field_item(&private, field));
+    let call = Call::new(&private, on, quote_spanned!(site=> { #private::is_priority(#level) }));
     let record = record(&private, &call, &fields, &operands);
     let metadata = quote_spanned! {site=>
         #private::Metadata {
@@ -104,24 +87,7 @@ pub(crate) fn expand(event: Event, on: Target) -> Result<TokenStream> {
             fields: &[#(#field_items),*],
         }
     };
-    let (items, is_on) = match on {
-        Target::Server => (
-            quote_spanned! {site=>
-                static __TTLOG_METADATA: #private::Metadata = #metadata;
-                static __TTLOG_CALLSITE: #private::Callsite = #private::Callsite::new(&__TTLOG_METADATA);
-            },
-            quote_spanned!(site=> #private::Callsite::is_enabled(&__TTLOG_CALLSITE)),
-        ),
-        Target::Device => (
-            quote_spanned! {site=>
-                const __TTLOG_METADATA: #private::Metadata = #metadata;
-                #[unsafe(link_section = ".ttlog.text")]
-                static __TTLOG_TEXT: #private::CallsiteText<{ #private::text_len(&__TTLOG_METADATA) }> =
-                    #private::CallsiteText::new(&__TTLOG_METADATA);
-            },
-            quote_spanned!(site=> #private::is_level_on(#level)),
-        ),
-    };
+    let Items { items, is_on } = Items::new(&private, on, &level, &metadata);
     Ok(quote_spanned! {site=>
         {
             use #root::__private as __ttlog;
@@ -134,12 +100,72 @@ pub(crate) fn expand(event: Event, on: Target) -> Result<TokenStream> {
     })
 }
 
+/// Generates the metadata of a field.
+pub(crate) fn field_item(private: &TokenStream, field: &Field) -> TokenStream {
+    let site = Span::mixed_site();
+    let Field { name, source, secret } = field;
+    let mark = secret.then(|| quote_spanned!(site=> .secret()));
+    match source {
+        FieldSource::Folded(value) => {
+            quote_spanned!(site=> #private::Field::literal(#name, #private::Literal::#value) #mark)
+        }
+        FieldSource::Operand(_) => quote_spanned!(site=> #private::Field::dynamic(#name) #mark),
+    }
+}
+
+/// The static items of a callsite, and the expression of whether it is on.
+pub(crate) struct Items {
+    pub(crate) items: TokenStream,
+    pub(crate) is_on: TokenStream,
+}
+
+impl Items {
+    pub(crate) fn new(private: &TokenStream, on: Target, level: &TokenStream, metadata: &TokenStream) -> Self {
+        let site = Span::mixed_site();
+        match on {
+            Target::Server => Items {
+                items: quote_spanned! {site=>
+                    static __TTLOG_METADATA: #private::Metadata = #metadata;
+                    static __TTLOG_CALLSITE: #private::Callsite = #private::Callsite::new(&__TTLOG_METADATA);
+                },
+                is_on: quote_spanned!(site=> #private::Callsite::is_enabled(&__TTLOG_CALLSITE)),
+            },
+            Target::Device => Items {
+                items: quote_spanned! {site=>
+                    const __TTLOG_METADATA: #private::Metadata = #metadata;
+                    #[unsafe(link_section = ".ttlog.text")]
+                    static __TTLOG_TEXT: #private::CallsiteText<{ #private::text_len(&__TTLOG_METADATA) }> =
+                        #private::CallsiteText::new(&__TTLOG_METADATA);
+                },
+                is_on: quote_spanned!(site=> #private::is_level_on(#level)),
+            },
+        }
+    }
+}
+
 /// The call that records the event.
-struct Call {
+pub(crate) struct Call {
     /// A function, or a macro with its exclamation mark.
-    before: TokenStream,
+    pub(crate) before: TokenStream,
     /// The argument before the values.
-    first: TokenStream,
+    pub(crate) first: TokenStream,
+}
+
+impl Call {
+    /// `is_priority` is whether events of the callsite belong to the priority class, as a constant.
+    pub(crate) fn new(private: &TokenStream, on: Target, is_priority: TokenStream) -> Self {
+        let site = Span::mixed_site();
+        match on {
+            Target::Server => Call {
+                before: quote_spanned!(site=> #private::record::<#is_priority, _>),
+                first: quote_spanned!(site=> &__TTLOG_CALLSITE),
+            },
+            Target::Device => Call {
+                before: quote_spanned!(site=> #private::record_callsite!),
+                first: quote_spanned!(site=> __TTLOG_TEXT),
+            },
+        }
+    }
 }
 
 /// Generates the code that runs if the event is enabled.
@@ -149,25 +175,43 @@ fn record(private: &TokenStream, call: &Call, fields: &[Field], operands: &[Oper
     if operands.is_empty() {
         return quote_spanned!(site=> #before(#first, #private::Nil););
     }
-    let holders = operands.iter().map(|operand| hold(private, operand));
-    let variables: Vec<Ident> =
-        (0..operands.len()).map(|index| format_ident!("__ttlog_{index}", span = site)).collect();
-    let values = fields.iter().rev().fold(quote_spanned!(site=> #private::Nil), |rest, field| match field.source {
-        FieldSource::Folded(_) => rest,
-        FieldSource::Operand(index) => {
-            let variable = &variables[index];
-            // The compiler reports here that a type is no `Value`, if nothing else could capture it either.
-            let variable = Ident::new(&variable.to_string(), errors_at(&operands[index]));
-            let native = quote_spanned!(errors_at(&operands[index])=> #private::Value::native(#variable));
-            quote_spanned!(site=> #private::Cons(#native, #rest))
-        }
-    });
-    let imports = imports(private, operands);
+    let Held { imports, holders, variables, values } = Held::new(private, fields, operands);
     quote_spanned! {site=>
         #imports
         match (#(#holders,)*) {
             (#(ref #variables,)*) => #before(#first, #values),
         };
+    }
+}
+
+/// The parts of the code that evaluates the operands and records the values.
+pub(crate) struct Held {
+    pub(crate) imports: Option<TokenStream>,
+    /// Expressions that take each operand.
+    pub(crate) holders: Vec<TokenStream>,
+    /// Names for references to what they return.
+    pub(crate) variables: Vec<Ident>,
+    /// List of the values.
+    pub(crate) values: TokenStream,
+}
+
+impl Held {
+    pub(crate) fn new(private: &TokenStream, fields: &[Field], operands: &[Operand]) -> Self {
+        let site = Span::mixed_site();
+        let holders = operands.iter().map(|operand| hold(private, operand)).collect();
+        let variables: Vec<Ident> =
+            (0..operands.len()).map(|index| format_ident!("__ttlog_{index}", span = site)).collect();
+        let values = fields.iter().rev().fold(quote_spanned!(site=> #private::Nil), |rest, field| match field.source {
+            FieldSource::Folded(_) => rest,
+            FieldSource::Operand(index) => {
+                let variable = &variables[index];
+                // The compiler reports here that a type is no `Value`, if nothing else could capture it either.
+                let variable = Ident::new(&variable.to_string(), errors_at(&operands[index]));
+                let native = quote_spanned!(errors_at(&operands[index])=> #private::Value::native(#variable));
+                quote_spanned!(site=> #private::Cons(#native, #rest))
+            }
+        });
+        Held { imports: imports(private, operands), holders, variables, values }
     }
 }
 

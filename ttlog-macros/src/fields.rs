@@ -127,7 +127,7 @@ impl Fields {
                     order.secret[slot] = argument.secret;
                     let folded = match argument.capture {
                         Capture::Plain => literal::fold(&argument.expr)?,
-                        Capture::Display | Capture::Debug => None,
+                        Capture::Display | Capture::Debug | Capture::Argument => None,
                     };
                     order.sources[slot] = Some(match folded {
                         Some(value) => FieldSource::Folded(value),
@@ -136,6 +136,7 @@ impl Fields {
                                 Capture::Plain => shown.get(name).copied().unwrap_or(Hold::Bare),
                                 Capture::Display => Hold::Display,
                                 Capture::Debug => Hold::Debug,
+                                Capture::Argument => Hold::TemplateDebug,
                             };
                             let expr = argument.expr.to_token_stream();
                             operands.push(Operand { expr, span: argument.expr.span(), hold });

@@ -11,13 +11,15 @@
 //! ```
 //!
 //! The stages are `args` (syntax) → `fields` (meaning; with `template` and `literal`) → `expand` (code). An error in
-//! any of them becomes a `compile_error!` at the span that it is about.
+//! any of them becomes a `compile_error!` at the span that it is about. `span` and `instrument` do the same for spans.
 
 mod args;
 mod error;
 mod expand;
 mod fields;
+mod instrument;
 mod literal;
+mod span;
 mod template;
 
 use proc_macro::TokenStream;
@@ -36,6 +38,60 @@ pub fn event(input: TokenStream) -> TokenStream {
 #[proc_macro]
 pub fn device_event(input: TokenStream) -> TokenStream {
     expand_for(Target::Device, input)
+}
+
+/// Expands to an expression that starts a span, or starts and enters it, or records values of one. docs/spans.md
+/// describes the syntax.
+///
+/// The input begins with three bracketed groups from the front end: `[$crate]`, `[Level]` or `[]`, and `[span]`,
+/// `[scope]` or `[record]`.
+#[proc_macro]
+pub fn span(input: TokenStream) -> TokenStream {
+    expand_span_for(Target::Server, input)
+}
+
+/// As [`span!`], for devices.
+#[proc_macro]
+pub fn device_span(input: TokenStream) -> TokenStream {
+    expand_span_for(Target::Device, input)
+}
+
+/// Runs a function in a span of its own; `ttlog_core::instrument`. docs/spans.md describes it.
+#[proc_macro_attribute]
+pub fn instrument_core(arguments: TokenStream, function: TokenStream) -> TokenStream {
+    instrument_for("ttlog_core", arguments, function)
+}
+
+/// As [`macro@instrument_core`], for `ttlog_std::instrument`.
+#[proc_macro_attribute]
+pub fn instrument_std(arguments: TokenStream, function: TokenStream) -> TokenStream {
+    instrument_for("ttlog_std", arguments, function)
+}
+
+/// As [`macro@instrument_core`], for `ttlog_embedded::instrument`.
+#[proc_macro_attribute]
+pub fn instrument_embedded(arguments: TokenStream, function: TokenStream) -> TokenStream {
+    instrument_for("ttlog_embedded", arguments, function)
+}
+
+fn instrument_for(root: &str, arguments: TokenStream, function: TokenStream) -> TokenStream {
+    let unchanged = proc_macro2::TokenStream::from(function.clone());
+    match instrument::expand(root, arguments.into(), function.into()) {
+        Ok(expansion) => expansion.into(),
+        Err(error) => {
+            // The function stays, so that the error is the only one.
+            let mut tokens = error.into_compile_error();
+            tokens.extend(unchanged);
+            tokens.into()
+        }
+    }
+}
+
+fn expand_span_for(target: Target, input: TokenStream) -> TokenStream {
+    match syn::parse(input).and_then(|span| span::expand(span, target)) {
+        Ok(expansion) => expansion.into(),
+        Err(error) => error.into_compile_error().into(),
+    }
 }
 
 fn expand_for(target: Target, input: TokenStream) -> TokenStream {

@@ -36,6 +36,7 @@
 //! | chapter | contents |
 //! | --- | --- |
 //! | [macros](info) | the syntax of a log call |
+//! | [spans](info_span) | periods of work, functions and futures in spans, traces of several processes |
 //! | [costs](_documentation::costs) | what an event costs, what is bounded, what blocks, the clock |
 //! | [files](_documentation::files) | where the ring and the snapshots are |
 //! | [ends](_documentation::ends) | what the ring records about how the process ended |
@@ -53,8 +54,7 @@
 //! # Scope
 //!
 //! It records the most recent events, for analysis afterwards, and complements what a program has for other purposes.
-//! With the features `tracing` and `log`, it records what the program emits through these anyway, spans included. Its
-//! own macros have no spans yet.
+//! With the features `tracing` and `log`, it records what the program emits through these anyway, spans included.
 
 extern crate self as ttlog_std;
 
@@ -70,6 +70,7 @@ mod memory;
 mod recorder;
 mod service;
 mod snapshot;
+mod span;
 mod start;
 mod state;
 mod sys;
@@ -95,7 +96,11 @@ pub use start::builder::Builder;
 pub use state::window::Window;
 pub use ttlog_core::event::filter::FilterErrorKind;
 pub use ttlog_core::recorder::plugin::PluginHandle;
-pub use ttlog_core::{FilterError, Level, Loss, Value};
+pub use ttlog_core::{
+    Entered, FilterError, InSpan, InSpanExt, Level, Loss, Scope, Span, SpanContext, TraceId, Traceparent, Value,
+};
+/// Runs a function in a span of its own; see [`info_span!`].
+pub use ttlog_macros::instrument_std as instrument;
 
 /// Events and spans of `tracing` (feature `tracing`); the chapter is [`_documentation::tracing`].
 #[cfg(feature = "tracing")]
@@ -117,9 +122,11 @@ pub mod log {
 #[doc(hidden)]
 pub mod __private {
     pub use crate::event::record::record;
+    pub use crate::event::span::{contextual, root, scope, under, updated};
     pub use ttlog_core::__private::{
-        Bare, Callsite, Cons, Field, Level, Literal, Metadata, Nil, Templ, TemplDebug, Value, ViaBoxedError, ViaDebug,
-        ViaDisplay, ViaError, ViaNothing, ViaValue, debug, display, event, is_priority, level_enabled,
+        Bare, Callsite, Cons, Field, Level, Literal, Metadata, Nil, Role, Scope, Span, SpanStart, Templ, TemplDebug,
+        Value, ViaBoxedError, ViaDebug, ViaDisplay, ViaError, ViaNothing, ViaValue, debug, display, event, is_priority,
+        level_enabled, never, span, span_of,
     };
 }
 

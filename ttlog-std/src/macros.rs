@@ -98,3 +98,146 @@ macro_rules! event {
         $crate::__private::event!([$crate] [] $($event)*)
     };
 }
+
+/// Starts a span at a level given as a constant, and returns it as a [`Span`](crate::Span), which ends when it is dropped.
+///
+/// The level comes first, then the arguments of [`info_span!`](crate::info_span).
+///
+/// ```
+/// use ttlog_std::{Level, info, span};
+///
+/// let span = span!(Level::Info, "request", method = "GET", path = "/");
+/// span.in_scope(|| info!("accepted"));
+/// ```
+#[macro_export]
+macro_rules! span {
+    ($($span:tt)*) => {
+        $crate::__private::span!([$crate] [] [span] $($span)*)
+    };
+}
+
+/// Starts a span at level trace. The syntax is that of [`info_span!`](crate::info_span).
+#[macro_export]
+macro_rules! trace_span {
+    ($($span:tt)*) => {
+        $crate::__private::span!([$crate] [Trace] [span] $($span)*)
+    };
+}
+
+/// Starts a span at level debug. The syntax is that of [`info_span!`](crate::info_span).
+#[macro_export]
+macro_rules! debug_span {
+    ($($span:tt)*) => {
+        $crate::__private::span!([$crate] [Debug] [span] $($span)*)
+    };
+}
+
+/// Starts a span at level info, and returns it as a [`Span`](crate::Span), which ends when it is dropped. All macros of
+/// spans share its syntax, described below.
+///
+/// ```
+/// let (method, path) = ("GET", "/");
+/// let span = ttlog_std::info_span!("request", method, path, version = 2);
+/// let _entered = span.enter();
+/// ttlog_std::info!("accepted"); // belongs to the span
+/// ```
+///
+#[doc = include_str!("../docs/spans.md")]
+#[macro_export]
+macro_rules! info_span {
+    ($($span:tt)*) => {
+        $crate::__private::span!([$crate] [Info] [span] $($span)*)
+    };
+}
+
+/// Starts a span at level warn. The syntax is that of [`info_span!`](crate::info_span).
+#[macro_export]
+macro_rules! warn_span {
+    ($($span:tt)*) => {
+        $crate::__private::span!([$crate] [Warn] [span] $($span)*)
+    };
+}
+
+/// Starts a span at level error. The syntax is that of [`info_span!`](crate::info_span).
+#[macro_export]
+macro_rules! error_span {
+    ($($span:tt)*) => {
+        $crate::__private::span!([$crate] [Error] [span] $($span)*)
+    };
+}
+
+/// Starts and enters a span at a level given as a constant, and returns a [`Scope`](crate::Scope): when this is dropped,
+/// the span is left and ends. That takes two records, where [`span!`](crate::span) takes four.
+///
+/// The level comes first, then the arguments of [`info_span!`](crate::info_span).
+///
+/// ```
+/// use ttlog_std::{Level, info, scope};
+///
+/// let _scope = scope!(Level::Info, "parse", bytes = 512_u32);
+/// info!("begins"); // belongs to the span
+/// ```
+#[macro_export]
+macro_rules! scope {
+    ($($span:tt)*) => {
+        $crate::__private::span!([$crate] [] [scope] $($span)*)
+    };
+}
+
+/// Starts and enters a span at level trace; see [`scope!`](crate::scope).
+#[macro_export]
+macro_rules! trace_scope {
+    ($($span:tt)*) => {
+        $crate::__private::span!([$crate] [Trace] [scope] $($span)*)
+    };
+}
+
+/// Starts and enters a span at level debug; see [`scope!`](crate::scope).
+#[macro_export]
+macro_rules! debug_scope {
+    ($($span:tt)*) => {
+        $crate::__private::span!([$crate] [Debug] [scope] $($span)*)
+    };
+}
+
+/// Starts and enters a span at level info; see [`scope!`](crate::scope).
+#[macro_export]
+macro_rules! info_scope {
+    ($($span:tt)*) => {
+        $crate::__private::span!([$crate] [Info] [scope] $($span)*)
+    };
+}
+
+/// Starts and enters a span at level warn; see [`scope!`](crate::scope).
+#[macro_export]
+macro_rules! warn_scope {
+    ($($span:tt)*) => {
+        $crate::__private::span!([$crate] [Warn] [scope] $($span)*)
+    };
+}
+
+/// Starts and enters a span at level error; see [`scope!`](crate::scope).
+#[macro_export]
+macro_rules! error_scope {
+    ($($span:tt)*) => {
+        $crate::__private::span!([$crate] [Error] [scope] $($span)*)
+    };
+}
+
+/// Records values of a span that were not known at its start, or have changed.
+///
+/// The span comes first: a [`Span`](crate::Span), a [`Scope`](crate::Scope), or the `context()` of one. Then come fields
+/// as in [`info_span!`](crate::info_span). If the span is off, they are not evaluated.
+///
+/// ```
+/// use ttlog_std::{info_span, record};
+///
+/// let span = info_span!("request");
+/// record!(span, status = 200_u16, sent_bytes = 5_012_u64);
+/// ```
+#[macro_export]
+macro_rules! record {
+    ($($span:tt)*) => {
+        $crate::__private::span!([$crate] [] [record] $($span)*)
+    };
+}

@@ -35,7 +35,8 @@ pub struct Field {
     pub role: Role,
 }
 
-/// Relation between an event and the span whose id is in one of its fields, of type u64. The id 0 stands for no span.
+/// Relation between an event and the span whose id is in one of its fields, of type u64 (on devices u32). The id 0
+/// stands for no span.
 ///
 /// An event without a field of a role from [`Start`](Role::Start) on is an ordinary event; the others are the records of
 /// spans.
@@ -61,6 +62,16 @@ pub enum Role {
     Update = 7,
     /// The span that is updated follows from this one.
     Follows = 8,
+    /// The span starts here, as with [`Start`](Role::Start), and the context enters it.
+    Begin = 9,
+    /// The context leaves the span, which ends.
+    Finish = 10,
+    /// Not a span, but the id of the trace that the span and its descendants belong to: a u128.
+    Trace = 11,
+    /// The id, in that trace, of the parent, which is a span of another recording.
+    RemoteParent = 12,
+    /// The id, in that trace, under which others know the span.
+    KnownAs = 13,
 }
 
 impl Role {
@@ -75,6 +86,11 @@ impl Role {
             6 => Role::End,
             7 => Role::Update,
             8 => Role::Follows,
+            9 => Role::Begin,
+            10 => Role::Finish,
+            11 => Role::Trace,
+            12 => Role::RemoteParent,
+            13 => Role::KnownAs,
             _ => Role::Value,
         }
     }

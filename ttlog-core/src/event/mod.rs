@@ -18,6 +18,7 @@ pub(crate) mod level;
 pub(crate) mod literal;
 pub(crate) mod metadata;
 pub mod secret;
+pub(crate) mod span_context;
 
 pub use callsite::Callsite;
 pub use epoch::{epoch, start_epoch};
@@ -25,3 +26,4 @@ pub use fields::{AnyFields, Cons, Fields, Nil, TypeList};
 pub use level::{Level, STATIC_LEVEL_FLOOR, UnknownLevel, is_priority, level_enabled};
 pub use literal::LiteralRef;
 pub use metadata::{Field, Literal, Metadata, Role};
+pub use span_context::SpanContext;

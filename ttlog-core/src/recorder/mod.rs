@@ -12,6 +12,8 @@ pub use install::{AlreadyInstalled, install, installed, record_any};
 use crate::event::callsite::Callsite;
 use crate::event::fields::AnyFields;
 use crate::event::metadata::Metadata;
+#[cfg(not(ttlog_device_callsites))]
+use crate::event::span_context::SpanContext;
 
 /// A destination for the events of enabled callsites.
 pub trait Recorder: Sync {
@@ -25,4 +27,46 @@ pub trait Recorder: Sync {
     ///
     /// Must not block, must not panic, and must be callable wherever the program logs.
     fn record(&self, callsite: &'static Callsite, fields: &dyn AnyFields);
+
+    /// Returns the id of a new span, which no other span of the recording has. 0, as by default: the recorder has no
+    /// spans, and none is recorded.
+    #[cfg(not(ttlog_device_callsites))]
+    fn new_span_id(&self) -> u64 {
+        0
+    }
+
+    /// Returns the innermost span that the calling context is in.
+    #[cfg(not(ttlog_device_callsites))]
+    fn current_span(&self) -> SpanContext {
+        SpanContext::NONE
+    }
+
+    /// Makes a span the innermost one of the calling context. Unless that `is_recorded` already, it records it.
+    ///
+    /// Like all methods about spans: must not block, must not panic, and must be callable wherever the program logs.
+    /// Spans can be left in another order than they were entered in.
+    #[cfg(not(ttlog_device_callsites))]
+    fn enter_span(&self, span: &SpanContext, is_recorded: bool) {
+        let _ = (span, is_recorded);
+    }
+
+    /// Records that the calling context leaves a span, and that the span `ends` if so.
+    #[cfg(not(ttlog_device_callsites))]
+    fn leave_span(&self, id: u64, ends: bool) {
+        let _ = (id, ends);
+    }
+
+    /// Records the end of a span.
+    #[cfg(not(ttlog_device_callsites))]
+    fn end_span(&self, id: u64) {
+        let _ = id;
+    }
+
+    /// Returns a number that depends on the span and on `index`, always the same, and that nobody finds anywhere else
+    /// or can guess; never 0. Ids of traces are made of such numbers.
+    #[cfg(not(ttlog_device_callsites))]
+    fn random_of_span(&self, id: u64, index: u8) -> u64 {
+        let _ = (id, index);
+        0
+    }
 }

@@ -14,7 +14,7 @@
 use crate::error::{FormatError, FormatErrorKind};
 use crate::event::level::Level;
 use crate::event::literal::LiteralRef;
-use crate::event::metadata::{Literal, Metadata};
+use crate::event::metadata::{Literal, Metadata, Role};
 use crate::record::packed::Unpacker;
 
 /// Version of the layout.
@@ -23,6 +23,10 @@ const VERSION: u8 = 1;
 const SECRET: u8 = 1;
 /// Bit of a field's flags: it is a literal, and its value follows.
 const LITERAL: u8 = 2;
+/// Position of the role in a field's flags.
+const ROLE_SHIFT: u32 = 2;
+/// Mask of the role, at that position.
+const ROLE_MASK: u8 = 15;
 /// Number of bytes before the texts.
 const HEAD_LEN: usize = 8;
 
@@ -74,7 +78,9 @@ pub const fn encode<const N: usize>(metadata: &Metadata) -> [u8; N] {
     let mut index = 0;
     while index < metadata.fields.len() {
         let field = &metadata.fields[index];
-        let flags = if field.secret { SECRET } else { 0 } | if field.literal.is_some() { LITERAL } else { 0 };
+        let flags = if field.secret { SECRET } else { 0 }
+            | if field.literal.is_some() { LITERAL } else { 0 }
+            | (field.role as u8) << ROLE_SHIFT;
         out = out.put(&[flags]).put_text(field.name);
         if let Some(literal) = field.literal {
             out = match literal {
@@ -136,7 +142,7 @@ pub struct CallsiteText<'a> {
 }
 
 /// A field of such a callsite.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct CallsiteField<'a> {
     /// Name.
     pub name: &'a str,
@@ -144,6 +150,8 @@ pub struct CallsiteField<'a> {
     pub literal: Option<(u8, LiteralRef<'a>)>,
     /// Whether the source marks it as secret.
     pub secret: bool,
+    /// Relation between the event and the span whose id is the value.
+    pub role: Role,
 }
 
 impl<'a> CallsiteText<'a> {
@@ -166,8 +174,7 @@ impl<'a> CallsiteText<'a> {
     pub fn fields(&self) -> impl ExactSizeIterator<Item = CallsiteField<'a>> + Clone + use<'a> {
         let mut from = Unpacker::new(self.fields);
         // `decode` has validated the fields, so this cannot fail.
-        (0..self.field_count)
-            .map(move |_| decode_field(&mut from).unwrap_or(CallsiteField { name: "", literal: None, secret: false }))
+        (0..self.field_count).map(move |_| decode_field(&mut from).unwrap_or_default())
     }
 }
 
@@ -188,7 +195,8 @@ fn decode_field<'a>(from: &mut Unpacker<'a>) -> Option<CallsiteField<'a>> {
     let flags = from.byte()?;
     let name = text(from)?;
     let literal = if flags & LITERAL != 0 { Some(decode_literal(from)?) } else { None };
-    Some(CallsiteField { name, literal, secret: flags & SECRET != 0 })
+    let role = Role::from_code(u64::from(flags >> ROLE_SHIFT & ROLE_MASK));
+    Some(CallsiteField { name, literal, secret: flags & SECRET != 0, role })
 }
 
 fn decode_literal<'a>(from: &mut Unpacker<'a>) -> Option<(u8, LiteralRef<'a>)> {
@@ -240,6 +248,8 @@ mod tests {
             Field::literal("f", Literal::F64(0.5)),
             Field::literal("unit", Literal::Str("mm")),
             Field::dynamic("token").secret(),
+            Field::id("span", Role::Begin),
+            Field::id("parent", Role::KnownAs),
         ],
     };
     const LEN: usize = encoded_len(&METADATA);
@@ -266,6 +276,8 @@ mod tests {
         assert_eq!(fields[0], ("angle", false, None));
         assert_eq!(fields[1..9], literals);
         assert_eq!(fields[9], ("token", true, None));
+        let roles: Vec<_> = text.fields().map(|field| field.role).skip(9).collect();
+        assert_eq!(roles, [Role::Value, Role::Begin, Role::KnownAs]);
     }
 
     #[test]

@@ -233,7 +233,7 @@ pub fn encode_callsite_text(id: u16, text: &CallsiteText<'_>, type_tags: &[u8], 
         encoder.array(8)?.u64(KIND_CALLSITE)?.u16(id)?.u8(text.level as u8)?.str(text.target)?;
         encoder.str(text.message)?.str(text.file)?.u32(text.line)?.array(fields.len() as u64)?;
         for field in fields {
-            let flags = if field.secret { FIELD_SECRET } else { 0 };
+            let flags = flags_of(field.secret, field.role);
             if let Some((tag, literal)) = field.literal {
                 encode_field(encoder, field.name, &[tag], Some(literal), flags)?;
             } else {
@@ -362,10 +362,19 @@ fn decode_field<'a>(from: &mut Decoder<'a>) -> Option<FieldInfo<'a>> {
         from.skip().ok()?;
     }
     let (secret, withheld) = (flags & FIELD_SECRET != 0, flags & FIELD_WITHHELD != 0);
-    // Only an id has a role. Others, and roles of later versions, are plain fields.
-    let is_id = literal.is_none() && type_tags == [Type::U64.tag()];
-    let role = if is_id { Role::from_code(flags >> ROLE_SHIFT & ROLE_MASK) } else { Role::Value };
+    let role = if literal.is_none() { role_of(flags, type_tags) } else { Role::Value };
     Some(FieldInfo { name, type_tags, literal, secret, withheld, role })
+}
+
+/// Returns the role of a field whose value is in the record. Only ids have one: fields of other types, and roles of
+/// later versions, are plain.
+fn role_of(flags: u64, type_tags: &[u8]) -> Role {
+    let role = Role::from_code(flags >> ROLE_SHIFT & ROLE_MASK);
+    let is_id = match role {
+        Role::Trace => type_tags == [Type::U128.tag()],
+        _ => type_tags == [Type::U64.tag()] || type_tags == [Type::U32.tag()],
+    };
+    if is_id { role } else { Role::Value }
 }
 
 impl<'a> TableItem<'a> {

@@ -53,7 +53,7 @@ impl Match {
     }
 
     /// Returns the first that holds, else the first that does not compare.
-    fn any(matches: impl Iterator<Item = Match>) -> Self {
+    pub(super) fn any(matches: impl Iterator<Item = Match>) -> Self {
         let mut found = Match::No;
         for one in matches {
             match (one, found) {

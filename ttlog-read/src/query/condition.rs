@@ -2,8 +2,8 @@
 //!
 //! An expression is `KEY OPERATOR VALUE`. The keys `level`, `target`, `message`, `template`, `file`, `line`,
 //! `callsite`, `thread`, `context`, `service`, `pid`, `host` and `boot` (or `session`) refer to properties of every
-//! event. Any other key is a field, and so is `fields.KEY` for any KEY. How values compare is in
-//! [`compare`](super::compare).
+//! event; `span` (or `span.name`), `span.FIELD` and `trace_id` refer to the spans that it is in. Any other key is a
+//! field, and so is `fields.KEY` for any KEY. How values compare is in [`compare`](super::compare).
 
 use std::fmt;
 use std::str::FromStr;
@@ -16,6 +16,7 @@ use super::key::Key;
 use super::number::Number;
 use super::wanted::Wanted;
 use crate::event::value::FieldValue;
+use crate::source::SpanRef;
 
 /// A condition that an event fulfills or not.
 #[derive(Clone, Debug, PartialEq)]
@@ -135,6 +136,76 @@ impl Condition {
             Operator::NotEqual => Operator::Equal.compare_value(value, &self.wanted).negated(),
             operator => operator.compare_value(value, &self.wanted),
         }
+    }
+
+    /// Compares the spans that an event is in, for the keys that concern them. It matches if any of the spans does.
+    ///
+    /// `#7` as the span is the one with this id.
+    #[must_use]
+    pub fn match_spans(&self, path: &[SpanRef<'_, '_>]) -> Match {
+        let operator = self.positive();
+        let innermost_first = path.iter().rev();
+        let outcome = match (&self.key, self.span_id()) {
+            (Key::Span | Key::SpanName, Some(id)) => Match::from_bool(path.iter().any(|span| span.id() == id)),
+            (Key::Span | Key::SpanName, None) => {
+                let names = innermost_first.filter_map(SpanRef::name);
+                Match::any(names.map(|name| operator.compare_text(name, &self.wanted)))
+            }
+            (Key::TraceId, _) => {
+                let recorded = path.last().and_then(SpanRef::trace_id);
+                let recorded = recorded.map(|id| self.match_trace_id(operator, &id));
+                let fields = innermost_first.filter_map(|span| span.field(Key::TraceId.name()));
+                Match::any(recorded.into_iter().chain(fields.map(|id| self.match_trace_field(operator, &id))))
+            }
+            (key, _) => {
+                let values = innermost_first.filter_map(|span| span.field(key.span_field()?));
+                Match::any(values.map(|value| operator.compare_value(&value, &self.wanted)))
+            }
+        };
+        self.signed(outcome)
+    }
+
+    /// Combines the outcome for the spans of an event with that for its own field `trace_id`, if the condition is on
+    /// the trace.
+    pub(super) fn match_own_trace<'v>(&self, of_spans: Match, own: impl FnOnce() -> Option<FieldValue<'v>>) -> Match {
+        if self.key != Key::TraceId {
+            return of_spans;
+        }
+        let own = own().map(|id| self.match_trace_field(self.positive(), &id));
+        self.signed(Match::any([self.signed(of_spans)].into_iter().chain(own)))
+    }
+
+    /// Returns the operator for each of several things to compare: `!=` is the negation of the whole.
+    fn positive(&self) -> Operator {
+        if self.operator == Operator::NotEqual { Operator::Equal } else { self.operator }
+    }
+
+    /// Negates an outcome of the positive operator if the operator is `!=`.
+    fn signed(&self, outcome: Match) -> Match {
+        if self.operator == Operator::NotEqual { outcome.negated() } else { outcome }
+    }
+
+    /// Compares the id of a trace: as text, because its hexadecimal digits can look like a number.
+    fn match_trace_id(&self, operator: Operator, id: &str) -> Match {
+        match operator {
+            Operator::Equal => Match::from_bool(id.eq_ignore_ascii_case(&self.wanted.text)),
+            _ => operator.compare_text(id, &self.wanted),
+        }
+    }
+
+    fn match_trace_field(&self, operator: Operator, id: &FieldValue<'_>) -> Match {
+        if *id == FieldValue::Withheld {
+            return Match::No;
+        }
+        let mut text = String::new();
+        id.push_plain(&mut text);
+        self.match_trace_id(operator, &text)
+    }
+
+    /// Returns the id of the span that is wanted, if it is wanted by its id.
+    fn span_id(&self) -> Option<u64> {
+        let is_equality = matches!(self.operator, Operator::Equal | Operator::NotEqual);
+        self.wanted.text.strip_prefix('#').filter(|_| is_equality)?.parse().ok()
     }
 
     /// Returns whether an event with this outcome is selected. What does not compare matches nothing, and so differs

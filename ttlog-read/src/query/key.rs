@@ -21,6 +21,14 @@ pub enum Key {
     Host,
     /// The session number of a device.
     Boot,
+    /// The spans that the event is in.
+    Span,
+    /// Their names.
+    SpanName,
+    /// A field of these spans, as `span.NAME`.
+    SpanField(String),
+    /// The id of the trace that the event belongs to.
+    TraceId,
     /// The field with this name.
     Field(String),
 }
@@ -43,6 +51,10 @@ impl Key {
             "pid" => Key::Pid,
             "host" => Key::Host,
             "boot" | "session" => Key::Boot,
+            "span" => Key::Span,
+            "span.name" => Key::SpanName,
+            "trace_id" => Key::TraceId,
+            name if name.starts_with("span.") => Key::SpanField(name.to_owned()),
             name => Key::Field(name.strip_prefix("fields.").unwrap_or(name).to_owned()),
         }
     }
@@ -64,7 +76,24 @@ impl Key {
             Key::Pid => "pid",
             Key::Host => "host",
             Key::Boot => "boot",
-            Key::Field(name) => name,
+            Key::Span => "span",
+            Key::SpanName => "span.name",
+            Key::TraceId => "trace_id",
+            Key::SpanField(name) | Key::Field(name) => name,
         }
+    }
+
+    /// Returns whether its value depends on the spans of the event.
+    #[must_use]
+    pub fn concerns_spans(&self) -> bool {
+        matches!(self, Key::Span | Key::SpanName | Key::SpanField(_) | Key::TraceId)
+    }
+
+    /// Returns the name of the field of spans.
+    #[must_use]
+    pub fn span_field(&self) -> Option<&str> {
+        let Key::SpanField(name) = self else { return None };
+        let name = name.strip_prefix("span.").unwrap_or(name);
+        Some(name.strip_prefix("fields.").unwrap_or(name))
     }
 }

@@ -20,12 +20,13 @@ pub use key::Key;
 pub use limits::Limits;
 pub use mismatches::Mismatches;
 pub use scalar::ByValue;
-pub use verdict::Verdict;
+pub use verdict::{SpanOutcomes, Subject, Verdict};
 pub use wanted::Wanted;
 
 pub(crate) use limits::Extent;
 pub(crate) use period::Period;
 pub(crate) use range::{Range, Within};
+pub(crate) use verdict::selects_span;
 
 /// Number of matching events to retain.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,7 +40,7 @@ pub enum Keep {
     First(usize),
 }
 
-/// Selection of events. The default selects all.
+/// Selection of events. The default selects all, except for the records of spans.
 #[derive(Clone, Debug, Default)]
 pub struct Query {
     /// Conditions that must all hold.
@@ -50,9 +51,16 @@ pub struct Query {
     pub limits: Limits,
     /// Whether every copy of a segment is read.
     pub duplicates: bool,
+    /// Whether the records of spans are selected too: where one starts, is entered, left, and so on.
+    pub span_records: bool,
 }
 
 impl Query {
+    /// Returns whether a condition concerns the spans of an event.
+    pub(crate) fn concerns_spans(&self) -> bool {
+        self.conditions.iter().any(|condition| condition.key.concerns_spans())
+    }
+
     /// Returns whether events at the start are left out.
     #[must_use]
     pub fn cuts_start(&self) -> bool {

@@ -52,6 +52,18 @@ impl Range {
     }
 }
 
+impl Range {
+    /// Returns whether the range contains any time between two places, each with the reading of the source's clock.
+    /// `None` as the last one: it goes on. Without times of the kind of a limit it does not.
+    pub(crate) fn overlaps(&self, source: &Source<'_>, first: (i64, u64), last: Option<(i64, u64)>) -> bool {
+        let is_in = |bound: Bound, (place, ticks): (i64, u64), outside: Ordering| {
+            bound.order_of(source, ticks, place).is_some_and(|order| order != outside)
+        };
+        self.until.is_none_or(|until| is_in(until, first, Ordering::Greater))
+            && self.since.is_none_or(|since| last.is_none_or(|last| is_in(since, last, Ordering::Less)))
+    }
+}
+
 impl Bound {
     /// Returns where an event is relative to the bound; `None` if it has no time of this kind.
     fn order_of(self, source: &Source<'_>, ticks: u64, place: i64) -> Option<Ordering> {

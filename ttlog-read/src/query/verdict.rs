@@ -5,7 +5,35 @@ use super::condition::Condition;
 use super::key::Key;
 use super::mismatches::Mismatches;
 use crate::event::value::FieldValue;
-use crate::source::{Source, SourceCallsite};
+use crate::source::{Source, SourceCallsite, SpanRef};
+
+/// An event to decide on.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'e, 'a> {
+    /// Callsite; `None` if the table has lost it, or contradicts itself.
+    pub callsite: Option<&'e SourceCallsite<'a>>,
+    /// Payload.
+    pub payload: &'e [u8],
+    /// Context; 0: unknown.
+    pub context: u32,
+    /// Name of the thread at that time.
+    pub thread: &'e str,
+    /// Outcomes of the conditions on the spans that it is in; `None`: not known yet, so that these conditions hold.
+    pub spans: Option<&'e SpanOutcomes>,
+}
+
+/// Outcomes of the conditions on spans, which are the same for all events of one span; by condition.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SpanOutcomes(Vec<Option<Match>>);
+
+impl SpanOutcomes {
+    /// Evaluates the conditions on spans for the events in a span; `path` is its ancestors and itself.
+    #[must_use]
+    pub fn new(conditions: &[Condition], path: &[SpanRef<'_, '_>]) -> Self {
+        let outcome = |condition: &Condition| condition.key.concerns_spans().then(|| condition.match_spans(path));
+        SpanOutcomes(conditions.iter().map(outcome).collect())
+    }
+}
 
 /// Verdict of the filter on the events of one callsite, as far as the callsite determines it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,21 +65,13 @@ impl Verdict {
     /// hold.
     #[inline]
     #[must_use]
-    pub fn decide(
-        &self,
-        conditions: &[Condition],
-        callsite: Option<&SourceCallsite<'_>>,
-        payload: &[u8],
-        context: u32,
-        thread: &str,
-        mismatches: &mut Mismatches,
-    ) -> bool {
+    pub fn decide(&self, conditions: &[Condition], subject: &Subject<'_, '_>, mismatches: &mut Mismatches) -> bool {
         if self.rejected {
             return false;
         }
         let mut incomparable = Vec::new();
         for &index in &self.open {
-            match decide_for_one(&conditions[index], callsite, payload, context, thread) {
+            match decide_for_one(index, &conditions[index], subject) {
                 Match::Incomparable(mismatch) => incomparable.push((index, mismatch)),
                 outcome if conditions[index].selects(outcome) => {}
                 _ => return false,
@@ -82,6 +102,7 @@ fn decide_for_all(condition: &Condition, source: &Source<'_>, callsite: Option<&
         Key::Pid => number(Some(process.pid)),
         Key::Boot => number(source.session.map(|session| session.boot.into())),
         Key::Thread | Key::Context => None,
+        Key::Span | Key::SpanName | Key::SpanField(_) | Key::TraceId => None,
         Key::Message => match callsite {
             Some(callsite) => callsite.template.constant().map(|message| condition.match_text(message)),
             None => Some(condition.match_nothing()),
@@ -100,13 +121,8 @@ fn decide_for_all(condition: &Condition, source: &Source<'_>, callsite: Option<&
     }
 }
 
-fn decide_for_one(
-    condition: &Condition,
-    callsite: Option<&SourceCallsite<'_>>,
-    payload: &[u8],
-    context: u32,
-    thread: &str,
-) -> Match {
+fn decide_for_one(index: usize, condition: &Condition, subject: &Subject<'_, '_>) -> Match {
+    let &Subject { callsite, payload, context, thread, spans } = subject;
     match (&condition.key, callsite) {
         (Key::Thread, _) => condition.match_text(thread),
         (Key::Context, _) => condition.match_number(context.into()),
@@ -119,7 +135,56 @@ fn decide_for_one(
             let value = callsite.field_index(name).and_then(|index| callsite.value(index, payload));
             value.map_or(condition.match_nothing(), |value| condition.match_value(&value))
         }
+        (key, _) if key.concerns_spans() => match spans {
+            Some(SpanOutcomes(outcomes)) => {
+                let of_spans = outcomes.get(index).copied().flatten().unwrap_or(condition.match_nothing());
+                condition.match_own_trace(of_spans, || own_trace_id(callsite, payload))
+            }
+            None => Match::from_bool(true),
+        },
         // All other conditions were evaluated for the callsite.
         _ => condition.match_nothing(),
     }
+}
+
+/// Returns whether the conditions hold for a span: those on fields for its own, with their last values; `thread` is the
+/// name of the thread that it was in last.
+pub(crate) fn selects_span(
+    conditions: &[Condition],
+    span: &SpanRef<'_, '_>,
+    thread: &str,
+    mismatches: &mut Mismatches,
+) -> bool {
+    let mut is_selected = true;
+    let mut incomparable = Vec::new();
+    for (index, condition) in conditions.iter().enumerate() {
+        match match_span(condition, span, thread) {
+            Match::Incomparable(mismatch) => incomparable.push((index, mismatch)),
+            outcome => is_selected &= condition.selects(outcome),
+        }
+    }
+    if is_selected {
+        for (index, mismatch) in incomparable {
+            mismatches.count(index, mismatch);
+            is_selected &= conditions[index].selects(Match::Incomparable(mismatch));
+        }
+    }
+    is_selected
+}
+
+fn match_span(condition: &Condition, span: &SpanRef<'_, '_>, thread: &str) -> Match {
+    let nothing = condition.match_nothing();
+    match &condition.key {
+        Key::Thread => condition.match_text(thread),
+        Key::Context => condition.match_number(span.life().last_context.into()),
+        Key::Message => span.name().map_or(nothing, |name| condition.match_text(name)),
+        Key::Field(name) => span.field(name).map_or(nothing, |value| condition.match_value(&value)),
+        key if key.concerns_spans() => condition.match_spans(&span.path()),
+        _ => span.source().and_then(|source| decide_for_all(condition, source, span.callsite())).unwrap_or(nothing),
+    }
+}
+
+/// Returns the field of an event with the id of its trace.
+fn own_trace_id<'p, 'a: 'p>(callsite: Option<&SourceCallsite<'a>>, payload: &'p [u8]) -> Option<FieldValue<'p>> {
+    callsite?.value(callsite?.field_index(Key::TraceId.name())?, payload)
 }

@@ -1,12 +1,14 @@
 //! A callsite with its fields and template already parsed.
 
 use ttlog_core::error::FormatError;
+use ttlog_core::event::Role;
 use ttlog_core::record::ValueRef;
 use ttlog_core::table::{CallsiteInfo, FieldInfo, values_of};
 
 use crate::event::secrets::Secrets;
 use crate::event::template::Template;
 use crate::event::value::FieldValue;
+use crate::span::RolesOf;
 
 /// A callsite of a source.
 #[derive(Clone, Debug)]
@@ -19,6 +21,8 @@ pub struct SourceCallsite<'a> {
     withheld: Vec<bool>,
     /// Parsed message.
     pub template: Template,
+    /// The place of the ids of spans among the fields, if there are any.
+    pub(crate) roles: Option<RolesOf>,
 }
 
 impl<'a> SourceCallsite<'a> {
@@ -26,9 +30,11 @@ impl<'a> SourceCallsite<'a> {
     #[must_use]
     pub fn new(info: CallsiteInfo<'a>, secrets: &Secrets) -> Self {
         let fields: Vec<_> = info.fields().collect();
-        let names: Vec<_> = fields.iter().map(|field| field.name).collect();
+        // The ids of spans have names that a field of the program can have too.
+        let names: Vec<_> = fields.iter().map(|field| if is_value(field) { field.name } else { "\0" }).collect();
         let withheld = fields.iter().map(|field| secrets.withhold(field)).collect();
-        SourceCallsite { info, template: Template::parse(info.message, &names), withheld, fields }
+        let roles = RolesOf::find(&fields);
+        SourceCallsite { info, template: Template::parse(info.message, &names), withheld, fields, roles }
     }
 
     /// Returns whether the callsite has fields whose recorded values are withheld.
@@ -50,8 +56,8 @@ impl<'a> SourceCallsite<'a> {
     }
 
     /// Returns the values of a record's fields in field order, `None` for those that the event does not have. From the
-    /// first unreadable one on they are missing, and the error is the reason. If any field is secret, all recorded values are then withheld, because the secret can
-    /// be anywhere.
+    /// first unreadable one on they are missing, and the error is the reason. If any field is secret, all recorded
+    /// values are then withheld, because the secret can be anywhere.
     #[must_use]
     pub fn values<'p>(&self, payload: &'p [u8]) -> (Vec<Option<FieldValue<'p>>>, Option<FormatError>)
     where
@@ -113,8 +119,36 @@ impl<'a> SourceCallsite<'a> {
     }
 
     pub(crate) fn field_index(&self, name: &str) -> Option<usize> {
-        self.fields.iter().position(|field| field.name == name)
+        self.fields.iter().position(|field| field.name == name && is_value(field))
     }
+
+    /// Returns whether a field is a value of the program; otherwise it is the id of a span.
+    #[must_use]
+    pub fn is_value(&self, index: usize) -> bool {
+        self.fields.get(index).is_some_and(is_value)
+    }
+
+    /// Returns whether its events are records of spans: they start one, enter it, end it, and so on.
+    #[must_use]
+    pub fn records_spans(&self) -> bool {
+        self.roles.is_some_and(|roles| !roles.is_event())
+    }
+
+    /// Returns the names and values of the fields, without ids of spans and values that are missing.
+    pub(crate) fn named_values<'s, 'p>(
+        &'s self,
+        payload: &'p [u8],
+    ) -> impl Iterator<Item = (&'a str, FieldValue<'p>)> + use<'a, 's, 'p>
+    where
+        'a: 'p,
+    {
+        let values = self.fields.iter().zip(self.values(payload).0);
+        values.filter_map(|(field, value)| is_value(field).then_some((field.name, value?)))
+    }
+}
+
+fn is_value(field: &FieldInfo<'_>) -> bool {
+    field.role == Role::Value
 }
 
 /// Returns the value with its type, unless the event does not have the field.

@@ -26,6 +26,7 @@ mod ring;
 #[doc(hidden)] // for the commands of ttlog-view; can change with them
 pub mod separate;
 mod snapshot;
+mod spans;
 
 pub use callsite::SourceCallsite;
 pub use callsites::Callsites;
@@ -38,3 +39,6 @@ pub use input::{Damage, Input};
 pub use inputs::Inputs;
 pub use model::{Body, DeviceSession, Kind, Life, Part, Source, UNPACK_LEN};
 pub use process::Liveness;
+pub use spans::{RecordedSpans, SpanRef};
+
+pub(crate) use spans::Stored;

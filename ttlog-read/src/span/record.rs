@@ -4,13 +4,18 @@ use ttlog_core::event::Role;
 use ttlog_core::record::ValueRef;
 use ttlog_core::table::{FieldInfo, values_of};
 
-/// What an event does to a span.
+/// The effect of an event on a span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Starts it, as a child of another one; 0: of none.
+    /// Starts it.
     Start {
-        /// Id of the parent.
-        parent: u64,
+        /// Id of the parent; 0: there is none. `None`: the span that the context is in.
+        parent: Option<u64>,
+    },
+    /// Starts it, and its context enters it.
+    Begin {
+        /// Id of the parent; 0: there is none. `None`: the span that the context is in.
+        parent: Option<u64>,
     },
     /// Its context enters it.
     Enter,
@@ -18,11 +23,15 @@ pub enum Action {
     Leave,
     /// Ends it.
     End,
+    /// Its context leaves it, and it ends.
+    Finish,
     /// Has values of it; and names the span that it follows from, unless that is 0.
     Update {
         /// Id of the span that came before.
         follows: u64,
     },
+    /// Nothing: an event happened in it.
+    Mention,
 }
 
 /// The place of the ids of spans among the fields of a callsite.
@@ -34,6 +43,19 @@ pub struct RolesOf {
     id: usize,
     /// Index of the field with the id of another span: the parent, or the one that came before.
     other: Option<usize>,
+    /// Whether there is an id of a trace.
+    has_trace: bool,
+}
+
+/// How other processes know a span. 0 stands for an id that is not known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TraceIds {
+    /// Id of the trace of the span and its descendants.
+    pub trace: u128,
+    /// Id, in that trace, of its parent in another process.
+    pub remote_parent: u64,
+    /// Id, in that trace, of the span itself.
+    pub known_as: u64,
 }
 
 impl RolesOf {
@@ -44,19 +66,38 @@ impl RolesOf {
         let mut other = None;
         for (index, field) in fields.iter().enumerate() {
             match field.role {
-                Role::Value => {}
+                Role::Value | Role::Trace | Role::RemoteParent | Role::KnownAs => {}
                 Role::Parent | Role::Follows => other = Some(index),
                 role => found = found.or(Some((role, index))),
             }
         }
         let (role, id) = found?;
-        Some(RolesOf { role, id, other })
+        let has_trace = fields.iter().any(|field| field.role == Role::Trace);
+        Some(RolesOf { role, id, other, has_trace })
     }
 
     /// Returns whether events of the callsite are ordinary ones, not records of spans.
     #[must_use]
     pub fn is_event(&self) -> bool {
         self.role == Role::Span
+    }
+
+    /// Returns the ids of the trace of a span, if the record has them.
+    #[must_use]
+    pub fn read_trace(&self, fields: &[FieldInfo<'_>], payload: &[u8]) -> Option<TraceIds> {
+        if !self.has_trace {
+            return None;
+        }
+        let mut ids = TraceIds::default();
+        for (field, value) in fields.iter().zip(values_of(fields, payload)) {
+            match (field.role, value.ok()?) {
+                (Role::Trace, ValueRef::U128(trace)) => ids.trace = trace,
+                (Role::RemoteParent, ValueRef::Unsigned(id)) => ids.remote_parent = id,
+                (Role::KnownAs, ValueRef::Unsigned(id)) => ids.known_as = id,
+                _ => {}
+            }
+        }
+        (ids.trace != 0).then_some(ids)
     }
 
     /// Returns the id of the span of an event, 0 if it has none, and what it does to the span, if anything. `None` if
@@ -73,14 +114,24 @@ impl RolesOf {
                 other = Some(number);
             }
         }
+        let named = other;
         let other = other.unwrap_or(0);
         let action = match self.role {
-            Role::Start => Some(Action::Start { parent: other }),
+            Role::Begin => Some(Action::Begin { parent: named }),
+            Role::Finish => Some(Action::Finish),
+            // On devices a span that names no parent is started in the one that the context is in.
+            Role::Start => Some(Action::Start { parent: named }),
             Role::Enter => Some(Action::Enter),
             Role::Leave => Some(Action::Leave),
             Role::End => Some(Action::End),
             Role::Update => Some(Action::Update { follows: other }),
-            Role::Value | Role::Span | Role::Parent | Role::Follows => None,
+            Role::Value
+            | Role::Span
+            | Role::Parent
+            | Role::Follows
+            | Role::Trace
+            | Role::RemoteParent
+            | Role::KnownAs => None,
         };
         Some((id?, action))
     }
@@ -91,12 +142,16 @@ impl RolesOf {
 pub struct SpanRecord<E> {
     /// Time, in nanoseconds.
     pub at: i64,
+    /// Order among records of the same time.
+    pub order: u64,
+    /// Reading of the recording clock.
+    pub ticks: u64,
     /// Context that recorded it.
     pub context: u32,
     /// Id of the span.
     pub span: u64,
-    /// What it does.
+    /// Its effect.
     pub action: Action,
-    /// Where the event is, for its callsite and values.
+    /// Location of the event, for its callsite and values. Meaningful for starts and updates.
     pub entry: E,
 }

@@ -2,19 +2,46 @@ use super::*;
 
 /// Records of spans in a short form: time, context, span, action.
 fn fold(records: &[(i64, u32, u64, Action)]) -> Spans<usize> {
-    let record = |(entry, &(at, context, span, action)): (usize, _)| SpanRecord { at, context, span, action, entry };
-    Spans::fold(records.iter().enumerate().map(record))
+    fold_complete_from(i64::MIN, records)
+}
+
+fn fold_complete_from(complete_from: i64, records: &[(i64, u32, u64, Action)]) -> Spans<usize> {
+    let record = |(entry, &(at, context, span, action)): (usize, _)| {
+        let order = entry as u64;
+        SpanRecord { at, order, ticks: at as u64, context, span, action, entry }
+    };
+    Spans::fold(records.iter().enumerate().map(record), complete_from)
 }
 
 fn start(parent: u64) -> Action {
-    Action::Start { parent }
+    Action::Start { parent: Some(parent) }
 }
 
 fn ids<'s>(spans: impl IntoIterator<Item = &'s Span<usize>>) -> Vec<u64> {
     spans.into_iter().map(|span| span.id).collect()
 }
 
-use Action::{End, Enter, Leave, Update};
+use Action::{Begin, End, Enter, Finish, Leave, Mention, Update};
+
+#[test]
+fn a_life_in_two_records() {
+    let spans = fold(&[
+        (100, 1, 7, Begin { parent: None }),
+        (110, 1, 8, Begin { parent: None }),
+        (115, 1, 9, Action::Start { parent: None }),
+        (120, 2, 10, Begin { parent: None }),
+        (125, 1, 11, Begin { parent: Some(0) }),
+        (130, 1, 11, Finish),
+        (140, 1, 8, Finish),
+        (190, 1, 7, Finish),
+    ]);
+    let of = |id| spans.get(id).unwrap();
+    assert_eq!((of(8).total_ns(1000), of(8).busy_ns(1000), of(8).ended), (30, 30, Some(140)));
+    assert_eq!((of(7).busy_ns(1000), of(7).entered_count, of(7).last_left), (90, 1, Some(190)));
+    assert_eq!([7, 8, 9, 10, 11].map(|id| of(id).parent), [0, 7, 8, 0, 0], "the span that the context was in");
+    assert!(of(9).is_open() && of(10).is_open());
+    assert_eq!(spans.innermost().map(|(context, span)| (context, span.id)).collect::<Vec<_>>(), [(2, 10)]);
+}
 
 #[test]
 fn a_life_from_start_to_end() {
@@ -32,7 +59,7 @@ fn a_life_from_start_to_end() {
     let (outer, inner) = (spans.get(7).unwrap(), spans.get(8).unwrap());
     assert_eq!((outer.total_ns(1000), outer.busy_ns(1000), outer.entered_count), (90, 60, 1));
     assert_eq!((inner.total_ns(1000), inner.busy_ns(1000), inner.parent), (40, 20, 7));
-    assert_eq!((inner.updates.as_slice(), inner.start.unwrap().entry), (&[4][..], 2));
+    assert_eq!((inner.updates.as_slice(), inner.start), (&[4][..], Some(2)));
     assert_eq!((outer.last_left, outer.ended, outer.is_open()), (Some(170), Some(190), false));
     assert_eq!(ids(spans.path(8)), [7, 8]);
     assert_eq!(spans.innermost().count(), 0);
@@ -97,8 +124,56 @@ fn what_was_overwritten_is_unknown() {
     let spans = fold(&[(10, 1, 5, Leave), (20, 1, 6, start(4)), (30, 1, 6, Enter)]);
     let lost = spans.get(5).unwrap();
     assert!(lost.busy_is_partial && lost.start.is_none() && lost.is_open());
-    assert_eq!(ids(spans.path(6)), [6], "its parent is unknown");
-    assert_eq!(spans.tree().iter().map(|node| (node.span.id, node.depth)).collect::<Vec<_>>(), [(5, 0), (6, 0)]);
+    assert_eq!(ids(spans.path(6)), [4, 6], "its parent is known by its id only");
+    assert_eq!(
+        spans.tree().iter().map(|node| (node.span.id, node.depth)).collect::<Vec<_>>(),
+        [(5, 0), (4, 0), (6, 1)]
+    );
+}
+
+#[test]
+fn an_end_can_be_overwritten_only_before_all_is_complete() {
+    let spans = fold_complete_from(
+        15,
+        &[(1, 1, 1, start(0)), (2, 1, 2, start(0)), (3, 1, 3, start(0)), (20, 2, 2, Mention), (21, 2, 3, End)],
+    );
+    let states: Vec<_> = spans.all().iter().map(Span::state).collect();
+    assert_eq!(states, [State::Unknown, State::Open, State::Ended]);
+    assert_eq!((spans.get(1).unwrap().total_ns(100), spans.get(2).unwrap().total_ns(100)), (0, 98));
+    assert_eq!(spans.tree()[0].span.id, 2, "what is certainly open comes first");
+}
+
+#[test]
+fn the_current_span_follows_the_context() {
+    let spans = fold(&[
+        (10, 1, 1, start(0)),
+        (10, 1, 1, Enter),
+        (20, 1, 2, start(1)),
+        (30, 1, 2, Enter),
+        (35, 2, 1, Enter),
+        (40, 1, 1, Leave),
+        (50, 1, 2, Leave),
+    ]);
+    // The order in the record at 10 is 1.
+    let at = |context, at, order| spans.current_at(context, at, order);
+    assert_eq!([at(1, 9, 9), at(1, 10, 0), at(1, 10, 1), at(1, 29, 0), at(1, 30, 9)], [0, 0, 1, 1, 2]);
+    assert_eq!([at(1, 45, 0), at(1, 50, 9), at(2, 34, 0), at(2, 99, 0), at(3, 99, 0)], [2, 0, 0, 1, 0]);
+}
+
+#[test]
+fn a_span_that_is_left_had_been_entered() {
+    let spans =
+        fold(&[(10, 1, 5, Leave), (20, 1, 4, Leave), (30, 1, 6, start(0)), (31, 1, 6, Enter), (40, 1, 6, Leave)]);
+    let at: Vec<_> = [9, 10, 19, 20, 30, 31, 40].map(|at| spans.current_at(1, at, 99)).into();
+    assert_eq!(at, [5, 4, 4, 0, 0, 6, 0]);
+}
+
+#[test]
+fn a_span_that_has_ended_is_not_the_innermost() {
+    let records = [(1, 1, 1, start(0)), (2, 1, 1, Enter), (3, 1, 2, start(1)), (4, 1, 2, Enter), (5, 9, 2, End)];
+    let spans = fold(&records);
+    let innermost: Vec<_> = spans.innermost().map(|(context, span)| (context, span.id)).collect();
+    assert_eq!(innermost, [(1, 1)]);
 }
 
 #[test]

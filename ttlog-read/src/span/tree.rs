@@ -41,8 +41,9 @@ impl<E: Copy> Spans<E> {
         let mut roots = Vec::new();
         for span in self.all() {
             // A parent starts first, so a circle, which only a hostile file has, is cut at its oldest span.
-            let is_child =
-                self.get(span.parent).is_some_and(|parent| (parent.first, parent.id) < (span.first, span.id));
+            let is_child = self
+                .get(span.parent)
+                .is_some_and(|parent| parent.start.is_none() || (parent.first, parent.id) < (span.first, span.id));
             if is_child { children.entry(span.parent).or_default().push(span) } else { roots.push(span) }
         }
         let open = self.with_open_descendants();

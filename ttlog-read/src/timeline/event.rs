@@ -4,7 +4,9 @@ use ttlog_core::Level;
 
 use super::{Entry, Timeline};
 use crate::event::value::FieldValue;
-use crate::source::{Source, SourceCallsite};
+use crate::query::Key;
+use crate::source::{RecordedSpans, Source, SourceCallsite, SpanRef};
+use crate::span::Action;
 use crate::text::time::When;
 
 /// An event, fully read.
@@ -32,6 +34,11 @@ pub struct Event<'e, 'a> {
     pub payload: &'e [u8],
     /// Whether the raw payload can contain secrets, and must not be shown.
     pub payload_withheld: bool,
+    /// Id of the span that it is in; 0: none.
+    pub span_id: u64,
+    /// Spans of its ring.
+    ring_spans: &'e RecordedSpans,
+    sources: &'e [Source<'a>],
 }
 
 impl<'e, 'a> Event<'e, 'a> {
@@ -69,7 +76,44 @@ impl<'e, 'a> Event<'e, 'a> {
             damage,
             payload,
             payload_withheld,
+            span_id: timeline.span_id_of(&entry, callsite, payload),
+            ring_spans: timeline.spans_of(&entry),
+            sources: timeline.sources,
         }
+    }
+
+    /// Returns the spans that it is in, outermost first, as far as they are known. It is in the span that it names; if
+    /// it names none, in the one that its context was in then.
+    ///
+    /// A span whose start is overwritten has no name.
+    #[must_use]
+    pub fn spans(&self) -> Vec<SpanRef<'e, 'a>> {
+        if self.span_id == 0 { Vec::new() } else { self.ring_spans.path(self.sources, self.span_id) }
+    }
+
+    /// Returns the id of the trace that it belongs to, in hexadecimal digits: that of its spans, or else the value of a
+    /// field `trace_id`, its own or of a span.
+    #[must_use]
+    pub fn trace_id(&self) -> Option<String> {
+        let path = self.spans();
+        let name = Key::TraceId.name();
+        path.last().and_then(SpanRef::trace_id).or_else(|| {
+            let own = self.fields().find(|(own, _)| *own == name).map(|(_, value)| value.clone());
+            let value = own.or_else(|| path.iter().rev().find_map(|span| span.field(name)))?;
+            let mut text = String::new();
+            value.push_plain(&mut text);
+            Some(text)
+        })
+    }
+
+    /// Returns its effect on the span with [`span_id`](Self::span_id), if it is a record of a span. [`Query`] selects
+    /// these only on request.
+    ///
+    /// [`Query`]: crate::Query
+    #[must_use]
+    pub fn span_action(&self) -> Option<Action> {
+        let callsite = self.callsite?;
+        callsite.roles?.read(&callsite.fields, self.payload)?.1
     }
 
     /// Returns the wall-clock time, in nanoseconds since 1970; `None` for devices, which have no wall clock.
@@ -102,10 +146,19 @@ impl<'e, 'a> Event<'e, 'a> {
         message
     }
 
-    /// Returns the names and values of the fields, in source order, without unreadable values.
+    /// Returns the names and values of the fields, in source order, without unreadable values and ids of spans.
     pub fn fields(&self) -> impl Iterator<Item = (&str, &FieldValue<'e>)> {
-        let fields = self.callsite.map_or(&[][..], |callsite| &callsite.fields);
-        fields.iter().zip(&self.values).filter_map(|(field, value)| Some((field.name, value.as_ref()?)))
+        self.indexed_fields().map(|(_, name, value)| (name, value))
+    }
+
+    /// Returns the index, name and value of each of the [fields](Self::fields).
+    pub fn indexed_fields(&self) -> impl Iterator<Item = (usize, &str, &FieldValue<'e>)> {
+        self.callsite.into_iter().flat_map(|callsite| {
+            let fields = callsite.fields.iter().zip(&self.values).enumerate();
+            fields.filter_map(|(index, (field, value))| {
+                Some((index, field.name, value.as_ref().filter(|_| callsite.is_value(index))?))
+            })
+        })
     }
 
     /// Appends the message with its template filled in.

@@ -128,6 +128,23 @@ fn find_complete_from(sources: &[Source<'_>], rings: &[RingView], marks: &mut Ve
     }
 }
 
+/// Returns the time from which a ring's events below the priority class are all there, up to the newest one.
+pub(super) fn complete_from(sources: &[Source<'_>], ring: &RingView) -> i64 {
+    let stretches =
+        ring.sources.iter().map(|&source| Stretch::of(&sources[source], false, |ticks| ring.key(sources, ticks)));
+    let mut stretches: Vec<_> = stretches.collect();
+    stretches.sort_unstable_by_key(|stretch| std::cmp::Reverse(stretch.until));
+    let mut from = None;
+    for stretch in stretches {
+        from = match from {
+            Some(from) if stretch.until >= from => Some(stretch.from.min(from)),
+            None => Some(stretch.from),
+            from => from,
+        };
+    }
+    from.unwrap_or(i64::MIN)
+}
+
 /// A stretch of time in which a source has every event of a class.
 struct Stretch {
     from: i64,

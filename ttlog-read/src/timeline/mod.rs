@@ -15,36 +15,50 @@
 //!
 //! Sessions of a device follow one another, each as a ring of its own: their clocks start anew, or continue.
 //!
+//! The records of spans are collected meanwhile, and folded at the end. Conditions on spans are evaluated then.
+//!
 //! Memory: 32 bytes per retained event, and the unpacked segments of retained events up to [`UNPACKED_MAX`] bytes.
-//! Beyond that, segments are unpacked again as needed.
+//! Beyond that, segments are unpacked again as needed. Spans and their records take some 16 times the length of the
+//! input and [`SPAN_BYTES_MAX`] at most; beyond that, records are ignored, and counted.
 
 mod choose;
+mod collect;
 mod entry;
 mod event;
+mod forest;
 mod marks;
 mod names;
 mod progress;
 mod ring;
 mod scan;
 mod shown;
+mod spans;
 mod tally;
 mod unpacked;
 
-use crate::query::{Extent, Keep, Key, Limits, Mismatches, Period, Query, Range, Within};
-use crate::source::{Body, Damage, Source};
+use std::collections::HashMap;
+
+use crate::query::{
+    Extent, Keep, Key, Limits, Mismatches, Period, Query, Range, SpanOutcomes, Subject, Verdict, Within,
+};
+use crate::source::{Body, Damage, RecordedSpans, Source, SourceCallsite};
 use crate::text::time::When;
 use choose::choose;
-use marks::find_marks;
+use collect::{Collection, order_of};
+use marks::{complete_from, find_marks};
 use scan::{At, Scan, read_names};
 use unpacked::{Unpacked, with_room};
 
+pub use collect::SPAN_BYTES_MAX;
 pub use entry::{Entry, PartRef, Place};
 pub use event::{Event, EventRoom, Events};
+pub use forest::SpanNode;
 pub use marks::Mark;
 pub use progress::Progress;
 pub use ring::{Context, RingView};
 pub use scan::ENTRIES_MAX;
 pub use shown::{News, ShownEvents};
+pub use spans::{OpenSpan, SpanTree};
 pub use tally::Tally;
 pub use unpacked::UNPACKED_MAX;
 
@@ -69,11 +83,17 @@ pub struct Timeline<'s, 'a> {
     pub start: Option<i64>,
     /// Number of matching events that were left out because there were too many.
     pub overflow: u64,
+    /// Spans of each ring; of each source, if every copy of a segment is read.
+    pub spans: Vec<RecordedSpans>,
+    /// Number of records of spans that were ignored because there were too many.
+    pub span_overflow: u64,
     /// Events that a condition could not compare, because their values are of another kind than what it wants.
     pub mismatches: Mismatches,
     /// Number of matching events that were left out because they have no time of the kind of a limit: a date or a time
     /// of day, and a device without a wall clock.
     pub undated: u64,
+    /// Whether every copy of a segment is read.
+    duplicates: bool,
     unpacked: Unpacked,
 }
 
@@ -94,16 +114,22 @@ impl<'s, 'a> Timeline<'s, 'a> {
             end: None,
             start: None,
             overflow: 0,
+            spans: Vec::new(),
+            span_overflow: 0,
             mismatches: Mismatches::default(),
             undated: 0,
+            duplicates: query.duplicates,
         };
-        // Limits that depend on the recording's extent can be applied only once it is known.
-        let late = query.limits.depend_on_extent();
+        // Limits that depend on the recording's extent can be applied only once it is known. So it is with spans: a
+        // segment that is read later can have the start of one.
+        let concerns_spans = query.concerns_spans();
+        let late = query.limits.depend_on_extent() || concerns_spans;
         let (keep, range) = match late {
             true => (Keep::All, Range::default()),
             false => (query.keep, query.limits.resolve(Extent::default())),
         };
-        let mut scan = Scan::new(sources, query, keep, range);
+        let span_count = if query.duplicates { sources.len() } else { timeline.rings.len() };
+        let mut scan = Scan::new(sources, query, keep, range, Collection::new(sources, span_count));
         let mut scratch = Vec::new();
         let total = timeline.parts.len();
         if query.conditions.iter().any(|condition| condition.key == Key::Thread) {
@@ -129,11 +155,77 @@ impl<'s, 'a> Timeline<'s, 'a> {
         timeline.overflow = scan.overflow;
         timeline.undated = scan.undated;
         timeline.mismatches = std::mem::take(&mut scan.mismatches);
+        timeline.span_overflow = scan.spans.overflow;
+        timeline.spans = timeline.fold_spans(scan.spans);
+        if concerns_spans {
+            timeline.select_by_spans(query, &mut scratch);
+        }
         timeline.marks = find_marks(sources, &mut timeline.rings, scan.start.zip(scan.end));
         if late && timeline.end.is_some() {
             timeline.narrow(&query.limits, query.keep);
         }
         timeline
+    }
+
+    fn fold_spans(&self, collection: Collection) -> Vec<RecordedSpans> {
+        let end =
+            |ring: &RingView, source: usize| (complete_from(self.sources, ring), ring.last_sign(self.sources), source);
+        let ends: Vec<_> = if self.duplicates {
+            let rings = (0..self.sources.len()).map(|source| (self.ring_of(source), source));
+            rings.map(|(ring, source)| ring.map_or((i64::MIN, 0, source), |ring| end(ring, source))).collect()
+        } else {
+            self.rings.iter().map(|ring| end(ring, ring.newest)).collect()
+        };
+        collection.fold(self.sources, &ends)
+    }
+
+    /// Drops entries of which the spans do not fulfill the conditions. The others were evaluated without counting what
+    /// does not compare.
+    fn select_by_spans(&mut self, query: &Query, scratch: &mut Vec<u8>) {
+        let verdicts_of = |source: &Source<'_>| -> Vec<Verdict> {
+            let callsites = std::iter::once(None).chain(source.callsites.places());
+            callsites.map(|callsite| Verdict::new(&query.conditions, source, callsite)).collect()
+        };
+        let verdicts: Vec<_> = self.sources.iter().map(verdicts_of).collect();
+        let mut outcomes: HashMap<(usize, u64), SpanOutcomes> = HashMap::new();
+        let (mut mismatches, mut payload) = (Mismatches::default(), Vec::new());
+        let mut entries = std::mem::take(&mut self.entries);
+        entries.retain(|entry| {
+            self.payload(entry, scratch, &mut payload);
+            let index = self.parts[entry.part as usize].source as usize;
+            let source = &self.sources[index];
+            let callsite = source.callsite(entry.callsite);
+            let (spans, id) = (self.spans_of(entry), self.span_id_of(entry, callsite, &payload));
+            let spans_index = self.spans_index(self.parts[entry.part as usize]);
+            let outcomes = outcomes
+                .entry((spans_index, id))
+                .or_insert_with(|| SpanOutcomes::new(&query.conditions, &spans.path(self.sources, id)));
+            let thread = self.thread_of(entry).map_or("", |(name, _)| name);
+            let subject =
+                Subject { callsite, payload: &payload, context: entry.context, thread, spans: Some(outcomes) };
+            let verdict = verdicts[index].get(source.callsites.place(entry.callsite).map_or(0, |place| place + 1));
+            verdict.is_none_or(|verdict| verdict.decide(&query.conditions, &subject, &mut mismatches))
+        });
+        (self.entries, self.mismatches) = (entries, mismatches);
+    }
+
+    /// Returns the spans of the ring of an entry.
+    #[must_use]
+    pub fn spans_of(&self, entry: &Entry) -> &RecordedSpans {
+        &self.spans[self.spans_index(self.parts[entry.part as usize])]
+    }
+
+    fn spans_index(&self, part: PartRef) -> usize {
+        (if self.duplicates { part.source } else { part.ring }) as usize
+    }
+
+    /// Returns the id of the span that an event is in: the one that it names, or else the one that its context is in.
+    /// 0: none.
+    fn span_id_of(&self, entry: &Entry, callsite: Option<&SourceCallsite<'_>>, payload: &[u8]) -> u64 {
+        match callsite.and_then(|callsite| Some((callsite, callsite.roles?))) {
+            Some((callsite, roles)) => roles.read(&callsite.fields, payload).map_or(0, |(id, _)| id),
+            None => self.spans_of(entry).folded().current_at(entry.context, entry.key, order_of(entry)),
+        }
     }
 
     /// Drops entries outside the limits, then all except those to keep.
@@ -181,6 +273,7 @@ impl<'s, 'a> Timeline<'s, 'a> {
     }
 
     fn read_part(&mut self, index: usize, scan: &mut Scan<'_, 'a>, scratch: &mut Vec<u8>) {
+        let spans = self.spans_index(self.parts[index]);
         let PartRef { source, part, ring } = self.parts[index];
         let found = &mut self.found[source as usize];
         let part = &self.sources[source as usize].parts[part as usize];
@@ -190,7 +283,7 @@ impl<'s, 'a> Timeline<'s, 'a> {
             // The same events come again.
             ring.contexts.iter_mut().for_each(|context| context.last_keys = [None; 4]);
         }
-        let at = At { source: source as usize, part: index as u32, file: part };
+        let at = At { source: source as usize, part: index as u32, spans, file: part };
         match &part.body {
             Body::Plain(segment) => scan.read_segment(segment, &at, ring, found),
             Body::Packed(packed) => match packed.unpack(with_room(scratch)) {

@@ -54,6 +54,17 @@ impl RingView {
         smooth_ns.saturating_add(self.later_steps_ns).saturating_add(self.shift_ns.unwrap_or(0))
     }
 
+    /// Returns the time of its last sign of life: an event, a reading of the wall clock, or the recorded end.
+    pub(super) fn last_sign(&self, sources: &[Source<'_>]) -> i64 {
+        let last_event = self.contexts.iter().flat_map(|context| context.last_keys).flatten().max();
+        let others = self.sources.iter().flat_map(|&source| {
+            let source = &sources[source];
+            let end = source.life.end.map(|end| end.ticks);
+            [Some(source.newest_anchor), end].into_iter().flatten().filter(|&ticks| ticks != 0)
+        });
+        others.map(|ticks| self.key(sources, ticks)).chain(last_event).max().unwrap_or(0)
+    }
+
     /// Returns the name that the thread with this context (0: unknown) or system id (0: unknown) had at a time, if it
     /// had one. Of several threads that had the id, one after the other, the last.
     #[must_use]

@@ -6,10 +6,11 @@ use ttlog_core::Record;
 use ttlog_core::record::ContextInfo;
 use ttlog_core::ring::{Item, Mode, Segment};
 
+use super::collect::Collection;
 use super::entry::{Entry, Place};
 use super::ring::{RingView, Run};
 use super::tally::Tally;
-use crate::query::{Keep, Mismatches, Query, Range, Verdict, Within};
+use crate::query::{Keep, Mismatches, Query, Range, Subject, Verdict, Within};
 use crate::source::{Damage, Part, Source};
 
 /// Most entries that are retained, in addition to one for each two bytes of input. Real recordings need fewer; a file
@@ -46,6 +47,8 @@ pub(super) struct Scan<'q, 'a> {
     session: Option<ReadSession>,
     /// Whether the names of the contexts are known already.
     pub(super) has_names: bool,
+    /// Records of spans.
+    pub(super) spans: Collection,
 }
 
 /// A session of a device that was read.
@@ -71,7 +74,13 @@ impl ReadSession {
 }
 
 impl<'q, 'a> Scan<'q, 'a> {
-    pub(super) fn new(sources: &'q [Source<'a>], query: &'q Query, keep: Keep, range: Range) -> Self {
+    pub(super) fn new(
+        sources: &'q [Source<'a>],
+        query: &'q Query,
+        keep: Keep,
+        range: Range,
+        spans: Collection,
+    ) -> Self {
         let verdicts = sources
             .iter()
             .map(|source| {
@@ -99,6 +108,7 @@ impl<'q, 'a> Scan<'q, 'a> {
             start: None,
             session: None,
             has_names: false,
+            spans,
         }
     }
 
@@ -107,6 +117,7 @@ impl<'q, 'a> Scan<'q, 'a> {
         let (events_before, damage_before) = (tally.events, tally.damage.len());
         let verdicts = std::mem::take(&mut self.verdicts[at.source]);
         let origin = segment.records.as_ptr().addr();
+        let has_ids = self.spans.has_ids(at.source);
         let mut reading = Reading::default();
         let mut items = segment.items();
         for item in items.by_ref() {
@@ -141,6 +152,12 @@ impl<'q, 'a> Scan<'q, 'a> {
                         None => {
                             let is_indexed = segment.header.mode == Mode::Exclusive && !segment.header.is_priority();
                             ring.contexts[context].unindexed += u64::from(is_indexed);
+                        }
+                    }
+                    if has_ids && self.spans.note(at.source, self.sources, at.spans, &record, &entry) {
+                        tally.span_records += 1;
+                        if !self.query.span_records {
+                            continue;
                         }
                     }
                     let thread = if self.has_names { ring.name_of(&ring.contexts[context], record.ticks) } else { "" };
@@ -221,8 +238,8 @@ impl<'q, 'a> Scan<'q, 'a> {
         let verdict = verdicts.get(source.callsites.place(record.callsite).map_or(0, |place| place + 1));
         let is_selected = verdict.is_none_or(|verdict| {
             let callsite = source.callsite(record.callsite);
-            let mismatches = &mut self.mismatches;
-            verdict.decide(&self.query.conditions, callsite, record.payload, record.context, thread, mismatches)
+            let subject = Subject { callsite, payload: record.payload, context: record.context, thread, spans: None };
+            verdict.decide(&self.query.conditions, &subject, &mut self.mismatches)
         });
         self.undated += u64::from(is_selected && within == Within::Undated);
         is_selected && within == Within::Yes
@@ -263,6 +280,8 @@ pub(super) struct At<'p> {
     pub(super) source: usize,
     /// Index among the segments to read.
     pub(super) part: u32,
+    /// Index of its spans.
+    pub(super) spans: usize,
     /// The segment in its source.
     pub(super) file: &'p Part<'p>,
 }

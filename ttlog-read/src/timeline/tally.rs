@@ -5,8 +5,10 @@ use crate::source::{Damage, Kind, Source};
 /// Findings from reading a source.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
-    /// Events read.
+    /// Events read, including the records of spans.
     pub events: u64,
+    /// Records of spans among them: where one starts, is entered, and so on.
+    pub span_records: u64,
     /// Events left out because a fuller copy of their segment is in another source.
     pub duplicates: u64,
     /// Records that were being written.

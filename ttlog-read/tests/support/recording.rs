@@ -326,6 +326,20 @@ impl Recording {
         recording
     }
 
+    /// Creates a recording as on a server, with room for the callsites of spans.
+    pub fn of_spans(ring_id: u64, segments: usize, segment_len: u32) -> Self {
+        let config = RingConfig {
+            ring_id,
+            segment_len,
+            table_len: 8192,
+            anchor_count: 4,
+            priority_segment_count: 0,
+            control: true,
+            session_count: 0,
+        };
+        Self::with(&config, segments, &SHOP, &[(0, START)])
+    }
+
     /// Records an error, which goes to the priority segments.
     pub fn priority_refused(&self, thread: &Thread, told: &std::cell::Cell<u64>, ticks: u64, order: u64) {
         let chain = error_chain(&Refusal(std::io::Error::other("limit reached")));

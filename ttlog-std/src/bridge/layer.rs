@@ -13,8 +13,8 @@ use super::event_record::record_event;
 use super::filter::RecorderFilter;
 use super::follow;
 use super::span_records;
-use super::span_stack::with_stack;
-use super::span_table::{OpenSpan, next_owner, prepare, spans};
+use crate::span::stack;
+use crate::span::table::{OpenSpan, next_owner, prepare, spans};
 
 /// Number of ancestors among which a visible one is searched.
 const ANCESTORS_MAX: usize = 1000;
@@ -82,13 +82,13 @@ where
 
     fn on_enter(&self, id: &Id, _: Context<'_, S>) {
         let Some(span) = self.find(id) else { return };
-        with_stack(|stack| stack.enter(self.owner, span, spans()));
+        stack::enter_open(self.owner, span);
         span_records::enter(span);
     }
 
     fn on_exit(&self, id: &Id, _: Context<'_, S>) {
         let Some(span) = self.find(id) else { return };
-        with_stack(|stack| stack.leave(span));
+        stack::leave(span.id);
         span_records::leave(span);
     }
 
@@ -116,7 +116,7 @@ impl RecorderLayer {
     /// Returns the recorded id of the innermost span that the thread is in; 0: none.
     #[inline]
     fn current(&self) -> u64 {
-        with_stack(|stack| stack.current(self.owner, spans())).flatten().map_or(0, |span| span.id)
+        stack::current_of(self.owner).map_or(0, |entered| entered.span.id())
     }
 
     /// Returns the recorded id of a span that was named as parent, or else of its nearest ancestor that is recorded; 0:

@@ -128,10 +128,7 @@ fn record_log(record: &Record<'_>) {
 
 /// Encodes the span that the thread is in, and the message.
 fn encode_leading(values: &mut DynamicValues<'_>, record: &Record<'_>) {
-    #[cfg(feature = "tracing")]
-    values.id(super::span_stack::current_id_of_any());
-    #[cfg(not(feature = "tracing"))]
-    values.id(0);
+    values.id(crate::span::stack::current().id());
     match record.args().as_str() {
         Some(text) => values.str(text),
         None => values.message(record.args()),

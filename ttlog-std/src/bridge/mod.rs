@@ -25,10 +25,6 @@ mod sites;
 #[cfg(feature = "tracing")]
 mod span_records;
 #[cfg(feature = "tracing")]
-mod span_stack;
-#[cfg(feature = "tracing")]
-mod span_table;
-#[cfg(feature = "tracing")]
 pub(crate) mod subscriber;
 #[cfg(feature = "tracing")]
 mod values;

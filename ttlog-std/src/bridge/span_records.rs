@@ -5,9 +5,10 @@ use ttlog_core::{Callsite, Fields, Level, Metadata};
 
 use super::level::is_recording;
 use super::sites::{Site, site};
-use super::span_table::{OpenSpan, next_id, spans};
 use super::values::encode;
 use crate::event::record::record;
+use crate::span::ids::next_id;
+use crate::span::table::{OpenSpan, spans};
 use crate::state;
 use crate::sys::report;
 

@@ -12,8 +12,8 @@ use super::event_record::record_event;
 use super::filter::{is_callsite_enabled, is_enabled, max_level};
 use super::follow;
 use super::span_records;
-use super::span_stack::with_stack;
-use super::span_table::{OpenSpan, next_owner, prepare, spans};
+use crate::span::stack;
+use crate::span::table::{OpenSpan, next_owner, prepare, spans};
 
 /// Id of all spans that are not recorded.
 const UNRECORDED: u64 = u64::MAX;
@@ -83,13 +83,13 @@ impl Subscriber for RecorderSubscriber {
 
     fn enter(&self, id: &Id) {
         let Some(span) = self.find(id) else { return };
-        with_stack(|stack| stack.enter(self.owner, span, spans()));
+        stack::enter_open(self.owner, span);
         span_records::enter(span);
     }
 
     fn exit(&self, id: &Id) {
         let Some(span) = self.find(id) else { return };
-        with_stack(|stack| stack.leave(span));
+        stack::leave(span.id);
         span_records::leave(span);
     }
 
@@ -127,13 +127,13 @@ impl RecorderSubscriber {
 
     #[inline]
     fn current(&self) -> Option<OpenSpan> {
-        with_stack(|stack| stack.current(self.owner, spans())).flatten()
+        stack::current_owned_by(self.owner)
     }
 
     /// Returns the id of the innermost span that the thread is in; 0: none.
     #[inline]
     fn current_id(&self) -> u64 {
-        self.current().map_or(0, |span| span.id)
+        stack::current_of(self.owner).map_or(0, |entered| entered.span.id())
     }
 
     /// Returns the id of a span if it is recorded, and 0 otherwise.

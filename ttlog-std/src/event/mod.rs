@@ -1,4 +1,6 @@
 //! The path of an event, from the program or from a plugin.
 
+pub(crate) mod installed;
 pub(crate) mod plugin;
 pub(crate) mod record;
+pub(crate) mod span;

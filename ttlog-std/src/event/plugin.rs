@@ -3,9 +3,12 @@
 
 use ttlog_core::recorder::Recorder;
 use ttlog_core::recorder::plugin::{Host, PluginHandle};
-use ttlog_core::{AnyFields, Callsite, Metadata};
+use ttlog_core::{AnyFields, Callsite, Metadata, SpanContext};
 
 use super::record::record_from;
+use super::span;
+use crate::span::ids::next_id;
+use crate::span::stack;
 use crate::state;
 use crate::state::registry::Origin;
 
@@ -19,6 +22,30 @@ impl Recorder for Plugins {
 
     fn record(&self, callsite: &'static Callsite, fields: &dyn AnyFields) {
         record_from(Origin::Plugin, callsite, fields);
+    }
+
+    fn new_span_id(&self) -> u64 {
+        next_id()
+    }
+
+    fn current_span(&self) -> SpanContext {
+        stack::current()
+    }
+
+    fn enter_span(&self, span: &SpanContext, is_recorded: bool) {
+        span::enter(span, is_recorded);
+    }
+
+    fn leave_span(&self, id: u64, ends: bool) {
+        span::leave(id, ends);
+    }
+
+    fn end_span(&self, id: u64) {
+        span::end(id);
+    }
+
+    fn random_of_span(&self, id: u64, index: u8) -> u64 {
+        state::current().map_or(0, |state| span::random_of(state, id, index))
     }
 }
 

@@ -6,7 +6,6 @@
 #[cfg(any(feature = "tracing", feature = "log"))]
 use ttlog_core::event::dynamic::DynamicFields;
 use ttlog_core::event::{Role, is_priority};
-use ttlog_core::recorder::Recorder;
 use ttlog_core::ring::Cursor;
 use ttlog_core::{AnyFields, Callsite, DropReason, Fields, Level, Metadata};
 
@@ -100,17 +99,6 @@ pub(crate) fn record_slow(callsite: &'static Callsite, fields: &dyn AnyFields) {
         record_from(Origin::Program, callsite, fields);
     } else {
         ttlog_core::recorder::record_any(callsite, fields);
-    }
-}
-
-/// Receives the events of libraries that use only ttlog-core.
-impl Recorder for State {
-    fn is_on(&self, metadata: &Metadata) -> bool {
-        self.filter.is_on(metadata) && self.is_recording()
-    }
-
-    fn record(&self, callsite: &'static Callsite, fields: &dyn AnyFields) {
-        record_slow(callsite, fields);
     }
 }
 

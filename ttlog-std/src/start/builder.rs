@@ -169,6 +169,7 @@ impl Builder {
             gate: Gate::new(),
             renewal: Renewal::new(),
             forked,
+            span_keys: std::hash::RandomState::new(),
             settings,
         });
         begin_work(state, directory);

@@ -18,7 +18,7 @@ use crate::snapshot::queue::SnapshotQueue;
 use crate::snapshot::scratch::Scratch;
 #[cfg(target_os = "linux")]
 use crate::sys::OwnMark;
-use crate::sys::lock;
+use crate::sys::{lock, random};
 
 /// Length of the longest segment of which a snapshot is written, in bytes: segments of an orphan can be of any size.
 const SEGMENT_LEN: usize = SEGMENT_LEN_MAX as usize;
@@ -66,6 +66,8 @@ pub(crate) struct ProcessState {
     pub(crate) is_settled: AtomicBool,
     /// Time of the latest anchor, in ticks.
     last_anchor: AtomicU64,
+    /// Differs from that of processes whose spans have the same ids: those that were forked with this one.
+    random: u64,
 }
 
 impl ProcessState {
@@ -90,7 +92,13 @@ impl ProcessState {
             is_nameless: AtomicBool::new(false),
             is_settled: AtomicBool::new(true),
             last_anchor: AtomicU64::new(0),
+            random: random(),
         }
+    }
+
+    /// Returns a number that no other process has.
+    pub(crate) fn random(&self) -> u64 {
+        self.random
     }
 
     /// Creates the state of a child of `fork`, in its own memory; `None` if there is none. Async-signal-safe.
@@ -118,6 +126,7 @@ impl ProcessState {
             is_nameless: AtomicBool::new(false),
             is_settled: AtomicBool::new(false),
             last_anchor: AtomicU64::new(0),
+            random: random(),
         };
         leak(child)
     }

@@ -4,6 +4,7 @@
 //! ends. The log macros find it through [`current`].
 
 use std::fmt;
+use std::hash::RandomState;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
@@ -69,6 +70,8 @@ pub(crate) struct State {
     pub(crate) renewal: Renewal,
     /// The state of a child of `fork`.
     pub(crate) forked: ForkState,
+    /// Key of the ids that spans have in other processes.
+    pub(crate) span_keys: RandomState,
     /// The options, as checked.
     pub(crate) settings: Settings,
 }

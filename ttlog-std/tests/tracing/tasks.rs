@@ -16,7 +16,7 @@ use super::{Case, install, rings_of};
 pub const CASES: &[Case] = &[("tasks", tasks)];
 
 const TASKS: u64 = 10_000;
-/// Every so many tasks, one is dropped before its end, and one panics.
+/// One of this number of tasks is dropped before its end, and one panics.
 const DROPPED: u64 = 10;
 
 /// Is ready at the second poll.

@@ -17,10 +17,13 @@ use super::options::{ColorChoice, SecretArgs, TimeChoice};
 use crate::render::drive::drive;
 use crate::render::json::JsonSink;
 use crate::render::sink::EventSink;
+use crate::render::span_list;
 use crate::render::stats::{GroupKey, StatsForm, StatsSink};
-use crate::render::text::{TextOptions, TextSink, damage_line};
+use crate::render::text::{TextOptions, TextSink};
+use crate::render::words::damage_line;
 use crate::terminal::progress::ProgressLine;
 use crate::terminal::times::report_zone;
+use crate::terminal::width;
 use crate::terminal::{Outcome, complain};
 
 /// Inputs and options of the command that shows events.
@@ -40,9 +43,13 @@ pub struct Show {
     /// Show only events that match this condition (repeatable; all must match)
     ///
     /// EXPR is KEY=VALUE, or has !=, >, >=, <, <= or ~= (contains) instead of =. KEY is level, target, message,
-    /// template, file, line, callsite, thread, context, service, pid, host, boot, or a field name (fields.KEY if a
-    /// field has one of these names). `level=WARN` matches only that level, `level>=WARN` that level and above.
-    /// `target=a::b` matches the module and everything in it. `KEY!=VALUE` also matches events without such a field.
+    /// template, file, line, callsite, thread, context, service, pid, host, boot, span, span.FIELD, trace_id, or a
+    /// field name (fields.KEY if a field has one of these names). `level=WARN` matches only that level, `level>=WARN`
+    /// that level and above. `target=a::b` matches the module and everything in it. `KEY!=VALUE` also matches events
+    /// without such a field.
+    ///
+    /// `span=query` matches events inside a span of this name, however deep, `span=#7` those inside the span with this
+    /// number, `span.id=5` those inside a span with this field.
     ///
     /// Numbers, durations (500ms, 1h30m) and sizes (10KB, 4MiB) compare by value, also those in text. Values that do
     /// not compare with VALUE are counted on standard error. A VALUE in double quotes is text.
@@ -105,11 +112,23 @@ pub struct Show {
     #[arg(long)]
     pub duplicates: bool,
 
+    /// Show spans instead of events, as a tree: how long each was open, busy (a thread was in it) and idle, and how
+    /// often it was entered; open ones first
+    ///
+    /// Filters select spans by their own fields; --since and --until those that were open at any time between; --limit
+    /// N takes open ones first, then the latest.
+    #[arg(long, conflicts_with_all = ["stats", "span_records"])]
+    pub spans: bool,
+
+    /// Also show the records of spans, where one starts, is entered, left, updated or ends, as events
+    #[arg(long)]
+    pub span_records: bool,
+
     /// Count events instead of showing them
     #[arg(long)]
     pub stats: bool,
 
-    /// Keys to count by, separated by commas: level, target, callsite, thread, … or a field name
+    /// Keys to count by, separated by commas: level, target, callsite, thread, span, span.FIELD, … or a field name
     #[arg(long, value_name = "KEY", value_delimiter = ',', value_parser = parse_key, requires = "stats")]
     pub group_by: Vec<GroupKey>,
 
@@ -152,6 +171,8 @@ pub struct Request {
     format: Format,
     /// Keys to count by, if events are counted.
     stats: Option<Vec<GroupKey>>,
+    /// Whether spans are shown instead of events.
+    spans: bool,
     text: TextOptions,
 }
 
@@ -175,16 +196,20 @@ impl Request {
                 keep,
                 limits: limits(options, style)?,
                 duplicates: options.duplicates,
+                span_records: options.span_records,
             },
             secrets: options.secrets.secrets(),
             format: options.format,
             stats: options.stats.then(group_by),
+            spans: options.spans,
             text: TextOptions {
                 style,
                 colored: options.color.is_on(),
                 verbose: options.verbose,
                 quiet: options.quiet,
                 breaks: if options.raw { LineBreaks::Keep } else { LineBreaks::Escape },
+                span_records: options.span_records,
+                columns: width::columns(),
             },
         })
     }
@@ -193,6 +218,17 @@ impl Request {
     #[must_use]
     pub fn secrets(&self) -> &Secrets {
         &self.secrets
+    }
+
+    fn show_spans(&self, timeline: &Timeline<'_, '_>, out: &mut dyn Write) -> io::Result<()> {
+        let tree = timeline.span_tree(&self.query);
+        for line in tree.mismatches.sentences(&self.query.conditions) {
+            complain(&line);
+        }
+        match self.format {
+            Format::Text => span_list::write_text(&tree, timeline, &self.text, out),
+            format => span_list::write_json(&tree, timeline, format == Format::Json, out),
+        }
     }
 
     fn sink<'o>(
@@ -282,6 +318,11 @@ pub fn show(
     }
     let mut progress = ProgressLine::new();
     let (mut timeline, news) = match shown {
+        // Of events, only the times are needed.
+        _ if request.spans => {
+            let none = Query { keep: Keep::Last(0), duplicates: request.query.duplicates, ..Query::default() };
+            (Timeline::read(&sources, &none, &mut progress), None)
+        }
         None => (Timeline::read(&sources, &request.query, &mut progress), None),
         Some(shown) => {
             let everything = Query { keep: Keep::All, limits: Limits::default(), ..request.query.clone() };
@@ -309,8 +350,17 @@ pub fn show(
     if news.as_ref().is_none_or(|news| news.is_first) {
         request.query.limits.sentence(timeline.undated).iter().for_each(|line| complain(line));
     }
-    if request.format != Format::Text || request.stats.is_some() {
+    if timeline.span_overflow > 0 {
+        let overflow = grouped(timeline.span_overflow);
+        complain(&format!("{overflow} records of spans are ignored because there are too many; use fewer files"));
+        outcome = Outcome::Partial;
+    }
+    if request.format != Format::Text || request.stats.is_some() || request.spans {
         complain_of_damage(&timeline);
+    }
+    if request.spans {
+        request.show_spans(&timeline, out)?;
+        return Ok(outcome);
     }
     let mut sink = request.sink(&timeline, news.is_none(), out);
     drive(&mut timeline, &request.query, news.as_ref(), sink.as_mut())?;

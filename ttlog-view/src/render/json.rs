@@ -7,11 +7,14 @@
 use std::io::{self, Write};
 
 use ttlog_read::event::value::{FieldValue, push_hex};
+use ttlog_read::source::SpanRef;
+use ttlog_read::span::Action;
 use ttlog_read::text::time::{TimeFormatter, When};
 use ttlog_read::timeline::{Event, Timeline};
 
 use super::chunks::Chunks;
 use super::sink::EventSink;
+use super::span::PathCache;
 
 /// Placeholder for a withheld value; no real value looks like it.
 const WITHHELD_JSON: &str = "{\"withheld\":true}";
@@ -21,13 +24,14 @@ const WITHHELD_JSON: &str = "{\"withheld\":true}";
 pub struct JsonRenderer {
     time: TimeFormatter,
     message: String,
+    paths: PathCache,
 }
 
 impl JsonRenderer {
     /// Creates the renderer.
     #[must_use]
     pub fn new() -> Self {
-        JsonRenderer { time: TimeFormatter::rfc3339(), message: String::new() }
+        JsonRenderer { time: TimeFormatter::rfc3339(), message: String::new(), paths: PathCache::default() }
     }
 
     /// Appends an event, without a line break.
@@ -88,21 +92,9 @@ impl JsonRenderer {
             push_number(out, process.pid);
         }
         push_member(out, "source", event.source.path);
-        out.push_str(",\"fields\":{");
-        if let Some(callsite) = event.callsite {
-            let mut first = true;
-            for (field, value) in callsite.fields.iter().zip(&event.values) {
-                if let Some(value) = value {
-                    if !std::mem::take(&mut first) {
-                        out.push(',');
-                    }
-                    push_string(out, field.name);
-                    out.push(':');
-                    push_value(out, value);
-                }
-            }
-        }
-        out.push('}');
+        out.push_str(",\"fields\":");
+        push_fields(out, event.fields());
+        self.push_spans(out, event);
         if let Some(damage) = &event.damage {
             push_member(out, "damage", damage);
             out.push_str(",\"payload\":");
@@ -115,6 +107,86 @@ impl JsonRenderer {
             }
         }
         out.push('}');
+    }
+}
+
+impl JsonRenderer {
+    /// Appends the spans that an event is in, if it is in any, in the form of the JSON of `tracing-subscriber`.
+    fn push_spans(&mut self, out: &mut String, event: &Event<'_, '_>) {
+        if event.span_id == 0 {
+            return;
+        }
+        if let Some(action) = event.span_action() {
+            push_member(out, "span_record", action_word(action));
+        }
+        out.push_str(",\"span_id\":");
+        push_number(out, event.span_id);
+        out.push_str(self.paths.text(event, |path| {
+            let mut text = String::new();
+            if let Some(trace) = path.last().and_then(SpanRef::trace_id) {
+                push_member(&mut text, "trace_id", &trace);
+            }
+            push_path(&mut text, path);
+            text
+        }));
+    }
+}
+
+/// Appends an object of fields.
+fn push_fields<'v>(out: &mut String, fields: impl Iterator<Item = (&'v str, &'v FieldValue<'v>)>) {
+    out.push('{');
+    for (index, (name, value)) in fields.enumerate() {
+        if index > 0 {
+            out.push(',');
+        }
+        push_string(out, name);
+        out.push(':');
+        push_value(out, value);
+    }
+    out.push('}');
+}
+
+/// Appends the innermost span and all spans of a path as members.
+pub(super) fn push_path(out: &mut String, path: &[SpanRef<'_, '_>]) {
+    if let Some(innermost) = path.last() {
+        out.push_str(",\"span\":");
+        push_span(out, innermost);
+    }
+    out.push_str(",\"spans\":[");
+    for (index, span) in path.iter().enumerate() {
+        out.push_str(if index > 0 { "," } else { "" });
+        push_span(out, span);
+    }
+    out.push(']');
+}
+
+/// Appends a span as an object: its name, and its fields. A field called `name` is `fields.name`.
+pub(super) fn push_span(out: &mut String, span: &SpanRef<'_, '_>) {
+    out.push_str("{\"name\":");
+    match span.name() {
+        Some(name) => push_string(out, name),
+        None => out.push_str("null"),
+    }
+    for (name, value) in span.fields() {
+        out.push(',');
+        push_string(out, if name == "name" { "fields.name" } else { name });
+        out.push(':');
+        push_value(out, &value);
+    }
+    out.push('}');
+}
+
+fn action_word(action: Action) -> &'static str {
+    match action {
+        Action::Start { .. } => "start",
+        Action::Begin { .. } => "begin",
+        Action::Finish => "finish",
+        Action::Enter => "enter",
+        Action::Leave => "leave",
+        Action::End => "end",
+        Action::Update { follows: 0 } => "update",
+        Action::Update { .. } => "follows",
+        Action::Mention => "event",
     }
 }
 
@@ -164,13 +236,13 @@ impl EventSink for JsonSink<'_> {
     }
 }
 
-fn push_number(out: &mut String, number: impl std::fmt::Display) {
+pub(super) fn push_number(out: &mut String, number: impl std::fmt::Display) {
     use std::fmt::Write as _;
     _ = write!(out, "{number}"); // cannot fail on a String
 }
 
 /// Appends `,"key":"value"`; the key must need no escapes.
-fn push_member(out: &mut String, key: &str, value: &str) {
+pub(super) fn push_member(out: &mut String, key: &str, value: &str) {
     out.push_str(",\"");
     out.push_str(key);
     out.push_str("\":");

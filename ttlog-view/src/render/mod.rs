@@ -6,8 +6,12 @@ pub mod ending;
 pub mod json;
 mod owner;
 pub mod sink;
+mod span;
+pub mod span_list;
 pub mod stats;
+pub(crate) mod style;
 pub mod text;
+pub mod words;
 
 use ttlog_read::source::{Kind, Liveness, Source};
 

@@ -17,9 +17,11 @@ use ttlog_read::timeline::{Entry, Event, Mark, Timeline};
 use super::chunks::Chunks;
 use super::ending::{self, signal_name};
 use super::sink::EventSink;
+use super::span::push_name;
 use super::{DROP_REASONS, kind_name};
 use crate::render::json::push_string;
-use crate::render::text::losses;
+use crate::render::span_list::push_open_spans;
+use crate::render::words::losses;
 use crate::terminal::times;
 
 /// Placeholder for a key that an event does not have.
@@ -145,7 +147,7 @@ impl Moment {
 
 /// Returns whether events of one callsite can differ in this key.
 fn varies(key: &Key) -> bool {
-    matches!(key, Key::Message | Key::Thread | Key::Context | Key::Field(_))
+    matches!(key, Key::Message | Key::Thread | Key::Context | Key::Field(_)) || key.concerns_spans()
 }
 
 impl Stats {
@@ -338,15 +340,36 @@ fn push_key(out: &mut String, event: &Event<'_, '_>, key: &Key) {
             Some(session) => out.push_str(&session.boot.to_string()),
             None => out.push_str(NONE),
         },
-        (Key::Field(name), Some(_)) => {
-            let fields = event.callsite.map(|callsite| callsite.fields.as_slice()).unwrap_or_default();
-            let value = fields.iter().zip(&event.values).find(|(field, _)| field.name == name);
-            match value.and_then(|(_, value)| value.as_ref()) {
-                Some(value) => value.push_plain(out),
-                None => out.push_str(NONE),
-            }
-        }
+        (Key::Span, _) => push_names(out, event),
+        (Key::SpanName, _) => match event.spans().last() {
+            Some(span) => push_name(out, span),
+            None => out.push_str(NONE),
+        },
+        (Key::SpanField(_), _) => push_span_field(out, event, key.span_field().unwrap_or_default()),
+        (Key::TraceId, _) => out.push_str(event.trace_id().as_deref().unwrap_or(NONE)),
+        (Key::Field(name), Some(_)) => match event.fields().find(|(own, _)| own == name) {
+            Some((_, value)) => value.push_plain(out),
+            None => out.push_str(NONE),
+        },
         (_, None) => out.push_str(NONE),
+    }
+}
+
+/// Appends the names of the spans that an event is in, outermost first.
+fn push_names(out: &mut String, event: &Event<'_, '_>) {
+    let path = event.spans();
+    for (index, span) in path.iter().enumerate() {
+        out.push_str(if index > 0 { ":" } else { "" });
+        push_name(out, span);
+    }
+    out.push_str(if path.is_empty() { NONE } else { "" });
+}
+
+/// Appends a field of the innermost span that has it.
+fn push_span_field(out: &mut String, event: &Event<'_, '_>, name: &str) {
+    match event.spans().iter().rev().find_map(|span| span.field(name)) {
+        Some(value) => value.push_plain(out),
+        None => out.push_str(NONE),
     }
 }
 
@@ -355,7 +378,11 @@ pub fn push_losses(out: &mut String, timeline: &Timeline<'_, '_>, time: &mut Tim
     for (index, (source, found)) in timeline.sources.iter().zip(&timeline.found).enumerate() {
         let lost = losses(source, found);
         let lost = if lost.is_empty() { "nothing lost".to_owned() } else { lost.join(", ") };
-        out.push_str(&format!("{}: {} events read; {lost}", cell(source.path), grouped(found.events)));
+        let spans = match found.span_records {
+            0 => String::new(),
+            count => format!(" ({} of them records of spans)", grouped(count)),
+        };
+        out.push_str(&format!("{}: {} events read{spans}; {lost}", cell(source.path), grouped(found.events)));
         if let Some(ending) = ending::of_source(timeline, index, time) {
             out.push_str(&format!("; process: {ending}"));
         }
@@ -427,6 +454,10 @@ pub fn json_sources(timeline: &Timeline<'_, '_>) -> Vec<String> {
         if let Some(filter) = source.filter {
             out.push_str(",\"level\":");
             push_string(&mut out, filter);
+        }
+        if found.span_records > 0 {
+            out.push_str(&format!(",\"span_records\":{}", found.span_records));
+            push_open_spans(&mut out, timeline, index);
         }
         out.push_str(",\"process\":");
         push_ending(&mut out, timeline, index, &mut time);

@@ -2,45 +2,31 @@
 
 use std::io::{self, Write};
 
-use anstyle::{AnsiColor, Color, Style};
-use ttlog_core::Level;
+use anstyle::Style;
 use ttlog_read::event::secrets::WITHHELD;
 use ttlog_read::event::value::{FieldValue, push_hex};
-use ttlog_read::source::device::firmware::build_id_text;
-use ttlog_read::source::{Damage, DeviceSession, Ending, Kind, Source};
+use ttlog_read::source::{Ending, Kind};
+use ttlog_read::span::Action;
 use ttlog_read::text::escape::{LineBreaks, escaped, push_escaped};
 use ttlog_read::text::number::grouped;
-use ttlog_read::text::time::{TimeFormatter, TimeStyle, duration};
-use ttlog_read::timeline::{Event, Mark, Tally, Timeline};
+use ttlog_read::text::time::{TimeFormatter, TimeStyle};
+use ttlog_read::timeline::{Event, Mark, Timeline};
 
 use super::chunks::Chunks;
 use super::owner::{push_owner, push_ring, same_owners, several_rings};
 use super::sink::EventSink;
-use super::{DROP_REASONS, ending, kind_name};
+use super::span::{PathCache, PathStyle};
+use super::style::{BAD, DIM, KEY, MARK, style_of};
+use super::words::{
+    clock_step, damage_line, duration_ns, losses, open_thread, push_action, push_context, session_text,
+};
+use super::{ending, kind_name};
 use crate::terminal::times;
 
 /// Maximum number of damaged places listed above the events.
 const DAMAGE_SHOWN: usize = 5;
-
-const fn color(color: AnsiColor) -> Style {
-    Style::new().fg_color(Some(Color::Ansi(color)))
-}
-
-pub(crate) const DIM: Style = Style::new().dimmed();
-pub(crate) const KEY: Style = color(AnsiColor::Cyan);
-pub(crate) const GOOD: Style = color(AnsiColor::Green);
-pub(crate) const MARK: Style = color(AnsiColor::Yellow);
-pub(crate) const BAD: Style = color(AnsiColor::Red).bold();
-
-fn style_of(level: Level) -> Style {
-    match level {
-        Level::Trace => color(AnsiColor::Magenta),
-        Level::Debug => color(AnsiColor::Blue),
-        Level::Info => color(AnsiColor::Green),
-        Level::Warn => color(AnsiColor::Yellow),
-        Level::Error => BAD,
-    }
-}
+/// Maximum number of open spans listed above the events.
+pub(super) const OPEN_SHOWN: usize = 10;
 
 /// Options of text output.
 #[derive(Clone, Debug)]
@@ -55,6 +41,18 @@ pub struct TextOptions {
     pub quiet: bool,
     /// Treatment of line breaks in values.
     pub breaks: LineBreaks,
+    /// Whether records of spans are shown as events.
+    pub span_records: bool,
+    /// Width of the terminal in columns; `None`: the output is no terminal.
+    pub columns: Option<usize>,
+}
+
+impl TextOptions {
+    /// Returns how paths of spans are written: they take half of the terminal at most.
+    pub(super) fn path_style(&self) -> PathStyle {
+        let columns = self.columns.filter(|_| !self.verbose).map(|columns| (columns / 2).max(24));
+        PathStyle { colored: self.colored, breaks: self.breaks, columns }
+    }
 }
 
 /// Writes events as text.
@@ -67,6 +65,8 @@ pub struct TextSink<'o> {
     quiet: bool,
     /// Whether a final line says how many events were shown.
     has_total: bool,
+    /// Whether records of spans are shown as events.
+    has_span_records: bool,
     chunks: Chunks<'o>,
 }
 
@@ -79,13 +79,23 @@ impl<'o> TextSink<'o> {
             colored: options.colored,
             verbose: options.verbose,
             breaks: options.breaks,
+            path_style: options.path_style(),
+            paths: PathCache::default(),
             several_rings: several_rings(timeline),
             same_owners: same_owners(timeline),
             message: String::new(),
             scratch: String::new(),
         };
         let (quiet, chunks) = (options.quiet, Chunks::new(out));
-        TextSink { renderer, missing: 0, contexts: Vec::new(), quiet, has_total, chunks }
+        TextSink {
+            renderer,
+            missing: 0,
+            contexts: Vec::new(),
+            quiet,
+            has_total,
+            has_span_records: options.span_records,
+            chunks,
+        }
     }
 
     /// Writes what is missing, if anything is.
@@ -134,8 +144,10 @@ impl EventSink for TextSink<'_> {
     fn end(&mut self, timeline: &Timeline<'_, '_>) -> io::Result<()> {
         self.push_gap(timeline);
         if self.has_total && !self.quiet {
-            let read = timeline.found.iter().map(|found| found.events).sum();
-            self.renderer.push_total(&mut self.chunks.text, timeline.entries.len(), read);
+            let read = timeline.found.iter().map(|found| found.events).sum::<u64>();
+            let span_records = timeline.found.iter().map(|found| found.span_records).sum::<u64>();
+            let of = if self.has_span_records { read } else { read - span_records };
+            self.renderer.push_total(&mut self.chunks.text, timeline.entries.len(), of);
         }
         self.chunks.finish()
     }
@@ -151,6 +163,10 @@ struct TextRenderer {
     verbose: bool,
     /// Treatment of line breaks in values.
     breaks: LineBreaks,
+    /// How paths of spans are written.
+    path_style: PathStyle,
+    /// Paths that were written already.
+    paths: PathCache,
     /// Whether each line names the process of its event.
     several_rings: bool,
     /// Whether two processes have the same service and id.
@@ -208,7 +224,27 @@ impl TextRenderer {
             out.push(' ');
             push_owner(out, event.source, self.same_owners);
         }
-        if let Some(callsite) = event.callsite {
+        if event.span_id != 0 {
+            let style = self.path_style;
+            out.push_str(self.paths.text(event, |path| {
+                let mut text = String::new();
+                if !path.is_empty() {
+                    text.push(' ');
+                    style.push_path(&mut text, path);
+                    text.push(':');
+                }
+                text
+            }));
+        }
+        if let Some(action) = event.span_action() {
+            push_action(out, action);
+            self.push_fields(out, event, |_, _| matches!(action, Action::Update { .. }));
+            if let (true, Some(trace)) = (self.verbose, event.trace_id()) {
+                out.push_str("  ");
+                self.styled(out, KEY, |out| out.push_str("trace_id"));
+                out.push_str(&format!("={trace}"));
+            }
+        } else if let Some(callsite) = event.callsite {
             out.push(' ');
             self.styled(out, DIM, |out| {
                 push_escaped(out, callsite.info.target, LineBreaks::Escape);
@@ -220,17 +256,9 @@ impl TextRenderer {
                 out.push(' ');
                 push_escaped(out, &self.message, self.breaks);
             }
-            let mut gap = "  ";
-            for (index, (field, value)) in callsite.fields.iter().zip(&event.values).enumerate() {
-                let Some(value) = value else { continue };
-                if !self.verbose && callsite.template.uses(index) && !has_sources(value) {
-                    continue;
-                }
-                out.push_str(std::mem::replace(&mut gap, " "));
-                self.styled(out, KEY, |out| push_escaped(out, field.name, LineBreaks::Escape));
-                out.push('=');
-                value.push_shown(out, self.breaks);
-            }
+            self.push_fields(out, event, |index, value| {
+                self.verbose || !callsite.template.uses(index) || has_sources(value)
+            });
         }
         if let Some(damage) = &event.damage {
             out.push_str("  ");
@@ -257,6 +285,17 @@ impl TextRenderer {
             });
         }
         out.push('\n');
+    }
+
+    /// Appends the fields of an event that are to be shown.
+    fn push_fields(&self, out: &mut String, event: &Event<'_, '_>, is_shown: impl Fn(usize, &FieldValue<'_>) -> bool) {
+        let mut gap = "  ";
+        for (_, name, value) in event.indexed_fields().filter(|(index, _, value)| is_shown(*index, value)) {
+            out.push_str(std::mem::replace(&mut gap, " "));
+            self.styled(out, KEY, |out| push_escaped(out, name, LineBreaks::Escape));
+            out.push('=');
+            value.push_shown(out, self.breaks);
+        }
     }
 
     fn push_thread(&self, out: &mut String, event: &Event<'_, '_>) {
@@ -357,6 +396,9 @@ impl TextRenderer {
             self.time.push_clock(&mut text, *created_unix_ns);
         }
         text.push_str(&format!(": {} events", grouped(found.events)));
+        if found.span_records > 0 {
+            text.push_str(&format!(" ({} of them records of spans)", grouped(found.span_records)));
+        }
         if found.duplicates > 0 {
             text.push_str(&format!(" and {} that another recording has too", grouped(found.duplicates)));
         }
@@ -367,6 +409,7 @@ impl TextRenderer {
         if let Some(text) = ending::of_source(timeline, index, &mut self.time).filter(|_| says_more) {
             self.line(out, if how.is_bad() { BAD } else { DIM }, &format!("   process: {text}"));
         }
+        self.push_open_spans(out, timeline, index, &how);
         let lost = losses(source, found);
         if !lost.is_empty() {
             self.line(out, if found.is_damaged(source) { BAD } else { MARK }, &format!("   {}", lost.join(", ")));
@@ -378,6 +421,34 @@ impl TextRenderer {
         if damage.len() > DAMAGE_SHOWN {
             let rest = damage.len() - DAMAGE_SHOWN;
             self.line(out, BAD, &format!("   and {rest} more places; see ttlog-view verify"));
+        }
+    }
+
+    /// Appends the open spans that the process was busy with at the end.
+    fn push_open_spans(&self, out: &mut String, timeline: &Timeline<'_, '_>, index: usize, how: &Ending) {
+        let open = timeline.open_spans(index);
+        if open.is_empty() {
+            return;
+        }
+        let title = match how {
+            Ending::Running | Ending::RunningElsewhere => "in the middle of, now:",
+            Ending::RanThen => "in the middle of, when the snapshot was made:",
+            _ => "in the middle of, at the end:",
+        };
+        self.line(out, if how.is_bad() { BAD } else { DIM }, &format!("   {title}"));
+        let threads: Vec<_> = open.iter().take(OPEN_SHOWN).map(|open| open_thread(timeline, index, open)).collect();
+        let width = threads.iter().map(|thread| thread.chars().count()).max().unwrap_or(0);
+        for (open, thread) in open.iter().zip(threads) {
+            out.push_str(&format!("   {thread:<width$}  "));
+            let columns = self.path_style.columns.map(|columns| 2 * columns);
+            PathStyle { columns, ..self.path_style }.push_path(out, &open.span.path());
+            let (since, total) = (duration_ns(open.since_ns), duration_ns(open.span.total_ns()));
+            let at_least = if open.span.life().start.is_some() { "" } else { "at least " };
+            self.line(out, DIM, &format!("  for {since}, open for {at_least}{total}"));
+        }
+        if open.len() > OPEN_SHOWN {
+            let rest = grouped((open.len() - OPEN_SHOWN) as u64);
+            self.line(out, DIM, &format!("   and {rest} more open spans; see ttlog-view --spans"));
         }
     }
 
@@ -396,84 +467,4 @@ fn has_sources(value: &FieldValue<'_>) -> bool {
         FieldValue::Some(value) => has_sources(value),
         _ => false,
     }
-}
-
-/// Describes a session: which one it is, its firmware, and why it began.
-#[must_use]
-pub fn session_text(source: &Source<'_>, session: &DeviceSession) -> String {
-    let mut text = format!("boot {}", session.boot);
-    if let Some(process) = source.process.filter(|process| !process.service.is_empty()) {
-        text.push_str(&format!(" of {}", escaped(process.service)));
-    }
-    let build_id = source.process.map_or(&[][..], |process| process.build_id);
-    text.push_str(&format!(", build {}", build_id_text(build_id)));
-    if session.reset_reason != 0 {
-        text.push_str(&format!(", reset reason {:#x}", session.reset_reason));
-    }
-    text
-}
-
-fn push_context(out: &mut String, name: &str, context: u32) {
-    if name.is_empty() {
-        out.push('#');
-        out.push_str(&context.to_string());
-    } else {
-        push_escaped(out, name, LineBreaks::Escape);
-    }
-}
-
-/// Describes a step of the wall clock.
-#[must_use]
-pub fn clock_step(time: &mut TimeFormatter, expected_unix_ns: i64, unix_ns: i64) -> String {
-    let delta = i128::from(unix_ns) - i128::from(expected_unix_ns);
-    let seconds = delta.unsigned_abs() as f64 / 1e9;
-    let mut text = if delta < 0 {
-        format!("the wall clock was set back by {seconds:.3} s, from ")
-    } else {
-        format!("the wall clock went forward by {seconds:.3} s (it was set, or the machine slept), from ")
-    };
-    time.push_clock(&mut text, expected_unix_ns);
-    text.push_str(" to ");
-    time.push_clock(&mut text, unix_ns);
-    text
-}
-
-/// Describes one place of damage in a line.
-#[must_use]
-pub fn damage_line(damage: &Damage) -> String {
-    match damage.len_bytes {
-        0 => format!("offset {}: {}", damage.offset, escaped(&damage.reason)),
-        len => format!("offset {}, {} bytes: {}", damage.offset, grouped(len), escaped(&damage.reason)),
-    }
-}
-
-/// Lists the losses of a source in words.
-#[must_use]
-pub fn losses(source: &Source<'_>, found: &Tally) -> Vec<String> {
-    let mut lost = Vec::new();
-    let mut add = |count: u64, what: &str| {
-        if count > 0 {
-            lost.push(format!("{} {what}", grouped(count)));
-        }
-    };
-    if source.loss.priority_overwritten > 0 {
-        let kept = grouped(source.loss.priority_overwritten);
-        add(source.loss.overwritten, &format!("overwritten ({kept} of them warnings and errors)"));
-    } else {
-        add(source.loss.overwritten, "overwritten");
-    }
-    let age =
-        if source.min_age_ns > 0 { format!(" (older than {})", duration(source.min_age_ns)) } else { String::new() };
-    add(source.left_out, &format!("left out{age}"));
-    for ((_, reason), count) in DROP_REASONS.iter().zip(source.loss.dropped) {
-        add(count, &format!("dropped ({reason})"));
-    }
-    add(source.loss.suppressed, "suppressed");
-    add(found.pending, "being written at the end");
-    add(found.damaged_events, "lost to damage");
-    add(source.changed_segments.into(), "segments overwritten while they were read");
-    if matches!(source.kind, Kind::Snapshot { complete: false, .. }) {
-        lost.push("cut off: the end of the snapshot is missing".to_owned());
-    }
-    lost
 }

@@ -6,6 +6,8 @@ pub mod device;
 pub mod live;
 #[path = "../../../ttlog-read/tests/support/recording.rs"]
 mod recording;
+#[path = "../../../ttlog-read/tests/support/spans.rs"]
+pub mod spans;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -17,15 +17,8 @@ const NEAR_PROBES: usize = 8;
 /// Key of a slot that is being filled. No id: the highest one stands for a span that is not recorded.
 const CLAIMED: u64 = u64::MAX;
 
-/// The latest recorded id.
-static LAST_ID: AtomicU64 = AtomicU64::new(0);
 /// The number of the latest owner.
 static LAST_OWNER: AtomicU64 = AtomicU64::new(0);
-
-/// Returns a recorded id that no other span has.
-pub(crate) fn next_id() -> u64 {
-    LAST_ID.fetch_add(1, Ordering::Relaxed) + 1
-}
 
 /// Returns a number for a layer or subscriber, from 1.
 pub(crate) fn next_owner() -> u64 {
@@ -79,6 +72,16 @@ pub(crate) struct OpenSpan {
     slot: u32,
     /// The recorded id.
     pub(crate) id: u64,
+}
+
+impl OpenSpan {
+    pub(super) const fn new(slot: u32, id: u64) -> Self {
+        OpenSpan { slot, id }
+    }
+
+    pub(super) const fn slot(self) -> u32 {
+        self.slot
+    }
 }
 
 impl SpanTable {

@@ -1,0 +1,6 @@
+//! The spans that a thread is in, and their ids: those of the program's own macros and those of `tracing` in one.
+
+pub(crate) mod ids;
+pub(crate) mod stack;
+#[cfg(feature = "tracing")]
+pub(crate) mod table;
