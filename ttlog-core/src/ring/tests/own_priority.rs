@@ -25,10 +25,11 @@ impl Event {
     }
 }
 
-/// Segments of the priority class in their order: mode, contexts with a name, and ids of events with their contexts.
-type Segments = Vec<(Mode, Vec<u32>, Vec<(u64, u32)>)>;
+/// Ids of events, with their contexts.
+type Ids = Vec<(u64, u32)>;
 
-fn priority_segments(ring: &Ring<'_>) -> Segments {
+/// Returns the segments of the priority class in their order: the mode, the contexts with a name, and the events.
+fn priority_segments(ring: &Ring<'_>) -> Vec<(Mode, Vec<u32>, Ids)> {
     let image = image_of(ring);
     let image = RingImage::parse(&image).unwrap();
     let mut segments: Vec<_> = (image.header().main_segment_count()..image.header().segment_count)
@@ -78,13 +79,11 @@ fn context_takes_a_segment_after_some_events_in_a_shared_one() {
         }
     }
     let segments = priority_segments(&ring);
-    let shared: Vec<_> = segments.iter().filter(|(mode, ..)| *mode == Mode::SharedContexts).collect();
-    let own: Vec<_> = segments.iter().filter(|(mode, ..)| *mode == Mode::Exclusive).collect();
-    let ids = |segments: &[&(Mode, Vec<u32>, Vec<(u64, u32)>)]| -> Vec<_> {
-        segments.iter().flat_map(|(_, _, events)| events.iter().copied()).collect()
+    let ids = |of: Mode| -> Ids {
+        segments.iter().filter(|(mode, ..)| *mode == of).flat_map(|(.., events)| events.iter().copied()).collect()
     };
-    assert_eq!(ids(&own), (2..8).map(|id| (id, 1)).collect::<Vec<_>>());
-    assert_eq!(ids(&shared), [(0, 1), (1, 1), (100, 2)]);
+    assert_eq!(ids(Mode::Exclusive), (2..8).map(|id| (id, 1)).collect::<Vec<_>>());
+    assert_eq!(ids(Mode::SharedContexts), [(0, 1), (1, 1), (100, 2)]);
     assert_eq!(owners(&ring), [1]);
 }
 
