@@ -74,7 +74,7 @@ impl BridgedCallsite {
             }
             let payload = encode(buffer);
             match self.callsite.id_for(self.types_hash) {
-                Some(id) if !self.is_priority && append_words(id, payload) => {}
+                Some(id) if append_words(&self.callsite, id, self.is_priority, payload) => {}
                 _ => self.record_other(payload),
             }
         });
