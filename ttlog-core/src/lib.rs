@@ -88,9 +88,9 @@ pub mod _documentation {
 #[doc(hidden)]
 pub mod __private {
     pub use crate::event::capture::{
-        Bare, Templ, TemplDebug, Value, ViaBoxedError, ViaDebug, ViaDisplay, ViaError, ViaNothing, ViaValue, debug,
-        display,
+        Bare, Templ, TemplDebug, Value, ViaDebug, ViaDisplay, ViaNothing, ViaValue, debug, display,
     };
+    pub use crate::event::error_chain::ViaError;
     pub use crate::event::{Callsite, Cons, Field, Level, Literal, Metadata, Nil, Role, is_priority, level_enabled};
     #[cfg(not(ttlog_device_callsites))]
     pub use crate::recorder::install::record;

@@ -3,12 +3,11 @@
 //! [`Value`] maps types to native ones. A value without a native form is formatted once, into a bounded buffer on the
 //! stack, *before* a record is reserved. So a `Display` impl can log, panic or take long without harm to the ring.
 
-use core::error::Error;
 use core::fmt::{self, Write};
 
-use crate::record::packed::{Packer, length_len};
+use crate::record::packed::{Packer, SHORT_LEN_MAX, len_head, length_len};
 use crate::record::types::Type;
-use crate::record::value::{Bytes, ErrorTexts, FormattedText, Native, Sealed};
+use crate::record::value::{Bytes, FormattedText, Native, Sealed};
 
 /// A type that can be a field.
 ///
@@ -52,7 +51,11 @@ pub trait Value {
 pub trait Element: Value + ElementSealed {}
 
 mod element_sealed {
-    pub trait ElementSealed {}
+    pub trait ElementSealed {
+        /// Number of bytes that an element has both in memory and in a record, which are the same bytes on a little-endian
+        /// target; 0: they differ, or depend on the value.
+        const BLOCK_LEN: usize = 0;
+    }
 }
 use element_sealed::ElementSealed;
 
@@ -64,9 +67,17 @@ macro_rules! element {
         impl<$($generics)*> Element for $rust {}
     )*};
 }
+macro_rules! block_element {
+    ($($rust:ty),*) => {$(
+        impl ElementSealed for $rust {
+            const BLOCK_LEN: usize = if cfg!(target_endian = "little") { size_of::<$rust>() } else { 0 };
+        }
+        impl Element for $rust {}
+    )*};
+}
+block_element!(bool, char, u8, u16, u32, u128, i8, i16, i32, i128, f32, f64);
 element! {
-    () bool; () char; () u8; () u16; () u32; () u64; () u128; () usize; () i8; () i16; () i32; () i64; () i128;
-    () isize; () f32; () f64; () str; () Bytes<'_>;
+    () u64; () usize; () i64; () isize; () str; () Bytes<'_>;
     (T: Element) Option<T>; (T: Element) [T]; (T: Element, const N: usize) [T; N];
     (T: Element + ?Sized) &T;
     #[cfg(feature = "alloc")] () alloc::string::String;
@@ -74,6 +85,9 @@ element! {
     #[cfg(feature = "alloc")] (T: Element + ?Sized) alloc::boxed::Box<T>;
     #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))] (T: Element + ?Sized) alloc::sync::Arc<T>;
 }
+
+/// Maximum number of bytes of a sequence that the hot path takes.
+const SMALL_BLOCK_MAX: usize = 512;
 
 /// Elements of a sequence, as one value.
 #[derive(Debug)]
@@ -90,6 +104,10 @@ impl<T> Copy for Elements<'_, T> {}
 impl<T: Element> Elements<'_, T> {
     /// Returns the number of leading elements that fit into `cap` bytes, and their length in bytes.
     fn fitting(&self, cap: usize) -> (usize, usize) {
+        if T::BLOCK_LEN > 0 {
+            let count = self.0.len().min(cap / T::BLOCK_LEN);
+            return (count, count * T::BLOCK_LEN);
+        }
         let mut len = 0;
         for (index, element) in self.0.iter().enumerate() {
             let next = len + element.native().packed_len(cap);
@@ -100,26 +118,78 @@ impl<T: Element> Elements<'_, T> {
         }
         (self.0.len(), len)
     }
+
+    /// Returns the number of elements kept under `cap`, and the original number if they are fewer.
+    fn kept(&self, cap: usize) -> (usize, Option<u32>) {
+        let count = if cap == usize::MAX { self.0.len() } else { self.fitting(cap).0 };
+        (count, (count < self.0.len()).then(|| u32::try_from(self.0.len()).unwrap_or(u32::MAX)))
+    }
+
+    /// Returns the first `count` elements as they are in a record, if their type permits.
+    #[inline(always)]
+    fn block(&self, count: usize) -> Option<&[u8]> {
+        let block = &self.0[..count];
+        // SAFETY: a type with a `BLOCK_LEN` is a number, a bool or a char, which has no padding, and of that size.
+        let bytes = || unsafe { core::slice::from_raw_parts(block.as_ptr().cast::<u8>(), size_of_val(block)) };
+        (T::BLOCK_LEN > 0).then(bytes)
+    }
+
+    fn pack_elements(&self, packer: &mut Packer, count: usize, cap: usize) {
+        if let Some(bytes) = self.block(count) {
+            return packer.put_bytes(bytes);
+        }
+        for element in &self.0[..count] {
+            element.native().pack(packer, cap);
+        }
+    }
 }
 
 impl<T> Sealed for Elements<'_, T> {}
 impl<'a, T: Element> Native for Elements<'a, T> {
     const TYPE: Type = Type::Sequence(&<T::Native<'a> as Native>::TYPE);
-    const SMALL_LEN_MAX: usize = 0;
+    const HEAD_LEN: usize = 1;
+    const SMALL_LEN_MAX: usize = 1;
+    const CONTENT_LEN_MAX: usize = if T::BLOCK_LEN > 0 { SMALL_BLOCK_MAX } else { 0 };
+    #[inline(always)]
     fn is_small(&self) -> bool {
-        false
+        T::BLOCK_LEN > 0 && self.0.len() <= SHORT_LEN_MAX && size_of_val(self.0) <= SMALL_BLOCK_MAX
+    }
+    #[inline(always)]
+    fn content_len(&self) -> usize {
+        self.block(self.0.len()).map_or(0, <[u8]>::len)
+    }
+    #[inline(always)]
+    fn pack_small(&self, packer: &mut Packer) {
+        packer.put_loose(self.small_head(), 8);
+        self.pack_small_tail(packer);
+    }
+    #[inline(always)]
+    fn small_head(&self) -> u64 {
+        self.0.len() as u64
+    }
+    #[inline(always)]
+    fn pack_small_tail(&self, packer: &mut Packer) {
+        if let Some(bytes) = self.block(self.0.len()) {
+            packer.put_bytes_loose(bytes);
+        }
     }
     fn packed_len(&self, cap: usize) -> usize {
         let (count, len) = self.fitting(cap);
         length_len(count, count < self.0.len()) + len
     }
     fn pack(&self, packer: &mut Packer, cap: usize) {
-        let count = if cap == usize::MAX { self.0.len() } else { self.fitting(cap).0 };
-        let full = u32::try_from(self.0.len()).unwrap_or(u32::MAX);
-        packer.put_len(count, (count < self.0.len()).then_some(full));
-        for element in &self.0[..count] {
-            element.native().pack(packer, cap);
-        }
+        let (count, full_len) = self.kept(cap);
+        packer.put_len(count, full_len);
+        self.pack_elements(packer, count, cap);
+    }
+    fn head(&self, cap: usize) -> u64 {
+        let (count, full_len) = self.kept(cap);
+        len_head(count, full_len)
+    }
+    fn pack_tail(&self, packer: &mut Packer, cap: usize) {
+        let (count, full_len) = self.kept(cap);
+        packer.put_len_tail(count, full_len);
+        self.pack_elements(packer, count, cap);
     }
 }
 
@@ -297,58 +367,11 @@ impl<const DEBUG: bool> Value for Formatted<DEBUG> {
     }
 }
 
-/// Maximum number of texts stored of an error's chain, including the error.
-const ERROR_CHAIN_MAX: usize = 8;
-
-/// Texts of an error and its sources that live for the duration of the log call.
-#[derive(Debug)]
-pub struct ErrorChain {
-    room: Room,
-    ends: heapless::Vec<u16, ERROR_CHAIN_MAX>,
-    /// Number of texts in the chain, stored or not; counted up to 1000, because a chain can be circular.
-    count: u32,
-}
-
-/// Formats an error and its sources, outermost first, at most 8 of them. Otherwise like [`display`].
-#[inline(never)]
-pub fn error_chain(error: &(dyn Error + '_)) -> ErrorChain {
-    let mut chain = ErrorChain { room: Room::new(), ends: heapless::Vec::new(), count: 0 };
-    chain.push(error);
-    let mut source = error.source();
-    while let Some(error) = source {
-        if chain.count == 1000 {
-            break;
-        }
-        chain.push(error);
-        source = error.source();
-    }
-    chain
-}
-
-impl ErrorChain {
-    fn push(&mut self, error: &(dyn Error + '_)) {
-        self.count += 1;
-        if !self.ends.is_full() && self.room.offered == self.room.text.len() {
-            let _ = write!(self.room, "{error}"); // as in `display`
-            let end = u16::try_from(self.room.text.len()).unwrap_or(u16::MAX);
-            let _ = self.ends.push(end); // not full, see above
-        }
-    }
-}
-
-impl Value for ErrorChain {
-    type Native<'a> = ErrorTexts<'a>;
-    fn native(&self) -> ErrorTexts<'_> {
-        let kept = self.ends.len() as u32;
-        ErrorTexts { text: &self.room.text, ends: &self.ends, full_len: (self.count > kept).then_some(self.count) }
-    }
-}
-
 // The macros do not know the types of their arguments, but method lookup does: it tries a receiver before the value
-// that the receiver points to. So `(&&&&Bare(&x)).ttlog_hold()` selects the impl for the most references that applies
-// to the type of `x`.
+// that the receiver points to. So `(&&&&&&&&Bare(&x)).ttlog_hold()` selects the impl for the most references that
+// applies to the type of `x`. Those for errors are in `error_chain`.
 
-/// A plain field: uses `Value`, else `Error`, else a boxed error.
+/// A plain field: uses `Value`, else what it has of an error.
 #[derive(Debug)]
 pub struct Bare<'a, T: ?Sized>(pub &'a T);
 
@@ -366,18 +389,6 @@ pub trait ViaValue {
     type Held;
     /// Captures the argument.
     fn ttlog_hold(&self) -> Self::Held;
-}
-
-/// Selects the chain of an error.
-pub trait ViaError {
-    /// Captures the argument.
-    fn ttlog_hold(&self) -> ErrorChain;
-}
-
-/// Selects the chain of a boxed error (a box of a trait object does not implement `Error` itself).
-pub trait ViaBoxedError {
-    /// Captures the argument.
-    fn ttlog_hold(&self) -> ErrorChain;
 }
 
 /// Selects `Display`.
@@ -400,7 +411,7 @@ pub trait ViaNothing {
     fn ttlog_hold(&self) -> Self::Held;
 }
 
-impl<'a, T: Value + ?Sized> ViaValue for &&&Bare<'a, T> {
+impl<'a, T: Value + ?Sized> ViaValue for &&&&&&&Bare<'a, T> {
     type Held = &'a T;
     #[inline(always)]
     fn ttlog_hold(&self) -> &'a T {
@@ -423,29 +434,6 @@ impl<'a, T: Value + ?Sized> ViaValue for &&TemplDebug<'a, T> {
         self.0
     }
 }
-
-impl<T: Error> ViaError for &&Bare<'_, T> {
-    fn ttlog_hold(&self) -> ErrorChain {
-        error_chain(self.0)
-    }
-}
-
-macro_rules! via_dyn_error {
-    ($($error:ty),*) => {$(
-        impl ViaError for &&Bare<'_, $error> {
-            fn ttlog_hold(&self) -> ErrorChain {
-                error_chain(self.0)
-            }
-        }
-        #[cfg(feature = "alloc")]
-        impl ViaBoxedError for &Bare<'_, alloc::boxed::Box<$error>> {
-            fn ttlog_hold(&self) -> ErrorChain {
-                error_chain(&**self.0)
-            }
-        }
-    )*};
-}
-via_dyn_error!(dyn Error, dyn Error + Send, dyn Error + Send + Sync);
 
 impl<T: fmt::Display + ?Sized> ViaDisplay for &Templ<'_, T> {
     fn ttlog_hold(&self) -> Formatted<false> {

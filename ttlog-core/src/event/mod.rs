@@ -12,6 +12,7 @@ pub(crate) mod callsite;
 pub mod capture;
 pub mod dynamic;
 pub(crate) mod epoch;
+pub mod error_chain;
 pub(crate) mod fields;
 pub mod filter;
 pub(crate) mod level;
@@ -22,7 +23,7 @@ pub(crate) mod span_context;
 
 pub use callsite::Callsite;
 pub use epoch::{epoch, start_epoch};
-pub use fields::{AnyFields, Cons, Fields, Nil, TypeList};
+pub use fields::{AnyFields, Cons, Fields, JoinedFields, Nil, TypeList};
 pub use level::{Level, STATIC_LEVEL_FLOOR, UnknownLevel, is_priority, level_enabled};
 pub use literal::LiteralRef;
 pub use metadata::{Field, Literal, Metadata, Role};

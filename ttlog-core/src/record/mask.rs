@@ -3,8 +3,9 @@
 //! # Format
 //! docs/format.md §4.3.
 
-use super::packed::Unpacker;
-use super::types::{TAG_ABSENT, TAG_ANY, TYPE_DEPTH_MAX, split_carried_type};
+use super::packed::{Unpacker, tail_len_of};
+use super::types::{TAG_ABSENT, TAG_ANY, TAG_SEQUENCE, TYPE_DEPTH_MAX, split_carried_type};
+use super::value::head_len;
 
 /// Returns the length of the packed value at the start of `bytes`, of the type that starts `tags`, as
 /// [`decode_packed`](super::value::decode_packed) reads it. If `mask` is set, overwrites the value: texts and bytes
@@ -65,15 +66,56 @@ pub(crate) fn mask_packed(tags: &[u8], bytes: &mut [u8], mask: bool) -> Option<u
         }
         19 | 33 => {
             let inner = if tag == 19 { &[15] } else { inner };
-            let mut at = start;
-            if inner == [20] {
-                return Some(at); // elements without a byte
-            }
-            for _ in 0..count {
-                at += mask_packed(inner, bytes.get_mut(at..)?, mask)?;
-            }
-            Some(at)
+            mask_elements(inner, count, &mut bytes[start..], mask).map(|len| start + len)
         }
         _ => None,
     }
+}
+
+/// As [`mask_packed`], of a value that is split: its head is at the start of `heads` and its tail at the start of `tails`.
+/// Returns the lengths of both.
+pub(crate) fn mask_split(tags: &[u8], heads: &mut [u8], tails: &mut [u8], mask: bool) -> Option<(usize, usize)> {
+    let (&tag, inner) = tags.split_first().filter(|_| tags.len() <= TYPE_DEPTH_MAX)?;
+    let head_len = head_len(tags);
+    let head = heads.get_mut(..head_len)?;
+    let tail_len = match tag {
+        5 | 10 => {
+            Unpacker::new(tails).split_tail(head[0])?;
+            let len = tail_len_of(head[0]);
+            if mask {
+                head[0] &= 7;
+                tails[..len].fill(0);
+            }
+            len
+        }
+        15..=18 | TAG_SEQUENCE => {
+            let mut from = Unpacker::new(tails);
+            let count = from.length_tail(head[0])?.kept;
+            let start = tails.len() - from.rest().len();
+            if tag == TAG_SEQUENCE {
+                start + mask_elements(inner, count, &mut tails[start..], mask)?
+            } else {
+                let value = tails.get_mut(start..start.checked_add(count)?)?;
+                if mask {
+                    value.fill(b'*');
+                }
+                start + count
+            }
+        }
+        _ if head_len > 0 => return mask_packed(tags, head, mask).map(|_| (head_len, 0)),
+        _ => mask_packed(tags, tails, mask)?,
+    };
+    Some((head_len, tail_len))
+}
+
+/// Masks the elements of a sequence at the start of `bytes`, and returns their length.
+fn mask_elements(tags: &[u8], count: usize, bytes: &mut [u8], mask: bool) -> Option<usize> {
+    if tags == [20] {
+        return Some(0); // elements without a byte
+    }
+    let mut at = 0;
+    for _ in 0..count {
+        at += mask_packed(tags, bytes.get_mut(at..)?, mask)?;
+    }
+    Some(at)
 }

@@ -3,6 +3,7 @@
 //! # Format
 //! docs/format.md §4.1, §4.4.
 
+mod load;
 pub(crate) mod mask;
 pub mod packed;
 pub(crate) mod types;

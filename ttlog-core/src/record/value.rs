@@ -7,9 +7,10 @@
 //! docs/format.md §4.2, §4.3.
 
 use super::packed::{
-    Length, Packer, SHORT_VARINT_LEN, SMALL_BYTES_MAX, Unpacker, is_short, length_len, unzigzag, varint_len, zigzag,
+    Length, Packer, SHORT_LEN_MAX, SPLIT_NUMBER_LEN, Unpacker, len_head, length_len, split_head, split_tail, unzigzag,
+    varint_len, zigzag,
 };
-use super::types::{TAG_ABSENT, TAG_ANY, TYPE_DEPTH_MAX, Type, split_carried_type};
+use super::types::{TAG_ABSENT, TAG_ANY, TAG_SEQUENCE, TYPE_DEPTH_MAX, Type, split_carried_type};
 use crate::error::ValueError;
 
 mod sealed {
@@ -19,8 +20,12 @@ pub(crate) use sealed::Sealed;
 
 /// A type with its own encoding. Sealed, because rings trust the lengths that implementations return.
 ///
-/// The hot path takes *small* values (numbers below 2^53, texts below 8 bytes): their encoding has no loop, and a bound
-/// that is known at compile time.
+/// A packed value consists of a *head*, whose length depends only on the type, and a *tail*. The heads of all fields come
+/// first, then the tails. In an option, a sequence or another value, and on devices, a value is *joined*: it has its own
+/// encoding, in one piece. Types without a head have the same encoding in both places.
+///
+/// The hot path takes *small* values: all numbers, and texts below 250 bytes. The length of their encoding is at most
+/// [`SMALL_LEN_MAX`](Native::SMALL_LEN_MAX) plus [`content_len`](Native::content_len).
 ///
 /// Every method is bounded, does not block or allocate, and is callable from any context.
 pub trait Native: Sealed + Copy {
@@ -28,8 +33,12 @@ pub trait Native: Sealed + Copy {
     const TYPE: Type;
     /// Number of words in the wide part if this is the type of a field itself; 0: the value is packed.
     const WIDE_WORDS: usize = 0;
-    /// Maximum length of the packed value in bytes, if it is small.
+    /// Length of the head in bytes, at most 8.
+    const HEAD_LEN: usize = 0;
+    /// Maximum length of a small packed value in bytes, joined or not, without [`content_len`](Self::content_len).
     const SMALL_LEN_MAX: usize;
+    /// Maximum of [`content_len`](Self::content_len) of a small value.
+    const CONTENT_LEN_MAX: usize = 0;
     /// Length of every packed value in bytes, if it is the same for all.
     const FIXED_LEN: Option<usize> = None;
 
@@ -45,17 +54,52 @@ pub trait Native: Sealed + Copy {
         true
     }
 
-    /// Packs a small value.
+    /// Returns the length of the texts and bytes in a small value.
+    #[inline(always)]
+    fn content_len(&self) -> usize {
+        0
+    }
+
+    /// Packs a small value, joined.
     #[inline(always)]
     fn pack_small(&self, packer: &mut Packer) {
         self.pack(packer, usize::MAX);
     }
 
-    /// Returns the exact length of the packed value in bytes, with its texts and sequences capped at `cap` bytes each.
+    /// Returns the head of a small value: [`HEAD_LEN`](Self::HEAD_LEN) bytes.
+    #[inline(always)]
+    fn small_head(&self) -> u64 {
+        0
+    }
+
+    /// Packs the tail of a small value.
+    #[inline(always)]
+    fn pack_small_tail(&self, packer: &mut Packer) {
+        self.pack_small(packer);
+    }
+
+    /// Returns the exact length of the value in bytes, joined, with its texts and sequences capped at `cap` bytes each.
     fn packed_len(&self, cap: usize) -> usize;
 
-    /// Packs the value with its texts and sequences capped at `cap` bytes each.
+    /// Packs the value, joined, with its texts and sequences capped at `cap` bytes each.
     fn pack(&self, packer: &mut Packer, cap: usize);
+
+    /// Returns the head under the same cap.
+    #[inline(always)]
+    fn head(&self, _cap: usize) -> u64 {
+        self.small_head()
+    }
+
+    /// Returns the exact length of the tail under the same cap.
+    #[inline(always)]
+    fn tail_len(&self, cap: usize) -> usize {
+        self.packed_len(cap) - Self::HEAD_LEN
+    }
+
+    /// Packs the tail under the same cap.
+    fn pack_tail(&self, packer: &mut Packer, cap: usize) {
+        self.pack(packer, cap);
+    }
 
     /// Stores the wide words.
     #[inline(always)]
@@ -67,6 +111,7 @@ macro_rules! native_fixed {
         impl Sealed for $rust {}
         impl Native for $rust {
             const TYPE: Type = Type::$variant;
+            const HEAD_LEN: usize = $bytes;
             const SMALL_LEN_MAX: usize = $bytes;
             const FIXED_LEN: Option<usize> = Some($bytes);
             #[inline(always)]
@@ -74,6 +119,13 @@ macro_rules! native_fixed {
                 let $value = *self;
                 $bits
             }
+            #[inline(always)]
+            fn small_head(&self) -> u64 {
+                self.fixed_bits()
+            }
+            #[inline(always)]
+            fn pack_small_tail(&self, _packer: &mut Packer) {}
+            fn pack_tail(&self, _packer: &mut Packer, _cap: usize) {}
             #[inline(always)]
             fn packed_len(&self, _cap: usize) -> usize {
                 $bytes
@@ -104,16 +156,26 @@ macro_rules! native_varint {
         impl Sealed for $rust {}
         impl Native for $rust {
             const TYPE: Type = Type::$variant;
-            const SMALL_LEN_MAX: usize = SHORT_VARINT_LEN;
+            const HEAD_LEN: usize = 1;
+            const SMALL_LEN_MAX: usize = SPLIT_NUMBER_LEN;
             #[inline(always)]
-            fn is_small(&self) -> bool {
+            fn small_head(&self) -> u64 {
                 let $value = *self;
-                is_short($mapped)
+                split_head($mapped)
             }
             #[inline(always)]
-            fn pack_small(&self, packer: &mut Packer) {
+            fn pack_small_tail(&self, packer: &mut Packer) {
                 let $value = *self;
-                packer.put_short_varint($mapped);
+                packer.put_split_tail($mapped);
+            }
+            fn tail_len(&self, _cap: usize) -> usize {
+                let $value = *self;
+                split_tail($mapped).1 as usize / 8
+            }
+            fn pack_tail(&self, packer: &mut Packer, _cap: usize) {
+                let $value = *self;
+                let (tail, bits) = split_tail($mapped);
+                packer.put_bits(tail, bits);
             }
             #[inline(always)]
             fn packed_len(&self, _cap: usize) -> usize {
@@ -187,41 +249,103 @@ fn cap_text(text: &str, cap: usize) -> &str {
     &text[..end]
 }
 
-#[inline(always)]
-fn pack_text(text: &str, full_len: Option<u32>, packer: &mut Packer, cap: usize) {
-    if text.len() <= cap {
-        packer.put_len_and_bytes(text.as_bytes(), full_len);
-    } else {
+/// Texts or bytes, as they are after capping.
+#[derive(Clone, Copy)]
+struct Kept<'a> {
+    bytes: &'a [u8],
+    /// Original length, if it was capped.
+    full_len: Option<u32>,
+}
+
+impl<'a> Kept<'a> {
+    fn of_text(text: &'a str, full_len: Option<u32>, cap: usize) -> Self {
         let kept = cap_text(text, cap);
-        let full = full_len.unwrap_or(u32::try_from(text.len()).unwrap_or(u32::MAX));
-        packer.put_len_and_bytes(kept.as_bytes(), Some(full));
+        let cut_len = (kept.len() < text.len()).then(|| u32::try_from(text.len()).unwrap_or(u32::MAX));
+        Kept { bytes: kept.as_bytes(), full_len: full_len.or(cut_len) }
+    }
+
+    fn of_bytes(bytes: &'a [u8], cap: usize) -> Self {
+        let kept = bytes.len().min(cap);
+        let full_len = (kept < bytes.len()).then(|| u32::try_from(bytes.len()).unwrap_or(u32::MAX));
+        Kept { bytes: &bytes[..kept], full_len }
+    }
+
+    fn packed_len(&self) -> usize {
+        length_len(self.bytes.len(), self.full_len.is_some()) + self.bytes.len()
+    }
+
+    fn head(&self) -> u64 {
+        len_head(self.bytes.len(), self.full_len)
+    }
+
+    fn pack(&self, packer: &mut Packer) {
+        packer.put_len_and_bytes(self.bytes, self.full_len);
+    }
+
+    fn pack_tail(&self, packer: &mut Packer) {
+        packer.put_len_tail(self.bytes.len(), self.full_len);
+        packer.put_bytes(self.bytes);
     }
 }
 
-fn text_len(text: &str, full_len: Option<u32>, cap: usize) -> usize {
-    let kept = cap_text(text, cap).len();
-    length_len(kept, full_len.is_some() || kept < text.len()) + kept
+macro_rules! native_text {
+    ($(($($generics:tt)*) $rust:ty => $type:expr, |$value:ident| $bytes:expr, $is_whole:expr, |$cap:ident| $kept:expr;)*)
+    => {$(
+        impl<$($generics)*> Sealed for $rust {}
+        impl<$($generics)*> Native for $rust {
+            const TYPE: Type = $type;
+            const HEAD_LEN: usize = 1;
+            const SMALL_LEN_MAX: usize = 1;
+            const CONTENT_LEN_MAX: usize = SHORT_LEN_MAX;
+            #[inline(always)]
+            fn is_small(&self) -> bool {
+                let $value = *self;
+                $bytes.len() <= SHORT_LEN_MAX && $is_whole
+            }
+            #[inline(always)]
+            fn content_len(&self) -> usize {
+                let $value = *self;
+                $bytes.len()
+            }
+            #[inline(always)]
+            fn pack_small(&self, packer: &mut Packer) {
+                packer.put_loose(self.small_head(), 8);
+                self.pack_small_tail(packer);
+            }
+            #[inline(always)]
+            fn small_head(&self) -> u64 {
+                self.content_len() as u64
+            }
+            #[inline(always)]
+            fn pack_small_tail(&self, packer: &mut Packer) {
+                let $value = *self;
+                packer.put_bytes_loose($bytes);
+            }
+            fn packed_len(&self, $cap: usize) -> usize {
+                let $value = *self;
+                $kept.packed_len()
+            }
+            fn pack(&self, packer: &mut Packer, $cap: usize) {
+                let $value = *self;
+                $kept.pack(packer);
+            }
+            fn head(&self, $cap: usize) -> u64 {
+                let $value = *self;
+                $kept.head()
+            }
+            fn pack_tail(&self, packer: &mut Packer, $cap: usize) {
+                let $value = *self;
+                $kept.pack_tail(packer);
+            }
+        }
+    )*};
 }
 
-impl Sealed for &str {}
-impl Native for &str {
-    const TYPE: Type = Type::Str;
-    const SMALL_LEN_MAX: usize = 1 + SMALL_BYTES_MAX;
-    #[inline(always)]
-    fn is_small(&self) -> bool {
-        self.len() <= SMALL_BYTES_MAX
-    }
-    #[inline(always)]
-    fn pack_small(&self, packer: &mut Packer) {
-        packer.put_small_bytes(self.as_bytes());
-    }
-    fn packed_len(&self, cap: usize) -> usize {
-        text_len(self, None, cap)
-    }
-    #[inline(always)]
-    fn pack(&self, packer: &mut Packer, cap: usize) {
-        pack_text(self, None, packer, cap);
-    }
+native_text! {
+    () &str => Type::Str, |v| v.as_bytes(), true, |cap| Kept::of_text(v, None, cap);
+    () Bytes<'_> => Type::Bytes, |v| v.0, true, |cap| Kept::of_bytes(v.0, cap);
+    (const DEBUG: bool) FormattedText<'_, DEBUG> => if DEBUG { Type::Debug } else { Type::Display },
+        |v| v.text.as_bytes(), v.full_len.is_none(), |cap| Kept::of_text(v.text, v.full_len, cap);
 }
 
 /// Bytes as one value, shown in hexadecimal. (A plain `&[u8]` is a sequence of numbers.)
@@ -234,30 +358,6 @@ impl Native for &str {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bytes<'a>(pub &'a [u8]);
 
-impl Sealed for Bytes<'_> {}
-impl Native for Bytes<'_> {
-    const TYPE: Type = Type::Bytes;
-    const SMALL_LEN_MAX: usize = 1 + SMALL_BYTES_MAX;
-    #[inline(always)]
-    fn is_small(&self) -> bool {
-        self.0.len() <= SMALL_BYTES_MAX
-    }
-    #[inline(always)]
-    fn pack_small(&self, packer: &mut Packer) {
-        packer.put_small_bytes(self.0);
-    }
-    fn packed_len(&self, cap: usize) -> usize {
-        let kept = self.0.len().min(cap);
-        length_len(kept, kept < self.0.len()) + kept
-    }
-    #[inline(always)]
-    fn pack(&self, packer: &mut Packer, cap: usize) {
-        let kept = self.0.len().min(cap);
-        let full = u32::try_from(self.0.len()).unwrap_or(u32::MAX);
-        packer.put_len_and_bytes(&self.0[..kept], (kept < self.0.len()).then_some(full));
-    }
-}
-
 /// Text that was formatted into a bounded buffer; `DEBUG` is whether `Debug` was used instead of `Display`.
 #[derive(Clone, Copy, Debug)]
 pub struct FormattedText<'a, const DEBUG: bool> {
@@ -267,45 +367,34 @@ pub struct FormattedText<'a, const DEBUG: bool> {
     pub(crate) full_len: Option<u32>,
 }
 
-impl<const DEBUG: bool> Sealed for FormattedText<'_, DEBUG> {}
-impl<const DEBUG: bool> Native for FormattedText<'_, DEBUG> {
-    const TYPE: Type = if DEBUG { Type::Debug } else { Type::Display };
-    const SMALL_LEN_MAX: usize = 1 + SMALL_BYTES_MAX;
-    #[inline(always)]
-    fn is_small(&self) -> bool {
-        self.text.len() <= SMALL_BYTES_MAX && self.full_len.is_none()
-    }
-    #[inline(always)]
-    fn pack_small(&self, packer: &mut Packer) {
-        packer.put_small_bytes(self.text.as_bytes());
-    }
-    fn packed_len(&self, cap: usize) -> usize {
-        text_len(self.text, self.full_len, cap)
-    }
-    #[inline(always)]
-    fn pack(&self, packer: &mut Packer, cap: usize) {
-        pack_text(self.text, self.full_len, packer, cap);
-    }
-}
-
 /// Texts of an error and its sources, formatted into a bounded buffer.
 #[derive(Clone, Copy, Debug)]
 pub struct ErrorTexts<'a> {
     /// All stored texts, one after another.
     pub(crate) text: &'a str,
-    /// End of each text in `text`. Ascending, at character boundaries; the last one is `text.len()`.
-    pub(crate) ends: &'a [u16],
+    /// End of each text in `text`. Ascending, at character boundaries; the last one is at `text.len()`.
+    pub(crate) ends: &'a [TextEnd],
     /// Original number of texts, if not all were stored.
     pub(crate) full_len: Option<u32>,
 }
 
+/// End of one of several texts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TextEnd {
+    pub(crate) end: u16,
+    /// Original length of the text, if it was cut.
+    pub(crate) full_len: Option<u32>,
+}
+
 impl ErrorTexts<'_> {
-    fn texts(&self) -> impl Iterator<Item = &str> {
+    /// Returns the texts, each with its original length if it was cut.
+    fn texts(&self) -> impl Iterator<Item = (&str, Option<u32>)> {
         let mut start = 0;
-        self.ends.iter().map(move |&end| {
-            let text = self.text.get(start..usize::from(end)).unwrap_or_default();
-            start = usize::from(end);
-            text
+        self.ends.iter().map(move |text| {
+            let end = usize::from(text.end);
+            let stored = self.text.get(start..end).unwrap_or_default();
+            start = end;
+            (stored, text.full_len)
         })
     }
 }
@@ -319,12 +408,12 @@ impl Native for ErrorTexts<'_> {
     }
     fn packed_len(&self, cap: usize) -> usize {
         length_len(self.ends.len(), self.full_len.is_some())
-            + self.texts().map(|text| text_len(text, None, cap)).sum::<usize>()
+            + self.texts().map(|(text, full_len)| Kept::of_text(text, full_len, cap).packed_len()).sum::<usize>()
     }
     fn pack(&self, packer: &mut Packer, cap: usize) {
         packer.put_len(self.ends.len(), self.full_len);
-        for text in self.texts() {
-            pack_text(text, None, packer, cap);
+        for (text, full_len) in self.texts() {
+            Kept::of_text(text, full_len, cap).pack(packer);
         }
     }
 }
@@ -333,16 +422,21 @@ impl<T: Native> Sealed for Option<T> {}
 impl<T: Native> Native for Option<T> {
     const TYPE: Type = Type::Option(&T::TYPE);
     const SMALL_LEN_MAX: usize = 1 + T::SMALL_LEN_MAX;
+    const CONTENT_LEN_MAX: usize = T::CONTENT_LEN_MAX;
     #[inline(always)]
     fn is_small(&self) -> bool {
         self.as_ref().is_none_or(T::is_small)
     }
     #[inline(always)]
+    fn content_len(&self) -> usize {
+        self.as_ref().map_or(0, T::content_len)
+    }
+    #[inline(always)]
     fn pack_small(&self, packer: &mut Packer) {
         match self {
-            None => packer.put_bits(0, 8),
+            None => packer.put_loose(0, 8),
             Some(value) => {
-                packer.put_bits(1, 8);
+                packer.put_loose(1, 8);
                 value.pack_small(packer);
             }
         }
@@ -486,6 +580,49 @@ pub(crate) fn wide_words(tags: &[u8]) -> usize {
     }
 }
 
+/// Returns the length of the head of a packed field of this type (docs/format.md §4.3).
+#[inline]
+pub(crate) fn head_len(tags: &[u8]) -> usize {
+    match tags.first().copied() {
+        Some(1 | 2 | 5 | 7 | 10 | 15..=18 | TAG_SEQUENCE) => 1,
+        Some(3 | 8) => 2,
+        Some(4 | 9 | 12 | 14) => 4,
+        _ => 0,
+    }
+}
+
+/// Reads the value of a packed field from its head and its tail.
+#[inline]
+pub(crate) fn decode_split<'a>(
+    tags: &'a [u8],
+    heads: &mut Unpacker<'a>,
+    tails: &mut Unpacker<'a>,
+) -> Result<ValueRef<'a>, ValueError> {
+    let short = ValueError::TooShort;
+    let (&tag, inner) = tags.split_first().ok_or(ValueError::BadType)?;
+    match tag {
+        5 | 10 => {
+            let head = heads.byte().ok_or(short)?;
+            let number = tails.split_tail(head).ok_or(short)?;
+            Ok(if tag == 5 { ValueRef::Unsigned(number) } else { ValueRef::Signed(unzigzag(number)) })
+        }
+        15..=18 | TAG_SEQUENCE => {
+            let head = heads.byte().ok_or(short)?;
+            let length = tails.length_tail(head).ok_or(short)?;
+            match tag {
+                15 => decode_text(length, tails).map(ValueRef::Str),
+                16 => decode_blob(length, tails).map(ValueRef::Bytes),
+                17 => decode_text(length, tails).map(ValueRef::Display),
+                18 => decode_text(length, tails).map(ValueRef::Debug),
+                _ if tags.len() > TYPE_DEPTH_MAX => Err(ValueError::BadType),
+                _ => decode_seq(inner, length, tails).map(ValueRef::Sequence),
+            }
+        }
+        _ if head_len(tags) > 0 => decode_packed(tags, heads),
+        _ => decode_packed(tags, tails),
+    }
+}
+
 /// Reads the value of a wide field from its words.
 #[inline]
 pub(crate) fn decode_wide<'a>(tags: &'a [u8], words: &mut Unpacker<'a>) -> Result<ValueRef<'a>, ValueError> {
@@ -522,13 +659,10 @@ pub(crate) fn decode_packed<'a>(tags: &'a [u8], from: &mut Unpacker<'a>) -> Resu
             let scalar = u32::from_le_bytes(from.array().ok_or(short)?);
             ValueRef::Char(char::from_u32(scalar).ok_or(ValueError::BadValue)?)
         }
-        15 => ValueRef::Str(decode_text(from)?),
-        16 => {
-            let Length { kept, full } = from.length().ok_or(short)?;
-            ValueRef::Bytes(Blob { bytes: from.bytes(kept).ok_or(short)?, full_len: full })
-        }
-        17 => ValueRef::Display(decode_text(from)?),
-        18 => ValueRef::Debug(decode_text(from)?),
+        15 => ValueRef::Str(decode_text(from.length().ok_or(short)?, from)?),
+        16 => ValueRef::Bytes(decode_blob(from.length().ok_or(short)?, from)?),
+        17 => ValueRef::Display(decode_text(from.length().ok_or(short)?, from)?),
+        18 => ValueRef::Debug(decode_text(from.length().ok_or(short)?, from)?),
         20 => ValueRef::Unit,
         _ => return decode_composed(tag, inner, from),
     })
@@ -537,14 +671,15 @@ pub(crate) fn decode_packed<'a>(tags: &'a [u8], from: &mut Unpacker<'a>) -> Resu
 /// Reads a composite value. A separate function, so that the reading of simple values can be inlined.
 #[inline(never)]
 fn decode_composed<'a>(tag: u8, inner: &'a [u8], from: &mut Unpacker<'a>) -> Result<ValueRef<'a>, ValueError> {
+    let mut length = || from.length().ok_or(ValueError::TooShort);
     match tag {
-        19 => decode_seq(&[15], from).map(ValueRef::Error),
+        19 => decode_seq(&[15], length()?, from).map(ValueRef::Error),
         32 => match from.byte().ok_or(ValueError::TooShort)? {
             0 => Ok(ValueRef::None),
             1 => decode_packed(inner, from),
             _ => Err(ValueError::BadValue),
         },
-        33 => decode_seq(inner, from).map(ValueRef::Sequence),
+        33 => decode_seq(inner, length()?, from).map(ValueRef::Sequence),
         TAG_ANY => decode_any(from),
         unknown => Err(ValueError::UnknownTag(unknown)),
     }
@@ -562,15 +697,21 @@ fn decode_any<'a>(from: &mut Unpacker<'a>) -> Result<ValueRef<'a>, ValueError> {
 }
 
 #[inline]
-fn decode_text<'a>(from: &mut Unpacker<'a>) -> Result<Text<'a>, ValueError> {
-    let Length { kept, full } = from.length().ok_or(ValueError::TooShort)?;
+fn decode_blob<'a>(length: Length, from: &mut Unpacker<'a>) -> Result<Blob<'a>, ValueError> {
+    let Length { kept, full } = length;
+    Ok(Blob { bytes: from.bytes(kept).ok_or(ValueError::TooShort)?, full_len: full })
+}
+
+#[inline]
+fn decode_text<'a>(length: Length, from: &mut Unpacker<'a>) -> Result<Text<'a>, ValueError> {
+    let Length { kept, full } = length;
     let bytes = from.bytes(kept).ok_or(ValueError::TooShort)?;
     let text = core::str::from_utf8(bytes).map_err(|_| ValueError::BadValue)?;
     Ok(Text { text, full_len: full })
 }
 
-fn decode_seq<'a>(element_tags: &'a [u8], from: &mut Unpacker<'a>) -> Result<Seq<'a>, ValueError> {
-    let Length { kept: count, full: full_len } = from.length().ok_or(ValueError::TooShort)?;
+fn decode_seq<'a>(element_tags: &'a [u8], length: Length, from: &mut Unpacker<'a>) -> Result<Seq<'a>, ValueError> {
+    let Length { kept: count, full: full_len } = length;
     let bytes = from.rest();
     // Each element takes at least a byte, except units. No writer creates sequences of units, so a small limit is
     // enough.

@@ -13,10 +13,10 @@
 //! docs/format.md §3.2 (flags), §6.5 (masked values).
 
 use crate::event::secret::SecretKeys;
-use crate::record::mask::mask_packed;
+use crate::record::mask::{mask_packed, mask_split};
 use crate::record::packed::Unpacker;
 use crate::record::types::{TYPE_DEPTH_MAX, Type};
-use crate::record::value::{decode_packed, wide_words};
+use crate::record::value::{decode_packed, decode_split, head_len, wide_words};
 use crate::record::{
     CALLSITE_MAX, CONTROL, KIND_CONTEXT, KIND_REBASE, RESERVED, decode_record, device_reservation, encode_header,
     reseal_record,
@@ -69,6 +69,8 @@ const PLANNED: u32 = 3;
 const SECRET: u8 = 1;
 /// Plan flag: the value is in the wide part.
 const WIDE: u8 = 2;
+/// Plan flag: the value is split into head and tail.
+const SPLIT: u8 = 4;
 
 /// Fill byte of a payload that is masked completely. No other payload of a callsite with secrets consists of it: masked
 /// values have other bytes.
@@ -160,9 +162,13 @@ impl<'p, 's> Withholder<'p, 's> {
                 return None;
             }
             let secret = if self.policy.is_secret(&field) { SECRET } else { 0 };
-            let wide = if wide_words(field.type_tags) > 0 { WIDE } else { 0 };
+            let place = match wide_words(field.type_tags) {
+                0 if field.split => SPLIT,
+                0 => 0,
+                _ => WIDE,
+            };
             let room = self.plans.get_mut(end..end + 2 + field.type_tags.len())?;
-            room[..2].copy_from_slice(&[secret | wide, field.type_tags.len() as u8]);
+            room[..2].copy_from_slice(&[secret | place, field.type_tags.len() as u8]);
             room[2..].copy_from_slice(field.type_tags);
             end += room.len();
         }
@@ -297,33 +303,49 @@ fn plan_fields(mut plan: &[u8]) -> impl Iterator<Item = (u8, &[u8])> + Clone {
 /// Masks the secret values of a payload. Returns `false`, without a change, if it does not match the plan.
 fn mask_payload(plan: &[u8], payload: &mut [u8]) -> bool {
     let fields = plan_fields(plan);
-    let wide_len = fields.clone().map(|(_, tags)| wide_words(tags) * 8).sum();
-    let Some((_, packed)) = payload.split_at_checked(wide_len) else { return false };
+    let len_of = |place: u8, len: fn(&[u8]) -> usize| -> usize {
+        fields.clone().filter(|(flags, _)| flags & place != 0).map(|(_, tags)| len(tags)).sum()
+    };
+    let wide_len = len_of(WIDE, |tags| wide_words(tags) * 8);
+    let heads_len = len_of(SPLIT, head_len);
+    let Some((wide, packed)) = payload.split_at_mut_checked(wide_len) else { return false };
+    let Some((heads, tails)) = packed.split_at_mut_checked(heads_len) else { return false };
     // All values are read before any is changed. After the last value, less than a word of zeros follows.
-    let mut from = Unpacker::new(packed);
-    let mut packed_fields = fields.clone().filter(|(flags, _)| flags & WIDE == 0);
-    if packed_fields.any(|(_, tags)| decode_packed(tags, &mut from).is_err())
+    let (mut heads_from, mut from) = (Unpacker::new(heads), Unpacker::new(tails));
+    let is_unreadable = |(flags, tags): (u8, _)| {
+        let value = match flags & SPLIT {
+            0 => decode_packed(tags, &mut from),
+            _ => decode_split(tags, &mut heads_from, &mut from),
+        };
+        value.is_err()
+    };
+    if fields.clone().filter(|(flags, _)| flags & WIDE == 0).any(is_unreadable)
         || from.rest().len() >= 8
         || from.rest().iter().any(|&byte| byte != 0)
     {
         return false;
     }
-    let (wide, packed) = payload.split_at_mut(wide_len);
-    let (mut wide_at, mut packed_at) = (0, 0);
+    let (mut wide_at, mut head_at, mut tail_at) = (0, 0, 0);
     for (flags, tags) in fields {
+        let is_secret = flags & SECRET != 0;
         if flags & WIDE != 0 {
             let len = wide_words(tags) * 8;
-            if flags & SECRET != 0 {
+            if is_secret {
                 wide[wide_at..wide_at + len].fill(0);
             }
             wide_at += len;
-        } else {
-            let Some(len) = mask_packed(tags, &mut packed[packed_at..], flags & SECRET != 0) else {
-                debug_assert!(false, "what was read just now can be masked");
-                return false; // the caller masks all of it
-            };
-            packed_at += len;
+            continue;
         }
+        let lens = match flags & SPLIT {
+            0 => mask_packed(tags, &mut tails[tail_at..], is_secret).map(|len| (0, len)),
+            _ => mask_split(tags, &mut heads[head_at..], &mut tails[tail_at..], is_secret),
+        };
+        let Some((head_len, tail_len)) = lens else {
+            debug_assert!(false, "what was read just now can be masked");
+            return false; // the caller masks all of it
+        };
+        head_at += head_len;
+        tail_at += tail_len;
     }
     true
 }

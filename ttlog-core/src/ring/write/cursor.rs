@@ -17,7 +17,7 @@ use core::sync::atomic::{Ordering, compiler_fence};
 use crate::event::fields::{AnyFields, Fields};
 use crate::memory::kill::kill_point;
 use crate::memory::word::Word;
-use crate::record::packed::Packer;
+use crate::record::packed::{LOOSE_LEN, Packer};
 use crate::record::{
     CONTEXT_NAME_MAX, CONTROL, ContextInfo, KIND_CONTEXT, KIND_REBASE, SHORT_PAYLOAD_WORDS, encode_header, seal_header,
 };
@@ -88,6 +88,32 @@ impl<'m> UnderWay<'m> {
     #[must_use]
     pub fn of_word(word: &'m Word) -> Self {
         UnderWay(word)
+    }
+}
+
+/// What the hot path stores. (A trait, because a closure is not certain to be inlined.)
+trait Payload {
+    /// Stores the payload. Returns the number of its words, and the exclusive or of them and the packer's start value.
+    fn put(&self, packer: Packer) -> (usize, u64);
+}
+
+struct SmallPayload<'f, F>(&'f F);
+
+impl<F: Fields> Payload for SmallPayload<'_, F> {
+    #[inline(always)]
+    fn put(&self, mut packer: Packer) -> (usize, u64) {
+        self.0.put_small(&mut packer);
+        if const { F::SMALL_LEN_MAX == F::HEAD_LEN } { packer.finish() } else { packer.finish_loose() }
+    }
+}
+
+struct PlainPayload<'f, F>(&'f F);
+
+impl<F: AnyFields> Payload for PlainPayload<'_, F> {
+    #[inline(always)]
+    fn put(&self, mut packer: Packer) -> (usize, u64) {
+        self.0.put(&mut packer, usize::MAX);
+        packer.finish()
     }
 }
 
@@ -164,14 +190,19 @@ impl<'m> Cursor<'m> {
     /// Never blocks, allocates or makes a system call. Callable anywhere in the cursor's own context.
     #[inline(always)]
     pub fn append_small<F: Fields>(&self, callsite: u16, ticks: u64, fields: &F) -> bool {
-        let bound_bytes = const { 8 + F::WIDE_WORDS * 8 + F::SMALL_LEN_MAX.next_multiple_of(8) };
-        if const { F::WIDE_WORDS + F::SMALL_LEN_MAX.div_ceil(8) > SHORT_PAYLOAD_WORDS } || !fields.are_small() {
+        let loose_len = const { if F::SMALL_LEN_MAX == F::HEAD_LEN { 0 } else { LOOSE_LEN } };
+        let longest = const { F::WIDE_WORDS * 8 + F::SMALL_LEN_MAX };
+        if !fields.are_small() {
             return false;
         }
-        self.append_within(callsite, ticks, bound_bytes, |packer| {
-            fields.put_wide(packer);
-            fields.pack_small(packer);
-        })
+        let content_len = fields.content_len();
+        if longest + const { F::CONTENT_LEN_MAX } > SHORT_PAYLOAD_WORDS * 8
+            && longest + content_len > SHORT_PAYLOAD_WORDS * 8
+        {
+            return false;
+        }
+        let bound_bytes = 8 + longest.next_multiple_of(8) + content_len + loose_len;
+        self.append_within(callsite, ticks, bound_bytes, &SmallPayload(fields))
     }
 
     /// Like [`append_small`](Self::append_small), for values of any length that need no truncation.
@@ -179,12 +210,12 @@ impl<'m> Cursor<'m> {
     pub fn append_plain<F: AnyFields>(&self, callsite: u16, ticks: u64, fields: &F) -> bool {
         let payload_words = fields.payload_words(usize::MAX);
         payload_words <= SHORT_PAYLOAD_WORDS
-            && self.append_within(callsite, ticks, 8 + payload_words * 8, |packer| fields.put(packer, usize::MAX))
+            && self.append_within(callsite, ticks, 8 + payload_words * 8, &PlainPayload(fields))
     }
 
-    /// Appends a record of at most `bound_bytes`, header included, whose payload `put` stores.
+    /// Appends a record whose payload stores at most `bound_bytes`, header included.
     #[inline(always)]
-    fn append_within(&self, callsite: u16, ticks: u64, bound_bytes: usize, put: impl Fn(&mut Packer)) -> bool {
+    fn append_within(&self, callsite: u16, ticks: u64, bound_bytes: usize, payload: &impl Payload) -> bool {
         #[cfg(loom)]
         if self.holds_none() {
             return false;
@@ -215,19 +246,16 @@ impl<'m> Cursor<'m> {
         kill_point!(HotMarked);
         // SAFETY: used * 8 + bound_bytes <= limit, which is the room in the held segment (a cursor that has lost its
         // segment since `limit` was read has the busy `NO_SEGMENT`). So the header word and the words after it covered
-        // by `bound_bytes` are in the held segment, and `bound_bytes` covers everything that `put` stores, as the
+        // by `bound_bytes` are in the held segment, and `bound_bytes` covers everything that `payload` stores, as the
         // sealed `Native` impls promise.
         unsafe {
             let header = segment.add(SEGMENT_HEADER_WORDS + used);
             #[cfg(ttlog_mutant_commit_first)]
             commit_word.store_low_release(now + commit::step(bound_bytes / 8, 1));
-            let mut packer = Packer::new(header.add(1), self.lap.get());
-            put(&mut packer);
-            let (end, others) = packer.finish();
-            let words = end.offset_from(header) as usize;
-            (*header).store(seal_header(u64::from(callsite), words as u64 - 1, delta, others));
+            let (words, others) = payload.put(Packer::new(header.add(1), self.lap.get()));
+            (*header).store(seal_header(u64::from(callsite), words as u64, delta, others));
             kill_point!(HotSealed);
-            commit_word.store_low_release(now + commit::step(words, 1));
+            commit_word.store_low_release(now + commit::step(1 + words, 1));
         }
         kill_point!(HotCommitted);
         true
@@ -504,8 +532,8 @@ impl<'m> Cursor<'m> {
             let header = self.segment.get().add(SEGMENT_HEADER_WORDS + used);
             let mut packer = Packer::new(header.add(1), self.lap.get());
             put(&mut packer);
-            let (end, others) = packer.finish();
-            debug_assert_eq!(end.offset_from(header) as usize, words);
+            let (payload_words, others) = packer.finish();
+            debug_assert_eq!(1 + payload_words, words);
             (*header).store(encode_header(callsite, len, delta, others));
         }
         kill_point!(PutSealed);
