@@ -14,8 +14,9 @@ use std::fmt::{self, Write};
 use snapshot_support::{META, Vector};
 use ttlog_core::clock::Anchor;
 use ttlog_core::device::{DeviceClock, DeviceRecorder, SessionStart};
-use ttlog_core::event::capture::{debug, display, error_chain};
+use ttlog_core::event::capture::{debug, display};
 use ttlog_core::event::dynamic::{DynamicFields, DynamicValues};
+use ttlog_core::event::error_chain::error_chain;
 use ttlog_core::event::{AnyFields, Cons, Field, Literal, Metadata, Nil, TypeList};
 use ttlog_core::record::{Bytes, ContextInfo};
 use ttlog_core::ring::{

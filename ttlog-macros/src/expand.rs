@@ -229,7 +229,7 @@ fn hold(private: &TokenStream, operand: &Operand) -> TokenStream {
     let function = Ident::new(function, at);
     let held = quote_spanned!(at=> #private::#function(&(#expr)));
     // As many references as the first choice of the longest list has; method lookup removes them one by one.
-    if is_chosen_by_type { quote_spanned!(at=> (&&&&#held).ttlog_hold()) } else { held }
+    if is_chosen_by_type { quote_spanned!(at=> (&&&&&&&&#held).ttlog_hold()) } else { held }
 }
 
 /// Returns a span that resolves names as our code does and lets errors about the operand's type point at the operand.
@@ -244,7 +244,6 @@ fn imports(private: &TokenStream, operands: &[Operand]) -> Option<TokenStream> {
     let traits = [
         ("ViaValue", any(&[Hold::Bare, Hold::Template, Hold::TemplateDebug])),
         ("ViaError", any(&[Hold::Bare])),
-        ("ViaBoxedError", any(&[Hold::Bare])),
         ("ViaNothing", any(&[Hold::Bare, Hold::Template, Hold::TemplateDebug])),
         ("ViaDisplay", any(&[Hold::Template])),
         ("ViaDebug", any(&[Hold::TemplateDebug])),

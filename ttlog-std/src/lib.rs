@@ -125,8 +125,8 @@ pub mod __private {
     pub use crate::event::span::{contextual, root, scope, under, updated};
     pub use ttlog_core::__private::{
         Bare, Callsite, Cons, Field, Level, Literal, Metadata, Nil, Role, Scope, Span, SpanStart, Templ, TemplDebug,
-        Value, ViaBoxedError, ViaDebug, ViaDisplay, ViaError, ViaNothing, ViaValue, debug, display, event, is_priority,
-        level_enabled, never, span, span_of,
+        Value, ViaDebug, ViaDisplay, ViaError, ViaNothing, ViaValue, debug, display, event, is_priority, level_enabled,
+        never, span, span_of,
     };
 }
 

@@ -121,7 +121,10 @@ impl Collection {
             }
             return is_record;
         };
-        let has_values = matches!(action, Action::Start { .. } | Action::Begin { .. } | Action::Update { .. });
+        let has_values = matches!(
+            action,
+            Action::Start { .. } | Action::Begin { .. } | Action::Repeat { .. } | Action::Update { .. }
+        );
         let payload_len = if has_values { record.payload.len() } else { 0 };
         let span_len = if matches!(action, Action::Start { .. } | Action::Begin { .. }) { SPAN_LEN } else { 0 };
         let len = (size_of::<SpanRecord<u32>>() + size_of::<Stored>() + payload_len) as u64 + span_len;

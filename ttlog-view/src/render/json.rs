@@ -184,6 +184,7 @@ fn action_word(action: Action) -> &'static str {
         Action::Enter => "enter",
         Action::Leave => "leave",
         Action::End => "end",
+        Action::Repeat { .. } => "repeat",
         Action::Update { follows: 0 } => "update",
         Action::Update { .. } => "follows",
         Action::Mention => "event",

@@ -94,7 +94,7 @@ impl Table {
         // Of a span whose start or enter is overwritten, the numbers are lower limits.
         let at_least = |ns: i64, is_partial: bool| format!("{}{}", if is_partial { "≥ " } else { "" }, duration_ns(ns));
         let (total, busy) = (node.span.total_ns(), node.span.busy_ns());
-        let is_partial = life.start.is_none() || life.state() == State::Unknown;
+        let is_partial = life.start_is_lost() || life.state() == State::Unknown;
         let numbers = [
             at_least(total, is_partial),
             at_least(busy, is_partial || life.busy_is_partial),
@@ -206,7 +206,7 @@ fn push_node(out: &mut String, node: &SpanNode<'_, '_>, timeline: &Timeline<'_, 
     for (name, number) in [("total_ns", total), ("busy_ns", busy), ("idle_ns", total - busy)] {
         out.push_str(&format!(",\"{name}\":{number}"));
     }
-    let is_partial = life.start.is_none() || life.busy_is_partial || life.state() == State::Unknown;
+    let is_partial = life.start_is_lost() || life.busy_is_partial || life.state() == State::Unknown;
     out.push_str(&format!(",\"partial\":{is_partial},\"entered\":{},\"inside\":[", life.entered_count));
     for (index, (context, name)) in timeline.threads_inside(span).into_iter().enumerate() {
         out.push_str(if index > 0 { "," } else { "" });

@@ -238,7 +238,7 @@ impl TextRenderer {
         }
         if let Some(action) = event.span_action() {
             push_action(out, action);
-            self.push_fields(out, event, |_, _| matches!(action, Action::Update { .. }));
+            self.push_fields(out, event, |_, _| matches!(action, Action::Update { .. } | Action::Repeat { .. }));
             if let (true, Some(trace)) = (self.verbose, event.trace_id()) {
                 out.push_str("  ");
                 self.styled(out, KEY, |out| out.push_str("trace_id"));
@@ -443,7 +443,7 @@ impl TextRenderer {
             let columns = self.path_style.columns.map(|columns| 2 * columns);
             PathStyle { columns, ..self.path_style }.push_path(out, &open.span.path());
             let (since, total) = (duration_ns(open.since_ns), duration_ns(open.span.total_ns()));
-            let at_least = if open.span.life().start.is_some() { "" } else { "at least " };
+            let at_least = if open.span.life().start_is_lost() { "at least " } else { "" };
             self.line(out, DIM, &format!("  for {since}, open for {at_least}{total}"));
         }
         if open.len() > OPEN_SHOWN {

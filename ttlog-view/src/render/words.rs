@@ -12,7 +12,12 @@ use super::DROP_REASONS;
 
 /// Returns the thread that was in an open span, or that it was idle.
 pub(super) fn open_thread(timeline: &Timeline<'_, '_>, source: usize, open: &OpenSpan<'_, '_>) -> String {
-    let Some(context) = open.context else { return "idle".to_owned() };
+    let Some(context) = open.context else {
+        // Whoever is in it can have entered it before all that is retained.
+        let life = open.span.life();
+        let can_be_entered = life.start_is_lost() && life.entered_count == 0 && life.last_left.is_none();
+        return if can_be_entered { "open" } else { "idle" }.to_owned();
+    };
     let name = timeline.ring_of(source).and_then(|ring| ring.thread_name(context, 0, u64::MAX));
     let mut thread = String::new();
     push_context(&mut thread, name.unwrap_or_default(), context);
@@ -33,6 +38,7 @@ pub(super) fn push_action(out: &mut String, action: Action) {
         Action::Enter => out.push_str(" enter"),
         Action::Leave => out.push_str(" leave"),
         Action::End => out.push_str(" end"),
+        Action::Repeat { .. } => out.push_str(" repeat"),
         Action::Update { follows: 0 } => out.push_str(" update"),
         Action::Update { follows } => out.push_str(&format!(" follows #{follows}")),
         Action::Mention => {}
