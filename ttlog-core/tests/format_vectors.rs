@@ -285,6 +285,22 @@ fn callsite_span(line: &[&str]) {
     assert_eq!(fields, ["span [5] Start", "parent [5] Parent", "path [21]"]);
 }
 
+fn callsite_begin(line: &[&str]) {
+    static FIELDS: [Field; 1] = [Field::id("span", Role::Begin)];
+    let types = TypeList::Cons(Type::U32, &TypeList::Nil);
+    let Some(fields) = callsite_with(line, &FIELDS, types) else { return };
+    assert_eq!(fields, ["span [4] Begin"]);
+}
+
+fn callsite_known(line: &[&str]) {
+    static FIELDS: [Field; 3] =
+        [Field::id("span", Role::Update), Field::id("trace", Role::Trace), Field::id("id", Role::KnownAs)];
+    const SPAN: TypeList = TypeList::Cons(Type::U64, &TypeList::Nil);
+    let types = TypeList::Cons(Type::U64, &TypeList::Cons(Type::U128, &SPAN));
+    let Some(fields) = callsite_with(line, &FIELDS, types) else { return };
+    assert_eq!(fields, ["span [5] Update", "trace [6] Trace", "id [5] KnownAs"]);
+}
+
 /// Compares a callsite that has these fields, and returns the fields as read back.
 fn callsite_with(line: &[&str], fields: &'static [Field], types: TypeList) -> Option<Vec<String>> {
     let shown = hex(&line[6..]);
@@ -702,6 +718,8 @@ fn vectors_of_the_document() {
                 "callsite" => callsite(&line),
                 "callsite-secret" => callsite_secret(&line),
                 "callsite-span" => callsite_span(&line),
+                "callsite-begin" => callsite_begin(&line),
+                "callsite-known" => callsite_known(&line),
                 "record" => record_line(&line),
                 "ring-header" => ring_header(&line),
                 "long-ring-header" => long_ring_header(&line),
@@ -721,6 +739,8 @@ fn vectors_of_the_document() {
     let all = [
         "any",
         "callsite",
+        "callsite-begin",
+        "callsite-known",
         "callsite-secret",
         "callsite-span",
         "callsite-text",

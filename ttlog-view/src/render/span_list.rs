@@ -11,7 +11,9 @@ use ttlog_read::timeline::{SpanNode, SpanTree, Timeline};
 use super::chunks::Chunks;
 use super::json::{push_member, push_number, push_path, push_span, push_string};
 use super::span::PathStyle;
-use super::text::{BAD, DIM, MARK, OPEN_SHOWN, TextOptions, duration_ns, open_thread};
+use super::style::{BAD, DIM, MARK};
+use super::text::{OPEN_SHOWN, TextOptions};
+use super::words::{duration_ns, open_thread};
 use crate::terminal::times;
 
 /// Deepest level that is indented.
@@ -178,10 +180,9 @@ fn push_node(out: &mut String, node: &SpanNode<'_, '_>, timeline: &Timeline<'_, 
     out.push_str("{\"span_id\":");
     push_number(out, span.id());
     out.push_str(",\"parent\":");
-    if life.parent == 0 {
-        out.push_str("null")
-    } else {
-        push_number(out, life.parent)
+    match life.parent {
+        0 => out.push_str("null"),
+        parent => push_number(out, parent),
     }
     out.push_str(",\"depth\":");
     push_number(out, node.depth);
