@@ -176,21 +176,20 @@ pub(crate) fn current_owned_by(owner: u64) -> Option<OpenSpan> {
 #[cfg(feature = "tracing")]
 pub(crate) fn open_of_thread<const N: usize>() -> [Option<OpenSpan>; N] {
     let mut open = [None; N];
-    STACK.with(|stack| {
-        if stack.is_busy.get() {
-            return;
-        }
-        let mut places = open.iter_mut();
-        let mut add = |entered: &Entered| match (entered.open_span(), places.len()) {
-            (_, 0) | (None, _) => {}
-            (span, _) => places.next().into_iter().for_each(|place| *place = span),
-        };
-        stack.with_deep(|deep| {
-            deep.iter().rev().for_each(&mut add);
-            Some(())
-        });
-        stack.outer().iter().rev().for_each(|place| add(&place.get()));
+    let stack = stack();
+    if stack.is_busy.get() {
+        return open;
+    }
+    let mut places = open.iter_mut();
+    let mut add = |entered: &Entered| match (entered.open_span(), places.len()) {
+        (_, 0) | (None, _) => {}
+        (span, _) => places.next().into_iter().for_each(|place| *place = span),
+    };
+    stack.with_deep(|deep| {
+        deep.iter().rev().for_each(&mut add);
+        Some(())
     });
+    stack.outer().iter().rev().for_each(|place| add(&place.get()));
     open
 }
 
