@@ -58,16 +58,28 @@ class Bytes(io.BytesIO):
             return int.from_bytes(self.take(8), "little")
         return int.from_bytes(bytes([first]) + self.take(first & 7), "little") >> 3
 
-    def length(self):
-        """The length kept, and the one the value had before it was capped."""
-        first = self.take(1)[0]
+    def length(self, first=None):
+        """The length kept, and the one the value had before it was capped. `first` is its first byte, if that was read already."""
+        first = self.take(1)[0] if first is None else first
         if first < 250:
             return first, first
         kept = struct.unpack("<I", self.take(4))[0]
         return kept, struct.unpack("<I", self.take(4))[0] if first == 251 else kept
 
-    def value(self, tags):
-        """Decodes a value of the type at the front of `tags`."""
+    def split(self, tags, head):
+        """Decodes a value of the type at the front of `tags` whose head was read already (§4.3)."""
+        tag = tags[0]
+        if not head:
+            return self.value(tags)
+        if tag in (5, 10):
+            number = int.from_bytes(self.take(head[0] & 15), "little") << 4 | head[0] >> 4
+            return number if tag == 5 else (number >> 1) ^ -(number & 1)
+        if tag in (15, 16, 17, 18, SEQUENCE):
+            return self.value(tags, head[0])
+        return Bytes(head).value(tags)
+
+    def value(self, tags, head=None):
+        """Decodes a value of the type at the front of `tags`. `head` is its first byte, if that was read already."""
         tag = tags[0]
         if tag == 1:
             return self.take(1) != b"\0"
@@ -103,7 +115,7 @@ class Bytes(io.BytesIO):
             return self.value(carried) if carried else None
         if tag not in (15, 16, 17, 18, ERROR, SEQUENCE):
             raise ValueError(f"unknown type tag {tag}")
-        kept, full = self.length()
+        kept, full = self.length(head)
         if tag in (ERROR, SEQUENCE):
             inner = b"\x0f" if tag == ERROR else tags[1:]
             value = [self.value(inner) for _ in range(kept)]
@@ -443,7 +455,14 @@ def literal(tags, value):
     return int.from_bytes(value, "big", signed=tags[0] == 11) if tags[0] in (6, 11) else value
 
 
-def fields_of(callsite_fields, payload):
+def head_len(tags):
+    """The bytes of a value that are in front of the tails of all (§4.3)."""
+    if tags[0] in (1, 2, 5, 7, 10, 15, 16, 17, 18, SEQUENCE):
+        return 1
+    return {3: 2, 8: 2, 4: 4, 9: 4, 12: 4, 14: 4}.get(tags[0], 0)
+
+
+def fields_of(kind, callsite_fields, payload):
     """Name, type and value of each field, in source order (§4.3)."""
     packed, values, types = Bytes(struct.pack(f"<{len(payload)}Q", *payload)), {}, {}
     dynamic = [at for at, field in enumerate(callsite_fields) if len(field) == 2 or field[2] is None]
@@ -452,12 +471,16 @@ def fields_of(callsite_fields, payload):
     if payload and set(payload) == {2**64 - 1} and withheld.intersection(dynamic):  # §6.5: all of it is withheld
         withheld.update(dynamic)
         readable = []
-    for wide in (True, False):
-        for at in readable:
-            tags = callsite_fields[at][1]
-            if (tags[0] in WIDE) == wide:
-                types[at] = packed.carried_type() if tags[0] == ANY else tags
-                values[at] = packed.value(types[at]) if types[at] else None
+    is_wide = {at: callsite_fields[at][1][0] in WIDE for at in readable}
+    for at in readable:
+        if is_wide[at]:
+            types[at] = callsite_fields[at][1]
+            values[at] = packed.value(types[at])
+    heads = {at: packed.take(head_len(callsite_fields[at][1]) if kind == 3 else 0) for at in readable if not is_wide[at]}
+    for at, head in heads.items():
+        tags = callsite_fields[at][1]
+        types[at] = packed.carried_type() if tags[0] == ANY else tags
+        values[at] = packed.split(types[at], head) if types[at] else None
     for at, (name, tags, *more) in enumerate(callsite_fields):
         if types.get(at) == b"":
             continue  # the event does not have this field
@@ -525,13 +548,13 @@ def read(data):
     for kind, body in items(data):
         if kind == 0:
             header = cbor2.loads(body)
-            if header[1] > 3:
+            if header[1] > 4:
                 raise ValueError(f"needs a reader of version {header[1]}")
         elif kind == 1:
             entry = cbor2.loads(body)
             if entry[0] == 1:
                 process = entry[1]
-            elif entry[0] == 2 and callsites.setdefault(entry[1], entry[2:8]) != entry[2:8]:
+            elif entry[0] in (2, 3) and callsites.setdefault(entry[1], (entry[0], *entry[2:8])) != (entry[0], *entry[2:8]):
                 raise ValueError(f"callsite {entry[1]} is defined twice, differently")
         elif kind == 2:
             sequence, events, named = segment_events(body)
@@ -546,11 +569,11 @@ def read(data):
     events = []
     for _, found in sorted(segments, key=lambda segment: segment[0]):
         for ticks, context, callsite, payload in found:
-            level, target, message, file, line, callsite_fields = callsites[callsite]
+            kind, level, target, message, file, line, callsite_fields = callsites[callsite]
             unix_ns = None if is_since_boot else clock.unix_ns(ticks)
             events.append({"ticks": ticks, "unix_ns": unix_ns, "level": LEVELS[level], "target": target,
                            "message": message, "file": file, "line": line, "context": context, "context_name": names.get(context),
-                           "fields": list(fields_of(callsite_fields, payload))})
+                           "fields": list(fields_of(kind, callsite_fields, payload))})
     return header, process, events
 
 

@@ -14,13 +14,13 @@ use std::time::Duration;
 use snapshot_support::{META, Vector, record};
 use ttlog_core::device::{DeviceClock, DeviceRecorder, SessionStart};
 use ttlog_core::event::dynamic::{DynamicFields, DynamicValues};
-use ttlog_core::event::{AnyFields, Cons, Field, Literal, Metadata, Nil, Role, Shown, TypeList};
+use ttlog_core::event::{AnyFields, Cons, Field, Fields, Literal, Metadata, Nil, Role, Shown, TypeList};
 use ttlog_core::record::packed::{Unpacker, unzigzag, varint_len, zigzag};
 use ttlog_core::record::{Bytes, Native, Text, ValueRef};
 use ttlog_core::record::{decode_header, encode_header};
 use ttlog_core::ring::{
-    AppendOutcome, DropReason, EndKind, Mode, Panics, ProcessEnd, Ring, RingConfig, RingImage, Segment, SegmentHeader,
-    SegmentState, Session,
+    AppendOutcome, Cursor, DropReason, EndKind, Mode, Panics, ProcessEnd, Ring, RingConfig, RingImage, Segment,
+    SegmentHeader, SegmentState, Session,
 };
 use ttlog_core::snapshot::{
     Codec, Content, SnapshotItem, SnapshotReader, columns_len_max, decode_columns, decode_item, encode_columns,
@@ -28,7 +28,7 @@ use ttlog_core::snapshot::{
 };
 use ttlog_core::table::callsite_text::{self, CallsiteText};
 use ttlog_core::table::{TableItem, encode_callsite};
-use ttlog_core::{Level, Type, UnixTime, UuidBytes, Word, crc32};
+use ttlog_core::{ContextInfo, Level, Type, UnixTime, UuidBytes, Value, Word, crc32};
 
 const DOCUMENT: &str = include_str!("../../docs/format.md");
 
@@ -97,7 +97,8 @@ fn payload_of(segment_len: u32, fields: &dyn AnyFields) -> Vec<u8> {
 
 fn varint(line: &[&str]) {
     let (value, shown) = (number::<u64>(line[0]), hex(&line[1..]));
-    if !expect(line[0], &payload_of(1024, &Cons(value, Nil))[..shown.len()], &shown) {
+    // Joined, because it is in an option.
+    if !expect(line[0], &payload_of(1024, &Cons(Some(value), Nil))[1..][..shown.len()], &shown) {
         return;
     }
     assert_eq!(varint_len(value), shown.len());
@@ -112,7 +113,7 @@ fn varint(line: &[&str]) {
 
 fn zigzag_line(line: &[&str]) {
     let (value, shown) = (number::<i64>(line[0]), hex(&line[1..]));
-    if !expect(line[0], &payload_of(1024, &Cons(value, Nil))[..shown.len()], &shown) {
+    if !expect(line[0], &payload_of(1024, &Cons(Some(value), Nil))[1..][..shown.len()], &shown) {
         return;
     }
     assert_eq!(Unpacker::new(&shown).varint().map(unzigzag), Some(value));
@@ -205,19 +206,108 @@ fn length(line: &[&str]) {
     let text = vec![b'x'; full.map_or(kept, |full| full as usize)];
     let made = match full {
         None if kept > 16_384 => return, // read only: a longer value is capped when it is recorded
-        None => payload_of(65_536, &Cons(Bytes(&text), Nil)),
+        None => payload_of(65_536, &Cons(Some(Bytes(&text)), Nil))[1..].to_vec(),
         Some(_) => capped(&text, kept),
     };
     expect(line[0], &made[..shown.len()], &shown);
 }
 
-/// Returns the packed part of a payload in which a text was cut to `kept` bytes, 3 of them. A segment has 12 words for
-/// a record: the header takes one and four wide values 8, so that two texts of 3 bytes just fit.
+/// Returns the packed part of a payload in which a text was cut to `kept` bytes, 5 of them. A segment has 11 words for
+/// a record: the header takes one and four wide values 8, so that the option of a text of 5 bytes fits.
 fn capped(text: &[u8], kept: usize) -> Vec<u8> {
-    assert_eq!(kept, 3, "the segment is chosen for this");
+    assert_eq!(kept, 5, "the segment is chosen for this");
     let wide = 1_u128;
-    let texts = Cons(Bytes(text), Cons(Bytes(text), Nil));
-    payload_of(160, &Cons(wide, Cons(wide, Cons(wide, Cons(wide, texts)))))[64..].to_vec()
+    payload_of(152, &Cons(wide, Cons(wide, Cons(wide, Cons(wide, Cons(Some(Bytes(text)), Nil))))))[65..].to_vec()
+}
+
+/// Compares the payload of a list of values, whose types are then read from the document.
+fn payload(line: &[&str]) {
+    fn go<F: Fields>(line: &[&str], fields: F) {
+        let shown = hex(&line[1..]);
+        if !expect(&format!("payload {}", line[0]), &payload_of(4096, &fields), &shown) {
+            return;
+        }
+        // The hot path makes the same bytes.
+        let memory = words(160 + 4096);
+        let config = RingConfig { ring_id: 1, segment_len: 4096, table_len: 0, anchor_count: 0, ..RingConfig::PLAIN };
+        let ring = Ring::create(&memory, &config).expect("it fits");
+        let cursor = Cursor::new();
+        let who = ContextInfo { context: 1, os_thread_id: 1, next_index: 0, name: "" };
+        for path in ["slow", "plain", "small"] {
+            let done = match path {
+                "slow" => cursor.append_slow(&ring, &|| 1, &who, 7, &fields) == AppendOutcome::Recorded,
+                "plain" => cursor.append_plain(7, 1, &fields),
+                _ => !fields.are_small() || cursor.append_small(7, 1, &fields),
+            };
+            assert!(done, "{}: {path}", line[0]);
+        }
+        let mut bytes = vec![0; ring.len_bytes()];
+        ring.copy_image(&mut bytes);
+        let SegmentState::Valid(segment) = RingImage::parse(&bytes).expect("a whole ring").segment(0) else {
+            panic!("it holds events")
+        };
+        for item in segment.items() {
+            match item {
+                ttlog_core::ring::Item::Event(record) => assert_eq!(record.payload, shown, "{}", line[0]),
+                ttlog_core::ring::Item::Context(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        // And they are read as what they were made from.
+        static FIELDS: [Field; 6] = [const { Field::dynamic("v") }; 6];
+        let metadata = Metadata { fields: &FIELDS[..AnyFields::types(&fields).iter().count()], ..METADATA };
+        let mut entry = [0; 128];
+        let len = encode_callsite(7, &metadata, AnyFields::types(&fields), &mut entry).expect("it fits");
+        let TableItem::Callsite(info) = TableItem::decode(&entry[..len]).expect("an item") else {
+            panic!("a callsite")
+        };
+        let values: Vec<_> = info.values(&shown).map(|value| format!("{:?}", value.expect("readable").1)).collect();
+        let read = values.join(" ");
+        let expected = match line[0] {
+            "order" => r#"Str(Text { text: "SYMBOL", full_len: None }) Unsigned(70000) F64(0.5)"#,
+            "web" => {
+                r#"Str(Text { text: "GET", full_len: None }) Str(Text { text: "/a/longer/path/of/24", full_len: None }) Unsigned(7) Unsigned(200) Unsigned(18446744073709551615) F64(0.5)"#
+            }
+            "numbers" => "Unsigned(15) Unsigned(16) Signed(-2048) Signed(2048) Bool(true) Signed(-1)",
+            "bytes" => {
+                r#"[Unsigned(1), Unsigned(2)] Bytes(Blob { bytes: [3], full_len: None }) [F64(0.5)] Str(Text { text: "", full_len: None }) [Unsigned(5)]"#
+            }
+            _ => {
+                r#"Str(Text { text: "ab", full_len: None }) Unsigned(31) None Str(Text { text: "cd", full_len: None })"#
+            }
+        };
+        assert_eq!(shape(&info, &shown), expected, "{read}");
+        for len in 0..shown.len() - 7 {
+            let mut values = info.values(&shown[..len]);
+            assert!(values.any(|value| value.is_err()), "{}: cut to {len} bytes", line[0]);
+        }
+    }
+    /// Shows the values, with the elements of sequences.
+    fn shape(info: &ttlog_core::CallsiteInfo<'_>, payload: &[u8]) -> String {
+        let values = info.values(payload).map(|value| match value.expect("readable").1 {
+            ValueRef::Sequence(elements) => format!("{:?}", elements.collect::<Vec<_>>()),
+            value => format!("{value:?}"),
+        });
+        values.collect::<Vec<_>>().join(" ")
+    }
+    match line[0] {
+        "order" => go(line, Cons("SYMBOL", Cons(70_000_u64, Cons(0.5_f64, Nil)))),
+        "web" => {
+            let rest = Cons(7_u64, Cons(200_u16, Cons(u64::MAX, Cons(0.5_f64, Nil))));
+            go(line, Cons("GET", Cons("/a/longer/path/of/24", rest)));
+        }
+        "numbers" => {
+            let rest = Cons(-2048_i64, Cons(2048_i64, Cons(true, Cons(-1_i16, Nil))));
+            go(line, Cons(15_u64, Cons(16_u64, rest)));
+        }
+        "bytes" => {
+            let (numbers, floats, one) = ([1_u16, 2], [0.5_f64], [5_u64]);
+            let rest = Cons(floats[..].native(), Cons("", Cons(one[..].native(), Nil)));
+            go(line, Cons(numbers[..].native(), Cons(Bytes(&[3]), rest)));
+        }
+        "options" => go(line, Cons(Some("ab"), Cons(Some(31_u64), Cons(None::<u8>, Cons("cd", Nil))))),
+        unknown => panic!("no payload {unknown}"),
+    }
 }
 
 fn item(line: &[&str]) {
@@ -317,6 +407,13 @@ fn native(line: &[&str]) {
             check(line, socket, &ValueRef::Socket(socket));
         }
     }
+}
+
+fn callsite_split(line: &[&str]) {
+    static FIELDS: [Field; 1] = [Field::dynamic("n")];
+    let types = TypeList::Split(&TypeList::Cons(Type::U64, &TypeList::Nil));
+    let Some(fields) = callsite_with(line, &FIELDS, types) else { return };
+    assert_eq!(fields, ["n [5]"]);
 }
 
 fn callsite_secret(line: &[&str]) {
@@ -738,7 +835,7 @@ fn whole_snapshot(shown: &[u8]) {
             SnapshotItem::Segment(packed) => {
                 for item in packed.unpack(&mut scratch).expect("intact").items() {
                     let ttlog_core::ring::Item::Event(record) = item else { panic!("{item:?}") };
-                    let values = Unpacker::new(record.payload).varint();
+                    let values = Unpacker::new(&record.payload[1..]).split_tail(record.payload[0]);
                     told.push(format!("{} {} {} {values:?}", record.ticks, record.context, record.callsite));
                 }
             }
@@ -762,6 +859,7 @@ fn vectors_of_the_document() {
         for line in lines {
             let line: Vec<&str> = line.split_whitespace().collect();
             match name {
+                "payload" => payload(&line),
                 "varint" => varint(&line),
                 "zigzag" => zigzag_line(&line),
                 "any" => any(&line),
@@ -773,6 +871,7 @@ fn vectors_of_the_document() {
                 "callsite-secret" => callsite_secret(&line),
                 "native" => native(&line),
                 "callsite-shown" => callsite_shown(&line),
+                "callsite-split" => callsite_split(&line),
                 "callsite-span" => callsite_span(&line),
                 "record" => record_line(&line),
                 "ring-header" => ring_header(&line),
@@ -796,6 +895,7 @@ fn vectors_of_the_document() {
         "callsite-secret",
         "callsite-shown",
         "callsite-span",
+        "callsite-split",
         "callsite-text",
         "columns",
         "control-request",
@@ -808,6 +908,7 @@ fn vectors_of_the_document() {
         "length",
         "long-ring-header",
         "native",
+        "payload",
         "record",
         "recordings",
         "ring-header",

@@ -16,7 +16,7 @@ use ttlog_core::clock::Anchor;
 use ttlog_core::device::{DeviceClock, DeviceRecorder, SessionStart};
 use ttlog_core::event::capture::{debug, display, error_chain};
 use ttlog_core::event::dynamic::{DynamicFields, DynamicValues};
-use ttlog_core::event::{AnyFields, Cons, Field, Literal, Metadata, Nil, TypeList};
+use ttlog_core::event::{AnyFields, Cons, Field, Fields, JoinedFields, Literal, Metadata, Nil, TypeList};
 use ttlog_core::record::{Bytes, ContextInfo};
 use ttlog_core::ring::{
     AppendOutcome, Cursor, DropReason, EndKind, FORMAT_VERSION, Item, ProcessEnd, Ring, RingConfig, RingImage,
@@ -190,6 +190,9 @@ fn make() -> Vec<u8> {
     writer.event(&Cons(error_chain(&failed).native(), Nil));
     let cut = "y".repeat(5000);
     writer.event(&Cons(cut.as_str(), Nil));
+    let (shorts, floats, id) = ([1_u16, 513], [0.5_f64, -0.5], [7_u8; 16]);
+    writer.event(&Cons(shorts.native(), Cons(floats.native(), Cons(id.native(), Nil))));
+    writer.event(&Cons("GET", Cons("/a/longer/path/of/24", Cons(1_u64 << 60, Cons(200_u16, Nil)))));
     writer.event(&Nil);
     record_dynamic(&mut writer);
     writer.ticks += 1 << 33;
@@ -372,10 +375,10 @@ fn make_device() -> (Vec<u8>, Vec<Vec<u8>>) {
         let started = recorder.start(words, &config, &session).expect("started once").expect("it fits");
         assert_eq!(started.boot, boot);
         let mut id = 0;
-        let mut event = |fields: &dyn AnyFields, wait: u64| {
+        let mut event = |fields: &dyn OfDevice, wait: u64| {
             id += 1;
             TICKS.set(TICKS.get() + wait);
-            recorder.append_any(id, fields);
+            recorder.append_any(id, fields.joined());
             if boot == 1 {
                 let dynamic = fields.types().iter().count();
                 let metadata = Metadata {
@@ -407,6 +410,21 @@ fn make_device() -> (Vec<u8>, Vec<Vec<u8>>) {
         words[header].store(0xFF01_FFFF);
     }
     (image_of(words), entries)
+}
+
+/// Fields as devices record them.
+trait OfDevice {
+    fn joined(&self) -> &dyn JoinedFields;
+    fn types(&self) -> TypeList;
+}
+
+impl<F: Fields> OfDevice for F {
+    fn joined(&self) -> &dyn JoinedFields {
+        self
+    }
+    fn types(&self) -> TypeList {
+        F::TYPES
+    }
 }
 
 trait SegmentStarts {

@@ -14,7 +14,7 @@ use ttlog_core_fuzz::naive::{self, Value};
 #[derive(Arbitrary, Debug)]
 enum Input {
     Records(Records),
-    Values(Vec<Type>, Vec<u8>),
+    Values(Vec<Type>, Vec<u8>, bool),
     Snapshot(Vec<Part>),
     LongHeader(LongHeader),
     Session(Session),
@@ -23,7 +23,7 @@ enum Input {
 fuzz_target!(|input: Input| {
     match input {
         Input::Records(input) => records(&input),
-        Input::Values(types, payload) => values(&types, &payload),
+        Input::Values(types, payload, split) => values(&types, &payload, split),
         Input::Snapshot(parts) => snapshot(&parts),
         Input::LongHeader(header) => long_header(&header),
         Input::Session(input) => session(&input),
@@ -341,12 +341,12 @@ fn converted(value: &ValueRef<'_>) -> Value {
     }
 }
 
-fn values(types: &[Type], payload: &[u8]) {
+fn values(types: &[Type], payload: &[u8], split: bool) {
     let payload = &payload[..payload.len().min(512)];
     let types: Vec<Vec<u8>> = types.iter().take(20).map(Type::tags).collect();
 
-    // [2, 1, 3, "", "", "", 1, [["", tags], …]]
-    let mut entry = vec![0x88, 2, 1, 3, 0x60, 0x60, 0x60, 1, 0x80 + types.len() as u8];
+    // [2 or 3, 1, 3, "", "", "", 1, [["", tags], …]]
+    let mut entry = vec![0x88, 2 + u8::from(split), 1, 3, 0x60, 0x60, 0x60, 1, 0x80 + types.len() as u8];
     for tags in &types {
         entry.extend([0x82, 0x60, 0x40 + tags.len() as u8]);
         entry.extend(tags);
@@ -356,7 +356,7 @@ fn values(types: &[Type], payload: &[u8]) {
         .values(payload)
         .map(|value| value.map(|(_, value)| converted(&value)).map_err(|_| naive::Refused))
         .collect();
-    let expected = naive::fields(payload, &types);
+    let expected = naive::fields(payload, &types, split);
     assert_eq!(read.is_ok(), expected.is_ok(), "{types:?}: ttlog-core {read:?}, the document {expected:?}");
     if let (Ok(read), Ok(expected)) = (read, expected) {
         assert_eq!(read, expected, "left: ttlog-core, right: the document");

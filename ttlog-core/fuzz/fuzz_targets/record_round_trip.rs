@@ -46,6 +46,9 @@ enum Event {
     /// A UUID, the parts of addresses, seconds and nanoseconds.
     Identified([u8; 16], Option<u32>, (u16, u32, u32)),
     Timed(u64, i64, u32),
+    Request(String, String, u64, u16, i64, f64),
+    Blocks(Vec<u16>, [u8; 16], Vec<f64>, Vec<bool>, String),
+    Many(String, String, String, String, String, String, String, u64),
 }
 
 /// A value to compare with the value read.
@@ -126,6 +129,13 @@ impl<T: Expected> Expected for Option<T> {
     }
 }
 
+impl<T: Expected, const N: usize> Expected for [T; N] {
+    fn is(&self, read: &ValueRef<'_>) -> bool {
+        let ValueRef::Sequence(read) = read else { return false };
+        capped(read.len(), N, read.full_len) && read.clone().zip(self).all(|(read, value)| value.is(&read))
+    }
+}
+
 impl<T: Expected> Expected for Vec<T> {
     fn is(&self, read: &ValueRef<'_>) -> bool {
         let ValueRef::Sequence(read) = read else { return false };
@@ -142,7 +152,7 @@ macro_rules! shaped {
     (@list $first:expr $(, $rest:expr)*) => { Cons(Value::native(&$first), shaped!(@list $($rest),*)) };
 }
 
-const FIELDS: [Field; 6] = [const { Field::dynamic("field") }; 6];
+const FIELDS: [Field; 8] = [const { Field::dynamic("field") }; 8];
 
 /// Returns the metadata of an event with this many fields.
 fn metadata(fields: usize) -> Metadata {
@@ -243,6 +253,9 @@ fn check(recorder: &Recorder<'_>, words: &[Word], event: &Event, callsite: u16) 
             let (near, far) = (UnixTime::from_nanos(*signed), UnixTime::new(*signed, nanos % 1_000_000_000));
             go!(short, near, long, far, vec![short, long]);
         }
+        Event::Request(a, b, c, d, e, f) => go!(*a, *b, *c, *d, *e, *f),
+        Event::Blocks(a, b, c, d, e) => go!(*a, *b, *c, *d, *e),
+        Event::Many(a, b, c, d, e, f, g, h) => go!(*a, *b, *c, *d, *e, *f, *g, *h),
         Event::Long(text, times) => {
             let long = text.repeat(usize::from(*times) % 4096);
             go!(7_u8, long, 1.5_f64);

@@ -681,17 +681,56 @@ pub enum Value {
     Sequence(Vec<Value>, Option<u32>),
 }
 
-/// Decodes the fields of a payload, whose types are in source order.
-pub fn fields(payload: &[u8], types: &[Vec<u8>]) -> Result<Vec<Value>> {
+/// Decodes the fields of a payload, whose types are in source order; `split` is whether the callsite is of kind 3.
+pub fn fields(payload: &[u8], types: &[Vec<u8>], split: bool) -> Result<Vec<Value>> {
     let data = &mut &payload[..];
     let mut values = vec![Value::Unit; types.len()];
     let wide = |tags: &[u8]| matches!(tags, [6 | 11 | 13 | 22, ..]);
-    for pass in [true, false] {
-        for (value_out, tags) in values.iter_mut().zip(types).filter(|(_, tags)| wide(tags) == pass) {
-            *value_out = value(data, tags)?;
-        }
+    for (value_out, tags) in values.iter_mut().zip(types).filter(|(_, tags)| wide(tags)) {
+        *value_out = value(data, tags)?;
+    }
+    let mut heads = Vec::new();
+    for tags in types.iter().filter(|tags| !wide(tags)) {
+        let head_len = match tags.first() {
+            _ if !split => 0,
+            Some(1 | 2 | 7 | 5 | 10 | 15..=18 | 33) => 1,
+            Some(3 | 8) => 2,
+            Some(4 | 9 | 12 | 14) => 4,
+            _ => 0,
+        };
+        heads.push(take(data, head_len)?);
+    }
+    let mut heads = heads.into_iter();
+    for (value_out, tags) in values.iter_mut().zip(types).filter(|(_, tags)| !wide(tags)) {
+        let head = heads.next().expect("one for each");
+        *value_out = match (tags[..].first().ok_or(Refused)?, head) {
+            (_, []) => value(data, tags)?,
+            (5 | 10, [head]) => {
+                let (n, low) = (usize::from(head % 16), u128::from(head / 16));
+                if n > 8 {
+                    return Err(Refused);
+                }
+                let mut bytes = [0; 16];
+                bytes[..n].copy_from_slice(take(data, n)?);
+                let number = u64::try_from(u128::from_le_bytes(bytes) * 16 + low).map_err(|_| Refused)?;
+                if tags[0] == 5 { Value::Unsigned(number) } else { Value::Signed(unfolded(number)) }
+            }
+            (15..=18 | 33, [head]) => {
+                // As when joined, with the head in front of the tail.
+                let joined = [&[*head], &data[..]].concat();
+                let rest = &mut &joined[..];
+                let value = value(rest, tags)?;
+                *data = &data[data.len() - rest.len()..];
+                value
+            }
+            (_, mut head) => value(&mut head, tags)?,
+        };
     }
     Ok(values)
+}
+
+fn unfolded(folded: u64) -> i64 {
+    (folded >> 1) as i64 ^ -((folded & 1) as i64)
 }
 
 fn varint(data: &mut &[u8]) -> Result<u64> {
@@ -739,10 +778,7 @@ fn value(data: &mut &[u8], tags: &[u8]) -> Result<Value> {
         7 => Value::Signed(i64::from(take(data, 1)?[0] as i8)),
         8 => Value::Signed(i64::from(i16::from_le_bytes(array(data)?))),
         9 => Value::Signed(i64::from(i32::from_le_bytes(array(data)?))),
-        10 => {
-            let folded = varint(data)?;
-            Value::Signed((folded >> 1) as i64 ^ -((folded & 1) as i64))
-        }
+        10 => Value::Signed(unfolded(varint(data)?)),
         11 => Value::I128(i128::from_le_bytes(array(data)?)),
         12 => Value::F32(u32::from_le_bytes(array(data)?)),
         13 => Value::F64(u64::from_le_bytes(array(data)?)),
@@ -858,6 +894,55 @@ mod tests {
                 .split_once('/')
                 .map_or((&line[0][..], None), |(kept, full)| (kept, Some(full.parse().unwrap())));
             assert_eq!(length(&mut &bytes(&line[1])[..]), Ok((kept.parse().unwrap(), full)), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn payloads_as_the_document_says() {
+        let text = |text: &str| Value::Text(text.to_owned(), None);
+        let float = || Value::F64(0.5_f64.to_bits());
+        for line in vectors("payload") {
+            let (types, expected): (&[&[u8]], Vec<Value>) = match &line[0][..] {
+                "order" => (&[&[15], &[5], &[13]], vec![text("SYMBOL"), Value::Unsigned(70_000), float()]),
+                "web" => (
+                    &[&[15], &[15], &[5], &[3], &[5], &[13]],
+                    vec![
+                        text("GET"),
+                        text("/a/longer/path/of/24"),
+                        Value::Unsigned(7),
+                        Value::Unsigned(200),
+                        Value::Unsigned(u64::MAX),
+                        float(),
+                    ],
+                ),
+                "numbers" => (
+                    &[&[5], &[5], &[10], &[10], &[1], &[8]],
+                    vec![
+                        Value::Unsigned(15),
+                        Value::Unsigned(16),
+                        Value::Signed(-2048),
+                        Value::Signed(2048),
+                        Value::Bool(true),
+                        Value::Signed(-1),
+                    ],
+                ),
+                "bytes" => (
+                    &[&[33, 3], &[16], &[33, 13], &[15], &[33, 5]],
+                    vec![
+                        Value::Sequence(vec![Value::Unsigned(1), Value::Unsigned(2)], None),
+                        Value::Bytes(vec![3], None),
+                        Value::Sequence(vec![float()], None),
+                        text(""),
+                        Value::Sequence(vec![Value::Unsigned(5)], None),
+                    ],
+                ),
+                _ => (
+                    &[&[32, 15], &[32, 5], &[32, 2], &[15]],
+                    vec![text("ab"), Value::Unsigned(31), Value::None, text("cd")],
+                ),
+            };
+            let types: Vec<Vec<u8>> = types.iter().map(|tags| tags.to_vec()).collect();
+            assert_eq!(fields(&bytes(&line[1]), &types, true), Ok(expected), "{line:?}");
         }
     }
 

@@ -469,10 +469,11 @@ impl Ledger {
 
     /// Checks that the record is an event counted as recorded, complete, and found for the first time.
     fn check_record(&self, record: &Record<'_>, is_priority: bool, retained: &mut [bool]) -> Result<(), String> {
-        let mut from = Unpacker::new(record.payload);
         let read = (|| {
-            let id = usize::try_from(from.varint()?).ok()?;
-            let len = from.length()?;
+            let (&[id_head, len_head], tails) = record.payload.split_first_chunk()?;
+            let mut from = Unpacker::new(tails);
+            let id = usize::try_from(from.split_tail(id_head)?).ok()?;
+            let len = from.length_tail(len_head)?;
             Some((id, from.bytes(len.kept)?, len.full.is_some()))
         })();
         let Some((id, read_text, capped)) = read else { return Err(format!("a false payload: {record:?}")) };

@@ -11,7 +11,7 @@ use ttlog_core::device::frame::{
 use ttlog_core::device::{
     CallsiteAt, CallsiteBytes, DeviceClock, DeviceRecorder, RingDump, RingDumpOptions, SessionStart,
 };
-use ttlog_core::event::{AnyFields, Cons, Field, Literal, Metadata, Nil};
+use ttlog_core::event::{Cons, Field, JoinedFields, Literal, Metadata, Nil};
 use ttlog_core::record::Type;
 use ttlog_core::ring::RingConfig;
 use ttlog_core::table::callsite_text::{encode, encoded_len};
@@ -241,7 +241,7 @@ impl Device {
     }
 
     /// Records an event so many ticks after the last.
-    pub fn event(&self, after: u64, id: u16, fields: &dyn AnyFields) {
+    pub fn event(&self, after: u64, id: u16, fields: &dyn JoinedFields) {
         TICKS.set(TICKS.get() + after);
         self.recorder.append_any(id, fields);
     }
