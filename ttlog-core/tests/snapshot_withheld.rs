@@ -132,7 +132,7 @@ fn random_tags(rng: &mut Rng, depth: usize) -> Vec<u8> {
             [vec![outer], inner].concat()
         }
         // All but a value that carries its type.
-        4.. if rng.bool() => vec![rng.u8(22..27)],
+        3.. if rng.bool() => vec![rng.u8(22..27)],
         _ => vec![rng.u8(1..21)],
     }
 }
