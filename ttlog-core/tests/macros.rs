@@ -188,7 +188,7 @@ fn text_by_sigil_and_errors_with_sources() {
     let failed = Failed(Some(Box::new(Failed(None, "disk full"))), "no report");
     assert_read!(
         info!("m", %address, shown = ?Some(1), failed, text = %failed),
-        "INFO \"m\" address=%\"127.0.0.1\" shown=?\"Some(1)\" failed=error(\"no report\",\"disk full\") \
+        "INFO \"m\" address=%\"127.0.0.1\" shown=i:1 failed=error(\"no report\",\"disk full\") \
          text=%\"no report\""
     );
 }

@@ -17,7 +17,7 @@ use ttlog_core::device::{DeviceClock, DeviceRecorder, SessionStart};
 use ttlog_core::event::capture::{debug, display};
 use ttlog_core::event::dynamic::{DynamicFields, DynamicValues};
 use ttlog_core::event::error_chain::error_chain;
-use ttlog_core::event::{AnyFields, Cons, Field, Literal, Metadata, Nil, TypeList};
+use ttlog_core::event::{AnyFields, Cons, Field, Fields, JoinedFields, Literal, Metadata, Nil, TypeList};
 use ttlog_core::record::{Bytes, ContextInfo};
 use ttlog_core::ring::{
     AppendOutcome, Cursor, DropReason, EndKind, FORMAT_VERSION, Item, ProcessEnd, Ring, RingConfig, RingImage,
@@ -191,6 +191,9 @@ fn make() -> Vec<u8> {
     writer.event(&Cons(error_chain(&failed).native(), Nil));
     let cut = "y".repeat(5000);
     writer.event(&Cons(cut.as_str(), Nil));
+    let (shorts, floats, id) = ([1_u16, 513], [0.5_f64, -0.5], [7_u8; 16]);
+    writer.event(&Cons(shorts.native(), Cons(floats.native(), Cons(id.native(), Nil))));
+    writer.event(&Cons("GET", Cons("/a/longer/path/of/24", Cons(1_u64 << 60, Cons(200_u16, Nil)))));
     writer.event(&Nil);
     record_dynamic(&mut writer);
     writer.ticks += 1 << 33;
@@ -253,12 +256,28 @@ fn show(value: &ValueRef<'_>, out: &mut String) {
             Ok(())
         }
         ValueRef::Unit => write!(out, "()"),
-        ValueRef::None => write!(out, "none"),
+        ValueRef::None | ValueRef::SomeNone(_) => write!(out, "none"),
         ValueRef::Any(any) => {
             show(&any.value(), out);
             Ok(())
         }
         ValueRef::Absent => write!(out, "absent"),
+        ValueRef::Withheld => write!(out, "withheld"),
+        ValueRef::Composite(parts) => {
+            out.push_str(parts.name);
+            out.push_str(parts.variant.unwrap_or(""));
+            out.push('(');
+            for member in parts.clone() {
+                write!(out, " {}:", member.name).expect("a string takes all");
+                show(&member.value, out);
+            }
+            write!(out, ")")
+        }
+        value @ (ValueRef::Uuid(_)
+        | ValueRef::Ip(_)
+        | ValueRef::Socket(_)
+        | ValueRef::Duration(_)
+        | ValueRef::Time(_)) => write!(out, "{value:?}"),
         ValueRef::Sequence(values) => {
             sequence(&mut values.clone(), out);
             Ok(())
@@ -373,10 +392,10 @@ fn make_device() -> (Vec<u8>, Vec<Vec<u8>>) {
         let started = recorder.start(words, &config, &session).expect("started once").expect("it fits");
         assert_eq!(started.boot, boot);
         let mut id = 0;
-        let mut event = |fields: &dyn AnyFields, wait: u64| {
+        let mut event = |fields: &dyn OfDevice, wait: u64| {
             id += 1;
             TICKS.set(TICKS.get() + wait);
-            recorder.append_any(id, fields);
+            recorder.append_any(id, fields.joined());
             if boot == 1 {
                 let dynamic = fields.types().iter().count();
                 let metadata = Metadata {
@@ -408,6 +427,21 @@ fn make_device() -> (Vec<u8>, Vec<Vec<u8>>) {
         words[header].store(0xFF01_FFFF);
     }
     (image_of(words), entries)
+}
+
+/// Fields as devices record them.
+trait OfDevice {
+    fn joined(&self) -> &dyn JoinedFields;
+    fn types(&self) -> TypeList;
+}
+
+impl<F: Fields> OfDevice for F {
+    fn joined(&self) -> &dyn JoinedFields {
+        self
+    }
+    fn types(&self) -> TypeList {
+        F::TYPES
+    }
 }
 
 trait SegmentStarts {

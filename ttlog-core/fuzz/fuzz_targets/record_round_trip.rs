@@ -40,6 +40,9 @@ enum Event {
     Sequences(Vec<u64>, Vec<String>, Vec<i128>, Vec<Option<f32>>),
     Nested(Vec<Vec<u8>>, bool, f64),
     Long(String, u16),
+    Request(String, String, u64, u16, i64, f64),
+    Blocks(Vec<u16>, [u8; 16], Vec<f64>, Vec<bool>, String),
+    Many(String, String, String, String, String, String, String, u64),
 }
 
 /// A value to compare with the value read.
@@ -110,8 +113,15 @@ impl<T: Expected> Expected for Option<T> {
     fn is(&self, read: &ValueRef<'_>) -> bool {
         match self {
             Some(value) => value.is(read),
-            None => *read == ValueRef::None,
+            None => matches!(read, ValueRef::None | ValueRef::SomeNone(_)),
         }
+    }
+}
+
+impl<T: Expected, const N: usize> Expected for [T; N] {
+    fn is(&self, read: &ValueRef<'_>) -> bool {
+        let ValueRef::Sequence(read) = read else { return false };
+        capped(read.len(), N, read.full_len) && read.clone().zip(self).all(|(read, value)| value.is(&read))
     }
 }
 
@@ -131,7 +141,7 @@ macro_rules! shaped {
     (@list $first:expr $(, $rest:expr)*) => { Cons(Value::native(&$first), shaped!(@list $($rest),*)) };
 }
 
-const FIELDS: [Field; 6] = [const { Field::dynamic("field") }; 6];
+const FIELDS: [Field; 8] = [const { Field::dynamic("field") }; 8];
 
 /// Returns the metadata of an event with this many fields.
 fn metadata(fields: usize) -> Metadata {
@@ -219,6 +229,9 @@ fn check(recorder: &Recorder<'_>, words: &[Word], event: &Event, callsite: u16) 
         Event::Options(a, b, c, d) => go!(*a, *b, *c, *d),
         Event::Sequences(a, b, c, d) => go!(*a, *b, *c, *d),
         Event::Nested(a, b, c) => go!(*a, *b, *c),
+        Event::Request(a, b, c, d, e, f) => go!(*a, *b, *c, *d, *e, *f),
+        Event::Blocks(a, b, c, d, e) => go!(*a, *b, *c, *d, *e),
+        Event::Many(a, b, c, d, e, f, g, h) => go!(*a, *b, *c, *d, *e, *f, *g, *h),
         Event::Long(text, times) => {
             let long = text.repeat(usize::from(*times) % 4096);
             go!(7_u8, long, 1.5_f64);
