@@ -268,11 +268,18 @@ fn payload(line: &[&str]) {
         let expected = match line[0] {
             "order" => r#"Str(Text { text: "SYMBOL", full_len: None }) Unsigned(70000) F64(0.5)"#,
             "web" => {
-                r#"Str(Text { text: "GET", full_len: None }) Str(Text { text: "/a/longer/path/of/24", full_len: None }) Unsigned(7) Unsigned(200) Unsigned(18446744073709551615) F64(0.5)"#
+                concat!(
+                    r#"Str(Text { text: "GET", full_len: None }) "#,
+                    r#"Str(Text { text: "/a/longer/path/of/24", full_len: None }) "#,
+                    "Unsigned(7) Unsigned(200) Unsigned(18446744073709551615) F64(0.5)"
+                )
             }
             "numbers" => "Unsigned(15) Unsigned(16) Signed(-2048) Signed(2048) Bool(true) Signed(-1)",
             "bytes" => {
-                r#"[Unsigned(1), Unsigned(2)] Bytes(Blob { bytes: [3], full_len: None }) [F64(0.5)] Str(Text { text: "", full_len: None }) [Unsigned(5)]"#
+                concat!(
+                    "[Unsigned(1), Unsigned(2)] Bytes(Blob { bytes: [3], full_len: None }) [F64(0.5)] ",
+                    r#"Str(Text { text: "", full_len: None }) [Unsigned(5)]"#
+                )
             }
             _ => {
                 r#"Str(Text { text: "ab", full_len: None }) Unsigned(31) None Str(Text { text: "cd", full_len: None })"#

@@ -17,7 +17,8 @@ use ttlog_benches::workload::mix;
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
-    /// The case, as in `max_performance cost`; also bare_loop and empty_call; mix_NAME for a mix, mix_NAME_loop for its loop
+    /// The case, as in `max_performance cost`; also bare_loop and empty_call; mix_NAME for a mix, mix_NAME_loop for its
+    /// loop
     case: String,
     /// Number of events
     #[arg(value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
@@ -57,7 +58,7 @@ fn run_mix(name: &str, count: u64) -> Result<()> {
         (mix.measured_loop)(0, count);
     } else {
         (mix.measured)(0, count);
-        check_events(mix.kept, &recorder.image()?, count, 1000, mix.check)?;
+        check_events(mix.kept, &recorder.image()?, count, 1000, |index, event| (mix.check)(index, &event.values()?))?;
     }
     recorder.end()
 }

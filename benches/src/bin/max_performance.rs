@@ -31,8 +31,8 @@ struct Arguments {
 enum Command {
     /// Time and bytes of each kind of event, compared with the floor: one read of the clock and a store of 32 bytes
     ///
-    /// With --mix, the events are drawn from stated distributions (`ttlog_benches::workload::mix`), and the floor of each
-    /// is one read of the clock and a memcpy of the same values.
+    /// With --mix, the events are drawn from stated distributions (`ttlog_benches::workload::mix`), and the floor of
+    /// each is one read of the clock and a memcpy of the same values.
     Cost {
         #[command(flatten)]
         options: CostOptions,

@@ -104,7 +104,9 @@ pub fn measure(name: &str, options: Options) -> Result<MixLine> {
         (mix.floor)(&mut strip, emitted, options.events);
         floors.push(per_event(start));
 
-        counted = check_events(mix.kept, &recorder.image()?, emitted, CHECKED, mix.check)?;
+        counted = check_events(mix.kept, &recorder.image()?, emitted, CHECKED, |index, event| {
+            (mix.check)(index, &event.values()?)
+        })?;
     }
     recorder.end()?;
     let least = |times: &[f64]| times.iter().copied().fold(f64::INFINITY, f64::min);

@@ -11,7 +11,6 @@ use std::hint::black_box;
 use ttlog_core::ValueRef;
 use ttlog_std::{FatalSignals, Level};
 
-use crate::check::readback::Event;
 use crate::error::{Result, ensure};
 use crate::harness::recorder::Setup;
 use crate::workload::inputs::Random;
@@ -28,7 +27,7 @@ pub fn input_of(index: u64) -> usize {
     ((mixed ^ mixed >> 29).wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 52) as usize
 }
 
-/// What a mix draws its values from.
+/// Source of the values of a mix.
 struct Draw(Random);
 
 impl Draw {
@@ -209,12 +208,11 @@ macro_rules! mixes {
                     }
                 }
 
-                fn check(index: u64, event: &Event<'_>) -> Result<()> {
+                fn check(index: u64, values: &[(&str, ValueRef<'_>)]) -> Result<()> {
                     let input = &inputs()[input_of(index)];
                     let expected: &[(&str, &dyn Logged)] = &[$((stringify!($field), &input.$field)),*];
-                    let values = event.values()?;
                     let right = values.len() == expected.len()
-                        && expected.iter().zip(&values).all(|((field, logged), (name, read))| {
+                        && expected.iter().zip(values).all(|((field, logged), (name, read))| {
                             field == name && logged.is(read)
                         });
                     ensure!(right, "event {index} holds {values:?}, and was made from {input:?}");
@@ -317,8 +315,8 @@ pub struct Mix {
     pub measured_loop: fn(u64, u64),
     /// Copies the values.
     pub floor: fn(&mut Strip, u64, u64),
-    /// Checks that an event has the values of round `index`.
-    pub check: fn(u64, &Event<'_>) -> Result<()>,
+    /// Checks that the values of an event, with their names, are those of round `index`.
+    pub check: fn(u64, &[(&str, ValueRef<'_>)]) -> Result<()>,
 }
 
 /// Returns the mix of a name.

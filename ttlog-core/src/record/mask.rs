@@ -90,8 +90,8 @@ fn mask_valid(tags: &[u8], bytes: &mut [u8], mask: bool) -> Option<usize> {
     }
 }
 
-/// As [`mask_packed`], of a value that is split: its head is at the start of `heads` and its tail at the start of `tails`.
-/// Returns the lengths of both.
+/// As [`mask_packed`], of a value that is split: its head is at the start of `heads` and its tail at the start of
+/// `tails`. Returns the lengths of both.
 pub(crate) fn mask_split(tags: &[u8], heads: &mut [u8], tails: &mut [u8], mask: bool) -> Option<(usize, usize)> {
     let (tags, _) = split_type(tags)?;
     let (&tag, inner) = tags.split_first()?;

@@ -3,9 +3,9 @@
 //! [`Packer`] writes: it collects bytes in a register and stores whole words. [`Unpacker`] reads from a byte slice that
 //! can hold anything.
 //!
-//! The lengths of values cannot be predicted, so the methods for the hot path (those with `loose` in their name) have no
-//! branch that depends on where a word ends: they store the current word each time, finished or not. Hence they store up
-//! to [`LOOSE_LEN`] bytes beyond the end.
+//! The lengths of values cannot be predicted, so the methods for the hot path (those with `loose` in their name) have
+//! no branch that depends on where a word ends: they store the current word each time, finished or not. Hence they
+//! store up to [`LOOSE_LEN`] bytes beyond the end.
 //!
 //! # Format
 //! docs/format.md §4.1 (check), §4.2 (varint, length), §4.3 (payload).
@@ -283,8 +283,8 @@ impl Packer {
         let end = before + bytes.len();
         let (words, rest) = (end / 8, end % 8);
         let start = bytes.as_ptr();
-        // SAFETY: reads 8 bytes within `bytes`: at its start; at 8 k - before, where k is from 1 to words - 1, so at most
-        // at its length - 8; and at its end.
+        // SAFETY: reads 8 bytes within `bytes`: at its start; at 8 k - before, where k is from 1 to words - 1, so at
+        // most at its length - 8; and at its end.
         let load = |offset: usize| u64::from_le(unsafe { start.add(offset).cast::<u64>().read_unaligned() });
         let low = load(0) << (before * 8);
         self.check ^= low;
@@ -352,8 +352,8 @@ impl Packer {
         self.put_bytes(bytes);
     }
 
-    /// Stores the remaining bytes, padded with zeros. Returns the number of words of the payload, and the exclusive or of
-    /// all of them and the start value.
+    /// Stores the remaining bytes, padded with zeros. Returns the number of words of the payload, and the exclusive or
+    /// of all of them and the start value.
     #[inline(always)]
     pub(crate) fn finish(mut self) -> (usize, u64) {
         if !self.at.is_multiple_of(64) {

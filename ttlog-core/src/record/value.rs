@@ -27,9 +27,9 @@ pub(crate) use sealed::Sealed;
 
 /// A type with its own encoding. Sealed, because rings trust the lengths that implementations return.
 ///
-/// A packed value consists of a *head*, whose length depends only on the type, and a *tail*. The heads of all fields come
-/// first, then the tails. In an option, a sequence or another value, and on devices, a value is *joined*: it has its own
-/// encoding, in one piece. Types without a head have the same encoding in both places.
+/// A packed value consists of a *head*, whose length depends only on the type, and a *tail*. The heads of all fields
+/// come first, then the tails. In an option, a sequence or another value, and on devices, a value is *joined*: it has
+/// its own encoding, in one piece. Types without a head have the same encoding in both places.
 ///
 /// The hot path takes *small* values: all numbers, and texts below 250 bytes. The length of their encoding is at most
 /// [`SMALL_LEN_MAX`](Native::SMALL_LEN_MAX) plus [`content_len`](Native::content_len).
@@ -296,8 +296,10 @@ impl<'a> Kept<'a> {
 }
 
 macro_rules! native_text {
-    ($(($($generics:tt)*) $rust:ty => $type:expr, |$value:ident| $bytes:expr, $is_whole:expr, |$cap:ident| $kept:expr;)*)
-    => {$(
+    ($(
+        ($($generics:tt)*) $rust:ty => $type:expr,
+            |$value:ident| $bytes:expr, $is_whole:expr, |$cap:ident| $kept:expr;
+    )*) => {$(
         impl<$($generics)*> Sealed for $rust {}
         impl<$($generics)*> Native for $rust {
             const TYPE: Type = $type;

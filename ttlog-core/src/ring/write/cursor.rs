@@ -92,7 +92,7 @@ impl<'m> UnderWay<'m> {
     }
 }
 
-/// What the hot path stores. (A trait, because a closure is not certain to be inlined.)
+/// Payload that the hot path stores. (A trait, because a closure is not certain to be inlined.)
 trait Payload {
     /// Stores the payload. Returns the number of its words, and the exclusive or of them and the packer's start value.
     fn put(&self, packer: Packer) -> (usize, u64);
