@@ -21,7 +21,7 @@ pub(crate) const LOOSE_LEN: usize = 24;
 const IS_WIDE: bool = cfg!(target_pointer_width = "64");
 /// Maximum length that is encoded in a single byte.
 pub const SHORT_LEN_MAX: usize = 249;
-const LONG_LEN: u8 = 250;
+pub(super) const LONG_LEN: u8 = 250;
 const CAPPED_LEN: u8 = 251;
 
 /// Returns the sum of the bytes of `word`, which [`check`](mod@crate::record) stores.

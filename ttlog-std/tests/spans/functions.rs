@@ -168,8 +168,8 @@ fn functions_run_in_spans_of_their_own() {
         "fallible INFO value=u64 7",
         "fallible ERROR error=display invalid digit found in string",
         "generic ERROR error=debug Point(1)",
-        "with_impl INFO value=debug 2",
-        "handle ERROR error=display no zero",
+        "with_impl INFO value=u64 2",
+        "handle ERROR error=str no zero",
         "helper WARN value=u64 8",
         "accept INFO value=u64 93",
     ];
