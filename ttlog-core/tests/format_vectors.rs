@@ -8,25 +8,27 @@ mod snapshot_support;
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
+use std::time::Duration;
 
 use snapshot_support::{META, Vector, record};
 use ttlog_core::device::{DeviceClock, DeviceRecorder, SessionStart};
 use ttlog_core::event::dynamic::{DynamicFields, DynamicValues};
-use ttlog_core::event::{AnyFields, Cons, Field, Literal, Metadata, Nil, Role, TypeList};
+use ttlog_core::event::{AnyFields, Cons, Field, Fields, Literal, Metadata, Nil, Role, Shown, TypeList};
 use ttlog_core::record::packed::{Unpacker, unzigzag, varint_len, zigzag};
-use ttlog_core::record::{Bytes, Text, ValueRef};
+use ttlog_core::record::{Bytes, EnumType, Member, Native, StructType, Text, ValueRef};
 use ttlog_core::record::{decode_header, encode_header};
 use ttlog_core::ring::{
-    AppendOutcome, DropReason, EndKind, Mode, Panics, ProcessEnd, Ring, RingConfig, RingImage, Segment, SegmentHeader,
-    SegmentState, Session,
+    AppendOutcome, Cursor, DropReason, EndKind, Mode, Panics, ProcessEnd, Ring, RingConfig, RingImage, Segment,
+    SegmentHeader, SegmentState, Session,
 };
 use ttlog_core::snapshot::{
     Codec, Content, SnapshotItem, SnapshotReader, columns_len_max, decode_columns, decode_item, encode_columns,
     encode_item, recordings, scratch_len, unpack_len, write_snapshot_of_ring,
 };
 use ttlog_core::table::callsite_text::{self, CallsiteText};
-use ttlog_core::table::{TableItem, encode_callsite};
-use ttlog_core::{Level, Type, Word, crc32};
+use ttlog_core::table::{FieldInfo, TableItem, encode_callsite, values_of};
+use ttlog_core::{ContextInfo, Level, Type, UnixTime, UuidBytes, Value, Word, crc32};
 
 const DOCUMENT: &str = include_str!("../../docs/format.md");
 
@@ -95,7 +97,8 @@ fn payload_of(segment_len: u32, fields: &dyn AnyFields) -> Vec<u8> {
 
 fn varint(line: &[&str]) {
     let (value, shown) = (number::<u64>(line[0]), hex(&line[1..]));
-    if !expect(line[0], &payload_of(1024, &Cons(value, Nil))[..shown.len()], &shown) {
+    // Joined, because it is in an option.
+    if !expect(line[0], &payload_of(1024, &Cons(Some(value), Nil))[1..][..shown.len()], &shown) {
         return;
     }
     assert_eq!(varint_len(value), shown.len());
@@ -110,7 +113,7 @@ fn varint(line: &[&str]) {
 
 fn zigzag_line(line: &[&str]) {
     let (value, shown) = (number::<i64>(line[0]), hex(&line[1..]));
-    if !expect(line[0], &payload_of(1024, &Cons(value, Nil))[..shown.len()], &shown) {
+    if !expect(line[0], &payload_of(1024, &Cons(Some(value), Nil))[1..][..shown.len()], &shown) {
         return;
     }
     assert_eq!(Unpacker::new(&shown).varint().map(unzigzag), Some(value));
@@ -135,8 +138,10 @@ fn any(line: &[&str]) {
         "i128" => values.i128(-1),
         unknown => panic!("no value for {unknown}"),
     }
+    let len = values.len_bytes();
     let payload = values.finish();
-    if !expect(&format!("any {}", line[0]), payload, &shown) {
+    let bytes: Vec<u8> = payload.iter().flat_map(|word| word.to_le_bytes()).collect();
+    if !expect(&format!("any {}", line[0]), &bytes[..len], &shown) {
         return;
     }
     let fields = DynamicFields::new(TYPES, TYPES.hash(), payload);
@@ -203,19 +208,108 @@ fn length(line: &[&str]) {
     let text = vec![b'x'; full.map_or(kept, |full| full as usize)];
     let made = match full {
         None if kept > 16_384 => return, // read only: a longer value is capped when it is recorded
-        None => payload_of(65_536, &Cons(Bytes(&text), Nil)),
+        None => payload_of(65_536, &Cons(Some(Bytes(&text)), Nil))[1..].to_vec(),
         Some(_) => capped(&text, kept),
     };
     expect(line[0], &made[..shown.len()], &shown);
 }
 
-/// Returns the packed part of a payload in which a text was cut to `kept` bytes, 3 of them. A segment has 12 words for
-/// a record: the header takes one and four wide values 8, so that two texts of 3 bytes just fit.
+/// Returns the packed part of a payload in which a text was cut to `kept` bytes, 5 of them. A segment has 11 words for
+/// a record: the header takes one and four wide values 8, so that the option of a text of 5 bytes fits.
 fn capped(text: &[u8], kept: usize) -> Vec<u8> {
-    assert_eq!(kept, 3, "the segment is chosen for this");
+    assert_eq!(kept, 5, "the segment is chosen for this");
     let wide = 1_u128;
-    let texts = Cons(Bytes(text), Cons(Bytes(text), Nil));
-    payload_of(160, &Cons(wide, Cons(wide, Cons(wide, Cons(wide, texts)))))[64..].to_vec()
+    payload_of(152, &Cons(wide, Cons(wide, Cons(wide, Cons(wide, Cons(Some(Bytes(text)), Nil))))))[65..].to_vec()
+}
+
+/// Compares the payload of a list of values, whose types are then read from the document.
+fn payload(line: &[&str]) {
+    fn go<F: Fields>(line: &[&str], fields: F) {
+        let shown = hex(&line[1..]);
+        if !expect(&format!("payload {}", line[0]), &payload_of(4096, &fields), &shown) {
+            return;
+        }
+        // The hot path makes the same bytes.
+        let memory = words(160 + 4096);
+        let config = RingConfig { ring_id: 1, segment_len: 4096, table_len: 0, anchor_count: 0, ..RingConfig::PLAIN };
+        let ring = Ring::create(&memory, &config).expect("it fits");
+        let cursor = Cursor::new();
+        let who = ContextInfo { context: 1, os_thread_id: 1, next_index: 0, name: "" };
+        for path in ["slow", "plain", "small"] {
+            let done = match path {
+                "slow" => cursor.append_slow(&ring, &|| 1, &who, 7, &fields) == AppendOutcome::Recorded,
+                "plain" => cursor.append_plain(7, 1, &fields),
+                _ => !fields.are_small() || cursor.append_small(7, 1, &fields),
+            };
+            assert!(done, "{}: {path}", line[0]);
+        }
+        let mut bytes = vec![0; ring.len_bytes()];
+        ring.copy_image(&mut bytes);
+        let SegmentState::Valid(segment) = RingImage::parse(&bytes).expect("a whole ring").segment(0) else {
+            panic!("it holds events")
+        };
+        for item in segment.items() {
+            match item {
+                ttlog_core::ring::Item::Event(record) => assert_eq!(record.payload, shown, "{}", line[0]),
+                ttlog_core::ring::Item::Context(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        // And they are read as what they were made from.
+        static FIELDS: [Field; 6] = [const { Field::dynamic("v") }; 6];
+        let metadata = Metadata { fields: &FIELDS[..AnyFields::types(&fields).iter().count()], ..METADATA };
+        let mut entry = [0; 128];
+        let len = encode_callsite(7, &metadata, AnyFields::types(&fields), &mut entry).expect("it fits");
+        let TableItem::Callsite(info) = TableItem::decode(&entry[..len]).expect("an item") else {
+            panic!("a callsite")
+        };
+        let values: Vec<_> = info.values(&shown).map(|value| format!("{:?}", value.expect("readable").1)).collect();
+        let read = values.join(" ");
+        let expected = match line[0] {
+            "order" => r#"Str(Text { text: "SYMBOL", full_len: None }) Unsigned(70000) F64(0.5)"#,
+            "web" => {
+                r#"Str(Text { text: "GET", full_len: None }) Str(Text { text: "/a/longer/path/of/24", full_len: None }) Unsigned(7) Unsigned(200) Unsigned(18446744073709551615) F64(0.5)"#
+            }
+            "numbers" => "Unsigned(15) Unsigned(16) Signed(-2048) Signed(2048) Bool(true) Signed(-1)",
+            "bytes" => {
+                r#"[Unsigned(1), Unsigned(2)] Bytes(Blob { bytes: [3], full_len: None }) [F64(0.5)] Str(Text { text: "", full_len: None }) [Unsigned(5)]"#
+            }
+            _ => {
+                r#"Str(Text { text: "ab", full_len: None }) Unsigned(31) None Str(Text { text: "cd", full_len: None })"#
+            }
+        };
+        assert_eq!(shape(&info, &shown), expected, "{read}");
+        for len in 0..shown.len() - 7 {
+            let mut values = info.values(&shown[..len]);
+            assert!(values.any(|value| value.is_err()), "{}: cut to {len} bytes", line[0]);
+        }
+    }
+    /// Shows the values, with the elements of sequences.
+    fn shape(info: &ttlog_core::CallsiteInfo<'_>, payload: &[u8]) -> String {
+        let values = info.values(payload).map(|value| match value.expect("readable").1 {
+            ValueRef::Sequence(elements) => format!("{:?}", elements.collect::<Vec<_>>()),
+            value => format!("{value:?}"),
+        });
+        values.collect::<Vec<_>>().join(" ")
+    }
+    match line[0] {
+        "order" => go(line, Cons("SYMBOL", Cons(70_000_u64, Cons(0.5_f64, Nil)))),
+        "web" => {
+            let rest = Cons(7_u64, Cons(200_u16, Cons(u64::MAX, Cons(0.5_f64, Nil))));
+            go(line, Cons("GET", Cons("/a/longer/path/of/24", rest)));
+        }
+        "numbers" => {
+            let rest = Cons(-2048_i64, Cons(2048_i64, Cons(true, Cons(-1_i16, Nil))));
+            go(line, Cons(15_u64, Cons(16_u64, rest)));
+        }
+        "bytes" => {
+            let (numbers, floats, one) = ([1_u16, 2], [0.5_f64], [5_u64]);
+            let rest = Cons(floats[..].native(), Cons("", Cons(one[..].native(), Nil)));
+            go(line, Cons(numbers[..].native(), Cons(Bytes(&[3]), rest)));
+        }
+        "options" => go(line, Cons(Some("ab"), Cons(Some(31_u64), Cons(None::<u8>, Cons("cd", Nil))))),
+        unknown => panic!("no payload {unknown}"),
+    }
 }
 
 fn item(line: &[&str]) {
@@ -268,6 +362,62 @@ fn callsite(line: &[&str]) {
     assert_eq!(fields, ["bytes [5]", "env [15] Text(\"prod\")"]);
 }
 
+/// Compares the payload of one field of a type for identifiers, addresses or times.
+fn native(line: &[&str]) {
+    fn check<T: Native>(line: &[&str], value: T, expected: &ValueRef<'_>) {
+        let shown = hex(&line[1..]);
+        let mut padded = shown.clone();
+        padded.resize(shown.len().next_multiple_of(8), 0);
+        if !expect(&format!("native {}", line[0]), &payload_of(1024, &Cons(value, Nil)), &padded) {
+            return;
+        }
+        static FIELDS: [Field; 1] = [Field::dynamic("v")];
+        let mut entry = [0; 64];
+        let types = TypeList::Cons(T::TYPE, &TypeList::Nil);
+        let metadata = Metadata { fields: &FIELDS, ..METADATA };
+        let len = encode_callsite(7, &metadata, types, &mut entry).expect("it fits");
+        let TableItem::Callsite(info) = TableItem::decode(&entry[..len]).expect("an item") else {
+            panic!("a callsite")
+        };
+        assert_eq!(&info.values(&shown).next().expect("one").expect("readable").1, expected);
+    }
+    let text = line[0];
+    let uuid = 0x67e5_5044_10b1_426f_9247_bb68_0e5f_e0c8_u128.to_be_bytes();
+    let scoped = SocketAddrV6::new("2001:db8::7".parse().expect("an address"), 80, 1, 2).into();
+    let time = |secs, nanos| UnixTime::new(secs, nanos).expect("less than a second");
+    match text {
+        "67e55044-10b1-426f-9247-bb680e5fe0c8" => check(line, UuidBytes(uuid), &ValueRef::Uuid(uuid)),
+        "[2001:db8::7%2]:80" => check(line, scoped, &ValueRef::Socket(scoped)),
+        "1.5µs" => check(line, Duration::from_nanos(1500), &ValueRef::Duration(Duration::from_nanos(1500))),
+        "9223372036854775808s" => {
+            let long = Duration::from_secs(1 << 63);
+            check(line, long, &ValueRef::Duration(long));
+        }
+        "1969-12-31T23:59:59.999999999Z" => {
+            check(line, UnixTime::from_nanos(-1), &ValueRef::Time(time(-1, 999_999_999)));
+        }
+        "-1099511627776.000000001" => {
+            let far = time(-(1 << 40) - 1, 999_999_999);
+            check(line, far, &ValueRef::Time(far));
+        }
+        ip if ip.parse::<IpAddr>().is_ok() => {
+            let ip: IpAddr = ip.parse().expect("just parsed");
+            check(line, ip, &ValueRef::Ip(ip));
+        }
+        socket => {
+            let socket: SocketAddr = socket.parse().expect("an address with a port");
+            check(line, socket, &ValueRef::Socket(socket));
+        }
+    }
+}
+
+fn callsite_split(line: &[&str]) {
+    static FIELDS: [Field; 1] = [Field::dynamic("n")];
+    let types = TypeList::Split(&TypeList::Cons(Type::U64, &TypeList::Nil));
+    let Some(fields) = callsite_with(line, &FIELDS, types) else { return };
+    assert_eq!(fields, ["n [5]"]);
+}
+
 fn callsite_secret(line: &[&str]) {
     static FIELDS: [Field; 3] =
         [Field::dynamic("user"), Field::dynamic("token").secret(), Field::literal("pin", Literal::I64(1234)).secret()];
@@ -301,6 +451,86 @@ fn callsite_known(line: &[&str]) {
     assert_eq!(fields, ["span [5] Update", "trace [6] Trace", "id [5] KnownAs"]);
 }
 
+fn callsite_shown(line: &[&str]) {
+    static FIELDS: [Field; 3] = [
+        Field::dynamic("user").shown(Shown::Display),
+        Field::dynamic("name").shown(Shown::Debug),
+        Field::dynamic("text").shown(Shown::Display).secret(),
+    ];
+    const TEXT: TypeList = TypeList::Cons(Type::Display, &TypeList::Nil);
+    let types = TypeList::Cons(Type::U64, &TypeList::Cons(Type::Option(&Type::Str), &TEXT));
+    let Some(fields) = callsite_with(line, &FIELDS, types) else { return };
+    assert_eq!(fields, ["user [5] by Display", "name [32, 15] by Debug", "text [17] secret by Display"]);
+}
+
+const PAIR: Type = Type::Tuple(&[Type::U16, Type::U64]);
+const POINT: Type = Type::Struct(&StructType {
+    name: "P",
+    members: &[
+        Member { name: "x", secret: false, of: Type::U8 },
+        Member { name: "", secret: true, of: Type::Option(&Type::Str) },
+    ],
+});
+const STATE: Type = Type::Enum(&EnumType {
+    name: "S",
+    variants: &[
+        StructType { name: "A", members: &[] },
+        StructType { name: "B", members: &[Member { name: "", secret: false, of: Type::U32 }] },
+        StructType { name: "C", members: &[Member { name: "t", secret: false, of: Type::Sequence(&Type::Str) }] },
+    ],
+});
+
+fn types(line: &[&str]) {
+    let shown = hex(line);
+    let index = match shown.first() {
+        Some(34) => PAIR,
+        Some(35) => POINT,
+        _ => STATE,
+    };
+    let mut made = [0; 64];
+    let len = index.describe(&mut made).expect("it fits");
+    expect("types", &made[..len], &shown);
+}
+
+/// A type, a value, and what a reader finds in it.
+fn nested(line: &[&str]) {
+    let (of, bytes) = (hex(&line[..1]), hex(&line[1..2]));
+    let field = FieldInfo {
+        name: "v",
+        type_tags: &of,
+        literal: None,
+        secret: false,
+        withheld: false,
+        role: Role::Value,
+        shown: Shown::Plain,
+        split: true,
+    };
+    let fields = [field];
+    let value = values_of(&fields, &bytes).next().expect("a value").expect("a good one");
+    assert_eq!(in_words(&value), line[2]);
+}
+
+fn in_words(value: &ValueRef<'_>) -> String {
+    match value {
+        ValueRef::Composite(parts) => {
+            let parts = parts.clone();
+            let name = [parts.name, parts.variant.unwrap_or("")].join(".");
+            let members = parts.map(|member| {
+                let mark = if member.secret { "!" } else { "" };
+                format!("{mark}{}:{}", member.name, in_words(&member.value))
+            });
+            format!("{name}({})", members.collect::<Vec<_>>().join(","))
+        }
+        ValueRef::Sequence(elements) => {
+            format!("[{}]", elements.clone().map(|element| in_words(&element)).collect::<Vec<_>>().join(","))
+        }
+        ValueRef::Unsigned(value) => value.to_string(),
+        ValueRef::Str(text) => text.text.to_owned(),
+        ValueRef::Withheld => "withheld".to_owned(),
+        other => panic!("{other:?}"),
+    }
+}
+
 /// Compares a callsite that has these fields, and returns the fields as read back.
 fn callsite_with(line: &[&str], fields: &'static [Field], types: TypeList) -> Option<Vec<String>> {
     let shown = hex(&line[6..]);
@@ -326,7 +556,8 @@ fn callsite_with(line: &[&str], fields: &'static [Field], types: TypeList) -> Op
         let literal = field.literal.map(|literal| format!(" {literal:?}")).unwrap_or_default();
         let secret = if field.secret { " secret" } else { "" };
         let role = if field.role == Role::Value { String::new() } else { format!(" {:?}", field.role) };
-        format!("{} {:?}{literal}{secret}{role}", field.name, field.type_tags)
+        let shown = if field.shown == Shown::Plain { String::new() } else { format!(" by {:?}", field.shown) };
+        format!("{} {:?}{literal}{secret}{role}{shown}", field.name, field.type_tags)
     });
     Some(fields.collect())
 }
@@ -611,7 +842,11 @@ fn callsite_text_line(line: &[&str]) {
         message: "moved{n}",
         file: "src/m.rs",
         line: 70,
-        fields: &[Field::dynamic("n"), Field::dynamic("pin").secret(), Field::literal("unit", Literal::Str("mm"))],
+        fields: &[
+            Field::dynamic("n"),
+            Field::dynamic("pin").secret().shown(Shown::Debug),
+            Field::literal("unit", Literal::Str("mm")),
+        ],
     };
     const LEN: usize = callsite_text::encoded_len(&METADATA);
     const TEXT: [u8; LEN] = callsite_text::encode(&METADATA);
@@ -623,8 +858,10 @@ fn callsite_text_line(line: &[&str]) {
     let level = (text.level as u8).to_string();
     let line_number = text.line.to_string();
     assert_eq!([&level, text.target, text.message, text.file, &line_number], line[..5]);
-    let names: Vec<_> = text.fields().map(|field| (field.name, field.secret, field.literal.is_some())).collect();
-    assert_eq!(names, [("n", false, false), ("pin", true, false), ("unit", false, true)]);
+    let names: Vec<_> =
+        text.fields().map(|field| (field.name, field.secret, field.literal.is_some(), field.shown)).collect();
+    let plain = Shown::Plain;
+    assert_eq!(names, [("n", false, false, plain), ("pin", true, false, Shown::Debug), ("unit", false, true, plain)]);
 }
 
 /// Compares a frame.
@@ -684,7 +921,7 @@ fn whole_snapshot(shown: &[u8]) {
             SnapshotItem::Segment(packed) => {
                 for item in packed.unpack(&mut scratch).expect("intact").items() {
                     let ttlog_core::ring::Item::Event(record) = item else { panic!("{item:?}") };
-                    let values = Unpacker::new(record.payload).varint();
+                    let values = Unpacker::new(&record.payload[1..]).split_tail(record.payload[0]);
                     told.push(format!("{} {} {} {values:?}", record.ticks, record.context, record.callsite));
                 }
             }
@@ -708,15 +945,21 @@ fn vectors_of_the_document() {
         for line in lines {
             let line: Vec<&str> = line.split_whitespace().collect();
             match name {
+                "payload" => payload(&line),
                 "varint" => varint(&line),
                 "zigzag" => zigzag_line(&line),
                 "any" => any(&line),
+                "types" => types(&line),
+                "nested" => nested(&line),
                 "length" => length(&line),
                 "item" => item(&line),
                 "recordings" => recordings_line(&line),
                 "table-entry" => table_entry(&line),
                 "callsite" => callsite(&line),
                 "callsite-secret" => callsite_secret(&line),
+                "native" => native(&line),
+                "callsite-shown" => callsite_shown(&line),
+                "callsite-split" => callsite_split(&line),
                 "callsite-span" => callsite_span(&line),
                 "callsite-begin" => callsite_begin(&line),
                 "callsite-known" => callsite_known(&line),
@@ -742,7 +985,9 @@ fn vectors_of_the_document() {
         "callsite-begin",
         "callsite-known",
         "callsite-secret",
+        "callsite-shown",
         "callsite-span",
+        "callsite-split",
         "callsite-text",
         "columns",
         "control-request",
@@ -754,12 +999,16 @@ fn vectors_of_the_document() {
         "item",
         "length",
         "long-ring-header",
+        "native",
+        "nested",
+        "payload",
         "record",
         "recordings",
         "ring-header",
         "segment-header",
         "snapshot",
         "table-entry",
+        "types",
         "varint",
         "zigzag",
     ];

@@ -155,9 +155,9 @@ fn numbers(words: &[Word], text_len: usize) -> (Vec<u64>, u64) {
         for item in segment.items() {
             match item {
                 Item::Event(record) => {
-                    let mut values = Unpacker::new(record.payload);
-                    let number = values.varint().unwrap();
-                    let len = values.length().unwrap();
+                    let mut values = Unpacker::new(&record.payload[2..]);
+                    let number = values.split_tail(record.payload[0]).unwrap();
+                    let len = values.length_tail(record.payload[1]).unwrap();
                     let text = values.bytes(len.kept).unwrap();
                     assert!(
                         number == SHARED && text == b"shared"

@@ -176,13 +176,13 @@ fn newer_snapshot_is_refused() {
     let (start, end) = bounds(&original)[0];
     let mut body = original[start + 15..end - 5].to_vec();
     assert_eq!(body[3..5], [1, 2], "key 1, version 2");
-    body[4] = 4;
+    body[4] = 5;
     let newer = [item(0, &body), original[end..].to_vec()].concat();
     let items: Vec<_> = SnapshotReader::new(&newer).items().collect();
     let [SnapshotItem::Header(header), SnapshotItem::Damaged { offset, len_bytes, reason }] = &items[..] else {
         panic!("{items:?}");
     };
-    assert_eq!((header.min_reader_version, *reason), (4, FormatErrorKind::TooNew(4)));
+    assert_eq!((header.min_reader_version, *reason), (5, FormatErrorKind::TooNew(5)));
     assert_eq!((*offset, *offset + *len_bytes), (end, newer.len()));
 }
 

@@ -10,6 +10,7 @@ use snapshot_support::{
 };
 use ttlog_core::event::{Cons, Nil};
 use ttlog_core::record::ContextInfo;
+use ttlog_core::record::packed::Unpacker;
 use ttlog_core::ring::{AppendOutcome, Cursor, DropReason, Ring, RingConfig, RingImage, SegmentState};
 use ttlog_core::snapshot::{
     Codec, SCRATCH_LEN_MIN, Sink, SnapshotItem, SnapshotReader, WriteError, columns_len_max, decode_columns,
@@ -74,7 +75,7 @@ fn header_says_what_the_ring_says() {
     for codec in CODECS {
         let bytes = snapshot(&image, codec);
         let header = SnapshotReader::new(&bytes).header().expect("a snapshot starts with it");
-        assert_eq!((header.format_version, header.min_reader_version), (3, 2));
+        assert_eq!((header.format_version, header.min_reader_version), (4, 2));
         assert_eq!((header.ring_id, header.segment_count, header.segment_len), (0xABCD_EF01_2345_6789, 1, 128));
         assert_eq!((header.reason, header.created_unix_ns, header.ticks), ("manual", -5, 77));
         assert_eq!((header.complete_from, header.dropped, header.suppressed, header.state), (1234, [1, 2, 3, 4], 5, 1));
@@ -323,13 +324,11 @@ fn overwritten_while_streaming() {
                 .events
                 .iter()
                 .map(|event| {
-                    // A varint of the number; see `append`.
+                    // The number, split into head and tail; see `append`.
                     let number = event.ticks / 10;
                     assert_eq!(event.callsite, 1 + (number % 3) as u16, "seed {seed}: a false event");
-                    let mut bytes = [0; 8];
-                    let len = usize::from(event.payload[0] & 7) + 1;
-                    bytes[..len].copy_from_slice(&event.payload[..len]);
-                    assert_eq!(u64::from_le_bytes(bytes) >> 3, number, "seed {seed}: a false event");
+                    let read = Unpacker::new(&event.payload[1..]).split_tail(event.payload[0]);
+                    assert_eq!(read, Some(number), "seed {seed}: a false event");
                     number
                 })
                 .collect();

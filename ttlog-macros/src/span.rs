@@ -207,7 +207,7 @@ fn expand_start(root: &TokenStream, start: &Start, enters: bool, fields: &Fields
     let parent_item = has_parent.then(|| quote_spanned!(site=> #private::Field::id("parent", #private::Role::Parent),));
     let (role, none, handle) = if enters { ("Begin", "Scope", "scope") } else { ("Start", "Span", "span_of") };
     let [role, none, handle] = [role, none, handle].map(|name| Ident::new(name, site));
-    let field_items = fields.fields.iter().map(|field| field_item(&private, field));
+    let field_items = fields.fields.iter().map(|field| field_item(&private, field, &fields.operands));
     let metadata = quote_spanned! {site=>
         #private::Metadata {
             level: #level,
@@ -259,7 +259,7 @@ fn expand_start(root: &TokenStream, start: &Start, enters: bool, fields: &Fields
 fn expand_record(root: &TokenStream, span: &Expr, fields: &Fields, on: Target) -> TokenStream {
     let site = Span::mixed_site();
     let private = quote_spanned!(site=> __ttlog);
-    let field_items = fields.fields.iter().map(|field| field_item(&private, field));
+    let field_items = fields.fields.iter().map(|field| field_item(&private, field, &fields.operands));
     let metadata = quote_spanned! {site=>
         #private::Metadata {
             level: #private::Level::Trace,

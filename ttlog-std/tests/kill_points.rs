@@ -201,7 +201,11 @@ fn check(ring: &[u8], begun: u64, ended: u64) -> Result<(), String> {
                     match item {
                         Item::Event(record) if !own.contains(&record.callsite) => others += 1,
                         Item::Event(record) => {
-                            let n = Unpacker::new(record.payload).varint().ok_or("a payload without its number")?;
+                            let n = record
+                                .payload
+                                .split_first()
+                                .and_then(|(&head, tail)| Unpacker::new(tail).split_tail(head));
+                            let n = n.ok_or("a payload without its number")?;
                             if n >= begun || !seen.insert(n) {
                                 return Err(format!("event {n} of {begun}, or twice"));
                             }

@@ -10,6 +10,7 @@ use ttlog_benches::harness::report;
 use ttlog_benches::measure::concurrency;
 use ttlog_benches::measure::cost;
 use ttlog_benches::measure::memory;
+use ttlog_benches::measure::mix;
 use ttlog_benches::measure::places;
 use ttlog_benches::measure::snapshot_time;
 use ttlog_benches::measure::syscalls;
@@ -29,9 +30,15 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Time and bytes of each kind of event, compared with the floor: one read of the clock and a store of 32 bytes
+    ///
+    /// With --mix, the events are drawn from stated distributions (`ttlog_benches::workload::mix`), and the floor of each
+    /// is one read of the clock and a memcpy of the same values.
     Cost {
         #[command(flatten)]
         options: CostOptions,
+        /// Measure events of real services, with values of unpredictable lengths
+        #[arg(long)]
+        mix: bool,
         /// Measure only this case
         #[arg(long)]
         case: Option<String>,
@@ -117,6 +124,12 @@ enum Command {
         options: CostOptions,
     },
     #[command(hide = true)]
+    MixCase {
+        mix: String,
+        #[command(flatten)]
+        options: CostOptions,
+    },
+    #[command(hide = true)]
     ThroughputRound {
         #[arg(long)]
         threads: u64,
@@ -191,7 +204,12 @@ fn main() -> ExitCode {
 fn run(command: Option<Command>) -> Result<()> {
     match command {
         None => run_all(),
-        Some(Command::Cost { options, case, output }) => cost::run(options.into(), case.as_deref(), output.json),
+        Some(Command::Cost { options, mix: true, case, output }) => {
+            mix::run(options.into(), case.as_deref(), output.json)
+        }
+        Some(Command::Cost { options, mix: false, case, output }) => {
+            cost::run(options.into(), case.as_deref(), output.json)
+        }
         Some(Command::Places { disk, options, output }) => {
             let disk = disk.unwrap_or_else(std::env::temp_dir);
             places::run(&disk, options.rounds, options.events, output.json)
@@ -205,6 +223,7 @@ fn run(command: Option<Command>) -> Result<()> {
         Some(Command::Snapshot { rounds, output }) => snapshot_time::run(rounds, output.json),
         Some(Command::Syscalls { threads, seconds, output }) => syscalls::run(threads, seconds, output.json),
         Some(Command::CostCase { case, heap, options }) => report::json(&cost::measure(&case, heap, options.into())?),
+        Some(Command::MixCase { mix, options }) => report::json(&mix::measure(&mix, options.into())?),
         Some(Command::ThroughputRound { threads, events }) => report::json(&throughput::measure(threads, events)?),
         Some(Command::MemoryCase { pauses, longer }) => report::json(&memory::measure(pauses, longer)?),
         Some(Command::ConcurrencyCase { what, count }) => report::json(&match what.as_str() {
@@ -223,6 +242,8 @@ fn run_all() -> Result<()> {
     let title = |text: &str| println!("\n== {text}");
     title("cost");
     cost::run(cost::Options { rounds: 7, events: 4_000_000 }, None, false)?;
+    title("mix");
+    mix::run(cost::Options { rounds: 7, events: 4_000_000 }, None, false)?;
     title("throughput");
     throughput::run(&[1, 2, 16], 3, 32_000_000, false)?;
     title("memory");

@@ -229,16 +229,31 @@ pub fn check_values(case: Case, inputs: &Inputs, index: u64, event: &Event<'_>) 
 /// # Errors
 /// The first thing that is wrong.
 pub fn check_single(case: Case, inputs: &Inputs, bytes: &[u8], emitted: u64, checked_count: u64) -> Result<Counted> {
+    check_events(case.kept, bytes, emitted, checked_count, |index, event| check_values(case, inputs, index, event))
+}
+
+/// As [`check_single`], with `check` for the values of an event and its index. `kept` is whether the events are in the
+/// segments kept for warnings.
+///
+/// # Errors
+/// The first thing that is wrong.
+pub fn check_events(
+    kept: bool,
+    bytes: &[u8],
+    emitted: u64,
+    checked_count: u64,
+    check: impl Fn(u64, &Event<'_>) -> Result<()>,
+) -> Result<Counted> {
     let mut next = None;
     // Kept events have no index: only their order is known, and how many are missing.
-    let mut kept_index = if case.kept { RingImage::parse(bytes)?.loss().overwritten } else { 0 };
+    let mut kept_index = if kept { RingImage::parse(bytes)?.loss().overwritten } else { 0 };
     let counted = read(bytes, |event| {
-        let index = if case.kept { kept_index } else { event.record.index.ok_or("an event has no index")? };
+        let index = if kept { kept_index } else { event.record.index.ok_or("an event has no index")? };
         kept_index += 1;
         ensure!(next.is_none_or(|next| next == index), "event {index} follows event {:?}", next.map(|next| next - 1));
         next = Some(index + 1);
         if index.saturating_add(checked_count) >= emitted {
-            check_values(case, inputs, index, event)?;
+            check(index, event)?;
         }
         Ok(())
     })?;

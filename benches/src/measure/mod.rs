@@ -3,6 +3,7 @@
 pub mod concurrency;
 pub mod cost;
 pub mod memory;
+pub mod mix;
 pub mod places;
 pub mod snapshot_time;
 pub mod syscalls;

@@ -3,3 +3,5 @@
 pub mod cases;
 pub mod floor;
 pub mod inputs;
+pub mod mix;
+pub mod strip;

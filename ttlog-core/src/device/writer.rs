@@ -23,7 +23,7 @@ use portable_atomic::Ordering;
 use super::boot::{self, Recovered};
 use super::clock::DeviceClock;
 use super::segment::{OPEN, Reserved, claim, close, commit_word, none, order_stores};
-use crate::event::fields::AnyFields;
+use crate::event::fields::JoinedFields;
 use crate::memory::atomic::may_have_interrupted_one;
 #[cfg(not(loom))]
 use crate::memory::atomic::{AtomicPtr, AtomicU8, AtomicU32};
@@ -311,9 +311,11 @@ impl DeviceRecorder {
     /// Records an event with fields of any types and lengths. Texts and sequences that do not fit into a segment are
     /// capped.
     #[inline(never)]
-    pub fn append_any(&self, callsite: u16, fields: &dyn AnyFields) {
+    pub fn append_any(&self, callsite: u16, fields: &dyn JoinedFields) {
         let room = self.room_words.load(Ordering::Relaxed) as usize;
-        let Some((cap, payload_words)) = fit(fields, room) else { return self.refuse(DropReason::TooLarge) };
+        let Some((cap, payload_words)) = fit(|cap| fields.payload_words(cap), room) else {
+            return self.refuse(DropReason::TooLarge);
+        };
         let words = payload_words as u32;
         let Some(Reserved { record, ticks }) = self.reserve_anew(words, 1) else { return };
         // SAFETY: the record and its payload were reserved; `fields` writes as many words as it declares under this

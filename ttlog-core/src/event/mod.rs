@@ -18,13 +18,16 @@ pub mod filter;
 pub(crate) mod level;
 pub(crate) mod literal;
 pub(crate) mod metadata;
+pub mod nested;
 pub mod secret;
+pub mod shown;
 pub(crate) mod span_context;
+pub mod walk;
 
 pub use callsite::Callsite;
 pub use epoch::{epoch, start_epoch};
-pub use fields::{AnyFields, Cons, Fields, Nil, TypeList};
+pub use fields::{AnyFields, Cons, Fields, JoinedFields, Nil, TypeList};
 pub use level::{Level, STATIC_LEVEL_FLOOR, UnknownLevel, is_priority, level_enabled};
 pub use literal::LiteralRef;
-pub use metadata::{Field, Literal, Metadata, Role};
+pub use metadata::{Field, Literal, Metadata, Role, Shown};
 pub use span_context::SpanContext;

@@ -3,20 +3,28 @@
 //! [`Packer`] writes: it collects bytes in a register and stores whole words. [`Unpacker`] reads from a byte slice that
 //! can hold anything.
 //!
+//! The lengths of values cannot be predicted, so the methods for the hot path (those with `loose` in their name) have no
+//! branch that depends on where a word ends: they store the current word each time, finished or not. Hence they store up
+//! to [`LOOSE_LEN`] bytes beyond the end.
+//!
 //! # Format
 //! docs/format.md §4.1 (check), §4.2 (varint, length), §4.3 (payload).
 
+use super::load::{LOAD_MAX, load_pair, load_tail};
 use crate::memory::kill::kill_point;
 use crate::memory::word::Word;
 
-/// Maximum number of bytes that [`Packer::put_small_bytes`] takes.
-pub(crate) const SMALL_BYTES_MAX: usize = 7;
+/// Bytes behind the end of a payload that the methods for the hot path can overwrite.
+pub(crate) const LOOSE_LEN: usize = 24;
+/// Whether values are packed for a processor with 64-bit registers. Others pack everything byte after byte, and never
+/// store beyond the end.
+const IS_WIDE: bool = cfg!(target_pointer_width = "64");
 /// Maximum length that is encoded in a single byte.
 pub const SHORT_LEN_MAX: usize = 249;
-const LONG_LEN: u8 = 250;
+pub(super) const LONG_LEN: u8 = 250;
 const CAPPED_LEN: u8 = 251;
 
-/// Returns the sum of the bytes of `word`, which [`check`](crate::record) stores.
+/// Returns the sum of the bytes of `word`, which [`check`](mod@crate::record) stores.
 #[inline(always)]
 #[must_use]
 pub const fn byte_sum(word: u64) -> u8 {
@@ -30,8 +38,34 @@ pub const fn byte_sum(word: u64) -> u8 {
     (word.wrapping_mul(0x0101_0101_0101_0101) >> 56) as u8
 }
 
-/// Maximum length of a varint that [`is_short`], in bytes.
-pub(crate) const SHORT_VARINT_LEN: usize = 7;
+/// Maximum length of a number that is split into head and tail, in bytes.
+pub(crate) const SPLIT_NUMBER_LEN: usize = 9;
+
+/// Number of the lowest bits of a number that are in its head.
+const HEAD_BITS: u32 = 5;
+
+/// Returns what the tail of a number holds, and its number of bits: a multiple of 8 up to 48, or 64.
+#[inline(always)]
+pub(crate) const fn split_tail(value: u64) -> (u64, u32) {
+    let needed = ((value | 16).ilog2() + 3) & !7;
+    (value >> HEAD_BITS, if needed > 48 { 64 } else { needed })
+}
+
+/// Returns the head of a number: the length of its tail, of which 8 is stated as 7, and its lowest bits.
+#[inline(always)]
+pub(crate) const fn split_head(value: u64) -> u64 {
+    let bits = split_tail(value).1;
+    (value << 3 & 0xF8) | ((bits - (bits >> 6)) >> 3) as u64
+}
+
+/// Returns the length in bytes of the tail of a number with this head.
+#[inline]
+pub(crate) const fn tail_len_of(head: u8) -> usize {
+    match head & 7 {
+        7 => 8,
+        n => n as usize,
+    }
+}
 
 /// Returns whether `value` fits a varint of at most 7 bytes.
 #[inline(always)]
@@ -111,101 +145,169 @@ pub fn encode_text(text: &str, full_len: Option<u32>, out: &mut [u8]) -> Option<
 
 /// Writes a payload word by word into a ring.
 ///
-/// Bytes are collected in `acc`; each full word is stored once. `check` is the running exclusive or of all stored
-/// words.
+/// Bytes are collected in `acc`. `check` is the running exclusive or of the words: an exclusive or can be taken of each
+/// value where it lands in its word, so it does not matter when a word is finished.
 #[derive(Debug)]
 pub struct Packer {
-    /// Bits collected and not stored yet; those from `bits` upwards are 0.
+    /// Address of the first word. The creator of the packer guarantees the room, see [`Packer::new`].
+    first: *const Word,
+    /// Number of bits put so far; a multiple of 8.
+    at: usize,
+    /// The word that is not finished; its bits from `at % 64` upwards are 0.
     acc: u64,
-    /// Number of bits in `acc`: in 0..64, a multiple of 8.
-    bits: u32,
-    /// Address of the next word. The creator of the packer guarantees the room, see [`Packer::new`].
-    out: *const Word,
-    /// Exclusive or of the stored words.
+    /// Exclusive or of all that was put; where registers are narrow, of the stored words.
     check: u64,
 }
 
 impl Packer {
-    /// Starts a payload at `out`.
+    /// Starts a payload at `first`.
     ///
     /// # Safety
-    /// - From `out` on there is room for every word that will be stored, in memory that stays valid as long as the
-    ///   packer lives.
+    /// - From `first` on there is room for every word that will be stored, in memory that stays valid as long as the
+    ///   packer lives. Methods for the hot path store up to [`LOOSE_LEN`] bytes beyond what they put.
     #[inline(always)]
-    pub(crate) unsafe fn new(out: *const Word, check: u64) -> Self {
-        Packer { acc: 0, bits: 0, out, check }
+    pub(crate) unsafe fn new(first: *const Word, check: u64) -> Self {
+        Packer { first, at: 0, acc: 0, check }
     }
 
     /// Stores one whole word. Only allowed while no bytes are collected, before any packed value.
     #[inline(always)]
     pub(crate) fn put_word(&mut self, word: u64) {
-        debug_assert_eq!(self.bits, 0, "wide values come before packed ones");
-        self.emit(word);
+        debug_assert_eq!(self.at % 64, 0, "wide values come before packed ones");
+        self.check ^= word;
+        self.store(0, word);
+        self.at += 64;
     }
 
+    /// Stores a word, `further` words after the current one.
     #[inline(always)]
-    fn emit(&mut self, word: u64) {
-        self.check ^= word;
+    fn store(&self, further: usize, word: u64) {
         // SAFETY: there is room, as the creator of the packer guaranteed in `new`.
-        unsafe {
-            (*self.out).store(word);
-            self.out = self.out.add(1);
-        }
+        unsafe { (*self.first.add(self.at / 64 + further)).store(word) };
         kill_point!(WordStored);
     }
 
-    /// Appends the lower `bits` bits of `value`. `bits` is a multiple of 8 from 8 to 64, and `value` has no bit above
+    /// Returns the parts of `value` in the current word and in the next one.
+    #[inline(always)]
+    fn place(&self, value: u64) -> (u64, u64) {
+        let shift = (self.at % 64) as u32;
+        let low = value << shift;
+        // Where registers are wide, a rotation has both parts; otherwise in two shifts, because a shift by 64 is not
+        // defined.
+        (low, if IS_WIDE { value.rotate_left(shift) ^ low } else { (value >> 1) >> (63 - shift) })
+    }
+
+    /// Appends the lower `bits` bits of `value`. `bits` is a multiple of 8 from 0 to 64, and `value` has no bit above
     /// them.
     #[inline(always)]
     pub(crate) fn put_bits(&mut self, value: u64, bits: u32) {
         debug_assert!(bits.is_multiple_of(8) && bits <= 64 && (bits == 64 || value >> bits == 0));
-        self.acc |= value << self.bits;
-        let total = self.bits + bits;
-        if total >= 64 {
-            let word = self.acc;
-            // In two shifts, because `bits` can be 0 and a shift by 64 is not defined.
-            self.acc = (value >> 1) >> (63 - self.bits);
-            self.bits = total - 64;
-            self.emit(word);
-        } else {
-            self.bits = total;
+        let (low, high) = self.place(value);
+        let word = self.acc | low;
+        let next = self.at + bits as usize;
+        if IS_WIDE {
+            self.check ^= low ^ high;
         }
+        if (self.at ^ next) & 64 != 0 {
+            if !IS_WIDE {
+                self.check ^= word;
+            }
+            self.store(0, word);
+            self.acc = high;
+        } else {
+            self.acc = word;
+        }
+        self.at = next;
     }
 
-    /// Appends a varint.
-    #[inline]
-    pub(crate) fn put_varint(&mut self, value: u64) {
-        if is_short(value) {
-            self.put_short_varint(value);
-        } else {
-            self.put_bits(7, 8);
-            self.put_bits(value, 64);
-        }
-    }
-
-    /// Appends a varint of a short value.
+    /// As [`put_bits`](Self::put_bits), without a branch.
     #[inline(always)]
-    pub(crate) fn put_short_varint(&mut self, value: u64) {
-        debug_assert!(is_short(value));
-        let (bytes, bits) = short_varint(value);
-        self.put_bits(bytes, bits);
+    pub(crate) fn put_loose(&mut self, value: u64, bits: u32) {
+        if !IS_WIDE {
+            return self.put_bits(value, bits);
+        }
+        debug_assert!(bits.is_multiple_of(8) && bits <= 64 && (bits == 64 || value >> bits == 0));
+        let (low, high) = self.place(value);
+        let word = self.acc | low;
+        self.check ^= low ^ high;
+        self.store(0, word);
+        self.store(1, high);
+        self.advance(bits as usize);
     }
 
-    /// Appends a length; `full_len` is the original length if the value was capped.
-    pub(crate) fn put_len(&mut self, len: usize, full_len: Option<u32>) {
-        match full_len {
-            None if len <= SHORT_LEN_MAX => self.put_bits(len as u64, 8),
-            None => self.put_bits(u64::from(LONG_LEN) | (len as u64) << 8, 40),
-            Some(full_len) => {
-                self.put_bits(u64::from(CAPPED_LEN) | (len as u64) << 8, 40);
-                self.put_bits(u64::from(full_len), 32);
+    /// Moves on by `bits`, within the words stored just now.
+    #[inline(always)]
+    fn advance(&mut self, bits: usize) {
+        self.at += bits;
+        // SAFETY: one of the words stored just now.
+        self.acc = unsafe { (*self.first.add(self.at / 64)).load() };
+    }
+
+    /// Appends the tail of a number that is split.
+    #[inline(always)]
+    pub(crate) fn put_split_tail(&mut self, value: u64) {
+        let (tail, bits) = split_tail(value);
+        self.put_loose(tail, bits);
+    }
+
+    /// Appends bytes. Without a branch if they are at most 16; otherwise without one per byte.
+    #[inline(always)]
+    pub(crate) fn put_bytes_loose(&mut self, bytes: &[u8]) {
+        if !IS_WIDE {
+            self.put_bytes(bytes);
+        } else if bytes.len() <= LOAD_MAX {
+            self.put_few(bytes);
+        } else {
+            self.put_many(bytes);
+        }
+    }
+
+    /// Appends at most 16 bytes.
+    #[inline(always)]
+    fn put_few(&mut self, bytes: &[u8]) {
+        let (first, second) = load_pair(bytes);
+        let ((low, middle), (more, high)) = (self.place(first), self.place(second));
+        self.check ^= low ^ middle ^ more ^ high;
+        self.store(0, self.acc | low);
+        self.store(1, middle | more);
+        self.store(2, high);
+        self.advance(bytes.len() * 8);
+    }
+
+    /// Appends at least 8 bytes. The words between the first and the last are loaded from where they are in `bytes`, so
+    /// they need no shift.
+    #[inline(always)]
+    fn put_many(&mut self, bytes: &[u8]) {
+        debug_assert!(bytes.len() >= 8);
+        let before = self.at / 8 % 8;
+        let end = before + bytes.len();
+        let (words, rest) = (end / 8, end % 8);
+        let start = bytes.as_ptr();
+        // SAFETY: reads 8 bytes within `bytes`: at its start; at 8 k - before, where k is from 1 to words - 1, so at most
+        // at its length - 8; and at its end.
+        let load = |offset: usize| u64::from_le(unsafe { start.add(offset).cast::<u64>().read_unaligned() });
+        let low = load(0) << (before * 8);
+        self.check ^= low;
+        self.store(0, self.acc | low);
+        for further in 1..words {
+            let word = load(further * 8 - before);
+            self.check ^= word;
+            self.store(further, word);
+            // Keeps the compiler from unrolling the loop, whose usual few rounds would then take two loops.
+            #[cfg(all(target_arch = "x86_64", not(miri)))]
+            // SAFETY: no instruction at all.
+            unsafe {
+                core::arch::asm!("", options(nomem, nostack, preserves_flags));
             }
         }
+        self.acc = (load(bytes.len() - 8) >> 1) >> (63 - rest * 8);
+        self.check ^= self.acc;
+        self.at += bytes.len() * 8;
     }
 
-    /// Appends a length and bytes.
-    pub(crate) fn put_len_and_bytes(&mut self, bytes: &[u8], full_len: Option<u32>) {
-        self.put_len(bytes.len(), full_len);
+    /// Appends bytes.
+    #[inline(always)]
+    pub(crate) fn put_bytes(&mut self, bytes: &[u8]) {
         let mut chunks = bytes.chunks_exact(8);
         for chunk in &mut chunks {
             self.put_bits(u64::from_le_bytes(chunk.try_into().unwrap_or_default()), 64);
@@ -216,34 +318,76 @@ impl Packer {
         }
     }
 
-    /// Appends a length and at most 7 bytes, in one step.
-    #[inline(always)]
-    pub(crate) fn put_small_bytes(&mut self, bytes: &[u8]) {
-        self.put_bits(load_tail(bytes) << 8 | bytes.len() as u64, bytes.len() as u32 * 8 + 8);
+    /// Appends a varint.
+    #[inline]
+    pub(crate) fn put_varint(&mut self, value: u64) {
+        if is_short(value) {
+            let (bytes, bits) = short_varint(value);
+            self.put_bits(bytes, bits);
+        } else {
+            self.put_bits(7, 8);
+            self.put_bits(value, 64);
+        }
     }
 
-    /// Stores the remaining bytes, padded with zeros. Returns the end of the payload, and the exclusive or of all its
-    /// words and the start value.
-    #[inline(always)]
-    pub(crate) fn finish(mut self) -> (*const Word, u64) {
-        if self.bits > 0 {
-            self.emit(self.acc);
+    /// Appends a length; `full_len` is the original length if the value was capped.
+    pub(crate) fn put_len(&mut self, len: usize, full_len: Option<u32>) {
+        self.put_bits(len_head(len, full_len), 8);
+        self.put_len_tail(len, full_len);
+    }
+
+    /// Appends what follows the head of a length.
+    pub(crate) fn put_len_tail(&mut self, len: usize, full_len: Option<u32>) {
+        if len > SHORT_LEN_MAX || full_len.is_some() {
+            self.put_bits(u64::from(len as u32), 32);
         }
-        (self.out, self.check)
+        if let Some(full_len) = full_len {
+            self.put_bits(u64::from(full_len), 32);
+        }
+    }
+
+    /// Appends a length and bytes.
+    pub(crate) fn put_len_and_bytes(&mut self, bytes: &[u8], full_len: Option<u32>) {
+        self.put_len(bytes.len(), full_len);
+        self.put_bytes(bytes);
+    }
+
+    /// Stores the remaining bytes, padded with zeros. Returns the number of words of the payload, and the exclusive or of
+    /// all of them and the start value.
+    #[inline(always)]
+    pub(crate) fn finish(mut self) -> (usize, u64) {
+        if !self.at.is_multiple_of(64) {
+            if !IS_WIDE {
+                self.check ^= self.acc;
+            }
+            self.store(0, self.acc);
+        }
+        (self.words(), self.check)
+    }
+
+    /// As [`finish`](Self::finish), without a branch.
+    #[inline(always)]
+    pub(crate) fn finish_loose(self) -> (usize, u64) {
+        if !IS_WIDE {
+            return self.finish();
+        }
+        self.store(0, self.acc);
+        (self.words(), self.check)
+    }
+
+    #[inline(always)]
+    fn words(&self) -> usize {
+        (self.at + 63) / 64
     }
 }
 
-/// Loads up to 7 bytes as a little-endian number, with at most two overlapping loads and no call to `memcpy`.
+/// Returns the first byte of a length.
 #[inline(always)]
-fn load_tail(bytes: &[u8]) -> u64 {
-    let bits = bytes.len() as u32 * 8;
-    debug_assert!(bits < 64);
-    if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
-        u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << (bits.wrapping_sub(32) & 63)
-    } else if let (Some(first), Some(last)) = (bytes.first_chunk::<2>(), bytes.last_chunk::<2>()) {
-        u64::from(u16::from_le_bytes(*first)) | u64::from(u16::from_le_bytes(*last)) << (bits.wrapping_sub(16) & 63)
-    } else {
-        bytes.first().map_or(0, |byte| u64::from(*byte))
+pub(crate) const fn len_head(len: usize, full_len: Option<u32>) -> u64 {
+    match full_len {
+        Some(_) => CAPPED_LEN as u64,
+        None if len > SHORT_LEN_MAX => LONG_LEN as u64,
+        None => len as u64,
     }
 }
 
@@ -323,10 +467,35 @@ impl<'a> Unpacker<'a> {
         Some(u64::from_le_bytes(bytes) >> 3)
     }
 
+    /// Takes the tail of a number whose head is `head`.
+    #[inline]
+    pub fn split_tail(&mut self, head: u8) -> Option<u64> {
+        let (len, low) = (tail_len_of(head), u64::from(head >> 3));
+        let word = match self.rest.first_chunk::<8>() {
+            Some(word) if len < 8 => {
+                self.rest = &self.rest[len..];
+                u64::from_le_bytes(*word) & ((1 << (8 * len)) - 1)
+            }
+            _ => {
+                let mut bytes = [0; 8];
+                bytes[..len].copy_from_slice(self.bytes(len)?);
+                u64::from_le_bytes(bytes)
+            }
+        };
+        (word >> (64 - HEAD_BITS) == 0).then_some(word << HEAD_BITS | low)
+    }
+
     /// Takes a length. That many bytes or elements might not follow.
     #[inline]
     pub fn length(&mut self) -> Option<Length> {
-        match self.byte()? {
+        let head = self.byte()?;
+        self.length_tail(head)
+    }
+
+    /// Takes what follows the first byte of a length, `head`.
+    #[inline]
+    pub fn length_tail(&mut self, head: u8) -> Option<Length> {
+        match head {
             LONG_LEN => Some(Length { kept: u32::from_le_bytes(self.array()?) as usize, full: None }),
             CAPPED_LEN => {
                 let kept = u32::from_le_bytes(self.array()?) as usize;

@@ -6,10 +6,18 @@
 //! # Format
 //! docs/format.md §4.2, §4.3.
 
+use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
+
+use super::native::{UnixTime, decode_duration, decode_ip, decode_socket, decode_time};
 use super::packed::{
-    Length, Packer, SHORT_VARINT_LEN, SMALL_BYTES_MAX, Unpacker, is_short, length_len, unzigzag, varint_len, zigzag,
+    Length, Packer, SHORT_LEN_MAX, SPLIT_NUMBER_LEN, Unpacker, len_head, length_len, split_head, split_tail, unzigzag,
+    varint_len, zigzag,
 };
-use super::types::{TAG_ABSENT, TAG_ANY, TYPE_DEPTH_MAX, Type, split_carried_type};
+use super::types::{
+    MEMBER_SECRET, MEMBER_WITHHELD, Rest, TAG_ABSENT, TAG_ANY, TAG_ENUM, TAG_OPTION, TAG_SEQUENCE, TAG_STRUCT,
+    TAG_TUPLE, Type, VARIANTS_MAX, split_carried_type, split_type, takes_no_bytes,
+};
 use crate::error::ValueError;
 
 mod sealed {
@@ -19,8 +27,12 @@ pub(crate) use sealed::Sealed;
 
 /// A type with its own encoding. Sealed, because rings trust the lengths that implementations return.
 ///
-/// The hot path takes *small* values (numbers below 2^53, texts below 8 bytes): their encoding has no loop, and a bound
-/// that is known at compile time.
+/// A packed value consists of a *head*, whose length depends only on the type, and a *tail*. The heads of all fields come
+/// first, then the tails. In an option, a sequence or another value, and on devices, a value is *joined*: it has its own
+/// encoding, in one piece. Types without a head have the same encoding in both places.
+///
+/// The hot path takes *small* values: all numbers, and texts below 250 bytes. The length of their encoding is at most
+/// [`SMALL_LEN_MAX`](Native::SMALL_LEN_MAX) plus [`content_len`](Native::content_len).
 ///
 /// Every method is bounded, does not block or allocate, and is callable from any context.
 pub trait Native: Sealed + Copy {
@@ -28,8 +40,12 @@ pub trait Native: Sealed + Copy {
     const TYPE: Type;
     /// Number of words in the wide part if this is the type of a field itself; 0: the value is packed.
     const WIDE_WORDS: usize = 0;
-    /// Maximum length of the packed value in bytes, if it is small.
+    /// Length of the head in bytes, at most 8.
+    const HEAD_LEN: usize = 0;
+    /// Maximum length of a small packed value in bytes, joined or not, without [`content_len`](Self::content_len).
     const SMALL_LEN_MAX: usize;
+    /// Maximum of [`content_len`](Self::content_len) of a small value.
+    const CONTENT_LEN_MAX: usize = 0;
     /// Length of every packed value in bytes, if it is the same for all.
     const FIXED_LEN: Option<usize> = None;
 
@@ -45,17 +61,52 @@ pub trait Native: Sealed + Copy {
         true
     }
 
-    /// Packs a small value.
+    /// Returns the length of the texts and bytes in a small value.
+    #[inline(always)]
+    fn content_len(&self) -> usize {
+        0
+    }
+
+    /// Packs a small value, joined.
     #[inline(always)]
     fn pack_small(&self, packer: &mut Packer) {
         self.pack(packer, usize::MAX);
     }
 
-    /// Returns the exact length of the packed value in bytes, with its texts and sequences capped at `cap` bytes each.
+    /// Returns the head of a small value: [`HEAD_LEN`](Self::HEAD_LEN) bytes.
+    #[inline(always)]
+    fn small_head(&self) -> u64 {
+        0
+    }
+
+    /// Packs the tail of a small value.
+    #[inline(always)]
+    fn pack_small_tail(&self, packer: &mut Packer) {
+        self.pack_small(packer);
+    }
+
+    /// Returns the exact length of the value in bytes, joined, with its texts and sequences capped at `cap` bytes each.
     fn packed_len(&self, cap: usize) -> usize;
 
-    /// Packs the value with its texts and sequences capped at `cap` bytes each.
+    /// Packs the value, joined, with its texts and sequences capped at `cap` bytes each.
     fn pack(&self, packer: &mut Packer, cap: usize);
+
+    /// Returns the head under the same cap.
+    #[inline(always)]
+    fn head(&self, _cap: usize) -> u64 {
+        self.small_head()
+    }
+
+    /// Returns the exact length of the tail under the same cap.
+    #[inline(always)]
+    fn tail_len(&self, cap: usize) -> usize {
+        self.packed_len(cap) - Self::HEAD_LEN
+    }
+
+    /// Packs the tail under the same cap.
+    fn pack_tail(&self, packer: &mut Packer, cap: usize) {
+        self.pack(packer, cap);
+    }
 
     /// Stores the wide words.
     #[inline(always)]
@@ -67,6 +118,7 @@ macro_rules! native_fixed {
         impl Sealed for $rust {}
         impl Native for $rust {
             const TYPE: Type = Type::$variant;
+            const HEAD_LEN: usize = $bytes;
             const SMALL_LEN_MAX: usize = $bytes;
             const FIXED_LEN: Option<usize> = Some($bytes);
             #[inline(always)]
@@ -74,6 +126,13 @@ macro_rules! native_fixed {
                 let $value = *self;
                 $bits
             }
+            #[inline(always)]
+            fn small_head(&self) -> u64 {
+                self.fixed_bits()
+            }
+            #[inline(always)]
+            fn pack_small_tail(&self, _packer: &mut Packer) {}
+            fn pack_tail(&self, _packer: &mut Packer, _cap: usize) {}
             #[inline(always)]
             fn packed_len(&self, _cap: usize) -> usize {
                 $bytes
@@ -104,16 +163,26 @@ macro_rules! native_varint {
         impl Sealed for $rust {}
         impl Native for $rust {
             const TYPE: Type = Type::$variant;
-            const SMALL_LEN_MAX: usize = SHORT_VARINT_LEN;
+            const HEAD_LEN: usize = 1;
+            const SMALL_LEN_MAX: usize = SPLIT_NUMBER_LEN;
             #[inline(always)]
-            fn is_small(&self) -> bool {
+            fn small_head(&self) -> u64 {
                 let $value = *self;
-                is_short($mapped)
+                split_head($mapped)
             }
             #[inline(always)]
-            fn pack_small(&self, packer: &mut Packer) {
+            fn pack_small_tail(&self, packer: &mut Packer) {
                 let $value = *self;
-                packer.put_short_varint($mapped);
+                packer.put_split_tail($mapped);
+            }
+            fn tail_len(&self, _cap: usize) -> usize {
+                let $value = *self;
+                split_tail($mapped).1 as usize / 8
+            }
+            fn pack_tail(&self, packer: &mut Packer, _cap: usize) {
+                let $value = *self;
+                let (tail, bits) = split_tail($mapped);
+                packer.put_bits(tail, bits);
             }
             #[inline(always)]
             fn packed_len(&self, _cap: usize) -> usize {
@@ -187,41 +256,103 @@ fn cap_text(text: &str, cap: usize) -> &str {
     &text[..end]
 }
 
-#[inline(always)]
-fn pack_text(text: &str, full_len: Option<u32>, packer: &mut Packer, cap: usize) {
-    if text.len() <= cap {
-        packer.put_len_and_bytes(text.as_bytes(), full_len);
-    } else {
+/// Texts or bytes, as they are after capping.
+#[derive(Clone, Copy)]
+struct Kept<'a> {
+    bytes: &'a [u8],
+    /// Original length, if it was capped.
+    full_len: Option<u32>,
+}
+
+impl<'a> Kept<'a> {
+    fn of_text(text: &'a str, full_len: Option<u32>, cap: usize) -> Self {
         let kept = cap_text(text, cap);
-        let full = full_len.unwrap_or(u32::try_from(text.len()).unwrap_or(u32::MAX));
-        packer.put_len_and_bytes(kept.as_bytes(), Some(full));
+        let cut_len = (kept.len() < text.len()).then(|| u32::try_from(text.len()).unwrap_or(u32::MAX));
+        Kept { bytes: kept.as_bytes(), full_len: full_len.or(cut_len) }
+    }
+
+    fn of_bytes(bytes: &'a [u8], cap: usize) -> Self {
+        let kept = bytes.len().min(cap);
+        let full_len = (kept < bytes.len()).then(|| u32::try_from(bytes.len()).unwrap_or(u32::MAX));
+        Kept { bytes: &bytes[..kept], full_len }
+    }
+
+    fn packed_len(&self) -> usize {
+        length_len(self.bytes.len(), self.full_len.is_some()) + self.bytes.len()
+    }
+
+    fn head(&self) -> u64 {
+        len_head(self.bytes.len(), self.full_len)
+    }
+
+    fn pack(&self, packer: &mut Packer) {
+        packer.put_len_and_bytes(self.bytes, self.full_len);
+    }
+
+    fn pack_tail(&self, packer: &mut Packer) {
+        packer.put_len_tail(self.bytes.len(), self.full_len);
+        packer.put_bytes(self.bytes);
     }
 }
 
-fn text_len(text: &str, full_len: Option<u32>, cap: usize) -> usize {
-    let kept = cap_text(text, cap).len();
-    length_len(kept, full_len.is_some() || kept < text.len()) + kept
+macro_rules! native_text {
+    ($(($($generics:tt)*) $rust:ty => $type:expr, |$value:ident| $bytes:expr, $is_whole:expr, |$cap:ident| $kept:expr;)*)
+    => {$(
+        impl<$($generics)*> Sealed for $rust {}
+        impl<$($generics)*> Native for $rust {
+            const TYPE: Type = $type;
+            const HEAD_LEN: usize = 1;
+            const SMALL_LEN_MAX: usize = 1;
+            const CONTENT_LEN_MAX: usize = SHORT_LEN_MAX;
+            #[inline(always)]
+            fn is_small(&self) -> bool {
+                let $value = *self;
+                $bytes.len() <= SHORT_LEN_MAX && $is_whole
+            }
+            #[inline(always)]
+            fn content_len(&self) -> usize {
+                let $value = *self;
+                $bytes.len()
+            }
+            #[inline(always)]
+            fn pack_small(&self, packer: &mut Packer) {
+                packer.put_loose(self.small_head(), 8);
+                self.pack_small_tail(packer);
+            }
+            #[inline(always)]
+            fn small_head(&self) -> u64 {
+                self.content_len() as u64
+            }
+            #[inline(always)]
+            fn pack_small_tail(&self, packer: &mut Packer) {
+                let $value = *self;
+                packer.put_bytes_loose($bytes);
+            }
+            fn packed_len(&self, $cap: usize) -> usize {
+                let $value = *self;
+                $kept.packed_len()
+            }
+            fn pack(&self, packer: &mut Packer, $cap: usize) {
+                let $value = *self;
+                $kept.pack(packer);
+            }
+            fn head(&self, $cap: usize) -> u64 {
+                let $value = *self;
+                $kept.head()
+            }
+            fn pack_tail(&self, packer: &mut Packer, $cap: usize) {
+                let $value = *self;
+                $kept.pack_tail(packer);
+            }
+        }
+    )*};
 }
 
-impl Sealed for &str {}
-impl Native for &str {
-    const TYPE: Type = Type::Str;
-    const SMALL_LEN_MAX: usize = 1 + SMALL_BYTES_MAX;
-    #[inline(always)]
-    fn is_small(&self) -> bool {
-        self.len() <= SMALL_BYTES_MAX
-    }
-    #[inline(always)]
-    fn pack_small(&self, packer: &mut Packer) {
-        packer.put_small_bytes(self.as_bytes());
-    }
-    fn packed_len(&self, cap: usize) -> usize {
-        text_len(self, None, cap)
-    }
-    #[inline(always)]
-    fn pack(&self, packer: &mut Packer, cap: usize) {
-        pack_text(self, None, packer, cap);
-    }
+native_text! {
+    () &str => Type::Str, |v| v.as_bytes(), true, |cap| Kept::of_text(v, None, cap);
+    () Bytes<'_> => Type::Bytes, |v| v.0, true, |cap| Kept::of_bytes(v.0, cap);
+    (const DEBUG: bool) FormattedText<'_, DEBUG> => if DEBUG { Type::Debug } else { Type::Display },
+        |v| v.text.as_bytes(), v.full_len.is_none(), |cap| Kept::of_text(v.text, v.full_len, cap);
 }
 
 /// Bytes as one value, shown in hexadecimal. (A plain `&[u8]` is a sequence of numbers.)
@@ -234,30 +365,6 @@ impl Native for &str {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bytes<'a>(pub &'a [u8]);
 
-impl Sealed for Bytes<'_> {}
-impl Native for Bytes<'_> {
-    const TYPE: Type = Type::Bytes;
-    const SMALL_LEN_MAX: usize = 1 + SMALL_BYTES_MAX;
-    #[inline(always)]
-    fn is_small(&self) -> bool {
-        self.0.len() <= SMALL_BYTES_MAX
-    }
-    #[inline(always)]
-    fn pack_small(&self, packer: &mut Packer) {
-        packer.put_small_bytes(self.0);
-    }
-    fn packed_len(&self, cap: usize) -> usize {
-        let kept = self.0.len().min(cap);
-        length_len(kept, kept < self.0.len()) + kept
-    }
-    #[inline(always)]
-    fn pack(&self, packer: &mut Packer, cap: usize) {
-        let kept = self.0.len().min(cap);
-        let full = u32::try_from(self.0.len()).unwrap_or(u32::MAX);
-        packer.put_len_and_bytes(&self.0[..kept], (kept < self.0.len()).then_some(full));
-    }
-}
-
 /// Text that was formatted into a bounded buffer; `DEBUG` is whether `Debug` was used instead of `Display`.
 #[derive(Clone, Copy, Debug)]
 pub struct FormattedText<'a, const DEBUG: bool> {
@@ -265,27 +372,6 @@ pub struct FormattedText<'a, const DEBUG: bool> {
     pub(crate) text: &'a str,
     /// Original length in bytes, if the buffer was too small.
     pub(crate) full_len: Option<u32>,
-}
-
-impl<const DEBUG: bool> Sealed for FormattedText<'_, DEBUG> {}
-impl<const DEBUG: bool> Native for FormattedText<'_, DEBUG> {
-    const TYPE: Type = if DEBUG { Type::Debug } else { Type::Display };
-    const SMALL_LEN_MAX: usize = 1 + SMALL_BYTES_MAX;
-    #[inline(always)]
-    fn is_small(&self) -> bool {
-        self.text.len() <= SMALL_BYTES_MAX && self.full_len.is_none()
-    }
-    #[inline(always)]
-    fn pack_small(&self, packer: &mut Packer) {
-        packer.put_small_bytes(self.text.as_bytes());
-    }
-    fn packed_len(&self, cap: usize) -> usize {
-        text_len(self.text, self.full_len, cap)
-    }
-    #[inline(always)]
-    fn pack(&self, packer: &mut Packer, cap: usize) {
-        pack_text(self.text, self.full_len, packer, cap);
-    }
 }
 
 /// Texts of an error and its sources, formatted into a bounded buffer.
@@ -329,12 +415,12 @@ impl Native for ErrorTexts<'_> {
     }
     fn packed_len(&self, cap: usize) -> usize {
         length_len(self.ends.len(), self.full_len.is_some())
-            + self.texts().map(|(text, full_len)| text_len(text, full_len, cap)).sum::<usize>()
+            + self.texts().map(|(text, full_len)| Kept::of_text(text, full_len, cap).packed_len()).sum::<usize>()
     }
     fn pack(&self, packer: &mut Packer, cap: usize) {
         packer.put_len(self.ends.len(), self.full_len);
         for (text, full_len) in self.texts() {
-            pack_text(text, full_len, packer, cap);
+            Kept::of_text(text, full_len, cap).pack(packer);
         }
     }
 }
@@ -343,16 +429,21 @@ impl<T: Native> Sealed for Option<T> {}
 impl<T: Native> Native for Option<T> {
     const TYPE: Type = Type::Option(&T::TYPE);
     const SMALL_LEN_MAX: usize = 1 + T::SMALL_LEN_MAX;
+    const CONTENT_LEN_MAX: usize = T::CONTENT_LEN_MAX;
     #[inline(always)]
     fn is_small(&self) -> bool {
         self.as_ref().is_none_or(T::is_small)
     }
     #[inline(always)]
+    fn content_len(&self) -> usize {
+        self.as_ref().map_or(0, T::content_len)
+    }
+    #[inline(always)]
     fn pack_small(&self, packer: &mut Packer) {
         match self {
-            None => packer.put_bits(0, 8),
+            None => packer.put_loose(0, 8),
             Some(value) => {
-                packer.put_bits(1, 8);
+                packer.put_loose(1, 8);
                 value.pack_small(packer);
             }
         }
@@ -406,14 +497,30 @@ pub enum ValueRef<'a> {
     Error(Seq<'a>),
     /// `()`.
     Unit,
-    /// An option without a value. (An option with a value is that value.)
+    /// An option without a value. (An option with a value is that value, unless it is the next one.)
     None,
+    /// As many options, each with the next one as its value, around an option without a value.
+    SomeNone(u8),
     /// A sequence.
     Sequence(Seq<'a>),
+    /// A tuple, a struct, or a variant of an enum.
+    Composite(Composite<'a>),
+    /// In place of a variant of an enum that was withheld.
+    Withheld,
     /// A value with its type.
     Any(AnyRef<'a>),
     /// In place of a value with its type: the event has none.
     Absent,
+    /// A UUID, by its bytes in the order of its text.
+    Uuid([u8; 16]),
+    /// An IP address.
+    Ip(IpAddr),
+    /// An IP address with a port.
+    Socket(SocketAddr),
+    /// A duration.
+    Duration(Duration),
+    /// A time of the wall clock.
+    Time(UnixTime),
 }
 
 /// A value that carries its type. It was validated.
@@ -428,7 +535,7 @@ impl<'a> AnyRef<'a> {
     /// Returns the value.
     #[must_use]
     pub fn value(&self) -> ValueRef<'a> {
-        decode_packed(self.type_tags, &mut Unpacker::new(self.bytes)).unwrap_or(ValueRef::Absent)
+        decode_valid(self.type_tags, &mut Unpacker::new(self.bytes)).unwrap_or(ValueRef::Absent)
     }
 }
 
@@ -480,7 +587,7 @@ impl<'a> Iterator for Seq<'a> {
     fn next(&mut self) -> Option<ValueRef<'a>> {
         self.count = self.count.checked_sub(1)?;
         let mut unpacker = Unpacker::new(self.bytes);
-        let value = decode_packed(self.element_tags, &mut unpacker).ok()?;
+        let value = decode_valid(self.element_tags, &mut unpacker).ok()?;
         self.bytes = unpacker.rest();
         Some(value)
     }
@@ -489,10 +596,65 @@ impl<'a> Iterator for Seq<'a> {
 /// Returns the number of wide words of a field of this type; 0 if it is packed.
 #[inline]
 pub(crate) fn wide_words(tags: &[u8]) -> usize {
-    match tags.first() {
-        Some(6 | 11) => 2,
-        Some(13) => 1,
+    tags.first().map_or(0, |&tag| wide_words_of(tag))
+}
+
+/// Returns the number of wide words of a field whose type starts with `tag`.
+#[inline]
+pub(crate) const fn wide_words_of(tag: u8) -> usize {
+    match tag {
+        6 | 11 | 22 => 2,
+        13 => 1,
         _ => 0,
+    }
+}
+
+/// Returns the length of the head of a packed field of this type (docs/format.md §4.3).
+#[inline]
+pub(crate) fn head_len(tags: &[u8]) -> usize {
+    tags.first().map_or(0, |&tag| head_len_of(tag))
+}
+
+/// Returns the length of the head of a field whose type starts with `tag`.
+#[inline]
+pub(crate) const fn head_len_of(tag: u8) -> usize {
+    match tag {
+        1 | 2 | 5 | 7 | 10 | 15..=18 | TAG_SEQUENCE => 1,
+        3 | 8 => 2,
+        4 | 9 | 12 | 14 => 4,
+        _ => 0,
+    }
+}
+
+/// Reads the value of a packed field from its head and its tail.
+#[inline]
+pub(crate) fn decode_split<'a>(
+    tags: &'a [u8],
+    heads: &mut Unpacker<'a>,
+    tails: &mut Unpacker<'a>,
+) -> Result<ValueRef<'a>, ValueError> {
+    let short = ValueError::TooShort;
+    let (&tag, inner) = tags.split_first().ok_or(ValueError::BadType)?;
+    match tag {
+        5 | 10 => {
+            let head = heads.byte().ok_or(short)?;
+            let number = tails.split_tail(head).ok_or(short)?;
+            Ok(if tag == 5 { ValueRef::Unsigned(number) } else { ValueRef::Signed(unzigzag(number)) })
+        }
+        15..=18 | TAG_SEQUENCE => {
+            let head = heads.byte().ok_or(short)?;
+            let length = tails.length_tail(head).ok_or(short)?;
+            match tag {
+                15 => decode_text(length, tails).map(ValueRef::Str),
+                16 => decode_blob(length, tails).map(ValueRef::Bytes),
+                17 => decode_text(length, tails).map(ValueRef::Display),
+                18 => decode_text(length, tails).map(ValueRef::Debug),
+                _ if !is_valid(tags) => Err(ValueError::BadType),
+                _ => decode_seq(inner, length, tails).map(ValueRef::Sequence),
+            }
+        }
+        _ if head_len(tags) > 0 => decode_packed(tags, heads),
+        _ => decode_packed(tags, tails),
     }
 }
 
@@ -502,12 +664,24 @@ pub(crate) fn decode_wide<'a>(tags: &'a [u8], words: &mut Unpacker<'a>) -> Resul
     decode_packed(tags, words) // the same bytes, since words are stored in little-endian order too
 }
 
-/// Reads one packed value of the type that starts `tags`.
+/// Reads one packed value of the type `tags`.
 #[inline]
 pub(crate) fn decode_packed<'a>(tags: &'a [u8], from: &mut Unpacker<'a>) -> Result<ValueRef<'a>, ValueError> {
-    if tags.len() > TYPE_DEPTH_MAX {
+    // A type of one tag does not nest.
+    if tags.len() != 1 && !is_valid(tags) {
         return Err(ValueError::BadType);
     }
+    decode_valid(tags, from)
+}
+
+/// Returns whether this is the description of one type.
+fn is_valid(tags: &[u8]) -> bool {
+    split_type(tags).is_some_and(|(_, rest)| rest.is_empty())
+}
+
+/// Reads one packed value of the type `tags`, which [`split_type`] has accepted.
+#[inline]
+fn decode_valid<'a>(tags: &'a [u8], from: &mut Unpacker<'a>) -> Result<ValueRef<'a>, ValueError> {
     let (&tag, inner) = tags.split_first().ok_or(ValueError::BadType)?;
     let short = ValueError::TooShort;
     Ok(match tag {
@@ -532,13 +706,10 @@ pub(crate) fn decode_packed<'a>(tags: &'a [u8], from: &mut Unpacker<'a>) -> Resu
             let scalar = u32::from_le_bytes(from.array().ok_or(short)?);
             ValueRef::Char(char::from_u32(scalar).ok_or(ValueError::BadValue)?)
         }
-        15 => ValueRef::Str(decode_text(from)?),
-        16 => {
-            let Length { kept, full } = from.length().ok_or(short)?;
-            ValueRef::Bytes(Blob { bytes: from.bytes(kept).ok_or(short)?, full_len: full })
-        }
-        17 => ValueRef::Display(decode_text(from)?),
-        18 => ValueRef::Debug(decode_text(from)?),
+        15 => ValueRef::Str(decode_text(from.length().ok_or(short)?, from)?),
+        16 => ValueRef::Bytes(decode_blob(from.length().ok_or(short)?, from)?),
+        17 => ValueRef::Display(decode_text(from.length().ok_or(short)?, from)?),
+        18 => ValueRef::Debug(decode_text(from.length().ok_or(short)?, from)?),
         20 => ValueRef::Unit,
         _ => return decode_composed(tag, inner, from),
     })
@@ -547,14 +718,25 @@ pub(crate) fn decode_packed<'a>(tags: &'a [u8], from: &mut Unpacker<'a>) -> Resu
 /// Reads a composite value. A separate function, so that the reading of simple values can be inlined.
 #[inline(never)]
 fn decode_composed<'a>(tag: u8, inner: &'a [u8], from: &mut Unpacker<'a>) -> Result<ValueRef<'a>, ValueError> {
+    let mut length = || from.length().ok_or(ValueError::TooShort);
     match tag {
-        19 => decode_seq(&[15], from).map(ValueRef::Error),
-        32 => match from.byte().ok_or(ValueError::TooShort)? {
+        19 => decode_seq(&[15], length()?, from).map(ValueRef::Error),
+        TAG_OPTION => match from.byte().ok_or(ValueError::TooShort)? {
             0 => Ok(ValueRef::None),
-            1 => decode_packed(inner, from),
+            1 => decode_valid(inner, from).map(|value| match value {
+                ValueRef::None => ValueRef::SomeNone(1),
+                ValueRef::SomeNone(depth) => ValueRef::SomeNone(depth + 1), // less than TYPE_DEPTH_MAX
+                value => value,
+            }),
             _ => Err(ValueError::BadValue),
         },
-        33 => decode_seq(inner, from).map(ValueRef::Sequence),
+        TAG_SEQUENCE => decode_seq(inner, length()?, from).map(ValueRef::Sequence),
+        TAG_TUPLE | TAG_STRUCT | TAG_ENUM => decode_composite(tag, inner, from),
+        22 => from.array().map(ValueRef::Uuid).ok_or(ValueError::TooShort),
+        23 => decode_ip(from).map(ValueRef::Ip),
+        24 => decode_socket(from).map(ValueRef::Socket),
+        25 => decode_duration(from).map(ValueRef::Duration),
+        26 => decode_time(from).map(ValueRef::Time),
         TAG_ANY => decode_any(from),
         unknown => Err(ValueError::UnknownTag(unknown)),
     }
@@ -567,29 +749,157 @@ fn decode_any<'a>(from: &mut Unpacker<'a>) -> Result<ValueRef<'a>, ValueError> {
     }
     let (type_tags, rest) = split_carried_type(from.rest()).ok_or(ValueError::BadType)?;
     from.bytes(type_tags.len()).ok_or(ValueError::TooShort)?;
-    decode_packed(type_tags, from)?;
+    decode_valid(type_tags, from)?;
     Ok(ValueRef::Any(AnyRef { type_tags, bytes: &rest[..rest.len() - from.rest().len()] }))
 }
 
 #[inline]
-fn decode_text<'a>(from: &mut Unpacker<'a>) -> Result<Text<'a>, ValueError> {
-    let Length { kept, full } = from.length().ok_or(ValueError::TooShort)?;
+fn decode_blob<'a>(length: Length, from: &mut Unpacker<'a>) -> Result<Blob<'a>, ValueError> {
+    let Length { kept, full } = length;
+    Ok(Blob { bytes: from.bytes(kept).ok_or(ValueError::TooShort)?, full_len: full })
+}
+
+#[inline]
+fn decode_text<'a>(length: Length, from: &mut Unpacker<'a>) -> Result<Text<'a>, ValueError> {
+    let Length { kept, full } = length;
     let bytes = from.bytes(kept).ok_or(ValueError::TooShort)?;
     let text = core::str::from_utf8(bytes).map_err(|_| ValueError::BadValue)?;
     Ok(Text { text, full_len: full })
 }
 
-fn decode_seq<'a>(element_tags: &'a [u8], from: &mut Unpacker<'a>) -> Result<Seq<'a>, ValueError> {
-    let Length { kept: count, full: full_len } = from.length().ok_or(ValueError::TooShort)?;
+fn decode_seq<'a>(element_tags: &'a [u8], length: Length, from: &mut Unpacker<'a>) -> Result<Seq<'a>, ValueError> {
+    let Length { kept: count, full: full_len } = length;
     let bytes = from.rest();
     // Each element takes at least a byte, except units. No writer creates sequences of units, so a small limit is
     // enough.
     const UNITS_MAX: usize = 64;
-    if count > bytes.len() && (element_tags != [20] || count > UNITS_MAX) {
+    if count > bytes.len() && (count > UNITS_MAX || !takes_no_bytes(element_tags)) {
         return Err(ValueError::TooShort);
     }
     for _ in 0..count {
-        decode_packed(element_tags, from)?;
+        decode_valid(element_tags, from)?;
     }
     Ok(Seq { element_tags, count, bytes: &bytes[..bytes.len() - from.rest().len()], full_len })
+}
+
+// ----------------------------------------------------------------------------------------------------------------
+// reading composite values
+
+/// In place of the index of a variant that was withheld and took one byte.
+pub(crate) const WITHHELD_INDEX: u8 = 254;
+/// In place of the index of a variant that was withheld; its length follows, and as many bytes.
+pub(crate) const WITHHELD_BYTES: u8 = 255;
+
+/// A tuple, a struct, or a variant of an enum; iterate over it for its members. It was validated, so all members are
+/// valid.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Composite<'a> {
+    /// Name of the struct or the enum; empty for a tuple.
+    pub name: &'a str,
+    /// Name of the variant, if this is one.
+    pub variant: Option<&'a str>,
+    /// Description of the members that were not read yet.
+    tags: Rest<'a>,
+    /// Number of members that were not read yet.
+    count: u8,
+    /// Whether the members have flags and names, unlike those of a tuple.
+    has_names: bool,
+    bytes: &'a [u8],
+}
+
+/// A member of a composite value.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MemberRef<'a> {
+    /// Name; empty: the member has only a position.
+    pub name: &'a str,
+    /// Whether the source marks it as secret.
+    pub secret: bool,
+    /// Whether the value was withheld when the snapshot was written. If so, it is meaningless.
+    pub withheld: bool,
+    /// Type (docs/format.md §4.2).
+    pub type_tags: &'a [u8],
+    /// Value.
+    pub value: ValueRef<'a>,
+}
+
+impl Composite<'_> {
+    /// Returns the number of members.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.count.into()
+    }
+
+    /// Returns whether there are no members.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+}
+
+impl<'a> Iterator for Composite<'a> {
+    type Item = MemberRef<'a>;
+
+    fn next(&mut self) -> Option<MemberRef<'a>> {
+        self.count = self.count.checked_sub(1)?;
+        let mut from = Unpacker::new(self.bytes);
+        let member = decode_member(&mut self.tags, self.has_names, &mut from).ok()?;
+        self.bytes = from.rest();
+        Some(member)
+    }
+}
+
+/// Reads a composite value of the type that consists of `tag` and `inner` and is valid.
+fn decode_composite<'a>(tag: u8, inner: &'a [u8], from: &mut Unpacker<'a>) -> Result<ValueRef<'a>, ValueError> {
+    let bad_type = ValueError::BadType;
+    let mut tags = Rest(inner);
+    let (mut name, mut variant) = ("", None);
+    if tag != TAG_TUPLE {
+        name = decode_name(&mut tags)?;
+    }
+    if tag != TAG_TUPLE && tag != TAG_STRUCT {
+        let index = from.byte().ok_or(ValueError::TooShort)?;
+        if usize::from(index) >= VARIANTS_MAX {
+            skip_withheld(index, from)?;
+            return Ok(ValueRef::Withheld);
+        }
+        if index >= tags.byte().ok_or(bad_type)? {
+            return Err(ValueError::BadValue);
+        }
+        tags.skip_variants(index).ok_or(bad_type)?;
+        variant = Some(decode_name(&mut tags)?);
+    }
+    let has_names = tag != TAG_TUPLE;
+    let count = tags.byte().ok_or(bad_type)?;
+    let (mut rest, bytes) = (tags, from.rest());
+    for _ in 0..count {
+        decode_member(&mut rest, has_names, from)?;
+    }
+    let bytes = &bytes[..bytes.len() - from.rest().len()];
+    Ok(ValueRef::Composite(Composite { name, variant, tags, count, has_names, bytes }))
+}
+
+/// Takes the rest of a variant that was withheld, after its index.
+fn skip_withheld(index: u8, from: &mut Unpacker<'_>) -> Result<(), ValueError> {
+    if index == WITHHELD_BYTES {
+        let len = from.length().ok_or(ValueError::TooShort)?.kept;
+        from.bytes(len).ok_or(ValueError::TooShort)?;
+    }
+    Ok(())
+}
+
+fn decode_member<'a>(
+    tags: &mut Rest<'a>,
+    has_names: bool,
+    from: &mut Unpacker<'a>,
+) -> Result<MemberRef<'a>, ValueError> {
+    let (flags, name) = if has_names { (tags.byte().ok_or(ValueError::BadType)?, decode_name(tags)?) } else { (0, "") };
+    let type_tags = tags.split_type().ok_or(ValueError::BadType)?;
+    let value = decode_valid(type_tags, from)?;
+    let (secret, withheld) = (flags & MEMBER_SECRET != 0, flags & MEMBER_WITHHELD != 0);
+    Ok(MemberRef { name, secret, withheld, type_tags, value })
+}
+
+fn decode_name<'a>(tags: &mut Rest<'a>) -> Result<&'a str, ValueError> {
+    let name = tags.name().ok_or(ValueError::BadType)?;
+    core::str::from_utf8(name).map_err(|_| ValueError::BadType)
 }

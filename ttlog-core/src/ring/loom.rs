@@ -119,7 +119,7 @@ fn read_segment(found: &mut Found, state: SegmentState<'_>) {
                 match item {
                     Item::Event(record) => {
                         let bits = u64::from_le_bytes(*record.payload.first_chunk().unwrap());
-                        let id = Unpacker::new(&record.payload[8..]).varint().unwrap();
+                        let id = Unpacker::new(&record.payload[9..]).split_tail(record.payload[8]).unwrap();
                         assert_eq!(f64::from_bits(bits), id as f64 * 3.0, "torn");
                         assert_eq!(record.ticks, id, "torn");
                         found.ids.push(id);

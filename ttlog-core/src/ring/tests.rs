@@ -2,6 +2,7 @@
 
 mod long;
 mod names;
+mod own_priority;
 
 use std::collections::BTreeMap;
 use std::string::{String, ToString};
@@ -13,9 +14,9 @@ use super::*;
 use crate::TypeList;
 use crate::clock::Anchor;
 use crate::event::fields::{AnyFields, Cons, Nil};
-use crate::record::ContextInfo;
-use crate::record::packed::{Packer, Unpacker};
+use crate::record::packed::{Packer, Unpacker, split_head, split_tail};
 use crate::record::value::Sealed;
+use crate::record::{ContextInfo, decode_record};
 
 /// Reduces the number of rounds under Miri, which is a thousand times slower.
 fn rounds(count: usize) -> usize {
@@ -82,9 +83,10 @@ impl Event {
     }
 
     fn read(record: &Record<'_>) -> Option<Self> {
-        let mut from = Unpacker::new(record.payload);
-        let id = from.varint()?;
-        let len = from.length()?;
+        let (&[id_head, len_head], tails) = record.payload.split_first_chunk()?;
+        let mut from = Unpacker::new(tails);
+        let id = from.split_tail(id_head)?;
+        let len = from.length_tail(len_head)?;
         let text = core::str::from_utf8(from.bytes(len.kept)?).ok()?.to_string();
         assert!(from.rest().iter().all(|byte| *byte == 0), "the rest of the last word is zero");
         Some(Event { id, text, callsite: record.callsite, ticks: record.ticks, context: record.context })
@@ -374,6 +376,14 @@ fn more_contexts_than_segments_turn_to_shared_ones() {
     assert!(found.events.values().any(|event| event.context == 10), "and recorded their context");
 }
 
+/// Packs what [`Event::read`] reads as an event with this id below 256 and an empty text.
+fn put_id_without_text(packer: &mut Packer, id: u64) {
+    packer.put_bits(split_head(id), 8);
+    packer.put_bits(0, 8);
+    let (tail, bits) = split_tail(id);
+    packer.put_bits(tail, bits);
+}
+
 /// Fields that log while they are packed, like a signal handler that interrupts an append.
 #[derive(Clone, Copy)]
 struct Nesting<'a, 'm>(&'a Ring<'m>, &'a Cursor<'m>);
@@ -392,8 +402,7 @@ impl AnyFields for &Nesting<'_, '_> {
         for id in 0..3 {
             assert_eq!(Event::new(id, 4, 9, 2).append(self.0, self.1), AppendOutcome::Recorded);
         }
-        packer.put_varint(77);
-        packer.put_len(0, None);
+        put_id_without_text(packer, 77);
     }
 }
 
@@ -671,14 +680,34 @@ fn every_truncation_keeps_what_is_there() {
     assert_eq!(most, original.events.len());
 }
 
+/// Returns whether the flipped bit is in the length of a record whose check holds nevertheless, as that of one such bit
+/// in 256 does (docs/format.md §4.1).
+fn is_missed_by_the_check(whole: &[u8], flipped: &[u8], bit: usize) -> bool {
+    let image = RingImage::parse(whole).unwrap();
+    let header = image.header();
+    let (first, len) = (header.segments_offset as usize, header.segment_len as usize);
+    let Some(at) = (bit / 64 * 8).checked_sub(first).filter(|_| bit / 8 % 8 == 2) else { return false };
+    let SegmentState::Valid(segment) = image.segment((at / len) as u32) else { return false };
+    let Some(offset) = (at % len).checked_sub(SEGMENT_HEADER_LEN as usize) else { return false };
+    let start = first + at - offset;
+    [whole, flipped].iter().all(|bytes| {
+        decode_record(&bytes[start..][..len - SEGMENT_HEADER_LEN as usize], offset, segment.header.seal()).is_some()
+    })
+}
+
 #[test]
 fn every_single_flipped_bit_costs_at_most_one_event_and_shows_nothing_false() {
     let whole = small_ring_image();
     let original = read_image(&RingImage::parse(&whole).unwrap());
     let entries: Vec<Vec<u8>> = RingImage::parse(&whole).unwrap().entries().map(|entry| entry.bytes.to_vec()).collect();
+    let mut missed = 0;
     for bit in (0..whole.len() * 8).step_by(if cfg!(miri) { 997 } else { 1 }) {
         let mut flipped = whole.clone();
         flipped[bit / 8] ^= 1 << (bit % 8);
+        if is_missed_by_the_check(&whole, &flipped, bit) {
+            missed += 1;
+            continue;
+        }
         let image = RingImage::parse(&flipped).unwrap_or_else(|error| panic!("bit {bit}: {error}"));
         let found = read_image(&image);
         for (id, event) in &found.events {
@@ -699,6 +728,7 @@ fn every_single_flipped_bit_costs_at_most_one_event_and_shows_nothing_false() {
         assert!(read.len() + 1 >= entries.len() && read.iter().all(|entry| entries.contains(entry)), "bit {bit}");
         assert!(image.anchors().all(|anchor| anchor == Anchor { ticks: 1, unix_ns: 2 }), "bit {bit}");
     }
+    assert!(missed <= 4, "{missed} flipped bits in lengths are missed; one in 256 of some 400 is expected");
 }
 
 #[test]

@@ -13,15 +13,17 @@ use crate::error::{FormatError, FormatErrorKind};
 use crate::event::fields::TypeList;
 use crate::event::level::Level;
 use crate::event::literal::LiteralRef;
-use crate::event::metadata::{Field, Literal, Metadata, Role};
+use crate::event::metadata::{Literal, Metadata, Role, Shown};
 use crate::record::CALLSITE_MAX;
 use crate::record::packed::Unpacker;
-use crate::record::types::{TYPE_DEPTH_MAX, Type, split_type};
-use crate::record::value::{ValueRef, decode_packed, decode_wide, wide_words};
+use crate::record::types::{MEMBER_SECRET, TYPE_LEN_MAX, Type, has_members, mark_members, split_type};
+use crate::record::value::{ValueRef, decode_packed, decode_split, decode_wide, head_len, wide_words};
 use callsite_text::CallsiteText;
 
 const KIND_PROCESS: u64 = 1;
 const KIND_CALLSITE: u64 = 2;
+/// A callsite whose payloads have the heads of all values in front of their tails.
+const KIND_SPLIT_CALLSITE: u64 = 3;
 /// Flag of a field: the source marks it as secret.
 const FIELD_SECRET: u64 = 1;
 /// Flag of a field: its value was withheld when the snapshot was written.
@@ -29,6 +31,9 @@ const FIELD_WITHHELD: u64 = 2;
 /// Position and mask of the role of a field among its flags.
 const ROLE_SHIFT: u32 = 2;
 const ROLE_MASK: u64 = 15;
+/// Position and mask, among those flags, of how a field is shown.
+const SHOWN_SHIFT: u32 = 6;
+const SHOWN_MASK: u64 = 3;
 
 /// An item of the table.
 #[derive(Clone, Copy, Debug)]
@@ -81,6 +86,8 @@ pub struct CallsiteInfo<'a> {
     pub file: &'a str,
     /// Line, from 1.
     pub line: u32,
+    /// Whether the values in records are split into head and tail.
+    pub split: bool,
     /// CBOR of the fields, already validated.
     fields: &'a [u8],
     field_count: u64,
@@ -102,6 +109,10 @@ pub struct FieldInfo<'a> {
     pub withheld: bool,
     /// Relation between the event and the span whose id this is.
     pub role: Role,
+    /// How the value is shown, unless it is text that the program formatted.
+    pub shown: Shown,
+    /// Whether the value in a record is split into head and tail.
+    pub split: bool,
 }
 
 type EncodeError = minicbor::encode::Error<EndOfSlice>;
@@ -127,7 +138,7 @@ impl EntryStart {
             decoder.array()?;
             Ok(match decoder.u64()? {
                 KIND_PROCESS => EntryStart::Process,
-                KIND_CALLSITE => EntryStart::Callsite(decoder.u64()?),
+                KIND_CALLSITE | KIND_SPLIT_CALLSITE => EntryStart::Callsite(decoder.u64()?),
                 _ => EntryStart::Unknown,
             })
         };
@@ -152,32 +163,31 @@ pub fn encode_process(info: &ProcessInfo<'_>, out: &mut [u8]) -> Option<usize> {
 /// short.
 #[must_use]
 pub fn encode_callsite(id: u16, metadata: &Metadata, types: TypeList, out: &mut [u8]) -> Option<usize> {
-    encode_callsite_marking(id, metadata, types, |field| field.secret, out)
+    encode_callsite_marking(id, metadata, types, |_, is_marked| is_marked, out)
 }
 
-/// Like [`encode_callsite`], but marks the fields as secret for which `is_secret` returns `true`, whatever the source
-/// says.
+/// Like [`encode_callsite`], but marks the fields and members as secret for which `is_secret` returns `true`. It gets
+/// the name, and whether the source marks them.
 #[must_use]
 pub fn encode_callsite_marking(
     id: u16,
     metadata: &Metadata,
     types: TypeList,
-    is_secret: impl Fn(&Field) -> bool,
+    is_secret: impl Fn(&str, bool) -> bool,
     out: &mut [u8],
 ) -> Option<usize> {
     encode_into(out, |encoder| {
-        encoder.array(8)?.u64(KIND_CALLSITE)?.u16(id)?.u8(metadata.level as u8)?.str(metadata.target)?;
+        encoder.array(8)?.u64(kind_of(types.is_split()))?.u16(id)?.u8(metadata.level as u8)?.str(metadata.target)?;
         encoder.str(metadata.message)?.str(metadata.file)?.u32(metadata.line)?;
         encoder.array(metadata.fields.len() as u64)?;
         let mut types = types.iter();
         for field in metadata.fields {
-            let flags = flags_of(is_secret(field), field.role);
+            let flags = flags_of(is_secret(field.name, field.secret), field.role, field.shown);
             match field.literal {
                 None => {
                     // The macro creates one type for each field without a literal; a unit replaces a missing one.
-                    let mut tags = [0; TYPE_DEPTH_MAX];
-                    let len = types.next().unwrap_or(Type::Unit).encode_tags(&mut tags);
-                    encode_field(encoder, field.name, &tags[..len], None, flags)?;
+                    let of = types.next().unwrap_or(Type::Unit);
+                    encode_recorded(encoder, field.name, of, &is_secret, flags)?;
                 }
                 Some(literal) => {
                     let (tag, literal) = split_literal(literal);
@@ -189,22 +199,69 @@ pub fn encode_callsite_marking(
     })
 }
 
-/// Encodes a callsite for a snapshot from which values are withheld. Flags the fields for which `is_withheld` returns
-/// `true`, and replaces their literals by a meaningless value of the same type. [`TableItem::decode`] is the inverse.
+/// Encodes a field whose values are in records. Members for which `is_secret` returns `true` are marked as well.
+fn encode_recorded<W: minicbor::encode::Write>(
+    encoder: &mut Encoder<W>,
+    name: &str,
+    of: Type,
+    is_secret: &impl Fn(&str, bool) -> bool,
+    flags: u64,
+) -> Result<(), minicbor::encode::Error<W::Error>> {
+    match of {
+        Type::Option(_) | Type::Sequence(_) | Type::Tuple(_) | Type::Struct(_) | Type::Enum(_) => {
+            encode_nested(encoder, name, of, is_secret, flags)
+        }
+        simple => encode_field(encoder, name, &[simple.tag()], None, flags),
+    }
+}
+
+#[inline(never)] // the description takes stack
+fn encode_nested<W: minicbor::encode::Write>(
+    encoder: &mut Encoder<W>,
+    name: &str,
+    of: Type,
+    is_secret: &impl Fn(&str, bool) -> bool,
+    flags: u64,
+) -> Result<(), minicbor::encode::Error<W::Error>> {
+    let mut tags = [0; TYPE_LEN_MAX];
+    let len = of.describe(&mut tags).ok_or_else(|| minicbor::encode::Error::message("type without a description"))?;
+    let tags = &mut tags[..len];
+    let mut mark = |flags: &mut u8, name: &str| {
+        if is_secret(name, *flags & MEMBER_SECRET != 0) {
+            *flags |= MEMBER_SECRET;
+        }
+        true
+    };
+    if has_members(tags) {
+        mark_members(tags, &mut mark);
+    }
+    encode_field(encoder, name, tags, None, flags)
+}
+
+/// Encodes a callsite for a snapshot from which values are withheld. [`TableItem::decode`] is the inverse.
+///
+/// `withhold` returns whether a field is withheld, and marks withheld members in the copy of its type (empty if the
+/// type is invalid). Withheld fields are flagged, and their literals are replaced by a meaningless value of the same
+/// type.
 pub(crate) fn encode_withheld<W: minicbor::encode::Write>(
     encoder: &mut Encoder<W>,
     info: &CallsiteInfo<'_>,
-    is_withheld: impl Fn(&FieldInfo<'_>) -> bool,
+    withhold: impl Fn(&FieldInfo<'_>, &mut [u8]) -> bool,
 ) -> Result<(), minicbor::encode::Error<W::Error>> {
-    encoder.array(8)?.u64(KIND_CALLSITE)?.u16(info.id)?.u8(info.level as u8)?.str(info.target)?;
+    encoder.array(8)?.u64(kind_of(info.split))?.u16(info.id)?.u8(info.level as u8)?.str(info.target)?;
     encoder.str(info.message)?.str(info.file)?.u32(info.line)?.array(info.field_count)?;
+    let mut copy = [0; TYPE_LEN_MAX];
     for field in info.fields() {
-        let flags = flags_of(field.secret, field.role);
-        if is_withheld(&field) {
+        let flags = flags_of(field.secret, field.role, field.shown);
+        let copy = copy.get_mut(..field.type_tags.len()).unwrap_or_default();
+        copy.copy_from_slice(field.type_tags.get(..copy.len()).unwrap_or_default());
+        let is_withheld = withhold(&field, copy);
+        let type_tags = if copy.is_empty() { field.type_tags } else { copy };
+        if is_withheld {
             let literal = field.literal.map(LiteralRef::without_value);
-            encode_field(encoder, field.name, field.type_tags, literal, flags | FIELD_WITHHELD)?;
+            encode_field(encoder, field.name, type_tags, literal, flags | FIELD_WITHHELD)?;
         } else {
-            encode_field(encoder, field.name, field.type_tags, field.literal, flags)?;
+            encode_field(encoder, field.name, type_tags, field.literal, flags)?;
         }
     }
     Ok(())
@@ -233,7 +290,7 @@ pub fn encode_callsite_text(id: u16, text: &CallsiteText<'_>, type_tags: &[u8], 
         encoder.array(8)?.u64(KIND_CALLSITE)?.u16(id)?.u8(text.level as u8)?.str(text.target)?;
         encoder.str(text.message)?.str(text.file)?.u32(text.line)?.array(fields.len() as u64)?;
         for field in fields {
-            let flags = flags_of(field.secret, field.role);
+            let flags = flags_of(field.secret, field.role, field.shown);
             if let Some((tag, literal)) = field.literal {
                 encode_field(encoder, field.name, &[tag], Some(literal), flags)?;
             } else {
@@ -277,9 +334,14 @@ pub fn encode_text_callsite(callsite: &TextCallsite<'_>, out: &mut [u8]) -> Opti
     })
 }
 
+/// Returns the kind of a callsite item.
+const fn kind_of(split: bool) -> u64 {
+    if split { KIND_SPLIT_CALLSITE } else { KIND_CALLSITE }
+}
+
 /// Returns the flags of a field.
-const fn flags_of(secret: bool, role: Role) -> u64 {
-    (role as u64) << ROLE_SHIFT | if secret { FIELD_SECRET } else { 0 }
+const fn flags_of(secret: bool, role: Role, shown: Shown) -> u64 {
+    (shown as u64) << SHOWN_SHIFT | (role as u64) << ROLE_SHIFT | if secret { FIELD_SECRET } else { 0 }
 }
 
 fn encode_into(
@@ -348,7 +410,7 @@ fn decode_literal<'a>(tags: &[u8], from: &mut Decoder<'a>) -> Option<LiteralRef<
     })
 }
 
-fn decode_field<'a>(from: &mut Decoder<'a>) -> Option<FieldInfo<'a>> {
+fn decode_field<'a>(from: &mut Decoder<'a>, split: bool) -> Option<FieldInfo<'a>> {
     let count = from.array().ok()??;
     let name = from.str().ok()?;
     let type_tags = from.bytes().ok()?;
@@ -363,7 +425,8 @@ fn decode_field<'a>(from: &mut Decoder<'a>) -> Option<FieldInfo<'a>> {
     }
     let (secret, withheld) = (flags & FIELD_SECRET != 0, flags & FIELD_WITHHELD != 0);
     let role = if literal.is_none() { role_of(flags, type_tags) } else { Role::Value };
-    Some(FieldInfo { name, type_tags, literal, secret, withheld, role })
+    let shown = Shown::from_code(flags >> SHOWN_SHIFT & SHOWN_MASK);
+    Some(FieldInfo { name, type_tags, literal, secret, withheld, role, shown, split })
 }
 
 /// Returns the role of a field whose value is in the record. Only ids have one: fields of other types, and roles of
@@ -410,7 +473,8 @@ fn decode_item<'a>(bytes: &'a [u8], from: &mut Decoder<'a>) -> Option<TableItem<
             }
             Some(TableItem::Process(info))
         }
-        KIND_CALLSITE if count >= 8 => {
+        kind @ (KIND_CALLSITE | KIND_SPLIT_CALLSITE) if count >= 8 => {
+            let split = kind == KIND_SPLIT_CALLSITE;
             let id = from.u16().ok().filter(|id| (1..=CALLSITE_MAX).contains(id))?;
             let level = Level::try_from(from.u8().ok()?).ok()?;
             let (target, message, file) = (from.str().ok()?, from.str().ok()?, from.str().ok()?);
@@ -418,10 +482,11 @@ fn decode_item<'a>(bytes: &'a [u8], from: &mut Decoder<'a>) -> Option<TableItem<
             let field_count = from.array().ok()??;
             let start = from.position();
             for _ in 0..field_count {
-                decode_field(from)?;
+                decode_field(from, split)?;
             }
             let fields = &bytes[start..from.position()];
-            Some(TableItem::Callsite(CallsiteInfo { id, level, target, message, file, line, fields, field_count }))
+            let info = CallsiteInfo { id, level, target, message, file, line, split, fields, field_count };
+            Some(TableItem::Callsite(info))
         }
         unknown => Some(TableItem::Unknown(unknown)),
     }
@@ -431,10 +496,10 @@ impl<'a> CallsiteInfo<'a> {
     /// Iterates over the fields in source order.
     pub fn fields(&self) -> impl Iterator<Item = FieldInfo<'a>> + Clone + use<'a> {
         let mut from = Decoder::new(self.fields);
-        let mut rest = self.field_count;
+        let (mut rest, split) = (self.field_count, self.split);
         core::iter::from_fn(move || {
             rest = rest.checked_sub(1)?;
-            decode_field(&mut from)
+            decode_field(&mut from, split)
         })
     }
 
@@ -446,7 +511,7 @@ impl<'a> CallsiteInfo<'a> {
         &self,
         payload: &'a [u8],
     ) -> impl Iterator<Item = Result<(FieldInfo<'a>, ValueRef<'a>), FormatError>> + use<'a> {
-        let mut values = Payload::new(self.fields().map(|field| field.wide_len()), payload);
+        let mut values = Payload::new(self.fields().map(|field| field.front_lens()), payload);
         self.fields().map_while(move |field| values.next(&field).map(|value| value.map(|value| (field, value))))
     }
 }
@@ -470,24 +535,30 @@ pub fn values_of<'f, 'a>(
     fields: &'f [FieldInfo<'a>],
     payload: &'a [u8],
 ) -> impl Iterator<Item = Result<ValueRef<'a>, FormatError>> + use<'f, 'a> {
-    let mut values = Payload::new(fields.iter().map(FieldInfo::wide_len), payload);
+    let mut values = Payload::new(fields.iter().map(FieldInfo::front_lens), payload);
     fields.iter().map_while(move |field| values.next(field))
 }
 
 /// A payload whose values are decoded field by field.
 struct Payload<'a> {
     wide: Unpacker<'a>,
+    heads: Unpacker<'a>,
     packed: Unpacker<'a>,
     len: usize,
     failed: bool,
 }
 
 impl<'a> Payload<'a> {
+    /// `front_lens` are those of the fields, see [`FieldInfo::front_lens`].
     #[inline]
-    fn new(wide_lens: impl Iterator<Item = usize>, payload: &'a [u8]) -> Self {
-        let wide_len = wide_lens.fold(0, usize::saturating_add);
+    fn new(front_lens: impl Iterator<Item = (usize, usize)>, payload: &'a [u8]) -> Self {
+        let (wide_len, heads_len) = front_lens.fold((0, 0), |(wide, heads), lens| {
+            (usize::saturating_add(wide, lens.0), usize::saturating_add(heads, lens.1))
+        });
         let (wide, packed) = payload.split_at_checked(wide_len).unwrap_or((&[], &[]));
-        Payload { wide: Unpacker::new(wide), packed: Unpacker::new(packed), len: payload.len(), failed: false }
+        let (heads, packed) = packed.split_at_checked(heads_len).unwrap_or((&[], &[]));
+        let [wide, heads, packed] = [wide, heads, packed].map(Unpacker::new);
+        Payload { wide, heads, packed, len: payload.len(), failed: false }
     }
 
     #[inline]
@@ -497,7 +568,8 @@ impl<'a> Payload<'a> {
         }
         let value = match field.literal {
             Some(literal) => Ok(literal.to_value()),
-            None if field.wide_len() > 0 => decode_wide(field.type_tags, &mut self.wide),
+            None if wide_words(field.type_tags) > 0 => decode_wide(field.type_tags, &mut self.wide),
+            None if field.split => decode_split(field.type_tags, &mut self.heads, &mut self.packed),
             None => decode_packed(field.type_tags, &mut self.packed),
         };
         Some(value.map_err(|error| {
@@ -508,9 +580,12 @@ impl<'a> Payload<'a> {
 }
 
 impl FieldInfo<'_> {
-    /// Returns the number of bytes of the field in the wide part of the payload.
+    /// Returns the numbers of bytes of the field in the wide part of the payload and among the heads.
     #[inline]
-    fn wide_len(&self) -> usize {
-        if self.literal.is_some() { 0 } else { wide_words(self.type_tags) * 8 }
+    fn front_lens(&self) -> (usize, usize) {
+        if self.literal.is_some() {
+            return (0, 0);
+        }
+        (wide_words(self.type_tags) * 8, if self.split { head_len(self.type_tags) } else { 0 })
     }
 }

@@ -3,7 +3,8 @@
 //! An expression is `KEY OPERATOR VALUE`. The keys `level`, `target`, `message`, `template`, `file`, `line`,
 //! `callsite`, `thread`, `context`, `service`, `pid`, `host` and `boot` (or `session`) refer to properties of every
 //! event; `span` (or `span.name`), `span.FIELD` and `trace_id` refer to the spans that it is in. Any other key is a
-//! field, and so is `fields.KEY` for any KEY. How values compare is in [`compare`](super::compare).
+//! field, and so is `fields.KEY` for any KEY. `order.customer.id` and `order.lines[0].sku` are values inside of a
+//! field; without an index, all elements of a sequence are compared. How values compare is in [`compare`](super::compare).
 
 use std::fmt;
 use std::str::FromStr;
@@ -135,6 +136,23 @@ impl Condition {
         match self.operator {
             Operator::NotEqual => Operator::Equal.compare_value(value, &self.wanted).negated(),
             operator => operator.compare_value(value, &self.wanted),
+        }
+    }
+
+    /// Compares the values inside a field's value that `path` leads to (see [`FieldValue::visit`]), of which any can
+    /// match.
+    #[must_use]
+    pub fn match_path(&self, value: &FieldValue<'_>, path: &str) -> Match {
+        if path.is_empty() {
+            return self.match_value(value);
+        }
+        let operator = if self.operator == Operator::NotEqual { Operator::Equal } else { self.operator };
+        let mut outcomes = Vec::new();
+        let found = value.visit(path, &mut |value| outcomes.push(operator.compare_value(value, &self.wanted)));
+        match Match::any(outcomes.into_iter()) {
+            _ if !found => self.match_nothing(),
+            outcome if self.operator == Operator::NotEqual => outcome.negated(),
+            outcome => outcome,
         }
     }
 

@@ -1,5 +1,6 @@
 //! Selection of events: conditions, a range of time, and a maximum number.
 
+mod address;
 mod clock;
 mod compare;
 mod condition;

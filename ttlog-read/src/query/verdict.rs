@@ -4,6 +4,7 @@ use super::compare::{Match, Mismatch};
 use super::condition::Condition;
 use super::key::Key;
 use super::mismatches::Mismatches;
+use crate::event::secrets::Hidden;
 use crate::event::value::FieldValue;
 use crate::source::{Source, SourceCallsite, SpanRef};
 
@@ -107,15 +108,15 @@ fn decide_for_all(condition: &Condition, source: &Source<'_>, callsite: Option<&
             Some(callsite) => callsite.template.constant().map(|message| condition.match_text(message)),
             None => Some(condition.match_nothing()),
         },
-        Key::Field(name) => match callsite.and_then(|callsite| Some((callsite, callsite.field_index(name)?))) {
+        Key::Field(name) => match callsite.and_then(|callsite| Some((callsite, callsite.find_field(name)?))) {
             None => Some(condition.match_nothing()),
-            Some((callsite, index)) => {
+            Some((callsite, (index, path))) => {
                 let field = &callsite.fields[index];
                 if callsite.withholds(index) {
                     return Some(condition.match_nothing());
                 }
                 let literal = field.literal?;
-                Some(condition.match_value(&FieldValue::new(literal.to_value(), field.type_tags)))
+                Some(condition.match_path(&FieldValue::of(literal.to_value(), field, &Hidden::default()), path))
             }
         },
     }
@@ -132,8 +133,9 @@ fn decide_for_one(index: usize, condition: &Condition, subject: &Subject<'_, '_>
             condition.match_text(&message)
         }
         (Key::Field(name), Some(callsite)) => {
-            let value = callsite.field_index(name).and_then(|index| callsite.value(index, payload));
-            value.map_or(condition.match_nothing(), |value| condition.match_value(&value))
+            let found = callsite.find_field(name);
+            let value = found.and_then(|(index, path)| Some((callsite.value(index, payload)?, path)));
+            value.map_or(condition.match_nothing(), |(value, path)| condition.match_path(&value, path))
         }
         (key, _) if key.concerns_spans() => match spans {
             Some(SpanOutcomes(outcomes)) => {

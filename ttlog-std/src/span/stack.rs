@@ -154,9 +154,16 @@ pub(crate) fn current() -> SpanContext {
 
 /// Returns the innermost open span of `owner`, or a native one if that is further in.
 #[cfg(feature = "tracing")]
-#[inline]
+#[inline(always)]
 pub(crate) fn current_of(owner: u64) -> Option<Entered> {
-    stack().innermost(|entered| entered.owner == owner || entered.owner == NATIVE)
+    // Most threads that are in no span are asked often.
+    if STACK.with(|stack| stack.outer_len.get()) == 0 { None } else { innermost_of(owner) }
+}
+
+#[cfg(feature = "tracing")]
+#[inline(never)]
+fn innermost_of(owner: u64) -> Option<Entered> {
+    STACK.with(|stack| stack.innermost(|entered| entered.owner == owner || entered.owner == NATIVE))
 }
 
 /// Returns the innermost open span of `owner` alone.

@@ -149,7 +149,7 @@ fn values_have_types_and_later_ones_replace_earlier_ones() {
         ("path", "str /index.html"),
         ("ratio", "F64(0.5)"),
         ("status", "u64 200"),
-        ("text", "display 0.5"),
+        ("text", "F64(0.5)"),
         ("token", "str t"),
         ("user", "u64 8"),
     ];

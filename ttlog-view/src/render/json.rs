@@ -6,10 +6,10 @@
 
 use std::io::{self, Write};
 
-use ttlog_read::event::value::{FieldValue, push_hex};
+use ttlog_read::event::value::{FieldValue, Nested, push_hex};
 use ttlog_read::source::SpanRef;
 use ttlog_read::span::Action;
-use ttlog_read::text::time::{TimeFormatter, When};
+use ttlog_read::text::time::{TimeFormatter, When, push_time_to};
 use ttlog_read::timeline::{Event, Timeline};
 
 use super::chunks::Chunks;
@@ -315,9 +315,53 @@ pub fn push_value(out: &mut String, value: &FieldValue<'_>) {
         FieldValue::Error(texts, full_len) => {
             push_list(out, texts.iter().map(|text| FieldValue::Str(*text)), *full_len);
         }
+        FieldValue::Uuid(_) | FieldValue::Ip(_) | FieldValue::Socket(_) => push_string(out, &value.to_string()),
+        FieldValue::Duration(duration) => {
+            out.push_str("{\"ns\":");
+            push_number(out, duration.as_nanos());
+            out.push('}');
+        }
+        FieldValue::Time(time) => {
+            out.push('"');
+            push_time_to(out, *time, 9);
+            out.push('"');
+        }
         FieldValue::Unit | FieldValue::None => out.push_str("null"),
-        FieldValue::Some(value) => push_value(out, value),
+        FieldValue::Some(value) | FieldValue::Shown(value, _) => push_value(out, value),
+        FieldValue::Nested(nested) => push_nested(out, nested),
         FieldValue::Sequence(elements, full_len) => push_list(out, elements.iter().cloned(), *full_len),
+    }
+}
+
+/// Appends a tuple, a struct or a variant in the form that is usual for JSON made from Rust: an object by name, or an
+/// array; of a variant its name, or an object with its name and what it holds.
+fn push_nested(out: &mut String, nested: &Nested<'_>) {
+    let members = &nested.members;
+    if let Some(variant) = nested.variant {
+        if members.is_empty() {
+            return push_string(out, variant);
+        }
+        out.push('{');
+        push_string(out, variant);
+        out.push(':');
+    }
+    if nested.has_names() {
+        for (index, (name, value)) in members.iter().enumerate() {
+            out.push(if index > 0 { ',' } else { '{' });
+            push_string(out, name);
+            out.push(':');
+            push_value(out, value);
+        }
+        out.push('}');
+    } else if let (Some(_), [(_, only)]) = (nested.variant, members.as_slice()) {
+        push_value(out, only);
+    } else if members.is_empty() {
+        out.push_str("null");
+    } else {
+        push_list(out, members.iter().map(|(_, value)| value.clone()), None);
+    }
+    if nested.variant.is_some() {
+        out.push('}');
     }
 }
 
@@ -343,7 +387,10 @@ fn push_list<'a>(out: &mut String, elements: impl Iterator<Item = FieldValue<'a>
 
 #[cfg(test)]
 mod tests {
-    use ttlog_core::record::Text;
+    use std::time::Duration;
+
+    use ttlog_core::event::Shown;
+    use ttlog_core::record::{Text, UnixTime};
 
     use super::*;
 
@@ -383,6 +430,16 @@ mod tests {
             (FieldValue::Some(Box::new(FieldValue::Unsigned(1))), "1"),
             (FieldValue::Sequence(vec![FieldValue::Unsigned(1), FieldValue::None], None), "[1,null]"),
             (FieldValue::Sequence(vec![], Some(3)), "{\"items\":[],\"full_len\":3}"),
+            (FieldValue::Uuid([0xab; 16]), "\"abababab-abab-abab-abab-abababababab\""),
+            (FieldValue::Ip([10, 0, 0, 1].into()), "\"10.0.0.1\""),
+            (FieldValue::Socket(([0, 0, 0, 0, 0, 0, 0, 1], 80).into()), "\"[::1]:80\""),
+            (FieldValue::Duration(Duration::MAX), "{\"ns\":18446744073709551615999999999}"),
+            (FieldValue::Time(UnixTime::from_nanos(-1)), "\"1969-12-31T23:59:59.999999999Z\""),
+            (FieldValue::Time(UnixTime::from_nanos(0)), "\"1970-01-01T00:00:00.000000000Z\""),
+            (FieldValue::Time(UnixTime::new(i64::MIN, 0).expect("a time")), "\"@-9223372036854775808\""),
+            (FieldValue::Shown(Box::new(FieldValue::Unsigned(7)), Shown::Display), "7"),
+            (FieldValue::Shown(Box::new(FieldValue::Str(text("a\"b"))), Shown::Debug), "\"a\\\"b\""),
+            (FieldValue::Shown(Box::new(FieldValue::Some(Box::new(FieldValue::None))), Shown::Debug), "null"),
         ];
         for (value, expected) in cases {
             assert_eq!(json(value), *expected);

@@ -11,7 +11,7 @@ use ttlog_core::device::frame::{
 use ttlog_core::device::{
     CallsiteAt, CallsiteBytes, DeviceClock, DeviceRecorder, RingDump, RingDumpOptions, SessionStart,
 };
-use ttlog_core::event::{AnyFields, Cons, Field, Literal, Metadata, Nil};
+use ttlog_core::event::{Cons, Field, JoinedFields, Literal, Metadata, Nil};
 use ttlog_core::record::Type;
 use ttlog_core::ring::RingConfig;
 use ttlog_core::table::callsite_text::{encode, encoded_len};
@@ -120,8 +120,8 @@ impl FirmwareCallsite {
     pub fn new<const N: usize>(metadata: &Metadata, types: &[Type]) -> Self {
         let mut tags = Vec::new();
         for kind in types {
-            let mut room = [0; ttlog_core::record::TYPE_DEPTH_MAX];
-            let len = kind.encode_tags(&mut room);
+            let mut room = [0; 64];
+            let len = kind.describe(&mut room).expect("a short type");
             tags.extend(&room[..len]);
         }
         FirmwareCallsite { text: encode::<N>(metadata).to_vec(), tags }
@@ -241,7 +241,7 @@ impl Device {
     }
 
     /// Records an event so many ticks after the last.
-    pub fn event(&self, after: u64, id: u16, fields: &dyn AnyFields) {
+    pub fn event(&self, after: u64, id: u16, fields: &dyn JoinedFields) {
         TICKS.set(TICKS.get() + after);
         self.recorder.append_any(id, fields);
     }

@@ -224,8 +224,7 @@ impl AnyFields for &Meanwhile<'_> {
     }
     fn put(&self, packer: &mut Packer, _cap: usize) {
         (self.0)();
-        packer.put_varint(77);
-        packer.put_len(0, None);
+        put_id_without_text(packer, 77);
     }
 }
 

@@ -42,7 +42,7 @@ impl<'a> SizedEvent<'a> {
     /// Computes the size of an event. An empty segment has `most` words for it. Returns `None` if it is too large.
     fn new(ticks: u64, context: u32, callsite: u16, fields: &'a dyn AnyFields, most: usize) -> Option<Self> {
         // Minus two words: the context, and the count of a long payload.
-        let (cap, payload_words) = fit(fields, most.saturating_sub(2))?;
+        let (cap, payload_words) = fit(|cap| fields.payload_words(cap), most.saturating_sub(2))?;
         let (len, len_words) = len_field(1 + payload_words);
         Some(SizedEvent { ticks, context, callsite, fields, cap, len, len_words })
     }
@@ -258,7 +258,7 @@ impl Ring<'_> {
         fence_release(); // a reader that sees any other word of the reservation also sees that header
         let record = &reserved[who_words..];
         // SAFETY: the packer stores `len_words` words, which are those of `record` after its header.
-        let (end, others) = unsafe {
+        let (payload_words, others) = unsafe {
             let mut packer = Packer::new(record[1..].as_ptr(), lap);
             if len == 255 {
                 packer.put_word(len_words as u64);
@@ -267,18 +267,18 @@ impl Ring<'_> {
             fields.put(&mut packer, cap);
             packer.finish()
         };
-        debug_assert_eq!(end, record.as_ptr_range().end);
+        debug_assert_eq!(payload_words, record.len() - 1);
         let header = encode_header(callsite, len, delta as u32, others);
         if let Some((who, _)) = who {
             record[0].store(header);
             kill_point!(FillUnnamed);
             // SAFETY: the packer stores `payload_words` words, one less than `who_words`.
-            let (end, others) = unsafe {
+            let (payload_words, others) = unsafe {
                 let mut packer = Packer::new(reserved[1..].as_ptr(), lap);
                 who.pack(&mut packer);
                 packer.finish()
             };
-            debug_assert_eq!(end, record.as_ptr());
+            debug_assert_eq!(payload_words, who_words - 1);
             // Published last, together with the event after it.
             reserved[0].store_release(encode_header(CONTROL, (who_words - 1) as u8, KIND_CONTEXT, others));
         } else {

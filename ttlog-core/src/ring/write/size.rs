@@ -29,7 +29,7 @@ impl RecordSize {
         let context_words = (1 + who.payload_words()).min(ring.record_words() / 4);
         // Number of words that an empty segment can always hold.
         let most = ring.record_words().saturating_sub(context_words + Self::REBASE_WORDS);
-        let (cap, payload_words) = fit(fields, most)?;
+        let (cap, payload_words) = fit(|cap| fields.payload_words(cap), most)?;
         let (len, len_words) = len_field(payload_words);
         Some(RecordSize { cap, payload_words, len, len_words })
     }
@@ -41,11 +41,11 @@ impl RecordSize {
 }
 
 /// Returns a cap under which the payload, including its count, has less than `most` words, and the resulting number of
-/// payload words.
-pub(crate) fn fit(fields: &dyn AnyFields, most: usize) -> Option<(usize, usize)> {
+/// payload words; `payload_words` returns it for a cap, without the count.
+pub(crate) fn fit(payload_words: impl Fn(usize) -> usize, most: usize) -> Option<(usize, usize)> {
     let mut cap = CAP_MAX.min(most * 8);
     loop {
-        let words = fields.payload_words(cap);
+        let words = payload_words(cap);
         if len_field(words).1 < most {
             return Some((cap, words));
         }
