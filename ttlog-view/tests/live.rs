@@ -31,7 +31,7 @@ fn mapped_ring(path: &std::path::Path, len: usize, segment_len: u32) -> Ring<'st
     ring.write_anchor(Anchor { ticks: 0, unix_ns: support::START });
     ring.write_anchor(Anchor { ticks: SECOND, unix_ns: support::START + SECOND as i64 });
     let mut bytes = [0; 512];
-    let types = <Cons<u32, Nil> as ttlog_core::event::Fields>::TYPES;
+    let types = <Cons<u32, Nil> as ttlog_core::event::Fields>::SPLIT_TYPES;
     let len = encode_callsite(id::TICK, &support::TICK, types, &mut bytes).expect("room enough");
     ring.append_entry(&bytes[..len]).expect("room in the table");
     ring

@@ -155,7 +155,7 @@ fn native() {
 fn long(panics: bool) {
     let recorder = ttlog_std::Recorder::builder().capacity_bytes(1 << 20).build().expect("a recorder");
     tracing_subscriber::registry().with(recorder.layer()).init();
-    let _ = std::thread::Builder::new().name("worker".to_owned()).spawn(move || {
+    let worker = std::thread::Builder::new().name("worker".to_owned()).spawn(move || {
         let _connection = info_span!("connection", peer = "10.0.0.1").entered();
         let _request = info_span!("request", path = "/cart", id = 7).entered();
         let text = "x".repeat(1000);
@@ -164,10 +164,12 @@ fn long(panics: bool) {
             std::thread::sleep(std::time::Duration::from_micros(300));
         }
         assert!(!panics, "out of luck");
+        // The service thread looks ten times a second.
+        std::thread::sleep(std::time::Duration::from_millis(500));
         println!("ready");
         std::thread::park();
     });
-    std::thread::sleep(std::time::Duration::from_secs(3));
+    let _ = worker.expect("a thread").join(); // an error is the panic
     println!("ready");
     std::thread::park();
 }

@@ -20,7 +20,7 @@ static SLOW: Metadata = Metadata {
 
 fn know<F: Fields>(ring: &Ring<'static>, id: u16, metadata: &Metadata, _fields: F) {
     let mut room = [0; 512];
-    let len = encode_callsite(id, metadata, F::TYPES, &mut room).expect("room enough");
+    let len = encode_callsite(id, metadata, F::SPLIT_TYPES, &mut room).expect("room enough");
     ring.append_entry(&room[..len]).expect("room in the table");
 }
 

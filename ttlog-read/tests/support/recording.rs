@@ -100,7 +100,7 @@ impl Recording {
     /// Registers the callsite, with the types of these fields.
     pub fn callsite<F: Fields>(&self, id: u16, metadata: &Metadata, _fields: F) {
         let mut bytes = [0; 2048];
-        let len = encode_callsite(id, metadata, F::TYPES, &mut bytes).expect("room enough");
+        let len = encode_callsite(id, metadata, F::SPLIT_TYPES, &mut bytes).expect("room enough");
         self.ring.append_entry(&bytes[..len]).expect("room in the table");
     }
 

@@ -152,6 +152,8 @@ fn killed() {
             std::thread::sleep(Duration::from_micros(500));
         }
         assert!(recorder.loss().overwritten > 1000, "{:?}", start.elapsed());
+        // The service thread looks ten times a second.
+        std::thread::sleep(Duration::from_millis(500));
         println!("ready");
         std::thread::park();
     });
