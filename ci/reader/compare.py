@@ -23,6 +23,8 @@ def as_json(value, tags):
         return {"bytes": value.hex()}
     if isinstance(value, list):
         return [as_json(element, tags) for element in value]
+    if isinstance(value, dict):
+        return {name: as_json(member, tags) for name, member in value.items()}
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "inf" if value > 0 else "-inf"
     return value

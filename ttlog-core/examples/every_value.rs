@@ -38,7 +38,7 @@ use ttlog_core::snapshot::{
     write_snapshot_of_image, write_snapshot_of_ring,
 };
 use ttlog_core::table::{ProcessInfo, encode_callsite, encode_process};
-use ttlog_core::{Bytes, Level, Metadata, Type, UnixTime, UuidBytes, Word};
+use ttlog_core::{Bytes, Level, Metadata, Type, UnixTime, UuidBytes, Value, Word};
 use ttlog_core::{debug, error, event, info, trace, warn};
 
 const CAPACITY: usize = 1024 * 1024;
@@ -267,6 +267,84 @@ fn nested() {
     info!("long sequence", few = &few[..]);
 }
 
+#[derive(Value)]
+struct Customer {
+    id: u64,
+    name: &'static str,
+    #[value(secret)]
+    card: u64,
+    discount: Option<f64>,
+}
+
+#[derive(Value)]
+struct OrderId(u128);
+
+#[derive(Value)]
+enum Phase {
+    Open,
+    Retry(u8),
+    Moved(i64, char),
+    Failed {
+        code: u16,
+        #[value(display)]
+        error: Failed,
+        #[value(secret)]
+        key: Key,
+    },
+}
+
+#[derive(Value)]
+enum Key {
+    None,
+    Short([u8; 3]),
+    Long(String),
+}
+
+#[derive(Value)]
+struct Order<'a> {
+    id: OrderId,
+    customer: &'a Customer,
+    phase: Phase,
+    lines: Vec<(&'static str, u32)>,
+    nothing: Nothing,
+    pair: Pair,
+}
+
+#[derive(Value)]
+struct Nothing;
+
+#[derive(Value)]
+struct Pair(i8, Option<bool>);
+
+fn composites() {
+    let rows = [(1_u8, -1_i32), (2, 3)];
+    info!("tuples", pair = (7_u16, u64::MAX), one = (Some("a"),), rows, marked = ?(1_u8, 'x'));
+    let customer = Customer { id: 300, name: "Ann", card: 4_111_111, discount: Some(0.1) };
+    let failed = || Failed(None, "it failed");
+    for (number, phase) in [
+        Phase::Open,
+        Phase::Retry(7),
+        Phase::Moved(-70_000, 'é'),
+        Phase::Failed { code: 404, error: failed(), key: Key::None },
+        Phase::Failed { code: 405, error: failed(), key: Key::Short([1, 2, 3]) },
+        Phase::Failed { code: 406, error: failed(), key: Key::Long("k".repeat(300)) },
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let order = Order {
+            id: OrderId(1 << (16 * number)),
+            customer: &customer,
+            phase,
+            lines: vec![("a", 1), ("", 2)],
+            nothing: Nothing,
+            pair: Pair(-1, Some(true)),
+        };
+        info!("order", before = 5_u32, order, after = "x");
+    }
+    info!("secret variants", secret short = Key::Short([1, 2, 3]), secret all = [Key::None, Key::Long("kk".into())]);
+}
+
 fn callsites() {
     info!(
         "literals",
@@ -365,6 +443,7 @@ fn record_all() {
     identifiers_addresses_and_times();
     marked();
     nested();
+    composites();
     callsites();
     dynamic();
 }

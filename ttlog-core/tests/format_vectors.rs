@@ -16,7 +16,7 @@ use ttlog_core::device::{DeviceClock, DeviceRecorder, SessionStart};
 use ttlog_core::event::dynamic::{DynamicFields, DynamicValues};
 use ttlog_core::event::{AnyFields, Cons, Field, Fields, Literal, Metadata, Nil, Role, Shown, TypeList};
 use ttlog_core::record::packed::{Unpacker, unzigzag, varint_len, zigzag};
-use ttlog_core::record::{Bytes, Native, Text, ValueRef};
+use ttlog_core::record::{Bytes, EnumType, Member, Native, StructType, Text, ValueRef};
 use ttlog_core::record::{decode_header, encode_header};
 use ttlog_core::ring::{
     AppendOutcome, Cursor, DropReason, EndKind, Mode, Panics, ProcessEnd, Ring, RingConfig, RingImage, Segment,
@@ -27,7 +27,7 @@ use ttlog_core::snapshot::{
     encode_item, recordings, scratch_len, unpack_len, write_snapshot_of_ring,
 };
 use ttlog_core::table::callsite_text::{self, CallsiteText};
-use ttlog_core::table::{TableItem, encode_callsite};
+use ttlog_core::table::{FieldInfo, TableItem, encode_callsite, values_of};
 use ttlog_core::{ContextInfo, Level, Type, UnixTime, UuidBytes, Value, Word, crc32};
 
 const DOCUMENT: &str = include_str!("../../docs/format.md");
@@ -433,6 +433,22 @@ fn callsite_span(line: &[&str]) {
     assert_eq!(fields, ["span [5] Start", "parent [5] Parent", "path [21]"]);
 }
 
+fn callsite_begin(line: &[&str]) {
+    static FIELDS: [Field; 1] = [Field::id("span", Role::Begin)];
+    let types = TypeList::Cons(Type::U32, &TypeList::Nil);
+    let Some(fields) = callsite_with(line, &FIELDS, types) else { return };
+    assert_eq!(fields, ["span [4] Begin"]);
+}
+
+fn callsite_known(line: &[&str]) {
+    static FIELDS: [Field; 3] =
+        [Field::id("span", Role::Update), Field::id("trace", Role::Trace), Field::id("id", Role::KnownAs)];
+    const SPAN: TypeList = TypeList::Cons(Type::U64, &TypeList::Nil);
+    let types = TypeList::Cons(Type::U64, &TypeList::Cons(Type::U128, &SPAN));
+    let Some(fields) = callsite_with(line, &FIELDS, types) else { return };
+    assert_eq!(fields, ["span [5] Update", "trace [6] Trace", "id [5] KnownAs"]);
+}
+
 fn callsite_shown(line: &[&str]) {
     static FIELDS: [Field; 3] = [
         Field::dynamic("user").shown(Shown::Display),
@@ -443,6 +459,74 @@ fn callsite_shown(line: &[&str]) {
     let types = TypeList::Cons(Type::U64, &TypeList::Cons(Type::Option(&Type::Str), &TEXT));
     let Some(fields) = callsite_with(line, &FIELDS, types) else { return };
     assert_eq!(fields, ["user [5] by Display", "name [32, 15] by Debug", "text [17] secret by Display"]);
+}
+
+const PAIR: Type = Type::Tuple(&[Type::U16, Type::U64]);
+const POINT: Type = Type::Struct(&StructType {
+    name: "P",
+    members: &[
+        Member { name: "x", secret: false, of: Type::U8 },
+        Member { name: "", secret: true, of: Type::Option(&Type::Str) },
+    ],
+});
+const STATE: Type = Type::Enum(&EnumType {
+    name: "S",
+    variants: &[
+        StructType { name: "A", members: &[] },
+        StructType { name: "B", members: &[Member { name: "", secret: false, of: Type::U32 }] },
+        StructType { name: "C", members: &[Member { name: "t", secret: false, of: Type::Sequence(&Type::Str) }] },
+    ],
+});
+
+fn types(line: &[&str]) {
+    let shown = hex(line);
+    let index = match shown.first() {
+        Some(34) => PAIR,
+        Some(35) => POINT,
+        _ => STATE,
+    };
+    let mut made = [0; 64];
+    let len = index.describe(&mut made).expect("it fits");
+    expect("types", &made[..len], &shown);
+}
+
+/// A type, a value, and what a reader finds in it.
+fn nested(line: &[&str]) {
+    let (of, bytes) = (hex(&line[..1]), hex(&line[1..2]));
+    let field = FieldInfo {
+        name: "v",
+        type_tags: &of,
+        literal: None,
+        secret: false,
+        withheld: false,
+        role: Role::Value,
+        shown: Shown::Plain,
+        split: true,
+    };
+    let fields = [field];
+    let value = values_of(&fields, &bytes).next().expect("a value").expect("a good one");
+    assert_eq!(in_words(&value), line[2]);
+}
+
+fn in_words(value: &ValueRef<'_>) -> String {
+    match value {
+        ValueRef::Composite(parts) => {
+            let parts = parts.clone();
+            let name = [parts.name, parts.variant.unwrap_or("")].join(".");
+            let members = parts.map(|member| {
+                let mark = if member.secret { "!" } else { "" };
+                format!("{mark}{}:{}", member.name, in_words(&member.value))
+            });
+            format!("{name}({})", members.collect::<Vec<_>>().join(","))
+        }
+        ValueRef::Sequence(elements) => {
+            format!("[{}]", elements.clone().map(|element| in_words(&element)).collect::<Vec<_>>().join(","))
+        }
+        ValueRef::Unsigned(value) => value.to_string(),
+        ValueRef::Str(text) => text.text.to_owned(),
+        ValueRef::Withheld => "withheld".to_owned(),
+        other => panic!("{other:?}"),
+    }
 }
 
 /// Compares a callsite that has these fields, and returns the fields as read back.
@@ -863,6 +947,8 @@ fn vectors_of_the_document() {
                 "varint" => varint(&line),
                 "zigzag" => zigzag_line(&line),
                 "any" => any(&line),
+                "types" => types(&line),
+                "nested" => nested(&line),
                 "length" => length(&line),
                 "item" => item(&line),
                 "recordings" => recordings_line(&line),
@@ -873,6 +959,8 @@ fn vectors_of_the_document() {
                 "callsite-shown" => callsite_shown(&line),
                 "callsite-split" => callsite_split(&line),
                 "callsite-span" => callsite_span(&line),
+                "callsite-begin" => callsite_begin(&line),
+                "callsite-known" => callsite_known(&line),
                 "record" => record_line(&line),
                 "ring-header" => ring_header(&line),
                 "long-ring-header" => long_ring_header(&line),
@@ -892,6 +980,8 @@ fn vectors_of_the_document() {
     let all = [
         "any",
         "callsite",
+        "callsite-begin",
+        "callsite-known",
         "callsite-secret",
         "callsite-shown",
         "callsite-span",
@@ -908,6 +998,7 @@ fn vectors_of_the_document() {
         "length",
         "long-ring-header",
         "native",
+        "nested",
         "payload",
         "record",
         "recordings",
@@ -915,6 +1006,7 @@ fn vectors_of_the_document() {
         "segment-header",
         "snapshot",
         "table-entry",
+        "types",
         "varint",
         "zigzag",
     ];

@@ -16,8 +16,9 @@ use std::time::Duration;
 use snapshot_support::{META, Vector};
 use ttlog_core::clock::Anchor;
 use ttlog_core::device::{DeviceClock, DeviceRecorder, SessionStart};
-use ttlog_core::event::capture::{debug, display, error_chain};
+use ttlog_core::event::capture::{debug, display};
 use ttlog_core::event::dynamic::{DynamicFields, DynamicValues};
+use ttlog_core::event::error_chain::error_chain;
 use ttlog_core::event::{AnyFields, Cons, Field, Fields, JoinedFields, Literal, Metadata, Nil, Shown, TypeList};
 use ttlog_core::record::{Bytes, ContextInfo};
 use ttlog_core::ring::{
@@ -270,6 +271,17 @@ fn show(value: &ValueRef<'_>, out: &mut String) {
             Ok(())
         }
         ValueRef::Absent => write!(out, "absent"),
+        ValueRef::Withheld => write!(out, "withheld"),
+        ValueRef::Composite(parts) => {
+            out.push_str(parts.name);
+            out.push_str(parts.variant.unwrap_or(""));
+            out.push('(');
+            for member in parts.clone() {
+                write!(out, " {}:", member.name).expect("a string takes all");
+                show(&member.value, out);
+            }
+            write!(out, ")")
+        }
         ValueRef::Uuid(bytes) => write!(out, "uuid:{bytes:02x?}"),
         ValueRef::Ip(address) => write!(out, "{address}"),
         ValueRef::Socket(address) => write!(out, "{address}"),

@@ -1,6 +1,6 @@
 //! Fields whose types are known only when the event is recorded: those of `tracing`, of `log`, and of other facades.
 //!
-//! Each value carries its type ([`Type::Any`](crate::Type::Any)), so one callsite holds a number today and a text
+//! Each value carries its type ([`Type::Any`]), so one callsite holds a number today and a text
 //! tomorrow, or nothing. [`DynamicValues`] encodes them one by one into the caller's buffer, in front of the ring: a
 //! `Display` impl can log, panic or take long without harm to the ring. [`DynamicFields`] is the result.
 //!
@@ -10,6 +10,7 @@
 use core::error::Error;
 use core::fmt::{self, Write};
 
+use super::error_chain::{COUNT_MAX, TEXTS_MAX, sources_from};
 use super::fields::{AnyFields, TypeList};
 use crate::record::packed::{Packer, SHORT_LEN_MAX, encode_text, is_short, put_length, short_varint, zigzag};
 use crate::record::types::{TAG_ABSENT, Type};
@@ -17,10 +18,6 @@ use crate::record::value::Sealed;
 
 /// Bytes that any value can take: room enough to state that it was cut, and how long it was.
 const VALUE_LEN_MIN: usize = 10;
-/// Maximum number of texts stored of an error's chain, including the error.
-const ERROR_CHAIN_MAX: usize = 8;
-/// Maximum number of errors that are counted of a chain, which can be circular.
-const ERROR_COUNT_MAX: u32 = 1000;
 
 /// Fields of one event, encoded.
 #[derive(Clone, Copy, Debug)]
@@ -205,9 +202,9 @@ impl<'b> DynamicValues<'b> {
 
     /// Encodes the texts of an error and its sources, outermost first, at most 8 of them.
     pub fn error(&mut self, error: &(dyn Error + 'static)) {
-        let chain = || core::iter::successors(Some(error), source_of);
-        let count = chain().take(ERROR_COUNT_MAX as usize).count();
-        let kept = count.min(ERROR_CHAIN_MAX);
+        let chain = || sources_from(Some(error)).take(COUNT_MAX);
+        let count = chain().count();
+        let kept = count.min(TEXTS_MAX);
         let Some(room) = self.begin(Type::Error) else { return };
         if room < kept * VALUE_LEN_MIN + VALUE_LEN_MIN {
             self.len -= 1;
@@ -217,8 +214,10 @@ impl<'b> DynamicValues<'b> {
         let full_len = (kept < count).then_some(count as u32);
         self.len += put_length(kept, full_len, &mut self.out[self.len..]);
         let end = self.len + room - VALUE_LEN_MIN;
+        // For each source, however long the texts before it are: the last one is often the one that matters.
+        let share = (room / (2 * TEXTS_MAX)).max(VALUE_LEN_MIN);
         for (index, error) in chain().take(kept).enumerate() {
-            let others = (kept - 1 - index) * VALUE_LEN_MIN;
+            let others = (kept - 1 - index) * share;
             self.formatted(format_args!("{error}"), end - self.len - others);
         }
     }
@@ -343,11 +342,6 @@ fn encode_varint(value: u64, out: &mut [u8; 9]) -> usize {
         *rest = value.to_le_bytes();
         9
     }
-}
-
-fn source_of<'e>(error: &&'e (dyn Error + 'static)) -> Option<&'e (dyn Error + 'static)> {
-    let error: &'e (dyn Error + 'static) = *error;
-    error.source()
 }
 
 /// Bytes of the longest encoded length.

@@ -12,14 +12,17 @@ pub(crate) mod callsite;
 pub mod capture;
 pub mod dynamic;
 pub(crate) mod epoch;
+pub mod error_chain;
 pub(crate) mod fields;
 pub mod filter;
 pub(crate) mod level;
 pub(crate) mod literal;
 pub(crate) mod metadata;
+pub mod nested;
 pub mod secret;
 pub mod shown;
 pub(crate) mod span_context;
+pub mod walk;
 
 pub use callsite::Callsite;
 pub use epoch::{epoch, start_epoch};

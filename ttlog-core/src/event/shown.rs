@@ -73,6 +73,17 @@ readable! { ReadableDebug, DebugSealed:
     #[cfg(feature = "alloc")] (T: ReadableDebug + Element) alloc::vec::Vec<T>;
 }
 
+macro_rules! readable_tuples {
+    ($(($($name:ident),+))*) => {
+        readable!(ReadableDebug, DebugSealed: $(($($name: ReadableDebug),+) ($($name,)+);)*);
+    };
+}
+readable_tuples! {
+    (A) (A, B) (A, B, C) (A, B, C, D) (A, B, C, D, E) (A, B, C, D, E, F) (A, B, C, D, E, F, G) (A, B, C, D, E, F, G, H)
+    (A, B, C, D, E, F, G, H, I) (A, B, C, D, E, F, G, H, I, J) (A, B, C, D, E, F, G, H, I, J, K)
+    (A, B, C, D, E, F, G, H, I, J, K, L)
+}
+
 // Chosen by method lookup, as in `capture`: by the number of references.
 
 /// An argument marked with `%`: a readable value, else formatted with `Display`.

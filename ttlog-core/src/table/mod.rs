@@ -13,10 +13,10 @@ use crate::error::{FormatError, FormatErrorKind};
 use crate::event::fields::TypeList;
 use crate::event::level::Level;
 use crate::event::literal::LiteralRef;
-use crate::event::metadata::{Field, Literal, Metadata, Role, Shown};
+use crate::event::metadata::{Literal, Metadata, Role, Shown};
 use crate::record::CALLSITE_MAX;
 use crate::record::packed::Unpacker;
-use crate::record::types::{TYPE_DEPTH_MAX, Type, split_type};
+use crate::record::types::{MEMBER_SECRET, TYPE_LEN_MAX, Type, has_members, mark_members, split_type};
 use crate::record::value::{ValueRef, decode_packed, decode_split, decode_wide, head_len, wide_words};
 use callsite_text::CallsiteText;
 
@@ -163,17 +163,17 @@ pub fn encode_process(info: &ProcessInfo<'_>, out: &mut [u8]) -> Option<usize> {
 /// short.
 #[must_use]
 pub fn encode_callsite(id: u16, metadata: &Metadata, types: TypeList, out: &mut [u8]) -> Option<usize> {
-    encode_callsite_marking(id, metadata, types, |field| field.secret, out)
+    encode_callsite_marking(id, metadata, types, |_, is_marked| is_marked, out)
 }
 
-/// Like [`encode_callsite`], but marks the fields as secret for which `is_secret` returns `true`, whatever the source
-/// says.
+/// Like [`encode_callsite`], but marks the fields and members as secret for which `is_secret` returns `true`. It gets
+/// the name, and whether the source marks them.
 #[must_use]
 pub fn encode_callsite_marking(
     id: u16,
     metadata: &Metadata,
     types: TypeList,
-    is_secret: impl Fn(&Field) -> bool,
+    is_secret: impl Fn(&str, bool) -> bool,
     out: &mut [u8],
 ) -> Option<usize> {
     encode_into(out, |encoder| {
@@ -182,13 +182,12 @@ pub fn encode_callsite_marking(
         encoder.array(metadata.fields.len() as u64)?;
         let mut types = types.iter();
         for field in metadata.fields {
-            let flags = flags_of(is_secret(field), field.role, field.shown);
+            let flags = flags_of(is_secret(field.name, field.secret), field.role, field.shown);
             match field.literal {
                 None => {
                     // The macro creates one type for each field without a literal; a unit replaces a missing one.
-                    let mut tags = [0; TYPE_DEPTH_MAX];
-                    let len = types.next().unwrap_or(Type::Unit).encode_tags(&mut tags);
-                    encode_field(encoder, field.name, &tags[..len], None, flags)?;
+                    let of = types.next().unwrap_or(Type::Unit);
+                    encode_recorded(encoder, field.name, of, &is_secret, flags)?;
                 }
                 Some(literal) => {
                     let (tag, literal) = split_literal(literal);
@@ -200,22 +199,69 @@ pub fn encode_callsite_marking(
     })
 }
 
-/// Encodes a callsite for a snapshot from which values are withheld. Flags the fields for which `is_withheld` returns
-/// `true`, and replaces their literals by a meaningless value of the same type. [`TableItem::decode`] is the inverse.
+/// Encodes a field whose values are in records. Members for which `is_secret` returns `true` are marked as well.
+fn encode_recorded<W: minicbor::encode::Write>(
+    encoder: &mut Encoder<W>,
+    name: &str,
+    of: Type,
+    is_secret: &impl Fn(&str, bool) -> bool,
+    flags: u64,
+) -> Result<(), minicbor::encode::Error<W::Error>> {
+    match of {
+        Type::Option(_) | Type::Sequence(_) | Type::Tuple(_) | Type::Struct(_) | Type::Enum(_) => {
+            encode_nested(encoder, name, of, is_secret, flags)
+        }
+        simple => encode_field(encoder, name, &[simple.tag()], None, flags),
+    }
+}
+
+#[inline(never)] // the description takes stack
+fn encode_nested<W: minicbor::encode::Write>(
+    encoder: &mut Encoder<W>,
+    name: &str,
+    of: Type,
+    is_secret: &impl Fn(&str, bool) -> bool,
+    flags: u64,
+) -> Result<(), minicbor::encode::Error<W::Error>> {
+    let mut tags = [0; TYPE_LEN_MAX];
+    let len = of.describe(&mut tags).ok_or_else(|| minicbor::encode::Error::message("type without a description"))?;
+    let tags = &mut tags[..len];
+    let mut mark = |flags: &mut u8, name: &str| {
+        if is_secret(name, *flags & MEMBER_SECRET != 0) {
+            *flags |= MEMBER_SECRET;
+        }
+        true
+    };
+    if has_members(tags) {
+        mark_members(tags, &mut mark);
+    }
+    encode_field(encoder, name, tags, None, flags)
+}
+
+/// Encodes a callsite for a snapshot from which values are withheld. [`TableItem::decode`] is the inverse.
+///
+/// `withhold` returns whether a field is withheld, and marks withheld members in the copy of its type (empty if the
+/// type is invalid). Withheld fields are flagged, and their literals are replaced by a meaningless value of the same
+/// type.
 pub(crate) fn encode_withheld<W: minicbor::encode::Write>(
     encoder: &mut Encoder<W>,
     info: &CallsiteInfo<'_>,
-    is_withheld: impl Fn(&FieldInfo<'_>) -> bool,
+    withhold: impl Fn(&FieldInfo<'_>, &mut [u8]) -> bool,
 ) -> Result<(), minicbor::encode::Error<W::Error>> {
     encoder.array(8)?.u64(kind_of(info.split))?.u16(info.id)?.u8(info.level as u8)?.str(info.target)?;
     encoder.str(info.message)?.str(info.file)?.u32(info.line)?.array(info.field_count)?;
+    let mut copy = [0; TYPE_LEN_MAX];
     for field in info.fields() {
         let flags = flags_of(field.secret, field.role, field.shown);
-        if is_withheld(&field) {
+        let copy = copy.get_mut(..field.type_tags.len()).unwrap_or_default();
+        copy.copy_from_slice(field.type_tags.get(..copy.len()).unwrap_or_default());
+        let is_withheld = withhold(&field, copy);
+        let type_tags = if copy.is_empty() { field.type_tags } else { copy };
+        if is_withheld {
             let literal = field.literal.map(LiteralRef::without_value);
-            encode_field(encoder, field.name, field.type_tags, literal, flags | FIELD_WITHHELD)?;
+            encode_field(encoder, field.name, type_tags, literal, flags | FIELD_WITHHELD)?;
         } else {
-            encode_field(encoder, field.name, field.type_tags, field.literal, flags)?;
+            encode_field(encoder, field.name, type_tags, field.literal, flags)?;
         }
     }
     Ok(())

@@ -12,7 +12,7 @@ use std::fmt::Write as _;
 use ttlog_core::event::Shown;
 
 use crate::event::secrets::WITHHELD;
-use crate::event::value::{FieldValue, chain};
+use crate::event::value::{FieldValue, Nested, chain};
 use crate::text::escape::LineBreaks;
 
 /// Largest width and precision that are applied: a file could ask for gigabytes of blanks.
@@ -358,7 +358,8 @@ fn push_formatted(out: &mut String, value: &FieldValue<'_>, spec: &Spec) {
             push_list(out, elements.iter().cloned(), spec);
             push_ellipsis(out, *full_len);
         }
-        FieldValue::Bool(_) | FieldValue::Bytes(..) | FieldValue::Sequence(..) => {
+        FieldValue::Nested(nested) if spec.is_debug() => push_nested(out, nested, spec),
+        FieldValue::Bool(_) | FieldValue::Bytes(..) | FieldValue::Sequence(..) | FieldValue::Nested(_) => {
             value.push_shown(out, LineBreaks::Keep);
         }
     }
@@ -383,6 +384,49 @@ fn push_list<'a>(out: &mut String, elements: impl Iterator<Item = FieldValue<'a>
         push_element(out, &element, spec);
     }
     out.push_str(if any && spec.alternate { ",\n]" } else { "]" });
+}
+
+/// Appends a tuple, a struct or a variant as the derived `Debug` does.
+fn push_nested(out: &mut String, nested: &Nested<'_>, spec: &Spec) {
+    let name = nested.variant.unwrap_or(nested.name);
+    out.push_str(name);
+    if nested.members.is_empty() {
+        out.push_str(if name.is_empty() { "()" } else { "" });
+        return;
+    }
+    let has_names = nested.has_names();
+    out.push_str(match (has_names, spec.alternate) {
+        (true, true) => " {",
+        (true, false) => " { ",
+        (false, _) => "(",
+    });
+    for (index, (name, value)) in nested.members.iter().enumerate() {
+        out.push_str(match (index, spec.alternate) {
+            (0, _) => "",
+            (_, true) => ",",
+            (_, false) => ", ",
+        });
+        let mut member = String::new();
+        if has_names {
+            member.push_str(name);
+            member.push_str(": ");
+        }
+        push_formatted(&mut member, value, spec);
+        if spec.alternate {
+            out.push_str("\n    ");
+            out.push_str(&member.replace('\n', "\n    "));
+        } else {
+            out.push_str(&member);
+        }
+    }
+    let is_tuple_of_one = name.is_empty() && nested.members.len() == 1;
+    out.push_str(match (has_names, spec.alternate) {
+        (true, true) => ",\n}",
+        (true, false) => " }",
+        (false, true) => ",\n)",
+        (false, false) if is_tuple_of_one => ",)",
+        (false, false) => ")",
+    });
 }
 
 /// Appends an element. In the alternate form it is indented on its own line.

@@ -11,7 +11,7 @@ use ttlog_core::event::Shown;
 use ttlog_core::record::{Text, UnixTime, ValueRef};
 use ttlog_core::table::FieldInfo;
 
-use crate::event::secrets::WITHHELD;
+use crate::event::secrets::{Hidden, WITHHELD};
 use crate::text::escape::{LineBreaks, push_escaped, push_quoted};
 use crate::text::time::push_time;
 
@@ -68,6 +68,8 @@ pub enum FieldValue<'a> {
     Some(Box<FieldValue<'a>>),
     /// A sequence, and its original number of elements if it was capped.
     Sequence(Vec<FieldValue<'a>>, Option<u32>),
+    /// A tuple, a struct, or a variant of an enum.
+    Nested(Box<Nested<'a>>),
     /// A UUID, by its bytes.
     Uuid([u8; 16]),
     /// An IP address.
@@ -85,11 +87,63 @@ pub enum FieldValue<'a> {
     Shown(Box<FieldValue<'a>>, Shown),
 }
 
-impl<'a> FieldValue<'a> {
-    /// Joins the value in a record with the field's type and the way in which the program shows it.
+/// A tuple, a struct, or a variant of an enum.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Nested<'a> {
+    /// Name of the struct or the enum; empty for a tuple.
+    pub name: &'a str,
+    /// Name of the variant, if this is one.
+    pub variant: Option<&'a str>,
+    /// Names and values of the members, in source order. The name of a member without one is empty.
+    pub members: Vec<(&'a str, FieldValue<'a>)>,
+}
+
+impl Nested<'_> {
+    /// Returns whether the members have names, rather than only positions.
     #[must_use]
-    pub fn of(value: ValueRef<'a>, field: &FieldInfo<'_>) -> Self {
-        match (Self::new(value, field.type_tags), field.shown) {
+    pub fn has_names(&self) -> bool {
+        self.members.first().is_some_and(|(name, _)| !name.is_empty())
+    }
+
+    /// Appends the value as text output shows it: `{id: 7, lines: 2}`, `(1, 2)`, `Open`, `Retry(3)` or
+    /// `Failed {code: 5}`. The name of a struct is only shown if it has no members.
+    fn push_shown(&self, out: &mut String, breaks: LineBreaks) {
+        push_escaped(out, self.variant.unwrap_or(""), LineBreaks::Escape);
+        if self.members.is_empty() {
+            if self.variant.is_none() {
+                push_escaped(out, if self.name.is_empty() { "()" } else { self.name }, LineBreaks::Escape);
+            }
+            return;
+        }
+        let has_names = self.has_names();
+        out.push_str(match (has_names, self.variant) {
+            (true, Some(_)) => " {",
+            (true, None) => "{",
+            (false, _) => "(",
+        });
+        for (index, (name, value)) in self.members.iter().enumerate() {
+            out.push_str(if index > 0 { ", " } else { "" });
+            if has_names {
+                push_escaped(out, name, LineBreaks::Escape);
+                out.push_str(": ");
+            }
+            value.push_shown(out, breaks);
+        }
+        // As Rust writes a tuple of one.
+        out.push_str(match (has_names, self.name, self.members.len()) {
+            (true, ..) => "}",
+            (false, "", 1) => ",)",
+            _ => ")",
+        });
+    }
+}
+
+impl<'a> FieldValue<'a> {
+    /// Joins the value in a record with the field's type and the way in which the program shows it, and withholds
+    /// members.
+    #[must_use]
+    pub fn of(value: ValueRef<'a>, field: &FieldInfo<'_>, hidden: &Hidden<'_>) -> Self {
+        match (Self::hiding(value, field.type_tags, hidden), field.shown) {
             (value, Shown::Plain) => value,
             // The program has made the text itself.
             (value @ (FieldValue::Display(_) | FieldValue::Debug(_)), _) => value,
@@ -109,20 +163,26 @@ impl<'a> FieldValue<'a> {
     /// Joins the value in a record with the tags of the field's type.
     #[must_use]
     pub fn new(value: ValueRef<'a>, tags: &[u8]) -> Self {
-        let mut budget = ELEMENTS_MAX;
-        Self::join(value, tags, &mut budget)
+        Self::hiding(value, tags, &Hidden::default())
     }
 
-    fn join(value: ValueRef<'a>, tags: &[u8], budget: &mut usize) -> Self {
+    /// Joins the value in a record with the tags of the field's type, and withholds members.
+    #[must_use]
+    pub fn hiding(value: ValueRef<'a>, tags: &[u8], hidden: &Hidden<'_>) -> Self {
+        let mut budget = ELEMENTS_MAX;
+        Self::join(value, tags, hidden, &mut budget)
+    }
+
+    fn join(value: ValueRef<'a>, tags: &[u8], hidden: &Hidden<'_>, budget: &mut usize) -> Self {
         let (tag, inner) = tags.split_first().map_or((0, tags), |(&tag, inner)| (tag, inner));
         if tag == TAG_OPTION {
             return match value {
                 ValueRef::None => FieldValue::None,
                 ValueRef::SomeNone(1) => FieldValue::Some(Box::new(FieldValue::None)),
                 ValueRef::SomeNone(depth) => {
-                    FieldValue::Some(Box::new(Self::join(ValueRef::SomeNone(depth - 1), inner, budget)))
+                    FieldValue::Some(Box::new(Self::join(ValueRef::SomeNone(depth - 1), inner, hidden, budget)))
                 }
-                value => FieldValue::Some(Box::new(Self::join(value, inner, budget))),
+                value => FieldValue::Some(Box::new(Self::join(value, inner, hidden, budget))),
             };
         }
         match value {
@@ -161,7 +221,25 @@ impl<'a> FieldValue<'a> {
             ValueRef::Socket(address) => FieldValue::Socket(address),
             ValueRef::Duration(duration) => FieldValue::Duration(duration),
             ValueRef::Time(time) => FieldValue::Time(time),
-            ValueRef::Any(any) => Self::join(any.value(), any.type_tags, budget),
+            ValueRef::Any(any) => Self::join(any.value(), any.type_tags, hidden, budget),
+            ValueRef::Withheld => FieldValue::Withheld,
+            ValueRef::Composite(composite) => {
+                let (name, variant) = (composite.name, composite.variant);
+                let mut members = Vec::new();
+                for member in composite {
+                    if *budget == 0 {
+                        break;
+                    }
+                    *budget -= 1;
+                    let value = if hidden.hides(&member) {
+                        FieldValue::Withheld
+                    } else {
+                        Self::join(member.value, member.type_tags, hidden, budget)
+                    };
+                    members.push((member.name, value));
+                }
+                FieldValue::Nested(Box::new(Nested { name, variant, members }))
+            }
             ValueRef::Sequence(elements) => {
                 let full_len = elements.full_len;
                 let count = elements.len();
@@ -172,7 +250,7 @@ impl<'a> FieldValue<'a> {
                         break;
                     }
                     *budget -= 1;
-                    kept.push(Self::join(element, inner, budget));
+                    kept.push(Self::join(element, inner, hidden, budget));
                 }
                 let full_len = full_len.or((kept.len() < count).then(|| u32::try_from(count).unwrap_or(u32::MAX)));
                 FieldValue::Sequence(kept, full_len)
@@ -237,6 +315,7 @@ impl<'a> FieldValue<'a> {
             FieldValue::Unit => out.push_str("()"),
             FieldValue::None => out.push_str("None"),
             FieldValue::Some(value) => value.push_shown(out, breaks),
+            FieldValue::Nested(nested) => nested.push_shown(out, breaks),
             FieldValue::Sequence(elements, full_len) => {
                 out.push('[');
                 for (index, element) in elements.iter().enumerate() {
@@ -317,6 +396,7 @@ impl fmt::Debug for StdText<'_, '_> {
             FieldValue::None => f.write_str("None"),
             FieldValue::Some(value) => f.debug_tuple("Some").field(&StdText(value)).finish(),
             FieldValue::Sequence(elements, _) => f.debug_list().entries(elements.iter().map(StdText)).finish(),
+            FieldValue::Nested(nested) => fmt_nested(nested, f),
             FieldValue::Shown(value, _) => fmt::Debug::fmt(&StdText(value), f),
             value @ (FieldValue::Bytes(..)
             | FieldValue::Error(..)
@@ -329,6 +409,22 @@ impl fmt::Debug for StdText<'_, '_> {
             }
         }
     }
+}
+
+/// Shows a tuple, a struct or a variant as the derived `Debug` does.
+fn fmt_nested(nested: &Nested<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let name = nested.variant.unwrap_or(nested.name);
+    if nested.members.is_empty() {
+        return f.write_str(if name.is_empty() { "()" } else { name });
+    }
+    if nested.has_names() {
+        let mut out = f.debug_struct(name);
+        nested.members.iter().for_each(|(name, value)| _ = out.field(name, &StdText(value)));
+        return out.finish();
+    }
+    let mut out = f.debug_tuple(name);
+    nested.members.iter().for_each(|(_, value)| _ = out.field(&StdText(value)));
+    out.finish()
 }
 
 /// Returns the texts of an error and its sources in one line, outermost first.

@@ -14,7 +14,7 @@ use ttlog_core::event::Shown;
 use super::number::Number;
 use super::scalar::{Kind, Scalar};
 use super::wanted::Wanted;
-use crate::event::value::{FieldValue, StdText, push_hex};
+use crate::event::value::{FieldValue, Nested, StdText, push_hex};
 
 /// Comparison operator of a condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -211,10 +211,19 @@ impl Operator {
                 let each = texts.iter().map(|text| self.compare_capped(text.text, text.full_len.is_some(), wanted));
                 Match::any(each)
             }
+            FieldValue::Nested(nested) => self.compare_nested(nested, value, wanted),
             FieldValue::Sequence(elements, _) => {
                 Match::any(elements.iter().map(|element| self.compare_value(element, wanted)))
             }
         }
+    }
+
+    /// Compares a tuple, a struct or a variant: the name of the variant, or all of it as text. It has no order.
+    fn compare_nested(self, nested: &Nested<'_>, value: &FieldValue<'_>, wanted: &Wanted) -> Match {
+        let mut text = String::new();
+        value.push_plain(&mut text);
+        let texts = nested.variant.into_iter().chain([text.as_str()]);
+        Match::any(texts.map(|text| self.compare_absent(text, wanted)))
     }
 
     /// Compares a value by its order relative to what is wanted, `None` if that is of another kind.

@@ -21,7 +21,7 @@ fn ids<'s>(spans: impl IntoIterator<Item = &'s Span<usize>>) -> Vec<u64> {
     spans.into_iter().map(|span| span.id).collect()
 }
 
-use Action::{Begin, End, Enter, Finish, Leave, Mention, Update};
+use Action::{Begin, End, Enter, Finish, Leave, Mention, Repeat, Update};
 
 #[test]
 fn a_life_in_two_records() {
@@ -129,6 +129,29 @@ fn what_was_overwritten_is_unknown() {
         spans.tree().iter().map(|node| (node.span.id, node.depth)).collect::<Vec<_>>(),
         [(5, 0), (4, 0), (6, 1)]
     );
+}
+
+#[test]
+fn repeated_start_stands_for_an_overwritten_one() {
+    let spans = fold_complete_from(
+        15,
+        &[
+            (5, 1, 5, Enter),
+            (10, 9, 5, Repeat { parent: 3 }),
+            (16, 9, 3, Repeat { parent: 0 }),
+            (20, 1, 5, Update { follows: 0 }),
+            (21, 9, 5, Repeat { parent: 3 }),
+            (30, 1, 6, start(5)),
+            (31, 9, 6, Repeat { parent: 5 }),
+            (32, 1, 5, Leave),
+        ],
+    );
+    let of = |id| spans.get(id).unwrap();
+    assert_eq!((of(5).start, of(5).updates.as_slice(), of(5).start_is_lost()), (Some(1), &[3][..], true));
+    assert_eq!((of(6).start, of(6).start_is_lost(), of(6).updates.len()), (Some(5), false, 0));
+    assert_eq!(ids(spans.path(6)), [3, 5, 6]);
+    assert_eq!((of(5).state(), of(5).busy_ns(100), of(5).entered_count), (State::Open, 27, 1));
+    assert_eq!((of(3).state(), of(3).last_context), (State::Open, 0));
 }
 
 #[test]

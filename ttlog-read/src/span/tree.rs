@@ -43,7 +43,7 @@ impl<E: Copy> Spans<E> {
             // A parent starts first, so a circle, which only a hostile file has, is cut at its oldest span.
             let is_child = self
                 .get(span.parent)
-                .is_some_and(|parent| parent.start.is_none() || (parent.first, parent.id) < (span.first, span.id));
+                .is_some_and(|parent| parent.start_is_lost() || (parent.first, parent.id) < (span.first, span.id));
             if is_child { children.entry(span.parent).or_default().push(span) } else { roots.push(span) }
         }
         let open = self.with_open_descendants();

@@ -1,7 +1,8 @@
 //! Recordings made with `ttlog-core` alone, for the tests of this crate and of ttlog-view.
 #![allow(dead_code, unreachable_pub)] // each test binary is a crate of its own and uses a part
 
-use ttlog_core::event::capture::{debug, display, error_chain};
+use ttlog_core::event::capture::{debug, display};
+use ttlog_core::event::error_chain::error_chain;
 use ttlog_core::event::{Cons, Field, Fields, Literal, Metadata, Nil};
 use ttlog_core::ring::{Cursor, DropReason, RingImage};
 use ttlog_core::snapshot::{Codec, Sink, SnapshotMeta, scratch_len, write_snapshot_of_image};

@@ -68,6 +68,14 @@ impl BridgedCallsite {
     }
 }
 
+impl BridgedCallsite {
+    /// Records an event whose values are encoded already.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn record_payload(&'static self, payload: &[u8]) {
+        record_dynamic(&self.callsite, &DynamicFields::new(self.types, self.types_hash, payload));
+    }
+}
+
 /// Counts an event whose fields do not fit into a segment, even with all values cut to nothing.
 #[cold]
 fn count_too_large() {

@@ -23,7 +23,13 @@ fn plain(number: u64, text: &str, point: &Point, (left, _): (i8, u8)) -> u64 {
     if number > 0 { number + left.unsigned_abs() as u64 } else { 0 }
 }
 
-#[instrument(level = "debug", name = "named", target = "elsewhere", skip(opaque, y), fields(twice = x * 2, y = y + 1, env = "test"))]
+#[instrument(
+    level = "debug",
+    name = "named",
+    target = "elsewhere",
+    skip(opaque, y),
+    fields(twice = x * 2, y = y + 1, env = "test")
+)]
 fn with_options(x: u32, y: u32, opaque: Opaque) -> u32 {
     drop(opaque);
     x + y

@@ -129,7 +129,9 @@ fn fails() -> u8 {
 fn values() {
     let _recorder = install();
     let (user, path, ratio) = (7_u64, "/index.html", 0.5);
-    let span = info_span!("a {name} in }braces{", user, path, ratio, bytes = Bytes(b"ab"), env = "prod", text = %ratio, later = ?Fails);
+    let bytes = Bytes(b"ab");
+    let span =
+        info_span!("a {name} in }braces{", user, path, ratio, bytes, env = "prod", text = %ratio, later = ?Fails);
     record!(span, status = 200_u16, later = "known", user = user + 1);
     record!(&span.context(), secret token = "t");
     record!(Span::none(), x = fails());

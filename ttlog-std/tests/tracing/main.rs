@@ -12,6 +12,7 @@ mod ends;
 mod events;
 mod filters;
 mod logs;
+mod panics;
 mod reference;
 mod spans;
 mod tasks;
@@ -32,6 +33,7 @@ fn child() {
         events::CASES,
         filters::CASES,
         logs::CASES,
+        panics::CASES,
         reference::CASES,
         spans::CASES,
         tasks::CASES,
