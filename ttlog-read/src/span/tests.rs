@@ -234,6 +234,8 @@ fn circles_and_nonsense_end() {
     assert_eq!(spans.tree().len(), 3);
     assert_eq!(spans.get(1).unwrap().ended, Some(6), "the first end counts");
     assert_eq!(spans.get(3).unwrap().parent, 3, "the first start counts");
+    let spans = fold(&[(1, 1, 1, Repeat { parent: 2 }), (2, 1, 2, Repeat { parent: 1 }), (3, 1, 3, start(2))]);
+    assert_eq!(ids(spans.tree().iter().map(|node| node.span)), [1, 2, 3]);
 }
 
 #[test]
@@ -250,7 +252,8 @@ fn any_records_in_any_order_keep_times_sane() {
     for _ in 0..2000 {
         let records: Vec<_> = (0..random.usize(0..60))
             .map(|_| {
-                let action = match random.u8(0..5) {
+                let action = match random.u8(0..6) {
+                    5 => Repeat { parent: random.u64(0..6) },
                     0 => start(random.u64(0..6)),
                     1 => Enter,
                     2 => Leave,

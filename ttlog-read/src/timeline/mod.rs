@@ -281,7 +281,7 @@ impl<'s, 'a> Timeline<'s, 'a> {
         let ring = &mut self.rings[ring as usize];
         if scan.query.duplicates && std::mem::replace(&mut ring.reading, source as usize) != source as usize {
             // The same events come again.
-            ring.contexts.iter_mut().for_each(|context| context.last_keys = [None; 2]);
+            ring.contexts.iter_mut().for_each(|context| context.last_keys = [None; 4]);
         }
         let at = At { source: source as usize, part: index as u32, spans, file: part };
         match &part.body {

@@ -113,7 +113,7 @@ fn record_log(record: &Record<'_>) {
             let mut values = DynamicValues::new(out, 2 + pairs.len);
             encode_leading(&mut values, record);
             let _ = record.key_values().visit(&mut Encoder { values: &mut values, left: pairs.len });
-            values.finish().len()
+            values.finish()
         }),
         Some(LogSite::Shared(site)) => site.record(|out| {
             let mut values = DynamicValues::new(out, 6);
@@ -124,7 +124,7 @@ fn record_log(record: &Record<'_>) {
             if !source.keys.is_empty() {
                 values.display(&KeyValues(record));
             }
-            values.finish().len()
+            values.finish()
         }),
     }
 }

@@ -6,13 +6,14 @@ use std::fmt::Debug;
 use tracing_core::field::{Field, Visit};
 use ttlog_core::event::dynamic::DynamicValues;
 
-use crate::span::kept_start::{KEPT_LEN, SHORT_ROOM};
+use crate::span::kept_start::{KEPT_WORDS, SHORT_ROOM};
 
 /// Encodes ids and the values of `count` fields in short: texts are cut, and values are absent that would have to be
-/// formatted once more. Of very many fields, all are absent.
-pub(crate) fn encode_short(out: &mut [u8], ids: &[u64], count: usize, visit: impl Fn(&mut dyn Visit)) -> usize {
-    let is_room = (ids.len() + count) * VALUE_LEN_MIN <= KEPT_LEN;
-    let len = if is_room { KEPT_LEN } else { SHORT_ROOM };
+/// formatted once more. Of very many fields, all are absent. Returns the number of words.
+pub(crate) fn encode_short(out: &mut [u64], ids: &[u64], count: usize, visit: impl Fn(&mut dyn Visit)) -> usize {
+    let is_room = (ids.len() + count) * VALUE_LEN_MIN <= KEPT_WORDS * 8;
+    // One more for the padding.
+    let len = if is_room { KEPT_WORDS + 1 } else { SHORT_ROOM };
     let mut values = DynamicValues::new(out.get_mut(..len).unwrap_or_default(), ids.len() + count);
     ids.iter().for_each(|id| values.id(*id));
     let mut short = Short { values, next: 0 };

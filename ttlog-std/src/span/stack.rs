@@ -154,9 +154,16 @@ pub(crate) fn current() -> SpanContext {
 
 /// Returns the innermost open span of `owner`, or a native one if that is further in.
 #[cfg(feature = "tracing")]
-#[inline]
+#[inline(always)]
 pub(crate) fn current_of(owner: u64) -> Option<Entered> {
-    stack().innermost(|entered| entered.owner == owner || entered.owner == NATIVE)
+    // Most threads that are in no span are asked often.
+    if STACK.with(|stack| stack.outer_len.get()) == 0 { None } else { innermost_of(owner) }
+}
+
+#[cfg(feature = "tracing")]
+#[inline(never)]
+fn innermost_of(owner: u64) -> Option<Entered> {
+    STACK.with(|stack| stack.innermost(|entered| entered.owner == owner || entered.owner == NATIVE))
 }
 
 /// Returns the innermost open span of `owner` alone.
@@ -169,21 +176,20 @@ pub(crate) fn current_owned_by(owner: u64) -> Option<OpenSpan> {
 #[cfg(feature = "tracing")]
 pub(crate) fn open_of_thread<const N: usize>() -> [Option<OpenSpan>; N] {
     let mut open = [None; N];
-    STACK.with(|stack| {
-        if stack.is_busy.get() {
-            return;
-        }
-        let mut places = open.iter_mut();
-        let mut add = |entered: &Entered| match (entered.open_span(), places.len()) {
-            (_, 0) | (None, _) => {}
-            (span, _) => places.next().into_iter().for_each(|place| *place = span),
-        };
-        stack.with_deep(|deep| {
-            deep.iter().rev().for_each(&mut add);
-            Some(())
-        });
-        stack.outer().iter().rev().for_each(|place| add(&place.get()));
+    let stack = stack();
+    if stack.is_busy.get() {
+        return open;
+    }
+    let mut places = open.iter_mut();
+    let mut add = |entered: &Entered| match (entered.open_span(), places.len()) {
+        (_, 0) | (None, _) => {}
+        (span, _) => places.next().into_iter().for_each(|place| *place = span),
+    };
+    stack.with_deep(|deep| {
+        deep.iter().rev().for_each(&mut add);
+        Some(())
     });
+    stack.outer().iter().rev().for_each(|place| add(&place.get()));
     open
 }
 

@@ -161,7 +161,7 @@ impl SpanTable {
     /// Returns whether a span is still open.
     #[inline]
     pub(crate) fn is_open(&self, span: OpenSpan) -> bool {
-        self.slots[span.slot as usize].id.load(Ordering::Relaxed) == span.id
+        self.slots.get(span.slot as usize).is_some_and(|slot| slot.id.load(Ordering::Relaxed) == span.id)
     }
 
     /// Returns whether any slot was ever used.
