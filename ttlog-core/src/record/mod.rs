@@ -3,6 +3,7 @@
 //! # Format
 //! docs/format.md §4.1, §4.4.
 
+pub(crate) mod identified;
 pub(crate) mod load;
 pub(crate) mod mask;
 pub(crate) mod native;

@@ -1,4 +1,5 @@
-//! Native values of identifiers, addresses and times: how they are packed and read back.
+//! Identifiers, addresses and times: their types, how they are read back, and how they are masked. How they are packed
+//! is in [`identified`](super::identified).
 //!
 //! # Format
 //! docs/format.md §4.2, tags 22 to 26.
@@ -6,9 +7,7 @@
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use core::time::Duration;
 
-use super::packed::{Packer, Unpacker, is_short, short_varint, varint_len};
-use super::types::Type;
-use super::value::{Native, Sealed};
+use super::packed::{Unpacker, varint_len};
 use crate::error::ValueError;
 
 /// A UUID by its 16 bytes, in the order of its text. With the feature `uuid`, values of the `uuid` crate can be fields
@@ -18,152 +17,26 @@ pub struct UuidBytes(pub [u8; 16]);
 
 impl UuidBytes {
     #[inline(always)]
-    fn words(&self) -> [u64; 2] {
+    pub(super) fn words(&self) -> [u64; 2] {
         let bits = u128::from_le_bytes(self.0);
         [bits as u64, (bits >> 64) as u64]
     }
 }
 
-impl Sealed for UuidBytes {}
-impl Native for UuidBytes {
-    const TYPE: Type = Type::Uuid;
-    const WIDE_WORDS: usize = 2;
-    const SMALL_LEN_MAX: usize = 16;
-    #[inline(always)]
-    fn packed_len(&self, _cap: usize) -> usize {
-        16
-    }
-    #[inline(always)]
-    fn pack(&self, packer: &mut Packer, _cap: usize) {
-        let [first, last] = self.words();
-        packer.put_bits(first, 64);
-        packer.put_bits(last, 64);
-    }
-    #[inline(always)]
-    fn put_wide(&self, packer: &mut Packer) {
-        let [first, last] = self.words();
-        packer.put_word(first);
-        packer.put_word(last);
-    }
-}
-
 /// First byte of an IPv4 address, alone or with a port.
-const V4: u8 = 4;
+pub(super) const V4: u8 = 4;
 /// First byte of an IPv6 address, alone or with a port.
-const V6: u8 = 6;
+pub(super) const V6: u8 = 6;
 /// First byte of an IPv6 address with a port, flow information and scope.
-const V6_SCOPED: u8 = 7;
+pub(super) const V6_SCOPED: u8 = 7;
 
-#[inline(always)]
-fn put_v4(packer: &mut Packer, address: Ipv4Addr) {
-    packer.put_bits(u64::from(V4) | u64::from(u32::from_le_bytes(address.octets())) << 8, 40);
-}
-
-#[inline(always)]
-fn put_v6(packer: &mut Packer, first: u8, address: Ipv6Addr) {
-    let bits = u128::from_le_bytes(address.octets());
-    packer.put_bits(u64::from(first), 8);
-    packer.put_bits(bits as u64, 64);
-    packer.put_bits((bits >> 64) as u64, 64);
-}
-
-impl Sealed for IpAddr {}
-impl Native for IpAddr {
-    const TYPE: Type = Type::Ip;
-    const SMALL_LEN_MAX: usize = 17;
-    #[inline(always)]
-    fn packed_len(&self, _cap: usize) -> usize {
-        if self.is_ipv4() { 5 } else { 17 }
-    }
-    #[inline(always)]
-    fn pack(&self, packer: &mut Packer, _cap: usize) {
-        match *self {
-            IpAddr::V4(address) => put_v4(packer, address),
-            IpAddr::V6(address) => put_v6(packer, V6, address),
-        }
-    }
-}
-
-fn is_scoped(address: &SocketAddrV6) -> bool {
-    address.flowinfo() != 0 || address.scope_id() != 0
-}
-
-impl Sealed for SocketAddr {}
-impl Native for SocketAddr {
-    const TYPE: Type = Type::Socket;
-    const SMALL_LEN_MAX: usize = 27;
-    #[inline(always)]
-    fn packed_len(&self, _cap: usize) -> usize {
-        match self {
-            SocketAddr::V4(_) => 7,
-            SocketAddr::V6(address) if is_scoped(address) => 27,
-            SocketAddr::V6(_) => 19,
-        }
-    }
-    #[inline(always)]
-    fn pack(&self, packer: &mut Packer, _cap: usize) {
-        match self {
-            SocketAddr::V4(address) => {
-                put_v4(packer, *address.ip());
-                packer.put_bits(address.port().into(), 16);
-            }
-            SocketAddr::V6(address) => {
-                put_v6(packer, if is_scoped(address) { V6_SCOPED } else { V6 }, *address.ip());
-                packer.put_bits(address.port().into(), 16);
-                if is_scoped(address) {
-                    packer.put_bits(address.flowinfo().into(), 32);
-                    packer.put_bits(address.scope_id().into(), 32);
-                }
-            }
-        }
-    }
-}
-
-const NANOS_PER_SECOND: u32 = 1_000_000_000;
+pub(super) const NANOS_PER_SECOND: u32 = 1_000_000_000;
 /// In place of the nanoseconds of a duration: seconds and nanoseconds follow.
-const LONG_DURATION: u64 = u64::MAX;
+pub(super) const LONG_DURATION: u64 = u64::MAX;
 /// In place of the nanoseconds of a time: seconds and nanoseconds follow.
-const FAR_TIME: i64 = i64::MIN;
+pub(super) const FAR_TIME: i64 = i64::MIN;
 /// Bytes of these seconds and nanoseconds.
 pub(super) const SECONDS_AND_NANOS_LEN: usize = 12;
-
-/// Returns the nanoseconds of a duration that is shorter than 584 years, else [`LONG_DURATION`].
-#[inline(always)]
-fn duration_ns(duration: Duration) -> u64 {
-    let ns = duration.as_secs().checked_mul(NANOS_PER_SECOND.into());
-    ns.and_then(|ns| ns.checked_add(duration.subsec_nanos().into())).unwrap_or(LONG_DURATION)
-}
-
-impl Sealed for Duration {}
-impl Native for Duration {
-    const TYPE: Type = Type::Duration;
-    const SMALL_LEN_MAX: usize = 7;
-    #[inline(always)]
-    fn is_small(&self) -> bool {
-        is_short(duration_ns(*self))
-    }
-    #[inline(always)]
-    fn pack_small(&self, packer: &mut Packer) {
-        let (varint, bits) = short_varint(duration_ns(*self));
-        packer.put_loose(varint, bits);
-    }
-    #[inline(always)]
-    fn packed_len(&self, _cap: usize) -> usize {
-        match duration_ns(*self) {
-            LONG_DURATION => varint_len(LONG_DURATION) + SECONDS_AND_NANOS_LEN,
-            ns => varint_len(ns),
-        }
-    }
-    #[inline(always)]
-    fn pack(&self, packer: &mut Packer, _cap: usize) {
-        let ns = duration_ns(*self);
-        packer.put_varint(ns);
-        if ns == LONG_DURATION {
-            packer.put_bits(self.as_secs(), 64);
-            packer.put_bits(self.subsec_nanos().into(), 32);
-        }
-    }
-}
 
 /// A time of the wall clock. With the feature `std`, a `SystemTime` can be a field as it is.
 ///
@@ -214,7 +87,7 @@ impl UnixTime {
 
     /// Returns the nanoseconds of a time between 1677 and 2262, else [`FAR_TIME`].
     #[inline(always)]
-    fn near_ns(self) -> i64 {
+    pub(super) fn near_ns(self) -> i64 {
         // One second less than possible, so that the sum cannot overflow either.
         const SECS_MAX: i64 = i64::MAX / NANOS_PER_SECOND as i64 - 1;
         if self.secs.unsigned_abs() > SECS_MAX as u64 {
@@ -239,32 +112,6 @@ impl From<std::time::SystemTime> for UnixTime {
                     nanos => UnixTime { secs: !before.as_secs() as i64, nanos: NANOS_PER_SECOND - nanos },
                 }
             }
-        }
-    }
-}
-
-impl Sealed for UnixTime {}
-impl Native for UnixTime {
-    const TYPE: Type = Type::Time;
-    const SMALL_LEN_MAX: usize = 8;
-    #[inline(always)]
-    fn is_small(&self) -> bool {
-        self.near_ns() != FAR_TIME
-    }
-    #[inline(always)]
-    fn pack_small(&self, packer: &mut Packer) {
-        packer.put_loose(self.near_ns() as u64, 64);
-    }
-    #[inline(always)]
-    fn packed_len(&self, _cap: usize) -> usize {
-        if self.is_small() { 8 } else { 8 + SECONDS_AND_NANOS_LEN }
-    }
-    #[inline(always)]
-    fn pack(&self, packer: &mut Packer, _cap: usize) {
-        packer.put_bits(self.near_ns() as u64, 64);
-        if !self.is_small() {
-            packer.put_bits(self.secs as u64, 64);
-            packer.put_bits(self.nanos.into(), 32);
         }
     }
 }
