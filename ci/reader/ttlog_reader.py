@@ -73,7 +73,8 @@ class Bytes(io.BytesIO):
         if not head:
             return self.value(tags)
         if tag in (5, 10):
-            number = int.from_bytes(self.take(head[0] & 15), "little") << 4 | head[0] >> 4
+            size = head[0] & 7
+            number = int.from_bytes(self.take(8 if size == 7 else size), "little") << 5 | head[0] >> 3
             return number if tag == 5 else (number >> 1) ^ -(number & 1)
         if tag in (15, 16, 17, 18, SEQUENCE):
             return self.value(tags, head[0])

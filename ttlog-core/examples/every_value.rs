@@ -89,7 +89,7 @@ impl Recorder for Example {
             known + 1
         });
         RECORDED.set(RECORDED.get() + 1);
-        if DEVICE.with_borrow(|device| device.as_ref().map(|device| device.append_any(id, fields)).is_some()) {
+        if DEVICE.with_borrow(|device| device.as_ref().map(|device| device.append_any(id, &fields)).is_some()) {
             return;
         }
         let main = ContextInfo { context: 1, os_thread_id: 4711, next_index: 0, name: "main" };

@@ -710,13 +710,11 @@ pub fn fields(payload: &[u8], types: &[Vec<u8>], split: bool) -> Result<Vec<Valu
         *value_out = match (tags[..].first().ok_or(Refused)?, head) {
             (_, []) => value(data, tags)?,
             (5 | 10, [head]) => {
-                let (n, low) = (usize::from(head % 16), u128::from(head / 16));
-                if n > 8 {
-                    return Err(Refused);
-                }
+                let (n, low) = (usize::from(head % 8), u128::from(head / 8));
+                let n = if n == 7 { 8 } else { n };
                 let mut bytes = [0; 16];
                 bytes[..n].copy_from_slice(take(data, n)?);
-                let number = u64::try_from(u128::from_le_bytes(bytes) * 16 + low).map_err(|_| Refused)?;
+                let number = u64::try_from(u128::from_le_bytes(bytes) * 32 + low).map_err(|_| Refused)?;
                 if tags[0] == 5 { Value::Unsigned(number) } else { Value::Signed(unfolded(number)) }
             }
             (15..=18 | 33, [head]) => {

@@ -336,6 +336,17 @@ impl<F: Fields> JoinedFields for F {
     }
 }
 
+/// Fields of unknown types stay split, as their [`types`](AnyFields::types) say.
+impl JoinedFields for &(dyn AnyFields + '_) {
+    fn payload_words(&self, cap: usize) -> usize {
+        AnyFields::payload_words(*self, cap)
+    }
+    fn put(&self, packer: &mut Packer, cap: usize) {
+        AnyFields::put(*self, packer, cap);
+    }
+}
+impl Sealed for &(dyn AnyFields + '_) {}
+
 impl core::fmt::Debug for dyn AnyFields + '_ {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("AnyFields").field("types", &self.types()).finish()

@@ -4,7 +4,7 @@
 //! docs/format.md §4.3.
 
 use super::native::mask_native;
-use super::packed::{LONG_LEN, Unpacker, put_length};
+use super::packed::{LONG_LEN, Unpacker, put_length, tail_len_of};
 use super::types::{
     CARRIED_LEN_MAX, MEMBER_WITHHELD, Rest, TAG_ABSENT, TAG_ANY, TAG_ENUM, TAG_OPTION, TAG_SEQUENCE, TAG_STRUCT,
     TAG_TUPLE, VARIANTS_MAX, split_carried_type, split_type, takes_no_bytes,
@@ -100,9 +100,9 @@ pub(crate) fn mask_split(tags: &[u8], heads: &mut [u8], tails: &mut [u8], mask: 
     let tail_len = match tag {
         5 | 10 => {
             Unpacker::new(tails).split_tail(head[0])?;
-            let len = usize::from(head[0] & 15);
+            let len = tail_len_of(head[0]);
             if mask {
-                head[0] &= 15;
+                head[0] &= 7;
                 tails[..len].fill(0);
             }
             len

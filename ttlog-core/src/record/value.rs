@@ -11,7 +11,7 @@ use core::time::Duration;
 
 use super::native::{UnixTime, decode_duration, decode_ip, decode_socket, decode_time};
 use super::packed::{
-    Length, Packer, SHORT_LEN_MAX, SPLIT_NUMBER_LEN, Unpacker, len_head, length_len, split_bits, split_head, unzigzag,
+    Length, Packer, SHORT_LEN_MAX, SPLIT_NUMBER_LEN, Unpacker, len_head, length_len, split_head, split_tail, unzigzag,
     varint_len, zigzag,
 };
 use super::types::{
@@ -177,11 +177,12 @@ macro_rules! native_varint {
             }
             fn tail_len(&self, _cap: usize) -> usize {
                 let $value = *self;
-                split_bits($mapped) as usize / 8
+                split_tail($mapped).1 as usize / 8
             }
             fn pack_tail(&self, packer: &mut Packer, _cap: usize) {
                 let $value = *self;
-                packer.put_bits($mapped >> 4, split_bits($mapped));
+                let (tail, bits) = split_tail($mapped);
+                packer.put_bits(tail, bits);
             }
             #[inline(always)]
             fn packed_len(&self, _cap: usize) -> usize {
