@@ -16,13 +16,13 @@
 //! | module | content |
 //! | --- | --- |
 //! | [`clock`], [`mod@error`] | ticks and wall-clock time; errors of bytes from outside |
-//! | [`record`] | encoding of events: header word, values, types |
+//! | [`mod@record`] | encoding of events: header word, values, types |
 //! | [`mod@event`] | callsites, levels, fields, filters, secrets |
 //! | [`recorder`] | the recorder that the macros of this crate write to; plugins, which log into the program's |
 //! | [`table`] | entries written once: process, callsites |
 //! | [`ring`] | memory that events are recorded in, and its readers |
 //! | [`device`] | the ring of a device: taking it over after a reset, and sending it |
-//! | [`span`] | spans, and the traces of several processes |
+//! | [`mod@span`] | spans, and the traces of several processes |
 //! | [`snapshot`] | copies of a ring, to save and to send: writer, reader, file names |
 //!
 //! [`docs/format.md`](_documentation::format) specifies the format,
@@ -89,8 +89,9 @@ pub mod _documentation {
 #[doc(hidden)]
 pub mod __private {
     pub use crate::event::capture::{
-        Bare, Templ, TemplDebug, Value, ViaBoxedError, ViaDebug, ViaDisplay, ViaError, ViaNothing, ViaValue,
+        Bare, Templ, TemplDebug, Value, ViaDebug, ViaDisplay, ViaNothing, ViaValue, debug, display,
     };
+    pub use crate::event::error_chain::ViaError;
     pub use crate::event::shown::{AsDebug, AsDisplay, ViaOwnDebug, ViaOwnDisplay};
     pub use crate::event::{
         Callsite, Cons, Field, Level, Literal, Metadata, Nil, Role, Shown, is_priority, level_enabled,

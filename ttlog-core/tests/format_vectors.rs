@@ -138,8 +138,10 @@ fn any(line: &[&str]) {
         "i128" => values.i128(-1),
         unknown => panic!("no value for {unknown}"),
     }
+    let len = values.len_bytes();
     let payload = values.finish();
-    if !expect(&format!("any {}", line[0]), payload, &shown) {
+    let bytes: Vec<u8> = payload.iter().flat_map(|word| word.to_le_bytes()).collect();
+    if !expect(&format!("any {}", line[0]), &bytes[..len], &shown) {
         return;
     }
     let fields = DynamicFields::new(TYPES, TYPES.hash(), payload);
@@ -431,6 +433,22 @@ fn callsite_span(line: &[&str]) {
     let types = TypeList::Cons(Type::U64, &TypeList::Cons(Type::U64, &PATH));
     let Some(fields) = callsite_with(line, &FIELDS, types) else { return };
     assert_eq!(fields, ["span [5] Start", "parent [5] Parent", "path [21]"]);
+}
+
+fn callsite_begin(line: &[&str]) {
+    static FIELDS: [Field; 1] = [Field::id("span", Role::Begin)];
+    let types = TypeList::Cons(Type::U32, &TypeList::Nil);
+    let Some(fields) = callsite_with(line, &FIELDS, types) else { return };
+    assert_eq!(fields, ["span [4] Begin"]);
+}
+
+fn callsite_known(line: &[&str]) {
+    static FIELDS: [Field; 3] =
+        [Field::id("span", Role::Update), Field::id("trace", Role::Trace), Field::id("id", Role::KnownAs)];
+    const SPAN: TypeList = TypeList::Cons(Type::U64, &TypeList::Nil);
+    let types = TypeList::Cons(Type::U64, &TypeList::Cons(Type::U128, &SPAN));
+    let Some(fields) = callsite_with(line, &FIELDS, types) else { return };
+    assert_eq!(fields, ["span [5] Update", "trace [6] Trace", "id [5] KnownAs"]);
 }
 
 fn callsite_shown(line: &[&str]) {
@@ -943,6 +961,8 @@ fn vectors_of_the_document() {
                 "callsite-shown" => callsite_shown(&line),
                 "callsite-split" => callsite_split(&line),
                 "callsite-span" => callsite_span(&line),
+                "callsite-begin" => callsite_begin(&line),
+                "callsite-known" => callsite_known(&line),
                 "record" => record_line(&line),
                 "ring-header" => ring_header(&line),
                 "long-ring-header" => long_ring_header(&line),
@@ -962,6 +982,8 @@ fn vectors_of_the_document() {
     let all = [
         "any",
         "callsite",
+        "callsite-begin",
+        "callsite-known",
         "callsite-secret",
         "callsite-shown",
         "callsite-span",

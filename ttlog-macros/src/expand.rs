@@ -235,7 +235,7 @@ fn hold(private: &TokenStream, operand: &Operand) -> TokenStream {
     };
     let wrapper = Ident::new(wrapper, at);
     // As many references as the first choice of the longest list has; method lookup removes them one by one.
-    quote_spanned!(at=> (&&&&#private::#wrapper(&(#expr))).ttlog_hold())
+    quote_spanned!(at=> (&&&&&&&&#private::#wrapper(&(#expr))).ttlog_hold())
 }
 
 /// Returns a span that resolves names as our code does and lets errors about the operand's type point at the operand.
@@ -250,7 +250,6 @@ fn imports(private: &TokenStream, operands: &[Operand]) -> Option<TokenStream> {
     let traits = [
         ("ViaValue", !operands.is_empty()),
         ("ViaError", any(&[Hold::Bare])),
-        ("ViaBoxedError", any(&[Hold::Bare])),
         ("ViaNothing", any(&[Hold::Bare, Hold::Template, Hold::TemplateDebug])),
         ("ViaDisplay", any(&[Hold::Template])),
         ("ViaDebug", any(&[Hold::TemplateDebug])),

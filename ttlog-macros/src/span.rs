@@ -48,7 +48,7 @@ pub(crate) struct SpanMacro {
     arguments: Vec<Argument>,
 }
 
-/// What the macro does.
+/// Effect of the macro.
 enum Kind {
     /// Starts a span.
     Span(Start),
@@ -85,6 +85,9 @@ impl Parse for SpanMacro {
         let mut arguments = Vec::new();
         while !input.is_empty() {
             parse_comma(input)?;
+            if next_is_labeled(input) {
+                return Err(input.error("`target:` and `parent:` come before the name of the span"));
+            }
             if !input.is_empty() {
                 arguments.push(input.parse()?);
             }

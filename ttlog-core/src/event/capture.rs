@@ -3,7 +3,6 @@
 //! [`Value`] maps types to native ones. A value without a native form is formatted once, into a bounded buffer on the
 //! stack, *before* a record is reserved. So a `Display` impl can log, panic or take long without harm to the ring.
 
-use core::error::Error;
 use core::fmt::{self, Write};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use core::time::Duration;
@@ -12,7 +11,7 @@ use super::walk::Walk;
 use crate::record::native::{UnixTime, UuidBytes};
 use crate::record::packed::{Packer, SHORT_LEN_MAX, len_head, length_len};
 use crate::record::types::Type;
-use crate::record::value::{Bytes, ErrorTexts, FormattedText, Native, Sealed};
+use crate::record::value::{Bytes, FormattedText, Native, Sealed};
 
 /// A type that can be a field.
 ///
@@ -561,58 +560,11 @@ impl<const DEBUG: bool> Value for Formatted<DEBUG> {
     }
 }
 
-/// Maximum number of texts stored of an error's chain, including the error.
-const ERROR_CHAIN_MAX: usize = 8;
-
-/// Texts of an error and its sources that live for the duration of the log call.
-#[derive(Debug)]
-pub struct ErrorChain {
-    room: Room,
-    ends: heapless::Vec<u16, ERROR_CHAIN_MAX>,
-    /// Number of texts in the chain, stored or not; counted up to 1000, because a chain can be circular.
-    count: u32,
-}
-
-/// Formats an error and its sources, outermost first, at most 8 of them. Otherwise like [`display`].
-#[inline(never)]
-pub fn error_chain(error: &(dyn Error + '_)) -> ErrorChain {
-    let mut chain = ErrorChain { room: Room::new(), ends: heapless::Vec::new(), count: 0 };
-    chain.push(error);
-    let mut source = error.source();
-    while let Some(error) = source {
-        if chain.count == 1000 {
-            break;
-        }
-        chain.push(error);
-        source = error.source();
-    }
-    chain
-}
-
-impl ErrorChain {
-    fn push(&mut self, error: &(dyn Error + '_)) {
-        self.count += 1;
-        if !self.ends.is_full() && self.room.offered == self.room.text.len() {
-            let _ = write!(self.room, "{error}"); // as in `display`
-            let end = u16::try_from(self.room.text.len()).unwrap_or(u16::MAX);
-            let _ = self.ends.push(end); // not full, see above
-        }
-    }
-}
-
-impl Value for ErrorChain {
-    type Native<'a> = ErrorTexts<'a>;
-    fn native(&self) -> ErrorTexts<'_> {
-        let kept = self.ends.len() as u32;
-        ErrorTexts { text: &self.room.text, ends: &self.ends, full_len: (self.count > kept).then_some(self.count) }
-    }
-}
-
 // The macros do not know the types of their arguments, but method lookup does: it tries a receiver before the value
-// that the receiver points to. So `(&&&&Bare(&x)).ttlog_hold()` selects the impl for the most references that applies
-// to the type of `x`.
+// that the receiver points to. So `(&&&&&&&&Bare(&x)).ttlog_hold()` selects the impl for the most references that
+// applies to the type of `x`. Those for errors are in `error_chain`.
 
-/// A plain field: uses `Value`, else `Error`, else a boxed error.
+/// A plain field: uses `Value`, else what it has of an error.
 #[derive(Debug)]
 pub struct Bare<'a, T: ?Sized>(pub &'a T);
 
@@ -630,18 +582,6 @@ pub trait ViaValue {
     type Held;
     /// Captures the argument.
     fn ttlog_hold(&self) -> Self::Held;
-}
-
-/// Selects the chain of an error.
-pub trait ViaError {
-    /// Captures the argument.
-    fn ttlog_hold(&self) -> ErrorChain;
-}
-
-/// Selects the chain of a boxed error (a box of a trait object does not implement `Error` itself).
-pub trait ViaBoxedError {
-    /// Captures the argument.
-    fn ttlog_hold(&self) -> ErrorChain;
 }
 
 /// Selects `Display`.
@@ -664,7 +604,7 @@ pub trait ViaNothing {
     fn ttlog_hold(&self) -> Self::Held;
 }
 
-impl<'a, T: Value + ?Sized> ViaValue for &&&Bare<'a, T> {
+impl<'a, T: Value + ?Sized> ViaValue for &&&&&&&Bare<'a, T> {
     type Held = &'a T;
     #[inline(always)]
     fn ttlog_hold(&self) -> &'a T {
@@ -687,29 +627,6 @@ impl<'a, T: Value + ?Sized> ViaValue for &&TemplDebug<'a, T> {
         self.0
     }
 }
-
-impl<T: Error> ViaError for &&Bare<'_, T> {
-    fn ttlog_hold(&self) -> ErrorChain {
-        error_chain(self.0)
-    }
-}
-
-macro_rules! via_dyn_error {
-    ($($error:ty),*) => {$(
-        impl ViaError for &&Bare<'_, $error> {
-            fn ttlog_hold(&self) -> ErrorChain {
-                error_chain(self.0)
-            }
-        }
-        #[cfg(feature = "alloc")]
-        impl ViaBoxedError for &Bare<'_, alloc::boxed::Box<$error>> {
-            fn ttlog_hold(&self) -> ErrorChain {
-                error_chain(&**self.0)
-            }
-        }
-    )*};
-}
-via_dyn_error!(dyn Error, dyn Error + Send, dyn Error + Send + Sync);
 
 impl<T: fmt::Display + ?Sized> ViaDisplay for &Templ<'_, T> {
     fn ttlog_hold(&self) -> Formatted<false> {

@@ -12,6 +12,7 @@ pub(crate) mod callsite;
 pub mod capture;
 pub mod dynamic;
 pub(crate) mod epoch;
+pub mod error_chain;
 pub(crate) mod fields;
 pub mod filter;
 pub(crate) mod level;

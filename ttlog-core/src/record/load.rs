@@ -5,7 +5,7 @@ pub(super) const LOAD_MAX: usize = 16;
 
 /// Loads up to 7 bytes as a little-endian number, with at most two overlapping loads and no call to `memcpy`.
 #[inline(always)]
-pub(super) fn load_tail(bytes: &[u8]) -> u64 {
+pub(crate) fn load_tail(bytes: &[u8]) -> u64 {
     let bits = bytes.len() as u32 * 8;
     debug_assert!(bits < 64);
     if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {

@@ -3,7 +3,7 @@
 //! # Format
 //! docs/format.md §4.1, §4.4.
 
-mod load;
+pub(crate) mod load;
 pub(crate) mod mask;
 pub(crate) mod native;
 pub mod packed;

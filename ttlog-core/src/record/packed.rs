@@ -24,7 +24,7 @@ pub const SHORT_LEN_MAX: usize = 249;
 pub(super) const LONG_LEN: u8 = 250;
 const CAPPED_LEN: u8 = 251;
 
-/// Returns the sum of the bytes of `word`, which [`check`](crate::record) stores.
+/// Returns the sum of the bytes of `word`, which [`check`](mod@crate::record) stores.
 #[inline(always)]
 #[must_use]
 pub const fn byte_sum(word: u64) -> u8 {

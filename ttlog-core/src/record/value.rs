@@ -379,19 +379,29 @@ pub struct FormattedText<'a, const DEBUG: bool> {
 pub struct ErrorTexts<'a> {
     /// All stored texts, one after another.
     pub(crate) text: &'a str,
-    /// End of each text in `text`. Ascending, at character boundaries; the last one is `text.len()`.
-    pub(crate) ends: &'a [u16],
+    /// End of each text in `text`. Ascending, at character boundaries; the last one is at `text.len()`.
+    pub(crate) ends: &'a [TextEnd],
     /// Original number of texts, if not all were stored.
     pub(crate) full_len: Option<u32>,
 }
 
+/// End of one of several texts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TextEnd {
+    pub(crate) end: u16,
+    /// Original length of the text, if it was cut.
+    pub(crate) full_len: Option<u32>,
+}
+
 impl ErrorTexts<'_> {
-    fn texts(&self) -> impl Iterator<Item = &str> {
+    /// Returns the texts, each with its original length if it was cut.
+    fn texts(&self) -> impl Iterator<Item = (&str, Option<u32>)> {
         let mut start = 0;
-        self.ends.iter().map(move |&end| {
-            let text = self.text.get(start..usize::from(end)).unwrap_or_default();
-            start = usize::from(end);
-            text
+        self.ends.iter().map(move |text| {
+            let end = usize::from(text.end);
+            let stored = self.text.get(start..end).unwrap_or_default();
+            start = end;
+            (stored, text.full_len)
         })
     }
 }
@@ -405,12 +415,12 @@ impl Native for ErrorTexts<'_> {
     }
     fn packed_len(&self, cap: usize) -> usize {
         length_len(self.ends.len(), self.full_len.is_some())
-            + self.texts().map(|text| Kept::of_text(text, None, cap).packed_len()).sum::<usize>()
+            + self.texts().map(|(text, full_len)| Kept::of_text(text, full_len, cap).packed_len()).sum::<usize>()
     }
     fn pack(&self, packer: &mut Packer, cap: usize) {
         packer.put_len(self.ends.len(), self.full_len);
-        for text in self.texts() {
-            Kept::of_text(text, None, cap).pack(packer);
+        for (text, full_len) in self.texts() {
+            Kept::of_text(text, full_len, cap).pack(packer);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod long;
 mod names;
+mod own_priority;
 
 use std::collections::BTreeMap;
 use std::string::{String, ToString};

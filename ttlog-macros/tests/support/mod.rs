@@ -272,9 +272,6 @@ pub mod __private {
     pub trait ViaError {
         fn ttlog_hold(&self) -> Text;
     }
-    pub trait ViaBoxedError {
-        fn ttlog_hold(&self) -> Text;
-    }
     pub trait ViaDisplay {
         fn ttlog_hold(&self) -> Text;
     }
@@ -309,7 +306,7 @@ pub mod __private {
             Text("error", self.0.to_string())
         }
     }
-    impl ViaBoxedError for &Bare<'_, Box<dyn Error>> {
+    impl ViaError for &Bare<'_, Box<dyn Error>> {
         fn ttlog_hold(&self) -> Text {
             Text("boxed error", self.0.to_string())
         }

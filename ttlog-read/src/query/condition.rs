@@ -158,15 +158,10 @@ impl Condition {
 
     /// Compares the spans that an event is in, for the keys that concern them. It matches if any of the spans does.
     ///
-    /// `own_trace_id` returns the field `trace_id` of the event. `#7` as the span is the one with this id.
+    /// `#7` as the span is the one with this id.
     #[must_use]
-    pub fn match_spans<'v>(
-        &self,
-        path: &[SpanRef<'_, '_>],
-        own_trace_id: impl FnOnce() -> Option<FieldValue<'v>>,
-    ) -> Match {
-        // `!=` is the negation of the whole, not of the comparison with each span.
-        let operator = if self.operator == Operator::NotEqual { Operator::Equal } else { self.operator };
+    pub fn match_spans(&self, path: &[SpanRef<'_, '_>]) -> Match {
+        let operator = self.positive();
         let innermost_first = path.iter().rev();
         let outcome = match (&self.key, self.span_id()) {
             (Key::Span | Key::SpanName, Some(id)) => Match::from_bool(path.iter().any(|span| span.id() == id)),
@@ -178,15 +173,34 @@ impl Condition {
                 let recorded = path.last().and_then(SpanRef::trace_id);
                 let recorded = recorded.map(|id| self.match_trace_id(operator, &id));
                 let fields = innermost_first.filter_map(|span| span.field(Key::TraceId.name()));
-                let fields = own_trace_id().into_iter().chain(fields).map(|id| self.match_trace_field(operator, &id));
-                Match::any(recorded.into_iter().chain(fields))
+                Match::any(recorded.into_iter().chain(fields.map(|id| self.match_trace_field(operator, &id))))
             }
             (key, _) => {
                 let values = innermost_first.filter_map(|span| span.field(key.span_field()?));
                 Match::any(values.map(|value| operator.compare_value(&value, &self.wanted)))
             }
         };
-        if operator == self.operator { outcome } else { outcome.negated() }
+        self.signed(outcome)
+    }
+
+    /// Combines the outcome for the spans of an event with that for its own field `trace_id`, if the condition is on
+    /// the trace.
+    pub(super) fn match_own_trace<'v>(&self, of_spans: Match, own: impl FnOnce() -> Option<FieldValue<'v>>) -> Match {
+        if self.key != Key::TraceId {
+            return of_spans;
+        }
+        let own = own().map(|id| self.match_trace_field(self.positive(), &id));
+        self.signed(Match::any([self.signed(of_spans)].into_iter().chain(own)))
+    }
+
+    /// Returns the operator for each of several things to compare: `!=` is the negation of the whole.
+    fn positive(&self) -> Operator {
+        if self.operator == Operator::NotEqual { Operator::Equal } else { self.operator }
+    }
+
+    /// Negates an outcome of the positive operator if the operator is `!=`.
+    fn signed(&self, outcome: Match) -> Match {
+        if self.operator == Operator::NotEqual { outcome.negated() } else { outcome }
     }
 
     /// Compares the id of a trace: as text, because its hexadecimal digits can look like a number.

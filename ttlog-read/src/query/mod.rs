@@ -21,7 +21,7 @@ pub use key::Key;
 pub use limits::Limits;
 pub use mismatches::Mismatches;
 pub use scalar::ByValue;
-pub use verdict::{Subject, Verdict};
+pub use verdict::{SpanOutcomes, Subject, Verdict};
 pub use wanted::Wanted;
 
 pub(crate) use limits::Extent;

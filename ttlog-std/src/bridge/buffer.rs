@@ -6,12 +6,12 @@ use std::ptr::{self, NonNull};
 use crate::config::settings::SEGMENT_BYTES_MIN;
 use crate::state;
 
-/// Length of the buffer in bytes. Longer values are cut.
-const BUFFER_LEN: usize = 8 * 1024;
-/// Length of the buffer of a nested event, and of one at the end of a thread. It is on the stack.
-const SMALL_LEN: usize = 512;
+/// Length of the buffer in words, 8 KiB. Longer values are cut.
+const BUFFER_WORDS: usize = 1024;
+/// Length of the buffer of a nested event, and of one at the end of a thread, in words: 512 bytes. It is on the stack.
+const SMALL_WORDS: usize = 64;
 
-type Buffer = [u8; BUFFER_LEN];
+type Buffer = [u64; BUFFER_WORDS];
 
 thread_local! {
     /// The thread's buffer, a leaked box; null before the first event, while an event is being encoded, and after the
@@ -39,28 +39,28 @@ enum BufferState {
 /// The buffer of a thread is allocated at its first call. A nested call (an impl of `Debug` that logs, an allocator),
 /// and one at the end of the thread, gets a small one.
 #[inline]
-pub(crate) fn with_buffer<R>(encode: impl FnOnce(&mut [u8]) -> R) -> R {
+pub(crate) fn with_buffer<R>(encode: impl FnOnce(&mut [u64]) -> R) -> R {
     let Some(mut taken) = Taken::take() else { return with_small_buffer(encode) };
-    let bytes = taken.bytes();
-    let len = bytes.len().min(record_len_max());
-    encode(&mut bytes[..len])
+    let words = taken.words();
+    let len = words.len().min(record_words_max());
+    encode(&mut words[..len])
 }
 
 #[cold]
 #[inline(never)]
-fn with_small_buffer<R>(encode: impl FnOnce(&mut [u8]) -> R) -> R {
-    let mut bytes = [0; SMALL_LEN];
-    let len = SMALL_LEN.min(record_len_max());
-    encode(&mut bytes[..len])
+fn with_small_buffer<R>(encode: impl FnOnce(&mut [u64]) -> R) -> R {
+    let mut words = [0; SMALL_WORDS];
+    let len = SMALL_WORDS.min(record_words_max());
+    encode(&mut words[..len])
 }
 
-/// Returns the length of values that certainly fits into a segment, beside its headers and the name of the thread, for
-/// which the writer leaves at most a quarter of the segment.
+/// Returns the number of words of values that certainly fits into a segment, beside its headers and the name of the
+/// thread, for which the writer leaves at most a quarter of the segment.
 #[inline]
-fn record_len_max() -> usize {
+fn record_words_max() -> usize {
     // In a plugin, the segments are those of its program; the shortest ones have that length.
     let segment_len = state::current().map_or(SEGMENT_BYTES_MIN, |state| state.ring.segment_len());
-    (segment_len - segment_len / 4).saturating_sub(128)
+    (segment_len - segment_len / 4).saturating_sub(128) / 8
 }
 
 /// The buffer, taken from its thread; dropping it puts it back.
@@ -90,15 +90,15 @@ impl Taken {
             STATE.set(BufferState::Freed);
             return None;
         }
-        let mut bytes = Vec::new();
-        bytes.try_reserve_exact(BUFFER_LEN).ok()?;
-        bytes.resize(BUFFER_LEN, 0);
-        let bytes: Box<Buffer> = bytes.into_boxed_slice().try_into().ok()?;
-        NonNull::new(Box::into_raw(bytes)).map(Taken)
+        let mut words = Vec::new();
+        words.try_reserve_exact(BUFFER_WORDS).ok()?;
+        words.resize(BUFFER_WORDS, 0);
+        let words: Box<Buffer> = words.into_boxed_slice().try_into().ok()?;
+        NonNull::new(Box::into_raw(words)).map(Taken)
     }
 
     #[inline]
-    fn bytes(&mut self) -> &mut Buffer {
+    fn words(&mut self) -> &mut Buffer {
         // SAFETY: a leaked box that this value alone has, see the type.
         unsafe { self.0.as_mut() }
     }

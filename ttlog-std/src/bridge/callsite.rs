@@ -5,7 +5,7 @@ use ttlog_core::event::{Field, Role};
 use ttlog_core::{Callsite, DropReason, Level, Metadata, Type, TypeList};
 
 use super::buffer::with_buffer;
-use crate::event::record::record_dynamic;
+use crate::event::record::{append_words, belongs_to_priority, record_slow};
 use crate::state;
 
 /// Bytes that any value can take, if only as a note that it was cut.
@@ -17,6 +17,10 @@ pub(crate) struct BridgedCallsite {
     callsite: Callsite,
     types: TypeList,
     types_hash: u32,
+    /// Whether its events belong to the priority class.
+    is_priority: bool,
+    /// Length of a buffer in which all values have room, if only as a note that they were cut, in words.
+    words_min: usize,
 }
 
 /// Source of a callsite.
@@ -38,7 +42,14 @@ impl BridgedCallsite {
             .iter()
             .rev()
             .fold(TypeList::Nil, |rest, field| TypeList::Cons(type_of(field), Box::leak(Box::new(rest))));
-        BridgedCallsite { callsite: Callsite::new(Box::leak(Box::new(metadata))), types, types_hash: types.hash() }
+        BridgedCallsite {
+            callsite: Callsite::new(Box::leak(Box::new(metadata))),
+            types,
+            types_hash: types.hash(),
+            is_priority: belongs_to_priority(&metadata),
+            // One more for the padding.
+            words_min: (fields.len() * VALUE_LEN_MIN).div_ceil(8) + 1,
+        }
     }
 
     /// Returns whether the recorder's filter selects its events.
@@ -52,19 +63,35 @@ impl BridgedCallsite {
         self.callsite.metadata()
     }
 
-    /// Records an event whose values `encode` adds, in the order of the fields.
+    /// Records an event whose values `encode` encodes, in the order of the fields.
     ///
     /// `encode` is called once, with room for all fields. Anything it calls can record events itself.
-    #[inline]
-    pub(crate) fn record(&'static self, encode: impl FnOnce(&mut [u8]) -> usize) {
+    #[inline(always)]
+    pub(crate) fn record(&'static self, encode: impl FnOnce(&mut [u64]) -> &[u64]) {
         with_buffer(|buffer| {
-            if buffer.len() < self.callsite.metadata().fields.len() * VALUE_LEN_MIN {
+            if buffer.len() < self.words_min {
                 return count_too_large();
             }
-            let len = encode(buffer);
-            let payload = buffer.get(..len).unwrap_or_default();
-            record_dynamic(&self.callsite, &DynamicFields::new(self.types, self.types_hash, payload));
+            let payload = encode(buffer);
+            match self.callsite.id_for(self.types_hash) {
+                Some(id) if append_words(&self.callsite, id, self.is_priority, payload) => {}
+                _ => self.record_other(payload),
+            }
         });
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn record_other(&'static self, payload: &[u64]) {
+        record_slow(&self.callsite, &DynamicFields::new(self.types, self.types_hash, payload));
+    }
+}
+
+impl BridgedCallsite {
+    /// Records an event whose values are encoded already.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn record_payload(&'static self, payload: &[u64]) {
+        self.record_other(payload);
     }
 }
 

@@ -9,7 +9,7 @@ use tracing_subscriber::filter::Filtered;
 use tracing_subscriber::layer::{Context, Layer};
 use tracing_subscriber::registry::{LookupSpan, Registry, SpanData as _};
 
-use super::event_record::record_event;
+use super::event_record::{enabled_site, record_event};
 use super::filter::RecorderFilter;
 use super::follow;
 use super::span_records;
@@ -64,11 +64,13 @@ where
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        record_event(event, || match event.parent() {
-            _ if event.is_root() => 0,
-            None => self.current(),
+        let Some(site) = enabled_site(event) else { return };
+        let span = match event.parent() {
             Some(parent) => self.visible(parent, &context),
-        });
+            None if event.is_root() => 0,
+            None => self.current(),
+        };
+        record_event(site, event, span);
     }
 
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
@@ -129,30 +131,36 @@ impl RecorderLayer {
         self.find(id).map_or_else(|| self.visible_ancestor(id, context), |span| span.id)
     }
 
-    /// The context hides the spans that the layer's filter does not select, and so the ways through them. The registry
-    /// itself knows all.
     #[cold]
     #[inline(never)]
     fn visible_ancestor<S>(&self, id: &Id, context: &Context<'_, S>) -> u64
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
     {
-        if !context.exists(id) {
-            return 0;
-        }
-        let find = |dispatch: &Dispatch| {
-            let registry = dispatch.downcast_ref::<Registry>()?;
-            let mut next = registry.span_data(id)?.parent().cloned();
-            for _ in 0..ANCESTORS_MAX {
-                let id = next?;
-                if let Some(span) = self.find(&id) {
-                    return Some(span.id);
-                }
-                next = registry.span_data(&id)?.parent().cloned();
+        // Spans that our own filter does not select are not hidden from the context.
+        if let Some(span) = context.span(id) {
+            let found = span.scope().take(ANCESTORS_MAX).find_map(|span| self.find(&span.id()));
+            if let Some(found) = found {
+                return found.id;
             }
-            None
-        };
-        self.subscriber.get().and_then(WeakDispatch::upgrade).and_then(|dispatch| find(&dispatch)).unwrap_or(0)
+        }
+        self.visible_ancestor_in_registry(id).map_or(0, |span| span.id)
+    }
+
+    /// A filter around the layer hides spans from the context, and so the ways through them. The registry itself knows
+    /// all.
+    fn visible_ancestor_in_registry(&self, id: &Id) -> Option<OpenSpan> {
+        let dispatch = self.subscriber.get()?.upgrade()?;
+        let registry = dispatch.downcast_ref::<Registry>()?;
+        let mut next = registry.span_data(id)?.parent().cloned();
+        for _ in 0..ANCESTORS_MAX {
+            let id = next?;
+            if let Some(span) = self.find(&id) {
+                return Some(span);
+            }
+            next = registry.span_data(&id)?.parent().cloned();
+        }
+        None
     }
 }
 

@@ -49,16 +49,16 @@ pub(crate) fn record(event: &Event<'_>, span: u64) {
             let mut values = DynamicValues::new(out, 2);
             values.id(span);
             event.record(&mut Message(&mut values));
-            values.finish().len()
+            values.finish()
         }),
         Some(LogSite::Shared(site)) => site.record(|out| {
-            let mut values = DynamicValues::new(out, 5);
+            let mut values = DynamicValues::new(out, 6);
             values.id(span);
             event.record(&mut Message(&mut values));
             values.str(target);
             values.str(file);
             values.u64(u64::from(place.line));
-            values.finish().len()
+            values.finish()
         }),
     }
 }

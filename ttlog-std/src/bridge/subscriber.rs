@@ -8,7 +8,7 @@ use std::sync::atomic::{Ordering, fence};
 use tracing_core::span::{Attributes, Current, Id, Record};
 use tracing_core::{Event, Interest, LevelFilter, Metadata, Subscriber};
 
-use super::event_record::record_event;
+use super::event_record::{enabled_site, record_event};
 use super::filter::{is_callsite_enabled, is_enabled, max_level};
 use super::follow;
 use super::span_records;
@@ -74,11 +74,13 @@ impl Subscriber for RecorderSubscriber {
     }
 
     fn event(&self, event: &Event<'_>) {
-        record_event(event, || match event.parent() {
-            _ if event.is_root() => 0,
-            None => self.current_id(),
+        let Some(site) = enabled_site(event) else { return };
+        let span = match event.parent() {
             Some(parent) => self.recorded_id(parent),
-        });
+            None if event.is_root() => 0,
+            None => self.current_id(),
+        };
+        record_event(site, event, span);
     }
 
     fn enter(&self, id: &Id) {

@@ -21,26 +21,31 @@ impl Shape {
     }
 }
 
-/// Encodes ids and then the values of the fields into `out`, and returns the length of the payload.
+/// Encodes ids and then the values of the fields into `out`, and returns the payload.
 ///
 /// `visit` visits the values, in any order: it is called once if that is the order of the fields, otherwise once more
 /// per field, so `Debug` impls can be called twice. Fields that are not visited are absent; of a field that is visited
 /// more than once, the first value counts.
 #[inline]
-pub(crate) fn encode(out: &mut [u8], ids: &[u64], shape: Shape, visit: impl Fn(&mut dyn Visit)) -> usize {
+pub(crate) fn encode<'b>(out: &'b mut [u64], ids: &[u64], shape: Shape, visit: impl Fn(&mut dyn Visit)) -> &'b [u64] {
     let mut in_order =
-        InOrder { values: begin(out, ids, shape.count), message: shape.message, next: 0, is_in_order: true };
+        InOrder { values: begin(out, ids, shape.count), message: shape.message, count: shape.count, is_in_order: true };
     visit(&mut in_order);
     if in_order.is_in_order {
-        return in_order.values.finish().len();
+        return in_order.values.finish();
     }
-    encode_one_by_one(out, ids, shape, visit)
+    encode_one_by_one(in_order.values.again(ids.len() + shape.count), ids, shape, visit)
 }
 
 #[cold]
 #[inline(never)]
-fn encode_one_by_one(out: &mut [u8], ids: &[u64], shape: Shape, visit: impl Fn(&mut dyn Visit)) -> usize {
-    let mut values = begin(out, ids, shape.count);
+fn encode_one_by_one<'b>(
+    mut values: DynamicValues<'b>,
+    ids: &[u64],
+    shape: Shape,
+    visit: impl Fn(&mut dyn Visit),
+) -> &'b [u64] {
+    ids.iter().for_each(|id| values.id(*id));
     for wanted in 0..shape.count {
         let mut one = One { values, message: shape.message, wanted, is_found: false };
         visit(&mut one);
@@ -49,12 +54,15 @@ fn encode_one_by_one(out: &mut [u8], ids: &[u64], shape: Shape, visit: impl Fn(&
         }
         values = one.values;
     }
-    values.finish().len()
+    values.finish()
 }
 
-fn begin<'b>(out: &'b mut [u8], ids: &[u64], count: usize) -> DynamicValues<'b> {
+#[inline(always)]
+fn begin<'b>(out: &'b mut [u64], ids: &[u64], count: usize) -> DynamicValues<'b> {
     let mut values = DynamicValues::new(out, ids.len() + count);
-    ids.iter().for_each(|id| values.id(*id));
+    for id in ids {
+        values.id(*id);
+    }
     values
 }
 
@@ -62,8 +70,8 @@ fn begin<'b>(out: &'b mut [u8], ids: &[u64], count: usize) -> DynamicValues<'b> 
 struct InOrder<'b> {
     values: DynamicValues<'b>,
     message: usize,
-    /// Index of the next field.
-    next: usize,
+    /// Number of fields.
+    count: usize,
     /// Whether no field was visited after a later one.
     is_in_order: bool,
 }
@@ -84,18 +92,23 @@ trait Place<'b> {
 }
 
 impl<'b> Place<'b> for InOrder<'b> {
-    #[inline]
+    #[inline(always)]
     fn place(&mut self, field: &Field) -> Option<&mut DynamicValues<'b>> {
-        let index = field.index();
-        self.is_in_order &= index >= self.next;
-        if !self.is_in_order {
-            return None;
-        }
-        for _ in self.next..index {
+        let is_next = field.index() + self.values.left() == self.count;
+        (is_next || self.skip_to(field.index())).then_some(&mut self.values)
+    }
+}
+
+impl InOrder<'_> {
+    /// Encodes that the fields before one are absent. Returns `false` if it is not behind the last one.
+    #[cold]
+    #[inline(never)]
+    fn skip_to(&mut self, index: usize) -> bool {
+        self.is_in_order &= index + self.values.left() >= self.count;
+        while self.is_in_order && index + self.values.left() > self.count {
             self.values.absent();
         }
-        self.next = index + 1;
-        Some(&mut self.values)
+        self.is_in_order
     }
 }
 
@@ -112,45 +125,97 @@ macro_rules! impl_visit {
         impl Visit for $visitor<'_> {
             #[inline]
             fn record_f64(&mut self, field: &Field, value: f64) {
-                self.place(field).into_iter().for_each(|values| values.f64(value));
+                if let Some(values) = self.place(field) {
+                    values.f64(value);
+                }
             }
             #[inline]
             fn record_i64(&mut self, field: &Field, value: i64) {
-                self.place(field).into_iter().for_each(|values| values.i64(value));
+                if let Some(values) = self.place(field) {
+                    values.i64(value);
+                }
             }
             #[inline]
             fn record_u64(&mut self, field: &Field, value: u64) {
-                self.place(field).into_iter().for_each(|values| values.u64(value));
+                if let Some(values) = self.place(field) {
+                    values.u64(value);
+                }
             }
             fn record_i128(&mut self, field: &Field, value: i128) {
-                self.place(field).into_iter().for_each(|values| values.i128(value));
+                if let Some(values) = self.place(field) {
+                    values.i128(value);
+                }
             }
             fn record_u128(&mut self, field: &Field, value: u128) {
-                self.place(field).into_iter().for_each(|values| values.u128(value));
+                if let Some(values) = self.place(field) {
+                    values.u128(value);
+                }
             }
             #[inline]
             fn record_bool(&mut self, field: &Field, value: bool) {
-                self.place(field).into_iter().for_each(|values| values.bool(value));
+                if let Some(values) = self.place(field) {
+                    values.bool(value);
+                }
             }
             #[inline]
             fn record_str(&mut self, field: &Field, value: &str) {
-                self.place(field).into_iter().for_each(|values| values.str(value));
+                if let Some(values) = self.place(field) {
+                    values.str(value);
+                }
             }
             fn record_bytes(&mut self, field: &Field, value: &[u8]) {
-                self.place(field).into_iter().for_each(|values| values.blob(value));
+                if let Some(values) = self.place(field) {
+                    values.blob(value);
+                }
             }
             fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
-                self.place(field).into_iter().for_each(|values| values.error(value));
+                if let Some(values) = self.place(field) {
+                    values.error(value);
+                }
+            }
+            #[cfg(all(tracing_unstable, feature = "valuable"))]
+            fn record_value(&mut self, field: &Field, value: valuable::Value<'_>) {
+                if let Some(values) = self.place(field) {
+                    valuable_value(values, value);
+                }
             }
             fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
                 let is_message = field.index() == self.message;
-                self.place(field).into_iter().for_each(|values| {
+                if let Some(values) = self.place(field) {
                     // A message is text, of which the quotes of `Debug` are no part.
                     if is_message { values.message(value) } else { values.debug(value) }
-                });
+                }
             }
         }
     };
 }
 impl_visit!(InOrder);
 impl_visit!(One);
+
+/// Encodes a value of `valuable`: plain ones with their types, lists and structs as `Debug` text.
+#[cfg(all(tracing_unstable, feature = "valuable"))]
+fn valuable_value(values: &mut DynamicValues<'_>, value: valuable::Value<'_>) {
+    use valuable::Value;
+    match value {
+        Value::Bool(value) => values.bool(value),
+        Value::Char(value) => values.char(value),
+        Value::F32(value) => values.f64(f64::from(value)),
+        Value::F64(value) => values.f64(value),
+        Value::I8(value) => values.i64(value.into()),
+        Value::I16(value) => values.i64(value.into()),
+        Value::I32(value) => values.i64(value.into()),
+        Value::I64(value) => values.i64(value),
+        Value::I128(value) => values.i128(value),
+        Value::Isize(value) => values.i64(value as i64),
+        Value::String(value) => values.str(value),
+        Value::U8(value) => values.u64(value.into()),
+        Value::U16(value) => values.u64(value.into()),
+        Value::U32(value) => values.u64(value.into()),
+        Value::U64(value) => values.u64(value),
+        Value::U128(value) => values.u128(value),
+        Value::Usize(value) => values.u64(value as u64),
+        Value::Error(value) => values.error(value),
+        Value::Unit => values.unit(),
+        other => values.debug(&other),
+    }
+}

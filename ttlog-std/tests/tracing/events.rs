@@ -11,8 +11,15 @@ use super::common::{Place, finish, stderr};
 use super::tree::{Tree, message};
 use super::{Case, install, rings_of};
 
-pub const CASES: &[Case] =
-    &[("values", values), ("orders", orders), ("debug", debug), ("many", many), ("secrets", secrets)];
+pub const CASES: &[Case] = &[
+    ("values", values),
+    ("orders", orders),
+    ("debug", debug),
+    ("many", many),
+    ("secrets", secrets),
+    #[cfg(all(tracing_unstable, feature = "valuable"))]
+    ("valuable", valuables),
+];
 
 #[derive(Debug)]
 struct Outer(Inner);
@@ -283,4 +290,45 @@ fn secrets_are_withheld_from_snapshots() {
     assert!(
         RingContents::read(&place.ring_files()[0]).events.iter().any(|event| event.event.value("user") == "str ann")
     );
+}
+
+#[cfg(all(tracing_unstable, feature = "valuable"))]
+fn valuables() {
+    use valuable::{Fields, NamedField, NamedValues, StructDef, Structable, Valuable, Value, Visit};
+
+    struct Order(u64);
+    const FIELDS: &[NamedField<'static>] = &[NamedField::new("id")];
+    impl Valuable for Order {
+        fn as_value(&self) -> Value<'_> {
+            Value::Structable(self)
+        }
+        fn visit(&self, visit: &mut dyn Visit) {
+            visit.visit_named_fields(&NamedValues::new(FIELDS, &[Value::U64(self.0)]));
+        }
+    }
+    impl Structable for Order {
+        fn definition(&self) -> StructDef<'_> {
+            StructDef::new_static("Order", Fields::Named(FIELDS))
+        }
+    }
+    let _recorder = install();
+    tracing::info!(
+        number = (-7_i32).as_value(),
+        text = "t".as_value(),
+        yes = true.as_value(),
+        order = Order(9).as_value(),
+        list = [1_u8, 2].as_slice().as_value(),
+        "valuable"
+    );
+}
+
+#[test]
+#[cfg(all(tracing_unstable, feature = "valuable"))]
+fn values_of_valuable() {
+    rings_of("valuable", |ring| {
+        let tree = Tree::new(ring);
+        let event = tree.event("valuable");
+        let values = ["number", "text", "yes", "order", "list"].map(|name| event.value(name));
+        assert_eq!(values, ["i64 -7", "str t", "Bool(true)", "debug Order { id: 9 }", "debug [1, 2]"]);
+    });
 }

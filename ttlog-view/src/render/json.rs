@@ -14,6 +14,7 @@ use ttlog_read::timeline::{Event, Timeline};
 
 use super::chunks::Chunks;
 use super::sink::EventSink;
+use super::span::PathCache;
 
 /// Placeholder for a withheld value; no real value looks like it.
 const WITHHELD_JSON: &str = "{\"withheld\":true}";
@@ -23,13 +24,14 @@ const WITHHELD_JSON: &str = "{\"withheld\":true}";
 pub struct JsonRenderer {
     time: TimeFormatter,
     message: String,
+    paths: PathCache,
 }
 
 impl JsonRenderer {
     /// Creates the renderer.
     #[must_use]
     pub fn new() -> Self {
-        JsonRenderer { time: TimeFormatter::rfc3339(), message: String::new() }
+        JsonRenderer { time: TimeFormatter::rfc3339(), message: String::new(), paths: PathCache::default() }
     }
 
     /// Appends an event, without a line break.
@@ -92,7 +94,7 @@ impl JsonRenderer {
         push_member(out, "source", event.source.path);
         out.push_str(",\"fields\":");
         push_fields(out, event.fields());
-        push_spans(out, event);
+        self.push_spans(out, event);
         if let Some(damage) = &event.damage {
             push_member(out, "damage", damage);
             out.push_str(",\"payload\":");
@@ -108,6 +110,28 @@ impl JsonRenderer {
     }
 }
 
+impl JsonRenderer {
+    /// Appends the spans that an event is in, if it is in any, in the form of the JSON of `tracing-subscriber`.
+    fn push_spans(&mut self, out: &mut String, event: &Event<'_, '_>) {
+        if event.span_id == 0 {
+            return;
+        }
+        if let Some(action) = event.span_action() {
+            push_member(out, "span_record", action_word(action));
+        }
+        out.push_str(",\"span_id\":");
+        push_number(out, event.span_id);
+        out.push_str(self.paths.text(event, |path| {
+            let mut text = String::new();
+            if let Some(trace) = path.last().and_then(SpanRef::trace_id) {
+                push_member(&mut text, "trace_id", &trace);
+            }
+            push_path(&mut text, path);
+            text
+        }));
+    }
+}
+
 /// Appends an object of fields.
 fn push_fields<'v>(out: &mut String, fields: impl Iterator<Item = (&'v str, &'v FieldValue<'v>)>) {
     out.push('{');
@@ -120,21 +144,6 @@ fn push_fields<'v>(out: &mut String, fields: impl Iterator<Item = (&'v str, &'v 
         push_value(out, value);
     }
     out.push('}');
-}
-
-/// Appends the spans that an event is in, if it is in any, in the form of the JSON of `tracing-subscriber`.
-fn push_spans(out: &mut String, event: &Event<'_, '_>) {
-    let path = event.spans();
-    let Some(innermost) = path.last() else { return };
-    if let Some(action) = event.span_action() {
-        push_member(out, "span_record", action_word(action));
-    }
-    out.push_str(",\"span_id\":");
-    push_number(out, innermost.id());
-    if let Some(trace) = innermost.trace_id() {
-        push_member(out, "trace_id", &trace);
-    }
-    push_path(out, &path);
 }
 
 /// Appends the innermost span and all spans of a path as members.
@@ -175,6 +184,7 @@ fn action_word(action: Action) -> &'static str {
         Action::Enter => "enter",
         Action::Leave => "leave",
         Action::End => "end",
+        Action::Repeat { .. } => "repeat",
         Action::Update { follows: 0 } => "update",
         Action::Update { .. } => "follows",
         Action::Mention => "event",

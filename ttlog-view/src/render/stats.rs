@@ -21,7 +21,7 @@ use super::span::push_name;
 use super::{DROP_REASONS, kind_name};
 use crate::render::json::push_string;
 use crate::render::span_list::push_open_spans;
-use crate::render::text::losses;
+use crate::render::words::losses;
 use crate::terminal::times;
 
 /// Placeholder for a key that an event does not have.
