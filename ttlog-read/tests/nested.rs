@@ -113,8 +113,9 @@ struct Place(f32, f32);
 #[derive(Value, Clone, Debug)]
 struct Nothing;
 
+/// Public, with members of private types.
 #[derive(Value, Clone, Debug)]
-struct Page<'p, T, const N: usize>
+pub struct Page<'p, T, const N: usize>
 where
     T: Clone,
 {

@@ -37,7 +37,7 @@ pub(super) struct Input {
 /// Parts of a type.
 pub(super) enum Shape {
     /// Recorded as its only member.
-    Transparent(Field),
+    Transparent(Box<Field>),
     Struct(Vec<Field>),
     Enum(Vec<Variant>),
 }
@@ -114,7 +114,7 @@ impl Input {
     /// Iterates over the recorded fields of all variants.
     pub(super) fn fields(&self) -> impl Iterator<Item = &Field> {
         let (fields, variants) = match &self.shape {
-            Shape::Transparent(field) => (std::slice::from_ref(field), &[][..]),
+            Shape::Transparent(field) => (std::slice::from_ref(&**field), &[][..]),
             Shape::Struct(fields) => (&fields[..], &[][..]),
             Shape::Enum(variants) => (&[][..], &variants[..]),
         };
@@ -131,7 +131,7 @@ fn struct_shape(attributes: &TypeAttributes, ident: &Ident, fields: Fields) -> R
                 at,
                 "a transparent type has no members, so none of them can be secret: mark the field that has this type",
             )),
-            Ok([field]) => Ok(Shape::Transparent(field)),
+            Ok([field]) => Ok(Shape::Transparent(Box::new(field))),
             Err(others) => Err(Error::new(
                 at,
                 format!("a transparent type has one field that is not skipped, and `{ident}` has {}", others.len()),
@@ -140,7 +140,7 @@ fn struct_shape(attributes: &TypeAttributes, ident: &Ident, fields: Fields) -> R
     }
     // A mark needs a member to be on.
     match recorded.pop() {
-        Some(field) if is_newtype && !field.secret => Ok(Shape::Transparent(field)),
+        Some(field) if is_newtype && !field.secret => Ok(Shape::Transparent(Box::new(field))),
         last => {
             recorded.extend(last);
             Ok(Shape::Struct(recorded))

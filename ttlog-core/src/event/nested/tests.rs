@@ -34,8 +34,7 @@ fn packed(room_words: usize, put: impl FnOnce(&mut Packer)) -> Vec<u64> {
     // SAFETY: each caller states as many words as it has room for, and `words` outlives the packer.
     let mut packer = unsafe { Packer::new(words.as_ptr(), 0) };
     put(&mut packer);
-    let (end, _) = packer.finish();
-    let len = (end - words.as_ptr().addr()) / 8;
+    let (len, _) = packer.finish();
     words[..len].iter().map(Word::load).collect()
 }
 
