@@ -17,8 +17,8 @@ use crate::{clock, fork};
 
 /// Records an event; the macros of this crate expand to this.
 ///
-/// Never blocks or allocates. (Off Linux and Apple systems, a thread's first event can allocate.) After a thread's first
-/// event it makes no system call except to ask for the thread's name when it opens a segment. Callable anywhere: in
+/// Never blocks or allocates. (Off Linux and Apple systems, the first event of a thread can allocate.) After that event
+/// it makes no system call except to ask for the thread's name when it opens a segment. Callable anywhere: in
 /// signal handlers, destructors of thread-locals, allocators and panic hooks too.
 ///
 /// `PRIORITY` is whether its level belongs to the priority class. A thread that warns often has a segment of its own in
