@@ -1,4 +1,4 @@
-//! A global allocator that logs: the first event of a thread can allocate, which logs again, and so on.
+//! A global allocator that logs: what is allocated while an event is recorded logs again.
 #![cfg(target_os = "linux")]
 
 mod common;

@@ -49,28 +49,25 @@ fn locked<T>(work: impl FnOnce() -> T) -> T {
     result
 }
 
-// SAFETY: each is the function of the C library that has this name.
+// Each of these replaces the function of the C library that has its name.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn malloc(len: usize) -> *mut c_void {
     // SAFETY: the caller's promise.
     locked(|| unsafe { __libc_malloc(len) })
 }
 
-// SAFETY: as above.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn calloc(count: usize, len: usize) -> *mut c_void {
     // SAFETY: the caller's promise.
     locked(|| unsafe { __libc_calloc(count, len) })
 }
 
-// SAFETY: as above.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn realloc(start: *mut c_void, len: usize) -> *mut c_void {
     // SAFETY: the caller's promise.
     locked(|| unsafe { __libc_realloc(start, len) })
 }
 
-// SAFETY: as above.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn free(start: *mut c_void) {
     // SAFETY: the caller's promise.

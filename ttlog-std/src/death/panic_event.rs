@@ -107,7 +107,7 @@ impl PanicEvent {
     }
 
     /// Completes what was left out if this was the first event of its thread: records the thread's name, for the event,
-    /// too. Can allocate.
+    /// too. Makes system calls.
     #[inline(never)]
     pub(super) fn introduce_thread(&self, state: &'static State) {
         if !self.is_first_of_thread {

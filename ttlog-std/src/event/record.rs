@@ -15,9 +15,9 @@ use crate::{clock, fork};
 
 /// Records an event; the macros of this crate expand to this.
 ///
-/// Never blocks. After a thread's first event it does not allocate, and makes no system call except to ask for the
-/// thread's name when it opens a segment. Callable anywhere: in signal handlers, destructors of thread-locals,
-/// allocators and panic hooks too.
+/// Never blocks or allocates. (Off Linux and Apple systems, the first event of a thread can allocate.) After that event
+/// it makes no system call except to ask for the thread's name when it opens a segment. Callable anywhere: in
+/// signal handlers, destructors of thread-locals, allocators and panic hooks too.
 ///
 /// `PRIORITY` is whether its level belongs to the priority class. A thread that warns often has a segment of its own in
 /// that class; the other ones take the slow path.
