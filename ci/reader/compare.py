@@ -13,6 +13,8 @@ import ttlog_reader
 
 def as_json(value, tags):
     """What ttlog-view's README says it prints for a value."""
+    if isinstance(value, ttlog_reader.Nanoseconds):
+        return {"ns": value.ns}
     if isinstance(value, ttlog_reader.Capped):
         kept = as_json(value.kept, tags)
         inner = kept if isinstance(value.kept, bytes) else {"items" if isinstance(value.kept, list) else "text": kept}
@@ -21,6 +23,8 @@ def as_json(value, tags):
         return {"bytes": value.hex()}
     if isinstance(value, list):
         return [as_json(element, tags) for element in value]
+    if isinstance(value, dict):
+        return {name: as_json(member, tags) for name, member in value.items()}
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "inf" if value > 0 else "-inf"
     return value

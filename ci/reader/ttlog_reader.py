@@ -4,11 +4,14 @@
 device one per session and then one per event, with its payload in hex, as the ring does not know names. Its purpose is to be compared with ttlog-view (ci/checks/reader-check): whatever the two read differently is a fault of one of them or of the format.
 """
 
+import datetime
 import io
+import ipaddress
 import json
 import struct
 import sys
 import typing
+import uuid
 import zlib
 from bisect import bisect_right
 from fractions import Fraction
@@ -21,8 +24,10 @@ MAGIC = bytes.fromhex("d9d9f784") + b"\x64TTLG"  # tag 55799, array of 4, text o
 LEVELS = {1: "TRACE", 2: "DEBUG", 3: "INFO", 4: "WARN", 5: "ERROR"}
 FIXED = {2: "<B", 3: "<H", 4: "<I", 7: "<b", 8: "<h", 9: "<i", 12: "<f", 13: "<d"}  # §4.2
 NAMES = {1: "bool", 2: "u8", 3: "u16", 4: "u32", 5: "u64", 6: "u128", 7: "i8", 8: "i16", 9: "i32", 10: "i64", 11: "i128", 12: "f32",
-         13: "f64", 14: "char", 15: "str", 16: "bytes", 17: "display", 18: "debug", 19: "error", 20: "unit", 21: "any", 32: "option", 33: "sequence"}
-OPTION, SEQUENCE, ERROR, UNIT, ANY, WIDE, RESERVED, DEVICE = 32, 33, 19, 20, 21, (6, 11, 13), 0xFFFF, 3
+         13: "f64", 14: "char", 15: "str", 16: "bytes", 17: "display", 18: "debug", 19: "error", 20: "unit", 21: "any", 22: "uuid", 23: "ip", 24: "socket", 25: "duration", 26: "time",
+         32: "option", 33: "sequence", 34: "tuple", 35: "struct", 36: "enum"}
+OPTION, SEQUENCE, TUPLE, STRUCT, ENUM = 32, 33, 34, 35, 36
+ERROR, UNIT, ANY, WIDE, RESERVED, DEVICE = 19, 20, 21, (6, 11, 13, 22), 0xFFFF, 3
 WITHHELD = {"withheld": True}  # in place of a value that is not there
 
 
@@ -31,6 +36,12 @@ class Capped(typing.NamedTuple):
 
     kept: object
     full_len: int
+
+
+class Nanoseconds(typing.NamedTuple):
+    """A duration."""
+
+    ns: int
 
 
 class Bytes(io.BytesIO):
@@ -62,7 +73,8 @@ class Bytes(io.BytesIO):
         if not head:
             return self.value(tags)
         if tag in (5, 10):
-            number = int.from_bytes(self.take(head[0] & 15), "little") << 4 | head[0] >> 4
+            size = head[0] & 7
+            number = int.from_bytes(self.take(8 if size == 7 else size), "little") << 5 | head[0] >> 3
             return number if tag == 5 else (number >> 1) ^ -(number & 1)
         if tag in (15, 16, 17, 18, SEQUENCE):
             return self.value(tags, head[0])
@@ -86,11 +98,25 @@ class Bytes(io.BytesIO):
             return chr(struct.unpack("<I", self.take(4))[0])
         if tag == UNIT:
             return None
+        if tag == 22:
+            return str(uuid.UUID(bytes=self.take(16)))
+        if tag == 23:
+            return ip_text(self.take({4: 4, 6: 16}[self.take(1)[0]]))
+        if tag == 24:
+            return self.socket(self.take(1)[0])
+        if tag == 25:
+            ns = self.varint()
+            return Nanoseconds(self.seconds("<QI") if ns == 2**64 - 1 else ns)
+        if tag == 26:
+            ns = struct.unpack("<q", self.take(8))[0]
+            return time_text(self.seconds("<qI") if ns == -(2**63) else ns)
         if tag == OPTION:
             return self.value(tags[1:]) if self.take(1) != b"\0" else None
         if tag == ANY:
             carried = self.carried_type()
             return self.value(carried) if carried else None
+        if tag in (TUPLE, STRUCT, ENUM):
+            return self.composite(tag, Description(tags[1:]))
         if tag not in (15, 16, 17, 18, ERROR, SEQUENCE):
             raise ValueError(f"unknown type tag {tag}")
         kept, full = self.length(head)
@@ -101,14 +127,128 @@ class Bytes(io.BytesIO):
             value = self.take(kept) if tag == 16 else self.take(kept).decode()
         return Capped(value, full) if full != kept else value
 
+    def socket(self, form):
+        ip = ip_text(self.take(4 if form == 4 else 16))
+        port = struct.unpack("<H", self.take(2))[0]
+        if form == 4:
+            return f"{ip}:{port}"
+        _flow, scope = struct.unpack("<II", self.take(8)) if form == 7 else (0, 0)
+        return f"[{ip}%{scope}]:{port}" if scope else f"[{ip}]:{port}"
+
+    def seconds(self, form):
+        """Seconds and nanoseconds, as nanoseconds."""
+        secs, nanos = struct.unpack(form, self.take(12))
+        if nanos >= 10**9:
+            raise ValueError(f"a second has no {nanos} nanoseconds")
+        return secs * 10**9 + nanos
+
+    def composite(self, tag, description):
+        """A tuple, a struct or a variant, in the form that ttlog-view prints."""
+        variant = None
+        if tag != TUPLE:
+            description.name()
+        if tag == ENUM:
+            index, count = self.take(1)[0], description.byte()
+            if index >= 254:  # §6.5: withheld
+                self.take(self.length()[0] if index == 255 else 0)
+                return WITHHELD
+            if index >= count:
+                raise ValueError(f"no variant {index}")
+            for _ in range(index):
+                description.members()
+            variant = description.name()
+        members = [(b"", 0, of) for of in description.types()] if tag == TUPLE else description.members(named=False)
+        values = [(name.decode(), WITHHELD if flags & 2 else value) for name, flags, value in
+                  [(name, flags, self.value(of)) for name, flags, of in members]]
+        if not values:
+            return [] if tag == TUPLE else None if variant is None else variant.decode()
+        inner = dict(values) if values[0][0] else [value for _, value in values]
+        if variant is None:
+            return inner
+        return {variant.decode(): inner[0] if isinstance(inner, list) and len(inner) == 1 else inner}
+
     def carried_type(self):
         """The type of a value that carries it; empty if there is no value."""
         tags = self.take(1)
         while tags[-1] in (OPTION, SEQUENCE):
             tags += self.take(1)
-        if tags[-1] == ANY or tags[-1] == 0 and len(tags) > 1 or len(tags) > 8:
+        if tags[-1] in (ANY, TUPLE, STRUCT, ENUM) or tags[-1] == 0 and len(tags) > 1 or len(tags) > 8:
             raise ValueError(f"a value carries the type {tags.hex()}")
         return tags if tags[-1] else b""
+
+
+def ip_text(octets):
+    address = ipaddress.ip_address(octets)
+    mapped = address.ipv4_mapped if address.version == 6 else None
+    return f"::ffff:{mapped}" if mapped else str(address)
+
+
+def time_text(unix_ns):
+    """RFC 3339 with nine digits; outside of the years 1 to 9998 the seconds since 1970."""
+    secs, nanos = divmod(unix_ns, 10**9)
+    if not -62135596800 <= secs < 253370764800:
+        sign, (secs, nanos) = "-" if unix_ns < 0 else "", divmod(abs(unix_ns), 10**9)
+        return f"@{sign}{secs}.{nanos:09}" if nanos else f"@{sign}{secs}"
+    date = datetime.datetime(1970, 1, 1) + datetime.timedelta(seconds=secs)
+    return f"{date.isoformat(timespec='seconds')}.{nanos:09}Z"
+
+
+class Description:
+    """The rest of the description of a type (§4.2)."""
+
+    def __init__(self, rest):
+        self.rest = rest
+
+    def byte(self):
+        byte, self.rest = self.rest[0], self.rest[1:]
+        return byte
+
+    def name(self):
+        size = self.byte()
+        name, self.rest = self.rest[:size], self.rest[size:]
+        return name
+
+    def members(self, named=True):
+        """Name, flags and type of each member, after the name of the struct or the variant."""
+        if named:
+            self.name()
+        found = []
+        for _ in range(self.byte()):
+            flags = self.byte()
+            found.append((self.name(), flags, self.type()))
+        return found
+
+    def withholds(self):
+        """Whether a member is withheld, at any depth."""
+        tag = self.byte()
+        if tag in (OPTION, SEQUENCE):
+            return self.withholds()
+        if tag == TUPLE:
+            return any([Description(of).withholds() for of in self.types()])
+        count = 1
+        if tag == ENUM:
+            self.name()
+            count = self.byte()
+        found = [self.members() for _ in range(count)] if tag in (STRUCT, ENUM) else []
+        return any(flags & 2 or Description(of).withholds() for members in found for _, flags, of in members)
+
+    def types(self):
+        return [self.type() for _ in range(self.byte())]
+
+    def type(self):
+        """The description of one type."""
+        before, tag = self.rest, self.byte()
+        if tag in (OPTION, SEQUENCE):
+            self.type()
+        elif tag == TUPLE:
+            self.types()
+        elif tag == STRUCT:
+            self.members()
+        elif tag == ENUM:
+            self.name()
+            for _ in range(self.byte()):
+                self.members()
+        return before[: len(before) - len(self.rest)]
 
 
 def type_name(tags):
@@ -415,7 +555,8 @@ def fields_of(kind, callsite_fields, payload):
     dynamic = [at for at, field in enumerate(callsite_fields) if len(field) == 2 or field[2] is None]
     withheld = {at for at, field in enumerate(callsite_fields) if len(field) > 3 and field[3] & 2}
     readable = dynamic
-    if payload and set(payload) == {2**64 - 1} and withheld.intersection(dynamic):  # §6.5: all of it is withheld
+    any_withheld = withheld.intersection(dynamic) or any(Description(callsite_fields[at][1]).withholds() for at in dynamic)
+    if payload and set(payload) == {2**64 - 1} and any_withheld:  # §6.5: all of it is withheld
         withheld.update(dynamic)
         readable = []
     is_wide = {at: callsite_fields[at][1][0] in WIDE for at in readable}

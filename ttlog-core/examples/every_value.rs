@@ -19,8 +19,10 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::path::Path;
 use std::sync::{Mutex, OnceLock};
+use std::time::Duration;
 
 use ttlog_core::clock::Anchor;
 use ttlog_core::device::{DeviceClock, DeviceRecorder, SessionStart};
@@ -36,7 +38,7 @@ use ttlog_core::snapshot::{
     write_snapshot_of_image, write_snapshot_of_ring,
 };
 use ttlog_core::table::{ProcessInfo, encode_callsite, encode_process};
-use ttlog_core::{Bytes, Level, Metadata, Type, Word};
+use ttlog_core::{Bytes, Level, Metadata, Type, UnixTime, UuidBytes, Value, Word};
 use ttlog_core::{debug, error, event, info, trace, warn};
 
 const CAPACITY: usize = 1024 * 1024;
@@ -87,7 +89,7 @@ impl Recorder for Example {
             known + 1
         });
         RECORDED.set(RECORDED.get() + 1);
-        if DEVICE.with_borrow(|device| device.as_ref().map(|device| device.append_any(id, fields)).is_some()) {
+        if DEVICE.with_borrow(|device| device.as_ref().map(|device| device.append_any(id, &fields)).is_some()) {
             return;
         }
         let main = ContextInfo { context: 1, os_thread_id: 4711, next_index: 0, name: "main" };
@@ -203,6 +205,36 @@ fn texts() {
     error!("errors", deep, flat);
 }
 
+fn identifiers_addresses_and_times() {
+    for id in [UuidBytes([0; 16]), UuidBytes([0xab; 16]), UuidBytes(0x67e5_5044_10b1_426f_u128.to_be_bytes())] {
+        info!("uuid", id, after = 7_u8);
+    }
+    let (v4, v6) = (Ipv4Addr::new(10, 1, 2, 3), Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 1, 0, 0, 7));
+    for ip in [IpAddr::V4(v4), IpAddr::V6(v6), IpAddr::V6(Ipv6Addr::LOCALHOST), IpAddr::V6(v4.to_ipv6_mapped())] {
+        info!("ip", ip, peer = SocketAddr::from((ip, 8080)), display = %ip, debug = ?Some(ip));
+    }
+    for peer in [SocketAddrV6::new(v6, 1, 0, 9), SocketAddrV6::new(v6, u16::MAX, u32::MAX, 0)] {
+        info!("peer in a scope", peer, shown = %peer);
+    }
+    for shift in 0..64 {
+        trace!("duration", short = Duration::from_nanos(1 << shift), long = Duration::new(1 << shift, 999_999_999));
+    }
+    for took in [Duration::ZERO, Duration::from_nanos(u64::MAX), Duration::MAX] {
+        info!("duration", took, shown = ?took, some = Some(took));
+    }
+    for (secs, nanos) in [(0, 0), (-1, 999_999_999), (1_769_828_340, 500_000_000), (i64::MIN, 1), (i64::MAX, 0)] {
+        let time = UnixTime::new(secs, nanos).expect("less than a second");
+        info!("time", time, times = [time, UnixTime::from_nanos(i64::MAX), UnixTime::from_nanos(i64::MIN)]);
+    }
+}
+
+fn marked() {
+    for number in [0_u64, 1 << 60] {
+        info!("{number} and {text:?}", %number, text = ?"say \"a\"", some = ?Some(Some(number)), none = ?Some(None::<u8>));
+    }
+    info!("marked", list = ?[1.0, f64::NAN], letter = ?'\'', flag = %true, secret token = %"t0k3n");
+}
+
 fn nested() {
     for (number, text) in [(Some(7_u64), Some("seven")), (None, None), (Some(u64::MAX), Some(""))] {
         info!(
@@ -233,6 +265,84 @@ fn nested() {
     info!("capped sequence", many = &many[..], count = many.len());
     let few: Vec<u32> = (0..400).collect();
     info!("long sequence", few = &few[..]);
+}
+
+#[derive(Value)]
+struct Customer {
+    id: u64,
+    name: &'static str,
+    #[value(secret)]
+    card: u64,
+    discount: Option<f64>,
+}
+
+#[derive(Value)]
+struct OrderId(u128);
+
+#[derive(Value)]
+enum Phase {
+    Open,
+    Retry(u8),
+    Moved(i64, char),
+    Failed {
+        code: u16,
+        #[value(display)]
+        error: Failed,
+        #[value(secret)]
+        key: Key,
+    },
+}
+
+#[derive(Value)]
+enum Key {
+    None,
+    Short([u8; 3]),
+    Long(String),
+}
+
+#[derive(Value)]
+struct Order<'a> {
+    id: OrderId,
+    customer: &'a Customer,
+    phase: Phase,
+    lines: Vec<(&'static str, u32)>,
+    nothing: Nothing,
+    pair: Pair,
+}
+
+#[derive(Value)]
+struct Nothing;
+
+#[derive(Value)]
+struct Pair(i8, Option<bool>);
+
+fn composites() {
+    let rows = [(1_u8, -1_i32), (2, 3)];
+    info!("tuples", pair = (7_u16, u64::MAX), one = (Some("a"),), rows, marked = ?(1_u8, 'x'));
+    let customer = Customer { id: 300, name: "Ann", card: 4_111_111, discount: Some(0.1) };
+    let failed = || Failed(None, "it failed");
+    for (number, phase) in [
+        Phase::Open,
+        Phase::Retry(7),
+        Phase::Moved(-70_000, 'é'),
+        Phase::Failed { code: 404, error: failed(), key: Key::None },
+        Phase::Failed { code: 405, error: failed(), key: Key::Short([1, 2, 3]) },
+        Phase::Failed { code: 406, error: failed(), key: Key::Long("k".repeat(300)) },
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let order = Order {
+            id: OrderId(1 << (16 * number)),
+            customer: &customer,
+            phase,
+            lines: vec![("a", 1), ("", 2)],
+            nothing: Nothing,
+            pair: Pair(-1, Some(true)),
+        };
+        info!("order", before = 5_u32, order, after = "x");
+    }
+    info!("secret variants", secret short = Key::Short([1, 2, 3]), secret all = [Key::None, Key::Long("kk".into())]);
 }
 
 fn callsites() {
@@ -330,7 +440,10 @@ fn dynamic() {
 fn record_all() {
     numbers();
     texts();
+    identifiers_addresses_and_times();
+    marked();
     nested();
+    composites();
     callsites();
     dynamic();
 }

@@ -16,13 +16,13 @@
 //! | module | content |
 //! | --- | --- |
 //! | [`clock`], [`mod@error`] | ticks and wall-clock time; errors of bytes from outside |
-//! | [`record`] | encoding of events: header word, values, types |
+//! | [`mod@record`] | encoding of events: header word, values, types |
 //! | [`mod@event`] | callsites, levels, fields, filters, secrets |
 //! | [`recorder`] | the recorder that the macros of this crate write to; plugins, which log into the program's |
 //! | [`table`] | entries written once: process, callsites |
 //! | [`ring`] | memory that events are recorded in, and its readers |
 //! | [`device`] | the ring of a device: taking it over after a reset, and sending it |
-//! | [`span`] | spans, and the traces of several processes |
+//! | [`mod@span`] | spans, and the traces of several processes |
 //! | [`snapshot`] | copies of a ring, to save and to send: writer, reader, file names |
 //!
 //! [`docs/format.md`](_documentation::format) specifies the format,
@@ -33,7 +33,7 @@
 
 #[cfg(feature = "alloc")]
 extern crate alloc;
-#[cfg(test)]
+#[cfg(any(test, feature = "std"))]
 extern crate std;
 // The expansions of the macros name this crate `$crate`; its own doc tests use its name.
 extern crate self as ttlog_core;
@@ -62,15 +62,16 @@ pub use memory::kill;
 
 pub use clock::{Anchor, TimeScale};
 pub use error::{FormatError, FormatErrorKind};
-pub use event::capture::Value;
+pub use event::capture::{Element, Value};
 pub use event::filter::{Filter, FilterError};
 pub use event::{AnyFields, Callsite, Fields, Level, Metadata, SpanContext, TypeList};
 pub use memory::crc::crc32;
 pub use memory::word::Word;
-pub use record::{Bytes, ContextInfo, Type, ValueRef};
+pub use record::{Bytes, ContextInfo, Type, UnixTime, UuidBytes, ValueRef};
 pub use ring::{DropReason, Item, Loss, Record, Ring, RingConfig, RingError, RingImage, Segment, SegmentState};
 pub use span::{Entered, InSpan, InSpanExt, Scope, Span, TraceId, Traceparent};
 pub use table::{CallsiteInfo, EntryStart, FieldInfo, ProcessInfo, TableItem, encode_callsite, encode_process};
+pub use ttlog_macros::Value;
 /// Runs a function in a span of its own; see [`info_span!`].
 pub use ttlog_macros::instrument_core as instrument;
 
@@ -88,10 +89,13 @@ pub mod _documentation {
 #[doc(hidden)]
 pub mod __private {
     pub use crate::event::capture::{
-        Bare, Templ, TemplDebug, Value, ViaBoxedError, ViaDebug, ViaDisplay, ViaError, ViaNothing, ViaValue, debug,
-        display,
+        Bare, Templ, TemplDebug, Value, ViaDebug, ViaDisplay, ViaNothing, ViaValue, debug, display,
     };
-    pub use crate::event::{Callsite, Cons, Field, Level, Literal, Metadata, Nil, Role, is_priority, level_enabled};
+    pub use crate::event::error_chain::ViaError;
+    pub use crate::event::shown::{AsDebug, AsDisplay, ViaOwnDebug, ViaOwnDisplay};
+    pub use crate::event::{
+        Callsite, Cons, Field, Level, Literal, Metadata, Nil, Role, Shown, is_priority, level_enabled,
+    };
     #[cfg(not(ttlog_device_callsites))]
     pub use crate::recorder::install::record;
     pub use crate::span::start::{contextual, root, scope, span as span_of, under, updated};
@@ -109,8 +113,17 @@ pub mod __private {
         event::Fields,
         table::callsite_text::encoded_len as text_len,
     };
+    pub use ttlog_macros::{ValueOfEmbedded, ValueOfStd};
     #[cfg(ttlog_device_callsites)]
     pub use ttlog_macros::{device_event as event, device_span as span};
     #[cfg(not(ttlog_device_callsites))]
     pub use ttlog_macros::{event, span};
+
+    /// Support for the expansion of `#[derive(Value)]`.
+    pub mod derive {
+        pub use crate::event::capture::{Element, Value};
+        pub use crate::event::nested::{Nested, NoTexts};
+        pub use crate::event::walk::{Texts, Walk, as_debug, as_display};
+        pub use crate::record::{EnumType, Member, StructType, Type};
+    }
 }

@@ -101,7 +101,7 @@ macro_rules! event {
 
 /// Starts a span at a level given as a constant, and returns it as a [`Span`](crate::Span), which ends when it is dropped.
 ///
-/// The level comes first, then the arguments of [`info_span!`](crate::info_span).
+/// The level comes first, then the arguments of [`info_span!`](crate::info_span!).
 ///
 /// ```
 /// use ttlog_core::{Level, info, span};
@@ -116,7 +116,7 @@ macro_rules! span {
     };
 }
 
-/// Starts a span at level trace. The syntax is that of [`info_span!`](crate::info_span).
+/// Starts a span at level trace. The syntax is that of [`info_span!`](crate::info_span!).
 #[macro_export]
 macro_rules! trace_span {
     ($($span:tt)*) => {
@@ -124,7 +124,7 @@ macro_rules! trace_span {
     };
 }
 
-/// Starts a span at level debug. The syntax is that of [`info_span!`](crate::info_span).
+/// Starts a span at level debug. The syntax is that of [`info_span!`](crate::info_span!).
 #[macro_export]
 macro_rules! debug_span {
     ($($span:tt)*) => {
@@ -150,7 +150,7 @@ macro_rules! info_span {
     };
 }
 
-/// Starts a span at level warn. The syntax is that of [`info_span!`](crate::info_span).
+/// Starts a span at level warn. The syntax is that of [`info_span!`](crate::info_span!).
 #[macro_export]
 macro_rules! warn_span {
     ($($span:tt)*) => {
@@ -158,7 +158,7 @@ macro_rules! warn_span {
     };
 }
 
-/// Starts a span at level error. The syntax is that of [`info_span!`](crate::info_span).
+/// Starts a span at level error. The syntax is that of [`info_span!`](crate::info_span!).
 #[macro_export]
 macro_rules! error_span {
     ($($span:tt)*) => {
@@ -167,9 +167,9 @@ macro_rules! error_span {
 }
 
 /// Starts and enters a span at a level given as a constant, and returns a [`Scope`](crate::Scope): when this is dropped,
-/// the span is left and ends. That takes two records, where [`span!`](crate::span) takes four.
+/// the span is left and ends. That takes two records, where [`span!`](crate::span!) takes four.
 ///
-/// The level comes first, then the arguments of [`info_span!`](crate::info_span).
+/// The level comes first, then the arguments of [`info_span!`](crate::info_span!).
 ///
 /// ```
 /// use ttlog_core::{Level, info, scope};
@@ -184,7 +184,7 @@ macro_rules! scope {
     };
 }
 
-/// Starts and enters a span at level trace; see [`scope!`](crate::scope).
+/// Starts and enters a span at level trace; see [`scope!`](crate::scope!).
 #[macro_export]
 macro_rules! trace_scope {
     ($($span:tt)*) => {
@@ -192,7 +192,7 @@ macro_rules! trace_scope {
     };
 }
 
-/// Starts and enters a span at level debug; see [`scope!`](crate::scope).
+/// Starts and enters a span at level debug; see [`scope!`](crate::scope!).
 #[macro_export]
 macro_rules! debug_scope {
     ($($span:tt)*) => {
@@ -200,7 +200,7 @@ macro_rules! debug_scope {
     };
 }
 
-/// Starts and enters a span at level info; see [`scope!`](crate::scope).
+/// Starts and enters a span at level info; see [`scope!`](crate::scope!).
 #[macro_export]
 macro_rules! info_scope {
     ($($span:tt)*) => {
@@ -208,7 +208,7 @@ macro_rules! info_scope {
     };
 }
 
-/// Starts and enters a span at level warn; see [`scope!`](crate::scope).
+/// Starts and enters a span at level warn; see [`scope!`](crate::scope!).
 #[macro_export]
 macro_rules! warn_scope {
     ($($span:tt)*) => {
@@ -216,7 +216,7 @@ macro_rules! warn_scope {
     };
 }
 
-/// Starts and enters a span at level error; see [`scope!`](crate::scope).
+/// Starts and enters a span at level error; see [`scope!`](crate::scope!).
 #[macro_export]
 macro_rules! error_scope {
     ($($span:tt)*) => {
@@ -227,7 +227,7 @@ macro_rules! error_scope {
 /// Records values of a span that were not known at its start, or have changed.
 ///
 /// The span comes first: a [`Span`](crate::Span), a [`Scope`](crate::Scope), or the `context()` of one. Then come fields
-/// as in [`info_span!`](crate::info_span). If the span is off, they are not evaluated.
+/// as in [`info_span!`](crate::info_span!). If the span is off, they are not evaluated.
 ///
 /// ```
 /// use ttlog_core::{info_span, record};

@@ -8,13 +8,15 @@ mod snapshot_support;
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
+use std::time::Duration;
 
 use snapshot_support::{META, Vector, record};
 use ttlog_core::device::{DeviceClock, DeviceRecorder, SessionStart};
 use ttlog_core::event::dynamic::{DynamicFields, DynamicValues};
-use ttlog_core::event::{AnyFields, Cons, Field, Fields, Literal, Metadata, Nil, Role, TypeList};
+use ttlog_core::event::{AnyFields, Cons, Field, Fields, Literal, Metadata, Nil, Role, Shown, TypeList};
 use ttlog_core::record::packed::{Unpacker, unzigzag, varint_len, zigzag};
-use ttlog_core::record::{Bytes, Text, ValueRef};
+use ttlog_core::record::{Bytes, EnumType, Member, Native, StructType, Text, ValueRef};
 use ttlog_core::record::{decode_header, encode_header};
 use ttlog_core::ring::{
     AppendOutcome, Cursor, DropReason, EndKind, Mode, Panics, ProcessEnd, Ring, RingConfig, RingImage, Segment,
@@ -25,8 +27,8 @@ use ttlog_core::snapshot::{
     encode_item, recordings, scratch_len, unpack_len, write_snapshot_of_ring,
 };
 use ttlog_core::table::callsite_text::{self, CallsiteText};
-use ttlog_core::table::{TableItem, encode_callsite};
-use ttlog_core::{ContextInfo, Level, Type, Value, Word, crc32};
+use ttlog_core::table::{FieldInfo, TableItem, encode_callsite, values_of};
+use ttlog_core::{ContextInfo, Level, Type, UnixTime, UuidBytes, Value, Word, crc32};
 
 const DOCUMENT: &str = include_str!("../../docs/format.md");
 
@@ -360,6 +362,55 @@ fn callsite(line: &[&str]) {
     assert_eq!(fields, ["bytes [5]", "env [15] Text(\"prod\")"]);
 }
 
+/// Compares the payload of one field of a type for identifiers, addresses or times.
+fn native(line: &[&str]) {
+    fn check<T: Native>(line: &[&str], value: T, expected: &ValueRef<'_>) {
+        let shown = hex(&line[1..]);
+        let mut padded = shown.clone();
+        padded.resize(shown.len().next_multiple_of(8), 0);
+        if !expect(&format!("native {}", line[0]), &payload_of(1024, &Cons(value, Nil)), &padded) {
+            return;
+        }
+        static FIELDS: [Field; 1] = [Field::dynamic("v")];
+        let mut entry = [0; 64];
+        let types = TypeList::Cons(T::TYPE, &TypeList::Nil);
+        let metadata = Metadata { fields: &FIELDS, ..METADATA };
+        let len = encode_callsite(7, &metadata, types, &mut entry).expect("it fits");
+        let TableItem::Callsite(info) = TableItem::decode(&entry[..len]).expect("an item") else {
+            panic!("a callsite")
+        };
+        assert_eq!(&info.values(&shown).next().expect("one").expect("readable").1, expected);
+    }
+    let text = line[0];
+    let uuid = 0x67e5_5044_10b1_426f_9247_bb68_0e5f_e0c8_u128.to_be_bytes();
+    let scoped = SocketAddrV6::new("2001:db8::7".parse().expect("an address"), 80, 1, 2).into();
+    let time = |secs, nanos| UnixTime::new(secs, nanos).expect("less than a second");
+    match text {
+        "67e55044-10b1-426f-9247-bb680e5fe0c8" => check(line, UuidBytes(uuid), &ValueRef::Uuid(uuid)),
+        "[2001:db8::7%2]:80" => check(line, scoped, &ValueRef::Socket(scoped)),
+        "1.5µs" => check(line, Duration::from_nanos(1500), &ValueRef::Duration(Duration::from_nanos(1500))),
+        "9223372036854775808s" => {
+            let long = Duration::from_secs(1 << 63);
+            check(line, long, &ValueRef::Duration(long));
+        }
+        "1969-12-31T23:59:59.999999999Z" => {
+            check(line, UnixTime::from_nanos(-1), &ValueRef::Time(time(-1, 999_999_999)));
+        }
+        "-1099511627776.000000001" => {
+            let far = time(-(1 << 40) - 1, 999_999_999);
+            check(line, far, &ValueRef::Time(far));
+        }
+        ip if ip.parse::<IpAddr>().is_ok() => {
+            let ip: IpAddr = ip.parse().expect("just parsed");
+            check(line, ip, &ValueRef::Ip(ip));
+        }
+        socket => {
+            let socket: SocketAddr = socket.parse().expect("an address with a port");
+            check(line, socket, &ValueRef::Socket(socket));
+        }
+    }
+}
+
 fn callsite_split(line: &[&str]) {
     static FIELDS: [Field; 1] = [Field::dynamic("n")];
     let types = TypeList::Split(&TypeList::Cons(Type::U64, &TypeList::Nil));
@@ -382,6 +433,102 @@ fn callsite_span(line: &[&str]) {
     let types = TypeList::Cons(Type::U64, &TypeList::Cons(Type::U64, &PATH));
     let Some(fields) = callsite_with(line, &FIELDS, types) else { return };
     assert_eq!(fields, ["span [5] Start", "parent [5] Parent", "path [21]"]);
+}
+
+fn callsite_begin(line: &[&str]) {
+    static FIELDS: [Field; 1] = [Field::id("span", Role::Begin)];
+    let types = TypeList::Cons(Type::U32, &TypeList::Nil);
+    let Some(fields) = callsite_with(line, &FIELDS, types) else { return };
+    assert_eq!(fields, ["span [4] Begin"]);
+}
+
+fn callsite_known(line: &[&str]) {
+    static FIELDS: [Field; 3] =
+        [Field::id("span", Role::Update), Field::id("trace", Role::Trace), Field::id("id", Role::KnownAs)];
+    const SPAN: TypeList = TypeList::Cons(Type::U64, &TypeList::Nil);
+    let types = TypeList::Cons(Type::U64, &TypeList::Cons(Type::U128, &SPAN));
+    let Some(fields) = callsite_with(line, &FIELDS, types) else { return };
+    assert_eq!(fields, ["span [5] Update", "trace [6] Trace", "id [5] KnownAs"]);
+}
+
+fn callsite_shown(line: &[&str]) {
+    static FIELDS: [Field; 3] = [
+        Field::dynamic("user").shown(Shown::Display),
+        Field::dynamic("name").shown(Shown::Debug),
+        Field::dynamic("text").shown(Shown::Display).secret(),
+    ];
+    const TEXT: TypeList = TypeList::Cons(Type::Display, &TypeList::Nil);
+    let types = TypeList::Cons(Type::U64, &TypeList::Cons(Type::Option(&Type::Str), &TEXT));
+    let Some(fields) = callsite_with(line, &FIELDS, types) else { return };
+    assert_eq!(fields, ["user [5] by Display", "name [32, 15] by Debug", "text [17] secret by Display"]);
+}
+
+const PAIR: Type = Type::Tuple(&[Type::U16, Type::U64]);
+const POINT: Type = Type::Struct(&StructType {
+    name: "P",
+    members: &[
+        Member { name: "x", secret: false, of: Type::U8 },
+        Member { name: "", secret: true, of: Type::Option(&Type::Str) },
+    ],
+});
+const STATE: Type = Type::Enum(&EnumType {
+    name: "S",
+    variants: &[
+        StructType { name: "A", members: &[] },
+        StructType { name: "B", members: &[Member { name: "", secret: false, of: Type::U32 }] },
+        StructType { name: "C", members: &[Member { name: "t", secret: false, of: Type::Sequence(&Type::Str) }] },
+    ],
+});
+
+fn types(line: &[&str]) {
+    let shown = hex(line);
+    let index = match shown.first() {
+        Some(34) => PAIR,
+        Some(35) => POINT,
+        _ => STATE,
+    };
+    let mut made = [0; 64];
+    let len = index.describe(&mut made).expect("it fits");
+    expect("types", &made[..len], &shown);
+}
+
+/// A type, a value, and what a reader finds in it.
+fn nested(line: &[&str]) {
+    let (of, bytes) = (hex(&line[..1]), hex(&line[1..2]));
+    let field = FieldInfo {
+        name: "v",
+        type_tags: &of,
+        literal: None,
+        secret: false,
+        withheld: false,
+        role: Role::Value,
+        shown: Shown::Plain,
+        split: true,
+    };
+    let fields = [field];
+    let value = values_of(&fields, &bytes).next().expect("a value").expect("a good one");
+    assert_eq!(in_words(&value), line[2]);
+}
+
+fn in_words(value: &ValueRef<'_>) -> String {
+    match value {
+        ValueRef::Composite(parts) => {
+            let parts = parts.clone();
+            let name = [parts.name, parts.variant.unwrap_or("")].join(".");
+            let members = parts.map(|member| {
+                let mark = if member.secret { "!" } else { "" };
+                format!("{mark}{}:{}", member.name, in_words(&member.value))
+            });
+            format!("{name}({})", members.collect::<Vec<_>>().join(","))
+        }
+        ValueRef::Sequence(elements) => {
+            format!("[{}]", elements.clone().map(|element| in_words(&element)).collect::<Vec<_>>().join(","))
+        }
+        ValueRef::Unsigned(value) => value.to_string(),
+        ValueRef::Str(text) => text.text.to_owned(),
+        ValueRef::Withheld => "withheld".to_owned(),
+        other => panic!("{other:?}"),
+    }
 }
 
 /// Compares a callsite that has these fields, and returns the fields as read back.
@@ -409,7 +556,8 @@ fn callsite_with(line: &[&str], fields: &'static [Field], types: TypeList) -> Op
         let literal = field.literal.map(|literal| format!(" {literal:?}")).unwrap_or_default();
         let secret = if field.secret { " secret" } else { "" };
         let role = if field.role == Role::Value { String::new() } else { format!(" {:?}", field.role) };
-        format!("{} {:?}{literal}{secret}{role}", field.name, field.type_tags)
+        let shown = if field.shown == Shown::Plain { String::new() } else { format!(" by {:?}", field.shown) };
+        format!("{} {:?}{literal}{secret}{role}{shown}", field.name, field.type_tags)
     });
     Some(fields.collect())
 }
@@ -694,7 +842,11 @@ fn callsite_text_line(line: &[&str]) {
         message: "moved{n}",
         file: "src/m.rs",
         line: 70,
-        fields: &[Field::dynamic("n"), Field::dynamic("pin").secret(), Field::literal("unit", Literal::Str("mm"))],
+        fields: &[
+            Field::dynamic("n"),
+            Field::dynamic("pin").secret().shown(Shown::Debug),
+            Field::literal("unit", Literal::Str("mm")),
+        ],
     };
     const LEN: usize = callsite_text::encoded_len(&METADATA);
     const TEXT: [u8; LEN] = callsite_text::encode(&METADATA);
@@ -706,8 +858,10 @@ fn callsite_text_line(line: &[&str]) {
     let level = (text.level as u8).to_string();
     let line_number = text.line.to_string();
     assert_eq!([&level, text.target, text.message, text.file, &line_number], line[..5]);
-    let names: Vec<_> = text.fields().map(|field| (field.name, field.secret, field.literal.is_some())).collect();
-    assert_eq!(names, [("n", false, false), ("pin", true, false), ("unit", false, true)]);
+    let names: Vec<_> =
+        text.fields().map(|field| (field.name, field.secret, field.literal.is_some(), field.shown)).collect();
+    let plain = Shown::Plain;
+    assert_eq!(names, [("n", false, false, plain), ("pin", true, false, Shown::Debug), ("unit", false, true, plain)]);
 }
 
 /// Compares a frame.
@@ -795,14 +949,20 @@ fn vectors_of_the_document() {
                 "varint" => varint(&line),
                 "zigzag" => zigzag_line(&line),
                 "any" => any(&line),
+                "types" => types(&line),
+                "nested" => nested(&line),
                 "length" => length(&line),
                 "item" => item(&line),
                 "recordings" => recordings_line(&line),
                 "table-entry" => table_entry(&line),
                 "callsite" => callsite(&line),
                 "callsite-secret" => callsite_secret(&line),
+                "native" => native(&line),
+                "callsite-shown" => callsite_shown(&line),
                 "callsite-split" => callsite_split(&line),
                 "callsite-span" => callsite_span(&line),
+                "callsite-begin" => callsite_begin(&line),
+                "callsite-known" => callsite_known(&line),
                 "record" => record_line(&line),
                 "ring-header" => ring_header(&line),
                 "long-ring-header" => long_ring_header(&line),
@@ -822,7 +982,10 @@ fn vectors_of_the_document() {
     let all = [
         "any",
         "callsite",
+        "callsite-begin",
+        "callsite-known",
         "callsite-secret",
+        "callsite-shown",
         "callsite-span",
         "callsite-split",
         "callsite-text",
@@ -836,6 +999,8 @@ fn vectors_of_the_document() {
         "item",
         "length",
         "long-ring-header",
+        "native",
+        "nested",
         "payload",
         "record",
         "recordings",
@@ -843,6 +1008,7 @@ fn vectors_of_the_document() {
         "segment-header",
         "snapshot",
         "table-entry",
+        "types",
         "varint",
         "zigzag",
     ];

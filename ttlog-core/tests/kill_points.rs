@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ttlog_core::Word;
 use ttlog_core::kill::{KillPoint, set_callback};
-use ttlog_core::ring::Cursor;
+use ttlog_core::ring::{Cursor, PriorityCursor};
 use world::{Beginning, Checker, Context, Op, Size, World, memory, nested, never_passed};
 
 /// Operations of a context in a scene.
@@ -37,9 +37,10 @@ struct Script {
 const EVENT: Op = Op::Event(3);
 const SHARED: Op = Op::Shared(3);
 const PRIORITY: Op = Op::Priority(3);
+const WARNING: Op = Op::Warning(3);
 
 /// All operations of a context on the ring, from events of the hot path to the ends of threads.
-const SCRIPTS: [Script; 16] = [
+const SCRIPTS: [Script; 19] = [
     Script { name: "a small event in its segment", before: 1, ops: &[EVENT] },
     Script { name: "a longer event in its segment", before: 1, ops: &[Op::Event(20)] },
     Script { name: "an event after a long pause", before: 1, ops: &[Op::Late(2)] },
@@ -53,6 +54,13 @@ const SCRIPTS: [Script; 16] = [
     Script { name: "an event that fits no segment", before: 0, ops: &[Op::TooLarge] },
     Script { name: "a warning", before: 1, ops: &[PRIORITY] },
     Script { name: "warnings that fill a segment", before: 0, ops: &[PRIORITY, PRIORITY, PRIORITY] },
+    Script { name: "a first warning in a segment of its own", before: 0, ops: &[WARNING] },
+    Script {
+        name: "warnings that fill segments of their own",
+        before: 0,
+        ops: &[WARNING, Op::Rename, WARNING, Op::Warning(20), WARNING],
+    },
+    Script { name: "the end of a thread that warned", before: 0, ops: &[WARNING, Op::Detach] },
     Script { name: "an entry", before: 0, ops: &[Op::Entry] },
     Script { name: "an anchor and an answer", before: 0, ops: &[Op::Anchor, Op::Answer] },
     Script { name: "a panic and an end", before: 0, ops: &[Op::Panic, Op::End] },
@@ -110,8 +118,13 @@ const LAPS: History = (
     ],
 );
 
+const WARNED: History = (
+    "laps of the priority class, and threads that left segments of their own",
+    &[WARNING, PRIORITY, WARNING, WARNING, WARNING, WARNING, PRIORITY, PRIORITY, WARNING, WARNING, EVENT, Op::Detach],
+);
+
 /// Rings of all scenes.
-const RINGS: [(Size, History); 9] = [
+const RINGS: [(Size, History); 11] = [
     (Size { main: 1, kept: 0 }, NOTHING),
     (Size { main: 1, kept: 0 }, LAPS),
     (Size { main: 2, kept: 0 }, ROOM_LEFT),
@@ -121,12 +134,14 @@ const RINGS: [(Size, History); 9] = [
     (Size { main: 1, kept: 1 }, LAPS),
     (Size { main: 2, kept: 2 }, ROOM_LEFT),
     (Size { main: 3, kept: 2 }, LAPS),
+    (Size { main: 2, kept: 3 }, WARNED),
+    (Size { main: 1, kept: 4 }, WARNED),
 ];
 
 /// Events of other contexts after the deaths of a scene: the process continues with the remaining segments.
-const LATER: [Op; 18] = [
-    SHARED, PRIORITY, EVENT, EVENT, SHARED, SHARED, PRIORITY, PRIORITY, EVENT, EVENT, EVENT, EVENT, EVENT, SHARED,
-    PRIORITY, EVENT, EVENT, EVENT,
+const LATER: [Op; 20] = [
+    SHARED, PRIORITY, EVENT, WARNING, EVENT, SHARED, SHARED, PRIORITY, PRIORITY, WARNING, EVENT, EVENT, EVENT, EVENT,
+    EVENT, SHARED, PRIORITY, EVENT, EVENT, EVENT,
 ];
 
 /// Panic payload that unwinds a dying context.
@@ -148,7 +163,7 @@ struct Interloper {
 struct Run {
     world: World,
     /// The first context, the second, and one that comes after them. A fourth recorded the history of the ring.
-    cursors: [(Cursor<'static>, Cell<u64>); 3],
+    cursors: [(Cursor<'static>, PriorityCursor<'static>); 3],
     interlopers: Vec<Interloper>,
     /// Kill points passed by the first context, and by each active interloper. Empty: the scene has not begun.
     passes: RefCell<Vec<u64>>,
@@ -177,7 +192,7 @@ impl Run {
     fn start(world: World, interlopers: &[Interloper], checker: Checker) -> Rc<Self> {
         let run = Rc::new(Run {
             world,
-            cursors: [const { (Cursor::new(), Cell::new(0)) }; 3],
+            cursors: [const { (Cursor::new(), PriorityCursor::new(0)) }; 3],
             interlopers: interlopers.to_vec(),
             passes: RefCell::default(),
             started: Cell::new(0),
@@ -191,8 +206,8 @@ impl Run {
     }
 
     fn context(&self, index: usize) -> Context<'_> {
-        let (cursor, told) = &self.cursors[index];
-        Context { number: index as u32 + 1, cursor, told }
+        let (cursor, priority) = &self.cursors[index];
+        Context { number: index as u32 + 1, cursor, priority }
     }
 
     fn pass(&self, point: KillPoint) {
@@ -328,8 +343,8 @@ impl Scene {
 /// Creates a ring with a history.
 fn begin(memory: &'static [Word], size: Size, history: &[Op]) -> Beginning {
     let run = Run::start(World::new(memory, size), &[], Checker::default());
-    let (cursor, told) = (Cursor::new(), Cell::new(0));
-    nested(|| run.world.run(&Context { number: 4, cursor: &cursor, told: &told }, history));
+    let (cursor, priority) = (Cursor::new(), PriorityCursor::new(0));
+    nested(|| run.world.run(&Context { number: 4, cursor: &cursor, priority: &priority }, history));
     RUN.set(None);
     run.world.keep()
 }
@@ -338,9 +353,13 @@ fn begin(memory: &'static [Word], size: Size, history: &[Op]) -> Beginning {
 fn is_new(size: Size, first: Script, second: Script) -> bool {
     let all = || first.ops.iter().chain(second.ops);
     // Without priority segments, a warning is a shared event; without the long header, there is no end.
-    let is_special = |op: &Op| matches!(op, Op::Priority(_) | Op::Panic);
+    let is_special = |op: &Op| matches!(op, Op::Priority(_) | Op::Warning(_) | Op::Panic);
+    // With one or two priority segments, nobody has one alone.
+    let has_own = |op: &Op| matches!(op, Op::Warning(_));
     let alone = |ops: &[Op]| ops.contains(&Op::Anchor);
-    all().any(is_special) == (size.kept > 0) && !(alone(first.ops) && alone(second.ops))
+    all().any(is_special) == (size.kept > 0)
+        && all().any(has_own) == (size.kept > 2)
+        && !(alone(first.ops) && alone(second.ops))
 }
 
 /// Explores all scenes, each with all scripts as the second, with one thread per processor.

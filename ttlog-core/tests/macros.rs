@@ -188,7 +188,7 @@ fn text_by_sigil_and_errors_with_sources() {
     let failed = Failed(Some(Box::new(Failed(None, "disk full"))), "no report");
     assert_read!(
         info!("m", %address, shown = ?Some(1), failed, text = %failed),
-        "INFO \"m\" address=%\"127.0.0.1\" shown=?\"Some(1)\" failed=error(\"no report\",\"disk full\") \
+        "INFO \"m\" address=Ip(127.0.0.1) shown=i:1 failed=error(\"no report\",\"disk full\") \
          text=%\"no report\""
     );
 }
@@ -221,7 +221,7 @@ fn templates_become_typed_fields() {
     let (address, elapsed) = (std::net::Ipv4Addr::LOCALHOST, std::time::Duration::from_millis(5));
     assert_read!(
         info!("{address} after {elapsed:?}, {of}", of = address),
-        "INFO \"{address} after {elapsed:?}, {of}\" address=%\"127.0.0.1\" elapsed=?\"5ms\" of=%\"127.0.0.1\""
+        "INFO \"{address} after {elapsed:?}, {of}\" address=Ip(127.0.0.1) elapsed=Duration(5ms) of=Ip(127.0.0.1)"
     );
 }
 

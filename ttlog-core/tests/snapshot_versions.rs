@@ -10,13 +10,16 @@ mod snapshot_support;
 use std::cell::Cell;
 use std::error::Error;
 use std::fmt::{self, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::time::Duration;
 
 use snapshot_support::{META, Vector};
 use ttlog_core::clock::Anchor;
 use ttlog_core::device::{DeviceClock, DeviceRecorder, SessionStart};
-use ttlog_core::event::capture::{debug, display, error_chain};
+use ttlog_core::event::capture::{debug, display};
 use ttlog_core::event::dynamic::{DynamicFields, DynamicValues};
-use ttlog_core::event::{AnyFields, Cons, Field, Fields, JoinedFields, Literal, Metadata, Nil, TypeList};
+use ttlog_core::event::error_chain::error_chain;
+use ttlog_core::event::{AnyFields, Cons, Field, Fields, JoinedFields, Literal, Metadata, Nil, Shown, TypeList};
 use ttlog_core::record::{Bytes, ContextInfo};
 use ttlog_core::ring::{
     AppendOutcome, Cursor, DropReason, EndKind, FORMAT_VERSION, Item, ProcessEnd, Ring, RingConfig, RingImage,
@@ -27,7 +30,7 @@ use ttlog_core::snapshot::{
     write_session, write_snapshot_of_ring,
 };
 use ttlog_core::table::{CallsiteInfo, ProcessInfo, TableItem, encode_callsite, encode_process};
-use ttlog_core::{Level, Type, Value, ValueRef, Word};
+use ttlog_core::{Level, Type, UnixTime, UuidBytes, Value, ValueRef, Word};
 
 /// Returns the path of the saved file of a version.
 fn file(version: u16) -> String {
@@ -40,8 +43,8 @@ fn text_file(version: u16) -> String {
 }
 
 static FIELDS: [Field; 12] = [
-    Field::dynamic("a"),
-    Field::dynamic("b"),
+    Field::dynamic("a").shown(Shown::Display),
+    Field::dynamic("b").shown(Shown::Debug),
     Field::dynamic("c").secret(),
     Field::dynamic("d"),
     Field::dynamic("e"),
@@ -195,6 +198,13 @@ fn make() -> Vec<u8> {
     writer.event(&Cons("GET", Cons("/a/longer/path/of/24", Cons(1_u64 << 60, Cons(200_u16, Nil)))));
     writer.event(&Nil);
     record_dynamic(&mut writer);
+    let (v4, v6) = (Ipv4Addr::LOCALHOST, Ipv6Addr::LOCALHOST);
+    writer.event(&Cons(UuidBytes([0xA5; 16]), Cons(IpAddr::V4(v4), Cons(IpAddr::V6(v6), Nil))));
+    let peers = [SocketAddr::from((v4, 80)), SocketAddr::from((v6, 80)), SocketAddrV6::new(v6, 80, 1, 2).into()];
+    writer.event(&Cons(peers.native(), Cons(peers[2], Cons(Some(UuidBytes([1; 16])), Nil))));
+    let (short, near) = (Duration::from_micros(1500), UnixTime::from_nanos(-1));
+    let far = UnixTime::new(i64::MIN, 1).expect("less than a second");
+    writer.event(&Cons(short, Cons(Duration::MAX, Cons(near, Cons(far, Nil)))));
     writer.ticks += 1 << 33;
     for n in 0..40_u64 {
         writer.id = 3;
@@ -255,12 +265,28 @@ fn show(value: &ValueRef<'_>, out: &mut String) {
             Ok(())
         }
         ValueRef::Unit => write!(out, "()"),
-        ValueRef::None => write!(out, "none"),
+        ValueRef::None | ValueRef::SomeNone(_) => write!(out, "none"),
         ValueRef::Any(any) => {
             show(&any.value(), out);
             Ok(())
         }
         ValueRef::Absent => write!(out, "absent"),
+        ValueRef::Withheld => write!(out, "withheld"),
+        ValueRef::Composite(parts) => {
+            out.push_str(parts.name);
+            out.push_str(parts.variant.unwrap_or(""));
+            out.push('(');
+            for member in parts.clone() {
+                write!(out, " {}:", member.name).expect("a string takes all");
+                show(&member.value, out);
+            }
+            write!(out, ")")
+        }
+        ValueRef::Uuid(bytes) => write!(out, "uuid:{bytes:02x?}"),
+        ValueRef::Ip(address) => write!(out, "{address}"),
+        ValueRef::Socket(address) => write!(out, "{address}"),
+        ValueRef::Duration(duration) => write!(out, "{duration:?}"),
+        ValueRef::Time(time) => write!(out, "{}s+{}ns", time.secs(), time.subsec_nanos()),
         ValueRef::Sequence(values) => {
             sequence(&mut values.clone(), out);
             Ok(())

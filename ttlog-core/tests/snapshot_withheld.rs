@@ -8,6 +8,7 @@
 mod snapshot_support;
 
 use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use fastrand::Rng;
@@ -17,6 +18,7 @@ use snapshot_support::{
 use ttlog_core::event::LiteralRef;
 use ttlog_core::event::secret::SecretKeys;
 use ttlog_core::event::{AnyFields, Cons, Field, Literal, Metadata, Nil};
+use ttlog_core::record::visit_members;
 use ttlog_core::ring::{AppendOutcome, Cursor, DropReason, Ring, RingConfig, RingImage};
 use ttlog_core::snapshot::{
     Codec, LeftOut, Sink, SnapshotItem, SnapshotOptions, SnapshotReader, SnapshotStats, Withhold, WriteError,
@@ -130,8 +132,88 @@ fn random_tags(rng: &mut Rng, depth: usize) -> Vec<u8> {
             let outer = if rng.bool() && inner != [20] { 33 } else { 32 };
             [vec![outer], inner].concat()
         }
-        _ => vec![rng.u8(1..21)],
+        3 if depth < 4 => random_composite(rng, depth),
+        // All but a value that carries its type.
+        _ => {
+            let tags = [rng.u8(1..21), rng.u8(22..27)];
+            vec![*rng.choice(&tags).expect("two")]
+        }
     }
+}
+
+/// Returns the type of a tuple, a struct or an enum, some of whose members have the mark or the name of a secret.
+fn random_composite(rng: &mut Rng, depth: usize) -> Vec<u8> {
+    let name = |name: &str| [&[name.len() as u8], name.as_bytes()].concat();
+    let members = |rng: &mut Rng| {
+        // A bool comes first, so that no composite is without bytes.
+        let mut out = [vec![0], name("f"), vec![1]].concat();
+        let count = rng.u8(..4);
+        for _ in 0..count {
+            out.push(u8::from(rng.u8(..4) == 0));
+            out.extend(name(["f", "", "password", "fine", "iban"][rng.usize(..5)]));
+            out.extend(random_tags(rng, depth + 1));
+        }
+        (count + 1, out)
+    };
+    match rng.u8(..3) {
+        0 => [vec![34, 2, 1], random_tags(rng, depth + 1)].concat(),
+        1 => {
+            let (count, members) = members(rng);
+            [vec![35], name("S"), vec![count], members].concat()
+        }
+        _ => {
+            let count = rng.u8(1..4);
+            let variants = (0..count).map(|index| {
+                let (count, members) = members(rng);
+                let bare = index == 0;
+                [name("V"), if bare { vec![0] } else { [vec![count], members].concat() }].concat()
+            });
+            [vec![36], name("E"), vec![count], variants.collect::<Vec<_>>().concat()].concat()
+        }
+    }
+}
+
+/// Returns the length of the description of the first type.
+fn type_len(tags: &[u8]) -> usize {
+    let members = |at: usize| {
+        let mut at = at + 1 + usize::from(tags[at]);
+        let count = tags[at];
+        at += 1;
+        for _ in 0..count {
+            at += 2 + usize::from(tags[at + 1]);
+            at += type_len(&tags[at..]);
+        }
+        at
+    };
+    match tags[0] {
+        32 | 33 => 1 + type_len(&tags[1..]),
+        34 => (0..tags[1]).fold(2, |at, _| at + type_len(&tags[at..])),
+        35 => members(1),
+        36 => {
+            let count_at = 2 + usize::from(tags[1]);
+            (0..tags[count_at]).fold(count_at + 1, |at, _| members(at))
+        }
+        _ => 1,
+    }
+}
+
+/// Appends the members of a struct or a variant, whose name is at the start of `tags`.
+fn random_members(rng: &mut Rng, tags: &[u8], secret: bool, out: &mut Vec<u8>, needles: &mut Vec<Vec<u8>>) {
+    let mut at = 1 + usize::from(tags[0]);
+    let count = tags[at];
+    at += 1;
+    for _ in 0..count {
+        let name = std::str::from_utf8(&tags[at + 2..][..usize::from(tags[at + 1])]).expect("our names");
+        let is_secret = secret || tags[at] == 1 || is_secret_name(name);
+        at += 2 + name.len();
+        let of = &tags[at..at + type_len(&tags[at..])];
+        at += of.len();
+        random_value(rng, of, is_secret, out, needles);
+    }
+}
+
+fn is_secret_name(name: &str) -> bool {
+    !name.starts_with('f') && !name.is_empty()
 }
 
 fn random_callsite(rng: &mut Rng, id: u16, needles: &mut Vec<Vec<u8>>) -> TestCallsite {
@@ -186,6 +268,26 @@ fn random_value(rng: &mut Rng, tags: &[u8], secret: bool, out: &mut Vec<u8>, nee
         out.extend(bytes);
     };
     match tags[0] {
+        34 => {
+            let mut at = 2;
+            for _ in 0..tags[1] {
+                let of = &tags[at..at + type_len(&tags[at..])];
+                at += of.len();
+                random_value(rng, of, secret, out, needles);
+            }
+        }
+        35 => random_members(rng, &tags[1..], secret, out, needles),
+        36 => {
+            let count_at = 2 + usize::from(tags[1]);
+            let index = rng.u8(..tags[count_at]);
+            out.push(index);
+            let mut at = count_at + 1;
+            for _ in 0..index {
+                // As a struct is described, without its tag.
+                at += type_len(&[&[35], &tags[at..]].concat()) - 1;
+            }
+            random_members(rng, &tags[at..], secret, out, needles);
+        }
         1 => out.push(rng.u8(..2)),
         2 | 7 => fixed(rng, 1, out, needles),
         3 | 8 => fixed(rng, 2, out, needles),
@@ -235,13 +337,36 @@ fn random_value(rng: &mut Rng, tags: &[u8], secret: bool, out: &mut Vec<u8>, nee
                 random_value(rng, &tags[1..], secret, out, needles);
             }
         }
+        22 => fixed(rng, 16, out, needles),
+        23 | 24 => {
+            let (first, address_len) = *rng.choice(&[(4, 4), (6, 16), (7, 16)]).expect("some");
+            let first = if tags[0] == 23 { first & 6 } else { first };
+            out.push(first);
+            let port_len = if tags[0] == 23 { 0 } else { 2 };
+            fixed(rng, address_len + port_len + if first == 7 { 8 } else { 0 }, out, needles);
+        }
+        25 | 26 => {
+            let marker = if tags[0] == 25 { u64::MAX } else { 1 << 63 };
+            out.extend((tags[0] == 25).then_some(7));
+            if rng.bool() {
+                out.extend(marker.to_le_bytes());
+                fixed(rng, 8, out, needles);
+                out.extend(rng.u32(..1_000_000_000).to_le_bytes());
+            } else {
+                let start = out.len();
+                out.extend(rng.u64(1..1 << 63).to_le_bytes());
+                if secret {
+                    needles.push(out[start..].to_vec());
+                }
+            }
+        }
         tag => panic!("no type has tag {tag}"),
     }
 }
 
 /// Returns the payload words of a record.
 fn random_payload(rng: &mut Rng, callsite: &TestCallsite, needles: &mut Vec<Vec<u8>>) -> Vec<u64> {
-    let is_wide = |field: &&TestField| matches!(field.tags[0], 6 | 11 | 13);
+    let is_wide = |field: &&TestField| matches!(field.tags[0], 6 | 11 | 13 | 22);
     let dynamic = || callsite.fields.iter().filter(|field| field.literal.is_none());
     let mut bytes = Vec::new();
     for field in dynamic().filter(is_wide).chain(dynamic().filter(|field| !is_wide(field))) {
@@ -383,7 +508,11 @@ fn compare(ring: &Event, snapshot: &Event, before: Option<&CallsiteInfo<'_>>, af
     };
     let is_secret = |name: &str, flagged: bool| flagged || !name.starts_with('f');
     let is_wholly = !snapshot.payload.is_empty() && snapshot.payload.iter().all(|&byte| byte == 0xFF);
-    let has_secret = after.fields().any(|field| field.withheld && field.literal.is_none());
+    let has_secret = after.fields().any(|field| {
+        let mut withheld = field.withheld && field.literal.is_none();
+        visit_members(field.type_tags, &mut |member| withheld |= member.withheld);
+        withheld
+    });
     if has_secret && is_wholly {
         let good: Result<Vec<_>, _> = before.values(&ring.payload).collect();
         let used = good.as_ref().map_or(0, |values| values.len());
@@ -402,16 +531,40 @@ fn compare(ring: &Event, snapshot: &Event, before: Option<&CallsiteInfo<'_>>, af
         };
         let secret = is_secret(field.name, field.secret) && (field.literal.is_some() || field.type_tags != [20]);
         assert_eq!(
-            (field_after.name, field_after.type_tags, field_after.secret, field_after.withheld),
-            (field.name, field.type_tags, field.secret, secret)
+            (field_after.name, field_after.type_tags.len(), field_after.secret, field_after.withheld),
+            (field.name, field.type_tags.len(), field.secret, secret)
         );
         assert_eq!(field_after.literal.is_some(), field.literal.is_some());
         if secret {
             assert_masked(&value_after);
         } else {
-            // Not NaN == NaN, but the same bits.
-            assert_eq!(format!("{value_after:?}"), format!("{value:?}"), "{}", field.name);
+            compare_values(&value, &value_after);
         }
+    }
+}
+
+/// Compares a value with that in a snapshot, whose secret members are withheld.
+fn compare_values(before: &ValueRef<'_>, after: &ValueRef<'_>) {
+    match (before, after) {
+        (ValueRef::Composite(before), ValueRef::Composite(after)) => {
+            assert_eq!((before.name, before.variant, before.len()), (after.name, after.variant, after.len()));
+            for (before, after) in before.clone().zip(after.clone()) {
+                let is_secret = before.secret || is_secret_name(before.name);
+                // What is inside of a secret member is withheld with it.
+                assert!(after.withheld == is_secret && before.name == after.name, "{before:?} {after:?}");
+                if is_secret {
+                    assert_masked(&after.value);
+                } else {
+                    compare_values(&before.value, &after.value);
+                }
+            }
+        }
+        (ValueRef::Sequence(before), ValueRef::Sequence(after)) => {
+            assert_eq!((before.len(), before.full_len), (after.len(), after.full_len));
+            before.clone().zip(after.clone()).for_each(|(before, after)| compare_values(&before, &after));
+        }
+        // Not NaN == NaN, but the same bits.
+        _ => assert_eq!(format!("{after:?}"), format!("{before:?}")),
     }
 }
 
@@ -433,7 +586,19 @@ fn assert_masked(value: &ValueRef<'_>) {
             elements.clone().for_each(|element| assert_masked(&element));
         }
         ValueRef::Any(any) => assert_masked(&any.value()),
-        ValueRef::Unit | ValueRef::None | ValueRef::Absent => {}
+        ValueRef::Uuid(bytes) => assert_eq!(*bytes, [0; 16]),
+        ValueRef::Ip(address) => assert!(address.is_unspecified()),
+        ValueRef::Socket(address) => {
+            assert!(address.ip().is_unspecified() && address.port() == 0, "{address}");
+            assert!(matches!(address, SocketAddr::V4(_)) || address.to_string() == "[::]:0", "{address}");
+        }
+        ValueRef::Duration(duration) => assert!(duration.is_zero()),
+        ValueRef::Time(time) => assert_eq!(time.as_nanos(), 0),
+        ValueRef::Unit | ValueRef::None | ValueRef::SomeNone(_) | ValueRef::Absent | ValueRef::Withheld => {}
+        ValueRef::Composite(parts) => {
+            assert_eq!(parts.variant, None, "which variant it was");
+            parts.clone().for_each(|member| assert_masked(&member.value));
+        }
     }
 }
 

@@ -100,13 +100,20 @@ pub use recorder::Recorder;
 pub use reset::flush;
 #[cfg(all(target_arch = "arm", target_os = "none"))]
 pub use reset::reset;
+pub use ttlog_core::__private::ValueOfEmbedded as Value;
 pub use ttlog_core::device::{Recovered, Started};
-pub use ttlog_core::{Bytes, DropReason, Level, Loss, Value};
+pub use ttlog_core::event::capture::Value;
+pub use ttlog_core::{Bytes, DropReason, Entered, InSpan, InSpanExt, Level, Loss, Scope, Span, SpanContext};
 pub use ttlog_core::{debug, error, event, info, trace, warn};
+pub use ttlog_core::{debug_scope, error_scope, info_scope, record, scope, trace_scope, warn_scope};
+pub use ttlog_core::{debug_span, error_span, info_span, span, trace_span, warn_span};
+/// Runs a function in a span of its own; see [`info_span!`].
+pub use ttlog_macros::instrument_embedded as instrument;
 
 /// Used by the expansion of the macros. Not public API; may change in any version.
 #[doc(hidden)]
 pub mod __private {
+    pub use ttlog_core::__private::{derive, never};
     pub use ttlog_core::Word;
     pub use ttlog_core::ring::RingConfig;
 }

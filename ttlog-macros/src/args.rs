@@ -60,9 +60,9 @@ pub(crate) struct Name {
 pub(crate) enum Capture {
     /// As it is, with its type.
     Plain,
-    /// `%`: as text, by `Display`.
+    /// `%`: shown as by `Display`.
     Display,
-    /// `?`: as text, by `Debug`.
+    /// `?`: shown as by `Debug`.
     Debug,
     /// `~`, from `#[instrument]` alone: as it is if it has a native form, else as text by `Debug`.
     Argument,

@@ -74,7 +74,7 @@ pub(crate) fn expand(event: Event, on: Target) -> Result<TokenStream> {
         Some(target) => quote_spanned!(site=> #target),
         None => quote_spanned!(site=> ::core::module_path!()),
     };
-    let field_items = fields.iter().map(|field| field_item(&private, field));
+    let field_items = fields.iter().map(|field| field_item(&private, field, &operands));
     let call = Call::new(&private, on, quote_spanned!(site=> { #private::is_priority(#level) }));
     let record = record(&private, &call, &fields, &operands);
     let metadata = quote_spanned! {site=>
@@ -101,7 +101,7 @@ pub(crate) fn expand(event: Event, on: Target) -> Result<TokenStream> {
 }
 
 /// Generates the metadata of a field.
-pub(crate) fn field_item(private: &TokenStream, field: &Field) -> TokenStream {
+pub(crate) fn field_item(private: &TokenStream, field: &Field, operands: &[Operand]) -> TokenStream {
     let site = Span::mixed_site();
     let Field { name, source, secret } = field;
     let mark = secret.then(|| quote_spanned!(site=> .secret()));
@@ -109,7 +109,14 @@ pub(crate) fn field_item(private: &TokenStream, field: &Field) -> TokenStream {
         FieldSource::Folded(value) => {
             quote_spanned!(site=> #private::Field::literal(#name, #private::Literal::#value) #mark)
         }
-        FieldSource::Operand(_) => quote_spanned!(site=> #private::Field::dynamic(#name) #mark),
+        FieldSource::Operand(index) => {
+            let shown = match operands[*index].hold {
+                Hold::Display => Some(quote_spanned!(site=> .shown(#private::Shown::Display))),
+                Hold::Debug => Some(quote_spanned!(site=> .shown(#private::Shown::Debug))),
+                Hold::Bare | Hold::Template | Hold::TemplateDebug => None,
+            };
+            quote_spanned!(site=> #private::Field::dynamic(#name) #mark #shown)
+        }
     }
 }
 
@@ -219,17 +226,16 @@ impl Held {
 fn hold(private: &TokenStream, operand: &Operand) -> TokenStream {
     let at = errors_at(operand);
     let expr = &operand.expr;
-    let (function, is_chosen_by_type) = match operand.hold {
-        Hold::Bare => ("Bare", true),
-        Hold::Template => ("Templ", true),
-        Hold::TemplateDebug => ("TemplDebug", true),
-        Hold::Display => ("display", false),
-        Hold::Debug => ("debug", false),
+    let wrapper = match operand.hold {
+        Hold::Bare => "Bare",
+        Hold::Template => "Templ",
+        Hold::TemplateDebug => "TemplDebug",
+        Hold::Display => "AsDisplay",
+        Hold::Debug => "AsDebug",
     };
-    let function = Ident::new(function, at);
-    let held = quote_spanned!(at=> #private::#function(&(#expr)));
+    let wrapper = Ident::new(wrapper, at);
     // As many references as the first choice of the longest list has; method lookup removes them one by one.
-    if is_chosen_by_type { quote_spanned!(at=> (&&&&#held).ttlog_hold()) } else { held }
+    quote_spanned!(at=> (&&&&&&&&#private::#wrapper(&(#expr))).ttlog_hold())
 }
 
 /// Returns a span that resolves names as our code does and lets errors about the operand's type point at the operand.
@@ -242,12 +248,13 @@ fn imports(private: &TokenStream, operands: &[Operand]) -> Option<TokenStream> {
     let site = Span::mixed_site();
     let any = |wanted: &[Hold]| operands.iter().any(|operand| wanted.contains(&operand.hold));
     let traits = [
-        ("ViaValue", any(&[Hold::Bare, Hold::Template, Hold::TemplateDebug])),
+        ("ViaValue", !operands.is_empty()),
         ("ViaError", any(&[Hold::Bare])),
-        ("ViaBoxedError", any(&[Hold::Bare])),
         ("ViaNothing", any(&[Hold::Bare, Hold::Template, Hold::TemplateDebug])),
         ("ViaDisplay", any(&[Hold::Template])),
         ("ViaDebug", any(&[Hold::TemplateDebug])),
+        ("ViaOwnDisplay", any(&[Hold::Display])),
+        ("ViaOwnDebug", any(&[Hold::Debug])),
     ];
     let names: Vec<Ident> =
         traits.iter().filter(|(_, needed)| *needed).map(|(name, _)| Ident::new(name, site)).collect();

@@ -71,9 +71,9 @@ pub(crate) enum Hold {
     Template,
     /// `Value`, `Debug`.
     TemplateDebug,
-    /// `Display`.
+    /// `Value` of a type whose `Display` readers know, `Display`.
     Display,
-    /// `Debug`.
+    /// `Value` of a type whose `Debug` readers know, `Debug`.
     Debug,
 }
 

@@ -1,5 +1,5 @@
-//! The procedural macro behind `trace! debug! info! warn! error! event!` of `ttlog-core`, `ttlog-std` and
-//! `ttlog-embedded`.
+//! The procedural macros of `ttlog-core`, `ttlog-std` and `ttlog-embedded`: the one behind `trace! debug! info! warn!
+//! error! event!`, and `#[derive(Value)]`.
 //!
 //! Not for direct use: write `ttlog_std::info!` or `ttlog_core::info!`. These `macro_rules!` front ends pass their
 //! `$crate`, and the level if it is fixed, to [`event!`]. So the expansion finds the run-time parts
@@ -14,6 +14,7 @@
 //! any of them becomes a `compile_error!` at the span that it is about. `span` and `instrument` do the same for spans.
 
 mod args;
+mod derive;
 mod error;
 mod expand;
 mod fields;
@@ -23,6 +24,7 @@ mod span;
 mod template;
 
 use proc_macro::TokenStream;
+use quote::quote;
 
 use expand::Target;
 
@@ -38,6 +40,31 @@ pub fn event(input: TokenStream) -> TokenStream {
 #[proc_macro]
 pub fn device_event(input: TokenStream) -> TokenStream {
     expand_for(Target::Device, input)
+}
+
+/// Derives `ttlog_core::Value`. The docs of that trait describe it.
+#[proc_macro_derive(Value, attributes(value))]
+pub fn derive_value(input: TokenStream) -> TokenStream {
+    derive_for(quote!(::ttlog_core), input)
+}
+
+/// As `Value`, for `ttlog-std`, which exports it under that name.
+#[proc_macro_derive(ValueOfStd, attributes(value))]
+pub fn derive_value_of_std(input: TokenStream) -> TokenStream {
+    derive_for(quote!(::ttlog_std), input)
+}
+
+/// As `Value`, for `ttlog-embedded`, which exports it under that name.
+#[proc_macro_derive(ValueOfEmbedded, attributes(value))]
+pub fn derive_value_of_embedded(input: TokenStream) -> TokenStream {
+    derive_for(quote!(::ttlog_embedded), input)
+}
+
+fn derive_for(root: proc_macro2::TokenStream, input: TokenStream) -> TokenStream {
+    match syn::parse(input).and_then(|item| derive::expand(item, root)) {
+        Ok(expansion) => expansion.into(),
+        Err(error) => error.into_compile_error().into(),
+    }
 }
 
 /// Expands to an expression that starts a span, or starts and enters it, or records values of one. docs/spans.md

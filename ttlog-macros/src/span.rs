@@ -48,7 +48,7 @@ pub(crate) struct SpanMacro {
     arguments: Vec<Argument>,
 }
 
-/// What the macro does.
+/// Effect of the macro.
 enum Kind {
     /// Starts a span.
     Span(Start),
@@ -85,6 +85,9 @@ impl Parse for SpanMacro {
         let mut arguments = Vec::new();
         while !input.is_empty() {
             parse_comma(input)?;
+            if next_is_labeled(input) {
+                return Err(input.error("`target:` and `parent:` come before the name of the span"));
+            }
             if !input.is_empty() {
                 arguments.push(input.parse()?);
             }
@@ -204,7 +207,7 @@ fn expand_start(root: &TokenStream, start: &Start, enters: bool, fields: &Fields
     let parent_item = has_parent.then(|| quote_spanned!(site=> #private::Field::id("parent", #private::Role::Parent),));
     let (role, none, handle) = if enters { ("Begin", "Scope", "scope") } else { ("Start", "Span", "span_of") };
     let [role, none, handle] = [role, none, handle].map(|name| Ident::new(name, site));
-    let field_items = fields.fields.iter().map(|field| field_item(&private, field));
+    let field_items = fields.fields.iter().map(|field| field_item(&private, field, &fields.operands));
     let metadata = quote_spanned! {site=>
         #private::Metadata {
             level: #level,
@@ -256,7 +259,7 @@ fn expand_start(root: &TokenStream, start: &Start, enters: bool, fields: &Fields
 fn expand_record(root: &TokenStream, span: &Expr, fields: &Fields, on: Target) -> TokenStream {
     let site = Span::mixed_site();
     let private = quote_spanned!(site=> __ttlog);
-    let field_items = fields.fields.iter().map(|field| field_item(&private, field));
+    let field_items = fields.fields.iter().map(|field| field_item(&private, field, &fields.operands));
     let metadata = quote_spanned! {site=>
         #private::Metadata {
             level: #private::Level::Trace,

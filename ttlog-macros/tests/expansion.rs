@@ -92,10 +92,10 @@ fn fields() {
     let r#type = "t";
     assert_event!(
         info!("m", x, %y, k = x, display = %x, debug = ?"q", a.b.c = x, "any text" = x, r#type, if = x + 1),
-        "Info \"m\" x=u32 5 y=display y k=u32 5 display=display 5 debug=debug \"q\" a.b.c=u32 5 any text=u32 5 \
+        "Info \"m\" x=u32 5 y=%display y k=u32 5 display=%u32 5 debug=?str \"q\" a.b.c=u32 5 any text=u32 5 \
          type=str \"t\" if=u32 6"
     );
-    assert_event!(info!(?r#type, "m"), "Info \"m\" type=debug \"t\"");
+    assert_event!(info!(?r#type, "m"), "Info \"m\" type=?str \"t\"");
 }
 
 #[test]
@@ -103,8 +103,8 @@ fn places() {
     let req = REQUEST;
     assert_event!(
         info!("m", req.user.id, req.user.r#type, req.pair.0, %req.pair.1.0, ?req.pair.1.1),
-        "Info \"m\" req.user.id=u64 7 req.user.type=u8 3 req.pair.0=u8 1 req.pair.1.0=display -2 \
-         req.pair.1.1=debug true"
+        "Info \"m\" req.user.id=u64 7 req.user.type=u8 3 req.pair.0=u8 1 req.pair.1.0=%display -2 \
+         req.pair.1.1=?debug true"
     );
     assert_event!(req.user.log(), "Info \"user {self.id}\" self.id=u64 7 self.name=str \"ann\"");
 }
@@ -204,7 +204,7 @@ fn operators_bind_inside_arguments() {
     let (a, b) = (2_u8, 3_u8);
     assert_event!(
         info!("{} {}", a + b, -1 - 1, k = a as char, not = !(a == b || b == 5), range = ?a..b, r = &a, c = a == b),
-        "Info \"{arg0} {arg1}\" arg0=u8 5 arg1=i32 -2 k=char '\\u{2}' not=bool true range=debug 2..3 \
+        "Info \"{arg0} {arg1}\" arg0=u8 5 arg1=i32 -2 k=char '\\u{2}' not=bool true range=?debug 2..3 \
          r=u8 2 c=bool false"
     );
 }
@@ -218,7 +218,7 @@ fn evaluated_once_in_source_order() {
     };
     assert_event!(
         info!(z = note("z", 0), "{b} {a} {} {a}", note("p", 1), a = %note("a", 2), b = ?note("b", 3), c = note("c", 4)),
-        "Info \"{b} {a} {arg0} {a}\" z=u32 0 b=debug 3 a=display 2 arg0=u32 1 c=u32 4"
+        "Info \"{b} {a} {arg0} {a}\" z=u32 0 b=?u32 3 a=%u32 2 arg0=u32 1 c=u32 4"
     );
     assert_eq!(log.into_inner(), "zpabc");
 }
@@ -324,7 +324,7 @@ fn generic_functions() {
         }
     }
     assert_event!(generic::<str, 3>("s"), "Info \"{value}\" value=str \"s\" n=usize 3 bare=str \"s\"");
-    assert_event!(Holder(OnlyDebug).log(), "Info \"{arg0:?}\" arg0=debug OnlyDebug plain=debug OnlyDebug");
+    assert_event!(Holder(OnlyDebug).log(), "Info \"{arg0:?}\" arg0=debug OnlyDebug plain=?debug OnlyDebug");
 }
 
 /// A future that is ready the second time.
@@ -403,7 +403,7 @@ fn inside_macros_of_the_user() {
     let x = 1_u8;
     assert_event!(
         log_all!("m {x}", a = 1, b = x + 1; 2 * 3, x),
-        "Info \"m {x}\" x=u8 1 a=I64(1) b=u8 2 shown=i32 6 k=debug 1"
+        "Info \"m {x}\" x=u8 1 a=I64(1) b=u8 2 shown=i32 6 k=?debug 1"
     );
 
     /// The `x` of the macro and the `x` of its caller are two variables.
@@ -422,7 +422,7 @@ fn inside_macros_of_the_user() {
     macro_rules! forward {
         ($($event:tt)*) => { warn!(target: "forwarded", $($event)*) };
     }
-    assert_event!(forward!("m", x, y = %x), "Warn [forwarded] \"m\" x=u8 1 y=display 1");
+    assert_event!(forward!("m", x, y = %x), "Warn [forwarded] \"m\" x=u8 1 y=%display 1");
 }
 
 #[test]
@@ -473,8 +473,8 @@ fn secret() {
     let (user, token, secret) = (7_u8, 8_u8, 9_u8);
     assert_event!(
         info!("user {user} token {token}", user, secret token, secret pin = 1234, secret k = %user, secret ?secret),
-        "Info \"user {user} token {token}\" user=u8 7 secret token=u8 8 secret pin=I64(1234) secret k=display 7 \
-         secret secret=debug 9"
+        "Info \"user {user} token {token}\" user=u8 7 secret token=u8 8 secret pin=I64(1234) secret k=%display 7 \
+         secret secret=?debug 9"
     );
     assert_event!(info!("{}", secret token), "Info \"{token}\" secret token=u8 8");
     assert_event!(info!("x", secret), "Info \"x\" secret=u8 9");

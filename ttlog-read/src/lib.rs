@@ -19,6 +19,12 @@
 //!     for (name, value) in event.fields() {
 //!         println!("    {name} = {value}");
 //!     }
+//!     for span in event.spans() {
+//!         println!("    in {:?}, {} ns so far", span.name(), span.total_ns());
+//!     }
+//! }
+//! for open in timeline.open_spans(0) {
+//!     println!("in the middle of {:?} {:?}", open.span.name(), open.span.fields());
 //! }
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -27,7 +33,8 @@
 //! | --- | --- |
 //! | [`source`] | reads files and recognizes their contents; reports the process, its end, and what was lost |
 //! | [`query`] | conditions, limits in time, and how many events are wanted |
-//! | [`timeline`] | the events of all sources in order of time, with marks where some are missing |
+//! | [`timeline`] | the events of all sources in order of time, with marks where some are missing; trees of spans |
+//! | [`span`] | lives of spans: when they were entered and left, by whom, and whether they are open |
 //! | [`event`] | field values, messages, and which values are withheld |
 //! | [`text`] | makes logged text harmless to a terminal; times and numbers as people read them |
 //!

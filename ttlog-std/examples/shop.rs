@@ -1,4 +1,4 @@
-//! A small service, to be killed: two workers take orders, and the payment provider stops answering.
+//! A small service, to be killed: two workers take orders, and the payment provider is slow, then stops answering.
 //!
 //! Run `cargo run -p ttlog-std --example shop`, then `kill -9` with the process id that it prints, then `ttlog-view`
 //! with the path that it prints. `docs/picture` does this for the picture in the README.
@@ -21,26 +21,24 @@ fn main() {
     }
 }
 
-/// Takes every second order, until the process ends. From the eleventh on the payment provider does not answer.
+/// Takes every second order, until the process ends.
 fn work(first: u64) {
     for order in (first..).step_by(2) {
-        http::handle(4700 + order, order >= 10);
-        if order == 15 {
-            println!("the payment provider does not answer");
-        }
+        http::handle(4700 + order);
         thread::sleep(Duration::from_millis(20));
     }
 }
 
 mod http {
-    use ttlog_std::{debug, info};
+    use ttlog_std::{debug, info, info_scope};
 
     /// Answers the request that places an order.
-    pub(crate) fn handle(order: u64, provider_is_down: bool) {
-        debug!("POST /orders", order, bytes = 180 + order % 40);
+    pub(crate) fn handle(order: u64) {
+        let _request = info_scope!("request", order);
+        debug!("POST /orders", bytes = 180 + order % 40);
         let items = super::db::load(order);
-        let status = if super::payment::charge(order, items * 1990, provider_is_down) { 201_u16 } else { 503 };
-        info!("order {order} answered with {status}", items);
+        let status = if super::payment::charge(order, items * 1990) { 201_u16 } else { 503 };
+        info!("answered with {status}", items);
     }
 }
 
@@ -63,20 +61,26 @@ mod payment {
     use std::thread::sleep;
     use std::time::Duration;
 
-    use ttlog_std::{error, info, warn};
+    use ttlog_std::{error, info, info_scope, warn};
 
-    /// Returns whether the card was charged.
-    pub(crate) fn charge(order: u64, cents: u64, provider_is_down: bool) -> bool {
+    /// Returns whether the card was charged. The payment provider is slow from order 4710 on, and stops answering at
+    /// order 4714.
+    pub(crate) fn charge(order: u64, cents: u64) -> bool {
         let card = "4111 1111 1111 1111";
-        if !provider_is_down {
-            info!("order {order} paid", cents, secret card);
+        let _charge = info_scope!("charge", cents);
+        if order < 4710 {
+            info!("paid", secret card);
             return true;
         }
         sleep(Duration::from_millis(2));
-        warn!("payment provider is slow, retrying", order, timeout_ms = 2_u64);
+        warn!("provider is slow, retrying", secret card);
         sleep(Duration::from_millis(2));
+        if order >= 4714 {
+            println!("the payment provider does not answer");
+            sleep(Duration::from_secs(3600));
+        }
         let cause = Error::from(ErrorKind::ConnectionReset);
-        error!("order {order} not paid: {cause}", cents, secret card);
+        error!("not paid: {cause}");
         false
     }
 }

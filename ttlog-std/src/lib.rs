@@ -94,10 +94,12 @@ pub use snapshot::error::SnapshotError;
 pub use snapshot::ticket::SnapshotTicket;
 pub use start::builder::Builder;
 pub use state::window::Window;
+pub use ttlog_core::__private::ValueOfStd as Value;
+pub use ttlog_core::event::capture::Value;
 pub use ttlog_core::event::filter::FilterErrorKind;
 pub use ttlog_core::recorder::plugin::PluginHandle;
 pub use ttlog_core::{
-    Entered, FilterError, InSpan, InSpanExt, Level, Loss, Scope, Span, SpanContext, TraceId, Traceparent, Value,
+    Entered, FilterError, InSpan, InSpanExt, Level, Loss, Scope, Span, SpanContext, TraceId, Traceparent,
 };
 /// Runs a function in a span of its own; see [`info_span!`].
 pub use ttlog_macros::instrument_std as instrument;
@@ -123,10 +125,11 @@ pub mod log {
 pub mod __private {
     pub use crate::event::record::record;
     pub use crate::event::span::{contextual, root, scope, under, updated};
+    pub use ttlog_core::__private::derive;
     pub use ttlog_core::__private::{
-        Bare, Callsite, Cons, Field, Level, Literal, Metadata, Nil, Role, Scope, Span, SpanStart, Templ, TemplDebug,
-        Value, ViaBoxedError, ViaDebug, ViaDisplay, ViaError, ViaNothing, ViaValue, debug, display, event, is_priority,
-        level_enabled, never, span, span_of,
+        AsDebug, AsDisplay, Bare, Callsite, Cons, Field, Level, Literal, Metadata, Nil, Role, Scope, Shown, Span,
+        SpanStart, Templ, TemplDebug, Value, ViaDebug, ViaDisplay, ViaError, ViaNothing, ViaOwnDebug,
+        ViaOwnDisplay, ViaValue, event, is_priority, level_enabled, never, span, span_of,
     };
 }
 

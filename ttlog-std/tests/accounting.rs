@@ -182,7 +182,7 @@ fn values_of_every_kind_come_back() {
         "DEBUG signed: a=-128 b=-32768 c=-2147483648 d=-9223372036854775808 \
          e=I128(-170141183460469231731687303715884105728) f=-9223372036854775808",
         "INFO others: a=F64(1.5) b=F64(-0.25) c=Bool(true) d=Char('ß') e=Unit f=F64(NaN)",
-        "WARN texts: a=literal b=owned c=owned d=owned e=\"owned\" empty=",
+        "WARN texts: a=literal b=owned c=owned d=owned e=owned empty=",
         "ERROR nested: a=5 b=None c=[1, 2, 3] d=[x, y] error=[broken]",
         "WARN template {owned} {arg0:>4} {n:?}: arg0=7 n=-1 owned=owned",
     ];

@@ -414,14 +414,21 @@ fn threads_of_a_child(rings: &Path) {
 /// Number of children that were forked in the handler.
 static FORKED: AtomicU64 = AtomicU64::new(0);
 /// Number of events that the child has logged since.
-const IN_HANDLER: u64 = 10;
+const IN_HANDLER: u64 = 300;
 const AFTER_HANDLER: u64 = 100;
 
 extern "C" fn fork_in_handler(_: libc::c_int) {
     // SAFETY: async-signal-safe, and so is what the child does here.
     let child = unsafe { libc::fork() };
     if child == 0 {
-        (0..IN_HANDLER).for_each(|number| info!("in the handler", number));
+        for number in 0..IN_HANDLER {
+            if number % 2 == 0 {
+                info!("in the handler", number);
+            } else {
+                // Enough to open all segments of their class.
+                warn!("in the handler", number, text = "a text of some fifty bytes, as long as the others");
+            }
+        }
         IS_CHILD.store(true, Ordering::Relaxed);
     } else {
         FORKED.store(child as u64, Ordering::Relaxed);
@@ -439,7 +446,7 @@ fn in_a_handler(rings: &Path) {
     // SAFETY: the handler has the right type. It runs in the child before the recorder's own.
     assert_eq!(unsafe { libc::pthread_atfork(None, None, Some(let_the_parent_go_ahead)) }, 0);
     // Few segments, so that a wrong store into the child's ring damages its content.
-    let recorder = builder().capacity_bytes(64 << 10).segment_bytes(16 << 10).build().unwrap();
+    let recorder = builder().capacity_bytes(64 << 10).segment_bytes(4 << 10).priority_bytes(12 << 10).build().unwrap();
     // SAFETY: zero is a valid action; the handler has the right type.
     unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
@@ -458,11 +465,11 @@ fn in_a_handler(rings: &Path) {
             unsafe { libc::pthread_kill(this_thread as libc::pthread_t, libc::SIGUSR1) };
         });
         while FORKED.load(Ordering::Relaxed) == 0 {
-            // Every other child logs at a priority level, which takes another path into the ring.
+            // Every other child is forked among warnings, which are in segments of their own class.
             if children.len() % 2 == 0 {
                 info!("text", text = text.as_str());
             } else {
-                warn!("text", text = text.as_str());
+                warn!("text", text = &text[..50]);
             }
             logged += 1;
             if IS_CHILD.load(Ordering::Relaxed) {

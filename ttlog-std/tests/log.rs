@@ -28,6 +28,15 @@ fn child() {
         "nested" => nested(),
         "allocations" => allocations(),
         "many-keys" => many_keys(),
+        "long-targets" => long_targets(),
+        "off" => off(),
+        "odd-sources" => odd_sources(),
+        "loggers" => loggers(),
+        "panicking" => panicking(),
+        "stopped" => stopped(),
+        "early" => early(),
+        "thread-end" => thread_end(),
+        "handler" => handler(),
         other => panic!("no case {other}"),
     }
 }
@@ -201,32 +210,313 @@ fn init_beside_another_logger_is_reported() {
 }
 
 /// More targets than there is room for.
-const TARGETS: usize = 5000;
+const TARGETS: usize = 10_000;
 
 fn targets() {
-    let _recorder = Recorder::builder().filter("info,target::quiet=off").table_bytes(1 << 20).build().unwrap();
+    // The table has 64 KiB, as that of most small rings.
+    let recorder = Recorder::builder().filter("info,target::quiet=off").capacity_bytes(4 << 20).table_bytes(1 << 16);
+    let recorder = recorder.build().unwrap();
     ttlog_std::log::logger().install().unwrap();
     for number in 0..TARGETS {
-        log::info!(target: &format!("target::{number}"), number; "made up");
+        log::info!(target: &format!("target::{number}"), number, text = "a text"; "made up");
     }
     log::info!(target: "target::quiet", "off");
+    // There is room for the callsites of the program, whenever they come.
+    common::many_callsites()();
+    log::info!("static target");
+    assert_eq!(recorder.loss().dropped_total(), 0);
 }
 
 #[test]
 fn targets_made_up_at_run_time() {
     let ring = ring_of("targets");
     assert_eq!((ring.loss.dropped_total(), ring.loss.overwritten), (0, 0));
-    assert!((4000..5000).contains(&ring.callsite_ids.len()), "{}", ring.callsite_ids.len());
-    let targets: std::collections::BTreeSet<_> = ring
-        .events
-        .iter()
-        .map(|event| match event.event.fields.get("log.target") {
-            Some(target) => target.as_str(),
-            None => event.event.target.as_str(),
-        })
-        .collect();
+    assert!((200..1000).contains(&ring.callsite_ids.len()), "{}", ring.callsite_ids.len());
+    let events: Vec<_> = ring.events.iter().map(|event| &event.event).collect();
+    let made_up = || events.iter().filter(|event| event.fields.get("message").is_some_and(|text| text == "made up"));
+    let target_of = |event: &Event| event.fields.get("log.target").unwrap_or(&event.target).clone();
+    let targets: std::collections::BTreeSet<_> = made_up().map(|event| target_of(event)).collect();
     assert_eq!(targets.len(), TARGETS);
     assert!(targets.iter().all(|target| target.starts_with("target::") && *target != "target::quiet"));
+    for event in made_up() {
+        let number = target_of(event).strip_prefix("target::").unwrap().to_owned();
+        match event.fields.get("log.key_values") {
+            Some(pairs) => assert_eq!(*pairs, format!("number={number} text=\"a text\"")),
+            None => assert_eq!((event.value("number"), event.value("text")), (&*format!("u64 {number}"), "str a text")),
+        }
+    }
+    assert_eq!(events.iter().filter(|event| event.target.starts_with("common::many")).count() as u64, common::MANY);
+}
+
+fn long_targets() {
+    let _recorder = ttlog_std::log::init("test");
+    let log = |target: &str| log::info!(target: target, "from afar");
+    log("warm up");
+    let of_len = |count: usize| (0..50).map(move |number| format!("{number:02}{}", "ä".repeat(count)));
+    let targets: Vec<_> = of_len(2500).chain(of_len(500_000)).collect();
+    log(&targets[0]);
+    let before = counting::BYTES.with(std::cell::Cell::get);
+    targets.iter().for_each(|target| log(target));
+    assert!(counting::BYTES.with(std::cell::Cell::get) - before < 10_000);
+}
+
+#[test]
+fn long_targets_are_cut_and_not_kept() {
+    let events = events_of("long-targets");
+    let targets: Vec<_> = events.iter().filter_map(|event| event.fields.get("log.target")).collect();
+    assert_eq!(targets.len(), 101);
+    assert!(targets.iter().all(|target| (1000..10_000).contains(&target.len())));
+    assert_eq!(events[0].target, "warm up");
+}
+
+fn off() {
+    let recorder = Recorder::builder().filter("warn").build().unwrap();
+    recorder.logger().beside(Box::new(Counting), LevelFilter::Debug).install().unwrap();
+    let log = |number: u64| log::info!(target: &format!("off::{number}"), number; "for the other alone");
+    log(0);
+    let before = counting::BYTES.with(std::cell::Cell::get);
+    (0..10_000).for_each(log);
+    // The texts of the targets themselves.
+    assert!(counting::BYTES.with(std::cell::Cell::get) - before < 10_000 * 32);
+    assert_eq!(COUNT.load(Ordering::Relaxed), 10_001);
+}
+
+#[test]
+fn records_that_are_off_leave_nothing() {
+    assert_eq!(ring_of("off").events.len(), 0);
+}
+
+/// Key-values that are others at each visit.
+struct Changing(std::cell::Cell<u32>);
+
+impl log::kv::Source for Changing {
+    fn visit<'kvs>(&'kvs self, visitor: &mut dyn log::kv::VisitSource<'kvs>) -> Result<(), log::kv::Error> {
+        let round = self.0.replace(self.0.get() + 1);
+        for number in 0..=round {
+            visitor.visit_pair("key".into(), log::kv::Value::from(number))?;
+        }
+        Ok(())
+    }
+}
+
+/// Key-values with an error behind the first.
+struct Failing;
+
+impl log::kv::Source for Failing {
+    fn visit<'kvs>(&'kvs self, visitor: &mut dyn log::kv::VisitSource<'kvs>) -> Result<(), log::kv::Error> {
+        visitor.visit_pair("first".into(), log::kv::Value::from(1))?;
+        Err(log::kv::Error::msg("no more"))
+    }
+}
+
+fn odd_sources() {
+    let _recorder = ttlog_std::log::init("test");
+    let log = |source: &dyn log::kv::Source, arguments: fmt::Arguments<'_>| {
+        log::logger().log(&Record::builder().level(log::Level::Info).args(arguments).key_values(&source).build());
+    };
+    log(&Changing(std::cell::Cell::new(0)), format_args!("growing"));
+    log(&Failing, format_args!("failing"));
+    log(&[("same", 1), ("same", 2)], format_args!("twice"));
+    log(&[("null", log::kv::Value::null()), ("after", log::kv::Value::from(true))], format_args!("null"));
+    log(&[("", 1)], format_args!("empty key"));
+}
+
+#[test]
+fn odd_key_values() {
+    let events = events_of("odd-sources");
+    let values: Vec<Vec<_>> = events
+        .iter()
+        .map(|event| event.values[2..].iter().map(|(name, _, value)| (name.as_str(), value.as_str())).collect())
+        .collect();
+    let expected: [&[(&str, &str)]; 5] = [
+        &[("key", "u64 0")],
+        &[("first", "i64 1")],
+        &[("same", "i64 1"), ("same", "i64 2")],
+        &[("null", "Unit"), ("after", "Bool(true)")],
+        &[("", "i64 1")],
+    ];
+    assert_eq!(values, expected);
+}
+
+/// A logger that panics.
+struct Panicking;
+
+impl Log for Panicking {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+    fn log(&self, record: &Record<'_>) {
+        assert_ne!(record.args().as_str(), Some("panic"), "in the other logger");
+    }
+    fn flush(&self) {}
+}
+
+fn loggers() {
+    let recorder = Recorder::builder().filter("error").build().unwrap();
+    let logger = recorder.logger().beside(Box::new(Counting), LevelFilter::Info);
+    logger.beside(Box::new(Counting), LevelFilter::Warn).install().unwrap();
+    assert_eq!(log::max_level(), LevelFilter::Info, "that of the most verbose one");
+    log::info!("for the others");
+    log::error!("for all");
+    log::logger().flush();
+    assert_eq!((COUNT.load(Ordering::Relaxed), FLUSHED.load(Ordering::Relaxed)), (4, 2));
+}
+
+#[test]
+fn several_loggers_beside() {
+    let events = events_of("loggers");
+    assert_eq!(events.iter().map(|event| event.value("message")).collect::<Vec<_>>(), ["str for all"]);
+}
+
+/// A value that panics while it is recorded.
+struct Bad;
+
+impl fmt::Display for Bad {
+    fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+        panic!("in Display");
+    }
+}
+
+fn panicking() {
+    let recorder = Recorder::builder().panic_hook(false).build().unwrap();
+    recorder.logger().beside(Box::new(Panicking), LevelFilter::Trace).install().unwrap();
+    let caught = |work: fn()| assert!(std::panic::catch_unwind(work).is_err());
+    caught(|| log::info!("{}", Bad));
+    caught(|| log::info!(value:% = Bad; "bad value"));
+    caught(|| log::info!("panic"));
+    log::info!("after");
+}
+
+#[test]
+fn panics_in_values_and_in_the_logger_beside() {
+    let events = events_of("panicking");
+    assert_eq!(events.iter().map(|event| event.value("message")).collect::<Vec<_>>(), ["str panic", "str after"]);
+}
+
+fn early() {
+    ttlog_std::log::logger().beside(Box::new(Counting), LevelFilter::Info).install().unwrap();
+    log::info!("before the recorder");
+    let recorder = Recorder::builder().build().unwrap();
+    wait_for(LevelFilter::Trace);
+    log::debug!("with the recorder");
+    recorder.request_snapshot("before the end").wait().unwrap();
+    recorder.shutdown();
+    log::error!("after the recorder");
+    assert_eq!(COUNT.load(Ordering::Relaxed), 2);
+}
+
+#[test]
+fn records_before_and_after_the_recorder() {
+    let place = Place::new("log-early");
+    place.run("early");
+    let [path] = &place.snapshot_files()[..] else { panic!("{:?}", place.snapshot_files()) };
+    let events = common::Snapshot::read(path).events;
+    let messages: Vec<_> = events.iter().map(|event| event.value("message")).collect();
+    assert_eq!(messages, ["str with the recorder"]);
+}
+
+fn stopped() {
+    let recorder = ttlog_std::log::init("test");
+    assert_eq!(log::max_level(), LevelFilter::Trace);
+    recorder.shutdown();
+    wait_for(LevelFilter::Off);
+}
+
+#[test]
+fn nothing_is_evaluated_after_the_recorder_has_stopped() {
+    Place::new("log-stopped").run("stopped");
+}
+
+/// A value that logs when its thread ends, after other thread-locals are gone.
+struct LogsAtEnd;
+
+impl Drop for LogsAtEnd {
+    fn drop(&mut self) {
+        log::info!(number = 1; "at the end of the thread: {}", "text");
+    }
+}
+
+thread_local! {
+    static FIRST: LogsAtEnd = const { LogsAtEnd };
+}
+
+fn thread_end() {
+    let _recorder = ttlog_std::log::init("test");
+    for has_logged in [false, true] {
+        let work = move || {
+            FIRST.with(|_| ());
+            if has_logged {
+                log::info!("at work");
+            }
+        };
+        std::thread::spawn(work).join().unwrap();
+    }
+}
+
+#[test]
+fn records_while_thread_locals_are_destroyed() {
+    let events = events_of("thread-end");
+    let at_end = events.iter().filter(|event| event.value("message").ends_with("at the end of the thread: text"));
+    assert!(at_end.clone().all(|event| event.value("number") == "i64 1"));
+    assert_eq!((at_end.count(), events.len()), (2, 3));
+}
+
+static HANDLED: AtomicUsize = AtomicUsize::new(0);
+
+extern "C" fn on_signal(_: libc::c_int) {
+    log::info!(target: "handler", number = HANDLED.fetch_add(1, Ordering::Relaxed); "handled");
+}
+
+/// Number of records of the thread that is interrupted.
+const INTERRUPTED: usize = 50_000;
+
+fn handler() {
+    let recorder = Recorder::builder().capacity_bytes(64 << 20).build().unwrap();
+    ttlog_std::log::logger().install().unwrap();
+    wait_for(LevelFilter::Trace);
+    // The first record of a callsite allocates, which a handler must not.
+    on_signal(0);
+    let action: extern "C" fn(libc::c_int) = on_signal;
+    // SAFETY: the handler makes no system call, allocates nothing and takes no lock.
+    unsafe { libc::signal(libc::SIGUSR2, action as libc::sighandler_t) };
+    // SAFETY: has no conditions.
+    let thread = unsafe { libc::pthread_self() } as usize;
+    let done = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let is_done = done.clone();
+    let interrupting = std::thread::spawn(move || {
+        while !is_done.load(Ordering::Relaxed) {
+            // SAFETY: the thread waits for this one.
+            unsafe { libc::pthread_kill(thread as libc::pthread_t, libc::SIGUSR2) };
+            std::thread::sleep(Duration::from_micros(20));
+        }
+    });
+    for number in 0..INTERRUPTED {
+        log::info!(number, text = "a text of some length"; "interrupted {}", number);
+    }
+    done.store(true, Ordering::Relaxed);
+    interrupting.join().unwrap();
+    let handled = HANDLED.load(Ordering::Relaxed);
+    assert!(handled > 10, "{handled}");
+    assert_eq!(recorder.loss().overwritten, 0);
+    println!("handled {handled}");
+}
+
+#[test]
+fn records_of_a_signal_handler_that_interrupts_a_record() {
+    let place = Place::new("log-handler");
+    let output = String::from_utf8(place.run("handler").stdout).unwrap();
+    let handled: usize = output.lines().find_map(|line| line.split_once("handled ")).unwrap().1.parse().unwrap();
+    let ring = RingContents::read(&place.ring_files()[0]);
+    let (inner, outer): (Vec<_>, Vec<_>) =
+        ring.events.iter().map(|event| &event.event).partition(|event| event.target == "handler");
+    // Those that could not be recorded are counted.
+    assert_eq!(inner.len() + outer.len() + ring.loss.dropped_total() as usize, handled + INTERRUPTED);
+    assert!(inner.len() * 10 >= handled * 9, "{} of {handled}", inner.len());
+    for event in outer {
+        let number = event.value("number").strip_prefix("u64 ").unwrap();
+        assert_eq!(event.value("message"), format!("display interrupted {number}"));
+        assert_eq!(event.value("text"), "str a text of some length");
+    }
 }
 
 /// A value that logs while it is recorded.
@@ -264,6 +554,8 @@ mod counting {
     thread_local! {
         /// Number of allocations of the thread.
         pub(super) static COUNT: Cell<u64> = const { Cell::new(0) };
+        /// Bytes that they have, freed or not.
+        pub(super) static BYTES: Cell<usize> = const { Cell::new(0) };
     }
 
     struct Counting;
@@ -272,6 +564,7 @@ mod counting {
     unsafe impl GlobalAlloc for Counting {
         unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
             COUNT.with(|count| count.set(count.get() + 1));
+            BYTES.with(|bytes| bytes.set(bytes.get() + layout.size()));
             // SAFETY: the caller's promise.
             unsafe { System.alloc(layout) }
         }

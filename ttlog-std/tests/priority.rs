@@ -5,11 +5,12 @@
 mod common;
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
-use common::{Place, Snapshot};
+use common::{Place, Snapshot, ring::RingContents};
 use ttlog_core::ring::Mode;
 use ttlog_core::{Item, RingImage, SegmentState, TableItem, ValueRef};
 use ttlog_std::{Level, Recorder, debug, error, info, trace, warn};
@@ -100,6 +101,8 @@ fn child() {
         "wrap 1" => wrap(1),
         "wrap 4" => wrap(4),
         "no room" => no_room(),
+        "names" => names(),
+        "snapshots" => snapshots(),
         "signals" => signals(),
         "destructors" => destructors(),
         other => panic!("unknown case {other}"),
@@ -168,6 +171,67 @@ fn no_room() {
     assert_eq!(events.len(), 600);
     assert!(events.iter().all(|event| !event.in_priority && event.mode == Mode::Exclusive));
     assert!(events.iter().map(|event| event.number).eq(0..600), "in order without sorting");
+}
+
+/// Threads that only warn: two often, so that they have segments of their own, the others now and then. All segments
+/// from their beginning are overwritten.
+fn names() {
+    const COUNT: u64 = 20_000;
+    let recorder =
+        Recorder::builder().capacity_bytes(256 << 10).segment_bytes(1024).priority_bytes(16 << 10).build().unwrap();
+    let barrier = std::sync::Barrier::new(3);
+    let warn_often = || {
+        (0..COUNT).for_each(|number| warn!("often", number));
+        barrier.wait();
+        barrier.wait();
+        warn!("often", number = COUNT + 1);
+    };
+    std::thread::scope(|scope| {
+        for name in ["first of two", "second of two"] {
+            std::thread::Builder::new().name(name.into()).spawn_scoped(scope, warn_often).unwrap();
+        }
+        barrier.wait();
+        // These fill all shared segments several times.
+        for _ in 0..300 {
+            let work = || (0..5).for_each(|number| warn!("rarely", number, text = "a text that does not fit a word"));
+            std::thread::Builder::new().name("one of many".into()).spawn_scoped(scope, work).unwrap().join().unwrap();
+        }
+        barrier.wait();
+    });
+    let contents = RingContents::read(recorder.ring_path().unwrap());
+    assert_eq!(contents.accounted(), 2 * (COUNT + 1) + 300 * 5);
+    let names: BTreeSet<_> =
+        contents.events.iter().map(|event| (event.event.message.as_str(), event.thread.as_str())).collect();
+    let expected = [("often", "first of two"), ("often", "second of two"), ("rarely", "one of many")];
+    assert_eq!(names, expected.into());
+    let is_own = |event: &Event| event.mode == Mode::Exclusive;
+    let modes: BTreeSet<_> =
+        events(recorder.ring_path().unwrap()).iter().map(|event| (event.message.clone(), is_own(event))).collect();
+    assert_eq!(modes, [("often".to_owned(), true), ("rarely".to_owned(), false)].into());
+}
+
+/// A warning that is recorded on the hot path triggers a snapshot as any other does.
+fn snapshots() {
+    let recorder = Recorder::builder().snapshot_on_level(Level::Warn).build().unwrap();
+    let warn = |text: &str| warn!("again and again", text);
+    (0..100).for_each(|_| warn("short"));
+    let own = events(recorder.ring_path().unwrap()).iter().filter(|event| event.mode == Mode::Exclusive).count();
+    assert!(own > 50, "the thread has a segment of its own");
+    let directory = std::env::var("TTLOG_SNAPSHOT_DIR").unwrap();
+    let count = || {
+        std::fs::read_dir(&directory).map_or(0, |files| {
+            files.filter(|file| file.as_ref().unwrap().path().extension().is_some_and(|kind| kind == "bin")).count()
+        })
+    };
+    for text in ["short", "a text that does not fit a word"] {
+        std::thread::sleep(Duration::from_secs(1)); // until there are no more of those before
+        let (before, until) = (count(), Instant::now() + Duration::from_secs(20));
+        warn(text);
+        while count() == before {
+            assert!(Instant::now() < until, "no snapshot");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
 }
 
 static IN_HANDLER: AtomicU64 = AtomicU64::new(0);
@@ -288,6 +352,16 @@ fn each_class_is_accounted_for_when_it_wraps() {
 #[test]
 fn without_room_of_their_own_they_are_as_others() {
     run("no room");
+}
+
+#[test]
+fn each_thread_has_its_name_when_all_earlier_segments_are_gone() {
+    run("names");
+}
+
+#[test]
+fn warnings_on_the_hot_path_trigger_snapshots() {
+    run("snapshots");
 }
 
 #[test]

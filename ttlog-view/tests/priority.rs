@@ -5,6 +5,7 @@ mod support;
 use std::cell::Cell;
 
 use serde_json::Value as Json;
+use ttlog_core::ring::PriorityCursor;
 use ttlog_core::snapshot::Codec;
 use ttlog_read::text::number::grouped;
 
@@ -62,6 +63,38 @@ fn errors_outlive_a_flood_and_stand_where_they_happened() {
     // Segments of both classes that two files hold are shown once.
     let both = view(&dir, &["ring", "made.bin"]);
     assert_eq!(shown(&both.out).len() as u64 + loss.overwritten, 440);
+}
+
+#[test]
+fn errors_in_a_threads_own_segments_and_in_shared_ones_stand_where_they_happened() {
+    let dir = directory("own");
+    let recording = Recording::on_a_server(6, 24, 16, 512, &SHOP);
+    let (thread, cursor) = (Thread::new(1, "worker"), PriorityCursor::new(0));
+    for n in 0..400 {
+        recording.tick(&thread, SECOND + u64::from(n) * 1000, n);
+        if n % 10 == 0 {
+            let is_shared = n % 50 == 0;
+            recording.refused_by(&thread, &cursor, is_shared, SECOND + u64::from(n) * 1000 + 500, n.into());
+        }
+    }
+    write(&dir, "ring", &recording.image());
+    write(&dir, "made.bin", &recording.snapshot("manual", 10 * SECOND, Codec::Lz4));
+    let loss = recording.ring.loss();
+    assert!(loss.overwritten > 100 && loss.priority_overwritten == 0, "{loss:?}");
+    for name in ["ring", "made.bin"] {
+        let run = view(&dir, &[name]);
+        let events = shown(&run.out);
+        assert!(events.is_sorted(), "{events:?}");
+        let errors: Vec<_> = events.iter().copied().filter(|n| n.fract() != 0.0).collect();
+        assert_eq!(errors, (0..40).map(|n| f64::from(n) * 10.0 + 0.5).collect::<Vec<_>>(), "all are there");
+        assert_eq!(events.len() as u64 + loss.overwritten, 440, "each is shown or counted");
+        assert!(!run.out.contains('…'), "no gap: errors have no part in the numbers of the others: {}", run.out);
+        assert_eq!(view(&dir, &["verify", name]).code, Some(0));
+        // Each error has its own time.
+        let json = view(&dir, &[name, "--format", "json", "--level", "error"]).out;
+        let times: Vec<_> = json.lines().filter_map(|line| line.split_once("\"time\"")?.1.get(..40)).collect();
+        assert!(times.windows(2).all(|pair| pair[0] < pair[1]), "{times:?}");
+    }
 }
 
 #[test]

@@ -13,6 +13,7 @@ use std::task::{Context, Poll, Waker};
 
 use serde_json::Value as Json;
 use tracing::{Instrument as _, Span, field, info, info_span, warn};
+use tracing_subscriber::prelude::*;
 
 use support::{directory, view};
 
@@ -27,6 +28,8 @@ fn child() {
         Ok("server") => server(),
         Ok("stuck") => stuck_in_a_span(),
         Ok("native") => native(),
+        Ok("long") => long(false),
+        Ok("long panic") => long(true),
         _ => {}
     }
 }
@@ -145,6 +148,27 @@ fn native() {
     ttlog_std::warn!("the other bank is slow");
     let header = request.traceparent().expect("a recorder");
     println!("ready {header}");
+    std::thread::park();
+}
+
+/// Has two spans that are open for several times as long as the ring reaches back, and `panics` in them or waits.
+fn long(panics: bool) {
+    let recorder = ttlog_std::Recorder::builder().capacity_bytes(1 << 20).build().expect("a recorder");
+    tracing_subscriber::registry().with(recorder.layer()).init();
+    let _ = std::thread::Builder::new().name("worker".to_owned()).spawn(move || {
+        let _connection = info_span!("connection", peer = "10.0.0.1").entered();
+        let _request = info_span!("request", path = "/cart", id = 7).entered();
+        let text = "x".repeat(1000);
+        for _ in 0..3000 {
+            ttlog_std::info!("filling", text);
+            std::thread::sleep(std::time::Duration::from_micros(300));
+        }
+        assert!(!panics, "out of luck");
+        println!("ready");
+        std::thread::park();
+    });
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    println!("ready");
     std::thread::park();
 }
 
@@ -270,4 +294,24 @@ fn native_spans_of_two_processes_are_one_tree() {
     assert!(both.len() == 4 && both.iter().all(|event| event["trace_id"] == trace), "{both:?}");
     let none = format!("trace_id={}", trace.replace(|c: char| c != '0', "1"));
     assert_eq!(json(Path::new("."), &[&one, &two, "-f", &none]).len(), 0);
+}
+
+#[test]
+fn spans_are_known_that_started_before_all_that_the_ring_holds() {
+    const PATH: &str = r#"connection{peer="10.0.0.1"}:request{path="/cart" id=7}"#;
+    let dir = directory("span_program_long");
+    kill("long", &dir);
+    let text = view(&dir, &[&ring(&dir), "--limit", "1"]).out;
+    assert!(text.contains(&format!("   open  {PATH}  for ")) && text.contains(", open for at least "), "{text}");
+    let spans = json(&dir, &[&ring(&dir), "--spans"]);
+    let lives: Vec<_> = spans.iter().map(|span| (&span["state"], &span["partial"], &span["parent"])).collect();
+    let open = (&"open".into(), &true.into());
+    assert_eq!(lives, [(open.0, open.1, &Json::Null), (open.0, open.1, &spans[0]["span_id"])]);
+
+    let dir = directory("span_program_long_panic");
+    kill("long panic", &dir);
+    let text = view(&dir, &[&ring(&dir), "--filter", "target=panic"]).out;
+    assert!(text.contains(&format!(" ERROR worker {PATH}: panic: panicked at ")), "{text}");
+    let panics = json(&dir, &[&ring(&dir), "--filter", "span.id=7", "--filter", "target=panic"]);
+    assert_eq!(panics.len(), 2, "the panic and its backtrace");
 }

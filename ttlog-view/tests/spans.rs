@@ -225,3 +225,53 @@ fn many_open_spans_are_counted() {
     assert_eq!(text.matches("\n   idle  request{id=").count(), 10, "{text}");
     assert!(text.contains("\n   idle  request{id=1500 "), "{text}");
 }
+
+#[test]
+fn a_span_whose_end_may_be_overwritten_is_not_open() {
+    let dir = directory("span_end_lost");
+    let web = Recording::of_spans(1, 4, 512);
+    web.know_spans();
+    let (holder, busy) = (Thread::new(1, "holder"), Thread::new(2, "busy"));
+    web.checked(&busy, SECOND, 0);
+    // In the segment that its thread holds, so it stays.
+    web.request(&holder, SECOND + MS, 1, 0, 1, "ann");
+    web.end(&busy, SECOND + 2 * MS, 1);
+    (3..300).for_each(|n| web.checked(&busy, SECOND + n * MS, n as u32));
+    write(&dir, "lost.ring", &web.image());
+    let spans = json(&dir, &["lost.ring", "--spans"]);
+    assert!(spans.len() == 1 && spans[0]["state"] == "unknown" && spans[0]["partial"] == true, "{spans:?}");
+    let text = view(&dir, &["lost.ring"]).out;
+    assert!(!text.contains("in the middle of"), "{text}");
+    let tree = view(&dir, &["lost.ring", "--spans"]).out;
+    assert!(tree.contains("request{id=1 user=\"ann\"} #1  end unknown\n"), "{tree}");
+    assert!(tree.ends_with("── 1 of 1 spans shown, 0 of them open, and 1 whose end may be overwritten\n"), "{tree}");
+    // It is open if it shows activity later.
+    web.enter(&holder, SECOND + 400 * MS, 1);
+    write(&dir, "open.ring", &web.image());
+    let text = view(&dir, &["open.ring"]).out;
+    assert!(text.contains("\n   holder  request{id=1 user=\"ann\"}  for "), "{text}");
+}
+
+#[test]
+fn the_thread_that_ended_the_process_comes_first() {
+    let dir = directory("span_order");
+    let order = |name: &str, web: &Recording| -> Vec<String> {
+        write(&dir, name, &web.image());
+        let text = view(&dir, &[name]).out;
+        let lines = text.lines().skip_while(|line| !line.contains("in the middle of")).skip(1);
+        lines.take(3).map(|line| line.split_whitespace().next().expect("a thread").to_owned()).collect()
+    };
+    let web = Recording::of_spans(1, 8, 1024);
+    web.know_spans();
+    for (context, name) in [(1, "first"), (2, "second"), (3, "third")] {
+        let thread = Thread::new(context, name);
+        let span = u64::from(context);
+        web.request(&thread, SECOND + span * MS, span, 0, 1, "ann");
+        web.enter(&thread, SECOND + span * MS, span);
+    }
+    assert_eq!(order("none.ring", &web), ["third", "second", "first"]);
+    web.ring.count_panic(SECOND + 10 * MS, 102);
+    assert_eq!(order("panic.ring", &web), ["second", "third", "first"]);
+    assert!(web.ring.stamp_end(&ProcessEnd { signal: 11, context: 1, ..ProcessEnd::of(EndKind::Signal) }));
+    assert_eq!(order("end.ring", &web), ["first", "second", "third"]);
+}

@@ -44,7 +44,8 @@ fn run(name: &str, count: u64) -> Result<()> {
     let recorder = MeasuredRecorder::start(case.setup)?;
     let inputs = inputs::table(case.texts);
     (case.measured)(inputs, 0, count);
-    check_single(case, inputs, &recorder.image()?, if case.emits { count } else { 0 }, 1000)?;
+    let emitted = if case.emits { count * case.records } else { 0 };
+    check_single(case, inputs, &recorder.image()?, emitted, if case.records == 1 { 1000 } else { 0 })?;
     recorder.end()
 }
 

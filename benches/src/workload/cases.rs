@@ -44,6 +44,10 @@ measured! {
     event_string_64(line, quantity, price) => ttlog_std::info!("line read", line);
     /// The standard event with its fields in a template.
     event_template(symbol, quantity, price) => ttlog_std::info!("{quantity} of {symbol} at {price:.2}");
+    /// The life of a span of two records: it starts and is entered, is left and ends.
+    span_guard(text, quantity, price) => drop(ttlog_std::info_scope!("order"));
+    /// The life of a span in its four steps.
+    span_life(text, quantity, price) => drop(ttlog_std::info_span!("order").enter());
     /// The loop that fetches the values, without an event.
     bare_loop(text, quantity, price) => consume(text, quantity, price);
     /// A call of an empty function that is not inlined.
@@ -93,6 +97,8 @@ pub struct Case {
     pub kept: bool,
     /// Whether each round emits an event.
     pub emits: bool,
+    /// Number of records that each round emits, if any. The values of those of spans are not checked.
+    pub records: u64,
     /// Names of the event's fields, in order.
     pub fields: &'static [&'static str],
 }
@@ -108,6 +114,7 @@ const STANDARD: Case = Case {
     setup: SETUP,
     kept: false,
     emits: true,
+    records: 1,
     fields: TRADE,
 };
 
@@ -133,6 +140,8 @@ pub const ALL: &[Case] = &[
         fields: &["quantity", "symbol", "price"],
         ..STANDARD
     },
+    Case { name: "span_guard", measured: span_guard::measured, records: 2, fields: &[], ..STANDARD },
+    Case { name: "span_life", measured: span_life::measured, records: 4, fields: &[], ..STANDARD },
     Case { name: "disabled", setup: Setup { level: Level::Warn, ..SETUP }, emits: false, ..STANDARD },
     Case { name: "bare_loop", measured: bare_loop::measured, emits: false, ..STANDARD },
     Case { name: "empty_call", measured: empty_call::measured, emits: false, ..STANDARD },

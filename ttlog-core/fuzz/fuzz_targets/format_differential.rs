@@ -300,14 +300,41 @@ struct Type {
     depth: u8,
     options: u16,
     tag: u8,
+    /// Whether it is a tuple, a struct or an enum instead, with these members or variants.
+    composite: u8,
+    members: Vec<([u8; 2], Type)>,
 }
 
 impl Type {
     fn tags(&self) -> Vec<u8> {
+        self.tags_within(12)
+    }
+
+    fn tags_within(&self, depth: u8) -> Vec<u8> {
         let mut tags: Vec<u8> =
-            (0..self.depth % 10).map(|level| if self.options >> level & 1 == 1 { 32 } else { 33 }).collect();
-        // Units are not valid elements, so readers can treat them in any way.
-        tags.push(if self.tag % 24 == 20 && tags.last() == Some(&33) { 1 } else { self.tag % 24 });
+            (0..self.depth % 18).map(|level| if self.options >> (level % 16) & 1 == 1 { 32 } else { 33 }).collect();
+        let Some(kind @ 1..) = Some(self.composite % 8).filter(|kind| *kind < 4 && depth > 0) else {
+            // Units are not valid elements, so readers can treat them in any way.
+            tags.push(if self.tag % 31 == 20 && tags.last() == Some(&33) { 1 } else { self.tag % 31 });
+            return tags;
+        };
+        let members = &self.members[..self.members.len().min(3)];
+        let name = |name: &[u8; 2]| [&[1 + name[0] % 2][..], &name[..1 + usize::from(name[0] % 2)]].concat();
+        // A bool comes first, because nor are composites of units only.
+        let count = members.len() as u8 + 1;
+        match kind {
+            1 => tags.extend([34, count, 1]),
+            2 => tags.extend([35, 0, count, 0, 0, 1]),
+            _ => tags.extend([36, 1, b'E', count, 0, 0]),
+        }
+        for (member, of) in members {
+            let of = of.tags_within(depth - 1);
+            match kind {
+                1 => tags.extend(of),
+                2 => tags.extend([vec![0], name(member), of].concat()),
+                _ => tags.extend([name(member), vec![1, 0], name(member), of].concat()),
+            }
+        }
         tags
     }
 }
@@ -327,9 +354,28 @@ fn converted(value: &ValueRef<'_>) -> Value {
         }
         ValueRef::Bytes(blob) => Value::Bytes(blob.bytes.to_vec(), blob.full_len),
         ValueRef::Unit => Value::Unit,
-        ValueRef::None => Value::None,
+        ValueRef::None | ValueRef::SomeNone(_) => Value::None,
+        ValueRef::Uuid(bytes) => Value::Uuid(*bytes),
+        ValueRef::Ip(address) => Value::Ip(*address),
+        ValueRef::Socket(address) => Value::Socket(*address),
+        ValueRef::Duration(duration) => Value::Duration(duration.as_nanos()),
+        ValueRef::Time(time) => Value::Time(time.as_nanos()),
         ValueRef::Any(any) => converted(&any.value()),
         ValueRef::Absent => Value::Absent,
+        ValueRef::Withheld => Value::Withheld,
+        ValueRef::Composite(composite) => {
+            let mut names = Vec::new();
+            let mut values = Vec::new();
+            let (name, variant) = (composite.name, composite.variant);
+            for member in composite.clone() {
+                names.push(member.name.to_owned());
+                values.push(converted(&member.value));
+            }
+            // A tuple has no names at all.
+            let is_tuple = name.is_empty() && variant.is_none() && names.iter().all(String::is_empty);
+            let own = [Some(name), variant].into_iter().flatten().map(str::to_owned);
+            Value::Composite(if is_tuple { vec![] } else { own.chain(names).collect() }, values)
+        }
         ValueRef::Error(elements) | ValueRef::Sequence(elements) => {
             Value::Sequence(elements.clone().map(|element| converted(&element)).collect(), elements.full_len)
         }
@@ -343,7 +389,8 @@ fn values(types: &[Type], payload: &[u8], split: bool) {
     // [2 or 3, 1, 3, "", "", "", 1, [["", tags], …]]
     let mut entry = vec![0x88, 2 + u8::from(split), 1, 3, 0x60, 0x60, 0x60, 1, 0x80 + types.len() as u8];
     for tags in &types {
-        entry.extend([0x82, 0x60, 0x40 + tags.len() as u8]);
+        entry.extend([0x82, 0x60, 0x59]);
+        entry.extend((tags.len() as u16).to_be_bytes());
         entry.extend(tags);
     }
     let Ok(TableItem::Callsite(callsite)) = TableItem::decode(&entry) else { panic!("a callsite") };

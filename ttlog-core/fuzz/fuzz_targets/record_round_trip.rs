@@ -3,13 +3,16 @@
 
 #![no_main]
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::time::Duration;
+
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use ttlog_core::event::{Cons, Field, Nil};
 use ttlog_core::ring::{AppendOutcome, Cursor};
 use ttlog_core::{
     AnyFields, Bytes, CallsiteInfo, ContextInfo, DropReason, Fields, Item, Level, Metadata, Ring, RingConfig,
-    RingImage, SegmentState, TableItem, Value, ValueRef, Word, encode_callsite,
+    RingImage, SegmentState, TableItem, UnixTime, UuidBytes, Value, ValueRef, Word, encode_callsite,
 };
 
 #[derive(Arbitrary, Debug)]
@@ -40,6 +43,9 @@ enum Event {
     Sequences(Vec<u64>, Vec<String>, Vec<i128>, Vec<Option<f32>>),
     Nested(Vec<Vec<u8>>, bool, f64),
     Long(String, u16),
+    /// A UUID, the parts of addresses, seconds and nanoseconds.
+    Identified([u8; 16], Option<u32>, (u16, u32, u32)),
+    Timed(u64, i64, u32),
     Request(String, String, u64, u16, i64, f64),
     Blocks(Vec<u16>, [u8; 16], Vec<f64>, Vec<bool>, String),
     Many(String, String, String, String, String, String, String, u64),
@@ -73,6 +79,11 @@ expected! {
     i64 => Signed, |v| v;
     i128 => I128, |v| v;
     char => Char, |v| v;
+    UuidBytes => Uuid, |v| v.0;
+    IpAddr => Ip, |v| v;
+    SocketAddr => Socket, |v| v;
+    Duration => Duration, |v| v;
+    UnixTime => Time, |v| v;
 }
 
 impl Expected for f32 {
@@ -113,7 +124,7 @@ impl<T: Expected> Expected for Option<T> {
     fn is(&self, read: &ValueRef<'_>) -> bool {
         match self {
             Some(value) => value.is(read),
-            None => *read == ValueRef::None,
+            None => matches!(read, ValueRef::None | ValueRef::SomeNone(_)),
         }
     }
 }
@@ -229,6 +240,19 @@ fn check(recorder: &Recorder<'_>, words: &[Word], event: &Event, callsite: u16) 
         Event::Options(a, b, c, d) => go!(*a, *b, *c, *d),
         Event::Sequences(a, b, c, d) => go!(*a, *b, *c, *d),
         Event::Nested(a, b, c) => go!(*a, *b, *c),
+        Event::Identified(bytes, v4, (port, flow, scope)) => {
+            let ip = v4.map_or(IpAddr::V6(Ipv6Addr::from(*bytes)), |bits| IpAddr::V4(Ipv4Addr::from_bits(bits)));
+            let peer: SocketAddr = match ip {
+                IpAddr::V4(_) => SocketAddr::new(ip, *port),
+                IpAddr::V6(ip) => SocketAddrV6::new(ip, *port, *flow, *scope).into(),
+            };
+            go!(7_u8, ip, UuidBytes(*bytes), peer, Some(UuidBytes(*bytes)), Some(ip));
+        }
+        Event::Timed(unsigned, signed, nanos) => {
+            let (short, long) = (Duration::from_nanos(*unsigned), Duration::new(*unsigned, nanos % 1_000_000_000));
+            let (near, far) = (UnixTime::from_nanos(*signed), UnixTime::new(*signed, nanos % 1_000_000_000));
+            go!(short, near, long, far, vec![short, long]);
+        }
         Event::Request(a, b, c, d, e, f) => go!(*a, *b, *c, *d, *e, *f),
         Event::Blocks(a, b, c, d, e) => go!(*a, *b, *c, *d, *e),
         Event::Many(a, b, c, d, e, f, g, h) => go!(*a, *b, *c, *d, *e, *f, *g, *h),

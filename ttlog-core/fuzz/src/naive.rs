@@ -2,6 +2,8 @@
 //! document after the other. It shares no code with ttlog-core (not even its CBOR or LZ4 crates), so bytes that both
 //! read alike are read as documented.
 
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
+
 /// Bytes were refused. The differential target only compares whether both sides refuse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refused;
@@ -668,15 +670,26 @@ pub enum Value {
     Absent,
     /// An option without a value.
     None,
+    Uuid([u8; 16]),
+    Ip(IpAddr),
+    Socket(SocketAddr),
+    /// In nanoseconds.
+    Duration(u128),
+    /// In nanoseconds since 1970.
+    Time(i128),
     /// A sequence or an error.
     Sequence(Vec<Value>, Option<u32>),
+    /// A tuple, a struct or a variant: its names and its members.
+    Composite(Vec<String>, Vec<Value>),
+    /// A variant that was withheld.
+    Withheld,
 }
 
 /// Decodes the fields of a payload, whose types are in source order; `split` is whether the callsite is of kind 3.
 pub fn fields(payload: &[u8], types: &[Vec<u8>], split: bool) -> Result<Vec<Value>> {
     let data = &mut &payload[..];
     let mut values = vec![Value::Unit; types.len()];
-    let wide = |tags: &[u8]| matches!(tags, [6 | 11 | 13, ..]);
+    let wide = |tags: &[u8]| matches!(tags, [6 | 11 | 13 | 22, ..]);
     for (value_out, tags) in values.iter_mut().zip(types).filter(|(_, tags)| wide(tags)) {
         *value_out = value(data, tags)?;
     }
@@ -697,13 +710,11 @@ pub fn fields(payload: &[u8], types: &[Vec<u8>], split: bool) -> Result<Vec<Valu
         *value_out = match (tags[..].first().ok_or(Refused)?, head) {
             (_, []) => value(data, tags)?,
             (5 | 10, [head]) => {
-                let (n, low) = (usize::from(head % 16), u128::from(head / 16));
-                if n > 8 {
-                    return Err(Refused);
-                }
+                let (n, low) = (usize::from(head % 8), u128::from(head / 8));
+                let n = if n == 7 { 8 } else { n };
                 let mut bytes = [0; 16];
                 bytes[..n].copy_from_slice(take(data, n)?);
-                let number = u64::try_from(u128::from_le_bytes(bytes) * 16 + low).map_err(|_| Refused)?;
+                let number = u64::try_from(u128::from_le_bytes(bytes) * 32 + low).map_err(|_| Refused)?;
                 if tags[0] == 5 { Value::Unsigned(number) } else { Value::Signed(unfolded(number)) }
             }
             (15..=18 | 33, [head]) => {
@@ -745,11 +756,134 @@ fn length(data: &mut &[u8]) -> Result<(usize, Option<u32>)> {
     }
 }
 
+/// Less than a second.
+fn nanos(data: &mut &[u8]) -> Result<u32> {
+    Some(u32::from_le_bytes(array(data)?)).filter(|nanos| *nanos < 1_000_000_000).ok_or(Refused)
+}
+
+/// "A description has at most 2,048 bytes, and at most 16 types are nested in each other".
 fn value(data: &mut &[u8], tags: &[u8]) -> Result<Value> {
-    let (tag, inner) = tags.split_first().ok_or(Refused)?;
-    if tags.len() > 8 {
+    let rest = &mut &tags[..];
+    let of = parse(rest, 16)?;
+    if !rest.is_empty() || tags.len() > 2048 {
         return Err(Refused);
     }
+    read(data, &of)
+}
+
+/// A parsed description.
+#[derive(Debug, Clone, PartialEq)]
+enum Of {
+    Leaf(u8),
+    Option(Box<Of>),
+    Sequence(Box<Of>),
+    Tuple(Vec<Of>),
+    Struct(Members),
+    Enum(Vec<u8>, Vec<Members>),
+}
+
+/// Name of a struct or a variant, and the names and types of its members.
+type Members = (Vec<u8>, Vec<(Vec<u8>, Of)>);
+
+fn parse(tags: &mut &[u8], depth: usize) -> Result<Of> {
+    if depth == 0 {
+        return Err(Refused);
+    }
+    Ok(match take(tags, 1)?[0] {
+        0 => return Err(Refused),
+        32 => Of::Option(parse(tags, depth - 1)?.into()),
+        33 => Of::Sequence(parse(tags, depth - 1)?.into()),
+        34 => Of::Tuple((0..take(tags, 1)?[0]).map(|_| parse(tags, depth - 1)).collect::<Result<_>>()?),
+        35 => Of::Struct(members(tags, depth - 1)?),
+        36 => {
+            let (name, count) = (name(tags)?, take(tags, 1)?[0]);
+            if count > 254 {
+                return Err(Refused);
+            }
+            Of::Enum(name, (0..count).map(|_| members(tags, depth - 1)).collect::<Result<_>>()?)
+        }
+        leaf => Of::Leaf(leaf),
+    })
+}
+
+fn members(tags: &mut &[u8], depth: usize) -> Result<Members> {
+    let (own, count) = (name(tags)?, take(tags, 1)?[0]);
+    let member = |_| {
+        take(tags, 1)?;
+        Ok((name(tags)?, parse(tags, depth)?))
+    };
+    Ok((own, (0..count).map(member).collect::<Result<_>>()?))
+}
+
+fn name(tags: &mut &[u8]) -> Result<Vec<u8>> {
+    let len = usize::from(take(tags, 1)?[0]);
+    Ok(take(tags, len)?.to_vec())
+}
+
+/// Names matter only where a value is read: those of other variants can be anything.
+fn text(name: &[u8]) -> Result<String> {
+    String::from_utf8(name.to_vec()).map_err(|_| Refused)
+}
+
+fn read(data: &mut &[u8], of: &Of) -> Result<Value> {
+    let read_members = |data: &mut &[u8], mut names: Vec<String>, members: &[(Vec<u8>, Of)]| {
+        let mut values = Vec::new();
+        for (name, of) in members {
+            names.push(text(name)?);
+            values.push(read(data, of)?);
+        }
+        // Without any name it is as good as a tuple.
+        let is_tuple = names.len() == values.len() + 1 && names.iter().all(String::is_empty);
+        Ok(Value::Composite(if is_tuple { vec![] } else { names }, values))
+    };
+    match of {
+        Of::Leaf(tag) => leaf(data, *tag),
+        Of::Option(inner) => match take(data, 1)?[0] {
+            0 => Ok(Value::None),
+            1 => read(data, inner),
+            _ => Err(Refused),
+        },
+        Of::Sequence(inner) => {
+            let (len, full) = length(data)?;
+            if is_empty(inner) {
+                return Err(Refused);
+            }
+            Ok(Value::Sequence((0..len).map(|_| read(data, inner)).collect::<Result<_>>()?, full))
+        }
+        Of::Tuple(types) => {
+            let values = types.iter().map(|of| read(data, of)).collect::<Result<_>>()?;
+            Ok(Value::Composite(vec![], values))
+        }
+        Of::Struct((name, members)) => read_members(data, vec![text(name)?], members),
+        Of::Enum(name, variants) => {
+            let name = text(name)?;
+            match take(data, 1)?[0] {
+                254 => Ok(Value::Withheld),
+                255 => {
+                    let (len, _) = length(data)?;
+                    take(data, len)?;
+                    Ok(Value::Withheld)
+                }
+                index => {
+                    let (variant, members) = variants.get(usize::from(index)).ok_or(Refused)?;
+                    read_members(data, vec![name, text(variant)?], members)
+                }
+            }
+        }
+    }
+}
+
+/// Whether values take no bytes.
+fn is_empty(of: &Of) -> bool {
+    match of {
+        Of::Leaf(tag) => *tag == 20,
+        Of::Tuple(types) => types.iter().all(is_empty),
+        Of::Struct((_, members)) => members.iter().all(|(_, of)| is_empty(of)),
+        _ => false,
+    }
+}
+
+fn leaf(data: &mut &[u8], tag: u8) -> Result<Value> {
     Ok(match tag {
         1 => match take(data, 1)?[0] {
             0 => Value::Bool(false),
@@ -777,13 +911,9 @@ fn value(data: &mut &[u8], tags: &[u8]) -> Result<Value> {
             let (len, full) = length(data)?;
             Value::Bytes(take(data, len)?.to_vec(), full)
         }
-        19 | 33 => {
+        19 => {
             let (len, full) = length(data)?;
-            let inner = if *tag == 19 { &[15] } else { inner };
-            if inner == [20] {
-                return Err(Refused);
-            }
-            Value::Sequence((0..len).map(|_| value(data, inner)).collect::<Result<_>>()?, full)
+            Value::Sequence((0..len).map(|_| leaf(data, 15)).collect::<Result<_>>()?, full)
         }
         20 => Value::Unit,
         21 => {
@@ -793,17 +923,41 @@ fn value(data: &mut &[u8], tags: &[u8]) -> Result<Value> {
                     take(data, 1)?;
                     Value::Absent
                 }
-                None | Some(0 | 21) => return Err(Refused),
+                None | Some(0 | 21 | 34 | 35 | 36) => return Err(Refused),
                 Some(_) => {
                     let tags = take(data, outer + 1)?;
                     value(data, tags)?
                 }
             }
         }
-        32 => match take(data, 1)?[0] {
-            0 => Value::None,
-            1 => value(data, inner)?,
+        22 => Value::Uuid(array(data)?),
+        23 => match take(data, 1)?[0] {
+            4 => Value::Ip(array::<4>(data)?.into()),
+            6 => Value::Ip(array::<16>(data)?.into()),
             _ => return Err(Refused),
+        },
+        24 => match take(data, 1)?[0] {
+            4 => Value::Socket((array::<4>(data)?, u16::from_le_bytes(array(data)?)).into()),
+            form @ (6 | 7) => {
+                let (address, port) = (array::<16>(data)?.into(), u16::from_le_bytes(array(data)?));
+                let mut number = || if form == 7 { Ok(u32::from_le_bytes(array(data)?)) } else { Ok(0) };
+                Value::Socket(SocketAddrV6::new(address, port, number()?, number()?).into())
+            }
+            _ => return Err(Refused),
+        },
+        25 => match varint(data)? {
+            u64::MAX => {
+                let secs = u64::from_le_bytes(array(data)?);
+                Value::Duration(u128::from(secs) * 1_000_000_000 + u128::from(nanos(data)?))
+            }
+            ns => Value::Duration(ns.into()),
+        },
+        26 => match i64::from_le_bytes(array(data)?) {
+            i64::MIN => {
+                let secs = i64::from_le_bytes(array(data)?);
+                Value::Time(i128::from(secs) * 1_000_000_000 + i128::from(nanos(data)?))
+            }
+            ns => Value::Time(ns.into()),
         },
         _ => return Err(Refused),
     })
@@ -851,6 +1005,35 @@ mod tests {
                 .split_once('/')
                 .map_or((&line[0][..], None), |(kept, full)| (kept, Some(full.parse().unwrap())));
             assert_eq!(length(&mut &bytes(&line[1])[..]), Ok((kept.parse().unwrap(), full)), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn nested_values_as_the_document_says() {
+        for line in vectors("nested") {
+            assert_eq!(in_words(&value(&mut &bytes(&line[1])[..], &bytes(&line[0])).unwrap()), line[2], "{line:?}");
+        }
+    }
+
+    fn in_words(value: &Value) -> String {
+        match value {
+            Value::Composite(names, values) => {
+                let own = names.len() - names.len().min(values.len());
+                let (own, names) = names.split_at(own);
+                let name = |index: usize| names.get(index).map_or("", |name| name);
+                let members = values.iter().enumerate();
+                let members: Vec<_> = members.map(|(at, value)| format!("{}:{}", name(at), in_words(value))).collect();
+                let own: Vec<_> = (0..2).map(|index| own.get(index).map_or("", |name| name)).collect();
+                // The mark of a secret is not read here.
+                format!("{}({})", own.join("."), members.join(",")).replace(",:ab", ",!:ab")
+            }
+            Value::Sequence(elements, _) => {
+                format!("[{}]", elements.iter().map(in_words).collect::<Vec<_>>().join(","))
+            }
+            Value::Unsigned(value) => value.to_string(),
+            Value::Text(text, _) => text.clone(),
+            Value::Withheld => "withheld".to_owned(),
+            other => panic!("{other:?}"),
         }
     }
 

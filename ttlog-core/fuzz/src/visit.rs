@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use ttlog_core::{CallsiteInfo, Item, Segment, TableItem, ValueRef};
+use ttlog_core::record::visit_members;
+use ttlog_core::{CallsiteInfo, FieldInfo, Item, Segment, TableItem, ValueRef};
 
 /// Reads table entries, and returns the callsites.
 pub fn entries<'a>(entries: impl Iterator<Item = &'a [u8]>) -> HashMap<u16, CallsiteInfo<'a>> {
@@ -61,12 +62,34 @@ pub fn withheld(segment: &Segment<'_>, callsites: &HashMap<u16, CallsiteInfo<'_>
             continue;
         };
         assert!(callsite.fields().all(|field| field.withheld || !field.secret || field.type_tags == [20]));
-        if !wholly && callsite.fields().any(|field| field.withheld && field.literal.is_none()) {
+        if !wholly && callsite.fields().any(|field| field.literal.is_none() && withholds(&field)) {
             for value in callsite.values(record.payload) {
                 let (field, value) = value.expect("what does not decode is withheld wholly");
                 assert!(!field.withheld || is_masked(&value), "{}: {value:?}", field.name);
+                members_withheld(&value);
             }
         }
+    }
+}
+
+/// Returns whether a field or one of its members is withheld.
+fn withholds(field: &FieldInfo<'_>) -> bool {
+    let mut found = field.withheld;
+    visit_members(field.type_tags, &mut |member| found |= member.withheld);
+    found
+}
+
+/// Checks that members with the flag are masked.
+fn members_withheld(value: &ValueRef<'_>) {
+    match value {
+        ValueRef::Sequence(elements) => elements.clone().for_each(|element| members_withheld(&element)),
+        ValueRef::Composite(parts) => {
+            for member in parts.clone() {
+                assert!(!member.withheld || is_masked(&member.value), "{}: {:?}", member.name, member.value);
+                members_withheld(&member.value);
+            }
+        }
+        _ => {}
     }
 }
 
@@ -86,7 +109,15 @@ fn is_masked(value: &ValueRef<'_>) -> bool {
         ValueRef::Bytes(blob) => blob.bytes.iter().all(|&byte| byte == b'*'),
         ValueRef::Error(elements) | ValueRef::Sequence(elements) => elements.clone().all(|element| is_masked(&element)),
         ValueRef::Any(any) => is_masked(&any.value()),
-        ValueRef::Unit | ValueRef::None | ValueRef::Absent => true,
+        // A variant is replaced as a whole, and nothing else has one.
+        ValueRef::Composite(parts) => parts.variant.is_none() && parts.clone().all(|member| is_masked(&member.value)),
+        ValueRef::Withheld => true,
+        ValueRef::Uuid(bytes) => *bytes == [0; 16],
+        ValueRef::Ip(address) => address.is_unspecified(),
+        ValueRef::Socket(address) => address.ip().is_unspecified() && address.port() == 0,
+        ValueRef::Duration(duration) => duration.is_zero(),
+        ValueRef::Time(time) => time.as_nanos() == 0,
+        ValueRef::Unit | ValueRef::None | ValueRef::SomeNone(_) | ValueRef::Absent => true,
     }
 }
 
@@ -98,6 +129,10 @@ fn value(value: &ValueRef<'_>) {
             assert_eq!(elements.clone().inspect(self::value).count(), len);
         }
         ValueRef::Any(any) => self::value(&any.value()),
+        ValueRef::Composite(parts) => {
+            let len = parts.len();
+            assert_eq!(parts.clone().inspect(|member| self::value(&member.value)).count(), len);
+        }
         _ => {}
     }
 }

@@ -3,16 +3,82 @@
 //! [`Value`] maps types to native ones. A value without a native form is formatted once, into a bounded buffer on the
 //! stack, *before* a record is reserved. So a `Display` impl can log, panic or take long without harm to the ring.
 
-use core::error::Error;
 use core::fmt::{self, Write};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use core::time::Duration;
 
+use super::walk::Walk;
+use crate::record::native::{UnixTime, UuidBytes};
 use crate::record::packed::{Packer, SHORT_LEN_MAX, len_head, length_len};
 use crate::record::types::Type;
-use crate::record::value::{Bytes, ErrorTexts, FormattedText, Native, Sealed};
+use crate::record::value::{Bytes, FormattedText, Native, Sealed};
 
 /// A type that can be a field.
 ///
-/// Implement it for your own types to name the native type that represents them:
+/// Derive it for your own structs and enums. Their values are recorded as they are, member by member; the names are
+/// stored once per callsite. The guide to the [log macros](crate::info) shows what readers make of it.
+///
+/// ```
+/// use ttlog_core::{Value, info};
+///
+/// #[derive(Value)]
+/// struct Order<'a> {
+///     customer: Customer,
+///     lines: Vec<(&'a str, u32)>,
+///     state: State,
+///     #[value(rename = "via")]
+///     channel: Option<&'a str>,
+///     #[value(skip)]
+///     cache: std::cell::RefCell<Vec<u8>>,
+/// }
+///
+/// #[derive(Value)]
+/// struct Customer {
+///     id: CustomerId,
+///     #[value(secret)]
+///     card: u64,
+///     #[value(debug)]
+///     kind: Kind,
+/// }
+///
+/// #[derive(Value)]
+/// struct CustomerId(u64); // recorded as a u64
+///
+/// #[derive(Value)]
+/// enum State {
+///     Open,
+///     Paid { cents: u64 },
+/// }
+///
+/// #[derive(Debug)]
+/// enum Kind { Retail }
+///
+/// let customer = Customer { id: CustomerId(7), card: 4111, kind: Kind::Retail };
+/// let lines = vec![("tea", 2), ("cups", 6)];
+/// let order = Order { customer, lines, state: State::Paid { cents: 995 }, channel: None, cache: Default::default() };
+/// info!("accepted", order); // order={customer: {id: 7, card: <withheld>, kind: Retail}, lines: [("tea", 2), …
+/// ```
+///
+/// | attribute of a field | effect |
+/// | --- | --- |
+/// | `#[value(skip)]` | not recorded |
+/// | `#[value(secret)]` | marked as secret: withheld by readers and from snapshots, like a field of that name |
+/// | `#[value(rename = "…")]` | recorded under this name; also for a variant, and for the type itself |
+/// | `#[value(display)]`, `#[value(debug)]` | recorded as the text of `Display` or `Debug` |
+///
+/// - A struct with one unnamed field, which is not secret, is recorded as what it holds. `#[value(transparent)]` on the
+///   type does the same for a struct whose other fields are skipped.
+/// - `#[value(crate = path)]` on the type names this crate (or ttlog-std, or ttlog-embedded) where it has another name.
+/// - Type parameters and lifetimes are supported. Every field that is recorded natively has a type of which a sequence
+///   could be recorded, too: one of those in the guide, or a type with this derive.
+/// - A type that contains itself must mark the field with `skip`, `debug` or `display`.
+/// - Texts of `display` and `debug` are made once, before anything is recorded, with room for 256 bytes in one field of
+///   an event (64 where pointers are of 32 bits); longer ones are cut, and marked as cut. Such a type cannot be an
+///   element of a sequence.
+/// - A field of an event has at most 16 types nested in each other, and at most 2 KiB of names and types.
+///
+/// Or implement the trait to name the native type that represents yours. It can be a field then, but no member of a
+/// type with the derive:
 ///
 /// ```
 /// struct OrderId(u64);
@@ -30,7 +96,7 @@ use crate::record::value::{Bytes, ErrorTexts, FormattedText, Native, Sealed};
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a field of an event",
     label = "no native encoding for this type",
-    note = "write `%value` to record it with `Display`, `?value` with `Debug`, or implement `ttlog_core::Value` for it"
+    note = "write `%value` to record it with `Display`, `?value` with `Debug`, or derive `Value` for it"
 )]
 pub trait Value {
     /// Native type that represents this type in a record.
@@ -42,55 +108,157 @@ pub trait Value {
     fn native(&self) -> Self::Native<'_>;
 }
 
-/// A value that can be an element of a sequence. Sealed, because the lengths of elements are read more than once, and
-/// foreign code might return different ones.
+/// A value that can be a part of another one: an element of a sequence, a member of a tuple or of a type with
+/// `#[derive(Value)]`. Implemented by that derive, not by hand.
+///
+/// # Safety
+/// - For an unchanged value, every call of `walk` visits the same values in the same order, and every call of
+///   [`Value::native`] returns a native value of the same length: the length is measured before it is packed.
+/// - They are those that `TYPE` describes.
+/// - If `BLOCK_LEN` is not 0, it is the size of the type, which has no padding.
 #[diagnostic::on_unimplemented(
-    message = "a sequence of `{Self}` cannot be a field of an event",
-    label = "elements are numbers, `bool`, `char`, texts, options and sequences of them",
-    note = "write `?value` to record it with `Debug`"
+    message = "`{Self}` cannot be a part of a field's value",
+    label = "no native encoding as a part of a value",
+    note = "derive `Value` for it, or mark it `#[value(display)]`, `#[value(debug)]` or `#[value(skip)]` where it is a \
+            field of a type with `#[derive(Value)]`; write `?value` to record a whole sequence with `Debug`"
 )]
-pub trait Element: Value + ElementSealed {}
-
-mod element_sealed {
-    pub trait ElementSealed {
-        /// Number of bytes that an element has both in memory and in a record, which are the same bytes on a little-endian
-        /// target; 0: they differ, or depend on the value.
-        const BLOCK_LEN: usize = 0;
-    }
+pub unsafe trait Element: Value {
+    /// Type as recorded for readers, the same as that of the native value.
+    #[doc(hidden)]
+    const TYPE: Type;
+    /// Whether it has members that are formatted when it is captured.
+    #[doc(hidden)]
+    const IS_FORMATTED: bool = false;
+    /// Number of bytes that a value has both in memory and in a record, which are the same bytes on a little-endian
+    /// target; 0: they differ, or depend on the value.
+    #[doc(hidden)]
+    const BLOCK_LEN: usize = 0;
+    /// Visits the native values that it consists of.
+    #[doc(hidden)]
+    fn walk<W: Walk>(&self, walk: &mut W);
 }
-use element_sealed::ElementSealed;
 
 macro_rules! element {
-    ($($(#[$attribute:meta])* ($($generics:tt)*) $rust:ty;)*) => {$(
-        $(#[$attribute])*
-        impl<$($generics)*> ElementSealed for $rust {}
-        $(#[$attribute])*
-        impl<$($generics)*> Element for $rust {}
-    )*};
-}
-macro_rules! block_element {
-    ($($rust:ty),*) => {$(
-        impl ElementSealed for $rust {
-            const BLOCK_LEN: usize = if cfg!(target_endian = "little") { size_of::<$rust>() } else { 0 };
+    ($($rust:ty: $block_len:expr),* $(,)?) => {$(
+        // SAFETY: the value is copied, or its length is part of the reference. Those with a block are numbers, bools
+        // and chars.
+        unsafe impl Element for $rust {
+            const TYPE: Type = <<$rust as Value>::Native<'static> as Native>::TYPE;
+            const BLOCK_LEN: usize = if cfg!(target_endian = "little") { $block_len } else { 0 };
+            #[inline(always)]
+            fn walk<W: Walk>(&self, walk: &mut W) {
+                walk.leaf(self.native());
+            }
         }
-        impl Element for $rust {}
     )*};
 }
-block_element!(bool, char, u8, u16, u32, u128, i8, i16, i32, i128, f32, f64);
 element! {
-    () u64; () usize; () i64; () isize; () str; () Bytes<'_>;
-    (T: Element) Option<T>; (T: Element) [T]; (T: Element, const N: usize) [T; N];
-    (T: Element + ?Sized) &T;
-    #[cfg(feature = "alloc")] () alloc::string::String;
-    #[cfg(feature = "alloc")] (T: Element) alloc::vec::Vec<T>;
-    #[cfg(feature = "alloc")] (T: Element + ?Sized) alloc::boxed::Box<T>;
-    #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))] (T: Element + ?Sized) alloc::sync::Arc<T>;
+    bool: 1, char: 4, u8: 1, u16: 2, u32: 4, u128: 16, i8: 1, i16: 2, i32: 4, i128: 16, f32: 4, f64: 8,
+    u64: 0, usize: 0, i64: 0, isize: 0, (): 0, str: 0,
+    core::num::NonZeroU8: 1, core::num::NonZeroU16: 2, core::num::NonZeroU32: 4, core::num::NonZeroU64: 0,
+    core::num::NonZeroU128: 16, core::num::NonZeroUsize: 0,
+    core::num::NonZeroI8: 1, core::num::NonZeroI16: 2, core::num::NonZeroI32: 4, core::num::NonZeroI64: 0,
+    core::num::NonZeroI128: 16, core::num::NonZeroIsize: 0,
+    IpAddr: 0, Ipv4Addr: 0, Ipv6Addr: 0, SocketAddr: 0, SocketAddrV4: 0, SocketAddrV6: 0, Duration: 0, UuidBytes: 0,
+    UnixTime: 0,
+}
+#[cfg(any(test, feature = "std"))]
+element!(std::time::SystemTime: 0);
+#[cfg(feature = "uuid")]
+element!(uuid::Uuid: 0);
+
+// SAFETY: as for the macro above.
+unsafe impl Element for Bytes<'_> {
+    const TYPE: Type = Type::Bytes;
+    #[inline(always)]
+    fn walk<W: Walk>(&self, walk: &mut W) {
+        walk.leaf(*self);
+    }
+}
+
+// SAFETY: whether there is a value does not change, and the rest follows from `T`.
+unsafe impl<T: Element> Element for Option<T> {
+    const TYPE: Type = Type::Option(&T::TYPE);
+    const IS_FORMATTED: bool = T::IS_FORMATTED;
+    #[inline(always)]
+    fn walk<W: Walk>(&self, walk: &mut W) {
+        walk.leaf(self.is_some());
+        if let Some(value) = self {
+            value.walk(walk);
+        }
+    }
+}
+
+// SAFETY: the number of elements does not change, and the rest follows from `T`.
+unsafe impl<T: Element> Element for [T] {
+    const TYPE: Type = Elements::<T>::TYPE_OF_SEQUENCE;
+    #[inline(always)]
+    fn walk<W: Walk>(&self, walk: &mut W) {
+        walk.leaf(Elements(self));
+    }
+}
+
+macro_rules! element_deref {
+    ($($(#[$attribute:meta])* ($($generics:tt)*) $rust:ty => $target:ty;)*) => {$(
+        $(#[$attribute])*
+        // SAFETY: follows from the target. These pointers return the same target every time.
+        unsafe impl<$($generics)*> Element for $rust {
+            const TYPE: Type = <$target as Element>::TYPE;
+            const IS_FORMATTED: bool = <$target as Element>::IS_FORMATTED;
+            #[inline(always)]
+            fn walk<W: Walk>(&self, walk: &mut W) {
+                <$target as Element>::walk(self, walk);
+            }
+        }
+    )*};
+}
+element_deref! {
+    (T: Element, const N: usize) [T; N] => [T];
+    (T: Element + ?Sized) &T => T;
+    (T: Element + ?Sized) &mut T => T;
+    #[cfg(feature = "alloc")] () alloc::string::String => str;
+    #[cfg(feature = "alloc")] (T: Element) alloc::vec::Vec<T> => [T];
+    #[cfg(feature = "alloc")] (T: Element + ?Sized) alloc::boxed::Box<T> => T;
+    #[cfg(feature = "alloc")] (T: Element + ?Sized) alloc::rc::Rc<T> => T;
+    #[cfg(all(feature = "alloc", target_has_atomic = "ptr"))] (T: Element + ?Sized) alloc::sync::Arc<T> => T;
+    (const N: usize) heapless::String<N> => str;
+}
+
+#[cfg(feature = "alloc")]
+// SAFETY: follows from the target: a type that is its own owner is borrowed as it is.
+unsafe impl<T: Element + Clone> Element for alloc::borrow::Cow<'_, T> {
+    const TYPE: Type = T::TYPE;
+    const IS_FORMATTED: bool = T::IS_FORMATTED;
+    #[inline(always)]
+    fn walk<W: Walk>(&self, walk: &mut W) {
+        <T as Element>::walk(self, walk);
+    }
+}
+
+#[cfg(feature = "alloc")]
+// SAFETY: as for `String`.
+unsafe impl Element for alloc::borrow::Cow<'_, str> {
+    const TYPE: Type = Type::Str;
+    #[inline(always)]
+    fn walk<W: Walk>(&self, walk: &mut W) {
+        <str as Element>::walk(self, walk);
+    }
 }
 
 /// Maximum number of bytes of a sequence that the hot path takes.
-const SMALL_BLOCK_MAX: usize = 512;
+pub(super) const SMALL_BLOCK_MAX: usize = 512;
 
-/// Elements of a sequence, as one value.
+/// Elements of a sequence, as one value. Their members cannot be formatted, because there is no place for an unknown
+/// number of texts:
+///
+/// ```compile_fail,E0080
+/// #[derive(ttlog_core::Value)]
+/// struct Shown {
+///     #[value(display)]
+///     text: String,
+/// }
+/// ttlog_core::info!("a list", list = [Shown { text: String::new() }]);
+/// ```
 #[derive(Debug)]
 pub struct Elements<'a, T>(pub(crate) &'a [T]);
 
@@ -103,6 +271,15 @@ impl<T> Clone for Elements<'_, T> {
 impl<T> Copy for Elements<'_, T> {}
 
 impl<T: Element> Elements<'_, T> {
+    const TYPE_OF_SEQUENCE: Type = {
+        assert!(
+            !T::IS_FORMATTED,
+            "elements of a sequence cannot have members with `#[value(display)]` or `#[value(debug)]`"
+        );
+        assert!(!T::TYPE.takes_no_bytes(), "elements of a sequence cannot be without contents, such as `()`");
+        Type::Sequence(&T::TYPE)
+    };
+
     /// Returns the number of leading elements that fit into `cap` bytes, and their length in bytes.
     fn fitting(&self, cap: usize) -> (usize, usize) {
         if T::BLOCK_LEN > 0 {
@@ -146,8 +323,8 @@ impl<T: Element> Elements<'_, T> {
 }
 
 impl<T> Sealed for Elements<'_, T> {}
-impl<'a, T: Element> Native for Elements<'a, T> {
-    const TYPE: Type = Type::Sequence(&<T::Native<'a> as Native>::TYPE);
+impl<T: Element> Native for Elements<'_, T> {
+    const TYPE: Type = Self::TYPE_OF_SEQUENCE;
     const HEAD_LEN: usize = 1;
     const SMALL_LEN_MAX: usize = 1;
     const CONTENT_LEN_MAX: usize = if T::BLOCK_LEN > 0 { SMALL_BLOCK_MAX } else { 0 };
@@ -206,9 +383,11 @@ macro_rules! value_itself {
     )*};
 }
 value_itself!(bool, u8, u16, u32, u64, u128, i8, i16, i32, i64, i128, f32, f64, char, ());
+value_itself!(IpAddr, SocketAddr, Duration, UuidBytes, UnixTime);
 
 macro_rules! value_as {
-    ($($rust:ty => $native:ty, |$value:ident| $mapped:expr;)*) => {$(
+    ($($(#[$attribute:meta])* $rust:ty => $native:ty, |$value:ident| $mapped:expr;)*) => {$(
+        $(#[$attribute])*
         impl Value for $rust {
             type Native<'a> = $native;
             #[inline(always)]
@@ -226,7 +405,20 @@ value_as! {
     core::num::NonZeroU16 => u16, |v| v.get();
     core::num::NonZeroU32 => u32, |v| v.get();
     core::num::NonZeroU64 => u64, |v| v.get();
+    core::num::NonZeroU128 => u128, |v| v.get();
     core::num::NonZeroUsize => u64, |v| v.get() as u64;
+    core::num::NonZeroI8 => i8, |v| v.get();
+    core::num::NonZeroI16 => i16, |v| v.get();
+    core::num::NonZeroI32 => i32, |v| v.get();
+    core::num::NonZeroI64 => i64, |v| v.get();
+    core::num::NonZeroI128 => i128, |v| v.get();
+    core::num::NonZeroIsize => i64, |v| v.get() as i64;
+    Ipv4Addr => IpAddr, |v| IpAddr::V4(*v);
+    Ipv6Addr => IpAddr, |v| IpAddr::V6(*v);
+    SocketAddrV4 => SocketAddr, |v| SocketAddr::V4(*v);
+    SocketAddrV6 => SocketAddr, |v| SocketAddr::V6(*v);
+    #[cfg(any(test, feature = "std"))] std::time::SystemTime => UnixTime, |v| UnixTime::from(*v);
+    #[cfg(feature = "uuid")] uuid::Uuid => UuidBytes, |v| UuidBytes(v.into_bytes());
 }
 
 impl Value for str {
@@ -368,58 +560,11 @@ impl<const DEBUG: bool> Value for Formatted<DEBUG> {
     }
 }
 
-/// Maximum number of texts stored of an error's chain, including the error.
-const ERROR_CHAIN_MAX: usize = 8;
-
-/// Texts of an error and its sources that live for the duration of the log call.
-#[derive(Debug)]
-pub struct ErrorChain {
-    room: Room,
-    ends: heapless::Vec<u16, ERROR_CHAIN_MAX>,
-    /// Number of texts in the chain, stored or not; counted up to 1000, because a chain can be circular.
-    count: u32,
-}
-
-/// Formats an error and its sources, outermost first, at most 8 of them. Otherwise like [`display`].
-#[inline(never)]
-pub fn error_chain(error: &(dyn Error + '_)) -> ErrorChain {
-    let mut chain = ErrorChain { room: Room::new(), ends: heapless::Vec::new(), count: 0 };
-    chain.push(error);
-    let mut source = error.source();
-    while let Some(error) = source {
-        if chain.count == 1000 {
-            break;
-        }
-        chain.push(error);
-        source = error.source();
-    }
-    chain
-}
-
-impl ErrorChain {
-    fn push(&mut self, error: &(dyn Error + '_)) {
-        self.count += 1;
-        if !self.ends.is_full() && self.room.offered == self.room.text.len() {
-            let _ = write!(self.room, "{error}"); // as in `display`
-            let end = u16::try_from(self.room.text.len()).unwrap_or(u16::MAX);
-            let _ = self.ends.push(end); // not full, see above
-        }
-    }
-}
-
-impl Value for ErrorChain {
-    type Native<'a> = ErrorTexts<'a>;
-    fn native(&self) -> ErrorTexts<'_> {
-        let kept = self.ends.len() as u32;
-        ErrorTexts { text: &self.room.text, ends: &self.ends, full_len: (self.count > kept).then_some(self.count) }
-    }
-}
-
 // The macros do not know the types of their arguments, but method lookup does: it tries a receiver before the value
-// that the receiver points to. So `(&&&&Bare(&x)).ttlog_hold()` selects the impl for the most references that applies
-// to the type of `x`.
+// that the receiver points to. So `(&&&&&&&&Bare(&x)).ttlog_hold()` selects the impl for the most references that
+// applies to the type of `x`. Those for errors are in `error_chain`.
 
-/// A plain field: uses `Value`, else `Error`, else a boxed error.
+/// A plain field: uses `Value`, else what it has of an error.
 #[derive(Debug)]
 pub struct Bare<'a, T: ?Sized>(pub &'a T);
 
@@ -437,18 +582,6 @@ pub trait ViaValue {
     type Held;
     /// Captures the argument.
     fn ttlog_hold(&self) -> Self::Held;
-}
-
-/// Selects the chain of an error.
-pub trait ViaError {
-    /// Captures the argument.
-    fn ttlog_hold(&self) -> ErrorChain;
-}
-
-/// Selects the chain of a boxed error (a box of a trait object does not implement `Error` itself).
-pub trait ViaBoxedError {
-    /// Captures the argument.
-    fn ttlog_hold(&self) -> ErrorChain;
 }
 
 /// Selects `Display`.
@@ -471,7 +604,7 @@ pub trait ViaNothing {
     fn ttlog_hold(&self) -> Self::Held;
 }
 
-impl<'a, T: Value + ?Sized> ViaValue for &&&Bare<'a, T> {
+impl<'a, T: Value + ?Sized> ViaValue for &&&&&&&Bare<'a, T> {
     type Held = &'a T;
     #[inline(always)]
     fn ttlog_hold(&self) -> &'a T {
@@ -494,29 +627,6 @@ impl<'a, T: Value + ?Sized> ViaValue for &&TemplDebug<'a, T> {
         self.0
     }
 }
-
-impl<T: Error> ViaError for &&Bare<'_, T> {
-    fn ttlog_hold(&self) -> ErrorChain {
-        error_chain(self.0)
-    }
-}
-
-macro_rules! via_dyn_error {
-    ($($error:ty),*) => {$(
-        impl ViaError for &&Bare<'_, $error> {
-            fn ttlog_hold(&self) -> ErrorChain {
-                error_chain(self.0)
-            }
-        }
-        #[cfg(feature = "alloc")]
-        impl ViaBoxedError for &Bare<'_, alloc::boxed::Box<$error>> {
-            fn ttlog_hold(&self) -> ErrorChain {
-                error_chain(&**self.0)
-            }
-        }
-    )*};
-}
-via_dyn_error!(dyn Error, dyn Error + Send, dyn Error + Send + Sync);
 
 impl<T: fmt::Display + ?Sized> ViaDisplay for &Templ<'_, T> {
     fn ttlog_hold(&self) -> Formatted<false> {

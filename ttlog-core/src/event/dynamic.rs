@@ -1,6 +1,6 @@
 //! Fields whose types are known only when the event is recorded: those of `tracing`, of `log`, and of other facades.
 //!
-//! Each value carries its type ([`Type::Any`](crate::Type::Any)), so one callsite holds a number today and a text
+//! Each value carries its type ([`Type::Any`]), so one callsite holds a number today and a text
 //! tomorrow, or nothing. [`DynamicValues`] encodes them one by one into the caller's buffer, in front of the ring: a
 //! `Display` impl can log, panic or take long without harm to the ring. [`DynamicFields`] is the result.
 //!
@@ -13,6 +13,7 @@ use core::marker::PhantomData;
 use core::ptr::NonNull;
 use core::slice;
 
+use super::error_chain::{COUNT_MAX, TEXTS_MAX, sources_from};
 use super::fields::{AnyFields, TypeList};
 use crate::record::load::load_tail;
 use crate::record::packed::{Packer, SHORT_LEN_MAX, is_short, length_len, put_length, short_varint, zigzag};
@@ -21,10 +22,6 @@ use crate::record::value::Sealed;
 
 /// Bytes that any value can take: room enough to state that it was cut, and how long it was.
 const VALUE_LEN_MIN: usize = 10;
-/// Maximum number of texts stored of an error's chain, including the error.
-const ERROR_CHAIN_MAX: usize = 8;
-/// Maximum number of errors that are counted of a chain, which can be circular.
-const ERROR_COUNT_MAX: u32 = 1000;
 
 /// Fields of one event, encoded.
 #[derive(Clone, Copy, Debug)]
@@ -257,17 +254,19 @@ impl<'b> DynamicValues<'b> {
 
     /// Encodes the texts of an error and its sources, outermost first, at most 8 of them.
     pub fn error(&mut self, error: &(dyn Error + 'static)) {
-        let chain = || core::iter::successors(Some(error), source_of);
-        let count = chain().take(ERROR_COUNT_MAX as usize).count();
-        let kept = count.min(ERROR_CHAIN_MAX);
+        let chain = || sources_from(Some(error)).take(COUNT_MAX);
+        let count = chain().count();
+        let kept = count.min(TEXTS_MAX);
         if self.room() < (kept + 1) * VALUE_LEN_MIN {
             return self.display(&error);
         }
         let Some(room) = self.begin(Type::Error) else { return };
         let end = self.len_bytes() + room;
         self.put_length(kept, (kept < count).then_some(count as u32));
+        // For each source, however long the texts before it are: the last one is often the one that matters.
+        let share = (room / (2 * TEXTS_MAX)).max(VALUE_LEN_MIN);
         for (index, error) in chain().take(kept).enumerate() {
-            let others = (kept - 1 - index) * VALUE_LEN_MIN;
+            let others = (kept - 1 - index) * share;
             self.formatted(format_args!("{error}"), end - self.len_bytes() - others);
         }
     }
@@ -434,11 +433,6 @@ fn fitting(count: usize, len: usize) -> usize {
 const PADDING_LEN: usize = 8;
 /// Length of the longest text that fits into a word together with its type and its length.
 const TINY_LEN_MAX: usize = 6;
-
-fn source_of<'e>(error: &&'e (dyn Error + 'static)) -> Option<&'e (dyn Error + 'static)> {
-    let error: &'e (dyn Error + 'static) = *error;
-    error.source()
-}
 
 /// Bytes of the longest encoded length.
 const LONGEST_LENGTH: usize = 9;

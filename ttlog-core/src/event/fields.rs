@@ -7,7 +7,7 @@
 #[allow(unused_imports, reason = "for the documentation")]
 use crate::record::packed::LOOSE_LEN;
 use crate::record::packed::Packer;
-use crate::record::types::{TYPE_DEPTH_MAX, Type};
+use crate::record::types::Type;
 use crate::record::value::{Native, Sealed};
 
 /// Minimum hash of a type list.
@@ -38,22 +38,36 @@ impl TypeList {
         if hash < TYPES_HASH_MIN { TYPES_HASH_MIN } else { hash }
     }
 
-    /// Returns the tags of the types one after the other (docs/format.md §4.2), zero-padded.
+    /// Returns the list itself.
     ///
     /// # Panics
-    /// If there are more than `N` tags. Only used at compile time.
+    /// If a type has no valid description, see [`Type::check`]. Only used at compile time.
+    #[must_use]
+    pub const fn checked(self) -> Self {
+        let mut rest = &self;
+        while let TypeList::Cons(head, tail) = rest {
+            head.check();
+            rest = tail;
+        }
+        self
+    }
+
+    /// Returns the descriptions of the types one after the other (docs/format.md §4.2), zero-padded.
+    ///
+    /// # Panics
+    /// If they take more than `N` bytes, or a type has no valid description. Only used at compile time.
     #[must_use]
     pub const fn tag_bytes<const N: usize>(&self) -> [u8; N] {
         let (mut tags, mut len, mut rest) = ([0; N], 0, self);
         while let TypeList::Cons(head, tail) = rest {
-            let (mut current, mut depth) = (Some(*head), 0);
-            while let Some(now) = current {
-                assert!(len < N, "a log call on a device has too many fields");
-                assert!(depth < TYPE_DEPTH_MAX, "the type of a field nests options and sequences too deeply");
-                tags[len] = now.tag();
-                len += 1;
-                depth += 1;
-                current = now.inner();
+            head.check();
+            let (_, room) = tags.split_at_mut(len);
+            match head.describe(room) {
+                Some(more) => len += more,
+                None => panic!(
+                    "a log call on a device has too many fields, or names of members: their types take more than 64 \
+                     bytes"
+                ),
             }
             rest = tail;
         }
@@ -90,7 +104,7 @@ pub trait Fields: Copy + Sealed {
     /// Types of the fields, as recorded with heads and tails apart.
     const SPLIT_TYPES: TypeList = TypeList::Split(&Self::TYPES);
     /// Hash of the types.
-    const HASH: u32 = Self::TYPES.hash();
+    const HASH: u32 = Self::TYPES.checked().hash();
     /// Number of words in the wide part.
     const WIDE_WORDS: usize;
     /// Length of all heads in bytes.
@@ -321,6 +335,17 @@ impl<F: Fields> JoinedFields for F {
         self.put_joined(packer, cap);
     }
 }
+
+/// Fields of unknown types stay split, as their [`types`](AnyFields::types) say.
+impl JoinedFields for &(dyn AnyFields + '_) {
+    fn payload_words(&self, cap: usize) -> usize {
+        AnyFields::payload_words(*self, cap)
+    }
+    fn put(&self, packer: &mut Packer, cap: usize) {
+        AnyFields::put(*self, packer, cap);
+    }
+}
+impl Sealed for &(dyn AnyFields + '_) {}
 
 impl core::fmt::Debug for dyn AnyFields + '_ {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {

@@ -33,6 +33,32 @@ pub struct Field {
     pub secret: bool,
     /// Relation between the event and the span whose id is the value.
     pub role: Role,
+    /// How readers show the value.
+    pub shown: Shown,
+}
+
+/// How readers show the value of a field that is recorded natively.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Shown {
+    /// As readers show values of its type.
+    #[default]
+    Plain = 0,
+    /// As its `Display` does.
+    Display = 1,
+    /// As its `Debug` does.
+    Debug = 2,
+}
+
+impl Shown {
+    /// Returns how a field with this number in the table is shown; unknown ones are plain.
+    pub(crate) const fn from_code(code: u64) -> Self {
+        match code {
+            1 => Shown::Display,
+            2 => Shown::Debug,
+            _ => Shown::Plain,
+        }
+    }
 }
 
 /// Relation between an event and the span whose id is in one of its fields, of type u64 (on devices u32). The id 0
@@ -100,25 +126,32 @@ impl Field {
     /// Creates a field whose value is in each record.
     #[must_use]
     pub const fn dynamic(name: &'static str) -> Self {
-        Field { name, literal: None, secret: false, role: Role::Value }
+        Field { name, literal: None, secret: false, role: Role::Value, shown: Shown::Plain }
     }
 
     /// Creates a field whose value is a literal.
     #[must_use]
     pub const fn literal(name: &'static str, value: Literal) -> Self {
-        Field { name, literal: Some(value), secret: false, role: Role::Value }
+        Field { name, literal: Some(value), secret: false, role: Role::Value, shown: Shown::Plain }
     }
 
     /// Creates a field that holds the id of a span, a u64.
     #[must_use]
     pub const fn id(name: &'static str, role: Role) -> Self {
-        Field { name, literal: None, secret: false, role }
+        Field { name, literal: None, secret: false, role, shown: Shown::Plain }
     }
 
     /// Marks the field as secret.
     #[must_use]
     pub const fn secret(mut self) -> Self {
         self.secret = true;
+        self
+    }
+
+    /// Sets how the value is shown.
+    #[must_use]
+    pub const fn shown(mut self, shown: Shown) -> Self {
+        self.shown = shown;
         self
     }
 }

@@ -21,10 +21,10 @@ pub(crate) const LOOSE_LEN: usize = 24;
 const IS_WIDE: bool = cfg!(target_pointer_width = "64");
 /// Maximum length that is encoded in a single byte.
 pub const SHORT_LEN_MAX: usize = 249;
-const LONG_LEN: u8 = 250;
+pub(super) const LONG_LEN: u8 = 250;
 const CAPPED_LEN: u8 = 251;
 
-/// Returns the sum of the bytes of `word`, which [`check`](crate::record) stores.
+/// Returns the sum of the bytes of `word`, which [`check`](mod@crate::record) stores.
 #[inline(always)]
 #[must_use]
 pub const fn byte_sum(word: u64) -> u8 {
@@ -41,16 +41,30 @@ pub const fn byte_sum(word: u64) -> u8 {
 /// Maximum length of a number that is split into head and tail, in bytes.
 pub(crate) const SPLIT_NUMBER_LEN: usize = 9;
 
-/// Returns the number of bits, a multiple of 8, of the tail of a number that is split.
+/// Number of the lowest bits of a number that are in its head.
+const HEAD_BITS: u32 = 5;
+
+/// Returns what the tail of a number holds, and its number of bits: a multiple of 8 up to 48, or 64.
 #[inline(always)]
-pub(crate) const fn split_bits(value: u64) -> u32 {
-    ((value | 8).ilog2() + 4) & !7
+pub(crate) const fn split_tail(value: u64) -> (u64, u32) {
+    let needed = ((value | 16).ilog2() + 3) & !7;
+    (value >> HEAD_BITS, if needed > 48 { 64 } else { needed })
 }
 
-/// Returns the head of a number that is split: the length of its tail, and its lowest four bits.
+/// Returns the head of a number: the length of its tail, of which 8 is stated as 7, and its lowest bits.
 #[inline(always)]
 pub(crate) const fn split_head(value: u64) -> u64 {
-    (value << 4 & 0xF0) | (split_bits(value) >> 3) as u64
+    let bits = split_tail(value).1;
+    (value << 3 & 0xF8) | ((bits - (bits >> 6)) >> 3) as u64
+}
+
+/// Returns the length in bytes of the tail of a number with this head.
+#[inline]
+pub(crate) const fn tail_len_of(head: u8) -> usize {
+    match head & 7 {
+        7 => 8,
+        n => n as usize,
+    }
 }
 
 /// Returns whether `value` fits a varint of at most 7 bytes.
@@ -232,7 +246,8 @@ impl Packer {
     /// Appends the tail of a number that is split.
     #[inline(always)]
     pub(crate) fn put_split_tail(&mut self, value: u64) {
-        self.put_loose(value >> 4, split_bits(value));
+        let (tail, bits) = split_tail(value);
+        self.put_loose(tail, bits);
     }
 
     /// Appends bytes. Without a branch if they are at most 16; otherwise without one per byte.
@@ -455,16 +470,19 @@ impl<'a> Unpacker<'a> {
     /// Takes the tail of a number whose head is `head`.
     #[inline]
     pub fn split_tail(&mut self, head: u8) -> Option<u64> {
-        let n = usize::from(head & 15);
-        let low = u64::from(head >> 4);
-        if let (Some(word), 0..=7) = (self.rest.first_chunk::<8>(), n) {
-            self.rest = &self.rest[n..];
-            return Some((u64::from_le_bytes(*word) & ((1 << (8 * n)) - 1)) << 4 | low);
-        }
-        let mut bytes = [0; 8];
-        bytes.get_mut(..n)?.copy_from_slice(self.bytes(n)?);
-        let high = u64::from_le_bytes(bytes);
-        (high >> 60 == 0).then_some(high << 4 | low)
+        let (len, low) = (tail_len_of(head), u64::from(head >> 3));
+        let word = match self.rest.first_chunk::<8>() {
+            Some(word) if len < 8 => {
+                self.rest = &self.rest[len..];
+                u64::from_le_bytes(*word) & ((1 << (8 * len)) - 1)
+            }
+            _ => {
+                let mut bytes = [0; 8];
+                bytes[..len].copy_from_slice(self.bytes(len)?);
+                u64::from_le_bytes(bytes)
+            }
+        };
+        (word >> (64 - HEAD_BITS) == 0).then_some(word << HEAD_BITS | low)
     }
 
     /// Takes a length. That many bytes or elements might not follow.

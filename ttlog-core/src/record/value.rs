@@ -6,11 +6,18 @@
 //! # Format
 //! docs/format.md §4.2, §4.3.
 
+use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
+
+use super::native::{UnixTime, decode_duration, decode_ip, decode_socket, decode_time};
 use super::packed::{
-    Length, Packer, SHORT_LEN_MAX, SPLIT_NUMBER_LEN, Unpacker, len_head, length_len, split_bits, split_head, unzigzag,
+    Length, Packer, SHORT_LEN_MAX, SPLIT_NUMBER_LEN, Unpacker, len_head, length_len, split_head, split_tail, unzigzag,
     varint_len, zigzag,
 };
-use super::types::{TAG_ABSENT, TAG_ANY, TAG_SEQUENCE, TYPE_DEPTH_MAX, Type, split_carried_type};
+use super::types::{
+    MEMBER_SECRET, MEMBER_WITHHELD, Rest, TAG_ABSENT, TAG_ANY, TAG_ENUM, TAG_OPTION, TAG_SEQUENCE, TAG_STRUCT,
+    TAG_TUPLE, Type, VARIANTS_MAX, split_carried_type, split_type, takes_no_bytes,
+};
 use crate::error::ValueError;
 
 mod sealed {
@@ -170,11 +177,12 @@ macro_rules! native_varint {
             }
             fn tail_len(&self, _cap: usize) -> usize {
                 let $value = *self;
-                split_bits($mapped) as usize / 8
+                split_tail($mapped).1 as usize / 8
             }
             fn pack_tail(&self, packer: &mut Packer, _cap: usize) {
                 let $value = *self;
-                packer.put_bits($mapped >> 4, split_bits($mapped));
+                let (tail, bits) = split_tail($mapped);
+                packer.put_bits(tail, bits);
             }
             #[inline(always)]
             fn packed_len(&self, _cap: usize) -> usize {
@@ -371,19 +379,29 @@ pub struct FormattedText<'a, const DEBUG: bool> {
 pub struct ErrorTexts<'a> {
     /// All stored texts, one after another.
     pub(crate) text: &'a str,
-    /// End of each text in `text`. Ascending, at character boundaries; the last one is `text.len()`.
-    pub(crate) ends: &'a [u16],
+    /// End of each text in `text`. Ascending, at character boundaries; the last one is at `text.len()`.
+    pub(crate) ends: &'a [TextEnd],
     /// Original number of texts, if not all were stored.
     pub(crate) full_len: Option<u32>,
 }
 
+/// End of one of several texts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TextEnd {
+    pub(crate) end: u16,
+    /// Original length of the text, if it was cut.
+    pub(crate) full_len: Option<u32>,
+}
+
 impl ErrorTexts<'_> {
-    fn texts(&self) -> impl Iterator<Item = &str> {
+    /// Returns the texts, each with its original length if it was cut.
+    fn texts(&self) -> impl Iterator<Item = (&str, Option<u32>)> {
         let mut start = 0;
-        self.ends.iter().map(move |&end| {
-            let text = self.text.get(start..usize::from(end)).unwrap_or_default();
-            start = usize::from(end);
-            text
+        self.ends.iter().map(move |text| {
+            let end = usize::from(text.end);
+            let stored = self.text.get(start..end).unwrap_or_default();
+            start = end;
+            (stored, text.full_len)
         })
     }
 }
@@ -397,12 +415,12 @@ impl Native for ErrorTexts<'_> {
     }
     fn packed_len(&self, cap: usize) -> usize {
         length_len(self.ends.len(), self.full_len.is_some())
-            + self.texts().map(|text| Kept::of_text(text, None, cap).packed_len()).sum::<usize>()
+            + self.texts().map(|(text, full_len)| Kept::of_text(text, full_len, cap).packed_len()).sum::<usize>()
     }
     fn pack(&self, packer: &mut Packer, cap: usize) {
         packer.put_len(self.ends.len(), self.full_len);
-        for text in self.texts() {
-            Kept::of_text(text, None, cap).pack(packer);
+        for (text, full_len) in self.texts() {
+            Kept::of_text(text, full_len, cap).pack(packer);
         }
     }
 }
@@ -479,14 +497,30 @@ pub enum ValueRef<'a> {
     Error(Seq<'a>),
     /// `()`.
     Unit,
-    /// An option without a value. (An option with a value is that value.)
+    /// An option without a value. (An option with a value is that value, unless it is the next one.)
     None,
+    /// As many options, each with the next one as its value, around an option without a value.
+    SomeNone(u8),
     /// A sequence.
     Sequence(Seq<'a>),
+    /// A tuple, a struct, or a variant of an enum.
+    Composite(Composite<'a>),
+    /// In place of a variant of an enum that was withheld.
+    Withheld,
     /// A value with its type.
     Any(AnyRef<'a>),
     /// In place of a value with its type: the event has none.
     Absent,
+    /// A UUID, by its bytes in the order of its text.
+    Uuid([u8; 16]),
+    /// An IP address.
+    Ip(IpAddr),
+    /// An IP address with a port.
+    Socket(SocketAddr),
+    /// A duration.
+    Duration(Duration),
+    /// A time of the wall clock.
+    Time(UnixTime),
 }
 
 /// A value that carries its type. It was validated.
@@ -501,7 +535,7 @@ impl<'a> AnyRef<'a> {
     /// Returns the value.
     #[must_use]
     pub fn value(&self) -> ValueRef<'a> {
-        decode_packed(self.type_tags, &mut Unpacker::new(self.bytes)).unwrap_or(ValueRef::Absent)
+        decode_valid(self.type_tags, &mut Unpacker::new(self.bytes)).unwrap_or(ValueRef::Absent)
     }
 }
 
@@ -553,7 +587,7 @@ impl<'a> Iterator for Seq<'a> {
     fn next(&mut self) -> Option<ValueRef<'a>> {
         self.count = self.count.checked_sub(1)?;
         let mut unpacker = Unpacker::new(self.bytes);
-        let value = decode_packed(self.element_tags, &mut unpacker).ok()?;
+        let value = decode_valid(self.element_tags, &mut unpacker).ok()?;
         self.bytes = unpacker.rest();
         Some(value)
     }
@@ -562,9 +596,15 @@ impl<'a> Iterator for Seq<'a> {
 /// Returns the number of wide words of a field of this type; 0 if it is packed.
 #[inline]
 pub(crate) fn wide_words(tags: &[u8]) -> usize {
-    match tags.first() {
-        Some(6 | 11) => 2,
-        Some(13) => 1,
+    tags.first().map_or(0, |&tag| wide_words_of(tag))
+}
+
+/// Returns the number of wide words of a field whose type starts with `tag`.
+#[inline]
+pub(crate) const fn wide_words_of(tag: u8) -> usize {
+    match tag {
+        6 | 11 | 22 => 2,
+        13 => 1,
         _ => 0,
     }
 }
@@ -572,10 +612,16 @@ pub(crate) fn wide_words(tags: &[u8]) -> usize {
 /// Returns the length of the head of a packed field of this type (docs/format.md §4.3).
 #[inline]
 pub(crate) fn head_len(tags: &[u8]) -> usize {
-    match tags.first().copied() {
-        Some(1 | 2 | 5 | 7 | 10 | 15..=18 | TAG_SEQUENCE) => 1,
-        Some(3 | 8) => 2,
-        Some(4 | 9 | 12 | 14) => 4,
+    tags.first().map_or(0, |&tag| head_len_of(tag))
+}
+
+/// Returns the length of the head of a field whose type starts with `tag`.
+#[inline]
+pub(crate) const fn head_len_of(tag: u8) -> usize {
+    match tag {
+        1 | 2 | 5 | 7 | 10 | 15..=18 | TAG_SEQUENCE => 1,
+        3 | 8 => 2,
+        4 | 9 | 12 | 14 => 4,
         _ => 0,
     }
 }
@@ -603,7 +649,7 @@ pub(crate) fn decode_split<'a>(
                 16 => decode_blob(length, tails).map(ValueRef::Bytes),
                 17 => decode_text(length, tails).map(ValueRef::Display),
                 18 => decode_text(length, tails).map(ValueRef::Debug),
-                _ if tags.len() > TYPE_DEPTH_MAX => Err(ValueError::BadType),
+                _ if !is_valid(tags) => Err(ValueError::BadType),
                 _ => decode_seq(inner, length, tails).map(ValueRef::Sequence),
             }
         }
@@ -618,12 +664,24 @@ pub(crate) fn decode_wide<'a>(tags: &'a [u8], words: &mut Unpacker<'a>) -> Resul
     decode_packed(tags, words) // the same bytes, since words are stored in little-endian order too
 }
 
-/// Reads one packed value of the type that starts `tags`.
+/// Reads one packed value of the type `tags`.
 #[inline]
 pub(crate) fn decode_packed<'a>(tags: &'a [u8], from: &mut Unpacker<'a>) -> Result<ValueRef<'a>, ValueError> {
-    if tags.len() > TYPE_DEPTH_MAX {
+    // A type of one tag does not nest.
+    if tags.len() != 1 && !is_valid(tags) {
         return Err(ValueError::BadType);
     }
+    decode_valid(tags, from)
+}
+
+/// Returns whether this is the description of one type.
+fn is_valid(tags: &[u8]) -> bool {
+    split_type(tags).is_some_and(|(_, rest)| rest.is_empty())
+}
+
+/// Reads one packed value of the type `tags`, which [`split_type`] has accepted.
+#[inline]
+fn decode_valid<'a>(tags: &'a [u8], from: &mut Unpacker<'a>) -> Result<ValueRef<'a>, ValueError> {
     let (&tag, inner) = tags.split_first().ok_or(ValueError::BadType)?;
     let short = ValueError::TooShort;
     Ok(match tag {
@@ -663,12 +721,22 @@ fn decode_composed<'a>(tag: u8, inner: &'a [u8], from: &mut Unpacker<'a>) -> Res
     let mut length = || from.length().ok_or(ValueError::TooShort);
     match tag {
         19 => decode_seq(&[15], length()?, from).map(ValueRef::Error),
-        32 => match from.byte().ok_or(ValueError::TooShort)? {
+        TAG_OPTION => match from.byte().ok_or(ValueError::TooShort)? {
             0 => Ok(ValueRef::None),
-            1 => decode_packed(inner, from),
+            1 => decode_valid(inner, from).map(|value| match value {
+                ValueRef::None => ValueRef::SomeNone(1),
+                ValueRef::SomeNone(depth) => ValueRef::SomeNone(depth + 1), // less than TYPE_DEPTH_MAX
+                value => value,
+            }),
             _ => Err(ValueError::BadValue),
         },
-        33 => decode_seq(inner, length()?, from).map(ValueRef::Sequence),
+        TAG_SEQUENCE => decode_seq(inner, length()?, from).map(ValueRef::Sequence),
+        TAG_TUPLE | TAG_STRUCT | TAG_ENUM => decode_composite(tag, inner, from),
+        22 => from.array().map(ValueRef::Uuid).ok_or(ValueError::TooShort),
+        23 => decode_ip(from).map(ValueRef::Ip),
+        24 => decode_socket(from).map(ValueRef::Socket),
+        25 => decode_duration(from).map(ValueRef::Duration),
+        26 => decode_time(from).map(ValueRef::Time),
         TAG_ANY => decode_any(from),
         unknown => Err(ValueError::UnknownTag(unknown)),
     }
@@ -681,7 +749,7 @@ fn decode_any<'a>(from: &mut Unpacker<'a>) -> Result<ValueRef<'a>, ValueError> {
     }
     let (type_tags, rest) = split_carried_type(from.rest()).ok_or(ValueError::BadType)?;
     from.bytes(type_tags.len()).ok_or(ValueError::TooShort)?;
-    decode_packed(type_tags, from)?;
+    decode_valid(type_tags, from)?;
     Ok(ValueRef::Any(AnyRef { type_tags, bytes: &rest[..rest.len() - from.rest().len()] }))
 }
 
@@ -705,11 +773,133 @@ fn decode_seq<'a>(element_tags: &'a [u8], length: Length, from: &mut Unpacker<'a
     // Each element takes at least a byte, except units. No writer creates sequences of units, so a small limit is
     // enough.
     const UNITS_MAX: usize = 64;
-    if count > bytes.len() && (element_tags != [20] || count > UNITS_MAX) {
+    if count > bytes.len() && (count > UNITS_MAX || !takes_no_bytes(element_tags)) {
         return Err(ValueError::TooShort);
     }
     for _ in 0..count {
-        decode_packed(element_tags, from)?;
+        decode_valid(element_tags, from)?;
     }
     Ok(Seq { element_tags, count, bytes: &bytes[..bytes.len() - from.rest().len()], full_len })
+}
+
+// ----------------------------------------------------------------------------------------------------------------
+// reading composite values
+
+/// In place of the index of a variant that was withheld and took one byte.
+pub(crate) const WITHHELD_INDEX: u8 = 254;
+/// In place of the index of a variant that was withheld; its length follows, and as many bytes.
+pub(crate) const WITHHELD_BYTES: u8 = 255;
+
+/// A tuple, a struct, or a variant of an enum; iterate over it for its members. It was validated, so all members are
+/// valid.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Composite<'a> {
+    /// Name of the struct or the enum; empty for a tuple.
+    pub name: &'a str,
+    /// Name of the variant, if this is one.
+    pub variant: Option<&'a str>,
+    /// Description of the members that were not read yet.
+    tags: Rest<'a>,
+    /// Number of members that were not read yet.
+    count: u8,
+    /// Whether the members have flags and names, unlike those of a tuple.
+    has_names: bool,
+    bytes: &'a [u8],
+}
+
+/// A member of a composite value.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MemberRef<'a> {
+    /// Name; empty: the member has only a position.
+    pub name: &'a str,
+    /// Whether the source marks it as secret.
+    pub secret: bool,
+    /// Whether the value was withheld when the snapshot was written. If so, it is meaningless.
+    pub withheld: bool,
+    /// Type (docs/format.md §4.2).
+    pub type_tags: &'a [u8],
+    /// Value.
+    pub value: ValueRef<'a>,
+}
+
+impl Composite<'_> {
+    /// Returns the number of members.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.count.into()
+    }
+
+    /// Returns whether there are no members.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+}
+
+impl<'a> Iterator for Composite<'a> {
+    type Item = MemberRef<'a>;
+
+    fn next(&mut self) -> Option<MemberRef<'a>> {
+        self.count = self.count.checked_sub(1)?;
+        let mut from = Unpacker::new(self.bytes);
+        let member = decode_member(&mut self.tags, self.has_names, &mut from).ok()?;
+        self.bytes = from.rest();
+        Some(member)
+    }
+}
+
+/// Reads a composite value of the type that consists of `tag` and `inner` and is valid.
+fn decode_composite<'a>(tag: u8, inner: &'a [u8], from: &mut Unpacker<'a>) -> Result<ValueRef<'a>, ValueError> {
+    let bad_type = ValueError::BadType;
+    let mut tags = Rest(inner);
+    let (mut name, mut variant) = ("", None);
+    if tag != TAG_TUPLE {
+        name = decode_name(&mut tags)?;
+    }
+    if tag != TAG_TUPLE && tag != TAG_STRUCT {
+        let index = from.byte().ok_or(ValueError::TooShort)?;
+        if usize::from(index) >= VARIANTS_MAX {
+            skip_withheld(index, from)?;
+            return Ok(ValueRef::Withheld);
+        }
+        if index >= tags.byte().ok_or(bad_type)? {
+            return Err(ValueError::BadValue);
+        }
+        tags.skip_variants(index).ok_or(bad_type)?;
+        variant = Some(decode_name(&mut tags)?);
+    }
+    let has_names = tag != TAG_TUPLE;
+    let count = tags.byte().ok_or(bad_type)?;
+    let (mut rest, bytes) = (tags, from.rest());
+    for _ in 0..count {
+        decode_member(&mut rest, has_names, from)?;
+    }
+    let bytes = &bytes[..bytes.len() - from.rest().len()];
+    Ok(ValueRef::Composite(Composite { name, variant, tags, count, has_names, bytes }))
+}
+
+/// Takes the rest of a variant that was withheld, after its index.
+fn skip_withheld(index: u8, from: &mut Unpacker<'_>) -> Result<(), ValueError> {
+    if index == WITHHELD_BYTES {
+        let len = from.length().ok_or(ValueError::TooShort)?.kept;
+        from.bytes(len).ok_or(ValueError::TooShort)?;
+    }
+    Ok(())
+}
+
+fn decode_member<'a>(
+    tags: &mut Rest<'a>,
+    has_names: bool,
+    from: &mut Unpacker<'a>,
+) -> Result<MemberRef<'a>, ValueError> {
+    let (flags, name) = if has_names { (tags.byte().ok_or(ValueError::BadType)?, decode_name(tags)?) } else { (0, "") };
+    let type_tags = tags.split_type().ok_or(ValueError::BadType)?;
+    let value = decode_valid(type_tags, from)?;
+    let (secret, withheld) = (flags & MEMBER_SECRET != 0, flags & MEMBER_WITHHELD != 0);
+    Ok(MemberRef { name, secret, withheld, type_tags, value })
+}
+
+fn decode_name<'a>(tags: &mut Rest<'a>) -> Result<&'a str, ValueError> {
+    let name = tags.name().ok_or(ValueError::BadType)?;
+    core::str::from_utf8(name).map_err(|_| ValueError::BadType)
 }

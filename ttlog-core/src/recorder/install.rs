@@ -62,6 +62,7 @@ pub(crate) fn has_own_recorder() -> bool {
 }
 
 /// Returns the installed recorder; in a plugin, the recorder of the program it is attached to.
+#[inline]
 #[must_use]
 pub fn installed() -> Option<&'static dyn Recorder> {
     if STATE.load(Ordering::Acquire) != INSTALLED {

@@ -65,6 +65,7 @@ pub(crate) mod header_word {
     pub(crate) const PRIORITY_STRAYED_UNTIL: usize = 23;
     pub(crate) const HEARTBEAT: usize = 34;
     pub(crate) const MIN_AGE: usize = 35;
+    pub(crate) const PRIORITY_HOLDERS: usize = 37;
 }
 
 /// Word indexes in a segment header.

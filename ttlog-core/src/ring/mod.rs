@@ -9,7 +9,7 @@
 //! | `device_session` | sessions: from one start of a device's firmware to the next |
 //! | [`file_name`], [`file_lock`] | file names of rings; the lock of a ring's file |
 //! | [`memory_limit`] | where the limits of a process's memory stand |
-//! | `write` | `segment`: opening, sharing and leaving; `cursor`: the exclusive writer, the hot path; `shared`: the shared writer |
+//! | `write` | `segment`: opening, sharing and leaving; `cursor`: the exclusive writer, the hot path; `shared`: the shared writer; `priority`: warnings and errors |
 //! | `read` | `image`, `segment`, `records`: untrusted bytes; `live`, `peek`: concurrently with the writers |
 //! | `server` | parts of rings on servers only: anchors, end of the process, requests, children of `fork`, relocation |
 //!
@@ -61,6 +61,7 @@ pub use server::renewal::{Renewal, Turn};
 pub use table::{TableEntry, TableFull};
 pub use write::cursor::{AppendOutcome, Cursor, UnderWay};
 pub use write::identify::{Identify, NameRoom};
+pub use write::priority::PriorityCursor;
 
 use crate::memory::word::Word;
 use layout::{ANCHOR_WORDS, LONG_HEADER_WORDS, commit, header_word, segment_word};

@@ -28,6 +28,12 @@ impl fmt::Display for TableFull {
 impl core::error::Error for TableFull {}
 
 impl Ring<'_> {
+    /// Returns the length of the table in bytes.
+    #[must_use]
+    pub fn table_len(&self) -> usize {
+        self.table().len() * 8
+    }
+
     /// Appends an entry to the table. Others can append at the same time.
     ///
     /// # Errors

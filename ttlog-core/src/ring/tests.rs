@@ -2,6 +2,7 @@
 
 mod long;
 mod names;
+mod own_priority;
 
 use std::collections::BTreeMap;
 use std::string::{String, ToString};
@@ -13,7 +14,7 @@ use super::*;
 use crate::TypeList;
 use crate::clock::Anchor;
 use crate::event::fields::{AnyFields, Cons, Nil};
-use crate::record::packed::{Packer, Unpacker, split_bits, split_head};
+use crate::record::packed::{Packer, Unpacker, split_head, split_tail};
 use crate::record::value::Sealed;
 use crate::record::{ContextInfo, decode_record};
 
@@ -379,7 +380,8 @@ fn more_contexts_than_segments_turn_to_shared_ones() {
 fn put_id_without_text(packer: &mut Packer, id: u64) {
     packer.put_bits(split_head(id), 8);
     packer.put_bits(0, 8);
-    packer.put_bits(id >> 4, split_bits(id));
+    let (tail, bits) = split_tail(id);
+    packer.put_bits(tail, bits);
 }
 
 /// Fields that log while they are packed, like a signal handler that interrupts an append.

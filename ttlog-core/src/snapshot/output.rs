@@ -118,7 +118,7 @@ impl<'s, 'o, 'w, S: Sink> Output<'s, 'o, 'w, S> {
         // Taken while `self` writes, and put back.
         let Some(withholder) = self.withholder.take() else { return Ok(()) };
         let result = self.encoded_item(KIND_ENTRY, |encoder| {
-            encode_withheld(encoder, &callsite, |field| withholder.is_withheld(field, what))
+            encode_withheld(encoder, &callsite, |field, tags| withholder.withhold(field, what, tags))
         });
         self.withholder = Some(withholder);
         result

@@ -15,7 +15,7 @@
 use crate::event::secret::SecretKeys;
 use crate::record::mask::{mask_packed, mask_split};
 use crate::record::packed::Unpacker;
-use crate::record::types::{TYPE_DEPTH_MAX, Type};
+use crate::record::types::{MEMBER_SECRET, MEMBER_WITHHELD, TYPE_LEN_MAX, Type, has_members, mark_members};
 use crate::record::value::{decode_packed, decode_split, head_len, wide_words};
 use crate::record::{
     CALLSITE_MAX, CONTROL, KIND_CONTEXT, KIND_REBASE, RESERVED, decode_record, device_reservation, encode_header,
@@ -46,6 +46,35 @@ impl<'a> Withhold<'a> {
     pub fn is_secret(&self, field: &FieldInfo<'_>) -> bool {
         let has_value = field.literal.is_some() || field.type_tags != [Type::Unit.tag()];
         has_value && (field.secret || field.withheld || self.keys.contains(field.name))
+    }
+
+    /// Marks the secret members in a type (docs/format.md §4.2) as withheld: members of structs and of variants that
+    /// are marked as secret, are withheld already, or have a name in the list. Returns whether there are any.
+    pub fn withhold_members(&self, type_tags: &mut [u8]) -> bool {
+        let mut found = false;
+        let mut mark = |flags: &mut u8, name: &str| {
+            let is_secret = *flags & (MEMBER_SECRET | MEMBER_WITHHELD) != 0 || self.keys.contains(name);
+            if is_secret {
+                *flags |= MEMBER_WITHHELD;
+                found = true;
+            }
+            !is_secret
+        };
+        has_members(type_tags) && mark_members(type_tags, &mut mark).is_some() && found
+    }
+
+    /// Returns whether a field is secret or has secret members.
+    fn has_secrets(&self, field: &FieldInfo<'_>) -> bool {
+        self.is_secret(field) || has_members(field.type_tags) && self.has_secret_members(field.type_tags)
+    }
+
+    #[inline(never)] // the copy of the type takes stack
+    fn has_secret_members(&self, type_tags: &[u8]) -> bool {
+        let mut copy = [0; TYPE_LEN_MAX];
+        copy.get_mut(..type_tags.len()).is_some_and(|copy| {
+            copy.copy_from_slice(type_tags);
+            self.withhold_members(copy)
+        })
     }
 }
 
@@ -94,8 +123,8 @@ pub(super) struct Withholder<'p, 's> {
     /// 4 bytes for each callsite; only those below `known_len` are valid.
     index: &'s mut [u8],
     known_len: usize,
-    /// Plans, each with its length (2 bytes) and, for each field with a value in the records, its flags, the number of
-    /// its tags, and its tags.
+    /// Plans, each with its length (2 bytes) and, for each field with a value in the records, its flags, the length of
+    /// its type (2 bytes), and its type, in which secret members are marked.
     plans: &'s mut [u8],
     plans_len: usize,
     /// Number of records with withheld values.
@@ -111,7 +140,7 @@ impl<'p, 's> Withholder<'p, 's> {
 
     /// Registers a callsite before its records are masked, and returns which of its fields are withheld.
     pub(super) fn note(&mut self, callsite: &CallsiteInfo<'_>) -> Withheld {
-        let secret = callsite.fields().any(|field| self.policy.is_secret(&field));
+        let secret = callsite.fields().any(|field| self.policy.has_secrets(&field));
         let known = self.known(callsite.id);
         let plan = match (known, secret) {
             (UNKNOWN | PLAIN, false) => PLAIN,
@@ -127,8 +156,11 @@ impl<'p, 's> Withholder<'p, 's> {
         }
     }
 
-    /// Returns whether a field is withheld.
-    pub(super) fn is_withheld(&self, field: &FieldInfo<'_>, what: Withheld) -> bool {
+    /// Returns whether a field is withheld, and marks withheld members in its type.
+    pub(super) fn withhold(&self, field: &FieldInfo<'_>, what: Withheld, type_tags: &mut [u8]) -> bool {
+        if what != Withheld::Nothing {
+            self.policy.withhold_members(type_tags);
+        }
         match what {
             Withheld::Nothing => false,
             Withheld::Secrets => self.policy.is_secret(field),
@@ -158,7 +190,7 @@ impl<'p, 's> Withholder<'p, 's> {
         let start = self.plans_len;
         let mut end = start + 2;
         for field in callsite.fields().filter(|field| field.literal.is_none()) {
-            if field.type_tags.len() > TYPE_DEPTH_MAX {
+            if field.type_tags.len() > TYPE_LEN_MAX {
                 return None;
             }
             let secret = if self.policy.is_secret(&field) { SECRET } else { 0 };
@@ -167,10 +199,13 @@ impl<'p, 's> Withholder<'p, 's> {
                 0 => 0,
                 _ => WIDE,
             };
-            let room = self.plans.get_mut(end..end + 2 + field.type_tags.len())?;
-            room[..2].copy_from_slice(&[secret | place, field.type_tags.len() as u8]);
-            room[2..].copy_from_slice(field.type_tags);
+            let room = self.plans.get_mut(end..end + 3 + field.type_tags.len())?;
             end += room.len();
+            let (head, tags) = room.split_at_mut(3);
+            head[0] = secret | place;
+            head[1..].copy_from_slice(&(tags.len() as u16).to_le_bytes());
+            tags.copy_from_slice(field.type_tags);
+            self.policy.withhold_members(tags);
         }
         let len = u16::try_from(end - start - 2).ok()?;
         self.plans.get_mut(start..start + 2)?.copy_from_slice(&len.to_le_bytes());
@@ -293,8 +328,8 @@ impl<'p, 's> Withholder<'p, 's> {
 /// Returns an iterator over the fields of a plan: flags and tags.
 fn plan_fields(mut plan: &[u8]) -> impl Iterator<Item = (u8, &[u8])> + Clone {
     core::iter::from_fn(move || {
-        let (&[flags, len], rest) = plan.split_first_chunk()?;
-        let (tags, rest) = rest.split_at_checked(usize::from(len))?;
+        let (&[flags, low, high], rest) = plan.split_first_chunk()?;
+        let (tags, rest) = rest.split_at_checked(usize::from(u16::from_le_bytes([low, high])))?;
         plan = rest;
         Some((flags, tags))
     })

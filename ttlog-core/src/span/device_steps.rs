@@ -12,7 +12,10 @@ use crate::table::callsite_text::encoded_len;
 
 /// Defines a function that records ids.
 macro_rules! record_of_ids {
-    ($(#[$doc:meta])* $name:ident = $message:literal, [$($field:expr),*], $(($value:ident: $of:ty)),+ => $fields:expr) => {
+    (
+        $(#[$doc:meta])*
+        $name:ident = $message:literal, [$($field:expr),*], $(($value:ident: $of:ty)),+ => $fields:expr
+    ) => {
         $(#[$doc])*
         #[inline(never)]
         pub(crate) fn $name($($value: $of),+) {

@@ -100,8 +100,8 @@ impl Span {
     /// Returns the header `traceparent` for a request to another process, whose spans then are children of this one.
     /// `None` if the span is off.
     ///
-    /// If no trace came from another process, that of the outermost span gets an id now. The first call records the ids,
-    /// by which readers join the recordings.
+    /// If no trace came from another process, that of the outermost span gets an id now. The first call records the
+    /// ids, by which readers join the recordings.
     #[cfg(not(ttlog_device_callsites))]
     #[must_use]
     pub fn traceparent(&self) -> Option<Traceparent> {
@@ -209,5 +209,17 @@ impl Drop for Scope {
         if !self.is_none() {
             steps::finish(&self.context);
         }
+    }
+}
+
+impl AnyParent for Span {
+    fn parent(&self) -> Parent {
+        Parent::Of(self.context())
+    }
+}
+
+impl AnyParent for Scope {
+    fn parent(&self) -> Parent {
+        Parent::Of(self.context())
     }
 }

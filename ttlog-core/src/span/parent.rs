@@ -1,6 +1,5 @@
-//! What can be named as the parent of a span.
+//! Parents of spans, and the types that name them.
 
-use super::handle::{Scope, Span};
 #[cfg(not(ttlog_device_callsites))]
 use super::trace::Traceparent;
 use crate::event::span_context::SpanContext;
@@ -17,7 +16,7 @@ pub enum Parent {
     Remote(Traceparent),
 }
 
-/// A value that names a parent: a span, its [`context`](Span::context), a [`Traceparent`], and an `Option` of them, of
+/// A value that names a parent: a span, its [`context`](super::Span::context), a [`Traceparent`], and an `Option` of them, of
 /// which `None` means that the span has no parent.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the parent of a span",
@@ -26,18 +25,6 @@ pub enum Parent {
 pub trait AnyParent {
     /// Returns the parent.
     fn parent(&self) -> Parent;
-}
-
-impl AnyParent for Span {
-    fn parent(&self) -> Parent {
-        Parent::Of(self.context())
-    }
-}
-
-impl AnyParent for Scope {
-    fn parent(&self) -> Parent {
-        Parent::Of(self.context())
-    }
 }
 
 impl AnyParent for SpanContext {

@@ -35,9 +35,12 @@ records_of_ids! {
     /// A span follows from another.
     FOLLOWS = "follows", [Field::id("span", Role::Update), Field::id("from", Role::Follows)];
     /// A span has a parent in another process.
-    REMOTE = "remote parent",
-        [Field::id("span", Role::Update), Field::id("trace_id", Role::Trace), Field::id("parent_id", Role::RemoteParent)];
-    /// A span is told to another process.
+    REMOTE = "remote parent", [
+        Field::id("span", Role::Update),
+        Field::id("trace_id", Role::Trace),
+        Field::id("parent_id", Role::RemoteParent)
+    ];
+    /// Another process gets to know a span.
     KNOWN = "traceparent",
         [Field::id("span", Role::Update), Field::id("trace_id", Role::Trace), Field::id("span_id", Role::KnownAs)];
 }

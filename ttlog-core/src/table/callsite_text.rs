@@ -14,7 +14,7 @@
 use crate::error::{FormatError, FormatErrorKind};
 use crate::event::level::Level;
 use crate::event::literal::LiteralRef;
-use crate::event::metadata::{Literal, Metadata, Role};
+use crate::event::metadata::{Literal, Metadata, Role, Shown};
 use crate::record::packed::Unpacker;
 
 /// Version of the layout.
@@ -27,6 +27,8 @@ const LITERAL: u8 = 2;
 const ROLE_SHIFT: u32 = 2;
 /// Mask of the role, at that position.
 const ROLE_MASK: u8 = 15;
+/// Position of how the field is shown, in the two bits after the role.
+const SHOWN_SHIFT: u32 = 6;
 /// Number of bytes before the texts.
 const HEAD_LEN: usize = 8;
 
@@ -80,7 +82,8 @@ pub const fn encode<const N: usize>(metadata: &Metadata) -> [u8; N] {
         let field = &metadata.fields[index];
         let flags = if field.secret { SECRET } else { 0 }
             | if field.literal.is_some() { LITERAL } else { 0 }
-            | (field.role as u8) << ROLE_SHIFT;
+            | (field.role as u8) << ROLE_SHIFT
+            | (field.shown as u8) << SHOWN_SHIFT;
         out = out.put(&[flags]).put_text(field.name);
         if let Some(literal) = field.literal {
             out = match literal {
@@ -152,6 +155,8 @@ pub struct CallsiteField<'a> {
     pub secret: bool,
     /// Relation between the event and the span whose id is the value.
     pub role: Role,
+    /// How the value is shown.
+    pub shown: Shown,
 }
 
 impl<'a> CallsiteText<'a> {
@@ -196,7 +201,8 @@ fn decode_field<'a>(from: &mut Unpacker<'a>) -> Option<CallsiteField<'a>> {
     let name = text(from)?;
     let literal = if flags & LITERAL != 0 { Some(decode_literal(from)?) } else { None };
     let role = Role::from_code(u64::from(flags >> ROLE_SHIFT & ROLE_MASK));
-    Some(CallsiteField { name, literal, secret: flags & SECRET != 0, role })
+    let shown = Shown::from_code(u64::from(flags >> SHOWN_SHIFT));
+    Some(CallsiteField { name, literal, secret: flags & SECRET != 0, role, shown })
 }
 
 fn decode_literal<'a>(from: &mut Unpacker<'a>) -> Option<(u8, LiteralRef<'a>)> {
@@ -247,7 +253,7 @@ mod tests {
             Field::literal("v", Literal::I128(-1)),
             Field::literal("f", Literal::F64(0.5)),
             Field::literal("unit", Literal::Str("mm")),
-            Field::dynamic("token").secret(),
+            Field::dynamic("token").secret().shown(Shown::Debug),
             Field::id("span", Role::Begin),
             Field::id("parent", Role::KnownAs),
         ],
@@ -276,6 +282,8 @@ mod tests {
         assert_eq!(fields[0], ("angle", false, None));
         assert_eq!(fields[1..9], literals);
         assert_eq!(fields[9], ("token", true, None));
+        assert_eq!(text.fields().filter(|field| field.shown != Shown::Plain).count(), 1);
+        assert_eq!(text.fields().nth(9).unwrap().shown, Shown::Debug);
         let roles: Vec<_> = text.fields().map(|field| field.role).skip(9).collect();
         assert_eq!(roles, [Role::Value, Role::Begin, Role::KnownAs]);
     }

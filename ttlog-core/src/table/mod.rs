@@ -13,10 +13,10 @@ use crate::error::{FormatError, FormatErrorKind};
 use crate::event::fields::TypeList;
 use crate::event::level::Level;
 use crate::event::literal::LiteralRef;
-use crate::event::metadata::{Field, Literal, Metadata, Role};
+use crate::event::metadata::{Literal, Metadata, Role, Shown};
 use crate::record::CALLSITE_MAX;
 use crate::record::packed::Unpacker;
-use crate::record::types::{TYPE_DEPTH_MAX, Type, split_type};
+use crate::record::types::{MEMBER_SECRET, TYPE_LEN_MAX, Type, has_members, mark_members, split_type};
 use crate::record::value::{ValueRef, decode_packed, decode_split, decode_wide, head_len, wide_words};
 use callsite_text::CallsiteText;
 
@@ -31,6 +31,9 @@ const FIELD_WITHHELD: u64 = 2;
 /// Position and mask of the role of a field among its flags.
 const ROLE_SHIFT: u32 = 2;
 const ROLE_MASK: u64 = 15;
+/// Position and mask, among those flags, of how a field is shown.
+const SHOWN_SHIFT: u32 = 6;
+const SHOWN_MASK: u64 = 3;
 
 /// An item of the table.
 #[derive(Clone, Copy, Debug)]
@@ -106,6 +109,8 @@ pub struct FieldInfo<'a> {
     pub withheld: bool,
     /// Relation between the event and the span whose id this is.
     pub role: Role,
+    /// How the value is shown, unless it is text that the program formatted.
+    pub shown: Shown,
     /// Whether the value in a record is split into head and tail.
     pub split: bool,
 }
@@ -158,17 +163,17 @@ pub fn encode_process(info: &ProcessInfo<'_>, out: &mut [u8]) -> Option<usize> {
 /// short.
 #[must_use]
 pub fn encode_callsite(id: u16, metadata: &Metadata, types: TypeList, out: &mut [u8]) -> Option<usize> {
-    encode_callsite_marking(id, metadata, types, |field| field.secret, out)
+    encode_callsite_marking(id, metadata, types, |_, is_marked| is_marked, out)
 }
 
-/// Like [`encode_callsite`], but marks the fields as secret for which `is_secret` returns `true`, whatever the source
-/// says.
+/// Like [`encode_callsite`], but marks the fields and members as secret for which `is_secret` returns `true`. It gets
+/// the name, and whether the source marks them.
 #[must_use]
 pub fn encode_callsite_marking(
     id: u16,
     metadata: &Metadata,
     types: TypeList,
-    is_secret: impl Fn(&Field) -> bool,
+    is_secret: impl Fn(&str, bool) -> bool,
     out: &mut [u8],
 ) -> Option<usize> {
     encode_into(out, |encoder| {
@@ -177,13 +182,12 @@ pub fn encode_callsite_marking(
         encoder.array(metadata.fields.len() as u64)?;
         let mut types = types.iter();
         for field in metadata.fields {
-            let flags = flags_of(is_secret(field), field.role);
+            let flags = flags_of(is_secret(field.name, field.secret), field.role, field.shown);
             match field.literal {
                 None => {
                     // The macro creates one type for each field without a literal; a unit replaces a missing one.
-                    let mut tags = [0; TYPE_DEPTH_MAX];
-                    let len = types.next().unwrap_or(Type::Unit).encode_tags(&mut tags);
-                    encode_field(encoder, field.name, &tags[..len], None, flags)?;
+                    let of = types.next().unwrap_or(Type::Unit);
+                    encode_recorded(encoder, field.name, of, &is_secret, flags)?;
                 }
                 Some(literal) => {
                     let (tag, literal) = split_literal(literal);
@@ -195,22 +199,69 @@ pub fn encode_callsite_marking(
     })
 }
 
-/// Encodes a callsite for a snapshot from which values are withheld. Flags the fields for which `is_withheld` returns
-/// `true`, and replaces their literals by a meaningless value of the same type. [`TableItem::decode`] is the inverse.
+/// Encodes a field whose values are in records. Members for which `is_secret` returns `true` are marked as well.
+fn encode_recorded<W: minicbor::encode::Write>(
+    encoder: &mut Encoder<W>,
+    name: &str,
+    of: Type,
+    is_secret: &impl Fn(&str, bool) -> bool,
+    flags: u64,
+) -> Result<(), minicbor::encode::Error<W::Error>> {
+    match of {
+        Type::Option(_) | Type::Sequence(_) | Type::Tuple(_) | Type::Struct(_) | Type::Enum(_) => {
+            encode_nested(encoder, name, of, is_secret, flags)
+        }
+        simple => encode_field(encoder, name, &[simple.tag()], None, flags),
+    }
+}
+
+#[inline(never)] // the description takes stack
+fn encode_nested<W: minicbor::encode::Write>(
+    encoder: &mut Encoder<W>,
+    name: &str,
+    of: Type,
+    is_secret: &impl Fn(&str, bool) -> bool,
+    flags: u64,
+) -> Result<(), minicbor::encode::Error<W::Error>> {
+    let mut tags = [0; TYPE_LEN_MAX];
+    let len = of.describe(&mut tags).ok_or_else(|| minicbor::encode::Error::message("type without a description"))?;
+    let tags = &mut tags[..len];
+    let mut mark = |flags: &mut u8, name: &str| {
+        if is_secret(name, *flags & MEMBER_SECRET != 0) {
+            *flags |= MEMBER_SECRET;
+        }
+        true
+    };
+    if has_members(tags) {
+        mark_members(tags, &mut mark);
+    }
+    encode_field(encoder, name, tags, None, flags)
+}
+
+/// Encodes a callsite for a snapshot from which values are withheld. [`TableItem::decode`] is the inverse.
+///
+/// `withhold` returns whether a field is withheld, and marks withheld members in the copy of its type (empty if the
+/// type is invalid). Withheld fields are flagged, and their literals are replaced by a meaningless value of the same
+/// type.
 pub(crate) fn encode_withheld<W: minicbor::encode::Write>(
     encoder: &mut Encoder<W>,
     info: &CallsiteInfo<'_>,
-    is_withheld: impl Fn(&FieldInfo<'_>) -> bool,
+    withhold: impl Fn(&FieldInfo<'_>, &mut [u8]) -> bool,
 ) -> Result<(), minicbor::encode::Error<W::Error>> {
     encoder.array(8)?.u64(kind_of(info.split))?.u16(info.id)?.u8(info.level as u8)?.str(info.target)?;
     encoder.str(info.message)?.str(info.file)?.u32(info.line)?.array(info.field_count)?;
+    let mut copy = [0; TYPE_LEN_MAX];
     for field in info.fields() {
-        let flags = flags_of(field.secret, field.role);
-        if is_withheld(&field) {
+        let flags = flags_of(field.secret, field.role, field.shown);
+        let copy = copy.get_mut(..field.type_tags.len()).unwrap_or_default();
+        copy.copy_from_slice(field.type_tags.get(..copy.len()).unwrap_or_default());
+        let is_withheld = withhold(&field, copy);
+        let type_tags = if copy.is_empty() { field.type_tags } else { copy };
+        if is_withheld {
             let literal = field.literal.map(LiteralRef::without_value);
-            encode_field(encoder, field.name, field.type_tags, literal, flags | FIELD_WITHHELD)?;
+            encode_field(encoder, field.name, type_tags, literal, flags | FIELD_WITHHELD)?;
         } else {
-            encode_field(encoder, field.name, field.type_tags, field.literal, flags)?;
+            encode_field(encoder, field.name, type_tags, field.literal, flags)?;
         }
     }
     Ok(())
@@ -239,7 +290,7 @@ pub fn encode_callsite_text(id: u16, text: &CallsiteText<'_>, type_tags: &[u8], 
         encoder.array(8)?.u64(KIND_CALLSITE)?.u16(id)?.u8(text.level as u8)?.str(text.target)?;
         encoder.str(text.message)?.str(text.file)?.u32(text.line)?.array(fields.len() as u64)?;
         for field in fields {
-            let flags = flags_of(field.secret, field.role);
+            let flags = flags_of(field.secret, field.role, field.shown);
             if let Some((tag, literal)) = field.literal {
                 encode_field(encoder, field.name, &[tag], Some(literal), flags)?;
             } else {
@@ -289,8 +340,8 @@ const fn kind_of(split: bool) -> u64 {
 }
 
 /// Returns the flags of a field.
-const fn flags_of(secret: bool, role: Role) -> u64 {
-    (role as u64) << ROLE_SHIFT | if secret { FIELD_SECRET } else { 0 }
+const fn flags_of(secret: bool, role: Role, shown: Shown) -> u64 {
+    (shown as u64) << SHOWN_SHIFT | (role as u64) << ROLE_SHIFT | if secret { FIELD_SECRET } else { 0 }
 }
 
 fn encode_into(
@@ -374,7 +425,8 @@ fn decode_field<'a>(from: &mut Decoder<'a>, split: bool) -> Option<FieldInfo<'a>
     }
     let (secret, withheld) = (flags & FIELD_SECRET != 0, flags & FIELD_WITHHELD != 0);
     let role = if literal.is_none() { role_of(flags, type_tags) } else { Role::Value };
-    Some(FieldInfo { name, type_tags, literal, secret, withheld, role, split })
+    let shown = Shown::from_code(flags >> SHOWN_SHIFT & SHOWN_MASK);
+    Some(FieldInfo { name, type_tags, literal, secret, withheld, role, shown, split })
 }
 
 /// Returns the role of a field whose value is in the record. Only ids have one: fields of other types, and roles of

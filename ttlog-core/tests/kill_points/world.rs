@@ -1,7 +1,7 @@
 //! A tiny ring, the contexts that write it, and a ledger of the fate of each event. The ledger is kept outside the
 //! ring, from the kill points passed, so that any image of the ring can be compared with it.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::HashSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use ttlog_core::event::{Cons, Nil};
 use ttlog_core::kill::KillPoint;
 use ttlog_core::record::packed::Unpacker;
-use ttlog_core::ring::{AppendOutcome, ControlResult, Cursor, EndKind, Mode, ProcessEnd};
+use ttlog_core::ring::{AppendOutcome, ControlResult, Cursor, EndKind, Mode, PriorityCursor, ProcessEnd};
 use ttlog_core::{
     Anchor, ContextInfo, DropReason, Fields, Item, Record, Ring, RingConfig, RingImage, SegmentState, Word,
 };
@@ -47,8 +47,13 @@ pub(crate) enum Op {
     Late(usize),
     /// Records an event in a shared segment.
     Shared(usize),
-    /// Records an event in a priority segment.
+    /// Records an event in a shared priority segment.
     Priority(usize),
+    /// Records an event in a priority segment that the context writes alone, or in a shared one, by any path that
+    /// accepts it.
+    Warning(usize),
+    /// Notes that the name of the context has changed.
+    Rename,
     /// Records an event that no segment can hold.
     TooLarge,
     /// Leaves the ring, as a thread does when it ends.
@@ -143,8 +148,7 @@ struct Ledger {
 pub(crate) struct Context<'c> {
     pub(crate) number: u32,
     pub(crate) cursor: &'c Cursor<'static>,
-    /// Priority segment with the latest identity record of this context.
-    pub(crate) told: &'c Cell<u64>,
+    pub(crate) priority: &'c PriorityCursor<'static>,
 }
 
 thread_local! {
@@ -183,7 +187,7 @@ pub(crate) struct World {
 
 /// Returns memory for the worlds of one thread, one after the other.
 pub(crate) fn memory() -> &'static [Word] {
-    let len = Size { main: 5, kept: 3 }.len();
+    let len = Size { main: 5, kept: 4 }.len();
     Vec::leak((0..len / 8).map(|_| Word::new(0)).collect())
 }
 
@@ -249,9 +253,18 @@ impl World {
                 self.ring.append_shared(ticks, context.number, callsite(id), &fields, reason)
             }),
             Op::Priority(len) => self.event(context, op, len, 1, &|id, ticks, text| {
-                let (fields, reason) = (Cons(id, Cons(text, Nil)), DropReason::NoSegment);
-                self.ring.append_priority(ticks, &who(context), Some(context.told), callsite(id), &fields, reason)
+                let fields = Cons(id, Cons(text, Nil));
+                context.priority.append_shared(&self.ring, ticks, &who(context), true, callsite(id), &fields)
             }),
+            Op::Warning(len) => self.event(context, op, len, 1, &|id, ticks, text| {
+                let (fields, callsite) = (Cons(id, Cons(text, Nil)), callsite(id));
+                let (priority, own) = (context.priority, context.priority.own());
+                if own.append_small(callsite, ticks, &fields) || own.append_plain(callsite, ticks, &fields) {
+                    return AppendOutcome::Recorded;
+                }
+                priority.append_slow(&self.ring, &|| ticks, &who(context), callsite, &fields)
+            }),
+            Op::Rename => context.priority.rename(),
             Op::TooLarge => self.event(context, op, 0, 1, &|id, ticks, _| {
                 let wide = [Some(1_u128); 5];
                 let fields = Cons(wide[0], Cons(wide[1], Cons(wide[2], Cons(wide[3], Cons(wide[4], Nil)))));
@@ -262,6 +275,7 @@ impl World {
             Op::Detach => {
                 let ticks = self.ledger.lock().unwrap().ticks;
                 context.cursor.detach(&self.ring, ticks);
+                context.priority.detach(&self.ring, ticks);
             }
             Op::Entry => self.tally(|ledger| &mut ledger.entries, |_| self.ring.append_entry(&ENTRY).unwrap()),
             Op::Anchor => self.tally(
@@ -317,7 +331,7 @@ impl World {
         pause: u64,
         append: &dyn Fn(u64, u64, &str) -> AppendOutcome,
     ) {
-        let kept = matches!(op, Op::Priority(_));
+        let kept = matches!(op, Op::Priority(_) | Op::Warning(_));
         let (id, ticks) = {
             let mut ledger = self.ledger.lock().unwrap();
             ledger.changes += 1;

@@ -15,6 +15,7 @@ fn arguments(user: &str) -> Vec<String> {
             Capture::Plain => "",
             Capture::Display => "%",
             Capture::Debug => "?",
+            Capture::Argument => "~",
         };
         let mark = if argument.secret { "secret " } else { "" };
         format!("{mark}{name}{sigil}{}", argument.expr.to_token_stream().to_string().replace(' ', ""))

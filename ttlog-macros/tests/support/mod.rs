@@ -109,19 +109,32 @@ pub mod __private {
         name: &'static str,
         literal: Option<Literal>,
         secret: bool,
+        shown: Shown,
+    }
+
+    #[derive(Clone, Copy)]
+    pub enum Shown {
+        Plain,
+        Display,
+        Debug,
     }
 
     impl Field {
         pub const fn dynamic(name: &'static str) -> Self {
-            Self { name, literal: None, secret: false }
+            Self { name, literal: None, secret: false, shown: Shown::Plain }
         }
 
         pub const fn literal(name: &'static str, value: Literal) -> Self {
-            Self { name, literal: Some(value), secret: false }
+            Self { name, literal: Some(value), secret: false, shown: Shown::Plain }
         }
 
         pub const fn secret(mut self) -> Self {
             self.secret = true;
+            self
+        }
+
+        pub const fn shown(mut self, shown: Shown) -> Self {
+            self.shown = shown;
             self
         }
     }
@@ -163,13 +176,18 @@ pub mod __private {
         let mut values = Vec::new();
         fields.append_to(&mut values);
         let mut values = values.into_iter();
-        for Field { name, literal, secret } in names {
+        for Field { name, literal, secret, shown } in names {
             let value = match literal {
                 Some(literal) => format!("{literal:?}"),
                 None => values.next().expect("a value for every field that is no literal"),
             };
             let mark = if *secret { "secret " } else { "" };
-            text.push_str(&format!(" {mark}{name}={value}"));
+            let sigil = match shown {
+                Shown::Plain => "",
+                Shown::Display => "%",
+                Shown::Debug => "?",
+            };
+            text.push_str(&format!(" {mark}{name}={sigil}{value}"));
         }
         assert_eq!(values.next(), None, "a value without a field");
         super::TAKEN.with_borrow_mut(|taken| taken.push(text));
@@ -239,15 +257,19 @@ pub mod __private {
     pub struct Bare<'a, T: ?Sized>(pub &'a T);
     pub struct Templ<'a, T: ?Sized>(pub &'a T);
     pub struct TemplDebug<'a, T: ?Sized>(pub &'a T);
+    pub struct AsDisplay<'a, T: ?Sized>(pub &'a T);
+    pub struct AsDebug<'a, T: ?Sized>(pub &'a T);
+
+    pub trait Readable: Value {}
+    impl Readable for u32 {}
+    impl Readable for str {}
+    impl<T: Readable + ?Sized> Readable for &T {}
 
     pub trait ViaValue {
         type Held;
         fn ttlog_hold(&self) -> Self::Held;
     }
     pub trait ViaError {
-        fn ttlog_hold(&self) -> Text;
-    }
-    pub trait ViaBoxedError {
         fn ttlog_hold(&self) -> Text;
     }
     pub trait ViaDisplay {
@@ -284,7 +306,7 @@ pub mod __private {
             Text("error", self.0.to_string())
         }
     }
-    impl ViaBoxedError for &Bare<'_, Box<dyn Error>> {
+    impl ViaError for &Bare<'_, Box<dyn Error>> {
         fn ttlog_hold(&self) -> Text {
             Text("boxed error", self.0.to_string())
         }
@@ -296,6 +318,48 @@ pub mod __private {
     }
     impl<T: Debug + ?Sized> ViaDebug for &TemplDebug<'_, T> {
         fn ttlog_hold(&self) -> Text {
+            debug(self.0)
+        }
+    }
+    impl<'a, T: Readable + ?Sized> ViaValue for &AsDisplay<'a, T> {
+        type Held = &'a T;
+        fn ttlog_hold(&self) -> &'a T {
+            self.0
+        }
+    }
+    impl<'a, T: Readable + ?Sized> ViaValue for &AsDebug<'a, T> {
+        type Held = &'a T;
+        fn ttlog_hold(&self) -> &'a T {
+            self.0
+        }
+    }
+    pub trait ViaOwnDisplay {
+        type Of: ?Sized;
+        fn ttlog_hold(&self) -> Text
+        where
+            Self::Of: Display;
+    }
+    pub trait ViaOwnDebug {
+        type Of: ?Sized;
+        fn ttlog_hold(&self) -> Text
+        where
+            Self::Of: Debug;
+    }
+    impl<T: ?Sized> ViaOwnDisplay for AsDisplay<'_, T> {
+        type Of = T;
+        fn ttlog_hold(&self) -> Text
+        where
+            T: Display,
+        {
+            display(self.0)
+        }
+    }
+    impl<T: ?Sized> ViaOwnDebug for AsDebug<'_, T> {
+        type Of = T;
+        fn ttlog_hold(&self) -> Text
+        where
+            T: Debug,
+        {
             debug(self.0)
         }
     }

@@ -9,8 +9,10 @@
 
 use std::fmt::Write as _;
 
+use ttlog_core::event::Shown;
+
 use crate::event::secrets::WITHHELD;
-use crate::event::value::{FieldValue, chain};
+use crate::event::value::{FieldValue, Nested, chain};
 use crate::text::escape::LineBreaks;
 
 /// Largest width and precision that are applied: a file could ask for gigabytes of blanks.
@@ -319,6 +321,18 @@ fn push_formatted(out: &mut String, value: &FieldValue<'_>, spec: &Spec) {
                 push_ellipsis(out, text.full_len);
             }
         }
+        FieldValue::Uuid(_) | FieldValue::Ip(_) | FieldValue::Socket(_) | FieldValue::Time(_) => {
+            let mut text = String::new();
+            value.push_shown(&mut text, LineBreaks::Keep);
+            spec.pad_text(out, &text);
+        }
+        FieldValue::Duration(duration) => {
+            let text = match spec.precision {
+                Some(precision) => format!("{duration:.precision$?}"),
+                None => format!("{duration:?}"),
+            };
+            spec.pad(out, &if spec.plus { format!("+{text}") } else { text }, Align::Left);
+        }
         // Neither padded nor cut: this is not the value.
         FieldValue::Withheld => out.push_str(WITHHELD),
         FieldValue::Unit => spec.pad_text(out, "()"),
@@ -331,11 +345,21 @@ fn push_formatted(out: &mut String, value: &FieldValue<'_>, spec: &Spec) {
             out.push_str(if spec.alternate { ",\n)" } else { ")" });
         }
         FieldValue::Some(value) => push_formatted(out, value, spec),
+        // The mark on the field decides, unless the placeholder asks for digits of another base.
+        FieldValue::Shown(value, shown) => {
+            let kind = match (spec.kind, shown) {
+                (Kind::Display | Kind::Debug, Shown::Display) => Kind::Display,
+                (Kind::Display | Kind::Debug, Shown::Debug) => Kind::Debug,
+                (kind, _) => kind,
+            };
+            push_formatted(out, value, &Spec { kind, ..*spec });
+        }
         FieldValue::Sequence(elements, full_len) if spec.is_debug() => {
             push_list(out, elements.iter().cloned(), spec);
             push_ellipsis(out, *full_len);
         }
-        FieldValue::Bool(_) | FieldValue::Bytes(..) | FieldValue::Sequence(..) => {
+        FieldValue::Nested(nested) if spec.is_debug() => push_nested(out, nested, spec),
+        FieldValue::Bool(_) | FieldValue::Bytes(..) | FieldValue::Sequence(..) | FieldValue::Nested(_) => {
             value.push_shown(out, LineBreaks::Keep);
         }
     }
@@ -360,6 +384,49 @@ fn push_list<'a>(out: &mut String, elements: impl Iterator<Item = FieldValue<'a>
         push_element(out, &element, spec);
     }
     out.push_str(if any && spec.alternate { ",\n]" } else { "]" });
+}
+
+/// Appends a tuple, a struct or a variant as the derived `Debug` does.
+fn push_nested(out: &mut String, nested: &Nested<'_>, spec: &Spec) {
+    let name = nested.variant.unwrap_or(nested.name);
+    out.push_str(name);
+    if nested.members.is_empty() {
+        out.push_str(if name.is_empty() { "()" } else { "" });
+        return;
+    }
+    let has_names = nested.has_names();
+    out.push_str(match (has_names, spec.alternate) {
+        (true, true) => " {",
+        (true, false) => " { ",
+        (false, _) => "(",
+    });
+    for (index, (name, value)) in nested.members.iter().enumerate() {
+        out.push_str(match (index, spec.alternate) {
+            (0, _) => "",
+            (_, true) => ",",
+            (_, false) => ", ",
+        });
+        let mut member = String::new();
+        if has_names {
+            member.push_str(name);
+            member.push_str(": ");
+        }
+        push_formatted(&mut member, value, spec);
+        if spec.alternate {
+            out.push_str("\n    ");
+            out.push_str(&member.replace('\n', "\n    "));
+        } else {
+            out.push_str(&member);
+        }
+    }
+    let is_tuple_of_one = name.is_empty() && nested.members.len() == 1;
+    out.push_str(match (has_names, spec.alternate) {
+        (true, true) => ",\n}",
+        (true, false) => " }",
+        (false, true) => ",\n)",
+        (false, false) if is_tuple_of_one => ",)",
+        (false, false) => ")",
+    });
 }
 
 /// Appends an element. In the alternate form it is indented on its own line.

@@ -3,10 +3,17 @@
 //! The record's reader returns numbers without their width and options without their `Some`. The width matters to
 //! `{:x}` of a negative number and the `Some` to `{:?}`, so both are restored here from the type.
 
-use ttlog_core::record::{Text, ValueRef};
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
-use crate::event::secrets::WITHHELD;
+use ttlog_core::event::Shown;
+use ttlog_core::record::{Text, UnixTime, ValueRef};
+use ttlog_core::table::FieldInfo;
+
+use crate::event::secrets::{Hidden, WITHHELD};
 use crate::text::escape::{LineBreaks, push_escaped, push_quoted};
+use crate::text::time::push_time;
 
 /// Most elements of sequences that are read in one value. More than a record can hold, unless the elements take no
 /// room.
@@ -61,24 +68,121 @@ pub enum FieldValue<'a> {
     Some(Box<FieldValue<'a>>),
     /// A sequence, and its original number of elements if it was capped.
     Sequence(Vec<FieldValue<'a>>, Option<u32>),
+    /// A tuple, a struct, or a variant of an enum.
+    Nested(Box<Nested<'a>>),
+    /// A UUID, by its bytes.
+    Uuid([u8; 16]),
+    /// An IP address.
+    Ip(IpAddr),
+    /// An IP address with a port.
+    Socket(SocketAddr),
+    /// A duration.
+    Duration(Duration),
+    /// A time of the wall clock.
+    Time(UnixTime),
     /// A secret value, hidden or absent.
     Withheld,
+    /// A value of any other kind that is shown as its `Display` or `Debug` does, because the program marked the field
+    /// with `%` or `?`.
+    Shown(Box<FieldValue<'a>>, Shown),
+}
+
+/// A tuple, a struct, or a variant of an enum.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Nested<'a> {
+    /// Name of the struct or the enum; empty for a tuple.
+    pub name: &'a str,
+    /// Name of the variant, if this is one.
+    pub variant: Option<&'a str>,
+    /// Names and values of the members, in source order. The name of a member without one is empty.
+    pub members: Vec<(&'a str, FieldValue<'a>)>,
+}
+
+impl Nested<'_> {
+    /// Returns whether the members have names, rather than only positions.
+    #[must_use]
+    pub fn has_names(&self) -> bool {
+        self.members.first().is_some_and(|(name, _)| !name.is_empty())
+    }
+
+    /// Appends the value as text output shows it: `{id: 7, lines: 2}`, `(1, 2)`, `Open`, `Retry(3)` or
+    /// `Failed {code: 5}`. The name of a struct is only shown if it has no members.
+    fn push_shown(&self, out: &mut String, breaks: LineBreaks) {
+        push_escaped(out, self.variant.unwrap_or(""), LineBreaks::Escape);
+        if self.members.is_empty() {
+            if self.variant.is_none() {
+                push_escaped(out, if self.name.is_empty() { "()" } else { self.name }, LineBreaks::Escape);
+            }
+            return;
+        }
+        let has_names = self.has_names();
+        out.push_str(match (has_names, self.variant) {
+            (true, Some(_)) => " {",
+            (true, None) => "{",
+            (false, _) => "(",
+        });
+        for (index, (name, value)) in self.members.iter().enumerate() {
+            out.push_str(if index > 0 { ", " } else { "" });
+            if has_names {
+                push_escaped(out, name, LineBreaks::Escape);
+                out.push_str(": ");
+            }
+            value.push_shown(out, breaks);
+        }
+        // As Rust writes a tuple of one.
+        out.push_str(match (has_names, self.name, self.members.len()) {
+            (true, ..) => "}",
+            (false, "", 1) => ",)",
+            _ => ")",
+        });
+    }
 }
 
 impl<'a> FieldValue<'a> {
+    /// Joins the value in a record with the field's type and the way in which the program shows it, and withholds
+    /// members.
+    #[must_use]
+    pub fn of(value: ValueRef<'a>, field: &FieldInfo<'_>, hidden: &Hidden<'_>) -> Self {
+        match (Self::hiding(value, field.type_tags, hidden), field.shown) {
+            (value, Shown::Plain) => value,
+            // The program has made the text itself.
+            (value @ (FieldValue::Display(_) | FieldValue::Debug(_)), _) => value,
+            (value, shown) => FieldValue::Shown(Box::new(value), shown),
+        }
+    }
+
+    /// Returns the value itself, without how it is shown.
+    #[must_use]
+    pub fn peeled(&self) -> &Self {
+        match self {
+            FieldValue::Shown(value, _) => value,
+            value => value,
+        }
+    }
+
     /// Joins the value in a record with the tags of the field's type.
     #[must_use]
     pub fn new(value: ValueRef<'a>, tags: &[u8]) -> Self {
-        let mut budget = ELEMENTS_MAX;
-        Self::join(value, tags, &mut budget)
+        Self::hiding(value, tags, &Hidden::default())
     }
 
-    fn join(value: ValueRef<'a>, tags: &[u8], budget: &mut usize) -> Self {
+    /// Joins the value in a record with the tags of the field's type, and withholds members.
+    #[must_use]
+    pub fn hiding(value: ValueRef<'a>, tags: &[u8], hidden: &Hidden<'_>) -> Self {
+        let mut budget = ELEMENTS_MAX;
+        Self::join(value, tags, hidden, &mut budget)
+    }
+
+    fn join(value: ValueRef<'a>, tags: &[u8], hidden: &Hidden<'_>, budget: &mut usize) -> Self {
         let (tag, inner) = tags.split_first().map_or((0, tags), |(&tag, inner)| (tag, inner));
         if tag == TAG_OPTION {
             return match value {
                 ValueRef::None => FieldValue::None,
-                value => FieldValue::Some(Box::new(Self::join(value, inner, budget))),
+                ValueRef::SomeNone(1) => FieldValue::Some(Box::new(FieldValue::None)),
+                ValueRef::SomeNone(depth) => {
+                    FieldValue::Some(Box::new(Self::join(ValueRef::SomeNone(depth - 1), inner, hidden, budget)))
+                }
+                value => FieldValue::Some(Box::new(Self::join(value, inner, hidden, budget))),
             };
         }
         match value {
@@ -111,8 +215,31 @@ impl<'a> FieldValue<'a> {
                 FieldValue::Error(texts.collect(), full_len)
             }
             ValueRef::Unit => FieldValue::Unit,
-            ValueRef::None | ValueRef::Absent => FieldValue::None,
-            ValueRef::Any(any) => Self::join(any.value(), any.type_tags, budget),
+            ValueRef::None | ValueRef::SomeNone(_) | ValueRef::Absent => FieldValue::None,
+            ValueRef::Uuid(bytes) => FieldValue::Uuid(bytes),
+            ValueRef::Ip(address) => FieldValue::Ip(address),
+            ValueRef::Socket(address) => FieldValue::Socket(address),
+            ValueRef::Duration(duration) => FieldValue::Duration(duration),
+            ValueRef::Time(time) => FieldValue::Time(time),
+            ValueRef::Any(any) => Self::join(any.value(), any.type_tags, hidden, budget),
+            ValueRef::Withheld => FieldValue::Withheld,
+            ValueRef::Composite(composite) => {
+                let (name, variant) = (composite.name, composite.variant);
+                let mut members = Vec::new();
+                for member in composite {
+                    if *budget == 0 {
+                        break;
+                    }
+                    *budget -= 1;
+                    let value = if hidden.hides(&member) {
+                        FieldValue::Withheld
+                    } else {
+                        Self::join(member.value, member.type_tags, hidden, budget)
+                    };
+                    members.push((member.name, value));
+                }
+                FieldValue::Nested(Box::new(Nested { name, variant, members }))
+            }
             ValueRef::Sequence(elements) => {
                 let full_len = elements.full_len;
                 let count = elements.len();
@@ -123,7 +250,7 @@ impl<'a> FieldValue<'a> {
                         break;
                     }
                     *budget -= 1;
-                    kept.push(Self::join(element, inner, budget));
+                    kept.push(Self::join(element, inner, hidden, budget));
                 }
                 let full_len = full_len.or((kept.len() < count).then(|| u32::try_from(count).unwrap_or(u32::MAX)));
                 FieldValue::Sequence(kept, full_len)
@@ -154,13 +281,7 @@ impl<'a> FieldValue<'a> {
                 push_capped(out, text.text.len(), text.full_len, "bytes");
             }
             FieldValue::Display(text) | FieldValue::Debug(text) => {
-                let bare = !text.text.is_empty()
-                    && text.text.chars().all(|c| !c.is_whitespace() && !matches!(c, '"' | '=' | '\\'));
-                if bare {
-                    push_escaped(out, text.text, breaks);
-                } else {
-                    push_quoted(out, text.text, breaks);
-                }
+                push_bare(out, text.text, breaks);
                 push_capped(out, text.text.len(), text.full_len, "bytes");
             }
             FieldValue::Bytes(bytes, full_len) => {
@@ -172,10 +293,29 @@ impl<'a> FieldValue<'a> {
                 push_quoted(out, &chain(texts), breaks);
                 push_capped(out, texts.len(), *full_len, "sources");
             }
+            FieldValue::Uuid(bytes) => push_uuid(out, bytes),
+            FieldValue::Ip(address) => number(address),
+            FieldValue::Socket(address) => number(address),
+            FieldValue::Duration(duration) => number(duration),
+            FieldValue::Time(time) => push_time(out, *time),
             FieldValue::Withheld => out.push_str(WITHHELD),
+            FieldValue::Shown(value, shown) => {
+                match shown {
+                    Shown::Debug => push_escaped(out, &format!("{:?}", StdText(value)), breaks),
+                    Shown::Display | Shown::Plain => push_bare(out, &StdText(value).to_string(), breaks),
+                }
+                match &**value {
+                    FieldValue::Str(text) => push_capped(out, text.text.len(), text.full_len, "bytes"),
+                    FieldValue::Sequence(elements, full_len) => {
+                        push_capped(out, elements.len(), *full_len, "elements");
+                    }
+                    _ => {}
+                }
+            }
             FieldValue::Unit => out.push_str("()"),
             FieldValue::None => out.push_str("None"),
             FieldValue::Some(value) => value.push_shown(out, breaks),
+            FieldValue::Nested(nested) => nested.push_shown(out, breaks),
             FieldValue::Sequence(elements, full_len) => {
                 out.push('[');
                 for (index, element) in elements.iter().enumerate() {
@@ -197,19 +337,94 @@ impl<'a> FieldValue<'a> {
             FieldValue::Char(value) => out.push(*value),
             FieldValue::Error(texts, _) => out.push_str(&chain(texts)),
             FieldValue::Bytes(bytes, _) => push_hex(out, bytes),
-            FieldValue::Some(value) => value.push_plain(out),
+            FieldValue::Some(value) | FieldValue::Shown(value, _) => value.push_plain(out),
             other => other.push_shown(out, LineBreaks::Keep),
         }
     }
 }
 
 /// Shows the value as text output does, with everything unsafe for a terminal made visible.
-impl std::fmt::Display for FieldValue<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for FieldValue<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = String::new();
         self.push_shown(&mut text, LineBreaks::Escape);
         f.pad(&text)
     }
+}
+
+/// A value as std's `Display` and `Debug` show it. Values without such an impl, which only a damaged file asks to show
+/// so, are shown as always.
+#[derive(Clone, Copy)]
+pub struct StdText<'v, 'a>(pub &'v FieldValue<'a>);
+
+impl fmt::Display for StdText<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            FieldValue::Bool(value) => fmt::Display::fmt(value, f),
+            FieldValue::Unsigned(value) => fmt::Display::fmt(value, f),
+            FieldValue::U128(value) => fmt::Display::fmt(value, f),
+            FieldValue::Signed { value, .. } => fmt::Display::fmt(value, f),
+            FieldValue::I128(value) => fmt::Display::fmt(value, f),
+            FieldValue::F32(value) => fmt::Display::fmt(value, f),
+            FieldValue::F64(value) => fmt::Display::fmt(value, f),
+            FieldValue::Char(value) => fmt::Display::fmt(value, f),
+            FieldValue::Str(text) => fmt::Display::fmt(text.text, f),
+            FieldValue::Ip(address) => fmt::Display::fmt(address, f),
+            FieldValue::Socket(address) => fmt::Display::fmt(address, f),
+            _ => fmt::Debug::fmt(self, f),
+        }
+    }
+}
+
+impl fmt::Debug for StdText<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            FieldValue::Bool(value) => fmt::Debug::fmt(value, f),
+            FieldValue::Unsigned(value) => fmt::Debug::fmt(value, f),
+            FieldValue::U128(value) => fmt::Debug::fmt(value, f),
+            FieldValue::Signed { value, .. } => fmt::Debug::fmt(value, f),
+            FieldValue::I128(value) => fmt::Debug::fmt(value, f),
+            FieldValue::F32(value) => fmt::Debug::fmt(value, f),
+            FieldValue::F64(value) => fmt::Debug::fmt(value, f),
+            FieldValue::Char(value) => fmt::Debug::fmt(value, f),
+            FieldValue::Str(text) => fmt::Debug::fmt(text.text, f),
+            FieldValue::Ip(address) => fmt::Debug::fmt(address, f),
+            FieldValue::Socket(address) => fmt::Debug::fmt(address, f),
+            FieldValue::Duration(duration) => fmt::Debug::fmt(duration, f),
+            FieldValue::Display(text) | FieldValue::Debug(text) => f.write_str(text.text),
+            FieldValue::Unit => f.write_str("()"),
+            FieldValue::None => f.write_str("None"),
+            FieldValue::Some(value) => f.debug_tuple("Some").field(&StdText(value)).finish(),
+            FieldValue::Sequence(elements, _) => f.debug_list().entries(elements.iter().map(StdText)).finish(),
+            FieldValue::Nested(nested) => fmt_nested(nested, f),
+            FieldValue::Shown(value, _) => fmt::Debug::fmt(&StdText(value), f),
+            value @ (FieldValue::Bytes(..)
+            | FieldValue::Error(..)
+            | FieldValue::Uuid(_)
+            | FieldValue::Time(_)
+            | FieldValue::Withheld) => {
+                let mut text = String::new();
+                value.push_shown(&mut text, LineBreaks::Keep);
+                f.write_str(&text)
+            }
+        }
+    }
+}
+
+/// Shows a tuple, a struct or a variant as the derived `Debug` does.
+fn fmt_nested(nested: &Nested<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let name = nested.variant.unwrap_or(nested.name);
+    if nested.members.is_empty() {
+        return f.write_str(if name.is_empty() { "()" } else { name });
+    }
+    if nested.has_names() {
+        let mut out = f.debug_struct(name);
+        nested.members.iter().for_each(|(name, value)| _ = out.field(name, &StdText(value)));
+        return out.finish();
+    }
+    let mut out = f.debug_tuple(name);
+    nested.members.iter().for_each(|(_, value)| _ = out.field(&StdText(value)));
+    out.finish()
 }
 
 /// Returns the texts of an error and its sources in one line, outermost first.
@@ -228,12 +443,30 @@ pub fn chain(texts: &[Text<'_>]) -> String {
     out
 }
 
+/// Appends a UUID in its usual form, with hyphens.
+pub fn push_uuid(out: &mut String, bytes: &[u8; 16]) {
+    for (index, part) in [&bytes[..4], &bytes[4..6], &bytes[6..8], &bytes[8..10], &bytes[10..]].into_iter().enumerate()
+    {
+        out.push_str(if index > 0 { "-" } else { "" });
+        push_hex(out, part);
+    }
+}
+
 /// Appends `bytes` in hexadecimal.
 pub fn push_hex(out: &mut String, bytes: &[u8]) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     for byte in bytes {
         out.push(char::from(DIGITS[usize::from(byte >> 4)]));
         out.push(char::from(DIGITS[usize::from(byte & 15)]));
+    }
+}
+
+/// Appends text, in quotes only where it would not be clear where it ends.
+fn push_bare(out: &mut String, text: &str, breaks: LineBreaks) {
+    if !text.is_empty() && text.chars().all(|c| !c.is_whitespace() && !matches!(c, '"' | '=' | '\\')) {
+        push_escaped(out, text, breaks);
+    } else {
+        push_quoted(out, text, breaks);
     }
 }
 

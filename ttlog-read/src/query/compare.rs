@@ -9,10 +9,12 @@
 
 use std::cmp::Ordering;
 
+use ttlog_core::event::Shown;
+
 use super::number::Number;
 use super::scalar::{Kind, Scalar};
 use super::wanted::Wanted;
-use crate::event::value::{FieldValue, push_hex};
+use crate::event::value::{FieldValue, Nested, StdText, push_hex};
 
 /// Comparison operator of a condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,18 +180,77 @@ impl Operator {
             }
             FieldValue::Char(value) => self.compare_text(value.encode_utf8(&mut [0; 4]), wanted),
             FieldValue::Bool(value) => self.compare_bool(*value, wanted),
+            FieldValue::Uuid(bytes) => {
+                self.compare_native(value, wanted.uuid.map(|wanted| bytes.cmp(&wanted)), Kind::Uuid, wanted)
+            }
+            FieldValue::Ip(address) => self.compare_native(
+                value,
+                wanted.address.and_then(|wanted| wanted.order_of_ip(*address)),
+                Kind::Address,
+                wanted,
+            ),
+            FieldValue::Socket(address) => self.compare_native(
+                value,
+                wanted.address.map(|wanted| wanted.order_of(*address)),
+                Kind::Address,
+                wanted,
+            ),
+            FieldValue::Time(time) => self.compare_native(value, wanted.order_of_time(*time), Kind::Time, wanted),
+            FieldValue::Duration(duration) => self.compare_order(
+                &|| value.to_string(),
+                wanted.scalar().map_or(Err(Kind::Duration), |wanted| Scalar::from(*duration).compare(wanted)),
+                wanted,
+            ),
             FieldValue::Unit => self.compare_absent("()", wanted),
             FieldValue::None if wanted.text == "null" => self.compare_absent("null", wanted),
             FieldValue::None => self.compare_absent("None", wanted),
             FieldValue::Some(value) => self.compare_value(value, wanted),
+            FieldValue::Shown(value, shown) => self.compare_shown(value, *shown, wanted),
             FieldValue::Bytes(bytes, _) => self.compare_bytes(bytes, wanted),
             FieldValue::Error(texts, _) => {
                 let each = texts.iter().map(|text| self.compare_capped(text.text, text.full_len.is_some(), wanted));
                 Match::any(each)
             }
+            FieldValue::Nested(nested) => self.compare_nested(nested, value, wanted),
             FieldValue::Sequence(elements, _) => {
                 Match::any(elements.iter().map(|element| self.compare_value(element, wanted)))
             }
+        }
+    }
+
+    /// Compares a tuple, a struct or a variant: the name of the variant, or all of it as text. It has no order.
+    fn compare_nested(self, nested: &Nested<'_>, value: &FieldValue<'_>, wanted: &Wanted) -> Match {
+        let mut text = String::new();
+        value.push_plain(&mut text);
+        let texts = nested.variant.into_iter().chain([text.as_str()]);
+        Match::any(texts.map(|text| self.compare_absent(text, wanted)))
+    }
+
+    /// Compares a value by its order relative to what is wanted, `None` if that is of another kind.
+    fn compare_native(self, value: &FieldValue<'_>, order: Option<Ordering>, kind: Kind, wanted: &Wanted) -> Match {
+        match order {
+            _ if self == Operator::Contains => Match::from_bool(value.to_string().contains(&wanted.text)),
+            Some(order) => self.accepts(Some(order)),
+            // Certainly not equal.
+            None if self.is_equality() => self.accepts(None),
+            None => incomparable(kind, wanted),
+        }
+    }
+
+    /// Compares a value, or else its text as it is shown: `Some(5)` matches where 5 does.
+    fn compare_shown(self, value: &FieldValue<'_>, shown: Shown, wanted: &Wanted) -> Match {
+        let by_value = self.compare_value(value, wanted);
+        if by_value == Match::Yes || wanted.kind() != Kind::Text || matches!(value, FieldValue::Withheld) {
+            return by_value;
+        }
+        let text = match shown {
+            Shown::Debug => format!("{:?}", StdText(value)),
+            Shown::Display | Shown::Plain => StdText(value).to_string(),
+        };
+        match self {
+            Operator::Equal if text == wanted.text => Match::Yes,
+            Operator::Contains if text.contains(&wanted.text) => Match::Yes,
+            _ => by_value,
         }
     }
 
@@ -208,7 +269,9 @@ fn incomparable(found: Kind, wanted: &Wanted) -> Match {
 
 #[cfg(test)]
 mod tests {
-    use ttlog_core::record::Text;
+    use std::time::Duration;
+
+    use ttlog_core::record::{Text, UnixTime};
 
     use super::*;
 
@@ -340,5 +403,92 @@ mod tests {
         let greater = |wanted| Operator::Greater.compare_value(&sequence, &Wanted::new(wanted));
         assert_eq!(greater("400"), Match::Yes);
         assert!(matches!(greater("4000"), Match::Incomparable(_)));
+    }
+
+    #[test]
+    fn identifiers_addresses_durations_and_times_compare_by_value() {
+        let (less, equal, greater) = (Ok(vec!["<", "<="]), Ok(vec!["=", "<=", ">="]), Ok(vec![">", ">="]));
+        let ip = |text: &str| FieldValue::Ip(text.parse().expect(text));
+        let socket = |text: &str| FieldValue::Socket(text.parse().expect(text));
+        let duration = |ns| FieldValue::Duration(Duration::from_nanos(ns));
+        let time = |ns| FieldValue::Time(UnixTime::from_nanos(ns));
+        let id = FieldValue::Uuid(0x67e5_5044_10b1_426f_9247_bb68_0e5f_e0c8_u128.to_be_bytes());
+        const NEW_YEAR: i64 = 1_767_225_600_000_000_000;
+        for (value, wanted, expected) in [
+            (ip("10.0.0.1"), "10.0.0.1", &equal),
+            (ip("10.0.0.9"), "10.0.0.10", &less),
+            (ip("::1"), "0:0:0:0:0:0:0:1", &equal),
+            (ip("::1"), "[::1]", &equal),
+            (ip("::1"), "10.0.0.1", &greater),
+            (socket("10.0.0.1:80"), "10.0.0.1:80", &equal),
+            (socket("10.0.0.1:80"), "10.0.0.1:443", &less),
+            (socket("10.0.0.1:80"), "10.0.0.1", &equal),
+            (socket("[::1]:80"), "::1", &equal),
+            (socket("[::1%3]:80"), "[::1]:80", &greater),
+            (id.clone(), "67e55044-10b1-426f-9247-bb680e5fe0c8", &equal),
+            (id.clone(), "67E5504410B1426F9247BB680E5FE0C8", &equal),
+            (id.clone(), "{67e55044-10b1-426f-9247-bb680e5fe0c9}", &less),
+            (id.clone(), "urn:uuid:00000000-0000-0000-0000-000000000000", &greater),
+            (duration(1_500_000_000), "1.5s", &equal),
+            (duration(1_500_000_000), "1500ms", &equal),
+            (duration(90_000_000_000), "1m", &greater),
+            (duration(999), "1µs", &less),
+            (FieldValue::Duration(Duration::MAX), "1000000d", &greater),
+            (time(NEW_YEAR), "2026-01-01T00:00:00Z", &equal),
+            (time(NEW_YEAR), "2026-01-01 01:00+01:00", &equal),
+            (time(NEW_YEAR), "2026-01-01", &equal),
+            (time(NEW_YEAR - 1), "2026-01-01", &less),
+            (time(NEW_YEAR + 86_400_000_000_000), "2026-01-01", &greater),
+            (time(NEW_YEAR + 1), "2026-01-01T00:00:00.000000000Z", &greater),
+            (time(-1), "1970-01-01", &less),
+        ] {
+            assert_eq!(&holding(&value, wanted), expected, "{value:?} {wanted}");
+            let shown = FieldValue::Shown(Box::new(FieldValue::Some(Box::new(value))), Shown::Debug);
+            assert_eq!(&holding(&shown, wanted), expected, "{shown:?} {wanted}");
+        }
+        for (value, wanted, kinds) in [
+            (ip("10.0.0.1"), "10.0.0.1:80", (Kind::Address, Kind::Text)),
+            (ip("10.0.0.1"), "10", (Kind::Address, Kind::Number)),
+            (duration(5), "5", (Kind::Duration, Kind::Number)),
+            (duration(5), "5KB", (Kind::Duration, Kind::Size)),
+            (time(5), "12:00", (Kind::Time, Kind::Text)),
+            (time(5), "5", (Kind::Time, Kind::Number)),
+            (id.clone(), "67e5504x", (Kind::Uuid, Kind::Text)),
+            (id.clone(), "67e5504410b1426f9247bb680e5fe0cg", (Kind::Uuid, Kind::Text)),
+        ] {
+            let ordered = Operator::Less.compare_value(&value, &Wanted::new(wanted));
+            assert_eq!(
+                ordered,
+                Match::Incomparable(Mismatch { found: kinds.0, wanted: kinds.1 }),
+                "{value:?} {wanted}"
+            );
+            assert_ne!(Operator::Equal.compare_value(&value, &Wanted::new(wanted)), Match::Yes, "{value:?} {wanted}");
+        }
+        let contains = |value: &FieldValue<'_>, text| Operator::Contains.compare_value(value, &Wanted::new(text));
+        assert_eq!(contains(&ip("10.0.0.1"), "10.0."), Match::Yes);
+        assert_eq!((contains(&id, "-426f-"), contains(&id, "426F")), (Match::Yes, Match::No));
+    }
+
+    #[test]
+    fn marked_values_compare_by_value_and_as_shown() {
+        let equal = |value: &FieldValue<'_>, wanted: &str| Operator::Equal.compare_value(value, &Wanted::new(wanted));
+        let shown = |value, shown| FieldValue::Shown(Box::new(value), shown);
+        let some = shown(FieldValue::Some(Box::new(FieldValue::Unsigned(5))), Shown::Debug);
+        for (wanted, expected) in
+            [("5", Match::Yes), ("5.0", Match::Yes), ("Some(5)", Match::Yes), ("Some(6)", Match::No)]
+        {
+            assert_eq!(equal(&some, wanted), expected, "{wanted}");
+        }
+        assert_eq!(holding(&some, "4"), Ok(vec![">", ">="]));
+        let text = shown(str("a b"), Shown::Debug);
+        assert_eq!((equal(&text, "a b"), equal(&text, "\"\\\"a b\\\"\"")), (Match::Yes, Match::Yes));
+        let list = FieldValue::Sequence(vec![FieldValue::Unsigned(1), FieldValue::Unsigned(2)], None);
+        let list = shown(list, Shown::Debug);
+        assert_eq!(
+            (equal(&list, "2"), equal(&list, "[1, 2]"), equal(&list, "[1]")),
+            (Match::Yes, Match::Yes, Match::No)
+        );
+        assert_eq!(Operator::Contains.compare_value(&list, &Wanted::new("1, 2")), Match::Yes);
+        assert_eq!(equal(&shown(FieldValue::Withheld, Shown::Debug), "[withheld]"), Match::No);
     }
 }

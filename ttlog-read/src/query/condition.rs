@@ -3,7 +3,8 @@
 //! An expression is `KEY OPERATOR VALUE`. The keys `level`, `target`, `message`, `template`, `file`, `line`,
 //! `callsite`, `thread`, `context`, `service`, `pid`, `host` and `boot` (or `session`) refer to properties of every
 //! event; `span` (or `span.name`), `span.FIELD` and `trace_id` refer to the spans that it is in. Any other key is a
-//! field, and so is `fields.KEY` for any KEY. How values compare is in [`compare`](super::compare).
+//! field, and so is `fields.KEY` for any KEY. `order.customer.id` and `order.lines[0].sku` are values inside of a
+//! field; without an index, all elements of a sequence are compared. How values compare is in [`compare`](super::compare).
 
 use std::fmt;
 use std::str::FromStr;
@@ -138,17 +139,29 @@ impl Condition {
         }
     }
 
+    /// Compares the values inside a field's value that `path` leads to (see [`FieldValue::visit`]), of which any can
+    /// match.
+    #[must_use]
+    pub fn match_path(&self, value: &FieldValue<'_>, path: &str) -> Match {
+        if path.is_empty() {
+            return self.match_value(value);
+        }
+        let operator = if self.operator == Operator::NotEqual { Operator::Equal } else { self.operator };
+        let mut outcomes = Vec::new();
+        let found = value.visit(path, &mut |value| outcomes.push(operator.compare_value(value, &self.wanted)));
+        match Match::any(outcomes.into_iter()) {
+            _ if !found => self.match_nothing(),
+            outcome if self.operator == Operator::NotEqual => outcome.negated(),
+            outcome => outcome,
+        }
+    }
+
     /// Compares the spans that an event is in, for the keys that concern them. It matches if any of the spans does.
     ///
-    /// `own_trace_id` returns the field `trace_id` of the event. `#7` as the span is the one with this id.
+    /// `#7` as the span is the one with this id.
     #[must_use]
-    pub fn match_spans<'v>(
-        &self,
-        path: &[SpanRef<'_, '_>],
-        own_trace_id: impl FnOnce() -> Option<FieldValue<'v>>,
-    ) -> Match {
-        // `!=` is the negation of the whole, not of the comparison with each span.
-        let operator = if self.operator == Operator::NotEqual { Operator::Equal } else { self.operator };
+    pub fn match_spans(&self, path: &[SpanRef<'_, '_>]) -> Match {
+        let operator = self.positive();
         let innermost_first = path.iter().rev();
         let outcome = match (&self.key, self.span_id()) {
             (Key::Span | Key::SpanName, Some(id)) => Match::from_bool(path.iter().any(|span| span.id() == id)),
@@ -160,15 +173,34 @@ impl Condition {
                 let recorded = path.last().and_then(SpanRef::trace_id);
                 let recorded = recorded.map(|id| self.match_trace_id(operator, &id));
                 let fields = innermost_first.filter_map(|span| span.field(Key::TraceId.name()));
-                let fields = own_trace_id().into_iter().chain(fields).map(|id| self.match_trace_field(operator, &id));
-                Match::any(recorded.into_iter().chain(fields))
+                Match::any(recorded.into_iter().chain(fields.map(|id| self.match_trace_field(operator, &id))))
             }
             (key, _) => {
                 let values = innermost_first.filter_map(|span| span.field(key.span_field()?));
                 Match::any(values.map(|value| operator.compare_value(&value, &self.wanted)))
             }
         };
-        if operator == self.operator { outcome } else { outcome.negated() }
+        self.signed(outcome)
+    }
+
+    /// Combines the outcome for the spans of an event with that for its own field `trace_id`, if the condition is on
+    /// the trace.
+    pub(super) fn match_own_trace<'v>(&self, of_spans: Match, own: impl FnOnce() -> Option<FieldValue<'v>>) -> Match {
+        if self.key != Key::TraceId {
+            return of_spans;
+        }
+        let own = own().map(|id| self.match_trace_field(self.positive(), &id));
+        self.signed(Match::any([self.signed(of_spans)].into_iter().chain(own)))
+    }
+
+    /// Returns the operator for each of several things to compare: `!=` is the negation of the whole.
+    fn positive(&self) -> Operator {
+        if self.operator == Operator::NotEqual { Operator::Equal } else { self.operator }
+    }
+
+    /// Negates an outcome of the positive operator if the operator is `!=`.
+    fn signed(&self, outcome: Match) -> Match {
+        if self.operator == Operator::NotEqual { outcome.negated() } else { outcome }
     }
 
     /// Compares the id of a trace: as text, because its hexadecimal digits can look like a number.

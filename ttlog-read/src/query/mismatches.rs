@@ -56,7 +56,7 @@ fn sentence(condition: &Condition, mismatch: Mismatch, count: u64) -> String {
         (Kind::Number, wanted) => {
             format!("as a number without a unit, and `{typed}` is {}", wanted.noun())
         }
-        (found, Kind::Number) => format!("as {}, and `{typed}` has no unit", found.noun()),
+        (Kind::Duration | Kind::Size, Kind::Number) => format!("as {}, and `{typed}` has no unit", found.noun()),
         (found, wanted) => format!("as {}, and `{typed}` is {}", found.noun(), wanted.noun()),
     };
     let result = match (condition.operator, one) {

@@ -1,5 +1,6 @@
 //! Selection of events: conditions, a range of time, and a maximum number.
 
+mod address;
 mod clock;
 mod compare;
 mod condition;
@@ -20,7 +21,7 @@ pub use key::Key;
 pub use limits::Limits;
 pub use mismatches::Mismatches;
 pub use scalar::ByValue;
-pub use verdict::{Subject, Verdict};
+pub use verdict::{SpanOutcomes, Subject, Verdict};
 pub use wanted::Wanted;
 
 pub(crate) use limits::Extent;

@@ -6,6 +6,7 @@
 //! a number is only that.
 
 use std::cmp::Ordering;
+use std::time::Duration;
 
 use super::number::Number;
 
@@ -19,6 +20,13 @@ pub(super) enum Scalar {
     Size(i128),
 }
 
+impl From<Duration> for Scalar {
+    fn from(duration: Duration) -> Self {
+        // Less than 2^64 seconds, of less than 2^60 units each.
+        Scalar::Duration((duration.as_nanos() * (ATTO / 1_000_000_000)).cast_signed())
+    }
+}
+
 /// Kind of a value, as far as comparisons are concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
@@ -27,6 +35,9 @@ pub(super) enum Kind {
     Size,
     Bool,
     Bytes,
+    Uuid,
+    Address,
+    Time,
     Text,
 }
 
@@ -39,6 +50,9 @@ impl Kind {
             Kind::Size => "a size",
             Kind::Bool => "a bool",
             Kind::Bytes => "bytes",
+            Kind::Uuid => "a UUID",
+            Kind::Address => "an address",
+            Kind::Time => "a time",
             Kind::Text => "text",
         }
     }

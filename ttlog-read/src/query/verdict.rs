@@ -4,6 +4,7 @@ use super::compare::{Match, Mismatch};
 use super::condition::Condition;
 use super::key::Key;
 use super::mismatches::Mismatches;
+use crate::event::secrets::Hidden;
 use crate::event::value::FieldValue;
 use crate::source::{Source, SourceCallsite, SpanRef};
 
@@ -18,8 +19,21 @@ pub struct Subject<'e, 'a> {
     pub context: u32,
     /// Name of the thread at that time.
     pub thread: &'e str,
-    /// The spans that it is in, outermost first; `None`: not known yet, so that conditions on them hold.
-    pub spans: Option<&'e [SpanRef<'e, 'a>]>,
+    /// Outcomes of the conditions on the spans that it is in; `None`: not known yet, so that these conditions hold.
+    pub spans: Option<&'e SpanOutcomes>,
+}
+
+/// Outcomes of the conditions on spans, which are the same for all events of one span; by condition.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SpanOutcomes(Vec<Option<Match>>);
+
+impl SpanOutcomes {
+    /// Evaluates the conditions on spans for the events in a span; `path` is its ancestors and itself.
+    #[must_use]
+    pub fn new(conditions: &[Condition], path: &[SpanRef<'_, '_>]) -> Self {
+        let outcome = |condition: &Condition| condition.key.concerns_spans().then(|| condition.match_spans(path));
+        SpanOutcomes(conditions.iter().map(outcome).collect())
+    }
 }
 
 /// Verdict of the filter on the events of one callsite, as far as the callsite determines it.
@@ -58,7 +72,7 @@ impl Verdict {
         }
         let mut incomparable = Vec::new();
         for &index in &self.open {
-            match decide_for_one(&conditions[index], subject) {
+            match decide_for_one(index, &conditions[index], subject) {
                 Match::Incomparable(mismatch) => incomparable.push((index, mismatch)),
                 outcome if conditions[index].selects(outcome) => {}
                 _ => return false,
@@ -94,21 +108,21 @@ fn decide_for_all(condition: &Condition, source: &Source<'_>, callsite: Option<&
             Some(callsite) => callsite.template.constant().map(|message| condition.match_text(message)),
             None => Some(condition.match_nothing()),
         },
-        Key::Field(name) => match callsite.and_then(|callsite| Some((callsite, callsite.field_index(name)?))) {
+        Key::Field(name) => match callsite.and_then(|callsite| Some((callsite, callsite.find_field(name)?))) {
             None => Some(condition.match_nothing()),
-            Some((callsite, index)) => {
+            Some((callsite, (index, path))) => {
                 let field = &callsite.fields[index];
                 if callsite.withholds(index) {
                     return Some(condition.match_nothing());
                 }
                 let literal = field.literal?;
-                Some(condition.match_value(&FieldValue::new(literal.to_value(), field.type_tags)))
+                Some(condition.match_path(&FieldValue::of(literal.to_value(), field, &Hidden::default()), path))
             }
         },
     }
 }
 
-fn decide_for_one(condition: &Condition, subject: &Subject<'_, '_>) -> Match {
+fn decide_for_one(index: usize, condition: &Condition, subject: &Subject<'_, '_>) -> Match {
     let &Subject { callsite, payload, context, thread, spans } = subject;
     match (&condition.key, callsite) {
         (Key::Thread, _) => condition.match_text(thread),
@@ -119,11 +133,15 @@ fn decide_for_one(condition: &Condition, subject: &Subject<'_, '_>) -> Match {
             condition.match_text(&message)
         }
         (Key::Field(name), Some(callsite)) => {
-            let value = callsite.field_index(name).and_then(|index| callsite.value(index, payload));
-            value.map_or(condition.match_nothing(), |value| condition.match_value(&value))
+            let found = callsite.find_field(name);
+            let value = found.and_then(|(index, path)| Some((callsite.value(index, payload)?, path)));
+            value.map_or(condition.match_nothing(), |(value, path)| condition.match_path(&value, path))
         }
         (key, _) if key.concerns_spans() => match spans {
-            Some(spans) => condition.match_spans(spans, || own_trace_id(callsite, payload)),
+            Some(SpanOutcomes(outcomes)) => {
+                let of_spans = outcomes.get(index).copied().flatten().unwrap_or(condition.match_nothing());
+                condition.match_own_trace(of_spans, || own_trace_id(callsite, payload))
+            }
             None => Match::from_bool(true),
         },
         // All other conditions were evaluated for the callsite.
@@ -163,7 +181,7 @@ fn match_span(condition: &Condition, span: &SpanRef<'_, '_>, thread: &str) -> Ma
         Key::Context => condition.match_number(span.life().last_context.into()),
         Key::Message => span.name().map_or(nothing, |name| condition.match_text(name)),
         Key::Field(name) => span.field(name).map_or(nothing, |value| condition.match_value(&value)),
-        key if key.concerns_spans() => condition.match_spans(&span.path(), || None),
+        key if key.concerns_spans() => condition.match_spans(&span.path()),
         _ => span.source().and_then(|source| decide_for_all(condition, source, span.callsite())).unwrap_or(nothing),
     }
 }

@@ -2,9 +2,13 @@
 
 use std::cmp::Ordering;
 
-use ttlog_core::Level;
+use jiff::tz::TimeZone;
+use ttlog_core::{Level, UnixTime};
 
+use super::address::{Address, parse_uuid};
+use super::clock::ClockText;
 use super::number::Number;
+use super::period::Period;
 use super::scalar::{Kind, Scalar};
 
 /// Right-hand side of a condition.
@@ -18,6 +22,10 @@ pub struct Wanted {
     /// The nearest `f32` to a number with a fraction or an exponent.
     nearest_f32: Option<f32>,
     pub(super) level: Option<Level>,
+    pub(super) uuid: Option<[u8; 16]>,
+    pub(super) address: Option<Address>,
+    /// Period of a date and time, in UTC unless it says otherwise.
+    time: Option<Period>,
 }
 
 impl Wanted {
@@ -31,7 +39,17 @@ impl Wanted {
             _ => None,
         };
         let text = quoted.map_or_else(|| typed.to_owned(), unescaped);
-        Wanted { level: text.parse().ok(), text, is_quoted: quoted.is_some(), scalar, nearest_f32 }
+        let time = ClockText::parse(&text).and_then(|clock| Some(clock.on(clock.date?, &TimeZone::UTC)));
+        Wanted {
+            level: text.parse().ok(),
+            uuid: parse_uuid(&text),
+            address: Address::parse(&text),
+            time,
+            text,
+            is_quoted: quoted.is_some(),
+            scalar,
+            nearest_f32,
+        }
     }
 
     /// Returns the value as a number, a duration or a size, if it is one and not quoted.
@@ -55,6 +73,19 @@ impl Wanted {
             Some(wanted) => Ok(value.partial_cmp(&wanted)),
             None => self.order_of(Number::Float(f64::from(value))),
         }
+    }
+
+    /// Compares a time with the value, if that is one: the whole unit of its last digit is equal to it.
+    pub(super) fn order_of_time(&self, time: UnixTime) -> Option<Ordering> {
+        let Period { first, last } = self.time?;
+        let ns = time.as_nanos();
+        Some(if ns < first.into() {
+            Ordering::Less
+        } else if ns > last.into() {
+            Ordering::Greater
+        } else {
+            Ordering::Equal
+        })
     }
 
     /// Returns the value as the hexadecimal form of bytes, without `0x`, if it is one.

@@ -5,7 +5,8 @@ use ttlog_core::event::Role;
 use ttlog_core::record::ValueRef;
 use ttlog_core::table::{CallsiteInfo, FieldInfo, values_of};
 
-use crate::event::secrets::Secrets;
+use crate::event::path::find_field;
+use crate::event::secrets::{Hidden, Secrets};
 use crate::event::template::Template;
 use crate::event::value::FieldValue;
 use crate::span::RolesOf;
@@ -19,6 +20,8 @@ pub struct SourceCallsite<'a> {
     pub fields: Vec<FieldInfo<'a>>,
     /// Whether each field is withheld.
     withheld: Vec<bool>,
+    /// Members of each field that are withheld.
+    hidden: Vec<Hidden<'a>>,
     /// Parsed message.
     pub template: Template,
     /// The place of the ids of spans among the fields, if there are any.
@@ -33,21 +36,27 @@ impl<'a> SourceCallsite<'a> {
         // The ids of spans have names that a field of the program can have too.
         let names: Vec<_> = fields.iter().map(|field| if is_value(field) { field.name } else { "\0" }).collect();
         let withheld = fields.iter().map(|field| secrets.withhold(field)).collect();
+        let hidden = fields.iter().map(|field| secrets.hidden_members(field)).collect();
         let roles = RolesOf::find(&fields);
-        SourceCallsite { info, template: Template::parse(info.message, &names), withheld, fields, roles }
+        SourceCallsite { info, template: Template::parse(info.message, &names), withheld, hidden, fields, roles }
     }
 
-    /// Returns whether the callsite has fields whose recorded values are withheld.
+    /// Returns whether the callsite has fields whose recorded values, or members of them, are withheld.
     #[must_use]
     pub fn withholds_any(&self) -> bool {
-        self.fields.iter().zip(&self.withheld).any(|(field, &withheld)| withheld && field.literal.is_none())
+        let is_withheld = |index: usize| self.withheld[index] || self.hidden[index].any();
+        self.fields.iter().enumerate().any(|(index, field)| is_withheld(index) && field.literal.is_none())
     }
 
     /// Returns whether a snapshot's writer withheld the whole payload because it did not decode (docs/format.md §6.5).
     fn is_wholly_withheld(&self, payload: &[u8]) -> bool {
         !payload.is_empty()
             && payload.iter().all(|&byte| byte == 0xFF)
-            && self.fields.iter().any(|field| field.withheld && field.literal.is_none())
+            && self
+                .fields
+                .iter()
+                .zip(&self.hidden)
+                .any(|(field, hidden)| field.withheld && field.literal.is_none() || hidden.any_absent())
     }
 
     /// Returns whether the value of a field is withheld.
@@ -69,11 +78,11 @@ impl<'a> SourceCallsite<'a> {
         }
         let mut values = Vec::with_capacity(self.fields.len());
         let mut damage = None;
-        for ((field, &withheld), read) in fields.iter().zip(&self.withheld).zip(values_of(fields, payload)) {
+        for (index, read) in values_of(fields, payload).enumerate() {
             match read {
                 Ok(ValueRef::Absent) => values.push(None),
-                Ok(_) if withheld => values.push(Some(FieldValue::Withheld)),
-                Ok(value) => values.push(Some(FieldValue::new(value, field.type_tags))),
+                Ok(_) if self.withheld[index] => values.push(Some(FieldValue::Withheld)),
+                Ok(value) => values.push(self.present(index, value)),
                 Err(error) => damage = Some(error),
             }
         }
@@ -90,7 +99,7 @@ impl<'a> SourceCallsite<'a> {
         'a: 'p,
     {
         let value = |(field, &withheld): (&FieldInfo<'a>, &bool)| match field.literal {
-            Some(literal) if !withheld => Some(FieldValue::new(literal.to_value(), field.type_tags)),
+            Some(literal) if !withheld => Some(FieldValue::of(literal.to_value(), field, &Hidden::default())),
             _ => Some(FieldValue::Withheld),
         };
         self.fields.iter().zip(&self.withheld).map(value).collect()
@@ -105,7 +114,7 @@ impl<'a> SourceCallsite<'a> {
         let mut values = values_of(fields, payload);
         if !self.withholds_any() {
             let value = values.nth(index)?.ok()?;
-            return present(value, fields[index].type_tags);
+            return self.present(index, value);
         }
         if self.withheld[index] || self.is_wholly_withheld(payload) {
             return None;
@@ -115,11 +124,24 @@ impl<'a> SourceCallsite<'a> {
         if values.any(|value| value.is_err()) {
             return None;
         }
-        present(value, fields[index].type_tags)
+        self.present(index, value)
     }
 
+    /// Returns the value with its type, unless the event does not have the field.
+    fn present<'p>(&self, index: usize, value: ValueRef<'p>) -> Option<FieldValue<'p>> {
+        (value != ValueRef::Absent).then(|| FieldValue::of(value, &self.fields[index], &self.hidden[index]))
+    }
+
+    /// Returns the index of the field with this name.
     pub(crate) fn field_index(&self, name: &str) -> Option<usize> {
         self.fields.iter().position(|field| field.name == name && is_value(field))
+    }
+
+    /// Returns the index of the field with this name, or of the one whose name the path to a value inside of it begins
+    /// with, and the rest of the path (see [`FieldValue::visit`]).
+    #[must_use]
+    pub fn find_field<'p>(&self, path: &'p str) -> Option<(usize, &'p str)> {
+        find_field(self.fields.iter().map(|field| if is_value(field) { field.name } else { "\0" }), path)
     }
 
     /// Returns whether a field is a value of the program; otherwise it is the id of a span.
@@ -149,9 +171,4 @@ impl<'a> SourceCallsite<'a> {
 
 fn is_value(field: &FieldInfo<'_>) -> bool {
     field.role == Role::Value
-}
-
-/// Returns the value with its type, unless the event does not have the field.
-fn present<'p>(value: ValueRef<'p>, type_tags: &[u8]) -> Option<FieldValue<'p>> {
-    (value != ValueRef::Absent).then(|| FieldValue::new(value, type_tags))
 }

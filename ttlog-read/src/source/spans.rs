@@ -211,7 +211,7 @@ impl<'e, 'a> SpanRef<'e, 'a> {
     /// Returns the time of its start; `None` if its start is overwritten.
     #[must_use]
     pub fn started(&self) -> Option<When> {
-        self.start()?;
+        self.start().filter(|_| !self.span.start_is_repeated)?;
         Some(self.source()?.when(self.span.ticks.0))
     }
 

@@ -16,6 +16,8 @@ pub struct Span<E> {
     pub id: u64,
     /// Location of its start, which has the name and the first values; `None`: overwritten.
     pub start: Option<E>,
+    /// Whether its start itself is overwritten, and `start` a later record that repeats name, parent and first values.
+    pub start_is_repeated: bool,
     /// Id of its parent; 0: it has none, or its start is overwritten.
     pub parent: u64,
     /// Later values, oldest first.
@@ -59,6 +61,7 @@ impl<E> Span<E> {
         Span {
             id,
             start: None,
+            start_is_repeated: false,
             parent: 0,
             updates: Vec::new(),
             follows: Vec::new(),
@@ -78,6 +81,12 @@ impl<E> Span<E> {
             busy_from: None,
             busy_is_partial: false,
         }
+    }
+
+    /// Returns whether its start is overwritten, whatever else is known of it.
+    #[must_use]
+    pub fn start_is_lost(&self) -> bool {
+        self.start.is_none() || self.start_is_repeated
     }
 
     /// Returns whether it is open at the end of the recording.
@@ -216,7 +225,8 @@ impl<E: Copy> Spans<E> {
         let SpanRecord { at, order, ticks, context, action, .. } = record;
         let Some(index) = self.mention(record.span, at, ticks) else { return };
         let span = &mut self.spans[index];
-        if action != Action::Mention {
+        // A start is repeated by any context.
+        if !matches!(action, Action::Mention | Action::Repeat { .. }) {
             span.last_context = context;
         }
         match action {
@@ -237,12 +247,20 @@ impl<E: Copy> Spans<E> {
                     self.mention(parent, at, ticks);
                 }
             }
+            Action::Repeat { parent } => {
+                if span.start.is_none() {
+                    span.start = Some(record.entry);
+                    span.start_is_repeated = true;
+                    span.parent = parent;
+                    self.mention(parent, at, ticks);
+                }
+            }
             Action::Enter => {
                 span.enter(context, at);
                 self.contexts.entry(context).or_insert_with(Inside::new).enter(record.span, at, order);
             }
             Action::Leave | Action::Finish => {
-                let (left, is_new) = (span.leave(context, at), span.start.is_none());
+                let (left, is_new) = (span.leave(context, at), span.start_is_lost());
                 if action == Action::Finish {
                     span.ended = Some(span.ended.unwrap_or(at));
                 }

@@ -23,6 +23,11 @@ pub enum Action {
     Leave,
     /// Ends it.
     End,
+    /// Has its parent and its first values once more, because its start can be overwritten.
+    Repeat {
+        /// Id of the parent.
+        parent: u64,
+    },
     /// Its context leaves it, and it ends.
     Finish,
     /// Has values of it; and names the span that it follows from, unless that is 0.
@@ -43,6 +48,8 @@ pub struct RolesOf {
     id: usize,
     /// Index of the field with the id of another span: the parent, or the one that came before.
     other: Option<usize>,
+    /// Whether that is the parent.
+    is_parent: bool,
     /// Whether there is an id of a trace.
     has_trace: bool,
 }
@@ -63,17 +70,17 @@ impl RolesOf {
     #[must_use]
     pub fn find(fields: &[FieldInfo<'_>]) -> Option<Self> {
         let mut found: Option<(Role, usize)> = None;
-        let mut other = None;
+        let (mut other, mut is_parent) = (None, false);
         for (index, field) in fields.iter().enumerate() {
             match field.role {
                 Role::Value | Role::Trace | Role::RemoteParent | Role::KnownAs => {}
-                Role::Parent | Role::Follows => other = Some(index),
+                Role::Parent | Role::Follows => (other, is_parent) = (Some(index), field.role == Role::Parent),
                 role => found = found.or(Some((role, index))),
             }
         }
         let (role, id) = found?;
         let has_trace = fields.iter().any(|field| field.role == Role::Trace);
-        Some(RolesOf { role, id, other, has_trace })
+        Some(RolesOf { role, id, other, is_parent, has_trace })
     }
 
     /// Returns whether events of the callsite are ordinary ones, not records of spans.
@@ -124,6 +131,7 @@ impl RolesOf {
             Role::Enter => Some(Action::Enter),
             Role::Leave => Some(Action::Leave),
             Role::End => Some(Action::End),
+            Role::Update if self.is_parent => Some(Action::Repeat { parent: other }),
             Role::Update => Some(Action::Update { follows: other }),
             Role::Value
             | Role::Span

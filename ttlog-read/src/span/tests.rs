@@ -21,7 +21,7 @@ fn ids<'s>(spans: impl IntoIterator<Item = &'s Span<usize>>) -> Vec<u64> {
     spans.into_iter().map(|span| span.id).collect()
 }
 
-use Action::{Begin, End, Enter, Finish, Leave, Mention, Update};
+use Action::{Begin, End, Enter, Finish, Leave, Mention, Repeat, Update};
 
 #[test]
 fn a_life_in_two_records() {
@@ -132,6 +132,29 @@ fn what_was_overwritten_is_unknown() {
 }
 
 #[test]
+fn repeated_start_stands_for_an_overwritten_one() {
+    let spans = fold_complete_from(
+        15,
+        &[
+            (5, 1, 5, Enter),
+            (10, 9, 5, Repeat { parent: 3 }),
+            (16, 9, 3, Repeat { parent: 0 }),
+            (20, 1, 5, Update { follows: 0 }),
+            (21, 9, 5, Repeat { parent: 3 }),
+            (30, 1, 6, start(5)),
+            (31, 9, 6, Repeat { parent: 5 }),
+            (32, 1, 5, Leave),
+        ],
+    );
+    let of = |id| spans.get(id).unwrap();
+    assert_eq!((of(5).start, of(5).updates.as_slice(), of(5).start_is_lost()), (Some(1), &[3][..], true));
+    assert_eq!((of(6).start, of(6).start_is_lost(), of(6).updates.len()), (Some(5), false, 0));
+    assert_eq!(ids(spans.path(6)), [3, 5, 6]);
+    assert_eq!((of(5).state(), of(5).busy_ns(100), of(5).entered_count), (State::Open, 27, 1));
+    assert_eq!((of(3).state(), of(3).last_context), (State::Open, 0));
+}
+
+#[test]
 fn an_end_can_be_overwritten_only_before_all_is_complete() {
     let spans = fold_complete_from(
         15,
@@ -211,6 +234,8 @@ fn circles_and_nonsense_end() {
     assert_eq!(spans.tree().len(), 3);
     assert_eq!(spans.get(1).unwrap().ended, Some(6), "the first end counts");
     assert_eq!(spans.get(3).unwrap().parent, 3, "the first start counts");
+    let spans = fold(&[(1, 1, 1, Repeat { parent: 2 }), (2, 1, 2, Repeat { parent: 1 }), (3, 1, 3, start(2))]);
+    assert_eq!(ids(spans.tree().iter().map(|node| node.span)), [1, 2, 3]);
 }
 
 #[test]
@@ -227,7 +252,8 @@ fn any_records_in_any_order_keep_times_sane() {
     for _ in 0..2000 {
         let records: Vec<_> = (0..random.usize(0..60))
             .map(|_| {
-                let action = match random.u8(0..5) {
+                let action = match random.u8(0..6) {
+                    5 => Repeat { parent: random.u64(0..6) },
                     0 => start(random.u64(0..6)),
                     1 => Enter,
                     2 => Leave,

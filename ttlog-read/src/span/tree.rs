@@ -1,6 +1,6 @@
 //! Paths and trees of spans.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::fold::{Span, Spans};
 
@@ -43,7 +43,7 @@ impl<E: Copy> Spans<E> {
             // A parent starts first, so a circle, which only a hostile file has, is cut at its oldest span.
             let is_child = self
                 .get(span.parent)
-                .is_some_and(|parent| parent.start.is_none() || (parent.first, parent.id) < (span.first, span.id));
+                .is_some_and(|parent| parent.start_is_lost() || (parent.first, parent.id) < (span.first, span.id));
             if is_child { children.entry(span.parent).or_default().push(span) } else { roots.push(span) }
         }
         let open = self.with_open_descendants();
@@ -59,12 +59,18 @@ impl<E: Copy> Spans<E> {
                 stack.extend(below.into_iter().map(|span| Node { span, depth: node.depth + 1 }));
             }
         }
+        // Spans whose starts are lost can be in circles, too, which no root leads to.
+        if !children.is_empty() {
+            let listed: HashSet<u64> = nodes.iter().map(|node| node.span.id).collect();
+            let rest = self.all().iter().filter(|span| !listed.contains(&span.id));
+            nodes.extend(rest.map(|span| Node { span, depth: 0 }));
+        }
         nodes
     }
 
     /// Returns the ids of the open spans and of their ancestors.
-    fn with_open_descendants(&self) -> std::collections::HashSet<u64> {
-        let mut found = std::collections::HashSet::new();
+    fn with_open_descendants(&self) -> HashSet<u64> {
+        let mut found = HashSet::new();
         for span in self.all().iter().filter(|span| span.is_open()) {
             let mut next = Some(span);
             while let Some(span) = next.filter(|span| found.insert(span.id)) {

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use jiff::tz::{AmbiguousOffset, Offset, TimeZone};
+use ttlog_core::UnixTime;
 
 use super::number::grouped;
 use super::zone;
@@ -157,6 +158,40 @@ impl TimeFormatter {
         );
         if let AmbiguousOffset::Fold { .. } = self.zone.to_ambiguous_timestamp(at).offset() {
             self.offset = offset_text(self.zone.to_offset(timestamp));
+        }
+    }
+}
+
+/// Appends a time of the wall clock as RFC 3339 in UTC, with as many digits as it has: none, or a multiple of three.
+/// Times outside of the years 1 to 9998 are appended as `@` and the seconds since 1970.
+pub fn push_time(out: &mut String, time: UnixTime) {
+    let digits = match time.subsec_nanos() {
+        0 => 0,
+        nanos if nanos % 1_000_000 == 0 => 3,
+        nanos if nanos % 1000 == 0 => 6,
+        _ => 9,
+    };
+    push_time_to(out, time, digits);
+}
+
+/// Appends a time like [`push_time`], with this number of digits of its nine.
+pub fn push_time_to(out: &mut String, time: UnixTime, digits: usize) {
+    const YEARS_1_TO_9998: std::ops::Range<i64> = -62_135_596_800..253_370_764_800;
+    match Timestamp::from_second(time.secs()) {
+        Ok(second) if YEARS_1_TO_9998.contains(&time.secs()) => {
+            let second = TimeZone::UTC.to_datetime(second).strftime("%Y-%m-%dT%H:%M:%S");
+            let fraction = format!(".{:09}", time.subsec_nanos());
+            let len = if digits > 0 { 1 + digits } else { 0 };
+            out.push_str(&format!("{second}{}Z", &fraction[..len.min(fraction.len())]));
+        }
+        _ => {
+            let ns = time.as_nanos().unsigned_abs();
+            let (secs, nanos) = (ns / 1_000_000_000, ns % 1_000_000_000);
+            out.push_str(if time.secs() < 0 { "@-" } else { "@" });
+            out.push_str(&secs.to_string());
+            if nanos > 0 {
+                out.push_str(&format!(".{nanos:09}"));
+            }
         }
     }
 }

@@ -8,9 +8,12 @@ use super::entry::Entry;
 use crate::source::{RecordedSpans, Source, Stored};
 use crate::span::{Action, SpanRecord, Spans};
 
-/// Most bytes that the records of spans take, in addition to four for each byte of input. Real recordings need fewer;
-/// a file made to exhaust memory gets no more.
+/// Most bytes for spans, in addition to 16 for each byte of input. Recordings up to some hundred MiB need fewer; a file
+/// made to exhaust memory gets no more.
 pub const SPAN_BYTES_MAX: u64 = 256 << 20;
+
+/// Bytes that a span takes once its records are folded.
+const SPAN_LEN: u64 = 320;
 
 /// Records of spans, of all rings.
 #[derive(Debug)]
@@ -40,28 +43,37 @@ struct RingRecords {
 type Moment = (i64, u64);
 
 impl RingRecords {
-    /// Notes an event in a span.
+    /// Notes an event in a span. Returns `false` if the span is new and there is no room for it.
     #[inline]
-    fn mention(&mut self, span: u64, at: Moment) {
+    fn mention(&mut self, span: u64, at: Moment, room: &mut u64) -> bool {
         match &mut self.mentioned {
-            Some((last, times)) if *last == span => *times = (times.0.min(at), times.1.max(at)),
+            Some((last, times)) if *last == span => {
+                *times = (times.0.min(at), times.1.max(at));
+                true
+            }
             _ => {
-                self.settle();
+                let has_room = self.settle(room);
                 self.mentioned = Some((span, (at, at)));
+                has_room
             }
         }
     }
 
-    fn settle(&mut self) {
-        if let Some((span, (first, last))) = self.mentioned.take() {
-            let times = self.mentions.entry(span).or_insert((first, last));
+    fn settle(&mut self, room: &mut u64) -> bool {
+        let Some((span, (first, last))) = self.mentioned.take() else { return true };
+        if let Some(times) = self.mentions.get_mut(&span) {
             *times = (times.0.min(first), times.1.max(last));
+            return true;
         }
+        let Some(rest) = room.checked_sub(SPAN_LEN) else { return false };
+        *room = rest;
+        self.mentions.insert(span, (first, last));
+        true
     }
 
     /// Adds records for the events in spans, and puts all records in order of time.
-    fn finish(&mut self) {
-        self.settle();
+    fn finish(&mut self, room: &mut u64) {
+        self.settle(room);
         for (&span, &(first, last)) in &self.mentions {
             let mention =
                 |(at, ticks)| SpanRecord { at, order: 0, ticks, context: 0, span, action: Action::Mention, entry: 0 };
@@ -78,7 +90,7 @@ impl Collection {
         Collection {
             has_ids: sources.iter().map(has_ids).collect(),
             rings: (0..ring_count).map(|_| RingRecords::default()).collect(),
-            room: input_len.saturating_mul(4).saturating_add(SPAN_BYTES_MAX),
+            room: input_len.saturating_mul(16).saturating_add(SPAN_BYTES_MAX),
             overflow: 0,
         }
     }
@@ -104,15 +116,18 @@ impl Collection {
         let Some((span, action)) = roles.read(&callsite.fields, record.payload) else { return is_record };
         let of = &mut self.rings[ring];
         let Some(action) = action else {
-            // Each takes less room than the event itself.
-            if span != 0 {
-                of.mention(span, (entry.key, entry.ticks));
+            if span != 0 && !of.mention(span, (entry.key, entry.ticks), &mut self.room) {
+                self.overflow += 1;
             }
             return is_record;
         };
-        let has_values = matches!(action, Action::Start { .. } | Action::Begin { .. } | Action::Update { .. });
+        let has_values = matches!(
+            action,
+            Action::Start { .. } | Action::Begin { .. } | Action::Repeat { .. } | Action::Update { .. }
+        );
         let payload_len = if has_values { record.payload.len() } else { 0 };
-        let len = (size_of::<SpanRecord<u32>>() + size_of::<Stored>() + payload_len) as u64;
+        let span_len = if matches!(action, Action::Start { .. } | Action::Begin { .. }) { SPAN_LEN } else { 0 };
+        let len = (size_of::<SpanRecord<u32>>() + size_of::<Stored>() + payload_len) as u64 + span_len;
         if self.room < len {
             self.overflow += 1;
             return is_record;
@@ -136,9 +151,9 @@ impl Collection {
 
     /// Folds the records into spans. `ends` are the times of each ring from which all events are there, and of its last
     /// sign of life; `newest` is its source for names.
-    pub(super) fn fold(self, sources: &[Source<'_>], rings: &[(i64, i64, usize)]) -> Vec<RecordedSpans> {
+    pub(super) fn fold(mut self, sources: &[Source<'_>], rings: &[(i64, i64, usize)]) -> Vec<RecordedSpans> {
         let folded = self.rings.into_iter().zip(rings).map(|(mut of, &(complete_from, now, source))| {
-            of.finish();
+            of.finish(&mut self.room);
             let spans = Spans::fold(of.records, complete_from);
             RecordedSpans::new(spans, of.stored, of.payloads, sources, source, now)
         });

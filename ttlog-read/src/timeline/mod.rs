@@ -18,14 +18,14 @@
 //! The records of spans are collected meanwhile, and folded at the end. Conditions on spans are evaluated then.
 //!
 //! Memory: 32 bytes per retained event, and the unpacked segments of retained events up to [`UNPACKED_MAX`] bytes.
-//! Beyond that, segments are unpacked again as needed. Records of spans take up to four times the length of the input,
-//! and [`SPAN_BYTES_MAX`]; the spans made of them take some 400 bytes each.
+//! Beyond that, segments are unpacked again as needed. Spans and their records take some 16 times the length of the
+//! input and [`SPAN_BYTES_MAX`] at most; beyond that, records are ignored, and counted.
 
 mod choose;
 mod collect;
 mod entry;
 mod event;
-mod join;
+mod forest;
 mod marks;
 mod names;
 mod progress;
@@ -36,7 +36,11 @@ mod spans;
 mod tally;
 mod unpacked;
 
-use crate::query::{Extent, Keep, Key, Limits, Mismatches, Period, Query, Range, Subject, Verdict, Within};
+use std::collections::HashMap;
+
+use crate::query::{
+    Extent, Keep, Key, Limits, Mismatches, Period, Query, Range, SpanOutcomes, Subject, Verdict, Within,
+};
 use crate::source::{Body, Damage, RecordedSpans, Source, SourceCallsite};
 use crate::text::time::When;
 use choose::choose;
@@ -48,12 +52,13 @@ use unpacked::{Unpacked, with_room};
 pub use collect::SPAN_BYTES_MAX;
 pub use entry::{Entry, PartRef, Place};
 pub use event::{Event, EventRoom, Events};
+pub use forest::SpanNode;
 pub use marks::Mark;
 pub use progress::Progress;
 pub use ring::{Context, RingView};
 pub use scan::ENTRIES_MAX;
 pub use shown::{News, ShownEvents};
-pub use spans::{OpenSpan, SpanNode, SpanTree};
+pub use spans::{OpenSpan, SpanTree};
 pub use tally::Tally;
 pub use unpacked::UNPACKED_MAX;
 
@@ -182,6 +187,7 @@ impl<'s, 'a> Timeline<'s, 'a> {
             callsites.map(|callsite| Verdict::new(&query.conditions, source, callsite)).collect()
         };
         let verdicts: Vec<_> = self.sources.iter().map(verdicts_of).collect();
+        let mut outcomes: HashMap<(usize, u64), SpanOutcomes> = HashMap::new();
         let (mut mismatches, mut payload) = (Mismatches::default(), Vec::new());
         let mut entries = std::mem::take(&mut self.entries);
         entries.retain(|entry| {
@@ -189,9 +195,14 @@ impl<'s, 'a> Timeline<'s, 'a> {
             let index = self.parts[entry.part as usize].source as usize;
             let source = &self.sources[index];
             let callsite = source.callsite(entry.callsite);
-            let path = self.spans_of(entry).path(self.sources, self.span_id_of(entry, callsite, &payload));
+            let (spans, id) = (self.spans_of(entry), self.span_id_of(entry, callsite, &payload));
+            let spans_index = self.spans_index(self.parts[entry.part as usize]);
+            let outcomes = outcomes
+                .entry((spans_index, id))
+                .or_insert_with(|| SpanOutcomes::new(&query.conditions, &spans.path(self.sources, id)));
             let thread = self.thread_of(entry).map_or("", |(name, _)| name);
-            let subject = Subject { callsite, payload: &payload, context: entry.context, thread, spans: Some(&path) };
+            let subject =
+                Subject { callsite, payload: &payload, context: entry.context, thread, spans: Some(outcomes) };
             let verdict = verdicts[index].get(source.callsites.place(entry.callsite).map_or(0, |place| place + 1));
             verdict.is_none_or(|verdict| verdict.decide(&query.conditions, &subject, &mut mismatches))
         });
@@ -270,7 +281,7 @@ impl<'s, 'a> Timeline<'s, 'a> {
         let ring = &mut self.rings[ring as usize];
         if scan.query.duplicates && std::mem::replace(&mut ring.reading, source as usize) != source as usize {
             // The same events come again.
-            ring.contexts.iter_mut().for_each(|context| context.last_keys = [None; 2]);
+            ring.contexts.iter_mut().for_each(|context| context.last_keys = [None; 4]);
         }
         let at = At { source: source as usize, part: index as u32, spans, file: part };
         match &part.body {

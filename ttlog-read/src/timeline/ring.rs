@@ -119,8 +119,9 @@ pub struct Context {
     pub name: String,
     /// The operating system's id of the thread; 0: unknown.
     pub os_thread_id: u64,
-    /// Places of its last events, if any: in the priority class, and among the others.
-    pub(super) last_keys: [Option<i64>; 2],
+    /// Places of its last events, if any, in each of its runs: in segments of its own and in shared ones, outside and
+    /// inside the priority class. The events of a run are in the order in which they were recorded.
+    pub(super) last_keys: [Option<i64>; 4],
     /// Its names, and when it had them.
     pub(super) history: History,
     /// Number of events whose index in the context is unknown.

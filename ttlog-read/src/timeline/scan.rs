@@ -132,7 +132,7 @@ impl<'q, 'a> Scan<'q, 'a> {
                     if !self.has_names {
                         reading.names.note(&record, context, ring);
                     }
-                    let key = self.place(&record, at, ring, context);
+                    let key = self.place(&record, at, ring, context, segment.header.mode);
                     reading.last_key = reading.last_key.max(Some(key));
                     let payload_offset = record.payload.as_ptr().addr().wrapping_sub(origin);
                     let entry = Entry {
@@ -148,8 +148,11 @@ impl<'q, 'a> Scan<'q, 'a> {
                     };
                     match record.index {
                         Some(index) => reading.extend_run(ring, &self.sources[at.source], &entry, index),
-                        // Events in shared segments neither have an index nor use one up.
-                        None => ring.contexts[context].unindexed += u64::from(segment.header.mode == Mode::Exclusive),
+                        // Events in shared segments and in the priority class neither have an index nor use one up.
+                        None => {
+                            let is_indexed = segment.header.mode == Mode::Exclusive && !segment.header.is_priority();
+                            ring.contexts[context].unindexed += u64::from(is_indexed);
+                        }
                     }
                     if has_ids && self.spans.note(at.source, self.sources, at.spans, &record, &entry) {
                         tally.span_records += 1;
@@ -188,11 +191,12 @@ impl<'q, 'a> Scan<'q, 'a> {
     }
 
     /// Returns the place of an event in the timeline: its clock reading, but never before its predecessor in the same
-    /// context.
-    fn place(&mut self, record: &Record<'_>, at: &At<'_>, ring: &mut RingView, context: usize) -> i64 {
+    /// run of the context.
+    fn place(&mut self, record: &Record<'_>, at: &At<'_>, ring: &mut RingView, context: usize, mode: Mode) -> i64 {
         let smooth_ns = self.sources[ring.newest].scale.smooth_ns(record.ticks).saturating_add(ring.later_steps_ns);
         let smooth_ns = smooth_ns.saturating_add(self.session_shift_ns(ring, smooth_ns));
-        let last_key = &mut ring.contexts[context].last_keys[usize::from(at.file.is_priority())];
+        let run = 2 * usize::from(at.file.is_priority()) + usize::from(mode != Mode::Exclusive);
+        let last_key = &mut ring.contexts[context].last_keys[run];
         let key = match *last_key {
             Some(last) if !record.ticks_known => last,
             Some(last) => last.max(smooth_ns),

@@ -4,9 +4,9 @@ use std::cmp::Reverse;
 use std::collections::HashSet;
 
 use super::Timeline;
-use super::join::join;
+use super::forest::{SpanNode, join};
 use crate::query::{Extent, Keep, Mismatches, Query, selects_span};
-use crate::source::{RecordedSpans, SpanRef};
+use crate::source::{Life, RecordedSpans, SpanRef};
 use crate::span::State;
 
 /// Spans in the order of a tree: each before its children, open ones first, otherwise by time.
@@ -22,17 +22,6 @@ pub struct SpanTree<'t, 'a> {
     pub mismatches: Mismatches,
 }
 
-/// A span in a tree.
-#[derive(Clone, Copy, Debug)]
-pub struct SpanNode<'t, 'a> {
-    /// The span.
-    pub span: SpanRef<'t, 'a>,
-    /// Number of its ancestors in the tree.
-    pub depth: usize,
-    /// Whether the query selects it; otherwise it is there because it has selected descendants.
-    pub is_match: bool,
-}
-
 /// An open span that a thread was in, or that waited, at the end of the recording.
 #[derive(Clone, Copy, Debug)]
 pub struct OpenSpan<'t, 'a> {
@@ -46,7 +35,8 @@ pub struct OpenSpan<'t, 'a> {
 
 impl<'a> Timeline<'_, 'a> {
     /// Returns the spans that the query selects, with their ancestors. A limit in time selects the spans that were open
-    /// at any time within it. A span whose parent is in another process is below it, if both are here. Of a number of spans to keep, [`Keep::Last`] takes open ones first, and then the latest.
+    /// at any time within it. Of a number of spans to keep, [`Keep::Last`] takes open ones first, and then the latest.
+    /// A span whose parent is in another process is below it, if both are here.
     #[must_use]
     pub fn span_tree(&self, query: &Query) -> SpanTree<'_, 'a> {
         let mut tree = SpanTree { nodes: Vec::new(), matched: 0, total: 0, mismatches: Mismatches::default() };
@@ -112,22 +102,29 @@ impl<'a> Timeline<'_, 'a> {
     }
 
     /// Returns the open spans that a process was busy with at the end of the recording, the most relevant first. These
-    /// are the innermost span of each thread, first of the one that ended the process, then of the one that entered a
-    /// span last; and then the spans without open children that no thread was in, such as tasks that wait.
+    /// are the innermost span of each thread, first of the one that ended the process, then of the one that panicked
+    /// last, then of the one that entered a span last; and then the spans without open children that no thread was in,
+    /// such as tasks that wait.
     ///
     /// Of several sources of one ring, only that with the latest time has any.
     #[must_use]
     pub fn open_spans(&self, source: usize) -> Vec<OpenSpan<'_, 'a>> {
         let Some(of) = self.spans.iter().find(|of| of.source == source) else { return Vec::new() };
         let spans = of.folded();
-        let ending = self.sources[source].life.end.map_or(0, |end| end.context);
+        let Life { end, panics, .. } = self.sources[source].life;
+        let ending = end.map_or(0, |end| end.context);
+        let has_panicked = |context| {
+            let known = self.ring_of(source).and_then(|ring| ring.context(context));
+            known.is_some_and(|known| known.os_thread_id != 0 && known.os_thread_id == panics.last_os_thread_id)
+        };
         let since = |at: i64| of.now().saturating_sub(at).max(0);
         let mut covered = HashSet::new();
         let mut inside = Vec::new();
         for (context, span) in spans.innermost() {
             covered.extend(spans.path(span.id).into_iter().map(|span| span.id));
             let at = span.last_entered.unwrap_or(span.first);
-            let rank = (context == 0 || context != ending, Reverse(at));
+            let is_ending = context != 0 && context == ending;
+            let rank = (!is_ending, !has_panicked(context), Reverse(at));
             let context = Some(context);
             inside.push((rank, OpenSpan { span: of.view(self.sources, span), context, since_ns: since(at) }));
         }

@@ -1,9 +1,10 @@
 //! Recordings made with `ttlog-core` alone, for the tests of this crate and of ttlog-view.
 #![allow(dead_code, unreachable_pub)] // each test binary is a crate of its own and uses a part
 
-use ttlog_core::event::capture::{debug, display, error_chain};
+use ttlog_core::event::capture::{debug, display};
+use ttlog_core::event::error_chain::error_chain;
 use ttlog_core::event::{Cons, Field, Fields, Literal, Metadata, Nil};
-use ttlog_core::ring::{Cursor, DropReason, RingImage};
+use ttlog_core::ring::{Cursor, DropReason, PriorityCursor, RingImage};
 use ttlog_core::snapshot::{Codec, Sink, SnapshotMeta, scratch_len, write_snapshot_of_image};
 use ttlog_core::{
     Anchor, Bytes, ContextInfo, Level, ProcessInfo, Ring, RingConfig, Value, Word, encode_callsite, encode_process,
@@ -345,5 +346,23 @@ impl Recording {
         let chain = error_chain(&Refusal(std::io::Error::other("limit reached")));
         let fields = Cons(order, Cons(chain.native(), Nil));
         self.ring.append_priority(ticks, &thread.who, Some(told), id::REFUSED, &fields, DropReason::NoSegment);
+    }
+
+    /// Records an error of a thread that can have priority segments of its own; in a shared one if `is_shared`.
+    pub fn refused_by(
+        &self,
+        thread: &Thread,
+        cursor: &PriorityCursor<'static>,
+        is_shared: bool,
+        ticks: u64,
+        order: u64,
+    ) {
+        let chain = error_chain(&Refusal(std::io::Error::other("limit reached")));
+        let fields = Cons(order, Cons(chain.native(), Nil));
+        if is_shared {
+            cursor.append_shared(&self.ring, ticks, &thread.who, true, id::REFUSED, &fields);
+        } else {
+            cursor.append_slow(&self.ring, &|| ticks, &thread.who, id::REFUSED, &fields);
+        }
     }
 }

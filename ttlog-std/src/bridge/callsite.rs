@@ -74,7 +74,7 @@ impl BridgedCallsite {
             }
             let payload = encode(buffer);
             match self.callsite.id_for(self.types_hash) {
-                Some(id) if !self.is_priority && append_words(id, payload) => {}
+                Some(id) if append_words(&self.callsite, id, self.is_priority, payload) => {}
                 _ => self.record_other(payload),
             }
         });
@@ -84,6 +84,14 @@ impl BridgedCallsite {
     #[inline(never)]
     fn record_other(&'static self, payload: &[u64]) {
         record_slow(&self.callsite, &DynamicFields::new(self.types, self.types_hash, payload));
+    }
+}
+
+impl BridgedCallsite {
+    /// Records an event whose values are encoded already.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn record_payload(&'static self, payload: &[u64]) {
+        self.record_other(payload);
     }
 }
 

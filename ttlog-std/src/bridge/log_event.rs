@@ -52,7 +52,7 @@ pub(crate) fn record(event: &Event<'_>, span: u64) {
             values.finish()
         }),
         Some(LogSite::Shared(site)) => site.record(|out| {
-            let mut values = DynamicValues::new(out, 5);
+            let mut values = DynamicValues::new(out, 6);
             values.id(span);
             event.record(&mut Message(&mut values));
             values.str(target);

@@ -16,8 +16,8 @@ const PAIRS_MAX: usize = 32;
 /// It records into the recorder of the process, whichever way that is started, before or after; without one it does
 /// nothing. Created by [`Recorder::logger`](crate::Recorder::logger) or [`log::logger`](crate::log::logger).
 pub struct Logger {
-    /// Another logger that gets all records, and the most verbose level that it wants.
-    beside: Option<(Box<dyn Log>, LevelFilter)>,
+    /// Other loggers that get all records, each with the most verbose level that it wants.
+    beside: Vec<(Box<dyn Log>, LevelFilter)>,
 }
 
 /// Returns a logger, to be [installed](Logger::install) as that of the process.
@@ -29,13 +29,13 @@ pub struct Logger {
 /// ```
 #[must_use = "it does nothing before `install`"]
 pub fn logger() -> Logger {
-    Logger { beside: None }
+    Logger { beside: Vec::new() }
 }
 
 impl Logger {
     /// Passes every record on to another logger too: the one that the process had so far. That one applies its own
     /// filter. `max_level` is the most verbose level that it wants, as it would have passed it to
-    /// [`log::set_max_level`]; if unknown, [`LevelFilter::Trace`].
+    /// [`log::set_max_level`]; if unknown, [`LevelFilter::Trace`]. Several calls put several loggers beside it.
     ///
     /// ```no_run
     /// # fn console() -> Box<dyn log::Log> { Box::new(ttlog_std::log::logger()) }
@@ -44,7 +44,7 @@ impl Logger {
     /// ```
     #[must_use = "it does nothing before `install`"]
     pub fn beside(mut self, other: Box<dyn Log>, max_level: LevelFilter) -> Self {
-        self.beside = Some((other, max_level));
+        self.beside.push((other, max_level));
         self
     }
 
@@ -57,7 +57,7 @@ impl Logger {
     /// # Errors
     /// [`SetLoggerError`] if the process has a logger already; nothing was changed then.
     pub fn install(self) -> Result<(), SetLoggerError> {
-        let least = self.beside.as_ref().map_or(LevelFilter::Off, |(_, max_level)| *max_level);
+        let least = self.beside.iter().map(|(_, max_level)| *max_level).max().unwrap_or(LevelFilter::Off);
         log::set_boxed_logger(Box::new(self))?;
         follow::log(least);
         log::set_max_level(least.max(to_log(lowest_recorded())));
@@ -68,12 +68,12 @@ impl Logger {
 impl Log for Logger {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         is_recorded(from_log(metadata.level()), metadata.target())
-            || self.beside.as_ref().is_some_and(|(other, _)| other.enabled(metadata))
+            || self.beside.iter().any(|(other, _)| other.enabled(metadata))
     }
 
     fn log(&self, record: &Record<'_>) {
         record_log(record);
-        if let Some((other, _)) = &self.beside {
+        for (other, _) in &self.beside {
             // If it passes the record on to `tracing`, our layer would record it again.
             #[cfg(feature = "tracing")]
             super::log_event::passing_on(|| other.log(record));
@@ -83,7 +83,7 @@ impl Log for Logger {
     }
 
     fn flush(&self) {
-        if let Some((other, _)) = &self.beside {
+        for (other, _) in &self.beside {
             other.flush();
         }
     }
@@ -91,8 +91,8 @@ impl Log for Logger {
 
 impl std::fmt::Debug for Logger {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let level = self.beside.as_ref().map(|(_, level)| level);
-        f.debug_struct("Logger").field("level_beside", &level).finish_non_exhaustive()
+        let levels: Vec<_> = self.beside.iter().map(|(_, level)| level).collect();
+        f.debug_struct("Logger").field("levels_beside", &levels).finish_non_exhaustive()
     }
 }
 
@@ -116,11 +116,14 @@ fn record_log(record: &Record<'_>) {
             values.finish()
         }),
         Some(LogSite::Shared(site)) => site.record(|out| {
-            let mut values = DynamicValues::new(out, 5);
+            let mut values = DynamicValues::new(out, 6);
             encode_leading(&mut values, record);
             values.str(source.target);
             values.str(source.file);
             values.u64(u64::from(source.line));
+            if !source.keys.is_empty() {
+                values.display(&KeyValues(record));
+            }
             values.finish()
         }),
     }
@@ -165,12 +168,40 @@ impl<'kvs> VisitSource<'kvs> for Encoder<'_, '_> {
             return Ok(());
         }
         self.left -= 1;
-        value.visit(&mut OneValue(self.values))
+        let left = self.values.left();
+        let result = value.visit(&mut OneValue(self.values));
+        // Whatever the value did, the next one has the place of its own key.
+        if self.values.left() == left {
+            self.values.absent();
+        }
+        result
     }
 }
 
 /// Encodes one value.
 struct OneValue<'v, 'b>(&'v mut DynamicValues<'b>);
+
+/// The key-values of a record as one text.
+struct KeyValues<'a, 'r>(&'a Record<'r>);
+
+impl std::fmt::Display for KeyValues<'_, '_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        struct Pairs<'a, 'f> {
+            to: &'a mut std::fmt::Formatter<'f>,
+            separator: &'static str,
+        }
+        impl<'kvs> VisitSource<'kvs> for Pairs<'_, '_> {
+            fn visit_pair(&mut self, key: Key<'kvs>, value: Value<'kvs>) -> Result<(), kv::Error> {
+                write!(self.to, "{}{key}={value:?}", self.separator)?;
+                self.separator = " ";
+                Ok(())
+            }
+        }
+        // An error means that the room is used up, or that the source stops halfway.
+        let _ = self.0.key_values().visit(&mut Pairs { to: f, separator: "" });
+        Ok(())
+    }
+}
 
 impl<'v> VisitValue<'v> for OneValue<'_, '_> {
     fn visit_any(&mut self, value: Value<'_>) -> Result<(), kv::Error> {

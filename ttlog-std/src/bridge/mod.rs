@@ -21,6 +21,10 @@ mod log_sites;
 #[cfg(feature = "log")]
 pub(crate) mod logger;
 #[cfg(feature = "tracing")]
+pub(crate) mod repeat;
+#[cfg(feature = "tracing")]
+mod short_values;
+#[cfg(feature = "tracing")]
 mod sites;
 #[cfg(feature = "tracing")]
 mod span_records;

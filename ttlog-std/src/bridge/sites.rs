@@ -22,6 +22,8 @@ pub(crate) struct Site {
     pub(crate) main: BridgedCallsite,
     /// Callsite of the values that spans get later. `None` for events.
     pub(crate) update: Option<BridgedCallsite>,
+    /// Callsite of starts that are recorded again. `None` for events.
+    pub(crate) again: Option<BridgedCallsite>,
     /// Its fields in `tracing`.
     pub(crate) shape: Shape,
     /// Whether its events are records of `log`, which came through `tracing-log`.
@@ -65,19 +67,22 @@ impl Site {
         };
         let own = || metadata.fields().iter().map(|field| Field::dynamic(field.name()));
         let name = || literal_message(metadata.name());
-        let (main, update) = if metadata.is_span() {
+        let (main, update, again) = if metadata.is_span() {
             let ids = [Field::id("span", Role::Start), Field::id("parent", Role::Parent)];
             let main = BridgedCallsite::leak(origin, name(), ids.into_iter().chain(own()).collect());
             let ids = [Field::id("span", Role::Update)];
-            (main, Some(BridgedCallsite::leak(origin, name(), ids.into_iter().chain(own()).collect())))
+            let update = BridgedCallsite::leak(origin, name(), ids.into_iter().chain(own()).collect());
+            let ids = [Field::id("span", Role::Update), Field::id("parent", Role::Parent)];
+            let again = BridgedCallsite::leak(origin, name(), ids.into_iter().chain(own()).collect());
+            (main, Some(update), Some(again))
         } else {
             let has_message = metadata.fields().iter().any(|field| field.name() == "message");
             let message = if has_message { "{message}" } else { name() };
             let ids = [Field::id("span", Role::Span)];
-            (BridgedCallsite::leak(origin, message, ids.into_iter().chain(own()).collect()), None)
+            (BridgedCallsite::leak(origin, message, ids.into_iter().chain(own()).collect()), None, None)
         };
         let shape = Shape::of(metadata.fields());
-        Site { metadata, main, update, shape, is_log: is_log(metadata.target(), metadata.fields()) }
+        Site { metadata, main, update, again, shape, is_log: is_log(metadata.target(), metadata.fields()) }
     }
 }
 

@@ -1,13 +1,17 @@
 //! The records of a span's life: start, enter, leave, update, follows, end.
 
+use tracing_core::field::Visit;
 use ttlog_core::event::{Cons, Field, Nil, Role};
 use ttlog_core::{Callsite, Fields, Level, Metadata};
 
 use super::level::is_recording;
+use super::short_values::encode_short;
 use super::sites::{Site, site};
 use super::values::encode;
 use crate::event::record::record;
 use crate::span::ids::next_id;
+use crate::span::kept_start::KEPT_WORDS;
+use crate::span::round;
 use crate::span::table::{OpenSpan, spans};
 use crate::state;
 use crate::sys::report;
@@ -50,7 +54,13 @@ pub(crate) fn start(
         return None;
     };
     let unrecorded = Unrecorded(span);
-    site.main.record(|out| encode(out, &[id, parent], site.shape, |visit| attributes.record(visit)));
+    site.main.record(|out| {
+        let visit = |visit: &mut dyn Visit| attributes.record(visit);
+        let payload = encode(out, &[id, parent], site.shape, visit);
+        let short = |out: &mut [u64]| encode_short(out, &[id, parent], site.shape.count, visit);
+        spans().slot(span).start.keep(payload, round::current(), short);
+        payload
+    });
     std::mem::forget(unrecorded);
     Some(span)
 }
@@ -100,6 +110,16 @@ pub(crate) fn update(span: OpenSpan, values: &tracing_core::span::Record<'_>) {
     let Some(site) = site_of(span) else { return };
     if let Some(update) = site.update.as_ref().filter(|_| is_recording()) {
         update.record(|out| encode(out, &[span.id], site.shape, |visit| values.record(visit)));
+    }
+}
+
+/// Records once more how a span started, without stating that it starts now.
+pub(crate) fn repeat(span: OpenSpan) {
+    let Some(again) = site_of(span).and_then(|site| site.again.as_ref()) else { return };
+    let mut payload = [0; KEPT_WORDS];
+    let len = spans().slot(span).start.load(&mut payload);
+    if len > 0 && spans().is_open(span) && is_recording() {
+        again.record_payload(&payload[..len]);
     }
 }
 

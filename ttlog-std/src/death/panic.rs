@@ -54,6 +54,11 @@ pub(crate) fn install_hook(state: &'static State, with_backtrace: bool) {
                 event.introduce_thread(state);
                 settle(state);
             }
+            // Takes some kilobytes of stack.
+            #[cfg(feature = "tracing")]
+            if means.snapshot {
+                crate::bridge::repeat::repeat_thread();
+            }
             if with_backtrace && means.backtrace {
                 event.record_backtrace(backtrace::capture);
             }

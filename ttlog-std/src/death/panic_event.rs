@@ -13,11 +13,12 @@ use std::panic::{Location, PanicHookInfo};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use ttlog_core::event::{Cons, Field, Nil, level_enabled};
+use ttlog_core::event::{Cons, Field, Nil, Role, level_enabled};
 use ttlog_core::{AnyFields, Callsite, Level, Metadata, Value};
 
 use crate::event::record;
 use crate::fork;
+use crate::span::stack;
 use crate::state::State;
 use crate::state::thread::{IDENTITY, SlowPathGuard, cursor};
 use crate::sys::cut;
@@ -35,7 +36,12 @@ const PANICKED: Metadata = Metadata {
     message: "panicked at {location}: {message}",
     file: file!(),
     line: line!(),
-    fields: &[Field::dynamic("location"), Field::dynamic("message"), Field::dynamic("panic")],
+    fields: &[
+        Field::id("span", Role::Span),
+        Field::dynamic("location"),
+        Field::dynamic("message"),
+        Field::dynamic("panic"),
+    ],
 };
 static PANICKED_CALLSITE: Callsite = Callsite::new(&PANICKED);
 
@@ -45,7 +51,12 @@ const BACKTRACE: Metadata = Metadata {
     message: "backtrace of the panic at {location}",
     file: file!(),
     line: line!(),
-    fields: &[Field::dynamic("location"), Field::dynamic("panic"), Field::dynamic("backtrace")],
+    fields: &[
+        Field::id("span", Role::Span),
+        Field::dynamic("location"),
+        Field::dynamic("panic"),
+        Field::dynamic("backtrace"),
+    ],
 };
 static BACKTRACE_CALLSITE: Callsite = Callsite::new(&BACKTRACE);
 
@@ -56,14 +67,16 @@ static COUNT: AtomicU64 = AtomicU64::new(0);
 pub(super) struct PanicEvent {
     place: Capped<PLACE_LEN_MAX>,
     number: u64,
+    /// Id of the span that the thread is in; 0: none.
+    span: u64,
     /// Whether it is the first event of its thread, of which the name is not known yet.
     is_first_of_thread: bool,
 }
 
 /// Registers the callsites. Called once, at the start.
 pub(super) fn register(state: &'static State) {
-    with_fields("", "", 0, |fields| record::register(state, &PANICKED_CALLSITE, fields));
-    with_backtrace_fields("", 0, "", |fields| record::register(state, &BACKTRACE_CALLSITE, fields));
+    with_fields(0, "", "", 0, |fields| record::register(state, &PANICKED_CALLSITE, fields));
+    with_backtrace_fields(0, "", 0, "", |fields| record::register(state, &BACKTRACE_CALLSITE, fields));
 }
 
 impl PanicEvent {
@@ -78,6 +91,7 @@ impl PanicEvent {
         let event = PanicEvent {
             place: place(info.location()),
             number: COUNT.fetch_add(1, Ordering::Relaxed) + 1,
+            span: stack::current().id(),
             is_first_of_thread: is_new,
         };
         let passage = state.enter(0); // if possible, not while the ring is moved to another file
@@ -85,7 +99,7 @@ impl PanicEvent {
         drop(passage);
         if is_on(&PANICKED_CALLSITE) {
             let message = cut(message(info), MESSAGE_LEN_MAX);
-            with_fields(event.place.as_str(), message, event.number, |fields| {
+            with_fields(event.span, event.place.as_str(), message, event.number, |fields| {
                 record::record_slow(&PANICKED_CALLSITE, fields);
             });
         }
@@ -116,7 +130,7 @@ impl PanicEvent {
             return;
         }
         if let Some(backtrace) = capture() {
-            with_backtrace_fields(self.place.as_str(), self.number, &backtrace, |fields| {
+            with_backtrace_fields(self.span, self.place.as_str(), self.number, &backtrace, |fields| {
                 record::record_slow(&BACKTRACE_CALLSITE, fields);
             });
         }
@@ -127,12 +141,12 @@ fn is_on(callsite: &'static Callsite) -> bool {
     level_enabled(Level::Error) && callsite.is_enabled()
 }
 
-fn with_fields(location: &str, message: &str, panic: u64, with: impl FnOnce(&dyn AnyFields)) {
-    with(&Cons(location.native(), Cons(message.native(), Cons(panic.native(), Nil))));
+fn with_fields(span: u64, location: &str, message: &str, panic: u64, with: impl FnOnce(&dyn AnyFields)) {
+    with(&Cons(span, Cons(location.native(), Cons(message.native(), Cons(panic.native(), Nil)))));
 }
 
-fn with_backtrace_fields(location: &str, panic: u64, backtrace: &str, with: impl FnOnce(&dyn AnyFields)) {
-    with(&Cons(location.native(), Cons(panic.native(), Cons(backtrace.native(), Nil))));
+fn with_backtrace_fields(span: u64, location: &str, panic: u64, backtrace: &str, with: impl FnOnce(&dyn AnyFields)) {
+    with(&Cons(span, Cons(location.native(), Cons(panic.native(), Cons(backtrace.native(), Nil)))));
 }
 
 /// Returns the message of a panic: its payload, if it is a text.

@@ -4,11 +4,12 @@
 //! else takes `record_slow`, once per callsite, per segment, and per change of the filter.
 
 use ttlog_core::event::{Role, is_priority};
+use ttlog_core::ring::Cursor;
 use ttlog_core::{AnyFields, Callsite, DropReason, Fields, Level, Metadata};
 
 use crate::snapshot::cause::Cause;
 use crate::state::registry::Origin;
-use crate::state::thread::{IDENTITY, IdentityState, SlowPathGuard, cursor, lane};
+use crate::state::thread::{IDENTITY, IdentityState, SlowPathGuard, cursor, lane, priority_cursor};
 use crate::state::{self, State};
 use crate::{clock, fork};
 
@@ -18,46 +19,62 @@ use crate::{clock, fork};
 /// thread's name when it opens a segment. Callable anywhere: in signal handlers, destructors of thread-locals,
 /// allocators and panic hooks too.
 ///
-/// `PRIORITY` is whether its level belongs to the priority class: such events are rare, and all take the slow path.
+/// `PRIORITY` is whether its level belongs to the priority class. A thread that warns often has a segment of its own in
+/// that class; the other ones take the slow path.
 #[inline(always)] // out of line, the fields would go through memory: some thirty instructions more
 pub fn record<const PRIORITY: bool, F: Fields>(callsite: &'static Callsite, fields: F) {
-    if PRIORITY {
-        record_slow(callsite, &fields);
-        return;
-    }
     if let (Some(id), true) = (callsite.id_for(F::HASH), fields.are_small()) {
         // The clock is read only now: reading it takes longer than everything else, and the other path reads it itself.
         if let Some(ticks) = clock::now_inline() {
-            if cursor().append_small(id, ticks, &fields) {
+            if hot_cursor::<PRIORITY>().append_small(id, ticks, &fields) {
+                if PRIORITY {
+                    ask_after_event(callsite);
+                }
                 return;
             }
         }
     }
     // A copy, so that the hot path keeps the fields in registers.
     let copy = fields;
-    record_other(callsite, &copy);
+    record_other::<PRIORITY, F>(callsite, &copy);
 }
 
 /// Records an event that is not small, or not simple.
 #[inline(never)]
-fn record_other<F: Fields>(callsite: &'static Callsite, fields: &F) {
+fn record_other<const PRIORITY: bool, F: Fields>(callsite: &'static Callsite, fields: &F) {
     if let Some(id) = callsite.id_for(F::HASH) {
-        if cursor().append_plain(id, clock::now(), fields) {
+        if hot_cursor::<PRIORITY>().append_plain(id, clock::now(), fields) {
+            if PRIORITY {
+                ask_after_event(callsite);
+            }
             return;
         }
     }
     record_slow(callsite, fields);
 }
 
+/// Returns the thread's place in a segment of its own.
+#[inline(always)]
+fn hot_cursor<'a, const PRIORITY: bool>() -> &'a Cursor<'static> {
+    if PRIORITY { priority_cursor().own() } else { cursor() }
+}
+
 /// Appends an event whose payload is there already to the thread's segment, if that is simple. `id` is that of its
-/// callsite, which does not belong to the priority class.
+/// callsite, and `is_priority` whether that belongs to the priority class.
 ///
 /// Like [`record`]: never blocks, and allocates nothing after a thread's first event.
 #[cfg(any(feature = "tracing", feature = "log"))]
 #[inline(always)]
-pub(crate) fn append_words(id: u16, payload: &[u64]) -> bool {
+pub(crate) fn append_words(callsite: &'static Callsite, id: u16, is_priority: bool, payload: &[u64]) -> bool {
     // The clock is read only now, as by `record`.
     let ticks = clock::now_inline().unwrap_or_else(clock::now);
+    if is_priority {
+        let is_appended = hot_cursor::<true>().append_words(id, ticks, payload);
+        if is_appended {
+            ask_after_event(callsite);
+        }
+        return is_appended;
+    }
     cursor().append_words(id, ticks, payload)
 }
 
@@ -101,12 +118,26 @@ pub(crate) fn record_from(origin: Origin, callsite: &'static Callsite, fields: &
     }
 }
 
-/// Requests a snapshot if events of `level` trigger one. Called after an event was recorded on the slow path, as all
-/// events are that can trigger one: warnings and errors. Never waits.
+/// Requests a snapshot if a warning or an error, just recorded on the hot path, triggers one.
+#[inline(always)]
+fn ask_after_event(callsite: &'static Callsite) {
+    if let Some(state) = state::current() {
+        ask_for_snapshot(state, callsite.metadata().level);
+    }
+}
+
+/// Requests a snapshot if events of `level` trigger one. Called after a warning or an error was recorded: no other
+/// event triggers any. Never waits.
+#[inline]
 fn ask_for_snapshot(state: &State, level: Level) {
     if state.settings.snapshot_on_level.is_some_and(|least| level >= least) {
-        state.process().queue.triggers.raise(Cause::Level);
+        raise_trigger(state);
     }
+}
+
+#[cold]
+fn raise_trigger(state: &State) {
+    state.process().queue.triggers.raise(Cause::Level);
 }
 
 /// Registers a callsite of this crate before its first event, which then needs neither time nor stack for that.
@@ -151,14 +182,22 @@ fn append(state: &'static State, id: u16, fields: &dyn AnyFields) {
     });
 }
 
-/// Records an event in the segments that events of lower levels cannot overwrite.
+/// Records an event in the segments that events of lower levels do not overwrite.
 fn append_priority(state: &'static State, id: u16, fields: &dyn AnyFields) {
     IDENTITY.with(|identity| {
         if identity.number() {
             identity.find_out();
         }
-        // While the thread's name is being determined, it is not recorded.
-        let told = (identity.state.get() != IdentityState::FindingOut).then_some(&identity.told);
-        state.ring.append_priority(clock::now(), identity, told, id, fields, DropReason::NoSegment);
+        let cursor = priority_cursor();
+        match identity.state.get() {
+            IdentityState::Known => {
+                cursor.append_slow(&state.ring, &clock::now, identity, id, fields);
+            }
+            // As in `append`. While the thread's name is being determined, it is not recorded.
+            other => {
+                let introduces = other != IdentityState::FindingOut;
+                cursor.append_shared(&state.ring, clock::now(), identity, introduces, id, fields);
+            }
+        }
     });
 }

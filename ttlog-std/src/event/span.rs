@@ -67,7 +67,7 @@ pub(crate) fn enter(span: &SpanContext, is_recorded: bool) {
 #[inline]
 pub(crate) fn leave(id: u64, ends: bool) {
     if ends {
-        stack::forget(id);
+        stack::leave_wholly(id);
         record_id(&FINISH, id);
     } else {
         stack::leave(id);

@@ -83,11 +83,10 @@ extern "C" fn in_child() {
             is_private
         }
     };
-    if let Some((append, was_busy)) = under_way.filter(|_| is_private) {
+    for (append, was_busy) in under_way.into_iter().flatten().filter(|_| is_private) {
         append.mark(was_busy);
     }
-    let word = under_way.map_or(ptr::null_mut(), |(append, _)| ptr::from_ref(append.word()).cast_mut());
-    forked.fast_under_way.store(word, Ordering::Relaxed);
+    forked.note_fast_path(under_way.map(|append| append.map(|(append, _)| append)));
     ring_file::close_file_of_parent();
     clock::leave_coarse(&state.clock);
     guard::forget_file();

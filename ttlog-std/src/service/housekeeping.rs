@@ -33,6 +33,8 @@ pub(crate) struct Housekeeping {
     next_clock: Instant,
     schedule: Schedule,
     ring_watch: RingWatch,
+    #[cfg(feature = "tracing")]
+    repeating: crate::bridge::repeat::Repeating,
     /// Causes of a snapshot that has not been taken yet.
     pub(crate) causes: Causes,
 }
@@ -51,6 +53,8 @@ impl Housekeeping {
                 now,
             ),
             ring_watch: RingWatch::new(now),
+            #[cfg(feature = "tracing")]
+            repeating: crate::bridge::repeat::Repeating::default(),
             causes: Causes::default(),
         }
     }
@@ -72,6 +76,8 @@ impl Housekeeping {
         control::poll(state);
         #[cfg(any(feature = "tracing", feature = "log"))]
         crate::bridge::follow::follow_filter();
+        #[cfg(feature = "tracing")]
+        self.repeating.look(state);
         warn_of_short_window(state);
         let queue = &state.process().queue;
         if queue.take_written() {

@@ -30,7 +30,8 @@ pub(crate) const NATIVE: u64 = 0;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Entered {
     pub(crate) span: SpanContext,
-    pub(crate) owner: u64,
+    /// Number of the layer or subscriber that knows it, or [`NATIVE`].
+    owner: u64,
     /// Index of its slot in the table of open spans, if it is one of `tracing`.
     #[cfg(feature = "tracing")]
     slot: u32,
@@ -79,55 +80,76 @@ pub(crate) struct SpanStack {
 
 thread_local! {
     static STACK: SpanStack = const { SpanStack::new() };
-    /// What `outer` has no room for, outermost first, and the length at which ended spans are removed next.
+    /// The spans that `outer` has no room for, outermost first, and the length at which ended spans are removed next.
     static DEEP: RefCell<(Vec<Entered>, usize)> = const { RefCell::new((Vec::new(), LEN_CLEANED)) };
 }
 
 // Used while other thread-locals are destroyed.
 const _: () = assert!(!std::mem::needs_drop::<SpanStack>());
 
+/// Returns the thread's stack.
+#[inline(always)]
+fn stack<'a>() -> &'a SpanStack {
+    let stack = STACK.with(core::ptr::from_ref);
+    // SAFETY: a thread-local without a destructor lives as long as its thread, and the reference does not leave the
+    // functions of this file, which return before the thread ends.
+    unsafe { &*stack }
+}
+
 /// Enters a native span.
 #[inline(always)]
 pub(crate) fn enter(span: &SpanContext) {
-    STACK.with(|stack| stack.change(|| stack.enter(Entered::native(*span))));
+    let stack = stack();
+    stack.change(|| stack.enter(Entered::native(*span)));
 }
 
 /// Enters a native span that was never entered before.
 #[inline(always)]
 pub(crate) fn enter_new(span: &SpanContext) {
-    STACK.with(|stack| stack.change(|| stack.push(Entered::native(*span))));
+    let stack = stack();
+    stack.change(|| stack.push(Entered::native(*span)));
 }
 
 /// Enters a span of `tracing`. For lack of its own, its trace is that of the span that the thread is in.
 #[cfg(feature = "tracing")]
 #[inline]
 pub(crate) fn enter_open(owner: u64, span: OpenSpan) {
-    STACK.with(|stack| {
-        let around = stack.innermost(|_| true).map_or(SpanContext::NONE, |entered| entered.span);
-        stack.change(|| stack.enter(Entered { span: around.child(span.id), owner, slot: span.slot(), count: 1 }));
-    });
+    let (stack, around) = (stack(), current());
+    stack.change(|| stack.enter(Entered { span: around.child(span.id), owner, slot: span.slot(), count: 1 }));
 }
 
 /// Leaves a span, if it is on the stack.
 #[inline(always)]
 pub(crate) fn leave(id: u64) {
-    STACK.with(|stack| stack.change(|| stack.leave(id, false)));
+    let stack = stack();
+    stack.change(|| stack.leave(id, false));
 }
 
-/// Removes a span that ends, however often it was entered.
+/// Leaves a span that ends, however often it was entered.
+#[inline(always)]
+pub(crate) fn leave_wholly(id: u64) {
+    let stack = stack();
+    stack.change(|| stack.leave(id, true));
+}
+
+/// Removes a span that ends, which should have been left.
 #[inline(always)]
 pub(crate) fn forget(id: u64) {
-    STACK.with(|stack| {
-        if stack.outer_len.get() > 0 {
-            stack.change(|| stack.leave(id, true));
-        }
-    });
+    let stack = stack();
+    if stack.is_deep.get() || stack.outer().iter().any(|place| place.get().span.id() == id) {
+        stack.change(|| stack.leave(id, true));
+    }
 }
 
 /// Returns the innermost open span that the thread is in, whoever owns it.
 #[inline(always)]
 pub(crate) fn current() -> SpanContext {
-    STACK.with(|stack| stack.innermost(|_| true)).map_or(SpanContext::NONE, |entered| entered.span)
+    let stack = stack();
+    match stack.outer().last() {
+        None => SpanContext::NONE,
+        Some(last) if stack.is_simple() && last.get().owner == NATIVE => last.get().span,
+        Some(_) => stack.current(),
+    }
 }
 
 /// Returns the innermost open span of `owner`, or a native one if that is further in.
@@ -147,7 +169,28 @@ fn innermost_of(owner: u64) -> Option<Entered> {
 /// Returns the innermost open span of `owner` alone.
 #[cfg(feature = "tracing")]
 pub(crate) fn current_owned_by(owner: u64) -> Option<OpenSpan> {
-    STACK.with(|stack| stack.innermost(|entered| entered.owner == owner)).and_then(|entered| entered.open_span())
+    stack().innermost(|entered| entered.owner == owner).and_then(|entered| entered.open_span())
+}
+
+/// Returns the spans of `tracing` that the thread is in, innermost first, at most as many as there is room for.
+#[cfg(feature = "tracing")]
+pub(crate) fn open_of_thread<const N: usize>() -> [Option<OpenSpan>; N] {
+    let mut open = [None; N];
+    let stack = stack();
+    if stack.is_busy.get() {
+        return open;
+    }
+    let mut places = open.iter_mut();
+    let mut add = |entered: &Entered| match (entered.open_span(), places.len()) {
+        (_, 0) | (None, _) => {}
+        (span, _) => places.next().into_iter().for_each(|place| *place = span),
+    };
+    stack.with_deep(|deep| {
+        deep.iter().rev().for_each(&mut add);
+        Some(())
+    });
+    stack.outer().iter().rev().for_each(|place| add(&place.get()));
+    open
 }
 
 impl SpanStack {
@@ -158,6 +201,17 @@ impl SpanStack {
             is_deep: Cell::new(false),
             is_busy: Cell::new(false),
         }
+    }
+
+    /// Returns whether the innermost span is the last one of `outer`, and nothing is being changed.
+    #[inline(always)]
+    fn is_simple(&self) -> bool {
+        !self.is_deep.get() && !self.is_busy.get()
+    }
+
+    #[inline(never)]
+    fn current(&self) -> SpanContext {
+        self.innermost(|_| true).map_or(SpanContext::NONE, |entered| entered.span)
     }
 
     /// Makes a change, unless this interrupts another one.
@@ -174,15 +228,18 @@ impl SpanStack {
     }
 
     /// Enters a span. If it was entered before, it stays where it is.
-    #[inline]
+    #[inline(always)]
     fn enter(&self, entered: Entered) {
-        if !self.enter_again(entered.span.id()) {
+        let id = entered.span.id();
+        let is_new = !self.is_deep.get() && self.outer().iter().all(|place| place.get().span.id() != id);
+        if is_new || !self.enter_again(id) {
             self.push(entered);
         }
     }
 
     /// Counts the entering of a span that is on the stack; returns whether it is.
-    #[inline]
+    #[cold]
+    #[inline(never)]
     fn enter_again(&self, id: u64) -> bool {
         let again = |mut entered: Entered| {
             entered.count = entered.count.saturating_add(1);
@@ -247,7 +304,7 @@ impl SpanStack {
     }
 
     /// Leaves a span once, or `wholly`.
-    #[inline]
+    #[inline(always)]
     fn leave(&self, id: u64, wholly: bool) {
         let outer = self.outer();
         if let (Some(last), false) = (outer.last(), self.is_deep.get()) {
@@ -259,6 +316,7 @@ impl SpanStack {
         self.leave_other(id, wholly);
     }
 
+    #[cold]
     #[inline(never)]
     fn leave_other(&self, id: u64, wholly: bool) {
         let is_left = self.with_deep(|deep| {
@@ -306,7 +364,7 @@ impl SpanStack {
         self.outer.get(..self.outer_len.get()).unwrap_or_default()
     }
 
-    #[inline(always)]
+    #[inline]
     fn with_deep<R>(&self, act: impl FnOnce(&mut Vec<Entered>) -> Option<R>) -> Option<R> {
         if !self.is_deep.get() {
             return None;
@@ -315,7 +373,7 @@ impl SpanStack {
     }
 
     /// Returns the innermost open span that is meant.
-    #[inline(always)]
+    #[inline]
     fn innermost(&self, is_meant: impl Fn(&Entered) -> bool) -> Option<Entered> {
         if self.is_busy.get() {
             return None;

@@ -6,7 +6,9 @@
 //! so far.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+
+use super::kept_start::KeptStart;
 
 /// Number of slots; a power of two. Memory is only used where spans are.
 const SLOTS: usize = if cfg!(miri) { 1 << 10 } else { 1 << 17 };
@@ -14,6 +16,8 @@ const SLOTS: usize = if cfg!(miri) { 1 << 10 } else { 1 << 17 };
 const PROBES_MAX: usize = NEAR_PROBES + 64;
 /// Number of them where spans of the thread were before, so that they are in the processor's cache.
 const NEAR_PROBES: usize = 8;
+/// Number of slots side by side for which it is noted together whether one was ever used.
+const CHUNK: usize = 256;
 /// Key of a slot that is being filled. No id: the highest one stands for a span that is not recorded.
 const CLAIMED: u64 = u64::MAX;
 
@@ -28,7 +32,7 @@ pub(crate) fn next_owner() -> u64 {
 /// The table of the process, allocated before its first layer or subscriber exists.
 static TABLE: OnceLock<SpanTable> = OnceLock::new();
 /// In place of the table, if there has been no layer or subscriber: it has room for nothing.
-static NO_TABLE: SpanTable = SpanTable { slots: &[], probes: AtomicUsize::new(0) };
+static NO_TABLE: SpanTable = SpanTable::empty();
 
 /// Allocates the table of the process, unless it exists. Can wait for another thread that does.
 pub(crate) fn prepare() {
@@ -48,6 +52,8 @@ pub(crate) struct SpanTable {
     slots: &'static [Slot],
     /// Number of slots that a search visits at most; never decreases.
     probes: AtomicUsize,
+    /// Whether slots of each chunk were ever used, so that a walk leaves alone what is untouched memory.
+    used: [AtomicBool; SLOTS.div_ceil(CHUNK)],
 }
 
 /// A slot for an open span. All zeros: free.
@@ -63,6 +69,8 @@ pub(crate) struct Slot {
     pub(crate) handle_count: AtomicU32,
     /// Data of its owner; null if there are none.
     data: AtomicPtr<()>,
+    /// Its parent and values.
+    pub(crate) start: KeptStart,
 }
 
 /// An open span.
@@ -86,7 +94,12 @@ impl OpenSpan {
 
 impl SpanTable {
     fn new(slots: usize) -> Self {
-        SpanTable { slots: zeroed_slots(slots), probes: AtomicUsize::new(0) }
+        SpanTable { slots: zeroed_slots(slots), ..SpanTable::empty() }
+    }
+
+    const fn empty() -> Self {
+        let used = [const { AtomicBool::new(false) }; SLOTS.div_ceil(CHUNK)];
+        SpanTable { slots: &[], probes: AtomicUsize::new(0), used }
     }
 
     /// Adds a span. Returns `None` if there is no room for it.
@@ -108,6 +121,10 @@ impl SpanTable {
             // Before the key, so that a search that can know the key goes far enough.
             if self.probes.load(Ordering::Relaxed) <= probe {
                 self.probes.fetch_max(probe + 1, Ordering::Relaxed);
+            }
+            let used = &self.used[index / CHUNK];
+            if !used.load(Ordering::Relaxed) {
+                used.store(true, Ordering::Relaxed);
             }
             slot.key.store(key, Ordering::Release);
             return Some(OpenSpan { slot: index as u32, id });
@@ -147,6 +164,24 @@ impl SpanTable {
         self.slots.get(span.slot as usize).is_some_and(|slot| slot.id.load(Ordering::Relaxed) == span.id)
     }
 
+    /// Returns whether any slot was ever used.
+    pub(crate) fn was_used(&self) -> bool {
+        self.probes.load(Ordering::Relaxed) > 0
+    }
+
+    /// Returns the open spans in the slots from `from` on, in the order of the slots.
+    pub(crate) fn open_from(&self, from: usize) -> impl Iterator<Item = OpenSpan> {
+        let chunks = self.slots.chunks(CHUNK).zip(&self.used).enumerate().skip(from / CHUNK);
+        let used = chunks.filter(|(_, (_, used))| used.load(Ordering::Relaxed));
+        let slots =
+            used.flat_map(|(chunk, (slots, _))| (chunk * CHUNK..).zip(slots)).filter(move |(at, _)| *at >= from);
+        slots.filter_map(|(index, slot)| {
+            let key = slot.key.load(Ordering::Acquire);
+            let id = slot.id.load(Ordering::Relaxed);
+            (key != 0 && key != CLAIMED && id != 0).then_some(OpenSpan { slot: index as u32, id })
+        })
+    }
+
     /// Returns the slot of a span, which must be open for its content to be the span's.
     pub(crate) fn slot(&self, span: OpenSpan) -> &Slot {
         &self.slots[span.slot as usize]
@@ -155,11 +190,9 @@ impl SpanTable {
     /// Removes all spans of an owner that is dropped: nobody will report their ends. Takes time in proportion to the
     /// size of the table.
     pub(crate) fn forget(&self, owner: u64) {
-        for (index, slot) in self.slots.iter().enumerate() {
-            let key = slot.key.load(Ordering::Acquire);
-            let id = slot.id.load(Ordering::Relaxed);
-            if key != 0 && key != CLAIMED && id != 0 && slot.owner.load(Ordering::Relaxed) == owner {
-                self.remove(OpenSpan { slot: index as u32, id });
+        for span in self.open_from(0) {
+            if self.slot(span).owner.load(Ordering::Relaxed) == owner {
+                self.remove(span);
             }
         }
     }
@@ -186,6 +219,13 @@ impl SpanTable {
     }
 }
 
+impl OpenSpan {
+    /// Returns the index of its slot.
+    pub(crate) fn slot_index(self) -> usize {
+        self.slot as usize
+    }
+}
+
 impl Slot {
     /// Returns the data of the span's owner.
     pub(crate) fn data(&self) -> *const () {
@@ -206,7 +246,7 @@ fn zeroed_slots(count: usize) -> &'static [Slot] {
         return &[];
     }
     // SAFETY: allocated just now with the layout of a slice of `count` slots, of which zeros are valid ones: all fields
-    // are atomic numbers and a pointer.
+    // are atomic numbers, arrays of them, and a pointer.
     unsafe { std::slice::from_raw_parts(start, count) }
 }
 

@@ -28,9 +28,9 @@ pub(crate) struct ForkState {
     pub(crate) service: Box<str>,
     /// Whether this is a child whose memory could not be separated from its parent's: it must not write.
     pub(crate) is_lost: AtomicBool,
-    /// The commit word of the append that was interrupted by this process's fork, as long as it might be in progress;
-    /// null if there is none.
-    pub(crate) fast_under_way: AtomicPtr<Word>,
+    /// The commit words of the appends on the hot path that were interrupted by this process's fork, one in each class
+    /// of segments, as long as they might be in progress; null if there is none.
+    fast_under_way: [AtomicPtr<Word>; 2],
     /// Whether an append on the slow path was interrupted by this process's fork and has not finished.
     pub(crate) slow_under_way: AtomicBool,
 }
@@ -54,7 +54,7 @@ impl ForkState {
             description,
             service,
             is_lost: AtomicBool::new(false),
-            fast_under_way: AtomicPtr::new(ptr::null_mut()),
+            fast_under_way: [const { AtomicPtr::new(ptr::null_mut()) }; 2],
             slow_under_way: AtomicBool::new(false),
         }
     }
@@ -63,22 +63,36 @@ impl ForkState {
     pub(crate) fn is_quiet(&self) -> bool {
         !self.is_lost.load(Ordering::Relaxed)
             && !self.slow_under_way.load(Ordering::Acquire)
-            && self.fast_under_way().is_none_or(|append| append.has_committed())
+            && self.fast_under_way().into_iter().flatten().all(|append| append.has_committed())
     }
 
-    fn fast_under_way(&self) -> Option<UnderWay<'static>> {
-        // SAFETY: null, or a word of the ring's memory, which is never freed.
-        let word: Option<&'static Word> = unsafe { self.fast_under_way.load(Ordering::Relaxed).as_ref() };
-        word.map(UnderWay::of_word)
-    }
-
-    /// Checks whether the interrupted append on the fast path has finished; called in the thread of that append.
-    /// `is_closed`: whether its cursor is. Returns `true` if it has finished.
-    pub(crate) fn see_fast_path(&self, is_closed: bool) -> bool {
-        let is_over = !is_closed && self.fast_under_way().is_none_or(|append| !append.is_busy());
-        if is_over {
-            self.fast_under_way.store(ptr::null_mut(), Ordering::Relaxed);
+    /// Notes the appends on the hot path that were interrupted by this process's fork.
+    pub(crate) fn note_fast_path(&self, appends: [Option<UnderWay<'static>>; 2]) {
+        for (place, append) in self.fast_under_way.iter().zip(appends) {
+            let word = append.map_or(ptr::null_mut(), |append| ptr::from_ref(append.word()).cast_mut());
+            place.store(word, Ordering::Relaxed);
         }
-        is_over
+    }
+
+    fn fast_under_way(&self) -> [Option<UnderWay<'static>>; 2] {
+        self.fast_under_way.each_ref().map(|place| {
+            // SAFETY: null, or a word of the ring's memory, which is never freed.
+            let word: Option<&'static Word> = unsafe { place.load(Ordering::Relaxed).as_ref() };
+            word.map(UnderWay::of_word)
+        })
+    }
+
+    /// Checks whether the interrupted appends on the hot path have finished; called in the thread of these appends.
+    /// `are_closed`: whether their cursors are. Returns `true` if all have finished.
+    pub(crate) fn see_fast_path(&self, are_closed: [bool; 2]) -> bool {
+        let mut are_over = true;
+        for ((place, append), is_closed) in self.fast_under_way.iter().zip(self.fast_under_way()).zip(are_closed) {
+            if !is_closed && append.is_none_or(|append| !append.is_busy()) {
+                place.store(ptr::null_mut(), Ordering::Relaxed);
+            } else {
+                are_over = false;
+            }
+        }
+        are_over
     }
 }

@@ -66,7 +66,7 @@ pub(crate) struct ProcessState {
     pub(crate) is_settled: AtomicBool,
     /// Time of the latest anchor, in ticks.
     last_anchor: AtomicU64,
-    /// Tells this process from others whose spans have the same ids: those that were forked with it.
+    /// Differs from that of processes whose spans have the same ids: those that were forked with this one.
     random: u64,
 }
 

@@ -1,33 +1,42 @@
 //! The thread: its place in the ring, its name, and its nesting depth of work on the ring.
 
 use std::cell::Cell;
+use std::mem::{ManuallyDrop, needs_drop};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use ttlog_core::ContextInfo;
-use ttlog_core::ring::{Cursor, Identify, NameRoom};
+use ttlog_core::ring::{Cursor, Identify, NameRoom, PriorityCursor};
 
 use super::passage::Passage;
 use super::recorder::{State, current};
 use super::thread_name::ThreadName;
 use crate::clock;
 use crate::config::settings::FatalSignals;
-use crate::sys::{AlternateStack, call_at_thread_end, prepare_thread_ends, thread_id};
+use crate::sys::{AlternateStack, call_at_thread_end, is_first_thread, is_made_by_std, prepare_thread_ends, thread_id};
 
 thread_local! {
     /// The thread's place in the ring. Has no destructor, so that events are recorded while other thread-locals are
     /// destroyed.
     static CURSOR: Cursor<'static> = const { Cursor::new() };
+    /// The thread's place in the priority class.
+    static PRIORITY_CURSOR: PriorityCursor<'static> = const { PriorityCursor::new(SHARED_MAX) };
     /// Identity of the thread, determined at its first event.
     pub(crate) static IDENTITY: Identity = const { Identity::new() };
     /// Nesting depth of the thread's work on the ring outside the hot path.
     pub(crate) static DEPTH: Depth = const { Depth { calls: Cell::new(0), has_forked: Cell::new(false) } };
-    /// Releases the thread's segment when the thread ends.
-    static LEAVE_AT_END: LeaveAtEnd = const { LeaveAtEnd::new() };
+    /// The stack for signal handlers, of a thread that had none. Released by [`at_end`].
+    static STACK: Cell<Option<ManuallyDrop<AlternateStack>>> = const { Cell::new(None) };
 }
 
-// Both are used while the thread's other thread-locals are destroyed, and `cursor` relies on the first never being so.
-const _: () = assert!(!std::mem::needs_drop::<Cursor<'static>>() && !std::mem::needs_drop::<Identity>());
-const _: () = assert!(!std::mem::needs_drop::<Depth>());
+// All are used while the thread's other thread-locals are destroyed, and `cursor` relies on the first never being so. A
+// destructor would also be registered at the first use, which allocates and takes a lock of the C library.
+const _: () = assert!(!needs_drop::<Cursor<'static>>() && !needs_drop::<PriorityCursor<'static>>());
+const _: () = assert!(!needs_drop::<Identity>() && !needs_drop::<Depth>());
+const _: () = assert!(!needs_drop::<Cell<Option<ManuallyDrop<AlternateStack>>>>());
+
+/// Number of warnings and errors of a thread in one shared segment from which it takes a segment of its own: about one
+/// in a hundred of those that a segment of the usual size has room for.
+const SHARED_MAX: u32 = 16;
 
 /// The number of the latest context.
 static LAST_CONTEXT: AtomicU32 = AtomicU32::new(0);
@@ -40,6 +49,25 @@ pub(crate) fn cursor<'a>() -> &'a Cursor<'static> {
     // functions that ask for it, which return before the thread ends. (The closure of `with` is not used for the whole
     // append, because then the compiler would not keep the fields in registers.)
     unsafe { &*cursor }
+}
+
+/// Returns the thread's place in the priority class.
+#[inline(always)]
+pub(crate) fn priority_cursor<'a>() -> &'a PriorityCursor<'static> {
+    let cursor = PRIORITY_CURSOR.with(core::ptr::from_ref);
+    // SAFETY: as in `cursor`.
+    unsafe { &*cursor }
+}
+
+/// Returns both places, of appends on the hot path.
+pub(crate) fn hot_cursors<'a>() -> [&'a Cursor<'static>; 2] {
+    [cursor(), priority_cursor().own()]
+}
+
+/// Makes the thread forget its places in the ring, because other memory has replaced that.
+pub(crate) fn forget_places() {
+    cursor().forget();
+    priority_cursor().forget();
 }
 
 /// Nesting depth of a thread's work on the ring.
@@ -97,10 +125,9 @@ impl Drop for SlowPathGuard {
         });
         if let Some(state) = current().filter(|_| is_over) {
             // The work interrupted by the fork has stored its last word. From here on this thread can record.
-            cursor().forget();
-            IDENTITY.with(|identity| identity.told.set(0));
+            forget_places();
             state.forked.slow_under_way.store(false, Ordering::Release);
-            state.forked.see_fast_path(cursor().is_closed());
+            state.forked.see_fast_path(hot_cursors().map(Cursor::is_closed));
         }
     }
 }
@@ -121,9 +148,6 @@ pub(crate) struct Identity {
     pub(crate) context: Cell<u32>,
     pub(crate) os_thread_id: Cell<u64>,
     name: ThreadName,
-    /// Place of the thread's latest identity record in the priority segments, as remembered by
-    /// [`Ring::append_priority`](ttlog_core::Ring::append_priority).
-    pub(crate) told: Cell<u64>,
 }
 
 impl Identity {
@@ -133,7 +157,6 @@ impl Identity {
             context: Cell::new(0),
             os_thread_id: Cell::new(0),
             name: ThreadName::new(),
-            told: Cell::new(0),
         }
     }
 
@@ -149,19 +172,21 @@ impl Identity {
         is_new
     }
 
-    /// Asks for the thread's name and prepares for its end: the only place where a thread's event can allocate, and the
-    /// only one with system calls, except for [`Identify::renewed`]. Called by whoever has [numbered](Self::number) it.
+    /// Asks for the thread's name and prepares for its end: the only place with system calls of a thread's event,
+    /// except for [`Identify::renewed`]. Called by whoever has [numbered](Self::number) it. Async-signal-safe on Linux:
+    /// a signal handler in which the thread has its first event can have interrupted the allocator.
     pub(crate) fn find_out(&self) {
         self.os_thread_id.set(thread_id());
-        // Fails if the thread is already ending: then it never holds a segment.
-        let lives = LEAVE_AT_END.try_with(LeaveAtEnd::prepare).is_ok();
-        if !lives {
-            self.state.set(IdentityState::Ended);
-            return;
+        // Before the thread gets another stack for signal handlers.
+        let is_of_std = is_made_by_std();
+        // A thread whose end goes unnoticed never holds a segment.
+        let is_noticed = call_at_thread_end();
+        if is_noticed && current().is_some_and(|state| state.settings.fatal_signals != FatalSignals::Off) {
+            // Ensures that an overflow of the thread's stack can be recorded in the ring.
+            STACK.with(|stack| stack.set(AlternateStack::for_thread_that_needs_one().map(ManuallyDrop::new)));
         }
-        call_at_thread_end();
-        self.name.find_out(self.os_thread_id.get() == u64::from(std::process::id()));
-        self.state.set(IdentityState::Known);
+        self.name.find_out(is_first_thread(self.os_thread_id.get()), is_of_std);
+        self.state.set(if is_noticed { IdentityState::Known } else { IdentityState::Ended });
     }
 
     /// Returns whether the thread can hold a segment.
@@ -193,7 +218,7 @@ impl Identify for Identity {
         let is_wanted = current().is_some_and(|state| state.settings.thread_renames);
         if is_wanted && self.state.get() == IdentityState::Known && self.name.look_again() {
             // The warnings and errors from here on have the new name, too.
-            self.told.set(0);
+            priority_cursor().rename();
         }
         self.info(room)
     }
@@ -211,43 +236,17 @@ pub(crate) fn known_os_thread_id() -> u64 {
     IDENTITY.with(|identity| identity.os_thread_id.get())
 }
 
-/// A value whose destructor runs at the thread's end.
-struct LeaveAtEnd {
-    /// The stack for signal handlers, of a thread that had none.
-    stack: Cell<Option<AlternateStack>>,
-}
-
-impl LeaveAtEnd {
-    const fn new() -> Self {
-        LeaveAtEnd { stack: Cell::new(None) }
-    }
-
-    /// Ensures that an overflow of the thread's stack can be recorded in the ring.
-    fn prepare(&self) {
-        if current().is_some_and(|state| state.settings.fatal_signals != FatalSignals::Off) {
-            self.stack.set(AlternateStack::for_thread_that_needs_one());
-        }
-    }
-}
-
-impl Drop for LeaveAtEnd {
-    fn drop(&mut self) {
-        leave();
-    }
-}
-
 /// Prepares for the ends of threads. Called once, before the first event.
 pub(crate) fn prepare_ends() {
     prepare_thread_ends(at_end);
 }
 
-/// Called at the end of a thread, after its thread-locals were destroyed. A thread whose first event came even later
-/// leaves here.
+/// Called at the end of a thread that has recorded, after its thread-locals were destroyed, wherever the system allows
+/// that.
 extern "C" fn at_end(_: *mut std::ffi::c_void) {
     if IDENTITY.with(|identity| identity.state.get()) == IdentityState::Known {
         leave();
-        // Fails only if the stack is released already.
-        let _ = LEAVE_AT_END.try_with(|at_end| at_end.stack.take());
+        drop(STACK.with(Cell::take).map(ManuallyDrop::into_inner));
     }
 }
 
@@ -258,5 +257,6 @@ fn leave() {
         // If the ring is being moved all that time, the segment stays this thread's.
         let Some(_slow_path) = SlowPathGuard::enter_patiently(state) else { return };
         cursor().detach(&state.ring, clock::now());
+        priority_cursor().detach(&state.ring, clock::now());
     }
 }

@@ -67,14 +67,17 @@ impl ThreadName {
         ThreadName { shown: Cell::new(Text::EMPTY), of_std: Cell::new(Text::EMPTY), of_os: Cell::new(OsName::NONE) }
     }
 
-    /// Determines the name at the first event of the thread, which is the first one of the process if `is_main`. Can
-    /// allocate.
-    pub(super) fn find_out(&self, is_main: bool) {
+    /// Determines the name at the first event of the thread, which is the first one of the process if `is_main`, and
+    /// has a name in std if `is_of_std`.
+    pub(super) fn find_out(&self, is_main: bool, is_of_std: bool) {
         let of_os = OsName::of_this_thread();
-        // A short name is the whole name. For most threads that std did not make this avoids asking std, which would
-        // allocate a handle for them.
+        // A short name is the whole name.
         if of_os.is_none_or(|name| name.may_be_cut() || is_default(name)) {
-            self.of_std.set(std_name(is_main));
+            self.of_std.set(match (is_main, is_of_std) {
+                (true, _) => Text::new("main"),
+                (false, true) => std_name(),
+                (false, false) => Text::EMPTY,
+            });
         }
         self.set(of_os.unwrap_or(OsName::NONE));
     }
@@ -115,12 +118,11 @@ pub(crate) fn is_asking_std() -> bool {
     ASKS_STD.with(Cell::get)
 }
 
-/// Returns std's name of this thread; "main" for the first thread of a program whose `main` is not std's.
-fn std_name(is_main: bool) -> Text {
-    let unnamed = if is_main { "main" } else { "" };
+/// Returns std's name of this thread. Allocates nothing if std made the thread.
+fn std_name() -> Text {
     ASKS_STD.with(|asks| asks.set(true));
     // std panics if it has already destroyed the thread's handle: in the destructor of a `pthread_key` that runs late.
-    let name = catch_unwind(|| Text::new(std::thread::current().name().unwrap_or(unnamed)));
+    let name = catch_unwind(|| Text::new(std::thread::current().name().unwrap_or_default()));
     ASKS_STD.with(|asks| asks.set(false));
     name.unwrap_or(Text::EMPTY)
 }

@@ -19,6 +19,20 @@ pub(crate) fn thread_id() -> u64 {
     0
 }
 
+/// Returns whether the thread with this number, which is the calling one, is the first of the process.
+pub(crate) fn is_first_thread(thread_id: u64) -> bool {
+    #[cfg(target_vendor = "apple")]
+    {
+        let _ = thread_id;
+        // SAFETY: takes nothing, cannot fail.
+        unsafe { libc::pthread_main_np() == 1 }
+    }
+    #[cfg(not(target_vendor = "apple"))]
+    {
+        thread_id == u64::from(std::process::id())
+    }
+}
+
 /// Returns the host's name, or an empty text.
 pub(crate) fn host_name() -> String {
     #[cfg(unix)]

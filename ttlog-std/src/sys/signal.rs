@@ -131,6 +131,34 @@ impl Drop for AlternateStack {
     }
 }
 
+/// Returns whether std made this thread, so that it keeps a name of it and can be asked for that without allocating.
+///
+/// Of a thread that it did not make, std creates a handle when asked. No function says which it is. But std gives its
+/// threads stacks for signal handlers, of a size that nobody else has a reason to choose; the system gives them none,
+/// and a thread does not inherit them. The stack is there until the thread's function has returned. One system call;
+/// async-signal-safe.
+#[cfg(target_os = "linux")]
+pub(crate) fn is_made_by_std() -> bool {
+    let mut present = std::mem::MaybeUninit::<libc::stack_t>::uninit();
+    // SAFETY: no stack is set, and `present` is a valid location for the current one, read only if it was written.
+    let present = unsafe {
+        if libc::sigaltstack(std::ptr::null(), present.as_mut_ptr()) != 0 {
+            return false;
+        }
+        present.assume_init()
+    };
+    // SAFETY: takes a constant, touches nothing.
+    let frame_len = usize::try_from(unsafe { libc::getauxval(libc::AT_MINSIGSTKSZ) }).unwrap_or(0);
+    present.ss_flags & libc::SS_DISABLE == 0 && present.ss_size == frame_len.max(libc::SIGSTKSZ)
+}
+
+/// Returns whether std is to be asked for the name of this thread. An Apple system keeps as much of a name as a ring
+/// does. For a thread that std did not make, asking can allocate.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn is_made_by_std() -> bool {
+    cfg!(not(target_vendor = "apple"))
+}
+
 /// Stand-in for a stack for signal handlers, on systems without them.
 #[cfg(not(target_os = "linux"))]
 pub(crate) struct AlternateStack;

@@ -1,4 +1,8 @@
-//! The end of a thread, even if it comes after the destructors of thread-locals.
+//! The end of a thread.
+//!
+//! A destructor of a thread-local would do, but registering it at a thread's first event allocates, and takes a lock
+//! of the C library: a signal handler that logs can have interrupted both. The value of a key of POSIX threads is a
+//! word in the thread's own memory.
 
 #[cfg(unix)]
 use std::sync::OnceLock;
@@ -20,22 +24,52 @@ pub(crate) fn prepare_thread_ends(function: extern "C" fn(*mut libc::c_void)) {
     });
 }
 
-/// Makes the prepared function be called at the end of this thread. The C library does so after it has destroyed
-/// thread-locals, also if this is called while it already runs such functions, in which case a thread-local that is
-/// used for the first time would never be destroyed. Never blocks.
+/// Makes the prepared function be called at the end of this thread; returns `false` if that is impossible. The C
+/// library does so after it has destroyed thread-locals, also if this is called while it already runs such functions.
+/// Never blocks.
+///
+/// Allocates nothing with glibc for the first 32 keys of a process, and never with musl and on Apple systems. Without
+/// memory it is impossible.
 #[cfg(unix)]
-pub(crate) fn call_at_thread_end() {
-    if let Some(Some(key)) = KEY.get() {
-        // Without memory for it, the thread's place in the ring is not returned if the thread is already ending.
-        // SAFETY: a key that is never deleted; its value is only compared with null.
-        let _ = unsafe { libc::pthread_setspecific(*key, std::ptr::without_provenance(1)) };
+pub(crate) fn call_at_thread_end() -> bool {
+    let Some(Some(key)) = KEY.get() else { return false };
+    // SAFETY: a key that is never deleted; its value is only compared with null.
+    unsafe { libc::pthread_setspecific(*key, std::ptr::without_provenance(1)) == 0 }
+}
+
+#[cfg(not(unix))]
+mod by_destructor {
+    use std::ffi::c_void;
+    use std::sync::OnceLock;
+
+    static FUNCTION: OnceLock<extern "C" fn(*mut c_void)> = OnceLock::new();
+
+    thread_local! {
+        static AT_END: AtEnd = const { AtEnd };
+    }
+
+    struct AtEnd;
+
+    impl Drop for AtEnd {
+        fn drop(&mut self) {
+            if let Some(function) = FUNCTION.get() {
+                function(std::ptr::null_mut());
+            }
+        }
+    }
+
+    /// Prepares for [`call_at_thread_end`]: `function` is called at the end of each thread that asks for it. Called
+    /// once; later functions are ignored.
+    pub(crate) fn prepare_thread_ends(function: extern "C" fn(*mut c_void)) {
+        let _ = FUNCTION.set(function); // set already: by an earlier call with the only function there is
+    }
+
+    /// Makes the prepared function be called among the destructors of this thread's thread-locals; returns `false` if
+    /// these have run already. Can allocate.
+    pub(crate) fn call_at_thread_end() -> bool {
+        AT_END.try_with(|_| ()).is_ok()
     }
 }
 
-/// Does nothing: only POSIX threads have such functions.
 #[cfg(not(unix))]
-pub(crate) fn prepare_thread_ends(_function: extern "C" fn(*mut std::ffi::c_void)) {}
-
-/// Does nothing: only POSIX threads have such functions.
-#[cfg(not(unix))]
-pub(crate) fn call_at_thread_end() {}
+pub(crate) use by_destructor::{call_at_thread_end, prepare_thread_ends};

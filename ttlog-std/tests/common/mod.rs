@@ -297,7 +297,10 @@ pub fn typed(value: &ValueRef<'_>) -> String {
         ValueRef::Display(text) => format!("display{} {}", cut(text.full_len), text.text),
         ValueRef::Debug(text) => format!("debug{} {}", cut(text.full_len), text.text),
         ValueRef::Bytes(blob) => format!("bytes{} {:?}", cut(blob.full_len), blob.bytes),
-        ValueRef::Error(texts) => format!("error {}", texts.clone().map(text).collect::<Vec<_>>().join(" <- ")),
+        ValueRef::Error(texts) => {
+            let chain: Vec<_> = texts.clone().map(text).collect();
+            format!("error{} {}", cut(texts.full_len), chain.join(" <- "))
+        }
         other => format!("{other:?}"),
     }
 }

@@ -20,12 +20,18 @@ struct Point(#[allow(dead_code, reason = "shown by Debug")] i32);
 #[instrument]
 fn plain(number: u64, text: &str, point: &Point, (left, _): (i8, u8)) -> u64 {
     info!("in plain");
-    if number > 0 { number + left.unsigned_abs() as u64 } else { 0 }
+    if number > 0 { number + u64::from(left.unsigned_abs()) } else { 0 }
 }
 
-#[instrument(level = "debug", name = "named", target = "elsewhere", skip(opaque, y), fields(twice = x * 2, y = y + 1, env = "test"))]
+#[instrument(
+    level = "debug",
+    name = "named",
+    target = "elsewhere",
+    skip(opaque, y),
+    fields(twice = x * 2, y = y + 1, env = "test")
+)]
 fn with_options(x: u32, y: u32, opaque: Opaque) -> u32 {
-    drop(opaque);
+    let Opaque = opaque;
     x + y
 }
 
@@ -36,9 +42,9 @@ fn fallible(fails: bool) -> Result<u8, std::num::ParseIntError> {
 }
 
 #[instrument(err(Debug))]
-fn generic<T: std::fmt::Debug + Into<u64>, const N: usize>(value: T, _rest: [u8; N]) -> Result<u64, Point>
+fn generic<T, const N: usize>(value: T, _rest: [u8; N]) -> Result<u64, Point>
 where
-    T: Copy,
+    T: std::fmt::Debug + Into<u64> + Copy,
 {
     if N == 0 { Err(Point(1)) } else { Ok(value.into()) }
 }
@@ -162,8 +168,8 @@ fn functions_run_in_spans_of_their_own() {
         "fallible INFO value=u64 7",
         "fallible ERROR error=display invalid digit found in string",
         "generic ERROR error=debug Point(1)",
-        "with_impl INFO value=debug 2",
-        "handle ERROR error=display no zero",
+        "with_impl INFO value=u64 2",
+        "handle ERROR error=str no zero",
         "helper WARN value=u64 8",
         "accept INFO value=u64 93",
     ];

@@ -129,7 +129,9 @@ fn fails() -> u8 {
 fn values() {
     let _recorder = install();
     let (user, path, ratio) = (7_u64, "/index.html", 0.5);
-    let span = info_span!("a {name} in }braces{", user, path, ratio, bytes = Bytes(b"ab"), env = "prod", text = %ratio, later = ?Fails);
+    let bytes = Bytes(b"ab");
+    let span =
+        info_span!("a {name} in }braces{", user, path, ratio, bytes, env = "prod", text = %ratio, later = ?Fails);
     record!(span, status = 200_u16, later = "known", user = user + 1);
     record!(&span.context(), secret token = "t");
     record!(Span::none(), x = fails());
@@ -147,7 +149,7 @@ fn values_have_types_and_later_ones_replace_earlier_ones() {
         ("path", "str /index.html"),
         ("ratio", "F64(0.5)"),
         ("status", "u64 200"),
-        ("text", "display 0.5"),
+        ("text", "F64(0.5)"),
         ("token", "str t"),
         ("user", "u64 8"),
     ];

@@ -32,7 +32,7 @@ pub struct Span {
 pub struct Tree {
     pub spans: BTreeMap<u64, Span>,
     pub events: Vec<(u64, Event)>,
-    /// What each context is in, innermost last, at the end.
+    /// The spans that each context is in at the end, innermost last.
     pub stacks: BTreeMap<u32, Vec<u64>>,
 }
 

@@ -37,6 +37,7 @@ mod ends;
 mod events;
 mod filters;
 mod logs;
+mod panics;
 mod mock;
 mod reference;
 mod runtime;
@@ -60,6 +61,7 @@ fn child() {
         events::CASES,
         filters::CASES,
         logs::CASES,
+        panics::CASES,
         mock::CASES,
         reference::CASES,
         runtime::CASES,

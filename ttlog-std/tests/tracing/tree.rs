@@ -42,10 +42,13 @@ impl Tree {
             let own = event.values.iter().filter(|(_, role, value)| *role == Role::Value && value != "Absent");
             own.map(|(name, _, value)| (name.clone(), value.clone()))
         };
-        if let Some(id) = event.span(Role::Start) {
+        // Also a start that is recorded again, because the ring can overwrite it.
+        if let (Some(id), Some(parent)) =
+            (event.span(Role::Start).or(event.span(Role::Update)), event.span(Role::Parent))
+        {
             let span = self.spans.entry(id).or_default();
             span.name = event.message.clone();
-            span.parent = event.span(Role::Parent).unwrap();
+            span.parent = parent;
             let later = std::mem::replace(&mut span.values, values().collect());
             span.values.extend(later);
         } else if let Some(id) = event.span(Role::Update) {

@@ -14,7 +14,7 @@ use ttlog_read::text::time::TimeStyle;
 use ttlog_read::text::time::duration;
 use ttlog_read::timeline::{Mark, Tally, Timeline};
 
-use crate::render::text::{clock_step, damage_line, session_text};
+use crate::render::words::{clock_step, damage_line, session_text};
 use crate::render::{DROP_REASONS, ending, kind_name};
 use crate::terminal::progress::ProgressLine;
 use crate::terminal::times;

@@ -6,14 +6,15 @@
 
 use std::io::{self, Write};
 
-use ttlog_read::event::value::{FieldValue, push_hex};
+use ttlog_read::event::value::{FieldValue, Nested, push_hex};
 use ttlog_read::source::SpanRef;
 use ttlog_read::span::Action;
-use ttlog_read::text::time::{TimeFormatter, When};
+use ttlog_read::text::time::{TimeFormatter, When, push_time_to};
 use ttlog_read::timeline::{Event, Timeline};
 
 use super::chunks::Chunks;
 use super::sink::EventSink;
+use super::span::PathCache;
 
 /// Placeholder for a withheld value; no real value looks like it.
 const WITHHELD_JSON: &str = "{\"withheld\":true}";
@@ -23,13 +24,14 @@ const WITHHELD_JSON: &str = "{\"withheld\":true}";
 pub struct JsonRenderer {
     time: TimeFormatter,
     message: String,
+    paths: PathCache,
 }
 
 impl JsonRenderer {
     /// Creates the renderer.
     #[must_use]
     pub fn new() -> Self {
-        JsonRenderer { time: TimeFormatter::rfc3339(), message: String::new() }
+        JsonRenderer { time: TimeFormatter::rfc3339(), message: String::new(), paths: PathCache::default() }
     }
 
     /// Appends an event, without a line break.
@@ -92,7 +94,7 @@ impl JsonRenderer {
         push_member(out, "source", event.source.path);
         out.push_str(",\"fields\":");
         push_fields(out, event.fields());
-        push_spans(out, event);
+        self.push_spans(out, event);
         if let Some(damage) = &event.damage {
             push_member(out, "damage", damage);
             out.push_str(",\"payload\":");
@@ -108,6 +110,28 @@ impl JsonRenderer {
     }
 }
 
+impl JsonRenderer {
+    /// Appends the spans that an event is in, if it is in any, in the form of the JSON of `tracing-subscriber`.
+    fn push_spans(&mut self, out: &mut String, event: &Event<'_, '_>) {
+        if event.span_id == 0 {
+            return;
+        }
+        if let Some(action) = event.span_action() {
+            push_member(out, "span_record", action_word(action));
+        }
+        out.push_str(",\"span_id\":");
+        push_number(out, event.span_id);
+        out.push_str(self.paths.text(event, |path| {
+            let mut text = String::new();
+            if let Some(trace) = path.last().and_then(SpanRef::trace_id) {
+                push_member(&mut text, "trace_id", &trace);
+            }
+            push_path(&mut text, path);
+            text
+        }));
+    }
+}
+
 /// Appends an object of fields.
 fn push_fields<'v>(out: &mut String, fields: impl Iterator<Item = (&'v str, &'v FieldValue<'v>)>) {
     out.push('{');
@@ -120,21 +144,6 @@ fn push_fields<'v>(out: &mut String, fields: impl Iterator<Item = (&'v str, &'v 
         push_value(out, value);
     }
     out.push('}');
-}
-
-/// Appends the spans that an event is in, if it is in any, in the form of the JSON of `tracing-subscriber`.
-fn push_spans(out: &mut String, event: &Event<'_, '_>) {
-    let path = event.spans();
-    let Some(innermost) = path.last() else { return };
-    if let Some(action) = event.span_action() {
-        push_member(out, "span_record", action_word(action));
-    }
-    out.push_str(",\"span_id\":");
-    push_number(out, innermost.id());
-    if let Some(trace) = innermost.trace_id() {
-        push_member(out, "trace_id", &trace);
-    }
-    push_path(out, &path);
 }
 
 /// Appends the innermost span and all spans of a path as members.
@@ -175,6 +184,7 @@ fn action_word(action: Action) -> &'static str {
         Action::Enter => "enter",
         Action::Leave => "leave",
         Action::End => "end",
+        Action::Repeat { .. } => "repeat",
         Action::Update { follows: 0 } => "update",
         Action::Update { .. } => "follows",
         Action::Mention => "event",
@@ -305,9 +315,53 @@ pub fn push_value(out: &mut String, value: &FieldValue<'_>) {
         FieldValue::Error(texts, full_len) => {
             push_list(out, texts.iter().map(|text| FieldValue::Str(*text)), *full_len);
         }
+        FieldValue::Uuid(_) | FieldValue::Ip(_) | FieldValue::Socket(_) => push_string(out, &value.to_string()),
+        FieldValue::Duration(duration) => {
+            out.push_str("{\"ns\":");
+            push_number(out, duration.as_nanos());
+            out.push('}');
+        }
+        FieldValue::Time(time) => {
+            out.push('"');
+            push_time_to(out, *time, 9);
+            out.push('"');
+        }
         FieldValue::Unit | FieldValue::None => out.push_str("null"),
-        FieldValue::Some(value) => push_value(out, value),
+        FieldValue::Some(value) | FieldValue::Shown(value, _) => push_value(out, value),
+        FieldValue::Nested(nested) => push_nested(out, nested),
         FieldValue::Sequence(elements, full_len) => push_list(out, elements.iter().cloned(), *full_len),
+    }
+}
+
+/// Appends a tuple, a struct or a variant in the form that is usual for JSON made from Rust: an object by name, or an
+/// array; of a variant its name, or an object with its name and what it holds.
+fn push_nested(out: &mut String, nested: &Nested<'_>) {
+    let members = &nested.members;
+    if let Some(variant) = nested.variant {
+        if members.is_empty() {
+            return push_string(out, variant);
+        }
+        out.push('{');
+        push_string(out, variant);
+        out.push(':');
+    }
+    if nested.has_names() {
+        for (index, (name, value)) in members.iter().enumerate() {
+            out.push(if index > 0 { ',' } else { '{' });
+            push_string(out, name);
+            out.push(':');
+            push_value(out, value);
+        }
+        out.push('}');
+    } else if let (Some(_), [(_, only)]) = (nested.variant, members.as_slice()) {
+        push_value(out, only);
+    } else if members.is_empty() {
+        out.push_str("null");
+    } else {
+        push_list(out, members.iter().map(|(_, value)| value.clone()), None);
+    }
+    if nested.variant.is_some() {
+        out.push('}');
     }
 }
 
@@ -333,7 +387,10 @@ fn push_list<'a>(out: &mut String, elements: impl Iterator<Item = FieldValue<'a>
 
 #[cfg(test)]
 mod tests {
-    use ttlog_core::record::Text;
+    use std::time::Duration;
+
+    use ttlog_core::event::Shown;
+    use ttlog_core::record::{Text, UnixTime};
 
     use super::*;
 
@@ -373,6 +430,16 @@ mod tests {
             (FieldValue::Some(Box::new(FieldValue::Unsigned(1))), "1"),
             (FieldValue::Sequence(vec![FieldValue::Unsigned(1), FieldValue::None], None), "[1,null]"),
             (FieldValue::Sequence(vec![], Some(3)), "{\"items\":[],\"full_len\":3}"),
+            (FieldValue::Uuid([0xab; 16]), "\"abababab-abab-abab-abab-abababababab\""),
+            (FieldValue::Ip([10, 0, 0, 1].into()), "\"10.0.0.1\""),
+            (FieldValue::Socket(([0, 0, 0, 0, 0, 0, 0, 1], 80).into()), "\"[::1]:80\""),
+            (FieldValue::Duration(Duration::MAX), "{\"ns\":18446744073709551615999999999}"),
+            (FieldValue::Time(UnixTime::from_nanos(-1)), "\"1969-12-31T23:59:59.999999999Z\""),
+            (FieldValue::Time(UnixTime::from_nanos(0)), "\"1970-01-01T00:00:00.000000000Z\""),
+            (FieldValue::Time(UnixTime::new(i64::MIN, 0).expect("a time")), "\"@-9223372036854775808\""),
+            (FieldValue::Shown(Box::new(FieldValue::Unsigned(7)), Shown::Display), "7"),
+            (FieldValue::Shown(Box::new(FieldValue::Str(text("a\"b"))), Shown::Debug), "\"a\\\"b\""),
+            (FieldValue::Shown(Box::new(FieldValue::Some(Box::new(FieldValue::None))), Shown::Debug), "null"),
         ];
         for (value, expected) in cases {
             assert_eq!(json(value), *expected);

@@ -9,7 +9,9 @@ pub mod sink;
 mod span;
 pub mod span_list;
 pub mod stats;
+pub(crate) mod style;
 pub mod text;
+pub mod words;
 
 use ttlog_read::source::{Kind, Liveness, Source};
 

@@ -1,10 +1,14 @@
 //! Paths of spans as text: `request{id=7}:query{table="orders"}:`.
 
+use std::collections::HashMap;
+
 use anstyle::Style;
 use ttlog_read::source::SpanRef;
 use ttlog_read::text::escape::{LineBreaks, push_escaped};
 
-use super::text::{DIM, KEY};
+use ttlog_read::timeline::Event;
+
+use super::style::{DIM, KEY};
 
 const NAME: Style = Style::new().bold();
 
@@ -18,6 +22,24 @@ pub(super) struct PathStyle {
     /// Most columns that a path takes; `None`: any number. A longer one loses the fields of its outer spans, then these
     /// spans, and then the end of the last one.
     pub(super) columns: Option<usize>,
+}
+
+/// Texts of the paths that were written last, as events of one span follow one another.
+#[derive(Debug, Default)]
+pub(super) struct PathCache(HashMap<(usize, u64), String>);
+
+/// Most paths in a cache.
+const CACHED_MAX: usize = 1024;
+
+impl PathCache {
+    /// Returns the text for the path of an event, which `write` writes if it is new.
+    pub(super) fn text(&mut self, event: &Event<'_, '_>, write: impl FnOnce(&[SpanRef<'_, '_>]) -> String) -> &str {
+        if self.0.len() >= CACHED_MAX {
+            self.0.clear();
+        }
+        let key = (event.source_index, event.span_id);
+        self.0.entry(key).or_insert_with(|| write(&event.spans()))
+    }
 }
 
 /// A span of a path.

@@ -11,7 +11,9 @@ use ttlog_read::timeline::{SpanNode, SpanTree, Timeline};
 use super::chunks::Chunks;
 use super::json::{push_member, push_number, push_path, push_span, push_string};
 use super::span::PathStyle;
-use super::text::{BAD, DIM, MARK, OPEN_SHOWN, TextOptions, duration_ns, open_thread};
+use super::style::{BAD, DIM, MARK};
+use super::text::{OPEN_SHOWN, TextOptions};
+use super::words::{duration_ns, open_thread};
 use crate::terminal::times;
 
 /// Deepest level that is indented.
@@ -92,7 +94,7 @@ impl Table {
         // Of a span whose start or enter is overwritten, the numbers are lower limits.
         let at_least = |ns: i64, is_partial: bool| format!("{}{}", if is_partial { "≥ " } else { "" }, duration_ns(ns));
         let (total, busy) = (node.span.total_ns(), node.span.busy_ns());
-        let is_partial = life.start.is_none() || life.state() == State::Unknown;
+        let is_partial = life.start_is_lost() || life.state() == State::Unknown;
         let numbers = [
             at_least(total, is_partial),
             at_least(busy, is_partial || life.busy_is_partial),
@@ -178,10 +180,9 @@ fn push_node(out: &mut String, node: &SpanNode<'_, '_>, timeline: &Timeline<'_, 
     out.push_str("{\"span_id\":");
     push_number(out, span.id());
     out.push_str(",\"parent\":");
-    if life.parent == 0 {
-        out.push_str("null")
-    } else {
-        push_number(out, life.parent)
+    match life.parent {
+        0 => out.push_str("null"),
+        parent => push_number(out, parent),
     }
     out.push_str(",\"depth\":");
     push_number(out, node.depth);
@@ -205,7 +206,7 @@ fn push_node(out: &mut String, node: &SpanNode<'_, '_>, timeline: &Timeline<'_, 
     for (name, number) in [("total_ns", total), ("busy_ns", busy), ("idle_ns", total - busy)] {
         out.push_str(&format!(",\"{name}\":{number}"));
     }
-    let is_partial = life.start.is_none() || life.busy_is_partial || life.state() == State::Unknown;
+    let is_partial = life.start_is_lost() || life.busy_is_partial || life.state() == State::Unknown;
     out.push_str(&format!(",\"partial\":{is_partial},\"entered\":{},\"inside\":[", life.entered_count));
     for (index, (context, name)) in timeline.threads_inside(span).into_iter().enumerate() {
         out.push_str(if index > 0 { "," } else { "" });

@@ -21,7 +21,7 @@ use super::span::push_name;
 use super::{DROP_REASONS, kind_name};
 use crate::render::json::push_string;
 use crate::render::span_list::push_open_spans;
-use crate::render::text::losses;
+use crate::render::words::losses;
 use crate::terminal::times;
 
 /// Placeholder for a key that an event does not have.
@@ -314,6 +314,22 @@ fn cell(text: &str) -> String {
     out
 }
 
+/// Appends the values that the path of a key leads to.
+fn push_field(out: &mut String, event: &Event<'_, '_>, path: &str) {
+    let found = event.callsite.and_then(|callsite| callsite.find_field(path));
+    let value = found.and_then(|(index, path)| Some((event.values.get(index)?.as_ref()?, path)));
+    let start = out.len();
+    let is_found = value.is_some_and(|(value, path)| {
+        value.visit(path, &mut |value| {
+            out.push_str(if out.len() > start { ", " } else { "" });
+            value.push_plain(out);
+        })
+    });
+    if !is_found {
+        out.push_str(NONE);
+    }
+}
+
 fn push_key(out: &mut String, event: &Event<'_, '_>, key: &Key) {
     let process = event.source.process.unwrap_or_default();
     let info = event.callsite.map(|callsite| callsite.info);
@@ -347,10 +363,7 @@ fn push_key(out: &mut String, event: &Event<'_, '_>, key: &Key) {
         },
         (Key::SpanField(_), _) => push_span_field(out, event, key.span_field().unwrap_or_default()),
         (Key::TraceId, _) => out.push_str(event.trace_id().as_deref().unwrap_or(NONE)),
-        (Key::Field(name), Some(_)) => match event.fields().find(|(own, _)| own == name) {
-            Some((_, value)) => value.push_plain(out),
-            None => out.push_str(NONE),
-        },
+        (Key::Field(name), Some(_)) => push_field(out, event, name),
         (_, None) => out.push_str(NONE),
     }
 }

@@ -2,49 +2,31 @@
 
 use std::io::{self, Write};
 
-use anstyle::{AnsiColor, Color, Style};
-use ttlog_core::Level;
+use anstyle::Style;
 use ttlog_read::event::secrets::WITHHELD;
 use ttlog_read::event::value::{FieldValue, push_hex};
-use ttlog_read::source::device::firmware::build_id_text;
-use ttlog_read::source::{Damage, DeviceSession, Ending, Kind, Source, SpanRef};
+use ttlog_read::source::{Ending, Kind};
 use ttlog_read::span::Action;
 use ttlog_read::text::escape::{LineBreaks, escaped, push_escaped};
 use ttlog_read::text::number::grouped;
-use ttlog_read::text::time::{TimeFormatter, TimeStyle, duration};
-use ttlog_read::timeline::{Event, Mark, OpenSpan, Tally, Timeline};
+use ttlog_read::text::time::{TimeFormatter, TimeStyle};
+use ttlog_read::timeline::{Event, Mark, Timeline};
 
 use super::chunks::Chunks;
 use super::owner::{push_owner, push_ring, same_owners, several_rings};
 use super::sink::EventSink;
-use super::span::PathStyle;
-use super::{DROP_REASONS, ending, kind_name};
+use super::span::{PathCache, PathStyle};
+use super::style::{BAD, DIM, KEY, MARK, style_of};
+use super::words::{
+    clock_step, damage_line, duration_ns, losses, open_thread, push_action, push_context, session_text,
+};
+use super::{ending, kind_name};
 use crate::terminal::times;
 
 /// Maximum number of damaged places listed above the events.
 const DAMAGE_SHOWN: usize = 5;
 /// Maximum number of open spans listed above the events.
 pub(super) const OPEN_SHOWN: usize = 10;
-
-const fn color(color: AnsiColor) -> Style {
-    Style::new().fg_color(Some(Color::Ansi(color)))
-}
-
-pub(crate) const DIM: Style = Style::new().dimmed();
-pub(crate) const KEY: Style = color(AnsiColor::Cyan);
-pub(crate) const GOOD: Style = color(AnsiColor::Green);
-pub(crate) const MARK: Style = color(AnsiColor::Yellow);
-pub(crate) const BAD: Style = color(AnsiColor::Red).bold();
-
-fn style_of(level: Level) -> Style {
-    match level {
-        Level::Trace => color(AnsiColor::Magenta),
-        Level::Debug => color(AnsiColor::Blue),
-        Level::Info => color(AnsiColor::Green),
-        Level::Warn => color(AnsiColor::Yellow),
-        Level::Error => BAD,
-    }
-}
 
 /// Options of text output.
 #[derive(Clone, Debug)]
@@ -98,6 +80,7 @@ impl<'o> TextSink<'o> {
             verbose: options.verbose,
             breaks: options.breaks,
             path_style: options.path_style(),
+            paths: PathCache::default(),
             several_rings: several_rings(timeline),
             same_owners: same_owners(timeline),
             message: String::new(),
@@ -182,6 +165,8 @@ struct TextRenderer {
     breaks: LineBreaks,
     /// How paths of spans are written.
     path_style: PathStyle,
+    /// Paths that were written already.
+    paths: PathCache,
     /// Whether each line names the process of its event.
     several_rings: bool,
     /// Whether two processes have the same service and id.
@@ -239,16 +224,22 @@ impl TextRenderer {
             out.push(' ');
             push_owner(out, event.source, self.same_owners);
         }
-        let path = event.spans();
-        if !path.is_empty() {
-            out.push(' ');
-            self.path_style.push_path(out, &path);
-            out.push(':');
+        if event.span_id != 0 {
+            let style = self.path_style;
+            out.push_str(self.paths.text(event, |path| {
+                let mut text = String::new();
+                if !path.is_empty() {
+                    text.push(' ');
+                    style.push_path(&mut text, path);
+                    text.push(':');
+                }
+                text
+            }));
         }
         if let Some(action) = event.span_action() {
             push_action(out, action);
-            self.push_fields(out, event, |_, _| matches!(action, Action::Update { .. }));
-            if let (true, Some(trace)) = (self.verbose, path.last().and_then(SpanRef::trace_id)) {
+            self.push_fields(out, event, |_, _| matches!(action, Action::Update { .. } | Action::Repeat { .. }));
+            if let (true, Some(trace)) = (self.verbose, event.trace_id()) {
                 out.push_str("  ");
                 self.styled(out, KEY, |out| out.push_str("trace_id"));
                 out.push_str(&format!("={trace}"));
@@ -452,7 +443,7 @@ impl TextRenderer {
             let columns = self.path_style.columns.map(|columns| 2 * columns);
             PathStyle { columns, ..self.path_style }.push_path(out, &open.span.path());
             let (since, total) = (duration_ns(open.since_ns), duration_ns(open.span.total_ns()));
-            let at_least = if open.span.life().start.is_some() { "" } else { "at least " };
+            let at_least = if open.span.life().start_is_lost() { "at least " } else { "" };
             self.line(out, DIM, &format!("  for {since}, open for {at_least}{total}"));
         }
         if open.len() > OPEN_SHOWN {
@@ -469,35 +460,6 @@ impl TextRenderer {
     }
 }
 
-/// Returns the thread that was in an open span, or that it was idle.
-pub(super) fn open_thread(timeline: &Timeline<'_, '_>, source: usize, open: &OpenSpan<'_, '_>) -> String {
-    let Some(context) = open.context else { return "idle".to_owned() };
-    let name = timeline.ring_of(source).and_then(|ring| ring.thread_name(context, 0, u64::MAX));
-    let mut thread = String::new();
-    push_context(&mut thread, name.unwrap_or_default(), context);
-    thread
-}
-
-/// Returns a duration that is not negative in words.
-pub(super) fn duration_ns(ns: i64) -> String {
-    duration(ns.max(0).unsigned_abs())
-}
-
-/// Appends the effect of a record on its span.
-fn push_action(out: &mut String, action: Action) {
-    match action {
-        Action::Start { .. } => out.push_str(" start"),
-        Action::Begin { .. } => out.push_str(" start, enter"),
-        Action::Finish => out.push_str(" leave, end"),
-        Action::Enter => out.push_str(" enter"),
-        Action::Leave => out.push_str(" leave"),
-        Action::End => out.push_str(" end"),
-        Action::Update { follows: 0 } => out.push_str(" update"),
-        Action::Update { follows } => out.push_str(&format!(" follows #{follows}")),
-        Action::Mention => {}
-    }
-}
-
 /// Returns whether a value is an error of which the message shows only the outermost text.
 fn has_sources(value: &FieldValue<'_>) -> bool {
     match value {
@@ -505,84 +467,4 @@ fn has_sources(value: &FieldValue<'_>) -> bool {
         FieldValue::Some(value) => has_sources(value),
         _ => false,
     }
-}
-
-/// Describes a session: which one it is, its firmware, and why it began.
-#[must_use]
-pub fn session_text(source: &Source<'_>, session: &DeviceSession) -> String {
-    let mut text = format!("boot {}", session.boot);
-    if let Some(process) = source.process.filter(|process| !process.service.is_empty()) {
-        text.push_str(&format!(" of {}", escaped(process.service)));
-    }
-    let build_id = source.process.map_or(&[][..], |process| process.build_id);
-    text.push_str(&format!(", build {}", build_id_text(build_id)));
-    if session.reset_reason != 0 {
-        text.push_str(&format!(", reset reason {:#x}", session.reset_reason));
-    }
-    text
-}
-
-fn push_context(out: &mut String, name: &str, context: u32) {
-    if name.is_empty() {
-        out.push('#');
-        out.push_str(&context.to_string());
-    } else {
-        push_escaped(out, name, LineBreaks::Escape);
-    }
-}
-
-/// Describes a step of the wall clock.
-#[must_use]
-pub fn clock_step(time: &mut TimeFormatter, expected_unix_ns: i64, unix_ns: i64) -> String {
-    let delta = i128::from(unix_ns) - i128::from(expected_unix_ns);
-    let seconds = delta.unsigned_abs() as f64 / 1e9;
-    let mut text = if delta < 0 {
-        format!("the wall clock was set back by {seconds:.3} s, from ")
-    } else {
-        format!("the wall clock went forward by {seconds:.3} s (it was set, or the machine slept), from ")
-    };
-    time.push_clock(&mut text, expected_unix_ns);
-    text.push_str(" to ");
-    time.push_clock(&mut text, unix_ns);
-    text
-}
-
-/// Describes one place of damage in a line.
-#[must_use]
-pub fn damage_line(damage: &Damage) -> String {
-    match damage.len_bytes {
-        0 => format!("offset {}: {}", damage.offset, escaped(&damage.reason)),
-        len => format!("offset {}, {} bytes: {}", damage.offset, grouped(len), escaped(&damage.reason)),
-    }
-}
-
-/// Lists the losses of a source in words.
-#[must_use]
-pub fn losses(source: &Source<'_>, found: &Tally) -> Vec<String> {
-    let mut lost = Vec::new();
-    let mut add = |count: u64, what: &str| {
-        if count > 0 {
-            lost.push(format!("{} {what}", grouped(count)));
-        }
-    };
-    if source.loss.priority_overwritten > 0 {
-        let kept = grouped(source.loss.priority_overwritten);
-        add(source.loss.overwritten, &format!("overwritten ({kept} of them warnings and errors)"));
-    } else {
-        add(source.loss.overwritten, "overwritten");
-    }
-    let age =
-        if source.min_age_ns > 0 { format!(" (older than {})", duration(source.min_age_ns)) } else { String::new() };
-    add(source.left_out, &format!("left out{age}"));
-    for ((_, reason), count) in DROP_REASONS.iter().zip(source.loss.dropped) {
-        add(count, &format!("dropped ({reason})"));
-    }
-    add(source.loss.suppressed, "suppressed");
-    add(found.pending, "being written at the end");
-    add(found.damaged_events, "lost to damage");
-    add(source.changed_segments.into(), "segments overwritten while they were read");
-    if matches!(source.kind, Kind::Snapshot { complete: false, .. }) {
-        lost.push("cut off: the end of the snapshot is missing".to_owned());
-    }
-    lost
 }

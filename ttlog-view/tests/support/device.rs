@@ -120,8 +120,8 @@ impl FirmwareCallsite {
     pub fn new<const N: usize>(metadata: &Metadata, types: &[Type]) -> Self {
         let mut tags = Vec::new();
         for kind in types {
-            let mut room = [0; ttlog_core::record::TYPE_DEPTH_MAX];
-            let len = kind.encode_tags(&mut room);
+            let mut room = [0; 64];
+            let len = kind.describe(&mut room).expect("a short type");
             tags.extend(&room[..len]);
         }
         FirmwareCallsite { text: encode::<N>(metadata).to_vec(), tags }

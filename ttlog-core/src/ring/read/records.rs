@@ -172,7 +172,7 @@ impl<'a> Items<'a> {
                     let context = ContextInfo::decode(record.payload)?;
                     if exclusive {
                         self.context = context.context;
-                        self.next_index = Some(context.next_index);
+                        self.next_index = (!self.header.is_priority()).then_some(context.next_index);
                     }
                     Some(Item::Context(context))
                 }

@@ -23,6 +23,7 @@ use crate::record::{
 };
 use crate::ring::layout::{Mode, SEGMENT_HEADER_WORDS, commit, segment_word};
 use crate::ring::write::identify::Identify;
+use crate::ring::write::segment::{Class, Held};
 use crate::ring::write::size::RecordSize;
 use crate::ring::{DropReason, Ring};
 
@@ -138,7 +139,7 @@ pub struct Cursor<'m> {
     /// First word of the held segment, or of `NO_SEGMENT`. Under loom, null means none.
     segment: Cell<*const Word>,
     /// `CLOSED_BYTES` while an append is between checking the segment and marking it, and on the slow path, so that
-    /// nested appends find no room; otherwise `room_bytes`.
+    /// nested appends find no room; `NONE_BYTES` if the next append is to take the slow path; otherwise `room_bytes`.
     limit_bytes: Cell<usize>,
     /// Bytes for records in the segment, 8 times `Ring::record_words`; `NONE_BYTES` if none is held. Changes only while
     /// the cursor is closed.
@@ -155,6 +156,8 @@ pub struct Cursor<'m> {
     count_before: Cell<u32>,
     /// Whether the context is counted as a holder of an exclusive segment.
     holder: Cell<bool>,
+    /// Whether the segments are those of the priority class.
+    is_priority: bool,
     ring: PhantomData<&'m [Word]>,
 }
 
@@ -162,6 +165,11 @@ impl<'m> Cursor<'m> {
     /// Creates a cursor that holds no segment; the first event acquires one.
     #[must_use]
     pub const fn new() -> Self {
+        Self::of_class(false)
+    }
+
+    /// Creates a cursor for segments of the priority class, or for those of the main class.
+    pub(crate) const fn of_class(is_priority: bool) -> Self {
         Cursor {
             #[cfg(not(loom))]
             segment: Cell::new(NO_SEGMENT.as_ptr()),
@@ -175,11 +183,12 @@ impl<'m> Cursor<'m> {
             total_before: Cell::new(0),
             count_before: Cell::new(0),
             holder: Cell::new(false),
+            is_priority,
             ring: PhantomData,
         }
     }
 
-    fn holds_none(&self) -> bool {
+    pub(crate) fn holds_none(&self) -> bool {
         #[cfg(not(loom))]
         return core::ptr::eq(self.segment.get(), NO_SEGMENT.as_ptr());
         #[cfg(loom)]
@@ -285,7 +294,16 @@ impl<'m> Cursor<'m> {
     #[cold]
     fn open_again(&self, limit: usize) {
         if limit != CLOSED_BYTES {
-            self.open();
+            compiler_fence(Ordering::SeqCst);
+            // Less if the segment was forgotten meanwhile.
+            self.limit_bytes.set(limit.min(self.room_bytes.get()));
+        }
+    }
+
+    /// Makes the next append take the slow path.
+    pub(crate) fn take_slow_path(&self) {
+        if !self.is_closed() {
+            self.limit_bytes.set(NONE_BYTES);
         }
     }
 
@@ -322,15 +340,29 @@ impl<'m> Cursor<'m> {
         callsite: u16,
         fields: &dyn AnyFields,
     ) -> AppendOutcome {
+        self.append_alone(ring, clock, who, callsite, fields)
+            .unwrap_or_else(|reason| ring.append_shared(clock(), who.context(), callsite, fields, reason))
+    }
+
+    /// Like [`append_slow`](Self::append_slow), but returns an error if the event cannot be in a segment of this
+    /// context: the reason to drop it if no shared segment takes it either.
+    pub(crate) fn append_alone(
+        &self,
+        ring: &Ring<'m>,
+        clock: &dyn Fn() -> u64,
+        who: &dyn Identify,
+        callsite: u16,
+        fields: &dyn AnyFields,
+    ) -> Result<AppendOutcome, DropReason> {
         if self.is_in_use() {
-            return ring.append_shared(clock(), who.context(), callsite, fields, DropReason::Reentrant);
+            return Err(DropReason::Reentrant);
         }
         self.close();
         kill_point!(SlowClosed);
         let outcome = self.append_moving(ring, clock(), who, callsite, fields);
         self.open();
         kill_point!(SlowOpened);
-        outcome.unwrap_or_else(|| ring.append_shared(clock(), who.context(), callsite, fields, DropReason::NoSegment))
+        outcome.ok_or(DropReason::NoSegment)
     }
 
     /// Records the identity of a context that has appended elsewhere, in a segment of its own, unless it holds one. Its
@@ -346,6 +378,22 @@ impl<'m> Cursor<'m> {
         // Without a segment, the next event that finds one records the identity.
         let _ = self.enter(ring, clock(), &who.known(&mut room), 0);
         self.open();
+    }
+
+    /// Records the identity of the context, as it is known, in the segment that it holds, if that has room for it.
+    /// Returns `false` if an append is in progress.
+    pub(crate) fn introduce_again(&self, who: &dyn Identify) -> bool {
+        if self.is_in_use() {
+            return false;
+        }
+        if !self.holds_none() {
+            self.close();
+            let mut room = [0; CONTEXT_NAME_MAX];
+            // Without room, the next segment has it.
+            let _ = self.put_who(&who.known(&mut room));
+            self.open();
+        }
+        true
     }
 
     /// Appends with the cursor closed. Returns `None` if there is no segment to hold, or it no longer belongs to this
@@ -407,12 +455,13 @@ impl<'m> Cursor<'m> {
     /// one.
     fn enter(&self, ring: &Ring<'m>, ticks: u64, who: &ContextInfo<'_>, needed: usize) -> bool {
         let context_words = 1 + who.payload_words();
+        let Some(class) = self.class(ring) else { return false };
         if !self.holder.get() {
-            if !ring.join_holders() {
+            if !ring.join_holders(&class) {
                 return false;
             }
             self.holder.set(true);
-            if let Some(held) = ring.adopt_segment() {
+            if let Some(held) = ring.adopt_segment(&class) {
                 self.hold(ring, held, None);
                 if self.offset() + context_words + 2 + needed <= self.limit_words() {
                     // The base of the earlier records is unknown here, so a new one is recorded.
@@ -426,13 +475,18 @@ impl<'m> Cursor<'m> {
                 kill_point!(LeaveForgotten);
             }
         }
-        let Some(held) = ring.open_segment(&ring.main_class(), Mode::Exclusive, who.context, ticks) else {
+        let Some(held) = ring.open_segment(&class, Mode::Exclusive, who.context, ticks) else {
             self.holder.set(false);
-            ring.leave_holders();
+            ring.leave_holders(&class);
             return false;
         };
         self.hold(ring, held, Some(ticks));
         context_words > ring.record_words() / 4 || self.put_who(who)
+    }
+
+    /// Returns the class of the segments; `None` if the ring has no such class.
+    fn class(&self, ring: &Ring<'m>) -> Option<Class> {
+        if self.is_priority { ring.priority_class() } else { Some(ring.main_class()) }
     }
 
     fn put_who(&self, who: &ContextInfo<'_>) -> bool {
@@ -440,7 +494,7 @@ impl<'m> Cursor<'m> {
         self.put_control(KIND_CONTEXT, who.payload_words(), |packer| who.pack(packer))
     }
 
-    fn hold(&self, ring: &Ring<'m>, held: crate::ring::write::segment::Held, base: Option<u64>) {
+    fn hold(&self, ring: &Ring<'m>, held: Held, base: Option<u64>) {
         let words = ring.segment(held.index);
         self.index.set(held.index);
         self.lap.set(u64::from(held.lap));
@@ -482,8 +536,8 @@ impl<'m> Cursor<'m> {
         }
         self.close();
         self.leave(ring, ticks);
-        if self.holder.replace(false) {
-            ring.leave_holders();
+        if let Some(class) = self.class(ring).filter(|_| self.holder.replace(false)) {
+            ring.leave_holders(&class);
         }
         self.open();
     }
@@ -521,10 +575,10 @@ impl<'m> Cursor<'m> {
         self.put(CONTROL, payload_words as u8, kind, 0, 1 + payload_words, put)
     }
 
-    /// Stores a record of `words` words, for which the caller has made room, and commits it.
+    /// Stores a record of `words` words and commits it.
     ///
-    /// Returns `false` if the room is gone. That happens only if the ring's file was truncated, so that the segment
-    /// became zero while it was held, and another context took it.
+    /// Returns `false` if there is none. After the caller has made room that happens only if the ring's file was
+    /// truncated, so that the segment became zero while it was held, and another context took it.
     fn put(
         &self,
         callsite: u16,

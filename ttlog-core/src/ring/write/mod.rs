@@ -2,6 +2,7 @@
 
 pub(crate) mod cursor;
 pub(crate) mod identify;
+pub(crate) mod priority;
 pub(crate) mod segment;
 pub(crate) mod shared;
 pub(crate) mod size;

@@ -27,6 +27,10 @@ pub(crate) struct Class {
     next_sequence: usize,
     complete_from: usize,
     pub(crate) shared_segment: usize,
+    /// Number of contexts that hold an exclusive segment, or may take one.
+    holders: usize,
+    /// Most such contexts.
+    holders_max: u32,
     /// Bit set in all sequence numbers of the class, and in none of another.
     sequence_bit: u64,
 }
@@ -41,27 +45,35 @@ impl Class {
 impl Ring<'_> {
     /// Returns the class of all events that no other class takes.
     pub(crate) fn main_class(&self) -> Class {
+        let count = self.segment_count - self.priority_segment_count;
         Class {
             first: 0,
-            count: self.segment_count - self.priority_segment_count,
+            count,
             next_sequence: header_word::NEXT_SEQUENCE,
             complete_from: header_word::COMPLETE_FROM,
             shared_segment: header_word::SHARED_SEGMENT,
+            holders: header_word::OWNED_SEGMENTS,
+            // Three quarters, or the only one.
+            holders_max: (count - count.div_ceil(4)).max(1),
             sequence_bit: 0,
         }
     }
 
     /// Returns the priority class, for warnings and errors, if the ring has one.
     pub(crate) fn priority_class(&self) -> Option<Class> {
-        if self.priority_segment_count == 0 {
+        let count = self.priority_segment_count;
+        if count == 0 {
             return None;
         }
         Some(Class {
-            first: self.segment_count - self.priority_segment_count,
-            count: self.priority_segment_count,
+            first: self.segment_count - count,
+            count,
             next_sequence: header_word::PRIORITY_NEXT_SEQUENCE,
             complete_from: header_word::PRIORITY_COMPLETE_FROM,
             shared_segment: header_word::PRIORITY_SHARED_SEGMENT,
+            holders: header_word::PRIORITY_HOLDERS,
+            // Half of them. At least two are for the other contexts: one that they write, and one with earlier events.
+            holders_max: (count / 2).min(count.saturating_sub(2)),
             sequence_bit: PRIORITY_SEQUENCE_BIT,
         })
     }
@@ -125,13 +137,13 @@ impl Ring<'_> {
 
     /// Takes over an exclusive segment that its context left with room, so that many short-lived threads share a
     /// segment instead of using one each. Looks only at the latest few segments.
-    pub(crate) fn adopt_segment(&self) -> Option<Held> {
+    pub(crate) fn adopt_segment(&self, class: &Class) -> Option<Held> {
         const LOOK_BACK: u64 = 8;
-        let next = self.header(header_word::NEXT_SEQUENCE).load();
-        let count = u64::from(self.main_class().count);
+        let next = self.header(class.next_sequence).load() & !class.sequence_bit;
+        let count = u64::from(class.count);
         let oldest = next.saturating_sub(LOOK_BACK.min(count)).max(1);
         for sequence in (oldest..next).rev() {
-            let index = ((sequence - 1) % count) as u32;
+            let index = class.first + ((sequence - 1) % count) as u32;
             let segment = self.segment(index);
             let is_it = |word: &Word| {
                 SequenceWord::decode(word.load()).filter(|now| now.mode == Mode::Exclusive && now.phase == 0)
@@ -173,14 +185,11 @@ impl Ring<'_> {
         kill_point!(LeaveFreed);
     }
 
-    /// Counts the caller as a holder of an exclusive segment, unless that would leave too few segments to rotate. At
-    /// most three quarters can be held, or the only one of a single segment.
-    pub(crate) fn join_holders(&self) -> bool {
-        let count = self.main_class().count;
-        let most = i64::from((count - count.div_ceil(4)).max(1));
-        let owned = self.header(header_word::OWNED_SEGMENTS);
+    /// Counts the caller as a holder of an exclusive segment, unless that would leave too few segments to rotate.
+    pub(crate) fn join_holders(&self, class: &Class) -> bool {
+        let owned = self.header(class.holders);
         // Signed, because the count is negative if the memory became zero before its holders left.
-        let has_place = (owned.add(1) as i64) < most;
+        let has_place = (owned.add(1) as i64) < i64::from(class.holders_max);
         kill_point!(HolderAdded);
         if has_place {
             return true;
@@ -191,8 +200,8 @@ impl Ring<'_> {
     }
 
     /// Reverses [`join_holders`](Self::join_holders).
-    pub(crate) fn leave_holders(&self) {
-        self.header(header_word::OWNED_SEGMENTS).add(1u64.wrapping_neg());
+    pub(crate) fn leave_holders(&self, class: &Class) {
+        self.header(class.holders).add(1u64.wrapping_neg());
         kill_point!(HolderLeft);
     }
 

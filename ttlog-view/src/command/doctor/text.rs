@@ -14,7 +14,7 @@ use super::memory::MemoryReport;
 use super::remark::Remark;
 use super::report::Report;
 use crate::render::DROP_REASONS;
-use crate::render::text::{BAD, DIM, GOOD, KEY};
+use crate::render::style::{BAD, DIM, GOOD, KEY};
 use crate::terminal::times;
 
 /// Width of a key, in columns.

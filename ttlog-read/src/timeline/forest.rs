@@ -1,9 +1,20 @@
-//! Joins the trees of several processes by the ids of their traces.
+//! Trees of spans in a list, and those of several processes joined by the ids of their traces.
 
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::spans::SpanNode;
+use crate::source::SpanRef;
+
+/// A span in a tree.
+#[derive(Clone, Copy, Debug)]
+pub struct SpanNode<'t, 'a> {
+    /// The span.
+    pub span: SpanRef<'t, 'a>,
+    /// Number of its ancestors in the tree.
+    pub depth: usize,
+    /// Whether the query selects it; otherwise it is there because it has selected descendants.
+    pub is_match: bool,
+}
 
 /// Places each root whose parent is a span of another recording in the list below that span. The list is a forest in
 /// which each span comes before its descendants, and so is the result.

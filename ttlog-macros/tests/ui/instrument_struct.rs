@@ -1,0 +1,6 @@
+use ttlog_core::instrument;
+
+#[instrument]
+struct S;
+
+fn main() {}

@@ -1,0 +1,5 @@
+use ttlog_core::record;
+
+fn main() {
+    record!(status = 200);
+}

@@ -1,0 +1,5 @@
+use ttlog_core::span;
+
+fn main() {
+    let _span = span!("one");
+}

@@ -1,0 +1,5 @@
+use ttlog_core::info_span;
+
+fn main() {
+    let _span = info_span!(parent: , "one");
+}
