@@ -128,8 +128,8 @@ pub mod __private {
     pub use ttlog_core::__private::derive;
     pub use ttlog_core::__private::{
         AsDebug, AsDisplay, Bare, Callsite, Cons, Field, Level, Literal, Metadata, Nil, Role, Scope, Shown, Span,
-        SpanStart, Templ, TemplDebug, Value, ViaDebug, ViaDisplay, ViaError, ViaNothing, ViaOwnDebug,
-        ViaOwnDisplay, ViaValue, event, is_priority, level_enabled, never, span, span_of,
+        SpanStart, Templ, TemplDebug, Value, ViaDebug, ViaDisplay, ViaError, ViaNothing, ViaOwnDebug, ViaOwnDisplay,
+        ViaValue, event, is_priority, level_enabled, never, span, span_of,
     };
 }
 
