@@ -6,14 +6,18 @@ use std::sync::{Mutex, OnceLock};
 
 use tracing_core::span::{Attributes, Current, Id, Record};
 use tracing_core::{Event, Interest, LevelFilter, Metadata, Subscriber};
+use tracing_subscriber::filter::Filtered;
+use tracing_subscriber::layer::Layered;
 use tracing_subscriber::prelude::*;
-use ttlog_std::tracing::{RecorderSubscriber, layer, subscriber};
+use tracing_subscriber::Registry;
+use ttlog_std::tracing::{RecorderFilter, RecorderLayer, RecorderSubscriber, layer, subscriber};
 
-/// Starts the recorder of the process.
+/// Starts the recorder of the process, with the filter of the environment (`BESIDE_FILTER`).
 fn start() {
     static RECORDER: OnceLock<ttlog_std::Recorder> = OnceLock::new();
     RECORDER.get_or_init(|| {
-        let builder = ttlog_std::Recorder::builder().filter("trace").panic_hook(false).recover_orphans(false);
+        let filter = std::env::var("BESIDE_FILTER").unwrap_or_else(|_| "trace".into());
+        let builder = ttlog_std::Recorder::builder().filter(&filter).panic_hook(false).recover_orphans(false);
         let recorder = builder.build().expect("a recorder");
         assert!(recorder.is_recording());
         recorder
@@ -21,7 +25,7 @@ fn start() {
 }
 
 /// Returns a registry that has our layer already.
-pub fn registry() -> impl Subscriber + for<'a> tracing_subscriber::registry::LookupSpan<'a> {
+pub fn registry() -> Layered<Filtered<RecorderLayer, RecorderFilter, Registry>, Registry> {
     start();
     tracing_subscriber::registry().with(layer())
 }

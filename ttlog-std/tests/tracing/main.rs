@@ -23,8 +23,8 @@
 //! - a layer that keeps its subscriber alive: `traps::layer_does_not_hold_its_subscriber`
 //! - the end of a subscriber amid new callsites: `traps::subscriber_that_is_dropped_while_callsites_are_registered`
 //! - a span whose last handle lives on: `traps::span_with_a_handle_at_death_is_open`
-//! - a `Debug` that logs, enters spans or panics: `events::debug_that_logs_or_panics`, `traps::debug_that_enters_spans`,
-//!   `traps::spans_that_are_never_made_take_no_room`
+//! - a `Debug` that logs, enters spans or panics: `events::debug_that_logs_or_panics`,
+//!   `traps::debug_that_enters_spans`, `traps::spans_that_are_never_made_take_no_room`
 //! - records of `log` with a target of `log`: `logs::records_through_tracing_keep_their_places`
 #![cfg(target_os = "linux")]
 #![allow(unreachable_pub, reason = "it is public among the modules of this test")]
