@@ -211,7 +211,8 @@ fn id_defined_twice_is_damage() {
     let dir = directory("several_ids");
     let entry = |id, metadata: &Metadata| {
         let mut room = [0; 512];
-        let len = ttlog_core::encode_callsite(id, metadata, <Cons<f64, Nil> as ttlog_core::Fields>::SPLIT_TYPES, &mut room);
+        let len =
+            ttlog_core::encode_callsite(id, metadata, <Cons<f64, Nil> as ttlog_core::Fields>::SPLIT_TYPES, &mut room);
         room[..len.expect("room enough")].to_vec()
     };
     let good = snapshot(&bank(1));
