@@ -230,7 +230,8 @@ fn identifiers_addresses_and_times() {
 
 fn marked() {
     for number in [0_u64, 1 << 60] {
-        info!("{number} and {text:?}", %number, text = ?"say \"a\"", some = ?Some(Some(number)), none = ?Some(None::<u8>));
+        let (some, none) = (Some(Some(number)), Some(None::<u8>));
+        info!("{number} and {text:?}", %number, text = ?"say \"a\"", ?some, ?none);
     }
     info!("marked", list = ?[1.0, f64::NAN], letter = ?'\'', flag = %true, secret token = %"t0k3n");
 }
