@@ -8,16 +8,14 @@
 
 mod common;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::process::ExitStatusExt as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 
 use common::Place;
 use ttlog_core::kill::{KillPoint, set_callback};
-use ttlog_core::record::packed::Unpacker;
-use ttlog_core::ring::TableEntry;
-use ttlog_core::{Item, RingImage, SegmentState, TableItem};
+use ttlog_core::{Item, RingImage, SegmentState, TableItem, ValueRef};
 use ttlog_std::{Recorder, RingFileChoice, info, warn};
 
 /// Passages of a kill point at which the process dies: the first one, and one when the ring has wrapped.
@@ -186,11 +184,13 @@ fn check(ring: &[u8], begun: u64, ended: u64) -> Result<(), String> {
         image => image.map_err(|error| error.to_string())?,
     };
     let loss = image.loss();
-    let is_own = |entry: TableEntry<'_>| match TableItem::decode(entry.bytes) {
-        Ok(TableItem::Callsite(callsite)) if callsite.target == module_path!() => Some(callsite.id),
-        _ => None,
-    };
-    let own: BTreeSet<u16> = image.entries().filter_map(is_own).collect();
+    let own: BTreeMap<u16, _> = image
+        .entries()
+        .filter_map(|entry| match TableItem::decode(entry.bytes) {
+            Ok(TableItem::Callsite(callsite)) if callsite.target == module_path!() => Some((callsite.id, callsite)),
+            _ => None,
+        })
+        .collect();
     let (mut seen, mut others) = (BTreeSet::new(), 0);
     for index in 0..image.header().segment_count {
         match image.segment(index) {
@@ -199,13 +199,14 @@ fn check(ring: &[u8], begun: u64, ended: u64) -> Result<(), String> {
             SegmentState::Valid(segment) => {
                 for item in segment.items() {
                     match item {
-                        Item::Event(record) if !own.contains(&record.callsite) => others += 1,
                         Item::Event(record) => {
-                            let n = record
-                                .payload
-                                .split_first()
-                                .and_then(|(&head, tail)| Unpacker::new(tail).split_tail(head));
-                            let n = n.ok_or("a payload without its number")?;
+                            let Some(callsite) = own.get(&record.callsite) else {
+                                others += 1;
+                                continue;
+                            };
+                            let Some(Ok((_, ValueRef::Unsigned(n)))) = callsite.values(record.payload).next() else {
+                                return Err("a payload without its number".to_owned());
+                            };
                             if n >= begun || !seen.insert(n) {
                                 return Err(format!("event {n} of {begun}, or twice"));
                             }
