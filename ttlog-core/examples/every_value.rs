@@ -18,7 +18,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::error::Error;
-use std::fmt;
+use std::fmt::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::path::Path;
 use std::sync::{Mutex, OnceLock};
@@ -125,6 +125,21 @@ impl Error for Failed {
     }
 }
 
+/// A type of this program: its `Display` and `Debug` are formatted in the call.
+struct Repeated(char, usize);
+
+impl fmt::Display for Repeated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (0..self.1).try_for_each(|_| f.write_char(self.0))
+    }
+}
+
+impl fmt::Debug for Repeated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} * {}", self.0, self.1)
+    }
+}
+
 /// Records values of each type, at its limits.
 fn numbers() {
     info!("bool and unit", yes = true, no = false, nothing = ());
@@ -198,7 +213,11 @@ fn texts() {
         info!("bytes", value = Bytes(value));
     }
     let address = std::net::Ipv4Addr::LOCALHOST;
-    info!("display and debug", %address, shown = ?Some(address), long = %"y".repeat(3000));
+    info!("readers format", %address, shown = ?Some(address), long = %"y".repeat(3000));
+    for len in [0, 7, 249, 250, 3000] {
+        let value = Repeated('y', len);
+        info!("the program formats {value}", %value, shown = ?value, some = ?Some(&value));
+    }
     let deep =
         Failed(Some(Box::new(Failed(Some(Box::new(Failed(None, "the disk is full"))), "cannot write"))), "no report");
     let flat = Failed(None, "it failed");
@@ -368,7 +387,7 @@ fn callsites() {
 }
 
 fn secrets() {
-    let (user, token, key) = (7_u64, "abcdefgh".repeat(40), [1_u8, 2, 3]);
+    let (user, token, key, own) = (7_u64, "abcdefgh".repeat(40), [1_u8, 2, 3], Repeated('k', 300));
     info!(
         "user {user} logged in with {token}",
         secret token = token.as_str(),
@@ -382,6 +401,8 @@ fn secrets() {
         secret blob = ttlog_core::Bytes(&key),
         secret shown = %user,
         secret debugged = ?key,
+        secret formatted = %own,
+        secret inspected = ?own,
         secret small = -5_i64,
         secret unit = (),
         pin = 1234,

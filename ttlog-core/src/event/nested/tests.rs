@@ -1,4 +1,3 @@
-use std::string::String;
 use std::vec;
 use std::vec::Vec;
 
@@ -12,21 +11,21 @@ struct Line {
     sku: &'static str,
     count: u16,
     price: f64,
-    tags: Vec<u8>,
+    tags: &'static [u8],
 }
 
 #[derive(ttlog_macros::Value, Clone)]
 enum Step {
     Start,
     Wait(u64, Option<i64>),
-    Stop { why: String, when: core::time::Duration },
+    Stop { why: &'static str, when: core::time::Duration },
 }
 
 #[derive(ttlog_macros::Value, Clone)]
 struct Number<T>(T);
 
 #[derive(ttlog_macros::Value, Clone)]
-struct Shown(#[value(display)] String, u8);
+struct Shown(#[value(display)] &'static str, u8);
 
 /// Packs what `put` puts, and returns the words.
 fn packed(room_words: usize, put: impl FnOnce(&mut Packer)) -> Vec<u64> {
@@ -66,8 +65,9 @@ fn assert_same<V: Value + ?Sized>(value: &V) {
 fn both_paths_store_the_same() {
     for len in [0, 1, 7, 8, 31, 249, 250, 600] {
         let text: &'static str = "x".repeat(len).leak();
+        let tags: &'static [u8] = vec![7; len].leak();
         for number in [0, 1, 15, 16, 1 << 20, 1 << 52, 1 << 53, u64::MAX] {
-            let line = Line { sku: text, count: number as u16, price: number as f64, tags: vec![7; len] };
+            let line = Line { sku: text, count: number as u16, price: number as f64, tags };
             assert_same(&line);
             assert_same(&Some((line.clone(), number)));
             assert_same(&[Some(line)][..]);
@@ -84,9 +84,11 @@ fn both_paths_store_the_same() {
             assert_same(&Number(Number((number, number as u8))));
         }
         assert_same(&Step::Start);
-        assert_same(&Step::Stop { why: text.into(), when: core::time::Duration::from_millis(len as u64) });
-        assert_same(&Shown(text.into(), 9));
-        assert_same(&(Shown(text.into(), 9), Some(Shown(text.into(), 8))));
+        assert_same(&Step::Stop { why: text, when: core::time::Duration::from_millis(len as u64) });
+        #[cfg(feature = "alloc")]
+        assert_same(&(std::string::String::from(text), tags.to_vec(), vec![Some(text); len / 8]));
+        assert_same(&Shown(text, 9));
+        assert_same(&(Shown(text, 9), Some(Shown(text, 8))));
     }
     assert_same(&(1_u8, core::net::IpAddr::from([0; 16]), core::net::SocketAddr::from(([1; 16], 5))));
     assert_same(&Some(core::time::Duration::MAX));
@@ -105,9 +107,11 @@ fn types_agree_with_their_native_values() {
     }
     assert_agrees::<(bool, u8, u16, u32, u64)>();
     assert_agrees::<(u128, i8, i16, i32, i64, i128, f32, f64)>();
-    assert_agrees::<(char, &'static str, String, Vec<u32>, Option<[u64; 2]>)>();
+    assert_agrees::<(char, &'static str, &'static [u32], Option<[u64; 2]>)>();
+    #[cfg(feature = "alloc")]
+    assert_agrees::<(std::string::String, Vec<u32>, Vec<(Line, Step)>)>();
     assert_agrees::<(core::net::IpAddr, core::net::SocketAddr, core::time::Duration)>();
     assert_agrees::<(crate::record::UuidBytes, crate::record::UnixTime, Bytes)>();
-    assert_agrees::<Vec<(Line, Step)>>();
+    assert_agrees::<&'static [(Line, Step)]>();
     type Bytes = crate::record::Bytes<'static>;
 }
