@@ -1,6 +1,6 @@
 """Compares what ttlog_reader.py and ttlog-view read from a file of snapshots, event by event and field by field.
 
-`python compare.py SNAPSHOT VIEW.ndjson EVENTS_AT_LEAST`: the second is what `ttlog-view --format ndjson SNAPSHOT` printed.
+`python compare.py SNAPSHOT VIEW.ndjson EVENTS_AT_LEAST`: the second is what `ttlog-view --format ndjson --span-records SNAPSHOT` printed.
 """
 
 import json
@@ -48,11 +48,20 @@ def differences(event, shown):
                          ("file", "file"), ("line", "line"), ("context", "context"), ("context_name", "thread")):
         if event[ours] != shown[theirs]:
             yield theirs, event[ours], shown[theirs]
-    names = [field["name"] for field in event["fields"]]
+    for what in ("span_id", "span_record", "trace_id"):
+        # Absent where an event is in no span.
+        if (event[what] or None) != shown.get(what):
+            yield what, event[what], shown.get(what)
+    spans = [span["name"] for span in shown.get("spans", [])]
+    if event["spans"] != spans:
+        yield "spans", event["spans"], spans
+    # The ids of spans stand beside the fields.
+    plain = [field for field in event["fields"] if field["role"] == ttlog_reader.PLAIN]
+    names = [field["name"] for field in plain]
     if names != list(shown["fields"]):
         yield "names of fields", names, list(shown["fields"])
         return
-    for field in event["fields"]:
+    for field in plain:
         ours, theirs = as_json(field["value"], field["type"]), shown["fields"][field["name"]]
         if not same(ours, theirs, field["type"]):
             yield f"field {field['name']}: {field['type']}", ours, theirs
@@ -77,6 +86,10 @@ def main(snapshot, ndjson, at_least):
     missing = [name for name in ttlog_reader.NAMES.values() if not any(name in kind for kind in kinds)]
     if missing:
         sys.exit(f"{snapshot}: no value of the types {', '.join(missing)}")
+    steps = {event["span_record"] for event in events}
+    missing = [word for word in ("repeat", "follows", *ttlog_reader.STEPS.values()) if word not in steps]
+    if missing or not any(event["trace_id"] for event in events):
+        sys.exit(f"{snapshot}: no record of spans of the kinds {', '.join(missing) or 'that name a trace'}")
     if wrong or len(events) != len(shown) or len(events) < at_least:
         sys.exit(f"{snapshot}: {wrong} differences; {len(events)} events read here, {len(shown)} by ttlog-view, at least {at_least} expected")
     print(f"{snapshot}: {len(events)} events with {len(kinds)} types of fields are the same")

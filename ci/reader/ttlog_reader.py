@@ -28,6 +28,10 @@ NAMES = {1: "bool", 2: "u8", 3: "u16", 4: "u32", 5: "u64", 6: "u128", 7: "i8", 8
          32: "option", 33: "sequence", 34: "tuple", 35: "struct", 36: "enum"}
 OPTION, SEQUENCE, TUPLE, STRUCT, ENUM = 32, 33, 34, 35, 36
 ERROR, UNIT, ANY, WIDE, RESERVED, DEVICE = 19, 20, 21, (6, 11, 13, 22), 0xFFFF, 3
+PLAIN, PARENT, ENTER, LEAVE, UPDATE, FOLLOWS, BEGIN, FINISH, TRACE = 0, 3, 4, 5, 7, 8, 9, 10, 11  # roles, §3.2
+# What a record does to a span, as ttlog-view calls it.
+STEPS = {2: "start", ENTER: "enter", LEAVE: "leave", 6: "end", UPDATE: "update", BEGIN: "begin", FINISH: "finish"}
+ROLES = range(1, 14)
 WITHHELD = {"withheld": True}  # in place of a value that is not there
 
 
@@ -574,7 +578,56 @@ def fields_of(kind, callsite_fields, payload):
             continue  # the event does not have this field
         value = WITHHELD if at in withheld else values[at] if at in dynamic else literal(tags, more[0])
         kind = type_name(tags) + (f"<{type_name(types[at])}>" if tags[0] == ANY and at in types else "")
-        yield {"name": name, "type": kind, "value": value}
+        role = more[1] >> 2 & 15 if len(more) > 1 else 0
+        yield {"name": name, "type": kind, "value": value, "role": role if role in ROLES else PLAIN}
+
+
+class Spans:
+    """The spans of a recording (§3.2), from its events in the order of time."""
+
+    def __init__(self, events):
+        self.names, self.parents, self.traces = {}, {}, {}
+        inside = {}
+        for event in events:
+            entered = inside.setdefault(event["context"], [])
+            roles = {field["role"]: field["value"] for field in event["fields"]}
+            step = next((role for role in roles if role == 1 or role in STEPS), None)
+            event["span_id"] = (entered[-1] if entered else 0) if step is None else roles[step]
+            event["span_record"] = self.word(step, roles)
+            if step is not None and event["span_id"]:
+                self.take(event["span_id"], step, roles, event, entered)
+        for event in events:
+            path = self.path(event["span_id"])
+            event["spans"] = [self.names.get(span) for span in path]
+            event["trace_id"] = next((self.traces[span] for span in reversed(path) if span in self.traces), None)
+
+    @staticmethod
+    def word(step, roles):
+        if step == UPDATE and (PARENT in roles or roles.get(FOLLOWS)):
+            return "repeat" if PARENT in roles else "follows"
+        return STEPS.get(step)
+
+    def take(self, span, step, roles, event, entered):
+        if step in (2, BEGIN):
+            self.names[span] = event["message"]
+            self.parents[span] = roles.get(PARENT, entered[-1] if entered else 0)
+        elif step == UPDATE and PARENT in roles:  # in place of a start that is lost
+            self.names.setdefault(span, event["message"])
+            self.parents.setdefault(span, roles[PARENT])
+        if roles.get(TRACE):
+            self.traces.update(dict.fromkeys(self.path(span), f"{roles[TRACE]:032x}"))
+        if step in (ENTER, BEGIN):
+            entered.append(span)
+        if step in (LEAVE, FINISH) and span in entered:
+            del entered[len(entered) - 1 - entered[::-1].index(span)]
+
+    def path(self, span):
+        """The span and all around it, the outermost first."""
+        found = []
+        while span and span not in found:
+            found.insert(0, span)
+            span = self.parents.get(span, 0)
+        return found
 
 
 class Clock:
@@ -662,6 +715,7 @@ def read(data):
             events.append({"ticks": ticks, "unix_ns": unix_ns, "level": LEVELS[level], "target": target,
                            "message": message, "file": file, "line": line, "context": context, "context_name": names.get(context),
                            "fields": list(fields_of(kind, callsite_fields, payload))})
+    Spans(sorted(events, key=lambda event: event["ticks"]))
     return header, process, events
 
 

@@ -27,7 +27,7 @@ use std::time::Duration;
 use ttlog_core::clock::Anchor;
 use ttlog_core::device::{DeviceClock, DeviceRecorder, SessionStart};
 use ttlog_core::event::dynamic::{DynamicFields, DynamicValues};
-use ttlog_core::event::{AnyFields, Callsite, Field, Role, TypeList, is_priority};
+use ttlog_core::event::{AnyFields, Callsite, Cons, Field, Nil, Role, SpanContext, TypeList, is_priority};
 use ttlog_core::record::ContextInfo;
 use ttlog_core::recorder::Recorder;
 use ttlog_core::ring::{
@@ -37,9 +37,10 @@ use ttlog_core::snapshot::{
     Codec, SessionImage, Sink, SnapshotMeta, SnapshotOptions, scratch_len, session_scratch_len, write_session,
     write_snapshot_of_image, write_snapshot_of_ring,
 };
+use ttlog_core::span::steps::{END, ENTER, FINISH, LEAVE};
 use ttlog_core::table::{ProcessInfo, encode_callsite, encode_process};
-use ttlog_core::{Bytes, Level, Metadata, Type, UnixTime, UuidBytes, Value, Word};
-use ttlog_core::{debug, error, event, info, trace, warn};
+use ttlog_core::{Bytes, Level, Metadata, Traceparent, Type, UnixTime, UuidBytes, Value, Word};
+use ttlog_core::{debug, debug_scope, error, event, info, info_scope, info_span, record, trace, warn};
 
 const CAPACITY: usize = 1024 * 1024;
 
@@ -61,6 +62,10 @@ thread_local! {
     static TOLD: [Cell<u64>; 2] = const { [Cell::new(0), Cell::new(0)] };
     static TICKS: Cell<u64> = const { Cell::new(1_000_000) };
     static RECORDED: Cell<u64> = const { Cell::new(0) };
+    /// Last id of a span: above those that `dynamic` makes up.
+    static LAST_SPAN: Cell<u64> = const { Cell::new(1000) };
+    /// The spans that were entered, the innermost last.
+    static INSIDE: RefCell<Vec<SpanContext>> = const { RefCell::new(Vec::new()) };
     /// Recorder of the device, while it is in use.
     static DEVICE: RefCell<Option<DeviceRecorder>> = const { RefCell::new(None) };
 }
@@ -106,6 +111,39 @@ impl Recorder for Example {
             CURSOR.with(|cursor| cursor.append_slow(ring, &now, &main, id, fields))
         };
         assert_eq!(outcome, AppendOutcome::Recorded);
+    }
+
+    fn new_span_id(&self) -> u64 {
+        LAST_SPAN.set(LAST_SPAN.get() + 1);
+        LAST_SPAN.get()
+    }
+
+    fn current_span(&self) -> SpanContext {
+        INSIDE.with_borrow(|inside| inside.last().copied().unwrap_or(SpanContext::NONE))
+    }
+
+    fn enter_span(&self, span: &SpanContext, is_recorded: bool) {
+        INSIDE.with_borrow_mut(|inside| inside.push(*span));
+        if !is_recorded {
+            self.record(&ENTER, &Cons(span.id(), Nil));
+        }
+    }
+
+    fn leave_span(&self, id: u64, ends: bool) {
+        INSIDE.with_borrow_mut(|inside| {
+            if let Some(at) = inside.iter().rposition(|span| span.id() == id) {
+                inside.remove(at);
+            }
+        });
+        self.record(if ends { &FINISH } else { &LEAVE }, &Cons(id, Nil));
+    }
+
+    fn end_span(&self, id: u64) {
+        self.record(&END, &Cons(id, Nil));
+    }
+
+    fn random_of_span(&self, id: u64, index: u8) -> u64 {
+        (id << 8 | u64::from(index)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
     }
 }
 
@@ -459,6 +497,57 @@ fn dynamic() {
     }
 }
 
+/// Records spans in every way, and events in them.
+fn spans() {
+    let request = info_span!("request", path = "/a", secret token = "t", user = 7_u64);
+    info!("in no span");
+    let job = request.in_scope(|| {
+        info!("in a span");
+        let _step = info_scope!("step", n = 1_u8);
+        debug!("in a span of a span");
+        let _other = debug_scope!(parent: None, "of none");
+        warn!("in a span without a parent");
+        info_span!(parent: &request, "job")
+    });
+    record!(request, status = 200_u16, reply = "ok");
+    job.follows_from(&request);
+    // Left in another order than entered.
+    let (outer, inner) = (request.enter(), job.enter());
+    drop(outer);
+    info!("in the span that was entered last");
+    let again = job.enter();
+    drop(inner);
+    info!("in a span that was entered twice");
+    drop(again);
+    info!("in no span any more");
+    let _ = job.traceparent();
+    let remote =
+        Traceparent::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").expect("as the standard has it");
+    let served = info_span!(parent: remote, "served").entered();
+    info!("in a span of a trace of another process");
+    let _ = info_span!("child").traceparent();
+    drop(served);
+    info!("after all spans");
+    repeated();
+}
+
+/// Records a span whose start is lost, but not its repetition.
+fn repeated() {
+    static REPEAT: Callsite = Callsite::new(&Metadata {
+        level: Level::Info,
+        target: "dynamic",
+        message: "open for long",
+        file: "dynamic.rs",
+        line: 9,
+        fields: &[Field::id("span", Role::Update), Field::id("parent", Role::Parent)],
+    });
+    let id = RECORDER.new_span_id();
+    RECORDER.enter_span(&SpanContext::outermost(id), false);
+    RECORDER.record(&REPEAT, &Cons(id, Cons(0_u64, Nil)));
+    info!("in a span without a start");
+    RECORDER.leave_span(id, true);
+}
+
 fn record_all() {
     numbers();
     texts();
@@ -468,6 +557,7 @@ fn record_all() {
     composites();
     callsites();
     dynamic();
+    spans();
 }
 
 /// Sink that writes a snapshot to a file.
