@@ -76,7 +76,7 @@ mod strict {
         let events = support::record_of(|| every_form(&request, 1.25));
         ::core::assert_eq!(
             events[1],
-            "Info \"message\" user=u32 7 req.id=u64 5 req.name=debug Some(\"ann\") code=I64(200)"
+            "Info \"message\" user=u32 7 req.id=u64 5 req.name=?debug Some(\"ann\") code=I64(200)"
         );
         ::core::assert_eq!(events.len(), 7, "{events:#?}");
     }

@@ -134,8 +134,12 @@ fn flood(priority_bytes: usize) {
     let loss = recorder.loss();
     assert_eq!(snapshot.events.len() as u64 + loss.overwritten + loss.dropped_total(), 301_000, "{loss:?}");
     assert!(loss.overwritten > 200_000 && loss.priority_overwritten == 0);
-    for (index, event) in errors.iter().enumerate() {
-        assert_eq!(event.fields["number"], (index % 500).to_string(), "all of them, in order");
+    for thread in ["0", "1"] {
+        let numbers =
+            errors.iter().filter(|event| event.fields["thread"] == thread).map(|event| &event.fields["number"]);
+        for (index, number) in numbers.enumerate() {
+            assert_eq!(*number, index.to_string(), "all of them, in order");
+        }
     }
     println!("ERRORS {}", errors.len());
 }

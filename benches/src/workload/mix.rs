@@ -116,7 +116,7 @@ macro_rules! hold {
                 #[cfg(target_arch = "x86_64")]
                 // SAFETY: no instruction at all.
                 unsafe {
-                    $(core::arch::asm!($template, in($class) $part, options(nomem, nostack, preserves_flags));)+
+                    $(core::arch::asm!($template, in($class) $part, options(readonly, nostack, preserves_flags));)+
                 }
                 #[cfg(not(target_arch = "x86_64"))]
                 black_box($value);
@@ -298,6 +298,9 @@ mixes! {
     }, ttlog_std::info!("order executed", symbol, quantity, price);
 }
 
+/// Compares the values of an event, with their names, to those of a round.
+pub type Check = fn(u64, &[(&str, ValueRef<'_>)]) -> Result<()>;
+
 /// A kind of event with its distributions.
 #[derive(Clone, Copy, Debug)]
 pub struct Mix {
@@ -316,7 +319,7 @@ pub struct Mix {
     /// Copies the values.
     pub floor: fn(&mut Strip, u64, u64),
     /// Checks that the values of an event, with their names, are those of round `index`.
-    pub check: fn(u64, &[(&str, ValueRef<'_>)]) -> Result<()>,
+    pub check: Check,
 }
 
 /// Returns the mix of a name.

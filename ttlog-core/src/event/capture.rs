@@ -282,8 +282,8 @@ impl<T: Element> Elements<'_, T> {
 
     /// Returns the number of leading elements that fit into `cap` bytes, and their length in bytes.
     fn fitting(&self, cap: usize) -> (usize, usize) {
-        if T::BLOCK_LEN > 0 {
-            let count = self.0.len().min(cap / T::BLOCK_LEN);
+        if let Some(most) = cap.checked_div(T::BLOCK_LEN) {
+            let count = self.0.len().min(most);
             return (count, count * T::BLOCK_LEN);
         }
         let mut len = 0;

@@ -232,15 +232,19 @@ impl Packer {
         self.check ^= low ^ high;
         self.store(0, word);
         self.store(1, high);
-        self.advance(bits as usize);
+        let words = self.advance(bits as usize);
+        self.acc = if_odd(words, high, word);
     }
 
-    /// Moves on by `bits`, within the words stored just now.
+    /// Moves on by `bits`, and returns the number of words that this finishes.
+    ///
+    /// The word that is not finished is chosen from the values that were stored, and not loaded: the ring can move to
+    /// other memory meanwhile, where what was stored before is added later.
     #[inline(always)]
-    fn advance(&mut self, bits: usize) {
+    fn advance(&mut self, bits: usize) -> usize {
+        let before = self.at / 64;
         self.at += bits;
-        // SAFETY: one of the words stored just now.
-        self.acc = unsafe { (*self.first.add(self.at / 64)).load() };
+        self.at / 64 - before
     }
 
     /// Appends the tail of a number that is split.
@@ -268,10 +272,12 @@ impl Packer {
         let (first, second) = load_pair(bytes);
         let ((low, middle), (more, high)) = (self.place(first), self.place(second));
         self.check ^= low ^ middle ^ more ^ high;
-        self.store(0, self.acc | low);
-        self.store(1, middle | more);
+        let (one, two) = (self.acc | low, middle | more);
+        self.store(0, one);
+        self.store(1, two);
         self.store(2, high);
-        self.advance(bytes.len() * 8);
+        let words = self.advance(bytes.len() * 8);
+        self.acc = if_odd(words >> 1, high, if_odd(words, two, one));
     }
 
     /// Appends at least 8 bytes. The words between the first and the last are loaded from where they are in `bytes`, so
@@ -377,8 +383,15 @@ impl Packer {
 
     #[inline(always)]
     fn words(&self) -> usize {
-        (self.at + 63) / 64
+        self.at.div_ceil(64)
     }
+}
+
+/// Returns `then` if `number` is odd, else `other`, without a branch.
+#[inline(always)]
+const fn if_odd(number: usize, then: u64, other: u64) -> u64 {
+    let mask = (number as u64 & 1).wrapping_neg();
+    other ^ ((other ^ then) & mask)
 }
 
 /// Returns the first byte of a length.

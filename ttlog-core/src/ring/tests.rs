@@ -688,10 +688,10 @@ fn is_missed_by_the_check(whole: &[u8], flipped: &[u8], bit: usize) -> bool {
     let (first, len) = (header.segments_offset as usize, header.segment_len as usize);
     let Some(at) = (bit / 64 * 8).checked_sub(first).filter(|_| bit / 8 % 8 == 2) else { return false };
     let SegmentState::Valid(segment) = image.segment((at / len) as u32) else { return false };
-    let Some(offset) = (at % len).checked_sub(SEGMENT_HEADER_LEN as usize) else { return false };
+    let Some(offset) = (at % len).checked_sub(SEGMENT_HEADER_LEN) else { return false };
     let start = first + at - offset;
     [whole, flipped].iter().all(|bytes| {
-        decode_record(&bytes[start..][..len - SEGMENT_HEADER_LEN as usize], offset, segment.header.seal()).is_some()
+        decode_record(&bytes[start..][..len - SEGMENT_HEADER_LEN], offset, segment.header.seal()).is_some()
     })
 }
 

@@ -6,7 +6,7 @@
 use crate::event::value::{FieldValue, Nested};
 
 /// Returns the index of the field that `path` begins with, and the rest of the path.
-pub(crate) fn find_field<'p>(names: impl Iterator<Item = impl AsRef<str>>, path: &'p str) -> Option<(usize, &'p str)> {
+pub(crate) fn find_field(names: impl Iterator<Item = impl AsRef<str>>, path: &str) -> Option<(usize, &str)> {
     let found = names.enumerate().filter_map(|(index, name)| Some((index, after(path, name.as_ref())?)));
     // Of several of the same name, the first.
     found.min_by_key(|(_, rest)| rest.len())

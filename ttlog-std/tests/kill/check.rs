@@ -62,6 +62,8 @@ struct Seen {
     first_complete: Option<u64>,
     /// Whether some events below the priority levels were in shared segments.
     shared: bool,
+    /// Lowest index of a warning or error in a segment of the writer's own.
+    first_own_priority: Option<u64>,
 }
 
 /// Reads a ring, and returns its figures and its faults.
@@ -122,6 +124,10 @@ pub(crate) fn check(plan: &Plan, ring: &[u8], counts: &[u64]) -> (Figures, Vec<S
                                 seen.first_complete = Some(first);
                                 figures.complete += 1;
                             }
+                            if segment.header.mode == Mode::Exclusive && is_priority(writer, event_index) {
+                                let first = seen.first_own_priority.unwrap_or(event_index).min(event_index);
+                                seen.first_own_priority = Some(first);
+                            }
                             seen.shared |= segment.header.mode != Mode::Exclusive && !is_priority(writer, event_index);
                         }
                         Err(fault) => faults.push(format!("{}: {fault}", at(record.offset))),
@@ -153,10 +159,21 @@ pub(crate) fn check(plan: &Plan, ring: &[u8], counts: &[u64]) -> (Figures, Vec<S
         };
         for kept in [false, true] {
             let is_of_class = |index: &u64| (has_priority && is_priority(*writer, *index)) == kept;
-            figures.in_holes += check_writer(plan, *writer, *count, seen, &is_of_class, figures.dropped, &mut faults);
+            // The segment that the first warnings shared can stay, because it is still open.
+            let unbroken = if kept { seen.first_own_priority } else { Some(0) };
+            let is_unbroken = |index: &u64| unbroken.is_some_and(|first| *index >= first);
+            let class = Class { is_of: &is_of_class, is_unbroken: &is_unbroken };
+            figures.in_holes += check_writer(plan, *writer, *count, seen, &class, figures.dropped, &mut faults);
         }
     }
     (figures, faults)
+}
+
+/// Events of a class, by their indexes.
+struct Class<'a> {
+    is_of: &'a dyn Fn(&u64) -> bool,
+    /// Whether none can be missing before a retained one, if there is one thread.
+    is_unbroken: &'a dyn Fn(&u64) -> bool,
 }
 
 /// Checks that no event of one class is missing where none may be missing. Returns the number of events missing
@@ -170,17 +187,17 @@ fn check_writer(
     writer: u64,
     count: u64,
     seen: &Seen,
-    is_of_class: &dyn Fn(&u64) -> bool,
+    class: &Class<'_>,
     dropped: u64,
     faults: &mut Vec<String>,
 ) -> u64 {
-    let mut there = seen.indexes.iter().copied().filter(is_of_class);
+    let mut there = seen.indexes.iter().copied().filter(class.is_of);
     let Some(first) = there.next() else { return 0 };
     let last = there.next_back().unwrap_or(first);
     if last > count {
         faults.push(format!("writer {writer}'s event {last} is there, but it had counted {count}"));
     }
-    let is_missing = |index: &u64| is_of_class(index) && !seen.indexes.contains(index);
+    let is_missing = |index: &u64| (class.is_of)(index) && !seen.indexes.contains(index);
     let missing_from = |first: u64| (first..count).filter(is_missing).count() as u64;
     let in_holes = missing_from(first);
     if let Some(first) = seen.first_complete {
@@ -190,8 +207,9 @@ fn check_writer(
             faults.push(format!("writer {writer}: {missing} missing between {first} and {count}, after complete_from"));
         }
     }
-    if plan.is_exclusive() && plan.threads == 1 && in_holes > 0 {
-        faults.push(format!("writer {writer}: {in_holes} missing between {first} and {count}, last is {last}"));
+    let broken = (first..count).filter(|index| (class.is_unbroken)(index) && is_missing(index)).count();
+    if plan.is_exclusive() && plan.threads == 1 && broken > 0 {
+        faults.push(format!("writer {writer}: {broken} missing between {first} and {count}, last is {last}"));
     }
     if plan.is_exclusive() && seen.shared {
         faults.push(format!("writer {writer} had to use a shared segment"));

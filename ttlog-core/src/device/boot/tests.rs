@@ -361,7 +361,7 @@ fn headers_that_are_sealed_and_extreme() {
 fn many_resets_one_after_the_other() {
     let words = memory(&CONFIG, SEGMENTS);
     let mut recorded = 0;
-    for boot in 1..=if cfg!(miri) { 20_u16 } else { 200 } {
+    for boot in 1..=if cfg!(miri) { 8_u16 } else { 200 } {
         set_ticks(u64::from(boot) << 20);
         let (recorder, started) = start(words, &CONFIG, boot as u8);
         assert_eq!(started.boot, u32::from(boot));

@@ -97,10 +97,7 @@ fn both_paths_store_the_same() {
 
 #[test]
 fn types_agree_with_their_native_values() {
-    fn assert_agrees<T: Element>()
-    where
-        T: 'static,
-    {
+    fn assert_agrees<T: Element + 'static>() {
         assert_eq!(<T as Element>::TYPE, <T::Native<'static> as Native>::TYPE);
         assert!(small_len_max(T::TYPE) >= <T::Native<'static> as Native>::SMALL_LEN_MAX);
         assert!(content_len_max(T::TYPE) >= <T::Native<'static> as Native>::CONTENT_LEN_MAX);
