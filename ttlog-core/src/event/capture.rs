@@ -24,7 +24,7 @@ use crate::record::value::{Bytes, FormattedText, Native, Sealed};
 /// #[derive(Value)]
 /// struct Order<'a> {
 ///     customer: Customer,
-///     lines: Vec<(&'a str, u32)>,
+///     lines: &'a [(&'a str, u32)],
 ///     state: State,
 ///     #[value(rename = "via")]
 ///     channel: Option<&'a str>,
@@ -54,7 +54,7 @@ use crate::record::value::{Bytes, FormattedText, Native, Sealed};
 /// enum Kind { Retail }
 ///
 /// let customer = Customer { id: CustomerId(7), card: 4111, kind: Kind::Retail };
-/// let lines = vec![("tea", 2), ("cups", 6)];
+/// let lines = &[("tea", 2), ("cups", 6)];
 /// let order = Order { customer, lines, state: State::Paid { cents: 995 }, channel: None, cache: Default::default() };
 /// info!("accepted", order); // order={customer: {id: 7, card: <withheld>, kind: Retail}, lines: [("tea", 2), …
 /// ```
