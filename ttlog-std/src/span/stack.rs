@@ -512,7 +512,7 @@ mod tests {
             let first = open(owner);
             enter_open(owner, first);
             // As left by guards that were dropped on another thread.
-            for _ in 0..if cfg!(miri) { 200 } else { 100_000 } {
+            for _ in 0..if cfg!(miri) { 110 } else { 100_000 } {
                 let span = open(owner);
                 enter_open(owner, span);
                 assert_eq!(current_id(owner), Some(span.id));
