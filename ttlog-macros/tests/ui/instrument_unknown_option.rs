@@ -1,6 +1,6 @@
 use ttlog_core::instrument;
 
-#[instrument(skip(x), colour = 1)]
+#[instrument(skip(x), flavor = 1)]
 fn f(x: u8) -> u8 {
     x
 }
