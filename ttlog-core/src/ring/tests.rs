@@ -1,5 +1,6 @@
 //! Tests of the ring against a naive model, at its boundaries, and under damage.
 
+mod bounds;
 mod long;
 mod names;
 mod own_priority;

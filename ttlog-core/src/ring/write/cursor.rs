@@ -98,13 +98,18 @@ trait Payload {
     fn put(&self, packer: Packer) -> (usize, u64);
 }
 
+/// Returns whether small values can have tails, which are stored with words behind them.
+const fn has_tails<F: Fields>() -> bool {
+    F::SMALL_LEN_MAX != F::HEAD_LEN || F::CONTENT_LEN_MAX > 0
+}
+
 struct SmallPayload<'f, F>(&'f F);
 
 impl<F: Fields> Payload for SmallPayload<'_, F> {
     #[inline(always)]
     fn put(&self, mut packer: Packer) -> (usize, u64) {
         self.0.put_small(&mut packer);
-        if const { F::SMALL_LEN_MAX == F::HEAD_LEN } { packer.finish() } else { packer.finish_loose() }
+        if const { has_tails::<F>() } { packer.finish_loose() } else { packer.finish() }
     }
 }
 
@@ -211,7 +216,7 @@ impl<'m> Cursor<'m> {
     /// Never blocks, allocates or makes a system call. Callable anywhere in the cursor's own context.
     #[inline(always)]
     pub fn append_small<F: Fields>(&self, callsite: u16, ticks: u64, fields: &F) -> bool {
-        let loose_len = const { if F::SMALL_LEN_MAX == F::HEAD_LEN { 0 } else { LOOSE_LEN } };
+        let loose_len = const { if has_tails::<F>() { LOOSE_LEN } else { 0 } };
         let longest = const { F::WIDE_WORDS * 8 + F::SMALL_LEN_MAX };
         if !fields.are_small() {
             return false;
