@@ -246,7 +246,7 @@ pub(crate) fn prepare_ends() {
 extern "C" fn at_end(_: *mut std::ffi::c_void) {
     if IDENTITY.with(|identity| identity.state.get()) == IdentityState::Known {
         leave();
-        drop(STACK.with(Cell::take).map(ManuallyDrop::into_inner));
+        let _freed = STACK.with(Cell::take).map(ManuallyDrop::into_inner);
     }
 }
 
