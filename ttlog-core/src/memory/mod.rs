@@ -7,4 +7,6 @@ pub(crate) mod crc;
 pub mod kill;
 #[cfg(not(ttlog_kill_points))]
 pub(crate) mod kill;
+#[cfg(test)]
+pub(crate) mod kept;
 pub(crate) mod word;

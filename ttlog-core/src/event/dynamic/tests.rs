@@ -1,10 +1,10 @@
-use std::boxed::Box;
 use std::format;
 use std::string::{String, ToString};
 use std::vec;
 use std::vec::Vec;
 
 use super::*;
+use crate::memory::kept::kept;
 use crate::record::packed::Unpacker;
 use crate::record::types::Type;
 use crate::record::value::{ValueRef, decode_packed};
@@ -66,7 +66,7 @@ impl fmt::Display for Chain {
 
 impl Error for Chain {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        (self.0 > 0).then(|| Box::leak(Box::new(Chain(self.0 - 1))) as &(dyn Error + 'static))
+        (self.0 > 0).then(|| kept(Chain(self.0 - 1)) as &(dyn Error + 'static))
     }
 }
 

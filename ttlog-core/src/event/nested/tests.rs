@@ -3,6 +3,7 @@ use std::vec::Vec;
 
 use super::*;
 use crate::event::fields::{AnyFields, Cons, Fields, JoinedFields, Nil};
+use crate::memory::kept::kept;
 use crate::memory::word::Word;
 use crate::record::packed::LOOSE_LEN;
 
@@ -67,8 +68,8 @@ fn both_paths_store_the_same() {
     let lens = if cfg!(miri) { &[9, 250][..] } else { &[0, 1, 7, 8, 31, 249, 250, 600] };
     let numbers = if cfg!(miri) { &[15, u64::MAX][..] } else { &[0, 1, 15, 16, 1 << 20, 1 << 52, 1 << 53, u64::MAX] };
     for &len in lens {
-        let text: &'static str = "x".repeat(len).leak();
-        let tags: &'static [u8] = vec![7; len].leak();
+        let text: &'static str = kept("x".repeat(len));
+        let tags: &'static [u8] = kept(vec![7; len]);
         for &number in numbers {
             let line = Line { sku: text, count: number as u16, price: number as f64, tags };
             assert_same(&line);

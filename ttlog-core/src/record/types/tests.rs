@@ -1,8 +1,8 @@
-use std::boxed::Box;
 use std::vec;
 use std::vec::Vec;
 
 use super::*;
+use crate::memory::kept::kept;
 use crate::record::mask::mask_packed;
 use crate::record::packed::Unpacker;
 use crate::record::value::{ValueRef, decode_packed};
@@ -32,7 +32,7 @@ fn described(of: Type) -> Vec<u8> {
 
 /// Nests a type in options.
 fn nested(of: Type, depth: usize) -> Type {
-    (0..depth).fold(of, |of, _| Type::Option(Box::leak(Box::new(of))))
+    (0..depth).fold(of, |of, _| Type::Option(kept(of)))
 }
 
 #[test]
@@ -69,10 +69,10 @@ fn what_is_too_deep_or_too_long_has_no_description() {
     let too_deep = nested(POINT, TYPE_DEPTH_MAX - 2);
     assert_eq!(too_deep.describe(&mut [0; TYPE_LEN_MAX]), None);
     assert!(std::panic::catch_unwind(|| too_deep.check()).is_err());
-    let many: &'static [Type] = vec![Type::U8; 256].leak();
+    let many: &'static [Type] = kept(vec![Type::U8; 256]);
     assert_eq!(Type::Tuple(many).describe(&mut [0; TYPE_LEN_MAX]), None);
     assert_eq!(described(Type::Tuple(&many[..255])).len(), 257);
-    let long: &'static [Type] = vec![Type::Tuple(&many[..250]); 9].leak();
+    let long: &'static [Type] = kept(vec![Type::Tuple(&many[..250]); 9]);
     assert!(Type::Tuple(long).describe(&mut [0; TYPE_LEN_MAX]).is_none() && !Type::Tuple(&long[..8]).takes_no_bytes());
 }
 

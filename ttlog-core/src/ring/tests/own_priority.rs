@@ -3,13 +3,14 @@
 use core::cell::Cell;
 
 use super::*;
+use crate::memory::kept::kept;
 use crate::ring::PriorityCursor;
 
 /// Returns a ring with two segments beside those of the priority class.
 fn ring_with(priority_segment_count: u32) -> Ring<'static> {
     let config = RingConfig { priority_segment_count, control: true, ..CONFIG };
     let len = config.overhead_len() + (2 + priority_segment_count as usize) * config.segment_len as usize;
-    Ring::create(Vec::leak(words(len)), &config).unwrap()
+    Ring::create(kept(words(len)), &config).unwrap()
 }
 
 impl Event {
