@@ -3,10 +3,10 @@
 
 pub(crate) mod atomic;
 pub(crate) mod crc;
+#[cfg(test)]
+pub(crate) mod kept;
 #[cfg(ttlog_kill_points)]
 pub mod kill;
 #[cfg(not(ttlog_kill_points))]
 pub(crate) mod kill;
-#[cfg(test)]
-pub(crate) mod kept;
 pub(crate) mod word;
