@@ -77,6 +77,7 @@ fn what_is_too_deep_or_too_long_has_no_description() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "safe code, and slow there")]
 fn hostile_descriptions_are_refused() {
     for of in [POINT, STATE, Type::Tuple(&[POINT, STATE, Type::Sequence(&POINT)])] {
         let tags = described(of);
