@@ -1,68 +1,22 @@
 //! Tuples and types with `#[derive(Value)]`: recorded natively, and read back as they were logged.
 #![forbid(unsafe_code)] // that of the derive is not the program's
 
+#[path = "support/emitted.rs"]
+mod emitted;
 #[path = "support/recording.rs"]
 mod recording;
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use recording::{Recording, SECOND};
-use ttlog_core::event::{Callsite, Metadata};
-use ttlog_core::ring::DropReason;
-use ttlog_core::snapshot::Codec;
-use ttlog_core::{AnyFields, Value, encode_callsite, info, recorder};
+use emitted::snapshot_of;
+use ttlog_core::{Value, info};
 use ttlog_read::{FieldValue, Query, Secrets, Timeline};
-
-/// Records the events of one test after the other in a ring of its own.
-struct ToRing(Mutex<Option<State>>);
-
-struct State {
-    recording: Recording,
-    /// Ids by callsite and types.
-    ids: HashMap<(usize, u32), u16>,
-}
-
-static TO_RING: ToRing = ToRing(Mutex::new(None));
-/// Held by the test that records.
-static TURN: Mutex<()> = Mutex::new(());
-
-impl recorder::Recorder for ToRing {
-    fn is_on(&self, _metadata: &Metadata) -> bool {
-        true
-    }
-
-    fn record(&self, callsite: &'static Callsite, fields: &dyn AnyFields) {
-        let mut state = self.0.lock().expect("no panic while it is held");
-        let State { recording, ids } = state.as_mut().expect("a test records");
-        let known = ids.len() as u16;
-        let id = *ids.entry((std::ptr::from_ref(callsite).addr(), fields.types_hash())).or_insert_with(|| {
-            let mut entry = [0; 4096];
-            let len = encode_callsite(known + 1, callsite.metadata(), fields.types(), &mut entry).expect("it fits");
-            recording.ring.append_entry(&entry[..len]).expect("it fits");
-            known + 1
-        });
-        let outcome = recording.ring.append_shared(SECOND, 1, id, fields, DropReason::NoSegment);
-        assert_eq!(outcome, ttlog_core::ring::AppendOutcome::Recorded);
-    }
-}
 
 /// An event as read: its message, and its fields as text output shows them.
 type Seen = (String, Vec<String>);
-
-/// Runs `events` and returns the bytes of a snapshot of them.
-fn snapshot_of(events: impl FnOnce()) -> Vec<u8> {
-    let _turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    _ = recorder::install(&TO_RING); // by whichever test is first
-    let recording = Recording::new(5, 64, 16_384);
-    *TO_RING.0.lock().expect("as above") = Some(State { recording, ids: HashMap::new() });
-    events();
-    let State { recording, .. } = TO_RING.0.lock().expect("as above").take().expect("set above");
-    recording.snapshot("test", 100 * SECOND, Codec::Lz4)
-}
 
 /// Returns what a reader sees of the events of a snapshot that fulfill the conditions.
 fn seen(name: &str, snapshot: &[u8], secrets: &Secrets, conditions: &[&str]) -> Vec<Seen> {

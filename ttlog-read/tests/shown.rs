@@ -1,61 +1,26 @@
 //! Values marked with `%` and `?` are recorded natively, and read back as exactly the text that their `Display` and
 //! `Debug` make.
 
+#[path = "support/emitted.rs"]
+mod emitted;
 #[path = "support/recording.rs"]
 mod recording;
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::num::{NonZeroI128, NonZeroU8, NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use recording::{Recording, SECOND};
-use ttlog_core::event::{Callsite, Metadata};
-use ttlog_core::ring::DropReason;
-use ttlog_core::snapshot::Codec;
-use ttlog_core::{AnyFields, UnixTime, UuidBytes, Value, encode_callsite, info, recorder};
+use emitted::snapshot_of;
+use ttlog_core::{UnixTime, UuidBytes, Value, info};
 use ttlog_read::{FieldValue, Query, Secrets, Timeline};
 
 /// Values per type.
 const COUNT: usize = 1000;
-
-/// Records the events of one test after the other in a ring of its own.
-struct ToRing(Mutex<Option<State>>);
-
-struct State {
-    recording: Recording,
-    /// Ids by callsite and types.
-    ids: HashMap<(usize, u32), u16>,
-}
-
-static TO_RING: ToRing = ToRing(Mutex::new(None));
-/// Held by the test that records.
-static TURN: Mutex<()> = Mutex::new(());
-
-impl recorder::Recorder for ToRing {
-    fn is_on(&self, _metadata: &Metadata) -> bool {
-        true
-    }
-
-    fn record(&self, callsite: &'static Callsite, fields: &dyn AnyFields) {
-        let mut state = self.0.lock().expect("no panic while it is held");
-        let State { recording, ids } = state.as_mut().expect("a test records");
-        let known = ids.len() as u16;
-        let id = *ids.entry((std::ptr::from_ref(callsite).addr(), fields.types_hash())).or_insert_with(|| {
-            let mut entry = [0; 512];
-            let len = encode_callsite(known + 1, callsite.metadata(), fields.types(), &mut entry).expect("it fits");
-            recording.ring.append_entry(&entry[..len]).expect("it fits");
-            known + 1
-        });
-        let outcome = recording.ring.append_shared(SECOND, 1, id, fields, DropReason::NoSegment);
-        assert_eq!(outcome, ttlog_core::ring::AppendOutcome::Recorded);
-    }
-}
 
 /// An event as read: its message, and its fields as text output shows them. A field is preceded by `native` if the
 /// program did not format it.
@@ -63,14 +28,9 @@ type Seen = (String, Vec<String>);
 
 /// Runs `events`, and returns what a reader sees of the file.
 fn read_back(name: &str, events: impl FnOnce()) -> Vec<Seen> {
-    let _turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    _ = recorder::install(&TO_RING); // by whichever test is first
-    let recording = Recording::new(5, 64, 16_384);
-    *TO_RING.0.lock().expect("as above") = Some(State { recording, ids: HashMap::new() });
-    events();
-    let State { recording, .. } = TO_RING.0.lock().expect("as above").take().expect("set above");
+    let snapshot = snapshot_of(events);
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("shown-{name}.bin"));
-    std::fs::write(&path, recording.snapshot("test", 100 * SECOND, Codec::Lz4)).expect("the file can be written");
+    std::fs::write(&path, snapshot).expect("the file can be written");
     let inputs = ttlog_read::open(&[path.to_str().expect("a path in UTF-8")]);
     let sources = inputs.sources(&Secrets::default()).expect("good sources");
     let mut timeline = Timeline::read(&sources, &Query::default(), &mut ());
