@@ -11,7 +11,7 @@
 //!     eprintln!("{line}");
 //! }
 //! let sources = inputs.sources(&Secrets::default())?;
-//! let query = Query { conditions: vec!["level>=WARN".parse()?], ..Query::default() };
+//! let query = Query { filter: "level>=WARN".parse()?, ..Query::default() };
 //! let mut timeline = Timeline::read(&sources, &query, &mut ());
 //! let mut events = timeline.events();
 //! while let Some(event) = events.next_event() {
@@ -60,7 +60,7 @@ pub mod timeline;
 
 pub use event::secrets::Secrets;
 pub use event::value::FieldValue;
-pub use query::{Condition, Query};
+pub use query::{Filter, Query};
 pub use source::device::load::Firmwares;
 pub use source::{Inputs, Source};
 pub use timeline::{Event, Timeline};

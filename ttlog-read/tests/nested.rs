@@ -24,8 +24,8 @@ fn seen(name: &str, snapshot: &[u8], secrets: &Secrets, conditions: &[&str]) -> 
     std::fs::write(&path, snapshot).expect("the file can be written");
     let inputs = ttlog_read::open(&[path.to_str().expect("a path in UTF-8")]);
     let sources = inputs.sources(secrets).expect("good sources");
-    let conditions = conditions.iter().map(|text| text.parse().expect("a condition")).collect();
-    let mut timeline = Timeline::read(&sources, &Query { conditions, ..Query::default() }, &mut ());
+    let filter = conditions.iter().map(|text| text.parse::<ttlog_read::Filter>().expect("a condition")).collect();
+    let mut timeline = Timeline::read(&sources, &Query { filter, ..Query::default() }, &mut ());
     let mut events = timeline.events();
     let mut all = Vec::new();
     while let Some(event) = events.next_event() {

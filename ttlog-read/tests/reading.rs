@@ -87,21 +87,21 @@ fn events_keep_their_types_and_their_source() {
 #[test]
 fn a_query_selects_by_condition_time_and_number() {
     let name = file("query.ring", &shop(25).image());
-    let errors = Query { conditions: vec!["level>=WARN".parse().unwrap()], ..Query::default() };
+    let errors = Query { filter: "level>=WARN".parse().unwrap(), ..Query::default() };
     let messages = |query: &Query| -> Vec<_> { read(&[&name], query).into_iter().map(|(_, text, _)| text).collect() };
     assert_eq!(
         messages(&errors),
         ["order 0 refused: card declined", "order 10 refused: card declined", "order 20 refused: card declined"]
     );
 
-    let conditions = vec!["id>20".parse().unwrap(), "who=ann".parse().unwrap()];
-    assert_eq!(messages(&Query { conditions: conditions.clone(), keep: Keep::First(1), ..Query::default() }).len(), 1);
-    let last = Query { conditions, keep: Keep::Last(2), ..Query::default() };
+    let filter: ttlog_read::Filter = "id>20 and who=ann".parse().unwrap();
+    assert_eq!(messages(&Query { filter: filter.clone(), keep: Keep::First(1), ..Query::default() }).len(), 1);
+    let last = Query { filter, keep: Keep::Last(2), ..Query::default() };
     assert_eq!(messages(&last), ["order 23 of ann took 5.8 ms", "order 24 of ann took 6.0 ms"]);
 
     let limits = Limits::utc().last("2s").unwrap();
     assert_eq!(messages(&Query { limits, ..Query::default() }).len(), 3, "seconds 22, 23 and 24");
-    assert!("level~".parse::<ttlog_read::Condition>().is_err());
+    assert!("level~".parse::<ttlog_read::Filter>().is_err());
 }
 
 #[test]

@@ -129,7 +129,7 @@ fn nonsense_has_an_end() {
             _ => web.checked(thread, at, 1),
         }
     }
-    for query in [Query::default(), Query { conditions: vec!["span.id=1".parse().unwrap()], ..Query::default() }] {
+    for query in [Query::default(), Query { filter: "span.id=1".parse().unwrap(), ..Query::default() }] {
         timeline_of(&web.image(), &query, |timeline| assert!(exercise(timeline) > 0));
     }
 }

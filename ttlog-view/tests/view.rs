@@ -197,8 +197,8 @@ fn progress_counts_the_matching_events_as_they_are_read() {
     let bytes = ttlog_read::source::Input::new("ring".to_owned(), recording.image().into());
     let sources = [ttlog_read::Source::new(&bytes).expect("a good ring")];
     let steps = |keep, filter: &str| {
-        let conditions = vec![filter.parse().expect("a good filter")];
-        let query = ttlog_read::Query { conditions, keep, ..ttlog_read::Query::default() };
+        let filter = filter.parse().expect("a good filter");
+        let query = ttlog_read::Query { filter, keep, ..ttlog_read::Query::default() };
         let mut steps = Steps(Vec::new());
         let timeline = ttlog_read::Timeline::read(&sources, &query, &mut steps);
         (steps.0, timeline.entries.len())

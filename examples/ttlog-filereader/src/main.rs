@@ -10,7 +10,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         eprintln!("{line}");
     }
     let sources = inputs.sources(&Secrets::default())?;
-    let query = Query { conditions: vec!["level>=WARN".parse()?], ..Query::default() };
+    let query = Query { filter: "level>=WARN".parse()?, ..Query::default() };
     let mut timeline = Timeline::read(&sources, &query, &mut ());
     let mut events = timeline.events();
     while let Some(event) = events.next_event() {

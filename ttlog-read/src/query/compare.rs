@@ -25,6 +25,12 @@ pub enum Operator {
     NotEqual,
     /// Contains the text.
     Contains,
+    /// Contains a match of the regular expression.
+    Matches,
+    /// Equal to one of a list.
+    In,
+    /// Is there, whatever its value.
+    Exists,
     Less,
     LessOrEqual,
     Greater,
@@ -81,7 +87,7 @@ impl Operator {
         Match::from_bool(match self {
             Operator::Equal => ordering == Some(Ordering::Equal),
             Operator::NotEqual => ordering != Some(Ordering::Equal),
-            Operator::Contains => false,
+            Operator::Contains | Operator::Matches | Operator::In | Operator::Exists => false,
             Operator::Less => ordering == Some(Ordering::Less),
             Operator::LessOrEqual => matches!(ordering, Some(Ordering::Less | Ordering::Equal)),
             Operator::Greater => ordering == Some(Ordering::Greater),
@@ -91,6 +97,18 @@ impl Operator {
 
     fn is_equality(self) -> bool {
         matches!(self, Operator::Equal | Operator::NotEqual)
+    }
+
+    /// Returns whether the operator searches in the text of a value, of whatever kind that is.
+    fn is_search(self) -> bool {
+        matches!(self, Operator::Contains | Operator::Matches)
+    }
+
+    fn search(self, text: &str, wanted: &Wanted) -> Match {
+        Match::from_bool(match &wanted.pattern {
+            Some(pattern) if self == Operator::Matches => pattern.is_match(text),
+            _ => text.contains(wanted.text.as_str()),
+        })
     }
 
     /// Applies the operator to things of an order of their own, such as levels.
@@ -105,8 +123,11 @@ impl Operator {
 
     /// Compares a text, of which the end can be missing.
     fn compare_capped(self, text: &str, is_capped: bool, wanted: &Wanted) -> Match {
-        if self == Operator::Contains {
-            return Match::from_bool(text.contains(wanted.text.as_str()));
+        if self.is_search() {
+            return self.search(text, wanted);
+        }
+        if let Some(order) = wanted.address.and_then(|address| address.order_of_text(text)) {
+            return self.accepts(Some(order));
         }
         let letters = text.cmp(wanted.text.as_str());
         let Some(scalar) = wanted.scalar() else { return self.accepts(Some(letters)) };
@@ -131,7 +152,7 @@ impl Operator {
     /// Compares a number by its text, or by its order relative to what is wanted.
     fn compare_order(self, text: &dyn Fn() -> String, order: Result<Option<Ordering>, Kind>, wanted: &Wanted) -> Match {
         match order {
-            _ if self == Operator::Contains => Match::from_bool(text().contains(&wanted.text)),
+            _ if self.is_search() => self.search(&text(), wanted),
             Ok(ordering) => self.accepts(ordering),
             Err(_) if self.is_equality() && wanted.kind() == Kind::Text => {
                 let is_same = wanted.is_quoted && text() == wanted.text;
@@ -142,10 +163,10 @@ impl Operator {
     }
 
     fn compare_bool(self, value: bool, wanted: &Wanted) -> Match {
-        match (self, wanted.text.as_str()) {
-            (Operator::Contains, _) => self.compare_text(if value { "true" } else { "false" }, wanted),
-            (_, "true") => self.apply(&value, &true),
-            (_, "false") => self.apply(&value, &false),
+        match wanted.text.as_str() {
+            _ if self.is_search() => self.search(if value { "true" } else { "false" }, wanted),
+            "true" => self.apply(&value, &true),
+            "false" => self.apply(&value, &false),
             _ if self.is_equality() => self.accepts(None),
             _ => incomparable(Kind::Bool, wanted),
         }
@@ -155,7 +176,7 @@ impl Operator {
         let mut hex = String::from("0x");
         push_hex(&mut hex, bytes);
         match wanted.hex() {
-            _ if self == Operator::Contains => Match::from_bool(hex.contains(wanted.text.as_str())),
+            _ if self.is_search() => self.search(&hex, wanted),
             Some(wanted) => self.accepts(Some(hex[2..].cmp(&wanted))),
             None if self.is_equality() => self.accepts(None),
             None => incomparable(Kind::Bytes, wanted),
@@ -229,7 +250,7 @@ impl Operator {
     /// Compares a value by its order relative to what is wanted, `None` if that is of another kind.
     fn compare_native(self, value: &FieldValue<'_>, order: Option<Ordering>, kind: Kind, wanted: &Wanted) -> Match {
         match order {
-            _ if self == Operator::Contains => Match::from_bool(value.to_string().contains(&wanted.text)),
+            _ if self.is_search() => self.search(&value.to_string(), wanted),
             Some(order) => self.accepts(Some(order)),
             // Certainly not equal.
             None if self.is_equality() => self.accepts(None),
@@ -249,17 +270,14 @@ impl Operator {
         };
         match self {
             Operator::Equal if text == wanted.text => Match::Yes,
-            Operator::Contains if text.contains(&wanted.text) => Match::Yes,
+            _ if self.is_search() => self.search(&text, wanted),
             _ => by_value,
         }
     }
 
     /// Compares the word for a value that is not there, which has no order.
     fn compare_absent(self, word: &str, wanted: &Wanted) -> Match {
-        match self {
-            Operator::Equal | Operator::NotEqual | Operator::Contains => self.compare_text(word, wanted),
-            _ => Match::No,
-        }
+        if self.is_equality() || self.is_search() { self.compare_text(word, wanted) } else { Match::No }
     }
 }
 

@@ -1,19 +1,13 @@
-//! Filter expressions: `level>=WARN`, `target=my_app::net`, `message~=refused`, `bytes>1000`.
+//! A condition of a filter: a key, an operator and a value. [`Filter`](super::Filter) parses them.
 //!
-//! An expression is `KEY OPERATOR VALUE`. The keys `level`, `target`, `message`, `template`, `file`, `line`,
-//! `callsite`, `thread`, `context`, `service`, `pid`, `host` and `boot` (or `session`) refer to properties of every
-//! event; `span` (or `span.name`), `span.FIELD` and `trace_id` refer to the spans that it is in. Any other key is a
-//! field, and so is `fields.KEY` for any KEY. `order.customer.id` and `order.lines[0].sku` are values inside of a
-//! field; without an index, all elements of a sequence are compared. How values compare is in [`compare`](super::compare).
-
-use std::fmt;
-use std::str::FromStr;
+//! How values compare is in [`compare`](super::compare).
 
 use ttlog_core::Level;
 use ttlog_core::event::filter::is_within;
 
 use super::compare::{Match, Operator};
 use super::key::Key;
+use super::list::List;
 use super::number::Number;
 use super::wanted::Wanted;
 use crate::event::value::FieldValue;
@@ -26,74 +20,24 @@ pub struct Condition {
     pub key: Key,
     /// Comparison.
     pub operator: Operator,
-    /// Right-hand side of the comparison.
+    /// Right-hand side of the comparison; empty for [`Operator::In`] and [`Operator::Exists`].
     pub wanted: Wanted,
-}
-
-/// Reason that a filter expression is invalid.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ConditionError {
-    /// The expression has no operator.
-    NoOperator,
-    /// The expression has nothing before the operator.
-    NoKey,
-    /// The value of `level` is not a level.
-    UnknownLevel(String),
-}
-
-impl fmt::Display for ConditionError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ConditionError::NoOperator => f.write_str("no operator; write KEY=VALUE, or one of != ~= > >= < <="),
-            ConditionError::NoKey => f.write_str("nothing before the operator"),
-            ConditionError::UnknownLevel(text) => {
-                write!(f, "`{text}` is no level; the levels are TRACE, DEBUG, INFO, WARN and ERROR")
-            }
-        }
-    }
-}
-
-impl std::error::Error for ConditionError {}
-
-/// The operators, longest first.
-const OPERATORS: [(&str, Operator); 7] = [
-    (">=", Operator::GreaterOrEqual),
-    ("<=", Operator::LessOrEqual),
-    ("!=", Operator::NotEqual),
-    ("~=", Operator::Contains),
-    ("=", Operator::Equal),
-    (">", Operator::Greater),
-    ("<", Operator::Less),
-];
-
-impl FromStr for Condition {
-    type Err = ConditionError;
-
-    fn from_str(text: &str) -> Result<Self, ConditionError> {
-        let at = text.find(['=', '!', '~', '<', '>']).ok_or(ConditionError::NoOperator)?;
-        let (key, rest) = text.split_at(at);
-        let (symbol, operator) =
-            OPERATORS.into_iter().find(|(symbol, _)| rest.starts_with(symbol)).ok_or(ConditionError::NoOperator)?;
-        let key = match key.trim() {
-            "" => return Err(ConditionError::NoKey),
-            key => Key::from_name(key),
-        };
-        let wanted = Wanted::new(rest[symbol.len()..].trim());
-        if key == Key::Level && wanted.level.is_none() {
-            return Err(ConditionError::UnknownLevel(wanted.text));
-        }
-        Ok(Condition { key, operator, wanted })
-    }
+    /// Right-hand side of [`Operator::In`]; empty for others.
+    pub list: List,
+    /// Whether events without the key fulfill it too.
+    pub or_absent: bool,
 }
 
 impl Condition {
     /// Compares a level.
     #[must_use]
     pub fn match_level(&self, level: Option<Level>) -> Match {
-        match (level, self.wanted.level) {
-            (Some(level), Some(wanted)) if self.operator != Operator::Contains => self.operator.apply(&level, &wanted),
-            (Some(level), _) => self.match_text(level.as_str()),
-            (None, _) => self.match_nothing(),
+        let Some(level) = level else { return self.match_nothing() };
+        match (self.operator, self.wanted.level) {
+            (Operator::In, _) => self.list.any(|wanted| Match::from_bool(wanted.level == Some(level))),
+            (Operator::Exists, _) => Match::Yes,
+            (Operator::Contains | Operator::Matches, _) | (_, None) => self.match_text(level.as_str()),
+            (operator, Some(wanted)) => operator.apply(&level, &wanted),
         }
     }
 
@@ -101,10 +45,11 @@ impl Condition {
     /// matches an underscore.
     #[must_use]
     pub fn match_target(&self, target: &str) -> Match {
-        let below = is_within(target, &self.wanted.text);
+        let is_in = |wanted: &Wanted| Match::from_bool(is_within(target, &wanted.text));
         match self.operator {
-            Operator::Equal => Match::from_bool(below),
-            Operator::NotEqual => Match::from_bool(!below),
+            Operator::Equal => is_in(&self.wanted),
+            Operator::NotEqual => is_in(&self.wanted).negated(),
+            Operator::In => self.list.any(is_in),
             _ => self.match_text(target),
         }
     }
@@ -112,19 +57,33 @@ impl Condition {
     /// Compares text.
     #[must_use]
     pub fn match_text(&self, text: &str) -> Match {
-        self.operator.compare_text(text, &self.wanted)
+        match self.operator {
+            Operator::In => self.list.match_text(text),
+            Operator::Exists => Match::Yes,
+            operator => operator.compare_text(text, &self.wanted),
+        }
     }
 
     /// Compares a number of up to 64 bits.
     #[must_use]
     pub fn match_number(&self, number: u64) -> Match {
-        self.operator.compare_number(Number::Int(i128::from(number)), &self.wanted)
+        match self.operator {
+            Operator::In => self.list.match_value(&FieldValue::Unsigned(number)),
+            Operator::Exists => Match::Yes,
+            operator => operator.compare_number(Number::Int(i128::from(number)), &self.wanted),
+        }
     }
 
-    /// Returns the outcome if there is nothing to compare: the field is absent, or its value cannot be read.
+    /// Returns the outcome if there is nothing to compare: the field is absent.
     #[must_use]
     pub fn match_nothing(&self) -> Match {
-        Match::from_bool(self.operator == Operator::NotEqual)
+        Match::from_bool(self.or_absent || self.operator == Operator::NotEqual)
+    }
+
+    /// Returns the outcome if the field is there, and its value is withheld or cannot be read.
+    #[must_use]
+    pub fn match_unknown(&self) -> Match {
+        Match::from_bool(matches!(self.operator, Operator::NotEqual | Operator::Exists))
     }
 
     /// Compares a field's value.
@@ -134,8 +93,17 @@ impl Condition {
     #[must_use]
     pub fn match_value(&self, value: &FieldValue<'_>) -> Match {
         match self.operator {
-            Operator::NotEqual => Operator::Equal.compare_value(value, &self.wanted).negated(),
-            operator => operator.compare_value(value, &self.wanted),
+            Operator::NotEqual => self.match_positive(value).negated(),
+            _ => self.match_positive(value),
+        }
+    }
+
+    /// Compares a value with the operator, or with `=` if that is `!=`.
+    fn match_positive(&self, value: &FieldValue<'_>) -> Match {
+        match self.operator {
+            Operator::In => self.list.match_value(value),
+            Operator::Exists => Match::Yes,
+            _ => self.positive().compare_value(value, &self.wanted),
         }
     }
 
@@ -146,9 +114,8 @@ impl Condition {
         if path.is_empty() {
             return self.match_value(value);
         }
-        let operator = if self.operator == Operator::NotEqual { Operator::Equal } else { self.operator };
         let mut outcomes = Vec::new();
-        let found = value.visit(path, &mut |value| outcomes.push(operator.compare_value(value, &self.wanted)));
+        let found = value.visit(path, &mut |value| outcomes.push(self.match_positive(value)));
         match Match::any(outcomes.into_iter()) {
             _ if !found => self.match_nothing(),
             outcome if self.operator == Operator::NotEqual => outcome.negated(),
@@ -156,41 +123,49 @@ impl Condition {
         }
     }
 
-    /// Compares the spans that an event is in, for the keys that concern them. It matches if any of the spans does.
+    /// Compares the spans that an event is in, for the keys that concern them. It matches if any of the spans does;
+    /// `None`: there is nothing to compare.
     ///
     /// `#7` as the span is the one with this id.
     #[must_use]
-    pub fn match_spans(&self, path: &[SpanRef<'_, '_>]) -> Match {
-        let operator = self.positive();
+    pub fn match_spans(&self, path: &[SpanRef<'_, '_>]) -> Option<Match> {
         let innermost_first = path.iter().rev();
-        let outcome = match (&self.key, self.span_id()) {
-            (Key::Span | Key::SpanName, Some(id)) => Match::from_bool(path.iter().any(|span| span.id() == id)),
+        let outcomes: Vec<Match> = match (&self.key, self.span_id()) {
+            (Key::Span | Key::SpanName, Some(id)) => {
+                path.iter().map(|span| Match::from_bool(span.id() == id)).collect()
+            }
             (Key::Span | Key::SpanName, None) => {
-                let names = innermost_first.filter_map(SpanRef::name);
-                Match::any(names.map(|name| operator.compare_text(name, &self.wanted)))
+                innermost_first.filter_map(SpanRef::name).map(|name| self.match_positive_text(name)).collect()
             }
             (Key::TraceId, _) => {
-                let recorded = path.last().and_then(SpanRef::trace_id);
-                let recorded = recorded.map(|id| self.match_trace_id(operator, &id));
+                let recorded = path.last().and_then(SpanRef::trace_id).map(|id| self.match_trace_id(&id));
                 let fields = innermost_first.filter_map(|span| span.field(Key::TraceId.name()));
-                Match::any(recorded.into_iter().chain(fields.map(|id| self.match_trace_field(operator, &id))))
+                recorded.into_iter().chain(fields.map(|id| self.match_trace_field(&id))).collect()
             }
             (key, _) => {
                 let values = innermost_first.filter_map(|span| span.field(key.span_field()?));
-                Match::any(values.map(|value| operator.compare_value(&value, &self.wanted)))
+                values.map(|value| self.match_positive(&value)).collect()
             }
         };
-        self.signed(outcome)
+        (!outcomes.is_empty()).then(|| self.signed(Match::any(outcomes.into_iter())))
     }
 
     /// Combines the outcome for the spans of an event with that for its own field `trace_id`, if the condition is on
     /// the trace.
-    pub(super) fn match_own_trace<'v>(&self, of_spans: Match, own: impl FnOnce() -> Option<FieldValue<'v>>) -> Match {
-        if self.key != Key::TraceId {
-            return of_spans;
+    pub(super) fn match_own_trace<'v>(
+        &self,
+        of_spans: Option<Match>,
+        own: impl FnOnce() -> Option<FieldValue<'v>>,
+    ) -> Match {
+        let own = if self.key == Key::TraceId { own().map(|id| self.match_trace_field(&id)) } else { None };
+        match (of_spans, own) {
+            (None, None) => self.match_nothing(),
+            (Some(of_spans), None) => of_spans,
+            (of_spans, own) => {
+                let of_spans = of_spans.map(|outcome| self.signed(outcome));
+                self.signed(Match::any(of_spans.into_iter().chain(own)))
+            }
         }
-        let own = own().map(|id| self.match_trace_field(self.positive(), &id));
-        self.signed(Match::any([self.signed(of_spans)].into_iter().chain(own)))
     }
 
     /// Returns the operator for each of several things to compare: `!=` is the negation of the whole.
@@ -198,26 +173,35 @@ impl Condition {
         if self.operator == Operator::NotEqual { Operator::Equal } else { self.operator }
     }
 
+    /// Compares a text with the operator, or with `=` if that is `!=`.
+    fn match_positive_text(&self, text: &str) -> Match {
+        if self.operator == Operator::NotEqual { self.match_text(text).negated() } else { self.match_text(text) }
+    }
+
     /// Negates an outcome of the positive operator if the operator is `!=`.
     fn signed(&self, outcome: Match) -> Match {
         if self.operator == Operator::NotEqual { outcome.negated() } else { outcome }
     }
 
-    /// Compares the id of a trace: as text, because its hexadecimal digits can look like a number.
-    fn match_trace_id(&self, operator: Operator, id: &str) -> Match {
-        match operator {
-            Operator::Equal => Match::from_bool(id.eq_ignore_ascii_case(&self.wanted.text)),
-            _ => operator.compare_text(id, &self.wanted),
+    /// Compares the id of a trace, always with the positive operator: as text, because its hexadecimal digits can look
+    /// like a number.
+    fn match_trace_id(&self, id: &str) -> Match {
+        let is_id = |wanted: &Wanted| Match::from_bool(id.eq_ignore_ascii_case(&wanted.text));
+        match self.positive() {
+            Operator::Equal => is_id(&self.wanted),
+            Operator::In => self.list.any(is_id),
+            Operator::Exists => Match::Yes,
+            operator => operator.compare_text(id, &self.wanted),
         }
     }
 
-    fn match_trace_field(&self, operator: Operator, id: &FieldValue<'_>) -> Match {
+    fn match_trace_field(&self, id: &FieldValue<'_>) -> Match {
         if *id == FieldValue::Withheld {
-            return Match::No;
+            return Match::from_bool(self.operator == Operator::Exists);
         }
         let mut text = String::new();
         id.push_plain(&mut text);
-        self.match_trace_id(operator, &text)
+        self.match_trace_id(&text)
     }
 
     /// Returns the id of the span that is wanted, if it is wanted by its id.
@@ -243,9 +227,11 @@ mod tests {
     use ttlog_core::record::Text;
 
     use super::*;
+    use crate::query::Filter;
 
     fn condition(text: &str) -> Condition {
-        text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
+        let filter: Filter = text.parse().unwrap_or_else(|error| panic!("{text}: {error}"));
+        filter.conditions()[0].clone()
     }
 
     fn matches(text: &str, value: &FieldValue<'_>) -> bool {
@@ -268,14 +254,6 @@ mod tests {
         ] {
             assert_eq!(condition(text).operator, operator, "{text}");
         }
-    }
-
-    #[test]
-    fn nonsense_is_refused() {
-        assert_eq!("abc".parse::<Condition>(), Err(ConditionError::NoOperator));
-        assert_eq!("a!b".parse::<Condition>(), Err(ConditionError::NoOperator));
-        assert_eq!("=5".parse::<Condition>(), Err(ConditionError::NoKey));
-        assert_eq!("level=loud".parse::<Condition>(), Err(ConditionError::UnknownLevel("loud".into())));
     }
 
     #[test]

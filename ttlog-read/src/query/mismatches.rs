@@ -76,13 +76,13 @@ mod tests {
     fn each_kind_of_each_condition_is_reported_once_if_a_ring_is_read_again() {
         let text = Mismatch { found: Kind::Text, wanted: Kind::Number };
         let size = Mismatch { found: Kind::Size, wanted: Kind::Number };
-        let conditions: Vec<Condition> = ["a>5", "b!=5"].map(|text| text.parse().expect("a condition")).into();
+        let filter: crate::query::Filter = "a>5 and b!=5".parse().expect("a filter");
         let mut reported = Mismatches::default();
         let mut read = |counts: &[(usize, Mismatch)]| {
             let mut mismatches = Mismatches::default();
             counts.iter().for_each(|&(condition, mismatch)| mismatches.count(condition, mismatch));
             mismatches.take_new(&mut reported);
-            mismatches.sentences(&conditions)
+            mismatches.sentences(filter.conditions())
         };
         let first = "2 events have `a` as text that is no number; they do not match";
         assert_eq!(read(&[(0, text), (0, text)]), [first]);

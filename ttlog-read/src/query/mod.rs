@@ -4,10 +4,13 @@ mod address;
 mod clock;
 mod compare;
 mod condition;
+mod filter;
 mod key;
 mod limits;
+mod list;
 mod mismatches;
 mod number;
+mod parse;
 mod period;
 mod range;
 mod scalar;
@@ -16,10 +19,13 @@ mod verdict;
 mod wanted;
 
 pub use compare::{Match, Mismatch, Operator};
-pub use condition::{Condition, ConditionError};
+pub use condition::Condition;
+pub use filter::Filter;
 pub use key::Key;
 pub use limits::Limits;
+pub use list::List;
 pub use mismatches::Mismatches;
+pub use parse::FilterError;
 pub use scalar::ByValue;
 pub use verdict::{SpanOutcomes, Subject, Verdict};
 pub use wanted::Wanted;
@@ -28,6 +34,9 @@ pub(crate) use limits::Extent;
 pub(crate) use period::Period;
 pub(crate) use range::{Range, Within};
 pub(crate) use verdict::selects_span;
+
+/// The language of filters: its grammar, keys and rules, with examples. For people, 80 columns wide.
+pub const FILTER_HELP: &str = include_str!("filter.txt");
 
 /// Number of matching events to retain.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,8 +53,8 @@ pub enum Keep {
 /// Selection of events. The default selects all, except for the records of spans.
 #[derive(Clone, Debug, Default)]
 pub struct Query {
-    /// Conditions that must all hold.
-    pub conditions: Vec<Condition>,
+    /// Conditions on each event.
+    pub filter: Filter,
     /// Number of events to retain.
     pub keep: Keep,
     /// Limits in time.
@@ -57,11 +66,6 @@ pub struct Query {
 }
 
 impl Query {
-    /// Returns whether a condition concerns the spans of an event.
-    pub(crate) fn concerns_spans(&self) -> bool {
-        self.conditions.iter().any(|condition| condition.key.concerns_spans())
-    }
-
     /// Returns whether events at the start are left out.
     #[must_use]
     pub fn cuts_start(&self) -> bool {

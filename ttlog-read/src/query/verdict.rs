@@ -1,7 +1,8 @@
 //! Verdict of a query on the events of one callsite, decided once as far as the callsite determines it.
 
-use super::compare::{Match, Mismatch};
+use super::compare::Match;
 use super::condition::Condition;
+use super::filter::{Filter, Holds, Node};
 use super::key::Key;
 use super::mismatches::Mismatches;
 use crate::event::secrets::Hidden;
@@ -19,69 +20,93 @@ pub struct Subject<'e, 'a> {
     pub context: u32,
     /// Name of the thread at that time.
     pub thread: &'e str,
-    /// Outcomes of the conditions on the spans that it is in; `None`: not known yet, so that these conditions hold.
+    /// Outcomes of the conditions on the spans that it is in; `None`: not known yet, so that what depends on them is
+    /// selected.
     pub spans: Option<&'e SpanOutcomes>,
 }
 
-/// Outcomes of the conditions on spans, which are the same for all events of one span; by condition.
+/// Outcomes of the conditions on spans, which are the same for all events of one span; by condition. `None`: there is
+/// nothing to compare.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SpanOutcomes(Vec<Option<Match>>);
 
 impl SpanOutcomes {
     /// Evaluates the conditions on spans for the events in a span; `path` is its ancestors and itself.
     #[must_use]
-    pub fn new(conditions: &[Condition], path: &[SpanRef<'_, '_>]) -> Self {
-        let outcome = |condition: &Condition| condition.key.concerns_spans().then(|| condition.match_spans(path));
-        SpanOutcomes(conditions.iter().map(outcome).collect())
+    pub fn new(filter: &Filter, path: &[SpanRef<'_, '_>]) -> Self {
+        let outcome = |condition: &Condition| match condition.key.concerns_spans() {
+            true => condition.match_spans(path),
+            false => None,
+        };
+        SpanOutcomes(filter.conditions().iter().map(outcome).collect())
     }
 }
 
 /// Verdict of the filter on the events of one callsite, as far as the callsite determines it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Verdict {
-    rejected: bool,
-    /// Conditions that none of the events can be compared with, by index.
-    incomparable: Vec<(usize, Mismatch)>,
-    /// Indexes of the conditions to evaluate for each event.
-    open: Vec<usize>,
+    /// What is left to evaluate for each event, or the outcome for all of them.
+    rest: Result<Holds, Node>,
+    /// Outcomes for all events of the callsite, by condition.
+    known: Vec<Option<Match>>,
 }
 
 impl Verdict {
     /// Evaluates the conditions that are the same for all events of the callsite. `None`: the callsite is not in the
     /// table.
     #[must_use]
-    pub fn new(conditions: &[Condition], source: &Source<'_>, callsite: Option<&SourceCallsite<'_>>) -> Self {
-        let mut verdict = Verdict { rejected: false, incomparable: Vec::new(), open: Vec::new() };
-        for (index, condition) in conditions.iter().enumerate() {
-            match decide_for_all(condition, source, callsite) {
-                Some(Match::Incomparable(mismatch)) => verdict.incomparable.push((index, mismatch)),
-                Some(outcome) => verdict.rejected |= !condition.selects(outcome),
-                None => verdict.open.push(index),
-            }
-        }
-        verdict
+    pub fn new(filter: &Filter, source: &Source<'_>, callsite: Option<&SourceCallsite<'_>>) -> Self {
+        let conditions = filter.conditions();
+        let known: Vec<_> =
+            conditions.iter().map(|condition| decide_for_all(condition, source, callsite)).collect();
+        let holds = |index: usize| known[index].map_or(Holds::Open, Holds::of);
+        let rest = filter.root().reduced(&holds, &|index| cost(&conditions[index]));
+        Verdict { rest, known }
     }
 
-    /// Evaluates the remaining conditions for an event. Counts it in `mismatches` if all of those that can be compared
-    /// hold.
+    /// Evaluates the remaining conditions for an event. Counts it in `mismatches` if it depends on values that do not
+    /// compare.
     #[inline]
     #[must_use]
-    pub fn decide(&self, conditions: &[Condition], subject: &Subject<'_, '_>, mismatches: &mut Mismatches) -> bool {
-        if self.rejected {
-            return false;
-        }
+    pub fn decide(&self, filter: &Filter, subject: &Subject<'_, '_>, mismatches: &mut Mismatches) -> bool {
+        let rest = match &self.rest {
+            Ok(holds) => return *holds == Holds::Yes,
+            Err(rest) => rest,
+        };
+        let outcome =
+            |index: usize| self.known[index].or_else(|| decide_for_one(index, &filter.conditions()[index], subject));
+        let mut is_later = false;
         let mut incomparable = Vec::new();
-        for &index in &self.open {
-            match decide_for_one(index, &conditions[index], subject) {
-                Match::Incomparable(mismatch) => incomparable.push((index, mismatch)),
-                outcome if conditions[index].selects(outcome) => {}
-                _ => return false,
+        let holds = rest.holds(&mut |index| {
+            let outcome = outcome(index);
+            is_later |= outcome.is_none();
+            if let Some(Match::Incomparable(mismatch)) = outcome {
+                incomparable.push((index, mismatch));
+            }
+            outcome.map_or(Holds::Open, Holds::of)
+        });
+        match holds {
+            Holds::Yes => true,
+            Holds::No => false,
+            Holds::Open if is_later => true,
+            Holds::Open => {
+                incomparable.iter().for_each(|&(index, mismatch)| mismatches.count(index, mismatch));
+                // Conditions without influence on the outcome need no value.
+                filter.selects(&mut |index| outcome(index).unwrap_or(Match::No))
             }
         }
-        incomparable.iter().chain(&self.incomparable).fold(true, |selected, &(index, mismatch)| {
-            mismatches.count(index, mismatch);
-            selected && conditions[index].selects(Match::Incomparable(mismatch))
-        })
+    }
+}
+
+/// Returns how much work a condition is, relative to others.
+fn cost(condition: &Condition) -> u32 {
+    match condition.key {
+        Key::Context => 1,
+        Key::Field(_) => 2,
+        Key::Thread | Key::Span | Key::SpanName | Key::SpanField(_) | Key::TraceId => 3,
+        Key::Message => 20, // is made from all fields
+        // Decided for the callsite.
+        _ => 0,
     }
 }
 
@@ -113,7 +138,7 @@ fn decide_for_all(condition: &Condition, source: &Source<'_>, callsite: Option<&
             Some((callsite, (index, path))) => {
                 let field = &callsite.fields[index];
                 if callsite.withholds(index) {
-                    return Some(condition.match_nothing());
+                    return Some(condition.match_unknown());
                 }
                 let literal = field.literal?;
                 Some(condition.match_path(&FieldValue::of(literal.to_value(), field, &Hidden::default()), path))
@@ -122,9 +147,10 @@ fn decide_for_all(condition: &Condition, source: &Source<'_>, callsite: Option<&
     }
 }
 
-fn decide_for_one(index: usize, condition: &Condition, subject: &Subject<'_, '_>) -> Match {
+/// Returns `None` if the outcome is not known yet.
+fn decide_for_one(index: usize, condition: &Condition, subject: &Subject<'_, '_>) -> Option<Match> {
     let &Subject { callsite, payload, context, thread, spans } = subject;
-    match (&condition.key, callsite) {
+    Some(match (&condition.key, callsite) {
         (Key::Thread, _) => condition.match_text(thread),
         (Key::Context, _) => condition.match_number(context.into()),
         (Key::Message, Some(callsite)) => {
@@ -132,46 +158,45 @@ fn decide_for_one(index: usize, condition: &Condition, subject: &Subject<'_, '_>
             callsite.template.render(&callsite.values(payload).0, &mut message);
             condition.match_text(&message)
         }
-        (Key::Field(name), Some(callsite)) => {
-            let found = callsite.find_field(name);
-            let value = found.and_then(|(index, path)| Some((callsite.value(index, payload)?, path)));
-            value.map_or(condition.match_nothing(), |(value, path)| condition.match_path(&value, path))
-        }
-        (key, _) if key.concerns_spans() => match spans {
-            Some(SpanOutcomes(outcomes)) => {
-                let of_spans = outcomes.get(index).copied().flatten().unwrap_or(condition.match_nothing());
-                condition.match_own_trace(of_spans, || own_trace_id(callsite, payload))
-            }
-            None => Match::from_bool(true),
+        (Key::Field(name), Some(callsite)) => match callsite.find_field(name) {
+            None => condition.match_nothing(),
+            Some((index, path)) => match callsite.value(index, payload) {
+                None => condition.match_unknown(),
+                Some(value) => condition.match_path(&value, path),
+            },
         },
+        (key, _) if key.concerns_spans() => {
+            let SpanOutcomes(outcomes) = spans?;
+            let of_spans = outcomes.get(index).copied().flatten();
+            condition.match_own_trace(of_spans, || own_trace_id(callsite, payload))
+        }
         // All other conditions were evaluated for the callsite.
         _ => condition.match_nothing(),
-    }
+    })
 }
 
-/// Returns whether the conditions hold for a span: those on fields for its own, with their last values; `thread` is the
-/// name of the thread that it was in last.
+/// Returns whether the filter selects a span: conditions on fields apply to its own, with their last values; `thread` is
+/// the name of the thread that it was in last.
 pub(crate) fn selects_span(
-    conditions: &[Condition],
+    filter: &Filter,
     span: &SpanRef<'_, '_>,
     thread: &str,
     mismatches: &mut Mismatches,
 ) -> bool {
-    let mut is_selected = true;
-    let mut incomparable = Vec::new();
-    for (index, condition) in conditions.iter().enumerate() {
-        match match_span(condition, span, thread) {
-            Match::Incomparable(mismatch) => incomparable.push((index, mismatch)),
-            outcome => is_selected &= condition.selects(outcome),
+    let conditions = filter.conditions();
+    let outcomes: Vec<_> = conditions.iter().map(|condition| match_span(condition, span, thread)).collect();
+    match filter.root().holds(&mut |index| Holds::of(outcomes[index])) {
+        Holds::Yes => true,
+        Holds::No => false,
+        Holds::Open => {
+            for (index, outcome) in outcomes.iter().enumerate() {
+                if let Match::Incomparable(mismatch) = outcome {
+                    mismatches.count(index, *mismatch);
+                }
+            }
+            filter.selects(&mut |index| outcomes[index])
         }
     }
-    if is_selected {
-        for (index, mismatch) in incomparable {
-            mismatches.count(index, mismatch);
-            is_selected &= conditions[index].selects(Match::Incomparable(mismatch));
-        }
-    }
-    is_selected
 }
 
 fn match_span(condition: &Condition, span: &SpanRef<'_, '_>, thread: &str) -> Match {
@@ -181,7 +206,7 @@ fn match_span(condition: &Condition, span: &SpanRef<'_, '_>, thread: &str) -> Ma
         Key::Context => condition.match_number(span.life().last_context.into()),
         Key::Message => span.name().map_or(nothing, |name| condition.match_text(name)),
         Key::Field(name) => span.field(name).map_or(nothing, |value| condition.match_value(&value)),
-        key if key.concerns_spans() => condition.match_spans(&span.path()),
+        key if key.concerns_spans() => condition.match_spans(&span.path()).unwrap_or(nothing),
         _ => span.source().and_then(|source| decide_for_all(condition, source, span.callsite())).unwrap_or(nothing),
     }
 }

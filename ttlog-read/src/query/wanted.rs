@@ -24,6 +24,8 @@ pub struct Wanted {
     pub(super) level: Option<Level>,
     pub(super) uuid: Option<[u8; 16]>,
     pub(super) address: Option<Address>,
+    /// The regular expression.
+    pub(super) pattern: Option<Pattern>,
     /// Period of a date and time, in UTC unless it says otherwise.
     time: Option<Period>,
 }
@@ -44,12 +46,24 @@ impl Wanted {
             level: text.parse().ok(),
             uuid: parse_uuid(&text),
             address: Address::parse(&text),
+            pattern: None,
             time,
             text,
             is_quoted: quoted.is_some(),
             scalar,
             nearest_f32,
         }
+    }
+
+    /// Parses a regular expression.
+    pub(super) fn pattern(typed: &str) -> Result<Self, String> {
+        let wanted = Wanted { scalar: None, nearest_f32: None, ..Wanted::new(typed) };
+        let pattern = regex::RegexBuilder::new(&wanted.text).size_limit(PATTERN_BYTES_MAX).build();
+        let pattern = pattern.map_err(|error| match error {
+            regex::Error::CompiledTooBig(_) => "this regular expression is too large".to_owned(),
+            error => format!("this is no regular expression: {error}"),
+        })?;
+        Ok(Wanted { pattern: Some(Pattern(pattern)), ..wanted })
     }
 
     /// Returns the value as a number, a duration or a size, if it is one and not quoted.
@@ -95,6 +109,25 @@ impl Wanted {
     }
 }
 
+/// Most bytes that a compiled regular expression takes. It is searched for in linear time, whatever it is.
+const PATTERN_BYTES_MAX: usize = 4 << 20;
+
+/// A regular expression, equal to those that were written the same.
+#[derive(Clone, Debug)]
+pub(super) struct Pattern(regex::Regex);
+
+impl Pattern {
+    pub(super) fn is_match(&self, text: &str) -> bool {
+        self.0.is_match(text)
+    }
+}
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.as_str() == other.0.as_str()
+    }
+}
+
 /// Parses a typed value: as logged text, and more leniently.
 fn parse(typed: &str) -> Option<Scalar> {
     let is_hex = typed.starts_with("0x");
@@ -114,7 +147,7 @@ fn parse(typed: &str) -> Option<Scalar> {
 }
 
 /// Returns quoted text with `\"` and `\\` resolved.
-fn unescaped(quoted: &str) -> String {
+pub(super) fn unescaped(quoted: &str) -> String {
     let mut out = String::with_capacity(quoted.len());
     let mut chars = quoted.chars().peekable();
     while let Some(c) = chars.next() {

@@ -122,7 +122,7 @@ impl<'s, 'a> Timeline<'s, 'a> {
         };
         // Limits that depend on the recording's extent can be applied only once it is known. So it is with spans: a
         // segment that is read later can have the start of one.
-        let concerns_spans = query.concerns_spans();
+        let concerns_spans = query.filter.concerns_spans();
         let late = query.limits.depend_on_extent() || concerns_spans;
         let (keep, range) = match late {
             true => (Keep::All, Range::default()),
@@ -132,7 +132,7 @@ impl<'s, 'a> Timeline<'s, 'a> {
         let mut scan = Scan::new(sources, query, keep, range, Collection::new(sources, span_count));
         let mut scratch = Vec::new();
         let total = timeline.parts.len();
-        if query.conditions.iter().any(|condition| condition.key == Key::Thread) {
+        if query.filter.conditions().iter().any(|condition| condition.key == Key::Thread) {
             // Whether an event is wanted depends on a name that can be recorded in a segment that is read later.
             for index in 0..total {
                 timeline.read_names(index, &mut scratch);
@@ -184,7 +184,7 @@ impl<'s, 'a> Timeline<'s, 'a> {
     fn select_by_spans(&mut self, query: &Query, scratch: &mut Vec<u8>) {
         let verdicts_of = |source: &Source<'_>| -> Vec<Verdict> {
             let callsites = std::iter::once(None).chain(source.callsites.places());
-            callsites.map(|callsite| Verdict::new(&query.conditions, source, callsite)).collect()
+            callsites.map(|callsite| Verdict::new(&query.filter, source, callsite)).collect()
         };
         let verdicts: Vec<_> = self.sources.iter().map(verdicts_of).collect();
         let mut outcomes: HashMap<(usize, u64), SpanOutcomes> = HashMap::new();
@@ -199,12 +199,12 @@ impl<'s, 'a> Timeline<'s, 'a> {
             let spans_index = self.spans_index(self.parts[entry.part as usize]);
             let outcomes = outcomes
                 .entry((spans_index, id))
-                .or_insert_with(|| SpanOutcomes::new(&query.conditions, &spans.path(self.sources, id)));
+                .or_insert_with(|| SpanOutcomes::new(&query.filter, &spans.path(self.sources, id)));
             let thread = self.thread_of(entry).map_or("", |(name, _)| name);
             let subject =
                 Subject { callsite, payload: &payload, context: entry.context, thread, spans: Some(outcomes) };
             let verdict = verdicts[index].get(source.callsites.place(entry.callsite).map_or(0, |place| place + 1));
-            verdict.is_none_or(|verdict| verdict.decide(&query.conditions, &subject, &mut mismatches))
+            verdict.is_none_or(|verdict| verdict.decide(&query.filter, &subject, &mut mismatches))
         });
         (self.entries, self.mismatches) = (entries, mismatches);
     }

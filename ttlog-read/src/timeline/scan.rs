@@ -85,7 +85,7 @@ impl<'q, 'a> Scan<'q, 'a> {
             .iter()
             .map(|source| {
                 let callsites = std::iter::once(None).chain(source.callsites.places());
-                callsites.map(|callsite| Verdict::new(&query.conditions, source, callsite)).collect()
+                callsites.map(|callsite| Verdict::new(&query.filter, source, callsite)).collect()
             })
             .collect();
         let input_len: u64 = sources.iter().map(|source| source.len_bytes).sum();
@@ -239,7 +239,7 @@ impl<'q, 'a> Scan<'q, 'a> {
         let is_selected = verdict.is_none_or(|verdict| {
             let callsite = source.callsite(record.callsite);
             let subject = Subject { callsite, payload: record.payload, context: record.context, thread, spans: None };
-            verdict.decide(&self.query.conditions, &subject, &mut self.mismatches)
+            verdict.decide(&self.query.filter, &subject, &mut self.mismatches)
         });
         self.undated += u64::from(is_selected && within == Within::Undated);
         is_selected && within == Within::Yes

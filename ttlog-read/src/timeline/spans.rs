@@ -50,7 +50,7 @@ impl<'a> Timeline<'_, 'a> {
                 let is_within =
                     span.source().is_some_and(|source| range.overlaps(source, (life.first, life.ticks.0), last));
                 let thread = || self.thread_name(of, life.last_context, life.ticks.1);
-                if is_within && selects_span(&query.conditions, &span, thread(), &mut tree.mismatches) {
+                if is_within && selects_span(&query.filter, &span, thread(), &mut tree.mismatches) {
                     selected.push((life.is_open(), life.first, index, life.id));
                 }
             }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use ttlog_read::event::secrets::Secrets;
-use ttlog_read::query::{Condition, Keep, Key, Limits, Query};
+use ttlog_read::query::{Filter, Keep, Key, Limits, Query};
 use ttlog_read::source::device::load::Firmwares;
 use ttlog_read::source::{Input, Inputs, Source};
 use ttlog_read::text::escape::{LineBreaks, error_line};
@@ -54,7 +54,7 @@ pub struct Show {
     /// Numbers, durations (500ms, 1h30m) and sizes (10KB, 4MiB) compare by value, also those in text. Values that do
     /// not compare with VALUE are counted on standard error. A VALUE in double quotes is text.
     #[arg(short, long = "filter", value_name = "EXPR")]
-    pub filters: Vec<Condition>,
+    pub filters: Vec<Filter>,
 
     /// Show the last N of the matching events
     #[arg(short = 'n', long, value_name = "N", conflicts_with = "head")]
@@ -192,7 +192,7 @@ impl Request {
         let group_by = || if options.group_by.is_empty() { by_level() } else { options.group_by.clone() };
         Ok(Request {
             query: Query {
-                conditions: options.filters.clone(),
+                filter: options.filters.iter().cloned().collect(),
                 keep,
                 limits: limits(options, style)?,
                 duplicates: options.duplicates,
@@ -222,7 +222,7 @@ impl Request {
 
     fn show_spans(&self, timeline: &Timeline<'_, '_>, out: &mut dyn Write) -> io::Result<()> {
         let tree = timeline.span_tree(&self.query);
-        for line in tree.mismatches.sentences(&self.query.conditions) {
+        for line in tree.mismatches.sentences(self.query.filter.conditions()) {
             complain(&line);
         }
         match self.format {
@@ -344,7 +344,7 @@ pub fn show(
         ));
         outcome = Outcome::Partial;
     }
-    for line in timeline.mismatches.sentences(&request.query.conditions) {
+    for line in timeline.mismatches.sentences(request.query.filter.conditions()) {
         complain(&line);
     }
     if news.as_ref().is_none_or(|news| news.is_first) {
