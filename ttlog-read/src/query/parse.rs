@@ -259,6 +259,10 @@ impl<'t> Parser<'t> {
             self.skip_blanks();
             return Ok(typed);
         }
+        // An empty one before a connective.
+        if self.text[..start].ends_with(char::is_whitespace) && self.is_before_word(&CONNECTIVES) {
+            return Ok("");
+        }
         let mut open = 0;
         while let Some(c) = self.rest().chars().next() {
             match c {
@@ -502,7 +506,7 @@ mod tests {
             ("a=", "a Equal []"),
             ("a= and b=2", "(a Equal [] and b Equal [2])"),
             ("a=b=c", "a Equal [b=c]"),
-            ("a=band or=5", "a Equal [band or=5]"),
+            ("a=bandor xor y", "a Equal [bandor xor y]"),
             ("a~~=^x|y$ and b=2", "(a Matches [^x|y$] and b Equal [2])"),
             ("a~~=\"a (b|c)\"", "a Matches [a (b|c)]"),
             ("a in (1, two,\"three, 3\") and b=2", "(a In [1|two|three, 3] and b Equal [2])"),
