@@ -4,7 +4,8 @@
 //! `callsite`, `thread`, `context`, `service`, `pid`, `host` and `boot` (or `session`) refer to properties of every
 //! event; `span` (or `span.name`), `span.FIELD` and `trace_id` refer to the spans that it is in. Any other key is a
 //! field, and so is `fields.KEY` for any KEY. `order.customer.id` and `order.lines[0].sku` are values inside of a
-//! field; without an index, all elements of a sequence are compared. How values compare is in [`compare`](super::compare).
+//! field, and `span.order.customer.id` inside of one of a span; without an index, all elements of a sequence are
+//! compared. How values compare is in [`compare`](super::compare).
 
 use std::fmt;
 use std::str::FromStr;
@@ -143,17 +144,17 @@ impl Condition {
     /// match.
     #[must_use]
     pub fn match_path(&self, value: &FieldValue<'_>, path: &str) -> Match {
-        if path.is_empty() {
-            return self.match_value(value);
+        match Self::match_inside(self.positive(), &self.wanted, value, path) {
+            None => self.match_nothing(),
+            Some(outcome) => self.signed(outcome),
         }
-        let operator = if self.operator == Operator::NotEqual { Operator::Equal } else { self.operator };
+    }
+
+    /// Compares the values that `path` leads to; `None`: there are none.
+    fn match_inside(operator: Operator, wanted: &Wanted, value: &FieldValue<'_>, path: &str) -> Option<Match> {
         let mut outcomes = Vec::new();
-        let found = value.visit(path, &mut |value| outcomes.push(operator.compare_value(value, &self.wanted)));
-        match Match::any(outcomes.into_iter()) {
-            _ if !found => self.match_nothing(),
-            outcome if self.operator == Operator::NotEqual => outcome.negated(),
-            outcome => outcome,
-        }
+        let found = value.visit(path, &mut |value| outcomes.push(operator.compare_value(value, wanted)));
+        found.then(|| Match::any(outcomes.into_iter()))
     }
 
     /// Compares the spans that an event is in, for the keys that concern them. It matches if any of the spans does.
@@ -176,8 +177,8 @@ impl Condition {
                 Match::any(recorded.into_iter().chain(fields.map(|id| self.match_trace_field(operator, &id))))
             }
             (key, _) => {
-                let values = innermost_first.filter_map(|span| span.field(key.span_field()?));
-                Match::any(values.map(|value| operator.compare_value(&value, &self.wanted)))
+                let values = innermost_first.filter_map(|span| span.find_field(key.span_field()?));
+                Match::any(values.filter_map(|(value, path)| Self::match_inside(operator, &self.wanted, &value, path)))
             }
         };
         self.signed(outcome)

@@ -12,6 +12,7 @@ mod period;
 mod range;
 mod scalar;
 mod time;
+mod unknown;
 mod verdict;
 mod wanted;
 
@@ -21,6 +22,7 @@ pub use key::Key;
 pub use limits::Limits;
 pub use mismatches::Mismatches;
 pub use scalar::ByValue;
+pub use unknown::{Selected, UnknownField};
 pub use verdict::{SpanOutcomes, Subject, Verdict};
 pub use wanted::Wanted;
 

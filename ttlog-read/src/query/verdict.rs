@@ -180,7 +180,7 @@ fn match_span(condition: &Condition, span: &SpanRef<'_, '_>, thread: &str) -> Ma
         Key::Thread => condition.match_text(thread),
         Key::Context => condition.match_number(span.life().last_context.into()),
         Key::Message => span.name().map_or(nothing, |name| condition.match_text(name)),
-        Key::Field(name) => span.field(name).map_or(nothing, |value| condition.match_value(&value)),
+        Key::Field(name) => span.find_field(name).map_or(nothing, |(value, path)| condition.match_path(&value, path)),
         key if key.concerns_spans() => condition.match_spans(&span.path()),
         _ => span.source().and_then(|source| decide_for_all(condition, source, span.callsite())).unwrap_or(nothing),
     }
