@@ -144,6 +144,9 @@ impl Condition {
     /// match.
     #[must_use]
     pub fn match_path(&self, value: &FieldValue<'_>, path: &str) -> Match {
+        if path.is_empty() {
+            return self.match_value(value);
+        }
         match Self::match_inside(self.positive(), &self.wanted, value, path) {
             None => self.match_nothing(),
             Some(outcome) => self.signed(outcome),
@@ -152,6 +155,9 @@ impl Condition {
 
     /// Compares the values that `path` leads to; `None`: there are none.
     fn match_inside(operator: Operator, wanted: &Wanted, value: &FieldValue<'_>, path: &str) -> Option<Match> {
+        if path.is_empty() {
+            return Some(operator.compare_value(value, wanted));
+        }
         let mut outcomes = Vec::new();
         let found = value.visit(path, &mut |value| outcomes.push(operator.compare_value(value, wanted)));
         found.then(|| Match::any(outcomes.into_iter()))
