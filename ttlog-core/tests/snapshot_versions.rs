@@ -19,15 +19,16 @@ use ttlog_core::device::{DeviceClock, DeviceRecorder, SessionStart};
 use ttlog_core::event::capture::{debug, display};
 use ttlog_core::event::dynamic::{DynamicFields, DynamicValues};
 use ttlog_core::event::error_chain::error_chain;
-use ttlog_core::event::{AnyFields, Cons, Field, Fields, JoinedFields, Literal, Metadata, Nil, Shown, TypeList};
+use ttlog_core::event::secret::SecretKeys;
+use ttlog_core::event::{AnyFields, Cons, Field, Fields, JoinedFields, Literal, Metadata, Nil, Role, Shown, TypeList};
 use ttlog_core::record::{Bytes, ContextInfo};
 use ttlog_core::ring::{
-    AppendOutcome, Cursor, DropReason, EndKind, FORMAT_VERSION, Item, ProcessEnd, Ring, RingConfig, RingImage,
-    SegmentHeader, SegmentState,
+    AppendOutcome, Cursor, DropReason, EndKind, FORMAT_VERSION, Item, PriorityCursor, ProcessEnd, Ring, RingConfig,
+    RingImage, SegmentHeader, SegmentState,
 };
 use ttlog_core::snapshot::{
-    Codec, SessionImage, SnapshotItem, SnapshotOptions, SnapshotReader, scratch_len, session_scratch_len, unpack_len,
-    write_session, write_snapshot_of_ring,
+    Codec, SessionImage, SnapshotItem, SnapshotOptions, SnapshotReader, Withhold, scratch_len, session_scratch_len,
+    unpack_len, write_session, write_snapshot_of_ring,
 };
 use ttlog_core::table::{CallsiteInfo, ProcessInfo, TableItem, encode_callsite, encode_process};
 use ttlog_core::{Level, Type, UnixTime, UuidBytes, Value, ValueRef, Word};
@@ -57,6 +58,65 @@ static FIELDS: [Field; 12] = [
     Field::literal("letter", Literal::Char('λ')).secret(),
 ];
 
+/// Fields of the records of spans: where one starts, and so on.
+static SPANS: [&[Field]; 13] = [
+    &[Field::id("span", Role::Span), Field::dynamic("n")],
+    &[Field::id("span", Role::Start), Field::id("parent", Role::Parent), Field::dynamic("path")],
+    &[Field::id("span", Role::Start)],
+    &[Field::id("span", Role::Begin), Field::id("parent", Role::Parent), Field::dynamic("order").shown(Shown::Debug)],
+    &[Field::id("span", Role::Enter)],
+    &[Field::id("span", Role::Leave)],
+    &[Field::id("span", Role::Update), Field::dynamic("status")],
+    &[Field::id("span", Role::Update), Field::id("from", Role::Follows)],
+    &[Field::id("span", Role::Update), Field::id("parent", Role::Parent), Field::dynamic("path")],
+    &[Field::id("span", Role::Finish)],
+    &[Field::id("span", Role::End)],
+    &[Field::id("span", Role::Update), Field::id("trace", Role::Trace), Field::id("id", Role::RemoteParent)],
+    &[Field::id("span", Role::Update), Field::id("trace", Role::Trace), Field::id("id", Role::KnownAs)],
+];
+
+#[derive(Value, Clone, Debug)]
+#[value(rename = "Order")]
+struct Sale<'p> {
+    buyer: Buyer,
+    lines: &'p [(u16, &'p str)],
+    state: State,
+    #[value(secret)]
+    coupon: Option<State>,
+    at: [Option<Place>; 2],
+}
+
+#[derive(Value, Clone, Debug)]
+struct Buyer {
+    id: u64,
+    card: u32,
+    balance: i64,
+    nothing: Nothing,
+}
+
+#[derive(Value, Clone, Debug)]
+enum State {
+    Open,
+    Retry(u8, f64),
+    Failed { code: u16, wide: (u128, i128), why: &'static str },
+}
+
+#[derive(Value, Clone, Debug)]
+struct Place(f32, f32);
+
+#[derive(Value, Clone, Debug)]
+struct Nothing;
+
+/// A struct with members that have no encoding.
+#[derive(Value)]
+struct Formatted {
+    #[value(display)]
+    shown: Failed,
+    #[value(debug)]
+    dumped: Option<Failed>,
+    after: u8,
+}
+
 #[derive(Debug)]
 struct Failed(&'static str, Option<Box<Failed>>);
 
@@ -75,28 +135,36 @@ impl Error for Failed {
 struct Writer<'m> {
     ring: Ring<'m>,
     cursor: Cursor<'m>,
+    /// Of a context that warns so often that it takes priority segments of its own.
+    own: PriorityCursor<'m>,
     told: Cell<u64>,
     ticks: u64,
     id: u16,
 }
 
 impl Writer<'_> {
-    /// Registers a callsite for these types and records events of it in an exclusive, a shared and a priority segment.
+    /// Registers a callsite for these types and records events of it in an exclusive and a shared segment, and in both
+    /// kinds of priority segments.
     fn event(&mut self, fields: &dyn AnyFields) {
+        let dynamic = fields.types().iter().count();
+        let of = if self.id == 0 { &FIELDS } else { &FIELDS[..dynamic] };
+        self.event_of(of, fields);
+    }
+
+    /// Records events as [`event`](Self::event) does, of a callsite with these fields.
+    fn event_of(&mut self, of: &'static [Field], fields: &dyn AnyFields) {
         self.id += 1;
         self.ticks += 37;
-        let types = fields.types();
-        let dynamic = types.iter().count();
         let metadata = Metadata {
             level: Level::try_from(1 + (self.id % 5) as u8).expect("1 to 5"),
             target: "kept::target",
             message: "{a} and {{more}}",
             file: "src/kept.rs",
             line: self.id.into(),
-            fields: if self.id == 1 { &FIELDS } else { &FIELDS[..dynamic] },
+            fields: of,
         };
-        let mut entry = [0; 512];
-        let len = encode_callsite(self.id, &metadata, types, &mut entry).expect("it fits");
+        let mut entry = [0; 1024];
+        let len = encode_callsite(self.id, &metadata, fields.types(), &mut entry).expect("it fits");
         self.ring.append_entry(&entry[..len]).expect("it fits");
         let who = ContextInfo { context: 1, os_thread_id: 77, next_index: 0, name: "worker" };
         for _ in 0..3 {
@@ -106,6 +174,9 @@ impl Writer<'_> {
             let kept =
                 self.ring.append_priority(self.ticks, &who, Some(&self.told), self.id, fields, DropReason::Reentrant);
             assert_eq!(kept, AppendOutcome::Recorded);
+            let often = ContextInfo { context: 3, os_thread_id: 79, next_index: 0, name: "warns" };
+            let own = self.own.append_slow(&self.ring, &|| self.ticks, &often, self.id, fields);
+            assert_eq!(own, AppendOutcome::Recorded);
             self.ticks += 5;
         }
     }
@@ -148,14 +219,61 @@ fn record_dynamic(writer: &mut Writer<'_>) {
     });
 }
 
+/// Records structs, enums and tuples, as fields and inside of others.
+fn record_composites(writer: &mut Writer<'_>) {
+    let buyer = |id| Buyer { id, card: 4111, balance: -5, nothing: Nothing };
+    let failed = State::Failed { code: 404, wide: (u128::MAX, -1), why: "gone" };
+    let sale = |state: &State, lines| Sale {
+        buyer: buyer(1 << 60),
+        lines,
+        state: state.clone(),
+        coupon: Some(state.clone()),
+        at: [Some(Place(0.5, -0.5)), None],
+    };
+    for state in [State::Open, State::Retry(3, 0.1), failed.clone()] {
+        let before = sale(&state, &[]);
+        writer.event(&Cons(1_u16, Cons(before.native(), Cons("after", Nil))));
+    }
+    writer.event(&Cons(sale(&failed, &[(1, "a"), (65_535, "")]).native(), Nil));
+    writer.event(&Cons((7_u8,).native(), Cons((1_u64, ("x", Some(-1_i32)), 0.5_f64).native(), Nil)));
+    writer.event(&Cons(Some(buyer(3)).native(), Cons([State::Open, failed].native(), Cons(Nothing.native(), Nil))));
+    let formatted = Formatted { shown: Failed("shown", None), dumped: None, after: 9 };
+    writer.event(&Cons(formatted.native(), Cons(5_u64, Nil)));
+}
+
+/// Records spans with all roles.
+fn record_spans(writer: &mut Writer<'_>) {
+    const SPAN: u64 = 1 << 40 | 7;
+    let order = (5_u8, State::Retry(1, 0.5));
+    let trace = 0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c_u128;
+    let records: [&dyn AnyFields; 13] = [
+        &Cons(SPAN, Cons(2_u16, Nil)),
+        &Cons(SPAN, Cons(0_u64, Cons("/a/longer/path/of/24", Nil))),
+        &Cons(SPAN + 1, Nil),
+        &Cons(SPAN + 2, Cons(SPAN, Cons(order.native(), Nil))),
+        &Cons(SPAN, Nil),
+        &Cons(SPAN, Nil),
+        &Cons(SPAN, Cons(200_u16, Nil)),
+        &Cons(SPAN + 1, Cons(SPAN, Nil)),
+        &Cons(SPAN + 1, Cons(SPAN, Cons("/b", Nil))),
+        &Cons(SPAN + 2, Nil),
+        &Cons(SPAN, Nil),
+        &Cons(SPAN, Cons(trace, Cons(0x00f0_67aa_0ba9_02b7_u64, Nil))),
+        &Cons(SPAN, Cons(trace, Cons(0xb7ad_6b71_6920_3331_u64, Nil))),
+    ];
+    for (of, fields) in SPANS.into_iter().zip(records) {
+        writer.event_of(of, fields);
+    }
+}
+
 fn make() -> Vec<u8> {
-    let memory: Vec<Word> = (0..64 * 1024 / 8).map(|_| Word::new(0)).collect();
+    let memory: Vec<Word> = (0..256 * 1024 / 8).map(|_| Word::new(0)).collect();
     let config = RingConfig {
         ring_id: 0x1122_3344_5566_7788,
         segment_len: 4096,
-        table_len: 8192,
+        table_len: 16_384,
         anchor_count: 4,
-        priority_segment_count: 4,
+        priority_segment_count: 24,
         control: true,
         session_count: 0,
     };
@@ -176,7 +294,8 @@ fn make() -> Vec<u8> {
     let len = encode_process(&process, &mut entry).expect("it fits");
     ring.append_entry(&entry[..len]).expect("it fits");
     ring.write_anchor(Anchor { ticks: 1000, unix_ns: 1_700_000_000_000_000_000 });
-    let mut writer = Writer { ring, cursor: Cursor::new(), told: Cell::new(0), ticks: 1000, id: 0 };
+    let own = PriorityCursor::new(4);
+    let mut writer = Writer { ring, cursor: Cursor::new(), own, told: Cell::new(0), ticks: 1000, id: 0 };
     writer.event(&Cons(true, Cons(1_u8, Cons(2_u16, Cons(3_u32, Cons(u64::MAX, Nil))))));
     writer.event(&Cons(-1_i8, Cons(-2_i16, Cons(-3_i32, Cons(i64::MIN, Cons(u128::MAX, Nil))))));
     writer.event(&Cons(i128::MIN, Cons(1.5_f32, Cons(-0.1_f64, Cons('🦀', Cons((), Nil))))));
@@ -205,6 +324,8 @@ fn make() -> Vec<u8> {
     let (short, near) = (Duration::from_micros(1500), UnixTime::from_nanos(-1));
     let far = UnixTime::new(i64::MIN, 1).expect("less than a second");
     writer.event(&Cons(short, Cons(Duration::MAX, Cons(near, Cons(far, Nil)))));
+    record_composites(&mut writer);
+    record_spans(&mut writer);
     writer.ticks += 1 << 33;
     for n in 0..40_u64 {
         writer.id = 3;
@@ -230,7 +351,10 @@ fn make() -> Vec<u8> {
         min_age_ns: 60_000_000_000,
         ..SnapshotOptions::new(Codec::Lz4)
     };
-    for options in [plain[0], plain[1], less] {
+    let keys = ["a.buyer.id", "state"];
+    let withhold = Some(Withhold::new(SecretKeys::with(&keys)));
+    let withheld = SnapshotOptions { withhold, ..SnapshotOptions::new(Codec::None) };
+    for options in [plain[0], plain[1], less, withheld] {
         let scratch = &mut vec![0; options.scratch_len(4096).max(scratch_len(4096))];
         write_snapshot_of_ring(ring, &META, options, scratch, &mut sink).expect("it takes all");
     }
@@ -330,6 +454,9 @@ fn read(bytes: &[u8]) -> String {
                         if field.secret || field.withheld {
                             write!(out, "/{}/{}", field.secret, field.withheld).expect("as above");
                         }
+                        if (field.role, field.shown) != (Role::Value, Shown::Plain) {
+                            write!(out, "/{:?}/{:?}", field.role, field.shown).expect("as above");
+                        }
                     }
                     writeln!(out)
                 }
@@ -386,7 +513,7 @@ fn check_file(version: u16) {
 /// Returns the memory of a device and its callsites. It has two sessions: the first, cut off while it recorded, as
 /// found by the second; and the second, with an event in progress.
 fn make_device() -> (Vec<u8>, Vec<Vec<u8>>) {
-    let words: &'static [Word] = Vec::leak((0..4096 / 8).map(|_| Word::new(0)).collect());
+    let words: &'static [Word] = Vec::leak((0..8192 / 8).map(|_| Word::new(0)).collect());
     let config = RingConfig { ring_id: 0x0102_0304_0506_0708, segment_len: 256, session_count: 4, ..RingConfig::PLAIN };
     let mut entries = Vec::new();
     let process = ProcessInfo { service: "kept", build_id: &[0xCA; 20], clock: "dwt", ..ProcessInfo::default() };
@@ -401,24 +528,26 @@ fn make_device() -> (Vec<u8>, Vec<Vec<u8>>) {
         let started = recorder.start(words, &config, &session).expect("started once").expect("it fits");
         assert_eq!(started.boot, boot);
         let mut id = 0;
-        let mut event = |fields: &dyn OfDevice, wait: u64| {
+        let mut event_of = |of: &'static [Field], fields: &dyn OfDevice, wait: u64| {
             id += 1;
             TICKS.set(TICKS.get() + wait);
             recorder.append_any(id, fields.joined());
             if boot == 1 {
-                let dynamic = fields.types().iter().count();
                 let metadata = Metadata {
                     level: Level::try_from(1 + (id % 5) as u8).expect("1 to 5"),
                     target: "kept::device",
                     message: "{a}",
                     file: "src/main.rs",
                     line: id.into(),
-                    fields: &FIELDS[..dynamic],
+                    fields: of,
                 };
                 let mut entry = [0; 512];
                 let len = encode_callsite(id, &metadata, fields.types(), &mut entry).expect("it fits");
                 entries.push(entry[..len].to_vec());
             }
+        };
+        let mut event = |fields: &dyn OfDevice, wait: u64| {
+            event_of(&FIELDS[..fields.types().iter().count()], fields, wait);
         };
         TICKS.set(if boot == 1 { (1 << 32) - 50 } else { 7 });
         let (long, numbers) = ("long ".repeat(60), [1_u64, 300, 70_000]);
@@ -428,6 +557,17 @@ fn make_device() -> (Vec<u8>, Vec<Vec<u8>>) {
         event(&Cons("text", Cons(Some(7_u64), Nil)), 1 << 30);
         event(&Cons(long.as_str(), Nil), 3);
         event(&Cons(numbers.native(), Cons(display(&12.5).native(), Nil)), 1 << 33);
+        let place = Place(0.5, -0.5);
+        event(&Cons((7_u8, Some(-1_i16)).native(), Cons(State::Retry(3, 0.1).native(), Nil)), 1);
+        event(&Cons([Some(place), None].native(), Cons(State::Open.native(), Cons("after", Nil))), 1);
+        event(
+            &Cons(UuidBytes([0xA5; 16]), Cons(IpAddr::V4(Ipv4Addr::LOCALHOST), Cons(Duration::from_micros(1500), Nil))),
+            1,
+        );
+        event_of(SPANS[3], &Cons(8_u32, Cons(0_u32, Cons((5_u8, State::Retry(1, 0.5)).native(), Nil))), 1);
+        event_of(SPANS[0], &Cons(8_u32, Cons(2_u16, Nil)), 1);
+        event_of(SPANS[6], &Cons(8_u32, Cons(200_u16, Nil)), 1);
+        event_of(SPANS[9], &Cons(8_u32, Nil), 1);
         recorder.append_words(2, &[0x0000_0003_0002_0101]);
         // The last record is cut off: its header is the initial one of a reservation.
         let image = RingImage::parse(&image_of(words)).expect("a ring").segment_starts();
@@ -498,36 +638,57 @@ fn sessions_of(image: &[u8], entries: &[Vec<u8>]) -> Vec<u8> {
     sink.0
 }
 
-/// Returns the path of the saved memory of a device.
-fn ring_file() -> String {
-    format!("{}/tests/data/v3-device.ring", env!("CARGO_MANIFEST_DIR"))
+/// Returns the path of the saved memory of a device, of a version.
+fn ring_file(version: u16) -> String {
+    format!("{}/tests/data/v{version}-device.ring", env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Compares the text form of snapshots of a device with the text of a version.
+fn check_device(version: u16, what: &str, snapshots: &[u8]) {
+    let text = std::fs::read_to_string(ring_file(version).replace(".ring", ".txt")).expect("the text is there");
+    // A snapshot that is made today has its own version.
+    let found = read(snapshots).replace(&format!("header ({FORMAT_VERSION}, 3)"), &format!("header ({version}, 3)"));
+    for (n, (found, expected)) in found.lines().zip(text.lines()).enumerate() {
+        assert_eq!(found, expected, "{what}, line {}", n + 1);
+    }
+    assert_eq!(found.lines().count(), text.lines().count(), "{what}");
+}
+
+/// Compares the saved files of a version with its text, and returns the table of its snapshots.
+fn check_device_files(version: u16) -> Vec<Vec<u8>> {
+    let snapshots = std::fs::read(ring_file(version).replace(".ring", ".ttlog.bin")).expect("the kept file is there");
+    check_device(version, "the kept snapshots", &snapshots);
+    let entries = SnapshotReader::new(&snapshots).items().filter_map(|item| match item {
+        SnapshotItem::Entry(entry) => Some(entry.bytes.to_vec()),
+        _ => None,
+    });
+    let mut table: Vec<Vec<u8>> = Vec::new();
+    for entry in entries {
+        if !table.contains(&entry) {
+            table.push(entry);
+        }
+    }
+    let ring = std::fs::read(ring_file(version)).expect("the kept ring is there");
+    check_device(version, "the kept ring", &sessions_of(&ring, &table));
+    table
 }
 
 #[test]
 fn device_of_version_3() {
-    let snapshot_file = ring_file().replace(".ring", ".ttlog.bin");
-    let text_file = ring_file().replace(".ring", ".txt");
+    check_device_files(3);
+}
+
+#[test]
+fn device_of_version_4() {
     let (made, entries) = make_device();
     if std::env::var_os("TTLOG_BLESS").is_some_and(|value| value == "1") {
         let snapshots = sessions_of(&made, &entries);
-        std::fs::write(ring_file(), &made).expect("the file can be written");
-        std::fs::write(&snapshot_file, &snapshots).expect("as above");
-        std::fs::write(&text_file, read(&snapshots)).expect("as above");
+        std::fs::write(ring_file(4), &made).expect("the file can be written");
+        std::fs::write(ring_file(4).replace(".ring", ".ttlog.bin"), &snapshots).expect("as above");
+        std::fs::write(ring_file(4).replace(".ring", ".txt"), read(&snapshots)).expect("as above");
     }
-    let kept_ring = std::fs::read(ring_file()).expect("the kept ring is there");
-    let kept_snapshots = std::fs::read(snapshot_file).expect("the kept file is there");
-    let text = std::fs::read_to_string(text_file).expect("the text is there");
-    for (what, snapshots) in [
-        ("the kept snapshots", kept_snapshots),
-        ("the kept ring", sessions_of(&kept_ring, &entries)),
-        ("what is written today", sessions_of(&made, &entries)),
-    ] {
-        let found = read(&snapshots);
-        for (n, (found, expected)) in found.lines().zip(text.lines()).enumerate() {
-            assert_eq!(found, expected, "{what}, line {}", n + 1);
-        }
-        assert_eq!(found.lines().count(), text.lines().count(), "{what}");
-    }
+    assert_eq!(check_device_files(4), entries);
+    check_device(4, "what is written today", &sessions_of(&made, &entries));
 }
 
 #[test]

@@ -510,7 +510,7 @@ fn compare(ring: &Event, snapshot: &Event, before: Option<&CallsiteInfo<'_>>, af
     let is_wholly = !snapshot.payload.is_empty() && snapshot.payload.iter().all(|&byte| byte == 0xFF);
     let has_secret = after.fields().any(|field| {
         let mut withheld = field.withheld && field.literal.is_none();
-        visit_members(field.type_tags, &mut |member| withheld |= member.withheld);
+        visit_members(field.name, field.type_tags, &mut |member, _| withheld |= member.withheld);
         withheld
     });
     if has_secret && is_wholly {

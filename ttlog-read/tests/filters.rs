@@ -220,9 +220,8 @@ fn compares(value: &Simple, operator: &str, wanted: &str) -> bool {
         (Simple::Number(_, text), "~=") => text.contains(wanted),
         (Simple::Text(text), "~~=") => starts_with(text, wanted),
         (Simple::Number(_, text), "~~=") => starts_with(text, wanted),
-        (Simple::Number(value, _), _) => {
-            number(wanted).is_some_and(|wanted| value.partial_cmp(&wanted).is_some_and(|order| ordered(operator, order)))
-        }
+        (Simple::Number(value, _), _) => number(wanted)
+            .is_some_and(|wanted| value.partial_cmp(&wanted).is_some_and(|order| ordered(operator, order))),
         (Simple::Text(text), _) => match (number(text), number(wanted)) {
             (Some(value), Some(wanted)) => value.partial_cmp(&wanted).is_some_and(|order| ordered(operator, order)),
             (None, Some(_)) => false,

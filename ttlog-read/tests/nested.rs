@@ -12,7 +12,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use emitted::snapshot_of;
-use ttlog_core::{Value, info};
+use ttlog_core::{Value, info, info_scope};
+use ttlog_read::query::{Key, Selected, UnknownField};
 use ttlog_read::{FieldValue, Query, Secrets, Timeline};
 
 /// An event as read: its message, and its fields as text output shows them.
@@ -330,6 +331,57 @@ fn attributes_are_obeyed() {
 }
 
 #[test]
+fn names_of_secrets_can_be_paths() {
+    #[derive(Value)]
+    struct Buyer {
+        id: u8,
+        card: Plan,
+    }
+    #[derive(Value)]
+    struct Sale {
+        buyers: Vec<Option<Buyer>>,
+        place: Place,
+    }
+    let buyer = |id| Buyer { id, card: Plan::Paid { card: Card::Other, months: id } };
+    let snapshot = snapshot_of(|| {
+        info!("x", sale = Sale { buyers: vec![Some(buyer(1)), None, Some(buyer(2))], place: Place(0.5, 2.0) });
+        info!("x", buyer = buyer(3), pair = (OrderId(4), buyer(5)));
+    });
+    let seen = |keys: &[&str], conditions: &[&str]| {
+        let secrets = Secrets::new(keys.iter().map(|&key| key.to_owned()).collect(), false);
+        seen("secret-paths", &snapshot, &secrets, conditions)
+    };
+    let all = |keys: &[&str]| seen(keys, &[]).into_iter().flat_map(|(_, fields)| fields).collect::<Vec<_>>().join(" ");
+    let paid = |months: &str| format!("Paid {{card: <withheld>, months: {months}}}");
+    let expected = |ids: [&str; 4], months: [&str; 4], place: &str| {
+        let buyer = |index: usize| format!("{{id: {}, card: {}}}", ids[index], paid(months[index]));
+        let (first, second, alone, paired) = (buyer(0), buyer(1), buyer(2), buyer(3));
+        format!("sale={{buyers: [{first}, None, {second}], place: {place}}} buyer={alone} pair=(4, {paired})")
+    };
+    const W: &str = "<withheld>";
+    let (ids, place) = (["1", "2", "3", "5"], "(0.5, 2.0)");
+    for (key, wanted) in [
+        ("months.id", expected(ids, ids, place)),
+        ("id", expected([W; 4], ids, place)),
+        ("sale.buyers.id", expected([W, W, "3", "5"], ids, place)),
+        ("buyers.id", expected([W, W, "3", "5"], ids, place)),
+        ("buyer.id", expected(["1", "2", W, "5"], ids, place)),
+        ("pair.1.id", expected(["1", "2", "3", W], ids, place)),
+        ("card.months", expected(ids, [W; 4], place)),
+        ("buyer.card.PAID.months", expected(ids, ["1", "2", W, "5"], place)),
+        ("buyer.card.Free.months", expected(ids, ids, place)),
+        ("place.1", expected(ids, ids, "(0.5, <withheld>)")),
+        ("sale.place", expected(ids, ids, W)),
+    ] {
+        assert_eq!(all(&[key]), wanted, "{key}");
+    }
+    // What is hidden cannot be found out by a filter.
+    let count = |key, condition| seen(&[key], &[condition]).len();
+    assert_eq!((count("buyers.id", "sale.buyers.id=1"), count("buyer.id", "sale.buyers.id=1")), (0, 1));
+    assert_eq!((count("sale.place", "sale.place.0=0.5"), count("buyer.id", "buyer.id!=3")), (0, 2));
+}
+
+#[test]
 fn formatted_members_are_captured_at_any_depth_and_cut_to_their_room() {
     #[derive(Value)]
     struct Inner {
@@ -425,4 +477,136 @@ fn conditions_look_inside() {
     ] {
         assert_eq!(found(condition), expected, "{condition}");
     }
+}
+
+/// Records events in and outside of spans whose fields have members.
+fn orders_in_spans() -> Vec<u8> {
+    #[derive(Value)]
+    struct Line {
+        sku: &'static str,
+        count: u32,
+    }
+    #[derive(Value)]
+    struct Sale {
+        customer: Customer,
+        lines: Vec<Line>,
+        phase: Phase,
+    }
+    let customer = |id| Customer { id, name: format!("c{id}"), vip: None, balance: -5 };
+    let sale = |id, lines, phase| Sale { customer: customer(id), lines, phase };
+    snapshot_of(|| {
+        let lines = vec![Line { sku: "a", count: 1 }, Line { sku: "b", count: 9 }];
+        let outer = info_scope!("checkout", order = sale(7, lines, Phase::Open), order.shop = 5_u8);
+        info!("1", code = 1_u8);
+        let failed = Phase::Failed { code: 404, why: None, at: (0, 0.0) };
+        let _inner = info_scope!(parent: outer.context(), "pay", order = sale(8, vec![], failed));
+        info!("2");
+        let _other = info_scope!(parent: None, "checkout", order = sale(9, vec![], Phase::Retry(4)));
+        info!("3", user = customer(3));
+    })
+}
+
+#[test]
+fn conditions_look_inside_fields_of_spans() {
+    let snapshot = orders_in_spans();
+    let found = |condition: &str| {
+        let events = seen("span-paths", &snapshot, &Secrets::default(), &[condition]);
+        events.into_iter().map(|(message, _)| message).collect::<Vec<_>>().concat()
+    };
+    for (condition, expected) in [
+        ("span.order.customer.id=7", "12"), // of any span around it
+        ("span.order.customer.id=8", "2"),
+        ("span.order.customer.id>=8", "23"),
+        ("span.order.customer.id!=7", "3"),
+        ("span.fields.order.customer.name~=c9", "3"),
+        ("span.order.customer.vip=None", "123"),
+        ("span.order.lines.sku=b", "12"),
+        ("span.order.lines[1].sku=b", "12"),
+        ("span.order.lines[0].sku=b", ""),
+        ("span.order.phase=Failed", "2"),
+        ("span.order.phase.code>=400", "2"),
+        ("span.order.phase.Retry.0=4", "3"),
+        ("span.order.shop=5", "12"), // a field with a dot
+        ("span.order.shop!=5", "3"),
+        ("span.order.nothing=1", ""),
+        ("span.order.nothing!=1", "123"),
+    ] {
+        assert_eq!(found(condition), expected, "{condition}");
+    }
+    // Spans that are selected themselves are so by their own fields.
+    let count = |condition: &str| {
+        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("nested-span-paths.bin");
+        let inputs = ttlog_read::open(&[path.to_str().expect("a path in UTF-8")]);
+        let sources = inputs.sources(&Secrets::default()).expect("good sources");
+        let query = Query { filter: condition.parse().expect("a filter"), ..Query::default() };
+        Timeline::read(&sources, &Query::default(), &mut ()).span_tree(&query).matched
+    };
+    assert_eq!((count("order.customer.id=7"), count("order.customer.id!=7"), count("order.lines.count>8")), (1, 2, 1));
+    assert_eq!((count("span.order.customer.id=7"), count("order.phase.code=404")), (2, 1));
+}
+
+#[test]
+fn fields_that_nothing_has_are_reported_with_similar_ones() {
+    let snapshot = orders_in_spans();
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("nested-unknown.bin");
+    std::fs::write(&path, snapshot).expect("the file can be written");
+    let inputs = ttlog_read::open(&[path.to_str().expect("a path in UTF-8")]);
+    let sources = inputs.sources(&Secrets::default()).expect("good sources");
+    let reported = |names: &[&str], selected: Selected| {
+        let keys: Vec<_> = names.iter().map(|name| Key::from_name(name)).collect();
+        let unknown = UnknownField::find(&keys, &sources, selected);
+        unknown.iter().map(UnknownField::sentence).collect::<Vec<_>>().join("\n")
+    };
+    for known in [
+        "code",
+        "fields.code",
+        "user.customer_is_not_needed_here",
+        "user.id",
+        "user.vip",
+        "level",
+        "span",
+        "trace_id",
+        "span.name",
+        "span.order",
+        "span.order.shop",
+        "span.order.customer.id",
+        "span.fields.order.customer.id",
+        "span.order.lines",
+        "span.order.lines[3]",
+        "span.order.lines[3].sku",
+        "span.order.phase.0",
+        "span.order.phase.Failed.code",
+        "span.order.phase.code",
+        "span.order.phase.at.1",
+    ] {
+        let is_known = known != "user.customer_is_not_needed_here";
+        assert_eq!(reported(&[known], Selected::Events).is_empty(), is_known, "{known}");
+    }
+    for (typed, sentence) in [
+        ("cod", "no event has a field `cod`; similar: `code`"),
+        ("cdoe", "no event has a field `cdoe`; similar: `code`"),
+        ("leval", "no event has a field `leval`; similar: `level`"),
+        ("user.nmae", "no event has a field `user.nmae`; similar: `user.name`"),
+        ("balance", "no event has a field `balance`; similar: `user.balance`"),
+        ("user[0]", "no event has a field `user[0]`; similar: `user`"),
+        ("unlike", "no event has a field `unlike`"),
+        ("x\u{1b}[31m", "no event has a field `x\\u{1b}[31m`"),
+        ("order.customer.id", "no event has a field `order.customer.id`; similar: `span.order.customer.id`"),
+        ("span.code", "no span has a field `code`; similar: `code`"),
+        ("span.order.custmer.id", "no span has a field `order.custmer.id`; similar: `span.order.customer.id`"),
+        ("span.order.shop[0]", "no span has a field `order.shop[0]`; similar: `span.order.shop`"),
+        ("span.order.phase.Open.code", "no span has a field `order.phase.Open.code`"),
+        ("span.customer.id", "no span has a field `customer.id`; similar: `span.order.customer.id`"),
+    ] {
+        assert_eq!(reported(&[typed, typed], Selected::Events), sentence, "{typed}");
+    }
+    let several = "no event has a field `user.ip`; similar: `user.id` and `user.vip`";
+    assert_eq!(
+        reported(&["user.ip", "user."], Selected::Events),
+        format!("{several}\nno event has a field `user.`; similar: `user`")
+    );
+    let own = "no span has a field `order.custmer.id`; similar: `order.customer.id`";
+    assert_eq!(reported(&["order.custmer.id", "order.shop"], Selected::Spans), own);
+    assert_eq!(reported(&["order.customer.id"], Selected::Records), "", "records of spans have it");
+    assert_eq!(UnknownField::find(&[Key::from_name("x")], &[], Selected::Events), [], "nothing is known");
 }

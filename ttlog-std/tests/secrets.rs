@@ -10,17 +10,31 @@ use std::process::Command;
 use common::{Place, Snapshot, finish, stderr};
 use ttlog_core::TableItem;
 use ttlog_core::snapshot::{SnapshotItem, SnapshotReader, unpack_len};
-use ttlog_std::{Recorder, error, info};
+use ttlog_std::{Recorder, Value, error, info};
 
 /// Secret parts of the values below, which no snapshot may contain.
 const NEEDLES: [&str; 6] =
     ["TOKENTOKENTOKEN", "PASSWORDPASSWORD", "LITERALSECRET", "NESTEDSECRET", "DISPLAYSECRET", "PANICSECRET"];
 const IBAN: &str = "IBANIBANIBAN";
+/// Of a member that only its path makes secret.
+const CARD: &str = "CARDCARDCARD";
+
+#[derive(Value)]
+struct Order {
+    customers: Vec<Customer>,
+}
+
+#[derive(Value)]
+struct Customer {
+    id: u64,
+    card: &'static str,
+}
 
 fn log() {
     let (user, token) = ("ann", "TOKENTOKENTOKEN");
     info!("login", user, secret token, secret pin = "LITERALSECRET");
     info!("user {user} has {token}", secret token);
+    info!("paid", order = Order { customers: vec![Customer { id: 7, card: CARD }] });
     for n in 0..300_u64 {
         info!("request", n, user.password = "PASSWORDPASSWORD".to_owned().as_str(), payer.iban = IBAN);
         info!("items", secret items = &[Some("NESTEDSECRET"), None][..],
@@ -115,9 +129,9 @@ fn run(place: &Place, set: impl Fn(&mut Command)) -> Vec<std::path::PathBuf> {
 #[test]
 fn no_snapshot_holds_a_secret() {
     let place = Place::new("withheld");
-    for path in run(&place, |command| _ = command.env("TTLOG_SECRET_KEYS", "iban")) {
+    for path in run(&place, |command| _ = command.env("TTLOG_SECRET_KEYS", "iban,order.customers.card")) {
         let (bytes, withheld) = content(&path);
-        for needle in NEEDLES.iter().chain([&IBAN]) {
+        for needle in NEEDLES.iter().chain([&IBAN, &CARD]) {
             assert!(!holds(&bytes, needle), "{needle} in {path:?}");
         }
         let panicked = !path.to_str().unwrap().ends_with("-asked.bin");
@@ -136,20 +150,20 @@ fn no_snapshot_holds_a_secret() {
 fn names_of_ones_own_are_known_to_who_recovers() {
     let place = Place::new("known");
     let mut command = place.child("every way");
-    command.env("TTLOG_SECRET_KEYS", "iban");
+    command.env("TTLOG_SECRET_KEYS", "iban,customers.card");
     assert!(finish(command).status.signal().is_some());
     place.run("next");
     let is_recovered = |path: &&std::path::PathBuf| path.to_str().unwrap().ends_with("-recovered.bin");
     let paths = place.snapshot_files();
     let recovered = paths.iter().find(is_recovered).expect("the next start recovers it");
-    assert!(!holds(&content(recovered).0, IBAN));
+    assert!(!holds(&content(recovered).0, IBAN) && !holds(&content(recovered).0, CARD));
 }
 
 #[test]
 fn names_of_ones_own_are_not_known_untold() {
     let place = Place::new("iban");
     let paths = run(&place, |_| {});
-    assert!(paths.iter().all(|path| holds(&content(path).0, IBAN)));
+    assert!(paths.iter().all(|path| holds(&content(path).0, IBAN) && holds(&content(path).0, CARD)));
     assert!(paths.iter().all(|path| !holds(&content(path).0, "PASSWORDPASSWORD")));
 }
 

@@ -108,7 +108,7 @@ fn what_does_not_compare_is_counted_once() {
     told(&["file>5"], 0, "8 events have `file` as text that is no number; they do not match");
     told(&["line>5s"], 0, "8 events have `line` as a number without a unit, and `5s` is a duration; they do not match");
     told(&["thread>\x1b5"], 8, "");
-    told(&["nothing>5"], 0, "");
+    told(&["nothing>5"], 0, "no event has a field `nothing`");
     let stats = view(&dir, &["ring", "--stats", "--filter", "status>400"]);
     assert_eq!(stats.err, "ttlog-view: 2 events have `status` as text that is no number; they do not match\n");
 }

@@ -107,6 +107,32 @@ fn filters_on_spans() {
 }
 
 #[test]
+fn a_field_that_nothing_has_is_reported() {
+    let dir = directory("span_unknown_fields");
+    write(&dir, "web.bin", &web(1).snapshot("manual", 2 * SECOND, Codec::Lz4));
+    for (arguments, expected) in [
+        (&["-f", "row=12"][..], "no event has a field `row`; similar: `rows`"),
+        (&["-f", "user=ann"], "no event has a field `user`; similar: `span.user`"),
+        (&["-f", "span.usr=ann", "-f", "span.usr!=bob"], "no span has a field `usr`; similar: `span.user`"),
+        (&["--stats", "--group-by", "span.tabel"], "no span has a field `tabel`; similar: `span.table`"),
+        (&["--spans", "-f", "usr=ann"], "no span has a field `usr`; similar: `user`"),
+        (&["--spans", "-f", "rows=12"], "no span has a field `rows`"),
+        (&["--span-records", "-f", "usr=ann"], "no event has a field `usr`; similar: `user`"),
+    ] {
+        let run = view(&dir, &[&["web.bin"], arguments].concat());
+        assert_eq!((run.code, run.err), (Some(0), format!("ttlog-view: {expected}\n")), "{arguments:?}");
+    }
+    for arguments in [
+        &["-f", "rows=12", "-f", "span.user=ann", "-f", "trace_id=1"][..],
+        &["--stats", "--group-by", "span.table,n,level,span"],
+        &["--spans", "-f", "user=ann"],
+        &["--span-records", "-f", "user=ann"],
+    ] {
+        assert_eq!(view(&dir, &[&["web.bin"], arguments].concat()).err, "", "{arguments:?}");
+    }
+}
+
+#[test]
 fn records_of_spans_are_retained_events_that_are_shown_on_request() {
     let dir = directory("span_records");
     write(&dir, "web.bin", &web(1).snapshot("manual", 2 * SECOND, Codec::Lz4));

@@ -75,7 +75,7 @@ pub fn withheld(segment: &Segment<'_>, callsites: &HashMap<u16, CallsiteInfo<'_>
 /// Returns whether a field or one of its members is withheld.
 fn withholds(field: &FieldInfo<'_>) -> bool {
     let mut found = field.withheld;
-    visit_members(field.type_tags, &mut |member| found |= member.withheld);
+    visit_members(field.name, field.type_tags, &mut |member, _| found |= member.withheld);
     found
 }
 

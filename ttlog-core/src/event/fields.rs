@@ -65,8 +65,9 @@ impl TypeList {
             match head.describe(room) {
                 Some(more) => len += more,
                 None => panic!(
-                    "a log call on a device has too many fields, or names of members: their types take more than 64 \
-                     bytes"
+                    "the types of the fields of a log call on a device take more than 64 bytes, with the names of \
+                     members: leave members out with `#[value(skip)]`, shorten their names with `#[value(rename = \
+                     \"…\")]`, record a value with `%` or `?`, or make two log calls"
                 ),
             }
             rest = tail;

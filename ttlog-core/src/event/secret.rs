@@ -7,6 +7,8 @@
 //!
 //! Nothing here allocates or blocks; all of it is callable from a panic hook and from a signal handler.
 
+use crate::record::{MemberPath, PathStep};
+
 /// Built-in names of secrets.
 pub const BUILT_IN: [&str; 26] = [
     "password",
@@ -78,29 +80,85 @@ impl<'a> SecretKeys<'a> {
     pub fn contains(&self, name: &str) -> bool {
         BUILT_IN.iter().chain(self.extra).any(|key| ends_in(name.as_bytes(), key.as_bytes()))
     }
+
+    /// Returns whether a member of a field's value is secret: whether its path, the names of the field and of the
+    /// members on the way joined by dots, or the end of the path after some separator, is on the list.
+    ///
+    /// `customer.card` is the member `order.customer.card`. A member without a name has its position, as in `place.0`.
+    /// The name of a variant can stand before the name of its member (`payment.Card.number`), or be missing
+    /// (`payment.number`). Names compare as in [`contains`](Self::contains).
+    #[must_use]
+    pub fn contains_path(&self, path: &MemberPath<'_>) -> bool {
+        let is_path = |key: &&str| path_ends_in(path.field(), path.steps().rev(), key.as_bytes());
+        BUILT_IN.iter().chain(self.extra).any(is_path)
+    }
 }
 
 /// Returns whether `name` is `key`, or ends with it after a separator.
 fn ends_in(name: &[u8], key: &[u8]) -> bool {
+    match strip(name, key) {
+        Stripped::Key(ends_there) => ends_there,
+        Stripped::Name(_) => false,
+    }
+}
+
+/// Returns whether the names of a path, joined by dots, are `key` or end with it after a separator. Those of variants
+/// can be missing in `key`.
+fn path_ends_in<'t>(field: &str, mut inner_first: impl Iterator<Item = PathStep<'t>> + Clone, key: &[u8]) -> bool {
+    let Some(step) = inner_first.next() else { return ends_in(field.as_bytes(), key) };
+    let mut digits = [0; 3];
+    let name = if step.name.is_empty() { decimal(step.position, &mut digits) } else { step.name.as_bytes() };
+    let before = match strip(name, key) {
+        Stripped::Key(ends_there) => return ends_there,
+        Stripped::Name(before) => before.strip_suffix(b"."),
+    };
+    let before_variant = before.zip(step.variant).map(|(key, variant)| strip(variant.as_bytes(), key));
+    match (before, before_variant) {
+        (_, Some(Stripped::Key(true))) => true,
+        (_, Some(Stripped::Name([key @ .., b'.']))) if path_ends_in(field, inner_first.clone(), key) => true,
+        (Some(key), _) => path_ends_in(field, inner_first, key),
+        (None, _) => false,
+    }
+}
+
+fn decimal(number: u8, digits: &mut [u8; 3]) -> &[u8] {
+    *digits = [number / 100, number / 10 % 10, number % 10].map(|digit| b'0' + digit);
+    let zeros = digits.iter().take(2).take_while(|digit| **digit == b'0').count();
+    &digits[zeros..]
+}
+
+/// What is left when the end of a key and the end of a name were compared.
+enum Stripped<'k> {
+    /// The name ends with the key; whether the name begins there, or a separator stands before it.
+    Key(bool),
+    /// The key ends with the whole name; what is before it in the key.
+    Name(&'k [u8]),
+}
+
+/// Compares the ends of a name and of a key.
+fn strip<'k>(name: &[u8], key: &'k [u8]) -> Stripped<'k> {
     let is_line = |byte: u8| matches!(byte, b'_' | b'-');
-    let mut rest = name;
-    for &wanted in key.iter().rev() {
+    let differs = Stripped::Key(false);
+    let (mut rest, mut before_key) = (name, key);
+    while let Some((&wanted, key)) = before_key.split_last() {
         match rest.split_last() {
             Some((&last, before)) if is_line(wanted) && is_line(last) => rest = before,
             _ if is_line(wanted) => {}
             Some((last, before)) if last.eq_ignore_ascii_case(&wanted) => rest = before,
-            _ => return false,
+            Some(_) => return differs,
+            None => return Stripped::Name(before_key),
         }
+        before_key = key;
     }
     let Some(&before) = rest.last() else {
-        return !name.is_empty();
+        return Stripped::Key(!name.is_empty());
     };
     let Some(&first) = name.get(rest.len()) else {
-        return false; // an empty key
+        return differs; // an empty key
     };
     let separates = before.is_ascii() && !before.is_ascii_alphanumeric();
     let is_step = first.is_ascii_uppercase() && (before.is_ascii_lowercase() || before.is_ascii_digit());
-    separates || is_step
+    Stripped::Key(separates || is_step)
 }
 
 #[cfg(test)]
@@ -147,6 +205,83 @@ mod tests {
             assert!(!is_secret_key(name), "{name}");
         }
         assert!(is_secret_key("ä.pin") && is_secret_key("_pin"));
+    }
+
+    #[test]
+    fn paths_to_members() {
+        use crate::record::types::{EnumType, Member, StructType, TYPE_LEN_MAX, Type};
+        use crate::record::visit_members;
+        const fn member(name: &'static str, of: Type) -> Member {
+            Member { name, secret: false, of }
+        }
+        const CUSTOMER: StructType = StructType {
+            name: "Customer",
+            members: &[member("id", Type::U64), member("home_address", Type::Str), member("apiKey", Type::Str)],
+        };
+        const PAYMENT: EnumType = EnumType {
+            name: "Payment",
+            variants: &[
+                StructType { name: "Cash", members: &[] },
+                StructType { name: "Card", members: &[member("number", Type::U64), member("", Type::U8)] },
+            ],
+        };
+        const ORDER: StructType = StructType {
+            name: "Order",
+            members: &[
+                member("customers", Type::Sequence(&Type::Option(&Type::Struct(&CUSTOMER)))),
+                member("payment", Type::Tuple(&[Type::U8, Type::Enum(&PAYMENT)])),
+                member("a.b", Type::U8),
+            ],
+        };
+        let mut tags = [0; TYPE_LEN_MAX];
+        let len = Type::Struct(&ORDER).describe(&mut tags).expect("a valid type");
+        let found = |key: &str| {
+            let mut found = std::string::String::new();
+            visit_members("the.order", &tags[..len], &mut |_, path| {
+                let last = path.steps().next_back().expect("a member");
+                if last.name != "apiKey" && SecretKeys::with(&[key]).contains_path(path) {
+                    found += &std::format!("{} {} {};", last.variant.unwrap_or("-"), last.name, last.position);
+                }
+            });
+            found
+        };
+        for (key, expected) in [
+            ("the.order.customers.id", "- id 0;"),
+            ("order.customers.id", "- id 0;"),
+            ("customers.ID", "- id 0;"),
+            ("id", "- id 0;"),
+            ("mers.id", ""),
+            ("order.id", ""),
+            ("x.the.order.customers.id", ""),
+            ("customers", "- customers 0;"),
+            ("Order-Customers", ""),
+            ("customers.address", ""),
+            ("customers.home-address", "- home_address 1;"),
+            ("order.payment.1.number", "Card number 0;"),
+            ("order.payment.1.Card.number", "Card number 0;"),
+            ("card.number", "Card number 0;"),
+            ("payment.1.Cash.number", ""),
+            ("payment.number", ""),
+            ("payment.1.1", "Card  1;"),
+            ("payment.1.card.1", "Card  1;"),
+            ("order.payment.0", "-  0;"),
+            ("order.a.b", "- a.b 2;"),
+            ("the.order", ""),
+            ("", ""),
+            (".", ""),
+        ] {
+            assert_eq!(found(key), expected, "{key}");
+        }
+        let mut built_in = 0;
+        visit_members("f", &tags[..len], &mut |_, path| {
+            built_in += usize::from(SecretKeys::BUILT_IN.contains_path(path));
+        });
+        assert_eq!(built_in, 1, "the last name is on the list: apiKey");
+        assert!(SecretKeys::with(&["order.card"]).contains_path(&MemberPath::of_field("an.order.card")));
+        let mut digits = [0; 3];
+        for (number, text) in [(0, "0"), (7, "7"), (10, "10"), (105, "105"), (255, "255")] {
+            assert_eq!(decimal(number, &mut digits), text.as_bytes());
+        }
     }
 
     #[test]

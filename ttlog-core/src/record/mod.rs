@@ -6,15 +6,15 @@
 pub(crate) mod identified;
 pub(crate) mod load;
 pub(crate) mod mask;
+pub(crate) mod members;
 pub(crate) mod native;
 pub mod packed;
 pub(crate) mod types;
 pub(crate) mod value;
 
+pub use members::{MemberInfo, MemberPath, PathStep, visit_members};
 pub use native::{UnixTime, UuidBytes};
-pub use types::{
-    EnumType, Member, MemberInfo, StructType, TYPE_DEPTH_MAX, TYPE_LEN_MAX, Type, VARIANTS_MAX, visit_members,
-};
+pub use types::{EnumType, Member, StructType, TYPE_DEPTH_MAX, TYPE_LEN_MAX, Type, VARIANTS_MAX};
 pub use value::{AnyRef, Blob, Bytes, Composite, ErrorTexts, FormattedText, MemberRef, Native, Seq, Text, ValueRef};
 
 use packed::{Packer, Unpacker, byte_sum, length_len, varint_len};

@@ -14,8 +14,9 @@
 
 use crate::event::secret::SecretKeys;
 use crate::record::mask::{mask_packed, mask_split};
+use crate::record::members::{MemberPath, mark_members};
 use crate::record::packed::Unpacker;
-use crate::record::types::{MEMBER_SECRET, MEMBER_WITHHELD, TYPE_LEN_MAX, Type, has_members, mark_members};
+use crate::record::types::{MEMBER_SECRET, MEMBER_WITHHELD, TYPE_LEN_MAX, Type, has_members};
 use crate::record::value::{decode_packed, decode_split, head_len, wide_words};
 use crate::record::{
     CALLSITE_MAX, CONTROL, KIND_CONTEXT, KIND_REBASE, RESERVED, decode_record, device_reservation, encode_header,
@@ -48,32 +49,33 @@ impl<'a> Withhold<'a> {
         has_value && (field.secret || field.withheld || self.keys.contains(field.name))
     }
 
-    /// Marks the secret members in a type (docs/format.md §4.2) as withheld: members of structs and of variants that
-    /// are marked as secret, are withheld already, or have a name in the list. Returns whether there are any.
-    pub fn withhold_members(&self, type_tags: &mut [u8]) -> bool {
+    /// Marks the secret members in the type of a field (docs/format.md §4.2) as withheld: members of structs and of
+    /// variants that are marked as secret, are withheld already, or have a name or a path in the list. Returns whether
+    /// there are any.
+    pub fn withhold_members(&self, field: &str, type_tags: &mut [u8]) -> bool {
         let mut found = false;
-        let mut mark = |flags: &mut u8, name: &str| {
-            let is_secret = *flags & (MEMBER_SECRET | MEMBER_WITHHELD) != 0 || self.keys.contains(name);
+        let mut mark = |flags: &mut u8, path: &MemberPath<'_>| {
+            let is_secret = *flags & (MEMBER_SECRET | MEMBER_WITHHELD) != 0 || self.keys.contains_path(path);
             if is_secret {
                 *flags |= MEMBER_WITHHELD;
                 found = true;
             }
             !is_secret
         };
-        has_members(type_tags) && mark_members(type_tags, &mut mark).is_some() && found
+        has_members(type_tags) && mark_members(field, type_tags, &mut mark).is_some() && found
     }
 
     /// Returns whether a field is secret or has secret members.
     fn has_secrets(&self, field: &FieldInfo<'_>) -> bool {
-        self.is_secret(field) || has_members(field.type_tags) && self.has_secret_members(field.type_tags)
+        self.is_secret(field) || has_members(field.type_tags) && self.has_secret_members(field)
     }
 
     #[inline(never)] // the copy of the type takes stack
-    fn has_secret_members(&self, type_tags: &[u8]) -> bool {
+    fn has_secret_members(&self, field: &FieldInfo<'_>) -> bool {
         let mut copy = [0; TYPE_LEN_MAX];
-        copy.get_mut(..type_tags.len()).is_some_and(|copy| {
-            copy.copy_from_slice(type_tags);
-            self.withhold_members(copy)
+        copy.get_mut(..field.type_tags.len()).is_some_and(|copy| {
+            copy.copy_from_slice(field.type_tags);
+            self.withhold_members(field.name, copy)
         })
     }
 }
@@ -159,7 +161,7 @@ impl<'p, 's> Withholder<'p, 's> {
     /// Returns whether a field is withheld, and marks withheld members in its type.
     pub(super) fn withhold(&self, field: &FieldInfo<'_>, what: Withheld, type_tags: &mut [u8]) -> bool {
         if what != Withheld::Nothing {
-            self.policy.withhold_members(type_tags);
+            self.policy.withhold_members(field.name, type_tags);
         }
         match what {
             Withheld::Nothing => false,
@@ -205,7 +207,7 @@ impl<'p, 's> Withholder<'p, 's> {
             head[0] = secret | place;
             head[1..].copy_from_slice(&(tags.len() as u16).to_le_bytes());
             tags.copy_from_slice(field.type_tags);
-            self.policy.withhold_members(tags);
+            self.policy.withhold_members(field.name, tags);
         }
         let len = u16::try_from(end - start - 2).ok()?;
         self.plans.get_mut(start..start + 2)?.copy_from_slice(&len.to_le_bytes());

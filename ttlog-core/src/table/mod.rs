@@ -15,8 +15,9 @@ use crate::event::level::Level;
 use crate::event::literal::LiteralRef;
 use crate::event::metadata::{Literal, Metadata, Role, Shown};
 use crate::record::CALLSITE_MAX;
+use crate::record::members::{MemberPath, mark_members};
 use crate::record::packed::Unpacker;
-use crate::record::types::{MEMBER_SECRET, TYPE_LEN_MAX, Type, has_members, mark_members, split_type};
+use crate::record::types::{MEMBER_SECRET, TYPE_LEN_MAX, Type, has_members, split_type};
 use crate::record::value::{ValueRef, decode_packed, decode_split, decode_wide, head_len, wide_words};
 use callsite_text::CallsiteText;
 
@@ -167,13 +168,13 @@ pub fn encode_callsite(id: u16, metadata: &Metadata, types: TypeList, out: &mut 
 }
 
 /// Like [`encode_callsite`], but marks the fields and members as secret for which `is_secret` returns `true`. It gets
-/// the name, and whether the source marks them.
+/// the path, and whether the source marks them.
 #[must_use]
 pub fn encode_callsite_marking(
     id: u16,
     metadata: &Metadata,
     types: TypeList,
-    is_secret: impl Fn(&str, bool) -> bool,
+    is_secret: impl Fn(&MemberPath<'_>, bool) -> bool,
     out: &mut [u8],
 ) -> Option<usize> {
     encode_into(out, |encoder| {
@@ -182,7 +183,7 @@ pub fn encode_callsite_marking(
         encoder.array(metadata.fields.len() as u64)?;
         let mut types = types.iter();
         for field in metadata.fields {
-            let flags = flags_of(is_secret(field.name, field.secret), field.role, field.shown);
+            let flags = flags_of(is_secret(&MemberPath::of_field(field.name), field.secret), field.role, field.shown);
             match field.literal {
                 None => {
                     // The macro creates one type for each field without a literal; a unit replaces a missing one.
@@ -204,7 +205,7 @@ fn encode_recorded<W: minicbor::encode::Write>(
     encoder: &mut Encoder<W>,
     name: &str,
     of: Type,
-    is_secret: &impl Fn(&str, bool) -> bool,
+    is_secret: &impl Fn(&MemberPath<'_>, bool) -> bool,
     flags: u64,
 ) -> Result<(), minicbor::encode::Error<W::Error>> {
     match of {
@@ -220,20 +221,20 @@ fn encode_nested<W: minicbor::encode::Write>(
     encoder: &mut Encoder<W>,
     name: &str,
     of: Type,
-    is_secret: &impl Fn(&str, bool) -> bool,
+    is_secret: &impl Fn(&MemberPath<'_>, bool) -> bool,
     flags: u64,
 ) -> Result<(), minicbor::encode::Error<W::Error>> {
     let mut tags = [0; TYPE_LEN_MAX];
     let len = of.describe(&mut tags).ok_or_else(|| minicbor::encode::Error::message("type without a description"))?;
     let tags = &mut tags[..len];
-    let mut mark = |flags: &mut u8, name: &str| {
-        if is_secret(name, *flags & MEMBER_SECRET != 0) {
+    let mut mark = |flags: &mut u8, path: &MemberPath<'_>| {
+        if is_secret(path, *flags & MEMBER_SECRET != 0) {
             *flags |= MEMBER_SECRET;
         }
         true
     };
     if has_members(tags) {
-        mark_members(tags, &mut mark);
+        mark_members(name, tags, &mut mark);
     }
     encode_field(encoder, name, tags, None, flags)
 }

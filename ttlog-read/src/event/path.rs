@@ -3,7 +3,13 @@
 //! A field can have a name with dots itself; a field of exactly the wanted name comes first, then the one with the
 //! longest name that the path begins with.
 
+use ttlog_core::record::PathStep;
+
 use crate::event::value::{FieldValue, Nested};
+
+const TAG_ANY: u8 = 21;
+const TAG_OPTION: u8 = 32;
+const TAG_SEQUENCE: u8 = 33;
 
 /// Returns the index of the field that `path` begins with, and the rest of the path.
 pub(crate) fn find_field(names: impl Iterator<Item = impl AsRef<str>>, path: &str) -> Option<(usize, &str)> {
@@ -53,6 +59,35 @@ impl<'a> FieldValue<'a> {
         }
         true
     }
+}
+
+/// Returns whether `path` can lead to the member at the end of `steps`, as [`FieldValue::visit`] finds it.
+pub(crate) fn leads_to<'t>(mut steps: impl Iterator<Item = PathStep<'t>> + Clone, path: &str) -> bool {
+    let path = without_indexes(path);
+    let Some(step) = steps.next() else { return path.is_empty() };
+    let Some(path) = path.strip_prefix('.') else { return false };
+    let position = step.position.to_string();
+    let name = if step.name.is_empty() { &position } else { step.name };
+    let in_variant = || after(path, step.variant?)?.strip_prefix('.').and_then(|path| after(path, name));
+    let is_in_variant = in_variant().is_some_and(|path| leads_to(steps.clone(), path));
+    is_in_variant || after(path, name).is_some_and(|path| leads_to(steps, path))
+}
+
+/// Returns whether `path` can lead to an element of a value of this type.
+pub(crate) fn has_elements(type_tags: &[u8], path: &str) -> bool {
+    let outer = type_tags.iter().find(|tag| **tag != TAG_OPTION);
+    without_indexes(path).is_empty() && outer.is_some_and(|tag| [TAG_SEQUENCE, TAG_ANY].contains(tag))
+}
+
+/// Returns a path without the indexes of elements at its front.
+fn without_indexes(mut path: &str) -> &str {
+    while let Some((index, rest)) = path.strip_prefix('[').and_then(|path| path.split_once(']')) {
+        if index.parse::<usize>().is_err() {
+            break;
+        }
+        path = rest;
+    }
+    path
 }
 
 /// Returns what follows `name` at the front of `path`, if the name ends there.

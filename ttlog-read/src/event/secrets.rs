@@ -6,7 +6,7 @@
 //! guessed.
 
 use ttlog_core::event::secret::SecretKeys;
-use ttlog_core::record::{MemberRef, visit_members};
+use ttlog_core::record::{MemberPath, MemberRef, visit_members};
 use ttlog_core::snapshot::{Codec, SnapshotOptions, Withhold};
 use ttlog_core::table::FieldInfo;
 
@@ -43,15 +43,15 @@ impl Secrets {
 
     /// Returns which members of a field's value are withheld.
     #[must_use]
-    pub fn hidden_members<'a>(&self, field: &FieldInfo<'a>) -> Hidden<'a> {
+    pub fn hidden_members(&self, field: &FieldInfo<'_>) -> Hidden {
         let mut hidden = Hidden { marked: !self.show, ..Hidden::default() };
         self.with_policy(|policy| {
-            visit_members(field.type_tags, &mut |member| {
-                let by_name = !self.show && policy.keys.contains(member.name);
+            visit_members(field.name, field.type_tags, &mut |member, path| {
+                let by_name = !self.show && policy.keys.contains_path(path);
                 hidden.absent |= member.withheld;
                 hidden.any |= member.withheld || hidden.marked && member.secret || by_name;
-                if by_name && !hidden.names.contains(&member.name) {
-                    hidden.names.push(member.name);
+                if by_name {
+                    hidden.named.push(Place::of(path));
                 }
             });
         });
@@ -72,20 +72,41 @@ impl Secrets {
     }
 }
 
-/// Members of a field's value that are withheld, in addition to those that a snapshot does not have.
+/// Members of a field's value that are withheld.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Hidden<'a> {
+pub struct Hidden {
     /// Whether members that the program marks as secret are.
     marked: bool,
-    /// Names of members that are.
-    names: Vec<&'a str>,
+    /// Members that are because of their names.
+    named: Vec<Place>,
     /// Whether there is any such member, or one that the snapshot does not have.
     any: bool,
     /// Whether there is one that the snapshot does not have.
     absent: bool,
 }
 
-impl Hidden<'_> {
+/// Place of a member in a field's value: for each step the variant that has the member, and the position.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Place(Vec<(Option<String>, usize)>);
+
+impl Place {
+    fn of(path: &MemberPath<'_>) -> Self {
+        let steps = path.steps();
+        Place(steps.map(|step| (step.variant.map(str::to_owned), step.position.into())).collect())
+    }
+
+    /// Steps into a member, until `leave`.
+    pub(super) fn enter(&mut self, variant: Option<&str>, position: usize) {
+        self.0.push((variant.map(str::to_owned), position));
+    }
+
+    /// Steps out of a member.
+    pub(super) fn leave(&mut self) {
+        self.0.pop();
+    }
+}
+
+impl Hidden {
     /// Returns whether the type has a member that is withheld.
     #[must_use]
     pub fn any(&self) -> bool {
@@ -97,8 +118,13 @@ impl Hidden<'_> {
         self.absent
     }
 
-    /// Returns whether the value of a member is withheld.
-    pub(super) fn hides(&self, member: &MemberRef<'_>) -> bool {
-        member.withheld || self.marked && member.secret || self.names.contains(&member.name)
+    /// Returns whether any member is withheld because of its name, so that places matter.
+    pub(super) fn any_named(&self) -> bool {
+        !self.named.is_empty()
+    }
+
+    /// Returns whether the value of the member at this place is withheld.
+    pub(super) fn hides(&self, member: &MemberRef<'_>, place: &Place) -> bool {
+        member.withheld || self.marked && member.secret || self.named.contains(place)
     }
 }

@@ -8,10 +8,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use ttlog_core::event::Shown;
-use ttlog_core::record::{Text, UnixTime, ValueRef};
+use ttlog_core::record::{MemberRef, Text, UnixTime, ValueRef};
 use ttlog_core::table::FieldInfo;
 
-use crate::event::secrets::{Hidden, WITHHELD};
+use crate::event::secrets::{Hidden, Place, WITHHELD};
 use crate::text::escape::{LineBreaks, push_escaped, push_quoted};
 use crate::text::time::push_time;
 
@@ -138,11 +138,29 @@ impl Nested<'_> {
     }
 }
 
+/// State of joining one value with its type.
+struct Joining<'h> {
+    hidden: &'h Hidden,
+    /// Number of members and elements that can still be read.
+    budget: usize,
+    /// Place of the current member, if places matter.
+    place: Place,
+}
+
+impl Joining<'_> {
+    /// Returns whether another member or element can be read.
+    fn take_one(&mut self) -> bool {
+        let left = self.budget.checked_sub(1);
+        self.budget = left.unwrap_or(0);
+        left.is_some()
+    }
+}
+
 impl<'a> FieldValue<'a> {
     /// Joins the value in a record with the field's type and the way in which the program shows it, and withholds
     /// members.
     #[must_use]
-    pub fn of(value: ValueRef<'a>, field: &FieldInfo<'_>, hidden: &Hidden<'_>) -> Self {
+    pub fn of(value: ValueRef<'a>, field: &FieldInfo<'_>, hidden: &Hidden) -> Self {
         match (Self::hiding(value, field.type_tags, hidden), field.shown) {
             (value, Shown::Plain) => value,
             // The program has made the text itself.
@@ -168,21 +186,20 @@ impl<'a> FieldValue<'a> {
 
     /// Joins the value in a record with the tags of the field's type, and withholds members.
     #[must_use]
-    pub fn hiding(value: ValueRef<'a>, tags: &[u8], hidden: &Hidden<'_>) -> Self {
-        let mut budget = ELEMENTS_MAX;
-        Self::join(value, tags, hidden, &mut budget)
+    pub fn hiding(value: ValueRef<'a>, tags: &[u8], hidden: &Hidden) -> Self {
+        Self::join(value, tags, &mut Joining { hidden, budget: ELEMENTS_MAX, place: Place::default() })
     }
 
-    fn join(value: ValueRef<'a>, tags: &[u8], hidden: &Hidden<'_>, budget: &mut usize) -> Self {
+    fn join(value: ValueRef<'a>, tags: &[u8], joining: &mut Joining<'_>) -> Self {
         let (tag, inner) = tags.split_first().map_or((0, tags), |(&tag, inner)| (tag, inner));
         if tag == TAG_OPTION {
             return match value {
                 ValueRef::None => FieldValue::None,
                 ValueRef::SomeNone(1) => FieldValue::Some(Box::new(FieldValue::None)),
                 ValueRef::SomeNone(depth) => {
-                    FieldValue::Some(Box::new(Self::join(ValueRef::SomeNone(depth - 1), inner, hidden, budget)))
+                    FieldValue::Some(Box::new(Self::join(ValueRef::SomeNone(depth - 1), inner, joining)))
                 }
-                value => FieldValue::Some(Box::new(Self::join(value, inner, hidden, budget))),
+                value => FieldValue::Some(Box::new(Self::join(value, inner, joining))),
             };
         }
         match value {
@@ -221,22 +238,16 @@ impl<'a> FieldValue<'a> {
             ValueRef::Socket(address) => FieldValue::Socket(address),
             ValueRef::Duration(duration) => FieldValue::Duration(duration),
             ValueRef::Time(time) => FieldValue::Time(time),
-            ValueRef::Any(any) => Self::join(any.value(), any.type_tags, hidden, budget),
+            ValueRef::Any(any) => Self::join(any.value(), any.type_tags, joining),
             ValueRef::Withheld => FieldValue::Withheld,
             ValueRef::Composite(composite) => {
                 let (name, variant) = (composite.name, composite.variant);
                 let mut members = Vec::new();
-                for member in composite {
-                    if *budget == 0 {
+                for (position, member) in composite.enumerate() {
+                    if !joining.take_one() {
                         break;
                     }
-                    *budget -= 1;
-                    let value = if hidden.hides(&member) {
-                        FieldValue::Withheld
-                    } else {
-                        Self::join(member.value, member.type_tags, hidden, budget)
-                    };
-                    members.push((member.name, value));
+                    members.push((member.name, Self::join_member(member, variant, position, joining)));
                 }
                 FieldValue::Nested(Box::new(Nested { name, variant, members }))
             }
@@ -246,16 +257,31 @@ impl<'a> FieldValue<'a> {
                 let inner = if tag == TAG_SEQUENCE { inner } else { &[TAG_STR] };
                 let mut kept = Vec::new();
                 for element in elements {
-                    if *budget == 0 {
+                    if !joining.take_one() {
                         break;
                     }
-                    *budget -= 1;
-                    kept.push(Self::join(element, inner, hidden, budget));
+                    kept.push(Self::join(element, inner, joining));
                 }
                 let full_len = full_len.or((kept.len() < count).then(|| u32::try_from(count).unwrap_or(u32::MAX)));
                 FieldValue::Sequence(kept, full_len)
             }
         }
+    }
+
+    fn join_member(member: MemberRef<'a>, variant: Option<&str>, position: usize, joining: &mut Joining<'_>) -> Self {
+        let needs_place = joining.hidden.any_named();
+        if needs_place {
+            joining.place.enter(variant, position);
+        }
+        let value = if joining.hidden.hides(&member, &joining.place) {
+            FieldValue::Withheld
+        } else {
+            Self::join(member.value, member.type_tags, joining)
+        };
+        if needs_place {
+            joining.place.leave();
+        }
+        value
     }
 
     /// Appends the value as text output shows it after `key=`: numbers bare, strings quoted, and capped values marked.

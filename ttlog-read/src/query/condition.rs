@@ -114,13 +114,20 @@ impl Condition {
         if path.is_empty() {
             return self.match_value(value);
         }
+        match self.match_inside(value, path) {
+            None => self.match_nothing(),
+            Some(outcome) => self.signed(outcome),
+        }
+    }
+
+    /// Compares the values that `path` leads to, with the operator or with `=` if that is `!=`; `None`: there are none.
+    fn match_inside(&self, value: &FieldValue<'_>, path: &str) -> Option<Match> {
+        if path.is_empty() {
+            return Some(self.match_positive(value));
+        }
         let mut outcomes = Vec::new();
         let found = value.visit(path, &mut |value| outcomes.push(self.match_positive(value)));
-        match Match::any(outcomes.into_iter()) {
-            _ if !found => self.match_nothing(),
-            outcome if self.operator == Operator::NotEqual => outcome.negated(),
-            outcome => outcome,
-        }
+        found.then(|| Match::any(outcomes.into_iter()))
     }
 
     /// Compares the spans that an event is in, for the keys that concern them. It matches if any of the spans does;
@@ -143,8 +150,8 @@ impl Condition {
                 recorded.into_iter().chain(fields.map(|id| self.match_trace_field(&id))).collect()
             }
             (key, _) => {
-                let values = innermost_first.filter_map(|span| span.field(key.span_field()?));
-                values.map(|value| self.match_positive(&value)).collect()
+                let values = innermost_first.filter_map(|span| span.find_field(key.span_field()?));
+                values.filter_map(|(value, path)| self.match_inside(&value, path)).collect()
             }
         };
         (!outcomes.is_empty()).then(|| self.signed(Match::any(outcomes.into_iter())))

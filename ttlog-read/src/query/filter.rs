@@ -130,9 +130,7 @@ impl Node {
         match self {
             Node::Is(index) => of(*index),
             Node::Not(node) => node.cost(of),
-            Node::All(nodes) | Node::Any(nodes) => {
-                nodes.iter().fold(0, |sum, node| node.cost(of).saturating_add(sum))
-            }
+            Node::All(nodes) | Node::Any(nodes) => nodes.iter().fold(0, |sum, node| node.cost(of).saturating_add(sum)),
         }
     }
 
@@ -222,4 +220,3 @@ impl From<Condition> for Filter {
         Filter::new(vec![condition], Node::Is(0))
     }
 }
-

@@ -34,6 +34,27 @@ pub enum Key {
 }
 
 impl Key {
+    /// Names of the keys that are not fields.
+    pub(super) const NAMES: [&str; 17] = [
+        "level",
+        "target",
+        "message",
+        "template",
+        "file",
+        "line",
+        "callsite",
+        "thread",
+        "context",
+        "service",
+        "pid",
+        "host",
+        "boot",
+        "session",
+        "span",
+        "span.name",
+        "trace_id",
+    ];
+
     /// Returns the key with this name.
     #[must_use]
     pub fn from_name(name: &str) -> Self {

@@ -15,6 +15,7 @@ mod period;
 mod range;
 mod scalar;
 mod time;
+mod unknown;
 mod verdict;
 mod wanted;
 
@@ -27,6 +28,7 @@ pub use list::List;
 pub use mismatches::Mismatches;
 pub use parse::FilterError;
 pub use scalar::ByValue;
+pub use unknown::{Selected, UnknownField};
 pub use verdict::{SpanOutcomes, Subject, Verdict};
 pub use wanted::Wanted;
 

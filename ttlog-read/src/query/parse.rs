@@ -283,7 +283,8 @@ impl<'t> Parser<'t> {
     /// Refuses `a=1 b=2`, which has no sensible meaning as one value.
     fn check_next_word(&self) -> Result<(), FilterError> {
         let rest = self.rest().trim_start();
-        let end = rest.find(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '.' | '[' | ']'))).unwrap_or(rest.len());
+        let end =
+            rest.find(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '.' | '[' | ']'))).unwrap_or(rest.len());
         let after = rest[end..].trim_start();
         let is_operator = OPERATORS.iter().any(|(sign, _)| after.starts_with(sign));
         if end > 0 && rest.starts_with(|c: char| c.is_alphabetic() || c == '_') && is_operator {
@@ -345,7 +346,8 @@ impl<'t> Parser<'t> {
                 name
             }
         };
-        let content = read_list(Path::new(&name)).map_err(|reason| self.error_at(start, &format!("{name}: {reason}")))?;
+        let content =
+            read_list(Path::new(&name)).map_err(|reason| self.error_at(start, &format!("{name}: {reason}")))?;
         self.skip_blanks();
         let lines = content.lines().map(str::trim).filter(|line| !line.is_empty());
         lines.map(|line| self.wanted(key, line, start, false)).collect()
@@ -375,7 +377,9 @@ impl<'t> Parser<'t> {
                     self.at += at + 1;
                     let next = self.rest().chars().next();
                     if next.is_some_and(|c| c.is_alphanumeric() || c == '"') {
-                        return Err(self.error("text follows the closing quote; inside of quotes, write \\\" for a quote"));
+                        return Err(
+                            self.error("text follows the closing quote; inside of quotes, write \\\" for a quote")
+                        );
                     }
                     return Ok(Some(unescaped(inside)));
                 }
@@ -583,8 +587,9 @@ mod tests {
     #[test]
     fn any_text_is_parsed_or_refused() {
         let parts = [
-            "a", "and", "or", "not", "in", "exists", "(", ")", "=", "!=", "~=", "~~=", "<", ">=", "\"", "\\", " ", "  ", ",",
-            "@", "?", "5", "5ms", "level", "warn", "é", "[", "]", "*", "+", "|", "&&", "||", ".", "#", "\n", "'",
+            "a", "and", "or", "not", "in", "exists", "(", ")", "=", "!=", "~=", "~~=", "<", ">=", "\"", "\\", " ",
+            "  ", ",", "@", "?", "5", "5ms", "level", "warn", "é", "[", "]", "*", "+", "|", "&&", "||", ".", "#", "\n",
+            "'",
         ];
         let mut random = fastrand::Rng::with_seed(fastrand::u64(..));
         let (mut good, mut bad) = (0, 0);

@@ -57,8 +57,7 @@ impl Verdict {
     #[must_use]
     pub fn new(filter: &Filter, source: &Source<'_>, callsite: Option<&SourceCallsite<'_>>) -> Self {
         let conditions = filter.conditions();
-        let known: Vec<_> =
-            conditions.iter().map(|condition| decide_for_all(condition, source, callsite)).collect();
+        let known: Vec<_> = conditions.iter().map(|condition| decide_for_all(condition, source, callsite)).collect();
         let holds = |index: usize| known[index].map_or(Holds::Open, Holds::of);
         let rest = filter.root().reduced(&holds, &|index| cost(&conditions[index]));
         Verdict { rest, known }
@@ -177,12 +176,7 @@ fn decide_for_one(index: usize, condition: &Condition, subject: &Subject<'_, '_>
 
 /// Returns whether the filter selects a span: conditions on fields apply to its own, with their last values; `thread` is
 /// the name of the thread that it was in last.
-pub(crate) fn selects_span(
-    filter: &Filter,
-    span: &SpanRef<'_, '_>,
-    thread: &str,
-    mismatches: &mut Mismatches,
-) -> bool {
+pub(crate) fn selects_span(filter: &Filter, span: &SpanRef<'_, '_>, thread: &str, mismatches: &mut Mismatches) -> bool {
     let conditions = filter.conditions();
     let outcomes: Vec<_> = conditions.iter().map(|condition| match_span(condition, span, thread)).collect();
     match filter.root().holds(&mut |index| Holds::of(outcomes[index])) {
@@ -205,7 +199,7 @@ fn match_span(condition: &Condition, span: &SpanRef<'_, '_>, thread: &str) -> Ma
         Key::Thread => condition.match_text(thread),
         Key::Context => condition.match_number(span.life().last_context.into()),
         Key::Message => span.name().map_or(nothing, |name| condition.match_text(name)),
-        Key::Field(name) => span.field(name).map_or(nothing, |value| condition.match_value(&value)),
+        Key::Field(name) => span.find_field(name).map_or(nothing, |(value, path)| condition.match_path(&value, path)),
         key if key.concerns_spans() => condition.match_spans(&span.path()).unwrap_or(nothing),
         _ => span.source().and_then(|source| decide_for_all(condition, source, span.callsite())).unwrap_or(nothing),
     }

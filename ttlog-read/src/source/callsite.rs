@@ -21,7 +21,7 @@ pub struct SourceCallsite<'a> {
     /// Whether each field is withheld.
     withheld: Vec<bool>,
     /// Members of each field that are withheld.
-    hidden: Vec<Hidden<'a>>,
+    hidden: Vec<Hidden>,
     /// Parsed message.
     pub template: Template,
     /// The place of the ids of spans among the fields, if there are any.

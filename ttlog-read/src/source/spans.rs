@@ -6,6 +6,7 @@ use ttlog_core::Level;
 
 use super::callsite::SourceCallsite;
 use super::model::Source;
+use crate::event::path::find_field;
 use crate::event::value::FieldValue;
 use crate::span::{Span, Spans, State, TraceIds};
 use crate::text::time::When;
@@ -277,6 +278,15 @@ impl<'e, 'a> SpanRef<'e, 'a> {
     #[must_use]
     pub fn field(&self, name: &str) -> Option<FieldValue<'e>> {
         self.fields().into_iter().find(|(known, _)| *known == name).map(|(_, value)| value)
+    }
+
+    /// Returns the value of the field with this name, or of the one whose name the path to a value inside of it begins
+    /// with, and the rest of the path (see [`FieldValue::visit`]).
+    #[must_use]
+    pub fn find_field<'p>(&self, path: &'p str) -> Option<(FieldValue<'e>, &'p str)> {
+        let mut fields = self.fields();
+        let (index, rest) = find_field(fields.iter().map(|(name, _)| name), path)?;
+        Some((fields.swap_remove(index).1, rest))
     }
 
     /// Returns all spans of its ring.

@@ -258,7 +258,7 @@ impl Builder {
 
     /// Adds names of fields whose values are withheld from snapshots, to the built-in ones (`password`, `token`,
     /// `cookie` and the like) and to those of the environment. A field matches if its name, or the end of its name
-    /// after `.`, `_` or `-`, is one of them, ignoring case.
+    /// after `.`, `_` or `-`, is one of them, ignoring case. `order.customer.card` is a member of the field `order`.
     pub fn secret_keys(mut self, keys: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.settings.secret_keys.extend(keys.into_iter().map(Into::into));
         self

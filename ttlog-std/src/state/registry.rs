@@ -13,6 +13,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use ttlog_core::event::secret::SecretKeys;
+use ttlog_core::record::MemberPath;
 use ttlog_core::table::encode_callsite_marking;
 use ttlog_core::{Callsite, Metadata, Ring, TypeList, encode_callsite};
 
@@ -128,7 +129,8 @@ impl Registry {
         let next = |last: u32| (last < ID_MAX).then_some(last + 1);
         let id = self.last_id.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).ok()? + 1;
         let mut item = [0; ITEM_LEN_MAX];
-        let is_secret = |name: &str, is_marked| is_marked || self.secret_keys.is_some_and(|keys| keys.contains(name));
+        let in_keys = |path: &MemberPath<'_>| self.secret_keys.is_some_and(|keys| keys.contains_path(path));
+        let is_secret = |path: &MemberPath<'_>, is_marked| is_marked || in_keys(path);
         let len = encode_callsite_marking(u16::try_from(id).ok()?, callsite.metadata(), types, is_secret, &mut item)?;
         ring.append_entry(item.get(..len)?).ok()?;
         Some(id)

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use clap::{Parser, Subcommand};
+use ttlog_read::query::FILTER_HELP;
 
 use super::device::dictionary::{self, Dictionary};
 use super::device::image::{self, Core, Image};
@@ -40,7 +41,7 @@ Examples:
   ttlog-view /tmp/ttlog-*.bin                                  everything, merged in time order
   ttlog-view crash.bin --limit 100 --filter 'level>=WARN'      the last 100 warnings and errors
   ttlog-view crash.bin --last 5s                               the last five seconds before the end
-  ttlog-view crash.bin --filter target=app::net --filter 'bytes>1000' --filter 'message~=refused'
+  ttlog-view crash.bin --filter 'target=app::net and (bytes>1MiB or message~=refused)'
   ttlog-view crash.bin --format ndjson | jq .fields
   ttlog-view crash.bin --stats --group-by target,level
 
@@ -169,6 +170,9 @@ Exit codes:
   2  the dictionary was not written: not an ELF file of a firmware with TTLog,
      no space, or a wrong command line")]
     Dictionary(Dictionary),
+    /// Explains the filters of --filter
+    #[command(long_about = FILTER_HELP, override_usage = "ttlog-view [FILE|DIR|GLOB]... --filter FILTER")]
+    Filter,
 }
 
 impl Cli {
@@ -188,6 +192,7 @@ impl Cli {
             Some(Command::Serial(options)) => serial::run(options, out),
             Some(Command::Probe(options)) => probe::run(options, out),
             Some(Command::Dictionary(options)) => dictionary::run(options, out),
+            Some(Command::Filter) => write!(out, "{FILTER_HELP}").map(|()| Outcome::Good),
             None => show::run(&self.view, out),
         }
     }
@@ -225,12 +230,14 @@ mod tests {
             "ttlog-view serial tcp:localhost:4321 --dumps 1",
             "ttlog-view probe --chip nRF52840_xxAA --elf fw.elf --follow --halt",
             "ttlog-view level 4711 info,shop::net=debug",
+            "ttlog-view filter",
         ] {
             Cli::try_parse_from(line.split(' ')).unwrap_or_else(|error| panic!("{line}: {error}"));
         }
         for line in [
             "ttlog-view",
             "ttlog-view a --filter x",
+            "ttlog-view a --filter (a=1",
             "ttlog-view a --limit 1 --head 1",
             "ttlog-view a --group-by x",
             "ttlog-view snapshot",

@@ -13,6 +13,8 @@ pub const SECRET_KEYS_VARIABLE: &str = "TTLOG_SECRET_KEYS";
 #[derive(Args, Clone, Debug, Default)]
 pub struct SecretArgs {
     /// Also withhold fields of this name, in addition to password, token, cookie and the like (repeatable)
+    ///
+    /// `order.customer.card`, or the end of it such as `customer.card`, is a value inside of the field `order`.
     #[arg(long = "secret-key", value_name = "NAME")]
     pub secret_keys: Vec<String>,
 

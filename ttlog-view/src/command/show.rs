@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use ttlog_read::event::secrets::Secrets;
-use ttlog_read::query::{Filter, Keep, Key, Limits, Query};
+use ttlog_read::query::{Filter, Keep, Key, Limits, Query, Selected, UnknownField};
 use ttlog_read::source::device::load::Firmwares;
 use ttlog_read::source::{Input, Inputs, Source};
 use ttlog_read::text::escape::{LineBreaks, error_line};
@@ -40,20 +40,14 @@ pub struct View {
 /// Options of showing events.
 #[derive(Args, Debug)]
 pub struct Show {
-    /// Show only events that match this condition (repeatable; all must match)
+    /// Show only events that match: 'level>=warn', 'bytes>1MiB and path~=/upload' (repeatable; all must match)
     ///
-    /// EXPR is KEY=VALUE, or has !=, >, >=, <, <= or ~= (contains) instead of =. KEY is level, target, message,
-    /// template, file, line, callsite, thread, context, service, pid, host, boot, span, span.FIELD, trace_id, or a
-    /// field name (fields.KEY if a field has one of these names). `level=WARN` matches only that level, `level>=WARN`
-    /// that level and above. `target=a::b` matches the module and everything in it. `KEY!=VALUE` also matches events
-    /// without such a field.
+    /// Conditions are KEY=VALUE, or have !=, >, >=, <, <=, ~= (contains), ~~= (regular expression) or `in (A, B)` instead
+    /// of =. They are joined by `and`, `or`, `not` and parentheses. KEY is a field, or level, target, message, thread,
+    /// span, span.FIELD, trace_id and so on. `ttlog-view help filter` explains all of it.
     ///
-    /// `span=query` matches events inside a span of this name, however deep, `span=#7` those inside the span with this
-    /// number, `span.id=5` those inside a span with this field.
-    ///
-    /// Numbers, durations (500ms, 1h30m) and sizes (10KB, 4MiB) compare by value, also those in text. Values that do
-    /// not compare with VALUE are counted on standard error. A VALUE in double quotes is text.
-    #[arg(short, long = "filter", value_name = "EXPR")]
+    /// Values that do not compare, and fields that nothing has, are reported on standard error.
+    #[arg(short, long = "filter", value_name = "FILTER")]
     pub filters: Vec<Filter>,
 
     /// Show the last N of the matching events
@@ -220,6 +214,20 @@ impl Request {
         &self.secrets
     }
 
+    /// Complains of fields in conditions and groups that nothing in the sources has.
+    fn complain_of_unknown_fields(&self, sources: &[Source<'_>]) {
+        let conditions = self.query.filter.conditions().iter().map(|condition| &condition.key);
+        let groups = self.stats.iter().flatten().map(|group| &group.key);
+        let selected = match (self.spans, self.query.span_records) {
+            (true, _) => Selected::Spans,
+            (false, true) => Selected::Records,
+            (false, false) => Selected::Events,
+        };
+        for unknown in UnknownField::find(conditions.chain(groups), sources, selected) {
+            complain(&unknown.sentence());
+        }
+    }
+
     fn show_spans(&self, timeline: &Timeline<'_, '_>, out: &mut dyn Write) -> io::Result<()> {
         let tree = timeline.span_tree(&self.query);
         for line in tree.mismatches.sentences(self.query.filter.conditions()) {
@@ -348,6 +356,7 @@ pub fn show(
         complain(&line);
     }
     if news.as_ref().is_none_or(|news| news.is_first) {
+        request.complain_of_unknown_fields(&sources);
         request.query.limits.sentence(timeline.undated).iter().for_each(|line| complain(line));
     }
     if timeline.span_overflow > 0 {

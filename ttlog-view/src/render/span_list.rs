@@ -13,7 +13,7 @@ use super::json::{push_member, push_number, push_path, push_span, push_string};
 use super::span::PathStyle;
 use super::style::{BAD, DIM, MARK};
 use super::text::{OPEN_SHOWN, TextOptions};
-use super::words::{duration_ns, open_thread};
+use super::words::{ENTERED, duration_ns, open_thread};
 use crate::terminal::times;
 
 /// Deepest level that is indented.
@@ -134,6 +134,9 @@ fn open_text(node: &SpanNode<'_, '_>, timeline: &Timeline<'_, '_>) -> String {
     let threads = timeline.threads_inside(&node.span);
     if threads.is_empty() {
         return "open, idle".to_owned();
+    }
+    if threads.iter().all(|(context, _)| *context == 0) {
+        return format!("open, {ENTERED}");
     }
     let mut text = "open, in ".to_owned();
     for (index, (context, name)) in threads.iter().enumerate().take(OPEN_SHOWN) {

@@ -6,6 +6,7 @@ use std::io::{self, Write};
 
 use ttlog_core::Level;
 use ttlog_core::ring::{EndKind, ProcessEnd};
+use ttlog_read::FieldValue;
 use ttlog_read::query::{ByValue, Key};
 use ttlog_read::source::device::firmware::build_id_text;
 use ttlog_read::source::{Ending, Source};
@@ -318,16 +319,18 @@ fn cell(text: &str) -> String {
 fn push_field(out: &mut String, event: &Event<'_, '_>, path: &str) {
     let found = event.callsite.and_then(|callsite| callsite.find_field(path));
     let value = found.and_then(|(index, path)| Some((event.values.get(index)?.as_ref()?, path)));
-    let start = out.len();
-    let is_found = value.is_some_and(|(value, path)| {
-        value.visit(path, &mut |value| {
-            out.push_str(if out.len() > start { ", " } else { "" });
-            value.push_plain(out);
-        })
-    });
-    if !is_found {
+    if !value.is_some_and(|(value, path)| push_inside(out, value, path)) {
         out.push_str(NONE);
     }
+}
+
+/// Appends the values inside of a field's value that `path` leads to, and returns whether there are any.
+fn push_inside(out: &mut String, value: &FieldValue<'_>, path: &str) -> bool {
+    let start = out.len();
+    value.visit(path, &mut |value| {
+        out.push_str(if out.len() > start { ", " } else { "" });
+        value.push_plain(out);
+    })
 }
 
 fn push_key(out: &mut String, event: &Event<'_, '_>, key: &Key) {
@@ -380,9 +383,9 @@ fn push_names(out: &mut String, event: &Event<'_, '_>) {
 
 /// Appends a field of the innermost span that has it.
 fn push_span_field(out: &mut String, event: &Event<'_, '_>, name: &str) {
-    match event.spans().iter().rev().find_map(|span| span.field(name)) {
-        Some(value) => value.push_plain(out),
-        None => out.push_str(NONE),
+    let mut values = event.spans().into_iter().rev().filter_map(|span| span.find_field(name));
+    if !values.any(|(value, path)| push_inside(out, &value, path)) {
+        out.push_str(NONE);
     }
 }
 

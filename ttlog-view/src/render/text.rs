@@ -10,7 +10,7 @@ use ttlog_read::span::Action;
 use ttlog_read::text::escape::{LineBreaks, escaped, push_escaped};
 use ttlog_read::text::number::grouped;
 use ttlog_read::text::time::{TimeFormatter, TimeStyle};
-use ttlog_read::timeline::{Event, Mark, Timeline};
+use ttlog_read::timeline::{Event, Mark, OpenSpan, Timeline};
 
 use super::chunks::Chunks;
 use super::owner::{push_owner, push_ring, same_owners, several_rings};
@@ -18,7 +18,7 @@ use super::sink::EventSink;
 use super::span::{PathCache, PathStyle};
 use super::style::{BAD, DIM, KEY, MARK, style_of};
 use super::words::{
-    clock_step, damage_line, duration_ns, losses, open_thread, push_action, push_context, session_text,
+    ENTERED, clock_step, damage_line, duration_ns, losses, open_thread, push_action, push_context, session_text,
 };
 use super::{ending, kind_name};
 use crate::terminal::times;
@@ -436,7 +436,11 @@ impl TextRenderer {
             _ => "in the middle of, at the end:",
         };
         self.line(out, if how.is_bad() { BAD } else { DIM }, &format!("   {title}"));
-        let threads: Vec<_> = open.iter().take(OPEN_SHOWN).map(|open| open_thread(timeline, index, open)).collect();
+        let thread = |open: &OpenSpan<'_, '_>| match open.context {
+            Some(0) => ENTERED.to_owned(),
+            _ => open_thread(timeline, index, open),
+        };
+        let threads: Vec<_> = open.iter().take(OPEN_SHOWN).map(thread).collect();
         let width = threads.iter().map(|thread| thread.chars().count()).max().unwrap_or(0);
         for (open, thread) in open.iter().zip(threads) {
             out.push_str(&format!("   {thread:<width$}  "));

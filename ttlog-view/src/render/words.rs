@@ -24,6 +24,9 @@ pub(super) fn open_thread(timeline: &Timeline<'_, '_>, source: usize, open: &Ope
     thread
 }
 
+/// What is said of an open span instead of who is in it, if that is unknown: on a device, contexts have no numbers.
+pub(super) const ENTERED: &str = "entered";
+
 /// Returns a duration that is not negative in words.
 pub(super) fn duration_ns(ns: i64) -> String {
     duration(ns.max(0).unsigned_abs())

@@ -13,7 +13,7 @@ use cortex_m::peripheral::SYST;
 use cortex_m::peripheral::syst::SystClkSource;
 use cortex_m_rt::{entry, exception};
 use cortex_m_semihosting::debug;
-use ttlog_embedded::{Clock, Config, debug, info, trace, warn};
+use ttlog_embedded::{Clock, Config, debug, debug_scope, info, trace, warn};
 
 use crate::uart::Uart;
 
@@ -62,11 +62,13 @@ fn main() -> ! {
 
 /// The work of every 10 ms.
 fn work(level_mm: u32) {
+    // Open until the end of the function: a panic or a hang within it leaves it open in the ring.
+    let _measurement = debug_scope!("measurement", level_mm);
     let begin = UPTIME_MS.load(Ordering::Relaxed);
     while UPTIME_MS.load(Ordering::Relaxed).wrapping_sub(begin) < 10 {
         cortex_m::asm::wfi();
     }
-    debug!("measured", level_mm);
+    debug!("measured");
     assert!(level_mm < 2_000, "the tank overflows at {level_mm} mm");
 }
 

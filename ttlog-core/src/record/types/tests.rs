@@ -4,6 +4,7 @@ use std::vec::Vec;
 use super::*;
 use crate::memory::kept::kept;
 use crate::record::mask::mask_packed;
+use crate::record::members::{mark_members, visit_members};
 use crate::record::packed::Unpacker;
 use crate::record::value::{ValueRef, decode_packed};
 
@@ -95,8 +96,8 @@ fn hostile_descriptions_are_refused() {
                 let mut from = Unpacker::new(&bytes);
                 let decoded = decode_packed(&flipped, &mut from).is_ok();
                 let read = 64 - from.rest().len();
-                visit_members(&flipped, &mut |_| {});
-                mark_members(&mut flipped.clone(), &mut |_, _| true);
+                visit_members("f", &flipped, &mut |_, path| _ = path.steps().count());
+                mark_members("f", &mut flipped.clone(), &mut |_, _| true);
                 let masked = if decoded { mask_packed(&flipped, &mut bytes, true) } else { None };
                 assert_eq!(masked, decoded.then_some(read), "{flipped:?} {fill}");
             }
@@ -159,7 +160,7 @@ fn text_of(len: usize) -> Vec<u8> {
 #[test]
 fn only_withheld_members_are_masked() {
     let mut tags = described(Type::Sequence(&POINT));
-    mark_members(&mut tags, &mut |flags, _| {
+    mark_members("f", &mut tags, &mut |flags, _| {
         *flags |= if *flags & MEMBER_SECRET != 0 { MEMBER_WITHHELD } else { 0 };
         true
     });

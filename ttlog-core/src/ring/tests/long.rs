@@ -4,6 +4,7 @@ use core::cell::Cell;
 
 use super::*;
 use crate::memory::crc::crc32;
+use crate::ring::PriorityCursor;
 use crate::ring::layout::header_word;
 
 const LONG: RingConfig = RingConfig { control: true, ..CONFIG };
@@ -462,17 +463,27 @@ fn threads_account_for_priority_events() {
 
 // -------------------------------------------------------------------------------------------------------------- damage
 
-/// Returns a small ring with all parts of the long header, and with partly overwritten priority segments.
+/// Returns a small ring with all parts of the long header, and with partly overwritten priority segments, of which a
+/// context writes some alone.
 fn small_long_ring_image() -> Vec<u8> {
-    let memory = memory_of(&PRIORITY, 5);
-    let ring = Ring::create(&memory, &PRIORITY).unwrap();
+    // A check holds by chance in 1 of 256 places that are not records. In the segments that are retained here, none does.
+    let config = RingConfig { priority_segment_count: 4, ..LONG };
+    let memory = memory_of(&config, 6);
+    let ring = Ring::create(&memory, &config).unwrap();
+    let own = PriorityCursor::new(2);
     ring.append_entry(b"an entry of the table").unwrap();
     ring.write_anchor(Anchor { ticks: 1, unix_ns: 2 });
     let (cursor, told) = (Cursor::new(), [Cell::new(0), Cell::new(0)]);
     for n in 0..40 {
         Event::new(n, n as usize % 9, n, 1).append(&ring, &cursor);
         Event::new(100 + n, n as usize % 9, n, 1 + n as u32 % 2).append_priority(&ring, &told[n as usize % 2]);
+        let alone = Event::new(200 + n, n as usize % 9, n, 3);
+        let fields = Cons(alone.id, Cons(alone.text.as_str(), Nil));
+        own.append_slow(&ring, &|| n, &who(3), alone.callsite, &fields);
     }
+    let segments = (0..config.priority_segment_count).map(|index| ring.segment(2 + index));
+    let modes = segments.map(|segment| segment[segment_word::COMMIT].load() as u32 & commit::SHARED != 0);
+    assert_eq!(modes.collect::<std::collections::BTreeSet<_>>().len(), 2, "shared ones and others");
     ring.set_filter_text("info,net=debug");
     ring.count_panic(39, 4711);
     ring.beat(40);
