@@ -42,8 +42,17 @@ pub struct Verdict {
     rejected: bool,
     /// Conditions that none of the events can be compared with, by index.
     incomparable: Vec<(usize, Mismatch)>,
-    /// Indexes of the conditions to evaluate for each event.
-    open: Vec<usize>,
+    /// The conditions to evaluate for each event.
+    open: Vec<Open>,
+}
+
+/// A condition to evaluate for each event of a callsite.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Open {
+    /// Index of the condition.
+    condition: usize,
+    /// Index of the field that it is on, if it is on one, and where in the key the path to a value inside of it begins.
+    field: Option<(usize, usize)>,
 }
 
 impl Verdict {
@@ -56,7 +65,7 @@ impl Verdict {
             match decide_for_all(condition, source, callsite) {
                 Some(Match::Incomparable(mismatch)) => verdict.incomparable.push((index, mismatch)),
                 Some(outcome) => verdict.rejected |= !condition.selects(outcome),
-                None => verdict.open.push(index),
+                None => verdict.open.push(Open { condition: index, field: place_of(condition, callsite) }),
             }
         }
         verdict
@@ -71,8 +80,9 @@ impl Verdict {
             return false;
         }
         let mut incomparable = Vec::new();
-        for &index in &self.open {
-            match decide_for_one(index, &conditions[index], subject) {
+        for &open in &self.open {
+            let index = open.condition;
+            match decide_for_one(open, &conditions[index], subject) {
                 Match::Incomparable(mismatch) => incomparable.push((index, mismatch)),
                 outcome if conditions[index].selects(outcome) => {}
                 _ => return false,
@@ -122,7 +132,13 @@ fn decide_for_all(condition: &Condition, source: &Source<'_>, callsite: Option<&
     }
 }
 
-fn decide_for_one(index: usize, condition: &Condition, subject: &Subject<'_, '_>) -> Match {
+/// Returns the field that a condition is on: its index, and where in the key the path inside of it begins.
+fn place_of(condition: &Condition, callsite: Option<&SourceCallsite<'_>>) -> Option<(usize, usize)> {
+    let Key::Field(name) = &condition.key else { return None };
+    callsite?.find_field(name).map(|(index, path)| (index, name.len() - path.len()))
+}
+
+fn decide_for_one(open: Open, condition: &Condition, subject: &Subject<'_, '_>) -> Match {
     let &Subject { callsite, payload, context, thread, spans } = subject;
     match (&condition.key, callsite) {
         (Key::Thread, _) => condition.match_text(thread),
@@ -133,13 +149,12 @@ fn decide_for_one(index: usize, condition: &Condition, subject: &Subject<'_, '_>
             condition.match_text(&message)
         }
         (Key::Field(name), Some(callsite)) => {
-            let found = callsite.find_field(name);
-            let value = found.and_then(|(index, path)| Some((callsite.value(index, payload)?, path)));
+            let value = open.field.and_then(|(index, at)| Some((callsite.value(index, payload)?, name.get(at..)?)));
             value.map_or(condition.match_nothing(), |(value, path)| condition.match_path(&value, path))
         }
         (key, _) if key.concerns_spans() => match spans {
             Some(SpanOutcomes(outcomes)) => {
-                let of_spans = outcomes.get(index).copied().flatten().unwrap_or(condition.match_nothing());
+                let of_spans = outcomes.get(open.condition).copied().flatten().unwrap_or(condition.match_nothing());
                 condition.match_own_trace(of_spans, || own_trace_id(callsite, payload))
             }
             None => Match::from_bool(true),
