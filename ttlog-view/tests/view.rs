@@ -146,12 +146,43 @@ fn filters_narrow_what_is_shown() {
     assert_eq!(count(&["pid=4711", "service=shop", "host~=web"]), 9);
     assert_eq!(count(&["file~=payment"]), 1);
     assert_eq!(count(&["line<10"]), 5);
+    assert_eq!(count(&["id>=101 and not id=102"]), 1);
+    assert_eq!(count(&["level=error or message=tick"]), 4);
+    assert_eq!(count(&["(level=error or message=tick) and n? <= 1"]), 3);
+    assert_eq!(count(&["exists(id)"]), 4);
+    assert_eq!((count(&["id in (101, 999)"]), count(&["id in (101, 102)"]), count(&["id not in (101)"])), (1, 3, 8));
+    assert_eq!(count(&["error~~=(?i)LIMIT|quota"]), 1);
     let run = view(&dir, &["shop.bin", "--quiet", "--filter", "nothing=1"]);
     assert_eq!((run.code, run.out.as_str()), (Some(0), ""));
     assert_eq!(run.err, "ttlog-view: no event has a field `nothing`\n");
     let run = view(&dir, &["shop.bin", "--filter", "level=LOUD"]);
     assert_eq!(run.code, Some(2));
     assert!(run.err.contains("the levels are TRACE, DEBUG, INFO, WARN and ERROR"), "{}", run.err);
+    let run = view(&dir, &["shop.bin", "--filter", "id>100 and message"]);
+    assert_eq!(run.code, Some(2));
+    assert!(run.err.contains("\n  id>100 and message\n                    ^\n"), "{}", run.err);
+}
+
+/// Every filter of the page is accepted.
+#[test]
+fn the_language_of_filters_is_explained() {
+    let dir = directory("filter_help");
+    let page = view(&dir, &["help", "filter"]);
+    assert_eq!((page.code, page.err.as_str()), (Some(0), ""));
+    assert!(page.out.contains(ttlog_read::query::FILTER_HELP.trim_end()), "{}", page.out);
+    assert_eq!(view(&dir, &["filter"]).out, ttlog_read::query::FILTER_HELP);
+    let examples: Vec<_> = page
+        .out
+        .lines()
+        .skip_while(|line| !line.ends_with("`not`:"))
+        .skip(2)
+        .take_while(|line| !line.is_empty())
+        .collect();
+    assert_eq!(examples.len(), 4, "{}", page.out);
+    for example in examples {
+        example.parse::<ttlog_read::Filter>().unwrap_or_else(|error| panic!("{error}"));
+    }
+    assert!(page.out.lines().all(|line| line.chars().count() <= 80), "{}", page.out);
 }
 
 #[test]

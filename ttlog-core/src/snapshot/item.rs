@@ -7,6 +7,7 @@ use core::ops::Range;
 
 use minicbor::Decoder;
 
+use super::search::{Mark, find_mark};
 use super::sink::Sink;
 use crate::error::FormatErrorKind;
 use crate::memory::crc::Digest;
@@ -229,22 +230,12 @@ impl<'a> ItemFinder<'a> {
 
     /// Returns the offset of the next mark after `at`, or the end.
     pub(super) fn next_mark(&mut self, at: usize) -> usize {
-        let mut from = at + 1;
+        static MARK: Mark<{ ITEM_MARK.len() }> = Mark::new(ITEM_MARK);
+        let from = at + 1;
         if self.unmarked.contains(&from) {
             return self.unmarked.end;
         }
-        self.unmarked.start = from;
-        while let Some(found) =
-            self.bytes.get(from..).and_then(|rest| rest.iter().position(|&byte| byte == ITEM_MARK[0]))
-        {
-            from += found;
-            if self.bytes[from..].starts_with(&ITEM_MARK) {
-                self.unmarked.end = from;
-                return from;
-            }
-            from += 1;
-        }
-        self.unmarked.end = self.bytes.len();
+        self.unmarked = from..find_mark(self.bytes, from, &MARK).unwrap_or(self.bytes.len());
         self.unmarked.end
     }
 }

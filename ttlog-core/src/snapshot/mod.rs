@@ -43,6 +43,7 @@ pub mod publish;
 mod read;
 mod recordings;
 mod result;
+mod search;
 mod segment;
 mod sessions;
 mod sink;

@@ -10,6 +10,7 @@ use core::ops::Range;
 
 use super::content::Content;
 use super::item::{FoundItem, ItemFinder, KIND_END, KIND_ENTRY, KIND_HEADER, KIND_SEGMENT};
+use super::search::{Mark, find_mark};
 use crate::error::FormatErrorKind;
 use crate::ring::{Item, RING_MAGIC, RingImage, SEGMENT_HEADER_LEN, SegmentState};
 use crate::table::EntryStart;
@@ -178,13 +179,15 @@ impl<'a> Recordings<'a> {
 
     /// Returns the offset of the first ring header in a range.
     fn ring_in(&mut self, from: usize, to: usize) -> Option<usize> {
+        static MARK: Mark<{ RING_MAGIC.len() }> = Mark::new(RING_MAGIC);
+        // The first byte is in the range; the others can be behind it.
+        let bytes = self.bytes.get(..to.saturating_add(RING_MAGIC.len() - 1)).unwrap_or(self.bytes);
         let mut at = from;
-        while let Some(found) = self.bytes.get(at..to)?.iter().position(|&byte| byte == RING_MAGIC[0]) {
-            at += found;
-            if self.ring_at(at).is_some() {
-                return Some(at);
+        while let Some(found) = find_mark(bytes, at, &MARK).filter(|found| *found < to) {
+            if self.ring_at(found).is_some() {
+                return Some(found);
             }
-            at += 1;
+            at = found + 1;
         }
         None
     }

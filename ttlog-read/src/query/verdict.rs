@@ -47,8 +47,17 @@ impl SpanOutcomes {
 pub struct Verdict {
     /// What is left to evaluate for each event, or the outcome for all of them.
     rest: Result<Holds, Node>,
-    /// Outcomes for all events of the callsite, by condition.
-    known: Vec<Option<Match>>,
+    /// By condition.
+    by_condition: Vec<ForCallsite>,
+}
+
+/// What a condition is for the events of one callsite.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct ForCallsite {
+    /// The outcome, if it is the same for all of them.
+    known: Option<Match>,
+    /// Index of the field that it is on, if it is on one, and where in the key the path to a value inside of it begins.
+    field: Option<(usize, usize)>,
 }
 
 impl Verdict {
@@ -57,10 +66,14 @@ impl Verdict {
     #[must_use]
     pub fn new(filter: &Filter, source: &Source<'_>, callsite: Option<&SourceCallsite<'_>>) -> Self {
         let conditions = filter.conditions();
-        let known: Vec<_> = conditions.iter().map(|condition| decide_for_all(condition, source, callsite)).collect();
-        let holds = |index: usize| known[index].map_or(Holds::Open, Holds::of);
+        let for_callsite = |condition: &Condition| ForCallsite {
+            known: decide_for_all(condition, source, callsite),
+            field: place_of(condition, callsite),
+        };
+        let by_condition: Vec<_> = conditions.iter().map(for_callsite).collect();
+        let holds = |index: usize| by_condition[index].known.map_or(Holds::Open, Holds::of);
         let rest = filter.root().reduced(&holds, &|index| cost(&conditions[index]));
-        Verdict { rest, known }
+        Verdict { rest, by_condition }
     }
 
     /// Evaluates the remaining conditions for an event. Counts it in `mismatches` if it depends on values that do not
@@ -72,8 +85,10 @@ impl Verdict {
             Ok(holds) => return *holds == Holds::Yes,
             Err(rest) => rest,
         };
-        let outcome =
-            |index: usize| self.known[index].or_else(|| decide_for_one(index, &filter.conditions()[index], subject));
+        let outcome = |index: usize| {
+            let ForCallsite { known, field } = self.by_condition[index];
+            known.or_else(|| decide_for_one(index, field, &filter.conditions()[index], subject))
+        };
         let mut is_later = false;
         let mut incomparable = Vec::new();
         let holds = rest.holds(&mut |index| {
@@ -146,8 +161,19 @@ fn decide_for_all(condition: &Condition, source: &Source<'_>, callsite: Option<&
     }
 }
 
-/// Returns `None` if the outcome is not known yet.
-fn decide_for_one(index: usize, condition: &Condition, subject: &Subject<'_, '_>) -> Option<Match> {
+/// Returns the field that a condition is on: its index, and where in the key the path inside of it begins.
+fn place_of(condition: &Condition, callsite: Option<&SourceCallsite<'_>>) -> Option<(usize, usize)> {
+    let Key::Field(name) = &condition.key else { return None };
+    callsite?.find_field(name).map(|(index, path)| (index, name.len() - path.len()))
+}
+
+/// Returns `None` if the outcome is not known yet. `field` is where the field is that the condition is on.
+fn decide_for_one(
+    index: usize,
+    field: Option<(usize, usize)>,
+    condition: &Condition,
+    subject: &Subject<'_, '_>,
+) -> Option<Match> {
     let &Subject { callsite, payload, context, thread, spans } = subject;
     Some(match (&condition.key, callsite) {
         (Key::Thread, _) => condition.match_text(thread),
@@ -157,11 +183,11 @@ fn decide_for_one(index: usize, condition: &Condition, subject: &Subject<'_, '_>
             callsite.template.render(&callsite.values(payload).0, &mut message);
             condition.match_text(&message)
         }
-        (Key::Field(name), Some(callsite)) => match callsite.find_field(name) {
+        (Key::Field(name), Some(callsite)) => match field {
             None => condition.match_nothing(),
-            Some((index, path)) => match callsite.value(index, payload) {
+            Some((index, at)) => match callsite.value(index, payload) {
                 None => condition.match_unknown(),
-                Some(value) => condition.match_path(&value, path),
+                Some(value) => condition.match_path(&value, name.get(at..).unwrap_or_default()),
             },
         },
         (key, _) if key.concerns_spans() => {

@@ -22,6 +22,8 @@ pub struct SourceCallsite<'a> {
     withheld: Vec<bool>,
     /// Members of each field that are withheld.
     hidden: Vec<Hidden>,
+    /// Whether any recorded value, or a member of one, is withheld.
+    withholds_any: bool,
     /// Parsed message.
     pub template: Template,
     /// The place of the ids of spans among the fields, if there are any.
@@ -35,17 +37,19 @@ impl<'a> SourceCallsite<'a> {
         let fields: Vec<_> = info.fields().collect();
         // The ids of spans have names that a field of the program can have too.
         let names: Vec<_> = fields.iter().map(|field| if is_value(field) { field.name } else { "\0" }).collect();
-        let withheld = fields.iter().map(|field| secrets.withhold(field)).collect();
-        let hidden = fields.iter().map(|field| secrets.hidden_members(field)).collect();
-        let roles = RolesOf::find(&fields);
-        SourceCallsite { info, template: Template::parse(info.message, &names), withheld, hidden, fields, roles }
+        let withheld: Vec<_> = fields.iter().map(|field| secrets.withhold(field)).collect();
+        let hidden: Vec<_> = fields.iter().map(|field| secrets.hidden_members(field)).collect();
+        let is_withheld = |index: usize| withheld[index] || hidden[index].any();
+        let withholds_any =
+            fields.iter().enumerate().any(|(index, field)| is_withheld(index) && field.literal.is_none());
+        let (template, roles) = (Template::parse(info.message, &names), RolesOf::find(&fields));
+        SourceCallsite { info, template, withheld, hidden, withholds_any, fields, roles }
     }
 
     /// Returns whether the callsite has fields whose recorded values, or members of them, are withheld.
     #[must_use]
     pub fn withholds_any(&self) -> bool {
-        let is_withheld = |index: usize| self.withheld[index] || self.hidden[index].any();
-        self.fields.iter().enumerate().any(|(index, field)| is_withheld(index) && field.literal.is_none())
+        self.withholds_any
     }
 
     /// Returns whether a snapshot's writer withheld the whole payload because it did not decode (docs/format.md §6.5).
