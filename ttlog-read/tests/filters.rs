@@ -1,5 +1,5 @@
-//! Filters of random shape over random events, against an evaluation that knows nothing of callsites, types of records or
-//! shortcuts: it compares what an unfiltered reading returned, condition by condition.
+//! Filters of random shape over random events, against an evaluation that knows nothing of callsites, types of records
+//! or shortcuts: it compares what an unfiltered reading returned, condition by condition.
 
 #[path = "support/recording.rs"]
 mod recording;
@@ -12,7 +12,7 @@ use ttlog_core::Level;
 use ttlog_core::snapshot::Codec;
 use ttlog_read::{FieldValue, Query, Secrets, Timeline};
 
-/// What the naive evaluation knows of an event.
+/// An event, as far as the naive evaluation knows it.
 #[derive(Clone, Debug, PartialEq)]
 struct Seen {
     level: Level,
@@ -266,7 +266,7 @@ fn read(name: &str, query: &Query) -> Vec<Seen> {
             target: event.target().to_owned(),
             message: event.message(),
             thread: event.thread.map_or(String::new(), |(name, _)| name.to_owned()),
-            fields: event.fields().map(|(name, value)| (name.to_owned(), simple(&value))).collect(),
+            fields: event.fields().map(|(name, value)| (name.to_owned(), simple(value))).collect(),
         });
     }
     all

@@ -94,6 +94,12 @@ fn filters_on_spans() {
         (&["rows=12"], &["null"]),
         (&["trace_id=0"], &[]),
         (&["span=request", "thread=worker-2"], &["2"]),
+        (&["span.id=7 and n=2 or n=4"], &["2", "4"]),
+        (&["not span=request"], &["0", "4"]),
+        (&["span.id? > 7"], &["0", "3", "4"]),
+        (&["exists(span.id) and not exists(rows)"], &["1", "2", "3"]),
+        (&["n=0 or span in (query, none)"], &["0", "null", "1", "3"]),
+        (&["not (span=query and not n=1)"], &["0", "1", "2", "4"]),
     ] {
         assert_eq!(messages(&dir, filters), expected, "{filters:?}");
     }

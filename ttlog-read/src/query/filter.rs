@@ -1,10 +1,7 @@
 //! Conditions joined by `and`, `or` and `not`.
 
-use std::str::FromStr;
-
 use super::compare::Match;
 use super::condition::Condition;
-use super::parse::{self, FilterError};
 
 /// A filter: conditions, and how they are joined. The default selects everything.
 ///
@@ -203,15 +200,6 @@ impl FromIterator<Filter> for Filter {
     /// Returns a filter that selects what all select.
     fn from_iter<I: IntoIterator<Item = Filter>>(filters: I) -> Self {
         filters.into_iter().fold(Filter::default(), Filter::and)
-    }
-}
-
-impl FromStr for Filter {
-    type Err = FilterError;
-
-    /// Parses a filter. `in @FILE` reads the file.
-    fn from_str(text: &str) -> Result<Self, FilterError> {
-        parse::parse(text)
     }
 }
 

@@ -14,7 +14,7 @@ pub struct List {
     values: Vec<Wanted>,
     /// Their texts, so that a long list of names is not compared one by one.
     texts: HashSet<String>,
-    /// Those that are integers, for the same reason.
+    /// The integers among them, for the same reason.
     integers: HashSet<i128>,
     /// Whether all are text that is no number, duration, size or address.
     is_all_letters: bool,

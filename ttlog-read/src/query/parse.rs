@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::Path;
+use std::str::FromStr;
 
 use super::compare::Operator;
 use super::condition::Condition;
@@ -67,7 +68,16 @@ const CONNECTIVES: [&str; 6] = ["and", "AND", "&&", "or", "OR", "||"];
 
 const OPERATOR_SIGNS: [char; 5] = ['=', '!', '~', '<', '>'];
 
-pub(super) fn parse(text: &str) -> Result<Filter, FilterError> {
+impl FromStr for Filter {
+    type Err = FilterError;
+
+    /// Parses a filter. `in @FILE` reads the file.
+    fn from_str(text: &str) -> Result<Self, FilterError> {
+        parse(text)
+    }
+}
+
+fn parse(text: &str) -> Result<Filter, FilterError> {
     let mut parser = Parser { text, at: 0, depth: 0, groups: 0, conditions: Vec::new() };
     parser.skip_blanks();
     if parser.rest().is_empty() {

@@ -27,7 +27,7 @@ pub struct UnknownField {
     pub similar: Vec<String>,
 }
 
-/// What keys select.
+/// Kind of record that keys select.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Selected {
     /// Events.

@@ -45,13 +45,13 @@ impl SpanOutcomes {
 /// Verdict of the filter on the events of one callsite, as far as the callsite determines it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Verdict {
-    /// What is left to evaluate for each event, or the outcome for all of them.
+    /// Rest to evaluate for each event, or the outcome for all of them.
     rest: Result<Holds, Node>,
     /// By condition.
     by_condition: Vec<ForCallsite>,
 }
 
-/// What a condition is for the events of one callsite.
+/// A condition for the events of one callsite.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct ForCallsite {
     /// The outcome, if it is the same for all of them.
@@ -200,8 +200,8 @@ fn decide_for_one(
     })
 }
 
-/// Returns whether the filter selects a span: conditions on fields apply to its own, with their last values; `thread` is
-/// the name of the thread that it was in last.
+/// Returns whether the filter selects a span: conditions on fields apply to its own, with their last values; `thread`
+/// is the name of the thread that it was in last.
 pub(crate) fn selects_span(filter: &Filter, span: &SpanRef<'_, '_>, thread: &str, mismatches: &mut Mismatches) -> bool {
     let conditions = filter.conditions();
     let outcomes: Vec<_> = conditions.iter().map(|condition| match_span(condition, span, thread)).collect();
