@@ -27,7 +27,7 @@ pub struct UnknownField {
     pub similar: Vec<String>,
 }
 
-/// What keys select.
+/// The kind of thing that keys select.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Selected {
     /// Events.

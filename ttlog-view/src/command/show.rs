@@ -43,10 +43,10 @@ pub struct Show {
     /// Show only events that match this condition (repeatable; all must match)
     ///
     /// EXPR is KEY=VALUE, or has !=, >, >=, <, <= or ~= (contains) instead of =. KEY is level, target, message,
-    /// template, file, line, callsite, thread, context, service, pid, host, boot, span, span.name, span.FIELD, trace_id,
-    /// or a field name (fields.KEY if a field has one of these names). `level=WARN` matches only that level, `level>=WARN`
-    /// that level and above. `target=a::b` matches the module and everything in it. `KEY!=VALUE` also matches events
-    /// without such a field.
+    /// template, file, line, callsite, thread, context, service, pid, host, boot, span, span.name, span.FIELD,
+    /// trace_id, or a field name (fields.KEY if a field has one of these names). `level=WARN` matches only that level,
+    /// `level>=WARN` that level and above. `target=a::b` matches the module and everything in it. `KEY!=VALUE` also
+    /// matches events without such a field.
     ///
     /// `order.customer.id` and `order.lines[0].sku` are values inside of the field `order`. A field that nothing has is
     /// reported on standard error, with similar names.
