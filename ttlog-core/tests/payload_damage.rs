@@ -13,9 +13,12 @@ use ttlog_core::table::{CallsiteInfo, TableItem};
 /// Most values, at any depth, that a damaged payload of the saved files can hold.
 const VALUES_MAX: usize = 10_000;
 
-/// Returns the callsites of a saved file, each with different payloads of its records.
-fn payloads(bytes: &[u8]) -> Vec<(CallsiteInfo<'_>, Vec<Vec<u8>>)> {
-    let mut callsites: BTreeMap<(u16, bool), (CallsiteInfo<'_>, Vec<Vec<u8>>)> = BTreeMap::new();
+/// A callsite with different payloads of its records.
+type Payloads<'a> = (CallsiteInfo<'a>, Vec<Vec<u8>>);
+
+/// Returns the callsites of a saved file, each with payloads.
+fn payloads(bytes: &[u8]) -> Vec<Payloads<'_>> {
+    let mut callsites: BTreeMap<(u16, bool), Payloads<'_>> = BTreeMap::new();
     let mut scratch = vec![0; unpack_len(65_536)];
     let mut table = BTreeMap::new();
     for item in SnapshotReader::new(bytes).items() {

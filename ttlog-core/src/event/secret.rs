@@ -127,7 +127,7 @@ fn decimal(number: u8, digits: &mut [u8; 3]) -> &[u8] {
     &digits[zeros..]
 }
 
-/// What is left when the end of a key and the end of a name were compared.
+/// Outcome of comparing the ends of a key and of a name.
 enum Stripped<'k> {
     /// The name ends with the key; whether the name begins there, or a separator stands before it.
     Key(bool),

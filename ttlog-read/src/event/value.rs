@@ -185,24 +185,23 @@ impl<'a> FieldValue<'a> {
     }
 
     /// Joins the value in a record with the tags of the field's type, and withholds members.
+    #[inline]
     #[must_use]
     pub fn hiding(value: ValueRef<'a>, tags: &[u8], hidden: &Hidden) -> Self {
+        if let Some(simple) = Self::simple(&value, tags) {
+            return simple;
+        }
         Self::join(value, tags, &mut Joining { hidden, budget: ELEMENTS_MAX, place: Place::default() })
     }
 
-    fn join(value: ValueRef<'a>, tags: &[u8], joining: &mut Joining<'_>) -> Self {
-        let (tag, inner) = tags.split_first().map_or((0, tags), |(&tag, inner)| (tag, inner));
+    /// Joins a value that holds no others. `None`: it can.
+    #[inline]
+    fn simple(value: &ValueRef<'a>, tags: &[u8]) -> Option<Self> {
+        let tag = tags.first().copied().unwrap_or(0);
         if tag == TAG_OPTION {
-            return match value {
-                ValueRef::None => FieldValue::None,
-                ValueRef::SomeNone(1) => FieldValue::Some(Box::new(FieldValue::None)),
-                ValueRef::SomeNone(depth) => {
-                    FieldValue::Some(Box::new(Self::join(ValueRef::SomeNone(depth - 1), inner, joining)))
-                }
-                value => FieldValue::Some(Box::new(Self::join(value, inner, joining))),
-            };
+            return None;
         }
-        match value {
+        Some(match *value {
             ValueRef::Bool(value) => FieldValue::Bool(value),
             ValueRef::Unsigned(value) => FieldValue::Unsigned(value),
             ValueRef::U128(value) => FieldValue::U128(value),
@@ -223,6 +222,31 @@ impl<'a> FieldValue<'a> {
             ValueRef::Display(text) => FieldValue::Display(text),
             ValueRef::Debug(text) => FieldValue::Debug(text),
             ValueRef::Bytes(blob) => FieldValue::Bytes(blob.bytes, blob.full_len),
+            ValueRef::Unit => FieldValue::Unit,
+            ValueRef::None | ValueRef::SomeNone(_) | ValueRef::Absent => FieldValue::None,
+            ValueRef::Uuid(bytes) => FieldValue::Uuid(bytes),
+            ValueRef::Ip(address) => FieldValue::Ip(address),
+            ValueRef::Socket(address) => FieldValue::Socket(address),
+            ValueRef::Duration(duration) => FieldValue::Duration(duration),
+            ValueRef::Time(time) => FieldValue::Time(time),
+            ValueRef::Withheld => FieldValue::Withheld,
+            ValueRef::Error(_) | ValueRef::Any(_) | ValueRef::Composite(_) | ValueRef::Sequence(_) => return None,
+        })
+    }
+
+    fn join(value: ValueRef<'a>, tags: &[u8], joining: &mut Joining<'_>) -> Self {
+        let (tag, inner) = tags.split_first().map_or((0, tags), |(&tag, inner)| (tag, inner));
+        if tag == TAG_OPTION {
+            return match value {
+                ValueRef::None => FieldValue::None,
+                ValueRef::SomeNone(1) => FieldValue::Some(Box::new(FieldValue::None)),
+                ValueRef::SomeNone(depth) => {
+                    FieldValue::Some(Box::new(Self::join(ValueRef::SomeNone(depth - 1), inner, joining)))
+                }
+                value => FieldValue::Some(Box::new(Self::join(value, inner, joining))),
+            };
+        }
+        match value {
             ValueRef::Error(texts) => {
                 let full_len = texts.full_len;
                 let texts = texts.filter_map(|text| match text {
@@ -231,15 +255,7 @@ impl<'a> FieldValue<'a> {
                 });
                 FieldValue::Error(texts.collect(), full_len)
             }
-            ValueRef::Unit => FieldValue::Unit,
-            ValueRef::None | ValueRef::SomeNone(_) | ValueRef::Absent => FieldValue::None,
-            ValueRef::Uuid(bytes) => FieldValue::Uuid(bytes),
-            ValueRef::Ip(address) => FieldValue::Ip(address),
-            ValueRef::Socket(address) => FieldValue::Socket(address),
-            ValueRef::Duration(duration) => FieldValue::Duration(duration),
-            ValueRef::Time(time) => FieldValue::Time(time),
             ValueRef::Any(any) => Self::join(any.value(), any.type_tags, joining),
-            ValueRef::Withheld => FieldValue::Withheld,
             ValueRef::Composite(composite) => {
                 let (name, variant) = (composite.name, composite.variant);
                 let mut members = Vec::new();
@@ -265,6 +281,8 @@ impl<'a> FieldValue<'a> {
                 let full_len = full_len.or((kept.len() < count).then(|| u32::try_from(count).unwrap_or(u32::MAX)));
                 FieldValue::Sequence(kept, full_len)
             }
+            // All others are simple.
+            value => Self::simple(&value, tags).unwrap_or(FieldValue::None),
         }
     }
 

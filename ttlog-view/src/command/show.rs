@@ -43,8 +43,8 @@ pub struct Show {
     /// Show only events that match: 'level>=warn', 'bytes>1MiB and path~=/upload' (repeatable; all must match)
     ///
     /// Conditions are KEY=VALUE, or have !=, >, >=, <, <=, ~= (contains), ~~= (regular expression) or `in (A, B)`
-    /// instead of =. They are joined by `and`, `or`, `not` and parentheses. KEY is a field, or level, target, message, thread,
-    /// span, span.FIELD, trace_id and so on. `ttlog-view help filter` explains all of it.
+    /// instead of =. They are joined by `and`, `or`, `not` and parentheses. KEY is a field, or level, target, message,
+    /// thread, span, span.FIELD, trace_id and so on. `ttlog-view help filter` explains all of it.
     ///
     /// Values that do not compare, and fields that nothing has, are reported on standard error.
     #[arg(short, long = "filter", value_name = "FILTER")]

@@ -24,7 +24,7 @@ pub(super) fn open_thread(timeline: &Timeline<'_, '_>, source: usize, open: &Ope
     thread
 }
 
-/// Words about an open span instead of who is in it, if that is unknown: on a device, contexts have no numbers.
+/// Stands for the context that is in an open span, if it is unknown: on a device, contexts have no numbers.
 pub(super) const ENTERED: &str = "entered";
 
 /// Returns a duration that is not negative in words.

@@ -466,7 +466,7 @@ fn threads_account_for_priority_events() {
 /// Returns a small ring with all parts of the long header, and with partly overwritten priority segments, of which a
 /// context writes some alone.
 fn small_long_ring_image() -> Vec<u8> {
-    // A check holds by chance in 1 of 256 places that are not records. In the segments that are retained here, none does.
+    // A check holds by chance in 1 of 256 places that are not records. In these segments, none does.
     let config = RingConfig { priority_segment_count: 4, ..LONG };
     let memory = memory_of(&config, 6);
     let ring = Ring::create(&memory, &config).unwrap();
