@@ -1,7 +1,8 @@
 //! Word: the unit in which a ring is stored and shared.
 //!
 //! All memory of a ring is words, and every access to it is atomic, so that Miri, loom and ThreadSanitizer can check
-//! the protocols. Relaxed loads and stores are ordinary loads and stores on every target.
+//! the protocols. Relaxed loads and stores are ordinary loads and stores on every target. On x86-64, the hot path also
+//! stores eight bytes that are in two words ([`Word::store_at`]); Miri, loom and ThreadSanitizer do not see that.
 //!
 //! On 64-bit targets, a word is one `AtomicU64`. On 32-bit targets, it is two halves in little-endian order. The lower
 //! half is stored last and loaded first, so whatever publishes a word (a record's callsite id, the commit half-word) is
@@ -16,10 +17,11 @@ use portable_atomic::{AtomicU64, Ordering};
 #[cfg(all(not(loom), any(ttlog_half_words, not(target_pointer_width = "64"))))]
 use {crate::memory::atomic::AtomicU32, portable_atomic::Ordering};
 
-/// Whether [`Word::store_at`] exists: the processor stores eight bytes at any address at once, as far as it matters.
-pub(crate) const STORES_AT_BYTES: bool = cfg!(all(target_arch = "x86_64", not(any(loom, miri, ttlog_half_words))));
+/// Whether [`Word::store_at`] exists: the processor stores eight bytes at any address, in order.
+pub(crate) const STORES_AT_BYTES: bool =
+    cfg!(all(target_arch = "x86_64", target_pointer_width = "64", not(any(loom, miri, ttlog_half_words))));
 
-#[cfg(all(target_arch = "x86_64", not(any(loom, miri, ttlog_half_words))))]
+#[cfg(all(target_arch = "x86_64", target_pointer_width = "64", not(any(loom, miri, ttlog_half_words))))]
 impl Word {
     /// Stores eight bytes at `start + offset + FURTHER`, the lowest first. `start` need not be that of a word.
     ///
@@ -69,7 +71,7 @@ impl Word {
     }
 }
 
-#[cfg(not(all(target_arch = "x86_64", not(any(loom, miri, ttlog_half_words)))))]
+#[cfg(not(all(target_arch = "x86_64", target_pointer_width = "64", not(any(loom, miri, ttlog_half_words)))))]
 impl Word {
     /// Not called: see [`STORES_AT_BYTES`].
     pub(crate) unsafe fn store_at<const FURTHER: usize>(_start: *const u8, _offset: usize, _bytes: u64) {}
@@ -86,7 +88,7 @@ impl Word {
 #[inline(always)]
 #[allow(unused_mut, reason = "only assembly changes it")]
 pub(crate) fn settled(mut value: u64) -> u64 {
-    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    #[cfg(all(target_arch = "x86_64", target_pointer_width = "64", not(miri)))]
     // SAFETY: no instruction at all.
     unsafe {
         core::arch::asm!("/* {0} */", inout(reg) value, options(pure, nomem, nostack, preserves_flags));
@@ -98,7 +100,7 @@ pub(crate) fn settled(mut value: u64) -> u64 {
 #[inline(always)]
 #[allow(unused_mut, reason = "only assembly changes it")]
 pub(crate) fn settled_address<T>(mut address: *const T) -> *const T {
-    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    #[cfg(all(target_arch = "x86_64", target_pointer_width = "64", not(miri)))]
     // SAFETY: no instruction at all.
     unsafe {
         core::arch::asm!("/* {0} */", inout(reg) address, options(pure, nomem, nostack, preserves_flags));

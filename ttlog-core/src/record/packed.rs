@@ -192,10 +192,12 @@ impl Packer {
     /// - As for [`new`](Self::new), and behind what will be put there is room for further [`LOOSE_LEN`] bytes.
     #[inline(always)]
     pub(crate) unsafe fn loose_behind(header: *const Word, check: u64) -> Self {
-        // SAFETY: a word is aligned. The compiler needs to know to compute where in a word a value is. The payload is
-        // in the same memory.
+        // SAFETY: a word of one atomic number is aligned to its size; the compiler needs to know to compute where in a
+        // word a value is. The payload is in the same memory.
         let first = unsafe {
-            core::hint::assert_unchecked(header.addr().is_multiple_of(8));
+            if STORES_AT_BYTES {
+                core::hint::assert_unchecked(header.addr().is_multiple_of(8));
+            }
             header.add(1)
         };
         Packer { first, at: 0, acc: 0, end: first.cast(), check, is_loose: true }
@@ -218,7 +220,7 @@ impl Packer {
     /// Stores a word, `further` words after the current one.
     #[inline(always)]
     fn store(&self, further: usize, word: u64) {
-        // SAFETY: there is room, as the creator of the packer guaranteed in `new`.
+        // SAFETY: there is room, as the creator of the packer guaranteed.
         unsafe { (*self.first.add(self.at / 64 + further)).store(word) };
         kill_point!(WordStored);
     }
@@ -243,8 +245,8 @@ impl Packer {
     #[inline(always)]
     fn store_behind<const FURTHER: usize>(&self, bytes: u64) {
         debug_assert!(self.stores_at_bytes());
-        // SAFETY: there is room, as the creator of the packer guaranteed in `loose_behind`: no method stores more than 16
-        // bytes beyond what it puts.
+        // SAFETY: there is room, as the creator of the packer guaranteed in `loose_behind`: no method stores more than
+        // 16 bytes beyond what it puts.
         unsafe { Word::store_here::<FURTHER>(self.end, bytes) };
         kill_point!(WordStored);
     }
