@@ -18,10 +18,9 @@ use portable_atomic::{AtomicU64, Ordering};
 use {crate::memory::atomic::AtomicU32, portable_atomic::Ordering};
 
 /// Whether [`Word::store_at`] exists: the processor stores eight bytes at any address, in order.
-pub(crate) const STORES_AT_BYTES: bool =
-    cfg!(all(target_arch = "x86_64", target_pointer_width = "64", not(any(loom, miri, ttlog_half_words))));
+pub(crate) const STORES_AT_BYTES: bool = cfg!(ttlog_byte_stores);
 
-#[cfg(all(target_arch = "x86_64", target_pointer_width = "64", not(any(loom, miri, ttlog_half_words))))]
+#[cfg(ttlog_byte_stores)]
 impl Word {
     /// Stores eight bytes at `start + offset + FURTHER`, the lowest first. `start` need not be that of a word.
     ///
@@ -71,7 +70,7 @@ impl Word {
     }
 }
 
-#[cfg(not(all(target_arch = "x86_64", target_pointer_width = "64", not(any(loom, miri, ttlog_half_words)))))]
+#[cfg(not(ttlog_byte_stores))]
 impl Word {
     /// Not called: see [`STORES_AT_BYTES`].
     pub(crate) unsafe fn store_at<const FURTHER: usize>(_start: *const u8, _offset: usize, _bytes: u64) {}
@@ -88,7 +87,7 @@ impl Word {
 #[inline(always)]
 #[allow(unused_mut, reason = "only assembly changes it")]
 pub(crate) fn settled(mut value: u64) -> u64 {
-    #[cfg(all(target_arch = "x86_64", target_pointer_width = "64", not(miri)))]
+    #[cfg(ttlog_byte_stores)]
     // SAFETY: no instruction at all.
     unsafe {
         core::arch::asm!("/* {0} */", inout(reg) value, options(pure, nomem, nostack, preserves_flags));
@@ -100,7 +99,7 @@ pub(crate) fn settled(mut value: u64) -> u64 {
 #[inline(always)]
 #[allow(unused_mut, reason = "only assembly changes it")]
 pub(crate) fn settled_address<T>(mut address: *const T) -> *const T {
-    #[cfg(all(target_arch = "x86_64", target_pointer_width = "64", not(miri)))]
+    #[cfg(ttlog_byte_stores)]
     // SAFETY: no instruction at all.
     unsafe {
         core::arch::asm!("/* {0} */", inout(reg) address, options(pure, nomem, nostack, preserves_flags));

@@ -167,12 +167,70 @@ pub struct Packer {
     at: usize,
     /// The word that is not finished; its bits from `at % 64` upwards are 0. Not used by such a packer either.
     acc: u64,
-    /// Address behind what was put. Only used by a loose packer that stores at bytes.
-    end: *const u8,
+    /// End of what was put by a loose packer that stores at bytes.
+    end: End,
     /// Exclusive or of all that was put; where registers are narrow, of the stored words.
     check: u64,
-    /// Whether there is room to store beyond the end.
-    is_loose: bool,
+}
+
+/// Address behind what a loose packer has put, where values are stored at bytes; otherwise it takes no memory, of which
+/// devices have little.
+#[derive(Clone, Copy, Debug)]
+struct End {
+    #[cfg(ttlog_byte_stores)]
+    address: *const u8,
+    /// Whether the packer is loose.
+    #[cfg(ttlog_byte_stores)]
+    is_used: bool,
+}
+
+impl End {
+    #[inline(always)]
+    #[allow(unused_variables, reason = "not everywhere")]
+    const fn new(first: *const Word, is_used: bool) -> Self {
+        End {
+            #[cfg(ttlog_byte_stores)]
+            address: first.cast(),
+            #[cfg(ttlog_byte_stores)]
+            is_used,
+        }
+    }
+
+    #[inline(always)]
+    const fn is_used(&self) -> bool {
+        #[cfg(ttlog_byte_stores)]
+        return self.is_used;
+        #[cfg(not(ttlog_byte_stores))]
+        return false;
+    }
+
+    /// Returns the address; null where there is none.
+    #[inline(always)]
+    const fn address(&self) -> *const u8 {
+        #[cfg(ttlog_byte_stores)]
+        return self.address;
+        #[cfg(not(ttlog_byte_stores))]
+        return core::ptr::null();
+    }
+
+    /// Moves on by `len`.
+    #[inline(always)]
+    #[allow(unused_variables, reason = "not everywhere")]
+    const fn add(&mut self, len: usize) {
+        #[cfg(ttlog_byte_stores)]
+        {
+            self.address = self.address.wrapping_add(len);
+        }
+    }
+
+    /// Makes the compiler compute the address here.
+    #[inline(always)]
+    fn settle(&mut self) {
+        #[cfg(ttlog_byte_stores)]
+        {
+            self.address = settled_address(self.address);
+        }
+    }
 }
 
 impl Packer {
@@ -183,7 +241,7 @@ impl Packer {
     ///   packer lives. No method with `loose` in its name is called.
     #[inline(always)]
     pub(crate) unsafe fn new(first: *const Word, check: u64) -> Self {
-        Packer { first, at: 0, acc: 0, end: first.cast(), check, is_loose: false }
+        Packer { first, at: 0, acc: 0, end: End::new(first, false), check }
     }
 
     /// Starts a payload behind `header` that all methods can pack.
@@ -200,7 +258,7 @@ impl Packer {
             }
             header.add(1)
         };
-        Packer { first, at: 0, acc: 0, end: first.cast(), check, is_loose: true }
+        Packer { first, at: 0, acc: 0, end: End::new(first, true), check }
     }
 
     /// Stores one whole word. Only allowed while no bytes are collected, before any packed value.
@@ -208,7 +266,7 @@ impl Packer {
     pub(crate) fn put_word(&mut self, word: u64) {
         if self.stores_at_bytes() {
             self.store_first(word);
-            self.end = self.end.wrapping_add(8);
+            self.end.add(8);
             return;
         }
         debug_assert_eq!(self.at % 64, 0, "wide values come before packed ones");
@@ -228,15 +286,15 @@ impl Packer {
     /// Returns whether this is a loose packer that stores at bytes.
     #[inline(always)]
     const fn stores_at_bytes(&self) -> bool {
-        STORES_AT_BYTES && self.is_loose
+        self.end.is_used()
     }
 
     /// Stores a word at the end, which is that of a word.
     #[inline(always)]
     fn store_first(&mut self, word: u64) {
-        debug_assert!(self.stores_at_bytes() && self.end.addr().is_multiple_of(8), "wide values come first");
+        debug_assert!(self.stores_at_bytes() && self.end.address().addr().is_multiple_of(8), "wide values come first");
         // SAFETY: there is room, as the creator of the packer guaranteed in `loose_behind`.
-        unsafe { (*self.end.cast::<Word>()).store(word) };
+        unsafe { (*self.end.address().cast::<Word>()).store(word) };
         kill_point!(WordStored);
         self.check = settled(self.check ^ word);
     }
@@ -247,7 +305,7 @@ impl Packer {
         debug_assert!(self.stores_at_bytes());
         // SAFETY: there is room, as the creator of the packer guaranteed in `loose_behind`: no method stores more than
         // 16 bytes beyond what it puts.
-        unsafe { Word::store_here::<FURTHER>(self.end, bytes) };
+        unsafe { Word::store_here::<FURTHER>(self.end.address(), bytes) };
         kill_point!(WordStored);
     }
 
@@ -256,20 +314,21 @@ impl Packer {
     fn store_further<const FURTHER: usize>(&self, offset: usize, bytes: u64) {
         debug_assert!(self.stores_at_bytes());
         // SAFETY: as in `store_behind`.
-        unsafe { Word::store_at::<FURTHER>(self.end, offset, bytes) };
+        unsafe { Word::store_at::<FURTHER>(self.end.address(), offset, bytes) };
         kill_point!(WordStored);
     }
 
     /// Includes a value at the end in the check. Only by a packer that stores at bytes.
     #[inline(always)]
     fn check(&mut self, value: u64) {
-        self.check = settled(self.check ^ value.rotate_left((self.end.addr() << 3) as u32 & 63));
+        self.check = settled(self.check ^ value.rotate_left((self.end.address().addr() << 3) as u32 & 63));
     }
 
     /// Moves the end on.
     #[inline(always)]
     fn move_on(&mut self, len: usize) {
-        self.end = settled_address(self.end.wrapping_add(len));
+        self.end.add(len);
+        self.end.settle();
     }
 
     /// Returns the parts of `value` in the current word and in the next one.
@@ -315,7 +374,7 @@ impl Packer {
             return self.put_bits(value, bits);
         }
         self.store_first(value);
-        self.end = self.end.wrapping_add(bits as usize / 8);
+        self.end.add(bits as usize / 8);
     }
 
     /// As [`put_bits`](Self::put_bits), without a branch.
@@ -328,7 +387,7 @@ impl Packer {
         if STORES_AT_BYTES {
             self.store_behind::<0>(value);
             self.check(value);
-            self.end = self.end.wrapping_add(bits as usize / 8);
+            self.end.add(bits as usize / 8);
             return;
         }
         let (low, high) = self.place(value);
@@ -356,7 +415,7 @@ impl Packer {
     pub(crate) fn put_split_tail(&mut self, value: u64) {
         let (tail, len) = split_tail(value);
         self.put_loose(tail, len as u32 * 8);
-        self.end = settled_address(self.end);
+        self.end.settle();
     }
 
     /// Appends bytes. Without a branch if they are at most 16; otherwise without one per byte.
@@ -496,7 +555,7 @@ impl Packer {
     /// of all of them and the start value.
     #[inline(always)]
     pub(crate) fn finish(mut self) -> (usize, u64) {
-        debug_assert!(!self.is_loose);
+        debug_assert!(!self.stores_at_bytes());
         if !self.at.is_multiple_of(64) {
             if !IS_WIDE {
                 self.check ^= self.acc;
@@ -514,9 +573,9 @@ impl Packer {
         }
         if STORES_AT_BYTES {
             // SAFETY: as in `store_behind`.
-            unsafe { Word::zero_here(self.end) };
+            unsafe { Word::zero_here(self.end.address()) };
             kill_point!(WordStored);
-            let len = self.end.addr() - self.first.addr();
+            let len = self.end.address().addr() - self.first.addr();
             return ((len + 7) / 8, self.check);
         }
         self.store(0, self.acc);
