@@ -97,6 +97,7 @@ pub(crate) fn settled(mut value: u64) -> u64 {
 
 /// As [`settled`], for an address.
 #[inline(always)]
+#[allow(clippy::pointers_in_nomem_asm_block, reason = "nothing is read or written there")]
 #[allow(unused_mut, reason = "only assembly changes it")]
 pub(crate) fn settled_address<T>(mut address: *const T) -> *const T {
     #[cfg(ttlog_byte_stores)]

@@ -567,6 +567,7 @@ impl Packer {
 
     /// As [`finish`](Self::finish), without a branch.
     #[inline(always)]
+    #[allow(clippy::manual_div_ceil, reason = "two instructions more")]
     pub(crate) fn finish_loose(self) -> (usize, u64) {
         if !IS_WIDE {
             return self.finish();

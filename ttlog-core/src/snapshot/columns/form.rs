@@ -187,7 +187,7 @@ impl Column<'_> {
         for turn in TURNS_TRIED {
             let mut turned = [0; SAMPLE_MAX];
             let turned = &mut turned[..size];
-            turned.iter_mut().zip(&*sample).for_each(|(turned, &word)| *turned = turn.apply(word));
+            turned.iter_mut().zip(sample).for_each(|(turned, &word)| *turned = turn.apply(word));
             offer_prefixes(turned, count, |prefix| turn.form(prefix), &mut offer);
         }
         best.1
