@@ -13,7 +13,7 @@
 
 use super::load::{LOAD_MAX, load_pair, load_tail, without_first};
 use crate::memory::kill::kill_point;
-use crate::memory::word::{STORES_AT_BYTES, Word, settled, settled_address};
+use crate::memory::word::{STORES_AT_BYTES, Word, settled};
 
 /// Bytes behind the end of a payload that a loose packer can overwrite.
 pub(crate) const LOOSE_LEN: usize = 24;
@@ -228,7 +228,7 @@ impl End {
     fn settle(&mut self) {
         #[cfg(ttlog_byte_stores)]
         {
-            self.address = settled_address(self.address);
+            self.address = crate::memory::word::settled_address(self.address);
         }
     }
 }
