@@ -425,8 +425,7 @@ impl<'b> DynamicValues<'b> {
 /// Returns how many of `count` values there is room for in `len` bytes.
 #[inline]
 fn fitting(count: usize, len: usize) -> usize {
-    // The division is for buffers that are too small.
-    if count.checked_mul(VALUE_LEN_MIN).is_some_and(|least| least <= len) { count } else { len / VALUE_LEN_MIN }
+    count.min(len / VALUE_LEN_MIN)
 }
 
 /// Length of the padding behind the values in bytes.
