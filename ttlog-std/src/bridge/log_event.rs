@@ -45,7 +45,7 @@ pub(crate) fn record(event: &Event<'_>, span: u64) {
     let level = from_tracing(event.metadata().level());
     let source =
         RecordSource { level, target: Text::Other(target), file: Text::Other(file), line: place.line, keys: () };
-    match enabled_site(&source) {
+    match enabled_site(&source, source.hash()) {
         None => {}
         Some(LogSite::Own(site)) => site.record(|out| {
             let mut values = DynamicValues::new(out, 2);

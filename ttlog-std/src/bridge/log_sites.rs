@@ -79,8 +79,8 @@ const LEADING_FIELDS: usize = 2;
 /// is not known whether this record has them, too: that is best seen when its values are encoded.
 #[cfg(feature = "log")]
 #[inline]
-pub(crate) fn only_site_at(source: &RecordSource<'_, impl Keys>) -> Option<&'static OwnSite> {
-    OWN.find(source.hash(), |own| source.is_at(&own.callsite)).filter(|own| !own.has_others.load(Ordering::Relaxed))
+pub(crate) fn only_site_at(source: &RecordSource<'_, impl Keys>, hash: u64) -> Option<&'static OwnSite> {
+    OWN.find(hash, |own| source.is_at(&own.callsite)).filter(|own| !own.has_others.load(Ordering::Relaxed))
 }
 
 #[cfg(feature = "log")]
@@ -97,8 +97,9 @@ impl OwnSite {
 }
 
 /// Returns the callsite for a record, allocating it if it is new; `None` if the recorder's filter does not select it.
-pub(crate) fn enabled_site(source: &RecordSource<'_, impl Keys>) -> Option<LogSite> {
-    let hash = source.hash();
+///
+/// `hash` is that of the source.
+pub(crate) fn enabled_site(source: &RecordSource<'_, impl Keys>, hash: u64) -> Option<LogSite> {
     match OWN.find(hash, |own| source.is_of(&own.callsite)) {
         Some(own) => own.callsite.is_enabled().then_some(LogSite::Own(&own.callsite)),
         // Records that are off, such as those for a logger beside ours alone, take no room.
@@ -158,7 +159,7 @@ pub(crate) fn key_fields(site: &BridgedCallsite) -> &'static [Field] {
 impl<K: Keys> RecordSource<'_, K> {
     /// Hashes the place. The keys hardly ever differ between records of the same place.
     #[inline]
-    fn hash(&self) -> u64 {
+    pub(crate) fn hash(&self) -> u64 {
         let mut hasher = Hasher::new();
         hasher.number(u64::from(self.line) << 8 | self.level as u64);
         self.target.hash(&mut hasher);

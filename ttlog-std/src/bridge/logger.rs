@@ -106,17 +106,25 @@ fn record_log(record: &Record<'_>) {
         line: record.line().unwrap_or_default(),
         keys: KeysOf(record),
     };
-    if let Some(only) = only_site_at(&source) {
-        if !only.callsite().is_enabled() || record_own(only.callsite(), record, true) {
+    let hash = source.hash();
+    if let Some(only) = only_site_at(&source, hash) {
+        if !only.callsite().is_enabled() || record_own::<true>(only.callsite(), record) {
             return;
         }
         only.has_others();
     }
-    match enabled_site(&source) {
+    record_other(record, &source, hash);
+}
+
+/// Records a record whose place is new, or has had records with different keys, or has no callsite of its own.
+#[inline(never)]
+fn record_other(record: &Record<'_>, source: &RecordSource<'_, KeysOf<'_>>, hash: u64) {
+    match enabled_site(source, hash) {
         None => {}
         Some(LogSite::Own(site)) => {
-            // Compared just now. A source that has others at each visit is recorded as far as there are fields.
-            record_own(site, record, false);
+            // Its keys were compared just now. A source that has others at each visit is recorded as far as there are
+            // fields.
+            record_own::<false>(site, record);
         }
         Some(LogSite::Shared(site)) => site.record(|out| {
             let mut values = DynamicValues::new(out, 6);
@@ -132,18 +140,18 @@ fn record_log(record: &Record<'_>) {
     }
 }
 
-/// Records a record at a callsite of its own. If its keys are others and `compares`, it is not recorded, and `false` is
+/// Records a record at a callsite of its own. If its keys are others and `COMPARES`, it is not recorded, and `false` is
 /// returned.
 #[inline(always)]
-fn record_own(site: &'static BridgedCallsite, record: &Record<'_>, compares: bool) -> bool {
+fn record_own<const COMPARES: bool>(site: &'static BridgedCallsite, record: &Record<'_>) -> bool {
     let fields = key_fields(site);
     site.record_if(|out| {
         let mut values = DynamicValues::new(out, 2 + fields.len());
         encode_leading(&mut values, record);
-        let mut encoder = Encoder { values: &mut values, fields, count: 0, compares, is_equal: true };
+        let mut encoder = Encoder::<COMPARES> { values: &mut values, fields, count: 0, is_equal: true };
         // Errors come from sources that stop halfway; what they have visited so far is recorded.
         let _ = record.key_values().visit(&mut encoder);
-        let is_it = !compares || encoder.is_equal && encoder.count == fields.len();
+        let is_it = !COMPARES || encoder.is_equal && encoder.count == fields.len();
         is_it.then(|| values.finish())
     })
 }
@@ -220,23 +228,21 @@ impl<'kvs> VisitSource<'kvs> for Comparison<'_> {
     }
 }
 
-/// Encodes the values of a record.
-struct Encoder<'v, 'b> {
+/// Encodes the values of a record, and compares its keys with the names of the fields if `COMPARES`.
+struct Encoder<'v, 'b, const COMPARES: bool> {
     values: &'v mut DynamicValues<'b>,
     fields: &'static [Field],
     /// Number of keys so far.
     count: usize,
-    /// Whether the keys are compared.
-    compares: bool,
     is_equal: bool,
 }
 
-impl<'kvs> VisitSource<'kvs> for Encoder<'_, '_> {
+impl<'kvs, const COMPARES: bool> VisitSource<'kvs> for Encoder<'_, '_, COMPARES> {
     fn visit_pair(&mut self, key: Key<'kvs>, value: Value<'kvs>) -> Result<(), kv::Error> {
         let Some(key) = recorded(&key) else { return Ok(()) };
         match self.fields.get(self.count) {
-            Some(field) if !self.compares || field.name == key => self.count += 1,
-            None if !self.compares || self.count == PAIRS_MAX => return Ok(()),
+            Some(field) if !COMPARES || field.name == key => self.count += 1,
+            None if !COMPARES || self.count == PAIRS_MAX => return Ok(()),
             _ => {
                 self.is_equal = false;
                 return Err(kv::Error::msg("another key"));

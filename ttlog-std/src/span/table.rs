@@ -156,16 +156,27 @@ impl SpanTable {
     /// Returns the span that `owner` knows under this id, if it is open and in the table.
     #[inline]
     pub(crate) fn find(&self, owner: u64, key: u64) -> Option<OpenSpan> {
-        let probes = self.probes.load(Ordering::Relaxed);
+        // Nearly always in the first slot.
+        let first = near_slot(owner, key) & self.slots.len().wrapping_sub(1);
         if key == 0 || key == CLAIMED {
             return None;
         }
-        self.indices(owner, key, probes).find_map(|index| {
-            let slot = &self.slots[index];
-            let is_it = slot.key.load(Ordering::Acquire) == key && slot.owner.load(Ordering::Relaxed) == owner;
-            let id = slot.id.load(Ordering::Relaxed);
-            (is_it && id != 0).then_some(OpenSpan { slot: index as u32, id })
-        })
+        self.span_in(first, owner, key).or_else(|| self.find_further(owner, key))
+    }
+
+    #[inline(never)]
+    fn find_further(&self, owner: u64, key: u64) -> Option<OpenSpan> {
+        let probes = self.probes.load(Ordering::Relaxed);
+        self.indices(owner, key, probes).skip(1).find_map(|index| self.span_in(index, owner, key))
+    }
+
+    /// Returns the span in a slot, if it is the one that `owner` knows under this id.
+    #[inline(always)]
+    fn span_in(&self, index: usize, owner: u64, key: u64) -> Option<OpenSpan> {
+        let slot = self.slots.get(index)?;
+        let is_it = slot.key.load(Ordering::Acquire) == key && slot.owner.load(Ordering::Relaxed) == owner;
+        let id = slot.id.load(Ordering::Relaxed);
+        (is_it && id != 0).then_some(OpenSpan { slot: index as u32, id })
     }
 
     /// Removes a span that ended. Returns `false` if somebody else did.
