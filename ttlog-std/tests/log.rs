@@ -649,8 +649,8 @@ fn other_keys() {
     let mut target = String::from("first");
     for round in 0..3_usize {
         emit(&target, &[("a", round as u64)]);
-        emit(&target, &[("a", round as u64), ("b", 5)]);
         emit(&target, &[("b", round as u64)]);
+        emit(&target, &[("a", round as u64), ("b", 5)]);
         emit(&target, &None::<(&str, u64)>);
         // At the same address.
         target.replace_range(.., ["other", "third", "again"][round]);
@@ -665,7 +665,7 @@ fn records_of_one_place_with_different_keys() {
     let events = events_of("other-keys");
     let expected = ["first", "other", "third"].iter().zip(0..).flat_map(|(target, n)| {
         let event = move |values: String| (target.to_string(), format!("message=display counted{values}"));
-        [format!(" a=u64 {n}"), format!(" a=u64 {n} b=u64 5"), format!(" b=u64 {n}"), String::new()].map(event)
+        [format!(" a=u64 {n}"), format!(" b=u64 {n}"), format!(" a=u64 {n} b=u64 5"), String::new()].map(event)
     });
     let found: Vec<_> = events
         .iter()

@@ -375,7 +375,7 @@ mod tests {
         let outer = open(1, 1);
         let slots: HashSet<_> = (2..1000)
             .map(|id| {
-                let span = open(1 + id % 2, id << 15);
+                let span = open(1 + id % 2, id << 20 | id);
                 assert!(table.remove(span) && table.key_of(span).is_none());
                 freed::put(span.slot);
                 span.slot
