@@ -431,7 +431,14 @@ impl<'b> DynamicValues<'b> {
 /// Returns how many of `count` values there is room for in `len` bytes.
 #[inline]
 fn fitting(count: usize, len: usize) -> usize {
-    count.min(len / VALUE_LEN_MIN)
+    /// Makes the compiler branch: the values wait for what is computed.
+    #[cold]
+    #[inline(never)]
+    fn few(count: usize) -> usize {
+        count
+    }
+    let most = len / VALUE_LEN_MIN;
+    if count <= most { count } else { few(most) }
 }
 
 /// Length of the padding behind the values in bytes.
