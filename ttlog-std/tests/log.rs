@@ -632,7 +632,7 @@ impl fmt::Display for Counted {
 }
 
 fn other_keys() {
-    let recorder = ttlog_std::log::init("test");
+    let _recorder = ttlog_std::log::init("test");
     let message = Counted(AtomicUsize::new(0));
     let emit = |target: &str, keys: &dyn log::kv::Source| {
         log::logger().log(
@@ -657,7 +657,6 @@ fn other_keys() {
     }
     // Once each, and once more where the second keys of a place were met.
     assert_eq!(message.0.load(Ordering::Relaxed), 12 + 3);
-    drop(recorder);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What is emitted through `tracing` and `log`, and a layer to compare with.
+//! Events, spans and records of `tracing` and `log`, and a layer to compare with.
 
 use std::fmt::Debug;
 use std::hint::black_box;

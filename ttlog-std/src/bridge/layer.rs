@@ -28,10 +28,10 @@ pub struct RecorderLayer<S> {
     owner: u64,
     /// The subscriber that the layer belongs to, without keeping it alive.
     subscriber: OnceLock<WeakDispatch>,
-    /// What `tracing-subscriber` has to know of a layer with a filter of its own: which callsites it wants, and that
-    /// others can want more. It is not asked about single events and spans, for which it would look into the state of
-    /// the thread, and look each span up in the registry at each step: the filter selects all that come (see
-    /// [`RecorderFilter`]), and the spans that are recorded are in the table of open spans.
+    /// Filter from which `tracing-subscriber` learns which callsites the layer wants, and that others can want more. It
+    /// is not asked about single events and spans, for which it would look into the state of the thread, and look each
+    /// span up in the registry at each step: the filter selects all that come (see [`RecorderFilter`]), and the spans
+    /// that are recorded are in the table of open spans.
     filter: Filtered<Identity, RecorderFilter, S>,
 }
 

@@ -115,8 +115,8 @@ pub(crate) fn enter_new(span: &SpanContext) {
 #[inline]
 pub(crate) fn enter_open(owner: u64, span: OpenSpan) {
     let stack = stack();
-    // Apart, because the compiler then keeps the span in registers. From memory, it would be copied in other pieces than
-    // it was stored in, for which the processor has to wait.
+    // Apart, because the compiler then keeps the span in registers. From memory, it would be copied in other pieces
+    // than it was stored in, for which the processor has to wait.
     match stack.outer().last().map(Cell::get) {
         None => stack.enter_in(&SpanContext::NONE, owner, span),
         Some(last) if stack.is_simple() && last.is_open() => stack.enter_in(&last.span, owner, span),
