@@ -1,7 +1,9 @@
 //! Callsites of `log`: records have no static callsite, so they are told apart by their contents: target, file,
 //! line, level and keys. Of a text that the program contains, the address is enough.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+#[cfg(feature = "log")]
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ttlog_core::Level;
 use ttlog_core::event::{Field, Role};
@@ -37,6 +39,7 @@ pub(crate) struct RecordSource<'a, K> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Text<'a> {
     /// One that the program contains: its address identifies it.
+    #[cfg(feature = "log")]
     Static(&'static str),
     Other(&'a str),
 }
@@ -64,6 +67,7 @@ pub(crate) enum LogSite {
 pub(crate) struct OwnSite {
     callsite: BridgedCallsite,
     /// Whether records of the same place had other keys. Set in the first one of the place alone.
+    #[cfg(feature = "log")]
     has_others: AtomicBool,
 }
 
@@ -119,7 +123,11 @@ fn new_site(source: &RecordSource<'_, impl Keys>, hash: u64) -> Option<LogSite> 
     if len <= TEXTS_LEN_MAX && OWN_LEN.load(Ordering::Relaxed) + len <= own_len_max() {
         let add = || {
             OWN_LEN.fetch_add(len + ENTRY_LEN + FIELD_LEN * keys.len(), Ordering::Relaxed);
-            OwnSite { callsite: source.leak(&keys), has_others: AtomicBool::new(false) }
+            OwnSite {
+                callsite: source.leak(&keys),
+                #[cfg(feature = "log")]
+                has_others: AtomicBool::new(false),
+            }
         };
         if let Some(own) = OWN.find_or_add(hash, |own| source.is_of(&own.callsite), add) {
             return own.callsite.is_enabled().then_some(LogSite::Own(&own.callsite));
@@ -193,6 +201,7 @@ impl<'a> Text<'a> {
     #[inline]
     pub(crate) fn get(self) -> &'a str {
         match self {
+            #[cfg(feature = "log")]
             Text::Static(text) => text,
             Text::Other(text) => text,
         }
@@ -201,6 +210,7 @@ impl<'a> Text<'a> {
     #[inline]
     fn hash(self, hasher: &mut Hasher) {
         match self {
+            #[cfg(feature = "log")]
             Text::Static(text) => hasher.number(text.as_ptr().addr() as u64),
             Text::Other(text) => hasher.text(text),
         }
@@ -214,6 +224,7 @@ impl<'a> Text<'a> {
 
     fn leak(self) -> &'static str {
         match self {
+            #[cfg(feature = "log")]
             Text::Static(text) => text,
             Text::Other(text) => leak(text),
         }
