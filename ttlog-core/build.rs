@@ -20,6 +20,14 @@ fn main() {
         println!("cargo::rustc-cfg=ttlog_no_swap");
     }
 
+    // Whether eight bytes can be stored at any address (`memory::word`).
+    println!("cargo::rustc-check-cfg=cfg(ttlog_byte_stores)");
+    let has_flag = |name: &str| env::var_os(format!("CARGO_CFG_{name}")).is_some();
+    let is_wide_x86 = cfg("TARGET_ARCH") == "x86_64" && cfg("TARGET_POINTER_WIDTH") == "64";
+    if is_wide_x86 && !["LOOM", "MIRI", "TTLOG_HALF_WORDS"].into_iter().any(has_flag) {
+        println!("cargo::rustc-cfg=ttlog_byte_stores");
+    }
+
     // How the id of a callsite, an address below 65,536, gets into a register (`device::callsite`). If there is no way,
     // callsites register themselves with a recorder, as on servers.
     println!("cargo::rustc-check-cfg=cfg(ttlog_device_callsites)");

@@ -352,6 +352,10 @@ def column_records(columns, raw_len):
         if 16 <= form <= 31:
             signed = [total - 2**64 if total >= 2**63 else total for total in sums(count)]
             return [struct.unpack("<Q", struct.pack("<d", float(whole) / float(10 ** (form - 16))))[0] for whole in signed]
+        if 32 <= form <= 127:
+            start, moved = (form - 32) // 24, (form - 32) % 24 // 8 + 1
+            found = [turned.to_bytes(8, "little") for turned in column((form - 32) % 8 + 1, count)]
+            return [int.from_bytes(turned[:start] + turned[8 - moved :] + turned[start : 8 - moved], "little") for turned in found]
         raise ValueError(f"unknown form {form}")
 
     n, s = number(2), number(2)

@@ -191,6 +191,8 @@ fn full_speed(rings: &Path) {
         is_over.store(true, Ordering::Relaxed);
     });
     println!("EMITTED {}", emitted.iter().map(|count| count.load(Ordering::Relaxed)).sum::<u64>());
+    // The last move might have stopped a thread in the middle of an append; the next look completes the record.
+    std::thread::sleep(Duration::from_millis(1500));
     kill_self();
 }
 

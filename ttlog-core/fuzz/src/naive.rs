@@ -454,6 +454,15 @@ fn column(data: &mut &[u8], form: u8, count: usize) -> Result<Vec<u64>> {
             });
             Ok(sums.collect())
         }
+        32..=127 => {
+            let (start, moved) = (usize::from((form - 32) / 24), usize::from((form - 32) % 24 / 8 + 1));
+            let turned = column(data, (form - 32) % 8 + 1, count)?.into_iter().map(|word| {
+                let turned = word.to_le_bytes();
+                let bytes = [&turned[..start], &turned[8 - moved..], &turned[start..8 - moved]].concat();
+                u64::from_le_bytes(bytes.try_into().expect("eight bytes"))
+            });
+            Ok(turned.collect())
+        }
         _ => Err(Refused),
     }
 }

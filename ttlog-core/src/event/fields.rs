@@ -147,7 +147,7 @@ pub trait Fields: Copy + Sealed {
     fn put_small(&self, packer: &mut Packer) {
         self.put_wide(packer);
         if const { Self::HEAD_LEN <= 8 } {
-            packer.put_bits(self.small_heads(), const { Self::HEAD_LEN as u32 * 8 });
+            packer.put_first(self.small_heads(), const { Self::HEAD_LEN as u32 * 8 });
         } else {
             self.put_small_heads(packer);
         }

@@ -1,7 +1,8 @@
 //! Word: the unit in which a ring is stored and shared.
 //!
 //! All memory of a ring is words, and every access to it is atomic, so that Miri, loom and ThreadSanitizer can check
-//! the protocols. Relaxed loads and stores are ordinary loads and stores on every target.
+//! the protocols. Relaxed loads and stores are ordinary loads and stores on every target. On x86-64, the hot path also
+//! stores eight bytes that are in two words ([`Word::store_at`]); Miri, loom and ThreadSanitizer do not see that.
 //!
 //! On 64-bit targets, a word is one `AtomicU64`. On 32-bit targets, it is two halves in little-endian order. The lower
 //! half is stored last and loaded first, so whatever publishes a word (a record's callsite id, the commit half-word) is
@@ -15,6 +16,97 @@ use loom::sync::atomic::{AtomicU64, Ordering};
 use portable_atomic::{AtomicU64, Ordering};
 #[cfg(all(not(loom), any(ttlog_half_words, not(target_pointer_width = "64"))))]
 use {crate::memory::atomic::AtomicU32, portable_atomic::Ordering};
+
+/// Whether [`Word::store_at`] exists: the processor stores eight bytes at any address, in order.
+pub(crate) const STORES_AT_BYTES: bool = cfg!(ttlog_byte_stores);
+
+#[cfg(ttlog_byte_stores)]
+impl Word {
+    /// Stores eight bytes at `start + offset + FURTHER`, the lowest first. `start` need not be that of a word.
+    ///
+    /// The store is relaxed for each byte: another thread can see some of the bytes before the others if they are in
+    /// two words. The processor does not reorder it with other stores.
+    ///
+    /// # Safety
+    /// - The words of which this stores bytes are valid.
+    #[inline(always)]
+    pub(crate) unsafe fn store_at<const FURTHER: usize>(start: *const u8, offset: usize, bytes: u64) {
+        // SAFETY: the address is valid, as the caller has guaranteed. A store that is neither aligned nor of one word
+        // can be a race for the compiler; in assembly it is what it is for the processor, a store that is visible after
+        // all earlier ones. Not `nomem`, so the compiler leaves it in its place among the stores of words.
+        unsafe {
+            core::arch::asm!("mov qword ptr [{start} + {offset} + {further}], {bytes}", start = in(reg) start,
+                offset = in(reg) offset, further = const FURTHER, bytes = in(reg) bytes,
+                options(nostack, preserves_flags));
+        }
+        kill_step!();
+    }
+
+    /// As [`store_at`](Self::store_at), without an offset.
+    ///
+    /// # Safety
+    /// - As there.
+    #[inline(always)]
+    pub(crate) unsafe fn store_here<const FURTHER: usize>(start: *const u8, bytes: u64) {
+        // SAFETY: as in `store_at`.
+        unsafe {
+            core::arch::asm!("mov qword ptr [{start} + {further}], {bytes}", start = in(reg) start,
+                further = const FURTHER, bytes = in(reg) bytes, options(nostack, preserves_flags));
+        }
+        kill_step!();
+    }
+
+    /// Stores eight zeros, as [`store_at`](Self::store_at) does.
+    ///
+    /// # Safety
+    /// - As there.
+    #[inline(always)]
+    pub(crate) unsafe fn zero_here(start: *const u8) {
+        // SAFETY: as in `store_at`.
+        unsafe {
+            core::arch::asm!("mov qword ptr [{start}], 0", start = in(reg) start, options(nostack, preserves_flags));
+        }
+        kill_step!();
+    }
+}
+
+#[cfg(not(ttlog_byte_stores))]
+impl Word {
+    /// Not called: see [`STORES_AT_BYTES`].
+    pub(crate) unsafe fn store_at<const FURTHER: usize>(_start: *const u8, _offset: usize, _bytes: u64) {}
+
+    /// Not called either.
+    pub(crate) unsafe fn store_here<const FURTHER: usize>(_start: *const u8, _bytes: u64) {}
+
+    /// Not called either.
+    pub(crate) unsafe fn zero_here(_start: *const u8) {}
+}
+
+/// Returns `value`, of which the compiler knows nothing then, without an instruction. So it computes it here, and
+/// neither again nor at its last use only, for which it would have to keep the operands.
+#[inline(always)]
+#[allow(unused_mut, reason = "only assembly changes it")]
+pub(crate) fn settled(mut value: u64) -> u64 {
+    #[cfg(ttlog_byte_stores)]
+    // SAFETY: no instruction at all.
+    unsafe {
+        core::arch::asm!("/* {0} */", inout(reg) value, options(pure, nomem, nostack, preserves_flags));
+    }
+    value
+}
+
+/// As [`settled`], for an address.
+#[inline(always)]
+#[allow(clippy::pointers_in_nomem_asm_block, reason = "nothing is read or written there")]
+#[allow(unused_mut, reason = "only assembly changes it")]
+pub(crate) fn settled_address<T>(mut address: *const T) -> *const T {
+    #[cfg(ttlog_byte_stores)]
+    // SAFETY: no instruction at all.
+    unsafe {
+        core::arch::asm!("/* {0} */", inout(reg) address, options(pure, nomem, nostack, preserves_flags));
+    }
+    address
+}
 
 /// Eight bytes of a ring, shared between writers, readers and tools that read them after a crash.
 ///

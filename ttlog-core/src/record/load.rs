@@ -26,6 +26,25 @@ pub(super) fn load_pair(bytes: &[u8]) -> (u64, u64) {
     return load_each(bytes);
 }
 
+/// Returns the two little-endian numbers without their first `len` bytes, less than 16: zeros are in their place.
+#[inline(always)]
+pub(super) fn without_first(first: u64, second: u64, len: usize) -> (u64, u64) {
+    debug_assert!(len < LOAD_MAX);
+    let len = len % LOAD_MAX;
+    (first & REST_MASKS[len + 8], second & REST_MASKS[len])
+}
+
+/// At index n + 8 the mask of all but n bytes, from none to 8.
+static REST_MASKS: [u64; LOAD_MAX + 8] = {
+    let mut masks = [u64::MAX; LOAD_MAX + 8];
+    let mut index = 9;
+    while index < masks.len() {
+        masks[index] = if index < LOAD_MAX { u64::MAX << ((index - 8) * 8) } else { 0 };
+        index += 1;
+    }
+    masks
+};
+
 /// Loads up to 16 bytes, with branches that depend on their number.
 #[inline]
 fn load_each(bytes: &[u8]) -> (u64, u64) {

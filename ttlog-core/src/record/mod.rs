@@ -47,14 +47,15 @@ pub struct RecordHeader {
 #[inline(always)]
 #[must_use]
 pub const fn encode_header(callsite: u16, len: u8, delta: u32, others: u64) -> u64 {
-    seal_header(callsite as u64, len as u64, delta as u64, others)
+    seal_header(callsite as u64 | (delta as u64) << 24, len as u64, others)
 }
 
-/// Like [`encode_header`], for numbers known to be in range: the hot path does not have to truncate them.
+/// Like [`encode_header`], for numbers known to be in range: the hot path does not have to truncate them. The callsite
+/// and the delta are in their places.
 #[inline(always)]
-pub(crate) const fn seal_header(callsite: u64, len: u64, delta: u64, others: u64) -> u64 {
-    debug_assert!(callsite <= 0xFFFF && len <= 0xFF && delta <= 0xFFFF_FFFF);
-    let header = callsite | len << 16 | delta << 24;
+pub(crate) const fn seal_header(delta_and_callsite: u64, len: u64, others: u64) -> u64 {
+    debug_assert!(delta_and_callsite & !0x00FF_FFFF_FF00_FFFF == 0 && len <= 0xFF);
+    let header = delta_and_callsite | len << 16;
     header | (byte_sum(header ^ others) as u64) << 56
 }
 

@@ -3,18 +3,19 @@
 //! [`Packer`] writes: it collects bytes in a register and stores whole words. [`Unpacker`] reads from a byte slice that
 //! can hold anything.
 //!
-//! The lengths of values cannot be predicted, so the methods for the hot path (those with `loose` in their name) have
-//! no branch that depends on where a word ends: they store the current word each time, finished or not. Hence they
-//! store up to [`LOOSE_LEN`] bytes beyond the end.
+//! The lengths of values cannot be predicted, so a *loose* packer, which the hot path uses, has no branch that depends
+//! on where a word ends. It stores more than it puts, up to [`LOOSE_LEN`] bytes beyond the end: eight bytes for each
+//! value, from the byte where it belongs, of which the next value overwrites those beyond its end. Where memory is only
+//! stored in words, it stores the current word each time, finished or not.
 //!
 //! # Format
 //! docs/format.md §4.1 (check), §4.2 (varint, length), §4.3 (payload).
 
-use super::load::{LOAD_MAX, load_pair, load_tail};
+use super::load::{LOAD_MAX, load_pair, load_tail, without_first};
 use crate::memory::kill::kill_point;
-use crate::memory::word::Word;
+use crate::memory::word::{STORES_AT_BYTES, Word, settled};
 
-/// Bytes behind the end of a payload that the methods for the hot path can overwrite.
+/// Bytes behind the end of a payload that a loose packer can overwrite.
 pub(crate) const LOOSE_LEN: usize = 24;
 /// Whether values are packed for a processor with 64-bit registers. Others pack everything byte after byte, and never
 /// store beyond the end.
@@ -44,18 +45,29 @@ pub(crate) const SPLIT_NUMBER_LEN: usize = 9;
 /// Number of the lowest bits of a number that are in its head.
 const HEAD_BITS: u32 = 5;
 
-/// Returns what the tail of a number holds, and its number of bits: a multiple of 8 up to 48, or 64.
+/// By the number of a value's highest bit: how its head states the length of its tail, where 7 stands for 8; then that
+/// length in bytes, from 0 to 6, or 8. In a table, because this takes seven instructions less than to compute both.
+static SPLIT: [[u8; 64]; 2] = {
+    let mut table = [[7; 64], [8; 64]];
+    let mut top_bit = 0;
+    while top_bit < 48 + HEAD_BITS as usize {
+        let len = if top_bit < HEAD_BITS as usize { 0 } else { (top_bit as u8 + 8 - HEAD_BITS as u8) / 8 };
+        (table[0][top_bit], table[1][top_bit]) = (len, len);
+        top_bit += 1;
+    }
+    table
+};
+
+/// Returns what the tail of a number holds, and its length in bytes.
 #[inline(always)]
-pub(crate) const fn split_tail(value: u64) -> (u64, u32) {
-    let needed = ((value | 16).ilog2() + 3) & !7;
-    (value >> HEAD_BITS, if needed > 48 { 64 } else { needed })
+pub(crate) fn split_tail(value: u64) -> (u64, usize) {
+    (value >> HEAD_BITS, SPLIT[1][(value | 1).ilog2() as usize].into())
 }
 
 /// Returns the head of a number: the length of its tail, of which 8 is stated as 7, and its lowest bits.
 #[inline(always)]
-pub(crate) const fn split_head(value: u64) -> u64 {
-    let bits = split_tail(value).1;
-    (value << 3 & 0xF8) | ((bits - (bits >> 6)) >> 3) as u64
+pub(crate) fn split_head(value: u64) -> u64 {
+    (value << 3 & 0xF8) | u64::from(SPLIT[0][(value | 1).ilog2() as usize])
 }
 
 /// Returns the length in bytes of the tail of a number with this head.
@@ -143,36 +155,120 @@ pub fn encode_text(text: &str, full_len: Option<u32>, out: &mut [u8]) -> Option<
     Some(put_length(text.len(), full_len, head) + text.len())
 }
 
-/// Writes a payload word by word into a ring.
+/// Writes a payload into a ring.
 ///
-/// Bytes are collected in `acc`. `check` is the running exclusive or of the words: an exclusive or can be taken of each
-/// value where it lands in its word, so it does not matter when a word is finished.
+/// `check` is the running exclusive or of the words: an exclusive or can be taken of each value where it lands in its
+/// word, so it does not matter when a word is stored.
 #[derive(Debug)]
 pub struct Packer {
     /// Address of the first word. The creator of the packer guarantees the room, see [`Packer::new`].
     first: *const Word,
-    /// Number of bits put so far; a multiple of 8.
+    /// Number of bits put so far; a multiple of 8. Not used by a loose packer that stores at bytes.
     at: usize,
-    /// The word that is not finished; its bits from `at % 64` upwards are 0.
+    /// The word that is not finished; its bits from `at % 64` upwards are 0. Not used by such a packer either.
     acc: u64,
+    /// End of what was put by a loose packer that stores at bytes.
+    end: End,
     /// Exclusive or of all that was put; where registers are narrow, of the stored words.
     check: u64,
+}
+
+/// Address behind what a loose packer has put, where values are stored at bytes; otherwise it takes no memory, of which
+/// devices have little.
+#[derive(Clone, Copy, Debug)]
+struct End {
+    #[cfg(ttlog_byte_stores)]
+    address: *const u8,
+    /// Whether the packer is loose.
+    #[cfg(ttlog_byte_stores)]
+    is_used: bool,
+}
+
+impl End {
+    #[inline(always)]
+    #[allow(unused_variables, reason = "not everywhere")]
+    const fn new(first: *const Word, is_used: bool) -> Self {
+        End {
+            #[cfg(ttlog_byte_stores)]
+            address: first.cast(),
+            #[cfg(ttlog_byte_stores)]
+            is_used,
+        }
+    }
+
+    #[inline(always)]
+    const fn is_used(&self) -> bool {
+        #[cfg(ttlog_byte_stores)]
+        return self.is_used;
+        #[cfg(not(ttlog_byte_stores))]
+        return false;
+    }
+
+    /// Returns the address; null where there is none.
+    #[inline(always)]
+    const fn address(&self) -> *const u8 {
+        #[cfg(ttlog_byte_stores)]
+        return self.address;
+        #[cfg(not(ttlog_byte_stores))]
+        return core::ptr::null();
+    }
+
+    /// Moves on by `len`.
+    #[inline(always)]
+    #[allow(unused_variables, reason = "not everywhere")]
+    const fn add(&mut self, len: usize) {
+        #[cfg(ttlog_byte_stores)]
+        {
+            self.address = self.address.wrapping_add(len);
+        }
+    }
+
+    /// Makes the compiler compute the address here.
+    #[inline(always)]
+    fn settle(&mut self) {
+        #[cfg(ttlog_byte_stores)]
+        {
+            self.address = crate::memory::word::settled_address(self.address);
+        }
+    }
 }
 
 impl Packer {
     /// Starts a payload at `first`.
     ///
     /// # Safety
-    /// - From `first` on there is room for every word that will be stored, in memory that stays valid as long as the
-    ///   packer lives. Methods for the hot path store up to [`LOOSE_LEN`] bytes beyond what they put.
+    /// - From `first` on there is room for every word that will be put, in memory that stays valid as long as the
+    ///   packer lives. No method with `loose` in its name is called.
     #[inline(always)]
     pub(crate) unsafe fn new(first: *const Word, check: u64) -> Self {
-        Packer { first, at: 0, acc: 0, check }
+        Packer { first, at: 0, acc: 0, end: End::new(first, false), check }
+    }
+
+    /// Starts a payload behind `header` that all methods can pack.
+    ///
+    /// # Safety
+    /// - As for [`new`](Self::new), and behind what will be put there is room for further [`LOOSE_LEN`] bytes.
+    #[inline(always)]
+    pub(crate) unsafe fn loose_behind(header: *const Word, check: u64) -> Self {
+        // SAFETY: a word of one atomic number is aligned to its size; the compiler needs to know to compute where in a
+        // word a value is. The payload is in the same memory.
+        let first = unsafe {
+            if STORES_AT_BYTES {
+                core::hint::assert_unchecked(header.addr().is_multiple_of(8));
+            }
+            header.add(1)
+        };
+        Packer { first, at: 0, acc: 0, end: End::new(first, true), check }
     }
 
     /// Stores one whole word. Only allowed while no bytes are collected, before any packed value.
     #[inline(always)]
     pub(crate) fn put_word(&mut self, word: u64) {
+        if self.stores_at_bytes() {
+            self.store_first(word);
+            self.end.add(8);
+            return;
+        }
         debug_assert_eq!(self.at % 64, 0, "wide values come before packed ones");
         self.check ^= word;
         self.store(0, word);
@@ -182,9 +278,57 @@ impl Packer {
     /// Stores a word, `further` words after the current one.
     #[inline(always)]
     fn store(&self, further: usize, word: u64) {
-        // SAFETY: there is room, as the creator of the packer guaranteed in `new`.
+        // SAFETY: there is room, as the creator of the packer guaranteed.
         unsafe { (*self.first.add(self.at / 64 + further)).store(word) };
         kill_point!(WordStored);
+    }
+
+    /// Returns whether this is a loose packer that stores at bytes.
+    #[inline(always)]
+    const fn stores_at_bytes(&self) -> bool {
+        self.end.is_used()
+    }
+
+    /// Stores a word at the end, which is that of a word.
+    #[inline(always)]
+    fn store_first(&mut self, word: u64) {
+        debug_assert!(self.stores_at_bytes() && self.end.address().addr().is_multiple_of(8), "wide values come first");
+        // SAFETY: there is room, as the creator of the packer guaranteed in `loose_behind`.
+        unsafe { (*self.end.address().cast::<Word>()).store(word) };
+        kill_point!(WordStored);
+        self.check = settled(self.check ^ word);
+    }
+
+    /// Stores eight bytes `FURTHER` bytes behind the end. Only by a packer that stores at bytes.
+    #[inline(always)]
+    fn store_behind<const FURTHER: usize>(&self, bytes: u64) {
+        debug_assert!(self.stores_at_bytes());
+        // SAFETY: there is room, as the creator of the packer guaranteed in `loose_behind`: no method stores more than
+        // 16 bytes beyond what it puts.
+        unsafe { Word::store_here::<FURTHER>(self.end.address(), bytes) };
+        kill_point!(WordStored);
+    }
+
+    /// As [`store_behind`](Self::store_behind), `offset` bytes further.
+    #[inline(always)]
+    fn store_further<const FURTHER: usize>(&self, offset: usize, bytes: u64) {
+        debug_assert!(self.stores_at_bytes());
+        // SAFETY: as in `store_behind`.
+        unsafe { Word::store_at::<FURTHER>(self.end.address(), offset, bytes) };
+        kill_point!(WordStored);
+    }
+
+    /// Includes a value at the end in the check. Only by a packer that stores at bytes.
+    #[inline(always)]
+    fn check(&mut self, value: u64) {
+        self.check = settled(self.check ^ value.rotate_left((self.end.address().addr() << 3) as u32 & 63));
+    }
+
+    /// Moves the end on.
+    #[inline(always)]
+    fn move_on(&mut self, len: usize) {
+        self.end.add(len);
+        self.end.settle();
     }
 
     /// Returns the parts of `value` in the current word and in the next one.
@@ -202,6 +346,9 @@ impl Packer {
     #[inline(always)]
     pub(crate) fn put_bits(&mut self, value: u64, bits: u32) {
         debug_assert!(bits.is_multiple_of(8) && bits <= 64 && (bits == 64 || value >> bits == 0));
+        if self.stores_at_bytes() {
+            return self.put_loose(value, bits);
+        }
         let (low, high) = self.place(value);
         let word = self.acc | low;
         let next = self.at + bits as usize;
@@ -220,6 +367,16 @@ impl Packer {
         self.at = next;
     }
 
+    /// As [`put_bits`](Self::put_bits), for the first packed value.
+    #[inline(always)]
+    pub(crate) fn put_first(&mut self, value: u64, bits: u32) {
+        if !self.stores_at_bytes() {
+            return self.put_bits(value, bits);
+        }
+        self.store_first(value);
+        self.end.add(bits as usize / 8);
+    }
+
     /// As [`put_bits`](Self::put_bits), without a branch.
     #[inline(always)]
     pub(crate) fn put_loose(&mut self, value: u64, bits: u32) {
@@ -227,6 +384,12 @@ impl Packer {
             return self.put_bits(value, bits);
         }
         debug_assert!(bits.is_multiple_of(8) && bits <= 64 && (bits == 64 || value >> bits == 0));
+        if STORES_AT_BYTES {
+            self.store_behind::<0>(value);
+            self.check(value);
+            self.end.add(bits as usize / 8);
+            return;
+        }
         let (low, high) = self.place(value);
         let word = self.acc | low;
         self.check ^= low ^ high;
@@ -250,20 +413,56 @@ impl Packer {
     /// Appends the tail of a number that is split.
     #[inline(always)]
     pub(crate) fn put_split_tail(&mut self, value: u64) {
-        let (tail, bits) = split_tail(value);
-        self.put_loose(tail, bits);
+        let (tail, len) = split_tail(value);
+        self.put_loose(tail, len as u32 * 8);
+        self.end.settle();
     }
 
     /// Appends bytes. Without a branch if they are at most 16; otherwise without one per byte.
     #[inline(always)]
     pub(crate) fn put_bytes_loose(&mut self, bytes: &[u8]) {
-        if !IS_WIDE {
-            self.put_bytes(bytes);
-        } else if bytes.len() <= LOAD_MAX {
-            self.put_few(bytes);
-        } else {
-            self.put_many(bytes);
+        match (IS_WIDE, STORES_AT_BYTES, bytes.len() <= LOAD_MAX) {
+            (false, ..) => self.put_bytes(bytes),
+            (_, true, true) => self.put_few_at(bytes),
+            (_, true, false) => self.put_many_at(bytes),
+            (_, false, true) => self.put_few(bytes),
+            (_, false, false) => self.put_many(bytes),
         }
+    }
+
+    /// Appends at most 16 bytes, and stores 16.
+    #[inline(always)]
+    fn put_few_at(&mut self, bytes: &[u8]) {
+        let (first, second) = load_pair(bytes);
+        self.store_behind::<0>(first);
+        self.store_behind::<8>(second);
+        self.check(first ^ second); // eight bytes further, a value has the same place in its word
+        self.move_on(bytes.len());
+    }
+
+    /// Appends more than 16 bytes, and stores no more: pairs of words, then one that ends where the bytes end.
+    #[inline(always)]
+    fn put_many_at(&mut self, bytes: &[u8]) {
+        let start = bytes.as_ptr();
+        // SAFETY: reads 8 bytes within `bytes`: at an even multiple of 8 before the last 16 bytes, after that, or at
+        // the start of one of the last two words.
+        let load = |offset: usize| u64::from_le(unsafe { start.add(offset).cast::<u64>().read_unaligned() });
+        let last = bytes.len() - LOAD_MAX;
+        let (mut offset, mut xor) = (0, 0);
+        while offset < last {
+            let (first, second) = (load(offset), load(offset + 8));
+            self.store_further::<0>(offset, first);
+            self.store_further::<8>(offset, second);
+            xor ^= first ^ second;
+            offset += LOAD_MAX;
+        }
+        self.check(xor);
+        let (first, second) = (load(last), load(last + 8));
+        self.store_further::<0>(last, first);
+        self.store_further::<8>(last, second);
+        self.move_on(bytes.len());
+        let (first, second) = without_first(first, second, offset - last);
+        self.check(first ^ second);
     }
 
     /// Appends at most 16 bytes.
@@ -299,12 +498,6 @@ impl Packer {
             let word = load(further * 8 - before);
             self.check ^= word;
             self.store(further, word);
-            // Keeps the compiler from unrolling the loop, whose usual few rounds would then take two loops.
-            #[cfg(all(target_arch = "x86_64", not(miri)))]
-            // SAFETY: no instruction at all.
-            unsafe {
-                core::arch::asm!("", options(nomem, nostack, preserves_flags));
-            }
         }
         self.acc = (load(bytes.len() - 8) >> 1) >> (63 - rest * 8);
         self.check ^= self.acc;
@@ -362,6 +555,7 @@ impl Packer {
     /// of all of them and the start value.
     #[inline(always)]
     pub(crate) fn finish(mut self) -> (usize, u64) {
+        debug_assert!(!self.stores_at_bytes());
         if !self.at.is_multiple_of(64) {
             if !IS_WIDE {
                 self.check ^= self.acc;
@@ -373,9 +567,17 @@ impl Packer {
 
     /// As [`finish`](Self::finish), without a branch.
     #[inline(always)]
+    #[allow(clippy::manual_div_ceil, reason = "two instructions more")]
     pub(crate) fn finish_loose(self) -> (usize, u64) {
         if !IS_WIDE {
             return self.finish();
+        }
+        if STORES_AT_BYTES {
+            // SAFETY: as in `store_behind`.
+            unsafe { Word::zero_here(self.end.address()) };
+            kill_point!(WordStored);
+            let len = self.end.address().addr() - self.first.addr();
+            return ((len + 7) / 8, self.check);
         }
         self.store(0, self.acc);
         (self.words(), self.check)

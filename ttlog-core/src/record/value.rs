@@ -177,12 +177,12 @@ macro_rules! native_varint {
             }
             fn tail_len(&self, _cap: usize) -> usize {
                 let $value = *self;
-                split_tail($mapped).1 as usize / 8
+                split_tail($mapped).1
             }
             fn pack_tail(&self, packer: &mut Packer, _cap: usize) {
                 let $value = *self;
-                let (tail, bits) = split_tail($mapped);
-                packer.put_bits(tail, bits);
+                let (tail, len) = split_tail($mapped);
+                packer.put_bits(tail, len as u32 * 8);
             }
             #[inline(always)]
             fn packed_len(&self, _cap: usize) -> usize {

@@ -382,7 +382,7 @@ fn put_id_without_text(packer: &mut Packer, id: u64) {
     packer.put_bits(split_head(id), 8);
     packer.put_bits(0, 8);
     let (tail, bits) = split_tail(id);
-    packer.put_bits(tail, bits);
+    packer.put_bits(tail, bits as u32 * 8);
 }
 
 /// Fields that log while they are packed, like a signal handler that interrupts an append.

@@ -15,6 +15,7 @@
 mod bytes;
 mod form;
 mod shape;
+mod turn;
 
 use bytes::{CHUNK, Reader, Writer, put_word, read_planes, word};
 use form::{Column, FORM_ROW, decode_column};
@@ -210,4 +211,58 @@ fn checked_record(records: &[u8], at: usize, lap: u8) -> Option<(u16, u16)> {
         xor ^= u64::from_le_bytes(*word.first_chunk()?);
     }
     (byte_sum(xor) == (header >> 56) as u8).then_some((callsite, words))
+}
+
+#[cfg(all(test, feature = "lz4"))]
+mod tests {
+    use std::vec;
+    use std::vec::Vec;
+
+    use super::*;
+    use crate::record::encode_header;
+    use crate::record::packed::{split_head, split_tail};
+
+    /// Records of events of a text of few, a number of many, and one more word.
+    fn records(text_count: u64, number_count: u64) -> (Vec<u8>, u32) {
+        let mut state = 1_u64;
+        let mut below = |bound: u64| {
+            state = state.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(0x1405_7B7E_F767_814F);
+            (state >> 33) % bound
+        };
+        let mut records = Vec::new();
+        for index in 0..1000 {
+            let (text, number) = (below(text_count), below(number_count));
+            let letters = (text + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15).to_le_bytes().map(|byte| b'a' + byte % 26);
+            let letters = &letters[..3 + text as usize % 3];
+            let (tail, len) = split_tail(number);
+            let mut bytes = vec![letters.len() as u8, split_head(number) as u8];
+            bytes.extend(letters);
+            bytes.extend(&tail.to_le_bytes()[..len]);
+            bytes.resize(8, 0);
+            let words = [index, u64::from_le_bytes(bytes.try_into().unwrap())];
+            let header = encode_header(7, 2, index as u32 * 100, words[0] ^ words[1]);
+            records.extend([header, words[0], words[1]].iter().flat_map(|word| word.to_le_bytes()));
+        }
+        (records, 1000)
+    }
+
+    /// Returns the length of the columns after LZ4, and asserts that they can be decoded.
+    fn compressed_len(records: &[u8], count: u32) -> usize {
+        let (mut clobbered, mut columns) = (records.to_vec(), vec![0; columns_len_max(records.len())]);
+        let len = encode_columns(&mut clobbered, 0, count, &mut columns).unwrap();
+        let mut decoded = vec![0; records.len()];
+        assert_eq!(decode_columns(&columns[..len], 0, &mut decoded), Some(()));
+        assert!(decoded == records);
+        lz4_flex::block::compress_into(&columns[..len], &mut vec![0; 2 * len + 100]).unwrap()
+    }
+
+    #[test]
+    fn text_with_a_number_takes_an_index_and_what_the_number_needs() {
+        for text_count in [40, 64, 90] {
+            let (records, count) = records(text_count, 8000);
+            let len = compressed_len(&records, count);
+            // The index, two bytes of the number, and some for where it ends. Without a turn, it is more than 7.
+            assert!(len < 6 * count as usize, "{len} bytes for {text_count} texts");
+        }
+    }
 }

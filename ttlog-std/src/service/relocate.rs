@@ -23,6 +23,10 @@ const CHANGED_MAX: u32 = 4;
 const PASSES_MAX: u32 = 8;
 /// Longest time for which the gate is closed while threads are inside.
 const CLOSED_MAX: Duration = Duration::from_millis(10);
+/// Number of further attempts to complete the records of appends that were in progress, with the gate open in between.
+const MEND_ATTEMPTS: u32 = 20;
+/// Pause before each.
+const MEND_PAUSE: Duration = Duration::from_millis(1);
 /// Number of attempts to find nobody inside.
 const ATTEMPTS: u32 = 30;
 
@@ -84,7 +88,14 @@ pub(super) fn relocate(state: &State, directory: File, path: &Path) -> Result<Op
         // An append takes some 10 ns.
         let is_done = (0..50).any(|_| relocation.mend(&state.ring, left.words()) == 0);
         drop(closed);
-        if is_done { None } else { Some(Unfinished { relocation, left }) }
+        let unfinished = Unfinished { relocation, left };
+        // A thread that the exchange has stopped in the middle of an append needs to run again.
+        let is_done = is_done
+            || (0..MEND_ATTEMPTS).any(|_| {
+                std::thread::sleep(MEND_PAUSE);
+                unfinished.mend(state)
+            });
+        if is_done { None } else { Some(unfinished) }
     });
     sys::populate(words);
     let inode = |file: Option<&RingFile>| file.and_then(RingFile::inode);

@@ -34,8 +34,24 @@ fn packed(room_words: usize, put: impl FnOnce(&mut Packer)) -> Vec<u64> {
     // SAFETY: each caller states as many words as it has room for, and `words` outlives the packer.
     let mut packer = unsafe { Packer::new(words.as_ptr(), 0) };
     put(&mut packer);
-    let (len, _) = packer.finish();
-    words[..len].iter().map(Word::load).collect()
+    let (len, check) = packer.finish();
+    checked(&words[..len], check)
+}
+
+/// As [`packed`], on the hot path, with room behind.
+fn packed_small<F: Fields>(room_words: usize, fields: &F) -> Vec<u64> {
+    let words: Vec<Word> = (0..1 + room_words + LOOSE_LEN / 8).map(|_| Word::new(0)).collect();
+    // SAFETY: as in `packed`, with a word for the header and room behind.
+    let mut packer = unsafe { Packer::loose_behind(words.as_ptr(), 0) };
+    fields.put_small(&mut packer);
+    let (len, check) = packer.finish_loose();
+    checked(&words[1..1 + len], check)
+}
+
+/// Returns the words, whose exclusive or is `check`.
+fn checked(words: &[Word], check: u64) -> Vec<u64> {
+    assert_eq!(words.iter().fold(0, |xor, word| xor ^ word.load()), check);
+    words.iter().map(Word::load).collect()
 }
 
 /// Compares the hot path with the general one, and both with the lengths that they promise.
@@ -51,7 +67,7 @@ fn assert_same<V: Value + ?Sized>(value: &V) {
         }
         let bound = bound(&fields);
         assert!(words <= bound, "{words} words, at most {bound} promised");
-        let small = packed(bound + LOOSE_LEN.div_ceil(8), |packer| fields.put_small(packer));
+        let small = packed_small(bound, &fields);
         assert_eq!(small, whole);
     }
     let joined_words = JoinedFields::payload_words(&fields, usize::MAX);

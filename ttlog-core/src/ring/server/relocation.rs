@@ -10,7 +10,8 @@
 //!   no longer changes, so everything before that place can now be copied, and the mark replaced by the old half-word,
 //!   unless the append has done so already.
 //! - An append that had marked its segment before the exchange has stored a part of its record in the old memory. Once
-//!   it has committed the record in the copy, the words that still hold the filler are taken from the old memory.
+//!   it has committed the record in the copy, what still holds the filler is taken from the old memory. Payloads are
+//!   stored in ascending order, so that is all up to some byte, where the append went on in the copy.
 //!
 //! | call | by the mover, when |
 //! | --- | --- |
@@ -19,7 +20,8 @@
 //! | [`take_over`](Relocation::take_over) | after the exchange, before the gate opens |
 //! | [`mend`](Relocation::mend) | after that, with nobody inside, until it returns 0 |
 
-use crate::memory::word::Word;
+use crate::memory::word::{STORES_AT_BYTES, Word};
+use crate::record::packed::byte_sum;
 use crate::record::{LONG_PAYLOAD, decode_header};
 use crate::ring::Ring;
 use crate::ring::layout::{Mode, SEGMENT_HEADER_WORDS, SequenceWord, commit, segment_word};
@@ -136,11 +138,49 @@ impl Relocation {
             len => usize::from(len),
         };
         let end = at.saturating_add(1).saturating_add(len).min(segment.len());
+        if let (true, Some(old), Some(record)) = (STORES_AT_BYTES, from.get(at..end), segment.get(at..end)) {
+            let lap = SequenceWord::decode(segment[segment_word::SEQUENCE].load()).map_or(0, |word| word.lap);
+            self.mend_payload(old, record, lap);
+            return true;
+        }
         for index in at + 1..end {
             mended(index);
         }
         true
     }
+
+    /// Completes the payload of a record of which the append has stored everything from some byte on in this memory;
+    /// what is before that is in the `old` one.
+    ///
+    /// That byte is the first that is not the filler's. Or it is before that one, if the append has happened to store
+    /// what the filler has, too: then the check of the record is not valid.
+    fn mend_payload(&self, old: &[Word], record: &[Word], lap: u8) {
+        let found = |index: usize| record.get(index).map_or(!self.filler, Word::load);
+        let cut = (1..record.len()).find(|&index| found(index) != self.filler).unwrap_or(record.len());
+        let same_len = (found(cut) ^ self.filler).trailing_zeros() as usize / 8;
+        let joined = |index: usize, cut_bytes: usize| {
+            let old_len = cut_bytes.saturating_sub(index * 8).min(8);
+            let from_old = u64::MAX.checked_shr(64 - 8 * old_len as u32).unwrap_or(0);
+            Some(old.get(index)?.load() & from_old | record.get(index)?.load() & !from_old)
+        };
+        let is_valid = |cut_bytes: &usize| {
+            let payload = (1..record.len()).filter_map(|index| joined(index, *cut_bytes));
+            is_sealed(found(0), payload.fold(u64::from(lap), |xor, word| xor ^ word))
+        };
+        // More bytes in a row are not the filler's by chance: it is random.
+        let most = cut * 8 + same_len;
+        let cut_bytes = (8.max(most - 8)..=most).rev().find(is_valid).unwrap_or(most);
+        for (index, word) in record.iter().enumerate().take(cut + 1).skip(1) {
+            word.store(joined(index, cut_bytes).unwrap_or(0));
+        }
+    }
+}
+
+/// Returns whether the check of a record is valid, whose header word is `header`. `xor` is the exclusive or of all
+/// other words and the lap.
+fn is_sealed(header: u64, xor: u64) -> bool {
+    let check = header >> 56;
+    u64::from(byte_sum(xor ^ header ^ check << 56)) == check
 }
 
 /// Returns segment `index` of a copy of the ring.
@@ -201,7 +241,7 @@ mod tests {
 
     use super::*;
     use crate::event::fields::{Cons, Nil};
-    use crate::record::ContextInfo;
+    use crate::record::{Bytes, ContextInfo};
     use crate::ring::{Cursor, DropReason, Item, RingConfig, RingImage, SegmentState};
 
     const CONFIG: RingConfig = RingConfig {
@@ -324,5 +364,64 @@ mod tests {
         assert_eq!(event_count(&words), 2);
         let mut room = vec![0; ring.segment_len()];
         assert!(matches!(ring.copy_segment(0, &mut room), SegmentState::Valid(_)));
+    }
+
+    /// Moves the ring while an append has stored the first `cut` bytes of its payload, and `beyond` behind them.
+    fn move_at(ring: &Ring<'_>, words: &[Word], last: u32, cut: usize, beyond: u64) {
+        let segment = ring.segment(0);
+        let commit_word = &segment[segment_word::COMMIT];
+        let after = commit_word.load() as u32;
+        let record =
+            &segment[SEGMENT_HEADER_WORDS + commit::offset(last)..][..commit::offset(after) - commit::offset(last)];
+        let complete: Vec<u8> = bytes(record);
+        let set = |bytes: &[u8]| {
+            for (word, bytes) in record.iter().zip(bytes.chunks_exact(8)) {
+                word.store(u64::from_le_bytes(bytes.try_into().unwrap()));
+            }
+        };
+        let mut stored = vec![0; complete.len() + 8];
+        stored[8..8 + cut].copy_from_slice(&complete[8..8 + cut]);
+        stored[8 + cut..16 + cut].copy_from_slice(&beyond.to_le_bytes());
+        commit_word.store_low_release(last | commit::BUSY);
+        set(&stored);
+        let (relocation, copy) = (Relocation::new(FILLER), memory());
+        relocation.copy_rest(ring, &copy);
+        let left = exchange(words, &copy);
+        relocation.take_over(ring, &left);
+        let mut rest = bytes(record);
+        rest[8 + cut..].copy_from_slice(&complete[8 + cut..]);
+        rest[..8].copy_from_slice(&complete[..8]);
+        set(&rest);
+        commit_word.store_low_release(after);
+        assert_eq!(relocation.mend(ring, &left), 0);
+        assert!(bytes(record) == complete, "cut at {cut}, then {beyond:x}");
+    }
+
+    #[test]
+    fn append_that_the_move_cuts_within_a_word_is_completed() {
+        if !STORES_AT_BYTES {
+            return; // no append stores a part of a word
+        }
+        // Bytes of the filler at some places, so that they are taken for it.
+        let mut text = *b"a text of letters, and of what the filler has";
+        for (index, byte) in text.iter_mut().enumerate().filter(|(index, _)| index % 3 == 0) {
+            *byte = FILLER.to_le_bytes()[(index + 2) % 8];
+        }
+        for lap in 0..3 {
+            let words = memory();
+            let ring = Ring::create(&words, &CONFIG).unwrap();
+            let cursor = Cursor::new();
+            cursor.append_slow(&ring, &|| 1, &who(1), 9, &Cons(lap, Nil));
+            let last = ring.segment(0)[segment_word::COMMIT].load() as u32;
+            assert!(cursor.append_small(9, 2, &Cons(Bytes(&text), Cons(1_u64 << 60 | lap, Nil))));
+            let len =
+                (commit::offset(ring.segment(0)[segment_word::COMMIT].load() as u32) - commit::offset(last) - 1) * 8;
+            for cut in 0..=len {
+                for beyond in [0, !0] {
+                    move_at(&ring, &words, last, cut, beyond);
+                }
+            }
+            assert_eq!(event_count(&words), 2);
+        }
     }
 }

@@ -16,7 +16,7 @@ use core::sync::atomic::{Ordering, compiler_fence};
 
 use crate::event::fields::{AnyFields, Fields};
 use crate::memory::kill::kill_point;
-use crate::memory::word::Word;
+use crate::memory::word::{Word, settled, settled_address};
 use crate::record::packed::{LOOSE_LEN, Packer};
 use crate::record::{
     CONTEXT_NAME_MAX, CONTROL, ContextInfo, KIND_CONTEXT, KIND_REBASE, SHORT_PAYLOAD_WORDS, encode_header, seal_header,
@@ -94,6 +94,9 @@ impl<'m> UnderWay<'m> {
 
 /// Payload that the hot path stores. (A trait, because a closure is not certain to be inlined.)
 trait Payload {
+    /// Whether it takes a loose packer.
+    const IS_LOOSE: bool = false;
+
     /// Stores the payload. Returns the number of its words, and the exclusive or of them and the packer's start value.
     fn put(&self, packer: Packer) -> (usize, u64);
 }
@@ -106,10 +109,12 @@ const fn has_tails<F: Fields>() -> bool {
 struct SmallPayload<'f, F>(&'f F);
 
 impl<F: Fields> Payload for SmallPayload<'_, F> {
+    const IS_LOOSE: bool = has_tails::<F>();
+
     #[inline(always)]
     fn put(&self, mut packer: Packer) -> (usize, u64) {
         self.0.put_small(&mut packer);
-        if const { has_tails::<F>() } { packer.finish_loose() } else { packer.finish() }
+        if const { Self::IS_LOOSE } { packer.finish_loose() } else { packer.finish() }
     }
 }
 
@@ -248,7 +253,7 @@ impl<'m> Cursor<'m> {
 
     /// Appends a record whose payload stores at most `bound_bytes`, header included.
     #[inline(always)]
-    fn append_within(&self, callsite: u16, ticks: u64, bound_bytes: usize, payload: &impl Payload) -> bool {
+    fn append_within<P: Payload>(&self, callsite: u16, ticks: u64, bound_bytes: usize, payload: &P) -> bool {
         #[cfg(loom)]
         if self.holds_none() {
             return false;
@@ -283,10 +288,19 @@ impl<'m> Cursor<'m> {
         // sealed `Native` impls promise.
         unsafe {
             let header = segment.add(SEGMENT_HEADER_WORDS + used);
+            // With its address at hand, and not that of the segment and an offset, there are fewer numbers to keep.
+            let (header, delta_and_callsite) = if const { P::IS_LOOSE } {
+                (settled_address(header), settled(u64::from(callsite) | delta << 24))
+            } else {
+                (header, u64::from(callsite) | delta << 24)
+            };
             #[cfg(ttlog_mutant_commit_first)]
             commit_word.store_low_release(now + commit::step(bound_bytes / 8, 1));
-            let (words, others) = payload.put(Packer::new(header.add(1), self.lap.get()));
-            (*header).store(seal_header(u64::from(callsite), words as u64, delta, others));
+            let lap = self.lap.get();
+            let packer =
+                if const { P::IS_LOOSE } { Packer::loose_behind(header, lap) } else { Packer::new(header.add(1), lap) };
+            let (words, others) = payload.put(packer);
+            (*header).store(seal_header(delta_and_callsite, words as u64, others));
             kill_point!(HotSealed);
             commit_word.store_low_release(now + commit::step(1 + words, 1));
         }

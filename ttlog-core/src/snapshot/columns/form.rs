@@ -2,6 +2,7 @@
 
 use super::bytes::{CHUNK, Reader, Writer, put_word, read_planes, word};
 use super::shape::{Chain, SLOT_COUNT};
+use super::turn::{FORM_TURNED, FORM_TURNED_MAX, Turn};
 use crate::record::packed::{unzigzag, zigzag};
 
 /// Number of words examined to choose the form of a column.
@@ -17,9 +18,24 @@ const FORM_DECIMAL: u8 = 16;
 const DIGITS_MAX: u8 = 15;
 /// Maximum number of digits after the point that the encoder tries.
 const DIGITS_TRIED: u8 = 9;
+/// Turns that the encoder tries: for one or two numbers after or before a text, whose heads part its length from it, or
+/// are in front of both.
+const TURNS_TRIED: [Turn; 4] =
+    [Turn { start: 1, len: 1 }, Turn { start: 0, len: 1 }, Turn { start: 1, len: 2 }, Turn { start: 0, len: 2 }];
 /// Powers of ten, exact as f64.
 const TEN: [f64; DIGITS_MAX as usize + 1] =
     [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
+
+/// Returns the number of bytes in the dictionary of a form, if it has one.
+const fn prefix_of(form: u8) -> Option<u8> {
+    match form {
+        1..=8 => Some(form),
+        _ => match Turn::of_form(form) {
+            Some((_, prefix)) => Some(prefix),
+            None => None,
+        },
+    }
+}
 
 /// One word of all records of a shape, to be written.
 pub(super) struct Column<'a> {
@@ -36,10 +52,28 @@ impl Column<'_> {
 
     /// Writes the column in the most promising form, unless that is the row, and returns the form.
     pub(super) fn encode(&self, writer: &mut Writer<'_>) -> u8 {
-        let count = usize::from(self.chain.count);
         let start = writer.len;
         let form = self.choose();
-        let done = match form {
+        // A property of the sample might not hold for all words. The byte that makes too many entries is the last one.
+        let shorter = match prefix_of(form) {
+            Some(4..) => form - 1,
+            _ => FORM_ROW,
+        };
+        for form in [form, shorter] {
+            let done = self.write(form, writer);
+            debug_assert!(writer.len - start <= 8 * usize::from(self.chain.count), "longer than its words");
+            if done {
+                return form;
+            }
+            writer.len = start;
+        }
+        FORM_ROW
+    }
+
+    /// Writes the column in this form. Returns `false` if that is impossible; what was written is meaningless then.
+    fn write(&self, form: u8, writer: &mut Writer<'_>) -> bool {
+        let count = usize::from(self.chain.count);
+        match form {
             FORM_ROW => true,
             FORM_DIFFERENCE => {
                 writer.planes(count, 0, 8, differences(self.words()));
@@ -49,14 +83,9 @@ impl Column<'_> {
                 writer.planes(count, 0, 8, self.words());
                 true
             }
-            1..=8 => {
-                let prefix = usize::from(form);
-                let fits = self.write_dictionary(prefix, writer);
-                if fits {
-                    writer.planes(count, prefix, 8, self.words());
-                }
-                fits
-            }
+            1..=8 => self.write_prefixes(form, |word| word, writer),
+            FORM_TURNED.. => Turn::of_form(form)
+                .is_some_and(|(turn, prefix)| self.write_prefixes(prefix, |word| turn.apply(word), writer)),
             decimal => {
                 let digits = decimal - FORM_DECIMAL;
                 let mut exact = true;
@@ -68,19 +97,22 @@ impl Column<'_> {
                 writer.planes(count, 0, 8, differences(scaled));
                 exact
             }
-        };
-        debug_assert!(writer.len - start <= 8 * count, "a column takes more than its words");
-        if done {
-            return form;
         }
-        // A property of the sample did not hold for all words.
-        writer.len = start;
-        FORM_ROW
+    }
+
+    /// Writes the words, turned by `turn`: the lower `prefix` bytes by dictionary, the upper ones as planes.
+    fn write_prefixes(&self, prefix: u8, turn: impl Fn(u64) -> u64, writer: &mut Writer<'_>) -> bool {
+        let prefix = usize::from(prefix);
+        let fits = self.write_dictionary(prefix, &turn, writer);
+        if fits {
+            writer.planes(usize::from(self.chain.count), prefix, 8, self.words().map(turn));
+        }
+        fits
     }
 
     /// Writes a dictionary of the lower `prefix` bytes of the words, and the index of each word in it. Returns `false`
     /// if there are too many different ones.
-    fn write_dictionary(&self, prefix: usize, writer: &mut Writer<'_>) -> bool {
+    fn write_dictionary(&self, prefix: usize, turn: impl Fn(u64) -> u64, writer: &mut Writer<'_>) -> bool {
         let count = usize::from(self.chain.count);
         // The dictionary must fit into the bytes it saves, so that columns stay within their bound.
         let entries_max = ((count * (prefix - 1)).saturating_sub(1) / prefix).min(256);
@@ -91,7 +123,7 @@ impl Column<'_> {
         // Position of the indices after a dictionary of the largest size; they move down once its size is known.
         let places_at = writer.len + 1 + entries_max * prefix;
         for (place, value) in writer.out[places_at..][..count].iter_mut().zip(self.words()) {
-            let value = value & mask;
+            let value = turn(value) & mask;
             let mut slot = (value.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 55) as usize;
             let entry = loop {
                 match usize::from(slots[slot]) {
@@ -125,7 +157,7 @@ impl Column<'_> {
             *place = value;
             size += 1;
         }
-        let sample = &mut sample[..size];
+        let sample = &sample[..size];
         if size < 8 {
             return FORM_ROW;
         }
@@ -136,33 +168,77 @@ impl Column<'_> {
                 best = (cost, form);
             }
         };
-        let noise = noise_of(sample.iter().copied());
-        offer(noise.planes.iter().sum(), 0);
+        offer(noise_of(sample.iter().copied()).planes.iter().sum(), 0);
         offer(noise_of(differences(sample.iter().copied())).planes.iter().sum(), FORM_DIFFERENCE);
         if let Some(digits) = digits_of(sample) {
             let scaled = sample.iter().map(|&bits| decimal_of(bits, digits).unwrap_or(0));
             offer(noise_of(differences(scaled)).planes.iter().sum(), FORM_DECIMAL + digits);
         }
-        // If sorted by the lowest byte first, words that share a prefix are adjacent.
-        for value in &mut *sample {
-            *value = value.swap_bytes();
+        if best.1 == FORM_ROW {
+            best.0 = best.0.max(row_cost(sample));
         }
-        sample.sort_unstable();
-        let mut distinct = [1; 9];
-        for pair in sample.windows(2) {
-            let same = (pair[0] ^ pair[1]).leading_zeros() as usize / 8;
-            for count in &mut distinct[(same + 1).min(9)..] {
-                *count += 1;
+        let mut offer = |cost: usize, form: u8| {
+            if cost < best.0 {
+                best = (cost, form);
             }
-        }
-        for (prefix, &distinct) in distinct.iter().enumerate().skip(2) {
-            if distinct * 2 <= size {
-                let dictionary = distinct * prefix * size / usize::from(self.chain.count);
-                let rest: usize = noise.planes[prefix..].iter().sum();
-                offer(noise.prefixes[prefix] + dictionary + rest, prefix as u8);
-            }
+        };
+        let count = usize::from(self.chain.count);
+        offer_prefixes(sample, count, |prefix| prefix, &mut offer);
+        for turn in TURNS_TRIED {
+            let mut turned = [0; SAMPLE_MAX];
+            let turned = &mut turned[..size];
+            turned.iter_mut().zip(sample).for_each(|(turned, &word)| *turned = turn.apply(word));
+            offer_prefixes(turned, count, |prefix| turn.form(prefix), &mut offer);
         }
         best.1
+    }
+}
+
+/// Returns the estimated cost of the words in their rows, if they have few texts between numbers: what earlier words do
+/// not have at the same place for at least four bytes, and three bytes for a match.
+fn row_cost(sample: &[u64]) -> usize {
+    let half = sample.len() / 2;
+    let cost_of = |index: usize| {
+        let same_len = |earlier: &u64| longest_zeros(earlier ^ sample[index]);
+        let longest = sample[..index].iter().map(same_len).max().unwrap_or(0);
+        if longest < 4 { 8 } else { 8 - longest + 3 }
+    };
+    (half..sample.len()).map(cost_of).sum::<usize>() * sample.len() / (sample.len() - half)
+}
+
+/// Returns the number of zero bytes in the longest run.
+fn longest_zeros(word: u64) -> usize {
+    let (mut longest, mut run) = (0, 0);
+    for byte in word.to_le_bytes() {
+        run = if byte == 0 { run + 1 } else { 0 };
+        longest = longest.max(run);
+    }
+    longest
+}
+
+/// Offers the forms of a column of `count` words by dictionary, estimated from a sample. `form` returns that for a
+/// number of lower bytes.
+fn offer_prefixes(sample: &[u64], count: usize, form: impl Fn(u8) -> u8, offer: &mut impl FnMut(usize, u8)) {
+    let size = sample.len();
+    let noise = noise_of(sample.iter().copied());
+    let mut sorted = [0u64; SAMPLE_MAX];
+    let sorted = &mut sorted[..size];
+    // If sorted by the lowest byte first, words that share a prefix are adjacent.
+    sorted.iter_mut().zip(sample).for_each(|(sorted, word)| *sorted = word.swap_bytes());
+    sorted.sort_unstable();
+    let mut distinct = [1; 9];
+    for pair in sorted.windows(2) {
+        let same = (pair[0] ^ pair[1]).leading_zeros() as usize / 8;
+        for count in &mut distinct[(same + 1).min(9)..] {
+            *count += 1;
+        }
+    }
+    for (prefix, &distinct) in distinct.iter().enumerate().skip(2) {
+        if distinct * 4 <= size * 3 {
+            let dictionary = distinct * prefix * size / count;
+            let rest: usize = noise.planes[prefix..].iter().sum();
+            offer(noise.prefixes[prefix] + dictionary + rest, form(prefix as u8));
+        }
     }
 }
 
@@ -176,8 +252,9 @@ pub(super) fn decode_column(
 ) -> Option<()> {
     let count = usize::from(chain.count);
     match form {
-        0..=8 => {
-            let prefix = usize::from(form);
+        0..=8 | FORM_TURNED..=FORM_TURNED_MAX => {
+            let turn = Turn::of_form(form);
+            let prefix = usize::from(turn.map_or(form, |(_, prefix)| prefix));
             let mut dictionary = [0u64; 256];
             let mut indexes: &[u8] = &[];
             if prefix > 0 {
@@ -197,6 +274,9 @@ pub(super) fn decode_column(
                 let mut values = read_planes(planes, count, prefix, 8, start);
                 for (value, &index) in values.iter_mut().zip(indexes.get(start..).unwrap_or(&[])) {
                     *value |= dictionary[usize::from(index)];
+                }
+                if let Some((turn, _)) = turn {
+                    values.iter_mut().for_each(|value| *value = turn.undo(*value));
                 }
                 values
             });
