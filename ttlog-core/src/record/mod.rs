@@ -8,10 +8,12 @@ pub(crate) mod load;
 pub(crate) mod mask;
 pub(crate) mod native;
 pub mod packed;
+pub(crate) mod span_id;
 pub(crate) mod types;
 pub(crate) mod value;
 
 pub use native::{UnixTime, UuidBytes};
+pub use span_id::SpanId;
 pub use types::{
     EnumType, Member, MemberInfo, StructType, TYPE_DEPTH_MAX, TYPE_LEN_MAX, Type, VARIANTS_MAX, visit_members,
 };

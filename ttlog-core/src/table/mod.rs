@@ -176,13 +176,37 @@ pub fn encode_callsite_marking(
     is_secret: impl Fn(&str, bool) -> bool,
     out: &mut [u8],
 ) -> Option<usize> {
+    encode_callsite_as(id, metadata, types, |role| role, is_secret, out)
+}
+
+/// Like [`encode_callsite_marking`], for the callsite of records that repeat the starts of a span's callsite.
+#[must_use]
+pub fn encode_repeating_callsite(
+    id: u16,
+    metadata: &Metadata,
+    types: TypeList,
+    is_secret: impl Fn(&str, bool) -> bool,
+    out: &mut [u8],
+) -> Option<usize> {
+    let role_of = |role| if matches!(role, Role::Start | Role::Begin) { Role::Update } else { role };
+    encode_callsite_as(id, metadata, types, role_of, is_secret, out)
+}
+
+fn encode_callsite_as(
+    id: u16,
+    metadata: &Metadata,
+    types: TypeList,
+    role_of: impl Fn(Role) -> Role,
+    is_secret: impl Fn(&str, bool) -> bool,
+    out: &mut [u8],
+) -> Option<usize> {
     encode_into(out, |encoder| {
         encoder.array(8)?.u64(kind_of(types.is_split()))?.u16(id)?.u8(metadata.level as u8)?.str(metadata.target)?;
         encoder.str(metadata.message)?.str(metadata.file)?.u32(metadata.line)?;
         encoder.array(metadata.fields.len() as u64)?;
         let mut types = types.iter();
         for field in metadata.fields {
-            let flags = flags_of(is_secret(field.name, field.secret), field.role, field.shown);
+            let flags = flags_of(is_secret(field.name, field.secret), role_of(field.role), field.shown);
             match field.literal {
                 None => {
                     // The macro creates one type for each field without a literal; a unit replaces a missing one.

@@ -3,4 +3,6 @@
 pub(crate) mod installed;
 pub(crate) mod plugin;
 pub(crate) mod record;
+pub(crate) mod repeat;
 pub(crate) mod span;
+pub(crate) mod told;

@@ -3,10 +3,12 @@
 //! The hot path is [`record`]: the callsite's id, the clock, and an append to the thread's own segment. Everything
 //! else takes `record_slow`, once per callsite, per segment, and per change of the filter.
 
+use ttlog_core::event::dynamic::DynamicFields;
 use ttlog_core::event::{Role, is_priority};
 use ttlog_core::ring::Cursor;
-use ttlog_core::{AnyFields, Callsite, DropReason, Fields, Level, Metadata};
+use ttlog_core::{AnyFields, Callsite, DropReason, Fields, Level, Metadata, TypeList};
 
+use crate::event::told;
 use crate::snapshot::cause::Cause;
 use crate::state::registry::Origin;
 use crate::state::thread::{IDENTITY, IdentityState, SlowPathGuard, cursor, lane, priority_cursor};
@@ -28,7 +30,7 @@ pub fn record<const PRIORITY: bool, F: Fields>(callsite: &'static Callsite, fiel
         if let Some(ticks) = clock::now_inline() {
             if hot_cursor::<PRIORITY>().append_small(id, ticks, &fields) {
                 if PRIORITY {
-                    ask_after_event(callsite);
+                    complete_priority(callsite);
                 }
                 return;
             }
@@ -45,7 +47,7 @@ fn record_other<const PRIORITY: bool, F: Fields>(callsite: &'static Callsite, fi
     if let Some(id) = callsite.id_for(F::HASH) {
         if hot_cursor::<PRIORITY>().append_plain(id, clock::now(), fields) {
             if PRIORITY {
-                ask_after_event(callsite);
+                complete_priority(callsite);
             }
             return;
         }
@@ -71,11 +73,35 @@ pub(crate) fn append_words(callsite: &'static Callsite, id: u16, is_priority: bo
     if is_priority {
         let is_appended = hot_cursor::<true>().append_words(id, ticks, payload);
         if is_appended {
-            ask_after_event(callsite);
+            complete_priority(callsite);
         }
         return is_appended;
     }
     cursor().append_words(id, ticks, payload)
+}
+
+/// Appends the start of a span of small values to the thread's segment, if that is simple.
+#[inline(always)]
+pub(crate) fn append_start<F: Fields>(id: u16, fields: &F) -> bool {
+    clock::now_inline().is_some_and(|ticks| cursor().append_small(id, ticks, fields))
+}
+
+/// Records an event of the callsite with this id, whose payload is there already, in the priority class if so wanted.
+/// It is no warning: it triggers nothing.
+#[cold]
+#[inline(never)]
+pub(crate) fn record_payload(id: u16, payload: &[u64], in_priority: bool) {
+    let Some(state) = state::current().filter(|state| state.is_recording()) else { return };
+    let Some(_slow_path) = SlowPathGuard::enter(state) else { return state.count_kept_out(lane()) };
+    if !state.renewal.is_ready() && !fork::may_record(state) {
+        return;
+    }
+    let fields = DynamicFields::new(TypeList::Nil, 0, payload);
+    if in_priority && state.ring.priority_segment_count() > 0 {
+        append_priority(state, id, &fields);
+    } else {
+        append(state, id, &fields);
+    }
 }
 
 /// Returns whether events of a callsite belong to the priority class: warnings and errors, except for the records of
@@ -114,14 +140,19 @@ pub(crate) fn record_from(origin: Origin, callsite: &'static Callsite, fields: &
     }
     state.write_anchor_if_due();
     if belongs_to_priority(callsite.metadata()) {
+        told::tell_if_needed();
         ask_for_snapshot(state, callsite.metadata().level);
     }
 }
 
-/// Requests a snapshot if a warning or an error, just recorded on the hot path, triggers one.
+/// Completes a warning or an error, just recorded on the hot path: records the span that it is in, unless that is known
+/// there, and requests a snapshot if it triggers one.
 #[inline(always)]
-fn ask_after_event(callsite: &'static Callsite) {
+fn complete_priority(callsite: &'static Callsite) {
     if let Some(state) = state::current() {
+        if !told::is_told() {
+            told::tell();
+        }
         ask_for_snapshot(state, callsite.metadata().level);
     }
 }
@@ -147,6 +178,17 @@ pub(crate) fn register(state: &'static State, callsite: &'static Callsite, field
     {
         callsite.bind(fields.types_hash(), id);
     }
+}
+
+/// Returns the id of a callsite that was used.
+pub(crate) fn registered_id(
+    state: &State,
+    origin: Origin,
+    callsite: &'static Callsite,
+    fields: &dyn AnyFields,
+) -> Option<u16> {
+    let hash = fields.types_hash();
+    callsite.id_for(hash).or_else(|| state.registry.register(&state.ring, callsite, fields.types(), hash, origin))
 }
 
 /// Returns the callsite's id, from the registry if it is new. Returns `None` if it was refused and the event counted.
