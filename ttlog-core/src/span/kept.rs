@@ -9,9 +9,11 @@
 
 use core::mem;
 
-use crate::event::fields::{AnyFields, Fields};
+use crate::event::fields::{AnyFields, Cons, Fields, Nil};
 use crate::memory::word::{Word, fence_acquire, fence_release};
+use crate::record::SpanId;
 use crate::record::packed::{LOOSE_LEN, Packer};
+use crate::table::repeats_values;
 
 /// Longest payload that is kept, in words. Texts of longer ones are cut.
 pub const KEPT_WORDS: usize = 13;
@@ -167,7 +169,9 @@ impl<'p> Claimed<'p> {
     pub fn has_room_for<F: Fields>(fields: &F) -> bool {
         let longest = const { F::WIDE_WORDS * 8 + F::SMALL_LEN_MAX };
         let room = const { KEPT_WORDS * 8 - LOOSE_LEN - 8 };
-        fields.are_small() && (longest + const { F::CONTENT_LEN_MAX } <= room || longest + fields.content_len() <= room)
+        let keeps_values = const { repeats_values(&F::TYPES) };
+        let fits = longest + const { F::CONTENT_LEN_MAX } <= room || longest + fields.content_len() <= room;
+        keeps_values && fields.are_small() && fits
     }
 
     /// Encodes the payload of the start, and returns its number of words. There must be
@@ -184,10 +188,12 @@ impl<'p> Claimed<'p> {
         packer.finish_loose().0
     }
 
-    /// Encodes the payload of a start of any length, its texts cut so that it fits, and returns its number of words. `None`
-    /// if even without texts it does not fit.
+    /// Encodes the payload of a start of any length, its texts cut so that it fits, and returns its number of words. If
+    /// there are very many fields, only the ids, which are the first two. `None` if even without texts it does not fit.
     #[must_use]
-    pub fn encode_cut(&self, fields: &dyn AnyFields) -> Option<usize> {
+    pub fn encode_cut(&self, fields: &dyn AnyFields, id: u64, parent: u64) -> Option<usize> {
+        let ids = Cons(SpanId(id), Cons(SpanId(parent), Nil));
+        let fields = if repeats_values(&fields.types()) { fields } else { &ids };
         let caps = [KEPT_WORDS * 8, 48, 32, 16, 8, 0];
         let cap = caps.into_iter().find(|cap| fields.payload_words(*cap) <= KEPT_WORDS)?;
         // SAFETY: all words of the place belong to this claim, and the payload was counted just now.
@@ -255,7 +261,7 @@ mod tests {
         let fields = Cons(300_u64, Cons(1_u64, Cons("abcdefghijklmnopqrstuvwxyz", Cons(true, Nil))));
         assert!(Claimed::has_room_for(&fields));
         let fast = payload(&place, claimed.encode(&fields));
-        assert_eq!(fast, payload(&place, claimed.encode_cut(&fields).unwrap()));
+        assert_eq!(fast, payload(&place, claimed.encode_cut(&fields, 0, 0).unwrap()));
         drop(claimed);
     }
 
@@ -268,10 +274,14 @@ mod tests {
         let fields = Cons(1_u64, Cons(text, Cons(text, Nil)));
         assert!(!Claimed::has_room_for(&fields));
         assert_eq!(claimed.encode(&fields), 0);
-        let len = claimed.encode_cut(&fields).unwrap();
+        let len = claimed.encode_cut(&fields, 0, 0).unwrap();
         assert!((8..=KEPT_WORDS).contains(&len), "{len}");
         let wide = Cons(0_u128, Cons(0_u128, Cons(0_u128, Cons(0_u128, Nil))));
-        assert!(claimed.encode_cut(&Cons(0_u128, Cons(0_u128, Cons(0_u128, wide)))).is_none());
+        let wide = Cons(0_u128, Cons(0_u128, Cons(0_u128, wide)));
+        assert!(claimed.encode_cut(&wide, 0, 0).is_none());
+        let many = Cons(1_u8, Cons(1_u8, Cons(1_u8, Cons(1_u8, wide))));
+        assert!(!Claimed::has_room_for(&many));
+        assert_eq!(claimed.encode_cut(&many, 5, 6), Some(2), "the ids");
         drop(claimed);
     }
 }

@@ -21,10 +21,10 @@ use crate::record::SpanId;
 
 /// The id of a span as the value of a field.
 #[cfg(not(ttlog_device_callsites))]
-pub type IdValue = SpanId;
+pub(crate) type IdValue = SpanId;
 /// The id of a span as the value of a field.
 #[cfg(ttlog_device_callsites)]
-pub type IdValue = SpanNumber;
+pub(crate) type IdValue = SpanNumber;
 
 /// Returns an id as the value of a field.
 #[inline(always)]

@@ -179,7 +179,25 @@ pub fn encode_callsite_marking(
     encode_callsite_as(id, metadata, types, |role| role, is_secret, out)
 }
 
-/// Like [`encode_callsite_marking`], for the callsite of records that repeat the starts of a span's callsite.
+/// Number of recorded fields, ids included, of starts of spans that are repeated with their values.
+const REPEATED_FIELDS_MAX: usize = 10;
+
+/// Returns whether the starts of spans with fields of these types are repeated with their values. If not, there are only
+/// the ids of the span and of its parent.
+pub(crate) const fn repeats_values(types: &TypeList) -> bool {
+    let mut rest = types;
+    if let TypeList::Split(fields) = rest {
+        rest = fields;
+    }
+    let mut count = 0;
+    while let TypeList::Cons(_, more) = rest {
+        (rest, count) = (more, count + 1);
+    }
+    count <= REPEATED_FIELDS_MAX
+}
+
+/// Like [`encode_callsite_marking`], for the callsite of records that repeat the starts of a span's callsite: with the
+/// same values, or with the ids alone if there are very many.
 #[must_use]
 pub fn encode_repeating_callsite(
     id: u16,
@@ -189,7 +207,9 @@ pub fn encode_repeating_callsite(
     out: &mut [u8],
 ) -> Option<usize> {
     let role_of = |role| if matches!(role, Role::Start | Role::Begin) { Role::Update } else { role };
-    encode_callsite_as(id, metadata, types, role_of, is_secret, out)
+    let ids_alone = || metadata.fields.get(..2).unwrap_or(metadata.fields);
+    let fields = if repeats_values(&types) { metadata.fields } else { ids_alone() };
+    encode_callsite_as(id, &Metadata { fields, ..*metadata }, types, role_of, is_secret, out)
 }
 
 fn encode_callsite_as(

@@ -97,7 +97,7 @@ fn keep(
 ) -> Option<u32> {
     let callsite = registered_id(state::current()?, origin, callsite, fields)?;
     let place = open::claim().or_else(report_full)?;
-    let len = place.start.encode_cut(fields).filter(|_| KeptStart::can_keep(id))?;
+    let len = place.start.encode_cut(fields, id, parent.id()).filter(|_| KeptStart::can_keep(id))?;
     let number = place.number();
     place.publish(id, repeating_id(callsite), len, parent, round::current());
     Some(number)

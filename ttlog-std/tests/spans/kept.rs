@@ -213,6 +213,8 @@ fn long_values() {
     let long = "/".to_owned() + &"ä".repeat(500);
     let _cut = info_scope!("cut", number = 7_u64, long, after = true);
     let _after = info_scope!("after");
+    let [a, b, c] = ["a text", "b text", "c text"];
+    let _many = info_scope!("many", a, b, c, d = a, e = b, f = c, g = a, h = b, i = c, literal = 1, j = a);
     fill_ring();
     assert!(catch_unwind(|| panic!("on purpose")).is_err());
 }
@@ -225,6 +227,8 @@ fn values_that_do_not_fit_beside_the_ring_are_cut() {
     assert_eq!((cut.value("number"), cut.value("after")), ("u64 7", "Bool(true)"));
     assert!(cut.value("long").starts_with("str of 1001 /ää"), "{cut:?}");
     assert_eq!(after.span(Role::Parent), cut.span(Role::Update));
+    let many = event("many");
+    assert_eq!((many.span(Role::Parent), many.values.len()), (after.span(Role::Update), 2), "{many:?}");
 }
 
 /// Number of spans, more than a look of the service thread repeats and than the places side by side.
