@@ -144,6 +144,16 @@ pub(crate) fn forget(id: u64) {
     }
 }
 
+/// Forgets the kept starts of native spans that the thread is not in. In a child of `fork` the other threads are gone,
+/// and nobody would report the ends of their spans. Async-signal-safe.
+#[cfg(target_os = "linux")]
+pub(crate) fn forget_others() {
+    let stack = stack();
+    open::open_from(0).map(|(_, place)| place).filter(|place| !stack.has(place.id())).for_each(|place| {
+        place.release(place.id());
+    });
+}
+
 /// Returns the innermost open span that the thread is in, whoever owns it.
 #[inline(always)]
 pub(crate) fn current() -> SpanContext {
@@ -381,6 +391,13 @@ impl SpanStack {
             self.is_deep.set(!deep.is_empty());
             Some(())
         });
+    }
+
+    /// Returns whether a span is on the stack.
+    #[cfg(target_os = "linux")]
+    fn has(&self, id: u64) -> bool {
+        let is_deep = || self.with_deep(|deep| deep.iter().find(|entered| entered.span.id() == id).copied());
+        self.outer().iter().any(|place| place.get().span.id() == id) || is_deep().is_some()
     }
 
     #[inline(always)]

@@ -22,6 +22,7 @@ pub const CASES: &[Case] = &[
     ("long-values", long_values),
     ("long-many", long_many),
     ("event-parents", event_parents),
+    ("long-forked", long_forked),
 ];
 
 fn install_small() -> Recorder {
@@ -264,6 +265,44 @@ fn thousands_of_open_spans_are_all_repeated() {
     let is_start = |event: &Event| event.span(Role::Start).is_some();
     assert!(!ring.events.iter().any(|event| is_start(&event.event)), "the ring was not filled");
     assert!(numbers.len() > MANY / 10, "{}", numbers.len());
+}
+
+fn long_forked() {
+    let _recorder = install_small();
+    let (send, receive) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let _scope = info_scope!("of another thread");
+        send.send(()).unwrap();
+        std::thread::park();
+    });
+    receive.recv().unwrap();
+    let _mine = info_scope!("mine", user = 1_u64);
+    // SAFETY: the child only records events and ends.
+    let pid = unsafe { libc::fork() };
+    if pid == 0 {
+        let text = "x".repeat(1000);
+        for _ in 0..3000 {
+            info!("filling", text);
+            std::thread::sleep(Duration::from_micros(500));
+        }
+        std::thread::sleep(Duration::from_millis(500));
+        // SAFETY: ends this process.
+        unsafe { libc::kill(libc::getpid(), libc::SIGKILL) };
+    }
+    let mut status = 0;
+    // SAFETY: waits for the child.
+    assert!(unsafe { libc::waitpid(pid, &raw mut status, 0) } == pid);
+}
+
+#[test]
+fn child_of_fork_repeats_the_spans_of_its_own_thread_alone() {
+    let place = Place::new("spans-long-forked");
+    place.run("long-forked");
+    let files = place.ring_files();
+    let rings: Vec<_> = files.iter().map(|file| RingContents::read(file)).collect();
+    let of_child = rings.iter().find(|ring| ring.loss.overwritten > 0).expect("the ring of the child");
+    let count = |name: &str| of_child.events.iter().filter(|event| event.event.message == name).count();
+    assert_eq!((count("mine") > 0, count("of another thread")), (true, 0));
 }
 
 fn event_parents() {
