@@ -293,8 +293,7 @@ fn another_user_is_told_so() {
     let dir = std::env::temp_dir().join(format!("ttlog-view-other-user-{}", std::process::id()));
     std::fs::create_dir_all(&dir).expect("a directory");
     std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(0o755)).expect("our own directory");
-    let program = dir.join("ttlog-view");
-    std::fs::copy(env!("CARGO_BIN_EXE_ttlog-view"), &program).expect("a copy");
+    let program = support::copy_of_viewer(&dir);
     let recorder = Recorder::start(&dir, &[]);
     for arguments in [vec!["snapshot"], vec!["level"], vec!["level", "info"]] {
         let mut command = std::process::Command::new(&program);
@@ -351,8 +350,7 @@ fn new_user_can_use_what_was_handed_over() {
         std::fs::create_dir_all(&path).expect("a directory");
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("our own directory");
     }
-    let program = dir.join("ttlog-view");
-    std::fs::copy(env!("CARGO_BIN_EXE_ttlog-view"), &program).expect("a copy");
+    let program = support::copy_of_viewer(&dir);
     let mut recorder = Recorder::start(&dir, &[]);
     recorder.tell("info 5");
     recorder.tell("hand_over 65534");
