@@ -13,9 +13,9 @@ pub struct SpanContext {
     /// Lower half of the id of the trace; if that is the process's own, the id of the outermost span.
     #[cfg(not(ttlog_device_callsites))]
     pub(crate) trace_low: u64,
-    /// Lower half: place where the recorder keeps the start of the span, from 1; 0: none. Next byte: flags of the trace, as
-    /// received. Bit 40: the trace came from another process. One that began in this process has an id that follows from
-    /// that of the outermost span, and is made when it is asked for.
+    /// Lower half: place where the recorder keeps the start of the span, from 1; 0: none. Next byte: flags of the
+    /// trace, as received. Bit 40: the trace came from another process. One that began in this process has an id that
+    /// follows from that of the outermost span, and is made when it is asked for.
     #[cfg(not(ttlog_device_callsites))]
     pub(crate) rest: u64,
 }

@@ -9,8 +9,8 @@ const TAIL_BITS: u32 = 48;
 /// Head of a small id, without its lowest bits: the length of the tail in bytes.
 const TAIL_LEN: u64 = TAIL_BITS as u64 / 8;
 
-/// Id of a span: a u64. Ids below 2^53, which are all that a process ever uses, take 7 bytes. So the records that enter,
-/// leave and end spans, which have no other value, need no look at the number, and one word all the same.
+/// Id of a span: a u64. Ids below 2^53, which are all that a process ever uses, take 7 bytes. So the records that
+/// enter, leave and end spans, which have no other value, need no look at the number, and one word all the same.
 ///
 /// # Format
 /// docs/format.md §4.3: the n of an id can be larger than it must.

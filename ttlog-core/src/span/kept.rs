@@ -42,7 +42,7 @@ pub struct StartCopy {
     pub id: u64,
     /// Callsite of the record that repeats its start.
     pub callsite: u16,
-    /// What the recorder noted of its parent.
+    /// Number by which the recorder finds the start of the parent.
     pub parent: u32,
     len: usize,
     words: [u64; KEPT_WORDS],

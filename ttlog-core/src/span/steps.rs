@@ -55,8 +55,8 @@ pub(crate) fn new_id() -> u64 {
     installed().map_or(0, |recorder| recorder.new_span_id())
 }
 
-/// Records a start, and returns the number of the place where it is kept, or 0. `fields` begin with the ids of the span and
-/// of its parent.
+/// Records a start, and returns the number of the place where it is kept, or 0. `fields` begin with the ids of the span
+/// and of its parent.
 #[inline(never)]
 pub fn start(callsite: &'static Callsite, fields: &dyn AnyFields, id: u64, parent: &SpanContext) -> u32 {
     installed().map_or(0, |recorder| recorder.start_span(callsite, fields, id, parent))

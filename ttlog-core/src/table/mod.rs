@@ -182,8 +182,8 @@ pub fn encode_callsite_marking(
 /// Number of recorded fields, ids included, of starts of spans that are repeated with their values.
 const REPEATED_FIELDS_MAX: usize = 10;
 
-/// Returns whether the starts of spans with fields of these types are repeated with their values. If not, there are only
-/// the ids of the span and of its parent.
+/// Returns whether the starts of spans with fields of these types are repeated with their values. If not, there are
+/// only the ids of the span and of its parent.
 pub(crate) const fn repeats_values(types: &TypeList) -> bool {
     let mut rest = types;
     if let TypeList::Split(fields) = rest {

@@ -15,8 +15,8 @@ pub(crate) fn repeat_thread() {
     innermost_first.into_iter().rev().flatten().for_each(repeat);
 }
 
-/// Records again the spans from slot `from` on that were recorded neither in this round nor in the one before. Records at
-/// most `left` of them, and reduces that. Returns the slot at which to go on.
+/// Records again the spans from slot `from` on that were recorded neither in this round nor in the one before. Records
+/// at most `left` of them, and reduces that. Returns the slot at which to go on.
 pub(crate) fn repeat_from(from: usize, round: u32, left: &mut usize) -> Option<usize> {
     let mut repeated = 0;
     for span in spans().open_from(from) {

@@ -3,15 +3,15 @@
 //! The hot path is [`record`]: the callsite's id, the clock, and an append to the thread's own segment. Everything
 //! else takes `record_slow`, once per callsite, per segment, and per change of the filter.
 
-use ttlog_core::event::dynamic::DynamicFields;
 use ttlog_core::event::{Role, is_priority};
 use ttlog_core::ring::Cursor;
-use ttlog_core::{AnyFields, Callsite, DropReason, Fields, Level, Metadata, TypeList};
+use ttlog_core::{AnyFields, Callsite, DropReason, Fields, Level, Metadata};
 
-use crate::event::told;
+use super::append::{append, append_priority};
+use super::warned;
 use crate::snapshot::cause::Cause;
 use crate::state::registry::Origin;
-use crate::state::thread::{IDENTITY, IdentityState, SlowPathGuard, cursor, lane, priority_cursor};
+use crate::state::thread::{SlowPathGuard, cursor, lane, priority_cursor};
 use crate::state::{self, State};
 use crate::{clock, fork};
 
@@ -86,24 +86,6 @@ pub(crate) fn append_start<F: Fields>(id: u16, fields: &F) -> bool {
     clock::now_inline().is_some_and(|ticks| cursor().append_small(id, ticks, fields))
 }
 
-/// Records an event of the callsite with this id, whose payload is there already, in the priority class if so wanted.
-/// It is no warning: it triggers nothing.
-#[cold]
-#[inline(never)]
-pub(crate) fn record_payload(id: u16, payload: &[u64], in_priority: bool) {
-    let Some(state) = state::current().filter(|state| state.is_recording()) else { return };
-    let Some(_slow_path) = SlowPathGuard::enter(state) else { return state.count_kept_out(lane()) };
-    if !state.renewal.is_ready() && !fork::may_record(state) {
-        return;
-    }
-    let fields = DynamicFields::new(TypeList::Nil, 0, payload);
-    if in_priority && state.ring.priority_segment_count() > 0 {
-        append_priority(state, id, &fields);
-    } else {
-        append(state, id, &fields);
-    }
-}
-
 /// Returns whether events of a callsite belong to the priority class: warnings and errors, except for the records of
 /// spans. The level of a span is that at which it is visible, and does not mean that something is wrong.
 #[inline]
@@ -140,7 +122,7 @@ pub(crate) fn record_from(origin: Origin, callsite: &'static Callsite, fields: &
     }
     state.write_anchor_if_due();
     if belongs_to_priority(callsite.metadata()) {
-        told::tell_if_needed();
+        warned::add_starts_if_needed();
         ask_for_snapshot(state, callsite.metadata().level);
     }
 }
@@ -150,8 +132,8 @@ pub(crate) fn record_from(origin: Origin, callsite: &'static Callsite, fields: &
 #[inline(always)]
 fn complete_priority(callsite: &'static Callsite) {
     if let Some(state) = state::current() {
-        if !told::is_told() {
-            told::tell();
+        if !warned::is_known() {
+            warned::add_starts();
         }
         ask_for_snapshot(state, callsite.metadata().level);
     }
@@ -203,43 +185,4 @@ fn id_of(state: &'static State, origin: Origin, callsite: &'static Callsite, fie
         None => state.ring.count_dropped(DropReason::Unregistered, 1),
     }
     id
-}
-
-fn append(state: &'static State, id: u16, fields: &dyn AnyFields) {
-    IDENTITY.with(|identity| {
-        if identity.number() {
-            identity.find_out();
-        }
-        match identity.state.get() {
-            IdentityState::Known => {
-                cursor().append_slow(&state.ring, &clock::now, identity, id, fields);
-            }
-            // An event while the identity is being determined (an allocator that logs, a panic), or after the thread's
-            // end: the thread holds no segment then, or will not return it.
-            IdentityState::New | IdentityState::FindingOut | IdentityState::Ended => {
-                let context = identity.context.get();
-                state.ring.append_shared(clock::now(), context, id, fields, DropReason::Reentrant);
-            }
-        }
-    });
-}
-
-/// Records an event in the segments that events of lower levels do not overwrite.
-fn append_priority(state: &'static State, id: u16, fields: &dyn AnyFields) {
-    IDENTITY.with(|identity| {
-        if identity.number() {
-            identity.find_out();
-        }
-        let cursor = priority_cursor();
-        match identity.state.get() {
-            IdentityState::Known => {
-                cursor.append_slow(&state.ring, &clock::now, identity, id, fields);
-            }
-            // As in `append`. While the thread's name is being determined, it is not recorded.
-            other => {
-                let introduces = other != IdentityState::FindingOut;
-                cursor.append_shared(&state.ring, clock::now(), identity, introduces, id, fields);
-            }
-        }
-    });
 }

@@ -1,6 +1,6 @@
 //! Starts of open native spans that are recorded again: before the ring overwrites them, and at a panic.
 
-use super::record::record_payload;
+use super::append::record_payload;
 use crate::span::{open, stack};
 
 /// Number of spans of a panicking thread, the innermost one and those around it, that are recorded again.
@@ -17,8 +17,9 @@ pub(crate) fn repeat_thread() {
     }
 }
 
-/// Records again the spans from place `from` on that were recorded neither in this round nor in the one before: at least
-/// a quarter of the ring ago. Records at most `left` of them, and reduces that. Returns the place at which to go on.
+/// Records again the spans from place `from` on that were recorded neither in this round nor in the one before: at
+/// least a quarter of the ring ago. Records at most `left` of them, and reduces that. Returns the place at which to go
+/// on.
 pub(crate) fn repeat_from(from: usize, round: u32, left: &mut usize) -> Option<usize> {
     let mut repeated = 0;
     for (index, place) in open::open_from(from) {

@@ -49,7 +49,7 @@ impl Place {
         self.index + 1
     }
 
-    /// Publishes the span with this id, whose payload has `len` words, and for whose repeated start there is `callsite`.
+    /// Publishes the span with this id, whose payload has `len` words. `callsite` is that of its repeated start.
     #[inline(always)]
     pub(crate) fn publish(self, id: u64, callsite: u16, len: usize, parent: &SpanContext, round: u32) {
         self.start.publish(id, callsite, len, parent_mark(parent), u64::from(round));
