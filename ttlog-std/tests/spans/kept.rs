@@ -268,7 +268,7 @@ fn thousands_of_open_spans_are_all_repeated() {
 }
 
 fn long_forked() {
-    let _recorder = install_small();
+    let recorder = install_small();
     let (send, receive) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         let _scope = info_scope!("of another thread");
@@ -281,7 +281,14 @@ fn long_forked() {
     let pid = unsafe { libc::fork() };
     if pid == 0 {
         warn!("in child");
-        fill_ring();
+        // Starts the service thread of the child.
+        recorder.request_snapshot("of child").wait().unwrap();
+        let text = "x".repeat(1000);
+        for _ in 0..3000 {
+            info!("filling", text);
+            std::thread::sleep(Duration::from_micros(500));
+        }
+        std::thread::sleep(Duration::from_millis(500));
         // SAFETY: ends this process.
         unsafe { libc::kill(libc::getpid(), libc::SIGKILL) };
     }
@@ -291,13 +298,14 @@ fn long_forked() {
 }
 
 #[test]
-fn warning_in_a_child_of_fork_keeps_the_span_that_the_parent_started() {
+fn child_of_fork_repeats_the_spans_of_its_own_thread_alone() {
     let place = Place::new("spans-long-forked");
     place.run("long-forked");
     let files = place.ring_files();
     let rings = files.iter().map(|file| RingContents::read(file));
     let tree = Tree::new(rings.into_iter().find(|ring| ring.loss.overwritten > 0).expect("the ring of the child"));
     assert_eq!((tree.span_of("in child"), tree.span("mine").1.values["user"].as_str()), ("mine", "u64 1"));
+    assert!(tree.span("mine").1.records > 1, "by the service thread");
     assert_eq!(tree.spans.len(), 1, "none of another thread");
 }
 
