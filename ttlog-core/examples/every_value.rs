@@ -129,17 +129,17 @@ impl Recorder for Example {
         }
     }
 
-    fn leave_span(&self, id: u64, ends: bool) {
+    fn leave_span(&self, span: &SpanContext, ends: bool) {
         INSIDE.with_borrow_mut(|inside| {
-            if let Some(at) = inside.iter().rposition(|span| span.id() == id) {
+            if let Some(at) = inside.iter().rposition(|entered| entered.id() == span.id()) {
                 inside.remove(at);
             }
         });
-        self.record(if ends { &FINISH } else { &LEAVE }, &Cons(id, Nil));
+        self.record(if ends { &FINISH } else { &LEAVE }, &Cons(span.id(), Nil));
     }
 
-    fn end_span(&self, id: u64) {
-        self.record(&END, &Cons(id, Nil));
+    fn end_span(&self, span: &SpanContext) {
+        self.record(&END, &Cons(span.id(), Nil));
     }
 
     fn random_of_span(&self, id: u64, index: u8) -> u64 {
@@ -545,7 +545,7 @@ fn repeated() {
     RECORDER.enter_span(&SpanContext::outermost(id), false);
     RECORDER.record(&REPEAT, &Cons(id, Cons(0_u64, Nil)));
     info!("in a span without a start");
-    RECORDER.leave_span(id, true);
+    RECORDER.leave_span(&SpanContext::outermost(id), true);
 }
 
 fn record_all() {

@@ -98,7 +98,11 @@ pub mod __private {
     };
     #[cfg(not(ttlog_device_callsites))]
     pub use crate::recorder::install::record;
-    pub use crate::span::start::{contextual, root, scope, span as span_of, under, updated};
+    pub use crate::span::start::{
+        NO_SPAN, contextual, event_parent, parent_of_event, root, scope, span as span_of, under, updated,
+    };
+    #[cfg(not(ttlog_device_callsites))]
+    pub use crate::span::start::{current_id, start};
     pub use crate::span::{Scope, Span, SpanStart};
 
     /// Never called: its type is what the expansion of `#[instrument]` needs.

@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use ttlog_core::event::{Callsite, Metadata, Role};
 use ttlog_core::event::{Cons, Nil};
 use ttlog_core::kill::{KillPoint, set_callback};
+use ttlog_core::record::SpanId;
 use ttlog_core::recorder::{Recorder, install};
 use ttlog_core::ring::Cursor;
 use ttlog_core::span::steps::{END, ENTER, FINISH, LEAVE};
@@ -180,17 +181,17 @@ impl Recorder for Spans {
     fn enter_span(&self, span: &SpanContext, is_recorded: bool) {
         world().stack.borrow_mut().push(*span);
         if !is_recorded {
-            world().append_fields(&ENTER, Cons(span.id(), Nil));
+            world().append_fields(&ENTER, Cons(SpanId(span.id()), Nil));
         }
     }
 
-    fn leave_span(&self, id: u64, ends: bool) {
-        world().stack.borrow_mut().retain(|span| span.id() != id);
-        world().append_fields(if ends { &FINISH } else { &LEAVE }, Cons(id, Nil));
+    fn leave_span(&self, span: &SpanContext, ends: bool) {
+        world().stack.borrow_mut().retain(|entered| entered.id() != span.id());
+        world().append_fields(if ends { &FINISH } else { &LEAVE }, Cons(SpanId(span.id()), Nil));
     }
 
-    fn end_span(&self, id: u64) {
-        world().append_fields(&END, Cons(id, Nil));
+    fn end_span(&self, span: &SpanContext) {
+        world().append_fields(&END, Cons(SpanId(span.id()), Nil));
     }
 }
 

@@ -7,6 +7,7 @@ use std::cell::RefCell;
 use std::fmt::{self, Write as _};
 use std::sync::Once;
 
+use ttlog_core::event::Role;
 use ttlog_core::event::{Callsite, Metadata};
 use ttlog_core::ring::{AppendOutcome, DropReason};
 use ttlog_core::table::values_of;
@@ -74,6 +75,9 @@ fn show(callsite: &CallsiteInfo<'_>, payload: &[u8]) -> String {
     for value in callsite.values(payload) {
         let (field, value) = value.expect("the payload fits the types");
         assert_eq!(again.next(), Some(Ok(value.clone())), "fields read once and fields read each time");
+        if field.role == Role::Span && value == ValueRef::Unsigned(0) {
+            continue; // of a warning in no span
+        }
         let mark = if field.literal.is_some() { "!" } else { "" };
         write!(out, " {}{mark}={}", field.name, show_value(&value)).expect("a String takes all");
     }

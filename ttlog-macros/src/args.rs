@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! event    := "[" root "]" "[" level? "]" user            from the front end: `$crate`, and the level if it is fixed
-//! user     := (target ",")? (level ",")? (target ",")? (argument ("," argument)* ","?)?      level only if not fixed
-//! target   := "target" ":" expression
+//! user     := labels (level ",")? labels (argument ("," argument)* ","?)?                 level only if not fixed
+//! labels   := (("target" | "parent") ":" expression ",")*
 //! argument := "secret"? name "=" capture? expression  |  "secret"? capture? expression
 //! name     := identifier ("." identifier)*  |  string literal
 //! capture  := "%" | "?"
@@ -26,7 +26,7 @@ pub(crate) struct Event {
     /// `$crate` of the front end: the crate whose `__private` module the expansion uses.
     pub(crate) root: TokenStream,
     pub(crate) level: Level,
-    pub(crate) target: Option<Expr>,
+    pub(crate) labels: Labels,
     pub(crate) arguments: Vec<Argument>,
 }
 
@@ -77,14 +77,13 @@ impl Parse for Event {
         bracketed!(header in input);
         let fixed_level: Option<Ident> = header.parse()?;
 
-        let mut target = parse_target(input)?;
+        let mut labels = Labels::default();
+        labels.parse(input, unknown_label)?;
         let level = match fixed_level {
             Some(level) => Level::Fixed(level),
             None => parse_level(input)?,
         };
-        if target.is_none() {
-            target = parse_target(input)?;
-        }
+        labels.parse(input, unknown_label)?;
         let mut arguments = Vec::new();
         while !input.is_empty() {
             arguments.push(input.parse()?);
@@ -98,28 +97,41 @@ impl Parse for Event {
                 "this event is empty: write a message, as in `info!(\"started\")`, or at least one field",
             ));
         }
-        Ok(Self { root, level, target, arguments })
+        Ok(Self { root, level, labels, arguments })
     }
 }
 
-/// Parses `target: expression,` if it comes next.
-fn parse_target(input: ParseStream<'_>) -> Result<Option<Expr>> {
-    if !next_is_labeled(input) {
-        return Ok(None);
+/// Arguments with labels, which stand in front.
+#[derive(Default)]
+pub(crate) struct Labels {
+    pub(crate) target: Option<Expr>,
+    pub(crate) parent: Option<Expr>,
+}
+
+impl Labels {
+    /// Parses those that come next; `unknown` is the error for another label.
+    pub(crate) fn parse(&mut self, input: ParseStream<'_>, unknown: impl Fn(&Ident) -> Error) -> Result<()> {
+        while next_is_labeled(input) {
+            let label: Ident = input.call(Ident::parse_any)?;
+            let place = match label.to_string().as_str() {
+                "target" => &mut self.target,
+                "parent" => &mut self.parent,
+                _ => return Err(unknown(&label)),
+            };
+            let colon: Token![:] = input.parse()?;
+            if next_is_missing(input) {
+                return Err(Error::new_spanned(colon, format!("missing value of `{label}:`")));
+            }
+            if place.is_some() {
+                return Err(Error::new_spanned(&label, format!("duplicate `{label}:`")));
+            }
+            *place = Some(input.parse()?);
+            if !input.is_empty() {
+                parse_comma(input)?;
+            }
+        }
+        Ok(())
     }
-    let label: Ident = input.call(Ident::parse_any)?;
-    if label != "target" {
-        return Err(unknown_label(&label));
-    }
-    let colon: Token![:] = input.parse()?;
-    if next_is_missing(input) {
-        return Err(Error::new_spanned(colon, "missing value of `target:`"));
-    }
-    let target = input.parse()?;
-    if !input.is_empty() {
-        parse_comma(input)?;
-    }
-    Ok(Some(target))
 }
 
 pub(crate) fn parse_level(input: ParseStream<'_>) -> Result<Level> {
@@ -154,8 +166,8 @@ impl Parse for Argument {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
         if next_is_labeled(input) {
             let label: Ident = input.call(Ident::parse_any)?;
-            return Err(if label == "target" {
-                Error::new_spanned(label, "`target:` must come first")
+            return Err(if label == "target" || label == "parent" {
+                Error::new_spanned(&label, format!("`{label}:` must come first"))
             } else {
                 unknown_label(&label)
             });
@@ -291,7 +303,7 @@ fn parse_name(input: ParseStream<'_>) -> Result<Name> {
 
 fn unknown_label(label: &Ident) -> Error {
     let text = match label.to_string().as_str() {
-        "name" | "parent" => format!("`{label}:` is not supported: an event has a `target:` and fields"),
+        "name" => format!("`{label}:` is not supported: an event has a `target:`, a `parent:` and fields"),
         _ => format!("write a field as `{label} = value`"),
     };
     Error::new_spanned(label, text)

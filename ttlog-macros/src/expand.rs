@@ -14,6 +14,8 @@
 //! }
 //! ```
 //!
+//! In front of the values of a warning or an error is the id of the span that it belongs to, see [`SpanOf`].
+//!
 //! On a device a callsite must not cost RAM or flash: the metadata is a constant, the static holds its text in a
 //! section that is not loaded, and the level is compared with that of the recorder:
 //!
@@ -39,7 +41,7 @@
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote_spanned};
-use syn::Result;
+use syn::{Expr, Result};
 
 use crate::args::{Event, Level};
 use crate::fields::{Field, FieldSource, Fields, Hold, Operand};
@@ -55,11 +57,12 @@ pub(crate) enum Target {
 
 /// Generates the block expression of an event.
 pub(crate) fn expand(event: Event, on: Target) -> Result<TokenStream> {
-    let Event { root, level, target, arguments } = event;
+    let Event { root, level, labels, arguments } = event;
     let Fields { message, fields, operands } = Fields::resolve(arguments)?;
 
     let site = Span::mixed_site();
     let private = quote_spanned!(site=> __ttlog);
+    let span = SpanOf::new(&private, on, &level, labels.parent.as_ref());
     let (level_item, level) = match level {
         Level::Fixed(variant) => {
             let variant = Ident::new(&variant.to_string(), site);
@@ -70,13 +73,14 @@ pub(crate) fn expand(event: Event, on: Target) -> Result<TokenStream> {
             quote_spanned!(site=> __TTLOG_LEVEL),
         ),
     };
-    let target = match target {
+    let target = match labels.target {
         Some(target) => quote_spanned!(site=> #target),
         None => quote_spanned!(site=> ::core::module_path!()),
     };
     let field_items = fields.iter().map(|field| field_item(&private, field, &operands));
     let call = Call::new(&private, on, quote_spanned!(site=> { #private::is_priority(#level) }));
-    let record = record(&private, &call, &fields, &operands);
+    let record = record(&private, &call, &span, &fields, &operands);
+    let span_item = span.item;
     let metadata = quote_spanned! {site=>
         #private::Metadata {
             level: #level,
@@ -84,7 +88,7 @@ pub(crate) fn expand(event: Event, on: Target) -> Result<TokenStream> {
             message: #message,
             file: ::core::file!(),
             line: ::core::line!(),
-            fields: &[#(#field_items),*],
+            fields: &[#span_item #(#field_items),*],
         }
     };
     let Items { items, is_on } = Items::new(&private, on, &level, &metadata);
@@ -175,18 +179,73 @@ impl Call {
     }
 }
 
+/// The id of the span that an event belongs to, as its first field.
+///
+/// Readers know the span that the context of an event is in, as long as nothing was overwritten. So the field is there
+/// only if the source names another span, and on servers if the event can be a warning or an error: these are kept for
+/// longer than what says where their context was.
+#[derive(Default)]
+struct SpanOf {
+    /// Metadata of the field, with a comma.
+    item: Option<TokenStream>,
+    /// Expression that is evaluated before the operands, with a comma.
+    holder: Option<TokenStream>,
+    /// Pattern for it, with a comma.
+    variable: Option<TokenStream>,
+    /// The id.
+    value: Option<TokenStream>,
+}
+
+impl SpanOf {
+    fn new(private: &TokenStream, on: Target, level: &Level, parent: Option<&Expr>) -> Self {
+        let site = Span::mixed_site();
+        let item = Some(quote_spanned!(site=> #private::Field::id("span", #private::Role::Span),));
+        let can_be_priority = match level {
+            Level::Fixed(variant) => variant == "Warn" || variant == "Error",
+            Level::Constant(_) => true,
+        };
+        match parent {
+            Some(parent) => {
+                let at = site.located_at(syn::spanned::Spanned::span(parent));
+                let id = match parent {
+                    Expr::Path(path) if path.path.is_ident("None") => quote_spanned!(site=> #private::NO_SPAN),
+                    parent => quote_spanned!(at=> #private::event_parent(&(#parent))),
+                };
+                let variable = quote_spanned!(site=> __ttlog_span);
+                SpanOf {
+                    item,
+                    holder: Some(quote_spanned!(site=> #id,)),
+                    variable: Some(quote_spanned!(site=> #variable,)),
+                    value: Some(variable),
+                }
+            }
+            None if can_be_priority && on == Target::Server => {
+                SpanOf { item, value: Some(quote_spanned!(site=> #private::current_id())), ..SpanOf::default() }
+            }
+            None => SpanOf::default(),
+        }
+    }
+}
+
 /// Generates the code that runs if the event is enabled.
-fn record(private: &TokenStream, call: &Call, fields: &[Field], operands: &[Operand]) -> TokenStream {
+fn record(private: &TokenStream, call: &Call, span: &SpanOf, fields: &[Field], operands: &[Operand]) -> TokenStream {
     let site = Span::mixed_site();
     let Call { before, first } = call;
-    if operands.is_empty() {
-        return quote_spanned!(site=> #before(#first, #private::Nil););
+    let SpanOf { holder, variable, value, .. } = span;
+    let with_span = |values: TokenStream| match value {
+        Some(value) => quote_spanned!(site=> #private::Cons(#value, #values)),
+        None => values,
+    };
+    if operands.is_empty() && holder.is_none() {
+        let values = with_span(quote_spanned!(site=> #private::Nil));
+        return quote_spanned!(site=> #before(#first, #values););
     }
     let Held { imports, holders, variables, values } = Held::new(private, fields, operands);
+    let values = with_span(values);
     quote_spanned! {site=>
         #imports
-        match (#(#holders,)*) {
-            (#(ref #variables,)*) => #before(#first, #values),
+        match (#holder #(#holders,)*) {
+            (#variable #(ref #variables,)*) => #before(#first, #values),
         };
     }
 }

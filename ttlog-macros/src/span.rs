@@ -16,7 +16,7 @@
 //!     if level_enabled(…) && Callsite::is_enabled(&__TTLOG_CALLSITE) {
 //!         let __ttlog_span = match (contextual(), hold the first operand, …) {
 //!             (ref __ttlog_start, ref __ttlog_0, …) => {
-//!                 record::<false, _>(&__TTLOG_CALLSITE, Cons(id, Cons(parent, Cons(…, Nil))));
+//!                 start(__ttlog_start, &__TTLOG_CALLSITE, Cons(id, Cons(parent, Cons(…, Nil))));
 //!                 span_of(__ttlog_start)                          or `scope(…)`
 //!             }
 //!         };
@@ -27,15 +27,17 @@
 //! }
 //! ```
 //!
-//! A device records the parent only if it is named: readers know the span that the context is in.
+//! A device records the parent only if it is named: readers know the span that the context is in. It records a start
+//! like any event.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens as _, quote_spanned};
-use syn::ext::IdentExt as _;
 use syn::parse::{Parse, ParseStream};
 use syn::{Error, Expr, LitStr, Result, Token, bracketed};
 
-use crate::args::{Argument, Capture, Level, next_is_labeled, next_is_missing, parse_comma, parse_level, place};
+use crate::args::{
+    Argument, Capture, Labels, Level, next_is_labeled, next_is_missing, parse_comma, parse_level, place,
+};
 use crate::expand::{Call, Held, Items, Target, field_item};
 use crate::fields::Fields;
 use crate::literal;
@@ -102,13 +104,15 @@ impl Parse for SpanMacro {
 
 impl Start {
     fn parse(input: ParseStream<'_>, fixed_level: Option<Ident>) -> Result<Self> {
+        let unknown =
+            |label: &Ident| Error::new_spanned(label, "a span has a `target:`, a `parent:`, a name and fields");
         let mut labels = Labels::default();
-        labels.parse(input)?;
+        labels.parse(input, unknown)?;
         let level = match fixed_level {
             Some(level) => Level::Fixed(level),
             None => parse_level(input)?,
         };
-        labels.parse(input)?;
+        labels.parse(input, unknown)?;
         let name = match input.parse::<LitStr>() {
             Ok(name) if input.is_empty() || input.peek(Token![,]) => name,
             _ => return Err(input.error("expected the name of the span, a string literal: `info_span!(\"request\")`")),
@@ -117,38 +121,6 @@ impl Start {
             return Err(Error::new_spanned(name, "the name of a span cannot be empty"));
         }
         Ok(Start { level, target: labels.target, parent: labels.parent, name })
-    }
-}
-
-/// Arguments that stand before the name.
-#[derive(Default)]
-struct Labels {
-    target: Option<Expr>,
-    parent: Option<Expr>,
-}
-
-impl Labels {
-    fn parse(&mut self, input: ParseStream<'_>) -> Result<()> {
-        while next_is_labeled(input) {
-            let label: Ident = input.call(Ident::parse_any)?;
-            let colon: Token![:] = input.parse()?;
-            let place = match label.to_string().as_str() {
-                "target" => &mut self.target,
-                "parent" => &mut self.parent,
-                _ => return Err(Error::new_spanned(label, "a span has a `target:`, a `parent:`, a name and fields")),
-            };
-            if next_is_missing(input) {
-                return Err(Error::new_spanned(colon, format!("missing value of `{label}:`")));
-            }
-            if place.is_some() {
-                return Err(Error::new_spanned(&label, format!("duplicate `{label}:`")));
-            }
-            *place = Some(input.parse()?);
-            if !input.is_empty() {
-                parse_comma(input)?;
-            }
-        }
-        Ok(())
     }
 }
 
@@ -230,9 +202,13 @@ fn expand_start(root: &TokenStream, start: &Start, enters: bool, fields: &Fields
     let Held { imports, holders, variables, mut values } = Held::new(&private, &fields.fields, &fields.operands);
     let variable = quote_spanned!(site=> __ttlog_start);
     if has_parent {
-        values = quote_spanned!(site=> #private::Cons(#private::SpanStart::parent(#variable), #values));
+        values = quote_spanned!(site=> #private::Cons(#private::SpanStart::parent_value(#variable), #values));
     }
-    let Call { before, first } = Call::new(&private, on, quote_spanned!(site=> false));
+    let values = quote_spanned!(site=> #private::Cons(#private::SpanStart::id_value(#variable), #values));
+    let record = match on {
+        Target::Server => quote_spanned!(site=> #private::start(#variable, &__TTLOG_CALLSITE, #values)),
+        Target::Device => quote_spanned!(site=> #private::record_callsite!(__TTLOG_TEXT, #values)),
+    };
     quote_spanned! {site=>
         {
             use #root::__private as __ttlog;
@@ -243,7 +219,7 @@ fn expand_start(root: &TokenStream, start: &Start, enters: bool, fields: &Fields
                 let __ttlog_span = match (#begin, #(#holders,)*) {
                     (ref #variable, #(ref #variables,)*) => {
                         if #private::SpanStart::id(#variable) != 0 {
-                            #before(#first, #private::Cons(#private::SpanStart::id(#variable), #values));
+                            #record;
                         }
                         #private::#handle(#variable)
                     }

@@ -71,6 +71,18 @@ fn targets() {
 }
 
 #[test]
+fn parents() {
+    let span = 7;
+    assert_event!(info!(parent: span, "m"), "Info \"m\" in(7)");
+    assert_event!(info!(parent: Some(span + 1), x = 1), "Info \"\" in(Some(8)) x=I64(1)");
+    assert_event!(warn!(parent: None, "m"), "Warn \"m\" in()");
+    assert_event!(info!(target: "net", parent: span, "m {}", 5), "Info [net] \"m {arg0}\" in(7) arg0=I64(5)");
+    assert_event!(event!(parent: span, Level::Error, target: "net", "m"), "Error [net] \"m\" in(7)");
+    let parent = 5;
+    assert_event!(warn!("m", parent), "Warn \"m\" parent=i32 5");
+}
+
+#[test]
 fn message_first_last_between_and_none() {
     let x = 5_u32;
     assert_event!(info!("m", x), "Info \"m\" x=u32 5");

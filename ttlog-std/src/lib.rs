@@ -123,12 +123,12 @@ pub mod log {
 #[doc(hidden)]
 pub mod __private {
     pub use crate::event::record::record;
-    pub use crate::event::span::{contextual, root, scope, under, updated};
+    pub use crate::event::span::{contextual, current_id, event_parent, root, scope, start, under, updated};
     pub use ttlog_core::__private::derive;
     pub use ttlog_core::__private::{
-        AsDebug, AsDisplay, Bare, Callsite, Cons, Field, Level, Literal, Metadata, Nil, Role, Scope, Shown, Span,
-        SpanStart, Templ, TemplDebug, Value, ViaDebug, ViaDisplay, ViaError, ViaNothing, ViaOwnDebug, ViaOwnDisplay,
-        ViaValue, event, is_priority, level_enabled, never, span, span_of,
+        AsDebug, AsDisplay, Bare, Callsite, Cons, Field, Level, Literal, Metadata, NO_SPAN, Nil, Role, Scope, Shown,
+        Span, SpanStart, Templ, TemplDebug, Value, ViaDebug, ViaDisplay, ViaError, ViaNothing, ViaOwnDebug,
+        ViaOwnDisplay, ViaValue, event, is_priority, level_enabled, never, span, span_of,
     };
 }
 

@@ -9,11 +9,13 @@ pub(crate) mod mask;
 pub(crate) mod members;
 pub(crate) mod native;
 pub mod packed;
+pub(crate) mod span_id;
 pub(crate) mod types;
 pub(crate) mod value;
 
 pub use members::{MemberInfo, MemberPath, PathStep, visit_members};
 pub use native::{UnixTime, UuidBytes};
+pub use span_id::SpanId;
 pub use types::{EnumType, Member, StructType, TYPE_DEPTH_MAX, TYPE_LEN_MAX, Type, VARIANTS_MAX};
 pub use value::{AnyRef, Blob, Bytes, Composite, ErrorTexts, FormattedText, MemberRef, Native, Seq, Text, ValueRef};
 

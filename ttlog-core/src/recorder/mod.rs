@@ -35,6 +35,17 @@ pub trait Recorder: Sync {
         0
     }
 
+    /// Records the start of a span with an id from [`new_span_id`](Self::new_span_id); `fields` begin with that id and
+    /// that of the parent. Returns the [`place`](SpanContext::place) where it keeps the start; 0: it does not.
+    ///
+    /// Must not block, must not panic, and must be callable wherever the program logs.
+    #[cfg(not(ttlog_device_callsites))]
+    fn start_span(&self, callsite: &'static Callsite, fields: &dyn AnyFields, id: u64, parent: &SpanContext) -> u32 {
+        let _ = (id, parent);
+        self.record(callsite, fields);
+        0
+    }
+
     /// Returns the innermost span that the calling context is in.
     #[cfg(not(ttlog_device_callsites))]
     fn current_span(&self) -> SpanContext {
@@ -52,14 +63,14 @@ pub trait Recorder: Sync {
 
     /// Records that the calling context leaves a span, and that the span `ends` if so.
     #[cfg(not(ttlog_device_callsites))]
-    fn leave_span(&self, id: u64, ends: bool) {
-        let _ = (id, ends);
+    fn leave_span(&self, span: &SpanContext, ends: bool) {
+        let _ = (span, ends);
     }
 
     /// Records the end of a span.
     #[cfg(not(ttlog_device_callsites))]
-    fn end_span(&self, id: u64) {
-        let _ = id;
+    fn end_span(&self, span: &SpanContext) {
+        let _ = span;
     }
 
     /// Returns a number that depends on the span and on `index`, always the same, and that nobody finds anywhere else

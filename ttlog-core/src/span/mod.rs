@@ -11,6 +11,7 @@
 //! | --- | --- |
 //! | `handle` | a span, and the guards of those that are entered |
 //! | `future` | futures in spans |
+//! | [`kept`] | the start of an open span, kept beside the ring by recorders |
 //! | `parent` | what can be named as a parent |
 //! | `start` | the start of a span, as the macros expand to it |
 //! | `steps` | the records of a span after its start; `device_steps` those of devices |
@@ -24,6 +25,8 @@ pub mod steps;
 
 mod future;
 mod handle;
+#[cfg(not(ttlog_device_callsites))]
+pub mod kept;
 mod parent;
 pub(crate) mod start;
 mod trace;

@@ -2,7 +2,7 @@
 
 use super::trace::{TraceId, Traceparent};
 use crate::event::callsite::Callsite;
-use crate::event::fields::{Cons, Nil};
+use crate::event::fields::{AnyFields, Cons, Nil};
 use crate::event::level::Level;
 use crate::event::metadata::{Field, Metadata, Role};
 use crate::event::span_context::SpanContext;
@@ -55,6 +55,13 @@ pub(crate) fn new_id() -> u64 {
     installed().map_or(0, |recorder| recorder.new_span_id())
 }
 
+/// Records a start, and returns the number of the place where it is kept, or 0. `fields` begin with the ids of the span
+/// and of its parent.
+#[inline(never)]
+pub fn start(callsite: &'static Callsite, fields: &dyn AnyFields, id: u64, parent: &SpanContext) -> u32 {
+    installed().map_or(0, |recorder| recorder.start_span(callsite, fields, id, parent))
+}
+
 #[inline]
 pub(crate) fn current() -> SpanContext {
     installed().map_or(SpanContext::NONE, |recorder| recorder.current_span())
@@ -78,21 +85,21 @@ pub(crate) fn enter_silently(span: &SpanContext) {
 #[inline]
 pub(crate) fn leave(span: &SpanContext) {
     if let Some(recorder) = installed() {
-        recorder.leave_span(span.id, false);
+        recorder.leave_span(span, false);
     }
 }
 
 #[inline]
 pub(crate) fn finish(span: &SpanContext) {
     if let Some(recorder) = installed() {
-        recorder.leave_span(span.id, true);
+        recorder.leave_span(span, true);
     }
 }
 
 #[inline]
 pub(crate) fn end(span: &SpanContext) {
     if let Some(recorder) = installed() {
-        recorder.end_span(span.id);
+        recorder.end_span(span);
     }
 }
 
@@ -109,12 +116,10 @@ pub(crate) fn record_remote(id: u64, parent: &Traceparent) {
 /// that has such ids.
 pub(crate) fn make_known(span: &SpanContext, is_known: bool) -> Option<Traceparent> {
     let recorder = installed()?;
-    let (trace, flags) = if span.trace.is_own {
-        let half = |index| u128::from(recorder.random_of_span(span.trace.low, index));
+    let (trace, flags) = span.foreign_trace().unwrap_or_else(|| {
+        let half = |index| u128::from(recorder.random_of_span(span.trace_low, index));
         (half(TRACE_HIGH) << 64 | half(TRACE_LOW), Traceparent::SAMPLED | Traceparent::RANDOM)
-    } else {
-        (u128::from(span.trace.high) << 64 | u128::from(span.trace.low), span.trace.flags)
-    };
+    });
     let known_as = recorder.random_of_span(span.id, SPAN);
     let header = Traceparent::new(TraceId::new(trace)?, known_as, flags)?;
     if !is_known {

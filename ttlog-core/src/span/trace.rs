@@ -8,7 +8,7 @@ use core::fmt;
 use core::str::FromStr;
 
 #[cfg(not(ttlog_device_callsites))]
-use crate::event::span_context::{SpanContext, TraceOf};
+use crate::event::span_context::SpanContext;
 
 /// Identity of a trace: the spans of all processes that serve one request. Never 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -113,11 +113,7 @@ impl Traceparent {
     /// Returns the context of a child in this process.
     #[cfg(not(ttlog_device_callsites))]
     pub(crate) const fn child(&self, id: u64) -> SpanContext {
-        let trace = self.trace_id.to_u128();
-        SpanContext {
-            id,
-            trace: TraceOf { high: (trace >> 64) as u64, low: trace as u64, flags: self.flags, is_own: false },
-        }
+        SpanContext::of_foreign(id, self.trace_id.to_u128(), self.flags)
     }
 }
 

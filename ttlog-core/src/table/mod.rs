@@ -177,13 +177,58 @@ pub fn encode_callsite_marking(
     is_secret: impl Fn(&MemberPath<'_>, bool) -> bool,
     out: &mut [u8],
 ) -> Option<usize> {
+    encode_callsite_as(id, metadata, types, |role| role, is_secret, out)
+}
+
+/// Number of recorded fields, ids included, of starts of spans that are repeated with their values.
+const REPEATED_FIELDS_MAX: usize = 10;
+
+/// Returns whether the starts of spans with fields of these types are repeated with their values. If not, there are
+/// only the ids of the span and of its parent.
+pub(crate) const fn repeats_values(types: &TypeList) -> bool {
+    let mut rest = types;
+    if let TypeList::Split(fields) = rest {
+        rest = fields;
+    }
+    let mut count = 0;
+    while let TypeList::Cons(_, more) = rest {
+        (rest, count) = (more, count + 1);
+    }
+    count <= REPEATED_FIELDS_MAX
+}
+
+/// Like [`encode_callsite_marking`], for the callsite of records that repeat the starts of a span's callsite: with the
+/// same values, or with the ids alone if there are very many.
+#[must_use]
+pub fn encode_repeating_callsite(
+    id: u16,
+    metadata: &Metadata,
+    types: TypeList,
+    is_secret: impl Fn(&MemberPath<'_>, bool) -> bool,
+    out: &mut [u8],
+) -> Option<usize> {
+    let role_of = |role| if matches!(role, Role::Start | Role::Begin) { Role::Update } else { role };
+    let ids_alone = || metadata.fields.get(..2).unwrap_or(metadata.fields);
+    let fields = if repeats_values(&types) { metadata.fields } else { ids_alone() };
+    encode_callsite_as(id, &Metadata { fields, ..*metadata }, types, role_of, is_secret, out)
+}
+
+fn encode_callsite_as(
+    id: u16,
+    metadata: &Metadata,
+    types: TypeList,
+    role_of: impl Fn(Role) -> Role,
+    is_secret: impl Fn(&MemberPath<'_>, bool) -> bool,
+    out: &mut [u8],
+) -> Option<usize> {
     encode_into(out, |encoder| {
         encoder.array(8)?.u64(kind_of(types.is_split()))?.u16(id)?.u8(metadata.level as u8)?.str(metadata.target)?;
         encoder.str(metadata.message)?.str(metadata.file)?.u32(metadata.line)?;
         encoder.array(metadata.fields.len() as u64)?;
         let mut types = types.iter();
         for field in metadata.fields {
-            let flags = flags_of(is_secret(&MemberPath::of_field(field.name), field.secret), field.role, field.shown);
+            let is_withheld = is_secret(&MemberPath::of_field(field.name), field.secret);
+            let flags = flags_of(is_withheld, role_of(field.role), field.shown);
             match field.literal {
                 None => {
                     // The macro creates one type for each field without a literal; a unit replaces a missing one.

@@ -60,7 +60,7 @@ fn trailing_comma() {
 #[test]
 fn target_first() {
     let event = parse("target: concat!(\"a\", \"b\"), \"m\"").unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!(event.target.to_token_stream().to_string(), "concat ! (\"a\" , \"b\")");
+    assert_eq!(event.labels.target.to_token_stream().to_string(), "concat ! (\"a\" , \"b\")");
     assert_eq!(event.arguments.len(), 1);
 }
 
@@ -70,7 +70,7 @@ fn level_and_target_in_either_order() {
         let event: Event = parse_str(&format!("[krate] [] {user}")).unwrap_or_else(|error| panic!("{user}: {error}"));
         let Level::Constant(level) = event.level else { panic!("{user}: not a constant") };
         assert_eq!(level.to_token_stream().to_string(), "Level :: Warn");
-        assert_eq!(event.target.to_token_stream().to_string(), "\"t\"");
+        assert_eq!(event.labels.target.to_token_stream().to_string(), "\"t\"");
         assert_eq!(event.arguments.len(), 1);
     }
 }
@@ -83,7 +83,10 @@ fn misuse() {
         ("target: \"t\",", "event is empty"),
         ("target: , \"m\"", "missing value of `target:`"),
         ("\"m\", target: \"t\"", "`target:` must come first"),
-        ("parent: x, \"m\"", "`parent:` is not supported"),
+        ("\"m\", parent: span", "`parent:` must come first"),
+        ("parent: , \"m\"", "missing value of `parent:`"),
+        ("parent: a, parent: b, \"m\"", "duplicate `parent:`"),
+        ("name: x, \"m\"", "`name:` is not supported"),
         ("\"m\", x: 5", "write a field as `x = value`"),
         ("\"m\", k =", "missing value of field `k`"),
         ("\"m\", k = , x", "missing value of field `k`"),

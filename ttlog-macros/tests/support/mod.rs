@@ -110,6 +110,12 @@ pub mod __private {
         literal: Option<Literal>,
         secret: bool,
         shown: Shown,
+        is_span: bool,
+    }
+
+    #[derive(Clone, Copy)]
+    pub enum Role {
+        Span,
     }
 
     #[derive(Clone, Copy)]
@@ -121,11 +127,15 @@ pub mod __private {
 
     impl Field {
         pub const fn dynamic(name: &'static str) -> Self {
-            Self { name, literal: None, secret: false, shown: Shown::Plain }
+            Self { name, literal: None, secret: false, shown: Shown::Plain, is_span: false }
         }
 
         pub const fn literal(name: &'static str, value: Literal) -> Self {
-            Self { name, literal: Some(value), secret: false, shown: Shown::Plain }
+            Self { name, literal: Some(value), secret: false, shown: Shown::Plain, is_span: false }
+        }
+
+        pub const fn id(name: &'static str, _: Role) -> Self {
+            Self { name, literal: None, secret: false, shown: Shown::Plain, is_span: true }
         }
 
         pub const fn secret(mut self) -> Self {
@@ -176,11 +186,16 @@ pub mod __private {
         let mut values = Vec::new();
         fields.append_to(&mut values);
         let mut values = values.into_iter();
-        for Field { name, literal, secret, shown } in names {
+        for Field { name, literal, secret, shown, is_span } in names {
             let value = match literal {
                 Some(literal) => format!("{literal:?}"),
                 None => values.next().expect("a value for every field that is no literal"),
             };
+            if *is_span {
+                // The span that the context is in is a matter of course.
+                text.push_str(&if value == CURRENT { String::new() } else { format!(" in({value})") });
+                continue;
+            }
             let mark = if *secret { "secret " } else { "" };
             let sigil = match shown {
                 Shown::Plain => "",
@@ -191,6 +206,18 @@ pub mod __private {
         }
         assert_eq!(values.next(), None, "a value without a field");
         super::TAKEN.with_borrow_mut(|taken| taken.push(text));
+    }
+
+    const CURRENT: &str = "the current span";
+
+    pub const NO_SPAN: String = String::new();
+
+    pub fn current_id() -> String {
+        CURRENT.to_owned()
+    }
+
+    pub fn event_parent(parent: &impl Debug) -> String {
+        format!("{parent:?}")
     }
 
     pub trait Fields {

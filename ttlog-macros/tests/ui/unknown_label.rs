@@ -1,5 +1,5 @@
 use ttlog_core::info;
 
 fn main() {
-    info!(parent: 5, "started");
+    info!(name: "x", "started");
 }

@@ -55,8 +55,9 @@ pub(crate) fn install_hook(state: &'static State, with_backtrace: bool) {
                 settle(state);
             }
             // Takes some kilobytes of stack.
-            #[cfg(feature = "tracing")]
             if means.snapshot {
+                crate::event::repeat::repeat_thread();
+                #[cfg(feature = "tracing")]
                 crate::bridge::repeat::repeat_thread();
             }
             if with_backtrace && means.backtrace {

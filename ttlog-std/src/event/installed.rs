@@ -8,6 +8,7 @@ use super::span;
 use crate::span::ids::next_id;
 use crate::span::stack;
 use crate::state::State;
+use crate::state::registry::Origin;
 
 impl Recorder for State {
     fn is_on(&self, metadata: &Metadata) -> bool {
@@ -22,6 +23,10 @@ impl Recorder for State {
         next_id()
     }
 
+    fn start_span(&self, callsite: &'static Callsite, fields: &dyn AnyFields, id: u64, parent: &SpanContext) -> u32 {
+        span::start_from(Origin::Program, callsite, fields, id, parent)
+    }
+
     fn current_span(&self) -> SpanContext {
         stack::current()
     }
@@ -30,12 +35,12 @@ impl Recorder for State {
         span::enter(span, is_recorded);
     }
 
-    fn leave_span(&self, id: u64, ends: bool) {
-        span::leave(id, ends);
+    fn leave_span(&self, span: &SpanContext, ends: bool) {
+        span::leave(span, ends);
     }
 
-    fn end_span(&self, id: u64) {
-        span::end(id);
+    fn end_span(&self, span: &SpanContext) {
+        span::end(span);
     }
 
     fn random_of_span(&self, id: u64, index: u8) -> u64 {

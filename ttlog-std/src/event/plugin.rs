@@ -28,6 +28,10 @@ impl Recorder for Plugins {
         next_id()
     }
 
+    fn start_span(&self, callsite: &'static Callsite, fields: &dyn AnyFields, id: u64, parent: &SpanContext) -> u32 {
+        span::start_from(Origin::Plugin, callsite, fields, id, parent)
+    }
+
     fn current_span(&self) -> SpanContext {
         stack::current()
     }
@@ -36,12 +40,12 @@ impl Recorder for Plugins {
         span::enter(span, is_recorded);
     }
 
-    fn leave_span(&self, id: u64, ends: bool) {
-        span::leave(id, ends);
+    fn leave_span(&self, span: &SpanContext, ends: bool) {
+        span::leave(span, ends);
     }
 
-    fn end_span(&self, id: u64) {
-        span::end(id);
+    fn end_span(&self, span: &SpanContext) {
+        span::end(span);
     }
 
     fn random_of_span(&self, id: u64, index: u8) -> u64 {

@@ -7,9 +7,11 @@ use ttlog_core::event::{Role, is_priority};
 use ttlog_core::ring::Cursor;
 use ttlog_core::{AnyFields, Callsite, DropReason, Fields, Level, Metadata};
 
+use super::append::{append, append_priority};
+use super::warned;
 use crate::snapshot::cause::Cause;
 use crate::state::registry::Origin;
-use crate::state::thread::{IDENTITY, IdentityState, SlowPathGuard, cursor, lane, priority_cursor};
+use crate::state::thread::{SlowPathGuard, cursor, lane, priority_cursor};
 use crate::state::{self, State};
 use crate::{clock, fork};
 
@@ -28,7 +30,7 @@ pub fn record<const PRIORITY: bool, F: Fields>(callsite: &'static Callsite, fiel
         if let Some(ticks) = clock::now_inline() {
             if hot_cursor::<PRIORITY>().append_small(id, ticks, &fields) {
                 if PRIORITY {
-                    ask_after_event(callsite);
+                    complete_priority(callsite);
                 }
                 return;
             }
@@ -45,7 +47,7 @@ fn record_other<const PRIORITY: bool, F: Fields>(callsite: &'static Callsite, fi
     if let Some(id) = callsite.id_for(F::HASH) {
         if hot_cursor::<PRIORITY>().append_plain(id, clock::now(), fields) {
             if PRIORITY {
-                ask_after_event(callsite);
+                complete_priority(callsite);
             }
             return;
         }
@@ -71,11 +73,17 @@ pub(crate) fn append_words(callsite: &'static Callsite, id: u16, is_priority: bo
     if is_priority {
         let is_appended = hot_cursor::<true>().append_words(id, ticks, payload);
         if is_appended {
-            ask_after_event(callsite);
+            complete_priority(callsite);
         }
         return is_appended;
     }
     cursor().append_words(id, ticks, payload)
+}
+
+/// Appends the start of a span of small values to the thread's segment, if that is simple.
+#[inline(always)]
+pub(crate) fn append_start<F: Fields>(id: u16, fields: &F) -> bool {
+    clock::now_inline().is_some_and(|ticks| cursor().append_small(id, ticks, fields))
 }
 
 /// Returns whether events of a callsite belong to the priority class: warnings and errors, except for the records of
@@ -114,14 +122,19 @@ pub(crate) fn record_from(origin: Origin, callsite: &'static Callsite, fields: &
     }
     state.write_anchor_if_due();
     if belongs_to_priority(callsite.metadata()) {
+        warned::add_starts_if_needed();
         ask_for_snapshot(state, callsite.metadata().level);
     }
 }
 
-/// Requests a snapshot if a warning or an error, just recorded on the hot path, triggers one.
+/// Completes a warning or an error, just recorded on the hot path: records the span that it is in, unless that is known
+/// there, and requests a snapshot if it triggers one.
 #[inline(always)]
-fn ask_after_event(callsite: &'static Callsite) {
+fn complete_priority(callsite: &'static Callsite) {
     if let Some(state) = state::current() {
+        if !warned::is_known() {
+            warned::add_starts();
+        }
         ask_for_snapshot(state, callsite.metadata().level);
     }
 }
@@ -149,6 +162,17 @@ pub(crate) fn register(state: &'static State, callsite: &'static Callsite, field
     }
 }
 
+/// Returns the id of a callsite that was used.
+pub(crate) fn registered_id(
+    state: &State,
+    origin: Origin,
+    callsite: &'static Callsite,
+    fields: &dyn AnyFields,
+) -> Option<u16> {
+    let hash = fields.types_hash();
+    callsite.id_for(hash).or_else(|| state.registry.register(&state.ring, callsite, fields.types(), hash, origin))
+}
+
 /// Returns the callsite's id, from the registry if it is new. Returns `None` if it was refused and the event counted.
 fn id_of(state: &'static State, origin: Origin, callsite: &'static Callsite, fields: &dyn AnyFields) -> Option<u16> {
     let hash = fields.types_hash();
@@ -161,43 +185,4 @@ fn id_of(state: &'static State, origin: Origin, callsite: &'static Callsite, fie
         None => state.ring.count_dropped(DropReason::Unregistered, 1),
     }
     id
-}
-
-fn append(state: &'static State, id: u16, fields: &dyn AnyFields) {
-    IDENTITY.with(|identity| {
-        if identity.number() {
-            identity.find_out();
-        }
-        match identity.state.get() {
-            IdentityState::Known => {
-                cursor().append_slow(&state.ring, &clock::now, identity, id, fields);
-            }
-            // An event while the identity is being determined (an allocator that logs, a panic), or after the thread's
-            // end: the thread holds no segment then, or will not return it.
-            IdentityState::New | IdentityState::FindingOut | IdentityState::Ended => {
-                let context = identity.context.get();
-                state.ring.append_shared(clock::now(), context, id, fields, DropReason::Reentrant);
-            }
-        }
-    });
-}
-
-/// Records an event in the segments that events of lower levels do not overwrite.
-fn append_priority(state: &'static State, id: u16, fields: &dyn AnyFields) {
-    IDENTITY.with(|identity| {
-        if identity.number() {
-            identity.find_out();
-        }
-        let cursor = priority_cursor();
-        match identity.state.get() {
-            IdentityState::Known => {
-                cursor.append_slow(&state.ring, &clock::now, identity, id, fields);
-            }
-            // As in `append`. While the thread's name is being determined, it is not recorded.
-            other => {
-                let introduces = other != IdentityState::FindingOut;
-                cursor.append_shared(&state.ring, clock::now(), identity, introduces, id, fields);
-            }
-        }
-    });
 }

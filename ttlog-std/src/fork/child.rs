@@ -38,6 +38,7 @@ use super::{room, thread};
 use crate::memory::child_place::ChildPlace;
 use crate::memory::ring_file::{self, RingFile};
 use crate::memory::{guard, process_item};
+use crate::span::stack;
 use crate::state::process::{ProcessState, leak};
 use crate::state::{self, State};
 use crate::sys::report;
@@ -74,6 +75,7 @@ extern "C" fn in_child() {
     let _errno = sys::ErrnoKept::new();
     let (forked, parent) = (&state.forked, state.process());
     let under_way = thread::forked(state);
+    stack::forget_others();
     let is_private = match parent.file() {
         // The ring of a process that has not created its own already belongs to this process.
         None => true,

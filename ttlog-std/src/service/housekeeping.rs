@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::clock::{self, ClockMaintenance};
 use super::control;
+use super::repeating::Repeating;
 use super::ring_watch::RingWatch;
 use super::take::{self, retain};
 use crate::clock::unix_ns_now;
@@ -33,8 +34,7 @@ pub(crate) struct Housekeeping {
     next_clock: Instant,
     schedule: Schedule,
     ring_watch: RingWatch,
-    #[cfg(feature = "tracing")]
-    repeating: crate::bridge::repeat::Repeating,
+    repeating: Repeating,
     /// Causes of a snapshot that has not been taken yet.
     pub(crate) causes: Causes,
 }
@@ -53,8 +53,7 @@ impl Housekeeping {
                 now,
             ),
             ring_watch: RingWatch::new(now),
-            #[cfg(feature = "tracing")]
-            repeating: crate::bridge::repeat::Repeating::default(),
+            repeating: Repeating::default(),
             causes: Causes::default(),
         }
     }
@@ -76,7 +75,6 @@ impl Housekeeping {
         control::poll(state);
         #[cfg(any(feature = "tracing", feature = "log"))]
         crate::bridge::follow::follow_filter();
-        #[cfg(feature = "tracing")]
         self.repeating.look(state);
         warn_of_short_window(state);
         let queue = &state.process().queue;

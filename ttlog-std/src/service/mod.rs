@@ -10,6 +10,7 @@ mod housekeeping;
 mod orphans;
 #[cfg(target_os = "linux")]
 mod relocate;
+mod repeating;
 #[cfg(target_os = "linux")]
 mod ring_watch;
 #[cfg(not(target_os = "linux"))]

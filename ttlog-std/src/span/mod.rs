@@ -5,7 +5,7 @@ pub(crate) mod freed;
 pub(crate) mod ids;
 #[cfg(feature = "tracing")]
 pub(crate) mod kept_start;
-#[cfg(feature = "tracing")]
+pub(crate) mod open;
 pub(crate) mod round;
 pub(crate) mod stack;
 #[cfg(feature = "tracing")]

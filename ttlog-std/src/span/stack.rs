@@ -13,6 +13,8 @@ use std::sync::atomic::{Ordering, compiler_fence};
 
 use ttlog_core::SpanContext;
 
+use super::open;
+
 #[cfg(feature = "tracing")]
 use super::table::{OpenSpan, spans};
 
@@ -58,13 +60,14 @@ impl Entered {
         (self.owner != NATIVE).then(|| OpenSpan::new(self.slot, self.span.id()))
     }
 
-    /// Returns whether the span has not ended. A native one is removed when it ends.
+    /// Returns whether the span has not ended. A native one whose start is not kept is removed when it ends.
     #[inline(always)]
     fn is_open(&self) -> bool {
         #[cfg(feature = "tracing")]
-        return self.owner == NATIVE || spans().is_open(OpenSpan::new(self.slot, self.span.id()));
-        #[cfg(not(feature = "tracing"))]
-        return true;
+        if self.owner != NATIVE {
+            return spans().is_open(OpenSpan::new(self.slot, self.span.id()));
+        }
+        self.span.place() == 0 || open::is_open(&self.span)
     }
 }
 
@@ -147,13 +150,44 @@ pub(crate) fn forget(id: u64) {
     }
 }
 
+/// Forgets the kept starts of native spans that the thread is not in. In a child of `fork` the other threads are gone,
+/// and nobody would report the ends of their spans. Async-signal-safe.
+#[cfg(target_os = "linux")]
+pub(crate) fn forget_others() {
+    let stack = stack();
+    open::open_from(0).map(|(_, place)| place).filter(|place| !stack.has(place.id())).for_each(|place| {
+        place.release(place.id());
+    });
+}
+
 /// Returns the innermost open span that the thread is in, whoever owns it.
 #[inline(always)]
 pub(crate) fn current() -> SpanContext {
     let stack = stack();
+    // Asked for by each warning, mostly in no span.
+    if stack.outer_len.get() == 0 {
+        return SpanContext::NONE;
+    }
     match stack.outer().last() {
         None => SpanContext::NONE,
         Some(last) if stack.is_simple() && last.get().owner == NATIVE => last.get().span,
+        Some(_) => stack.current(),
+    }
+}
+
+/// Returns whether the thread is in no span.
+#[inline(always)]
+pub(crate) fn is_empty() -> bool {
+    STACK.with(|stack| stack.outer_len.get()) == 0
+}
+
+/// Returns the span that the thread has entered last of those that it is in, open or not.
+#[inline(always)]
+pub(crate) fn innermost() -> SpanContext {
+    let stack = stack();
+    match stack.outer().last() {
+        None => SpanContext::NONE,
+        Some(last) if stack.is_simple() => last.get().span,
         Some(_) => stack.current(),
     }
 }
@@ -374,6 +408,13 @@ impl SpanStack {
             self.is_deep.set(!deep.is_empty());
             Some(())
         });
+    }
+
+    /// Returns whether a span is on the stack.
+    #[cfg(target_os = "linux")]
+    fn has(&self, id: u64) -> bool {
+        let is_deep = || self.with_deep(|deep| deep.iter().find(|entered| entered.span.id() == id).copied());
+        self.outer().iter().any(|place| place.get().span.id() == id) || is_deep().is_some()
     }
 
     #[inline(always)]

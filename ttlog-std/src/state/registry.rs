@@ -12,9 +12,10 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
+use ttlog_core::event::Role;
 use ttlog_core::event::secret::SecretKeys;
 use ttlog_core::record::MemberPath;
-use ttlog_core::table::encode_callsite_marking;
+use ttlog_core::table::{encode_callsite_marking, encode_repeating_callsite};
 use ttlog_core::{Callsite, Metadata, Ring, TypeList, encode_callsite};
 
 /// Highest id; 65,535 marks a reservation in the ring.
@@ -126,12 +127,20 @@ impl Registry {
     }
 
     fn append(&self, ring: &Ring<'_>, callsite: &'static Callsite, types: TypeList) -> Option<u32> {
-        let next = |last: u32| (last < ID_MAX).then_some(last + 1);
+        let metadata = callsite.metadata();
+        let starts_spans = starts_spans(metadata, types);
+        let count = if starts_spans { 2 } else { 1 };
+        let next = |last: u32| (last + count <= ID_MAX).then_some(last + count);
         let id = self.last_id.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).ok()? + 1;
         let mut item = [0; ITEM_LEN_MAX];
         let in_keys = |path: &MemberPath<'_>| self.secret_keys.is_some_and(|keys| keys.contains_path(path));
         let is_secret = |path: &MemberPath<'_>, is_marked| is_marked || in_keys(path);
-        let len = encode_callsite_marking(u16::try_from(id).ok()?, callsite.metadata(), types, is_secret, &mut item)?;
+        if starts_spans {
+            let id = repeating_id(u16::try_from(id).ok()?);
+            let len = encode_repeating_callsite(id, metadata, types, is_secret, &mut item)?;
+            ring.append_entry(item.get(..len)?).ok()?;
+        }
+        let len = encode_callsite_marking(u16::try_from(id).ok()?, metadata, types, is_secret, &mut item)?;
         ring.append_entry(item.get(..len)?).ok()?;
         Some(id)
     }
@@ -141,6 +150,18 @@ impl Registry {
     pub(crate) fn last_id(&self) -> u32 {
         self.last_id.load(Ordering::Relaxed)
     }
+}
+
+/// Returns whether the events of a callsite start native spans, which are repeated under an id that follows its own.
+/// (Spans of `tracing`, whose values carry their types, have a callsite of their own for that.)
+fn starts_spans(metadata: &Metadata, types: TypeList) -> bool {
+    types.is_split() && metadata.fields.first().is_some_and(|field| matches!(field.role, Role::Start | Role::Begin))
+}
+
+/// Returns the id of the callsite that repeats the starts of the callsite with this id: the next one.
+#[inline(always)]
+pub(crate) const fn repeating_id(id: u16) -> u16 {
+    id + 1
 }
 
 /// Location of a callsite.

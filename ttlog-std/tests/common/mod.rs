@@ -180,6 +180,7 @@ pub struct Event {
     pub message: String,
     pub file: String,
     pub line: u32,
+    /// Plain fields, without ids of spans.
     pub fields: BTreeMap<String, String>,
     /// Fields in their order, with their roles, and values with their types.
     pub values: Vec<(String, Role, String)>,
@@ -194,7 +195,11 @@ impl Event {
             message: callsite.message.to_owned(),
             file: callsite.file.to_owned(),
             line: callsite.line,
-            fields: values.iter().map(|(field, value)| (field.name.to_owned(), text(value.clone()))).collect(),
+            fields: values
+                .iter()
+                .filter(|(field, _)| field.role == Role::Value)
+                .map(|(field, value)| (field.name.to_owned(), text(value.clone())))
+                .collect(),
             values: values.iter().map(|(field, value)| (field.name.to_owned(), field.role, typed(value))).collect(),
         }
     }

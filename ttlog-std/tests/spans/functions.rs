@@ -160,7 +160,8 @@ fn functions_run_in_spans_of_their_own() {
         .iter()
         .filter(|(_, event)| ["returned", "failed"].contains(&&*event.message))
         .map(|(span, event)| {
-            let value = event.values.iter().map(|(name, _, value)| format!("{name}={value}")).collect::<String>();
+            let values = event.values.iter().filter(|(_, role, _)| *role == ttlog_core::event::Role::Value);
+            let value = values.map(|(name, _, value)| format!("{name}={value}")).collect::<String>();
             format!("{} {} {value}", tree.name(*span), event.level)
         })
         .collect();

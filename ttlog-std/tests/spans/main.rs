@@ -10,6 +10,7 @@ mod common;
 mod allocations;
 mod ends;
 mod functions;
+mod kept;
 #[cfg(feature = "tracing")]
 mod mixed;
 mod nesting;
@@ -29,6 +30,7 @@ fn child() {
         allocations::CASES,
         ends::CASES,
         functions::CASES,
+        kept::CASES,
         #[cfg(feature = "tracing")]
         mixed::CASES,
         nesting::CASES,

@@ -70,6 +70,12 @@ impl Tree {
                 let later = std::mem::replace(&mut span.values, values.collect());
                 span.values.extend(later);
             }
+            Role::Update if event.span(Role::Parent).is_some() => {
+                span.name = event.message.clone();
+                span.parent = event.span(Role::Parent).unwrap();
+                let later = std::mem::replace(&mut span.values, values.collect());
+                span.values.extend(later);
+            }
             Role::Update => {
                 span.values.extend(values);
                 span.follows.extend(event.span(Role::Follows));

@@ -582,6 +582,15 @@ impl<'m> Cursor<'m> {
         self.limit_bytes.get() == CLOSED_BYTES
     }
 
+    /// Returns the sequence word of the held segment, which no other opening of a segment has; 0: none is held.
+    pub(crate) fn sequence_word(&self) -> u64 {
+        if self.holds_none() {
+            return 0;
+        }
+        // SAFETY: a word of the header.
+        unsafe { self.word(segment_word::SEQUENCE) }.load()
+    }
+
     /// Returns the append that the caller has interrupted in this context, if there is one and it might write to a
     /// segment.
     pub fn under_way(&self) -> Option<UnderWay<'m>> {

@@ -99,6 +99,16 @@ impl<'m> PriorityCursor<'m> {
         outcome
     }
 
+    /// Returns a number that stands for the segment in which the context's latest event of the class is, unless that
+    /// was recorded amid another one: the context's own, or the shared one that has its identity; 0: there is none.
+    #[must_use]
+    pub fn segment(&self) -> u64 {
+        match self.own.sequence_word() {
+            0 => self.told.get(),
+            own => own,
+        }
+    }
+
     /// Notes that the context has another name: its next event of the class comes with it.
     pub fn rename(&self) {
         self.told.set(0);
