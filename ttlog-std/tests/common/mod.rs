@@ -10,6 +10,7 @@ pub mod ring;
 #[cfg(target_os = "linux")]
 pub mod seccomp;
 mod skip;
+pub mod spans;
 
 pub use skip::skip;
 
@@ -28,6 +29,16 @@ pub const CASE: &str = "TTLOG_TEST_CASE";
 /// Returns the case that this process is to run, if it is a child.
 pub fn case() -> Option<String> {
     std::env::var(CASE).ok()
+}
+
+/// A case by its name.
+pub type Case = (&'static str, fn());
+
+/// Runs the case that this process is to run, if it is a child.
+pub fn run_case<'c>(cases: impl IntoIterator<Item = &'c [Case]>) {
+    let Some(wanted) = case() else { return };
+    let (_, run) = cases.into_iter().flatten().find(|(name, _)| *name == wanted).expect("a case of this name");
+    run();
 }
 
 /// A directory for one test, removed at its end, with places for rings and snapshots.
