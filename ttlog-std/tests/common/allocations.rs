@@ -1,5 +1,5 @@
-//! An allocator that counts, for test binaries that require that nothing is allocated. Including it makes it that of the
-//! whole binary, so it is no module of `common`.
+//! An allocator that counts, for test binaries that require that nothing is allocated. Including it makes it that of
+//! the whole binary, so it is no module of `common`.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;

@@ -1,5 +1,5 @@
-//! A small reader of spans, as a reference: what a ring says about each, and which span each event is in. It reads native
-//! spans and those of `tracing`.
+//! A small reader of spans, as a reference: what a ring says about each, and which span each event is in. It reads
+//! native spans and those of `tracing`.
 
 use std::collections::BTreeMap;
 
