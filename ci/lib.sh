@@ -189,10 +189,20 @@ run_steps() { # LOG-DIR STEP...
         say "the end of $(log_of "$step"):"
         tail -n 60 "$(log_of "$step")" | sed 's/^/    /'
     done
+    # Once more and last, so that a report that is cut to its end names each fault.
+    for step in "${failures[@]}"; do
+        faults_of "$(log_of "$step")" | sed "s/^/fault in $step: /"
+    done
     say "total $((SECONDS - begun)) s, at most $peak MiB in $target_dir${failures[*]:+; failed:$(printf ' %s,' "${failures[@]}" |
         sed 's/,$//')}"
     say "$passed passed, ${#failures[@]} failed"
     [[ ${#failures[@]} == 0 ]]
+}
+
+# The first lines of a step's output that name what failed, and where a test panicked.
+faults_of() { # LOG
+    awk '/\.\.\. FAILED$/ || /^error/ { print; next }
+        /panicked at/ { place = $0; getline message; print place " " message }' "$1" | cut -c1-240 | head -n 12
 }
 
 # What a step counted: the last line of its output that starts with "= ", else the sum over cargo's test results; and how many tests

@@ -168,8 +168,7 @@ fn a_directory_that_cannot_be_written_to_is_named() {
     for path in [&dir, &snapshots] {
         fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("our own directory");
     }
-    let program = dir.join("ttlog-view");
-    fs::copy(env!("CARGO_BIN_EXE_ttlog-view"), &program).expect("a copy");
+    let program = support::copy_of_viewer(&dir);
     let mut command = std::process::Command::new(&program);
     command.args(["doctor", ".", "--format", "json"]).env("TTLOG_SNAPSHOT_DIR", &snapshots).uid(65_534).gid(65_534);
     let output = command.current_dir(&dir).output().expect("the program can be run");

@@ -211,13 +211,17 @@ fn level_changes_what_a_running_process_records() {
     let counts: Vec<_> = shown.lines().filter_map(|line| line.split_ascii_whitespace().next()).collect();
     assert_eq!(counts[1..3], ["1,000", "10"], "{shown}");
     assert!(view(&dir, &["verify", &ring]).out.contains("\n  level: trace\n"));
-    // Two simultaneous requests are both answered.
+    // Simultaneous requests do not keep each other from being answered. On a busy machine, one can see no answer in time.
     let ask = |directives: &'static str| {
         let (dir, pid) = (dir.clone(), pid.clone());
         std::thread::spawn(move || view(&dir, &["level", &pid, directives]))
     };
-    for run in [ask("warn"), ask("info"), ask("debug")].map(|thread| thread.join().expect("an answer")) {
-        assert!(run.code == Some(0) || run.err.contains("others ask"), "{}", run.err);
+    let runs = [ask("warn"), ask("info"), ask("debug")].map(|thread| thread.join().expect("an answer"));
+    let errors: Vec<_> =
+        runs.iter().filter(|run| run.code != Some(0)).map(|run| (run.code, run.err.as_str())).collect();
+    assert!(errors.len() < 3, "{errors:?}");
+    for (code, line) in errors {
+        assert!(code == Some(1) && (line.contains("did not answer") || line.contains("try again")), "{code:?} {line}");
     }
 }
 
@@ -293,8 +297,7 @@ fn another_user_is_told_so() {
     let dir = std::env::temp_dir().join(format!("ttlog-view-other-user-{}", std::process::id()));
     std::fs::create_dir_all(&dir).expect("a directory");
     std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(0o755)).expect("our own directory");
-    let program = dir.join("ttlog-view");
-    std::fs::copy(env!("CARGO_BIN_EXE_ttlog-view"), &program).expect("a copy");
+    let program = support::copy_of_viewer(&dir);
     let recorder = Recorder::start(&dir, &[]);
     for arguments in [vec!["snapshot"], vec!["level"], vec!["level", "info"]] {
         let mut command = std::process::Command::new(&program);
@@ -351,8 +354,7 @@ fn new_user_can_use_what_was_handed_over() {
         std::fs::create_dir_all(&path).expect("a directory");
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("our own directory");
     }
-    let program = dir.join("ttlog-view");
-    std::fs::copy(env!("CARGO_BIN_EXE_ttlog-view"), &program).expect("a copy");
+    let program = support::copy_of_viewer(&dir);
     let mut recorder = Recorder::start(&dir, &[]);
     recorder.tell("info 5");
     recorder.tell("hand_over 65534");

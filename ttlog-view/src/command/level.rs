@@ -37,8 +37,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const GRACE: Duration = Duration::from_millis(500);
 /// Interval between two checks for an answer.
 const PERIOD: Duration = Duration::from_millis(10);
-/// Number of times a request is written, if other requesters overwrite it.
-const ATTEMPTS: u32 = 5;
+/// Longest time during which a request is written again, if other requesters overwrite it.
+const PERSISTENCE: Duration = Duration::from_secs(5);
 
 /// Reason why the level has not changed, as far as known.
 #[derive(Debug, PartialEq, Eq)]
@@ -149,7 +149,10 @@ fn change(ring: &ProcessRing, directives: &str) -> Result<String, Refusal> {
     })?;
     let text = ControlCommand::Level(directives).to_string();
     let deadline = Instant::now() + PATIENCE;
-    for _ in 0..ATTEMPTS {
+    let give_up = Instant::now() + PERSISTENCE;
+    // Different for each requester, so that they do not overwrite each other over and over.
+    let pause = PERIOD * (1 + std::process::id() % 8);
+    while Instant::now() < give_up {
         let request = write_request(&file, &text, deadline).map_err(|error| format!("{}: {error}", ring.name()))?;
         let deadline = deadline.max(Instant::now() + GRACE);
         loop {
@@ -160,7 +163,10 @@ fn change(ring: &ProcessRing, directives: &str) -> Result<String, Refusal> {
                 ControlAnswer::Answered(result) => {
                     return outcome(pid, result).map(|()| control.filter.unwrap_or(directives).to_owned());
                 }
-                ControlAnswer::Replaced => break,
+                ControlAnswer::Replaced => {
+                    std::thread::sleep(pause);
+                    break;
+                }
                 ControlAnswer::Waiting if Instant::now() >= deadline => {
                     return Err(unanswered(pid, holder.local_pid, &header));
                 }

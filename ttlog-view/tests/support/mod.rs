@@ -52,6 +52,17 @@ pub fn view(directory: &Path, arguments: &[&str]) -> Run {
     }
 }
 
+/// Copies the viewer to a place that other users can reach.
+///
+/// By a process of its own: a child that another test starts meanwhile would hold the file open for writing, and a file
+/// that is being written cannot be executed.
+pub fn copy_of_viewer(directory: &Path) -> PathBuf {
+    let program = directory.join("ttlog-view");
+    let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_ttlog-view")).arg(&program).status();
+    assert!(copied.expect("cp can be run").success(), "{} cannot be written", program.display());
+    program
+}
+
 /// Compares with an expected text, or replaces that if `TTLOG_BLESS=1` is set.
 pub fn compare(name: &str, actual: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name);
