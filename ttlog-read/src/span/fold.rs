@@ -232,7 +232,7 @@ impl<E: Copy> Spans<E> {
         match action {
             Action::Start { parent } | Action::Begin { parent } => {
                 let inside = self.contexts.entry(context).or_insert_with(Inside::new);
-                // Its repetition can have the same time and come first. A second start can only come from a hostile file.
+                // Its repetition can have the same time and come first. A second start only comes from a hostile file.
                 let is_new = span.start_is_lost();
                 if is_new {
                     (span.start, span.start_is_repeated) = (Some(record.entry), false);
