@@ -3,45 +3,14 @@
 //! `facades WAY CASE COUNT`. Only the functions named `measured` are counted. Without callgrind, it prints the time of
 //! one event, or of the life of one span: COUNT of them nine times. `ci/checks/facades` runs all that are of interest.
 
-use std::fmt::Debug;
-use std::hint::black_box;
+#[path = "../benches/support/facades.rs"]
+mod cases;
 
-use tracing::field::{Field, Visit};
-use tracing::{Dispatch, Event, Subscriber};
-use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
-use tracing_subscriber::registry::LookupSpan;
+use tracing::Dispatch;
+use tracing_subscriber::layer::SubscriberExt as _;
 use ttlog_benches::Result;
 use ttlog_benches::check::readback::read_ring;
 use ttlog_benches::harness::recorder::{MeasuredRecorder, Setup};
-
-/// A layer that visits the values of events and spans, and does nothing else.
-struct Visiting;
-
-struct Ignore;
-
-impl Visit for Ignore {
-    fn record_u64(&mut self, _: &Field, value: u64) {
-        black_box(value);
-    }
-    fn record_f64(&mut self, _: &Field, value: f64) {
-        black_box(value);
-    }
-    fn record_str(&mut self, _: &Field, value: &str) {
-        black_box(value);
-    }
-    fn record_debug(&mut self, _: &Field, value: &dyn Debug) {
-        black_box(value);
-    }
-}
-
-impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Visiting {
-    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        event.record(&mut Ignore);
-    }
-    fn on_new_span(&self, attributes: &tracing::span::Attributes<'_>, _: &tracing::Id, _: Context<'_, S>) {
-        attributes.record(&mut Ignore);
-    }
-}
 
 /// Creates a module with a function `measured` for each case.
 macro_rules! measured {
@@ -58,11 +27,11 @@ macro_rules! measured {
 }
 
 measured! {
-    event(n) => tracing::info!(symbol = "ACME", quantity = n, price = n as f64 / 4.0, "order executed");
-    formatted(n) => tracing::info!("order {n} executed");
-    span(n) => tracing::info_span!("order", n).in_scope(|| ());
-    off(n) => tracing::debug!(quantity = n, "order executed");
-    record(n) => log::info!(symbol = "ACME", quantity = n; "order executed");
+    event(n) => crate::cases::event(n);
+    formatted(n) => crate::cases::formatted(n);
+    span(n) => crate::cases::span(n);
+    off(n) => crate::cases::off(n);
+    record(n) => crate::cases::record(n);
     bare_loop(n) => std::hint::black_box((n, n as f64 / 4.0));
 }
 
@@ -80,9 +49,9 @@ fn way(name: &str, recorder: &MeasuredRecorder, file: &std::path::Path) -> Resul
     let create = || std::fs::File::create(file);
     let (dispatch, guard): (Dispatch, Option<Box<dyn std::any::Any>>) = match name {
         "none" | "log" => (Dispatch::none(), None),
-        "visiting" => (Dispatch::new(registry().with(Visiting)), None),
-        "layer" => (Dispatch::new(registry().with(recorder.handle().layer())), None),
-        "subscriber" => (Dispatch::new(ttlog_std::tracing::subscriber()), None),
+        "visiting" => (cases::visiting(), None),
+        "layer" => (cases::layer(recorder.handle()), None),
+        "subscriber" => (cases::subscriber(), None),
         "perfetto" => {
             let (layer, guard) = tracing_perfetto_file::PerfettoLayer::builder(create()?)
                 .with_debug_annotations()
@@ -134,6 +103,8 @@ fn main() -> Result<()> {
     }
     let dispatch = way.dispatch.clone();
     tracing::dispatcher::set_global_default(dispatch)?;
+    // What the recorder does within a tenth of a second after a change of the level.
+    tracing::callsite::rebuild_interest_cache();
     let mut times: Vec<_> = (0..ROUNDS)
         .map(|_| {
             let start = std::time::Instant::now();

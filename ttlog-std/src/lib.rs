@@ -107,7 +107,6 @@ pub use ttlog_macros::instrument_std as instrument;
 /// Events and spans of `tracing` (feature `tracing`); the chapter is [`_documentation::tracing`].
 #[cfg(feature = "tracing")]
 pub mod tracing {
-    pub use crate::bridge::filter::RecorderFilter;
     pub use crate::bridge::layer::{RecorderLayer, layer};
     pub use crate::bridge::subscriber::{RecorderSubscriber, subscriber};
     pub use crate::start::tracing::init;

@@ -37,6 +37,7 @@ fn child() {
         "early" => early(),
         "thread-end" => thread_end(),
         "handler" => handler(),
+        "other-keys" => other_keys(),
         other => panic!("no case {other}"),
     }
 }
@@ -467,8 +468,12 @@ extern "C" fn on_signal(_: libc::c_int) {
     log::info!(target: "handler", number = HANDLED.fetch_add(1, Ordering::Relaxed); "handled");
 }
 
-/// Number of records of the thread that is interrupted.
+/// Number of records of the thread that is interrupted, at least.
 const INTERRUPTED: usize = 50_000;
+/// Number of records at most, for which the ring has room: the other thread may get no processor for a while.
+const INTERRUPTED_MAX: usize = 500_000;
+/// Number of interruptions, at least.
+const HANDLED_MIN: usize = 11;
 
 fn handler() {
     let recorder = Recorder::builder().capacity_bytes(64 << 20).build().unwrap();
@@ -490,27 +495,32 @@ fn handler() {
             std::thread::sleep(Duration::from_micros(20));
         }
     });
-    for number in 0..INTERRUPTED {
-        log::info!(number, text = "a text of some length"; "interrupted {}", number);
+    let is_enough = |number| number >= INTERRUPTED && HANDLED.load(Ordering::Relaxed) >= HANDLED_MIN;
+    let mut count = 0;
+    while count < INTERRUPTED_MAX && !is_enough(count) {
+        log::info!(number = count, text = "a text of some length"; "interrupted {}", count);
+        count += 1;
     }
     done.store(true, Ordering::Relaxed);
     interrupting.join().unwrap();
     let handled = HANDLED.load(Ordering::Relaxed);
-    assert!(handled > 10, "{handled}");
+    assert!(handled >= HANDLED_MIN, "{handled}");
     assert_eq!(recorder.loss().overwritten, 0);
-    println!("handled {handled}");
+    println!("handled {handled}\ninterrupted {count}");
 }
 
 #[test]
 fn records_of_a_signal_handler_that_interrupts_a_record() {
     let place = Place::new("log-handler");
     let output = String::from_utf8(place.run("handler").stdout).unwrap();
-    let handled: usize = output.lines().find_map(|line| line.split_once("handled ")).unwrap().1.parse().unwrap();
+    let number =
+        |what| -> usize { output.lines().find_map(|line| line.split_once(what)).unwrap().1.trim().parse().unwrap() };
+    let (handled, interrupted) = (number("handled "), number("interrupted "));
     let ring = RingContents::read(&place.ring_files()[0]);
     let (inner, outer): (Vec<_>, Vec<_>) =
         ring.events.iter().map(|event| &event.event).partition(|event| event.target == "handler");
     // Those that could not be recorded are counted.
-    assert_eq!(inner.len() + outer.len() + ring.loss.dropped_total() as usize, handled + INTERRUPTED);
+    assert_eq!(inner.len() + outer.len() + ring.loss.dropped_total() as usize, handled + interrupted);
     assert!(inner.len() * 10 >= handled * 9, "{} of {handled}", inner.len());
     for event in outer {
         let number = event.value("number").strip_prefix("u64 ").unwrap();
@@ -609,4 +619,59 @@ fn more_key_values_than_are_recorded() {
     let events = events_of("many-keys");
     assert_eq!(events[0].values.len(), 2 + 32);
     assert_eq!((events[0].value("key0"), events[0].value("key31")), ("u64 0", "u64 31"));
+}
+
+/// A message that counts how often it is formatted.
+struct Counted(AtomicUsize);
+
+impl fmt::Display for Counted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        f.write_str("counted")
+    }
+}
+
+fn other_keys() {
+    let _recorder = ttlog_std::log::init("test");
+    let message = Counted(AtomicUsize::new(0));
+    let emit = |target: &str, keys: &dyn log::kv::Source| {
+        log::logger().log(
+            &Record::builder()
+                .args(format_args!("{message}"))
+                .target(target)
+                .module_path_static(Some("module"))
+                .file_static(Some("src/place.rs"))
+                .line(Some(7))
+                .key_values(keys)
+                .build(),
+        );
+    };
+    let mut target = String::from("first");
+    for round in 0..3_usize {
+        emit(&target, &[("a", round as u64)]);
+        emit(&target, &[("b", round as u64)]);
+        emit(&target, &[("a", round as u64), ("b", 5)]);
+        emit(&target, &None::<(&str, u64)>);
+        // At the same address.
+        target.replace_range(.., ["other", "third", "again"][round]);
+    }
+    // Once each, and once more where the second keys of a place were met.
+    assert_eq!(message.0.load(Ordering::Relaxed), 12 + 3);
+}
+
+#[test]
+fn records_of_one_place_with_different_keys() {
+    let events = events_of("other-keys");
+    let expected = ["first", "other", "third"].iter().zip(0..).flat_map(|(target, n)| {
+        let event = move |values: String| (target.to_string(), format!("message=display counted{values}"));
+        [format!(" a=u64 {n}"), format!(" b=u64 {n}"), format!(" a=u64 {n} b=u64 5"), String::new()].map(event)
+    });
+    let found: Vec<_> = events
+        .iter()
+        .map(|event| {
+            let values: Vec<_> = event.values[1..].iter().map(|(name, _, value)| format!("{name}={value}")).collect();
+            (event.target.clone(), values.join(" "))
+        })
+        .collect();
+    assert_eq!(found, expected.collect::<Vec<_>>());
 }

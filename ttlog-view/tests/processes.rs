@@ -211,7 +211,8 @@ fn level_changes_what_a_running_process_records() {
     let counts: Vec<_> = shown.lines().filter_map(|line| line.split_ascii_whitespace().next()).collect();
     assert_eq!(counts[1..3], ["1,000", "10"], "{shown}");
     assert!(view(&dir, &["verify", &ring]).out.contains("\n  level: trace\n"));
-    // Simultaneous requests do not keep each other from being answered. On a busy machine, one can see no answer in time.
+    // Simultaneous requests do not keep each other from being answered. On a busy machine, one can see no answer in
+    // time.
     let ask = |directives: &'static str| {
         let (dir, pid) = (dir.clone(), pid.clone());
         std::thread::spawn(move || view(&dir, &["level", &pid, directives]))

@@ -8,11 +8,10 @@ use std::sync::{Mutex, OnceLock};
 
 use tracing_core::span::{Attributes, Current, Id, Record};
 use tracing_core::{Event, Interest, LevelFilter, Metadata, Subscriber};
-use tracing_subscriber::filter::Filtered;
 use tracing_subscriber::layer::Layered;
 use tracing_subscriber::prelude::*;
 use tracing_subscriber::Registry;
-use ttlog_std::tracing::{RecorderFilter, RecorderLayer, RecorderSubscriber, layer, subscriber};
+use ttlog_std::tracing::{RecorderLayer, RecorderSubscriber, layer, subscriber};
 
 /// Starts the recorder of the process, with the filter of the environment (`BESIDE_FILTER`).
 fn start() {
@@ -30,7 +29,7 @@ fn start() {
 
 /// Returns a registry that has our layer already.
 #[cfg(not(feature = "inert"))]
-pub fn registry() -> Layered<Filtered<RecorderLayer, RecorderFilter, Registry>, Registry> {
+pub fn registry() -> Layered<RecorderLayer<Registry>, Registry> {
     start();
     tracing_subscriber::registry().with(layer())
 }
@@ -47,6 +46,7 @@ pub use inert::{beside, registry};
 
 #[cfg(feature = "inert")]
 mod inert {
+    use tracing_subscriber::filter::Filtered;
     use tracing_subscriber::layer::Identity;
 
     use super::*;

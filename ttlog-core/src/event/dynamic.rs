@@ -261,13 +261,15 @@ impl<'b> DynamicValues<'b> {
             return self.display(&error);
         }
         let Some(room) = self.begin(Type::Error) else { return };
-        let end = self.len_bytes() + room;
+        // SAFETY: `begin` has left that room.
+        let end = unsafe { self.next.add(room) };
         self.put_length(kept, (kept < count).then_some(count as u32));
         // For each source, however long the texts before it are: the last one is often the one that matters.
         let share = (room / (2 * TEXTS_MAX)).max(VALUE_LEN_MIN);
         for (index, error) in chain().take(kept).enumerate() {
             let others = (kept - 1 - index) * share;
-            self.formatted(format_args!("{error}"), end - self.len_bytes() - others);
+            // SAFETY: the shares are half of the room, and the texts so far have left theirs.
+            self.formatted(format_args!("{error}"), unsafe { end.sub(others) });
         }
     }
 
@@ -325,23 +327,27 @@ impl<'b> DynamicValues<'b> {
 
     #[inline(never)]
     fn format(&mut self, of: Type, text: fmt::Arguments<'_>) {
-        if let Some(room) = self.begin(of) {
-            self.formatted(text, room);
-        }
+        let Some(others) = self.left.checked_sub(1) else { return };
+        self.left = others;
+        self.put([of.tag()]);
+        // SAFETY: there is room for the others, and for `VALUE_LEN_MIN` bytes, of which one was taken.
+        let end = unsafe { self.end.sub(others * VALUE_LEN_MIN) };
+        self.formatted(text, end);
     }
 
-    /// Encodes the length of a formatted text and the text in at most `room` bytes, which there are.
+    /// Encodes the length of a formatted text and the text in front of `end`, which is at least `LONGEST_LENGTH` bytes
+    /// away and not beyond the room of this value.
     #[inline]
-    fn formatted(&mut self, text: fmt::Arguments<'_>, room: usize) {
+    fn formatted(&mut self, text: fmt::Arguments<'_>, end: NonNull<u8>) {
+        debug_assert!(end.addr().get() - self.next.addr().get() >= LONGEST_LENGTH);
         // Behind the shortest length first; the text moves if it turns out to be long.
         let head = self.next;
         self.put([0]);
-        let room = room.saturating_sub(LONGEST_LENGTH);
-        // SAFETY: the caller has left that room.
-        let end = unsafe { self.next.add(room) };
-        let mut text_room = Room { next: self.next, end, cut: 0, buffer: PhantomData };
-        let _ = text_room.write_fmt(text); // on an error, the text before it is recorded
-        let Room { next, cut, .. } = text_room;
+        // SAFETY: the caller has left that room, of which the length took one byte.
+        let end = unsafe { end.sub(LONGEST_LENGTH - 1) };
+        let mut room = Room { next: self.next, end, cut: 0, buffer: PhantomData };
+        let _ = room.write_fmt(text); // on an error, the text before it is recorded
+        let Room { next, cut, .. } = room;
         let len = next.addr().get() - self.next.addr().get();
         if len <= SHORT_LEN_MAX && cut == 0 {
             self.next = next;
@@ -425,8 +431,14 @@ impl<'b> DynamicValues<'b> {
 /// Returns how many of `count` values there is room for in `len` bytes.
 #[inline]
 fn fitting(count: usize, len: usize) -> usize {
-    // The division is for buffers that are too small.
-    if count.checked_mul(VALUE_LEN_MIN).is_some_and(|least| least <= len) { count } else { len / VALUE_LEN_MIN }
+    /// Makes the compiler branch: the values wait for what is computed.
+    #[cold]
+    #[inline(never)]
+    fn few(count: usize) -> usize {
+        count
+    }
+    let most = len / VALUE_LEN_MIN;
+    if count <= most { count } else { few(most) }
 }
 
 /// Length of the padding behind the values in bytes.

@@ -298,7 +298,7 @@ fn rtt_read_in_the_ram_of_the_running_guest() {
                 read = (read + 1) % channel.size;
             }
             if came.is_empty() {
-                // The guest has not run since, which on a busy host may last: an offset that it has would fill its port.
+                // The guest has not run since, as on a busy host. An offset that it has would fill its port.
                 thread::sleep(Duration::from_millis(5));
                 continue;
             }

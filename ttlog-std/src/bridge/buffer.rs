@@ -54,12 +54,28 @@ fn with_small_buffer<R>(encode: impl FnOnce(&mut [u64]) -> R) -> R {
     encode(&mut words[..len])
 }
 
-/// Returns the number of words of values that certainly fits into a segment, beside its headers and the name of the
-/// thread, for which the writer leaves at most a quarter of the segment.
+/// Returns the number of words of values that certainly fits into a segment, at most those of the buffer.
 #[inline]
 fn record_words_max() -> usize {
     // In a plugin, the segments are those of its program; the shortest ones have that length.
     let segment_len = state::current().map_or(SEGMENT_BYTES_MIN, |state| state.ring.segment_len());
+    // The usual case, by a branch: the values wait for what is computed.
+    if segment_len >= LONG_SEGMENT_LEN { BUFFER_WORDS } else { record_words_in(segment_len) }
+}
+
+/// Length of the shortest segments into which the whole buffer fits, rounded up.
+const LONG_SEGMENT_LEN: usize = 12 * 1024;
+const _: () = assert!(words_in(LONG_SEGMENT_LEN) >= BUFFER_WORDS);
+
+#[cold]
+#[inline(never)]
+fn record_words_in(segment_len: usize) -> usize {
+    words_in(segment_len).min(BUFFER_WORDS)
+}
+
+/// Returns the number of words of values that fits into a segment beside its headers and the name of the thread, for
+/// which the writer leaves at most a quarter of the segment.
+const fn words_in(segment_len: usize) -> usize {
     (segment_len - segment_len / 4).saturating_sub(128) / 8
 }
 

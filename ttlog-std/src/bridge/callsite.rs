@@ -68,16 +68,24 @@ impl BridgedCallsite {
     /// `encode` is called once, with room for all fields. Anything it calls can record events itself.
     #[inline(always)]
     pub(crate) fn record(&'static self, encode: impl FnOnce(&mut [u64]) -> &[u64]) {
+        self.record_if(|buffer| Some(encode(buffer)));
+    }
+
+    /// Like [`record`](Self::record), unless `encode` returns `None`. Returns `false` in that case.
+    #[inline(always)]
+    pub(crate) fn record_if(&'static self, encode: impl FnOnce(&mut [u64]) -> Option<&[u64]>) -> bool {
         with_buffer(|buffer| {
             if buffer.len() < self.words_min {
-                return count_too_large();
+                count_too_large();
+                return true;
             }
-            let payload = encode(buffer);
+            let Some(payload) = encode(buffer) else { return false };
             match self.callsite.id_for(self.types_hash) {
                 Some(id) if append_words(&self.callsite, id, self.is_priority, payload) => {}
                 _ => self.record_other(payload),
             }
-        });
+            true
+        })
     }
 
     #[cold]

@@ -9,7 +9,7 @@ use super::sites::{known_site, site};
 /// Selects the events and spans that the recorder's filter selects, for this layer alone: other layers are not
 /// affected.
 #[derive(Debug)]
-pub struct RecorderFilter(());
+pub(crate) struct RecorderFilter(());
 
 impl RecorderFilter {
     pub(crate) const fn new() -> Self {

@@ -88,22 +88,25 @@ impl Hasher {
 
     #[inline]
     pub(crate) fn text(&mut self, text: &str) {
-        self.number(text.len() as u64);
-        let (words, rest) = text.as_bytes().split_at(text.len() / 8 * 8);
-        for word in words.chunks_exact(8) {
-            let mut eight = [0; 8];
-            eight.copy_from_slice(word);
-            self.number(u64::from_le_bytes(eight));
+        let bytes = text.as_bytes();
+        self.number(bytes.len() as u64);
+        // The last word overlaps with the one before it.
+        if let Some(last) = bytes.last_chunk() {
+            bytes[..bytes.len() - 1].chunks_exact(8).for_each(|word| self.number(word_of(word)));
+            self.number(u64::from_le_bytes(*last));
+        } else {
+            self.number(bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte)));
         }
-        let mut last = [0; 8];
-        last[..rest.len()].copy_from_slice(rest);
-        self.number(u64::from_le_bytes(last));
     }
 
     #[inline]
     pub(crate) fn finish(self) -> u64 {
         (self.0 ^ self.0 >> 32).wrapping_mul(0xD6E8_FEB8_6659_FD93) >> 16
     }
+}
+
+fn word_of(bytes: &[u8]) -> u64 {
+    bytes.first_chunk().map_or(0, |word| u64::from_le_bytes(*word))
 }
 
 #[cfg(test)]

@@ -1,12 +1,13 @@
 //! The layer of `tracing-subscriber`: events and spans of programs that have a subscriber.
 
+use std::any::TypeId;
 use std::sync::OnceLock;
 
 use tracing_core::dispatcher::{Dispatch, WeakDispatch};
 use tracing_core::span::{Attributes, Id, Record};
-use tracing_core::{Event, Subscriber};
+use tracing_core::{Event, Interest, LevelFilter, Metadata, Subscriber};
 use tracing_subscriber::filter::Filtered;
-use tracing_subscriber::layer::{Context, Layer};
+use tracing_subscriber::layer::{Context, Identity, Layer};
 use tracing_subscriber::registry::{LookupSpan, Registry, SpanData as _};
 
 use super::event_record::{enabled_site, record_event};
@@ -21,13 +22,17 @@ const ANCESTORS_MAX: usize = 1000;
 
 /// A layer that records all events and spans that the recorder's filter selects.
 ///
-/// Created by [`layer`], together with that filter.
-#[derive(Debug)]
-pub struct RecorderLayer {
+/// Created by [`layer`]. It has the recorder's filter for itself alone, so it needs no other.
+pub struct RecorderLayer<S> {
     /// Its number among the layers and subscribers of the process.
     owner: u64,
     /// The subscriber that the layer belongs to, without keeping it alive.
     subscriber: OnceLock<WeakDispatch>,
+    /// Filter from which `tracing-subscriber` learns which callsites the layer wants, and that others can want more. It
+    /// is not asked about single events and spans, for which it would look into the state of the thread, and look each
+    /// span up in the registry at each step: the filter selects all that come (see [`RecorderFilter`]), and the spans
+    /// that are recorded are in the table of open spans.
+    filter: Filtered<Identity, RecorderFilter, S>,
 }
 
 /// Returns a layer for a subscriber that is made of layers, with the recorder's filter for this layer alone.
@@ -45,16 +50,17 @@ pub struct RecorderLayer {
 /// # recorder.shutdown();
 /// ```
 #[must_use]
-pub fn layer<S>() -> Filtered<RecorderLayer, RecorderFilter, S>
+pub fn layer<S>() -> RecorderLayer<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
     follow::tracing();
     prepare();
-    RecorderLayer { owner: next_owner(), subscriber: OnceLock::new() }.with_filter(RecorderFilter::new())
+    let filter = Filtered::new(Identity::new(), RecorderFilter::new());
+    RecorderLayer { owner: next_owner(), subscriber: OnceLock::new(), filter }
 }
 
-impl<S> Layer<S> for RecorderLayer
+impl<S> Layer<S> for RecorderLayer<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
@@ -63,20 +69,32 @@ where
         let _ = self.subscriber.set(subscriber.downgrade());
     }
 
+    fn on_layer(&mut self, subscriber: &mut S) {
+        self.filter.on_layer(subscriber);
+    }
+
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        self.filter.register_callsite(metadata)
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        self.filter.max_level_hint()
+    }
+
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let Some(site) = enabled_site(event) else { return };
         let span = match event.parent() {
+            _ if event.is_contextual() => self.current(),
+            None => 0,
             Some(parent) => self.visible(parent, &context),
-            None if event.is_root() => 0,
-            None => self.current(),
         };
         record_event(site, event, span);
     }
 
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         let parent = match attributes.parent() {
-            _ if attributes.is_root() => 0,
-            None => self.current(),
+            _ if attributes.is_contextual() => self.current(),
+            None => 0,
             Some(parent) => self.visible(parent, &context),
         };
         span_records::start(self.owner, |_| id.into_u64(), parent, attributes);
@@ -107,9 +125,18 @@ where
     fn on_close(&self, id: Id, _: Context<'_, S>) {
         self.find(&id).into_iter().for_each(span_records::end);
     }
+
+    // Through this, `tracing-subscriber` asks whether a layer has a filter of its own.
+    unsafe fn downcast_raw(&self, id: TypeId) -> Option<*const ()> {
+        if id == TypeId::of::<Self>() {
+            return Some(std::ptr::from_ref(self).cast());
+        }
+        // SAFETY: passes the question on to a field, which lives as long.
+        unsafe { self.filter.downcast_raw(id) }
+    }
 }
 
-impl RecorderLayer {
+impl<S> RecorderLayer<S> {
     #[inline]
     fn find(&self, id: &Id) -> Option<OpenSpan> {
         spans().find(self.owner, id.into_u64())
@@ -124,7 +151,7 @@ impl RecorderLayer {
     /// Returns the recorded id of a span that was named as parent, or else of its nearest ancestor that is recorded; 0:
     /// none.
     #[inline]
-    fn visible<S>(&self, id: &Id, context: &Context<'_, S>) -> u64
+    fn visible(&self, id: &Id, context: &Context<'_, S>) -> u64
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
     {
@@ -133,7 +160,7 @@ impl RecorderLayer {
 
     #[cold]
     #[inline(never)]
-    fn visible_ancestor<S>(&self, id: &Id, context: &Context<'_, S>) -> u64
+    fn visible_ancestor(&self, id: &Id, context: &Context<'_, S>) -> u64
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
     {
@@ -164,7 +191,13 @@ impl RecorderLayer {
     }
 }
 
-impl Drop for RecorderLayer {
+impl<S> std::fmt::Debug for RecorderLayer<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RecorderLayer").field("owner", &self.owner).finish_non_exhaustive()
+    }
+}
+
+impl<S> Drop for RecorderLayer<S> {
     fn drop(&mut self) {
         spans().forget(self.owner);
     }

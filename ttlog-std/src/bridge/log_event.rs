@@ -8,7 +8,7 @@ use tracing_core::field::{Field, Visit};
 use ttlog_core::event::dynamic::DynamicValues;
 
 use super::level::from_tracing;
-use super::log_sites::{LogSite, RecordSource, enabled_site};
+use super::log_sites::{LogSite, RecordSource, Text, enabled_site};
 
 /// Longest target and longest path of a file, in bytes; the rest is cut.
 const TEXT_LEN_MAX: usize = 256;
@@ -43,7 +43,9 @@ pub(crate) fn record(event: &Event<'_>, span: u64) {
     event.record(&mut place);
     let (target, file) = (place.target.text(), place.file.text());
     let level = from_tracing(event.metadata().level());
-    match enabled_site(&RecordSource { level, target, file, line: place.line, keys: &[] }) {
+    let source =
+        RecordSource { level, target: Text::Other(target), file: Text::Other(file), line: place.line, keys: () };
+    match enabled_site(&source, source.hash()) {
         None => {}
         Some(LogSite::Own(site)) => site.record(|out| {
             let mut values = DynamicValues::new(out, 2);

@@ -2,11 +2,13 @@
 
 use log::kv::{self, Key, Value, VisitSource, VisitValue};
 use log::{LevelFilter, Log, Metadata, Record, SetLoggerError};
+use ttlog_core::event::Field;
 use ttlog_core::event::dynamic::DynamicValues;
 
+use super::callsite::BridgedCallsite;
 use super::follow;
 use super::level::{from_log, is_recorded, lowest_recorded, to_log};
-use super::log_sites::{LogSite, RecordSource, enabled_site};
+use super::log_sites::{Keys, LogSite, RecordSource, Text, enabled_site, key_fields, only_site_at};
 
 /// Number of key-values of a record, at most; further ones are not recorded.
 const PAIRS_MAX: usize = 32;
@@ -97,35 +99,69 @@ impl std::fmt::Debug for Logger {
 }
 
 fn record_log(record: &Record<'_>) {
-    let mut pairs = Pairs { keys: [""; PAIRS_MAX], len: 0 };
-    // Errors come from sources that stop halfway; what they have visited so far is recorded.
-    let _ = record.key_values().visit(&mut pairs);
     let source = RecordSource {
         level: from_log(record.level()),
-        target: record.target(),
-        file: record.file().unwrap_or_default(),
+        target: target(record),
+        file: record.file_static().map_or(Text::Other(record.file().unwrap_or_default()), Text::Static),
         line: record.line().unwrap_or_default(),
-        keys: &pairs.keys[..pairs.len],
+        keys: KeysOf(record),
     };
-    match enabled_site(&source) {
+    let hash = source.hash();
+    if let Some(only) = only_site_at(&source, hash) {
+        if !only.callsite().is_enabled() || record_own::<true>(only.callsite(), record) {
+            return;
+        }
+        only.has_others();
+    }
+    record_other(record, &source, hash);
+}
+
+/// Records a record whose place is new, or has had records with different keys, or has no callsite of its own.
+#[inline(never)]
+fn record_other(record: &Record<'_>, source: &RecordSource<'_, KeysOf<'_>>, hash: u64) {
+    match enabled_site(source, hash) {
         None => {}
-        Some(LogSite::Own(site)) => site.record(|out| {
-            let mut values = DynamicValues::new(out, 2 + pairs.len);
-            encode_leading(&mut values, record);
-            let _ = record.key_values().visit(&mut Encoder { values: &mut values, left: pairs.len });
-            values.finish()
-        }),
+        Some(LogSite::Own(site)) => {
+            // Its keys were compared just now. A source that has others at each visit is recorded as far as there are
+            // fields.
+            record_own::<false>(site, record);
+        }
         Some(LogSite::Shared(site)) => site.record(|out| {
             let mut values = DynamicValues::new(out, 6);
             encode_leading(&mut values, record);
-            values.str(source.target);
-            values.str(source.file);
+            values.str(source.target.get());
+            values.str(source.file.get());
             values.u64(u64::from(source.line));
-            if !source.keys.is_empty() {
+            if !source.keys.are_names_of(&[]) {
                 values.display(&KeyValues(record));
             }
             values.finish()
         }),
+    }
+}
+
+/// Records a record at a callsite of its own. If its keys are others and `COMPARES`, it is not recorded, and `false` is
+/// returned.
+#[inline(always)]
+fn record_own<const COMPARES: bool>(site: &'static BridgedCallsite, record: &Record<'_>) -> bool {
+    let fields = key_fields(site);
+    site.record_if(|out| {
+        let mut values = DynamicValues::new(out, 2 + fields.len());
+        encode_leading(&mut values, record);
+        let mut encoder = Encoder::<COMPARES> { values: &mut values, fields, count: 0, is_equal: true };
+        // Errors come from sources that stop halfway; what they have visited so far is recorded.
+        let _ = record.key_values().visit(&mut encoder);
+        let is_it = !COMPARES || encoder.is_equal && encoder.count == fields.len();
+        is_it.then(|| values.finish())
+    })
+}
+
+/// Returns the target of a record: that of the macros of `log`, if none is stated, is the path of the module.
+#[inline]
+fn target<'r>(record: &'r Record<'_>) -> Text<'r> {
+    match record.module_path_static() {
+        Some(path) if std::ptr::eq(path, record.target()) => Text::Static(path),
+        _ => Text::Other(record.target()),
     }
 }
 
@@ -139,35 +175,79 @@ fn encode_leading(values: &mut DynamicValues<'_>, record: &Record<'_>) {
 }
 
 /// The keys of a record.
-struct Pairs<'kvs> {
-    keys: [&'kvs str; PAIRS_MAX],
-    len: usize,
+#[derive(Clone, Copy)]
+struct KeysOf<'r>(&'r Record<'r>);
+
+impl Keys for KeysOf<'_> {
+    #[inline]
+    fn are_names_of(&self, fields: &[Field]) -> bool {
+        let mut comparison = Comparison { rest: fields.iter(), left: PAIRS_MAX, is_equal: true };
+        let _ = self.0.key_values().visit(&mut comparison); // as when the values are encoded
+        comparison.is_equal && comparison.rest.len() == 0
+    }
+
+    fn to_vec(&self) -> Vec<&str> {
+        let mut keys = Collected(Vec::new());
+        let _ = self.0.key_values().visit(&mut keys); // as above
+        keys.0
+    }
 }
 
-impl<'kvs> VisitSource<'kvs> for Pairs<'kvs> {
+/// Copies of the keys of a record.
+struct Collected<'kvs>(Vec<&'kvs str>);
+
+impl<'kvs> VisitSource<'kvs> for Collected<'kvs> {
     fn visit_pair(&mut self, key: Key<'kvs>, _: Value<'kvs>) -> Result<(), kv::Error> {
-        // A key that does not live as long as the record cannot be kept; no source of `log` has one.
-        if let (Some(place), Some(key)) = (self.keys.get_mut(self.len), key.to_borrowed_str()) {
-            *place = key;
-            self.len += 1;
-        }
+        self.0.extend(recorded(&key).filter(|_| self.0.len() < PAIRS_MAX));
         Ok(())
     }
 }
 
-/// Encodes the values of a record, in the order of [`Pairs`].
-struct Encoder<'v, 'b> {
-    values: &'v mut DynamicValues<'b>,
-    /// Number of values that are not encoded yet.
-    left: usize,
+/// Returns the text of a key that is recorded. One that does not live as long as the record cannot be kept; no source
+/// of `log` has one.
+#[inline]
+fn recorded<'kvs>(key: &Key<'kvs>) -> Option<&'kvs str> {
+    key.to_borrowed_str()
 }
 
-impl<'kvs> VisitSource<'kvs> for Encoder<'_, '_> {
-    fn visit_pair(&mut self, key: Key<'kvs>, value: Value<'kvs>) -> Result<(), kv::Error> {
-        if self.left == 0 || key.to_borrowed_str().is_none() {
-            return Ok(());
-        }
+/// Compares the keys of a record with the names of fields.
+struct Comparison<'f> {
+    /// Fields that the next keys are compared with.
+    rest: std::slice::Iter<'f, Field>,
+    /// Number of keys that are still compared.
+    left: usize,
+    is_equal: bool,
+}
+
+impl<'kvs> VisitSource<'kvs> for Comparison<'_> {
+    fn visit_pair(&mut self, key: Key<'kvs>, _: Value<'kvs>) -> Result<(), kv::Error> {
+        let Some(key) = recorded(&key).filter(|_| self.left > 0) else { return Ok(()) };
         self.left -= 1;
+        self.is_equal &= self.rest.next().is_some_and(|field| field.name == key);
+        if self.is_equal { Ok(()) } else { Err(kv::Error::msg("another key")) }
+    }
+}
+
+/// Encodes the values of a record, and compares its keys with the names of the fields if `COMPARES`.
+struct Encoder<'v, 'b, const COMPARES: bool> {
+    values: &'v mut DynamicValues<'b>,
+    fields: &'static [Field],
+    /// Number of keys so far.
+    count: usize,
+    is_equal: bool,
+}
+
+impl<'kvs, const COMPARES: bool> VisitSource<'kvs> for Encoder<'_, '_, COMPARES> {
+    fn visit_pair(&mut self, key: Key<'kvs>, value: Value<'kvs>) -> Result<(), kv::Error> {
+        let Some(key) = recorded(&key) else { return Ok(()) };
+        match self.fields.get(self.count) {
+            Some(field) if !COMPARES || field.name == key => self.count += 1,
+            None if !COMPARES || self.count == PAIRS_MAX => return Ok(()),
+            _ => {
+                self.is_equal = false;
+                return Err(kv::Error::msg("another key"));
+            }
+        }
         let left = self.values.left();
         let result = value.visit(&mut OneValue(self.values));
         // Whatever the value did, the next one has the place of its own key.

@@ -1,7 +1,6 @@
 //! A whole subscriber of `tracing`, for programs that have none.
 //!
-//! It does without a registry: the id of a span is the recorded one, and all that is known of a span is in the table of
-//! open spans.
+//! It does without a registry: all that is known of a span is in the table of open spans.
 
 use std::sync::atomic::{Ordering, fence};
 
@@ -12,6 +11,7 @@ use super::event_record::{enabled_site, record_event};
 use super::filter::{is_callsite_enabled, is_enabled, max_level};
 use super::follow;
 use super::span_records;
+use crate::span::freed;
 use crate::span::stack;
 use crate::span::table::{OpenSpan, next_owner, prepare, spans};
 
@@ -55,12 +55,17 @@ impl Subscriber for RecorderSubscriber {
 
     fn new_span(&self, attributes: &Attributes<'_>) -> Id {
         let parent = match attributes.parent() {
-            _ if attributes.is_root() => 0,
-            None => self.current_id(),
+            _ if attributes.is_contextual() => self.current_id(),
+            None => 0,
             Some(parent) => self.recorded_id(parent),
         };
-        let span = span_records::start(self.owner, |id| id, parent, attributes);
-        Id::from_u64(span.map_or(UNRECORDED, |span| span.id))
+        let mut key = UNRECORDED;
+        let new_key = |id| {
+            key = spans().key_for(self.owner, id);
+            key
+        };
+        let span = span_records::start(self.owner, new_key, parent, attributes);
+        Id::from_u64(if span.is_some() { key } else { UNRECORDED })
     }
 
     fn record(&self, id: &Id, values: &Record<'_>) {
@@ -76,9 +81,9 @@ impl Subscriber for RecorderSubscriber {
     fn event(&self, event: &Event<'_>) {
         let Some(site) = enabled_site(event) else { return };
         let span = match event.parent() {
+            _ if event.is_contextual() => self.current_id(),
+            None => 0,
             Some(parent) => self.recorded_id(parent),
-            None if event.is_root() => 0,
-            None => self.current_id(),
         };
         record_event(site, event, span);
     }
@@ -110,13 +115,15 @@ impl Subscriber for RecorderSubscriber {
         if was_last {
             fence(Ordering::Acquire);
             span_records::end(span);
+            freed::put(span.slot_index() as u32);
         }
         was_last
     }
 
     fn current_span(&self) -> Current {
         let current = self.current();
-        let known = current.and_then(|span| Some((Id::from_u64(span.id), span_records::metadata_of(span)?)));
+        let known =
+            current.and_then(|span| Some((Id::from_u64(spans().key_of(span)?), span_records::metadata_of(span)?)));
         known.map_or_else(Current::none, |(id, metadata)| Current::new(id, metadata))
     }
 }

@@ -1,5 +1,7 @@
 //! The spans that a thread is in, and their ids: those of the program's own macros and those of `tracing` in one.
 
+#[cfg(feature = "tracing")]
+pub(crate) mod freed;
 pub(crate) mod ids;
 #[cfg(feature = "tracing")]
 pub(crate) mod kept_start;

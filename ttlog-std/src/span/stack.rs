@@ -114,8 +114,14 @@ pub(crate) fn enter_new(span: &SpanContext) {
 #[cfg(feature = "tracing")]
 #[inline]
 pub(crate) fn enter_open(owner: u64, span: OpenSpan) {
-    let (stack, around) = (stack(), current());
-    stack.change(|| stack.enter(Entered { span: around.child(span.id), owner, slot: span.slot(), count: 1 }));
+    let stack = stack();
+    // Apart, because the compiler then keeps the span in registers. From memory, it would be copied in other pieces
+    // than it was stored in, for which the processor has to wait.
+    match stack.outer().last().map(Cell::get) {
+        None => stack.enter_in(&SpanContext::NONE, owner, span),
+        Some(last) if stack.is_simple() && last.is_open() => stack.enter_in(&last.span, owner, span),
+        Some(_) => stack.enter_in(&current(), owner, span),
+    }
 }
 
 /// Leaves a span, if it is on the stack.
@@ -227,6 +233,13 @@ impl SpanStack {
         self.is_busy.set(false);
     }
 
+    /// Enters a span of `tracing` inside another one.
+    #[cfg(feature = "tracing")]
+    #[inline(always)]
+    fn enter_in(&self, around: &SpanContext, owner: u64, span: OpenSpan) {
+        self.change(|| self.enter(Entered { span: around.child(span.id), owner, slot: span.slot(), count: 1 }));
+    }
+
     /// Enters a span. If it was entered before, it stays where it is.
     #[inline(always)]
     fn enter(&self, entered: Entered) {
@@ -265,13 +278,17 @@ impl SpanStack {
                 place.set(entered);
                 self.outer_len.set(len + 1);
             }
-            None => self.push_deep(entered),
+            None => {
+                // A copy, so that the other path keeps the fields in registers.
+                let copy = entered;
+                self.push_deep(&copy);
+            }
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn push_deep(&self, entered: Entered) {
+    fn push_deep(&self, entered: &Entered) {
         // At the end of a thread there is no heap for it.
         let _ = DEEP.try_with(|deep| {
             let Ok(mut deep) = deep.try_borrow_mut() else { return };
@@ -281,7 +298,7 @@ impl SpanStack {
                 *clean_at = (2 * spans.len()).max(LEN_CLEANED);
             }
             if spans.len() < LEN_MAX - OUTER_MAX {
-                spans.push(entered);
+                spans.push(*entered);
                 self.is_deep.set(true);
             }
         });

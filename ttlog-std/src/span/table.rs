@@ -8,10 +8,13 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
+use super::freed;
 use super::kept_start::KeptStart;
 
 /// Number of slots; a power of two. Memory is only used where spans are.
-const SLOTS: usize = if cfg!(miri) { 1 << 10 } else { 1 << 17 };
+const SLOTS: usize = if cfg!(miri) { 1 << 10 } else { 1 << SLOT_BITS };
+/// Number of bits of a slot's index.
+const SLOT_BITS: u32 = 17;
 /// Number of slots that are tried for one span before the table counts as full.
 const PROBES_MAX: usize = NEAR_PROBES + 64;
 /// Number of them where spans of the thread were before, so that they are in the processor's cache.
@@ -133,19 +136,47 @@ impl SpanTable {
         None
     }
 
+    /// Returns a key for a new span that `owner` knows under no id of its own. It is unique as the recorded id is, and
+    /// leads to a slot that this thread has freed, which is in the processor's cache: ids that only count up would go
+    /// through the memory of all slots.
+    #[inline]
+    pub(crate) fn key_for(&self, owner: u64, id: u64) -> u64 {
+        let key = id << SLOT_BITS;
+        let slot = freed::take().unwrap_or(id as u32);
+        // Up to the 2^47th span of the process, all keys differ.
+        key | u64::from(slot.wrapping_sub(near_slot(owner, key) as u32)) & ((1 << SLOT_BITS) - 1)
+    }
+
+    /// Returns the key of a span, if it is open.
+    pub(crate) fn key_of(&self, span: OpenSpan) -> Option<u64> {
+        let key = self.slot(span).key.load(Ordering::Acquire);
+        (self.is_open(span) && key != 0 && key != CLAIMED).then_some(key)
+    }
+
     /// Returns the span that `owner` knows under this id, if it is open and in the table.
     #[inline]
     pub(crate) fn find(&self, owner: u64, key: u64) -> Option<OpenSpan> {
-        let probes = self.probes.load(Ordering::Relaxed);
+        // Nearly always in the first slot.
+        let first = near_slot(owner, key) & self.slots.len().wrapping_sub(1);
         if key == 0 || key == CLAIMED {
             return None;
         }
-        self.indices(owner, key, probes).find_map(|index| {
-            let slot = &self.slots[index];
-            let is_it = slot.key.load(Ordering::Acquire) == key && slot.owner.load(Ordering::Relaxed) == owner;
-            let id = slot.id.load(Ordering::Relaxed);
-            (is_it && id != 0).then_some(OpenSpan { slot: index as u32, id })
-        })
+        self.span_in(first, owner, key).or_else(|| self.find_further(owner, key))
+    }
+
+    #[inline(never)]
+    fn find_further(&self, owner: u64, key: u64) -> Option<OpenSpan> {
+        let probes = self.probes.load(Ordering::Relaxed);
+        self.indices(owner, key, probes).skip(1).find_map(|index| self.span_in(index, owner, key))
+    }
+
+    /// Returns the span in a slot, if it is the one that `owner` knows under this id.
+    #[inline(always)]
+    fn span_in(&self, index: usize, owner: u64, key: u64) -> Option<OpenSpan> {
+        let slot = self.slots.get(index)?;
+        let is_it = slot.key.load(Ordering::Acquire) == key && slot.owner.load(Ordering::Relaxed) == owner;
+        let id = slot.id.load(Ordering::Relaxed);
+        (is_it && id != 0).then_some(OpenSpan { slot: index as u32, id })
     }
 
     /// Removes a span that ended. Returns `false` if somebody else did.
@@ -205,8 +236,7 @@ impl SpanTable {
     /// several threads can be crowded there.
     #[inline]
     fn indices(&self, owner: u64, key: u64, count: usize) -> impl Iterator<Item = usize> + use<> {
-        let thread = key >> 38 & 0x1FFF;
-        let near = key.wrapping_add((thread ^ owner << 13).wrapping_mul(0x9E37_79B9)) as usize;
+        let near = near_slot(owner, key);
         let mixed = (key ^ owner.rotate_left(48)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         // In steps of their own, because the spans at the lowest bits are side by side.
         let (far, step) = ((mixed >> 40) as usize, mixed as usize >> 8 | 1);
@@ -218,6 +248,13 @@ impl SpanTable {
         };
         (0..count).map(move |probe| index(probe) & mask)
     }
+}
+
+/// Returns the number in whose lowest bits the first slot is that is tried for a span.
+#[inline]
+fn near_slot(owner: u64, key: u64) -> usize {
+    let thread = key >> 38 & 0x1FFF;
+    key.wrapping_add((thread ^ owner << 13).wrapping_mul(0x9E37_79B9)) as usize
 }
 
 impl OpenSpan {
@@ -253,7 +290,7 @@ fn zeroed_slots(count: usize) -> &'static [Slot] {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
+    use std::collections::{HashMap, HashSet};
     use std::ptr::null;
 
     use super::*;
@@ -322,6 +359,30 @@ mod tests {
         for key in [0, u64::MAX] {
             assert!(table.insert(1, key, 1, null()).is_none() && table.find(1, key).is_none());
         }
+    }
+
+    #[test]
+    fn new_keys_lead_to_freed_slots_and_are_unique() {
+        let table = SpanTable::new(256);
+        let mut keys = HashSet::new();
+        let mut open = |owner, id| {
+            let key = table.key_for(owner, id);
+            assert!(keys.insert(key));
+            let span = table.insert(owner, key, id, null()).unwrap();
+            assert_eq!((table.find(owner, key).unwrap().id, table.key_of(span)), (id, Some(key)));
+            span
+        };
+        let outer = open(1, 1);
+        let slots: HashSet<_> = (2..1000)
+            .map(|id| {
+                let span = open(1 + id % 2, id << 20 | id);
+                assert!(table.remove(span) && table.key_of(span).is_none());
+                freed::put(span.slot);
+                span.slot
+            })
+            .collect();
+        assert_eq!(slots.len(), 1);
+        assert!(!slots.contains(&outer.slot));
     }
 
     #[test]

@@ -2,11 +2,9 @@
 
 use tracing_core::Subscriber;
 use tracing_core::dispatcher::{Dispatch, set_global_default};
-use tracing_subscriber::filter::Filtered;
 use tracing_subscriber::registry::LookupSpan;
 
 use super::init::start_in_any_case;
-use crate::bridge::filter::RecorderFilter;
 use crate::bridge::layer::{self, RecorderLayer};
 use crate::bridge::subscriber::subscriber;
 use crate::recorder::Recorder;
@@ -37,7 +35,7 @@ impl Recorder {
     /// Returns a layer that records events and spans of `tracing`: the same as
     /// [`tracing::layer`](crate::tracing::layer()).
     #[must_use]
-    pub fn layer<S>(&self) -> Filtered<RecorderLayer, RecorderFilter, S>
+    pub fn layer<S>(&self) -> RecorderLayer<S>
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
     {

@@ -84,6 +84,7 @@ impl State {
     }
 
     /// Returns whether events are recorded at all.
+    #[inline]
     pub(crate) fn is_recording(&self) -> bool {
         !self.ended.load(Ordering::Relaxed)
     }

@@ -29,6 +29,7 @@ impl CurrentRing {
 impl Deref for CurrentRing {
     type Target = Ring<'static>;
 
+    #[inline]
     fn deref(&self) -> &Ring<'static> {
         // SAFETY: complete and never freed, see the field.
         unsafe { &*self.0.load(Ordering::Acquire) }

@@ -94,8 +94,8 @@ impl Place {
     pub fn as_nobody(&self, case: &str) -> Command {
         use std::os::unix::{fs::MetadataExt as _, process::CommandExt as _};
         let executable = self.path().join("test-binary");
-        // By a process of its own: a child that another test starts meanwhile would hold the file open for writing, and a
-        // file that is being written cannot be executed.
+        // By a process of its own: a child that another test starts meanwhile would hold the file open for writing, and
+        // a file that is being written cannot be executed.
         let copied = Command::new("cp").arg(std::env::current_exe().unwrap()).arg(&executable).status();
         assert!(copied.unwrap().success());
         std::fs::set_permissions(&executable, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();

@@ -21,6 +21,7 @@ pub const CASES: &[Case] = &[
     ("hidden", hidden),
     ("hidden-scoped", hidden_scoped),
     ("beside", beside),
+    ("below", below),
     ("global", global),
     ("reload", reload_others),
     ("run-time", run_time),
@@ -141,6 +142,27 @@ fn layers_with_filters_beside_ours() {
     let tree = Tree::new(ring_of("beside"));
     assert_eq!((tree.count("debug"), tree.count("warn"), tree.events.len()), (10, 10, 20));
     assert_eq!(tree.spans.len(), 10);
+}
+
+fn below() {
+    let recorder = Recorder::builder().filter("warn").build().unwrap();
+    let all = || {
+        debug!("below");
+        tracing::debug_span!("below").in_scope(|| tracing::warn!("own"));
+    };
+    let counting = Counting::default();
+    let ours_last = tracing_subscriber::registry().with(counting.clone()).with(recorder.layer());
+    tracing::subscriber::with_default(ours_last, all);
+    assert_eq!(counting.counts(), [2, 1]);
+    let ours_first = tracing_subscriber::registry().with(recorder.layer()).with(counting.clone());
+    tracing::subscriber::with_default(ours_first, all);
+    assert_eq!(counting.counts(), [4, 2]);
+}
+
+#[test]
+fn layers_without_filters_get_what_ours_does_not_want() {
+    let tree = Tree::new(ring_of("below"));
+    assert_eq!((tree.count("own"), tree.events.len(), tree.spans.len()), (2, 2, 0));
 }
 
 fn global() {
