@@ -1,4 +1,6 @@
-//! Our layer and our subscriber beside those of a test of `tracing`.
+//! Our layer and our subscriber beside those of a test of `tracing`; with the feature `inert` a layer of
+//! tracing-subscriber in their place, which does nothing and has a filter as ours has.
+#![cfg_attr(feature = "inert", allow(dead_code, unused_imports, reason = "what is ours is not used"))]
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,20 +21,45 @@ fn start() {
         let builder = ttlog_std::Recorder::builder().filter(&filter).panic_hook(false).recover_orphans(false);
         let recorder = builder.build().expect("a recorder");
         assert!(recorder.is_recording());
+        // It asks the filters of all layers once more soon after its start, which some tests would count.
+        std::thread::sleep(std::time::Duration::from_millis(500));
         recorder
     });
 }
 
 /// Returns a registry that has our layer already.
+#[cfg(not(feature = "inert"))]
 pub fn registry() -> Layered<RecorderLayer<Registry>, Registry> {
     start();
     tracing_subscriber::registry().with(layer())
 }
 
 /// Returns a subscriber that passes everything on to the test's, whose answers count, and to ours.
+#[cfg(not(feature = "inert"))]
 pub fn beside<S: Subscriber>(theirs: S) -> Beside<S> {
     start();
     Beside { theirs, ours: subscriber(), ids: Mutex::default(), made: AtomicU64::new(0) }
+}
+
+#[cfg(feature = "inert")]
+pub use inert::{beside, registry};
+
+#[cfg(feature = "inert")]
+mod inert {
+    use tracing_subscriber::filter::Filtered;
+    use tracing_subscriber::layer::Identity;
+
+    use super::*;
+
+    pub fn registry() -> Layered<Filtered<Identity, LevelFilter, Registry>, Registry> {
+        let filter = std::env::var("BESIDE_FILTER").unwrap_or_else(|_| "trace".into());
+        let filter: LevelFilter = filter.parse().expect("a level");
+        tracing_subscriber::registry().with(Identity::new().with_filter(filter))
+    }
+
+    pub fn beside<S: Subscriber>(theirs: S) -> S {
+        theirs
+    }
 }
 
 /// See [`beside`].
@@ -119,5 +146,9 @@ impl<S: Subscriber> Subscriber for Beside<S> {
     fn current_span(&self) -> Current {
         self.ours.current_span();
         self.theirs.current_span()
+    }
+    unsafe fn downcast_raw(&self, id: std::any::TypeId) -> Option<*const ()> {
+        // SAFETY: the caller's promise.
+        unsafe { self.theirs.downcast_raw(id) }
     }
 }

@@ -1,5 +1,5 @@
-//! Writes the seeds of `snapshot_reader`, `ring_recovery`, `device_boot` and `frames`: a small ring with a few
-//! callsites, events of several kinds and a shared segment, and its snapshots; the memory of a device after a few
+//! Writes the seeds of `snapshot_reader`, `ring_recovery`, `device_boot`, `frames` and `span_fold`: a small ring with a
+//! few callsites, events of several kinds and a shared segment, and its snapshots; the memory of a device after a few
 //! sessions, and frames of it. Run `cargo run --example seeds` in ttlog-core/fuzz; the files are committed.
 
 use std::cell::Cell;
@@ -129,7 +129,18 @@ fn main() -> std::io::Result<()> {
         }
         write("frames", name, 0, &frames)?;
     }
+    for (seed, len) in [(1, 400), (2, 1200), (3, 2400)] {
+        fs::create_dir_all(seeds.join("span_fold"))?;
+        fs::write(seeds.join("span_fold").join(format!("random-{seed}")), random(seed, len))?;
+    }
     Ok(())
+}
+
+/// Returns bytes that look random, the same for each seed: any bytes are records of spans to `span_fold`.
+fn random(seed: u64, len: usize) -> Vec<u8> {
+    let next = |last: &u64| last.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    let numbers = std::iter::successors(Some(next(&seed)), |last| Some(next(last)));
+    numbers.map(|number| (number >> 33) as u8).take(len).collect()
 }
 
 /// Returns the memory of a device after `sessions` sessions, with a record that a reset cut off.

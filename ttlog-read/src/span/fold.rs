@@ -232,10 +232,10 @@ impl<E: Copy> Spans<E> {
         match action {
             Action::Start { parent } | Action::Begin { parent } => {
                 let inside = self.contexts.entry(context).or_insert_with(Inside::new);
-                let is_new = span.start.is_none();
-                // A second start can only come from a hostile file.
+                // Its repetition can have the same time and come first. A second start only comes from a hostile file.
+                let is_new = span.start_is_lost();
                 if is_new {
-                    span.start = Some(record.entry);
+                    (span.start, span.start_is_repeated) = (Some(record.entry), false);
                     span.parent = parent.or(inside.stack.last().copied()).unwrap_or(0);
                 }
                 let parent = span.parent;

@@ -44,6 +44,13 @@ fn a_life_in_two_records() {
 }
 
 #[test]
+fn start_after_its_repetition_at_the_same_time() {
+    let spans = fold(&[(1, 2, 7, Repeat { parent: 0 }), (1, 1, 7, start(0)), (2, 1, 7, Enter), (3, 1, 7, Leave)]);
+    let span = spans.get(7).unwrap();
+    assert_eq!((span.start, span.start_is_lost(), span.busy_ns(3)), (Some(1), false, 1));
+}
+
+#[test]
 fn a_life_from_start_to_end() {
     let spans = fold(&[
         (100, 1, 7, start(0)),

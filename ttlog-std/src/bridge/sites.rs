@@ -77,13 +77,24 @@ impl Site {
             (main, Some(update), Some(again))
         } else {
             let has_message = metadata.fields().iter().any(|field| field.name() == "message");
-            let message = if has_message { "{message}" } else { name() };
+            let message = match has_message {
+                true => "{message}",
+                false if has_default_name(metadata) => "",
+                false => name(),
+            };
             let ids = [Field::id("span", Role::Span)];
             (BridgedCallsite::leak(origin, message, ids.into_iter().chain(own()).collect()), None, None)
         };
         let shape = Shape::of(metadata.fields());
         Site { metadata, main, update, again, shape, is_log: is_log(metadata.target(), metadata.fields()) }
     }
+}
+
+/// Returns whether an event has the name that the macros of `tracing` make of its place, which the callsite has anyway.
+fn has_default_name(metadata: &Metadata) -> bool {
+    let (Some(file), Some(line)) = (metadata.file(), metadata.line()) else { return false };
+    let place = metadata.name().strip_prefix("event ").and_then(|place| place.strip_prefix(file));
+    place.and_then(|rest| rest.strip_prefix(':')).is_some_and(|rest| rest.parse() == Ok(line))
 }
 
 /// Returns whether these are events that `tracing-log` makes of records of `log`.

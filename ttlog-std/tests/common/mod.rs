@@ -10,6 +10,7 @@ pub mod ring;
 #[cfg(target_os = "linux")]
 pub mod seccomp;
 mod skip;
+pub mod spans;
 
 pub use skip::skip;
 
@@ -28,6 +29,16 @@ pub const CASE: &str = "TTLOG_TEST_CASE";
 /// Returns the case that this process is to run, if it is a child.
 pub fn case() -> Option<String> {
     std::env::var(CASE).ok()
+}
+
+/// A case by its name.
+pub type Case = (&'static str, fn());
+
+/// Runs the case that this process is to run, if it is a child.
+pub fn run_case<'c>(cases: impl IntoIterator<Item = &'c [Case]>) {
+    let Some(wanted) = case() else { return };
+    let (_, run) = cases.into_iter().flatten().find(|(name, _)| *name == wanted).expect("a case of this name");
+    run();
 }
 
 /// A directory for one test, removed at its end, with places for rings and snapshots.
@@ -138,7 +149,9 @@ pub fn files(directory: &Path) -> Vec<PathBuf> {
 pub fn finish(mut command: Command) -> Output {
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let readers = [drain(child.stdout.take().unwrap()), drain(child.stderr.take().unwrap())];
-    let deadline = Instant::now() + Duration::from_secs(60);
+    // `TTLOG_TEST_SHORT` says that each step takes long: in ThreadSanitizer.
+    let minutes = if std::env::var_os("TTLOG_TEST_SHORT").is_some() { 10 } else { 1 };
+    let deadline = Instant::now() + Duration::from_secs(60 * minutes);
     let status = loop {
         if let Some(status) = child.try_wait().unwrap() {
             break Some(status);

@@ -1,40 +1,13 @@
 //! Allocations: none per span, after the first of a callsite and thread.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::pin::pin;
 use std::task::{Context, Waker};
 
 use ttlog_std::{InSpanExt as _, info, info_scope, info_span, record, warn_span};
 
-use super::{Case, install, tree_of};
+use super::{Case, counted, install, tree_of};
 
 pub const CASES: &[Case] = &[("allocations", allocations)];
-
-thread_local! {
-    /// Number of allocations of the thread.
-    static COUNT: Cell<u64> = const { Cell::new(0) };
-}
-
-/// Counts allocations.
-struct Counting;
-
-// SAFETY: every call is forwarded to the system's allocator.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        COUNT.with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller's promise.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, start: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise.
-        unsafe { System.dealloc(start, layout) };
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 #[ttlog_std::instrument(ret)]
 fn function(round: u64) -> u64 {
@@ -56,9 +29,9 @@ fn allocations() {
     let _recorder = install();
     // The first event of each callsite and of the thread can allocate; the stack of spans never does.
     (0..10).for_each(work);
-    let before = COUNT.with(Cell::get);
+    let before = counted::count();
     (0..10_000).for_each(work);
-    assert_eq!(COUNT.with(Cell::get) - before, 0, "allocations in 10,000 rounds");
+    assert_eq!(counted::count() - before, 0, "allocations in 10,000 rounds");
 }
 
 #[test]

@@ -156,13 +156,12 @@ fn functions_run_in_spans_of_their_own() {
     let of = ["in plain", "in accept", "in handle", "not early"];
     assert_eq!(of.map(|message| tree.span_of(message)), ["plain", "accept", "handle", "returns_early"]);
     let results: Vec<_> = tree
-        .events
-        .iter()
+        .events_inside()
         .filter(|(_, event)| ["returned", "failed"].contains(&&*event.message))
         .map(|(span, event)| {
             let values = event.values.iter().filter(|(_, role, _)| *role == ttlog_core::event::Role::Value);
             let value = values.map(|(name, _, value)| format!("{name}={value}")).collect::<String>();
-            format!("{} {} {value}", tree.name(*span), event.level)
+            format!("{} {} {value}", tree.name(span), event.level)
         })
         .collect();
     let expected = [

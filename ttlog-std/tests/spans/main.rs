@@ -6,6 +6,8 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/allocations.rs"]
+mod counted;
 
 mod allocations;
 mod ends;
@@ -16,17 +18,15 @@ mod mixed;
 mod nesting;
 mod tasks;
 mod traces;
-mod tree;
 
-use common::Place;
 use common::ring::RingContents;
+use common::{Case, Place, spans as tree};
 
 /// Not a test: entry point of the children.
 #[test]
 #[ignore = "run by the other tests in a child process"]
 fn child() {
-    let Some(case) = common::case() else { return };
-    let modules = [
+    common::run_case([
         allocations::CASES,
         ends::CASES,
         functions::CASES,
@@ -36,13 +36,8 @@ fn child() {
         nesting::CASES,
         tasks::CASES,
         traces::CASES,
-    ];
-    let (_, run) = modules.into_iter().flatten().find(|(name, _)| *name == case).expect("a case of this name");
-    run();
+    ]);
 }
-
-/// A case by its name.
-type Case = (&'static str, fn());
 
 /// Runs a case and reads the ring that it leaves.
 fn ring_of(case: &str) -> RingContents {
@@ -55,7 +50,9 @@ fn ring_of(case: &str) -> RingContents {
 fn tree_of(case: &str) -> tree::Tree {
     let ring = ring_of(case);
     assert_eq!((ring.loss.dropped_total(), ring.loss.overwritten), (0, 0));
-    tree::Tree::new(ring)
+    let tree = tree::Tree::new(ring);
+    assert_eq!(tree.strays, 0, "{:?}", tree.stacks);
+    tree
 }
 
 fn install() -> ttlog_std::Recorder {

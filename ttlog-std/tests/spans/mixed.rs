@@ -57,10 +57,9 @@ fn native_spans_and_those_of_tracing_nest() {
         assert_eq!(tree.span_of("native event, deepest"), "foreign in native in foreign");
         assert_eq!(tree.span_of("native event"), "native");
         let foreign = tree
-            .events
-            .iter()
+            .events_inside()
             .find(|(_, event)| event.target.contains("mixed") && event.fields.contains_key("message"));
         let (span, event) = foreign.unwrap();
-        assert_eq!((tree.name(*span), event.value("message")), ("native in foreign", "display foreign event"));
+        assert_eq!((tree.name(span), event.value("message")), ("native in foreign", "display foreign event"));
     }
 }

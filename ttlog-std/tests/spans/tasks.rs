@@ -83,8 +83,8 @@ fn ten_thousand_tasks() {
             let task = &tree.spans[&span.parent];
             assert_eq!((task.name.as_str(), &task.values["task"]), ("task", &span.values["task"]));
         }
-        for (span, event) in &tree.events {
-            let span = &tree.spans[span];
+        for (span, event) in tree.events_inside() {
+            let span = &tree.spans[&span];
             let expected = match event.message.as_str() {
                 "step" | "spawned" => event.message.as_str(),
                 _ => "task",
@@ -138,7 +138,7 @@ fn futures_dropped_midway_end_their_spans() {
     let tree = tree_of("drops");
     tree.assert_whole();
     assert_eq!(tree.spans.len(), 6);
-    let in_own: Vec<_> = tree.events.iter().map(|(span, event)| (tree.name(*span), event.value("what"))).collect();
+    let in_own: Vec<_> = tree.events_inside().map(|(span, event)| (tree.name(span), event.value("what"))).collect();
     assert_eq!(in_own.len(), 4, "what was never polled has nothing to drop: {in_own:?}");
     assert!(in_own.iter().all(|(span, what)| format!("str {span}") == *what), "{in_own:?}");
 }

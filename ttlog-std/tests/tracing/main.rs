@@ -31,6 +31,8 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/allocations.rs"]
+mod counted;
 
 mod allocations;
 mod ends;
@@ -45,17 +47,15 @@ mod spans;
 mod tasks;
 mod threads;
 mod traps;
-mod tree;
 
-use common::Place;
 use common::ring::RingContents;
+use common::{Case, Place, spans as tree};
 
 /// Not a test: entry point of the children.
 #[test]
 #[ignore = "run by the other tests in a child process"]
 fn child() {
-    let Some(case) = common::case() else { return };
-    let modules = [
+    common::run_case([
         allocations::CASES,
         ends::CASES,
         events::CASES,
@@ -69,13 +69,8 @@ fn child() {
         tasks::CASES,
         threads::CASES,
         traps::CASES,
-    ];
-    let (_, run) = modules.into_iter().flatten().find(|(name, _)| *name == case).expect("a case of this name");
-    run();
+    ]);
 }
-
-/// A case by its name.
-type Case = (&'static str, fn());
 
 /// Runs a case and reads the ring that it leaves.
 fn ring_of(case: &str) -> RingContents {

@@ -7,7 +7,7 @@ use ttlog_core::event::Role;
 use super::tree::Tree;
 use super::{Case, ring_of};
 
-pub const CASES: &[Case] = &[("threads", threads), ("thread-end", thread_end)];
+pub const CASES: &[Case] = &[("threads", threads), ("threads-init", threads_init), ("thread-end", thread_end)];
 
 const THREADS: usize = 5000;
 
@@ -15,6 +15,20 @@ fn threads() {
     // More segments than threads, so that nothing is overwritten.
     let recorder = ttlog_std::Recorder::builder().capacity_bytes(32 << 20).segment_bytes(4096).build().unwrap();
     tracing::subscriber::set_global_default(ttlog_std::tracing::subscriber()).unwrap();
+    work();
+    assert_eq!(recorder.loss().dropped_total(), 0);
+}
+
+/// With fewer segments than threads.
+fn threads_init() {
+    let recorder = ttlog_std::tracing::init("test");
+    work();
+    assert_eq!(recorder.loss().dropped_total(), 0);
+    assert!(recorder.is_recording());
+}
+
+/// Has threads that all live at a time, each in a span of its own.
+fn work() {
     let barrier = Barrier::new(THREADS);
     std::thread::scope(|scope| {
         for thread in 0..THREADS {
@@ -29,7 +43,6 @@ fn threads() {
             std::thread::Builder::new().stack_size(128 * 1024).spawn_scoped(scope, work).unwrap();
         }
     });
-    assert_eq!(recorder.loss().dropped_total(), 0);
 }
 
 #[test]
@@ -48,6 +61,23 @@ fn five_thousand_threads_at_once() {
         let span = &tree.spans[&event.span(Role::Span).unwrap()];
         assert_eq!(span.values["thread"], event.value("thread"));
         assert_eq!((span.entered, span.left, span.ended), (1, 1, 1));
+    }
+}
+
+/// The registry of tracing-subscriber panics at 4,096 threads.
+#[test]
+fn five_thousand_threads_with_init() {
+    let ring = ring_of("threads-init");
+    let (loss, accounted) = (ring.loss, ring.accounted());
+    // Each thread overwrites a segment of others, so a few records go, and are counted.
+    assert!(loss.dropped_total() == 0 && loss.overwritten * 20 < accounted, "{loss:?} of {accounted}");
+    assert!(accounted >= 5 * THREADS as u64, "{accounted}");
+    let tree = Tree::new(ring);
+    assert!((tree.count("at work") as u64 + loss.overwritten) >= THREADS as u64);
+    for event in &tree.events {
+        let span = tree.spans.get(&event.span(Role::Span).unwrap());
+        let thread = span.and_then(|span| span.values.get("thread"));
+        assert!(thread.is_none_or(|thread| thread == event.value("thread")), "{event:?} in {span:?}");
     }
 }
 
