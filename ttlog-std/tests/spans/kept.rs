@@ -93,11 +93,11 @@ fn warnings_on_the_hot_path_keep_their_spans_in_every_segment() {
     assert!(ring.loss.overwritten > 0 && retained > 200, "{retained}");
     let tree = warnings_of(ring);
     let mut seen = 0;
-    for (span, event) in &tree.events {
+    for (span, event) in tree.events_inside() {
         if !event.message.starts_with("odd") {
             continue;
         }
-        let request = tree.spans.get(span).unwrap_or_else(|| panic!("{event:?}: unknown span {span}"));
+        let request = tree.spans.get(&span).unwrap_or_else(|| panic!("{event:?}: unknown span {span}"));
         assert_eq!((request.name.as_str(), request.values["round"].as_str()), ("request", event.value("round")));
         let server = &tree.spans[&request.parent];
         assert_eq!((server.name.as_str(), server.values["port"].as_str()), ("server", "u64 80"));
@@ -328,7 +328,7 @@ fn event_belongs_to_the_parent_that_it_names() {
     let tree = Tree::new(ring_of("event-parents"));
     let of = ["by span", "by context", "by nothing", "by one that is off", "warning", "by level", "by none"];
     let of =
-        of.map(|message| tree.events.iter().find(|(_, event)| event.message == message).map(|(id, _)| tree.name(*id)));
+        of.map(|message| tree.events_inside().find(|(_, event)| event.message == message).map(|(id, _)| tree.name(id)));
     let expected = ["request", "request", "-", "scope", "request", "request", "scope"];
     assert_eq!(of, expected.map(Some), "{:#?}", tree.events);
 }
