@@ -110,7 +110,7 @@ fn each_session_has_its_own_events_and_all_of_them_account_for_everything() {
             let header = SnapshotReader::new(snapshot).header().expect("a header");
             let session = header.session.expect("it says which session it is of");
             assert_eq!((session.boot, session.reset_reason), (boot, boot << 4));
-            assert_eq!((header.min_reader_version, header.ring_id), (3, parsed.header().ring_id));
+            assert_eq!((header.min_reader_version, header.ring_id), (4, parsed.header().ring_id));
             assert_eq!(header.complete_from, 0);
             // Dropped events are counted once.
             assert_eq!(header.dropped, if boot == 2 { [2, 0, 0, 0] } else { [0; 4] });

@@ -175,7 +175,7 @@ fn newer_snapshot_is_refused() {
     let original = snapshot(&small_image(), Codec::Lz4);
     let (start, end) = bounds(&original)[0];
     let mut body = original[start + 15..end - 5].to_vec();
-    assert_eq!(body[3..5], [1, 2], "key 1, version 2");
+    assert_eq!(body[3..5], [1, 4], "key 1, version 4");
     body[4] = 5;
     let newer = [item(0, &body), original[end..].to_vec()].concat();
     let items: Vec<_> = SnapshotReader::new(&newer).items().collect();

@@ -75,7 +75,7 @@ fn header_says_what_the_ring_says() {
     for codec in CODECS {
         let bytes = snapshot(&image, codec);
         let header = SnapshotReader::new(&bytes).header().expect("a snapshot starts with it");
-        assert_eq!((header.format_version, header.min_reader_version), (4, 2));
+        assert_eq!((header.format_version, header.min_reader_version), (4, 4));
         assert_eq!((header.ring_id, header.segment_count, header.segment_len), (0xABCD_EF01_2345_6789, 1, 128));
         assert_eq!((header.reason, header.created_unix_ns, header.ticks), ("manual", -5, 77));
         assert_eq!((header.complete_from, header.dropped, header.suppressed, header.state), (1234, [1, 2, 3, 4], 5, 1));

@@ -244,6 +244,19 @@ impl Packer {
         Packer { first, at: 0, acc: 0, end: End::new(first, false), check }
     }
 
+    /// Starts a payload at `first` that all methods can pack.
+    ///
+    /// # Safety
+    /// - As for [`new`](Self::new), and behind what will be put there is room for further [`LOOSE_LEN`] bytes.
+    #[inline(always)]
+    pub(crate) unsafe fn loose(first: *const Word, check: u64) -> Self {
+        if STORES_AT_BYTES {
+            // SAFETY: as in `loose_behind`.
+            unsafe { core::hint::assert_unchecked(first.addr().is_multiple_of(8)) };
+        }
+        Packer { first, at: 0, acc: 0, end: End::new(first, true), check }
+    }
+
     /// Starts a payload behind `header` that all methods can pack.
     ///
     /// # Safety

@@ -9,10 +9,11 @@ use super::options::{SnapshotMeta, SnapshotOptions};
 use super::walk::counts_of_header;
 use crate::clock::Anchor;
 use crate::ring::{
-    DEVICE_MIN_READER_VERSION, EndKind, FORMAT_VERSION, MIN_READER_VERSION, Panics, ProcessEnd, RingHeader,
-    SERVER_ANCHOR_COUNT, SegmentHeader, Session,
+    EndKind, FORMAT_VERSION, Panics, ProcessEnd, RingHeader, SERVER_ANCHOR_COUNT, SegmentHeader, Session,
 };
 
+/// Format version that a reader must know to read snapshots, of which the forms of columns are those of version 4.
+const MIN_READER_VERSION: u16 = 4;
 /// Maximum number of anchors written: all anchors of a ring on a server.
 const ANCHOR_MAX: usize = SERVER_ANCHOR_COUNT;
 /// Length of an anchor in the scratch buffer, in bytes.
@@ -183,10 +184,8 @@ pub(super) fn encode_header<W: minicbor::encode::Write>(
             .into_iter()
             .map(u64::from)
             .sum::<u64>();
-    // The versions are those of the snapshot, which can be of a ring of an older version. Version 3 added segments of
-    // devices.
-    let min_reader_version = if ring.is_device() { DEVICE_MIN_READER_VERSION } else { MIN_READER_VERSION };
-    encoder.map(12 + extra)?.u8(0)?.u16(FORMAT_VERSION)?.u8(1)?.u16(min_reader_version)?;
+    // The versions are those of the snapshot, which can be of a ring of an older version.
+    encoder.map(12 + extra)?.u8(0)?.u16(FORMAT_VERSION)?.u8(1)?.u16(MIN_READER_VERSION)?;
     encoder.u8(2)?.u64(ring.ring_id)?.u8(3)?.str(meta.reason)?.u8(4)?.i64(meta.created_unix_ns)?;
     encoder.u8(5)?.array((anchors.len() / ANCHOR_LEN) as u64)?;
     for anchor in anchors.chunks_exact(ANCHOR_LEN) {

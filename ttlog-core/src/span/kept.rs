@@ -183,7 +183,7 @@ impl<'p> Claimed<'p> {
         }
         // SAFETY: all words of the place belong to this claim, and `has_room_for` has counted what `put_small` stores,
         // padding and loose bytes included.
-        let mut packer = unsafe { Packer::new(self.0.payload.as_ptr(), 0) };
+        let mut packer = unsafe { Packer::loose(self.0.payload.as_ptr(), 0) };
         fields.put_small(&mut packer);
         packer.finish_loose().0
     }
