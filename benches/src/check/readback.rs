@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use ttlog_core::event::Role;
 use ttlog_core::ring::{Mode, SEGMENT_LEN_MAX};
 use ttlog_core::snapshot::{Content, SnapshotItem, SnapshotReader, content_of, unpack_len};
 use ttlog_core::{CallsiteInfo, Item, Record, RingImage, Segment, SegmentState, TableItem, ValueRef};
@@ -27,8 +28,10 @@ impl Event<'_> {
     /// # Errors
     /// If a value cannot be decoded.
     pub fn values(&self) -> Result<Vec<(&str, ValueRef<'_>)>> {
+        // Warnings have the id of their span, too.
         self.callsite
             .values(self.record.payload)
+            .filter(|value| value.as_ref().is_ok_and(|(field, _)| field.role == Role::Value) || value.is_err())
             .map(|value| value.map(|(field, value)| (field.name, value)).map_err(|error| error.to_string().into()))
             .collect()
     }
