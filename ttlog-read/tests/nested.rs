@@ -585,15 +585,15 @@ fn fields_that_nothing_has_are_reported_with_similar_ones() {
     for (typed, sentence) in [
         ("cod", "no event has a field `cod`; similar: `code`"),
         ("cdoe", "no event has a field `cdoe`; similar: `code`"),
-        ("leval", "no event has a field `leval`; similar: `level`"),
-        ("user.nmae", "no event has a field `user.nmae`; similar: `user.name`"),
+        ("lexel", "no event has a field `lexel`; similar: `level`"),
+        ("user.nqme", "no event has a field `user.nqme`; similar: `user.name`"),
         ("balance", "no event has a field `balance`; similar: `user.balance`"),
         ("user[0]", "no event has a field `user[0]`; similar: `user`"),
         ("unlike", "no event has a field `unlike`"),
         ("x\u{1b}[31m", "no event has a field `x\\u{1b}[31m`"),
         ("order.customer.id", "no event has a field `order.customer.id`; similar: `span.order.customer.id`"),
         ("span.code", "no span has a field `code`; similar: `code`"),
-        ("span.order.custmer.id", "no span has a field `order.custmer.id`; similar: `span.order.customer.id`"),
+        ("span.order.kustomer.id", "no span has a field `order.kustomer.id`; similar: `span.order.customer.id`"),
         ("span.order.shop[0]", "no span has a field `order.shop[0]`; similar: `span.order.shop`"),
         ("span.order.phase.Open.code", "no span has a field `order.phase.Open.code`"),
         ("span.customer.id", "no span has a field `customer.id`; similar: `span.order.customer.id`"),
@@ -605,8 +605,8 @@ fn fields_that_nothing_has_are_reported_with_similar_ones() {
         reported(&["user.ip", "user."], Selected::Events),
         format!("{several}\nno event has a field `user.`; similar: `user`")
     );
-    let own = "no span has a field `order.custmer.id`; similar: `order.customer.id`";
-    assert_eq!(reported(&["order.custmer.id", "order.shop"], Selected::Spans), own);
+    let own = "no span has a field `order.kustomer.id`; similar: `order.customer.id`";
+    assert_eq!(reported(&["order.kustomer.id", "order.shop"], Selected::Spans), own);
     assert_eq!(reported(&["order.customer.id"], Selected::Records), "", "records of spans have it");
     assert_eq!(UnknownField::find(&[Key::from_name("x")], &[], Selected::Events), [], "nothing is known");
 }

@@ -193,12 +193,13 @@ pub fn start<F: Fields>(start: &SpanStart, callsite: &'static Callsite, fields: 
     start.keep_at(steps::start(callsite, &fields, start.id(), &start.parent_context()));
 }
 
-/// Returns the id of the span that the context is in, for a warning or an error; 0: none.
+/// Returns the id of the span that the context is in, for a warning or an error; 0: none. A number of any length,
+/// because most warnings are in no span, and then it takes one byte.
 #[cfg(not(ttlog_device_callsites))]
 #[inline]
 #[must_use]
-pub fn current_id() -> IdValue {
-    value_of(steps::current().id)
+pub fn current_id() -> SpanNumber {
+    steps::current().id
 }
 
 /// Returns the span of a start.
@@ -214,25 +215,25 @@ pub fn scope(start: &SpanStart) -> Scope {
 }
 
 /// Stands for no span.
-pub const NO_SPAN: IdValue = value_of(0);
+pub const NO_SPAN: SpanNumber = 0;
 
 /// Returns the id of the span that an event names as its parent; 0: it belongs to none. If that is off, or in another
 /// process, it is the one that the context is in.
 #[inline]
 #[must_use]
-pub fn event_parent(parent: &impl AnyParent) -> IdValue {
+pub fn event_parent(parent: &impl AnyParent) -> SpanNumber {
     parent_of_event(parent.parent(), steps::current)
 }
 
 /// As [`event_parent`], for a recorder that knows the span that the context is in.
 #[inline]
 #[must_use]
-pub fn parent_of_event(parent: Parent, current: impl FnOnce() -> SpanContext) -> IdValue {
-    value_of(match parent {
+pub fn parent_of_event(parent: Parent, current: impl FnOnce() -> SpanContext) -> SpanNumber {
+    match parent {
         Parent::None => 0,
         Parent::Of(span) if !span.is_none() => span.id,
         _ => current().id,
-    })
+    }
 }
 
 /// Returns the id of a span that gets values; 0: it is off.

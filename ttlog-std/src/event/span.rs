@@ -122,14 +122,14 @@ pub fn scope(start: &SpanStart) -> Scope {
 /// Returns the id of the span that the thread is in, for a warning or an error; 0: none.
 #[inline(always)]
 #[must_use]
-pub fn current_id() -> SpanId {
-    SpanId(stack::current().id())
+pub fn current_id() -> u64 {
+    stack::current().id()
 }
 
 /// Returns the id of the span that an event names as its parent.
 #[inline]
 #[must_use]
-pub fn event_parent(parent: &impl AnyParent) -> SpanId {
+pub fn event_parent(parent: &impl AnyParent) -> u64 {
     ttlog_core::__private::parent_of_event(parent.parent(), stack::current)
 }
 
