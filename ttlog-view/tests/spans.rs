@@ -120,7 +120,7 @@ fn a_field_that_nothing_has_is_reported() {
         (&["-f", "row=12"][..], "no event has a field `row`; similar: `rows`"),
         (&["-f", "user=ann"], "no event has a field `user`; similar: `span.user`"),
         (&["-f", "span.usr=ann", "-f", "span.usr!=bob"], "no span has a field `usr`; similar: `span.user`"),
-        (&["--stats", "--group-by", "span.tablle"], "no span has a field `tablle`; similar: `span.table`"),
+        (&["--stats", "--group-by", "span.txble"], "no span has a field `txble`; similar: `span.table`"),
         (&["--spans", "-f", "usr=ann"], "no span has a field `usr`; similar: `user`"),
         (&["--spans", "-f", "rows=12"], "no span has a field `rows`"),
         (&["--span-records", "-f", "usr=ann"], "no event has a field `usr`; similar: `user`"),
