@@ -15,6 +15,7 @@ use std::sync::mpsc;
 
 use common::Place;
 use ttlog_core::kill::{KillPoint, set_callback};
+use ttlog_core::table::FieldInfo;
 use ttlog_core::{Item, RingImage, SegmentState, TableItem, ValueRef};
 use ttlog_std::{Recorder, RingFileChoice, info, warn};
 
@@ -204,7 +205,12 @@ fn check(ring: &[u8], begun: u64, ended: u64) -> Result<(), String> {
                                 others += 1;
                                 continue;
                             };
-                            let Some(Ok((_, ValueRef::Unsigned(n)))) = callsite.values(record.payload).next() else {
+                            // Warnings have the id of their span before it.
+                            let is_number = |(field, value): (FieldInfo<'_>, _)| match value {
+                                ValueRef::Unsigned(n) if field.name == "n" => Some(n),
+                                _ => None,
+                            };
+                            let Some(n) = callsite.values(record.payload).flatten().find_map(is_number) else {
                                 return Err("a payload without its number".to_owned());
                             };
                             if n >= begun || !seen.insert(n) {
