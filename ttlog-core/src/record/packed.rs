@@ -248,6 +248,7 @@ impl Packer {
     ///
     /// # Safety
     /// - As for [`new`](Self::new), and behind what will be put there is room for further [`LOOSE_LEN`] bytes.
+    #[cfg(not(ttlog_device_callsites))]
     #[inline(always)]
     pub(crate) unsafe fn loose(first: *const Word, check: u64) -> Self {
         if STORES_AT_BYTES {
