@@ -186,7 +186,7 @@ struct End {
 
 impl End {
     #[inline(always)]
-    #[allow(unused_variables, reason = "not everywhere")]
+    #[allow(unused_variables, reason = "nothing is kept where only words are stored")]
     const fn new(first: *const Word, is_used: bool) -> Self {
         End {
             #[cfg(ttlog_byte_stores)]
@@ -215,7 +215,7 @@ impl End {
 
     /// Moves on by `len`.
     #[inline(always)]
-    #[allow(unused_variables, reason = "not everywhere")]
+    #[allow(unused_variables, reason = "nothing is kept where only words are stored")]
     const fn add(&mut self, len: usize) {
         #[cfg(ttlog_byte_stores)]
         {

@@ -2,11 +2,15 @@
 //! native spans and those of `tracing`.
 
 use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use ttlog_core::event::Role;
+use ttlog_std::Recorder;
 
-use super::Event;
 use super::ring::RingContents;
+use super::{Event, Place};
 
 /// A span in a ring.
 #[derive(Debug, Default)]
@@ -159,6 +163,33 @@ impl Span {
             _ => {}
         }
     }
+}
+
+/// Overwrites a small ring in open spans, which the service thread records again meanwhile; then waits to be killed.
+pub fn overwrite_and_wait(recorder: &Recorder) -> ! {
+    // Not faster than the service thread looks: the ring lasts for half a second.
+    let text = "x".repeat(1000);
+    for _ in 0..3000 {
+        ttlog_std::info!("filling", text);
+        std::thread::sleep(Duration::from_micros(500));
+    }
+    assert!(recorder.loss().overwritten > 1000);
+    // The service thread looks ten times a second.
+    std::thread::sleep(Duration::from_millis(500));
+    println!("ready");
+    loop {
+        std::thread::park();
+    }
+}
+
+/// Kills a child that waits for it, and returns the events of its ring.
+pub fn events_of_killed(place: &Place, mut child: Command) -> Vec<Event> {
+    let mut child = child.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().contains("ready")));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    RingContents::read(&place.ring_files()[0]).events.into_iter().map(|event| event.event).collect()
 }
 
 /// Returns the text of the field `message`, which events of `tracing` and `log` have.

@@ -1,8 +1,6 @@
 //! Spans that are open, or have warnings, for longer than the ring reaches back.
 
-use std::io::{BufRead as _, BufReader};
 use std::panic::catch_unwind;
-use std::process::Stdio;
 use std::time::Duration;
 
 use ttlog_core::event::Role;
@@ -10,7 +8,7 @@ use ttlog_std::{Level, Recorder, info, info_scope, info_span, warn};
 
 use super::common::ring::RingContents;
 use super::common::{Event, Place, Snapshot, finish, stderr};
-use super::tree::Tree;
+use super::tree::{Tree, events_of_killed, overwrite_and_wait};
 use super::{Case, ring_of};
 
 pub const CASES: &[Case] = &[
@@ -159,30 +157,14 @@ fn assert_repeated(events: &[Event]) -> u64 {
 fn long_killed() {
     let recorder = install_small();
     in_spans(|| {
-        // Not faster than the service thread looks: the ring lasts for half a second.
-        let text = "x".repeat(1000);
-        for _ in 0..3000 {
-            info!("filling", text);
-            std::thread::sleep(Duration::from_micros(500));
-        }
-        assert!(recorder.loss().overwritten > 1000);
-        // The service thread looks ten times a second.
-        std::thread::sleep(Duration::from_millis(500));
-        println!("ready");
-        std::thread::park();
+        overwrite_and_wait(&recorder);
     });
 }
 
 #[test]
 fn open_spans_are_known_after_a_kill_however_long_they_are_open() {
     let place = Place::new("spans-long-killed");
-    let mut child = place.child("long-killed").stdout(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    assert!(lines.any(|line| line.unwrap().contains("ready")));
-    child.kill().unwrap();
-    child.wait().unwrap();
-    let ring = RingContents::read(&place.ring_files()[0]);
-    let events: Vec<_> = ring.events.into_iter().map(|event| event.event).collect();
+    let events = events_of_killed(&place, place.child("long-killed"));
     assert_repeated(&events);
     // In each round once, not at each look.
     let count = events.iter().filter(|event| event.message == "request").count();

@@ -2,17 +2,15 @@
 
 use std::fmt;
 use std::panic::catch_unwind;
-use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tracing::{info, info_span};
 use tracing_subscriber::prelude::*;
 use ttlog_core::event::Role;
 use ttlog_std::Recorder;
 
-use super::common::ring::RingContents;
 use super::common::{Event, Place, Snapshot, finish, stderr};
-use super::tree::{Tree, message};
+use super::tree::{Tree, events_of_killed, message, overwrite_and_wait};
 use super::{Case, WAY, install, rings_of};
 
 pub const CASES: &[Case] = &[
@@ -144,32 +142,14 @@ fn snapshot_of_a_panic_names_spans_that_started_before_all_that_it_holds() {
 fn killed() {
     let recorder = install_small();
     in_spans(|| {
-        let start = Instant::now();
-        // Not faster than the service thread looks: the ring lasts for half a second.
-        let text = "x".repeat(1000);
-        for _ in 0..3000 {
-            ttlog_std::info!("filling", text);
-            std::thread::sleep(Duration::from_micros(500));
-        }
-        assert!(recorder.loss().overwritten > 1000, "{:?}", start.elapsed());
-        // The service thread looks ten times a second.
-        std::thread::sleep(Duration::from_millis(500));
-        println!("ready");
-        std::thread::park();
+        overwrite_and_wait(&recorder);
     });
 }
 
 #[test]
 fn open_spans_are_known_after_a_kill_however_long_they_are_open() {
-    use std::io::{BufRead as _, BufReader};
     let place = Place::new("tracing-open-killed");
-    let mut child = place.child("open-killed").stdout(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    assert!(lines.any(|line| line.unwrap().contains("ready")));
-    child.kill().unwrap();
-    child.wait().unwrap();
-    let ring = RingContents::read(&place.ring_files()[0]);
-    let events: Vec<_> = ring.events.into_iter().map(|event| event.event).collect();
+    let events = events_of_killed(&place, place.child("open-killed"));
     assert_repeated(&events);
     // In each round once, not at each look.
     let count = events.iter().filter(|event| event.message == "request").count();
